@@ -1,0 +1,51 @@
+# Licet: what a user and a contributor run. Everything is installed into .venv from the lock files.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test check format bench lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+serve: $(VENV)/server.stamp ## install, then run the demo server on 127.0.0.1:8080
+	@$(BIN)/licet demo
+
+test: $(VENV)/dev.stamp ## install what the tests need, then run them all
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/dev.stamp ## format, lint, types and the floors between modules
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/dev.stamp ## format the code and mend what the linter can
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(VENV)/dev.stamp ## measure the server against the floor of its HTTP server (needs wrk)
+	@$(BIN)/python bench/run.py
+
+lock: $(VENV)/dev.stamp ## renew the lock files from pyproject.toml
+	@$(BIN)/uv pip compile pyproject.toml --extra server --group build $(LOCK) -o requirements.lock
+	@$(BIN)/uv pip compile pyproject.toml --extra server --group build --group dev $(LOCK) -o requirements-dev.lock
+LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
+
+clean: ## remove the virtual environment and what tools left behind
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+
+$(VENV)/server.stamp: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Licet needs Python 3.11 or newer; say which: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Installing Licet into $(VENV) (once, about half a minute)..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(INSTALL) -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/server.stamp requirements-dev.lock
+	@echo "Installing what the tests need (once)..."
+	@$(INSTALL) -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,183 @@
+"""The book: the rows that one batch of commands needs, and what the batch made of them.
+
+A store fills a book before the ledger decides and saves it afterwards: it is the seam between them.
+`licet.store.contract.Transaction.load` says what a book must hold, so that every command of its batch can
+be decided, whatever their order. A book decides nothing and does no I/O.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from licet.model import EndReason, NoSeatReason, Seat, Session, Tenant, Value
+
+SeatKey = tuple[int, str]
+
+
+class SessionStarted(Value, frozen=True, kw_only=True):
+    """A grant was made."""
+
+    session: Session
+
+
+class SessionRenewed(Value, frozen=True, kw_only=True):
+    """A refresh was made; `session` is as it is now."""
+
+    session: Session
+
+
+class SessionEnded(Value, frozen=True, kw_only=True):
+    """A session is no more."""
+
+    session: Session
+    reason: EndReason
+    at_ms: int
+
+
+class SeatTaken(Value, frozen=True, kw_only=True):
+    """A free seat was given to a holder."""
+
+    seat: Seat
+
+
+class SeatKept(Value, frozen=True, kw_only=True):
+    """A seat in use now expires at another moment; `seat` is as it is now."""
+
+    seat: Seat
+
+
+class SeatFreed(Value, frozen=True, kw_only=True):
+    """A seat came back to its pool at `at_ms`, which for an expired one is before now."""
+
+    seat: Seat
+    at_ms: int
+
+
+class GrantDenied(Value, frozen=True, kw_only=True):
+    """A grant was refused only for want of a seat."""
+
+    tenant_id: int
+    client_key: int
+    pool_id: int
+    reason: NoSeatReason
+    seats: int
+    in_use: int
+    at_ms: int
+    address: str
+
+
+Change = SessionStarted | SessionRenewed | SessionEnded | SeatTaken | SeatKept | SeatFreed | GrantDenied
+
+
+class Book:
+    """The working copy of one batch. `apply` is the only thing that changes it.
+
+    `sessions` are alive, `expired` are not and wait for a sweep. `in_use` counts the seats of each pool.
+    `started` lists the live sessions of each client that a grant may have to end, oldest first, and
+    `live_sessions` counts all of them. `changes` are what was applied, in order.
+    """
+
+    def __init__(
+        self,
+        *,
+        tenants: Mapping[int, Tenant],
+        in_use: Mapping[int, int] | None = None,
+        seats: Iterable[Seat] = (),
+        sessions: Iterable[Session] = (),
+        expired: Iterable[Session] = (),
+        live_sessions: Mapping[int, int] | None = None,
+        started: Mapping[int, Iterable[bytes]] | None = None,
+    ) -> None:
+        self.tenants = tenants
+        self.in_use_before = dict(in_use or {})
+        self.in_use = self.in_use_before.copy()
+        self.seats: dict[SeatKey, Seat] = {seat.key: seat for seat in seats}
+        self.sessions: dict[bytes, Session] = {}
+        self.sessions_of_seat: dict[SeatKey, set[bytes]] = {}
+        self.expired = {session.sid: session for session in expired}
+        self.live_sessions = Counter(live_sessions or {})
+        self.started = {key: dict.fromkeys(sids) for key, sids in (started or {}).items()}
+        self.changes: list[Change] = []
+        for session in sessions:
+            self._put(session)
+
+    def apply(self, changes: Iterable[Change]) -> None:
+        """Make what was decided true for the commands that follow in this batch."""
+        for change in changes:
+            self.changes.append(change)
+            match change:
+                case SessionStarted(session=session):
+                    self._put(session)
+                    self.live_sessions[session.client_key] += 1
+                    self.started.setdefault(session.client_key, {})[session.sid] = None
+                case SessionRenewed(session=session):
+                    self.sessions[session.sid] = session
+                case SessionEnded(session=session):
+                    self._remove(session)
+                case SeatTaken(seat=seat):
+                    self.seats[seat.key] = seat
+                    self.in_use[seat.pool_id] += 1
+                case SeatKept(seat=seat):
+                    self.seats[seat.key] = seat
+                case SeatFreed(seat=seat):
+                    del self.seats[seat.key]
+                    self.in_use[seat.pool_id] -= 1
+                case GrantDenied():
+                    pass
+
+    def _put(self, session: Session) -> None:
+        self.sessions[session.sid] = session
+        if (key := session.seat_key) is not None:
+            self.sessions_of_seat.setdefault(key, set()).add(session.sid)
+
+    def _remove(self, session: Session) -> None:
+        if self.expired.pop(session.sid, None) is not None:
+            return  # It counted for nothing since it expired.
+        del self.sessions[session.sid]
+        self.live_sessions[session.client_key] -= 1
+        self.started.get(session.client_key, {}).pop(session.sid, None)
+        if (key := session.seat_key) is not None:
+            self.sessions_of_seat[key].discard(session.sid)
+
+
+class Writes:
+    """What a store must write so that a book's changes last: the net effect, each row once."""
+
+    def __init__(self, changes: Iterable[Change]) -> None:
+        self.sessions_new: dict[bytes, Session] = {}
+        self.sessions_renewed: dict[bytes, Session] = {}
+        self.sessions_gone: list[bytes] = []
+        self.seats_new: dict[SeatKey, Seat] = {}
+        self.seats_kept: dict[SeatKey, Seat] = {}
+        self.seats_gone: dict[SeatKey, Seat] = {}
+        for change in changes:
+            match change:
+                case SessionStarted(session=session) | SessionRenewed(session=session):
+                    self._put_session(session, is_new=isinstance(change, SessionStarted))
+                case SessionEnded(session=session):
+                    self._remove_session(session)
+                case SeatTaken(seat=seat) | SeatKept(seat=seat):
+                    self._put_seat(seat, is_new=isinstance(change, SeatTaken))
+                case SeatFreed(seat=seat):
+                    self._remove_seat(seat)
+                case GrantDenied():
+                    pass
+
+    def _put_session(self, session: Session, *, is_new: bool) -> None:
+        is_new = is_new or session.sid in self.sessions_new
+        (self.sessions_new if is_new else self.sessions_renewed)[session.sid] = session
+
+    def _remove_session(self, session: Session) -> None:
+        self.sessions_renewed.pop(session.sid, None)
+        if self.sessions_new.pop(session.sid, None) is None:
+            self.sessions_gone.append(session.sid)
+
+    def _put_seat(self, seat: Seat, *, is_new: bool) -> None:
+        if is_new and self.seats_gone.pop(seat.key, None) is not None:
+            is_new = False  # Freed and taken again in one batch: its row is still there.
+        is_new = is_new or seat.key in self.seats_new
+        (self.seats_new if is_new else self.seats_kept)[seat.key] = seat
+
+    def _remove_seat(self, seat: Seat) -> None:
+        self.seats_kept.pop(seat.key, None)
+        if self.seats_new.pop(seat.key, None) is None:
+            self.seats_gone[seat.key] = seat

@@ -1,0 +1,420 @@
+"""The ledger: the only place that decides about seats.
+
+`decide(book, command, now_ms)` answers a command with an outcome and the changes that make it true.
+It is pure and synchronous: it reads no clock, no store and no random number, and it changes nothing;
+`settle` then puts the changes into the book, so that the next command of the batch sees them.
+
+The rules are numbered as in docs/explanation/licence-rules.md, L1 to L11. A session or seat lives while
+`now_ms < expires_at_ms`; what is no longer alive counts for nothing here, swept or not (L4).
+"""
+
+from typing import assert_never
+
+from msgspec.structs import replace
+
+from licet.book import (
+    Book,
+    Change,
+    GrantDenied,
+    SeatFreed,
+    SeatKept,
+    SeatKey,
+    SeatTaken,
+    SessionEnded,
+    SessionRenewed,
+    SessionStarted,
+)
+from licet.model import Client, Duplicates, EndReason, NoSeatReason, Pool, Seat, Session, Tenant, Value
+
+
+class Grant(Value, frozen=True, kw_only=True):
+    """A client that proved itself asks for a new session.
+
+    `scope` and `pool_id` come from `resolve_scope`; `sid` is new and random.
+    """
+
+    tenant_id: int
+    client_key: int
+    sid: bytes
+    scope: str
+    pool_id: int | None
+    address: str
+
+
+class Refresh(Value, frozen=True, kw_only=True):
+    """A client that proved itself renews its session; `scope` narrows the new access token."""
+
+    tenant_id: int
+    client_key: int
+    sid: bytes
+    scope: tuple[str, ...] | None = None
+
+
+class End(Value, frozen=True, kw_only=True):
+    """A session is to end. With `client_key`, only if it is that client's."""
+
+    tenant_id: int
+    sid: bytes
+    reason: EndReason
+    client_key: int | None = None
+
+
+class Sweep(Value, frozen=True, kw_only=True):
+    """Expired sessions are to be cleared away, `sessions_max` at most."""
+
+    sessions_max: int
+
+
+Command = Grant | Refresh | End | Sweep
+
+
+class Granted(Value, frozen=True, kw_only=True):
+    """A grant or refresh was made; `scope` is what the new access token may do."""
+
+    session: Session
+    client: Client
+    scope: str
+    at_ms: int
+    access_expires_at_ms: int
+
+
+class Denied(Value, frozen=True, kw_only=True):
+    """No seat was free. `retry_after_s` is None when waiting will not help."""
+
+    reason: NoSeatReason
+    pool: str
+    seats: int
+    in_use: int
+    retry_after_s: int | None
+
+
+class ClientRefused(Value, frozen=True, kw_only=True):
+    """The client or its user was disabled or removed since it proved itself."""
+
+
+class SessionUnknown(Value, frozen=True, kw_only=True):
+    """There is no such session alive for this client."""
+
+
+class ScopeRefused(Value, frozen=True, kw_only=True):
+    """The scope asked for cannot be had; `why` may be shown to the client."""
+
+    why: str
+
+
+class Ended(Value, frozen=True, kw_only=True):
+    """The session is over, by this command or before it."""
+
+    session: Session | None
+    seat_released: bool
+
+
+class Swept(Value, frozen=True, kw_only=True):
+    """So many expired sessions were cleared away."""
+
+    sessions: int
+
+
+Outcome = Granted | Denied | ClientRefused | SessionUnknown | ScopeRefused | Ended | Swept
+
+
+class ScopeGrant(Value, frozen=True, kw_only=True):
+    """What a grant of these scopes is: its scope as one string, and the pool it needs a seat of."""
+
+    scope: str
+    pool_id: int | None
+
+
+def resolve_scope(tenant: Tenant, client: Client, asked: tuple[str, ...]) -> ScopeGrant | ScopeRefused:
+    """Which scopes a client gets for what it asked, and from which pool its seat comes (L1).
+
+    Nothing asked means the tenant's default scope. One session holds a seat of one pool at most.
+    """
+    names = tuple(dict.fromkeys(asked)) or (tenant.scope_default,)
+    pool_names = set()
+    for name in names:
+        scope = tenant.scopes.get(name)
+        if scope is None:
+            return ScopeRefused(why="A scope that was asked for does not exist here.")
+        if client.scopes is not None and name not in client.scopes:
+            return ScopeRefused(why="This client may not have a scope that was asked for.")
+        if scope.pool is not None:
+            pool_names.add(scope.pool)
+    if len(pool_names) > 1:
+        return ScopeRefused(why="These scopes draw on different licence pools; ask for them one by one.")
+    pool = tenant.pool_named(pool_names.pop()) if pool_names else None
+    return ScopeGrant(scope=" ".join(names), pool_id=pool.id if pool else None)
+
+
+def settle(book: Book, command: Command, now_ms: int) -> Outcome:
+    """Decide one command and put what follows into the book."""
+    outcome, changes = decide(book, command, now_ms)
+    book.apply(changes)
+    return outcome
+
+
+def free_expired(book: Book, now_ms: int) -> None:
+    """Give back every seat of the book that has expired, as of the moment it did (L4)."""
+    expired = [seat for seat in book.seats.values() if seat.expires_at_ms <= now_ms]
+    expired.sort(key=lambda seat: seat.expires_at_ms)
+    book.apply(SeatFreed(seat=seat, at_ms=seat.expires_at_ms) for seat in expired)
+
+
+def decide(book: Book, command: Command, now_ms: int) -> tuple[Outcome, list[Change]]:
+    """Answer a command. The book holds no expired seat (`free_expired` went before)."""
+    match command:
+        case Grant():
+            return _grant(book, command, now_ms)
+        case Refresh():
+            return _refresh(book, command, now_ms)
+        case End():
+            return _end(book, command, now_ms)
+        case Sweep():
+            return _sweep(book)
+        case _:
+            assert_never(command)
+
+
+def _grant(book: Book, grant: Grant, now_ms: int) -> tuple[Outcome, list[Change]]:
+    tenant, client = _asker(book, grant)
+    if tenant is None or client is None or not client.usable:
+        return ClientRefused(), []
+    if grant.pool_id is not None:
+        return _grant_seat(book, grant, tenant, client, now_ms)
+    session = _new_session(grant, now_ms, expires_at_ms=_session_expiry(tenant, None, now_ms))
+    ending = _ending(book, _superseded(book, client), EndReason.SUPERSEDED, now_ms)
+    return _granted(tenant, client, session, now_ms), [*ending, SessionStarted(session=session)]
+
+
+def _grant_seat(
+    book: Book, grant: Grant, tenant: Tenant, client: Client, now_ms: int
+) -> tuple[Outcome, list[Change]]:
+    assert grant.pool_id is not None
+    pool = tenant.pools.get(grant.pool_id)
+    if pool is None:
+        return ScopeRefused(why="The licence pool of this scope was removed."), []
+    key = (pool.id, holder_of(pool, client, grant.sid))
+    superseded = _superseded(book, client)
+    ending = _ending(book, superseded, EndReason.SUPERSEDED, now_ms, but_keep=key)
+    freed = sum(isinstance(change, SeatFreed) and change.seat.pool_id == pool.id for change in ending)
+    reason = _no_seat(pool, now_ms, shared=key in book.seats, in_use=book.in_use[pool.id] - freed)
+    if reason is not None:
+        return _denied(book, grant, pool, reason, now_ms)
+    expires_at_ms = _session_expiry(tenant, pool, now_ms)
+    session = _new_session(grant, now_ms, expires_at_ms=expires_at_ms, holder=key[1])
+    return _granted(tenant, client, session, now_ms), [
+        *ending,
+        SessionStarted(session=session),
+        _taken_or_kept(book, key, session, client, superseded),
+    ]
+
+
+def _no_seat(pool: Pool, now_ms: int, *, shared: bool, in_use: int) -> NoSeatReason | None:
+    """Why this pool has no seat to give; None when it has (L2, L6, L7)."""
+    if pool.expires_at_ms is not None and pool.expires_at_ms <= now_ms:
+        return NoSeatReason.LICENCE_EXPIRED
+    if shared or in_use < pool.seats:
+        return None
+    return NoSeatReason.ALL_IN_USE if pool.seats else NoSeatReason.NO_SEATS
+
+
+def _taken_or_kept(
+    book: Book, key: SeatKey, session: Session, client: Client, superseded: list[Session]
+) -> Change:
+    seat = book.seats.get(key)
+    if seat is None:
+        return SeatTaken(
+            seat=Seat(
+                pool_id=key[0],
+                holder=key[1],
+                tenant_id=session.tenant_id,
+                client_id=client.client_id,
+                initials=client.user.initials,
+                taken_at_ms=session.started_at_ms,
+                expires_at_ms=session.expires_at_ms,
+            )
+        )
+    remaining = _latest_expiry(book, seat, without=superseded)
+    return SeatKept(seat=replace(seat, expires_at_ms=max(remaining or 0, session.expires_at_ms)))
+
+
+def holder_of(pool: Pool, client: Client, sid: bytes) -> str:
+    """Who a seat of this pool is counted for (L2).
+
+    The kind stands in front, so that a client and a user of one name never share a seat.
+    """
+    match pool.duplicates:
+        case Duplicates.CLIENT:
+            return f"client:{client.client_id}"
+        case Duplicates.USER:
+            return f"user:{client.user.initials}"
+        case Duplicates.NONE:
+            return f"session:{sid.hex()}"
+        case _:
+            assert_never(pool.duplicates)
+
+
+def _denied(
+    book: Book, grant: Grant, pool: Pool, reason: NoSeatReason, now_ms: int
+) -> tuple[Outcome, list[Change]]:
+    in_use = book.in_use[pool.id]
+    retry_after_s = None
+    if reason is NoSeatReason.ALL_IN_USE:
+        earliest_ms = min(seat.expires_at_ms for key, seat in book.seats.items() if key[0] == pool.id)
+        retry_after_s = max(1, -(-(earliest_ms - now_ms) // 1000))
+    denied = Denied(
+        reason=reason, pool=pool.name, seats=pool.seats, in_use=in_use, retry_after_s=retry_after_s
+    )
+    entry = GrantDenied(
+        tenant_id=grant.tenant_id,
+        client_key=grant.client_key,
+        pool_id=pool.id,
+        reason=reason,
+        seats=pool.seats,
+        in_use=in_use,
+        at_ms=now_ms,
+        address=grant.address,
+    )
+    return denied, [entry]
+
+
+def _superseded(book: Book, client: Client) -> list[Session]:
+    """The oldest sessions of a client that one more would put over its limit (L8)."""
+    excess = book.live_sessions[client.key] + 1 - client.sessions_max
+    if excess <= 0:
+        return []
+    return [book.sessions[sid] for sid in list(book.started[client.key])[:excess]]
+
+
+def _refresh(book: Book, refresh: Refresh, now_ms: int) -> tuple[Outcome, list[Change]]:
+    tenant, client = _asker(book, refresh)
+    session = _live(book, refresh.sid, refresh.tenant_id, refresh.client_key, now_ms)
+    if tenant is None or client is None or session is None:
+        return SessionUnknown(), []
+    if not client.usable:
+        return ClientRefused(), []
+    granted_names = session.scope.split(" ")
+    names = refresh.scope or tuple(granted_names)
+    if not set(names).issubset(granted_names):
+        return ScopeRefused(why="A refresh cannot widen the scope of its session."), []
+    renewed = _renewed(tenant, session, now_ms)
+    changes: list[Change] = [SessionRenewed(session=renewed)]
+    if (key := session.seat_key) is not None:
+        seat = book.seats[key]
+        if renewed.expires_at_ms > seat.expires_at_ms:
+            changes.append(SeatKept(seat=replace(seat, expires_at_ms=renewed.expires_at_ms)))
+    return _granted(tenant, client, renewed, now_ms, scope=" ".join(dict.fromkeys(names))), changes
+
+
+def _renewed(tenant: Tenant, session: Session, now_ms: int) -> Session:
+    pool = tenant.pools.get(session.pool_id) if session.pool_id is not None else None
+    # A life that was shortened in the set-up counts from the next session on; this one only grows (L5).
+    expires_at_ms = max(_session_expiry(tenant, pool, now_ms), session.expires_at_ms)
+    return replace(session, renewed_at_ms=now_ms, expires_at_ms=expires_at_ms)
+
+
+def _end(book: Book, end: End, now_ms: int) -> tuple[Outcome, list[Change]]:
+    session = _live(book, end.sid, end.tenant_id, end.client_key, now_ms)
+    if session is None:
+        return Ended(session=None, seat_released=False), []
+    changes = _ending(book, [session], end.reason, now_ms)
+    released = any(isinstance(change, SeatFreed) for change in changes)
+    return Ended(session=session, seat_released=released), changes
+
+
+def _sweep(book: Book) -> tuple[Outcome, list[Change]]:
+    changes: list[Change] = [
+        SessionEnded(session=session, reason=EndReason.EXPIRED, at_ms=session.expires_at_ms)
+        for session in book.expired.values()
+    ]
+    return Swept(sessions=len(changes)), changes
+
+
+def _asker(book: Book, command: Grant | Refresh) -> tuple[Tenant | None, Client | None]:
+    tenant = book.tenants.get(command.tenant_id)
+    return tenant, tenant.clients_by_key.get(command.client_key) if tenant else None
+
+
+def _session_expiry(tenant: Tenant, pool: Pool | None, now_ms: int) -> int:
+    expires_at_ms = now_ms + tenant.session_ttl_s * 1000
+    if pool is None or pool.expires_at_ms is None:
+        return expires_at_ms
+    return min(expires_at_ms, pool.expires_at_ms)  # L7: a session never lives past its pool.
+
+
+def _live(book: Book, sid: bytes, tenant_id: int, client_key: int | None, now_ms: int) -> Session | None:
+    session = book.sessions.get(sid)
+    if session is None or session.tenant_id != tenant_id or session.expires_at_ms <= now_ms:
+        return None
+    if client_key is not None and session.client_key != client_key:
+        return None
+    return session
+
+
+def _ending(
+    book: Book,
+    sessions: list[Session],
+    reason: EndReason,
+    now_ms: int,
+    *,
+    but_keep: SeatKey | None = None,
+) -> list[Change]:
+    """End these sessions together; a seat goes with the last of its own (L4).
+
+    `but_keep` is a seat that a new session is about to share: the caller sees to it.
+    """
+    changes: list[Change] = [
+        SessionEnded(session=session, reason=reason, at_ms=now_ms) for session in sessions
+    ]
+    keys = dict.fromkeys(session.seat_key for session in sessions)
+    for key in keys:
+        if key is None or key == but_keep:
+            continue
+        seat = book.seats[key]
+        remaining = _latest_expiry(book, seat, without=sessions)
+        if remaining is None:
+            changes.append(SeatFreed(seat=seat, at_ms=now_ms))
+        elif remaining != seat.expires_at_ms:
+            changes.append(SeatKept(seat=replace(seat, expires_at_ms=remaining)))
+    return changes
+
+
+def _latest_expiry(book: Book, seat: Seat, *, without: list[Session]) -> int | None:
+    """When a seat expires once these sessions are gone; None when no other session holds it.
+
+    The others need not be in the book unless one of these is the last to expire: it is `contract.py`
+    that says so.
+    """
+    ended = {session.sid for session in without if session.seat_key == seat.key}
+    if all(book.sessions[sid].expires_at_ms < seat.expires_at_ms for sid in ended):
+        return seat.expires_at_ms
+    others = book.sessions_of_seat[seat.key] - ended
+    return max((book.sessions[sid].expires_at_ms for sid in others), default=None)
+
+
+def _new_session(grant: Grant, now_ms: int, *, expires_at_ms: int, holder: str | None = None) -> Session:
+    return Session(
+        sid=grant.sid,
+        tenant_id=grant.tenant_id,
+        client_key=grant.client_key,
+        scope=grant.scope,
+        pool_id=grant.pool_id,
+        holder=holder,
+        started_at_ms=now_ms,
+        renewed_at_ms=now_ms,
+        expires_at_ms=expires_at_ms,
+        address=grant.address,
+    )
+
+
+def _granted(
+    tenant: Tenant, client: Client, session: Session, now_ms: int, scope: str | None = None
+) -> Granted:
+    return Granted(
+        session=session,
+        client=client,
+        scope=scope or session.scope,
+        at_ms=now_ms,
+        # L3: an access token never outlives its session.
+        access_expires_at_ms=min(now_ms + tenant.access_ttl_s * 1000, session.expires_at_ms),
+    )

@@ -1,0 +1,251 @@
+"""The nouns: what a tenant has, and what a grant makes.
+
+Every value is frozen and checks itself when it is made, so that a function which gets one
+need not ask again. A value here knows nothing of HTTP, of rows or of files.
+"""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import ClassVar
+
+import msgspec
+
+SCOPE_DEFAULT = "all"
+SESSION_TTL_S = 1200  # the seed: a refresh token has an expiry time of 20 minutes
+ACCESS_TTL_S = 600  # half a session, so that a client asks again while its seat is still its own
+TTL_S_MAX = 31 * 86_400  # a guess: a seat that is kept longer than a month is a seat lost
+NO_SEAT_STATUSES = frozenset({400, 429, 503})
+SEATS_MAX = 1_000_000
+SESSIONS_MAX_MAX = 100_000
+SESSIONS_MAX = 100  # a guess: far above what a client needs, far below what hurts
+
+# RFC 6749 App. A.4: scope-token = 1*( %x21 / %x23-5B / %x5D-7E )
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")
+_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_POOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_INITIALS = re.compile(r"[A-Za-z0-9.]{2,3}")
+# RFC 6749 App. A.1: client-id = *VSCHAR; a letter beyond ASCII is let in, a control character is not.
+_CLIENT_ID = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,128}")
+
+
+class InvalidValue(ValueError):
+    """A name or number is not what it may be; the text says what is allowed."""
+
+
+class GrantType(StrEnum):
+    """RFC 6749 4.4 and 6: what a client may ask the token endpoint for."""
+
+    CLIENT_CREDENTIALS = "client_credentials"
+    REFRESH_TOKEN = "refresh_token"  # noqa: S105 - the RFC's word, not a secret
+
+
+class Duplicates(StrEnum):
+    """Whose sessions share one seat (rule L2); FlexNet calls it DUP_GROUP."""
+
+    CLIENT = "client"
+    USER = "user"
+    NONE = "none"
+
+
+class NoSeatReason(StrEnum):
+    """Why a grant got no seat."""
+
+    ALL_IN_USE = "all_in_use"
+    NO_SEATS = "no_seats"
+    LICENCE_EXPIRED = "licence_expired"
+
+
+class EndReason(StrEnum):
+    """Why a session ended."""
+
+    LOGOFF = "logoff"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+    SUPERSEDED = "superseded"
+    ADMINISTRATOR = "administrator"
+    DISABLED = "disabled"
+    REMOVED = "removed"
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True):
+    """What all values have in common: they never change."""
+
+
+class Scope(Value, frozen=True, kw_only=True):
+    """What a token may do. A licensed scope needs a seat of its pool."""
+
+    VIEW: ClassVar[str] = "view"
+    ALL: ClassVar[str] = "all"
+
+    name: str
+    licensed: bool
+    read_only: bool
+    pool: str | None
+
+    def __post_init__(self) -> None:
+        _must_match(
+            _SCOPE, self.name, 'a scope is 1 to 64 printable ASCII characters without space, " and \\'
+        )
+        if self.licensed != (self.pool is not None):
+            raise InvalidValue(f"scope {self.name}: a licensed scope names its pool, another names none")
+
+
+class Pool(Value, frozen=True, kw_only=True):
+    """A counted licence. `id` is the store's; `expires_at_ms` is None for a licence without end."""
+
+    id: int
+    name: str
+    seats: int
+    duplicates: Duplicates = Duplicates.CLIENT
+    expires_at_ms: int | None = None
+
+    def __post_init__(self) -> None:
+        _must_match(
+            _POOL,
+            self.name,
+            "a pool's name is 1 to 64 letters, digits, _ . -, and begins with a letter or digit",
+        )
+        if not 0 <= self.seats <= SEATS_MAX:
+            raise InvalidValue(f"pool {self.name}: seats is 0 to {SEATS_MAX}, not {self.seats}")
+
+
+class User(Value, frozen=True, kw_only=True):
+    """A person or service, known to its tenant by initials. No password means: none works."""
+
+    initials: str
+    name: str
+    password_hash: str | None
+    enabled: bool = True
+
+    def __post_init__(self) -> None:
+        _must_match(_INITIALS, self.initials, "initials are 2 or 3 letters, digits or dots")
+
+
+class ClientSecret(Value, frozen=True, kw_only=True):
+    """A generated client secret, as it is kept: never the secret, but its keyed hash."""
+
+    secret_id: str
+    hash: bytes
+    created_at_ms: int
+    expires_at_ms: int | None
+    last_used_at_ms: int | None
+
+
+class Client(Value, frozen=True, kw_only=True):
+    """An OAuth client and the user it stands for. `key` is the store's."""
+
+    key: int
+    client_id: str
+    user: User
+    enabled: bool = True
+    sessions_max: int = SESSIONS_MAX
+    scopes: frozenset[str] | None = None
+    grant_types: frozenset[GrantType] = frozenset(GrantType)
+    introspects: bool = False
+    password_allowed: bool = True
+    secrets: tuple[ClientSecret, ...] = ()
+
+    def __post_init__(self) -> None:
+        _must_match(
+            _CLIENT_ID, self.client_id, "a client_id is 1 to 128 characters without control characters"
+        )
+        if not 1 <= self.sessions_max <= SESSIONS_MAX_MAX:
+            raise InvalidValue(
+                f"client {self.client_id}: max_sessions is 1 to {SESSIONS_MAX_MAX}, not {self.sessions_max}"
+            )
+
+    @property
+    def usable(self) -> bool:
+        """Whether neither the client nor its user is disabled."""
+        return self.enabled and self.user.enabled
+
+
+class Tenant(Value, frozen=True, kw_only=True):
+    """One customer database with its own users, clients, scopes and pools.
+
+    A snapshot: a change of anything in it makes a new value with another `version`.
+    """
+
+    id: int
+    name: str
+    version: int
+    session_ttl_s: int = SESSION_TTL_S
+    access_ttl_s: int = ACCESS_TTL_S
+    scope_default: str = SCOPE_DEFAULT
+    no_seat_status: int = 400
+    scopes: Mapping[str, Scope] = msgspec.field(default_factory=dict)
+    pools: Mapping[int, Pool] = msgspec.field(default_factory=dict)
+    users: Mapping[str, User] = msgspec.field(default_factory=dict)
+    clients: Mapping[str, Client] = msgspec.field(default_factory=dict)
+    clients_by_key: Mapping[int, Client] = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _must_match(
+            _TENANT,
+            self.name,
+            "a tenant's name is 1 to 64 letters, digits, _ . -, and begins with a letter or digit",
+        )
+        if self.no_seat_status not in NO_SEAT_STATUSES:
+            raise InvalidValue(
+                f"tenant {self.name}: no_seat_status is 400, 429 or 503, not {self.no_seat_status}"
+            )
+        if not 1 <= self.access_ttl_s <= self.session_ttl_s <= TTL_S_MAX:
+            raise InvalidValue(
+                f"tenant {self.name}: access_ttl is 1 s to session_ttl, and session_ttl at most 31 days;"
+                f" these are not: access_ttl {self.access_ttl_s} s, session_ttl {self.session_ttl_s} s"
+            )
+
+    def pool_named(self, name: str) -> Pool | None:
+        """The pool of this name."""
+        return next((pool for pool in self.pools.values() if pool.name == name), None)
+
+
+class Session(Value, frozen=True, kw_only=True):
+    """A session of a client: begun by a grant, renewed by every refresh, as long-lived as its refresh token.
+
+    `sid` is its 20 byte identity; `scope` is what was granted, names apart by a space; `pool_id` and `holder`
+    are None when it needs no seat. It lives while the clock shows less than `expires_at_ms`.
+    The order of the fields is that of the columns.
+    """
+
+    sid: bytes
+    tenant_id: int
+    client_key: int
+    scope: str
+    pool_id: int | None
+    holder: str | None
+    started_at_ms: int
+    renewed_at_ms: int
+    expires_at_ms: int
+    address: str
+
+    @property
+    def seat_key(self) -> tuple[int, str] | None:
+        """The pool and holder of its seat, None when it needs none."""
+        return None if self.pool_id is None or self.holder is None else (self.pool_id, self.holder)
+
+
+class Seat(Value, frozen=True, kw_only=True):
+    """One unit of a pool, in use by one holder until `expires_at_ms`, when the last of its sessions expires.
+
+    `client_id` and `initials` tell whose grant took it. The order of the fields is that of the columns.
+    """
+
+    pool_id: int
+    holder: str
+    tenant_id: int
+    client_id: str
+    initials: str
+    taken_at_ms: int
+    expires_at_ms: int
+
+    @property
+    def key(self) -> tuple[int, str]:
+        """What no two seats share."""
+        return (self.pool_id, self.holder)
+
+
+def _must_match(pattern: re.Pattern[str], text: str, allowed: str) -> None:
+    if not pattern.fullmatch(text):
+        raise InvalidValue(f"{allowed}; this is not: {text[:140]!r}")

@@ -1,0 +1,1 @@
+"""Where sessions, seats, the set-up and the journal are kept."""

@@ -1,0 +1,35 @@
+"""The commit: load the book, decide, save, journal, COMMIT. The one way in which a seat changes hands.
+
+A batch is one transaction. When it fails, each of its commands is tried alone, so that a faulty one
+fails for itself only; a store that is out of reach fails them all at once.
+"""
+
+from collections.abc import Sequence
+
+from licet.ledger import Command, Outcome, free_expired, settle
+from licet.store.contract import Store, StoreUnavailable, Transaction
+
+
+def commit(store: Store, commands: Sequence[Command]) -> Sequence[Outcome | Exception]:
+    """Decide these commands in one transaction and make the outcomes durable (L9).
+
+    Raises StoreUnavailable; any other fault is the answer of the command that has it.
+    """
+    try:
+        with store.transaction() as transaction:
+            return settle_all(transaction, commands)
+    except StoreUnavailable:
+        raise
+    except Exception as fault:  # noqa: BLE001 - a fault of one command must not be the others'
+        if len(commands) == 1:
+            return [fault]
+        return [answer for command in commands for answer in commit(store, [command])]
+
+
+def settle_all(transaction: Transaction, commands: Sequence[Command]) -> list[Outcome]:
+    """Decide these commands, in their order, within a transaction."""
+    book = transaction.load(commands)
+    free_expired(book, transaction.now_ms)
+    outcomes = [settle(book, command, transaction.now_ms) for command in commands]
+    transaction.save(book)
+    return outcomes

@@ -1,0 +1,101 @@
+"""What a store promises.
+
+A store loads what a batch of commands needs, saves what the ledger made of it, and decides nothing.
+All of a transaction becomes durable at once, or nothing of it. No driver's exception leaves a store.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from licet.book import Book
+from licet.ledger import Command
+from licet.model import Session, Tenant
+
+BUSY_S = 5.0  # how long a transaction waits for another one before the store counts as unreachable
+
+
+class StoreUnavailable(Exception):
+    """The store does not answer, or did not keep what it was given; nothing of the transaction holds."""
+
+
+class SchemaOutdated(StoreUnavailable):
+    """The tables are not those of this version; `licet migrate` mends it."""
+
+
+class QueueFull(Exception):
+    """More commands wait than may."""
+
+
+class Contradiction(AssertionError):
+    """The tables refuse what the ledger decided: a bug, and never a seat too many."""
+
+
+class Transaction(Protocol):
+    """One unit of work, alone on the pools it touches, at one instant of the store's clock."""
+
+    now_ms: int
+    connection: Connection  # for changes of the set-up that must hold together with what the ledger decides
+
+    def load(self, commands: Sequence[Command]) -> Book:
+        """Fill the book of these commands.
+
+        It holds, as of this transaction,
+
+        - every tenant;
+        - of each `Refresh` and `End`: its session, if it is alive;
+        - of each client with n `Grant`s: how many sessions of it live, and so many of them, oldest first,
+          as n grants may end;
+        - of each `Sweep`: that many expired sessions;
+        - of every session so far: its seat; of each `Grant`: the seat of its holder;
+        - of each pool so far: its seats in use, and all of its seats that have expired;
+        - where the grants may fill a pool: as many seats as the batch can touch and one more, those that
+          expire first, so that the earliest is known whatever the batch does;
+        - where an ending session may be the last to expire on its seat: as many other sessions of
+          that seat as the batch can end and one more, those that expire last.
+        """
+
+    def save(self, book: Book) -> None:
+        """Write the net effect of the book's changes, and the journal of them (L11)."""
+
+
+class Store(Protocol):
+    """A place where a licence is kept. Safe to use from several threads, and beside other processes."""
+
+    def tenant(self, name: str) -> Tenant | None:
+        """The tenant as it was when last looked at; no I/O."""
+
+    def tenants(self) -> Mapping[int, Tenant]:
+        """All tenants by their id, as they were when last looked at; no I/O."""
+
+    def refresh_tenants(self) -> None:
+        """Look whether the set-up changed, and read what did."""
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A connection that sees the store at one instant.
+
+        Raises StoreUnavailable.
+        """
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """Begin; commit at the end of the block, roll back when it raises.
+
+        Raises StoreUnavailable.
+        """
+
+    def read_sessions(self, sids: Sequence[bytes]) -> tuple[int, dict[bytes, Session]]:
+        """The store's now in milliseconds, and those of these sessions that live at it.
+
+        Raises StoreUnavailable.
+        """
+
+    def probe(self) -> None:
+        """Return if the store answers and its tables are of this version.
+
+        Raises StoreUnavailable, SchemaOutdated.
+        """
+
+    def close(self) -> None:
+        """Let go of files and connections."""

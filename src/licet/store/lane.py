@@ -1,0 +1,108 @@
+"""A lane: what arrives while a batch is being worked on is worked on together, as the next batch.
+
+This is the group commit, and the group read: one thread, one batch at a time, no ticker. An idle lane
+starts at once, with all that this turn of the event loop brought. Queue and batch are bounded.
+A lane knows nothing of what it carries.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+from typing import Generic, TypeVar
+
+from licet.store.contract import QueueFull
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+# Measured: 20,000 sessions/s at 16 a commit, 35,000 at 256; beyond that waits grow and work does not shrink.
+BATCH_MAX = 256
+QUEUE_MAX = 4096  # a guess: less than a second of work
+
+_Waiting = tuple[Item, "asyncio.Future[Answer]"]
+
+
+class Lane(Generic[Item, Answer]):
+    """Carries items to `work` in batches, on a thread of its own, and answers to those who wait.
+
+    `work` gets a batch and returns an answer or an exception for each item, in their order; what it
+    raises itself is everybody's answer. Use a lane from one event loop.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Sequence[Item]], Sequence[Answer | Exception]],
+        *,
+        name: str,
+        batch_max: int = BATCH_MAX,
+        queue_max: int = QUEUE_MAX,
+    ) -> None:
+        self._work = work
+        self._batch_max = batch_max
+        self._queue_max = queue_max
+        self._waiting: deque[_Waiting[Item, Answer]] = deque()
+        self._busy = False
+        self._closed = False
+        self._batches: SimpleQueue[list[_Waiting[Item, Answer]] | None] = SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    async def submit(self, item: Item) -> Answer:
+        """Have an item worked on; return its answer when the batch is done.
+
+        Raises QueueFull, and whatever `work` answers.
+        """
+        if self._closed or len(self._waiting) >= self._queue_max:
+            raise QueueFull
+        future: asyncio.Future[Answer] = self._loop.create_future()
+        self._waiting.append((item, future))
+        if not self._busy:
+            self._busy = True
+            self._idle.clear()
+            # Not at once: whoever else is ready in this turn of the loop travels along.
+            self._loop.call_soon(self._dispatch)
+        return await future
+
+    async def close(self) -> None:
+        """Take nothing new, finish what waits, and end the thread."""
+        self._closed = True
+        await self._idle.wait()
+        self._batches.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    @property
+    def queue_length(self) -> int:
+        """How many items wait for a batch."""
+        return len(self._waiting)
+
+    def _dispatch(self) -> None:
+        if not self._waiting:
+            self._busy = False
+            self._idle.set()
+            return
+        count = min(len(self._waiting), self._batch_max)
+        self._batches.put([self._waiting.popleft() for _ in range(count)])
+
+    def _run(self) -> None:
+        while (batch := self._batches.get()) is not None:
+            answers: Sequence[Answer | Exception]
+            try:
+                answers = self._work([item for item, _ in batch])
+            except Exception as fault:  # noqa: BLE001 - it goes to those who wait
+                answers = [fault] * len(batch)
+            self._loop.call_soon_threadsafe(self._finish, batch, answers)
+
+    def _finish(self, batch: list[_Waiting[Item, Answer]], answers: Sequence[Answer | Exception]) -> None:
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if future.done():  # Its caller went away; what was done for it stays done.
+                continue
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+        self._dispatch()

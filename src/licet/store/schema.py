@@ -1,0 +1,228 @@
+"""The tables, once, for every store.
+
+Instants are milliseconds since 1970 in UTC (`..._ms`), `minute` and `hour` whole ones since then.
+Each row carries its tenant's id, so that the tables can be spread over machines by tenant.
+The number of rows follows the live sessions and the journal's minutes, never the number of tokens issued.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite numbers rows by itself only where the type is INTEGER to the letter.
+_KEY = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _tenant_id(*, primary_key: bool = False) -> Column[int]:
+    return Column(
+        "tenant_id", ForeignKey("tenant.id", ondelete="CASCADE"), primary_key=primary_key, nullable=False
+    )
+
+
+# One row: `version` grows with every change of the set-up, so that a server sees in one look whether
+# what it remembers is still true.
+setup = Table("setup", metadata, Column("version", BigInteger, nullable=False))
+
+tenant = Table(
+    "tenant",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("version", BigInteger, nullable=False),  # setup.version at its last change
+    Column("session_ttl_s", Integer, nullable=False),
+    Column("access_ttl_s", Integer, nullable=False),
+    Column("scope_default", Text, nullable=False),
+    Column("no_seat_status", Integer, nullable=False),
+    sqlite_autoincrement=True,  # a number is never given twice
+)
+
+pool = Table(
+    "pool",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    _tenant_id(),
+    Column("name", Text, nullable=False),
+    Column("seats", Integer, nullable=False),
+    Column("duplicates", Text, nullable=False),
+    Column("expires_at_ms", BigInteger),
+    # The number of this pool's rows in `seat`, swept or not.
+    Column("in_use", Integer, nullable=False, server_default="0"),
+    # By how much `seats` was lowered below what was in use (L6). Only that change raises it.
+    Column("overuse", Integer, nullable=False, server_default="0"),
+    UniqueConstraint("tenant_id", "name"),
+    CheckConstraint("seats >= 0", name="seats"),
+    # Behind the ledger: a forgotten lock is an error here, and never a seat too many.
+    CheckConstraint("in_use >= 0 AND in_use <= seats + overuse", name="in_use"),
+    sqlite_autoincrement=True,
+)
+
+scope = Table(
+    "scope",
+    metadata,
+    _tenant_id(primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("read_only", Boolean, nullable=False),
+    Column("pool_id", ForeignKey("pool.id")),  # none: unlicensed
+)
+
+user = Table(
+    "user_account",  # `user` is a reserved word
+    metadata,
+    _tenant_id(primary_key=True),
+    Column("initials", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("password_hash", Text),
+    Column("enabled", Boolean, nullable=False),
+)
+
+client = Table(
+    "client",
+    metadata,
+    Column("key", _KEY, primary_key=True),
+    _tenant_id(),
+    Column("client_id", Text, nullable=False),
+    Column("initials", Text, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("sessions_max", Integer, nullable=False),
+    Column("scopes", Text),  # names apart by a space; none: every scope of the tenant
+    Column("grant_types", Text, nullable=False),
+    Column("introspects", Boolean, nullable=False),
+    Column("password_allowed", Boolean, nullable=False),
+    UniqueConstraint("tenant_id", "client_id"),
+    ForeignKeyConstraint(["tenant_id", "initials"], ["user_account.tenant_id", "user_account.initials"]),
+    sqlite_autoincrement=True,
+)
+
+client_secret = Table(
+    "client_secret",
+    metadata,
+    Column("secret_id", Text, primary_key=True),
+    _tenant_id(),
+    Column("client_key", ForeignKey("client.key", ondelete="CASCADE"), nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("expires_at_ms", BigInteger),
+    Column("last_used_at_ms", BigInteger),
+)
+
+# The two tables that every grant writes. They have no foreign keys: what they point at is removed
+# only together with them, by a set-up change that ends the sessions first.
+session = Table(
+    "session",
+    metadata,
+    Column("sid", LargeBinary, primary_key=True),
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("client_key", BigInteger, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("pool_id", BigInteger),
+    Column("holder", Text),
+    Column("started_at_ms", BigInteger, nullable=False),
+    Column("renewed_at_ms", BigInteger, nullable=False),
+    Column("expires_at_ms", BigInteger, nullable=False),
+    Column("address", Text, nullable=False),
+    # A client's live sessions, oldest first, without a look at the rows (L8).
+    Index(None, "client_key", "started_at_ms", "expires_at_ms"),
+    # Who else is on a seat, and until when (L4).
+    Index(None, "pool_id", "holder", "expires_at_ms"),
+    # What has expired.
+    Index(None, "expires_at_ms"),
+    sqlite_with_rowid=False,
+)
+
+seat = Table(
+    "seat",
+    metadata,
+    Column("pool_id", BigInteger, primary_key=True),
+    Column("holder", Text, primary_key=True),
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("client_id", Text, nullable=False),  # whose grant took it
+    Column("initials", Text, nullable=False),
+    Column("taken_at_ms", BigInteger, nullable=False),
+    Column("expires_at_ms", BigInteger, nullable=False),
+    Index(None, "pool_id", "expires_at_ms"),
+    sqlite_with_rowid=False,
+)
+
+# What happened, folded by minute (L11): one row counts all that a client met alike in one minute.
+journal = Table(
+    "journal",
+    metadata,
+    _tenant_id(primary_key=True),
+    Column("minute", BigInteger, primary_key=True),
+    Column("kind", Text, primary_key=True),  # granted, denied, ended
+    Column("reason", Text, primary_key=True),  # why denied or ended, else ''
+    Column("pool", Text, primary_key=True),  # its name, '' for none
+    Column("client_id", Text, primary_key=True),
+    Column("initials", Text, nullable=False),
+    Column("times", BigInteger, nullable=False),
+    Column("first_at_ms", BigInteger, nullable=False),
+    Column("last_at_ms", BigInteger, nullable=False),
+    Column("seats", Integer),  # of a denial: the pool as it was at the last one
+    Column("in_use", Integer),
+    Column("address", Text, nullable=False),  # of the last one
+    Index(None, "minute"),
+    sqlite_with_rowid=False,
+)
+
+# A pool's use in each minute in which it changed; between two rows it stays at `in_use`.
+usage_minute = Table(
+    "usage_minute",
+    metadata,
+    _tenant_id(primary_key=True),
+    Column("pool", Text, primary_key=True),
+    Column("minute", BigInteger, primary_key=True),
+    Column("seats", Integer, nullable=False),
+    Column("peak", Integer, nullable=False),
+    Column("in_use", Integer, nullable=False),  # at the end of the minute
+    Index(None, "minute"),
+    sqlite_with_rowid=False,
+)
+
+# How long a client's holders held seats in each hour, written when a seat comes back.
+usage_hour = Table(
+    "usage_hour",
+    metadata,
+    _tenant_id(primary_key=True),
+    Column("pool", Text, primary_key=True),
+    Column("hour", BigInteger, primary_key=True),
+    Column("client_id", Text, primary_key=True),
+    Column("initials", Text, nullable=False),
+    Column("held_ms", BigInteger, nullable=False),
+    Index(None, "hour"),
+    sqlite_with_rowid=False,
+)
+
+# What administrators did; `tenant` is a name, because the event outlives what it tells of.
+event = Table(
+    "event",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("at_ms", BigInteger, nullable=False, index=True),
+    Column("actor", Text, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("action", Text, nullable=False),  # add, set, remove, ...
+    Column("target", Text, nullable=False),  # "client TestClientId"
+    Column("detail", Text, nullable=False),
+)
