@@ -51,7 +51,7 @@ class Refresh(Value, frozen=True, kw_only=True):
 
 
 class End(Value, frozen=True, kw_only=True):
-    """A session is to end. With `client_key`, only if it is that client's."""
+    """A session is to end. With `client_key`, only that client's own."""
 
     tenant_id: int
     sid: bytes
@@ -93,7 +93,7 @@ class ClientRefused(Value, frozen=True, kw_only=True):
 
 
 class SessionUnknown(Value, frozen=True, kw_only=True):
-    """There is no such session alive for this client."""
+    """There is no such session alive, or it is another client's."""
 
 
 class ScopeRefused(Value, frozen=True, kw_only=True):
@@ -288,8 +288,8 @@ def _superseded(book: Book, client: Client) -> list[Session]:
 
 def _refresh(book: Book, refresh: Refresh, now_ms: int) -> tuple[Outcome, list[Change]]:
     tenant, client = _asker(book, refresh)
-    session = _live(book, refresh.sid, refresh.tenant_id, refresh.client_key, now_ms)
-    if tenant is None or client is None or session is None:
+    session = _live(book, refresh.sid, refresh.tenant_id, now_ms)
+    if tenant is None or client is None or session is None or session.client_key != client.key:
         return SessionUnknown(), []
     if not client.usable:
         return ClientRefused(), []
@@ -314,9 +314,11 @@ def _renewed(tenant: Tenant, session: Session, now_ms: int) -> Session:
 
 
 def _end(book: Book, end: End, now_ms: int) -> tuple[Outcome, list[Change]]:
-    session = _live(book, end.sid, end.tenant_id, end.client_key, now_ms)
+    session = _live(book, end.sid, end.tenant_id, now_ms)
     if session is None:
         return Ended(session=None, seat_released=False), []
+    if end.client_key not in {None, session.client_key}:
+        return SessionUnknown(), []
     changes = _ending(book, [session], end.reason, now_ms)
     released = any(isinstance(change, SeatFreed) for change in changes)
     return Ended(session=session, seat_released=released), changes
@@ -342,11 +344,9 @@ def _session_expiry(tenant: Tenant, pool: Pool | None, now_ms: int) -> int:
     return min(expires_at_ms, pool.expires_at_ms)  # L7: a session never lives past its pool.
 
 
-def _live(book: Book, sid: bytes, tenant_id: int, client_key: int | None, now_ms: int) -> Session | None:
+def _live(book: Book, sid: bytes, tenant_id: int, now_ms: int) -> Session | None:
     session = book.sessions.get(sid)
     if session is None or session.tenant_id != tenant_id or session.expires_at_ms <= now_ms:
-        return None
-    if client_key is not None and session.client_key != client_key:
         return None
     return session
 

@@ -21,7 +21,7 @@ Answer = TypeVar("Answer")
 BATCH_MAX = 256
 QUEUE_MAX = 4096  # a guess: less than a second of work
 
-_Waiting = tuple[Item, "asyncio.Future[Answer]"]
+_Waiting = tuple[Item, asyncio.Future[Answer]]
 
 
 class Lane(Generic[Item, Answer]):

@@ -20,39 +20,35 @@ import json
 import math
 import os
 import re
-from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+from collections.abc import Callable
+from typing import Any, ClassVar, Final, cast
 
 import httptools
+from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from uvicorn.config import Config
-    from uvicorn.server import ServerState
+from uvicorn.server import ServerState
 
 HEAD_BYTES_MAX: Final = 16 * 1024
-"""Request line and header fields of one request. Node.js has the same bound, Apache and nginx about half;
-a token request with a 2 KiB client assertion and a proxy's additions stays under 4 KiB."""
+"""Request line and header fields of one request, as in Node.js (maxHeaderSize). A request with a bearer token
+of 2 KiB and what two proxies add stays below 4 KiB."""
 
 HEADERS_MAX: Final = 100
-"""Header fields of one request, as in Apache (LimitRequestFields). A browser behind two proxies sends 30."""
+"""Header fields of one request, as in Apache (LimitRequestFields)."""
 
 BODY_BYTES_MAX: Final = 64 * 1024
-"""The body of one request, its chunk framing included. Eight times what the application takes: the refusal is
-the application's to give, and this bound is for the client that does not wait for it."""
+"""The body of one request, its chunk framing included. Well above what the application takes (8 KiB), as the
+refusal is the application's to give: this bound is for clients that send faster than it can answer."""
 
 HELD_BYTES_MAX: Final = 64 * 1024
 """Pipelined bytes that wait for the answer before them: some two hundred token requests."""
 
 LINGER_BYTES_MAX: Final = 1024 * 1024
 """What is read and thrown away behind a last answer. Costs no memory; one read is up to 250 KiB, so a smaller
-bound would be used up by what the kernel had received before the client could see the answer."""
+bound would be used up by what was on its way before the client could see the answer."""
 
 CONNECTIONS_MAX: Final = 800
 """Open connections that are served. Together with TURNED_AWAY_MAX and the store's files it stays below 1,024,
-the usual soft limit on open files, and at the worst case of some 150 KiB each below 128 MiB."""
+the usual soft limit on open files, and at worst (150 KiB held for each) below 128 MiB."""
 
 TURNED_AWAY_MAX: Final = 100
 """Connections above CONNECTIONS_MAX that are told so at the same time; any more are closed without a word."""
@@ -74,52 +70,454 @@ _NEVER: Final = math.inf
 _VERSIONS: Final = ("1.1", "1.0")
 _ONLY_ONCE: Final = (b"host", b"transfer-encoding")
 
-# uri-host [ ":" port ] with an IP-literal in brackets (RFC 9110 section 7.2, RFC 3986 section 3.2.2). May be empty.
+# uri-host [ ":" port ] with an IP-literal in brackets (RFC 9110 section 7.2, RFC 3986 section 3.2.2).
 _HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-fv:.]+\]|[-\w.~%!$&'()*+,;=]*)(?::[0-9]*)?")
 
 
-class _Phase(Enum):
-    """What the next bytes of a connection are."""
+# The phases of a connection: what the next bytes are. Plain numbers, as each request looks ten times.
 
-    HEAD = auto()
-    """The request line and header fields of a request, or nothing yet."""
+_HEAD: Final = 0
+"""The request line and header fields of a request, or nothing yet."""
 
-    BODY = auto()
-    """The rest of a request that the application has been given."""
+_BODY: Final = 1
+"""The rest of a request that the application has been given."""
 
-    HELD = auto()
-    """A later request: the one before is whole and not answered yet."""
+_HELD: Final = 2
+"""A later request: the one before is whole and not answered yet."""
 
-    DROPPED = auto()
-    """Of no use: the answer on its way is the last, but it is not complete yet."""
+_DROPPED: Final = 3
+"""Of no use: the answer on its way is the last, but it is not complete yet."""
 
-    DISCARDED = auto()
-    """Of no use: the last answer is complete and the client may not have seen it yet."""
+_DISCARDED: Final = 4
+"""Of no use: the last answer is complete and the client may not have seen it yet."""
 
-    TURNED_AWAY = auto()
-    """A request for which there is no room."""
+_TURNED_AWAY: Final = 5
+"""A request for which there is no room."""
 
 
 def refusal(status: int, description: str) -> bytes:
     """An error answer, complete, after which the connection is closed."""
     request_id = os.urandom(8).hex()
     overloaded = status == http.HTTPStatus.SERVICE_UNAVAILABLE
-    body = json.dumps(
-        {
-            "error": "server_error" if overloaded else "invalid_request",
-            "error_description": description,
-            "request_id": request_id,
-        },
-        separators=(",", ":"),
-    )
-    lines = [
+    error = "server_error" if overloaded else "invalid_request"
+    content = {"error": error, "error_description": description, "request_id": request_id}
+    body = json.dumps(content, separators=(",", ":"))
+    head = (
         f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}",
         "content-type: application/json",
         f"content-length: {len(body)}",
         "cache-control: no-store",
         "pragma: no-cache",
-        *(["retry-after: 1"] if overloaded else []),
+        *(("retry-after: 1",) if overloaded else ()),
         "connection: close",
         f"x-request-id: {request_id}",
-    ]
-    return f"{'\r\n'.join(lines)}\r\n\r\n{body}".encode("ascii")
+        "",
+        body,
+    )
+    return "\r\n".join(head).encode("ascii")
+
+
+class _Outlet:
+    """What a request's answer may do with the connection: uvicorn's cycle takes it for the transport.
+
+    `close` is not the transport's: whether the client still sends is known to the protocol only.
+    A head is not written before the first of the body, as ASGI wants it: one packet and one system
+    call instead of two.
+    """
+
+    __slots__ = ("_head", "_transport", "close", "head_is_next", "is_closing")
+
+    def __init__(self, transport: asyncio.Transport, end: Callable[[], None]) -> None:
+        self._transport = transport
+        self._head = b""
+        self.head_is_next = False
+        self.is_closing = transport.is_closing
+        self.close = end
+
+    def write(self, data: bytes) -> None:
+        """Write a head or a part of a body."""
+        if self.head_is_next:
+            self.head_is_next = False
+            self._head = data
+        elif self._head:
+            self._transport.write(self._head + data)
+            self._head = b""
+        else:
+            self._transport.write(data)
+
+    def flush(self) -> None:
+        """Write a head that no body follows."""
+        if self._head:
+            self._transport.write(self._head)
+            self._head = b""
+
+    def let_go(self) -> None:
+        """The connection is gone; the application may not have noticed yet."""
+        self._head = b""
+        self.close = self._transport.close
+
+
+class GuardedHttpProtocol(HttpToolsProtocol):
+    """One connection, from the first byte to the last.
+
+    The parser is fed one message at a time and never past its end: that is how a head is counted to the
+    byte, and why a malformed request cannot reach into the answer of the one before.
+    There is one timer for a connection, not one for each request: a request moves `_deadline`, which is
+    an assignment, and the timer looks at it when it goes off.
+    """
+
+    head_timeout_s: ClassVar[float] = HEAD_TIMEOUT_S
+    body_timeout_s: ClassVar[float] = BODY_TIMEOUT_S
+    answer_timeout_s: ClassVar[float] = ANSWER_TIMEOUT_S
+    linger_timeout_s: ClassVar[float] = LINGER_TIMEOUT_S
+    connections_max: ClassVar[int] = CONNECTIONS_MAX
+    turned_away_max: ClassVar[int] = TURNED_AWAY_MAX
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._phase = _HEAD
+        self._between_requests = False
+        self._client_is_done = False
+        self._outlet: _Outlet
+        # The request that is coming in.
+        self._head_bytes = 0
+        self._body_bytes = 0
+        self._body_length: int | None = None
+        self._reusable = False
+        self._last_bytes = b""
+        # What follows it.
+        self._held = bytearray()
+        self._discardable = LINGER_BYTES_MAX
+        # The one timer.
+        self._deadline = _NEVER
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = _NEVER
+
+    # The connection
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client is there: it is served, told that there is no room, or shut out."""
+        super().connection_made(transport)
+        self._outlet = _Outlet(transport, self._end)
+        too_many = len(self.connections) - self.connections_max
+        if too_many > self.turned_away_max:
+            transport.abort()
+        elif too_many > 0:
+            # The answer waits for the question: some clients take one that comes before it for an error.
+            self._phase = _TURNED_AWAY
+            self._must_end_by(self.linger_timeout_s)
+        else:
+            self._must_end_by(self.head_timeout_s)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone: let go of everything, without waiting for the garbage collector."""
+        super().connection_lost(exc)
+        self._phase = _DISCARDED
+        self._outlet.let_go()
+        self._held.clear()
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """The client sends no more. True keeps the way back open: what it did send is answered."""
+        self._client_is_done = True
+        if self._phase == _BODY or (self._phase == _HEAD and self._head_bytes):
+            self._refuse(400, "The request ended before it was complete.")
+        # TLS has no half-closed connections, and asyncio warns about being asked for one.
+        return self._phase in {_HELD, _DROPPED} and self.transport.can_write_eof()
+
+    def shutdown(self) -> None:
+        """The server stops: the request that is being answered is the last one."""
+        self._reusable = False
+        super().shutdown()
+
+    def pause_writing(self) -> None:
+        """The client does not take its answers: it has until the deadline to begin with it."""
+        super().pause_writing()
+        self._must_end_by(self.answer_timeout_s)
+
+    # What comes in
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the client, from none of a message to many of them."""
+        while data:
+            if self._phase == _HEAD:
+                data = self._take_head(data)
+            elif self._phase == _BODY:
+                data = self._take_body(data)
+            else:
+                self._take_surplus(data)
+                return
+        if self._phase != _HELD:
+            self._limit_the_wait()
+
+    def _take_head(self, data: bytes) -> bytes:
+        """Parse a head as far as it has come; returns what is behind it."""
+        piece = self._through_blank_line(data)
+        self._head_bytes += len(piece)
+        if self._head_bytes > HEAD_BYTES_MAX:
+            self._refuse(431, f"The request line and headers are larger than {HEAD_BYTES_MAX} bytes.")
+        else:
+            self._parse(piece)
+        return data[len(piece) :]
+
+    def _take_body(self, data: bytes) -> bytes:
+        """Parse a body as far as it has come; returns what is behind it."""
+        if self._body_length is None:
+            piece = self._through_blank_line(data)
+        else:
+            piece = data[: self._body_length - self._body_bytes]
+        self._body_bytes += len(piece)
+        if self._body_bytes > BODY_BYTES_MAX:
+            self._refuse(413, f"The request body is larger than {BODY_BYTES_MAX} bytes.")
+        else:
+            self._parse(piece)
+        return data[len(piece) :]
+
+    def _take_surplus(self, data: bytes) -> None:
+        """Bytes for which there is no request."""
+        if self._phase == _HELD:
+            self._hold(data)
+        elif self._phase == _TURNED_AWAY:
+            self._refuse(503, "The server has no room for another connection.")
+        elif self._phase == _DISCARDED:
+            self._discardable -= len(data)
+            if self._discardable < 0:
+                self.transport.close()
+
+    def _hold(self, data: bytes) -> None:
+        """Keep later requests until this one is answered, unless they are too many: then it is the last."""
+        self.flow.pause_reading()
+        self._held += data
+        if len(self._held) > HELD_BYTES_MAX:
+            self._held.clear()
+            self._phase = _DROPPED
+            self.cycle.keep_alive = False
+
+    def _through_blank_line(self, data: bytes) -> bytes:
+        """The first of the bytes, up to a blank line and with it; all of them if there is none.
+
+        Heads and chunked bodies end with a blank line and nowhere else: the parser, as it is configured,
+        takes no line end but CR LF.
+        """
+        seen = self._last_bytes + data if self._last_bytes else data
+        at = seen.find(_BLANK_LINE)
+        if at < 0:
+            self._last_bytes = seen[1 - len(_BLANK_LINE) :]
+            return data
+        end = at + len(_BLANK_LINE) - len(self._last_bytes)
+        self._last_bytes = b""
+        return data[:end]
+
+    # The parser
+
+    def _parse(self, piece: bytes) -> None:
+        try:
+            self.parser.feed_data(piece)
+        except httptools.HttpParserUpgrade:
+            self._parse_without_upgrade()
+        except httptools.HttpParserError:
+            self._refuse(400, "The request is not well-formed HTTP/1.1.")
+
+    def _parse_without_upgrade(self) -> None:
+        """Parse the head again as if nothing but HTTP/1.1 had been offered (RFC 9110 section 7.8).
+
+        The parser takes everything behind an Upgrade for another protocol, also the body that
+        HTTP clients send with `Upgrade: h2c`.
+        """
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self._refuse(400, "This server is not a proxy.")
+            return
+        lines = [b"%s %s HTTP/%s" % (method, self.url, self.parser.get_http_version().encode())]
+        lines += [b"%s: %s" % field for field in self.headers if field[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self._parse(b"\r\n".join(lines) + _BLANK_LINE)
+
+    def on_headers_complete(self) -> None:
+        """The parser has a head: refuse it or give it to the application."""
+        if self.parser.should_upgrade():
+            return
+        version = self.parser.get_http_version()
+        fields = dict(self.headers)
+        if len(self.headers) > HEADERS_MAX:
+            self._refuse(431, f"The request has more than {HEADERS_MAX} headers.")
+            return
+        objection = _objection(version, self.headers, fields)
+        if objection is not None:
+            self._refuse(400, objection)
+            return
+        if version == "1.0":
+            self.expect_100_continue = False  # RFC 9110 section 10.1.1
+        super().on_headers_complete()
+        self._phase = _BODY
+        self._deadline = _NEVER
+        self._body_bytes = 0
+        length = fields.get(b"content-length")
+        self._body_length = None if length is None else int(length)
+        # Trailer fields must not join the header fields (RFC 9110 section 6.5.1).
+        self.headers = []
+        cycle = self.cycle
+        cycle.transport = cast("asyncio.Transport", self._outlet)
+        # With an expectation there may be an interim answer first, and that must not wait.
+        self._outlet.head_is_next = not self.expect_100_continue
+        # An answer that begins before the request is whole ends the connection; see on_message_complete.
+        self._reusable = cycle.keep_alive
+        cycle.keep_alive = False
+
+    def on_message_complete(self) -> None:
+        """The parser has a whole request: the connection can be used again if the answer has not begun."""
+        if self._phase != _BODY:
+            return
+        self._phase = _HELD
+        self._deadline = _NEVER
+        cycle = self.cycle
+        cycle.more_body = False
+        cycle.message_event.set()
+        if not cycle.response_started:
+            cycle.keep_alive = self._reusable
+
+    # What goes out
+
+    def on_response_complete(self) -> None:
+        """An answer is complete: go on with the next request."""
+        self.server_state.total_requests += 1
+        self._outlet.flush()
+        if self._phase != _HELD or self.transport.is_closing():
+            return
+        if self._held:
+            # Not from here: this is still the application's task, with its context.
+            self.flow.pause_reading()
+            self.loop.call_soon(self._go_on, context=contextvars.Context())
+        elif self._client_is_done:
+            self._end()
+        else:
+            self._expect_a_request()
+            self._must_end_by(self.timeout_keep_alive)
+
+    def _expect_a_request(self) -> None:
+        self._phase = _HEAD
+        self._head_bytes = 0
+        self._between_requests = True
+        self.flow.resume_reading()
+
+    def _go_on(self) -> None:
+        """Take the bytes that were held."""
+        if self.transport.is_closing():
+            return
+        held = bytes(self._held)
+        self._held.clear()
+        self._expect_a_request()
+        self.data_received(held)
+        if self._client_is_done:
+            self.eof_received()
+
+    def _refuse(self, status: int, description: str) -> None:
+        """Answer instead of the application, as the last thing on this connection."""
+        if self._phase == _BODY:
+            cycle = self.cycle
+            if cycle.response_started:
+                # The application was faster. Its answer says `connection: close` already.
+                self._phase = _DROPPED
+                self._must_end_by(self.answer_timeout_s)
+                return
+            cycle.disconnected = True
+            cycle.waiting_for_100_continue = False
+            cycle.message_event.set()
+        status_line, line_end, rest = refusal(status, description).partition(b"\r\n")
+        common = b"".join(b"%s: %s\r\n" % field for field in self.server_state.default_headers)
+        self.transport.write(status_line + line_end + common + rest)
+        self._linger()
+
+    def _end(self) -> None:
+        """The last answer is complete, or will never be."""
+        self._outlet.flush()
+        if self._phase == _HELD and not self._held:
+            self.transport.close()
+            self._must_end_by(self.answer_timeout_s)
+        elif self._phase != _DISCARDED:
+            self._linger()
+
+    def _linger(self) -> None:
+        """Close in stages (RFC 9112 section 9.6).
+
+        A close with unread bytes, or with bytes still to come, makes the client's side throw away
+        an answer that it has not read yet.
+        """
+        self._phase = _DISCARDED
+        self._held.clear()
+        if self._client_is_done:
+            self.transport.close()
+        elif self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.flow.resume_reading()
+        self._must_end_by(self.linger_timeout_s)
+
+    # The timer
+
+    def _must_end_by(self, seconds: float) -> None:
+        """Set the deadline of what the connection waits for now."""
+        self._deadline = self.loop.time() + seconds
+        if self._deadline < self._alarm_at:
+            self._set_alarm()
+
+    def _limit_the_wait(self) -> None:
+        """The bytes so far end within a message: its rest has a deadline, which more bytes do not move."""
+        if self._phase == _BODY and self._deadline == _NEVER:
+            self._must_end_by(self.body_timeout_s)
+        elif self._phase == _HEAD and self._between_requests:
+            self._between_requests = False
+            self._must_end_by(self.head_timeout_s)
+
+    def _set_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = self._deadline
+        self._alarm = self.loop.call_at(self._deadline, self._on_alarm)
+
+    def _on_alarm(self) -> None:
+        """Look whether the deadline has moved since the alarm was set."""
+        self._alarm = None
+        self._alarm_at = _NEVER
+        if self._deadline <= self.loop.time():
+            self._on_deadline()
+        elif self._deadline < _NEVER:
+            self._set_alarm()
+
+    def _on_deadline(self) -> None:
+        if self.transport.is_closing() or self.flow.write_paused or self._phase == _DROPPED:
+            self.transport.abort()
+        elif self._phase == _BODY or (self._phase == _HEAD and self._head_bytes):
+            self._refuse(408, "The request was not complete in time.")
+        elif self._phase != _HELD:
+            self.transport.close()
+            self._must_end_by(self.linger_timeout_s)
+
+
+def _objection(version: str, headers: list[tuple[bytes, bytes]], fields: dict[bytes, bytes]) -> str | None:
+    """What makes a head that the parser takes a bad request all the same."""
+    if version not in _VERSIONS:
+        return "The version of HTTP is neither 1.1 nor 1.0."
+    host = fields.get(b"host")
+    if version == "1.1" if host is None else not _HOST.fullmatch(host.strip()):
+        return "The Host header is missing or malformed."
+    coding = fields.get(b"transfer-encoding")
+    # Version 1.0 had no transfer codings, and one that is not understood hides where the body ends
+    # (RFC 9112 section 6.1).
+    if coding is not None and (version == "1.0" or coding.strip().lower() != b"chunked"):
+        return "The transfer coding is not chunked."
+    if len(fields) < len(headers) and _repeats(headers):
+        return "A header that frames the request is repeated."
+    return None
+
+
+def _repeats(headers: list[tuple[bytes, bytes]]) -> bool:
+    names = [name for name, _ in headers]
+    return any(names.count(name) > 1 for name in _ONLY_ONCE)

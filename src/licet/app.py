@@ -1,0 +1,248 @@
+"""The wiring of a server: settings in; clock, store, lanes and web application together; a listener out.
+
+This is the only place that knows all of them. It also keeps house: it looks several times a second whether
+the set-up or the keys changed, and clears away what has expired, off the path of any request.
+"""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from licet.clock import Clock, SystemClock
+from licet.credentials import ClientSecrets, Passwords, Remembered
+from licet.keyring import FILE_NAME as KEYRING_NAME
+from licet.keyring import KeyringUnusable, read_keyring
+from licet.ledger import Command, Outcome, Sweep, Swept
+from licet.model import Tenant, User
+from licet.settings import Settings
+from licet.store.commit import commit
+from licet.store.contract import QueueFull, Store, StoreUnavailable
+from licet.store.housekeeping import keep_password_hash, note_secrets_used, remove_aged
+from licet.store.lane import Lane
+from licet.store.sqlite import SqliteStore
+from licet.tokens import Tokens
+from licet.web.authentication import Authenticator
+from licet.web.listener import GuardedHttpProtocol
+from licet.web.public import PublicApp, Read
+from licet.web.throttle import Throttle
+
+STORE_NAME = "licet.db"
+LOOK_EVERY_S = 0.25  # a change of the set-up counts within a second, with room for a slow look
+SWEEP_EVERY_S = 1.0
+WRITE_DOWN_EVERY_S = 30.0
+DAY_MS = 86_400_000
+
+
+class AddressInUse(Exception):
+    """Nobody can listen there; the text says why."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes any that is free.
+
+    Raises AddressInUse.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+    except OSError as fault:
+        raise AddressInUse(f"cannot listen on {host} port {port}: {fault.strerror or fault}") from None
+    return listening
+
+
+class Server:
+    """One running Licet. Make it, `await run()`, and it is over when that returns.
+
+    Raises StoreUnavailable, SchemaOutdated, KeyringUnusable when it is made.
+    """
+
+    def __init__(
+        self, settings: Settings, listening: socket.socket, log: Any, clock: Clock | None = None
+    ) -> None:
+        self._settings = settings
+        self._listening = listening
+        self._log = log
+        self._clock = clock or SystemClock()
+        self._keyring_path = settings.data / KEYRING_NAME
+        self._keyring = read_keyring(self._keyring_path)
+        self._keyring_seen = _modified(self._keyring_path)
+        self._store: Store = SqliteStore(settings.data / STORE_NAME, self._clock)
+        self._answered_at_ms = self._clock.now_ms()
+        self._passwords = Passwords(
+            memory_kib=settings.hash_memory_mib * 1024, time_cost=settings.hash_time_cost
+        )
+
+    async def run(self, on_started: Callable[[], None] = lambda: None) -> None:
+        """Serve until SIGTERM or SIGINT; then answer what is under way and commit the last batch."""
+        settings = self._settings
+        commits: Lane[Command, Outcome] = Lane(
+            partial(commit, self._store),
+            name="licet-commit",
+            batch_max=settings.batch_commands_max,
+            queue_max=settings.queue_commands_max,
+        )
+        reads: Lane[bytes, Read] = Lane(self._read, name="licet-read", queue_max=settings.queue_commands_max)
+        authenticator = self._authenticator()
+        public = PublicApp(
+            clock=self._clock,
+            find_tenant=self._store.tenant,
+            commits=commits,
+            reads=reads,
+            authenticator=authenticator,
+            tokens=Tokens(self._keyring),
+            public_url=settings.base_url(self._listening.getsockname()[1]),
+            is_ready=self._is_ready,
+            log=self._log,
+        )
+        house = asyncio.create_task(self._keep_house(public, commits, authenticator))
+        try:
+            await self._listen(public, on_started)
+        finally:
+            house.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await house
+            await commits.close()
+            await reads.close()
+            authenticator.close()
+            self._store.close()
+            self._log.info("stopped")
+
+    async def _listen(self, public: PublicApp, on_started: Callable[[], None]) -> None:
+        def announce() -> None:
+            self._log.info("started", url=self._settings.base_url(self._listening.getsockname()[1]))
+            on_started()
+
+        # uvicorn raises the signal again when it is done; it has done what it asked for.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+        await _Announcing(self._uvicorn(public), announce).serve(sockets=[self._listening])
+
+    def _uvicorn(self, public: PublicApp) -> uvicorn.Config:
+        trusted = [str(network) for network in self._settings.trusted_proxies]
+        application: Any = ProxyHeadersMiddleware(public, trusted_hosts=trusted) if trusted else public  # type: ignore[arg-type]
+        return uvicorn.Config(
+            application,
+            http=GuardedHttpProtocol,
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=self._settings.shutdown_grace_s,
+        )
+
+    def _authenticator(self) -> Authenticator:
+        settings = self._settings
+        return Authenticator(
+            clock=self._clock,
+            passwords=self._passwords,
+            client_secrets=ClientSecrets(self._keyring.pepper),
+            remembered=Remembered(
+                self._clock,
+                ttl_s=settings.remember_passwords_s,
+                entries_max=settings.remember_passwords_max,
+            ),
+            throttle=Throttle(
+                self._clock,
+                per_client_max=settings.login_failures_per_client_max,
+                per_source_max=settings.login_failures_per_source_max,
+            ),
+            upgrade=self._upgrade_password,
+            workers=settings.hash_workers,
+            queue_max=settings.hash_queue_max,
+        )
+
+    def _read(self, sids: Sequence[bytes]) -> list[Read]:
+        now_ms, sessions = self._store.read_sessions(sids)
+        return [(now_ms, sessions.get(sid)) for sid in sids]
+
+    def _upgrade_password(self, tenant: Tenant, user: User, password: str) -> None:
+        assert user.password_hash is not None
+        new = self._passwords.hash(password)
+        with contextlib.suppress(StoreUnavailable):  # then the next good login does it
+            keep_password_hash(self._store, tenant.id, user.initials, old=user.password_hash, new=new)
+
+    def _is_ready(self) -> bool:
+        return self._clock.now_ms() - self._answered_at_ms < 8 * LOOK_EVERY_S * 1000
+
+    async def _keep_house(
+        self, public: PublicApp, commits: Lane[Command, Outcome], authenticator: Authenticator
+    ) -> None:
+        await asyncio.gather(
+            self._every(LOOK_EVERY_S, "look", partial(self._look, public)),
+            self._every(SWEEP_EVERY_S, "sweep", partial(self._sweep, commits)),
+            self._every(WRITE_DOWN_EVERY_S, "write_down", partial(self._write_down, authenticator)),
+        )
+
+    async def _every(self, seconds: float, what: str, work: Callable[[], Any]) -> None:
+        """Do this again and again; a fault is logged once, until it works again."""
+        failing = False
+        while True:
+            try:
+                await work()
+                failing = False
+            except (StoreUnavailable, QueueFull, KeyringUnusable) as fault:
+                if not failing:
+                    self._log.error("housekeeping_failed", what=what, detail=str(fault))
+                failing = True
+            await asyncio.sleep(seconds)
+
+    async def _look(self, public: PublicApp) -> None:
+        await asyncio.to_thread(self._probe)
+        self._answered_at_ms = self._clock.now_ms()
+        seen = _modified(self._keyring_path)
+        if seen != self._keyring_seen:
+            self._keyring = await asyncio.to_thread(read_keyring, self._keyring_path)
+            self._keyring_seen = seen
+            public.tokens = Tokens(self._keyring)
+            self._log.info("keys_changed", keys=len(self._keyring.token_keys))
+
+    def _probe(self) -> None:
+        self._store.refresh_tenants()
+        self._store.probe()
+
+    async def _sweep(self, commits: Lane[Command, Outcome]) -> None:
+        sessions_max = self._settings.sweep_sessions_max
+        while True:
+            swept = await commits.submit(Sweep(sessions_max=sessions_max))
+            assert isinstance(swept, Swept)
+            if swept.sessions < sessions_max:
+                return
+
+    async def _write_down(self, authenticator: Authenticator) -> None:
+        if used := authenticator.secrets_used.copy():
+            authenticator.secrets_used.clear()
+            await asyncio.to_thread(note_secrets_used, self._store, used)
+        keep_ms = self._settings.journal_retention_days * DAY_MS
+        while await asyncio.to_thread(remove_aged, self._store, keep_ms):
+            pass
+
+
+class _Announcing(uvicorn.Server):
+    """uvicorn's server, which says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
+        await super().startup(sockets)
+        self._announce()
+
+
+def _modified(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0  # Reading it says why.

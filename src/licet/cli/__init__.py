@@ -1,0 +1,155 @@
+"""The command line: `app` and its verbs, one file per noun.
+
+A verb's file is imported when the verb is used and not before, so that `licet --help` costs nothing of the
+database and the hashing. What went wrong becomes one line and an exit code in one place, here: a verb
+raises what it meets, and knows nothing of exit codes.
+"""
+
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from licet.cli.noun import PlainCommand, plain
+
+
+class Verb(NamedTuple):
+    """A verb and where it is: `target` is a `Typer` or a function in the module `licet.cli.<module>`."""
+
+    name: str
+    module: str
+    target: str
+    help: str
+
+
+_PANELS = {
+    "Run": (
+        Verb("demo", "serve", "demo", "Run a throw-away server with a tenant, clients and 5 seats."),
+        Verb("init", "init", "init", "Make a data directory, and its first tenant."),
+        Verb("serve", "serve", "serve", "Run the server."),
+        Verb("migrate", "init", "migrate", "Bring the tables of a store to this version."),
+        Verb("check", "check", "check", "Find what is wrong with a set-up."),
+    ),
+    "Look": (
+        Verb("seats", "seats", "seats", "Who holds which seat, since when and until when."),
+        Verb("top", "seats", "top", "The same, live."),
+        Verb("usage", "usage", "usage", "Peaks, denials and seat-hours."),
+        Verb("session", "session", "app", "List sessions, and end them."),
+        Verb("token", "token", "token", "Get a token as a client would."),
+    ),
+    "Set up": (
+        Verb("tenant", "tenant", "app", "Customer databases."),
+        Verb("pool", "pool", "app", "Counted licences, and how many seats they have."),
+        Verb("scope", "scope", "app", "What a token may do, and which pool its seat comes from."),
+        Verb("user", "user", "app", "Persons and services, and their passwords."),
+        Verb("client", "client", "app", "OAuth clients, and their generated secrets."),
+        Verb("key", "key", "app", "The keys that sign tokens."),
+        Verb("apply", "setup_file", "apply", "Make the store match a declarative TOML file."),
+        Verb("export", "setup_file", "export", "Write the set-up as such a file, without secrets."),
+    ),
+}
+
+
+class _Lazy(TyperCommand):
+    """Stands for a verb until it is used; its callback imports the true one."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """The context of the true command, which takes over from here."""
+        assert self.callback is not None
+        return self.callback().make_context(info_name, args, parent, **extra)
+
+
+class _Root(TyperGroup):
+    """The whole of the command line: the one place where errors end."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """The options, as the help shows them."""
+        return plain(super().get_params(ctx))
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Read the options before the verb."""
+        with _errors_told():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb."""
+        with _errors_told():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _errors_told() -> Iterator[None]:
+    """Say what went wrong on stderr, and end with the exit code that says whose fault it was."""
+    try:
+        yield
+    except (typer.Exit, typer.Abort):
+        raise
+    except Exception as fault:
+        from licet.cli.errors import exit_code, told  # noqa: PLC0415 - only when something went wrong
+
+        code = exit_code(fault)
+        if code is None:  # A bug shows where it is.
+            raise
+        if text := told(fault):
+            typer.echo(text, err=True)
+        raise typer.Exit(code) from None
+
+
+def _loader(verb: Verb) -> Callable[[], Any]:
+    def load() -> Any:
+        target = getattr(importlib.import_module(f"licet.cli.{verb.module}"), verb.target)
+        if isinstance(target, typer.Typer):
+            return get_command(target)
+        alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
+        alone.command(verb.name, cls=PlainCommand)(target)
+        return get_command(alone)
+
+    return load
+
+
+def _say_version(*, wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version  # noqa: PLC0415 - a moment that only --version should cost
+
+        typer.echo(f"licet {version('licet')}")
+        raise typer.Exit
+
+
+def _main(
+    ctx: typer.Context,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", is_eager=True, callback=_say_version),
+    ] = False,
+) -> None:
+    """Licet, an OAuth 2.0 authorization server whose tokens hold the seats of a licence.
+
+    Try it: [bold]licet demo[/]. In earnest: [bold]licet init[/], then [bold]licet serve[/].
+    A verb's own help: [bold]licet pool add --help[/].
+    """
+    if ctx.invoked_subcommand is None:
+        ctx.get_help()  # Rich prints it.
+
+
+def _build() -> typer.Typer:
+    root = typer.Typer(
+        name="licet",
+        cls=_Root,
+        callback=_main,
+        invoke_without_command=True,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,  # they would show the values of variables
+        context_settings={"help_option_names": ["-h", "--help"]},
+        epilog="Exit codes: 0 done, 1 refused or not found, 2 wrong use, 3 store unreachable.",
+    )
+    for panel, verbs in _PANELS.items():
+        for verb in verbs:
+            root.command(verb.name, cls=_Lazy, help=verb.help, rich_help_panel=panel)(_loader(verb))
+    return root
+
+
+app = _build()

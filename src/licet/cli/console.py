@@ -1,0 +1,243 @@
+"""What the verbs share: options, the store they open, what they print and what they ask.
+
+Results go to stdout: a table on a terminal, aligned text of full values when piped, JSON with `--json`.
+What is only said about a result goes to stderr where stdout carries something to keep. A verb asks on a
+terminal only; elsewhere the answer has to be an option, and a password comes from standard input.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from getpass import getuser
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from licet.cli.errors import Refused, WrongUse
+from licet.clock import SystemClock
+from licet.model import Tenant
+from licet.store.contract import SchemaOutdated, Store, StoreUnavailable
+from licet.store.setup import NotFound
+from licet.store.spelling import instant, nearness
+
+if TYPE_CHECKING:
+    from licet.store.sqlite import SqliteStore
+
+STORE_FILE = "licet.db"
+
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", envvar="LICET_DATA", help="The data directory: licet-data."),
+]
+TenantName = Annotated[
+    str | None,
+    typer.Option(
+        "--tenant", metavar="NAME", envvar="LICET_TENANT", help="Which tenant; the only one needs no name."
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON; times in ISO 8601, UTC.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+PasswordStdin = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from standard input, one line.")
+]
+
+
+class Instant(NamedTuple):
+    """A moment to show: near ones in words on a terminal, exact elsewhere."""
+
+    ms: int
+
+
+Shown = str | int | bool | Instant | Sequence[str] | None
+Record = Mapping[str, Shown]
+
+
+def data_directory(data: Path | None) -> Path:
+    """The data directory: the option's or variable's, else that of the settings.
+
+    Raises SettingsError.
+    """
+    if data is not None:
+        return data
+    from licet.settings import load_settings  # noqa: PLC0415 - a tenth of a second that --data saves
+
+    return load_settings().data
+
+
+@contextmanager
+def opened(data: Path | None) -> Iterator["SqliteStore"]:
+    """The store of a data directory.
+
+    Raises StoreUnavailable and SchemaOutdated, with what to do.
+    """
+    from licet.store.sqlite import SqliteStore  # noqa: PLC0415 - a third of a second that --help saves
+
+    directory = data_directory(data)
+    try:
+        store = SqliteStore(directory / STORE_FILE, SystemClock())
+    except SchemaOutdated as fault:
+        raise SchemaOutdated(f"{fault}; run: licet migrate --data {directory}") from None
+    except StoreUnavailable as fault:
+        if isinstance(fault.__cause__, FileNotFoundError | NotADirectoryError):
+            raise StoreUnavailable(
+                f"there is no store in {directory}; make one: licet init --data {directory}"
+            ) from None
+        raise StoreUnavailable(f"the store in {directory} cannot be opened: {fault}") from None
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def chosen_tenant(store: Store, name: str | None) -> Tenant:
+    """The tenant of this name, or the only one.
+
+    Raises NotFound, WrongUse.
+    """
+    names = sorted(tenant.name for tenant in store.tenants().values())
+    if not names:
+        raise NotFound("there is no tenant yet; add one: licet tenant add NAME --seats 5")
+    if name is None and len(names) > 1:
+        raise WrongUse(f"which tenant? Say --tenant or LICET_TENANT: {', '.join(names)}")
+    tenant = store.tenant(names[0] if name is None else name)
+    if tenant is None:
+        raise NotFound(f"there is no tenant {name}; there is: {', '.join(names)}")
+    return tenant
+
+
+def actor() -> str:
+    """Who works here, for the list of events."""
+    try:
+        return f"{getuser()} at the command line"
+    except (OSError, KeyError):  # a user id without a name, as in a container
+        return "the command line"
+
+
+def say(text: str) -> None:
+    """Tell what was done."""
+    typer.echo(_printable(text))
+
+
+def note(text: str) -> None:
+    """Tell something beside the result."""
+    typer.echo(_printable(text), err=True)
+
+
+def show_list(records: Iterable[Record], headings: Mapping[str, str], *, as_json: bool, empty: str) -> None:
+    """Print records as a table of these headings, by key; as JSON with all that they have.
+
+    `empty` tells what to do when there are none.
+    """
+    found = list(records)
+    if as_json:
+        show_json(found)
+    elif not found:
+        note(empty)
+    else:
+        rows = [[_cell(record[key]) for key in headings] for record in found]
+        _print_table(list(headings.values()), rows, numeric=_numeric(found, headings))
+
+
+def show_one(record: Record, *, as_json: bool) -> None:
+    """Print one record, a line for each of its values."""
+    if as_json:
+        show_json(record)
+        return
+    width = max(len(key) for key in record) + 2
+    for key, value in record.items():
+        exact = f"  ({_cell(value)})" if isinstance(value, Instant) and sys.stdout.isatty() else ""
+        text = instant(value.ms) if isinstance(value, Instant) else _cell(value)
+        typer.echo(f"{key.replace('_', ' '):{width}}{text}{exact}")
+
+
+def show_json(value: object) -> None:
+    """Print a value as JSON."""
+    typer.echo(json.dumps(_jsonable(value), indent=2, ensure_ascii=False))
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Return if the answer is yes.
+
+    Raises Refused when it is no, and WrongUse where nobody can be asked.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise WrongUse(f"{question} Nobody is here to ask: say --yes")
+    if not typer.confirm(question):
+        raise Refused("nothing was changed")
+
+
+def ask_password(who: str, *, from_stdin: bool) -> str:
+    """A password, asked for twice on a terminal or read from standard input; never from an argument.
+
+    Raises WrongUse where there is none to be had.
+    """
+    if from_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+        if not password:
+            raise WrongUse("there is no password on standard input")
+        return password
+    if not sys.stdin.isatty():
+        raise WrongUse(f"a password for {who} is asked for on a terminal; elsewhere say --password-stdin")
+    password = typer.prompt(f"Password of {who}", hide_input=True, confirmation_prompt=True)
+    return str(password)
+
+
+def _print_table(headings: list[str], rows: list[list[str]], *, numeric: list[bool]) -> None:
+    if not sys.stdout.isatty():
+        _print_aligned(headings, rows)
+        return
+    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for heading, right in zip(headings, numeric, strict=True):
+        table.add_column(heading, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console(markup=False, highlight=False).print(table)
+
+
+def _print_aligned(headings: list[str], rows: list[list[str]]) -> None:
+    lines = [headings, *rows]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(headings))]
+    for line in lines:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _numeric(records: list[Record], headings: Mapping[str, str]) -> list[bool]:
+    return [all(type(record[key]) is int for record in records) for key in headings]
+
+
+def _cell(value: Shown) -> str:
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case Instant(ms=ms):
+            return nearness(ms, SystemClock().now_ms()) if sys.stdout.isatty() else instant(ms)
+        case str() | int():
+            return _printable(str(value))
+        case _:
+            return _printable(" ".join(value)) or "-"
+
+
+def _jsonable(value: object) -> object:
+    match value:
+        case Instant(ms=ms):
+            return instant(ms)
+        case Mapping():
+            return {key: _jsonable(part) for key, part in value.items()}
+        case list() | tuple():
+            return [_jsonable(part) for part in value]
+        case _:
+            return value
+
+
+def _printable(text: str) -> str:
+    """Without control characters, which could take over a terminal; lines stay."""
+    return "".join(it if it.isprintable() or it == "\n" else "\N{REPLACEMENT CHARACTER}" for it in text)

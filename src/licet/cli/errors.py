@@ -1,0 +1,49 @@
+"""From what a verb raises to what its caller gets: a line on stderr and an exit code.
+
+0 done, 1 refused or not found, 2 wrong use, 3 store unreachable. It is imported when something went wrong.
+"""
+
+import typer
+
+from licet.keyring import KeyringUnusable
+from licet.model import InvalidValue
+from licet.settings import SettingsError
+from licet.store.contract import StoreUnavailable
+from licet.store.declaration import DeclarationInvalid
+from licet.store.setup import SetupError
+
+REFUSED, WRONG_USE, UNREACHABLE = 1, 2, 3
+
+
+class Refused(Exception):
+    """It cannot be done as things are; the text says what to do."""
+
+
+class WrongUse(Exception):
+    """The options do not go together, or one is missing; the text says which."""
+
+
+def exit_code(fault: Exception) -> int | None:
+    """The exit code for a fault; None for a bug."""
+    match fault:
+        case typer.TyperException():
+            return fault.exit_code
+        case Refused() | SetupError():
+            return REFUSED
+        case WrongUse() | InvalidValue() | SettingsError() | DeclarationInvalid():
+            return WRONG_USE
+        case StoreUnavailable() | KeyringUnusable():
+            return UNREACHABLE
+        case _:
+            return None
+
+
+def told(fault: Exception) -> str:
+    """The fault in words; '' when nothing is left to say."""
+    if not isinstance(fault, typer.TyperException):
+        return f"licet: {fault}"
+    context = getattr(fault, "ctx", None)
+    text = fault.format_message()
+    if not text or context is None:
+        return f"licet: {text}" if text else ""
+    return f"licet: {text[0].lower()}{text[1:].rstrip('.')} (see: {context.command_path} --help)"

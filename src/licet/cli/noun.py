@@ -1,0 +1,54 @@
+"""A noun of the command line with its verbs: `licet pool add`, `licet pool list`.
+
+Only how they look: what a verb does is in the noun's own file.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def plain(params: Any) -> Any:
+    """Options as the help shows them: a flag takes no value, so none is shown."""
+    for param in params:
+        if getattr(param, "is_flag", False) and param.metavar is None:
+            param.metavar = ""
+    return params
+
+
+class PlainCommand(TyperCommand):
+    """A verb."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """The options, as the help shows them."""
+        return plain(super().get_params(ctx))
+
+
+class PlainGroup(TyperGroup):
+    """A noun."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """The options, as the help shows them."""
+        return plain(super().get_params(ctx))
+
+
+class Noun(typer.Typer):
+    """A noun, to which `verb` adds what can be done with it. Without a verb it shows its help."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            help=text,
+            cls=PlainGroup,
+            no_args_is_help=True,
+            add_completion=False,
+            rich_markup_mode="rich",
+            pretty_exceptions_enable=False,
+        )
+
+    def verb(self, name: str) -> Callable[[Function], Function]:
+        """The function is this verb; its docstring is the help."""
+        return self.command(name, cls=PlainCommand)

@@ -1,0 +1,152 @@
+"""What proves a client: the password of its user, or a generated client secret of its own.
+
+A password is a person's choice and kept under Argon2id, which costs some 15 ms on purpose: hash and verify
+on a worker thread. A generated secret has 256 random bits and is kept under a keyed fast hash.
+A password that was right is remembered in memory for minutes, so that it need not be hashed at every call;
+one that was wrong never is.
+"""
+
+import hmac
+import secrets
+from hashlib import sha256
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from licet.clock import Clock
+from licet.model import Client, ClientSecret, InvalidValue, Tenant, User, Value
+
+SECRET_PREFIX = "lcs_"  # noqa: S105 - tells secret scanners what it is; no secret
+PASSWORD_CHARS_MAX = 256  # more is refused before it is hashed
+PASSWORD_CHARS_MIN = 8
+
+_ID_CHARS = 12
+_SECRET_BYTES = 32
+
+
+class NewClientSecret(Value, frozen=True, kw_only=True):
+    """A generated client secret, in the one moment in which it is known."""
+
+    secret_id: str
+    secret: str
+    hash: bytes
+
+    def __repr__(self) -> str:
+        """Never the secret."""
+        return f"NewClientSecret({self.secret_id})"
+
+
+class Passwords:
+    """Hashes and verifies passwords: Argon2id, 19 MiB, t=2, p=1 (OWASP's least), or stronger.
+
+    Both methods take some 15 ms and release the GIL.
+    """
+
+    def __init__(self, *, memory_kib: int = 19_456, time_cost: int = 2) -> None:
+        self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=1)
+        # What an unknown client is checked against, so that it takes as long as a known one.
+        self._nobody = self._hasher.hash(secrets.token_hex())
+
+    def hash(self, password: str) -> str:
+        """A password as it is kept.
+
+        Raises InvalidValue when it may not be one.
+        """
+        check_password(password)
+        return self._hasher.hash(password)
+
+    def verify(self, user: User | None, password: str) -> bool:
+        """Whether this is the user's password; takes the same time when there is no user, or no password."""
+        kept = user.password_hash if user else None
+        try:
+            self._hasher.verify(kept or self._nobody, password)
+        except (VerificationError, InvalidHashError):
+            return False
+        return kept is not None
+
+    def is_outdated(self, password_hash: str) -> bool:
+        """Whether a hash was made with other parameters than these."""
+        return self._hasher.check_needs_rehash(password_hash)
+
+
+def check_password(password: str) -> None:
+    """Return if this may be a password.
+
+    Raises InvalidValue.
+    """
+    if not PASSWORD_CHARS_MIN <= len(password) <= PASSWORD_CHARS_MAX:
+        raise InvalidValue(f"a password is {PASSWORD_CHARS_MIN} to {PASSWORD_CHARS_MAX} characters")
+    if not password.isprintable():
+        raise InvalidValue("a password has no control characters")
+    if password.startswith(SECRET_PREFIX):
+        raise InvalidValue(f"a password does not begin with {SECRET_PREFIX}, which marks generated secrets")
+
+
+class ClientSecrets:
+    """Makes and checks generated client secrets under the installation's pepper."""
+
+    def __init__(self, pepper: bytes) -> None:
+        self._pepper = pepper
+
+    def generate(self) -> NewClientSecret:
+        """A new secret: the prefix, an id that finds it, 256 random bits."""
+        secret_id = secrets.token_urlsafe(_ID_CHARS)[:_ID_CHARS]
+        secret = f"{SECRET_PREFIX}{secret_id}{secrets.token_urlsafe(_SECRET_BYTES)}"
+        return NewClientSecret(secret_id=secret_id, secret=secret, hash=self._hash(secret))
+
+    def find(self, client: Client | None, secret: str, now_ms: int) -> ClientSecret | None:
+        """The kept secret that this one is, if it is the client's and has not expired."""
+        secret_id = secret[len(SECRET_PREFIX) :][:_ID_CHARS]
+        hashed = self._hash(secret)  # also for an unknown client: it takes as long as a known one
+        kept = next((it for it in client.secrets if it.secret_id == secret_id), None) if client else None
+        if not hmac.compare_digest(hashed, kept.hash if kept else bytes(len(hashed))) or kept is None:
+            return None
+        return kept if kept.expires_at_ms is None or now_ms < kept.expires_at_ms else None
+
+    def _hash(self, secret: str) -> bytes:
+        return hmac.digest(self._pepper, b"client secret\0" + secret.encode(), "sha256")
+
+
+class Remembered:
+    """Passwords that were right, under a key that is made at the start and never leaves this process.
+
+    An entry holds for `ttl_s` seconds and for the password hash that it was checked against: when the
+    user's password changes, it is worth nothing, whoever changed it. There are `entries_max` at most,
+    and the oldest goes first.
+    """
+
+    def __init__(self, clock: Clock, *, ttl_s: int = 300, entries_max: int = 50_000) -> None:
+        self._clock = clock
+        self._ttl_ms = ttl_s * 1000
+        self._entries_max = entries_max
+        self._key = secrets.token_bytes(32)
+        self._entries: dict[bytes, tuple[str, int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def knows(self, tenant: Tenant, client: Client, password: str) -> bool:
+        """Whether this password was right a short while ago, and is still the user's."""
+        key = self._name(tenant, client, password)
+        entry = self._entries.get(key)
+        if entry is None:
+            return False
+        password_hash, until_ms = entry
+        if password_hash != client.user.password_hash or until_ms <= self._clock.now_ms():
+            del self._entries[key]
+            return False
+        return True
+
+    def add(self, tenant: Tenant, client: Client, password: str) -> None:
+        """Remember that this password was right."""
+        if client.user.password_hash is None or self._ttl_ms == 0:
+            return
+        key = self._name(tenant, client, password)
+        self._entries.pop(key, None)
+        while len(self._entries) >= self._entries_max:
+            del self._entries[next(iter(self._entries))]
+        self._entries[key] = (client.user.password_hash, self._clock.now_ms() + self._ttl_ms)
+
+    def _name(self, tenant: Tenant, client: Client, password: str) -> bytes:
+        subject = f"{tenant.id}\0{client.key}\0{password}".encode()
+        return hmac.digest(self._key, subject, sha256)

@@ -1,0 +1,143 @@
+"""The server's own secrets: the keys that sign tokens, and the pepper of client secrets.
+
+They live in one file, `secrets.json` in the data directory, readable by its owner only, so that a stolen
+database yields no token. Tokens are signed with the newest key and accepted under any key of the file.
+The pepper never changes: what it keyed can't be keyed anew.
+"""
+
+import json
+import os
+import secrets
+import stat
+from base64 import b64decode, b64encode
+from pathlib import Path
+
+from licet.model import Value
+
+FILE_NAME = "secrets.json"
+KEY_BYTES = 32
+KEY_ID_MAX = 255  # it is one byte of each token
+KEYS_MAX = 16  # a guess: more rotations than anybody keeps alive at once
+
+
+class KeyringUnusable(Exception):
+    """The file of secrets is missing, damaged or readable by others; the text says what to do."""
+
+
+class TokenKey(Value, frozen=True, kw_only=True):
+    """A key that signs tokens. `id`, 1 to 255, stands in each token that it signed."""
+
+    id: int
+    key: bytes
+    created_at_ms: int
+
+    def __repr__(self) -> str:
+        """Never the key."""
+        return f"TokenKey(id={self.id})"
+
+
+class Keyring(Value, frozen=True, kw_only=True):
+    """The secrets of one installation; the last token key is the newest."""
+
+    token_keys: tuple[TokenKey, ...]
+    pepper: bytes
+
+    def __repr__(self) -> str:
+        """Never a key."""
+        return f"Keyring({len(self.token_keys)} token keys)"
+
+    @property
+    def newest(self) -> TokenKey:
+        """The key that signs."""
+        return self.token_keys[-1]
+
+    def rotated(self, now_ms: int) -> "Keyring":
+        """With one more key, which signs from now on; the older ones are still accepted.
+
+        Raises KeyringUnusable when there are too many already.
+        """
+        if len(self.token_keys) >= KEYS_MAX:
+            raise KeyringUnusable(
+                f"there are {KEYS_MAX} keys already; remove old ones first: licet key prune"
+            )
+        taken = {key.id for key in self.token_keys}
+        newest = self.newest.id
+        free = next(
+            number for step in range(KEY_ID_MAX) if (number := (newest + step) % KEY_ID_MAX + 1) not in taken
+        )
+        key = TokenKey(id=free, key=secrets.token_bytes(KEY_BYTES), created_at_ms=now_ms)
+        return Keyring(token_keys=(*self.token_keys, key), pepper=self.pepper)
+
+    def pruned(self) -> "Keyring":
+        """With the newest key alone; what older ones signed is no longer accepted."""
+        return Keyring(token_keys=(self.newest,), pepper=self.pepper)
+
+
+def new_keyring(now_ms: int) -> Keyring:
+    """Fresh secrets."""
+    key = TokenKey(id=1, key=secrets.token_bytes(KEY_BYTES), created_at_ms=now_ms)
+    return Keyring(token_keys=(key,), pepper=secrets.token_bytes(KEY_BYTES))
+
+
+def read_keyring(path: Path) -> Keyring:
+    """The secrets of a file.
+
+    Raises KeyringUnusable.
+    """
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            text = file.read()
+    except OSError as fault:
+        raise KeyringUnusable(f"{path} cannot be read ({fault.strerror}); `licet init` makes it") from None
+    if stat.S_IMODE(mode) & 0o077:
+        raise KeyringUnusable(f"{path} is readable by others; mend it: chmod 600 {path}")
+    try:
+        return _decode(text)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise KeyringUnusable(f"{path} is damaged; put back a copy of it") from None
+
+
+def write_keyring(path: Path, keyring: Keyring) -> None:
+    """Write the file, whole or not at all, readable by its owner only.
+
+    Raises KeyringUnusable.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.unlink(missing_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(_encode(keyring))
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as fault:
+        raise KeyringUnusable(f"{path} cannot be written ({fault.strerror})") from None
+
+
+def _encode(keyring: Keyring) -> bytes:
+    keys = [
+        {"id": key.id, "key": b64encode(key.key).decode(), "created_at_ms": key.created_at_ms}
+        for key in keyring.token_keys
+    ]
+    return json.dumps({"pepper": b64encode(keyring.pepper).decode(), "token_keys": keys}, indent=1).encode()
+
+
+def _decode(text: bytes) -> Keyring:
+    content = json.loads(text)
+    keys = tuple(
+        TokenKey(id=int(key["id"]), key=_secret(key["key"]), created_at_ms=int(key["created_at_ms"]))
+        for key in content["token_keys"]
+    )
+    ids = {key.id for key in keys}
+    if not keys or len(ids) != len(keys) or not ids.issubset(range(1, KEY_ID_MAX + 1)):
+        raise ValueError("key ids")
+    return Keyring(token_keys=keys, pepper=_secret(content["pepper"]))
+
+
+def _secret(text: str) -> bytes:
+    secret = b64decode(text, validate=True)
+    if len(secret) != KEY_BYTES:
+        raise ValueError("key length")
+    return secret

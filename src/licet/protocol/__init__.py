@@ -1,0 +1,1 @@
+"""The protocol, without I/O: request in, command or OAuthError out; outcome in, response out."""

@@ -1,0 +1,84 @@
+"""How a client says who it is: HTTP Basic or the body, and never both (RFC 6749 2.3.1).
+
+Basic credentials come in two spellings. RFC 6749 App. B has id and secret form-encoded first; curl and the
+example call of the Jim2 Web API send them as they are. They differ only where there is a `+` or a `%`, and
+then both are candidates.
+"""
+
+from binascii import Error as NotBase64
+from binascii import a2b_base64
+
+from licet.model import Value
+from licet.protocol.errors import OAuthError, invalid_client, invalid_request
+from licet.protocol.message import Request, form_decode
+
+CLIENT_ID_CHARS_MAX = 128
+SECRET_CHARS_MAX = 256  # more is refused before it is hashed
+
+
+class Credentials(Value, frozen=True, kw_only=True):
+    """What a client sent, as (client_id, secret) pairs that it may mean; the first is the RFC's.
+
+    `flaw`, when there is one, is what to answer if no pair is right.
+    """
+
+    candidates: tuple[tuple[str, str], ...]
+    flaw: str = ""
+
+    def __repr__(self) -> str:
+        """Never a secret."""
+        return f"Credentials({len(self.candidates)} candidates)"
+
+
+def read_credentials(request: Request) -> Credentials:
+    """The credentials of a request.
+
+    Raises OAuthError: malformed, in two places, or none at all.
+    """
+    form_id, form_secret = request.form.get("client_id"), request.form.get("client_secret")
+    if request.authorization is not None:
+        credentials = parse_basic(request.authorization)
+        if form_secret is not None:
+            raise invalid_request("The credentials are there twice: in the header and in the body.")
+        if form_id is not None and all(form_id != client_id for client_id, _ in credentials.candidates):
+            raise invalid_request("The body names another client_id than the header.")
+        return credentials
+    if form_id is None or form_secret is None:
+        raise invalid_client("no credentials")
+    return _bounded(Credentials(candidates=((form_id, form_secret),)))
+
+
+def parse_basic(authorization: bytes) -> Credentials:
+    """The credentials of an Authorization header (RFC 7617 2).
+
+    Raises OAuthError.
+    """
+    scheme, _, encoded = authorization.partition(b" ")
+    if scheme.lower() != b"basic":
+        raise invalid_client("another scheme than Basic")
+    try:
+        raw = a2b_base64(encoded.strip(), strict_mode=True).decode("utf-8")
+    except (NotBase64, UnicodeDecodeError):
+        raise invalid_request("The Basic credentials are not Base64 of UTF-8.") from None
+    client_id, colon, secret = raw.partition(":")  # the first colon: an id has none
+    if not colon:
+        raise invalid_request("The Basic credentials have no colon between id and secret.")
+    return _bounded(_candidates(client_id, secret))
+
+
+def _candidates(client_id: str, secret: str) -> Credentials:
+    as_sent = (client_id, secret)
+    try:
+        decoded = (form_decode(client_id), form_decode(secret))
+    except OAuthError as flaw:
+        if not (client_id.isprintable() and secret.isprintable()):
+            raise
+        return Credentials(candidates=(as_sent,), flaw=flaw.description)
+    return Credentials(candidates=(decoded,) if decoded == as_sent else (decoded, as_sent))
+
+
+def _bounded(credentials: Credentials) -> Credentials:
+    for client_id, secret in credentials.candidates:
+        if len(client_id) > CLIENT_ID_CHARS_MAX or len(secret) > SECRET_CHARS_MAX:
+            raise invalid_client("credentials longer than any can be")
+    return credentials

@@ -1,0 +1,161 @@
+"""The error table: every refusal that a client can get, with its status and its standard.
+
+`OAuthError` carries two texts: `description` goes to the client and reveals nothing, `detail` goes to the
+log and never holds a secret. What is told is ASCII without quotes and backslashes (RFC 6749 5.2).
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import NamedTuple
+
+from licet.ledger import Denied
+from licet.model import NoSeatReason
+
+
+class Row(NamedTuple):
+    """One row of the table."""
+
+    error: str
+    status: int
+
+
+class Refusal(Row, Enum):
+    """The table of docs/reference/errors.md."""
+
+    INVALID_REQUEST = Row("invalid_request", 400)  # RFC 6749 5.2
+    NOT_FOUND = Row("invalid_request", 404)
+    METHOD_NOT_ALLOWED = Row("invalid_request", 405)  # RFC 9110 15.5.6
+    REQUEST_TIMEOUT = Row("invalid_request", 408)  # RFC 9110 15.5.9
+    BODY_TOO_LARGE = Row("invalid_request", 413)  # RFC 9110 15.5.14
+    NO_TOKEN = Row("invalid_request", 401)  # RFC 6750 3.1
+    INVALID_CLIENT = Row("invalid_client", 401)  # RFC 6749 5.2
+    INVALID_GRANT = Row("invalid_grant", 400)  # RFC 6749 5.2
+    UNAUTHORIZED_CLIENT = Row("unauthorized_client", 400)  # RFC 6749 5.2
+    UNSUPPORTED_GRANT_TYPE = Row("unsupported_grant_type", 400)  # RFC 6749 5.2
+    INVALID_SCOPE = Row("invalid_scope", 400)  # RFC 6749 5.2
+    INVALID_TOKEN = Row("invalid_token", 401)  # RFC 6750 3.1
+    NO_SEAT = Row("temporarily_unavailable", 400)  # RFC 6749 4.1.2.1; a tenant may choose the status
+    RATE_LIMITED = Row("temporarily_unavailable", 429)  # RFC 6585 4
+    UNAVAILABLE = Row("server_error", 503)  # RFC 9110 15.6.4
+    FAULT = Row("server_error", 500)
+
+
+Header = tuple[bytes, bytes]
+
+_BASIC = (b"www-authenticate", b'Basic realm="licet", charset="UTF-8"')  # RFC 7617 2.1
+_BEARER = (b"www-authenticate", b'Bearer realm="licet"')  # RFC 6750 3
+_BEARER_INVALID = (b"www-authenticate", b'Bearer realm="licet", error="invalid_token"')
+
+
+class OAuthError(Exception):
+    """A refusal on its way to the client.
+
+    `fields` stand beside `error` and `error_description` in the answer; `detail` is for the log alone.
+    """
+
+    def __init__(
+        self,
+        refusal: Refusal,
+        description: str,
+        *,
+        detail: str = "",
+        status: int | None = None,
+        headers: tuple[Header, ...] = (),
+        fields: Mapping[str, str | int] | None = None,
+    ) -> None:
+        super().__init__(description)
+        self.refusal = refusal
+        self.error = refusal.error
+        self.description = description
+        self.detail = detail or description
+        self.status = status or refusal.status
+        self.headers = headers
+        self.fields = fields or {}
+
+
+def invalid_request(description: str) -> OAuthError:
+    """The request is malformed; `description` says how and reflects none of it."""
+    return OAuthError(Refusal.INVALID_REQUEST, description)
+
+
+def invalid_client(detail: str) -> OAuthError:
+    """The client did not prove itself: one answer, whatever was wrong."""
+    description = "Client authentication failed: unknown client, wrong secret, or none was sent."
+    return OAuthError(Refusal.INVALID_CLIENT, description, detail=detail, headers=(_BASIC,))
+
+
+def invalid_grant(detail: str) -> OAuthError:
+    """The refresh token is worth nothing here: one answer, whatever was wrong."""
+    description = "The refresh token is unknown, has expired, or is not of this client."
+    return OAuthError(Refusal.INVALID_GRANT, description, detail=detail)
+
+
+def invalid_scope(description: str) -> OAuthError:
+    """The scope cannot be had."""
+    return OAuthError(Refusal.INVALID_SCOPE, description)
+
+
+def no_token() -> OAuthError:
+    """RFC 6750 3.1: who sends no token gets the challenge without an error code."""
+    description = "Send the access token as Bearer, or the refresh token with the credentials of its client."
+    return OAuthError(Refusal.NO_TOKEN, description, headers=(_BEARER,))
+
+
+def invalid_token(description: str) -> OAuthError:
+    """The token is none of ours, or has run out."""
+    return OAuthError(Refusal.INVALID_TOKEN, description, headers=(_BEARER_INVALID,))
+
+
+def no_seat(denied: Denied, status: int) -> OAuthError:
+    """No seat was free; who holds them is never told."""
+    fields: dict[str, str | int] = {
+        "reason": denied.reason.value,
+        "pool": denied.pool,
+        "seats": denied.seats,
+        "in_use": denied.in_use,
+    }
+    headers: tuple[Header, ...] = ()
+    if denied.retry_after_s is not None:
+        fields["retry_after"] = denied.retry_after_s
+        headers = (_retry_after(denied.retry_after_s),)
+    return OAuthError(Refusal.NO_SEAT, _why_no_seat(denied), status=status, headers=headers, fields=fields)
+
+
+def _why_no_seat(denied: Denied) -> str:
+    match denied.reason:
+        case NoSeatReason.ALL_IN_USE:
+            return f"No seat is free: {denied.in_use} of {denied.seats} are in use."
+        case NoSeatReason.NO_SEATS:
+            return "This licence has no seats."
+        case NoSeatReason.LICENCE_EXPIRED:
+            return "This licence has expired; scopes that need no seat go on working."
+
+
+def rate_limited(retry_after_s: int) -> OAuthError:
+    """Too many failed attempts."""
+    return OAuthError(
+        Refusal.RATE_LIMITED,
+        "Too many failed attempts; wait before the next one.",
+        headers=(_retry_after(retry_after_s),),
+        fields={"reason": "rate_limited", "retry_after": retry_after_s},
+    )
+
+
+def unavailable(detail: str, retry_after_s: int = 1) -> OAuthError:
+    """The store does not answer, or too much waits already."""
+    return OAuthError(
+        Refusal.UNAVAILABLE,
+        "The server cannot answer now; try again soon.",
+        detail=detail,
+        headers=(_retry_after(retry_after_s),),
+        fields={"retry_after": retry_after_s},
+    )
+
+
+def fault() -> OAuthError:
+    """A bug of ours; the log has it under the request id."""
+    return OAuthError(Refusal.FAULT, "The server failed; its log tells why under this request id.")
+
+
+def _retry_after(seconds: int) -> Header:
+    return (b"retry-after", str(seconds).encode())

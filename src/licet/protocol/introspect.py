@@ -1,0 +1,77 @@
+"""`POST /{tenant}/introspect` (RFC 7662): is this token live, for whom, with which scope.
+
+The caller is a client of the tenant that may introspect. What is not live, not of this tenant or not a token
+at all gets the same answer, `{"active": false}` (RFC 7662 2.2).
+"""
+
+from licet.model import Client, Session, Tenant, Value
+from licet.protocol.errors import OAuthError, Refusal
+from licet.protocol.message import Request, Response, answer, required
+from licet.tokens import Tokens
+
+
+_BEARER = "Bearer"
+_REFRESH = "refresh_token"
+
+
+class Question(Value, frozen=True, kw_only=True):
+    """A token of this tenant, as it says of itself; a refresh token leaves times and scope to its session."""
+
+    sid: bytes
+    token_type: str
+    issued_at_ms: int | None
+    expires_at_ms: int | None
+    scope: str
+
+
+def read(request: Request, tenant: Tenant, client: Client, tokens: Tokens) -> Question | None:
+    """What is asked; None when the token is none of this tenant.
+
+    Raises OAuthError when this client may not ask.
+    """
+    if not client.introspects:
+        raise OAuthError(Refusal.UNAUTHORIZED_CLIENT, "This client may not introspect.")
+    token = required(request.form, "token")
+    if (access := tokens.read_access(token, tenant.id)) is not None:
+        return Question(
+            sid=access.sid,
+            token_type=_BEARER,
+            issued_at_ms=access.issued_at_ms,
+            expires_at_ms=access.expires_at_ms,
+            scope=access.scope,
+        )
+    if (sid := tokens.read_refresh(token, tenant.id)) is not None:
+        # Its type tells a resource server that this is not what it may be called with.
+        return Question(sid=sid, token_type=_REFRESH, issued_at_ms=None, expires_at_ms=None, scope="")
+    return None
+
+
+def respond(
+    question: Question | None, session: Session | None, tenant: Tenant, issuer: str, now_ms: int
+) -> Response:
+    """The answer, from the session as the store has it at `now_ms`; None when it does not live."""
+    if question is None or session is None or session.tenant_id != tenant.id:
+        return _inactive()
+    client = tenant.clients_by_key.get(session.client_key)
+    expires_at_ms = min(question.expires_at_ms or session.expires_at_ms, session.expires_at_ms)
+    if client is None or not client.usable or expires_at_ms <= now_ms:
+        return _inactive()
+    content = {
+        "active": True,
+        "scope": question.scope or session.scope,
+        "client_id": client.client_id,
+        "username": client.user.initials,
+        "token_type": question.token_type,
+        "exp": expires_at_ms // 1000,
+        "iat": (question.issued_at_ms or session.started_at_ms) // 1000,
+        "sub": f"client:{client.client_id}",  # no user is called that (RFC 9700 4.15)
+        "iss": issuer,
+        "sid": session.sid.hex(),
+    }
+    if session.pool_id is not None and (pool := tenant.pools.get(session.pool_id)) is not None:
+        content["pool"] = pool.name
+    return answer(content)
+
+
+def _inactive() -> Response:
+    return answer({"active": False})

@@ -1,0 +1,137 @@
+"""`POST /{tenant}/token`: a grant or a refresh (RFC 6749 4.4 and 6)."""
+
+import re
+from collections.abc import Mapping
+from typing import assert_never
+
+from licet.ledger import (
+    ClientRefused,
+    Command,
+    Denied,
+    Ended,
+    Grant,
+    Granted,
+    Outcome,
+    Refresh,
+    ScopeRefused,
+    SessionUnknown,
+    Swept,
+    resolve_scope,
+)
+from licet.model import Client, GrantType, Tenant
+from licet.protocol.errors import (
+    OAuthError,
+    Refusal,
+    invalid_client,
+    invalid_grant,
+    invalid_scope,
+    no_seat,
+)
+from licet.protocol.message import Request, Response, answer, required
+from licet.tokens import Tokens
+
+# RFC 6749 App. A.4: scope = scope-token *( SP scope-token )
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
+
+
+def read(request: Request, tenant: Tenant, client: Client, tokens: Tokens, sid: bytes) -> Command:
+    """What a client that proved itself asks for; `sid` is the identity of a new session.
+
+    Raises OAuthError.
+    """
+    try:
+        grant_type = GrantType(required(request.form, "grant_type"))
+    except ValueError:
+        description = "grant_type is client_credentials or refresh_token."
+        raise OAuthError(Refusal.UNSUPPORTED_GRANT_TYPE, description) from None
+    if grant_type not in client.grant_types:
+        raise OAuthError(Refusal.UNAUTHORIZED_CLIENT, "This client may not use this grant_type.")
+    asked = _asked_scope(request.form)
+    match grant_type:
+        case GrantType.CLIENT_CREDENTIALS:
+            return _read_grant(request, tenant, client, asked, sid)
+        case GrantType.REFRESH_TOKEN:
+            return _read_refresh(request, tenant, client, asked, tokens)
+        case _:
+            assert_never(grant_type)
+
+
+def _read_grant(
+    request: Request, tenant: Tenant, client: Client, asked: tuple[str, ...], sid: bytes
+) -> Grant:
+    resolved = resolve_scope(tenant, client, asked)
+    if isinstance(resolved, ScopeRefused):
+        raise invalid_scope(resolved.why)
+    return Grant(
+        tenant_id=tenant.id,
+        client_key=client.key,
+        sid=sid,
+        scope=resolved.scope,
+        pool_id=resolved.pool_id,
+        address=request.address,
+    )
+
+
+def _read_refresh(
+    request: Request, tenant: Tenant, client: Client, asked: tuple[str, ...], tokens: Tokens
+) -> Refresh:
+    sid = tokens.read_refresh(required(request.form, "refresh_token"), tenant.id)
+    if sid is None:
+        raise invalid_grant("not a refresh token of this tenant")
+    return Refresh(tenant_id=tenant.id, client_key=client.key, sid=sid, scope=asked or None)
+
+
+def _asked_scope(form: Mapping[str, str]) -> tuple[str, ...]:
+    scope = form.get("scope")
+    if scope is None:
+        return ()
+    if not _SCOPE.fullmatch(scope):
+        raise invalid_scope("scope is names apart by one space, in ASCII.")
+    return tuple(scope.split(" "))
+
+
+def respond(outcome: Outcome, tenant: Tenant, tokens: Tokens) -> Response:
+    """The answer to a grant or refresh.
+
+    Raises OAuthError when it was refused.
+    """
+    match outcome:
+        case Granted():
+            return answer(_granted(outcome, tokens))
+        case Denied():
+            raise no_seat(outcome, tenant.no_seat_status)
+        case ScopeRefused(why=why):
+            raise invalid_scope(why)
+        case SessionUnknown():
+            raise invalid_grant("no live session of this client")
+        case ClientRefused():
+            raise invalid_client("disabled since it proved itself")
+        case Ended() | Swept():
+            raise AssertionError("not an outcome of a grant or refresh")
+        case _:
+            assert_never(outcome)
+
+
+def _granted(granted: Granted, tokens: Tokens) -> dict[str, str | int]:
+    session = granted.session
+    content: dict[str, str | int] = {
+        "access_token": tokens.access(
+            session,
+            issued_at_ms=granted.at_ms,
+            expires_at_ms=granted.access_expires_at_ms,
+            scope=granted.scope,
+        ),
+        "token_type": "Bearer",
+        "expires_in": _whole_seconds(granted.access_expires_at_ms - granted.at_ms),
+    }
+    # RFC 6749 5.1: no refresh token for a client that may not use one.
+    if GrantType.REFRESH_TOKEN in granted.client.grant_types:
+        content["refresh_token"] = tokens.refresh(session)
+        content["refresh_expires_in"] = _whole_seconds(session.expires_at_ms - granted.at_ms)
+    content["scope"] = granted.scope
+    return content
+
+
+def _whole_seconds(duration_ms: int) -> int:
+    """Rounded down, so that nobody trusts a token too long; yet a live one lasts at least a second."""
+    return max(1, duration_ms // 1000)

@@ -1,0 +1,409 @@
+"""The settings: one frozen value, read once from `licet.toml`, `LICET_*` variables and the command line.
+
+The rules:
+
+- The command line wins over the environment, the environment over the file, the file over the defaults.
+- All mistakes are told together, each with where it stands, what is wrong with it and what is allowed.
+- What nobody knows is a mistake too, so that a misspelt key is never a silent default.
+- The value of a key or variable that is unknown is never shown: it may be anybody's secret.
+
+What changes while a server runs (tenants, pools, users, clients) is in the store and not here.
+`python -m licet.settings` prints docs/reference/configuration.md.
+"""
+
+import difflib
+import ipaddress
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, get_args
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+FILE_NAME: Final = "licet.toml"
+PREFIX: Final = "LICET_"
+# Variables of the command line, which are no settings of the server.
+NOT_SETTINGS: Final = frozenset({"LICET_CONFIG", "LICET_TENANT"})
+
+_VALUE_CHARS_MAX = 60  # of a wrong value, how much is repeated
+_HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.(?!-)[A-Za-z0-9-]{1,63})*\.?")
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to be told apart, not to be bound
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the text names every mistake and is ready to print."""
+
+
+def _no_boolean(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("is not a whole number")  # noqa: TRY004 - pydantic collects ValueErrors only
+    return value
+
+
+def _host(value: str) -> str:
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        if not _HOST.fullmatch(value):
+            raise ValueError("is neither an address nor a name of a host") from None
+        return value
+
+
+def _public_url(value: str) -> str:
+    fault = "is not a URL"
+    try:
+        parts = urlsplit(value)
+        fault = _url_fault(value, parts) or ""
+    except ValueError:  # a port that is not a number, a bracket that is not closed
+        pass
+    if fault:
+        raise ValueError(fault)
+    return value.rstrip("/")
+
+
+def _url_fault(value: str, parts: SplitResult) -> str | None:
+    if not value.isascii() or not value.isprintable() or " " in value:
+        return "has characters that a URL has not"
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
+        return "is not an absolute http or https URL"
+    if parts.username is not None:
+        return "has a user name or password in it"
+    # RFC 8414 2: an issuer has no query or fragment.
+    return "has a query or fragment" if "?" in value or "#" in value else None
+
+
+def _networks(value: object) -> object:
+    names = value.replace(",", " ").split() if isinstance(value, str) else value
+    if not isinstance(names, list | tuple):
+        raise ValueError("is not a list")  # noqa: TRY004 - pydantic collects ValueErrors only
+    return tuple(_network(name) for name in names)
+
+
+def _network(name: object) -> Network:
+    try:
+        return ipaddress.ip_network(name) if isinstance(name, str) else _never_a_network(name)
+    except ValueError as fault:
+        raise ValueError(f"has an entry that is no network: {fault}") from None
+
+
+def _never_a_network(name: object) -> Network:
+    raise ValueError(f"{name!r:.60} is not text")
+
+
+def _path(value: object) -> object:
+    if value == "" or "\0" in str(value):
+        raise ValueError("is not a path")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_no_boolean)]
+
+
+def _whole(default: int, least: int, most: int, description: str) -> Any:
+    return Field(default, ge=least, le=most, description=description)
+
+
+def _other(default: object, allowed: str, description: str) -> Any:
+    return Field(default, description=description, json_schema_extra={"allowed": allowed})
+
+
+def _hash_workers() -> int:
+    """All processors that this process may use but one, which is the event loop's."""
+    affinity = getattr(os, "sched_getaffinity", None)  # not on every system
+    processors = len(affinity(0)) if affinity else (os.cpu_count() or 1)
+    return max(1, min(4, processors - 1))
+
+
+class Settings(BaseModel):
+    """What a server is started with. Durations end in their unit, bounds in `_max`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    data: Annotated[Path, BeforeValidator(_path)] = _other(
+        Path("licet-data"),
+        "a path; in a file, a relative one starts at the file",
+        "The data directory: store, secrets and `licet.toml`.",
+    )
+    host: Annotated[str, AfterValidator(_host)] = _other(
+        "127.0.0.1", "an IP address or host name", "Where the public listener listens."
+    )
+    port: Whole = _whole(8080, 0, 65_535, "The public listener's port; 0 takes any that is free.")
+    public_url: Annotated[str, AfterValidator(_public_url)] | None = _other(
+        None,
+        "an absolute http or https URL without user, query and fragment",
+        "How clients reach the server: the base of every issuer. Without it, made from `host` and `port`.",
+    )
+    trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(_networks)] = _other(
+        (),
+        "IP addresses and networks like 10.0.0.0/8; in a variable, apart by commas",
+        "Whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least told of.")
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="`auto` is `console` on a terminal and `json` elsewhere."
+    )
+    hash_workers: Whole = Field(
+        default_factory=_hash_workers,
+        ge=1,
+        le=64,
+        description="Threads that hash passwords.",
+        json_schema_extra={"default": "processors less one, 1 to 4"},
+    )
+    hash_queue_max: Whole = _whole(
+        64, 1, 100_000, "Passwords that may wait to be hashed; one more is answered 503."
+    )
+    hash_memory_mib: Whole = _whole(19, 19, 1024, "Argon2id: memory of one hash, in MiB.")
+    hash_time_cost: Whole = _whole(2, 2, 10, "Argon2id: passes over the memory.")
+    remember_passwords_s: Whole = _whole(
+        300, 0, 300, "Seconds in which a password that was right is not hashed again; 0 is never."
+    )
+    remember_passwords_max: Whole = _whole(50_000, 1, 10_000_000, "Passwords remembered at once.")
+    batch_commands_max: Whole = _whole(256, 1, 10_000, "Commands that are committed together.")
+    queue_commands_max: Whole = _whole(
+        4096, 1, 1_000_000, "Commands that may wait for a commit; one more is answered 503."
+    )
+    connections_max: Whole = _whole(1000, 1, 1_000_000, "Open connections; one more is answered 503.")
+    login_failures_per_client_max: Whole = _whole(
+        100, 1, 1_000_000, "Failed logins of one client in a minute; after that it is answered 429."
+    )
+    login_failures_per_source_max: Whole = _whole(
+        60, 1, 1_000_000, "Failed logins from one address in a minute; after that it is answered 429."
+    )
+    journal_retention_days: Whole = _whole(400, 1, 36_500, "Days for which journal and usage are kept.")
+    sweep_sessions_max: Whole = _whole(500, 1, 100_000, "Expired sessions cleared away in one commit.")
+    shutdown_grace_s: Whole = _whole(10, 0, 3600, "Seconds that open requests get when the server stops.")
+
+    def base_url(self, port: int | None = None) -> str:
+        """The base of every issuer, without a slash at its end.
+
+        `port` is the one that was bound, where the settings leave it open.
+        """
+        if self.public_url is not None:
+            return self.public_url
+        host = _ANY_ADDRESS.get(self.host, self.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port if port is None else port}"
+
+
+class _Found:
+    """A value as somebody wrote it, and where."""
+
+    __slots__ = ("value", "where")
+
+    def __init__(self, value: object, where: str) -> None:
+        self.value = value
+        self.where = where
+
+
+def load_settings(
+    config: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    overrides: Mapping[str, object] | None = None,
+) -> Settings:
+    """The settings of this process.
+
+    `config` and `overrides` are the command line's; an override that is None was not given. Without
+    `config` and `LICET_CONFIG` the file is `licet.toml` in the data directory, and need not be there.
+    Raises SettingsError.
+    """
+    environment = os.environ if environment is None else environment
+    given = {key: it for key, it in (overrides or {}).items() if it is not None}
+    mistakes: list[str] = []
+    variables = _read_environment(environment, mistakes)
+    options = {key: _Found(it, f"--{key.replace('_', '-')}") for key, it in given.items()}
+    file = _read_file(_config(config, environment, variables | options), mistakes)
+    found = file | variables | options
+    try:
+        settings = Settings.model_validate({key: it.value for key, it in found.items()})
+    except ValidationError as faults:
+        mistakes += [_mistake(fault, found) for fault in faults.errors()]
+    if mistakes:
+        raise SettingsError(_told(mistakes))
+    return settings
+
+
+class _Config:
+    """The file to read; `named` when somebody asked for this one, so that it must be there."""
+
+    __slots__ = ("named", "path", "where")
+
+    def __init__(self, path: Path, where: str, *, named: bool) -> None:
+        self.path = path
+        self.where = where
+        self.named = named
+
+
+def _config(config: Path | None, environment: Mapping[str, str], found: Mapping[str, _Found]) -> _Config:
+    if config is not None:
+        return _Config(config, "--config", named=True)
+    if variable := environment.get("LICET_CONFIG"):
+        return _Config(Path(variable), "LICET_CONFIG", named=True)
+    data = found["data"].value if "data" in found else Settings.model_fields["data"].default
+    return _Config(Path(str(data)) / FILE_NAME, "", named=False)
+
+
+def _read_environment(environment: Mapping[str, str], mistakes: list[str]) -> dict[str, _Found]:
+    """The settings among the variables; one that is empty counts as not there."""
+    found = {}
+    for name in sorted(environment):
+        if not name.startswith(PREFIX) or name in NOT_SETTINGS or not environment[name]:
+            continue
+        key = name.removeprefix(PREFIX).lower()
+        if key in Settings.model_fields and name.isupper():
+            found[key] = _Found(environment[name], name)
+        else:
+            known = [*(PREFIX + key.upper() for key in Settings.model_fields), *NOT_SETTINGS]
+            mistakes.append(f"{name}: there is no such variable{_suggestion(name, known)}")
+    return found
+
+
+def _read_file(config: _Config, mistakes: list[str]) -> dict[str, _Found]:
+    try:
+        content = tomllib.loads(config.path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if config.named:
+            mistakes.append(f"{config.where}: there is no file {config.path}")
+        return {}
+    except (OSError, ValueError) as fault:
+        mistakes.append(f"{config.path}: {_why_unreadable(fault)}")
+        return {}
+    return dict(_read_content(config, content, mistakes))
+
+
+def _why_unreadable(fault: OSError | ValueError) -> str:
+    match fault:
+        case OSError():
+            return f"cannot be read ({fault.strerror})"
+        case UnicodeDecodeError() as decoding:
+            return f"is not UTF-8 at byte {decoding.start}"
+        case tomllib.TOMLDecodeError():
+            return f"is not TOML: {fault}"
+        case _:
+            return "is not a path"  # a NUL in its name
+
+
+def _read_content(
+    config: _Config, content: Mapping[str, object], mistakes: list[str]
+) -> Iterator[tuple[str, _Found]]:
+    for key, value in content.items():
+        where = f"{config.path}, {key}"
+        if key not in Settings.model_fields:
+            mistakes.append(f"{where}: there is no such key{_suggestion(key, list(Settings.model_fields))}")
+        elif key == "data" and not config.named:
+            mistakes.append(f"{where}: a file in the data directory cannot say where that is")
+        elif key == "data" and isinstance(value, str) and value:
+            yield key, _Found(config.path.parent / value, where)
+        else:
+            yield key, _Found(value, where)
+
+
+def _suggestion(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name.lower(), [it.lower() for it in known], n=1)
+    return f"; did you mean {next(it for it in known if it.lower() == near[0])}?" if near else ""
+
+
+def _mistake(fault: ErrorDetails, found: Mapping[str, _Found]) -> str:
+    key = str(fault["loc"][0])
+    if key not in Settings.model_fields:
+        return f"{found[key].where}: there is no such setting{_suggestion(key, list(Settings.model_fields))}"
+    value = found[key].value
+    shown = "the value" if "@" in str(value) else f"{_shown(value):.{_VALUE_CHARS_MAX}}"
+    return f"{found[key].where}: {shown} {_problem(fault)}; allowed: {_allowed(key)}"
+
+
+def _shown(value: object) -> str:
+    return repr(str(value)) if isinstance(value, Path) else repr(value)
+
+
+def _problem(fault: ErrorDetails) -> str:
+    match fault["type"]:
+        case "value_error":
+            return str(fault["ctx"]["error"])
+        case "greater_than_equal":
+            return "is too small"
+        case "less_than_equal":
+            return "is too large"
+        case kind if kind.startswith("int"):
+            return "is not a whole number"
+        case "literal_error":
+            return "is not one of the choices"
+        case _:
+            return "is not text"
+
+
+def _told(mistakes: list[str]) -> str:
+    count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+    return "\n".join([f"The settings have {count}:", *(f"  {_printable(it)}" for it in mistakes)])
+
+
+def _printable(text: str) -> str:
+    """One line, whatever a path or key is made of."""
+    return "".join(it if it.isprintable() else repr(it)[1:-1] for it in text)
+
+
+def _allowed(key: str) -> str:
+    field = Settings.model_fields[key]
+    extra = field.json_schema_extra
+    if isinstance(extra, dict) and "allowed" in extra:
+        return str(extra["allowed"])
+    if choices := get_args(field.annotation):
+        return ", ".join(choices)
+    bounds = {type(it).__name__: it for it in field.metadata}
+    return f"{bounds['Ge'].ge} to {bounds['Le'].le}"
+
+
+_PAGE = """# Settings
+
+<!-- Made by `python -m licet.settings`; edit src/licet/settings.py instead. -->
+
+A server reads its settings once, when it starts. An option of the command line wins over a variable of the
+environment, a variable over the file, and the file over the default. All mistakes are told together, and
+`licet` ends with exit code 2.
+
+The file is the one that `--config` or `LICET_CONFIG` names, else `licet.toml` in the data directory, where
+it may be missing. The data directory is `--data`, `LICET_DATA` or `licet-data`.
+
+```toml
+# licet.toml
+public_url = "https://licence.example.com"
+trusted_proxies = ["10.0.0.0/8"]
+log_format = "json"
+```
+
+A variable that is empty counts as not set. A key or variable that is not in this table is a mistake; the
+only other variables are `LICET_CONFIG` and `LICET_TENANT`, the tenant that the command line works on. (In
+Kubernetes a service called `licet` adds variables of its own: give it another name or set
+`enableServiceLinks: false`.)
+
+| key | variable | default | allowed | what it is |
+| --- | --- | --- | --- | --- |
+"""
+
+
+def reference() -> str:
+    """The reference page of all settings, as Markdown."""
+    return _PAGE + "".join(f"{_reference_row(key)}\n" for key in Settings.model_fields)
+
+
+def _reference_row(key: str) -> str:
+    field = Settings.model_fields[key]
+    cells = (f"`{key}`", f"`{PREFIX}{key.upper()}`", _default(key), _allowed(key), field.description)
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def _default(key: str) -> str:
+    field = Settings.model_fields[key]
+    extra = field.json_schema_extra
+    if isinstance(extra, dict) and "default" in extra:
+        return str(extra["default"])
+    return f"`{field.default}`" if field.default not in {None, ()} else "none"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())

@@ -1,0 +1,103 @@
+"""Ending sessions from outside: by an administrator, or because the set-up that they stand on changes.
+
+Which sessions, is asked here; what their end means for a seat, the ledger decides (L4). All of it happens
+within the caller's transaction, before the caller changes a row and before the set-up's version grows:
+the ledger must see the tenants as they were committed.
+"""
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import ColumnElement, Select, select, update
+
+from licet.ledger import End, Ended, Sweep, Swept
+from licet.model import EndReason
+from licet.store import schema
+from licet.store.commit import settle_all
+from licet.store.contract import Transaction
+
+BATCH = 256  # sessions that one book holds; as in a lane
+_IDS_MAX = 500  # parameters of one statement
+
+
+def sweep_all(transaction: Transaction) -> None:
+    """Clear away every expired session, so that a pool counts only what is held."""
+    swept = BATCH
+    while swept == BATCH:
+        outcome = settle_all(transaction, [Sweep(sessions_max=BATCH)])[0]
+        assert isinstance(outcome, Swept)
+        swept = outcome.sessions
+
+
+def end_sessions(
+    transaction: Transaction, tenant_id: int, sids: Sequence[bytes], reason: EndReason
+) -> list[Ended]:
+    """End these sessions of a tenant; those that live no more are answered like any other."""
+    outcomes: list[Ended] = []
+    for at in range(0, len(sids), BATCH):
+        ends = [End(tenant_id=tenant_id, sid=sid, reason=reason) for sid in sids[at : at + BATCH]]
+        for outcome in settle_all(transaction, ends):
+            assert isinstance(outcome, Ended)
+            outcomes.append(outcome)
+    return outcomes
+
+
+def sessions_of_tenant(transaction: Transaction, tenant_id: int) -> list[bytes]:
+    """All live sessions of a tenant."""
+    return _sids(transaction, _live(transaction, tenant_id))
+
+
+def sessions_of_clients(transaction: Transaction, tenant_id: int, keys: Collection[int]) -> list[bytes]:
+    """The live sessions of these clients."""
+    found: list[bytes] = []
+    ordered = sorted(keys)
+    for at in range(0, len(ordered), _IDS_MAX):
+        of_these = schema.session.c.client_key.in_(ordered[at : at + _IDS_MAX])
+        found += _sids(transaction, _live(transaction, tenant_id, of_these))
+    return found
+
+
+def sessions_of_pool(transaction: Transaction, tenant_id: int, pool_id: int) -> list[bytes]:
+    """The live sessions that hold a seat of this pool."""
+    return _sids(transaction, _live(transaction, tenant_id, schema.session.c.pool_id == pool_id))
+
+
+def sessions_with_scope(
+    transaction: Transaction, tenant_id: int, names: Collection[str], client_key: int | None = None
+) -> list[bytes]:
+    """The live sessions, of one client or of all, that were granted any of these scopes."""
+    query = _live(transaction, tenant_id)
+    if client_key is not None:
+        query = query.where(schema.session.c.client_key == client_key)
+    rows = transaction.connection.execute(query)
+    return [row.sid for row in rows if not set(names).isdisjoint(row.scope.split(" "))]
+
+
+def sessions_with_scope_beyond(
+    transaction: Transaction, tenant_id: int, client_key: int, names: Collection[str]
+) -> list[bytes]:
+    """The live sessions of a client that were granted more than these scopes."""
+    rows = transaction.connection.execute(
+        _live(transaction, tenant_id, schema.session.c.client_key == client_key)
+    )
+    return [row.sid for row in rows if not set(names).issuperset(row.scope.split(" "))]
+
+
+def cut_short(transaction: Transaction, pool_id: int, expires_at_ms: int) -> None:
+    """Let no session or seat of a pool live past this instant, which is still to come (L7).
+
+    A seat then expires with the last of its sessions as before, because all of them are cut alike.
+    """
+    for table in (schema.session, schema.seat):
+        later = (table.c.pool_id == pool_id) & (table.c.expires_at_ms > expires_at_ms)
+        transaction.connection.execute(update(table).where(later).values(expires_at_ms=expires_at_ms))
+
+
+def _live(transaction: Transaction, tenant_id: int, *more: ColumnElement[bool]) -> Select[tuple[bytes, str]]:
+    session = schema.session.c
+    return select(session.sid, session.scope).where(
+        session.tenant_id == tenant_id, session.expires_at_ms > transaction.now_ms, *more
+    )
+
+
+def _sids(transaction: Transaction, query: Select[tuple[bytes, str]]) -> list[bytes]:
+    return [row.sid for row in transaction.connection.execute(query)]

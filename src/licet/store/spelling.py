@@ -1,0 +1,143 @@
+"""How durations and instants are written, on the command line and in files.
+
+A duration is whole seconds, `1200`, or with a unit: `1200s`, `20m`, `8h`, `31d`. An instant is ISO 8601;
+a date alone is its first moment, and what names no zone is UTC.
+"""
+
+import re
+from datetime import UTC, date, datetime, time
+
+from licet.model import Client, InvalidValue, Pool, Scope, Tenant, User
+
+_UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_DURATION = re.compile(r"(\d{1,9})([smhd]?)")
+_NEAR = ((90, 1, "s"), (90 * 60, 60, "min"), (36 * 3600, 3600, "h"))  # below, unit, its name
+NEVER = "never"
+
+
+def read_duration_s(text: str) -> int:
+    """The seconds of a duration.
+
+    Raises InvalidValue.
+    """
+    found = _DURATION.fullmatch(text.strip())
+    if found is None:
+        raise InvalidValue(f"a duration is written 1200, 1200s, 20m, 8h or 31d; this is not: {text[:40]!r}")
+    return int(found[1]) * _UNITS_S[found[2]]
+
+
+def duration(seconds: int) -> str:
+    """A duration in its largest whole unit."""
+    for unit in ("d", "h", "m"):
+        if seconds and seconds % _UNITS_S[unit] == 0:
+            return f"{seconds // _UNITS_S[unit]}{unit}"
+    return f"{seconds}s"
+
+
+def read_instant_ms(text: str) -> int | None:
+    """The instant of an ISO date or datetime; None for `never`.
+
+    Raises InvalidValue.
+    """
+    if text.strip() == NEVER:
+        return None
+    try:
+        return instant_ms(datetime.fromisoformat(text.strip()))
+    except (ValueError, OverflowError):
+        raise InvalidValue(
+            f"a moment is written 2027-01-31, 2027-01-31T18:00 or never; this is not: {text[:40]!r}"
+        ) from None
+
+
+def instant_ms(moment: date) -> int:
+    """The instant of a date or datetime, in whole milliseconds."""
+    if not isinstance(moment, datetime):
+        moment = datetime.combine(moment, time())
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return round(moment.timestamp() * 1000)
+
+
+def moment_of(ms: int) -> datetime:
+    """The datetime of an instant, in UTC."""
+    return datetime.fromtimestamp(ms / 1000, tz=UTC)
+
+
+def instant(ms: int | None) -> str:
+    """An instant in ISO 8601, UTC; `never` for None."""
+    if ms is None:
+        return NEVER
+    precision = "milliseconds" if ms % 1000 else "seconds"
+    return moment_of(ms).isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+def nearness(ms: int, now_ms: int) -> str:
+    """An instant as a reader thinks of it: `in 12 min`, `3 h ago`, and a date when it is far."""
+    seconds = round((ms - now_ms) / 1000)
+    for below, unit, name in _NEAR:
+        if abs(seconds) < below:
+            amount = f"{abs(seconds) // unit} {name}"
+            return f"in {amount}" if seconds >= 0 else f"{amount} ago"
+    return moment_of(ms).strftime("%Y-%m-%d")
+
+
+Fact = str | int | bool | datetime | list[str] | None
+Facts = dict[str, Fact]
+
+
+def facts(value: Tenant | Pool | Scope | User | Client) -> Facts:
+    """What an administrator may set of a value, by the names that the set-up file gives it.
+
+    None stands for what is not there: a pool that never expires, a client that may have every scope.
+    A password or secret is never among it.
+    """
+    match value:
+        case Tenant():
+            return {
+                "session_ttl": duration(value.session_ttl_s),
+                "access_ttl": duration(value.access_ttl_s),
+                "default_scope": value.scope_default,
+                "no_seat_status": value.no_seat_status,
+            }
+        case Pool():
+            expires = None if value.expires_at_ms is None else moment_of(value.expires_at_ms)
+            return {"seats": value.seats, "duplicates": value.duplicates.value, "expires": expires}
+        case Scope():
+            return {"pool": value.pool, "read_only": value.read_only}
+        case User():
+            return {"name": value.name, "enabled": value.enabled}
+        case Client():
+            return {
+                "user": value.user.initials,
+                "enabled": value.enabled,
+                "max_sessions": value.sessions_max,
+                "scopes": None if value.scopes is None else sorted(value.scopes),
+                "grant_types": sorted(value.grant_types),
+                "introspects": value.introspects,
+                "password_allowed": value.password_allowed,
+            }
+
+
+def told(facts_of_value: Facts) -> str:
+    """Facts in one line; what is not there is left out."""
+    return ", ".join(f"{key} {_told(fact)}" for key, fact in facts_of_value.items() if fact is not None)
+
+
+def differences(before: Facts, after: Facts) -> str:
+    """What changed, in one line: `seats 5 -> 7`."""
+    changed = (key for key in after if before.get(key) != after[key])
+    return ", ".join(f"{key} {_told(before.get(key))} -> {_told(after[key])}" for key in changed)
+
+
+def _told(fact: Fact) -> str:
+    match fact:
+        case None:
+            return "none"
+        case bool():
+            return "yes" if fact else "no"
+        case datetime():
+            return instant(instant_ms(fact))
+        case list():
+            return "+".join(fact) or "none"
+        case _:
+            return str(fact)

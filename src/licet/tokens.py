@@ -1,0 +1,113 @@
+"""Tokens: made and checked without a store.
+
+A token names its session and is signed; nothing about it is stored. Whether the session lives, the store
+alone decides, so that a logoff is final at once.
+
+    access token   lca_ base64url( version, key id, sid, issue, expiry, scope, signature )
+    refresh token  lcr_ base64url( version, key id, sid, signature )
+
+version and key id are one byte each, sid 20, issue and expiry 6 (milliseconds since 1970), the
+signature 32: HMAC-SHA-256 over prefix, tenant id and all that stands before it. scope is empty when it is the
+session's; it ends in NULs so that the length is a multiple of three, and every token has one spelling only.
+"""
+
+import hmac
+import secrets
+from binascii import Error as NotBase64
+from binascii import a2b_base64, b2a_base64
+
+from licet.keyring import Keyring
+from licet.model import Session, Value
+
+ACCESS_PREFIX = "lca_"
+REFRESH_PREFIX = "lcr_"  # a prefix for secret scanners
+SID_BYTES = 20
+TOKEN_CHARS_MAX = 1024  # an access token is 92 characters and a third more than its scope
+
+_VERSION = 1
+_SIGNATURE_BYTES = 32
+_REFRESH_BODY_BYTES = 2 + SID_BYTES
+_ACCESS_BODY_BYTES = _REFRESH_BODY_BYTES + 12
+_TO_URL = bytes.maketrans(b"+/", b"-_")
+_FROM_URL = bytes.maketrans(b"-_+/", b"+/  ")  # what is not of the URL alphabet becomes an error
+_ACCESS = ACCESS_PREFIX.encode()
+_REFRESH = REFRESH_PREFIX.encode()
+
+
+class AccessToken(Value, frozen=True, kw_only=True):
+    """What an access token says; `scope` is '' when it is its session's."""
+
+    sid: bytes
+    issued_at_ms: int
+    expires_at_ms: int
+    scope: str
+
+
+def new_sid(now_ms: int) -> bytes:
+    """A new identity: the second, so that what is new stands together on disk, and 128 random bits."""
+    return (now_ms // 1000).to_bytes(4, "big") + secrets.token_bytes(SID_BYTES - 4)
+
+
+class Tokens:
+    """Makes tokens with the newest key and checks them with any."""
+
+    __slots__ = ("_head", "_key", "_keys")
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._keys = {key.id: key.key for key in keyring.token_keys}
+        self._key = keyring.newest.key
+        self._head = bytes((_VERSION, keyring.newest.id))
+
+    def access(self, session: Session, *, issued_at_ms: int, expires_at_ms: int, scope: str) -> str:
+        """An access token of this session."""
+        life = issued_at_ms.to_bytes(6, "big") + expires_at_ms.to_bytes(6, "big")
+        written = b"" if scope == session.scope else scope.encode("ascii")
+        padding = bytes(-len(written) % 3)
+        body = self._head + session.sid + life + written + padding
+        return self._sign(_ACCESS, session.tenant_id, body)
+
+    def refresh(self, session: Session) -> str:
+        """The refresh token of this session: the same one as long as the key is."""
+        return self._sign(_REFRESH, session.tenant_id, self._head + session.sid)
+
+    def read_access(self, token: str, tenant_id: int) -> AccessToken | None:
+        """What a token of this tenant says; None when it is not one. It may have expired."""
+        body = self._verified(_ACCESS, tenant_id, token)
+        if body is None or len(body) < _ACCESS_BODY_BYTES:
+            return None
+        issued, expires = body[_REFRESH_BODY_BYTES:][:6], body[_REFRESH_BODY_BYTES + 6 :][:6]
+        return AccessToken(
+            sid=body[2:_REFRESH_BODY_BYTES],
+            issued_at_ms=int.from_bytes(issued, "big"),
+            expires_at_ms=int.from_bytes(expires, "big"),
+            scope=body[_ACCESS_BODY_BYTES:].rstrip(b"\0").decode("ascii"),
+        )
+
+    def read_refresh(self, token: str, tenant_id: int) -> bytes | None:
+        """The session of a refresh token of this tenant; None when it is not one."""
+        body = self._verified(_REFRESH, tenant_id, token)
+        return None if body is None or len(body) != _REFRESH_BODY_BYTES else body[2:]
+
+    def _sign(self, prefix: bytes, tenant_id: int, body: bytes) -> str:
+        signed = body + _signature(self._key, prefix, tenant_id, body)
+        return (prefix + b2a_base64(signed, newline=False).translate(_TO_URL)).decode("ascii")
+
+    def _verified(self, prefix: bytes, tenant_id: int, token: str) -> bytes | None:
+        if len(token) > TOKEN_CHARS_MAX or not token.isascii():
+            return None
+        spelled = token.encode("ascii")
+        if not spelled.startswith(prefix):
+            return None
+        try:
+            signed = a2b_base64(spelled[len(prefix) :].translate(_FROM_URL), strict_mode=True)
+        except NotBase64:
+            return None
+        body, signature = signed[:-_SIGNATURE_BYTES], signed[-_SIGNATURE_BYTES:]
+        if len(body) < _REFRESH_BODY_BYTES or body[0] != _VERSION or (key := self._keys.get(body[1])) is None:
+            return None
+        good = hmac.compare_digest(signature, _signature(key, prefix, tenant_id, body))
+        return body if good else None
+
+
+def _signature(key: bytes, prefix: bytes, tenant_id: int, body: bytes) -> bytes:
+    return hmac.digest(key, prefix + tenant_id.to_bytes(8, "big") + body, "sha256")

@@ -1,0 +1,131 @@
+"""Is the client who it says it is? What was right a moment ago is remembered; the rest is hashed elsewhere.
+
+A generated secret is checked at once: its hash is fast. A password is looked up among the remembered ones,
+and hashed on a worker thread when it is not there; equal checks under way at once are one. The queue of
+the workers is bounded. An unknown client takes the same way and the same time as a wrong secret.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from licet.clock import Clock
+from licet.credentials import SECRET_PREFIX, ClientSecrets, Passwords, Remembered
+from licet.model import Client, Tenant, User
+from licet.protocol.client_auth import Credentials
+from licet.protocol.errors import invalid_client, invalid_request, rate_limited
+from licet.store.contract import QueueFull
+from licet.web.throttle import Throttle
+
+Upgrade = Callable[[Tenant, User, str], None]
+
+
+class Authenticator:
+    """Checks credentials. `upgrade` keeps a stronger hash of a password; it runs on a worker thread.
+
+    `secrets_used` collects when which generated secret was last good; whoever writes it down empties it.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        passwords: Passwords,
+        client_secrets: ClientSecrets,
+        remembered: Remembered,
+        throttle: Throttle,
+        upgrade: Upgrade,
+        workers: int,
+        queue_max: int,
+    ) -> None:
+        self.secrets_used: dict[str, int] = {}
+        self._clock = clock
+        self._passwords = passwords
+        self._client_secrets = client_secrets
+        self._remembered = remembered
+        self._throttle = throttle
+        self._upgrade = upgrade
+        self._workers = ThreadPoolExecutor(workers, thread_name_prefix="licet-hash")
+        self._queue_max = queue_max
+        self._under_way: dict[tuple[int, int, str], asyncio.Future[bool]] = {}
+        self._queued = 0
+
+    async def check(self, tenant: Tenant | None, credentials: Credentials, source: str) -> Client:
+        """The client that these credentials prove.
+
+        Raises OAuthError, QueueFull.
+        """
+        for client_id, secret in credentials.candidates:
+            client = _usable(tenant, client_id)
+            if tenant is not None and self._is_proved_at_once(tenant, client, secret):
+                assert client is not None
+                return client
+        for client_id, secret in credentials.candidates:
+            client = _usable(tenant, client_id)
+            if await self._is_proved(tenant, client, secret, source):
+                assert client is not None
+                return client
+        if credentials.flaw:
+            raise invalid_request(credentials.flaw)
+        raise invalid_client("unknown or disabled client, or a wrong secret")
+
+    def close(self) -> None:
+        """Let the workers go."""
+        self._workers.shutdown(wait=False, cancel_futures=True)
+
+    def _is_proved_at_once(self, tenant: Tenant, client: Client | None, secret: str) -> bool:
+        if secret.startswith(SECRET_PREFIX):
+            now_ms = self._clock.now_ms()
+            kept = self._client_secrets.find(client, secret, now_ms)
+            if kept is not None:
+                self.secrets_used[kept.secret_id] = now_ms
+            return kept is not None
+        return (
+            client is not None and client.password_allowed and self._remembered.knows(tenant, client, secret)
+        )
+
+    async def _is_proved(
+        self, tenant: Tenant | None, client: Client | None, secret: str, source: str
+    ) -> bool:
+        if (wait_s := self._throttle.wait_s(client, source)) is not None:
+            raise rate_limited(wait_s)
+        is_password = not secret.startswith(SECRET_PREFIX)
+        if is_password and await self._verify(tenant, client, secret):
+            assert client is not None
+            self._throttle.succeeded(client, source)
+            return True
+        self._throttle.failed(client, source)
+        return False
+
+    async def _verify(self, tenant: Tenant | None, client: Client | None, password: str) -> bool:
+        key = (tenant.id if tenant else 0, client.key if client else 0, password)
+        if client is not None and (future := self._under_way.get(key)) is not None:
+            return await asyncio.shield(future)
+        if self._queued >= self._queue_max:
+            raise QueueFull
+        loop = asyncio.get_running_loop()
+        future = loop.run_in_executor(self._workers, self._hash, tenant, client, password)
+        self._queued += 1
+        self._under_way[key] = future
+        future.add_done_callback(lambda _: self._finished(key))
+        is_right = await asyncio.shield(future)
+        if is_right and tenant is not None and client is not None:
+            self._remembered.add(tenant, client, password)
+        return is_right
+
+    def _finished(self, key: tuple[int, int, str]) -> None:
+        self._queued -= 1
+        self._under_way.pop(key, None)
+
+    def _hash(self, tenant: Tenant | None, client: Client | None, password: str) -> bool:
+        user = client.user if client is not None and client.password_allowed else None
+        is_right = self._passwords.verify(user, password)
+        kept = user.password_hash if user else None
+        if is_right and tenant and user and kept and self._passwords.is_outdated(kept):
+            self._upgrade(tenant, user, password)
+        return is_right
+
+
+def _usable(tenant: Tenant | None, client_id: str) -> Client | None:
+    client = tenant.clients.get(client_id) if tenant else None
+    return client if client is not None and client.usable else None

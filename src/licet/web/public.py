@@ -1,0 +1,281 @@
+"""The public listener: routes a request, awaits what it needs, and answers it.
+
+    head -> (body -> form) -> check the client -> protocol.read -> lane -> protocol.respond
+
+It is plain ASGI: two path segments choose the endpoint, and a router for them costs a quarter of the
+requests a second (docs/explanation/performance.md). It decides nothing: what a request means is in
+`licet.protocol`, who may have a seat in `licet.ledger`. Every refusal is an `OAuthError` on its way here.
+"""
+
+import itertools
+import secrets
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from licet.clock import Clock
+from licet.ledger import Command, End, Outcome
+from licet.model import Client, EndReason, Session, Tenant
+from licet.protocol import introspect, logoff, metadata, revoke, token
+from licet.protocol.client_auth import parse_basic, read_credentials
+from licet.protocol.errors import OAuthError, Refusal, fault, invalid_request, no_token, unavailable
+from licet.protocol.message import (
+    BODY_BYTES_MAX,
+    Request,
+    Response,
+    answer,
+    body_too_large,
+    check_content_type,
+    check_query,
+    parse_form,
+    refusal,
+)
+from licet.store.contract import QueueFull, StoreUnavailable
+from licet.store.lane import Lane
+from licet.tokens import Tokens, new_sid
+from licet.web.authentication import Authenticator
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Read = tuple[int, Session | None]
+
+
+class Disconnected(Exception):
+    """The client went away before its request was whole."""
+
+
+class Exchange:
+    """One request under way: what is known of it, for its handler and for the log."""
+
+    __slots__ = (
+        "_receive",
+        "address",
+        "authorization",
+        "client_id",
+        "content_length",
+        "content_type",
+        "tenant",
+    )
+
+    def __init__(self, scope: Scope, receive: Receive, tenant: str) -> None:
+        self._receive = receive
+        self.tenant = tenant
+        self.client_id = ""
+        self.address = scope["client"][0] if scope["client"] else ""
+        self.authorization: bytes | None = None
+        self.content_type: bytes | None = None
+        self.content_length = 0
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                if self.authorization is not None:
+                    raise invalid_request("There are two Authorization headers.")
+                self.authorization = value
+            elif name == b"content-type":
+                self.content_type = value
+            elif name == b"content-length":
+                self.content_length = int(value)
+
+    async def request(self) -> Request:
+        """The request with its body, once its head allows it.
+
+        What the head alone can refuse is refused before a client that waits for `100 Continue` sends the
+        body (RFC 9110 10.1.1). Raises OAuthError, Disconnected.
+        """
+        check_content_type(self.content_type)
+        if self.content_length > BODY_BYTES_MAX:
+            raise body_too_large()
+        if self.authorization is not None:
+            parse_basic(self.authorization)
+        form = parse_form(await self._body())
+        return Request(tenant=self.tenant, authorization=self.authorization, form=form, address=self.address)
+
+    async def _body(self) -> bytes:
+        body = bytearray()
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise Disconnected
+            body += message["body"]
+            if len(body) > BODY_BYTES_MAX:
+                raise body_too_large()
+            if not message["more_body"]:
+                return bytes(body)
+
+
+class PublicApp:
+    """The ASGI application. `tokens` is replaced when the keys change."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        find_tenant: Callable[[str], Tenant | None],
+        commits: Lane[Command, Outcome],
+        reads: Lane[bytes, Read],
+        authenticator: Authenticator,
+        tokens: Tokens,
+        public_url: str,
+        is_ready: Callable[[], bool],
+        log: Any,
+    ) -> None:
+        self.tokens = tokens
+        self._clock = clock
+        self._find_tenant = find_tenant
+        self._commits = commits
+        self._reads = reads
+        self._authenticator = authenticator
+        self._public_url = public_url
+        self._is_ready = is_ready
+        self._log = log
+        self._endpoints: dict[str, tuple[frozenset[str], Callable[[Exchange], Awaitable[Response]]]] = {
+            "token": (frozenset({"POST"}), self._token),
+            "logoff": (frozenset({"POST", "GET"}), self._logoff),
+            "revoke": (frozenset({"POST"}), self._revoke),
+            "introspect": (frozenset({"POST"}), self._introspect),
+        }
+        # Unique in this log for as long as it matters, and cheap: a random start, then a count.
+        prefix = secrets.token_hex(4)
+        self._request_ids = (f"{prefix}-{number:x}" for number in itertools.count(1))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; nothing leaves here but an answer of the error table or of its endpoint."""
+        request_id = next(self._request_ids)
+        try:
+            response = await self._route(scope, receive, request_id)
+        except Disconnected:
+            return
+        except Exception as bug:  # noqa: BLE001 - nobody above knows the error table
+            self._log.error("fault", request_id=request_id, exc_info=bug)
+            response = refusal(fault(), request_id)
+        length = (b"content-length", str(len(response.body)).encode())
+        headers = (*response.headers, length, (b"x-request-id", request_id.encode()))
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.body", "body": response.body})
+
+    async def _route(self, scope: Scope, receive: Receive, request_id: str) -> Response:
+        segments = scope["path"].split("/")[1:]
+        exchange = None
+        try:
+            if len(segments) == 2 and (endpoint := self._endpoints.get(segments[1])) is not None:  # noqa: PLR2004
+                methods, handle = endpoint
+                _check_method(scope["method"], methods)
+                check_query(scope["query_string"])
+                exchange = Exchange(scope, receive, segments[0])
+                return await handle(exchange)
+            return self._document(scope["method"], segments)
+        except OAuthError as error:
+            refused = error
+        except QueueFull:
+            refused = unavailable("too much waits already")
+        except StoreUnavailable as down:
+            refused = unavailable(str(down))
+        self._note(refused, exchange, request_id)
+        return refusal(refused, request_id)
+
+    def _note(self, refused: OAuthError, exchange: Exchange | None, request_id: str) -> None:
+        write = self._log.error if refused.refusal is Refusal.UNAVAILABLE else self._log.info
+        # What is not the name of ours could be anything, a secret in the wrong place as well.
+        tenant = self._find_tenant(exchange.tenant) if exchange else None
+        write(
+            "refused",
+            request_id=request_id,
+            status=refused.status,
+            error=refused.error,
+            detail=refused.detail,
+            tenant=tenant.name if tenant else None,
+            client_id=exchange.client_id if exchange else None,
+            address=exchange.address if exchange else None,
+            **refused.fields,
+        )
+
+    async def _token(self, exchange: Exchange) -> Response:
+        request = await exchange.request()
+        tenant, client = await self._prove(exchange, request)
+        command = token.read(request, tenant, client, self.tokens, new_sid(self._clock.now_ms()))
+        outcome = await self._commits.submit(command)
+        return token.respond(outcome, tenant, self.tokens)
+
+    async def _logoff(self, exchange: Exchange) -> Response:
+        if (sent := logoff.bearer(exchange.authorization)) is not None:
+            return await self._logoff_bearer(exchange, sent)
+        if exchange.authorization is None and exchange.content_type is None:
+            raise no_token()
+        request = await exchange.request()
+        tenant, client = await self._prove(exchange, request)
+        end = logoff.read_form(request, tenant, client, self.tokens)
+        return logoff.respond(await self._commits.submit(end))
+
+    async def _logoff_bearer(self, exchange: Exchange, sent: str) -> Response:
+        tenant = self._find_tenant(exchange.tenant)
+        access = logoff.read_bearer(sent, tenant, self.tokens)
+        assert tenant is not None
+        if access.expires_at_ms <= self._clock.now_ms():
+            now_ms, session = await self._reads.submit(access.sid)
+            logoff.must_be_current(access, session, now_ms)
+        end = End(tenant_id=tenant.id, sid=access.sid, reason=EndReason.LOGOFF)
+        return logoff.respond(await self._commits.submit(end))
+
+    async def _revoke(self, exchange: Exchange) -> Response:
+        request = await exchange.request()
+        tenant, client = await self._prove(exchange, request)
+        end = revoke.read(request, tenant, client, self.tokens)
+        if end is not None:
+            await self._commits.submit(end)
+        return revoke.respond()
+
+    async def _introspect(self, exchange: Exchange) -> Response:
+        request = await exchange.request()
+        tenant, client = await self._prove(exchange, request)
+        question = introspect.read(request, tenant, client, self.tokens)
+        now_ms, session = await self._reads.submit(question.sid) if question else (0, None)
+        issuer = metadata.issuer(self._public_url, tenant)
+        return introspect.respond(question, session, tenant, issuer, now_ms)
+
+    async def _prove(self, exchange: Exchange, request: Request) -> tuple[Tenant, Client]:
+        """The tenant and the client that the request's credentials prove. Raises OAuthError, QueueFull."""
+        credentials = read_credentials(request)
+        tenant = self._find_tenant(exchange.tenant)
+        if tenant is not None:
+            known = (client_id for client_id, _ in credentials.candidates if client_id in tenant.clients)
+            exchange.client_id = next(known, "")
+        client = await self._authenticator.check(tenant, credentials, exchange.address)
+        assert tenant is not None  # a client of no tenant proves nothing
+        return tenant, client
+
+    def _document(self, method: str, segments: list[str]) -> Response:
+        """What needs no client: metadata at both of its addresses, and health.
+
+        Raises OAuthError.
+        """
+        match segments:
+            case ["health", "live"]:
+                _check_method(method, _READ)
+                return answer({"status": "live"})
+            case ["health", "ready"]:
+                _check_method(method, _READ)
+                if not self._is_ready():
+                    raise unavailable("not ready")
+                return answer({"status": "ready"})
+            case [".well-known", "oauth-authorization-server", name] | [
+                name,
+                ".well-known",
+                "oauth-authorization-server",
+            ]:
+                tenant = self._find_tenant(name)
+                if tenant is not None:
+                    _check_method(method, _READ)
+                    return metadata.respond(self._public_url, tenant)
+        raise OAuthError(Refusal.NOT_FOUND, "There is nothing at this address.")
+
+
+_READ = frozenset({"GET", "HEAD"})
+
+
+def _check_method(method: str, allowed: Iterable[str]) -> None:
+    if method not in allowed:
+        allow = ", ".join(sorted(allowed))
+        raise OAuthError(
+            Refusal.METHOD_NOT_ALLOWED,
+            f"This address takes {allow}.",
+            headers=((b"allow", allow.encode()),),
+        )

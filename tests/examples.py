@@ -1,0 +1,127 @@
+"""A tenant like the one in the specification of the token endpoint, small and the same in every test.
+
+`Jim_Test` has one pool, `full`, of 5 seats; the scopes `view` and `all`; the client `TestClientId` of user
+`TC` (key 1), and `Client1` to `Client6` of users `C1` to `C6` (keys 2 to 7).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec.structs import asdict
+from sqlalchemy import Connection, Table, insert, select, update
+
+from licet.ledger import End, Grant, Refresh
+from licet.model import Client, EndReason, Pool, Scope, Tenant, User, Value
+from licet.store import schema
+
+FULL = Pool(id=1, name="full", seats=5)
+VIEW = Scope(name="view", licensed=False, read_only=True, pool=None)
+ALL = Scope(name="all", licensed=True, read_only=False, pool="full")
+
+
+def client(key: int, client_id: str, initials: str, **changes: Any) -> Client:
+    """A client of a user with these initials."""
+    user = User(initials=initials, name=f"User {initials}", password_hash=None)
+    return Client(key=key, client_id=client_id, user=user, **changes)
+
+
+CLIENTS = (
+    client(1, "TestClientId", "TC"),
+    *(client(number + 1, f"Client{number}", f"C{number}") for number in range(1, 7)),
+)
+
+
+def jim_test(
+    *,
+    pools: Sequence[Pool] = (FULL,),
+    scopes: Sequence[Scope] = (VIEW, ALL),
+    clients: Sequence[Client] = CLIENTS,
+    **changes: Any,
+) -> Tenant:
+    """The tenant `Jim_Test`, or one that is like it but for some changes."""
+    named: dict[str, Any] = {"id": 1, "name": "Jim_Test", "version": 1} | changes
+    return Tenant(
+        **named,
+        scopes={it.name: it for it in scopes},
+        pools={it.id: it for it in pools},
+        users={it.user.initials: it.user for it in clients},
+        clients={it.client_id: it for it in clients},
+        clients_by_key={it.key: it for it in clients},
+    )
+
+
+def sid(number: int) -> bytes:
+    """The identity of a session; a greater number is a greater one."""
+    return number.to_bytes(20, "big")
+
+
+def grant(
+    client_key: int, number: int, *, scope: str = "all", pool_id: int | None = 1, tenant_id: int = 1
+) -> Grant:
+    """A client asks for a session, which gets the identity `sid(number)`."""
+    return Grant(
+        tenant_id=tenant_id,
+        client_key=client_key,
+        sid=sid(number),
+        scope=scope,
+        pool_id=pool_id,
+        address="192.0.2.1",
+    )
+
+
+def view(client_key: int, number: int) -> Grant:
+    """A client asks for a session that needs no seat."""
+    return grant(client_key, number, scope="view", pool_id=None)
+
+
+def refresh(client_key: int, number: int, *scope: str, tenant_id: int = 1) -> Refresh:
+    """A client renews the session `sid(number)`."""
+    return Refresh(tenant_id=tenant_id, client_key=client_key, sid=sid(number), scope=scope or None)
+
+
+def end(
+    number: int,
+    reason: EndReason = EndReason.LOGOFF,
+    *,
+    client_key: int | None = None,
+    tenant_id: int = 1,
+) -> End:
+    """The session `sid(number)` is to end."""
+    return End(tenant_id=tenant_id, sid=sid(number), reason=reason, client_key=client_key)
+
+
+def add_tenant(connection: Connection, tenant: Tenant) -> None:
+    """Put a tenant with all that it has, but for client secrets, where a store keeps it."""
+
+    def add(table: Table, value: Value, **columns: object) -> None:
+        names = {column.name for column in table.columns}
+        connection.execute(
+            insert(table).values({name: it for name, it in asdict(value).items() if name in names} | columns)
+        )
+
+    add(schema.tenant, tenant, version=0)
+    for pool in tenant.pools.values():
+        add(schema.pool, pool, tenant_id=tenant.id)
+    for scope in tenant.scopes.values():
+        pool_id = next((pool.id for pool in tenant.pools.values() if pool.name == scope.pool), None)
+        add(schema.scope, scope, tenant_id=tenant.id, pool_id=pool_id)
+    for user in tenant.users.values():
+        add(schema.user, user, tenant_id=tenant.id)
+    for it in tenant.clients.values():
+        add(
+            schema.client,
+            it,
+            tenant_id=tenant.id,
+            initials=it.user.initials,
+            scopes=None if it.scopes is None else " ".join(sorted(it.scopes)),
+            grant_types=" ".join(sorted(it.grant_types)),
+        )
+    bump(connection, tenant.id)
+
+
+def bump(connection: Connection, tenant_id: int) -> int:
+    """Tell every server that the set-up of a tenant changed; the version that it now has."""
+    connection.execute(update(schema.setup).values(version=schema.setup.c.version + 1))
+    version: int = connection.execute(select(schema.setup.c.version)).scalar_one()
+    connection.execute(update(schema.tenant).filter_by(id=tenant_id).values(version=version))
+    return version
