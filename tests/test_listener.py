@@ -13,7 +13,8 @@ import ssl
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Self
+from contextlib import suppress
+from typing import Any, ClassVar, NamedTuple, Self
 
 import pytest
 import uvicorn
@@ -42,8 +43,8 @@ FUZZ_SEED = 20_260_711
 class PatientProtocol(GuardedHttpProtocol):
     """The protocol as it is, and countable."""
 
-    alarms = 0
-    living: weakref.WeakSet[GuardedHttpProtocol] = weakref.WeakSet()
+    alarms: ClassVar[int] = 0
+    living: ClassVar[weakref.WeakSet[GuardedHttpProtocol]] = weakref.WeakSet()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -81,6 +82,7 @@ class Application:
         self.saw_disconnect = threading.Event()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Treat a request as its path says."""
         treatment: Callable[..., Any] = getattr(self, scope["path"].strip("/") or "token", self.token)
         await treatment(scope, receive, send)
 
@@ -136,6 +138,7 @@ class Application:
     async def _wait(self) -> None:
         self.reached.set()
         await self.gate.wait()
+        self.gate.clear()
 
 
 async def answer(send: Any, status: int, content: dict[str, Any]) -> None:
@@ -174,14 +177,22 @@ class Server:
         self.stop()
 
     def stop(self) -> None:
+        """Stop as on a signal: what is being answered is completed."""
         self._server.should_exit = True
         self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive()
 
     def connect(self) -> "Client":
+        """A new connection."""
         return Client(socket.create_connection(self.address, timeout=PATIENCE_S))
 
+    def wait_at_the_gate(self) -> None:
+        """Wait until a request is held back."""
+        assert self.application.reached.wait(PATIENCE_S)
+
     def open_the_gate(self) -> None:
+        """Let the request that is held back go on."""
+        self.application.reached.clear()
         loop = self._server.servers[0].get_loop()
         loop.call_soon_threadsafe(self.application.gate.set)
 
@@ -195,6 +206,7 @@ class Answer(NamedTuple):
 
     @property
     def json(self) -> Any:
+        """The body's content."""
         return json.loads(self.body)
 
 
@@ -203,6 +215,7 @@ class Client:
 
     def __init__(self, connection: socket.socket) -> None:
         self.socket = connection
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._received = b""
 
     def __enter__(self) -> Self:
@@ -212,12 +225,29 @@ class Client:
         self.socket.close()
 
     def send(self, data: bytes) -> None:
+        """Send all of it."""
         self.socket.sendall(data)
 
+    def send_in_pieces(self, data: bytes, size: int) -> None:
+        """Send all of it, cut into packets of this size."""
+        for start in range(0, len(data), size):
+            self.send(data[start : start + size])
+
+    def is_cut_off(self) -> bool:
+        """Whether the server closes while the client sends without an end."""
+        try:
+            for _ in range(64):
+                self.send(b"x" * LINGER_BYTES_MAX)
+        except ConnectionError:
+            return True
+        return False
+
     def say_no_more(self) -> None:
+        """End the client's side."""
         self.socket.shutdown(socket.SHUT_WR)
 
     def answer(self) -> Answer:
+        """The next answer."""
         lines = self._until(b"\r\n\r\n").decode("ascii").split("\r\n")
         headers = dict(line.split(": ", 1) for line in lines[1:])
         status = int(lines[0].split(" ")[1])
@@ -238,11 +268,13 @@ class Client:
         return last
 
     def hears_nothing(self, seconds: float) -> bool:
+        """Whether neither a byte nor an end comes in this time."""
         self.socket.settimeout(seconds)
         try:
-            return self._received == b"" and self.socket.recv(1) is None
+            self.socket.recv(1, socket.MSG_PEEK)
+            return False
         except TimeoutError:
-            return True
+            return self._received == b""
         finally:
             self.socket.settimeout(PATIENCE_S)
 
@@ -310,16 +342,9 @@ def hasty() -> Iterator[Server]:
 
 
 @pytest.fixture
-def gated() -> Iterator[Server]:
-    """A server of its own for a test that holds an answer back."""
+def stopping() -> Iterator[Server]:
+    """A server that the test stops."""
     with Server(PatientProtocol) as server:
-        yield server
-
-
-@pytest.fixture
-def hasty_gated() -> Iterator[Server]:
-    """The same with short time-outs."""
-    with Server(HastyProtocol) as server:
         yield server
 
 
@@ -331,11 +356,14 @@ def small() -> Iterator[Server]:
 
 
 @pytest.fixture(autouse=True)
-def silence(caplog: pytest.LogCaptureFixture, request: pytest.FixtureRequest) -> Iterator[None]:
+def silence(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[None]:
     """Whatever a client sends: no warning, no traceback, none of its bytes in the log."""
-    with caplog.at_level(logging.INFO):
-        yield
-    told = [record.getMessage() for record in caplog.records if record.levelno > logging.INFO]
+    # pytest makes uvicorn write its access log, which is off.
+    monkeypatch.setattr(logging.getLogger("uvicorn.access"), "disabled", True)
+    yield
+    told = [record.getMessage() for record in caplog.get_records("call") if record.levelno > logging.INFO]
     expected = ["Exception in ASGI application\n"] if request.node.name.startswith("test_a_bug") else []
     assert told == expected
 
@@ -360,19 +388,14 @@ class TestTheHead:
         """The bound holds for any cutting into packets."""
         for size, status in ((HEAD_BYTES_MAX, 200), (HEAD_BYTES_MAX + 1, 431)):
             with patient.connect() as client:
-                client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                head = head_of(size)
-                for start in range(0, size, 97):
-                    client.send(head[start : start + 97])
+                client.send_in_pieces(head_of(size), 97)
                 assert client.answer().status == status
 
     def test_a_request_that_comes_byte_by_byte_is_answered(self, patient: Server) -> None:
         """The blank line is found wherever it is cut."""
         with patient.connect() as client:
-            client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for _ in range(2):
-                for byte in post("/token", b"a=b"):
-                    client.send(bytes([byte]))
+                client.send_in_pieces(post("/token", b"a=b"), 1)
                 assert client.answer().json["body"] == "a=b"
 
     def test_pipelined_heads_are_counted_each_alone(self, patient: Server) -> None:
@@ -450,8 +473,7 @@ class TestTime:
             client.send(b"GET / HTTP/1.1\r\nX: ")
             while client.hears_nothing(0.02):
                 client.send(b"x")
-            with pytest.raises((AssertionError, ConnectionError)):
-                client.answer()
+            assert_refusal(client.last_answer(), 408)
 
     def test_a_second_request_has_a_time_of_its_own(self, hasty: Server) -> None:
         """It starts with the request's first byte."""
@@ -463,7 +485,7 @@ class TestTime:
             assert_refusal(client.last_answer(), 408)
 
     def test_an_idle_connection_is_closed_without_a_word(self, hasty: Server) -> None:
-        """uvicorn's timeout_keep_alive; RFC 9112 section 9.5."""
+        """That is uvicorn's timeout_keep_alive; RFC 9112 section 9.5."""
         with hasty.connect() as client:
             client.send(post())
             assert client.last_answer().status == 200
@@ -494,19 +516,20 @@ class TestTime:
                 client.send(b"b")
                 assert client.answer().json["body"] == "ab"
 
-    def test_the_application_has_all_the_time_it_needs(self, hasty_gated: Server) -> None:
+    def test_the_application_has_all_the_time_it_needs(self, hasty: Server) -> None:
         """The time-outs are the client's."""
-        with hasty_gated.connect() as client:
+        with hasty.connect() as client:
             client.send(post("/gated", b"a=b"))
             assert client.hears_nothing(LONGER_THAN_ANY_TIMEOUT_S)
-            hasty_gated.open_the_gate()
+            hasty.open_the_gate()
             assert client.answer().status == 200
 
-    def test_an_answer_that_has_begun_is_not_followed_by_a_refusal(self, hasty_gated: Server) -> None:
+    def test_an_answer_that_has_begun_is_not_followed_by_a_refusal(self, hasty: Server) -> None:
         """A client that stops within a body, but is being answered, gets that answer or none."""
-        with hasty_gated.connect() as client:
+        with hasty.connect() as client:
             client.send(post("/begun", b"ab")[:-1])
             assert client.end().endswith(b"\r\n\r\nbegin")
+        hasty.open_the_gate()
 
     def test_a_client_that_does_not_take_its_answer_is_dropped(self, hasty: Server) -> None:
         """An answer waits for its reader, but not for ever."""
@@ -589,35 +612,36 @@ class TestTheBody:
             assert_refusal(client.last_answer(), 408)
 
     @pytest.mark.parametrize("framed", [False, True])
-    def test_a_body_that_the_application_does_not_read_is_bounded(self, gated: Server, framed: bool) -> None:
+    def test_a_body_that_the_application_does_not_read_is_bounded(
+        self, patient: Server, framed: bool
+    ) -> None:
         """RFC 9110 section 15.5.14. Chunk framing counts: a body of chunks can be nothing but framing."""
         body = b"1;" + b"x" * BODY_BYTES_MAX if framed else b"x" * (BODY_BYTES_MAX + 1)
         head = chunked(b"") if framed else post("/gated", body)[: -len(body)]
-        with gated.connect() as client:
+        with patient.connect() as client:
             client.send(head.replace(b"/token", b"/gated") + body)
             assert_refusal(client.last_answer(), 413)
-        gated.open_the_gate()
+        patient.open_the_gate()
 
-    def test_a_client_that_does_not_stop_sending_is_cut_off(self, hasty: Server) -> None:
-        """LINGER_BYTES_MAX; the answer was there to be read all the time."""
-        with hasty.connect() as client, pytest.raises(ConnectionError):
-            client.send(post("/early", b"x" * (64 * LINGER_BYTES_MAX)))
-            client.send(b"x")
+    def test_a_client_that_does_not_stop_sending_is_cut_off(self, patient: Server) -> None:
+        """LINGER_BYTES_MAX: the answer was there to be read before."""
+        with patient.connect() as client:
+            client.send(post("/early", b"x")[:-1])
+            assert client.answer().status == 401
+            assert client.is_cut_off()
 
     def test_a_client_that_does_not_close_is_closed(self, hasty: Server) -> None:
-        """LINGER_TIMEOUT_S: the server sees the client again only as a new one."""
+        """LINGER_TIMEOUT_S."""
         with hasty.connect() as client:
             client.send(post("/early", b"x")[:-1])
             assert client.last_answer().status == 401
             with pytest.raises(ConnectionError):
-                while client.hears_nothing(0.02) or True:
-                    client.send(b"x")
+                client.send_in_pieces(b"x" * LINGER_BYTES_MAX, 1)
 
     def test_a_chunked_body_is_read_wherever_it_is_cut(self, patient: Server) -> None:
         """RFC 9112 section 7.1."""
         body = b"3;a=b\r\n\r\n\r\r\n4\r\n\n\r\n\r\r\n0\r\nT: v\r\n\r\n"
         with patient.connect() as client:
-            client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             message = chunked(body)
             for cut in range(len(message)):
                 client.send(message[:cut])
@@ -720,12 +744,12 @@ class TestMalformedRequests:
             assert_refusal(client.last_answer(), 400)
 
     @pytest.mark.parametrize("message", malformed())
-    def test_it_does_not_touch_the_answer_before_it(self, gated: Server, message: bytes) -> None:
+    def test_it_does_not_touch_the_answer_before_it(self, patient: Server, message: bytes) -> None:
         """RFC 9112 section 9.3.2: first the answer that is pending, whole, then the refusal."""
-        with gated.connect() as client:
+        with patient.connect() as client:
             client.send(post("/gated", b"a=b") + message)
-            assert gated.application.reached.wait(PATIENCE_S)
-            gated.open_the_gate()
+            patient.wait_at_the_gate()
+            patient.open_the_gate()
             assert client.answer().json["body"] == "a=b"
             assert_refusal(client.last_answer(), 400)
 
@@ -745,13 +769,13 @@ class TestMalformedRequests:
             assert_refusal(client.last_answer(), 400)
         assert patient.application.saw_disconnect.wait(PATIENCE_S)
 
-    def test_a_malformed_body_does_not_touch_the_answer_that_has_begun(self, gated: Server) -> None:
+    def test_a_malformed_body_does_not_touch_the_answer_that_has_begun(self, patient: Server) -> None:
         """The answer is completed, and the connection closed."""
-        with gated.connect() as client:
+        with patient.connect() as client:
             client.send(chunked(b"1\r\na\r\n").replace(b"/token", b"/begun"))
-            assert gated.application.reached.wait(PATIENCE_S)
+            patient.wait_at_the_gate()
             client.send(b"x\r\n" * 10)
-            gated.open_the_gate()
+            patient.open_the_gate()
             begun = client.last_answer()
             assert (begun.status, begun.body) == (200, b"beginclose")
             assert begun.headers["connection"] == "close"
@@ -819,17 +843,28 @@ class TestPipelining:
                 str(number) for number in range(100)
             ]
 
-    def test_a_flood_of_requests_ends_the_connection_after_an_answer(self, gated: Server) -> None:
+    def test_a_flood_of_requests_ends_the_connection_after_an_answer(
+        self, patient: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """HELD_BYTES_MAX: the client sees by the end which requests were not taken."""
-        with gated.connect() as client:
-            client.send(post("/gated"))
-            assert gated.application.reached.wait(PATIENCE_S)
-            client.send(get("Host: a") * (2 * HELD_BYTES_MAX // len(get("Host: a"))))
-            gated.open_the_gate()
-            assert client.answer().status == 200
+        monkeypatch.setattr(listener, "HELD_BYTES_MAX", len(post()) * 10)
+        for count, answered in ((10, 11), (11, 1)):
+            with patient.connect() as client:
+                client.send(post("/gated") + post() * count)
+                patient.wait_at_the_gate()
+                patient.open_the_gate()
+                assert [client.answer().status for _ in range(answered)] == [200] * answered
+                if count > 10:
+                    assert client.end() == b""
+
+    def test_a_flood_that_is_not_read_costs_the_server_nothing(self, patient: Server) -> None:
+        """Requests that are dropped are dropped whole, and those that are answered are answered whole."""
+        with patient.connect() as client:
+            client.send(post("/token", b"x" * 1000) * (4 * HELD_BYTES_MAX // 1000))
+            client.say_no_more()
             rest = client.end()
-            assert rest.count(b"HTTP/1.1 ") == rest.count(b"HTTP/1.1 200 OK\r\n")
-            assert rest == b"" or rest.endswith(b"}")
+            assert rest.count(b"HTTP/1.1 ") == rest.count(b"HTTP/1.1 200 OK\r\n") > 0
+            assert rest.endswith(b"}")
 
     def test_requests_behind_a_last_one_are_not_answered(self, patient: Server) -> None:
         """RFC 9112 section 9.6."""
@@ -847,13 +882,13 @@ class TestPipelining:
 class TestHalfClosedConnections:
     """A client may end its side and wait for the answer."""
 
-    def test_a_whole_request_is_answered(self, gated: Server) -> None:
+    def test_a_whole_request_is_answered(self, patient: Server) -> None:
         """The end says nothing about the answer."""
-        with gated.connect() as client:
+        with patient.connect() as client:
             client.send(post("/gated", b"a=b"))
             client.say_no_more()
-            assert gated.application.reached.wait(PATIENCE_S)
-            gated.open_the_gate()
+            patient.wait_at_the_gate()
+            patient.open_the_gate()
             assert client.last_answer().json["body"] == "a=b"
 
     def test_all_whole_requests_are_answered_and_a_cut_one_refused(self, patient: Server) -> None:
@@ -879,14 +914,14 @@ class TestHalfClosedConnections:
             client.say_no_more()
             assert client.end() == b""
 
-    def test_a_client_that_is_gone_is_no_trouble(self, gated: Server) -> None:
+    def test_a_client_that_is_gone_is_no_trouble(self, patient: Server) -> None:
         """The answer finds a reset connection."""
-        with gated.connect() as client:
+        with patient.connect() as client:
             client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             client.send(post("/begun"))
-            assert gated.application.reached.wait(PATIENCE_S)
-        gated.open_the_gate()
-        with gated.connect() as client:
+            patient.wait_at_the_gate()
+        patient.open_the_gate()
+        with patient.connect() as client:
             client.send(post())
             assert client.answer().status == 200
 
@@ -921,9 +956,9 @@ class TestRoom:
             for client in (first, second):
                 client.send(post())
                 assert client.answer().status == 200
-            with small.connect(), small.connect() as fourth, pytest.raises((ConnectionError, AssertionError)):
-                fourth.send(post())
-                fourth.answer()
+            # A reset or an end, as the system likes it.
+            with small.connect(), small.connect() as fourth, suppress(ConnectionError):
+                assert fourth.end() == b""
 
     def test_a_connection_that_ends_makes_room(self, small: Server) -> None:
         """The count goes down."""
@@ -992,24 +1027,24 @@ class TestAnswers:
             assert client.answer().status == 200
 
     def test_a_bug_of_the_application_is_an_answer_too(self, patient: Server) -> None:
-        """uvicorn's; the application has its own."""
+        """That is uvicorn's; the application has its own."""
         with patient.connect() as client:
             client.send(post("/crash"))
             assert client.last_answer().status == 500
 
-    def test_a_server_that_stops_completes_its_answers(self, gated: Server) -> None:
+    def test_a_server_that_stops_completes_its_answers(self, stopping: Server) -> None:
         """The request is answered, and the connection closed."""
-        with gated.connect() as client, gated.connect() as idle:
+        with stopping.connect() as client, stopping.connect() as idle:
             client.send(post("/gated", b"a=b"))
-            assert gated.application.reached.wait(PATIENCE_S)
-            stopping = threading.Thread(target=gated.stop)
-            stopping.start()
+            stopping.wait_at_the_gate()
+            stop = threading.Thread(target=stopping.stop)
+            stop.start()
             assert idle.end() == b""
-            gated.open_the_gate()
+            stopping.open_the_gate()
             last = client.last_answer()
             assert last.json["body"] == "a=b"
             assert last.headers["connection"] == "close"
-            stopping.join(PATIENCE_S)
+            stop.join(PATIENCE_S)
 
 
 def fuzzed(dice: random.Random) -> bytes:

@@ -137,6 +137,7 @@ class Server:
             lifespan="off",
             access_log=False,
             log_config=None,
+            proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=self._settings.shutdown_grace_s,
         )

@@ -245,9 +245,9 @@ def holder_of(pool: Pool, client: Client, sid: bytes) -> str:
     """
     match pool.duplicates:
         case Duplicates.CLIENT:
-            return f"client:{client.client_id}"
+            return f"{Duplicates.CLIENT}:{client.client_id}"
         case Duplicates.USER:
-            return f"user:{client.user.initials}"
+            return f"{Duplicates.USER}:{client.user.initials}"
         case Duplicates.NONE:
             return f"session:{sid.hex()}"
         case _:

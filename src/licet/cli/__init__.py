@@ -28,7 +28,7 @@ class Verb(NamedTuple):
 
 _PANELS = {
     "Run": (
-        Verb("demo", "serve", "demo", "Run a throw-away server with a tenant, clients and 5 seats."),
+        Verb("demo", "demo", "demo", "Run a throw-away server with a tenant, clients and 5 seats."),
         Verb("init", "init", "init", "Make a data directory, and its first tenant."),
         Verb("serve", "serve", "serve", "Run the server."),
         Verb("migrate", "init", "migrate", "Bring the tables of a store to this version."),

@@ -7,25 +7,29 @@ terminal only; elsewhere the answer has to be an option, and a password comes fr
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from getpass import getuser
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 import typer
 
 from licet.cli.errors import Refused, WrongUse
 from licet.clock import SystemClock
 from licet.model import Tenant
+from licet.store.changes import NotFound
 from licet.store.contract import SchemaOutdated, Store, StoreUnavailable
-from licet.store.setup import NotFound
-from licet.store.spelling import instant, nearness
+from licet.store.setup import changing
+from licet.store.spelling import NEVER, duration, instant, nearness
+from licet.store.tenant_setup import TenantSetup
 
 if TYPE_CHECKING:
     from licet.store.sqlite import SqliteStore
 
 STORE_FILE = "licet.db"
+
+Changes = TypeVar("Changes", bound=Mapping[str, object])
 
 Data = Annotated[
     Path | None,
@@ -45,12 +49,47 @@ PasswordStdin = Annotated[
 
 
 class Instant(NamedTuple):
-    """A moment to show: near ones in words on a terminal, exact elsewhere."""
+    """A moment to show: a near one in words on a terminal, exact elsewhere."""
 
     ms: int
 
+    def told(self) -> str:
+        """As a table has it."""
+        return nearness(self.ms, SystemClock().now_ms()) if on_terminal() else instant(self.ms)
 
-Shown = str | int | bool | Instant | Sequence[str] | None
+    def as_json(self) -> str:
+        """ISO 8601, UTC."""
+        return instant(self.ms)
+
+
+class Duration(NamedTuple):
+    """A length of time to show."""
+
+    seconds: int
+
+    def told(self) -> str:
+        """In its largest whole unit."""
+        return duration(self.seconds)
+
+    def as_json(self) -> int:
+        """In seconds."""
+        return self.seconds
+
+
+class Absent(NamedTuple):
+    """What is not there, and the word for that: `never`, `every`."""
+
+    word: str
+
+    def told(self) -> str:
+        """The word."""
+        return self.word
+
+    def as_json(self) -> None:
+        """Null."""
+
+
+Shown = str | int | bool | Instant | Duration | Absent | Sequence[str] | None
 Record = Mapping[str, Shown]
 
 
@@ -107,12 +146,61 @@ def chosen_tenant(store: Store, name: str | None) -> Tenant:
     return tenant
 
 
+def change_tenant(
+    data: Path | None,
+    tenant: str | None,
+    done: str,
+    change_it: Callable[[TenantSetup], bool],
+    *,
+    tell: Callable[[str], None] | None = None,
+) -> None:
+    """Change the set-up of a tenant, and tell that it is done.
+
+    Raises SetupError, InvalidValue, StoreUnavailable.
+    """
+    with opened(data) as store:
+        name = chosen_tenant(store, tenant).name
+        with changing(store, actor()) as change:
+            is_changed = change_it(change.tenant(name))
+    (tell or say)(f"{done if is_changed else 'Nothing to change'}{and_ended(change.sessions_ended)}.")
+
+
+def and_ended(sessions: int) -> str:
+    """What to add to a sentence when sessions ended with it."""
+    return f"; {counted(sessions, 'session')} ended" if sessions else ""
+
+
+def counted(number: int, what: str) -> str:
+    """`1 seat`, `2 seats`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def given(**options: object) -> Any:
+    """The options that were given."""
+    return {key: value for key, value in options.items() if value is not None}
+
+
+def required(changes: Changes) -> Changes:
+    """These changes, if there are any.
+
+    Raises WrongUse.
+    """
+    if not changes:
+        raise WrongUse("say what to change; --help lists the options")
+    return changes
+
+
 def actor() -> str:
     """Who works here, for the list of events."""
     try:
         return f"{getuser()} at the command line"
     except (OSError, KeyError):  # a user id without a name, as in a container
         return "the command line"
+
+
+def on_terminal() -> bool:
+    """Whether a person reads what is printed."""
+    return sys.stdout.isatty()
 
 
 def say(text: str) -> None:
@@ -125,7 +213,14 @@ def note(text: str) -> None:
     typer.echo(_printable(text), err=True)
 
 
-def show_list(records: Iterable[Record], headings: Mapping[str, str], *, as_json: bool, empty: str) -> None:
+def when(ms: int | None) -> Shown:
+    """An instant to show, or `never`."""
+    return Absent(NEVER) if ms is None else Instant(ms)
+
+
+def show_list(
+    records: Iterable[Record], headings: Mapping[str, str], *, as_json: bool = False, empty: str
+) -> None:
     """Print records as a table of these headings, by key; as JSON with all that they have.
 
     `empty` tells what to do when there are none.
@@ -145,11 +240,11 @@ def show_one(record: Record, *, as_json: bool) -> None:
     if as_json:
         show_json(record)
         return
-    width = max(len(key) for key in record) + 2
+    labels = {key: key.removesuffix("_s").removesuffix("_at").replace("_", " ") for key in record}
+    width = max(map(len, labels.values())) + 2
     for key, value in record.items():
-        exact = f"  ({_cell(value)})" if isinstance(value, Instant) and sys.stdout.isatty() else ""
-        text = instant(value.ms) if isinstance(value, Instant) else _cell(value)
-        typer.echo(f"{key.replace('_', ' '):{width}}{text}{exact}")
+        exact = f"{instant(value.ms)}  " if isinstance(value, Instant) and on_terminal() else ""
+        typer.echo(f"{labels[key]:{width}}{exact}{_cell(value)}")
 
 
 def show_json(value: object) -> None:
@@ -165,7 +260,7 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise WrongUse(f"{question} Nobody is here to ask: say --yes")
+        raise WrongUse(f"{question} Nobody can be asked here; say --yes")
     if not typer.confirm(question):
         raise Refused("nothing was changed")
 
@@ -187,7 +282,7 @@ def ask_password(who: str, *, from_stdin: bool) -> str:
 
 
 def _print_table(headings: list[str], rows: list[list[str]], *, numeric: list[bool]) -> None:
-    if not sys.stdout.isatty():
+    if not on_terminal():
         _print_aligned(headings, rows)
         return
     from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
@@ -218,8 +313,8 @@ def _cell(value: Shown) -> str:
             return "-"
         case bool():
             return "yes" if value else "no"
-        case Instant(ms=ms):
-            return nearness(ms, SystemClock().now_ms()) if sys.stdout.isatty() else instant(ms)
+        case Instant() | Duration() | Absent():
+            return value.told()
         case str() | int():
             return _printable(str(value))
         case _:
@@ -228,8 +323,8 @@ def _cell(value: Shown) -> str:
 
 def _jsonable(value: object) -> object:
     match value:
-        case Instant(ms=ms):
-            return instant(ms)
+        case Instant() | Duration() | Absent():
+            return value.as_json()
         case Mapping():
             return {key: _jsonable(part) for key, part in value.items()}
         case list() | tuple():

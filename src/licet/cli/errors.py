@@ -8,9 +8,9 @@ import typer
 from licet.keyring import KeyringUnusable
 from licet.model import InvalidValue
 from licet.settings import SettingsError
+from licet.store.changes import SetupError
 from licet.store.contract import StoreUnavailable
 from licet.store.declaration import DeclarationInvalid
-from licet.store.setup import SetupError
 
 REFUSED, WRONG_USE, UNREACHABLE = 1, 2, 3
 
@@ -43,7 +43,6 @@ def told(fault: Exception) -> str:
     if not isinstance(fault, typer.TyperException):
         return f"licet: {fault}"
     context = getattr(fault, "ctx", None)
-    text = fault.format_message()
-    if not text or context is None:
-        return f"licet: {text}" if text else ""
-    return f"licet: {text[0].lower()}{text[1:].rstrip('.')} (see: {context.command_path} --help)"
+    text = fault.format_message().rstrip(".")
+    where = f" (see: {context.command_path} --help)" if context is not None else ""
+    return f"licet: {text[0].lower()}{text[1:]}{where}" if text else ""

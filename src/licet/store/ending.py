@@ -10,13 +10,29 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import ColumnElement, Select, select, update
 
 from licet.ledger import End, Ended, Sweep, Swept
-from licet.model import EndReason
+from licet.model import EndReason, Tenant
 from licet.store import schema
+from licet.store.changes import keep_event
 from licet.store.commit import settle_all
-from licet.store.contract import Transaction
+from licet.store.contract import Store, Transaction
 
 BATCH = 256  # sessions that one book holds; as in a lane
 _IDS_MAX = 500  # parameters of one statement
+
+
+def end_as_administrator(
+    store: Store, actor: str, tenant: Tenant, sids: Sequence[bytes], target: str
+) -> list[Ended]:
+    """End sessions because somebody says so; `target` is which ones, in words, for the event.
+
+    Raises StoreUnavailable.
+    """
+    with store.transaction() as transaction:
+        outcomes = end_sessions(transaction, tenant.id, sids, EndReason.ADMINISTRATOR)
+        ended = sum(outcome.session is not None for outcome in outcomes)
+        detail = f"{ended} sessions ended"
+        keep_event(transaction, actor, tenant=tenant.name, action="end", target=target, detail=detail)
+    return outcomes
 
 
 def sweep_all(transaction: Transaction) -> None:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData(
@@ -132,7 +133,9 @@ client_secret = Table(
 session = Table(
     "session",
     metadata,
-    Column("sid", LargeBinary, primary_key=True),
+    # In the order in which they began: a client's oldest is its least (L8).
+    Column("number", _KEY, primary_key=True),
+    Column("sid", LargeBinary, nullable=False, unique=True),
     Column("tenant_id", BigInteger, nullable=False),
     Column("client_key", BigInteger, nullable=False),
     Column("scope", Text, nullable=False),
@@ -142,13 +145,20 @@ session = Table(
     Column("renewed_at_ms", BigInteger, nullable=False),
     Column("expires_at_ms", BigInteger, nullable=False),
     Column("address", Text, nullable=False),
-    # A client's live sessions, oldest first, without a look at the rows (L8).
-    Index(None, "client_key", "started_at_ms", "expires_at_ms"),
-    # Who else is on a seat, and until when (L4).
-    Index(None, "pool_id", "holder", "expires_at_ms"),
+    # A client's live sessions, without a look at the rows. An entry is small on purpose: each grant of
+    # a client touches a page of this index, and what a commit costs is pages.
+    Index(None, "client_key", "expires_at_ms"),
     # What has expired.
     Index(None, "expires_at_ms"),
-    sqlite_with_rowid=False,
+)
+# Which sessions of other clients are on a seat that is a user's; who shares another's is its client's.
+Index(
+    "ix_session_user_seat",
+    session.c.pool_id,
+    session.c.holder,
+    session.c.expires_at_ms,
+    sqlite_where=text("substr(holder, 1, 5) = 'user:'"),
+    postgresql_where=text("substr(holder, 1, 5) = 'user:'"),
 )
 
 seat = Table(

@@ -112,7 +112,7 @@ def facts(value: Tenant | Pool | Scope | User | Client) -> Facts:
                 "enabled": value.enabled,
                 "max_sessions": value.sessions_max,
                 "scopes": None if value.scopes is None else sorted(value.scopes),
-                "grant_types": sorted(value.grant_types),
+                "grant_types": sorted(grant_type.value for grant_type in value.grant_types),
                 "introspects": value.introspects,
                 "password_allowed": value.password_allowed,
             }
@@ -120,19 +120,19 @@ def facts(value: Tenant | Pool | Scope | User | Client) -> Facts:
 
 def told(facts_of_value: Facts) -> str:
     """Facts in one line; what is not there is left out."""
-    return ", ".join(f"{key} {_told(fact)}" for key, fact in facts_of_value.items() if fact is not None)
+    return ", ".join(f"{key} {_told(key, fact)}" for key, fact in facts_of_value.items() if fact is not None)
 
 
 def differences(before: Facts, after: Facts) -> str:
     """What changed, in one line: `seats 5 -> 7`."""
     changed = (key for key in after if before.get(key) != after[key])
-    return ", ".join(f"{key} {_told(before.get(key))} -> {_told(after[key])}" for key in changed)
+    return ", ".join(f"{key} {_told(key, before.get(key))} -> {_told(key, after[key])}" for key in changed)
 
 
-def _told(fact: Fact) -> str:
+def _told(key: str, fact: Fact) -> str:
     match fact:
         case None:
-            return "none"
+            return {"expires": NEVER, "scopes": "every"}.get(key, "none")
         case bool():
             return "yes" if fact else "no"
         case datetime():

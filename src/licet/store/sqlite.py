@@ -38,12 +38,18 @@ _SESSION_LIVE = f"SELECT {_SESSION} FROM session WHERE sid = ? AND expires_at_ms
 _SESSIONS_EXPIRED = f"SELECT {_SESSION} FROM session WHERE expires_at_ms <= ? ORDER BY expires_at_ms LIMIT ?"
 _SESSIONS_COUNT = "SELECT count(*) FROM session WHERE client_key = ? AND expires_at_ms > ?"
 _SESSIONS_OLDEST = (
-    f"SELECT {_SESSION} FROM session WHERE client_key = ? AND expires_at_ms > ?"
-    " ORDER BY started_at_ms LIMIT ?"
+    f"SELECT {_SESSION} FROM session WHERE number IN"
+    " (SELECT number FROM session WHERE client_key = ? AND expires_at_ms > ? ORDER BY number LIMIT ?)"
+    " ORDER BY number"
 )
-_SESSIONS_OF_SEAT = (
-    f"SELECT {_SESSION} FROM session WHERE pool_id = ? AND holder = ? AND expires_at_ms > ?"
+_SESSIONS_OF_CLIENT_SEAT = (
+    f"SELECT {_SESSION} FROM session"
+    " WHERE client_key = ? AND pool_id = ? AND holder = ? AND expires_at_ms > ?"
     " ORDER BY expires_at_ms DESC LIMIT ?"
+)
+_SESSIONS_OF_USER_SEAT = (
+    f"SELECT {_SESSION} FROM session WHERE pool_id = ? AND holder = ? AND expires_at_ms > ?"
+    " AND substr(holder, 1, 5) = 'user:' ORDER BY expires_at_ms DESC LIMIT ?"
 )
 _SEAT_ONE = f"SELECT {_SEAT} FROM seat WHERE pool_id = ? AND holder = ?"
 _SEATS_EXPIRED = f"SELECT {_SEAT} FROM seat WHERE pool_id = ? AND expires_at_ms <= ?"
@@ -88,6 +94,8 @@ _PRAGMAS = (
     "PRAGMA synchronous = FULL",  # L9: a commit that was answered survives a loss of power.
     "PRAGMA foreign_keys = ON",
     "PRAGMA cache_size = -16384",  # 16 MiB
+    # Checkpoints are made beside the commits (`checkpoint`); if that falls behind, by one at 64 MiB.
+    "PRAGMA wal_autocheckpoint = 16384",
     "PRAGMA journal_size_limit = 67108864",
 )
 
@@ -104,11 +112,13 @@ class SqliteStore:
         self._tenants = Tenants()
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
+        self._checkpoint_lock = threading.Lock()
         with _faults():
             os.close(os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o600))
             engine = _engine(path)
             self._writer = engine.connect()
             self._reader = engine.connect()
+            self._checkpointer = engine.connect()
             self._identity = _identity(path)
             if create:
                 upgrade(self._writer)
@@ -184,11 +194,20 @@ class SqliteStore:
         with self.reading() as connection:
             check_current(connection)
 
+    def checkpoint(self) -> None:
+        """Bring what was committed from the log into the file, without keeping a commit waiting.
+
+        Raises StoreUnavailable.
+        """
+        with self._checkpoint_lock, _faults():
+            _driver(self._checkpointer).execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
     def close(self) -> None:
         """Let go of the file."""
-        with self._write_lock, self._read_lock:
+        with self._write_lock, self._read_lock, self._checkpoint_lock:
             self._writer.close()
             self._reader.close()
+            self._checkpointer.close()
 
     def _must_be_there(self) -> None:
         # A file that was moved or replaced goes on living for who has it open, and nobody else would
@@ -348,7 +367,17 @@ class _Loading:
             if (key := session.seat_key) is None:
                 continue
             if session.sid in renewed or session.expires_at_ms >= self._seats[key].expires_at_ms:
-                self._add(self._all(_SESSIONS_OF_SEAT, *key, self._now_ms, touched + 1))
+                self._load_sharing(session, key, touched + 1)
+
+    def _load_sharing(self, session: Session, key: SeatKey, limit: int) -> None:
+        match key[1].partition(":")[0]:
+            case Duplicates.CLIENT:
+                of_client = (session.client_key, *key, self._now_ms, limit)
+                self._add(self._all(_SESSIONS_OF_CLIENT_SEAT, *of_client))
+            case Duplicates.USER:
+                self._add(self._all(_SESSIONS_OF_USER_SEAT, *key, self._now_ms, limit))
+            case _:
+                pass  # A session that shares with nobody.
 
     def _client(self, key: int) -> Client | None:
         for grant in self._grants:

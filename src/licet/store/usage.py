@@ -5,26 +5,25 @@ The rules:
 - What has expired is over at the moment when it expired, swept or not (L4).
 - A peak is exact to the minute. Use is written only when it changes, so the last change before a span, or
   before a part of it, is carried into it.
-- Seat-hours are kept by whole hours, counted from 1970 in UTC: a span has those of the hours that begin in it.
-- Spans are half open, and what lies after now is left out.
+- Seat-hours are kept by whole hours of UTC: a span has those of the hours that begin in it.
+- Spans are half open, begin with a whole minute, and end now at the latest.
 
 It changes nothing, decides nothing, and speaks to any store through SQLAlchemy alone.
 """
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, tzinfo
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, tzinfo
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, func, select
 
 from licet.model import EndReason, Tenant, Value
 from licet.store import schema
 from licet.store.journal import HOUR_MS, MINUTE_MS
-
-# Every time zone of today is a multiple of a quarter of an hour away from UTC.
-_QUARTER = 15
+from licet.store.span import Span, Step, day_of, hour_of
 
 
 class LiveSession(Value, frozen=True, kw_only=True):
@@ -75,7 +74,7 @@ class SeatsNow(Value, frozen=True, kw_only=True):
 
 
 class Peak(Value, frozen=True, kw_only=True):
-    """The most seats in use at once in a part of a span, those there were at its end, and the denials in it."""
+    """A part of a span: the most seats in use at once, how many there were at its end, and the denials."""
 
     from_ms: int
     until_ms: int
@@ -248,7 +247,9 @@ def usage(
 
     Days and hours begin by the clocks of `zone`; None is the zone of this machine.
     """
-    span = _Span(connection, tenant.id, from_ms, min(until_ms, now_ms + 1), now_ms, zone)
+    from_ms -= from_ms % MINUTE_MS
+    end_ms = until_ms if until_ms < now_ms else now_ms + 1
+    span = Span(connection, tenant.id, from_ms, end_ms, now_ms, zone)
     pools = {row.name: row for row in connection.execute(_all_of(schema.pool, tenant))}
     entries = span.journal()
     names = {*pools, *span.pools_held(), *(row.pool for row in entries)} - {""}
@@ -261,169 +262,12 @@ def usage(
     )
 
 
-class _Step(NamedTuple):
-    """Use changed: the most at once in this minute, and what was in use at its end."""
-
-    minute: int
-    peak: int
-    in_use: int
-    seats: int
-
-
-class _Span(NamedTuple):
-    """What is read of one tenant in a span. One that reaches up to now includes this very millisecond."""
-
-    connection: Connection
-    tenant_id: int
-    from_ms: int
-    until_ms: int
-    now_ms: int
-    zone: tzinfo | None
-
-    @property
-    def minutes(self) -> range:
-        return range(self.from_ms // MINUTE_MS, -(-self.until_ms // MINUTE_MS))
-
-    @property
-    def hours(self) -> range:
-        """Those that begin in it."""
-        return range(-(-self.from_ms // HOUR_MS), -(-self.until_ms // HOUR_MS))
-
-    def includes(self, at_ms: int) -> bool:
-        return self.from_ms <= at_ms < self.until_ms
-
-    def edges(self, floor: Callable[[int, tzinfo | None], int], step_ms: int) -> list[int]:
-        """Where its parts begin, and its end. From the begin of one part, a step leads into the next."""
-        edges = [self.from_ms]
-        at_ms = floor(self.from_ms, self.zone)
-        while (at_ms := floor(at_ms + step_ms, self.zone)) < self.until_ms:
-            edges.append(at_ms)
-        return [*edges, self.until_ms] if self.from_ms < self.until_ms else []
-
-    def journal(self) -> Sequence[Row[Any]]:
-        """What happened, folded over all of the span."""
-        it = schema.journal.c
-        key = (it.pool, it.kind, it.reason, it.client_id, it.initials)
-        return self._all(
-            select(
-                *key,
-                func.sum(it.times).label("times"),
-                func.min(it.first_at_ms).label("first_at_ms"),
-                func.max(it.last_at_ms).label("last_at_ms"),
-            )
-            .where(self._mine(schema.journal), self._in(it.minute, self.minutes))
-            .group_by(*key)
-        )
-
-    def denied(self, pool: str) -> Sequence[Row[Any]]:
-        """How many grants were denied, by quarters of an hour."""
-        it = schema.journal.c
-        quarter = (it.minute // _QUARTER).label("quarter")
-        return self._all(
-            select(quarter, func.max(it.minute).label("minute"), func.sum(it.times).label("times"))
-            .where(self._mine(schema.journal), self._in(it.minute, self.minutes))
-            .where(it.kind == "denied", it.pool == pool)
-            .group_by(quarter)
-        )
-
-    def pools_held(self) -> set[str]:
-        """Those of which seats came back that were held in this span."""
-        it = schema.usage_hour.c
-        query = select(it.pool).distinct().where(self._mine(schema.usage_hour))
-        return {row.pool for row in self._all(query.where(self._in(it.hour, self.hours)))}
-
-    def held(self, pool: str) -> Sequence[Row[Any]]:
-        """For how long seats were held that came back."""
-        it = schema.usage_hour.c
-        key = (it.client_id, it.initials)
-        return self._all(
-            select(*key, func.sum(it.held_ms).label("held_ms"))
-            .where(self._mine(schema.usage_hour), it.pool == pool, self._in(it.hour, self.hours))
-            .group_by(*key)
-        )
-
-    def taken(self, pool_id: int) -> Sequence[Row[Any]]:
-        """The seats that did not come back yet, though they may have expired, the first to expire first."""
-        seat = schema.seat
-        return self._all(select(seat).where(seat.c.pool_id == pool_id).order_by(seat.c.expires_at_ms))
-
-    def steps(self, pool: str) -> list[_Step]:
-        """How use changed, by quarters of an hour."""
-        table, it = schema.usage_minute, schema.usage_minute.c
-        quarter = (it.minute // _QUARTER).label("quarter")
-        top = (
-            select(quarter, func.max(it.minute).label("last"), func.max(it.peak).label("peak"))
-            .where(self._mine(table), it.pool == pool, self._in(it.minute, self.minutes))
-            .group_by(quarter)
-            .subquery()
-        )
-        rows = self._all(
-            select(it.minute, top.c.peak, it.in_use, it.seats)
-            .join(top, it.minute == top.c.last)
-            .where(self._mine(table), it.pool == pool)
-            .order_by(it.minute)
-        )
-        return [_Step(*row) for row in rows]
-
-    def last_before(self, pool: str) -> Row[Any] | None:
-        """How many seats were in use when use last changed before the span."""
-        table, it = schema.usage_minute, schema.usage_minute.c
-        query = select(it.in_use, it.seats).where(self._mine(table), it.pool == pool)
-        return self.connection.execute(
-            query.where(it.minute < self.minutes.start).order_by(it.minute.desc()).limit(1)
-        ).first()
-
-    def first_with(self, pool: str, peak: int) -> int | None:
-        """The first minute of the span with this peak."""
-        it = schema.usage_minute.c
-        return self.connection.execute(
-            select(func.min(it.minute))
-            .where(self._mine(schema.usage_minute), it.pool == pool, it.peak >= peak)
-            .where(self._in(it.minute, self.minutes))
-        ).scalar()
-
-    def expired_sessions(self, pool_id: int | None) -> int:
-        """How many sessions expired in the span that the journal does not know of yet."""
-        it = schema.session.c
-        return self.connection.execute(
-            select(func.count())
-            .select_from(schema.session)
-            .where(self._mine(schema.session), it.pool_id.is_not_distinct_from(pool_id))
-            .where(it.expires_at_ms >= self.from_ms, it.expires_at_ms < self.until_ms)
-            .where(it.expires_at_ms <= self.now_ms)
-        ).scalar_one()
-
-    def user_names(self) -> dict[str, str]:
-        user = schema.user
-        query = select(user.c.initials, user.c.name).where(self._mine(user))
-        return {row.initials: row.name for row in self._all(query)}
-
-    def _mine(self, table: Table) -> ColumnElement[bool]:
-        return table.c.tenant_id == self.tenant_id
-
-    def _in(self, column: ColumnElement[int], units: range) -> ColumnElement[bool]:
-        return (column >= units.start) & (column < units.stop)
-
-    def _all(self, query: Select[Any]) -> Sequence[Row[Any]]:
-        return self.connection.execute(query).all()
-
-
-def _hour_of(at_ms: int, zone: tzinfo | None) -> int:
-    local = datetime.fromtimestamp(at_ms // 1000, zone)
-    return round(local.replace(minute=0, second=0).timestamp()) * 1000
-
-
-def _day_of(at_ms: int, zone: tzinfo | None) -> int:
-    local = datetime.fromtimestamp(at_ms // 1000, zone)
-    return round(local.replace(hour=0, minute=0, second=0, fold=0).timestamp()) * 1000
-
-
-def _pool_usage(span: _Span, name: str, pool: Row[Any] | None, entries: Sequence[Row[Any]]) -> PoolUsage:
+def _pool_usage(span: Span, name: str, pool: Row[Any] | None, entries: Sequence[Row[Any]]) -> PoolUsage:
     taken = span.taken(pool.id) if pool else ()
     timeline = _timeline(span, name, pool, taken)
     denied = span.denied(name)
     # A day and a half after midnight it is the next day, however the clocks are changed.
-    days = _parts(span, span.edges(_day_of, 36 * HOUR_MS), timeline, denied)
+    days = _parts(span, span.edges(day_of, 36 * HOUR_MS), timeline, denied)
     peak = max((part.peak for part in days), default=0)
     first = span.first_with(name, peak)
     return PoolUsage(
@@ -431,7 +275,7 @@ def _pool_usage(span: _Span, name: str, pool: Row[Any] | None, entries: Sequence
         seats=pool.seats if pool else None,
         peak=peak,
         peak_at_ms=span.from_ms if first is None or timeline[0].in_use >= peak else first * MINUTE_MS,
-        hours=_parts(span, span.edges(_hour_of, HOUR_MS), timeline, denied),
+        hours=_parts(span, span.edges(hour_of, HOUR_MS), timeline, denied),
         days=days,
         held=_held(span, name, taken),
         denials=_denials(entries, name),
@@ -439,7 +283,7 @@ def _pool_usage(span: _Span, name: str, pool: Row[Any] | None, entries: Sequence
     )
 
 
-def _timeline(span: _Span, name: str, pool: Row[Any] | None, taken: Sequence[Row[Any]]) -> list[_Step]:
+def _timeline(span: Span, name: str, pool: Row[Any] | None, taken: Sequence[Row[Any]]) -> list[Step]:
     """How use changed, what was in use before the span at the front.
 
     Seats that expired and were not swept yet did so after everything that was written about their pool.
@@ -449,14 +293,14 @@ def _timeline(span: _Span, name: str, pool: Row[Any] | None, taken: Sequence[Row
         if seat.expires_at_ms <= span.now_ms and span.includes(seat.expires_at_ms):
             last = steps[-1]
             minute = max(last.minute, seat.expires_at_ms // MINUTE_MS)
-            steps.append(_Step(minute, last.in_use, max(0, last.in_use - 1), last.seats))
+            steps.append(Step(minute, last.in_use, max(0, last.in_use - 1), last.seats))
     if pool and span.includes(span.now_ms):
         live = sum(seat.expires_at_ms > span.now_ms for seat in taken)
-        steps.append(_Step(max(steps[-1].minute, span.now_ms // MINUTE_MS), live, live, pool.seats))
+        steps.append(Step(max(steps[-1].minute, span.now_ms // MINUTE_MS), live, live, pool.seats))
     return steps
 
 
-def _before(span: _Span, name: str, pool: Row[Any] | None, taken: Sequence[Row[Any]]) -> _Step:
+def _before(span: Span, name: str, pool: Row[Any] | None, taken: Sequence[Row[Any]]) -> Step:
     """What was in use when the span began."""
     row = span.last_before(name)
     if row is not None:
@@ -465,18 +309,22 @@ def _before(span: _Span, name: str, pool: Row[Any] | None, taken: Sequence[Row[A
     else:  # Nothing was written, or it was so long ago that it is no longer kept.
         in_use = sum(seat.taken_at_ms < span.from_ms <= seat.expires_at_ms for seat in taken)
         seats = pool.seats if pool else 0
-    return _Step(span.minutes.start - 1, in_use, in_use, seats)
+    return Step(span.minutes.start - 1, in_use, in_use, seats)
 
 
 def _parts(
-    span: _Span, edges: Sequence[int], timeline: Sequence[_Step], denied: Iterable[Row[Any]]
+    span: Span, edges: Sequence[int], timeline: Sequence[Step], denied: Iterable[Row[Any]]
 ) -> tuple[Peak, ...]:
+    """What the parts of a span between these edges looked like."""
+    begins = [edge_ms // MINUTE_MS for edge_ms in edges[:-1]]
+    denials: Counter[int] = Counter()
+    for row in denied:
+        denials[bisect_right(begins, row.minute) - 1] += int(row.times)
     parts = []
     at = 0
-    for from_ms, until_ms in pairwise(edges):
-        minutes = range(from_ms // MINUTE_MS, -(-until_ms // MINUTE_MS))
+    for part, (from_ms, until_ms) in enumerate(pairwise(edges)):
         peak = timeline[at].in_use
-        while at + 1 < len(timeline) and timeline[at + 1].minute < minutes.stop:
+        while at + 1 < len(timeline) and timeline[at + 1].minute * MINUTE_MS < until_ms:
             at += 1
             peak = max(peak, timeline[at].peak)
         parts.append(
@@ -485,13 +333,13 @@ def _parts(
                 until_ms=min(until_ms, span.now_ms),
                 peak=peak,
                 seats=timeline[at].seats,
-                denials=sum(int(row.times) for row in denied if row.minute in minutes),
+                denials=denials[part],
             )
         )
     return tuple(parts)
 
 
-def _held(span: _Span, name: str, taken: Iterable[Row[Any]]) -> tuple[Held, ...]:
+def _held(span: Span, name: str, taken: Iterable[Row[Any]]) -> tuple[Held, ...]:
     """Who held seats for how long, the longest first."""
     held = Counter({(row.client_id, row.initials): int(row.held_ms) for row in span.held(name)})
     begin_ms, end_ms = span.hours.start * HOUR_MS, min(span.hours.stop * HOUR_MS, span.now_ms)

@@ -421,6 +421,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: int, description: str) -> None:
         """Answer instead of the application, as the last thing on this connection."""
+        if self._phase == _DISCARDED:
+            return  # The parser, too, found something in what is refused already.
         if self._phase == _BODY:
             cycle = self.cycle
             if cycle.response_started:

@@ -37,6 +37,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_seat_pool_id_expires_at_ms"), "seat", ["pool_id", "expires_at_ms"], unique=False)
     op.create_table(
         "session",
+        sa.Column("number", _KEY, nullable=False),
         sa.Column("sid", sa.LargeBinary(), nullable=False),
         sa.Column("tenant_id", sa.BigInteger(), nullable=False),
         sa.Column("client_key", sa.BigInteger(), nullable=False),
@@ -47,21 +48,20 @@ def upgrade() -> None:
         sa.Column("renewed_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("expires_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("sid", name=op.f("pk_session")),
-        sqlite_with_rowid=False,
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_session")),
+        sa.UniqueConstraint("sid", name=op.f("uq_session_sid")),
     )
     op.create_index(
-        op.f("ix_session_client_key_started_at_ms_expires_at_ms"),
-        "session",
-        ["client_key", "started_at_ms", "expires_at_ms"],
-        unique=False,
+        op.f("ix_session_client_key_expires_at_ms"), "session", ["client_key", "expires_at_ms"], unique=False
     )
     op.create_index(op.f("ix_session_expires_at_ms"), "session", ["expires_at_ms"], unique=False)
     op.create_index(
-        op.f("ix_session_pool_id_holder_expires_at_ms"),
+        "ix_session_user_seat",
         "session",
         ["pool_id", "holder", "expires_at_ms"],
         unique=False,
+        sqlite_where=sa.text("substr(holder, 1, 5) = 'user:'"),
+        postgresql_where=sa.text("holder >= 'user:' AND holder < 'user;'"),
     )
     op.create_table("setup", sa.Column("version", sa.BigInteger(), nullable=False))
     op.create_table(

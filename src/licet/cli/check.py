@@ -1,0 +1,75 @@
+"""`licet check`: what is wrong with a set-up, from the modes of its files to its last client."""
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+
+from licet.cli.console import (
+    STORE_FILE,
+    AsJson,
+    Data,
+    counted,
+    data_directory,
+    note,
+    opened,
+    show_list,
+)
+from licet.clock import SystemClock
+from licet.keyring import FILE_NAME, KeyringUnusable, read_keyring
+from licet.model import InvalidValue
+from licet.store.check import Finding
+from licet.store.check import check as check_store
+from licet.store.contract import SchemaOutdated
+
+_HEADINGS = {"kind": "", "tenant": "tenant", "target": "what", "problem": "problem", "advice": "what to do"}
+
+
+def check(*, data: Data = None, as_json: AsJson = False) -> None:
+    """Find what is wrong with a set-up, and say what to do. Exit code 1 when something is.
+
+    Example: [bold]licet check[/]
+    """
+    directory = data_directory(data)
+    findings = [*_store_findings(directory), *_file_findings(directory)]
+    records = [
+        {
+            "kind": "wrong" if finding.is_wrong else "hint",
+            "tenant": finding.tenant,
+            "target": finding.target,
+            "problem": finding.problem,
+            "advice": finding.advice,
+        }
+        for finding in findings
+    ]
+    show_list(records, _HEADINGS, as_json=as_json, empty="Nothing is wrong.")
+    wrong = sum(finding.is_wrong for finding in findings)
+    if wrong:
+        note(f"{counted(wrong, 'thing')} to mend.")
+        raise typer.Exit(1)
+
+
+def _store_findings(directory: Path) -> list[Finding]:
+    try:
+        with opened(directory) as store, store.reading() as connection:
+            return check_store(connection, store.tenants(), SystemClock().now_ms())
+    except SchemaOutdated as fault:
+        return [_wrong(STORE_FILE, str(fault).partition(";")[0], f"licet migrate --data {directory}")]
+    except InvalidValue as fault:
+        return [_wrong("tables", f"somebody changed them by hand: {fault}", "mend that row")]
+
+
+def _file_findings(directory: Path) -> Iterator[Finding]:
+    for path, mode in ((directory, "700"), (directory / STORE_FILE, "600")):
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            yield _wrong(str(path), "it can be read by others", f"chmod {mode} {path}")
+    try:
+        read_keyring(directory / FILE_NAME)
+    except KeyringUnusable as fault:
+        problem, _, advice = str(fault).partition("; ")
+        yield _wrong(FILE_NAME, problem, advice)
+
+
+def _wrong(target: str, problem: str, advice: str) -> Finding:
+    return Finding(is_wrong=True, tenant="", target=target, problem=problem, advice=advice)

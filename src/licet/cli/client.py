@@ -1,0 +1,361 @@
+"""`licet client`: OAuth clients, and the secrets that are generated for them.
+
+A generated secret is shown once: on a terminal with a word about it, alone on stdout when that is piped.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from licet.cli.console import (
+    Absent,
+    AsJson,
+    Data,
+    Instant,
+    Record,
+    TenantName,
+    Yes,
+    change_tenant,
+    chosen_tenant,
+    confirm,
+    data_directory,
+    given,
+    note,
+    opened,
+    required,
+    show_json,
+    show_list,
+    show_one,
+    when,
+)
+from licet.cli.errors import WrongUse
+from licet.cli.noun import Noun
+from licet.clock import SystemClock
+from licet.credentials import ClientSecrets, NewClientSecret
+from licet.keyring import FILE_NAME, read_keyring
+from licet.model import Client, ClientSecret, GrantType
+from licet.store.changes import ClientChanges, NotFound
+from licet.store.check import proves_by
+from licet.store.spelling import NEVER, read_instant_ms
+from licet.store.tenant_setup import TenantSetup
+
+app = Noun(
+    "OAuth clients. Each stands for one user, and proves itself with that user's password or a secret."
+)
+secret_app = Noun("Generated secrets of a client: several, so that a new one and an old one overlap.")
+app.add_typer(secret_app, name="secret")
+
+ClientId = Annotated[str, typer.Argument(metavar="CLIENT_ID", help="The client's client_id.")]
+Initials = Annotated[str | None, typer.Option("--user", metavar="INITIALS", help="The user it stands for.")]
+Scopes = Annotated[
+    list[str] | None, typer.Option("--scope", metavar="SCOPE", help="A scope it may have; may be repeated.")
+]
+GrantTypes = Annotated[
+    list[GrantType] | None, typer.Option("--grant-type", help="A grant it may ask for; may be repeated.")
+]
+SessionsMax = Annotated[
+    int | None, typer.Option("--max-sessions", metavar="N", help="One session more ends its oldest.")
+]
+Introspects = Annotated[
+    bool | None,
+    typer.Option("--introspects/--no-introspection", metavar="", help="Whether it may ask about tokens."),
+]
+PasswordAllowed = Annotated[
+    bool | None,
+    typer.Option("--password/--no-password", metavar="", help="Whether its user's password works for it."),
+]
+Expires = Annotated[
+    str | None, typer.Option("--expires", metavar="DATE", help="When the secret ends: 2027-01-31 or never.")
+]
+
+_HEADINGS = {
+    "client_id": "client",
+    "user": "user",
+    "enabled": "enabled",
+    "scopes": "scopes",
+    "introspects": "introspects",
+    "proves_by": "proves itself by",
+}
+_SECRET_HEADINGS = {
+    "secret_id": "secret",
+    "created_at": "created",
+    "expires_at": "expires",
+    "last_used_at": "last used",
+}
+
+
+@app.verb("add")
+def add(
+    client_id: ClientId,
+    *,
+    user: Annotated[str, typer.Option("--user", metavar="INITIALS", help="The user it stands for.")],
+    scope: Scopes = None,
+    grant_type: GrantTypes = None,
+    max_sessions: SessionsMax = None,
+    introspects: Introspects = None,
+    password: PasswordAllowed = None,
+    secret_expires: Annotated[
+        str | None,
+        typer.Option("--secret-expires", metavar="DATE", help="When it ends: 2027-01-31 or never."),
+    ] = None,
+    tenant: TenantName = None,
+    data: Data = None,
+    secret: Annotated[
+        bool, typer.Option("--secret", help="Generate a secret; the password then does not work.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Add a client. It proves itself with its user's password, or with a generated secret.
+
+    Example: [bold]licet client add TestClientId --user TC --secret[/]
+    """
+    settings = _changes(
+        user=user,
+        scope=scope,
+        grant_type=grant_type,
+        max_sessions=max_sessions,
+        introspects=introspects,
+        password=password,
+    )
+    done = f"Client {client_id} added"
+    if secret:
+        expires_at_ms = read_instant_ms(secret_expires or NEVER)
+        made = _generated(data)
+        change_tenant(
+            data,
+            tenant,
+            done,
+            lambda setup: setup.add_client(client_id, made, expires_at_ms, **settings),
+            tell=note,
+        )
+        _show_secret(client_id, made, expires_at_ms, as_json=as_json)
+    elif secret_expires is not None or as_json:
+        raise WrongUse("--secret-expires and --json are about a generated secret; say --secret with them")
+    else:
+        change_tenant(data, tenant, done, lambda setup: setup.add_client(client_id, **settings))
+
+
+@app.verb("set")
+def set_(
+    client_id: ClientId,
+    *,
+    user: Initials = None,
+    scope: Scopes = None,
+    grant_type: GrantTypes = None,
+    max_sessions: SessionsMax = None,
+    introspects: Introspects = None,
+    password: PasswordAllowed = None,
+    tenant: TenantName = None,
+    data: Data = None,
+    every_scope: Annotated[bool, typer.Option("--every-scope", help="It may have every scope.")] = False,
+) -> None:
+    """Change a client. Sessions that it could not get any more end.
+
+    Example: [bold]licet client set TestClientId --scope view --scope all[/]
+    """
+    changes = _changes(
+        user=user,
+        scope=scope,
+        grant_type=grant_type,
+        max_sessions=max_sessions,
+        introspects=introspects,
+        password=password,
+    )
+    if every_scope and scope:
+        raise WrongUse("--every-scope and --scope exclude each other")
+    if every_scope:
+        changes["scopes"] = None
+    _change(data, tenant, client_id, "changed", required(changes))
+
+
+@app.verb("enable")
+def enable(client_id: ClientId, *, tenant: TenantName = None, data: Data = None) -> None:
+    """Let a client in again.
+
+    Example: [bold]licet client enable TestClientId[/]
+    """
+    _change(data, tenant, client_id, "enabled", {"enabled": True})
+
+
+@app.verb("disable")
+def disable(client_id: ClientId, *, tenant: TenantName = None, data: Data = None) -> None:
+    """Shut a client out, and end its sessions at once.
+
+    Example: [bold]licet client disable TestClientId[/]
+    """
+    _change(data, tenant, client_id, "disabled", {"enabled": False})
+
+
+@app.verb("list")
+def list_(*, tenant: TenantName = None, data: Data = None, as_json: AsJson = False) -> None:
+    """List the clients, and what each proves itself by.
+
+    Example: [bold]licet client list[/]
+    """
+    with opened(data) as store:
+        found = chosen_tenant(store, tenant)
+    records = [_record(client) for _, client in sorted(found.clients.items())]
+    empty = "No client yet. Add the first one: licet client add CLIENT_ID --user INITIALS"
+    show_list(records, _HEADINGS, as_json=as_json, empty=empty)
+
+
+@app.verb("show")
+def show(
+    client_id: ClientId, *, tenant: TenantName = None, data: Data = None, as_json: AsJson = False
+) -> None:
+    """Show one client.
+
+    Example: [bold]licet client show TestClientId[/]
+    """
+    show_one(_record(_found(data, tenant, client_id)), as_json=as_json)
+
+
+@app.verb("remove")
+def remove(client_id: ClientId, *, tenant: TenantName = None, data: Data = None, yes: Yes = False) -> None:
+    """Remove a client with its secrets, and end its sessions.
+
+    Example: [bold]licet client remove TestClientId[/]
+    """
+    confirm(f"Remove client {client_id} and end its sessions?", yes=yes)
+    change_tenant(data, tenant, f"Client {client_id} removed", lambda setup: setup.remove_client(client_id))
+
+
+@secret_app.verb("add")
+def add_secret(
+    client_id: ClientId,
+    *,
+    expires: Expires = None,
+    tenant: TenantName = None,
+    data: Data = None,
+    no_password: Annotated[
+        bool, typer.Option("--no-password", help="From now on the user's password does not work for it.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Generate one more secret, and show it once. The others go on working.
+
+    Example: [bold]licet client secret add TestClientId --expires 2027-01-31[/]
+    """
+    expires_at_ms = read_instant_ms(expires or NEVER)
+    made = _generated(data)
+
+    def change(setup: TenantSetup) -> bool:
+        if no_password:
+            setup.set_client(client_id, password_allowed=False)
+        return setup.add_secret(client_id, made, expires_at_ms)
+
+    change_tenant(data, tenant, f"Secret {made.secret_id} of client {client_id} added", change, tell=note)
+    _show_secret(client_id, made, expires_at_ms, as_json=as_json)
+
+
+@secret_app.verb("list")
+def list_secrets(
+    client_id: ClientId, *, tenant: TenantName = None, data: Data = None, as_json: AsJson = False
+) -> None:
+    """List a client's secrets by their ids: what they are is not kept.
+
+    Example: [bold]licet client secret list TestClientId[/]
+    """
+    client = _found(data, tenant, client_id)
+    records = [_secret_record(secret) for secret in sorted(client.secrets, key=lambda it: it.created_at_ms)]
+    empty = f"No secret yet. Add one: licet client secret add {client_id}"
+    show_list(records, _SECRET_HEADINGS, as_json=as_json, empty=empty)
+
+
+@secret_app.verb("remove")
+def remove_secret(
+    client_id: ClientId,
+    secret_id: Annotated[str, typer.Argument(metavar="SECRET_ID", help="As the list shows it.")],
+    *,
+    tenant: TenantName = None,
+    data: Data = None,
+    yes: Yes = False,
+) -> None:
+    """Remove a secret. Its sessions go on until they have to be renewed.
+
+    Example: [bold]licet client secret remove TestClientId ApfHy2FNBhRl[/]
+    """
+    confirm(f"Remove secret {secret_id} of client {client_id}?", yes=yes)
+    done = f"Secret {secret_id} of client {client_id} removed"
+    change_tenant(data, tenant, done, lambda setup: setup.remove_secret(client_id, secret_id))
+
+
+def _changes(
+    *,
+    user: str | None,
+    scope: list[str] | None,
+    grant_type: list[GrantType] | None,
+    max_sessions: int | None,
+    introspects: bool | None,
+    password: bool | None,
+) -> ClientChanges:
+    changes: ClientChanges = given(
+        user=user, sessions_max=max_sessions, introspects=introspects, password_allowed=password
+    )
+    if scope:
+        changes["scopes"] = frozenset(scope)
+    if grant_type:
+        changes["grant_types"] = frozenset(grant_type)
+    return changes
+
+
+def _change(data: Path | None, tenant: str | None, client_id: str, done: str, changes: ClientChanges) -> None:
+    change_tenant(
+        data, tenant, f"Client {client_id} {done}", lambda setup: setup.set_client(client_id, **changes)
+    )
+
+
+def _found(data: Path | None, tenant: str | None, client_id: str) -> Client:
+    with opened(data) as store:
+        found = chosen_tenant(store, tenant)
+    if client_id not in found.clients:
+        raise NotFound(f"there is no client {client_id}; licet client list shows those there are")
+    return found.clients[client_id]
+
+
+def _generated(data: Path | None) -> NewClientSecret:
+    return ClientSecrets(read_keyring(data_directory(data) / FILE_NAME).pepper).generate()
+
+
+def _show_secret(client_id: str, made: NewClientSecret, expires_at_ms: int | None, *, as_json: bool) -> None:
+    if as_json:
+        show_json(
+            {
+                "client_id": client_id,
+                "secret_id": made.secret_id,
+                "client_secret": made.secret,
+                "expires_at": when(expires_at_ms),
+            }
+        )
+        return
+    if sys.stdout.isatty():
+        note("Its secret, which nobody can show again:")
+    typer.echo(made.secret)
+
+
+def _record(client: Client) -> Record:
+    return {
+        "client_id": client.client_id,
+        "user": client.user.initials,
+        "enabled": client.enabled,
+        "scopes": Absent("every") if client.scopes is None else sorted(client.scopes),
+        "grant_types": sorted(grant_type.value for grant_type in client.grant_types),
+        "max_sessions": client.sessions_max,
+        "introspects": client.introspects,
+        "password_allowed": client.password_allowed,
+        "secrets": len(client.secrets),
+        "proves_by": proves_by(client, SystemClock().now_ms()),
+    }
+
+
+def _secret_record(secret: ClientSecret) -> Record:
+    expires_at_ms = secret.expires_at_ms
+    return {
+        "secret_id": secret.secret_id,
+        "created_at": Instant(secret.created_at_ms),
+        "expires_at": when(expires_at_ms),
+        "last_used_at": when(secret.last_used_at_ms),
+        "expired": expires_at_ms is not None and expires_at_ms <= SystemClock().now_ms(),
+    }

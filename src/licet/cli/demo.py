@@ -1,0 +1,125 @@
+"""`licet demo`: a throw-away server with something in it, and lines to paste."""
+
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from licet.cli.console import STORE_FILE, actor
+from licet.cli.errors import Refused
+from licet.cli.serve import Host, Port, run
+from licet.clock import SystemClock
+from licet.credentials import Passwords
+from licet.keyring import FILE_NAME, new_keyring, write_keyring
+from licet.settings import load_settings
+from licet.store.setup import changing
+from licet.store.sqlite import SqliteStore
+
+TENANT = "Jim_Test"
+SEATS = 5
+PASSWORD = "password"  # noqa: S105 - the demo's, and it says so
+CLIENTS = {"TestClientId": "TC", **{f"Client{number}": f"C{number}" for number in range(1, 7)}, "Api": "AP"}
+
+_WELCOME = """
+This is a demo: every password is "{password}". Keep it off the network.
+
+Tenant {tenant} has a pool "full" of {seats} seats, the clients TestClientId and Client1 to Client6,
+and Api, which may introspect. Paste this into another terminal, from the top:
+
+  URL={url}
+
+  # A grant that may change data: it takes a seat.
+  curl -s -u TestClientId:{password} -d grant_type=client_credentials $URL/token; echo
+
+  # A grant that may only look: it takes none.
+  curl -s -u Client1:{password} -d grant_type=client_credentials -d scope=view $URL/token; echo
+
+  # A refresh: the same seat for another 20 minutes.
+  TOKENS=$(curl -s -u TestClientId:{password} -d grant_type=client_credentials $URL/token)
+  REFRESH=$(echo $TOKENS | {refresh})
+  curl -s -u TestClientId:{password} -d grant_type=refresh_token -d refresh_token=$REFRESH $URL/token; echo
+
+  # Is a token live, and whose is it? Client2 takes a seat, Api asks.
+  TOKENS=$(curl -s -u Client2:{password} -d grant_type=client_credentials $URL/token)
+  ACCESS=$(echo $TOKENS | {access})
+  curl -s -u Api:{password} -d token=$ACCESS $URL/introspect; echo
+
+  # A logoff: Client2's seat is free at once, and its token worth nothing.
+  curl -s -X POST -H "Authorization: Bearer $ACCESS" $URL/logoff; echo
+  curl -s -u Api:{password} -d token=$ACCESS $URL/introspect; echo
+
+  # A full pool: TestClientId has a seat, four of these get one, and two are told when to try again.
+  for n in 1 2 3 4 5 6; do
+    curl -s -u Client$n:{password} -d grant_type=client_credentials $URL/token; echo
+  done
+
+  # Who holds the seats? (licet top shows it live.)
+  {licet} seats --data {data}
+
+Ctrl-C ends it{keeps}.
+"""
+_PICK = r"""sed 's/.*"{name}":"\([^"]*\).*/\1/'"""
+
+
+def demo(
+    *,
+    host: Host = None,
+    port: Port = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="DIR", help="Keep it here; else it is gone at the end.")
+    ] = None,
+) -> None:
+    """Run a throw-away server with a tenant, clients and 5 seats, and say what to try.
+
+    Example: [bold]licet demo[/]
+    """
+    with ExitStack() as stack:
+        directory = data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="licet-demo-")))
+        # A demo is alike everywhere: no file and no variable changes it.
+        settings = load_settings(environment={}, overrides={"host": host, "port": port, "data": directory})
+        if not (directory / STORE_FILE).exists():
+            _make(directory)
+        run(settings, lambda bound: _welcome(settings.base_url(bound), directory, kept=data is not None))
+
+
+def _make(directory: Path) -> None:
+    clock = SystemClock()
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as fault:
+        raise Refused(f"{directory} cannot be made: {fault.strerror}") from None
+    write_keyring(directory / FILE_NAME, new_keyring(clock.now_ms()))
+    passwords = Passwords()
+    store = SqliteStore(directory / STORE_FILE, clock, create=True)
+    try:
+        with changing(store, actor()) as change:
+            tenant = change.add_tenant(TENANT, seats=SEATS)
+            for client_id, initials in CLIENTS.items():
+                tenant.add_user(initials, name=client_id, password_hash=passwords.hash(PASSWORD))
+                tenant.add_client(client_id, user=initials, introspects=client_id == "Api")
+    finally:
+        store.close()
+
+
+def _welcome(base_url: str, directory: Path, *, kept: bool) -> None:
+    text = _WELCOME.format(
+        url=f"{base_url}/{TENANT}",
+        tenant=TENANT,
+        seats=SEATS,
+        password=PASSWORD,
+        data=directory,
+        licet=_command(),
+        refresh=_PICK.format(name="refresh_token"),
+        access=_PICK.format(name="access_token"),
+        keeps="; its data stays in the directory" if kept else " and leaves nothing behind",
+    )
+    typer.echo(text)
+
+
+def _command() -> str:
+    """How this command was called, for who is to call it again."""
+    called = Path(sys.argv[0])
+    return str(called) if called.name == "licet" else "licet"

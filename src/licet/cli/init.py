@@ -1,0 +1,143 @@
+"""`licet init` and `licet migrate`: making a data directory, and keeping its store at this version."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+
+from licet.cli.console import STORE_FILE, Data, actor, counted, data_directory, opened, say
+from licet.cli.errors import Refused, WrongUse
+from licet.clock import SystemClock
+from licet.keyring import FILE_NAME, new_keyring, write_keyring
+from licet.model import Pool, Tenant
+from licet.settings import FILE_NAME as SETTINGS_FILE
+from licet.store.contract import SchemaOutdated, StoreUnavailable
+from licet.store.migrate import HEAD
+from licet.store.setup import POOL_FIRST, changing
+from licet.store.sqlite import SqliteStore
+
+DIRECTORY_MODE = 0o700
+
+
+class _FirstTenant(NamedTuple):
+    name: str
+    seats: int
+
+
+def init(
+    *,
+    tenant: Annotated[
+        str | None, typer.Option("--tenant", metavar="NAME", help="A first tenant, with --seats.")
+    ] = None,
+    seats: Annotated[
+        int | None, typer.Option("--seats", metavar="N", help="Seats of its pool `full`.")
+    ] = None,
+    data: Data = None,
+) -> None:
+    """Make a data directory: a store, the keys that sign tokens, and a first tenant.
+
+    On a terminal it asks for the tenant. It never touches what is there already.
+
+    Example: [bold]licet init --data /var/lib/licet --tenant Jim_Test --seats 5[/]
+    """
+    directory = data_directory(data)
+    _must_be_free(directory)
+    first = _first_tenant(tenant, seats)
+    _make(directory, first)
+    say(f"Made {directory}: the store, and the keys that sign tokens ({FILE_NAME}; keep a copy of it).")
+    if first is not None:
+        say(f"Tenant {first.name} has a pool {POOL_FIRST} of {counted(first.seats, 'seat')}.")
+    say("\n".join(["What is next:", *_next_steps(directory, first)]))
+
+
+def migrate(
+    *,
+    data: Data = None,
+    check: Annotated[bool, typer.Option("--check", help="Only tell; exit code 1 when it is due.")] = False,
+) -> None:
+    """Bring the tables of a store to this version. Stop the servers, and keep a copy of the store.
+
+    Example: [bold]licet migrate --check[/]
+    """
+    directory = data_directory(data)
+    try:
+        with opened(directory):
+            say(f"The store in {directory} is at schema {HEAD}, as this version needs it.")
+        return
+    except SchemaOutdated as fault:
+        if check:
+            raise Refused(str(fault)) from None
+    _upgrade(directory)
+    say(f"The store in {directory} is at schema {HEAD} now.")
+
+
+def _must_be_free(directory: Path) -> None:
+    there = [name for name in (STORE_FILE, FILE_NAME) if (directory / name).exists()]
+    if there:
+        raise Refused(f"{directory} has {' and '.join(there)} already; choose another directory with --data")
+
+
+def _first_tenant(name: str | None, seats: int | None) -> _FirstTenant | None:
+    """The first tenant of the options, or of what is asked on a terminal; checked before anything is made."""
+    if name is None and seats is not None:
+        raise WrongUse("--seats is about the first tenant; say --tenant with it")
+    if name is None and sys.stdin.isatty():
+        name = typer.prompt("Name of the first tenant (enter for none)", default="", show_default=False)
+    if not name:
+        return None
+    if seats is None and not sys.stdin.isatty():
+        raise WrongUse("how many seats has the first tenant? Say --seats")
+    first = _FirstTenant(name, typer.prompt("Seats", type=int, default=5) if seats is None else seats)
+    Tenant(id=0, name=first.name, version=0)
+    Pool(id=0, name=POOL_FIRST, seats=first.seats)
+    return first
+
+
+def _make(directory: Path, first: _FirstTenant | None) -> None:
+    clock = SystemClock()
+    try:
+        _make_directory(directory)
+        write_keyring(directory / FILE_NAME, new_keyring(clock.now_ms()))
+    except OSError as fault:
+        raise StoreUnavailable(f"{directory} cannot be made: {fault.strerror}") from None
+    store = SqliteStore(directory / STORE_FILE, clock, create=True)
+    try:
+        if first is not None:
+            with changing(store, actor()) as change:
+                change.add_tenant(first.name, seats=first.seats)
+    finally:
+        store.close()
+
+
+def _make_directory(directory: Path) -> None:
+    """A directory that nobody else can read; one that is there becomes it only when it has nothing in it."""
+    directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+    if not directory.stat().st_mode & 0o077:
+        return
+    if any(path.name != SETTINGS_FILE for path in directory.iterdir()):
+        raise Refused(f"{directory} can be read by others and is not empty; chmod 700 it, or choose another")
+    directory.chmod(DIRECTORY_MODE)
+
+
+def _next_steps(directory: Path, first: _FirstTenant | None) -> list[str]:
+    data = "" if directory == data_directory(None) else f" --data {directory}"
+    steps = [
+        'licet user add TC --name "Test Client"',
+        "licet client add TestClientId --user TC",
+        "licet serve",
+    ]
+    if first is None:
+        steps.insert(0, "licet tenant add NAME --seats 5")
+    return [f"  {step}{data}" for step in steps]
+
+
+def _upgrade(directory: Path) -> None:
+    from alembic.util import CommandError  # noqa: PLC0415 - a fifth of a second that only a migration costs
+
+    try:
+        SqliteStore(directory / STORE_FILE, SystemClock(), create=True).close()
+    except CommandError:
+        raise Refused(
+            f"the store in {directory} was made by a later version of Licet; use that one"
+        ) from None

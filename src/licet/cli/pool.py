@@ -1,0 +1,152 @@
+"""`licet pool`: counted licences."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from licet.cli.console import (
+    AsJson,
+    Data,
+    Record,
+    TenantName,
+    Yes,
+    change_tenant,
+    chosen_tenant,
+    confirm,
+    given,
+    opened,
+    required,
+    show_list,
+    show_one,
+    when,
+)
+from licet.cli.noun import Noun
+from licet.clock import SystemClock
+from licet.model import Duplicates, Pool, Tenant
+from licet.store import usage
+from licet.store.changes import NotFound, PoolChanges
+from licet.store.spelling import read_instant_ms
+
+app = Noun("Counted licences: how many seats there are, and how they are counted.")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The pool's name.")]
+CountedBy = Annotated[
+    Duplicates | None, typer.Option("--duplicates", help="Whose sessions share one seat; none: nobody's.")
+]
+Expires = Annotated[
+    str | None,
+    typer.Option("--expires", metavar="DATE", help="When the licence ends: 2027-01-31 (0:00 UTC) or never."),
+]
+
+_HEADINGS = {
+    "name": "pool",
+    "seats": "seats",
+    "in_use": "in use",
+    "duplicates": "shared by",
+    "scopes": "scopes",
+    "expires_at": "expires",
+}
+
+
+@app.verb("add")
+def add(
+    name: Name,
+    *,
+    seats: Annotated[int, typer.Option("--seats", metavar="N", help="How many there are.")],
+    duplicates: CountedBy = None,
+    expires: Expires = None,
+    tenant: TenantName = None,
+    data: Data = None,
+) -> None:
+    """Add a pool. No scope draws on it yet: licet scope add, or scope set.
+
+    Example: [bold]licet pool add mobile --seats 3 --duplicates user[/]
+    """
+    settings = _changes(seats, duplicates, expires)
+    change_tenant(data, tenant, f"Pool {name} added", lambda setup: setup.add_pool(name, **settings))
+
+
+@app.verb("set")
+def set_(
+    name: Name,
+    *,
+    seats: Annotated[int | None, typer.Option("--seats", metavar="N", help="How many there are.")] = None,
+    duplicates: CountedBy = None,
+    expires: Expires = None,
+    tenant: TenantName = None,
+    data: Data = None,
+) -> None:
+    """Change a pool. Sessions stay when seats become fewer, and end when it expires.
+
+    Example: [bold]licet pool set full --seats 7 --expires 2027-01-31[/]
+    """
+    changes = required(_changes(seats, duplicates, expires))
+    change_tenant(data, tenant, f"Pool {name} changed", lambda setup: setup.set_pool(name, **changes))
+
+
+@app.verb("list")
+def list_(*, tenant: TenantName = None, data: Data = None, as_json: AsJson = False) -> None:
+    """List the pools, and how many of their seats are in use.
+
+    Example: [bold]licet pool list --json[/]
+    """
+    show_list(
+        _records(data, tenant),
+        _HEADINGS,
+        as_json=as_json,
+        empty="No pool yet. Add the first one: licet pool add full --seats 5",
+    )
+
+
+@app.verb("show")
+def show(name: Name, *, tenant: TenantName = None, data: Data = None, as_json: AsJson = False) -> None:
+    """Show one pool.
+
+    Example: [bold]licet pool show full[/]
+    """
+    found = [record for record in _records(data, tenant) if record["name"] == name]
+    if not found:
+        raise NotFound(f"there is no pool {name}; licet pool list shows those there are")
+    show_one(found[0], as_json=as_json)
+
+
+@app.verb("remove")
+def remove(name: Name, *, tenant: TenantName = None, data: Data = None, yes: Yes = False) -> None:
+    """Remove a pool that no scope draws on.
+
+    Example: [bold]licet pool remove mobile[/]
+    """
+    confirm(f"Remove pool {name}?", yes=yes)
+    change_tenant(data, tenant, f"Pool {name} removed", lambda setup: setup.remove_pool(name))
+
+
+def _changes(seats: int | None, duplicates: Duplicates | None, expires: str | None) -> PoolChanges:
+    changes: PoolChanges = given(seats=seats, duplicates=duplicates)
+    if expires is not None:
+        changes["expires_at_ms"] = read_instant_ms(expires)
+    return changes
+
+
+def _records(data: Path | None, tenant: str | None) -> list[Record]:
+    with opened(data) as store:
+        found = chosen_tenant(store, tenant)
+        with store.reading() as connection:
+            now = usage.seats(connection, found, SystemClock().now_ms())
+    return [
+        _record(found, pool, pool_now)
+        for pool_now in now.pools
+        if (pool := found.pool_named(pool_now.pool)) is not None
+    ]
+
+
+def _record(tenant: Tenant, pool: Pool, now: usage.PoolNow) -> Record:
+    return {
+        "name": pool.name,
+        "seats": now.seats,
+        "in_use": now.in_use,
+        "overuse": now.overuse,
+        "duplicates": pool.duplicates.value,
+        "scopes": [scope.name for scope in tenant.scopes.values() if scope.pool == pool.name],
+        "expires_at": when(now.expires_at_ms),
+    }

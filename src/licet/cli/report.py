@@ -1,0 +1,98 @@
+"""What the reports share: how times, users and bars look, and how a report becomes JSON.
+
+Times are those of this machine's clock and zone, for people; JSON has them in ISO 8601, UTC.
+"""
+
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from io import TextIOWrapper
+from typing import TYPE_CHECKING
+
+from msgspec.structs import asdict
+
+from licet.cli.console import Instant, on_terminal
+from licet.model import Value
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+DURATIONS = frozenset({"held_ms"})  # all other `..._ms` are instants
+_RENAMED = {"initials": "user"}  # as the other verbs call it
+PIPED_COLUMNS = 120  # where nobody says how wide a page is
+NEARLY_FULL = 0.8
+
+_MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
+
+
+def plain(value: object) -> object:
+    """A report as JSON has it: instants are `..._at`, durations `..._s`."""
+    match value:
+        case Value():
+            return dict(_entry(key, part) for key, part in asdict(value).items())
+        case Mapping():
+            return {key: plain(part) for key, part in value.items()}
+        case tuple() | list():
+            return [plain(part) for part in value]
+        case _:
+            return value
+
+
+def _entry(key: str, value: object) -> tuple[str, object]:
+    if not key.endswith("_ms"):
+        return _RENAMED.get(key, key), plain(value)
+    name = key.removesuffix("_ms")
+    assert value is None or isinstance(value, int)
+    if key in DURATIONS:
+        return f"{name}_s", None if value is None else value / 1000
+    return name, None if value is None else Instant(value)
+
+
+def page() -> "Console":
+    """Where a report is printed. Nothing in it is markup, whatever names are made of."""
+    from rich.console import Console  # noqa: PLC0415 - a moment that --json saves
+
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(
+            errors="replace"
+        )  # A name beyond the terminal's alphabet is no reason to fail.
+    width = None if on_terminal() else PIPED_COLUMNS
+    return Console(markup=False, highlight=False, emoji=False, width=width)
+
+
+def local(ms: int) -> datetime:
+    """An instant by this machine's clock."""
+    return datetime.fromtimestamp(ms / 1000).astimezone()
+
+
+def clock_time(ms: int, now_ms: int) -> str:
+    """`08:12`, with the day when it is another one."""
+    moment = local(ms)
+    is_today = moment.date() == local(now_ms).date()
+    return moment.strftime("%H:%M" if is_today else "%d %b %H:%M")
+
+
+def countdown(ms: int, now_ms: int) -> str:
+    """`18:40` until an instant, `3:05:00` when it is hours, `12 d` when it is far."""
+    seconds = max(0, -(-(ms - now_ms) // 1000))
+    if seconds >= 2 * _DAY_S:
+        return f"{seconds // _DAY_S} d"
+    minutes = f"{seconds % _HOUR_S // _MINUTE_S:02}:{seconds % _MINUTE_S:02}"
+    return f"{seconds // _HOUR_S}:{minutes}" if seconds >= _HOUR_S else minutes
+
+
+def whose(initials: str, name: str) -> str:
+    """A user: `TC Tom Clark`."""
+    return printable(f"{initials} {name}".rstrip())
+
+
+def printable(text: str) -> str:
+    """Without control characters, which could take over a terminal."""
+    return "".join(it if it.isprintable() else "\N{REPLACEMENT CHARACTER}" for it in text)
+
+
+def style_of(in_use: int, seats: int) -> str:
+    """How full a pool is, as a colour; the numbers beside it say it too."""
+    if in_use >= seats:
+        return "red"
+    return "yellow" if in_use >= seats * NEARLY_FULL else "green"

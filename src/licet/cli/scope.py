@@ -1,0 +1,131 @@
+"""`licet scope`: what a token may do, and which pool its seat comes from."""
+
+from typing import Annotated
+
+import typer
+
+from licet.cli.console import (
+    AsJson,
+    Data,
+    Record,
+    TenantName,
+    Yes,
+    change_tenant,
+    chosen_tenant,
+    confirm,
+    given,
+    opened,
+    required,
+    show_list,
+    show_one,
+)
+from licet.cli.errors import WrongUse
+from licet.cli.noun import Noun
+from licet.model import Scope, Tenant
+from licet.store.changes import NotFound, ScopeChanges
+
+app = Noun("What a token may do. A scope with a pool is licensed: its token holds a seat.")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The scope.")]
+PoolName = Annotated[
+    str | None, typer.Option("--pool", metavar="POOL", help="The pool that its seats come from.")
+]
+ReadOnly = Annotated[
+    bool | None, typer.Option("--read-only/--read-write", help="Whether it may only look.", metavar="")
+]
+
+_HEADINGS = {
+    "name": "scope",
+    "licensed": "licensed",
+    "pool": "pool",
+    "read_only": "read only",
+    "default": "default",
+}
+
+
+@app.verb("add")
+def add(
+    name: Name,
+    *,
+    pool: PoolName = None,
+    read_only: ReadOnly = None,
+    tenant: TenantName = None,
+    data: Data = None,
+) -> None:
+    """Add a scope: with a pool it is licensed, without one it needs no seat.
+
+    Example: [bold]licet scope add orders --pool mobile[/]
+    """
+    settings: ScopeChanges = given(pool=pool, read_only=read_only)
+    change_tenant(data, tenant, f"Scope {name} added", lambda setup: setup.add_scope(name, **settings))
+
+
+@app.verb("set")
+def set_(
+    name: Name,
+    *,
+    pool: PoolName = None,
+    read_only: ReadOnly = None,
+    tenant: TenantName = None,
+    data: Data = None,
+    unlicensed: Annotated[bool, typer.Option("--unlicensed", help="Without a pool.")] = False,
+) -> None:
+    """Change a scope. With another pool, or none, its sessions end.
+
+    Example: [bold]licet scope set orders --pool full[/]
+    """
+    changes: ScopeChanges = given(pool=pool, read_only=read_only)
+    if unlicensed and pool is not None:
+        raise WrongUse("--unlicensed means without a pool; say one of the two")
+    if unlicensed:
+        changes["pool"] = None
+    required(changes)
+    change_tenant(data, tenant, f"Scope {name} changed", lambda setup: setup.set_scope(name, **changes))
+
+
+@app.verb("list")
+def list_(*, tenant: TenantName = None, data: Data = None, as_json: AsJson = False) -> None:
+    """List the scopes.
+
+    Example: [bold]licet scope list[/]
+    """
+    with opened(data) as store:
+        found = chosen_tenant(store, tenant)
+    records = [_record(found, scope) for _, scope in sorted(found.scopes.items())]
+    show_list(records, _HEADINGS, as_json=as_json, empty="No scope.")
+
+
+@app.verb("show")
+def show(name: Name, *, tenant: TenantName = None, data: Data = None, as_json: AsJson = False) -> None:
+    """Show one scope.
+
+    Example: [bold]licet scope show all[/]
+    """
+    with opened(data) as store:
+        found = chosen_tenant(store, tenant)
+    if name not in found.scopes:
+        raise NotFound(f"there is no scope {name}; licet scope list shows those there are")
+    show_one(_record(found, found.scopes[name]), as_json=as_json)
+
+
+@app.verb("remove")
+def remove(name: Name, *, tenant: TenantName = None, data: Data = None, yes: Yes = False) -> None:
+    """Remove a scope, and end the sessions that have it.
+
+    Example: [bold]licet scope remove orders[/]
+    """
+    confirm(f"Remove scope {name} and end its sessions?", yes=yes)
+    change_tenant(data, tenant, f"Scope {name} removed", lambda setup: setup.remove_scope(name))
+
+
+def _record(tenant: Tenant, scope: Scope) -> Record:
+    return {
+        "name": scope.name,
+        "licensed": scope.licensed,
+        "pool": scope.pool,
+        "read_only": scope.read_only,
+        "default": scope.name == tenant.scope_default,
+        "clients": [
+            client.client_id for client in tenant.clients.values() if scope.name in (client.scopes or ())
+        ],
+    }

@@ -1,0 +1,280 @@
+"""`licet seats` and `licet top`: who holds which seats, once and live.
+
+One line a session, so that sessions which share a seat are seen. It reads the store and changes nothing.
+"""
+
+import os
+import select
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from licet.cli.console import (
+    AsJson,
+    Data,
+    Instant,
+    Record,
+    TenantName,
+    chosen_tenant,
+    counted,
+    on_terminal,
+    opened,
+    say,
+    show_json,
+    show_list,
+)
+from licet.cli.report import clock_time, countdown, local, page, plain, printable, style_of, whose
+from licet.clock import SystemClock
+from licet.model import Tenant
+from licet.store.usage import LiveSession, PoolNow, SeatsNow
+from licet.store.usage import seats as read_seats
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+    from licet.store.sqlite import SqliteStore
+
+EVERY_S = 1.0
+INTERRUPTED = 130  # as a shell says it: 128 and the number of SIGINT
+
+_BAR_MAX = 20  # seats that are drawn one by one
+_USER_MIN, _CLIENT_MIN = 6, 10  # columns that these keep when a terminal is narrow
+_GAP = 2
+_COLUMNS = {
+    "pool": "pool",
+    "user": "user",
+    "name": "name",
+    "client_id": "client",
+    "scope": "scope",
+    "since": "since",
+    "last_token": "last token",
+    "expires": "expires",
+    "address": "address",
+    "holder": "holder",
+}
+
+
+def seats(*, tenant: TenantName = None, data: Data = None, as_json: AsJson = False) -> None:
+    """Who holds which seat, since when and until when.
+
+    Sessions that share a seat stand under each other, those that need none stand apart.
+    """
+    with opened(data) as store:
+        found = _read(store, chosen_tenant(store, tenant))
+    if as_json:
+        show_json(plain(found))
+    elif on_terminal():
+        page().print(_drawn(found, page().width))
+    else:
+        _print_plain(found)
+
+
+def top(*, tenant: TenantName = None, data: Data = None) -> None:
+    """Who holds which seat, live. `q` or Ctrl-C ends it.
+
+    Where the output is no terminal it is printed once.
+    """
+    if not on_terminal():
+        seats(tenant=tenant, data=data)
+        return
+    with opened(data) as store:
+        chosen = chosen_tenant(store, tenant)
+        try:
+            _watch(lambda: _read(store, chosen))
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+
+
+def _read(store: "SqliteStore", tenant: Tenant) -> SeatsNow:
+    with store.reading() as connection:
+        return read_seats(connection, tenant, SystemClock().now_ms())
+
+
+def _watch(read: Callable[[], SeatsNow]) -> None:
+    """Draw again and again, until somebody presses q."""
+    from rich.live import Live  # noqa: PLC0415 - only a terminal needs it
+
+    console = page()
+    with _keys() as pressed, Live(console=console, screen=True, auto_refresh=False) as live:
+        live.update(_screen(read(), console), refresh=True)
+        while pressed(EVERY_S) not in {b"q", b"Q"}:
+            live.update(_screen(read(), console), refresh=True)
+
+
+def _screen(found: SeatsNow, console: "Console") -> "RenderableType":
+    """As much as there is room for, and how much is not shown."""
+    from rich.console import Group  # noqa: PLC0415 - only a terminal needs it
+    from rich.segment import Segments  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    head = Text(f"{local(found.at_ms):%H:%M:%S}  q ends", "dim", justify="right")
+    lines = console.render_lines(_drawn(found, console.width), pad=False, new_lines=True)
+    room = console.height - 1
+    if len(lines) <= room:
+        return Group(head, *map(Segments, lines))
+    hidden = counted(len(lines) - room + 1, "more line")
+    return Group(head, *map(Segments, lines[: room - 1]), Text(f"{hidden}: licet seats shows all", "dim"))
+
+
+@contextmanager
+def _keys() -> Iterator[Callable[[float], bytes]]:
+    """What waits for a key, so many seconds at most; empty for none."""
+    if not sys.stdin.isatty():  # Nobody can press a key; Ctrl-C is left.
+        yield _no_key
+        return
+    import termios  # noqa: PLC0415 - not on every system
+    import tty  # noqa: PLC0415
+
+    keyboard = sys.stdin.fileno()
+    before = termios.tcgetattr(keyboard)
+    try:
+        tty.setcbreak(keyboard)
+        yield lambda seconds: os.read(keyboard, 1) if select.select([keyboard], [], [], seconds)[0] else b""
+    finally:
+        termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
+
+
+def _no_key(seconds: float) -> bytes:
+    time.sleep(seconds)
+    return b""
+
+
+def _headline(found: SeatsNow) -> str:
+    if len(found.pools) == 1:
+        (pool,) = found.pools
+        return f"{pool.in_use:,} of {counted(pool.seats, 'seat')} in use in {found.tenant}"
+    pools = ", ".join(f"{pool.pool} {pool.in_use:,} of {pool.seats:,}" for pool in found.pools)
+    return f"In use in {found.tenant}: {pools or 'nothing, there is no pool'}"
+
+
+def _state(pool: PoolNow, now_ms: int) -> str:
+    """What there is to say about a pool, in words."""
+    facts = [f"{pool.in_use:,} of {counted(pool.seats, 'seat')} in use"]
+    if pool.overuse:
+        facts.append(f"{pool.overuse:,} too many")
+    if pool.next_free_at_ms is not None:
+        facts.append(f"next free in {countdown(pool.next_free_at_ms, now_ms)} at the latest")
+    if pool.expires_at_ms is not None:
+        is_over = pool.expires_at_ms <= now_ms
+        facts.append(
+            f"licence {'expired' if is_over else 'expires'} {local(pool.expires_at_ms):%Y-%m-%d %H:%M}"
+        )
+    return ", ".join(facts)
+
+
+def _unlicensed(found: SeatsNow) -> str:
+    return f"{counted(len(found.unlicensed), 'session')} without a seat"
+
+
+def _print_plain(found: SeatsNow) -> None:
+    """For a pipe: full values, one line a session."""
+    for pool in found.pools:
+        say(f"{pool.pool}: {_state(pool, found.at_ms)}")
+    say(_unlicensed(found))
+    records = [
+        _record(session, pool.pool, seat.holder)
+        for pool in found.pools
+        for seat in pool.in_use_by
+        for session in seat.sessions
+    ]
+    records += [_record(session, None, None) for session in found.unlicensed]
+    if records:
+        say("")
+        show_list(records, _COLUMNS, as_json=False, empty="")
+
+
+def _record(session: LiveSession, pool: str | None, holder: str | None) -> Record:
+    return {
+        "pool": pool,
+        "user": session.initials,
+        "name": session.name,
+        "client_id": session.client_id,
+        "scope": session.scope,
+        "since": Instant(session.started_at_ms),
+        "last_token": Instant(session.renewed_at_ms),
+        "expires": Instant(session.expires_at_ms),
+        "address": session.address,
+        "holder": holder,
+    }
+
+
+def _drawn(found: SeatsNow, width: int) -> "RenderableType":
+    """For a terminal of this width."""
+    from rich.console import Group  # noqa: PLC0415 - only a terminal needs it
+    from rich.text import Text  # noqa: PLC0415
+
+    parts: list[RenderableType] = [Text(_headline(found), "bold")]
+    for pool in found.pools:
+        parts += [Text(), _pool_line(pool, found.at_ms)]
+        if pool.in_use_by:
+            shared = [list(seat.sessions) for seat in pool.in_use_by]
+            parts.append(_table(shared, found.at_ms, width))
+    parts += [Text(), Text(_unlicensed(found))]
+    if found.unlicensed:
+        parts.append(_table([[session] for session in found.unlicensed], found.at_ms, width))
+    return Group(*parts)
+
+
+def _pool_line(pool: PoolNow, now_ms: int) -> "Text":
+    from rich.text import Text  # noqa: PLC0415 - only a terminal needs it
+
+    line = Text(f"{pool.pool}  ")
+    if pool.seats:
+        length = min(pool.seats, _BAR_MAX)
+        filled = min(length, -(-pool.in_use * length // pool.seats))
+        line.append("[").append("#" * filled, style_of(pool.in_use, pool.seats))
+        line.append("-" * (length - filled), "dim").append("]  ")
+    return line.append(_state(pool, now_ms))
+
+
+def _table(shared: list[list[LiveSession]], now_ms: int, width: int) -> "Table":
+    """A line a session; the first of those that share a seat names user and client."""
+    from rich.table import Table  # noqa: PLC0415 - only a terminal needs it
+
+    rows = [row for sessions in shared for row in _rows(sessions, now_ms)]
+    headings = ("user", "client", "scope", "since", "last token", "expires in", "address")
+    user, client = _widths([headings, *rows], width - _GAP)
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, _GAP, 0, 0))
+    for heading in headings:
+        is_time = heading in {"since", "last token", "expires in"}
+        table.add_column(
+            heading,
+            justify="right" if is_time else "left",
+            no_wrap=is_time or heading == "user",
+            overflow="ellipsis" if heading == "user" else "fold",
+            width={"user": user, "client": client}.get(heading),
+        )
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _rows(sessions: list[LiveSession], now_ms: int) -> Iterator[tuple[str, ...]]:
+    client_id = None
+    for at, session in enumerate(sessions):
+        yield (
+            "  +" if at else whose(session.initials, session.name),
+            "" if session.client_id == client_id else session.client_id,
+            session.scope,
+            clock_time(session.started_at_ms, now_ms),
+            clock_time(session.renewed_at_ms, now_ms),
+            countdown(session.expires_at_ms, now_ms),
+            printable(session.address),
+        )
+        client_id = session.client_id
+
+
+def _widths(rows: list[tuple[str, ...]], width: int) -> tuple[int, int]:
+    """How wide user and client may be, so that the rest has its place."""
+    from rich.cells import cell_len  # noqa: PLC0415 - only a terminal needs it
+
+    user, client, *others = (max(cell_len(row[at]) for row in rows) for at in range(len(rows[0])))
+    left = width - sum(others) - _GAP * (len(others) + 1)
+    user = max(_USER_MIN, min(user, left - min(client, left // 2)))
+    return user, max(_CLIENT_MIN, min(client, left - user))

@@ -1,0 +1,113 @@
+"""`licet apply` and `licet export`: the set-up as a TOML file, for version control."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from licet.cli.console import (
+    AsJson,
+    Data,
+    TenantName,
+    Yes,
+    actor,
+    and_ended,
+    chosen_tenant,
+    confirm,
+    counted,
+    note,
+    opened,
+    say,
+    show_json,
+    show_list,
+)
+from licet.cli.errors import WrongUse
+from licet.store.declaration import read, write
+from licet.store.plan import ADD, KEEP, REMOVE, SET, Applied, Step
+from licet.store.plan import apply as apply_plan
+
+_SIGNS = {ADD: "+", SET: "~", REMOVE: "-", KEEP: "="}
+_HEADINGS = {"sign": "", "tenant": "tenant", "target": "what", "detail": "to"}
+
+
+def apply(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The set-up file; - is standard input.")],
+    *,
+    data: Data = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Also remove what the file does not name.")] = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make the store match a declarative TOML file, all of it or nothing.
+
+    Passwords and secrets are not in the file and stay as they are: [bold]licet check[/] tells who has none.
+
+    Example: [bold]licet apply licet-setup.toml --dry-run[/]
+    """
+    wanted = read(_text_of(file), "standard input" if file == "-" else file)
+    with opened(data) as store:
+        plan = apply_plan(store, wanted, actor(), prune=prune, rehearse=True)
+        _show(plan, as_json=as_json)
+        if plan.changes == 0 or dry_run:
+            note(_end_of_rehearsal(plan))
+            return
+        if any(step.action == REMOVE for step in plan.steps):
+            confirm("Do this, and remove what is marked with -?", yes=yes)
+        done = apply_plan(store, wanted, actor(), prune=prune, expected=plan)
+    (note if as_json else say)(f"{counted(done.changes, 'change')} made{and_ended(done.sessions_ended)}.")
+
+
+def export(
+    *,
+    tenant: TenantName = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to; else standard output.")
+    ] = None,
+    data: Data = None,
+) -> None:
+    """Write the set-up as a TOML file, without passwords and secrets.
+
+    Example: [bold]licet export -o licet-setup.toml[/]
+    """
+    with opened(data) as store:
+        tenants = list(store.tenants().values()) if tenant is None else [chosen_tenant(store, tenant)]
+    text = write(tenants)
+    if output is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as fault:
+        raise WrongUse(f"{output} cannot be written: {fault.strerror}") from None
+    say(f"{counted(len(tenants), 'tenant')} written to {output}.")
+
+
+def _text_of(file: str) -> str:
+    try:
+        return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except OSError as fault:
+        raise WrongUse(f"{file} cannot be read: {fault.strerror}") from None
+    except UnicodeDecodeError:
+        raise WrongUse(f"{file} is not UTF-8") from None
+
+
+def _end_of_rehearsal(plan: Applied) -> str:
+    if plan.changes == 0:
+        return "Nothing to change."
+    ending = f", {counted(plan.sessions_ended, 'session')} to end" if plan.sessions_ended else ""
+    return f"{counted(plan.changes, 'change')} to make{ending}; nothing was changed."
+
+
+def _show(plan: Applied, *, as_json: bool) -> None:
+    if as_json:
+        show_json([_record(step) for step in plan.steps])
+    elif plan.steps:
+        show_list([_record(step) | {"sign": _SIGNS[step.action]} for step in plan.steps], _HEADINGS, empty="")
+    if any(step.action == KEEP for step in plan.steps):
+        note("What is marked with = is not in the file and stays; --prune removes it.")
+
+
+def _record(step: Step) -> dict[str, str]:
+    return {"action": step.action, "tenant": step.tenant, "target": step.target, "detail": step.detail}

@@ -1,0 +1,165 @@
+"""`licet tenant`: customer databases, each with users, clients, scopes and pools of its own."""
+
+from typing import Annotated
+
+import typer
+
+from licet.cli.console import (
+    AsJson,
+    Data,
+    Duration,
+    Record,
+    Yes,
+    actor,
+    and_ended,
+    change_tenant,
+    chosen_tenant,
+    confirm,
+    counted,
+    given,
+    opened,
+    required,
+    say,
+    show_list,
+    show_one,
+)
+from licet.cli.noun import Noun
+from licet.clock import SystemClock
+from licet.model import Tenant
+from licet.store.changes import TenantChanges
+from licet.store.setup import changing
+from licet.store.spelling import read_duration_s
+from licet.store.usage import sessions
+
+app = Noun("Customer databases: a tenant is the first segment of a token's URL.")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The tenant's name.")]
+SessionTtl = Annotated[
+    str | None,
+    typer.Option("--session-ttl", metavar="TIME", help="How long a session lives after its last token."),
+]
+AccessTtl = Annotated[
+    str | None, typer.Option("--access-ttl", metavar="TIME", help="How long an access token lives at most.")
+]
+NoSeatStatus = Annotated[
+    int | None,
+    typer.Option("--no-seat-status", metavar="CODE", help="400, 429 or 503: when no seat is free."),
+]
+
+_HEADINGS = {
+    "name": "tenant",
+    "seats": "seats",
+    "users": "users",
+    "clients": "clients",
+    "session_ttl_s": "session",
+    "access_ttl_s": "access",
+}
+
+
+@app.verb("add")
+def add(
+    name: Name,
+    *,
+    seats: Annotated[int, typer.Option("--seats", metavar="N", help="Seats of its pool `full`.")],
+    session_ttl: SessionTtl = None,
+    access_ttl: AccessTtl = None,
+    no_seat_status: NoSeatStatus = None,
+    data: Data = None,
+) -> None:
+    """Add a tenant with the pool `full` and the scopes `view` and `all`.
+
+    Example: [bold]licet tenant add Jim_Test --seats 5[/]
+    """
+    settings = _settings(session_ttl, access_ttl, no_seat_status)
+    with opened(data) as store, changing(store, actor()) as change:
+        change.add_tenant(name, seats=seats, **settings)
+    say(f"Tenant {name} added, with a pool full of {counted(seats, 'seat')}.")
+
+
+@app.verb("set")
+def set_(
+    name: Name,
+    *,
+    session_ttl: SessionTtl = None,
+    access_ttl: AccessTtl = None,
+    default_scope: Annotated[
+        str | None,
+        typer.Option("--default-scope", metavar="SCOPE", help="What a client gets that asks for none."),
+    ] = None,
+    no_seat_status: NoSeatStatus = None,
+    data: Data = None,
+) -> None:
+    """Change a tenant. A shorter life counts for the next sessions.
+
+    Example: [bold]licet tenant set Jim_Test --session-ttl 30m[/]
+    """
+    changes = given(scope_default=default_scope) | _settings(session_ttl, access_ttl, no_seat_status)
+    required(changes)
+    change_tenant(data, name, f"Tenant {name} changed", lambda setup: setup.set(**changes))
+
+
+@app.verb("list")
+def list_(*, data: Data = None, as_json: AsJson = False) -> None:
+    """List the tenants.
+
+    Example: [bold]licet tenant list[/]
+    """
+    with opened(data) as store:
+        tenants = sorted(store.tenants().values(), key=lambda tenant: tenant.name)
+    show_list(
+        map(_record, tenants),
+        _HEADINGS,
+        as_json=as_json,
+        empty="No tenant yet. Add the first one: licet tenant add NAME --seats 5",
+    )
+
+
+@app.verb("show")
+def show(name: Name, *, data: Data = None, as_json: AsJson = False) -> None:
+    """Show one tenant.
+
+    Example: [bold]licet tenant show Jim_Test[/]
+    """
+    with opened(data) as store:
+        show_one(_record(chosen_tenant(store, name)), as_json=as_json)
+
+
+@app.verb("remove")
+def remove(name: Name, *, data: Data = None, yes: Yes = False) -> None:
+    """Remove a tenant with everything it has: sessions, users, clients, journal.
+
+    Example: [bold]licet tenant remove Jim_Test[/]
+    """
+    with opened(data) as store:
+        tenant = chosen_tenant(store, name)
+        with store.reading() as connection:
+            live = len(sessions(connection, tenant, SystemClock().now_ms()))
+        parts = f"{counted(len(tenant.clients), 'client')}, {counted(live, 'session')} and its journal"
+        confirm(f"Remove tenant {name} with {parts}?", yes=yes)
+        with changing(store, actor()) as change:
+            change.remove_tenant(name)
+    say(f"Tenant {name} removed{and_ended(change.sessions_ended)}.")
+
+
+def _settings(session_ttl: str | None, access_ttl: str | None, no_seat_status: int | None) -> TenantChanges:
+    settings: TenantChanges = given(no_seat_status=no_seat_status)
+    if session_ttl is not None:
+        settings["session_ttl_s"] = read_duration_s(session_ttl)
+    if access_ttl is not None:
+        settings["access_ttl_s"] = read_duration_s(access_ttl)
+    return settings
+
+
+def _record(tenant: Tenant) -> Record:
+    return {
+        "name": tenant.name,
+        "session_ttl_s": Duration(tenant.session_ttl_s),
+        "access_ttl_s": Duration(tenant.access_ttl_s),
+        "default_scope": tenant.scope_default,
+        "no_seat_status": tenant.no_seat_status,
+        "seats": sum(pool.seats for pool in tenant.pools.values()),
+        "pools": len(tenant.pools),
+        "scopes": len(tenant.scopes),
+        "users": len(tenant.users),
+        "clients": len(tenant.clients),
+    }

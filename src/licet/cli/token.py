@@ -1,0 +1,265 @@
+"""`licet token`: get a token as a client would, over HTTP, and show what the server says.
+
+It is a client and nothing more: it opens no store, and knows of the server only what its answers tell.
+A client secret comes from a prompt or standard input, never from an argument.
+"""
+
+import sys
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from urllib.parse import quote_plus, urlsplit
+
+import typer
+
+from licet.cli.console import AsJson, Duration, Instant, Shown, note, on_terminal, say, show_json, show_one
+from licet.cli.errors import Refused, WrongUse
+from licet.cli.report import printable
+from licet.model import NoSeatReason, Value
+from licet.store.contract import StoreUnavailable
+from licet.store.spelling import duration
+
+if TYPE_CHECKING:
+    import httpx
+
+SERVER = "http://127.0.0.1:8080"
+TIMEOUT_S = 10.0  # a guess: a commit takes milliseconds, a password's hash some 15 of them
+
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_TOLD_CHARS_MAX = 300  # of what a server says
+
+Answer = Mapping[str, Any]
+
+
+class ServerUnreachable(StoreUnavailable):
+    """A server does not answer, or cannot do its work: to the caller the same as a store out of reach."""
+
+
+class _Credentials(Value, frozen=True, kw_only=True):
+    """What a client sends, and how: HTTP Basic, or the body."""
+
+    client_id: str
+    secret: str
+    in_body: bool
+
+    def __repr__(self) -> str:
+        return f"_Credentials({self.client_id!r})"
+
+    def headers(self) -> dict[str, str]:
+        if self.in_body:
+            return {}
+        # RFC 6749 2.3.1: id and secret are form-encoded before they go into the header.
+        pair = f"{quote_plus(self.client_id)}:{quote_plus(self.secret)}"
+        return {"Authorization": f"Basic {b64encode(pair.encode()).decode('ascii')}"}
+
+    def form(self) -> dict[str, str]:
+        return {"client_id": self.client_id, "client_secret": self.secret} if self.in_body else {}
+
+
+Where = Annotated[str, typer.Argument(metavar="TENANT|URL", help=f"A tenant of {SERVER}, or a tenant's URL.")]
+ClientId = Annotated[str, typer.Option("--client-id", metavar="ID", help="Which client to be.")]
+SecretStdin = Annotated[
+    bool, typer.Option("--secret-stdin", help="Read the secret from standard input, one line.")
+]
+Scope = Annotated[
+    str | None, typer.Option("--scope", metavar="SCOPES", help="What to ask for, as 'view' or 'view all'.")
+]
+BodyCredentials = Annotated[
+    bool, typer.Option("--body-credentials", help="Send the credentials in the body, not in the header.")
+]
+Introspect = Annotated[
+    bool, typer.Option("--introspect", help="Ask about the token; the client must be allowed to.")
+]
+Logoff = Annotated[bool, typer.Option("--logoff", help="Log off at the end, which frees the seat.")]
+
+
+def token(
+    where: Where,
+    *,
+    client_id: ClientId,
+    secret_stdin: SecretStdin = False,
+    scope: Scope = None,
+    body_credentials: BodyCredentials = False,
+    introspect: Introspect = False,
+    logoff: Logoff = False,
+    as_json: AsJson = False,
+) -> None:
+    """Get a token as a client would, and show it.
+
+    Without --logoff its session lives on, and so does the seat that it holds.
+
+    Example: [bold]licet token Jim_Test --client-id TestClientId --scope view[/]
+    """
+    url = _tenant_url(where)
+    secret = _secret(client_id, from_stdin=secret_stdin)
+    credentials = _Credentials(client_id=client_id, secret=secret, in_body=body_credentials)
+    with _connection(url) as server:
+        answer = _post(server, "token", credentials, {"grant_type": "client_credentials"}, scope=scope)
+        access_token = _text(answer, "access_token")
+        try:
+            told = _post(server, "introspect", credentials, {"token": access_token}) if introspect else None
+        finally:
+            ended = _log_off(server, access_token) if logoff else None
+    (_show_as_json if as_json else _show)(answer, told, ended)
+
+
+def _tenant_url(where: str) -> str:
+    """The URL that `token` and `logoff` hang from, with a slash at its end.
+
+    Raises WrongUse.
+    """
+    if "://" not in where:
+        return f"{SERVER}/{quote_plus(where)}/"
+    try:
+        parts = urlsplit(where)
+        is_usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable or parts.query or parts.fragment or parts.username is not None:
+        raise WrongUse(f"a tenant is written Jim_Test or {SERVER}/Jim_Test")
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        note("http:// carries the secret where others may read it; use https://")
+    return f"{where.rstrip('/').removesuffix('/token')}/"
+
+
+def _secret(client_id: str, *, from_stdin: bool) -> str:
+    """The secret of a client.
+
+    Raises WrongUse where there is none to be had.
+    """
+    if from_stdin:
+        if secret := sys.stdin.readline().rstrip("\r\n"):
+            return secret
+        raise WrongUse("there is no secret on standard input")
+    if not sys.stdin.isatty():
+        raise WrongUse("the secret is asked for on a terminal; elsewhere say --secret-stdin")
+    return str(typer.prompt(f"Secret of {client_id}", hide_input=True, err=True))
+
+
+def _connection(url: str) -> "httpx.Client":
+    import httpx  # noqa: PLC0415 - an eighth of a second that a mistake in the options saves
+
+    # What runs on this machine is not behind a proxy.
+    is_near = urlsplit(url).hostname in _LOOPBACK
+    return httpx.Client(base_url=url, timeout=TIMEOUT_S, trust_env=not is_near)
+
+
+def _post(
+    server: "httpx.Client",
+    endpoint: str,
+    credentials: _Credentials,
+    form: Mapping[str, str],
+    *,
+    scope: str | None = None,
+) -> Answer:
+    asked = {} if scope is None else {"scope": scope}
+    return _answer(server, endpoint, credentials.headers(), {**form, **asked, **credentials.form()})
+
+
+def _log_off(server: "httpx.Client", access_token: str) -> Answer:
+    return _answer(server, "logoff", {"Authorization": f"Bearer {access_token}"}, None)
+
+
+def _answer(
+    server: "httpx.Client", endpoint: str, headers: Mapping[str, str], form: Mapping[str, str] | None
+) -> Answer:
+    """What the server answers when it agrees.
+
+    Raises Refused when it does not, and ServerUnreachable.
+    """
+    import httpx  # noqa: PLC0415 - imported already
+
+    try:
+        response = server.post(endpoint, headers=headers, data=form)
+    except httpx.TransportError as fault:
+        why = printable(str(fault)) or type(fault).__name__
+        raise ServerUnreachable(f"{server.base_url} does not answer: {why}") from None
+    except (httpx.InvalidURL, UnicodeError):
+        raise WrongUse(f"{server.base_url} is not a URL that can be asked") from None
+    try:
+        content = response.json()
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise Refused(f"{server.base_url}{endpoint} is not of an OAuth server (HTTP {response.status_code})")
+    if not response.is_success:
+        _refuse(response.status_code, content)
+    return content
+
+
+def _refuse(status: int, content: Answer) -> NoReturn:
+    """Say why, with what can be done."""
+    why = _no_seat(content) or _described(content)
+    wait = content.get("retry_after")
+    if isinstance(wait, int):
+        why = f"{why}, try again in {wait} s"
+    if status >= 500 and content.get("error") == "server_error":  # noqa: PLR2004 - RFC 9110 15.6
+        raise ServerUnreachable(why)
+    raise Refused(why)
+
+
+def _no_seat(content: Answer) -> str | None:
+    """Why there is no seat; None when the refusal is about something else."""
+    pool, seats, in_use = (
+        printable(str(content.get(key)))[:_TOLD_CHARS_MAX] for key in ("pool", "seats", "in_use")
+    )
+    match content.get("reason"):
+        case NoSeatReason.ALL_IN_USE:
+            if seats == "1":
+                return f"the only seat of pool {pool} is in use"
+            counts = f"all {seats}" if seats == in_use else f"{in_use} of {seats}"
+            return f"{counts} seats of pool {pool} are in use"
+        case NoSeatReason.NO_SEATS:
+            return f"pool {pool} has no seats"
+        case NoSeatReason.LICENCE_EXPIRED:
+            return f"the licence of pool {pool} has expired; a scope that needs no seat still works"
+        case _:
+            return None
+
+
+def _described(content: Answer) -> str:
+    error, description, request = (
+        printable(str(content.get(key, "")))[:_TOLD_CHARS_MAX].rstrip(".")
+        for key in ("error", "error_description", "request_id")
+    )
+    told = f"{error or 'refused'}: {description}" if description else error or "refused without a reason"
+    return f"{told} (request {request})" if request else told
+
+
+def _text(answer: Answer, key: str) -> str:
+    value = answer.get(key)
+    if not isinstance(value, str):
+        raise Refused(f"the server's answer has no {key}")
+    return value
+
+
+def _show_as_json(answer: Answer, told: Answer | None, ended: Answer | None) -> None:
+    more = {"introspection": told, "logoff": ended}
+    show_json({**answer, **{key: value for key, value in more.items() if value is not None}})
+
+
+def _show(answer: Answer, told: Answer | None, ended: Answer | None) -> None:
+    _show_answer(answer)
+    if told is not None:
+        say("\nintrospection")
+        _show_answer(told)
+    if ended is not None:
+        say(f"\nLogged off; {'its seat is free' if ended.get('seat_released') else 'no seat came back'}.")
+    elif on_terminal() and isinstance(life_s := answer.get("refresh_expires_in"), int):
+        note(f"\nThe session lives for {duration(life_s)}; --logoff would have ended it.")
+
+
+def _show_answer(answer: Answer) -> None:
+    show_one({key: _shown(key, value) for key, value in answer.items()}, as_json=False)
+
+
+def _shown(key: str, value: object) -> Shown:
+    match key, value:
+        case (("expires_in" | "refresh_expires_in"), int()):
+            return Duration(value)
+        case (("exp" | "iat"), int()):
+            return Instant(value * 1000)
+        case _, bool():
+            return value
+        case _:
+            return str(value)

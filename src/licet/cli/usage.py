@@ -1,0 +1,287 @@
+"""`licet usage`: what a licence was used for in a span of time: peaks, denials, seat-hours.
+
+A page for people, JSON with all there is, or CSV of the peaks. Days and hours are those of this machine's
+zone. It reads the store and changes nothing.
+"""
+
+import csv
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+from licet.cli.console import AsJson, Data, TenantName, chosen_tenant, counted, note, opened, show_json
+from licet.cli.errors import Refused, WrongUse
+from licet.cli.report import clock_time, local, page, plain, style_of, whose
+from licet.clock import SystemClock
+from licet.model import NoSeatReason
+from licet.store.spelling import instant
+from licet.store.usage import Denials, Held, Peak, PoolUsage, Tally, Usage
+from licet.store.usage import usage as read_usage
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.text import Text
+
+DAYS = 7
+DAYS_MAX = 3660  # ten years: hours beyond it are nobody's question
+
+_HOUR_MS = 3_600_000
+_BARS_MAX = 62  # more days than these are drawn as weeks
+_BAR_COLUMNS = (10, 40)  # at least and at most
+_FULL, _LINE = "\N{FULL BLOCK}", "\N{BOX DRAWINGS LIGHT VERTICAL}"
+_ROWS_MAX = 10  # of a table; JSON has all
+_REASONS = {
+    NoSeatReason.ALL_IN_USE: "all seats in use",
+    NoSeatReason.NO_SEATS: "the pool has no seats",
+    NoSeatReason.LICENCE_EXPIRED: "the licence expired",
+}
+
+
+class By(StrEnum):
+    """What a peak is the peak of."""
+
+    DAY = "day"
+    HOUR = "hour"
+
+
+Days = Annotated[
+    int | None,
+    typer.Option("--days", min=1, max=DAYS_MAX, metavar="N", help=f"The last N days, with today: {DAYS}."),
+]
+From = Annotated[
+    str | None,
+    typer.Option("--from", metavar="TIME", help="Where it begins, as 2026-06-01 or 2026-06-01T08:00."),
+]
+Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Where it ends, else now.")]
+PeaksBy = Annotated[By, typer.Option("--by", help="Peaks by day or by hour.")]
+CsvFile = Annotated[
+    str | None, typer.Option("--csv", metavar="FILE", help="Write the peaks as CSV; - is the output.")
+]
+
+
+def usage(
+    *,
+    days: Days = None,
+    from_: From = None,
+    until: Until = None,
+    by: PeaksBy = By.DAY,
+    csv_file: CsvFile = None,
+    tenant: TenantName = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Peaks, denials and seat-hours of a span of time.
+
+    Times are those of this machine's clock, and a date alone is its first moment.
+    The line in the chart is how many seats there were.
+
+    Example: [bold]licet usage --from 2026-06-01 --until 2026-07-01 --csv june.csv[/]
+    """
+    if as_json and csv_file is not None:
+        raise WrongUse("--json or --csv, not both")
+    now_ms = SystemClock().now_ms()
+    from_ms, until_ms = _span(days, from_, until, now_ms)
+    with opened(data) as store:
+        chosen = chosen_tenant(store, tenant)
+        with store.reading() as connection:
+            found = read_usage(connection, chosen, from_ms, until_ms, now_ms=now_ms, zone=None)
+    if as_json:
+        show_json(plain(found))
+    elif csv_file is not None:
+        _write_csv(csv_file, found, by)
+    else:
+        console = page()
+        console.print(*_drawn(found, by, console), sep="\n")
+
+
+def _span(days: int | None, from_: str | None, until: str | None, now_ms: int) -> tuple[int, int]:
+    """From when until when.
+
+    Raises WrongUse.
+    """
+    if days is not None and (from_ or until):
+        raise WrongUse("--days, or --from and --until, not both")
+    if until and not from_:
+        raise WrongUse("--until needs --from")
+    if from_:
+        from_ms, until_ms = _moment("--from", from_), _moment("--until", until) if until else now_ms
+    else:
+        midnight = local(now_ms).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
+        from_ms, until_ms = _ms(midnight - timedelta(days=(days or DAYS) - 1)), now_ms
+    if not 0 <= from_ms < min(until_ms, now_ms) or until_ms - from_ms > (DAYS_MAX + 1) * 24 * _HOUR_MS:
+        raise WrongUse(f"the span must begin before it ends and before now, and have {DAYS_MAX} days at most")
+    return from_ms, until_ms
+
+
+def _moment(option: str, text: str) -> int:
+    try:
+        return _ms(datetime.fromisoformat(text))
+    except (ValueError, OverflowError):
+        raise WrongUse(f"{option} is a time like 2026-06-01 or 2026-06-01T08:00, not {text[:40]!r}") from None
+
+
+def _ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+def _write_csv(target: str, found: Usage, by: By) -> None:
+    if target == "-":
+        _write_rows(sys.stdout, found, by)
+        return
+    try:
+        with Path(target).open("w", encoding="utf-8", newline="") as file:
+            rows = _write_rows(file, found, by)
+    except OSError as fault:
+        raise Refused(f"{target} cannot be written ({fault.strerror})") from None
+    note(f"{counted(rows, 'row')} written to {target}")
+
+
+def _write_rows(file: TextIO, found: Usage, by: By) -> int:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(("tenant", "pool", "from", "until", "peak", "seats", "denials"))
+    rows = [
+        (found.tenant, pool.pool, instant(it.from_ms), instant(it.until_ms), it.peak, it.seats, it.denials)
+        for pool in found.pools
+        for it in _peaks(pool, by)
+    ]
+    writer.writerows(rows)
+    return len(rows)
+
+
+def _peaks(pool: PoolUsage, by: By) -> Sequence[Peak]:
+    return pool.days if by is By.DAY else pool.hours
+
+
+def _drawn(found: Usage, by: By, console: "Console") -> "list[RenderableType]":
+    from rich.text import Text  # noqa: PLC0415 - only a page needs it
+
+    span = f"{local(found.from_ms):%d %b %Y %H:%M} to {local(found.until_ms):%d %b %Y %H:%M}"
+    parts: list[RenderableType] = [Text(f"{found.tenant}, {span}", "bold")]
+    for pool in found.pools:
+        parts += [Text(), Text(_sentence(pool, found.until_ms))]
+        if pool.peak or pool.denials:
+            parts += _chart(*_few(_peaks(pool, by), by), console)
+        parts += _tables(pool, found.until_ms)
+    if found.unlicensed.grants or found.unlicensed.endings:
+        parts += [Text(), Text(f"without a seat: {_told(found.unlicensed)}")]
+    return parts
+
+
+def _sentence(pool: PoolUsage, now_ms: int) -> str:
+    """The answer in one line."""
+    seats = "of a pool that is no more" if pool.seats is None else f"of {counted(pool.seats, 'seat')}"
+    at = f" at {clock_time(pool.peak_at_ms, now_ms)}" if pool.peak else ""
+    denials = counted(sum(it.times for it in pool.denials), "denial")
+    return f"{pool.pool}: peak {pool.peak:,} {seats}{at}, {denials}, {_hours(pool.held)} seat-hours"
+
+
+def _hours(held: Iterable[Held]) -> str:
+    return f"{sum(it.held_ms for it in held) / _HOUR_MS:,.1f}"
+
+
+def _few(peaks: Sequence[Peak], by: By) -> tuple[Sequence[Peak], str]:
+    """As many as can be looked at, weeks instead of very many days; and how their begin is written."""
+    if by is By.HOUR:
+        return peaks, "%a %d %b %H:%M"
+    if len(peaks) <= _BARS_MAX:
+        return peaks, "%a %d %b"
+    weeks = groupby(peaks, key=lambda it: local(it.from_ms).isocalendar()[:2])
+    return [_together(list(days)) for _, days in weeks], "week of %d %b %Y"
+
+
+def _together(peaks: Sequence[Peak]) -> Peak:
+    return Peak(
+        from_ms=peaks[0].from_ms,
+        until_ms=peaks[-1].until_ms,
+        peak=max(it.peak for it in peaks),
+        seats=peaks[-1].seats,
+        denials=sum(it.denials for it in peaks),
+    )
+
+
+def _chart(peaks: Sequence[Peak], form: str, console: "Console") -> "Iterable[Text]":
+    """A bar a peak, with the line of the seats."""
+    from rich.text import Text  # noqa: PLC0415 - only a page needs it
+
+    most = max((max(it.peak, it.seats) for it in peaks), default=0)
+    least, widest = _BAR_COLUMNS
+    columns = max(least, min(widest, console.width - len(f"{local(0):{form}}") - 30))
+    full, line = ("#", "|") if console.options.ascii_only else (_FULL, _LINE)
+    for it in peaks:
+        length, at = (-(-number * columns // most) if most else 0 for number in (it.peak, it.seats))
+        bar = (full * length).ljust(columns)
+        text = Text(f"{local(it.from_ms):{form}}  ", no_wrap=True)
+        text.append(bar[:at], style_of(it.peak, it.seats)).append(line, "dim")
+        text.append(bar[at:], "red").append(f"  {it.peak:>{len(str(most))},}")
+        if it.denials:
+            text.append(f"  {counted(it.denials, 'denial')}", "red")
+        yield text
+
+
+def _tables(pool: PoolUsage, now_ms: int) -> "Iterable[RenderableType]":
+    from rich.text import Text  # noqa: PLC0415 - only a page needs it
+
+    if pool.held:
+        yield Text()
+        yield _held_table(pool.held)
+    if pool.denials:
+        yield Text()
+        yield _denials_table(pool.denials, now_ms)
+    if pool.sessions.grants or pool.sessions.endings:
+        yield Text()
+        yield Text(_told(pool.sessions))
+
+
+def _held_table(held: Sequence[Held]) -> Any:
+    table = _table({"user": "left", "client": "left", "seat-hours": "right", "share": "right"})
+    total = sum(it.held_ms for it in held)
+    for it in held[:_ROWS_MAX]:
+        share = f"{100 * it.held_ms / total:.0f} %"
+        table.add_row(whose(it.initials, it.name), it.client_id, _hours([it]), share)
+    _add_rest(table, held)
+    return table
+
+
+def _denials_table(denials: Sequence[Denials], now_ms: int) -> Any:
+    table = _table(
+        {
+            "user": "left",
+            "client": "left",
+            "denied": "right",
+            "why": "left",
+            "first": "right",
+            "last": "right",
+        }
+    )
+    for it in denials[:_ROWS_MAX]:
+        first, last = (clock_time(ms, now_ms) for ms in (it.first_at_ms, it.last_at_ms))
+        why = _REASONS[NoSeatReason(it.reason)]
+        table.add_row(it.initials, it.client_id, f"{it.times:,}", why, first, last)
+    _add_rest(table, denials)
+    return table
+
+
+def _table(columns: dict[str, Any]) -> Any:
+    from rich.table import Table  # noqa: PLC0415 - only a page needs it
+
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for heading, justify in columns.items():
+        is_name = heading in {"user", "client"}
+        table.add_column(heading, justify=justify, overflow="fold", no_wrap=not is_name)
+    return table
+
+
+def _add_rest(table: Any, rows: Sequence[object]) -> None:
+    if len(rows) > _ROWS_MAX:
+        table.add_row("...", f"{len(rows) - _ROWS_MAX:,} more: --json")
+
+
+def _told(tally: Tally) -> str:
+    endings = ", ".join(f"{times:,} {reason}" for reason, times in tally.endings.items())
+    return f"{counted(tally.grants, 'session')} begun" + (f"; ended: {endings}" if endings else "")

@@ -1,0 +1,195 @@
+"""What is wrong with a set-up: rows that contradict each other, and settings that leave somebody outside.
+
+A finding says what it is and what to do. `is_wrong` tells what has to be mended from what is only worth
+knowing. It reads, and mends nothing.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, exists, func, or_, select
+
+from licet.model import Client, Pool, Scope, Tenant, Value
+from licet.store import schema
+from licet.store.spelling import instant
+
+DAY_MS = 86_400_000
+SOON_MS = 30 * DAY_MS  # a guess: time enough to buy a licence, or to hand out another secret
+
+
+class Finding(Value, frozen=True, kw_only=True):
+    """Something to mend, or with `is_wrong` false to know. `tenant` is '' for the whole of it."""
+
+    is_wrong: bool
+    tenant: str
+    target: str  # "client TestClientId"
+    problem: str
+    advice: str
+
+
+def check(connection: Connection, tenants: Mapping[int, Tenant], now_ms: int) -> list[Finding]:
+    """All that is found, tenant by tenant, what is wrong first."""
+    findings: list[Finding] = []
+    if not tenants:
+        findings.append(_hint("", "store", "it has no tenant", "licet tenant add NAME --seats 5"))
+    for tenant in sorted(tenants.values(), key=lambda it: it.name):
+        of_tenant = [*_of_rows(connection, tenant, now_ms), *_of_setup(tenant, now_ms)]
+        findings += sorted(of_tenant, key=lambda finding: not finding.is_wrong)
+    return findings
+
+
+def proves_by(client: Client, now_ms: int) -> list[str]:
+    """What a client can prove itself by: `password`, `secret`, both or nothing."""
+    found = []
+    if client.password_allowed and client.user.password_hash is not None:
+        found.append("password")
+    if any(it.expires_at_ms is None or it.expires_at_ms > now_ms for it in client.secrets):
+        found.append("secret")
+    return found
+
+
+def _of_setup(tenant: Tenant, now_ms: int) -> Iterator[Finding]:
+    for pool in tenant.pools.values():
+        yield from _of_pool(tenant, pool, now_ms)
+    yield from _of_scopes(tenant)
+    for client in tenant.clients.values():
+        if client.enabled:
+            yield from _of_client(tenant, client, now_ms)
+        yield from _of_secrets(tenant, client, now_ms)
+    if not tenant.clients:
+        yield _hint(tenant.name, "clients", "there are none", "licet client add CLIENT_ID --user INITIALS")
+    elif not any(client.introspects for client in tenant.clients.values()):
+        yield _hint(
+            tenant.name,
+            "clients",
+            "none may introspect, so that no API can ask about tokens",
+            "licet client set CLIENT_ID --introspects, for the API's own client",
+        )
+
+
+def _of_pool(tenant: Tenant, pool: Pool, now_ms: int) -> Iterator[Finding]:
+    target, expires_at_ms = f"pool {pool.name}", pool.expires_at_ms
+    if expires_at_ms is not None and expires_at_ms <= now_ms:
+        yield _wrong(
+            tenant.name,
+            target,
+            f"the licence expired at {instant(expires_at_ms)}",
+            f"licet pool set {pool.name} --expires DATE",
+        )
+    elif expires_at_ms is not None and expires_at_ms <= now_ms + SOON_MS:
+        yield _hint(
+            tenant.name,
+            target,
+            f"the licence expires at {instant(expires_at_ms)}",
+            f"licet pool set {pool.name} --expires DATE",
+        )
+    if not any(scope.pool == pool.name for scope in tenant.scopes.values()):
+        advice = f"licet scope set SCOPE --pool {pool.name}, or licet pool remove {pool.name}"
+        yield _hint(tenant.name, target, "no scope draws on it", advice)
+    elif pool.seats == 0:
+        yield _wrong(tenant.name, target, "it has no seats", f"licet pool set {pool.name} --seats N")
+
+
+def _of_scopes(tenant: Tenant) -> Iterator[Finding]:
+    if tenant.scope_default not in tenant.scopes:
+        yield _wrong(
+            tenant.name,
+            f"scope {tenant.scope_default}",
+            "it is the default and does not exist",
+            f"licet tenant set {tenant.name} --default-scope SCOPE",
+        )
+    every = tenant.scopes.get(Scope.ALL)
+    if every is not None and not every.licensed:
+        problem = "it is unlicensed, so that no seat is needed for it"
+        yield _hint(tenant.name, "scope all", problem, "licet scope set all --pool POOL")
+
+
+def _of_client(tenant: Tenant, client: Client, now_ms: int) -> Iterator[Finding]:
+    target, user = f"client {client.client_id}", client.user.initials
+    if not client.user.enabled:
+        advice = f"licet user enable {user}, or licet client disable {client.client_id}"
+        yield _wrong(tenant.name, target, f"its user {user} is disabled", advice)
+    if not proves_by(client, now_ms):
+        problem = "it cannot prove itself: no password works for it, and no secret"
+        advice = f"licet client secret add {client.client_id}"
+        if client.password_allowed:
+            advice = f"licet user password {user}, or {advice}"
+        yield _wrong(tenant.name, target, problem, advice)
+    unknown = sorted((client.scopes or set()) - tenant.scopes.keys())
+    if unknown:
+        problem = f"it may have a scope that does not exist: {', '.join(unknown)}"
+        advice = f"licet client set {client.client_id} --scope SCOPE"
+        yield _wrong(tenant.name, target, problem, advice)
+    if client.scopes is not None and not client.scopes:
+        advice = f"licet client set {client.client_id} --scope SCOPE, or --every-scope"
+        yield _hint(tenant.name, target, "it may have no scope at all", advice)
+
+
+def _of_secrets(tenant: Tenant, client: Client, now_ms: int) -> Iterator[Finding]:
+    for secret in client.secrets:
+        if secret.expires_at_ms is None or secret.expires_at_ms > now_ms + SOON_MS:
+            continue
+        client_id, secret_id, end = client.client_id, secret.secret_id, instant(secret.expires_at_ms)
+        if secret.expires_at_ms <= now_ms:
+            problem, advice = f"its secret {secret_id} expired at {end}", f"remove {client_id} {secret_id}"
+        else:
+            problem, advice = f"its secret {secret_id} expires at {end}", f"add {client_id}"
+        yield _hint(tenant.name, f"client {client_id}", problem, f"licet client secret {advice}")
+
+
+def _of_rows(connection: Connection, tenant: Tenant, now_ms: int) -> Iterator[Finding]:
+    """What the ledger keeps true; none of it can happen, short of a bug or a hand in the tables."""
+    counts = connection.execute(_counts(tenant)).all()
+    for row in counts:
+        if row.in_use != row.counted:
+            problem = f"it counts {row.in_use} seats in use, and there are {row.counted}"
+            yield _wrong(tenant.name, f"pool {row.name}", problem, _BUG)
+        if row.overuse > 0:
+            problem = f"{row.in_use} seats are in use and it has {row.seats}"
+            advice = f"nothing: no new seat is given until it fits; or licet pool set {row.name} --seats N"
+            yield _wrong(tenant.name, f"pool {row.name}", problem, advice)
+    for query, problem in _contradictions(tenant, now_ms):
+        if found := connection.execute(query).scalar_one():
+            yield _wrong(tenant.name, "sessions", f"{problem}: {found}", _BUG)
+
+
+_BUG = "this is a bug of Licet, or somebody changed the tables: please report it"
+
+
+def _counts(tenant: Tenant) -> Select[Any]:
+    pool, seat = schema.pool, schema.seat
+    counted = select(func.count()).where(seat.c.pool_id == pool.c.id).correlate(pool).scalar_subquery()
+    columns = (pool.c.name, pool.c.seats, pool.c.in_use, pool.c.overuse, counted.label("counted"))
+    return select(*columns).where(pool.c.tenant_id == tenant.id).order_by(pool.c.name)
+
+
+def _contradictions(tenant: Tenant, now_ms: int) -> Iterator[tuple[Select[Any], str]]:
+    session, seat, client = schema.session, schema.seat, schema.client
+    same = and_(session.c.pool_id == seat.c.pool_id, session.c.holder == seat.c.holder)
+    live = and_(session.c.tenant_id == tenant.id, session.c.expires_at_ms > now_ms)
+    count = func.count()
+    last = select(func.max(session.c.expires_at_ms)).where(same).correlate(seat).scalar_subquery()
+    yield (
+        select(count).select_from(session).where(live, session.c.pool_id.is_not(None), ~exists().where(same)),
+        "licensed sessions without a seat",
+    )
+    yield (
+        select(count)
+        .select_from(seat)
+        .where(seat.c.tenant_id == tenant.id, or_(last.is_(None), last != seat.c.expires_at_ms)),
+        "seats that do not expire with the last of their sessions",
+    )
+    yield (
+        select(count)
+        .select_from(session)
+        .where(session.c.tenant_id == tenant.id, ~exists().where(client.c.key == session.c.client_key)),
+        "sessions of a client that is no more",
+    )
+
+
+def _wrong(tenant: str, target: str, problem: str, advice: str) -> Finding:
+    return Finding(is_wrong=True, tenant=tenant, target=target, problem=problem, advice=advice)
+
+
+def _hint(tenant: str, target: str, problem: str, advice: str) -> Finding:
+    return Finding(is_wrong=False, tenant=tenant, target=target, problem=problem, advice=advice)

@@ -1,0 +1,380 @@
+"""The set-up as a TOML file, so that it can live in version control.
+
+    [tenant.Jim_Test]
+    session_ttl = "20m"
+
+    [tenant.Jim_Test.pool.full]
+    seats = 5
+
+    [tenant.Jim_Test.user.TC]
+    name = "Test Client"
+
+    [tenant.Jim_Test.client.TestClientId]
+    user = "TC"
+
+The rules:
+
+- The file is the whole of each tenant that it names: a key that is not there has its default.
+- The scopes `view` and `all` need no table: `view` is built in, and `all` draws on the pool `full`.
+- No password or secret is ever written, and none is read.
+- All mistakes are told together, each with its key and what is allowed.
+
+It knows no store: `licet.store.plan` compares what is read here with what is there.
+"""
+
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+import tomlkit
+from tomlkit.items import Table
+
+from licet.model import (
+    ACCESS_TTL_S,
+    SCOPE_DEFAULT,
+    SESSION_TTL_S,
+    SESSIONS_MAX,
+    Client,
+    Duplicates,
+    GrantType,
+    InvalidValue,
+    Pool,
+    Scope,
+    Tenant,
+    User,
+)
+from licet.store.spelling import Fact, facts, instant_ms, read_duration_s, read_instant_ms
+
+POOL_OF_ALL = "full"
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_HEAD = (
+    "A set-up of Licet, without passwords and secrets. `licet apply FILE` makes a store match it.",
+    "A key that is not here has its default.",
+)
+_MISTAKES_MAX = 50  # told at once
+
+Made = TypeVar("Made")
+
+
+class DeclarationInvalid(Exception):
+    """The file is no set-up; the text names every mistake and is ready to print."""
+
+    def __init__(self, source: str, mistakes: list[str]) -> None:
+        self.mistakes = mistakes
+        count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        told = mistakes[:_MISTAKES_MAX]
+        super().__init__("\n".join([f"{source} has {count}:", *(f"  {mistake}" for mistake in told)]))
+
+
+def write(tenants: Iterable[Tenant]) -> str:
+    """These tenants as a set-up file."""
+    document = tomlkit.document()
+    for line in _HEAD:
+        document.add(tomlkit.comment(line))
+    document.add(tomlkit.nl())
+    every = tomlkit.table(is_super_table=True)
+    for tenant in sorted(tenants, key=lambda it: it.name):
+        every.add(tenant.name, _tenant_table(tenant))
+    document.add("tenant", every)
+    return tomlkit.dumps(document).rstrip() + "\n"
+
+
+def _tenant_table(tenant: Tenant) -> Table:
+    table = _table(facts(tenant), {})
+    parts: dict[str, dict[str, Table]] = {
+        "pool": {pool.name: _table(facts(pool), {}) for pool in tenant.pools.values()},
+        "scope": {name: _table(facts(scope), {}) for name, scope in tenant.scopes.items()},
+        "user": {name: _table(facts(user), _USER_DEFAULTS) for name, user in tenant.users.items()},
+        "client": {name: _table(facts(client), _CLIENT_DEFAULTS) for name, client in tenant.clients.items()},
+    }
+    for what, tables in parts.items():
+        if tables:
+            group = tomlkit.table(is_super_table=True)
+            for name in sorted(tables):
+                group.add(tomlkit.key(name), tables[name])
+            table.add(what, group)
+    return table
+
+
+def _table(content: Mapping[str, Fact], defaults: Mapping[str, Fact]) -> Table:
+    table = tomlkit.table()
+    for key, fact in content.items():
+        if fact is not None and (key not in defaults or fact != defaults[key]):
+            table.add(key, fact)
+    table.add(tomlkit.nl())
+    return table
+
+
+_USER_DEFAULTS: Mapping[str, Fact] = {"enabled": True}
+_CLIENT_DEFAULTS: Mapping[str, Fact] = {
+    "enabled": True,
+    "max_sessions": SESSIONS_MAX,
+    "grant_types": sorted(GrantType),
+    "introspects": False,
+    "password_allowed": True,
+}
+
+
+def read(text: str, source: str) -> list[Tenant]:
+    """The tenants of a set-up file, as they are to be; their ids and keys mean nothing.
+
+    Raises DeclarationInvalid; `source` is the file's name in its text.
+    """
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as fault:
+        raise DeclarationInvalid(source, [f"it is not TOML: {fault}"]) from None
+    mistakes: list[str] = []
+    root = _Keys(content, (), mistakes)
+    tenants = [_Reading(name, keys).tenant() for name, keys in root.tables("tenant")]
+    root.finish()
+    if not content:
+        mistakes.append("it is empty; a tenant begins with [tenant.NAME]")
+    if mistakes:
+        raise DeclarationInvalid(source, mistakes)
+    return [tenant for tenant in tenants if tenant is not None]
+
+
+class _Keys:
+    """A table of the file. What is asked of it is of the right kind, or a mistake is noted."""
+
+    def __init__(self, content: Mapping[str, Any], path: tuple[str, ...], mistakes: list[str]) -> None:
+        self._content = content
+        self._path = path
+        self._mistakes = mistakes
+        self._known: list[str] = []
+
+    def mistake(self, text: str, *keys: str) -> None:
+        """Note a mistake in this table, or under a key of it."""
+        self._mistakes.append(f"{_dotted((*self._path, *keys))}: {text}")
+
+    def finish(self) -> None:
+        """Note the keys that nobody asked for."""
+        for key in self._content:
+            if key not in self._known:
+                near = get_close_matches(key, self._known, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"allowed: {', '.join(self._known)}"
+                self.mistake(f"there is no such key; {hint}", key)
+
+    def tables(self, key: str) -> Iterator[tuple[str, "_Keys"]]:
+        """The tables under a key, by name."""
+        content = self._get(key, {}, dict, f"tables like [{_dotted((*self._path, key, 'NAME'))}]")
+        for name, table in content.items():
+            if isinstance(table, dict):
+                yield name, _Keys(table, (*self._path, key, name), self._mistakes)
+            else:
+                self.mistake(f"a table is allowed, not {table!r:.40}", key, name)
+
+    def text(self, key: str, default: str | None) -> str | None:
+        """A text."""
+        found: str | None = self._get(key, default, str, "a text")
+        return found
+
+    def flag(self, key: str, *, default: bool) -> bool:
+        """True or false."""
+        return bool(self._get(key, default, bool, "true or false"))
+
+    def whole(self, key: str, default: int | None) -> int | None:
+        """A whole number."""
+        found: int | None = self._get(key, default, int, "a whole number")
+        return found
+
+    def names(self, key: str) -> frozenset[str] | None:
+        """A list of texts; None when it is not there."""
+        found = self._get(key, None, list, "a list of texts")
+        if found is not None and not all(isinstance(name, str) for name in found):
+            self.mistake(f"a list of texts is allowed, not {found!r:.40}", key)
+            return None
+        return None if found is None else frozenset(found)
+
+    def duration_s(self, key: str, default: int) -> int:
+        """A duration in seconds."""
+        found = self._get(key, default, (int, str), 'a duration like "20m"')
+        if isinstance(found, int):
+            return found
+        try:
+            return read_duration_s(found)
+        except InvalidValue as fault:
+            self.mistake(str(fault), key)
+            return default
+
+    def instant_ms(self, key: str) -> int | None:
+        """A moment; None for never."""
+        found = self._get(key, None, (date, str), "a date, a datetime or 'never'")
+        try:
+            return read_instant_ms(found) if isinstance(found, str) else found and instant_ms(found)
+        except InvalidValue as fault:
+            self.mistake(str(fault), key)
+            return None
+
+    def choice(self, key: str, default: Duplicates) -> Duplicates:
+        """One of the ways to count."""
+        found = self._get(key, default.value, str, _choices(Duplicates))
+        try:
+            return Duplicates(found)
+        except ValueError:
+            self.mistake(f"allowed: {_choices(Duplicates)}; not {found!r:.40}", key)
+            return default
+
+    def _get(self, key: str, default: Any, kinds: Any, allowed: str) -> Any:
+        self._known.append(key)
+        if key not in self._content:
+            return default
+        found = self._content[key]
+        is_flag = isinstance(found, bool)  # which Python takes for a number
+        if isinstance(found, kinds) and is_flag == (kinds is bool):
+            return found
+        self.mistake(f"{allowed} is allowed, not {found!r:.40}", key)
+        return default
+
+
+class _Reading:
+    """A tenant of the file in the making."""
+
+    def __init__(self, name: str, keys: _Keys) -> None:
+        self._name = name
+        self._keys = keys
+        # Every name that has a table: a mistake inside it must not make those who refer to it wrong.
+        self._names: dict[str, set[str]] = {}
+
+    def tenant(self) -> Tenant | None:
+        keys = self._keys
+        settings = {
+            "session_ttl_s": keys.duration_s("session_ttl", SESSION_TTL_S),
+            "access_ttl_s": keys.duration_s("access_ttl", ACCESS_TTL_S),
+            "scope_default": keys.text("default_scope", SCOPE_DEFAULT),
+            "no_seat_status": keys.whole("no_seat_status", 400),
+        }
+        pools = self._parts("pool", _pool)
+        scopes = self._scopes()
+        users = self._parts("user", _user)
+        clients = self._parts("client", lambda name, table: self._client(name, table, users))
+        self._refer("scope", str(settings["scope_default"]), keys, "default_scope")
+        keys.finish()
+        return _made(
+            keys,
+            lambda: Tenant(
+                id=0,
+                name=self._name,
+                version=0,
+                pools=dict(enumerate(pools.values())),
+                scopes=scopes,
+                users=users,
+                clients=clients,
+                **settings,  # type: ignore[arg-type]
+            ),
+        )
+
+    def _parts(self, what: str, read_one: Any) -> dict[str, Any]:
+        tables = dict(self._keys.tables(what))
+        self._names[what] = set(tables)
+        values = {name: read_one(name, table) for name, table in tables.items()}
+        for table in tables.values():
+            table.finish()
+        return {name: value for name, value in values.items() if value is not None}
+
+    def _scopes(self) -> dict[str, Scope]:
+        scopes: dict[str, Scope] = self._parts("scope", self._scope)
+        if Scope.VIEW not in self._names["scope"]:
+            scopes[Scope.VIEW] = Scope(name=Scope.VIEW, licensed=False, read_only=True, pool=None)
+        if Scope.ALL not in self._names["scope"]:
+            if POOL_OF_ALL in self._names["pool"]:
+                scopes[Scope.ALL] = Scope(name=Scope.ALL, licensed=True, read_only=False, pool=POOL_OF_ALL)
+            else:
+                self._keys.mistake(
+                    f"it has no pool {POOL_OF_ALL}, so that the scope all needs a table that names its pool",
+                    "scope",
+                    Scope.ALL,
+                )
+        self._names["scope"] |= {Scope.VIEW, Scope.ALL}
+        return scopes
+
+    def _scope(self, name: str, table: _Keys) -> Scope | None:
+        pool = table.text("pool", None)
+        read_only = table.flag("read_only", default=name == Scope.VIEW)
+        if pool is not None:
+            self._refer("pool", pool, table, "pool")
+        if name == Scope.VIEW and (pool is not None or not read_only):
+            table.mistake("view is built in: it is read only and needs no seat")
+        return _made(
+            table, lambda: Scope(name=name, licensed=pool is not None, read_only=read_only, pool=pool)
+        )
+
+    def _client(self, client_id: str, table: _Keys, users: dict[str, User]) -> Client | None:
+        initials, scopes = table.text("user", None), table.names("scopes")
+        settings = {
+            "enabled": table.flag("enabled", default=True),
+            "sessions_max": table.whole("max_sessions", SESSIONS_MAX),
+            "grant_types": _grant_types(table),
+            "introspects": table.flag("introspects", default=False),
+            "password_allowed": table.flag("password_allowed", default=True),
+        }
+        for name in sorted(scopes or ()):
+            self._refer("scope", name, table, "scopes")
+        if initials is None:
+            table.mistake("it is missing: the initials of the client's user", "user")
+            return None
+        self._refer("user", initials, table, "user")
+        if (user := users.get(initials)) is None:
+            return None
+        return _made(
+            table,
+            lambda: Client(key=0, client_id=client_id, user=user, scopes=scopes, **settings),  # type: ignore[arg-type]
+        )
+
+    def _refer(self, what: str, name: str, table: _Keys, key: str) -> None:
+        names = sorted(self._names[what])
+        if name not in names:
+            there = f"the file has: {', '.join(names)}" if names else "the file has none"
+            table.mistake(f"there is no {what} {name} in this tenant; {there}", key)
+
+
+def _pool(name: str, table: _Keys) -> Pool | None:
+    seats = table.whole("seats", None)
+    duplicates, expires_at_ms = table.choice("duplicates", Duplicates.CLIENT), table.instant_ms("expires")
+    if seats is None:
+        table.mistake("it is missing: how many seats the pool has", "seats")
+        return None
+    return _made(
+        table,
+        lambda: Pool(id=0, name=name, seats=seats, duplicates=duplicates, expires_at_ms=expires_at_ms),
+    )
+
+
+def _user(initials: str, table: _Keys) -> User | None:
+    name, enabled = table.text("name", initials), table.flag("enabled", default=True)
+    return _made(
+        table, lambda: User(initials=initials, name=name or initials, password_hash=None, enabled=enabled)
+    )
+
+
+def _grant_types(table: _Keys) -> frozenset[GrantType]:
+    names = table.names("grant_types")
+    if names is None:
+        return frozenset(GrantType)
+    if not names or not names.issubset(set(GrantType)):
+        table.mistake(
+            f"allowed: one or more of {_choices(GrantType)}; not {sorted(names)!r:.60}", "grant_types"
+        )
+    return frozenset(GrantType(name) for name in names & set(GrantType))
+
+
+def _made(table: _Keys, make: Callable[[], Made]) -> Made | None:
+    """The value; None, and a mistake noted, when the model refuses it."""
+    try:
+        return make()
+    except InvalidValue as fault:
+        table.mistake(str(fault))
+        return None
+
+
+def _choices(kind: type[Duplicates] | type[GrantType]) -> str:
+    return ", ".join(choice.value for choice in kind)
+
+
+def _dotted(path: Iterable[str]) -> str:
+    return ".".join(key if _BARE_KEY.fullmatch(key) else json.dumps(key) for key in path)

@@ -1,0 +1,189 @@
+"""From the set-up that is to the one that a file declares: the steps, and taking them.
+
+Steps come in an order in which each finds what it refers to, and what nothing refers to any more goes
+last. What a tenant of the file does not name is removed only on demand; passwords and secrets stay as they
+are. A second run of the same file finds nothing to do.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from licet.model import Client, Pool, Scope, Tenant, User, Value
+from licet.store.changes import (
+    ClientChanges,
+    PoolChanges,
+    ScopeChanges,
+    SetupError,
+    TenantChanges,
+    UserChanges,
+)
+from licet.store.contract import Store
+from licet.store.setup import SetupChange
+from licet.store.spelling import differences, facts, told
+from licet.store.tenant_setup import BUILT_IN
+
+ADD, SET, REMOVE, KEEP = "add", "set", "remove", "keep"
+
+_Part = Pool | Scope | User | Client
+
+
+class Step(Value, frozen=True, kw_only=True):
+    """One thing to do, or with `keep` one to leave alone that the file does not name."""
+
+    action: str
+    tenant: str
+    target: str  # "pool full"
+    detail: str
+
+
+class Applied(Value, frozen=True, kw_only=True):
+    """The steps, and how many sessions end with them."""
+
+    steps: tuple[Step, ...]
+    sessions_ended: int
+
+    @property
+    def changes(self) -> int:
+        """How many steps change something."""
+        return sum(step.action != KEEP for step in self.steps)
+
+
+_Deed = tuple[Step, Callable[[SetupChange], object]]
+
+
+class _NotInEarnest(Exception):
+    """Rolls a rehearsal back."""
+
+
+def apply(
+    store: Store,
+    wanted: Sequence[Tenant],
+    actor: str,
+    *,
+    prune: bool = False,
+    rehearse: bool = False,
+    expected: Applied | None = None,
+) -> Applied:
+    """Make the store match these tenants, in one transaction and one version.
+
+    A rehearsal does all of it and takes it back, so that it tells what would be refused and which sessions
+    would end. `expected` is what a rehearsal told: when it is another by now, nothing is done.
+    Raises SetupError, InvalidValue, StoreUnavailable.
+    """
+    with suppress(_NotInEarnest), store.transaction() as transaction:
+        change = SetupChange(transaction, actor)
+        deeds = list(_deeds(change.tenants(), wanted, prune=prune))
+        steps = tuple(step for step, _ in deeds)
+        if expected is not None and steps != expected.steps:
+            raise SetupError("the set-up was changed while the plan was looked at; run it again")
+        for _, do in deeds:
+            do(change)
+        change.finish()
+        if rehearse:
+            raise _NotInEarnest
+    return Applied(steps=steps, sessions_ended=change.sessions_ended)
+
+
+def _deeds(there: Mapping[str, Tenant], wanted: Sequence[Tenant], *, prune: bool) -> Iterator[_Deed]:
+    for tenant in sorted(wanted, key=lambda it: it.name):
+        yield from _tenant_deeds(there.get(tenant.name), tenant, prune=prune)
+    for name in sorted(there.keys() - {tenant.name for tenant in wanted}):
+        step = Step(action=_gone(prune=prune), tenant=name, target=f"tenant {name}", detail="")
+        yield step, partial(_remove_tenant, name) if prune else _nothing
+
+
+def _tenant_deeds(before: Tenant | None, after: Tenant, *, prune: bool) -> Iterator[_Deed]:
+    name, settings = after.name, _tenant_settings(after)
+    if before is None:
+        step = Step(action=ADD, tenant=name, target=f"tenant {name}", detail=told(facts(after)))
+        yield step, lambda change: change.add_tenant(name, **settings)
+        before = Tenant(id=0, name=name, version=0, scopes={Scope.VIEW: after.scopes[Scope.VIEW]}, **settings)
+    for what, was, to_be in _parts(before, after):
+        yield from _part_deeds(name, what, was, to_be)
+    if changed := differences(facts(before), facts(after)):
+        step = Step(action=SET, tenant=name, target=f"tenant {name}", detail=changed)
+        yield step, lambda change: change.tenant(name).set(**settings)
+    for what, was, to_be in reversed(_parts(before, after)):
+        yield from _gone_deeds(name, what, sorted(was.keys() - to_be.keys()), prune=prune)
+
+
+def _parts(before: Tenant, after: Tenant) -> list[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
+    """The parts in an order in which each refers only to those before it."""
+    return [
+        ("pool", _by_name(before.pools.values()), _by_name(after.pools.values())),
+        ("scope", before.scopes, after.scopes),
+        ("user", before.users, after.users),
+        ("client", before.clients, after.clients),
+    ]
+
+
+def _by_name(pools: Iterable[Pool]) -> dict[str, Pool]:
+    return {pool.name: pool for pool in pools}
+
+
+def _part_deeds(
+    tenant: str, what: str, was: Mapping[str, _Part], to_be: Mapping[str, _Part]
+) -> Iterator[_Deed]:
+    for name in sorted(to_be):
+        after = facts(to_be[name])
+        action, detail = ADD, told(after)
+        if name in was:
+            action, detail = SET, differences(facts(was[name]), after)
+        if action == ADD or detail:
+            step = Step(action=action, tenant=tenant, target=f"{what} {name}", detail=detail)
+            yield step, partial(_do, f"{action}_{what}", tenant, name, _settings(to_be[name]))
+
+
+def _gone_deeds(tenant: str, what: str, names: Iterable[str], *, prune: bool) -> Iterator[_Deed]:
+    for name in names:
+        if what == "scope" and name in BUILT_IN:
+            continue
+        step = Step(action=_gone(prune=prune), tenant=tenant, target=f"{what} {name}", detail="")
+        yield step, partial(_do, f"remove_{what}", tenant, name, {}) if prune else _nothing
+
+
+def _gone(*, prune: bool) -> str:
+    return REMOVE if prune else KEEP
+
+
+def _do(verb: str, tenant: str, name: str, settings: Mapping[str, Any], change: SetupChange) -> None:
+    getattr(change.tenant(tenant), verb)(name, **settings)
+
+
+def _remove_tenant(name: str, change: SetupChange) -> None:
+    change.remove_tenant(name)
+
+
+def _nothing(_: SetupChange) -> None:
+    pass
+
+
+def _tenant_settings(tenant: Tenant) -> TenantChanges:
+    return {
+        "session_ttl_s": tenant.session_ttl_s,
+        "access_ttl_s": tenant.access_ttl_s,
+        "scope_default": tenant.scope_default,
+        "no_seat_status": tenant.no_seat_status,
+    }
+
+
+def _settings(part: _Part) -> PoolChanges | ScopeChanges | UserChanges | ClientChanges:
+    match part:
+        case Pool():
+            return {"seats": part.seats, "duplicates": part.duplicates, "expires_at_ms": part.expires_at_ms}
+        case Scope():
+            return {"pool": part.pool, "read_only": part.read_only}
+        case User():
+            return {"name": part.name, "enabled": part.enabled}
+        case Client():
+            return {
+                "user": part.user.initials,
+                "enabled": part.enabled,
+                "sessions_max": part.sessions_max,
+                "scopes": part.scopes,
+                "grant_types": part.grant_types,
+                "introspects": part.introspects,
+                "password_allowed": part.password_allowed,
+            }

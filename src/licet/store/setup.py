@@ -1,0 +1,179 @@
+"""Changing the set-up: tenants and all that they have. The command line and the admin API do it here.
+
+    with changing(store, actor="ada") as change:
+        change.tenant("Jim_Test").set_pool("full", seats=7)
+
+The rules:
+
+- All changes of a block are one transaction and one new version of the set-up; a block that raises changes
+  nothing. A server sees the version grow and reads the tenants whose own version grew.
+- The ledger sees the tenants as they were committed. So the versions grow last, when all sessions that the
+  change ends are ended: a store remembers tenants by their version.
+- What cannot be raises SetupError, what may not be InvalidValue, each with one line that says why.
+
+Passwords and secrets are hashed by the caller, before the transaction: it keeps grants waiting.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Unpack
+
+from msgspec.structs import replace
+from sqlalchemy import delete, func, insert, select, update
+
+from licet.model import Scope, Tenant
+from licet.store import schema
+from licet.store.changes import AlreadyThere, NotFound, TenantChanges, keep_event
+from licet.store.contract import Store, Transaction
+from licet.store.journal import MINUTE_MS
+from licet.store.spelling import facts, told
+from licet.store.tenant_setup import TenantSetup
+
+POOL_FIRST = "full"  # the pool of a new tenant
+
+# In this order nothing points at a row that is gone.
+_TABLES_OF_TENANT = (
+    schema.session,
+    schema.seat,
+    schema.client_secret,
+    schema.client,
+    schema.user,
+    schema.scope,
+    schema.pool,
+    schema.journal,
+    schema.usage_minute,
+    schema.usage_hour,
+)
+
+
+@contextmanager
+def changing(store: Store, actor: str) -> Iterator["SetupChange"]:
+    """Change the set-up, all of the block or nothing of it. `actor` is who does it, for the events.
+
+    A store that is open elsewhere learns of it when it looks the next time.
+    Raises SetupError, InvalidValue, StoreUnavailable.
+    """
+    with store.transaction() as transaction:
+        change = SetupChange(transaction, actor)
+        yield change
+        change.finish()
+
+
+class SetupChange:
+    """One change of the set-up, from the first look at it to its new version.
+
+    `sessions_ended` counts the sessions that it took with it.
+    """
+
+    def __init__(self, transaction: Transaction, actor: str) -> None:
+        self.transaction = transaction
+        self.sessions_ended = 0
+        self._actor = actor
+        # Before the first row changes: what the store remembers from here on is what was committed.
+        self._tenants = {tenant.name: tenant for tenant in transaction.load(()).tenants.values()}
+        self._touched: dict[str, TenantSetup] = {}
+        self._is_changed = False
+
+    def tenant(self, name: str) -> TenantSetup:
+        """A tenant, to change it or what it has.
+
+        Raises NotFound.
+        """
+        if name not in self._touched:
+            if name not in self._tenants:
+                there = ", ".join(sorted(self._tenants)) or "none yet"
+                raise NotFound(f"there is no tenant {name}; there is: {there}")
+            self._touched[name] = TenantSetup(self, self._tenants[name])
+        return self._touched[name]
+
+    def tenants(self) -> dict[str, Tenant]:
+        """All tenants by name, as they were committed."""
+        return self._tenants.copy()
+
+    def add_tenant(
+        self, name: str, *, seats: int | None = None, **settings: Unpack[TenantChanges]
+    ) -> TenantSetup:
+        """A new tenant with the scope `view`, and with `seats` also the pool `full` and its scope `all`.
+
+        Without `seats` the caller adds a pool and `all`. Raises AlreadyThere, InvalidValue.
+        """
+        if name in self._tenants or name in self._touched:
+            raise AlreadyThere(f"there is a tenant {name} already; change it with: licet tenant set")
+        tenant = self._insert(Tenant(id=0, name=name, version=0, **settings))
+        added = self._touched[name] = TenantSetup(self, tenant)
+        added.is_changed = True
+        self.tell(name, "add", f"tenant {name}", told(facts(tenant)))
+        added.add_scope(Scope.VIEW, read_only=True)
+        if seats is not None:
+            added.add_pool(POOL_FIRST, seats=seats)
+            added.add_scope(Scope.ALL, pool=POOL_FIRST)
+        return added
+
+    def remove_tenant(self, name: str) -> None:
+        """Remove a tenant with everything that it has, its journal too. Only the events outlive it.
+
+        Raises NotFound.
+        """
+        tenant = self.tenant(name).tenant
+        connection, session = self.transaction.connection, schema.session.c
+        live = (session.tenant_id == tenant.id) & (session.expires_at_ms > self.transaction.now_ms)
+        self.sessions_ended += connection.execute(
+            select(func.count()).select_from(schema.session).where(live)
+        ).scalar_one()
+        for table in _TABLES_OF_TENANT:
+            connection.execute(delete(table).where(table.c.tenant_id == tenant.id))
+        connection.execute(delete(schema.tenant).where(schema.tenant.c.id == tenant.id))
+        del self._touched[name]
+        self._tenants.pop(name, None)
+        self.tell(name, "remove", f"tenant {name}", told(facts(tenant)))
+
+    def tell(self, tenant: str, action: str, target: str, detail: str) -> None:
+        """Keep who did what. `detail` has no secret in it."""
+        self._is_changed = True
+        keep_event(self.transaction, self._actor, tenant=tenant, action=action, target=target, detail=detail)
+
+    def finish(self) -> None:
+        """Make the change known: the last thing in the transaction.
+
+        Raises InvalidValue when a tenant lacks something that it needs.
+        """
+        if not self._is_changed:
+            return
+        for setup in self._touched.values():
+            setup.check()
+            self._note_seats(setup)
+        connection = self.transaction.connection
+        connection.execute(update(schema.setup).values(version=schema.setup.c.version + 1))
+        version = select(schema.setup.c.version).scalar_subquery()
+        for setup in self._touched.values():
+            if setup.is_changed:
+                of_this = schema.tenant.c.id == setup.tenant.id
+                connection.execute(update(schema.tenant).where(of_this).values(version=version))
+
+    def _note_seats(self, setup: TenantSetup) -> None:
+        """Put the pools' new numbers of seats into their use, from this minute on."""
+        connection, minute = self.transaction.connection, schema.usage_minute
+        for pool in (setup.pools[name] for name in setup.pools_resized):
+            key = {
+                "tenant_id": setup.tenant.id,
+                "pool": pool.name,
+                "minute": self.transaction.now_ms // MINUTE_MS,
+            }
+            if connection.execute(update(minute).filter_by(**key).values(seats=pool.seats)).rowcount:
+                continue
+            in_use = connection.execute(
+                select(schema.pool.c.in_use).where(schema.pool.c.id == pool.id)
+            ).scalar_one()
+            connection.execute(insert(minute).values(**key, seats=pool.seats, peak=in_use, in_use=in_use))
+
+    def _insert(self, tenant: Tenant) -> Tenant:
+        row = {
+            "name": tenant.name,
+            "version": 0,  # until `finish`
+            "session_ttl_s": tenant.session_ttl_s,
+            "access_ttl_s": tenant.access_ttl_s,
+            "scope_default": tenant.scope_default,
+            "no_seat_status": tenant.no_seat_status,
+        }
+        statement = insert(schema.tenant).values(row).returning(schema.tenant.c.id)
+        return replace(tenant, id=self.transaction.connection.execute(statement).scalar_one())

@@ -1,0 +1,436 @@
+"""One tenant in the hands of an administrator: its pools, scopes, users, clients and client secrets.
+
+The rules:
+
+- A value is made before a row is written, so that what may not be is refused by the model itself.
+- What a change takes away from a session ends that session, in the same transaction: a client or user that
+  is disabled, a scope that is no longer had, a pool that the session's seat is not of, a client's other user.
+- Each change leaves an event: who, what, of which tenant, and what it was before. Never a secret.
+
+It is made by `licet.store.setup`, which begins the transaction and makes the change known at its end.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeVar, Unpack
+
+from msgspec.structs import replace
+from sqlalchemy import Table, delete, insert, select, update
+
+from licet.credentials import NewClientSecret
+from licet.model import Client, ClientSecret, EndReason, InvalidValue, Pool, Scope, Tenant, User, Value
+from licet.store import schema
+from licet.store.changes import (
+    AlreadyThere,
+    ClientChanges,
+    NotFound,
+    PoolChanges,
+    ScopeChanges,
+    StillInUse,
+    TenantChanges,
+    UserChanges,
+)
+from licet.store.contract import Transaction
+from licet.store.ending import (
+    cut_short,
+    end_sessions,
+    sessions_of_clients,
+    sessions_of_pool,
+    sessions_with_scope,
+    sessions_with_scope_beyond,
+    sweep_all,
+)
+from licet.store.spelling import differences, facts, instant, told
+
+NAME_CHARS_MAX = 100  # a guess: longer than names are
+SECRETS_MAX = 16  # a guess: two overlap in a rotation, and a few deployments rotate on their own
+_NAMES_TOLD = 10  # of all that there are, in an error
+BUILT_IN = frozenset({Scope.VIEW, Scope.ALL})
+
+Found = TypeVar("Found")
+
+
+class Work(Protocol):
+    """What a tenant's part of a change needs of the whole of it."""
+
+    transaction: Transaction
+    sessions_ended: int
+
+    def tell(self, tenant: str, action: str, target: str, detail: str) -> None:
+        """Keep an event."""
+
+
+class TenantSetup:
+    """A tenant as it is in this transaction. What changes it answers whether there was anything to change."""
+
+    def __init__(self, work: Work, tenant: Tenant) -> None:
+        self.tenant = tenant  # itself; its parts are the mappings below
+        self.pools = {pool.name: pool for pool in tenant.pools.values()}
+        self.scopes = dict(tenant.scopes)
+        self.users = dict(tenant.users)
+        self.clients = dict(tenant.clients)
+        self.pools_resized: set[str] = set()
+        self.is_changed = False
+        self._work = work
+        self._connection = work.transaction.connection
+
+    def set(self, **changes: Unpack[TenantChanges]) -> bool:
+        """Change the tenant itself. A life of sessions that is shortened counts from the next session on."""
+        before, after = self.tenant, replace(self.tenant, **changes)
+        self._find("scope", after.scope_default, self.scopes)
+        if after == before:
+            return False
+        self._update(schema.tenant, {"id": after.id}, changes)
+        self.tenant = after
+        return self._told("set", "tenant", after.name, differences(facts(before), facts(after)))
+
+    # Pools
+
+    def add_pool(self, name: str, **settings: Unpack[PoolChanges]) -> bool:
+        """A new pool; `seats` has to be among its settings."""
+        _must_be_new("pool", name, self.pools)
+        pool = Pool(id=0, name=name, **settings)
+        statement = insert(schema.pool).values(tenant_id=self.tenant.id, name=name, **_pool_row(pool))
+        pool_id = self._connection.execute(statement.returning(schema.pool.c.id)).scalar_one()
+        self.pools[name] = replace(pool, id=pool_id)
+        self.pools_resized.add(name)
+        return self._told("add", "pool", name, told(facts(pool)))
+
+    def set_pool(self, name: str, **changes: Unpack[PoolChanges]) -> bool:
+        """Change a pool. Sessions stay when its seats become too few (L6), and end no later than it (L7).
+
+        Whose sessions share a seat, `duplicates`, counts for new sessions.
+        """
+        before = self._find("pool", name, self.pools)
+        after = replace(before, **changes)
+        if after == before:
+            return False
+        sweep_all(self._work.transaction)
+        if after.expires_at_ms is not None:
+            self._let_expire(after, after.expires_at_ms)
+        in_use = self._seats_in_use(after)
+        row = _pool_row(after) | {"overuse": max(0, in_use - after.seats)}
+        self._update(schema.pool, {"id": after.id}, row)
+        self.pools[name] = after
+        if after.seats != before.seats:
+            self.pools_resized.add(name)
+        return self._told("set", "pool", name, differences(facts(before), facts(after)))
+
+    def remove_pool(self, name: str) -> bool:
+        """Remove a pool that no scope draws on."""
+        pool = self._find("pool", name, self.pools)
+        users = [scope.name for scope in self.scopes.values() if scope.pool == name]
+        if users:
+            raise StillInUse(
+                f"pool {name} is drawn on by scope {_names(users)}; remove it or give it another pool first"
+            )
+        sweep_all(self._work.transaction)
+        transaction, tenant_id = self._work.transaction, self.tenant.id
+        self._end(sessions_of_pool(transaction, tenant_id, pool.id), EndReason.REMOVED)
+        self._connection.execute(delete(schema.pool).where(schema.pool.c.id == pool.id))
+        del self.pools[name]
+        self.pools_resized.discard(name)
+        return self._told("remove", "pool", name, told(facts(pool)))
+
+    def _let_expire(self, pool: Pool, expires_at_ms: int) -> None:
+        transaction = self._work.transaction
+        if expires_at_ms <= transaction.now_ms:
+            sids = sessions_of_pool(transaction, self.tenant.id, pool.id)
+            self._end(sids, EndReason.EXPIRED)
+        else:
+            cut_short(transaction, pool.id, expires_at_ms)
+
+    def _seats_in_use(self, pool: Pool) -> int:
+        query = select(schema.pool.c.in_use).where(schema.pool.c.id == pool.id)
+        in_use: int = self._connection.execute(query).scalar_one()
+        return in_use
+
+    # Scopes
+
+    def add_scope(self, name: str, **settings: Unpack[ScopeChanges]) -> bool:
+        """A new scope: unlicensed without a pool."""
+        _must_be_new("scope", name, self.scopes)
+        scope = self._scope(name, settings.get("pool"), read_only=settings.get("read_only", False))
+        self._connection.execute(
+            insert(schema.scope).values(tenant_id=self.tenant.id, name=name, **self._scope_row(scope))
+        )
+        self.scopes[name] = scope
+        return self._told("add", "scope", name, told(facts(scope)))
+
+    def set_scope(self, name: str, **changes: Unpack[ScopeChanges]) -> bool:
+        """Change a scope. With another pool its sessions end: their seats are not of that pool."""
+        before = self._find("scope", name, self.scopes)
+        pool, read_only = changes.get("pool", before.pool), changes.get("read_only", before.read_only)
+        after = self._scope(name, pool, read_only=read_only)
+        if after == before:
+            return False
+        if after.pool != before.pool:
+            sids = sessions_with_scope(self._work.transaction, self.tenant.id, {name})
+            self._end(sids, EndReason.ADMINISTRATOR)
+        self._update(schema.scope, {"tenant_id": self.tenant.id, "name": name}, self._scope_row(after))
+        self.scopes[name] = after
+        return self._told("set", "scope", name, differences(facts(before), facts(after)))
+
+    def remove_scope(self, name: str) -> bool:
+        """Remove a scope that is neither built in, nor the default, nor given to a client by name."""
+        scope = self._find("scope", name, self.scopes)
+        if name in BUILT_IN:
+            raise StillInUse(f"scope {name} is built in and stays")
+        if name == self.tenant.scope_default:
+            raise StillInUse(
+                f"scope {name} is the default of tenant {self.tenant.name}; choose another first"
+            )
+        users = [client.client_id for client in self.clients.values() if name in (client.scopes or ())]
+        if users:
+            raise StillInUse(f"scope {name} is given to client {_names(users)}; take it away there first")
+        sids = sessions_with_scope(self._work.transaction, self.tenant.id, {name})
+        self._end(sids, EndReason.REMOVED)
+        self._delete(schema.scope, {"tenant_id": self.tenant.id, "name": name})
+        del self.scopes[name]
+        return self._told("remove", "scope", name, told(facts(scope)))
+
+    def _scope(self, name: str, pool: str | None, *, read_only: bool) -> Scope:
+        if pool is not None:
+            self._find("pool", pool, self.pools)
+        if name == Scope.VIEW and (pool is not None or not read_only):
+            raise InvalidValue("scope view is built in: it is read only and needs no seat")
+        return Scope(name=name, licensed=pool is not None, read_only=read_only, pool=pool)
+
+    def _scope_row(self, scope: Scope) -> dict[str, Any]:
+        pool_id = None if scope.pool is None else self.pools[scope.pool].id
+        return {"read_only": scope.read_only, "pool_id": pool_id}
+
+    # Users
+
+    def add_user(self, initials: str, **settings: Unpack[UserChanges]) -> bool:
+        """A new user; without a password hash no password works."""
+        _must_be_new("user", initials, self.users)
+        user = User(
+            initials=initials,
+            name=settings.get("name", initials),
+            password_hash=settings.get("password_hash"),
+            enabled=settings.get("enabled", True),
+        )
+        _check_name(user)
+        self._connection.execute(
+            insert(schema.user).values(tenant_id=self.tenant.id, initials=initials, **_user_row(user))
+        )
+        self.users[initials] = user
+        return self._told("add", "user", initials, told(facts(user)))
+
+    def set_user(self, initials: str, **changes: Unpack[UserChanges]) -> bool:
+        """Change a user. Disabled, it ends the sessions of its clients; a new password ends none."""
+        before = self._find("user", initials, self.users)
+        after = replace(before, **changes)
+        if after == before:
+            return False
+        _check_name(after)
+        if before.enabled and not after.enabled:
+            keys = {client.key for client in self._clients_of(initials)}
+            sids = sessions_of_clients(self._work.transaction, self.tenant.id, keys)
+            self._end(sids, EndReason.DISABLED)
+        self._update(schema.user, {"tenant_id": self.tenant.id, "initials": initials}, _user_row(after))
+        self.users[initials] = after
+        for client in self._clients_of(initials):
+            self.clients[client.client_id] = replace(client, user=after)
+        changed = [differences(facts(before), facts(after))]
+        if after.password_hash != before.password_hash:
+            changed.append("password taken away" if after.password_hash is None else "password changed")
+        return self._told("set", "user", initials, ", ".join(filter(None, changed)))
+
+    def remove_user(self, initials: str) -> bool:
+        """Remove a user for whom no client stands."""
+        user = self._find("user", initials, self.users)
+        clients = [client.client_id for client in self._clients_of(initials)]
+        if clients:
+            raise StillInUse(
+                f"user {initials} is the user of client {_names(clients)}; remove it or give it another first"
+            )
+        self._delete(schema.user, {"tenant_id": self.tenant.id, "initials": initials})
+        del self.users[initials]
+        return self._told("remove", "user", initials, told(facts(user)))
+
+    def _clients_of(self, initials: str) -> list[Client]:
+        return [client for client in self.clients.values() if client.user.initials == initials]
+
+    # Clients
+
+    def add_client(
+        self,
+        client_id: str,
+        secret: NewClientSecret | None = None,
+        secret_expires_at_ms: int | None = None,
+        **settings: Unpack[ClientChanges],
+    ) -> bool:
+        """A new client; `user` has to be among its settings.
+
+        With a generated secret of its own, the user's password works for it only when its settings say so.
+        """
+        _must_be_new("client", client_id, self.clients)
+        if secret is not None:
+            settings.setdefault("password_allowed", False)
+        client = Client(key=0, client_id=client_id, **self._client_values(settings))
+        self._check_scopes(client)
+        row = {"tenant_id": self.tenant.id, "client_id": client_id} | _client_row(client)
+        statement = insert(schema.client).values(row).returning(schema.client.c.key)
+        self.clients[client_id] = replace(client, key=self._connection.execute(statement).scalar_one())
+        self._told("add", "client", client_id, told(facts(client)))
+        if secret is not None:
+            self.add_secret(client_id, secret, secret_expires_at_ms)
+        return True
+
+    def set_client(self, client_id: str, **changes: Unpack[ClientChanges]) -> bool:
+        """Change a client, and end the sessions that it could not get any more."""
+        before = self._find("client", client_id, self.clients)
+        after = replace(before, **self._client_values(changes))
+        if after == before:
+            return False
+        self._check_scopes(after)
+        self._end_what_is_lost(before, after)
+        self._update(schema.client, {"key": after.key}, _client_row(after))
+        self.clients[client_id] = after
+        return self._told("set", "client", client_id, differences(facts(before), facts(after)))
+
+    def remove_client(self, client_id: str) -> bool:
+        """Remove a client with its secrets and sessions."""
+        client = self._find("client", client_id, self.clients)
+        # Also what expired: a row of `session` must not outlive its client.
+        sweep_all(self._work.transaction)
+        self._end(self._sessions_of(client), EndReason.REMOVED)
+        self._delete(schema.client_secret, {"client_key": client.key})
+        self._delete(schema.client, {"key": client.key})
+        del self.clients[client_id]
+        return self._told("remove", "client", client_id, told(facts(client)))
+
+    def _client_values(self, settings: ClientChanges) -> dict[str, Any]:
+        values: dict[str, Any] = dict(settings)
+        if "user" in settings:
+            values["user"] = self._find("user", settings["user"], self.users)
+        return values
+
+    def _check_scopes(self, client: Client) -> None:
+        for name in sorted(client.scopes or ()):
+            self._find("scope", name, self.scopes)
+        if not client.grant_types:
+            raise InvalidValue(f"client {client.client_id}: a client has at least one grant type")
+
+    def _end_what_is_lost(self, before: Client, after: Client) -> None:
+        transaction, tenant_id = self._work.transaction, self.tenant.id
+        if before.enabled and not after.enabled:
+            self._end(self._sessions_of(before), EndReason.DISABLED)
+        elif before.user.initials != after.user.initials:
+            self._end(self._sessions_of(before), EndReason.ADMINISTRATOR)
+        elif after.scopes is not None:
+            sids = sessions_with_scope_beyond(transaction, tenant_id, before.key, after.scopes)
+            self._end(sids, EndReason.ADMINISTRATOR)
+
+    def _sessions_of(self, client: Client) -> list[bytes]:
+        return sessions_of_clients(self._work.transaction, self.tenant.id, {client.key})
+
+    # Client secrets
+
+    def add_secret(self, client_id: str, secret: NewClientSecret, expires_at_ms: int | None = None) -> bool:
+        """One more generated secret of a client; the others, and a password that worked, go on working."""
+        client = self._find("client", client_id, self.clients)
+        now_ms = self._work.transaction.now_ms
+        if expires_at_ms is not None and expires_at_ms <= now_ms:
+            raise InvalidValue(f"a new secret expires later than now; this is over: {instant(expires_at_ms)}")
+        if len(client.secrets) >= SECRETS_MAX:
+            raise StillInUse(f"client {client_id} has {SECRETS_MAX} secrets; remove one first")
+        kept = ClientSecret(
+            secret_id=secret.secret_id,
+            hash=secret.hash,
+            created_at_ms=now_ms,
+            expires_at_ms=expires_at_ms,
+            last_used_at_ms=None,
+        )
+        self._connection.execute(
+            insert(schema.client_secret).values(
+                tenant_id=self.tenant.id, client_key=client.key, **_fields(kept)
+            )
+        )
+        self.clients[client_id] = replace(client, secrets=(*client.secrets, kept))
+        detail = f"{kept.secret_id}, expires {instant(expires_at_ms)}"
+        return self._told("add secret", "client", client_id, detail)
+
+    def remove_secret(self, client_id: str, secret_id: str) -> bool:
+        """Remove a secret; sessions that it began live on until they have to be renewed."""
+        client = self._find("client", client_id, self.clients)
+        kept = {secret.secret_id: secret for secret in client.secrets}
+        self._find(f"secret of client {client_id}", secret_id, kept)
+        self._delete(schema.client_secret, {"secret_id": secret_id})
+        others = tuple(secret for secret in client.secrets if secret.secret_id != secret_id)
+        self.clients[client_id] = replace(client, secrets=others)
+        return self._told("remove secret", "client", client_id, secret_id)
+
+    # What all of them do
+
+    def check(self) -> None:
+        """Return if the tenant can be left as it is.
+
+        Raises InvalidValue.
+        """
+        missing = {*BUILT_IN, self.tenant.scope_default} - self.scopes.keys()
+        if missing:
+            raise InvalidValue(f"tenant {self.tenant.name} needs a scope {_names(sorted(missing))}")
+
+    def _find(self, what: str, name: str, known: Mapping[str, Found]) -> Found:
+        if (found := known.get(name)) is not None:
+            return found
+        there = f"there is: {_names(list(known))}" if known else "there is none yet"
+        raise NotFound(f"there is no {what} {name} in tenant {self.tenant.name}; {there}")
+
+    def _end(self, sids: Sequence[bytes], reason: EndReason) -> None:
+        ended = end_sessions(self._work.transaction, self.tenant.id, sids, reason)
+        self._work.sessions_ended += sum(outcome.session is not None for outcome in ended)
+
+    def _update(self, table: Table, key: dict[str, Any], values: Mapping[str, Any]) -> None:
+        self._connection.execute(update(table).filter_by(**key).values(**values))
+
+    def _delete(self, table: Table, key: dict[str, Any]) -> None:
+        self._connection.execute(delete(table).filter_by(**key))
+
+    def _told(self, action: str, what: str, name: str, detail: str) -> bool:
+        self.is_changed = True
+        self._work.tell(self.tenant.name, action, f"{what} {name}", detail)
+        return True
+
+
+def _must_be_new(what: str, name: str, known: Mapping[str, object]) -> None:
+    if name in known:
+        raise AlreadyThere(f"there is a {what} {name} already; change it with: licet {what} set")
+
+
+def _names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMES_TOLD} more" if len(names) > _NAMES_TOLD else ""
+    return ", ".join(sorted(names)[:_NAMES_TOLD]) + more
+
+
+def _check_name(user: User) -> None:
+    if not 0 < len(user.name) <= NAME_CHARS_MAX or not user.name.isprintable():
+        raise InvalidValue(
+            f"user {user.initials}: a name is 1 to {NAME_CHARS_MAX} characters without control characters"
+        )
+
+
+def _fields(value: Value) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__struct_fields__}
+
+
+def _pool_row(pool: Pool) -> dict[str, Any]:
+    return {"seats": pool.seats, "duplicates": pool.duplicates.value, "expires_at_ms": pool.expires_at_ms}
+
+
+def _user_row(user: User) -> dict[str, Any]:
+    return {"name": user.name, "password_hash": user.password_hash, "enabled": user.enabled}
+
+
+def _client_row(client: Client) -> dict[str, Any]:
+    return {
+        "initials": client.user.initials,
+        "enabled": client.enabled,
+        "sessions_max": client.sessions_max,
+        "scopes": None if client.scopes is None else " ".join(sorted(client.scopes)),
+        "grant_types": " ".join(sorted(client.grant_types)),
+        "introspects": client.introspects,
+        "password_allowed": client.password_allowed,
+    }

@@ -1,0 +1,440 @@
+"""The ledger, the store and the commit together, against a model that only counts.
+
+Hypothesis invents batches of commands, lets time go by to the very millisecond at which something expires,
+and changes the set-up in between. After each step the outcomes and the tables must be those of the model.
+"""
+
+import math
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from msgspec.structs import replace
+from sqlalchemy import text, update
+
+from examples import ALL, VIEW, add_tenant, bump, client, end, grant, jim_test, refresh, sid
+from licet.clock import ManualClock
+from licet.ledger import ClientRefused, Command, Denied, Ended, Granted, Outcome, SessionUnknown, Sweep, Swept
+from licet.model import Duplicates, EndReason, Pool, Scope
+from licet.store import schema
+from licet.store.commit import commit, settle_all
+from licet.store.sqlite import SqliteStore, SqliteTransaction
+
+# One pool of each kind, so small that it is full most of the time; no pool for what needs no seat.
+POOLS = (
+    Pool(id=1, name="full", seats=2),
+    Pool(id=2, name="people", seats=1, duplicates=Duplicates.USER),
+    Pool(id=3, name="each", seats=3, duplicates=Duplicates.NONE),
+)
+PERSON = Scope(name="person", licensed=True, read_only=False, pool="people")
+SINGLE = Scope(name="single", licensed=True, read_only=False, pool="each")
+SCOPE_OF_POOL = {None: VIEW.name, 1: ALL.name, 2: PERSON.name, 3: SINGLE.name}
+# Users with several clients, and limits that are soon reached.
+CLIENTS = (
+    client(1, "Desktop", "TC", sessions_max=1),
+    client(2, "Phone", "TC", sessions_max=2),
+    client(3, "Robot", "C1", sessions_max=2),
+    client(4, "Till", "C1", sessions_max=100),
+)
+TENANT = jim_test(
+    pools=POOLS, scopes=(VIEW, ALL, PERSON, SINGLE), clients=CLIENTS, session_ttl_s=1200, access_ttl_s=60
+)
+Seen = tuple[object, ...]
+
+
+class Held(NamedTuple):
+    """A session of the model."""
+
+    client_key: int
+    pool_id: int | None
+    holder: object
+    expires_ms: int
+
+
+class Model:
+    """Whoever has a live session in a pool has a seat there: that is all there is to it."""
+
+    def __init__(self, now_ms: int) -> None:
+        self.now_ms = now_ms
+        self.session_ttl_s = TENANT.session_ttl_s
+        self.pools = dict(TENANT.pools)
+        self.clients = dict(TENANT.clients_by_key)
+        self.sessions: dict[
+            int, Held
+        ] = {}  # In the order in which they began; dead ones until they are swept.
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self.held_ms = 0
+
+    def live(self, client_key: int | None = None) -> list[int]:
+        """The sessions that live, of one client or all, the oldest first."""
+        return [
+            number
+            for number, it in self.sessions.items()
+            if it.expires_ms > self.now_ms and client_key in {None, it.client_key}
+        ]
+
+    def seats(self, pool_id: int, without: Collection[int] = ()) -> dict[object, int]:
+        """The holders of a pool's seats, and until when each has its own (L2, L4)."""
+        until: dict[object, int] = {}
+        for it in (self.sessions[number] for number in self.live() if number not in without):
+            if it.pool_id == pool_id:
+                until[it.holder] = max(until.get(it.holder, 0), it.expires_ms)
+        return until
+
+    def wait(self, ms: int) -> None:
+        """Let time go by, adding up how long seats are held meanwhile."""
+        for pool_id in self.pools:
+            self.held_ms += sum(min(ms, until - self.now_ms) for until in self.seats(pool_id).values())
+        self.now_ms += ms
+
+    def expiry_ms(self, pool_id: int | None) -> int:
+        """When a session that is granted or renewed now expires (L3, L7)."""
+        expires_ms = self.now_ms + self.session_ttl_s * 1000
+        pool_ms = self.pools[pool_id].expires_at_ms if pool_id else None
+        return expires_ms if pool_ms is None else min(expires_ms, pool_ms)
+
+    def denial(self, pool: Pool, holder: object, superseded: Sequence[int]) -> Seen | None:
+        """Why there is no seat, how many are in use, and when to come back (L6, L7)."""
+        seats = self.seats(pool.id)
+        if pool.expires_at_ms is not None and pool.expires_at_ms <= self.now_ms:
+            return ("licence_expired", len(seats), None)
+        if holder in seats or len(self.seats(pool.id, without=superseded)) < pool.seats:
+            return None
+        if pool.seats == 0:
+            return ("no_seats", len(seats), None)
+        return ("all_in_use", len(seats), max(1, math.ceil((min(seats.values()) - self.now_ms) / 1000)))
+
+    def grant(self, client_key: int, pool_id: int | None, number: int) -> Seen:
+        """A client asks for a session."""
+        asker = self.clients[client_key]
+        if not asker.enabled:
+            return ("refused",)
+        mine = self.live(client_key)
+        superseded = mine[: max(0, len(mine) + 1 - asker.sessions_max)]  # L8
+        holder = {None: None, 1: client_key, 2: asker.user.initials, 3: number}[pool_id]
+        if pool_id and (denial := self.denial(self.pools[pool_id], holder, superseded)):
+            self.counts["denied", str(denial[0])] += 1
+            return ("denied", *denial)
+        for other in superseded:
+            self.end(other, EndReason.SUPERSEDED)
+        self.counts["granted", ""] += 1
+        self.sessions[number] = Held(client_key, pool_id, holder, self.expiry_ms(pool_id))
+        return ("granted", self.sessions[number].expires_ms)
+
+    def refresh(self, client_key: int, number: int) -> Seen:
+        """A client renews a session (L5)."""
+        if number not in self.live(client_key):
+            return ("unknown",)
+        it = self.sessions[number]
+        expires_ms = max(it.expires_ms, self.expiry_ms(it.pool_id))
+        self.sessions[number] = it._replace(expires_ms=expires_ms)
+        return ("granted", expires_ms)
+
+    def end(self, number: int, reason: EndReason, client_key: int | None = None) -> Seen:
+        """A session is to end (L4)."""
+        if number not in self.live():
+            return ("ended", False, False)
+        if number not in self.live(client_key):
+            return ("unknown",)
+        it = self.sessions.pop(number)
+        self.counts["ended", reason] += 1
+        return ("ended", True, it.pool_id is not None and it.holder not in self.seats(it.pool_id))
+
+    def sweep(self) -> Seen:
+        """Forget what has expired."""
+        dead = [number for number, it in self.sessions.items() if it.expires_ms <= self.now_ms]
+        for number in dead:
+            del self.sessions[number]
+            self.counts["ended", EndReason.EXPIRED] += 1
+        return ("swept", len(dead))
+
+
+def seen(outcome: Outcome | Exception) -> Seen:
+    """What the model says of an outcome."""
+    match outcome:
+        case Granted(session=session, at_ms=at_ms, access_expires_at_ms=access_ms):
+            assert access_ms == min(at_ms + TENANT.access_ttl_s * 1000, session.expires_at_ms)
+            return ("granted", session.expires_at_ms)
+        case Denied(reason=reason, in_use=in_use, retry_after_s=retry_after_s):
+            return ("denied", reason, in_use, retry_after_s)
+        case ClientRefused():
+            return ("refused",)
+        case SessionUnknown():
+            return ("unknown",)
+        case Ended(session=session, seat_released=seat_released):
+            return ("ended", session is not None, seat_released)
+        case Swept(sessions=sessions):
+            return ("swept", sessions)
+        case _:
+            raise AssertionError(outcome)
+
+
+# Which session a command is about: the newest, the one before it, ...; the last is one that never was.
+PICKED = st.integers(0, 8)
+CLIENT_KEYS = st.sampled_from([it.key for it in CLIENTS])
+POOL_IDS = st.sampled_from([pool.id for pool in POOLS])
+POOL_IDS_OR_NONE = st.one_of(POOL_IDS, st.none())
+KEYS_OR_NONE = st.one_of(st.none(), CLIENT_KEYS)
+COMMANDS = st.one_of(
+    st.tuples(st.just("grant"), CLIENT_KEYS, POOL_IDS_OR_NONE),
+    st.tuples(st.just("refresh"), KEYS_OR_NONE, PICKED),
+    st.tuples(st.just("end"), KEYS_OR_NONE, PICKED),
+)
+Asked = tuple[str, int | None, Any]
+BATCHES = st.lists(COMMANDS, min_size=1, max_size=8)
+NODES = st.integers(0, 1)
+CHANGES = st.one_of(
+    st.tuples(st.just("seats"), POOL_IDS, st.integers(0, 4)),
+    st.tuples(st.just("expiry"), POOL_IDS, st.sampled_from([None, 0, 1, 60_000, 1_100_000, 1_300_000])),
+    st.tuples(st.just("life"), st.just(TENANT.id), st.sampled_from([60, 600, 1200])),
+    st.tuples(st.just("limit"), CLIENT_KEYS, st.sampled_from([1, 2, 3, 100])),
+    st.tuples(st.just("enabled"), CLIENT_KEYS, st.booleans()),
+)
+# To which of the coming expiries, and how far beside it; or just so long.
+WAITS = st.one_of(
+    st.just(0),
+    st.tuples(st.integers(0, 3), st.sampled_from([-1, 0, 1])),
+    st.sampled_from([1, 999, 60_000, 599_999, 1_200_000, 3_600_000]),
+)
+
+
+@cache
+def store_of_tenant() -> bytes:
+    """The file of a store with the tenant, made once."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "licet.db"
+        store = SqliteStore(path, ManualClock(), create=True)
+        with store.transaction() as transaction:
+            add_tenant(transaction.connection, TENANT)
+        store.close()
+        return path.read_bytes()
+
+
+class LicenceMachine(RuleBasedStateMachine):
+    """Two stores on one file, as two processes would have, and the model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = Path(tempfile.mkdtemp())
+        (self.directory / "licet.db").write_bytes(store_of_tenant())
+        self.clock = ManualClock()
+        self.stores = [SqliteStore(self.directory / "licet.db", self.clock) for _ in range(2)]
+        self.model = Model(self.clock.now_ms())
+        self.granted = 0
+
+    def teardown(self) -> None:
+        """Leave nothing behind."""
+        for store in self.stores:
+            store.close()
+        shutil.rmtree(self.directory)
+
+    @rule(node=NODES, wait=WAITS, asked=BATCHES, swept=st.booleans())
+    def batch(self, node: int, wait: int | tuple[int, int], asked: list[Asked], swept: bool) -> None:
+        """Some commands are committed together."""
+        self._commit(node, wait, asked, swept=swept)
+
+    @rule(node=NODES, wait=WAITS, client_key=CLIENT_KEYS, pools=st.lists(POOL_IDS_OR_NONE, min_size=2))
+    def burst(self, node: int, wait: int | tuple[int, int], client_key: int, pools: list[int | None]) -> None:
+        """One client asks again and again in one batch: it supersedes what that batch began."""
+        self._commit(node, wait, [("grant", client_key, pool_id) for pool_id in pools[:4]])
+
+    @rule(change=CHANGES)
+    def change(self, change: tuple[str, int, Any]) -> None:
+        """An administrator changes the set-up."""
+        kind, *what = change
+        getattr(self, f"_change_{kind}")(*what)
+
+    def _change_seats(self, pool_id: int, seats: int) -> None:
+        """L6. What is in use stays, and is overuse where it is more."""
+        with self._set_up() as transaction:
+            transaction.connection.execute(
+                text("UPDATE pool SET seats = :seats, overuse = max(0, in_use - :seats) WHERE id = :id"),
+                {"seats": seats, "id": pool_id},
+            )
+        self.model.pools[pool_id] = replace(self.model.pools[pool_id], seats=seats)
+
+    def _change_expiry(self, pool_id: int, after_ms: int | None) -> None:
+        """L7. Sessions and seats are cut where they would outlive the pool."""
+        until_ms = None if after_ms is None else self.model.now_ms + after_ms
+        with self._set_up() as transaction:
+            for statement in (
+                "UPDATE pool SET expires_at_ms = :until WHERE id = :id",
+                "UPDATE session SET expires_at_ms = :until WHERE pool_id = :id AND expires_at_ms > :until",
+                "UPDATE seat SET expires_at_ms = :until WHERE pool_id = :id AND expires_at_ms > :until",
+            ):
+                transaction.connection.execute(text(statement), {"until": until_ms, "id": pool_id})
+        self.model.pools[pool_id] = replace(self.model.pools[pool_id], expires_at_ms=until_ms)
+        for number, it in self.model.sessions.items():
+            if it.pool_id == pool_id and until_ms is not None:
+                self.model.sessions[number] = it._replace(expires_ms=min(it.expires_ms, until_ms))
+
+    def _change_life(self, tenant_id: int, session_ttl_s: int) -> None:
+        """L3. It counts from the next grant or refresh on."""
+        with self._set_up() as transaction:
+            transaction.connection.execute(
+                update(schema.tenant).filter_by(id=tenant_id).values(session_ttl_s=session_ttl_s)
+            )
+        self.model.session_ttl_s = session_ttl_s
+
+    def _change_limit(self, client_key: int, sessions_max: int) -> None:
+        """L8. It counts from the next grant on."""
+        with self._set_up() as transaction:
+            transaction.connection.execute(
+                update(schema.client).filter_by(key=client_key).values(sessions_max=sessions_max)
+            )
+        changed = replace(self.model.clients[client_key], sessions_max=sessions_max)
+        self.model.clients[client_key] = changed
+
+    def _change_enabled(self, client_key: int, enabled: bool) -> None:
+        """L4. Disabling ends what the client has, in the same transaction."""
+        ended = [] if enabled else self.model.live(client_key)
+        with self._set_up() as transaction:
+            outcomes = settle_all(transaction, [end(number, EndReason.DISABLED) for number in ended])
+            transaction.connection.execute(
+                update(schema.client).filter_by(key=client_key).values(enabled=enabled)
+            )
+        assert [seen(it) for it in outcomes] == [self.model.end(it, EndReason.DISABLED) for it in ended]
+        self.model.clients[client_key] = replace(self.model.clients[client_key], enabled=enabled)
+
+    @invariant()
+    def the_tables_are_those_of_the_model(self) -> None:
+        """L1 to L8, L11."""
+        self._check_sessions()
+        self._check_seats()
+        self._check_pools()
+        self._check_journal()
+        self._check_usage()
+
+    def _check_sessions(self) -> None:
+        """L3, L4, L8."""
+        rows = self._rows("SELECT sid, expires_at_ms FROM session")
+        assert {sid(number): it.expires_ms for number, it in self.model.sessions.items()} == dict(rows)
+        _, alive = self.stores[1].read_sessions([sid(number) for number in self.model.sessions])
+        assert set(alive) == {sid(number) for number in self.model.live()}
+
+    def _check_seats(self) -> None:
+        """L2, L4, L5. A row that waits to be freed as well."""
+        sessions: dict[Seen, int] = {}
+        for *key, expires_ms in self._rows(
+            "SELECT pool_id, holder, expires_at_ms FROM session WHERE pool_id IS NOT NULL"
+        ):
+            sessions[tuple(key)] = max(sessions.get(tuple(key), 0), expires_ms)
+        seats = {tuple(key): it for *key, it in self._rows("SELECT pool_id, holder, expires_at_ms FROM seat")}
+        assert {key: sessions.get(key) for key in seats} == seats
+        assert {key for key, it in sessions.items() if it > self.model.now_ms} <= set(seats)
+
+    def _check_pools(self) -> None:
+        """L6."""
+        for pool_id, seats, in_use, overuse, rows, alive in self._rows(
+            "SELECT id, seats, in_use, overuse, (SELECT count(*) FROM seat WHERE pool_id = id),"
+            " (SELECT count(*) FROM seat WHERE pool_id = id AND expires_at_ms > :now) FROM pool"
+        ):
+            assert in_use == rows <= seats + overuse
+            assert overuse == max(0, in_use - seats)
+            assert alive == len(self.model.seats(pool_id))
+
+    def _check_journal(self) -> None:
+        """L11."""
+        rows = self._rows("SELECT kind, reason, sum(times) FROM journal GROUP BY kind, reason")
+        assert {(kind, reason): times for kind, reason, times in rows} == +self.model.counts
+
+    def _check_usage(self) -> None:
+        """L11. What seats were held that came back, and those still held, is all that was held."""
+        [[freed_ms]] = self._rows("SELECT coalesce(sum(held_ms), 0) FROM usage_hour")
+        [[held_ms]] = self._rows("SELECT coalesce(sum(min(expires_at_ms, :now) - taken_at_ms), 0) FROM seat")
+        assert freed_ms + held_ms == self.model.held_ms
+        for in_use, last, peak in self._rows(
+            "SELECT pool.in_use, usage_minute.in_use, peak FROM pool JOIN usage_minute ON pool.name = pool"
+            " WHERE minute = (SELECT max(minute) FROM usage_minute WHERE pool.name = pool)"
+        ):
+            assert in_use == last <= peak
+
+    def _commit(
+        self, node: int, wait: int | tuple[int, int], asked: list[Asked], *, swept: bool = False
+    ) -> None:
+        self._wait(wait)
+        numbers = sorted(self.model.sessions, reverse=True)
+        decided = [self._ask(numbers, *it) for it in asked]
+        if swept:
+            decided.append((Sweep(sessions_max=1000), self.model.sweep()))
+        outcomes = commit(self.stores[node], [command for command, _ in decided])
+        assert [seen(outcome) for outcome in outcomes] == [expected for _, expected in decided]
+
+    def _ask(self, numbers: list[int], kind: str, key: int | None, what: Any) -> tuple[Command, Seen]:
+        """A command, and what the model makes of it."""
+        if kind == "grant":
+            assert key is not None
+            self.granted += 1
+            command = grant(key, self.granted, scope=SCOPE_OF_POOL[what], pool_id=what)
+            return command, self.model.grant(key, what, self.granted)
+        number = numbers[what] if what < len(numbers) else 1_000_000
+        if kind == "end":
+            reason = EndReason.LOGOFF if key else EndReason.ADMINISTRATOR
+            return end(number, reason, client_key=key), self.model.end(number, reason, key)
+        owner = self.model.sessions[number].client_key if number in self.model.sessions else 1
+        return refresh(key or owner, number), self.model.refresh(key or owner, number)
+
+    def _wait(self, wait: int | tuple[int, int]) -> None:
+        """Let time go by: just so long, or until something expires."""
+        if isinstance(wait, tuple):
+            moments = [it.expires_ms for it in self.model.sessions.values()]
+            moments += [it.expires_at_ms for it in self.model.pools.values() if it.expires_at_ms is not None]
+            ahead = sorted({it for it in moments if it > self.model.now_ms})[wait[0] : wait[0] + 1]
+            wait = ahead[0] + wait[1] - self.model.now_ms if ahead else 0
+        self.clock.advance(seconds=wait / 1000)
+        self.model.wait(wait)
+
+    @contextmanager
+    def _set_up(self) -> Iterator[SqliteTransaction]:
+        """A change of the set-up, which the other store hears of by the version only."""
+        with self.stores[0].transaction() as transaction:
+            yield transaction
+            bump(transaction.connection, TENANT.id)
+
+    def _rows(self, statement: str) -> list[Any]:
+        """What the tables say; `:now` is the time."""
+        with self.stores[0].reading() as connection:
+            return [*connection.exec_driver_sql(statement, {"now": self.model.now_ms})]
+
+
+def test_the_licence_is_what_a_model_counts_whatever_happens() -> None:
+    """L1 to L8, L11. The same examples at every run."""
+    run_state_machine_as_test(
+        LicenceMachine,
+        settings=settings(
+            derandomize=True,
+            max_examples=150,
+            stateful_step_count=20,
+            deadline=None,
+            phases=[Phase.generate, Phase.shrink],
+            suppress_health_check=[HealthCheck.too_slow],
+        ),
+    )
+
+
+@pytest.mark.long
+@pytest.mark.timeout(0)
+def test_the_licence_is_what_a_model_counts_for_a_long_time(request: pytest.FixtureRequest) -> None:
+    """L1 to L8, L11. Other examples at every run; what failed is printed, and belongs into a named test."""
+    if "long" not in str(request.config.option.markexpr):
+        pytest.skip("asked for with -m long")
+    run_state_machine_as_test(
+        LicenceMachine,
+        settings=settings(
+            max_examples=2000,
+            stateful_step_count=80,
+            deadline=None,
+            phases=[Phase.reuse, Phase.generate, Phase.shrink],
+            print_blob=True,
+            suppress_health_check=[HealthCheck.too_slow],
+        ),
+    )
