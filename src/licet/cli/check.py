@@ -14,7 +14,8 @@ from licet.cli.console import (
     data_directory,
     note,
     opened,
-    show_list,
+    say,
+    show_json,
 )
 from licet.clock import SystemClock
 from licet.keyring import FILE_NAME, KeyringUnusable, read_keyring
@@ -22,8 +23,6 @@ from licet.model import InvalidValue
 from licet.store.check import Finding
 from licet.store.check import check as check_store
 from licet.store.contract import SchemaOutdated
-
-_HEADINGS = {"kind": "", "tenant": "tenant", "target": "what", "problem": "problem", "advice": "what to do"}
 
 
 def check(*, data: Data = None, as_json: AsJson = False) -> None:
@@ -33,21 +32,36 @@ def check(*, data: Data = None, as_json: AsJson = False) -> None:
     """
     directory = data_directory(data)
     findings = [*_store_findings(directory), *_file_findings(directory)]
-    records = [
-        {
-            "kind": "wrong" if finding.is_wrong else "hint",
-            "tenant": finding.tenant,
-            "target": finding.target,
-            "problem": finding.problem,
-            "advice": finding.advice,
-        }
-        for finding in findings
-    ]
-    show_list(records, _HEADINGS, as_json=as_json, empty="Nothing is wrong.")
+    if as_json:
+        show_json([_record(finding) for finding in findings])
+    else:
+        _print(findings)
     wrong = sum(finding.is_wrong for finding in findings)
     if wrong:
         note(f"{counted(wrong, 'thing')} to mend.")
         raise typer.Exit(1)
+
+
+def _print(findings: list[Finding]) -> None:
+    for finding in findings:
+        where = ", ".join(filter(None, (finding.tenant, finding.target)))
+        say(f"{_kind(finding)}: {where}: {finding.problem}\n  {finding.advice}")
+    if not findings:
+        say("Nothing is wrong.")
+
+
+def _record(finding: Finding) -> dict[str, str]:
+    return {
+        "kind": _kind(finding),
+        "tenant": finding.tenant,
+        "target": finding.target,
+        "problem": finding.problem,
+        "advice": finding.advice,
+    }
+
+
+def _kind(finding: Finding) -> str:
+    return "wrong" if finding.is_wrong else "hint"
 
 
 def _store_findings(directory: Path) -> list[Finding]:

@@ -21,6 +21,7 @@ from licet.cli.console import (
     chosen_tenant,
     confirm,
     data_directory,
+    exclusive,
     given,
     note,
     opened,
@@ -50,22 +51,17 @@ app.add_typer(secret_app, name="secret")
 ClientId = Annotated[str, typer.Argument(metavar="CLIENT_ID", help="The client's client_id.")]
 Initials = Annotated[str | None, typer.Option("--user", metavar="INITIALS", help="The user it stands for.")]
 Scopes = Annotated[
-    list[str] | None, typer.Option("--scope", metavar="SCOPE", help="A scope it may have; may be repeated.")
+    list[str] | None, typer.Option("--scope", metavar="SCOPE", help="A scope it may have; repeatable.")
 ]
 GrantTypes = Annotated[
-    list[GrantType] | None, typer.Option("--grant-type", help="A grant it may ask for; may be repeated.")
+    list[GrantType] | None,
+    typer.Option("--grant-type", metavar="GRANT", help="client_credentials or refresh_token; repeatable."),
 ]
 SessionsMax = Annotated[
     int | None, typer.Option("--max-sessions", metavar="N", help="One session more ends its oldest.")
 ]
-Introspects = Annotated[
-    bool | None,
-    typer.Option("--introspects/--no-introspection", metavar="", help="Whether it may ask about tokens."),
-]
-PasswordAllowed = Annotated[
-    bool | None,
-    typer.Option("--password/--no-password", metavar="", help="Whether its user's password works for it."),
-]
+Introspects = Annotated[bool, typer.Option("--introspects", help="It may ask about tokens: an API.")]
+
 Expires = Annotated[
     str | None, typer.Option("--expires", metavar="DATE", help="When the secret ends: 2027-01-31 or never.")
 ]
@@ -94,31 +90,26 @@ def add(
     scope: Scopes = None,
     grant_type: GrantTypes = None,
     max_sessions: SessionsMax = None,
-    introspects: Introspects = None,
-    password: PasswordAllowed = None,
+    introspects: Introspects = False,
+    secret: Annotated[bool, typer.Option("--secret", help="Generate a secret, and show it once.")] = False,
     secret_expires: Annotated[
-        str | None,
-        typer.Option("--secret-expires", metavar="DATE", help="When it ends: 2027-01-31 or never."),
+        str | None, typer.Option("--secret-expires", metavar="DATE", help="2027-01-31 or never.")
     ] = None,
+    password: Annotated[
+        bool, typer.Option("--password", help="With --secret: the user's password works as well.")
+    ] = False,
     tenant: TenantName = None,
     data: Data = None,
-    secret: Annotated[
-        bool, typer.Option("--secret", help="Generate a secret; the password then does not work.")
-    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Add a client. It proves itself with its user's password, or with a generated secret.
 
     Example: [bold]licet client add TestClientId --user TC --secret[/]
     """
-    settings = _changes(
-        user=user,
-        scope=scope,
-        grant_type=grant_type,
-        max_sessions=max_sessions,
-        introspects=introspects,
-        password=password,
-    )
+    settings = _changes(user, scope, grant_type, max_sessions)
+    settings["introspects"] = introspects
+    if password:
+        settings["password_allowed"] = True
     done = f"Client {client_id} added"
     if secret:
         expires_at_ms = read_instant_ms(secret_expires or NEVER)
@@ -143,30 +134,34 @@ def set_(
     *,
     user: Initials = None,
     scope: Scopes = None,
+    every_scope: Annotated[bool, typer.Option("--every-scope", help="It may have every scope.")] = False,
     grant_type: GrantTypes = None,
     max_sessions: SessionsMax = None,
-    introspects: Introspects = None,
-    password: PasswordAllowed = None,
+    introspects: Introspects = False,
+    no_introspection: Annotated[
+        bool, typer.Option("--no-introspection", help="It may not ask about tokens.")
+    ] = False,
+    password: Annotated[bool, typer.Option("--password", help="Its user's password works for it.")] = False,
+    no_password: Annotated[
+        bool, typer.Option("--no-password", help="Only generated secrets work for it.")
+    ] = False,
     tenant: TenantName = None,
     data: Data = None,
-    every_scope: Annotated[bool, typer.Option("--every-scope", help="It may have every scope.")] = False,
 ) -> None:
     """Change a client. Sessions that it could not get any more end.
 
     Example: [bold]licet client set TestClientId --scope view --scope all[/]
     """
-    changes = _changes(
-        user=user,
-        scope=scope,
-        grant_type=grant_type,
-        max_sessions=max_sessions,
-        introspects=introspects,
-        password=password,
-    )
-    if every_scope and scope:
-        raise WrongUse("--every-scope and --scope exclude each other")
+    changes = _changes(user, scope, grant_type, max_sessions)
+    exclusive(("--scope", bool(scope)), ("--every-scope", every_scope))
+    exclusive(("--introspects", introspects), ("--no-introspection", no_introspection))
+    exclusive(("--password", password), ("--no-password", no_password))
     if every_scope:
         changes["scopes"] = None
+    if introspects or no_introspection:
+        changes["introspects"] = introspects
+    if password or no_password:
+        changes["password_allowed"] = password
     _change(data, tenant, client_id, "changed", required(changes))
 
 
@@ -283,17 +278,12 @@ def remove_secret(
 
 
 def _changes(
-    *,
     user: str | None,
     scope: list[str] | None,
     grant_type: list[GrantType] | None,
     max_sessions: int | None,
-    introspects: bool | None,
-    password: bool | None,
 ) -> ClientChanges:
-    changes: ClientChanges = given(
-        user=user, sessions_max=max_sessions, introspects=introspects, password_allowed=password
-    )
+    changes: ClientChanges = given(user=user, sessions_max=max_sessions)
     if scope:
         changes["scopes"] = frozenset(scope)
     if grant_type:

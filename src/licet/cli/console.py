@@ -190,6 +190,16 @@ def required(changes: Changes) -> Changes:
     return changes
 
 
+def exclusive(*options: tuple[str, bool]) -> None:
+    """Return if one of these options was given at most, by name and whether it was.
+
+    Raises WrongUse.
+    """
+    found = [name for name, is_given in options if is_given]
+    if len(found) > 1:
+        raise WrongUse(f"{' and '.join(found)} exclude each other")
+
+
 def actor() -> str:
     """Who works here, for the list of events."""
     try:

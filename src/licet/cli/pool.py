@@ -15,6 +15,7 @@ from licet.cli.console import (
     chosen_tenant,
     confirm,
     given,
+    note,
     opened,
     required,
     show_list,
@@ -32,7 +33,8 @@ app = Noun("Counted licences: how many seats there are, and how they are counted
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The pool's name.")]
 CountedBy = Annotated[
-    Duplicates | None, typer.Option("--duplicates", help="Whose sessions share one seat; none: nobody's.")
+    Duplicates | None,
+    typer.Option("--duplicates", metavar="RULE", help="Whose sessions share a seat: client, user or none."),
 ]
 Expires = Annotated[
     str | None,
@@ -43,6 +45,7 @@ _HEADINGS = {
     "name": "pool",
     "seats": "seats",
     "in_use": "in use",
+    "overuse": "over",
     "duplicates": "shared by",
     "scopes": "scopes",
     "expires_at": "expires",
@@ -83,6 +86,9 @@ def set_(
     """
     changes = required(_changes(seats, duplicates, expires))
     change_tenant(data, tenant, f"Pool {name} changed", lambda setup: setup.set_pool(name, **changes))
+    overuse = next((it["overuse"] for it in _records(data, tenant) if it["name"] == name), 0)
+    if overuse:
+        note(f"More seats are in use than it has, by {overuse}: it gives none until they fit.")
 
 
 @app.verb("list")

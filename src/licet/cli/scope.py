@@ -13,13 +13,13 @@ from licet.cli.console import (
     change_tenant,
     chosen_tenant,
     confirm,
+    exclusive,
     given,
     opened,
     required,
     show_list,
     show_one,
 )
-from licet.cli.errors import WrongUse
 from licet.cli.noun import Noun
 from licet.model import Scope, Tenant
 from licet.store.changes import NotFound, ScopeChanges
@@ -30,9 +30,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The scope.")]
 PoolName = Annotated[
     str | None, typer.Option("--pool", metavar="POOL", help="The pool that its seats come from.")
 ]
-ReadOnly = Annotated[
-    bool | None, typer.Option("--read-only/--read-write", help="Whether it may only look.", metavar="")
-]
+ReadOnly = Annotated[bool, typer.Option("--read-only", help="It may only look.")]
 
 _HEADINGS = {
     "name": "scope",
@@ -48,7 +46,7 @@ def add(
     name: Name,
     *,
     pool: PoolName = None,
-    read_only: ReadOnly = None,
+    read_only: ReadOnly = False,
     tenant: TenantName = None,
     data: Data = None,
 ) -> None:
@@ -65,20 +63,23 @@ def set_(
     name: Name,
     *,
     pool: PoolName = None,
-    read_only: ReadOnly = None,
+    unlicensed: Annotated[bool, typer.Option("--unlicensed", help="Without a pool.")] = False,
+    read_only: ReadOnly = False,
+    read_write: Annotated[bool, typer.Option("--read-write", help="It may change data.")] = False,
     tenant: TenantName = None,
     data: Data = None,
-    unlicensed: Annotated[bool, typer.Option("--unlicensed", help="Without a pool.")] = False,
 ) -> None:
     """Change a scope. With another pool, or none, its sessions end.
 
     Example: [bold]licet scope set orders --pool full[/]
     """
-    changes: ScopeChanges = given(pool=pool, read_only=read_only)
-    if unlicensed and pool is not None:
-        raise WrongUse("--unlicensed means without a pool; say one of the two")
+    changes: ScopeChanges = given(pool=pool)
+    exclusive(("--pool", pool is not None), ("--unlicensed", unlicensed))
+    exclusive(("--read-only", read_only), ("--read-write", read_write))
     if unlicensed:
         changes["pool"] = None
+    if read_only or read_write:
+        changes["read_only"] = read_only
     required(changes)
     change_tenant(data, tenant, f"Scope {name} changed", lambda setup: setup.set_scope(name, **changes))
 

@@ -16,6 +16,7 @@ from licet.cli.console import (
     change_tenant,
     chosen_tenant,
     confirm,
+    exclusive,
     given,
     note,
     opened,
@@ -23,7 +24,6 @@ from licet.cli.console import (
     show_list,
     show_one,
 )
-from licet.cli.errors import WrongUse
 from licet.cli.noun import Noun
 from licet.model import Tenant, User
 from licet.store.changes import NotFound, UserChanges
@@ -154,8 +154,7 @@ def _change(data: Path | None, tenant: str | None, initials: str, done: str, cha
 
 def _hashed(data: Path | None, initials: str, *, from_stdin: bool, none: bool) -> str | None:
     """The hash of the password that was typed in; hashed before the store is locked."""
-    if none and from_stdin:
-        raise WrongUse("--no-password and --password-stdin exclude each other")
+    exclusive(("--no-password", none), ("--password-stdin", from_stdin))
     if none:
         return None
     from licet.credentials import Passwords  # noqa: PLC0415 - hashing, which only this needs

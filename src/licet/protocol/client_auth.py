@@ -8,26 +8,11 @@ then both are candidates.
 from binascii import Error as NotBase64
 from binascii import a2b_base64
 
-from licet.model import Value
 from licet.protocol.errors import OAuthError, invalid_client, invalid_request
-from licet.protocol.message import Request, form_decode
+from licet.protocol.message import Credentials, Request, form_decode
 
 CLIENT_ID_CHARS_MAX = 128
 SECRET_CHARS_MAX = 256  # more is refused before it is hashed
-
-
-class Credentials(Value, frozen=True, kw_only=True):
-    """What a client sent, as (client_id, secret) pairs that it may mean; the first is the RFC's.
-
-    `flaw`, when there is one, is what to answer if no pair is right.
-    """
-
-    candidates: tuple[tuple[str, str], ...]
-    flaw: str = ""
-
-    def __repr__(self) -> str:
-        """Never a secret."""
-        return f"Credentials({len(self.candidates)} candidates)"
 
 
 def read_credentials(request: Request) -> Credentials:
@@ -36,13 +21,12 @@ def read_credentials(request: Request) -> Credentials:
     Raises OAuthError: malformed, in two places, or none at all.
     """
     form_id, form_secret = request.form.get("client_id"), request.form.get("client_secret")
-    if request.authorization is not None:
-        credentials = parse_basic(request.authorization)
+    if request.basic is not None:
         if form_secret is not None:
             raise invalid_request("The credentials are there twice: in the header and in the body.")
-        if form_id is not None and all(form_id != client_id for client_id, _ in credentials.candidates):
+        if form_id is not None and all(form_id != client_id for client_id, _ in request.basic.candidates):
             raise invalid_request("The body names another client_id than the header.")
-        return credentials
+        return request.basic
     if form_id is None or form_secret is None:
         raise invalid_client("no credentials")
     return _bounded(Credentials(candidates=((form_id, form_secret),)))

@@ -9,7 +9,6 @@ from licet.protocol.errors import OAuthError, Refusal
 from licet.protocol.message import Request, Response, answer, required
 from licet.tokens import Tokens
 
-
 _BEARER = "Bearer"
 _REFRESH = "refresh_token"
 

@@ -38,14 +38,29 @@ _JSON: tuple[Header, ...] = (
 _encode = msgspec.json.Encoder().encode
 
 
+class Credentials(Value, frozen=True, kw_only=True):
+    """What a client sent, as (client_id, secret) pairs that it may mean; the first is the RFC's.
+
+    `flaw`, when there is one, is what to answer if no pair is right.
+    """
+
+    candidates: tuple[tuple[str, str], ...]
+    flaw: str = ""
+
+    def __repr__(self) -> str:
+        """Never a secret."""
+        return f"Credentials({len(self.candidates)} candidates)"
+
+
 class Request(Value, frozen=True, kw_only=True):
     """What an endpoint sees of a request. `tenant` is the first path segment, known or not.
 
-    `authorization` is the header's value, None when there is none; `form` are the body's parameters.
+    `basic` are the credentials of the Authorization header, None when there is none; `form` are the
+    body's parameters.
     """
 
     tenant: str
-    authorization: bytes | None
+    basic: Credentials | None
     form: Mapping[str, str]
     address: str
 
@@ -104,14 +119,18 @@ def parse_form(body: bytes) -> dict[str, str]:
     Raises OAuthError.
     """
     try:
-        pairs = body.decode("utf-8").split("&")
+        text = body.decode("utf-8")
     except UnicodeDecodeError:
         raise invalid_request("The body is not UTF-8.") from None
+    pairs = text.split("&")
     if len(pairs) > PARAMETERS_MAX:
         raise invalid_request(f"The body has more than {PARAMETERS_MAX} parameters.")
+    decode = form_decode if "%" in text or "+" in text else _same
+    _refuse_control(text)
     form: dict[str, str] = {}
     for pair in pairs:
-        name, _, value = (form_decode(part) for part in pair.partition("="))
+        name, _, value = pair.partition("=")
+        name, value = decode(name), decode(value)
         if name in form and name in KNOWN:
             raise invalid_request("A parameter is there twice.")  # RFC 6749 3.2
         form[name] = value
@@ -130,9 +149,17 @@ def form_decode(text: str) -> str:
             text = unquote_to_bytes(text.replace("+", " ")).decode("utf-8")
         except UnicodeDecodeError:
             raise invalid_request("A %XX sequence is not UTF-8.") from None
+    _refuse_control(text)
+    return text
+
+
+def _same(text: str) -> str:
+    return text
+
+
+def _refuse_control(text: str) -> None:
     if _CONTROL.search(text):
         raise invalid_request("There is a control character where none may be.")
-    return text
 
 
 def required(form: Mapping[str, str], name: str) -> str:

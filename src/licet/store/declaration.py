@@ -28,9 +28,11 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from difflib import get_close_matches
+from functools import partial
 from typing import Any, TypeVar
 
 import tomlkit
+from msgspec.structs import replace
 from tomlkit.items import Table
 
 from licet.model import (
@@ -55,6 +57,8 @@ _HEAD = (
     "A set-up of Licet, without passwords and secrets. `licet apply FILE` makes a store match it.",
     "A key that is not here has its default.",
 )
+NO_SEAT_STATUS = 400
+_ANY_NAME = "NAME"
 _MISTAKES_MAX = 50  # told at once
 
 Made = TypeVar("Made")
@@ -136,7 +140,7 @@ def read(text: str, source: str) -> list[Tenant]:
         mistakes.append("it is empty; a tenant begins with [tenant.NAME]")
     if mistakes:
         raise DeclarationInvalid(source, mistakes)
-    return [tenant for tenant in tenants if tenant is not None]
+    return tenants
 
 
 class _Keys:
@@ -241,32 +245,34 @@ class _Reading:
         # Every name that has a table: a mistake inside it must not make those who refer to it wrong.
         self._names: dict[str, set[str]] = {}
 
-    def tenant(self) -> Tenant | None:
+    def tenant(self) -> Tenant:
         keys = self._keys
-        settings = {
-            "session_ttl_s": keys.duration_s("session_ttl", SESSION_TTL_S),
-            "access_ttl_s": keys.duration_s("access_ttl", ACCESS_TTL_S),
-            "scope_default": keys.text("default_scope", SCOPE_DEFAULT),
-            "no_seat_status": keys.whole("no_seat_status", 400),
-        }
-        pools = self._parts("pool", _pool)
+        session_ttl_s = keys.duration_s("session_ttl", SESSION_TTL_S)
+        access_ttl_s = keys.duration_s("access_ttl", ACCESS_TTL_S)
+        scope_default = keys.text("default_scope", SCOPE_DEFAULT) or SCOPE_DEFAULT
+        no_seat_status = keys.whole("no_seat_status", NO_SEAT_STATUS) or 0
+        pools: dict[str, Pool] = self._parts("pool", _pool)
         scopes = self._scopes()
-        users = self._parts("user", _user)
-        clients = self._parts("client", lambda name, table: self._client(name, table, users))
-        self._refer("scope", str(settings["scope_default"]), keys, "default_scope")
+        users: dict[str, User] = self._parts("user", _user)
+        clients: dict[str, Client] = self._parts("client", partial(self._client, users))
+        self._refer("scope", scope_default, keys, "default_scope")
         keys.finish()
-        return _made(
-            keys,
-            lambda: Tenant(
-                id=0,
-                name=self._name,
-                version=0,
-                pools=dict(enumerate(pools.values())),
-                scopes=scopes,
-                users=users,
-                clients=clients,
-                **settings,  # type: ignore[arg-type]
-            ),
+        # One by one, so that one mistake does not hide another.
+        itself = Tenant(id=0, name=_ANY_NAME, version=0)
+        settings: list[dict[str, Any]] = [
+            {"name": self._name},
+            {"session_ttl_s": session_ttl_s, "access_ttl_s": access_ttl_s},
+            {"no_seat_status": no_seat_status},
+        ]
+        for changes in settings:
+            itself = _made(keys, partial(replace, itself, **changes)) or itself
+        return replace(
+            itself,
+            scope_default=scope_default,
+            pools=dict(enumerate(pools.values())),
+            scopes=scopes,
+            users=users,
+            clients=clients,
         )
 
     def _parts(self, what: str, read_one: Any) -> dict[str, Any]:
@@ -304,7 +310,7 @@ class _Reading:
             table, lambda: Scope(name=name, licensed=pool is not None, read_only=read_only, pool=pool)
         )
 
-    def _client(self, client_id: str, table: _Keys, users: dict[str, User]) -> Client | None:
+    def _client(self, users: Mapping[str, User], client_id: str, table: _Keys) -> Client | None:
         initials, scopes = table.text("user", None), table.names("scopes")
         settings = {
             "enabled": table.flag("enabled", default=True),

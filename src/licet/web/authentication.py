@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from licet.clock import Clock
 from licet.credentials import SECRET_PREFIX, ClientSecrets, Passwords, Remembered
 from licet.model import Client, Tenant, User
-from licet.protocol.client_auth import Credentials
 from licet.protocol.errors import invalid_client, invalid_request, rate_limited
+from licet.protocol.message import Credentials
 from licet.store.contract import QueueFull
 from licet.web.throttle import Throttle
 

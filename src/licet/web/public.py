@@ -84,10 +84,9 @@ class Exchange:
         check_content_type(self.content_type)
         if self.content_length > BODY_BYTES_MAX:
             raise body_too_large()
-        if self.authorization is not None:
-            parse_basic(self.authorization)
+        basic = None if self.authorization is None else parse_basic(self.authorization)
         form = parse_form(await self._body())
-        return Request(tenant=self.tenant, authorization=self.authorization, form=form, address=self.address)
+        return Request(tenant=self.tenant, basic=basic, form=form, address=self.address)
 
     async def _body(self) -> bytes:
         body = bytearray()
