@@ -19,7 +19,7 @@ HEADERS = [
 ]
 
 
-async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+async def app(_scope: dict[str, Any], receive: Any, send: Any) -> None:
     """Form in, token-sized JSON out."""
     message = await receive()
     parse_qsl(message["body"])

@@ -7,17 +7,23 @@ file, comes last.
 import multiprocessing
 import os
 import shutil
+import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from msgspec.structs import replace
-from sqlalchemy import Table, delete, func, insert, select, update
+from sqlalchemy import Connection, Table, delete, func, insert, select, update
 
 from examples import (
     ALL,
@@ -49,11 +55,11 @@ from licet.ledger import (
     settle,
 )
 from licet.model import Duplicates, EndReason, NoSeatReason, Pool, Scope, Seat, Session, Tenant
-from licet.store import schema
+from licet.store import migrate, schema
 from licet.store.commit import commit, settle_all
-from licet.store.contract import Contradiction, Store, Transaction
+from licet.store.contract import Contradiction, SchemaOutdated, Store, StoreUnavailable, Transaction
 from licet.store.journal import HOUR_MS, MINUTE_MS
-from licet.store.sqlite import SqliteStore
+from licet.store.sqlite import SqliteStore, _driver
 
 SESSION_S = 1200
 SESSION_MS = SESSION_S * 1000
@@ -182,6 +188,32 @@ def stagger(place: Place, store: Store, *commands: Command) -> None:
         place.clock.advance(seconds=1)
 
 
+class Undone(Exception):
+    """What a test raises to have a transaction rolled back."""
+
+
+@contextmanager
+def undone(store: Store) -> Iterator[Transaction]:
+    """A transaction that is rolled back at the end of the block."""
+    with suppress(Undone), store.transaction() as transaction:
+        yield transaction
+        raise Undone
+
+
+@contextmanager
+def saving(store: Store, *commands: Command) -> Iterator[tuple[Transaction, Book]]:
+    """A transaction and its book, which is saved at the end of the block."""
+    with store.transaction() as transaction:
+        book = transaction.load(commands)
+        yield transaction, book
+        transaction.save(book)
+
+
+def everything(store: Store) -> dict[Table, list[Any]]:
+    """All rows of all tables."""
+    return {table: rows(store, table) for table in schema.metadata.sorted_tables}
+
+
 class TestWhatABookHolds:
     """`Transaction.load`, sentence by sentence."""
 
@@ -197,7 +229,9 @@ class TestWhatABookHolds:
         )
         store = place.begin(jim, OTHER)
         book = book_of(store)
-        assert book.tenants == {1: replace(jim, version=1), 2: replace(OTHER, version=2)}
+        versions = {key: tenant.version for key, tenant in book.tenants.items()}
+        assert book.tenants == {1: replace(jim, version=versions[1]), 2: replace(OTHER, version=versions[2])}
+        assert versions[1] < versions[2]
         assert (book.sessions, book.seats, book.changes) == ({}, {}, [])
 
     def test_it_holds_the_sessions_that_a_refresh_and_an_end_name_if_they_live(
@@ -229,7 +263,7 @@ class TestWhatABookHolds:
     def test_it_holds_as_many_of_the_oldest_sessions_of_a_client_as_its_grants_may_end(
         self, place: Place
     ) -> None:
-        """Of each client with n grants: how many sessions of it live, and the oldest that n grants may end."""
+        """Of each client with n grants: how many sessions live, and as many of the oldest as n may end."""
         store = place.begin(jim_test(clients=(replace(CLIENTS[0], sessions_max=4), *CLIENTS[1:])))
         stagger(place, store, *(grant(1, number) for number in range(1, 5)), refresh(1, 1), grant(2, 9))
         one, three = grant(1, 5), [grant(1, number) for number in range(5, 8)]
@@ -293,10 +327,8 @@ class TestWhatABookHolds:
         place.clock.advance(seconds=SESSION_S - 1)
         book = book_of(store, grant(7, 7))
         assert book.in_use == {1: 5}
-        assert set(book.seats) == {
-            (1, "client:TestClientId"),
-            *((1, f"client:Client{n}") for n in range(1, 4)),
-        }
+        expired = {seat.holder for seat in book.seats.values() if seat.expires_at_ms <= place.clock.now_ms()}
+        assert expired == {"client:TestClientId", *(f"client:Client{number}" for number in range(1, 4))}
         book = book_of(store, refresh(6, 16))
         assert book.in_use == {2: 5}
         assert len(book.seats) == 5
@@ -436,7 +468,7 @@ class TestSaving:
         assert in_use(store) == 1
         assert numbers([row.sid for row in rows(store, schema.session)]) == [2, 3]
 
-    def test_overuse_shrinks_with_use_and_never_grows_again(self, place: Place, store: Store) -> None:
+    def test_overuse_shrinks_with_use_and_never_grows_again(self, store: Store) -> None:
         """L6."""
         do(store, *(grant(key, key) for key in range(1, 6)))
         with store.transaction() as transaction:
@@ -512,24 +544,22 @@ class TestRollingBack:
     def test_a_transaction_that_raises_leaves_nothing(self, place: Place, store: Store) -> None:
         """L9."""
         do(store, grant(1, 1), grant(2, 2))
-        before = {table: rows(store, table) for table in schema.metadata.sorted_tables}
+        before = everything(store)
         place.clock.advance(seconds=SESSION_S)
-        with pytest.raises(ZeroDivisionError), store.transaction() as transaction:
+        with undone(store) as transaction:
             settle_all(transaction, [grant(3, 3), grant(1, 4), Sweep(sessions_max=10)])
-            transaction.connection.execute(update(schema.pool).values(seats=1))
-            raise ZeroDivisionError
-        assert {table: rows(store, table) for table in schema.metadata.sorted_tables} == before
+            transaction.connection.execute(update(schema.user).values(name="Nobody"))
+        assert everything(store) == before
         assert isinstance(do(store, grant(3, 3))[0], Granted)
 
     def test_a_change_of_the_set_up_that_was_rolled_back_is_not_remembered(
         self, place: Place, store: Store
     ) -> None:
         """The ledger decides on what is true. The version that was not committed is given again."""
-        with pytest.raises(ZeroDivisionError), store.transaction() as transaction:
+        with undone(store) as transaction:
             transaction.connection.execute(update(schema.pool).values(seats=50))
             bump(transaction.connection, 1)
             settle_all(transaction, [grant(1, 1)])
-            raise ZeroDivisionError
         assert store.tenants()[1].pools[1].seats == 5
         other = place.open()
         with other.transaction() as transaction:
@@ -556,12 +586,10 @@ class TestContradictions:
     @contextmanager
     def refused(self, store: Store, *commands: Command) -> Iterator[tuple[Transaction, Book]]:
         """A book that is about to be broken; nothing of it must hold, and the store must go on working."""
-        before = {table: rows(store, table) for table in schema.metadata.sorted_tables}
-        with pytest.raises(Contradiction), store.transaction() as transaction:
-            book = transaction.load(commands)
-            yield transaction, book
-            transaction.save(book)
-        assert {table: rows(store, table) for table in schema.metadata.sorted_tables} == before
+        before = everything(store)
+        with pytest.raises(Contradiction), saving(store, *commands) as broken:
+            yield broken
+        assert everything(store) == before
         assert do(store, end(1)) != [Ended(session=None, seat_released=False)]
 
     def test_a_seat_more_than_there_are_is_refused(self, store: Store) -> None:
@@ -647,7 +675,7 @@ class TestCommit:
 
     def test_a_batch_of_every_client_of_two_tenants_is_decided_as_one_by_one(self, place: Place) -> None:
         """A batch changes when things are done, and not what."""
-        commands = [
+        commands: list[Command] = [
             *(grant(key, key) for key in range(1, 7)), grant(50, 50, pool_id=9, tenant_id=2), refresh(2, 2),
             grant(50, 51, tenant_id=2, pool_id=9), end(3), grant(6, 8), grant(7, 9), view(7, 10),
         ]  # fmt: skip
@@ -780,7 +808,7 @@ class TestTheJournal:
         ]
 
     def test_a_row_shows_the_pool_as_the_last_denial_found_it_and_where_that_came_from(
-        self, place: Place, store: Store
+        self, store: Store
     ) -> None:
         """L11."""
         do(store, *(grant(key, key) for key in range(1, 6)))
@@ -897,7 +925,11 @@ class TestUsage:
         for _ in range(10):
             place.clock.advance(seconds=1000)
             do(store, view(3, 3), refresh(3, 3), end(3))
-        by = {"grant": grant(3, 4), "sweep": Sweep(sessions_max=1), "refresh": refresh(3, 5)}
+        by: dict[str, Command] = {
+            "grant": grant(3, 4),
+            "sweep": Sweep(sessions_max=1),
+            "refresh": refresh(3, 5),
+        }
         if noticed_by == "refresh":
             do(store, grant(3, 5))
         do(store, by[noticed_by])
@@ -997,11 +1029,11 @@ class TestManyWriters:
             thread.join()
         assert faults == []
         assert in_use(first) == 0
-        times = {row.kind: 0 for row in rows(first, schema.journal)}
+        times: Counter[str] = Counter()
         for row in rows(first, schema.journal):
             times[row.kind] += row.times
         assert times["granted"] == times["ended"] == len(granted)
-        assert times["granted"] + times.get("denied", 0) == 240
+        assert times["granted"] + times["denied"] == 240
         assert max(row.peak for row in rows(first, schema.usage_minute)) <= 3
 
     def test_two_processes_give_five_seats_five_times(self, place: Place) -> None:
@@ -1013,7 +1045,10 @@ class TestManyWriters:
         assert len(rows(store, schema.session)) == 5
         assert sum(row.times for row in rows(store, schema.journal, kind="granted")) == 5
         assert sum(row.times for row in rows(store, schema.journal, kind="denied")) == 2 * GRANTS - 5
-        assert isinstance(do(store, end(int(numbers([rows(store, schema.session)[0].sid])[0])))[0], Ended)
+        first, *_ = numbers([row.sid for row in rows(store, schema.session)])
+        [ended] = do(store, end(first))
+        assert isinstance(ended, Ended)
+        assert ended.seat_released
 
 
 GRANTS = 40
@@ -1036,3 +1071,247 @@ def _take_seats(opener: Opener, barrier: Barrier, first: int) -> None:
         [answer] = commit(store, [grant(1, number)])
         assert isinstance(answer, Granted | Denied), answer
     os._exit(0)  # Nothing is closed or flushed, as if it was killed.
+
+
+class TestAFile:
+    """What only a store in one file can meet: SQLite."""
+
+    @pytest.fixture
+    def store(self, sqlite_file: Path) -> Iterator[SqliteStore]:
+        """A store with the tenant `Jim_Test`, in the file."""
+        store = SqliteStore(sqlite_file, ManualClock())
+        with store.transaction() as transaction:
+            add_tenant(transaction.connection, jim_test())
+        yield store
+        store.close()
+
+    def fails(self, store: SqliteStore) -> None:
+        """Nothing can be done with this store, and it says so in the one way there is."""
+        attempts: list[Callable[[], object]] = [
+            store.probe,
+            store.refresh_tenants,
+            partial(store.read_sessions, [sid(1)]),
+            partial(commit, store, [grant(1, 1)]),
+            partial(commit, store, [grant(1, 1), grant(2, 2)]),
+        ]
+        for attempt in attempts:
+            with pytest.raises(StoreUnavailable):
+                attempt()
+
+    def test_a_file_that_is_not_there_is_not_made_unless_asked_for(self, tmp_path: Path) -> None:
+        """A mistyped directory is an error, and no empty licence."""
+        with pytest.raises(StoreUnavailable):
+            SqliteStore(tmp_path / "licet.db", ManualClock())
+        assert list(tmp_path.iterdir()) == []
+        with pytest.raises(StoreUnavailable):
+            SqliteStore(tmp_path / "nowhere" / "licet.db", ManualClock(), create=True)
+
+    def test_a_file_that_is_made_is_readable_by_its_owner_only(self, tmp_path: Path) -> None:
+        """It has hashes of passwords. What SQLite puts beside it is no more open."""
+        before = os.umask(0)
+        try:
+            store = SqliteStore(tmp_path / "licet.db", ManualClock(), create=True)
+            with store.transaction() as transaction:
+                add_tenant(transaction.connection, jim_test())
+        finally:
+            os.umask(before)
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+        store.close()
+        assert set(modes) == {"licet.db", "licet.db-wal", "licet.db-shm"}
+        assert set(modes.values()) == {0o600}
+
+    def test_making_a_store_that_is_there_changes_nothing(self, store: SqliteStore) -> None:
+        """`create` again, by a second server."""
+        commit(store, [grant(1, 1)])
+        before = everything(store)
+        again = SqliteStore(store.path, ManualClock(), create=True)
+        assert everything(again) == before
+        again.close()
+
+    @pytest.mark.parametrize("lost", [slice(0, 4096), slice(4096, None)], ids=["head", "body"])
+    def test_a_file_that_is_damaged_is_not_opened(self, sqlite_file: Path, lost: slice) -> None:
+        """No driver's exception leaves a store."""
+        content = bytearray(sqlite_file.read_bytes())
+        content[lost] = b"?" * len(content[lost])
+        sqlite_file.write_bytes(content)
+        with pytest.raises(StoreUnavailable):
+            SqliteStore(sqlite_file, ManualClock())
+
+    def test_a_file_of_something_else_is_not_opened(self, tmp_path: Path) -> None:
+        """Neither a directory, nor a text, nor another program's tables."""
+        with pytest.raises(StoreUnavailable):
+            SqliteStore(tmp_path, ManualClock())
+        text_file = tmp_path / "text"
+        text = "This is not a store.\n" * 1000
+        text_file.write_text(text, encoding="utf-8")
+        with pytest.raises(StoreUnavailable):
+            SqliteStore(text_file, ManualClock(), create=True)
+        assert text_file.read_text(encoding="utf-8") == text
+        empty = tmp_path / "empty"
+        empty.touch()
+        with pytest.raises(SchemaOutdated):
+            SqliteStore(empty, ManualClock())
+
+    def test_a_file_that_is_damaged_while_it_is_in_use_is_unavailable(self, sqlite_file: Path) -> None:
+        """No driver's exception leaves a store."""
+        store = SqliteStore(sqlite_file, ManualClock())
+        with sqlite_file.open("r+b") as file:
+            file.seek(4096)
+            file.write(b"?" * (sqlite_file.stat().st_size - 4096))
+        with pytest.raises(StoreUnavailable):
+            commit(store, [Sweep(sessions_max=1)])
+        with pytest.raises(StoreUnavailable):
+            store.read_sessions([sid(1)])
+        store.close()
+
+    def test_a_file_that_is_moved_away_while_it_is_in_use_is_unavailable_until_it_is_back(
+        self, store: SqliteStore, tmp_path: Path
+    ) -> None:
+        """L9. Nothing is written where nobody would find it."""
+        commit(store, [grant(1, 1)])
+        elsewhere = tmp_path / "elsewhere"
+        store.path.rename(elsewhere)
+        self.fails(store)
+        elsewhere.rename(store.path)
+        store.probe()
+        assert [type(answer) for answer in commit(store, [refresh(1, 1)])] == [Granted]
+
+    def test_a_file_that_is_replaced_while_it_is_in_use_is_unavailable(
+        self, store: SqliteStore, empty_file: Path, tmp_path: Path
+    ) -> None:
+        """L9. Not even by one that is as good."""
+        shutil.copy(empty_file, tmp_path / "new")
+        (tmp_path / "new").replace(store.path)
+        self.fails(store)
+
+    def test_a_file_that_another_process_keeps_locked_is_unavailable_and_can_be_read(
+        self, store: SqliteStore
+    ) -> None:
+        """A wait has a limit. It is set to none here."""
+        commit(store, [grant(1, 1)])
+        _driver(store._writer).execute("PRAGMA busy_timeout = 0")
+        other = sqlite3.connect(store.path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailable):
+            commit(store, [grant(2, 2)])
+        store.probe()
+        assert numbers(store.read_sessions([sid(1), sid(2)])[1]) == [1]
+        other.execute("ROLLBACK")
+        other.close()
+        assert [type(answer) for answer in commit(store, [grant(2, 2)])] == [Granted]
+
+    def test_a_disk_that_is_full_is_unavailable_and_what_was_answered_holds(self, store: SqliteStore) -> None:
+        """L9. There is room for as many pages as there are, and no more."""
+        commit(store, [grant(1, 1)])
+        raw = _driver(store._writer)
+        [pages] = raw.execute("PRAGMA page_count").fetchone()
+        raw.execute(f"PRAGMA max_page_count = {pages}")
+        before = everything(store)
+        with pytest.raises(StoreUnavailable):
+            commit(store, [grant(2, number) for number in range(1000, 1100)])
+        assert everything(store) == before
+        raw.execute("PRAGMA max_page_count = 1000000")
+        assert [type(it) for it in commit(store, [refresh(1, 1), grant(2, 2)])] == [Granted, Granted]
+
+    def test_a_disk_that_became_read_only_is_unavailable(self, store: SqliteStore) -> None:
+        """No driver's exception leaves a store."""
+        commit(store, [grant(1, 1)])
+        _driver(store._writer).execute("PRAGMA query_only = ON")
+        with pytest.raises(StoreUnavailable):
+            commit(store, [refresh(1, 1)])
+        assert numbers(store.read_sessions([sid(1)])[1]) == [1]
+
+    @pytest.mark.parametrize(("directory_mode", "file_mode"), [(0o755, 0o444), (0o555, 0o666)])
+    def test_a_file_that_may_not_be_written_is_not_opened(
+        self, empty_file: Path, directory_mode: int, file_mode: int
+    ) -> None:
+        """Neither one that is read-only, nor one in a directory that is."""
+        with TemporaryDirectory() as directory:
+            path = Path(shutil.copy(empty_file, directory))
+            path.chmod(file_mode)
+            Path(directory).chmod(directory_mode)
+            with nobody(), pytest.raises(StoreUnavailable):
+                SqliteStore(path, ManualClock())
+            Path(directory).chmod(0o755)
+
+    def test_a_closed_store_is_unavailable(self, store: SqliteStore) -> None:
+        """A request that comes late is a fault and no crash."""
+        store.close()
+        self.fails(store)
+        store.close()
+
+    def test_tables_of_another_version_are_not_touched(self, store: SqliteStore) -> None:
+        """`licet migrate` mends it; a newer one is not an older server's."""
+        with store.transaction() as transaction:
+            transaction.connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        with pytest.raises(SchemaOutdated):
+            store.probe()
+        with pytest.raises(SchemaOutdated):
+            SqliteStore(store.path, ManualClock())
+        with pytest.raises(StoreUnavailable):
+            SqliteStore(store.path, ManualClock(), create=True)
+
+    def test_the_tables_of_the_migrations_are_those_of_the_schema(self, store: SqliteStore) -> None:
+        """The tables, once; and the head is a constant that this test keeps true."""
+        scripts = Path(migrate.__file__).parent / "migrations"
+        assert ScriptDirectory(str(scripts)).get_current_head() == migrate.HEAD
+        with store.reading() as connection:
+            assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
+
+    def test_making_a_store_that_was_interrupted_is_finished_the_next_time(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A migration is one transaction, or is taken up where it stopped."""
+
+        def refuse(action: int, name: str | None, *_: object) -> int:
+            is_there = action == sqlite3.SQLITE_CREATE_TABLE and name == "journal"
+            return sqlite3.SQLITE_DENY if is_there else sqlite3.SQLITE_OK
+
+        def upgrade_half(connection: Connection) -> None:
+            _driver(connection).set_authorizer(refuse)
+            migrate.upgrade(connection)
+
+        path = tmp_path / "licet.db"
+        with monkeypatch.context() as patch:
+            patch.setattr("licet.store.sqlite.upgrade", upgrade_half)
+            with pytest.raises(StoreUnavailable):
+                SqliteStore(path, ManualClock(), create=True)
+        SqliteStore(path, ManualClock(), create=True).close()
+
+    def test_two_processes_that_make_a_store_at_once_make_one(self, tmp_path: Path) -> None:
+        """A server and a command line that are started together, for the first time."""
+        barrier = SPAWN.Barrier(2)
+        run_processes(partial(_make, tmp_path / "licet.db", barrier) for _ in range(2))
+        SqliteStore(tmp_path / "licet.db", ManualClock()).close()
+
+    def test_what_was_committed_is_brought_into_the_file_while_another_writes(
+        self, store: SqliteStore
+    ) -> None:
+        """`upkeep` keeps no commit waiting, and none keeps it."""
+        commit(store, [grant(1, 1)])
+        with store.transaction() as transaction:
+            settle_all(transaction, [grant(2, 2)])
+            store.upkeep()
+        store.upkeep()
+        copy = Path(shutil.copy(store.path, store.path.with_suffix(".copy")))
+        alone = SqliteStore(copy, ManualClock())
+        assert numbers(alone.read_sessions([sid(1), sid(2)])[1]) == [1, 2]
+        alone.close()
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    """Be somebody who may write only what all may: root may write everything."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def _make(path: Path, barrier: Barrier) -> None:
+    barrier.wait()
+    SqliteStore(path, ManualClock(), create=True).close()

@@ -9,6 +9,9 @@ def main() -> None:
         from licet.cli import app  # noqa: PLC0415 - the base install has no command line
     except ModuleNotFoundError as missing:
         sys.exit(f"licet needs its server extra ({missing.name} is missing): pip install 'licet[server]'")
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal cannot show is no reason to fail.
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     app()
 
 

@@ -6,6 +6,7 @@ the set-up or the keys changed, and clears away what has expired, off the path o
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -37,6 +38,7 @@ from licet.web.throttle import Throttle
 STORE_NAME = "licet.db"
 LOOK_EVERY_S = 0.25  # a change of the set-up counts within a second, with room for a slow look
 SWEEP_EVERY_S = 1.0
+UPKEEP_EVERY_S = 1.0
 WRITE_DOWN_EVERY_S = 30.0
 DAY_MS = 86_400_000
 
@@ -104,6 +106,11 @@ class Server:
             is_ready=self._is_ready,
             log=self._log,
         )
+        # What is there now stays: the collector need not look at it again and again. What a request makes
+        # has no cycles, so that a rare look is enough.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
         house = asyncio.create_task(self._keep_house(public, commits, authenticator))
         try:
             await self._listen(public, on_started)
@@ -132,7 +139,7 @@ class Server:
         application: Any = ProxyHeadersMiddleware(public, trusted_hosts=trusted) if trusted else public  # type: ignore[arg-type]
         return uvicorn.Config(
             application,
-            http=GuardedHttpProtocol,
+            http=_http_protocol(self._settings.connections_max),
             ws="none",
             lifespan="off",
             access_log=False,
@@ -182,6 +189,7 @@ class Server:
         await asyncio.gather(
             self._every(LOOK_EVERY_S, "look", partial(self._look, public)),
             self._every(SWEEP_EVERY_S, "sweep", partial(self._sweep, commits)),
+            self._every(UPKEEP_EVERY_S, "upkeep", partial(asyncio.to_thread, self._store.upkeep)),
             self._every(WRITE_DOWN_EVERY_S, "write_down", partial(self._write_down, authenticator)),
         )
 
@@ -227,6 +235,10 @@ class Server:
         keep_ms = self._settings.journal_retention_days * DAY_MS
         while await asyncio.to_thread(remove_aged, self._store, keep_ms):
             pass
+
+
+def _http_protocol(connections_max: int) -> type[GuardedHttpProtocol]:
+    return type("HttpProtocol", (GuardedHttpProtocol,), {"connections_max": connections_max})
 
 
 class _Announcing(uvicorn.Server):

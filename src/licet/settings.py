@@ -169,7 +169,7 @@ class Settings(BaseModel):
     queue_commands_max: Whole = _whole(
         4096, 1, 1_000_000, "Commands that may wait for a commit; one more is answered 503."
     )
-    connections_max: Whole = _whole(1000, 1, 1_000_000, "Open connections; one more is answered 503.")
+    connections_max: Whole = _whole(800, 1, 1_000_000, "Open connections; one more is answered 503.")
     login_failures_per_client_max: Whole = _whole(
         100, 1, 1_000_000, "Failed logins of one client in a minute; after that it is answered 429."
     )

@@ -28,7 +28,7 @@ from licet.store.plan import ADD, KEEP, REMOVE, SET, Applied, Step
 from licet.store.plan import apply as apply_plan
 
 _SIGNS = {ADD: "+", SET: "~", REMOVE: "-", KEEP: "="}
-_HEADINGS = {"sign": "", "tenant": "tenant", "target": "what", "detail": "to"}
+_HEADINGS = {"sign": "", "tenant": "tenant", "target": "what", "detail": "change"}
 
 
 def apply(
@@ -51,7 +51,7 @@ def apply(
         plan = apply_plan(store, wanted, actor(), prune=prune, rehearse=True)
         _show(plan, as_json=as_json)
         if plan.changes == 0 or dry_run:
-            note(_end_of_rehearsal(plan))
+            (note if as_json else say)(_end_of_rehearsal(plan))
             return
         if any(step.action == REMOVE for step in plan.steps):
             confirm("Do this, and remove what is marked with -?", yes=yes)

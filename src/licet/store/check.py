@@ -7,7 +7,7 @@ knowing. It reads, and mends nothing.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, exists, func, or_, select
+from sqlalchemy import Connection, FromClause, Select, and_, exists, func, or_, select
 
 from licet.model import Client, Pool, Scope, Tenant, Value
 from licet.store import schema
@@ -165,26 +165,28 @@ def _counts(tenant: Tenant) -> Select[Any]:
 
 def _contradictions(tenant: Tenant, now_ms: int) -> Iterator[tuple[Select[Any], str]]:
     session, seat, client = schema.session, schema.seat, schema.client
-    same = and_(session.c.pool_id == seat.c.pool_id, session.c.holder == seat.c.holder)
-    live = and_(session.c.tenant_id == tenant.id, session.c.expires_at_ms > now_ms)
-    count = func.count()
-    last = select(func.max(session.c.expires_at_ms)).where(same).correlate(seat).scalar_subquery()
-    yield (
-        select(count).select_from(session).where(live, session.c.pool_id.is_not(None), ~exists().where(same)),
-        "licensed sessions without a seat",
+    of_tenant = session.c.tenant_id == tenant.id
+    seated = exists().where(seat.c.pool_id == session.c.pool_id, seat.c.holder == session.c.holder)
+    licensed = (of_tenant, session.c.pool_id.is_not(None), session.c.expires_at_ms > now_ms)
+    yield _count(session).where(*licensed, ~seated), "licensed sessions without a seat"
+    known = exists().where(client.c.key == session.c.client_key)
+    yield _count(session).where(of_tenant, ~known), "sessions of a client that is no more"
+    last = (
+        select(session.c.pool_id, session.c.holder, func.max(session.c.expires_at_ms).label("ms"))
+        .where(of_tenant)
+        .group_by(session.c.pool_id, session.c.holder)
+        .subquery()
     )
+    sharing = and_(last.c.pool_id == seat.c.pool_id, last.c.holder == seat.c.holder)
+    differs = or_(last.c.ms.is_(None), last.c.ms != seat.c.expires_at_ms)
     yield (
-        select(count)
-        .select_from(seat)
-        .where(seat.c.tenant_id == tenant.id, or_(last.is_(None), last != seat.c.expires_at_ms)),
+        _count(seat.outerjoin(last, sharing)).where(seat.c.tenant_id == tenant.id, differs),
         "seats that do not expire with the last of their sessions",
     )
-    yield (
-        select(count)
-        .select_from(session)
-        .where(session.c.tenant_id == tenant.id, ~exists().where(client.c.key == session.c.client_key)),
-        "sessions of a client that is no more",
-    )
+
+
+def _count(rows: FromClause) -> Select[Any]:
+    return select(func.count()).select_from(rows)
 
 
 def _wrong(tenant: str, target: str, problem: str, advice: str) -> Finding:

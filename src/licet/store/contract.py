@@ -97,5 +97,11 @@ class Store(Protocol):
         Raises StoreUnavailable, SchemaOutdated.
         """
 
+    def upkeep(self) -> None:
+        """Do what the store needs now and then; it keeps no commit waiting.
+
+        Raises StoreUnavailable.
+        """
+
     def close(self) -> None:
         """Let go of files and connections."""

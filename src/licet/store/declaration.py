@@ -49,7 +49,15 @@ from licet.model import (
     Tenant,
     User,
 )
-from licet.store.spelling import Fact, facts, instant_ms, read_duration_s, read_instant_ms
+from licet.store.spelling import (
+    CLIENT_DEFAULTS,
+    USER_DEFAULTS,
+    Fact,
+    facts,
+    instant_ms,
+    read_duration_s,
+    read_instant_ms,
+)
 
 POOL_OF_ALL = "full"
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -92,8 +100,8 @@ def _tenant_table(tenant: Tenant) -> Table:
     parts: dict[str, dict[str, Table]] = {
         "pool": {pool.name: _table(facts(pool), {}) for pool in tenant.pools.values()},
         "scope": {name: _table(facts(scope), {}) for name, scope in tenant.scopes.items()},
-        "user": {name: _table(facts(user), _USER_DEFAULTS) for name, user in tenant.users.items()},
-        "client": {name: _table(facts(client), _CLIENT_DEFAULTS) for name, client in tenant.clients.items()},
+        "user": {name: _table(facts(user), USER_DEFAULTS) for name, user in tenant.users.items()},
+        "client": {name: _table(facts(client), CLIENT_DEFAULTS) for name, client in tenant.clients.items()},
     }
     for what, tables in parts.items():
         if tables:
@@ -111,16 +119,6 @@ def _table(content: Mapping[str, Fact], defaults: Mapping[str, Fact]) -> Table:
             table.add(key, fact)
     table.add(tomlkit.nl())
     return table
-
-
-_USER_DEFAULTS: Mapping[str, Fact] = {"enabled": True}
-_CLIENT_DEFAULTS: Mapping[str, Fact] = {
-    "enabled": True,
-    "max_sessions": SESSIONS_MAX,
-    "grant_types": sorted(GrantType),
-    "introspects": False,
-    "password_allowed": True,
-}
 
 
 def read(text: str, source: str) -> list[Tenant]:

@@ -5,7 +5,7 @@ Each function is one short transaction, so that it never keeps a grant waiting f
 
 from collections.abc import Mapping
 
-from sqlalchemy import bindparam, delete, select, tuple_, update
+from sqlalchemy import ColumnElement, bindparam, delete, exists, select, tuple_, update
 
 from licet.store import schema
 from licet.store.contract import Store
@@ -31,8 +31,18 @@ def remove_aged(store: Store, keep_ms: int) -> int:
         for table, column, unit_ms in _AGED:
             key = tuple_(*table.primary_key.columns)
             aged = select(*table.primary_key.columns).where(column < before_ms // unit_ms).limit(ROWS_MAX)
+            if table is schema.usage_minute:
+                aged = aged.where(_has_later_minute())
             removed += transaction.connection.execute(delete(table).where(key.in_(aged))).rowcount
     return removed
+
+
+def _has_later_minute() -> ColumnElement[bool]:
+    """A pool's last minute stays, whatever its age: its use has not changed since."""
+    this, later = schema.usage_minute.c, schema.usage_minute.alias("later").c
+    return exists().where(
+        later.tenant_id == this.tenant_id, later.pool == this.pool, later.minute > this.minute
+    )
 
 
 def note_secrets_used(store: Store, used: Mapping[str, int]) -> None:

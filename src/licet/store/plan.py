@@ -22,7 +22,7 @@ from licet.store.changes import (
 from licet.store.contract import Store
 from licet.store.setup import SetupChange
 from licet.store.spelling import differences, facts, told
-from licet.store.tenant_setup import BUILT_IN
+from licet.store.tenant_setup import BUILT_IN, TenantSetup
 
 ADD, SET, REMOVE, KEEP = "add", "set", "remove", "keep"
 
@@ -97,7 +97,7 @@ def _deeds(there: Mapping[str, Tenant], wanted: Sequence[Tenant], *, prune: bool
 def _tenant_deeds(before: Tenant | None, after: Tenant, *, prune: bool) -> Iterator[_Deed]:
     name, settings = after.name, _tenant_settings(after)
     if before is None:
-        step = Step(action=ADD, tenant=name, target=f"tenant {name}", detail=told(facts(after)))
+        step = Step(action=ADD, tenant=name, target=f"tenant {name}", detail=told(after))
         yield step, lambda change: change.add_tenant(name, **settings)
         before = Tenant(id=0, name=name, version=0, scopes={Scope.VIEW: after.scopes[Scope.VIEW]}, **settings)
     for what, was, to_be in _parts(before, after):
@@ -127,13 +127,13 @@ def _part_deeds(
     tenant: str, what: str, was: Mapping[str, _Part], to_be: Mapping[str, _Part]
 ) -> Iterator[_Deed]:
     for name in sorted(to_be):
-        after = facts(to_be[name])
-        action, detail = ADD, told(after)
+        action, detail = ADD, told(to_be[name])
         if name in was:
-            action, detail = SET, differences(facts(was[name]), after)
+            action, detail = SET, differences(facts(was[name]), facts(to_be[name]))
         if action == ADD or detail:
             step = Step(action=action, tenant=tenant, target=f"{what} {name}", detail=detail)
-            yield step, partial(_do, f"{action}_{what}", tenant, name, _settings(to_be[name]))
+            verb = (_SET if name in was else _ADD)[what]
+            yield step, partial(_do, verb, tenant, name, _settings(to_be[name]))
 
 
 def _gone_deeds(tenant: str, what: str, names: Iterable[str], *, prune: bool) -> Iterator[_Deed]:
@@ -141,15 +141,38 @@ def _gone_deeds(tenant: str, what: str, names: Iterable[str], *, prune: bool) ->
         if what == "scope" and name in BUILT_IN:
             continue
         step = Step(action=_gone(prune=prune), tenant=tenant, target=f"{what} {name}", detail="")
-        yield step, partial(_do, f"remove_{what}", tenant, name, {}) if prune else _nothing
+        yield step, partial(_do, _REMOVE[what], tenant, name, {}) if prune else _nothing
 
 
 def _gone(*, prune: bool) -> str:
     return REMOVE if prune else KEEP
 
 
-def _do(verb: str, tenant: str, name: str, settings: Mapping[str, Any], change: SetupChange) -> None:
-    getattr(change.tenant(tenant), verb)(name, **settings)
+_Verbs = Mapping[str, Callable[..., bool]]
+_ADD: _Verbs = {
+    "pool": TenantSetup.add_pool,
+    "scope": TenantSetup.add_scope,
+    "user": TenantSetup.add_user,
+    "client": TenantSetup.add_client,
+}
+_SET: _Verbs = {
+    "pool": TenantSetup.set_pool,
+    "scope": TenantSetup.set_scope,
+    "user": TenantSetup.set_user,
+    "client": TenantSetup.set_client,
+}
+_REMOVE: _Verbs = {
+    "pool": TenantSetup.remove_pool,
+    "scope": TenantSetup.remove_scope,
+    "user": TenantSetup.remove_user,
+    "client": TenantSetup.remove_client,
+}
+
+
+def _do(
+    verb: Callable[..., bool], tenant: str, name: str, settings: Mapping[str, Any], change: SetupChange
+) -> None:
+    verb(change.tenant(tenant), name, **settings)
 
 
 def _remove_tenant(name: str, change: SetupChange) -> None:

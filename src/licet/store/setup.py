@@ -26,7 +26,7 @@ from licet.store import schema
 from licet.store.changes import AlreadyThere, NotFound, TenantChanges, keep_event
 from licet.store.contract import Store, Transaction
 from licet.store.journal import MINUTE_MS
-from licet.store.spelling import facts, told
+from licet.store.spelling import told
 from licet.store.tenant_setup import TenantSetup
 
 POOL_FIRST = "full"  # the pool of a new tenant
@@ -102,7 +102,7 @@ class SetupChange:
         tenant = self._insert(Tenant(id=0, name=name, version=0, **settings))
         added = self._touched[name] = TenantSetup(self, tenant)
         added.is_changed = True
-        self.tell(name, "add", f"tenant {name}", told(facts(tenant)))
+        self.tell(name, "add", f"tenant {name}", told(tenant))
         added.add_scope(Scope.VIEW, read_only=True)
         if seats is not None:
             added.add_pool(POOL_FIRST, seats=seats)
@@ -125,7 +125,7 @@ class SetupChange:
         connection.execute(delete(schema.tenant).where(schema.tenant.c.id == tenant.id))
         del self._touched[name]
         self._tenants.pop(name, None)
-        self.tell(name, "remove", f"tenant {name}", told(facts(tenant)))
+        self.tell(name, "remove", f"tenant {name}", told(tenant))
 
     def tell(self, tenant: str, action: str, target: str, detail: str) -> None:
         """Keep who did what. `detail` has no secret in it."""

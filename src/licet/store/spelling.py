@@ -7,7 +7,7 @@ a date alone is its first moment, and what names no zone is UTC.
 import re
 from datetime import UTC, date, datetime, time
 
-from licet.model import Client, InvalidValue, Pool, Scope, Tenant, User
+from licet.model import SESSIONS_MAX, Client, GrantType, InvalidValue, Pool, Scope, Tenant, User
 
 _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = re.compile(r"(\d{1,9})([smhd]?)")
@@ -118,9 +118,25 @@ def facts(value: Tenant | Pool | Scope | User | Client) -> Facts:
             }
 
 
-def told(facts_of_value: Facts) -> str:
-    """Facts in one line; what is not there is left out."""
-    return ", ".join(f"{key} {_told(key, fact)}" for key, fact in facts_of_value.items() if fact is not None)
+# What a value is unless somebody says otherwise: not worth telling, and left out of a file where it is noise.
+USER_DEFAULTS: Facts = {"enabled": True}
+CLIENT_DEFAULTS: Facts = {
+    "enabled": True,
+    "max_sessions": SESSIONS_MAX,
+    "grant_types": sorted(grant_type.value for grant_type in GrantType),
+    "introspects": False,
+    "password_allowed": True,
+}
+
+
+def told(value: Tenant | Pool | Scope | User | Client) -> str:
+    """A value in one line, without what is not there or as always."""
+    defaults = USER_DEFAULTS | CLIENT_DEFAULTS
+    return ", ".join(
+        f"{key} {_told(key, fact)}"
+        for key, fact in facts(value).items()
+        if fact is not None and (key not in defaults or fact != defaults[key])
+    )
 
 
 def differences(before: Facts, after: Facts) -> str:

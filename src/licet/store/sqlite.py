@@ -94,7 +94,7 @@ _PRAGMAS = (
     "PRAGMA synchronous = FULL",  # L9: a commit that was answered survives a loss of power.
     "PRAGMA foreign_keys = ON",
     "PRAGMA cache_size = -16384",  # 16 MiB
-    # Checkpoints are made beside the commits (`checkpoint`); if that falls behind, by one at 64 MiB.
+    # Checkpoints are made beside the commits (`upkeep`); if that falls behind, by one at 64 MiB.
     "PRAGMA wal_autocheckpoint = 16384",
     "PRAGMA journal_size_limit = 67108864",
 )
@@ -194,7 +194,7 @@ class SqliteStore:
         with self.reading() as connection:
             check_current(connection)
 
-    def checkpoint(self) -> None:
+    def upkeep(self) -> None:
         """Bring what was committed from the log into the file, without keeping a commit waiting.
 
         Raises StoreUnavailable.

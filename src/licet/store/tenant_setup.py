@@ -93,7 +93,7 @@ class TenantSetup:
         pool_id = self._connection.execute(statement.returning(schema.pool.c.id)).scalar_one()
         self.pools[name] = replace(pool, id=pool_id)
         self.pools_resized.add(name)
-        return self._told("add", "pool", name, told(facts(pool)))
+        return self._told("add", "pool", name, told(pool))
 
     def set_pool(self, name: str, **changes: Unpack[PoolChanges]) -> bool:
         """Change a pool. Sessions stay when its seats become too few (L6), and end no later than it (L7).
@@ -129,7 +129,7 @@ class TenantSetup:
         self._connection.execute(delete(schema.pool).where(schema.pool.c.id == pool.id))
         del self.pools[name]
         self.pools_resized.discard(name)
-        return self._told("remove", "pool", name, told(facts(pool)))
+        return self._told("remove", "pool", name, told(pool))
 
     def _let_expire(self, pool: Pool, expires_at_ms: int) -> None:
         transaction = self._work.transaction
@@ -154,7 +154,7 @@ class TenantSetup:
             insert(schema.scope).values(tenant_id=self.tenant.id, name=name, **self._scope_row(scope))
         )
         self.scopes[name] = scope
-        return self._told("add", "scope", name, told(facts(scope)))
+        return self._told("add", "scope", name, told(scope))
 
     def set_scope(self, name: str, **changes: Unpack[ScopeChanges]) -> bool:
         """Change a scope. With another pool its sessions end: their seats are not of that pool."""
@@ -186,7 +186,7 @@ class TenantSetup:
         self._end(sids, EndReason.REMOVED)
         self._delete(schema.scope, {"tenant_id": self.tenant.id, "name": name})
         del self.scopes[name]
-        return self._told("remove", "scope", name, told(facts(scope)))
+        return self._told("remove", "scope", name, told(scope))
 
     def _scope(self, name: str, pool: str | None, *, read_only: bool) -> Scope:
         if pool is not None:
@@ -215,7 +215,7 @@ class TenantSetup:
             insert(schema.user).values(tenant_id=self.tenant.id, initials=initials, **_user_row(user))
         )
         self.users[initials] = user
-        return self._told("add", "user", initials, told(facts(user)))
+        return self._told("add", "user", initials, told(user))
 
     def set_user(self, initials: str, **changes: Unpack[UserChanges]) -> bool:
         """Change a user. Disabled, it ends the sessions of its clients; a new password ends none."""
@@ -247,7 +247,7 @@ class TenantSetup:
             )
         self._delete(schema.user, {"tenant_id": self.tenant.id, "initials": initials})
         del self.users[initials]
-        return self._told("remove", "user", initials, told(facts(user)))
+        return self._told("remove", "user", initials, told(user))
 
     def _clients_of(self, initials: str) -> list[Client]:
         return [client for client in self.clients.values() if client.user.initials == initials]
@@ -273,7 +273,7 @@ class TenantSetup:
         row = {"tenant_id": self.tenant.id, "client_id": client_id} | _client_row(client)
         statement = insert(schema.client).values(row).returning(schema.client.c.key)
         self.clients[client_id] = replace(client, key=self._connection.execute(statement).scalar_one())
-        self._told("add", "client", client_id, told(facts(client)))
+        self._told("add", "client", client_id, told(client))
         if secret is not None:
             self.add_secret(client_id, secret, secret_expires_at_ms)
         return True
@@ -299,7 +299,7 @@ class TenantSetup:
         self._delete(schema.client_secret, {"client_key": client.key})
         self._delete(schema.client, {"key": client.key})
         del self.clients[client_id]
-        return self._told("remove", "client", client_id, told(facts(client)))
+        return self._told("remove", "client", client_id, told(client))
 
     def _client_values(self, settings: ClientChanges) -> dict[str, Any]:
         values: dict[str, Any] = dict(settings)

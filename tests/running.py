@@ -1,0 +1,202 @@
+"""A real Licet server in a process of its own, for tests that speak HTTP to it, kill it or turn its clock.
+
+    with RunningServer(tmp_path) as server:
+        answer = server.ask("Jim_Test/token", grant_type="client_credentials")
+        with server.changing() as change:  # a server that runs has seen it when the block ends
+            change.tenant("Jim_Test").set_pool("full", seats=1)
+        server.kill()
+        server.start()  # on the same data, at another port
+
+A new data directory gets the set-up of `licet demo`: every password is `password`. `start` returns when the
+server listens; nothing here sleeps. With `manual_clock` time stands still until `dials.advance`.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from mmap import mmap
+from pathlib import Path
+from typing import Self
+
+import httpx
+import uvloop
+
+from licet.app import STORE_NAME, Server, bind
+from licet.cli.demo import CLIENTS, PASSWORD, SEATS, TENANT
+from licet.clock import Clock, SystemClock
+from licet.credentials import ClientSecrets, Passwords
+from licet.keyring import FILE_NAME, new_keyring, write_keyring
+from licet.model import User
+from licet.settings import load_settings
+from licet.store.setup import SetupChange, changing
+from licet.store.sqlite import SqliteStore
+from licet.web.logs import configure_logs
+
+PATIENCE_S = 10.0  # for what must happen: a test that waits as long as this has failed
+PASSWORD_HASH = Passwords().hash(PASSWORD)
+
+_EPOCH_S = 1_700_000_000
+_PROBE = "Probe"  # a tenant and its client, by which the server is made to look at the set-up
+_PROBE_SECRET = "probe-secret"
+
+
+class Dials:
+    """Memory shared by a test and its server: a manual clock (0 is none), and a count of hashed passwords."""
+
+    def __init__(self, path: Path) -> None:
+        path.touch(mode=0o600)
+        with path.open("r+b") as file:
+            file.truncate(16)
+            self._memory = mmap(file.fileno(), 16)
+        self._lock = threading.Lock()
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970."""
+        return int.from_bytes(self._memory[:8], "big")
+
+    def advance(self, *, seconds: float) -> None:
+        """Move the clock forward."""
+        self._memory[:8] = (self.now_ms() + round(seconds * 1000)).to_bytes(8, "big")
+
+    @property
+    def hashes(self) -> int:
+        """How many times the server has checked a password against a hash."""
+        return int.from_bytes(self._memory[8:], "big")
+
+    def count_hash(self) -> None:
+        """One more."""
+        with self._lock:
+            self._memory[8:] = (self.hashes + 1).to_bytes(8, "big")
+
+
+class RunningServer:
+    """The server of a data directory, killed at the end of its block; `settings` are those of licet.toml."""
+
+    url: str
+    http: httpx.Client
+    process: "subprocess.Popen[str]"
+
+    def __init__(self, data: Path, *, manual_clock: bool = False, **settings: object) -> None:
+        self.data = data
+        self.dials = Dials(data / "dials")
+        if manual_clock and not self.dials.now_ms():
+            self.dials.advance(seconds=_EPOCH_S)
+        self.clock: Clock = self.dials if manual_clock else SystemClock()
+        variables = {f"LICET_{key.upper()}": str(value) for key, value in settings.items()}
+        others = {key: value for key, value in os.environ.items() if not key.startswith("LICET_")}
+        self._environment = others | variables | {"LICET_DATA": str(data), "LICET_PORT": "0"}
+        if not (data / STORE_NAME).exists():
+            _set_up(data, self.clock)
+        self.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Start it, and return when it listens."""
+        command = [sys.executable, "-W", "error", __file__]
+        with (self.data / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command, env=self._environment, stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        assert self.process.stdout is not None
+        self.url = self.process.stdout.readline().strip()
+        assert self.url, f"the server did not start: {self.log()}"
+        self.http = httpx.Client(base_url=self.url, timeout=PATIENCE_S)
+
+    def terminate(self) -> int:
+        """Have it stop, as an administrator does; its exit code."""
+        self.process.terminate()
+        return self._ended()
+
+    def kill(self) -> None:
+        """Have it die, as in a power cut."""
+        self.process.kill()
+        self._ended()
+
+    def log(self) -> str:
+        """What it has logged: all that belongs to an answer, as soon as that is here."""
+        return (self.data / "log").read_text(encoding="utf-8")
+
+    def ask(
+        self, path: str, client_id: str = "TestClientId", secret: str = PASSWORD, /, **form: str
+    ) -> httpx.Response:
+        """The answer to a client that sends its credentials in the header, and this form."""
+        return self.http.post(f"/{path}", data=form, auth=(client_id, secret))
+
+    @contextmanager
+    def store(self) -> Iterator[SqliteStore]:
+        """Its store, opened beside it."""
+        store = SqliteStore(self.data / STORE_NAME, self.clock)
+        try:
+            yield store
+        finally:
+            store.close()
+
+    @contextmanager
+    def changing(self) -> Iterator[SetupChange]:
+        """Change the set-up; a server that runs has seen it at the end."""
+        with self.store() as store, changing(store, "a test") as change:
+            yield change
+        if self.process.poll() is None:  # Before it commits a grant, it has to look.
+            secret = (self.data / _PROBE_SECRET).read_text(encoding="ascii")
+            form = {"grant_type": "client_credentials", "scope": "view"}
+            self.ask(f"{_PROBE}/token", _PROBE, secret, **form).raise_for_status()
+
+    def _ended(self) -> int:
+        self.process.communicate(timeout=PATIENCE_S)
+        self.http.close()
+        return self.process.returncode
+
+
+def _set_up(data: Path, clock: Clock) -> None:
+    keyring = new_keyring(clock.now_ms())
+    write_keyring(data / FILE_NAME, keyring)
+    probe_secret = ClientSecrets(keyring.pepper).generate()
+    (data / _PROBE_SECRET).write_text(probe_secret.secret, encoding="ascii")
+    store = SqliteStore(data / STORE_NAME, clock, create=True)
+    with changing(store, "a test") as change:
+        tenant = change.add_tenant(TENANT, seats=SEATS)
+        for client_id, initials in CLIENTS.items():
+            tenant.add_user(initials, name=client_id, password_hash=PASSWORD_HASH)
+            tenant.add_client(client_id, user=initials, introspects=client_id == "Api")
+        probe = change.add_tenant(_PROBE, seats=0)
+        probe.add_user("PR")
+        probe.add_client(_PROBE, probe_secret, user="PR", sessions_max=1)
+    store.close()
+
+
+class _CountingPasswords(Passwords):
+    """Passwords as they are, and counted."""
+
+    def __init__(self, dials: Dials) -> None:
+        super().__init__()
+        self._dials = dials
+
+    def verify(self, user: User | None, password: str) -> bool:
+        self._dials.count_hash()
+        return super().verify(user, password)
+
+
+def _serve() -> None:
+    """What `licet serve` does, with the clock and the count of the test; the URL goes to stdout."""
+    settings = load_settings()
+    dials = Dials(settings.data / "dials")
+    with bind(settings.host, settings.port) as listening:
+        url = settings.base_url(listening.getsockname()[1])
+        log = configure_logs(level=settings.log_level, as_json=True)
+        server = Server(settings, listening, log, dials if dials.now_ms() else None)
+        server._passwords = _CountingPasswords(dials)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(server.run(lambda: sys.stdout.writelines([url, "\n"]) or sys.stdout.flush()))
+
+
+if __name__ == "__main__":
+    _serve()
