@@ -112,6 +112,15 @@ class Application:
         await self._wait()
         await self.token(scope, receive, send)
 
+    async def pondered(self, _scope: Any, receive: Any, send: Any) -> None:
+        """Read the request, and answer when the test says so."""
+        message = await receive()
+        # Waits for a disconnect, as ASGI applications do that can be interrupted; that opens the way in.
+        gone = asyncio.ensure_future(receive())
+        await self._wait()
+        gone.cancel()
+        await answer(send, 200, {"body": message["body"].decode()})
+
     async def begun(self, _scope: Any, _receive: Any, send: Any) -> None:
         """Begin an answer, and complete it when the test says so."""
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"10")]})
@@ -563,12 +572,23 @@ class TestTheBody:
     def test_an_answer_before_the_body_ends_the_connection(self, patient: Server) -> None:
         """RFC 9112 section 9.3: what follows could not be told from the body."""
         with patient.connect() as client:
-            client.send(post("/early", b"x" * 1000)[:-1000])
-            early = client.answer()
+            client.send(post("/early", b"x" * LINGER_BYTES_MAX)[:-LINGER_BYTES_MAX])
+            assert not client.hears_nothing(PATIENCE_S)
+            client.send(b"x" * (LINGER_BYTES_MAX - 1))
+            early = client.last_answer()
             assert early.status == 401
             assert early.headers["connection"] == "close"
-            client.send(b"x" * 1000)
-            assert client.end() == b""
+
+    def test_it_does_so_even_if_the_body_comes_during_the_answer(self, patient: Server) -> None:
+        """The answer has said `connection: close`."""
+        with patient.connect() as client:
+            client.send(post("/begun", b"ab")[:-1])
+            patient.wait_at_the_gate()
+            client.send(b"b")
+            assert client.hears_nothing(0.05) is False
+            patient.open_the_gate()
+            begun = client.last_answer()
+            assert (begun.headers["connection"], begun.body) == ("close", b"beginclose")
 
     def test_an_early_answer_to_a_whole_request_keeps_the_connection(self, patient: Server) -> None:
         """The body came with the head."""
@@ -604,6 +624,16 @@ class TestTheBody:
             client.send(b"ab")
             assert client.last_answer().json["body"] == "ab"
 
+    def test_a_body_that_is_asked_for_too_late_is_not_asked_for(self, hasty: Server) -> None:
+        """The request was refused; no interim answer follows its answer."""
+        hasty.application.saw_disconnect.clear()
+        with hasty.connect() as client:
+            client.send(post("/gated", b"ab", "Expect: 100-continue")[:-2])
+            assert not client.hears_nothing(PATIENCE_S)
+            hasty.open_the_gate()
+            assert_refusal(client.last_answer(), 408)
+            assert hasty.application.saw_disconnect.wait(PATIENCE_S)
+
     def test_an_expected_body_that_does_not_come_has_a_deadline(self, hasty: Server) -> None:
         """The interim answer is not the end of it."""
         with hasty.connect() as client:
@@ -620,8 +650,11 @@ class TestTheBody:
         head = chunked(b"") if framed else post("/gated", body)[: -len(body)]
         with patient.connect() as client:
             client.send(head.replace(b"/token", b"/gated") + body)
+            assert not client.hears_nothing(PATIENCE_S)
+            patient.application.saw_disconnect.clear()
+            patient.open_the_gate()
             assert_refusal(client.last_answer(), 413)
-        patient.open_the_gate()
+            assert patient.application.saw_disconnect.wait(PATIENCE_S)
 
     def test_a_client_that_does_not_stop_sending_is_cut_off(self, patient: Server) -> None:
         """LINGER_BYTES_MAX: the answer was there to be read before."""
@@ -900,6 +933,17 @@ class TestHalfClosedConnections:
                 assert [client.answer().json["body"] for _ in range(2)] == ["1", "2"]
                 assert_refusal(client.last_answer(), 400)
 
+    def test_a_cut_request_behind_one_that_takes_its_time_is_refused(self, patient: Server) -> None:
+        """RFC 9112 section 8: the end was seen long before the cut request's turn."""
+        with patient.connect() as client:
+            client.send(post("/pondered", b"a=b") + post()[:20])
+            client.say_no_more()
+            patient.wait_at_the_gate()
+            assert client.hears_nothing(0.05)
+            patient.open_the_gate()
+            assert client.answer().json["body"] == "a=b"
+            assert_refusal(client.last_answer(), 400)
+
     @pytest.mark.parametrize("part", [b"G", post()[:-1], post("/token", b"ab")[:-1], chunked(b"1\r\na")])
     def test_a_part_of_a_request_is_refused_at_once(self, patient: Server, part: bytes) -> None:
         """RFC 9112 section 8: it is never taken for the whole."""
@@ -1032,14 +1076,17 @@ class TestAnswers:
             client.send(post("/crash"))
             assert client.last_answer().status == 500
 
-    def test_a_server_that_stops_completes_its_answers(self, stopping: Server) -> None:
-        """The request is answered, and the connection closed."""
+    @pytest.mark.parametrize("late", [0, 1])
+    def test_a_server_that_stops_completes_its_answers(self, stopping: Server, late: int) -> None:
+        """RFC 9112 section 9.6, also if a part of the request comes only then."""
+        request = post("/token" if late else "/gated", b"a=b")
         with stopping.connect() as client, stopping.connect() as idle:
-            client.send(post("/gated", b"a=b"))
-            stopping.wait_at_the_gate()
+            client.send(request[: len(request) - late])
+            assert client.hears_nothing(0.05)
             stop = threading.Thread(target=stopping.stop)
             stop.start()
             assert idle.end() == b""
+            client.send(request[len(request) - late :])
             stopping.open_the_gate()
             last = client.last_answer()
             assert last.json["body"] == "a=b"

@@ -1,4 +1,4 @@
-"""Changing tenants, pools and scopes: what may be, what it does to sessions, how servers learn of it."""
+"""Changing tenants and pools: what may be, what it does to sessions, how servers learn of it."""
 
 import shutil
 from collections.abc import Iterator
@@ -479,65 +479,3 @@ def test_a_pool_added_and_removed_in_one_block_leaves_nothing(site: Site) -> Non
         change.tenant(JIM).add_pool("new", seats=1)
         change.tenant(JIM).remove_pool("new")
     assert [row.pool for row in site.rows(schema.usage_minute)] == ["full"]
-
-
-# Scopes
-
-
-@pytest.mark.parametrize("pool", ["other", None])
-def test_a_scope_with_another_pool_ends_its_sessions(site: Site, pool: str | None) -> None:
-    """L1: a session holds a seat of its scope's pool, or none, for as long as it is renewed."""
-    licensed, both, view = site.grant("c1"), site.grant("c2", "view", "all"), site.grant("c3", "view")
-    with changing(site.store, ADA) as change:
-        change.tenant(JIM).add_pool("other", seats=5)
-        change.tenant(JIM).set_scope("all", pool=pool)
-    assert change.sessions_ended == 2
-    assert [site.lives(each) for each in (licensed, both, view)] == [False, False, True]
-    assert site.pool().in_use == 0
-
-
-def test_a_scope_that_becomes_licensed_leaves_no_session_without_a_seat(site: Site) -> None:
-    """L1."""
-    with changing(site.store, ADA) as change:
-        change.tenant(JIM).add_scope("orders")
-    free = site.grant("c1", "orders")
-    with changing(site.store, ADA) as change:
-        change.tenant(JIM).set_scope("orders", pool="full", read_only=True)
-    assert not site.lives(free)
-    assert site.grant("c1", "orders").session.holder == "client:c1"
-
-
-def test_a_scope_that_only_becomes_read_only_ends_nothing(site: Site) -> None:
-    granted = site.grant("c1")
-    with changing(site.store, ADA) as change:
-        assert change.tenant(JIM).set_scope("all", read_only=True)
-    assert site.lives(granted)
-    assert site.event() == (ADA, JIM, "set", "scope all", "read_only no -> yes")
-
-
-def test_a_removed_scope_takes_its_sessions_with_it(site: Site) -> None:
-    with changing(site.store, ADA) as change:
-        change.tenant(JIM).add_scope("orders", pool="full")
-    mixed, other = site.grant("c1", "view", "orders"), site.grant("c2")
-    with changing(site.store, ADA) as change:
-        change.tenant(JIM).remove_scope("orders")
-    assert (site.lives(mixed), site.lives(other)) == (False, True)
-    assert site.endings() == {"removed": 1}
-    assert set(site.tenant.scopes) == {"view", "all"}
-
-
-def test_a_scope_that_is_needed_stays(site: Site) -> None:
-    with changing(site.store, ADA) as change:
-        tenant = change.tenant(JIM)
-        tenant.add_scope("orders", pool="full")
-        tenant.set(scope_default="orders")
-        tenant.add_scope("stock")
-        tenant.set_client("c1", scopes=frozenset({"stock"}))
-    for name, told in (
-        ("view", "scope view is built in and stays"),
-        ("all", "scope all is built in and stays"),
-        ("orders", "scope orders is the default of tenant Jim_Test; choose another first"),
-        ("stock", "scope stock is given to client c1; take it away there first"),
-    ):
-        with pytest.raises(StillInUse, match=told), changing(site.store, ADA) as change:
-            change.tenant(JIM).remove_scope(name)

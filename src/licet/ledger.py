@@ -8,6 +8,7 @@ The rules are numbered as in docs/explanation/licence-rules.md, L1 to L11. A ses
 `now_ms < expires_at_ms`; what is no longer alive counts for nothing here, swept or not (L4).
 """
 
+from itertools import islice
 from typing import assert_never
 
 from msgspec.structs import replace
@@ -170,7 +171,7 @@ def decide(book: Book, command: Command, now_ms: int) -> tuple[Outcome, list[Cha
         case End():
             return _end(book, command, now_ms)
         case Sweep():
-            return _sweep(book)
+            return _sweep(book, command)
         case _:
             assert_never(command)
 
@@ -324,10 +325,10 @@ def _end(book: Book, end: End, now_ms: int) -> tuple[Outcome, list[Change]]:
     return Ended(session=session, seat_released=released), changes
 
 
-def _sweep(book: Book) -> tuple[Outcome, list[Change]]:
+def _sweep(book: Book, sweep: Sweep) -> tuple[Outcome, list[Change]]:
     changes: list[Change] = [
         SessionEnded(session=session, reason=EndReason.EXPIRED, at_ms=session.expires_at_ms)
-        for session in book.expired.values()
+        for session in islice(book.expired.values(), sweep.sessions_max)
     ]
     return Swept(sessions=len(changes)), changes
 

@@ -157,7 +157,7 @@ class Settings(BaseModel):
         json_schema_extra={"default": "processors less one, 1 to 4"},
     )
     hash_queue_max: Whole = _whole(
-        64, 1, 100_000, "Passwords that may wait to be hashed; one more is answered 503."
+        512, 2, 100_000, "Passwords that may wait to be hashed, half of them of one address; more get 503."
     )
     hash_memory_mib: Whole = _whole(19, 19, 1024, "Argon2id: memory of one hash, in MiB.")
     hash_time_cost: Whole = _whole(2, 2, 10, "Argon2id: passes over the memory.")

@@ -79,6 +79,8 @@ class DeclarationInvalid(Exception):
         self.mistakes = mistakes
         count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
         told = mistakes[:_MISTAKES_MAX]
+        if len(mistakes) > len(told):
+            told.append(f"and {len(mistakes) - len(told)} more")
         super().__init__("\n".join([f"{source} has {count}:", *(f"  {mistake}" for mistake in told)]))
 
 

@@ -112,13 +112,13 @@ class SqliteStore:
         self._tenants = Tenants()
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
-        self._checkpoint_lock = threading.Lock()
+        self._look_lock = threading.Lock()
         with _faults():
             os.close(os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o600))
             engine = _engine(path)
             self._writer = engine.connect()
             self._reader = engine.connect()
-            self._checkpointer = engine.connect()
+            self._looker = engine.connect()
             self._identity = _identity(path)
             if create:
                 upgrade(self._writer)
@@ -149,12 +149,12 @@ class SqliteStore:
 
         Raises StoreUnavailable.
         """
-        with self._read_lock, _faults():
+        with self._look_lock, _faults():
             self._must_be_there()
-            raw = _driver(self._reader)
+            raw = _driver(self._looker)
             raw.execute("BEGIN")
             try:
-                yield self._reader
+                yield self._looker
             finally:
                 raw.execute("ROLLBACK")
 
@@ -199,15 +199,15 @@ class SqliteStore:
 
         Raises StoreUnavailable.
         """
-        with self._checkpoint_lock, _faults():
-            _driver(self._checkpointer).execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        with self._look_lock, _faults():
+            _driver(self._looker).execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def close(self) -> None:
         """Let go of the file."""
-        with self._write_lock, self._read_lock, self._checkpoint_lock:
+        with self._write_lock, self._read_lock, self._look_lock:
             self._writer.close()
             self._reader.close()
-            self._checkpointer.close()
+            self._looker.close()
 
     def _must_be_there(self) -> None:
         # A file that was moved or replaced goes on living for who has it open, and nobody else would
@@ -282,6 +282,7 @@ class _Loading:
         self._now_ms = now_ms
         self._commands = commands
         self._grants = [command for command in commands if isinstance(command, Grant)]
+        self._tenant_of_client = {grant.client_key: grant.tenant_id for grant in self._grants}
         self._sessions: dict[bytes, Session] = {}
         self._expired: list[Session] = []
         self._live_sessions: dict[int, int] = {}
@@ -352,13 +353,12 @@ class _Loading:
 
     def _load_earliest_seats(self) -> None:
         touched = len(self._commands) + len(self._sessions)
-        for pool_id, grants in Counter(grant.pool_id for grant in self._grants).items():
-            if pool_id in self._in_use and self._may_fill(pool_id, grants):
+        wanted = Counter((grant.tenant_id, grant.pool_id) for grant in self._grants)
+        for (tenant_id, pool_id), grants in wanted.items():
+            if pool_id is None or pool_id not in self._in_use:
+                continue
+            if self._in_use[pool_id] + grants > self._tenants[tenant_id].pools[pool_id].seats:
                 self._add_seats(self._all(_SEATS_EARLIEST, pool_id, self._now_ms, touched + 1))
-
-    def _may_fill(self, pool_id: int, grants: int) -> bool:
-        tenant = next(tenant for tenant in self._tenants.values() if pool_id in tenant.pools)
-        return self._in_use[pool_id] + grants > tenant.pools[pool_id].seats
 
     def _load_sharing_sessions(self) -> None:
         touched = len(self._sessions)
@@ -380,10 +380,8 @@ class _Loading:
                 pass  # A session that shares with nobody.
 
     def _client(self, key: int) -> Client | None:
-        for grant in self._grants:
-            if grant.client_key == key and grant.tenant_id in self._tenants:
-                return self._tenants[grant.tenant_id].clients_by_key.get(key)
-        return None
+        tenant = self._tenants.get(self._tenant_of_client[key])
+        return tenant.clients_by_key.get(key) if tenant else None
 
     def _all(self, statement: str, *parameters: object) -> list[Any]:
         return self._raw.execute(statement, parameters).fetchall()

@@ -2,10 +2,12 @@
 
 A generated secret is checked at once: its hash is fast. A password is looked up among the remembered ones,
 and hashed on a worker thread when it is not there; equal checks under way at once are one. The queue of
-the workers is bounded. An unknown client takes the same way and the same time as a wrong secret.
+the workers is bounded, and no source gets more than half of it. An unknown client takes the same way and
+the same time as a wrong secret.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -48,7 +50,7 @@ class Authenticator:
         self._workers = ThreadPoolExecutor(workers, thread_name_prefix="licet-hash")
         self._queue_max = queue_max
         self._under_way: dict[tuple[int, int, str], asyncio.Future[bool]] = {}
-        self._queued = 0
+        self._queued: Counter[str] = Counter()  # by source
 
     async def check(self, tenant: Tenant | None, credentials: Credentials, source: str) -> Client:
         """The client that these credentials prove.
@@ -90,32 +92,34 @@ class Authenticator:
         if (wait_s := self._throttle.wait_s(client, source)) is not None:
             raise rate_limited(wait_s)
         is_password = not secret.startswith(SECRET_PREFIX)
-        if is_password and await self._verify(tenant, client, secret):
+        if is_password and await self._verify(tenant, client, secret, source):
             assert client is not None
             self._throttle.succeeded(client, source)
             return True
         self._throttle.failed(client, source)
         return False
 
-    async def _verify(self, tenant: Tenant | None, client: Client | None, password: str) -> bool:
+    async def _verify(self, tenant: Tenant | None, client: Client | None, password: str, source: str) -> bool:
         key = (tenant.id if tenant else 0, client.key if client else 0, password)
         if client is not None and (future := self._under_way.get(key)) is not None:
             return await asyncio.shield(future)
-        if self._queued >= self._queue_max:
+        if self._queued.total() >= self._queue_max or self._queued[source] >= self._queue_max // 2:
             raise QueueFull
         loop = asyncio.get_running_loop()
         future = loop.run_in_executor(self._workers, self._hash, tenant, client, password)
-        self._queued += 1
+        self._queued[source] += 1
         self._under_way[key] = future
-        future.add_done_callback(lambda _: self._finished(key))
+        future.add_done_callback(lambda _: self._finished(key, source))
         is_right = await asyncio.shield(future)
         if is_right and tenant is not None and client is not None:
             self._remembered.add(tenant, client, password)
         return is_right
 
-    def _finished(self, key: tuple[int, int, str]) -> None:
-        self._queued -= 1
+    def _finished(self, key: tuple[int, int, str], source: str) -> None:
         self._under_way.pop(key, None)
+        self._queued[source] -= 1
+        if not self._queued[source]:
+            del self._queued[source]
 
     def _hash(self, tenant: Tenant | None, client: Client | None, password: str) -> bool:
         user = client.user if client is not None and client.password_allowed else None

@@ -1,0 +1,152 @@
+"""Servers that many tests share, and what speaks to them."""
+
+from collections.abc import Iterator
+from http.client import HTTPMessage, parse_headers
+from itertools import count
+from socket import SHUT_WR, create_connection
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from licet.app import STORE_NAME
+from licet.cli.demo import PASSWORD
+from running import PASSWORD_HASH, PATIENCE_S, RunningServer
+
+AWAY = "away.db"
+_NUMBERS = count(1)
+
+
+class Answer(NamedTuple):
+    """An HTTP answer."""
+
+    status: int
+    headers: HTTPMessage
+    body: bytes
+
+
+class Wire:
+    """One connection, to the byte."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._socket = create_connection((parts.hostname or "", parts.port or 0), timeout=PATIENCE_S)
+        self._file = self._socket.makefile("rb")
+
+    def __enter__(self) -> "Wire":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self._socket.close()
+
+    def send(self, data: bytes, *, is_last: bool = False) -> None:
+        """Send these bytes; after the last ones the server knows that there are no more."""
+        self._socket.sendall(data)
+        if is_last:
+            self._socket.shutdown(SHUT_WR)
+
+    def answer(self) -> Answer | None:
+        """The next answer; None when the connection ends instead."""
+        line = self._file.readline()
+        if not line:
+            return None
+        headers = parse_headers(self._file)
+        body = self._file.read(int(headers.get("content-length", 0)))
+        return Answer(int(line.split()[1]), headers, body)
+
+
+class ServedTenant:
+    """A tenant that one test has for itself on the shared server.
+
+    `full` has 2 seats; `TestClientId` is of user `TC`, `Client2` of `C2`, `Client3` of `C3`, and `Api`, of
+    `AP`, may introspect. Every password is `password`.
+    """
+
+    def __init__(self, server: RunningServer, name: str) -> None:
+        self.server = server
+        self.name = name
+        with server.changing() as change:
+            tenant = change.add_tenant(name, seats=2)
+            for client_id, initials in {"TestClientId": "TC", "Client2": "C2", "Client3": "C3", "Api": "AP"}.items():
+                tenant.add_user(initials, password_hash=PASSWORD_HASH)
+                tenant.add_client(client_id, user=initials, introspects=client_id == "Api")
+
+    def ask(
+        self, endpoint: str, client_id: str = "TestClientId", secret: str = PASSWORD, /, **form: str
+    ) -> httpx.Response:
+        """The answer to a client that sends its credentials in the header, and this form."""
+        return self.server.ask(f"{self.name}/{endpoint}", client_id, secret, **form)
+
+    def grant(self, client_id: str = "TestClientId", /, **form: str) -> dict[str, Any]:
+        """What a grant of this client gives."""
+        return _good(self.ask("token", client_id, grant_type="client_credentials", **form))
+
+    def refresh(self, tokens: dict[str, Any], client_id: str = "TestClientId", /, **form: str) -> httpx.Response:
+        """The answer to a client that refreshes a session."""
+        form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"], **form}
+        return self.ask("token", client_id, **form)
+
+    def introspect(self, token: str) -> dict[str, Any]:
+        """What `Api` is told of a token."""
+        return _good(self.ask("introspect", "Api", token=token))
+
+    def post(self, endpoint: str, content: bytes | str = b"", **headers: str) -> httpx.Response:
+        """The answer to a body and headers that are as they are; the body is a form unless they say else."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        named.setdefault("content-type", "application/x-www-form-urlencoded")
+        return self.server.http.post(f"/{self.name}/{endpoint}", content=content, headers=named)
+
+    def seats_in_use(self) -> int:
+        """How many seats of `full` are in use, as a grant that found none would be told."""
+        with self.server.store() as store, store.reading() as connection:
+            tenant = store.tenant(self.name)
+            assert tenant is not None
+            query = "SELECT count(*) FROM seat WHERE tenant_id = ? AND expires_at_ms > ?"
+            found = connection.exec_driver_sql(query, (tenant.id, self.server.clock.now_ms()))
+            seats: int = found.scalar_one()
+            return seats
+
+
+def _good(response: httpx.Response) -> dict[str, Any]:
+    assert response.status_code == httpx.codes.OK, response.text
+    content: dict[str, Any] = response.json()
+    return content
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server whose time stands still, and which lets everybody try passwords as often as they like."""
+    patient = {"login_failures_per_client_max": 1_000_000, "login_failures_per_source_max": 1_000_000}
+    with RunningServer(tmp_path_factory.mktemp("server"), manual_clock=True, **patient) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def strict_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server that lets a source fail three times in a minute, and a client five times.
+
+    It believes X-Forwarded-For, so that a test can come from anywhere.
+    """
+    strict = {"login_failures_per_client_max": 5, "login_failures_per_source_max": 3}
+    data = tmp_path_factory.mktemp("strict")
+    with RunningServer(data, manual_clock=True, trusted_proxies="127.0.0.1", **strict) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def stranded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server whose store was moved away, to `AWAY`; before that, `TestClientId` had a token of it."""
+    with RunningServer(tmp_path_factory.mktemp("stranded"), manual_clock=True) as running:
+        running.ask("Jim_Test/token", grant_type="client_credentials").raise_for_status()
+        (running.data / STORE_NAME).rename(running.data / AWAY)
+        yield running
+
+
+@pytest.fixture
+def tenant(server: RunningServer) -> ServedTenant:
+    """A tenant of the shared server for one test alone."""
+    return ServedTenant(server, f"Tenant{next(_NUMBERS)}")
+
+
