@@ -31,6 +31,63 @@ START_MS = 1_700_000_040_000
 SESSION_S = 1200
 _BUG = "bug of Licet"
 
+# A set-up file with as little as there can be, and one with something of everything.
+SMALL = """
+[tenant.Jim_Test.pool.full]
+seats = 5
+
+[tenant.Jim_Test.user.TC]
+name = "Test Client"
+
+[tenant.Jim_Test.client.TestClientId]
+user = "TC"
+"""
+RICH = """
+[tenant.Jim_Test]
+session_ttl = "30m"
+access_ttl = 300
+default_scope = "orders"
+no_seat_status = 429
+
+[tenant.Jim_Test.pool.full]
+seats = 5
+expires = 2027-01-31
+
+[tenant.Jim_Test.pool."mobile.1"]
+seats = 0
+duplicates = "user"
+expires = 2027-01-31T18:00:00.250+01:00
+
+[tenant.Jim_Test.scope.orders]
+pool = "mobile.1"
+
+[tenant.Jim_Test.scope."a:b/c"]
+read_only = true
+
+[tenant.Jim_Test.user."T.C"]
+name = 'Ada "the first" \\ Lovelace'
+
+[tenant.Jim_Test.user.AP]
+enabled = false
+
+[tenant.Jim_Test.client."a b.c"]
+user = "T.C"
+scopes = ["view", "orders"]
+grant_types = ["client_credentials"]
+max_sessions = 7
+introspects = true
+password_allowed = false
+
+[tenant.Jim_Test.client.Gone]
+user = "AP"
+enabled = false
+scopes = []
+
+[tenant.Other.pool.full]
+seats = 1
+expires = "never"
+"""
+
 
 class Site:
     """A store with the tenant `Jim_Test`, and what a test does with it."""

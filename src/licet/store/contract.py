@@ -53,8 +53,9 @@ class Transaction(Protocol):
         - of each pool so far: its seats in use, and all of its seats that have expired;
         - where the grants may fill a pool: as many seats as the batch can touch and one more, those that
           expire first, so that the earliest is known whatever the batch does;
-        - where an ending session may be the last to expire on its seat: as many other sessions of
-          that seat as the batch can end and one more, those that expire last.
+        - where an ending session may be the last to expire on its seat, also one that begins and ends in
+          this batch: as many other sessions of that seat as the batch can end and one more, those that
+          expire last.
         """
 
     def save(self, book: Book) -> None:

@@ -93,6 +93,7 @@ class Lane(Generic[Item, Answer]):
             answers: Sequence[Answer | Exception]
             try:
                 answers = self._work([item for item, _ in batch])
+                assert len(answers) == len(batch), "work answers each item once"
             except Exception as fault:  # noqa: BLE001 - it goes to those who wait
                 answers = [fault] * len(batch)
             self._loop.call_soon_threadsafe(self._finish, batch, answers)
@@ -101,7 +102,9 @@ class Lane(Generic[Item, Answer]):
         for (_, future), answer in zip(batch, answers, strict=True):
             if future.done():  # Its caller went away; what was done for it stays done.
                 continue
-            if isinstance(answer, Exception):
+            if isinstance(answer, StopIteration):  # the one that a future does not take
+                future.set_exception(RuntimeError("work answered StopIteration"))
+            elif isinstance(answer, Exception):
                 future.set_exception(answer)
             else:
                 future.set_result(answer)

@@ -33,11 +33,20 @@ def current(connection: Connection) -> str | None:
 
 
 def upgrade(connection: Connection) -> None:
-    """Bring the tables to this version."""
+    """Bring the tables to this version.
+
+    Raises SchemaOutdated when they are a later version's.
+    """
     from alembic import command  # noqa: PLC0415 - a fifth of a second that only a migration should cost
     from alembic.config import Config  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except CommandError:
+        raise SchemaOutdated(
+            f"the store is at schema {current(connection)}, which only a later version of Licet knows"
+        ) from None

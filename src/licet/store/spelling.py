@@ -10,9 +10,10 @@ from datetime import UTC, date, datetime, time
 from licet.model import SESSIONS_MAX, Client, GrantType, InvalidValue, Pool, Scope, Tenant, User
 
 _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
-_DURATION = re.compile(r"(\d{1,9})([smhd]?)")
+_DURATION = re.compile(r"([0-9]{1,9})([smhd]?)")
 _NEAR = ((90, 1, "s"), (90 * 60, 60, "min"), (36 * 3600, 3600, "h"))  # below, unit, its name
 NEVER = "never"
+INSTANT_MS_MAX = 253_370_764_800_000  # the year 9999, which no time zone carries out of the calendar
 
 
 def read_duration_s(text: str) -> int:
@@ -42,20 +43,27 @@ def read_instant_ms(text: str) -> int | None:
     if text.strip() == NEVER:
         return None
     try:
-        return instant_ms(datetime.fromisoformat(text.strip()))
-    except (ValueError, OverflowError):
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
         raise InvalidValue(
             f"a moment is written 2027-01-31, 2027-01-31T18:00 or never; this is not: {text[:40]!r}"
         ) from None
+    return instant_ms(moment)
 
 
 def instant_ms(moment: date) -> int:
-    """The instant of a date or datetime, in whole milliseconds."""
+    """The instant of a date or datetime, in whole milliseconds.
+
+    Raises InvalidValue.
+    """
     if not isinstance(moment, datetime):
         moment = datetime.combine(moment, time())
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return round(moment.timestamp() * 1000)
+    ms = round(moment.timestamp() * 1000)
+    if not 0 <= ms < INSTANT_MS_MAX:
+        raise InvalidValue(f"a moment is in the years 1970 to 9998; this is not: {moment.isoformat()}")
+    return ms
 
 
 def moment_of(ms: int) -> datetime:

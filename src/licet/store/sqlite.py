@@ -67,8 +67,11 @@ _SEAT_UPDATE = (
     " WHERE pool_id = ? AND holder = ?"
 )
 _SEAT_DELETE = "DELETE FROM seat WHERE pool_id = ? AND holder = ?"
-# Overuse only shrinks here: the check `in_use <= seats + overuse` stands behind the ledger (L6).
-_POOL_UPDATE = "UPDATE pool SET in_use = ?1, overuse = max(0, min(overuse, ?1 - seats)) WHERE id = ?2"
+# Added, not set, and overuse only shrinks: so the check `in_use <= seats + overuse` stands behind the
+# ledger, whatever number it began with (L6).
+_POOL_UPDATE = (
+    "UPDATE pool SET in_use = in_use + ?1, overuse = max(0, min(overuse, in_use + ?1 - seats)) WHERE id = ?2"
+)
 
 _JOURNAL_ADD = """
 INSERT INTO journal (tenant_id, minute, kind, reason, pool, client_id,
@@ -121,9 +124,20 @@ class SqliteStore:
             self._looker = engine.connect()
             self._identity = _identity(path)
             if create:
-                upgrade(self._writer)
+                self._make_tables()
             check_current(self._writer)
             self.refresh_tenants()
+
+    def _make_tables(self) -> None:
+        """All of the tables or none, whoever else is about to make them."""
+        raw = _driver(self._writer)
+        raw.execute("BEGIN IMMEDIATE")
+        try:
+            upgrade(self._writer)
+        except BaseException:
+            raw.rollback()
+            raise
+        raw.commit()
 
     def tenant(self, name: str) -> Tenant | None:
         """The tenant as it was when last looked at; no I/O."""
@@ -169,7 +183,8 @@ class SqliteStore:
             raw.execute("BEGIN IMMEDIATE")
             try:
                 self._must_be_there()
-                yield SqliteTransaction(self._writer, self._tenants, self._clock.now_ms())
+                version: int = raw.execute(_SETUP_VERSION).fetchone()[0]
+                yield SqliteTransaction(self._writer, self._tenants, version, self._clock.now_ms())
                 raw.execute("COMMIT")
             finally:
                 if raw.in_transaction:
@@ -219,11 +234,19 @@ class SqliteStore:
 class SqliteTransaction:
     """One write transaction; see `contract.Transaction`."""
 
-    def __init__(self, connection: Connection, tenants: Tenants, now_ms: int) -> None:
-        self.connection = connection
+    def __init__(self, connection: Connection, tenants: Tenants, version: int, now_ms: int) -> None:
         self.now_ms = now_ms
-        self._tenants = tenants
+        self._connection = connection
         self._raw = _driver(connection)
+        self._tenants = tenants
+        self._version = version
+        self._changes_setup = False
+
+    @property
+    def connection(self) -> Connection:
+        """For changes of the set-up that must hold together with what the ledger decides."""
+        self._changes_setup = True
+        return self._connection
 
     def load(self, commands: Sequence[Command]) -> Book:
         """Fill the book of these commands, as `contract.Transaction.load` says."""
@@ -234,7 +257,8 @@ class SqliteTransaction:
         writes = Writes(book.changes)
         self._write_sessions(writes)
         self._write_seats(writes)
-        changed = [(in_use, key) for key, in_use in book.in_use.items() if in_use != book.in_use_before[key]]
+        before = book.in_use_before
+        changed = [(it - before[key], key) for key, it in book.in_use.items() if it != before[key]]
         self._many(_POOL_UPDATE, changed)
         folded = Folded(book)
         self._many(_JOURNAL_ADD, [key + entry for key, entry in folded.entries.items()])
@@ -265,10 +289,13 @@ class SqliteTransaction:
             raise Contradiction(f"{count} rows instead of {len(rows)}: {statement}")
 
     def _current_tenants(self) -> dict[int, Tenant]:
-        version: int = self._raw.execute(_SETUP_VERSION).fetchone()[0]
-        if version == self._tenants.version:
+        if self._changes_setup:
+            version: int = self._raw.execute(_SETUP_VERSION).fetchone()[0]
+            if version != self._version:  # What is not committed yet is remembered by nobody.
+                return Tenants().refresh(self._connection, version)
+        if self._version == self._tenants.version:
             return self._tenants.by_id
-        return self._tenants.refresh(self.connection, version)
+        return self._tenants.refresh(self._connection, self._version)
 
 
 class _Loading:
@@ -287,6 +314,7 @@ class _Loading:
         self._expired: list[Session] = []
         self._live_sessions: dict[int, int] = {}
         self._started: dict[int, list[bytes]] = {}
+        self._crowded: set[int] = set()  # clients of which a session may begin and end in this batch
         self._in_use: dict[int, int] = {}
         self._seats: dict[SeatKey, Seat] = {}
 
@@ -323,6 +351,8 @@ class _Loading:
             if client is None:
                 continue
             live = self._live_sessions[key] = self._all(_SESSIONS_COUNT, key, self._now_ms)[0][0]
+            if grants > client.sessions_max:
+                self._crowded.add(key)
             excess = live + grants - client.sessions_max
             if excess > 0:
                 oldest = self._all(_SESSIONS_OLDEST, key, self._now_ms, excess)
@@ -367,12 +397,15 @@ class _Loading:
             if (key := session.seat_key) is None:
                 continue
             if session.sid in renewed or session.expires_at_ms >= self._seats[key].expires_at_ms:
-                self._load_sharing(session, key, touched + 1)
+                self._load_sharing(session.client_key, key, touched + 1)
+        for grant in self._grants:
+            if grant.client_key in self._crowded and (key := self._seat_key(grant)) is not None:
+                self._load_sharing(grant.client_key, key, touched + 1)
 
-    def _load_sharing(self, session: Session, key: SeatKey, limit: int) -> None:
+    def _load_sharing(self, client_key: int, key: SeatKey, limit: int) -> None:
         match key[1].partition(":")[0]:
             case Duplicates.CLIENT:
-                of_client = (session.client_key, *key, self._now_ms, limit)
+                of_client = (client_key, *key, self._now_ms, limit)
                 self._add(self._all(_SESSIONS_OF_CLIENT_SEAT, *of_client))
             case Duplicates.USER:
                 self._add(self._all(_SESSIONS_OF_USER_SEAT, *key, self._now_ms, limit))

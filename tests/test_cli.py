@@ -1,0 +1,497 @@
+"""The command line as a whole: help, exit codes, errors, and the verbs for an installation."""
+
+import json
+import os
+import re
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.core import TyperGroup
+
+from cli_site import PASSWORD, TENANT, Desk, copy_of, new_desk
+from command_line import run, terminal
+from licet.cli import _PANELS, _loader
+from licet.keyring import read_keyring
+from licet.store.migrate import HEAD
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory, made once."""
+    return new_desk(tmp_path_factory.mktemp("made") / "licet-data")
+
+
+@pytest.fixture
+def desk(made: Path, tmp_path: Path) -> Desk:
+    """A copy of it, for one test."""
+    return copy_of(made, tmp_path)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def verbs() -> Iterator[tuple[str, Any]]:
+    """Every verb by what its caller types, with the command that it is."""
+    for panel in _PANELS.values():
+        for verb in panel:
+            yield from _verbs(f"licet {verb.name}", _loader(verb)())
+
+
+def _verbs(path: str, command: Any) -> Iterator[tuple[str, Any]]:
+    if not isinstance(command, TyperGroup):
+        yield path, command
+        return
+    for name, part in command.commands.items():
+        yield from _verbs(f"{path} {name}", part)
+
+
+# Help
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_licet_alone_shows_its_help(arguments: list[str]) -> None:
+    shown = run(*arguments).stdout
+    for verb in ("demo", "init", "serve", "check", "seats", "token", "tenant", "client", "apply"):
+        assert re.search(rf"│ {verb} +[A-Z]", shown)
+    assert "Exit codes: 0 done, 1 refused or not found, 2 wrong use, 3 store unreachable." in shown
+
+
+def test_a_noun_alone_shows_its_help() -> None:
+    result = run("pool", exit_code=2)
+    assert "remove" in result.stdout
+    assert not result.stderr
+
+
+def test_the_version_is_told() -> None:
+    assert run("--version").stdout == "licet 0.1.0\n"
+
+
+def test_every_verb_has_an_example_of_itself() -> None:
+    found = dict(verbs())
+    assert len(found) > 40
+    for path in found.keys() - {"licet seats", "licet top"}:  # which nothing needs to be said to
+        command = found[path]
+        assert f"Example: [bold]{path}" in (command.help or ""), path
+
+
+def test_every_help_fits_into_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    for path, _ in verbs():
+        shown = run(*path.split()[1:], "--help").stdout
+        assert max(map(len, shown.splitlines())) <= 80
+        assert "…" not in shown, path
+
+
+def test_no_option_takes_a_password_or_secret() -> None:
+    """Product, section 6: passwords come from a prompt or standard input, never from an argument."""
+    for path, command in verbs():
+        for param in command.params:
+            if re.search("password|secret", param.name) and not re.search("expires|secret_id", param.name):
+                assert param.is_flag, (path, param.name)
+
+
+def test_the_help_costs_nothing_of_the_database_and_the_hashing() -> None:
+    code = "import sys, licet.cli; print({'sqlalchemy', 'argon2', 'pydantic', 'uvicorn'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
+def test_a_shell_completes_the_verbs_of_a_noun() -> None:
+    """Also those of a noun that is not imported yet."""
+    environment = {"_LICET_COMPLETE": "complete_bash", "COMP_WORDS": "licet client sec", "COMP_CWORD": "2"}
+    licet = Path(sys.executable).with_name("licet")
+    done = subprocess.run(
+        [licet], env={**os.environ, **environment}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["secret"]
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["bogus"], "no such command 'bogus' (see: licet --help)"),
+        (["tenan"], "no such command 'tenan'. Did you mean 'tenant', 'token'? (see: licet --help)"),
+        (["--bogus"], "no such option: --bogus (see: licet --help)"),
+        (["pool", "bogus"], "no such command 'bogus' (see: licet pool --help)"),
+        (["pool", "add"], "missing argument 'NAME' (see: licet pool add --help)"),
+        (["pool", "add", "x"], "missing option '--seats' (see: licet pool add --help)"),
+        (["pool", "add", "x", "--seats"], "option '--seats' requires an argument"),
+        (["pool", "add", "x", "--seats", "many"], "invalid value for '--seats'"),
+        (["pool", "list", "--jsn"], "no such option: --jsn"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_2(arguments: list[str], told: str) -> None:
+    result = run(*arguments, exit_code=2)
+    assert not result.stdout
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"licet: {told}")
+
+
+def test_no_store_is_exit_code_3(tmp_path: Path) -> None:
+    nowhere = Desk(tmp_path / "nowhere")
+    told = f"there is no store in {nowhere.data}; make one: licet init --data {nowhere.data}"
+    assert nowhere.error("pool", "list", exit_code=3) == told
+    (tmp_path / "file").touch()
+    below_a_file = Desk(tmp_path / "file")
+    assert below_a_file.error("check", exit_code=3).startswith(f"there is no store in {below_a_file.data}; ")
+
+
+def test_a_store_that_is_no_database_is_exit_code_3(desk: Desk) -> None:
+    desk.store_file.write_bytes(b"no database, but long enough to be taken for one" * 100)
+    told = f"the store in {desk.data} cannot be opened: file is not a database"
+    assert desk.error("pool", "list", exit_code=3) == told
+
+
+def test_tables_of_another_version_are_exit_code_3(desk: Desk) -> None:
+    set_schema(desk, "0000")
+    told = f"the store is at schema 0000, this version needs {HEAD}; run: licet migrate --data {desk.data}"
+    assert desk.error("pool", "list", exit_code=3) == told
+
+
+def test_a_keyring_that_others_can_read_is_exit_code_3(desk: Desk) -> None:
+    desk.secrets_file.chmod(0o644)
+    told = f"{desk.secrets_file} is readable by others; mend it: chmod 600 {desk.secrets_file}"
+    assert desk.error("key", "list", exit_code=3) == told
+    assert desk.error("client", "add", "Api", "--user", "TC", "--secret", exit_code=3) == told
+    assert "Api" not in desk.out("client", "list")
+
+
+def test_wrong_settings_are_exit_code_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LICET_PORT", "high")
+    monkeypatch.delenv("LICET_DATA", raising=False)
+    told = run("pool", "list", exit_code=2).stderr
+    assert told.startswith("licet: The settings have a mistake:\n  LICET_PORT: 'high' is not a whole number")
+
+
+def test_a_bug_shows_where_it_is(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("licet.cli.key.read_keyring", lambda _: 1 // 0)
+    result = run("key", "list", "--data", str(desk.data), exit_code=1)
+    assert isinstance(result.exception, ZeroDivisionError)
+
+
+# Which tenant
+
+
+def test_the_only_tenant_needs_no_name(desk: Desk) -> None:
+    assert desk.json("pool", "list") == desk.json("pool", "list", "--tenant", TENANT)
+
+
+def test_of_several_tenants_one_is_named(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.run("tenant", "add", "Other", "--seats", "1")
+    told = "which tenant? Say --tenant or LICET_TENANT: Jim_Test, Other"
+    assert desk.error("pool", "list", exit_code=2) == told
+    monkeypatch.setenv("LICET_TENANT", "Other")
+    assert [pool["seats"] for pool in desk.json("pool", "list")] == [1]
+    assert [pool["seats"] for pool in desk.json("pool", "list", "--tenant", TENANT)] == [5]
+
+
+def test_a_tenant_that_is_not_there_is_told_with_those_there_are(desk: Desk) -> None:
+    assert desk.error("pool", "list", "--tenant", "Jim") == "there is no tenant Jim; there is: Jim_Test"
+    desk.run("tenant", "remove", TENANT, "--yes")
+    assert desk.error("user", "list") == "there is no tenant yet; add one: licet tenant add NAME --seats 5"
+
+
+# init
+
+
+def test_init_makes_what_only_its_owner_can_read(tmp_path: Path) -> None:
+    data = tmp_path / "deep" / "licet-data"
+    shown = run("init", "--tenant", TENANT, "--seats", "5", "--data", str(data)).stdout
+    assert [mode(path) for path in (data, data / "licet.db", data / "secrets.json")] == [0o700, 0o600, 0o600]
+    assert len(read_keyring(data / "secrets.json").token_keys) == 1
+    assert shown.splitlines() == [
+        f"Made {data}: the store, and the keys that sign tokens (secrets.json; keep a copy of it).",
+        "Tenant Jim_Test has a pool full of 5 seats.",
+        "What is next:",
+        f'  licet user add TC --name "Test Client" --data {data}',
+        f"  licet client add TestClientId --user TC --data {data}",
+        f"  licet serve --data {data}",
+    ]
+
+
+def test_init_can_leave_out_the_tenant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LICET_DATA", raising=False)
+    assert "  licet tenant add NAME --seats 5\n" in run("init").stdout
+    assert (tmp_path / "licet-data" / "licet.db").exists()
+    assert json.loads(run("tenant", "list", "--json").stdout) == []
+    assert (
+        run("tenant", "list").stderr == "No tenant yet. Add the first one: licet tenant add NAME --seats 5\n"
+    )
+
+
+def test_init_never_touches_what_is_there(desk: Desk) -> None:
+    before = desk.store_file.read_bytes(), desk.secrets_file.read_bytes()
+    told = f"{desk.data} has licet.db and secrets.json already; choose another directory with --data"
+    assert desk.error("init") == told
+    assert (desk.store_file.read_bytes(), desk.secrets_file.read_bytes()) == before
+    desk.store_file.unlink()
+    assert desk.error("init").startswith(f"{desk.data} has secrets.json already; ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--seats", "5"], "--seats is about the first tenant; say --tenant with it"),
+        (["--tenant", "X"], "how many seats has the first tenant? Say --seats"),
+        (["--tenant", "a b", "--seats", "5"], "a tenant's name is 1 to 64 letters"),
+        (["--tenant", "X", "--seats", "-1"], "pool full: seats is 0 to 1000000, not -1"),
+    ],
+)
+def test_init_makes_nothing_when_the_tenant_is_wrong(arguments: list[str], told: str, tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "licet-data")
+    assert desk.error("init", *arguments, exit_code=2).startswith(told)
+    assert not desk.data.exists()
+
+
+def test_init_shuts_an_empty_directory_and_leaves_a_full_one(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "data")
+    desk.data.mkdir(mode=0o755)
+    (desk.data / "licet.toml").touch()
+    desk.run("init")
+    assert mode(desk.data) == 0o700
+    full = Desk(tmp_path / "full")
+    full.data.mkdir(mode=0o755)
+    (full.data / "thesis.txt").touch()
+    told = f"{full.data} can be read by others and is not empty; chmod 700 it, or choose another"
+    assert full.error("init") == told
+    assert mode(full.data) == 0o755
+
+
+def test_init_where_nobody_may_write_is_exit_code_3(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    desk = Desk(tmp_path / "file" / "data")
+    assert desk.error("init", exit_code=3) == f"{desk.data} cannot be made: Not a directory"
+
+
+def test_init_asks_on_a_terminal(tmp_path: Path) -> None:
+    data = str(tmp_path / "licet-data")
+    with terminal("init", "--data", data) as screen:
+        screen.read_until("Name of the first tenant (enter for none): ")
+        screen.press("Jim_Test\n")
+        screen.read_until("Seats [5]: ")
+        screen.press("7\n")
+        assert screen.ended() == 0
+    assert "Tenant Jim_Test has a pool full of 7 seats." in screen.text
+
+
+# migrate
+
+
+def set_schema(desk: Desk, revision: str) -> None:
+    connection = sqlite3.connect(desk.store_file)
+    with connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+    connection.close()
+
+
+def test_migrate_has_nothing_to_do(desk: Desk) -> None:
+    told = f"The store in {desk.data} is at schema {HEAD}, as this version needs it.\n"
+    assert desk.out("migrate") == desk.out("migrate", "--check") == told
+
+
+def test_migrate_check_tells_what_is_due(desk: Desk) -> None:
+    set_schema(desk, "0000")
+    assert desk.error("migrate", "--check").startswith("the store is at schema 0000, this version needs")
+
+
+def test_migrate_makes_the_tables(desk: Desk) -> None:
+    desk.store_file.unlink()
+    desk.store_file.touch()
+    assert desk.error("tenant", "list", exit_code=3).startswith("the store has no tables yet; run: ")
+    assert desk.out("migrate") == f"The store in {desk.data} is at schema {HEAD} now.\n"
+    assert desk.json("tenant", "list") == []
+
+
+def test_a_store_of_a_later_version_is_left_alone(desk: Desk) -> None:
+    set_schema(desk, "9999")
+    told = "the store is at schema 9999, which this version does not know: it is a later one's"
+    assert desk.error("migrate", exit_code=3) == told
+    assert "9999" in desk.error("pool", "list", exit_code=3)
+
+
+# check
+
+
+def test_check_finds_nothing_wrong(desk: Desk) -> None:
+    desk.run("client", "set", "TestClientId", "--introspects")
+    assert desk.out("check") == "Nothing is wrong.\n"
+    assert desk.json("check") == []
+
+
+def test_a_hint_is_nothing_wrong(desk: Desk) -> None:
+    assert desk.out("check").splitlines() == [
+        "hint: Jim_Test, clients: none may introspect, so that no API can ask about tokens",
+        "  licet client set CLIENT_ID --introspects, for the API's own client",
+    ]
+    assert desk.json("check") == [
+        {
+            "kind": "hint",
+            "tenant": "Jim_Test",
+            "target": "clients",
+            "problem": "none may introspect, so that no API can ask about tokens",
+            "advice": "licet client set CLIENT_ID --introspects, for the API's own client",
+        }
+    ]
+
+
+def test_what_is_wrong_is_exit_code_1(desk: Desk) -> None:
+    desk.run("user", "password", "TC", "--no-password")
+    result = desk.run("check", exit_code=1)
+    assert result.stdout.splitlines()[:2] == [
+        "wrong: Jim_Test, client TestClientId: it cannot prove itself: no password works for it, and no secret",
+        "  licet user password TC, or licet client secret add TestClientId",
+    ]
+    assert result.stderr == "1 thing to mend.\n"
+
+
+def wrong(desk: Desk) -> list[str]:
+    found = json.loads(desk.run("check", "--json", exit_code=1).stdout)
+    return [f"{it['target']}: {it['problem']}" for it in found if it["kind"] == "wrong"]
+
+
+def test_check_looks_at_the_modes_of_files(desk: Desk) -> None:
+    desk.data.chmod(0o755)
+    desk.store_file.chmod(0o640)
+    desk.secrets_file.chmod(0o604)
+    assert wrong(desk) == [
+        f"{desk.data}: it can be read by others",
+        f"{desk.store_file}: it can be read by others",
+        f"secrets.json: {desk.secrets_file} is readable by others",
+    ]
+
+
+def test_check_looks_at_the_tables(desk: Desk) -> None:
+    set_schema(desk, "0000")
+    assert wrong(desk) == [f"licet.db: the store is at schema 0000, this version needs {HEAD}"]
+    set_schema(desk, HEAD)
+    connection = sqlite3.connect(desk.store_file)
+    with connection:
+        connection.execute("UPDATE tenant SET access_ttl_s = 9999")
+    connection.close()
+    (found,) = wrong(desk)
+    assert found.startswith("tables: somebody changed them by hand: tenant Jim_Test: access_ttl is")
+
+
+def test_check_looks_at_pools_and_clients(desk: Desk) -> None:
+    for seats in ("2", "1"):
+        desk.run("pool", "set", "full", "--seats", seats)
+    desk.run("user", "add", "AP", "--no-password")
+    desk.run("client", "add", "Api", "--user", "AP")
+    desk.run("user", "disable", "AP")
+    desk.run("client", "add", "Off", "--user", "AP")
+    desk.run("client", "disable", "Off")
+    desk.run("pool", "add", "old", "--seats", "0", "--expires", "2020-01-01")
+    desk.run("scope", "add", "orders", "--pool", "old")
+    assert wrong(desk) == [
+        "pool old: the licence expired at 2020-01-01T00:00:00Z",
+        "pool old: it has no seats",
+        "client Api: its user AP is disabled",
+        "client Api: it cannot prove itself: no password works for it, and no secret",
+    ]
+
+
+def test_check_looks_at_overuse_and_contradictions(desk: Desk) -> None:
+    """L6, and what the ledger keeps true."""
+    desk.grant("TestClientId")
+    desk.run("pool", "set", "full", "--seats", "0")
+    assert "pool full: 1 seats are in use and it has 0" in wrong(desk)
+    desk.run("pool", "set", "full", "--seats", "5")
+    connection = sqlite3.connect(desk.store_file)
+    with connection:
+        connection.execute("UPDATE session SET client_key = 77")
+        connection.execute("UPDATE seat SET expires_at_ms = expires_at_ms + 1")
+        connection.execute("UPDATE pool SET in_use = 3")
+    assert wrong(desk) == [
+        "pool full: it counts 3 seats in use, and there are 1",
+        "sessions: sessions of a client that is no more: 1",
+        "sessions: seats that do not expire with the last of their sessions: 1",
+    ]
+    with connection:
+        connection.execute("DELETE FROM seat")
+    connection.close()
+    assert "sessions: licensed sessions without a seat: 1" in wrong(desk)
+
+
+# key
+
+
+def test_keys_are_listed_rotated_and_pruned(desk: Desk) -> None:
+    desk.run("key", "rotate")
+    rotated = desk.json("key", "list")
+    assert [(key["id"], key["signs"]) for key in rotated] == [(1, False), (2, True)]
+    assert set(rotated[0]) == {"id", "created_at", "signs"}
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT[\d:.]+Z", rotated[1]["created_at"])
+    asked = desk.error("key", "prune", exit_code=2)
+    assert asked == "Remove 1 older key? What they signed stops working. Nobody can be asked here; say --yes"
+    assert desk.out("key", "prune", "--yes") == "1 older key removed.\n"
+    assert [key["id"] for key in desk.json("key", "list")] == [2]
+    assert desk.out("key", "prune") == "There is one key only; nothing to remove.\n"
+    assert mode(desk.secrets_file) == 0o600
+
+
+def test_there_are_only_so_many_keys(desk: Desk) -> None:
+    for _ in range(15):
+        desk.run("key", "rotate")
+    told = "there are 16 keys already; remove old ones first: licet key prune"
+    assert desk.error("key", "rotate", exit_code=3) == told
+
+
+def test_no_key_is_ever_shown(desk: Desk) -> None:
+    secrets = json.loads(desk.secrets_file.read_text())
+    hidden = [secrets["pepper"], *(key["key"] for key in secrets["token_keys"])]
+    shown = "".join(desk.run(*verb.split()).output for verb in ("key list", "key rotate", "check", "export"))
+    assert not [secret for secret in hidden if secret in shown]
+
+
+# A terminal
+
+
+def test_on_a_terminal_it_asks_before_it_destroys(desk: Desk) -> None:
+    remove = ("client", "remove", "TestClientId", "--data", str(desk.data))
+    for answer, exit_code in (("n", 1), ("y", 0)):
+        with terminal(*remove) as screen:
+            screen.read_until("Remove client TestClientId and end its sessions? [y/N]: ")
+            screen.press(f"{answer}\n")
+            assert screen.ended() == exit_code
+        assert ("licet: nothing was changed" in screen.text) == (answer == "n")
+    assert desk.json("client", "list") == []
+
+
+def test_on_a_terminal_a_password_is_asked_for_twice_and_not_shown(desk: Desk) -> None:
+    with terminal("user", "password", "TC", "--data", str(desk.data)) as screen:
+        for prompt in ("Password of user TC: ", "Repeat for confirmation: "):
+            screen.read_until(prompt)
+            screen.press("battery staple\n")
+        assert screen.ended() == 0
+    assert "Password of user TC set." in screen.text
+    assert "battery" not in screen.text
+
+
+def test_on_a_terminal_a_generated_secret_comes_with_a_word_about_it(desk: Desk) -> None:
+    with terminal("client", "secret", "add", "TestClientId", "--data", str(desk.data)) as screen:
+        assert screen.ended() == 0
+    assert re.search(r"Its secret, which nobody can show again:\s+lcs_\S{55}\s*$", screen.text)
+
+
+def test_on_a_terminal_a_table_cuts_no_value_off(desk: Desk) -> None:
+    name = (
+        "A client with a name that is longer than a line of this terminal, by far and on purpose: 0123456789"
+    )
+    desk.run("client", "add", name, "--user", "TC")
+    with terminal("client", "list", "--data", str(desk.data)) as screen:
+        assert screen.ended() == 0
+    assert "…" not in screen.text
+    folded = "".join(line[:42].strip() for line in screen.text.splitlines())
+    assert "0123456789" in folded.replace(" ", "") or "0123456789" in screen.text
+    assert PASSWORD not in screen.text
