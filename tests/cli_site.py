@@ -30,7 +30,9 @@ class Desk:
 
     def run(self, *arguments: str, stdin: str | None = None, exit_code: int = 0) -> Result:
         """Run a verb on it, piped."""
-        return run(*arguments, "--data", str(self.data), stdin=stdin, exit_code=exit_code)
+        at = arguments.index("--") if "--" in arguments else len(arguments)
+        where = ("--data", str(self.data))
+        return run(*arguments[:at], *where, *arguments[at:], stdin=stdin, exit_code=exit_code)
 
     def out(self, *arguments: str, stdin: str | None = None) -> str:
         """What a verb prints when it is done."""

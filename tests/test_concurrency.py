@@ -1,6 +1,6 @@
 """Many at once: on one server, on two that share a store, and around administrators and the clock.
 
-Nothing here waits for time to pass. What is random has a seed, which is printed. `Wire` is an HTTP client that
+Nothing here waits for time to pass. What is random has a seed, which is printed. `Caller` is an HTTP client that
 costs little, so that the server has the processors: the tests of crashes and of operation use it as well.
 """
 
@@ -86,7 +86,7 @@ class Answer(NamedTuple):
         return str(self.content.get("reason", self.content.get("error")))
 
 
-class Wire:
+class Caller:
     """A connection to a server: one question at a time, or several before the first answer is read.
 
     When the server is gone, what waits for an answer raises OSError or EOFError.
@@ -97,7 +97,7 @@ class Wire:
         self._writer = writer
 
     @classmethod
-    async def open(cls, url: str) -> "Wire":
+    async def open(cls, url: str) -> "Caller":
         """Connect."""
         parts = urlsplit(url)
         return cls(*await asyncio.open_connection(parts.hostname, parts.port))
@@ -130,13 +130,13 @@ class Wire:
 
 
 @asynccontextmanager
-async def opened(urls: Collection[str]) -> AsyncIterator[list[Wire]]:
+async def opened(urls: Collection[str]) -> AsyncIterator[list[Caller]]:
     """A connection to each of these."""
-    wires = await asyncio.gather(*map(Wire.open, urls))
+    callers = await asyncio.gather(*map(Caller.open, urls))
     try:
-        yield wires
+        yield callers
     finally:
-        await asyncio.gather(*(wire.close() for wire in wires))
+        await asyncio.gather(*(caller.close() for caller in callers))
 
 
 def basic(client_id: str, secret: str) -> str:
@@ -186,12 +186,12 @@ def in_use(server: RunningServer, tenant: str = TENANT, pool: str = "full") -> i
 
 
 async def ask_at_once(
-    wires: Sequence[Wire], path: str, authorizations: Sequence[str], **form: str
+    callers: Sequence[Caller], path: str, authorizations: Sequence[str], **form: str
 ) -> list[Answer]:
     """All of them ask before the first of them reads an answer."""
-    for wire, authorization in zip(wires, authorizations, strict=True):
-        wire.say(path, authorization, **form)
-    return await asyncio.gather(*(wire.hear() for wire in wires))
+    for caller, authorization in zip(callers, authorizations, strict=True):
+        caller.say(path, authorization, **form)
+    return await asyncio.gather(*(caller.hear() for caller in callers))
 
 
 def tally(answers: Sequence[Answer]) -> Mapping[str, int]:
@@ -207,15 +207,15 @@ class TestOneServer:
         with RunningServer(tmp_path) as server:
             clients = list(with_secrets(server, [f"Machine{n}" for n in range(200)]).values())
             winners: Counter[str] = Counter()
-            async with opened([server.url] * len(clients)) as wires:
+            async with opened([server.url] * len(clients)) as callers:
                 for number in range(50):
-                    answers = await ask_at_once(wires, f"{TENANT}/token", clients, **GRANT)
+                    answers = await ask_at_once(callers, f"{TENANT}/token", clients, **GRANT)
                     assert tally(answers) == {"granted": 5, "all_in_use": 195}
                     assert {(it.content["seats"], it.content["in_use"]) for it in _refused(answers)} == {
                         (5, 5)
                     }
                     assert in_use(server) == 5
-                    await self._give_back(wires, clients, answers, by_logoff=number % 2 == 0)
+                    await self._give_back(callers, clients, answers, by_logoff=number % 2 == 0)
                     winners.update(
                         client
                         for client, answer in zip(clients, answers, strict=True)
@@ -228,17 +228,17 @@ class TestOneServer:
 
     @staticmethod
     async def _give_back(
-        wires: Sequence[Wire], clients: Sequence[str], answers: Sequence[Answer], *, by_logoff: bool
+        callers: Sequence[Caller], clients: Sequence[str], answers: Sequence[Answer], *, by_logoff: bool
     ) -> None:
-        for wire, client, answer in zip(wires, clients, answers, strict=True):
+        for caller, client, answer in zip(callers, clients, answers, strict=True):
             if answer.told != "granted":
                 continue
             if by_logoff:
-                given_back = await wire.ask(f"{TENANT}/logoff", bearer(answer))
+                given_back = await caller.ask(f"{TENANT}/logoff", bearer(answer))
                 assert given_back == (200, {"logged_off": True, "seat_released": True})
             else:
                 token = answer.content["refresh_token"]
-                assert await wire.ask(f"{TENANT}/revoke", client, token=token) == (200, {})
+                assert await caller.ask(f"{TENANT}/revoke", client, token=token) == (200, {})
 
     async def test_twenty_refreshes_of_one_token_at_once_are_one_session_and_one_seat(
         self, tmp_path: Path
@@ -246,12 +246,12 @@ class TestOneServer:
         """L5: parallel refreshes and lost answers are harmless."""
         with RunningServer(tmp_path) as server:
             (client,) = with_secrets(server, ["Machine"]).values()
-            async with opened([server.url] * 20) as wires:
-                first = await wires[0].ask(f"{TENANT}/token", client, **GRANT)
+            async with opened([server.url] * 20) as callers:
+                first = await callers[0].ask(f"{TENANT}/token", client, **GRANT)
                 token = first.content["refresh_token"]
                 form = {"grant_type": "refresh_token", "refresh_token": token}
                 for _ in range(10):
-                    answers = await ask_at_once(wires, f"{TENANT}/token", [client] * 20, **form)
+                    answers = await ask_at_once(callers, f"{TENANT}/token", [client] * 20, **form)
                     assert tally(answers) == {"granted": 20}
                     assert {answer.content["refresh_token"] for answer in answers} == {token}
             assert in_use(server) == 1
@@ -263,10 +263,10 @@ class TestOneServer:
         """Product 3.3: idempotent."""
         with RunningServer(tmp_path) as server:
             (client,) = with_secrets(server, ["Machine"]).values()
-            async with opened([server.url] * 20) as wires:
+            async with opened([server.url] * 20) as callers:
                 for _ in range(20):
-                    granted = await wires[0].ask(f"{TENANT}/token", client, **GRANT)
-                    answers = await ask_at_once(wires, f"{TENANT}/logoff", [bearer(granted)] * 20)
+                    granted = await callers[0].ask(f"{TENANT}/token", client, **GRANT)
+                    answers = await ask_at_once(callers, f"{TENANT}/logoff", [bearer(granted)] * 20)
                     assert {(it.status, it.content["logged_off"]) for it in answers} == {(200, True)}
                     assert sum(answer.content["seat_released"] for answer in answers) == 1
                     assert in_use(server) == 0
@@ -278,24 +278,24 @@ class TestOneServer:
         with RunningServer(tmp_path) as server:
             (client,) = with_secrets(server, ["Machine"]).values()
             api = with_secrets(server, ["Asker"], introspects=True)["Asker"]
-            async with opened([server.url] * 8) as wires:
+            async with opened([server.url] * 8) as callers:
                 for number in range(25):
-                    granted = await wires[0].ask(f"{TENANT}/token", client, **GRANT)
+                    granted = await callers[0].ask(f"{TENANT}/token", client, **GRANT)
                     form = {"grant_type": "refresh_token", "refresh_token": granted.content["refresh_token"]}
-                    for at, wire in enumerate(wires):
-                        if at == number % len(wires):
-                            wire.say(f"{TENANT}/logoff", bearer(granted))
+                    for at, caller in enumerate(callers):
+                        if at == number % len(callers):
+                            caller.say(f"{TENANT}/logoff", bearer(granted))
                         else:
-                            wire.say(f"{TENANT}/token", client, **form)
-                    answers = await asyncio.gather(*(wire.hear() for wire in wires))
-                    ended = answers.pop(number % len(wires))
+                            caller.say(f"{TENANT}/token", client, **form)
+                    answers = await asyncio.gather(*(caller.hear() for caller in callers))
+                    ended = answers.pop(number % len(callers))
                     assert ended.content == {"logged_off": True, "seat_released": True}
                     assert tally(answers).keys() <= {"granted", "invalid_grant"}
                     assert in_use(server) == 0
                     for answer in (granted, *answers):
                         if answer.told == "granted":
                             token = answer.content["access_token"]
-                            asked = await wires[0].ask(f"{TENANT}/introspect", api, token=token)
+                            asked = await callers[0].ask(f"{TENANT}/introspect", api, token=token)
                             assert asked.content == {"active": False}
 
     async def test_one_client_that_asks_two_hundred_times_at_once_takes_one_seat(
@@ -304,9 +304,9 @@ class TestOneServer:
         """L2, L8: the same client asking again must not take a second licence."""
         with RunningServer(tmp_path) as server:
             (client,) = with_secrets(server, ["Machine"], sessions_max=30).values()
-            async with opened([server.url] * 200) as wires:
+            async with opened([server.url] * 200) as callers:
                 for _ in range(3):
-                    answers = await ask_at_once(wires, f"{TENANT}/token", [client] * 200, **GRANT)
+                    answers = await ask_at_once(callers, f"{TENANT}/token", [client] * 200, **GRANT)
                     assert tally(answers) == {"granted": 200}
                     assert in_use(server) == 1
                     live = rows(server, "SELECT count(*) FROM session WHERE pool_id IS NOT NULL")
@@ -320,22 +320,22 @@ class TestOneServer:
             names = [f"Machine{n}" for n in range(40)]
             here = list(with_secrets(server, names).values())
             there = list(with_secrets(server, names, tenant="Other").values())
-            async with opened([server.url] * 80) as wires:
+            async with opened([server.url] * 80) as callers:
                 for _ in range(5):
-                    for wire, client in zip(wires[:40], here, strict=True):
-                        wire.say(f"{TENANT}/token", client, **GRANT)
-                    for wire, client in zip(wires[40:], there, strict=True):
-                        wire.say("Other/token", client, **GRANT)
-                    answers = await asyncio.gather(*(wire.hear() for wire in wires))
+                    for caller, client in zip(callers[:40], here, strict=True):
+                        caller.say(f"{TENANT}/token", client, **GRANT)
+                    for caller, client in zip(callers[40:], there, strict=True):
+                        caller.say("Other/token", client, **GRANT)
+                    answers = await asyncio.gather(*(caller.hear() for caller in callers))
                     assert tally(answers[:40]) == {"granted": 5, "all_in_use": 35}
                     assert tally(answers[40:]) == {"granted": 2, "all_in_use": 38}
                     assert (in_use(server), in_use(server, "Other")) == (5, 2)
                     for at, answer in enumerate(answers):
                         if answer.told == "granted":
                             tenants = (TENANT, "Other") if at < 40 else ("Other", TENANT)
-                            abroad = await wires[at].ask(f"{tenants[1]}/logoff", bearer(answer))
+                            abroad = await callers[at].ask(f"{tenants[1]}/logoff", bearer(answer))
                             assert (abroad.status, abroad.told) == (401, "invalid_token")
-                            at_home = await wires[at].ask(f"{tenants[0]}/logoff", bearer(answer))
+                            at_home = await callers[at].ask(f"{tenants[0]}/logoff", bearer(answer))
                             assert at_home.content["seat_released"]
 
 
@@ -352,18 +352,18 @@ class TestTwoServers:
             clients = list(with_secrets(first, [f"Machine{n}" for n in range(100)]).values())
             assert second.ask(f"{TENANT}/token", **GRANT, scope="view").status_code == 200  # it has looked
             winners: Counter[int] = Counter()
-            async with opened([first.url, second.url] * 50) as wires:
+            async with opened([first.url, second.url] * 50) as callers:
                 for _ in range(15):
-                    answers = await ask_at_once(wires, f"{TENANT}/token", clients, **GRANT)
+                    answers = await ask_at_once(callers, f"{TENANT}/token", clients, **GRANT)
                     assert tally(answers) == {"granted": 5, "all_in_use": 95}
                     assert in_use(first) == 5
                     for at, answer in enumerate(answers):
                         if answer.told == "granted":
                             winners[at % 2] += 1
                             # At the other one: a logoff is final everywhere at once.
-                            ended = await wires[at - 1].ask(f"{TENANT}/logoff", bearer(answer))
+                            ended = await callers[at - 1].ask(f"{TENANT}/logoff", bearer(answer))
                             assert ended.content == {"logged_off": True, "seat_released": True}
-                            again = await wires[at].ask(f"{TENANT}/logoff", bearer(answer))
+                            again = await callers[at].ask(f"{TENANT}/logoff", bearer(answer))
                             assert again.content == {"logged_off": True, "seat_released": False}
                     assert in_use(first) == 0
             assert winners.total() == 75
@@ -373,17 +373,17 @@ class TestTwoServers:
         with RunningServer(tmp_path) as first, RunningServer(tmp_path) as second:
             (client,) = with_secrets(first, ["Machine"], sessions_max=10).values()
             assert second.ask(f"{TENANT}/token", **GRANT, scope="view").status_code == 200
-            async with opened([first.url, second.url] * 20) as wires:
-                answers = await ask_at_once(wires, f"{TENANT}/token", [client] * 40, **GRANT)
+            async with opened([first.url, second.url] * 20) as callers:
+                answers = await ask_at_once(callers, f"{TENANT}/token", [client] * 40, **GRANT)
                 assert tally(answers) == {"granted": 40}
                 assert in_use(first) == 1
                 assert rows(first, "SELECT count(*) FROM session WHERE pool_id IS NOT NULL") == [(10,)]
                 for at, answer in enumerate(answers):
                     token = answer.content["refresh_token"]
-                    wires[at - 1].say(
+                    callers[at - 1].say(
                         f"{TENANT}/token", client, grant_type="refresh_token", refresh_token=token
                     )
-                renewed = await asyncio.gather(*(wire.hear() for wire in wires))
+                renewed = await asyncio.gather(*(caller.hear() for caller in callers))
                 assert tally(renewed) == {"granted": 10, "invalid_grant": 30}
                 assert in_use(first) == 1
 

@@ -25,7 +25,7 @@ from licet.store.ending import end_as_administrator
 from licet.store.usage import seats
 from licet.tokens import Tokens
 from running import PATIENCE_S, RunningServer
-from test_concurrency import GRANT, TENANT, Answer, Wire, bearer, in_use, opened, rows, with_secrets
+from test_concurrency import GRANT, TENANT, Answer, Caller, bearer, in_use, opened, rows, with_secrets
 
 KILLS = 20
 CONNECTIONS = 32
@@ -64,31 +64,31 @@ class Talker:
         self._tokens = tokens
         self._dice = dice
 
-    async def talk(self, wire: Wire, answered: asyncio.Semaphore) -> None:
+    async def talk(self, caller: Caller, answered: asyncio.Semaphore) -> None:
         """Ask until the connection breaks; each answer is counted."""
         with suppress(OSError, EOFError):
             while True:
-                await self._ask_something(wire)
+                await self._ask_something(caller)
                 answered.release()
 
-    async def _ask_something(self, wire: Wire) -> None:
+    async def _ask_something(self, caller: Caller) -> None:
         kind = self._dice.choices(("grant", "refresh", "introspect", "logoff"), (4, 3, 2, 2))[0]
         if not self.held or (kind == "grant" and len(self.held) < SESSIONS_MAX):
-            await self._grant(wire)
+            await self._grant(caller)
             return
         held = self._dice.choice(self.held)
         match kind:
             case "refresh":
-                await self.renew(wire, held)
+                await self.renew(caller, held)
             case "introspect":
-                assert await self.is_active(wire, held.access[-1])
+                assert await self.is_active(caller, held.access[-1])
             case _:
-                await self._log_off(wire, held)
+                await self._log_off(caller, held)
 
-    async def _grant(self, wire: Wire) -> None:
+    async def _grant(self, caller: Caller) -> None:
         scope = self._dice.choice(("all", "all", "view"))
         self.grants_lost += 1
-        answer = await wire.ask(f"{TENANT}/token", self.authorization, **GRANT, scope=scope)
+        answer = await caller.ask(f"{TENANT}/token", self.authorization, **GRANT, scope=scope)
         self.grants_lost -= 1
         if answer.told == "granted":
             self.held.append(Held(self._sid(answer), answer))
@@ -96,29 +96,29 @@ class Talker:
             assert answer.told == "all_in_use"
             assert (answer.content["in_use"], answer.content["seats"]) == (SEATS, SEATS)
 
-    async def renew(self, wire: Wire, held: Held) -> None:
+    async def renew(self, caller: Caller, held: Held) -> None:
         """Refresh a session that lives."""
         form = {"grant_type": "refresh_token", "refresh_token": held.refresh}
-        answer = await wire.ask(f"{TENANT}/token", self.authorization, **form)
+        answer = await caller.ask(f"{TENANT}/token", self.authorization, **form)
         assert answer.told == "granted"
         assert self._sid(answer) == held.sid
         held.access.append(str(answer.content["access_token"]))
 
-    async def _log_off(self, wire: Wire, held: Held) -> None:
+    async def _log_off(self, caller: Caller, held: Held) -> None:
         held.is_ending = True
-        answer = await wire.ask(f"{TENANT}/logoff", f"Bearer {held.access[-1]}")
+        answer = await caller.ask(f"{TENANT}/logoff", f"Bearer {held.access[-1]}")
         assert answer.content["logged_off"]
         self.held.remove(held)
         self.ended.append(held)
 
-    async def verify(self, wire: Wire) -> None:
+    async def verify(self, caller: Caller) -> None:
         """Ask the next server about all that the one before answered."""
         for held in self.ended:
-            assert not await self.is_active(wire, held.access[-1])
+            assert not await self.is_active(caller, held.access[-1])
         self.ended.clear()  # A session that was over once is looked for in the tables from here on.
         for held in tuple(self.held):
             held.access = held.access[-TOKENS_ASKED_ABOUT:]
-            active = {await self.is_active(wire, token) for token in (*held.access, held.refresh)}
+            active = {await self.is_active(caller, token) for token in (*held.access, held.refresh)}
             if held.is_ending:
                 assert len(active) == 1
                 held.is_ending = False
@@ -127,9 +127,9 @@ class Talker:
             else:
                 assert active == {True}
 
-    async def is_active(self, wire: Wire, token: str) -> bool:
+    async def is_active(self, caller: Caller, token: str) -> bool:
         """What the introspection says."""
-        answer = await wire.ask(f"{TENANT}/introspect", self._api, token=token)
+        answer = await caller.ask(f"{TENANT}/introspect", self._api, token=token)
         assert answer.status == 200
         return bool(answer.content["active"])
 
@@ -166,21 +166,21 @@ class TestServer:
             for _ in range(KILLS):
                 await self._load_and_kill(server, talkers, answers=dice.randrange(100, 700))
                 server.start()
-                async with opened([server.url] * CONNECTIONS) as wires:
+                async with opened([server.url] * CONNECTIONS) as callers:
                     await asyncio.gather(
-                        *(talker.verify(wire) for talker, wire in zip(talkers, wires, strict=True))
+                        *(talker.verify(caller) for talker, caller in zip(talkers, callers, strict=True))
                     )
                     self._verify_tables(server, talkers)
-                    await self._renew_all(talkers, wires)
+                    await self._renew_all(talkers, callers)
             assert rows(server, "PRAGMA integrity_check") == [("ok",)]
 
     @staticmethod
     async def _load_and_kill(server: RunningServer, talkers: Sequence[Talker], *, answers: int) -> None:
         answered = asyncio.Semaphore(0)
-        async with opened([server.url] * CONNECTIONS) as wires, asyncio.timeout(PATIENCE_S):
+        async with opened([server.url] * CONNECTIONS) as callers, asyncio.timeout(PATIENCE_S):
             talking = [
-                asyncio.create_task(talker.talk(wire, answered))
-                for talker, wire in zip(talkers, wires, strict=True)
+                asyncio.create_task(talker.talk(caller, answered))
+                for talker, caller in zip(talkers, callers, strict=True)
             ]
             for _ in range(answers):
                 await answered.acquire()
@@ -221,15 +221,15 @@ class TestServer:
         assert all(it.session is not None for it in ended)
 
     @staticmethod
-    async def _renew_all(talkers: Sequence[Talker], wires: Sequence[Wire]) -> None:
+    async def _renew_all(talkers: Sequence[Talker], callers: Sequence[Caller]) -> None:
         """L5: every survivor can be renewed."""
 
-        async def renew_all_of(talker: Talker, wire: Wire) -> None:
+        async def renew_all_of(talker: Talker, caller: Caller) -> None:
             for held in talker.held:
-                await talker.renew(wire, held)
+                await talker.renew(caller, held)
 
         await asyncio.gather(
-            *(renew_all_of(talker, wire) for talker, wire in zip(talkers, wires, strict=True))
+            *(renew_all_of(talker, caller) for talker, caller in zip(talkers, callers, strict=True))
         )
 
 
@@ -304,8 +304,8 @@ class TestCommandLine:
         file = _set_up_file(tmp_path / "setup.toml")
         with RunningServer(tmp_path / "data") as server:
             clients = with_secrets(server, [f"Machine{n}" for n in range(4)])
-            async with opened([server.url]) as (wire,):
-                tokens = [await wire.ask(f"{TENANT}/token", it, **GRANT) for it in clients.values()]
+            async with opened([server.url]) as (caller,):
+                tokens = [await caller.ask(f"{TENANT}/token", it, **GRANT) for it in clients.values()]
                 before = _seen(server)
                 statements = self._count_statements(server, tmp_path / "copy", file)
                 fatal = [*sorted(dice.sample(range(1, statements), 5)), statements]
@@ -314,13 +314,13 @@ class TestCommandLine:
                     dying.communicate(timeout=PATIENCE_S)
                     assert dying.returncode == -signal.SIGKILL
                     assert _seen(server) == before
-                await self._all_must_live(wire, list(clients.values()), tokens)
+                await self._all_must_live(caller, list(clients.values()), tokens)
                 self._kill_around_the_commit(server, tmp_path, file, statements)
                 living = _run(server.data, 0, "apply", str(file), "--yes")
                 told, _ = living.communicate(timeout=PATIENCE_S)
                 assert living.returncode == 0
                 assert "4 sessions ended" in told
-                await self._all_must_be_over(wire, list(clients.values()), tokens)
+                await self._all_must_be_over(caller, list(clients.values()), tokens)
             assert in_use(server) == 0
 
     @staticmethod
@@ -343,16 +343,16 @@ class TestCommandLine:
                 assert connection.execute(_WHAT_AN_APPLY_DOES).fetchone() in {(0, 0, 0), (_DECLARED, 1, 4)}
 
     @staticmethod
-    async def _all_must_live(wire: Wire, clients: Sequence[str], tokens: Sequence[Answer]) -> None:
+    async def _all_must_live(caller: Caller, clients: Sequence[str], tokens: Sequence[Answer]) -> None:
         for client, token in zip(clients, tokens, strict=True):
             form = {"grant_type": "refresh_token", "refresh_token": token.content["refresh_token"]}
-            renewed = await wire.ask(f"{TENANT}/token", client, **form)
+            renewed = await caller.ask(f"{TENANT}/token", client, **form)
             assert renewed.told == "granted"
 
     @staticmethod
-    async def _all_must_be_over(wire: Wire, clients: Sequence[str], tokens: Sequence[Answer]) -> None:
+    async def _all_must_be_over(caller: Caller, clients: Sequence[str], tokens: Sequence[Answer]) -> None:
         for client, token in zip(clients, tokens, strict=True):
             form = {"grant_type": "refresh_token", "refresh_token": token.content["refresh_token"]}
-            assert (await wire.ask(f"{TENANT}/token", client, **form)).told == "invalid_grant"
-            ended = await wire.ask(f"{TENANT}/logoff", bearer(token))
+            assert (await caller.ask(f"{TENANT}/token", client, **form)).told == "invalid_grant"
+            ended = await caller.ask(f"{TENANT}/logoff", bearer(token))
             assert ended.content == {"logged_off": True, "seat_released": False}

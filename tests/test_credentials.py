@@ -140,7 +140,13 @@ class TestClientSecrets:
         for at in range(len(secret.secret)):
             other = "A" if secret.secret[at] != "A" else "B"
             assert self.made.find(owner, secret.secret[:at] + other + secret.secret[at + 1 :], NOW_MS) is None
-        for wrong in (secret.secret[:-1], secret.secret + "A", "", SECRET_PREFIX, SECRET_PREFIX + secret.secret_id):
+        for wrong in (
+            secret.secret[:-1],
+            secret.secret + "A",
+            "",
+            SECRET_PREFIX,
+            SECRET_PREFIX + secret.secret_id,
+        ):
             assert self.made.find(owner, wrong, NOW_MS) is None
 
     def test_the_hash_itself_is_not_the_secret(self) -> None:
@@ -194,7 +200,7 @@ class TestRemembered:
     def _clock(self) -> None:
         self.clock = ManualClock()
 
-    def remembered(self, *, ttl_s: int = 300, entries_max: int = 50_000) -> Remembered:
+    def _remembered(self, *, ttl_s: int = 300, entries_max: int = 50_000) -> Remembered:
         made = Remembered(self.clock, ttl_s=ttl_s, entries_max=entries_max)
         made.add(self.tenant, self.owner, PASSWORD)
         return made
@@ -202,16 +208,16 @@ class TestRemembered:
     def test_a_password_that_was_right_is_known(self) -> None:
         """Until then it is not."""
         assert not Remembered(self.clock).knows(self.tenant, self.owner, PASSWORD)
-        assert self.remembered().knows(self.tenant, self.owner, PASSWORD)
+        assert self._remembered().knows(self.tenant, self.owner, PASSWORD)
 
     @pytest.mark.parametrize("wrong", ["", "Password", "password ", "passwor", "hash one"])
     def test_no_other_password_is_known(self, wrong: str) -> None:
         """S17: neither is the hash."""
-        assert not self.remembered().knows(self.tenant, self.owner, wrong)
+        assert not self._remembered().knows(self.tenant, self.owner, wrong)
 
     def test_it_is_known_of_this_client_and_tenant_only(self) -> None:
         """S31: also where another has the same key or the same user."""
-        remembered = self.remembered()
+        remembered = self._remembered()
         assert not remembered.knows(jim_test(id=2), self.owner, PASSWORD)
         assert not remembered.knows(self.tenant, replace(self.owner, key=2), PASSWORD)
 
@@ -225,7 +231,7 @@ class TestRemembered:
     @pytest.mark.parametrize("kept", ["hash two", None])
     def test_it_is_forgotten_at_once_when_the_password_changes(self, kept: str | None) -> None:
         """Whoever changed it: an entry holds for the hash that it was checked against."""
-        remembered = self.remembered()
+        remembered = self._remembered()
         changed = replace(self.owner, user=user(kept))
         assert not remembered.knows(self.tenant, changed, PASSWORD)
         assert len(remembered) == 0
@@ -233,7 +239,7 @@ class TestRemembered:
 
     def test_it_is_forgotten_in_time(self) -> None:
         """At the very moment; asking does not lengthen it."""
-        remembered = self.remembered(ttl_s=300)
+        remembered = self._remembered(ttl_s=300)
         self.clock.advance(seconds=299.999)
         assert remembered.knows(self.tenant, self.owner, PASSWORD)
         self.clock.advance(seconds=0.001)
@@ -242,7 +248,7 @@ class TestRemembered:
 
     def test_a_new_check_begins_the_time_anew(self) -> None:
         """And there is still one entry."""
-        remembered = self.remembered(ttl_s=300)
+        remembered = self._remembered(ttl_s=300)
         self.clock.advance(seconds=200)
         remembered.add(self.tenant, self.owner, PASSWORD)
         self.clock.advance(seconds=200)
@@ -251,7 +257,7 @@ class TestRemembered:
 
     def test_nothing_is_remembered_when_that_is_switched_off(self) -> None:
         """`remember_passwords_s = 0`."""
-        remembered = self.remembered(ttl_s=0)
+        remembered = self._remembered(ttl_s=0)
         assert len(remembered) == 0
         assert not remembered.knows(self.tenant, self.owner, PASSWORD)
 
@@ -263,15 +269,19 @@ class TestRemembered:
 
     def test_there_are_never_more_than_allowed_and_the_oldest_goes_first(self) -> None:
         """What a second check renewed is not the oldest."""
-        remembered = self.remembered(entries_max=3)
+        remembered = self._remembered(entries_max=3)
         for password in ("second", "third", PASSWORD, "fourth"):
             remembered.add(self.tenant, self.owner, password)
             assert len(remembered) <= 3
-        known = {it for it in (PASSWORD, "second", "third", "fourth") if remembered.knows(self.tenant, self.owner, it)}
+        known = {
+            it
+            for it in (PASSWORD, "second", "third", "fourth")
+            if remembered.knows(self.tenant, self.owner, it)
+        }
         assert known == {PASSWORD, "third", "fourth"}
 
     def test_the_password_is_not_kept(self) -> None:
         """Only a hash of it, under a key that is made at the start and differs from process to process."""
-        remembered, other = self.remembered(), self.remembered()
+        remembered, other = self._remembered(), self._remembered()
         assert PASSWORD not in repr(vars(remembered))
         assert remembered._entries.keys().isdisjoint(other._entries)

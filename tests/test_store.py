@@ -883,10 +883,11 @@ class TestUsage:
         assert self.minutes(store) == [(0, 5, 2, 1)]
         place.clock.advance(seconds=59.999)
         do(store, grant(1, 4), grant(2, 5), end(4))
-        assert self.minutes(store) == [(0, 5, 3, 2)]
+        do(store, end(3))
+        assert self.minutes(store) == [(0, 5, 3, 1)]
         place.clock.advance(seconds=0.001)
         do(store, end(5))
-        assert self.minutes(store) == [(0, 5, 3, 2), (1, 5, 2, 1)]
+        assert self.minutes(store) == [(0, 5, 3, 1), (1, 5, 1, 0)]
 
     def test_a_minute_in_which_nothing_changed_has_no_row(self, place: Place, store: Store) -> None:
         """L11. Refreshes, shared seats, views and denials change no use."""

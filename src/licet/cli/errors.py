@@ -40,6 +40,9 @@ def exit_code(fault: Exception) -> int | None:
 
 def told(fault: Exception) -> str:
     """The fault in words; '' when nothing is left to say."""
+    if isinstance(fault, StoreUnavailable):
+        first_line = str(fault).partition("\n")[0]
+        return f"licet: {first_line}"  # What follows is a driver's, about its statement.
     if not isinstance(fault, typer.TyperException):
         return f"licet: {fault}"
     context = getattr(fault, "ctx", None)

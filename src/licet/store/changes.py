@@ -3,11 +3,12 @@
 A set of changes names only what is to be another; in an addition, what it does not name has its default.
 """
 
+from collections.abc import Sequence
 from typing import TypedDict
 
 from sqlalchemy import insert
 
-from licet.model import Duplicates, GrantType
+from licet.model import Duplicates, GrantType, Value
 from licet.store import schema
 from licet.store.contract import Transaction
 
@@ -74,16 +75,28 @@ class TenantChanges(TypedDict, total=False):
     no_seat_status: int
 
 
-def keep_event(
-    transaction: Transaction, actor: str, *, tenant: str, action: str, target: str, detail: str
-) -> None:
-    """Keep who did what, to what, in which tenant. `detail` has no secret in it."""
-    row = {
-        "at_ms": transaction.now_ms,
-        "actor": actor[:ACTOR_CHARS_MAX],
-        "tenant": tenant,
-        "action": action,
-        "target": target,
-        "detail": detail,
-    }
-    transaction.connection.execute(insert(schema.event).values(row))
+class Event(Value, frozen=True, kw_only=True):
+    """Who did what, to what, in which tenant. `detail` has no secret in it."""
+
+    actor: str
+    tenant: str
+    action: str  # add, set, remove, ...
+    target: str  # "client TestClientId"
+    detail: str
+
+
+def keep_events(transaction: Transaction, events: Sequence[Event]) -> None:
+    """Keep what was done in this transaction."""
+    rows = [
+        {
+            "at_ms": transaction.now_ms,
+            "actor": event.actor[:ACTOR_CHARS_MAX],
+            "tenant": event.tenant,
+            "action": event.action,
+            "target": event.target,
+            "detail": event.detail,
+        }
+        for event in events
+    ]
+    if rows:
+        transaction.connection.execute(insert(schema.event), rows)

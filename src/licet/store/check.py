@@ -142,10 +142,10 @@ def _of_rows(connection: Connection, tenant: Tenant, now_ms: int) -> Iterator[Fi
     counts = connection.execute(_counts(tenant)).all()
     for row in counts:
         if row.in_use != row.counted:
-            problem = f"it counts {row.in_use} seats in use, and there are {row.counted}"
+            problem = f"its count of seats in use is {row.in_use}, and there are {row.counted}"
             yield _wrong(tenant.name, f"pool {row.name}", problem, _BUG)
         if row.overuse > 0:
-            problem = f"{row.in_use} seats are in use and it has {row.seats}"
+            problem = f"more seats are in use than it has: {row.in_use} of {row.seats}"
             advice = f"nothing: no new seat is given until it fits; or licet pool set {row.name} --seats N"
             yield _wrong(tenant.name, f"pool {row.name}", problem, advice)
     for query, problem in _contradictions(tenant, now_ms):

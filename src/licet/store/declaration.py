@@ -68,6 +68,7 @@ _HEAD = (
 NO_SEAT_STATUS = 400
 _ANY_NAME = "NAME"
 _MISTAKES_MAX = 50  # told at once
+_NAMES_TOLD = 10  # of all that there are, in a mistake
 
 Made = TypeVar("Made")
 
@@ -333,9 +334,11 @@ class _Reading:
         )
 
     def _refer(self, what: str, name: str, table: _Keys, key: str) -> None:
-        names = sorted(self._names[what])
+        names = self._names[what]
         if name not in names:
-            there = f"the file has: {', '.join(names)}" if names else "the file has none"
+            there = (
+                f"the file has: {', '.join(sorted(names)[:_NAMES_TOLD])}" if names else "the file has none"
+            )
             table.mistake(f"there is no {what} {name} in this tenant; {there}", key)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Select, select, update
 from licet.ledger import End, Ended, Sweep, Swept
 from licet.model import EndReason, Tenant
 from licet.store import schema
-from licet.store.changes import keep_event
+from licet.store.changes import Event, keep_events
 from licet.store.commit import settle_all
 from licet.store.contract import Store, Transaction
 
@@ -31,7 +31,8 @@ def end_as_administrator(
         outcomes = end_sessions(transaction, tenant.id, sids, EndReason.ADMINISTRATOR)
         ended = sum(outcome.session is not None for outcome in outcomes)
         detail = f"{ended} sessions ended"
-        keep_event(transaction, actor, tenant=tenant.name, action="end", target=target, detail=detail)
+        event = Event(actor=actor, tenant=tenant.name, action="end", target=target, detail=detail)
+        keep_events(transaction, [event])
     return outcomes
 
 
@@ -57,11 +58,6 @@ def end_sessions(
     return outcomes
 
 
-def sessions_of_tenant(transaction: Transaction, tenant_id: int) -> list[bytes]:
-    """All live sessions of a tenant."""
-    return _sids(transaction, _live(transaction, tenant_id))
-
-
 def sessions_of_clients(transaction: Transaction, tenant_id: int, keys: Collection[int]) -> list[bytes]:
     """The live sessions of these clients."""
     found: list[bytes] = []
@@ -77,15 +73,10 @@ def sessions_of_pool(transaction: Transaction, tenant_id: int, pool_id: int) -> 
     return _sids(transaction, _live(transaction, tenant_id, schema.session.c.pool_id == pool_id))
 
 
-def sessions_with_scope(
-    transaction: Transaction, tenant_id: int, names: Collection[str], client_key: int | None = None
-) -> list[bytes]:
-    """The live sessions, of one client or of all, that were granted any of these scopes."""
-    query = _live(transaction, tenant_id)
-    if client_key is not None:
-        query = query.where(schema.session.c.client_key == client_key)
-    rows = transaction.connection.execute(query)
-    return [row.sid for row in rows if not set(names).isdisjoint(row.scope.split(" "))]
+def sessions_with_scope(transaction: Transaction, tenant_id: int, name: str) -> list[bytes]:
+    """The live sessions of a tenant that were granted this scope, alone or among others."""
+    rows = transaction.connection.execute(_live(transaction, tenant_id))
+    return [row.sid for row in rows if name in row.scope.split(" ")]
 
 
 def sessions_with_scope_beyond(

@@ -23,8 +23,9 @@ from sqlalchemy import delete, func, insert, select, update
 
 from licet.model import Scope, Tenant
 from licet.store import schema
-from licet.store.changes import AlreadyThere, NotFound, TenantChanges, keep_event
+from licet.store.changes import AlreadyThere, Event, NotFound, TenantChanges, keep_events
 from licet.store.contract import Store, Transaction
+from licet.store.ending import sweep_all
 from licet.store.journal import MINUTE_MS
 from licet.store.spelling import told
 from licet.store.tenant_setup import TenantSetup
@@ -72,7 +73,8 @@ class SetupChange:
         # Before the first row changes: what the store remembers from here on is what was committed.
         self._tenants = {tenant.name: tenant for tenant in transaction.load(()).tenants.values()}
         self._touched: dict[str, TenantSetup] = {}
-        self._is_changed = False
+        self._is_swept = False
+        self._events: list[Event] = []
 
     def tenant(self, name: str) -> TenantSetup:
         """A tenant, to change it or what it has.
@@ -127,28 +129,35 @@ class SetupChange:
         self._tenants.pop(name, None)
         self.tell(name, "remove", f"tenant {name}", told(tenant))
 
+    def sweep(self) -> None:
+        """Clear away what has expired, once: at one instant nothing more expires."""
+        if not self._is_swept:
+            sweep_all(self.transaction)
+        self._is_swept = True
+
     def tell(self, tenant: str, action: str, target: str, detail: str) -> None:
         """Keep who did what. `detail` has no secret in it."""
-        self._is_changed = True
-        keep_event(self.transaction, self._actor, tenant=tenant, action=action, target=target, detail=detail)
+        event = Event(actor=self._actor, tenant=tenant, action=action, target=target, detail=detail)
+        self._events.append(event)
 
     def finish(self) -> None:
         """Make the change known: the last thing in the transaction.
 
         Raises InvalidValue when a tenant lacks something that it needs.
         """
-        if not self._is_changed:
+        if not self._events:
             return
-        for setup in self._touched.values():
+        changed = [setup for setup in self._touched.values() if setup.is_changed]
+        for setup in changed:
             setup.check()
             self._note_seats(setup)
+        keep_events(self.transaction, self._events)
         connection = self.transaction.connection
         connection.execute(update(schema.setup).values(version=schema.setup.c.version + 1))
         version = select(schema.setup.c.version).scalar_subquery()
-        for setup in self._touched.values():
-            if setup.is_changed:
-                of_this = schema.tenant.c.id == setup.tenant.id
-                connection.execute(update(schema.tenant).where(of_this).values(version=version))
+        for setup in changed:
+            of_this = schema.tenant.c.id == setup.tenant.id
+            connection.execute(update(schema.tenant).where(of_this).values(version=version))
 
     def _note_seats(self, setup: TenantSetup) -> None:
         """Put the pools' new numbers of seats into their use, from this minute on."""

@@ -10,7 +10,7 @@ import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -116,17 +116,18 @@ class SqliteStore:
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
         self._look_lock = threading.Lock()
-        with _faults():
+        with _faults(), ExitStack() as opened:
             os.close(os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o600))
             engine = _engine(path)
-            self._writer = engine.connect()
-            self._reader = engine.connect()
-            self._looker = engine.connect()
+            self._writer, self._reader, self._looker = (
+                opened.enter_context(engine.connect()) for _ in range(3)
+            )
             self._identity = _identity(path)
             if create:
                 self._make_tables()
             check_current(self._writer)
             self.refresh_tenants()
+            self._opened = opened.pop_all()
 
     def _make_tables(self) -> None:
         """All of the tables or none, whoever else is about to make them."""
@@ -220,9 +221,7 @@ class SqliteStore:
     def close(self) -> None:
         """Let go of the file."""
         with self._write_lock, self._read_lock, self._look_lock:
-            self._writer.close()
-            self._reader.close()
-            self._looker.close()
+            self._opened.close()
 
     def _must_be_there(self) -> None:
         # A file that was moved or replaced goes on living for who has it open, and nobody else would
@@ -432,8 +431,12 @@ def _engine(path: Path) -> Engine:
         raw = sqlite3.connect(
             path, timeout=BUSY_S, isolation_level=None, check_same_thread=False, cached_statements=64
         )
-        for pragma in _PRAGMAS:
-            raw.execute(pragma)
+        try:
+            for pragma in _PRAGMAS:
+                raw.execute(pragma)
+        except sqlite3.Error:
+            raw.close()
+            raise
         return raw
 
     return create_engine("sqlite://", creator=connect, poolclass=NullPool, isolation_level="AUTOCOMMIT")

@@ -37,7 +37,6 @@ from licet.store.ending import (
     sessions_of_pool,
     sessions_with_scope,
     sessions_with_scope_beyond,
-    sweep_all,
 )
 from licet.store.spelling import differences, facts, instant, told
 
@@ -54,6 +53,9 @@ class Work(Protocol):
 
     transaction: Transaction
     sessions_ended: int
+
+    def sweep(self) -> None:
+        """Clear away what has expired."""
 
     def tell(self, tenant: str, action: str, target: str, detail: str) -> None:
         """Keep an event."""
@@ -104,7 +106,7 @@ class TenantSetup:
         after = replace(before, **changes)
         if after == before:
             return False
-        sweep_all(self._work.transaction)
+        self._work.sweep()
         if after.expires_at_ms is not None:
             self._let_expire(after, after.expires_at_ms)
         in_use = self._seats_in_use(after)
@@ -123,7 +125,7 @@ class TenantSetup:
             raise StillInUse(
                 f"pool {name} is drawn on by scope {_names(users)}; remove it or give it another pool first"
             )
-        sweep_all(self._work.transaction)
+        self._work.sweep()
         transaction, tenant_id = self._work.transaction, self.tenant.id
         self._end(sessions_of_pool(transaction, tenant_id, pool.id), EndReason.REMOVED)
         self._connection.execute(delete(schema.pool).where(schema.pool.c.id == pool.id))
@@ -164,7 +166,7 @@ class TenantSetup:
         if after == before:
             return False
         if after.pool != before.pool:
-            sids = sessions_with_scope(self._work.transaction, self.tenant.id, {name})
+            sids = sessions_with_scope(self._work.transaction, self.tenant.id, name)
             self._end(sids, EndReason.ADMINISTRATOR)
         self._update(schema.scope, {"tenant_id": self.tenant.id, "name": name}, self._scope_row(after))
         self.scopes[name] = after
@@ -182,7 +184,7 @@ class TenantSetup:
         users = [client.client_id for client in self.clients.values() if name in (client.scopes or ())]
         if users:
             raise StillInUse(f"scope {name} is given to client {_names(users)}; take it away there first")
-        sids = sessions_with_scope(self._work.transaction, self.tenant.id, {name})
+        sids = sessions_with_scope(self._work.transaction, self.tenant.id, name)
         self._end(sids, EndReason.REMOVED)
         self._delete(schema.scope, {"tenant_id": self.tenant.id, "name": name})
         del self.scopes[name]
@@ -294,7 +296,7 @@ class TenantSetup:
         """Remove a client with its secrets and sessions."""
         client = self._find("client", client_id, self.clients)
         # Also what expired: a row of `session` must not outlive its client.
-        sweep_all(self._work.transaction)
+        self._work.sweep()
         self._end(self._sessions_of(client), EndReason.REMOVED)
         self._delete(schema.client_secret, {"client_key": client.key})
         self._delete(schema.client, {"key": client.key})

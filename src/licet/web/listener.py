@@ -377,7 +377,6 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if self._phase != _BODY:
             return
         self._phase = _HELD
-        self._deadline = _NEVER
         cycle = self.cycle
         cycle.more_body = False
         cycle.message_event.set()
@@ -394,7 +393,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             return
         if self._held:
             # Not from here: this is still the application's task, with its context.
-            self.flow.pause_reading()
+            if not self._client_is_done:
+                self.flow.pause_reading()
             self.loop.call_soon(self._go_on, context=contextvars.Context())
         elif self._client_is_done:
             self._end()
@@ -444,7 +444,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if self._phase == _HELD and not self._held:
             self.transport.close()
             self._must_end_by(self.answer_timeout_s)
-        elif self._phase != _DISCARDED:
+        else:
             self._linger()
 
     def _linger(self) -> None:

@@ -1,0 +1,118 @@
+"""Prints docs/reference/command-line.md from the command line itself.
+
+.venv/bin/python docs/command_line.py > docs/reference/command-line.md
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from licet.cli import app
+
+_MARKUP = re.compile(r"\[bold\](.*?)\[/\]")
+_EXAMPLE = re.compile(r"Example: `(.*)`")
+_GIVEN = frozenset({"help", "version", "install_completion", "show_completion"})
+
+_HEAD = """# Command line
+
+<!-- Made by `python docs/command_line.py`; edit src/licet/cli instead. -->
+
+`licet --help` shows the verbs, `licet VERB --help` what each takes.
+
+Most verbs work on a data directory: that of `--data`, of `LICET_DATA`, or `licet-data` where the command runs.
+They open the store themselves, so a server need not run; one that does sees a change within a second.
+Verbs about one tenant take it from `--tenant` or `LICET_TENANT`; where there is only one tenant, it needs no name.
+`licet token` alone is a client: it talks to a server over HTTP and opens no store.
+
+On a terminal a list is a table with times like `in 12 min`; piped, it has full values, and times in ISO 8601, UTC.
+`--json` has all there is. A list goes to standard output; what is only said about it goes to standard error.
+
+A password or secret comes from a prompt, or from standard input with `--password-stdin` or `--secret-stdin`, never from
+an argument. A verb that removes or ends something asks first; where nobody can be asked, say `--yes`.
+
+| exit code | means |
+| --- | --- |
+| 0 | done |
+| 1 | refused, or not found |
+| 2 | wrong use: an option, a name or a setting that may not be |
+| 3 | the store, or for `licet token` the server, is out of reach |
+
+| verb | what it does |
+| --- | --- |
+"""
+
+
+def page() -> str:
+    """The whole page, as Markdown."""
+    verbs = list(_verbs(get_command(app), ("licet",)))
+    index = "".join(
+        f"| [`{name}`](#{name.replace(' ', '-')}) | {_told(help_)} |\n" for name, help_, _ in verbs
+    )
+    return _HEAD + index + "".join(f"\n{_section(name, verb)}" for name, _, verb in verbs)
+
+
+def _verbs(group: Any, names: tuple[str, ...]) -> Iterator[tuple[str, str, Any]]:
+    """Every verb with its full name and its short help; a noun stands before its verbs."""
+    for name, command in group.commands.items():
+        path = (*names, name)
+        short = (command.help or "").partition("\n")[0]
+        # A verb of the root is a stand-in until its callback has imported it.
+        true = command.callback() if names == ("licet",) else command
+        yield " ".join(path), short, true
+        if isinstance(true, TyperGroup):
+            yield from _verbs(true, path)
+
+
+def _section(name: str, command: Any) -> str:
+    lines = [f"## {name}", ""]
+    if isinstance(command, TyperGroup):
+        verbs = ", ".join(f"[`{verb}`](#{name.replace(' ', '-')}-{verb})" for verb in command.commands)
+        return "\n".join([*lines, _told(command.help), "", f"Its verbs: {verbs}.", ""])
+    usage = [name, *(_usage(it) for it in command.params if it.param_type_name == "argument"), "[OPTIONS]"]
+    for paragraph in (command.help or "").split("\n\n"):
+        text = _told(" ".join(paragraph.split()))
+        example = _EXAMPLE.fullmatch(text)
+        lines += ["```sh", example[1], "```", ""] if example else [text, ""]
+    rows = [_row(it) for it in command.params if it.name not in _GIVEN]
+    lines += [f"    {' '.join(usage)}", ""]
+    if rows:
+        lines += ["| argument or option | what it is |", "| --- | --- |", *rows, ""]
+    return "\n".join(lines)
+
+
+def _usage(argument: Any) -> str:
+    name = _metavar(argument)
+    return name if argument.required else f"[{name.strip('[]')}]"
+
+
+def _row(param: Any) -> str:
+    name = _metavar(param)
+    if param.param_type_name == "option":
+        name = ", ".join(param.opts) + (f" {name}" if name else "")
+    words = [_told(param.help)]
+    if param.required:
+        words.append("Required.")
+    if param.envvar:
+        words.append(f"Variable: `{param.envvar}`.")
+    return f"| `{_in_table(name)}` | {_in_table(' '.join(words))} |"
+
+
+def _metavar(param: Any) -> str:
+    return str(param.metavar or "")
+
+
+def _in_table(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _told(text: str | None) -> str:
+    """Help as Markdown."""
+    return _MARKUP.sub(r"`\1`", text or "")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

@@ -1,0 +1,185 @@
+"""Introspection and metadata, without I/O (RFC 7662, RFC 8414)."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from examples import ALL, CLIENTS, VIEW, jim_test, sid
+from licet.keyring import new_keyring
+from licet.model import Client, Scope, Session, Tenant
+from licet.protocol import introspect, metadata
+from licet.protocol.errors import OAuthError
+from licet.protocol.introspect import Question
+from licet.protocol.message import Request
+from licet.tokens import Tokens
+
+NOW_MS = 1_700_000_000_123
+ACCESS_EXPIRY_MS = NOW_MS + 600_000
+TOKENS = Tokens(new_keyring(NOW_MS))
+TENANT = jim_test()
+ASKER = replace(CLIENTS[1], introspects=True)
+ISSUER = "https://licence.example.com/Jim_Test"
+SESSION = Session(
+    sid=sid(1),
+    tenant_id=1,
+    client_key=1,
+    scope="view all",
+    pool_id=1,
+    holder="client:TestClientId",
+    started_at_ms=NOW_MS - 5000,
+    renewed_at_ms=NOW_MS,
+    expires_at_ms=NOW_MS + 1_200_000,
+    address="192.0.2.1",
+)
+INACTIVE = {"active": False}
+
+
+def access(session: Session = SESSION, scope: str = SESSION.scope) -> str:
+    return TOKENS.access(session, issued_at_ms=NOW_MS, expires_at_ms=ACCESS_EXPIRY_MS, scope=scope)
+
+
+def read(token: str | None, client: Client = ASKER) -> Question | None:
+    form = {} if token is None else {"token": token}
+    request = Request(tenant="Jim_Test", basic=None, form=form, address="192.0.2.9")
+    return introspect.read(request, TENANT, client, TOKENS)
+
+
+def answered(
+    token: str, session: Session | None = SESSION, *, tenant: Tenant = TENANT, now_ms: int = NOW_MS
+) -> dict[str, Any]:
+    response = introspect.respond(read(token), session, tenant, ISSUER, now_ms)
+    assert response.status == 200
+    content: dict[str, Any] = json.loads(response.body)
+    return content
+
+
+class TestQuestion:
+    """Who may ask what."""
+
+    def test_a_client_that_may_not_introspect_is_refused(self) -> None:
+        """S41; RFC 7662 2.1, 4: or any client could try tokens."""
+        with pytest.raises(OAuthError) as raised:
+            read(access(), CLIENTS[1])
+        assert (raised.value.error, raised.value.status) == ("unauthorized_client", 400)
+
+    def test_a_token_that_is_absent_is_a_malformed_request(self) -> None:
+        """RFC 7662 2.1."""
+        with pytest.raises(OAuthError) as raised:
+            read(None)
+        assert raised.value.error == "invalid_request"
+
+    @given(st.text(min_size=1, max_size=100))
+    def test_any_text_may_be_asked_about(self, token: str) -> None:
+        """S08, S41."""
+        assert read(token) is None
+
+    def test_a_token_of_another_tenant_is_none(self) -> None:
+        """S41: no answers across tenants."""
+        elsewhere = replace(SESSION, tenant_id=2)
+        assert read(access(elsewhere)) is None
+        assert read(TOKENS.refresh(elsewhere)) is None
+
+
+class TestAnswer:
+    """RFC 7662 2.2."""
+
+    def test_a_live_access_token_is_told_with_its_client_user_scope_and_life(self) -> None:
+        """S26, S41; times are whole seconds."""
+        assert answered(access()) == {
+            "active": True,
+            "scope": "view all",
+            "client_id": "TestClientId",
+            "username": "TC",
+            "token_type": "Bearer",
+            "exp": ACCESS_EXPIRY_MS // 1000,
+            "iat": NOW_MS // 1000,
+            "sub": "client:TestClientId",
+            "iss": ISSUER,
+            "sid": SESSION.sid.hex(),
+            "pool": "full",
+        }
+
+    def test_a_refresh_token_is_told_apart_and_lives_as_long_as_its_session(self) -> None:
+        """A resource server must not take it for an access token."""
+        content = answered(TOKENS.refresh(SESSION))
+        assert content["active"]
+        assert content["token_type"] != "Bearer"
+        assert content["exp"] == SESSION.expires_at_ms // 1000
+        assert content["iat"] == SESSION.started_at_ms // 1000
+
+    def test_a_narrowed_token_is_told_with_its_own_scope(self) -> None:
+        """S32."""
+        assert answered(access(scope="view"))["scope"] == "view"
+
+    def test_a_session_without_a_seat_names_no_pool(self) -> None:
+        """S25."""
+        viewing = replace(SESSION, scope="view", pool_id=None, holder=None)
+        assert "pool" not in answered(access(viewing, scope="view"), viewing)
+
+    def test_an_access_token_never_outlives_its_session(self) -> None:
+        """S38; L3: a pool's end may have cut the session short."""
+        shorter = replace(SESSION, expires_at_ms=NOW_MS + 2000)
+        assert answered(access(), shorter)["exp"] == (NOW_MS + 2000) // 1000
+        assert answered(access(), shorter, now_ms=NOW_MS + 2000) == INACTIVE
+
+    def test_an_access_token_ends_at_the_very_moment(self) -> None:
+        """S34: it lives while the clock shows less."""
+        assert answered(access(), now_ms=ACCESS_EXPIRY_MS - 1)["active"]
+        assert answered(access(), now_ms=ACCESS_EXPIRY_MS) == INACTIVE
+
+    @pytest.mark.parametrize(
+        ("session", "tenant"),
+        [
+            (None, TENANT),
+            (replace(SESSION, tenant_id=2), TENANT),
+            (replace(SESSION, client_key=99), TENANT),
+            (SESSION, jim_test(clients=(replace(CLIENTS[0], enabled=False),))),
+            (SESSION, jim_test(clients=(replace(CLIENTS[0], user=replace(CLIENTS[0].user, enabled=False)),))),
+        ],
+        ids=["ended", "of another tenant", "of no client", "of a disabled client", "of a disabled user"],
+    )
+    def test_what_does_not_live_is_inactive_and_nothing_more(
+        self, session: Session | None, tenant: Tenant
+    ) -> None:
+        """S41: exactly {"active": false}, whatever the reason."""
+        assert answered(access(), session, tenant=tenant) == INACTIVE
+        assert answered(TOKENS.refresh(SESSION), session, tenant=tenant) == INACTIVE
+
+    @pytest.mark.parametrize(
+        "token",
+        ["abc", access()[:-1], access(replace(SESSION, tenant_id=2))],
+        ids=["text", "cut", "foreign"],
+    )
+    def test_what_is_no_token_of_this_tenant_is_inactive(self, token: str) -> None:
+        """S41."""
+        assert answered(token) == INACTIVE
+
+
+class TestMetadata:
+    """RFC 8414."""
+
+    def test_each_tenant_has_an_issuer_of_its_own(self) -> None:
+        """S42; RFC 8414 2."""
+        assert metadata.issuer("https://licence.example.com", TENANT) == ISSUER
+
+    def test_only_what_works_is_listed(self) -> None:
+        """S47; RFC 8414 2, RFC 7009, RFC 7662."""
+        report = Scope(name="report", licensed=False, read_only=True, pool=None)
+        tenant = jim_test(scopes=(VIEW, ALL, report))
+        methods = ["client_secret_basic", "client_secret_post"]
+        assert json.loads(metadata.respond("https://licence.example.com", tenant).body) == {
+            "issuer": ISSUER,
+            "token_endpoint": f"{ISSUER}/token",
+            "token_endpoint_auth_methods_supported": methods,
+            "grant_types_supported": ["client_credentials", "refresh_token"],
+            "response_types_supported": [],
+            "scopes_supported": ["all", "report", "view"],
+            "revocation_endpoint": f"{ISSUER}/revoke",
+            "revocation_endpoint_auth_methods_supported": methods,
+            "introspection_endpoint": f"{ISSUER}/introspect",
+            "introspection_endpoint_auth_methods_supported": methods,
+        }
