@@ -23,16 +23,18 @@ _HEAD = """# Command line
 
 `licet --help` shows the verbs, `licet VERB --help` what each takes.
 
-Most verbs work on a data directory: that of `--data`, of `LICET_DATA`, or `licet-data` where the command runs.
-They open the store themselves, so a server need not run; one that does sees a change within a second.
-Verbs about one tenant take it from `--tenant` or `LICET_TENANT`; where there is only one tenant, it needs no name.
+Most verbs work on a data directory: that of `--data`, of `LICET_DATA`, or `licet-data` where the command
+runs. They open the store themselves, so a server need not run; one that does sees a change within a second.
+Verbs about one tenant take it from `--tenant` or `LICET_TENANT`; the only tenant needs no name.
 `licet token` alone is a client: it talks to a server over HTTP and opens no store.
 
-On a terminal a list is a table with times like `in 12 min`; piped, it has full values, and times in ISO 8601, UTC.
-`--json` has all there is. A list goes to standard output; what is only said about it goes to standard error.
+On a terminal a list is a table with times like `in 12 min`; piped, it has full values, and times in ISO 8601,
+UTC. `--json` has all there is. A list goes to standard output; what is only said about it goes to standard
+error.
 
-A password or secret comes from a prompt, or from standard input with `--password-stdin` or `--secret-stdin`, never from
-an argument. A verb that removes or ends something asks first; where nobody can be asked, say `--yes`.
+A password or secret comes from a prompt, or from standard input with `--password-stdin` or `--secret-stdin`,
+never from an argument. A verb that removes or ends something asks first; where nobody can be asked, say
+`--yes`.
 
 | exit code | means |
 | --- | --- |
@@ -72,16 +74,18 @@ def _section(name: str, command: Any) -> str:
     if isinstance(command, TyperGroup):
         verbs = ", ".join(f"[`{verb}`](#{name.replace(' ', '-')}-{verb})" for verb in command.commands)
         return "\n".join([*lines, _told(command.help), "", f"Its verbs: {verbs}.", ""])
-    usage = [name, *(_usage(it) for it in command.params if it.param_type_name == "argument"), "[OPTIONS]"]
+    arguments = [_usage(it) for it in command.params if it.param_type_name == "argument"]
+    examples = []
     for paragraph in (command.help or "").split("\n\n"):
         text = _told(" ".join(paragraph.split()))
-        example = _EXAMPLE.fullmatch(text)
-        lines += ["```sh", example[1], "```", ""] if example else [text, ""]
-    rows = [_row(it) for it in command.params if it.name not in _GIVEN]
-    lines += [f"    {' '.join(usage)}", ""]
-    if rows:
+        if example := _EXAMPLE.fullmatch(text):
+            examples += ["```sh", example[1], "```", ""]
+        else:
+            lines += [text, ""]
+    lines += ["```text", " ".join([name, *arguments, "[OPTIONS]"]), "```", ""]
+    if rows := [_row(it) for it in command.params if it.name not in _GIVEN]:
         lines += ["| argument or option | what it is |", "| --- | --- |", *rows, ""]
-    return "\n".join(lines)
+    return "\n".join([*lines, *(["Example:", "", *examples] if examples else [])])
 
 
 def _usage(argument: Any) -> str:

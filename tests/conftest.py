@@ -106,7 +106,7 @@ class ServedTenant:
         return self.server.http.post(f"/{self.name}/{endpoint}", content=content, headers=named)
 
     def seats_in_use(self) -> int:
-        """How many seats of `full` are in use, as a grant that found none would be told."""
+        """How many of its seats are in use."""
         with self.server.store() as store, store.reading() as connection:
             tenant = store.tenant(self.name)
             assert tenant is not None

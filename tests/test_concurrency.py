@@ -1,7 +1,7 @@
 """Many at once: on one server, on two that share a store, and around administrators and the clock.
 
-Nothing here waits for time to pass. What is random has a seed, which is printed. `Caller` is an HTTP client that
-costs little, so that the server has the processors: the tests of crashes and of operation use it as well.
+Nothing here waits for time to pass. What is random has a seed, which is printed. `Caller` is an HTTP client
+that costs little, so that the server has the processors; the tests of crashes and of operation use it too.
 """
 
 import asyncio

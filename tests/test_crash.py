@@ -235,8 +235,8 @@ class TestServer:
 
 _SESSIONS = "SELECT sid, holder FROM session WHERE tenant_id = 1"
 
-# `licet`, which is killed when the store begins its n-th statement; with -n somebody else kills it, soon after
-# that. With 0 it counts the statements, and tells on stderr.
+# `licet`, which is killed when the store begins its n-th statement; with -n somebody else kills it, soon
+# after that. With 0 it counts the statements, and tells on stderr.
 _DYING = """
 import os, signal, sys
 from sqlalchemy import Engine, event

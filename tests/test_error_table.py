@@ -44,17 +44,32 @@ def check(response: httpx.Response, status: int, error: str, challenge: str | No
 Asking = Callable[[ServedTenant], httpx.Response]
 
 ROWS: dict[str, tuple[int, str, str | None, Asking]] = {
-    "malformed": (400, "invalid_request", None, lambda it: it.ask("token", grant_type="%")),
+    "malformed": (400, "invalid_request", None, lambda it: it.post("token", "scope=%")),
     "repeated": (400, "invalid_request", None, lambda it: it.post("token", "scope=a&scope=b")),
-    "two authentications": (400, "invalid_request", None, lambda it: it.ask("token", client_secret="b", **GRANT)),
-    "no form": (400, "invalid_request", None, lambda it: it.post("token", "{}", content_type="application/json")),
+    "two authentications": (
+        400,
+        "invalid_request",
+        None,
+        lambda it: it.ask("token", client_secret="b", **GRANT),
+    ),
+    "no form": (
+        400,
+        "invalid_request",
+        None,
+        lambda it: it.post("token", "{}", content_type="application/json"),
+    ),
     "in the query": (400, "invalid_request", None, lambda it: it.post("token?client_secret=b", "")),
     "no parameter": (400, "invalid_request", None, lambda it: it.ask("token", scope="view")),
     "no address": (404, "invalid_request", None, lambda it: it.post("tokens", "")),
     "no such method": (405, "invalid_request", None, lambda it: it.server.http.get(f"/{it.name}/token")),
     "body too large": (413, "invalid_request", None, lambda it: it.post("token", "x" * 8193)),
     "no credentials": (401, "invalid_client", BASIC, lambda it: it.post("token", "grant_type=x")),
-    "wrong secret": (401, "invalid_client", BASIC, lambda it: it.ask("token", "TestClientId", "wrong", **GRANT)),
+    "wrong secret": (
+        401,
+        "invalid_client",
+        BASIC,
+        lambda it: it.ask("token", "TestClientId", "wrong", **GRANT),
+    ),
     "unknown client": (401, "invalid_client", BASIC, lambda it: it.ask("token", "Nobody", **GRANT)),
     "unknown tenant": (401, "invalid_client", BASIC, lambda it: it.server.ask("Nowhere/token", **GRANT)),
     "another scheme": (401, "invalid_client", BASIC, lambda it: it.post("token", authorization="Bearer x")),
@@ -70,7 +85,12 @@ ROWS: dict[str, tuple[int, str, str | None, Asking]] = {
         None,
         lambda it: it.refresh(it.grant(scope="view"), "Client2"),
     ),
-    "another grant type": (400, "unsupported_grant_type", None, lambda it: it.ask("token", grant_type="password")),
+    "another grant type": (
+        400,
+        "unsupported_grant_type",
+        None,
+        lambda it: it.ask("token", grant_type="password"),
+    ),
     "unknown scope": (400, "invalid_scope", None, lambda it: it.ask("token", scope="admin", **GRANT)),
     "wider scope": (
         400,
@@ -80,7 +100,12 @@ ROWS: dict[str, tuple[int, str, str | None, Asking]] = {
     ),
     "no token": (401, "invalid_request", BEARER, lambda it: it.server.http.post(f"/{it.name}/logoff")),
     "no token in the form": (401, "invalid_request", BEARER, lambda it: it.ask("logoff")),
-    "token never ours": (401, "invalid_token", BEARER_INVALID, lambda it: it.post("logoff", authorization="Bearer x")),
+    "token never ours": (
+        401,
+        "invalid_token",
+        BEARER_INVALID,
+        lambda it: it.post("logoff", authorization="Bearer x"),
+    ),
     "may not introspect": (400, "unauthorized_client", None, lambda it: it.ask("introspect", token="x")),
 }
 
@@ -199,7 +224,9 @@ class TestUnavailable:
         for response in (
             stranded_server.ask("Jim_Test/token", **GRANT),
             stranded_server.ask("Jim_Test/token", "Client1", **GRANT),
-            stranded_server.ask("Jim_Test/token", grant_type="refresh_token", refresh_token=tokens["refresh_token"]),
+            stranded_server.ask(
+                "Jim_Test/token", grant_type="refresh_token", refresh_token=tokens["refresh_token"]
+            ),
             stranded_server.ask("Jim_Test/introspect", "Api", token=tokens["access_token"]),
             stranded_server.ask("Jim_Test/revoke", token=tokens["access_token"]),
             stranded_server.http.post("/Jim_Test/logoff", headers=bearer),
@@ -237,11 +264,15 @@ def test_a_fault_of_ours_is_told_without_a_word_of_it_and_logged_without_a_secre
     """RFC 9110 15.6.1; S30: also what a request brought along is a secret."""
     tokens = tenant.grant()
     with sqlite3.connect(tenant.server.data / STORE_NAME) as store:  # what no command can do
-        store.execute("DELETE FROM seat WHERE client_id = 'TestClientId'")
+        store.execute(
+            "DELETE FROM seat WHERE tenant_id = (SELECT id FROM tenant WHERE name = ?)", (tenant.name,)
+        )
     store.close()
     form = {"client_id": "TestClientId", "client_secret": PASSWORD, "grant_type": "refresh_token"}
     before = len(tenant.server.log())
-    response = tenant.server.http.post(f"/{tenant.name}/token", data=form | {"refresh_token": tokens["refresh_token"]})
+    response = tenant.server.http.post(
+        f"/{tenant.name}/token", data=form | {"refresh_token": tokens["refresh_token"]}
+    )
     assert check(response, 500, "server_error") == {}
     logged = tenant.server.log()[before:]
     assert response.headers["x-request-id"] in logged

@@ -412,7 +412,7 @@ def test_the_licence_is_what_a_model_counts_whatever_happens() -> None:
         LicenceMachine,
         settings=settings(
             derandomize=True,
-            max_examples=150,
+            max_examples=100,
             stateful_step_count=20,
             deadline=None,
             phases=[Phase.generate, Phase.shrink],

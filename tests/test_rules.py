@@ -1,7 +1,7 @@
 """The rules of the licence, L1 to L11, as a client of a real server meets them.
 
-One class a rule; `licet.ledger` has its own tests, which go further. Time stands still on the shared server until
-a test moves it.
+One class a rule; `licet.ledger` has its own tests, which go further. Time stands still on the shared server
+until a test moves it.
 """
 
 import asyncio

@@ -366,7 +366,7 @@ def test_seats_that_have_expired_are_no_overuse(site: Site) -> None:
     assert (pool.in_use, pool.overuse) == (0, 0)
 
 
-@settings(max_examples=40, deadline=None, database=None)
+@settings(max_examples=25, deadline=None, database=None)
 @given(
     steps=st.lists(
         st.one_of(

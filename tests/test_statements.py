@@ -1,7 +1,7 @@
 """What an authorization server has to be, statement by statement, seen from the network.
 
-The statements are those of docs/reference/standards.md. A docstring begins with the number of its statement and
-names the section of the standard. Nothing is measured in time: what must cost the same is counted.
+The statements are those of docs/reference/standards.md; a docstring begins with the number of its own and the
+section of the standard. Nothing is measured in time: what must cost the same is counted.
 """
 
 import re
@@ -534,7 +534,7 @@ def test_a_refresh_answers_the_same_refresh_token_and_a_lost_answer_costs_nothin
 
 
 def test_refreshes_in_parallel_keep_the_one_seat(tenant: ServedTenant) -> None:
-    """S36. L5: also with the pool full, and when it has become too small."""
+    """S36. RFC 6749 6; L5: also with the pool full, and when it has become too small."""
     first, second = tenant.grant(), tenant.grant("Client2")
     assert tenant.seats_in_use() == 2
     with tenant.server.changing() as change:
@@ -569,7 +569,7 @@ def test_a_stolen_store_has_no_token_in_it_and_makes_none(tenant: ServedTenant) 
 
 
 def test_an_access_token_never_outlives_its_session(tenant: ServedTenant) -> None:
-    """S38. L3: at logoff, revocation, expiry or when the client or user is disabled, it is over at once."""
+    """S38. RFC 6749 1.4; L3: at logoff, revocation, expiry, and when client or user are disabled."""
 
     def is_live(tokens: dict[str, Any]) -> bool:
         return tenant.introspect(tokens["access_token"]) != {"active": False}

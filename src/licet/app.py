@@ -120,6 +120,8 @@ class Server:
                 await house
             await commits.close()
             await reads.close()
+            with contextlib.suppress(StoreUnavailable):
+                await self._note_secrets(authenticator)
             authenticator.close()
             self._store.close()
             self._log.info("stopped")
@@ -194,16 +196,19 @@ class Server:
         )
 
     async def _every(self, seconds: float, what: str, work: Callable[[], Any]) -> None:
-        """Do this again and again; a fault is logged once, until it works again."""
-        failing = False
+        """Do this again and again; a fault is logged once, until it works again or fails another way."""
+        told = ""
         while True:
             try:
                 await work()
-                failing = False
-            except (StoreUnavailable, QueueFull, KeyringUnusable) as fault:
-                if not failing:
-                    self._log.error("housekeeping_failed", what=what, detail=str(fault))
-                failing = True
+                told = ""
+            except Exception as fault:  # noqa: BLE001 - the house is kept whatever happens
+                detail = f"{type(fault).__name__}: {fault}"
+                if detail != told:
+                    expected = isinstance(fault, StoreUnavailable | QueueFull | KeyringUnusable)
+                    bug = None if expected else fault
+                    self._log.error("housekeeping_failed", what=what, detail=detail, exc_info=bug)
+                told = detail
             await asyncio.sleep(seconds)
 
     async def _look(self, public: PublicApp) -> None:
@@ -229,12 +234,18 @@ class Server:
                 return
 
     async def _write_down(self, authenticator: Authenticator) -> None:
-        if used := authenticator.secrets_used.copy():
-            authenticator.secrets_used.clear()
-            await asyncio.to_thread(note_secrets_used, self._store, used)
+        await self._note_secrets(authenticator)
         keep_ms = self._settings.journal_retention_days * DAY_MS
         while await asyncio.to_thread(remove_aged, self._store, keep_ms):
             pass
+
+    async def _note_secrets(self, authenticator: Authenticator) -> None:
+        used = authenticator.secrets_used.copy()
+        if used:
+            await asyncio.to_thread(note_secrets_used, self._store, used)
+        for secret_id, at_ms in used.items():
+            if authenticator.secrets_used[secret_id] == at_ms:
+                del authenticator.secrets_used[secret_id]
 
 
 def _http_protocol(connections_max: int) -> type[GuardedHttpProtocol]:

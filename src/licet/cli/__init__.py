@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from typing import Annotated, Any, NamedTuple
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand
 from typer.main import get_command
 
-from licet.cli.noun import PlainCommand, plain
+from licet.cli.noun import PlainCommand, PlainGroup
 
 
 class Verb(NamedTuple):
@@ -63,12 +63,8 @@ class _Lazy(TyperCommand):
         return self.callback().make_context(info_name, args, parent, **extra)
 
 
-class _Root(TyperGroup):
+class _Root(PlainGroup):
     """The whole of the command line: the one place where errors end."""
-
-    def get_params(self, ctx: Any) -> Any:
-        """The options, as the help shows them."""
-        return plain(super().get_params(ctx))
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Read the options before the verb."""

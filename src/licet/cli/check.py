@@ -20,6 +20,7 @@ from licet.cli.console import (
 from licet.clock import SystemClock
 from licet.keyring import FILE_NAME, KeyringUnusable, read_keyring
 from licet.model import InvalidValue
+from licet.settings import SettingsError, load_settings
 from licet.store.check import Finding
 from licet.store.check import check as check_store
 from licet.store.contract import SchemaOutdated
@@ -31,7 +32,11 @@ def check(*, data: Data = None, as_json: AsJson = False) -> None:
     Example: [bold]licet check[/]
     """
     directory = data_directory(data)
-    findings = [*_store_findings(directory), *_file_findings(directory)]
+    findings = [
+        *_store_findings(directory),
+        *_file_findings(directory),
+        *_settings_findings(directory),
+    ]
     if as_json:
         show_json([_record(finding) for finding in findings])
     else:
@@ -83,6 +88,14 @@ def _file_findings(directory: Path) -> Iterator[Finding]:
     except KeyringUnusable as fault:
         problem, _, advice = str(fault).partition("; ")
         yield _wrong(FILE_NAME, problem, advice)
+
+
+def _settings_findings(directory: Path) -> Iterator[Finding]:
+    try:
+        load_settings(overrides={"data": directory})
+    except SettingsError as fault:
+        for mistake in str(fault).splitlines()[1:]:
+            yield _wrong("settings", mistake.strip(), "docs/reference/configuration.md has all of them")
 
 
 def _wrong(target: str, problem: str, advice: str) -> Finding:

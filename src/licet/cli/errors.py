@@ -1,16 +1,14 @@
 """From what a verb raises to what its caller gets: a line on stderr and an exit code.
 
-0 done, 1 refused or not found, 2 wrong use, 3 store unreachable. It is imported when something went wrong.
+0 done, 1 refused or not found, 2 wrong use, 3 store unreachable.
 """
 
 import typer
 
 from licet.keyring import KeyringUnusable
 from licet.model import InvalidValue
-from licet.settings import SettingsError
 from licet.store.changes import SetupError
 from licet.store.contract import StoreUnavailable
-from licet.store.declaration import DeclarationInvalid
 
 REFUSED, WRONG_USE, UNREACHABLE = 1, 2, 3
 
@@ -25,6 +23,9 @@ class WrongUse(Exception):
 
 def exit_code(fault: Exception) -> int | None:
     """The exit code for a fault; None for a bug."""
+    from licet.settings import SettingsError  # noqa: PLC0415 - what is slow to import costs only who errs
+    from licet.store.declaration import DeclarationInvalid  # noqa: PLC0415
+
     match fault:
         case typer.TyperException():
             return fault.exit_code

@@ -14,9 +14,10 @@ from licet.cli.console import (
     say,
     show_list,
 )
+from licet.cli.errors import Refused
 from licet.cli.noun import Noun
 from licet.clock import SystemClock
-from licet.keyring import FILE_NAME, read_keyring, write_keyring
+from licet.keyring import FILE_NAME, KEYS_MAX, read_keyring, write_keyring
 
 app = Noun("The keys that sign tokens: the newest signs, all are accepted.")
 
@@ -44,7 +45,10 @@ def rotate(*, data: Data = None) -> None:
     Example: [bold]licet key rotate[/]
     """
     path = _path(data)
-    keyring = read_keyring(path).rotated(SystemClock().now_ms())
+    before = read_keyring(path)
+    if len(before.token_keys) >= KEYS_MAX:
+        raise Refused(f"there are {KEYS_MAX} keys already; remove the older ones first: licet key prune")
+    keyring = before.rotated(SystemClock().now_ms())
     write_keyring(path, keyring)
     say(f"Key {keyring.newest.id} signs from now on; a running server has it within a second.")
 

@@ -12,20 +12,12 @@ from typer.core import TyperCommand, TyperGroup
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def plain(params: Any) -> Any:
-    """Options as the help shows them: a flag takes no value, so none is shown."""
-    for param in params:
-        if getattr(param, "is_flag", False) and param.metavar is None:
-            param.metavar = ""
-    return params
-
-
 class PlainCommand(TyperCommand):
     """A verb."""
 
     def get_params(self, ctx: Any) -> Any:
         """The options, as the help shows them."""
-        return plain(super().get_params(ctx))
+        return _plain(super().get_params(ctx))
 
 
 class PlainGroup(TyperGroup):
@@ -33,7 +25,15 @@ class PlainGroup(TyperGroup):
 
     def get_params(self, ctx: Any) -> Any:
         """The options, as the help shows them."""
-        return plain(super().get_params(ctx))
+        return _plain(super().get_params(ctx))
+
+
+def _plain(params: Any) -> Any:
+    """A flag takes no value, so the help shows none."""
+    for param in params:
+        if getattr(param, "is_flag", False) and param.metavar is None:
+            param.metavar = ""
+    return params
 
 
 class Noun(typer.Typer):

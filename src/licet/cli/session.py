@@ -84,7 +84,7 @@ def show(sid: Sid, *, tenant: TenantName = None, data: Data = None, as_json: AsJ
 @app.verb("end")
 def end(
     sid: Annotated[
-        str | None, typer.Argument(metavar="[SID]", help="The session, or the beginning of its name.")
+        str | None, typer.Argument(metavar="SID", help="The session, or the beginning of its name.")
     ] = None,
     *,
     client: OfClient = None,

@@ -36,10 +36,10 @@ app = Noun("Customer databases: a tenant is the first segment of a token's URL."
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The tenant's name.")]
 SessionTtl = Annotated[
     str | None,
-    typer.Option("--session-ttl", metavar="TIME", help="How long a session lives after its last token."),
+    typer.Option("--session-ttl", metavar="TIME", help="A session's life after its last token, like 20m."),
 ]
 AccessTtl = Annotated[
-    str | None, typer.Option("--access-ttl", metavar="TIME", help="How long an access token lives at most.")
+    str | None, typer.Option("--access-ttl", metavar="TIME", help="An access token's life at most, like 10m.")
 ]
 NoSeatStatus = Annotated[
     int | None,

@@ -58,7 +58,7 @@ def add(
     Example: [bold]licet user add TC --name "Test Client"[/]
     """
     settings: UserChanges = given(name=name)
-    settings["password_hash"] = _hashed(data, initials, from_stdin=password_stdin, none=no_password)
+    settings["password_hash"] = _hashed(data, tenant, initials, from_stdin=password_stdin, none=no_password)
     change_tenant(data, tenant, f"User {initials} added", lambda setup: setup.add_user(initials, **settings))
     if no_password:
         note(f"No password works for {initials} yet: licet user password {initials}")
@@ -87,7 +87,7 @@ def password(
 
     Example: [bold]licet user password TC --password-stdin < password.txt[/]
     """
-    hashed = _hashed(data, initials, from_stdin=password_stdin, none=no_password)
+    hashed = _hashed(data, tenant, initials, from_stdin=password_stdin, none=no_password)
     done = f"Password of user {initials} {'taken away' if no_password else 'set'}"
     change_tenant(data, tenant, done, lambda setup: setup.set_user(initials, password_hash=hashed))
 
@@ -152,15 +152,17 @@ def _change(data: Path | None, tenant: str | None, initials: str, done: str, cha
     change_tenant(data, tenant, f"User {initials} {done}", lambda setup: setup.set_user(initials, **changes))
 
 
-def _hashed(data: Path | None, initials: str, *, from_stdin: bool, none: bool) -> str | None:
+def _hashed(
+    data: Path | None, tenant: str | None, initials: str, *, from_stdin: bool, none: bool
+) -> str | None:
     """The hash of the password that was typed in; hashed before the store is locked."""
     exclusive(("--no-password", none), ("--password-stdin", from_stdin))
     if none:
         return None
     from licet.credentials import Passwords  # noqa: PLC0415 - hashing, which only this needs
 
-    with opened(data):  # A password is not asked for in vain.
-        pass
+    with opened(data) as store:
+        chosen_tenant(store, tenant)  # Nobody is asked for a password in vain.
     return Passwords().hash(ask_password(f"user {initials}", from_stdin=from_stdin))
 
 

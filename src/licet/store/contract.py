@@ -37,7 +37,10 @@ class Transaction(Protocol):
     """One unit of work, alone on the pools it touches, at one instant of the store's clock."""
 
     now_ms: int
-    connection: Connection  # for changes of the set-up that must hold together with what the ledger decides
+
+    @property
+    def connection(self) -> Connection:
+        """For changes of the set-up that must hold together with what the ledger decides."""
 
     def load(self, commands: Sequence[Command]) -> Book:
         """Fill the book of these commands.
