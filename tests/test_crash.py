@@ -303,24 +303,25 @@ class TestCommandLine:
         (tmp_path / "data").mkdir()
         file = _set_up_file(tmp_path / "setup.toml")
         with RunningServer(tmp_path / "data") as server:
-            clients = with_secrets(server, [f"Machine{n}" for n in range(4)])
+            clients = list(with_secrets(server, [f"Machine{n}" for n in range(4)]).values())
             async with opened([server.url]) as (caller,):
-                tokens = [await caller.ask(f"{TENANT}/token", it, **GRANT) for it in clients.values()]
-                before = _seen(server)
-                statements = self._count_statements(server, tmp_path / "copy", file)
-                fatal = [*sorted(dice.sample(range(1, statements), 5)), statements]
-                for number in fatal:
-                    dying = _run(server.data, number, "apply", str(file), "--yes")
-                    dying.communicate(timeout=PATIENCE_S)
-                    assert dying.returncode == -signal.SIGKILL
-                    assert _seen(server) == before
-                await self._all_must_live(caller, list(clients.values()), tokens)
-                self._kill_around_the_commit(server, tmp_path, file, statements)
+                tokens = [await caller.ask(f"{TENANT}/token", client, **GRANT) for client in clients]
+            before = _seen(server)
+            statements = self._count_statements(server, tmp_path / "copy", file)
+            for fatal in (*sorted(dice.sample(range(1, statements), 5)), statements):
+                dying = _run(server.data, fatal, "apply", str(file), "--yes")
+                dying.communicate(timeout=PATIENCE_S)
+                assert dying.returncode == -signal.SIGKILL
+                assert _seen(server) == before
+            self._kill_around_the_commit(server, tmp_path, file, statements)
+            async with opened([server.url]) as (caller,):
+                await self._all_must_live(caller, clients, tokens)
                 living = _run(server.data, 0, "apply", str(file), "--yes")
                 told, _ = living.communicate(timeout=PATIENCE_S)
                 assert living.returncode == 0
                 assert "4 sessions ended" in told
-                await self._all_must_be_over(caller, list(clients.values()), tokens)
+            async with opened([server.url]) as (caller,):
+                await self._all_must_be_over(caller, clients, tokens)
             assert in_use(server) == 0
 
     @staticmethod

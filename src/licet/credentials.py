@@ -90,7 +90,7 @@ class ClientSecrets:
 
     def generate(self) -> NewClientSecret:
         """A new secret: the prefix, an id that finds it, 256 random bits."""
-        secret_id = secrets.token_urlsafe(_ID_CHARS)[:_ID_CHARS]
+        secret_id = secrets.token_hex(_ID_CHARS // 2)
         secret = f"{SECRET_PREFIX}{secret_id}{secrets.token_urlsafe(_SECRET_BYTES)}"
         return NewClientSecret(secret_id=secret_id, secret=secret, hash=self._hash(secret))
 

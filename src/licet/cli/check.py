@@ -23,7 +23,7 @@ from licet.model import InvalidValue
 from licet.settings import SettingsError, load_settings
 from licet.store.check import Finding
 from licet.store.check import check as check_store
-from licet.store.contract import SchemaOutdated
+from licet.store.contract import SchemaOutdated, SchemaUnknown
 
 
 def check(*, data: Data = None, as_json: AsJson = False) -> None:
@@ -75,6 +75,8 @@ def _store_findings(directory: Path) -> list[Finding]:
             return check_store(connection, store.tenants(), SystemClock().now_ms())
     except SchemaOutdated as fault:
         return [_wrong(STORE_FILE, str(fault).partition(";")[0], f"licet migrate --data {directory}")]
+    except SchemaUnknown as fault:
+        return [_wrong(STORE_FILE, str(fault).partition("; ")[0], "use that version")]
     except InvalidValue as fault:
         return [_wrong("tables", f"somebody changed them by hand: {fault}", "mend that row")]
 

@@ -25,6 +25,10 @@ class SchemaOutdated(StoreUnavailable):
     """The tables are not those of this version; `licet migrate` mends it."""
 
 
+class SchemaUnknown(StoreUnavailable):
+    """The tables are those of a later version, which alone may touch them."""
+
+
 class QueueFull(Exception):
     """More commands wait than may."""
 

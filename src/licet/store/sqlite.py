@@ -459,9 +459,14 @@ def _faults() -> Iterator[None]:
     try:
         yield
     except (sqlite3.IntegrityError, IntegrityError) as fault:
-        raise Contradiction(str(fault)) from fault
+        raise Contradiction(_told(fault)) from fault
     except (sqlite3.Error, SQLAlchemyError, OSError) as fault:
-        raise StoreUnavailable(str(fault)) from fault
+        raise StoreUnavailable(_told(fault)) from fault
+
+
+def _told(fault: Exception) -> str:
+    """What the driver said, without what SQLAlchemy wraps it in."""
+    return str(getattr(fault, "orig", None) or fault)
 
 
 def _session(row: tuple[Any, ...]) -> Session:
