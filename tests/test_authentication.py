@@ -5,6 +5,7 @@ What costs time is counted and not measured: an answer that cost as many hashes 
 
 import asyncio
 import threading
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -12,12 +13,14 @@ from msgspec.structs import replace
 from examples import jim_test
 from licet.clock import ManualClock
 from licet.credentials import ClientSecrets, Passwords, Remembered
+from licet.keyring import FILE_NAME, read_keyring
 from licet.model import Client, ClientSecret, Tenant, User
 from licet.protocol.errors import OAuthError
 from licet.protocol.message import Credentials
 from licet.store.contract import QueueFull
 from licet.web.authentication import Authenticator
 from licet.web.throttle import Throttle
+from running import RunningServer
 
 pytestmark = pytest.mark.anyio
 
@@ -285,6 +288,19 @@ class TestSecrets:
         assert desk.authenticator.secrets_used == {}
         assert await desk.check("WithSecret", SECRET.secret) == "WithSecret"
         assert desk.authenticator.secrets_used == {SECRET.secret_id: desk.clock.now_ms()}
+
+    def test_when_it_was_last_good_is_kept_when_the_server_stops(self, tmp_path: Path) -> None:
+        """S18; an administrator removes the secret that nobody uses any more."""
+        with RunningServer(tmp_path) as running:
+            secret = ClientSecrets(read_keyring(tmp_path / FILE_NAME).pepper).generate()
+            with running.changing() as change:
+                change.tenant("Jim_Test").add_client("WithSecret", secret, user="TC")
+            answer = running.ask("Jim_Test/introspect", "WithSecret", secret.secret, token="x")
+            assert answer.json()["error"] == "unauthorized_client"  # it did prove itself
+            assert running.terminate() == 0
+            with running.store() as store:
+                kept = store.tenants()[1].clients["WithSecret"].secrets[0]
+            assert kept.last_used_at_ms is not None
 
     async def test_the_password_does_not_work_where_only_secrets_do(self, desk: Desk) -> None:
         """A person who leaves takes no access along."""

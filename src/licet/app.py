@@ -101,7 +101,7 @@ class Server:
             commits=commits,
             reads=reads,
             authenticator=authenticator,
-            tokens=Tokens(self._keyring),
+            tokens=self._tokens(),
             public_url=settings.base_url(self._listening.getsockname()[1]),
             is_ready=self._is_ready,
             log=self._log,
@@ -218,8 +218,11 @@ class Server:
         if seen != self._keyring_seen:
             self._keyring = await asyncio.to_thread(read_keyring, self._keyring_path)
             self._keyring_seen = seen
-            public.tokens = Tokens(self._keyring)
             self._log.info("keys_changed", keys=len(self._keyring.token_keys))
+        public.tokens = self._tokens()
+
+    def _tokens(self) -> Tokens:
+        return Tokens(self._keyring, self._keyring.signing(self._clock.now_ms()))
 
     def _probe(self) -> None:
         self._store.refresh_tenants()

@@ -1,10 +1,12 @@
 """The server's own secrets: the keys that sign tokens, and the pepper of client secrets.
 
 They live in one file, `secrets.json` in the data directory, readable by its owner only, so that a stolen
-database yields no token. Tokens are signed with the newest key and accepted under any key of the file.
-The pepper never changes: what it keyed can't be keyed anew.
+database yields no token. Tokens are accepted under any key of the file. A new key signs half a second after
+it was made, when every server that looks at the file has it. The pepper never changes: what it keyed can't
+be keyed anew.
 """
 
+import contextlib
 import json
 import os
 import secrets
@@ -17,6 +19,7 @@ from licet.model import Value
 FILE_NAME = "secrets.json"
 KEY_BYTES = 32
 KEY_ID_MAX = 255  # it is one byte of each token
+SIGNS_AFTER_MS = 500  # servers look at the file every quarter of a second
 KEYS_MAX = 16  # a guess: more rotations than anybody keeps alive at once
 
 
@@ -48,8 +51,13 @@ class Keyring(Value, frozen=True, kw_only=True):
 
     @property
     def newest(self) -> TokenKey:
-        """The key that signs."""
+        """The key that signs, now or soon."""
         return self.token_keys[-1]
+
+    def signing(self, now_ms: int) -> TokenKey:
+        """The key that signs at this moment: the newest that all servers have."""
+        known = [key for key in self.token_keys if key.created_at_ms + SIGNS_AFTER_MS <= now_ms]
+        return known[-1] if known else self.token_keys[0]
 
     def rotated(self, now_ms: int) -> "Keyring":
         """With one more key, which signs from now on; the older ones are still accepted.
@@ -112,8 +120,20 @@ def write_keyring(path: Path, keyring: Keyring) -> None:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
+        _sync_directory(path.parent)
     except OSError as fault:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
         raise KeyringUnusable(f"{path} cannot be written ({fault.strerror})") from None
+
+
+def _sync_directory(directory: Path) -> None:
+    """A file that was renamed survives a loss of power once its directory is written."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _encode(keyring: Keyring) -> bytes:

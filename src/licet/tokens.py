@@ -16,7 +16,7 @@ import secrets
 from binascii import Error as NotBase64
 from binascii import a2b_base64, b2a_base64
 
-from licet.keyring import Keyring
+from licet.keyring import Keyring, TokenKey
 from licet.model import Session, Value
 
 ACCESS_PREFIX = "lca_"
@@ -29,7 +29,7 @@ _SIGNATURE_BYTES = 32
 _REFRESH_BODY_BYTES = 2 + SID_BYTES
 _ACCESS_BODY_BYTES = _REFRESH_BODY_BYTES + 12
 _TO_URL = bytes.maketrans(b"+/", b"-_")
-_FROM_URL = bytes.maketrans(b"-_+/", b"+/  ")  # what is not of the URL alphabet becomes an error
+_FROM_URL = bytes.maketrans(b"-_+/=", b"+/   ")  # what is not of the URL alphabet becomes an error
 _ACCESS = ACCESS_PREFIX.encode()
 _REFRESH = REFRESH_PREFIX.encode()
 
@@ -50,14 +50,15 @@ def new_sid(now_ms: int) -> bytes:
 
 
 class Tokens:
-    """Makes tokens with the newest key and checks them with any."""
+    """Makes tokens with one key, the newest unless told otherwise, and checks them with any."""
 
     __slots__ = ("_head", "_key", "_keys")
 
-    def __init__(self, keyring: Keyring) -> None:
+    def __init__(self, keyring: Keyring, signing: TokenKey | None = None) -> None:
+        key = signing or keyring.newest
         self._keys = {key.id: key.key for key in keyring.token_keys}
-        self._key = keyring.newest.key
-        self._head = bytes((_VERSION, keyring.newest.id))
+        self._key = key.key
+        self._head = bytes((_VERSION, key.id))
 
     def access(self, session: Session, *, issued_at_ms: int, expires_at_ms: int, scope: str) -> str:
         """An access token of this session."""

@@ -6,7 +6,7 @@ then both are candidates.
 """
 
 from binascii import Error as NotBase64
-from binascii import a2b_base64
+from binascii import a2b_base64, b2a_base64
 
 from licet.protocol.errors import OAuthError, invalid_client, invalid_request
 from licet.protocol.message import Credentials, Request, form_decode
@@ -41,13 +41,20 @@ def parse_basic(authorization: bytes) -> Credentials:
     if scheme.lower() != b"basic":
         raise invalid_client("another scheme than Basic")
     try:
-        raw = a2b_base64(encoded.strip(), strict_mode=True).decode("utf-8")
+        raw = _decode(encoded.strip()).decode("utf-8")
     except (NotBase64, UnicodeDecodeError):
         raise invalid_request("The Basic credentials are not Base64 of UTF-8.") from None
     client_id, colon, secret = raw.partition(":")  # the first colon: an id has none
     if not colon:
         raise invalid_request("The Basic credentials have no colon between id and secret.")
     return _bounded(_candidates(client_id, secret))
+
+
+def _decode(encoded: bytes) -> bytes:
+    decoded = a2b_base64(encoded, strict_mode=True)
+    if b2a_base64(decoded, newline=False) != encoded:  # strict_mode lets a surplus `=` pass
+        raise NotBase64
+    return decoded
 
 
 def _candidates(client_id: str, secret: str) -> Credentials:
@@ -62,7 +69,11 @@ def _candidates(client_id: str, secret: str) -> Credentials:
 
 
 def _bounded(credentials: Credentials) -> Credentials:
-    for client_id, secret in credentials.candidates:
-        if len(client_id) > CLIENT_ID_CHARS_MAX or len(secret) > SECRET_CHARS_MAX:
-            raise invalid_client("credentials longer than any can be")
-    return credentials
+    within = tuple(it for it in credentials.candidates if _is_within(*it))
+    if not within:
+        raise invalid_client("credentials longer than any can be")
+    return Credentials(candidates=within, flaw=credentials.flaw)
+
+
+def _is_within(client_id: str, secret: str) -> bool:
+    return len(client_id) <= CLIENT_ID_CHARS_MAX and len(secret) <= SECRET_CHARS_MAX

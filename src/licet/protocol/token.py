@@ -30,6 +30,7 @@ from licet.protocol.errors import (
 from licet.protocol.message import Request, Response, answer, required
 from licet.tokens import Tokens
 
+SCOPE_CHARS_MAX = 512  # it may stand in a token, and a token in a header
 # RFC 6749 App. A.4: scope = scope-token *( SP scope-token )
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
 
@@ -85,8 +86,10 @@ def _asked_scope(form: Mapping[str, str]) -> tuple[str, ...]:
     scope = form.get("scope")
     if scope is None:
         return ()
-    if not _SCOPE.fullmatch(scope):
-        raise invalid_scope("scope is names apart by one space, in ASCII.")
+    if len(scope) > SCOPE_CHARS_MAX or not _SCOPE.fullmatch(scope):
+        raise invalid_scope(
+            f"scope is names apart by one space, in ASCII, {SCOPE_CHARS_MAX} characters at most."
+        )
     return tuple(scope.split(" "))
 
 

@@ -49,7 +49,7 @@ class Authenticator:
         self._upgrade = upgrade
         self._workers = ThreadPoolExecutor(workers, thread_name_prefix="licet-hash")
         self._queue_max = queue_max
-        self._under_way: dict[tuple[int, int, str], asyncio.Future[bool]] = {}
+        self._under_way: dict[tuple[int, str, str], asyncio.Future[bool]] = {}
         self._queued: Counter[str] = Counter()  # by source
 
     async def check(self, tenant: Tenant | None, credentials: Credentials, source: str) -> Client:
@@ -62,14 +62,7 @@ class Authenticator:
             if tenant is not None and self._is_proved_at_once(tenant, client, secret):
                 assert client is not None
                 return client
-        for client_id, secret in credentials.candidates:
-            client = _usable(tenant, client_id)
-            if await self._is_proved(tenant, client, secret, source):
-                assert client is not None
-                return client
-        if credentials.flaw:
-            raise invalid_request(credentials.flaw)
-        raise invalid_client("unknown or disabled client, or a wrong secret")
+        return await self._check_slowly(tenant, credentials, source)
 
     def close(self) -> None:
         """Let the workers go."""
@@ -86,22 +79,28 @@ class Authenticator:
             client is not None and client.password_allowed and self._remembered.knows(tenant, client, secret)
         )
 
-    async def _is_proved(
-        self, tenant: Tenant | None, client: Client | None, secret: str, source: str
-    ) -> bool:
-        if (wait_s := self._throttle.wait_s(client, source)) is not None:
+    async def _check_slowly(self, tenant: Tenant | None, credentials: Credentials, source: str) -> Client:
+        """What two candidates mean is one attempt: it is asked for once, and counted once."""
+        subject = (tenant.id if tenant else 0, credentials.candidates[0][0])
+        if (wait_s := self._throttle.wait_s(subject, source)) is not None:
             raise rate_limited(wait_s)
-        is_password = not secret.startswith(SECRET_PREFIX)
-        if is_password and await self._verify(tenant, client, secret, source):
-            assert client is not None
-            self._throttle.succeeded(client, source)
-            return True
-        self._throttle.failed(client, source)
-        return False
+        for client_id, secret in credentials.candidates:
+            if secret.startswith(SECRET_PREFIX):
+                continue
+            client = _usable(tenant, client_id)
+            if await self._verify(tenant, client_id, secret, source):
+                assert client is not None
+                self._throttle.succeeded(subject, source)
+                return client
+        self._throttle.failed(subject, source)
+        if credentials.flaw:
+            raise invalid_request(credentials.flaw)
+        raise invalid_client("unknown or disabled client, or a wrong secret")
 
-    async def _verify(self, tenant: Tenant | None, client: Client | None, password: str, source: str) -> bool:
-        key = (tenant.id if tenant else 0, client.key if client else 0, password)
-        if client is not None and (future := self._under_way.get(key)) is not None:
+    async def _verify(self, tenant: Tenant | None, client_id: str, password: str, source: str) -> bool:
+        client = _usable(tenant, client_id)
+        key = (tenant.id if tenant else 0, client_id, password)
+        if (future := self._under_way.get(key)) is not None:
             return await asyncio.shield(future)
         if self._queued.total() >= self._queue_max or self._queued[source] >= self._queue_max // 2:
             raise QueueFull
@@ -115,7 +114,7 @@ class Authenticator:
             self._remembered.add(tenant, client, password)
         return is_right
 
-    def _finished(self, key: tuple[int, int, str], source: str) -> None:
+    def _finished(self, key: tuple[int, str, str], source: str) -> None:
         self._under_way.pop(key, None)
         self._queued[source] -= 1
         if not self._queued[source]:

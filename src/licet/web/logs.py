@@ -13,6 +13,12 @@ import structlog
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
+# Where a fault was, and not what the variables there held: a secret may be among them.
+_tracebacks = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
+
+
 def configure_logs(*, level: str, as_json: bool) -> Any:
     """The logger of this process, writing to standard error.
 
@@ -32,7 +38,7 @@ def configure_logs(*, level: str, as_json: bool) -> Any:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([structlog.processors.dict_tracebacks] if as_json else []),
+            *([_tracebacks] if as_json else []),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
