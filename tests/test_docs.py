@@ -1,8 +1,8 @@
 """The documentation is true: its lines run, its links lead somewhere, and nothing there is goes unmentioned.
 
-In a page a block of `bash` is run as it stands, in the order of the page, by a shell that stays the same. A
-block of `json` or `text` behind it is what it prints, with `...` for what is another each time. `bash server`
-is for a terminal of its own and goes on until the page ends; `bash refused` is expected to fail. Blocks
+In a page a block of `bash` is run as it stands, in the order of the page, by a shell that stays the same; one
+of `python` by an interpreter of its own. A block of `json` or `text` behind it is what it prints, with `...`
+for what is another each time. `bash server` is for a second terminal and goes on until the page ends. Blocks
 of `sh` are for people: they need another machine, or a package index.
 """
 
@@ -14,7 +14,8 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import tomllib
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -22,7 +23,7 @@ from typing import NamedTuple, Self
 import pytest
 
 from licet.cli.demo import TENANT
-from licet.model import EndReason, NoSeatReason, Value
+from licet.model import NoSeatReason
 from licet.protocol.errors import Refusal
 from licet.settings import Settings
 
@@ -41,7 +42,7 @@ _DONE = "-- done:"
 
 
 class Block(NamedTuple):
-    """A fenced block of a page."""
+    """A fenced block of a page: its language, what else stands behind the fence, and what is in it."""
 
     language: str
     kind: str
@@ -51,8 +52,7 @@ class Block(NamedTuple):
 class Step(NamedTuple):
     """Lines to paste, and the block that tells what they print."""
 
-    kind: str
-    lines: str
+    block: Block
     told: Block | None
 
 
@@ -60,9 +60,8 @@ def steps(page: Path) -> Iterator[Step]:
     """The lines of a page that run, each with what it prints."""
     blocks = [Block(*found.groups("")) for found in _FENCE.finditer(page.read_text(encoding="utf-8"))]
     for block, following in zip(blocks, [*blocks[1:], None], strict=True):
-        if block.language == "bash":
-            told = following if following and following.language in {"json", "text"} else None
-            yield Step(block.kind, block.text, told)
+        if block.language in {"bash", "python"}:
+            yield Step(block, following if following and following.language in {"json", "text"} else None)
 
 
 class Terminal:
@@ -106,6 +105,12 @@ class Terminal:
         text, _, exit_code = printed.rpartition(_DONE)
         return text.strip(), int(exit_code)
 
+    def interpret(self, lines: str) -> tuple[str, int]:
+        """What Python prints for these lines, and its exit code."""
+        process = self.start(sys.executable, "-", stderr=subprocess.STDOUT)
+        printed, _ = process.communicate(lines.encode(), timeout=PATIENCE_S)
+        return printed.decode().strip(), process.returncode
+
     def serve(self, lines: str) -> str:
         """Run a server in a terminal of its own; its URL, once it listens."""
         process = self.start("bash", "-c", f"exec 2>&1\n{lines}", stderr=subprocess.STDOUT)
@@ -139,22 +144,26 @@ def demo(directory: Path) -> Iterator[tuple[Terminal, str]]:
 def follow(page: Path, terminal: Terminal, url: str = URL) -> int:
     """Do what a page says, and hold what comes against what it tells; how many blocks that were."""
     count = 0
-    for step in steps(page):
-        count += 1
-        lines = step.lines.replace(URL, url)
-        if step.kind == "server":
+    for count, (block, told) in enumerate(steps(page), 1):  # noqa: B007 - how many is the result
+        lines = block.text.replace(URL, url)
+        if block.kind == "server":
             url = terminal.serve(lines)
             continue
-        printed, exit_code = terminal.paste(lines)
-        assert (exit_code == 0) == (step.kind != "refused"), f"{lines}\n{printed}"
-        if step.told is None:
-            continue
-        told = step.told.text.replace(URL, url)
-        if step.told.language == "json":
-            must_fit(json.loads(told), json.loads(printed.splitlines()[-1]), lines)
-        else:
-            assert pattern(told).fullmatch(printed), f"{lines}\nprints:\n{printed}\nand not:\n{told}"
+        printed, exit_code = (
+            terminal.interpret(lines) if block.language == "python" else terminal.paste(lines)
+        )
+        assert exit_code == 0, f"{lines}\n{printed}"
+        if told is not None:
+            must_print(told.language, told.text.replace(URL, url), printed, lines)
     return count
+
+
+def must_print(language: str, told: str, printed: str, lines: str) -> None:
+    """Return if these lines print what a page tells."""
+    if language == "json":
+        must_fit(json.loads(told), json.loads(printed.splitlines()[-1]), lines)
+    else:
+        assert pattern(told).fullmatch(printed), f"{lines}\nprints:\n{printed}\nand not:\n{told}"
 
 
 def pattern(told: str) -> re.Pattern[str]:
@@ -196,13 +205,148 @@ class TestLines:
         with Terminal(tmp_path, LICET_PORT="0") as terminal:
             assert follow(DOCS / "tutorial" / "first-seat.md", terminal) > 10
 
-    @pytest.mark.parametrize("page", [page for page in HOW_TO if any(steps(page))], ids=lambda page: page.stem)
+    @pytest.mark.parametrize(
+        "page", [page for page in HOW_TO if any(steps(page))], ids=lambda page: page.stem
+    )
     def test_a_how_to(self, page: Path, tmp_path: Path) -> None:
         """Beside a demo, whose data directory is in LICET_DATA."""
         with demo(tmp_path) as (terminal, url):
             assert follow(page, terminal, url)
 
     def test_the_examples_of_the_token_page(self, tmp_path: Path) -> None:
-        """Those for a shell; those in C# need another machine."""
+        """Those in C# need another machine."""
         with demo(tmp_path) as (terminal, url):
-            assert follow(DOCS / "reference" / "token.md", terminal, url)
+            assert follow(DOCS / "reference" / "token.md", terminal, url) == 3
+
+
+class TestLinks:
+    """Every way from page to page."""
+
+    @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+    def test_every_link_leads_to_something_in_the_project(self, page: Path) -> None:
+        """To a file, and where it says so to a heading of it."""
+        for target in _LINK.findall(text_of(page)):
+            if "://" in target:
+                continue
+            name, _, heading = target.partition("#")
+            found = (page.parent / name).resolve() if name else page
+            assert found.is_relative_to(ROOT), target
+            assert found.exists(), target
+            assert not heading or heading in headings(found), target
+
+    def test_every_page_is_in_the_index(self) -> None:
+        """docs/README.md."""
+        index = DOCS / "README.md"
+        linked = {(DOCS / target).resolve() for target in _LINK.findall(text_of(index))}
+        assert set(DOCS.rglob("*.md")) - {index} <= linked
+
+
+class TestWhole:
+    """What there is has a place in the reference."""
+
+    def test_the_page_of_the_command_line_is_the_one_that_is_made(self) -> None:
+        """`python docs/command_line.py > docs/reference/command-line.md` renews it."""
+        script = [sys.executable, str(DOCS / "command_line.py")]
+        made = subprocess.run(script, check=True, capture_output=True, timeout=PATIENCE_S).stdout.decode()
+        assert (DOCS / "reference" / "command-line.md").read_text(encoding="utf-8") == made
+
+    def test_every_error_has_a_row(self) -> None:
+        """Code and status, as in the error table of the code."""
+        rows = (DOCS / "reference" / "errors.md").read_text(encoding="utf-8").splitlines()
+        found = [it for row in rows if (it := re.match(r"\| `(\w+)` \| ([^|]+) \|", row))]
+        told = {(it[1], int(status)) for it in found for status in re.findall(r"\d{3}", it[2])}
+        assert {(it.error, it.status) for it in Refusal} <= told
+
+    def test_every_reason_has_a_row(self) -> None:
+        """On the page of errors, and on that of the token endpoint."""
+        for name in ("errors.md", "token.md"):
+            page = (DOCS / "reference" / name).read_text(encoding="utf-8")
+            for reason in (*NoSeatReason, "rate_limited"):
+                assert f"`{reason}`" in page, (name, reason)
+
+    def test_every_error_of_the_token_endpoint_is_on_its_page(self) -> None:
+        """All but those of a token that was sent."""
+        page = (DOCS / "reference" / "token.md").read_text(encoding="utf-8")
+        for refusal in set(Refusal) - {Refusal.NO_TOKEN, Refusal.INVALID_TOKEN}:
+            assert f"`{refusal.error}`" in page, refusal
+
+    def test_every_setting_is_named(self) -> None:
+        """The page itself is made by `python -m licet.settings`."""
+        page = (DOCS / "reference" / "configuration.md").read_text(encoding="utf-8")
+        assert all(f"`LICET_{key.upper()}`" in page for key in Settings.model_fields)
+
+    def test_every_event_of_the_log_is_named(self) -> None:
+        """What is logged anywhere in the code, and with which fields."""
+        page = (DOCS / "reference" / "logs.md").read_text(encoding="utf-8")
+        told = set(re.findall(r"`(\w+)`", page))
+        events = dict(logged())
+        assert {"started", "refused", "fault"} <= events.keys()
+        for event, fields in events.items():
+            assert {event, *fields} - {"exc_info"} <= told, event
+
+    def test_every_rule_of_the_licence_is_explained(self) -> None:
+        """L1 to L11, which the code cites."""
+        page = (DOCS / "explanation" / "licence-rules.md").read_text(encoding="utf-8")
+        cited = {
+            rule for path in sources() for rule in re.findall(r"\bL(\d+)\b", path.read_text(encoding="utf-8"))
+        }
+        assert (
+            cited <= set(re.findall(r"^## L(\d+):", page, re.MULTILINE)) == {str(it) for it in range(1, 12)}
+        )
+
+    def test_every_dependency_has_its_reason(self) -> None:
+        """One line for each name in pyproject.toml."""
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+        server = project["project"]["optional-dependencies"]["server"]
+        groups = project["dependency-groups"].values()
+        wanted = [*project["project"]["dependencies"], *server, *(it for group in groups for it in group)]
+        names = {re.split(r"[<>=;\[ ]", it)[0] for it in wanted}
+        page = (DOCS / "explanation" / "dependencies.md").read_text(encoding="utf-8")
+        assert names == set(re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE))
+
+    @pytest.mark.parametrize(
+        "page", [ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md"], ids=lambda page: page.stem
+    )
+    def test_every_file_that_a_page_names_is_there(self, page: Path) -> None:
+        """By its name, or by its path."""
+        names = {path.name for path in ROOT.rglob("*.py") if ".venv" not in path.parts}
+        for name in re.findall(r"`([\w./-]+\.py)`", text_of(page)):
+            assert name in names or any(
+                (place / name).exists() for place in (ROOT, ROOT / "src" / "licet")
+            ), name
+
+    def test_every_module_is_in_the_architecture(self) -> None:
+        """Each by its name, those of the command line as one."""
+        page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+        for path in sources():
+            if "cli" not in path.parts and "migrations" not in path.parts and not path.name.startswith("__"):
+                assert path.name in page, path
+
+
+def text_of(page: Path) -> str:
+    """A page without its blocks, whose brackets are no links."""
+    return _FENCE.sub("", page.read_text(encoding="utf-8"))
+
+
+def headings(page: Path) -> set[str]:
+    """What a link can name in a page."""
+    found = _HEADING.findall(text_of(page))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+def sources() -> Iterator[Path]:
+    """The modules of Licet."""
+    yield from (ROOT / "src" / "licet").rglob("*.py")
+
+
+def logged() -> Iterator[tuple[str, set[str]]]:
+    """Every event that the code logs, and its fields."""
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(
+                    func=ast.Attribute(attr="debug" | "info" | "warning" | "error") | ast.Name(id="write"),
+                    args=[ast.Constant(value=str(event))],
+                    keywords=keywords,
+                ):
+                    yield event, {keyword.arg for keyword in keywords if keyword.arg is not None}

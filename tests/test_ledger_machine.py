@@ -437,8 +437,8 @@ def test_the_licence_is_what_a_model_counts_for_a_long_time(request: pytest.Fixt
     run_state_machine_as_test(
         LicenceMachine,
         settings=settings(
-            max_examples=2000,
-            stateful_step_count=80,
+            max_examples=1000,
+            stateful_step_count=50,
             deadline=None,
             phases=[Phase.reuse, Phase.generate, Phase.shrink],
             print_blob=True,

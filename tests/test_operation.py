@@ -469,13 +469,13 @@ class Fault(NamedTuple):
 
 @pytest.fixture(scope="module")
 def fault(tmp_path_factory: pytest.TempPathFactory) -> Fault:
-    """A refresh, after somebody took the seat of its session out of the tables."""
+    """A logoff, after somebody counted the seats in use down to none."""
     with RunningServer(tmp_path_factory.mktemp("faulty"), log_level="debug") as server:
         token = server.ask(f"{TENANT}/token", **GRANT).json()["refresh_token"]
         with closing(sqlite3.connect(server.data / STORE_NAME)) as connection:
-            connection.execute("DELETE FROM seat")
+            connection.execute("UPDATE pool SET in_use = 0")
             connection.commit()
-        answer = server.ask(f"{TENANT}/token", grant_type="refresh_token", refresh_token=token)
+        answer = server.ask(f"{TENANT}/logoff", refresh_token=token)
         assert answer.status_code == 500
         secrets = {
             "password": f"'{PASSWORD}'",

@@ -57,6 +57,7 @@ def bind(host: str, port: int) -> socket.socket:
         listening = socket.socket(family, kind, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
+        listening.listen()  # Only now the address is taken: two that start at once may both have bound it.
     except OSError as fault:
         raise AddressInUse(f"cannot listen on {host} port {port}: {fault.strerror or fault}") from None
     return listening

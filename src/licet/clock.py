@@ -2,7 +2,7 @@
 
 All instants are whole milliseconds since 1970 (UTC), `..._ms`; all durations say their unit.
 A clock never goes back: a seat's life is measured with it, and a wall clock that is set back
-must not lengthen a life, nor one that is set forward end it.
+must not lengthen a life.
 """
 
 import time
@@ -17,10 +17,10 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The wall clock as it was at the start, carried on by the machine's uptime.
+    """The wall clock, but for its steps back: over those it runs on with the machine's uptime.
 
-    Steps of the wall clock (NTP, an administrator) do not reach it until the process starts again.
-    CLOCK_BOOTTIME, where there is one, also counts the time that a machine sleeps.
+    A step forward counts: after a pause of the machine it is the truth, and the command line beside a
+    server sees the same time. CLOCK_BOOTTIME, where there is one, also counts the time that a machine sleeps.
     """
 
     __slots__ = ("_offset_ns", "_uptime")
@@ -31,7 +31,11 @@ class SystemClock:
 
     def now_ms(self) -> int:
         """Milliseconds since 1970, never less than before."""
-        return (time.clock_gettime_ns(self._uptime) + self._offset_ns) // 1_000_000
+        # The wall clock first: a pause between the two readings then makes the offset less, never more.
+        wall_ns = time.time_ns()
+        uptime_ns = time.clock_gettime_ns(self._uptime)
+        self._offset_ns = max(self._offset_ns, wall_ns - uptime_ns)
+        return (uptime_ns + self._offset_ns) // 1_000_000
 
 
 class ManualClock:

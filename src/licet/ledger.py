@@ -180,6 +180,12 @@ def _grant(book: Book, grant: Grant, now_ms: int) -> tuple[Outcome, list[Change]
     tenant, client = _asker(book, grant)
     if tenant is None or client is None or not client.usable:
         return ClientRefused(), []
+    # The set-up may have changed since the request was read: what was taken away, nobody gets any more.
+    resolved = resolve_scope(tenant, client, tuple(grant.scope.split(" ")))
+    if isinstance(resolved, ScopeRefused):
+        return resolved, []
+    if resolved.pool_id != grant.pool_id:
+        return ScopeRefused(why="The licence pool of this scope was changed just now; ask again."), []
     if grant.pool_id is not None:
         return _grant_seat(book, grant, tenant, client, now_ms)
     session = _new_session(grant, now_ms, expires_at_ms=_session_expiry(tenant, None, now_ms))
@@ -191,9 +197,7 @@ def _grant_seat(
     book: Book, grant: Grant, tenant: Tenant, client: Client, now_ms: int
 ) -> tuple[Outcome, list[Change]]:
     assert grant.pool_id is not None
-    pool = tenant.pools.get(grant.pool_id)
-    if pool is None:
-        return ScopeRefused(why="The licence pool of this scope was removed."), []
+    pool = tenant.pools[grant.pool_id]
     key = (pool.id, holder_of(pool, client, grant.sid))
     superseded = _superseded(book, client)
     ending = _ending(book, superseded, EndReason.SUPERSEDED, now_ms, but_keep=key)
@@ -349,6 +353,9 @@ def _live(book: Book, sid: bytes, tenant_id: int, now_ms: int) -> Session | None
     session = book.sessions.get(sid)
     if session is None or session.tenant_id != tenant_id or session.expires_at_ms <= now_ms:
         return None
+    if (key := session.seat_key) is not None and key not in book.seats:
+        # A process whose clock is a moment ahead gave its seat back as expired: so it has.
+        return None
     return session
 
 
@@ -369,9 +376,9 @@ def _ending(
     ]
     keys = dict.fromkeys(session.seat_key for session in sessions)
     for key in keys:
-        if key is None or key == but_keep:
+        seat = book.seats.get(key) if key is not None else None
+        if seat is None or key == but_keep:
             continue
-        seat = book.seats[key]
         remaining = _latest_expiry(book, seat, without=sessions)
         if remaining is None:
             changes.append(SeatFreed(seat=seat, at_ms=now_ms))

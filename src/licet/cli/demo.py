@@ -1,5 +1,6 @@
 """`licet demo`: a throw-away server with something in it, and lines to paste."""
 
+import signal
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -76,6 +77,8 @@ def demo(
 
     Example: [bold]licet demo[/]
     """
+    # Until the server listens to it, SIGTERM ends this like Ctrl-C: nothing is left behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with ExitStack() as stack:
         directory = data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="licet-demo-")))
         # A demo is alike everywhere: no file and no variable changes it.

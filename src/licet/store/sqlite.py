@@ -395,7 +395,10 @@ class _Loading:
         for session in list(self._sessions.values()):
             if (key := session.seat_key) is None:
                 continue
-            if session.sid in renewed or session.expires_at_ms >= self._seats[key].expires_at_ms:
+            seat = self._seats.get(key)
+            if seat is None:
+                continue
+            if session.sid in renewed or session.expires_at_ms >= seat.expires_at_ms:
                 self._load_sharing(session.client_key, key, touched + 1)
         for grant in self._grants:
             if grant.client_key in self._crowded and (key := self._seat_key(grant)) is not None:

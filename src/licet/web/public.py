@@ -161,7 +161,7 @@ class PublicApp:
                 check_query(scope["query_string"])
                 exchange = Exchange(scope, receive, segments[0])
                 return await handle(exchange)
-            return self._document(scope["method"], segments)
+            return self._document(scope["method"], segments, request_id)
         except OAuthError as error:
             refused = error
         except QueueFull:
@@ -241,7 +241,7 @@ class PublicApp:
         assert tenant is not None  # a client of no tenant proves nothing
         return tenant, client
 
-    def _document(self, method: str, segments: list[str]) -> Response:
+    def _document(self, method: str, segments: list[str], request_id: str) -> Response:
         """What needs no client: metadata at both of its addresses, and health.
 
         Raises OAuthError.
@@ -252,9 +252,9 @@ class PublicApp:
                 return answer({"status": "live"})
             case ["health", "ready"]:
                 _check_method(method, _READ)
-                if not self._is_ready():
-                    raise unavailable("not ready")
-                return answer({"status": "ready"})
+                # Not to the log: it is asked every few seconds, and the log has the cause once.
+                is_ready = self._is_ready()
+                return answer({"status": "ready"}) if is_ready else refusal(unavailable(""), request_id)
             case [".well-known", "oauth-authorization-server", name] | [
                 name,
                 ".well-known",
