@@ -767,9 +767,9 @@ class TestGrowth:
     @pytest.mark.anyio
     async def test_ten_thousand_grants_leave_as_few_rows_as_a_handful(self, tmp_path: Path) -> None:
         """L8, L11: the sessions are bounded by clients, the journal by clients and minutes."""
+        began = time.time()
         with RunningServer(tmp_path) as server:
             clients = list(with_secrets(server, [f"Machine{n}" for n in range(4)], sessions_max=5).values())
-            began = time.time()
             async with opened([server.url] * 20) as callers:
                 told = await asyncio.gather(
                     *(_grant_often(caller, clients[n % 4]) for n, caller in enumerate(callers))
