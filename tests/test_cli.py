@@ -391,7 +391,7 @@ def test_check_looks_at_the_tables(desk: Desk) -> None:
         connection.execute("UPDATE tenant SET access_ttl_s = 9999")
     connection.close()
     (found,) = wrong(desk)
-    assert found.startswith("tables: somebody changed them by hand: tenant Jim_Test: access_ttl is")
+    assert found.startswith("tables: the set-up was changed by hand: tenant Jim_Test: access_ttl is")
 
 
 def test_check_looks_at_pools_and_clients(desk: Desk) -> None:
@@ -420,6 +420,27 @@ def test_check_looks_at_overuse(desk: Desk) -> None:
 
 
 # key
+
+
+def test_keys_that_are_lost_can_be_made_anew_and_are_never_replaced(desk: Desk) -> None:
+    file = desk.data / "secrets.json"
+    assert desk.error("key", "new", "--yes") == f"{file} is there; to add a key: licet key rotate"
+    file.unlink()
+    assert "licet key new" in desk.error("key", "list", exit_code=3)
+    assert "say --yes" in desk.error("key", "new", exit_code=2)
+    assert not file.exists()
+    assert desk.out("key", "new", "--yes") == f"Made {file}; keep a copy of it.\n"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert len(read_keyring(file).token_keys) == 1
+
+
+def test_a_set_up_that_was_damaged_by_hand_is_named(desk: Desk) -> None:
+    connection = sqlite3.connect(desk.store_file)
+    with connection:
+        connection.execute("UPDATE tenant SET access_ttl_s = 9999")
+    connection.close()
+    told = desk.error("pool", "list", exit_code=3)
+    assert told.startswith("the set-up was changed by hand: tenant Jim_Test: access_ttl is")
 
 
 def test_keys_are_listed_rotated_and_pruned(desk: Desk) -> None:

@@ -6,7 +6,7 @@ The rows are those of docs/reference/errors.md.
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from time import monotonic
 from typing import Any
 
@@ -263,12 +263,7 @@ def test_a_fault_of_ours_is_told_without_a_word_of_it_and_logged_without_a_secre
 ) -> None:
     """RFC 9110 15.6.1; S30: also what a request brought along is a secret."""
     tokens = tenant.grant()
-    with sqlite3.connect(tenant.server.data / STORE_NAME) as store:  # what no command can do
-        store.execute(
-            "UPDATE pool SET in_use = 0 WHERE tenant_id = (SELECT id FROM tenant WHERE name = ?)",
-            (tenant.name,),
-        )
-    store.close()
+    _count_seats(tenant, 0)
     form = {"client_id": "TestClientId", "client_secret": PASSWORD}
     before = len(tenant.server.log())
     response = tenant.server.http.post(
@@ -282,6 +277,17 @@ def test_a_fault_of_ours_is_told_without_a_word_of_it_and_logged_without_a_secre
     for hidden in (tokens["refresh_token"], f"'{PASSWORD}'"):
         assert hidden not in logged
     assert tenant.server.ask("Jim_Test/token", **GRANT, scope="view").status_code == 200
+    _count_seats(tenant, 1)
+
+
+def _count_seats(tenant: ServedTenant, in_use: int) -> None:
+    """Say so many seats are in use, right or wrong: what no command can do."""
+    with closing(sqlite3.connect(tenant.server.data / STORE_NAME)) as store:
+        store.execute(
+            "UPDATE pool SET in_use = ? WHERE tenant_id = (SELECT id FROM tenant WHERE name = ?)",
+            (in_use, tenant.name),
+        )
+        store.commit()
 
 
 @contextmanager

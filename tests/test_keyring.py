@@ -66,7 +66,7 @@ class TestFile:
 
     def test_a_file_that_is_not_there_names_the_verb_that_makes_it(self, path: Path) -> None:
         """What to do stands in the error."""
-        with pytest.raises(KeyringUnusable, match="licet init"):
+        with pytest.raises(KeyringUnusable, match="licet key new"):
             read_keyring(path)
 
     def test_a_directory_in_its_place_is_no_file(self, tmp_path: Path) -> None:

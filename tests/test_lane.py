@@ -230,6 +230,17 @@ class TestFaults:
         assert (answers[0], answers[2]) == (1, 3)
         assert isinstance(answers[1], KeyError)
 
+    async def test_nothing_is_done_for_a_caller_that_went_away_before_its_batch_began(self) -> None:
+        """A seat that nobody hears of would be held for twenty minutes."""
+        gate = Gate()
+        async with open_lane(gate) as lane:
+            first = await busy(lane, gate)
+            gone, stays = await submit_behind(lane, 2, 3)
+            gone.cancel()
+            gate.let_through(2)
+            assert [await first, await stays] == [10, 30]
+        assert gate.batches == [[1], [3]]
+
     async def test_a_caller_that_goes_away_while_it_waits_does_not_hurt_the_others(self) -> None:
         """Its connection was closed before its turn came."""
         gate = Gate()

@@ -57,11 +57,17 @@ class PatientProtocol(GuardedHttpProtocol):
     """The protocol as it is, and countable."""
 
     alarms: ClassVar[int] = 0
+    told: ClassVar[list[tuple[str, int, str, str]]] = []
     living: ClassVar[weakref.WeakSet[GuardedHttpProtocol]] = weakref.WeakSet()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         PatientProtocol.living.add(self)
+
+    @staticmethod
+    def tell(request_id: str, status: int, description: str, address: str) -> None:
+        """Keep it."""
+        PatientProtocol.told.append((request_id, status, description, address))
 
     def _set_alarm(self) -> None:
         PatientProtocol.alarms += 1
@@ -1139,26 +1145,24 @@ class TestAnswers:
     @pytest.mark.parametrize("status", [400, 408, 413, 431, 503])
     def test_a_refusal_is_a_whole_answer(self, status: int) -> None:
         """RFC 6749 section 5.2 for the shape, RFC 9112 section 6.3 for the length."""
-        head, _, body = refusal(status, "A reason.").partition(b"\r\n\r\n")
+        head, _, body = refusal(status, "A reason.", "an-id").partition(b"\r\n\r\n")
         lines = head.decode("ascii").split("\r\n")
         assert lines[0].startswith(f"HTTP/1.1 {status} ")
         assert f"content-length: {len(body)}" in lines
         assert list(json.loads(body)) == ["error", "error_description", "request_id"]
 
-    def test_refusals_can_be_told_apart(self) -> None:
-        """Each has an id of its own."""
-        assert refusal(400, "A reason.") != refusal(400, "A reason.")
-
-    def test_the_refusal_is_a_function_of_the_module(
-        self, patient: Server, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """The place where request ids come from can be changed."""
-        monkeypatch.setattr(
-            listener, "refusal", lambda status, _: b"HTTP/1.1 %d \r\ncontent-length: 0\r\n\r\n" % status
-        )
-        with patient.connect() as client:
-            client.send(get())
-            assert client.last_answer().status == 400
+    def test_a_refusal_is_told_of_under_the_id_that_the_client_gets(self, patient: Server) -> None:
+        """Each has an id of its own, which finds it in the log."""
+        PatientProtocol.told.clear()
+        ids = []
+        for _ in range(2):
+            with patient.connect() as client:
+                client.send(get())
+                ids.append(json.loads(client.last_answer().body)["request_id"])
+        assert ids[0] != ids[1]
+        assert [(told[0], told[1], told[3]) for told in PatientProtocol.told] == [
+            (request_id, 400, "127.0.0.1") for request_id in ids
+        ]
 
     def test_a_refusal_has_the_headers_that_every_answer_has(self, patient: Server) -> None:
         """RFC 9110 section 6.6.1: a date."""

@@ -18,6 +18,7 @@ from conftest import ServedTenant
 from licet.cli.demo import PASSWORD
 from licet.model import NoSeatReason
 from licet.protocol.errors import Refusal
+from licet.protocol.metadata import tenant_at
 from licet.web.public import PublicApp
 from running import RunningServer
 
@@ -147,7 +148,11 @@ class TestRoutes:
         endpoints = {
             "/{tenant}/token", "/{tenant}/logoff", "/{tenant}/revoke", "/{tenant}/introspect",
         }  # fmt: skip
-        assert set(matched_paths()) == DOCUMENT["paths"].keys() - endpoints
+        addresses = {f"/{at}{{tenant}}{below}" for at, below in ((f"{METADATA}/", ""), ("", f"/{METADATA}"))}
+        assert set(matched_paths()) | addresses == DOCUMENT["paths"].keys() - endpoints
+        for address in addresses:
+            segments = address.replace("{tenant}", "Jim_Test").split("/")[1:]
+            assert tenant_at(segments, "https://licence.example.com") == "Jim_Test"
 
     @pytest.mark.parametrize(("path", "method"), sorted((path, method) for path, method, _ in operations()))
     def test_the_listener_has_every_operation_and_no_other(
@@ -160,6 +165,9 @@ class TestRoutes:
         assert refused.status_code == 405
         allowed = {name.strip().lower() for name in refused.headers["allow"].split(",")}
         assert allowed == METHODS & DOCUMENT["paths"][path].keys()
+
+
+METADATA = ".well-known/oauth-authorization-server"
 
 
 def matched_paths() -> Iterator[str]:

@@ -269,7 +269,7 @@ class TestStarting:
 
     @pytest.mark.parametrize(
         ("mode", "content", "advice"),
-        [(0o640, None, "chmod 600"), (0o600, b"{}", "damaged"), (None, None, "licet init")],
+        [(0o640, None, "chmod 600"), (0o600, b"{}", "damaged"), (None, None, "licet key new")],
     )
     def test_secrets_that_cannot_be_used(
         self, data: Path, mode: int | None, content: bytes | None, advice: str
@@ -418,6 +418,7 @@ class TestLogs:
                 server.http.get("/"),
                 server.http.get(f"/{TENANT}/logoff", headers={"Authorization": "Bearer lca_0"}),
                 server.http.post(f"/{TENANT}/introspect", content=b"x" * 10_000),
+                server.http.get("/", headers={"padding": "x" * 20_000}),
             ]
             logged = {it["request_id"]: it for it in events(server.log()) if it["event"] == "refused"}
             assert len(logged) == len(refused)

@@ -166,6 +166,25 @@ class TestMetadata:
         """S42; RFC 8414 2."""
         assert metadata.issuer("https://licence.example.com", TENANT) == ISSUER
 
+    @pytest.mark.parametrize(
+        ("path", "public_url", "tenant"),
+        [
+            ("/.well-known/oauth-authorization-server/Jim_Test", "https://x", "Jim_Test"),
+            ("/Jim_Test/.well-known/oauth-authorization-server", "https://x", "Jim_Test"),
+            ("/.well-known/oauth-authorization-server/a/b/Jim_Test", "https://x/a/b", "Jim_Test"),
+            ("/.well-known/oauth-authorization-server/Jim_Test", "https://x/a/b", "Jim_Test"),
+            ("/.well-known/oauth-authorization-server/b/Jim_Test", "https://x/a/b", None),
+            ("/.well-known/oauth-authorization-server", "https://x", None),
+            ("/Jim_Test/token", "https://x", None),
+            ("/", "https://x", None),
+        ],
+    )
+    def test_the_addresses_are_that_of_the_standard_and_the_one_below_the_issuer(
+        self, path: str, public_url: str, tenant: str | None
+    ) -> None:
+        """RFC 8414 3.1, also for a server that is reached below a path."""
+        assert metadata.tenant_at(path.split("/")[1:], public_url) == tenant
+
     def test_only_what_works_is_listed(self) -> None:
         """S47; RFC 8414 2, RFC 7009, RFC 7662."""
         report = Scope(name="report", licensed=False, read_only=True, pool=None)

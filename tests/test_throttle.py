@@ -4,11 +4,10 @@ from collections.abc import Iterable
 
 import pytest
 
-from examples import CLIENTS
 from licet.clock import ManualClock
 from licet.web.throttle import Throttle
 
-CLIENT, OTHER = CLIENTS[:2]
+CLIENT, OTHER, NOBODY = (1, "TestClientId"), (1, "Client1"), (0, "Nobody")
 HERE, THERE = "192.0.2.1", "198.51.100.1"
 MINUTE_S = 60
 
@@ -40,10 +39,10 @@ class TestSource:
     def test_it_makes_no_difference_whose_secret_was_guessed_at(self, clock: ManualClock) -> None:
         """Unknown clients count as well: one password may be tried on many."""
         limit = throttle(clock, per_source=3)
-        for guessed in (None, CLIENT, None):
+        for guessed in (NOBODY, CLIENT, NOBODY):
             limit.failed(guessed, HERE)
         assert limit.wait_s(OTHER, HERE) is not None
-        assert limit.wait_s(None, HERE) is not None
+        assert limit.wait_s(NOBODY, HERE) is not None
 
     def test_another_source_does_not_wait_for_it(self, clock: ManualClock) -> None:
         """Nobody is shut out by what others do elsewhere."""
@@ -55,18 +54,18 @@ class TestSource:
         """And what is told is long enough."""
         limit = throttle(clock, per_source=1)
         clock.advance(seconds=12.5)
-        limit.failed(None, HERE)
-        wait_s = limit.wait_s(None, HERE)
+        limit.failed(NOBODY, HERE)
+        wait_s = limit.wait_s(NOBODY, HERE)
         assert wait_s == 48
         clock.advance(seconds=wait_s)
-        assert limit.wait_s(None, HERE) is None
+        assert limit.wait_s(NOBODY, HERE) is None
 
     def test_the_wait_is_never_less_than_a_second(self, clock: ManualClock) -> None:
         """A Retry-After of 0 would be an invitation."""
         limit = throttle(clock, per_source=1)
         clock.advance(seconds=MINUTE_S - 0.001)
-        limit.failed(None, HERE)
-        assert limit.wait_s(None, HERE) == 1
+        limit.failed(NOBODY, HERE)
+        assert limit.wait_s(NOBODY, HERE) == 1
 
     def test_a_client_that_came_from_a_source_before_is_not_held_to_its_limit(
         self, clock: ManualClock
@@ -74,11 +73,11 @@ class TestSource:
         """Many clients may share an address with one that guesses."""
         limit = throttle(clock, per_source=1)
         limit.succeeded(CLIENT, HERE)
-        limit.failed(None, HERE)
+        limit.failed(NOBODY, HERE)
         assert limit.wait_s(CLIENT, HERE) is None
         assert limit.wait_s(OTHER, HERE) is not None
         clock.advance(seconds=10 * MINUTE_S)
-        limit.failed(None, HERE)
+        limit.failed(NOBODY, HERE)
         assert limit.wait_s(CLIENT, HERE) is None
 
 
@@ -129,8 +128,8 @@ class TestBounds:
         """Whatever comes, from wherever."""
         limit = throttle(clock, keys=100)
         for number in range(1000):
-            limit.failed(CLIENTS[number % 7], f"source {number}")
-            limit.succeeded(CLIENTS[number % 7], f"source {number}")
+            limit.failed((1, f"Client{number % 7}"), f"source {number}")
+            limit.succeeded((1, f"Client{number % 7}"), f"source {number}")
             assert len(limit._failures) <= 100
             assert len(limit._known_good) <= 100
 
@@ -138,7 +137,7 @@ class TestBounds:
         """Who goes on failing is not forgotten for it."""
         limit = throttle(clock, per_source=3, keys=10)
         for number in range(100):
-            limit.failed(None, f"source {number}")
-            limit.failed(None, HERE)
-        assert limit.wait_s(None, HERE) is not None
-        assert limit.wait_s(None, "source 0") is None
+            limit.failed(NOBODY, f"source {number}")
+            limit.failed(NOBODY, HERE)
+        assert limit.wait_s(NOBODY, HERE) is not None
+        assert limit.wait_s(NOBODY, "source 0") is None

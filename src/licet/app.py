@@ -23,6 +23,7 @@ from licet.keyring import FILE_NAME as KEYRING_NAME
 from licet.keyring import KeyringUnusable, read_keyring
 from licet.ledger import Command, Outcome, Sweep, Swept
 from licet.model import Tenant, User
+from licet.protocol.errors import Refusal
 from licet.settings import Settings
 from licet.store.commit import commit
 from licet.store.contract import QueueFull, Store, StoreUnavailable
@@ -41,6 +42,8 @@ SWEEP_EVERY_S = 1.0
 UPKEEP_EVERY_S = 1.0
 WRITE_DOWN_EVERY_S = 30.0
 DAY_MS = 86_400_000
+
+_NO_ROOM = 503  # what the listener answers when there are too many connections
 
 
 class AddressInUse(Exception):
@@ -142,7 +145,7 @@ class Server:
         application: Any = ProxyHeadersMiddleware(public, trusted_hosts=trusted) if trusted else public  # type: ignore[arg-type]
         return uvicorn.Config(
             application,
-            http=_http_protocol(self._settings.connections_max),
+            http=self._http_protocol(),
             ws="none",
             lifespan="off",
             access_log=False,
@@ -151,6 +154,26 @@ class Server:
             server_header=False,
             timeout_graceful_shutdown=self._settings.shutdown_grace_s,
         )
+
+    def _http_protocol(self) -> type[GuardedHttpProtocol]:
+        log = self._log
+
+        class HttpProtocol(GuardedHttpProtocol):
+            connections_max = self._settings.connections_max
+
+            @staticmethod
+            def tell(request_id: str, status: int, description: str, address: str) -> None:
+                error = Refusal.UNAVAILABLE.error if status == _NO_ROOM else Refusal.INVALID_REQUEST.error
+                log.info(
+                    "refused",
+                    request_id=request_id,
+                    status=status,
+                    error=error,
+                    detail=description,
+                    address=address,
+                )
+
+        return HttpProtocol
 
     def _authenticator(self) -> Authenticator:
         settings = self._settings
@@ -250,10 +273,6 @@ class Server:
         for secret_id, at_ms in used.items():
             if authenticator.secrets_used[secret_id] == at_ms:
                 del authenticator.secrets_used[secret_id]
-
-
-def _http_protocol(connections_max: int) -> type[GuardedHttpProtocol]:
-    return type("HttpProtocol", (GuardedHttpProtocol,), {"connections_max": connections_max})
 
 
 class _Announcing(uvicorn.Server):

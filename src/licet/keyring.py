@@ -97,13 +97,16 @@ def read_keyring(path: Path) -> Keyring:
             mode = os.fstat(file.fileno()).st_mode
             text = file.read()
     except OSError as fault:
-        raise KeyringUnusable(f"{path} cannot be read ({fault.strerror}); `licet init` makes it") from None
+        advice = "put back a copy of it, or make new keys: licet key new"
+        raise KeyringUnusable(f"{path} cannot be read ({fault.strerror}); {advice}") from None
     if stat.S_IMODE(mode) & 0o077:
         raise KeyringUnusable(f"{path} is readable by others; mend it: chmod 600 {path}")
     try:
         return _decode(text)
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise KeyringUnusable(f"{path} is damaged; put back a copy of it") from None
+        raise KeyringUnusable(
+            f"{path} is damaged; put back a copy of it, or remove it: licet key new"
+        ) from None
 
 
 def write_keyring(path: Path, keyring: Keyring) -> None:

@@ -19,11 +19,10 @@ from licet.cli.console import (
 )
 from licet.clock import SystemClock
 from licet.keyring import FILE_NAME, KeyringUnusable, read_keyring
-from licet.model import InvalidValue
 from licet.settings import SettingsError, load_settings
 from licet.store.check import Finding
 from licet.store.check import check as check_store
-from licet.store.contract import SchemaOutdated, SchemaUnknown
+from licet.store.contract import SchemaOutdated, SchemaUnknown, SetupDamaged
 
 
 def check(*, data: Data = None, as_json: AsJson = False) -> None:
@@ -77,8 +76,8 @@ def _store_findings(directory: Path) -> list[Finding]:
         return [_wrong(STORE_FILE, str(fault).partition(";")[0], f"licet migrate --data {directory}")]
     except SchemaUnknown as fault:
         return [_wrong(STORE_FILE, str(fault).partition("; ")[0], "use that version")]
-    except InvalidValue as fault:
-        return [_wrong("tables", f"somebody changed them by hand: {fault}", "mend that row")]
+    except SetupDamaged as fault:
+        return [_wrong("tables", str(fault), "mend that row")]
 
 
 def _file_findings(directory: Path) -> Iterator[Finding]:

@@ -19,7 +19,13 @@ from licet.cli.errors import Refused, WrongUse
 from licet.clock import SystemClock
 from licet.model import Tenant
 from licet.store.changes import NotFound
-from licet.store.contract import SchemaOutdated, SchemaUnknown, Store, StoreUnavailable
+from licet.store.contract import (
+    SchemaOutdated,
+    SchemaUnknown,
+    SetupDamaged,
+    Store,
+    StoreUnavailable,
+)
 from licet.store.setup import changing
 from licet.store.spelling import NEVER, duration, instant, nearness
 from licet.store.tenant_setup import TenantSetup
@@ -120,6 +126,8 @@ def opened(data: Path | None) -> Iterator["SqliteStore"]:
         raise SchemaOutdated(f"{fault}; run: licet migrate --data {directory}") from None
     except SchemaUnknown as fault:
         raise SchemaUnknown(f"the store in {directory}: {fault}; use that one") from None
+    except SetupDamaged:
+        raise
     except StoreUnavailable as fault:
         if isinstance(fault.__cause__, FileNotFoundError | NotADirectoryError):
             raise StoreUnavailable(

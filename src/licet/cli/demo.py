@@ -40,17 +40,17 @@ and Api, which may introspect. Paste this into another terminal, from the top:
 
   # A refresh: the same seat for another 20 minutes.
   TOKENS=$(curl -s -u TestClientId:{password} -d grant_type=client_credentials $URL/token)
-  REFRESH=$(echo $TOKENS | {refresh})
-  curl -s -u TestClientId:{password} -d grant_type=refresh_token -d refresh_token=$REFRESH $URL/token; echo
+  REFRESH=$(echo "$TOKENS" | {refresh})
+  curl -s -u TestClientId:{password} -d grant_type=refresh_token -d refresh_token="$REFRESH" $URL/token; echo
 
   # Is a token live, and whose is it? Client2 takes a seat, Api asks.
   TOKENS=$(curl -s -u Client2:{password} -d grant_type=client_credentials $URL/token)
-  ACCESS=$(echo $TOKENS | {access})
-  curl -s -u Api:{password} -d token=$ACCESS $URL/introspect; echo
+  ACCESS=$(echo "$TOKENS" | {access})
+  curl -s -u Api:{password} -d token="$ACCESS" $URL/introspect; echo
 
   # A logoff: Client2's seat is free at once, and its token worth nothing.
   curl -s -X POST -H "Authorization: Bearer $ACCESS" $URL/logoff; echo
-  curl -s -u Api:{password} -d token=$ACCESS $URL/introspect; echo
+  curl -s -u Api:{password} -d token="$ACCESS" $URL/introspect; echo
 
   # A full pool: TestClientId has a seat, four of these get one, and two are told when to try again.
   for n in 1 2 3 4 5 6; do

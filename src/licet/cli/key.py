@@ -17,7 +17,7 @@ from licet.cli.console import (
 from licet.cli.errors import Refused
 from licet.cli.noun import Noun
 from licet.clock import SystemClock
-from licet.keyring import FILE_NAME, KEYS_MAX, read_keyring, write_keyring
+from licet.keyring import FILE_NAME, KEYS_MAX, new_keyring, read_keyring, write_keyring
 
 app = Noun("The keys that sign tokens: the newest signs, all are accepted.")
 
@@ -51,6 +51,23 @@ def rotate(*, data: Data = None) -> None:
     keyring = before.rotated(SystemClock().now_ms())
     write_keyring(path, keyring)
     say(f"Key {keyring.newest.id} signs from now on; a running server has it within a second.")
+
+
+@app.verb("new")
+def new(*, data: Data = None, yes: Yes = False) -> None:
+    """Make new keys when the file of the old ones is lost. It never replaces a file that is there.
+
+    Without the old ones no token and no generated client secret works any more.
+
+    Example: [bold]licet key new --data /var/lib/licet[/]
+    """
+    path = _path(data)
+    if path.exists():
+        raise Refused(f"{path} is there; to add a key: licet key rotate")
+    question = "Make new keys? All tokens and generated client secrets of the old ones stop working."
+    confirm(question, yes=yes)
+    write_keyring(path, new_keyring(SystemClock().now_ms()))
+    say(f"Made {path}; keep a copy of it.")
 
 
 @app.verb("prune")

@@ -124,7 +124,7 @@ def no_seat(denied: Denied, status: int) -> OAuthError:
 def _why_no_seat(denied: Denied) -> str:
     match denied.reason:
         case NoSeatReason.ALL_IN_USE:
-            return f"No seat is free: {denied.in_use} of {denied.seats} are in use."
+            return f"No seat is free: {denied.in_use} of {denied.seats} in use."
         case NoSeatReason.NO_SEATS:
             return "This licence has no seats."
         case NoSeatReason.LICENCE_EXPIRED:

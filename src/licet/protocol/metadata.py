@@ -1,9 +1,26 @@
 """Authorization server metadata of each tenant (RFC 8414): what works here, and nothing else."""
 
+from urllib.parse import urlsplit
+
 from licet.model import GrantType, Tenant
 from licet.protocol.message import Response, answer
 
 AUTH_METHODS = ("client_secret_basic", "client_secret_post")
+
+
+_WELL_KNOWN = [".well-known", "oauth-authorization-server"]
+
+
+def tenant_at(segments: list[str], public_url: str) -> str | None:
+    """The tenant whose metadata this path is to show; None for any other path.
+
+    RFC 8414 3.1 puts the well-known part between host and path of an issuer, and a proxy that serves us below
+    a path of its own hands that on; the other address is below the issuer, where people look for it.
+    """
+    if segments[1:] == _WELL_KNOWN:
+        return segments[0]
+    below = [part for part in urlsplit(public_url).path.split("/") if part]
+    return segments[-1] if segments[:-1] in (_WELL_KNOWN, _WELL_KNOWN + below) else None
 
 
 def issuer(public_url: str, tenant: Tenant) -> str:

@@ -29,6 +29,10 @@ class SchemaUnknown(StoreUnavailable):
     """The tables are those of a later version, which alone may touch them."""
 
 
+class SetupDamaged(StoreUnavailable):
+    """A row of the set-up was changed by hand into something that cannot be; `licet check` tells which."""
+
+
 class QueueFull(Exception):
     """More commands wait than may."""
 

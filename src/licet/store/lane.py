@@ -81,12 +81,16 @@ class Lane(Generic[Item, Answer]):
         return len(self._waiting)
 
     def _dispatch(self) -> None:
-        if not self._waiting:
+        batch: list[_Waiting[Item, Answer]] = []
+        while self._waiting and len(batch) < self._batch_max:
+            item, future = self._waiting.popleft()
+            if not future.done():  # Its caller went away before anything was done for it.
+                batch.append((item, future))
+        if batch:
+            self._batches.put(batch)
+        else:
             self._busy = False
             self._idle.set()
-            return
-        count = min(len(self._waiting), self._batch_max)
-        self._batches.put([self._waiting.popleft() for _ in range(count)])
 
     def _run(self) -> None:
         while (batch := self._batches.get()) is not None:

@@ -13,6 +13,7 @@ from sqlalchemy import Column, Connection, Row, Select, Table, select
 
 from licet.model import Client, ClientSecret, Duplicates, GrantType, Pool, Scope, Tenant, User
 from licet.store import schema
+from licet.store.contract import SetupDamaged
 
 
 class Tenants:
@@ -50,13 +51,17 @@ def read_version(connection: Connection) -> int:
 def read_tenants(connection: Connection, ids: set[int]) -> Iterable[Tenant]:
     """These tenants with all that they have, in a handful of queries.
 
-    Raises InvalidValue for a row that was changed by hand into something that can't be.
+    Raises SetupDamaged.
     """
     rows = _only(select(schema.tenant), schema.tenant.c.id, ids).order_by(schema.tenant.c.name)
     parts = {table: _rows_by_tenant(connection, table, ids) for table in _PARTS}
     for row in connection.execute(rows):
-        if row.id in ids:
+        if row.id not in ids:
+            continue
+        try:
             yield _tenant(row, {table: parts[table][row.id] for table in _PARTS})
+        except ValueError as fault:  # InvalidValue, or no member of an enumeration
+            raise SetupDamaged(f"the set-up was changed by hand: {fault}") from None
 
 
 _IDS_MAX = 1000  # parameters of one statement, well below the limit of any engine

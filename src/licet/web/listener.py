@@ -95,9 +95,8 @@ _TURNED_AWAY: Final = 5
 """A request for which there is no room."""
 
 
-def refusal(status: int, description: str) -> bytes:
+def refusal(status: int, description: str, request_id: str) -> bytes:
     """An error answer, complete, after which the connection is closed."""
-    request_id = os.urandom(8).hex()
     overloaded = status == http.HTTPStatus.SERVICE_UNAVAILABLE
     error = "server_error" if overloaded else "invalid_request"
     content = {"error": error, "error_description": description, "request_id": request_id}
@@ -172,6 +171,10 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     linger_timeout_s: ClassVar[float] = LINGER_TIMEOUT_S
     connections_max: ClassVar[int] = CONNECTIONS_MAX
     turned_away_max: ClassVar[int] = TURNED_AWAY_MAX
+
+    @staticmethod
+    def tell(request_id: str, status: int, description: str, address: str) -> None:
+        """Nobody is told, unless a subclass does it."""
 
     def __init__(
         self,
@@ -433,7 +436,9 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             cycle.disconnected = True
             cycle.waiting_for_100_continue = False
             cycle.message_event.set()
-        status_line, line_end, rest = refusal(status, description).partition(b"\r\n")
+        request_id = os.urandom(8).hex()
+        self.tell(request_id, status, description, self.client[0] if self.client else "")
+        status_line, line_end, rest = refusal(status, description, request_id).partition(b"\r\n")
         common = b"".join(b"%s: %s\r\n" % field for field in self.server_state.default_headers)
         self.transport.write(status_line + line_end + common + rest)
         self._linger()

@@ -54,6 +54,7 @@ class Exchange:
         "client_id",
         "content_length",
         "content_type",
+        "is_ambiguous",
         "tenant",
     )
 
@@ -65,10 +66,10 @@ class Exchange:
         self.authorization: bytes | None = None
         self.content_type: bytes | None = None
         self.content_length = 0
+        self.is_ambiguous = False
         for name, value in scope["headers"]:
             if name == b"authorization":
-                if self.authorization is not None:
-                    raise invalid_request("There are two Authorization headers.")
+                self.is_ambiguous = self.authorization is not None
                 self.authorization = value
             elif name == b"content-type":
                 self.content_type = value
@@ -81,12 +82,21 @@ class Exchange:
         What the head alone can refuse is refused before a client that waits for `100 Continue` sends the
         body (RFC 9110 10.1.1). Raises OAuthError, Disconnected.
         """
+        self.must_be_clear()
         check_content_type(self.content_type)
         if self.content_length > BODY_BYTES_MAX:
             raise body_too_large()
         basic = None if self.authorization is None else parse_basic(self.authorization)
         form = parse_form(await self._body())
         return Request(tenant=self.tenant, basic=basic, form=form, address=self.address)
+
+    def must_be_clear(self) -> None:
+        """Return unless there are two Authorization headers, of which nobody knows the right one.
+
+        Raises OAuthError.
+        """
+        if self.is_ambiguous:
+            raise invalid_request("There are two Authorization headers.")
 
     async def _body(self) -> bytes:
         body = bytearray()
@@ -153,13 +163,12 @@ class PublicApp:
 
     async def _route(self, scope: Scope, receive: Receive, request_id: str) -> Response:
         segments = scope["path"].split("/")[1:]
-        exchange = None
+        exchange = Exchange(scope, receive, segments[0] if segments else "")
         try:
             if len(segments) == 2 and (endpoint := self._endpoints.get(segments[1])) is not None:  # noqa: PLR2004
                 methods, handle = endpoint
                 _check_method(scope["method"], methods)
                 check_query(scope["query_string"])
-                exchange = Exchange(scope, receive, segments[0])
                 return await handle(exchange)
             return self._document(scope["method"], segments, request_id)
         except OAuthError as error:
@@ -171,10 +180,10 @@ class PublicApp:
         self._note(refused, exchange, request_id)
         return refusal(refused, request_id)
 
-    def _note(self, refused: OAuthError, exchange: Exchange | None, request_id: str) -> None:
+    def _note(self, refused: OAuthError, exchange: Exchange, request_id: str) -> None:
         write = self._log.error if refused.refusal is Refusal.UNAVAILABLE else self._log.info
         # What is not the name of ours could be anything, a secret in the wrong place as well.
-        tenant = self._find_tenant(exchange.tenant) if exchange else None
+        tenant = self._find_tenant(exchange.tenant)
         write(
             "refused",
             request_id=request_id,
@@ -182,8 +191,8 @@ class PublicApp:
             error=refused.error,
             detail=refused.detail,
             tenant=tenant.name if tenant else None,
-            client_id=exchange.client_id if exchange else None,
-            address=exchange.address if exchange else None,
+            client_id=exchange.client_id or None,
+            address=exchange.address,
             **refused.fields,
         )
 
@@ -195,9 +204,10 @@ class PublicApp:
         return token.respond(outcome, tenant, self.tokens)
 
     async def _logoff(self, exchange: Exchange) -> Response:
+        exchange.must_be_clear()
         if (sent := logoff.bearer(exchange.authorization)) is not None:
             return await self._logoff_bearer(exchange, sent)
-        if exchange.authorization is None and exchange.content_type is None:
+        if exchange.content_type is None:
             raise no_token()
         request = await exchange.request()
         tenant, client = await self._prove(exchange, request)
@@ -255,15 +265,11 @@ class PublicApp:
                 # Not to the log: it is asked every few seconds, and the log has the cause once.
                 is_ready = self._is_ready()
                 return answer({"status": "ready"}) if is_ready else refusal(unavailable(""), request_id)
-            case [".well-known", "oauth-authorization-server", name] | [
-                name,
-                ".well-known",
-                "oauth-authorization-server",
-            ]:
-                tenant = self._find_tenant(name)
-                if tenant is not None:
-                    _check_method(method, _READ)
-                    return metadata.respond(self._public_url, tenant)
+        name = metadata.tenant_at(segments, self._public_url)
+        tenant = self._find_tenant(name) if name is not None else None
+        if tenant is not None:
+            _check_method(method, _READ)
+            return metadata.respond(self._public_url, tenant)
         raise OAuthError(Refusal.NOT_FOUND, "There is nothing at this address.")
 
 

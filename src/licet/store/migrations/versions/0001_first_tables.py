@@ -61,7 +61,7 @@ def upgrade() -> None:
         ["pool_id", "holder", "expires_at_ms"],
         unique=False,
         sqlite_where=sa.text("substr(holder, 1, 5) = 'user:'"),
-        postgresql_where=sa.text("holder >= 'user:' AND holder < 'user;'"),
+        postgresql_where=sa.text("substr(holder, 1, 5) = 'user:'"),
     )
     op.create_table("setup", sa.Column("version", sa.BigInteger(), nullable=False))
     op.create_table(
