@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check format bench lock clean
+.PHONY: help serve test check format docs bench lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,10 @@ check: $(VENV)/dev.stamp ## format, lint, types and the floors between modules
 format: $(VENV)/dev.stamp ## format the code and mend what the linter can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+docs: $(VENV)/dev.stamp ## make the reference pages that are made from the code
+	@$(BIN)/python docs/make_command_line.py > docs/reference/command-line.md
+	@$(BIN)/python -m licet.settings > docs/reference/configuration.md
 
 bench: $(VENV)/dev.stamp ## measure the server against the floor of its HTTP server (needs wrk)
 	@$(BIN)/python bench/run.py

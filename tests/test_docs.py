@@ -245,8 +245,8 @@ class TestWhole:
     """What there is has a place in the reference."""
 
     def test_the_page_of_the_command_line_is_the_one_that_is_made(self) -> None:
-        """`python docs/command_line.py > docs/reference/command-line.md` renews it."""
-        script = [sys.executable, str(DOCS / "command_line.py")]
+        """`python docs/make_command_line.py > docs/reference/command-line.md` renews it."""
+        script = [sys.executable, str(DOCS / "make_command_line.py")]
         made = subprocess.run(script, check=True, capture_output=True, timeout=PATIENCE_S).stdout.decode()
         assert (DOCS / "reference" / "command-line.md").read_text(encoding="utf-8") == made
 

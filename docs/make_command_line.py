@@ -1,6 +1,6 @@
 """Prints docs/reference/command-line.md from the command line itself.
 
-.venv/bin/python docs/command_line.py > docs/reference/command-line.md
+.venv/bin/python docs/make_command_line.py > docs/reference/command-line.md
 """
 
 import re
@@ -19,7 +19,7 @@ _GIVEN = frozenset({"help", "version", "install_completion", "show_completion"})
 
 _HEAD = """# Command line
 
-<!-- Made by `python docs/command_line.py`; edit src/licet/cli instead. -->
+<!-- Made by `python docs/make_command_line.py`; edit src/licet/cli instead. -->
 
 `licet --help` shows the verbs, `licet VERB --help` what each takes.
 
