@@ -15,6 +15,7 @@ import hmac
 import secrets
 from binascii import Error as NotBase64
 from binascii import a2b_base64, b2a_base64
+from collections.abc import Iterator
 
 from licet.keyring import Keyring, TokenKey
 from licet.model import Session, Value
@@ -46,7 +47,22 @@ class AccessToken(Value, frozen=True, kw_only=True):
 def new_sid(now_ms: int) -> bytes:
     """A new identity: the moment, so that what is new stands together on disk, and 128 random bits."""
     moment = (now_ms >> 4) & 0xFFFFFFFF  # it comes round after two years, which hurts nobody
-    return moment.to_bytes(4, "big") + secrets.token_bytes(SID_BYTES - 4)
+    return moment.to_bytes(4, "big") + next(_random_bytes)
+
+
+def _pool_of_random_bytes() -> Iterator[bytes]:
+    """Random bytes for one identity after the other; asked of the system for many at once.
+
+    Each question gives the interpreter's lock away, which costs more than the bytes. A process that forks
+    would go on with the same bytes in both: servers do not.
+    """
+    count = SID_BYTES - 4
+    while True:
+        many = secrets.token_bytes(count * 256)
+        yield from (many[at : at + count] for at in range(0, len(many), count))
+
+
+_random_bytes = _pool_of_random_bytes()
 
 
 class Tokens:

@@ -64,8 +64,7 @@ class Lane(Generic[Item, Answer]):
         if not self._busy:
             self._busy = True
             self._idle.clear()
-            # Not at once: whoever else is ready in this turn of the loop travels along.
-            self._loop.call_soon(self._dispatch)
+            self._loop.call_soon(self._gather, 1)
         return await future
 
     async def close(self) -> None:
@@ -79,6 +78,17 @@ class Lane(Generic[Item, Answer]):
     def queue_length(self) -> int:
         """How many items wait for a batch."""
         return len(self._waiting)
+
+    def _gather(self, seen: int) -> None:
+        """Wait for as long as each turn of the loop brings more, then hand over what there is.
+
+        The loop and the worker share the interpreter's lock: a batch is done soonest when the loop has read
+        all that was there to read, and has nothing else to do meanwhile.
+        """
+        if seen < len(self._waiting) < self._batch_max:
+            self._loop.call_soon(self._gather, len(self._waiting))
+        else:
+            self._dispatch()
 
     def _dispatch(self) -> None:
         batch: list[_Waiting[Item, Answer]] = []
@@ -112,4 +122,4 @@ class Lane(Generic[Item, Answer]):
                 future.set_exception(answer)
             else:
                 future.set_result(answer)
-        self._dispatch()
+        self._loop.call_soon(self._gather, len(self._waiting))

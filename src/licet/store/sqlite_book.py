@@ -1,0 +1,360 @@
+"""The rows of a book in SQLite: loading them before the ledger decides, saving them after.
+
+Every statement is for all rows of its kind at once. The driver gives the interpreter's lock away with each
+step of a statement and has to win it back from the event loop: one step for a batch, and not one for a row,
+is most of the speed of a commit. That is why rows come as one JSON value, and go as one `VALUES` list.
+Lists have a power of two of places, so that a handful of prepared statements serves all lengths.
+"""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+from msgspec.structs import astuple
+
+from licet.book import Book, SeatKey, Writes
+from licet.ledger import Command, End, Grant, Refresh, Sweep, holder_of
+from licet.model import Client, Duplicates, Seat, Session, Tenant
+from licet.store.contract import Contradiction
+from licet.store.journal import Folded
+
+ROWS_MAX = 64  # of one statement; more of them are several statements
+
+_SESSION = (
+    "sid, tenant_id, client_key, scope, pool_id, holder, started_at_ms, renewed_at_ms, expires_at_ms, address"
+)
+_SEAT = "pool_id, holder, tenant_id, client_id, initials, taken_at_ms, expires_at_ms"
+_SESSIONS = f"SELECT json_group_array(json_array(hex({_SESSION.replace('sid,', 'sid),', 1)})) FROM"
+_SEATS = f"SELECT json_group_array(json_array({_SEAT})) FROM"
+
+_SESSIONS_LIVE = f"{_SESSIONS} session WHERE expires_at_ms > ? AND sid IN (%s)"
+_SESSIONS_NUMBERED = f"{_SESSIONS} session WHERE number IN (%s)"
+_SESSIONS_EXPIRED = (
+    f"{_SESSIONS} (SELECT * FROM session WHERE expires_at_ms <= ? ORDER BY expires_at_ms LIMIT ?)"
+)
+_SESSIONS_OLDEST = (
+    f"{_SESSIONS} (SELECT * FROM session WHERE number IN"
+    " (SELECT number FROM session WHERE client_key = ? AND expires_at_ms > ? ORDER BY number LIMIT ?)"
+    " ORDER BY number)"
+)
+_SESSIONS_OF_CLIENT_SEAT = (
+    f"{_SESSIONS} (SELECT * FROM session"
+    " WHERE client_key = ? AND pool_id = ? AND holder = ? AND expires_at_ms > ?"
+    " ORDER BY expires_at_ms DESC LIMIT ?)"
+)
+_SESSIONS_OF_USER_SEAT = (
+    f"{_SESSIONS} (SELECT * FROM session WHERE pool_id = ? AND holder = ? AND expires_at_ms > ?"
+    " AND substr(holder, 1, 5) = 'user:' ORDER BY expires_at_ms DESC LIMIT ?)"
+)
+# How many sessions of each client live, and which is its oldest; answered by an index alone.
+_CLIENTS = (
+    "SELECT json_group_array(json_array(client_key, live, oldest)) FROM"
+    " (SELECT client_key, count(*) AS live, min(number) AS oldest FROM session"
+    " WHERE expires_at_ms > ? AND client_key IN (%s) GROUP BY client_key)"
+)
+_SEATS_OF_HOLDERS = f"{_SEATS} seat WHERE pool_id = ? AND holder IN (%s)"
+_SEATS_EXPIRED = f"{_SEATS} seat WHERE pool_id = ? AND expires_at_ms <= ?"
+_SEATS_EARLIEST = (
+    f"{_SEATS} (SELECT * FROM seat WHERE pool_id = ? AND expires_at_ms > ? ORDER BY expires_at_ms LIMIT ?)"
+)
+_POOL_IN_USE = "SELECT in_use FROM pool WHERE id = ?"
+
+
+class _Bulk(NamedTuple):
+    """A statement for many rows: what stands before and after its `VALUES` list, and the places of a row."""
+
+    before: str
+    places: int
+    after: str = ""
+
+    def run(self, raw: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Execute it for these rows.
+
+        Raises Contradiction when it does not touch each of them once.
+        """
+        row = f"({', '.join('?' * self.places)})"
+        for part in _parts(rows):
+            statement = f"{self.before} {', '.join([row] * len(part))} {self.after}"
+            count = raw.execute(statement, [value for values in part for value in values]).rowcount
+            if count != len(part):
+                raise Contradiction(f"{count} rows instead of {len(part)}: {self.before}")
+
+
+_SESSION_INSERT = _Bulk(f"INSERT INTO session ({_SESSION}) VALUES", 10)
+_SESSION_RENEW = _Bulk(
+    "UPDATE session SET renewed_at_ms = new.column2, expires_at_ms = new.column3 FROM (VALUES",
+    3,
+    ") AS new WHERE sid = new.column1",
+)
+_SESSION_DELETE = _Bulk("DELETE FROM session WHERE sid IN (VALUES", 1, ")")
+_SEAT_INSERT = _Bulk(f"INSERT INTO seat ({_SEAT}) VALUES", 7)
+_SEAT_UPDATE = _Bulk(
+    "UPDATE seat SET tenant_id = new.column3, client_id = new.column4, initials = new.column5,"
+    " taken_at_ms = new.column6, expires_at_ms = new.column7 FROM (VALUES",
+    7,
+    ") AS new WHERE pool_id = new.column1 AND holder = new.column2",
+)
+_SEAT_DELETE = _Bulk("DELETE FROM seat WHERE (pool_id, holder) IN (VALUES", 2, ")")
+_JOURNAL_ADD = _Bulk(
+    "INSERT INTO journal (tenant_id, minute, kind, reason, pool, client_id,"
+    " initials, times, first_at_ms, last_at_ms, seats, in_use, address) VALUES",
+    13,
+    "ON CONFLICT DO UPDATE SET times = times + excluded.times, initials = excluded.initials,"
+    " first_at_ms = min(first_at_ms, excluded.first_at_ms),"
+    " last_at_ms = max(last_at_ms, excluded.last_at_ms),"
+    " seats = excluded.seats, in_use = excluded.in_use, address = excluded.address",
+)
+_MINUTE_ADD = _Bulk(
+    "INSERT INTO usage_minute (tenant_id, pool, minute, seats, peak, in_use) VALUES",
+    6,
+    "ON CONFLICT DO UPDATE SET"
+    " seats = excluded.seats, peak = max(peak, excluded.peak), in_use = excluded.in_use",
+)
+_HOUR_ADD = _Bulk(
+    "INSERT INTO usage_hour (tenant_id, pool, hour, client_id, initials, held_ms) VALUES",
+    6,
+    "ON CONFLICT DO UPDATE SET held_ms = held_ms + excluded.held_ms, initials = excluded.initials",
+)
+# Added, not set, and overuse only shrinks: so the check `in_use <= seats + overuse` stands behind the
+# ledger, whatever number it began with (L6).
+_POOL_UPDATE = (
+    "UPDATE pool SET in_use = in_use + ?1, overuse = max(0, min(overuse, in_use + ?1 - seats)) WHERE id = ?2"
+)
+
+
+def read_live(raw: sqlite3.Connection, sids: Sequence[bytes], now_ms: int) -> Iterator[Session]:
+    """Those of these sessions that live."""
+    for part in _parts(sids):
+        yield from _read_sessions(raw, _SESSIONS_LIVE % _places(part), now_ms, *part)
+
+
+def load_book(
+    raw: sqlite3.Connection, tenants: dict[int, Tenant], now_ms: int, commands: Sequence[Command]
+) -> Book:
+    """The book of these commands, as `contract.Transaction.load` says."""
+    return _Loading(raw, tenants, now_ms, commands).book()
+
+
+def save_book(raw: sqlite3.Connection, book: Book) -> None:
+    """Write the net effect of the book's changes, and the journal of them (L11).
+
+    Raises Contradiction.
+    """
+    writes = Writes(book.changes)
+    _SESSION_DELETE.run(raw, [(sid,) for sid in writes.sessions_gone])
+    _SESSION_INSERT.run(raw, [astuple(it) for it in writes.sessions_new.values()])
+    renewed = writes.sessions_renewed.values()
+    _SESSION_RENEW.run(raw, [(it.sid, it.renewed_at_ms, it.expires_at_ms) for it in renewed])
+    _SEAT_DELETE.run(raw, list(writes.seats_gone))
+    _SEAT_INSERT.run(raw, [astuple(it) for it in writes.seats_new.values()])
+    _SEAT_UPDATE.run(raw, [astuple(it) for it in writes.seats_kept.values()])
+    before = book.in_use_before
+    changed = [(it - before[key], key) for key, it in book.in_use.items() if it != before[key]]
+    if changed and raw.executemany(_POOL_UPDATE, changed).rowcount != len(changed):
+        raise Contradiction("a pool is gone")
+    folded = Folded(book)
+    _JOURNAL_ADD.run(raw, [key + entry for key, entry in folded.entries.items()])
+    _MINUTE_ADD.run(raw, [key + minute for key, minute in folded.minutes.items()])
+    _HOUR_ADD.run(raw, [key + hour for key, hour in folded.hours.items()])
+
+
+class _Loading:
+    """Gathers the rows of a book, step by step; each step adds to what the next one looks up."""
+
+    def __init__(
+        self, raw: sqlite3.Connection, tenants: dict[int, Tenant], now_ms: int, commands: Sequence[Command]
+    ) -> None:
+        self._raw = raw
+        self._tenants = tenants
+        self._now_ms = now_ms
+        self._commands = commands
+        self._grants = [command for command in commands if isinstance(command, Grant)]
+        self._tenant_of_client = {grant.client_key: grant.tenant_id for grant in self._grants}
+        self._sessions: dict[bytes, Session] = {}
+        self._expired: list[Session] = []
+        self._live_sessions: dict[int, int] = {}
+        self._started: dict[int, list[bytes]] = {}
+        self._crowded: set[int] = set()  # clients of which a session may begin and end in this batch
+        self._in_use: dict[int, int] = {}
+        self._seats: dict[SeatKey, Seat] = {}
+
+    def book(self) -> Book:
+        self._load_named_sessions()
+        self._load_oldest_sessions()
+        self._load_seats()
+        self._load_pools()
+        self._load_earliest_seats()
+        self._load_sharing_sessions()
+        return Book(
+            tenants=self._tenants,
+            in_use=self._in_use,
+            seats=self._seats.values(),
+            sessions=self._sessions.values(),
+            expired=self._expired,
+            live_sessions=self._live_sessions,
+            started=self._started,
+        )
+
+    def _load_named_sessions(self) -> None:
+        named = [command.sid for command in self._commands if isinstance(command, Refresh | End)]
+        self._add(read_live(self._raw, named, self._now_ms))
+        for command in self._commands:
+            if isinstance(command, Sweep):
+                self._expired += self._read(_SESSIONS_EXPIRED, self._now_ms, command.sessions_max)
+
+    def _load_oldest_sessions(self) -> None:
+        grants = Counter(grant.client_key for grant in self._grants)
+        live, first = dict.fromkeys(grants, 0), []
+        for part in _parts(list(grants)):
+            for key, count, oldest in _json(self._raw, _CLIENTS % _places(part), self._now_ms, *part):
+                live[key] = count
+                excess = self._excess(key, count, grants[key])
+                if excess == 1:
+                    first.append(oldest)
+                elif excess > 1:
+                    self._add_oldest(self._read(_SESSIONS_OLDEST, key, self._now_ms, excess))
+        self._live_sessions = live
+        for part in _parts(first):
+            self._add_oldest(self._read(_SESSIONS_NUMBERED % _places(part), *part))
+        self._crowded = {key for key, count in grants.items() if self._excess(key, 0, count) > 0}
+
+    def _excess(self, key: int, live: int, grants: int) -> int:
+        client = self._client(key)
+        return live + grants - client.sessions_max if client else 0
+
+    def _add_oldest(self, sessions: Iterable[Session]) -> None:
+        for session in sessions:
+            self._started.setdefault(session.client_key, []).append(session.sid)
+            self._sessions[session.sid] = session
+
+    def _load_seats(self) -> None:
+        keys = {session.seat_key for session in self._sessions.values()}
+        keys |= {self._seat_key(grant) for grant in self._grants}
+        holders: dict[int, list[str]] = {}
+        for key in keys:
+            if key is not None:
+                holders.setdefault(key[0], []).append(key[1])
+        for pool_id, names in holders.items():
+            for part in _parts(names):
+                self._add_seats(_SEATS_OF_HOLDERS % _places(part), pool_id, *part)
+
+    def _seat_key(self, grant: Grant) -> SeatKey | None:
+        client = self._client(grant.client_key)
+        pool = self._tenants[grant.tenant_id].pools.get(grant.pool_id or 0) if client else None
+        if client is None or pool is None or pool.duplicates is Duplicates.NONE:
+            return None  # Of a session that is still to be made there is no seat.
+        return (pool.id, holder_of(pool, client, grant.sid))
+
+    def _load_pools(self) -> None:
+        pool_ids = {grant.pool_id for grant in self._grants}
+        pool_ids |= {session.pool_id for session in (*self._sessions.values(), *self._expired)}
+        for pool_id in pool_ids:
+            found = self._raw.execute(_POOL_IN_USE, (pool_id,)).fetchone()
+            if pool_id is not None and found:
+                self._in_use[pool_id] = found[0]
+                self._add_seats(_SEATS_EXPIRED, pool_id, self._now_ms)
+
+    def _load_earliest_seats(self) -> None:
+        touched = len(self._commands) + len(self._sessions)
+        wanted = Counter((grant.tenant_id, grant.pool_id) for grant in self._grants)
+        for (tenant_id, pool_id), grants in wanted.items():
+            if pool_id is None or pool_id not in self._in_use:
+                continue
+            if self._in_use[pool_id] + grants > self._tenants[tenant_id].pools[pool_id].seats:
+                self._add_seats(_SEATS_EARLIEST, pool_id, self._now_ms, touched + 1)
+
+    def _load_sharing_sessions(self) -> None:
+        touched = len(self._sessions)
+        renewed = {command.sid for command in self._commands if isinstance(command, Refresh)}
+        for session in list(self._sessions.values()):
+            if (key := session.seat_key) is None:
+                continue
+            seat = self._seats.get(key)
+            if seat is None:
+                continue
+            if session.sid in renewed or session.expires_at_ms >= seat.expires_at_ms:
+                self._load_sharing(session.client_key, key, touched + 1)
+        for grant in self._grants:
+            if grant.client_key in self._crowded and (key := self._seat_key(grant)) is not None:
+                self._load_sharing(grant.client_key, key, touched + 1)
+
+    def _load_sharing(self, client_key: int, key: SeatKey, limit: int) -> None:
+        match key[1].partition(":")[0]:
+            case Duplicates.CLIENT:
+                of_client = (client_key, *key, self._now_ms, limit)
+                self._add(self._read(_SESSIONS_OF_CLIENT_SEAT, *of_client))
+            case Duplicates.USER:
+                self._add(self._read(_SESSIONS_OF_USER_SEAT, *key, self._now_ms, limit))
+            case _:
+                pass  # A session that shares with nobody.
+
+    def _client(self, key: int) -> Client | None:
+        tenant = self._tenants.get(self._tenant_of_client[key])
+        return tenant.clients_by_key.get(key) if tenant else None
+
+    def _read(self, statement: str, *parameters: object) -> list[Session]:
+        return list(_read_sessions(self._raw, statement, *parameters))
+
+    def _add(self, sessions: Iterable[Session]) -> None:
+        self._sessions.update((session.sid, session) for session in sessions)
+
+    def _add_seats(self, statement: str, *parameters: object) -> None:
+        for row in _json(self._raw, statement, *parameters):
+            seat = _seat(row)
+            self._seats[seat.key] = seat
+
+
+def _read_sessions(raw: sqlite3.Connection, statement: str, *parameters: object) -> Iterator[Session]:
+    return map(_session, _json(raw, statement, *parameters))
+
+
+def _json(raw: sqlite3.Connection, statement: str, *parameters: object) -> list[Any]:
+    rows: list[Any] = msgspec.json.decode(raw.execute(statement, parameters).fetchone()[0])
+    return rows
+
+
+_Any = TypeVar("_Any")
+
+
+def _parts(rows: Sequence[_Any]) -> Iterator[Sequence[_Any]]:
+    """The rows in parts, each as long as a power of two."""
+    at = 0
+    while at < len(rows):
+        length = min(ROWS_MAX, 1 << ((len(rows) - at).bit_length() - 1))
+        yield rows[at : at + length]
+        at += length
+
+
+def _places(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _session(row: list[Any]) -> Session:
+    sid, tenant_id, client_key, scope, pool_id, holder, started, renewed, expires, address = row
+    return Session(
+        sid=bytes.fromhex(sid),
+        tenant_id=tenant_id,
+        client_key=client_key,
+        scope=scope,
+        pool_id=pool_id,
+        holder=holder,
+        started_at_ms=started,
+        renewed_at_ms=renewed,
+        expires_at_ms=expires,
+        address=address,
+    )
+
+
+def _seat(row: list[Any]) -> Seat:
+    pool_id, holder, tenant_id, client_id, initials, taken, expires = row
+    return Seat(
+        pool_id=pool_id,
+        holder=holder,
+        tenant_id=tenant_id,
+        client_id=client_id,
+        initials=initials,
+        taken_at_ms=taken,
+        expires_at_ms=expires,
+    )
