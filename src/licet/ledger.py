@@ -68,6 +68,9 @@ class Sweep(Value, frozen=True, kw_only=True):
 
 Command = Grant | Refresh | End | Sweep
 
+# What stands before the name of a holder: so a client and a user of one name never share a seat.
+CLIENT_HOLDER, USER_HOLDER, SESSION_HOLDER = (f"{kind}:" for kind in ("client", "user", "session"))
+
 
 class Granted(Value, frozen=True, kw_only=True):
     """A grant or refresh was made; `scope` is what the new access token may do."""
@@ -244,19 +247,12 @@ def _taken_or_kept(
 
 
 def holder_of(pool: Pool, client: Client, sid: bytes) -> str:
-    """Who a seat of this pool is counted for (L2).
-
-    The kind stands in front, so that a client and a user of one name never share a seat.
-    """
-    match pool.duplicates:
-        case Duplicates.CLIENT:
-            return f"{Duplicates.CLIENT}:{client.client_id}"
-        case Duplicates.USER:
-            return f"{Duplicates.USER}:{client.user.initials}"
-        case Duplicates.NONE:
-            return f"session:{sid.hex()}"
-        case _:
-            assert_never(pool.duplicates)
+    """Who a seat of this pool is counted for (L2)."""
+    if pool.duplicates is Duplicates.CLIENT:
+        return CLIENT_HOLDER + client.client_id
+    if pool.duplicates is Duplicates.USER:
+        return USER_HOLDER + client.user.initials
+    return SESSION_HOLDER + sid.hex()
 
 
 def _denied(

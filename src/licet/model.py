@@ -198,7 +198,10 @@ class Tenant(Value, frozen=True, kw_only=True):
 
     def pool_named(self, name: str) -> Pool | None:
         """The pool of this name."""
-        return next((pool for pool in self.pools.values() if pool.name == name), None)
+        for pool in self.pools.values():
+            if pool.name == name:
+                return pool
+        return None
 
 
 class Session(Value, frozen=True, kw_only=True):

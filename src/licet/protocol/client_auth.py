@@ -5,13 +5,17 @@ example call of the Jim2 Web API send them as they are. They differ only where t
 then both are candidates.
 """
 
+import re
 from binascii import Error as NotBase64
 from binascii import a2b_base64, b2a_base64
+
+from msgspec.structs import replace
 
 from licet.protocol.errors import OAuthError, invalid_client, invalid_request
 from licet.protocol.message import Credentials, Request, form_decode
 
 CLIENT_ID_CHARS_MAX = 128
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")  # what a form encoding leaves as it is
 SECRET_CHARS_MAX = 256  # more is refused before it is hashed
 
 
@@ -59,6 +63,8 @@ def _decode(encoded: bytes) -> bytes:
 
 def _candidates(client_id: str, secret: str) -> Credentials:
     as_sent = (client_id, secret)
+    if _PLAIN.fullmatch(client_id) and _PLAIN.fullmatch(secret):
+        return Credentials(candidates=(as_sent,))
     try:
         decoded = (form_decode(client_id), form_decode(secret))
     except OAuthError as flaw:
@@ -69,11 +75,13 @@ def _candidates(client_id: str, secret: str) -> Credentials:
 
 
 def _bounded(credentials: Credentials) -> Credentials:
-    within = tuple(it for it in credentials.candidates if _is_within(*it))
+    within = tuple(
+        (client_id, secret)
+        for client_id, secret in credentials.candidates
+        if len(client_id) <= CLIENT_ID_CHARS_MAX and len(secret) <= SECRET_CHARS_MAX
+    )
     if not within:
         raise invalid_client("credentials longer than any can be")
-    return Credentials(candidates=within, flaw=credentials.flaw)
-
-
-def _is_within(client_id: str, secret: str) -> bool:
-    return len(client_id) <= CLIENT_ID_CHARS_MAX and len(secret) <= SECRET_CHARS_MAX
+    return (
+        credentials if len(within) == len(credentials.candidates) else replace(credentials, candidates=within)
+    )

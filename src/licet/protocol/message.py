@@ -103,6 +103,8 @@ def check_query(query: bytes) -> None:
 
     Raises OAuthError (RFC 9700 4.3).
     """
+    if not query:
+        return
     names = {unquote_to_bytes(part.partition(b"=")[0]).decode("latin-1") for part in query.split(b"&")}
     if not names.isdisjoint(_NEVER_IN_QUERY):
         raise invalid_request("Parameters are sent in the body; credentials and tokens never in the URL.")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from licet.book import Book, Change, GrantDenied, SeatFreed, SeatTaken, SessionEnded, SessionStarted
-from licet.model import Seat, Tenant
+from licet.model import Seat, Session, Tenant
 
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
@@ -84,11 +84,11 @@ class Folded:
     def _add(self, change: Change) -> None:
         match change:
             case SessionStarted(session=session):
-                self._count(change, "granted", "", session.started_at_ms)
-            case SessionEnded(reason=reason, at_ms=at_ms):
-                self._count(change, "ended", reason, at_ms)
-            case GrantDenied(reason=reason, at_ms=at_ms):
-                self._count(change, "denied", reason, at_ms)
+                self._count(session, "granted", "", session.started_at_ms)
+            case SessionEnded(session=session, reason=reason, at_ms=at_ms):
+                self._count(session, "ended", reason, at_ms)
+            case GrantDenied(reason=reason, at_ms=at_ms, seats=seats, in_use=in_use):
+                self._count(change, "denied", reason, at_ms, seats, in_use)
             case SeatTaken(seat=seat):
                 self._use(seat, seat.taken_at_ms, by=1)
             case SeatFreed(seat=seat, at_ms=at_ms):
@@ -97,25 +97,25 @@ class Folded:
             case _:
                 pass
 
-    def _count(
-        self, change: SessionStarted | SessionEnded | GrantDenied, kind: str, reason: str, at_ms: int
+    def _count(  # noqa: PLR0917 - once for each grant, and a keyword costs
+        self,
+        subject: Session | GrantDenied,
+        kind: str,
+        reason: str,
+        at_ms: int,
+        seats: int | None = None,
+        in_use: int | None = None,
     ) -> None:
-        subject = change if isinstance(change, GrantDenied) else change.session
-        client = self._tenants[subject.tenant_id].clients_by_key[subject.client_key]
-        key = EntryKey(
-            subject.tenant_id, at_ms // MINUTE_MS, kind, reason,
-            pool_name(self._tenants, subject.tenant_id, subject.pool_id), client.client_id,
-        )  # fmt: skip
-        before = self.entries.get(key)
-        denied = change if isinstance(change, GrantDenied) else None
+        tenant = self._tenants[subject.tenant_id]
+        client = tenant.clients_by_key[subject.client_key]
+        pool = "" if subject.pool_id is None else tenant.pools[subject.pool_id].name
+        key = EntryKey(tenant.id, at_ms // MINUTE_MS, kind, reason, pool, client.client_id)
+        times, first_at_ms, last_at_ms = 1, at_ms, at_ms
+        if (before := self.entries.get(key)) is not None:
+            times += before.times
+            first_at_ms, last_at_ms = min(before.first_at_ms, at_ms), max(before.last_at_ms, at_ms)
         self.entries[key] = Entry(
-            initials=client.user.initials,
-            times=before.times + 1 if before else 1,
-            first_at_ms=min(before.first_at_ms, at_ms) if before else at_ms,
-            last_at_ms=max(before.last_at_ms, at_ms) if before else at_ms,
-            seats=denied.seats if denied else None,
-            in_use=denied.in_use if denied else None,
-            address=subject.address,
+            client.user.initials, times, first_at_ms, last_at_ms, seats, in_use, subject.address
         )
 
     def _use(self, seat: Seat, at_ms: int, *, by: int) -> None:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import astuple
 
 from licet.book import Book, SeatKey, Writes
-from licet.ledger import Command, End, Grant, Refresh, Sweep, holder_of
+from licet.ledger import CLIENT_HOLDER, USER_HOLDER, Command, End, Grant, Refresh, Sweep, holder_of
 from licet.model import Client, Duplicates, Seat, Session, Tenant
 from licet.store.contract import Contradiction
 from licet.store.journal import Folded
@@ -281,14 +281,11 @@ class _Loading:
                 self._load_sharing(grant.client_key, key, touched + 1)
 
     def _load_sharing(self, client_key: int, key: SeatKey, limit: int) -> None:
-        match key[1].partition(":")[0]:
-            case Duplicates.CLIENT:
-                of_client = (client_key, *key, self._now_ms, limit)
-                self._add(self._read(_SESSIONS_OF_CLIENT_SEAT, *of_client))
-            case Duplicates.USER:
-                self._add(self._read(_SESSIONS_OF_USER_SEAT, *key, self._now_ms, limit))
-            case _:
-                pass  # A session that shares with nobody.
+        if key[1].startswith(CLIENT_HOLDER):
+            of_client = (client_key, *key, self._now_ms, limit)
+            self._add(self._read(_SESSIONS_OF_CLIENT_SEAT, *of_client))
+        elif key[1].startswith(USER_HOLDER):
+            self._add(self._read(_SESSIONS_OF_USER_SEAT, *key, self._now_ms, limit))
 
     def _client(self, key: int) -> Client | None:
         tenant = self._tenants.get(self._tenant_of_client[key])

@@ -20,6 +20,7 @@ from licet.protocol.client_auth import parse_basic, read_credentials
 from licet.protocol.errors import OAuthError, Refusal, fault, invalid_request, no_token, unavailable
 from licet.protocol.message import (
     BODY_BYTES_MAX,
+    Credentials,
     Request,
     Response,
     answer,
@@ -51,9 +52,9 @@ class Exchange:
         "_receive",
         "address",
         "authorization",
-        "client_id",
         "content_length",
         "content_type",
+        "credentials",
         "is_ambiguous",
         "tenant",
     )
@@ -61,7 +62,7 @@ class Exchange:
     def __init__(self, scope: Scope, receive: Receive, tenant: str) -> None:
         self._receive = receive
         self.tenant = tenant
-        self.client_id = ""
+        self.credentials: Credentials | None = None
         self.address = scope["client"][0] if scope["client"] else ""
         self.authorization: bytes | None = None
         self.content_type: bytes | None = None
@@ -89,6 +90,11 @@ class Exchange:
         basic = None if self.authorization is None else parse_basic(self.authorization)
         form = parse_form(await self._body())
         return Request(tenant=self.tenant, basic=basic, form=form, address=self.address)
+
+    def known_client_id(self, tenant: Tenant | None) -> str | None:
+        """The client_id that was sent, if there is such a client."""
+        sent = self.credentials.candidates if self.credentials and tenant else ()
+        return next((it for it, _ in sent if tenant and it in tenant.clients), None)
 
     def must_be_clear(self) -> None:
         """Return unless there are two Authorization headers, of which nobody knows the right one.
@@ -191,7 +197,7 @@ class PublicApp:
             error=refused.error,
             detail=refused.detail,
             tenant=tenant.name if tenant else None,
-            client_id=exchange.client_id or None,
+            client_id=exchange.known_client_id(tenant),
             address=exchange.address,
             **refused.fields,
         )
@@ -242,11 +248,8 @@ class PublicApp:
 
     async def _prove(self, exchange: Exchange, request: Request) -> tuple[Tenant, Client]:
         """The tenant and the client that the request's credentials prove. Raises OAuthError, QueueFull."""
-        credentials = read_credentials(request)
+        exchange.credentials = credentials = read_credentials(request)
         tenant = self._find_tenant(exchange.tenant)
-        if tenant is not None:
-            known = (client_id for client_id, _ in credentials.candidates if client_id in tenant.clients)
-            exchange.client_id = next(known, "")
         client = await self._authenticator.check(tenant, credentials, exchange.address)
         assert tenant is not None  # a client of no tenant proves nothing
         return tenant, client
