@@ -57,8 +57,8 @@ class Transaction(Protocol):
 
         - every tenant;
         - of each `Refresh` and `End`: its session, if it is alive;
-        - of each client with n `Grant`s: how many sessions of it live, and so many of them, oldest first,
-          as n grants may end;
+        - of each client with n `Grant`s: how many sessions of it live (or not fewer, where n more are within
+          its limit anyway), and so many of them, oldest first, as n grants may end;
         - of each `Sweep`: that many expired sessions;
         - of every session so far: its seat; of each `Grant`: the seat of its holder;
         - of each pool so far: its seats in use, and all of its seats that have expired;

@@ -9,6 +9,7 @@ SQLAlchemy.
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -27,6 +28,8 @@ from licet.store.sqlite_book import load_book, read_live, save_book
 from licet.store.tenants import Tenants, read_version
 
 _SETUP_VERSION = "SELECT version FROM setup"
+_DATA_VERSION = "PRAGMA data_version"  # another number whenever another connection has written
+_WAIT_S = 0.01
 
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -50,6 +53,8 @@ class SqliteStore:
         self.path = path
         self._clock = clock
         self._tenants = Tenants()
+        self._data_version = 0
+        self._sessions_at_most: dict[int, int] = {}
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
         self._look_lock = threading.Lock()
@@ -121,12 +126,20 @@ class SqliteStore:
             raw.execute("BEGIN IMMEDIATE")
             try:
                 self._must_be_there()
-                version: int = raw.execute(_SETUP_VERSION).fetchone()[0]
-                yield SqliteTransaction(self._writer, self._tenants, version, self._clock.now_ms())
+                now_ms, at_most = self._clock.now_ms(), self._remembered(raw)
+                yield SqliteTransaction(self._writer, self._tenants, at_most, now_ms)
                 raw.execute("COMMIT")
             finally:
                 if raw.in_transaction:
                     raw.execute("ROLLBACK")
+
+    def _remembered(self, raw: sqlite3.Connection) -> dict[int, int]:
+        """How many live sessions each client has at most, as far as nobody else has written since."""
+        data_version = raw.execute(_DATA_VERSION).fetchone()[0]
+        if data_version != self._data_version:
+            self._data_version = data_version
+            self._sessions_at_most.clear()
+        return self._sessions_at_most
 
     def read_sessions(self, sids: Sequence[bytes]) -> tuple[int, dict[bytes, Session]]:
         """The store's now in milliseconds, and those of these sessions that live at it.
@@ -169,12 +182,15 @@ class SqliteStore:
 class SqliteTransaction:
     """One write transaction; see `contract.Transaction`."""
 
-    def __init__(self, connection: Connection, tenants: Tenants, version: int, now_ms: int) -> None:
+    def __init__(
+        self, connection: Connection, tenants: Tenants, sessions_at_most: dict[int, int], now_ms: int
+    ) -> None:
         self.now_ms = now_ms
         self._connection = connection
         self._raw = _driver(connection)
         self._tenants = tenants
-        self._version = version
+        self._version: int = self._raw.execute(_SETUP_VERSION).fetchone()[0]
+        self._sessions_at_most = sessions_at_most
         self._changes_setup = False
 
     @property
@@ -185,7 +201,8 @@ class SqliteTransaction:
 
     def load(self, commands: Sequence[Command]) -> Book:
         """Fill the book of these commands, as `contract.Transaction.load` says."""
-        return load_book(self._raw, self._current_tenants(), self.now_ms, commands)
+        tenants = self._current_tenants()
+        return load_book(self._raw, tenants, self._sessions_at_most, self.now_ms, commands)
 
     def save(self, book: Book) -> None:
         """Write the net effect of the book's changes, and the journal of them."""
@@ -208,14 +225,27 @@ def _engine(path: Path) -> Engine:
             path, timeout=BUSY_S, isolation_level=None, check_same_thread=False, cached_statements=512
         )
         try:
-            for pragma in _PRAGMAS:
-                raw.execute(pragma)
+            _prepare(raw)
         except sqlite3.Error:
             raw.close()
             raise
         return raw
 
     return create_engine("sqlite://", creator=connect, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+
+
+def _prepare(raw: sqlite3.Connection) -> None:
+    # Two that turn a new file into WAL at once do not wait for each other as they do later on.
+    for _ in range(round(BUSY_S / _WAIT_S)):
+        try:
+            raw.execute(_PRAGMAS[0])
+            break
+        except sqlite3.OperationalError as fault:
+            if fault.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            time.sleep(_WAIT_S)
+    for pragma in _PRAGMAS:
+        raw.execute(pragma)
 
 
 def _driver(connection: Connection) -> sqlite3.Connection:

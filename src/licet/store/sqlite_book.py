@@ -8,7 +8,7 @@ Lists have a power of two of places, so that a handful of prepared statements se
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -131,10 +131,18 @@ def read_live(raw: sqlite3.Connection, sids: Sequence[bytes], now_ms: int) -> It
 
 
 def load_book(
-    raw: sqlite3.Connection, tenants: dict[int, Tenant], now_ms: int, commands: Sequence[Command]
+    raw: sqlite3.Connection,
+    tenants: dict[int, Tenant],
+    sessions_at_most: dict[int, int],
+    now_ms: int,
+    commands: Sequence[Command],
 ) -> Book:
-    """The book of these commands, as `contract.Transaction.load` says."""
-    return _Loading(raw, tenants, now_ms, commands).book()
+    """The book of these commands, as `contract.Transaction.load` says.
+
+    `sessions_at_most` remembers how many live sessions a client has at most, by its key: whose limit is
+    out of reach need not be counted again.
+    """
+    return _Loading(raw, tenants, sessions_at_most, now_ms, commands).book()
 
 
 def save_book(raw: sqlite3.Connection, book: Book) -> None:
@@ -164,8 +172,14 @@ class _Loading:
     """Gathers the rows of a book, step by step; each step adds to what the next one looks up."""
 
     def __init__(
-        self, raw: sqlite3.Connection, tenants: dict[int, Tenant], now_ms: int, commands: Sequence[Command]
+        self,
+        raw: sqlite3.Connection,
+        tenants: dict[int, Tenant],
+        sessions_at_most: dict[int, int],
+        now_ms: int,
+        commands: Sequence[Command],
     ) -> None:
+        self._sessions_at_most = sessions_at_most
         self._raw = raw
         self._tenants = tenants
         self._now_ms = now_ms
@@ -206,8 +220,9 @@ class _Loading:
 
     def _load_oldest_sessions(self) -> None:
         grants = Counter(grant.client_key for grant in self._grants)
-        live, first = dict.fromkeys(grants, 0), []
-        for part in _parts(list(grants)):
+        live, first = self._out_of_reach(grants), []
+        for part in _parts([key for key in grants if key not in live]):
+            live.update(dict.fromkeys(part, 0))
             for key, count, oldest in _json(self._raw, _CLIENTS % _places(part), self._now_ms, *part):
                 live[key] = count
                 excess = self._excess(key, count, grants[key])
@@ -216,9 +231,19 @@ class _Loading:
                 elif excess > 1:
                     self._add_oldest(self._read(_SESSIONS_OLDEST, key, self._now_ms, excess))
         self._live_sessions = live
+        self._sessions_at_most.update((key, live[key] + count) for key, count in grants.items())
         for part in _parts(first):
             self._add_oldest(self._read(_SESSIONS_NUMBERED % _places(part), *part))
         self._crowded = {key for key, count in grants.items() if self._excess(key, 0, count) > 0}
+
+    def _out_of_reach(self, grants: Mapping[int, int]) -> dict[int, int]:
+        """The clients whose limit these grants cannot reach, and how many sessions each has at most."""
+        known = ((key, self._sessions_at_most.get(key)) for key in grants)
+        return {
+            key: at_most
+            for key, at_most in known
+            if at_most is not None and self._excess(key, at_most, grants[key]) <= 0
+        }
 
     def _excess(self, key: int, live: int, grants: int) -> int:
         client = self._client(key)
