@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check format docs bench lock clean
+.PHONY: help serve test test-long check format docs bench lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ serve: $(VENV)/server.stamp ## install, then run the demo server on 127.0.0.1:80
 
 test: $(VENV)/dev.stamp ## install what the tests need, then run them all
 	@$(BIN)/python -m pytest
+
+test-long: $(VENV)/dev.stamp ## the same rules against a model for minutes, with another seed each time
+	@$(BIN)/python -m pytest -m long
 
 check: $(VENV)/dev.stamp ## format, lint, types and the floors between modules
 	@$(BIN)/ruff format --check .
