@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli_site import PASSWORD, TENANT, Desk, copy_of, new_desk
+from command_line import terminal
 from licet.clock import SystemClock
 from licet.credentials import Passwords
 from licet.model import Tenant
@@ -355,3 +356,12 @@ def test_a_file_that_is_wrong_is_exit_code_2(desk: Desk, tmp_path: Path) -> None
     assert desk.error("apply", str(file), exit_code=2) == f"{file} cannot be read: No such file or directory"
     told = desk.error("export", "-o", str(tmp_path), exit_code=2)
     assert told == f"{tmp_path} cannot be written: Is a directory"
+
+
+def test_long_work_shows_how_far_it_is_on_a_terminal_and_nothing_elsewhere(desk: Desk) -> None:
+    file = desk.data / "setup.toml"
+    file.write_text(desk.out("export"))
+    with terminal("apply", str(file), "--data", str(desk.data)) as screen:
+        assert screen.ended() == 0
+        assert "rehearsing" in screen.text
+    assert "rehearsing" not in desk.run("apply", str(file)).stderr

@@ -233,6 +233,20 @@ def note(text: str) -> None:
     typer.echo(_printable(text), err=True)
 
 
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show on a terminal how far long work is; call what this gives with the steps done, and of how many."""
+    if not sys.stderr.isatty():
+        yield lambda *_: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
+    from rich.progress import Progress  # noqa: PLC0415
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
 def when(ms: int | None) -> Shown:
     """An instant to show, or `never`."""
     return Absent(NEVER) if ms is None else Instant(ms)

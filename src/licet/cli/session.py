@@ -17,6 +17,7 @@ from licet.cli.console import (
     counted,
     on_terminal,
     opened,
+    progress,
     say,
     show_list,
     show_one,
@@ -38,7 +39,7 @@ OfClient = Annotated[
 ]
 OfUser = Annotated[str | None, typer.Option("--user", metavar="INITIALS", help="Those of one user only.")]
 
-SID_CHARS_SHOWN = 16  # the second and 32 random bits: enough to tell apart
+SID_CHARS_SHOWN = 16  # the moment and 32 random bits: enough to tell apart
 _HEADINGS = {
     "sid": "session",
     "client_id": "client",
@@ -108,7 +109,8 @@ def end(
         target = _target(sid, client, user)
         confirm(f"End {_told(ending)}?", yes=yes)
         sids = [bytes.fromhex(session.sid) for session in ending]
-        outcomes = end_as_administrator(store, actor(), found, sids, target)
+        with progress("ending sessions") as on_ended:
+            outcomes = end_as_administrator(store, actor(), found, sids, target, on_ended)
     ended = sum(outcome.session is not None for outcome in outcomes)
     freed = sum(outcome.seat_released for outcome in outcomes)
     say(f"{counted(ended, 'session')} ended; {counted(freed, 'seat')} came back.")

@@ -18,6 +18,7 @@ from licet.cli.console import (
     counted,
     note,
     opened,
+    progress,
     say,
     show_json,
     show_list,
@@ -48,14 +49,16 @@ def apply(
     """
     wanted = read(_text_of(file), "standard input" if file == "-" else file)
     with opened(data) as store:
-        plan = apply_plan(store, wanted, actor(), prune=prune, rehearse=True)
+        with progress("rehearsing") as on_step:
+            plan = apply_plan(store, wanted, actor(), prune=prune, rehearse=True, on_step=on_step)
         _show(plan, as_json=as_json)
         if plan.changes == 0 or dry_run:
             (note if as_json else say)(_end_of_rehearsal(plan))
             return
         if any(step.action == REMOVE for step in plan.steps):
             confirm("Do this, and remove what is marked with -?", yes=yes)
-        done = apply_plan(store, wanted, actor(), prune=prune, expected=plan)
+        with progress("applying") as on_step:
+            done = apply_plan(store, wanted, actor(), prune=prune, expected=plan, on_step=on_step)
     (note if as_json else say)(f"{counted(done.changes, 'change')} made{and_ended(done.sessions_ended)}.")
 
 

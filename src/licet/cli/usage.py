@@ -7,6 +7,7 @@ zone. It reads the store and changes nothing.
 import csv
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import groupby
@@ -15,7 +16,17 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from licet.cli.console import AsJson, Data, TenantName, chosen_tenant, counted, note, opened, show_json
+from licet.cli.console import (
+    AsJson,
+    Data,
+    TenantName,
+    chosen_tenant,
+    counted,
+    note,
+    opened,
+    progress,
+    show_json,
+)
 from licet.cli.errors import Refused, WrongUse
 from licet.cli.report import clock_time, local, page, plain, style_of, whose
 from licet.clock import SystemClock
@@ -32,6 +43,7 @@ DAYS = 7
 DAYS_MAX = 3660  # ten years: hours beyond it are nobody's question
 
 _HOUR_MS = 3_600_000
+_LONG_DAYS = 62  # what is longer may take seconds to read
 _BARS_MAX = 62  # more days than these are drawn as weeks
 _BAR_COLUMNS = (10, 40)  # at least and at most
 _FULL, _LINE = "\N{FULL BLOCK}", "\N{BOX DRAWINGS LIGHT VERTICAL}"
@@ -89,7 +101,9 @@ def usage(
     from_ms, until_ms = _span(days, from_, until, now_ms)
     with opened(data) as store:
         chosen = chosen_tenant(store, tenant)
-        with store.reading() as connection:
+        is_long = until_ms - from_ms > _LONG_DAYS * 24 * _HOUR_MS
+        waiting = progress("reading the journal") if is_long else nullcontext()
+        with store.reading() as connection, waiting:
             found = read_usage(connection, chosen, from_ms, until_ms, now_ms=now_ms, zone=None)
     if as_json:
         show_json(plain(found))

@@ -5,7 +5,7 @@ within the caller's transaction, before the caller changes a row and before the 
 the ledger must see the tenants as they were committed.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from sqlalchemy import ColumnElement, Select, select, update
 
@@ -20,15 +20,22 @@ BATCH = 256  # sessions that one book holds; as in a lane
 _IDS_MAX = 500  # parameters of one statement
 
 
-def end_as_administrator(
-    store: Store, actor: str, tenant: Tenant, sids: Sequence[bytes], target: str
+def end_as_administrator(  # noqa: PLR0917 - who ends which sessions of whom
+    store: Store,
+    actor: str,
+    tenant: Tenant,
+    sids: Sequence[bytes],
+    target: str,
+    on_ended: Callable[[int, int], None] = lambda *_: None,
 ) -> list[Ended]:
     """End sessions because somebody says so; `target` is which ones, in words, for the event.
+
+    `on_ended` hears how many have ended, and of how many.
 
     Raises StoreUnavailable.
     """
     with store.transaction() as transaction:
-        outcomes = end_sessions(transaction, tenant.id, sids, EndReason.ADMINISTRATOR)
+        outcomes = end_sessions(transaction, tenant.id, sids, EndReason.ADMINISTRATOR, on_ended)
         ended = sum(outcome.session is not None for outcome in outcomes)
         detail = f"{ended} sessions ended"
         event = Event(actor=actor, tenant=tenant.name, action="end", target=target, detail=detail)
@@ -46,7 +53,11 @@ def sweep_all(transaction: Transaction) -> None:
 
 
 def end_sessions(
-    transaction: Transaction, tenant_id: int, sids: Sequence[bytes], reason: EndReason
+    transaction: Transaction,
+    tenant_id: int,
+    sids: Sequence[bytes],
+    reason: EndReason,
+    on_ended: Callable[[int, int], None] = lambda *_: None,
 ) -> list[Ended]:
     """End these sessions of a tenant; those that live no more are answered like any other."""
     outcomes: list[Ended] = []
@@ -55,6 +66,7 @@ def end_sessions(
         for outcome in settle_all(transaction, ends):
             assert isinstance(outcome, Ended)
             outcomes.append(outcome)
+        on_ended(len(outcomes), len(sids))
     return outcomes
 
 

@@ -65,11 +65,13 @@ def apply(
     prune: bool = False,
     rehearse: bool = False,
     expected: Applied | None = None,
+    on_step: Callable[[int, int], None] = lambda *_: None,
 ) -> Applied:
     """Make the store match these tenants, in one transaction and one version.
 
     A rehearsal does all of it and takes it back, so that it tells what would be refused and which sessions
     would end. `expected` is what a rehearsal told: when it is another by now, nothing is done.
+    `on_step` hears how many steps are done, and of how many.
     Raises SetupError, InvalidValue, StoreUnavailable.
     """
     with suppress(_NotInEarnest), store.transaction() as transaction:
@@ -78,8 +80,9 @@ def apply(
         steps = tuple(step for step, _ in deeds)
         if expected is not None and steps != expected.steps:
             raise SetupError("the set-up was changed while the plan was looked at; run it again")
-        for _, do in deeds:
+        for done, (_, do) in enumerate(deeds, start=1):
             do(change)
+            on_step(done, len(deeds))
         change.finish()
         if rehearse:
             raise _NotInEarnest
