@@ -23,7 +23,20 @@ def commit(store: Store, commands: Sequence[Command]) -> Sequence[Outcome | Exce
     except Exception as fault:  # noqa: BLE001 - a fault of one command must not be the others'
         if len(commands) == 1:
             return [fault]
-        return [answer for command in commands for answer in commit(store, [command])]
+        return _one_by_one(store, commands)
+
+
+def _one_by_one(store: Store, commands: Sequence[Command]) -> list[Outcome | Exception]:
+    """Each in a transaction of its own; once the store is out of reach, the rest is not tried."""
+    answers: list[Outcome | Exception] = []
+    down: StoreUnavailable | None = None
+    for command in commands:
+        try:
+            answers += [down] if down else commit(store, [command])
+        except StoreUnavailable as fault:
+            down = fault
+            answers.append(fault)
+    return answers
 
 
 def settle_all(transaction: Transaction, commands: Sequence[Command]) -> list[Outcome]:

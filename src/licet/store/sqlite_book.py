@@ -293,17 +293,19 @@ class _Loading:
     def _load_sharing_sessions(self) -> None:
         touched = len(self._sessions)
         renewed = {command.sid for command in self._commands if isinstance(command, Refresh)}
-        for session in list(self._sessions.values()):
-            if (key := session.seat_key) is None:
-                continue
-            seat = self._seats.get(key)
-            if seat is None:
+        shared: set[tuple[int, SeatKey]] = set()
+        for session in self._sessions.values():
+            key = session.seat_key
+            seat = self._seats.get(key) if key is not None else None
+            if key is None or seat is None:
                 continue
             if session.sid in renewed or session.expires_at_ms >= seat.expires_at_ms:
-                self._load_sharing(session.client_key, key, touched + 1)
+                shared.add((session.client_key, key))
         for grant in self._grants:
             if grant.client_key in self._crowded and (key := self._seat_key(grant)) is not None:
-                self._load_sharing(grant.client_key, key, touched + 1)
+                shared.add((grant.client_key, key))
+        for client_key, key in shared:
+            self._load_sharing(client_key, key, touched + 1)
 
     def _load_sharing(self, client_key: int, key: SeatKey, limit: int) -> None:
         if key[1].startswith(CLIENT_HOLDER):

@@ -49,7 +49,7 @@ class Authenticator:
         self._upgrade = upgrade
         self._workers = ThreadPoolExecutor(workers, thread_name_prefix="licet-hash")
         self._queue_max = queue_max
-        self._under_way: dict[tuple[int, str, str], asyncio.Future[bool]] = {}
+        self._under_way: dict[tuple[int, str, str, str | None], asyncio.Future[bool]] = {}
         self._queued: Counter[str] = Counter()  # by source
 
     async def check(self, tenant: Tenant | None, credentials: Credentials, source: str) -> Client:
@@ -88,8 +88,7 @@ class Authenticator:
             if secret.startswith(SECRET_PREFIX):
                 continue
             client = _usable(tenant, client_id)
-            if await self._verify(tenant, client_id, secret, source):
-                assert client is not None
+            if await self._verify(tenant, client_id, secret, source) and client is not None:
                 self._throttle.succeeded(subject, source)
                 return client
         self._throttle.failed(subject, source)
@@ -99,7 +98,9 @@ class Authenticator:
 
     async def _verify(self, tenant: Tenant | None, client_id: str, password: str, source: str) -> bool:
         client = _usable(tenant, client_id)
-        key = (tenant.id if tenant else 0, client_id, password)
+        # A check against what the password was, or of a client that could be used, is another check.
+        kept = client.user.password_hash if client else None
+        key = (tenant.id if tenant else 0, client_id, password, kept)
         if (future := self._under_way.get(key)) is not None:
             return await asyncio.shield(future)
         if self._queued.total() >= self._queue_max or self._queued[source] >= self._queue_max // 2:
@@ -114,7 +115,7 @@ class Authenticator:
             self._remembered.add(tenant, client, password)
         return is_right
 
-    def _finished(self, key: tuple[int, str, str], source: str) -> None:
+    def _finished(self, key: tuple[int, str, str, str | None], source: str) -> None:
         self._under_way.pop(key, None)
         self._queued[source] -= 1
         if not self._queued[source]:
