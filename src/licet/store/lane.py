@@ -1,7 +1,8 @@
 """A lane: what arrives while a batch is being worked on is worked on together, as the next batch.
 
 This is the group commit, and the group read: one thread, one batch at a time, no ticker. An idle lane
-starts at once, with all that this turn of the event loop brought. Queue and batch are bounded.
+starts with all that the event loop brings until it is quiet, a tenth of a millisecond later at most. Queue
+and batch are bounded.
 A lane knows nothing of what it carries.
 """
 
