@@ -1,8 +1,10 @@
 """Servers that many tests share, and what speaks to them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from http.client import HTTPMessage, parse_headers
 from itertools import count
+from pathlib import Path
 from socket import SHUT_WR, create_connection
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
@@ -10,12 +12,15 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from kinds import KINDS, Place, PostgresPlaces, SqlitePlaces
 from licet.app import STORE_NAME
 from licet.cli.demo import PASSWORD
+from postgres import Postgres
 from running import PASSWORD_HASH, PATIENCE_S, RunningServer
 
 AWAY = "away.db"
 _NUMBERS = count(1)
+_PATIENT = {"login_failures_per_client_max": 1_000_000, "login_failures_per_source_max": 1_000_000}
 
 
 class Answer(NamedTuple):
@@ -124,9 +129,20 @@ def _good(response: httpx.Response) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A server whose time stands still, and which lets everybody try passwords as often as they like."""
-    patient = {"login_failures_per_client_max": 1_000_000, "login_failures_per_source_max": 1_000_000}
-    with RunningServer(tmp_path_factory.mktemp("server"), manual_clock=True, **patient) as running:
+    """A server whose time stands still, and which lets everybody try passwords as often as they like.
+
+    It commits in a process of its own, also where there is but one processor.
+    """
+    data = tmp_path_factory.mktemp("server")
+    with RunningServer(data, manual_clock=True, **_PATIENT, commit_process=True) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def threaded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server as `server`, but that it commits in a thread and not in a process of its own."""
+    data = tmp_path_factory.mktemp("threaded")
+    with RunningServer(data, manual_clock=True, **_PATIENT, commit_process=False) as running:
         yield running
 
 
@@ -155,3 +171,34 @@ def stranded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runnin
 def tenant(server: RunningServer) -> ServedTenant:
     """A tenant of the shared server for one test alone."""
     return ServedTenant(server, f"Tenant{next(_NUMBERS)}")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL that all tests share; nobody may stop it."""
+    with Postgres() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def postgres_places(postgres: Postgres) -> Iterator[PostgresPlaces]:
+    """What makes empty stores in it."""
+    places = PostgresPlaces(postgres)
+    yield places
+    places.close()
+
+
+@pytest.fixture(scope="session")
+def sqlite_places(tmp_path_factory: pytest.TempPathFactory) -> SqlitePlaces:
+    """What makes empty stores in files."""
+    return SqlitePlaces(tmp_path_factory.mktemp("empty"))
+
+
+@pytest.fixture(params=KINDS)
+def make_place(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[int], Place]:
+    """For each kind of store: what makes a place with an empty one, at this instant of its clock."""
+    if request.param == "postgres":
+        places: PostgresPlaces = request.getfixturevalue("postgres_places")
+        return places.make
+    files: SqlitePlaces = request.getfixturevalue("sqlite_places")
+    return partial(files.make, tmp_path)

@@ -12,10 +12,12 @@ server listens; nothing here sleeps. With `manual_clock` time stands still until
 """
 
 import asyncio
+import itertools
 import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from mmap import mmap
@@ -26,6 +28,7 @@ from urllib.parse import urlencode
 import httpx
 import uvloop
 
+from licet import committing
 from licet.app import STORE_NAME, Server, bind
 from licet.cli.demo import CLIENTS, PASSWORD, SEATS, TENANT
 from licet.clock import Clock, SystemClock
@@ -41,9 +44,11 @@ PATIENCE_S = 10.0  # for what must happen: a test that waits as long as this has
 PASSWORD_HASH = Passwords().hash(PASSWORD)
 
 _FORM = {"content-type": "application/x-www-form-urlencoded"}
+_COMMAND = (sys.executable, "-W", "error", __file__)
 _EPOCH_S = 1_700_000_000
 _PROBE = "Probe"  # a tenant and its client, by which the server is made to look at the set-up
 _PROBE_SECRET = "probe-secret"
+_NUMBERS = itertools.count(1)
 
 
 class Dials:
@@ -88,9 +93,9 @@ class RunningServer:
         if manual_clock and not self.dials.now_ms():
             self.dials.advance(seconds=_EPOCH_S)
         self.clock: Clock = self.dials if manual_clock else SystemClock()
-        variables = {f"LICET_{key.upper()}": str(value) for key, value in settings.items()}
         others = {key: value for key, value in os.environ.items() if not key.startswith("LICET_")}
-        self._environment = others | variables | {"LICET_DATA": str(data), "LICET_PORT": "0"}
+        self._environment = others | {"LICET_DATA": str(data), "LICET_PORT": "0"}
+        self.set(**settings)
         if not (data / STORE_NAME).exists():
             _set_up(data, self.clock)
         self.start()
@@ -101,12 +106,15 @@ class RunningServer:
     def __exit__(self, *_: object) -> None:
         self.kill()
 
+    def set(self, **settings: object) -> None:
+        """Change settings for the next start."""
+        self._environment |= {f"LICET_{key.upper()}": str(value) for key, value in settings.items()}
+
     def start(self) -> None:
         """Start it, and return when it listens."""
-        command = [sys.executable, "-W", "error", __file__]
         with (self.data / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                command, env=self._environment, stdout=subprocess.PIPE, stderr=log, text=True
+                _COMMAND, env=self._environment, stdout=subprocess.PIPE, stderr=log, text=True
             )
         assert self.process.stdout is not None
         self.url = self.process.stdout.readline().strip()
@@ -145,17 +153,55 @@ class RunningServer:
     @contextmanager
     def changing(self) -> Iterator[SetupChange]:
         """Change the set-up; a server that runs has seen it at the end."""
+        mark = f"change-{next(_NUMBERS)}-{os.getpid()}"
         with self.store() as store, changing(store, "a test") as change:
             yield change
-        if self.process.poll() is None:  # Before it commits a grant, it has to look.
+            change.tenant(_PROBE).add_scope(mark, read_only=True)
+        if self.process.poll() is None:  # What it decides on, it has seen; who proves a client learns of it.
             secret = (self.data / _PROBE_SECRET).read_text(encoding="ascii")
             form = {"grant_type": "client_credentials", "scope": "view"}
             self.ask(f"{_PROBE}/token", _PROBE, secret, **form).raise_for_status()
+            while mark not in self._scopes():
+                pass
+
+    def committing(self) -> int:
+        """The process that commits for it, once there is one."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not (found := children(self.process.pid)):
+            assert time.monotonic() < deadline, "nobody commits"
+        (pid,) = found
+        return pid
+
+    def _scopes(self) -> list[str]:
+        """The scopes of the probe's tenant, as the server knows them."""
+        metadata = self.http.get(f"/{_PROBE}/.well-known/oauth-authorization-server").raise_for_status()
+        scopes: list[str] = metadata.json()["scopes_supported"]
+        return scopes
 
     def _ended(self) -> int:
         self.process.communicate(timeout=PATIENCE_S)
         self.http.close()
         return self.process.returncode
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process started and that are not over."""
+    found = (_parent(Path(it.path)) for it in os.scandir("/proc") if it.name.isdecimal())
+    return [child for child, parent in found if parent == pid]
+
+
+def is_over(pid: int) -> bool:
+    """Whether a process has ended, whoever was to hear of it."""
+    return _parent(Path(f"/proc/{pid}")) == (pid, None)
+
+
+def _parent(process: Path) -> tuple[int, int | None]:
+    """A process and its parent; no parent where it is over."""
+    try:
+        state, parent = (process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[:2]
+    except OSError:
+        return int(process.name), None
+    return int(process.name), None if state in "ZX" else int(parent)
 
 
 def _set_up(data: Path, clock: Clock) -> None:
@@ -194,10 +240,17 @@ def _serve() -> None:
     with bind(settings.host, settings.port) as listening:
         url = settings.base_url(listening.getsockname()[1])
         log = configure_logs(level=settings.log_level, as_json=True)
-        server = Server(settings, listening, log, dials if dials.now_ms() else None)
+        clock = dials if dials.now_ms() else None
+        server = Server(settings, listening, log, clock, committer=(*_COMMAND, "commit"))
         server._passwords = _CountingPasswords(dials)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(server.run(lambda: _tell(url)))
+
+
+def _commit() -> None:
+    """What `licet.committing` does, with the clock of the test."""
+    dials = Dials(Path(os.environ["LICET_DATA"]) / "dials")
+    committing.run(dials if dials.now_ms() else SystemClock())
 
 
 def _tell(url: str) -> None:
@@ -206,4 +259,4 @@ def _tell(url: str) -> None:
 
 
 if __name__ == "__main__":
-    _serve()
+    _commit() if "commit" in sys.argv else _serve()

@@ -2,12 +2,11 @@
 
 from collections import Counter
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Table, func, select
 
-from licet.clock import ManualClock
+from kinds import Place
 from licet.credentials import ClientSecrets, NewClientSecret
 from licet.ledger import (
     Command,
@@ -22,8 +21,8 @@ from licet.model import Client, Tenant
 from licet.store import schema
 from licet.store.check import check
 from licet.store.commit import commit
+from licet.store.contract import Store
 from licet.store.setup import changing
-from licet.store.sqlite import SqliteStore
 
 JIM = "Jim_Test"
 ADA = "ada"
@@ -92,17 +91,15 @@ expires = "never"
 class Site:
     """A store with the tenant `Jim_Test`, and what a test does with it."""
 
-    def __init__(self, path: Path, clock: ManualClock) -> None:
-        self.path = path
-        self.clock = clock
-        self.store = SqliteStore(path, clock)
+    def __init__(self, place: Place) -> None:
+        self.clock = place.clock
+        self.store = place.open()
+        self._place = place
         self._sids = count(1)
-        self._others: list[SqliteStore] = []
 
-    def second(self) -> SqliteStore:
+    def second(self) -> Store:
         """The same store, as another process has it."""
-        self._others.append(SqliteStore(self.path, self.clock))
-        return self._others[-1]
+        return self._place.open()
 
     def begin(self, *, seats: int = 5, clients: int = 3) -> None:
         """The tenant with clients `c1`, `c2` ... of the users `U1`, `U2` ..."""
@@ -206,15 +203,8 @@ class Site:
         assert not [finding for finding in found if _BUG in finding.advice]
 
     def close(self) -> None:
-        """Let go of the file."""
-        for store in (self.store, *self._others):
-            store.close()
-
-
-def new_store(path: Path) -> Path:
-    """A store without tenants; making one takes a moment, so that tests copy it."""
-    SqliteStore(path, ManualClock(), create=True).close()
-    return path
+        """Let go of the store."""
+        self._place.close()
 
 
 def secret() -> NewClientSecret:

@@ -1,29 +1,23 @@
 """What `licet check` finds in a set-up: what is wrong, what is worth knowing, and what to do."""
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from sqlalchemy import Table, delete, update
 
-from licet.clock import ManualClock
+from kinds import Place
 from licet.store import schema
-from licet.store.check import DAY_MS, Finding, check, proves_by
+from licet.store.check import DAY_MS, SKEW_MAX_MS, Finding, check, check_nodes, proves_by
+from licet.store.nodes import SILENT_AFTER_MS, KeyMark, Node
 from licet.store.setup import changing
-from setup_site import ADA, JIM, START_MS, Site, new_store, secret
-
-
-@pytest.fixture(scope="session")
-def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store without tenants, made once."""
-    return new_store(tmp_path_factory.mktemp("empty") / "licet.db")
+from setup_site import ADA, JIM, START_MS, Site, secret
 
 
 @pytest.fixture
-def empty(empty_file: Path, tmp_path: Path) -> Iterator[Site]:
+def empty(make_place: Callable[[int], Place]) -> Iterator[Site]:
     """A store without tenants."""
-    site = Site(Path(shutil.copy(empty_file, tmp_path)), ManualClock(START_MS))
+    site = Site(make_place(START_MS))
     yield site
     site.close()
 
@@ -211,3 +205,105 @@ def test_tenants_are_told_one_after_the_other_and_what_is_wrong_first(site: Site
         (JIM, True, "pool full"),
         (JIM, False, "clients"),
     ]
+
+
+def test_advice_names_the_tenant_where_there_are_several(site: Site) -> None:
+    with changing(site.store, ADA) as change:
+        change.add_tenant("Another", seats=0)
+        change.tenant(JIM).set_user("U1", enabled=False)
+    told = {it.tenant: it.advice for it in findings(site) if it.is_wrong}
+    assert told == {
+        "Another": "licet pool set full --seats N --tenant Another",
+        JIM: f"licet user enable U1 --tenant {JIM}, or licet client disable c1 --tenant {JIM}",
+    }
+
+
+# Nodes
+
+
+FIRST = KeyMark(id=1, fingerprint="f1", signs_at_ms=0)
+SECOND = KeyMark(id=2, fingerprint="f2", signs_at_ms=START_MS + 1000)
+
+
+def node(name: str, **changes: Any) -> Node:
+    values: dict[str, Any] = {
+        "id": name,
+        "name": name,
+        "version": "0.2.0",
+        "schema": "0002",
+        "url": "https://a.example.com",
+        "token_keys": (FIRST,),
+        "pepper": "p1",
+        "seen_at_ms": START_MS,
+    }
+    return Node(**values | changes)
+
+
+def told(*nodes: Node, many_machines: bool = True, now_ms: int = START_MS, **more: Any) -> list[str]:
+    found = check_nodes(nodes, now_ms, many_machines=many_machines, **more)
+    return [f"{'wrong' if it.is_wrong else 'hint'}: {it.target}: {it.problem}" for it in found]
+
+
+def test_nodes_that_are_alike_are_nothing_to_tell() -> None:
+    assert told() == told(node("a")) == told(node("a"), node("b"), own_pepper="p1") == []
+
+
+def test_a_key_that_signs_and_is_not_on_every_node_is_wrong() -> None:
+    nodes = node("a", token_keys=(FIRST, SECOND)), node("b"), node("c")
+    assert told(*nodes, now_ms=START_MS + 1000) == [
+        "wrong: nodes: key 2:f2 signs, and is not on b, c, which refuses its tokens"
+    ]
+
+
+def test_a_key_that_does_not_sign_yet_may_be_on_its_way() -> None:
+    assert told(node("a", token_keys=(FIRST, SECOND)), node("b")) == [
+        "hint: nodes: they have different signing keys, though all have those that sign now"
+    ]
+
+
+def test_a_key_of_the_same_number_may_be_another_one() -> None:
+    other = KeyMark(id=1, fingerprint="f9", signs_at_ms=0)
+    assert told(node("a"), node("b", token_keys=(other,))) == [
+        "wrong: nodes: key 1:f1 signs, and is not on b, which refuses its tokens",
+        "wrong: nodes: key 1:f9 signs, and is not on a, which refuses its tokens",
+    ]
+
+
+def test_peppers_that_differ_are_wrong() -> None:
+    assert told(node("a"), node("b", pepper="p2")) == [
+        "wrong: nodes: they have different peppers, so that one refuses what another accepts: a (p1), b (p2)"
+    ]
+    assert told(node("a"), node("b"), own_pepper="p2") == [
+        "wrong: nodes: secrets.json here has another pepper than the nodes, which refuse what is made here"
+    ]
+
+
+def test_versions_and_addresses_that_differ_are_worth_knowing() -> None:
+    assert told(node("a"), node("b", version="0.1.0", url="http://b.example.com")) == [
+        "hint: nodes: they are of different versions: 0.1.0, 0.2.0",
+        "hint: nodes: they call themselves by different addresses: http://b.example.com, https://a.example.com",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("skew_ms", "problem"),
+    [
+        (SKEW_MAX_MS, None),
+        (SKEW_MAX_MS + 1, "its clock is 1.0 s ahead of the store's"),
+        (-2500, "its clock is 2.5 s behind the store's"),
+    ],
+)
+@pytest.mark.parametrize(("many_machines", "advice"), [(True, "database's clock"), (False, "start it again")])
+def test_a_clock_that_is_off_is_told(
+    *, skew_ms: int, problem: str | None, many_machines: bool, advice: str
+) -> None:
+    """Where the database's clock counts, no seat is wrong for it."""
+    found = check_nodes([node("a", skew_ms=skew_ms)], START_MS, many_machines=many_machines)
+    assert [it.problem for it in found] == ([problem] if problem else [])
+    assert all(advice in it.advice and not it.is_wrong for it in found)
+
+
+def test_a_silent_node_is_told_and_compared_with_nobody() -> None:
+    """It may be gone: a server that was killed says no more."""
+    silent = node("b", version="0.1.0", pepper="p2", seen_at_ms=START_MS - SILENT_AFTER_MS - 1)
+    assert told(node("a"), silent) == ["hint: node b: nothing was heard of it since 2023-11-14T22:13:44.999Z"]

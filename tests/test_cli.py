@@ -18,7 +18,6 @@ from cli_site import TENANT, Desk, copy_of, new_desk
 from command_line import run, terminal
 from licet.cli import _PANELS, _loader
 from licet.keyring import read_keyring
-from licet.store.migrate import HEAD
 
 UNPROVEN = "it cannot prove itself: no password works for it, and no secret"
 
@@ -155,10 +154,13 @@ def test_a_store_that_is_no_database_is_exit_code_3(desk: Desk) -> None:
     assert told.endswith("file is not a database")
 
 
-def test_tables_of_another_version_are_exit_code_3(desk: Desk) -> None:
-    set_schema(desk, "0000")
-    told = f"the store is at schema 0000, this version needs {HEAD}; run: licet migrate --data {desk.data}"
-    assert desk.error("pool", "list", exit_code=3) == told
+def test_a_set_up_that_was_damaged_by_hand_is_named(desk: Desk) -> None:
+    connection = sqlite3.connect(desk.store_file)
+    with connection:
+        connection.execute("UPDATE tenant SET access_ttl_s = 9999")
+    connection.close()
+    told = desk.error("pool", "list", exit_code=3)
+    assert told.startswith("the set-up was changed by hand: tenant Jim_Test: access_ttl is")
 
 
 def test_a_keyring_that_others_can_read_is_exit_code_3(desk: Desk) -> None:
@@ -286,189 +288,6 @@ def test_init_asks_on_a_terminal(tmp_path: Path) -> None:
         screen.press("7\n")
         assert screen.ended() == 0
     assert "Tenant Jim_Test has a pool full of 7 seats." in screen.text
-
-
-# migrate
-
-
-def set_schema(desk: Desk, revision: str) -> None:
-    connection = sqlite3.connect(desk.store_file)
-    with connection:
-        connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
-    connection.close()
-
-
-def test_migrate_has_nothing_to_do(desk: Desk) -> None:
-    told = f"The store in {desk.data} is at schema {HEAD}, as this version needs it.\n"
-    assert desk.out("migrate") == desk.out("migrate", "--check") == told
-
-
-def test_migrate_check_tells_what_is_due(desk: Desk) -> None:
-    set_schema(desk, "0000")
-    assert desk.error("migrate", "--check").startswith("the store is at schema 0000, this version needs")
-
-
-def test_migrate_makes_the_tables(desk: Desk) -> None:
-    desk.store_file.unlink()
-    desk.store_file.touch()
-    assert desk.error("tenant", "list", exit_code=3).startswith("the store has no tables yet; run: ")
-    assert desk.out("migrate") == f"The store in {desk.data} is at schema {HEAD} now.\n"
-    assert desk.json("tenant", "list") == []
-
-
-def test_a_store_of_a_later_version_is_left_alone(desk: Desk) -> None:
-    set_schema(desk, "9999")
-    advice = "it is at schema 9999, which only a later version of Licet knows; use that one"
-    assert advice in desk.error("migrate", exit_code=3)
-    assert advice in desk.error("migrate", "--check", exit_code=3)
-
-
-# check
-
-
-def test_check_finds_nothing_wrong(desk: Desk) -> None:
-    desk.run("client", "set", "TestClientId", "--introspects")
-    assert desk.out("check") == "Nothing is wrong.\n"
-    assert desk.json("check") == []
-
-
-def test_a_hint_is_nothing_wrong(desk: Desk) -> None:
-    assert desk.out("check").splitlines() == [
-        "hint: Jim_Test, clients: none may introspect, so that no API can ask about tokens",
-        "  licet client set CLIENT_ID --introspects, for the API's own client",
-    ]
-    assert desk.json("check") == [
-        {
-            "kind": "hint",
-            "tenant": "Jim_Test",
-            "target": "clients",
-            "problem": "none may introspect, so that no API can ask about tokens",
-            "advice": "licet client set CLIENT_ID --introspects, for the API's own client",
-        }
-    ]
-
-
-def test_what_is_wrong_is_exit_code_1(desk: Desk) -> None:
-    desk.run("user", "password", "TC", "--no-password")
-    result = desk.run("check", exit_code=1)
-    assert result.stdout.splitlines()[:2] == [
-        f"wrong: Jim_Test, client TestClientId: {UNPROVEN}",
-        "  licet user password TC, or licet client secret add TestClientId",
-    ]
-    assert result.stderr == "1 thing to mend.\n"
-
-
-def wrong(desk: Desk) -> list[str]:
-    found = json.loads(desk.run("check", "--json", exit_code=1).stdout)
-    return [f"{it['target']}: {it['problem']}" for it in found if it["kind"] == "wrong"]
-
-
-def test_check_looks_at_the_modes_of_files(desk: Desk) -> None:
-    desk.data.chmod(0o755)
-    desk.store_file.chmod(0o640)
-    desk.secrets_file.chmod(0o604)
-    assert wrong(desk) == [
-        f"{desk.data}: it can be read by others",
-        f"{desk.store_file}: it can be read by others",
-        f"secrets.json: {desk.secrets_file} is readable by others",
-    ]
-
-
-def test_check_looks_at_the_settings(desk: Desk) -> None:
-    (desk.data / "licet.toml").write_text("port = 99999\nhots = '::1'\n")
-    assert wrong(desk) == [
-        f"settings: {desk.data}/licet.toml, hots: there is no such key; did you mean host?",
-        f"settings: {desk.data}/licet.toml, port: 99999 is too large; allowed: 0 to 65535",
-    ]
-
-
-def test_check_looks_at_the_tables(desk: Desk) -> None:
-    set_schema(desk, "0000")
-    assert wrong(desk) == [f"licet.db: the store is at schema 0000, this version needs {HEAD}"]
-    set_schema(desk, HEAD)
-    connection = sqlite3.connect(desk.store_file)
-    with connection:
-        connection.execute("UPDATE tenant SET access_ttl_s = 9999")
-    connection.close()
-    (found,) = wrong(desk)
-    assert found.startswith("tables: the set-up was changed by hand: tenant Jim_Test: access_ttl is")
-
-
-def test_check_looks_at_pools_and_clients(desk: Desk) -> None:
-    for seats in ("2", "1"):
-        desk.run("pool", "set", "full", "--seats", seats)
-    desk.run("user", "add", "AP", "--no-password")
-    desk.run("client", "add", "Api", "--user", "AP")
-    desk.run("user", "disable", "AP")
-    desk.run("client", "add", "Off", "--user", "AP")
-    desk.run("client", "disable", "Off")
-    desk.run("pool", "add", "old", "--seats", "0", "--expires", "2020-01-01")
-    desk.run("scope", "add", "orders", "--pool", "old")
-    assert wrong(desk) == [
-        "pool old: the licence expired at 2020-01-01T00:00:00Z",
-        "pool old: it has no seats",
-        "client Api: its user AP is disabled",
-        f"client Api: {UNPROVEN}",
-    ]
-
-
-def test_check_looks_at_overuse(desk: Desk) -> None:
-    """L6: the overuse is shown."""
-    desk.grant("TestClientId")
-    desk.run("pool", "set", "full", "--seats", "0")
-    assert "pool full: more seats are in use than it has: 1 of 0" in wrong(desk)
-
-
-# key
-
-
-def test_keys_that_are_lost_can_be_made_anew_and_are_never_replaced(desk: Desk) -> None:
-    file = desk.data / "secrets.json"
-    assert desk.error("key", "new", "--yes") == f"{file} is there; to add a key: licet key rotate"
-    file.unlink()
-    assert "licet key new" in desk.error("key", "list", exit_code=3)
-    assert "say --yes" in desk.error("key", "new", exit_code=2)
-    assert not file.exists()
-    assert desk.out("key", "new", "--yes") == f"Made {file}; keep a copy of it.\n"
-    assert file.stat().st_mode & 0o777 == 0o600
-    assert len(read_keyring(file).token_keys) == 1
-
-
-def test_a_set_up_that_was_damaged_by_hand_is_named(desk: Desk) -> None:
-    connection = sqlite3.connect(desk.store_file)
-    with connection:
-        connection.execute("UPDATE tenant SET access_ttl_s = 9999")
-    connection.close()
-    told = desk.error("pool", "list", exit_code=3)
-    assert told.startswith("the set-up was changed by hand: tenant Jim_Test: access_ttl is")
-
-
-def test_keys_are_listed_rotated_and_pruned(desk: Desk) -> None:
-    desk.run("key", "rotate")
-    rotated = desk.json("key", "list")
-    assert [(key["id"], key["signs"]) for key in rotated] == [(1, False), (2, True)]
-    assert set(rotated[0]) == {"id", "created_at", "signs"}
-    assert re.fullmatch(r"20\d\d-\d\d-\d\dT[\d:.]+Z", rotated[1]["created_at"])
-    asked = desk.error("key", "prune", exit_code=2)
-    assert asked == "Remove 1 older key? What they signed stops working. Nobody can be asked here; say --yes"
-    assert desk.out("key", "prune", "--yes") == "1 older key removed.\n"
-    assert [key["id"] for key in desk.json("key", "list")] == [2]
-    assert desk.out("key", "prune") == "There is one key only; nothing to remove.\n"
-    assert mode(desk.secrets_file) == 0o600
-
-
-def test_there_are_only_so_many_keys(desk: Desk) -> None:
-    for _ in range(15):
-        desk.run("key", "rotate")
-    told = "there are 16 keys already; remove the older ones first: licet key prune"
-    assert desk.error("key", "rotate") == told
-
-
-def test_no_key_is_ever_shown(desk: Desk) -> None:
-    secrets = json.loads(desk.secrets_file.read_text())
-    hidden = [secrets["pepper"], *(key["key"] for key in secrets["token_keys"])]
-    shown = "".join(desk.run(*verb.split()).output for verb in ("key list", "key rotate", "check", "export"))
-    assert not [secret for secret in hidden if secret in shown]
 
 
 # A terminal

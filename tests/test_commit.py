@@ -9,7 +9,7 @@ from examples import add_tenant, grant, jim_test
 from licet.clock import ManualClock
 from licet.ledger import Command, Granted
 from licet.store.commit import commit
-from licet.store.contract import StoreUnavailable
+from licet.store.contract import Purpose, StoreUnavailable
 from licet.store.sqlite import SqliteStore, SqliteTransaction
 
 
@@ -19,12 +19,12 @@ class Leaving(SqliteStore):
     transactions_left = 1000
 
     @contextmanager
-    def transaction(self) -> Iterator[SqliteTransaction]:
+    def transaction(self, purpose: Purpose = Purpose.SETUP) -> Iterator[SqliteTransaction]:
         """As the store does, for as long as it is there."""
         self.transactions_left -= 1
         if self.transactions_left < 0:
             raise StoreUnavailable("gone")
-        with super().transaction() as transaction:
+        with super().transaction(purpose) as transaction:
             yield transaction
 
 

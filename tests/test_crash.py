@@ -6,6 +6,7 @@ What is random has a seed, which is printed.
 """
 
 import asyncio
+import json
 import os
 import random
 import shutil
@@ -13,6 +14,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
@@ -158,13 +160,17 @@ class TestServer:
 
     @pytest.mark.anyio
     async def test_what_was_answered_holds_after_every_one_of_twenty_kills(self, tmp_path: Path) -> None:
-        """L9: no token is lost, no logoff undone, no seat lost and none too many."""
+        """L9: no token is lost, no logoff undone, no seat lost and none too many.
+
+        A process of its own commits every other time, and a thread the other times.
+        """
         print(f"seed {SEED}")  # noqa: T201 - shown when it fails
         dice = random.Random(SEED)  # noqa: S311 - must be repeatable
         with RunningServer(tmp_path) as server:
             talkers = _talkers(server)
-            for _ in range(KILLS):
+            for number in range(KILLS):
                 await self._load_and_kill(server, talkers, answers=dice.randrange(100, 700))
+                server.set(commit_process=number % 2 == 0)
                 server.start()
                 async with opened([server.url] * CONNECTIONS) as callers:
                     await asyncio.gather(
@@ -231,6 +237,116 @@ class TestServer:
         await asyncio.gather(
             *(renew_all_of(talker, caller) for talker, caller in zip(talkers, callers, strict=True))
         )
+
+
+class Steady:
+    """One connection's client that goes on whatever it is told, and what was answered of its sessions."""
+
+    def __init__(self, authorization: str, tokens: Tokens) -> None:
+        self.live: dict[bytes, str] = {}
+        self.ended: set[bytes] = set()
+        self.unknown = 0  # grants that were answered 503: they may have happened, or not
+        self.unsure: set[bytes] = set()  # of whose logoff it is the same
+        self.told: Counter[str] = Counter()
+        self._authorization = authorization
+        self._tokens = tokens
+
+    async def go_on(self, caller: Caller, enough: asyncio.Event, answered: asyncio.Semaphore) -> None:
+        """Ask until it is enough; every answer is yes or 503, and comes."""
+        while not enough.is_set():
+            await self._grant(caller)
+            answered.release()
+            if len(self.live) % 3 == 0 and self.live:
+                await self._log_off(caller)
+
+    async def _grant(self, caller: Caller) -> None:
+        answer = await caller.ask(f"{TENANT}/token", self._authorization, **GRANT)
+        self.told[answer.told] += 1
+        if answer.told == "granted":
+            access = self._tokens.read_access(str(answer.content["access_token"]), 1)
+            assert access is not None
+            self.live[access.sid] = str(answer.content["access_token"])
+        else:
+            assert (answer.status, answer.told) == (503, "server_error")
+            assert answer.content["retry_after"] >= 1
+            self.unknown += 1
+
+    async def _log_off(self, caller: Caller) -> None:
+        ended, token = self.live.popitem()
+        answer = await caller.ask(f"{TENANT}/logoff", f"Bearer {token}")
+        if answer.status == 200:
+            assert answer.content["logged_off"]
+            self.ended.add(ended)
+        else:
+            assert (answer.status, answer.told) == (503, "server_error")
+            self.unsure.add(ended)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the process by way of /proc")
+class TestCommittingProcess:
+    """The process that commits dies, and the server does not."""
+
+    @pytest.mark.anyio
+    async def test_every_answer_is_true_and_grants_go_on_after_every_one_of_four_kills(
+        self, tmp_path: Path
+    ) -> None:
+        """L9: who waits is told 503, never what is not so; nobody has to start anything again."""
+        with RunningServer(tmp_path, commit_process=True) as server:
+            with server.changing() as change:
+                change.tenant(TENANT).set_pool("full", seats=100)
+            clients = with_secrets(server, [f"Machine{n}" for n in range(CONNECTIONS)], sessions_max=10_000)
+            tokens = Tokens(read_keyring(server.data / FILE_NAME))
+            steady = [Steady(client, tokens) for client in clients.values()]
+            enough, answered = asyncio.Event(), asyncio.Semaphore(0)
+            async with opened([server.url] * CONNECTIONS) as callers, asyncio.timeout(3 * PATIENCE_S):
+                asking = [
+                    asyncio.create_task(it.go_on(caller, enough, answered))
+                    for it, caller in zip(steady, callers, strict=True)
+                ]
+                killed = [await self._kill(server, steady, answered) for _ in range(4)]
+                await self._grants(steady, answered, 50)
+                ready = await asyncio.to_thread(server.http.get, "/health/ready")
+                enough.set()
+                await asyncio.gather(*asking)
+            assert ready.status_code == 200
+            assert len({*killed, server.committing()}) == 5
+            assert sum(it.unknown for it in steady) > 0
+            self._verify(server, steady)
+            self._must_be_logged(server)
+
+    async def _kill(
+        self, server: RunningServer, steady: Sequence[Steady], answered: asyncio.Semaphore
+    ) -> int:
+        """Kill it once it has granted something."""
+        await self._grants(steady, answered, 50)
+        pid = server.committing()
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    @staticmethod
+    async def _grants(steady: Sequence[Steady], answered: asyncio.Semaphore, count: int) -> None:
+        """Wait for so many more."""
+        enough = sum(it.told["granted"] for it in steady) + count
+        while sum(it.told["granted"] for it in steady) < enough:
+            await answered.acquire()
+
+    @staticmethod
+    def _verify(server: RunningServer, steady: Sequence[Steady]) -> None:
+        sessions = {row[0]: row[1] for row in rows(server, _SESSIONS)}
+        live = {it for one in steady for it in one.live}
+        assert live <= sessions.keys()
+        assert sessions.keys().isdisjoint(it for one in steady for it in one.ended)
+        lost = sessions.keys() - live - {it for one in steady for it in one.unsure}
+        assert len(lost) <= sum(it.unknown for it in steady)
+        assert in_use(server) == len(set(sessions.values()))
+        assert rows(server, "PRAGMA integrity_check") == [("ok",)]
+
+    @staticmethod
+    def _must_be_logged(server: RunningServer) -> None:
+        logged = [json.loads(line) for line in server.log().splitlines()]
+        ends = [it["detail"] for it in logged if it["event"] == "committing_process_ended"]
+        assert ends == ["exit code -9"] * 4
+        assert not [it for it in logged if it["event"] == "fault"]
 
 
 _SESSIONS = "SELECT sid, holder FROM session WHERE tenant_id = 1"

@@ -1,31 +1,23 @@
 """The set-up as a TOML file: written, and read with all its mistakes."""
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from licet.clock import ManualClock
+from kinds import Place
 from licet.model import Client, Duplicates, GrantType, InvalidValue, Pool, Scope, Tenant, User
 from licet.store.declaration import DeclarationInvalid, read, write
 from licet.store.setup import changing
 from licet.store.spelling import duration, facts, instant, nearness, read_duration_s, read_instant_ms
-from setup_site import ADA, JIM, RICH, SMALL, START_MS, Site, new_store, secret
-
-
-@pytest.fixture(scope="session")
-def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store without tenants, made once."""
-    return new_store(tmp_path_factory.mktemp("empty") / "licet.db")
+from setup_site import ADA, JIM, RICH, SMALL, START_MS, Site, secret
 
 
 @pytest.fixture
-def empty(empty_file: Path, tmp_path: Path) -> Iterator[Site]:
+def empty(make_place: Callable[[int], Place]) -> Iterator[Site]:
     """A store without tenants."""
-    site = Site(Path(shutil.copy(empty_file, tmp_path)), ManualClock(START_MS))
+    site = Site(make_place(START_MS))
     yield site
     site.check()
     site.close()

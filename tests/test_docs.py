@@ -297,9 +297,11 @@ class TestWhole:
     def test_every_dependency_has_its_reason(self) -> None:
         """One line for each name in pyproject.toml."""
         project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-        server = project["project"]["optional-dependencies"]["server"]
-        groups = project["dependency-groups"].values()
-        wanted = [*project["project"]["dependencies"], *server, *(it for group in groups for it in group)]
+        groups = [
+            *project["project"]["optional-dependencies"].values(),
+            *project["dependency-groups"].values(),
+        ]
+        wanted = [*project["project"]["dependencies"], *(it for group in groups for it in group)]
         names = {re.split(r"[<>=;\[ ]", it)[0] for it in wanted}
         page = (DOCS / "explanation" / "dependencies.md").read_text(encoding="utf-8")
         assert names == set(re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE))

@@ -15,6 +15,7 @@ from licet.keyring import (
     KEY_BYTES,
     KEY_ID_MAX,
     KEYS_MAX,
+    SIGNS_AFTER_MS,
     Keyring,
     KeyringUnusable,
     TokenKey,
@@ -44,6 +45,15 @@ class TestFile:
     def test_what_is_written_is_read(self, path: Path) -> None:
         """With all of its keys, in their order."""
         keyring = written(path, new_keyring(NOW_MS).rotated(NOW_MS + 1))
+        assert read_keyring(path) == keyring
+
+    def test_a_file_of_the_first_release_is_read(self, path: Path) -> None:
+        """A key signed half a second after it was made, and nothing said so."""
+        keyring = written(path, new_keyring(NOW_MS).rotated(NOW_MS + 1000))
+        content = json.loads(path.read_bytes())
+        for key in content["token_keys"]:
+            del key["signs_at_ms"]
+        path.write_text(json.dumps(content), encoding="ascii")
         assert read_keyring(path) == keyring
 
     @pytest.mark.parametrize("umask", [0, 0o022, 0o077])
@@ -205,11 +215,32 @@ class TestRotation:
         assert second.newest.created_at_ms == NOW_MS + 1
         assert second.pepper == first.pepper
 
-    def test_pruning_leaves_the_newest_key_alone(self) -> None:
+    def test_a_new_key_signs_when_all_servers_of_the_machine_have_it(self) -> None:
+        """Half a second later, unless somebody wants it otherwise."""
+        keyring = new_keyring(NOW_MS).rotated(NOW_MS + 1000)
+        assert keyring.signing(NOW_MS + 1000 + SIGNS_AFTER_MS - 1).id == 1
+        assert keyring.signing(NOW_MS + 1000 + SIGNS_AFTER_MS).id == 2
+
+    def test_a_new_key_can_wait_until_all_machines_have_it(self) -> None:
+        """And a later one may be in a hurry."""
+        waiting = new_keyring(NOW_MS).rotated(NOW_MS, signs_after_ms=3_600_000)
+        assert waiting.signing(NOW_MS + 3_599_999).id == 1
+        assert waiting.signing(NOW_MS + 3_600_000).id == 2
+        hasty = waiting.rotated(NOW_MS + 1000)
+        assert hasty.signing(NOW_MS + 2000).id == hasty.signing(NOW_MS + 3_600_000).id == 3
+
+    def test_pruning_leaves_the_key_that_signs(self) -> None:
         """What older ones signed is no longer accepted."""
         rotated = new_keyring(NOW_MS).rotated(NOW_MS)
-        assert rotated.pruned().token_keys == (rotated.newest,)
-        assert rotated.pruned().pepper == rotated.pepper
+        pruned = rotated.pruned(NOW_MS)
+        assert pruned.token_keys == (rotated.newest,)
+        assert pruned.pepper == rotated.pepper
+
+    def test_pruning_leaves_a_key_that_does_not_sign_yet(self) -> None:
+        """And the one that signs until then."""
+        keyring = new_keyring(NOW_MS).rotated(NOW_MS).rotated(NOW_MS, signs_after_ms=3_600_000)
+        assert [key.id for key in keyring.pruned(NOW_MS).token_keys] == [2, 3]
+        assert [key.id for key in keyring.pruned(NOW_MS + 3_600_000).token_keys] == [3]
 
     def test_there_are_never_too_many_keys(self) -> None:
         """The error names the verb that helps."""
@@ -221,7 +252,10 @@ class TestRotation:
 
     def test_ids_come_round_and_never_meet(self) -> None:
         """The id after 255 is the first that is free."""
-        keys = tuple(TokenKey(id=number, key=bytes(KEY_BYTES), created_at_ms=0) for number in (1, 2, 255))
+        keys = tuple(
+            TokenKey(id=number, key=bytes(KEY_BYTES), created_at_ms=0, signs_at_ms=0)
+            for number in (1, 2, 255)
+        )
         assert Keyring(token_keys=keys, pepper=b"").rotated(NOW_MS).newest.id == 3
 
     def test_every_keyring_has_secrets_of_its_own(self) -> None:

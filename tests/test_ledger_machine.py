@@ -5,14 +5,10 @@ and changes the set-up in between. After each step the outcomes and the tables m
 """
 
 import math
-import shutil
-import tempfile
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -22,13 +18,14 @@ from msgspec.structs import replace
 from sqlalchemy import text, update
 
 from examples import ALL, VIEW, add_tenant, bump, client, end, grant, jim_test, refresh, sid
-from licet.clock import ManualClock
+from kinds import Place, PostgresPlaces, SqlitePlaces
 from licet.ledger import ClientRefused, Command, Denied, Ended, Granted, Outcome, SessionUnknown, Sweep, Swept
 from licet.model import Duplicates, EndReason, Pool, Scope
 from licet.store import schema
 from licet.store.commit import commit, settle_all
-from licet.store.sqlite import SqliteStore, SqliteTransaction
+from licet.store.contract import Transaction
 
+START_MS = 1_700_000_000_000
 # One pool of each kind, so small that it is full most of the time; no pool for what needs no seat.
 POOLS = (
     Pool(id=1, name="full", seats=2),
@@ -208,35 +205,24 @@ WAITS = st.one_of(
 )
 
 
-@cache
-def store_of_tenant() -> bytes:
-    """The file of a store with the tenant, made once."""
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "licet.db"
-        store = SqliteStore(path, ManualClock(), create=True)
-        with store.transaction() as transaction:
-            add_tenant(transaction.connection, TENANT)
-        store.close()
-        return path.read_bytes()
-
-
 class LicenceMachine(RuleBasedStateMachine):
-    """Two stores on one file, as two processes would have, and the model."""
+    """Two stores on one place, as two processes would have, and the model."""
+
+    make_place: ClassVar[Callable[[int], Place]]
 
     def __init__(self) -> None:
         super().__init__()
-        self.directory = Path(tempfile.mkdtemp())
-        (self.directory / "licet.db").write_bytes(store_of_tenant())
-        self.clock = ManualClock()
-        self.stores = [SqliteStore(self.directory / "licet.db", self.clock) for _ in range(2)]
+        self.place = type(self).make_place(START_MS)
+        self.clock = self.place.clock
+        self.stores = [self.place.open() for _ in range(2)]
+        with self.stores[0].transaction() as transaction:
+            add_tenant(transaction.connection, TENANT)
         self.model = Model(self.clock.now_ms())
         self.granted = 0
 
     def teardown(self) -> None:
-        """Leave nothing behind."""
-        for store in self.stores:
-            store.close()
-        shutil.rmtree(self.directory)
+        """Leave nothing open."""
+        self.place.close()
 
     @rule(node=NODES, wait=WAITS, asked=BATCHES, swept=st.booleans())
     def batch(self, node: int, wait: int | tuple[int, int], asked: list[Asked], swept: bool) -> None:
@@ -264,7 +250,10 @@ class LicenceMachine(RuleBasedStateMachine):
         """L6. What is in use stays, and is overuse where it is more."""
         with self._set_up() as transaction:
             transaction.connection.execute(
-                text("UPDATE pool SET seats = :seats, overuse = max(0, in_use - :seats) WHERE id = :id"),
+                text(
+                    "UPDATE pool SET seats = :seats,"
+                    " overuse = CASE WHEN in_use > :seats THEN in_use - :seats ELSE 0 END WHERE id = :id"
+                ),
                 {"seats": seats, "id": pool_id},
             )
         self.model.pools[pool_id] = replace(self.model.pools[pool_id], seats=seats)
@@ -357,7 +346,10 @@ class LicenceMachine(RuleBasedStateMachine):
     def _check_usage(self) -> None:
         """L11. What seats were held that came back, and those still held, is all that was held."""
         [[freed_ms]] = self._rows("SELECT coalesce(sum(held_ms), 0) FROM usage_hour")
-        [[held_ms]] = self._rows("SELECT coalesce(sum(min(expires_at_ms, :now) - taken_at_ms), 0) FROM seat")
+        [[held_ms]] = self._rows(
+            "SELECT coalesce(sum(CASE WHEN expires_at_ms < :now THEN expires_at_ms ELSE :now END"
+            " - taken_at_ms), 0) FROM seat"
+        )
         assert freed_ms + held_ms == self.model.held_ms
         for in_use, last, peak in self._rows(
             "SELECT pool.in_use, usage_minute.in_use, peak FROM pool JOIN usage_minute ON pool.name = pool"
@@ -401,7 +393,7 @@ class LicenceMachine(RuleBasedStateMachine):
         self.model.wait(wait)
 
     @contextmanager
-    def _set_up(self) -> Iterator[SqliteTransaction]:
+    def _set_up(self) -> Iterator[Transaction]:
         """A change of the set-up, which the other store hears of by the version only."""
         with self.stores[0].transaction() as transaction:
             yield transaction
@@ -410,16 +402,27 @@ class LicenceMachine(RuleBasedStateMachine):
     def _rows(self, statement: str) -> list[Any]:
         """What the tables say; `:now` is the time."""
         with self.stores[0].reading() as connection:
-            return [*connection.exec_driver_sql(statement, {"now": self.model.now_ms})]
+            return [*connection.execute(text(statement), {"now": self.model.now_ms})]
 
 
-def test_the_licence_is_what_a_model_counts_whatever_happens() -> None:
-    """L1 to L8, L11. The same examples at every run."""
+def machine(make_place: Callable[[int], Place]) -> type[LicenceMachine]:
+    """The machine, on stores of one kind."""
+    return type("LicenceMachineOfAKind", (LicenceMachine,), {"make_place": staticmethod(make_place)})
+
+
+@pytest.fixture
+def in_files(sqlite_places: SqlitePlaces, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Place]:
+    """What makes places of SQLite, each in a directory of its own."""
+    return lambda now_ms: sqlite_places.make(tmp_path_factory.mktemp("machine"), now_ms)
+
+
+def run(kind: type[LicenceMachine], examples_max: int) -> None:
+    """The same examples at every run."""
     run_state_machine_as_test(
-        LicenceMachine,
+        kind,
         settings=settings(
             derandomize=True,
-            max_examples=100,
+            max_examples=examples_max,
             stateful_step_count=20,
             deadline=None,
             phases=[Phase.generate, Phase.shrink],
@@ -428,14 +431,29 @@ def test_the_licence_is_what_a_model_counts_whatever_happens() -> None:
     )
 
 
+def test_the_licence_is_what_a_model_counts_whatever_happens(in_files: Callable[[int], Place]) -> None:
+    """L1 to L8, L11."""
+    run(machine(in_files), 100)
+
+
+def test_the_licence_is_what_a_model_counts_in_a_database(postgres_places: PostgresPlaces) -> None:
+    """L1 to L8, L11. Fewer examples: each takes longer, and all stores share the ledger."""
+    run(machine(postgres_places.make), 25)
+
+
 @pytest.mark.long
 @pytest.mark.timeout(0)
-def test_the_licence_is_what_a_model_counts_for_a_long_time(request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_the_licence_is_what_a_model_counts_for_a_long_time(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
     """L1 to L8, L11. Other examples at every run; what failed is printed, and belongs into a named test."""
     if "long" not in str(request.config.option.markexpr):
         pytest.skip("asked for with -m long")
+    places = {"sqlite": "in_files", "postgres": "postgres_places"}
+    found = request.getfixturevalue(places[kind])
     run_state_machine_as_test(
-        LicenceMachine,
+        machine(found.make if isinstance(found, PostgresPlaces) else found),
         settings=settings(
             max_examples=1000,
             stateful_step_count=50,

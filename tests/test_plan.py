@@ -1,12 +1,10 @@
 """A set-up file made true in a store: the steps, what they end, and what they leave alone."""
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from licet.clock import ManualClock
+from kinds import Place, SqlitePlaces
 from licet.credentials import ClientSecrets
 from licet.model import Tenant, User
 from licet.store import schema
@@ -15,21 +13,15 @@ from licet.store.check import check
 from licet.store.declaration import read, write
 from licet.store.plan import ADD, KEEP, REMOVE, SET, Applied, apply
 from licet.store.setup import changing
-from setup_site import ADA, JIM, RICH, SMALL, START_MS, Site, new_store
+from setup_site import ADA, JIM, RICH, SMALL, START_MS, Site
 
 DEFAULTS = "session_ttl 20m, access_ttl 10m, default_scope all, no_seat_status 400"
 
 
-@pytest.fixture(scope="session")
-def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store without tenants, made once."""
-    return new_store(tmp_path_factory.mktemp("empty") / "licet.db")
-
-
 @pytest.fixture
-def empty(empty_file: Path, tmp_path: Path) -> Iterator[Site]:
+def empty(make_place: Callable[[int], Place]) -> Iterator[Site]:
     """A store without tenants."""
-    site = Site(Path(shutil.copy(empty_file, tmp_path)), ManualClock(START_MS))
+    site = Site(make_place(START_MS))
     yield site
     site.check()
     site.close()
@@ -77,12 +69,12 @@ def test_a_second_time_there_is_nothing_to_change(empty: Site, text: str) -> Non
 
 
 def test_what_was_exported_changes_nothing_and_makes_the_same_elsewhere(
-    empty: Site, empty_file: Path, tmp_path: Path
+    empty: Site, sqlite_places: SqlitePlaces, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     applied(empty, RICH)
     text = exported(empty)
     assert applied(empty, text, prune=True).steps == ()
-    elsewhere = Site(Path(shutil.copy(empty_file, tmp_path / "elsewhere.db")), ManualClock(START_MS))
+    elsewhere = Site(sqlite_places.make(tmp_path_factory.mktemp("elsewhere"), START_MS))
     applied(elsewhere, text)
     assert exported(elsewhere) == text
     elsewhere.close()

@@ -49,7 +49,7 @@ SESSION = Session(
 )
 REFRESH_TOKEN = TOKENS.refresh(SESSION)
 GRANTED = Granted(
-    session=SESSION, client=CLIENT, scope="view all", at_ms=NOW_MS, access_expires_at_ms=NOW_MS + 600_000
+    session=SESSION, may_refresh=True, scope="view all", at_ms=NOW_MS, access_expires_at_ms=NOW_MS + 600_000
 )
 
 
@@ -269,8 +269,7 @@ class TestAnswer:
 
     def test_a_client_that_may_not_refresh_gets_no_refresh_token(self) -> None:
         """S28; RFC 6749 4.4.3."""
-        other = replace(CLIENT, grant_types=frozenset({GrantType.CLIENT_CREDENTIALS}))
-        content = answered(replace(GRANTED, client=other))
+        content = answered(replace(GRANTED, may_refresh=False))
         assert "refresh_token" not in content
         assert "refresh_expires_in" not in content
 

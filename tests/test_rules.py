@@ -1,12 +1,14 @@
 """The rules of the licence, L1 to L11, as a client of a real server meets them.
 
-One class a rule; `licet.ledger` has its own tests, which go further. Time stands still on the shared server
+One class a rule; `licet.ledger` has its own tests, which go further. Every rule is kept by a server that
+commits in a process of its own, and by one that does it in a thread. Time stands still on the shared servers
 until a test moves it.
 """
 
 import asyncio
 import json
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +24,27 @@ from licet.store.usage import PoolNow, seats
 from running import RunningServer
 from test_concurrency import GRANT, Caller, in_use, opened, rows, with_secrets
 
+_NUMBERS = count(1)
+
 
 @pytest.fixture
 def anyio_backend() -> str:
     """The event loop that the server runs on."""
     return "asyncio"
+
+
+@pytest.fixture(params=[True, False], ids=["process", "thread"])
+def commit_process(request: pytest.FixtureRequest) -> bool:
+    """Whether the server commits in a process of its own."""
+    own: bool = request.param
+    return own
+
+
+@pytest.fixture
+def tenant(request: pytest.FixtureRequest, *, commit_process: bool) -> ServedTenant:
+    """A tenant of a shared server for one test alone."""
+    server: RunningServer = request.getfixturevalue("server" if commit_process else "threaded_server")
+    return ServedTenant(server, f"Ruled{next(_NUMBERS)}")
 
 
 def ask(tenant: ServedTenant, client_id: str = "TestClientId", **form: str) -> dict[str, Any]:
@@ -329,9 +347,9 @@ class TestL8:
 class TestL9:
     """Nothing is answered before it is durable; `test_crash.py` goes further."""
 
-    def test_what_was_answered_holds_after_a_crash(self, tmp_path: Path) -> None:
+    def test_what_was_answered_holds_after_a_crash(self, tmp_path: Path, *, commit_process: bool) -> None:
         """L9. Every token works, every logoff holds, and the seats are those of the sessions."""
-        with RunningServer(tmp_path) as server:
+        with RunningServer(tmp_path, commit_process=commit_process) as server:
             token = f"{TENANT}/token"
             kept = server.ask(token, "TestClientId", **GRANT).json()
             over = server.ask(token, "Client1", **GRANT).json()
@@ -399,9 +417,11 @@ class TestL11:
         assert rows(tenant.server, query, tenant.name) == [("Client3", "C3", "full", 5, 2, 2)]
 
     @pytest.mark.anyio
-    async def test_the_journal_agrees_with_the_sessions_at_every_instant(self, tmp_path: Path) -> None:
+    async def test_the_journal_agrees_with_the_sessions_at_every_instant(
+        self, tmp_path: Path, *, commit_process: bool
+    ) -> None:
         """L11. Written in the same transaction: whenever one looks, grants less endings are the sessions."""
-        with RunningServer(tmp_path) as server:
+        with RunningServer(tmp_path, commit_process=commit_process) as server:
             clients = with_secrets(server, [f"Machine{n}" for n in range(8)], sessions_max=3)
             async with opened([server.url] * len(clients)) as callers:
                 asking = [

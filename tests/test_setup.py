@@ -1,16 +1,14 @@
 """Changing tenants and pools: what may be, what it does to sessions, how servers learn of it."""
 
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from licet.clock import ManualClock
+from kinds import Place, SqlitePlaces
 from licet.ledger import (
     ClientRefused,
     Denied,
@@ -25,19 +23,13 @@ from licet.store.changes import AlreadyThere, NotFound, StillInUse
 from licet.store.commit import commit
 from licet.store.journal import MINUTE_MS
 from licet.store.setup import changing
-from setup_site import ADA, JIM, SESSION_S, START_MS, Site, new_store, secret
-
-
-@pytest.fixture(scope="session")
-def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store without tenants, made once."""
-    return new_store(tmp_path_factory.mktemp("empty") / "licet.db")
+from setup_site import ADA, JIM, SESSION_S, START_MS, Site, secret
 
 
 @pytest.fixture
-def empty(empty_file: Path, tmp_path: Path) -> Iterator[Site]:
+def empty(make_place: Callable[[int], Place]) -> Iterator[Site]:
     """A store without tenants."""
-    site = Site(Path(shutil.copy(empty_file, tmp_path)), ManualClock(START_MS))
+    site = Site(make_place(START_MS))
     yield site
     site.check()
     site.close()
@@ -377,10 +369,10 @@ def test_seats_that_have_expired_are_no_overuse(site: Site) -> None:
     )
 )
 def test_no_order_of_changes_and_grants_gives_a_seat_too_many(
-    steps: list[tuple[str, int]], empty_file: Path, tmp_path_factory: pytest.TempPathFactory
+    steps: list[tuple[str, int]], sqlite_places: SqlitePlaces, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """L6: at every commit in_use <= seats, or it was more when the seats were lowered."""
-    site = Site(Path(shutil.copy(empty_file, tmp_path_factory.mktemp("order"))), ManualClock(START_MS))
+    site = Site(sqlite_places.make(tmp_path_factory.mktemp("order"), START_MS))
     try:
         site.begin(seats=2, clients=5)
         for what, number in steps:

@@ -1,12 +1,10 @@
 """Changing scopes, users, clients and client secrets, and ending sessions from outside."""
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from licet.clock import ManualClock
+from kinds import Place
 from licet.credentials import ClientSecrets
 from licet.ledger import (
     ClientRefused,
@@ -23,19 +21,13 @@ from licet.store.commit import commit
 from licet.store.ending import end_as_administrator
 from licet.store.setup import changing
 from licet.store.tenant_setup import SECRETS_MAX
-from setup_site import ADA, JIM, SESSION_S, START_MS, Site, new_store, secret
-
-
-@pytest.fixture(scope="session")
-def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store without tenants, made once."""
-    return new_store(tmp_path_factory.mktemp("empty") / "licet.db")
+from setup_site import ADA, JIM, SESSION_S, START_MS, Site, secret
 
 
 @pytest.fixture
-def empty(empty_file: Path, tmp_path: Path) -> Iterator[Site]:
+def empty(make_place: Callable[[int], Place]) -> Iterator[Site]:
     """A store without tenants."""
-    site = Site(Path(shutil.copy(empty_file, tmp_path)), ManualClock(START_MS))
+    site = Site(make_place(START_MS))
     yield site
     site.check()
     site.close()

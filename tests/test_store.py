@@ -19,9 +19,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from msgspec.structs import replace
 from sqlalchemy import Connection, Table, delete, func, insert, select, update
 
@@ -40,8 +37,9 @@ from examples import (
     sid,
     view,
 )
+from kinds import Opener, Place
 from licet.book import Book, SeatTaken, SessionRenewed, SessionStarted
-from licet.clock import Clock, ManualClock
+from licet.clock import ManualClock
 from licet.ledger import (
     ClientRefused,
     Command,
@@ -85,35 +83,6 @@ OTHER = jim_test(
 )
 JOURNALS = (schema.journal, schema.usage_minute, schema.usage_hour)
 SPAWN = multiprocessing.get_context("spawn")
-Opener = Callable[[Clock], Store]
-
-
-class Place:
-    """Where stores of one kind can be opened, one beside the other, with one clock."""
-
-    def __init__(self, opener: Opener) -> None:
-        self.opener = opener
-        self.clock = ManualClock(START_MS)
-        self._opened: list[Store] = []
-
-    def open(self) -> Store:
-        """One more store on the same data, as another process would have it."""
-        self._opened.append(self.opener(self.clock))
-        return self._opened[-1]
-
-    def begin(self, *tenants: Tenant) -> Store:
-        """The first store, with these tenants."""
-        store = self.open()
-        with store.transaction() as transaction:
-            for tenant in tenants or (jim_test(),):
-                add_tenant(transaction.connection, tenant)
-        store.refresh_tenants()
-        return store
-
-    def close(self) -> None:
-        """Close what was opened."""
-        for store in self._opened:
-            store.close()
 
 
 @pytest.fixture(scope="session")
@@ -130,19 +99,28 @@ def sqlite_file(empty_file: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(empty_file, tmp_path))
 
 
-@pytest.fixture(params=["sqlite"])
-def place(request: pytest.FixtureRequest, sqlite_file: Path) -> Iterator[Place]:
+@pytest.fixture
+def place(make_place: Callable[[int], Place]) -> Iterator[Place]:
     """Each kind of store in turn, empty."""
-    assert request.param == "sqlite"
-    place = Place(partial(SqliteStore, sqlite_file))
+    place = make_place(START_MS)
     yield place
     place.close()
+
+
+def begin(place: Place, *tenants: Tenant) -> Store:
+    """The first store, with these tenants."""
+    store = place.open()
+    with store.transaction() as transaction:
+        for tenant in tenants or (jim_test(),):
+            add_tenant(transaction.connection, tenant)
+    store.refresh_tenants()
+    return store
 
 
 @pytest.fixture
 def store(place: Place) -> Store:
     """A store with the tenant `Jim_Test`."""
-    return place.begin()
+    return begin(place)
 
 
 def do(store: Store, *commands: Command) -> list[Outcome]:
@@ -234,7 +212,7 @@ class TestWhatABookHolds:
             access_ttl_s=30,
             no_seat_status=429,
         )
-        store = place.begin(jim, OTHER)
+        store = begin(place, jim, OTHER)
         book = book_of(store)
         versions = {key: tenant.version for key, tenant in book.tenants.items()}
         assert book.tenants == {1: replace(jim, version=versions[1]), 2: replace(OTHER, version=versions[2])}
@@ -271,7 +249,7 @@ class TestWhatABookHolds:
         self, place: Place
     ) -> None:
         """Of each client with n grants: how many sessions live, and as many of the oldest as n may end."""
-        store = place.begin(jim_test(clients=(replace(CLIENTS[0], sessions_max=4), *CLIENTS[1:])))
+        store = begin(place, jim_test(clients=(replace(CLIENTS[0], sessions_max=4), *CLIENTS[1:])))
         stagger(place, store, *(grant(1, number) for number in range(1, 5)), refresh(1, 1), grant(2, 9))
         one, three = grant(1, 5), [grant(1, number) for number in range(5, 8)]
         book = book_of(store, one)
@@ -284,7 +262,7 @@ class TestWhatABookHolds:
 
     def test_sessions_that_expired_are_not_among_those_of_a_client(self, place: Place) -> None:
         """Of each client: how many sessions of it live."""
-        store = place.begin(jim_test(clients=(replace(CLIENTS[0], sessions_max=2), *CLIENTS[1:])))
+        store = begin(place, jim_test(clients=(replace(CLIENTS[0], sessions_max=2), *CLIENTS[1:])))
         stagger(place, store, grant(1, 1), grant(1, 2))
         place.clock.advance(seconds=SESSION_S - 2)
         book = book_of(store, grant(1, 3))
@@ -308,7 +286,7 @@ class TestWhatABookHolds:
 
     def test_it_holds_the_seats_of_its_sessions_and_of_the_holders_that_ask(self, place: Place) -> None:
         """Of every session so far: its seat; of each Grant: the seat of its holder."""
-        store = place.begin(jim_test(pools=(BY_USER,), clients=(*TWINS, *CLIENTS[3:])))
+        store = begin(place, jim_test(pools=(BY_USER,), clients=(*TWINS, *CLIENTS[3:])))
         do(store, *(grant(key, key) for key in (1, 3, 4, 5)))
         book = book_of(store, refresh(3, 3), end(4), grant(2, 9))
         assert {(1, "user:OT"), (1, "user:C3"), (1, "user:TC")} <= set(book.seats)
@@ -324,8 +302,8 @@ class TestWhatABookHolds:
 
     def test_it_holds_the_count_and_all_expired_seats_of_each_pool_it_touches(self, place: Place) -> None:
         """Of each pool so far: its seats in use, and all of its seats that have expired."""
-        store = place.begin(
-            jim_test(pools=(FULL, replace(REPORTS, seats=7)), scopes=(VIEW, ALL, REPORT)), OTHER
+        store = begin(
+            place, jim_test(pools=(FULL, replace(REPORTS, seats=7)), scopes=(VIEW, ALL, REPORT)), OTHER
         )
         do(store, *(grant(key, key) for key in range(1, 6)), grant(50, 50, pool_id=9, tenant_id=2))
         do(store, *(grant(key, key + 10, scope="report", pool_id=2) for key in range(1, 5)))
@@ -368,7 +346,7 @@ class TestWhatABookHolds:
         self, place: Place, ended: tuple[int, ...]
     ) -> None:
         """As many other sessions of that seat as the batch can end and one more, the last to expire."""
-        store = place.begin(jim_test(pools=(BY_USER,), clients=TWINS))
+        store = begin(place, jim_test(pools=(BY_USER,), clients=TWINS))
         stagger(place, store, *(grant(number % 2 + 1, number) for number in range(1, 5)))
         left = sorted({1, 2, 3, 4} - set(ended))
         assert set(map(sid, left[-1:])) <= set(book_of(store, *map(end, ended)).sessions)
@@ -399,7 +377,7 @@ class TestSupersedingWithinABatch:
     ) -> None:
         """L4. A seat is held while at least one of its sessions lives."""
         limited = (replace(TWINS[0], sessions_max=1), *TWINS[1:])
-        store = place.begin(jim_test(pools=(replace(BY_USER, seats=1),), clients=limited))
+        store = begin(place, jim_test(pools=(replace(BY_USER, seats=1),), clients=limited))
         do(store, grant(2, 1))
         do(store, grant(1, 2), view(1, 3))
         assert in_use(store) == 1
@@ -413,7 +391,7 @@ class TestSupersedingWithinABatch:
         """L4. The seat lives on until the other client's session expires."""
         limited = (replace(TWINS[0], sessions_max=1), *TWINS[1:])
         tenant = jim_test(pools=(BY_USER, REPORTS), scopes=(VIEW, ALL, REPORT), clients=limited)
-        store = place.begin(tenant)
+        store = begin(place, tenant)
         do(store, grant(2, 1))
         place.clock.advance(seconds=1)
         do(store, grant(1, 2), grant(1, 3, scope="report", pool_id=2))
@@ -436,7 +414,7 @@ class TestSaving:
 
     def test_a_session_that_began_and_was_superseded_in_one_batch_leaves_no_row(self, place: Place) -> None:
         """L8."""
-        store = place.begin(jim_test(clients=(replace(CLIENTS[0], sessions_max=1),)))
+        store = begin(place, jim_test(clients=(replace(CLIENTS[0], sessions_max=1),)))
         do(store, *(grant(1, number) for number in range(1, 6)))
         assert numbers([row.sid for row in rows(store, schema.session)]) == [5]
         assert in_use(store) == 1
@@ -446,7 +424,7 @@ class TestSaving:
         self, place: Place
     ) -> None:
         """L4."""
-        store = place.begin(jim_test(pools=(replace(BY_USER, seats=1),), clients=TWINS))
+        store = begin(place, jim_test(pools=(replace(BY_USER, seats=1),), clients=TWINS))
         do(store, grant(1, 1))
         place.clock.advance(seconds=1)
         do(store, end(1), grant(2, 2))
@@ -495,7 +473,7 @@ class TestSaving:
 
     def test_the_same_name_in_two_tenants_is_two_of_everything(self, place: Place) -> None:
         """A tenant's rows are its own."""
-        store = place.begin(jim_test(), OTHER)
+        store = begin(place, jim_test(), OTHER)
         do(store, grant(1, 1), grant(50, 2, pool_id=9, tenant_id=2))
         assert (in_use(store, 1), in_use(store, 9)) == (1, 1)
         assert do(store, end(1, tenant_id=2)) == [Ended(session=None, seat_released=False)]
@@ -675,7 +653,7 @@ class TestCommit:
 
     def test_commands_are_decided_in_their_order(self, place: Place) -> None:
         """Who comes first is served first."""
-        store = place.begin(jim_test(pools=(SMALL,)))
+        store = begin(place, jim_test(pools=(SMALL,)))
         for first, second in (1, 2), (2, 1):
             outcomes = do(store, grant(first, 10), grant(second, 11), end(10))
             assert [type(outcome) for outcome in outcomes] == [Granted, Denied, Ended]
@@ -686,7 +664,7 @@ class TestCommit:
             *(grant(key, key) for key in range(1, 7)), grant(50, 50, pool_id=9, tenant_id=2), refresh(2, 2),
             grant(50, 51, tenant_id=2, pool_id=9), end(3), grant(6, 8), grant(7, 9), view(7, 10),
         ]  # fmt: skip
-        together = place.begin(jim_test(), OTHER)
+        together = begin(place, jim_test(), OTHER)
         one_by_one = do(together, *commands)
         with together.transaction() as transaction:
             for table in (schema.session, schema.seat, *JOURNALS):
@@ -712,7 +690,7 @@ class TestTheSetUp:
 
     def test_looking_for_changes_finds_them_and_reads_only_what_changed(self, place: Place) -> None:
         """A snapshot of a tenant is one value until the tenant changes."""
-        store = place.begin(jim_test(), OTHER)
+        store = begin(place, jim_test(), OTHER)
         jim, other_tenant = store.tenants()[1], store.tenants()[2]
         other = place.open()
         with other.transaction() as transaction:
@@ -777,7 +755,7 @@ class TestTheJournal:
 
     def test_a_client_in_a_loop_makes_one_row_a_minute(self, place: Place) -> None:
         """L11. However often it is denied."""
-        store = place.begin(jim_test(pools=(SMALL,)))
+        store = begin(place, jim_test(pools=(SMALL,)))
         do(store, grant(1, 1))
         before = counts(store)
         for attempt in range(50):
@@ -797,7 +775,7 @@ class TestTheJournal:
     def test_each_minute_pool_client_and_reason_has_a_row_of_its_own(self, place: Place) -> None:
         """L11."""
         pools = (SMALL, replace(REPORTS, expires_at_ms=START_MS))
-        store = place.begin(jim_test(pools=pools, scopes=(VIEW, ALL, REPORT)))
+        store = begin(place, jim_test(pools=pools, scopes=(VIEW, ALL, REPORT)))
         do(store, grant(1, 1))
         for _ in range(2):
             do(store, grant(2, 2), grant(3, 3), grant(2, 4, scope="report", pool_id=2), grant(2, 5))
@@ -829,7 +807,7 @@ class TestTheJournal:
 
     def test_grants_and_endings_are_counted_with_their_reason(self, place: Place) -> None:
         """L11."""
-        store = place.begin(jim_test(clients=(replace(CLIENTS[0], sessions_max=2), *CLIENTS[1:])))
+        store = begin(place, jim_test(clients=(replace(CLIENTS[0], sessions_max=2), *CLIENTS[1:])))
         do(store, *(grant(1, number) for number in range(1, 5)), view(2, 5), refresh(2, 5))
         do(store, end(4), end(5, EndReason.REVOKED), end(5, EndReason.REVOKED))
         found = [
@@ -856,7 +834,7 @@ class TestTheJournal:
 
     def test_rows_never_grow_with_the_number_of_tokens(self, place: Place) -> None:
         """L8, L11. A client that asks for a token at every call."""
-        store = place.begin(jim_test(clients=(replace(CLIENTS[0], sessions_max=5), *CLIENTS[1:])))
+        store = begin(place, jim_test(clients=(replace(CLIENTS[0], sessions_max=5), *CLIENTS[1:])))
         do(store, *(grant(1, number) for number in range(1, 21)))
         before = counts(store)
         for number in range(1000, 2000, 25):
@@ -978,7 +956,7 @@ class TestUsage:
 
     def test_a_shared_seat_is_held_once_by_whoever_took_it(self, place: Place) -> None:
         """L2, L11."""
-        store = place.begin(jim_test(pools=(BY_USER,), clients=TWINS))
+        store = begin(place, jim_test(pools=(BY_USER,), clients=TWINS))
         do(store, grant(1, 1))
         place.clock.advance(seconds=10)
         do(store, grant(2, 2), end(1))
@@ -990,7 +968,7 @@ class TestUsage:
 
     def test_several_seats_of_one_client_add_up(self, place: Place) -> None:
         """L11."""
-        store = place.begin(jim_test(pools=(EACH,)))
+        store = begin(place, jim_test(pools=(EACH,)))
         do(store, grant(1, 1), grant(1, 2))
         place.clock.advance(seconds=10)
         do(store, end(1))
@@ -1000,7 +978,7 @@ class TestUsage:
 
     def test_pools_of_one_name_in_two_tenants_are_counted_apart(self, place: Place) -> None:
         """L11."""
-        store = place.begin(jim_test(), OTHER)
+        store = begin(place, jim_test(), OTHER)
         do(store, grant(1, 1), grant(2, 2), grant(50, 3, pool_id=9, tenant_id=2))
         found = rows(store, schema.usage_minute)
         assert [(row.tenant_id, row.pool, row.seats, row.peak) for row in found] == [
@@ -1014,7 +992,7 @@ class TestManyWriters:
 
     def test_threads_of_two_stores_never_give_a_seat_too_many_nor_lose_one(self, place: Place) -> None:
         """L6."""
-        first = place.begin(jim_test(pools=(replace(EACH, seats=3),)))
+        first = begin(place, jim_test(pools=(replace(EACH, seats=3),)))
         stores = [first, place.open()]
         granted: list[int] = []
         faults: list[object] = []
@@ -1046,7 +1024,7 @@ class TestManyWriters:
 
     def test_two_processes_give_five_seats_five_times(self, place: Place) -> None:
         """L6, L9. Both are killed as soon as they are done; what they were answered holds."""
-        store = place.begin(jim_test(pools=(EACH,)))
+        store = begin(place, jim_test(pools=(EACH,)))
         barrier = SPAWN.Barrier(2)
         run_processes(partial(_take_seats, place.opener, barrier, first) for first in (1000, 2000))
         assert in_use(store) == 5
@@ -1258,13 +1236,6 @@ class TestAFile:
             SqliteStore(store.path, ManualClock())
         with pytest.raises(SchemaUnknown):
             SqliteStore(store.path, ManualClock(), create=True)
-
-    def test_the_tables_of_the_migrations_are_those_of_the_schema(self, store: SqliteStore) -> None:
-        """The tables, once; and the head is a constant that this test keeps true."""
-        scripts = Path(migrate.__file__).parent / "migrations"
-        assert ScriptDirectory(str(scripts)).get_current_head() == migrate.HEAD
-        with store.reading() as connection:
-            assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
 
     def test_making_a_store_that_was_interrupted_is_finished_the_next_time(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -177,7 +177,7 @@ class TestRotation:
 
     def test_a_pruned_key_is_not_accepted(self) -> None:
         """What a leaked key signed is worth nothing from then on."""
-        pruned = Tokens(KEYRING.rotated(NOW_MS).pruned())
+        pruned = Tokens(KEYRING.rotated(NOW_MS).pruned(NOW_MS))
         assert not is_accepted(ACCESS, tokens=pruned)
         assert not is_accepted(REFRESH, tokens=pruned)
         assert is_accepted(access(pruned), tokens=pruned)

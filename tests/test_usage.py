@@ -1,21 +1,19 @@
 """Who holds which seats, and what a span of time looked like: driven through the one way to change a seat."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import delete, update
 
 from examples import ALL, FULL, VIEW, add_tenant, bump, client, end, grant, jim_test, refresh, sid, view
-from licet.clock import ManualClock
+from kinds import Place
 from licet.ledger import Command, Granted, Sweep
 from licet.model import Duplicates, EndReason, Pool, Scope, Tenant
 from licet.store import schema
 from licet.store.commit import commit
-from licet.store.sqlite import SqliteStore
 from licet.store.usage import PoolNow, PoolUsage, SeatsNow, Usage, seats, sessions, usage
 
 MINUTE_S = 60
@@ -28,9 +26,9 @@ NOON_MS = round(datetime(2026, 6, 1, 12, tzinfo=UTC).timestamp()) * 1000
 class Site:
     """A store with one tenant, at noon."""
 
-    def __init__(self, path: Path, tenant: Tenant) -> None:
-        self.clock = ManualClock(NOON_MS)
-        self.store = SqliteStore(path / "licet.db", self.clock, create=True)
+    def __init__(self, place: Place, tenant: Tenant) -> None:
+        self.clock = place.clock
+        self.store = place.open()
         with self.store.transaction() as transaction:
             add_tenant(transaction.connection, tenant)
         self.store.refresh_tenants()
@@ -80,21 +78,25 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """`Jim_Test` at noon, nothing in use."""
-    site = Site(tmp_path, jim_test())
-    yield site
-    site.store.close()
+def place(make_place: Callable[[int], Place]) -> Iterator[Place]:
+    """An empty store at noon."""
+    place = make_place(NOON_MS)
+    yield place
+    place.close()
 
 
 @pytest.fixture
-def by_user(tmp_path: Path) -> Iterator[Site]:
+def site(place: Place) -> Site:
+    """`Jim_Test`, nothing in use."""
+    return Site(place, jim_test())
+
+
+@pytest.fixture
+def by_user(place: Place) -> Site:
     """A tenant in which two clients stand for one user, whose sessions share a seat."""
     pool = Pool(id=1, name="full", seats=2, duplicates=Duplicates.USER)
     clients = (client(1, "Desk", "AB"), client(2, "Phone", "AB"), client(3, "Other", "CD"))
-    site = Site(tmp_path, jim_test(pools=[pool], clients=clients))
-    yield site
-    site.store.close()
+    return Site(place, jim_test(pools=[pool], clients=clients))
 
 
 class TestWhoHoldsWhat:
@@ -316,11 +318,11 @@ class TestPeaks:
         site.do(grant(2, 2))
         assert [part.seats for part in site.use_of_full(hours=1).hours] == [5, 7]
 
-    def test_a_pool_that_was_removed_is_still_reported(self, tmp_path: Path) -> None:
+    def test_a_pool_that_was_removed_is_still_reported(self, place: Place) -> None:
         """By its name, without seats."""
         pools = [FULL, Pool(id=2, name="extra", seats=1)]
         scopes = [VIEW, ALL, Scope(name="more", licensed=True, read_only=False, pool="extra")]
-        site = Site(tmp_path, jim_test(pools=pools, scopes=scopes))
+        site = Site(place, jim_test(pools=pools, scopes=scopes))
         site.do(grant(1, 1, scope="more", pool_id=2))
         site.clock.advance(seconds=MINUTE_S)
         site.do(end(1))
@@ -329,7 +331,7 @@ class TestPeaks:
             transaction.connection.execute(delete(schema.pool).filter_by(id=2))
             bump(transaction.connection, 1)
         extra, full = site.usage(NOON_MS, site.now_ms).pools
-        site.store.close()
+
         assert (extra.pool, extra.seats, extra.peak, extra.sessions.grants) == ("extra", None, 1, 1)
         assert (full.pool, full.seats, full.peak) == ("full", 5, 0)
 

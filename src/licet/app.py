@@ -7,36 +7,45 @@ the set-up or the keys changed, and clears away what has expired, off the path o
 import asyncio
 import contextlib
 import gc
+import secrets
 import signal
 import socket
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from licet.clock import Clock, SystemClock
+from licet.clock import Clock, SystemClock, wall_ms
+from licet.committing import COMMAND as COMMITTER
+from licet.committing import start as start_committer
 from licet.credentials import ClientSecrets, Passwords, Remembered
 from licet.keyring import FILE_NAME as KEYRING_NAME
-from licet.keyring import KeyringUnusable, read_keyring
+from licet.keyring import KeyringUnusable, fingerprint, read_keyring
 from licet.ledger import Command, Outcome, Sweep, Swept
 from licet.model import Tenant, User
 from licet.protocol.errors import Refusal
 from licet.settings import Settings
 from licet.store.commit import commit
+from licet.store.committer import Committer
 from licet.store.contract import QueueFull, Store, StoreUnavailable
 from licet.store.housekeeping import keep_password_hash, note_secrets_used, remove_aged
 from licet.store.lane import Lane
-from licet.store.sqlite import SqliteStore
+from licet.store.migrate import HEAD
+from licet.store.nodes import NOTE_EVERY_S, Node, key_marks, note_node, remove_node
+from licet.store.opening import SQLITE_NAME, StoreAt
 from licet.tokens import Tokens
 from licet.web.authentication import Authenticator
 from licet.web.listener import GuardedHttpProtocol
 from licet.web.public import PublicApp, Read
 from licet.web.throttle import Throttle
 
-STORE_NAME = "licet.db"
+Committing = Lane[Command, Outcome] | Committer
+
+STORE_NAME = SQLITE_NAME
 LOOK_EVERY_S = 0.25  # a change of the set-up counts within a second, with room for a slow look
 SWEEP_EVERY_S = 1.0
 UPKEEP_EVERY_S = 1.0
@@ -73,16 +82,27 @@ class Server:
     """
 
     def __init__(
-        self, settings: Settings, listening: socket.socket, log: Any, clock: Clock | None = None
+        self,
+        settings: Settings,
+        listening: socket.socket,
+        log: Any,
+        clock: Clock | None = None,
+        committer: Sequence[str] = COMMITTER,
     ) -> None:
         self._settings = settings
+        self._committer = committer
+        self._version_sought = 0
+        self._looking: asyncio.Task[None] | None = None
         self._listening = listening
         self._log = log
-        self._clock = clock or SystemClock()
+        self._wall_ms = clock.now_ms if clock else wall_ms
+        self._node_id, self._version = secrets.token_hex(8), version("licet")
         self._keyring_path = settings.data / KEYRING_NAME
         self._keyring = read_keyring(self._keyring_path)
         self._keyring_seen = _modified(self._keyring_path)
-        self._store: Store = SqliteStore(settings.data / STORE_NAME, self._clock)
+        self._store_at = StoreAt(settings.data, settings.store_url())
+        self._store: Store = self._store_at.open(clock or SystemClock())
+        self._clock = self._store.clock
         self._answered_at_ms = self._clock.now_ms()
         self._passwords = Passwords(
             memory_kib=settings.hash_memory_mib * 1024, time_cost=settings.hash_time_cost
@@ -91,12 +111,7 @@ class Server:
     async def run(self, on_started: Callable[[], None] = lambda: None) -> None:
         """Serve until SIGTERM or SIGINT; then answer what is under way and commit the last batch."""
         settings = self._settings
-        commits: Lane[Command, Outcome] = Lane(
-            partial(commit, self._store),
-            name="licet-commit",
-            batch_max=settings.batch_commands_max,
-            queue_max=settings.queue_commands_max,
-        )
+        commits = await self._commits()
         reads: Lane[bytes, Read] = Lane(self._read, name="licet-read", queue_max=settings.queue_commands_max)
         authenticator = self._authenticator()
         public = PublicApp(
@@ -107,7 +122,7 @@ class Server:
             authenticator=authenticator,
             tokens=self._tokens(),
             public_url=settings.base_url(self._listening.getsockname()[1]),
-            is_ready=self._is_ready,
+            is_ready=lambda: commits.is_open and self._is_ready(),
             log=self._log,
         )
         # What is there now stays: the collector need not look at it again and again. What a request makes
@@ -115,6 +130,7 @@ class Server:
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
+        self._store.watch()
         house = asyncio.create_task(self._keep_house(public, commits, authenticator))
         try:
             await self._listen(public, on_started)
@@ -126,9 +142,45 @@ class Server:
             await reads.close()
             with contextlib.suppress(StoreUnavailable):
                 await self._note_secrets(authenticator)
+                await asyncio.to_thread(remove_node, self._store, self._node_id)
             authenticator.close()
             self._store.close()
             self._log.info("stopped")
+
+    async def _commits(self) -> Committing:
+        """The commit lane: a process of its own where there is a processor for it, else a thread."""
+        settings = self._settings
+        if not settings.commit_process:
+            return Lane(
+                partial(commit, self._store),
+                name="licet-commit",
+                batch_max=settings.batch_commands_max,
+                queue_max=settings.queue_commands_max,
+            )
+        committer = Committer(
+            partial(
+                start_committer,
+                self._committer,
+                self._store_at,
+                self._store.identity,
+                settings.batch_commands_max,
+            ),
+            tell=lambda why: self._log.error("committing_process_ended", detail=why),
+            saw_version=self._must_not_lag,
+            queue_max=settings.queue_commands_max,
+        )
+        await committer.open()
+        return committer
+
+    def _must_not_lag(self, version: int) -> None:
+        """What the committing process decides on, who proves a client should know as well."""
+        if version > max(self._store.setup_version, self._version_sought):
+            self._version_sought = version
+            self._looking = asyncio.create_task(asyncio.to_thread(self._refresh_tenants))
+
+    def _refresh_tenants(self) -> None:
+        with contextlib.suppress(StoreUnavailable):  # then the next look does it
+            self._store.refresh_tenants()
 
     async def _listen(self, public: PublicApp, on_started: Callable[[], None]) -> None:
         def announce() -> None:
@@ -209,12 +261,11 @@ class Server:
     def _is_ready(self) -> bool:
         return self._clock.now_ms() - self._answered_at_ms < 8 * LOOK_EVERY_S * 1000
 
-    async def _keep_house(
-        self, public: PublicApp, commits: Lane[Command, Outcome], authenticator: Authenticator
-    ) -> None:
+    async def _keep_house(self, public: PublicApp, commits: Committing, authenticator: Authenticator) -> None:
         await asyncio.gather(
             self._every(LOOK_EVERY_S, "look", partial(self._look, public)),
             self._every(SWEEP_EVERY_S, "sweep", partial(self._sweep, commits)),
+            self._every(NOTE_EVERY_S, "note_node", self._note_node),
             self._every(UPKEEP_EVERY_S, "upkeep", partial(asyncio.to_thread, self._store.upkeep)),
             self._every(WRITE_DOWN_EVERY_S, "write_down", partial(self._write_down, authenticator)),
         )
@@ -239,11 +290,14 @@ class Server:
         await asyncio.to_thread(self._probe)
         self._answered_at_ms = self._clock.now_ms()
         seen = _modified(self._keyring_path)
-        if seen != self._keyring_seen:
+        is_changed = seen != self._keyring_seen
+        if is_changed:
             self._keyring = await asyncio.to_thread(read_keyring, self._keyring_path)
             self._keyring_seen = seen
             self._log.info("keys_changed", keys=len(self._keyring.token_keys))
         public.tokens = self._tokens()
+        if is_changed:  # `licet check` should not take it for a difference between nodes.
+            await self._note_node()
 
     def _tokens(self) -> Tokens:
         return Tokens(self._keyring, self._keyring.signing(self._clock.now_ms()))
@@ -252,7 +306,22 @@ class Server:
         self._store.refresh_tenants()
         self._store.probe()
 
-    async def _sweep(self, commits: Lane[Command, Outcome]) -> None:
+    async def _note_node(self) -> None:
+        port = self._listening.getsockname()[1]
+        node = Node(
+            id=self._node_id,
+            name=f"{socket.gethostname()}:{port}",
+            version=self._version,
+            schema=HEAD,
+            url=self._settings.base_url(port),
+            token_keys=key_marks(self._keyring),
+            pepper=fingerprint(self._keyring.pepper),
+        )
+        await asyncio.to_thread(note_node, self._store, node, self._wall_ms)
+
+    async def _sweep(self, commits: Committing) -> None:
+        if not self._store.keeps_house():
+            return
         sessions_max = self._settings.sweep_sessions_max
         while True:
             swept = await commits.submit(Sweep(sessions_max=sessions_max))
@@ -262,6 +331,8 @@ class Server:
 
     async def _write_down(self, authenticator: Authenticator) -> None:
         await self._note_secrets(authenticator)
+        if not self._store.keeps_house():
+            return
         keep_ms = self._settings.journal_retention_days * DAY_MS
         while await asyncio.to_thread(remove_aged, self._store, keep_ms):
             pass

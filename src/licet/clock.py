@@ -38,6 +38,43 @@ class SystemClock:
         return (uptime_ns + self._offset_ns) // 1_000_000
 
 
+class FollowingClock:
+    """The clock of another machine: what it last told, and this machine's uptime since.
+
+    So a wall clock that jumps here changes nothing, and all who follow one clock agree but for the time
+    that its word takes to arrive. Any thread may use it.
+    """
+
+    __slots__ = ("_heard_ms", "_offset_ms", "_told_ms", "_uptime")
+
+    def __init__(self) -> None:
+        self._uptime = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+        self._offset_ms = self._heard_ms = self._told_ms = 0
+
+    @property
+    def heard_ms(self) -> int:
+        """The latest time that was heard; 0 is none yet."""
+        return self._heard_ms
+
+    def hear(self, at_ms: int) -> None:
+        """Take note of what the other clock told just now."""
+        self._offset_ms = at_ms - self._uptime_ms()
+        self._heard_ms = max(self._heard_ms, at_ms)
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970, never less than before."""
+        self._told_ms = max(self._told_ms, self._heard_ms, self._uptime_ms() + self._offset_ms)
+        return self._told_ms
+
+    def _uptime_ms(self) -> int:
+        return time.clock_gettime_ns(self._uptime) // 1_000_000
+
+
+def wall_ms() -> int:
+    """The wall clock of this machine, with its steps: to compare, and not to count a life by."""
+    return time.time_ns() // 1_000_000
+
+
 class ManualClock:
     """A clock that moves only when told to, for tests."""
 

@@ -86,7 +86,7 @@ class ClientSecrets:
     """Makes and checks generated client secrets under the installation's pepper."""
 
     def __init__(self, pepper: bytes) -> None:
-        self._pepper = pepper
+        self._keyed = hmac.new(pepper, b"client secret\0", "sha256")
 
     def generate(self) -> NewClientSecret:
         """A new secret: the prefix, an id that finds it, 256 random bits."""
@@ -104,7 +104,9 @@ class ClientSecrets:
         return kept if kept.expires_at_ms is None or now_ms < kept.expires_at_ms else None
 
     def _hash(self, secret: str) -> bytes:
-        return hmac.digest(self._pepper, b"client secret\0" + secret.encode(), "sha256")
+        keyed = self._keyed.copy()
+        keyed.update(secret.encode())
+        return keyed.digest()
 
 
 class Remembered:

@@ -2,17 +2,19 @@
 
 They live in one file, `secrets.json` in the data directory, readable by its owner only, so that a stolen
 database yields no token. Tokens are accepted under any key of the file. A new key signs half a second after
-it was made, when every server that looks at the file has it. The pepper never changes: what it keyed can't
-be keyed anew.
+it was made, when every server that looks at the file has it; or later by choice, when each machine has a copy
+of the file. The pepper never changes: what it keyed can't be keyed anew.
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import secrets
 import stat
 from base64 import b64decode, b64encode
 from pathlib import Path
+from typing import Any
 
 from licet.model import Value
 
@@ -20,6 +22,7 @@ FILE_NAME = "secrets.json"
 KEY_BYTES = 32
 KEY_ID_MAX = 255  # it is one byte of each token
 SIGNS_AFTER_MS = 500  # servers look at the file every quarter of a second
+FINGERPRINT_CHARS = 8  # enough to tell a handful of keys apart
 KEYS_MAX = 16  # a guess: more rotations than anybody keeps alive at once
 
 
@@ -28,11 +31,12 @@ class KeyringUnusable(Exception):
 
 
 class TokenKey(Value, frozen=True, kw_only=True):
-    """A key that signs tokens. `id`, 1 to 255, stands in each token that it signed."""
+    """A key that signs tokens from a moment on. `id`, 1 to 255, stands in each token that it signed."""
 
     id: int
     key: bytes
     created_at_ms: int
+    signs_at_ms: int
 
     def __repr__(self) -> str:
         """Never the key."""
@@ -56,11 +60,11 @@ class Keyring(Value, frozen=True, kw_only=True):
 
     def signing(self, now_ms: int) -> TokenKey:
         """The key that signs at this moment: the newest that all servers have."""
-        known = [key for key in self.token_keys if key.created_at_ms + SIGNS_AFTER_MS <= now_ms]
+        known = [key for key in self.token_keys if key.signs_at_ms <= now_ms]
         return known[-1] if known else self.token_keys[0]
 
-    def rotated(self, now_ms: int) -> "Keyring":
-        """With one more key, which signs from now on; the older ones are still accepted.
+    def rotated(self, now_ms: int, *, signs_after_ms: int = SIGNS_AFTER_MS) -> "Keyring":
+        """With one more key, which signs after this time; the older ones are still accepted.
 
         Raises KeyringUnusable when there are too many already.
         """
@@ -73,18 +77,23 @@ class Keyring(Value, frozen=True, kw_only=True):
         free = next(
             number for step in range(KEY_ID_MAX) if (number := (newest + step) % KEY_ID_MAX + 1) not in taken
         )
-        key = TokenKey(id=free, key=secrets.token_bytes(KEY_BYTES), created_at_ms=now_ms)
+        key = _new_key(free, now_ms, signs_after_ms)
         return Keyring(token_keys=(*self.token_keys, key), pepper=self.pepper)
 
-    def pruned(self) -> "Keyring":
-        """With the newest key alone; what older ones signed is no longer accepted."""
-        return Keyring(token_keys=(self.newest,), pepper=self.pepper)
+    def pruned(self, now_ms: int) -> "Keyring":
+        """Without the keys before the one that signs; what they signed is no longer accepted."""
+        signs = self.token_keys.index(self.signing(now_ms + SIGNS_AFTER_MS))
+        return Keyring(token_keys=self.token_keys[signs:], pepper=self.pepper)
 
 
 def new_keyring(now_ms: int) -> Keyring:
     """Fresh secrets."""
-    key = TokenKey(id=1, key=secrets.token_bytes(KEY_BYTES), created_at_ms=now_ms)
-    return Keyring(token_keys=(key,), pepper=secrets.token_bytes(KEY_BYTES))
+    return Keyring(token_keys=(_new_key(1, now_ms, SIGNS_AFTER_MS),), pepper=secrets.token_bytes(KEY_BYTES))
+
+
+def fingerprint(secret: bytes) -> str:
+    """What tells one secret of 256 random bits from another, and nothing else of it."""
+    return hashlib.sha256(b"licet fingerprint\0" + secret).hexdigest()[:FINGERPRINT_CHARS]
 
 
 def read_keyring(path: Path) -> Keyring:
@@ -130,6 +139,15 @@ def write_keyring(path: Path, keyring: Keyring) -> None:
         raise KeyringUnusable(f"{path} cannot be written ({fault.strerror})") from None
 
 
+def _new_key(number: int, now_ms: int, signs_after_ms: int) -> TokenKey:
+    return TokenKey(
+        id=number,
+        key=secrets.token_bytes(KEY_BYTES),
+        created_at_ms=now_ms,
+        signs_at_ms=now_ms + signs_after_ms,
+    )
+
+
 def _sync_directory(directory: Path) -> None:
     """A file that was renamed survives a loss of power once its directory is written."""
     descriptor = os.open(directory, os.O_RDONLY)
@@ -141,7 +159,12 @@ def _sync_directory(directory: Path) -> None:
 
 def _encode(keyring: Keyring) -> bytes:
     keys = [
-        {"id": key.id, "key": b64encode(key.key).decode(), "created_at_ms": key.created_at_ms}
+        {
+            "id": key.id,
+            "key": b64encode(key.key).decode(),
+            "created_at_ms": key.created_at_ms,
+            "signs_at_ms": key.signs_at_ms,
+        }
         for key in keyring.token_keys
     ]
     return json.dumps({"pepper": b64encode(keyring.pepper).decode(), "token_keys": keys}, indent=1).encode()
@@ -149,14 +172,22 @@ def _encode(keyring: Keyring) -> bytes:
 
 def _decode(text: bytes) -> Keyring:
     content = json.loads(text)
-    keys = tuple(
-        TokenKey(id=int(key["id"]), key=_secret(key["key"]), created_at_ms=int(key["created_at_ms"]))
-        for key in content["token_keys"]
-    )
+    keys = tuple(map(_decode_key, content["token_keys"]))
     ids = {key.id for key in keys}
     if not keys or len(ids) != len(keys) or not ids.issubset(range(1, KEY_ID_MAX + 1)):
         raise ValueError("key ids")
     return Keyring(token_keys=keys, pepper=_secret(content["pepper"]))
+
+
+def _decode_key(content: dict[str, Any]) -> TokenKey:
+    created_at_ms = int(content["created_at_ms"])
+    return TokenKey(
+        id=int(content["id"]),
+        key=_secret(content["key"]),
+        created_at_ms=created_at_ms,
+        # 0.1.0 knew no other time.
+        signs_at_ms=int(content.get("signs_at_ms", created_at_ms + SIGNS_AFTER_MS)),
+    )
 
 
 def _secret(text: str) -> bytes:

@@ -25,10 +25,21 @@ from licet.book import (
     SessionRenewed,
     SessionStarted,
 )
-from licet.model import Client, Duplicates, EndReason, NoSeatReason, Pool, Seat, Session, Tenant, Value
+from licet.model import (
+    Client,
+    Duplicates,
+    EndReason,
+    GrantType,
+    NoSeatReason,
+    Pool,
+    Seat,
+    Session,
+    Tenant,
+    Value,
+)
 
 
-class Grant(Value, frozen=True, kw_only=True):
+class Grant(Value, frozen=True, kw_only=True, tag=True, array_like=True):
     """A client that proved itself asks for a new session.
 
     `scope` and `pool_id` come from `resolve_scope`; `sid` is new and random.
@@ -42,7 +53,7 @@ class Grant(Value, frozen=True, kw_only=True):
     address: str
 
 
-class Refresh(Value, frozen=True, kw_only=True):
+class Refresh(Value, frozen=True, kw_only=True, tag=True, array_like=True):
     """A client that proved itself renews its session; `scope` narrows the new access token."""
 
     tenant_id: int
@@ -51,7 +62,7 @@ class Refresh(Value, frozen=True, kw_only=True):
     scope: tuple[str, ...] | None = None
 
 
-class End(Value, frozen=True, kw_only=True):
+class End(Value, frozen=True, kw_only=True, tag=True, array_like=True):
     """A session is to end. With `client_key`, only that client's own."""
 
     tenant_id: int
@@ -60,7 +71,7 @@ class End(Value, frozen=True, kw_only=True):
     client_key: int | None = None
 
 
-class Sweep(Value, frozen=True, kw_only=True):
+class Sweep(Value, frozen=True, kw_only=True, tag=True, array_like=True):
     """Expired sessions are to be cleared away, `sessions_max` at most."""
 
     sessions_max: int
@@ -72,17 +83,20 @@ Command = Grant | Refresh | End | Sweep
 CLIENT_HOLDER, USER_HOLDER, SESSION_HOLDER = (f"{kind}:" for kind in ("client", "user", "session"))
 
 
-class Granted(Value, frozen=True, kw_only=True):
-    """A grant or refresh was made; `scope` is what the new access token may do."""
+class Granted(Value, frozen=True, kw_only=True, tag=True, array_like=True):
+    """A grant or refresh was made; `scope` is what the new access token may do.
+
+    `may_refresh` is whether the client gets a refresh token.
+    """
 
     session: Session
-    client: Client
+    may_refresh: bool
     scope: str
     at_ms: int
     access_expires_at_ms: int
 
 
-class Denied(Value, frozen=True, kw_only=True):
+class Denied(Value, frozen=True, kw_only=True, tag=True, array_like=True):
     """No seat was free. `retry_after_s` is None when waiting will not help."""
 
     reason: NoSeatReason
@@ -92,28 +106,28 @@ class Denied(Value, frozen=True, kw_only=True):
     retry_after_s: int | None
 
 
-class ClientRefused(Value, frozen=True, kw_only=True):
+class ClientRefused(Value, frozen=True, kw_only=True, tag=True, array_like=True):
     """The client or its user was disabled or removed since it proved itself."""
 
 
-class SessionUnknown(Value, frozen=True, kw_only=True):
+class SessionUnknown(Value, frozen=True, kw_only=True, tag=True, array_like=True):
     """There is no such session alive, or it is another client's."""
 
 
-class ScopeRefused(Value, frozen=True, kw_only=True):
+class ScopeRefused(Value, frozen=True, kw_only=True, tag=True, array_like=True):
     """The scope asked for cannot be had; `why` may be shown to the client."""
 
     why: str
 
 
-class Ended(Value, frozen=True, kw_only=True):
+class Ended(Value, frozen=True, kw_only=True, tag=True, array_like=True):
     """The session is over, by this command or before it."""
 
     session: Session | None
     seat_released: bool
 
 
-class Swept(Value, frozen=True, kw_only=True):
+class Swept(Value, frozen=True, kw_only=True, tag=True, array_like=True):
     """So many expired sessions were cleared away."""
 
     sessions: int
@@ -416,7 +430,7 @@ def _granted(
 ) -> Granted:
     return Granted(
         session=session,
-        client=client,
+        may_refresh=GrantType.REFRESH_TOKEN in client.grant_types,
         scope=scope or session.scope,
         at_ms=now_ms,
         # L3: an access token never outlives its session.

@@ -204,7 +204,7 @@ class Tenant(Value, frozen=True, kw_only=True):
         return None
 
 
-class Session(Value, frozen=True, kw_only=True):
+class Session(Value, frozen=True, kw_only=True, array_like=True):
     """A session of a client: begun by a grant, renewed by every refresh, as long-lived as its refresh token.
 
     `sid` is its 20 byte identity; `scope` is what was granted, names apart by a space; `pool_id` and `holder`

@@ -31,7 +31,7 @@ _PANELS = {
         Verb("demo", "demo", "demo", "Run a throw-away server with a tenant, clients and 5 seats."),
         Verb("init", "init", "init", "Make a data directory, and its first tenant."),
         Verb("serve", "serve", "serve", "Run the server."),
-        Verb("migrate", "init", "migrate", "Bring the tables of a store to this version."),
+        Verb("migrate", "migrate", "migrate", "Bring the tables of a store to this version."),
         Verb("check", "check", "check", "Find what is wrong with a set-up."),
     ),
     "Look": (

@@ -1,8 +1,12 @@
-"""`licet check`: what is wrong with a set-up, from the modes of its files to its last client."""
+"""`licet check`: what is wrong with a set-up, from the modes of its files to its last client.
+
+And which nodes work on the store.
+"""
 
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import typer
 
@@ -10,48 +14,90 @@ from licet.cli.console import (
     STORE_FILE,
     AsJson,
     Data,
+    Instant,
+    Record,
     counted,
     data_directory,
     note,
     opened,
     say,
     show_json,
+    show_list,
+    store_at,
 )
-from licet.clock import SystemClock
-from licet.keyring import FILE_NAME, KeyringUnusable, read_keyring
+from licet.keyring import FILE_NAME, KeyringUnusable, fingerprint, read_keyring
 from licet.settings import SettingsError, load_settings
-from licet.store.check import Finding
+from licet.store.check import Finding, check_nodes
 from licet.store.check import check as check_store
 from licet.store.contract import SchemaOutdated, SchemaUnknown, SetupDamaged
+from licet.store.nodes import Node, is_silent, read_nodes
+
+_HEADINGS = {
+    "name": "node",
+    "version": "version",
+    "schema": "schema",
+    "started_at": "since",
+    "seen_at": "last seen",
+    "skew": "clock",
+    "token_keys": "keys",
+}
+
+
+class _Found(NamedTuple):
+    nodes: list[Record]
+    findings: list[Finding]
 
 
 def check(*, data: Data = None, as_json: AsJson = False) -> None:
     """Find what is wrong with a set-up, and say what to do. Exit code 1 when something is.
 
+    It also lists the nodes: the servers that work on the store.
+
     Example: [bold]licet check[/]
     """
     directory = data_directory(data)
-    findings = [
-        *_store_findings(directory),
-        *_file_findings(directory),
-        *_settings_findings(directory),
-    ]
+    nodes, of_store = _look_at_store(directory)
+    findings = [*of_store, *_file_findings(directory), *_settings_findings(directory)]
     if as_json:
-        show_json([_record(finding) for finding in findings])
+        show_json({"nodes": nodes, "findings": [_record(finding) for finding in findings]})
     else:
-        _print(findings)
+        _print(nodes, findings)
     wrong = sum(finding.is_wrong for finding in findings)
     if wrong:
         note(f"{counted(wrong, 'thing')} to mend.")
         raise typer.Exit(1)
 
 
-def _print(findings: list[Finding]) -> None:
+def _print(nodes: list[Record], findings: list[Finding]) -> None:
+    if nodes:
+        show_list([{**node, "skew": _skew(node)} for node in nodes], _HEADINGS, empty="")
+        say("")
     for finding in findings:
         where = ", ".join(filter(None, (finding.tenant, finding.target)))
         say(f"{_kind(finding)}: {where}: {finding.problem}\n  {finding.advice}")
     if not findings:
         say("Nothing is wrong.")
+
+
+def _skew(node: Record) -> str:
+    skew_ms = node["skew_ms"]
+    assert isinstance(skew_ms, int)
+    return f"{skew_ms / 1000:+.1f} s" if skew_ms else "right"
+
+
+def _node_record(node: Node, now_ms: int) -> Record:
+    return {
+        "name": node.name,
+        "version": node.version,
+        "schema": node.schema,
+        "url": node.url,
+        "started_at": Instant(node.started_at_ms),
+        "seen_at": Instant(node.seen_at_ms),
+        "silent": is_silent(node, now_ms),
+        "skew_ms": node.skew_ms,
+        "token_keys": [mark.told for mark in node.token_keys],
+        "pepper": node.pepper,
+    }
 
 
 def _record(finding: Finding) -> dict[str, str]:
@@ -68,21 +114,42 @@ def _kind(finding: Finding) -> str:
     return "wrong" if finding.is_wrong else "hint"
 
 
-def _store_findings(directory: Path) -> list[Finding]:
+def _look_at_store(directory: Path) -> _Found:
     try:
-        with opened(directory) as store, store.reading() as connection:
-            return check_store(connection, store.tenants(), SystemClock().now_ms())
+        at = store_at(directory)
+    except SettingsError:  # They are found as well; until they are right, nobody knows which store it is.
+        return _Found([], [])
+    where = STORE_FILE if at.url is None else at.place
+    try:
+        with opened(at) as store, store.reading() as connection:
+            now_ms, nodes = store.clock.now_ms(), read_nodes(connection)
+            findings = check_nodes(
+                nodes,
+                now_ms,
+                many_machines=store.differences.many_machines,
+                own_pepper=_own_pepper(directory),
+            )
+            findings += check_store(connection, store.tenants(), now_ms)
+            return _Found([_node_record(node, now_ms) for node in nodes], findings)
     except SchemaOutdated as fault:
-        return [_wrong(STORE_FILE, str(fault).partition(";")[0], f"licet migrate --data {directory}")]
+        advice = f"licet migrate --data {directory}"
+        return _Found([], [_wrong(where, str(fault).partition(";")[0], advice)])
     except SchemaUnknown as fault:
-        return [_wrong(STORE_FILE, str(fault).partition("; ")[0], "use that version")]
+        return _Found([], [_wrong(where, str(fault).partition("; ")[0], "use that version")])
     except SetupDamaged as fault:
-        return [_wrong("tables", str(fault), "mend that row")]
+        return _Found([], [_wrong("tables", str(fault), "mend that row")])
+
+
+def _own_pepper(directory: Path) -> str | None:
+    try:
+        return fingerprint(read_keyring(directory / FILE_NAME).pepper)
+    except KeyringUnusable:  # which is found as well
+        return None
 
 
 def _file_findings(directory: Path) -> Iterator[Finding]:
     for path, mode in ((directory, "700"), (directory / STORE_FILE, "600")):
-        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
             yield _wrong(str(path), "it can be read by others", f"chmod {mode} {path}")
     try:
         read_keyring(directory / FILE_NAME)

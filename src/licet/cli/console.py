@@ -6,6 +6,7 @@ terminal only; elsewhere the answer has to be an option, and a password comes fr
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,14 +27,15 @@ from licet.store.contract import (
     Store,
     StoreUnavailable,
 )
+from licet.store.opening import SQLITE_NAME, StoreAt
 from licet.store.setup import changing
 from licet.store.spelling import NEVER, duration, instant, nearness
 from licet.store.tenant_setup import TenantSetup
 
 if TYPE_CHECKING:
-    from licet.store.sqlite import SqliteStore
+    from licet.settings import Settings
 
-STORE_FILE = "licet.db"
+STORE_FILE = SQLITE_NAME
 
 Changes = TypeVar("Changes", bound=Mapping[str, object])
 
@@ -111,33 +113,55 @@ def data_directory(data: Path | None) -> Path:
     return load_settings().data
 
 
+def store_at(data: Path | None) -> StoreAt:
+    """Where the store is that goes with a data directory.
+
+    Raises SettingsError.
+    """
+    from licet.settings import FILE_NAME, load_settings  # noqa: PLC0415 - as above
+
+    says = (os.environ.get("LICET_STORE"), os.environ.get("LICET_CONFIG"))
+    if data is not None and not any(says) and not (data / FILE_NAME).exists():
+        return StoreAt(data)  # Nobody can have named another.
+    return store_of(load_settings(overrides={"data": data}))
+
+
+def store_of(settings: "Settings") -> StoreAt:
+    """Where the store of these settings is."""
+    return StoreAt(settings.data, settings.store_url())
+
+
 @contextmanager
-def opened(data: Path | None) -> Iterator["SqliteStore"]:
-    """The store of a data directory.
+def opened(at: StoreAt | Path | None) -> Iterator[Store]:
+    """A store, or that of a data directory.
 
     Raises StoreUnavailable and SchemaOutdated, with what to do.
     """
-    from licet.store.sqlite import SqliteStore  # noqa: PLC0415 - a third of a second that --help saves
-
-    directory = data_directory(data)
-    try:
-        store = SqliteStore(directory / STORE_FILE, SystemClock())
-    except SchemaOutdated as fault:
-        raise SchemaOutdated(f"{fault}; run: licet migrate --data {directory}") from None
-    except SchemaUnknown as fault:
-        raise SchemaUnknown(f"the store in {directory}: {fault}; use that one") from None
-    except SetupDamaged:
-        raise
-    except StoreUnavailable as fault:
-        if isinstance(fault.__cause__, FileNotFoundError | NotADirectoryError):
-            raise StoreUnavailable(
-                f"there is no store in {directory}; make one: licet init --data {directory}"
-            ) from None
-        raise StoreUnavailable(f"the store in {directory} cannot be opened: {fault}") from None
+    at = at if isinstance(at, StoreAt) else store_at(at)
+    store = _open(at)
     try:
         yield store
     finally:
         store.close()
+
+
+def _open(at: StoreAt) -> Store:
+    try:
+        return at.open(SystemClock())
+    except SchemaOutdated as fault:
+        raise SchemaOutdated(f"{fault}; run: licet migrate --data {at.data}") from None
+    except SchemaUnknown as fault:
+        raise SchemaUnknown(f"{at.place}: {fault}; use that one") from None
+    except SetupDamaged:
+        raise
+    except StoreUnavailable as fault:
+        if at.url is not None:  # It says where by itself.
+            raise
+        if isinstance(fault.__cause__, FileNotFoundError | NotADirectoryError):
+            raise StoreUnavailable(
+                f"there is no store in {at.data}; make one: licet init --data {at.data}"
+            ) from None
+        raise StoreUnavailable(f"{at.place} cannot be opened: {fault}") from None
 
 
 def chosen_tenant(store: Store, name: str | None) -> Tenant:

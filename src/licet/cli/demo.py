@@ -16,8 +16,8 @@ from licet.clock import SystemClock
 from licet.credentials import Passwords
 from licet.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.settings import load_settings
+from licet.store.opening import StoreAt
 from licet.store.setup import changing
-from licet.store.sqlite import SqliteStore
 
 TENANT = "Jim_Test"
 SEATS = 5
@@ -96,7 +96,7 @@ def _make(directory: Path) -> None:
         raise Refused(f"{directory} cannot be made: {fault.strerror}") from None
     write_keyring(directory / FILE_NAME, new_keyring(clock.now_ms()))
     passwords = Passwords()
-    store = SqliteStore(directory / STORE_FILE, clock, create=True)
+    store = StoreAt(directory).open(clock, create=True)
     try:
         with changing(store, actor()) as change:
             tenant = change.add_tenant(TENANT, seats=SEATS)

@@ -1,4 +1,4 @@
-"""`licet init` and `licet migrate`: making a data directory, and keeping its store at this version."""
+"""`licet init`: making a data directory."""
 
 import sys
 from pathlib import Path
@@ -6,16 +6,16 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from licet.cli.console import STORE_FILE, Data, actor, counted, data_directory, opened, say
+from licet.cli.console import STORE_FILE, Data, actor, counted, data_directory, say, store_at
 from licet.cli.errors import Refused, WrongUse
 from licet.clock import SystemClock
 from licet.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.model import Pool, Tenant
 from licet.settings import FILE_NAME as SETTINGS_FILE
-from licet.store.contract import SchemaOutdated, StoreUnavailable
-from licet.store.migrate import HEAD
+from licet.store.contract import StoreUnavailable
+from licet.store.migrate import current
+from licet.store.opening import StoreAt
 from licet.store.setup import POOL_FIRST, changing
-from licet.store.sqlite import SqliteStore
 
 DIRECTORY_MODE = 0o700
 
@@ -43,6 +43,7 @@ def init(
     """
     directory = data_directory(data)
     _must_be_free(directory)
+    _must_be_first(store_at(directory))
     first = _first_tenant(tenant, seats)
     _make(directory, first)
     say(f"Made {directory}: the store, and the keys that sign tokens ({FILE_NAME}; keep a copy of it).")
@@ -51,31 +52,22 @@ def init(
     say("\n".join(["What is next:", *_next_steps(directory, first)]))
 
 
-def migrate(
-    *,
-    data: Data = None,
-    check: Annotated[bool, typer.Option("--check", help="Only tell; exit code 1 when it is due.")] = False,
-) -> None:
-    """Bring the tables of a store to this version. Stop the servers, and keep a copy of the store.
-
-    Example: [bold]licet migrate --check[/]
-    """
-    directory = data_directory(data)
-    try:
-        with opened(directory):
-            say(f"The store in {directory} is at schema {HEAD}, as this version needs it.")
-        return
-    except SchemaOutdated as fault:
-        if check:
-            raise Refused(str(fault)) from None
-    SqliteStore(directory / STORE_FILE, SystemClock(), create=True).close()
-    say(f"The store in {directory} is at schema {HEAD} now.")
-
-
 def _must_be_free(directory: Path) -> None:
     there = [name for name in (STORE_FILE, FILE_NAME) if (directory / name).exists()]
     if there:
         raise Refused(f"{directory} has {' and '.join(there)} already; choose another directory with --data")
+
+
+def _must_be_first(at: StoreAt) -> None:
+    """The secrets of a database that others work on are theirs, and new ones would be refused by them."""
+    if at.url is None:
+        return
+    with at.migrating() as connection:
+        if current(connection) is not None:
+            raise Refused(
+                f"{at.place} has a store already; copy {FILE_NAME} from another node into {at.data},"
+                " or, if it is lost: licet key new"
+            )
 
 
 def _first_tenant(name: str | None, seats: int | None) -> _FirstTenant | None:
@@ -95,19 +87,24 @@ def _first_tenant(name: str | None, seats: int | None) -> _FirstTenant | None:
 
 
 def _make(directory: Path, first: _FirstTenant | None) -> None:
-    clock = SystemClock()
     try:
         _make_directory(directory)
-        write_keyring(directory / FILE_NAME, new_keyring(clock.now_ms()))
     except OSError as fault:
-        raise StoreUnavailable(f"{directory} cannot be made: {fault.strerror}") from None
-    store = SqliteStore(directory / STORE_FILE, clock, create=True)
+        raise _cannot_be_made(directory, fault) from None
+    store = store_at(directory).open(SystemClock(), create=True)
     try:
+        write_keyring(directory / FILE_NAME, new_keyring(store.clock.now_ms()))
         if first is not None:
             with changing(store, actor()) as change:
                 change.add_tenant(first.name, seats=first.seats)
+    except OSError as fault:
+        raise _cannot_be_made(directory, fault) from None
     finally:
         store.close()
+
+
+def _cannot_be_made(directory: Path, fault: OSError) -> StoreUnavailable:
+    return StoreUnavailable(f"{directory} cannot be made: {fault.strerror}")
 
 
 def _make_directory(directory: Path) -> None:

@@ -1,6 +1,13 @@
-"""`licet key`: the keys that sign tokens, in `secrets.json` of the data directory."""
+"""`licet key`: the keys that sign tokens, in `secrets.json` of the data directory.
+
+What is done to them becomes an event in the store, if that can be opened: a store that is down must not
+keep anybody from a rotation.
+"""
 
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from licet.cli.console import (
     AsJson,
@@ -8,20 +15,44 @@ from licet.cli.console import (
     Instant,
     Record,
     Yes,
+    actor,
     confirm,
     counted,
     data_directory,
+    note,
+    opened,
     say,
     show_list,
 )
 from licet.cli.errors import Refused
 from licet.cli.noun import Noun
 from licet.clock import SystemClock
-from licet.keyring import FILE_NAME, KEYS_MAX, new_keyring, read_keyring, write_keyring
+from licet.keyring import (
+    FILE_NAME,
+    KEYS_MAX,
+    SIGNS_AFTER_MS,
+    TokenKey,
+    fingerprint,
+    new_keyring,
+    read_keyring,
+    write_keyring,
+)
+from licet.model import InvalidValue
+from licet.store.changes import Event, keep_events
+from licet.store.contract import Purpose, StoreUnavailable
+from licet.store.spelling import instant, read_duration_s
 
-app = Noun("The keys that sign tokens: the newest signs, all are accepted.")
+SIGNS_AFTER_S_MAX = 31 * 86_400  # a guess: who has not copied a file in a month will not
 
-_HEADINGS = {"id": "key", "created_at": "created", "signs": "signs"}
+app = Noun("The keys that sign tokens: one signs, all are accepted.")
+
+_HEADINGS = {
+    "id": "key",
+    "fingerprint": "fingerprint",
+    "created_at": "created",
+    "signs_at": "signs from",
+    "signs": "signs",
+}
 
 
 @app.verb("list")
@@ -31,26 +62,45 @@ def list_(*, data: Data = None, as_json: AsJson = False) -> None:
     Example: [bold]licet key list[/]
     """
     keyring = read_keyring(_path(data))
+    signing = keyring.signing(_soon_ms())
     records: list[Record] = [
-        {"id": key.id, "created_at": Instant(key.created_at_ms), "signs": key is keyring.newest}
+        {
+            "id": key.id,
+            "fingerprint": fingerprint(key.key),
+            "created_at": Instant(key.created_at_ms),
+            "signs_at": Instant(key.signs_at_ms),
+            "signs": key is signing,
+        }
         for key in keyring.token_keys
     ]
     show_list(records, _HEADINGS, as_json=as_json, empty="")
 
 
 @app.verb("rotate")
-def rotate(*, data: Data = None) -> None:
-    """Add a key, which signs from now on. Tokens of the older ones go on working.
+def rotate(
+    *,
+    signs_after: Annotated[
+        str | None,
+        typer.Option("--signs-after", metavar="TIME", help="Time to copy the file to other nodes: 1h."),
+    ] = None,
+    data: Data = None,
+) -> None:
+    """Add a key, which signs from now on or later. Tokens of the older ones go on working.
 
-    Example: [bold]licet key rotate[/]
+    Example: [bold]licet key rotate --signs-after 1h[/]
     """
-    path = _path(data)
+    path, after_ms = _path(data), _after_ms(signs_after)
     before = read_keyring(path)
     if len(before.token_keys) >= KEYS_MAX:
         raise Refused(f"there are {KEYS_MAX} keys already; remove the older ones first: licet key prune")
-    keyring = before.rotated(SystemClock().now_ms())
+    keyring = before.rotated(SystemClock().now_ms(), signs_after_ms=after_ms)
     write_keyring(path, keyring)
-    say(f"Key {keyring.newest.id} signs from now on; a running server has it within a second.")
+    key = keyring.newest
+    if signs_after is None:
+        say(f"Key {key.id} signs from now on; a running server has it within a second.")
+    else:
+        say(f"Key {key.id} signs from {instant(key.signs_at_ms)} on; copy {path} to all nodes before.")
+    _keep_event(data, "add", key, detail=f"signs from {instant(key.signs_at_ms)}")
 
 
 @app.verb("new")
@@ -66,26 +116,68 @@ def new(*, data: Data = None, yes: Yes = False) -> None:
         raise Refused(f"{path} is there; to add a key: licet key rotate")
     question = "Make new keys? All tokens and generated client secrets of the old ones stop working."
     confirm(question, yes=yes)
-    write_keyring(path, new_keyring(SystemClock().now_ms()))
+    keyring = new_keyring(SystemClock().now_ms())
+    write_keyring(path, keyring)
     say(f"Made {path}; keep a copy of it.")
+    _keep_event(data, "add", keyring.newest, detail="new secrets, as the old ones were lost")
 
 
 @app.verb("prune")
 def prune(*, data: Data = None, yes: Yes = False) -> None:
-    """Remove all keys but the newest. Tokens that the others signed stop working.
+    """Remove the keys before the one that signs. Tokens that they signed stop working.
 
     Example: [bold]licet key prune[/]
     """
     path = _path(data)
     keyring = read_keyring(path)
-    older = len(keyring.token_keys) - 1
-    if older == 0:
-        say("There is one key only; nothing to remove.")
+    pruned = keyring.pruned(SystemClock().now_ms())
+    older = [key for key in keyring.token_keys if key not in pruned.token_keys]
+    if not older:
+        say(_nothing_older(keyring.token_keys))
         return
-    confirm(f"Remove {counted(older, 'older key')}? What they signed stops working.", yes=yes)
-    write_keyring(path, keyring.pruned())
-    say(f"{counted(older, 'older key')} removed.")
+    confirm(f"Remove {counted(len(older), 'older key')}? What they signed stops working.", yes=yes)
+    write_keyring(path, pruned)
+    say(f"{counted(len(older), 'older key')} removed.")
+    _keep_event(data, "remove", *older)
 
 
 def _path(data: Path | None) -> Path:
     return data_directory(data) / FILE_NAME
+
+
+def _soon_ms() -> int:
+    """A key that was made this moment counts as the one that signs."""
+    return SystemClock().now_ms() + SIGNS_AFTER_MS
+
+
+def _after_ms(signs_after: str | None) -> int:
+    if signs_after is None:
+        return SIGNS_AFTER_MS
+    after_s = read_duration_s(signs_after)
+    if after_s > SIGNS_AFTER_S_MAX:
+        raise InvalidValue(f"--signs-after is 31d at most; this is not: {signs_after}")
+    return max(SIGNS_AFTER_MS, after_s * 1000)
+
+
+def _nothing_older(keys: tuple[TokenKey, ...]) -> str:
+    if len(keys) == 1:
+        return "There is one key only; nothing to remove."
+    return f"Key {keys[0].id} signs until {instant(keys[1].signs_at_ms)}; nothing to remove before."
+
+
+def _keep_event(data: Path | None, action: str, *keys: TokenKey, detail: str = "") -> None:
+    events = [
+        Event(
+            actor=actor(),
+            tenant="",
+            action=action,
+            target=f"key {key.id}",
+            detail=", ".join(filter(None, (f"fingerprint {fingerprint(key.key)}", detail))),
+        )
+        for key in keys
+    ]
+    try:
+        with opened(data) as store, store.transaction(Purpose.UPKEEP) as transaction:
+            keep_events(transaction, events)
+    except StoreUnavailable as fault:
+        note(f"No event tells of it: {fault}")

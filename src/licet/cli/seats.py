@@ -28,8 +28,8 @@ from licet.cli.console import (
     show_list,
 )
 from licet.cli.report import clock_time, countdown, local, page, plain, printable, style_of, whose
-from licet.clock import SystemClock
 from licet.model import Tenant
+from licet.store.contract import Store
 from licet.store.usage import LiveSession, PoolNow, SeatsNow
 from licet.store.usage import seats as read_seats
 
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
     from rich.text import Text
-
-    from licet.store.sqlite import SqliteStore
 
 EVERY_S = 1.0
 INTERRUPTED = 130  # as a shell says it: 128 and the number of SIGINT
@@ -91,9 +89,9 @@ def top(*, tenant: TenantName = None, data: Data = None) -> None:
             raise typer.Exit(INTERRUPTED) from None
 
 
-def _read(store: "SqliteStore", tenant: Tenant) -> SeatsNow:
+def _read(store: Store, tenant: Tenant) -> SeatsNow:
     with store.reading() as connection:
-        return read_seats(connection, tenant, SystemClock().now_ms())
+        return read_seats(connection, tenant, store.clock.now_ms())
 
 
 def _watch(read: Callable[[], SeatsNow]) -> None:

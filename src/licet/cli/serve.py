@@ -11,7 +11,7 @@ import typer
 import uvloop
 
 from licet.app import AddressInUse, Server, bind
-from licet.cli.console import Data, opened
+from licet.cli.console import Data, opened, store_of
 from licet.cli.errors import WrongUse
 from licet.settings import Settings, load_settings
 from licet.web.logs import configure_logs
@@ -40,7 +40,7 @@ def serve(*, host: Host = None, port: Port = None, config: Config = None, data: 
     Example: [bold]licet serve --data /var/lib/licet --port 8080[/]
     """
     settings = load_settings(config, overrides={"host": host, "port": port, "data": data})
-    with opened(settings.data):
+    with opened(store_of(settings)):
         pass  # The same errors, with what to do, as every other verb.
     run(settings)
 

@@ -128,7 +128,7 @@ def _granted(granted: Granted, tokens: Tokens) -> dict[str, str | int]:
         "expires_in": _whole_seconds(granted.access_expires_at_ms - granted.at_ms),
     }
     # RFC 6749 5.1: no refresh token for a client that may not use one.
-    if GrantType.REFRESH_TOKEN in granted.client.grant_types:
+    if granted.may_refresh:
         content["refresh_token"] = tokens.refresh(session)
         content["refresh_expires_in"] = _whole_seconds(session.expires_at_ms - granted.at_ms)
     content["scope"] = granted.scope

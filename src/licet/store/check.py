@@ -1,19 +1,22 @@
 """What is wrong with a set-up: rows that contradict each other, and settings that leave somebody outside.
 
 A finding says what it is and what to do. `is_wrong` tells what has to be mended from what is only worth
-knowing. It reads, and mends nothing.
+knowing. It reads, and mends nothing. Of the nodes it compares what each has written about itself.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, FromClause, Select, and_, exists, func, or_, select
 
 from licet.model import Client, Pool, Scope, Tenant, Value
 from licet.store import schema
+from licet.store.migrate import is_unfinished
+from licet.store.nodes import Node, is_silent, signing_mark
 from licet.store.spelling import instant
 
 DAY_MS = 86_400_000
+SKEW_MAX_MS = 1000  # more than a network and two time servers make
 SOON_MS = 30 * DAY_MS  # a guess: time enough to buy a licence, or to hand out another secret
 
 
@@ -30,10 +33,15 @@ class Finding(Value, frozen=True, kw_only=True):
 def check(connection: Connection, tenants: Mapping[int, Tenant], now_ms: int) -> list[Finding]:
     """All that is found, tenant by tenant, what is wrong first."""
     findings: list[Finding] = []
+    if is_unfinished(connection):
+        problem = "the last step of an upgrade is due: what only an older version needs is still there"
+        findings.append(_hint("", "store", problem, "licet migrate --finish, when no older node runs"))
     if not tenants:
         findings.append(_hint("", "store", "it has no tenant", "licet tenant add NAME --seats 5"))
     for tenant in sorted(tenants.values(), key=lambda it: it.name):
-        of_tenant = [*_of_rows(connection, tenant, now_ms), *_of_setup(tenant, now_ms)]
+        # What a verb has to be told where there are several.
+        of = f" --tenant {tenant.name}" if len(tenants) > 1 else ""
+        of_tenant = [*_of_rows(connection, tenant, of, now_ms), *_of_setup(tenant, of, now_ms)]
         findings += sorted(of_tenant, key=lambda finding: not finding.is_wrong)
     return findings
 
@@ -48,49 +56,69 @@ def proves_by(client: Client, now_ms: int) -> list[str]:
     return found
 
 
-def _of_setup(tenant: Tenant, now_ms: int) -> Iterator[Finding]:
+def check_nodes(
+    nodes: Sequence[Node], now_ms: int, *, many_machines: bool, own_pepper: str | None = None
+) -> list[Finding]:
+    """What does not go together among the nodes, what is wrong first.
+
+    `many_machines` says that they may be on several, and the store's clock counts. `own_pepper` is the
+    fingerprint of the one that the command line here works with.
+    """
+    live = [node for node in nodes if not is_silent(node, now_ms)]
+    findings = [
+        *_of_peppers(live, own_pepper),
+        *_of_keys(live, now_ms),
+        *_of_versions(live),
+        *(_of_clock(node, many_machines=many_machines) for node in live if abs(node.skew_ms) > SKEW_MAX_MS),
+        *(_silent(node) for node in nodes if node not in live),
+    ]
+    return sorted(findings, key=lambda finding: not finding.is_wrong)
+
+
+def _of_setup(tenant: Tenant, of: str, now_ms: int) -> Iterator[Finding]:
     for pool in tenant.pools.values():
-        yield from _of_pool(tenant, pool, now_ms)
-    yield from _of_scopes(tenant)
+        yield from _of_pool(tenant, of, pool, now_ms)
+    yield from _of_scopes(tenant, of)
     for client in tenant.clients.values():
         if client.enabled:
-            yield from _of_client(tenant, client, now_ms)
-        yield from _of_secrets(tenant, client, now_ms)
+            yield from _of_client(tenant, of, client, now_ms)
+        yield from _of_secrets(tenant, of, client, now_ms)
     if not tenant.clients:
-        yield _hint(tenant.name, "clients", "there are none", "licet client add CLIENT_ID --user INITIALS")
+        advice = f"licet client add CLIENT_ID --user INITIALS{of}"
+        yield _hint(tenant.name, "clients", "there are none", advice)
     elif not any(client.introspects for client in tenant.clients.values()):
         yield _hint(
             tenant.name,
             "clients",
             "none may introspect, so that no API can ask about tokens",
-            "licet client set CLIENT_ID --introspects, for the API's own client",
+            f"licet client set CLIENT_ID --introspects{of}, for the API's own client",
         )
 
 
-def _of_pool(tenant: Tenant, pool: Pool, now_ms: int) -> Iterator[Finding]:
+def _of_pool(tenant: Tenant, of: str, pool: Pool, now_ms: int) -> Iterator[Finding]:
     target, expires_at_ms = f"pool {pool.name}", pool.expires_at_ms
     if expires_at_ms is not None and expires_at_ms <= now_ms:
         yield _wrong(
             tenant.name,
             target,
             f"the licence expired at {instant(expires_at_ms)}",
-            f"licet pool set {pool.name} --expires DATE",
+            f"licet pool set {pool.name} --expires DATE{of}",
         )
     elif expires_at_ms is not None and expires_at_ms <= now_ms + SOON_MS:
         yield _hint(
             tenant.name,
             target,
             f"the licence expires at {instant(expires_at_ms)}",
-            f"licet pool set {pool.name} --expires DATE",
+            f"licet pool set {pool.name} --expires DATE{of}",
         )
     if not any(scope.pool == pool.name for scope in tenant.scopes.values()):
-        advice = f"licet scope set SCOPE --pool {pool.name}, or licet pool remove {pool.name}"
+        advice = f"licet scope set SCOPE --pool {pool.name}{of}, or licet pool remove {pool.name}{of}"
         yield _hint(tenant.name, target, "no scope draws on it", advice)
     elif pool.seats == 0:
-        yield _wrong(tenant.name, target, "it has no seats", f"licet pool set {pool.name} --seats N")
+        yield _wrong(tenant.name, target, "it has no seats", f"licet pool set {pool.name} --seats N{of}")
 
 
-def _of_scopes(tenant: Tenant) -> Iterator[Finding]:
+def _of_scopes(tenant: Tenant, of: str) -> Iterator[Finding]:
     if tenant.scope_default not in tenant.scopes:
         yield _wrong(
             tenant.name,
@@ -101,31 +129,31 @@ def _of_scopes(tenant: Tenant) -> Iterator[Finding]:
     every = tenant.scopes.get(Scope.ALL)
     if every is not None and not every.licensed:
         problem = "it is unlicensed, so that no seat is needed for it"
-        yield _hint(tenant.name, "scope all", problem, "licet scope set all --pool POOL")
+        yield _hint(tenant.name, "scope all", problem, f"licet scope set all --pool POOL{of}")
 
 
-def _of_client(tenant: Tenant, client: Client, now_ms: int) -> Iterator[Finding]:
+def _of_client(tenant: Tenant, of: str, client: Client, now_ms: int) -> Iterator[Finding]:
     target, user = f"client {client.client_id}", client.user.initials
     if not client.user.enabled:
-        advice = f"licet user enable {user}, or licet client disable {client.client_id}"
+        advice = f"licet user enable {user}{of}, or licet client disable {client.client_id}{of}"
         yield _wrong(tenant.name, target, f"its user {user} is disabled", advice)
     if not proves_by(client, now_ms):
         problem = "it cannot prove itself: no password works for it, and no secret"
-        advice = f"licet client secret add {client.client_id}"
+        advice = f"licet client secret add {client.client_id}{of}"
         if client.password_allowed:
-            advice = f"licet user password {user}, or {advice}"
+            advice = f"licet user password {user}{of}, or {advice}"
         yield _wrong(tenant.name, target, problem, advice)
     unknown = sorted((client.scopes or set()) - tenant.scopes.keys())
     if unknown:
         problem = f"it may have a scope that does not exist: {', '.join(unknown)}"
-        advice = f"licet client set {client.client_id} --scope SCOPE"
+        advice = f"licet client set {client.client_id} --scope SCOPE{of}"
         yield _wrong(tenant.name, target, problem, advice)
     if client.scopes is not None and not client.scopes:
-        advice = f"licet client set {client.client_id} --scope SCOPE, or --every-scope"
+        advice = f"licet client set {client.client_id} --scope SCOPE{of}, or --every-scope"
         yield _hint(tenant.name, target, "it may have no scope at all", advice)
 
 
-def _of_secrets(tenant: Tenant, client: Client, now_ms: int) -> Iterator[Finding]:
+def _of_secrets(tenant: Tenant, of: str, client: Client, now_ms: int) -> Iterator[Finding]:
     for secret in client.secrets:
         if secret.expires_at_ms is None or secret.expires_at_ms > now_ms + SOON_MS:
             continue
@@ -134,10 +162,10 @@ def _of_secrets(tenant: Tenant, client: Client, now_ms: int) -> Iterator[Finding
             problem, advice = f"its secret {secret_id} expired at {end}", f"remove {client_id} {secret_id}"
         else:
             problem, advice = f"its secret {secret_id} expires at {end}", f"add {client_id}"
-        yield _hint(tenant.name, f"client {client_id}", problem, f"licet client secret {advice}")
+        yield _hint(tenant.name, f"client {client_id}", problem, f"licet client secret {advice}{of}")
 
 
-def _of_rows(connection: Connection, tenant: Tenant, now_ms: int) -> Iterator[Finding]:
+def _of_rows(connection: Connection, tenant: Tenant, of: str, now_ms: int) -> Iterator[Finding]:
     """What the ledger keeps true; none of it can happen, short of a bug or a hand in the tables."""
     counts = connection.execute(_counts(tenant)).all()
     for row in counts:
@@ -146,13 +174,67 @@ def _of_rows(connection: Connection, tenant: Tenant, now_ms: int) -> Iterator[Fi
             yield _wrong(tenant.name, f"pool {row.name}", problem, _BUG)
         if row.overuse > 0:
             problem = f"more seats are in use than it has: {row.in_use} of {row.seats}"
-            advice = f"nothing: no new seat is given until it fits; or licet pool set {row.name} --seats N"
+            advice = "nothing: no new seat is given until it fits"
+            advice += f"; or licet pool set {row.name} --seats N{of}"
             yield _wrong(tenant.name, f"pool {row.name}", problem, advice)
     for query, problem in _contradictions(tenant, now_ms):
         if found := connection.execute(query).scalar_one():
             yield _wrong(tenant.name, "sessions", f"{problem}: {found}", _BUG)
 
 
+def _of_peppers(live: Sequence[Node], own: str | None) -> Iterator[Finding]:
+    peppers = {node.pepper for node in live}
+    if len(peppers) > 1:
+        told = ", ".join(f"{node.name} ({node.pepper})" for node in live)
+        problem = f"they have different peppers, so that one refuses what another accepts: {told}"
+        yield _wrong("", "nodes", problem, _ONE_FILE)
+    elif own is not None and peppers - {own}:
+        problem = "secrets.json here has another pepper than the nodes, which refuse what is made here"
+        yield _wrong("", "nodes", problem, _ONE_FILE)
+
+
+def _of_keys(live: Sequence[Node], now_ms: int) -> Iterator[Finding]:
+    keys = {node.id: {mark.fingerprint for mark in node.token_keys} for node in live}
+    lacking: dict[str, list[str]] = {}
+    for signing in live:
+        mark = signing_mark(signing.token_keys, now_ms)
+        lacking[mark.told] = [node.name for node in live if mark.fingerprint not in keys[node.id]]
+    refused = {told: names for told, names in lacking.items() if names}
+    for told, names in refused.items():
+        problem = f"key {told} signs, and is not on {', '.join(names)}, which refuses its tokens"
+        yield _wrong("", "nodes", problem, _ONE_FILE)
+    if not refused and len({frozenset(marks) for marks in keys.values()}) > 1:
+        problem = "they have different signing keys, though all have those that sign now"
+        yield _hint("", "nodes", problem, _ONE_FILE)
+
+
+def _of_versions(live: Sequence[Node]) -> Iterator[Finding]:
+    versions = sorted({node.version for node in live})
+    if len(versions) > 1:
+        advice = "upgrade the others; docs/how-to/upgrade.md"
+        yield _hint("", "nodes", f"they are of different versions: {', '.join(versions)}", advice)
+    urls = sorted({node.url for node in live})
+    if len(urls) > 1:
+        problem = f"they call themselves by different addresses: {', '.join(urls)}"
+        yield _hint("", "nodes", problem, "set public_url on each, to what clients use")
+
+
+def _of_clock(node: Node, *, many_machines: bool) -> Finding:
+    way = "ahead of" if node.skew_ms > 0 else "behind"
+    problem = f"its clock is {abs(node.skew_ms) / 1000:.1f} s {way} the store's"
+    advice = "start it again: the clock was set back while it ran, and sessions follow the clock from before"
+    if many_machines:
+        advice = "set it right, for the times in its log; sessions and seats follow the database's clock"
+    return _hint("", f"node {node.name}", problem, advice)
+
+
+def _silent(node: Node) -> Finding:
+    problem = f"nothing was heard of it since {instant(node.seen_at_ms)}"
+    advice = "start it, or find out what keeps it from the store; one that is gone is forgotten after a day"
+    return _hint("", f"node {node.name}", problem, advice)
+
+
+_ONE_FILE = "put the same secrets.json on all; docs/how-to/run-several-nodes.md"
 _BUG = "this is a bug of Licet, or somebody changed the tables: please report it"
 
 

@@ -1,13 +1,16 @@
 """The commit: load the book, decide, save, journal, COMMIT. The one way in which a seat changes hands.
 
 A batch is one transaction. When it fails, each of its commands is tried alone, so that a faulty one
-fails for itself only; a store that is out of reach fails them all at once.
+fails for itself only; a store that is out of reach fails them all at once. A batch that collided with
+another transaction was taken back whole, and is tried again as it is.
 """
 
 from collections.abc import Sequence
 
 from licet.ledger import Command, Outcome, free_expired, settle
-from licet.store.contract import Store, StoreUnavailable, Transaction
+from licet.store.contract import Collided, Purpose, Store, StoreUnavailable, Transaction
+
+COLLISIONS_MAX = 3  # of one batch, in a row; locks are taken in one order, so that even one is rare
 
 
 def commit(store: Store, commands: Sequence[Command]) -> Sequence[Outcome | Exception]:
@@ -16,14 +19,25 @@ def commit(store: Store, commands: Sequence[Command]) -> Sequence[Outcome | Exce
     Raises StoreUnavailable; any other fault is the answer of the command that has it.
     """
     try:
-        with store.transaction() as transaction:
-            return settle_all(transaction, commands)
+        return _in_one(store, commands)
     except StoreUnavailable:
         raise
     except Exception as fault:  # noqa: BLE001 - a fault of one command must not be the others'
         if len(commands) == 1:
             return [fault]
         return _one_by_one(store, commands)
+
+
+def _in_one(store: Store, commands: Sequence[Command]) -> Sequence[Outcome]:
+    collided = 0
+    while True:
+        try:
+            with store.transaction(Purpose.BATCH) as transaction:
+                return settle_all(transaction, commands)
+        except Collided:
+            collided += 1
+            if collided > COLLISIONS_MAX:
+                raise
 
 
 def _one_by_one(store: Store, commands: Sequence[Command]) -> list[Outcome | Exception]:

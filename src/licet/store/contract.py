@@ -4,13 +4,16 @@ A store loads what a batch of commands needs, saves what the ledger made of it, 
 All of a transaction becomes durable at once, or nothing of it. No driver's exception leaves a store.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from enum import Enum, auto
+from typing import NamedTuple, Protocol
 
 from sqlalchemy import Connection
 
 from licet.book import Book
+from licet.clock import Clock
 from licet.ledger import Command
 from licet.model import Session, Tenant
 
@@ -33,6 +36,14 @@ class SetupDamaged(StoreUnavailable):
     """A row of the set-up was changed by hand into something that cannot be; `licet check` tells which."""
 
 
+class Collided(StoreUnavailable):
+    """Two transactions were in each other's way, and the store took this one back: it may be tried again."""
+
+    def __init__(self, name: str, text: str) -> None:
+        super().__init__(text)
+        self.name = name
+
+
 class QueueFull(Exception):
     """More commands wait than may."""
 
@@ -41,10 +52,29 @@ class Contradiction(AssertionError):
     """The tables refuse what the ledger decided: a bug, and never a seat too many."""
 
 
+class Purpose(Enum):
+    """What a transaction is for, which says whom it waits for and what it may do."""
+
+    BATCH = auto()
+    """One `load` and one `save`, alone with the tenants that its commands are of; no `connection`."""
+    SETUP = auto()
+    """Anything, alone in the store: batches wait for it, and it waits for them."""
+    UPKEEP = auto()
+    """By `connection`, what no batch and no set-up reads or writes; beside the batches."""
+
+
+class Differences(NamedTuple):
+    """What stores do not have in common: who has to know asks here, and not for a store's name."""
+
+    many_machines: bool  # nodes on several machines may share it
+    tenants_apart: bool  # batches of different tenants do not wait for each other
+    tells_changes: bool  # `watch` hears of a change of the set-up as soon as it is made
+
+
 class Transaction(Protocol):
     """One unit of work, alone on the pools it touches, at one instant of the store's clock."""
 
-    now_ms: int
+    now_ms: int  # of a batch: from `load` on
 
     @property
     def connection(self) -> Connection:
@@ -76,11 +106,31 @@ class Transaction(Protocol):
 class Store(Protocol):
     """A place where a licence is kept. Safe to use from several threads, and beside other processes."""
 
+    @property
+    def clock(self) -> Clock:
+        """What tells the time by which sessions are kept; no I/O."""
+
+    @property
+    def differences(self) -> Differences:
+        """What this kind of store does not have in common with others."""
+
+    @property
+    def collisions(self) -> Counter[str]:
+        """How often a transaction was `Collided`, by name."""
+
     def tenant(self, name: str) -> Tenant | None:
         """The tenant as it was when last looked at; no I/O."""
 
     def tenants(self) -> Mapping[int, Tenant]:
         """All tenants by their id, as they were when last looked at; no I/O."""
+
+    @property
+    def identity(self) -> str:
+        """Which store it is, as far as another could take its place unseen: a file can be replaced."""
+
+    @property
+    def setup_version(self) -> int:
+        """The version of the set-up that `tenants` are of; a later one is greater."""
 
     def refresh_tenants(self) -> None:
         """Look whether the set-up changed, and read what did."""
@@ -91,10 +141,10 @@ class Store(Protocol):
         Raises StoreUnavailable.
         """
 
-    def transaction(self) -> AbstractContextManager[Transaction]:
+    def transaction(self, purpose: Purpose = Purpose.SETUP) -> AbstractContextManager[Transaction]:
         """Begin; commit at the end of the block, roll back when it raises.
 
-        Raises StoreUnavailable.
+        Raises StoreUnavailable, Collided, Contradiction.
         """
 
     def read_sessions(self, sids: Sequence[bytes]) -> tuple[int, dict[bytes, Session]]:
@@ -107,6 +157,18 @@ class Store(Protocol):
         """Return if the store answers and its tables are of this version.
 
         Raises StoreUnavailable, SchemaOutdated.
+        """
+
+    def watch(self) -> None:
+        """From now on look at the set-up by itself when another store has changed it, where it can be told.
+
+        And stand for election as the one that keeps house.
+        """
+
+    def keeps_house(self) -> bool:
+        """Whether it is this store's turn to clear away what has expired or is aged; no I/O.
+
+        One of all that watch has it, and another one when that is gone.
         """
 
     def upkeep(self) -> None:

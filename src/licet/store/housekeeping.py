@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from sqlalchemy import ColumnElement, bindparam, delete, exists, select, tuple_, update
 
 from licet.store import schema
-from licet.store.contract import Store
+from licet.store.contract import Purpose, Store
 from licet.store.journal import HOUR_MS, MINUTE_MS
 
 ROWS_MAX = 1000  # a few milliseconds of deleting
@@ -26,7 +26,7 @@ def remove_aged(store: Store, keep_ms: int) -> int:
     Raises StoreUnavailable.
     """
     removed = 0
-    with store.transaction() as transaction:
+    with store.transaction(Purpose.UPKEEP) as transaction:
         before_ms = transaction.now_ms - keep_ms
         for table, column, unit_ms in _AGED:
             key = tuple_(*table.primary_key.columns)
@@ -55,8 +55,9 @@ def note_secrets_used(store: Store, used: Mapping[str, int]) -> None:
         .where(schema.client_secret.c.secret_id == bindparam("id"))
         .values(last_used_at_ms=bindparam("at_ms"))
     )
-    with store.transaction() as transaction:
-        rows = [{"id": secret_id, "at_ms": at_ms} for secret_id, at_ms in used.items()]
+    with store.transaction(Purpose.UPKEEP) as transaction:
+        # In one order, so that two nodes do not wait for each other.
+        rows = [{"id": secret_id, "at_ms": at_ms} for secret_id, at_ms in sorted(used.items())]
         transaction.connection.execute(statement, rows)
 
 

@@ -78,6 +78,11 @@ class Lane(Generic[Item, Answer]):
         await asyncio.to_thread(self._thread.join)
 
     @property
+    def is_open(self) -> bool:
+        """Whether it takes items."""
+        return not self._closed
+
+    @property
     def queue_length(self) -> int:
         """How many items wait for a batch."""
         return len(self._waiting)

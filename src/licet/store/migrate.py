@@ -1,52 +1,173 @@
-"""Migrations: are the tables those of this version, and make them so.
+"""Migrations: which schema the tables are of, which code may work on them, and the steps between schemas.
 
-The head revision is a constant, so that a server starts without reading the migrations; a test keeps it true.
+A schema is a number. Nodes are upgraded one after the other, so for a while code of two versions works on
+the same tables. That is why a change comes in two steps:
+
+- A `pre` step only adds: code of the schema before goes on working. It is run before the first new node
+  starts, while the old ones run.
+- A `post` step takes away what only older code needs. It is run when the last old node has stopped. Most
+  changes have none.
+
+So code of the schema n works on tables whose pre steps are done up to n at least, and whose post steps are
+done up to n at most. The steps of a kind are run in their order. A pre step must not mind whether the post
+steps before it are done, and a post step may count on all pre steps of its version.
+
+What is done is kept in two tables. `schema_version` has the last pre step. The last post step is in
+`alembic_version`: so the oldest code that may work here is what 0.1.0, which knows no such steps, looks for
+under that name. The heads are constants, so that a server starts without reading the migrations; a test keeps
+them true.
 """
 
-import contextlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, func, inspect, select, text
 
+from licet.model import Value
+from licet.store.changes import StillInUse
 from licet.store.contract import SchemaOutdated, SchemaUnknown
+from licet.store.nodes import is_silent, read_nodes
 
-HEAD = "0001"
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+HEAD = "0002"  # the last pre step: what this code needs
+COMPATIBLE_FROM = "0001"  # the last post step: the oldest code that may work when all steps are done
+
+Kind = Literal["pre", "post"]
+Tell = Callable[[int, int], None]  # gets the steps done, and of how many
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+_TABLES = {"pre": "schema_version", "post": "alembic_version"}
+_LOCK = 0x6C69_6365_74  # "licet" in ASCII: on PostgreSQL one migrates, and the next one waits
+
+
+class Schema(Value, frozen=True, kw_only=True):
+    """How far the tables of a store are: the last `pre` step done, and the last `post` step."""
+
+    pre: str
+    post: str
 
 
 def check_current(connection: Connection) -> None:
-    """Return if the tables are of this version.
+    """Return if this code may work on the tables.
 
     Raises SchemaOutdated, SchemaUnknown.
     """
-    revision = current(connection)
-    if revision is None:
+    schema = current(connection)
+    if schema is None:
         raise SchemaOutdated("the store has no tables yet")
-    if revision > HEAD:
-        raise SchemaUnknown(f"it is at schema {revision}, which only a later version of Licet knows")
-    if revision != HEAD:
-        raise SchemaOutdated(f"the store is at schema {revision}, this version needs {HEAD}")
+    _must_be_known(schema)
+    if schema.pre < HEAD:
+        raise SchemaOutdated(f"the store is at schema {schema.pre}, this version needs {HEAD}")
 
 
-def current(connection: Connection) -> str | None:
-    """The revision of the tables; None when there are none."""
-    if not inspect(connection).has_table("alembic_version"):
-        return None
-    revision: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    return revision
+def current(connection: Connection) -> Schema | None:
+    """The schema of the tables; None when there are none."""
+    tables = inspect(connection)
+    if tables.has_table(_TABLES["pre"]):
+        both = "SELECT pre.version_num, post.version_num FROM schema_version pre, alembic_version post"
+        pre, post = connection.execute(text(both)).one()
+        return Schema(pre=pre, post=post)
+    if tables.has_table(_TABLES["post"]):  # 0.1.0 made them.
+        only = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+        return Schema(pre=only, post=only)
+    return None
 
 
-def upgrade(connection: Connection) -> None:
-    """Bring the tables to this version.
+def is_unfinished(connection: Connection) -> bool:
+    """Whether a `post` step of this version is left to do."""
+    schema = current(connection)
+    return schema is not None and schema.post < COMPATIBLE_FROM
 
-    Raises SchemaUnknown when they are a later version's.
+
+def upgrade(connection: Connection, tell: Tell = lambda *_: None) -> None:
+    """Bring the tables to this version, as far as code of the version before goes on working on them.
+
+    It is for the caller to commit: all steps are one transaction. Raises SchemaUnknown when the tables are
+    a later version's.
     """
-    from alembic import command  # noqa: PLC0415 - a fifth of a second that only a migration should cost
-    from alembic.config import Config  # noqa: PLC0415
+    _wait_for_others(connection)
+    schema = current(connection)
+    if schema is None:
+        _run(connection, ("pre", "post"), tell)
+    else:
+        _must_be_known(schema)
+        _run(connection, ("pre",), tell)
 
-    with contextlib.suppress(SchemaOutdated):
-        check_current(connection)
-        return
+
+def finish(connection: Connection, now_ms: int, tell: Tell = lambda *_: None, *, force: bool = False) -> None:
+    """Do what is left of all steps: after that no older version can work on the tables.
+
+    It is for the caller to commit. Raises StillInUse when a node of an older version runs, unless by
+    `force`, and SchemaUnknown when the tables are a later version's.
+    """
+    upgrade(connection, tell)
+    due = _due(connection, "post")
+    if due and not force:
+        _must_be_unused(connection, due[-1], now_ms)
+    _run(connection, ("post",), tell)
+
+
+def _wait_for_others(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":  # The lock goes with the transaction.
+        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+
+
+def _must_be_known(schema: Schema) -> None:
+    if schema.post > HEAD:
+        raise SchemaUnknown(f"it is at schema {schema.post}, which only a later version of Licet knows")
+
+
+def _must_be_unused(connection: Connection, step: str, now_ms: int) -> None:
+    older = [
+        f"{node.name} ({node.version})"
+        for node in read_nodes(connection)
+        if node.schema < step and not is_silent(node, now_ms)
+    ]
+    if older:
+        raise StillInUse(
+            f"servers of an older version still run: {', '.join(older)}; stop them first, or say --force"
+        )
+
+
+def _run(connection: Connection, kinds: Sequence[Kind], tell: Tell) -> None:
+    from alembic import command  # noqa: PLC0415 - a fifth of a second that only a migration should cost
+
+    _take_over(connection)
+    steps = [(kind, step) for kind in kinds for step in _due(connection, kind)]
+    for done, (kind, step) in enumerate(steps):
+        tell(done, len(steps))
+        command.upgrade(_config(connection, kind), step)
+        tell(done + 1, len(steps))
+
+
+def _take_over(connection: Connection) -> None:
+    """Note which pre steps 0.1.0 has done: it kept no table of them."""
+    from alembic import command  # noqa: PLC0415 - the same
+
+    schema = current(connection)
+    if schema is not None and not inspect(connection).has_table(_TABLES["pre"]):
+        command.stamp(_config(connection, "pre"), schema.pre)
+
+
+def _due(connection: Connection, kind: Kind) -> list[str]:
+    """The steps of a kind that are left to do, in their order."""
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - the same
+
+    schema = current(connection)
+    done = "" if schema is None else getattr(schema, kind)
+    scripts = ScriptDirectory.from_config(_config(connection, kind))
+    return sorted(it.revision for it in scripts.walk_revisions() if it.revision > done)
+
+
+def _config(connection: Connection, kind: Kind) -> "Config":
+    from alembic.config import Config  # noqa: PLC0415 - the same
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("version_locations", str(MIGRATIONS / kind))
+    config.attributes.update(connection=connection, version_table=_TABLES[kind])
+    return config

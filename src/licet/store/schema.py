@@ -236,3 +236,19 @@ event = Table(
     Column("target", Text, nullable=False),  # "client TestClientId"
     Column("detail", Text, nullable=False),
 )
+
+# The servers at work, each by a row of its own that it writes every few seconds.
+node = Table(
+    "node",
+    metadata,
+    Column("id", Text, primary_key=True),  # random, another one at each start
+    Column("name", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("schema", Text, nullable=False),  # what its code needs
+    Column("url", Text, nullable=False),
+    Column("token_keys", Text, nullable=False),  # marks of its signing keys, as JSON
+    Column("pepper", Text, nullable=False),  # a mark
+    Column("started_at_ms", BigInteger, nullable=False),
+    Column("seen_at_ms", BigInteger, nullable=False),
+    Column("skew_ms", BigInteger, nullable=False),  # how far its wall clock is ahead of the store's
+)

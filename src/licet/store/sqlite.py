@@ -10,6 +10,7 @@ import os
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -22,7 +23,7 @@ from licet.book import Book
 from licet.clock import Clock
 from licet.ledger import Command
 from licet.model import Session, Tenant
-from licet.store.contract import BUSY_S, Contradiction, StoreUnavailable
+from licet.store.contract import BUSY_S, Contradiction, Differences, Purpose, StoreUnavailable
 from licet.store.migrate import check_current, upgrade
 from licet.store.sqlite_book import load_book, read_live, save_book
 from licet.store.tenants import Tenants, read_version
@@ -49,9 +50,12 @@ class SqliteStore:
     Raises StoreUnavailable, SchemaOutdated.
     """
 
+    differences = Differences(many_machines=False, tenants_apart=False, tells_changes=False)
+
     def __init__(self, path: Path, clock: Clock, *, create: bool = False) -> None:
         self.path = path
-        self._clock = clock
+        self.clock = clock
+        self.collisions: Counter[str] = Counter()  # None: a writer waits for its turn.
         self._tenants = Tenants()
         self._data_version = 0
         self._sessions_at_most: dict[int, int] = {}
@@ -90,6 +94,16 @@ class SqliteStore:
         """All tenants by their id, as they were when last looked at; no I/O."""
         return self._tenants.by_id
 
+    @property
+    def identity(self) -> str:
+        """Which file it is: another one at the same place is another store."""
+        return "{}:{}".format(*self._identity)
+
+    @property
+    def setup_version(self) -> int:
+        """The version of the set-up that `tenants` are of; a later one is greater."""
+        return self._tenants.version
+
     def refresh_tenants(self) -> None:
         """Look whether the set-up changed, and read what did.
 
@@ -116,17 +130,18 @@ class SqliteStore:
                 raw.execute("ROLLBACK")
 
     @contextmanager
-    def transaction(self) -> Iterator["SqliteTransaction"]:
-        """Begin; commit at the end of the block, roll back when it raises.
+    def transaction(self, purpose: Purpose = Purpose.SETUP) -> Iterator["SqliteTransaction"]:
+        """Begin; commit at the end of the block, roll back when it raises. Any is alone in the file.
 
         Raises StoreUnavailable, Contradiction.
         """
+        del purpose
         with self._write_lock, _faults():
             raw = _driver(self._writer)
             raw.execute("BEGIN IMMEDIATE")
             try:
                 self._must_be_there()
-                now_ms, at_most = self._clock.now_ms(), self._remembered(raw)
+                now_ms, at_most = self.clock.now_ms(), self._remembered(raw)
                 yield SqliteTransaction(self._writer, self._tenants, at_most, now_ms)
                 raw.execute("COMMIT")
             finally:
@@ -148,7 +163,7 @@ class SqliteStore:
         """
         with self._read_lock, _faults():
             self._must_be_there()
-            now_ms = self._clock.now_ms()
+            now_ms = self.clock.now_ms()
             return now_ms, {it.sid: it for it in read_live(_driver(self._reader), sids, now_ms)}
 
     def probe(self) -> None:
@@ -158,6 +173,13 @@ class SqliteStore:
         """
         with self.reading() as connection:
             check_current(connection)
+
+    def watch(self) -> None:
+        """There is nobody who tells: `refresh_tenants` has to look."""
+
+    def keeps_house(self) -> bool:
+        """True: several servers on one machine may do it, and what one did the other finds done."""
+        return True
 
     def upkeep(self) -> None:
         """Bring what was committed from the log into the file, without keeping a commit waiting.
@@ -216,6 +238,25 @@ class SqliteTransaction:
         if self._version == self._tenants.version:
             return self._tenants.by_id
         return self._tenants.refresh(self._connection, self._version)
+
+
+@contextmanager
+def migrating(path: Path) -> Iterator[Connection]:
+    """A connection in a transaction of its own, of whatever version the tables are: for `migrate`.
+
+    Raises StoreUnavailable.
+    """
+    with _faults():
+        os.close(os.open(path, os.O_RDWR))
+        with _engine(path).connect() as connection:
+            raw = _driver(connection)
+            raw.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                raw.execute("COMMIT")
+            finally:
+                if raw.in_transaction:
+                    raw.execute("ROLLBACK")
 
 
 def _engine(path: Path) -> Engine:

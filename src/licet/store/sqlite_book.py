@@ -291,10 +291,12 @@ class _Loading:
                 self._add_seats(_SEATS_EARLIEST, pool_id, self._now_ms, touched + 1)
 
     def _load_sharing_sessions(self) -> None:
-        touched = len(self._sessions)
         renewed = {command.sid for command in self._commands if isinstance(command, Refresh)}
+        ending = {command.sid for command in self._commands if isinstance(command, End)}
+        ending = ending.union(*self._started.values()) & self._sessions.keys()
+        touched = len(ending)
         shared: set[tuple[int, SeatKey]] = set()
-        for session in self._sessions.values():
+        for session in map(self._sessions.__getitem__, ending):
             key = session.seat_key
             seat = self._seats.get(key) if key is not None else None
             if key is None or seat is None:

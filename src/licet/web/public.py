@@ -30,6 +30,7 @@ from licet.protocol.message import (
     parse_form,
     refusal,
 )
+from licet.store.committer import Committer
 from licet.store.contract import QueueFull, StoreUnavailable
 from licet.store.lane import Lane
 from licet.tokens import Tokens, new_sid
@@ -125,7 +126,7 @@ class PublicApp:
         *,
         clock: Clock,
         find_tenant: Callable[[str], Tenant | None],
-        commits: Lane[Command, Outcome],
+        commits: Lane[Command, Outcome] | Committer,
         reads: Lane[bytes, Read],
         authenticator: Authenticator,
         tokens: Tokens,

@@ -4,8 +4,11 @@ from alembic import context
 
 from licet.store.schema import metadata
 
+attributes = context.config.attributes
 context.configure(
-    connection=context.config.attributes["connection"], target_metadata=metadata, render_as_batch=True
+    connection=attributes["connection"],
+    version_table=attributes["version_table"],
+    target_metadata=metadata,
+    render_as_batch=True,
 )
-with context.begin_transaction():
-    context.run_migrations()
+context.run_migrations()  # in the transaction that is there: all steps hold, or none

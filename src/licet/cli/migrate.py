@@ -1,0 +1,85 @@
+"""`licet migrate`: bring the tables of a store to this version, while servers of two versions run."""
+
+from typing import Annotated
+
+import typer
+
+from licet.cli.console import Data, exclusive, opened, progress, say, store_at
+from licet.cli.errors import Refused, WrongUse
+from licet.store.contract import SchemaOutdated
+from licet.store.migrate import Schema, current, is_unfinished, upgrade
+from licet.store.migrate import finish as finish_steps
+from licet.store.nodes import store_now_ms
+from licet.store.opening import StoreAt
+
+
+def migrate(
+    *,
+    data: Data = None,
+    check: Annotated[bool, typer.Option("--check", help="Only tell; exit code 1 when it is due.")] = False,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Also take away what only older versions need.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --finish: even while a server of an older version runs.")
+    ] = False,
+) -> None:
+    """Bring the tables of a store to this version. Servers of the version before go on working.
+
+    So run it before the first server of this version starts. When the last one of the older version has
+    stopped, --finish does what is left.
+
+    Example: [bold]licet migrate --check[/]
+    """
+    exclusive(("--check", check), ("--finish", finish))
+    if force and not finish:
+        raise WrongUse("--force is about the last step; say --finish with it")
+    at = store_at(data)
+    try:
+        with opened(at) as store, store.reading() as connection:
+            before, is_left = current(connection), is_unfinished(connection)
+    except SchemaOutdated as fault:
+        if check:
+            raise Refused(str(fault)) from None
+        before, is_left = None, False
+    if check and is_left:
+        raise Refused(f"{at.place}: {_LAST_STEP}")
+    if before is None or finish:
+        before, after, is_left = _migrate(at, finish=finish, force=force)
+        say(_told(at, before, after))
+    else:
+        say(f"{_capital(at.place)} is at schema {before.pre}, as this version needs it.")
+    if is_left:
+        say(f"{_capital(_LAST_STEP)}.")
+
+
+_LAST_STEP = "the last step is due when no server of an older version runs: licet migrate --finish"
+
+
+def _migrate(at: StoreAt, *, finish: bool, force: bool) -> tuple[Schema | None, Schema, bool]:
+    """The schema before and after, and whether a step is left to do."""
+    with progress("Migrating") as tell, at.migrating() as connection:
+        before = current(connection)
+        if finish:
+            finish_steps(connection, store_now_ms(connection), tell, force=force)
+        else:
+            upgrade(connection, tell)
+        after = current(connection)
+        assert after is not None
+        return before, after, is_unfinished(connection)
+
+
+def _told(at: StoreAt, before: Schema | None, after: Schema) -> str:
+    place = _capital(at.place)
+    if before == after:
+        return f"{place} is at schema {after.pre}; nothing is left to do."
+    told = f"{place} is at schema {after.pre} now."
+    if before is None:
+        return told
+    if before.post == after.post:
+        return f"{told} Servers of the version before go on working."
+    return f"{told} Servers of versions that need a schema before {after.post} cannot work on it any more."
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]

@@ -1,0 +1,111 @@
+"""The process that commits for a server: `python -m licet.committing FD`, started by it and by nobody else.
+
+FD is its end of a socket pair. Where the store is comes by standard input: a password that may be in it
+stands in no argument list and no environment. The process ends when the server closes its end, or is gone.
+"""
+
+import contextlib
+import gc
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from licet.clock import Clock, SystemClock
+from licet.ledger import Command, Outcome
+from licet.store.commit import commit
+from licet.store.committer import commit_until_closed
+from licet.store.contract import Store, StoreUnavailable
+from licet.store.opening import StoreAt
+
+COMMAND: Final = (sys.executable, "-m", "licet.committing")
+
+
+class _Order(msgspec.Struct):
+    """What the process is to do."""
+
+    data: bytes  # a path need not be UTF-8
+    url: str | None
+    identity: str
+    batch_max: int
+
+
+def start(
+    command: Sequence[str], at: StoreAt, identity: str, batch_max: int, theirs: socket.socket
+) -> "subprocess.Popen[bytes]":
+    """Start the process at its end of a socket pair; `identity` is that of the server's own store.
+
+    It has a session of its own: Ctrl-C is for the server, which ends it when all is answered.
+    """
+    process = subprocess.Popen(  # noqa: S603 - this interpreter and a module of ours
+        [*command, str(theirs.fileno())],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        pass_fds=[theirs.fileno()],
+        start_new_session=True,
+    )
+    assert process.stdin is not None
+    # Where it has ended already there is nobody to read: its end of the socket pair tells.
+    with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
+        pipe.write(msgspec.msgpack.encode(_Order(os.fsencode(at.data), at.url, identity, batch_max)))
+    return process
+
+
+def run(clock: Clock) -> None:
+    """Be the process; `clock` is for a store that has none of its own."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)  # a service manager tells all of a service's processes
+    order = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=_Order)
+    with socket.socket(fileno=int(sys.argv[-1])) as connection:
+        commits = _Commits(StoreAt(Path(os.fsdecode(order.data)), order.url), order.identity, clock)
+        commit_until_closed(connection, commits, commits.setup_version, batch_max=order.batch_max)
+        commits.close()
+
+
+class _Commits:
+    """Commits in a store. One that cannot be opened is tried again with each batch."""
+
+    def __init__(self, at: StoreAt, identity: str, clock: Clock) -> None:
+        self._at = at
+        self._identity = identity
+        self._clock = clock
+        self._store: Store | None = None
+        with contextlib.suppress(StoreUnavailable):
+            self._open()
+
+    def __call__(self, batch: Sequence[Command]) -> Sequence[Outcome | Exception]:
+        """The outcomes of a batch.
+
+        Raises StoreUnavailable.
+        """
+        return commit(self._store or self._open(), batch)
+
+    def setup_version(self) -> int:
+        """The version of the set-up that was last decided on; 0 is none yet."""
+        return self._store.setup_version if self._store is not None else 0
+
+    def close(self) -> None:
+        if self._store is not None:
+            self._store.close()
+
+    def _open(self) -> Store:
+        store = self._at.open(self._clock)
+        if store.identity != self._identity:
+            store.close()
+            raise StoreUnavailable(f"{self._at.place} is another than the server's")
+        self._store = store
+        # As in the server: what is there stays, and what a batch makes has no cycles.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
+        return store
+
+
+if __name__ == "__main__":
+    run(SystemClock())

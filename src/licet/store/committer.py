@@ -1,0 +1,284 @@
+"""The commit lane in a process of its own, so that it does not share the interpreter's lock with the loop.
+
+    submit -> frame -> [ all that is there: load, decide, save, COMMIT ] -> frame -> waiters wake
+
+Both sides speak over a socket pair: frames of a length and MessagePack, commands one way and outcomes the
+other, in one order. With the outcomes comes the version of the set-up that they were decided on. While a
+batch is being committed, the loop reads and answers other requests; what it has read by then is the next
+batch. So neither waits for the other, and nothing has to be tuned.
+
+A `Lane` does the same in a thread, and half as much of it in a second: see docs/explanation/performance.md.
+When the process dies, what was under way is unknown and answered as such; another one is started.
+"""
+
+import asyncio
+import contextlib
+import socket
+import subprocess
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from traceback import format_exception
+from typing import Final, cast
+
+import msgspec
+
+from licet.ledger import Command, Outcome
+from licet.model import Value
+from licet.store.contract import QueueFull, StoreUnavailable
+from licet.store.lane import BATCH_MAX, QUEUE_MAX
+
+SEND_AT: Final = 8  # commands; more at once would leave the process idle while the loop reads the rest
+RESTART_AFTER_S: Final = 0.05  # the first time; twice as long each time after, until a batch was answered
+RESTART_AFTER_S_MAX: Final = 1.0
+END_WITHIN_S: Final = 5.0  # a process that was told to end, and has nothing left to do
+
+_LENGTH_BYTES: Final = 4
+_READ_BYTES: Final = 256 * 1024
+
+
+class CommitFault(Exception):
+    """A bug showed in the committing process; the text is its traceback."""
+
+
+class Failed(Value, frozen=True, kw_only=True, tag=True, array_like=True):
+    """Why there is no outcome of a command."""
+
+    is_unavailable: bool
+    text: str
+
+
+Reply = Outcome | Failed
+Work = Callable[[Sequence[Command]], Sequence[Outcome | Exception]]
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_commands = msgspec.msgpack.Decoder(list[Command]).decode
+_decode_replies = msgspec.msgpack.Decoder(tuple[int, list[Reply]]).decode
+
+
+def frame(content: object) -> bytes:
+    """Content as it travels."""
+    payload = _encode(content)
+    return len(payload).to_bytes(_LENGTH_BYTES, "big") + payload
+
+
+class Frames:
+    """Takes bytes as they come, and gives frames as they are whole."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The payloads that these bytes complete."""
+        buffer = self._buffer
+        buffer += data
+        at = 0
+        while len(buffer) - at >= _LENGTH_BYTES:
+            begin = at + _LENGTH_BYTES
+            end = begin + int.from_bytes(buffer[at:begin], "big")
+            if len(buffer) < end:
+                break
+            yield bytes(buffer[begin:end])
+            at = end
+        del buffer[:at]
+
+
+def commit_until_closed(
+    connection: socket.socket, work: Work, setup_version: Callable[[], int], *, batch_max: int = BATCH_MAX
+) -> None:
+    """The committing process: commit what arrives, until the server closes its end or is gone."""
+    frames, waiting = Frames(), deque[Command]()
+    while waiting or _receive(connection, frames, waiting):
+        if waiting:
+            batch = [waiting.popleft() for _ in range(min(batch_max, len(waiting)))]
+            replies = [_reply(it) for it in _worked(work, batch)]
+            try:
+                connection.sendall(frame((setup_version(), replies)))
+            except OSError:
+                return  # The server is gone: what it was not told is committed all the same.
+            _receive(connection, frames, waiting, socket.MSG_DONTWAIT)
+
+
+def _receive(connection: socket.socket, frames: Frames, waiting: deque[Command], flags: int = 0) -> bool:
+    """Put what arrives behind what waits; False when nothing more can arrive."""
+    try:
+        data = connection.recv(_READ_BYTES, flags)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    for payload in frames.feed(data):
+        waiting.extend(_decode_commands(payload))
+    return bool(data)
+
+
+def _worked(work: Work, batch: Sequence[Command]) -> Sequence[Outcome | Exception]:
+    try:
+        answers = work(batch)
+        assert len(answers) == len(batch), "work answers each command once"
+        return answers
+    except Exception as fault:  # noqa: BLE001 - it goes to those who wait
+        return [fault] * len(batch)
+
+
+def _reply(answer: Outcome | Exception) -> Reply:
+    if not isinstance(answer, Exception):
+        return answer
+    is_unavailable = isinstance(answer, StoreUnavailable)
+    # Where it happened, without the values there: they could be anybody's secret.
+    text = str(answer) if is_unavailable else "".join(format_exception(answer))
+    # A path in it need not be UTF-8.
+    return Failed(is_unavailable=is_unavailable, text=text.encode(errors="backslashreplace").decode())
+
+
+class Committer(asyncio.Protocol):
+    """The server's side. `start` makes the process, with its end of the socket pair.
+
+    Use it from one event loop. `tell` hears why the process ended, when it was not told to;
+    `saw_version` which version of the set-up it decides on.
+    """
+
+    def __init__(
+        self,
+        start: Callable[[socket.socket], "subprocess.Popen[bytes]"],
+        *,
+        tell: Callable[[str], None],
+        saw_version: Callable[[int], None],
+        queue_max: int = QUEUE_MAX,
+    ) -> None:
+        self._start = start
+        self._tell = tell
+        self._saw_version = saw_version
+        self._queue_max = queue_max
+        self._loop = asyncio.get_running_loop()
+        self._unsent: list[msgspec.Raw] = []
+        self._waiters: deque[asyncio.Future[Outcome]] = deque()
+        self._transport: asyncio.WriteTransport | None = None
+        self._closing = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._restart_after_s = RESTART_AFTER_S
+        self._restarting: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Start the process. What is submitted at once waits until it is ready."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                self._process = self._start(theirs)
+            except BaseException:
+                ours.close()
+                raise
+        self._frames = Frames()
+        self._ended.clear()
+        await self._loop.create_connection(lambda: self, sock=ours)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a process to submit to."""
+        return self._transport is not None
+
+    @property
+    def queue_length(self) -> int:
+        """How many commands have no outcome yet."""
+        return len(self._waiters)
+
+    async def submit(self, command: Command) -> Outcome:
+        """Have a command committed; return its outcome when it is durable.
+
+        Raises QueueFull, StoreUnavailable, CommitFault.
+        """
+        if self._closing.is_set() or len(self._waiters) >= self._queue_max:
+            raise QueueFull
+        if self._transport is None:
+            raise StoreUnavailable("the committing process is being started again")
+        encoded = msgspec.Raw(_encode(command))  # What cannot travel fails here, for itself alone.
+        future: asyncio.Future[Outcome] = self._loop.create_future()
+        if not self._unsent:
+            self._idle.clear()
+            self._loop.call_soon(self._send)
+        self._unsent.append(encoded)
+        self._waiters.append(future)
+        if len(self._unsent) >= SEND_AT:
+            self._send()
+        return await future
+
+    async def close(self) -> None:
+        """Take nothing new, finish what is under way, and end the process."""
+        self._closing.set()
+        await self._idle.wait()
+        if self._restarting is not None:
+            await asyncio.wait([self._restarting])  # a start that has begun comes to its end first
+        if self._transport is not None:
+            self._transport.close()
+            await self._ended.wait()
+        await asyncio.to_thread(self._bury)
+
+    def _send(self) -> None:
+        if self._transport is not None and self._unsent:
+            self._transport.write(frame(self._unsent))
+        self._unsent.clear()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The process can be spoken to."""
+        self._transport = cast("asyncio.WriteTransport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Outcomes, of the commands that wait for the longest."""
+        for payload in self._frames.feed(data):
+            version, replies = _decode_replies(payload)
+            self._saw_version(version)
+            for reply in replies:
+                _answer(self._waiters.popleft(), reply)
+            self._restart_after_s = RESTART_AFTER_S
+        if not self._waiters:
+            self._idle.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The process is gone: what was under way is unknown, and another process is started."""
+        del exc
+        self._transport = None
+        self._ended.set()
+        lost = Failed(is_unavailable=True, text="the committing process ended; what was under way is unknown")
+        for waiter in self._waiters:
+            _answer(waiter, lost)
+        self._waiters.clear()
+        self._unsent.clear()
+        self._idle.set()
+        if not self._closing.is_set():
+            self._restarting = self._loop.create_task(self._restart())
+
+    async def _restart(self) -> None:
+        why = f"exit code {await asyncio.to_thread(self._bury)}"
+        while True:
+            self._tell(why)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), self._restart_after_s)
+            if self._closing.is_set():
+                return
+            self._restart_after_s = min(2 * self._restart_after_s, RESTART_AFTER_S_MAX)
+            try:
+                await self.open()
+            except OSError as fault:  # no process or file to be had: again in a moment
+                why = f"it cannot be started again: {fault}"
+            else:
+                return
+
+    def _bury(self) -> int:
+        """Wait for the end of the process, which is near; its exit code."""
+        try:
+            return self._process.wait(END_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+
+def _answer(waiter: "asyncio.Future[Outcome]", reply: Reply) -> None:
+    if waiter.done():  # Its caller went away; what was done for it stays done.
+        return
+    if isinstance(reply, Failed):
+        waiter.set_exception(
+            StoreUnavailable(reply.text) if reply.is_unavailable else CommitFault(reply.text)
+        )
+    else:
+        waiter.set_result(reply)

@@ -1,0 +1,137 @@
+"""The nodes: which servers work on a store, of which version and with which keys, and how their clocks go.
+
+Each server writes its own row every few seconds, off the path of any request, and removes it when it stops.
+One that was killed stays as silent until it starts again under its name, or a day has passed. A row has marks
+of the keys, and never a key: `licet check` compares them.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec.structs import asdict, replace
+from sqlalchemy import Connection, Row, and_, delete, insert, or_, select, text, update
+
+from licet.keyring import Keyring, fingerprint
+from licet.model import Value
+from licet.store import schema
+from licet.store.contract import Purpose, Store
+
+NOTE_EVERY_S = 5.0
+SILENT_AFTER_MS = 15_000  # three times that nothing was heard of it
+FORGOTTEN_AFTER_MS = 86_400_000  # a guess: long enough for whoever looks the next morning
+
+# The clock of the store itself, where it has one: on SQLite that is the wall clock of this machine.
+_NOW_MS = {
+    "postgresql": text("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"),
+    "sqlite": text("SELECT CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"),
+}
+
+
+class KeyMark(Value, frozen=True, kw_only=True):
+    """What a row tells of a signing key: its id, its fingerprint, and from when on it signs."""
+
+    id: int
+    fingerprint: str
+    signs_at_ms: int
+
+    @property
+    def told(self) -> str:
+        """`2:5f0c11aa`, as a list has it."""
+        return f"{self.id}:{self.fingerprint}"
+
+
+class Node(Value, frozen=True, kw_only=True):
+    """A server, as it tells of itself; `note_node` adds what the store's clock says."""
+
+    id: str  # random, another one at each start
+    name: str
+    version: str
+    schema: str  # the head of its code
+    url: str  # where it sends its clients
+    token_keys: tuple[KeyMark, ...]
+    pepper: str  # its fingerprint
+    started_at_ms: int = 0
+    seen_at_ms: int = 0
+    skew_ms: int = 0  # how far its wall clock is ahead of the store's
+
+
+def key_marks(keyring: Keyring) -> tuple[KeyMark, ...]:
+    """The marks of the signing keys, in their order."""
+    return tuple(
+        KeyMark(id=key.id, fingerprint=fingerprint(key.key), signs_at_ms=key.signs_at_ms)
+        for key in keyring.token_keys
+    )
+
+
+def signing_mark(marks: tuple[KeyMark, ...], now_ms: int) -> KeyMark:
+    """The mark of the key that signs at this moment, as `Keyring.signing` chooses it."""
+    known = [mark for mark in marks if mark.signs_at_ms <= now_ms]
+    return known[-1] if known else marks[0]
+
+
+def note_node(store: Store, node: Node, wall_ms: Callable[[], int]) -> None:
+    """Write that this node is there, and forget those that are not.
+
+    `wall_ms` is its wall clock, to compare with the store's. Raises StoreUnavailable.
+    """
+    asked_ms = wall_ms()
+    with store.transaction(Purpose.UPKEEP) as transaction:
+        now_ms, connection, row = transaction.now_ms, transaction.connection, schema.node.c
+        skew_ms = _certain(asked_ms - now_ms, wall_ms() - now_ms)
+        seen = asdict(replace(node, seen_at_ms=now_ms, skew_ms=skew_ms, started_at_ms=now_ms))
+        seen["token_keys"] = msgspec.json.encode(node.token_keys).decode()
+        again = {key: value for key, value in seen.items() if key != "started_at_ms"}
+        if not connection.execute(update(schema.node).where(row.id == node.id).values(again)).rowcount:
+            connection.execute(insert(schema.node).values(seen))
+        before = and_(row.name == node.name, row.id != node.id, row.seen_at_ms < now_ms - SILENT_AFTER_MS)
+        aged = row.seen_at_ms < now_ms - FORGOTTEN_AFTER_MS
+        connection.execute(delete(schema.node).where(or_(before, aged)))
+
+
+def remove_node(store: Store, node_id: str) -> None:
+    """A node that stops is no more.
+
+    Raises StoreUnavailable.
+    """
+    with store.transaction(Purpose.UPKEEP) as transaction:
+        transaction.connection.execute(delete(schema.node).where(schema.node.c.id == node_id))
+
+
+def read_nodes(connection: Connection) -> list[Node]:
+    """All nodes by name, those that run and those that fell silent."""
+    rows = connection.execute(select(schema.node).order_by(schema.node.c.name, schema.node.c.started_at_ms))
+    return list(map(_node, rows))
+
+
+def is_silent(node: Node, now_ms: int) -> bool:
+    """Whether nothing was heard of a node for too long."""
+    return node.seen_at_ms < now_ms - SILENT_AFTER_MS
+
+
+def store_now_ms(connection: Connection) -> int:
+    """The store's clock, in milliseconds since 1970."""
+    now_ms: int = connection.execute(_NOW_MS[connection.dialect.name]).scalar_one()
+    return now_ms
+
+
+def _node(row: Row[Any]) -> Node:
+    return Node(
+        id=row.id,
+        name=row.name,
+        version=row.version,
+        schema=row.schema,
+        url=row.url,
+        token_keys=msgspec.json.decode(row.token_keys, type=tuple[KeyMark, ...]),
+        pepper=row.pepper,
+        started_at_ms=row.started_at_ms,
+        seen_at_ms=row.seen_at_ms,
+        skew_ms=row.skew_ms,
+    )
+
+
+def _certain(least_ms: int, most_ms: int) -> int:
+    """What is certain of a difference between these two: the transaction may have waited for its turn."""
+    if least_ms <= 0 <= most_ms:
+        return 0
+    return least_ms if least_ms > 0 else most_ms

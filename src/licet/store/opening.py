@@ -1,0 +1,84 @@
+"""Which store a set of settings names, and opening it: SQLite in the data directory, or PostgreSQL by a URL.
+
+What a kind of store needs is imported when it is opened: a third of a second that `--help` saves, and an
+extra that who keeps SQLite need not install.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from licet.store.contract import StoreUnavailable
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from licet.clock import Clock
+    from licet.store.contract import Store
+
+SQLITE_NAME = "licet.db"
+
+
+class StoreAt(NamedTuple):
+    """Where a store is: at `url`, which may have a password in it, or without one in `data`."""
+
+    data: Path
+    url: str | None = None
+
+    def __repr__(self) -> str:
+        return f"StoreAt(data={self.data!r}, url={None if self.url is None else '***'})"
+
+    @property
+    def place(self) -> str:
+        """In words that may be shown.
+
+        Raises StoreUnavailable.
+        """
+        if self.url is None:
+            return f"the store in {self.data}"
+        with _extra():
+            from licet.store.postgres_link import place_of_url  # noqa: PLC0415 - see above
+        return place_of_url(self.url)
+
+    def open(self, clock: "Clock", *, create: bool = False) -> "Store":
+        """The store; `create` makes one where there is none. A database has a clock of its own.
+
+        Raises StoreUnavailable, SchemaOutdated.
+        """
+        if self.url is None:
+            from licet.store.sqlite import SqliteStore  # noqa: PLC0415 - see above
+
+            return SqliteStore(self.data / SQLITE_NAME, clock, create=create)
+        with _extra():
+            from licet.store.postgres import PostgresStore  # noqa: PLC0415 - see above
+        return PostgresStore(self.url, create=create)
+
+    @contextmanager
+    def migrating(self) -> "Iterator[Connection]":
+        """A connection in a transaction of its own, of whatever version the tables are: for `migrate`.
+
+        Raises StoreUnavailable.
+        """
+        if self.url is None:
+            from licet.store import sqlite  # noqa: PLC0415 - see above
+
+            with sqlite.migrating(self.data / SQLITE_NAME) as connection:
+                yield connection
+        else:
+            with _extra():
+                from licet.store import postgres  # noqa: PLC0415 - see above
+            with postgres.migrating(self.url) as connection:
+                yield connection
+
+
+@contextmanager
+def _extra() -> Iterator[None]:
+    try:
+        yield
+    except ImportError as fault:  # also where the driver finds no library of the system
+        if fault.name is None or not fault.name.startswith("psycopg"):
+            raise
+        raise StoreUnavailable(
+            f"PostgreSQL needs an extra ({fault.name} is missing): pip install 'licet[postgres]'"
+        ) from None

@@ -1,0 +1,449 @@
+"""The store for many nodes: one PostgreSQL database, whose clock is the only clock.
+
+The rules:
+
+- A batch is one transaction in two round trips: begin, lock, load; then save and commit. Between them the
+  ledger decides.
+- A batch is alone with the tenants of its commands, by advisory locks taken in ascending order; a lock on a
+  row would make the nodes that meet there wait in a convoy. All batches share the lock of the set-up, which a
+  change of the set-up has for itself: so it waits for them, they wait for it, and no order can be crossed.
+- READ COMMITTED: a statement sees what was committed before it began, and it begins when the locks are held.
+- What is answered is committed, on the synchronous standby too where there is one: a warning at COMMIT, or
+  no word of it, is a fault and never an answer.
+- Behind the locks stand the tables: a unique (pool, holder), and a check of the seats in use.
+
+What is rare goes through SQLAlchemy, on the same connection.
+"""
+
+import math
+import socket
+import threading
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from select import select
+from time import monotonic
+from typing import Any
+
+from psycopg import Cursor, Pipeline
+from psycopg.pq import PipelineStatus, TransactionStatus
+from sqlalchemy import Connection
+
+from licet.book import Book
+from licet.clock import FollowingClock
+from licet.ledger import Command, Sweep
+from licet.model import Session, Tenant
+from licet.store.contract import BUSY_S, Collided, Differences, Purpose, Transaction
+from licet.store.migrate import check_current, upgrade
+from licet.store.postgres_book import Asked, Loaded, load, read_live, save, tenants_of_expired
+from licet.store.postgres_link import Doubtful, DriverConnection, Link, Wire
+from licet.store.tenants import Tenants, read_version
+
+ANSWER_S = 1.5  # a batch or a read that takes longer is a store out of reach; a caller waits for two at most
+STEP_S = BUSY_S + ANSWER_S  # of a change of the set-up: it may have to wait for the batches
+REPORT_S = 300.0
+HEARTBEAT_S = 1.0
+
+# Spaces of advisory locks, each with numbers of its own: "lic" in ASCII, and which.
+_SETUP_LOCK, _TENANT_LOCK, _HOUSE_LOCK = (0x6C_69_63_00 + number for number in range(3))
+_LOCK_MAX = 0x7FFF_FFFF
+_CHANNEL = "licet_setup"
+
+_BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED"
+_LOCK_BATCH = (
+    f"SELECT pg_advisory_xact_lock_shared({_SETUP_LOCK}, 0)"
+    f" UNION ALL SELECT pg_advisory_xact_lock({_TENANT_LOCK}, tenant) FROM unnest(%s::integer[]) AS tenant"
+).encode()
+_LOCKS: Mapping[Purpose, bytes] = {
+    Purpose.SETUP: f"SELECT pg_advisory_xact_lock({_SETUP_LOCK}, 0)".encode(),
+    Purpose.UPKEEP: f"SELECT pg_advisory_xact_lock_shared({_SETUP_LOCK}, 0)".encode(),
+}
+_PATIENT = (
+    f"SELECT set_config('lock_timeout', '{BUSY_S:.0f}s', true),"
+    f" set_config('idle_in_transaction_session_timeout', '{BUSY_S:.0f}s', true)"
+).encode()
+_MOMENT = (
+    b"SELECT greatest(%s::bigint, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint),"
+    b" (SELECT version FROM setup)"
+)
+_TELL = f"SELECT pg_notify('{_CHANNEL}', '') FROM setup WHERE version <> %s::bigint".encode()
+
+# A node that is stopped in a transaction keeps others waiting: for less than they wait at most.
+_WRITER = {
+    "lock_timeout": "1300ms",
+    "idle_in_transaction_session_timeout": "1000ms",
+    # One plan for all batches, made once; it must be good for any number of rows. So it is made of indexes
+    # and loops, whatever the statistics say of tables that were empty a moment ago.
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashagg": "off",  # made as large as the rows that are feared, for the few that come
+    "max_parallel_workers_per_gather": "0",
+    "jit": "off",
+}
+_READER = {**_WRITER, "statement_timeout": "1400ms"}
+# A node that is stopped does not keep the house for long.
+_WATCHER = {"idle_session_timeout": f"{10 * HEARTBEAT_S:.0f}s"}
+
+
+class PostgresStore:
+    """A store in a database. `create` makes the tables when there are none.
+
+    `answer_s` is how long a batch, and a read, may take before the store counts as out of reach.
+    Raises StoreUnavailable, SchemaOutdated.
+    """
+
+    differences = Differences(many_machines=True, tenants_apart=True, tells_changes=True)
+
+    def __init__(self, url: str, *, create: bool = False, answer_s: float = ANSWER_S) -> None:
+        self.clock = FollowingClock()
+        self._answer_s = answer_s
+        self.collisions: Counter[str] = Counter()
+        self._tenants = Tenants()
+        self._writer = Link(url, "writer", _WRITER, writes=True)
+        self._reader = Link(url, "reader", _READER)
+        self._looker = Link(url, "looker")
+        self._reporter = Link(url, "reporter")
+        self._watcher = _Watcher(Link(url, "watcher", _WATCHER), self)
+        self.place = self._writer.place
+        try:
+            if create:
+                with _alone(self._writer) as connection:
+                    upgrade(connection)
+            with _reading(self._looker, STEP_S) as connection:
+                check_current(connection)
+                self._refresh(connection)
+            self._hear()
+        except BaseException:
+            self.close()
+            raise
+
+    def tenant(self, name: str) -> Tenant | None:
+        """The tenant as it was when last looked at; no I/O."""
+        return self._tenants.by_name.get(name)
+
+    def tenants(self) -> Mapping[int, Tenant]:
+        """All tenants by their id, as they were when last looked at; no I/O."""
+        return self._tenants.by_id
+
+    @property
+    def identity(self) -> str:
+        """Nothing: what answers at the URL is the store, also after a failover."""
+        return ""
+
+    @property
+    def setup_version(self) -> int:
+        """The version of the set-up that `tenants` are of; a later one is greater."""
+        return self._tenants.version
+
+    def refresh_tenants(self) -> None:
+        """Look whether the set-up changed, and read what did.
+
+        Raises StoreUnavailable.
+        """
+        with self._looking() as connection:
+            self._refresh(connection)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection that sees the store at one instant.
+
+        Raises StoreUnavailable.
+        """
+        with _reading(self._reporter, REPORT_S) as connection:
+            yield connection
+
+    @contextmanager
+    def transaction(self, purpose: Purpose = Purpose.SETUP) -> Iterator[Transaction]:
+        """Begin; commit at the end of the block, roll back when it raises.
+
+        Raises StoreUnavailable, Collided, Contradiction.
+        """
+        try:
+            if purpose is Purpose.BATCH:
+                with self._writer.using(self._answer_s) as wire, ExitStack() as pipelines:
+                    batch = _Batch(wire, pipelines, self._tenants, self.clock)
+                    yield batch
+                    batch.commit()
+            else:
+                with self._writer.using(math.inf, each_s=STEP_S) as wire:
+                    change = _Change(wire, self._tenants, self.clock, purpose)
+                    yield change
+                    change.commit()
+        except Collided as fault:
+            self.collisions[fault.name] += 1
+            raise
+
+    def read_sessions(self, sids: Sequence[bytes]) -> tuple[int, dict[bytes, Session]]:
+        """The database's now in milliseconds, and those of these sessions that live at it.
+
+        Raises StoreUnavailable.
+        """
+        with self._reader.using(self._answer_s) as wire:
+            now_ms, found = read_live(wire.raw, sids, self.clock.heard_ms)
+            self.clock.hear(now_ms)
+            return now_ms, found
+
+    def probe(self) -> None:
+        """Return if the store answers and its tables are of this version.
+
+        Raises StoreUnavailable, SchemaOutdated.
+        """
+        with self._looking() as connection:
+            check_current(connection)
+        self._hear()
+
+    def watch(self) -> None:
+        """From now on hear of changes of the set-up, and stand for election as the one that keeps house."""
+        self._watcher.start()
+
+    def keeps_house(self) -> bool:
+        """Whether it is this store's turn to clear away what has expired or is aged; no I/O."""
+        return self._watcher.keeps_house
+
+    def upkeep(self) -> None:
+        """Nothing: the database sees to itself."""
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._watcher.close()
+        for link in (self._writer, self._reader, self._looker, self._reporter):
+            link.close()
+
+    def _looking(self) -> AbstractContextManager[Connection]:
+        # A set-up may be large: it is each statement that has to be answered in time.
+        return _reading(self._looker, self._answer_s)
+
+    def _refresh(self, connection: Connection) -> None:
+        version = read_version(connection)
+        if version != self._tenants.version:
+            self._tenants.refresh(connection, version)
+
+    def _hear(self) -> None:
+        """Set the clock: an idle node must not be led by its own."""
+        with self._looker.using(self._answer_s) as wire:
+            [row] = wire.raw.execute(_MOMENT, [self.clock.heard_ms])
+            self.clock.hear(row[0])
+
+
+class _Batch:
+    """One load and one save, in two round trips; see `contract.Transaction`."""
+
+    def __init__(self, wire: Wire, pipelines: ExitStack, tenants: Tenants, clock: FollowingClock) -> None:
+        self.now_ms = 0
+        self._pipelines = pipelines
+        self._raw = wire.raw
+        self._connection = wire.connection
+        self._tenants = tenants
+        self._clock = clock
+        self._book: Book | None = None
+
+    @property
+    def connection(self) -> Connection:
+        """A batch has none: it is alone with some tenants and not with the set-up."""
+        raise AssertionError("a batch changes no set-up")
+
+    def load(self, commands: Sequence[Command]) -> Book:
+        """Fill the book of these commands, as `contract.Transaction.load` says."""
+        assert not self.now_ms, "a batch loads once"
+        raw, heard_ms = self._raw, self._clock.heard_ms
+        version, tenants = self._tenants.version, self._tenants.by_id
+        pipeline = self._pipelines.enter_context(raw.pipeline())
+        locked = self._tenants_of(commands, pipeline)
+        raw.execute(_BEGIN)
+        raw.execute(_LOCK_BATCH, [_lock_numbers(locked)], prepare=True)
+        cursor = load(raw, Asked(commands, tenants, locked=locked, least_ms=heard_ms))
+        # Not by leaving the pipeline: after what that sends, the database would not notice that this node
+        # stands still in the middle of a transaction.
+        pipeline.sync()
+        loaded = Loaded(cursor)
+        self._clock.hear(loaded.now_ms)
+        self.now_ms = loaded.now_ms
+        if loaded.version != version:  # The set-up stands still from here on: what it wants is asked again.
+            self._pipelines.close()
+            tenants = self._tenants.refresh(self._connection, loaded.version)
+            asked = Asked(commands, tenants, locked=locked, least_ms=0, now_ms=self.now_ms)
+            loaded = Loaded(load(raw, asked))
+        return loaded.book(tenants)
+
+    def save(self, book: Book) -> None:
+        """Have the net effect of the book's changes written, and the journal of them, with the COMMIT."""
+        self._book = book
+
+    def commit(self) -> None:
+        """Write, and commit, in one round trip."""
+        if not self.now_ms:
+            return
+        with self._pipelines:
+            if self._raw.info.pipeline_status == PipelineStatus.OFF:
+                self._pipelines.enter_context(self._raw.pipeline())
+            if self._book is not None:
+                save(self._raw, self._book)
+            commit = _send_commit(self._raw)
+        _must_hold(self._raw, commit)
+
+    def _tenants_of(self, commands: Sequence[Command], pipeline: Pipeline) -> set[int]:
+        """The tenants that these commands are of; a sweep is of those that it would find something of."""
+        sessions_max = sum(it.sessions_max for it in commands if isinstance(it, Sweep))
+        named = {it.tenant_id for it in commands if not isinstance(it, Sweep)}
+        if not sessions_max:
+            return named
+        cursor = tenants_of_expired(self._raw, self._clock.heard_ms, sessions_max)
+        pipeline.sync()
+        return named.union(tenant_id for (tenant_id,) in cursor)
+
+
+class _Change:
+    """A transaction of the set-up, alone in the store, or of upkeep; see `contract.Transaction`."""
+
+    def __init__(self, wire: Wire, tenants: Tenants, clock: FollowingClock, purpose: Purpose) -> None:
+        self._raw = wire.raw
+        self._connection = wire.connection
+        self._tenants = tenants
+        self._changes_setup = False
+        self._is_alone = purpose is Purpose.SETUP
+        _begin(self._raw, purpose)
+        [(self.now_ms, self._version)] = self._raw.execute(_MOMENT, [clock.heard_ms])
+        clock.hear(self.now_ms)
+
+    @property
+    def connection(self) -> Connection:
+        """For changes of the set-up that must hold together with what the ledger decides."""
+        self._changes_setup = True
+        return self._connection
+
+    def load(self, commands: Sequence[Command]) -> Book:
+        """Fill the book of these commands, as `contract.Transaction.load` says."""
+        assert self._is_alone, "upkeep touches no seat"
+        tenants = self._current_tenants()
+        asked = Asked(commands, tenants, locked=None, least_ms=0, now_ms=self.now_ms)
+        return Loaded(load(self._raw, asked)).book(tenants)
+
+    def save(self, book: Book) -> None:
+        """Write the net effect of the book's changes, and the journal of them."""
+        with self._raw.pipeline():
+            save(self._raw, book)
+
+    def commit(self) -> None:
+        """Commit, and tell the other nodes when the set-up is another one now."""
+        with self._raw.pipeline():
+            if self._changes_setup:
+                self._raw.execute(_TELL, [self._version])
+            commit = _send_commit(self._raw)
+        _must_hold(self._raw, commit)
+
+    def _current_tenants(self) -> dict[int, Tenant]:
+        if self._changes_setup:
+            version = read_version(self._connection)
+            if version != self._version:  # What is not committed yet is remembered by nobody.
+                return Tenants().refresh(self._connection, version)
+        if self._version == self._tenants.version:
+            return self._tenants.by_id
+        return self._tenants.refresh(self._connection, self._version)
+
+
+class _Watcher:
+    """A thread that waits for what the database tells, on a connection of its own."""
+
+    def __init__(self, link: Link, store: PostgresStore) -> None:
+        self.keeps_house = False
+        self._link = link
+        self._store = store
+        self._closed = threading.Event()
+        self._waker, self._woken = socket.socketpair()
+        self._thread = threading.Thread(target=self._run, name="licet-watch", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self._closed.set()
+        self._waker.close()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._woken.close()
+        self._link.close()
+
+    def _run(self) -> None:
+        while not self._closed.is_set():
+            with suppress(Exception):  # Whoever looks for changes is told why, and this tries again.
+                self._listen()
+            self.keeps_house = False
+            self._closed.wait(HEARTBEAT_S / 4)
+
+    def _listen(self) -> None:
+        """Until it is closed, or the connection is lost: then somebody else may keep house."""
+        with self._link.using(ANSWER_S) as wire:
+            wire.raw.execute(f"LISTEN {_CHANNEL}".encode())
+            self._store.refresh_tenants()  # What was told while nobody listened.
+            while not self._closed.is_set():
+                wire.raw.deadline = monotonic() + ANSWER_S
+                self._stand(wire.raw)
+                if any(True for _ in wire.raw.notifies(timeout=0)):
+                    self._store.refresh_tenants()
+                select([wire.raw.fileno(), self._woken.fileno()], [], [], HEARTBEAT_S)
+
+    def _stand(self, raw: DriverConnection) -> None:
+        """Take the lock of the house if it is free. It goes with the connection, so see that this lives."""
+        statement = "SELECT true" if self.keeps_house else f"SELECT pg_try_advisory_lock({_HOUSE_LOCK}, 0)"
+        [(is_mine,)] = raw.execute(statement.encode())
+        self.keeps_house = is_mine
+
+
+@contextmanager
+def migrating(url: str) -> Iterator[Connection]:
+    """A connection in a transaction of its own, of whatever version the tables are: for `migrate`.
+
+    Raises StoreUnavailable.
+    """
+    link = Link(url, "migration")
+    try:
+        with _alone(link) as connection:
+            yield connection
+    finally:
+        link.close()
+
+
+@contextmanager
+def _reading(link: Link, each_s: float) -> Iterator[Connection]:
+    """Everything at one instant."""
+    with link.using(math.inf, each_s=each_s) as wire:
+        wire.raw.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        yield wire.connection
+        wire.raw.execute(b"ROLLBACK")
+
+
+@contextmanager
+def _alone(link: Link) -> Iterator[Connection]:
+    """In a transaction for which every batch of every node waits."""
+    with link.using(math.inf, each_s=REPORT_S) as wire:
+        _begin(wire.raw, Purpose.SETUP)
+        yield wire.connection
+        if wire.raw.info.transaction_status == TransactionStatus.INTRANS:  # Alembic may have committed.
+            wire.raw.execute(b"COMMIT")
+
+
+def _begin(raw: DriverConnection, purpose: Purpose) -> None:
+    raw.execute(b"; ".join((_BEGIN, _PATIENT, _LOCKS[purpose])))
+
+
+def _send_commit(raw: DriverConnection) -> Cursor[Any]:
+    raw.warnings.clear()
+    return raw.execute(b"COMMIT")
+
+
+def _must_hold(raw: DriverConnection, commit: Cursor[Any]) -> None:
+    """Be sure that it is committed.
+
+    PostgreSQL gives no more than a warning when a commit stopped waiting for its standby.
+    """
+    if commit.statusmessage != "COMMIT" or raw.warnings:
+        said = raw.warnings[0] if raw.warnings else commit.statusmessage
+        raise Doubtful(f"it is not certain that a commit holds: {said}")
+
+
+def _lock_numbers(tenant_ids: Collection[int]) -> str:
+    """As one array, ascending: who takes several locks takes them in this order."""
+    return "{" + ",".join(map(str, sorted({it & _LOCK_MAX for it in tenant_ids}))) + "}"

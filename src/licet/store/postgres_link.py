@@ -1,0 +1,362 @@
+"""One connection to PostgreSQL that mends itself, and the words for what goes wrong on it.
+
+The rules:
+
+- Every use of a link has a deadline on this machine's own uptime, whatever the network or the server does:
+  a server that is stopped still answers keepalives, and a cancelled COMMIT would count as done.
+- A connection on which anything was left in doubt is thrown away. A new one is made in the background, at
+  once, then after waits that double up to a second; until there is one, every use fails at once.
+- No driver's exception leaves a link, and no password: a message has the host, the port and the database.
+"""
+
+import logging
+import math
+import random
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from time import monotonic
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg import errors
+from psycopg.abc import PQGen
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from licet.store.contract import BUSY_S, Collided, Contradiction, StoreUnavailable
+
+CONNECT_S = 2  # of one host; the least that the driver takes
+TIDY_S = 1.0  # for a ROLLBACK
+WAIT_FIRST_S = 0.05
+WAIT_MAX_S = 1.0
+
+_NO_ANSWER = "no answer in time"
+_TCP: Mapping[str, Any] = {
+    "connect_timeout": CONNECT_S,
+    "keepalives": 1,
+    "keepalives_idle": 2,
+    "keepalives_interval": 1,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 2000,
+}
+# `on` is the least that L9 wants; a database may be set to more.
+_DURABLE = (
+    "SELECT set_config('synchronous_commit', 'on', false)"
+    " WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')"
+)
+# A COMMIT that a standby does not confirm keeps its connection until it does. Where one waits already, more
+# would use up the connections there are.
+_UNCONFIRMED = (
+    "SELECT count(*) FROM pg_stat_activity WHERE usename = current_user AND wait_event = 'SyncRep'"
+    " AND clock_timestamp() - query_start > interval '1 second'"
+)
+
+_WORDS: Mapping[type[psycopg.Error], str] = {
+    errors.ReadOnlySqlTransaction: "the database is read-only",
+    errors.DiskFull: "the disk of the database is full",
+    errors.TooManyConnections: "the database has too many connections",
+    errors.LockNotAvailable: "another transaction took too long",
+    errors.QueryCanceled: "the database took too long",
+    errors.IdleInTransactionSessionTimeout: "this process took too long, and the database gave up on it",
+    errors.AdminShutdown: "the database is being shut down",
+    errors.CrashShutdown: "the database has crashed",
+    errors.CannotConnectNow: "the database is starting or stopping",
+}
+_ELSEWHERE = ("25006", "57P")  # read-only; shutting down, starting, or gone
+_COLLISIONS: Mapping[type[psycopg.Error], str] = {
+    errors.SerializationFailure: "serialization_failure",
+    errors.DeadlockDetected: "deadlock_detected",
+}
+
+
+class Doubtful(StoreUnavailable):
+    """It is not known what became of a transaction."""
+
+
+class DriverConnection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection of the driver that keeps the warnings it gets.
+
+    No wait of it is longer than `patience_s`, and none goes past `deadline`.
+    """
+
+    deadline = patience_s = math.inf
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.warnings: list[str] = []
+        self.add_notice_handler(self._keep_warning)
+
+    def wait(self, gen: PQGen[Any], interval: float = 0.1, timeout: float | None = None) -> Any:
+        """Wait as the driver does, until the deadline at most."""
+        longest = min(self.patience_s, max(0.0, self.deadline - monotonic()))
+        if longest != math.inf:
+            timeout = longest if timeout is None else min(longest, timeout)
+        try:
+            return super().wait(gen, interval, timeout)
+        except errors._WaitTimeout:  # noqa: SLF001 - it has no other name
+            self.pgconn.finish()
+            with suppress(Exception):  # What is left of it would go on waiting.
+                gen.close()
+            raise
+
+    def _keep_warning(self, notice: errors.Diagnostic) -> None:
+        # Not by its text, which is in the language of the server.
+        if notice.severity_nonlocalized == "WARNING":
+            self.warnings.append(notice.message_primary or "a warning")
+
+
+class Wire(NamedTuple):
+    """A connection as the driver has it, and as SQLAlchemy has it."""
+
+    raw: DriverConnection
+    connection: Connection
+
+
+class Link:
+    """One connection, used by one thread at a time. It is made when it is first used.
+
+    `options` are settings of the server for it. `writes` is for the link that commits.
+    """
+
+    def __init__(
+        self, url: str, name: str, options: Mapping[str, str] | None = None, *, writes: bool = False
+    ) -> None:
+        logging.getLogger("psycopg").disabled = True  # What it has to say is in what it raises.
+        self._parameters = _parameters(url, name, options or {})
+        self.place = place_of(self._parameters)
+        self._name = name
+        self._writes = writes
+        self._engine = self._make_engine()
+        self._wire: Wire | None = None
+        self._down = f"{self.place}: {_NO_ANSWER}"  # why there is no connection, while there is none
+        self._maker: threading.Thread | None = None
+        self._tried = threading.Event()
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+
+    @contextmanager
+    def using(self, within_s: float, *, each_s: float = math.inf) -> Iterator[Wire]:
+        """The connection, in no transaction; what is left open at the end of the block is rolled back.
+
+        `within_s` is for all of the block, `each_s` for each statement in it. What takes longer raises
+        StoreUnavailable. Raises StoreUnavailable, Contradiction, Collided.
+        """
+        deadline = monotonic() + within_s
+        if not self._lock.acquire(timeout=min(within_s, BUSY_S)):
+            raise StoreUnavailable(f"{self.place}: this process is busy with another transaction")
+        try:
+            wire = self._ready(deadline)
+            wire.raw.deadline, wire.raw.patience_s = deadline, each_s
+            with self._throwing_away(wire), _faults(self.place):
+                yield wire
+        finally:
+            self._lock.release()
+
+    def close(self) -> None:
+        """Let go of the connection, for good."""
+        self._closed.set()
+        with self._lock:
+            self._throw_away()
+
+    def _ready(self, deadline: float) -> Wire:
+        """The connection; the first use waits for it to be made, no later one does."""
+        if self._closed.is_set():
+            raise StoreUnavailable("the store is closed")
+        if self._wire is None and self._maker is None:
+            self._make()
+        if self._wire is None:
+            self._tried.wait(min(deadline - monotonic(), BUSY_S))
+        if self._wire is None:
+            raise StoreUnavailable(self._down)
+        return self._wire
+
+    @contextmanager
+    def _throwing_away(self, wire: Wire) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as fault:
+            if not _is_certain(fault) or not _tidied(wire.raw):
+                self._make_anew(str(fault) if isinstance(fault, StoreUnavailable) else "")
+            raise
+        if wire.raw.info.transaction_status != TransactionStatus.IDLE and not _tidied(wire.raw):
+            self._make_anew("")
+
+    def _make_anew(self, why: str) -> None:
+        self._throw_away()
+        self._down = why or f"{self.place}: the connection is lost"
+        if not self._closed.is_set():
+            self._make()
+
+    def _make(self) -> None:
+        self._maker = threading.Thread(target=self._try, name=f"licet-connect-{self._name}", daemon=True)
+        self._maker.start()
+
+    def _try(self) -> None:
+        """Make a connection, however often it takes."""
+        wait_s = WAIT_FIRST_S
+        while not self._closed.is_set():
+            try:
+                self._wire = self._connect()
+                break
+            except StoreUnavailable as fault:
+                self._down = str(fault)
+            self._tried.set()
+            # As many nodes as lost it at once do not come back at once.
+            self._closed.wait(wait_s * random.uniform(0.5, 1.0))  # noqa: S311 - nobody is to guess nothing
+            wait_s = min(2 * wait_s, WAIT_MAX_S)
+        if self._maker is threading.current_thread():  # and not another one, if this was short-lived
+            self._maker = None
+        self._tried.set()
+        if self._closed.is_set():
+            self._throw_away()
+
+    def _throw_away(self) -> None:
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.raw.close()  # No word to the server, which may not answer.
+            with suppress(SQLAlchemyError, psycopg.Error):
+                wire.connection.invalidate()
+                wire.connection.close()
+
+    def _connect(self) -> Wire:
+        with _faults(self.place):
+            connection = self._engine.connect()
+        try:
+            raw = connection.connection.driver_connection
+            assert isinstance(raw, DriverConnection)
+            raw.deadline = monotonic() + CONNECT_S
+            with _faults(self.place):
+                raw.execute(_DURABLE)
+                if self._writes:
+                    _must_be_confirmed(raw, self.place)
+        except BaseException:
+            connection.invalidate()
+            connection.close()
+            raise
+        return Wire(raw, connection)
+
+    def _make_engine(self) -> Engine:
+        def connect() -> DriverConnection:
+            # A transaction begins and ends where the store says so.
+            raw = DriverConnection.connect(**self._parameters, autocommit=True)
+            raw.prepared_max = 500
+            raw.deadline = monotonic() + CONNECT_S
+            return raw
+
+        return create_engine(
+            "postgresql+psycopg://",
+            creator=connect,
+            poolclass=NullPool,
+            isolation_level="AUTOCOMMIT",
+            use_native_hstore=False,
+        )
+
+
+def _must_be_confirmed(raw: DriverConnection, place: str) -> None:
+    [(waiting,)] = raw.execute(_UNCONFIRMED)
+    if waiting:
+        raise StoreUnavailable(f"{place}: no standby confirms a commit")
+
+
+def place_of(parameters: Mapping[str, Any]) -> str:
+    """Where a database is, in words that may be shown."""
+    hosts = str(parameters.get("host") or parameters.get("hostaddr") or "localhost").split(",")
+    ports = str(parameters.get("port") or "5432").split(",")
+    ports = ports * len(hosts) if len(ports) == 1 else ports
+    where = ", ".join(f"{host}:{port}" for host, port in zip(hosts, ports, strict=False))
+    name = parameters.get("dbname")
+    return f"PostgreSQL at {where}" + (f", database {name}" if name else "")
+
+
+def place_of_url(url: str) -> str:
+    """The same, of a URL.
+
+    Raises StoreUnavailable when the driver does not take it.
+    """
+    return place_of(_read(url))
+
+
+def _parameters(url: str, name: str, options: Mapping[str, str]) -> dict[str, Any]:
+    given = _read(url)
+    settings = [f"-c {key}={value}" for key, value in options.items()]
+    said = {"options": " ".join([str(given.get("options") or ""), *settings]).strip()}
+    # Whichever host is the one that takes writes: after a failover it is another one.
+    own = {"target_session_attrs": "read-write", "application_name": f"licet {name}"}
+    return {**_TCP, **own, **given, **said}
+
+
+def _read(url: str) -> dict[str, Any]:
+    try:
+        return dict(conninfo_to_dict(url))
+    except psycopg.Error:  # Its text may have a part of the password.
+        raise StoreUnavailable("the URL of the store is not one of PostgreSQL") from None
+
+
+def _is_certain(fault: BaseException) -> bool:
+    """Whether a fault leaves no doubt about the connection: ours, or one that the server has answered."""
+    if not isinstance(fault, StoreUnavailable | Contradiction):
+        return True
+    cause = fault.__cause__
+    if cause is None:
+        return not isinstance(fault, Doubtful)
+    return isinstance(cause, psycopg.Error) and cause.sqlstate is not None and not _is_over(cause)
+
+
+def _is_over(cause: psycopg.Error) -> bool:
+    """Whether an answer of the server is one to go elsewhere with, like a demoted primary's."""
+    return cause.sqlstate is not None and cause.sqlstate.startswith(_ELSEWHERE)
+
+
+def _tidied(raw: DriverConnection) -> bool:
+    """Bring a connection out of its transaction, if that can be done."""
+    if raw.closed:
+        return False
+    raw.deadline = monotonic() + TIDY_S
+    try:
+        if raw.info.transaction_status != TransactionStatus.IDLE:
+            raw.execute("ROLLBACK")
+    except psycopg.Error:
+        return False
+    return raw.info.transaction_status == TransactionStatus.IDLE
+
+
+@contextmanager
+def _faults(place: str) -> Iterator[None]:
+    """Turn what the driver raises into what a store may raise."""
+    try:
+        yield
+    except psycopg.Error as fault:
+        raise _as_a_store_says(fault, place) from fault
+    except DBAPIError as fault:
+        if isinstance(fault.orig, psycopg.Error):
+            raise _as_a_store_says(fault.orig, place) from fault.orig
+        raise StoreUnavailable(f"{place}: {_first_line(str(fault.orig))}") from fault
+    except (SQLAlchemyError, OSError) as fault:
+        raise StoreUnavailable(f"{place}: {_first_line(str(fault))}") from fault
+
+
+def _as_a_store_says(fault: psycopg.Error, place: str) -> StoreUnavailable | Contradiction:
+    if isinstance(fault, errors.IntegrityError | errors.DataError):
+        return Contradiction(_first_line(str(fault)))
+    for kind, name in _COLLISIONS.items():
+        if isinstance(fault, kind):
+            return Collided(name, f"{place}: transactions are in each other's way ({name})")
+    return StoreUnavailable(f"{place}: {_told(fault)}")
+
+
+def _told(fault: psycopg.Error) -> str:
+    for kind, words in _WORDS.items():
+        if isinstance(fault, kind):
+            return words
+    if isinstance(fault, (errors._WaitTimeout, errors.ConnectionTimeout)):  # noqa: SLF001
+        return _NO_ANSWER
+    said = _first_line(str(fault)).rpartition(" failed: ")[2].removeprefix("FATAL:").strip()
+    return "the database is read-only" if said == "session is read-only" else said or "no connection"
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]

