@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-long check format docs bench lock clean
+.PHONY: help serve test test-long check format docs bench chaos lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,9 +36,15 @@ docs: $(VENV)/dev.stamp ## make the reference pages that are made from the code
 bench: $(VENV)/dev.stamp ## measure the server against the floor of its HTTP server (needs wrk)
 	@$(BIN)/python bench/run.py
 
+SEED ?= 0
+MINUTES ?= 3
+STORE ?= sqlite
+chaos: $(VENV)/dev.stamp ## break nodes under load, and check what they answered: SEED= MINUTES= STORE=sqlite|postgres
+	@$(BIN)/python -m chaos run --seed $(SEED) --minutes $(MINUTES) --store $(STORE)
+
 lock: $(VENV)/dev.stamp ## renew the lock files from pyproject.toml
-	@$(BIN)/uv pip compile pyproject.toml --extra server --group build $(LOCK) -o requirements.lock
-	@$(BIN)/uv pip compile pyproject.toml --extra server --group build --group dev $(LOCK) -o requirements-dev.lock
+	@$(BIN)/uv pip compile pyproject.toml --extra server --extra postgres --group build $(LOCK) -o requirements.lock
+	@$(BIN)/uv pip compile pyproject.toml --extra server --extra postgres --group build --group dev $(LOCK) -o requirements-dev.lock
 LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
 clean: ## remove the virtual environment and what tools left behind

@@ -1,0 +1,79 @@
+"""`python -m chaos run` and `python -m chaos check FILE...`: make a history, and check one.
+
+Exit codes: 0 nothing was found, 1 something was, 2 wrong use.
+"""
+
+import argparse
+import random
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from chaos.checker import check
+from chaos.history import read_history
+from chaos.report import told
+from chaos.run import Options, Run
+
+
+def main() -> int:
+    """Do what is asked; the exit code."""
+    options = _parser().parse_args()
+    if options.verb == "check":
+        return _check(options.files)
+    return _run(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="chaos", description=__doc__.splitlines()[0])
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    run = verbs.add_parser("run", help="make a history under faults, and check it")
+    run.add_argument("--seed", type=int, default=0, help="what is chosen by lot; 0 chooses one")
+    run.add_argument("--minutes", type=float, default=3.0, help="how long it is broken")
+    run.add_argument("--store", choices=("sqlite", "postgres"), default="sqlite")
+    run.add_argument("--nodes", type=int, default=3)
+    run.add_argument("--loads", type=int, default=1, help="processes of the load")
+    run.add_argument("--fault", action="append", default=[], help="a kind of fault; all without it")
+    run.add_argument("--broken", default="", help="a mistake of chaos.broken in every node")
+    run.add_argument("--keep", type=Path, help="where the history is to stay")
+    checking = verbs.add_parser("check", help="check a history that was kept")
+    checking.add_argument("files", type=Path, nargs="+")
+    return parser
+
+
+def _run(asked: argparse.Namespace) -> int:
+    options = Options(
+        seed=asked.seed or random.randrange(1, 1 << 32),
+        seconds=asked.minutes * 60,
+        store=asked.store,
+        nodes=asked.nodes,
+        loads=asked.loads,
+        faults=tuple(asked.fault),
+        broken=asked.broken,
+    )
+    print(f"seed {options.seed}", flush=True)
+    directory = asked.keep or Path(tempfile.mkdtemp(prefix="licet-chaos-"))
+    directory.mkdir(parents=True, exist_ok=True)
+    run = Run(options, directory)
+    is_whole = True
+    try:
+        run.run()
+    except TimeoutError as fault:  # What was broken did not come back by itself.
+        print(f"The run ended early: {fault}")
+        is_whole = False
+    code = _check(run.files()) or int(not is_whole)
+    if code or asked.keep:
+        print(f"The history stays in {directory}; again: python -m chaos check {directory}/*.history")
+    else:
+        shutil.rmtree(directory)
+    return code
+
+
+def _check(files: list[Path]) -> int:
+    report = check(read_history(files))
+    print(told(report))
+    return 0 if report.is_clean else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

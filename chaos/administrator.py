@@ -1,0 +1,224 @@
+"""An administrator at work while the load runs: seats, clients, secrets and sessions of all tenants.
+
+Mostly through the store, now and then through the command line in a process of its own. What failed may have
+been done; the administrator looks before the next step, and the checker reckons with both. Every now and then
+it looks at the pools' tables as well.
+"""
+
+import os
+import random
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable
+
+from chaos.databases import Database
+from chaos.history import Action, ActionKind, Begun, ClientPlan, Done, TenantPlan, Writer, now_us
+from chaos.site import ACTOR, POOL, Made
+from chaos.tables import look
+from licet.model import Client, Tenant
+from licet.store.contract import Contradiction, Store, StoreUnavailable
+from licet.store.ending import end_as_administrator
+from licet.store.setup import changing
+from licet.store.usage import sessions
+
+PAUSE_S = 0.25  # between two actions, on average
+LOOK_EVERY = 8  # actions
+COMMAND_EVERY = 20  # actions, of which one is through the command line
+COMMAND_S = 20.0
+UNREACHABLE = 3  # the exit code of a store that is out of reach
+
+
+class Administrator:
+    """Works in a thread of its own from `start` to `stop`."""
+
+    def __init__(self, database: Database, begun: Begun, made: Made, writer: Writer, seed: int) -> None:
+        self.done: Counter[str] = Counter()
+        self._database = database
+        self._tenants = begun.tenants
+        self._secrets = made.secrets
+        self._writer = writer
+        self._dice = random.Random(seed)
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="administrator")
+        self._bug: Exception | None = None
+        self._store: Store | None = None
+        self._turn = 0
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish what is under way, and put all things right.
+
+        Raises what the administrator met and did not expect.
+        """
+        self._is_over.set()
+        self._thread.join()
+        if self._bug is not None:
+            raise self._bug
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except Exception as bug:  # noqa: BLE001 - it goes to who stops this thread
+            self._bug = bug
+        if self._store is not None:
+            self._store.close()
+
+    def _work(self) -> None:
+        while not self._is_over.wait(self._dice.random() * 2 * PAUSE_S):
+            self._turn += 1
+            self._do(self._look if self._turn % LOOK_EVERY == 0 else self._act)
+        self._do(self._put_right)
+
+    def _do(self, work: Callable[[Store], None]) -> None:
+        """Do something with the store; that it is out of reach is this turn's matter only."""
+        try:
+            if self._store is None:
+                self._store = self._database.open()
+            self._store.refresh_tenants()
+            work(self._store)
+        except StoreUnavailable:
+            self._is_over.wait(PAUSE_S)
+
+    def _look(self, store: Store) -> None:
+        self._writer.write(look(store))
+
+    def _act(self, store: Store) -> None:
+        plan = self._dice.choice(self._tenants)
+        client = self._dice.choice(plan.clients)
+        tenant = store.tenant(plan.name)
+        assert tenant is not None
+        found = tenant.clients[client.client_id]
+        lot = self._dice.random()
+        if lot < 0.35:
+            self._set_seats(store, plan)
+        elif lot < 0.60:
+            self._turn_some_client(store, plan, tenant, client)
+        elif lot < 0.80:
+            self._turn_secret(store, plan, found)
+        else:
+            self._end_sessions(store, tenant, client)
+
+    def _set_seats(self, store: Store, plan: TenantPlan, seats: int | None = None) -> None:
+        if seats is None:
+            seats = self._dice.choice((0, 1, plan.seats // 2, plan.seats, plan.seats, plan.seats + 2))
+
+        def change_it() -> None:
+            with changing(store, ACTOR) as change:
+                change.tenant(plan.name).set_pool(POOL, seats=seats)
+
+        if self._turn % COMMAND_EVERY == 0:
+            command = ("pool", "set", POOL, "--seats", str(seats), "--tenant", plan.name)
+            self._note("seats", plan.name, self._command(*command), seats=seats, by="command")
+        else:
+            self._note("seats", plan.name, change_it, seats=seats)
+
+    def _turn_some_client(self, store: Store, plan: TenantPlan, tenant: Tenant, client: ClientPlan) -> None:
+        """Let a client in again, if one is shut out; else shut this one out."""
+        shut = [it for it in tenant.clients.values() if not it.enabled]
+        if shut and self._dice.random() < 0.6:
+            self._enable(store, plan, self._dice.choice(shut).client_id, enabled=True)
+        else:
+            self._enable(store, plan, client.client_id, enabled=False)
+
+    def _enable(self, store: Store, plan: TenantPlan, client_id: str, *, enabled: bool) -> None:
+        def change_it() -> None:
+            with changing(store, ACTOR) as change:
+                change.tenant(plan.name).set_client(client_id, enabled=enabled)
+
+        self._note("enable" if enabled else "disable", plan.name, change_it, client=client_id)
+
+    def _turn_secret(self, store: Store, plan: TenantPlan, client: Client) -> None:
+        """Give a client the secret back that it lacks; else take one away."""
+        kept = {it.secret_id for it in client.secrets}
+        lacking = [it for it in self._secrets[plan.name, client.client_id] if it.secret_id not in kept]
+        taken = self._dice.choice(self._secrets[plan.name, client.client_id])
+
+        def change_it() -> None:
+            with changing(store, ACTOR) as change:
+                tenant = change.tenant(plan.name)
+                if lacking:
+                    tenant.add_secret(client.client_id, lacking[0])
+                else:
+                    tenant.remove_secret(client.client_id, taken.secret_id)
+
+        self._note("give_secret" if lacking else "take_secret", plan.name, change_it, client=client.client_id)
+
+    def _end_sessions(self, store: Store, tenant: Tenant, client: ClientPlan) -> None:
+        now_ms, _ = store.read_sessions(())
+        with store.reading() as connection:
+            live = [it for it in sessions(connection, tenant, now_ms) if it.client_id == client.client_id]
+        if not live:
+            return
+
+        def end_them() -> None:
+            sids = [bytes.fromhex(it.sid) for it in live]
+            end_as_administrator(store, ACTOR, tenant, sids, f"client {client.client_id}")
+
+        named = tuple(it.sid for it in live)
+        self._note("end", tenant.name, end_them, client=client.client_id, sids=named)
+
+    def _put_right(self, store: Store) -> None:
+        """As many seats as at first, and everybody let in."""
+        for plan in self._tenants:
+            self._set_seats(store, plan, plan.seats)
+            tenant = store.tenant(plan.name)
+            for client in tenant.clients.values() if tenant else ():
+                if not client.enabled:
+                    self._enable(store, plan, client.client_id, enabled=True)
+
+    def _note(
+        self,
+        kind: ActionKind,
+        tenant: str,
+        do_it: Callable[[], None],
+        *,
+        client: str = "",
+        seats: int = 0,
+        sids: tuple[str, ...] = (),
+        by: str = "store",
+    ) -> None:
+        """Do something, and keep when and with what result."""
+        begun_us = now_us()
+        done: Done = "unknown"
+        try:
+            do_it()
+            done = "done"
+            self.done[kind] += 1
+        except Contradiction:  # The checker tells of it.
+            done = "contradiction"
+        finally:
+            self._writer.write(
+                Action(
+                    kind=kind,
+                    begun_us=begun_us,
+                    ended_us=now_us(),
+                    tenant=tenant,
+                    done=done,
+                    client=client,
+                    seats=seats,
+                    sids=sids,
+                    by=by,
+                )
+            )
+
+    def _command(self, *arguments: str) -> Callable[[], None]:
+        def run() -> None:
+            environment = os.environ | self._database.variables(-1)
+            command = [sys.executable, "-m", "licet", *arguments]
+            try:
+                ran = subprocess.run(
+                    command, env=environment, capture_output=True, timeout=COMMAND_S, check=False
+                )
+            except subprocess.TimeoutExpired:
+                raise StoreUnavailable("the command took too long") from None
+            if ran.returncode == UNREACHABLE:
+                raise StoreUnavailable(ran.stderr.decode())
+            if ran.returncode:
+                raise Contradiction(f"{command}: {ran.stderr.decode()}")
+
+        return run

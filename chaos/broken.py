@@ -1,0 +1,120 @@
+"""Mistakes that Licet must not have, put into a node from outside: they show that the checker sees them.
+
+- `lockless`: a batch takes no lock of PostgreSQL. The tables' own check has to be away as well.
+- `stale`: whether a seat is free is decided on a number that may be a moment old, as without a lock.
+- `forgetful`: an outcome is answered before it is durable, and now and then it never becomes so.
+- `remembering`: an introspection is answered from what was read a moment ago.
+- `leaking`: a seat is not given back when the last of its sessions ends.
+
+Each takes away what would stand behind it in the tables, so that only the checker is left to see it.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from licet import app, ledger
+from licet.book import Book, Change, SeatFreed, SeatKey
+from licet.ledger import Command, Outcome
+from licet.model import EndReason, NoSeatReason, Pool, Session
+from licet.store import sqlite
+from licet.store.commit import commit, settle_all
+from licet.store.contract import Purpose, Store
+
+STALE_S = 0.3
+FORGETS_EVERY = 40  # commits
+
+
+def break_it(name: str) -> None:
+    """Put this mistake into the process."""
+    _MISTAKES[name]()
+
+
+def _decide_on_stale_numbers() -> None:
+    _look_away()
+    truly = ledger._no_seat
+    seen: dict[int, tuple[float, int]] = {}
+
+    def no_seat(pool: Pool, now_ms: int, *, shared: bool, in_use: int) -> NoSeatReason | None:
+        at_s, known = seen.get(pool.id, (0.0, 0))
+        if at_s < time.monotonic() - STALE_S:
+            seen[pool.id] = time.monotonic(), in_use
+            known = in_use
+        return truly(pool, now_ms, shared=shared, in_use=known)
+
+    ledger._no_seat = no_seat
+
+
+def _take_no_lock() -> None:
+    from licet.store import postgres  # noqa: PLC0415 - an extra that not everybody has
+
+    postgres._LOCK_BATCH = b"SELECT 1 WHERE %s::integer[] IS NOT NULL"
+
+
+def _answer_before_it_is_durable() -> None:
+    commits = 0
+
+    def forget(store: Store, commands: Sequence[Command]) -> Sequence[Outcome | Exception]:
+        nonlocal commits
+        commits += 1
+        return commit(store, commands) if commits % FORGETS_EVERY else _commit_nothing(store, commands)
+
+    app.commit = forget  # type: ignore[attr-defined]
+
+
+class _Forgotten(Exception):
+    """Rolls back what was answered."""
+
+
+def _commit_nothing(store: Store, commands: Sequence[Command]) -> list[Outcome | Exception]:
+    outcomes: list[Outcome | Exception] = []
+    with suppress(_Forgotten), store.transaction(Purpose.BATCH) as transaction:
+        outcomes += settle_all(transaction, commands)
+        raise _Forgotten
+    return outcomes
+
+
+def _remember_what_was_read() -> None:
+    truly = sqlite.SqliteStore.read_sessions
+    seen: dict[bytes, tuple[float, Session]] = {}
+
+    def read(store: sqlite.SqliteStore, sids: Sequence[bytes]) -> tuple[int, dict[bytes, Session]]:
+        now_s = time.monotonic()
+        known = {sid: seen[sid][1] for sid in sids if sid in seen and seen[sid][0] > now_s - STALE_S}
+        now_ms, found = truly(store, [sid for sid in sids if sid not in known])
+        seen.update((sid, (now_s, session)) for sid, session in found.items())
+        return now_ms, found | known
+
+    sqlite.SqliteStore.read_sessions = read  # type: ignore[method-assign,assignment]
+
+
+def _leak_seats() -> None:
+    truly = ledger._ending
+
+    def ending(
+        book: Book,
+        sessions: list[Session],
+        reason: EndReason,
+        now_ms: int,
+        *,
+        but_keep: SeatKey | None = None,
+    ) -> list[Change]:
+        changes = truly(book, sessions, reason, now_ms, but_keep=but_keep)
+        return [change for change in changes if not isinstance(change, SeatFreed)]
+
+    ledger._ending = ending
+
+
+def _look_away() -> None:
+    """Take the check away that stands behind the ledger."""
+    pragmas = (*sqlite._PRAGMAS, "PRAGMA ignore_check_constraints = ON")
+    sqlite._PRAGMAS = pragmas  # type: ignore[assignment]
+
+
+_MISTAKES: dict[str, Callable[[], None]] = {
+    "lockless": _take_no_lock,
+    "stale": _decide_on_stale_numbers,
+    "forgetful": _answer_before_it_is_durable,
+    "remembering": _remember_what_was_read,
+    "leaking": _leak_seats,
+}

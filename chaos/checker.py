@@ -1,0 +1,163 @@
+"""The checker: is what a history tells what a licence allows?
+
+It is pure: records in, findings out. It trusts nothing but what clients sent and were answered, what
+administrators did, and the tables after quiet. Where a history leaves a choice, the server has the benefit
+of it: every finding is a mistake for certain (or one of the checker's), whatever happened unseen.
+
+`check` takes the records of one run, in any order.
+"""
+
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+import msgspec
+
+from chaos.answers import check_answers
+from chaos.final_state import check_final, check_look
+from chaos.findings import Findings
+from chaos.history import (
+    Action,
+    AnyRecord,
+    Begun,
+    Fault,
+    Figure,
+    Final,
+    Look,
+    Operation,
+)
+from chaos.holders import check_denials, check_holders
+from chaos.lives import Lives
+from chaos.times import FOREVER, Faults, Seats
+
+FAILOVER_S_MAX = 10.0
+EXPIRY_S_MAX = 1.0
+PROMOTED, EXPIRY = "promoted", "expiry"
+GRANTS_LOOKED_AT = 1000  # behind a promotion: among these is the one that was answered first
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """What a run was, in figures, and what was found in it."""
+
+    begun: Begun
+    findings: Findings
+    operations: Counter[str]
+    told: Counter[str]
+    unanswered: int
+    actions: Counter[str]
+    faults: Counter[str]
+    figures: dict[str, list[float]]
+    seconds: float
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings.count
+
+
+class _Sorted:
+    """The records of a run, by what they are."""
+
+    def __init__(self, records: Iterable[AnyRecord]) -> None:
+        self.begun: Begun | None = None
+        self.operations: list[Operation] = []
+        self.actions: dict[str, list[Action]] = defaultdict(list)
+        self.faults: list[Fault] = []
+        self.figures: list[Figure] = []
+        self.looks: list[Look] = []
+        self.final: Final | None = None
+        for record in records:
+            self._put(record)
+        self.operations.sort(key=lambda it: it.sent_us)
+
+    def _put(self, record: AnyRecord) -> None:
+        match record:
+            case Operation():
+                self.operations.append(record)
+            case Action():
+                self.actions[record.tenant].append(record)
+            case Fault():
+                self.faults.append(record)
+            case Figure():
+                self.figures.append(record)
+            case Look():
+                self.looks.append(record)
+            case Final():
+                self.final = record
+            case Begun():
+                self.begun = record
+
+
+def check(records: Iterable[AnyRecord]) -> Report:
+    """Check the history of one run.
+
+    Raises ValueError when the records are not those of a run.
+    """
+    found = _Sorted(records)
+    if found.begun is None:
+        raise ValueError("a history has a record of what was begun")
+    findings = Findings()
+    faults = Faults(found.faults)
+    by_tenant: dict[str, list[Operation]] = defaultdict(list)
+    for operation in found.operations:
+        by_tenant[operation.tenant].append(operation)
+    for plan in found.begun.tenants:
+        operations, actions = by_tenant[plan.name], found.actions[plan.name]
+        for action in actions:
+            if action.done == "contradiction":
+                findings.add("tables", "the tables refused an administrator's change", action)
+        lives = Lives(plan, operations, actions, faults)
+        seats = Seats(plan.seats, actions)
+        check_holders(lives, seats, operations, findings)
+        check_denials(lives, seats, operations, findings)
+        check_answers(lives, operations, actions, faults, findings)
+        if found.final is not None:
+            check_final(lives, seats, operations, found.final, findings)
+    for look in found.looks:
+        check_look(look.pools, look, findings)
+    return _report(found, found.begun, findings)
+
+
+def _measured(found: _Sorted, findings: Findings) -> dict[str, list[float]]:
+    """What was measured, in seconds, by its name."""
+    figures: dict[str, list[float]] = defaultdict(list)
+    for figure in found.figures:
+        if figure.name == PROMOTED:
+            figures["failover"].append(_failover_s(found.operations, figure, findings))
+        else:
+            figures[figure.name].append(figure.seconds)
+            if figure.name.startswith(EXPIRY) and not 0 <= figure.seconds <= EXPIRY_S_MAX:
+                findings.add("slow_seat", f"free {figure.seconds:.3f} s after its life", figure)
+    return dict(figures)
+
+
+def _failover_s(operations: Sequence[Operation], promoted: Figure, findings: Findings) -> float:
+    """From a promotion to the first answer to a grant that was asked for after it."""
+    first = bisect_left(operations, promoted.at_us, key=lambda it: it.sent_us)
+    granted = (it for it in operations[first:] if it.kind == "grant" and it.told == "granted")
+    answered_us = min((it.received_us for it in islice(granted, GRANTS_LOOKED_AT)), default=FOREVER)
+    seconds = (answered_us - promoted.at_us) / 1e6
+    if seconds > FAILOVER_S_MAX:
+        findings.add("slow_failover", f"{seconds:.1f} s to the first grant", promoted)
+    return seconds
+
+
+def _report(found: _Sorted, begun: Begun, findings: Findings) -> Report:
+    figures = _measured(found, findings)
+    return Report(
+        begun=begun,
+        findings=findings,
+        operations=Counter(it.kind for it in found.operations),
+        told=Counter(f"{it.kind} {it.told or 'unanswered'}" for it in found.operations),
+        unanswered=sum(it.is_unknown for it in found.operations),
+        actions=Counter(it.kind for of_one in found.actions.values() for it in of_one if it.done == "done"),
+        faults=Counter(it.kind for it in found.faults),
+        figures=figures,
+        seconds=_span_s(found.operations),
+    )
+
+
+def _span_s(operations: Sequence[Operation]) -> float:
+    """How long the operations took together."""
+    return (operations[-1].sent_us - operations[0].sent_us) / 1e6 if operations else 0.0

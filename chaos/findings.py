@@ -1,0 +1,54 @@
+"""What a checker may find, and how much of it is told."""
+
+from collections import Counter
+from typing import Literal
+
+import msgspec
+
+from chaos.history import AnyRecord, told
+
+FindingKind = Literal[
+    "over_issued",  # more holders than seats, for certain
+    "lost_grant",  # a session that was answered, and should live, does not
+    "undone_logoff",  # a session that is over lives
+    "lost_refresh",  # a refresh of a session that must live was refused, or asked for a seat
+    "doubled",  # one seat was given back twice, or one refresh made another session
+    "unexplained_denial",  # a denial although there must have been a seat
+    "unexplained_refusal",  # an error that nothing explains
+    "tables",  # the tables contradict each other, or what was answered
+    "slow_failover",  # no grant within ten seconds of a promotion
+    "slow_seat",  # a seat whose client died was free too late, or too early
+]
+KINDS: tuple[FindingKind, ...] = FindingKind.__args__  # type: ignore[attr-defined]
+KEPT_MAX = 20  # of each kind; the others are counted
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that must not be, and the records that show it."""
+
+    kind: FindingKind
+    text: str
+    records: tuple[AnyRecord, ...] = ()
+
+    def told(self) -> str:
+        """As it is printed."""
+        return "\n".join((f"{self.kind}: {self.text}", *(f"    {told(record)}" for record in self.records)))
+
+
+class Findings:
+    """All that was found: the count of each kind, and the first of each; and how much could have been.
+
+    `checked` counts what would have been a finding, had it been otherwise: so a history that leaves too much
+    open to show anything can be told from a good one.
+    """
+
+    def __init__(self) -> None:
+        self.count: Counter[FindingKind] = Counter()
+        self.checked: Counter[str] = Counter()
+        self.first: list[Finding] = []
+
+    def add(self, kind: FindingKind, text: str, *records: AnyRecord) -> None:
+        """Keep one."""
+        self.count[kind] += 1
+        if self.count[kind] <= KEPT_MAX:
+            self.first.append(Finding(kind=kind, text=text, records=records))

@@ -1,0 +1,235 @@
+"""The history of a run: what was asked and answered, what administrators did, and what was broken when.
+
+A file of JSON, one record a line: an array whose first item is its kind, so that `grep` finds all of a
+session. Instants are microseconds of CLOCK_MONOTONIC (`..._us`), which all processes of a machine share;
+what a store says of its own clock is in milliseconds since 1970 (`..._ms`). The records are as they were
+written, in no order.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Literal, Self
+
+import msgspec
+
+# What is told of an operation that nobody answered, or that was answered with a 503: it may have been done.
+UNKNOWN = ""
+UNAVAILABLE = "unavailable"
+
+Kind = Literal["grant", "refresh", "logoff", "revoke", "introspect"]
+ActionKind = Literal["seats", "disable", "enable", "take_secret", "give_secret", "end"]
+HolderKind = Literal["client", "user", "none"]
+Done = Literal["done", "unknown", "contradiction"]  # the last is a bug that the tables refused
+
+
+def now_us() -> int:
+    """Microseconds of the clock that every process of this machine has."""
+    return time.monotonic_ns() // 1000
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """What all records have in common: one line each."""
+
+
+class ClientPlan(Record, frozen=True, kw_only=True):
+    """A client, its user, and how many sessions it may have."""
+
+    client_id: str
+    user: str
+    sessions_max: int
+
+
+class TenantPlan(Record, frozen=True, kw_only=True):
+    """A tenant of one pool, and those who want its seats."""
+
+    name: str
+    seats: int
+    duplicates: HolderKind
+    session_ttl_s: int
+    access_ttl_s: int
+    clients: tuple[ClientPlan, ...] = ()
+
+
+class Begun(Record, frozen=True, kw_only=True, tag="begun"):
+    """The first line: what the run is."""
+
+    seed: int
+    store: str
+    nodes: int
+    tenants: tuple[TenantPlan, ...]
+
+
+class Operation(Record, frozen=True, kw_only=True, tag="op"):
+    """One request. `received_us` is 0 when nobody answered.
+
+    `told` is `granted`, `active`, `inactive`, `logged_off`, `revoked` or the reason or error of a refusal.
+    `sid` is the session's: of the answer to a grant, else of the token that was sent. Of an access token that
+    was sent, `token_sent_us` and `token_received_us` say when it was asked for and had.
+    `in_use` and `seats` are those of a denial.
+    """
+
+    kind: Kind
+    sent_us: int
+    received_us: int
+    node: int
+    tenant: str
+    client: str
+    licensed: bool
+    told: str
+    status: int = 0
+    sid: str = ""
+    token_sent_us: int = 0
+    token_received_us: int = 0
+    seats: int = 0
+    in_use: int = 0
+    released: bool = False
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether what was asked for may have been done or not."""
+        return self.told in {UNKNOWN, UNAVAILABLE}
+
+
+class Action(Record, frozen=True, kw_only=True, tag="action"):
+    """What an administrator did. `client` is '' where it is about the pool; `seats` is the new number.
+
+    `sids` are the sessions that were to end, where they were named.
+    """
+
+    kind: ActionKind
+    begun_us: int
+    ended_us: int
+    tenant: str
+    done: Done
+    client: str = ""
+    seats: int = 0
+    sids: tuple[str, ...] = ()
+    by: str = "store"
+
+
+class Fault(Record, frozen=True, kw_only=True, tag="fault"):
+    """Something that was broken, from the first touch until it was whole again. No node is all of them."""
+
+    kind: str
+    begun_us: int
+    ended_us: int
+    nodes: tuple[int, ...] = ()
+
+
+class Figure(Record, frozen=True, kw_only=True, tag="figure"):
+    """Something that was measured, or happened.
+
+    `promoted` is when a standby was told to be the primary, `expiry ...` by how much later than its life a
+    seat was free.
+    """
+
+    name: str
+    at_us: int
+    seconds: float
+
+
+class PoolRow(Record, frozen=True, kw_only=True):
+    """A pool as the tables have it; `rows` are its rows of `seat`, `minute_in_use` its last of usage."""
+
+    tenant: str
+    seats: int
+    overuse: int
+    in_use: int
+    rows: int
+    minute_in_use: int = 0
+    minute_peak: int = 0
+
+
+class Look(Record, frozen=True, kw_only=True, tag="look"):
+    """The pools at one instant of the store."""
+
+    begun_us: int
+    ended_us: int
+    pools: tuple[PoolRow, ...]
+
+
+class SessionRow(Record, frozen=True, kw_only=True):
+    """A session as the tables have it; `holder` is '' for one without a seat."""
+
+    sid: str
+    tenant: str
+    client: str
+    holder: str
+    expires_at_ms: int
+
+
+class SeatRow(Record, frozen=True, kw_only=True):
+    """A seat as the tables have it."""
+
+    tenant: str
+    holder: str
+    expires_at_ms: int
+
+
+class JournalRow(Record, frozen=True, kw_only=True):
+    """How often a client was granted, denied or ended in the whole of the run."""
+
+    tenant: str
+    client: str
+    kind: str
+    times: int
+
+
+class Final(Record, frozen=True, kw_only=True, tag="final"):
+    """The tables after quiet, at one instant of the store, which is `now_ms` on its own clock."""
+
+    begun_us: int
+    ended_us: int
+    now_ms: int
+    pools: tuple[PoolRow, ...]
+    sessions: tuple[SessionRow, ...]
+    seats: tuple[SeatRow, ...]
+    journal: tuple[JournalRow, ...]
+
+
+AnyRecord = Begun | Operation | Action | Fault | Figure | Look | Final
+
+
+class Writer:
+    """Writes records to a file, many at a time. A writer is for one thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: IO[bytes] = path.open("ab")
+        self._encode = msgspec.json.Encoder().encode
+        self._lines: list[bytes] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.flush()
+        self._file.close()
+
+    def write(self, record: AnyRecord) -> None:
+        """Keep a record."""
+        self._lines.append(self._encode(record))
+        if len(self._lines) >= 1000:
+            self.flush()
+
+    def flush(self) -> None:
+        """Give what was kept to the file."""
+        if self._lines:
+            self._file.write(b"\n".join((*self._lines, b"")))
+            self._file.flush()
+            self._lines.clear()
+
+
+def read_history(paths: Iterable[Path]) -> Iterator[AnyRecord]:
+    """The records of these files. A last line that was cut short is left out."""
+    decode = msgspec.json.Decoder(AnyRecord).decode
+    for path in paths:
+        with path.open("rb") as file:
+            for line in file:
+                if line.endswith(b"\n"):
+                    yield decode(line)
+
+
+def told(record: AnyRecord) -> str:
+    """A record as its line in the file."""
+    return msgspec.json.encode(record).decode()

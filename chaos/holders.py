@@ -1,0 +1,103 @@
+"""Holders against seats: never more than there are (L6), and never a denial while one is free (L4).
+
+Of all that must hold a seat at one moment, one took its seat last. All others held theirs then, so the pool
+had at least as many seats at that moment: it lies between the latest sending and the latest answer among the
+grants that took them. So a pool whose seats were lowered below what is in use is no finding, but a new
+holder in it is.
+"""
+
+import heapq
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from chaos.findings import Findings
+from chaos.history import Operation
+from chaos.lives import Life, Lives
+from chaos.times import Seats
+
+DENIALS = frozenset({"all_in_use", "no_seats", "licence_expired"})
+
+
+def check_holders(lives: Lives, seats: Seats, operations: Sequence[Operation], findings: Findings) -> None:
+    """Find the moments in which more held a seat for certain than there were."""
+    grants: Mapping[str, Operation] | None = None
+    active: dict[str, dict[str, Life]] = defaultdict(dict)  # by holder, its sessions by sid
+    ends: list[tuple[int, str, str]] = []
+    for life in sorted(lives.holding(), key=lambda it: it.received_us):
+        at_us = life.received_us
+        while ends and ends[0][0] < at_us:
+            _, holder, sid = heapq.heappop(ends)
+            del active[holder][sid]
+            if not active[holder]:
+                del active[holder]
+        if life.must_until_us < at_us:
+            continue
+        active[life.holder][life.sid] = life
+        heapq.heappush(ends, (life.must_until_us, life.holder, life.sid))
+        if len(active) <= seats.least_ever:
+            continue
+        last_us = max(max(it.since_us for it in of_one.values()) for of_one in active.values())
+        most = seats.most(last_us, at_us)
+        findings.checked["moments at which every seat was held"] += len(active) == most
+        if len(active) > most:
+            if grants is None:
+                grants = {it.sid: it for it in operations if it.kind == "grant"}
+            text = f"{len(active)} holders of {most} seats in {lives.plan.name} at {at_us}"
+            held = (it for of_one in active.values() for it in of_one.values())
+            findings.add("over_issued", text, *(grants[it.sid] for it in held))
+
+
+def check_denials(lives: Lives, seats: Seats, operations: Iterable[Operation], findings: Findings) -> None:
+    """Find the denials that cannot have been right."""
+    most = _MostHolders(lives)
+    must_hold: dict[str, list[Life]] = defaultdict(list)
+    if lives.plan.duplicates != "none":
+        for life in lives.holding():
+            must_hold[life.holder].append(life)
+    for operation in operations:
+        if operation.kind != "grant" or operation.told not in DENIALS:
+            continue
+        window = operation.sent_us, operation.received_us
+        holder = lives.holder(operation.client, "")
+        if any(life.must_live(*window) for life in must_hold[holder]):
+            findings.add("unexplained_denial", f"{holder} holds a seat already (L2)", operation)
+        elif not seats.may_be(operation.seats, *window):
+            findings.add("unexplained_denial", f"there were not {operation.seats} seats", operation)
+        elif operation.in_use < operation.seats or (operation.told == "no_seats") != (operation.seats == 0):
+            findings.add("unexplained_denial", "what it says is no reason", operation)
+        elif operation.in_use > (may := most.between(*window)):
+            text = f"{operation.in_use} seats in use, and {may} holders at most"
+            findings.add("unexplained_denial", text, operation)
+        else:
+            findings.checked["denials of which nobody else can have been holder"] += operation.in_use == may
+
+
+class _MostHolders:
+    """How many may have held a seat at each moment."""
+
+    def __init__(self, lives: Lives) -> None:
+        edges: list[tuple[int, int]] = []
+        for spans in lives.may_hold().values():
+            from_us, reach_us = -1, -1
+            for begins_us, until_us, _ in spans:
+                if begins_us > reach_us:
+                    edges += [(from_us, 1), (reach_us + 1, -1)] if reach_us >= 0 else []
+                    from_us = begins_us
+                reach_us = max(reach_us, until_us)
+            edges += [(from_us, 1), (reach_us + 1, -1)] if reach_us >= 0 else []
+        self._at: list[int] = [0]
+        self._count: list[int] = [0]
+        count = 0
+        for at_us, change in sorted(edges):
+            count += change
+            if at_us == self._at[-1]:
+                self._count[-1] = count
+            else:
+                self._at.append(at_us)
+                self._count.append(count)
+
+    def between(self, from_us: int, until_us: int) -> int:
+        """The most at any moment between these."""
+        first = bisect_right(self._at, from_us) - 1
+        return max(self._count[first : bisect_right(self._at, until_us)])

@@ -1,0 +1,176 @@
+"""The life of each session, as far as a client can know it: when it may have lived, and when it must have.
+
+A session must have lived from the receipt of the answer that granted it until the first of
+
+- the sending of what may have ended it: a logoff, a revocation, an action of an administrator;
+- the sending of the grant that may have superseded it (L8): the n-th that was not decided before it, where
+  its client may have n sessions;
+- its life after the sending of the last request that renewed it (L3).
+
+It may have lived from the sending of its grant until something that ended it was answered, or until its life
+after the last that may have renewed it.
+"""
+
+import heapq
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from chaos.history import Action, Operation, TenantPlan
+from chaos.times import ALLOWANCE_US, FOREVER, Faults
+
+
+class Life(msgspec.Struct, kw_only=True, gc=False):
+    """A session of which a client was told. `holder` is '' when it needs no seat."""
+
+    sid: str
+    client: str
+    holder: str
+    ttl_us: int
+    sent_us: int
+    received_us: int
+    renewed_sent_us: int  # by the last request that was granted
+    renewed_by_us: int  # at the latest, by any request that may have been
+    end_sent_us: int = FOREVER
+    ended_us: int = FOREVER
+    since_us: int = 0  # the earliest at which its seat may have been taken
+
+    @property
+    def must_until_us(self) -> int:
+        """Until when it lived for certain."""
+        return min(self.end_sent_us, self.renewed_sent_us + self.ttl_us - ALLOWANCE_US)
+
+    @property
+    def may_until_us(self) -> int:
+        """Until when it may have lived."""
+        return min(self.ended_us, self.renewed_by_us + self.ttl_us + ALLOWANCE_US)
+
+    def must_live(self, from_us: int, until_us: int) -> bool:
+        """Whether it lived for certain all the time between these."""
+        return self.received_us <= from_us and until_us <= self.must_until_us
+
+
+class Lives:
+    """All sessions of one tenant. `operations` are in the order in which they were sent."""
+
+    def __init__(
+        self, plan: TenantPlan, operations: Iterable[Operation], actions: Sequence[Action], faults: Faults
+    ) -> None:
+        self.plan = plan
+        self.by_sid: dict[str, Life] = {}
+        self.unanswered: list[tuple[int, int, str, bool]] = []  # grants: sent, done by, client, licensed
+        self._faults = faults
+        self._ttl_us = plan.session_ttl_s * 1_000_000
+        self._users = {client.client_id: client.user for client in plan.clients}
+        grants: dict[str, list[tuple[int, int, Life | None]]] = defaultdict(list)
+        for operation in operations:
+            self._add(operation, grants[operation.client])
+        for client in plan.clients:
+            _supersede(grants[client.client_id], client.sessions_max)
+        for action in actions:
+            self._act(action, grants)
+        self._find_since()
+
+    def holder(self, client: str, sid: str) -> str:
+        """Who a seat is counted for (L2), spelt as in the tables."""
+        match self.plan.duplicates:
+            case "client":
+                return f"client:{client}"
+            case "user":
+                return f"user:{self._users[client]}"
+            case _:
+                return f"session:{sid}"
+
+    def holding(self) -> Iterable[Life]:
+        """The sessions that hold a seat."""
+        return (life for life in self.by_sid.values() if life.holder)
+
+    def may_hold(self) -> Mapping[str, list[tuple[int, int, Life | None]]]:
+        """When each holder may have held a seat: from, until, and the session if it is known."""
+        spans: dict[str, list[tuple[int, int, Life | None]]] = defaultdict(list)
+        for life in self.holding():
+            spans[life.holder].append((life.sent_us, life.may_until_us, life))
+        for number, (sent_us, by_us, client, licensed) in enumerate(self.unanswered):
+            if licensed:
+                holder = self.holder(client, f"unanswered {number}")
+                spans[holder].append((sent_us, by_us + self._ttl_us + ALLOWANCE_US, None))
+        for of_holder in spans.values():
+            of_holder.sort(key=lambda it: it[0])
+        return spans
+
+    def _add(self, operation: Operation, grants: list[tuple[int, int, Life | None]]) -> None:
+        if operation.kind == "grant":
+            self._add_grant(operation, grants)
+        elif (life := self.by_sid.get(operation.sid)) is not None:
+            self._change(life, operation)
+
+    def _add_grant(self, operation: Operation, grants: list[tuple[int, int, Life | None]]) -> None:
+        if operation.is_unknown:
+            by_us = self._faults.late_us(operation.sent_us)
+            self.unanswered.append((operation.sent_us, by_us, operation.client, operation.licensed))
+            grants.append((operation.sent_us, by_us, None))
+        elif operation.told == "granted":
+            life = self.by_sid[operation.sid] = Life(
+                sid=operation.sid,
+                client=operation.client,
+                holder=self.holder(operation.client, operation.sid) if operation.licensed else "",
+                ttl_us=self._ttl_us,
+                sent_us=operation.sent_us,
+                received_us=operation.received_us,
+                renewed_sent_us=operation.sent_us,
+                renewed_by_us=operation.received_us,
+            )
+            grants.append((operation.sent_us, operation.received_us, life))
+
+    def _change(self, life: Life, operation: Operation) -> None:
+        match operation.kind, operation.told:
+            case "refresh", "granted":
+                life.renewed_sent_us = max(life.renewed_sent_us, operation.sent_us)
+                life.renewed_by_us = max(life.renewed_by_us, operation.received_us)
+            case ("logoff", "logged_off") | ("revoke", "revoked"):
+                life.end_sent_us = min(life.end_sent_us, operation.sent_us)
+                life.ended_us = min(life.ended_us, operation.received_us)
+            case _ if operation.is_unknown and operation.kind == "refresh":
+                by_us = self._faults.late_us(operation.sent_us)
+                life.renewed_by_us = max(life.renewed_by_us, by_us)
+            case _ if operation.is_unknown and operation.kind in {"logoff", "revoke"}:
+                life.end_sent_us = min(life.end_sent_us, operation.sent_us)
+
+    def _act(self, action: Action, grants: Mapping[str, Sequence[tuple[int, int, Life | None]]]) -> None:
+        if action.kind == "disable":
+            found = [life for _, _, life in grants.get(action.client, ()) if life is not None]
+        else:
+            found = [self.by_sid[sid] for sid in action.sids if sid in self.by_sid]
+        by_us = action.ended_us if action.done == "done" else self._faults.late_us(action.begun_us)
+        for life in found:
+            if by_us > life.sent_us:
+                life.end_sent_us = min(life.end_sent_us, action.begun_us)
+            if action.done == "done" and (action.sids or action.begun_us >= life.received_us):
+                life.ended_us = min(life.ended_us, action.ended_us)
+
+    def _find_since(self) -> None:
+        """Who may have held its seat all the time from an earlier session on, may have it since then."""
+        for spans in self.may_hold().values():
+            since_us = reach_us = -1
+            for from_us, until_us, life in spans:
+                if from_us > reach_us:
+                    since_us = from_us
+                reach_us = max(reach_us, until_us)
+                if life is not None:
+                    life.since_us = since_us
+
+
+def _supersede(grants: Sequence[tuple[int, int, Life | None]], sessions_max: int) -> None:
+    """Find the grant that may have superseded each session of one client, which may have so many."""
+    undecided: list[int] = []  # until when those sent before may have been decided
+    for at, (sent_us, by_us, life) in enumerate(grants):
+        while undecided and undecided[0] <= sent_us:
+            heapq.heappop(undecided)
+        if life is not None:
+            further = sessions_max - len(undecided)
+            if further <= 0:
+                life.end_sent_us = min(life.end_sent_us, sent_us)
+            elif at + further < len(grants):
+                life.end_sent_us = min(life.end_sent_us, grants[at + further][0])
+        heapq.heappush(undecided, by_us)

@@ -1,0 +1,331 @@
+"""The load: one process of many clients, each with a few sessions, on nodes that each request chooses by lot.
+
+`python -m chaos.load SPEC` runs until its standard input says `quiet`; then it lets what is under way end,
+asks about every session that it still has, and is over. Each second it prints what it has done so far.
+A client may die: then it never comes back to its sessions, and nobody gives back its seats. It asks about
+sessions that are over as well, because what is over has to stay over.
+"""
+
+import asyncio
+import random
+import sys
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import uvloop
+
+from chaos.history import UNAVAILABLE, UNKNOWN, Kind, Operation, Writer, now_us
+from chaos.site import ASKER, ClientSite, TenantSite
+from chaos.wire import PATIENCE_S, SWEEP_S, Answer, Line, basic, post, sid_of
+
+GRANT, REFRESH = "client_credentials", "refresh_token"
+ENDED_REMEMBERED = 4  # sessions of one client that are over, and asked about now and then
+HELD_MAX = 8  # sessions of one client; more it logs off
+DENIED_S = 0.4  # how long a client without a seat waits at most before it asks again
+UNREACHED_S = 0.1
+ERROR_STATUS = 400
+UNAVAILABLE_STATUS = 503
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process of the load is told: who it is, where the nodes are, and whom it plays."""
+
+    seed: int
+    ports: tuple[int, ...]
+    tenants: tuple[TenantSite, ...]
+    history: str
+    actors_per_client: int = 1
+
+
+class Count(msgspec.Struct, kw_only=True):
+    """What a process of the load has done so far."""
+
+    operations: int = 0
+    granted: int = 0
+    unknown: int = 0
+
+
+class Held(msgspec.Struct, kw_only=True):
+    """A session that a client has, or had; its access token is the newest, `received_us` when that came."""
+
+    sid: str
+    access: str
+    refresh: str
+    licensed: bool
+    sent_us: int
+    received_us: int
+
+
+class Load:
+    """All clients of one process."""
+
+    def __init__(self, spec: Spec, writer: Writer) -> None:
+        self.count = Count()
+        self.is_over = False
+        self.dice = random.Random(spec.seed)
+        self.lines = [Line(port) for port in spec.ports]
+        self._writer = writer
+        self._actors = [
+            Actor(self, tenant, client, random.Random(self.dice.getrandbits(64)))
+            for tenant in spec.tenants
+            for client in tenant.clients
+            for _ in range(spec.actors_per_client)
+        ]
+
+    async def run(self) -> None:
+        """Act until it is over; then ask about what is left."""
+        async with self._swept():
+            await asyncio.gather(*(actor.run() for actor in self._actors))
+            await asyncio.gather(*(actor.look_back() for actor in self._actors))
+
+    @asynccontextmanager
+    async def _swept(self) -> AsyncIterator[None]:
+        async def sweep() -> None:
+            while True:
+                for line in self.lines:
+                    line.sweep(PATIENCE_S)
+                await asyncio.sleep(SWEEP_S)
+
+        sweeping = asyncio.create_task(sweep())
+        try:
+            yield
+        finally:
+            sweeping.cancel()
+
+    def note(self, operation: Operation) -> None:
+        """Keep what was asked and answered."""
+        self._writer.write(operation)
+        self.count.operations += 1
+        self.count.granted += operation.kind == "grant" and operation.told == "granted"
+        self.count.unknown += operation.is_unknown
+
+
+class Actor:
+    """One client at work: a request at a time."""
+
+    def __init__(self, load: Load, tenant: TenantSite, client: ClientSite, dice: random.Random) -> None:
+        self._load = load
+        self._dice = dice
+        self._tenant = tenant.name
+        self._client = client.client_id
+        self._ttl_us = tenant.session_ttl_s * 1_000_000
+        self._secrets = [basic(client.client_id, secret) for secret in client.secrets]
+        self._asker = basic(ASKER, tenant.asker_secret)
+        self._held: list[Held] = []
+        self._ended: deque[Held] = deque(maxlen=ENDED_REMEMBERED)
+
+    async def run(self) -> None:
+        """Act until the load is over."""
+        await asyncio.sleep(self._dice.random() * DENIED_S)
+        while not self._load.is_over:
+            await self._act()
+
+    async def look_back(self) -> None:
+        """Ask about everything it was told of: what lives, and what is over."""
+        for held in (*self._held, *self._ended):
+            await self._introspect(held, by_access=False)
+
+    async def _act(self) -> None:
+        self._forget_expired()
+        lot = self._dice.random()
+        if self._ended and lot < 0.06:
+            await self._ask_about_the_past()
+        elif not self._held or lot < 0.18:
+            await self._grant()
+        else:
+            await self._use(self._dice.choice(self._held), self._dice.random())
+
+    async def _use(self, held: Held, lot: float) -> None:
+        if len(self._held) > HELD_MAX:
+            lot = 0.75 + lot / 4
+        if lot < 0.40:
+            await self._introspect(held, by_access=lot < 0.20)
+        elif lot < 0.74:
+            await self._refresh(held)
+        elif lot < 0.76:  # It dies, or loses what it knew of this session.
+            self._held.remove(held)
+        elif lot < 0.92:
+            await self._log_off(held, by_bearer=lot < 0.86)
+        else:
+            await self._revoke(held, by_access=lot < 0.96)
+
+    async def _ask_about_the_past(self) -> None:
+        held = self._dice.choice(self._ended)
+        match self._dice.randrange(4):
+            case 0:
+                await self._refresh(held)
+            case 1:
+                await self._log_off(held, by_bearer=True)
+            case _:
+                await self._introspect(held, by_access=False)
+
+    async def _grant(self) -> None:
+        licensed = self._dice.random() < 0.8
+        form = {"grant_type": GRANT, "scope": "all" if licensed else "view"}
+        operation, answer = await self._ask("grant", "token", form, licensed=licensed)
+        if answer is not None and operation.told == "granted":
+            self._held.append(
+                Held(
+                    sid=operation.sid,
+                    access=answer.said.access_token,
+                    refresh=answer.said.refresh_token,
+                    licensed=licensed,
+                    sent_us=operation.sent_us,
+                    received_us=operation.received_us,
+                )
+            )
+        elif answer is not None and operation.seats:
+            await asyncio.sleep(self._dice.random() * DENIED_S)
+
+    async def _refresh(self, held: Held) -> None:
+        form = {"grant_type": REFRESH, "refresh_token": held.refresh}
+        operation, answer = await self._ask("refresh", "token", form, held=held)
+        if answer is not None and operation.told == "granted":
+            held.access = answer.said.access_token
+            held.sent_us, held.received_us = operation.sent_us, operation.received_us
+        elif operation.told == "invalid_grant":
+            self._end(held)
+
+    async def _introspect(self, held: Held, *, by_access: bool) -> None:
+        form = {"token": held.access if by_access else held.refresh}
+        operation, _ = await self._ask(
+            "introspect", "introspect", form, held=held, by_access=by_access, authorization=self._asker
+        )
+        if operation.told == "inactive" and not by_access:
+            self._end(held)
+
+    async def _log_off(self, held: Held, *, by_bearer: bool) -> None:
+        if by_bearer:
+            bearer = f"Bearer {held.access}"
+            operation, _ = await self._ask(
+                "logoff", "logoff", None, held=held, by_access=True, authorization=bearer
+            )
+        else:
+            operation, _ = await self._ask("logoff", "logoff", {"refresh_token": held.refresh}, held=held)
+        if operation.told in {"logged_off", UNKNOWN}:
+            self._end(held)
+
+    async def _revoke(self, held: Held, *, by_access: bool) -> None:
+        form = {"token": held.access if by_access else held.refresh}
+        operation, _ = await self._ask("revoke", "revoke", form, held=held, by_access=by_access)
+        if operation.told in {"revoked", UNKNOWN}:
+            self._end(held)
+
+    async def _ask(
+        self,
+        kind: Kind,
+        endpoint: str,
+        form: dict[str, str] | None,
+        *,
+        held: Held | None = None,
+        licensed: bool = False,
+        by_access: bool = False,
+        authorization: str = "",
+    ) -> tuple[Operation, Answer | None]:
+        """Ask a node, whichever can be reached, and keep what it answered."""
+        request = post(f"{self._tenant}/{endpoint}", authorization or self._secrets[0], form)
+        node = self._dice.randrange(len(self._load.lines))
+        while (connection := await self._load.lines[node].take()) is None:
+            await asyncio.sleep(UNREACHED_S)
+            node = self._dice.randrange(len(self._load.lines))
+        sent_us = now_us()
+        answer = await connection.ask(request)
+        received_us = now_us()
+        self._load.lines[node].give_back(connection)
+        operation = Operation(
+            kind=kind,
+            sent_us=sent_us,
+            received_us=received_us if answer else 0,
+            node=node,
+            tenant=self._tenant,
+            client=self._client,
+            licensed=held.licensed if held else licensed,
+            told=_told(kind, answer, held),
+            status=answer.status if answer else 0,
+            sid=held.sid if held else _sid(answer),
+            token_sent_us=held.sent_us if held and by_access else 0,
+            token_received_us=held.received_us if held and by_access else 0,
+            seats=answer.said.seats if answer else 0,
+            in_use=answer.said.in_use if answer else 0,
+            released=answer.said.seat_released if answer else False,
+        )
+        self._load.note(operation)
+        if operation.told == "invalid_client":  # Perhaps this secret was taken away just now.
+            self._secrets.reverse()
+            await asyncio.sleep(self._dice.random() * DENIED_S)
+        elif operation.is_unknown:
+            await asyncio.sleep(self._dice.random() * DENIED_S)
+        return operation, answer
+
+    def _end(self, held: Held) -> None:
+        if held in self._held:
+            self._held.remove(held)
+            self._ended.append(held)
+
+    def _forget_expired(self) -> None:
+        if self._held:
+            before_us = now_us() - self._ttl_us
+            for held in [it for it in self._held if it.received_us < before_us]:
+                self._end(held)
+
+
+def _sid(answer: Answer | None) -> str:
+    """The session that an answer grants, if it grants one."""
+    return sid_of(answer.said.access_token) if answer is not None and answer.said.access_token else ""
+
+
+def _told(kind: Kind, answer: Answer | None, held: Held | None) -> str:
+    """What an answer says, in one word."""
+    if answer is None:
+        return UNKNOWN
+    status, said = answer
+    if status == UNAVAILABLE_STATUS and not said.reason:
+        return UNAVAILABLE
+    if status >= ERROR_STATUS:
+        return said.reason or said.error or f"status_{status}"
+    if kind in {"grant", "refresh"}:
+        is_same = held is None or sid_of(said.access_token) == held.sid
+        return "granted" if is_same else "another_session"
+    if kind == "introspect":
+        return "active" if said.active else "inactive"
+    return "revoked" if kind == "revoke" else "logged_off" if said.logged_off else "not_logged_off"
+
+
+async def _serve(spec: Spec) -> None:
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    with Writer(Path(spec.history)) as writer:
+        load = Load(spec, writer)
+        running = asyncio.create_task(load.run())
+        telling = asyncio.create_task(_tell(load))
+        await reader.readline()  # `quiet`, or the end of who started it
+        load.is_over = True
+        await running
+        telling.cancel()
+        _say(load)
+
+
+async def _tell(load: Load) -> None:
+    while True:
+        await asyncio.sleep(1)
+        _say(load)
+
+
+def _say(load: Load) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(load.count) + b"\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Run the load of a specification, whose file is the only argument."""
+    spec = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Spec)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(spec))
+
+
+if __name__ == "__main__":
+    main()

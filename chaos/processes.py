@@ -1,0 +1,57 @@
+"""What can be done to processes by their ids: nodes and database servers are several each."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+
+def with_children(pid: int) -> list[int]:
+    """A process and all that it has started, as far as they live."""
+    if not lives(pid):
+        return []
+    found = [pid]
+    for parent in found:  # It grows as it goes.
+        with suppress(OSError):
+            for thread in Path(f"/proc/{parent}/task").iterdir():
+                with suppress(OSError):
+                    found += map(int, (thread / "children").read_text(encoding="ascii").split())
+    return found
+
+
+def lives(pid: int) -> bool:
+    """Whether there is such a process, and it is no more than remembered by who started it."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def tell_all(pids: Iterable[int], number: signal.Signals) -> None:
+    """Send a signal to those that still live."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def limit_files(pids: Iterable[int], size: int | None) -> None:
+    """Let no file of them grow beyond so many bytes, as a quota does; None takes the limit away.
+
+    By the system's own command, as the user whose processes they are: nobody else may, in a container not
+    even root.
+    """
+    limit = "unlimited" if size is None else str(size)
+    for pid in pids:
+        with suppress(FileNotFoundError):
+            owner = Path(f"/proc/{pid}").stat()
+            as_owner: Mapping[str, Any] = {}
+            if os.geteuid() == 0:
+                as_owner = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": ()}
+            command = ["prlimit", f"--fsize={limit}:", "--pid", str(pid)]
+            done = subprocess.run(command, capture_output=True, check=False, **as_owner)
+            if done.returncode and Path(f"/proc/{pid}").exists():
+                raise RuntimeError(f"{command}: {done.stderr.decode()}")

@@ -1,0 +1,50 @@
+"""What a run was and what was found in it, for a reader."""
+
+from chaos.checker import Report
+from chaos.findings import KINDS
+
+_TOLD = {
+    "over_issued": "seats issued twice",
+    "lost_grant": "answered grants lost",
+    "undone_logoff": "answered endings undone",
+    "lost_refresh": "refreshes lost, or asked for a seat",
+    "doubled": "seats given back twice",
+    "unexplained_denial": "denials that nothing explains",
+    "unexplained_refusal": "errors that nothing explains",
+    "tables": "contradictions in the tables",
+    "slow_failover": "failovers that took more than ten seconds",
+    "slow_seat": "seats that were free too early or too late",
+}
+
+
+def told(report: Report) -> str:
+    """The table at the end of a run, and the first of what was found."""
+    begun = report.begun
+    operations = report.operations.total()
+    lines = [
+        "",
+        f"seed {begun.seed}, {begun.store}, {begun.nodes} nodes",
+        f"  operations       {operations:11,}   {_counts(report.operations)}",
+        f"  a second         {operations / report.seconds if report.seconds else 0:11,.0f}",
+        f"  granted          {report.told['grant granted']:11,}   denied {_denied(report):,}",
+        f"  unanswered       {report.unanswered:11,}   may have been done or not",
+        f"  administrators   {report.actions.total():11,}   {_counts(report.actions)}",
+        f"  faults           {report.faults.total():11,}   {_counts(report.faults)}",
+    ]
+    for name, seconds in sorted(report.figures.items()):
+        worst = ", ".join(f"{it:.2f}" for it in sorted(seconds))
+        lines.append(f"  {name:<27} {worst} s")
+    lines.append("checked, among others:")
+    lines += [f"  {count:11,}   {what}" for what, count in sorted(report.findings.checked.items())]
+    lines.append("found:")
+    lines += [f"  {report.findings.count[kind]:11,}   {_TOLD[kind]}" for kind in KINDS]
+    lines += ["", *(finding.told() for finding in report.findings.first)]
+    return "\n".join(lines)
+
+
+def _denied(report: Report) -> int:
+    return sum(report.told[f"grant {reason}"] for reason in ("all_in_use", "no_seats"))
+
+
+def _counts(counter: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in sorted(counter.items()))

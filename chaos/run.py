@@ -1,0 +1,296 @@
+"""A run: make a store, start nodes, load and nemesis, stop them all, and keep the history.
+
+Everything is on 127.0.0.1 and ends by itself; what was started is ended by its process id, whatever fails.
+"""
+
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from chaos.administrator import Administrator
+from chaos.databases import Database, SqliteDatabase
+from chaos.expiry import FULL_S, SHORT_S, ExpirySite, make_expiry_site, measure_expiry
+from chaos.history import Begun, Figure, Writer, now_us
+from chaos.load import Count, Spec
+from chaos.nemesis import Nemesis, NodeFaults, SqliteFaults
+from chaos.nodes import PATIENCE_S, Node
+from chaos.postgres_faults import PostgresFaults
+from chaos.postgres_site import PostgresDatabase
+from chaos.site import Made, TenantSite, make_site, plan
+from chaos.tables import final
+
+TELL_EVERY_S = 5.0
+KNOWN_S = 1.0  # until every node knows of a change of the set-up
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run is to be. `faults` names those that may happen; none is all that the store knows.
+
+    `turns` are broken first, each for so many seconds, with a rest before and after them.
+    """
+
+    seed: int
+    seconds: float
+    store: str = "sqlite"
+    nodes: int = 3
+    loads: int = 1
+    share: float = 1.0
+    faults: tuple[str, ...] = ()
+    turns: tuple[tuple[tuple[str, ...], float], ...] = ()
+    broken: str = ""
+    operations_max: int = 0
+    rest_s: float = 1.0
+    expiries: int = 5
+    is_quiet: bool = False
+
+
+class LoadProcess:
+    """A process of the load, and what it has told of itself."""
+
+    def __init__(self, spec: Spec, path: Path) -> None:
+        path.write_bytes(msgspec.json.encode(spec))
+        self.history = Path(spec.history)
+        self.count = Count()
+        command = [sys.executable, "-m", "chaos.load", str(path)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self._process.stdout is not None
+        self._reading = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
+        self._reading.start()
+
+    def quiet(self) -> None:
+        """Have it finish, and return when it has.
+
+        Raises RuntimeError when it died before.
+        """
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(b"quiet\n")
+            self._process.stdin.close()
+        if self._process.wait(PATIENCE_S):
+            raise RuntimeError("the load died")
+
+    def kill(self) -> None:
+        """Let nothing run on."""
+        self._process.kill()
+        self._process.wait(PATIENCE_S)
+        self._reading.join(PATIENCE_S)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+    def _read(self, lines: IO[bytes]) -> None:
+        with lines:
+            for line in lines:
+                self.count = msgspec.json.decode(line, type=Count)
+
+
+class Run:
+    """One run in a directory of its own, from the first node to the last look at the tables."""
+
+    def __init__(self, options: Options, directory: Path) -> None:
+        self.options = options
+        self.directory = directory
+        self.history = [directory / "run.history", directory / "administrator.history"]
+        self._dice = random.Random(options.seed)
+        self._loads: list[LoadProcess] = []
+        self._nodes: list[Node] = []
+
+    def run(self) -> list[Path]:
+        """Do it; the files of its history."""
+        options = self.options
+        begun = plan(options.seed, options.store, options.nodes, share=options.share)
+        with ExitStack() as stack:
+            writer = stack.enter_context(Writer(self.history[0]))
+            writer.write(begun)
+            database = stack.enter_context(_database(options, self.directory))
+            made = self._make_site(database, begun)
+            if options.broken and isinstance(database, PostgresDatabase):
+                database.look_away()
+            stack.enter_context(self._served(database))
+            stack.enter_context(self._loaded(made))
+            nemesis = self._nemesis(database, writer)
+            with self._administered(database, begun, made):
+                self._break_until_the_end(nemesis)
+            self._wait_for_quiet()
+            self._look_at_the_end(database, writer)
+        return self.files()
+
+    def files(self) -> list[Path]:
+        """The files of its history, as far as there are any."""
+        return [path for path in (*self.history, *(it.history for it in self._loads)) if path.exists()]
+
+    def _look_at_the_end(self, database: Database, writer: Writer) -> None:
+        store = database.open()
+        try:
+            writer.write(final(store))
+            sites = [make_expiry_site(store, database.keyring, ttl_s) for ttl_s in (SHORT_S, FULL_S)]
+        finally:
+            store.close()
+        time.sleep(KNOWN_S)
+        for _ in range(self.options.expiries):
+            node = self._dice.choice(self._nodes)
+            _note_expiry(writer, sites[0], measure_expiry(sites[0], node.port))
+        if self.options.expiries:
+            _note_expiry(writer, sites[1], self._measure_a_full_life(database, sites[1]))
+
+    def _measure_a_full_life(self, database: Database, site: ExpirySite) -> float:
+        """With the clock of the store moved: alone, because on SQLite that is the clock of the node."""
+        for node in self._nodes:
+            node.kill()
+        alone = Node(
+            len(self._nodes), self.directory, {**database.variables(0), "LICET_COMMIT_PROCESS": "false"}
+        )
+        self._nodes.append(alone)
+        if isinstance(database, PostgresDatabase):
+            database.make_clock_movable()
+            move = database.move_clock
+        else:
+            move = alone.clock.move
+        alone.start()
+        alone.wait_until_ready()
+        return measure_expiry(site, alone.port, move)
+
+    def _make_site(self, database: Database, begun: Begun) -> Made:
+        store = database.open()
+        try:
+            return make_site(store, database.keyring, begun)
+        finally:
+            store.close()
+
+    @contextmanager
+    def _served(self, database: Database) -> Iterator[None]:
+        for number in range(self.options.nodes):
+            variables = {**database.variables(number), **_committing(number, self.options.broken)}
+            self._nodes.append(Node(number, self.directory, variables, broken=self.options.broken))
+        try:
+            for node in self._nodes:
+                node.start()
+            for node in self._nodes:
+                node.wait_until_ready()
+            yield
+        finally:
+            for node in self._nodes:
+                node.kill()
+
+    @contextmanager
+    def _loaded(self, made: Made) -> Iterator[None]:
+        ports = tuple(node.port for node in self._nodes)
+        for number in range(self.options.loads):
+            spec = Spec(
+                seed=self._dice.getrandbits(64),
+                ports=ports,
+                tenants=_share(made.tenants, number, self.options.loads),
+                history=str(self.directory / f"load{number}.history"),
+            )
+            self._loads.append(LoadProcess(spec, self.directory / f"load{number}.json"))
+        try:
+            yield
+        finally:
+            for load in self._loads:
+                load.kill()
+
+    @contextmanager
+    def _administered(self, database: Database, begun: Begun, made: Made) -> Iterator[None]:
+        with Writer(self.history[1]) as writer:
+            seed = self._dice.getrandbits(64)
+            administrator = Administrator(database, begun, made, writer, seed)
+            administrator.start()
+            try:
+                yield
+            finally:
+                administrator.stop()
+
+    def _nemesis(self, database: Database, writer: Writer) -> Nemesis:
+        of_nodes = NodeFaults(self._nodes, database, self._dice.getrandbits(64))
+        kinds = of_nodes.kinds()
+
+        def mend() -> None:
+            if isinstance(database, PostgresDatabase):
+                database.mend()
+            of_nodes.mend()
+
+        if isinstance(database, PostgresDatabase):
+            seed = self._dice.getrandbits(64)
+            kinds |= PostgresFaults(self._nodes, database, writer, seed).kinds()
+        else:
+            kinds |= SqliteFaults(self._nodes).kinds()
+        wanted = self.options.faults or tuple(kinds)
+        return Nemesis({name: kinds[name] for name in wanted}, mend, writer, self._dice.getrandbits(64))
+
+    def _break_until_the_end(self, nemesis: Nemesis) -> None:
+        begun_s = time.monotonic()
+        end_s = begun_s + self.options.seconds
+        telling = threading.Event()
+        teller = threading.Thread(target=self._tell, args=(nemesis, begun_s, telling), daemon=True)
+        teller.start()
+        try:
+            time.sleep(self.options.rest_s)
+            for names, seconds in self.options.turns:
+                nemesis.break_for(names, seconds)
+                time.sleep(self.options.rest_s)
+            while time.monotonic() < end_s and not self._is_enough():
+                nemesis.turn()
+        finally:
+            telling.set()
+            teller.join()
+
+    def _is_enough(self) -> bool:
+        most = self.options.operations_max
+        return bool(most) and sum(load.count.operations for load in self._loads) >= most
+
+    def _wait_for_quiet(self) -> None:
+        for node in self._nodes:
+            node.wait_until_ready()
+        for load in self._loads:
+            load.quiet()
+
+    def _tell(self, nemesis: Nemesis, begun_s: float, is_over: threading.Event) -> None:
+        while not is_over.wait(TELL_EVERY_S) and not self.options.is_quiet:
+            counts = [load.count for load in self._loads]
+            operations = sum(it.operations for it in counts)
+            seconds = time.monotonic() - begun_s
+            unknown = sum(it.unknown for it in counts)
+            faults = sum(nemesis.count.values())
+            print(
+                f"{seconds:5.0f} of {self.options.seconds:.0f} s  {operations:9,} operations"
+                f"  {operations / seconds:6,.0f}/s  {unknown:,} unanswered  {faults} faults"
+                f"  {' + '.join(nemesis.under_way)}",
+                flush=True,
+            )
+
+
+def _note_expiry(writer: Writer, site: ExpirySite, seconds: float) -> None:
+    name = f"expiry after {site.session_ttl_s} s"
+    writer.write(Figure(name=name, at_us=now_us(), seconds=seconds))
+
+
+def _committing(node: int, broken: str) -> dict[str, str]:
+    """Some nodes commit in a process of their own and some do not; a mistake is put into one process."""
+    own_process = node % 2 == 0 and not broken
+    return {"LICET_COMMIT_PROCESS": "true" if own_process else "false"}
+
+
+def _share(tenants: Sequence[TenantSite], number: int, loads: int) -> tuple[TenantSite, ...]:
+    """The clients that one of several processes of the load plays."""
+    return tuple(msgspec.structs.replace(it, clients=it.clients[number::loads]) for it in tenants)
+
+
+@contextmanager
+def _database(options: Options, directory: Path) -> Iterator[Database]:
+    database: Database
+    if options.store == "postgres":
+        database = PostgresDatabase(directory, options.nodes)
+    else:
+        database = SqliteDatabase(directory)
+    try:
+        database.start()
+        yield database
+    finally:
+        database.close()

@@ -1,0 +1,134 @@
+"""What a run is about: tenants of few seats, and many clients that want them.
+
+Each tenant is of another kind: its holders are clients, users or sessions (L2), its sessions live seconds or
+twenty minutes (L3), its clients may have few of them (L8). Every client has two secrets, of which an
+administrator takes one away and gives it back, so that the load knows both from the start.
+"""
+
+import msgspec
+
+from chaos.history import Begun, ClientPlan, HolderKind, TenantPlan
+from licet.credentials import ClientSecrets, NewClientSecret
+from licet.keyring import Keyring
+from licet.model import Duplicates
+from licet.store.contract import Store
+from licet.store.setup import SetupChange, changing
+
+ACTOR = "chaos"
+POOL = "full"
+ASKER = "Asker"  # introspects; no administrator touches it
+SECRETS = 2
+
+_Kind = tuple[str, int, HolderKind, int, int, int, int, int]
+# Name, seats, who holds one, lives of a session and of a token in seconds, clients, users, sessions of each.
+_TENANTS: tuple[_Kind, ...] = (
+    ("Client", 6, "client", 20, 10, 60, 60, 100),
+    ("User", 5, "user", 8, 4, 60, 20, 6),
+    ("Session", 8, "none", 5, 5, 60, 60, 3),
+    ("Short", 4, "client", 2, 1, 50, 50, 2),
+    ("Long", 10, "client", 1200, 600, 40, 40, 4),
+    ("Crowd", 3, "client", 6, 3, 60, 60, 5),
+)
+
+
+class ClientSite(msgspec.Struct, frozen=True, kw_only=True):
+    """A client as the load knows it: its secrets, any of which may not work at a time."""
+
+    client_id: str
+    secrets: tuple[str, ...]
+
+
+class TenantSite(msgspec.Struct, frozen=True, kw_only=True):
+    """A tenant as the load knows it."""
+
+    name: str
+    session_ttl_s: int
+    clients: tuple[ClientSite, ...]
+    asker_secret: str
+
+
+class Made(msgspec.Struct, frozen=True, kw_only=True):
+    """A site that was made: for the load, and for the administrator the secrets of each client, by name."""
+
+    tenants: tuple[TenantSite, ...]
+    secrets: dict[tuple[str, str], tuple[NewClientSecret, ...]]
+
+
+def plan(seed: int, store: str, nodes: int, *, share: float = 1.0) -> Begun:
+    """The plan of a run; `share` is how many of the clients take part."""
+    tenants = tuple(_tenant_plan(kind, share) for kind in _TENANTS)
+    return Begun(seed=seed, store=store, nodes=nodes, tenants=tenants)
+
+
+def _tenant_plan(kind: _Kind, share: float) -> TenantPlan:
+    name, seats, duplicates, session_ttl_s, access_ttl_s, clients, users, sessions_max = kind
+    return TenantPlan(
+        name=name,
+        seats=seats,
+        duplicates=duplicates,
+        session_ttl_s=session_ttl_s,
+        access_ttl_s=access_ttl_s,
+        clients=tuple(
+            ClientPlan(client_id=f"{name}{number}", user=f"{number % users:03}", sessions_max=sessions_max)
+            for number in range(max(seats + 2, round(clients * share)))
+        ),
+    )
+
+
+def make_site(store: Store, keyring: Keyring, begun: Begun) -> Made:
+    """Put the tenants of a plan into a store.
+
+    Raises StoreUnavailable.
+    """
+    generating = ClientSecrets(keyring.pepper)
+    secrets = {
+        (tenant.name, client.client_id): tuple(generating.generate() for _ in range(SECRETS))
+        for tenant in begun.tenants
+        for client in tenant.clients
+    }
+    askers = {tenant.name: generating.generate() for tenant in begun.tenants}
+    with changing(store, ACTOR) as change:
+        for tenant in begun.tenants:
+            _add(change, tenant, secrets, askers[tenant.name])
+    return Made(
+        tenants=tuple(_tenant_site(it, secrets, askers[it.name].secret) for it in begun.tenants),
+        secrets=secrets,
+    )
+
+
+def _add(
+    change: SetupChange,
+    plan: TenantPlan,
+    secrets: dict[tuple[str, str], tuple[NewClientSecret, ...]],
+    asker: NewClientSecret,
+) -> None:
+    tenant = change.add_tenant(
+        plan.name, seats=plan.seats, session_ttl_s=plan.session_ttl_s, access_ttl_s=plan.access_ttl_s
+    )
+    tenant.set_pool(POOL, duplicates=Duplicates(plan.duplicates))
+    for initials in dict.fromkeys(client.user for client in plan.clients):
+        tenant.add_user(initials)
+    for client in plan.clients:
+        own = secrets[plan.name, client.client_id]
+        tenant.add_client(client.client_id, own[0], user=client.user, sessions_max=client.sessions_max)
+        for secret in own[1:]:
+            tenant.add_secret(client.client_id, secret)
+    tenant.add_user("API")
+    tenant.add_client(ASKER, asker, user="API", introspects=True)
+
+
+def _tenant_site(
+    plan: TenantPlan, secrets: dict[tuple[str, str], tuple[NewClientSecret, ...]], asker_secret: str
+) -> TenantSite:
+    return TenantSite(
+        name=plan.name,
+        session_ttl_s=plan.session_ttl_s,
+        clients=tuple(
+            ClientSite(
+                client_id=client.client_id,
+                secrets=tuple(it.secret for it in secrets[plan.name, client.client_id]),
+            )
+            for client in plan.clients
+        ),
+        asker_secret=asker_secret,
+    )

@@ -1,0 +1,110 @@
+"""What the tables say: the pools while the load runs, and everything after quiet. Any store's tables."""
+
+from sqlalchemy import Connection, func, select
+
+from chaos.history import Final, JournalRow, Look, PoolRow, SeatRow, SessionRow, now_us
+from licet.store import schema
+from licet.store.contract import Store
+
+
+def look(store: Store) -> Look:
+    """The pools, at one instant.
+
+    Raises StoreUnavailable.
+    """
+    begun_us = now_us()
+    with store.reading() as connection:
+        pools = _pools(connection)
+    return Look(begun_us=begun_us, ended_us=now_us(), pools=pools)
+
+
+def final(store: Store) -> Final:
+    """Everything that the checker compares, at one instant.
+
+    Raises StoreUnavailable.
+    """
+    begun_us = now_us()
+    with store.reading() as connection:
+        # Before the rows: what lived at this moment and has expired since is none of the checker's business.
+        now_ms, _ = store.read_sessions(())
+        return Final(
+            begun_us=begun_us,
+            ended_us=now_us(),
+            now_ms=now_ms,
+            pools=_pools(connection),
+            sessions=_sessions(connection),
+            seats=_seats(connection),
+            journal=_journal(connection),
+        )
+
+
+def _pools(connection: Connection) -> tuple[PoolRow, ...]:
+    pool, seat, minute = schema.pool.c, schema.seat.c, schema.usage_minute.c
+    rows = select(func.count()).where(seat.pool_id == pool.id).scalar_subquery()
+    of_pool = (minute.tenant_id == pool.tenant_id) & (minute.pool == pool.name)
+    last = select(minute.in_use).where(of_pool).order_by(minute.minute.desc()).limit(1).scalar_subquery()
+    peak = select(func.max(minute.peak)).where(of_pool).scalar_subquery()
+    query = select(
+        schema.tenant.c.name,
+        pool.seats,
+        pool.overuse,
+        pool.in_use,
+        rows.label("rows"),
+        func.coalesce(last, 0).label("last"),
+        func.coalesce(peak, 0).label("peak"),
+    ).join_from(schema.pool, schema.tenant)
+    return tuple(
+        PoolRow(
+            tenant=row.name,
+            seats=row.seats,
+            overuse=row.overuse,
+            in_use=row.in_use,
+            rows=row.rows,
+            minute_in_use=row.last,
+            minute_peak=row.peak,
+        )
+        for row in connection.execute(query)
+    )
+
+
+def _sessions(connection: Connection) -> tuple[SessionRow, ...]:
+    session, client = schema.session, schema.client
+    query = (
+        select(schema.tenant.c.name, client.c.client_id, session)
+        .join_from(session, schema.tenant, session.c.tenant_id == schema.tenant.c.id)
+        .join(client, session.c.client_key == client.c.key)
+    )
+    return tuple(
+        SessionRow(
+            sid=row.sid.hex(),
+            tenant=row.name,
+            client=row.client_id,
+            holder=row.holder or "",
+            expires_at_ms=row.expires_at_ms,
+        )
+        for row in connection.execute(query)
+    )
+
+
+def _seats(connection: Connection) -> tuple[SeatRow, ...]:
+    seat = schema.seat
+    query = select(schema.tenant.c.name, seat.c.holder, seat.c.expires_at_ms).join_from(
+        seat, schema.tenant, seat.c.tenant_id == schema.tenant.c.id
+    )
+    return tuple(
+        SeatRow(tenant=row.name, holder=row.holder, expires_at_ms=row.expires_at_ms)
+        for row in connection.execute(query)
+    )
+
+
+def _journal(connection: Connection) -> tuple[JournalRow, ...]:
+    journal = schema.journal.c
+    query = (
+        select(schema.tenant.c.name, journal.client_id, journal.kind, func.sum(journal.times).label("times"))
+        .join_from(schema.journal, schema.tenant)
+        .group_by(schema.tenant.c.name, journal.client_id, journal.kind)
+    )
+    return tuple(
+        JournalRow(tenant=row.name, client=row.client_id, kind=row.kind, times=int(row.times))
+        for row in connection.execute(query)
+    )

@@ -1,0 +1,132 @@
+"""What was true of the set-up when, as far as anybody outside can know: between may and must.
+
+An action counts from its beginning, because it may have been done at once, and is over for certain only when
+one that undoes it is done. What nobody answered may be done as late as `late_us` says.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+
+from chaos.history import Action, ActionKind, Fault
+
+FOREVER = 1 << 62
+# How far the clocks of store and history may go apart in a session's life, and how long what was read of one
+# may wait until it is compared: a guess, far above what two readings on one machine differ by.
+ALLOWANCE_US = 250_000
+# Until what nobody answered is done or never will be, once all is whole: above every time-out of Licet.
+LATE_US = 10_000_000
+# In which a change of the set-up counts on all nodes: the second that is promised, and half for a machine
+# whose processors are all busy.
+STALE_US = 1_500_000
+
+
+class Faults:
+    """When something was broken."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self._begun: list[int] = []
+        self._ended: list[int] = []
+        for fault in sorted(faults, key=lambda it: it.begun_us):
+            if self._ended and fault.begun_us <= self._ended[-1] + STALE_US:
+                self._ended[-1] = max(self._ended[-1], fault.ended_us)
+            else:
+                self._begun.append(fault.begun_us)
+                self._ended.append(fault.ended_us)
+
+    def whole_us(self, at_us: int) -> int:
+        """When all was whole again that was broken at this moment, or within moments of it."""
+        at = bisect_right(self._begun, at_us + STALE_US) - 1
+        return max(at_us, self._ended[at]) if at >= 0 and self._ended[at] >= at_us else at_us
+
+    def late_us(self, at_us: int) -> int:
+        """Until when something asked for at this moment may be done, if nobody answered it."""
+        return self.whole_us(at_us) + LATE_US
+
+    def known_us(self, at_us: int) -> int:
+        """When every node knows of a change of the set-up that was made by this moment."""
+        return self.whole_us(at_us) + STALE_US
+
+
+class Seats:
+    """How many seats a pool may have had when."""
+
+    def __init__(self, first: int, actions: Sequence[Action]) -> None:
+        ordered = sorted((it for it in actions if it.kind == "seats"), key=lambda it: it.begun_us)
+        self._values = [first, *(it.seats for it in ordered)]
+        self._from = [0, *(it.begun_us for it in ordered)]
+        self._until = [self._undone_us(0, ordered)]
+        self._until += [self._undone_us(it.ended_us, ordered[at:]) for at, it in enumerate(ordered, start=1)]
+
+    def most(self, from_us: int, until_us: int) -> int:
+        """The most that it may have had at any moment between these."""
+        return max(self._among(from_us, until_us))
+
+    def least(self, from_us: int, until_us: int) -> int:
+        """The fewest that it may have had at any moment between these."""
+        return min(self._among(from_us, until_us))
+
+    def may_be(self, seats: int, from_us: int, until_us: int) -> bool:
+        """Whether it may have had so many at some moment between these."""
+        return seats in self._among(from_us, until_us)
+
+    @property
+    def most_ever(self) -> int:
+        """The most that it may ever have had."""
+        return max(self._values)
+
+    @property
+    def least_ever(self) -> int:
+        """The fewest that it may ever have had."""
+        return min(self._values)
+
+    def _among(self, from_us: int, until_us: int) -> list[int]:
+        first = bisect_left(self._until, from_us)
+        return self._values[first : bisect_right(self._from, until_us)]
+
+    @staticmethod
+    def _undone_us(ended_us: int, later: Sequence[Action]) -> int:
+        """When another number was set for certain."""
+        of_later = (it.ended_us for it in later if it.done == "done" and it.begun_us >= ended_us)
+        return min(of_later, default=FOREVER)
+
+
+class Spans:
+    """The spans of time in which something may have been so, of one client."""
+
+    def __init__(
+        self, actions: Iterable[Action], begins: ActionKind, ends: ActionKind, faults: Faults
+    ) -> None:
+        self._spans: list[tuple[int, int]] = []
+        begun_us: int | None = None
+        for action in sorted(actions, key=lambda it: it.begun_us):
+            if action.kind == begins and begun_us is None:
+                begun_us = action.begun_us
+            elif action.kind == ends and action.done == "done" and begun_us is not None:
+                self._spans.append((begun_us, faults.known_us(action.ended_us)))
+                begun_us = None
+        if begun_us is not None:
+            self._spans.append((begun_us, FOREVER))
+
+    def touch(self, from_us: int, until_us: int) -> bool:
+        """Whether it may have been so at some moment between these."""
+        return any(begun_us <= until_us and from_us <= ended_us for begun_us, ended_us in self._spans)
+
+
+class Shut:
+    """When a client was disabled for certain."""
+
+    def __init__(self, actions: Iterable[Action]) -> None:
+        self._spans: list[tuple[int, int]] = []
+        since_us: int | None = None
+        for action in sorted(actions, key=lambda it: it.begun_us):
+            if action.kind == "disable" and action.done == "done":
+                since_us = action.ended_us
+            elif action.kind == "enable" and since_us is not None:
+                self._spans.append((since_us, action.begun_us))
+                since_us = None
+        if since_us is not None:
+            self._spans.append((since_us, FOREVER))
+
+    def cover(self, from_us: int, until_us: int) -> bool:
+        """Whether it was so all the time between these."""
+        return any(begun_us <= from_us and until_us <= ended_us for begun_us, ended_us in self._spans)

@@ -1,0 +1,169 @@
+"""HTTP to a server, costing little: the load shares the processors with what it loads.
+
+A `Connection` carries one request at a time. A `Line` is all connections of one process to one node; it gives
+up on answers that do not come. What nobody answered may still have been done: whoever asked has to reckon
+with both.
+"""
+
+import asyncio
+from base64 import b64encode, urlsafe_b64decode
+from collections.abc import Mapping
+from typing import NamedTuple, cast
+from urllib.parse import quote
+
+import msgspec
+
+PATIENCE_S = 2.5  # for an answer; a store that is out of reach has to be told of within two
+SWEEP_S = 0.25
+_HEAD_END = b"\r\n\r\n"
+_LENGTH = b"content-length: "
+
+
+class Said(msgspec.Struct):
+    """What an answer may say, of any endpoint."""
+
+    access_token: str = ""
+    refresh_token: str = ""
+    error: str = ""
+    reason: str = ""
+    seats: int = 0
+    in_use: int = 0
+    logged_off: bool = False
+    seat_released: bool = False
+    active: bool | None = None
+
+
+class Answer(NamedTuple):
+    """An answer: its status, and what it says."""
+
+    status: int
+    said: Said
+
+
+_decode = msgspec.json.Decoder(Said).decode
+_NOTHING = Said()
+
+
+class Connection(asyncio.Protocol):
+    """One connection; `ask` gives None when no answer comes."""
+
+    def __init__(self) -> None:
+        self.is_open = True
+        self.asked_at_s = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._waiting: asyncio.Future[Answer | None] | None = None
+        self._buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It is there."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """It is gone."""
+        self.is_open = False
+        self._finish(None)
+
+    def data_received(self, data: bytes) -> None:
+        """A part of an answer."""
+        self._buffer = self._buffer + data if self._buffer else data
+        head, found, body = self._buffer.partition(_HEAD_END)
+        if not found:
+            return
+        length = int(head.lower().partition(_LENGTH)[2].partition(b"\r\n")[0] or 0)
+        if len(body) < length:
+            return
+        self._buffer = b""
+        self._finish(Answer(int(head[9:12]), _decode(body) if body else _NOTHING))
+
+    def ask(self, request: bytes) -> asyncio.Future[Answer | None]:
+        """Send a request."""
+        assert self._transport is not None
+        self._waiting = self._loop.create_future()
+        self.asked_at_s = self._loop.time()
+        if self.is_open:
+            self._transport.write(request)
+        else:
+            self._finish(None)
+        return self._waiting
+
+    def give_up(self) -> None:
+        """Wait no longer; whatever comes now is nobody's."""
+        self.is_open = False
+        if self._transport is not None:
+            self._transport.abort()
+        self._finish(None)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether an answer is awaited."""
+        return self._waiting is not None
+
+    def _finish(self, answer: Answer | None) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None and not waiting.done():
+            waiting.set_result(answer)
+
+
+class Line:
+    """All connections to one node, as many as are used at once."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._idle: list[Connection] = []
+        self._all: set[Connection] = set()
+
+    async def take(self) -> Connection | None:
+        """A connection that nobody uses; None when the node cannot be reached."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_open:
+                return connection
+            self._all.discard(connection)
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                _, connection = await loop.create_connection(Connection, "127.0.0.1", self._port)
+        except (OSError, TimeoutError):
+            return None
+        self._all.add(connection)
+        return connection
+
+    def give_back(self, connection: Connection) -> None:
+        """Let somebody else use it."""
+        if connection.is_open:
+            self._idle.append(connection)
+        else:
+            self._all.discard(connection)
+
+    def sweep(self, patience_s: float = PATIENCE_S) -> None:
+        """Give up on what was asked longer ago than this."""
+        before_s = asyncio.get_running_loop().time() - patience_s
+        for connection in tuple(self._all):
+            if connection.is_waiting and connection.asked_at_s < before_s:
+                connection.give_up()
+
+
+def basic(client_id: str, secret: str) -> str:
+    """The header of a client that proves itself."""
+    return f"Basic {b64encode(f'{client_id}:{secret}'.encode()).decode()}"
+
+
+def post(path: str, authorization: str, form: Mapping[str, str] | None = None) -> bytes:
+    """A request."""
+    head = f"POST /{path} HTTP/1.1\r\nhost: chaos\r\nauthorization: {authorization}\r\n"
+    if form is None:
+        return f"{head}content-length: 0\r\n\r\n".encode("ascii")
+    body = "&".join(f"{name}={quote(value)}" for name, value in form.items())
+    typed = f"content-type: application/x-www-form-urlencoded\r\ncontent-length: {len(body)}"
+    return f"{head}{typed}\r\n\r\n{body}".encode("ascii")
+
+
+def sid_of(token: str) -> str:
+    """The session of a token of either kind, in hexadecimal: 20 bytes behind version and key id."""
+    return urlsafe_b64decode(token[4:36])[2:22].hex()
+
+
+def issued_ms_of(access_token: str) -> int:
+    """When an access token was made, by the clock of the store: 6 bytes behind the session."""
+    return int.from_bytes(urlsafe_b64decode(access_token[4:44])[22:28], "big")

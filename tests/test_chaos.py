@@ -1,0 +1,95 @@
+"""The fault harness in its short form: real nodes under load and under faults, on both stores.
+
+`make chaos` does the same for minutes. What is chosen by lot has a seed, which is printed.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from chaos.checker import Report, check
+from chaos.findings import FindingKind
+from chaos.history import read_history
+from chaos.report import told
+from chaos.run import Options, Run
+
+SEED = 20_261_124
+# What is broken, and for how many seconds.
+_SQLITE = ((("kill all",), 0.0), (("quota", "pause committer"), 0.5))
+_POSTGRES = ((("lost commits", "kill"), 0.2), (("failover", "clock"), 0.5))
+REST_S = 0.4
+
+
+def ran(directory: Path, options: Options) -> Report:
+    """What the checker says of a run."""
+    print(f"seed {options.seed}")  # noqa: T201 - shown when it fails
+    report = check(read_history(Run(options, directory).run()))
+    print(told(report))  # noqa: T201 - the same
+    return report
+
+
+class TestLicet:
+    """As it is."""
+
+    @pytest.mark.parametrize(("store", "turns"), [("sqlite", _SQLITE), ("postgres", _POSTGRES)])
+    def test_nothing_is_found_whatever_is_broken(
+        self, tmp_path: Path, store: str, turns: tuple[tuple[tuple[str, ...], float], ...]
+    ) -> None:
+        """L2 to L6, L8, L9, L11; and a seat whose client died is free when its life ends (L4)."""
+        options = Options(
+            seed=SEED,
+            seconds=0,
+            store=store,
+            nodes=2,
+            share=0.4,
+            turns=turns,
+            rest_s=REST_S,
+            expiries=1,
+            is_quiet=True,
+        )
+        report = ran(tmp_path, options)
+        assert report.is_clean, told(report)
+        assert sum(report.faults.values()) == sum(len(names) for names, _ in turns)
+        assert {kind for kind, count in report.operations.items() if count > 50} == {
+            "grant",
+            "refresh",
+            "logoff",
+            "revoke",
+            "introspect",
+        }
+        assert min(report.findings.checked.values()) > 0
+
+
+class TestBroken:
+    """With a mistake put into its nodes from outside."""
+
+    @pytest.mark.parametrize(
+        ("store", "broken", "kind"),
+        [
+            ("sqlite", "stale", "over_issued"),
+            ("postgres", "lockless", "over_issued"),
+            pytest.param("sqlite", "forgetful", "lost_grant", marks=pytest.mark.long),
+            pytest.param("sqlite", "remembering", "undone_logoff", marks=pytest.mark.long),
+            pytest.param("sqlite", "leaking", "tables", marks=pytest.mark.long),
+        ],
+    )
+    def test_a_mistake_is_found(
+        self, tmp_path: Path, request: pytest.FixtureRequest, store: str, broken: str, kind: FindingKind
+    ) -> None:
+        """L6, L9, L4: no lock, or a number out of date; answers before they are durable; seats lost."""
+        asked_for = "long" in str(request.config.option.markexpr)
+        if request.node.get_closest_marker("long") and not asked_for:
+            pytest.skip("asked for with -m long")
+        options = Options(
+            seed=SEED,
+            seconds=0,
+            store=store,
+            nodes=2,
+            share=0.4,
+            turns=((("kill",), 0.5),),
+            rest_s=REST_S,
+            broken=broken,
+            expiries=0,
+            is_quiet=True,
+        )
+        assert ran(tmp_path, options).findings.count[kind] > 0
