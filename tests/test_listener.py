@@ -181,6 +181,24 @@ class Application:
         """Have a bug."""
         raise LookupError("a bug")
 
+    async def forged(self, scope: Any, _receive: Any, send: Any) -> None:
+        """Put what the client sent into a header, with the line end that is in it."""
+        value = scope["query_string"].replace(b"!", b"\r\n").replace(b"*", b"\n")
+        headers = [(b"content-length", b"2"), (b"x-echo", value)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    async def miscounted(self, _scope: Any, _receive: Any, send: Any) -> None:
+        """Promise more than there is."""
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"3")]})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    async def turns(self, scope: Any, receive: Any, send: Any) -> None:
+        """Give way to others in between, as with `asyncio.sleep(0)`."""
+        for _ in range(3):
+            await asyncio.sleep(0)
+        await self.token(scope, receive, send)
+
     async def _wait(self) -> None:
         self.reached.set()
         await self.gate.wait()
@@ -1180,6 +1198,33 @@ class TestAnswers:
                 client.send(get("Host: licet.test", f"Connection: {connection}").replace(b"GET", b"HEAD"))
                 assert client._until(b"\r\n\r\n").startswith(b"HTTP/1.1 200 OK\r\n")
             assert client.end() == b""
+
+    @pytest.mark.parametrize("line_end", ["!", "*", "!!", "a*b"])
+    def test_a_bug_that_puts_a_line_end_into_a_header_makes_no_header(
+        self, patient: Server, line_end: str
+    ) -> None:
+        """RFC 9110 section 5.5: response splitting."""
+        with patient.connect() as client:
+            client.send(get("Host: licet.test", path=f"/forged?a{line_end}x-made:up"))
+            answer = client.last_answer()
+            assert (answer.status, "x-made" in answer.headers, "x-echo" in answer.headers) == (
+                500,
+                False,
+                False,
+            )
+
+    def test_a_bug_that_shortens_an_answer_ends_the_connection(self, patient: Server) -> None:
+        """RFC 9112 section 6.3: the connection ends before the length is reached."""
+        with patient.connect() as client:
+            client.send(get("Host: licet.test", path="/miscounted"))
+            assert client.end().endswith(b"\r\n\r\n{}")
+
+    def test_an_application_may_give_way_to_others(self, patient: Server) -> None:
+        """It is no task of the loop's, and a bare turn of the loop is no future."""
+        with patient.connect() as client:
+            for _ in range(2):
+                client.send(post("/turns", b"a=b"))
+                assert json.loads(client.answer().body)["body"] == "a=b"
 
     def test_a_bug_of_the_application_is_an_answer_too(self, patient: Server) -> None:
         """That is uvicorn's; the application has its own."""

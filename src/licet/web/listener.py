@@ -20,13 +20,16 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, Final
+from urllib.parse import unquote
 
 import httptools
+from uvicorn._types import ASGIVersions, HTTPScope
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
+
+from licet.web.cycle import Common, Cycle, Line, Outlet, Run
 
 HEAD_BYTES_MAX: Final = 16 * 1024
 """Request line and header fields of one request, as in Node.js (maxHeaderSize). A request with a bearer token
@@ -68,6 +71,7 @@ LINGER_TIMEOUT_S: Final = 1.0
 _BLANK_LINE: Final = b"\r\n\r\n"
 _NEVER: Final = math.inf
 _VERSIONS: Final = ("1.1", "1.0")
+_ASGI: Final[ASGIVersions] = {"version": "3.0", "spec_version": "2.3"}
 _ONLY_ONCE: Final = (b"host", b"transfer-encoding")
 
 # uri-host [ ":" port ] with an IP-literal in brackets (RFC 9110 section 7.2, RFC 3986 section 3.2.2).
@@ -116,46 +120,6 @@ def refusal(status: int, description: str, request_id: str) -> bytes:
     return "\r\n".join(head).encode("ascii")
 
 
-class _Outlet:
-    """What a request's answer may do with the connection: uvicorn's cycle takes it for the transport.
-
-    `close` is not the transport's: whether the client still sends is known to the protocol only.
-    A head is not written before the first of the body, as ASGI wants it: one packet and one system
-    call instead of two.
-    """
-
-    __slots__ = ("_head", "_transport", "close", "head_is_next", "is_closing")
-
-    def __init__(self, transport: asyncio.Transport, end: Callable[[], None]) -> None:
-        self._transport = transport
-        self._head = b""
-        self.head_is_next = False
-        self.is_closing = transport.is_closing
-        self.close = end
-
-    def write(self, data: bytes) -> None:
-        """Write a head or a part of a body."""
-        if self.head_is_next:
-            self.head_is_next = False
-            self._head = data
-        elif self._head:
-            self._transport.write(self._head + data)
-            self._head = b""
-        else:
-            self._transport.write(data)
-
-    def flush(self) -> None:
-        """Write a head that no body follows."""
-        if self._head:
-            self._transport.write(self._head)
-            self._head = b""
-
-    def let_go(self) -> None:
-        """The connection is gone; the application may not have noticed yet."""
-        self._head = b""
-        self.close = self._transport.close
-
-
 class GuardedHttpProtocol(HttpToolsProtocol):
     """One connection, from the first byte to the last.
 
@@ -187,7 +151,10 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._phase = _HEAD
         self._between_requests = False
         self._client_is_done = False
-        self._outlet: _Outlet
+        self._outlet: Outlet
+        self._starting: Cycle | None = None
+        self._line: Line
+        self._common = Common([], b"")
         # The request that is coming in.
         self._head_bytes = 0
         self._body_bytes = 0
@@ -207,7 +174,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there: it is served, told that there is no room, or shut out."""
         super().connection_made(transport)
-        self._outlet = _Outlet(transport, self._end)
+        self._outlet = Outlet(transport, self._end)
+        self._line = Line(self._outlet, self.flow, self.logger, asyncio.Event())
         too_many = len(self.connections) - self.connections_max
         if too_many > self.turned_away_max:
             transport.abort()
@@ -257,9 +225,13 @@ class GuardedHttpProtocol(HttpToolsProtocol):
                 data = self._take_body(data)
             else:
                 self._take_surplus(data)
-                return
-        if self._phase != _HELD:
-            self._limit_the_wait()
+                break
+        else:
+            if self._phase != _HELD:
+                self._limit_the_wait()
+        if (cycle := self._starting) is not None:
+            self._starting = None
+            Run(cycle.run_asgi(self.app), self.tasks, self.loop)
 
     def _take_head(self, data: bytes) -> bytes:
         """Parse a head as far as it has come; returns what is behind it."""
@@ -321,6 +293,12 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     # The parser
 
+    def on_message_begin(self) -> None:
+        """The parser has the first byte of a request."""
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
+
     def _parse(self, piece: bytes) -> None:
         try:
             self.parser.feed_data(piece)
@@ -357,9 +335,13 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if objection is not None:
             self._refuse(400, objection)
             return
-        if version == "1.0":
-            self.expect_100_continue = False  # RFC 9110 section 10.1.1
-        super().on_headers_complete()
+        # HTTP/1.0 has no interim answers (RFC 9110 section 10.1.1).
+        expects_100 = self.expect_100_continue and version == "1.1"
+        # An answer that begins before the request is whole ends the connection; see on_message_complete.
+        self._reusable = version == "1.1" and self.parser.should_keep_alive()
+        self._starting = self.cycle = self._cycle(self._scope(version), expects_100=expects_100)
+        # With an expectation there may be an interim answer first, and that must not wait.
+        self._outlet.head_is_next = not expects_100
         self._phase = _BODY
         self._deadline = _NEVER
         self._body_bytes = 0
@@ -367,13 +349,44 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._body_length = None if length is None else int(length)
         # Trailer fields must not join the header fields (RFC 9110 section 6.5.1).
         self.headers = []
-        cycle = self.cycle
-        cycle.transport = cast("asyncio.Transport", self._outlet)
-        # With an expectation there may be an interim answer first, and that must not wait.
-        self._outlet.head_is_next = not self.expect_100_continue
-        # An answer that begins before the request is whole ends the connection; see on_message_complete.
-        self._reusable = cycle.keep_alive
-        cycle.keep_alive = False
+
+    def _scope(self, version: str) -> HTTPScope:
+        target = self.url
+        if target.startswith(b"/") and b"#" not in target:
+            raw_path, _, query = target.partition(b"?")
+        else:  # with scheme and host, as for a proxy (RFC 9112 section 3.2.2)
+            parsed = httptools.parse_url(target)
+            raw_path, query = parsed.path, parsed.query or b""
+        path = raw_path.decode("ascii")
+        return {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme or "http",
+            "root_path": "",
+            "method": self.parser.get_method().decode("ascii"),
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "headers": self.headers,
+            "state": {},
+            "extensions": {},
+        }
+
+    def _cycle(self, scope: HTTPScope, *, expects_100: bool) -> Cycle:
+        fields = self.server_state.default_headers
+        if fields is not self._common.fields:  # uvicorn makes a new list each second, for the date
+            self._common = Common(fields, b"".join(b"%s: %s\r\n" % field for field in fields))
+        self._line.event.clear()
+        return Cycle(
+            self._line,
+            self._common,
+            scope,
+            expects_100=expects_100,
+            on_response=self.on_response_complete,
+        )
 
     def on_message_complete(self) -> None:
         """The parser has a whole request: the connection can be used again if the answer has not begun."""
