@@ -1206,12 +1206,7 @@ class TestAnswers:
         """RFC 9110 section 5.5: response splitting."""
         with patient.connect() as client:
             client.send(get("Host: licet.test", path=f"/forged?a{line_end}x-made:up"))
-            answer = client.last_answer()
-            assert (answer.status, "x-made" in answer.headers, "x-echo" in answer.headers) == (
-                500,
-                False,
-                False,
-            )
+            assert client.end() == b""
 
     def test_a_bug_that_shortens_an_answer_ends_the_connection(self, patient: Server) -> None:
         """RFC 9112 section 6.3: the connection ends before the length is reached."""
