@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-long check format docs bench chaos lock clean
+.PHONY: help serve test test-long check format docs bench bench-quick bench-scale bench-page bench-guard bench-instructions chaos lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: $(VENV)/server.stamp ## install, then run the demo server on 127.0.0.1:8080
 	@$(BIN)/licet demo
@@ -33,8 +33,23 @@ docs: $(VENV)/dev.stamp ## make the reference pages that are made from the code
 	@$(BIN)/python docs/make_command_line.py > docs/reference/command-line.md
 	@$(BIN)/python -m licet.settings > docs/reference/configuration.md
 
-bench: $(VENV)/dev.stamp ## measure the server against the floor of its HTTP server (needs wrk)
-	@$(BIN)/python bench/run.py
+bench: $(VENV)/dev.stamp ## measure the server beside the floor and peers, 40 min (needs wrk); WITH='--help' tells how less
+	@$(BIN)/python -m bench run $(WITH)
+
+bench-quick: $(VENV)/dev.stamp ## two minutes of that
+	@$(BIN)/python -m bench run --quick $(WITH)
+
+bench-scale: $(VENV)/dev.stamp ## measure cost against sessions, tenants, clients, seats and nodes (needs wrk)
+	@$(BIN)/python -m bench scale $(WITH)
+
+bench-page: $(VENV)/dev.stamp ## make the pages from the results that are kept; WITH='--run FILE --scale FILE' keeps others
+	@$(BIN)/python -m bench page $(WITH)
+
+bench-guard: $(VENV)/dev.stamp ## count what a request takes, and fail when it is 15 per cent more than before
+	@$(BIN)/python -m bench guard $(WITH)
+
+bench-instructions: $(VENV)/dev.stamp ## count the processor's own instructions of a request (needs valgrind)
+	@$(BIN)/python -m bench instructions $(WITH)
 
 SEED ?= 0
 MINUTES ?= 3

@@ -70,7 +70,8 @@ def check_denials(lives: Lives, seats: Seats, operations: Iterable[Operation], f
             text = f"{operation.in_use} seats in use, and {may} holders at most"
             findings.add("unexplained_denial", text, operation)
         else:
-            findings.checked["denials of which nobody else can have been holder"] += operation.in_use == may
+            is_tight = operation.in_use == may
+            findings.checked["denials with as many in use as may have been, and no more"] += is_tight
 
 
 class _MostHolders:

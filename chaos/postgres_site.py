@@ -52,7 +52,7 @@ class PostgresDatabase:
 
     name = "postgres"
 
-    def __init__(self, directory: Path, nodes: int) -> None:
+    def __init__(self, directory: Path, nodes: int, *, with_standby: bool = True) -> None:
         self.data = directory / "data"
         self.data.mkdir(mode=0o700)
         self.keyring = new_keyring(SystemClock().now_ms())
@@ -64,6 +64,7 @@ class PostgresDatabase:
         self.servers: list[Postgres | None] = [None] * PLACES
         self.ways: list[list[Proxy]] = []
         self._nodes = nodes
+        self._with_standby = with_standby
         self._opened = ExitStack()
 
     def start(self) -> None:
@@ -76,7 +77,8 @@ class PostgresDatabase:
         for _ in range(self._nodes + 1):  # the last are those of administrators
             self.ways.append([network.proxy(port) for port in self._ports])
         self._opened.callback(self._close_ways)
-        self.add_standby()
+        if self._with_standby:
+            self.add_standby()
         self._at().open(SystemClock(), create=True).close()
 
     def variables(self, node: int) -> Mapping[str, str]:
@@ -158,9 +160,10 @@ class PostgresDatabase:
             self._forget_pid(primary)
             primary.start()
         wait_until(self.answers, "the primary to answer")
-        if not self.has_standby:
-            self.add_standby()
-        wait_until(self.is_synchronous, "the standby to follow")
+        if self._with_standby:
+            if not self.has_standby:
+                self.add_standby()
+            wait_until(self.is_synchronous, "the standby to follow")
 
     def answers(self) -> bool:
         """Whether the primary takes connections."""

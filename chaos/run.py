@@ -34,7 +34,9 @@ KNOWN_S = 1.0  # until every node knows of a change of the set-up
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How a run is to be. `faults` names those that may happen; none is all that the store knows.
 
-    `turns` are broken first, each for so many seconds, with a rest before and after them.
+    `turns` are broken first, each for so many seconds, with a rest before and after them. At the end nothing
+    is broken for `calm_s`: by then it is known what became of all that nobody answered, and who is denied a
+    seat can be held against those who have one.
     """
 
     seed: int
@@ -48,6 +50,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     broken: str = ""
     operations_max: int = 0
     rest_s: float = 1.0
+    calm_s: float = 30.0
     expiries: int = 5
     is_quiet: bool = False
 
@@ -237,6 +240,7 @@ class Run:
                 time.sleep(self.options.rest_s)
             while time.monotonic() < end_s and not self._is_enough():
                 nemesis.turn()
+            time.sleep(self.options.calm_s)
         finally:
             telling.set()
             teller.join()
@@ -259,8 +263,9 @@ class Run:
             unknown = sum(it.unknown for it in counts)
             faults = sum(nemesis.count.values())
             print(
-                f"{seconds:5.0f} of {self.options.seconds:.0f} s  {operations:9,} operations"
-                f"  {operations / seconds:6,.0f}/s  {unknown:,} unanswered  {faults} faults"
+                f"{seconds:5.0f} of {self.options.seconds + self.options.calm_s:.0f} s"
+                f"  {operations:9,} operations  {operations / seconds:6,.0f}/s"
+                f"  {unknown:,} unanswered  {faults} faults"
                 f"  {' + '.join(nemesis.under_way)}",
                 flush=True,
             )
@@ -286,7 +291,7 @@ def _share(tenants: Sequence[TenantSite], number: int, loads: int) -> tuple[Tena
 def _database(options: Options, directory: Path) -> Iterator[Database]:
     database: Database
     if options.store == "postgres":
-        database = PostgresDatabase(directory, options.nodes)
+        database = PostgresDatabase(directory, options.nodes, with_standby=not options.broken)
     else:
         database = SqliteDatabase(directory)
     try:

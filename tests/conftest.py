@@ -12,9 +12,11 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from examples import add_tenant, jim_test
 from kinds import KINDS, Place, PostgresPlaces, SqlitePlaces
 from licet.app import STORE_NAME
 from licet.cli.demo import PASSWORD
+from licet.store.postgres import PostgresStore
 from postgres import Postgres
 from running import PASSWORD_HASH, PATIENCE_S, RunningServer
 
@@ -202,3 +204,22 @@ def make_place(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[int]
         return places.make
     files: SqlitePlaces = request.getfixturevalue("sqlite_places")
     return partial(files.make, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def stoppable() -> Iterator[Postgres]:
+    """A PostgreSQL that tests may stop, with an empty store to make others of."""
+    with Postgres() as running:
+        PostgresStore(running.create_database("empty"), create=True).close()
+        yield running
+
+
+@pytest.fixture
+def lonely(stoppable: Postgres) -> Iterator[PostgresStore]:
+    """A store in a database of its own, `lonely`, with the tenant `Jim_Test`."""
+    store = PostgresStore(stoppable.create_database("lonely", template="empty"))
+    with store.transaction() as transaction:
+        add_tenant(transaction.connection, jim_test())
+    yield store
+    store.close()
+    stoppable.drop_database("lonely")

@@ -22,6 +22,7 @@ from chaos.history import (
     ClientPlan,
     Done,
     Fault,
+    Figure,
     Final,
     HolderKind,
     JournalRow,
@@ -669,6 +670,40 @@ class TestTables:
             pool = PoolRow(tenant=TENANT, seats=2, overuse=0, in_use=in_use, rows=in_use)
             story.records.append(Look(begun_us=us(1), ended_us=us(1), pools=(pool,)))
             assert story.found() == found
+
+
+class TestFigures:
+    """What was measured."""
+
+    @pytest.mark.parametrize(("at_s", "found"), [(9, set()), (11, {"slow_failover"})])
+    def test_ten_seconds_after_a_promotion_there_is_a_grant(
+        self, at_s: float, found: set[FindingKind]
+    ) -> None:
+        """No node has to be restarted; a grant that was asked for before does not count."""
+        story = Story()
+        story.grant(-0.5, "a", took_s=1)
+        story.records.append(Figure(name="promoted", at_us=us(0), seconds=0.0))
+        story.grant(at_s, "c")
+        assert story.found() == found
+
+    def test_what_else_was_broken_may_take_longer(self) -> None:
+        """All nodes were dead, or the new primary as well."""
+        story = Story()
+        story.records.append(Figure(name="promoted", at_us=us(0), seconds=0.0))
+        story.break_it(-0.5, 12)
+        story.grant(13, "a")
+        assert story.found() == set()
+
+    @pytest.mark.parametrize(
+        ("late_s", "found"), [(-0.001, {"slow_seat"}), (0.0, set()), (1.0, set()), (1.001, {"slow_seat"})]
+    )
+    def test_a_seat_is_free_at_the_end_of_a_life_and_a_second_later_at_most(
+        self, late_s: float, found: set[FindingKind]
+    ) -> None:
+        """L4: and not before."""
+        story = Story()
+        story.records.append(Figure(name="expiry after 1200 s", at_us=us(0), seconds=late_s))
+        assert story.found() == found
 
 
 class TestFiles:

@@ -574,11 +574,15 @@ async def at(
     told, versions = list[str](), list[int]()
     started = start_at or _starting(data, identity=identity, batch_max=batch_max)
     committer = Committer(started, tell=told.append, saw_version=versions.append, queue_max=queue_max)
-    with fail_after(HANGS_AFTER_S):
-        await committer.open()
-        try:
+    await committer.open()
+    try:
+        with fail_after(HANGS_AFTER_S):
             yield Site(data, committer, told, versions)
-        finally:
+    except BaseException:
+        committer._process.kill()  # Nothing is to be waited for any more.
+        raise
+    finally:
+        with fail_after(HANGS_AFTER_S, shield=True):
             await committer.close()
     assert committer._process.poll() is not None
 
@@ -635,6 +639,19 @@ class TestProcess:
 
             await asyncio.gather(*(ask(20 * number) for number in range(15)))
             assert site.sids() == {sid(number) for number in range(300)}
+
+    @pytest.mark.parametrize(("batch_max", "batches"), [(2, 3), (5, 1)])
+    async def test_what_waits_is_committed_in_batches_of_the_size_that_was_set(
+        self, data: Path, batch_max: int, batches: int
+    ) -> None:
+        """`batch_commands_max`; with each batch the version that it was decided on is told."""
+        async with at(data, batch_max=batch_max) as site:
+            await site.working()
+            site.versions.clear()
+            with site.stopped():
+                tasks = await site.waiting(*(view(1, number) for number in range(5)))
+            await asyncio.gather(*tasks)
+            assert len(site.versions) == batches
 
     async def test_what_it_decides_on_is_told_with_the_first_outcome_that_was_decided_so(
         self, data: Path
@@ -961,6 +978,14 @@ class TestStarting:
             await site.working()
             assert site.committer._restart_after_s == RESTART_AFTER_S
         assert site.told == ["exit code 7", "exit code 0"]
+
+    def test_one_that_does_not_wait_to_be_told_what_to_do_is_a_process_that_ended(self) -> None:
+        """And not one that cannot be started: it is over, and nobody else would hear of it."""
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            too_long_for_a_pipe = StoreAt(Path("x" * 200_000))
+            process = start(_script("sys.exit(7)"), too_long_for_a_pipe, "", 1, theirs)
+            assert process.wait(HANGS_AFTER_S) == 7
 
     async def test_one_that_cannot_be_started_at_first_is_an_error_at_once(self, data: Path) -> None:
         """A server that would never commit does not come up; and nothing is left open."""

@@ -132,6 +132,7 @@ class TestRoutes:
             tokens=nobody,
             public_url="",
             is_ready=nobody,
+            store_failed=nobody,
             log=nobody,
         )
         served = {

@@ -8,6 +8,7 @@ import asyncio
 import base64
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -393,6 +394,21 @@ class TestHealth:
             assert server.ask(f"{TENANT}/token", **GRANT).status_code == 200
             told = [it["detail"] for it in events(server.log()) if it.get("what") == "look"]
             assert len(told) == len(set(told)) > 0  # once each, not four times a second
+
+    def test_a_server_is_not_ready_while_its_store_takes_nothing_in(self, tmp_path: Path) -> None:
+        """A disk that is full: who asks is answered, who commits is not, and a balancer has to know."""
+        with RunningServer(tmp_path) as server:
+            server.ask(f"{TENANT}/token", **GRANT).raise_for_status()
+            # The log may not grow, but a store that only reads needs nothing of it.
+            limited = [server.process.pid, *children(server.process.pid)]
+            before = [resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, -1)) for pid in limited]
+            self._must_be_unavailable(server)
+            assert _health(server, "ready") == 503
+            assert _health(server, "live") == 200
+            for pid, limit in zip(limited, before, strict=True):
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, limit)
+            until(lambda: _health(server, "ready") == 200)
+            assert server.ask(f"{TENANT}/token", **GRANT).status_code == 200
 
     @staticmethod
     def _must_be_unavailable(server: RunningServer) -> None:

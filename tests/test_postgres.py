@@ -1,17 +1,12 @@
-"""What only the store for many nodes can meet: locks, lost connections, a database that answers no more.
+"""What only the store for many nodes can meet: locks that nodes share, and what they tell each other.
 
-What every store promises is in test_store.py, which runs on a real PostgreSQL as well.
+What every store promises is in test_store.py, which runs on a real PostgreSQL as well; what fails is in
+test_postgres_faults.py.
 """
 
-import os
-import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from functools import partial
-from multiprocessing import get_context
-from multiprocessing.synchronize import Barrier
-from time import monotonic
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -20,27 +15,20 @@ from msgspec.structs import replace
 from sqlalchemy import update
 
 from examples import FULL, add_tenant, bump, client, end, grant, jim_test, refresh, sid
+from faults import PATIENCE_S, answers, unavailable, until, works
 from kinds import Place, PostgresPlaces
 from licet.clock import FollowingClock
 from licet.ledger import Command, Denied, Granted, SessionUnknown
 from licet.model import Pool, Tenant
 from licet.store import schema
 from licet.store.commit import COLLISIONS_MAX, commit, settle_all
-from licet.store.contract import (
-    Collided,
-    Purpose,
-    SchemaOutdated,
-    Store,
-    StoreUnavailable,
-)
+from licet.store.contract import Collided, Purpose, Store
 from licet.store.postgres import _TENANT_LOCK, PostgresStore
-from licet.store.postgres_book import _LOAD, Asked
+from licet.store.postgres_book import _LOAD, Asked, _bytes, _flags, _numbers, _texts
 from licet.store.setup import changing
-from postgres import PASSWORD, WARY, Postgres
+from postgres import Postgres
 
 START_MS = 1_700_000_040_000
-PATIENCE_S = 20.0
-ANSWERED_WITHIN_S = 2.0  # what a caller waits for an answer, also for the one that there is none
 OTHER = jim_test(
     id=2, name="Other", pools=(Pool(id=9, name="full", seats=5),), clients=(client(50, "Till", "TC"),)
 )
@@ -60,25 +48,6 @@ def store(place: Place) -> PostgresStore:
     return begin(place, jim_test(pools=(replace(FULL, seats=1),)), OTHER)
 
 
-@pytest.fixture(scope="module")
-def own() -> Iterator[Postgres]:
-    """A server that tests may stop, with an empty store to make others of."""
-    with Postgres() as running:
-        PostgresStore(running.create_database("empty"), create=True).close()
-        yield running
-
-
-@pytest.fixture
-def lonely(own: Postgres) -> Iterator[PostgresStore]:
-    """A store in a server that the test may stop, with a tenant."""
-    store = PostgresStore(own.create_database("lonely", template="empty"))
-    with store.transaction() as transaction:
-        add_tenant(transaction.connection, jim_test())
-    yield store
-    store.close()
-    own.drop_database("lonely")
-
-
 def begin(place: Place, *tenants: Tenant) -> PostgresStore:
     """The first store, with these tenants."""
     store = opened(place)
@@ -94,36 +63,6 @@ def opened(place: Place) -> PostgresStore:
     store = place.open()
     assert isinstance(store, PostgresStore)
     return store
-
-
-def answers(store: Store, *commands: Command) -> list[type[Any]]:
-    """What sort of answer each command gets."""
-    return [type(it) for it in commit(store, commands)]
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    """Return when it is so, which has to be soon."""
-    end_s = monotonic() + PATIENCE_S
-    while not is_so():
-        assert monotonic() < end_s, "it did not happen"
-
-
-def works(store: Store, command: Command) -> bool:
-    """Whether a command is answered."""
-    try:
-        return not isinstance(commit(store, [command])[0], Exception)
-    except StoreUnavailable:
-        return False
-
-
-@contextmanager
-def unavailable(match: str | None = None) -> Iterator[None]:
-    """It fails in the one way there is, in time and in one line."""
-    start_s = monotonic()
-    with pytest.raises(StoreUnavailable, match=match) as raised:
-        yield
-    assert monotonic() - start_s < ANSWERED_WITHIN_S
-    assert "\n" not in str(raised.value)
 
 
 class TestLocks:
@@ -236,11 +175,11 @@ class TestCollisions:
     """What the database takes back whole is tried again, by name and counted; and not for ever."""
 
     @pytest.fixture
-    def collide(self, lonely: PostgresStore, own: Postgres) -> Callable[[str, int], None]:  # noqa: ARG002
+    def collide(self, lonely: PostgresStore, stoppable: Postgres) -> Callable[[str, int], None]:  # noqa: ARG002
         """Have the database of `lonely` fail so many inserts of sessions with an SQLSTATE."""
 
         def prepare(state: str, times: int) -> None:
-            own.execute(
+            stoppable.execute(
                 f"""
                 CREATE SEQUENCE attempts;
                 CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -336,238 +275,6 @@ class TestTheClock:
         assert clock.heard_ms == 1400
 
 
-class TestALostConnection:
-    """A connection that is lost is made again by itself, and callers wait for nothing meanwhile."""
-
-    def test_connections_that_the_database_ends_are_made_again(
-        self, own: Postgres, lonely: PostgresStore
-    ) -> None:
-        """An administrator of the database ends them, or a proxy that is restarted."""
-        assert works(lonely, grant(1, 1))
-        lonely.read_sessions([sid(1)])
-        own.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'lonely'")
-        with unavailable():
-            commit(lonely, [refresh(1, 1)])
-        until(lambda: works(lonely, refresh(1, 1)))
-        with unavailable():
-            lonely.read_sessions([sid(1)])
-        with suppress(StoreUnavailable):
-            lonely.probe()
-        until(partial(self.answers, lonely))
-
-    def test_a_database_that_is_gone_is_told_at_once_and_works_when_it_is_back(
-        self, own: Postgres, lonely: PostgresStore
-    ) -> None:
-        """Store unreachable: an answer within 2 s, and everything works by itself when it is back."""
-        commit(lonely, [grant(1, 1)])
-        own.stop("immediate")
-        try:
-            for _ in range(3):
-                with unavailable():
-                    commit(lonely, [grant(2, 2)])
-                with unavailable():
-                    lonely.read_sessions([sid(1)])
-                with unavailable():
-                    lonely.probe()
-        finally:
-            own.start()
-        until(lambda: works(lonely, refresh(1, 1)))
-        until(partial(self.answers, lonely))
-
-    def test_a_database_that_answers_no_more_is_told_in_time(
-        self, own: Postgres, lonely: PostgresStore
-    ) -> None:
-        """Its connections live, and the machine it is on still acknowledges what arrives."""
-        commit(lonely, [grant(1, 1)])
-        lonely.read_sessions([sid(1)])
-        pids = [own.pid, *(pid for (pid,) in own.execute("SELECT pid FROM pg_stat_activity"))]
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGSTOP)
-        try:
-            for _ in range(3):
-                with unavailable():
-                    commit(lonely, [grant(2, 2)])
-            with unavailable():
-                lonely.read_sessions([sid(1)])
-            with unavailable():
-                lonely.probe()
-        finally:
-            for pid in pids:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
-        until(lambda: works(lonely, refresh(1, 1)))
-        until(partial(self.answers, lonely))
-
-    def test_a_node_that_is_stopped_in_a_transaction_keeps_others_waiting_for_a_second(
-        self, place: Place, store: Store
-    ) -> None:
-        """The database gives up on it, and what it did not commit is as if it had never been."""
-        other = place.open()
-        found = []
-        with unavailable("closed the connection"), store.transaction(Purpose.BATCH) as transaction:
-            settle_all(transaction, [grant(1, 1)])
-            with suppress(StoreUnavailable):
-                found = answers(other, grant(2, 2))  # It waits here.
-        assert found == [Granted]
-        until(lambda: works(store, grant(1, 1)))
-        assert answers(store, grant(1, 1)) == [Denied]
-
-    def answers(self, store: Store) -> bool:
-        """Whether all that is read is read again."""
-        try:
-            store.probe()
-            store.refresh_tenants()
-            return bool(store.read_sessions([sid(1)])[1])
-        except StoreUnavailable:
-            return False
-
-
-class TestAStandby:
-    """What is answered is on the synchronous standby as well."""
-
-    def test_a_commit_that_no_standby_confirms_is_never_answered(
-        self, own: Postgres, lonely: PostgresStore
-    ) -> None:
-        """L9. PostgreSQL itself only warns when the wait for the standby was broken off."""
-        commit(lonely, [grant(1, 1)])
-        own.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
-        try:
-            own.reload()
-            with ThreadPoolExecutor(1) as pool:
-                waiting = pool.submit(commit, lonely, [grant(2, 2)])
-                cancel = (
-                    "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-                )
-                until(lambda: own.execute(cancel) == [(1,)])
-                with pytest.raises(StoreUnavailable, match="not certain"):
-                    waiting.result()
-            until(lambda: self.waits_for_standby(lonely))
-            until(lambda: self.says(lonely, "no standby confirms"))
-        finally:
-            own.execute("ALTER SYSTEM RESET synchronous_standby_names")
-            own.reload()
-        until(lambda: works(lonely, refresh(1, 1)))
-
-    def test_a_standby_that_is_promoted_is_found(self) -> None:
-        """Failover: a URL of several hosts, and no restart of a node."""
-        with Postgres() as primary:
-            primary.create_database("two")
-            with Postgres.standby_of(primary) as standby:
-                hosts = f"127.0.0.1:{primary.port},127.0.0.1:{standby.port}"
-                store = PostgresStore(f"postgresql://postgres@{hosts}/two", create=True)
-                with store.transaction() as transaction:
-                    add_tenant(transaction.connection, jim_test())
-                primary.configure(synchronous_standby_names="standby")
-                primary.reload()
-                assert works(store, grant(1, 1))
-                primary.stop("immediate")
-                standby.promote()
-                until(lambda: works(store, refresh(1, 1)))
-                store.close()
-
-    def test_a_standby_alone_is_read_only(self, own: Postgres) -> None:
-        """A read-only database: one clear line."""
-        with Postgres.standby_of(own) as standby, unavailable("read-only"):
-            PostgresStore(standby.url())
-
-    def waits_for_standby(self, store: Store) -> bool:
-        """Have a commit wait for longer than it may."""
-        try:
-            commit(store, [grant(3, 3)])
-        except StoreUnavailable as fault:
-            return "no answer in time" in str(fault)
-        return False
-
-    def says(self, store: Store, text: str) -> bool:
-        """Whether it is this that a caller is told now."""
-        try:
-            commit(store, [grant(3, 3)])
-        except StoreUnavailable as fault:
-            return text in str(fault)
-        return False
-
-
-class TestOpening:
-    """A wrong URL, an old schema, a database that is not there: one clear line."""
-
-    @pytest.mark.parametrize(
-        ("user", "database", "told"),
-        [(WARY, "postgres", "password authentication failed"), ("postgres", "nowhere", "does not exist")],
-    )
-    def test_what_cannot_be_opened_is_told_in_a_line_without_the_password(
-        self, postgres: Postgres, user: str, database: str, told: str
-    ) -> None:
-        """No secret is in a message."""
-        with pytest.raises(StoreUnavailable, match=told) as raised:
-            PostgresStore(postgres.url(database, user=user, password="not-so-secret"))
-        assert "\n" not in str(raised.value)
-        assert "not-so-secret" not in f"{raised.value!r} {raised.value.__cause__!r}"
-
-    def test_a_password_may_come_from_a_variable(
-        self, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """As every other program of PostgreSQL takes it."""
-        monkeypatch.setenv("PGPASSWORD", PASSWORD)
-        with pytest.raises(SchemaOutdated):
-            PostgresStore(postgres.url(user=WARY))
-
-    def test_a_database_on_which_nobody_listens_is_told(self) -> None:
-        """Each host and port is in the line."""
-        with unavailable("127.0.0.1:1, 127.0.0.1:2, database there: Connection refused"):
-            PostgresStore("postgresql://me:secret@127.0.0.1:1,127.0.0.1:2/there")
-
-    def test_a_user_with_too_many_connections_is_told(self, postgres: Postgres) -> None:
-        """The database has a bound, and so have we."""
-        postgres.execute(f"ALTER ROLE {WARY} CONNECTION LIMIT 0")
-        with unavailable("too many connections"):
-            PostgresStore(postgres.url(user=WARY, password=PASSWORD))
-        postgres.execute(f"ALTER ROLE {WARY} CONNECTION LIMIT -1")
-
-    def test_a_database_without_tables_is_told_apart(self, postgres: Postgres) -> None:
-        """`licet migrate` makes them."""
-        with pytest.raises(SchemaOutdated, match="no tables yet"):
-            PostgresStore(postgres.url())
-
-    def test_two_processes_that_make_a_store_at_once_make_one(self, own: Postgres) -> None:
-        """Two nodes that are started together, for the first time."""
-        url = own.create_database("made")
-        spawn = get_context("spawn")
-        barrier = spawn.Barrier(2)
-        processes = [spawn.Process(target=_make, args=(url, barrier)) for _ in range(2)]
-        for process in processes:
-            process.start()
-        for process in processes:
-            process.join()
-        assert [process.exitcode for process in processes] == [0, 0]
-        PostgresStore(url).close()
-
-    def test_a_closed_store_is_unavailable(self, store: PostgresStore) -> None:
-        """A request that comes late is a fault and no crash."""
-        store.close()
-        with unavailable("closed"):
-            commit(store, [grant(1, 1)])
-        with unavailable("closed"):
-            store.read_sessions([sid(1)])
-        store.close()
-
-    def test_a_store_takes_no_more_connections_than_it_needs(
-        self, own: Postgres, lonely: PostgresStore
-    ) -> None:
-        """Bounded, whatever is asked of it."""
-        lonely.watch()
-        with ThreadPoolExecutor(16) as pool:
-            list(pool.map(lambda number: commit(lonely, [grant(1, number)]), range(64)))
-            list(pool.map(lambda number: lonely.read_sessions([sid(number)]), range(64)))
-            list(pool.map(lambda _: lonely.probe(), range(16)))
-        with lonely.reading():
-            found = own.execute(
-                "SELECT count(*) FROM pg_stat_activity"
-                " WHERE datname = 'lonely' AND application_name LIKE 'licet%'"
-            )
-        assert found[0][0] <= 5
-
-
 class TestWatching:
     """A change of the set-up counts everywhere at once, and one node keeps house."""
 
@@ -601,11 +308,11 @@ class TestPlans:
 
     @pytest.mark.parametrize("is_analyzed", [False, True])
     def test_a_batch_is_loaded_by_the_narrowest_index_whatever_the_tables_were_like(
-        self, own: Postgres, lonely: PostgresStore, is_analyzed: bool
+        self, stoppable: Postgres, lonely: PostgresStore, is_analyzed: bool
     ) -> None:
         """Tables that were empty when the plan was made fill up within seconds."""
         if is_analyzed:
-            own.execute("ANALYZE", "lonely")
+            stoppable.execute("ANALYZE", "lonely")
         asked = Asked([grant(1, 1), end(1), refresh(1, 2)], lonely.tenants(), locked=[1], least_ms=0)
         with lonely._writer.using(PATIENCE_S) as wire:
             rows = wire.raw.execute(b"EXPLAIN " + _LOAD.encode(), asked.parameters, prepare=True).fetchall()
@@ -625,6 +332,28 @@ class TestPlans:
         assert not [line for line in filters if "client_key" in line or "sid =" in line]
 
 
-def _make(url: str, barrier: Barrier) -> None:
-    barrier.wait()
-    PostgresStore(url, create=True).close()
+class TestArrays:
+    """Values travel as arrays that are written here: each arrives as it was."""
+
+    @pytest.mark.parametrize(
+        ("kind", "write", "values"),
+        [
+            (
+                "text",
+                _texts,
+                ["plain", "NULL", "null", None, "", " {a,b} ", "caf\N{LATIN SMALL LETTER E WITH ACUTE}"],
+            ),
+            ("text", _texts, ['quo"te', "back\\slash", "new\nline", "\x01\x7f", None, "null"]),
+            ("bigint", _numbers, [0, None, -5, 2**60]),
+            ("bytea", _bytes, [b"", b'\x00\\"{}']),
+            ("boolean", _flags, [True, False]),
+            ("text", _texts, []),
+        ],
+    )
+    def test_every_value_arrives_as_it_was(
+        self, postgres: Postgres, kind: str, write: Callable[[Any], str], values: list[Any]
+    ) -> None:
+        """Whatever somebody calls a client."""
+        with psycopg.connect(postgres.url()) as connection:
+            [(found,)] = connection.execute(f"SELECT %s::{kind}[]".encode(), [write(values)])
+        assert found == values

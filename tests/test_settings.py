@@ -220,6 +220,40 @@ class TestMistakes:
         (told,) = mistakes(None, {"LICET_PUBLIC_URL": "https://me:hunter2@licence.example.com"})
         assert "hunter2" not in told
 
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "mysql://me:secret@db.example.com/licet",
+            "postgresql://me:secr@et@db.example.com/licet",
+            "postgresql://me:secret@db.example.com:54a/licet",
+            "postgresql://me:secret@db.example.com,other host/licet",
+            "postgresql://me:secret@db.example.com/licet\N{SNOWMAN}",
+            "secret",
+        ],
+    )
+    def test_a_wrong_url_of_a_store_is_told_without_a_word_of_it(self, url: str) -> None:
+        """No secret is in a message, also where it is one only by mistake."""
+        [mistake] = mistakes(environment={"LICET_STORE": url})
+        assert mistake.startswith("LICET_STORE: the value ")
+        assert "secr" not in mistake
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "postgresql://licet@db.example.com/licet",
+            "postgres://licet:p%40ss@[2001:db8::1]:5433/licet?sslmode=verify-full",
+            "postgresql://licet@one:5432,two:5433/licet?target_session_attrs=read-write",
+            "postgresql://%2Fvar%2Frun%2Fpostgresql/licet",
+            "postgresql:///licet",
+        ],
+    )
+    def test_the_url_of_a_store_is_kept_as_it_is_and_never_shown(self, url: str) -> None:
+        """All that libpq takes; a password in it is a secret."""
+        settings = load_settings(None, {"LICET_STORE": url})
+        assert settings.store_url() == url
+        assert url not in f"{settings!r} {settings} {settings.model_dump()}"
+        assert load_settings(None, {"LICET_STORE": ""}).store_url() is None
+
     def test_a_named_file_must_be_there(self, tmp_path: Path) -> None:
         """A misspelt path is not a silent default."""
         missing = tmp_path / "own.toml"

@@ -8,6 +8,8 @@ import multiprocessing
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -1219,6 +1221,21 @@ class TestAFile:
             with nobody(), pytest.raises(StoreUnavailable):
                 SqliteStore(path, ManualClock())
             Path(directory).chmod(0o755)
+
+    def test_a_store_that_is_opened_beside_another_leaves_it_its_locks(self, store: SqliteStore) -> None:
+        """sqlite.org, How To Corrupt, 2.2: a close of the file by hand would take the process's locks away.
+
+        Another process would then take itself for the last, and remove the log that the first still writes.
+        """
+        SqliteStore(store.path, ManualClock()).close()
+        look = (
+            "import sys, sqlite3; it = sqlite3.connect(sys.argv[1]);"
+            "print(it.execute('SELECT count(*) FROM session').fetchone()[0]); it.close()"
+        )
+        for count in (0, 1):
+            seen = subprocess.run([sys.executable, "-c", look, store.path], capture_output=True, check=True)
+            assert int(seen.stdout) == count
+            do(store, grant(1, count + 1))
 
     def test_a_closed_store_is_unavailable(self, store: SqliteStore) -> None:
         """A request that comes late is a fault and no crash."""

@@ -92,6 +92,7 @@ class Server:
         self._settings = settings
         self._committer = committer
         self._version_sought = 0
+        self._is_writable = True  # as far as it is known; in doubt, it is written to
         self._looking: asyncio.Task[None] | None = None
         self._listening = listening
         self._log = log
@@ -123,6 +124,7 @@ class Server:
             tokens=self._tokens(),
             public_url=settings.base_url(self._listening.getsockname()[1]),
             is_ready=lambda: commits.is_open and self._is_ready(),
+            store_failed=self._doubt,
             log=self._log,
         )
         # What is there now stays: the collector need not look at it again and again. What a request makes
@@ -169,7 +171,10 @@ class Server:
             saw_version=self._must_not_lag,
             queue_max=settings.queue_commands_max,
         )
-        await committer.open()
+        try:
+            await committer.open()
+        except OSError as fault:  # no memory or no process to be had
+            raise StoreUnavailable(f"the committing process cannot be started: {fault}") from None
         return committer
 
     def _must_not_lag(self, version: int) -> None:
@@ -258,14 +263,18 @@ class Server:
         with contextlib.suppress(StoreUnavailable):  # then the next good login does it
             keep_password_hash(self._store, tenant.id, user.initials, old=user.password_hash, new=new)
 
+    def _doubt(self) -> None:
+        self._is_writable = False
+
     def _is_ready(self) -> bool:
-        return self._clock.now_ms() - self._answered_at_ms < 8 * LOOK_EVERY_S * 1000
+        return self._is_writable and self._clock.now_ms() - self._answered_at_ms < 8 * LOOK_EVERY_S * 1000
 
     async def _keep_house(self, public: PublicApp, commits: Committing, authenticator: Authenticator) -> None:
         await asyncio.gather(
             self._every(LOOK_EVERY_S, "look", partial(self._look, public)),
             self._every(SWEEP_EVERY_S, "sweep", partial(self._sweep, commits)),
             self._every(NOTE_EVERY_S, "note_node", self._note_node),
+            self._every(LOOK_EVERY_S, "note_node", self._dispel_doubt),
             self._every(UPKEEP_EVERY_S, "upkeep", partial(asyncio.to_thread, self._store.upkeep)),
             self._every(WRITE_DOWN_EVERY_S, "write_down", partial(self._write_down, authenticator)),
         )
@@ -306,6 +315,11 @@ class Server:
         self._store.refresh_tenants()
         self._store.probe()
 
+    async def _dispel_doubt(self) -> None:
+        """A store that answers questions may still take nothing in: a full disk, a standby that is gone."""
+        if not self._is_writable:
+            await self._note_node()
+
     async def _note_node(self) -> None:
         port = self._listening.getsockname()[1]
         node = Node(
@@ -318,6 +332,7 @@ class Server:
             pepper=fingerprint(self._keyring.pepper),
         )
         await asyncio.to_thread(note_node, self._store, node, self._wall_ms)
+        self._is_writable = True
 
     async def _sweep(self, commits: Committing) -> None:
         if not self._store.keeps_house():

@@ -25,6 +25,7 @@ from licet.store.contract import Store, StoreUnavailable
 from licet.store.opening import StoreAt
 
 COMMAND: Final = (sys.executable, "-m", "licet.committing")
+_STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class _Order(msgspec.Struct):
@@ -43,13 +44,18 @@ def start(
 
     It has a session of its own: Ctrl-C is for the server, which ends it when all is answered.
     """
-    process = subprocess.Popen(  # noqa: S603 - this interpreter and a module of ours
-        [*command, str(theirs.fileno())],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        pass_fds=[theirs.fileno()],
-        start_new_session=True,
-    )
+    # It is begun with these signals held back, until it can ignore them.
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    try:
+        process = subprocess.Popen(  # noqa: S603 - this interpreter and a module of ours
+            [*command, str(theirs.fileno())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
     assert process.stdin is not None
     # Where it has ended already there is nobody to read: its end of the socket pair tells.
     with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
@@ -59,8 +65,9 @@ def start(
 
 def run(clock: Clock) -> None:
     """Be the process; `clock` is for a store that has none of its own."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _STOPPING:
         signal.signal(number, signal.SIG_IGN)  # a service manager tells all of a service's processes
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
     order = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=_Order)
     with socket.socket(fileno=int(sys.argv[-1])) as connection:
         commits = _Commits(StoreAt(Path(os.fsdecode(order.data)), order.url), order.identity, clock)

@@ -30,6 +30,7 @@ from licet.store.lane import BATCH_MAX, QUEUE_MAX
 SEND_AT: Final = 8  # commands; more at once would leave the process idle while the loop reads the rest
 RESTART_AFTER_S: Final = 0.05  # the first time; twice as long each time after, until a batch was answered
 RESTART_AFTER_S_MAX: Final = 1.0
+FINISH_WITHIN_S: Final = 10.0  # what is under way; a store that does not answer is given up long before
 END_WITHIN_S: Final = 5.0  # a process that was told to end, and has nothing left to do
 
 _LENGTH_BYTES: Final = 4
@@ -206,7 +207,8 @@ class Committer(asyncio.Protocol):
     async def close(self) -> None:
         """Take nothing new, finish what is under way, and end the process."""
         self._closing.set()
-        await self._idle.wait()
+        with contextlib.suppress(TimeoutError):  # it may be stopped, or hang with its store
+            await asyncio.wait_for(self._idle.wait(), FINISH_WITHIN_S)
         if self._restarting is not None:
             await asyncio.wait([self._restarting])  # a start that has begun comes to its end first
         if self._transport is not None:

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from msgspec.structs import astuple
 from psycopg import Cursor
 
@@ -25,6 +26,8 @@ from licet.ledger import CLIENT_HOLDER, USER_HOLDER, Command, End, Grant, Refres
 from licet.model import Client, Duplicates, Seat, Session, Tenant
 from licet.store.journal import Folded
 from licet.store.postgres_link import DriverConnection
+
+_encode = msgspec.json.Encoder().encode  # The quickest way to write a list, and nearly PostgreSQL's.
 
 _ROOM = 2**31 - 1  # no limit: the client is unknown, and its grant will be refused
 
@@ -111,13 +114,16 @@ held AS MATERIALIZED (
   ) AS asked (pool_id, holder)
   CROSS JOIN LATERAL ({_seat_of("*", "asked")}) AS seat
 ),
+counted AS MATERIALIZED (
+  SELECT touched.*, count(*) FILTER (WHERE ends) OVER (PARTITION BY pool_id, holder) AS ending
+  FROM touched WHERE pool_id IS NOT NULL
+),
 shared AS MATERIALIZED (
-  SELECT touched.client_key, touched.pool_id, touched.holder
-  FROM touched
-  WHERE touched.ends
-  AND (touched.renews OR touched.expires_at_ms >= ({_seat_of("seat.expires_at_ms", "touched")}))
-  UNION SELECT * FROM
-    unnest(%(crowded)s::bigint[], %(crowded_pools)s::bigint[], %(crowded_holders)s::text[])
+  SELECT client_key, pool_id, holder, ending
+  FROM counted
+  WHERE ends AND (renews OR expires_at_ms >= ({_seat_of("seat.expires_at_ms", "counted")}))
+  UNION SELECT asked.*, %(commands)s::bigint FROM
+    unnest(%(crowded)s::bigint[], %(crowded_pools)s::bigint[], %(crowded_holders)s::text[]) AS asked
 ),
 seats AS (
   SELECT * FROM held
@@ -134,13 +140,13 @@ sharing AS (
     SELECT * FROM session
     WHERE starts_with(shared.holder, '{CLIENT_HOLDER}') AND {_lives("client_key", "shared.client_key")}
     AND pool_id = shared.pool_id AND holder = shared.holder
-    ORDER BY client_key DESC, expires_at_ms DESC LIMIT (SELECT count(*) FROM touched WHERE ends) + 1
+    ORDER BY client_key DESC, expires_at_ms DESC LIMIT shared.ending + 1
   ) AS other
   UNION ALL SELECT other.* FROM shared CROSS JOIN LATERAL (
     SELECT * FROM session
     WHERE starts_with(shared.holder, '{USER_HOLDER}') AND substr(holder, 1, 5) = '{USER_HOLDER}'
     AND {_lives("pool_id, holder", "shared.pool_id, shared.holder")}
-    ORDER BY pool_id DESC, holder DESC, expires_at_ms DESC LIMIT (SELECT count(*) FROM touched WHERE ends) + 1
+    ORDER BY pool_id DESC, holder DESC, expires_at_ms DESC LIMIT shared.ending + 1
   ) AS other
 )
 SELECT {_MOMENT} AS kind, NULL::bytea AS sid, setup.version AS tenant_id, NULL::bigint AS client_key,
@@ -192,7 +198,7 @@ class _Bulk:
 
 
 def _numbers(values: Iterable[int | None]) -> str:
-    return "{" + ",".join(["NULL" if it is None else str(it) for it in values]) + "}"
+    return "{" + _encode(list(values)).decode()[1:-1] + "}"
 
 
 def _flags(values: Iterable[bool]) -> str:
@@ -200,7 +206,11 @@ def _flags(values: Iterable[bool]) -> str:
 
 
 def _texts(values: Iterable[str | None]) -> str:
-    return "{" + ",".join(["NULL" if it is None else _quoted(it) for it in values]) + "}"
+    values = list(values)
+    written = _encode(values).decode()
+    if "\\" in written:  # There JSON and PostgreSQL differ.
+        return "{" + ",".join(["NULL" if it is None else _quoted(it) for it in values]) + "}"
+    return "{" + written[1:-1] + "}"
 
 
 def _quoted(text: str) -> str:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine
@@ -63,7 +63,7 @@ class SqliteStore:
         self._read_lock = threading.Lock()
         self._look_lock = threading.Lock()
         with _faults(), ExitStack() as opened:
-            os.close(os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o600))
+            _must_exist(path, create=create)
             engine = _engine(path)
             self._writer, self._reader, self._looker = (
                 opened.enter_context(engine.connect()) for _ in range(3)
@@ -247,7 +247,7 @@ def migrating(path: Path) -> Iterator[Connection]:
     Raises StoreUnavailable.
     """
     with _faults():
-        os.close(os.open(path, os.O_RDWR))
+        _must_exist(path, create=False)
         with _engine(path).connect() as connection:
             raw = _driver(connection)
             raw.execute("BEGIN IMMEDIATE")
@@ -257,6 +257,18 @@ def migrating(path: Path) -> Iterator[Connection]:
             finally:
                 if raw.in_transaction:
                     raw.execute("ROLLBACK")
+
+
+def _must_exist(path: Path, *, create: bool) -> None:
+    """Make the file, readable by its owner only, or see that it is there.
+
+    One that is there is not opened: its close would take away the locks that this process may have on it
+    (https://sqlite.org/howtocorrupt.html, 2.2).
+    """
+    if create:
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    path.stat()
 
 
 def _engine(path: Path) -> Engine:

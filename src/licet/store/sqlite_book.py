@@ -294,7 +294,7 @@ class _Loading:
         renewed = {command.sid for command in self._commands if isinstance(command, Refresh)}
         ending = {command.sid for command in self._commands if isinstance(command, End)}
         ending = ending.union(*self._started.values()) & self._sessions.keys()
-        touched = len(ending)
+        limits = Counter(session.seat_key for session in map(self._sessions.__getitem__, ending))
         shared: set[tuple[int, SeatKey]] = set()
         for session in map(self._sessions.__getitem__, ending):
             key = session.seat_key
@@ -307,7 +307,7 @@ class _Loading:
             if grant.client_key in self._crowded and (key := self._seat_key(grant)) is not None:
                 shared.add((grant.client_key, key))
         for client_key, key in shared:
-            self._load_sharing(client_key, key, touched + 1)
+            self._load_sharing(client_key, key, limits[key] + 1)
 
     def _load_sharing(self, client_key: int, key: SeatKey, limit: int) -> None:
         if key[1].startswith(CLIENT_HOLDER):

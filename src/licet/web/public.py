@@ -132,6 +132,7 @@ class PublicApp:
         tokens: Tokens,
         public_url: str,
         is_ready: Callable[[], bool],
+        store_failed: Callable[[], None],
         log: Any,
     ) -> None:
         self.tokens = tokens
@@ -142,6 +143,7 @@ class PublicApp:
         self._authenticator = authenticator
         self._public_url = public_url
         self._is_ready = is_ready
+        self._store_failed = store_failed
         self._log = log
         self._endpoints: dict[str, tuple[frozenset[str], Callable[[Exchange], Awaitable[Response]]]] = {
             "token": (frozenset({"POST"}), self._token),
@@ -183,6 +185,7 @@ class PublicApp:
         except QueueFull:
             refused = unavailable("too much waits already")
         except StoreUnavailable as down:
+            self._store_failed()
             refused = unavailable(str(down))
         self._note(refused, exchange, request_id)
         return refusal(refused, request_id)

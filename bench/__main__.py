@@ -1,0 +1,159 @@
+"""`python -m bench run`, `page`, `scale`, `guard`: what `make bench` and its like call."""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from bench import callgrind, page, scale
+from bench.callgrind import NoValgrind
+from bench.counting import calibrate, count
+from bench.guard import LOSS_MAX, Baseline, told
+from bench.made import made
+from bench.run import Options, run
+from bench.scenarios import ROUNDS_MAX, SCENARIOS
+from bench.stores import KINDS
+from bench.tenants import CLIENTS_MANY
+from bench.wrk import NoWrk
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    """Do what is asked."""
+    parser = argparse.ArgumentParser(prog="bench")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    _add_run(verbs)
+    _add_page(verbs)
+    _add_scale(verbs)
+    _add_guard(verbs)
+    _add_instructions(verbs)
+    asked = parser.parse_args()
+    try:
+        asked.do(asked)
+    except (NoWrk, NoValgrind) as fault:
+        sys.exit(str(fault))
+
+
+def _add_run(verbs: Any) -> None:
+    parser = verbs.add_parser("run", help="floor, Licet and peers, in turn")
+    parser.add_argument("--scenario", action="append", choices=SCENARIOS, default=[], help="all without it")
+    parser.add_argument(
+        "--connections", type=int, action="append", default=[], help="1, 32 and 256 without it"
+    )
+    parser.add_argument("--clients", type=int, action="append", default=[], help="1 and 10,000 without it")
+    parser.add_argument("--store", action="append", choices=KINDS, default=[], help="all without it")
+    parser.add_argument(
+        "--peer", action="append", default=[], help="its name; all that are installed without it"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="32 connections, 10,000 clients, short, no peers"
+    )
+    parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument("--rounds", type=int, choices=range(1, ROUNDS_MAX), default=3, help="that count")
+    parser.add_argument("--peer-connections", type=int, action="append", default=[], help="32 without it")
+    parser.add_argument("--seconds", type=int, default=2, help="of a round")
+    parser.set_defaults(do=_run)
+
+
+def _run(asked: argparse.Namespace) -> None:
+    if asked.quick:
+        asked.connections, asked.clients, asked.seconds, asked.rounds, asked.no_peers = (
+            [32],
+            [CLIENTS_MANY],
+            1,
+            1,
+            True,
+        )
+    clients = asked.clients or [1, CLIENTS_MANY]
+    options = Options(
+        scenarios=asked.scenario or list(SCENARIOS),
+        connections=asked.connections or [1, 32, 256],
+        clients=clients,
+        stores=tuple(asked.store) or KINDS,
+        rounds=asked.rounds,
+        seconds=asked.seconds,
+        many=max(*clients, 2),
+        peers=[] if asked.no_peers else asked.peer or ["all"],
+        peer_connections=asked.peer_connections or [page.CONNECTIONS],
+    )
+    path = _new_result("run")
+    with tempfile.TemporaryDirectory(prefix="licet-bench-") as scratch:
+        run(options, Path(scratch), path)
+    print(f"Kept. Into docs/explanation/performance.md: make bench-page WITH='--run {path}'")
+
+
+def _add_page(verbs: Any) -> None:
+    parser = verbs.add_parser("page", help="make the pages from the results that are kept")
+    parser.add_argument("--run", type=Path, help="a result of `run` to keep instead")
+    parser.add_argument("--scale", type=Path, help="a result of `scale` to keep instead")
+    parser.set_defaults(do=_page)
+
+
+def _page(asked: argparse.Namespace) -> None:
+    for name in ("run", "scale"):
+        if (path := getattr(asked, name)) is not None:
+            (RESULTS / f"kept-{name}.json").write_text(path.read_text("utf-8"), "utf-8")
+    changed = page.write(made(RESULTS))
+    print("\n".join(map(str, changed)) or "nothing has changed")
+
+
+def _add_scale(verbs: Any) -> None:
+    parser = verbs.add_parser("scale", help="cost against how much there is")
+    parser.add_argument("--curve", action="append", choices=[*scale.CURVES, "nodes"], default=[])
+    parser.add_argument("--store", action="append", choices=KINDS, default=[], help="all without it")
+    parser.add_argument("--rounds", type=int, default=3, help="that count")
+    parser.add_argument("--seconds", type=int, default=3, help="of a round of a server")
+    parser.set_defaults(do=_scale)
+
+
+def _scale(asked: argparse.Namespace) -> None:
+    curves = asked.curve or [*scale.CURVES, "nodes"]
+    length = scale.Length(asked.rounds, asked.seconds)
+    with tempfile.TemporaryDirectory(prefix="licet-bench-") as scratch:
+        found = scale.measure(curves, tuple(asked.store) or KINDS, length, Path(scratch))
+    path = _new_result("scale")
+    path.write_text(json.dumps(found, indent=1))
+    print(f"Kept. Into docs/explanation/scale.md: make bench-page WITH='--scale {path}'")
+
+
+def _add_guard(verbs: Any) -> None:
+    parser = verbs.add_parser("guard", help="count what a request takes, against the baseline")
+    parser.add_argument("--renew", action="store_true", help="write the counts down as the new baseline")
+    parser.set_defaults(do=_guard)
+
+
+def _guard(asked: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory(prefix="licet-bench-") as scratch:
+        counts = count(Path(scratch))
+    baseline, calibration = Baseline(), calibrate()
+    if asked.renew:
+        baseline.renew(counts, calibration)
+        baseline = Baseline()
+    compared = baseline.compare(counts, calibration)
+    print("\n".join(told(baseline, counts, compared)))
+    if any(it.is_loss for it in compared):
+        sys.exit(f"A request takes more than {LOSS_MAX:.0%} more than it did.")
+
+
+def _add_instructions(verbs: Any) -> None:
+    parser = verbs.add_parser("instructions", help="count the processor's instructions, with valgrind")
+    parser.set_defaults(do=_instructions)
+
+
+def _instructions(asked: argparse.Namespace) -> None:
+    del asked
+    for kind, instructions in callgrind.count():
+        print(f"{kind:12}{instructions:14,.0f} instructions of the processor a request", flush=True)
+
+
+def _new_result(name: str) -> Path:
+    RESULTS.mkdir(exist_ok=True)
+    return RESULTS / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}.json"
+
+
+if __name__ == "__main__":
+    main()

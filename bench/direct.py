@@ -1,0 +1,98 @@
+"""Commits of fixed batches, straight through `licet.store.commit`: what a grant costs where nothing else is.
+
+Stores of a curve are measured in turn, a round of each, so that a noisy moment is everybody's.
+"""
+
+import statistics
+import time
+from collections.abc import Sequence
+from itertools import cycle, islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bench.loading import Loaded
+from bench.processes import families, fine_cpu_s
+from bench.stores import POSTGRES
+from licet.ledger import Command, Grant, Granted
+from licet.store.commit import commit
+from licet.tokens import new_sid
+
+if TYPE_CHECKING:
+    from licet.store.contract import Store
+
+BATCH = 32
+_STRIDE = 7919  # a prime: clients come in an order that is not the tables'
+
+
+class Taken(NamedTuple):
+    """What a command took in one round, in us: by the clock, and of processors here and in a database.
+
+    `log_bytes` is what it wrote to the log of the store.
+    """
+
+    wall_us: float
+    cpu_us: float
+    database_cpu_us: float
+    log_bytes: float
+
+
+class Direct:
+    """A store with which batches are committed in this process. Close it."""
+
+    def __init__(self, loaded: Loaded, numbers: Sequence[int]) -> None:
+        self.loaded = loaded
+        self._store: Store = loaded.place.open()
+        self._numbers = cycle([numbers[at * _STRIDE % len(numbers)] for at in range(len(numbers))])
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._store.close()
+
+    def grants(self, count: int = BATCH) -> list[Command]:
+        """So many grants, of the next clients."""
+        now_ms = self._store.clock.now_ms()
+        return [self.loaded.command(it, new_sid(now_ms)) for it in islice(self._numbers, count)]
+
+    def ends(self, grants: Sequence[Command]) -> list[Command]:
+        """The ends of sessions that these grants began."""
+        return [self.loaded.end(it.client_key - 1, it.sid) for it in grants if isinstance(it, Grant)]
+
+    def measure(self, batches: Sequence[list[Command]], outcome: type = Granted) -> Taken:
+        """What a command of these batches takes."""
+        commands = sum(map(len, batches))
+        log, used_s, database_s = self._log_bytes(), time.process_time(), self._database_cpu_s()
+        began = time.perf_counter()
+        answers = [commit(self._store, batch) for batch in batches]
+        wall_s = time.perf_counter() - began
+        used_s, database_s = time.process_time() - used_s, self._database_cpu_s() - database_s
+        log = self._log_bytes() - log
+        wrong = [it for answer in answers for it in answer if not isinstance(it, outcome)]
+        assert not wrong, wrong[:3]
+        each_us = 1e6 / commands
+        return Taken(wall_s * each_us, used_s * each_us, database_s * each_us, log / commands)
+
+    def store_bytes(self) -> int:
+        """How large the store is."""
+        if self.loaded.kind.name != POSTGRES:
+            return sum(it.stat().st_size for it in self.loaded.place.data.glob("licet.db"))
+        with self._store.reading() as connection:
+            query = "SELECT pg_database_size(current_database())"
+            return int(connection.exec_driver_sql(query).scalar_one())
+
+    def _database_cpu_s(self) -> float:
+        return fine_cpu_s(families(self.loaded.kind.pids()))
+
+    def _log_bytes(self) -> int:
+        if self.loaded.kind.name != POSTGRES:
+            wal = self.loaded.place.data / "licet.db-wal"
+            return wal.stat().st_size if wal.exists() else 0
+        with self._store.reading() as connection:
+            query = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')"
+            return int(connection.exec_driver_sql(query).scalar_one())
+
+
+def told(rounds: Sequence[Taken]) -> dict[str, Any]:
+    """The medians of some rounds."""
+    medians = [statistics.median(values) for values in zip(*rounds, strict=True)]
+    # A log that begins again does not grow.
+    logged = [it.log_bytes for it in rounds if it.log_bytes > 0]
+    return dict(zip(Taken._fields, medians, strict=True)) | {"log_bytes": statistics.median(logged or [0.0])}

@@ -1,0 +1,188 @@
+"""Filling a store with a million sessions in seconds: by statements of the database, and so that all agrees.
+
+Tenant n has the pool n, the scopes `view` and `all`, and every n-th client. Each client that has a session
+holds a seat; a session is of a client in turn, began within the last minutes and lasts for a day.
+"""
+
+import sqlite3
+from typing import NamedTuple
+
+from sqlalchemy import Connection, insert, text
+
+from bench.stores import POSTGRES, Kind, Place, connection
+from bench.wire import Request, basic, form
+from licet.clock import SystemClock
+from licet.credentials import ClientSecrets, NewClientSecret
+from licet.keyring import Keyring
+from licet.ledger import End, Grant
+from licet.model import SESSIONS_MAX_MAX, EndReason, GrantType
+from licet.store import schema
+from licet.tokens import new_sid
+
+DAY_S = 86_400
+_USER = "BN"
+_MANY_ROWS = 50_000  # of one statement
+
+
+class Shape(NamedTuple):
+    """How much of what. `late` clients more have no session; `room` seats of a pool are not taken."""
+
+    tenants: int = 1
+    clients: int = 10_000
+    sessions: int = 10_000
+    late: int = 0
+    room: int = 2
+
+
+class Loaded:
+    """A store of some shape, and what is asked of it."""
+
+    def __init__(self, kind: Kind, keyring: Keyring, shape: Shape) -> None:
+        self.shape = shape
+        self.kind = kind
+        secrets = ClientSecrets(keyring.pepper)
+        self._secrets = [secrets.generate() for _ in range(shape.clients + shape.late)]
+        self.place = kind.make(keyring)
+        _fill(self.place, kind, shape, self._secrets)
+
+    def grant(self, number: int) -> Request:
+        """A grant, by HTTP."""
+        header = basic(f"Client{number}", self._secrets[number].secret)
+        return form(f"/Tenant{self._tenant(number)}/token", header, grant_type="client_credentials")
+
+    def command(self, number: int, sid: bytes) -> Grant:
+        """A grant, as the commit gets it."""
+        tenant_id = self._tenant(number)
+        return Grant(
+            tenant_id=tenant_id,
+            client_key=number + 1,
+            sid=sid,
+            scope="all",
+            pool_id=tenant_id,
+            address="127.0.0.1",
+        )
+
+    def end(self, number: int, sid: bytes) -> End:
+        """The end of a session."""
+        return End(tenant_id=self._tenant(number), sid=sid, reason=EndReason.LOGOFF)
+
+    def _tenant(self, number: int) -> int:
+        return number % self.shape.tenants + 1
+
+
+def _fill(place: Place, kind: Kind, shape: Shape, secrets: list[NewClientSecret]) -> None:
+    now_ms = SystemClock().now_ms()
+    with connection(place) as opened:
+        _insert_tenants(opened, shape)
+        _insert_clients(opened, shape, secrets, now_ms)
+        _insert_sessions(opened, shape, now_ms, in_postgres=kind.name == POSTGRES)
+        opened.execute(text("UPDATE setup SET version = version + 1"))
+        opened.execute(text("UPDATE tenant SET version = (SELECT version FROM setup)"))
+        if kind.name == POSTGRES:  # as autovacuum would, some minutes later
+            opened.execute(text("ANALYZE"))
+
+
+def _insert_tenants(connection: Connection, shape: Shape) -> None:
+    numbers = range(1, shape.tenants + 1)
+    life = {"version": 0, "session_ttl_s": DAY_S, "access_ttl_s": DAY_S, "scope_default": "all"}
+    connection.execute(
+        insert(schema.tenant),
+        [{"id": it, "name": f"Tenant{it}", "no_seat_status": 400} | life for it in numbers],
+    )
+    seats = -(-shape.clients // shape.tenants) + shape.room
+    pool = {"name": "full", "seats": seats, "duplicates": "client", "in_use": 0, "overuse": 0}
+    connection.execute(insert(schema.pool), [{"id": it, "tenant_id": it} | pool for it in numbers])
+    view: list[dict[str, object]] = [
+        {"tenant_id": it, "name": "view", "read_only": True, "pool_id": None} for it in numbers
+    ]
+    every: list[dict[str, object]] = [
+        {"tenant_id": it, "name": "all", "read_only": False, "pool_id": it} for it in numbers
+    ]
+    connection.execute(insert(schema.scope), view + every)
+    user = {"initials": _USER, "name": "Bench", "password_hash": None, "enabled": True}
+    connection.execute(insert(schema.user), [{"tenant_id": it} | user for it in numbers])
+
+
+def _insert_clients(
+    connection: Connection, shape: Shape, secrets: list[NewClientSecret], now_ms: int
+) -> None:
+    common = {
+        "initials": _USER,
+        "enabled": True,
+        "sessions_max": SESSIONS_MAX_MAX,
+        "scopes": None,
+        "grant_types": " ".join(sorted(GrantType)),
+        "introspects": False,
+        "password_allowed": False,
+    }
+    for begin in range(0, len(secrets), _MANY_ROWS):
+        numbers = range(begin, min(len(secrets), begin + _MANY_ROWS))
+        tenants = {it: it % shape.tenants + 1 for it in numbers}
+        clients = [{"key": it + 1, "tenant_id": tenants[it], "client_id": f"Client{it}"} for it in numbers]
+        connection.execute(insert(schema.client), [it | common for it in clients])
+        kept = [
+            {
+                "secret_id": secrets[it].secret_id,
+                "tenant_id": tenants[it],
+                "client_key": it + 1,
+                "hash": secrets[it].hash,
+                "created_at_ms": now_ms,
+            }
+            for it in numbers
+        ]
+        connection.execute(insert(schema.client_secret), kept)
+
+
+# A sid is the moment in four bytes, and 16 random ones; SQLite has it from us.
+_SID = {
+    False: "bench_new_sid(started)",
+    True: (
+        "decode(lpad(to_hex(started >> 4 & 4294967295), 8, '0'), 'hex')"
+        " || substr(sha256(convert_to(CAST(n AS text), 'UTF8')), 1, 16)"
+    ),
+}
+_NUMBERS = {
+    False: (
+        "WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < :sessions)"
+    ),
+    True: "WITH numbers AS (SELECT n FROM generate_series(CAST(0 AS bigint), :sessions - 1) AS n)",
+}
+_SESSIONS = """
+INSERT INTO session (sid, tenant_id, client_key, scope, pool_id, holder,
+  started_at_ms, renewed_at_ms, expires_at_ms, address)
+{numbers}, rows AS (
+  SELECT n, n % :clients AS client, n % :clients % :tenants + 1 AS tenant,
+    CAST(:now_ms - (:sessions - n) * 600000 / :sessions AS bigint) AS started FROM numbers)
+SELECT {sid}, tenant, client + 1, 'all', tenant, 'client:Client' || client,
+  started, started, started + 86400000, '127.0.0.1' FROM rows ORDER BY n
+"""
+_SEATS = """
+INSERT INTO seat (pool_id, holder, tenant_id, client_id, initials, taken_at_ms, expires_at_ms)
+SELECT pool_id, holder, min(tenant_id), substr(holder, 8), 'BN', min(started_at_ms), max(expires_at_ms)
+FROM session GROUP BY pool_id, holder
+"""
+_IN_USE = "UPDATE pool SET in_use = (SELECT count(*) FROM seat WHERE seat.pool_id = pool.id)"
+_JOURNAL = """
+INSERT INTO journal (tenant_id, minute, kind, reason, pool, client_id,
+  initials, times, first_at_ms, last_at_ms, address)
+SELECT min(tenant_id), min(started_at_ms) / 60000, 'granted', '', 'full', substr(holder, 8),
+  'BN', count(*), min(started_at_ms), max(started_at_ms), '127.0.0.1'
+FROM session GROUP BY pool_id, holder
+"""
+
+
+def _insert_sessions(connection: Connection, shape: Shape, now_ms: int, *, in_postgres: bool) -> None:
+    if not in_postgres:
+        raw = connection.connection.driver_connection
+        assert isinstance(raw, sqlite3.Connection)
+        raw.create_function("bench_new_sid", 1, new_sid)
+    sessions = _SESSIONS.format(numbers=_NUMBERS[in_postgres], sid=_SID[in_postgres])
+    numbers = {
+        "sessions": shape.sessions,
+        "clients": shape.clients,
+        "tenants": shape.tenants,
+        "now_ms": now_ms,
+    }
+    connection.execute(text(sessions), numbers)
+    for statement in (_SEATS, _IN_USE, _JOURNAL):
+        connection.execute(text(statement))

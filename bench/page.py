@@ -1,0 +1,187 @@
+"""The part of docs/explanation/performance.md that is made from a result, and its charts.
+
+A page has two lines, `<!-- made by ... -->` and `<!-- end -->`; what stands between them is made, all else is
+written by hand.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.scenarios import SCENARIOS
+from bench.svg import Bar, bars
+from bench.targets import FLOOR
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "explanation" / "performance.md"
+CHARTS = ROOT / "docs" / "explanation" / "charts"
+CONNECTIONS = 32  # what the first table and the charts are of
+NAMES = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
+_MADE = re.compile(r"(<!-- made by [^\n]*-->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def put(page: str, made: str) -> str:
+    """A page with another made part."""
+    assert _MADE.search(page), "the page has no place for what is made"
+    return _MADE.sub(lambda found: f"{found[1]}\n{made}\n{found[2]}", page, count=1)
+
+
+def files(found: Mapping[str, Any]) -> dict[Path, str]:
+    """What the page and its charts should be."""
+    return {
+        PAGE: put(PAGE.read_text(encoding="utf-8"), "\n".join(_page(found))),
+        CHARTS / "of-the-floor.svg": _chart(found, "ratio"),
+        CHARTS / "slowest.svg": _chart(found, "p99_ms"),
+    }
+
+
+def _page(found: Mapping[str, Any]) -> Iterator[str]:
+    yield from _machine(found)
+    yield ""
+    yield "![Requests a second, as a share of the floor's](charts/of-the-floor.svg)"
+    yield ""
+    yield from _main_table(found)
+    yield ""
+    yield "![The slowest of a hundred](charts/slowest.svg)"
+    yield ""
+    yield from _ratio_table(found)
+    if found.get("peers"):
+        yield ""
+        yield from _peers(found)
+
+
+def _machine(found: Mapping[str, Any]) -> Iterator[str]:
+    machine, options = found["machine"], found["options"]
+    yield (
+        f"Measured at {found['at']} UTC on {machine['processors']} processors ({machine['processor']}), which"
+        f" the load generator shares; {machine['system']} {machine['kernel']}, Python {machine['python']}"
+        f" ({machine['python_build']}), SQLite {machine['sqlite']}, {found['wrk']}. A sync of the disk"
+        f" took {machine['sync_ms']:.2f} ms. {options['rounds']} rounds of {options['seconds']} s of each, in"
+        " turn, after one that warms up and is checked."
+    )
+    for kind, settings in found["stores"].items():
+        starts = found["start_s"][kind]
+        yield ""
+        yield (
+            f"{NAMES[kind]}: {settings}. From the start to the first answered grant"
+            f" {min(starts):.2f} to {max(starts):.2f} s."
+        )
+
+
+def _main_table(found: Mapping[str, Any]) -> Iterator[str]:
+    cells = [it for it in found["cells"] if it["connections"] == CONNECTIONS and it["clients"] > 1]
+    yield f"At {CONNECTIONS} connections, by {found['options']['many']:,} clients in turn:"
+    yield ""
+    yield (
+        "| what | store | requests a second | of the floor | slowest of a hundred | of the floor's"
+        " | processor time of a request |"
+    )
+    yield "| --- | --- | ---: | ---: | ---: | ---: | ---: |"
+    for cell in cells:
+        floor = cell["targets"][FLOOR]
+        for kind, name in NAMES.items():
+            if (it := cell["targets"].get(kind)) is not None:
+                database = f" + {it['database_cpu_us']:.0f}" if it["database_cpu_us"] else ""
+                yield (
+                    f"| {SCENARIOS[cell['scenario']].title} | {name} | {it['rate']:,.0f}"
+                    f" | {_share(it['ratio'])} ({_share(it['ratio_least'])} to {_share(it['ratio_most'])})"
+                    f" | {it['p99_ms']:.1f} ms | {it['p99_ms'] / floor['p99_ms']:.1f}"
+                    f" | {it['cpu_us']:.0f}{database} us |"
+                )
+    yield ""
+    rates = [it["targets"][FLOOR]["rate"] for it in cells]
+    cpu = [it["targets"][FLOOR]["cpu_us"] for it in cells]
+    yield (
+        f"The floor answered {min(rates):,.0f} to {max(rates):,.0f} a second, for {min(cpu):.0f} to"
+        f" {max(cpu):.0f} us of processor time. Processor time is that of all processes of the server, and"
+        " with a plus that of the database: on a noisy machine it is steadier than a rate."
+    )
+
+
+def _ratio_table(found: Mapping[str, Any]) -> Iterator[str]:
+    options = found["options"]
+    stores = [kind for kind in NAMES if kind in found["stores"]]
+    across = [(kind, connections) for kind in stores for connections in options["connections"]]
+    yield "Of the floor, at each number of connections:"
+    yield ""
+    yield "| what | clients | " + " | ".join(f"{NAMES[kind]}, {count}" for kind, count in across) + " |"
+    yield "| --- | ---: |" + " ---: |" * len(across)
+    for name in options["scenarios"]:
+        for clients in options["clients"]:
+            cells = {
+                it["connections"]: it["targets"]
+                for it in found["cells"]
+                if it["scenario"] == name and it["clients"] == clients
+            }
+            if cells:
+                ratios = [_share(cells[count][kind]["ratio"]) for kind, count in across]
+                yield f"| {SCENARIOS[name].title} | {clients:,} | " + " | ".join(ratios) + " |"
+
+
+def _peers(found: Mapping[str, Any]) -> Iterator[str]:
+    """Of each peer how it is set up, and of each kind of request how it compares."""
+    yield f"Beside others, on the same work in the same rounds, at {CONNECTIONS} connections:"
+    yield ""
+    yield "| what | clients | who | requests a second | slowest of a hundred | of the floor | Licet is |"
+    yield "| --- | ---: | --- | ---: | ---: | ---: | ---: |"
+    for cell in found["peer_cells"]:
+        if cell["connections"] != CONNECTIONS:
+            continue
+        ours = cell["targets"].get("sqlite")
+        for name, it in sorted(cell["targets"].items(), key=lambda pair: -pair[1]["rate"]):
+            is_peer = ours and name != FLOOR and name not in NAMES
+            times = f"{ours['rate'] / it['rate']:,.1f} times as fast" if is_peer else ""
+            yield (
+                f"| {SCENARIOS[cell['scenario']].title} | {cell['clients']:,} | {_name(name)}"
+                f" | {it['rate']:,.0f} | {it['p99_ms']:.1f} ms | {_share(it['ratio'])} | {times} |"
+            )
+    yield ""
+    for peer in found["peers"]:
+        durable = peer["durable"] or "nothing"
+        yield f"- **{peer['name']}** {peer['version']}: {peer['settings']}. Durable: {durable}."
+
+
+def _share(ratio: float) -> str:
+    """Two digits that tell something."""
+    return f"{ratio:.2f}" if ratio >= 0.095 else f"{ratio:.2g}"
+
+
+def _name(target: str) -> str:
+    return f"Licet on {NAMES[target]}" if target in NAMES else target
+
+
+def _chart(found: Mapping[str, Any], measure: str) -> str:
+    cells = [it for it in found["cells"] if it["connections"] == CONNECTIONS and it["clients"] > 1]
+    rows = [bar for cell in cells for bar in _bars(cell, measure)]
+    title = f"at {CONNECTIONS} connections, {found['options']['many']:,} clients"
+    what = (
+        "Requests a second, as a share of the floor's"
+        if measure == "ratio"
+        else "Slowest of a hundred, in ms"
+    )
+    names = list(NAMES.values()) if measure == "ratio" else [*NAMES.values(), "", "", "floor"]
+    return bars(f"{what}, {title}", names, rows)
+
+
+def _bars(cell: Mapping[str, Any], measure: str) -> Iterator[Bar]:
+    targets, label = cell["targets"], cell["scenario"]
+    for number, kind in enumerate(NAMES):
+        if kind not in targets:
+            continue
+        it = targets[kind]
+        if measure == "ratio":
+            yield Bar(label, number, it["ratio"], f"{it['ratio']:.2f}", it["ratio_least"], it["ratio_most"])
+        elif label != "password":  # it is another order of time: argon2 takes it on purpose
+            yield Bar(label, number, it["p99_ms"], f"{it['p99_ms']:.1f} ms")
+    if measure != "ratio" and label != "password":
+        yield Bar(label, 4, targets[FLOOR]["p99_ms"], f"{targets[FLOOR]['p99_ms']:.1f} ms")
+
+
+def write(made: Mapping[Path, str]) -> Sequence[Path]:
+    """Write what is another than it was; which files that is."""
+    changed = [path for path, text in made.items() if not path.exists() or path.read_text("utf-8") != text]
+    for path in changed:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(made[path], encoding="utf-8")
+    return changed

@@ -1,0 +1,44 @@
+"""Servers that a user would pick instead of Licet, to be measured beside it.
+
+    python -m bench.peers install all
+    python -m bench.peers list
+
+    for peer in installed():
+        with peer.start(1000) as works:
+            ...  # works.grant.rows, against works.grant.url
+
+What each is, and how it is set up: README.md beside this file.
+"""
+
+from bench.peers import (
+    authlib_server,
+    django_oauth_toolkit,
+    glewlwyd,
+    hydra,
+    keycloak,
+    node_oidc_provider,
+    spring,
+)
+from bench.peers.contract import Peer, Row, Source, Work, Works
+
+__all__ = ["SOURCES", "Peer", "Row", "Source", "Work", "Works", "installed", "peers_of"]
+
+SOURCES: tuple[Source, ...] = (
+    hydra,
+    keycloak,
+    node_oidc_provider,
+    django_oauth_toolkit,
+    authlib_server,
+    glewlwyd,
+    spring,
+)
+
+
+def installed() -> list[Peer]:
+    """Each set-up of each server that is installed."""
+    return [peer for source in SOURCES for peer in peers_of(source)]
+
+
+def peers_of(source: Source) -> list[Peer]:
+    """Each set-up of one server, if it is installed; its settings are words in one line."""
+    return [it._replace(settings=" ".join(it.settings.split())) for it in source.peers()]

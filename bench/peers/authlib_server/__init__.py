@@ -1,0 +1,94 @@
+"""Authlib's example server for Flask under gunicorn, on PostgreSQL."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import httpx
+
+from bench.peers.contract import SECRET, Peer, Work, Works, form_rows, grant_rows, granted, live
+from bench.peers.running import (
+    INSTALLED,
+    POSTGRES_WORDS,
+    answers,
+    copy_rows,
+    count,
+    free_ports,
+    fresh,
+    keep,
+    kept,
+    make_environment,
+    postgres,
+    run,
+    running,
+)
+
+NAME = "authlib"
+NEEDS = ()
+VERSION = "1.9.10"
+SETTINGS = f"""\
+Authlib's example for Flask and SQLAlchemy, less what client credentials do not need, and with introspection.
+gunicorn with two processes of four threads, as only its threaded worker keeps connections open.
+{POSTGRES_WORDS}; psycopg 3 in C, with a pool of connections. Secrets are kept and compared in clear, as in
+the example. Opaque tokens, the default. Clients are rows copied in SQL, as the example has only a page to add
+one."""
+_HERE = Path(__file__).parent
+
+
+def install() -> None:
+    """Fetch the packages into an environment of their own."""
+    directory = fresh(NAME)
+    make_environment(directory, _HERE / "requirements.txt")
+    shutil.copy(_HERE / "server.py", directory)
+    keep(directory, VERSION)
+
+
+def peers() -> list[Peer]:
+    """It, if it is installed."""
+    version = kept(NAME)
+    if version is None:
+        return []
+    durable = "a row for every access token, in PostgreSQL, synced at commit"
+    return [Peer(NAME, version, SETTINGS, durable, _start, granted)]
+
+
+@contextmanager
+def _start(clients: int) -> Iterator[Works]:
+    directory = INSTALLED / NAME
+    programs = directory / "venv" / "bin"
+    with postgres() as server:
+        database = server.create_database("authlib").replace("postgresql:", "postgresql+psycopg:")
+        env = {"DATABASE": database, "SECRET": SECRET}
+        run([programs / "python", "server.py"], cwd=directory, env=env)
+        changes = {"id": "1 + n", "client_id": "'client' || n"}
+        copy_rows(server, "authlib", "oauth2_client", changes, clients)
+        [port] = free_ports(1)
+        url = f"http://127.0.0.1:{port}"
+        command: list[str | Path] = [
+            programs / "gunicorn",
+            f"--bind=127.0.0.1:{port}",
+            "--workers=2",
+            "--threads=4",
+        ]
+        command += ["--worker-class=gthread", "--keep-alive=60", "--log-level=error", "server:app"]
+        # Authlib refuses to be spoken to without TLS; the setting tells it that a proxy in front ends it.
+        env |= {"AUTHLIB_INSECURE_TRANSPORT": "1"}
+        with running(command, partial(_ready, url), cwd=directory, env=env):
+            grant = Work(url, grant_rows("/oauth/token", clients), granted)
+            yield Works(
+                url,
+                grant,
+                partial(_introspect, grant),
+                stored=partial(count, server, "authlib", "oauth2_token"),
+            )
+
+
+def _ready(url: str) -> None:
+    httpx.get(f"{url}/oauth/token")  # any answer will do: it takes no GET
+
+
+def _introspect(grant: Work) -> Work:
+    forms = [(0, {"token": it["access_token"]}) for it in answers(grant)]
+    return Work(grant.url, form_rows("/oauth/introspect", forms), live)

@@ -1,0 +1,140 @@
+"""What a peer is to the benchmark: its settings in words, and the requests that it is asked to answer."""
+
+import json
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol
+from urllib.parse import urlencode
+
+# The same for every client of a run: a peer that hashes it does so anew for each request.
+SECRET = "kD3vXh8sQ2mZp7RwTn5bYc9LfJ4gAe6UuKi1oPxWyMz"
+FORM = "application/x-www-form-urlencoded"
+GRANT = {"grant_type": "client_credentials"}
+
+
+class Row(NamedTuple):
+    """One request, as it is sent."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: str
+
+
+class Work(NamedTuple):
+    """Requests of one kind, each of which may be sent any number of times, and how to know a right answer."""
+
+    url: str
+    rows: Sequence[Row]
+    check: Callable[[bytes], bool]
+
+
+class Works(NamedTuple):
+    """What a running peer can be asked.
+
+    `introspect` and `refresh` first ask for the tokens that they are about, so each is asked for when
+    it is wanted, and takes its time. They are None where the peer does not do that for such a client.
+    `stored` counts the grants that are in the database: no fewer than were answered. It is None where
+    none is kept.
+    """
+
+    url: str
+    grant: Work
+    introspect: Callable[[], Work] | None = None
+    refresh: Callable[[], Work] | None = None
+    stored: Callable[[], int] | None = None
+
+
+class Source(Protocol):
+    """A module that knows how to install one server, and in which set-ups to measure it."""
+
+    @property
+    def NAME(self) -> str:  # noqa: N802  a module's constant
+        """What it is called."""
+
+    @property
+    def NEEDS(self) -> tuple[str, ...]:  # noqa: N802  a module's constant
+        """The programs that have to be on the machine."""
+
+    def install(self) -> None:
+        """Fetch it and build it."""
+
+    def peers(self) -> "list[Peer]":
+        """Its set-ups; none, if it is not installed."""
+
+
+class Peer(NamedTuple):
+    """A server to measure, in one set-up of it.
+
+    `settings` says how it is set up and why. `durable` says what is on disk when a grant is answered; it is
+    empty when nothing is. `start` takes how many clients there shall be. `warm_up_s` is for how long it has
+    to be under load before it is as fast as it gets: long where code is compiled while it runs.
+    """
+
+    name: str
+    version: str
+    settings: str
+    durable: str
+    start: Callable[[int], AbstractContextManager[Works]]
+    check: Callable[[bytes], bool]
+    warm_up_s: int = 3
+
+
+def granted(answer: bytes) -> bool:
+    """Whether an answer has a bearer token in it that can be used for a while."""
+    told = _object(answer)
+    lives = isinstance(told.get("expires_in"), int)
+    return bool(told.get("access_token")) and str(told.get("token_type")).lower() == "bearer" and lives
+
+
+def refreshed(answer: bytes) -> bool:
+    """Whether an answer has a new token and one to refresh it with."""
+    return granted(answer) and bool(_object(answer).get("refresh_token"))
+
+
+def live(answer: bytes) -> bool:
+    """Whether an answer says that a token is live."""
+    return _object(answer).get("active") is True
+
+
+def client_name(number: int) -> str:
+    """What the client of a number is called; the last one is the number of clients less one."""
+    return f"client{number}"
+
+
+def basic(number: int) -> dict[str, str]:
+    """The headers of a form that a client sends."""
+    proof = b64encode(f"{client_name(number)}:{SECRET}".encode()).decode()
+    return {"Authorization": f"Basic {proof}", "Content-Type": FORM, "Accept": "application/json"}
+
+
+def shuffled(clients: int) -> list[int]:
+    """The clients in an order that is not the tables', so that no peer gains from the order."""
+    step = 7 if clients % 7 else 11
+    return [number * step % clients for number in range(clients)]
+
+
+def form_rows(
+    path: str,
+    forms: Sequence[tuple[int, Mapping[str, str]]],
+    more_headers: Mapping[str, str] | None = None,
+) -> list[Row]:
+    """A request for each client and form."""
+    extra = more_headers or {}
+    return [Row("POST", path, basic(client) | dict(extra), urlencode(form)) for client, form in forms]
+
+
+def grant_rows(
+    path: str, clients: int, form: Mapping[str, str] = GRANT, more_headers: Mapping[str, str] | None = None
+) -> list[Row]:
+    """One grant of each client."""
+    return form_rows(path, [(number, form) for number in shuffled(clients)], more_headers)
+
+
+def _object(answer: bytes) -> dict[str, object]:
+    try:
+        told = json.loads(answer)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}

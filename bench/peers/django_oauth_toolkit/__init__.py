@@ -1,0 +1,124 @@
+"""django-oauth-toolkit under gunicorn, on PostgreSQL."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import httpx
+
+from bench.peers.contract import SECRET, Peer, Work, Works, client_name, form_rows, grant_rows, granted, live
+from bench.peers.running import (
+    INSTALLED,
+    POSTGRES_WORDS,
+    Database,
+    answers,
+    copy_rows,
+    count,
+    free_ports,
+    fresh,
+    keep,
+    kept,
+    make_environment,
+    postgres,
+    run,
+    running,
+)
+
+NAME = "django-oauth-toolkit"
+NEEDS = ()
+VERSION = "3.4.1"
+DURABLE = "a row for every access token, in PostgreSQL, synced at commit"
+SETTINGS = f"""\
+A Django project with nothing else in it: no middleware, no sessions, DEBUG off. gunicorn with two processes
+of four threads, as only its threaded worker keeps connections open. {POSTGRES_WORDS}; psycopg 3 in C, and a
+connection that is kept for each thread. Clients are rows copied in SQL, as hashing a secret for each would
+take long."""
+_HERE = Path(__file__).parent
+
+
+def install() -> None:
+    """Fetch the packages into an environment of their own."""
+    directory = fresh(NAME)
+    make_environment(directory, _HERE / "requirements.txt")
+    for source in ("settings.py", "urls.py", "hashers.py"):
+        shutil.copy(_HERE / source, directory)
+    keep(directory, VERSION)
+
+
+def peers() -> list[Peer]:
+    """It, as it comes and with a cheap hash, if it is installed."""
+    version = kept(NAME)
+    if version is None:
+        return []
+    return [
+        Peer(
+            NAME,
+            version,
+            f"{SETTINGS} Secrets are hashed as by default: PBKDF2, 1,000,000 rounds.",
+            DURABLE,
+            partial(_start, "default"),
+            granted,
+        ),
+        Peer(
+            f"{NAME}, cheap hash",
+            version,
+            f"{SETTINGS} CLIENT_SECRET_HASHER is PBKDF2 with a single round: enough for a generated secret, "
+            "and what Licet does with one.",
+            DURABLE,
+            partial(_start, "single_round"),
+            granted,
+        ),
+    ]
+
+
+@contextmanager
+def _start(hasher: str, clients: int) -> Iterator[Works]:
+    directory = INSTALLED / NAME
+    programs = directory / "venv" / "bin"
+    with postgres() as server:
+        server.create_database("django")
+        env = {
+            "DATABASE_PORT": str(server.port),
+            "DJANGO_SETTINGS_MODULE": "settings",
+            "HASHER": hasher,
+            "PYTHONPATH": str(directory),
+            "SECRET": SECRET,
+        }
+        run([programs / "django-admin", "migrate", "--verbosity=0"], env=env)
+        first = [f"--client-id={client_name(0)}", f"--client-secret={SECRET}", "confidential"]
+        run([programs / "django-admin", "createapplication", *first, "client-credentials"], env=env)
+        _copy_client(server, clients)
+        [port] = free_ports(1)
+        url = f"http://127.0.0.1:{port}"
+        command: list[str | Path] = [
+            programs / "gunicorn",
+            f"--bind=127.0.0.1:{port}",
+            "--workers=2",
+            "--threads=4",
+        ]
+        command += ["--worker-class=gthread", "--keep-alive=60", "--log-level=error"]
+        command += ["django.core.wsgi:get_wsgi_application()"]
+        with running(command, partial(_ready, url), env=env):
+            grant = Work(url, grant_rows("/o/token/", clients), granted)
+            yield Works(
+                url,
+                grant,
+                partial(_introspect, grant),
+                stored=partial(count, server, "django", "oauth2_provider_accesstoken"),
+            )
+
+
+def _copy_client(server: Database, clients: int) -> None:
+    changes = {"id": "1000 + n", "client_id": "'client' || n"}
+    copy_rows(server, "django", "oauth2_provider_application", changes, clients)
+
+
+def _ready(url: str) -> None:
+    httpx.get(f"{url}/o/token/")  # any answer will do: it takes no GET
+
+
+def _introspect(grant: Work) -> Work:
+    forms = [(0, {"token": it["access_token"]}) for it in answers(grant)]
+    return Work(grant.url, form_rows("/o/introspect/", forms), live)

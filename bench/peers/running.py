@@ -1,0 +1,293 @@
+"""What every peer needs to be installed, to run on loopback, and to be gone afterwards."""
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import IO, Any, Protocol
+
+import httpx
+
+from bench.peers.contract import Row, Work
+
+HERE = Path(__file__).parent
+INSTALLED = HERE / ".installed"
+PATIENCE_S = 240.0  # a Java server makes a hundred tables first
+TOKENS = 1000  # so many are introspected or refreshed in turn
+
+# What a careful administrator would set for a small machine; syncs to disk stay as they are, which is on.
+_POSTGRES_SETTINGS = {
+    "shared_buffers": "512MB",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
+    "autovacuum_naptime": "5s",  # tables that were empty a moment ago are planned for as what they are
+    "fsync": "on",
+    "synchronous_commit": "on",
+}
+POSTGRES_WORDS = (
+    "PostgreSQL from the wheel, on loopback, for this peer alone: fsync and synchronous_commit on, "
+    "512 MB shared_buffers, 4 GB max_wal_size, statistics renewed every 5 s"
+)
+
+
+class Database(Protocol):
+    """The PostgreSQL of the tests, as far as it is used here."""
+
+    port: int
+
+    def url(self, database: str = "postgres") -> str:
+        """Where a database of it is."""
+
+    def create_database(self, name: str) -> str:
+        """Make a database; its URL."""
+
+    def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """Have a statement executed."""
+
+
+def postgres() -> AbstractContextManager[Database]:
+    """A PostgreSQL of its own, the same that the tests use."""
+    path = HERE.parent.parent / "tests" / "postgres.py"
+    spec = importlib.util.spec_from_file_location("licet_tests_postgres", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    server: AbstractContextManager[Database] = module.Postgres(**_POSTGRES_SETTINGS)
+    return server
+
+
+def run(
+    command: Sequence[str | Path], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> str:
+    """Run a command to its end; what it printed. Raises RuntimeError with that when it fails."""
+    done = subprocess.run(
+        command,
+        check=False,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{command[0]} failed:\n{done.stdout[-4000:]}")
+    return done.stdout
+
+
+@contextmanager
+def running(
+    command: Sequence[str | Path],
+    ready: Callable[[], object],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Iterator[None]:
+    """A server that runs for the length of the block: it has answered `ready`, and all of it ends.
+
+    It is alone in a process group, so that what it starts ends with it.
+    """
+    with TemporaryFile() as log:
+        process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            _until_ready(process, ready, log)
+            yield
+        finally:
+            _end(process)
+
+
+def _until_ready(process: subprocess.Popen[bytes], ready: Callable[[], object], log: IO[bytes]) -> None:
+    give_up = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            ready()
+        except httpx.HTTPError as error:
+            if process.poll() is not None or time.monotonic() > give_up:
+                log.seek(0)
+                told = log.read().decode(errors="replace")[-4000:]
+                raise RuntimeError(f"{process.args!r} is not ready ({error}):\n{told}") from error
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    _signal(process, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(10)
+    _signal(process, signal.SIGKILL)
+    process.wait()
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Tell the whole group, which may be there without its first process."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that nobody has; different ones, as they are held together for a moment."""
+    with ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
+def ask(url: str, row: Row) -> bytes:
+    """Send a request once; the body of its answer. Raises RuntimeError if it is refused."""
+    return _ask(httpx, url, row)
+
+
+def _ask(client: Any, url: str, row: Row) -> bytes:
+    answer: httpx.Response = client.request(
+        row.method, url + row.path, headers=dict(row.headers), content=row.body, timeout=60
+    )
+    if answer.is_error:
+        raise RuntimeError(f"refused with {answer.status_code}: {answer.text[:500]}")
+    return answer.content
+
+
+def answers(work: Work) -> list[dict[str, Any]]:
+    """What the first requests of a work are answered, each of them looked at.
+
+    There are TOKENS at most, and fewer where the peer is slow.
+    """
+    told: list[bytes] = []
+    give_up = time.monotonic() + 20
+    with httpx.Client() as client, ThreadPoolExecutor(4) as pool:
+        for first in range(0, min(TOKENS, len(work.rows)), 4):
+            rows = work.rows[first : min(first + 4, TOKENS)]
+            told += pool.map(lambda row: _ask(client, work.url, row), rows)
+            if time.monotonic() > give_up:
+                break
+    wrong = [it for it in told if not work.check(it)]
+    if wrong:
+        raise RuntimeError(f"not the answer that was hoped for: {wrong[0][:500]!r}")
+    return [json.loads(it) for it in told]
+
+
+def scratch() -> AbstractContextManager[str]:
+    """A directory that is gone after the block."""
+    return TemporaryDirectory(prefix="licet-peer-")
+
+
+def fresh(name: str) -> Path:
+    """The directory that a peer is installed into, made anew; it counts once `keep` has named a version."""
+    directory = INSTALLED / name
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    return directory
+
+
+def keep(directory: Path, version: str) -> None:
+    """Say that the installation is whole, and of which version."""
+    (directory / "version").write_text(version + "\n", encoding="utf-8")
+
+
+def kept(name: str) -> str | None:
+    """The version that is installed, or None."""
+    path = INSTALLED / name / "version"
+    return path.read_text(encoding="utf-8").strip() if path.exists() else None
+
+
+def tool(name: str) -> str:
+    """The path of a program. Raises RuntimeError if it is not there."""
+    path = shutil.which(name)
+    if path is None:
+        raise RuntimeError(f"{name} is needed and is not on this machine")
+    return path
+
+
+def copy_rows(
+    server: Database,
+    database: str,
+    table: str,
+    changes: Mapping[str, str],
+    clients: int,
+    *,
+    where: str = "TRUE",
+) -> None:
+    """Fill up a table of PostgreSQL that has the rows of client 0, with the same for every other one.
+
+    `changes` says, for a column, the SQL of its value for client `n`; `where`, which rows are client 0's.
+    The peer's own interface would take too long: one request, and often one slow hash, for each client.
+    """
+    fields = ", ".join(f"'{column}', {value}" for column, value in changes.items())
+    [[made]] = server.execute(
+        f"WITH made AS (INSERT INTO {table}"  # noqa: S608  names in this package
+        f" SELECT (jsonb_populate_record(row, jsonb_build_object({fields}))).*"
+        f" FROM {table} AS row, generate_series(1, {clients - 1}) AS n WHERE {where} RETURNING 1)"
+        " SELECT count(*) FROM made",
+        database,
+    )
+    if made < clients - 1:
+        raise RuntimeError(f"{table} has no row of client 0 to copy")
+
+
+def count(server: Database, database: str, table: str) -> int:
+    """How many rows a table of PostgreSQL has."""
+    [[rows]] = server.execute(f"SELECT count(*) FROM {table}", database)  # noqa: S608  a name in this package
+    return int(rows)
+
+
+def java_home() -> Path:
+    """The newest Java that is here. Raises RuntimeError if there is none."""
+    found = [Path(os.environ["JAVA_HOME"])] if "JAVA_HOME" in os.environ else []
+    if (java := shutil.which("java")) is not None:
+        found.append(Path(java).resolve().parent.parent)
+    found += Path("/usr/lib/jvm").glob("*")
+    homes = {home: version for home in found if (version := _java_version(home)) is not None}
+    if not homes:
+        raise RuntimeError("java is needed and is not on this machine")
+    return max(homes, key=lambda home: homes[home])
+
+
+def java_words() -> str:
+    """Which Java it is, in words."""
+    version = _java_version(java_home())
+    assert version is not None
+    return "Java " + ".".join(str(it) for it in version)
+
+
+def _java_version(home: Path) -> tuple[int, ...] | None:
+    release = home / "release"
+    if not (home / "bin" / "java").exists() or not release.exists():
+        return None
+    found = re.search(r'^JAVA_VERSION="([\d.]+)', release.read_text(encoding="utf-8"), re.MULTILINE)
+    return tuple(int(it) for it in found[1].split(".")) if found else None
+
+
+def make_environment(directory: Path, requirements: Path) -> None:
+    """A virtual environment for Python, `venv` in the directory, with what is named in a file."""
+    environment = directory / "venv"
+    run([sys.executable, "-m", "venv", environment])
+    pip: list[str | Path] = [
+        environment / "bin" / "python",
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]
+    run([*pip, "--requirement", requirements])

@@ -1,0 +1,101 @@
+"""Servers as processes: starting and ending them, and what they and their children have used so far."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from socket import create_connection, socket
+
+PATIENCE_S = 30.0  # for what must happen
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+def free_port() -> int:
+    """A port that nobody listens at just now."""
+    with socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def running(
+    command: Sequence[str], log: Path, *, variables: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process from here to the end of the block; what it prints goes to `log`."""
+    # The variables of whoever measures are nobody's settings.
+    others = {key: value for key, value in os.environ.items() if not key.startswith("LICET_")}
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            command, cwd=cwd, env={**others, **(variables or {})}, stdout=out, stderr=out
+        )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def until_listening(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Return when somebody takes connections at a port.
+
+    Raises RuntimeError when the process ends before, or takes too long.
+    """
+    give_up = time.monotonic() + PATIENCE_S
+    while process.poll() is None and time.monotonic() < give_up:
+        with suppress(OSError), create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.005)
+    raise RuntimeError(f"{process.args!r} does not listen: {log.read_text(errors='replace')[-2000:]}")
+
+
+def families(roots: Sequence[int]) -> list[int]:
+    """These processes and all that came of them and live, each once."""
+    found = list(roots)
+    for parent in found:
+        with suppress(OSError):
+            for task in Path(f"/proc/{parent}/task").iterdir():
+                children = map(int, (task / "children").read_text().split())
+                found += [pid for pid in children if pid not in found]
+    return found
+
+
+def cpu_s(pids: Sequence[int]) -> float:
+    """Seconds of processor time that these processes, and children of theirs that ended, have used."""
+    return sum(_ticks(pid) for pid in pids) / _TICKS
+
+
+def fine_cpu_s(pids: Sequence[int]) -> float:
+    """The same to the nanosecond, without children and threads that ended: for what takes milliseconds."""
+    spent_ns = 0
+    for pid in pids:
+        with suppress(OSError):
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                spent_ns += int((task / "schedstat").read_text().split()[0])
+    return spent_ns / 1e9
+
+
+def _ticks(pid: int) -> int:
+    try:
+        # The name stands in brackets and may have anything in it.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return sum(map(int, fields[11:15]))  # utime, stime, cutime, cstime
+
+
+def resident_mb(pids: Sequence[int]) -> float:
+    """Resident memory of these processes together, in MB; what they share counts for each."""
+    pages = 0
+    for pid in pids:
+        with suppress(OSError):
+            pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * _PAGE_BYTES / 1e6

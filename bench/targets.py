@@ -1,0 +1,83 @@
+"""What is measured, as it runs: the floor, a Licet, or a peer; where it is, and what it uses."""
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from bench.processes import cpu_s, families, free_port, resident_mb, running, until_listening
+from bench.stores import Kind, Place
+from bench.wire import Request, ask_all
+
+if TYPE_CHECKING:
+    import subprocess
+
+FLOOR = "floor"
+_HERE = Path(__file__).parent
+# What uvicorn takes by itself where they are installed, and what Licet has.
+_FLOOR_OPTIONS = ("--http", "httptools", "--loop", "uvloop", "--ws", "none", "--lifespan", "off")
+_FLOOR_SILENCE = ("--no-access-log", "--log-level", "error", "--no-server-header", "--no-proxy-headers")
+
+
+class Target(NamedTuple):
+    """A server that runs.
+
+    `roots` are its processes, whose children count as well; `database_roots` those of its database.
+    """
+
+    name: str
+    url: str
+    roots: Sequence[int]
+    database_roots: Sequence[int] = ()
+
+    def cpu_s(self) -> float:
+        """What its processes have used."""
+        return cpu_s(families(self.roots))
+
+    def database_cpu_s(self) -> float:
+        """What its database has used."""
+        return cpu_s(families(self.database_roots))
+
+    def resident_mb(self) -> float:
+        """The memory of its processes, without a database's."""
+        return resident_mb(families(self.roots))
+
+
+@contextmanager
+def floor(directory: Path) -> Iterator[Target]:
+    """The floor of the HTTP server, until the end of the block."""
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "floor:app", "--port", str(port)]
+    log = directory / "floor.log"
+    with running([*command, *_FLOOR_OPTIONS, *_FLOOR_SILENCE], log, cwd=_HERE) as process:
+        until_listening(port, process, log)
+        yield Target(FLOOR, f"http://127.0.0.1:{port}", [process.pid])
+
+
+@contextmanager
+def licet(kind: Kind, place: Place, **variables: str) -> Iterator[Target]:
+    """A Licet with its own settings, but for these variables; until the end of the block."""
+    port = free_port()
+    with _serving(place, port, variables) as process:
+        until_listening(port, process, place.data / "log")
+        yield Target(f"licet {kind.name}", f"http://127.0.0.1:{port}", [process.pid], kind.pids())
+
+
+def start_s(place: Place, request: Request) -> float:
+    """Seconds from the start of a Licet to its first answer."""
+    port = free_port()
+    began = time.perf_counter()
+    with _serving(place, port, {}) as process:
+        until_listening(port, process, place.data / "log")
+        [answer] = ask_all(f"http://127.0.0.1:{port}", [request])
+        assert answer.status < 400, answer
+        return time.perf_counter() - began
+
+
+@contextmanager
+def _serving(place: Place, port: int, variables: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
+    command = [sys.executable, "-m", "licet", "serve", "--port", str(port)]
+    with running(command, place.data / "log", variables=place.variables | variables) as process:
+        yield process

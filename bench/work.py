@@ -1,0 +1,256 @@
+"""A fixed piece of work in one process, from the bytes of a request to the bytes of its answer, for counting.
+
+All of a server is there but the network and the event loop's waiting: connections write into memory, and the
+committing process is a thread at the other end of its socket. Requests come in waves, one on each connection,
+and the next wave comes when all are answered; so batches are the same each time. Time stands still.
+"""
+
+import asyncio
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvicorn
+from uvicorn.server import ServerState
+
+from bench.stores import Place, connection
+from bench.tenants import LIMITED, MANY, SCARCE, Held, Plan, Site, tokens_of
+from bench.wire import Answer, Request
+from licet.clock import ManualClock
+from licet.credentials import ClientSecrets, Passwords, Remembered
+from licet.keyring import FILE_NAME, new_keyring, write_keyring
+from licet.ledger import Command, Outcome
+from licet.model import Session
+from licet.store.commit import commit
+from licet.store.committer import Committer, commit_until_closed
+from licet.store.lane import Lane
+from licet.store.opening import SQLITE_NAME
+from licet.store.sqlite import SqliteStore
+from licet.tokens import Tokens
+from licet.web.authentication import Authenticator
+from licet.web.listener import GuardedHttpProtocol
+from licet.web.public import PublicApp
+from licet.web.throttle import Throttle
+
+WAVE = 8  # requests at a time
+CLIENTS = 64
+KINDS = ("grant", "view", "limit", "refresh", "introspect", "logoff", "denial")
+PREPARE: tuple[str, ...] = ()  # statements for the tables before the work; a test breaks something
+_HOST = "licet.example"
+
+
+class Work:
+    """A server in memory, ready to be asked. Use `work(directory)` to make one."""
+
+    def __init__(self, directory: Path, loop: asyncio.AbstractEventLoop) -> None:
+        self.wal = directory / f"{SQLITE_NAME}-wal"
+        self._loop = loop
+        self._clock = ManualClock()
+        self._keyring = new_keyring(self._clock.now_ms())
+        self._site = Site(self._keyring, [Plan(MANY, CLIENTS), Plan(LIMITED, CLIENTS, sessions_max=1)])
+        write_keyring(directory / FILE_NAME, self._keyring)
+        place = Place(directory)
+        place.open(create=True).close()
+        self._site.fill(place)
+        with connection(place) as opened:
+            for statement in PREPARE:
+                opened.exec_driver_sql(statement)
+        self._store = SqliteStore(directory / SQLITE_NAME, self._clock)
+        self._held: dict[str, list[Held]] = {}
+
+    async def open(self) -> None:
+        """Start what a server starts."""
+        store, clock = self._store, self._clock
+        self._committer = Committer(self._start, tell=_fail, saw_version=lambda _: None)
+        await self._committer.open()
+        self._reads: Lane[bytes, tuple[int, Session | None]] = Lane(self._read, name="work-read")
+        self._authenticator = Authenticator(
+            clock=clock,
+            passwords=Passwords(),
+            client_secrets=ClientSecrets(self._keyring.pepper),
+            remembered=Remembered(clock),
+            throttle=Throttle(clock, per_client_max=100, per_source_max=100),
+            upgrade=lambda *_: None,
+            workers=1,
+            queue_max=8,
+        )
+        public = PublicApp(
+            clock=clock,
+            find_tenant=store.tenant,
+            commits=self._committer,
+            reads=self._reads,
+            authenticator=self._authenticator,
+            tokens=Tokens(self._keyring),
+            public_url=f"http://{_HOST}",
+            is_ready=lambda: True,
+            store_failed=lambda: _fail("the store failed"),
+            log=structlog.wrap_logger(None, processors=[_drop]),
+        )
+        self._connections = [_Connection(_config(public), self._loop) for _ in range(WAVE)]
+
+    async def close(self) -> None:
+        """End it."""
+        await self._committer.close()
+        await self._reads.close()
+        self._authenticator.close()
+        self._store.close()
+
+    async def prepare(self) -> None:
+        """Have each client begin a session, and the only seat of `scarce` taken."""
+        await self.answer([self._site.hold(MANY)])
+        for tenant in (MANY, LIMITED):
+            grants = [self._site.grant(tenant, number) for number in range(CLIENTS)]
+            self._held[tenant] = tokens_of(await self.answer(grants))
+
+    async def requests(self, kind: str, count: int) -> list[Request]:
+        """So many requests of a kind; for logoffs the sessions are begun now."""
+        site, numbers = self._site, list(islice(cycle(range(CLIENTS)), count))
+        match kind:
+            case "grant" | "view":
+                return [site.grant(MANY, it, scope="view" if kind == "view" else "") for it in numbers]
+            case "limit":
+                return [site.grant(LIMITED, it) for it in numbers]
+            case "refresh":
+                return [site.refresh(MANY, it, self._held[MANY][it].refresh) for it in numbers]
+            case "introspect":
+                return [site.introspect(MANY, self._held[MANY][it].access) for it in numbers]
+            case "logoff":
+                begun = tokens_of(await self.answer([site.grant(MANY, it) for it in numbers]))
+                return [site.logoff(MANY, it.access) for it in begun]
+            case "denial":
+                return [site.grant(MANY, it, scope=SCARCE) for it in numbers]
+        raise ValueError(kind)
+
+    async def answer(self, requests: Sequence[Request]) -> list[Answer]:
+        """The answers to these requests, wave by wave."""
+        answers = []
+        for begin in range(0, len(requests), WAVE):
+            wave = requests[begin : begin + WAVE]
+            self._clock.advance(seconds=0.001)
+            asked = zip(self._connections, wave, strict=False)
+            answers += [
+                _parse(it) for it in await asyncio.gather(*(one.ask(it.raw(_HOST)) for one, it in asked))
+            ]
+        return answers
+
+    def _read(self, sids: Sequence[bytes]) -> list[tuple[int, Session | None]]:
+        now_ms, sessions = self._store.read_sessions(sids)
+        return [(now_ms, sessions.get(sid)) for sid in sids]
+
+    def _start(self, theirs: socket.socket) -> Any:
+        connection = socket.socket(fileno=os.dup(theirs.fileno()))
+        run = partial(commit_until_closed, connection, self._commit, lambda: self._store.setup_version)
+        return _AsProcess(run, connection)
+
+    def _commit(self, batch: Sequence[Command]) -> Sequence[Outcome | Exception]:
+        return commit(self._store, batch)
+
+
+class _AsProcess:
+    """A thread that is waited for like a process."""
+
+    def __init__(self, run: Callable[[], None], connection: socket.socket) -> None:
+        self._connection = connection
+        self._thread = threading.Thread(target=run, daemon=True)
+        self._thread.start()
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Until it has ended."""
+        self._thread.join(timeout)
+        self._connection.close()
+        return 0
+
+
+class _Connection:
+    """A connection that writes into memory."""
+
+    def __init__(self, config: uvicorn.Config, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._answer: asyncio.Future[bytes]
+        self._protocol = GuardedHttpProtocol(config, ServerState(), {}, loop)
+        self._protocol.connection_made(_Transport(self._heard))  # type: ignore[arg-type]
+
+    def ask(self, request: bytes) -> "asyncio.Future[bytes]":
+        """Have a request arrive."""
+        self._answer = self._loop.create_future()
+        self._protocol.data_received(request)
+        return self._answer
+
+    def _heard(self, data: bytes) -> None:
+        self._answer.set_result(data)
+
+
+class _Transport:
+    """As much of a transport as a connection uses that nothing goes wrong on."""
+
+    def __init__(self, hear: Callable[[bytes], None]) -> None:
+        self.write = hear
+
+    def get_extra_info(self, name: str) -> object:
+        """Both ends are at one address."""
+        return ("127.0.0.1", 1) if name in {"peername", "sockname"} else None
+
+    def is_closing(self) -> bool:
+        """Never."""
+        return False
+
+    def set_write_buffer_limits(self, high: int) -> None:
+        """There are none."""
+
+    def pause_reading(self) -> None:
+        """Nothing is read."""
+
+    def resume_reading(self) -> None:
+        """Nothing is read."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+    abort = close
+
+
+@contextmanager
+def work(directory: Path) -> Iterator[tuple[Work, asyncio.Runner]]:
+    """The work and what runs its coroutines, ready to be asked."""
+    with ExitStack() as stack:
+        runner = stack.enter_context(asyncio.Runner())
+        made = Work(directory, runner.get_loop())
+        runner.run(made.open())
+        stack.callback(lambda: runner.run(made.close()))
+        runner.run(made.prepare())
+        yield made, runner
+
+
+def _config(public: Any) -> uvicorn.Config:
+    config = uvicorn.Config(
+        public,
+        http=GuardedHttpProtocol,
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+    )
+    config.load()
+    return config
+
+
+def _parse(data: bytes) -> Answer:
+    head, _, body = data.partition(b"\r\n\r\n")
+    return Answer(int(head.split(maxsplit=2)[1]), body)
+
+
+def _drop(*_: object) -> Any:
+    raise structlog.DropEvent
+
+
+def _fail(why: str) -> None:
+    raise AssertionError(why)

@@ -1,0 +1,45 @@
+"""What a test says of a store that fails, and of one that works again."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from licet.ledger import Command
+from licet.store.commit import commit
+from licet.store.contract import Store, StoreUnavailable
+
+PATIENCE_S = 20.0
+ANSWERED_WITHIN_S = 2.0  # what a caller waits for an answer, also for the one that there is none
+
+
+def answers(store: Store, *commands: Command) -> list[type[Any]]:
+    """What sort of answer each command gets."""
+    return [type(it) for it in commit(store, commands)]
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Return when it is so, which has to be soon."""
+    end_s = monotonic() + PATIENCE_S
+    while not is_so():
+        assert monotonic() < end_s, "it did not happen"
+
+
+def works(store: Store, command: Command) -> bool:
+    """Whether a command is answered."""
+    try:
+        return not isinstance(commit(store, [command])[0], Exception)
+    except StoreUnavailable:
+        return False
+
+
+@contextmanager
+def unavailable(match: str | None = None) -> Iterator[None]:
+    """It fails in the one way there is, in time and in one line."""
+    start_s = monotonic()
+    with pytest.raises(StoreUnavailable, match=match) as raised:
+        yield
+    assert monotonic() - start_s < ANSWERED_WITHIN_S
+    assert "\n" not in str(raised.value)
