@@ -210,7 +210,7 @@ class Settings(BaseModel):
     remember_passwords_max: Whole = _whole(50_000, 1, 10_000_000, "Passwords remembered at once.")
     commit_process: bool = Field(
         default_factory=lambda: _processors() > 1,
-        description="Commit in a process of its own: nearly twice the grants a second, for 50 MB of memory.",
+        description="Commit in a process of its own: 1.4 times the grants a second, for 50 MB of memory.",
         json_schema_extra={"default": "true where there are two processors", "allowed": "true or false"},
     )
     batch_commands_max: Whole = _whole(256, 1, 10_000, "Commands that are committed together.")

@@ -7,7 +7,7 @@ other, in one order. With the outcomes comes the version of the set-up that they
 batch is being committed, the loop reads and answers other requests; what it has read by then is the next
 batch. So neither waits for the other, and nothing has to be tuned.
 
-A `Lane` does the same in a thread, and half as much of it in a second: see docs/explanation/performance.md.
+A `Lane` does the same in a thread, and less of it in a second: see docs/explanation/performance.md.
 When the process dies, what was under way is unknown and answered as such; another one is started.
 """
 
