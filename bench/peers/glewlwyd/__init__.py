@@ -32,10 +32,9 @@ NEEDS = ("apt-get", "dpkg")
 SETTINGS = f"""\
 Debian's package, with its OpenID Connect plugin. {POSTGRES_WORDS}; the one connection that it has. An index
 for each of the two tables of a client that lack one. Tokens are signed with HMAC (HS256), its cheapest.
-Secrets are the property `client_secret`, which it keeps
-and compares in clear, as the hash of its passwords would be made in the database. Log level error. A client
-may introspect its own tokens only, so each does. The plugin and the clients are rows made in SQL, as its
-administrative interface is for a browser."""
+Secrets are the property `client_secret`, which it keeps and compares in clear, as the hash of its passwords
+would be made in the database. Log level error. A client may introspect its own tokens only, so each does. The
+plugin and the clients are rows made in SQL, as its administrative interface is for a browser."""
 _GRANT = {"grant_type": "client_credentials", "scope": "bench"}  # it refuses one without a scope
 _HERE = Path(__file__).parent
 _PLUGIN = {

@@ -49,7 +49,8 @@ export function postgresAdapter(url, connections) {
     async consume(id) {
       await ask(
         'consume',
-        `UPDATE token SET payload = payload || jsonb_build_object('consumed', floor(extract(epoch FROM now())))
+        `UPDATE token
+         SET payload = payload || jsonb_build_object('consumed', floor(extract(epoch FROM now())))
          WHERE model = $1 AND id = $2`,
         [this.model, id],
       );

@@ -1,5 +1,5 @@
--- The tables that come with the library, as it says they shall be for PostgreSQL: text for blob, timestamptz for
--- timestamp.
+-- The tables that come with the library, as it says they shall be for PostgreSQL: text for blob, timestamptz
+-- for timestamp.
 
 CREATE TABLE oauth2_authorization (
     id varchar(100) NOT NULL,
@@ -55,8 +55,8 @@ CREATE TABLE oauth2_registered_client (
     PRIMARY KEY (id)
 );
 
--- It comes without any index but the keys. A client is looked up by its name, and a token that is introspected
--- in all of these columns at once.
+-- It comes without any index but the keys. A client is looked up by its name, and a token that is
+-- introspected in all of these columns at once.
 CREATE UNIQUE INDEX ON oauth2_registered_client (client_id);
 CREATE INDEX ON oauth2_authorization (state) WHERE state IS NOT NULL;
 CREATE INDEX ON oauth2_authorization (authorization_code_value) WHERE authorization_code_value IS NOT NULL;

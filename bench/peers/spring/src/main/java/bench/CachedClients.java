@@ -8,8 +8,8 @@ import org.springframework.security.oauth2.server.authorization.client.Registere
 /**
  * Clients of another repository, kept in memory once they were read.
  *
- * <p>It saves a query for each request. And the JDBC store of tokens, while it reads a row, asks for the client
- * on a second connection: without this, requests that hold the whole pool wait for one another for ever.
+ * <p>It saves a query for each request. And the JDBC store of tokens, while it reads a row, asks for the
+ * client on a second connection: without this, requests that hold the whole pool wait for one another.
  */
 class CachedClients implements RegisteredClientRepository {
     private final RegisteredClientRepository all;

@@ -51,7 +51,7 @@ public class Server {
         return new JdbcOAuth2AuthorizationService(database, clients);
     }
 
-    /** What comes with Spring Security (bcrypt), or PBKDF2 with a single round: enough for a generated secret. */
+    /** What Spring Security takes (bcrypt), or PBKDF2 with a single round: enough for a generated secret. */
     @Bean
     PasswordEncoder hash(@Value("${bench.cheap-hash}") boolean cheap) {
         return cheap
@@ -62,7 +62,9 @@ public class Server {
     /** Saves the first client before the port is opened. */
     @Bean
     SmartInitializingSingleton firstClient(
-            RegisteredClientRepository clients, PasswordEncoder hash, @Value("${bench.secret}") String secret) {
+            RegisteredClientRepository clients,
+            PasswordEncoder hash,
+            @Value("${bench.secret}") String secret) {
         TokenSettings tokens = TokenSettings.builder()
                 .accessTokenFormat(OAuth2TokenFormat.REFERENCE)
                 .accessTokenTimeToLive(Duration.ofMinutes(20))
