@@ -1237,6 +1237,21 @@ class TestAFile:
             assert int(seen.stdout) == count
             do(store, grant(1, count + 1))
 
+    def test_no_statement_of_a_batch_walks_through_a_table(self, store: SqliteStore) -> None:
+        """What a batch costs must not grow with the seats and sessions that it has nothing to do with."""
+        raw, said = _driver(store._writer), dict[str, None]()
+        raw.set_trace_callback(said.setdefault)
+        do(store, grant(1, 1), grant(2, 2), grant(3, 3))
+        do(store, refresh(1, 1), refresh(2, 2))
+        do(store, end(1), end(2), end(3))
+        raw.set_trace_callback(None)
+        statements = [it for it in said if it.startswith(("SELECT", "UPDATE", "DELETE"))]
+        plans = {it: [row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {it}")] for it in statements}
+        tables = {"session", "seat", "journal", "usage_minute", "usage_hour"}
+        walks = {(it, step) for it, plan in plans.items() for step in plan if _walked(step) in tables}
+        assert len(plans) > 10
+        assert not walks
+
     def test_a_closed_store_is_unavailable(self, store: SqliteStore) -> None:
         """A request that comes late is a fault and no crash."""
         store.close()
@@ -1311,3 +1326,8 @@ def nobody() -> Iterator[None]:
 def _make(path: Path, barrier: Barrier) -> None:
     barrier.wait()
     SqliteStore(path, ManualClock(), create=True).close()
+
+
+def _walked(step: str) -> str:
+    """The table that a step of SQLite's plan reads from one end to the other."""
+    return step.split()[1] if step.startswith("SCAN ") else ""

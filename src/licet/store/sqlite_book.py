@@ -69,15 +69,16 @@ class _Bulk(NamedTuple):
     places: int
     after: str = ""
 
-    def run(self, raw: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Execute it for these rows.
+    def run(self, raw: sqlite3.Connection, rows: Sequence[tuple[Any, ...]], *first: object) -> None:
+        """Execute it for these rows; `first` fills the places that stand before them.
 
         Raises Contradiction when it does not touch each of them once.
         """
         row = f"({', '.join('?' * self.places)})"
         for part in _parts(rows):
             statement = f"{self.before} {', '.join([row] * len(part))} {self.after}"
-            count = raw.execute(statement, [value for values in part for value in values]).rowcount
+            values = [*first, *(value for values in part for value in values)]
+            count = raw.execute(statement, values).rowcount
             if count != len(part):
                 raise Contradiction(f"{count} rows instead of {len(part)}: {self.before}")
 
@@ -96,7 +97,8 @@ _SEAT_UPDATE = _Bulk(
     7,
     ") AS new WHERE pool_id = new.column1 AND holder = new.column2",
 )
-_SEAT_DELETE = _Bulk("DELETE FROM seat WHERE (pool_id, holder) IN (VALUES", 2, ")")
+# Of one pool: SQLite looks pairs of pool and holder up by a walk through all seats.
+_SEAT_DELETE = _Bulk("DELETE FROM seat WHERE pool_id = ? AND holder IN (VALUES", 1, ")")
 _JOURNAL_ADD = _Bulk(
     "INSERT INTO journal (tenant_id, minute, kind, reason, pool, client_id,"
     " initials, times, first_at_ms, last_at_ms, seats, in_use, address) VALUES",
@@ -155,7 +157,8 @@ def save_book(raw: sqlite3.Connection, book: Book) -> None:
     _SESSION_INSERT.run(raw, [astuple(it) for it in writes.sessions_new.values()])
     renewed = writes.sessions_renewed.values()
     _SESSION_RENEW.run(raw, [(it.sid, it.renewed_at_ms, it.expires_at_ms) for it in renewed])
-    _SEAT_DELETE.run(raw, list(writes.seats_gone))
+    for pool_id, holders in _by_pool(writes.seats_gone).items():
+        _SEAT_DELETE.run(raw, [(holder,) for holder in holders], pool_id)
     _SEAT_INSERT.run(raw, [astuple(it) for it in writes.seats_new.values()])
     _SEAT_UPDATE.run(raw, [astuple(it) for it in writes.seats_kept.values()])
     before = book.in_use_before
@@ -257,11 +260,7 @@ class _Loading:
     def _load_seats(self) -> None:
         keys = {session.seat_key for session in self._sessions.values()}
         keys |= {self._seat_key(grant) for grant in self._grants}
-        holders: dict[int, list[str]] = {}
-        for key in keys:
-            if key is not None:
-                holders.setdefault(key[0], []).append(key[1])
-        for pool_id, names in holders.items():
+        for pool_id, names in _by_pool(key for key in keys if key is not None).items():
             for part in _parts(names):
                 self._add_seats(_SEATS_OF_HOLDERS % _places(part), pool_id, *part)
 
@@ -351,6 +350,14 @@ def _parts(rows: Sequence[_Any]) -> Iterator[Sequence[_Any]]:
         length = min(ROWS_MAX, 1 << ((len(rows) - at).bit_length() - 1))
         yield rows[at : at + length]
         at += length
+
+
+def _by_pool(keys: Iterable[SeatKey]) -> dict[int, list[str]]:
+    """The holders of each pool."""
+    holders: dict[int, list[str]] = {}
+    for pool_id, holder in keys:
+        holders.setdefault(pool_id, []).append(holder)
+    return holders
 
 
 def _places(values: Sequence[object]) -> str:
