@@ -14,7 +14,9 @@ from urllib.parse import quote
 
 import psycopg
 
+from examples import add_tenant
 from licet.clock import Clock, ManualClock
+from licet.model import Tenant
 from licet.store import schema
 from licet.store.contract import Store
 from licet.store.postgres import PostgresStore
@@ -85,6 +87,23 @@ class Place:
         """Close what was opened."""
         for store in self._opened:
             store.close()
+
+
+def begun_in_postgres(place: Place, *tenants: Tenant) -> PostgresStore:
+    """The first store of a place in a database, with these tenants."""
+    store = opened_in_postgres(place)
+    with store.transaction() as transaction:
+        for tenant in tenants:
+            add_tenant(transaction.connection, tenant)
+    store.refresh_tenants()
+    return store
+
+
+def opened_in_postgres(place: Place) -> PostgresStore:
+    """One more store of it."""
+    store = place.open()
+    assert isinstance(store, PostgresStore)
+    return store
 
 
 class SqlitePlaces:

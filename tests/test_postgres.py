@@ -14,12 +14,12 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import update
 
-from examples import FULL, add_tenant, bump, client, end, grant, jim_test, refresh, sid
+from examples import FULL, bump, client, end, grant, jim_test, refresh, sid
 from faults import PATIENCE_S, answers, unavailable, until, works
-from kinds import Place, PostgresPlaces
+from kinds import Place, PostgresPlaces, begun_in_postgres, opened_in_postgres
 from licet.clock import FollowingClock
 from licet.ledger import Command, Denied, Granted, SessionUnknown
-from licet.model import Pool, Tenant
+from licet.model import Pool
 from licet.store import schema
 from licet.store.commit import COLLISIONS_MAX, commit, settle_all
 from licet.store.contract import Collided, Purpose, Store
@@ -45,24 +45,7 @@ def place(postgres_places: PostgresPlaces) -> Iterator[Place]:
 @pytest.fixture
 def store(place: Place) -> PostgresStore:
     """A store with two tenants, one seat in the first."""
-    return begin(place, jim_test(pools=(replace(FULL, seats=1),)), OTHER)
-
-
-def begin(place: Place, *tenants: Tenant) -> PostgresStore:
-    """The first store, with these tenants."""
-    store = opened(place)
-    with store.transaction() as transaction:
-        for tenant in tenants:
-            add_tenant(transaction.connection, tenant)
-    store.refresh_tenants()
-    return store
-
-
-def opened(place: Place) -> PostgresStore:
-    """One more store."""
-    store = place.open()
-    assert isinstance(store, PostgresStore)
-    return store
+    return begun_in_postgres(place, jim_test(pools=(replace(FULL, seats=1),)), OTHER)
 
 
 class TestLocks:
@@ -292,7 +275,7 @@ class TestWatching:
         self, place: Place, store: PostgresStore
     ) -> None:
         """Housekeeping runs on one node at a time."""
-        other = opened(place)
+        other = opened_in_postgres(place)
         assert not store.keeps_house()
         store.watch()
         until(store.keeps_house)

@@ -20,10 +20,9 @@ from typer.testing import CliRunner, Result
 
 from examples import FULL, add_tenant, grant, jim_test, refresh, sid
 from faults import answers, unavailable, until, works
-from kinds import Place, PostgresPlaces
+from kinds import Place, PostgresPlaces, begun_in_postgres
 from licet.cli import app
 from licet.ledger import Denied, Granted
-from licet.model import Tenant
 from licet.store.commit import commit, settle_all
 from licet.store.contract import Purpose, SchemaOutdated, Store, StoreUnavailable
 from licet.store.postgres import PostgresStore
@@ -43,24 +42,7 @@ def place(postgres_places: PostgresPlaces) -> Iterator[Place]:
 @pytest.fixture
 def store(place: Place) -> PostgresStore:
     """A store with a tenant that has one seat."""
-    return begin(place, jim_test(pools=(replace(FULL, seats=1),)))
-
-
-def begin(place: Place, *tenants: Tenant) -> PostgresStore:
-    """The first store, with these tenants."""
-    store = opened(place)
-    with store.transaction() as transaction:
-        for tenant in tenants:
-            add_tenant(transaction.connection, tenant)
-    store.refresh_tenants()
-    return store
-
-
-def opened(place: Place) -> PostgresStore:
-    """One more store."""
-    store = place.open()
-    assert isinstance(store, PostgresStore)
-    return store
+    return begun_in_postgres(place, jim_test(pools=(replace(FULL, seats=1),)))
 
 
 class TestALostConnection:
