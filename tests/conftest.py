@@ -14,8 +14,8 @@ import pytest
 
 from examples import add_tenant, jim_test
 from kinds import KINDS, Place, PostgresPlaces, SqlitePlaces
-from licet.app import STORE_NAME
 from licet.cli.demo import PASSWORD
+from licet.store.opening import SQLITE_NAME
 from licet.store.postgres import PostgresStore
 from postgres import Postgres
 from running import PASSWORD_HASH, PATIENCE_S, RunningServer
@@ -165,7 +165,7 @@ def stranded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runnin
     """A server whose store was moved away, to `AWAY`; before that, `TestClientId` had a token of it."""
     with RunningServer(tmp_path_factory.mktemp("stranded"), manual_clock=True) as running:
         running.ask("Jim_Test/token", grant_type="client_credentials").raise_for_status()
-        (running.data / STORE_NAME).rename(running.data / AWAY)
+        (running.data / SQLITE_NAME).rename(running.data / AWAY)
         yield running
 
 

@@ -29,13 +29,14 @@ import httpx
 import uvloop
 
 from licet import committing
-from licet.app import STORE_NAME, Server, bind
+from licet.app import Server, bind
 from licet.cli.demo import CLIENTS, PASSWORD, SEATS, TENANT
 from licet.clock import Clock, SystemClock
 from licet.credentials import ClientSecrets, Passwords
 from licet.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.model import User
 from licet.settings import load_settings
+from licet.store.opening import SQLITE_NAME
 from licet.store.setup import SetupChange, changing
 from licet.store.sqlite import SqliteStore
 from licet.web.logs import configure_logs
@@ -96,7 +97,7 @@ class RunningServer:
         others = {key: value for key, value in os.environ.items() if not key.startswith("LICET_")}
         self._environment = others | {"LICET_DATA": str(data), "LICET_PORT": "0"}
         self.set(**settings)
-        if not (data / STORE_NAME).exists():
+        if not (data / SQLITE_NAME).exists():
             _set_up(data, self.clock)
         self.start()
 
@@ -144,7 +145,7 @@ class RunningServer:
     @contextmanager
     def store(self) -> Iterator[SqliteStore]:
         """Its store, opened beside it."""
-        store = SqliteStore(self.data / STORE_NAME, self.clock)
+        store = SqliteStore(self.data / SQLITE_NAME, self.clock)
         try:
             yield store
         finally:
@@ -209,7 +210,7 @@ def _set_up(data: Path, clock: Clock) -> None:
     write_keyring(data / FILE_NAME, keyring)
     probe_secret = ClientSecrets(keyring.pepper).generate()
     (data / _PROBE_SECRET).write_text(probe_secret.secret, encoding="ascii")
-    store = SqliteStore(data / STORE_NAME, clock, create=True)
+    store = SqliteStore(data / SQLITE_NAME, clock, create=True)
     with changing(store, "a test") as change:
         tenant = change.add_tenant(TENANT, seats=SEATS)
         for client_id, initials in CLIENTS.items():

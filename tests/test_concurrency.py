@@ -20,7 +20,6 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 from sqlalchemy import Connection, text
 
-from licet.app import STORE_NAME
 from licet.clock import ManualClock
 from licet.credentials import ClientSecrets
 from licet.keyring import FILE_NAME, read_keyring
@@ -45,6 +44,7 @@ from licet.store.changes import ClientChanges, SetupError
 from licet.store.commit import commit
 from licet.store.ending import end_as_administrator
 from licet.store.lane import Lane
+from licet.store.opening import SQLITE_NAME
 from licet.store.setup import SetupChange, changing
 from licet.store.sqlite import SqliteStore
 from licet.store.usage import seats
@@ -170,7 +170,7 @@ def with_secrets(
 
 def rows(server: RunningServer, query: str, *parameters: object) -> list[tuple[Any, ...]]:
     """What the tables say, read beside the server."""
-    with closing(sqlite3.connect(server.data / STORE_NAME)) as connection:
+    with closing(sqlite3.connect(server.data / SQLITE_NAME)) as connection:
         return connection.execute(query, parameters).fetchall()
 
 
@@ -392,7 +392,7 @@ class TestTwoServers:
     ) -> None:
         """L4: one gave the seat away as expired; the other, milliseconds behind, must not fail over it."""
         ahead, behind = ManualClock(), ManualClock(ManualClock().now_ms() - 5)
-        path = tmp_path / STORE_NAME
+        path = tmp_path / SQLITE_NAME
         stores = [SqliteStore(path, ahead, create=True), SqliteStore(path, behind)]
         with changing(stores[0], "a test") as change:
             setup = change.add_tenant(TENANT, seats=1)
@@ -445,7 +445,7 @@ class TestChangesUnderWay:
     @pytest.fixture
     def store(self, tmp_path: Path) -> Iterator[SqliteStore]:
         """Two pools, a licensed scope, and one that needs no seat."""
-        store = SqliteStore(tmp_path / STORE_NAME, ManualClock(), create=True)
+        store = SqliteStore(tmp_path / SQLITE_NAME, ManualClock(), create=True)
         with changing(store, "a test") as change:
             setup = change.add_tenant(TENANT, seats=1)
             setup.add_pool("other", seats=1)

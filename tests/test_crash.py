@@ -21,9 +21,9 @@ from pathlib import Path
 
 import pytest
 
-from licet.app import STORE_NAME
 from licet.keyring import FILE_NAME, read_keyring
 from licet.store.ending import end_as_administrator
+from licet.store.opening import SQLITE_NAME
 from licet.store.usage import seats
 from licet.tokens import Tokens
 from running import PATIENCE_S, RunningServer
@@ -455,7 +455,7 @@ class TestCommandLine:
             copy = tmp_path / f"copy{number}"
             shutil.copytree(server.data, copy)
             _run(copy, -statements, "apply", str(file), "--yes").communicate(timeout=PATIENCE_S)
-            with closing(sqlite3.connect(copy / STORE_NAME)) as connection:
+            with closing(sqlite3.connect(copy / SQLITE_NAME)) as connection:
                 assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
                 assert connection.execute(_WHAT_AN_APPLY_DOES).fetchone() in {(0, 0, 0), (_DECLARED, 1, 4)}
 

@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from conftest import AWAY, ServedTenant
-from licet.app import STORE_NAME
 from licet.cli.demo import PASSWORD
 from licet.model import GrantType
+from licet.store.opening import SQLITE_NAME
 from running import PATIENCE_S, RunningServer
 
 GRANT = {"grant_type": "client_credentials"}
@@ -282,7 +282,7 @@ def test_a_fault_of_ours_is_told_without_a_word_of_it_and_logged_without_a_secre
 
 def _count_seats(tenant: ServedTenant, in_use: int) -> None:
     """Say so many seats are in use, right or wrong: what no command can do."""
-    with closing(sqlite3.connect(tenant.server.data / STORE_NAME)) as store:
+    with closing(sqlite3.connect(tenant.server.data / SQLITE_NAME)) as store:
         store.execute(
             "UPDATE pool SET in_use = ? WHERE tenant_id = (SELECT id FROM tenant WHERE name = ?)",
             (in_use, tenant.name),
@@ -293,7 +293,7 @@ def _count_seats(tenant: ServedTenant, in_use: int) -> None:
 @contextmanager
 def _store_back(server: RunningServer) -> Iterator[None]:
     """A store that was moved away is back for as long as the block lasts."""
-    away, here = server.data / AWAY, server.data / STORE_NAME
+    away, here = server.data / AWAY, server.data / SQLITE_NAME
     away.rename(here)
     try:
         yield

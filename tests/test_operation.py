@@ -28,11 +28,12 @@ import httpx
 import pytest
 
 from command_line import run
-from licet.app import STORE_NAME, Server, bind
+from licet.app import Server, bind
 from licet.cli.demo import PASSWORD
 from licet.clock import SystemClock
 from licet.keyring import FILE_NAME, KEY_BYTES, Keyring, TokenKey, read_keyring
 from licet.settings import load_settings
+from licet.store.opening import SQLITE_NAME
 from licet.store.setup import changing
 from licet.store.sqlite import SqliteStore
 from licet.tokens import Tokens
@@ -94,7 +95,7 @@ class TestStopping:
         """L9: the last batch is committed, though another process held the store when the signal came."""
         with RunningServer(tmp_path) as server:
             clients = list(with_secrets(server, [f"Machine{n}" for n in range(5)]).values())
-            with closing(sqlite3.connect(server.data / STORE_NAME)) as other:
+            with closing(sqlite3.connect(server.data / SQLITE_NAME)) as other:
                 other.execute("BEGIN IMMEDIATE")
                 async with opened([server.url] * len(clients)) as callers:
                     for caller, client in zip(callers, clients, strict=True):
@@ -247,9 +248,9 @@ class TestStarting:
 
     def test_a_store_that_is_no_database(self, data: Path) -> None:
         """Exit code 3."""
-        for leftover in data.glob(f"{STORE_NAME}-*"):
+        for leftover in data.glob(f"{SQLITE_NAME}-*"):
             leftover.unlink()
-        (data / STORE_NAME).write_bytes(b"not a database, but long enough to be taken for one" * 100)
+        (data / SQLITE_NAME).write_bytes(b"not a database, but long enough to be taken for one" * 100)
         code, told = _serve(data)
         assert code == 3
         assert "cannot be opened: " in told
@@ -257,18 +258,18 @@ class TestStarting:
 
     def test_a_store_that_was_cut_off(self, data: Path) -> None:
         """Exit code 3: as a disk that was full leaves it, or a copy that was not finished."""
-        content = (data / STORE_NAME).read_bytes()
-        (data / STORE_NAME).write_bytes(content[: len(content) // 2])
+        content = (data / SQLITE_NAME).read_bytes()
+        (data / SQLITE_NAME).write_bytes(content[: len(content) // 2])
         assert "cannot be opened: " in _told(data, exit_code=3)
 
     def test_a_store_that_is_empty(self, data: Path) -> None:
         """Exit code 3."""
-        (data / STORE_NAME).write_bytes(b"")
+        (data / SQLITE_NAME).write_bytes(b"")
         assert "no tables" in _told(data, exit_code=3)
 
     def test_a_store_of_another_version(self, data: Path) -> None:
         """Exit code 3, and the verb that mends it."""
-        with closing(sqlite3.connect(data / STORE_NAME)) as connection:
+        with closing(sqlite3.connect(data / SQLITE_NAME)) as connection:
             connection.execute("UPDATE schema_version SET version_num = '0000'")
             connection.commit()
         assert f"licet migrate --data {data}" in _told(data, exit_code=3)
@@ -380,7 +381,7 @@ class TestHealth:
     def test_a_server_is_ready_while_its_store_is_where_it_was(self, tmp_path: Path) -> None:
         """Product 3: 503 without it, and never `invalid_client`; a copy of a store is not the store."""
         with RunningServer(tmp_path) as server:
-            file, away = tmp_path / STORE_NAME, tmp_path / "away"
+            file, away = tmp_path / SQLITE_NAME, tmp_path / "away"
             assert (_health(server, "live"), _health(server, "ready")) == (200, 200)
             file.rename(away)
             self._must_be_unavailable(server)
@@ -434,7 +435,7 @@ class TestCommittingProcess:
         with RunningServer(tmp_path, commit_process=True) as server:
             clients = list(with_secrets(server, [f"Machine{n}" for n in range(5)]).values())
             committing = server.committing()
-            with closing(sqlite3.connect(server.data / STORE_NAME)) as other:
+            with closing(sqlite3.connect(server.data / SQLITE_NAME)) as other:
                 other.execute("BEGIN IMMEDIATE")
                 async with opened([server.url] * len(clients)) as callers:
                     for caller, client in zip(callers, clients, strict=True):
@@ -464,7 +465,7 @@ class TestCommittingProcess:
             server.start()
             assert server.ask(f"{TENANT}/token", **GRANT).status_code == 200
             committing = server.committing()
-            with closing(sqlite3.connect(server.data / STORE_NAME)) as other:
+            with closing(sqlite3.connect(server.data / SQLITE_NAME)) as other:
                 other.execute("BEGIN IMMEDIATE")
                 async with opened([server.url]) as (caller,):
                     caller.say(f"{TENANT}/token", client, **GRANT)
@@ -481,14 +482,14 @@ class TestCommittingProcess:
         """Product 3: 503 meanwhile. The store went away as well, so that the new process finds none."""
         with RunningServer(tmp_path, commit_process=True) as server:
             committing = server.committing()
-            (tmp_path / STORE_NAME).rename(tmp_path / "away")
+            (tmp_path / SQLITE_NAME).rename(tmp_path / "away")
             os.kill(committing, signal.SIGKILL)
             until(lambda: server.committing() != committing)
             until(lambda: _health(server, "ready") == 503)
             refused = server.ask(f"{TENANT}/token", **GRANT)
             assert (refused.status_code, refused.json()["error"]) == (503, "server_error")
             assert int(refused.headers["retry-after"]) >= 1
-            (tmp_path / "away").rename(tmp_path / STORE_NAME)
+            (tmp_path / "away").rename(tmp_path / SQLITE_NAME)
             until(lambda: _health(server, "ready") == 200)
             assert server.ask(f"{TENANT}/token", **GRANT).status_code == 200
             told = [it["detail"] for it in events(server.log()) if it["event"] == "committing_process_ended"]
@@ -520,7 +521,7 @@ class TestCommittingProcess:
         with bind("127.0.0.1", 0) as listening:
             server = Server(settings, listening, configure_logs(level="error", as_json=True))
             before = server._store.setup_version
-            other = SqliteStore(data / STORE_NAME, SystemClock())
+            other = SqliteStore(data / SQLITE_NAME, SystemClock())
             with changing(other, "a test") as change:
                 change.tenant(TENANT).add_user("N1")
             other.refresh_tenants()
@@ -615,7 +616,7 @@ def fault(tmp_path_factory: pytest.TempPathFactory) -> Fault:
     """A logoff, after somebody counted the seats in use down to none."""
     with RunningServer(tmp_path_factory.mktemp("faulty"), log_level="debug") as server:
         token = server.ask(f"{TENANT}/token", **GRANT).json()["refresh_token"]
-        with closing(sqlite3.connect(server.data / STORE_NAME)) as connection:
+        with closing(sqlite3.connect(server.data / SQLITE_NAME)) as connection:
             connection.execute("UPDATE pool SET in_use = 0")
             connection.commit()
         answer = server.ask(f"{TENANT}/logoff", refresh_token=token)

@@ -6,7 +6,6 @@ the set-up or the keys changed, and clears away what has expired, off the path o
 
 import asyncio
 import contextlib
-import gc
 import secrets
 import signal
 import socket
@@ -21,6 +20,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from licet.clock import Clock, SystemClock, wall_ms
 from licet.committing import COMMAND as COMMITTER
+from licet.committing import spare_the_collector
 from licet.committing import start as start_committer
 from licet.credentials import ClientSecrets, Passwords, Remembered
 from licet.keyring import FILE_NAME as KEYRING_NAME
@@ -36,7 +36,7 @@ from licet.store.housekeeping import keep_password_hash, note_secrets_used, remo
 from licet.store.lane import Lane
 from licet.store.migrate import HEAD
 from licet.store.nodes import NOTE_EVERY_S, Node, key_marks, note_node, remove_node
-from licet.store.opening import SQLITE_NAME, StoreAt
+from licet.store.opening import StoreAt
 from licet.tokens import Tokens
 from licet.web.authentication import Authenticator
 from licet.web.listener import GuardedHttpProtocol
@@ -45,7 +45,6 @@ from licet.web.throttle import Throttle
 
 Committing = Lane[Command, Outcome] | Committer
 
-STORE_NAME = SQLITE_NAME
 LOOK_EVERY_S = 0.25  # a change of the set-up counts within a second, with room for a slow look
 SWEEP_EVERY_S = 1.0
 UPKEEP_EVERY_S = 1.0
@@ -127,11 +126,7 @@ class Server:
             store_failed=self._doubt,
             log=self._log,
         )
-        # What is there now stays: the collector need not look at it again and again. What a request makes
-        # has no cycles, so that a rare look is enough.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 100)
+        spare_the_collector()
         self._store.watch()
         house = asyncio.create_task(self._keep_house(public, commits, authenticator))
         try:

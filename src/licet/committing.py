@@ -75,6 +75,16 @@ def run(clock: Clock) -> None:
         commits.close()
 
 
+def spare_the_collector() -> None:
+    """Leave out what is there now: it stays, and need not be looked at again and again.
+
+    What a request or a batch makes has no cycles, so that a rare look is enough.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
 class _Commits:
     """Commits in a store. One that cannot be opened is tried again with each batch."""
 
@@ -107,10 +117,7 @@ class _Commits:
             store.close()
             raise StoreUnavailable(f"{self._at.place} is another than the server's")
         self._store = store
-        # As in the server: what is there stays, and what a batch makes has no cycles.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 100)
+        spare_the_collector()
         return store
 
 

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import typer
 
 from licet.cli.console import (
-    STORE_FILE,
     AsJson,
     Data,
     Instant,
@@ -31,6 +30,7 @@ from licet.store.check import Finding, check_nodes
 from licet.store.check import check as check_store
 from licet.store.contract import SchemaOutdated, SchemaUnknown, SetupDamaged
 from licet.store.nodes import Node, is_silent, read_nodes
+from licet.store.opening import SQLITE_NAME
 
 _HEADINGS = {
     "name": "node",
@@ -119,7 +119,7 @@ def _look_at_store(directory: Path) -> _Found:
         at = store_at(directory)
     except SettingsError:  # They are found as well; until they are right, nobody knows which store it is.
         return _Found([], [])
-    where = STORE_FILE if at.url is None else at.place
+    where = SQLITE_NAME if at.url is None else at.place
     try:
         with opened(at) as store, store.reading() as connection:
             now_ms, nodes = store.clock.now_ms(), read_nodes(connection)
@@ -148,7 +148,7 @@ def _own_pepper(directory: Path) -> str | None:
 
 
 def _file_findings(directory: Path) -> Iterator[Finding]:
-    for path, mode in ((directory, "700"), (directory / STORE_FILE, "600")):
+    for path, mode in ((directory, "700"), (directory / SQLITE_NAME, "600")):
         if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
             yield _wrong(str(path), "it can be read by others", f"chmod {mode} {path}")
     try:

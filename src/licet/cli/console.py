@@ -27,15 +27,13 @@ from licet.store.contract import (
     Store,
     StoreUnavailable,
 )
-from licet.store.opening import SQLITE_NAME, StoreAt
+from licet.store.opening import StoreAt
 from licet.store.setup import changing
 from licet.store.spelling import NEVER, duration, instant, nearness
 from licet.store.tenant_setup import TenantSetup
 
 if TYPE_CHECKING:
     from licet.settings import Settings
-
-STORE_FILE = SQLITE_NAME
 
 Changes = TypeVar("Changes", bound=Mapping[str, object])
 

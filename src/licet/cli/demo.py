@@ -9,14 +9,14 @@ from typing import Annotated
 
 import typer
 
-from licet.cli.console import STORE_FILE, actor
+from licet.cli.console import actor
 from licet.cli.errors import Refused
 from licet.cli.serve import Host, Port, run
 from licet.clock import SystemClock
 from licet.credentials import Passwords
 from licet.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.settings import load_settings
-from licet.store.opening import StoreAt
+from licet.store.opening import SQLITE_NAME, StoreAt
 from licet.store.setup import changing
 
 TENANT = "Jim_Test"
@@ -83,7 +83,7 @@ def demo(
         directory = data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="licet-demo-")))
         # A demo is alike everywhere: no file and no variable changes it.
         settings = load_settings(environment={}, overrides={"host": host, "port": port, "data": directory})
-        if not (directory / STORE_FILE).exists():
+        if not (directory / SQLITE_NAME).exists():
             _make(directory)
         run(settings, lambda bound: _welcome(settings.base_url(bound), directory, kept=data is not None))
 

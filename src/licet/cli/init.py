@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from licet.cli.console import STORE_FILE, Data, actor, counted, data_directory, say, store_at
+from licet.cli.console import Data, actor, counted, data_directory, say, store_at
 from licet.cli.errors import Refused, WrongUse
 from licet.clock import SystemClock
 from licet.keyring import FILE_NAME, new_keyring, write_keyring
@@ -14,7 +14,7 @@ from licet.model import Pool, Tenant
 from licet.settings import FILE_NAME as SETTINGS_FILE
 from licet.store.contract import StoreUnavailable
 from licet.store.migrate import current
-from licet.store.opening import StoreAt
+from licet.store.opening import SQLITE_NAME, StoreAt
 from licet.store.setup import POOL_FIRST, changing
 
 DIRECTORY_MODE = 0o700
@@ -53,7 +53,7 @@ def init(
 
 
 def _must_be_free(directory: Path) -> None:
-    there = [name for name in (STORE_FILE, FILE_NAME) if (directory / name).exists()]
+    there = [name for name in (SQLITE_NAME, FILE_NAME) if (directory / name).exists()]
     if there:
         raise Refused(f"{directory} has {' and '.join(there)} already; choose another directory with --data")
 
