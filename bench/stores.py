@@ -45,12 +45,18 @@ class Place(NamedTuple):
 
 
 @contextmanager
-def connection(place: Place) -> Iterator[Connection]:
-    """The tables of a place in one transaction, for statements that a store is not meant for."""
+def connection(place: Place, *, is_apart: bool = False) -> Iterator[Connection]:
+    """The tables of a place in one transaction, for statements that a store is not meant for.
+
+    With `is_apart` each statement is on its own, as VACUUM has to be.
+    """
     url = f"sqlite:///{place.data / SQLITE_NAME}"
     if place.url is not None:
         url = place.url.replace("postgresql://", "postgresql+psycopg://", 1)
-    with create_engine(url, poolclass=NullPool).begin() as opened:
+    engine = create_engine(url, poolclass=NullPool)
+    if is_apart:
+        engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+    with engine.begin() as opened:
         yield opened
 
 
