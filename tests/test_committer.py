@@ -4,6 +4,7 @@ SIGSTOP makes a process wait, so that nothing here has to be quick.
 """
 
 import asyncio
+import math
 import os
 import shutil
 import signal
@@ -143,11 +144,18 @@ async def at(
     identity: str = "",
     queue_max: int = 4096,
     batch_max: int = 256,
+    answer_within_s: float = math.inf,
 ) -> AsyncIterator[Site]:
     """A committer that is closed at the end."""
     told, versions = list[str](), list[int]()
     started = start_at or _starting(data, identity=identity, batch_max=batch_max)
-    committer = Committer(started, tell=told.append, saw_version=versions.append, queue_max=queue_max)
+    committer = Committer(
+        started,
+        tell=told.append,
+        saw_version=versions.append,
+        queue_max=queue_max,
+        answer_within_s=answer_within_s,
+    )
     await committer.open()
     try:
         with fail_after(HANGS_AFTER_S):
@@ -338,6 +346,34 @@ class TestTheQueue:
                 os.kill(site.pid, signal.SIGKILL)
             with pytest.raises(StoreUnavailable):
                 await stays
+
+
+@pytest.mark.anyio
+class TestPatience:
+    """A caller is told in time that there is no answer."""
+
+    async def test_who_waits_too_long_is_told_and_the_next_gets_his_own_answer(self, data: Path) -> None:
+        """Product 3: a process that stands still is a store out of reach; what became of it is unknown."""
+        async with at(data, answer_within_s=0.5) as site:
+            await _until_answered(site)
+            with site.stopped():
+                for waiting in await site.waiting(grant(1, 1), grant(2, 2)):
+                    with pytest.raises(StoreUnavailable, match="no answer in time"):
+                        await waiting
+            await _until_answered(site)
+            granted = await site.committer.submit(grant(3, 3))
+            assert isinstance(granted, Granted)
+            assert granted.session.sid == sid(3)
+            assert site.sids() == {sid(1), sid(2), sid(3)}  # they were under way
+            assert site.told == []
+
+
+async def _until_answered(site: Site) -> None:
+    """Ask until the process is there to answer in time."""
+    while True:
+        with suppress(StoreUnavailable):
+            await site.working()
+            return
 
 
 @pytest.mark.anyio

@@ -9,7 +9,7 @@ import pytest
 from anyio import fail_after
 from anyio.lowlevel import checkpoint
 
-from licet.store.contract import QueueFull
+from licet.store.contract import QueueFull, StoreUnavailable
 from licet.store.lane import Lane
 
 pytestmark = pytest.mark.anyio
@@ -317,6 +317,33 @@ class TestFaults:
         faults = [task.exception() for task in tasks]
         assert any(faults)
         await lane.close()
+
+
+class TestPatience:
+    """A caller is told in time that there is no answer."""
+
+    async def test_who_waits_too_long_is_told_and_what_had_not_begun_for_him_is_never_done(self) -> None:
+        """Product 3: 503 when the store does not answer; the next to ask is served as ever."""
+        gate = Gate()
+        lane: Lane[int, int] = Lane(gate, name="lane of a test", batch_max=1, answer_within_s=0.05)
+        with fail_after(HANGS_AFTER_S):
+            under_way = asyncio.ensure_future(lane.submit(1))
+            await gate.begun()
+            for waiting in (under_way, lane.submit(2)):
+                with pytest.raises(StoreUnavailable, match="no answer in time"):
+                    await waiting
+            gate.let_through(2)
+            assert await lane.submit(3) == 30
+            assert gate.batches == [[1], [3]]
+            await lane.close()
+
+    async def test_who_is_answered_in_time_is_left_alone(self) -> None:
+        """Also when others, before and behind, are not."""
+        gate = Gate(is_open=True)
+        lane: Lane[int, int] = Lane(gate, name="lane of a test", answer_within_s=HANGS_AFTER_S)
+        with fail_after(HANGS_AFTER_S):
+            assert await asyncio.gather(*(lane.submit(it) for it in range(5))) == [0, 10, 20, 30, 40]
+            await lane.close()
 
 
 class TestClosing:

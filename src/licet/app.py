@@ -112,7 +112,12 @@ class Server:
         """Serve until SIGTERM or SIGINT; then answer what is under way and commit the last batch."""
         settings = self._settings
         commits = await self._commits()
-        reads: Lane[bytes, Read] = Lane(self._read, name="licet-read", queue_max=settings.queue_commands_max)
+        reads: Lane[bytes, Read] = Lane(
+            self._read,
+            name="licet-read",
+            queue_max=settings.queue_commands_max,
+            answer_within_s=self._store.differences.answer_within_s,
+        )
         authenticator = self._authenticator()
         public = PublicApp(
             clock=self._clock,
@@ -128,6 +133,9 @@ class Server:
         )
         spare_the_collector()
         self._store.watch()
+        # Who answers is known: `licet migrate --finish` counts on it.
+        with contextlib.suppress(StoreUnavailable):
+            await self._note_node()
         house = asyncio.create_task(self._keep_house(public, commits, authenticator))
         try:
             await self._listen(public, on_started)
@@ -146,13 +154,14 @@ class Server:
 
     async def _commits(self) -> Committing:
         """The commit lane: a process of its own where there is a processor for it, else a thread."""
-        settings = self._settings
+        settings, within_s = self._settings, self._store.differences.answer_within_s
         if not settings.commit_process:
             return Lane(
                 partial(commit, self._store),
                 name="licet-commit",
                 batch_max=settings.batch_commands_max,
                 queue_max=settings.queue_commands_max,
+                answer_within_s=within_s,
             )
         committer = Committer(
             partial(
@@ -165,6 +174,7 @@ class Server:
             tell=lambda why: self._log.error("committing_process_ended", detail=why),
             saw_version=self._must_not_lag,
             queue_max=settings.queue_commands_max,
+            answer_within_s=within_s,
         )
         try:
             await committer.open()

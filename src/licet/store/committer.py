@@ -13,6 +13,7 @@ When the process dies, what was under way is unknown and answered as such; anoth
 
 import asyncio
 import contextlib
+import math
 import socket
 import subprocess
 from collections import deque
@@ -26,6 +27,7 @@ from licet.ledger import Command, Outcome
 from licet.model import Value
 from licet.store.contract import QueueFull, StoreUnavailable
 from licet.store.lane import BATCH_MAX, QUEUE_MAX
+from licet.store.patience import Patience
 
 SEND_AT: Final = 8  # commands; more at once would leave the process idle while the loop reads the rest
 RESTART_AFTER_S: Final = 0.05  # the first time; twice as long each time after, until a batch was answered
@@ -145,12 +147,14 @@ class Committer(asyncio.Protocol):
         tell: Callable[[str], None],
         saw_version: Callable[[int], None],
         queue_max: int = QUEUE_MAX,
+        answer_within_s: float = math.inf,
     ) -> None:
         self._start = start
         self._tell = tell
         self._saw_version = saw_version
         self._queue_max = queue_max
         self._loop = asyncio.get_running_loop()
+        self._patience = Patience(self._loop, answer_within_s)
         self._unsent: list[msgspec.Raw] = []
         self._waiters: deque[asyncio.Future[Outcome]] = deque()
         self._transport: asyncio.WriteTransport | None = None
@@ -200,6 +204,7 @@ class Committer(asyncio.Protocol):
             self._loop.call_soon(self._send)
         self._unsent.append(encoded)
         self._waiters.append(future)
+        self._patience.watch(future)
         if len(self._unsent) >= SEND_AT:
             self._send()
         return await future
@@ -276,7 +281,7 @@ class Committer(asyncio.Protocol):
 
 
 def _answer(waiter: "asyncio.Future[Outcome]", reply: Reply) -> None:
-    if waiter.done():  # Its caller went away; what was done for it stays done.
+    if waiter.done():  # Its caller went away, or was told; what was done for it stays done.
         return
     if isinstance(reply, Failed):
         waiter.set_exception(

@@ -68,6 +68,7 @@ class Differences(NamedTuple):
 
     many_machines: bool  # nodes on several machines may share it
     tenants_apart: bool  # batches of different tenants do not wait for each other
+    answer_within_s: float  # what takes longer counts as out of reach, with the wait for a batch before it
     tells_changes: bool  # `watch` hears of a change of the set-up as soon as it is made
 
 

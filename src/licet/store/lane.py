@@ -7,6 +7,7 @@ A lane knows nothing of what it carries.
 """
 
 import asyncio
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 from licet.store.contract import QueueFull
+from licet.store.patience import Patience
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -40,6 +42,7 @@ class Lane(Generic[Item, Answer]):
         name: str,
         batch_max: int = BATCH_MAX,
         queue_max: int = QUEUE_MAX,
+        answer_within_s: float = math.inf,
     ) -> None:
         self._work = work
         self._batch_max = batch_max
@@ -50,6 +53,7 @@ class Lane(Generic[Item, Answer]):
         self._quiet_turns = 1
         self._batches: SimpleQueue[list[_Waiting[Item, Answer]] | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
+        self._patience = Patience(self._loop, answer_within_s)
         self._idle = asyncio.Event()
         self._idle.set()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -58,12 +62,13 @@ class Lane(Generic[Item, Answer]):
     async def submit(self, item: Item) -> Answer:
         """Have an item worked on; return its answer when the batch is done.
 
-        Raises QueueFull, and whatever `work` answers.
+        Raises QueueFull, StoreUnavailable after `answer_within_s`, and whatever `work` answers.
         """
         if self._closed or len(self._waiting) >= self._queue_max:
             raise QueueFull
         future: asyncio.Future[Answer] = self._loop.create_future()
         self._waiting.append((item, future))
+        self._patience.watch(future)
         if not self._busy:
             self._busy = True
             self._idle.clear()
@@ -106,7 +111,7 @@ class Lane(Generic[Item, Answer]):
         batch: list[_Waiting[Item, Answer]] = []
         while self._waiting and len(batch) < self._batch_max:
             item, future = self._waiting.popleft()
-            if not future.done():  # Its caller went away before anything was done for it.
+            if not future.done():  # Its caller went away, or was told, before anything was done for it.
                 batch.append((item, future))
         if batch:
             self._batches.put(batch)

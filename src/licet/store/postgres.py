@@ -95,7 +95,9 @@ class PostgresStore:
     Raises StoreUnavailable, SchemaOutdated.
     """
 
-    differences = Differences(many_machines=True, tenants_apart=True, tells_changes=True)
+    differences = Differences(
+        many_machines=True, tenants_apart=True, answer_within_s=ANSWER_S + 0.3, tells_changes=True
+    )
 
     def __init__(self, url: str, *, create: bool = False, answer_s: float = ANSWER_S) -> None:
         self.clock = FollowingClock()

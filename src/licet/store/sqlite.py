@@ -50,7 +50,10 @@ class SqliteStore:
     Raises StoreUnavailable, SchemaOutdated.
     """
 
-    differences = Differences(many_machines=False, tenants_apart=False, tells_changes=False)
+    # One wait for the lock, behind a batch that waited for it in vain.
+    differences = Differences(
+        many_machines=False, tenants_apart=False, answer_within_s=2 * BUSY_S, tells_changes=False
+    )
 
     def __init__(self, path: Path, clock: Clock, *, create: bool = False) -> None:
         self.path = path

@@ -1,0 +1,48 @@
+"""How long a caller waits for an answer of the store: it is told in time that there is none.
+
+A batch has a time of its own within the store, but what waits for a batch that fails has waited already. What
+is given up on before it was sent is never done; of what is under way nobody knows.
+"""
+
+import asyncio
+import math
+from collections import deque
+from typing import Any, Final
+
+from licet.store.contract import StoreUnavailable
+
+LOOK_EVERY_S: Final = 0.1
+
+
+class Patience:
+    """Gives up on futures that are not done within so many seconds, or a look later. Use it from one loop.
+
+    There is one timer for all, and none where nothing waits: a future costs an entry in a queue.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, within_s: float) -> None:
+        self._loop = loop
+        self._within_s = within_s
+        self._watched: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        self._is_looking = False
+
+    def watch(self, future: "asyncio.Future[Any]") -> None:
+        """Give up on this one when its time is over: it then raises StoreUnavailable."""
+        if self._within_s == math.inf:
+            return
+        self._watched.append((self._loop.time() + self._within_s, future))
+        if not self._is_looking:
+            self._is_looking = True
+            self._loop.call_later(LOOK_EVERY_S, self._look)
+
+    def _look(self) -> None:
+        now_s = self._loop.time()
+        while self._watched and (self._watched[0][1].done() or self._watched[0][0] <= now_s):
+            _, future = self._watched.popleft()
+            if not future.done():
+                future.set_exception(
+                    StoreUnavailable("no answer in time; it is not known what becomes of it")
+                )
+        self._is_looking = bool(self._watched)
+        if self._is_looking:
+            self._loop.call_later(LOOK_EVERY_S, self._look)
