@@ -58,8 +58,8 @@ chaos: $(VENV)/dev.stamp ## break nodes under load, and check what they answered
 	@$(BIN)/python -m chaos run --seed $(SEED) --minutes $(MINUTES) --store $(STORE)
 
 lock: $(VENV)/dev.stamp ## renew the lock files from pyproject.toml
-	@$(BIN)/uv pip compile pyproject.toml --extra server --extra postgres --group build $(LOCK) -o requirements.lock
-	@$(BIN)/uv pip compile pyproject.toml --extra server --extra postgres --group build --group dev $(LOCK) -o requirements-dev.lock
+	@$(BIN)/uv pip compile pyproject.toml --extra server --extra postgres --extra charts --extra otel --group build $(LOCK) -o requirements.lock
+	@$(BIN)/uv pip compile pyproject.toml --extra server --extra postgres --extra charts --extra otel --group build --group dev $(LOCK) -o requirements-dev.lock
 LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
 clean: ## remove the virtual environment and what tools left behind

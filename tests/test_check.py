@@ -230,7 +230,7 @@ def node(name: str, **changes: Any) -> Node:
         "id": name,
         "name": name,
         "version": "0.2.0",
-        "schema": "0002",
+        "schema": "0003",
         "url": "https://a.example.com",
         "token_keys": (FIRST,),
         "pepper": "p1",

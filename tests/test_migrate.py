@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -26,6 +27,7 @@ from licet.store.migrate import (
     HEAD,
     MIGRATIONS,
     Schema,
+    _config,
     check_current,
     current,
     finish,
@@ -69,9 +71,9 @@ def columns(connection: Connection, table: str) -> set[str]:
 
 
 def as_released(connection: Connection) -> None:
-    """Take back what 0.1.0 did not do: its tables are the first ones, and one tells their version."""
-    upgrade(connection)
-    connection.execute(text("DROP TABLE node"))
+    """Do what 0.1.0 did: its tables are the first ones, and one of them tells their version."""
+    for kind in ("pre", "post"):
+        command.upgrade(_config(connection, kind), "0001")
     connection.execute(text("DROP TABLE schema_version"))
 
 

@@ -51,7 +51,7 @@ def node(number: int, **changes: Any) -> Node:
         "id": f"{number:016x}",
         "name": f"licence{number}:8080",
         "version": "0.2.0",
-        "schema": "0002",
+        "schema": "0003",
         "url": "https://licence.example.com",
         "token_keys": key_marks(KEYRING),
         "pepper": "77aa90b1",

@@ -72,6 +72,8 @@ pool = Table(
     Column("in_use", Integer, nullable=False, server_default="0"),
     # By how much `seats` was lowered below what was in use (L6). Only that change raises it.
     Column("overuse", Integer, nullable=False, server_default="0"),
+    # What alerts are raised at: percentages of the seats in use, "denied"; apart by a space, '' is never.
+    Column("alerts", Text, nullable=False, server_default="80 90 100 denied"),
     UniqueConstraint("tenant_id", "name"),
     CheckConstraint("seats >= 0", name="seats"),
     # Behind the ledger: a forgotten lock is an error here, and never a seat too many.
@@ -111,6 +113,7 @@ client = Table(
     Column("grant_types", Text, nullable=False),
     Column("introspects", Boolean, nullable=False),
     Column("password_allowed", Boolean, nullable=False),
+    Column("barred_until_ms", BigInteger),  # an administrator ended its session, and wants it to stay away
     UniqueConstraint("tenant_id", "client_id"),
     ForeignKeyConstraint(["tenant_id", "initials"], ["user_account.tenant_id", "user_account.initials"]),
     sqlite_autoincrement=True,
@@ -220,6 +223,41 @@ usage_hour = Table(
     Column("client_id", Text, primary_key=True),
     Column("initials", Text, nullable=False),
     Column("held_ms", BigInteger, nullable=False),
+    # Of these, since the last token of the seat; written in the hour in which the seat came back.
+    Column("idle_ms", BigInteger, nullable=False, server_default="0"),
+    Index(None, "hour"),
+    sqlite_with_rowid=False,
+)
+
+# Who held a seat from when until when, written when it comes back. What a client held within one minute
+# is one row, so that a client in a loop cannot fill the disk.
+holding = Table(
+    "holding",
+    metadata,
+    _tenant_id(primary_key=True),
+    Column("pool", Text, primary_key=True),
+    Column("minute", BigInteger, primary_key=True),  # in which it was taken
+    Column("client_id", Text, primary_key=True),
+    Column("initials", Text, nullable=False),
+    Column("taken_at_ms", BigInteger, nullable=False),  # the first of them
+    Column("freed_at_ms", BigInteger, nullable=False),  # the last of them
+    Column("times", BigInteger, nullable=False),
+    Index(None, "tenant_id", "pool", "freed_at_ms"),
+    Index(None, "freed_at_ms"),
+    sqlite_with_rowid=False,
+)
+
+# Hours that are over, so that a report of a year need not read its minutes. Written beside the requests.
+usage_summary = Table(
+    "usage_summary",
+    metadata,
+    _tenant_id(primary_key=True),
+    Column("pool", Text, primary_key=True),
+    Column("hour", BigInteger, primary_key=True),
+    Column("seats", Integer, nullable=False),  # at the end of the hour
+    Column("peak", Integer, nullable=False),
+    Column("in_use", Integer, nullable=False),  # at the end of the hour
+    Column("denials", BigInteger, nullable=False),
     Index(None, "hour"),
     sqlite_with_rowid=False,
 )
@@ -251,4 +289,85 @@ node = Table(
     Column("started_at_ms", BigInteger, nullable=False),
     Column("seen_at_ms", BigInteger, nullable=False),
     Column("skew_ms", BigInteger, nullable=False),  # how far its wall clock is ahead of the store's
+)
+
+# Who may sign in to the admin listener. No tenant: all of them.
+admin = Table(
+    "admin",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("password_hash", Text, nullable=False),
+    Column("role", Text, nullable=False),  # viewer, operator, owner
+    Column("tenant_id", ForeignKey("tenant.id", ondelete="CASCADE")),
+    Column("enabled", Boolean, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# One sign-in of an administrator. The token is in the cookie only.
+admin_session = Table(
+    "admin_session",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("admin_id", ForeignKey("admin.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("seen_at_ms", BigInteger, nullable=False, index=True),
+    Column("address", Text, nullable=False),
+)
+
+# What a program signs in with. The key is shown once.
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("id", Text, primary_key=True),  # the part of the key that is no secret
+    Column("name", Text, nullable=False, unique=True),
+    Column("hash", LargeBinary, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("tenant_id", ForeignKey("tenant.id", ondelete="CASCADE")),
+    Column("created_by", Text, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("expires_at_ms", BigInteger),
+    Column("last_used_at_ms", BigInteger),
+)
+
+# Where alerts are sent. Its signing secret is made from the pepper and `secret_number`: none is stored.
+webhook = Table(
+    "webhook",
+    metadata,
+    Column("id", Text, primary_key=True),  # random
+    Column("tenant_id", ForeignKey("tenant.id", ondelete="CASCADE")),  # none: alerts of all tenants
+    Column("url", Text, nullable=False),
+    Column("secret_number", Integer, nullable=False, server_default="1"),
+    Column("enabled", Boolean, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+)
+
+# Whether a pool is beyond a threshold, so that it is told once and not with every grant.
+alert = Table(
+    "alert",
+    metadata,
+    Column("pool_id", ForeignKey("pool.id", ondelete="CASCADE"), primary_key=True),
+    Column("threshold", Text, primary_key=True),  # as in pool.alerts
+    _tenant_id(),
+    Column("raised_at_ms", BigInteger, nullable=False),
+    Column("cleared_at_ms", BigInteger),
+    Column("told_at_ms", BigInteger),
+    Column("told_times", BigInteger, nullable=False, server_default="0"),  # what was counted then
+)
+
+# Messages on their way, and those that were given up.
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", Text, primary_key=True),  # the message's id, the same in each attempt
+    Column("webhook_id", ForeignKey("webhook.id", ondelete="CASCADE"), index=True),  # none: by e-mail
+    Column("tenant_id", BigInteger),
+    Column("payload", Text, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_at_ms", BigInteger),  # none: given up, or delivered
+    Column("delivered_at_ms", BigInteger),
+    Column("last_error", Text, nullable=False, server_default=""),
+    Index(None, "next_at_ms"),
 )
