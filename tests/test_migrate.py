@@ -72,6 +72,7 @@ def columns(connection: Connection, table: str) -> set[str]:
 
 def as_released(connection: Connection) -> None:
     """Do what 0.1.0 did: its tables are the first ones, and one of them tells their version."""
+    assert current(connection) is None  # begins the transaction that Alembic then keeps to
     for kind in ("pre", "post"):
         command.upgrade(_config(connection, kind), "0001")
     connection.execute(text("DROP TABLE schema_version"))
