@@ -1,4 +1,4 @@
-"""`python -m bench run`, `page`, `scale`, `guard`: what `make bench` and its like call."""
+"""`python -m bench VERB`: what `make bench` and its like call."""
 
 import argparse
 import json
@@ -8,15 +8,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench import callgrind, page, scale
+from bench import callgrind, overhead, page, scale
 from bench.callgrind import NoValgrind
 from bench.counting import calibrate, count
+from bench.flames import NoPySpy, draw
 from bench.guard import LOSS_MAX, Baseline, told
 from bench.made import made
 from bench.run import Options, run
 from bench.scenarios import ROUNDS_MAX, SCENARIOS
 from bench.stores import KINDS
 from bench.tenants import CLIENTS_MANY
+from bench.work import KINDS as REQUESTS
 from bench.wrk import NoWrk
 
 RESULTS = Path(__file__).parent / "results"
@@ -31,10 +33,12 @@ def main() -> None:
     _add_scale(verbs)
     _add_guard(verbs)
     _add_instructions(verbs)
+    _add_overhead(verbs)
+    _add_flames(verbs)
     asked = parser.parse_args()
     try:
         asked.do(asked)
-    except (NoWrk, NoValgrind) as fault:
+    except (NoWrk, NoValgrind, NoPySpy) as fault:
         sys.exit(str(fault))
 
 
@@ -56,6 +60,7 @@ def _add_run(verbs: Any) -> None:
     parser.add_argument("--rounds", type=int, choices=range(1, ROUNDS_MAX), default=3, help="that count")
     parser.add_argument("--peer-connections", type=int, action="append", default=[], help="32 without it")
     parser.add_argument("--seconds", type=int, default=2, help="of a round")
+    parser.add_argument("--before", type=Path, help="a result of a run that was broken off, to go on with")
     parser.set_defaults(do=_run)
 
 
@@ -79,6 +84,7 @@ def _run(asked: argparse.Namespace) -> None:
         many=max(*clients, 2),
         peers=[] if asked.no_peers else asked.peer or ["all"],
         peer_connections=asked.peer_connections or [page.CONNECTIONS],
+        before=str(asked.before or ""),
     )
     path = _new_result("run")
     with tempfile.TemporaryDirectory(prefix="licet-bench-") as scratch:
@@ -148,6 +154,44 @@ def _instructions(asked: argparse.Namespace) -> None:
     del asked
     for kind, instructions in callgrind.count():
         print(f"{kind:12}{instructions:14,.0f} instructions of the processor a request", flush=True)
+
+
+def _add_overhead(verbs: Any) -> None:
+    parser = verbs.add_parser("overhead", help="what the journal and the metrics take of a request")
+    parser.add_argument("--kind", choices=REQUESTS, default="grant")
+    parser.add_argument(
+        "--valgrind", action="store_true", help="the processor's instructions as well: minutes"
+    )
+    parser.set_defaults(do=_overhead)
+
+
+def _overhead(asked: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory(prefix="licet-bench-") as scratch:
+        found = overhead.measure(asked.kind, lambda: Path(tempfile.mkdtemp(dir=scratch)))
+    print("\n".join(overhead.told(found)))
+    if asked.valgrind:
+        whole = callgrind.count_one(asked.kind)
+        for parts in (("metrics",), ("journal",), overhead.PARTS):
+            share = 1 - callgrind.count_one(asked.kind, parts) / whole
+            print(
+                f"{' and '.join(parts)}: {share:.1%} of {whole:,.0f} instructions of the processor",
+                flush=True,
+            )
+
+
+def _add_flames(verbs: Any) -> None:
+    parser = verbs.add_parser("flames", help="flame graphs of a server at work, with py-spy")
+    parser.add_argument(
+        "--scenario", action="append", choices=SCENARIOS, default=[], help="grant, introspect"
+    )
+    parser.add_argument("--store", choices=KINDS, default=KINDS[0])
+    parser.set_defaults(do=_flames)
+
+
+def _flames(asked: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory(prefix="licet-bench-") as scratch:
+        for path in draw(asked.store, asked.scenario or ["grant", "introspect"], page.CHARTS, Path(scratch)):
+            print(path, flush=True)
 
 
 def _new_result(name: str) -> Path:

@@ -11,9 +11,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from bench.overhead import without
 from bench.work import KINDS, work
 
 _FEWER, _MORE = 64, 128
@@ -28,18 +29,27 @@ def count() -> Iterator[tuple[str, float]]:
 
     Raises NoValgrind.
     """
+    for kind in KINDS:
+        yield kind, count_one(kind)
+
+
+def count_one(kind: str, parts: Sequence[str] = ()) -> float:
+    """The instructions of a kind of request, without these parts (`bench.overhead`).
+
+    Raises NoValgrind.
+    """
     if shutil.which("valgrind") is None:
         raise NoValgrind("this needs valgrind: apt-get install valgrind")
-    for kind in KINDS:
-        yield kind, (_instructions(kind, _MORE) - _instructions(kind, _FEWER)) / (_MORE - _FEWER)
+    fewer, more = (_instructions(kind, requests, parts) for requests in (_FEWER, _MORE))
+    return (more - fewer) / (_MORE - _FEWER)
 
 
-def _instructions(kind: str, requests: int) -> int:
+def _instructions(kind: str, requests: int, parts: Sequence[str]) -> int:
     command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", sys.executable]
     # Without this, sets and dictionaries stand in another order each time.
     variables = {**os.environ, "PYTHONHASHSEED": "0"}
     done = subprocess.run(
-        [*command, "-m", "bench.callgrind", kind, str(requests)],
+        [*command, "-m", "bench.callgrind", kind, str(requests), *parts],
         check=True,
         capture_output=True,
         text=True,
@@ -51,10 +61,14 @@ def _instructions(kind: str, requests: int) -> int:
     return int(found[1])
 
 
-def _work(kind: str, requests: int) -> None:
-    with tempfile.TemporaryDirectory() as scratch, work(Path(scratch)) as (made, runner):
+def _work(kind: str, requests: int, parts: Sequence[str]) -> None:
+    with (
+        without(parts),
+        tempfile.TemporaryDirectory() as scratch,
+        work(Path(scratch)) as (made, runner),
+    ):
         runner.run(made.answer(runner.run(made.requests(kind, requests))))
 
 
 if __name__ == "__main__":
-    _work(sys.argv[1], int(sys.argv[2]))
+    _work(sys.argv[1], int(sys.argv[2]), sys.argv[3:])

@@ -8,6 +8,7 @@ noisy, but much less so from one second to the next.
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from subprocess import CalledProcessError
 from typing import Any, NamedTuple
 
 from bench import wrk
@@ -29,6 +30,13 @@ class Measured(NamedTuple):
     database_cpu_us: float
 
 
+class Found(NamedTuple):
+    """The rounds of each contender, and of each that left, why."""
+
+    rounds: dict[str, list[Measured]]
+    left: dict[str, str]
+
+
 class Length(NamedTuple):
     """How many rounds count, and how long each is."""
 
@@ -36,12 +44,11 @@ class Length(NamedTuple):
     seconds: int
 
 
-def measure(
-    cell: Cell, contenders: Mapping[str, Contender], length: Length, directory: Path
-) -> dict[str, list[Measured]]:
+def measure(cell: Cell, contenders: Mapping[str, Contender], length: Length, directory: Path) -> Found:
     """The rounds of each contender; a peer that answers wrongly, or not at all, leaves, and has none."""
     contenders = dict(contenders)
     rounds: dict[str, list[Measured]] = {name: [] for name in contenders}
+    left: dict[str, str] = {}
     expected = dict.fromkeys(contenders, _RATE_FIRST * length.seconds)
     for number in range(length.rounds + 1):
         sent = {
@@ -58,13 +65,14 @@ def measure(
             except WrongAnswer as fault:
                 if not contender.may_leave:
                     raise
+                left[name] = str(fault)
                 print(f"  {name} leaves: {fault}", flush=True)
                 del contenders[name], rounds[name]
                 continue
             expected[name] = max(expected[name], int(measured.round.rate * length.seconds * _MARGIN))
             if number:
                 rounds[name].append(measured)
-    return rounds
+    return Found(rounds, left)
 
 
 def _rows(contender: Contender, number: int, expected: int, path: Path) -> Path:
@@ -75,9 +83,15 @@ def _rows(contender: Contender, number: int, expected: int, path: Path) -> Path:
 def _round(cell: Cell, contender: Contender, rows: Path, seconds: int, *, is_checked: bool) -> Measured:
     target = contender.target
     answers = rows.with_suffix(".answers") if is_checked else None
-    cpu_s, database_cpu_s = target.cpu_s(), target.database_cpu_s()
-    found = wrk.load(target.url, rows, connections=cell.connections, seconds=seconds, answers=answers)
-    cpu_s, database_cpu_s = target.cpu_s() - cpu_s, target.database_cpu_s() - database_cpu_s
+    seconds = max(seconds, contender.seconds_least)
+    with contender.turn():
+        cpu_s, database_cpu_s = target.cpu_s(), target.database_cpu_s()
+        try:
+            found = wrk.load(target.url, rows, connections=cell.connections, seconds=seconds, answers=answers)
+        except (CalledProcessError, ValueError) as fault:
+            told = getattr(fault, "stderr", None) or fault
+            raise WrongAnswer(f"{target.name} cannot be asked: {told}") from fault
+        cpu_s, database_cpu_s = target.cpu_s() - cpu_s, target.database_cpu_s() - database_cpu_s
     if not found.answers and contender.may_leave and seconds < _SECONDS_OF_THE_SLOWEST:
         return _round(cell, contender, rows, _SECONDS_OF_THE_SLOWEST, is_checked=is_checked)
     if found.broken or not found.answers:
@@ -90,14 +104,15 @@ def _round(cell: Cell, contender: Contender, rows: Path, seconds: int, *, is_che
     return Measured(found, cpu_s * each_us, database_cpu_s * each_us)
 
 
-def summary(cell: Cell, clients: int, found: Mapping[str, Sequence[Measured]]) -> dict[str, Any]:
-    """A cell as it is kept: medians, and the raw rounds."""
-    floors = found[FLOOR]
+def summary(cell: Cell, clients: int, found: Found) -> dict[str, Any]:
+    """A cell as it is kept: medians, the raw rounds, and who left."""
+    floors = found.rounds[FLOOR]
     return {
         "scenario": cell.scenario.name,
         "connections": cell.connections,
         "clients": clients,
-        "targets": {name: _told(rounds, floors) for name, rounds in found.items()},
+        "targets": {name: _told(rounds, floors) for name, rounds in found.rounds.items()},
+        "left": found.left,
     }
 
 

@@ -6,7 +6,7 @@ keeps must agree with what it has answered.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from http import HTTPStatus
 from typing import NamedTuple, Protocol
 
@@ -31,6 +31,10 @@ class Contender(Protocol):
 
     target: Target
     may_leave: bool  # whether the others go on without it when it answers wrongly
+    seconds_least: int  # of a round of it
+
+    def turn(self) -> AbstractContextManager[None]:
+        """What a round of it happens in."""
 
     def rows(self, number: int, expected: int) -> list[Row]:
         """What it is sent in this round, in which there may be so many requests."""
@@ -52,6 +56,8 @@ class OnStore:
     """A Licet on a kind of store, with a copy of the filled place for itself."""
 
     may_leave = False
+    seconds_least = 0
+    turn = staticmethod(nullcontext)
 
     def __init__(self, cell: Cell, site: Site, held: Filled, target: Target) -> None:
         self.target = target
@@ -100,6 +106,8 @@ class OnFloor:
     """The floor, which is sent what a Licet is sent."""
 
     may_leave = False
+    seconds_least = 0
+    turn = staticmethod(nullcontext)
 
     def __init__(self, target: Target, like: OnStore) -> None:
         self.target = target

@@ -7,8 +7,10 @@ written by hand.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
+from bench.peers.running import TOKENS
 from bench.scenarios import SCENARIOS
 from bench.svg import Bar, bars
 from bench.targets import FLOOR
@@ -121,25 +123,87 @@ def _ratio_table(found: Mapping[str, Any]) -> Iterator[str]:
 
 def _peers(found: Mapping[str, Any]) -> Iterator[str]:
     """Of each peer how it is set up, and of each kind of request how it compares."""
-    yield f"Beside others, on the same work in the same rounds, at {CONNECTIONS} connections:"
+    keep_nothing = {it["name"] for it in found["peers"] if not it["durable"]}
+    yield (
+        f"Beside others, on the same work in the same rounds, at {CONNECTIONS} connections. What peers keep,"
+        " they keep in a PostgreSQL of their own on this machine; its processor time stands behind the plus."
+        f" Introspection and refresh are of {TOKENS:,} tokens at most, and of more where Licet is asked."
+    )
     yield ""
-    yield "| what | clients | who | requests a second | slowest of a hundred | of the floor | Licet is |"
-    yield "| --- | ---: | --- | ---: | ---: | ---: | ---: |"
-    for cell in found["peer_cells"]:
-        if cell["connections"] != CONNECTIONS:
-            continue
-        ours = cell["targets"].get("sqlite")
-        for name, it in sorted(cell["targets"].items(), key=lambda pair: -pair[1]["rate"]):
-            is_peer = ours and name != FLOOR and name not in NAMES
-            times = f"{ours['rate'] / it['rate']:,.1f} times as fast" if is_peer else ""
+    yield (
+        "| what | clients | who | requests a second | of the floor | slowest of a hundred"
+        " | processor time of a request | Licet on SQLite is | Licet on PostgreSQL is |"
+    )
+    yield "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    for cell in _peer_cells(found):
+        targets = cell["targets"]
+        for name, it in sorted(targets.items(), key=lambda pair: -pair[1]["rate"]):
+            is_peer = name != FLOOR and name not in NAMES
+            who = f"{_name(name)} (keeps nothing)" if name in keep_nothing else _name(name)
+            times = [_times(targets.get(kind), it) if is_peer else "" for kind in NAMES]
             yield (
-                f"| {SCENARIOS[cell['scenario']].title} | {cell['clients']:,} | {_name(name)}"
-                f" | {it['rate']:,.0f} | {it['p99_ms']:.1f} ms | {_share(it['ratio'])} | {times} |"
+                f"| {SCENARIOS[cell['scenario']].title} | {cell['clients']:,} | {who}"
+                f" | {_rate(it['rate'])} | {_share(it['ratio'])} | {_ms(it['p99_ms'])} | {_cpu(it)}"
+                f" | {times[0]} | {times[1]} |"
             )
     yield ""
+    yield from _absent(found)
     for peer in found["peers"]:
         durable = peer["durable"] or "nothing"
-        yield f"- **{peer['name']}** {peer['version']}: {peer['settings']}. Durable: {durable}."
+        settings = _sentence(peer["settings"])
+        yield f"- **{peer['name']}** {peer['version']}: {settings} On disk for a grant: {durable}."
+
+
+def _absent(found: Mapping[str, Any]) -> Iterator[str]:
+    """Who is not in the table, and why; and whose figures are worth less than they seem."""
+    lines = [f"{name}: {_reason(why)}" for name, why in found.get("peers_missing", {}).items()]
+    lines += [
+        f"{name}: does not start. {_reason(why)}" for name, why in found.get("peers_faulty", {}).items()
+    ]
+    for cell in _peer_cells(found):
+        where = f"{SCENARIOS[cell['scenario']].title}, {cell['clients']:,} clients"
+        lines += [f"{name}, {where}: left. {_reason(why)}" for name, why in cell["left"].items()]
+        lines += [
+            f"{name}, {where}: {lost:,} of the grants it answered were not stored."
+            for name, lost in cell["lost"].items()
+        ]
+    if lines:
+        yield "Not measured, or not to be trusted:"
+        yield ""
+        yield from (f"- {line}" for line in lines)
+        yield ""
+
+
+def _peer_cells(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [it for it in found["peer_cells"] if it["connections"] == CONNECTIONS]
+
+
+def _times(ours: Mapping[str, Any] | None, it: Mapping[str, Any]) -> str:
+    """How many times as fast as a peer Licet is."""
+    return f"{ours['rate'] / it['rate']:,.1f} times as fast" if ours else ""
+
+
+def _cpu(it: Mapping[str, Any]) -> str:
+    database = f" + {it['database_cpu_us']:,.0f}" if it["database_cpu_us"] else ""
+    return f"{it['cpu_us']:,.0f}{database} us"
+
+
+def _rate(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.1f}"
+
+
+def _ms(ms: float) -> str:
+    return f"{ms:,.1f} ms" if ms < 100 else f"{ms:,.0f} ms"
+
+
+def _reason(text: str) -> str:
+    """The beginning of what a fault said: it may be a log, and name where things are on this machine."""
+    return _sentence(shorten(text.replace(f"{ROOT}/", ""), 200, placeholder=" [more]"))
+
+
+def _sentence(text: str) -> str:
+    """A text in one line that ends with one full stop."""
+    return " ".join(text.split()).rstrip(".") + "."
 
 
 def _share(ratio: float) -> str:

@@ -4,17 +4,19 @@ What came of it is a value that goes to JSON as it is; the page is made from tha
 """
 
 import json
+import signal
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench import machine, wrk
+from bench import machine, peers, wrk
 from bench.cells import Length, measure, summary
 from bench.contenders import Cell, Contender, OnFloor, on_store
 from bench.peering import SCENARIOS as PEER_SCENARIOS
-from bench.peering import OnPeer, RunningPeer, described, installed, running
+from bench.peering import RunningPeer, asked, described, installed, start_all
 from bench.scenarios import SCENARIOS
 from bench.stores import Kind, keyring, kinds
 from bench.tables import read_journal
@@ -36,6 +38,7 @@ class Options(NamedTuple):
     many: int
     peers: Sequence[str]  # their names, or "all"
     peer_connections: Sequence[int]
+    before: str = ""  # a result that was broken off, to go on with
 
 
 class Base(NamedTuple):
@@ -65,34 +68,56 @@ class Run:
         self._floor = stack.enter_context(floor(directory))
         self._peers = installed(options.peers)
         self._began = time.monotonic()
+        self._cells_before = 0
         self.found["stores"] = {kind.name: kind.settings for kind in self._stores}
         self.found["start_s"] = {kind.name: _starts(kind) for kind in self._stores}
         self.found["peers"] = [described(peer) for peer in self._peers]
+        self.found["peers_missing"] = peers.missing() if options.peers else {}
+        self.found["peers_faulty"] = {}
+        if options.before:
+            self._go_on_with(json.loads(Path(options.before).read_text("utf-8")))
+
+    def _go_on_with(self, before: Mapping[str, Any]) -> None:
+        """Keep what was measured before, on this machine and as long as now."""
+        for name in ("processor", "processors", "kernel", "python", "sqlite"):
+            if before["machine"][name] != self.found["machine"][name]:
+                sys.exit(f"{self._options.before} was measured on another machine: another {name}")
+        if any(before["options"][name] != self.found["options"][name] for name in ("rounds", "seconds")):
+            sys.exit(f"{self._options.before} has other rounds; say the same --rounds and --seconds")
+        self.found["at"] = before["at"]
+        self.found["cells"], self.found["peer_cells"] = before["cells"], before["peer_cells"]
+
+    def _is_done(self, cell: Cell, kept_as: str) -> bool:
+        asked = (cell.scenario.name, cell.connections, self._clients(many=cell.many))
+        return any(asked == (it["scenario"], it["connections"], it["clients"]) for it in self.found[kept_as])
 
     def measure(self) -> None:
         """Licet against the floor in every cell, and against the peers in those that they have part in."""
-        cells = list(_cells(self._options))
-        beside = [it for it in cells if self._peers and it in _peer_cells(self._options)]
+        cells = [it for it in _cells(self._options) if not self._is_done(it, "cells")]
+        beside = [it for it in _peer_cells(self._options) if self._peers]
+        beside = [it for it in beside if not self._is_done(it, "peer_cells")]
+        self._cells_before = len(self.found["cells"]) + len(self.found["peer_cells"])
         for cell in cells:
             self._measure(cell, "cells", {}, len(cells) + len(beside))
-        for many in sorted({cell.many for cell in beside}):
+        if beside:
+            scenarios = list(dict.fromkeys(it.scenario.name for it in beside))
             with ExitStack() as stack:
-                clients = self._clients(many=many)
-                peers = [stack.enter_context(running(peer, clients)) for peer in self._peers]
-                for cell in (it for it in beside if it.many is many):
-                    self._measure_peers(cell, peers, len(cells) + len(beside))
+                started, self.found["peers_faulty"] = start_all(
+                    self._peers, self._options.many, scenarios, self._directory, stack
+                )
+                for cell in beside:
+                    self._measure_peers(cell, started, len(cells) + len(beside))
 
-    def _measure_peers(self, cell: Cell, peers: Sequence[RunningPeer], total: int) -> None:
-        works = [(it, it.work(cell.scenario.name)) for it in peers]
-        asked = {it.peer.name: OnPeer(it, work) for it, work in works if work}
-        for running_peer, _ in works:
-            if (peer := asked.get(running_peer.peer.name)) is not None:
-                peer.warm_up(self._directory, running_peer.peer.warm_up_s)
-        self._measure(cell, "peer_cells", asked, total)
-        lost = [name for name, it in asked.items() if cell.scenario.name == "grant" and not it.has_kept()]
-        if lost:
-            print(f"  have fewer grants stored than they answered: {', '.join(lost)}", flush=True)
-        self.found["peer_cells"][-1]["lost"] = lost
+    def _measure_peers(self, cell: Cell, started: Sequence[RunningPeer], total: int) -> None:
+        clients = self._clients(many=cell.many)
+        contenders, left = asked(started, cell.scenario.name, clients, many=cell.many)
+        self._measure(cell, "peer_cells", contenders, total)
+        found = self.found["peer_cells"][-1]
+        found["left"] |= left
+        found["lost"] = {name: lost for name, it in contenders.items() if (lost := it.lost())}
+        for name, lost in found["lost"].items():
+            print(f"  {name} has {lost} fewer grants stored than it answered", flush=True)
+        self._keep()
 
     def _measure(self, cell: Cell, kept_as: str, peers: Mapping[str, Contender], total: int) -> None:
         with ExitStack() as stack:
@@ -106,10 +131,14 @@ class Run:
             length = Length(self._options.rounds, self._options.seconds)
             rounds = measure(cell, {FLOOR: bottom, **licets, **peers}, length, self._directory)
         self.found[kept_as].append(summary(cell, self._clients(many=cell.many), rounds))
-        done = len(self.found["cells"]) + len(self.found["peer_cells"])
+        done = len(self.found["cells"]) + len(self.found["peer_cells"]) - self._cells_before
         left_s = (time.monotonic() - self._began) / done * (total - done)
-        self._result.write_text(json.dumps(self.found, indent=1))  # so far, whatever comes
+        self._keep()
         _tell(self.found[kept_as][-1], f"{done} of {total}, {left_s / 60:.0f} minutes left")
+
+    def _keep(self) -> None:
+        """What there is so far, whatever comes."""
+        self._result.write_text(json.dumps(self.found, indent=1))
 
     def _clients(self, *, many: bool) -> int:
         return self._options.many if many else 1
@@ -117,6 +146,8 @@ class Run:
 
 def run(options: Options, directory: Path, result: Path) -> None:
     """Measure all, and keep the figures in `result`."""
+    # Whoever ends it early ends all that it has started as well, some of which stands still.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     with ExitStack() as stack:
         Run(options, directory, result, stack).measure()
 
@@ -135,7 +166,8 @@ def _cells(options: Options) -> Iterator[Cell]:
         for clients in options.clients:
             if clients > 1 or SCENARIOS[name].with_one:
                 for connections in options.connections:
-                    yield Cell(SCENARIOS[name], connections, many=clients > 1)
+                    if connections <= (SCENARIOS[name].connections_max or connections):
+                        yield Cell(SCENARIOS[name], connections, many=clients > 1)
 
 
 def _base(stores: Sequence[Kind], many: int) -> Base:

@@ -74,6 +74,7 @@ class Scenario(NamedTuple):
     with_one: bool = True  # whether one client can ask alone
     is_refused: bool = False  # whether every answer is a refusal
     rows_once: float = 0.0  # of the rows, what share may be sent in a round; 0 is all, over and over
+    connections_max: int = 0  # with more of them the server refuses some, as it should; 0 is any number
 
 
 def _grants(desk: Desk, tenant: str, **wanted: str) -> list[Row]:
@@ -206,6 +207,7 @@ SCENARIOS = {
             _is_grant_of("all"),
             with_one=False,
             rows_once=1 / ROUNDS_MAX,
+            connections_max=128,  # one address may have 256 passwords waiting, a round before included
         ),
         Scenario(
             "mixed", "70 introspections, 15 refreshes, 10 grants, 5 logoffs", _mixed, _is_of_mix, rows_once=1

@@ -25,9 +25,13 @@ _CONTRADICTIONS = {
         ' JOIN client ON client."key" = client_key WHERE live > sessions_max'
     ),
 }
-_JOURNAL = "SELECT kind, sum(times) FROM journal WHERE reason <> 'superseded' GROUP BY kind"
+_WHOLE_JOURNAL = (
+    "(SELECT kind, reason, times FROM journal"
+    " UNION ALL SELECT kind, reason, 1 FROM journal_entry) AS whole_journal"
+)
+_JOURNAL = f"SELECT kind, sum(times) FROM {_WHOLE_JOURNAL} WHERE reason <> 'superseded' GROUP BY kind"  # noqa: S608
 _SESSIONS = "SELECT count(*) FROM session"
-_ENDED = "SELECT coalesce(sum(times), 0) FROM journal WHERE kind = 'ended'"
+_ENDED = f"SELECT coalesce(sum(times), 0) FROM {_WHOLE_JOURNAL} WHERE kind = 'ended'"  # noqa: S608
 
 
 class TablesDisagree(Exception):

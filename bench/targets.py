@@ -78,6 +78,6 @@ def start_s(place: Place, request: Request) -> float:
 
 @contextmanager
 def _serving(place: Place, port: int, variables: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
-    command = [sys.executable, "-m", "licet", "serve", "--port", str(port)]
+    command = [sys.executable, "-m", "licet", "serve", "--port", str(port), "--admin-port", "0"]
     with running(command, place.data / "log", variables=place.variables | variables) as process:
         yield process

@@ -30,12 +30,14 @@ from licet.ledger import Command, Outcome
 from licet.model import Session
 from licet.store.commit import commit
 from licet.store.committer import Committer, commit_until_closed
+from licet.store.happened import taken
 from licet.store.lane import Lane
 from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite import SqliteStore
 from licet.tokens import Tokens
 from licet.web.authentication import Authenticator
 from licet.web.listener import GuardedHttpProtocol
+from licet.web.measures import Measures
 from licet.web.public import PublicApp
 from licet.web.throttle import Throttle
 
@@ -67,8 +69,10 @@ class Work:
 
     async def open(self) -> None:
         """Start what a server starts."""
-        store, clock = self._store, self._clock
-        self._committer = Committer(self._start, tell=_fail, saw_version=lambda _: None)
+        store, clock, measures = self._store, self._clock, Measures()
+        self._committer = Committer(
+            self._start, tell=_fail, saw_version=lambda _: None, committed=measures.committed
+        )
         await self._committer.open()
         self._reads: Lane[bytes, tuple[int, Session | None]] = Lane(self._read, name="work-read")
         self._authenticator = Authenticator(
@@ -91,6 +95,7 @@ class Work:
             public_url=f"http://{_HOST}",
             is_ready=lambda: True,
             store_failed=lambda: _fail("the store failed"),
+            measures=measures,
             log=structlog.wrap_logger(None, processors=[_drop]),
         )
         self._connections = [_Connection(_config(public), self._loop) for _ in range(WAVE)]
@@ -146,7 +151,13 @@ class Work:
 
     def _start(self, theirs: socket.socket) -> Any:
         connection = socket.socket(fileno=os.dup(theirs.fileno()))
-        run = partial(commit_until_closed, connection, self._commit, lambda: self._store.setup_version)
+        run = partial(
+            commit_until_closed,
+            connection,
+            self._commit,
+            lambda: self._store.setup_version,
+            happened=lambda: taken(self._store.happened, self._store.collisions),
+        )
         return _AsProcess(run, connection)
 
     def _commit(self, batch: Sequence[Command]) -> Sequence[Outcome | Exception]:

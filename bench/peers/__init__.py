@@ -10,6 +10,8 @@
 What each is, and how it is set up: README.md beside this file.
 """
 
+import shutil
+
 from bench.peers import (
     authlib_server,
     django_oauth_toolkit,
@@ -20,8 +22,9 @@ from bench.peers import (
     spring,
 )
 from bench.peers.contract import Peer, Row, Source, Work, Works
+from bench.peers.running import INSTALLED, kept
 
-__all__ = ["SOURCES", "Peer", "Row", "Source", "Work", "Works", "installed", "peers_of"]
+__all__ = ["SOURCES", "Peer", "Row", "Source", "Work", "Works", "installed", "missing", "peers_of", "why_not"]
 
 SOURCES: tuple[Source, ...] = (
     hydra,
@@ -42,3 +45,18 @@ def installed() -> list[Peer]:
 def peers_of(source: Source) -> list[Peer]:
     """Each set-up of one server, if it is installed; its settings are words in one line."""
     return [it._replace(settings=" ".join(it.settings.split())) for it in source.peers()]
+
+
+def missing() -> dict[str, str]:
+    """Of each server that is not installed, why."""
+    return {source.NAME: why_not(source) for source in SOURCES if kept(source.NAME) is None}
+
+
+def why_not(source: Source) -> str:
+    """Why a server is not installed."""
+    reason = INSTALLED / f"{source.NAME}.reason"
+    if reason.exists():
+        return f"cannot be had: {reason.read_text(encoding='utf-8').strip()}"
+    if absent := [it for it in source.NEEDS if shutil.which(it) is None]:
+        return f"cannot be had: {' and '.join(absent)} is not on this machine"
+    return f"not installed; python -m bench.peers install {source.NAME}"

@@ -1,10 +1,9 @@
 """Install the peers, list them, and try whether they answer."""
 
 import argparse
-import shutil
 import sys
 
-from bench.peers import SOURCES, Peer, Source, Work, peers_of
+from bench.peers import SOURCES, Peer, Source, Work, peers_of, why_not
 from bench.peers.running import INSTALLED, ask, kept
 
 
@@ -57,12 +56,7 @@ def _list(sources: list[Source]) -> bool:
 def _state(source: Source) -> str:
     if (version := kept(source.NAME)) is not None:
         return version
-    reason = INSTALLED / f"{source.NAME}.reason"
-    if reason.exists():
-        return f"cannot be had: {reason.read_text(encoding='utf-8').strip()}"
-    if missing := [it for it in source.NEEDS if shutil.which(it) is None]:
-        return f"cannot be had: {' and '.join(missing)} is not on this machine"
-    return f"not installed; python -m bench.peers install {source.NAME}"
+    return why_not(source)
 
 
 def _try(sources: list[Source]) -> bool:
@@ -75,10 +69,10 @@ def _answers(peer: Peer) -> bool:
     print(f"{peer.name} {peer.version}", flush=True)
     right = []
     with peer.start(10) as works:
-        makers = {"grant": lambda: works.grant, "introspect": works.introspect, "refresh": works.refresh}
-        for kind, make in makers.items():
+        right.append(_right("grant", works.grant))
+        for kind, make in (("introspect", works.introspect), ("refresh", works.refresh)):
             if make is not None:
-                right.append(_right(kind, make()))
+                right.append(_right(kind, make(works.grant)))
         if works.stored is not None:
             stored = works.stored()
             print(f"    in the database: {stored}", flush=True)

@@ -33,17 +33,18 @@ class Work(NamedTuple):
 class Works(NamedTuple):
     """What a running peer can be asked.
 
-    `introspect` and `refresh` first ask for the tokens that they are about, so each is asked for when
-    it is wanted, and takes its time. They are None where the peer does not do that for such a client.
-    `stored` counts the grants that are in the database: no fewer than were answered. It is None where
-    none is kept.
+    `grant` has a request of each client. `introspect` and `refresh` take such grants, or some of them, and
+    first ask for the tokens that they are about, which takes its time. They are None where the peer does
+    not do that for such a client. `stored` counts the grants that are in the database: no fewer than were
+    answered. It is None where none is kept. `database_pid` is the first process of its database.
     """
 
     url: str
     grant: Work
-    introspect: Callable[[], Work] | None = None
-    refresh: Callable[[], Work] | None = None
+    introspect: Callable[[Work], Work] | None = None
+    refresh: Callable[[Work], Work] | None = None
     stored: Callable[[], int] | None = None
+    database_pid: int | None = None
 
 
 class Source(Protocol):
@@ -69,7 +70,9 @@ class Peer(NamedTuple):
 
     `settings` says how it is set up and why. `durable` says what is on disk when a grant is answered; it is
     empty when nothing is. `start` takes how many clients there shall be. `warm_up_s` is for how long it has
-    to be under load before it is as fast as it gets: long where code is compiled while it runs.
+    to be under load before it is as fast as it gets: long where code is compiled while it runs. `round_s` is
+    how long a round of it is at least, where a slow hash is nearly all that it does: in a short one too few
+    are answered to tell. Then it is asked by many clients only, as it is the same for one.
     """
 
     name: str
@@ -79,6 +82,7 @@ class Peer(NamedTuple):
     start: Callable[[int], AbstractContextManager[Works]]
     check: Callable[[bytes], bool]
     warm_up_s: int = 3
+    round_s: int = 0
 
 
 def granted(answer: bytes) -> bool:

@@ -25,6 +25,7 @@ HERE = Path(__file__).parent
 INSTALLED = HERE / ".installed"
 PATIENCE_S = 240.0  # a Java server makes a hundred tables first
 TOKENS = 1000  # so many are introspected or refreshed in turn
+_ASKING_S = 10.0  # and no longer are they asked for, where each takes a slow hash
 
 # What a careful administrator would set for a small machine; syncs to disk stay as they are, which is on.
 _POSTGRES_SETTINGS = {
@@ -45,6 +46,10 @@ class Database(Protocol):
     """The PostgreSQL of the tests, as far as it is used here."""
 
     port: int
+
+    @property
+    def pid(self) -> int:
+        """The process that is the parent of all others of it."""
 
     def url(self, database: str = "postgres") -> str:
         """Where a database of it is."""
@@ -174,7 +179,7 @@ def answers(work: Work) -> list[dict[str, Any]]:
     There are TOKENS at most, and fewer where the peer is slow.
     """
     told: list[bytes] = []
-    give_up = time.monotonic() + 20
+    give_up = time.monotonic() + _ASKING_S
     with httpx.Client() as client, ThreadPoolExecutor(4) as pool:
         for first in range(0, min(TOKENS, len(work.rows)), 4):
             rows = work.rows[first : min(first + 4, TOKENS)]

@@ -29,11 +29,11 @@ NAME = "authlib"
 NEEDS = ()
 VERSION = "1.9.10"
 SETTINGS = f"""\
-Authlib's example for Flask and SQLAlchemy, less what client credentials do not need, and with introspection.
-gunicorn with two processes of four threads, as only its threaded worker keeps connections open.
-{POSTGRES_WORDS}; psycopg 3 in C, with a pool of connections. Secrets are kept and compared in clear, as in
-the example. Opaque tokens, the default. Clients are rows copied in SQL, as the example has only a page to add
-one."""
+Authlib's example for Flask and SQLAlchemy, less what client credentials do not need, and with introspection;
+the Python that Licet has. gunicorn with two processes of four threads, as only its threaded worker keeps
+connections open. {POSTGRES_WORDS}; psycopg 3 in C, with a pool of connections. Secrets are kept and compared
+in clear, as in the example. Opaque tokens, the default. Clients are rows copied in SQL, as the example has
+only a page to add one."""
 _HERE = Path(__file__).parent
 
 
@@ -72,7 +72,13 @@ def _start(clients: int) -> Iterator[Works]:
             "--workers=2",
             "--threads=4",
         ]
-        command += ["--worker-class=gthread", "--keep-alive=60", "--log-level=error", "server:app"]
+        command += [
+            "--worker-class=gthread",
+            "--keep-alive=60",
+            "--timeout=0",
+            "--log-level=error",
+            "server:app",
+        ]
         # Authlib refuses to be spoken to without TLS; the setting tells it that a proxy in front ends it.
         env |= {"AUTHLIB_INSECURE_TRANSPORT": "1"}
         with running(command, partial(_ready, url), cwd=directory, env=env):
@@ -80,8 +86,9 @@ def _start(clients: int) -> Iterator[Works]:
             yield Works(
                 url,
                 grant,
-                partial(_introspect, grant),
+                _introspect,
                 stored=partial(count, server, "authlib", "oauth2_token"),
+                database_pid=server.pid,
             )
 
 

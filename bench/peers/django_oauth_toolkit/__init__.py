@@ -1,7 +1,7 @@
 """django-oauth-toolkit under gunicorn, on PostgreSQL."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -31,10 +31,10 @@ NEEDS = ()
 VERSION = "3.4.1"
 DURABLE = "a row for every access token, in PostgreSQL, synced at commit"
 SETTINGS = f"""\
-A Django project with nothing else in it: no middleware, no sessions, DEBUG off. gunicorn with two processes
-of four threads, as only its threaded worker keeps connections open. {POSTGRES_WORDS}; psycopg 3 in C, and a
-connection that is kept for each thread. Clients are rows copied in SQL, as hashing a secret for each would
-take long."""
+A Django project with nothing else in it: no middleware, no sessions, DEBUG off; the Python that Licet has.
+gunicorn with two processes of four threads, as only its threaded worker keeps connections open.
+{POSTGRES_WORDS}; psycopg 3 in C, and a connection that is kept for each thread. Opaque tokens, the default.
+Clients are rows copied in SQL, as hashing a secret for each would take long."""
 _HERE = Path(__file__).parent
 
 
@@ -42,13 +42,13 @@ def install() -> None:
     """Fetch the packages into an environment of their own."""
     directory = fresh(NAME)
     make_environment(directory, _HERE / "requirements.txt")
-    for source in ("settings.py", "urls.py", "hashers.py"):
+    for source in ("settings.py", "urls.py"):
         shutil.copy(_HERE / source, directory)
     keep(directory, VERSION)
 
 
 def peers() -> list[Peer]:
-    """It, as it comes and with a cheap hash, if it is installed."""
+    """It, as it comes and with secrets that are not hashed, if it is installed."""
     version = kept(NAME)
     if version is None:
         return []
@@ -58,23 +58,24 @@ def peers() -> list[Peer]:
             version,
             f"{SETTINGS} Secrets are hashed as by default: PBKDF2, 1,000,000 rounds.",
             DURABLE,
-            partial(_start, "default"),
+            partial(_start, ()),
             granted,
+            round_s=6,
         ),
         Peer(
-            f"{NAME}, cheap hash",
+            f"{NAME}, no hash",
             version,
-            f"{SETTINGS} CLIENT_SECRET_HASHER is PBKDF2 with a single round: enough for a generated secret, "
-            "and what Licet does with one.",
+            f"{SETTINGS} Secrets are kept and compared in clear (--no-hash-client-secret), the cheapest that "
+            "it has; Licet hashes them.",
             DURABLE,
-            partial(_start, "single_round"),
+            partial(_start, ("--no-hash-client-secret",)),
             granted,
         ),
     ]
 
 
 @contextmanager
-def _start(hasher: str, clients: int) -> Iterator[Works]:
+def _start(options: Sequence[str], clients: int) -> Iterator[Works]:
     directory = INSTALLED / NAME
     programs = directory / "venv" / "bin"
     with postgres() as server:
@@ -82,13 +83,13 @@ def _start(hasher: str, clients: int) -> Iterator[Works]:
         env = {
             "DATABASE_PORT": str(server.port),
             "DJANGO_SETTINGS_MODULE": "settings",
-            "HASHER": hasher,
             "PYTHONPATH": str(directory),
             "SECRET": SECRET,
         }
         run([programs / "django-admin", "migrate", "--verbosity=0"], env=env)
         first = [f"--client-id={client_name(0)}", f"--client-secret={SECRET}", "confidential"]
-        run([programs / "django-admin", "createapplication", *first, "client-credentials"], env=env)
+        create: list[str | Path] = [programs / "django-admin", "createapplication", *options, *first]
+        run([*create, "client-credentials"], env=env)
         _copy_client(server, clients)
         [port] = free_ports(1)
         url = f"http://127.0.0.1:{port}"
@@ -98,15 +99,16 @@ def _start(hasher: str, clients: int) -> Iterator[Works]:
             "--workers=2",
             "--threads=4",
         ]
-        command += ["--worker-class=gthread", "--keep-alive=60", "--log-level=error"]
+        command += ["--worker-class=gthread", "--keep-alive=60", "--timeout=0", "--log-level=error"]
         command += ["django.core.wsgi:get_wsgi_application()"]
         with running(command, partial(_ready, url), env=env):
             grant = Work(url, grant_rows("/o/token/", clients), granted)
             yield Works(
                 url,
                 grant,
-                partial(_introspect, grant),
+                _introspect,
                 stored=partial(count, server, "django", "oauth2_provider_accesstoken"),
+                database_pid=server.pid,
             )
 
 

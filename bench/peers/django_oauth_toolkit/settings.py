@@ -1,6 +1,6 @@
 """Settings of a Django project with nothing but django-oauth-toolkit, from the environment.
 
-DATABASE_PORT is the port of PostgreSQL, HASHER the name of the hasher of client secrets.
+DATABASE_PORT is the port of PostgreSQL.
 """
 
 import os
@@ -22,10 +22,8 @@ LOGGING_CONFIG = None
 MIDDLEWARE: list[str] = []
 OAUTH2_PROVIDER = {
     "ACCESS_TOKEN_EXPIRE_SECONDS": 1200,
-    "CLIENT_SECRET_HASHER": os.environ["HASHER"],
     "SCOPES": {"read": "Read"},
 }
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.PBKDF2PasswordHasher", "hashers.SingleRound"]
 ROOT_URLCONF = "urls"
 SECRET_KEY = os.environ["SECRET"]
 USE_TZ = True

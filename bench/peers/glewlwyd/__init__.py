@@ -101,8 +101,9 @@ def _start(clients: int) -> Iterator[Works]:
             yield Works(
                 url,
                 grant,
-                partial(_introspect, grant, clients),
+                partial(_introspect, clients),
                 stored=partial(count, server, "glewlwyd", "gpo_access_token"),
+                database_pid=server.pid,
             )
 
 
@@ -125,7 +126,7 @@ def _set_up(server: Database, root: Path, clients: int) -> None:
         copy_rows(server, "glewlwyd", table, changes, clients)
 
 
-def _introspect(grant: Work, clients: int) -> Work:
+def _introspect(clients: int, grant: Work) -> Work:
     told = answers(grant)
     forms = [
         (client, {"token": it["access_token"]}) for client, it in zip(shuffled(clients), told, strict=False)

@@ -92,7 +92,7 @@ def _start(rounds: int, clients: int) -> Iterator[Works]:
             _set_up(server, admin_url, clients)
             grant = Work(url, grant_rows("/oauth2/token", clients, more_headers=_PROXIED), granted)
             stored = partial(count, server, "hydra", "hydra_oauth2_access")
-            yield Works(url, grant, partial(_introspect, admin_url, grant), stored=stored)
+            yield Works(url, grant, partial(_introspect, admin_url), stored=stored, database_pid=server.pid)
 
 
 def _environment(server: Database, rounds: int, public: int, admin: int) -> dict[str, str]:

@@ -103,7 +103,7 @@ def peers() -> list[Peer]:
             "",
             partial(_start, "false"),
             granted,
-            warm_up_s=30,
+            warm_up_s=45,
         ),
         Peer(
             f"{NAME}, with sessions",
@@ -113,7 +113,7 @@ def peers() -> list[Peer]:
             "a session and a client's session for every grant, in PostgreSQL, synced at commit",
             partial(_start, "true"),
             refreshed,
-            warm_up_s=30,
+            warm_up_s=45,
         ),
     ]
 
@@ -133,10 +133,10 @@ def _start(sessions: str, clients: int) -> Iterator[Works]:
             if sessions == "true":
                 grant = Work(url, grant_rows(f"{_REALM}/token", clients), refreshed)
                 stored = partial(count, server, "keycloak", "offline_client_session")
-                yield Works(url, grant, partial(_introspect, grant), partial(_refresh, grant), stored)
+                yield Works(url, grant, _introspect, _refresh, stored, server.pid)
             else:
                 grant = Work(url, grant_rows(f"{_REALM}/token", clients), granted)
-                yield Works(url, grant, partial(_introspect, grant))
+                yield Works(url, grant, _introspect, database_pid=server.pid)
 
 
 def _command(server: Database, port: int) -> list[str]:

@@ -75,17 +75,17 @@ def _start(clients: int, *, durable: bool) -> Iterator[Works]:
     [port] = free_ports(1)
     env = {"PORT": str(port), "CLIENTS": str(clients), "SECRET": SECRET, "NODE_ENV": "production"}
     url = f"http://127.0.0.1:{port}"
-    stored = None
+    stored = database_pid = None
     with ExitStack() as stack:
         if durable:
             server = stack.enter_context(postgres())
             env |= {"DATABASE": server.create_database("oidc"), "WORKERS": "2"}
-            stored = partial(count, server, "oidc", "token")
+            stored, database_pid = partial(count, server, "oidc", "token"), server.pid
         stack.enter_context(
             running([tool("node"), "server.js"], partial(_ready, url), cwd=INSTALLED / NAME, env=env)
         )
         grant = Work(url, grant_rows("/token", clients), granted)
-        yield Works(url, grant, partial(_introspect, grant), stored=stored)
+        yield Works(url, grant, _introspect, stored=stored, database_pid=database_pid)
 
 
 def _ready(url: str) -> None:

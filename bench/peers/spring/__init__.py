@@ -64,7 +64,8 @@ def peers() -> list[Peer]:
             DURABLE,
             partial(_start, cheap=False),
             granted,
-            warm_up_s=30,
+            warm_up_s=20,
+            round_s=6,
         ),
         Peer(
             f"{NAME}, cheap hash",
@@ -100,8 +101,9 @@ def _start(clients: int, *, cheap: bool) -> Iterator[Works]:
             yield Works(
                 url,
                 grant,
-                partial(_introspect, grant),
+                _introspect,
                 stored=partial(count, server, "spring", "oauth2_authorization"),
+                database_pid=server.pid,
             )
 
 
