@@ -1,12 +1,14 @@
-"""What proves a client: the password of its user, or a generated client secret of its own.
+"""What proves a client, an administrator or a program: a password, or a generated secret.
 
 A password is a person's choice and kept under Argon2id, which costs some 15 ms on purpose: hash and verify
-on a worker thread. A generated secret has 256 random bits and is kept under a keyed fast hash.
+on a worker thread. A generated client secret or API key has 256 random bits and is kept under a keyed fast
+hash.
 A password that was right is remembered in memory for minutes, so that it need not be hashed at every call;
 one that was wrong never is.
 """
 
 import hmac
+import re
 import secrets
 from hashlib import sha256
 
@@ -17,11 +19,13 @@ from licet.clock import Clock
 from licet.model import Client, ClientSecret, InvalidValue, Tenant, User, Value
 
 SECRET_PREFIX = "lcs_"  # noqa: S105 - tells secret scanners what it is; no secret
+API_KEY_PREFIX = "lck_"
 PASSWORD_CHARS_MAX = 256  # more is refused before it is hashed
 PASSWORD_CHARS_MIN = 8
 
 _ID_CHARS = 12
 _SECRET_BYTES = 32
+_API_KEY = re.compile(rf"{API_KEY_PREFIX}([0-9a-f]{{{_ID_CHARS}}})[A-Za-z0-9_-]{{43}}")
 
 
 class NewClientSecret(Value, frozen=True, kw_only=True):
@@ -34,6 +38,18 @@ class NewClientSecret(Value, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         """Never the secret."""
         return f"NewClientSecret({self.secret_id})"
+
+
+class NewApiKey(Value, frozen=True, kw_only=True):
+    """A generated API key, in the one moment in which it is known."""
+
+    key_id: str
+    key: str
+    hash: bytes
+
+    def __repr__(self) -> str:
+        """Never the key."""
+        return f"NewApiKey({self.key_id})"
 
 
 class Passwords:
@@ -57,7 +73,10 @@ class Passwords:
 
     def verify(self, user: User | None, password: str) -> bool:
         """Whether this is the user's password; takes the same time when there is no user, or no password."""
-        kept = user.password_hash if user else None
+        return self.verify_hash(user.password_hash if user else None, password)
+
+    def verify_hash(self, kept: str | None, password: str) -> bool:
+        """Whether this password is kept so; takes the same time, and is wrong, when none is kept."""
         try:
             self._hasher.verify(kept or self._nobody, password)
         except (VerificationError, InvalidHashError):
@@ -106,6 +125,37 @@ class ClientSecrets:
     def _hash(self, secret: str) -> bytes:
         keyed = self._keyed.copy()
         keyed.update(secret.encode())
+        return keyed.digest()
+
+
+class ApiKeys:
+    """Makes and checks API keys under the installation's pepper."""
+
+    def __init__(self, pepper: bytes) -> None:
+        self._keyed = hmac.new(pepper, b"api key\0", "sha256")
+
+    def generate(self) -> NewApiKey:
+        """A new key: the prefix, an id that finds it and is no secret, 256 random bits."""
+        key_id = secrets.token_hex(_ID_CHARS // 2)
+        key = f"{API_KEY_PREFIX}{key_id}{secrets.token_urlsafe(_SECRET_BYTES)}"
+        return NewApiKey(key_id=key_id, key=key, hash=self._hash(key))
+
+    @staticmethod
+    def id_of(key: str) -> str | None:
+        """The id that a key names; None when it has not the shape of a key."""
+        found = _API_KEY.fullmatch(key)
+        return found[1] if found else None
+
+    def matches(self, key: str, kept: bytes | None) -> bool:
+        """Whether this key is kept so; takes the same time, and is not, when none is kept."""
+        if self.id_of(key) is None:
+            return False  # and of what has not the shape of a key, nothing is to be told by time
+        hashed = self._hash(key)
+        return hmac.compare_digest(hashed, kept or bytes(len(hashed))) and kept is not None
+
+    def _hash(self, key: str) -> bytes:
+        keyed = self._keyed.copy()
+        keyed.update(key.encode())
         return keyed.digest()
 
 

@@ -4,7 +4,7 @@
 It is pure and synchronous: it reads no clock, no store and no random number, and it changes nothing;
 `settle` then puts the changes into the book, so that the next command of the batch sees them.
 
-The rules are numbered as in docs/explanation/licence-rules.md, L1 to L11. A session or seat lives while
+The rules are numbered as in docs/explanation/licence-rules.md, L1 to L12. A session or seat lives while
 `now_ms < expires_at_ms`; what is no longer alive counts for nothing here, swept or not (L4).
 """
 
@@ -97,7 +97,7 @@ class Granted(Value, frozen=True, kw_only=True, tag=True, array_like=True):
 
 
 class Denied(Value, frozen=True, kw_only=True, tag=True, array_like=True):
-    """No seat was free. `retry_after_s` is None when waiting will not help."""
+    """No seat was free, or none for this client. `retry_after_s` is None when waiting will not help."""
 
     reason: NoSeatReason
     pool: str
@@ -215,13 +215,16 @@ def _grant_seat(
 ) -> tuple[Outcome, list[Change]]:
     assert grant.pool_id is not None
     pool = tenant.pools[grant.pool_id]
+    if (until_ms := client.barred_at(now_ms)) is not None:  # L12
+        return _denied(book, grant, pool, NoSeatReason.BARRED, now_ms, until_ms=until_ms)
     key = (pool.id, holder_of(pool, client, grant.sid))
     superseded = _superseded(book, client)
     ending = _ending(book, superseded, EndReason.SUPERSEDED, now_ms, but_keep=key)
     freed = sum(isinstance(change, SeatFreed) and change.seat.pool_id == pool.id for change in ending)
     reason = _no_seat(pool, now_ms, shared=key in book.seats, in_use=book.in_use[pool.id] - freed)
     if reason is not None:
-        return _denied(book, grant, pool, reason, now_ms)
+        earliest_ms = _earliest_expiry(book, pool) if reason is NoSeatReason.ALL_IN_USE else None
+        return _denied(book, grant, pool, reason, now_ms, until_ms=earliest_ms)
     expires_at_ms = _session_expiry(tenant, pool, now_ms)
     session = _new_session(grant, now_ms, expires_at_ms=expires_at_ms, holder=key[1])
     return _granted(tenant, client, session, now_ms), [
@@ -269,14 +272,16 @@ def holder_of(pool: Pool, client: Client, sid: bytes) -> str:
     return SESSION_HOLDER + sid.hex()
 
 
+def _earliest_expiry(book: Book, pool: Pool) -> int:
+    return min(seat.expires_at_ms for key, seat in book.seats.items() if key[0] == pool.id)
+
+
 def _denied(
-    book: Book, grant: Grant, pool: Pool, reason: NoSeatReason, now_ms: int
+    book: Book, grant: Grant, pool: Pool, reason: NoSeatReason, now_ms: int, *, until_ms: int | None
 ) -> tuple[Outcome, list[Change]]:
+    """Refuse a seat. Until `until_ms` waiting may help, or it will not when that is None."""
     in_use = book.in_use[pool.id]
-    retry_after_s = None
-    if reason is NoSeatReason.ALL_IN_USE:
-        earliest_ms = min(seat.expires_at_ms for key, seat in book.seats.items() if key[0] == pool.id)
-        retry_after_s = max(1, -(-(earliest_ms - now_ms) // 1000))
+    retry_after_s = None if until_ms is None else max(1, -(-(until_ms - now_ms) // 1000))
     denied = Denied(
         reason=reason, pool=pool.name, seats=pool.seats, in_use=in_use, retry_after_s=retry_after_s
     )
@@ -381,6 +386,8 @@ def _ending(
 
     `but_keep` is a seat that a new session is about to share: the caller sees to it.
     """
+    if not sessions:
+        return []
     changes: list[Change] = [
         SessionEnded(session=session, reason=reason, at_ms=now_ms) for session in sessions
     ]
@@ -403,6 +410,8 @@ def _latest_expiry(book: Book, seat: Seat, *, without: list[Session]) -> int | N
     The others need not be in the book unless one of these is the last to expire: it is `contract.py`
     that says so.
     """
+    if not without:
+        return seat.expires_at_ms
     ended = {session.sid for session in without if session.seat_key == seat.key}
     if all(book.sessions[sid].expires_at_ms < seat.expires_at_ms for sid in ended):
         return seat.expires_at_ms

@@ -19,12 +19,16 @@ NO_SEAT_STATUSES = frozenset({400, 429, 503})
 SEATS_MAX = 1_000_000
 SESSIONS_MAX_MAX = 100_000
 SESSIONS_MAX = 100  # a guess: far above what a client needs, far below what hurts
+DENIED = "denied"
+ALERTS = ("80", "90", "100", DENIED)
+ALERTS_MAX = 10  # a guess: more would not be told apart
 
 # RFC 6749 App. A.4: scope-token = 1*( %x21 / %x23-5B / %x5D-7E )
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _POOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _INITIALS = re.compile(r"[A-Za-z0-9.]{2,3}")
+_PERCENTAGE = re.compile(r"[1-9][0-9]?|100")
 # RFC 6749 App. A.1: client-id = *VSCHAR; a letter beyond ASCII is let in, a control character is not.
 _CLIENT_ID = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,128}")
 
@@ -54,6 +58,7 @@ class NoSeatReason(StrEnum):
     ALL_IN_USE = "all_in_use"
     NO_SEATS = "no_seats"
     LICENCE_EXPIRED = "licence_expired"
+    BARRED = "barred"
 
 
 class EndReason(StrEnum):
@@ -66,6 +71,19 @@ class EndReason(StrEnum):
     ADMINISTRATOR = "administrator"
     DISABLED = "disabled"
     REMOVED = "removed"
+
+
+class Role(StrEnum):
+    """What an administrator or an API key may do: each role what the one before it may, and more."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    OWNER = "owner"
+
+    def includes(self, other: "Role") -> bool:
+        """Whether this role may do all that the other may."""
+        order = list(Role)
+        return order.index(self) >= order.index(other)
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,13 +110,17 @@ class Scope(Value, frozen=True, kw_only=True):
 
 
 class Pool(Value, frozen=True, kw_only=True):
-    """A counted licence. `id` is the store's; `expires_at_ms` is None for a licence without end."""
+    """A counted licence. `id` is the store's; `expires_at_ms` is None for a licence without end.
+
+    `alerts` is what is told of it, as `read_alerts` gives it: percentages of its seats in use, and `denied`.
+    """
 
     id: int
     name: str
     seats: int
     duplicates: Duplicates = Duplicates.CLIENT
     expires_at_ms: int | None = None
+    alerts: tuple[str, ...] = ALERTS
 
     def __post_init__(self) -> None:
         _must_match(
@@ -108,6 +130,13 @@ class Pool(Value, frozen=True, kw_only=True):
         )
         if not 0 <= self.seats <= SEATS_MAX:
             raise InvalidValue(f"pool {self.name}: seats is 0 to {SEATS_MAX}, not {self.seats}")
+        if self.alerts is not ALERTS and self.alerts != read_alerts(" ".join(self.alerts)):
+            raise InvalidValue(f"pool {self.name}: alerts are in ascending order, each once")
+
+    @property
+    def alert_percentages(self) -> tuple[int, ...]:
+        """At how many per cent of its seats in use an alert is raised, ascending."""
+        return tuple(int(alert) for alert in self.alerts if alert != DENIED)
 
 
 class User(Value, frozen=True, kw_only=True):
@@ -133,7 +162,10 @@ class ClientSecret(Value, frozen=True, kw_only=True):
 
 
 class Client(Value, frozen=True, kw_only=True):
-    """An OAuth client and the user it stands for. `key` is the store's."""
+    """An OAuth client and the user it stands for. `key` is the store's.
+
+    An administrator may have barred it for a time: until `barred_until_ms` it gets no seat.
+    """
 
     key: int
     client_id: str
@@ -144,6 +176,7 @@ class Client(Value, frozen=True, kw_only=True):
     grant_types: frozenset[GrantType] = frozenset(GrantType)
     introspects: bool = False
     password_allowed: bool = True
+    barred_until_ms: int | None = None
     secrets: tuple[ClientSecret, ...] = ()
 
     def __post_init__(self) -> None:
@@ -159,6 +192,11 @@ class Client(Value, frozen=True, kw_only=True):
     def usable(self) -> bool:
         """Whether neither the client nor its user is disabled."""
         return self.enabled and self.user.enabled
+
+    def barred_at(self, now_ms: int) -> int | None:
+        """Until when it gets no seat; None when it is not barred, or not any more."""
+        until_ms = self.barred_until_ms
+        return until_ms if until_ms is not None and until_ms > now_ms else None
 
 
 class Tenant(Value, frozen=True, kw_only=True):
@@ -247,6 +285,21 @@ class Seat(Value, frozen=True, kw_only=True):
     def key(self) -> tuple[int, str]:
         """What no two seats share."""
         return (self.pool_id, self.holder)
+
+
+def read_alerts(text: str) -> tuple[str, ...]:
+    """What is told of a pool: `80 90 100 denied`, `80%,denied`, or `none`; in ascending order, each once.
+
+    Raises InvalidValue.
+    """
+    words = {word.removesuffix("%") for word in text.replace(",", " ").split()} - {"none"}
+    percentages = words - {DENIED}
+    if len(words) > ALERTS_MAX or not all(map(_PERCENTAGE.fullmatch, percentages)):
+        raise InvalidValue(
+            f'alerts are up to {ALERTS_MAX} percentages from 1 to 100, and "{DENIED}", like'
+            f' "{" ".join(ALERTS)}", or "none"; these are not: {text[:60]!r}'
+        )
+    return (*sorted(percentages, key=int), *(words & {DENIED}))
 
 
 def _must_match(pattern: re.Pattern[str], text: str, allowed: str) -> None:

@@ -32,11 +32,12 @@ class StillInUse(SetupError):
 
 
 class PoolChanges(TypedDict, total=False):
-    """What may be set of a pool. An instant of None is never."""
+    """What may be set of a pool. An instant of None is never; alerts are those of `read_alerts`."""
 
     seats: int
     duplicates: Duplicates
     expires_at_ms: int | None
+    alerts: tuple[str, ...]
 
 
 class ScopeChanges(TypedDict, total=False):

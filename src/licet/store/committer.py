@@ -3,9 +3,10 @@
     submit -> frame -> [ all that is there: load, decide, save, COMMIT ] -> frame -> waiters wake
 
 Both sides speak over a socket pair: frames of a length and MessagePack, commands one way and outcomes the
-other, in one order. With the outcomes comes the version of the set-up that they were decided on. While a
-batch is being committed, the loop reads and answers other requests; what it has read by then is the next
-batch. So neither waits for the other, and nothing has to be tuned.
+other, in one order. With the outcomes of a batch come the version of the set-up that they were decided on,
+how long it took, and what happened. While a batch is being committed, the loop reads and answers other
+requests; what it has read by then is the next batch. So neither waits for the other, and nothing has to be
+tuned.
 
 A `Lane` does the same in a thread, and less of it in a second: see docs/explanation/performance.md.
 When the process dies, what was under way is unknown and answered as such; another one is started.
@@ -17,7 +18,8 @@ import math
 import socket
 import subprocess
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from time import perf_counter
 from traceback import format_exception
 from typing import Final, cast
 
@@ -55,7 +57,7 @@ Work = Callable[[Sequence[Command]], Sequence[Outcome | Exception]]
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_commands = msgspec.msgpack.Decoder(list[Command]).decode
-_decode_replies = msgspec.msgpack.Decoder(tuple[int, list[Reply]]).decode
+_decode_replies = msgspec.msgpack.Decoder(tuple[int, float, dict[str, int], list[Reply]]).decode
 
 
 def frame(content: object) -> bytes:
@@ -86,16 +88,26 @@ class Frames:
 
 
 def commit_until_closed(
-    connection: socket.socket, work: Work, setup_version: Callable[[], int], *, batch_max: int = BATCH_MAX
+    connection: socket.socket,
+    work: Work,
+    setup_version: Callable[[], int],
+    *,
+    batch_max: int = BATCH_MAX,
+    happened: Callable[[], dict[str, int]] = dict,
 ) -> None:
-    """The committing process: commit what arrives, until the server closes its end or is gone."""
+    """The committing process: commit what arrives, until the server closes its end or is gone.
+
+    `happened` says what did since it was asked last.
+    """
     frames, waiting = Frames(), deque[Command]()
     while waiting or _receive(connection, frames, waiting):
         if waiting:
             batch = [waiting.popleft() for _ in range(min(batch_max, len(waiting)))]
+            began_s = perf_counter()
             replies = [_reply(it) for it in _worked(work, batch)]
+            took_s = perf_counter() - began_s
             try:
-                connection.sendall(frame((setup_version(), replies)))
+                connection.sendall(frame((setup_version(), took_s, happened(), replies)))
             except OSError:
                 return  # The server is gone: what it was not told is committed all the same.
             _receive(connection, frames, waiting, socket.MSG_DONTWAIT)
@@ -137,7 +149,8 @@ class Committer(asyncio.Protocol):
     """The server's side. `start` makes the process, with its end of the socket pair.
 
     Use it from one event loop. `tell` hears why the process ended, when it was not told to;
-    `saw_version` which version of the set-up it decides on.
+    `saw_version` which version of the set-up it decides on; `committed` of each batch how many commands
+    it had, how many seconds it took, and what happened.
     """
 
     def __init__(
@@ -146,12 +159,14 @@ class Committer(asyncio.Protocol):
         *,
         tell: Callable[[str], None],
         saw_version: Callable[[int], None],
+        committed: Callable[[int, float, Mapping[str, int]], None] = lambda *_: None,
         queue_max: int = QUEUE_MAX,
         answer_within_s: float = math.inf,
     ) -> None:
         self._start = start
         self._tell = tell
         self._saw_version = saw_version
+        self._committed = committed
         self._queue_max = queue_max
         self._loop = asyncio.get_running_loop()
         self._patience = Patience(self._loop, answer_within_s)
@@ -182,6 +197,11 @@ class Committer(asyncio.Protocol):
     def is_open(self) -> bool:
         """Whether there is a process to submit to."""
         return self._transport is not None
+
+    @property
+    def pid(self) -> int:
+        """The process, or the last one."""
+        return self._process.pid
 
     @property
     def queue_length(self) -> int:
@@ -233,8 +253,9 @@ class Committer(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Outcomes, of the commands that wait for the longest."""
         for payload in self._frames.feed(data):
-            version, replies = _decode_replies(payload)
+            version, took_s, happened, replies = _decode_replies(payload)
             self._saw_version(version)
+            self._committed(len(replies), took_s, happened)
             for reply in replies:
                 _answer(self._waiters.popleft(), reply)
             self._restart_after_s = RESTART_AFTER_S

@@ -18,6 +18,8 @@ from licet.ledger import Command
 from licet.model import Session, Tenant
 
 BUSY_S = 5.0  # how long a transaction waits for another one before the store counts as unreachable
+REPORTS_MAX = 4  # that are made at once; more of them would only make each other slow
+REPORT_S = 30.0  # for one; nobody looks at a page for longer than that
 
 
 class StoreUnavailable(Exception):
@@ -119,6 +121,10 @@ class Store(Protocol):
     def collisions(self) -> Counter[str]:
         """How often a transaction was `Collided`, by name."""
 
+    @property
+    def happened(self) -> Counter[str]:
+        """How often what happened was committed by this store, as `licet.store.happened` names it."""
+
     def tenant(self, name: str) -> Tenant | None:
         """The tenant as it was when last looked at; no I/O."""
 
@@ -140,6 +146,13 @@ class Store(Protocol):
         """A connection that sees the store at one instant.
 
         Raises StoreUnavailable.
+        """
+
+    def reporting(self) -> AbstractContextManager[Connection]:
+        """As `reading`, on a connection that nothing else waits for: for what people look at.
+
+        `REPORTS_MAX` threads may be in it at once, one more waits for `BUSY_S`; what takes longer than
+        `REPORT_S` is given up. Nothing can be written by it. Raises StoreUnavailable.
         """
 
     def transaction(self, purpose: Purpose = Purpose.SETUP) -> AbstractContextManager[Transaction]:

@@ -37,6 +37,7 @@ from tomlkit.items import Table
 
 from licet.model import (
     ACCESS_TTL_S,
+    ALERTS,
     SCOPE_DEFAULT,
     SESSION_TTL_S,
     SESSIONS_MAX,
@@ -48,9 +49,11 @@ from licet.model import (
     Scope,
     Tenant,
     User,
+    read_alerts,
 )
 from licet.store.spelling import (
     CLIENT_DEFAULTS,
+    POOL_DEFAULTS,
     USER_DEFAULTS,
     Fact,
     facts,
@@ -101,7 +104,7 @@ def write(tenants: Iterable[Tenant]) -> str:
 def _tenant_table(tenant: Tenant) -> Table:
     table = _table(facts(tenant), {})
     parts: dict[str, dict[str, Table]] = {
-        "pool": {pool.name: _table(facts(pool), {}) for pool in tenant.pools.values()},
+        "pool": {pool.name: _table(facts(pool), POOL_DEFAULTS) for pool in tenant.pools.values()},
         "scope": {name: _table(facts(scope), {}) for name, scope in tenant.scopes.items()},
         "user": {name: _table(facts(user), USER_DEFAULTS) for name, user in tenant.users.items()},
         "client": {name: _table(facts(client), CLIENT_DEFAULTS) for name, client in tenant.clients.items()},
@@ -225,6 +228,15 @@ class _Keys:
             self.mistake(f"allowed: {_choices(Duplicates)}; not {found!r:.40}", key)
             return default
 
+    def alerts(self, key: str) -> tuple[str, ...]:
+        """What is told of a pool."""
+        found = self._get(key, " ".join(ALERTS), str, f'a text like "{" ".join(ALERTS)}"')
+        try:
+            return read_alerts(found)
+        except InvalidValue as fault:
+            self.mistake(str(fault), key)
+            return ALERTS
+
     def _get(self, key: str, default: Any, kinds: Any, allowed: str) -> Any:
         self._known.append(key)
         if key not in self._content:
@@ -345,12 +357,20 @@ class _Reading:
 def _pool(name: str, table: _Keys) -> Pool | None:
     seats = table.whole("seats", None)
     duplicates, expires_at_ms = table.choice("duplicates", Duplicates.CLIENT), table.instant_ms("expires")
+    alerts = table.alerts("alerts")
     if seats is None:
         table.mistake("it is missing: how many seats the pool has", "seats")
         return None
     return _made(
         table,
-        lambda: Pool(id=0, name=name, seats=seats, duplicates=duplicates, expires_at_ms=expires_at_ms),
+        lambda: Pool(
+            id=0,
+            name=name,
+            seats=seats,
+            duplicates=duplicates,
+            expires_at_ms=expires_at_ms,
+            alerts=alerts,
+        ),
     )
 
 

@@ -10,37 +10,38 @@ from collections.abc import Callable, Collection, Sequence
 from sqlalchemy import ColumnElement, Select, select, update
 
 from licet.ledger import End, Ended, Sweep, Swept
-from licet.model import EndReason, Tenant
+from licet.model import EndReason, InvalidValue, Value
 from licet.store import schema
-from licet.store.changes import Event, keep_events
 from licet.store.commit import settle_all
-from licet.store.contract import Store, Transaction
+from licet.store.contract import Transaction
 
 BATCH = 256  # sessions that one book holds; as in a lane
+REASON_CHARS_MAX = 200  # a guess: a sentence
+COOL_DOWN_S_MAX = 86_400  # who is to stay away for longer is better disabled
 _IDS_MAX = 500  # parameters of one statement
 
 
-def end_as_administrator(  # noqa: PLR0917 - who ends which sessions of whom
-    store: Store,
-    actor: str,
-    tenant: Tenant,
-    sids: Sequence[bytes],
-    target: str,
-    on_ended: Callable[[int, int], None] = lambda *_: None,
-) -> list[Ended]:
-    """End sessions because somebody says so; `target` is which ones, in words, for the event.
+class SessionsEnded(Value, frozen=True, kw_only=True):
+    """What became of sessions that somebody ended: how many lived, and how many seats came back.
 
-    `on_ended` hears how many have ended, and of how many.
-
-    Raises StoreUnavailable.
+    `clients` are theirs; they get no seat until `barred_until_ms`, if that is not None.
     """
-    with store.transaction() as transaction:
-        outcomes = end_sessions(transaction, tenant.id, sids, EndReason.ADMINISTRATOR, on_ended)
-        ended = sum(outcome.session is not None for outcome in outcomes)
-        detail = f"{ended} sessions ended"
-        event = Event(actor=actor, tenant=tenant.name, action="end", target=target, detail=detail)
-        keep_events(transaction, [event])
-    return outcomes
+
+    sessions: int
+    seats: int
+    clients: tuple[str, ...]
+    barred_until_ms: int | None
+
+
+def check_ending(reason: str, cool_down_s: int) -> None:
+    """Return if sessions may be ended with these words, and with their clients away for so long.
+
+    Raises InvalidValue.
+    """
+    if len(reason) > REASON_CHARS_MAX or not reason.isprintable():
+        raise InvalidValue(f"a reason is one line of at most {REASON_CHARS_MAX} characters")
+    if not 0 <= cool_down_s <= COOL_DOWN_S_MAX:
+        raise InvalidValue("a cool-down is at most 24h; to keep a client out for longer, disable it")
 
 
 def sweep_all(transaction: Transaction) -> None:

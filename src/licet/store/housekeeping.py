@@ -9,40 +9,64 @@ from sqlalchemy import ColumnElement, bindparam, delete, exists, select, tuple_,
 
 from licet.store import schema
 from licet.store.contract import Purpose, Store
-from licet.store.journal import HOUR_MS, MINUTE_MS
+from licet.store.journal import HOUR_MS, MINUTE_MS, QUARTER_MS
 
 ROWS_MAX = 1000  # a few milliseconds of deleting
 _AGED = (
     (schema.journal, schema.journal.c.minute, MINUTE_MS),
     (schema.usage_minute, schema.usage_minute.c.minute, MINUTE_MS),
-    (schema.usage_hour, schema.usage_hour.c.hour, HOUR_MS),
+    (schema.holding, schema.holding.c.freed_at_ms, 1),
     (schema.event, schema.event.c.at_ms, 1),
+    (schema.delivery, schema.delivery.c.created_at_ms, 1),
+)
+_AGED_USAGE = (
+    (schema.usage_hour, schema.usage_hour.c.hour, HOUR_MS),
+    (schema.usage_summary, schema.usage_summary.c.quarter, QUARTER_MS),
+    (schema.denial_summary, schema.denial_summary.c.quarter, QUARTER_MS),
+    (schema.session_summary, schema.session_summary.c.hour, HOUR_MS),
 )
 
 
-def remove_aged(store: Store, keep_ms: int) -> int:
-    """Remove journal, usage and events older than this, `ROWS_MAX` of each at most; return how many went.
+def remove_aged(store: Store, keep_ms: int, keep_usage_ms: int | None = None) -> int:
+    """Remove what is older than this, `ROWS_MAX` of each table at most; return how many rows went.
+
+    `keep_usage_ms` is for what is summed by the hour; it is not kept for less than the journal.
 
     Raises StoreUnavailable.
     """
     removed = 0
     with store.transaction(Purpose.UPKEEP) as transaction:
         before_ms = transaction.now_ms - keep_ms
-        for table, column, unit_ms in _AGED:
+        usage_before_ms = transaction.now_ms - max(keep_ms, keep_usage_ms or 0)
+        aged = [(*it, before_ms) for it in _AGED] + [(*it, usage_before_ms) for it in _AGED_USAGE]
+        for table, column, unit_ms, least_ms in aged:
             key = tuple_(*table.primary_key.columns)
-            aged = select(*table.primary_key.columns).where(column < before_ms // unit_ms).limit(ROWS_MAX)
+            rows = select(*table.primary_key.columns).where(column < least_ms // unit_ms).limit(ROWS_MAX)
             if table is schema.usage_minute:
-                aged = aged.where(_has_later_minute())
-            removed += transaction.connection.execute(delete(table).where(key.in_(aged))).rowcount
+                rows = rows.where(_has_later_minute(least_ms // MINUTE_MS))
+            elif table is schema.holding:
+                rows = rows.where(_is_of_pool(), table.c.minute < least_ms // MINUTE_MS).correlate(None)
+            elif table is schema.delivery:  # What is on its way stays.
+                rows = rows.where(schema.delivery.c.next_at_ms.is_(None))
+            removed += transaction.connection.execute(delete(table).where(key.in_(rows))).rowcount
     return removed
 
 
-def _has_later_minute() -> ColumnElement[bool]:
-    """A pool's last minute stays, whatever its age: its use has not changed since."""
+def _has_later_minute(before: int) -> ColumnElement[bool]:
+    """The last minute of a pool before what is kept stays: so much was in use when that began."""
     this, later = schema.usage_minute.c, schema.usage_minute.alias("later").c
     return exists().where(
-        later.tenant_id == this.tenant_id, later.pool == this.pool, later.minute > this.minute
+        later.tenant_id == this.tenant_id,
+        later.pool == this.pool,
+        later.minute > this.minute,
+        later.minute < before,
     )
+
+
+def _is_of_pool() -> ColumnElement[bool]:
+    """By each pool there is, a holding is found by its key; those of a pool go when the pool is removed."""
+    this, pool = schema.holding.c, schema.pool.c
+    return (this.tenant_id == pool.tenant_id) & (this.pool == pool.name)
 
 
 def note_secrets_used(store: Store, used: Mapping[str, int]) -> None:

@@ -1,21 +1,29 @@
-"""The journal: what happened, folded by minute, written in the transaction in which it happened (L11).
+"""The journal: what happened, written in the transaction in which it happened, and folded by minute (L11).
 
-`fold` turns the changes of a batch into rows; a store adds them to those of the same key. So a client in
-a loop makes one row a minute, and not one an attempt.
+`Folded` turns the changes of a batch into rows. A store adds them to those of the same key, so a client in a
+loop makes one row a minute, and not one an attempt. Grants and endings are only appended, one behind the
+other, as every grant pays for it; `fold_journal` (`housekeeping.py`) folds them some seconds later. Denials
+are folded at once: alerts and pages look at them, and who is denied tries again and again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from licet.book import Book, Change, GrantDenied, SeatFreed, SeatTaken, SessionEnded, SessionStarted
-from licet.model import Seat, Session, Tenant
+from licet.model import Seat, Session
 
 MINUTE_MS = 60_000
+QUARTER_MS = 900_000
 HOUR_MS = 3_600_000
 
 
-class EntryKey(NamedTuple):
-    """What one journal row counts."""
+# A grant or an ending: tenant, instant, kind, reason, pool, client, initials, address. No class: each grant
+# makes one.
+Entry = tuple[int, int, str, str, str, str, str, str]
+
+
+class DenialKey(NamedTuple):
+    """What one row of denials counts."""
 
     tenant_id: int
     minute: int
@@ -25,7 +33,7 @@ class EntryKey(NamedTuple):
     client_id: str
 
 
-class Entry(NamedTuple):
+class Denial(NamedTuple):
     """How often, when first and last, and how it looked the last time."""
 
     initials: str
@@ -63,19 +71,40 @@ class HourKey(NamedTuple):
 
 
 class Hour(NamedTuple):
-    """Whose seats, and for how long together."""
+    """Whose seats, for how long together, and how much of that since their last tokens."""
 
     initials: str
     held_ms: int
+    idle_ms: int
+
+
+class HoldingKey(NamedTuple):
+    """One client in one pool, by the minute in which it took a seat that came back."""
+
+    tenant_id: int
+    pool: str
+    minute: int
+    client_id: str
+
+
+class Holding(NamedTuple):
+    """Whose seats; when the first of them was taken, and the last one came back; and how many."""
+
+    initials: str
+    taken_at_ms: int
+    freed_at_ms: int
+    times: int
 
 
 class Folded:
-    """The rows of one batch: each is added to the row of the same key, if there is one."""
+    """The rows of one batch. Entries are appended, all else is added to the row of the same key."""
 
     def __init__(self, book: Book) -> None:
-        self.entries: dict[EntryKey, Entry] = {}
+        self.entries: list[Entry] = []
+        self.denials: dict[DenialKey, Denial] = {}
         self.minutes: dict[MinuteKey, Minute] = {}
         self.hours: dict[HourKey, Hour] = {}
+        self.holdings: dict[HoldingKey, Holding] = {}
         self._tenants = book.tenants
         self._in_use = book.in_use_before.copy()
         for change in book.changes:
@@ -84,11 +113,11 @@ class Folded:
     def _add(self, change: Change) -> None:
         match change:
             case SessionStarted(session=session):
-                self._count(session, "granted", "", session.started_at_ms)
+                self._append(session, session.started_at_ms, "granted", "")
             case SessionEnded(session=session, reason=reason, at_ms=at_ms):
-                self._count(session, "ended", reason, at_ms)
-            case GrantDenied(reason=reason, at_ms=at_ms, seats=seats, in_use=in_use):
-                self._count(change, "denied", reason, at_ms, seats, in_use)
+                self._append(session, at_ms, "ended", reason)
+            case GrantDenied():
+                self._deny(change)
             case SeatTaken(seat=seat):
                 self._use(seat, seat.taken_at_ms, by=1)
             case SeatFreed(seat=seat, at_ms=at_ms):
@@ -97,25 +126,40 @@ class Folded:
             case _:
                 pass
 
-    def _count(  # noqa: PLR0917 - once for each grant, and a keyword costs
-        self,
-        subject: Session | GrantDenied,
-        kind: str,
-        reason: str,
-        at_ms: int,
-        seats: int | None = None,
-        in_use: int | None = None,
-    ) -> None:
-        tenant = self._tenants[subject.tenant_id]
-        client = tenant.clients_by_key[subject.client_key]
-        pool = "" if subject.pool_id is None else tenant.pools[subject.pool_id].name
-        key = EntryKey(tenant.id, at_ms // MINUTE_MS, kind, reason, pool, client.client_id)
+    def _append(self, session: Session, at_ms: int, kind: str, reason: str) -> None:
+        tenant = self._tenants[session.tenant_id]
+        client = tenant.clients_by_key[session.client_key]
+        pool = "" if session.pool_id is None else tenant.pools[session.pool_id].name
+        self.entries.append(
+            (
+                tenant.id,
+                at_ms,
+                kind,
+                reason,
+                pool,
+                client.client_id,
+                client.user.initials,
+                session.address,
+            )
+        )
+
+    def _deny(self, denied: GrantDenied) -> None:
+        tenant, at_ms = self._tenants[denied.tenant_id], denied.at_ms
+        client = tenant.clients_by_key[denied.client_key]
+        pool = tenant.pools[denied.pool_id].name
+        key = DenialKey(tenant.id, at_ms // MINUTE_MS, "denied", denied.reason, pool, client.client_id)
         times, first_at_ms, last_at_ms = 1, at_ms, at_ms
-        if (before := self.entries.get(key)) is not None:
+        if (before := self.denials.get(key)) is not None:
             times += before.times
             first_at_ms, last_at_ms = min(before.first_at_ms, at_ms), max(before.last_at_ms, at_ms)
-        self.entries[key] = Entry(
-            client.user.initials, times, first_at_ms, last_at_ms, seats, in_use, subject.address
+        self.denials[key] = Denial(
+            client.user.initials,
+            times,
+            first_at_ms,
+            last_at_ms,
+            denied.seats,
+            denied.in_use,
+            denied.address,
         )
 
     def _use(self, seat: Seat, at_ms: int, *, by: int) -> None:
@@ -128,16 +172,28 @@ class Folded:
         self.minutes[key] = Minute(seats=pool.seats, peak=peak, in_use=after)
 
     def _hold(self, seat: Seat, freed_at_ms: int) -> None:
-        pool = pool_name(self._tenants, seat.tenant_id, seat.pool_id)
-        for hour, held_ms in split_by_hour(seat.taken_at_ms, freed_at_ms):
-            key = HourKey(seat.tenant_id, pool, hour, seat.client_id)
-            known = self.hours.get(key)
-            self.hours[key] = Hour(seat.initials, held_ms + (known.held_ms if known else 0))
+        tenant, taken_at_ms, initials = self._tenants[seat.tenant_id], seat.taken_at_ms, seat.initials
+        pool = tenant.pools[seat.pool_id].name
+        idle_from_ms = idle_since(seat.expires_at_ms, tenant.session_ttl_s)
+        for hour, held_ms in split_by_hour(taken_at_ms, freed_at_ms):
+            hour_key = HourKey(tenant.id, pool, hour, seat.client_id)
+            end_ms = min(freed_at_ms, (hour + 1) * HOUR_MS)
+            idle_ms = min(held_ms, max(0, end_ms - idle_from_ms))
+            if (hours := self.hours.get(hour_key)) is not None:
+                held_ms, idle_ms = held_ms + hours.held_ms, idle_ms + hours.idle_ms  # noqa: PLW2901
+            self.hours[hour_key] = Hour(initials, held_ms, idle_ms)
+        key = HoldingKey(tenant.id, pool, taken_at_ms // MINUTE_MS, seat.client_id)
+        times = 1
+        if (before := self.holdings.get(key)) is not None:
+            times += before.times
+            taken_at_ms = min(taken_at_ms, before.taken_at_ms)
+            freed_at_ms = max(freed_at_ms, before.freed_at_ms)
+        self.holdings[key] = Holding(initials, taken_at_ms, freed_at_ms, times)
 
 
-def pool_name(tenants: Mapping[int, Tenant], tenant_id: int, pool_id: int | None) -> str:
-    """The pool's name, '' for none."""
-    return "" if pool_id is None else tenants[tenant_id].pools[pool_id].name
+def idle_since(expires_at_ms: int, session_ttl_s: int) -> int:
+    """When the last token of a seat was given, by when the seat expires."""
+    return expires_at_ms - session_ttl_s * 1000
 
 
 def split_by_hour(from_ms: int, until_ms: int) -> Sequence[tuple[int, int]]:

@@ -65,17 +65,20 @@ def apply(
     prune: bool = False,
     rehearse: bool = False,
     expected: Applied | None = None,
+    must_be_meant: Callable[[Mapping[str, Tenant]], None] = lambda _: None,
     on_step: Callable[[int, int], None] = lambda *_: None,
 ) -> Applied:
     """Make the store match these tenants, in one transaction and one version.
 
     A rehearsal does all of it and takes it back, so that it tells what would be refused and which sessions
-    would end. `expected` is what a rehearsal told: when it is another by now, nothing is done.
+    would end. `expected` is what a rehearsal told: when it is another by now, nothing is done. `must_be_meant`
+    gets the tenants that it is compared with, and may raise.
     `on_step` hears how many steps are done, and of how many.
     Raises SetupError, InvalidValue, StoreUnavailable.
     """
     with suppress(_NotInEarnest), store.transaction() as transaction:
         change = SetupChange(transaction, actor)
+        must_be_meant(change.tenants())
         deeds = list(_deeds(change.tenants(), wanted, prune=prune))
         steps = tuple(step for step, _ in deeds)
         if expected is not None and steps != expected.steps:
@@ -198,7 +201,12 @@ def _tenant_settings(tenant: Tenant) -> TenantChanges:
 def _settings(part: _Part) -> PoolChanges | ScopeChanges | UserChanges | ClientChanges:
     match part:
         case Pool():
-            return {"seats": part.seats, "duplicates": part.duplicates, "expires_at_ms": part.expires_at_ms}
+            return {
+                "seats": part.seats,
+                "duplicates": part.duplicates,
+                "expires_at_ms": part.expires_at_ms,
+                "alerts": part.alerts,
+            }
         case Scope():
             return {"pool": part.pool, "read_only": part.read_only}
         case User():

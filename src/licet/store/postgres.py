@@ -21,6 +21,7 @@ import threading
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from functools import partial
 from select import select
 from time import monotonic
 from typing import Any
@@ -29,19 +30,29 @@ from psycopg import Cursor, Pipeline
 from psycopg.pq import PipelineStatus, TransactionStatus
 from sqlalchemy import Connection
 
-from licet.book import Book
+from licet.book import Book, Change
 from licet.clock import FollowingClock
 from licet.ledger import Command, Sweep
 from licet.model import Session, Tenant
-from licet.store.contract import BUSY_S, Collided, Differences, Purpose, Transaction
+from licet.store.contract import (
+    BUSY_S,
+    REPORT_S,
+    REPORTS_MAX,
+    Collided,
+    Differences,
+    Purpose,
+    Transaction,
+)
+from licet.store.happened import count
 from licet.store.migrate import check_current, upgrade
 from licet.store.postgres_book import Asked, Loaded, load, read_live, save, tenants_of_expired
 from licet.store.postgres_link import Doubtful, DriverConnection, Link, Wire
 from licet.store.tenants import Tenants, read_version
+from licet.store.turns import Turns
 
 ANSWER_S = 1.5  # a batch or a read that takes longer is a store out of reach; a caller waits for two at most
 STEP_S = BUSY_S + ANSWER_S  # of a change of the set-up: it may have to wait for the batches
-REPORT_S = 300.0
+READ_S = 300.0  # of the whole store, or of a migration
 HEARTBEAT_S = 1.0
 
 # Spaces of advisory locks, each with numbers of its own: "lic" in ASCII, and which.
@@ -84,6 +95,12 @@ _WRITER = {
     "jit": "off",
 }
 _READER = {**_WRITER, "statement_timeout": "1400ms"}
+# A report is bounded by its time alone: what its snapshot sees, no vacuum clears away.
+_REPORTER = {
+    "statement_timeout": f"{REPORT_S:.0f}s",
+    "idle_in_transaction_session_timeout": f"{REPORT_S:.0f}s",
+    "jit": "off",
+}
 # A node that is stopped does not keep the house for long.
 _WATCHER = {"idle_session_timeout": f"{10 * HEARTBEAT_S:.0f}s"}
 
@@ -103,11 +120,13 @@ class PostgresStore:
         self.clock = FollowingClock()
         self._answer_s = answer_s
         self.collisions: Counter[str] = Counter()
+        self.happened: Counter[str] = Counter()
         self._tenants = Tenants()
         self._writer = Link(url, "writer", _WRITER, writes=True)
         self._reader = Link(url, "reader", _READER)
         self._looker = Link(url, "looker")
-        self._reporter = Link(url, "reporter")
+        self._whole = Link(url, "whole")
+        self._reporters = Turns(partial(Link, url, "reporter", _REPORTER), most=REPORTS_MAX)
         self._watcher = _Watcher(Link(url, "watcher", _WATCHER), self)
         self.place = self._writer.place
         try:
@@ -154,7 +173,16 @@ class PostgresStore:
 
         Raises StoreUnavailable.
         """
-        with _reading(self._reporter, REPORT_S) as connection:
+        with _reading(self._whole, READ_S) as connection:
+            yield connection
+
+    @contextmanager
+    def reporting(self) -> Iterator[Connection]:
+        """As `reading`, on a connection that nothing else waits for; several threads at once.
+
+        Raises StoreUnavailable.
+        """
+        with self._reporters.taken(BUSY_S) as link, _reading(link, math.inf, within_s=REPORT_S) as connection:
             yield connection
 
     @contextmanager
@@ -169,11 +197,13 @@ class PostgresStore:
                     batch = _Batch(wire, pipelines, self._tenants, self.clock)
                     yield batch
                     batch.commit()
+                    count(self.happened, batch.changes)
             else:
                 with self._writer.using(math.inf, each_s=STEP_S) as wire:
                     change = _Change(wire, self._tenants, self.clock, purpose)
                     yield change
                     change.commit()
+                    count(self.happened, change.changes)
         except Collided as fault:
             self.collisions[fault.name] += 1
             raise
@@ -211,7 +241,7 @@ class PostgresStore:
     def close(self) -> None:
         """Let go of the connections."""
         self._watcher.close()
-        for link in (self._writer, self._reader, self._looker, self._reporter):
+        for link in (self._writer, self._reader, self._looker, self._whole, *self._reporters.close()):
             link.close()
 
     def _looking(self) -> AbstractContextManager[Connection]:
@@ -241,6 +271,7 @@ class _Batch:
         self._tenants = tenants
         self._clock = clock
         self._book: Book | None = None
+        self.changes: list[Change] = []  # that were saved
 
     @property
     def connection(self) -> Connection:
@@ -273,6 +304,7 @@ class _Batch:
     def save(self, book: Book) -> None:
         """Have the net effect of the book's changes written, and the journal of them, with the COMMIT."""
         self._book = book
+        self.changes += book.changes
 
     def commit(self) -> None:
         """Write, and commit, in one round trip."""
@@ -305,6 +337,7 @@ class _Change:
         self._connection = wire.connection
         self._tenants = tenants
         self._changes_setup = False
+        self.changes: list[Change] = []  # that were saved
         self._is_alone = purpose is Purpose.SETUP
         _begin(self._raw, purpose)
         [(self.now_ms, self._version)] = self._raw.execute(_MOMENT, [clock.heard_ms])
@@ -327,6 +360,7 @@ class _Change:
         """Write the net effect of the book's changes, and the journal of them."""
         with self._raw.pipeline():
             save(self._raw, book)
+        self.changes += book.changes
 
     def commit(self) -> None:
         """Commit, and tell the other nodes when the set-up is another one now."""
@@ -409,9 +443,9 @@ def migrating(url: str) -> Iterator[Connection]:
 
 
 @contextmanager
-def _reading(link: Link, each_s: float) -> Iterator[Connection]:
+def _reading(link: Link, each_s: float, within_s: float = math.inf) -> Iterator[Connection]:
     """Everything at one instant."""
-    with link.using(math.inf, each_s=each_s) as wire:
+    with link.using(within_s, each_s=each_s) as wire:
         wire.raw.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         yield wire.connection
         wire.raw.execute(b"ROLLBACK")
@@ -420,7 +454,7 @@ def _reading(link: Link, each_s: float) -> Iterator[Connection]:
 @contextmanager
 def _alone(link: Link) -> Iterator[Connection]:
     """In a transaction for which every batch of every node waits."""
-    with link.using(math.inf, each_s=REPORT_S) as wire:
+    with link.using(math.inf, each_s=READ_S) as wire:
         _begin(wire.raw, Purpose.SETUP)
         yield wire.connection
         if wire.raw.info.transaction_status == TransactionStatus.INTRANS:  # Alembic may have committed.

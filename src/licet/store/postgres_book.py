@@ -250,7 +250,13 @@ _POOL_UPDATE = _Bulk(
     " FROM ROWS AS new (id, more) WHERE pool.id = new.id",
     "ii",
 )
-_JOURNAL_ADD = _Bulk(
+_ENTRY_INSERT = _Bulk(
+    "INSERT INTO journal_entry (tenant_id, at_ms, kind, reason, pool, client_id, initials, address)"
+    " SELECT * FROM ROWS",
+    "iitttttt",
+    exact=False,
+)
+_DENIAL_ADD = _Bulk(
     "INSERT INTO journal AS this (tenant_id, minute, kind, reason, pool, client_id,"
     " initials, times, first_at_ms, last_at_ms, seats, in_use, address) SELECT * FROM ROWS"
     " ON CONFLICT (tenant_id, minute, kind, reason, pool, client_id) DO UPDATE SET"
@@ -269,10 +275,22 @@ _MINUTE_ADD = _Bulk(
     exact=False,
 )
 _HOUR_ADD = _Bulk(
-    "INSERT INTO usage_hour AS this (tenant_id, pool, hour, client_id, initials, held_ms) SELECT * FROM ROWS"
+    "INSERT INTO usage_hour AS this (tenant_id, pool, hour, client_id, initials, held_ms, idle_ms)"
+    " SELECT * FROM ROWS"
     " ON CONFLICT (tenant_id, pool, hour, client_id) DO UPDATE SET"
-    " held_ms = this.held_ms + excluded.held_ms, initials = excluded.initials",
-    "ititti",
+    " held_ms = this.held_ms + excluded.held_ms, idle_ms = this.idle_ms + excluded.idle_ms,"
+    " initials = excluded.initials",
+    "itittii",
+    exact=False,
+)
+_HOLDING_ADD = _Bulk(
+    "INSERT INTO holding AS this"
+    " (tenant_id, pool, minute, client_id, initials, taken_at_ms, freed_at_ms, times) SELECT * FROM ROWS"
+    " ON CONFLICT (tenant_id, pool, minute, client_id) DO UPDATE SET"
+    " times = this.times + excluded.times, initials = excluded.initials,"
+    " taken_at_ms = least(this.taken_at_ms, excluded.taken_at_ms),"
+    " freed_at_ms = greatest(this.freed_at_ms, excluded.freed_at_ms)",
+    "itittiii",
     exact=False,
 )
 
@@ -402,9 +420,11 @@ def save(raw: DriverConnection, book: Book) -> None:
     before = book.in_use_before
     _POOL_UPDATE.send(raw, [(key, it - before[key]) for key, it in book.in_use.items() if it != before[key]])
     folded = Folded(book)
-    _JOURNAL_ADD.send(raw, [key + entry for key, entry in folded.entries.items()])
+    _ENTRY_INSERT.send(raw, folded.entries)
+    _DENIAL_ADD.send(raw, [key + denial for key, denial in folded.denials.items()])
     _MINUTE_ADD.send(raw, [key + minute for key, minute in folded.minutes.items()])
     _HOUR_ADD.send(raw, [key + hour for key, hour in folded.hours.items()])
+    _HOLDING_ADD.send(raw, [key + holding for key, holding in folded.holdings.items()])
 
 
 def read_live(

@@ -14,7 +14,7 @@ The rules:
 Passwords and secrets are hashed by the caller, before the transaction: it keeps grants waiting.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Unpack
 
@@ -23,9 +23,10 @@ from sqlalchemy import delete, func, insert, select, update
 
 from licet.model import Scope, Tenant
 from licet.store import schema
+from licet.store.accounts import read_admins, read_api_keys
 from licet.store.changes import AlreadyThere, Event, NotFound, TenantChanges, keep_events
 from licet.store.contract import Store, Transaction
-from licet.store.ending import sweep_all
+from licet.store.ending import SessionsEnded, sweep_all
 from licet.store.journal import MINUTE_MS
 from licet.store.spelling import told
 from licet.store.tenant_setup import TenantSetup
@@ -41,9 +42,14 @@ _TABLES_OF_TENANT = (
     schema.user,
     schema.scope,
     schema.pool,
+    schema.journal_entry,
     schema.journal,
     schema.usage_minute,
     schema.usage_hour,
+    schema.holding,
+    schema.usage_summary,
+    schema.denial_summary,
+    schema.session_summary,
 )
 
 
@@ -58,6 +64,26 @@ def changing(store: Store, actor: str) -> Iterator["SetupChange"]:
         change = SetupChange(transaction, actor)
         yield change
         change.finish()
+
+
+def end_sessions(
+    store: Store,
+    actor: str,
+    tenant: str,
+    sids: Sequence[bytes],
+    *,
+    reason: str = "",
+    cool_down_s: int = 0,
+    on_ended: Callable[[int, int], None] = lambda *_: None,
+) -> SessionsEnded:
+    """End sessions of a tenant because somebody says so, and keep their clients off the seats for a while.
+
+    Those that live no more are none of the ended. Raises NotFound, InvalidValue, StoreUnavailable.
+    """
+    with changing(store, actor) as change:
+        return change.tenant(tenant).end_sessions(
+            sids, reason=reason, cool_down_s=cool_down_s, on_ended=on_ended
+        )
 
 
 class SetupChange:
@@ -122,12 +148,21 @@ class SetupChange:
         self.sessions_ended += connection.execute(
             select(func.count()).select_from(schema.session).where(live)
         ).scalar_one()
+        self._tell_of_accounts(tenant)
         for table in _TABLES_OF_TENANT:
             connection.execute(delete(table).where(table.c.tenant_id == tenant.id))
         connection.execute(delete(schema.tenant).where(schema.tenant.c.id == tenant.id))
         del self._touched[name]
         self._tenants.pop(name, None)
         self.tell(name, "remove", f"tenant {name}", told(tenant))
+
+    def _tell_of_accounts(self, tenant: Tenant) -> None:
+        """Administrators and API keys of one tenant go with it."""
+        connection = self.transaction.connection
+        going = [f"admin {it.name}" for it in read_admins(connection, tenant.id)]
+        going += [f"API key {it.name}" for it in read_api_keys(connection, tenant.id)]
+        for target in going:
+            self.tell(tenant.name, "remove", target, "went with its tenant")
 
     def sweep(self) -> None:
         """Clear away what has expired, once: at one instant nothing more expires."""

@@ -1,21 +1,23 @@
 """A span of time: what the store keeps about one tenant in it, and the days and hours that it is made of.
 
-One method is one query. A span is half open. It knows nothing of what its rows mean together:
-`licet.store.usage` does.
+What is summed (`licet.store.summary`) is read from the sums, and the rest, like the edges of a span that
+begin or end within a sum, from the rows that were summed: what a span has is the same either way. Where those
+rows are no longer kept, a sum that the span cuts counts as a whole.
+
+A span is half open. It knows nothing of what its rows mean together: `licet.store.usage` does.
 """
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, tzinfo
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, Table, func, select
 
 from licet.store import schema
-from licet.store.journal import HOUR_MS, MINUTE_MS
-
-# Every time zone of today is a multiple of a quarter of an hour away from UTC, so that no quarter of an hour
-# is in two hours or days, and a year has few enough of them.
-_QUARTER = 15
+from licet.store.folding import first_minute
+from licet.store.journal import HOUR_MS, MINUTE_MS, QUARTER_MS
+from licet.store.summary import DENIED, QUARTER, denials_by_quarter, summed_until_ms
 
 
 class Step(NamedTuple):
@@ -27,15 +29,57 @@ class Step(NamedTuple):
     seats: int
 
 
-class Span(NamedTuple):
+class DeniedClient(NamedTuple):
+    """A client was denied seats of a pool for one reason, in one quarter of an hour since 1970."""
+
+    quarter: int
+    pool: str
+    reason: str
+    client_id: str
+    initials: str
+    times: int
+    first_at_ms: int
+    last_at_ms: int
+    seats: int
+
+
+class Session(NamedTuple):
+    """How many sessions of a pool, '' for none, began or ended for one reason."""
+
+    kind: str
+    reason: str
+    pool: str
+
+
+class _Parts(NamedTuple):
+    """A span in whole units that are summed, and the minutes before and behind them."""
+
+    units: range
+    before: range
+    behind: range
+
+
+class Span:
     """What is read of one tenant in a span. One that reaches up to now includes this very millisecond."""
 
-    connection: Connection
-    tenant_id: int
-    from_ms: int
-    until_ms: int
-    now_ms: int
-    zone: tzinfo | None
+    def __init__(  # noqa: PLR0917 - what of whom, from when until when, by whose clock
+        self,
+        connection: Connection,
+        tenant_id: int,
+        from_ms: int,
+        until_ms: int,
+        now_ms: int,
+        zone: tzinfo | None,
+    ) -> None:
+        self.from_ms = from_ms
+        self.until_ms = until_ms
+        self.now_ms = now_ms
+        self.zone = zone
+        self._connection = connection
+        self._tenant_id = tenant_id
+        self._summed_ms = summed_until_ms(connection) or 0
+        self.minutes_kept_from = first_minute(connection) or 0
+        self._is_cut = from_ms < self.minutes_kept_from * MINUTE_MS
 
     @property
     def minutes(self) -> range:
@@ -59,45 +103,65 @@ class Span(NamedTuple):
             edges.append(at_ms)
         return [*edges, self.until_ms] if self.from_ms < self.until_ms else []
 
-    def journal(self) -> Sequence[Row[Any]]:
-        """What happened, folded over all of the span."""
-        it = schema.journal.c
-        key = (it.pool, it.kind, it.reason, it.client_id, it.initials)
-        return self._all(
-            select(
-                *key,
-                func.sum(it.times).label("times"),
-                func.min(it.first_at_ms).label("first_at_ms"),
-                func.max(it.last_at_ms).label("last_at_ms"),
-            )
-            .where(self._mine(schema.journal), self._in(it.minute, self.minutes))
-            .group_by(*key)
-        )
+    def sessions(self) -> Counter[Session]:
+        """How many sessions began and ended."""
+        parts, sums, whole = self._parts(HOUR_MS), schema.session_summary, schema.whole_journal
+        counted: Counter[Session] = Counter()
+        for table, unit, units in (
+            (sums, sums.c.hour, parts.units),
+            (whole, whole.c.minute, parts.before),
+            (whole, whole.c.minute, parts.behind),
+        ):
+            key = (table.c.kind, table.c.reason, table.c.pool)
+            query = select(*key, func.sum(table.c.times).label("times")).group_by(*key)
+            query = query.where(self._mine(table), _within(unit, units), table.c.kind != DENIED)
+            for row in self._all(query) if units else ():
+                counted[Session(row.kind, row.reason, row.pool)] += int(row.times)
+        return counted
 
-    def denied(self, pool: str) -> Sequence[Row[Any]]:
-        """How many grants were denied, by quarters of an hour."""
-        it = schema.journal.c
-        quarter = (it.minute // _QUARTER).label("quarter")
-        return self._all(
-            select(quarter, func.max(it.minute).label("minute"), func.sum(it.times).label("times"))
-            .where(self._mine(schema.journal), self._in(it.minute, self.minutes))
-            .where(it.kind == "denied", it.pool == pool)
-            .group_by("quarter")
+    def denied(self) -> list[DeniedClient]:
+        """Whose grants were denied, by quarters of an hour, the first of them first."""
+        parts, sums = self._parts(QUARTER_MS), schema.denial_summary
+        rows: list[Row[Any]] = []
+        if parts.units:
+            rows += self._all(select(sums).where(self._mine(sums), _within(sums.c.quarter, parts.units)))
+        for minutes in (parts.before, parts.behind):
+            rows += self._all(denials_by_quarter(minutes, self._mine(schema.journal))) if minutes else ()
+        found = (
+            DeniedClient(
+                row.quarter,
+                row.pool,
+                row.reason,
+                row.client_id,
+                row.initials,
+                int(row.times),
+                row.first_at_ms,
+                row.last_at_ms,
+                row.seats or 0,
+            )
+            for row in rows
         )
+        return sorted(found, key=lambda it: (it.first_at_ms, it.client_id, it.reason))
 
     def pools_held(self) -> set[str]:
-        """Those of which seats came back that were held in this span."""
+        """Those of which seats ever came back, looked up one by one: a tenant has few."""
         it = schema.usage_hour.c
-        query = select(it.pool).distinct().where(self._mine(schema.usage_hour))
-        return {row.pool for row in self._all(query.where(self._in(it.hour, self.hours)))}
+        query = select(func.min(it.pool)).where(self._mine(schema.usage_hour))
+        found: set[str] = set()
+        name = self._connection.execute(query).scalar()
+        while name is not None:
+            found.add(name)
+            name = self._connection.execute(query.where(it.pool > name)).scalar()
+        return found
 
     def held(self, pool: str) -> Sequence[Row[Any]]:
-        """For how long seats were held that came back."""
+        """For how long seats were held that came back, and how much of that since their last token."""
         it = schema.usage_hour.c
         key = (it.client_id, it.initials)
+        total = (func.sum(it.held_ms).label("held_ms"), func.sum(it.idle_ms).label("idle_ms"))
         return self._all(
-            select(*key, func.sum(it.held_ms).label("held_ms"))
-            .where(self._mine(schema.usage_hour), it.pool == pool, self._in(it.hour, self.hours))
+            select(*key, *total)
+            .where(self._mine(schema.usage_hour), it.pool == pool, _within(it.hour, self.hours))
             .group_by(*key)
         )
 
@@ -108,11 +172,24 @@ class Span(NamedTuple):
 
     def steps(self, pool: str) -> list[Step]:
         """How use changed, by quarters of an hour."""
+        parts, sums = self._parts(QUARTER_MS), schema.usage_summary.c
+        summed = (
+            select(sums.quarter, sums.peak, sums.in_use, sums.seats)
+            .where(self._mine(schema.usage_summary), sums.pool == pool, _within(sums.quarter, parts.units))
+            .order_by(sums.quarter)
+        )
+        return [
+            *self._steps_of_minutes(pool, parts.before),
+            *(Step(it.quarter * QUARTER, it.peak, it.in_use, it.seats) for it in self._all(summed)),
+            *self._steps_of_minutes(pool, parts.behind),
+        ]
+
+    def _steps_of_minutes(self, pool: str, minutes: range) -> Iterator[Step]:
         table, it = schema.usage_minute, schema.usage_minute.c
-        quarter = (it.minute // _QUARTER).label("quarter")
+        quarter = (it.minute // QUARTER).label("quarter")
         top = (
             select(quarter, func.max(it.minute).label("last"), func.max(it.peak).label("peak"))
-            .where(self._mine(table), it.pool == pool, self._in(it.minute, self.minutes))
+            .where(self._mine(table), it.pool == pool, _within(it.minute, minutes))
             .group_by("quarter")
             .subquery()
         )
@@ -122,28 +199,36 @@ class Span(NamedTuple):
             .where(self._mine(table), it.pool == pool)
             .order_by(it.minute)
         )
-        return [Step(row.minute, row.peak, row.in_use, row.seats) for row in rows]
+        return (Step(row.minute, row.peak, row.in_use, row.seats) for row in rows)
 
     def last_before(self, pool: str) -> Row[Any] | None:
         """How many seats were in use when use last changed before the span."""
-        table, it = schema.usage_minute, schema.usage_minute.c
-        query: Select[Any] = select(it.in_use, it.seats).where(self._mine(table), it.pool == pool)
-        earlier = query.where(it.minute < self.minutes.start).order_by(it.minute.desc()).limit(1)
-        return self.connection.execute(earlier).first()
+        minute, quarter = schema.usage_minute.c.minute, schema.usage_summary.c.quarter
+        first = self._parts(QUARTER_MS).units.start if self._is_cut else self.from_ms // QUARTER_MS
+        last = self._last(schema.usage_minute, minute, pool, self.minutes.start)
+        summed = self._last(schema.usage_summary, quarter, pool, min(first, self._summed_ms // QUARTER_MS))
+        if last is None or (summed is not None and last.at // QUARTER < summed.at):
+            return summed
+        return last
 
-    def first_with(self, pool: str, peak: int) -> int | None:
-        """The first minute of the span with this peak."""
+    def _last(self, table: Table, unit: ColumnElement[int], pool: str, before: int) -> Row[Any] | None:
+        query: Select[Any] = select(unit.label("at"), table.c.in_use, table.c.seats)
+        query = query.where(self._mine(table), table.c.pool == pool, unit < before)
+        return self._connection.execute(query.order_by(unit.desc()).limit(1)).first()
+
+    def first_with(self, pool: str, peak: int, minutes: range) -> int | None:
+        """The first of these minutes with this peak."""
         it = schema.usage_minute.c
-        return self.connection.execute(
+        return self._connection.execute(
             select(func.min(it.minute))
             .where(self._mine(schema.usage_minute), it.pool == pool, it.peak >= peak)
-            .where(self._in(it.minute, self.minutes))
+            .where(_within(it.minute, minutes))
         ).scalar()
 
     def expired_sessions(self, pool_id: int | None) -> int:
         """How many sessions expired in the span that the journal does not know of yet."""
         it = schema.session.c
-        return self.connection.execute(
+        return self._connection.execute(
             select(func.count())
             .select_from(schema.session)
             .where(self._mine(schema.session), it.pool_id.is_not_distinct_from(pool_id))
@@ -157,14 +242,28 @@ class Span(NamedTuple):
         query = select(user.c.initials, user.c.name).where(self._mine(user))
         return {row.initials: row.name for row in self._all(query)}
 
-    def _mine(self, table: Table) -> ColumnElement[bool]:
-        return table.c.tenant_id == self.tenant_id
+    def _parts(self, unit_ms: int) -> _Parts:
+        """The units that are read from sums, and the minutes that are not."""
+        minutes, length = self.minutes, unit_ms // MINUTE_MS
+        first = self.from_ms // unit_ms if self._is_cut else -(-self.from_ms // unit_ms)
+        last = min(self.until_ms, self._summed_ms) // unit_ms
+        if first >= last:
+            return _Parts(range(0), range(0), minutes)
+        return _Parts(
+            range(first, last),
+            range(minutes.start, first * length),
+            range(last * length, minutes.stop),
+        )
 
-    def _in(self, column: ColumnElement[int], units: range) -> ColumnElement[bool]:
-        return (column >= units.start) & (column < units.stop)
+    def _mine(self, table: FromClause) -> ColumnElement[bool]:
+        return table.c.tenant_id == self._tenant_id
 
     def _all(self, query: Select[Any]) -> Sequence[Row[Any]]:
-        return self.connection.execute(query).all()
+        return self._connection.execute(query).all()
+
+
+def _within(column: ColumnElement[int], units: range) -> ColumnElement[bool]:
+    return (column >= units.start) & (column < units.stop)
 
 
 def hour_of(at_ms: int, zone: tzinfo | None) -> int:

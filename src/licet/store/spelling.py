@@ -7,7 +7,7 @@ a date alone is its first moment, and what names no zone is UTC.
 import re
 from datetime import UTC, date, datetime, time
 
-from licet.model import SESSIONS_MAX, Client, GrantType, InvalidValue, Pool, Scope, Tenant, User
+from licet.model import ALERTS, SESSIONS_MAX, Client, GrantType, InvalidValue, Pool, Scope, Tenant, User
 
 _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = re.compile(r"([0-9]{1,9})([smhd]?)")
@@ -109,7 +109,12 @@ def facts(value: Tenant | Pool | Scope | User | Client) -> Facts:
             }
         case Pool():
             expires = None if value.expires_at_ms is None else moment_of(value.expires_at_ms)
-            return {"seats": value.seats, "duplicates": value.duplicates.value, "expires": expires}
+            return {
+                "seats": value.seats,
+                "duplicates": value.duplicates.value,
+                "expires": expires,
+                "alerts": " ".join(value.alerts),
+            }
         case Scope():
             return {"pool": value.pool, "read_only": value.read_only}
         case User():
@@ -127,6 +132,7 @@ def facts(value: Tenant | Pool | Scope | User | Client) -> Facts:
 
 
 # What a value is unless somebody says otherwise: not worth telling, and left out of a file where it is noise.
+POOL_DEFAULTS: Facts = {"alerts": " ".join(ALERTS)}
 USER_DEFAULTS: Facts = {"enabled": True}
 CLIENT_DEFAULTS: Facts = {
     "enabled": True,
@@ -139,7 +145,7 @@ CLIENT_DEFAULTS: Facts = {
 
 def told(value: Tenant | Pool | Scope | User | Client) -> str:
     """A value in one line, without what is not there or as always."""
-    defaults = USER_DEFAULTS | CLIENT_DEFAULTS
+    defaults = POOL_DEFAULTS | USER_DEFAULTS | CLIENT_DEFAULTS
     return ", ".join(
         f"{key} {_told(key, fact)}"
         for key, fact in facts(value).items()
@@ -164,4 +170,4 @@ def _told(key: str, fact: Fact) -> str:
         case list():
             return "+".join(fact) or "none"
         case _:
-            return str(fact)
+            return str(fact) or "none"

@@ -6,6 +6,7 @@ The statements of a batch are the driver's own (`sqlite_book`), for speed; what 
 SQLAlchemy.
 """
 
+import math
 import os
 import sqlite3
 import threading
@@ -19,18 +20,29 @@ from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from licet.book import Book
+from licet.book import Book, Change
 from licet.clock import Clock
 from licet.ledger import Command
 from licet.model import Session, Tenant
-from licet.store.contract import BUSY_S, Contradiction, Differences, Purpose, StoreUnavailable
+from licet.store.contract import (
+    BUSY_S,
+    REPORT_S,
+    REPORTS_MAX,
+    Contradiction,
+    Differences,
+    Purpose,
+    StoreUnavailable,
+)
+from licet.store.happened import count
 from licet.store.migrate import check_current, upgrade
 from licet.store.sqlite_book import load_book, read_live, save_book
 from licet.store.tenants import Tenants, read_version
+from licet.store.turns import Turns
 
 _SETUP_VERSION = "SELECT version FROM setup"
 _DATA_VERSION = "PRAGMA data_version"  # another number whenever another connection has written
 _WAIT_S = 0.01
+_STEPS = 100_000  # of SQLite's machine, a millisecond or so
 
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -38,9 +50,11 @@ _PRAGMAS = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA cache_size = -16384",  # 16 MiB
     "PRAGMA temp_store = MEMORY",  # what a statement keeps for its own undoing is a few rows
-    # Checkpoints are made beside the commits (`upkeep`); if that falls behind, by one at 64 MiB.
-    "PRAGMA wal_autocheckpoint = 16384",
-    "PRAGMA journal_size_limit = 67108864",
+    # Checkpoints are made beside the commits (`upkeep`). While commits never pause, the log begins anew only
+    # by one within them, at 256 MiB: each keeps a commit waiting for some 10 ms, so that they must be rare.
+    "PRAGMA wal_autocheckpoint = 65536",
+    # More than it ever has, 384 MiB: a log that is cut and grows again is synced twice as slowly.
+    "PRAGMA journal_size_limit = 402653184",
 )
 
 
@@ -59,6 +73,7 @@ class SqliteStore:
         self.path = path
         self.clock = clock
         self.collisions: Counter[str] = Counter()  # None: a writer waits for its turn.
+        self.happened: Counter[str] = Counter()
         self._tenants = Tenants()
         self._data_version = 0
         self._sessions_at_most: dict[int, int] = {}
@@ -68,6 +83,7 @@ class SqliteStore:
         with _faults(), ExitStack() as opened:
             _must_exist(path, create=create)
             engine = _engine(path)
+            self._reporters = Turns(lambda: _Reporter(engine), most=REPORTS_MAX)
             self._writer, self._reader, self._looker = (
                 opened.enter_context(engine.connect()) for _ in range(3)
             )
@@ -133,6 +149,17 @@ class SqliteStore:
                 raw.execute("ROLLBACK")
 
     @contextmanager
+    def reporting(self) -> Iterator[Connection]:
+        """As `reading`, on a connection that nothing else waits for; several threads at once.
+
+        Raises StoreUnavailable.
+        """
+        with _faults(), self._reporters.taken(BUSY_S) as reporter:
+            self._must_be_there()
+            with reporter.reading() as connection:
+                yield connection
+
+    @contextmanager
     def transaction(self, purpose: Purpose = Purpose.SETUP) -> Iterator["SqliteTransaction"]:
         """Begin; commit at the end of the block, roll back when it raises. Any is alone in the file.
 
@@ -145,8 +172,10 @@ class SqliteStore:
             try:
                 self._must_be_there()
                 now_ms, at_most = self.clock.now_ms(), self._remembered(raw)
-                yield SqliteTransaction(self._writer, self._tenants, at_most, now_ms)
+                transaction = SqliteTransaction(self._writer, self._tenants, at_most, now_ms)
+                yield transaction
                 raw.execute("COMMIT")
+                count(self.happened, transaction.changes)
             finally:
                 if raw.in_transaction:
                     raw.execute("ROLLBACK")
@@ -194,6 +223,8 @@ class SqliteStore:
 
     def close(self) -> None:
         """Let go of the file."""
+        for reporter in self._reporters.close():
+            reporter.close()
         with self._write_lock, self._read_lock, self._look_lock:
             self._opened.close()
 
@@ -204,6 +235,33 @@ class SqliteStore:
             raise StoreUnavailable(f"{self.path} was moved or replaced while it was in use")
 
 
+class _Reporter:
+    """A connection that only reads, and for `REPORT_S` at most."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._connection = engine.connect()
+        self._raw = _driver(self._connection)
+        self._until_s = 0.0
+        self._raw.execute("PRAGMA query_only = ON")
+        self._raw.set_progress_handler(self._is_late, _STEPS)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        self._until_s = time.monotonic() + REPORT_S
+        self._raw.execute("BEGIN")
+        try:
+            yield self._connection
+        finally:
+            self._until_s = math.inf
+            self._raw.execute("ROLLBACK")
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._until_s
+
+
 class SqliteTransaction:
     """One write transaction; see `contract.Transaction`."""
 
@@ -211,6 +269,7 @@ class SqliteTransaction:
         self, connection: Connection, tenants: Tenants, sessions_at_most: dict[int, int], now_ms: int
     ) -> None:
         self.now_ms = now_ms
+        self.changes: list[Change] = []  # that were saved
         self._connection = connection
         self._raw = _driver(connection)
         self._tenants = tenants
@@ -232,6 +291,7 @@ class SqliteTransaction:
     def save(self, book: Book) -> None:
         """Write the net effect of the book's changes, and the journal of them."""
         save_book(self._raw, book)
+        self.changes += book.changes
 
     def _current_tenants(self) -> dict[int, Tenant]:
         if self._changes_setup:
@@ -278,7 +338,7 @@ def _engine(path: Path) -> Engine:
     def connect() -> sqlite3.Connection:
         # No isolation level: a transaction begins and ends where this file says so.
         raw = sqlite3.connect(
-            path, timeout=BUSY_S, isolation_level=None, check_same_thread=False, cached_statements=512
+            path, timeout=BUSY_S, isolation_level=None, check_same_thread=False, cached_statements=1024
         )
         try:
             _prepare(raw)

@@ -3,12 +3,14 @@
 Every statement is for all rows of its kind at once. The driver gives the interpreter's lock away with each
 step of a statement and has to win it back from the event loop: one step for a batch, and not one for a row,
 is most of the speed of a commit. That is why rows come as one JSON value, and go as one `VALUES` list.
-Lists have a power of two of places, so that a handful of prepared statements serves all lengths.
+Lists have few lengths, so that each statement is prepared once for each of them and then is there.
 """
 
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -21,6 +23,9 @@ from licet.store.contract import Contradiction
 from licet.store.journal import Folded
 
 ROWS_MAX = 64  # of one statement; more of them are several statements
+# How many of so many rows go into one statement: all of a few, and else a multiple of eight.
+_FEW = 16
+_LENGTHS = tuple(rows if rows <= _FEW else rows & -8 for rows in range(ROWS_MAX + 1))
 
 _SESSION = (
     "sid, tenant_id, client_key, scope, pool_id, holder, started_at_ms, renewed_at_ms, expires_at_ms, address"
@@ -74,13 +79,16 @@ class _Bulk(NamedTuple):
 
         Raises Contradiction when it does not touch each of them once.
         """
-        row = f"({', '.join('?' * self.places)})"
         for part in _parts(rows):
-            statement = f"{self.before} {', '.join([row] * len(part))} {self.after}"
-            values = [*first, *(value for values in part for value in values)]
-            count = raw.execute(statement, values).rowcount
+            count = raw.execute(_text(self, len(part)), [*first, *chain.from_iterable(part)]).rowcount
             if count != len(part):
                 raise Contradiction(f"{count} rows instead of {len(part)}: {self.before}")
+
+
+@cache
+def _text(bulk: _Bulk, rows: int) -> str:
+    row = f"({', '.join('?' * bulk.places)})"
+    return f"{bulk.before} {', '.join([row] * rows)} {bulk.after}"
 
 
 _SESSION_INSERT = _Bulk(f"INSERT INTO session ({_SESSION}) VALUES", 10)
@@ -99,7 +107,10 @@ _SEAT_UPDATE = _Bulk(
 )
 # Of one pool: SQLite looks pairs of pool and holder up by a walk through all seats.
 _SEAT_DELETE = _Bulk("DELETE FROM seat WHERE pool_id = ? AND holder IN (VALUES", 1, ")")
-_JOURNAL_ADD = _Bulk(
+_ENTRY_INSERT = _Bulk(
+    "INSERT INTO journal_entry (tenant_id, at_ms, kind, reason, pool, client_id, initials, address) VALUES", 8
+)
+_DENIAL_ADD = _Bulk(
     "INSERT INTO journal (tenant_id, minute, kind, reason, pool, client_id,"
     " initials, times, first_at_ms, last_at_ms, seats, in_use, address) VALUES",
     13,
@@ -115,9 +126,18 @@ _MINUTE_ADD = _Bulk(
     " seats = excluded.seats, peak = max(peak, excluded.peak), in_use = excluded.in_use",
 )
 _HOUR_ADD = _Bulk(
-    "INSERT INTO usage_hour (tenant_id, pool, hour, client_id, initials, held_ms) VALUES",
-    6,
-    "ON CONFLICT DO UPDATE SET held_ms = held_ms + excluded.held_ms, initials = excluded.initials",
+    "INSERT INTO usage_hour (tenant_id, pool, hour, client_id, initials, held_ms, idle_ms) VALUES",
+    7,
+    "ON CONFLICT DO UPDATE SET held_ms = held_ms + excluded.held_ms, idle_ms = idle_ms + excluded.idle_ms,"
+    " initials = excluded.initials",
+)
+_HOLDING_ADD = _Bulk(
+    "INSERT INTO holding (tenant_id, pool, minute, client_id, initials, taken_at_ms, freed_at_ms, times)"
+    " VALUES",
+    8,
+    "ON CONFLICT DO UPDATE SET times = times + excluded.times, initials = excluded.initials,"
+    " taken_at_ms = min(taken_at_ms, excluded.taken_at_ms),"
+    " freed_at_ms = max(freed_at_ms, excluded.freed_at_ms)",
 )
 # Added, not set, and overuse only shrinks: so the check `in_use <= seats + overuse` stands behind the
 # ledger, whatever number it began with (L6).
@@ -166,9 +186,11 @@ def save_book(raw: sqlite3.Connection, book: Book) -> None:
     if changed and raw.executemany(_POOL_UPDATE, changed).rowcount != len(changed):
         raise Contradiction("a pool is gone")
     folded = Folded(book)
-    _JOURNAL_ADD.run(raw, [key + entry for key, entry in folded.entries.items()])
+    _ENTRY_INSERT.run(raw, folded.entries)
+    _DENIAL_ADD.run(raw, [key + denial for key, denial in folded.denials.items()])
     _MINUTE_ADD.run(raw, [key + minute for key, minute in folded.minutes.items()])
     _HOUR_ADD.run(raw, [key + hour for key, hour in folded.hours.items()])
+    _HOLDING_ADD.run(raw, [key + holding for key, holding in folded.holdings.items()])
 
 
 class _Loading:
@@ -344,12 +366,12 @@ _Any = TypeVar("_Any")
 
 
 def _parts(rows: Sequence[_Any]) -> Iterator[Sequence[_Any]]:
-    """The rows in parts, each as long as a power of two."""
-    at = 0
-    while at < len(rows):
-        length = min(ROWS_MAX, 1 << ((len(rows) - at).bit_length() - 1))
+    """The rows in parts of one of `_LENGTHS` each, the longest first."""
+    at, left = 0, len(rows)
+    while left:
+        length = _LENGTHS[min(left, ROWS_MAX)]
         yield rows[at : at + length]
-        at += length
+        at, left = at + length, left - length
 
 
 def _by_pool(keys: Iterable[SeatKey]) -> dict[int, list[str]]:

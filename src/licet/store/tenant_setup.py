@@ -10,7 +10,8 @@ The rules:
 It is made by `licet.store.setup`, which begins the transaction and makes the change known at its end.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, Unpack
 
 from msgspec.structs import replace
@@ -31,6 +32,9 @@ from licet.store.changes import (
 )
 from licet.store.contract import Transaction
 from licet.store.ending import (
+    COOL_DOWN_S_MAX,
+    SessionsEnded,
+    check_ending,
     cut_short,
     end_sessions,
     sessions_of_clients,
@@ -129,6 +133,11 @@ class TenantSetup:
         transaction, tenant_id = self._work.transaction, self.tenant.id
         self._end(sessions_of_pool(transaction, tenant_id, pool.id), EndReason.REMOVED)
         self._connection.execute(delete(schema.pool).where(schema.pool.c.id == pool.id))
+        # Who held its seats is aged by the pool, and nobody could age it any more.
+        holding = schema.holding.c
+        self._connection.execute(
+            delete(schema.holding).where(holding.tenant_id == tenant_id, holding.pool == name)
+        )
         del self.pools[name]
         self.pools_resized.discard(name)
         return self._told("remove", "pool", name, told(pool))
@@ -303,6 +312,28 @@ class TenantSetup:
         del self.clients[client_id]
         return self._told("remove", "client", client_id, told(client))
 
+    def bar(self, client_id: str, until_ms: int | None) -> bool:
+        """Let a client have no seat until this instant, or from now on again with None.
+
+        What it holds, it keeps and may renew. Raises NotFound, InvalidValue.
+        """
+        client = self._find("client", client_id, self.clients)
+        now_ms = self._work.transaction.now_ms
+        if until_ms == client.barred_at(now_ms):
+            return False
+        if until_ms is not None and not now_ms < until_ms <= now_ms + COOL_DOWN_S_MAX * 1000:
+            raise InvalidValue(
+                f"a cool-down ends later than now and within 24h; this does not: {instant(until_ms)}"
+            )
+        self._bar(client, until_ms)
+        detail = "may take a seat again" if until_ms is None else f"no seat until {instant(until_ms)}"
+        return self._told("bar" if until_ms is not None else "unbar", "client", client_id, detail)
+
+    def _bar(self, client: Client, until_ms: int | None) -> None:
+        self._update(schema.client, {"key": client.key}, {"barred_until_ms": until_ms})
+        self.clients[client.client_id] = replace(client, barred_until_ms=until_ms)
+        self.is_changed = True
+
     def _client_values(self, settings: ClientChanges) -> dict[str, Any]:
         values: dict[str, Any] = dict(settings)
         if "user" in settings:
@@ -327,6 +358,50 @@ class TenantSetup:
 
     def _sessions_of(self, client: Client) -> list[bytes]:
         return sessions_of_clients(self._work.transaction, self.tenant.id, {client.key})
+
+    # Sessions
+
+    def end_sessions(
+        self,
+        sids: Sequence[bytes],
+        *,
+        reason: str = "",
+        cool_down_s: int = 0,
+        on_ended: Callable[[int, int], None] = lambda *_: None,
+    ) -> SessionsEnded:
+        """End sessions because somebody says so; their clients get no seat for as long as `cool_down_s`.
+
+        Each client has an event with the reason. `on_ended` hears how many are done, and of how many.
+        Raises InvalidValue.
+        """
+        reason = reason.strip()
+        check_ending(reason, cool_down_s)
+        transaction = self._work.transaction
+        outcomes = end_sessions(transaction, self.tenant.id, sids, EndReason.ADMINISTRATOR, on_ended)
+        ended = Counter(outcome.session.client_key for outcome in outcomes if outcome.session is not None)
+        self._work.sessions_ended += ended.total()
+        until_ms = transaction.now_ms + cool_down_s * 1000 if cool_down_s and ended else None
+        clients = sorted(
+            (client for client in self.clients.values() if client.key in ended),
+            key=lambda client: client.client_id,
+        )
+        for client in clients:
+            self._ended(client, ended[client.key], until_ms, reason)
+        return SessionsEnded(
+            sessions=ended.total(),
+            seats=sum(outcome.seat_released for outcome in outcomes),
+            clients=tuple(client.client_id for client in clients),
+            barred_until_ms=until_ms,
+        )
+
+    def _ended(self, client: Client, sessions: int, until_ms: int | None, reason: str) -> None:
+        told = [f"{sessions} session{'' if sessions == 1 else 's'} ended"]
+        if until_ms is not None:
+            # A longer cool-down that somebody chose before goes on.
+            self._bar(client, max(until_ms, client.barred_until_ms or 0))
+            told.append(f"no seat until {instant(until_ms)}")
+        detail = ", ".join(told) + (f": {reason}" if reason else "")
+        self._work.tell(self.tenant.name, "end", f"client {client.client_id}", detail)
 
     # Client secrets
 
@@ -419,7 +494,12 @@ def _fields(value: Value) -> dict[str, Any]:
 
 
 def _pool_row(pool: Pool) -> dict[str, Any]:
-    return {"seats": pool.seats, "duplicates": pool.duplicates.value, "expires_at_ms": pool.expires_at_ms}
+    return {
+        "seats": pool.seats,
+        "duplicates": pool.duplicates.value,
+        "expires_at_ms": pool.expires_at_ms,
+        "alerts": " ".join(pool.alerts),
+    }
 
 
 def _user_row(user: User) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Row, Select, Table, select
 
-from licet.model import Client, ClientSecret, Duplicates, GrantType, Pool, Scope, Tenant, User
+from licet.model import Client, ClientSecret, Duplicates, GrantType, Pool, Scope, Tenant, User, read_alerts
 from licet.store import schema
 from licet.store.contract import SetupDamaged
 
@@ -111,6 +111,7 @@ def _pool(row: Row[Any]) -> Pool:
         seats=row.seats,
         duplicates=Duplicates(row.duplicates),
         expires_at_ms=row.expires_at_ms,
+        alerts=read_alerts(row.alerts),
     )
 
 
@@ -144,5 +145,6 @@ def _client(row: Row[Any], user: User, secrets: list[ClientSecret]) -> Client:
         grant_types=frozenset(GrantType(name) for name in row.grant_types.split()),
         introspects=row.introspects,
         password_allowed=row.password_allowed,
+        barred_until_ms=row.barred_until_ms,
         secrets=tuple(secrets),
     )

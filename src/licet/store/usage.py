@@ -14,16 +14,23 @@ It changes nothing, decides nothing, and speaks to any store through SQLAlchemy 
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
+from enum import StrEnum
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, func, or_, select
 
-from licet.model import EndReason, Tenant, Value
+from licet.model import Duplicates, EndReason, Tenant, Value
 from licet.store import schema
-from licet.store.journal import HOUR_MS, MINUTE_MS
-from licet.store.span import Span, Step, day_of, hour_of
+from licet.store.journal import HOUR_MS, MINUTE_MS, idle_since
+from licet.store.need import SPARED, seats_needed
+from licet.store.span import DeniedClient, Span, Step, day_of, hour_of
+from licet.store.span import Session as SessionKey
+from licet.store.summary import QUARTER
+
+_HOURS_TOLD, _DAYS_TOLD = 48, 92  # a longer span is told in days, and in months
+_DAYS_A_MONTH = 30.44
 
 
 class LiveSession(Value, frozen=True, kw_only=True):
@@ -84,12 +91,45 @@ class Peak(Value, frozen=True, kw_only=True):
 
 
 class Held(Value, frozen=True, kw_only=True):
-    """For how long a client's seats were held, together. `name` is empty when the user is no more."""
+    """For how long a client's seats were held, together. `name` is empty when the user is no more.
+
+    `idle_ms` of that passed between the last token of a seat and its return.
+    """
 
     client_id: str
     initials: str
     name: str
     held_ms: int
+    idle_ms: int
+
+
+class HeldByUser(Value, frozen=True, kw_only=True):
+    """The same of all clients of a user."""
+
+    initials: str
+    name: str
+    held_ms: int
+    idle_ms: int
+
+
+class HeatCell(Value, frozen=True, kw_only=True):
+    """One hour of the week, by the reader's clock: Monday is 0. Only those that the span has are told.
+
+    `mean` is the mean of the peaks of these hours, `peak` the highest of them.
+    """
+
+    weekday: int
+    hour: int
+    mean: float
+    peak: int
+    denials: int
+
+
+class Remaining(Value, frozen=True, kw_only=True):
+    """The denials that would have remained if the pool had had so many seats."""
+
+    seats: int
+    denials: int
 
 
 class Denials(Value, frozen=True, kw_only=True):
@@ -113,8 +153,9 @@ class Tally(Value, frozen=True, kw_only=True):
 class PoolUsage(Value, frozen=True, kw_only=True):
     """One pool in a span. `seats` is None when the pool is no more.
 
-    `peak_at_ms` is the minute in which the peak was reached first; the start of the span when it was
-    reached before.
+    `peak` is the high-water mark, and `peak_at_ms` the minute in which it was reached first; the start of the
+    span when it was reached before. `remaining` begins with the seats there are, and ends where no more seats
+    would have helped: see `with_seats`.
     """
 
     pool: str
@@ -123,9 +164,24 @@ class PoolUsage(Value, frozen=True, kw_only=True):
     peak_at_ms: int
     hours: tuple[Peak, ...]
     days: tuple[Peak, ...]
+    heat: tuple[HeatCell, ...]
+    held_ms: int
+    idle_ms: int
     held: tuple[Held, ...]
+    users: tuple[HeldByUser, ...]
     denials: tuple[Denials, ...]
+    remaining: tuple[Remaining, ...]
     sessions: Tally
+
+    @property
+    def denied(self) -> int:
+        """How many denials there were."""
+        return sum(it.times for it in self.denials)
+
+    @property
+    def idle_share(self) -> float:
+        """How much of the time in which seats were held they were idle: 0 to 1."""
+        return self.idle_ms / self.held_ms if self.held_ms else 0.0
 
 
 class Usage(Value, frozen=True, kw_only=True):
@@ -156,10 +212,28 @@ def seats(connection: Connection, tenant: Tenant, now_ms: int) -> SeatsNow:
 
 
 def sessions(
-    connection: Connection, tenant: Tenant, now_ms: int, *, client: str | None = None, user: str | None = None
+    connection: Connection,
+    tenant: Tenant,
+    now_ms: int,
+    *,
+    sid: bytes | None = None,
+    client: str | None = None,
+    user: str | None = None,
+    after: tuple[int, bytes] | None = None,
+    limit: int | None = None,
 ) -> tuple[LiveSession, ...]:
-    """The sessions that live at `now_ms`, oldest first; those of one client or user (its initials) only."""
-    query = _live_sessions(tenant, now_ms)
+    """The sessions that live at `now_ms`, oldest first; those of one client or user (its initials) only.
+
+    A page of them begins behind `after`, the start and sid of a session.
+    """
+    session = schema.session.c
+    query = _live_sessions(tenant, now_ms).limit(limit)
+    if sid is not None:
+        query = query.where(session.sid == sid)
+    if after is not None:
+        started_at_ms, last = after
+        same = and_(session.started_at_ms == started_at_ms, session.sid > last)
+        query = query.where(or_(session.started_at_ms > started_at_ms, same))
     if client is not None:
         query = query.where(schema.client.c.client_id == client)
     if user is not None:
@@ -251,35 +325,73 @@ def usage(
     end_ms = until_ms if until_ms < now_ms else now_ms + 1
     span = Span(connection, tenant.id, from_ms, end_ms, now_ms, zone)
     pools = {row.name: row for row in connection.execute(_all_of(schema.pool, tenant))}
-    entries = span.journal()
-    names = {*pools, *span.pools_held(), *(row.pool for row in entries)} - {""}
+    happened = _Happened(span.denied(), span.sessions())
+    gone = {name for name in span.pools_held() - pools.keys() if span.held(name)}
+    names = {*pools, *gone, *happened.pools}
     return Usage(
         tenant=tenant.name,
         from_ms=from_ms,
         until_ms=min(until_ms, now_ms),
-        pools=tuple(_pool_usage(span, name, pools.get(name), entries) for name in sorted(names)),
-        unlicensed=_tally(entries, "", span.expired_sessions(None)),
+        pools=tuple(_pool_usage(span, tenant, name, pools.get(name), happened) for name in sorted(names)),
+        unlicensed=happened.tally("", span.expired_sessions(None)),
     )
 
 
-def _pool_usage(span: Span, name: str, pool: Row[Any] | None, entries: Sequence[Row[Any]]) -> PoolUsage:
+class _Happened:
+    """The denials and sessions of a span, by pool."""
+
+    def __init__(self, denied: Iterable[DeniedClient], sessions: Mapping[SessionKey, int]) -> None:
+        self._denied: defaultdict[str, list[DeniedClient]] = defaultdict(list)
+        for it in denied:
+            self._denied[it.pool].append(it)
+        self._sessions = sessions
+
+    @property
+    def pools(self) -> set[str]:
+        """Those in which anything happened."""
+        return {*self._denied, *(it.pool for it in self._sessions)} - {""}
+
+    def denied(self, pool: str) -> Sequence[DeniedClient]:
+        """The denials of a pool, in their order."""
+        return self._denied.get(pool, ())
+
+    def tally(self, pool: str, expired: int) -> Tally:
+        """The sessions of a pool, and so many that expired and were not cleared away."""
+        grants, endings = 0, Counter({EndReason.EXPIRED.value: expired} if expired else {})
+        for it, times in self._sessions.items():
+            if it.pool == pool and it.kind == "granted":
+                grants += times
+            elif it.pool == pool:
+                endings[it.reason] += times
+        return Tally(grants=grants, endings=dict(sorted(endings.items(), key=lambda it: (-it[1], it[0]))))
+
+
+def _pool_usage(
+    span: Span, tenant: Tenant, name: str, pool: Row[Any] | None, happened: _Happened
+) -> PoolUsage:
     taken = span.taken(pool.id) if pool else ()
     timeline = _timeline(span, name, pool, taken)
-    denied = span.denied(name)
+    denied = happened.denied(name)
+    hours = _parts(span, span.edges(hour_of, HOUR_MS), timeline, denied)
     # A day and a half after midnight it is the next day, however the clocks are changed.
     days = _parts(span, span.edges(day_of, 36 * HOUR_MS), timeline, denied)
+    held = _held(span, tenant, name, taken)
     peak = max((part.peak for part in days), default=0)
-    first = span.first_with(name, peak)
     return PoolUsage(
         pool=name,
         seats=pool.seats if pool else None,
         peak=peak,
-        peak_at_ms=span.from_ms if first is None or timeline[0].in_use >= peak else first * MINUTE_MS,
-        hours=_parts(span, span.edges(hour_of, HOUR_MS), timeline, denied),
+        peak_at_ms=_peak_at_ms(span, name, timeline, peak),
+        hours=hours,
         days=days,
-        held=_held(span, name, taken),
-        denials=_denials(entries, name),
-        sessions=_tally(entries, name, span.expired_sessions(pool.id) if pool else 0),
+        heat=_heat(hours, span.zone),
+        held_ms=sum(it.held_ms for it in held),
+        idle_ms=sum(it.idle_ms for it in held),
+        held=held,
+        users=_users(held),
+        denials=_denials(denied),
+        remaining=_remaining(tenant, pool, denied),
+        sessions=happened.tally(name, span.expired_sessions(pool.id) if pool else 0),
     )
 
 
@@ -312,14 +424,27 @@ def _before(span: Span, name: str, pool: Row[Any] | None, taken: Sequence[Row[An
     return Step(span.minutes.start - 1, in_use, in_use, seats)
 
 
+def _peak_at_ms(span: Span, name: str, timeline: Sequence[Step], peak: int) -> int:
+    """The minute in which a peak was reached first."""
+    if timeline[0].in_use >= peak:
+        return span.from_ms
+    step = next((it for it in timeline if it.peak >= peak), None)
+    if step is None:
+        return span.from_ms
+    quarter = step.minute - step.minute % QUARTER
+    minute = span.first_with(name, peak, range(quarter, quarter + QUARTER))
+    if minute is None or minute < span.minutes_kept_from:
+        minute = quarter  # Which of its minutes it was, is no longer kept.
+    return max(span.from_ms, minute * MINUTE_MS)
+
+
 def _parts(
-    span: Span, edges: Sequence[int], timeline: Sequence[Step], denied: Iterable[Row[Any]]
+    span: Span, edges: Sequence[int], timeline: Sequence[Step], denied: Iterable[DeniedClient]
 ) -> tuple[Peak, ...]:
     """What the parts of a span between these edges looked like."""
-    begins = [edge_ms // MINUTE_MS for edge_ms in edges[:-1]]
     denials: Counter[int] = Counter()
-    for row in denied:
-        denials[bisect_right(begins, row.minute) - 1] += int(row.times)
+    for it in denied:
+        denials[max(0, bisect_right(edges, it.last_at_ms, hi=len(edges) - 1) - 1)] += it.times
     parts = []
     at = 0
     for part, (from_ms, until_ms) in enumerate(pairwise(edges)):
@@ -339,43 +464,160 @@ def _parts(
     return tuple(parts)
 
 
-def _held(span: Span, name: str, taken: Iterable[Row[Any]]) -> tuple[Held, ...]:
+def _heat(hours: Iterable[Peak], zone: tzinfo | None) -> tuple[HeatCell, ...]:
+    """The hours of a span by weekday and hour."""
+    cells: defaultdict[tuple[int, int], list[Peak]] = defaultdict(list)
+    for it in hours:
+        local = datetime.fromtimestamp(it.from_ms // 1000, zone)
+        cells[local.weekday(), local.hour].append(it)
+    return tuple(
+        HeatCell(
+            weekday=weekday,
+            hour=hour,
+            mean=round(sum(it.peak for it in parts) / len(parts), 2),
+            peak=max(it.peak for it in parts),
+            denials=sum(it.denials for it in parts),
+        )
+        for (weekday, hour), parts in sorted(cells.items())
+    )
+
+
+def _held(span: Span, tenant: Tenant, name: str, taken: Iterable[Row[Any]]) -> tuple[Held, ...]:
     """Who held seats for how long, the longest first."""
-    held = Counter({(row.client_id, row.initials): int(row.held_ms) for row in span.held(name)})
+    held, idle = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for row in span.held(name):
+        held[row.client_id, row.initials] += int(row.held_ms)
+        idle[row.client_id, row.initials] += int(row.idle_ms)
     begin_ms, end_ms = span.hours.start * HOUR_MS, min(span.hours.stop * HOUR_MS, span.now_ms)
     for seat in taken:
         from_ms, until_ms = max(seat.taken_at_ms, begin_ms), min(seat.expires_at_ms, end_ms)
         if from_ms < until_ms:
             held[seat.client_id, seat.initials] += until_ms - from_ms
+            if seat.expires_at_ms <= span.now_ms:  # How idle a seat is that is held, its return will tell.
+                idle_from_ms = max(from_ms, idle_since(seat.expires_at_ms, tenant.session_ttl_s))
+                idle[seat.client_id, seat.initials] += max(0, until_ms - idle_from_ms)
     names = span.user_names()
     return tuple(
-        Held(client_id=client_id, initials=initials, name=names.get(initials, ""), held_ms=held_ms)
-        for (client_id, initials), held_ms in held.most_common()
+        Held(
+            client_id=key[0],
+            initials=key[1],
+            name=names.get(key[1], ""),
+            held_ms=held_ms,
+            idle_ms=idle[key],
+        )
+        for key, held_ms in sorted(held.items(), key=lambda it: (-it[1], it[0]))
     )
 
 
-def _denials(entries: Iterable[Row[Any]], pool: str) -> tuple[Denials, ...]:
+def _users(held: Iterable[Held]) -> tuple[HeldByUser, ...]:
+    """The same by user."""
+    of_user: defaultdict[tuple[str, str], list[Held]] = defaultdict(list)
+    for it in held:
+        of_user[it.initials, it.name].append(it)
+    users = [
+        HeldByUser(
+            initials=initials,
+            name=name,
+            held_ms=sum(it.held_ms for it in parts),
+            idle_ms=sum(it.idle_ms for it in parts),
+        )
+        for (initials, name), parts in of_user.items()
+    ]
+    return tuple(sorted(users, key=lambda it: (-it.held_ms, it.initials)))
+
+
+def _denials(denied: Iterable[DeniedClient]) -> tuple[Denials, ...]:
     """Who was denied how often, the most often first."""
+    of_client: defaultdict[tuple[str, str, str], list[DeniedClient]] = defaultdict(list)
+    for it in denied:
+        of_client[it.client_id, it.initials, it.reason].append(it)
     denials = [
         Denials(
-            client_id=row.client_id,
-            initials=row.initials,
-            reason=row.reason,
-            times=int(row.times),
-            first_at_ms=row.first_at_ms,
-            last_at_ms=row.last_at_ms,
+            client_id=client_id,
+            initials=initials,
+            reason=reason,
+            times=sum(it.times for it in parts),
+            first_at_ms=min(it.first_at_ms for it in parts),
+            last_at_ms=max(it.last_at_ms for it in parts),
         )
-        for row in entries
-        if row.pool == pool and row.kind == "denied"
+        for (client_id, initials, reason), parts in of_client.items()
     ]
     return tuple(sorted(denials, key=lambda it: (-it.times, it.client_id, it.reason)))
 
 
-def _tally(entries: Iterable[Row[Any]], pool: str, expired: int) -> Tally:
-    of_kind: Mapping[str, Counter[str]] = {kind: Counter() for kind in ("granted", "denied", "ended")}
-    for row in entries:
-        if row.pool == pool:
-            of_kind[row.kind][row.reason] += int(row.times)
-    if expired:
-        of_kind["ended"][EndReason.EXPIRED] += expired
-    return Tally(grants=of_kind["granted"].total(), endings=dict(of_kind["ended"].most_common()))
+def _remaining(
+    tenant: Tenant, pool: Row[Any] | None, denied: Sequence[DeniedClient]
+) -> tuple[Remaining, ...]:
+    """What would have remained of the denials, by the number of seats, as long as one more would help."""
+    by_user = pool is not None and pool.duplicates == Duplicates.USER
+    spared = [it for it in denied if it.reason in SPARED]
+    needed = seats_needed(spared, tenant.session_ttl_s, lambda it: it.initials if by_user else it.client_id)
+    least = min([it.seats for it in spared] + ([] if pool is None else [pool.seats]), default=0)
+    left = sum(it.times for it in denied)
+    remaining = [Remaining(seats=least, denials=left)]
+    for seats in sorted(needed):
+        left -= needed[seats]
+        remaining.append(Remaining(seats=seats, denials=left))
+    return tuple(remaining)
+
+
+def with_seats(pool: PoolUsage, seats: int) -> int:
+    """How many of the denials would have remained with so many seats.
+
+    It is an estimate: docs/explanation/usage-figures.md says how it is reckoned. With fewer seats than there
+    were it is all of them, and at least that.
+    """
+    at = bisect_right(pool.remaining, seats, key=lambda it: it.seats) - 1
+    return pool.remaining[max(0, at)].denials
+
+
+def with_seats_told(found: Usage, pool: PoolUsage, seats: int) -> str:
+    """The same as a sentence: `with 6 seats you would have had 0 denials in these 30 days`."""
+    denials = with_seats(pool, seats)
+    at_least = "at least " if seats < pool.remaining[0].seats else ""
+    return (
+        f"with {_counted(seats, 'seat')} you would have had {at_least}{_counted(denials, 'denial')}"
+        f" in {_span_told(found, pool)}"
+    )
+
+
+def answer(found: Usage, pool: PoolUsage) -> str:
+    """How many seats are needed, in one sentence."""
+    if pool.denied:
+        return with_seats_told(found, pool, pool.remaining[-1].seats)
+    return f"never more than {_counted(pool.peak, 'seat')} at once in {_span_told(found, pool)}"
+
+
+def _span_told(found: Usage, pool: PoolUsage) -> str:
+    """How long a span is: `these 30 days`, by the days and hours that it touches."""
+    days, hours = len(pool.days), -(-(found.until_ms - found.from_ms) // HOUR_MS)
+    if hours <= _HOURS_TOLD:
+        return f"these {hours} hours" if hours > 1 else "this hour"
+    if days <= _DAYS_TOLD:
+        return f"these {days} days"
+    return f"these {round(days / _DAYS_A_MONTH)} months"
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+class Reach(StrEnum):
+    """The spans that a report is usually asked for: they end now."""
+
+    DAY = "24h"
+    WEEK = "7d"
+    MONTH = "30d"
+    QUARTER = "90d"
+    YEAR = "12m"
+
+    def from_ms(self, now_ms: int, zone: tzinfo | None = UTC) -> int:
+        """Where it begins: 24 hours ago, or at a midnight by the clocks of `zone`, so that today counts."""
+        if self is Reach.DAY:
+            return now_ms - 24 * HOUR_MS
+        today = datetime.fromtimestamp(now_ms // 1000, zone).replace(tzinfo=None)
+        begin = (today - timedelta(days=_DAYS[self] - 1)).replace(hour=0, minute=0, second=0)
+        return round(begin.replace(tzinfo=zone).timestamp()) * 1000
+
+
+_DAYS = {Reach.WEEK: 7, Reach.MONTH: 30, Reach.QUARTER: 90, Reach.YEAR: 365}

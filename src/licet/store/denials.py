@@ -1,0 +1,282 @@
+"""Who was denied a seat, when and why, folded into ranges; and who held the seats then.
+
+The rules:
+
+- Consecutive minutes of one client, pool and reason are one range: 09:41-09:44 Client6, 37 times.
+- Newest first, by the minute in which a range ends; then by pool, reason and client.
+- A range is never cut by a page, except one of more than `ROWS_MAX` minutes.
+
+It changes nothing and decides nothing.
+"""
+
+from collections.abc import Iterable
+from itertools import chain
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, literal, select
+
+from licet.model import NoSeatReason, Tenant, Value
+from licet.store import schema
+from licet.store.journal import MINUTE_MS
+from licet.store.paging import LIMIT, bounded, read_cursor, write_cursor
+from licet.store.summary import DENIED
+
+ROWS_FIRST = 1000  # of the journal are most pages made
+ROWS_MAX = 20_000  # of the journal that one page reads: two weeks of a client that never stops
+HOLDERS_MAX = 500
+
+
+class DenialFilter(Value, frozen=True, kw_only=True):
+    """Which denials: those from `from_ms` on and before `until_ms`; None and '' are all."""
+
+    pool: str = ""
+    client: str = ""
+    user: str = ""  # initials
+    reason: NoSeatReason | None = None
+    from_ms: int | None = None
+    until_ms: int | None = None
+
+
+class DenialRange(Value, frozen=True, kw_only=True):
+    """One client was denied a seat of one pool, for one reason, again and again.
+
+    `seats` and `in_use` are the pool's, `address` is the client's, at the last of them. `name` is the user's,
+    '' when there is none of these initials any more.
+    """
+
+    pool: str
+    client_id: str
+    initials: str
+    name: str
+    reason: str
+    times: int
+    first_at_ms: int
+    last_at_ms: int
+    seats: int
+    in_use: int
+    address: str
+
+
+class DenialPage(Value, frozen=True, kw_only=True):
+    """Ranges of a tenant, newest first; `next` is the cursor of the next page, None at the end."""
+
+    tenant: str
+    ranges: tuple[DenialRange, ...]
+    next: str | None
+
+
+class Holder(Value, frozen=True, kw_only=True):
+    """A client that held a seat, from when until when; `freed_at_ms` is None while it still does.
+
+    What a client took within one minute is told as one: `times` is how often it took a seat in that minute.
+    """
+
+    client_id: str
+    initials: str
+    name: str
+    taken_at_ms: int
+    freed_at_ms: int | None
+    times: int
+
+
+_Place = tuple[int, str, str, str]
+
+
+class _Key(NamedTuple):
+    """What makes denials alike."""
+
+    pool: str
+    reason: str
+    client_id: str
+
+
+class _Range:
+    """A range, read from its end to its begin."""
+
+    def __init__(self, row: Row[Any], key: _Key) -> None:
+        self.key = key
+        self.until = self.minute = row.minute
+        self.last, self.first_at_ms = row, row.first_at_ms
+        self.times = int(row.times)
+
+    def add(self, row: Row[Any]) -> None:
+        """The row of the minute before."""
+        self.minute, self.first_at_ms = row.minute, row.first_at_ms
+        self.times += int(row.times)
+
+    @property
+    def place(self) -> _Place:
+        """Where it stands in the order: from the greatest minute down, then by what is alike."""
+        return (-self.until, *self.key)
+
+    def told(self) -> DenialRange:
+        """It as it is told."""
+        row = self.last
+        return DenialRange(
+            pool=row.pool,
+            client_id=row.client_id,
+            initials=row.initials,
+            name=row.name,
+            reason=row.reason,
+            times=self.times,
+            first_at_ms=self.first_at_ms,
+            last_at_ms=row.last_at_ms,
+            seats=row.seats or 0,
+            in_use=row.in_use or 0,
+            address=row.address,
+        )
+
+
+def denials(
+    connection: Connection,
+    tenant: Tenant,
+    *,
+    only: DenialFilter | None = None,
+    after: str | None = None,
+    limit: int = LIMIT,
+) -> DenialPage:
+    """The denials of a tenant, newest first.
+
+    `after` is the cursor of the page before. Raises InvalidCursor.
+    """
+    limit = bounded(limit)
+    query, place = _rows(tenant, only or DenialFilter()), None
+    if after is not None:
+        minute, pool, reason, client_id, is_cut = read_cursor(after, tuple[int, str, str, str, bool])
+        place = None if is_cut else (minute, pool, reason, client_id)
+        # One minute more: what goes on from there is a part of a range that was told.
+        query = query.where(schema.journal.c.minute <= -minute + (not is_cut))
+    read = _Read(connection, query, place, limit + 1, ROWS_FIRST)
+    if not read.is_whole:
+        read = _Read(connection, query, place, limit + 1, ROWS_MAX)
+    return DenialPage(
+        tenant=tenant.name,
+        ranges=tuple(it.told() for it in read.ranges[:limit]),
+        next=read.cursor(limit),
+    )
+
+
+class _Read:
+    """The first ranges behind a place, so many at most, as far as so many rows of the journal tell them."""
+
+    def __init__(
+        self, connection: Connection, query: Select[Any], place: _Place | None, count: int, rows_max: int
+    ) -> None:
+        rows = connection.execute(query.limit(rows_max)).all()
+        self._cut: int | None = None
+        if len(rows) == rows_max:  # Of the last minute there may be more.
+            self._cut = rows[-1].minute
+            rows = [row for row in rows if row.minute != self._cut]
+        self.ranges, is_done = _folded(rows, place, count)
+        self.is_whole = is_done or self._cut is None
+
+    def cursor(self, limit: int) -> str | None:
+        """Where the next page begins."""
+        if len(self.ranges) > limit:
+            return write_cursor(*self.ranges[limit - 1].place, False)
+        return None if self._cut is None else write_cursor(-self._cut, "", "", "", True)
+
+
+def _rows(tenant: Tenant, only: DenialFilter) -> Select[Any]:
+    it, user = schema.journal.c, schema.user
+    wanted: list[ColumnElement[bool]] = [it.tenant_id == tenant.id, it.kind == DENIED]
+    for column, value in (
+        (it.pool, only.pool),
+        (it.client_id, only.client),
+        (it.initials, only.user),
+        (it.reason, only.reason),
+    ):
+        if value:
+            wanted.append(column == str(value))
+    if only.from_ms is not None:
+        wanted += [it.minute >= only.from_ms // MINUTE_MS, it.last_at_ms >= only.from_ms]
+    if only.until_ms is not None:
+        wanted += [it.minute <= only.until_ms // MINUTE_MS, it.first_at_ms < only.until_ms]
+    same_user = and_(user.c.tenant_id == it.tenant_id, user.c.initials == it.initials)
+    return (
+        select(schema.journal, func.coalesce(user.c.name, "").label("name"))
+        .join_from(schema.journal, user, same_user, isouter=True)
+        .where(*wanted)
+        .order_by(it.minute.desc(), it.pool, it.reason, it.client_id)
+    )
+
+
+def _folded(rows: Iterable[Row[Any]], place: _Place | None, count: int) -> tuple[list[_Range], bool]:
+    """The ranges that rows make, which come from the newest on; whether no row behind them adds to them."""
+    found: list[_Range] = []
+    last: dict[_Key, _Range] = {}
+    for row in rows:
+        key = _Key(row.pool, row.reason, row.client_id)
+        known = last.get(key)
+        if known is not None and known.minute == row.minute + 1:
+            known.add(row)
+            continue
+        if len(found) == count:
+            if all(it.minute > row.minute + 1 for it in found):
+                return found, True
+            continue
+        begun = last[key] = _Range(row, key)
+        if place is None or begun.place > place:
+            found.append(begun)
+    return found, False
+
+
+def holders_at(
+    connection: Connection, tenant: Tenant, pool: str, at_ms: int, *, now_ms: int
+) -> tuple[Holder, ...]:
+    """Who held the seats of a pool at an instant, the longest holder first; `HOLDERS_MAX` of them at most.
+
+    It knows of seats that came back since holdings are kept, as long as the journal is.
+    """
+    rows = chain(
+        connection.execute(_came_back(tenant, pool, at_ms)),
+        connection.execute(_still_taken(tenant, pool, at_ms)),
+    )
+    holders = (_holder(row, now_ms) for row in rows)
+    return tuple(sorted(holders, key=lambda it: (it.taken_at_ms, it.client_id))[:HOLDERS_MAX])
+
+
+def _came_back(tenant: Tenant, pool: str, at_ms: int) -> Select[Any]:
+    it, user = schema.holding.c, schema.user
+    same_user = and_(user.c.tenant_id == it.tenant_id, user.c.initials == it.initials)
+    return (
+        select(schema.holding, func.coalesce(user.c.name, "").label("name"))
+        .join_from(schema.holding, user, same_user, isouter=True)
+        .where(it.tenant_id == tenant.id, it.pool == pool, it.freed_at_ms > at_ms)
+        .where(it.minute <= at_ms // MINUTE_MS, it.taken_at_ms <= at_ms)
+        .order_by(it.freed_at_ms)
+        .limit(HOLDERS_MAX)
+    )
+
+
+def _still_taken(tenant: Tenant, pool: str, at_ms: int) -> Select[Any]:
+    """Those that did not come back; one that expired was free from then on."""
+    it, user = schema.seat.c, schema.user
+    same_user = and_(user.c.tenant_id == it.tenant_id, user.c.initials == it.initials)
+    of_pool = and_(schema.pool.c.id == it.pool_id, schema.pool.c.name == pool)
+    return (
+        select(
+            it.client_id,
+            it.initials,
+            func.coalesce(user.c.name, "").label("name"),
+            it.taken_at_ms,
+            it.expires_at_ms.label("freed_at_ms"),
+            literal(1).label("times"),
+        )
+        .join_from(schema.seat, schema.pool, of_pool)
+        .outerjoin(user, same_user)
+        .where(schema.pool.c.tenant_id == tenant.id, it.taken_at_ms <= at_ms, it.expires_at_ms > at_ms)
+        .order_by(it.taken_at_ms)
+        .limit(HOLDERS_MAX)
+    )
+
+
+def _holder(row: Row[Any], now_ms: int) -> Holder:
+    return Holder(
+        client_id=row.client_id,
+        initials=row.initials,
+        name=row.name,
+        taken_at_ms=row.taken_at_ms,
+        freed_at_ms=row.freed_at_ms if row.freed_at_ms <= now_ms else None,
+        times=row.times,
+    )

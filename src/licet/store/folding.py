@@ -1,0 +1,116 @@
+"""Folding the journal: grants and endings, one entry each, become rows that count what was alike in a minute.
+
+A commit appends entries one behind the other, and they are folded here some seconds later: by so much less a
+grant has to write (L11). The rules:
+
+- An entry is added and removed in one transaction: it is in one of the two tables at every instant, and a
+  reader of both (`schema.whole_journal`) sees the same before and after.
+- The oldest are folded first, so a row has the initials and the address of the last one.
+- `ENTRIES_MAX` in one transaction, so that it never keeps a grant waiting for long.
+- One folds at a time; another one finds nothing to do. A node of a version before, which adds its own to the
+  journal, is right beside it; where the two meet on rows, this one gives way and folds the next time.
+"""
+
+from collections.abc import Callable, Mapping
+
+from sqlalchemy import Connection, func, select, text
+
+from licet.store import schema
+from licet.store.contract import Purpose, Store
+from licet.store.journal import MINUTE_MS
+
+ENTRIES_MAX = 1000  # a few milliseconds of writing
+GIVE_WAY_MS = 100  # a tenth of what PostgreSQL waits before it looks for a deadlock
+
+# A lock of PostgreSQL, in a space of its own beside those of `postgres.py`.
+_LOCK = 0x6C_69_63_03
+
+_KEY = ("tenant_id", "minute", "kind", "reason", "pool", "client_id")
+
+
+def _add(taken: str) -> str:
+    """The statement that adds these entries to the journal, in the order in which its rows lie.
+
+    Entries of a tenant that was removed, by a version that does not know of them, are of nobody.
+    """
+    key = ", ".join(f"counted.{name}" for name in _KEY)
+    return f"""
+INSERT INTO journal AS this
+  ({", ".join(_KEY)}, initials, times, first_at_ms, last_at_ms, address)
+SELECT {key}, latest.initials, counted.times, counted.first_at_ms, counted.last_at_ms, latest.address
+FROM (
+  SELECT tenant_id, at_ms / {MINUTE_MS} AS minute, kind, reason, pool, client_id, count(*) AS times,
+    min(at_ms) AS first_at_ms, max(at_ms) AS last_at_ms, max(number) AS number
+  FROM {taken} GROUP BY 1, 2, 3, 4, 5, 6
+) AS counted
+JOIN {taken} AS latest ON latest.number = counted.number
+WHERE counted.tenant_id IN (SELECT id FROM tenant)
+ORDER BY {key}
+ON CONFLICT ({", ".join(_KEY)}) DO UPDATE SET
+  times = this.times + excluded.times, initials = excluded.initials, address = excluded.address,
+  first_at_ms = CASE WHEN excluded.first_at_ms < this.first_at_ms
+    THEN excluded.first_at_ms ELSE this.first_at_ms END,
+  last_at_ms = CASE WHEN excluded.last_at_ms > this.last_at_ms
+    THEN excluded.last_at_ms ELSE this.last_at_ms END"""  # noqa: S608 - names of our own
+
+
+# SQLite has one writer: between these nobody adds anything.
+_LAST = text(
+    "SELECT max(number) FROM (SELECT number FROM journal_entry ORDER BY number LIMIT :most) AS oldest"
+)
+_ADD = text(f"WITH taken AS (SELECT * FROM journal_entry WHERE number <= :last) {_add('taken')}")  # noqa: S608
+_REMOVE = text("DELETE FROM journal_entry WHERE number <= :last")
+
+# PostgreSQL goes on adding meanwhile, also with lower numbers than those that are there. What is added is
+# exactly what is removed.
+_GIVE_WAY = text(
+    f"SELECT set_config('lock_timeout', '{GIVE_WAY_MS}ms', true), pg_try_advisory_xact_lock({_LOCK}, 0)"
+)
+_MOVE = text(
+    f"""
+WITH oldest AS MATERIALIZED (SELECT number FROM journal_entry ORDER BY number LIMIT :most),
+taken AS MATERIALIZED (
+  DELETE FROM journal_entry USING oldest WHERE journal_entry.number = oldest.number RETURNING journal_entry.*
+),
+added AS ({_add("taken")})
+SELECT count(*) FROM taken"""  # noqa: S608
+)
+
+
+def fold_journal(store: Store, entries_max: int = ENTRIES_MAX) -> int:
+    """Fold the oldest entries, so many at most; return how many they were.
+
+    Raises StoreUnavailable.
+    """
+    with store.transaction(Purpose.UPKEEP) as transaction:
+        connection = transaction.connection
+        return _FOLD[connection.dialect.name](connection, entries_max)
+
+
+def first_minute(connection: Connection) -> int | None:
+    """The minute in which the whole journal begins; None when there is nothing in it."""
+    columns = (schema.journal.c.minute, schema.entry_minute)
+    found = [connection.execute(select(func.min(it))).scalar() for it in columns]
+    return min((it for it in found if it is not None), default=None)
+
+
+def _fold_in_sqlite(connection: Connection, entries_max: int) -> int:
+    last = connection.execute(_LAST, {"most": entries_max}).scalar()
+    if last is None:
+        return 0
+    connection.execute(_ADD, {"last": last})
+    return connection.execute(_REMOVE, {"last": last}).rowcount
+
+
+def _fold_in_postgres(connection: Connection, entries_max: int) -> int:
+    [(_, is_alone)] = connection.execute(_GIVE_WAY).all()
+    if not is_alone:
+        return 0
+    moved: int = connection.execute(_MOVE, {"most": entries_max}).scalar_one()
+    return moved
+
+
+_FOLD: Mapping[str, Callable[[Connection, int], int]] = {
+    "sqlite": _fold_in_sqlite,
+    "postgresql": _fold_in_postgres,
+}

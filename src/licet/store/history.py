@@ -1,0 +1,323 @@
+"""What happened: every grant, denial, ending and act of an administrator, newest first, in pages.
+
+The rules:
+
+- The journal is folded by minute: one entry counts all that a client met alike in one minute. What is not
+  folded yet, the last seconds, is added to its row when a page is read: so a page is the same before and
+  after, and a cursor stays right across it.
+- An entry stands where it began: a journal's at its first time in that minute, an event's when it was made.
+- A page stays right while rows are added, which are newer than any cursor.
+
+It changes nothing and decides nothing.
+"""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from heapq import merge
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    and_,
+    case,
+    func,
+    literal,
+    select,
+    tuple_,
+)
+
+from licet.model import Tenant, Value
+from licet.store import schema
+from licet.store.journal import MINUTE_MS
+from licet.store.paging import LIMIT, bounded, read_cursor, write_cursor
+from licet.store.summary import DENIED
+
+
+class Kind(StrEnum):
+    """What an entry tells of."""
+
+    GRANTED = "granted"
+    DENIED = "denied"
+    ENDED = "ended"
+    EVENT = "event"  # what an administrator did
+
+
+class HistoryFilter(Value, frozen=True, kw_only=True):
+    """Which entries: those from `from_ms` on and before `until_ms`; None, '' and no kinds are all.
+
+    `actor` leaves events only, `reason` the journal only. `pool`, `client` and `user` leave of the events
+    those whose target they are.
+    """
+
+    kinds: frozenset[Kind] = frozenset()
+    reason: str = ""
+    pool: str = ""
+    client: str = ""
+    user: str = ""  # initials
+    actor: str = ""
+    from_ms: int | None = None
+    until_ms: int | None = None
+
+
+class Happened(Value, frozen=True, kw_only=True, tag_field="entry", tag="journal"):
+    """One entry of the journal: how often in its minute, when first and last.
+
+    `seats` and `in_use` are the pool's at the last denial, `address` is that of the last time. `pool` is ''
+    for what needs no seat.
+    """
+
+    tenant: str
+    kind: Kind
+    reason: str
+    pool: str
+    client_id: str
+    initials: str
+    times: int
+    first_at_ms: int
+    last_at_ms: int
+    seats: int | None
+    in_use: int | None
+    address: str
+
+
+class Did(Value, frozen=True, kw_only=True, tag_field="entry", tag="event"):
+    """What an administrator did to a `target` like "client Desk"; `tenant` is '' for no single one."""
+
+    tenant: str
+    at_ms: int
+    actor: str
+    action: str
+    target: str
+    detail: str
+
+
+class HistoryPage(Value, frozen=True, kw_only=True):
+    """Entries, newest first; `next` is the cursor of the next page, None at the end."""
+
+    entries: tuple[Happened | Did, ...]
+    next: str | None
+
+
+# What the rows of one minute have in common that are folded into one.
+_KEY = ("tenant_id", "minute", "kind", "reason", "pool", "client_id")
+
+# Where an entry stands: its instant, and what no two of one instant share. A journal's goes on with its key,
+# to its tenant's id; an event's has its own id there. By their kinds the two are in one order.
+_Place = tuple[int, str, str, str, str, int]
+
+
+def history(
+    connection: Connection,
+    tenant: Tenant | None,
+    *,
+    only: HistoryFilter | None = None,
+    after: str | None = None,
+    limit: int = LIMIT,
+) -> HistoryPage:
+    """What happened in a tenant; None is all tenants, and what belongs to none.
+
+    `after` is the cursor of the page before. Raises InvalidCursor.
+    """
+    only, limit = only or HistoryFilter(), bounded(limit)
+    place = None if after is None else read_cursor(after, tuple[int, str, str, str, str, int])
+    rows = merge(
+        _journal(connection, tenant, only, place, limit + 1),
+        _events(connection, tenant, only, place, limit + 1),
+        key=lambda it: it[0],
+        reverse=True,
+    )
+    found = list(islice(rows, limit + 1))
+    return HistoryPage(
+        entries=tuple(entry for _, entry in found[:limit]),
+        next=write_cursor(*found[limit - 1][0]) if len(found) > limit else None,
+    )
+
+
+def _journal(
+    connection: Connection, tenant: Tenant | None, only: HistoryFilter, place: _Place | None, limit: int
+) -> Iterator[tuple[_Place, Happened | Did]]:
+    if only.actor or not _kinds(only):
+        return
+    rows = merge(
+        _folded(connection, tenant, only, place, limit),
+        _unfolded(connection, tenant, only, place, limit),
+        key=_place_of,
+        reverse=True,
+    )
+    for row in rows:
+        yield _place_of(row), _happened(row)
+
+
+def _folded(
+    connection: Connection, tenant: Tenant | None, only: HistoryFilter, place: _Place | None, limit: int
+) -> Iterator[Row[Any]]:
+    """Rows of the journal to which nothing is to be added; as many pages of them as are asked for."""
+    while True:
+        found = _behind(_rows(schema.journal, tenant, only), schema.journal, place, limit).subquery("found")
+        added = _counted(tenant, only).subquery("added")
+        same = and_(*(found.c[name] == added.c[name] for name in _KEY))
+        query = select(found, added.c.number.label("adds")).join_from(found, added, same, isouter=True)
+        rows = sorted(connection.execute(query), key=_place_of, reverse=True)
+        yield from (row for row in rows if row.adds is None)
+        if len(rows) < limit:
+            return
+        place = _place_of(rows[-1])
+
+
+def _unfolded(
+    connection: Connection, tenant: Tenant | None, only: HistoryFilter, place: _Place | None, limit: int
+) -> Iterator[Row[Any]]:
+    """Rows as they will be when the entries that wait are folded."""
+    counted, entry, row = _counted(tenant, only).subquery("counted"), schema.journal_entry, schema.journal
+    last = entry.alias("last")
+    same = and_(*(row.c[name] == counted.c[name] for name in _KEY))
+    first, latest = counted.c.first_at_ms, counted.c.last_at_ms
+    will_be = (
+        select(
+            *(counted.c[name] for name in _KEY),
+            last.c.initials,
+            (counted.c.times + func.coalesce(row.c.times, 0)).label("times"),
+            case((row.c.first_at_ms < first, row.c.first_at_ms), else_=first).label("first_at_ms"),
+            case((row.c.last_at_ms > latest, row.c.last_at_ms), else_=latest).label("last_at_ms"),
+            row.c.seats,
+            row.c.in_use,
+            last.c.address,
+        )
+        .join_from(counted, last, last.c.number == counted.c.number)
+        .join(row, same, isouter=True)
+        .subquery("will_be")
+    )
+    yield from connection.execute(_behind(_rows(will_be, tenant, only), will_be, place, limit))
+
+
+def _counted(tenant: Tenant | None, only: HistoryFilter) -> Select[Any]:
+    """The entries that wait, as they count; whose initials and address are the last, is told by `number`.
+
+    Only by what all entries of a row share: the rest is looked for when they are together.
+    """
+    it = schema.journal_entry.c
+    key = (it.tenant_id, schema.entry_minute, it.kind, it.reason, it.pool, it.client_id)
+    wanted = [] if tenant is None else [it.tenant_id == tenant.id]
+    wanted += [it.client_id == only.client] if only.client else []
+    return (
+        select(
+            *key,
+            func.count().label("times"),
+            func.min(it.at_ms).label("first_at_ms"),
+            func.max(it.at_ms).label("last_at_ms"),
+            func.max(it.number).label("number"),
+        )
+        .where(*wanted)
+        .group_by(*key)
+    )
+
+
+def _behind(query: Select[Any], table: FromClause, place: _Place | None, limit: int) -> Select[Any]:
+    """The first of them behind a place."""
+    it = table.c
+    order = (it.first_at_ms, it.kind, it.reason, it.pool, it.client_id, it.tenant_id)
+    if place is not None:
+        query = query.where(it.minute <= place[0] // MINUTE_MS)
+        query = query.where(tuple_(*order) < tuple_(*map(literal, place)))
+    # The minute goes before, as it is what there is an index for.
+    return query.order_by(it.minute.desc(), *(column.desc() for column in order)).limit(limit)
+
+
+def _rows(table: FromClause, tenant: Tenant | None, only: HistoryFilter) -> Select[Any]:
+    it, kinds = table.c, _kinds(only)
+    wanted: list[ColumnElement[bool]] = [] if tenant is None else [it.tenant_id == tenant.id]
+    if kinds == {Kind.DENIED}:
+        wanted.append(it.kind == DENIED)  # which has an index
+    elif len(kinds) < len(Kind) - 1:
+        wanted.append(it.kind.in_([str(kind) for kind in kinds]))
+    for column, value in (
+        (it.reason, only.reason),
+        (it.pool, only.pool),
+        (it.client_id, only.client),
+        (it.initials, only.user),
+    ):
+        if value:
+            wanted.append(column == value)
+    if only.from_ms is not None:
+        wanted += [it.minute >= only.from_ms // MINUTE_MS, it.last_at_ms >= only.from_ms]
+    if only.until_ms is not None:
+        wanted += [it.minute <= only.until_ms // MINUTE_MS, it.first_at_ms < only.until_ms]
+    return (
+        select(table, schema.tenant.c.name.label("tenant"))
+        .join_from(table, schema.tenant, schema.tenant.c.id == it.tenant_id)
+        .where(*wanted)
+    )
+
+
+def _kinds(only: HistoryFilter) -> frozenset[Kind]:
+    """Those of the journal."""
+    return (only.kinds or frozenset(Kind)) - {Kind.EVENT}
+
+
+def _place_of(row: Row[Any]) -> _Place:
+    return (row.first_at_ms, row.kind, row.reason, row.pool, row.client_id, row.tenant_id)
+
+
+def _happened(row: Row[Any]) -> Happened:
+    return Happened(
+        tenant=row.tenant,
+        kind=Kind(row.kind),
+        reason=row.reason,
+        pool=row.pool,
+        client_id=row.client_id,
+        initials=row.initials,
+        times=int(row.times),
+        first_at_ms=row.first_at_ms,
+        last_at_ms=row.last_at_ms,
+        seats=row.seats,
+        in_use=row.in_use,
+        address=row.address,
+    )
+
+
+def _events(
+    connection: Connection, tenant: Tenant | None, only: HistoryFilter, place: _Place | None, limit: int
+) -> Iterator[tuple[_Place, Happened | Did]]:
+    if only.reason or (only.kinds and Kind.EVENT not in only.kinds):
+        return
+    it = schema.event.c
+    query = select(schema.event).where(*_events_wanted(tenant, only))
+    if place is not None:
+        at_ms, kind, *_, event_id = place
+        if kind == Kind.EVENT:
+            query = query.where(tuple_(it.at_ms, it.id) < tuple_(literal(at_ms), literal(event_id)))
+        else:
+            query = query.where(it.at_ms <= at_ms if kind > Kind.EVENT else it.at_ms < at_ms)
+    for row in connection.execute(query.order_by(it.at_ms.desc(), it.id.desc()).limit(limit)):
+        yield (
+            (row.at_ms, Kind.EVENT, "", "", "", row.id),
+            Did(
+                tenant=row.tenant,
+                at_ms=row.at_ms,
+                actor=row.actor,
+                action=row.action,
+                target=row.target,
+                detail=row.detail,
+            ),
+        )
+
+
+def _events_wanted(tenant: Tenant | None, only: HistoryFilter) -> list[ColumnElement[bool]]:
+    it = schema.event.c
+    wanted: list[ColumnElement[bool]] = [] if tenant is None else [it.tenant == tenant.name]
+    if only.actor:
+        wanted.append(it.actor == only.actor)
+    named = {"pool": only.pool, "client": only.client, "user": only.user}
+    targets = [f"{noun} {name}" for noun, name in named.items() if name]
+    if targets:
+        wanted.append(it.target.in_(targets))
+    if only.from_ms is not None:
+        wanted.append(it.at_ms >= only.from_ms)
+    if only.until_ms is not None:
+        wanted.append(it.at_ms < only.until_ms)
+    return wanted

@@ -1,0 +1,387 @@
+"""Who holds which seats now, in pages, for lists that may be long; and the sessions that need none.
+
+The rules:
+
+- A row of seats is one holder with its sessions, the oldest seat first; a session without a seat is a row.
+- What has expired is over, swept or not (L4).
+- Of one holder's sessions the oldest `SESSIONS_SHOWN_MAX` are listed, and all are counted.
+- Each page costs three queries, however many seats there are; `mark` tells in one whether to look again.
+
+It changes nothing and decides nothing.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+)
+
+from licet.ledger import USER_HOLDER
+from licet.model import Tenant, Value
+from licet.store import schema
+from licet.store.paging import LIMIT, bounded, read_cursor, write_cursor
+from licet.store.usage import LiveSession
+
+SESSIONS_SHOWN_MAX = 20
+TEXT_CHARS_MAX = 128  # the longest that is searched for, a client_id
+
+
+class HolderFilter(Value, frozen=True, kw_only=True):
+    """Which ones: `text` stands somewhere in the user, client or address, whatever the case; '' is all."""
+
+    text: str = ""
+    pool: str = ""
+    scope: str = ""
+
+
+class SeatHeld(Value, frozen=True, kw_only=True):
+    """A seat with who took it. `renewed_at_ms` is when one of its sessions was last given a token.
+
+    `sessions_count` is of all that share it, `sessions` are the oldest of them.
+    """
+
+    pool: str
+    holder: str
+    client_id: str
+    initials: str
+    name: str
+    taken_at_ms: int
+    renewed_at_ms: int
+    expires_at_ms: int
+    sessions_count: int
+    sessions: tuple[LiveSession, ...]
+
+
+class SeatPage(Value, frozen=True, kw_only=True):
+    """Seats of a tenant, the oldest first: `count` fit the filter; `next` is the cursor, None at the end."""
+
+    tenant: str
+    at_ms: int
+    count: int
+    seats: tuple[SeatHeld, ...]
+    next: str | None
+
+
+class SessionPage(Value, frozen=True, kw_only=True):
+    """Sessions of a tenant that need no seat, the oldest first, as a page of seats."""
+
+    tenant: str
+    at_ms: int
+    count: int
+    sessions: tuple[LiveSession, ...]
+    next: str | None
+
+
+class SessionToEnd(Value, frozen=True, kw_only=True):
+    """A session that somebody chose to end: whose it is, and whether its seat comes back with all chosen."""
+
+    sid: bytes
+    client_id: str
+    initials: str
+    frees_seat: bool
+    seat: tuple[int, str] | None
+
+
+def seats_held(
+    connection: Connection,
+    tenant: Tenant,
+    now_ms: int,
+    *,
+    only: HolderFilter | None = None,
+    after: str | None = None,
+    limit: int = LIMIT,
+) -> SeatPage:
+    """The seats in use. `after` is the cursor of the page before.
+
+    Raises InvalidCursor.
+    """
+    seat, user = schema.seat, schema.user
+    fits = _seats_that_fit(tenant, now_ms, only or HolderFilter())
+    joined = seat.outerjoin(user, _same_user(seat.c))
+    count: int = connection.execute(select(func.count()).select_from(joined).where(*fits)).scalar_one()
+    if after is not None:
+        place = tuple_(seat.c.taken_at_ms, seat.c.pool_id, seat.c.holder)
+        fits.append(place > tuple_(*map(literal, read_cursor(after, tuple[int, int, str]))))
+    query = (
+        select(seat, func.coalesce(user.c.name, "").label("name"))
+        .select_from(joined)
+        .where(*fits)
+        .order_by(seat.c.taken_at_ms, seat.c.pool_id, seat.c.holder)
+        .limit(bounded(limit) + 1)
+    )
+    rows, following = _page(connection.execute(query).all(), limit, ("taken_at_ms", "pool_id", "holder"))
+    of_seat = _sessions_of(connection, tenant, now_ms, rows)
+    return SeatPage(
+        tenant=tenant.name,
+        at_ms=now_ms,
+        count=count,
+        seats=tuple(_held(tenant, row, of_seat[row.pool_id, row.holder]) for row in rows),
+        next=following,
+    )
+
+
+def sessions_without_seat(
+    connection: Connection,
+    tenant: Tenant,
+    now_ms: int,
+    *,
+    only: HolderFilter | None = None,
+    after: str | None = None,
+    limit: int = LIMIT,
+) -> SessionPage:
+    """The sessions that need no seat. `after` is the cursor of the page before.
+
+    Raises InvalidCursor.
+    """
+    only = only or HolderFilter()
+    session = schema.session
+    fits = [session.c.pool_id.is_(None), *_that_fit(only)]
+    count: int = connection.execute(_live(tenant, now_ms, select(func.count())).where(*fits)).scalar_one()
+    if after is not None:
+        began_ms, number = read_cursor(after, tuple[int, int])
+        fits.append(
+            tuple_(session.c.started_at_ms, session.c.number) > tuple_(literal(began_ms), literal(number))
+        )
+    query = (
+        _live(tenant, now_ms, select(session, *_WHOSE))
+        .where(*fits)
+        .order_by(session.c.started_at_ms, session.c.number)
+        .limit(bounded(limit) + 1)
+    )
+    rows, following = _page(connection.execute(query).all(), limit, ("started_at_ms", "number"))
+    return SessionPage(
+        tenant=tenant.name,
+        at_ms=now_ms,
+        count=count,
+        sessions=tuple(map(_session, rows)),
+        next=following,
+    )
+
+
+def sessions_on_seats(
+    connection: Connection, tenant: Tenant, now_ms: int, places: Collection[tuple[str, str]]
+) -> list[SessionToEnd]:
+    """All sessions on these seats, which are told by the names of pool and holder."""
+    seat = schema.seat.c
+    wanted = {(pool.id, holder) for name, holder in places if (pool := tenant.pool_named(name))}
+    if not wanted:
+        return []
+    fits = [seat.tenant_id == tenant.id, seat.expires_at_ms > now_ms]
+    named = tuple_(seat.pool_id, seat.holder).in_(wanted)
+    return _on_seats(connection, tenant, now_ms, select(seat.pool_id, seat.holder).where(*fits, named))
+
+
+def sessions_that_fit(
+    connection: Connection, tenant: Tenant, now_ms: int, only: HolderFilter, *, have_seat: bool
+) -> list[SessionToEnd]:
+    """All sessions on the seats that fit a filter, or all that fit it and need none."""
+    if not have_seat:
+        fits = [schema.session.c.pool_id.is_(None), *_that_fit(only)]
+        query = _live(tenant, now_ms, select(schema.session, *_WHOSE)).where(*fits)
+        return [_to_end(row, frees_seat=False) for row in connection.execute(query)]
+    seat = schema.seat
+    joined = seat.outerjoin(schema.user, _same_user(seat.c))
+    fitting = select(seat.c.pool_id, seat.c.holder).select_from(joined)
+    return _on_seats(connection, tenant, now_ms, fitting.where(*_seats_that_fit(tenant, now_ms, only)))
+
+
+def sessions_named(
+    connection: Connection, tenant: Tenant, now_ms: int, sids: Collection[bytes]
+) -> list[SessionToEnd]:
+    """Those of these sessions that live; a seat comes back when none that shares it is left."""
+    session = schema.session.c
+    query = _live(tenant, now_ms, select(schema.session, *_WHOSE)).where(session.sid.in_(sids))
+    rows = connection.execute(query).all()
+    seats = {(row.pool_id, row.holder) for row in rows if row.pool_id is not None}
+    sharing = (
+        _live(tenant, now_ms, select(session.pool_id, session.holder, session.sid))
+        .where(session.client_key.in_({row.client_key for row in rows}) | _of_users(seats))
+        .where(session.pool_id.in_({pool for pool, _ in seats}), session.sid.not_in(sids))
+    )
+    kept = {(row.pool_id, row.holder) for row in connection.execute(sharing)} if seats else set()
+    return [_to_end(row, frees_seat=(row.pool_id, row.holder) not in kept) for row in rows]
+
+
+def mark(connection: Connection, tenant_id: int, now_ms: int) -> str:
+    """Another text whenever a session of the tenant began, went on or ended."""
+    session = schema.session.c
+    found = connection.execute(
+        select(func.count(), func.max(session.number), func.sum(session.expires_at_ms)).where(
+            session.tenant_id == tenant_id, session.expires_at_ms > now_ms
+        )
+    ).one()
+    return "-".join(str(it or 0) for it in found)
+
+
+_WHOSE = (schema.client.c.client_id, schema.client.c.initials, schema.user.c.name)
+
+
+def _seats_that_fit(tenant: Tenant, now_ms: int, only: HolderFilter) -> list[ColumnElement[bool]]:
+    seat, session = schema.seat.c, schema.session.c
+    fits = [seat.tenant_id == tenant.id, seat.expires_at_ms > now_ms]
+    if only.pool:
+        pool = tenant.pool_named(only.pool)
+        fits.append(seat.pool_id == (pool.id if pool else -1))
+    of_sessions = _live(tenant, now_ms, select(session.pool_id, session.holder)).where(
+        session.pool_id.is_not(None)
+    )
+    place = tuple_(seat.pool_id, seat.holder)
+    if only.text:
+        of_text = of_sessions.where(_has_text(only.text, session.address))
+        fits.append(or_(_has_text(only.text, seat.client_id, seat.initials), place.in_(of_text)))
+    if only.scope:
+        fits.append(place.in_(of_sessions.where(_has_scope(only.scope))))
+    return fits
+
+
+def _that_fit(only: HolderFilter) -> list[ColumnElement[bool]]:
+    fits: list[ColumnElement[bool]] = []
+    if only.pool:
+        fits.append(literal(False))
+    if only.text:
+        fits.append(_has_text(only.text, schema.session.c.address))
+    if only.scope:
+        fits.append(_has_scope(only.scope))
+    return fits
+
+
+def _has_text(text: str, *more: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether it stands in one of these columns or in the user's name; of a session, in the client's, too."""
+    columns = [schema.user.c.name, *more]
+    if schema.session.c.address in more:
+        columns += [schema.client.c.client_id, schema.client.c.initials]
+    return or_(*(column.icontains(text[:TEXT_CHARS_MAX], autoescape=True) for column in columns))
+
+
+def _has_scope(name: str) -> ColumnElement[bool]:
+    padded = literal(" ") + schema.session.c.scope + " "
+    return padded.contains(f" {name} ", autoescape=True)
+
+
+def _live(tenant: Tenant, now_ms: int, query: Select[Any]) -> Select[Any]:
+    """This, of the tenant's live sessions with their clients and users."""
+    session, client, user = schema.session, schema.client, schema.user
+    joined = session.join(client, client.c.key == session.c.client_key).join(user, _same_user(client.c))
+    return query.select_from(joined).where(session.c.tenant_id == tenant.id, session.c.expires_at_ms > now_ms)
+
+
+def _same_user(columns: Any) -> ColumnElement[bool]:
+    user = schema.user.c
+    same: ColumnElement[bool] = (user.tenant_id == columns.tenant_id) & (user.initials == columns.initials)
+    return same
+
+
+def _page(
+    rows: Sequence[Row[Any]], limit: int, place: tuple[str, ...]
+) -> tuple[Sequence[Row[Any]], str | None]:
+    """The rows of a page, of which one more was read, and the cursor of the next."""
+    if len(rows) <= bounded(limit):
+        return rows, None
+    shown = rows[: bounded(limit)]
+    return shown, write_cursor(*(getattr(shown[-1], name) for name in place))
+
+
+def _sessions_of(
+    connection: Connection, tenant: Tenant, now_ms: int, seats: Sequence[Row[Any]]
+) -> defaultdict[tuple[int, str], list[Row[Any]]]:
+    """The sessions on these seats, oldest first.
+
+    Those on a seat that is a client's or a session's are found by their client, others by the seat.
+    """
+    found: defaultdict[tuple[int, str], list[Row[Any]]] = defaultdict(list)
+    if not seats:
+        return found
+    session = schema.session.c
+    keys = {tenant.clients[it.client_id].key for it in seats if it.client_id in tenant.clients}
+    of_users = _of_users({(it.pool_id, it.holder) for it in seats})
+    seat = (session.pool_id, session.holder)
+    number = func.row_number().over(partition_by=seat, order_by=(session.started_at_ms, session.number))
+    of_these = (
+        _live(
+            tenant,
+            now_ms,
+            select(
+                schema.session,
+                *_WHOSE,
+                number.label("place"),
+                func.count().over(partition_by=seat).label("sharing"),
+                func.max(session.renewed_at_ms).over(partition_by=seat).label("last_ms"),
+            ),
+        )
+        .where(session.pool_id.in_({it.pool_id for it in seats}))
+        .where(session.client_key.in_(keys) | of_users)
+        .subquery()
+    )
+    shown = select(of_these).where(of_these.c.place <= SESSIONS_SHOWN_MAX).order_by(of_these.c.place)
+    for row in connection.execute(shown):
+        found[row.pool_id, row.holder].append(row)
+    return found
+
+
+def _of_users(seats: Collection[tuple[int, str]]) -> ColumnElement[bool]:
+    """The sessions on those of these seats that are a user's, in the words of the index of such seats."""
+    of_users = [seat for seat in seats if seat[1].startswith(USER_HOLDER)]
+    if not of_users:
+        return literal(False)
+    session = schema.session.c
+    is_users = func.substr(session.holder, 1, 5) == literal_column("'user:'")
+    return is_users & tuple_(session.pool_id, session.holder).in_(of_users)
+
+
+def _on_seats(connection: Connection, tenant: Tenant, now_ms: int, seats: Select[Any]) -> list[SessionToEnd]:
+    session = schema.session.c
+    query = _live(tenant, now_ms, select(schema.session, *_WHOSE)).where(
+        tuple_(session.pool_id, session.holder).in_(seats)
+    )
+    return [_to_end(row, frees_seat=True) for row in connection.execute(query)]
+
+
+def _to_end(row: Row[Any], *, frees_seat: bool) -> SessionToEnd:
+    return SessionToEnd(
+        sid=row.sid,
+        client_id=row.client_id,
+        initials=row.initials,
+        frees_seat=frees_seat and row.pool_id is not None,
+        seat=None if row.pool_id is None else (row.pool_id, row.holder),
+    )
+
+
+def _held(tenant: Tenant, seat: Row[Any], sessions: Sequence[Row[Any]]) -> SeatHeld:
+    pool = tenant.pools.get(seat.pool_id)
+    return SeatHeld(
+        pool=pool.name if pool else "",
+        holder=seat.holder,
+        client_id=seat.client_id,
+        initials=seat.initials,
+        name=seat.name,
+        taken_at_ms=seat.taken_at_ms,
+        renewed_at_ms=sessions[0].last_ms if sessions else seat.taken_at_ms,
+        expires_at_ms=seat.expires_at_ms,
+        sessions_count=sessions[0].sharing if sessions else 0,
+        sessions=tuple(map(_session, sessions)),
+    )
+
+
+def _session(row: Row[Any]) -> LiveSession:
+    return LiveSession(
+        sid=row.sid.hex(),
+        client_id=row.client_id,
+        initials=row.initials,
+        name=row.name,
+        scope=row.scope,
+        started_at_ms=row.started_at_ms,
+        renewed_at_ms=row.renewed_at_ms,
+        expires_at_ms=row.expires_at_ms,
+        address=row.address,
+    )

@@ -1,0 +1,126 @@
+"""How full all pools are, and how many sessions live, of all tenants at once in few rows: for the metrics.
+
+Three queries, however many tenants there are. Each series that a scrape makes is kept by who scrapes, for
+months: so only the oldest tenants are named, and all others together are one. What has expired counts for
+nothing, swept or not (L4).
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Label, Select, case, func, literal, select, true
+
+from licet.store import schema
+
+OTHERS = "(others)"  # no name of a tenant, pool or scope: they have no brackets, or no place for this
+SCOPES_MAX = 20  # of one pool of a tenant; a client that asks for scopes in any order makes no more than this
+
+
+class PoolNow(NamedTuple):
+    """A pool; of the tenants that are not named, all of theirs together. None is a licence without end."""
+
+    tenant: str
+    pool: str
+    seats: int
+    in_use: int
+    overuse: int
+    expires_at_ms: int | None
+
+
+class Occupancy(NamedTuple):
+    """The pools; how many sessions live, by tenant, pool ('' for none) and scope; and how many tenants."""
+
+    pools: tuple[PoolNow, ...]
+    sessions: Mapping[tuple[str, str, str], int]
+    tenants: int
+    tenants_named: int
+
+
+def occupancy(connection: Connection, now_ms: int, *, tenants_max: int) -> Occupancy:
+    """How it is at `now_ms`, with so many tenants by name."""
+    [(tenants, last)] = connection.execute(_tenants(tenants_max))
+    named = schema.tenant.c.id <= (last or 0) if tenants > tenants_max else true()
+    pools = tuple(
+        PoolNow(it.tenant, it.pool, int(it.seats), int(it.in_use), int(it.overuse), it.expires_at_ms)
+        for it in connection.execute(_pools(named, now_ms))
+    )
+    sessions = _folded(connection.execute(_sessions(named, now_ms)))
+    return Occupancy(pools, sessions, tenants, min(tenants, tenants_max))
+
+
+def _tenants(tenants_max: int) -> Select[Any]:
+    """How many there are, and the id of the last one that is named."""
+    ids = select(schema.tenant.c.id).order_by(schema.tenant.c.id).limit(tenants_max).subquery()
+    last = select(func.max(ids.c.id)).scalar_subquery()
+    return select(func.count(), last).select_from(schema.tenant)
+
+
+def _pools(named: ColumnElement[bool], now_ms: int) -> Select[Any]:
+    pool, seat = schema.pool, schema.seat
+    expired = (
+        select(func.count())
+        .where(seat.c.pool_id == pool.c.id, seat.c.expires_at_ms <= now_ms)
+        .scalar_subquery()
+    )
+    each = (
+        select(
+            _name(named, schema.tenant.c.name, "tenant"),
+            _name(named, pool.c.name, "pool"),
+            pool.c.seats,
+            (pool.c.in_use - expired).label("in_use"),
+            case((named, pool.c.expires_at_ms)).label("expires_at_ms"),
+        )
+        .join(schema.tenant, schema.tenant.c.id == pool.c.tenant_id)
+        .subquery()
+    )
+    overuse = case((each.c.in_use > each.c.seats, each.c.in_use - each.c.seats), else_=0)
+    return (
+        select(
+            each.c.tenant,
+            each.c.pool,
+            func.sum(each.c.seats).label("seats"),
+            func.sum(each.c.in_use).label("in_use"),
+            func.sum(overuse).label("overuse"),
+            func.min(each.c.expires_at_ms).label("expires_at_ms"),
+        )
+        .group_by(each.c.tenant, each.c.pool)
+        .order_by(each.c.tenant, each.c.pool)
+    )
+
+
+def _sessions(named: ColumnElement[bool], now_ms: int) -> Select[Any]:
+    session, pool = schema.session, schema.pool
+    each = (
+        select(session.c.tenant_id, session.c.pool_id, session.c.scope, func.count().label("times"))
+        .where(session.c.expires_at_ms > now_ms)
+        .group_by(session.c.tenant_id, session.c.pool_id, session.c.scope)
+        .subquery()
+    )
+    return (
+        select(
+            _name(named, schema.tenant.c.name, "tenant"),
+            _name(named, func.coalesce(pool.c.name, ""), "pool"),
+            _name(named, each.c.scope, "scope"),
+            each.c.times,
+        )
+        .join(schema.tenant, schema.tenant.c.id == each.c.tenant_id)
+        .outerjoin(pool, pool.c.id == each.c.pool_id)
+    )
+
+
+def _name(named: ColumnElement[bool], name: ColumnElement[Any], label: str) -> Label[Any]:
+    return case((named, name), else_=literal(OTHERS)).label(label)
+
+
+def _folded(rows: Any) -> Counter[tuple[str, str, str]]:
+    """The sessions; what was granted is the same in any order, and beyond the usual scopes one of many."""
+    counted: Counter[tuple[str, str, str]] = Counter()
+    for row in rows:
+        counted[row.tenant, row.pool, " ".join(sorted(row.scope.split(" ")))] += row.times
+    scopes: Counter[tuple[str, str]] = Counter()
+    folded: Counter[tuple[str, str, str]] = Counter()
+    for (tenant, pool, scope), times in counted.most_common():
+        scopes[tenant, pool] += 1
+        folded[tenant, pool, scope if scopes[tenant, pool] <= SCOPES_MAX else OTHERS] += times
+    return folded

@@ -1,0 +1,229 @@
+"""Messages on their way: a durable queue that any number of servers may work off at once.
+
+A message is written in the transaction in which its alert is raised. Who sends it claims it first, in a
+transaction, so that no two send it at one time; who dies while sending loses the claim after a minute, and
+the next attempt has the same id. So a message arrives at least once, and a receiver tells repetitions by it.
+
+The rules:
+
+- Attempts are made at once and then after the pauses that Standard Webhooks recommends, over three days. A
+  message that failed each time is given up: it stays, with why, and can be sent again by hand.
+- A webhook has one message under way at most, oldest first, so that a slow one keeps no other waiting.
+- An answer of 410 disables the webhook. What waits for one that is disabled is given up.
+"""
+
+from collections.abc import Collection
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, Select, func, select, update
+
+from licet.model import Value
+from licet.signing import new_message_id
+from licet.store import schema
+from licet.store.contract import Purpose, Store
+
+# Standard Webhooks, "Deliverability and reliability": the example of a schedule.
+PAUSES_S = (5, 300, 1800, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
+ATTEMPTS_MAX = len(PAUSES_S) + 1
+CLAIM_MS = 60_000  # longer than an attempt may take
+CLAIMS_MAX = 32  # a guess: far more webhooks than are slow at once
+WAITING_MAX = 1000  # of one webhook; a guess: nobody reads so many when it is back
+ERROR_CHARS_MAX = 200
+TEST = "webhook.test"  # a message that tells nothing; whoever waits for it looks now, so it is tried once
+BY_MAIL = ""  # the webhook that a message by e-mail counts for
+
+
+class Attempt(NamedTuple):
+    """How an attempt to send ended: '' is delivered. With `is_gone` the receiver wants nothing any more."""
+
+    error: str = ""
+    is_gone: bool = False
+
+
+class Message(Value, frozen=True, kw_only=True):
+    """A message to be sent now; `attempts` counts this one. `url` is None when it goes by e-mail.
+
+    `rotated_at_ms` tells since when the secret has this number.
+    """
+
+    id: str
+    webhook_id: str
+    url: str | None
+    secret_number: int
+    rotated_at_ms: int | None
+    type: str
+    payload: str
+    created_at_ms: int
+    attempts: int
+
+
+def put(
+    connection: Connection,
+    *,
+    webhook_ids: Collection[str],
+    tenant_id: int | None,
+    type: str,  # noqa: A002 - the specification's word
+    payload: str,
+    now_ms: int,
+) -> list[str]:
+    """Queue a message for each of these webhooks, `BY_MAIL` among them; their ids."""
+    rows = [
+        {
+            "id": new_message_id(),
+            "webhook_id": webhook_id or None,
+            "tenant_id": tenant_id,
+            "type": type,
+            "payload": payload,
+            "created_at_ms": now_ms,
+            "next_at_ms": now_ms,
+        }
+        for webhook_id in webhook_ids
+    ]
+    if rows:
+        connection.execute(schema.delivery.insert(), rows)
+    for webhook_id in webhook_ids:
+        _bound(connection, webhook_id)
+    return [str(row["id"]) for row in rows]
+
+
+def claim(store: Store, busy: Collection[str] = (), most: int = CLAIMS_MAX) -> list[Message]:
+    """Take what is due, one message for each webhook that is not `busy` and `most` of all, for a minute.
+
+    Raises StoreUnavailable.
+    """
+    with store.reading() as connection:
+        if not connection.execute(_due(store.clock.now_ms(), busy)).all():
+            return []
+    with store.transaction(Purpose.UPKEEP) as transaction:
+        connection, now_ms = transaction.connection, transaction.now_ms
+        rows = connection.execute(_due(now_ms, busy)).all()[:most]
+        return [_message(row) for row in rows if _take(connection, row, now_ms)]
+
+
+def claim_one(store: Store, message_id: str) -> Message | None:
+    """Take this message, due or not, unless it is under way, delivered or given up.
+
+    Raises StoreUnavailable.
+    """
+    with store.transaction(Purpose.UPKEEP) as transaction:
+        query = _messages().where(schema.delivery.c.id == message_id)
+        row = transaction.connection.execute(query).one_or_none()
+        if row is None or not _take(transaction.connection, row, transaction.now_ms):
+            return None
+        return _message(row)
+
+
+def settle(store: Store, message: Message, attempt: Attempt) -> None:
+    """Note how an attempt ended. What failed is tried again later, until it was tried often enough.
+
+    Raises StoreUnavailable.
+    """
+    error, is_gone = attempt
+    with store.transaction(Purpose.UPKEEP) as transaction:
+        now_ms = transaction.now_ms
+        values: dict[str, Any] = {"last_at_ms": now_ms, "last_error": _printable(error), "next_at_ms": None}
+        if not error:
+            values["delivered_at_ms"] = now_ms
+        elif message.attempts < ATTEMPTS_MAX and message.type != TEST and not is_gone:
+            values["next_at_ms"] = now_ms + PAUSES_S[message.attempts - 1] * 1000
+        delivery = schema.delivery.c
+        # Of an attempt that took so long that another one was begun, nothing is noted.
+        mine = (delivery.id == message.id) & (delivery.attempts == message.attempts)
+        if error:  # What was given up meanwhile stays so.
+            mine &= delivery.next_at_ms.is_not(None)
+        transaction.connection.execute(update(schema.delivery).where(mine).values(values))
+        if is_gone:
+            why = f"{_printable(error)}: no more is sent there"
+            disable(transaction.connection, message.webhook_id, why)
+
+
+def disable(connection: Connection, webhook_id: str, why: str = "") -> None:
+    """Disable a webhook, and give up what waits for it. `why` is for what nobody did."""
+    connection.execute(
+        update(schema.webhook)
+        .where(schema.webhook.c.id == webhook_id)
+        .values(enabled=False, disabled_why=why)
+    )
+    waiting = (schema.delivery.c.webhook_id == webhook_id) & schema.delivery.c.next_at_ms.is_not(None)
+    connection.execute(
+        update(schema.delivery)
+        .where(waiting)
+        .values(next_at_ms=None, last_error="given up: the webhook was disabled")
+    )
+
+
+def _messages() -> Select[Any]:
+    webhook = schema.webhook.c
+    return select(schema.delivery, webhook.url, webhook.secret_number, webhook.rotated_at_ms).outerjoin(
+        schema.webhook, webhook.id == schema.delivery.c.webhook_id
+    )
+
+
+def _due(now_ms: int, busy: Collection[str]) -> Select[Any]:
+    """The first message of each webhook that is due and not busy."""
+    delivery = schema.delivery.c
+    place = func.row_number().over(
+        partition_by=delivery.webhook_id, order_by=(delivery.next_at_ms, delivery.created_at_ms, delivery.id)
+    )
+    due = (
+        select(delivery.id, place.label("place"))
+        .where(
+            delivery.next_at_ms <= now_ms,
+            func.coalesce(delivery.webhook_id, BY_MAIL).not_in(sorted(busy)),
+        )
+        .subquery()
+    )
+    return _messages().join(due, due.c.id == delivery.id).where(due.c.place == 1)
+
+
+def _take(connection: Connection, row: Row[Any], now_ms: int) -> bool:
+    """Whether nobody else has taken it."""
+    delivery = schema.delivery.c
+    as_seen = (delivery.id == row.id) & (delivery.attempts == row.attempts)
+    if row.next_at_ms is None or (row.webhook_id is not None and row.url is None):
+        return False
+    taken = connection.execute(
+        update(schema.delivery)
+        .where(as_seen, delivery.next_at_ms == row.next_at_ms)
+        .values(next_at_ms=now_ms + CLAIM_MS, attempts=row.attempts + 1)
+    )
+    return taken.rowcount == 1
+
+
+def _message(row: Row[Any]) -> Message:
+    return Message(
+        id=row.id,
+        webhook_id=row.webhook_id or BY_MAIL,
+        url=row.url,
+        secret_number=row.secret_number or 0,
+        rotated_at_ms=row.rotated_at_ms,
+        type=row.type,
+        payload=row.payload,
+        created_at_ms=row.created_at_ms,
+        attempts=row.attempts + 1,
+    )
+
+
+def _bound(connection: Connection, webhook_id: str) -> None:
+    """Give up the oldest of what waits for one webhook, where it is more than anybody will read."""
+    delivery = schema.delivery.c
+    newest = (
+        select(delivery.id)
+        .where(
+            delivery.webhook_id == webhook_id if webhook_id else delivery.webhook_id.is_(None),
+            delivery.next_at_ms.is_not(None),
+        )
+        .order_by(delivery.created_at_ms.desc(), delivery.id.desc())
+        .offset(WAITING_MAX)
+    )
+    connection.execute(
+        update(schema.delivery)
+        .where(delivery.id.in_(newest))
+        .values(next_at_ms=None, last_error=f"given up: more than {WAITING_MAX} newer ones wait")
+    )
+
+
+def _printable(text: str) -> str:
+    """One short line: what a receiver or a mail server said may be anything."""
+    shown = "".join(it if it.isprintable() else " " for it in text[: ERROR_CHARS_MAX + 1])
+    return shown if len(shown) <= ERROR_CHARS_MAX else f"{shown[: ERROR_CHARS_MAX - 3]}..."

@@ -1,0 +1,339 @@
+"""Every tenant at a glance: its pools now and in the last 24 hours, its sessions, its denials today.
+
+The number of queries is the same for one tenant and for a page of 500 of them. What has expired is free at
+its moment, swept or not (L4). It changes nothing and decides nothing.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, tzinfo
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    ScalarSelect,
+    Select,
+    Table,
+    case,
+    func,
+    literal_column,
+    select,
+)
+
+from licet.model import Value
+from licet.store import schema
+from licet.store.journal import HOUR_MS, MINUTE_MS, QUARTER_MS
+from licet.store.paging import LIMIT, bounded, read_cursor, write_cursor
+from licet.store.span import day_of
+from licet.store.summary import DENIED, QUARTER, summed_until_ms
+
+_DAY_MS = 24 * HOUR_MS
+
+
+class Point(Value, frozen=True, kw_only=True):
+    """A quarter of an hour from `at_ms` on: the most seats in use at once, and how many there were."""
+
+    at_ms: int
+    peak: int
+    seats: int
+
+
+class ScopeSessions(Value, frozen=True, kw_only=True):
+    """How many sessions of a scope live. Those that need no seat are not `licensed`."""
+
+    scope: str
+    licensed: bool
+    sessions: int
+
+
+class PoolOverview(Value, frozen=True, kw_only=True):
+    """A pool at one instant, and how it came there.
+
+    `peak` is today's, first reached in the minute of `peak_at_ms` (None when nothing was in use today). One
+    of its seats is free at `next_free_at_ms` at the latest (None when none is in use). `points` are the
+    quarters of an hour of the last 24 hours, the oldest first.
+    """
+
+    pool: str
+    seats: int
+    in_use: int
+    overuse: int
+    peak: int
+    peak_at_ms: int | None
+    denials: int
+    next_free_at_ms: int | None
+    expires_at_ms: int | None
+    points: tuple[Point, ...]
+
+
+class TenantOverview(Value, frozen=True, kw_only=True):
+    """A tenant at one instant: today's `denials` of all pools, the sessions without a seat: `unlicensed`."""
+
+    id: int
+    tenant: str
+    pools: tuple[PoolOverview, ...]
+    sessions: tuple[ScopeSessions, ...]
+    unlicensed: int
+    denials: int
+
+
+class Overview(Value, frozen=True, kw_only=True):
+    """A page of tenants by name; `next` is the cursor of the next page, None at the end."""
+
+    at_ms: int
+    tenants: tuple[TenantOverview, ...]
+    next: str | None
+
+
+def overview(
+    connection: Connection,
+    now_ms: int,
+    *,
+    tenant_id: int | None = None,
+    matching: str = "",
+    zone: tzinfo | None = UTC,
+    after: str | None = None,
+    limit: int = LIMIT,
+) -> Overview:
+    """All tenants, or the one of `tenant_id`; those with `matching` in their name, whatever the case.
+
+    Today begins at midnight by the clocks of `zone`; None is the zone of this machine. `after` is the cursor
+    of the page before. Raises InvalidCursor.
+    """
+    limit = bounded(limit)
+    tenants = connection.execute(_tenants(tenant_id, matching, after).limit(limit + 1)).all()
+    shown = tenants[:limit]
+    read = _Reading(connection, [row.id for row in shown], now_ms, day_of(now_ms, zone))
+    return Overview(
+        at_ms=now_ms,
+        tenants=tuple(read.tenant(row) for row in shown),
+        next=write_cursor(shown[-1].name) if len(tenants) > limit else None,
+    )
+
+
+def _tenants(tenant_id: int | None, matching: str, after: str | None) -> Select[Any]:
+    it = schema.tenant.c
+    query = select(it.id, it.name).order_by(it.name)
+    if tenant_id is not None:
+        query = query.where(it.id == tenant_id)
+    if matching:
+        query = query.where(func.lower(it.name).contains(matching.lower(), autoescape=True))
+    if after is not None:
+        [name] = read_cursor(after, tuple[str])
+        query = query.where(it.name > name)
+    return query
+
+
+class _Change(NamedTuple):
+    """Use of a pool in a quarter of an hour in which it changed."""
+
+    quarter: int
+    peak: int
+    in_use: int
+    seats: int
+
+
+class _Reading:
+    """What is read of some tenants: one query for each kind of thing, whatever their number."""
+
+    def __init__(self, connection: Connection, ids: Collection[int], now_ms: int, today_ms: int) -> None:
+        self._connection = connection
+        self._ids = sorted(ids)
+        self._now_ms = now_ms
+        self._today_ms = today_ms
+        self._quarters = range((now_ms - _DAY_MS) // QUARTER_MS, now_ms // QUARTER_MS + 1)
+        self._pools = _by(self._rows(self._query_pools()), "tenant_id")
+        self._expired = _by(self._rows(self._query_expired()), "pool_id")
+        self._sessions = _by(self._rows(self._query_sessions()), "tenant_id")
+        self._denied = {(it.tenant_id, it.pool): int(it.times) for it in self._rows(self._query_denied())}
+        self._top = {(it.tenant_id, it.pool): it for it in self._rows(self._query_top())}
+        self._changes = self._read_changes()
+
+    def tenant(self, row: Row[Any]) -> TenantOverview:
+        """One of them."""
+        pools = tuple(self._pool(it) for it in self._pools[row.id])
+        sessions = tuple(
+            ScopeSessions(scope=it.scope, licensed=bool(it.licensed), sessions=it.sessions)
+            for it in self._sessions[row.id]
+        )
+        return TenantOverview(
+            id=row.id,
+            tenant=row.name,
+            pools=pools,
+            sessions=sessions,
+            unlicensed=sum(it.sessions for it in sessions if not it.licensed),
+            denials=sum(it.denials for it in pools),
+        )
+
+    def _pool(self, row: Row[Any]) -> PoolOverview:
+        key = (row.tenant_id, row.name)
+        expired = self._expired[row.id]
+        in_use = row.in_use - len(expired)
+        points, carried = self._points(row, expired, in_use)
+        top = self._top.get(key)
+        peak, peak_at_ms = (top.peak, top.minute * MINUTE_MS) if top else (0, None)
+        if carried and carried >= peak:
+            peak, peak_at_ms = carried, self._today_ms
+        return PoolOverview(
+            pool=row.name,
+            seats=row.seats,
+            in_use=in_use,
+            overuse=max(0, in_use - row.seats),
+            peak=peak,
+            peak_at_ms=peak_at_ms if peak else None,
+            denials=self._denied.get(key, 0),
+            next_free_at_ms=row.next_free_at_ms,
+            expires_at_ms=row.expires_at_ms,
+            points=points,
+        )
+
+    def _points(
+        self, row: Row[Any], expired: Sequence[Row[Any]], in_use: int
+    ) -> tuple[tuple[Point, ...], int]:
+        """The quarters of the last 24 hours, and what was in use when today began.
+
+        Seats that expired and were not cleared away did so after all that was written of their pool.
+        """
+        changes = {it.quarter: it for it in self._changes.get((row.tenant_id, row.name), ())}
+        gone = [it.expires_at_ms // QUARTER_MS for it in expired]
+        now, seats = row.before_in_use, row.before_seats
+        if now is None:
+            now, seats = (0, row.seats) if changes else (row.in_use, row.seats)
+        now -= sum(quarter < self._quarters.start for quarter in gone)
+        points: list[Point] = []
+        carried = now if self._today_ms // QUARTER_MS < self._quarters.start else 0
+        for quarter in self._quarters:
+            if quarter == self._today_ms // QUARTER_MS:
+                carried = now
+            peak = now
+            if (change := changes.get(quarter)) is not None:
+                peak, now, seats = max(peak, change.peak), change.in_use, change.seats
+            now -= sum(it == quarter for it in gone)
+            points.append(Point(at_ms=quarter * QUARTER_MS, peak=max(0, peak), seats=seats))
+        last = points[-1]
+        points[-1] = Point(at_ms=last.at_ms, peak=max(last.peak, in_use), seats=row.seats)
+        return tuple(points), max(0, carried)
+
+    def _query_pools(self) -> Select[Any]:
+        """The pools, when their next seats are free, and what was in use when the last 24 hours began."""
+        pool, seat = schema.pool, schema.seat
+        next_free = (
+            select(func.min(seat.c.expires_at_ms))
+            .where(seat.c.pool_id == pool.c.id, seat.c.expires_at_ms > self._now_ms)
+            .scalar_subquery()
+        )
+        minute, summed, first = schema.usage_minute, schema.usage_summary, self._quarters.start
+        before = (
+            func.coalesce(
+                _last_before(minute, minute.c.minute, first * QUARTER, name),
+                _last_before(summed, summed.c.quarter, first, name),  # where minutes are kept for a day
+            ).label(f"before_{name}")
+            for name in ("in_use", "seats")
+        )
+        query = select(pool, next_free.label("next_free_at_ms"), *before)
+        return query.where(self._mine(pool)).order_by(pool.c.name)
+
+    def _query_expired(self) -> Select[Any]:
+        """The seats that have expired and are not cleared away."""
+        pool, seat = schema.pool, schema.seat
+        return (
+            select(seat.c.pool_id, seat.c.expires_at_ms)
+            .join_from(pool, seat, seat.c.pool_id == pool.c.id)
+            .where(self._mine(pool), seat.c.expires_at_ms <= self._now_ms)
+        )
+
+    def _query_sessions(self) -> Select[Any]:
+        """How many sessions live, by scope: found by the clients, whose sessions have an index."""
+        client, session = schema.client, schema.session
+        licensed = case((session.c.pool_id.is_not(None), 1), else_=0).label("licensed")
+        return (
+            select(session.c.tenant_id, session.c.scope, licensed, func.count().label("sessions"))
+            .join_from(client, session, session.c.client_key == client.c.key)
+            .where(self._mine(client), session.c.expires_at_ms > self._now_ms)
+            .group_by(session.c.tenant_id, session.c.scope, literal_column("licensed"))
+            .order_by(literal_column("licensed").desc(), literal_column("sessions").desc(), session.c.scope)
+        )
+
+    def _query_denied(self) -> Select[Any]:
+        it = schema.journal.c
+        return (
+            select(it.tenant_id, it.pool, func.sum(it.times).label("times"))
+            .where(self._mine(schema.journal), it.kind == DENIED)
+            .where(it.minute >= self._today_ms // MINUTE_MS, it.last_at_ms >= self._today_ms)
+            .group_by(it.tenant_id, it.pool)
+        )
+
+    def _query_top(self) -> Select[Any]:
+        """The highest peak of today, and its first minute."""
+        it = schema.usage_minute.c
+        pool = schema.pool
+        rank = func.row_number().over(
+            partition_by=(it.tenant_id, it.pool), order_by=(it.peak.desc(), it.minute)
+        )
+        ranked = (
+            select(it.tenant_id, it.pool, it.peak, it.minute, rank.label("rank"))
+            .join_from(pool, schema.usage_minute, _same_pool(schema.usage_minute))
+            .where(self._mine(pool), it.minute >= self._today_ms // MINUTE_MS)
+            .subquery()
+        )
+        return select(ranked).where(ranked.c.rank == 1)
+
+    def _read_changes(self) -> dict[tuple[int, str], list[_Change]]:
+        """How use changed in the last 24 hours: what is summed from the sums, the rest from the minutes."""
+        summed = (summed_until_ms(self._connection) or 0) // QUARTER_MS
+        first = min(max(self._quarters.start, summed), self._quarters.stop)
+        changes: defaultdict[tuple[int, str], list[_Change]] = defaultdict(list)
+        sums = schema.usage_summary
+        for query in (
+            select(sums)
+            .join_from(schema.pool, sums, _same_pool(sums))
+            .where(sums.c.quarter >= self._quarters.start, sums.c.quarter < first),
+            self._query_minutes(first),
+        ):
+            for it in self._rows(query.where(self._mine(schema.pool))):
+                changes[it.tenant_id, it.pool].append(_Change(it.quarter, it.peak, it.in_use, it.seats))
+        return changes
+
+    def _query_minutes(self, first: int) -> Select[Any]:
+        minute, pool = schema.usage_minute, schema.pool
+        it = minute.c
+        top = (
+            select(it.tenant_id, it.pool, (it.minute // QUARTER).label("quarter"))
+            .add_columns(func.max(it.minute).label("last"), func.max(it.peak).label("peak"))
+            .join_from(pool, minute, _same_pool(minute))
+            .where(self._mine(pool), it.minute >= first * QUARTER)
+            .group_by(it.tenant_id, it.pool, "quarter")
+            .subquery()
+        )
+        same = (it.tenant_id == top.c.tenant_id) & (it.pool == top.c.pool) & (it.minute == top.c.last)
+        return (
+            select(it.tenant_id, it.pool, top.c.quarter, top.c.peak, it.in_use, it.seats)
+            .join_from(top, minute, same)
+            .join(pool, _same_pool(minute))
+        )
+
+    def _mine(self, table: Table) -> ColumnElement[bool]:
+        return table.c.tenant_id.in_(self._ids)
+
+    def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        return self._connection.execute(query).all()
+
+
+def _last_before(table: Table, unit: ColumnElement[int], first: int, name: str) -> ScalarSelect[Any]:
+    """A column of the last row of a pool before this minute or quarter."""
+    query = select(table.c[name]).where(_same_pool(table), unit < first)
+    return query.order_by(unit.desc()).limit(1).correlate(schema.pool).scalar_subquery()
+
+
+def _same_pool(table: Table) -> ColumnElement[bool]:
+    return (table.c.tenant_id == schema.pool.c.tenant_id) & (table.c.pool == schema.pool.c.name)
+
+
+def _by(rows: Iterable[Row[Any]], name: str) -> defaultdict[Any, list[Row[Any]]]:
+    """The rows, by one of their columns."""
+    found: defaultdict[Any, list[Row[Any]]] = defaultdict(list)
+    for row in rows:
+        found[getattr(row, name)].append(row)
+    return found

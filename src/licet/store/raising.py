@@ -1,0 +1,349 @@
+"""Raising alerts: what is told of a pool, decided from the store, beside the requests, every few seconds.
+
+A grant pays nothing for it. What was told is written in the transaction that queues the message, so that a
+crash neither loses an alert nor tells it again.
+
+The rules:
+
+- A threshold is reached when so many per cent of the seats were in use at once, now or in one of the last
+  `QUIET_MS`: a short peak between two looks counts. It is told once, and of several at a time the highest.
+- It is left when for `QUIET_MS` less was in use than `MARGIN` points below it. When the last one of a pool is
+  left, that the pool is back to normal is told, once.
+- A denial is told at once, and those that follow together, every `QUIET_MS` at most, with their number.
+- A message has numbers only: never who holds a seat, or was denied one.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, update
+
+from licet.model import DENIED, NoSeatReason, read_alerts
+from licet.store import schema
+from licet.store.contract import Purpose, Store
+from licet.store.journal import MINUTE_MS
+from licet.store.outbox import BY_MAIL, put
+from licet.store.spelling import instant
+
+QUIET_MS = 10 * MINUTE_MS  # a guess: long enough to fold a busy morning, short enough to act on
+MARGIN = 5  # percentage points
+LOOK_BACK_MS = 60 * MINUTE_MS  # for denials that nobody looked for: a house that was not kept
+
+THRESHOLD_REACHED = "pool.threshold_reached"
+BACK_TO_NORMAL = "pool.back_to_normal"
+POOL_DENIED = "pool.denied"
+
+# A batch that was under way when it was looked at may still add to the minute before.
+_MINUTES_UNDER_WAY = 1
+
+
+class _Denials(NamedTuple):
+    """The denials of one pool in one minute, for one reason."""
+
+    minute: int
+    reason: str
+    times: int
+    first_at_ms: int
+    last_at_ms: int
+
+
+class _Pool(NamedTuple):
+    """A pool as it is looked at. `peak` is that of the last `QUIET_MS`; `raised` has the rows of `alert`."""
+
+    id: int
+    tenant_id: int
+    tenant: str
+    name: str
+    seats: int
+    in_use: int
+    alerts: tuple[str, ...]
+    peak: int
+    denials: Sequence[_Denials]
+    denials_from: int  # the first minute that they are of
+    raised: Mapping[str, Row[Any]]
+
+    @property
+    def thresholds(self) -> list[int]:
+        """The percentages that are told of it, ascending."""
+        return [int(alert) for alert in self.alerts if alert != DENIED]
+
+    @property
+    def thresholds_raised(self) -> list[int]:
+        """Those that are raised, ascending."""
+        return sorted(
+            int(alert) for alert, row in self.raised.items() if alert != DENIED and row.cleared_at_ms is None
+        )
+
+
+class _Step(NamedTuple):
+    """One thing to write: of these thresholds, that they are raised or cleared, and what is told with it."""
+
+    pool: _Pool
+    raises: tuple[str, ...] = ()
+    clears: tuple[str, ...] = ()
+    told_times: int = 0
+    type: str = ""
+    data: Mapping[str, object] = {}
+
+
+def look(store: Store, *, by_mail: bool = False, is_first: bool = False) -> int:
+    """Look at all pools, write down what is new, and queue what is to be told; how many messages that is.
+
+    `by_mail` says that there is somebody to be told by e-mail, beside the webhooks; `is_first` that nobody
+    may have looked for a while. Raises StoreUnavailable.
+    """
+    back_ms = LOOK_BACK_MS if is_first else QUIET_MS + 2 * MINUTE_MS
+    with store.reading() as connection:
+        if not any(True for _ in _steps(connection, store.clock.now_ms(), back_ms)):
+            return 0
+    with store.transaction(Purpose.UPKEEP) as transaction:
+        connection, now_ms = transaction.connection, transaction.now_ms
+        steps = list(_steps(connection, now_ms, back_ms))
+        told = [step for step in steps if _write(connection, step, now_ms) and step.type]
+        return _queue(connection, told, now_ms, by_mail=by_mail)
+
+
+def _steps(connection: Connection, now_ms: int, back_ms: int) -> Iterator[_Step]:
+    for pool in _pools(connection, now_ms, back_ms):
+        yield from _of_thresholds(pool)
+        yield from _of_denials(pool, now_ms)
+
+
+def _of_thresholds(pool: _Pool) -> Iterator[_Step]:
+    level, raised = max(pool.in_use, pool.peak), pool.thresholds_raised
+    reached = [it for it in pool.thresholds if it not in raised and _is_reached(pool, level, it)]
+    if reached:
+        data = {"threshold": reached[-1], "peak": level}
+        yield _Step(pool, raises=_names(reached), type=THRESHOLD_REACHED, data=data)
+    unwanted = [it for it in raised if it not in pool.thresholds]
+    left = [it for it in raised if it not in unwanted and _is_left(pool, level, it)]
+    if not left:
+        if unwanted:
+            yield _Step(pool, clears=_names(unwanted))
+        return
+    is_normal = not reached and len(left) + len(unwanted) == len(raised)
+    since_ms = min(pool.raised[str(it)].raised_at_ms for it in raised)
+    yield _Step(
+        pool,
+        clears=_names([*left, *unwanted]),
+        type=BACK_TO_NORMAL if is_normal else "",
+        data={"threshold": left[0], "since": instant(since_ms)},
+    )
+
+
+def _is_reached(pool: _Pool, level: int, threshold: int) -> bool:
+    return level > 0 and level * 100 >= threshold * pool.seats
+
+
+def _is_left(pool: _Pool, level: int, threshold: int) -> bool:
+    return level == 0 or level * 100 < (threshold - MARGIN) * pool.seats
+
+
+def _of_denials(pool: _Pool, now_ms: int) -> Iterator[_Step]:
+    row = pool.raised.get(DENIED)
+    if DENIED not in pool.alerts:
+        if row is not None and row.cleared_at_ms is None:
+            yield _Step(pool, clears=(DENIED,))
+        return
+    counted = [it for it in pool.denials if it.minute >= _first_minute(pool, row)]
+    told_before: int = row.told_times if row is not None and _is_in_view(pool, row) else 0
+    times = sum(it.times for it in counted) - told_before
+    if times > 0 and (row is None or now_ms - row.told_at_ms >= QUIET_MS):
+        first_at_ms = min(it.first_at_ms for it in counted)
+        since_ms = row.told_at_ms if row is not None and told_before else first_at_ms
+        yield _Step(
+            pool,
+            raises=(DENIED,),
+            told_times=sum(it.times for it in counted if it.minute >= _still_open(now_ms)),
+            type=POOL_DENIED,
+            data={
+                "denials": times,
+                "reasons": sorted({it.reason for it in counted}),
+                "since": instant(since_ms),
+            },
+        )
+    elif times <= 0 and row is not None and row.cleared_at_ms is None:
+        last_at_ms = max((it.last_at_ms for it in counted), default=0)
+        if now_ms - max(last_at_ms, row.told_at_ms) >= QUIET_MS:
+            yield _Step(pool, clears=(DENIED,))
+
+
+def _still_open(at_ms: int) -> int:
+    """The first minute to which a denial may be added after this instant."""
+    return at_ms // MINUTE_MS - _MINUTES_UNDER_WAY
+
+
+def _is_in_view(pool: _Pool, row: Row[Any]) -> bool:
+    """Whether all that was told of the minutes then still open is among the denials looked at."""
+    return bool(_still_open(row.told_at_ms) >= pool.denials_from)
+
+
+def _first_minute(pool: _Pool, row: Row[Any] | None) -> int:
+    """The first minute whose denials count; where some of it was told already, `told_times` is how many."""
+    if row is None:
+        return pool.denials_from
+    if _is_in_view(pool, row):
+        return _still_open(row.told_at_ms)
+    return max(pool.denials_from, int(row.told_at_ms) // MINUTE_MS + 1)
+
+
+def _names(thresholds: Iterable[int]) -> tuple[str, ...]:
+    return tuple(map(str, thresholds))
+
+
+# Reading
+
+
+def _pools(connection: Connection, now_ms: int, back_ms: int) -> Iterator[_Pool]:
+    pool, tenant = schema.pool.c, schema.tenant.c
+    raised = _raised(connection, now_ms)
+    peaks = _peaks(connection, (now_ms - QUIET_MS) // MINUTE_MS)
+    denials_from = (now_ms - back_ms) // MINUTE_MS
+    denials = _denials(connection, denials_from)
+    query = select(schema.pool, tenant.name.label("tenant")).join(schema.tenant, tenant.id == pool.tenant_id)
+    told = or_(pool.alerts != "", pool.id.in_(select(schema.alert.c.pool_id)))
+    for row in connection.execute(query.where(told).order_by(pool.id)):
+        yield _Pool(
+            id=row.id,
+            tenant_id=row.tenant_id,
+            tenant=row.tenant,
+            name=row.name,
+            seats=row.seats,
+            in_use=row.in_use,
+            alerts=read_alerts(row.alerts),
+            peak=peaks.get((row.tenant_id, row.name), 0),
+            denials=denials[row.tenant_id, row.name],
+            denials_from=denials_from,
+            raised=raised[row.id],
+        )
+
+
+def _raised(connection: Connection, now_ms: int) -> defaultdict[int, dict[str, Row[Any]]]:
+    """What is raised, and of denials what was told lately."""
+    alert = schema.alert.c
+    lately = (alert.threshold == DENIED) & (alert.told_at_ms >= now_ms - LOOK_BACK_MS - 2 * MINUTE_MS)
+    found: defaultdict[int, dict[str, Row[Any]]] = defaultdict(dict)
+    for row in connection.execute(select(schema.alert).where(or_(alert.cleared_at_ms.is_(None), lately))):
+        found[row.pool_id][row.threshold] = row
+    return found
+
+
+def _peaks(connection: Connection, from_minute: int) -> dict[tuple[int, str], int]:
+    minute = schema.usage_minute.c
+    query = select(minute.tenant_id, minute.pool, func.max(minute.peak).label("peak"))
+    rows = connection.execute(
+        query.where(minute.minute >= from_minute).group_by(minute.tenant_id, minute.pool)
+    )
+    return {(row.tenant_id, row.pool): row.peak for row in rows}
+
+
+def _denials(connection: Connection, from_minute: int) -> defaultdict[tuple[int, str], list[_Denials]]:
+    journal = schema.journal.c
+    # What an administrator barred for a time was not denied for want of a seat.
+    is_denial = (journal.kind == DENIED) & (journal.reason != NoSeatReason.BARRED.value)
+    by = (journal.tenant_id, journal.pool, journal.minute, journal.reason)
+    query = select(
+        *by,
+        func.sum(journal.times).label("times"),
+        func.min(journal.first_at_ms).label("first_at_ms"),
+        func.max(journal.last_at_ms).label("last_at_ms"),
+    )
+    found: defaultdict[tuple[int, str], list[_Denials]] = defaultdict(list)
+    for row in connection.execute(query.where(journal.minute >= from_minute, is_denial).group_by(*by)):
+        denials = _Denials(row.minute, row.reason, int(row.times), row.first_at_ms, row.last_at_ms)
+        found[row.tenant_id, row.pool].append(denials)
+    return found
+
+
+# Writing
+
+
+def _write(connection: Connection, step: _Step, now_ms: int) -> bool:
+    """Whether nobody else wrote it first: the house may change hands in the middle of a look."""
+    is_mine = False
+    for threshold in step.raises:
+        is_mine = _raise(connection, step, threshold, now_ms)
+    for threshold in step.clears:
+        alert, before = schema.alert.c, step.pool.raised[threshold]
+        as_seen = (
+            (alert.pool_id == step.pool.id)
+            & (alert.threshold == threshold)
+            & (alert.raised_at_ms == before.raised_at_ms)
+            & alert.cleared_at_ms.is_(None)
+        )
+        cleared = update(schema.alert).where(as_seen).values(cleared_at_ms=now_ms)
+        is_mine = connection.execute(cleared).rowcount == 1
+    return is_mine
+
+
+def _raise(connection: Connection, step: _Step, threshold: str, now_ms: int) -> bool:
+    alert, before = schema.alert.c, step.pool.raised.get(threshold)
+    is_on = before is not None and before.cleared_at_ms is None
+    values = {
+        "raised_at_ms": before.raised_at_ms if before is not None and is_on else now_ms,
+        "cleared_at_ms": None,
+        "told_at_ms": now_ms,
+        "told_times": step.told_times,
+    }
+    as_seen: ColumnElement[bool] = alert.cleared_at_ms.is_not(None)
+    if threshold == DENIED and before is not None:
+        as_seen = alert.told_at_ms == before.told_at_ms
+    # What two of them want to insert at once, one of them does.
+    statement = _insert(connection).values(
+        pool_id=step.pool.id, threshold=threshold, tenant_id=step.pool.tenant_id, **values
+    )
+    statement = statement.on_conflict_do_update(
+        index_elements=[alert.pool_id, alert.threshold], set_=values, where=as_seen
+    )
+    return connection.execute(statement.returning(alert.pool_id)).first() is not None
+
+
+def _insert(connection: Connection) -> Any:
+    # Where a store is of one kind, what the other kind needs is not imported: a fifth of a second.
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert as for_postgres  # noqa: PLC0415
+
+        return for_postgres(schema.alert)
+    from sqlalchemy.dialects.sqlite import insert as for_sqlite  # noqa: PLC0415
+
+    return for_sqlite(schema.alert)
+
+
+def _queue(connection: Connection, told: Iterable[_Step], now_ms: int, *, by_mail: bool) -> int:
+    webhook = schema.webhook.c
+    webhooks = connection.execute(
+        select(webhook.id, webhook.tenant_id).where(webhook.enabled).order_by(webhook.created_at_ms)
+    ).all()
+    queued = 0
+    for step in told:
+        ids = [it.id for it in webhooks if it.tenant_id in {None, step.pool.tenant_id}]
+        queued += len(
+            put(
+                connection,
+                webhook_ids=[*ids, *([BY_MAIL] if by_mail else [])],
+                tenant_id=step.pool.tenant_id,
+                type=step.type,
+                payload=payload(step.type, now_ms, _data(step)),
+                now_ms=now_ms,
+            )
+        )
+    return queued
+
+
+def payload(type_: str, at_ms: int, data: Mapping[str, object]) -> str:
+    """A message's body: JSON of one line."""
+    content = {"type": type_, "timestamp": instant(at_ms), "data": data}
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+
+
+def _data(step: _Step) -> dict[str, object]:
+    pool = step.pool
+    return {
+        "tenant": pool.tenant,
+        "pool": pool.name,
+        "seats": pool.seats,
+        "in_use": pool.in_use,
+        **step.data,
+    }

@@ -1,0 +1,199 @@
+"""Summing what is over, so that a report of a year need not read its minutes.
+
+The rules:
+
+- An hour is summed once nothing can change it any more: `SETTLED_MS` after its end, and after all that
+  expired in it was cleared away, as an end that is found late is written where it belongs (L4, L11).
+- Up to `summed.until_ms` everything is summed and nothing after it counts. Rows come before that mark moves,
+  so a step that was broken off, or that two servers make at once, does no harm.
+- When the clock was set back, what is summed of the time to come is thrown away.
+- A quarter of an hour is the unit of use and denials, as no zone's hours begin within one.
+
+One step is one hour: it is read beside all others, and written in transactions of `ROWS_MAX` rows.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Table,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    text,
+    update,
+)
+
+from licet.store import schema
+from licet.store.contract import Purpose, Store
+from licet.store.journal import HOUR_MS, MINUTE_MS, QUARTER_MS
+
+SETTLED_MS = HOUR_MS  # a batch is under way for seconds, and an hour of minutes is soon read
+ROWS_MAX = 1000  # a few milliseconds of writing
+
+QUARTER = QUARTER_MS // MINUTE_MS
+_HOUR = HOUR_MS // MINUTE_MS
+_UNITS = (
+    (schema.usage_summary, schema.usage_summary.c.quarter, QUARTER_MS),
+    (schema.denial_summary, schema.denial_summary.c.quarter, QUARTER_MS),
+    (schema.session_summary, schema.session_summary.c.hour, HOUR_MS),
+)
+DENIED: ColumnElement[str] = literal_column("'denied'")  # as it stands in the index of the denials
+
+
+def summarise(store: Store, keep_ms: int) -> bool:
+    """Sum the next hour in which anything happened, if there is one; whether there was.
+
+    Minutes are kept for `keep_ms`. Raises StoreUnavailable.
+    """
+    with store.transaction(Purpose.UPKEEP) as transaction:  # which has the store's own clock
+        now_ms = transaction.now_ms
+    with store.reporting() as connection:
+        settled = _settled_ms(connection, now_ms) // HOUR_MS
+        until_ms = summed_until_ms(connection)
+        until = (now_ms - keep_ms if until_ms is None else until_ms) // HOUR_MS
+        hour = min(settled, _next_hour(connection, until, settled))
+        rows = [(table, connection.execute(query).all()) for table, query in _queries(hour) if hour < settled]
+    if until > settled:
+        _forget(store, settled * HOUR_MS)
+        return False
+    for table, found in rows:
+        _write(store, table, found)
+    if (done := min(settled, hour + 1)) > until or until_ms is None:
+        _mark(store, done * HOUR_MS)
+    return hour < settled
+
+
+def summed_until_ms(connection: Connection) -> int | None:
+    """Up to when all is summed; None when nothing is."""
+    until_ms: int | None = connection.execute(select(func.max(schema.summed.c.until_ms))).scalar()
+    return until_ms
+
+
+def _settled_ms(connection: Connection, now_ms: int) -> int:
+    """Up to when nothing is written any more."""
+    ends: list[int | None] = [
+        connection.execute(select(func.min(table.c.expires_at_ms))).scalar()
+        for table in (schema.session, schema.seat)
+    ]
+    return min([now_ms - SETTLED_MS, *(it for it in ends if it is not None)])
+
+
+def _next_hour(connection: Connection, hour: int, at_most: int) -> int:
+    """The first hour from this one on in which anything happened."""
+    first = [
+        connection.execute(select(func.min(column)).where(column >= hour * _HOUR)).scalar()
+        for column in (schema.usage_minute.c.minute, schema.journal.c.minute, schema.entry_minute)
+    ]
+    return min((it // _HOUR for it in first if it is not None), default=at_most)
+
+
+def _queries(hour: int) -> Sequence[tuple[Table, Select[Any]]]:
+    minutes = range(hour * _HOUR, (hour + 1) * _HOUR)
+    return (
+        (schema.usage_summary, _use(minutes)),
+        (schema.denial_summary, denials_by_quarter(minutes)),
+        (schema.session_summary, _sessions(minutes, hour)),
+    )
+
+
+def _use(minutes: range) -> Select[Any]:
+    """The last row of each quarter, with the highest peak of it."""
+    table, it = schema.usage_minute, schema.usage_minute.c
+    quarter = (it.minute // QUARTER).label("quarter")
+    top = (
+        select(
+            it.tenant_id, it.pool, quarter, func.max(it.minute).label("last"), func.max(it.peak).label("peak")
+        )
+        .where(_within(it.minute, minutes))
+        .group_by(it.tenant_id, it.pool, "quarter")
+        .subquery()
+    )
+    return select(it.tenant_id, it.pool, top.c.quarter, it.seats, top.c.peak, it.in_use).join_from(
+        top,
+        table,
+        (it.tenant_id == top.c.tenant_id) & (it.pool == top.c.pool) & (it.minute == top.c.last),
+    )
+
+
+def denials_by_quarter(minutes: range, *only: ColumnElement[bool]) -> Select[Any]:
+    """The denials of each client in each quarter, as `denial_summary` has them."""
+    it = schema.journal.c
+    quarter = (it.minute // QUARTER).label("quarter")
+    key = (it.tenant_id, it.reason, it.pool, it.client_id)
+    return (
+        select(
+            *key,
+            quarter,
+            func.max(it.initials).label("initials"),
+            func.sum(it.times).label("times"),
+            func.min(it.first_at_ms).label("first_at_ms"),
+            func.max(it.last_at_ms).label("last_at_ms"),
+            func.max(it.seats).label("seats"),
+        )
+        .where(it.kind == DENIED, _within(it.minute, minutes), *only)
+        .group_by(*key, "quarter")
+    )
+
+
+def _sessions(minutes: range, hour: int) -> Select[Any]:
+    it = schema.whole_journal.c
+    key = (it.tenant_id, it.kind, it.reason, it.pool)
+    whole_hour: ColumnElement[int] = literal_column(str(hour))
+    return (
+        select(*key, whole_hour.label("hour"), func.sum(it.times).label("times"))
+        .where(it.kind != DENIED, _within(it.minute, minutes))
+        .group_by(*key)
+    )
+
+
+def _within(column: ColumnElement[int], units: range) -> ColumnElement[bool]:
+    return (column >= units.start) & (column < units.stop)
+
+
+def _write(store: Store, table: Table, rows: Sequence[Row[Any]]) -> None:
+    """Write what is not there yet. Of a tenant that was removed meanwhile, nothing is kept."""
+    names = [column.name for column in table.columns]
+    places = ", ".join(f":{name}" for name in names)
+    statement = text(
+        f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({places}) ON CONFLICT DO NOTHING"  # noqa: S608
+    )
+    for at in range(0, len(rows), ROWS_MAX):
+        with store.transaction(Purpose.UPKEEP) as transaction:
+            connection = transaction.connection
+            tenants = set(connection.execute(select(schema.tenant.c.id)).scalars())
+            part = [_values(row) for row in rows[at : at + ROWS_MAX] if row.tenant_id in tenants]
+            if part:
+                connection.execute(statement, part)
+
+
+def _values(row: Row[Any]) -> dict[str, Any]:
+    """A database sums up to a number that is not whole."""
+    values = dict(row._mapping)  # noqa: SLF001 - its name in SQLAlchemy
+    if "times" in values:
+        values["times"] = int(values["times"])
+    return values
+
+
+def _mark(store: Store, until_ms: int) -> None:
+    with store.transaction(Purpose.UPKEEP) as transaction:
+        _set_mark(transaction.connection, until_ms)
+
+
+def _set_mark(connection: Connection, until_ms: int) -> None:
+    if not connection.execute(update(schema.summed).values(until_ms=until_ms)).rowcount:
+        connection.execute(insert(schema.summed).values(until_ms=until_ms))
+
+
+def _forget(store: Store, from_ms: int) -> None:
+    """Throw away what is summed from then on."""
+    with store.transaction(Purpose.UPKEEP) as transaction:
+        _set_mark(transaction.connection, from_ms)
+        for table, column, unit_ms in _UNITS:
+            transaction.connection.execute(delete(table).where(column >= from_ms // unit_ms))
