@@ -1,0 +1,228 @@
+"""`LicetAuth`: what an httpx client is given so that its requests carry a token.
+
+What a request goes through is one generator for threads and tasks. The token goes to the origins of the API
+and nowhere else; across a redirect to another origin httpx takes it off.
+"""
+
+import ssl
+from collections.abc import AsyncGenerator, Generator, Iterable
+from datetime import timedelta
+from typing import NamedTuple, Self
+from urllib.parse import urlsplit
+
+import httpx
+
+from licet.client import ending
+from licet.client.errors import ForeignOrigin
+from licet.client.server import TokenServer, goes_in_body
+from licet.client.session import Session
+from licet.client.timing import Timing
+from licet.client.tokens import Secret, Tokens
+from licet.client.wire import LOOPBACK, Wire
+
+TIMEOUT = timedelta(seconds=10)  # a guess: a grant takes milliseconds, a password's hash some 15 of them
+NO_WAIT = timedelta(0)
+
+_PORTS = {"http": 80, "https": 443}
+_UNAUTHORIZED = 401
+
+
+class _Need(NamedTuple):
+    """Tokens are needed, others than these."""
+
+    worn: Tokens | None
+
+
+_Origin = tuple[str, str, int | None]
+
+
+class LicetAuth(httpx.Auth):
+    """Authentication of an httpx client, sync or async, by a session of a client of Licet.
+
+    - `tenant_url`: what `token` and `logoff` hang from, as `https://licence.example.com/Jim_Test`.
+    - `api`: the URL of the API, or several; the token goes to their origins only.
+    - `scope`: what to ask for; None for the server's default.
+    - `wait_for_seat`: how long to wait when no seat is free. All who use this share the wait.
+    - `credentials_in_body`: None chooses the header, or the body where id or secret have characters that
+      servers read in two ways in the header.
+    - `timeout`: for one request to the token server.
+    - `allow_http`: also send secrets and tokens in clear, to other machines than this one.
+
+    As a context manager, sync or async, it logs off at the end. Raises ValueError when an argument can't be.
+    """
+
+    def __init__(
+        self,
+        tenant_url: str,
+        client_id: str,
+        client_secret: str,
+        *,
+        api: str | Iterable[str],
+        scope: str | None = None,
+        wait_for_seat: timedelta = NO_WAIT,
+        credentials_in_body: bool | None = None,
+        timeout: timedelta = TIMEOUT,
+        allow_http: bool = False,
+        ssl_context: ssl.SSLContext | None = None,
+        timing: Timing | None = None,
+    ) -> None:
+        secret = Secret(client_secret)
+        del client_secret  # a traceback that shows variables shows none of it
+        _check_credentials(client_id, secret)
+        if timeout <= NO_WAIT or wait_for_seat < NO_WAIT:
+            raise ValueError("timeout must be more than nothing, and wait_for_seat not less")
+        url = _tenant_url(tenant_url, allow_http=allow_http)
+        urls = [api] if isinstance(api, str) else list(api)
+        self._origins = frozenset(_api_origin(it, allow_http=allow_http) for it in urls)
+        if not self._origins:
+            raise ValueError("api names no URL")
+        self._server = TokenServer(
+            url=url,
+            client_id=client_id,
+            secret=secret,
+            scope=scope,
+            in_body=goes_in_body(client_id, secret) if credentials_in_body is None else credentials_in_body,
+        )
+        timing = timing or Timing()
+        wire = Wire(url, timeout_s=timeout.total_seconds(), verify=ssl_context, timing=timing)
+        self._session = Session(self._server, wire, timing, patience_s=wait_for_seat.total_seconds())
+        ending.watch(self._session, self)
+
+    def __repr__(self) -> str:
+        server: TokenServer | None = getattr(self, "_server", None)  # none yet where a traceback shows it
+        if server is None:
+            return "LicetAuth(...)"
+        return f"LicetAuth({server.url!r}, {server.client_id!r}, scope={server.scope!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def log_off(self) -> bool:
+        """End the session, which frees its seat; whether the server said so.
+
+        The next request begins another.
+        """
+        return self._session.log_off()
+
+    async def alog_off(self) -> bool:
+        """The same, while other tasks run."""
+        return await self._session.alog_off()
+
+    def close(self) -> None:
+        """Log off for good: requests raise SessionClosed from now on."""
+        self._session.close()
+        self._session.log_off()
+
+    async def aclose(self) -> None:
+        """The same, while other tasks run."""
+        self._session.close()
+        await self._session.alog_off()
+
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """What httpx drives for a request of a `Client`.
+
+        Raises LicetError.
+        """
+        flow = self._flow(request)
+        got: Tokens | httpx.Response | None = None
+        while True:
+            try:
+                step = flow.send(got)
+            except StopIteration:
+                return
+            got = self._session.get(step.worn) if isinstance(step, _Need) else (yield step)
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """What httpx drives for a request of an `AsyncClient`.
+
+        Raises LicetError.
+        """
+        flow = self._flow(request)
+        got: Tokens | httpx.Response | None = None
+        while True:
+            try:
+                step = flow.send(got)
+            except StopIteration:
+                return
+            got = await self._session.aget(step.worn) if isinstance(step, _Need) else (yield step)
+
+    def _flow(
+        self, request: httpx.Request
+    ) -> Generator[_Need | httpx.Request, Tokens | httpx.Response | None, None]:
+        """One request to the API; once more with new tokens, if it answers 401."""
+        if _origin(request.url) not in self._origins:
+            raise ForeignOrigin(f"{_told_origin(request.url)} is not the API; the token is not sent there")
+        tokens = yield _Need(None)
+        assert isinstance(tokens, Tokens)
+        request.headers["Authorization"] = tokens.authorization
+        response = yield request
+        assert isinstance(response, httpx.Response)
+        if response.status_code != _UNAUTHORIZED or _origin(response.request.url) not in self._origins:
+            return
+        if not _can_be_repeated(request):
+            self._session.doubt(tokens)
+            return
+        renewed = yield _Need(tokens)
+        assert isinstance(renewed, Tokens)
+        request.headers["Authorization"] = renewed.authorization
+        yield request
+
+
+def _can_be_repeated(request: httpx.Request) -> bool:
+    """Whether the body is still there; one that came from a generator or a file is not."""
+    try:
+        request.content  # noqa: B018 - a property that raises
+    except httpx.RequestNotRead:
+        return False
+    return True
+
+
+def _check_credentials(client_id: str, secret: Secret) -> None:
+    if not (_is_text(client_id) and _is_text(secret.reveal())):
+        raise ValueError("client_id and client_secret must be text, and not be empty")
+
+
+def _is_text(text: str) -> bool:
+    return text != "" and text.encode(errors="replace").decode() == text
+
+
+def _tenant_url(text: str, *, allow_http: bool) -> str:
+    return f"{_checked('tenant_url', text, allow_http=allow_http).rstrip('/').removesuffix('/token')}/"
+
+
+def _api_origin(text: str, *, allow_http: bool) -> _Origin:
+    return _origin(httpx.URL(_checked("api", text, allow_http=allow_http)))
+
+
+def _checked(name: str, text: str, *, allow_http: bool) -> str:
+    """A URL that may be asked.
+
+    Raises ValueError, which shows nothing of it: there might be a password in it.
+    """
+    try:
+        parts = urlsplit(text)
+        is_usable = parts.scheme in _PORTS and parts.hostname and parts.port != 0 and httpx.URL(text).host
+    except (ValueError, httpx.InvalidURL):
+        is_usable = False
+    if not is_usable or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError(f"{name} must be an http or https URL without a user, a query and a fragment")
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK and not allow_http:
+        raise ValueError(f"{name} is http, which others can read; use https, or say allow_http=True")
+    return text
+
+
+def _origin(url: httpx.URL) -> _Origin:
+    return url.scheme, url.host, url.port or _PORTS.get(url.scheme)
+
+
+def _told_origin(url: httpx.URL) -> str:
+    return f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}"

@@ -1,0 +1,271 @@
+"""The session of one client: its tokens, who gets new ones, and its end.
+
+One flight at a time: of all the threads and tasks that need new tokens one asks the server, and the others
+wait for what it gets. What is asked, in which order, is one flow for both kinds, without I/O.
+
+- Tokens that last are used as they are. Shortly before they run out, and when the API refuses one, they are
+  renewed: by the refresh token, else by a new grant.
+- A renewal ahead of time never fails a request: while the old token works, it is used.
+- Who is told that no seat is free comes back when the server said, as long as the patience lasts, and once
+  more at its end. Where the server says nothing, the pauses grow.
+- A flight that lands after the session was closed logs off what it brought.
+"""
+
+import logging
+import threading
+from asyncio import wrap_future
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import replace
+
+from licet.client.errors import (
+    LicetError,
+    NoSeatAvailable,
+    ServerUnreachable,
+    SessionClosed,
+    TokenRefused,
+    UnusableAnswer,
+)
+from licet.client.server import WAITING_IS_VAIN, Answer, TokenServer, read
+from licet.client.timing import Timing
+from licet.client.tokens import Tokens
+from licet.client.wire import Ask, Flow, NoAnswer, Pause, Wire
+
+PAUSE_MIN_S = 1.0  # between two questions for a seat, where the server does not say
+PAUSE_MAX_S = 30.0  # a guess: a seat that came free is found that soon
+JITTER_SHARE = 0.1  # of a pause, on top of it
+JITTER_MIN_S = 1.0
+
+_LOG = logging.getLogger("licet.client")
+_HOPELESS = frozenset({"invalid_client", "server_error", "temporarily_unavailable"})
+_SERVER_ERROR = 500
+_UNAUTHORIZED = 401
+_SUCCESS = range(200, 300)
+
+
+class Flight:
+    """One errand for new tokens; it lands with them, with an error, or, if it was broken off, with None."""
+
+    def __init__(self) -> None:
+        self.landed: Future[Tokens | None] = Future()
+        self.landed.set_running_or_notify_cancel()  # who waits may give up without an effect on others
+        self.thread = threading.get_ident()
+
+
+class Session:
+    """What is held for one client; any thread and any event loop may use it."""
+
+    def __init__(self, server: TokenServer, wire: Wire, timing: Timing, *, patience_s: float) -> None:
+        self._server = server
+        self._wire = wire
+        self._timing = timing
+        self._patience_s = patience_s
+        self._lock = threading.Lock()
+        self._tokens: Tokens | None = None
+        self._flight: Flight | None = None
+        self._closed = threading.Event()
+
+    def begin_anew(self) -> None:
+        """Forget everything, as a child does after a fork: what is there is its parent's.
+
+        Locks are new as well: a thread that the child does not have may have held the old ones.
+        """
+        was_closed = self._closed.is_set()
+        self._lock = threading.Lock()
+        self._tokens = self._flight = None
+        self._closed = threading.Event()
+        if was_closed:
+            self._closed.set()
+
+    def current(self, worn: Tokens | None) -> Tokens | None:
+        """Tokens that can be used as they are, if there are any; `worn` are some that the API refused."""
+        held = self._tokens
+        if held is None or held is worn or self._closed.is_set() or not held.is_fresh(self._timing.now_s()):
+            return None
+        return held
+
+    def get(self, worn: Tokens | None = None) -> Tokens:
+        """Tokens that work.
+
+        Raises LicetError.
+        """
+        while True:
+            if (held := self.current(worn)) is not None:
+                return held
+            flight, is_mine = self._board(is_task=False)
+            if is_mine:
+                with self._flying(flight):
+                    flight.landed.set_result(self._wire.run(self._renewing(worn), self._closed))
+            if (got := flight.landed.result()) is not None:
+                return got
+
+    async def aget(self, worn: Tokens | None = None) -> Tokens:
+        """The same, while other tasks run."""
+        while True:
+            if (held := self.current(worn)) is not None:
+                return held
+            flight, is_mine = self._board(is_task=True)
+            if is_mine:
+                with self._flying(flight):
+                    flight.landed.set_result(await self._wire.arun(self._renewing(worn)))
+            if (got := await wrap_future(flight.landed)) is not None:
+                return got
+
+    def doubt(self, worn: Tokens) -> None:
+        """The API refused these: have them renewed by whoever asks next."""
+        with self._lock:
+            if self._tokens is worn:
+                self._tokens = replace(worn, renew_at_s=self._timing.now_s())
+
+    def log_off(self, timeout_s: float | None = None) -> bool:
+        """End the session, if there is one; whether the server said so."""
+        return self._wire.run(self._ending(self._take()), self._closed, timeout_s)
+
+    async def alog_off(self) -> bool:
+        """The same, while other tasks run."""
+        return await self._wire.arun(self._ending(self._take()))
+
+    def close(self) -> None:
+        """From now on nobody gets tokens."""
+        self._closed.set()
+
+    @property
+    def holds(self) -> bool:
+        """Whether there is a session to log off."""
+        return self._tokens is not None
+
+    def _board(self, *, is_task: bool) -> tuple[Flight, bool]:
+        """The flight to wait for, and whether it is for the caller to fly."""
+        with self._lock:
+            if self._closed.is_set():
+                raise SessionClosed("the LicetAuth is closed; its session was logged off")
+            if self._flight is None:
+                self._flight = Flight()
+                return self._flight, True
+            # A task of this very thread flies, and could not go on while the thread waits for it.
+            if not is_task and self._flight.thread == threading.get_ident():
+                return Flight(), True
+            return self._flight, False
+
+    @contextmanager
+    def _flying(self, flight: Flight) -> Iterator[None]:
+        """Whatever happens, those who wait hear of it."""
+        try:
+            yield
+        except LicetError as refused:
+            flight.landed.set_exception(refused)
+            raise
+        finally:
+            with self._lock:
+                if self._flight is flight:
+                    self._flight = None
+            if not flight.landed.done():
+                flight.landed.set_result(None)
+
+    def _take(self) -> Tokens | None:
+        with self._lock:
+            held, self._tokens = self._tokens, None
+            return held
+
+    def _renewing(self, worn: Tokens | None) -> Flow[Tokens]:
+        """Get new tokens and keep them.
+
+        Raises LicetError.
+        """
+        got = yield from self._renewed(self._tokens, worn)
+        if isinstance(got, LicetError):
+            raise got
+        with self._lock:
+            is_late = self._closed.is_set()
+            self._tokens = None if is_late else got
+        if is_late:
+            yield from self._ending(got)
+            raise SessionClosed("the LicetAuth was closed meanwhile; its session was logged off")
+        return got
+
+    def _renewed(self, old: Tokens | None, worn: Tokens | None) -> Flow[Tokens | LicetError]:
+        now_s = self._timing.now_s()
+        spare = old if old is not None and old is not worn and old.lives(now_s) else None
+        if old is not None and old.may_refresh(now_s):
+            got = yield from self._refreshed(old)
+            if isinstance(got, Tokens):
+                return got
+            if _is_final(got):
+                return spare.postponed(now_s) if spare is not None else got
+            if isinstance(got, TokenRefused) and got.error == "invalid_grant":
+                spare = None  # its session is over
+        got = yield from self._granted(self._patience_s if spare is None else 0.0)
+        if isinstance(got, LicetError) and spare is not None:
+            return spare.postponed(now_s)
+        return got
+
+    def _refreshed(self, old: Tokens) -> Flow[Tokens | LicetError]:
+        assert old.refresh_token is not None
+        sent_s = self._timing.now_s()
+        answer = yield Ask(self._server.refresh(old.refresh_token))
+        return self._read(answer, sent_s, old)
+
+    def _granted(self, patience_s: float) -> Flow[Tokens | LicetError]:
+        """A new session; for want of a seat it is asked for again while the patience lasts."""
+        end_s = self._timing.now_s() + patience_s
+        pause_s = PAUSE_MIN_S
+        while True:
+            sent_s = self._timing.now_s()
+            answer = yield Ask(self._server.grant())
+            got = self._read(answer, sent_s, None)
+            left_s = end_s - self._timing.now_s()
+            if not isinstance(got, NoSeatAvailable) or got.reason in WAITING_IS_VAIN or left_s <= 0:
+                return got
+            told_s = pause_s if got.retry_after is None else max(got.retry_after, PAUSE_MIN_S)
+            jitter_s = self._timing.jitter_s(max(told_s * JITTER_SHARE, JITTER_MIN_S))
+            yield Pause(min(told_s + jitter_s, left_s))
+            if self._closed.is_set():
+                return SessionClosed("the LicetAuth was closed while it waited for a seat")
+            pause_s = min(pause_s * 2, PAUSE_MAX_S)
+
+    def _read(
+        self, answer: Answer | NoAnswer | None, sent_s: float, old: Tokens | None
+    ) -> Tokens | LicetError:
+        assert answer is not None
+        if isinstance(answer, NoAnswer):
+            return ServerUnreachable(f"{self._server.url}token {answer.why}")
+        return read(answer, self._server.url, sent_s=sent_s, old=old)
+
+    def _ending(self, held: Tokens | None) -> Flow[bool]:
+        """Log off; a server that can't be told is no reason to fail, as the session ends by itself."""
+        if held is None:
+            return False
+        answer = None
+        if held.lives(self._timing.now_s()):
+            answer = yield Ask(self._server.logoff(held))
+        has_run_out = answer is None or (isinstance(answer, Answer) and answer.status == _UNAUTHORIZED)
+        if has_run_out and held.refresh_token is not None:
+            answer = yield Ask(self._server.logoff_by_refresh(held.refresh_token))
+        if isinstance(answer, Answer) and answer.status in _SUCCESS:
+            return True
+        _LOG.warning("%slogoff %s; the session ends by itself", self._server.url, _why(answer))
+        return False
+
+
+def _why(answer: Answer | NoAnswer | None) -> str:
+    match answer:
+        case Answer(status=status):
+            return f"answers {status}"
+        case NoAnswer(why=why):
+            return why
+        case None:
+            return "takes no token that has run out"
+
+
+def _is_final(refused: LicetError) -> bool:
+    """Whether a refresh that went wrong leaves nothing to try: a new grant would go the same way."""
+    match refused:
+        case NoSeatAvailable():
+            return False
+        case TokenRefused(error=error, status=status):
+            return status >= _SERVER_ERROR or error in _HOPELESS
+        case UnusableAnswer(status=status):
+            return status >= _SERVER_ERROR
+        case _:
+            return True

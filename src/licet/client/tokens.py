@@ -1,0 +1,85 @@
+"""Tokens and how long they last, by a clock that only goes forward.
+
+Nothing here shows what it keeps: a secret is a `Secret` until the moment when it is sent.
+"""
+
+from dataclasses import dataclass, replace
+
+MARGIN_SHARE = 0.1  # of a token's life: it is renewed that long before its end
+MARGIN_MAX_S = 60.0  # a guess: longer than any request to an API should take to arrive
+POSTPONED_S = 5.0  # a guess: how soon a renewal ahead of time is tried again, when it failed
+
+
+class Secret:
+    """Text that no repr, traceback or log shows."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return "Secret(...)"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a secret is not pickled")
+
+    def reveal(self) -> str:
+        """The text."""
+        return self._text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """What a server granted; instants are of the monotonic clock, and None where the server tells none."""
+
+    access_token: Secret
+    refresh_token: Secret | None
+    renew_at_s: float | None
+    expires_at_s: float | None
+    refresh_expires_at_s: float | None
+
+    def is_fresh(self, now_s: float) -> bool:
+        """Whether a request may be made with it and nothing need be done."""
+        return self.renew_at_s is None or now_s < self.renew_at_s
+
+    def lives(self, now_s: float) -> bool:
+        """Whether the access token still works, for all that is known."""
+        return self.expires_at_s is None or now_s < self.expires_at_s
+
+    def may_refresh(self, now_s: float) -> bool:
+        """Whether there is a refresh token that is worth trying."""
+        return self.refresh_token is not None and (
+            self.refresh_expires_at_s is None or now_s < self.refresh_expires_at_s
+        )
+
+    def postponed(self, now_s: float) -> "Tokens":
+        """The same, to be renewed a little later."""
+        return replace(self, renew_at_s=now_s + POSTPONED_S)
+
+    @property
+    def authorization(self) -> str:
+        """RFC 6750 2.1."""
+        return f"Bearer {self.access_token.reveal()}"
+
+
+def tokens(
+    access_token: Secret,
+    refresh_token: Secret | None,
+    *,
+    sent_s: float,
+    expires_in_s: float | None,
+    refresh_expires_in_s: float | None,
+) -> Tokens:
+    """Tokens that were asked for at `sent_s`: counted from then, they never seem to live too long."""
+    expires_at_s = renew_at_s = None
+    if expires_in_s is not None:
+        expires_at_s = sent_s + expires_in_s
+        renew_at_s = expires_at_s - min(expires_in_s * MARGIN_SHARE, MARGIN_MAX_S)
+    return Tokens(
+        access_token=access_token,
+        refresh_token=refresh_token,
+        renew_at_s=renew_at_s,
+        expires_at_s=expires_at_s,
+        refresh_expires_at_s=None if refresh_expires_in_s is None else sent_s + refresh_expires_in_s,
+    )

@@ -1,0 +1,18 @@
+"""For APIs: let in only who has a token that Licet says is live, and let `view` only look.
+
+    guard = Guard("https://licence.example.com/Jim_Test", "Api", secret)
+    app.add_middleware(GuardMiddleware, guard=guard)       # any ASGI application
+    application = WsgiGuardMiddleware(application, guard)  # Flask, Django
+    identity(request).user
+
+`licet.guard.dependency` has the same as a dependency of FastAPI. It is in the base install and needs httpx
+alone; nothing else of Licet is imported, and any server will do that answers RFC 7662.
+"""
+
+from licet.guard.asgi import GuardMiddleware
+from licet.guard.guard import Guard
+from licet.guard.caller import Identity, identity
+from licet.guard.refusal import Refused
+from licet.guard.wsgi import WsgiGuardMiddleware
+
+__all__ = ["Guard", "GuardMiddleware", "Identity", "Refused", "WsgiGuardMiddleware", "identity"]

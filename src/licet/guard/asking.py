@@ -1,0 +1,170 @@
+"""Asking: one question at a time about one token, in an event loop, within a bounded time.
+
+Callers that have no event loop share a thread that has one. An event loop has connections of its own, which
+are kept for the next question.
+"""
+
+import asyncio
+import os
+import ssl
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import aclosing
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+
+from licet.guard.introspection import Dead, Introspection, Live, Secret, Unusable
+
+BODY_BYTES_MAX = 65_536
+CONNECTIONS_MAX = 20  # a guess: more questions at once wait for each other
+KEPT_S = 4.0  # Licet closes a connection that rests for 5 s
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+Result = TypeVar("Result")
+Found = Live | Dead | Unusable
+
+
+class Told(NamedTuple):
+    """What was said, and when it was asked, by the guard's clock."""
+
+    found: Found
+    asked_s: float
+
+
+class Asking(NamedTuple):
+    """How it is asked; with `shares`, who asks while a question is on its way waits for its answer."""
+
+    introspection: Introspection
+    timeout_s: float
+    shares: bool
+    now_s: Callable[[], float]
+
+
+class Desk:
+    """Where one event loop asks."""
+
+    def __init__(self, how: Asking, verify: ssl.SSLContext) -> None:
+        self._how = how
+        self._asked: dict[bytes, asyncio.Task[Told]] = {}
+        self.http = httpx.AsyncClient(
+            verify=verify,
+            trust_env=urlsplit(how.introspection.url).hostname not in LOOPBACK,
+            timeout=how.timeout_s,
+            limits=httpx.Limits(max_connections=CONNECTIONS_MAX, keepalive_expiry=KEPT_S),
+        )
+
+    async def ask(self, key: bytes, token: Secret) -> Told:
+        """What is said of a token."""
+        if not self._how.shares:
+            return await self._told(token)
+        task = self._asked.get(key)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._told(token))
+            self._asked[key] = task
+            task.add_done_callback(lambda _: self._asked.pop(key, None))
+        return await asyncio.shield(task)  # one caller that gives up takes nobody along
+
+    async def _told(self, token: Secret) -> Told:
+        asked_s = self._how.now_s()
+        return Told(await self._bounded(token), asked_s)
+
+    async def _bounded(self, token: Secret) -> Found:
+        try:
+            async with asyncio.timeout(self._how.timeout_s):
+                try:
+                    return await self._send(token)
+                except (httpx.ReadError, httpx.RemoteProtocolError, httpx.WriteError):
+                    return await self._send(token)  # a connection that was kept may be closing
+        except (TimeoutError, httpx.TimeoutException):
+            return Unusable("does not answer in time")
+        except (httpx.HTTPError, OSError, ValueError) as fault:
+            return Unusable(f"does not answer: {type(fault).__name__}")
+
+    async def _send(self, token: Secret) -> Found:
+        request = self._how.introspection.question(token)
+        async with aclosing(await self.http.send(request, stream=True)) as response:
+            body = bytearray()
+            async for chunk in response.aiter_raw():
+                body += chunk
+                if len(body) > BODY_BYTES_MAX:
+                    return Unusable("answers more than it may")
+        return self._how.introspection.read(response.status_code, response.headers, bytes(body))
+
+
+class Desks:
+    """A desk for each event loop, and one for all who have none."""
+
+    def __init__(self, how: Asking, verify: ssl.SSLContext | None) -> None:
+        self._how = how
+        self._verify = verify
+        self._desks: dict[asyncio.AbstractEventLoop, Desk] = {}
+        self._background = Background()
+
+    async def aask(self, key: bytes, token: Secret) -> Told:
+        """What is said of a token."""
+        return await self._here().ask(key, token)
+
+    def ask(self, key: bytes, token: Secret) -> Told:
+        """The same, where there is no event loop."""
+        return self._background.run(self.aask(key, token))
+
+    async def aclose(self) -> None:
+        """Close what this event loop has open."""
+        desk = self._desks.pop(asyncio.get_running_loop(), None)
+        if desk is not None:
+            await desk.http.aclose()
+
+    def close(self) -> None:
+        """Close what the thread has open, and end it."""
+        self._background.close(self.aclose())
+
+    def _here(self) -> Desk:
+        loop = asyncio.get_running_loop()
+        desk = self._desks.get(loop)
+        if desk is None:
+            if self._verify is None:
+                self._verify = httpx.create_ssl_context()
+            for it in [it for it in self._desks if it.is_closed()]:
+                self._desks.pop(it, None)
+            desk = self._desks[loop] = Desk(self._how, self._verify)
+        return desk
+
+
+class Background:
+    """A thread with an event loop; it begins with the first question, and again in a child after a fork."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._process = 0
+
+    def run(self, asking: Coroutine[Any, Any, Result]) -> Result:
+        """The result; what is asked is bounded in time by itself."""
+        return asyncio.run_coroutine_threadsafe(asking, self._started()).result()
+
+    def close(self, closing: Coroutine[Any, Any, None]) -> None:
+        """Do this at last, and end the thread, if there is one."""
+        loop, thread = self._loop, self._thread
+        if loop is None or thread is None or self._process != os.getpid():
+            closing.close()
+            return
+        asyncio.run_coroutine_threadsafe(closing, loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+        self._loop = self._thread = None
+
+    def _started(self) -> asyncio.AbstractEventLoop:
+        if self._process != os.getpid():
+            self._lock, self._loop, self._process = threading.Lock(), None, os.getpid()
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(
+                    target=self._loop.run_forever, name="licet-guard", daemon=True
+                )
+                self._thread.start()
+            return self._loop

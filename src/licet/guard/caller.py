@@ -1,0 +1,30 @@
+"""Who calls: what a handler is given."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+KEY = "licet.identity"  # in an ASGI scope and in a WSGI environ
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """A live token's client and user; what the server does not tell is None."""
+
+    tenant: str
+    client: str | None
+    user: str | None
+    scopes: frozenset[str]
+    session: str | None
+    pool: str | None
+
+
+def identity(request: Any) -> Identity:
+    """Who calls, of a request of Starlette, FastAPI, Flask or Django, of an ASGI scope or a WSGI environ.
+
+    Raises LookupError when no guard stands before it.
+    """
+    for place in (request, *(getattr(request, it, None) for it in ("scope", "environ", "META"))):
+        if isinstance(place, Mapping) and isinstance(found := place.get(KEY), Identity):
+            return found
+    raise LookupError("no guard of Licet stands before this handler")

@@ -1,0 +1,221 @@
+"""`Guard`: whether a request may pass, and as whom.
+
+It fails closed: a token counts as live only while the server said so within the last few seconds. What is
+remembered is the whole of what an outage is bridged with.
+"""
+
+import logging
+import re
+import ssl
+import time
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import assert_never
+from urllib.parse import urlsplit
+
+from licet.guard.asking import LOOPBACK, Asking, Desks, Told
+from licet.guard.cache import Cache, key_of
+from licet.guard.caller import Identity
+from licet.guard.introspection import Dead, Introspection, Live, Secret, Unusable, last_segment
+from licet.guard.refusal import Refused, insufficient_scope, invalid_token, malformed, no_token, unavailable
+
+CACHE = timedelta(seconds=5)  # so a session that is ended is out within 5 s
+CACHE_ENTRIES_MAX = 10_000  # some 5 MB
+TIMEOUT = timedelta(seconds=3)  # a guess: introspection takes milliseconds
+TOKEN_CHARS_MAX = 4096  # Licet's have at most 1024
+
+# RFC 9110 9.2.1. TRACE is safe as well, and shows the token to whoever reads the answer.
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+_LOG = logging.getLogger("licet.guard")
+_BEARER = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/-]+=*)")  # RFC 6750 2.1
+_SCHEME = re.compile(r"(?i:bearer)(?: |$)")
+_QUOTABLE = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]+")
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 3.3
+_NOTHING = timedelta(0)
+
+
+class Guard:
+    """Whoever may introspect in a tenant, and what a request needs.
+
+    - `tenant_url`: what `introspect` hangs from, as `https://licence.example.com/Jim_Test`.
+    - `client_id`, `client_secret`: of a client that may introspect.
+    - `scopes`: what every request needs, all of them.
+    - `read_only_scopes`: a token that has no other may make only safe requests.
+    - `writing_scope`: what the answer names to one that wants to write.
+    - `cache`: how long an answer is remembered; 0 asks at every request.
+    - `issuer`: of the tokens; None takes any whose last part is the tenant's name.
+    - `timeout`: for one question; `allow_http`: also ask other machines in clear.
+
+    Any thread and any event loop may use it. Raises ValueError when an argument can't be.
+    """
+
+    def __init__(
+        self,
+        tenant_url: str,
+        client_id: str,
+        client_secret: str,
+        *,
+        scopes: Iterable[str] = (),
+        read_only_scopes: Iterable[str] = ("view",),
+        writing_scope: str = "all",
+        cache: timedelta = CACHE,
+        cache_entries_max: int = CACHE_ENTRIES_MAX,
+        timeout: timedelta = TIMEOUT,
+        issuer: str | None = None,
+        realm: str = "licet",
+        allow_http: bool = False,
+        ssl_context: ssl.SSLContext | None = None,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        secret = Secret(client_secret)
+        del client_secret  # a traceback that shows variables shows none of it
+        url = _tenant_url(tenant_url, allow_http=allow_http)
+        self.scopes = _scopes("scopes", scopes)
+        self.read_only_scopes = _scopes("read_only_scopes", read_only_scopes)
+        (self._writing_scope,) = _scopes("writing_scope", [writing_scope])
+        if not _QUOTABLE.fullmatch(realm):
+            raise ValueError("realm must be printable ASCII without quotes and backslashes")
+        if cache < _NOTHING or timeout <= _NOTHING or cache_entries_max < 1:
+            raise ValueError("timeout and cache_entries_max must be more than nothing, and cache not less")
+        if not (_is_text(client_id) and _is_text(secret.reveal())):
+            raise ValueError("client_id and client_secret must be text, and not be empty")
+        self.realm = realm
+        self._now_s = now_s
+        self._cache = Cache(life_s=cache.total_seconds(), entries_max=cache_entries_max)
+        self._introspection = Introspection(
+            url=url, client_id=client_id, secret=secret, tenant=last_segment(url), issuer=issuer
+        )
+        how = Asking(
+            introspection=self._introspection,
+            timeout_s=timeout.total_seconds(),
+            shares=cache > _NOTHING,  # an answer on its way is older than the request that joins it
+            now_s=now_s,
+        )
+        self._desks = Desks(how, ssl_context)
+
+    def __repr__(self) -> str:
+        asks: Introspection | None = getattr(self, "_introspection", None)
+        return "Guard(...)" if asks is None else f"Guard({asks.url!r}, {asks.client_id!r})"
+
+    def check(
+        self,
+        method: str,
+        authorization: str | None,
+        *,
+        scopes: Iterable[str] = (),
+        is_overridden: bool = False,
+    ) -> Identity:
+        """Who makes this request, which needs these scopes beside those of the guard; for threads.
+
+        `is_overridden`: whether a header names another method. Raises Refused.
+        """
+        token = self._token(authorization)
+        key = key_of(token.reveal())
+        found = self._known(key)
+        if found is None:
+            found = self._learnt(key, self._desks.ask(key, token))
+        return self._allowed(found, method, scopes, is_overridden=is_overridden)
+
+    async def acheck(
+        self,
+        method: str,
+        authorization: str | None,
+        *,
+        scopes: Iterable[str] = (),
+        is_overridden: bool = False,
+    ) -> Identity:
+        """The same, for tasks.
+
+        Raises Refused.
+        """
+        token = self._token(authorization)
+        key = key_of(token.reveal())
+        found = self._known(key)
+        if found is None:
+            found = self._learnt(key, await self._desks.aask(key, token))
+        return self._allowed(found, method, scopes, is_overridden=is_overridden)
+
+    def close(self) -> None:
+        """Close the connections that threads have used."""
+        self._desks.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of this event loop."""
+        await self._desks.aclose()
+
+    def _token(self, authorization: str | None) -> Secret:
+        if authorization is None or not _SCHEME.match(authorization):
+            raise no_token(self.realm)
+        found = _BEARER.fullmatch(authorization.rstrip(" "))
+        if found is None or len(found[1]) > TOKEN_CHARS_MAX:
+            raise malformed(self.realm)
+        return Secret(found[1])
+
+    def _known(self, key: bytes) -> Identity | None:
+        now_s = self._now_s()
+        found = self._cache.live(key, now_s)
+        if found is None and self._cache.is_dead(key, now_s):
+            raise invalid_token(self.realm)
+        return found
+
+    def _learnt(self, key: bytes, told: Told) -> Identity:
+        match told.found:
+            case Unusable(why=why):
+                _LOG.error("%sintrospect %s; requests are refused", self._introspection.url, why)
+                raise unavailable()
+            case Dead():
+                self._cache.keep_dead(key, told.asked_s)
+                raise invalid_token(self.realm)
+            case Live(identity=identity, left_s=left_s):
+                self._cache.keep_live(key, identity, told.asked_s, left_s)
+                return identity
+            case _:
+                assert_never(told.found)
+
+    def _allowed(
+        self, found: Identity, method: str, scopes: Iterable[str], *, is_overridden: bool
+    ) -> Identity:
+        needed = self.scopes.union(scopes)
+        if not needed <= found.scopes:
+            raise insufficient_scope(self.realm, needed, "The token has not all the scopes that this needs.")
+        is_safe = method in SAFE and not is_overridden
+        if not is_safe and found.scopes <= self.read_only_scopes:
+            description = "The token may only look: GET, HEAD and OPTIONS."
+            raise insufficient_scope(self.realm, needed | {self._writing_scope}, description)
+        return found
+
+
+OVERRIDING = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
+
+
+def _scopes(name: str, scopes: Iterable[str]) -> frozenset[str]:
+    if isinstance(scopes, str):
+        raise ValueError(f"{name} is a list of scopes, not one text")  # noqa: TRY004 - as all mistakes here
+    found = frozenset(scopes)
+    if not all(_SCOPE.fullmatch(it) for it in found):
+        raise ValueError(f"{name} has one that is no scope")
+    return found
+
+
+def _tenant_url(text: str, *, allow_http: bool) -> str:
+    try:
+        parts = urlsplit(text)
+        is_usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError("tenant_url must be an http or https URL without a user, a query and a fragment")
+    url = f"{text.rstrip('/').removesuffix('/introspect')}/"
+    if not last_segment(url):
+        raise ValueError("tenant_url must end with the name of a tenant")
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK and not allow_http:
+        raise ValueError("tenant_url is http, which others can read; use https, or say allow_http=True")
+    return url
+
+
+def _is_text(text: str) -> bool:
+    return text != "" and text.encode(errors="replace").decode() == text
+
+
+__all__ = ["OVERRIDING", "Guard", "Refused"]

@@ -1,0 +1,173 @@
+"""The question to an introspection endpoint, and what its answers mean (RFC 7662). Without I/O.
+
+The server decides: a token lives when it answers `active: true`, and for nothing else. What can't be read as
+an answer is `Unusable`, and lets nobody in.
+"""
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import quote_plus, urlencode, urlsplit
+
+import httpx
+
+from licet.guard.caller import Identity
+
+SECONDS_MAX = 1e11  # an instant beyond is no instant
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")  # what a form encoding leaves as it is
+_OK = 200
+_ERROR_CHARS_MAX = 60
+
+
+class Secret:
+    """Text that no repr, traceback or log shows."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return "Secret(...)"
+
+    def reveal(self) -> str:
+        """The text."""
+        return self._text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """A live token: whose it is, and for how long, in seconds; None where nothing tells."""
+
+    identity: Identity
+    left_s: float | None
+
+
+class Dead:
+    """A token that is not live, or not one for this API."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """No answer to the question, and why; for the log."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Introspection:
+    """A tenant's endpoint, as the API that may ask it knows it; the URL ends with a slash."""
+
+    url: str
+    client_id: str
+    secret: Secret
+    tenant: str
+    issuer: str | None
+
+    def question(self, token: Secret) -> httpx.Request:
+        """RFC 7662 2.1."""
+        form, headers = (
+            {"token": token.reveal()},
+            {"Accept": "application/json", "Accept-Encoding": "identity"},
+        )
+        if _PLAIN.fullmatch(self.client_id) and _PLAIN.fullmatch(self.secret.reveal()):
+            pair = f"{quote_plus(self.client_id)}:{quote_plus(self.secret.reveal())}"
+            headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode('ascii')}"
+        else:  # where servers read the header in two ways, and the body in one
+            form |= {"client_id": self.client_id, "client_secret": self.secret.reveal()}
+        headers |= {"Content-Type": "application/x-www-form-urlencoded", "User-Agent": "licet-guard"}
+        return httpx.Request(
+            "POST", f"{self.url}introspect", headers=headers, content=urlencode(form).encode()
+        )
+
+    def read(self, status: int, headers: Mapping[str, str], body: bytes) -> Live | Dead | Unusable:
+        """What the answer says of the token."""
+        content = _content(body)
+        if status != _OK or content is None:
+            return Unusable(f"answers {status} {_told_error(content)}")
+        match content.get("active"):
+            case True:
+                return self._live(content, headers)
+            case False:
+                return Dead()
+            case _:
+                return Unusable("answers without saying whether the token is active")
+
+    def _live(self, content: Mapping[str, Any], headers: Mapping[str, str]) -> Live | Dead | Unusable:
+        scope = content.get("scope", "")
+        if not isinstance(scope, str):
+            return Unusable("answers with a scope that is no text")
+        # A refresh token is live as well, and not for an API.
+        if str(content.get("token_type", "Bearer")).lower() != "bearer" or not self._is_ours(
+            content.get("iss")
+        ):
+            return Dead()
+        return Live(
+            identity=Identity(
+                tenant=self.tenant,
+                client=_text(content.get("client_id")),
+                user=_text(content.get("username")),
+                scopes=frozenset(scope.split()),
+                session=_text(content.get("sid")),
+                pool=_text(content.get("pool")),
+            ),
+            left_s=_left_s(content.get("exp"), headers.get("date", "")),
+        )
+
+    def _is_ours(self, issuer: object) -> bool:
+        """Whether it is a token of this tenant; a server that names no issuer answers for its own."""
+        if self.issuer is not None:
+            return issuer == self.issuer
+        if issuer is None:
+            return True
+        return isinstance(issuer, str) and last_segment(issuer) == self.tenant
+
+
+def last_segment(url: str) -> str:
+    """The name of the tenant in its URL."""
+    try:
+        return urlsplit(url).path.rstrip("/").rpartition("/")[2]
+    except ValueError:
+        return ""
+
+
+def _content(body: bytes) -> dict[str, Any] | None:
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _told_error(content: Mapping[str, Any] | None) -> str:
+    error = (content or {}).get("error")
+    return error if isinstance(error, str) and re.fullmatch(r"[a-z_]{1,60}", error) else "and no OAuth error"
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _left_s(exp: object, date: str) -> float | None:
+    """How long a token lives, by the clock of the server that answered: this machine's may be wrong.
+
+    Only how long the answer is remembered depends on it, so a clock that is wrong costs questions and lets
+    nobody in.
+    """
+    if isinstance(exp, bool) or not isinstance(exp, int | float) or not 0 <= exp <= SECONDS_MAX:
+        return None if exp is None else 0.0
+    return max(0.0, exp - _instant(date).timestamp())
+
+
+def _instant(date: str) -> datetime:
+    try:
+        found = parsedate_to_datetime(date)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return datetime.now(UTC)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

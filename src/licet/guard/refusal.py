@@ -1,0 +1,64 @@
+"""How a request is turned away: RFC 6750 3, and 503 when nobody can be asked.
+
+A refusal says what is missing and repeats nothing of the request.
+"""
+
+import json
+from collections.abc import Iterable
+
+RETRY_AFTER_S = 2  # a guess: an outage is over, or will take longer than anybody waits
+
+_BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _UNAVAILABLE = 400, 401, 403, 503
+
+
+class Refused(Exception):
+    """An answer instead of the API's; `headers` and `body` are ready to be sent."""
+
+    def __init__(self, status: int, error: str, description: str, headers: dict[str, str]) -> None:
+        super().__init__(f"{error}: {description}")
+        self.status = status
+        self.error = error
+        self.description = description
+        self.headers = {"Content-Type": "application/json", "Cache-Control": "no-store", **headers}
+        self.body = json.dumps({"error": error, "error_description": description}).encode()
+
+
+def no_token(realm: str) -> Refused:
+    """RFC 6750 3.1: a challenge without an error code."""
+    description = "Send an access token: Authorization: Bearer."
+    return Refused(
+        _UNAUTHORIZED, "invalid_request", description, {"WWW-Authenticate": f'Bearer realm="{realm}"'}
+    )
+
+
+def malformed(realm: str) -> Refused:
+    """An Authorization header that holds no token, or two."""
+    description = "The Authorization header is not Bearer and one token."
+    return Refused(
+        _BAD_REQUEST, "invalid_request", description, _challenge(realm, "invalid_request", description)
+    )
+
+
+def invalid_token(realm: str) -> Refused:
+    """Run out, logged off, revoked, of another tenant, or no token at all: one answer for all of them."""
+    description = "The access token is not live; get a new one."
+    return Refused(
+        _UNAUTHORIZED, "invalid_token", description, _challenge(realm, "invalid_token", description)
+    )
+
+
+def insufficient_scope(realm: str, scopes: Iterable[str], description: str) -> Refused:
+    """The token is live, and does not reach this far."""
+    headers = _challenge(realm, "insufficient_scope", description, scope=" ".join(sorted(scopes)))
+    return Refused(_FORBIDDEN, "insufficient_scope", description, headers)
+
+
+def unavailable() -> Refused:
+    """Nobody can say whether the token is live, so it does not count as such."""
+    description = "Whether the token is live can't be found out now; try again soon."
+    return Refused(_UNAVAILABLE, "temporarily_unavailable", description, {"Retry-After": str(RETRY_AFTER_S)})
+
+
+def _challenge(realm: str, error: str, description: str, **more: str) -> dict[str, str]:
+    named = {"realm": realm, "error": error, "error_description": description, **more}
+    return {"WWW-Authenticate": "Bearer " + ", ".join(f'{name}="{value}"' for name, value in named.items())}
