@@ -1,0 +1,355 @@
+"""The metrics of a server, for Prometheus: made when they are asked for, of what is counted beside requests.
+
+    GET /metrics -> one read of the store | the numbers of `measures` -> families -> text or OpenMetrics
+
+The rules:
+
+- Nothing here runs on the way of a request.
+- A store that does not answer costs a scrape a few seconds and its own families; the rest is told.
+- There is one read of the store at a time, however many scrape.
+- A label's values are ours or an administrator's, never a client's, and there is a bound on how many.
+
+Names and units are those of https://prometheus.io/docs/practices/naming/. `python -m licet.web.metrics`
+prints docs/reference/metrics.md.
+"""
+
+import asyncio
+import platform
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Final, NamedTuple
+
+from prometheus_client import CollectorRegistry, Metric, ProcessCollector
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from licet.model import EndReason, NoSeatReason
+from licet.store.contract import Store, StoreUnavailable
+from licet.store.happened import COLLIDED, DENIED, ENDED, GRANTED, RENEWED
+from licet.store.occupancy import OTHERS, SCOPES_MAX, Occupancy, occupancy
+from licet.web.measures import COMMANDS, OTHER, SECONDS, Histogram, Measures
+
+READ_WITHIN_S: Final = 3.0  # of the 10 s that a scrape has by default
+COMMITTER: Final = "licet_commit"  # what stands before the names of the committing process
+
+
+class Page(NamedTuple):
+    """A scrape, as it is sent."""
+
+    body: bytes
+    content_type: str
+
+
+class Queue(NamedTuple):
+    """What waits, and how much may."""
+
+    length: Callable[[], int]
+    limit: int
+
+
+class Family(NamedTuple):
+    """One family of metrics: `kind` is counter, gauge, histogram or info; a counter's name ends in _total."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    text: str
+
+    def make(self) -> Metric:
+        """Without a sample yet."""
+        match self.kind:
+            case "counter":
+                return CounterMetricFamily(self.name, self.text, labels=self.labels)
+            case "histogram":
+                return HistogramMetricFamily(self.name, self.text, labels=self.labels)
+            case "info":  # whose labels come with its value
+                return InfoMetricFamily(self.name.removesuffix("_info"), self.text)
+            case _:
+                return GaugeMetricFamily(self.name, self.text, labels=self.labels)
+
+
+_POOL = ("tenant", "pool")
+FAMILIES: Final = (
+    Family("licet_seats", "gauge", _POOL, "Seats of a pool."),
+    Family("licet_seats_in_use", "gauge", _POOL, "Seats of a pool that are held now."),
+    Family(
+        "licet_seats_overuse",
+        "gauge",
+        _POOL,
+        "Seats in use beyond those that a pool has, since its seats were lowered.",
+    ),
+    Family(
+        "licet_pool_expiry_timestamp_seconds",
+        "gauge",
+        _POOL,
+        "When the licence of a pool ends, in seconds since 1970; none for a licence without end.",
+    ),
+    Family(
+        "licet_sessions",
+        "gauge",
+        (*_POOL, "scope"),
+        "Sessions that live, by what they were granted; pool is empty where they need no seat.",
+    ),
+    Family("licet_tenants", "gauge", (), "Tenants in the store."),
+    Family(
+        "licet_tenants_named",
+        "gauge",
+        (),
+        "Tenants that have series of their own; all others are one, with the tenant (others).",
+    ),
+    Family("licet_store_up", "gauge", (), "Whether the store answered this scrape: 1 or 0."),
+    Family("licet_ready", "gauge", (), "Whether /health/ready says so: 1 or 0."),
+    Family("licet_grants_total", "counter", (), "Sessions begun."),
+    Family("licet_refreshes_total", "counter", (), "Sessions renewed."),
+    Family("licet_denials_total", "counter", ("reason",), "Grants refused for want of a seat."),
+    Family("licet_endings_total", "counter", ("reason",), "Sessions ended."),
+    Family("licet_http_requests_total", "counter", ("endpoint", "status"), "Requests that were answered."),
+    Family(
+        "licet_http_request_duration_seconds",
+        "histogram",
+        ("endpoint",),
+        "From a request's head to the end of its answer.",
+    ),
+    Family("licet_commit_batch_commands", "histogram", (), "Commands that were committed together."),
+    Family(
+        "licet_commit_duration_seconds",
+        "histogram",
+        (),
+        "What a batch took, from loading to COMMIT.",
+    ),
+    Family(
+        "licet_password_hash_duration_seconds",
+        "histogram",
+        (),
+        "What a check of a password took, without the wait for it.",
+    ),
+    Family(
+        "licet_queue_length",
+        "gauge",
+        ("queue",),
+        "What waits or is under way: commands to commit, sessions to read, passwords to hash.",
+    ),
+    Family("licet_queue_limit", "gauge", ("queue",), "How long a queue may be; what is more gets 503."),
+    Family(
+        "licet_commit_process_restarts_total",
+        "counter",
+        (),
+        "How often the committing process ended by itself and was to be started again.",
+    ),
+    Family(
+        "licet_store_collisions_total",
+        "counter",
+        ("kind",),
+        "Transactions that the database took back because of another one, by its name for that.",
+    ),
+    Family("licet_build_info", "info", ("version", "python", "store"), "What runs here; always 1."),
+)
+
+
+class Metrics:
+    """Makes pages of metrics. Use it from one event loop; `commit_pid` is the committing process, if any.
+
+    `is_public` is whether anybody may see them who reaches the admin listener.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        measures: Measures,
+        queues: Mapping[str, Queue],
+        is_ready: Callable[[], bool],
+        commit_pid: Callable[[], int] | None,
+        tenants_max: int,
+        build: Mapping[str, str],
+        is_public: bool = False,
+    ) -> None:
+        self.is_public = is_public
+        self._store = store
+        self._measures = measures
+        self._queues = queues
+        self._is_ready = is_ready
+        self._tenants_max = tenants_max
+        self._build = {**build, "python": platform.python_version()}
+        self._processes: list[Collector] = [ProcessCollector(registry=None)]
+        if commit_pid is not None:
+            self._processes.append(ProcessCollector(namespace=COMMITTER, pid=commit_pid, registry=None))
+        self._reading: asyncio.Future[Occupancy | None] | None = None
+
+    async def page(self, accept: str = "") -> Page:
+        """All metrics, as text or as OpenMetrics when that is accepted."""
+        found = await self._occupancy()
+        return await asyncio.to_thread(self._encode, found, accept)
+
+    async def _occupancy(self) -> Occupancy | None:
+        """What the store tells; None when it does not, or not in time. Who asks meanwhile shares it."""
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.ensure_future(asyncio.to_thread(self._read))
+        done, _ = await asyncio.wait({self._reading}, timeout=READ_WITHIN_S)
+        return self._reading.result() if done else None
+
+    def _read(self) -> Occupancy | None:
+        try:
+            with self._store.reporting() as connection:
+                return occupancy(connection, self._store.clock.now_ms(), tenants_max=self._tenants_max)
+        except StoreUnavailable:
+            return None
+
+    def _encode(self, found: Occupancy | None, accept: str) -> Page:
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(_Found(list(self._families(found))))
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (ValueError, TypeError):  # a version that is no number
+            encode, content_type = choose_encoder("")
+        return Page(encode(registry), content_type)
+
+    def _families(self, found: Occupancy | None) -> Iterator[Metric]:
+        of = {family.name: family.make() for family in FAMILIES}
+        _put(of, "licet_build_info", (), self._build)
+        _put(of, "licet_store_up", (), int(found is not None))
+        _put(of, "licet_ready", (), int(self._is_ready()))
+        if found is not None:
+            _put_occupancy(of, found)
+        _put_happened(of, self._happened())
+        _put_requests(of, self._measures.requests.copy())
+        _put_histogram(of, "licet_commit_batch_commands", (), [self._measures.batches])
+        _put_histogram(of, "licet_commit_duration_seconds", (), [self._measures.commits])
+        _put_histogram(of, "licet_password_hash_duration_seconds", (), [self._measures.hashes])
+        for name, queue in self._queues.items():
+            _put(of, "licet_queue_length", (name,), queue.length())
+            _put(of, "licet_queue_limit", (name,), queue.limit)
+        _put(of, "licet_commit_process_restarts_total", (), self._measures.restarts)
+        yield from (family for family in of.values() if family.samples)
+        for process in self._processes:
+            yield from process.collect()  # nothing of one that is gone
+
+    def _happened(self) -> dict[str, int]:
+        """In the committing process, and in this one."""
+        happened = dict(self._measures.happened)
+        for name, times in dict(self._store.happened).items():
+            happened[name] = happened.get(name, 0) + times
+        for name, times in dict(self._store.collisions).items():
+            happened[COLLIDED + name] = happened.get(COLLIDED + name, 0) + times
+        return happened
+
+
+class _Found(Collector):
+    """What a registry is given when it is all there."""
+
+    def __init__(self, families: Sequence[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Sequence[Metric]:
+        """As it was found."""
+        return self._families
+
+
+def _put(of: Mapping[str, Metric], name: str, labels: Sequence[str], value: object) -> None:
+    of[name].add_metric(labels, value)  # type: ignore[attr-defined]
+
+
+def _put_occupancy(of: Mapping[str, Metric], found: Occupancy) -> None:
+    _put(of, "licet_tenants", (), found.tenants)
+    _put(of, "licet_tenants_named", (), found.tenants_named)
+    for pool in found.pools:
+        labels = (pool.tenant, pool.pool)
+        _put(of, "licet_seats", labels, pool.seats)
+        _put(of, "licet_seats_in_use", labels, pool.in_use)
+        _put(of, "licet_seats_overuse", labels, pool.overuse)
+        if pool.expires_at_ms is not None:
+            _put(of, "licet_pool_expiry_timestamp_seconds", labels, pool.expires_at_ms / 1000)
+    for of_scope, sessions in found.sessions.items():
+        _put(of, "licet_sessions", of_scope, sessions)
+
+
+def _put_happened(of: Mapping[str, Metric], happened: Mapping[str, int]) -> None:
+    """A reason that did not occur is 0: a rate knows no beginning of a series."""
+    _put(of, "licet_grants_total", (), happened.get(GRANTED, 0))
+    _put(of, "licet_refreshes_total", (), happened.get(RENEWED, 0))
+    for denied in NoSeatReason:
+        _put(of, "licet_denials_total", (denied,), happened.get(DENIED + denied, 0))
+    for ended in EndReason:
+        _put(of, "licet_endings_total", (ended,), happened.get(ENDED + ended, 0))
+    for name, times in happened.items():
+        if name.startswith(COLLIDED):
+            _put(of, "licet_store_collisions_total", (name.removeprefix(COLLIDED),), times)
+
+
+def _put_requests(of: Mapping[str, Metric], requests: Mapping[tuple[str, int], Histogram]) -> None:
+    by_endpoint: dict[str, list[Histogram]] = {}
+    for (endpoint, status), histogram in sorted(requests.items()):
+        _put(of, "licet_http_requests_total", (endpoint, str(status)), sum(histogram.counts))
+        by_endpoint.setdefault(endpoint, []).append(histogram)
+    for endpoint, histograms in by_endpoint.items():
+        _put_histogram(of, "licet_http_request_duration_seconds", (endpoint,), histograms)
+
+
+def _put_histogram(
+    of: Mapping[str, Metric], name: str, labels: Sequence[str], parts: Sequence[Histogram]
+) -> None:
+    """All of these together, which have the same bounds."""
+    counts = accumulate(map(sum, zip(*(part.counts for part in parts), strict=True)))
+    bounds = [*(f"{float(bound)}" for bound in parts[0].bounds), "+Inf"]
+    buckets = list(zip(bounds, counts, strict=True))
+    of[name].add_metric(labels, buckets, sum(part.total for part in parts))  # type: ignore[attr-defined]
+
+
+_PAGE = f"""# Metrics
+
+<!-- Made by `python -m licet.web.metrics`; edit src/licet/web/metrics.py instead. -->
+
+`GET /metrics` on the admin listener, in the text format of Prometheus or, when it is accepted, as
+OpenMetrics. [Watch Licet with Prometheus and Grafana](../how-to/watch-with-prometheus.md) sets it up. A
+scraper sends an API key as Bearer token, of role `viewer` or more and for all tenants; with
+`metrics_public = true` nobody needs one. A key that was right before is taken while the store does not
+answer.
+
+What is read at a scrape (`licet_seats`, `licet_sessions` and the like) is of the whole store, and the
+same on every node; what is counted (`..._total`, histograms) is of one node since it started, and not of
+the command line beside it. A store that does not answer within {READ_WITHIN_S:.0f} s leaves the first
+kind out, and `licet_store_up` is 0.
+
+**How many series.** The oldest `metrics_tenants_max` tenants (200) have series of their own; all others
+are one tenant `{OTHERS}` with one pool, and `licet_tenants_named` tells how many are named. A tenant
+with one pool and two scopes makes five series. Of a pool the {SCOPES_MAX} scopes with the most sessions
+are named. No label has a client, a user or an address, nor anything else that a client sends.
+
+**What it costs.** A request pays half a microsecond; everything else is done at the scrape, in a
+thread. The scrape counts sessions, which takes SQLite some 0.6 s of a processor for a million of them.
+
+| metric | type | labels | what it is |
+| --- | --- | --- | --- |
+"""
+
+_PROCESSES = f"""
+`endpoint` is `token`, `logoff`, `revoke`, `introspect`, `metadata`, `health`, or `{OTHER}` for anything
+else, also for what was refused before it was a whole request. `queue` is `commit`, `read` or `hash`.
+Buckets of durations end at {", ".join(f"{bound:g}" for bound in SECONDS)} seconds; those of a batch at
+{", ".join(map(str, COMMANDS))} commands.
+
+The process that speaks HTTP has `process_cpu_seconds_total`, `process_resident_memory_bytes`,
+`process_virtual_memory_bytes`, `process_start_time_seconds`, `process_open_fds` and `process_max_fds`;
+the one that commits has the same with `{COMMITTER}_` before them. Both are told on Linux only.
+"""
+
+
+def reference() -> str:
+    """The reference page of all metrics, as Markdown."""
+    return _PAGE + "".join(f"{_row(family)}\n" for family in FAMILIES) + _PROCESSES
+
+
+def _row(family: Family) -> str:
+    labels = ", ".join(f"`{label}`" for label in family.labels)
+    return f"| `{family.name}` | {family.kind} | {labels} | {family.text} |"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())

@@ -1,0 +1,271 @@
+"""Traces of requests for OpenTelemetry: one span a request, with spans for the hash and the commit.
+
+    POST /{tenant}/token                             http.response.status_code, licet.tenant, licet.outcome
+      hash      from the queue to the verdict        only where a password was hashed
+      commit    from the queue to the answer         licet.command, licet.outcome
+
+The rules:
+
+- Off unless the standard variable OTEL_EXPORTER_OTLP_ENDPOINT says where to. Off, it imports nothing and is
+  on the way of no request: it wraps what the server is made of, or does not.
+- A caller's `traceparent` is taken over (https://www.w3.org/TR/trace-context/), and nothing else of it.
+- An attribute is a name of ours or an administrator's: never a path, a header, a form, a token or an address.
+- A collector that does not answer costs spans, and no request.
+
+OpenTelemetry is an extra: `pip install 'licet[otel]'`. The SDK reads its own variables, such as
+OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER and OTEL_EXPORTER_OTLP_HEADERS.
+"""
+
+import asyncio
+import json
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from licet.ledger import ClientRefused, Denied, Ended, Granted, ScopeRefused, SessionUnknown, Swept
+from licet.model import Tenant
+from licet.web.hashing import Hashed, Hashing
+from licet.web.measures import endpoint_of
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.trace import Span
+
+ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+PROTOCOL: Final = "http/protobuf"
+LAST_WITHIN_S: Final = 3.0  # what is still to be sent when the server stops
+
+_ROUTES: Final = {
+    "token": "/{tenant}/token",
+    "logoff": "/{tenant}/logoff",
+    "revoke": "/{tenant}/revoke",
+    "introspect": "/{tenant}/introspect",
+    "metadata": "/.well-known/oauth-authorization-server/{tenant}",
+    "health": "/health",
+}
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
+_OUTCOMES: Final[Mapping[type, str]] = {
+    Granted: "granted",
+    Denied: "denied",
+    Ended: "ended",
+    Swept: "swept",
+    ClientRefused: "refused",
+    ScopeRefused: "refused",
+    SessionUnknown: "refused",
+}
+_REFUSED, _FAULT = 400, 500  # from this status on
+
+Scope = dict[str, Any]
+Message = dict[str, Any]
+Application = Callable[[Scope, Any, Callable[[Message], Awaitable[None]]], Awaitable[None]]
+
+
+class Submitting(Protocol):
+    """As much of a lane as a request uses."""
+
+    async def submit(self, item: Any) -> Any:
+        """Have it done."""
+
+
+def begin(environment: Mapping[str, str], version: str, log: Any) -> "Traces | None":
+    """Traces, where the environment asks for them; None where it does not, or they cannot be had.
+
+    The log says why.
+    """
+    if not any(environment.get(name) for name in ENDPOINTS) or _is_off(environment):
+        return None
+    protocol = next((it for name in PROTOCOLS if (it := environment.get(name))), PROTOCOL)
+    if protocol != PROTOCOL:
+        log.error("traces_off", detail=f"traces are sent by {PROTOCOL} only; set {PROTOCOLS[0]} to that")
+        return None
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415 - an extra
+            OTLPSpanExporter,
+        )
+        from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - an extra
+        from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - an extra
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - an extra
+    except ImportError as missing:
+        log.error(  # noqa: TRY400 - where it was sought, helps nobody
+            "traces_off", detail=f"this takes an extra ({missing.name} is missing): pip install 'licet[otel]'"
+        )
+        return None
+    name = {} if environment.get("OTEL_SERVICE_NAME") else {"service.name": "licet"}
+    resource = Resource.create({"service.version": version, **name})
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    log.info("traces_on")
+    return Traces(provider, version)
+
+
+def _is_off(environment: Mapping[str, str]) -> bool:
+    is_disabled = environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    return is_disabled or environment.get("OTEL_TRACES_EXPORTER", "").strip().lower() == "none"
+
+
+class Traces:
+    """Wraps what a server is made of, so that it makes spans."""
+
+    def __init__(self, provider: "TracerProvider", version: str) -> None:
+        from opentelemetry.trace.propagation.tracecontext import (  # noqa: PLC0415 - an extra
+            TraceContextTextMapPropagator,
+        )
+
+        self._provider = provider
+        self.tracer = provider.get_tracer("licet", version)
+        self.propagator = TraceContextTextMapPropagator()
+
+    def application(self, inner: Application, find_tenant: Callable[[str], Tenant | None]) -> Application:
+        """The public application with a span for each request."""
+        return _TracedApplication(self, inner, find_tenant)
+
+    def lane(self, inner: Submitting, name: str) -> Any:
+        """A lane with a span of this name for each wait."""
+        return _TracedLane(self, inner, name)
+
+    def hashing(self, inner: Hashing) -> Hashing:
+        """Hashing with a span for each password of a request."""
+        return _TracedHashing(self, inner)
+
+    async def close(self) -> None:
+        """Send what is left, as far as that is quick."""
+        thread = threading.Thread(target=self._provider.shutdown, daemon=True)
+        thread.start()
+        await asyncio.to_thread(thread.join, LAST_WITHIN_S)
+
+
+class _TracedApplication:
+    """One span for each request, under the caller's where it says so."""
+
+    def __init__(
+        self, traces: Traces, inner: Application, find_tenant: Callable[[str], Tenant | None]
+    ) -> None:
+        from opentelemetry.trace import SpanKind, StatusCode  # noqa: PLC0415 - an extra
+
+        self._traces = traces
+        self._inner = inner
+        self._find_tenant = find_tenant
+        self._server = SpanKind.SERVER
+        self._fault = StatusCode.ERROR
+
+    async def __call__(self, scope: Scope, receive: Any, send: Callable[[Message], Awaitable[None]]) -> None:
+        """Answer one request."""
+        method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
+        route = _ROUTES.get(endpoint_of(scope["path"]))
+        with self._traces.tracer.start_as_current_span(
+            f"{method} {route}" if route else method,
+            context=self._traces.propagator.extract(_sent(scope)),
+            kind=self._server,
+            attributes=self._attributes(scope, method, route),
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span:
+            status = 0
+
+            async def watched(message: Message) -> None:
+                nonlocal status
+                if message["type"] == "http.response.start":
+                    status = message["status"]
+                    self._note_head(span, status, message["headers"])
+                elif status >= _REFUSED:
+                    _note_refusal(span, message.get("body", b""))
+                await send(message)
+
+            await self._inner(scope, receive, watched)
+
+    def _attributes(self, scope: Scope, method: str, route: str | None) -> dict[str, str]:
+        found = {"http.request.method": method, "url.scheme": scope["scheme"]}
+        if route:
+            found["http.route"] = route
+        # What is not the name of a tenant could be anything, a secret in the wrong place as well.
+        names = scope["path"].split("/")
+        tenants = (self._find_tenant(name) for name in (*names[1:2], names[-1]))
+        if (tenant := next((it for it in tenants if it), None)) is not None:
+            found["licet.tenant"] = tenant.name
+        return found
+
+    def _note_head(self, span: "Span", status: int, headers: Any) -> None:
+        span.set_attribute("http.response.status_code", status)
+        if (request_id := dict(headers).get(b"x-request-id")) is not None:
+            span.set_attribute("licet.request_id", request_id.decode("ascii"))
+        if status >= _FAULT:
+            span.set_attribute("error.type", str(status))
+            span.set_status(self._fault)
+
+
+def _sent(scope: Scope) -> dict[str, str]:
+    """The caller's context. One that is there twice is none (Trace Context 3.2)."""
+    found: dict[str, str] = {}
+    parents = 0
+    for name, value in scope["headers"]:
+        if name == b"traceparent":
+            parents += 1
+            found["traceparent"] = value.decode("latin-1")
+        elif name == b"tracestate":
+            before = found.get("tracestate")
+            found["tracestate"] = (f"{before}," if before else "") + value.decode("latin-1")
+    return found if parents == 1 else {}
+
+
+def _note_refusal(span: "Span", body: bytes) -> None:
+    """The codes of an answer of the error table: `error`, and `reason` of a denial."""
+    try:
+        told = json.loads(body)
+    except ValueError:  # a HEAD has none
+        return
+    for key in ("error", "reason"):
+        if isinstance(told, dict) and isinstance(told.get(key), str):
+            span.set_attribute(f"licet.{key}", told[key])
+
+
+class _TracedLane:
+    """One span for each wait, and the outcome of it on the request's span, too."""
+
+    def __init__(self, traces: Traces, inner: Submitting, name: str) -> None:
+        from opentelemetry.trace import get_current_span  # noqa: PLC0415 - an extra
+
+        self._traces = traces
+        self._inner = inner
+        self._name = name
+        self._current = get_current_span
+
+    async def submit(self, item: Any) -> Any:
+        """Have it done. Raises what the lane raises."""
+        request = self._current()
+        with self._traces.tracer.start_as_current_span(self._name, record_exception=False) as span:
+            if not isinstance(item, bytes):
+                span.set_attribute("licet.command", type(item).__name__.lower())
+            outcome = await self._inner.submit(item)
+            if (name := _OUTCOMES.get(type(outcome))) is not None:
+                span.set_attribute("licet.outcome", name)
+                request.set_attribute("licet.outcome", name)
+            return outcome
+
+
+class _TracedHashing(Hashing):
+    """A span from the queue to the verdict, for what belongs to a request."""
+
+    def __init__(self, traces: Traces, inner: Hashing) -> None:
+        from opentelemetry.trace import get_current_span  # noqa: PLC0415 - an extra
+
+        self._traces = traces
+        self._inner = inner
+        self._current = get_current_span
+
+    def start(self, source: str, work: Callable[[], Hashed]) -> asyncio.Future[Hashed]:
+        """Have something hashed. Raises QueueFull."""
+        future = self._inner.start(source, work)
+        if self._current().get_span_context().is_valid:
+            span = self._traces.tracer.start_span("hash")
+            future.add_done_callback(lambda _: span.end())
+        return future
+
+    @property
+    def queue_length(self) -> int:
+        """How many wait for a thread, or have one."""
+        return self._inner.queue_length
+
+    def close(self) -> None:
+        """Let the threads go."""
+        self._inner.close()
