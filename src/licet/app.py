@@ -6,18 +6,22 @@ the set-up or the keys changed, and clears away what has expired, off the path o
 
 import asyncio
 import contextlib
+import os
 import secrets
 import signal
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from licet.admin import AdminListener
 from licet.clock import Clock, SystemClock, wall_ms
 from licet.committing import COMMAND as COMMITTER
 from licet.committing import spare_the_collector
@@ -29,26 +33,43 @@ from licet.ledger import Command, Outcome, Sweep, Swept
 from licet.model import Tenant, User
 from licet.protocol.errors import Refusal
 from licet.settings import Settings
+from licet.signing import WebhookSecrets
 from licet.store.commit import commit
 from licet.store.committer import Committer
 from licet.store.contract import QueueFull, Store, StoreUnavailable
+from licet.store.folding import ENTRIES_MAX, fold_journal
 from licet.store.housekeeping import keep_password_hash, note_secrets_used, remove_aged
 from licet.store.lane import Lane
 from licet.store.migrate import HEAD
 from licet.store.nodes import NOTE_EVERY_S, Node, key_marks, note_node, remove_node
 from licet.store.opening import StoreAt
+from licet.store.sign_ins import Lives
+from licet.store.summary import summarise
 from licet.tokens import Tokens
+from licet.web.alerting import Alerting, MailServer
 from licet.web.authentication import Authenticator
 from licet.web.listener import GuardedHttpProtocol
+from licet.web.measures import Measures
 from licet.web.public import PublicApp, Read
 from licet.web.throttle import Throttle
+from licet.web.traces import begin as begin_traces
+
+if TYPE_CHECKING:
+    from licet.web.admin.desk import Desk
+    from licet.web.metrics import Metrics
 
 Committing = Lane[Command, Outcome] | Committer
+Reading = Lane[bytes, Read]
 
 LOOK_EVERY_S = 0.25  # a change of the set-up counts within a second, with room for a slow look
 SWEEP_EVERY_S = 1.0
-UPKEEP_EVERY_S = 1.0
+UPKEEP_EVERY_S = 5.0  # more often it would write the same pages again and again
+FOLD_EVERY_S = 5.0  # so long a client in a loop adds to the disk
+FOLD_PAUSE_S = 0.02  # between two transactions: grants have the store for four fifths of the time
 WRITE_DOWN_EVERY_S = 30.0
+LOOK_FOR_ALERTS_EVERY_S = 5.0
+SEND_ALERTS_EVERY_S = 1.0
+SUMMED_HOURS_MAX = 100  # in one turn; a year that was never summed is, within an hour
 DAY_MS = 86_400_000
 
 _NO_ROOM = 503  # what the listener answers when there are too many connections
@@ -65,10 +86,13 @@ def bind(host: str, port: int) -> socket.socket:
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, kind, protocol)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen()  # Only now the address is taken: two that start at once may both have bound it.
+        with ExitStack() as closing:
+            listening = closing.enter_context(socket.socket(family, kind, protocol))
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+            # Only now the address is taken: two that start at once may both have bound it.
+            listening.listen()
+            closing.pop_all()
     except OSError as fault:
         raise AddressInUse(f"cannot listen on {host} port {port}: {fault.strerror or fault}") from None
     return listening
@@ -87,6 +111,8 @@ class Server:
         log: Any,
         clock: Clock | None = None,
         committer: Sequence[str] = COMMITTER,
+        *,
+        admin_listening: socket.socket | None = None,
     ) -> None:
         self._settings = settings
         self._committer = committer
@@ -94,6 +120,7 @@ class Server:
         self._is_writable = True  # as far as it is known; in doubt, it is written to
         self._looking: asyncio.Task[None] | None = None
         self._listening = listening
+        self._admin_listening = admin_listening
         self._log = log
         self._wall_ms = clock.now_ms if clock else wall_ms
         self._node_id, self._version = secrets.token_hex(8), version("licet")
@@ -104,6 +131,8 @@ class Server:
         self._store: Store = self._store_at.open(clock or SystemClock())
         self._clock = self._store.clock
         self._answered_at_ms = self._clock.now_ms()
+        self._measures = Measures()
+        self._traces = begin_traces(os.environ, self._version, log)
         self._passwords = Passwords(
             memory_kib=settings.hash_memory_mib * 1024, time_cost=settings.hash_time_cost
         )
@@ -112,7 +141,7 @@ class Server:
         """Serve until SIGTERM or SIGINT; then answer what is under way and commit the last batch."""
         settings = self._settings
         commits = await self._commits()
-        reads: Lane[bytes, Read] = Lane(
+        reads: Reading = Lane(
             self._read,
             name="licet-read",
             queue_max=settings.queue_commands_max,
@@ -122,13 +151,14 @@ class Server:
         public = PublicApp(
             clock=self._clock,
             find_tenant=self._store.tenant,
-            commits=commits,
-            reads=reads,
+            commits=self._traced(commits, "commit"),
+            reads=self._traced(reads, "read"),
             authenticator=authenticator,
             tokens=self._tokens(),
             public_url=settings.base_url(self._listening.getsockname()[1]),
-            is_ready=lambda: commits.is_open and self._is_ready(),
+            is_ready=partial(self._is_ready, commits),
             store_failed=self._doubt,
+            measures=self._measures,
             log=self._log,
         )
         spare_the_collector()
@@ -136,19 +166,23 @@ class Server:
         # Who answers is known: `licet migrate --finish` counts on it.
         with contextlib.suppress(StoreUnavailable):
             await self._note_node()
+        self._alerting = self._alerts()
         house = asyncio.create_task(self._keep_house(public, commits, authenticator))
         try:
-            await self._listen(public, on_started)
+            await self._listen(public, self._admin(commits, reads, authenticator), on_started)
         finally:
             house.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await house
+            await self._alerting.close()
             await commits.close()
             await reads.close()
             with contextlib.suppress(StoreUnavailable):
                 await self._note_secrets(authenticator)
                 await asyncio.to_thread(remove_node, self._store, self._node_id)
             authenticator.close()
+            if self._traces is not None:
+                await self._traces.close()
             self._store.close()
             self._log.info("stopped")
 
@@ -157,7 +191,7 @@ class Server:
         settings, within_s = self._settings, self._store.differences.answer_within_s
         if not settings.commit_process:
             return Lane(
-                partial(commit, self._store),
+                self._commit,
                 name="licet-commit",
                 batch_max=settings.batch_commands_max,
                 queue_max=settings.queue_commands_max,
@@ -171,8 +205,9 @@ class Server:
                 self._store.identity,
                 settings.batch_commands_max,
             ),
-            tell=lambda why: self._log.error("committing_process_ended", detail=why),
+            tell=self._committer_ended,
             saw_version=self._must_not_lag,
+            committed=self._measures.committed,
             queue_max=settings.queue_commands_max,
             answer_within_s=within_s,
         )
@@ -181,6 +216,18 @@ class Server:
         except OSError as fault:  # no memory or no process to be had
             raise StoreUnavailable(f"the committing process cannot be started: {fault}") from None
         return committer
+
+    def _commit(self, batch: Sequence[Command]) -> Sequence[Outcome | Exception]:
+        """The commit of a lane in a thread; what happened, the server's own store counts."""
+        began_s = perf_counter()
+        try:
+            return commit(self._store, batch)
+        finally:
+            self._measures.committed(len(batch), perf_counter() - began_s, {})
+
+    def _committer_ended(self, why: str) -> None:
+        self._measures.restarts += 1
+        self._log.error("committing_process_ended", detail=why)
 
     def _must_not_lag(self, version: int) -> None:
         """What the committing process decides on, who proves a client should know as well."""
@@ -192,19 +239,94 @@ class Server:
         with contextlib.suppress(StoreUnavailable):  # then the next look does it
             self._store.refresh_tenants()
 
-    async def _listen(self, public: PublicApp, on_started: Callable[[], None]) -> None:
+    async def _listen(
+        self, public: PublicApp, admin: AdminListener | None, on_started: Callable[[], None]
+    ) -> None:
         def announce() -> None:
             self._log.info("started", url=self._settings.base_url(self._listening.getsockname()[1]))
             on_started()
+            if admin is not None:
+                admin.start()
 
         # uvicorn raises the signal again when it is done; it has done what it asked for.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
-        await _Announcing(self._uvicorn(public), announce).serve(sockets=[self._listening])
+        stop = admin.stop if admin is not None else lambda: None
+        try:
+            await _Announcing(self._uvicorn(public), announce, stop).serve(sockets=[self._listening])
+        finally:
+            if admin is not None:
+                await admin.ended()
+
+    def _admin(
+        self, commits: Committing, reads: Reading, authenticator: Authenticator
+    ) -> AdminListener | None:
+        """The admin listener; None where it is switched off."""
+        listening = self._admin_listening
+        if listening is None:
+            return None
+        return AdminListener(
+            listening,
+            partial(self._desk, commits, reads, authenticator, listening.getsockname()[1]),
+            trusted_proxies=self._trusted_proxies(),
+            log=self._log,
+        )
+
+    def _desk(self, commits: Committing, reads: Reading, authenticator: Authenticator, port: int) -> "Desk":
+        """What the admin listener works with."""
+        from licet.web.admin.access import Access  # noqa: PLC0415 - not before the public listener answers
+        from licet.web.admin.desk import Desk  # noqa: PLC0415 - as above
+
+        access = Access(
+            store=self._store,
+            passwords=self._passwords,
+            hashing=authenticator.hashing,
+            pepper=self._keyring.pepper,
+            log=self._log,
+            lives=Lives(idle_s=self._settings.admin_idle_s, longest_s=self._settings.admin_sign_in_s),
+        )
+        return Desk(
+            store=self._store,
+            access=access,
+            commits=commits,
+            passwords=self._passwords,
+            keyring_path=self._keyring_path,
+            base_url=self._settings.admin_base_url(port),
+            public_url=self._settings.base_url(self._listening.getsockname()[1]),
+            webhook_http=self._settings.webhook_http,
+            log=self._log,
+            metrics=self._metrics(commits, reads, authenticator),
+        )
+
+    def _metrics(self, commits: Committing, reads: Reading, authenticator: Authenticator) -> "Metrics":
+        from licet.web.metrics import Metrics, Queue  # noqa: PLC0415 - not before the public listener answers
+
+        settings = self._settings
+        return Metrics(
+            store=self._store,
+            measures=self._measures,
+            queues={
+                "commit": Queue(lambda: commits.queue_length, settings.queue_commands_max),
+                "read": Queue(lambda: reads.queue_length, settings.queue_commands_max),
+                "hash": Queue(lambda: authenticator.queue_length, settings.hash_queue_max),
+            },
+            is_ready=partial(self._is_ready, commits),
+            commit_pid=(lambda: commits.pid) if isinstance(commits, Committer) else None,
+            tenants_max=settings.metrics_tenants_max,
+            build={"version": self._version, "store": "sqlite" if self._store_at.url is None else "postgres"},
+            is_public=settings.metrics_public,
+        )
+
+    def _trusted_proxies(self) -> list[str]:
+        return [str(network) for network in self._settings.trusted_proxies]
 
     def _uvicorn(self, public: PublicApp) -> uvicorn.Config:
-        trusted = [str(network) for network in self._settings.trusted_proxies]
-        application: Any = ProxyHeadersMiddleware(public, trusted_hosts=trusted) if trusted else public  # type: ignore[arg-type]
+        trusted = self._trusted_proxies()
+        application: Any = public
+        if self._traces is not None:
+            application = self._traces.application(public, self._store.tenant)
+        if trusted:
+            application = ProxyHeadersMiddleware(application, trusted_hosts=trusted)
         return uvicorn.Config(
             application,
             http=self._http_protocol(),
@@ -218,13 +340,14 @@ class Server:
         )
 
     def _http_protocol(self) -> type[GuardedHttpProtocol]:
-        log = self._log
+        log, measures = self._log, self._measures
 
         class HttpProtocol(GuardedHttpProtocol):
             connections_max = self._settings.connections_max
 
             @staticmethod
             def tell(request_id: str, status: int, description: str, address: str) -> None:
+                measures.refused(status)
                 error = Refusal.UNAVAILABLE.error if status == _NO_ROOM else Refusal.INVALID_REQUEST.error
                 log.info(
                     "refused",
@@ -237,9 +360,12 @@ class Server:
 
         return HttpProtocol
 
+    def _traced(self, lane: Any, name: str) -> Any:
+        return lane if self._traces is None else self._traces.lane(lane, name)
+
     def _authenticator(self) -> Authenticator:
         settings = self._settings
-        return Authenticator(
+        made = Authenticator(
             clock=self._clock,
             passwords=self._passwords,
             client_secrets=ClientSecrets(self._keyring.pepper),
@@ -256,7 +382,11 @@ class Server:
             upgrade=self._upgrade_password,
             workers=settings.hash_workers,
             queue_max=settings.hash_queue_max,
+            hashed=self._measures.hashed,
         )
+        if self._traces is not None:
+            made.hashing = self._traces.hashing(made.hashing)
+        return made
 
     def _read(self, sids: Sequence[bytes]) -> list[Read]:
         now_ms, sessions = self._store.read_sessions(sids)
@@ -271,8 +401,9 @@ class Server:
     def _doubt(self) -> None:
         self._is_writable = False
 
-    def _is_ready(self) -> bool:
-        return self._is_writable and self._clock.now_ms() - self._answered_at_ms < 8 * LOOK_EVERY_S * 1000
+    def _is_ready(self, commits: Committing) -> bool:
+        silent_ms = self._clock.now_ms() - self._answered_at_ms
+        return commits.is_open and self._is_writable and silent_ms < 8 * LOOK_EVERY_S * 1000
 
     async def _keep_house(self, public: PublicApp, commits: Committing, authenticator: Authenticator) -> None:
         await asyncio.gather(
@@ -281,7 +412,10 @@ class Server:
             self._every(NOTE_EVERY_S, "note_node", self._note_node),
             self._every(LOOK_EVERY_S, "note_node", self._dispel_doubt),
             self._every(UPKEEP_EVERY_S, "upkeep", partial(asyncio.to_thread, self._store.upkeep)),
+            self._every(FOLD_EVERY_S, "fold_journal", self._fold_journal),
             self._every(WRITE_DOWN_EVERY_S, "write_down", partial(self._write_down, authenticator)),
+            self._every(LOOK_FOR_ALERTS_EVERY_S, "look_for_alerts", self._alerting.look),
+            self._every(SEND_ALERTS_EVERY_S, "send_alerts", self._alerting.send),
         )
 
     async def _every(self, seconds: float, what: str, work: Callable[[], Any]) -> None:
@@ -349,12 +483,50 @@ class Server:
             if swept.sessions < sessions_max:
                 return
 
+    async def _fold_journal(self) -> None:
+        while self._store.keeps_house():
+            if await asyncio.to_thread(fold_journal, self._store) < ENTRIES_MAX:
+                return
+            await asyncio.sleep(FOLD_PAUSE_S)
+
+    def _alerts(self) -> Alerting:
+        settings = self._settings
+        return Alerting(
+            store=self._store,
+            secrets=WebhookSecrets(self._keyring.pepper),
+            refused=settings.webhook_refused,
+            http_allowed=settings.webhook_http,
+            mail_server=self._mail_server(),
+            user_agent=f"Licet/{self._version}",
+            log=self._log,
+        )
+
+    def _mail_server(self) -> MailServer | None:
+        settings = self._settings
+        if not settings.alert_mail_to:
+            return None
+        return MailServer(
+            host=settings.smtp_host,
+            port=settings.smtp_port,
+            security=settings.smtp_security,
+            user=settings.smtp_user,
+            password_file=settings.smtp_password_file,
+            sender=settings.smtp_from,
+            receivers=settings.alert_mail_to,
+        )
+
     async def _write_down(self, authenticator: Authenticator) -> None:
         await self._note_secrets(authenticator)
         if not self._store.keeps_house():
             return
         keep_ms = self._settings.journal_retention_days * DAY_MS
-        while await asyncio.to_thread(remove_aged, self._store, keep_ms):
+        keep_usage_ms = self._settings.usage_retention_days * DAY_MS
+        for _ in range(SUMMED_HOURS_MAX):
+            if not await asyncio.to_thread(summarise, self._store, keep_ms):
+                break
+        else:
+            return  # What is not summed yet is not to be removed.
+        while await asyncio.to_thread(remove_aged, self._store, keep_ms, keep_usage_ms):
             pass
 
     async def _note_secrets(self, authenticator: Authenticator) -> None:
@@ -367,16 +539,24 @@ class Server:
 
 
 class _Announcing(uvicorn.Server):
-    """uvicorn's server, which says when it listens."""
+    """uvicorn's server, which says when it listens, and when it begins to stop."""
 
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, announce: Callable[[], None], stopping: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._announce = announce
+        self._stopping = stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and say so."""
         await super().startup(sockets)
         self._announce()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop, and say so."""
+        self._stopping()
+        await super().shutdown(sockets)
 
 
 def _modified(path: Path) -> int:

@@ -22,6 +22,7 @@ from licet.ledger import Command, Outcome
 from licet.store.commit import commit
 from licet.store.committer import commit_until_closed
 from licet.store.contract import Store, StoreUnavailable
+from licet.store.happened import taken
 from licet.store.opening import StoreAt
 
 COMMAND: Final = (sys.executable, "-m", "licet.committing")
@@ -71,7 +72,13 @@ def run(clock: Clock) -> None:
     order = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=_Order)
     with socket.socket(fileno=int(sys.argv[-1])) as connection:
         commits = _Commits(StoreAt(Path(os.fsdecode(order.data)), order.url), order.identity, clock)
-        commit_until_closed(connection, commits, commits.setup_version, batch_max=order.batch_max)
+        commit_until_closed(
+            connection,
+            commits,
+            commits.setup_version,
+            batch_max=order.batch_max,
+            happened=commits.happened,
+        )
         commits.close()
 
 
@@ -106,6 +113,10 @@ class _Commits:
     def setup_version(self) -> int:
         """The version of the set-up that was last decided on; 0 is none yet."""
         return self._store.setup_version if self._store is not None else 0
+
+    def happened(self) -> dict[str, int]:
+        """What was committed since this was asked last, and how often a batch collided."""
+        return taken(self._store.happened, self._store.collisions) if self._store is not None else {}
 
     def close(self) -> None:
         if self._store is not None:

@@ -44,7 +44,23 @@ _HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.(?!-)[A-Za-z0-9-]{1,63})*\.?")
 _HOST_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._%-]*)(?::\d*)?")
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to be told apart, not to be bound
 
+_MAIL_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-]{1,255}")
+_MAIL_ADDRESSES_MAX = 20  # a guess: for more there are mailing lists
+_MAIL_ADDRESSES = "addresses like ada@example.com; in a variable, apart by commas"
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+# Link-local addresses, and the others at which clouds tell a machine its own secrets.
+_REFUSED: Final[tuple[Network, ...]] = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "169.254.0.0/16",
+        "fe80::/10",
+        "fd00:ec2::254/128",
+        "100.100.100.200/32",
+        "168.63.129.16/32",
+    )
+)
 
 
 class SettingsError(Exception):
@@ -130,6 +146,23 @@ def _never_a_network(name: object) -> Network:
     raise ValueError(f"{name!r:.60} is not text")
 
 
+def _mail_address(value: str) -> str:
+    if not _MAIL_ADDRESS.fullmatch(value):
+        raise ValueError("is not an address of e-mail")
+    return value
+
+
+def _mail_addresses(value: object) -> object:
+    names = value.replace(",", " ").split() if isinstance(value, str) else value
+    if not isinstance(names, list | tuple):
+        raise ValueError("is not a list")  # noqa: TRY004 - pydantic collects ValueErrors only
+    if len(names) > _MAIL_ADDRESSES_MAX:
+        raise ValueError("has too many entries")
+    if not all(isinstance(name, str) and _MAIL_ADDRESS.fullmatch(name) for name in names):
+        raise ValueError("has an entry that is not an address of e-mail")
+    return tuple(names)
+
+
 def _path(value: object) -> object:
     if value == "" or "\0" in str(value):
         raise ValueError("is not a path")
@@ -183,6 +216,37 @@ class Settings(BaseModel):
         "an absolute http or https URL without user, query and fragment",
         "How clients reach the server: the base of every issuer. Without it, made from `host` and `port`.",
     )
+    admin: bool = Field(
+        default=True,
+        description="Serve the admin listener: dashboard, admin API and metrics.",
+        json_schema_extra={"default": "`true`", "allowed": "true or false"},
+    )
+    admin_host: Annotated[str, AfterValidator(_host)] = _other(
+        "127.0.0.1",
+        "an IP address or host name",
+        "Where the admin listener listens: for administrators, and not for the network of the clients.",
+    )
+    admin_port: Whole = _whole(8081, 0, 65_535, "The admin listener's port; 0 takes any that is free.")
+    admin_url: Annotated[str, AfterValidator(_public_url)] | None = _other(
+        None,
+        "an absolute http or https URL without user, query and fragment",
+        "How administrators reach the admin listener, where that is by another name than an address or"
+        " `localhost`: requests for a name that it does not know are refused.",
+    )
+    admin_idle_s: Whole = _whole(
+        1800, 60, 86_400, "Seconds without use after which an administrator is signed out."
+    )
+    admin_sign_in_s: Whole = _whole(
+        43_200, 60, 2_678_400, "Seconds after which an administrator has to sign in again, used or not."
+    )
+    metrics_public: bool = Field(
+        default=False,
+        description="Show the metrics to whoever reaches the admin listener, without an API key.",
+        json_schema_extra={"default": "`false`", "allowed": "true or false"},
+    )
+    metrics_tenants_max: Whole = _whole(
+        200, 0, 10_000, "Tenants with metrics of their own, the oldest; those of all others are one."
+    )
     trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(_networks)] = _other(
         (),
         "IP addresses and networks like 10.0.0.0/8; in a variable, apart by commas",
@@ -224,7 +288,43 @@ class Settings(BaseModel):
     login_failures_per_source_max: Whole = _whole(
         60, 1, 1_000_000, "Failed logins from one address in a minute; after that it is answered 429."
     )
-    journal_retention_days: Whole = _whole(400, 1, 36_500, "Days for which journal and usage are kept.")
+    journal_retention_days: Whole = _whole(
+        400, 1, 36_500, "Days for which the journal is kept, and what was in use by the minute."
+    )
+    usage_retention_days: Whole = _whole(
+        800, 1, 36_500, "Days for which usage is kept by the hour; never less than the journal."
+    )
+    webhook_http: bool = Field(
+        default=False,
+        description="Send webhooks by plain http to other machines, too: who is on the way can read them.",
+        json_schema_extra={"default": "`false`", "allowed": "true or false"},
+    )
+    webhook_refused: Annotated[tuple[Network, ...], BeforeValidator(_networks)] = Field(
+        default_factory=lambda: _REFUSED,
+        description="Where no webhook is sent to, whatever its host is called: what is there by default tells"
+        " the secrets of a machine in a cloud.",
+        json_schema_extra={
+            "default": f"`{' '.join(map(str, _REFUSED))}`",
+            "allowed": "IP addresses and networks like 10.0.0.0/8; in a variable, apart by commas",
+        },
+    )
+    alert_mail_to: Annotated[tuple[str, ...], BeforeValidator(_mail_addresses)] = _other(
+        (), _MAIL_ADDRESSES, "Who is told of alerts by e-mail; without it nobody is."
+    )
+    smtp_host: Annotated[str, AfterValidator(_host)] = _other(
+        "localhost", "an IP address or host name", "The mail server that takes the alerts."
+    )
+    smtp_port: Whole = _whole(587, 1, 65_535, "Its port.")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="`none` is for a mail server on this machine: what is sent can be read."
+    )
+    smtp_user: str | None = _other(None, "a text", "Who signs in to it; without it nobody does.")
+    smtp_password_file: Annotated[Path | None, BeforeValidator(_path)] = _other(
+        None, "a path", "The file with the password of `smtp_user`; read each time when it is needed."
+    )
+    smtp_from: Annotated[str, AfterValidator(_mail_address)] = _other(
+        "licet@localhost", "an address like licet@example.com", "Who the alerts come from."
+    )
     sweep_sessions_max: Whole = _whole(500, 1, 100_000, "Expired sessions cleared away in one commit.")
     shutdown_grace_s: Whole = _whole(10, 0, 3600, "Seconds that open requests get when the server stops.")
 
@@ -239,8 +339,18 @@ class Settings(BaseModel):
         """
         if self.public_url is not None:
             return self.public_url
-        host = _ANY_ADDRESS.get(self.host, self.host)
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port if port is None else port}"
+        return _url(self.host, self.port if port is None else port)
+
+    def admin_base_url(self, port: int | None = None) -> str:
+        """How administrators reach the admin listener; as `base_url`."""
+        if self.admin_url is not None:
+            return self.admin_url
+        return _url(self.admin_host, self.admin_port if port is None else port)
+
+
+def _url(host: str, port: int) -> str:
+    host = _ANY_ADDRESS.get(host, host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 class _Found:
@@ -374,20 +484,23 @@ def _shown(value: object) -> str:
     return repr(str(value)) if isinstance(value, Path) else repr(value)
 
 
+_KINDS: Final = {
+    "greater_than_equal": "is too small",
+    "less_than_equal": "is too large",
+    "literal_error": "is not one of the choices",
+}
+
+
 def _problem(fault: ErrorDetails) -> str:
     match fault["type"]:
         case "value_error":
             return str(fault["ctx"]["error"])
-        case "greater_than_equal":
-            return "is too small"
-        case "less_than_equal":
-            return "is too large"
         case kind if kind.startswith("int"):
             return "is not a whole number"
-        case "literal_error":
-            return "is not one of the choices"
-        case _:
-            return "is not text"
+        case kind if kind.startswith("bool"):
+            return "is neither true nor false"
+        case kind:
+            return _KINDS.get(kind, "is not text")
 
 
 def _told(mistakes: list[str]) -> str:

@@ -183,6 +183,16 @@ def disable(client_id: ClientId, *, tenant: TenantName = None, data: Data = None
     _change(data, tenant, client_id, "disabled", {"enabled": False})
 
 
+@app.verb("unbar")
+def unbar(client_id: ClientId, *, tenant: TenantName = None, data: Data = None) -> None:
+    """Let a client have a seat again before its cool-down is over.
+
+    Example: [bold]licet client unbar TestClientId[/]
+    """
+    done = f"Client {client_id} may have a seat again"
+    change_tenant(data, tenant, done, lambda setup: setup.bar(client_id, None))
+
+
 @app.verb("list")
 def list_(*, tenant: TenantName = None, data: Data = None, as_json: AsJson = False) -> None:
     """List the clients, and what each proves itself by.
@@ -326,6 +336,8 @@ def _show_secret(client_id: str, made: NewClientSecret, expires_at_ms: int | Non
 
 
 def _record(client: Client) -> Record:
+    now_ms = SystemClock().now_ms()
+    barred_until_ms = client.barred_at(now_ms)
     return {
         "client_id": client.client_id,
         "user": client.user.initials,
@@ -336,7 +348,8 @@ def _record(client: Client) -> Record:
         "introspects": client.introspects,
         "password_allowed": client.password_allowed,
         "secrets": len(client.secrets),
-        "proves_by": proves_by(client, SystemClock().now_ms()),
+        "proves_by": proves_by(client, now_ms),
+        "barred_until": None if barred_until_ms is None else Instant(barred_until_ms),
     }
 
 

@@ -11,21 +11,27 @@ import typer
 
 from licet.cli.console import actor
 from licet.cli.errors import Refused
-from licet.cli.serve import Host, Port, run
+from licet.cli.serve import AdminPort, Host, Port, run
 from licet.clock import SystemClock
 from licet.credentials import Passwords
 from licet.keyring import FILE_NAME, new_keyring, write_keyring
+from licet.model import Role
 from licet.settings import load_settings
+from licet.store import accounts
 from licet.store.opening import SQLITE_NAME, StoreAt
 from licet.store.setup import changing
 
 TENANT = "Jim_Test"
 SEATS = 5
+ADMIN = "admin"
 PASSWORD = "password"  # noqa: S105 - the demo's, and it says so
 CLIENTS = {"TestClientId": "TC", **{f"Client{number}": f"C{number}" for number in range(1, 7)}, "Api": "AP"}
 
 _WELCOME = """
 This is a demo: every password is "{password}". Keep it off the network.
+
+The dashboard is at {dashboard}
+Sign in as "{admin}" with the password "{password}"; it may change everything.
 
 Tenant {tenant} has a pool "full" of {seats} seats, the clients TestClientId and Client1 to Client6,
 and Api, which may introspect. Paste this into another terminal, from the top:
@@ -69,6 +75,7 @@ def demo(
     *,
     host: Host = None,
     port: Port = None,
+    admin_port: AdminPort = None,
     data: Annotated[
         Path | None, typer.Option("--data", metavar="DIR", help="Keep it here; else it is gone at the end.")
     ] = None,
@@ -82,10 +89,16 @@ def demo(
     with ExitStack() as stack:
         directory = data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="licet-demo-")))
         # A demo is alike everywhere: no file and no variable changes it.
-        settings = load_settings(environment={}, overrides={"host": host, "port": port, "data": directory})
+        overrides = {"host": host, "port": port, "admin_port": admin_port, "data": directory}
+        settings = load_settings(environment={}, overrides=overrides)
         if not (directory / SQLITE_NAME).exists():
             _make(directory)
-        run(settings, lambda bound: _welcome(settings.base_url(bound), directory, kept=data is not None))
+
+        def welcome(port: int, admin_port: int | None) -> None:
+            dashboard = settings.admin_base_url(admin_port)
+            _welcome(settings.base_url(port), dashboard, directory, kept=data is not None)
+
+        run(settings, welcome)
 
 
 def _make(directory: Path) -> None:
@@ -103,13 +116,17 @@ def _make(directory: Path) -> None:
             for client_id, initials in CLIENTS.items():
                 tenant.add_user(initials, name=client_id, password_hash=passwords.hash(PASSWORD))
                 tenant.add_client(client_id, user=initials, introspects=client_id == "Api")
+        with accounts.changing(store, actor()) as change_accounts:
+            change_accounts.add_admin(ADMIN, password_hash=passwords.hash(PASSWORD), role=Role.OWNER)
     finally:
         store.close()
 
 
-def _welcome(base_url: str, directory: Path, *, kept: bool) -> None:
+def _welcome(base_url: str, dashboard: str, directory: Path, *, kept: bool) -> None:
     text = _WELCOME.format(
         url=f"{base_url}/{TENANT}",
+        dashboard=dashboard,
+        admin=ADMIN,
         tenant=TENANT,
         seats=SEATS,
         password=PASSWORD,

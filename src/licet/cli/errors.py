@@ -47,6 +47,6 @@ def told(fault: Exception) -> str:
     if not isinstance(fault, typer.TyperException):
         return f"licet: {fault}"
     context = getattr(fault, "ctx", None)
-    text = fault.format_message().rstrip(".")
+    text = fault.format_message().rstrip(".").replace("Value error, ", "")  # pydantic's word for a choice
     where = f" (see: {context.command_path} --help)" if context is not None else ""
     return f"licet: {text[0].lower()}{text[1:]}{where}" if text else ""

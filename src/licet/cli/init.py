@@ -6,12 +6,13 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from licet.cli.console import Data, actor, counted, data_directory, say, store_at
+from licet.cli.console import Data, actor, ask_password, counted, data_directory, say, store_at
 from licet.cli.errors import Refused, WrongUse
 from licet.clock import SystemClock
 from licet.keyring import FILE_NAME, new_keyring, write_keyring
-from licet.model import Pool, Tenant
+from licet.model import Pool, Role, Tenant
 from licet.settings import FILE_NAME as SETTINGS_FILE
+from licet.store import accounts
 from licet.store.contract import StoreUnavailable
 from licet.store.migrate import current
 from licet.store.opening import SQLITE_NAME, StoreAt
@@ -23,6 +24,11 @@ DIRECTORY_MODE = 0o700
 class _FirstTenant(NamedTuple):
     name: str
     seats: int
+
+
+class _FirstAdmin(NamedTuple):
+    name: str
+    password_hash: str
 
 
 def init(
@@ -37,7 +43,7 @@ def init(
 ) -> None:
     """Make a data directory: a store, the keys that sign tokens, and a first tenant.
 
-    On a terminal it asks for the tenant. It never touches what is there already.
+    On a terminal it asks for the tenant and a first administrator. It never touches what is there already.
 
     Example: [bold]licet init --data /var/lib/licet --tenant Jim_Test --seats 5[/]
     """
@@ -45,11 +51,14 @@ def init(
     _must_be_free(directory)
     _must_be_first(store_at(directory))
     first = _first_tenant(tenant, seats)
-    _make(directory, first)
+    admin = _first_admin()
+    _make(directory, first, admin)
     say(f"Made {directory}: the store, and the keys that sign tokens ({FILE_NAME}; keep a copy of it).")
     if first is not None:
         say(f"Tenant {first.name} has a pool {POOL_FIRST} of {counted(first.seats, 'seat')}.")
-    say("\n".join(["What is next:", *_next_steps(directory, first)]))
+    if admin is not None:
+        say(f"Administrator {admin.name} may sign in at the dashboard, as owner of all tenants.")
+    say("\n".join(["What is next:", *_next_steps(directory, first, admin)]))
 
 
 def _must_be_free(directory: Path) -> None:
@@ -86,7 +95,21 @@ def _first_tenant(name: str | None, seats: int | None) -> _FirstTenant | None:
     return first
 
 
-def _make(directory: Path, first: _FirstTenant | None) -> None:
+def _first_admin() -> _FirstAdmin | None:
+    """Who is to look after all of it, asked for on a terminal; checked before anything is made."""
+    if not sys.stdin.isatty():
+        return None
+    name = typer.prompt("Name of the first administrator (enter for none)", default="", show_default=False)
+    if not name:
+        return None
+    accounts.check_name("administrator", name)
+    from licet.credentials import Passwords  # noqa: PLC0415 - hashing, which only this needs
+
+    password = ask_password(f"administrator {name}", from_stdin=False)
+    return _FirstAdmin(name, Passwords().hash(password))
+
+
+def _make(directory: Path, first: _FirstTenant | None, admin: _FirstAdmin | None) -> None:
     try:
         _make_directory(directory)
     except OSError as fault:
@@ -97,6 +120,9 @@ def _make(directory: Path, first: _FirstTenant | None) -> None:
         if first is not None:
             with changing(store, actor()) as change:
                 change.add_tenant(first.name, seats=first.seats)
+        if admin is not None:
+            with accounts.changing(store, actor()) as change_accounts:
+                change_accounts.add_admin(admin.name, password_hash=admin.password_hash, role=Role.OWNER)
     except OSError as fault:
         raise _cannot_be_made(directory, fault) from None
     finally:
@@ -117,13 +143,15 @@ def _make_directory(directory: Path) -> None:
     directory.chmod(DIRECTORY_MODE)
 
 
-def _next_steps(directory: Path, first: _FirstTenant | None) -> list[str]:
+def _next_steps(directory: Path, first: _FirstTenant | None, admin: _FirstAdmin | None) -> list[str]:
     data = "" if directory == data_directory(None) else f" --data {directory}"
     steps = [
         'licet user add TC --name "Test Client"',
         "licet client add TestClientId --user TC",
         "licet serve",
     ]
+    if admin is None:
+        steps.insert(2, "licet admin add NAME --role owner")
     if first is None:
         steps.insert(0, "licet tenant add NAME --seats 5")
     return [f"  {step}{data}" for step in steps]

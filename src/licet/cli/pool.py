@@ -24,7 +24,7 @@ from licet.cli.console import (
 )
 from licet.cli.noun import Noun
 from licet.clock import SystemClock
-from licet.model import Duplicates, Pool, Tenant
+from licet.model import Duplicates, Pool, Tenant, read_alerts
 from licet.store import usage
 from licet.store.changes import NotFound, PoolChanges
 from licet.store.spelling import read_instant_ms
@@ -40,6 +40,10 @@ Expires = Annotated[
     str | None,
     typer.Option("--expires", metavar="DATE", help="When the licence ends: 2027-01-31 (0:00 UTC) or never."),
 ]
+Alerts = Annotated[
+    str | None,
+    typer.Option("--alerts", metavar="LIST", help="What is told of it: '80 90 100 denied', or none."),
+]
 
 _HEADINGS = {
     "name": "pool",
@@ -49,6 +53,7 @@ _HEADINGS = {
     "duplicates": "shared by",
     "scopes": "scopes",
     "expires_at": "expires",
+    "alerts": "alerts",
 }
 
 
@@ -59,6 +64,7 @@ def add(
     seats: Annotated[int, typer.Option("--seats", metavar="N", help="How many there are.")],
     duplicates: CountedBy = None,
     expires: Expires = None,
+    alerts: Alerts = None,
     tenant: TenantName = None,
     data: Data = None,
 ) -> None:
@@ -66,7 +72,7 @@ def add(
 
     Example: [bold]licet pool add mobile --seats 3 --duplicates user[/]
     """
-    settings = _changes(seats, duplicates, expires)
+    settings = _changes(seats, duplicates, expires, alerts)
     change_tenant(data, tenant, f"Pool {name} added", lambda setup: setup.add_pool(name, **settings))
 
 
@@ -77,6 +83,7 @@ def set_(
     seats: Annotated[int | None, typer.Option("--seats", metavar="N", help="How many there are.")] = None,
     duplicates: CountedBy = None,
     expires: Expires = None,
+    alerts: Alerts = None,
     tenant: TenantName = None,
     data: Data = None,
 ) -> None:
@@ -84,7 +91,7 @@ def set_(
 
     Example: [bold]licet pool set full --seats 7 --expires 2027-01-31[/]
     """
-    changes = required(_changes(seats, duplicates, expires))
+    changes = required(_changes(seats, duplicates, expires, alerts))
     change_tenant(data, tenant, f"Pool {name} changed", lambda setup: setup.set_pool(name, **changes))
     overuse = next((it["overuse"] for it in _records(data, tenant) if it["name"] == name), 0)
     if overuse:
@@ -127,8 +134,12 @@ def remove(name: Name, *, tenant: TenantName = None, data: Data = None, yes: Yes
     change_tenant(data, tenant, f"Pool {name} removed", lambda setup: setup.remove_pool(name))
 
 
-def _changes(seats: int | None, duplicates: Duplicates | None, expires: str | None) -> PoolChanges:
+def _changes(
+    seats: int | None, duplicates: Duplicates | None, expires: str | None, alerts: str | None
+) -> PoolChanges:
     changes: PoolChanges = given(seats=seats, duplicates=duplicates)
+    if alerts is not None:
+        changes["alerts"] = read_alerts(alerts)
     if expires is not None:
         changes["expires_at_ms"] = read_instant_ms(expires)
     return changes
@@ -155,4 +166,5 @@ def _record(tenant: Tenant, pool: Pool, now: usage.PoolNow) -> Record:
         "duplicates": pool.duplicates.value,
         "scopes": [scope.name for scope in tenant.scopes.values() if scope.pool == pool.name],
         "expires_at": when(now.expires_at_ms),
+        "alerts": list(pool.alerts),
     }

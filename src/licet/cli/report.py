@@ -17,7 +17,7 @@ from licet.model import Value
 if TYPE_CHECKING:
     from rich.console import Console
 
-DURATIONS = frozenset({"held_ms"})  # all other `..._ms` are instants
+DURATIONS = frozenset({"held_ms", "idle_ms"})  # all other `..._ms` are instants
 _RENAMED = {"initials": "user"}  # as the other verbs call it
 PIPED_COLUMNS = 120  # where nobody says how wide a page is
 NEARLY_FULL = 0.8

@@ -4,7 +4,9 @@ import asyncio
 import ipaddress
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from socket import socket
 from typing import Annotated
 
 import typer
@@ -20,6 +22,10 @@ Host = Annotated[str | None, typer.Option("--host", metavar="ADDRESS", help="Whe
 Port = Annotated[
     int | None, typer.Option("--port", metavar="N", help="Its port: 8080; 0 takes any free one.")
 ]
+AdminPort = Annotated[
+    int | None,
+    typer.Option("--admin-port", metavar="N", help="The dashboard's port: 8081; 0 takes any free one."),
+]
 Config = Annotated[
     Path | None,
     typer.Option(
@@ -31,7 +37,14 @@ Config = Annotated[
 ]
 
 
-def serve(*, host: Host = None, port: Port = None, config: Config = None, data: Data = None) -> None:
+def serve(
+    *,
+    host: Host = None,
+    port: Port = None,
+    admin_port: AdminPort = None,
+    config: Config = None,
+    data: Data = None,
+) -> None:
     """Run the server until it is told to stop (SIGTERM, or Ctrl-C).
 
     What is under way is then answered, and the last batch committed. All settings are in
@@ -39,38 +52,52 @@ def serve(*, host: Host = None, port: Port = None, config: Config = None, data: 
 
     Example: [bold]licet serve --data /var/lib/licet --port 8080[/]
     """
-    settings = load_settings(config, overrides={"host": host, "port": port, "data": data})
+    overrides = {"host": host, "port": port, "admin_port": admin_port, "data": data}
+    settings = load_settings(config, overrides=overrides)
     with opened(store_of(settings)):
         pass  # The same errors, with what to do, as every other verb.
     run(settings)
 
 
-def run(settings: Settings, on_started: Callable[[int], None] = lambda _: None) -> None:
-    """Serve with these settings; `on_started` gets the port that was bound.
+def run(settings: Settings, on_started: Callable[[int, int | None], None] = lambda *_: None) -> None:
+    """Serve with these settings; `on_started` gets the ports that were bound, None for no admin listener.
 
     Raises WrongUse, StoreUnavailable, SchemaOutdated, KeyringUnusable.
     """
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
     log = configure_logs(level=settings.log_level, as_json=as_json)
-    try:
-        listening = bind(settings.host, settings.port)
-    except AddressInUse as fault:
-        raise WrongUse(f"{fault}; choose another with --port") from None
-    with listening:
-        server = Server(settings, listening, log)
-        if not _is_private(settings):
+    with ExitStack() as bound:
+        listening = bound.enter_context(_bound(settings.host, settings.port, "choose another with --port"))
+        admin = bound.enter_context(_bound_for_admin(settings)) if settings.admin else None
+        server = Server(settings, listening, log, admin_listening=admin)
+        if not _is_private(settings.base_url(), settings.host):
             log.warning(
                 "no_tls", detail="secrets and tokens travel in clear: put TLS in front, set public_url"
             )
+        if admin is not None and not _is_private(settings.admin_base_url(), settings.admin_host):
+            log.warning("no_tls", detail="administrators' passwords travel in clear: set admin_url to https")
+        ports = (listening.getsockname()[1], admin.getsockname()[1] if admin else None)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(server.run(lambda: on_started(listening.getsockname()[1])))
+            runner.run(server.run(lambda: on_started(*ports)))
 
 
-def _is_private(settings: Settings) -> bool:
+def _bound(host: str, port: int, advice: str) -> socket:
+    try:
+        return bind(host, port)
+    except AddressInUse as fault:
+        raise WrongUse(f"{fault}; {advice}") from None
+
+
+def _bound_for_admin(settings: Settings) -> socket:
+    advice = "choose another for the dashboard with --admin-port, or do without it: admin = false"
+    return _bound(settings.admin_host, settings.admin_port, advice)
+
+
+def _is_private(url: str, host: str) -> bool:
     """Whether nothing leaves this machine in clear."""
-    if settings.base_url().startswith("https://"):
+    if url.startswith("https://"):
         return True
     try:
-        return ipaddress.ip_address(settings.host).is_loopback
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return settings.host == "localhost"
+        return host == "localhost"

@@ -1,5 +1,6 @@
 """`licet session`: who is in, and ending it. A running server sees the end within a second."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -28,7 +29,9 @@ from licet.clock import SystemClock
 from licet.model import Tenant
 from licet.store.changes import NotFound
 from licet.store.contract import Store
-from licet.store.ending import end_as_administrator
+from licet.store.ending import check_ending
+from licet.store.setup import end_sessions
+from licet.store.spelling import duration, read_duration_s
 from licet.store.usage import LiveSession, sessions
 
 app = Noun("Sessions: who is in, since when, and ending it.")
@@ -39,6 +42,7 @@ OfClient = Annotated[
 ]
 OfUser = Annotated[str | None, typer.Option("--user", metavar="INITIALS", help="Those of one user only.")]
 
+_CLIENTS_TOLD = 10
 SID_CHARS_SHOWN = 16  # the moment and 32 random bits: enough to tell apart
 _HEADINGS = {
     "sid": "session",
@@ -93,27 +97,47 @@ def end(
     tenant: TenantName = None,
     data: Data = None,
     every: Annotated[bool, typer.Option("--all", help="All of the tenant.")] = False,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the journal.")] = "",
+    cool_down: Annotated[
+        str | None,
+        typer.Option(
+            "--cool-down", metavar="TIME", help="Their clients get no seat for so long: 5m, 1h, at most 24h."
+        ),
+    ] = None,
     yes: Yes = False,
 ) -> None:
     """End one session, those of a client or user, or all: their tokens stop working at once.
 
-    Example: [bold]licet session end --client TestClientId[/]
+    Without --cool-down a client may come back at once.
+
+    Example: [bold]licet session end --client TestClientId --reason "It hangs" --cool-down 5m[/]
     """
     if (sid is not None) + (client is not None or user is not None) + every != 1:
         raise WrongUse("say which: a session, --client or --user, or --all")
+    cool_down_s = read_duration_s(cool_down) if cool_down is not None else 0
+    check_ending(reason, cool_down_s)  # Nobody is asked in vain.
     with opened(data) as store:
         found = chosen_tenant(store, tenant)
         ending = [_one(store, found, sid)] if sid is not None else _live(store, found, client, user)
         if not ending:
             raise NotFound("no such session lives")
-        target = _target(sid, client, user)
-        confirm(f"End {_told(ending)}?", yes=yes)
+        whose = "its client" if len(ending) == 1 else "their clients"
+        away = f", and give {whose} no seat for {duration(cool_down_s)}" if cool_down_s else ""
+        confirm(f"End {_told(ending)}{away}?", yes=yes)
         sids = [bytes.fromhex(session.sid) for session in ending]
         with progress("ending sessions") as on_ended:
-            outcomes = end_as_administrator(store, actor(), found, sids, target, on_ended)
-    ended = sum(outcome.session is not None for outcome in outcomes)
-    freed = sum(outcome.seat_released for outcome in outcomes)
-    say(f"{counted(ended, 'session')} ended; {counted(freed, 'seat')} came back.")
+            done = end_sessions(
+                store,
+                actor(),
+                found.name,
+                sids,
+                reason=reason,
+                cool_down_s=cool_down_s,
+                on_ended=on_ended,
+            )
+    say(f"{counted(done.sessions, 'session')} ended; {counted(done.seats, 'seat')} came back.")
+    if done.barred_until_ms is not None:
+        say(f"No seat for {_names(done.clients)} for {duration(cool_down_s)}.")
 
 
 def _live(store: Store, tenant: Tenant, client: str | None, user: str | None) -> list[LiveSession]:
@@ -137,11 +161,9 @@ def _told(ending: list[LiveSession]) -> str:
     return counted(len(ending), "session")
 
 
-def _target(sid: str | None, client: str | None, user: str | None) -> str:
-    if sid is not None:
-        return f"session {sid}"
-    words = [f"{what} {name}" for what, name in (("client", client), ("user", user)) if name is not None]
-    return f"sessions of {', '.join(words)}" if words else "all sessions"
+def _names(clients: Sequence[str]) -> str:
+    more = len(clients) - _CLIENTS_TOLD
+    return ", ".join(clients[:_CLIENTS_TOLD]) + (f" and {more} more" if more > 0 else "")
 
 
 def _record(session: LiveSession, *, is_short: bool) -> Record:

@@ -1,21 +1,20 @@
 """`licet usage`: what a licence was used for in a span of time: peaks, denials, seat-hours.
 
-A page for people, JSON with all there is, or CSV of the peaks. Days and hours are those of this machine's
-zone. It reads the store and changes nothing.
+A page for people, JSON with all there is, CSV of the peaks, or a picture of them. Days and hours are those of
+this machine's zone. It reads the store and changes nothing. The figures are those of the dashboard's page.
 """
 
-import csv
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from datetime import datetime, timedelta
-from enum import StrEnum
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from licet.charts import By, ChartsMissing, Form, draw, peaks_of, write_csv
 from licet.cli.console import (
     AsJson,
     Data,
@@ -31,8 +30,7 @@ from licet.cli.errors import Refused, WrongUse
 from licet.cli.report import clock_time, local, page, plain, style_of, whose
 from licet.clock import SystemClock
 from licet.model import NoSeatReason
-from licet.store.spelling import instant
-from licet.store.usage import Denials, Held, Peak, PoolUsage, Tally, Usage
+from licet.store.usage import Denials, HeatCell, Held, Peak, PoolUsage, Tally, Usage, answer
 from licet.store.usage import usage as read_usage
 
 if TYPE_CHECKING:
@@ -47,19 +45,16 @@ _LONG_DAYS = 62  # what is longer may take seconds to read
 _BARS_MAX = 62  # more days than these are drawn as weeks
 _BAR_COLUMNS = (10, 40)  # at least and at most
 _FULL, _LINE = "\N{FULL BLOCK}", "\N{BOX DRAWINGS LIGHT VERTICAL}"
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_SHADES, _SHADES_ASCII = " \N{LIGHT SHADE}\N{MEDIUM SHADE}\N{DARK SHADE}\N{FULL BLOCK}", " .:+#"
+_HEAT_DAYS_MIN = 3  # of fewer there is nothing to compare
 _ROWS_MAX = 10  # of a table; JSON has all
 _REASONS = {
     NoSeatReason.ALL_IN_USE: "all seats in use",
     NoSeatReason.NO_SEATS: "the pool has no seats",
     NoSeatReason.LICENCE_EXPIRED: "the licence expired",
+    NoSeatReason.BARRED: "kept off by an administrator",
 }
-
-
-class By(StrEnum):
-    """What a peak is the peak of."""
-
-    DAY = "day"
-    HOUR = "hour"
 
 
 Days = Annotated[
@@ -75,6 +70,8 @@ PeaksBy = Annotated[By, typer.Option("--by", help="Peaks by day or by hour.")]
 CsvFile = Annotated[
     str | None, typer.Option("--csv", metavar="FILE", help="Write the peaks as CSV; - is the output.")
 ]
+SvgFile = Annotated[str | None, typer.Option("--svg", metavar="FILE", help="Draw the peaks as SVG.")]
+PngFile = Annotated[str | None, typer.Option("--png", metavar="FILE", help="Draw the peaks as PNG.")]
 
 
 def usage(
@@ -84,6 +81,8 @@ def usage(
     until: Until = None,
     by: PeaksBy = By.DAY,
     csv_file: CsvFile = None,
+    svg_file: SvgFile = None,
+    png_file: PngFile = None,
     tenant: TenantName = None,
     data: Data = None,
     as_json: AsJson = False,
@@ -95,20 +94,26 @@ def usage(
 
     Example: [bold]licet usage --from 2026-06-01 --until 2026-07-01 --csv june.csv[/]
     """
-    if as_json and csv_file is not None:
-        raise WrongUse("--json or --csv, not both")
+    files = {"--csv": csv_file, "--svg": svg_file, "--png": png_file}
+    wanted = [option for option, file in files.items() if file is not None] + ["--json"] * as_json
+    if len(wanted) > 1:
+        raise WrongUse(f"{' or '.join(wanted)}, not {'both' if len(wanted) == 2 else 'all'}")  # noqa: PLR2004
     now_ms = SystemClock().now_ms()
     from_ms, until_ms = _span(days, from_, until, now_ms)
     with opened(data) as store:
         chosen = chosen_tenant(store, tenant)
         is_long = until_ms - from_ms > _LONG_DAYS * 24 * _HOUR_MS
         waiting = progress("reading the journal") if is_long else nullcontext()
-        with store.reading() as connection, waiting:
+        with store.reporting() as connection, waiting:
             found = read_usage(connection, chosen, from_ms, until_ms, now_ms=now_ms, zone=None)
     if as_json:
         show_json(plain(found))
     elif csv_file is not None:
         _write_csv(csv_file, found, by)
+    elif svg_file is not None:
+        _write_picture(svg_file, found, by, Form.SVG)
+    elif png_file is not None:
+        _write_picture(png_file, found, by, Form.PNG)
     else:
         console = page()
         console.print(*_drawn(found, by, console), sep="\n")
@@ -146,30 +151,34 @@ def _ms(moment: datetime) -> int:
 
 def _write_csv(target: str, found: Usage, by: By) -> None:
     if target == "-":
-        _write_rows(sys.stdout, found, by)
+        write_csv(sys.stdout, found, by)
         return
     try:
         with Path(target).open("w", encoding="utf-8", newline="") as file:
-            rows = _write_rows(file, found, by)
+            rows = write_csv(file, found, by)
     except OSError as fault:
         raise Refused(f"{target} cannot be written ({fault.strerror})") from None
     note(f"{counted(rows, 'row')} written to {target}")
 
 
-def _write_rows(file: TextIO, found: Usage, by: By) -> int:
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(("tenant", "pool", "from", "until", "peak", "seats", "denials"))
-    rows = [
-        (found.tenant, pool.pool, instant(it.from_ms), instant(it.until_ms), it.peak, it.seats, it.denials)
-        for pool in found.pools
-        for it in _peaks(pool, by)
-    ]
-    writer.writerows(rows)
-    return len(rows)
+def _write_picture(target: str, found: Usage, by: By, form: Form) -> None:
+    """Draw it into a file; `-` is the output.
 
-
-def _peaks(pool: PoolUsage, by: By) -> Sequence[Peak]:
-    return pool.days if by is By.DAY else pool.hours
+    Raises Refused.
+    """
+    try:
+        with progress("drawing"):
+            picture = draw(found, form=form, by=by, zone=None)
+    except ChartsMissing as missing:
+        raise Refused(str(missing)) from None
+    try:
+        if target == "-":
+            sys.stdout.buffer.write(picture)
+            return
+        Path(target).write_bytes(picture)
+    except OSError as fault:
+        raise Refused(f"{target} cannot be written ({fault.strerror})") from None
+    note(f"{len(picture):,} bytes written to {target}")
 
 
 def _drawn(found: Usage, by: By, console: "Console") -> "list[RenderableType]":
@@ -180,7 +189,9 @@ def _drawn(found: Usage, by: By, console: "Console") -> "list[RenderableType]":
     for pool in found.pools:
         parts += [Text(), Text(_sentence(pool, found.until_ms))]
         if pool.peak or pool.denials:
-            parts += _chart(*_few(_peaks(pool, by), by), console)
+            parts += _chart(*_few(peaks_of(pool, by), by), console)
+            parts += [Text(), Text(answer(found, pool))]
+            parts += _heat(pool, console)
         parts += _tables(pool, found.until_ms)
     if found.unlicensed.grants or found.unlicensed.endings:
         parts += [Text(), Text(f"without a seat: {_told(found.unlicensed)}")]
@@ -192,7 +203,8 @@ def _sentence(pool: PoolUsage, now_ms: int) -> str:
     seats = "of a pool that is no more" if pool.seats is None else f"of {counted(pool.seats, 'seat')}"
     at = f" at {clock_time(pool.peak_at_ms, now_ms)}" if pool.peak else ""
     denials = counted(sum(it.times for it in pool.denials), "denial")
-    return f"{pool.pool}: peak {pool.peak:,} {seats}{at}, {denials}, {_hours(pool.held)} seat-hours"
+    idle = f" ({pool.idle_share:.0%} idle)" if pool.idle_ms else ""
+    return f"{pool.pool}: peak {pool.peak:,} {seats}{at}, {denials}, {_hours(pool.held)} seat-hours{idle}"
 
 
 def _hours(held: Iterable[Held]) -> str:
@@ -238,6 +250,32 @@ def _chart(peaks: Sequence[Peak], form: str, console: "Console") -> "Iterable[Te
         yield text
 
 
+def _heat(pool: PoolUsage, console: "Console") -> "Iterable[Text]":
+    """The mean of the peaks of each hour of the week, as shades of the seats; of some days at least."""
+    from rich.text import Text  # noqa: PLC0415 - only a page needs it
+
+    if len(pool.days) < _HEAT_DAYS_MIN:
+        return
+    shades = _SHADES_ASCII if console.options.ascii_only else _SHADES
+    most = max([pool.seats or 0, *(it.peak for it in pool.heat)])
+    cells = {(it.weekday, it.hour): it for it in pool.heat}
+    yield Text()
+    yield Text(
+        f"mean of the peaks by hour, {shades[1]} is some and {shades[-1]} is {counted(most, 'seat')}", "dim"
+    )
+    yield Text("     " + "    ".join(f"{hour:02}" for hour in range(0, 24, 3)), "dim")
+    for weekday, name in enumerate(_WEEKDAYS):
+        row = "".join(_shade(cells.get((weekday, hour)), most, shades) * 2 for hour in range(24))
+        yield Text(f"{name}  {row}".rstrip(), no_wrap=True)
+
+
+def _shade(cell: HeatCell | None, most: int, shades: str) -> str:
+    """Blank for none, and only for none."""
+    if cell is None or not cell.mean:
+        return " "
+    return shades[max(1, round(cell.mean / most * (len(shades) - 1)))]
+
+
 def _tables(pool: PoolUsage, now_ms: int) -> "Iterable[RenderableType]":
     from rich.text import Text  # noqa: PLC0415 - only a page needs it
 
@@ -253,11 +291,13 @@ def _tables(pool: PoolUsage, now_ms: int) -> "Iterable[RenderableType]":
 
 
 def _held_table(held: Sequence[Held]) -> Any:
-    table = _table({"user": "left", "client": "left", "seat-hours": "right", "share": "right"})
+    columns = {"user": "left", "client": "left", "seat-hours": "right", "share": "right", "idle": "right"}
+    table = _table(columns)
     total = sum(it.held_ms for it in held)
     for it in held[:_ROWS_MAX]:
         share = f"{100 * it.held_ms / total:.0f} %"
-        table.add_row(whose(it.initials, it.name), it.client_id, _hours([it]), share)
+        idle = f"{100 * it.idle_ms / it.held_ms:.0f} %"
+        table.add_row(whose(it.initials, it.name), it.client_id, _hours([it]), share, idle)
     _add_rest(table, held)
     return table
 

@@ -129,6 +129,8 @@ def _why_no_seat(denied: Denied) -> str:
             return "This licence has no seats."
         case NoSeatReason.LICENCE_EXPIRED:
             return "This licence has expired; scopes that need no seat go on working."
+        case NoSeatReason.BARRED:
+            return "An administrator ended this client's session and gives it no seat for a while."
 
 
 def rate_limited(retry_after_s: int) -> OAuthError:

@@ -1,22 +1,21 @@
 """Is the client who it says it is? What was right a moment ago is remembered; the rest is hashed elsewhere.
 
 A generated secret is checked at once: its hash is fast. A password is looked up among the remembered ones,
-and hashed on a worker thread when it is not there; equal checks under way at once are one. The queue of
-the workers is bounded, and no source gets more than half of it. An unknown client takes the same way and
-the same time as a wrong secret.
+and hashed on a worker thread (`hashing`) when it is not there; equal checks under way at once are one.
+An unknown client takes the same way and the same time as a wrong secret.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from time import perf_counter
 
 from licet.clock import Clock
 from licet.credentials import SECRET_PREFIX, ClientSecrets, Passwords, Remembered
 from licet.model import Client, Tenant, User
 from licet.protocol.errors import invalid_client, invalid_request, rate_limited
 from licet.protocol.message import Credentials
-from licet.store.contract import QueueFull
+from licet.web.hashing import Hashing
 from licet.web.throttle import Throttle
 
 Upgrade = Callable[[Tenant, User, str], None]
@@ -25,7 +24,9 @@ Upgrade = Callable[[Tenant, User, str], None]
 class Authenticator:
     """Checks credentials. `upgrade` keeps a stronger hash of a password; it runs on a worker thread.
 
+    `hashed` hears there for how many seconds a password was checked.
     `secrets_used` collects when which generated secret was last good; whoever writes it down empties it.
+    `hashing` has the worker threads, which administrators' sign-ins use as well.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Authenticator:
         upgrade: Upgrade,
         workers: int,
         queue_max: int,
+        hashed: Callable[[float], None] = lambda _: None,
     ) -> None:
         self.secrets_used: dict[str, int] = {}
         self._clock = clock
@@ -47,10 +49,9 @@ class Authenticator:
         self._remembered = remembered
         self._throttle = throttle
         self._upgrade = upgrade
-        self._workers = ThreadPoolExecutor(workers, thread_name_prefix="licet-hash")
-        self._queue_max = queue_max
+        self._hashed = hashed
+        self.hashing = Hashing(workers=workers, queue_max=queue_max)
         self._under_way: dict[tuple[int, str, str, str | None], asyncio.Future[bool]] = {}
-        self._queued: Counter[str] = Counter()  # by source
 
     async def check(self, tenant: Tenant | None, credentials: Credentials, source: str) -> Client:
         """The client that these credentials prove.
@@ -64,9 +65,14 @@ class Authenticator:
                 return client
         return await self._check_slowly(tenant, credentials, source)
 
+    @property
+    def queue_length(self) -> int:
+        """How many passwords are being hashed or wait for it."""
+        return self.hashing.queue_length
+
     def close(self) -> None:
         """Let the workers go."""
-        self._workers.shutdown(wait=False, cancel_futures=True)
+        self.hashing.close()
 
     def _is_proved_at_once(self, tenant: Tenant, client: Client | None, secret: str) -> bool:
         if secret.startswith(SECRET_PREFIX):
@@ -103,27 +109,19 @@ class Authenticator:
         key = (tenant.id if tenant else 0, client_id, password, kept)
         if (future := self._under_way.get(key)) is not None:
             return await asyncio.shield(future)
-        if self._queued.total() >= self._queue_max or self._queued[source] >= self._queue_max // 2:
-            raise QueueFull
-        loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._workers, self._hash, tenant, client, password)
-        self._queued[source] += 1
+        future = self.hashing.start(source, partial(self._hash, tenant, client, password))
         self._under_way[key] = future
-        future.add_done_callback(lambda _: self._finished(key, source))
+        future.add_done_callback(lambda _: self._under_way.pop(key, None))
         is_right = await asyncio.shield(future)
         if is_right and tenant is not None and client is not None:
             self._remembered.add(tenant, client, password)
         return is_right
 
-    def _finished(self, key: tuple[int, str, str, str | None], source: str) -> None:
-        self._under_way.pop(key, None)
-        self._queued[source] -= 1
-        if not self._queued[source]:
-            del self._queued[source]
-
     def _hash(self, tenant: Tenant | None, client: Client | None, password: str) -> bool:
         user = client.user if client is not None and client.password_allowed else None
+        began_s = perf_counter()
         is_right = self._passwords.verify(user, password)
+        self._hashed(perf_counter() - began_s)
         kept = user.password_hash if user else None
         if is_right and tenant and user and kept and self._passwords.is_outdated(kept):
             self._upgrade(tenant, user, password)

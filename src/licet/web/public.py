@@ -10,6 +10,7 @@ requests a second (docs/explanation/performance.md). It decides nothing: what a 
 import itertools
 import secrets
 from collections.abc import Awaitable, Callable, Iterable
+from time import perf_counter
 from typing import Any
 
 from licet.clock import Clock
@@ -35,6 +36,7 @@ from licet.store.contract import QueueFull, StoreUnavailable
 from licet.store.lane import Lane
 from licet.tokens import Tokens, new_sid
 from licet.web.authentication import Authenticator
+from licet.web.measures import Measures
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -133,6 +135,7 @@ class PublicApp:
         public_url: str,
         is_ready: Callable[[], bool],
         store_failed: Callable[[], None],
+        measures: Measures,
         log: Any,
     ) -> None:
         self.tokens = tokens
@@ -144,6 +147,7 @@ class PublicApp:
         self._public_url = public_url
         self._is_ready = is_ready
         self._store_failed = store_failed
+        self._measures = measures
         self._log = log
         self._endpoints: dict[str, tuple[frozenset[str], Callable[[Exchange], Awaitable[Response]]]] = {
             "token": (frozenset({"POST"}), self._token),
@@ -157,7 +161,7 @@ class PublicApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; nothing leaves here but an answer of the error table or of its endpoint."""
-        request_id = next(self._request_ids)
+        began_s, request_id = perf_counter(), next(self._request_ids)
         try:
             response = await self._route(scope, receive, request_id)
         except Disconnected:
@@ -169,6 +173,7 @@ class PublicApp:
         headers = (*response.headers, length, (b"x-request-id", request_id.encode()))
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": response.body})
+        self._measures.answered(scope["path"], response.status, began_s)
 
     async def _route(self, scope: Scope, receive: Receive, request_id: str) -> Response:
         segments = scope["path"].split("/")[1:]

@@ -1,0 +1,133 @@
+"""The wiring of the admin listener: beside the public one, in the same event loop, from its start to its end.
+
+The rules:
+
+- It starts when the public listener answers, and what it needs is imported in a thread: a grant never waits
+  for FastAPI. Until then a connection to its port waits, as that is bound already.
+- It ends with the server, and keeps nobody waiting: event streams are told to end first.
+- Where it fails, the log has it, and the public listener goes on.
+"""
+
+import asyncio
+import contextlib
+import gc
+import importlib
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+if TYPE_CHECKING:
+    from licet.web.admin.desk import Desk
+
+STARTS_AFTER_S = 0.1  # who waited for the public listener gets the first answers undisturbed
+WRITE_DOWN_EVERY_S = 30.0
+STOPS_WITHIN_S = 5  # what is still under way after that is cut off
+
+
+class AdminListener:
+    """The admin listener of one server. `make_desk` is called in the event loop, when all is imported."""
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        make_desk: "Callable[[], Desk]",
+        *,
+        trusted_proxies: Sequence[str],
+        log: Any,
+    ) -> None:
+        self._listening = listening
+        self._make_desk = make_desk
+        self._trusted_proxies = trusted_proxies
+        self._log = log
+        self._desk: Desk | None = None
+        self._server: _Quiet | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self._house: asyncio.Task[None] | None = None
+        self._is_stopping = False
+
+    def start(self) -> None:
+        """Begin to serve, soon."""
+        self._serving = asyncio.create_task(self._serve())
+
+    def stop(self) -> None:
+        """Let streams end and take no more requests; `ended` waits for the last of them."""
+        self._is_stopping = True
+        if self._desk is not None:
+            self._desk.closing.set()
+        if self._server is not None:
+            self._server.should_exit = True
+
+    async def ended(self) -> None:
+        """Return when nothing is under way any more."""
+        self.stop()
+        if self._serving is not None:
+            if self._server is None:  # There is nobody to be waited for.
+                self._serving.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._serving
+        if self._house is not None:
+            self._house.cancel()
+        if self._desk is not None:
+            await self._desk.close()
+        self._listening.close()
+
+    async def _serve(self) -> None:
+        try:
+            await asyncio.sleep(STARTS_AFTER_S)
+            await asyncio.to_thread(importlib.import_module, "licet.web.admin.listener")
+            self._desk = self._make_desk()
+            config = await asyncio.to_thread(self._configured, self._desk)
+            gc.freeze()  # What was made stays, and need not be looked at again and again.
+            if not self._is_stopping:
+                self._server = _Quiet(config)
+                self._log.info("admin_started", url=self._desk.base_url)
+                self._house = asyncio.create_task(self._keep_house(self._desk))
+                await self._server.serve(sockets=[self._listening])
+        except Exception as fault:  # noqa: BLE001 - grants go on without it
+            self._log.error("admin_listener_failed", exc_info=fault)
+
+    async def _keep_house(self, desk: "Desk") -> None:
+        """Write down now and then which API keys were used."""
+        while True:
+            await asyncio.sleep(WRITE_DOWN_EVERY_S)
+            await desk.write_down()
+
+    def _configured(self, desk: "Desk") -> uvicorn.Config:
+        """The application, and how it is served."""
+        from licet.web.admin.connection import (  # noqa: PLC0415 - not before the public listener answers
+            KEEP_ALIVE_S,
+            BoundedHttpProtocol,
+        )
+        from licet.web.admin.gate import HEAD_BYTES_MAX  # noqa: PLC0415 - as above
+        from licet.web.admin.listener import admin_application  # noqa: PLC0415 - as above
+
+        application: Any = admin_application(desk)
+        if self._trusted_proxies:
+            application = ProxyHeadersMiddleware(application, trusted_hosts=list(self._trusted_proxies))
+        config = uvicorn.Config(
+            application,
+            http=BoundedHttpProtocol,
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            proxy_headers=False,
+            server_header=False,
+            h11_max_incomplete_event_size=HEAD_BYTES_MAX,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=STOPS_WITHIN_S,
+        )
+        config.load()
+        return config
+
+
+class _Quiet(uvicorn.Server):
+    """uvicorn's server beside another one, whose signals they are."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave them to the other."""
+        yield

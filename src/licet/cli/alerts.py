@@ -1,0 +1,52 @@
+"""`licet alerts`: what is raised now. What raises an alert is set by `licet pool set --alerts`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from licet.cli.console import AsJson, Data, Instant, Record, chosen_tenant, opened, show_list, when
+from licet.model import DENIED
+from licet.store import alerts as store_alerts
+
+# No variable: what is not asked for one tenant is asked for all.
+OfTenant = Annotated[str | None, typer.Option("--tenant", metavar="NAME", help="Of this tenant only.")]
+
+_HEADINGS = {
+    "tenant": "tenant",
+    "pool": "pool",
+    "alert": "alert",
+    "in_use": "in use",
+    "seats": "seats",
+    "raised_at": "since",
+    "told_at": "told",
+}
+
+
+def alerts(*, tenant: OfTenant = None, data: Data = None, as_json: AsJson = False) -> None:
+    """Show which pools have reached a threshold, and where grants are denied.
+
+    A server looks every few seconds. Where alerts are sent: [bold]licet webhook[/].
+
+    Example: [bold]licet alerts[/]
+    """
+    show_list(_records(data, tenant), _HEADINGS, as_json=as_json, empty="Nothing is raised.")
+
+
+def _records(data: Path | None, tenant: str | None) -> list[Record]:
+    with opened(data) as store:
+        tenants = list(store.tenants().values()) if tenant is None else [chosen_tenant(store, tenant)]
+        with store.reading() as connection:
+            found = store_alerts.raised(connection, tenants)
+    return [
+        {
+            "tenant": it.tenant,
+            "pool": it.pool,
+            "alert": it.threshold if it.threshold == DENIED else f"{it.threshold}%",
+            "in_use": it.in_use,
+            "seats": it.seats,
+            "raised_at": Instant(it.raised_at_ms),
+            "told_at": when(it.told_at_ms),
+        }
+        for it in found
+    ]

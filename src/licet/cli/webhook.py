@@ -1,0 +1,320 @@
+"""`licet webhook`: where alerts are sent, and what became of them.
+
+A secret is shown when it is made and on demand, alone on stdout when that is piped: it is not kept anywhere.
+"""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from licet.cli.console import (
+    Absent,
+    AsJson,
+    Data,
+    Instant,
+    Record,
+    Yes,
+    actor,
+    chosen_tenant,
+    confirm,
+    counted,
+    data_directory,
+    exclusive,
+    note,
+    on_terminal,
+    opened,
+    say,
+    show_json,
+    show_list,
+)
+from licet.cli.errors import Refused, WrongUse
+from licet.cli.noun import Noun
+from licet.keyring import FILE_NAME, read_keyring
+from licet.settings import Settings, load_settings
+from licet.signing import WebhookSecrets
+from licet.store.alerts import (
+    SECRET_OVERLAP_MS,
+    Delivery,
+    State,
+    Webhook,
+    changing,
+    deliveries,
+    find_webhook,
+    webhooks,
+)
+from licet.store.contract import Store
+from licet.store.outbox import Attempt, Message, claim_one, settle
+from licet.store.paging import LIMIT, LIMIT_MAX
+from licet.store.spelling import duration
+
+app = Noun("Webhooks: where alerts are sent, signed as Standard Webhooks says.")
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="As the list shows it.")]
+# No variable: one that is set for other verbs must not keep a webhook from the alerts of other tenants.
+OfTenant = Annotated[
+    str | None, typer.Option("--tenant", metavar="NAME", help="The alerts of this tenant only; else of all.")
+]
+
+_HEADINGS = {
+    "webhook": "webhook",
+    "url": "url",
+    "tenant": "tenant",
+    "state": "state",
+    "created_at": "created",
+}
+_DELIVERY_HEADINGS = {
+    "message": "message",
+    "type": "type",
+    "webhook": "webhook",
+    "state": "state",
+    "attempts": "attempts",
+    "created_at": "created",
+    "next_at": "next",
+    "error": "error",
+}
+_NO_WEBHOOK = "No webhook yet. Add the first one: licet webhook add https://example.com/alerts"
+
+
+@app.verb("add")
+def add(
+    url: Annotated[str, typer.Argument(metavar="URL", help="https://example.com/alerts")],
+    *,
+    tenant: OfTenant = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add a webhook, and show the secret that its messages are signed with.
+
+    Example: [bold]licet webhook add https://example.com/alerts[/]
+    """
+    settings, secrets = _settings(data), _secrets(data)
+    with opened(data) as store:
+        tenant_id = None if tenant is None else chosen_tenant(store, tenant).id
+        with changing(store, actor()) as change:
+            added = change.add(url, tenant_id=tenant_id, http_allowed=settings.webhook_http)
+    _show_secret(added, secrets, f"Webhook {added.id} added.", as_json=as_json)
+
+
+@app.verb("list")
+def list_(*, data: Data = None, as_json: AsJson = False) -> None:
+    """List the webhooks.
+
+    Example: [bold]licet webhook list[/]
+    """
+    with opened(data) as store:
+        with store.reading() as connection:
+            found = webhooks(connection)
+        names = {it.id: it.name for it in store.tenants().values()}
+    show_list((_record(it, names) for it in found), _HEADINGS, as_json=as_json, empty=_NO_WEBHOOK)
+
+
+@app.verb("set")
+def set_(
+    webhook_id: Id,
+    *,
+    url: Annotated[str | None, typer.Option("--url", metavar="URL", help="Another place.")] = None,
+    enable: Annotated[bool, typer.Option("--enable", help="Send alerts to it again.")] = False,
+    disable: Annotated[bool, typer.Option("--disable", help="Send it nothing; what waits is given up.")] = (
+        False
+    ),
+    data: Data = None,
+) -> None:
+    """Change a webhook. Its secret stays.
+
+    Example: [bold]licet webhook set wh_9f86d081884c --disable[/]
+    """
+    exclusive(("--enable", enable), ("--disable", disable))
+    if url is None and not enable and not disable:
+        raise WrongUse("say what to change; --help lists the options")
+    http_allowed = _settings(data).webhook_http
+    enabled = enable if enable or disable else None
+    with opened(data) as store, changing(store, actor()) as change:
+        is_changed = change.set(webhook_id, url=url, enabled=enabled, http_allowed=http_allowed)
+    say(f"Webhook {webhook_id} changed." if is_changed else "Nothing to change.")
+
+
+@app.verb("remove")
+def remove(webhook_id: Id, *, data: Data = None, yes: Yes = False) -> None:
+    """Remove a webhook, with what was sent to it.
+
+    Example: [bold]licet webhook remove wh_9f86d081884c[/]
+    """
+    confirm(f"Remove webhook {webhook_id}?", yes=yes)
+    with opened(data) as store, changing(store, actor()) as change:
+        change.remove(webhook_id)
+    say(f"Webhook {webhook_id} removed.")
+
+
+@app.verb("secret")
+def secret(
+    webhook_id: Id,
+    *,
+    rotate: Annotated[bool, typer.Option("--rotate", help="Make the next one first.")] = False,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the secret that a webhook's messages are signed with.
+
+    After --rotate, messages are signed with the one before as well, for a day.
+
+    Example: [bold]licet webhook secret wh_9f86d081884c --rotate[/]
+    """
+    secrets = _secrets(data)
+    with opened(data) as store:
+        if rotate:
+            with changing(store, actor()) as change:
+                found = change.rotate(webhook_id)
+        else:
+            with store.reading() as connection:
+                found = find_webhook(connection, webhook_id)
+    overlap = duration(SECRET_OVERLAP_MS // 1000)
+    done = f"It has a new secret; the one before signs too for {overlap}." if rotate else ""
+    _show_secret(found, secrets, done, as_json=as_json)
+
+
+@app.verb("test")
+def try_out(webhook_id: Id, *, data: Data = None) -> None:
+    """Send a message that tells nothing from here, once, and say what is answered.
+
+    A server may reach another network than this machine.
+
+    Example: [bold]licet webhook test wh_9f86d081884c[/]
+    """
+    settings, secrets = _settings(data), _secrets(data)
+    with opened(data) as store:
+        with changing(store, actor()) as change:
+            message_id = change.test(webhook_id)
+        message = claim_one(store, message_id)
+        if message is None:
+            say(f"A server is sending message {message_id}: licet webhook deliveries --webhook {webhook_id}")
+            return
+        attempt = asyncio.run(_attempt(store, message, settings, secrets))
+        settle(store, message, attempt)
+    if attempt.error:
+        raise Refused(f"message {message_id} was not delivered: {attempt.error}")
+    say(f"Message {message_id} was delivered.")
+
+
+@app.verb("deliveries")
+def show_deliveries(
+    *,
+    webhook: Annotated[str | None, typer.Option("--webhook", metavar="ID", help="To this one only.")] = None,
+    state: Annotated[
+        State | None, typer.Option("--state", metavar="STATE", help="waiting, delivered or given_up.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", help="The newest N.", min=1)] = LIMIT,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what was sent, is to be, or was given up, newest first.
+
+    Example: [bold]licet webhook deliveries --state given_up[/]
+    """
+    with opened(data) as store, store.reading() as connection:
+        page = deliveries(connection, webhook_id=webhook, state=state, limit=min(limit, LIMIT_MAX))
+    records = [_delivery_record(it) for it in page.deliveries]
+    show_list(records, _DELIVERY_HEADINGS, as_json=as_json, empty="No message yet.")
+    if page.next is not None and not as_json:
+        note("There are older ones; --limit shows more.")
+
+
+@app.verb("redeliver")
+def redeliver(
+    message_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[MESSAGE]...", help="As `deliveries` shows them.")
+    ] = None,
+    *,
+    given_up: Annotated[
+        bool, typer.Option("--given-up", help=f"The newest that were given up, up to {LIMIT_MAX}.")
+    ] = False,
+    data: Data = None,
+) -> None:
+    """Send messages again, with the ids that they had. A server does it.
+
+    Example: [bold]licet webhook redeliver --given-up[/]
+    """
+    if bool(message_ids) == given_up:
+        raise WrongUse("say which messages, or --given-up")
+    with opened(data) as store:
+        ids = message_ids or _given_up(store)
+        with changing(store, actor()) as change:
+            times = change.redeliver(ids)
+    if not times and not given_up:
+        raise Refused("there is no such message that was delivered or given up, to a webhook that is enabled")
+    say(f"{counted(times, 'message')} will be sent again.")
+
+
+def _given_up(store: Store) -> list[str]:
+    with store.reading() as connection:
+        found = deliveries(connection, state=State.GIVEN_UP, limit=LIMIT_MAX)
+    return [it.id for it in found.deliveries]
+
+
+async def _attempt(store: Store, message: Message, settings: Settings, secrets: WebhookSecrets) -> Attempt:
+    from licet.web.posting import Posting  # noqa: PLC0415 - an HTTP client, which only this needs
+
+    with ThreadPoolExecutor(1) as executor:
+        posting = Posting(
+            secrets=secrets,
+            refused=settings.webhook_refused,
+            http_allowed=settings.webhook_http,
+            user_agent=f"Licet/{version('licet')}",
+            executor=executor,
+        )
+        return await posting.post(message, store.clock.now_ms())
+
+
+def _settings(data: Path | None) -> Settings:
+    return load_settings(overrides={"data": data})
+
+
+def _secrets(data: Path | None) -> WebhookSecrets:
+    return WebhookSecrets(read_keyring(data_directory(data) / FILE_NAME).pepper)
+
+
+def _show_secret(webhook: Webhook, secrets: WebhookSecrets, done: str, *, as_json: bool) -> None:
+    spelt = secrets.spelt(webhook.id, webhook.secret_number)
+    if done:
+        note(done)
+    if as_json:
+        show_json({"webhook": webhook.id, "secret": spelt, "secret_number": webhook.secret_number})
+        return
+    if on_terminal():
+        note("Its messages are signed with:")
+    typer.echo(spelt)
+
+
+def _record(webhook: Webhook, names: dict[int, str]) -> Record:
+    of_all = webhook.tenant_id is None
+    return {
+        "webhook": webhook.id,
+        "url": webhook.url,
+        "tenant": Absent("all") if of_all else names.get(webhook.tenant_id or 0, "-"),
+        "state": "enabled" if webhook.enabled else "disabled",
+        "disabled_why": webhook.disabled_why or None,
+        "secret_number": webhook.secret_number,
+        "created_at": Instant(webhook.created_at_ms),
+    }
+
+
+def _delivery_record(delivery: Delivery) -> Record:
+    def at(ms: int | None) -> Instant | None:
+        return None if ms is None else Instant(ms)
+
+    return {
+        "message": delivery.id,
+        "type": delivery.type,
+        "webhook": Absent("e-mail") if delivery.webhook_id is None else delivery.webhook_id,
+        "state": delivery.state.value,
+        "attempts": delivery.attempts,
+        "created_at": Instant(delivery.created_at_ms),
+        "last_at": at(delivery.last_at_ms),
+        "next_at": at(delivery.next_at_ms),
+        "delivered_at": at(delivery.delivered_at_ms),
+        "error": delivery.last_error or None,
+        "payload": delivery.payload,
+    }

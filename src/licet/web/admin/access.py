@@ -1,0 +1,335 @@
+"""Who is at the admin listener: administrators sign in with a password, programs send an API key.
+
+The rules:
+
+- One answer for an unknown name, a disabled administrator and a wrong password, after the same work: a look
+  into the store and a hash, made by the few threads that hash clients' passwords too.
+- Failures are counted by name and by source, and few attempts of a source run at once: nobody can guess on.
+- A sign-in is a random token in the browser's cookie; the store has its hash. What a form sends against
+  forgery (CSRF) is made from the token: nobody who has not the cookie can make it, and nothing is kept.
+- Administrators never need a seat (L10): nothing here meets the ledger.
+
+The store is asked on a lane of its own: a store that hangs takes no thread from the public listener.
+"""
+
+import asyncio
+import hmac
+import re
+import secrets
+from base64 import urlsafe_b64encode
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from hashlib import sha256
+from typing import Any, TypeVar
+
+from msgspec.structs import replace
+
+from licet.credentials import PASSWORD_CHARS_MAX, ApiKeys, Passwords, check_password
+from licet.model import Role, Value
+from licet.store import sign_ins
+from licet.store.accounts import Admin, ApiKey, changing, find_admin, find_api_key, is_name
+from licet.store.changes import NotFound
+from licet.store.contract import QueueFull, Store, StoreUnavailable
+from licet.store.lane import Lane
+from licet.store.sign_ins import Lives, SignIn
+from licet.web.hashing import Hashing
+from licet.web.throttle import Throttle
+
+FAILURES_PER_NAME_MAX = 10  # in a minute
+FAILURES_PER_SOURCE_MAX = 20
+AT_ONCE_MAX = 4  # attempts of one source under way: what a throttle cannot count before they are done
+WRITE_DOWN_EVERY_S = 30.0
+QUEUE_MAX = 256  # a guess: more than a few dozen open pages ask at once
+
+_TOKEN_BYTES = 32
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+_NAME_CHARS_MAX = 64
+_REFUSED = "unknown name or wrong password"
+
+Found = TypeVar("Found")
+Work = Callable[[], Any]
+
+
+class SignInRefused(Exception):
+    """Unknown name, disabled, or a wrong password: one answer, whatever it was."""
+
+
+class TooManyAttempts(Exception):
+    """So many attempts failed that the next has to wait for `retry_after_s` seconds."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"too many failed attempts; wait {retry_after_s} s before the next one")
+        self.retry_after_s = retry_after_s
+
+
+class Identity(Value, frozen=True, kw_only=True):
+    """Who acts. Events call it by `actor`: `ada`, or `key deploy`; `tenant_id` is None for all tenants."""
+
+    actor: str
+    role: Role
+    tenant_id: int | None
+
+    def may(self, role: Role) -> bool:
+        """Whether it may do what needs this role."""
+        return self.role.includes(role)
+
+    def sees(self, tenant_id: int | None) -> bool:
+        """Whether this tenant is its business; None is what concerns all of them."""
+        return self.tenant_id is None or self.tenant_id == tenant_id
+
+
+class SignedIn(Value, frozen=True, kw_only=True):
+    """An administrator who is signed in. Without use it ends at `ends_at_ms`."""
+
+    identity: Identity
+    csrf: str
+    since_ms: int
+    ends_at_ms: int
+
+    def __repr__(self) -> str:
+        """Never the CSRF token."""
+        return f"SignedIn({self.identity.actor})"
+
+
+class Access:
+    """Make it in a running event loop, and `await close()` it. `passwords` and `hashing` are the server's.
+
+    `api_keys_used` collects when which key was last good; now and then it is written down.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        passwords: Passwords,
+        hashing: Hashing,
+        pepper: bytes,
+        log: Any,
+        lives: Lives = Lives(),  # noqa: B008 - a frozen value
+        failures_per_name_max: int = FAILURES_PER_NAME_MAX,
+        failures_per_source_max: int = FAILURES_PER_SOURCE_MAX,
+    ) -> None:
+        self.api_keys_used: dict[str, int] = {}
+        self._store = store
+        self._passwords = passwords
+        self._hashing = hashing
+        self._api_keys = ApiKeys(pepper)
+        self._log = log
+        self._lives = lives
+        self._sign_in_throttle, self._key_throttle = (
+            Throttle(
+                store.clock, per_client_max=failures_per_name_max, per_source_max=failures_per_source_max
+            )
+            for _ in range(2)
+        )
+        self._at_once: Counter[str] = Counter()
+        self._lane: Lane[Work, Any] = Lane(
+            _each,
+            name="licet-access",
+            queue_max=QUEUE_MAX,
+            answer_within_s=store.differences.answer_within_s,
+        )
+        self._writing = asyncio.create_task(self._write_now_and_then())
+
+    async def sign_in(self, name: str, password: str, address: str) -> str:
+        """The token for the cookie of an administrator who proved itself.
+
+        Raises SignInRefused, TooManyAttempts, QueueFull, StoreUnavailable.
+        """
+        admin, stronger = await self._proved(name, password, address)
+        return await self._begin(admin, address, stronger)
+
+    async def change_password(self, token: str, old: str, new: str, address: str) -> str:
+        """Another password for who is signed in and knows the old one; the token of a new sign-in.
+
+        All sign-ins of the administrator end, and this one begins. Raises InvalidValue where the new one may
+        be no password, SignInRefused, TooManyAttempts, QueueFull, StoreUnavailable.
+        """
+        check_password(new)
+        found = await self.signed_in(token)
+        if found is None:
+            raise SignInRefused("nobody is signed in any more")
+        admin, _ = await self._proved(found.identity.actor, old, address)
+        hashed = await asyncio.shield(self._hashing.start(address, partial(self._passwords.hash, new)))
+        await self._ask(partial(self._set_password, admin, hashed))
+        return await self._begin(replace(admin, password_hash=hashed), address)
+
+    async def signed_in(self, token: str, *, is_use: bool = True) -> SignedIn | None:
+        """Who has this token, if the sign-in has not ended.
+
+        A page that looks by itself, without its reader, is no use and keeps nobody signed in.
+        Raises QueueFull, StoreUnavailable.
+        """
+        if not _TOKEN.fullmatch(token):
+            return None
+        find = partial(sign_ins.find, self._store, _hash(token), self._lives, is_use=is_use)
+        found: SignIn | None = await self._ask(find)
+        if found is None:
+            return None
+        return SignedIn(
+            identity=Identity(actor=found.name, role=found.role, tenant_id=found.tenant_id),
+            csrf=self.csrf(token),
+            since_ms=found.since_ms,
+            ends_at_ms=found.ends_at_ms,
+        )
+
+    async def sign_out(self, token: str) -> None:
+        """End a sign-in; one that has ended already is no error.
+
+        Raises QueueFull, StoreUnavailable.
+        """
+        if _TOKEN.fullmatch(token):
+            await self._ask(partial(sign_ins.end, self._store, _hash(token)))
+
+    async def of_key(self, key: str, address: str) -> Identity | None:
+        """Whose API key this is; None when it is nobody's, or has expired.
+
+        Raises TooManyAttempts, QueueFull, StoreUnavailable.
+        """
+        key_id = ApiKeys.id_of(key)
+        subject = (0, key_id or "")
+        _must_not_wait(self._key_throttle.wait_s(subject, address))
+        kept = await self._kept_key(key_id) if key_id else None
+        now_ms = self._store.clock.now_ms()
+        is_right = self._api_keys.matches(key, kept.hash if kept else None)
+        if kept is None or not is_right or kept.is_expired(now_ms):
+            self._key_throttle.failed(subject, address)
+            self._log.warning("api_key_refused", key=kept.name if kept else None, address=address)
+            return None
+        self._key_throttle.succeeded(subject, address)
+        self.api_keys_used[kept.id] = now_ms
+        return Identity(actor=f"key {kept.name}", role=kept.role, tenant_id=kept.tenant_id)
+
+    @staticmethod
+    def csrf(token: str) -> str:
+        """What a form of the one who has this token sends with it."""
+        made = hmac.digest(token.encode(), b"licet csrf", sha256)
+        return urlsafe_b64encode(made).rstrip(b"=").decode()
+
+    @classmethod
+    def is_csrf(cls, token: str, sent: str) -> bool:
+        """Whether a form was sent by the one who has this token."""
+        return hmac.compare_digest(cls.csrf(token).encode(), sent.encode(errors="replace"))
+
+    async def write_down(self) -> None:
+        """Write when which API key was last used.
+
+        Raises QueueFull, StoreUnavailable.
+        """
+        used = self.api_keys_used.copy()
+        if used:
+            await self._ask(partial(sign_ins.note_api_keys_used, self._store, used))
+        for key_id, at_ms in used.items():
+            if self.api_keys_used[key_id] == at_ms:
+                del self.api_keys_used[key_id]
+
+    async def close(self) -> None:
+        """Finish what is under way."""
+        self._writing.cancel()
+        await asyncio.gather(self._writing, return_exceptions=True)
+        with suppress(StoreUnavailable, QueueFull):
+            await self.write_down()
+        await self._lane.close()
+
+    async def _write_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(WRITE_DOWN_EVERY_S)
+            with suppress(StoreUnavailable, QueueFull):  # then the next time does it
+                await self.write_down()
+
+    async def _proved(self, name: str, password: str, address: str) -> tuple[Admin, str | None]:
+        """The administrator whose password this is, and a stronger hash of it where the kept one is outdated.
+
+        Raises SignInRefused, TooManyAttempts, QueueFull, StoreUnavailable.
+        """
+        name = name.strip().lower()[: _NAME_CHARS_MAX + 1]  # a telephone begins words with a capital
+        subject = (0, name)
+        with self._attempt(address):
+            _must_not_wait(self._sign_in_throttle.wait_s(subject, address))
+            admin = await self._usable_admin(name)
+            is_right, stronger = await asyncio.shield(
+                self._hashing.start(address, partial(self._verify, admin, password))
+            )
+        if is_right and admin is not None:
+            self._sign_in_throttle.succeeded(subject, address)
+            return admin, stronger
+        self._sign_in_throttle.failed(subject, address)
+        # What is not the name of an administrator could be anything, a password as well.
+        self._log.warning("sign_in_refused", admin=admin.name if admin else None, address=address)
+        raise SignInRefused(_REFUSED)
+
+    async def _begin(self, admin: Admin, address: str, stronger_hash: str | None = None) -> str:
+        """The token of a new sign-in. Raises SignInRefused when the administrator was changed meanwhile."""
+        token = secrets.token_urlsafe(_TOKEN_BYTES)
+        begin = partial(sign_ins.begin, self._store, admin, _hash(token), address, self._lives)
+        if not await self._ask(partial(begin, stronger_hash=stronger_hash)):
+            raise SignInRefused(_REFUSED)
+        self._log.info("signed_in", admin=admin.name, address=address)
+        return token
+
+    def _set_password(self, admin: Admin, hashed: str) -> None:
+        with suppress(NotFound), changing(self._store, admin.name) as change:
+            # Whoever was given another password meanwhile is not the one who proved itself.
+            if change.admin(admin.name) == admin:
+                change.set_admin(admin.name, password_hash=hashed)
+
+    @contextmanager
+    def _attempt(self, address: str) -> Iterator[None]:
+        if self._at_once[address] >= AT_ONCE_MAX:
+            raise TooManyAttempts(1)
+        self._at_once[address] += 1
+        try:
+            yield
+        finally:
+            self._at_once[address] -= 1
+            if not self._at_once[address]:
+                del self._at_once[address]
+
+    async def _usable_admin(self, name: str) -> Admin | None:
+        if not is_name(name):
+            return None
+        admin: Admin | None = await self._ask(partial(self._find, find_admin, name))
+        return admin if admin is not None and admin.enabled else None
+
+    def _verify(self, admin: Admin | None, password: str) -> tuple[bool, str | None]:
+        """Whether the password is right, and a stronger hash of it where the kept one is outdated."""
+        if len(password) > PASSWORD_CHARS_MAX or not password.isprintable():
+            admin, password = None, ""  # It can be nobody's; what it is made of may not even be encoded.
+        kept = admin.password_hash if admin else None
+        is_right = self._passwords.verify_hash(kept, password)
+        if is_right and kept is not None and self._passwords.is_outdated(kept):
+            return True, self._passwords.hash(password)
+        return is_right, None
+
+    async def _kept_key(self, key_id: str) -> ApiKey | None:
+        key: ApiKey | None = await self._ask(partial(self._find, find_api_key, key_id))
+        return key
+
+    def _find(self, find: Callable[..., Found], name: str) -> Found:
+        with self._store.reading() as connection:
+            return find(connection, name)
+
+    async def _ask(self, work: Work) -> Any:
+        return await self._lane.submit(work)
+
+
+def _each(batch: Sequence[Work]) -> list[Any]:
+    """Each by itself: what one cannot have, another may."""
+    answers = []
+    for work in batch:
+        try:
+            answers.append(work())
+        except Exception as fault:  # noqa: BLE001 - it goes to the one who waits for it
+            answers.append(fault)
+    return answers
+
+
+def _must_not_wait(wait_s: int | None) -> None:
+    if wait_s is not None:
+        raise TooManyAttempts(wait_s)
+
+
+def _hash(token: str) -> bytes:
+    return sha256(token.encode()).digest()

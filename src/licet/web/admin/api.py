@@ -1,0 +1,74 @@
+"""The admin API under `/api/v1`: its routers together, and the document that describes them.
+
+The document needs no sign-in: it says what there is to be asked, and nothing of what is there.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, get_type_hints
+
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import Response
+from fastapi.routing import APIRoute
+
+from licet.web.admin import api_accounts, api_reports, api_setup, api_upkeep, api_webhooks
+from licet.web.admin.call import API, NEEDED, answer
+from licet.web.admin.described import document
+
+PARTS = (
+    api_accounts.me,
+    api_reports.overviews,
+    api_setup.tenants,
+    api_setup.pools,
+    api_setup.scopes,
+    api_setup.users,
+    api_setup.clients,
+    api_reports.live,
+    api_reports.reports,
+    api_accounts.admins,
+    api_accounts.api_keys,
+    api_upkeep.keys,
+    api_upkeep.upkeep,
+    api_webhooks.now,
+    api_webhooks.webhooks,
+    api_webhooks.deliveries,
+)
+
+
+@cache
+def router() -> APIRouter:
+    """All of the API."""
+    every = APIRouter(prefix=API, redirect_slashes=False)
+    for part in PARTS:
+        every.include_router(part)
+    return every
+
+
+def openapi_document(application: FastAPI) -> dict[str, Any]:
+    """What describes an application that has the API."""
+    return document(application, dict(map(_needed, _routes())))
+
+
+def _routes() -> Iterator[APIRoute]:
+    for part in PARTS:
+        yield from (route for route in part.routes if isinstance(route, APIRoute))
+
+
+def _needed(route: APIRoute) -> tuple[str, str]:
+    """The id of an operation, and the role that it takes."""
+    hint = get_type_hints(route.endpoint, include_extras=True)["call"]
+    return str(route.operation_id), NEEDED[hint.__metadata__[0].dependency]
+
+
+def describe(application: FastAPI) -> APIRouter:
+    """The document, made when it is asked for the first time."""
+    route = APIRouter(prefix=API, redirect_slashes=False)
+    made: dict[str, Any] = {}
+
+    @route.get("/openapi.json", include_in_schema=False)
+    def openapi() -> Response:
+        if not made:
+            made.update(openapi_document(application))
+        return answer(made)
+
+    return route

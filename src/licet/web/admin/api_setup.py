@@ -1,0 +1,566 @@
+"""The admin API, the set-up: tenants, and their pools, scopes, users, clients and client secrets.
+
+What may be and what ends with a change is decided by the model and `licet.store.setup`; an owner changes, and
+everybody looks. Whoever is of one tenant adds and removes none.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+
+from licet.model import Client, GrantType, InvalidValue, Pool, Scope, Tenant, User, read_alerts
+from licet.store.setup import SetupChange
+from licet.store.tenant_setup import TenantSetup
+from licet.web.admin import bodies, described, shapes
+from licet.web.admin.call import (
+    Call,
+    Content,
+    NamePath,
+    Operating,
+    Owning,
+    OwningAll,
+    Paged,
+    Reading,
+    TenantPath,
+    answer,
+    at,
+    created,
+    must_match,
+    represent,
+    there,
+)
+
+tenants = APIRouter(prefix="/tenants", tags=["Tenants"])
+pools = APIRouter(prefix="/tenants/{tenant}/pools", tags=["Pools"])
+scopes = APIRouter(prefix="/tenants/{tenant}/scopes", tags=["Scopes"])
+users = APIRouter(prefix="/tenants/{tenant}/users", tags=["Users"])
+clients = APIRouter(prefix="/tenants/{tenant}/clients", tags=["Clients"])
+
+OfUser = Annotated[
+    str | None, Query(pattern=r"^[A-Za-z0-9.]{2,3}$", description="Those of this user only (initials).")
+]
+OnlyEnabled = Annotated[bool | None, Query(description="Only those that are, or are not.")]
+Matching = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=128,
+        pattern=r"^[^\x00-\x1f\x7f]*$",
+        description="Those with this in their name, whatever the case.",
+    ),
+]
+
+
+# Tenants
+
+
+@tenants.get("", operation_id="listTenants", **described.listed(shapes.Tenant))
+async def list_tenants(call: Reading, page: Paged, matching: Matching = None) -> Response:
+    """The tenants that you see."""
+
+    def found() -> list[Tenant]:
+        every = call.desk.tenants_now(call.identity)
+        return [tenant for tenant in every if _has(tenant.name, matching)]
+
+    return await call.show_list(found, lambda tenant: tenant.name, shapes.tenant, page)
+
+
+@tenants.post("", operation_id="addTenant", **described.added(shapes.Tenant))
+async def add_tenant(call: OwningAll, body: bodies.TenantNew) -> Response:
+    """Add a tenant."""
+    given = call.given(body)
+
+    def work(change: SetupChange) -> Tenant:
+        return change.add_tenant(given.pop("name"), **given).tenant
+
+    made = await call.desk.change(call.identity, work)
+    return created(represent(shapes.tenant(made)), at("tenants", made.name))
+
+
+@tenants.get("/{tenant}", operation_id="getTenant", **described.shown(shapes.Tenant))
+async def get_tenant(call: Reading, tenant: TenantPath) -> Response:
+    """A tenant itself."""
+    return await call.show_edited(lambda: (shapes.tenant(call.tenant(tenant)), b""))
+
+
+@tenants.patch("/{tenant}", operation_id="changeTenant", **described.edited(shapes.Tenant))
+async def change_tenant(call: Owning, tenant: TenantPath, body: bodies.TenantPatch) -> Response:
+    """Change it."""
+    given = call.given(body)
+    if "default_scope" in given:
+        given["scope_default"] = given.pop("default_scope")
+    return await call.edit(
+        tenant, lambda setup: (shapes.tenant(setup.tenant), b""), lambda setup: setup.set(**given)
+    )
+
+
+@tenants.delete(
+    "/{tenant}",
+    operation_id="removeTenant",
+    **described.removed(),
+)
+async def remove_tenant(call: OwningAll, tenant: TenantPath) -> Response:
+    """Remove it with all that it has, its journal too."""
+    condition = call.condition()
+
+    def work(change: SetupChange) -> None:
+        if (there := change.tenants().get(tenant)) is not None:
+            must_match(condition, represent(shapes.tenant(there)))
+            change.remove_tenant(tenant)
+
+    await call.desk.change(call.identity, work)
+    return Response(status_code=204)
+
+
+# Pools
+
+
+@pools.get("", operation_id="listPools", **described.listed(shapes.Pool, 404))
+async def list_pools(call: Reading, tenant: TenantPath, page: Paged) -> Response:
+    """The pools of a tenant."""
+
+    def found() -> Iterable[Pool]:
+        return call.tenant(tenant).pools.values()
+
+    return await call.show_list(found, lambda pool: pool.name, shapes.pool, page)
+
+
+@pools.post("", operation_id="addPool", **described.added(shapes.Pool))
+async def add_pool(call: Owning, tenant: TenantPath, body: bodies.PoolNew) -> Response:
+    """Add a pool."""
+    given = _of_pool(call.given(body))
+    name = given.pop("name")
+
+    def do(setup: TenantSetup) -> Pool:
+        setup.add_pool(name, **given)
+        return setup.pools[name]
+
+    return await call.add(
+        tenant, do, lambda pool: _shown_pool(pool, name), at("tenants", tenant, "pools", name)
+    )
+
+
+@pools.get("/{pool}", operation_id="getPool", **described.shown(shapes.Pool))
+async def get_pool(call: Reading, tenant: TenantPath, pool: NamePath) -> Response:
+    """A pool."""
+    return await call.show_edited(lambda: _shown_pool(call.tenant(tenant).pool_named(pool), pool))
+
+
+@pools.patch(
+    "/{pool}",
+    operation_id="changePool",
+    **described.edited(shapes.Pool),
+)
+async def change_pool(call: Owning, tenant: TenantPath, pool: NamePath, body: bodies.PoolPatch) -> Response:
+    """Change it; sessions stay when its seats become too few, and end no later than it."""
+    given = _of_pool(call.given(body))
+    return await call.edit(tenant, _pool(pool), lambda setup: setup.set_pool(pool, **given))
+
+
+@pools.delete(
+    "/{pool}",
+    operation_id="removePool",
+    **described.removed(),
+)
+async def remove_pool(call: Owning, tenant: TenantPath, pool: NamePath) -> Response:
+    """Remove it, when no scope draws on it."""
+    return await call.remove(tenant, _pool(pool), lambda setup: setup.remove_pool(pool))
+
+
+def _pool(name: str) -> Callable[[TenantSetup], Content]:
+    return lambda setup: _shown_pool(setup.pools.get(name), name)
+
+
+def _shown_pool(found: Pool | None, name: str) -> Content:
+    return shapes.pool(there(found, "pool", name)), b""
+
+
+def _of_pool(given: dict[str, Any]) -> dict[str, Any]:
+    if "alerts" in given:
+        given["alerts"] = read_alerts(" ".join(given["alerts"]))
+    return given
+
+
+# Scopes
+
+
+@scopes.get("", operation_id="listScopes", **described.listed(shapes.Scope, 404))
+async def list_scopes(call: Reading, tenant: TenantPath, page: Paged) -> Response:
+    """The scopes of a tenant."""
+
+    def found() -> Iterable[Scope]:
+        return call.tenant(tenant).scopes.values()
+
+    return await call.show_list(found, lambda scope: scope.name, shapes.scope, page)
+
+
+@scopes.post("", operation_id="addScope", **described.added(shapes.Scope))
+async def add_scope(call: Owning, tenant: TenantPath, body: bodies.ScopeNew) -> Response:
+    """Add a scope."""
+    given = call.given(body)
+    name = given.pop("name")
+
+    def do(setup: TenantSetup) -> Scope:
+        setup.add_scope(name, **given)
+        return setup.scopes[name]
+
+    return await call.add(
+        tenant, do, lambda scope: _shown_scope(scope, name), at("tenants", tenant, "scopes", name)
+    )
+
+
+@scopes.get("/{scope}", operation_id="getScope", **described.shown(shapes.Scope))
+async def get_scope(call: Reading, tenant: TenantPath, scope: NamePath) -> Response:
+    """A scope."""
+    return await call.show_edited(lambda: _shown_scope(call.tenant(tenant).scopes.get(scope), scope))
+
+
+@scopes.patch(
+    "/{scope}",
+    operation_id="changeScope",
+    **described.edited(shapes.Scope),
+)
+async def change_scope(
+    call: Owning, tenant: TenantPath, scope: NamePath, body: bodies.ScopePatch
+) -> Response:
+    """Change it; with another pool its sessions end."""
+    given = call.given(body)
+    return await call.edit(tenant, _scope(scope), lambda setup: setup.set_scope(scope, **given))
+
+
+@scopes.delete("/{scope}", operation_id="removeScope", **described.removed())
+async def remove_scope(call: Owning, tenant: TenantPath, scope: NamePath) -> Response:
+    """Remove it; its sessions end."""
+    return await call.remove(tenant, _scope(scope), lambda setup: setup.remove_scope(scope))
+
+
+def _scope(name: str) -> Callable[[TenantSetup], Content]:
+    return lambda setup: _shown_scope(setup.scopes.get(name), name)
+
+
+def _shown_scope(found: Scope | None, name: str) -> Content:
+    return shapes.scope(there(found, "scope", name)), b""
+
+
+# Users
+
+
+@users.get("", operation_id="listUsers", **described.listed(shapes.User, 404))
+async def list_users(
+    call: Reading,
+    tenant: TenantPath,
+    page: Paged,
+    matching: Matching = None,
+    enabled: OnlyEnabled = None,
+) -> Response:
+    """The users of a tenant."""
+
+    def found() -> list[User]:
+        return [
+            user
+            for user in call.tenant(tenant).users.values()
+            if enabled in {None, user.enabled} and _has(f"{user.initials} {user.name}", matching)
+        ]
+
+    return await call.show_list(found, lambda user: user.initials, shapes.user, page)
+
+
+@users.post("", operation_id="addUser", **described.added(shapes.User))
+async def add_user(call: Owning, tenant: TenantPath, body: bodies.UserNew) -> Response:
+    """Add a user."""
+    given = call.given(body)
+    initials = given.pop("initials")
+    given = await _hashed(call, {name: it for name, it in given.items() if it is not None})
+
+    def do(setup: TenantSetup) -> User:
+        setup.add_user(initials, **given)
+        return setup.users[initials]
+
+    return await call.add(
+        tenant, do, lambda user: _shown_user(user, initials), at("tenants", tenant, "users", initials)
+    )
+
+
+@users.get("/{initials}", operation_id="getUser", **described.shown(shapes.User))
+async def get_user(call: Reading, tenant: TenantPath, initials: NamePath) -> Response:
+    """A user."""
+    return await call.show_edited(lambda: _shown_user(call.tenant(tenant).users.get(initials), initials))
+
+
+@users.patch(
+    "/{initials}",
+    operation_id="changeUser",
+    **described.edited(shapes.User),
+)
+async def change_user(
+    call: Owning, tenant: TenantPath, initials: NamePath, body: bodies.UserPatch
+) -> Response:
+    """Change it; disabled, it ends the sessions of its clients."""
+    given = await _hashed(call, call.given(body))
+    return await call.edit(tenant, _user(initials), lambda setup: setup.set_user(initials, **given))
+
+
+@users.delete(
+    "/{initials}",
+    operation_id="removeUser",
+    **described.removed(),
+)
+async def remove_user(call: Owning, tenant: TenantPath, initials: NamePath) -> Response:
+    """Remove it, when no client stands for it."""
+    return await call.remove(tenant, _user(initials), lambda setup: setup.remove_user(initials))
+
+
+def _user(initials: str) -> Callable[[TenantSetup], Content]:
+    return lambda setup: _shown_user(setup.users.get(initials), initials)
+
+
+def _shown_user(found: User | None, initials: str) -> Content:
+    """A user, and what of it is never shown: another password is another content."""
+    user = there(found, "user", initials)
+    return shapes.user(user), (user.password_hash or "").encode()
+
+
+async def _hashed(call: Call, given: dict[str, Any]) -> dict[str, Any]:
+    """A password as it is kept; it takes a while, before the transaction."""
+    if "password" in given:
+        password = given.pop("password")
+        given["password_hash"] = (
+            None if password is None else await call.desk.run(call.desk.passwords.hash, password)
+        )
+    return given
+
+
+# Clients
+
+
+@clients.get("", operation_id="listClients", **described.listed(shapes.Client, 404))
+async def list_clients(  # noqa: PLR0917 - what is looked for
+    call: Reading,
+    tenant: TenantPath,
+    page: Paged,
+    matching: Matching = None,
+    user: OfUser = None,
+    enabled: OnlyEnabled = None,
+) -> Response:
+    """The clients of a tenant."""
+
+    def found() -> list[Client]:
+        return [
+            client
+            for client in call.tenant(tenant).clients.values()
+            if user in {None, client.user.initials}
+            and enabled in {None, client.enabled}
+            and _has(client.client_id, matching)
+        ]
+
+    now_ms = call.now_ms()
+    return await call.show_list(
+        found, lambda client: client.client_id, lambda client: shapes.client(client, now_ms), page
+    )
+
+
+@clients.post(
+    "",
+    operation_id="addClient",
+    **described.added(shapes.NewClient),
+)
+async def add_client(call: Owning, tenant: TenantPath, body: bodies.ClientNew) -> Response:
+    """Add a client; a secret that is generated with it is told once."""
+    given = _of_client(call.given(body))
+    client_id, wants_secret = given.pop("client_id"), given.pop("generate_secret", False)
+    expires_at_ms = given.pop("secret_expires_at_ms", None)
+    if given.get("password_allowed", ...) is None:
+        del given["password_allowed"]
+    if expires_at_ms is not None and not wants_secret:
+        raise InvalidValue("secret_expires_at_ms is about a generated secret")
+    secret = (await call.desk.run(call.desk.client_secrets)).generate() if wants_secret else None
+
+    def do(setup: TenantSetup, _: int) -> Client:
+        setup.add_client(client_id, secret, expires_at_ms, **given)
+        return setup.clients[client_id]
+
+    made = await call.change(tenant, do)
+    told = None
+    if secret is not None:
+        told = shapes.NewSecret(secret_id=secret.secret_id, secret=secret.secret, expires_at_ms=expires_at_ms)
+    now_ms = call.now_ms()
+    return answer(
+        shapes.NewClient(**shapes.client_members(made, now_ms), secret=told),
+        201,
+        {
+            "Location": at("tenants", tenant, "clients", client_id),
+            "ETag": represent(shapes.client(made, now_ms)).etag,
+        },
+    )
+
+
+@clients.get("/{client_id}", operation_id="getClient", **described.shown(shapes.Client))
+async def get_client(call: Reading, tenant: TenantPath, client_id: NamePath) -> Response:
+    """A client."""
+    return await call.show_edited(
+        lambda: _shown_client(call.tenant(tenant).clients.get(client_id), client_id, call.now_ms())
+    )
+
+
+@clients.patch(
+    "/{client_id}",
+    operation_id="changeClient",
+    **described.edited(shapes.Client),
+)
+async def change_client(
+    call: Owning, tenant: TenantPath, client_id: NamePath, body: bodies.ClientPatch
+) -> Response:
+    """Change it; sessions that it could not get any more end."""
+    given = _of_client(call.given(body))
+    return await call.edit(
+        tenant, _client(call, client_id), lambda setup: setup.set_client(client_id, **given)
+    )
+
+
+@clients.delete(
+    "/{client_id}",
+    operation_id="removeClient",
+    **described.removed(),
+)
+async def remove_client(call: Owning, tenant: TenantPath, client_id: NamePath) -> Response:
+    """Remove it with its secrets; its sessions end."""
+    return await call.remove(tenant, _client(call, client_id), lambda setup: setup.remove_client(client_id))
+
+
+@clients.put(
+    "/{client_id}/bar",
+    operation_id="barClient",
+    **described.one(shapes.Client, 404, 422),
+)
+async def bar_client(call: Operating, tenant: TenantPath, client_id: NamePath, body: bodies.Bar) -> Response:
+    """Give it no seat for a while; what it holds it keeps."""
+    call.given(body)
+
+    def do(setup: TenantSetup, now_ms: int) -> shapes.Client:
+        there(setup.clients.get(client_id), "client", client_id)
+        setup.bar(client_id, now_ms + body.cool_down_s * 1000)
+        return shapes.client(setup.clients[client_id], now_ms)
+
+    return answer(await call.change(tenant, do))
+
+
+@clients.delete(
+    "/{client_id}/bar",
+    operation_id="unbarClient",
+    **described.one(None, 404, status=204),
+)
+async def unbar_client(call: Operating, tenant: TenantPath, client_id: NamePath) -> Response:
+    """Let it have seats again."""
+
+    def do(setup: TenantSetup, _: int) -> None:
+        there(setup.clients.get(client_id), "client", client_id)
+        setup.bar(client_id, None)
+
+    await call.change(tenant, do)
+    return Response(status_code=204)
+
+
+def _client(call: Call, client_id: str) -> Callable[[TenantSetup], Content]:
+    return lambda setup: _shown_client(setup.clients.get(client_id), client_id, call.now_ms())
+
+
+def _shown_client(found: Client | None, client_id: str, now_ms: int) -> Content:
+    return shapes.client(there(found, "client", client_id), now_ms), b""
+
+
+def _of_client(given: dict[str, Any]) -> dict[str, Any]:
+    """A client's settings by the model's names."""
+    if "max_sessions" in given:
+        given["sessions_max"] = given.pop("max_sessions")
+    if given.get("scopes") is not None:
+        given["scopes"] = frozenset(given["scopes"])
+    if "grant_types" in given:
+        given["grant_types"] = frozenset(map(GrantType, given["grant_types"]))
+    return given
+
+
+# Client secrets
+
+
+@clients.get(
+    "/{client_id}/secrets",
+    operation_id="listSecrets",
+    **described.listed(shapes.Secret, 404),
+)
+async def list_secrets(call: Reading, tenant: TenantPath, client_id: NamePath, page: Paged) -> Response:
+    """Its generated secrets, without what they are."""
+
+    def found() -> tuple[Any, ...]:
+        return there(call.tenant(tenant).clients.get(client_id), "client", client_id).secrets
+
+    return await call.show_list(
+        found,
+        lambda secret: f"{secret.created_at_ms:020} {secret.secret_id}",
+        shapes.secret,
+        page,
+    )
+
+
+@clients.post(
+    "/{client_id}/secrets",
+    operation_id="addSecret",
+    **described.added(shapes.NewSecret),
+)
+async def add_secret(
+    call: Owning, tenant: TenantPath, client_id: NamePath, body: bodies.SecretNew
+) -> Response:
+    """Generate one more; it is told once, and the others go on working."""
+    call.given(body)
+    secret = (await call.desk.run(call.desk.client_secrets)).generate()
+
+    def do(setup: TenantSetup, _: int) -> None:
+        there(setup.clients.get(client_id), "client", client_id)
+        setup.add_secret(client_id, secret, body.expires_at_ms)
+
+    await call.change(tenant, do)
+    made = shapes.NewSecret(
+        secret_id=secret.secret_id, secret=secret.secret, expires_at_ms=body.expires_at_ms
+    )
+    where = at("tenants", tenant, "clients", client_id, "secrets", secret.secret_id)
+    return answer(made, 201, {"Location": where})
+
+
+@clients.get(
+    "/{client_id}/secrets/{secret_id}",
+    operation_id="getSecret",
+    **described.one(shapes.Secret, 404),
+)
+async def get_secret(call: Reading, tenant: TenantPath, client_id: NamePath, secret_id: NamePath) -> Response:
+    """One of its secrets, without what it is."""
+
+    def make() -> shapes.Secret:
+        client = there(call.tenant(tenant).clients.get(client_id), "client", client_id)
+        found = next((it for it in client.secrets if it.secret_id == secret_id), None)
+        return shapes.secret(there(found, "secret", secret_id))
+
+    return await call.show(make)
+
+
+@clients.delete(
+    "/{client_id}/secrets/{secret_id}",
+    operation_id="removeSecret",
+    **described.one(None, 404, status=204),
+)
+async def remove_secret(
+    call: Owning, tenant: TenantPath, client_id: NamePath, secret_id: NamePath
+) -> Response:
+    """Remove one; what it began lives on until it has to be renewed."""
+
+    def do(setup: TenantSetup, _: int) -> None:
+        client = there(setup.clients.get(client_id), "client", client_id)
+        if any(secret.secret_id == secret_id for secret in client.secrets):
+            setup.remove_secret(client_id, secret_id)
+
+    await call.change(tenant, do)
+    return Response(status_code=204)
+
+
+def _has(text: str, part: str | None) -> bool:
+    return part is None or part.casefold() in text.casefold()

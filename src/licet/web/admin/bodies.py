@@ -1,0 +1,299 @@
+"""What the admin API takes: one model for each body, so that a wrong value is told with its place.
+
+A change names only what is to be another; null is a value. What one value alone can be wrong in is seen here,
+what it means together with others by the model and the store. A name that nobody knows is a mistake.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, Strict, StringConstraints, model_validator
+
+from licet.credentials import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
+from licet.keyring import SIGNS_AFTER_MS
+from licet.model import ACCESS_TTL_S as ACCESS_TTL
+from licet.model import (
+    ALERTS,
+    SEATS_MAX,
+    SESSION_TTL_S,
+    SESSIONS_MAX,
+    SESSIONS_MAX_MAX,
+    TTL_S_MAX,
+    Duplicates,
+    GrantType,
+    Role,
+)
+from licet.store.alerts import URL_CHARS_MAX
+from licet.store.ending import COOL_DOWN_S_MAX, REASON_CHARS_MAX
+from licet.store.paging import LIMIT_MAX
+from licet.store.spelling import INSTANT_MS_MAX
+from licet.store.tenant_setup import NAME_CHARS_MAX
+
+SIDS_MAX = 1000  # of one request; more are ended by client, by user, or all
+SIGNS_AFTER_S_MAX = 31 * 86_400  # as on the command line
+_SCOPES_MAX = 1000
+_LINE = r"^[^\x00-\x1f\x7f]*$"
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+_SCOPE = r"^[\x21\x23-\x5b\x5d-\x7e]{1,64}$"
+_INITIALS = r"^[A-Za-z0-9.]{2,3}$"
+_CLIENT_ID = r"^[^\x00-\x1f\x7f-\x9f]{1,128}$"
+_ACCOUNT = r"^[a-z0-9][a-z0-9_.@+-]{0,63}$"
+_ALERT = r"^([1-9][0-9]?|100|denied)$"
+_SID = r"^[0-9a-f]{40}$"
+_URL = r"^[\x21-\x7e]+$"
+_IDENTITY = r"^[A-Za-z0-9_]*$"
+
+# What is told of a text that has not this form.
+ALLOWED = {
+    _LINE: "It has no control characters.",
+    _NAME: "A name is 1 to 64 letters, digits, _ . -, and begins with a letter or digit.",
+    _SCOPE: 'A scope is 1 to 64 printable ASCII characters without space, " and \\.',
+    _INITIALS: "Initials are 2 or 3 letters, digits or dots.",
+    _CLIENT_ID: "A client_id is 1 to 128 characters without control characters.",
+    _ACCOUNT: "A name is 1 to 64 small letters, digits, _ . @ + -, and begins with a letter or digit.",
+    _ALERT: "An alert is a percentage from 1 to 100, or denied.",
+    _SID: "A session is 40 hexadecimal digits.",
+    _URL: "A URL is ASCII without spaces, like https://example.com/alerts.",
+    _IDENTITY: "A message is called as the list of deliveries has it.",
+}
+
+Whole = Annotated[int, Strict()]
+Flag = Annotated[bool, Strict()]
+Seats = Annotated[Whole, Field(ge=0, le=SEATS_MAX, examples=[5])]
+Seconds = Annotated[Whole, Field(ge=1, le=TTL_S_MAX)]
+Instant = Annotated[
+    Whole | None,
+    Field(ge=0, lt=INSTANT_MS_MAX, examples=[1_798_761_600_000], description="null is never."),
+]
+Alerts = Annotated[
+    list[Annotated[str, StringConstraints(pattern=_ALERT)]],
+    Field(max_length=10, examples=[list(ALERTS)]),
+]
+TenantName = Annotated[str, StringConstraints(pattern=_NAME), Field(examples=["Branch_2"])]
+PoolName = Annotated[str, StringConstraints(pattern=_NAME), Field(examples=["mobile"])]
+ScopeName = Annotated[str, StringConstraints(pattern=_SCOPE), Field(examples=["report"])]
+Initials = Annotated[str, StringConstraints(pattern=_INITIALS), Field(examples=["AB"])]
+ClientId = Annotated[str, StringConstraints(pattern=_CLIENT_ID), Field(examples=["Desk"])]
+AccountName = Annotated[str, StringConstraints(pattern=_ACCOUNT), Field(examples=["grace"])]
+UserName = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=NAME_CHARS_MAX, pattern=_LINE),
+    Field(examples=["Ada Byron"]),
+]
+WebhookUrl = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=URL_CHARS_MAX, pattern=_URL),
+    Field(examples=["https://example.com/alerts"]),
+]
+Password = Annotated[
+    str,
+    StringConstraints(min_length=PASSWORD_CHARS_MIN, max_length=PASSWORD_CHARS_MAX, pattern=_LINE),
+    Field(examples=["correct horse"], json_schema_extra={"format": "password", "writeOnly": True}),
+]
+Status = Annotated[Literal[400, 429, 503], Field(examples=[400])]
+Scopes = Annotated[list[ScopeName] | None, Field(max_length=_SCOPES_MAX, description="null is every scope.")]
+GrantTypes = Annotated[list[GrantType], Field(min_length=1, max_length=len(GrantType))]
+MaxSessions = Annotated[Whole, Field(ge=1, le=SESSIONS_MAX_MAX)]
+
+
+class Body(BaseModel):
+    """What all bodies have in common."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    def given(self) -> dict[str, Any]:
+        """What was sent, and not what has its default."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+class TenantNew(Body):
+    """A new tenant; it has the scope `view`, the pool `full` of so many seats, and the scope `all` on it."""
+
+    name: TenantName
+    seats: Seats
+    session_ttl_s: Seconds = SESSION_TTL_S
+    access_ttl_s: Seconds = ACCESS_TTL
+    no_seat_status: Status = 400
+
+
+class TenantPatch(Body):
+    """Changes of a tenant itself."""
+
+    session_ttl_s: Seconds = SESSION_TTL_S
+    access_ttl_s: Seconds = ACCESS_TTL
+    default_scope: ScopeName = "all"
+    no_seat_status: Status = 400
+
+
+class PoolNew(Body):
+    """A new pool."""
+
+    name: PoolName
+    seats: Seats
+    duplicates: Duplicates = Duplicates.CLIENT
+    expires_at_ms: Instant = None
+    alerts: Alerts = list(ALERTS)
+
+
+class PoolPatch(Body):
+    """Changes of a pool."""
+
+    seats: Seats = 0
+    duplicates: Duplicates = Duplicates.CLIENT
+    expires_at_ms: Instant = None
+    alerts: Alerts = list(ALERTS)
+
+
+class ScopeNew(Body):
+    """A new scope."""
+
+    name: ScopeName
+    pool: PoolName | None = None
+    read_only: Flag = False
+
+
+class ScopePatch(Body):
+    """Changes of a scope."""
+
+    pool: PoolName | None = None
+    read_only: Flag = False
+
+
+class UserNew(Body):
+    """A new user; without a password, none works."""
+
+    initials: Initials
+    name: UserName | None = None
+    password: Password | None = None
+    enabled: Flag = True
+
+
+class UserPatch(Body):
+    """Changes of a user; a password of null takes it away."""
+
+    name: UserName = ""
+    password: Password | None = None
+    enabled: Flag = True
+
+
+class ClientNew(Body):
+    """A new client. With `generate_secret` its user's password works for it only where that is said."""
+
+    client_id: ClientId
+    user: Initials
+    enabled: Flag = True
+    max_sessions: MaxSessions = SESSIONS_MAX
+    scopes: Scopes = None
+    grant_types: GrantTypes = list(GrantType)
+    introspects: Flag = False
+    password_allowed: Flag | None = None
+    generate_secret: Flag = False
+    secret_expires_at_ms: Instant = None
+
+
+class ClientPatch(Body):
+    """Changes of a client. Sessions that it could not get any more end."""
+
+    user: Initials = ""
+    enabled: Flag = True
+    max_sessions: MaxSessions = SESSIONS_MAX
+    scopes: Scopes = None
+    grant_types: GrantTypes = list(GrantType)
+    introspects: Flag = False
+    password_allowed: Flag = True
+
+
+class SecretNew(Body):
+    """A new generated secret of a client."""
+
+    expires_at_ms: Instant = None
+
+
+class Ending(Body):
+    """Which sessions end: by their ids, those of a client or user, or all; why, and for how long.
+
+    For `cool_down_s` seconds their clients get no seat.
+    """
+
+    sids: Annotated[
+        list[Annotated[str, StringConstraints(pattern=_SID)]] | None,
+        Field(min_length=1, max_length=SIDS_MAX),
+    ] = None
+    client: ClientId | None = None
+    user: Initials | None = None
+    all: Flag = False
+    reason: Annotated[
+        str, StringConstraints(max_length=REASON_CHARS_MAX, pattern=_LINE), Field(examples=["It hangs"])
+    ] = ""
+    cool_down_s: Annotated[Whole, Field(ge=0, le=COOL_DOWN_S_MAX, examples=[300])] = 0
+
+    @model_validator(mode="after")
+    def _says_which(self) -> Self:
+        by_filter = self.client is not None or self.user is not None
+        if (self.sids is not None) + by_filter + self.all != 1:
+            raise ValueError("say which sessions: sids, or client and user, or all")
+        return self
+
+
+class Bar(Body):
+    """For how long a client gets no seat."""
+
+    cool_down_s: Annotated[Whole, Field(ge=1, le=COOL_DOWN_S_MAX, examples=[300])]
+
+
+class AdminNew(Body):
+    """A new administrator."""
+
+    name: AccountName
+    password: Password
+    role: Role = Role.VIEWER
+    tenant: TenantName | None = None
+    enabled: Flag = True
+
+
+class AdminPatch(Body):
+    """Changes of an administrator. Who may do less than before has to sign in again."""
+
+    password: Password = ""
+    role: Role = Role.VIEWER
+    tenant: TenantName | None = None
+    enabled: Flag = True
+
+
+class ApiKeyNew(Body):
+    """A new API key."""
+
+    name: AccountName
+    role: Role = Role.VIEWER
+    tenant: TenantName | None = None
+    expires_at_ms: Instant = None
+
+
+class KeyRotation(Body):
+    """When a new key begins to sign: time to bring the file to other nodes."""
+
+    signs_after_s: Annotated[
+        Whole, Field(ge=0, le=SIGNS_AFTER_S_MAX, description=f"At least {SIGNS_AFTER_MS} ms in any case.")
+    ] = 0
+
+
+class WebhookNew(Body):
+    """A new webhook, for the alerts of one tenant or, with null, of all."""
+
+    url: WebhookUrl
+    tenant: TenantName | None = None
+
+
+class WebhookPatch(Body):
+    """A change of a webhook."""
+
+    url: WebhookUrl = ""
+    enabled: Flag = True
+
+
+class SendAgain(Body):
+    """Which messages."""
+
+    messages: Annotated[
+        list[Annotated[str, StringConstraints(max_length=64, pattern=_IDENTITY)]],
+        Field(min_length=1, max_length=LIMIT_MAX, examples=[["msg_0123456789abcdef0123456789abcdef"]]),
+    ]

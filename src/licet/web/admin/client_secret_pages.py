@@ -1,0 +1,177 @@
+"""The set-up's pages of a client's generated secrets: one more, shown once, and one less."""
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from licet.credentials import NewClientSecret
+from licet.model import Client, InvalidValue, Role, Tenant
+from licet.store.changes import SetupError
+from licet.store.setup import SetupChange
+from licet.web.admin.desk import Desk
+from licet.web.admin.forms import Field, Form, Kind, Texts
+from licet.web.admin.pages import Visit, link, posting, see, visiting
+from licet.web.admin.problems import not_found
+from licet.web.admin.setup_frame import (
+    ROOT,
+    Around,
+    chosen_tenant,
+    ends_of,
+    form_page,
+    removal_page,
+    removed,
+    secret_page,
+    shown_form,
+    typed_form,
+)
+from licet.web.admin.setup_nouns import read_instant_or_never
+
+_PATH = f"{ROOT}/clients/secrets"
+_TAB = "Clients"
+_FIELDS = (
+    Field(
+        name="made_expires",
+        label="The secret expires",
+        help="2027-01-31 or never. The others go on working, so that a new one and an old one overlap.",
+        read=read_instant_or_never,
+        placeholder="never",
+        width="medium",
+    ),
+    Field(
+        name="no_other",
+        label="From now on the user's password does not work for this client",
+        kind=Kind.MARK,
+    ),
+)
+_TEXTS: Texts = {"made_expires": ("never",), "no_other": ()}
+
+
+def router(desk: Desk) -> APIRouter:
+    """The pages under /set-up/clients/secrets."""
+    routes, pages = APIRouter(), _SecretPages(desk)
+    for action, show, take in (
+        ("add", pages.show_new, pages.take_new),
+        ("remove", pages.show_removal, pages.take_removal),
+    ):
+        routes.add_api_route(f"{_PATH}/{action}", show, methods=["GET"])
+        routes.add_api_route(f"{_PATH}/{action}", take, methods=["POST"])
+    return routes
+
+
+def shown_once(  # noqa: PLR0917 - whose secret, where
+    desk: Desk, request: Request, visit: Visit, tenant: Tenant, client_id: str, made: NewClientSecret
+) -> Response:
+    """A secret, the only time."""
+    proof = "'" + f"{client_id}:SECRET".replace("'", "'\\''") + "'"
+    return secret_page(
+        request,
+        visit,
+        _TAB,
+        f"The secret of client {client_id} in {tenant.name}",
+        secret=made.secret,
+        label="Client secret",
+        what="Licet keeps only what checks it. When it is lost, generate another and remove this one.",
+        example_title="How the program asks for a token, with the secret in the place of SECRET:",
+        example=f"curl {desk.public_url}/{tenant.name}/token \\\n"
+        f"  -d grant_type=client_credentials \\\n  -u {proof}",
+        back=link(visit, f"{ROOT}/clients/edit", name=client_id),
+    )
+
+
+class _SecretPages:
+    """What is shown and taken at each of them."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._seen, self._owned = visiting(desk, Role.OWNER), posting(desk, Role.OWNER)
+
+    async def show_new(self, request: Request) -> Response:
+        """When it is to expire."""
+        visit = await self._seen(request)
+        tenant, client = await self._client(request, visit)
+        return self._form_page(request, visit, tenant, client, shown_form(_FIELDS, _TEXTS, visit))
+
+    async def take_new(self, request: Request) -> Response:
+        """Make one, and show it once."""
+        posted = await self._owned(request)
+        visit = posted.visit
+        tenant, client = await self._client(request, visit)
+        form = typed_form(_FIELDS, _TEXTS, posted)
+        values = form.values()
+        if not form.is_wrong:
+            try:
+                made = await self._desk.run(self._make, visit, tenant, client, values)
+                return shown_once(self._desk, request, visit, tenant, client.client_id, made)
+            except (SetupError, InvalidValue) as fault:
+                form.refuse(str(fault), "made_expires" if "expires" in str(fault) else None)
+        return self._form_page(request, visit, tenant, client, form)
+
+    async def show_removal(self, request: Request) -> Response:
+        """What would go on."""
+        return await self._removal_page(request, await self._seen(request), None)
+
+    async def take_removal(self, request: Request) -> Response:
+        """It is meant."""
+        posted = await self._owned(request)
+        return await self._removal_page(request, posted.visit, ends_of(posted))
+
+    def _make(
+        self, visit: Visit, tenant: Tenant, client: Client, values: dict[str, object]
+    ) -> NewClientSecret:
+        made = self._desk.client_secrets().generate()
+        expires = values["made_expires"]
+        assert expires is None or isinstance(expires, int)
+
+        def add(change: SetupChange) -> None:
+            setup = change.tenant(tenant.name)
+            setup.add_secret(client.client_id, made, expires)
+            if values["no_other"]:
+                setup.set_client(client.client_id, password_allowed=False)
+
+        self._desk.change_now(visit.identity, add)
+        return made
+
+    async def _client(self, request: Request, visit: Visit) -> tuple[Tenant, Client]:
+        tenant, name = await chosen_tenant(self._desk, visit), request.query_params.get("name", "")
+        client = tenant.clients.get(name)
+        if client is None:
+            raise not_found(f"There is no client {name[:64]} in {tenant.name}. It may have been removed.")
+        return tenant, client
+
+    def _form_page(
+        self, request: Request, visit: Visit, tenant: Tenant, client: Client, form: Form
+    ) -> Response:
+        return form_page(
+            request,
+            visit,
+            Around(_TAB),
+            form,
+            headline=f"A new secret for client {client.client_id} in {tenant.name}",
+            save="Generate it",
+            back=link(visit, f"{ROOT}/clients/edit", name=client.client_id),
+        )
+
+    async def _removal_page(self, request: Request, visit: Visit, ends: int | None) -> Response:
+        tenant, client = await self._client(request, visit)
+        secret_id = request.query_params.get("secret", "")
+        if all(it.secret_id != secret_id for it in client.secrets):
+            raise not_found("There is no such secret. It may have been removed.")
+
+        def do(change: SetupChange) -> object:
+            return change.tenant(tenant.name).remove_secret(client.client_id, secret_id)
+
+        outcome, refused = await removed(self._desk, visit, do, ends)
+        back = link(visit, f"{ROOT}/clients/edit", name=client.client_id)
+        if outcome.is_done:
+            return see(request, back, f"Secret lcs_{secret_id}… removed.")
+        is_last = len(client.secrets) == 1 and not client.password_allowed
+        return removal_page(
+            request,
+            visit,
+            _TAB,
+            f"Remove secret lcs_{secret_id}… of client {client.client_id}?",
+            goes=["the only thing by which the client can prove itself"] if is_last else [],
+            after="Sessions that it began go on until they have to be renewed.",
+            refused=refused,
+            button="Remove secret",
+            back=back,
+        )

@@ -1,0 +1,242 @@
+"""Forms: what their fields are, what was typed, what is wrong with it, and who was there first.
+
+    form = Form(fields, texts)              # as it is shown
+    form = Form(fields, read_texts(fields, items), seen=...)   # as it came back
+    values = form.values()                  # what was meant, or `form.errors` says why not
+
+The rules:
+
+- A field's value travels as text, and what was typed is shown again as it was typed. A password never is.
+- Each field reads itself, so that what is wrong stands beside it. What only the store can tell is put
+  beside a field by the page.
+- A form carries what it showed (`seen`). When that is not what is there any more, somebody was first:
+  `meet` puts both beside each other, keeps what was typed, and takes over what was not touched.
+
+It knows nothing of HTTP and of what its fields are about.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from licet.model import InvalidValue, Value
+
+TEXT_CHARS_MAX = 4096  # of one field; the longest that anything is, an address, is shorter
+MANY_MAX = 1000  # marks of one field
+_SHOWN_MAX = 80  # of what was typed, in a message
+
+Texts = Mapping[str, tuple[str, ...]]  # what each field holds: one text; marks are as many as are set
+Reader = Callable[[str], Any]  # Raises InvalidValue.
+
+
+class Kind(StrEnum):
+    """How a field is drawn, and how what it holds becomes a value."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    CHOICE = "choice"  # one of some
+    MARK = "mark"  # yes or no
+    MARKS = "marks"  # any of some
+    PASSWORD = "password"  # noqa: S105 - a kind of field, no secret
+    FIXED = "fixed"  # shown, and not to be changed
+
+
+class Option(Value, frozen=True, kw_only=True):
+    """One of those that may be chosen."""
+
+    value: str
+    label: str
+    help: str = ""
+
+
+class Field(Value, frozen=True, kw_only=True):
+    """One field. `read` makes a value of its text; a mark is a bool, and marks are a frozenset, unread."""
+
+    name: str
+    label: str
+    kind: Kind = Kind.TEXT
+    help: str = ""
+    read: Reader = str
+    options: tuple[Option, ...] = ()
+    suggestions: tuple[str, ...] = ()
+    placeholder: str = ""
+    width: str = "line"  # how much text is usual: short, medium, or a line of it
+
+    def value(self, texts: tuple[str, ...]) -> Any:
+        """What was meant.
+
+        Raises InvalidValue.
+        """
+        if self.kind is Kind.MARK:
+            return bool(texts)
+        known = {option.value for option in self.options}
+        if self.kind is Kind.MARKS:
+            if not known.issuperset(texts):
+                raise InvalidValue(f"choose of: {', '.join(sorted(known)) or 'nothing yet'}")
+            return frozenset(texts)
+        text = texts[0] if texts else ""
+        if len(text) > TEXT_CHARS_MAX:
+            raise InvalidValue(f"at most {TEXT_CHARS_MAX:,} characters")
+        if self.kind is Kind.CHOICE and text not in known:
+            raise InvalidValue("choose one of the list")
+        return self.read(text)
+
+
+class Difference(Value, frozen=True, kw_only=True):
+    """A field that somebody else has changed: what it was when the form was shown, is now, and was typed."""
+
+    name: str
+    label: str
+    before: str
+    now: str
+    typed: str
+    is_in_conflict: bool  # both changed it, to something else
+
+
+class Form:
+    """A form with what it holds. `problem` is about all of it, `errors` are by field."""
+
+    def __init__(self, fields: Sequence[Field], texts: Texts, seen: Texts | None = None) -> None:
+        self.fields = tuple(fields)
+        self.texts = dict(texts)
+        self.seen = dict(texts) if seen is None else dict(seen)
+        self.errors: dict[str, str] = {}
+        self.problem = ""
+        self.meanwhile: tuple[Difference, ...] = ()
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether something has to be mended before it can be saved."""
+        return bool(self.errors or self.problem)
+
+    @property
+    def seen_text(self) -> str:
+        """What was shown, to be carried by the form."""
+        return json.dumps(self.seen, ensure_ascii=True, separators=(",", ":"))
+
+    def text(self, name: str) -> str:
+        """What a field holds, to be shown."""
+        return (self.texts.get(name) or ("",))[0]
+
+    def holds(self, name: str, value: str) -> bool:
+        """Whether this option is chosen or marked."""
+        return value in self.texts.get(name, ())
+
+    def was_typed(self, name: str) -> bool:
+        """Whether there was something in a field that is not shown again."""
+        return bool(self.text(name))
+
+    def values(self) -> dict[str, Any]:
+        """What was meant by all of its fields; where one cannot be read, it is among the errors instead."""
+        values = {}
+        for field in self.fields:
+            if field.kind is Kind.FIXED:
+                continue
+            try:
+                values[field.name] = field.value(self.texts.get(field.name, ()))
+            except InvalidValue as fault:
+                self.errors[field.name] = sentence(str(fault))
+        return values
+
+    def refuse(self, text: str, name: str | None = None) -> None:
+        """Say what is wrong, beside this field or above all of them."""
+        if name is not None and any(field.name == name for field in self.fields):
+            self.errors.setdefault(name, sentence(text))
+        else:
+            self.problem = sentence(text)
+
+    def is_behind(self, now: Texts) -> bool:
+        """Whether what is there is not what this form showed."""
+        return any(
+            tuple(now.get(field.name, ())) != tuple(self.seen.get(field.name, ()))
+            for field in self._compared()
+        )
+
+    def meet(self, now: Texts) -> None:
+        """Put what is there now beside what was typed: what was touched stays, what was not is taken over."""
+        found = []
+        for field in self._compared():
+            was, is_now, typed = (tuple(it.get(field.name, ())) for it in (self.seen, now, self.texts))
+            if is_now == was:
+                continue
+            told = [_told(field, texts) for texts in (was, is_now, typed)]
+            found.append(
+                Difference(
+                    name=field.name,
+                    label=field.label,
+                    before=told[0],
+                    now=told[1],
+                    typed=told[2],
+                    is_in_conflict=typed not in {was, is_now},
+                )
+            )
+            if typed == was:
+                self.texts[field.name] = is_now
+        self.meanwhile = tuple(found)
+        self.seen = dict(now)
+
+    def _compared(self) -> Iterable[Field]:
+        return (field for field in self.fields if field.kind not in {Kind.PASSWORD, Kind.FIXED})
+
+
+def read_texts(fields: Sequence[Field], items: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    """What was typed into these fields; a field that has one text only takes the last."""
+    fields = [field for field in fields if field.kind is not Kind.FIXED]
+    typed: dict[str, list[str]] = {field.name: [] for field in fields}
+    for name, text in items:
+        if name in typed and len(typed[name]) < MANY_MAX:
+            typed[name].append(text)
+    return {field.name: _cleaned(field, typed[field.name]) for field in fields}
+
+
+def read_seen(text: str) -> dict[str, tuple[str, ...]]:
+    """What a form said that it showed; nothing when it is not what a form says."""
+    try:
+        found = msgspec.json.decode(text, type=dict[str, list[str]])
+    except (msgspec.MsgspecError, UnicodeError):
+        return {}
+    return {name: tuple(texts) for name, texts in found.items()}
+
+
+def sentence(text: str) -> str:
+    """A message as a person reads it: with a capital and a full stop."""
+    text = text.strip()
+    ending = "" if text.endswith((".", "?", "!")) else "."
+    return text[:1].upper() + text[1:] + ending
+
+
+def whole(least: int, most: int) -> Reader:
+    """What reads a whole number between these."""
+
+    def read(text: str) -> int:
+        digits = text.strip().replace(",", "").replace("\N{NARROW NO-BREAK SPACE}", "")
+        if not (digits.isascii() and digits.isdecimal() and len(digits) < len(str(most)) + 4):
+            raise InvalidValue(f"a whole number from {least:,} to {most:,}")
+        if not least <= int(digits) <= most:
+            raise InvalidValue(f"a whole number from {least:,} to {most:,}, and not {int(digits):,}")
+        return int(digits)
+
+    return read
+
+
+def _cleaned(field: Field, typed: list[str]) -> tuple[str, ...]:
+    if field.kind is Kind.PASSWORD:
+        return tuple(typed[-1:])
+    if field.kind is Kind.MARKS:
+        return tuple(sorted(set(typed)))
+    # Browsers send line ends as two characters; around a text nobody means blanks.
+    return tuple(text.strip() for text in typed[-1:])
+
+
+def _told(field: Field, texts: tuple[str, ...]) -> str:
+    """What a field holds, as a person reads it."""
+    labels = {option.value: option.label for option in field.options}
+    if field.kind is Kind.MARK:
+        return "yes" if texts else "no"
+    if field.kind is Kind.MARKS:
+        return ", ".join(labels.get(text, text) for text in texts) or "none"
+    text = texts[0] if texts else ""
+    return labels.get(text, text)[:_SHOWN_MAX] or "nothing"

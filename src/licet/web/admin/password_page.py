@@ -1,0 +1,64 @@
+"""Another password for whoever is signed in: the one thing that every role may change.
+
+The old one is asked for: at a browser that somebody left open, nobody else takes the account over. It counts
+as an attempt to sign in. All sign-ins of the administrator end, and the reader goes on with a new one.
+"""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
+
+from licet.credentials import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
+from licet.model import InvalidValue, Role
+from licet.web.admin.access import SignInRefused, TooManyAttempts
+from licet.web.admin.desk import Desk, address, cookie_name
+from licet.web.admin.forms import sentence
+from licet.web.admin.pages import Posted, Visit, page, posting, see, visiting
+from licet.web.admin.sign_in_page import set_cookie
+
+PATH = "/password"
+
+
+def router(desk: Desk) -> APIRouter:
+    """`/password`."""
+    made = APIRouter()
+
+    @made.get(PATH)
+    async def form(request: Request, visit: Annotated[Visit, Depends(visiting(desk))]) -> Response:
+        return _form(request, visit)
+
+    @made.post(PATH)
+    async def change(
+        request: Request, posted: Annotated[Posted, Depends(posting(desk, Role.VIEWER))]
+    ) -> Response:
+        old, new, again = (posted.text(f"{which}_password") for which in ("old", "new", "again"))
+        if new != again:
+            errors = {"again_password": "This is another one than above."}
+            return _form(request, posted.visit, status=422, errors=errors)
+        cookie = request.cookies.get(cookie_name(request), "")
+        try:
+            token = await desk.access.change_password(cookie, old, new, address(request))
+        except InvalidValue as wrong:
+            errors = {"new_password": sentence(str(wrong))}
+            return _form(request, posted.visit, status=422, errors=errors)
+        except SignInRefused:
+            errors = {"old_password": "This is not your password."}
+            return _form(request, posted.visit, status=422, errors=errors)
+        except TooManyAttempts as refused:
+            errors = {
+                "old_password": f"Too many attempts have failed. Try again in {refused.retry_after_s} s."
+            }
+            return _form(request, posted.visit, status=429, errors=errors)
+        answer = see(request, "/", "Your password is changed. You are signed in here, and nowhere else.")
+        set_cookie(request, answer, token)
+        return answer
+
+    return made
+
+
+def _form(
+    request: Request, visit: Visit, *, status: int = 200, errors: dict[str, str] | None = None
+) -> Response:
+    bounds = (PASSWORD_CHARS_MIN, PASSWORD_CHARS_MAX)
+    return page(request, visit, "password.html", status=status, errors=errors or {}, bounds=bounds)

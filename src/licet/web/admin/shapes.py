@@ -1,0 +1,392 @@
+"""What the admin API shows of the set-up and the accounts: one value for each kind, as its JSON has it.
+
+Reports need none: what `licet.store` makes of them is shown as it is. Instants are milliseconds since 1970 in
+UTC and end in `_ms`, durations are seconds and end in `_s`. A password or hash is never among it; a generated
+secret is in the answer that made it, and in no other.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from licet.keyring import Keyring, TokenKey, fingerprint
+from licet.model import Client as ModelClient
+from licet.model import ClientSecret, Duplicates, GrantType, Role, Value
+from licet.model import Pool as ModelPool
+from licet.model import Scope as ModelScope
+from licet.model import Tenant as ModelTenant
+from licet.model import User as ModelUser
+from licet.store.accounts import Admin as StoredAdmin
+from licet.store.accounts import ApiKey as StoredApiKey
+from licet.store.alerts import Webhook as StoredWebhook
+from licet.store.check import Finding, proves_by
+from licet.store.nodes import Node, is_silent
+from licet.store.plan import Applied, Step
+
+_JIM = "Jim_Test"
+_AT_MS = 1_798_761_600_000
+
+
+class Tenant(Value, frozen=True, kw_only=True):
+    """A customer database, with what counts for all of its sessions."""
+
+    name: Annotated[str, Meta(examples=[_JIM])]
+    session_ttl_s: Annotated[int, Meta(description="A session's life after its last token.", examples=[1200])]
+    access_ttl_s: Annotated[int, Meta(description="An access token's life.", examples=[600])]
+    default_scope: Annotated[str, Meta(description="What a grant gets that asks for none.", examples=["all"])]
+    no_seat_status: Annotated[int, Meta(description="The HTTP status of a denial.", examples=[400])]
+
+
+class Pool(Value, frozen=True, kw_only=True):
+    """A counted licence."""
+
+    name: Annotated[str, Meta(examples=["full"])]
+    seats: Annotated[int, Meta(examples=[5])]
+    duplicates: Annotated[Duplicates, Meta(description="Whose sessions share a seat.", examples=["client"])]
+    expires_at_ms: Annotated[
+        int | None, Meta(description="When the licence ends; null is never.", examples=[_AT_MS])
+    ]
+    alerts: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="What alerts are raised at: percentages of the seats in use, and `denied`.",
+            examples=[["80", "90", "100", "denied"]],
+        ),
+    ]
+
+
+class Scope(Value, frozen=True, kw_only=True):
+    """What a token may do."""
+
+    name: Annotated[str, Meta(examples=["all"])]
+    pool: Annotated[
+        str | None, Meta(description="The pool its seat comes from; null is unlicensed.", examples=["full"])
+    ]
+    read_only: Annotated[bool, Meta(examples=[False])]
+
+
+class User(Value, frozen=True, kw_only=True):
+    """A person or service."""
+
+    initials: Annotated[str, Meta(examples=["TC"])]
+    name: Annotated[str, Meta(examples=["Test Client"])]
+    enabled: Annotated[bool, Meta(examples=[True])]
+    has_password: Annotated[bool, Meta(description="Without one, no password works.", examples=[True])]
+
+
+class Client(Value, frozen=True, kw_only=True):
+    """An OAuth client."""
+
+    client_id: Annotated[str, Meta(examples=["TestClientId"])]
+    user: Annotated[str, Meta(description="Initials of the user it stands for.", examples=["TC"])]
+    enabled: Annotated[bool, Meta(examples=[True])]
+    max_sessions: Annotated[int, Meta(description="One session more ends its oldest.", examples=[100])]
+    scopes: Annotated[
+        tuple[str, ...] | None, Meta(description="What it may have; null is every scope.", examples=[None])
+    ]
+    grant_types: Annotated[tuple[GrantType, ...], Meta(examples=[["client_credentials", "refresh_token"]])]
+    introspects: Annotated[bool, Meta(description="It may ask about tokens.", examples=[False])]
+    password_allowed: Annotated[bool, Meta(description="Its user's password works for it.", examples=[True])]
+    proves_by: Annotated[
+        tuple[str, ...], Meta(description="What works now: `password`, `secret`.", examples=[["password"]])
+    ]
+    barred_until_ms: Annotated[
+        int | None, Meta(description="It gets no seat until then; null is not barred.", examples=[None])
+    ]
+
+
+class Secret(Value, frozen=True, kw_only=True):
+    """A generated secret of a client, without what it is."""
+
+    secret_id: Annotated[str, Meta(examples=["5f0c11aa93d2"])]
+    created_at_ms: Annotated[int, Meta(examples=[_AT_MS])]
+    expires_at_ms: Annotated[int | None, Meta(examples=[None])]
+    last_used_at_ms: Annotated[int | None, Meta(examples=[_AT_MS])]
+
+
+class NewSecret(Value, frozen=True, kw_only=True):
+    """A generated secret in the one answer that has it."""
+
+    secret_id: Annotated[str, Meta(examples=["5f0c11aa93d2"])]
+    secret: Annotated[str, Meta(description="Keep it: it is told once.", examples=["lcs_5f0c11aa93d2..."])]
+    expires_at_ms: Annotated[int | None, Meta(examples=[None])]
+
+
+class NewClient(Client, frozen=True, kw_only=True):
+    """A client that was just made, with its first generated secret if it has one."""
+
+    secret: NewSecret | None
+
+
+class Administrator(Value, frozen=True, kw_only=True):
+    """Somebody who may sign in to the dashboard."""
+
+    name: Annotated[str, Meta(examples=["ada"])]
+    role: Annotated[Role, Meta(examples=["operator"])]
+    tenant: Annotated[str | None, Meta(description="The only tenant; null is all.", examples=[_JIM])]
+    enabled: Annotated[bool, Meta(examples=[True])]
+    created_at_ms: Annotated[int, Meta(examples=[_AT_MS])]
+
+
+class ApiKey(Value, frozen=True, kw_only=True):
+    """What a program signs in with, without what it is."""
+
+    name: Annotated[str, Meta(examples=["deploy"])]
+    key_id: Annotated[str, Meta(description="The part that is no secret.", examples=["93d25f0c11aa"])]
+    role: Annotated[Role, Meta(examples=["viewer"])]
+    tenant: Annotated[str | None, Meta(description="The only tenant; null is all.", examples=[None])]
+    created_by: Annotated[str, Meta(examples=["ada"])]
+    created_at_ms: Annotated[int, Meta(examples=[_AT_MS])]
+    expires_at_ms: Annotated[int | None, Meta(examples=[_AT_MS])]
+    last_used_at_ms: Annotated[int | None, Meta(examples=[None])]
+
+
+class NewApiKey(ApiKey, frozen=True, kw_only=True):
+    """An API key in the one answer that has it."""
+
+    key: Annotated[str, Meta(description="Keep it: it is told once.", examples=["lck_93d25f0c11aa..."])]
+
+
+class Me(Value, frozen=True, kw_only=True):
+    """Who asks."""
+
+    actor: Annotated[str, Meta(description="As events name it.", examples=["key deploy"])]
+    role: Annotated[Role, Meta(examples=["viewer"])]
+    tenant: Annotated[str | None, Meta(description="The only tenant; null is all.", examples=[None])]
+
+
+class SigningKey(Value, frozen=True, kw_only=True):
+    """A key that signs tokens, or did; what it is, is never shown."""
+
+    id: Annotated[int, Meta(examples=[2])]
+    fingerprint: Annotated[str, Meta(examples=["5f0c11aa"])]
+    created_at_ms: Annotated[int, Meta(examples=[_AT_MS])]
+    signs_at_ms: Annotated[int, Meta(description="From when on it signs.", examples=[_AT_MS])]
+    signs: Annotated[bool, Meta(description="Whether it is the one that signs now.", examples=[True])]
+
+
+class NodeNow(Value, frozen=True, kw_only=True):
+    """A server that works on the store."""
+
+    name: Annotated[str, Meta(examples=["licence-1:8080"])]
+    version: str
+    schema: str
+    url: str
+    started_at_ms: int
+    seen_at_ms: int
+    silent: Annotated[bool, Meta(description="Nothing was heard of it for too long.")]
+    skew_ms: Annotated[int, Meta(description="How far its wall clock is ahead of the store's.")]
+    token_keys: Annotated[tuple[str, ...], Meta(examples=[["2:5f0c11aa"]])]
+    pepper: str
+
+
+class Checked(Value, frozen=True, kw_only=True):
+    """What is wrong with the set-up or worth knowing, and the servers that work on the store."""
+
+    findings: tuple[Finding, ...]
+    nodes: tuple[NodeNow, ...]
+
+
+class PlanStep(Value, frozen=True, kw_only=True):
+    """One thing that was done, or would be: `add`, `set`, `remove`, or `keep` what is not declared."""
+
+    action: Annotated[str, Meta(examples=["set"])]
+    tenant: Annotated[str, Meta(examples=[_JIM])]
+    target: Annotated[str, Meta(examples=["pool full"])]
+    detail: Annotated[str, Meta(examples=["seats 5 -> 7"])]
+
+
+class Plan(Value, frozen=True, kw_only=True):
+    """What a declaration changed, or would change in a rehearsal."""
+
+    is_done: bool
+    steps: tuple[PlanStep, ...]
+    sessions_ended: int
+
+
+class Webhook(Value, frozen=True, kw_only=True):
+    """Where alerts are sent."""
+
+    id: Annotated[str, Meta(examples=["wh_1f2e3d4c5b6a"])]
+    tenant: Annotated[str | None, Meta(description="Whose alerts; null is all.", examples=[None])]
+    place: Annotated[str, Meta(description="The URL without its path.", examples=["https://example.com"])]
+    url: Annotated[str | None, Meta(description="For owners only.", examples=["https://example.com/alerts"])]
+    enabled: Annotated[bool, Meta(examples=[True])]
+    disabled_why: Annotated[str, Meta(description="Where nobody disabled it.", examples=[""])]
+    secret_number: Annotated[int, Meta(examples=[1])]
+    rotated_at_ms: Annotated[int | None, Meta(examples=[None])]
+    created_at_ms: Annotated[int, Meta(examples=[_AT_MS])]
+
+
+class WebhookSecret(Value, frozen=True, kw_only=True):
+    """What messages to a webhook are signed with."""
+
+    webhook: Annotated[str, Meta(examples=["wh_1f2e3d4c5b6a"])]
+    secret: Annotated[str, Meta(examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])]
+    secret_number: Annotated[int, Meta(examples=[1])]
+
+
+class Queued(Value, frozen=True, kw_only=True):
+    """Messages that a server sends as soon as it can."""
+
+    messages: Annotated[int, Meta(examples=[1])]
+
+
+def tenant(value: ModelTenant) -> Tenant:
+    """A tenant, shown."""
+    return Tenant(
+        name=value.name,
+        session_ttl_s=value.session_ttl_s,
+        access_ttl_s=value.access_ttl_s,
+        default_scope=value.scope_default,
+        no_seat_status=value.no_seat_status,
+    )
+
+
+def pool(value: ModelPool) -> Pool:
+    """A pool, shown."""
+    return Pool(
+        name=value.name,
+        seats=value.seats,
+        duplicates=value.duplicates,
+        expires_at_ms=value.expires_at_ms,
+        alerts=value.alerts,
+    )
+
+
+def scope(value: ModelScope) -> Scope:
+    """A scope, shown."""
+    return Scope(name=value.name, pool=value.pool, read_only=value.read_only)
+
+
+def user(value: ModelUser) -> User:
+    """A user, shown."""
+    return User(
+        initials=value.initials,
+        name=value.name,
+        enabled=value.enabled,
+        has_password=value.password_hash is not None,
+    )
+
+
+def client(value: ModelClient, now_ms: int) -> Client:
+    """A client, shown."""
+    return Client(**client_members(value, now_ms))
+
+
+def client_members(value: ModelClient, now_ms: int) -> dict[str, Any]:
+    """What there is to show of a client."""
+    return {
+        "client_id": value.client_id,
+        "user": value.user.initials,
+        "enabled": value.enabled,
+        "max_sessions": value.sessions_max,
+        "scopes": None if value.scopes is None else tuple(sorted(value.scopes)),
+        "grant_types": tuple(sorted(value.grant_types)),
+        "introspects": value.introspects,
+        "password_allowed": value.password_allowed,
+        "proves_by": tuple(proves_by(value, now_ms)),
+        "barred_until_ms": value.barred_at(now_ms),
+    }
+
+
+def secret(value: ClientSecret) -> Secret:
+    """A client's secret, shown."""
+    return Secret(
+        secret_id=value.secret_id,
+        created_at_ms=value.created_at_ms,
+        expires_at_ms=value.expires_at_ms,
+        last_used_at_ms=value.last_used_at_ms,
+    )
+
+
+def administrator(value: StoredAdmin, tenants: Mapping[int, ModelTenant]) -> Administrator:
+    """An administrator, shown."""
+    return Administrator(
+        name=value.name,
+        role=value.role,
+        tenant=_tenant_name(value.tenant_id, tenants),
+        enabled=value.enabled,
+        created_at_ms=value.created_at_ms,
+    )
+
+
+def api_key(value: StoredApiKey, tenants: Mapping[int, ModelTenant]) -> ApiKey:
+    """An API key, shown."""
+    return ApiKey(**api_key_members(value, tenants))
+
+
+def api_key_members(value: StoredApiKey, tenants: Mapping[int, ModelTenant]) -> dict[str, Any]:
+    """What there is to show of an API key."""
+    return {
+        "name": value.name,
+        "key_id": value.id,
+        "role": value.role,
+        "tenant": _tenant_name(value.tenant_id, tenants),
+        "created_by": value.created_by,
+        "created_at_ms": value.created_at_ms,
+        "expires_at_ms": value.expires_at_ms,
+        "last_used_at_ms": value.last_used_at_ms,
+    }
+
+
+def webhook(value: StoredWebhook, tenants: Mapping[int, ModelTenant], *, has_url: bool) -> Webhook:
+    """A webhook, shown; its URL to owners only."""
+    return Webhook(
+        id=value.id,
+        tenant=_tenant_name(value.tenant_id, tenants),
+        place=value.place,
+        url=value.url if has_url else None,
+        enabled=value.enabled,
+        disabled_why=value.disabled_why,
+        secret_number=value.secret_number,
+        rotated_at_ms=value.rotated_at_ms,
+        created_at_ms=value.created_at_ms,
+    )
+
+
+def signing_keys(keyring: Keyring, soon_ms: int) -> tuple[SigningKey, ...]:
+    """The keys that sign tokens, the newest last."""
+    signs = keyring.signing(soon_ms)
+    return tuple(_signing_key(key, signs=key is signs) for key in keyring.token_keys)
+
+
+def node(value: Node, now_ms: int) -> NodeNow:
+    """A node, shown."""
+    return NodeNow(
+        name=value.name,
+        version=value.version,
+        schema=value.schema,
+        url=value.url,
+        started_at_ms=value.started_at_ms,
+        seen_at_ms=value.seen_at_ms,
+        silent=is_silent(value, now_ms),
+        skew_ms=value.skew_ms,
+        token_keys=tuple(mark.told for mark in value.token_keys),
+        pepper=value.pepper,
+    )
+
+
+def plan(value: Applied, *, is_done: bool) -> Plan:
+    """The steps of a declaration, shown."""
+    return Plan(is_done=is_done, steps=tuple(map(_step, value.steps)), sessions_ended=value.sessions_ended)
+
+
+def _step(value: Step) -> PlanStep:
+    return PlanStep(action=value.action, tenant=value.tenant, target=value.target, detail=value.detail)
+
+
+def _signing_key(key: TokenKey, *, signs: bool) -> SigningKey:
+    return SigningKey(
+        id=key.id,
+        fingerprint=fingerprint(key.key),
+        created_at_ms=key.created_at_ms,
+        signs_at_ms=key.signs_at_ms,
+        signs=signs,
+    )
+
+
+def _tenant_name(tenant_id: int | None, tenants: Mapping[int, ModelTenant]) -> str | None:
+    found = tenants.get(tenant_id) if tenant_id is not None else None
+    return None if tenant_id is None else found.name if found else ""

@@ -1,0 +1,156 @@
+"""Telling somebody: the part of the house that looks for alerts and sends what is queued.
+
+The rules:
+
+- All of it is beside the requests: the store is asked in threads, and names and mail servers, which may keep
+  one waiting, in threads of their own.
+- A webhook has one message under way; up to `CLAIMS_MAX` go at once. A slow receiver keeps nobody waiting.
+- The node that keeps house does it. Where two do for a moment, the outbox sees to it that no message is sent
+  twice at a time.
+- The HTTP client is imported when there is something to send: a start without alerts pays nothing for it.
+"""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from licet.model import Value
+from licet.signing import WebhookSecrets
+from licet.store.contract import Store, StoreUnavailable
+from licet.store.outbox import BY_MAIL, CLAIMS_MAX, Attempt, Message, claim, settle
+from licet.store.raising import look
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from licet.web.posting import Network, Posting
+
+LOOKED_MS = 60_000  # who did not look for longer than this looks further back
+
+
+class MailServer(Value, frozen=True, kw_only=True):
+    """Where e-mail is handed in, and for whom. `security` is `starttls`, `tls` or `none`."""
+
+    host: str
+    port: int
+    security: str
+    user: str | None
+    password_file: Path | None
+    sender: str
+    receivers: tuple[str, ...]
+
+
+class Alerting:
+    """Looks for alerts, and sends messages."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        secrets: WebhookSecrets,
+        refused: "Sequence[Network]",
+        http_allowed: bool,
+        mail_server: MailServer | None,
+        user_agent: str,
+        log: Any,
+    ) -> None:
+        self._store = store
+        self._secrets = secrets
+        self._refused = refused
+        self._http_allowed = http_allowed
+        self._mail_server = mail_server
+        self._user_agent = user_agent
+        self._log = log
+        self._looked_at_ms = -LOOKED_MS
+        self._posting: Posting | None = None
+        self._threads = ThreadPoolExecutor(CLAIMS_MAX, "licet-alerts")
+        self._sending: dict[str, asyncio.Task[None]] = {}
+
+    async def look(self) -> None:
+        """Find out what is to be told, where it is this node's turn.
+
+        Raises StoreUnavailable.
+        """
+        if not self._store.keeps_house():
+            return
+        now_ms = self._store.clock.now_ms()
+        is_first = now_ms - self._looked_at_ms > LOOKED_MS
+        has_mail = self._mail_server is not None
+        told = await asyncio.to_thread(look, self._store, by_mail=has_mail, is_first=is_first)
+        self._looked_at_ms = now_ms
+        if told:
+            self._log.info("alerts_raised", messages=told)
+
+    async def send(self) -> None:
+        """Begin to send what is due, where it is this node's turn; return while it is under way.
+
+        Raises StoreUnavailable.
+        """
+        if not self._store.keeps_house() or len(self._sending) >= CLAIMS_MAX:
+            return
+        busy = set(self._sending)
+        if self._mail_server is None:
+            busy.add(
+                BY_MAIL
+            )  # What was queued for it waits until there is one again, or is given up by hand.
+        for message in await asyncio.to_thread(claim, self._store, busy, CLAIMS_MAX - len(self._sending)):
+            self._sending[message.webhook_id] = asyncio.create_task(self._deliver(message))
+
+    async def settled(self) -> None:
+        """Return when nothing is under way."""
+        await asyncio.gather(*self._sending.values())
+
+    async def close(self) -> None:
+        """Stop sending. What was under way is tried again a minute later, with the same id."""
+        tasks = list(self._sending.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _deliver(self, message: Message) -> None:
+        try:
+            await self._send(message)
+        finally:
+            del self._sending[message.webhook_id]
+
+    async def _send(self, message: Message) -> None:
+        try:
+            attempt = await self._attempt(message)
+        except Exception as fault:  # noqa: BLE001 - the next attempt may do better, and others wait
+            self._log.exception("alert_failed", message=message.id)
+            attempt = Attempt(f"a bug: {type(fault).__name__}")
+        try:
+            await asyncio.to_thread(settle, self._store, message, attempt)
+        except StoreUnavailable as fault:  # the claim runs out, and it is sent again
+            attempt = Attempt(f"how it ended could not be kept: {fault}; it was {attempt.error or 'sent'}")
+        self._log.info(
+            "alert_not_sent" if attempt.error else "alert_sent",
+            message=message.id,
+            webhook=message.webhook_id or "e-mail",
+            attempt=message.attempts,
+            **({"detail": attempt.error} if attempt.error else {}),
+        )
+
+    async def _attempt(self, message: Message) -> Attempt:
+        if message.webhook_id == BY_MAIL:
+            from licet.web.mailing import mail  # noqa: PLC0415 - see above
+
+            assert self._mail_server is not None
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, mail, self._mail_server, message)
+        if self._posting is None:
+            self._posting = await asyncio.to_thread(self._make_posting)
+        return await self._posting.post(message, self._store.clock.now_ms())
+
+    def _make_posting(self) -> "Posting":
+        from licet.web.posting import Posting  # noqa: PLC0415 - see above
+
+        return Posting(
+            secrets=self._secrets,
+            refused=self._refused,
+            http_allowed=self._http_allowed,
+            user_agent=self._user_agent,
+            executor=self._threads,
+        )

@@ -1,0 +1,153 @@
+"""Sending one message to a webhook, signed as Standard Webhooks says.
+
+The rules:
+
+- Of an answer the status counts and nothing else: its body is not read, and a redirection is not followed.
+- All of an attempt takes `answer_s` at most, however slowly a receiver talks.
+- A host is looked up once, and the connection goes to the address that was looked at: a name cannot stand
+  for one address when it is asked about, and for a refused one a moment later. No proxy is asked.
+
+It imports an HTTP client: a server does so when there is something to send.
+"""
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+import certifi
+import httpx
+
+from licet.model import InvalidValue
+from licet.signing import WebhookSecrets, sign
+from licet.store.alerts import SECRET_OVERLAP_MS, check_url
+from licet.store.outbox import Attempt, Message
+
+ANSWER_S = 15.0  # Standard Webhooks, "Request timeouts": 15 to 30 s
+ADDRESSES_MAX = 4  # of a host with many, as many are tried
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Posting:
+    """Sends messages. `executor` is where names are looked up, which may take long."""
+
+    def __init__(
+        self,
+        *,
+        secrets: WebhookSecrets,
+        refused: Sequence[Network],
+        http_allowed: bool,
+        user_agent: str,
+        executor: Executor,
+        answer_s: float = ANSWER_S,
+    ) -> None:
+        self._secrets = secrets
+        self._refused = refused
+        self._http_allowed = http_allowed
+        self._user_agent = user_agent
+        self._executor = executor
+        self._answer_s = answer_s
+        # What the system trusts, and where it has no list, or an old one, what the HTTP client does.
+        self._tls = ssl.create_default_context()
+        self._tls.load_verify_locations(certifi.where())
+
+    async def post(self, message: Message, now_ms: int) -> Attempt:
+        """Send a message at this instant."""
+        assert message.url is not None
+        try:
+            check_url(message.url, http_allowed=self._http_allowed)  # The settings may be others by now.
+            async with asyncio.timeout(self._answer_s):
+                status = await self._status(message.url, message, now_ms)
+        except InvalidValue as fault:
+            return Attempt(str(fault))
+        except TimeoutError:
+            return Attempt(f"no answer within {self._answer_s:g} s")
+        except _Refused as fault:
+            return Attempt(str(fault))
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as fault:
+            return Attempt(f"no answer: {str(fault) or type(fault).__name__}")
+        return _judged(status)
+
+    async def _status(self, url: str, message: Message, now_ms: int) -> int:
+        body = message.payload.encode()
+        target = httpx.URL(url)
+        fault: Exception | None = None
+        for address in (await self._addresses(url))[:ADDRESSES_MAX]:
+            transport = httpx.AsyncHTTPTransport(verify=self._tls, trust_env=False)
+            async with httpx.AsyncClient(
+                transport=transport, timeout=self._answer_s, trust_env=False, follow_redirects=False
+            ) as client:
+                request = client.build_request(
+                    "POST",
+                    target.copy_with(host=address),
+                    content=body,
+                    headers={
+                        "host": target.netloc.decode("ascii"),
+                        "content-type": "application/json",
+                        "user-agent": self._user_agent,
+                        **self._signed(message, body, now_ms // 1000),
+                    },
+                    # The certificate has to be of the name and not of the address.
+                    extensions={"sni_hostname": target.raw_host.decode("ascii")},
+                )
+                try:
+                    response = await client.send(request, stream=True)
+                except httpx.ConnectError as not_there:
+                    fault = not_there
+                    continue
+                await response.aclose()
+                return response.status_code
+        raise fault or _Refused("its host has no address")
+
+    async def _addresses(self, url: str) -> list[str]:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+        found = await asyncio.get_running_loop().run_in_executor(
+            self._executor, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        )
+        addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+        for address in addresses:
+            if self._is_refused(ipaddress.ip_address(address)):
+                raise _Refused(f"{host} is at {address}, where no webhook is sent (webhook_refused)")
+        return addresses
+
+    def _is_refused(self, address: Address) -> bool:
+        # An address of the older kind may be spelt as one of the newer.
+        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+        return any(
+            it in network
+            for it in (address, mapped)
+            if it is not None
+            for network in self._refused
+            if network.version == it.version
+        )
+
+    def _signed(self, message: Message, body: bytes, timestamp_s: int) -> dict[str, str]:
+        numbers = [message.secret_number]
+        rotated_at_ms = message.rotated_at_ms
+        if rotated_at_ms is not None and timestamp_s * 1000 < rotated_at_ms + SECRET_OVERLAP_MS:
+            numbers.append(message.secret_number - 1)
+        keys = [self._secrets.key(message.webhook_id, number) for number in numbers]
+        return {
+            "webhook-id": message.id,
+            "webhook-timestamp": str(timestamp_s),
+            "webhook-signature": " ".join(sign(key, message.id, timestamp_s, body) for key in keys),
+        }
+
+
+class _Refused(Exception):
+    """It is not sent there."""
+
+
+def _judged(status: int) -> Attempt:
+    if HTTPStatus(200) <= status < HTTPStatus(300):
+        return Attempt()
+    if HTTPStatus(300) <= status < HTTPStatus(400):
+        return Attempt(f"answered {status}: redirections are not followed")
+    return Attempt(f"answered {status}", is_gone=status == HTTPStatus.GONE)
