@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-long check format docs bench bench-quick bench-scale bench-page bench-guard bench-instructions chaos lock clean
+.PHONY: help serve test test-long browser check format docs bench bench-quick bench-scale bench-page bench-guard bench-instructions bench-overhead bench-flames chaos lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,8 +13,11 @@ help: ## show this list
 serve: $(VENV)/server.stamp ## install, then run the demo server on 127.0.0.1:8080
 	@$(BIN)/licet demo
 
-test: $(VENV)/dev.stamp ## install what the tests need, then run them all
+test: browser ## install what the tests need, then run them all
 	@$(BIN)/python -m pytest
+
+browser: $(VENV)/dev.stamp ## Chromium for the tests of the dashboard, where it is missing and can be installed
+	@$(BIN)/python tests/browser.py
 
 test-long: $(VENV)/dev.stamp ## the same rules against a model for minutes, with another seed each time
 	@$(BIN)/python -m pytest -m long
@@ -32,6 +35,7 @@ format: $(VENV)/dev.stamp ## format the code and mend what the linter can
 docs: $(VENV)/dev.stamp ## make the reference pages that are made from the code
 	@$(BIN)/python docs/make_command_line.py > docs/reference/command-line.md
 	@$(BIN)/python -m licet.settings > docs/reference/configuration.md
+	@$(BIN)/python docs/make_admin_api.py > docs/reference/admin-api.md
 
 bench: $(VENV)/dev.stamp ## measure the server beside the floor and peers, 40 min (needs wrk); WITH='--help' tells how less
 	@$(BIN)/python -m bench run $(WITH)
@@ -50,6 +54,12 @@ bench-guard: $(VENV)/dev.stamp ## count what a request takes, and fail when it i
 
 bench-instructions: $(VENV)/dev.stamp ## count the processor's own instructions of a request (needs valgrind)
 	@$(BIN)/python -m bench instructions $(WITH)
+
+bench-flames: $(VENV)/dev.stamp ## draw flame graphs of a server at work (needs wrk and py-spy)
+	@$(BIN)/python -m bench flames $(WITH)
+
+bench-overhead: $(VENV)/dev.stamp ## count what the journal and the metrics take of a grant; WITH=--valgrind for more
+	@$(BIN)/python -m bench overhead $(WITH)
 
 SEED ?= 0
 MINUTES ?= 3

@@ -19,8 +19,7 @@ from chaos.site import ACTOR, POOL, Made
 from chaos.tables import look
 from licet.model import Client, Tenant
 from licet.store.contract import Contradiction, Store, StoreUnavailable
-from licet.store.ending import end_as_administrator
-from licet.store.setup import changing
+from licet.store.setup import changing, end_sessions
 from licet.store.usage import sessions
 
 PAUSE_S = 0.25  # between two actions, on average
@@ -157,7 +156,7 @@ class Administrator:
 
         def end_them() -> None:
             sids = [bytes.fromhex(it.sid) for it in live]
-            end_as_administrator(store, ACTOR, tenant, sids, f"client {client.client_id}")
+            end_sessions(store, ACTOR, tenant.name, sids)
 
         named = tuple(it.sid for it in live)
         self._note("end", tenant.name, end_them, client=client.client_id, sids=named)

@@ -98,10 +98,10 @@ def _seats(connection: Connection) -> tuple[SeatRow, ...]:
 
 
 def _journal(connection: Connection) -> tuple[JournalRow, ...]:
-    journal = schema.journal.c
+    journal = schema.whole_journal.c
     query = (
         select(schema.tenant.c.name, journal.client_id, journal.kind, func.sum(journal.times).label("times"))
-        .join_from(schema.journal, schema.tenant)
+        .join_from(schema.whole_journal, schema.tenant, schema.tenant.c.id == journal.tenant_id)
         .group_by(schema.tenant.c.name, journal.client_id, journal.kind)
     )
     return tuple(

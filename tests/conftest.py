@@ -6,7 +6,7 @@ from http.client import HTTPMessage, parse_headers
 from itertools import count
 from pathlib import Path
 from socket import SHUT_WR, create_connection
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import httpx
@@ -19,6 +19,9 @@ from licet.store.opening import SQLITE_NAME
 from licet.store.postgres import PostgresStore
 from postgres import Postgres
 from running import PASSWORD_HASH, PATIENCE_S, RunningServer
+
+if TYPE_CHECKING:
+    from browser import Browser
 
 AWAY = "away.db"
 _NUMBERS = count(1)
@@ -123,6 +126,13 @@ class ServedTenant:
             return seats
 
 
+def bar(tenant: ServedTenant, client_id: str = "TestClientId", *, seconds: float) -> None:
+    """Keep a client off the seats for so long (L12)."""
+    until_ms = tenant.server.clock.now_ms() + round(seconds * 1000)
+    with tenant.server.changing() as change:
+        change.tenant(tenant.name).bar(client_id, until_ms)
+
+
 def _good(response: httpx.Response) -> dict[str, Any]:
     assert response.status_code == httpx.codes.OK, response.text
     content: dict[str, Any] = response.json()
@@ -223,3 +233,12 @@ def lonely(stoppable: Postgres) -> Iterator[PostgresStore]:
     yield store
     store.close()
     stoppable.drop_database("lonely")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    """A Chromium for all tests of pages; see browser.py."""
+    import browser as chromium  # noqa: PLC0415 - it takes a while, and most tests need none
+
+    with chromium.opened() as it:
+        yield it

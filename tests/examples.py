@@ -101,7 +101,7 @@ def add_tenant(connection: Connection, tenant: Tenant) -> None:
 
     add(schema.tenant, tenant, version=0)
     for pool in tenant.pools.values():
-        add(schema.pool, pool, tenant_id=tenant.id)
+        add(schema.pool, pool, tenant_id=tenant.id, alerts=" ".join(pool.alerts))
     for scope in tenant.scopes.values():
         pool_id = next((pool.id for pool in tenant.pools.values() if pool.name == scope.pool), None)
         add(schema.scope, scope, tenant_id=tenant.id, pool_id=pool_id)

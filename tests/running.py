@@ -8,7 +8,8 @@
         server.start()  # on the same data, at another port
 
 A new data directory gets the set-up of `licet demo`: every password is `password`. `start` returns when the
-server listens; nothing here sleeps. With `manual_clock` time stands still until `dials.advance`.
+server listens; nothing here sleeps. With `manual_clock` time stands still until `dials.advance`. There is no
+admin listener unless the settings say `admin=True`; its URL is `admin_url`.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from mmap import mmap
 from pathlib import Path
 from typing import Self
@@ -85,6 +86,7 @@ class RunningServer:
     """The server of a data directory, killed at the end of its block; `settings` are those of licet.toml."""
 
     url: str
+    admin_url: str
     http: httpx.Client
     process: "subprocess.Popen[str]"
 
@@ -95,7 +97,12 @@ class RunningServer:
             self.dials.advance(seconds=_EPOCH_S)
         self.clock: Clock = self.dials if manual_clock else SystemClock()
         others = {key: value for key, value in os.environ.items() if not key.startswith("LICET_")}
-        self._environment = others | {"LICET_DATA": str(data), "LICET_PORT": "0"}
+        self._environment = others | {
+            "LICET_DATA": str(data),
+            "LICET_PORT": "0",
+            "LICET_ADMIN": "false",
+            "LICET_ADMIN_PORT": "0",
+        }
         self.set(**settings)
         if not (data / SQLITE_NAME).exists():
             _set_up(data, self.clock)
@@ -118,7 +125,7 @@ class RunningServer:
                 _COMMAND, env=self._environment, stdout=subprocess.PIPE, stderr=log, text=True
             )
         assert self.process.stdout is not None
-        self.url = self.process.stdout.readline().strip()
+        self.url, _, self.admin_url = self.process.stdout.readline().strip().partition(" ")
         assert self.url, f"the server did not start: {self.log()}"
         self.http = httpx.Client(base_url=self.url, timeout=PATIENCE_S)
 
@@ -235,14 +242,20 @@ class _CountingPasswords(Passwords):
 
 
 def _serve() -> None:
-    """What `licet serve` does, with the clock and the count of the test; the URL goes to stdout."""
+    """What `licet serve` does, with the clock and the count of the test; the URLs go to stdout."""
     settings = load_settings()
     dials = Dials(settings.data / "dials")
-    with bind(settings.host, settings.port) as listening:
-        url = settings.base_url(listening.getsockname()[1])
+    with ExitStack() as bound:
+        listening = bound.enter_context(bind(settings.host, settings.port))
+        url, admin = settings.base_url(listening.getsockname()[1]), None
+        if settings.admin:
+            admin = bound.enter_context(bind(settings.admin_host, settings.admin_port))
+            url += f" {settings.admin_base_url(admin.getsockname()[1])}"
         log = configure_logs(level=settings.log_level, as_json=True)
         clock = dials if dials.now_ms() else None
-        server = Server(settings, listening, log, clock, committer=(*_COMMAND, "commit"))
+        server = Server(
+            settings, listening, log, clock, committer=(*_COMMAND, "commit"), admin_listening=admin
+        )
         server._passwords = _CountingPasswords(dials)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(server.run(lambda: _tell(url)))

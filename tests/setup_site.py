@@ -4,7 +4,7 @@ from collections import Counter
 from itertools import count
 from typing import Any
 
-from sqlalchemy import Table, func, select
+from sqlalchemy import FromClause, func, select
 
 from kinds import Place
 from licet.credentials import ClientSecrets, NewClientSecret
@@ -162,12 +162,12 @@ class Site:
         _, found = self.store.read_sessions([granted.session.sid])
         return bool(found)
 
-    def rows(self, table: Table) -> list[Any]:
+    def rows(self, table: FromClause) -> list[Any]:
         """All rows of a table."""
         with self.store.reading() as connection:
-            return list(connection.execute(select(table).order_by(*table.primary_key.columns)))
+            return list(connection.execute(select(table).order_by(*table.primary_key)))
 
-    def count(self, table: Table) -> int:
+    def count(self, table: FromClause) -> int:
         """How many rows a table has."""
         with self.store.reading() as connection:
             number: int = connection.execute(select(func.count()).select_from(table)).scalar_one()
@@ -190,7 +190,7 @@ class Site:
     def endings(self) -> dict[str, int]:
         """How many sessions the journal says ended, by reason."""
         ended: Counter[str] = Counter()
-        for row in self.rows(schema.journal):
+        for row in self.rows(schema.whole_journal):
             if row.kind == "ended":
                 ended[row.reason] += row.times
         return dict(ended)

@@ -220,6 +220,7 @@ def test_init_makes_what_only_its_owner_can_read(tmp_path: Path) -> None:
         "What is next:",
         f'  licet user add TC --name "Test Client" --data {data}',
         f"  licet client add TestClientId --user TC --data {data}",
+        f"  licet admin add NAME --role owner --data {data}",
         f"  licet serve --data {data}",
     ]
 
@@ -286,6 +287,8 @@ def test_init_asks_on_a_terminal(tmp_path: Path) -> None:
         screen.press("Jim_Test\n")
         screen.read_until("Seats [5]: ")
         screen.press("7\n")
+        screen.read_until("Name of the first administrator (enter for none): ")
+        screen.press("\n")
         assert screen.ended() == 0
     assert "Tenant Jim_Test has a pool full of 7 seats." in screen.text
 

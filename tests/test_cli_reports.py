@@ -11,43 +11,19 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 from rich.console import Console
-from typer.testing import Result
 
+from cli_reports_site import Site
 from command_line import WAIT_S, run, terminal
-from examples import add_tenant, client, end, grant, jim_test, view
+from examples import client, end, grant, jim_test, view
+from licet.charts import By
 from licet.cli.report import clock_time, countdown, plain, whose
 from licet.cli.seats import _screen
-from licet.cli.usage import By, _chart, _few
-from licet.clock import ManualClock, SystemClock
-from licet.ledger import Command
-from licet.model import Duplicates, Pool, Tenant
-from licet.store.commit import commit
-from licet.store.sqlite import SqliteStore
+from licet.cli.usage import _chart, _few
+from licet.clock import SystemClock
+from licet.model import Duplicates, Pool
 from licet.store.usage import Peak, seats
 
 DAY_MS = 86_400_000
-
-
-class Site:
-    """A data directory, in which the clock stands some time before now."""
-
-    def __init__(self, data: Path, tenant: Tenant, *, ago_s: float = 60) -> None:
-        self.data = data
-        self.tenant = tenant
-        self.clock = ManualClock(SystemClock().now_ms() - round(ago_s * 1000))
-        self.store = SqliteStore(data / "licet.db", self.clock, create=True)
-        with self.store.transaction() as transaction:
-            add_tenant(transaction.connection, tenant)
-        self.store.refresh_tenants()
-
-    def do(self, *commands: Command) -> None:
-        """Commit these commands together."""
-        for outcome in commit(self.store, commands):
-            assert not isinstance(outcome, Exception), outcome
-
-    def run(self, verb: str, *arguments: str, exit_code: int = 0) -> Result:
-        """Run a verb whose output is no terminal."""
-        return run(verb, "--data", str(self.data), *arguments, exit_code=exit_code)
 
 
 @pytest.fixture

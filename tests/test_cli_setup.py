@@ -97,9 +97,9 @@ def test_pools_are_added_changed_shown_and_removed(desk: Desk) -> None:
     )
     assert added == "Pool mobile added.\n"
     assert desk.out("pool", "list").splitlines() == [
-        "pool    seats  in use  over  shared by  scopes  expires",
-        "full    5      0       0     client     all     never",
-        "mobile  3      0       0     user       -       2099-01-31T00:00:00Z",
+        "pool    seats  in use  over  shared by  scopes  expires               alerts",
+        "full    5      0       0     client     all     never                 80 90 100 denied",
+        "mobile  3      0       0     user       -       2099-01-31T00:00:00Z  80 90 100 denied",
     ]
     assert desk.out("pool", "set", "mobile", "--expires", "never", "--seats", "4") == "Pool mobile changed.\n"
     assert desk.json("pool", "show", "mobile") == {
@@ -110,7 +110,10 @@ def test_pools_are_added_changed_shown_and_removed(desk: Desk) -> None:
         "duplicates": "user",
         "scopes": [],
         "expires_at": None,
+        "alerts": ["80", "90", "100", "denied"],
     }
+    assert desk.out("pool", "set", "mobile", "--alerts", "none") == "Pool mobile changed.\n"
+    assert desk.json("pool", "show", "mobile")["alerts"] == []
     assert desk.out("pool", "remove", "mobile", "--yes") == "Pool mobile removed.\n"
 
 
@@ -143,6 +146,7 @@ def test_a_licence_that_is_over_tells_what_it_ended(desk: Desk) -> None:
             2,
             "a moment is written 2027-01-31, 2027-01-31T18:00 or never",
         ),
+        ("set full --alerts '80 101'", 2, "alerts are up to 10 percentages from 1 to 100"),
         ("set full", 2, "say what to change"),
         ("set x --seats 1", 1, "there is no pool x in tenant Jim_Test; there is: full"),
         ("show x", 1, "there is no pool x; licet pool list shows those there are"),

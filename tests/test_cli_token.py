@@ -19,7 +19,7 @@ from licet.cli.token import ServerUnreachable, _Credentials, _refuse, _tenant_ur
 def demo() -> Iterator[str]:
     """The URL of the tenant of a demo server."""
     with subprocess.Popen(
-        [sys.executable, "-m", "licet", "demo", "--port", "0"],
+        [sys.executable, "-m", "licet", "demo", "--port", "0", "--admin-port", "0"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

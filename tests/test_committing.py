@@ -141,7 +141,7 @@ class Child:
             data = self.ours.recv(1 << 16)
             assert data, "it ended without an answer"
             for payload in self._frames.feed(data):
-                version, some = _decode_replies(payload)
+                version, _, _, some = _decode_replies(payload)
                 assert 1 <= version <= len(self.batches)
                 replies += some
         assert len(replies) == count

@@ -20,6 +20,7 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 from sqlalchemy import Connection, text
 
+from journals import WHOLE_JOURNAL
 from licet.clock import ManualClock
 from licet.credentials import ClientSecrets
 from licet.keyring import FILE_NAME, read_keyring
@@ -42,10 +43,9 @@ from licet.ledger import (
 from licet.model import Duplicates, EndReason, NoSeatReason, Pool, Tenant
 from licet.store.changes import ClientChanges, SetupError
 from licet.store.commit import commit
-from licet.store.ending import end_as_administrator
 from licet.store.lane import Lane
 from licet.store.opening import SQLITE_NAME
-from licet.store.setup import SetupChange, changing
+from licet.store.setup import SetupChange, changing, end_sessions
 from licet.store.sqlite import SqliteStore
 from licet.store.usage import seats
 from licet.tokens import new_sid
@@ -270,7 +270,7 @@ class TestOneServer:
                     assert {(it.status, it.content["logged_off"]) for it in answers} == {(200, True)}
                     assert sum(answer.content["seat_released"] for answer in answers) == 1
                     assert in_use(server) == 0
-            ended = rows(server, "SELECT sum(times) FROM journal WHERE kind = 'ended' AND reason = 'logoff'")
+            ended = rows(server, f"SELECT sum(times) FROM {WHOLE_JOURNAL} WHERE reason = 'logoff'")  # noqa: S608
             assert ended == [(20,)]
 
     async def test_a_refresh_that_meets_a_logoff_never_brings_the_session_back(self, tmp_path: Path) -> None:
@@ -634,10 +634,8 @@ class Licence:
 
     def _end_some(self, dice: random.Random) -> None:
         self.office.refresh_tenants()
-        tenant = self.office.tenant(TENANT)
-        assert tenant is not None
         sids = list(self.expires_at_ms.copy())[-10:]
-        end_as_administrator(self.office, "a test", tenant, dice.choices(sids, k=2) if sids else [], "some")
+        end_sessions(self.office, "a test", TENANT, dice.choices(sids, k=2) if sids else [])
 
     def _deeds(self, change: SetupChange, dice: random.Random) -> Iterator[partial[bool]]:
         tenant, now_ms = change.tenant(TENANT), change.transaction.now_ms
@@ -744,7 +742,7 @@ SELECT * FROM seat WHERE expires_at_ms IS NOT (
 )
 """
 _SESSIONS = "SELECT sid, expires_at_ms FROM session"
-_JOURNAL = "SELECT kind, reason, sum(times) AS times FROM journal GROUP BY kind, reason"
+_JOURNAL = f"SELECT kind, reason, sum(times) AS times FROM {WHOLE_JOURNAL} GROUP BY kind, reason"  # noqa: S608
 
 
 def _reason(outcome: Outcome) -> NoSeatReason | None:

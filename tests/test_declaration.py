@@ -348,3 +348,27 @@ def test_an_instant_that_cannot_be_shown_in_every_zone_is_refused(text: str) -> 
 )
 def test_an_instant_near_by_is_told_in_words(seconds: int, told: str) -> None:
     assert nearness(START_MS + seconds * 1000, START_MS) == told
+
+
+@pytest.mark.parametrize(
+    ("told", "alerts"),
+    [
+        ("80 90 100 denied", ("80", "90", "100", "denied")),
+        ("denied, 90%,90,5", ("5", "90", "denied")),
+        ("none", ()),
+        ("", ()),
+    ],
+)
+def test_alerts_are_read_in_any_order(told: str, alerts: tuple[str, ...]) -> None:
+    (tenant,) = read(f'{SMALL}\n[tenant.Jim_Test.pool.extra]\nseats = 1\nalerts = "{told}"\n', "f.toml")
+    extra = tenant.pool_named("extra")
+    assert extra is not None
+    assert extra.alerts == alerts
+    assert read(write([tenant]), "f.toml")[0].pool_named("extra") == extra
+
+
+@pytest.mark.parametrize("told", ["0", "101", "-1", "8.5", "all", "1 2 3 4 5 6 7 8 9 10 11", "\u0664"])
+def test_alerts_that_cannot_be_are_told(told: str) -> None:
+    text = f'{SMALL}\n[tenant.Jim_Test.pool.extra]\nseats = 1\nalerts = "{told}"\n'
+    with pytest.raises(DeclarationInvalid, match=r"pool\.extra\.alerts: alerts are up to 10 percentages"):
+        read(text, "f.toml")

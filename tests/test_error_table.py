@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from conftest import AWAY, ServedTenant
+from conftest import AWAY, ServedTenant, bar
 from licet.cli.demo import PASSWORD
 from licet.model import GrantType
 from licet.store.opening import SQLITE_NAME
@@ -187,6 +187,20 @@ class TestNoSeat:
             "in_use": 0,
         }
         assert tenant.grant(scope="view")["scope"] == "view"
+
+    def test_a_client_that_is_kept_off_is_told_for_how_long(self, tenant: ServedTenant) -> None:
+        """L12; `view` goes on working, and other clients get their seats."""
+        bar(tenant, seconds=299.5)
+        response = tenant.ask("token", **GRANT)
+        assert check(response, 400, "temporarily_unavailable") == {
+            "reason": "barred",
+            "pool": "full",
+            "seats": 2,
+            "in_use": 0,
+            "retry_after": 300,
+        }
+        assert tenant.grant(scope="view")["scope"] == "view"
+        assert tenant.grant("Client2")["scope"] == "all"
 
     def test_who_does_not_prove_itself_learns_nothing_of_seats(self, tenant: ServedTenant) -> None:
         """Credentials come first."""

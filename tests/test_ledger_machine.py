@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from sqlalchemy import text, update
 
 from examples import ALL, VIEW, add_tenant, bump, client, end, grant, jim_test, refresh, sid
+from journals import WHOLE_JOURNAL
 from kinds import Place, PostgresPlaces, SqlitePlaces
 from licet.ledger import ClientRefused, Command, Denied, Ended, Granted, Outcome, SessionUnknown, Sweep, Swept
 from licet.model import Duplicates, EndReason, Pool, Scope
@@ -99,9 +100,13 @@ class Model:
         pool_ms = self.pools[pool_id].expires_at_ms if pool_id else None
         return expires_ms if pool_ms is None else min(expires_ms, pool_ms)
 
-    def denial(self, pool: Pool, holder: object, superseded: Sequence[int]) -> Seen | None:
-        """Why there is no seat, how many are in use, and when to come back (L6, L7)."""
+    def denial(
+        self, pool: Pool, holder: object, superseded: Sequence[int], barred_ms: int | None
+    ) -> Seen | None:
+        """Why there is no seat, how many are in use, and when to come back (L6, L7, L12)."""
         seats = self.seats(pool.id)
+        if barred_ms is not None and barred_ms > self.now_ms:
+            return ("barred", len(seats), math.ceil((barred_ms - self.now_ms) / 1000))
         if pool.expires_at_ms is not None and pool.expires_at_ms <= self.now_ms:
             return ("licence_expired", len(seats), None)
         if holder in seats or len(self.seats(pool.id, without=superseded)) < pool.seats:
@@ -118,7 +123,8 @@ class Model:
         mine = self.live(client_key)
         superseded = mine[: max(0, len(mine) + 1 - asker.sessions_max)]  # L8
         holder = {None: None, 1: client_key, 2: asker.user.initials, 3: number}[pool_id]
-        if pool_id and (denial := self.denial(self.pools[pool_id], holder, superseded)):
+        barred_ms = asker.barred_until_ms
+        if pool_id and (denial := self.denial(self.pools[pool_id], holder, superseded, barred_ms)):
             self.counts["denied", str(denial[0])] += 1
             return ("denied", *denial)
         for other in superseded:
@@ -195,6 +201,7 @@ CHANGES = st.one_of(
     st.tuples(st.just("life"), st.just(TENANT.id), st.sampled_from([60, 600, 1200])),
     st.tuples(st.just("limit"), CLIENT_KEYS, st.sampled_from([1, 2, 3, 100])),
     st.tuples(st.just("enabled"), CLIENT_KEYS, st.booleans()),
+    st.tuples(st.just("bar"), CLIENT_KEYS, st.sampled_from([None, 0, 1, 60_000, 600_000])),
 )
 # Just so long, mostly so short that sessions live on; or up to one of the coming expiries, or a
 # millisecond beside it.
@@ -301,6 +308,15 @@ class LicenceMachine(RuleBasedStateMachine):
         assert [seen(it) for it in outcomes] == [self.model.end(it, EndReason.DISABLED) for it in ended]
         self.model.clients[client_key] = replace(self.model.clients[client_key], enabled=enabled)
 
+    def _change_bar(self, client_key: int, for_ms: int | None) -> None:
+        """L12. It counts for the next grant that needs a seat, and ends nothing."""
+        until_ms = None if for_ms is None else self.model.now_ms + for_ms
+        with self._set_up() as transaction:
+            transaction.connection.execute(
+                update(schema.client).filter_by(key=client_key).values(barred_until_ms=until_ms)
+            )
+        self.model.clients[client_key] = replace(self.model.clients[client_key], barred_until_ms=until_ms)
+
     @invariant()
     def the_tables_are_those_of_the_model(self) -> None:
         """L1 to L8, L11."""
@@ -340,7 +356,9 @@ class LicenceMachine(RuleBasedStateMachine):
 
     def _check_journal(self) -> None:
         """L11."""
-        rows = self._rows("SELECT kind, reason, sum(times) FROM journal GROUP BY kind, reason")
+        rows = self._rows(
+            f"SELECT kind, reason, sum(times) FROM {WHOLE_JOURNAL} GROUP BY kind, reason"  # noqa: S608
+        )
         assert {(kind, reason): times for kind, reason, times in rows} == +self.model.counts
 
     def _check_usage(self) -> None:
@@ -387,6 +405,7 @@ class LicenceMachine(RuleBasedStateMachine):
         if isinstance(wait, tuple):
             moments = [it.expires_ms for it in self.model.sessions.values()]
             moments += [it.expires_at_ms for it in self.model.pools.values() if it.expires_at_ms is not None]
+            moments += [it.barred_until_ms for it in self.model.clients.values() if it.barred_until_ms]
             ahead = sorted({it for it in moments if it > self.model.now_ms})[wait[0] : wait[0] + 1]
             wait = ahead[0] + wait[1] - self.model.now_ms if ahead else 0
         self.clock.advance(seconds=wait / 1000)
@@ -432,12 +451,12 @@ def run(kind: type[LicenceMachine], examples_max: int) -> None:
 
 
 def test_the_licence_is_what_a_model_counts_whatever_happens(in_files: Callable[[int], Place]) -> None:
-    """L1 to L8, L11."""
+    """L1 to L8, L11, L12."""
     run(machine(in_files), 100)
 
 
 def test_the_licence_is_what_a_model_counts_in_a_database(postgres_places: PostgresPlaces) -> None:
-    """L1 to L8, L11. Fewer examples: each takes longer, and all stores share the ledger."""
+    """L1 to L8, L11, L12. Fewer examples: each takes longer, and all stores share the ledger."""
     run(machine(postgres_places.make), 25)
 
 
@@ -447,7 +466,7 @@ def test_the_licence_is_what_a_model_counts_in_a_database(postgres_places: Postg
 def test_the_licence_is_what_a_model_counts_for_a_long_time(
     kind: str, request: pytest.FixtureRequest
 ) -> None:
-    """L1 to L8, L11. Other examples at every run; what failed is printed, and belongs into a named test."""
+    """L1 to L8, L11, L12. Other examples at every run; what failed belongs into a named test."""
     if "long" not in str(request.config.option.markexpr):
         pytest.skip("asked for with -m long")
     places = {"sqlite": "in_files", "postgres": "postgres_places"}

@@ -14,7 +14,7 @@ import pytest
 import schemathesis
 from schemathesis import Case
 
-from conftest import ServedTenant
+from conftest import ServedTenant, bar
 from licet.cli.demo import PASSWORD
 from licet.model import NoSeatReason
 from licet.protocol.errors import Refusal
@@ -133,6 +133,7 @@ class TestRoutes:
             public_url="",
             is_ready=nobody,
             store_failed=nobody,
+            measures=nobody,
             log=nobody,
         )
         served = {
@@ -217,7 +218,7 @@ class TestAnswers:
     def test_no_seat_with_each_status_that_a_tenant_may_choose(
         self, status: int, tenant: ServedTenant
     ) -> None:
-        """L6: all in use, none at all, and L7: expired."""
+        """L6: all in use, none at all; L7: expired; L12: barred."""
         with tenant.server.changing() as change:
             change.tenant(tenant.name).set(no_seat_status=status)
         for client_id in ("Client2", "Client3"):
@@ -230,8 +231,10 @@ class TestAnswers:
         with tenant.server.changing() as change:
             change.tenant(tenant.name).set_pool("full", expires_at_ms=1)
         expired = must_fit("/{tenant}/token", tenant.ask("token", grant_type="client_credentials"), status)
-        reasons = [answer.json()["reason"] for answer in (full, none, expired)]
-        assert reasons == ["all_in_use", "no_seats", "licence_expired"]
+        bar(tenant, seconds=300)
+        barred = must_fit("/{tenant}/token", tenant.ask("token", grant_type="client_credentials"), status)
+        reasons = [answer.json()["reason"] for answer in (full, none, expired, barred)]
+        assert reasons == ["all_in_use", "no_seats", "licence_expired", "barred"]
 
     def test_what_a_client_does_wrong(self, tenant: ServedTenant) -> None:
         """One of each kind."""

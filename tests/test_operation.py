@@ -28,6 +28,7 @@ import httpx
 import pytest
 
 from command_line import run
+from journals import WHOLE_JOURNAL
 from licet.app import Server, bind
 from licet.cli.demo import PASSWORD
 from licet.clock import SystemClock
@@ -194,7 +195,7 @@ def _command(*arguments: str | Path) -> list[str]:
 
 def _environment(**variables: str) -> dict[str, str]:
     others = {key: value for key, value in os.environ.items() if not key.startswith("LICET_")}
-    return others | variables
+    return others | {"LICET_ADMIN_PORT": "0"} | variables
 
 
 def _serve(data: Path, *options: str) -> tuple[int, str]:
@@ -367,7 +368,7 @@ def _has_welcomed(stdout: IO[str]) -> bool:
 
 def _demo(temporary: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        _command("demo", "--port", "0"),
+        _command("demo", "--port", "0", "--admin-port", "0"),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -909,7 +910,7 @@ class TestGrowth:
             server.dials.advance(seconds=1200)
             until(lambda: server.http.get("/health/live").is_success and rows(server, READ) == [(0,)])
             assert in_use(server) == 0
-            expired = "SELECT sum(times) FROM journal WHERE reason = 'expired' AND tenant_id = 1"
+            expired = f"SELECT sum(times) FROM {WHOLE_JOURNAL} WHERE reason = 'expired'"  # noqa: S608
             assert rows(server, expired) == [(4,)]
 
     @pytest.mark.anyio
@@ -926,6 +927,7 @@ class TestGrowth:
             assert sum(told, Counter()) == {"granted": 10_000}
             assert rows(server, READ) == [(4 * 5,)]
             assert in_use(server) == 4
+            until(lambda: rows(server, "SELECT count(*) FROM journal_entry") == [(0,)])
             counts = rows(
                 server, "SELECT count(*), kind, sum(times) FROM journal WHERE tenant_id = 1 GROUP BY kind"
             )

@@ -1,4 +1,4 @@
-"""The rules of the licence, L1 to L11, as a client of a real server meets them.
+"""The rules of the licence, L1 to L12, as a client of a real server meets them.
 
 One class a rule; `licet.ledger` has its own tests, which go further. Every rule is kept by a server that
 commits in a process of its own, and by one that does it in a thread. Time stands still on the shared servers
@@ -17,9 +17,10 @@ import pytest
 
 from command_line import run
 from conftest import ServedTenant
+from journals import WHOLE_JOURNAL
 from licet.cli.demo import TENANT
 from licet.model import Duplicates, InvalidValue
-from licet.store.ending import end_as_administrator
+from licet.store.setup import end_sessions
 from licet.store.usage import PoolNow, seats
 from running import RunningServer
 from test_concurrency import GRANT, Caller, in_use, opened, rows, with_secrets
@@ -75,10 +76,10 @@ def pool_now(tenant: ServedTenant) -> PoolNow:
 
 def journal(tenant: ServedTenant) -> dict[tuple[str, str], int]:
     """How often what happened, by kind and reason."""
-    query = """
-        SELECT kind, reason, sum(times) FROM journal
+    query = f"""
+        SELECT kind, reason, sum(times) FROM {WHOLE_JOURNAL}
         WHERE tenant_id = (SELECT id FROM tenant WHERE name = ?) GROUP BY kind, reason
-    """
+    """  # noqa: S608 - names of our own
     return {(kind, reason): times for kind, reason, times in rows(tenant.server, query, tenant.name)}
 
 
@@ -187,9 +188,7 @@ def _revocation_of_the_access_token(tenant: ServedTenant, granted: dict[str, Any
 def _administrator(tenant: ServedTenant, granted: dict[str, Any]) -> None:
     sid = bytes.fromhex(tenant.introspect(granted["access_token"])["sid"])
     with tenant.server.store() as store:
-        found = store.tenant(tenant.name)
-        assert found is not None
-        end_as_administrator(store, "a test", found, [sid], "one session")
+        end_sessions(store, "a test", tenant.name, [sid])
 
 
 def _disabled_client(tenant: ServedTenant, granted: dict[str, Any]) -> None:
@@ -438,11 +437,42 @@ class TestL11:
             assert rows(server, _BALANCE) == [(len(clients) * 3, len(clients) * 3)]
 
 
-_BALANCE = """
+class TestL12:
+    """An administrator may keep a client off the seats for a while."""
+
+    def test_a_client_whose_session_was_ended_may_come_back_after_the_cool_down(
+        self, tenant: ServedTenant
+    ) -> None:
+        """L12, L11. The seat is free for others at once; its denials are in the journal with their reason."""
+        granted, viewing = ask(tenant), ask(tenant, scope="view")
+        sid = bytes.fromhex(tenant.introspect(granted["access_token"])["sid"])
+        with tenant.server.store() as store:
+            ended = end_sessions(store, "a test", tenant.name, [sid], reason="It hangs", cool_down_s=300)
+        assert (ended.sessions, ended.seats, ended.clients) == (1, 1, ("TestClientId",))
+        assert not is_active(tenant, granted)
+        assert is_active(tenant, viewing)
+        for _ in range(3):
+            refused = ask(tenant)
+        assert (refused["error"], refused["reason"], refused["retry_after"]) == (
+            "temporarily_unavailable",
+            "barred",
+            300,
+        )
+        assert ask(tenant, scope="view")["scope"] == "view"
+        assert tenant.refresh(viewing).is_success
+        assert ask(tenant, "Client2")["scope"] == "all"
+        tenant.server.dials.advance(seconds=299)
+        assert ask(tenant)["retry_after"] == 1
+        tenant.server.dials.advance(seconds=1)
+        assert ask(tenant)["scope"] == "all"
+        assert journal(tenant).items() >= {("denied", "barred"): 4, ("ended", "administrator"): 1}.items()
+
+
+_BALANCE = f"""
 SELECT coalesce(sum(CASE kind WHEN 'granted' THEN times WHEN 'ended' THEN -times ELSE 0 END), 0),
        (SELECT count(*) FROM session WHERE tenant_id = 1)
-FROM journal WHERE tenant_id = 1
-"""
+FROM {WHOLE_JOURNAL} WHERE tenant_id = 1
+"""  # noqa: S608 - names of our own
 
 
 async def _come_and_go(caller: Caller, client: str) -> None:

@@ -148,6 +148,17 @@ class TestValues:
         """`port = 0` takes any that is free."""
         assert load_settings(None, {"LICET_PORT": "0"}).base_url(49_152) == "http://127.0.0.1:49152"
 
+    def test_the_admin_listener_has_an_address_of_its_own(self) -> None:
+        """On this machine only, unless somebody says otherwise; and it can be switched off."""
+        settings = load_settings(None, {})
+        assert (settings.admin, settings.admin_base_url()) == (True, "http://127.0.0.1:8081")
+        assert settings.admin_base_url(5) == "http://127.0.0.1:5"
+        named = load_settings(None, {"LICET_ADMIN_URL": "https://admin.example.com/", "LICET_ADMIN": "false"})
+        assert (named.admin, named.admin_base_url(5)) == (False, "https://admin.example.com")
+        assert "allowed: an absolute http or https URL" in mistakes(None, {"LICET_ADMIN_URL": "admin"})[0]
+        (told,) = mistakes(None, {"LICET_ADMIN": "perhaps"})
+        assert told == "LICET_ADMIN: 'perhaps' is neither true nor false; allowed: true or false"
+
     @pytest.mark.parametrize("host", ["a b", "-a", "a_b", "http://a", "127.0.0.1:80", "[::1]", "a..b"])
     def test_a_host_is_an_address_or_a_name(self, host: str) -> None:
         """Without scheme, port or brackets."""

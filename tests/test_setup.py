@@ -119,6 +119,7 @@ def test_a_tenant_is_removed_with_everything_but_the_events(site: Site) -> None:
     with changing(site.store, ADA) as change:
         change.remove_tenant(JIM)
     assert change.sessions_ended == 1
+    assert site.count(schema.journal_entry) == 0
     tables = (schema.session, schema.seat, schema.journal, schema.usage_minute, schema.usage_hour)
     assert [site.count(table) for table in tables] == [0, 0, 0, 1, 0]
     assert [row.name for row in site.rows(schema.tenant)] == ["Other"]

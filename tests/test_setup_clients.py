@@ -8,7 +8,6 @@ from kinds import Place
 from licet.credentials import ClientSecrets
 from licet.ledger import (
     ClientRefused,
-    Ended,
     Grant,
     Granted,
     SessionUnknown,
@@ -18,8 +17,7 @@ from licet.model import Duplicates, GrantType
 from licet.store import schema
 from licet.store.changes import AlreadyThere, NotFound, SetupError, StillInUse
 from licet.store.commit import commit
-from licet.store.ending import end_as_administrator
-from licet.store.setup import changing
+from licet.store.setup import changing, end_sessions
 from licet.store.tenant_setup import SECRETS_MAX
 from setup_site import ADA, JIM, SESSION_S, START_MS, Site, secret
 
@@ -289,15 +287,10 @@ def test_an_administrator_ends_sessions(site: Site) -> None:
     """L4, L11: the journal has the endings, and the events who did it."""
     first, second = site.grant("c1"), site.grant("c2", "view")
     sids = [first.session.sid, second.session.sid, b"unknown"]
-    outcomes = end_as_administrator(site.store, ADA, site.tenant, sids, "all sessions")
-    assert [(outcome.session is not None, outcome.seat_released) for outcome in outcomes] == [
-        (True, True),
-        (True, False),
-        (False, False),
-    ]
-    assert isinstance(outcomes[0], Ended)
+    ended = end_sessions(site.store, ADA, JIM, sids)
+    assert (ended.sessions, ended.seats, ended.clients) == (2, 1, ("c1", "c2"))
     assert site.endings() == {"administrator": 2}
-    assert site.event() == (ADA, JIM, "end", "all sessions", "2 sessions ended")
+    assert site.event() == (ADA, JIM, "end", "client c2", "1 session ended")
 
 
 def test_every_refusal_is_a_setup_error() -> None:

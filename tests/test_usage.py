@@ -2,7 +2,8 @@
 
 import random
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import datetime, timedelta, timezone
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,71 +11,12 @@ from sqlalchemy import delete, update
 
 from examples import ALL, FULL, VIEW, add_tenant, bump, client, end, grant, jim_test, refresh, sid, view
 from kinds import Place
-from licet.ledger import Command, Granted, Sweep
-from licet.model import Duplicates, EndReason, Pool, Scope, Tenant
+from licet.ledger import Granted, Sweep
+from licet.model import Duplicates, EndReason, Pool, Scope
 from licet.store import schema
 from licet.store.commit import commit
-from licet.store.usage import PoolNow, PoolUsage, SeatsNow, Usage, seats, sessions, usage
-
-MINUTE_S = 60
-HOUR_S = 3600
-HOUR_MS = HOUR_S * 1000
-DAY_MS = 24 * HOUR_MS
-NOON_MS = round(datetime(2026, 6, 1, 12, tzinfo=UTC).timestamp()) * 1000
-
-
-class Site:
-    """A store with one tenant, at noon."""
-
-    def __init__(self, place: Place, tenant: Tenant) -> None:
-        self.clock = place.clock
-        self.store = place.open()
-        with self.store.transaction() as transaction:
-            add_tenant(transaction.connection, tenant)
-        self.store.refresh_tenants()
-        self.tenant = tenant
-
-    @property
-    def now_ms(self) -> int:
-        """What the clock shows."""
-        return self.clock.now_ms()
-
-    def do(self, *commands: Command) -> None:
-        """Commit these commands together."""
-        for outcome in commit(self.store, commands):
-            assert not isinstance(outcome, Exception), outcome
-
-    def keep(self, *numbers: int, hours: float) -> None:
-        """Let time pass while these sessions, number n of client n, are renewed in time."""
-        for _ in range(round(hours * 4)):
-            self.clock.advance(seconds=HOUR_S / 4)
-            self.do(*(refresh(number, number) for number in numbers))
-
-    def seats(self) -> SeatsNow:
-        """Who holds what now."""
-        with self.store.reading() as connection:
-            return seats(connection, self.tenant, self.now_ms)
-
-    def full(self) -> PoolNow:
-        """The pool `full` now."""
-        return next(pool for pool in self.seats().pools if pool.pool == "full")
-
-    def of_client(self, key: int) -> list[int]:
-        """The numbers of a client's live sessions."""
-        client_id = self.tenant.clients_by_key[key].client_id
-        with self.store.reading() as connection:
-            found = sessions(connection, self.tenant, self.now_ms, client=client_id)
-        return [int(it.sid, 16) for it in found]
-
-    def usage(self, from_ms: int, until_ms: int, zone: tzinfo = UTC) -> Usage:
-        """What this span looked like."""
-        with self.store.reading() as connection:
-            return usage(connection, self.tenant, from_ms, until_ms, now_ms=self.now_ms, zone=zone)
-
-    def use_of_full(self, *, hours: float = 24) -> PoolUsage:
-        """The pool `full` in the last hours."""
-        report = self.usage(self.now_ms - round(hours * HOUR_MS), self.now_ms)
-        return next(pool for pool in report.pools if pool.pool == "full")
+from licet.store.usage import PoolNow, sessions
+from report_site import DAY_MS, HOUR_MS, HOUR_S, MINUTE_S, NOON_MS, Site
 
 
 @pytest.fixture
@@ -173,7 +115,7 @@ class TestWhoHoldsWhat:
         with by_user.store.reading() as connection:
             now_ms = by_user.now_ms
 
-            def found(**only: str) -> list[str]:
+            def found(**only: Any) -> list[str]:
                 return [it.client_id for it in sessions(connection, by_user.tenant, now_ms, **only)]
 
             assert found() == ["Desk", "Phone", "Other"]

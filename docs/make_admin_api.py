@@ -1,0 +1,113 @@
+"""Prints docs/reference/admin-api.md: the operations of the admin API, as its document has them.
+
+    .venv/bin/python docs/make_admin_api.py > docs/reference/admin-api.md
+
+The text around them is here; what an operation takes and shows is in the document itself, which a running
+server serves.
+"""
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import FastAPI
+
+from licet.web.admin import api
+from licet.web.admin.problems import TITLES
+
+HEAD = """# Admin API
+
+<!-- Made by `docs/make_admin_api.py`; edit that instead. -->
+
+What the dashboard and the command line can do, for programs. It is on the admin listener
+([`admin_host`, `admin_port`](configuration.md); `http://127.0.0.1:8081`), never on the public one. A
+running server serves its OpenAPI document at `/api/v1/openapi.json`, with all that an operation takes and
+shows.
+
+```sh
+licet admin key add deploy --role owner          # prints the key, once
+curl -H "Authorization: Bearer $KEY" http://127.0.0.1:8081/api/v1/tenants
+```
+
+## Who asks
+
+An [API key](roles.md) in `Authorization: Bearer lck_...`; or the cookie of the dashboard, and then for every
+method but GET and HEAD the page's token in `X-CSRF-Token`. A *viewer* reads, an *operator* also ends
+sessions, an *owner* also changes. Whoever is of one tenant meets that tenant only: another one is 404, as one
+that does not exist.
+
+Requests are refused (421) that name the server by a name it does not know. It knows every address,
+`localhost`, its machine's name and those of `admin_url` and `public_url`. What a browser sends from a page of
+another site is refused (403).
+
+## Changing what somebody else may change
+
+What can be edited has an `ETag`, which is of its content. PATCH, PUT and DELETE of it need `If-Match` with
+that tag, or `*` for whatever is there.
+
+| answer | when |
+| --- | --- |
+| 428 | there is no `If-Match` |
+| 412 | somebody was first: `current` has what is there now, `ETag` its tag |
+| 204 | to DELETE: it is not there any more, also when it was not there before |
+| 304 | to GET with `If-None-Match`: it is what you have |
+
+PATCH changes the members that it names, and no others; `null` is a value. What is made is answered with 201
+and `Location`. A generated secret or key is in that one answer.
+
+## Lists
+
+A list comes in pages of `limit` (50, at most 500). `next` is the cursor of the next page, to be sent as
+`after`; the `Link` header has the whole address. A page stays right while rows are added and removed.
+
+Names in addresses are percent-encoded: a slash in a `client_id` is `%2F`. Instants are milliseconds since
+1970 in UTC (`..._ms`), durations are seconds (`..._s`).
+
+## Errors
+
+`application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)), with a `request_id` that the
+[log](logs.md) has as well. `errors` has a pointer and a message for each wrong value.
+
+```json
+{"type": "tag:licet,2026:invalid-value", "title": "A value is not what it may be", "status": 422,
+ "detail": "At least 0.", "request_id": "a5f0c11aa-1c",
+ "errors": [{"pointer": "#/seats", "message": "At least 0."}]}
+```
+
+| type, behind `tag:licet,2026:` | what it says |
+| --- | --- |
+"""
+
+TAIL = """
+A body has at most 256 KiB, a declaration 4 MiB. What takes the store longer than 30 s is given up (503).
+"""
+
+
+def page() -> Iterator[str]:
+    """The page, in parts."""
+    yield HEAD
+    for kind, title in TITLES.items():
+        yield f"| `{kind}` | {title} |\n"
+    yield TAIL
+    application = FastAPI(version="0", openapi_url=None)
+    application.include_router(api.router())
+    document = api.openapi_document(application)
+    by_tag: defaultdict[str, list[str]] = defaultdict(list)
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            by_tag[operation["tags"][0]].append(_row(path, method, operation))
+    for tag in document["tags"]:
+        yield f"\n## {tag['name']}\n\n{tag['description']}\n\n"
+        yield "| operation | what | role |\n| --- | --- | --- |\n"
+        yield from by_tag[tag["name"]]
+
+
+def _row(path: str, method: str, operation: dict[str, Any]) -> str:
+    role = operation["description"].removeprefix("It takes the role ").rstrip(".")
+    short = path.removeprefix("/api/v1")
+    return f"| `{method.upper()} {short}` | {operation['summary']} | {role} |\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write("".join(page()))

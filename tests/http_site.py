@@ -1,0 +1,110 @@
+"""A small real HTTP server that answers as a test wants it, and remembers what it was asked.
+
+    with Site(lambda asked: says(200, b"{}")) as site:
+        httpx.get(f"{site.url}/path")
+        assert site.asked[0].path == "/path"
+
+An answer is a `Reply`, or bytes that go out as they are before the connection ends.
+"""
+
+import json
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple, Self
+from urllib.parse import parse_qs
+
+PATIENCE_S = 10.0
+
+
+class Asked(NamedTuple):
+    """A request as it came; the names of its headers in lower case."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def form(self) -> dict[str, str]:
+        """Its form."""
+        return {name: values[0] for name, values in parse_qs(self.body.decode()).items()}
+
+    @property
+    def bearer(self) -> str:
+        """The token that came with it."""
+        return self.headers.get("authorization", "").removeprefix("Bearer ")
+
+
+class Reply(NamedTuple):
+    """What is answered."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str]
+
+
+Answering = Callable[[Asked], Reply | bytes]
+
+
+def says(status: int, content: Any = b"", **headers: str) -> Reply:
+    """An answer with these bytes, or with JSON."""
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return Reply(status, body, {name.replace("_", "-"): value for name, value in headers.items()})
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: "_Server"
+    protocol_version = "HTTP/1.1"
+
+    def _answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        asked = Asked(self.command, self.path, headers, body)
+        site = self.server.site
+        site.asked.append(asked)
+        reply = site.answer(asked)
+        if isinstance(reply, bytes):
+            self.close_connection = True
+            self.wfile.write(reply)
+            return
+        self.send_response(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        self.send_header("content-length", str(len(reply.body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(reply.body)
+
+    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_OPTIONS = _answer  # noqa: N815 - the library's names
+
+    def log_message(self, format: str, *_: object) -> None:  # noqa: A002 - the library's name
+        """Nothing is printed."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+    site: "Site"
+
+    def handle_error(self, *_: object) -> None:
+        """A caller that goes in the middle of an answer is what some tests want."""
+
+
+class Site:
+    """The server; `answer` may be changed at any time."""
+
+    def __init__(self, answer: Answering | None = None) -> None:
+        self.asked: list[Asked] = []
+        self.answer: Answering = answer or (lambda _: says(200, {}))
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.site = self
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()

@@ -1,0 +1,227 @@
+"""Signing in to the dashboard, out of it, and what happens when that has run out: by HTTP, no browser."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dashboard import PASSWORD, DashboardSite, Reader, add_admin, heading, hidden, reader_of
+from licet.model import Role
+from licet.store.sign_ins import Lives
+from running import RunningServer
+
+END = "/seats/end?tenant=Jim_Test"
+OUR_PAGES = ["/", "/seats", END, "/live"]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
+    """One server for all that leave it as it was."""
+    with DashboardSite(tmp_path_factory.mktemp("site"), manual_clock=True) as site:
+        yield site
+
+
+@pytest.fixture
+def nobody(site: DashboardSite) -> Iterator[Reader]:
+    """A reader who is not signed in."""
+    with site.reader(None) as reader:
+        yield reader
+
+
+class TestSigningIn:
+    """`/sign-in`."""
+
+    @pytest.mark.parametrize("path", OUR_PAGES)
+    def test_who_is_not_signed_in_is_sent_to_sign_in_and_back(self, nobody: Reader, path: str) -> None:
+        """To no other place than the page that was asked for."""
+        answer = nobody.get(path)
+        assert answer.status_code == 303
+        page = nobody.get(answer.headers["location"])
+        assert heading(page) == "Sign in"
+        assert hidden(page)["then"] == path
+        done = nobody.sign_in("ada", then=path)
+        assert (done.status_code, done.headers["location"]) == (303, path)
+
+    def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(self, nobody: Reader) -> None:
+        """It ends with the browser; Secure is for TLS only."""
+        cookie = nobody.sign_in("ada").headers["set-cookie"]
+        assert cookie.startswith("licet=")
+        parts = {it.strip().lower() for it in cookie.split(";")[1:]}
+        assert parts == {"httponly", "path=/", "samesite=strict"}
+
+    def test_who_is_signed_in_need_not_sign_in_again(self, nobody: Reader) -> None:
+        """The page sends on."""
+        nobody.sign_in("ada")
+        answer = nobody.get("/sign-in?then=/seats")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/seats")
+
+    @pytest.mark.parametrize(
+        ("name", "password"),
+        [("ada", "wrong"), ("nobody", PASSWORD), ("", ""), ("ada\0", "\ud7ff"), ("x" * 5000, "y" * 5000)],
+    )
+    def test_a_wrong_name_and_a_wrong_password_are_told_alike(
+        self, nobody: Reader, name: str, password: str
+    ) -> None:
+        """The name is there again, the password never."""
+        answer = nobody.sign_in(name, password)
+        assert answer.status_code == 401
+        assert "The name or the password is wrong." in answer.text
+        assert "set-cookie" not in answer.headers
+        assert "wrong" not in password or f'value="{password}"' not in answer.text
+
+    @pytest.mark.parametrize(
+        "then",
+        ["https://example.com/", "//example.com", "/\\example.com", "javascript:alert(1)", "seats", ""],
+    )
+    def test_nobody_is_sent_on_to_another_site(self, nobody: Reader, then: str) -> None:
+        """An open redirect helps who phishes."""
+        answer = nobody.sign_in("ada", then=then)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/")
+
+    def test_who_comes_from_a_link_on_another_site_is_asked_for_the_cookie_once_more(
+        self, nobody: Reader
+    ) -> None:
+        """By a page of ours; who has none is then sent to sign in."""
+        answer = nobody.get("/seats", **{"sec-fetch-site": "cross-site"})
+        assert answer.status_code == 200
+        assert '<meta http-equiv="refresh" content="0">' in answer.text
+        assert nobody.get("/seats", **{"sec-fetch-site": "same-origin"}).status_code == 303
+
+    def test_signing_out_ends_the_sign_in_and_not_the_cookie_only(
+        self, site: DashboardSite, nobody: Reader
+    ) -> None:
+        """Who has a copy of the cookie has nothing."""
+        nobody.sign_in("ada")
+        copy = dict(nobody.http.cookies)
+        answer = nobody.post("/sign-out")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
+        assert nobody.get("/seats").status_code == 303
+        with site.reader(None, cookies=copy) as thief:
+            assert thief.get("/seats").status_code == 303
+
+    @pytest.mark.parametrize("headers", [{"origin": "https://example.com"}, {"sec-fetch-site": "cross-site"}])
+    def test_another_sites_page_can_sign_nobody_in(self, nobody: Reader, headers: dict[str, str]) -> None:
+        """Nor can it send any other form."""
+        answer = nobody.http.post("/sign-in", data={"name": "ada", "password": PASSWORD}, headers=headers)
+        assert answer.status_code == 403
+        assert "set-cookie" not in answer.headers
+
+
+class TestForms:
+    """What every form has to come with."""
+
+    def test_a_form_without_the_token_of_its_sign_in_changes_nothing(self, site: DashboardSite) -> None:
+        """What was typed is kept for another try."""
+        with site.reader() as reader, site.reader() as other:
+            site.take().raise_for_status()
+            fields = {"seat": "full/client:TestClientId", "sure": "1", "reason": "It hangs"}
+            for token in ("", "nonsense", other.csrf()):
+                answer = reader.http.post(END, data={"csrf": token, **fields})
+                assert answer.status_code == 401
+                assert hidden(answer)["kept.reason"] == "It hangs"
+                assert "kept.csrf" not in hidden(answer)
+            assert "1 of 5 seats in use" in heading(reader.get("/seats?tenant=Jim_Test"))
+
+    def test_a_form_that_has_too_many_fields_is_refused(self, site: DashboardSite) -> None:
+        """1,000 are taken."""
+        with site.reader() as reader:
+            answer = reader.post(END, session=["a"] * 1100)
+            assert answer.status_code == 400
+
+    @pytest.mark.parametrize("body", [b"\xff=\xfe", b"%zz", b"a" * 100_000, b"=&=&=", b"--x"])
+    def test_what_is_no_form_is_no_fault_of_ours(self, site: DashboardSite, body: bytes) -> None:
+        """Never a 500."""
+        with site.reader() as reader:
+            for kind in (
+                "application/x-www-form-urlencoded",
+                "multipart/form-data; boundary=x",
+                "text/plain",
+            ):
+                answer = reader.http.post(END, content=body, headers={"content-type": kind})
+                assert answer.status_code < 500, answer.text
+
+
+class TestRunningOut:
+    """A sign-in that is not used ends."""
+
+    @pytest.fixture
+    def own(self, tmp_path: Path) -> Iterator[DashboardSite]:
+        """A server whose clock is turned."""
+        with DashboardSite(tmp_path, manual_clock=True) as site:
+            yield site
+
+    def test_what_was_typed_is_there_again_after_signing_in(self, own: DashboardSite) -> None:
+        """All of it but secrets, in the form where it was typed, and nothing was done meanwhile."""
+        own.take().raise_for_status()
+        with own.reader() as reader:
+            csrf = reader.csrf()
+            own.dials.advance(seconds=Lives().idle_s + 60)
+            own.take("Client1").raise_for_status()
+            fields = {"seat": "full/client:Client1", "sure": "1", "reason": 'a <b> & "c"', "cool_down": "300"}
+            late = reader.http.post(END, data={"csrf": csrf, **fields})
+            assert late.status_code == 401
+            assert heading(late) == "Your sign-in has run out"
+            again = reader.http.post("/sign-in", data={**hidden(late), "name": "ada", "password": PASSWORD})
+            assert again.status_code == 200
+            assert heading(again) == "End 1 session of Client1?"
+            assert "You are signed in again." in again.text
+            assert 'value="a &lt;b&gt; &amp; &#34;c&#34;"' in again.text
+            assert 'value="300" checked' in again.text
+            assert f'<meta name="path" content="{END}">' in again.text
+            done = reader.http.post(END, data={**hidden(again), "reason": "x", "cool_down": "0"})
+            assert done.status_code == 303
+
+    def test_a_wrong_password_meanwhile_keeps_it_as_well(self, own: DashboardSite) -> None:
+        """Until it is right."""
+        with own.reader() as reader:
+            csrf = reader.csrf("/")
+            own.dials.advance(seconds=Lives().idle_s + 60)
+            late = reader.http.post(END, data={"csrf": csrf, "session": "a" * 40, "reason": "Kept"})
+            wrong = reader.http.post("/sign-in", data={**hidden(late), "name": "ada", "password": "wrong"})
+            assert (wrong.status_code, hidden(wrong)["kept.reason"]) == (401, "Kept")
+
+    def test_a_part_of_a_page_that_is_asked_for_too_late_sends_the_reader_to_sign_in(
+        self, own: DashboardSite
+    ) -> None:
+        """With the page that is looked at as the place to come back to."""
+        with own.reader() as reader:
+            own.dials.advance(seconds=Lives().idle_s + 60)
+            answer = reader.get(
+                "/seats?q=a", **{"hx-request": "true", "hx-current-url": f"{own.admin_url}/seats?q=a"}
+            )
+            assert answer.headers["hx-redirect"] == "/sign-in?then=%2Fseats%3Fq%3Da"
+
+
+def test_too_many_attempts_are_told_with_the_time_to_wait(tmp_path: Path) -> None:
+    """And the right password is not let in before."""
+    with DashboardSite(tmp_path, manual_clock=True) as site, site.reader(None) as reader:
+        for _ in range(20):
+            answer = reader.sign_in("ada", "wrong")
+        assert answer.status_code == 429
+        assert "Too many attempts have failed. Try again in " in answer.text
+        assert reader.sign_in("ada").status_code == 429
+        site.dials.advance(seconds=61)
+        assert reader.sign_in("ada").status_code == 303
+
+
+def test_where_no_administrator_exists_the_page_says_how_to_make_one(tmp_path: Path) -> None:
+    """Nobody looks for it in a manual."""
+    with RunningServer(tmp_path, admin=True) as site, reader_of(site) as reader:
+        page = reader.get("/sign-in")
+        assert heading(page) == "Nobody can sign in yet"
+        assert "licet admin add" in page.text
+        with site.store() as store:
+            add_admin(store, "ada", Role.OWNER)
+        assert heading(reader.get("/sign-in")) == "Sign in"
+
+
+def test_behind_tls_the_cookie_is_for_this_host_and_tls_alone(tmp_path: Path) -> None:
+    """A trusted proxy says that there is TLS."""
+    with (
+        DashboardSite(tmp_path, trusted_proxies="127.0.0.1") as site,
+        site.reader(None, headers={"x-forwarded-proto": "https"}) as reader,
+    ):
+        cookie = reader.sign_in("ada").headers["set-cookie"]
+        assert cookie.startswith("__Host-licet=")
+        parts = {it.strip().lower() for it in cookie.split(";")[1:]}
+        assert parts == {"httponly", "path=/", "samesite=strict", "secure"}
