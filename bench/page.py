@@ -117,7 +117,9 @@ def _ratio_table(found: Mapping[str, Any]) -> Iterator[str]:
                 if it["scenario"] == name and it["clients"] == clients
             }
             if cells:
-                ratios = [_share(cells[count][kind]["ratio"]) for kind, count in across]
+                ratios = [
+                    _share(cells[count][kind]["ratio"]) if count in cells else "" for kind, count in across
+                ]
                 yield f"| {SCENARIOS[name].title} | {clients:,} | " + " | ".join(ratios) + " |"
 
 

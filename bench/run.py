@@ -84,6 +84,11 @@ class Run:
                 sys.exit(f"{self._options.before} was measured on another machine: another {name}")
         if any(before["options"][name] != self.found["options"][name] for name in ("rounds", "seconds")):
             sys.exit(f"{self._options.before} has other rounds; say the same --rounds and --seconds")
+        for name in ("scenarios", "connections", "clients"):  # all that is in the result
+            self.found["options"][name] = list(
+                dict.fromkeys([*before["options"][name], *self.found["options"][name]])
+            )
+        self.found["options"]["before"] = ""
         self.found["at"] = before["at"]
         self.found["cells"], self.found["peer_cells"] = before["cells"], before["peer_cells"]
 
