@@ -292,7 +292,9 @@ class TestSecrets:
     """Nothing shows one."""
 
     @pytest.mark.parametrize("in_body", [True, False])
-    @pytest.mark.parametrize("name", [*NONSENSE, "refused", "no seat"])
+    @pytest.mark.parametrize(
+        "name", ["not JSON", "a token of another kind", "nothing", "half of it", "refused", "no seat"]
+    )
     def test_an_error_shows_none_in_any_variable_of_its_frames(
         self, tokens: TokenSite, program: Program, name: str, *, in_body: bool
     ) -> None:

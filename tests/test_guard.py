@@ -1,16 +1,22 @@
 """`licet.guard`: who is let in, as whom, and what the others are told."""
 
+import asyncio
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 
+import httpx
 import pytest
+from fastapi import Depends, FastAPI
 
 from calling import CONTEXT
 from conftest import ServedTenant
 from guarded import KINDS, Api, fastapi, plain, wsgi
 from http_site import PATIENCE_S
-from licet.guard import Guard, Refused, identity
+from licet.guard import Guard, Identity, Refused, identity
+from licet.guard.dependency import dependency
 from running import RunningServer
 
 PATIENCE = timedelta(seconds=PATIENCE_S)
@@ -239,3 +245,48 @@ def test_a_handler_without_a_guard_is_told() -> None:
     """Rather than given somebody."""
     with pytest.raises(LookupError, match="no guard"):
         identity({})
+
+
+def test_the_base_install_is_enough_for_client_and_guard() -> None:
+    """httpx, and nothing of the server; import-linter says the same of what is written."""
+    lines = "import sys, licet.client, licet.guard; print(*sys.modules)"
+    found = subprocess.run(
+        [sys.executable, "-c", lines], capture_output=True, text=True, timeout=PATIENCE_S, check=True
+    )
+    loaded = set(found.stdout.split())
+    assert not loaded & {"msgspec", "fastapi", "starlette", "uvicorn", "sqlalchemy", "pydantic"}
+    ours = {it for it in loaded if it.startswith("licet")}
+    assert {it.split(".")[1] for it in ours - {"licet"}} == {"client", "guard"}
+
+
+def test_a_dependency_is_in_the_document_of_the_api(guard: Guard) -> None:
+    """So that its readers know that a token is needed."""
+    app = FastAPI()
+
+    @app.get("/jobs")
+    async def jobs(who: Annotated[Identity, Depends(dependency(guard))]) -> str:
+        return who.tenant
+
+    document = app.openapi()
+    assert document["paths"]["/jobs"]["get"]["security"] == [{"licet": []}]
+    assert document["components"]["securitySchemes"]["licet"]["scheme"] == "bearer"
+
+
+def test_a_dependency_may_need_more(tenant: ServedTenant, guard: Guard) -> None:
+    """Beside what the guard needs."""
+    app = FastAPI()
+
+    @app.get("/")
+    async def jobs(who: Annotated[Identity, Depends(dependency(guard, ["view"]))]) -> str:
+        return who.tenant
+
+    async def run() -> httpx.Response:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://api", verify=CONTEXT) as http:
+            found = await http.get("/", headers=bearer(tenant.grant()["access_token"]))
+        await guard.aclose()
+        return found
+
+    found = asyncio.run(run())
+    assert found.status_code == 403
+    assert found.headers["www-authenticate"].endswith('scope="view"')

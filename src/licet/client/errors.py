@@ -26,7 +26,7 @@ class NoSeatAvailable(LicetError):
         pool: str | None = None,
         seats: int | None = None,
         in_use: int | None = None,
-        retry_after: float | None = None,
+        retry_after: int | None = None,
     ) -> None:
         super().__init__(description or "No seat is free.")
         self.reason = reason
@@ -45,7 +45,7 @@ class TokenRefused(LicetError):
         description: str = "",
         *,
         status: int,
-        retry_after: float | None = None,
+        retry_after: int | None = None,
         request_id: str | None = None,
     ) -> None:
         told = f"{error}: {description}" if description else error

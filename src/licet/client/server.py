@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from math import ceil
 from typing import Any
 from urllib.parse import quote_plus, urlencode
 
@@ -21,7 +22,7 @@ from licet.client.tokens import Secret, Tokens, tokens
 
 NO_SEAT = "temporarily_unavailable"  # RFC 6749 4.1.2.1
 WAITING_IS_VAIN = frozenset({"no_seats", "licence_expired"})
-RETRY_AFTER_MAX_S = 86_400.0  # a day; who says more is taken to say this
+RETRY_AFTER_MAX_S = 86_400  # a day; who says more is taken to say this
 SECONDS_MAX = 1e10  # more is not believed
 
 _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")  # RFC 6749 A.12, without the space, which no header could carry
@@ -175,11 +176,11 @@ def _count(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _retry_after(answer: Answer, content: Mapping[str, Any]) -> float | None:
+def _retry_after(answer: Answer, content: Mapping[str, Any]) -> int | None:
     found = _seconds(content.get("retry_after"))
     if found is None:
         found = _header_seconds(answer.headers.get("retry-after", ""), answer.headers.get("date", ""))
-    return None if found is None else min(found, RETRY_AFTER_MAX_S)
+    return None if found is None else ceil(min(found, RETRY_AFTER_MAX_S))
 
 
 def _header_seconds(retry_after: str, date: str) -> float | None:

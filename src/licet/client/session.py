@@ -11,12 +11,13 @@ wait for what it gets. What is asked, in which order, is one flow for both kinds
 - A flight that lands after the session was closed logs off what it brought.
 """
 
+import asyncio
 import logging
 import threading
 from asyncio import wrap_future
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from licet.client.errors import (
@@ -51,6 +52,13 @@ class Flight:
         self.landed: Future[Tokens | None] = Future()
         self.landed.set_running_or_notify_cancel()  # who waits may give up without an effect on others
         self.thread = threading.get_ident()
+        self.task: asyncio.Task[None] | None = None
+
+
+def _landed(held: Tokens) -> Flight:
+    flight = Flight()
+    flight.landed.set_result(held)
+    return flight
 
 
 class Session:
@@ -81,36 +89,36 @@ class Session:
     def current(self, worn: Tokens | None) -> Tokens | None:
         """Tokens that can be used as they are, if there are any; `worn` are some that the API refused."""
         held = self._tokens
-        if held is None or held is worn or self._closed.is_set() or not held.is_fresh(self._timing.now_s()):
+        if held is None or held.is_same(worn) or self._closed.is_set():
             return None
-        return held
+        return held if held.is_fresh(self._timing.now_s()) else None
 
     def get(self, worn: Tokens | None = None) -> Tokens:
         """Tokens that work.
 
         Raises LicetError.
         """
-        while True:
-            if (held := self.current(worn)) is not None:
-                return held
-            flight, is_mine = self._board(is_task=False)
+        while (held := self.current(worn)) is None:
+            flight, is_mine = self._board(worn, is_task=False)
             if is_mine:
                 with self._flying(flight):
                     flight.landed.set_result(self._wire.run(self._renewing(worn), self._closed))
-            if (got := flight.landed.result()) is not None:
+            got = flight.landed.result()
+            if got is not None and not got.is_same(worn):
                 return got
+        return held
 
     async def aget(self, worn: Tokens | None = None) -> Tokens:
         """The same, while other tasks run."""
-        while True:
-            if (held := self.current(worn)) is not None:
-                return held
-            flight, is_mine = self._board(is_task=True)
+        while (held := self.current(worn)) is None:
+            flight, is_mine = self._board(worn, is_task=True)
             if is_mine:
-                with self._flying(flight):
-                    flight.landed.set_result(await self._wire.arun(self._renewing(worn)))
-            if (got := await wrap_future(flight.landed)) is not None:
+                # A task of its own: a caller that is cancelled must not lose the session that is on its way.
+                flight.task = asyncio.create_task(self._afly(flight, worn))
+            got = await wrap_future(flight.landed)
+            if got is not None and not got.is_same(worn):
                 return got
+        return held
 
     def doubt(self, worn: Tokens) -> None:
         """The API refused these: have them renewed by whoever asks next."""
@@ -135,9 +143,11 @@ class Session:
         """Whether there is a session to log off."""
         return self._tokens is not None
 
-    def _board(self, *, is_task: bool) -> tuple[Flight, bool]:
+    def _board(self, worn: Tokens | None, *, is_task: bool) -> tuple[Flight, bool]:
         """The flight to wait for, and whether it is for the caller to fly."""
         with self._lock:
+            if (held := self.current(worn)) is not None:  # one has landed since the caller looked
+                return _landed(held), False
             if self._closed.is_set():
                 raise SessionClosed("the LicetAuth is closed; its session was logged off")
             if self._flight is None:
@@ -147,6 +157,10 @@ class Session:
             if not is_task and self._flight.thread == threading.get_ident():
                 return Flight(), True
             return self._flight, False
+
+    async def _afly(self, flight: Flight, worn: Tokens | None) -> None:
+        with suppress(LicetError), self._flying(flight):  # those who wait are told
+            flight.landed.set_result(await self._wire.arun(self._renewing(worn)))
 
     @contextmanager
     def _flying(self, flight: Flight) -> Iterator[None]:
@@ -178,7 +192,8 @@ class Session:
             raise got
         with self._lock:
             is_late = self._closed.is_set()
-            self._tokens = None if is_late else got
+            if not is_late:
+                self._tokens = got
         if is_late:
             yield from self._ending(got)
             raise SessionClosed("the LicetAuth was closed meanwhile; its session was logged off")
@@ -186,7 +201,7 @@ class Session:
 
     def _renewed(self, old: Tokens | None, worn: Tokens | None) -> Flow[Tokens | LicetError]:
         now_s = self._timing.now_s()
-        spare = old if old is not None and old is not worn and old.lives(now_s) else None
+        spare = old if old is not None and not old.is_same(worn) and old.lives(now_s) else None
         if old is not None and old.may_refresh(now_s):
             got = yield from self._refreshed(old)
             if isinstance(got, Tokens):

@@ -53,6 +53,10 @@ class Tokens:
             self.refresh_expires_at_s is None or now_s < self.refresh_expires_at_s
         )
 
+    def is_same(self, other: "Tokens | None") -> bool:
+        """Whether it is the same access token, perhaps with another time to renew it."""
+        return other is not None and self.access_token is other.access_token
+
     def postponed(self, now_s: float) -> "Tokens":
         """The same, to be renewed a little later."""
         return replace(self, renew_at_s=now_s + POSTPONED_S)

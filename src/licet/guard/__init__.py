@@ -10,8 +10,8 @@ alone; nothing else of Licet is imported, and any server will do that answers RF
 """
 
 from licet.guard.asgi import GuardMiddleware
-from licet.guard.guard import Guard
 from licet.guard.caller import Identity, identity
+from licet.guard.guard import Guard
 from licet.guard.refusal import Refused
 from licet.guard.wsgi import WsgiGuardMiddleware
 

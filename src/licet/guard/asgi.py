@@ -7,8 +7,8 @@ other kind of connection is not passed on, but for `lifespan`.
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from licet.guard.guard import OVERRIDING, Guard
 from licet.guard.caller import KEY
+from licet.guard.guard import OVERRIDING, Guard
 from licet.guard.refusal import Refused, malformed
 
 Message = MutableMapping[str, Any]

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from licet.guard.cache import Cache
 from licet.guard.introspection import Dead, Introspection, Live, Secret, Unusable
 
 BODY_BYTES_MAX = 65_536
@@ -26,19 +27,13 @@ Result = TypeVar("Result")
 Found = Live | Dead | Unusable
 
 
-class Told(NamedTuple):
-    """What was said, and when it was asked, by the guard's clock."""
-
-    found: Found
-    asked_s: float
-
-
 class Asking(NamedTuple):
     """How it is asked; with `shares`, who asks while a question is on its way waits for its answer."""
 
     introspection: Introspection
     timeout_s: float
     shares: bool
+    cache: Cache
     now_s: Callable[[], float]
 
 
@@ -47,7 +42,7 @@ class Desk:
 
     def __init__(self, how: Asking, verify: ssl.SSLContext) -> None:
         self._how = how
-        self._asked: dict[bytes, asyncio.Task[Told]] = {}
+        self._asked: dict[bytes, asyncio.Task[Found]] = {}
         self.http = httpx.AsyncClient(
             verify=verify,
             trust_env=urlsplit(how.introspection.url).hostname not in LOOPBACK,
@@ -55,20 +50,25 @@ class Desk:
             limits=httpx.Limits(max_connections=CONNECTIONS_MAX, keepalive_expiry=KEPT_S),
         )
 
-    async def ask(self, key: bytes, token: Secret) -> Told:
-        """What is said of a token."""
+    async def ask(self, key: bytes, token: Secret) -> Found:
+        """What is said of a token; it is remembered as well."""
         if not self._how.shares:
-            return await self._told(token)
+            return await self._found(key, token)
         task = self._asked.get(key)
         if task is None:
-            task = asyncio.get_running_loop().create_task(self._told(token))
+            # The answer may have come while the caller was on its way here.
+            if (kept := self._how.cache.recall(key, self._how.now_s())) is not None:
+                return kept
+            task = asyncio.get_running_loop().create_task(self._found(key, token))
             self._asked[key] = task
             task.add_done_callback(lambda _: self._asked.pop(key, None))
         return await asyncio.shield(task)  # one caller that gives up takes nobody along
 
-    async def _told(self, token: Secret) -> Told:
+    async def _found(self, key: bytes, token: Secret) -> Found:
         asked_s = self._how.now_s()
-        return Told(await self._bounded(token), asked_s)
+        found = await self._bounded(token)
+        self._how.cache.keep(key, found, asked_s)
+        return found
 
     async def _bounded(self, token: Secret) -> Found:
         try:
@@ -102,11 +102,11 @@ class Desks:
         self._desks: dict[asyncio.AbstractEventLoop, Desk] = {}
         self._background = Background()
 
-    async def aask(self, key: bytes, token: Secret) -> Told:
+    async def aask(self, key: bytes, token: Secret) -> Found:
         """What is said of a token."""
         return await self._here().ask(key, token)
 
-    def ask(self, key: bytes, token: Secret) -> Told:
+    def ask(self, key: bytes, token: Secret) -> Found:
         """The same, where there is no event loop."""
         return self._background.run(self.aask(key, token))
 

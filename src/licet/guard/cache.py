@@ -8,9 +8,10 @@ from collections import OrderedDict
 from hashlib import sha256
 from typing import TypeVar
 
-from licet.guard.caller import Identity
+from licet.guard.introspection import Dead, Live, Unusable
 
 Kept = TypeVar("Kept")
+DEAD = Dead()
 DEAD_MAX_S = 1.0  # a token that is not live now will hardly be a second later; a guess
 
 
@@ -25,33 +26,34 @@ class Cache:
     def __init__(self, *, life_s: float, entries_max: int) -> None:
         self._life_s = life_s
         self._entries_max = entries_max
-        self._live: OrderedDict[bytes, tuple[float, Identity]] = OrderedDict()
+        self._live: OrderedDict[bytes, tuple[float, Live]] = OrderedDict()
         self._dead: OrderedDict[bytes, float] = OrderedDict()
         self._lock = threading.Lock()
 
-    def live(self, key: bytes, now_s: float) -> Identity | None:
-        """Whose a token is that is known to live."""
+    def recall(self, key: bytes, now_s: float) -> Live | Dead | None:
+        """What is known of a token."""
         found = self._live.get(key)
-        return found[1] if found is not None and now_s < found[0] else None
+        if found is not None and now_s < found[0]:
+            return found[1]
+        return DEAD if now_s < self._dead.get(key, now_s) else None
 
-    def is_dead(self, key: bytes, now_s: float) -> bool:
-        """Whether a token is known not to live."""
-        return now_s < self._dead.get(key, now_s)
+    def keep(self, key: bytes, found: Live | Dead | Unusable, asked_s: float) -> None:
+        """Remember what was said, from when it was asked; of a live token never beyond its own end."""
+        match found:
+            case Live(left_s=left_s):
+                life_s = self._life_s if left_s is None else min(self._life_s, left_s)
+                self._keep(self._live, key, (asked_s + life_s, found), life_s)
+            case Dead():
+                with self._lock:
+                    self._live.pop(key, None)
+                life_s = min(self._life_s, DEAD_MAX_S)
+                self._keep(self._dead, key, asked_s + life_s, life_s)
+            case Unusable():  # what was known before goes on to count
+                pass
 
-    def keep_live(self, key: bytes, identity: Identity, asked_s: float, left_s: float | None) -> None:
-        """Remember a live token, from when it was asked about, and never beyond its own end."""
-        life_s = self._life_s if left_s is None else min(self._life_s, left_s)
-        if life_s > 0:
-            self._keep(self._live, key, (asked_s + life_s, identity))
-
-    def keep_dead(self, key: bytes, asked_s: float) -> None:
-        """Remember a dead one, for a shorter time."""
-        with self._lock:
-            self._live.pop(key, None)
-        if self._life_s > 0:
-            self._keep(self._dead, key, asked_s + min(self._life_s, DEAD_MAX_S))
-
-    def _keep(self, kept: "OrderedDict[bytes, Kept]", key: bytes, value: Kept) -> None:
+    def _keep(self, kept: "OrderedDict[bytes, Kept]", key: bytes, value: Kept, life_s: float) -> None:
+        if life_s <= 0:
+            return
         with self._lock:
             kept[key] = value
             kept.move_to_end(key)

@@ -12,8 +12,8 @@ from typing import Annotated
 from fastapi import HTTPException, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from licet.guard.guard import OVERRIDING, Guard
 from licet.guard.caller import KEY, Identity
+from licet.guard.guard import OVERRIDING, Guard
 from licet.guard.refusal import Refused, malformed
 
 _IN_DOCS = HTTPBearer(auto_error=False, scheme_name="licet", description="An access token of Licet.")

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import assert_never
 from urllib.parse import urlsplit
 
-from licet.guard.asking import LOOPBACK, Asking, Desks, Told
+from licet.guard.asking import LOOPBACK, Asking, Desks, Found
 from licet.guard.cache import Cache, key_of
 from licet.guard.caller import Identity
 from licet.guard.introspection import Dead, Introspection, Live, Secret, Unusable, last_segment
@@ -90,6 +90,7 @@ class Guard:
             introspection=self._introspection,
             timeout_s=timeout.total_seconds(),
             shares=cache > _NOTHING,  # an answer on its way is older than the request that joins it
+            cache=self._cache,
             now_s=now_s,
         )
         self._desks = Desks(how, ssl_context)
@@ -112,10 +113,10 @@ class Guard:
         """
         token = self._token(authorization)
         key = key_of(token.reveal())
-        found = self._known(key)
+        found: Found | None = self._cache.recall(key, self._now_s())
         if found is None:
-            found = self._learnt(key, self._desks.ask(key, token))
-        return self._allowed(found, method, scopes, is_overridden=is_overridden)
+            found = self._desks.ask(key, token)
+        return self._allowed(self._live(found), method, scopes, is_overridden=is_overridden)
 
     async def acheck(
         self,
@@ -131,10 +132,10 @@ class Guard:
         """
         token = self._token(authorization)
         key = key_of(token.reveal())
-        found = self._known(key)
+        found: Found | None = self._cache.recall(key, self._now_s())
         if found is None:
-            found = self._learnt(key, await self._desks.aask(key, token))
-        return self._allowed(found, method, scopes, is_overridden=is_overridden)
+            found = await self._desks.aask(key, token)
+        return self._allowed(self._live(found), method, scopes, is_overridden=is_overridden)
 
     def close(self) -> None:
         """Close the connections that threads have used."""
@@ -152,26 +153,21 @@ class Guard:
             raise malformed(self.realm)
         return Secret(found[1])
 
-    def _known(self, key: bytes) -> Identity | None:
-        now_s = self._now_s()
-        found = self._cache.live(key, now_s)
-        if found is None and self._cache.is_dead(key, now_s):
-            raise invalid_token(self.realm)
-        return found
+    def _live(self, found: Found) -> Identity:
+        """Whose the token is.
 
-    def _learnt(self, key: bytes, told: Told) -> Identity:
-        match told.found:
+        Raises Refused when it does not live, or nobody knows.
+        """
+        match found:
+            case Live(identity=identity):
+                return identity
+            case Dead():
+                raise invalid_token(self.realm)
             case Unusable(why=why):
                 _LOG.error("%sintrospect %s; requests are refused", self._introspection.url, why)
                 raise unavailable()
-            case Dead():
-                self._cache.keep_dead(key, told.asked_s)
-                raise invalid_token(self.realm)
-            case Live(identity=identity, left_s=left_s):
-                self._cache.keep_live(key, identity, told.asked_s, left_s)
-                return identity
             case _:
-                assert_never(told.found)
+                assert_never(found)
 
     def _allowed(
         self, found: Identity, method: str, scopes: Iterable[str], *, is_overridden: bool

@@ -212,7 +212,7 @@ Index(
 
 # Grants and endings that are not folded into the journal yet, in the order in which they happened. A commit
 # appends them, which costs a third of finding each client's row; a few seconds later they are folded
-# (`housekeeping.py`). What happened is in one of the two tables at every instant.
+# (`folding.py`). What happened is in one of the two tables at every instant.
 # No foreign key: entries are removed together with their tenant, and those of one that is gone are dropped.
 journal_entry = Table(
     "journal_entry",
