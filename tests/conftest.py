@@ -235,9 +235,12 @@ def lonely(stoppable: Postgres) -> Iterator[PostgresStore]:
     stoppable.drop_database("lonely")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
-    """A Chromium for all tests of pages; see browser.py."""
+    """A Chromium for the tests of pages; see browser.py.
+
+    While it is open, its driver has an event loop in this thread: no other test could have one.
+    """
     import browser as chromium  # noqa: PLC0415 - it takes a while, and most tests need none
 
     with chromium.opened() as it:

@@ -182,7 +182,7 @@ async def test_each_sign_in_has_a_token_of_its_own(gate: Gate) -> None:
         ("\ud800", PASSWORD),
         ("a\0da", PASSWORD),
         ("x" * 100_000, PASSWORD),
-        ("ada", OLD_HASH),
+        pytest.param("ada", OLD_HASH, id="the kept hash"),
     ],
 )
 async def test_all_who_are_refused_get_one_answer_after_one_hash(

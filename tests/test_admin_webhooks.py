@@ -167,3 +167,14 @@ def test_a_test_message_is_queued(site: AdminSite) -> None:
     site.call("PATCH", path, json={"enabled": False}, if_match="*")
     problem(site.call("POST", f"{path}/test"), 409, "not-possible")
     problem(site.call("GET", "/deliveries?after=x"), 422, "invalid-value")
+
+
+def test_an_owner_of_one_tenant_posts_nothing_to_this_machine(site: AdminSite) -> None:
+    """What listens there only, and trusts who reaches it, is the business of an owner of all tenants."""
+    local = "http://127.0.0.1:9000/"
+    assert add(site, url=local, tenant=OTHER)["url"] == local
+    refused = site.call("POST", "/webhooks", "owner of Other", json={"url": local})
+    problem(refused, 422, "invalid-value")
+    path = f"/webhooks/{add(site, 'owner of Other')['id']}"
+    changed = site.call("PATCH", path, "owner of Other", json={"url": local}, if_match="*")
+    problem(changed, 422, "invalid-value")

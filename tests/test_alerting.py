@@ -381,6 +381,8 @@ def test_a_certificate_nobody_vouches_for_is_a_failure(receiver: Receiver) -> No
     [
         ("https://169.254.169.254/latest/meta-data", "169.254.0.0/16"),
         ("https://[::ffff:169.254.169.254]/", "169.254.0.0/16"),
+        ("https://[64:ff9b::169.254.169.254]/", "169.254.0.0/16"),  # NAT64
+        ("https://[2002:a9fe:a9fe::1]/", "169.254.0.0/16"),  # 6to4
         ("https://[fe80::1]/", "fe80::/10"),
         ("https://localhost/", "127.0.0.0/8"),
         ("https://2852039166/", "169.254.0.0/16"),  # as a number, which a resolver takes, too

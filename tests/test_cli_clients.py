@@ -61,6 +61,7 @@ def test_clients_are_added_changed_shown_and_removed(desk: Desk) -> None:
         "password_allowed": True,
         "secrets": 0,
         "proves_by": ["password"],
+        "barred_until": None,
     }
     changed = desk.out("client", "set", "Api", "--every-scope", "--no-introspection", "--no-password")
     assert changed == "Client Api changed.\n"

@@ -508,7 +508,9 @@ class TestDeath:
 
     async def test_what_was_answered_before_it_died_is_kept_and_the_rest_is_unknown(self, data: Path) -> None:
         """An answer that is half there is none."""
-        replies = frame((1, [Swept(sessions=1), Swept(sessions=2)])) + frame((1, [Swept(sessions=3)]))
+        replies = frame((1, 0.0, {}, [Swept(sessions=1), Swept(sessions=2)])) + frame(
+            (1, 0.0, {}, [Swept(sessions=3)])
+        )
         async with at(data, _in_turn(_answering(replies[:-1], stays=False), _WORKS)) as site:
             tasks = await site.waiting(*(Sweep(sessions_max=it) for it in (1, 2, 3, 4)))
             answers = await asyncio.gather(*tasks, return_exceptions=True)
@@ -520,9 +522,9 @@ class TestDeath:
     @pytest.mark.parametrize(
         "replies",
         [
-            frame((1, [["Swept", "many"]])),
+            frame((1, 0.0, {}, [["Swept", "many"]])),
             frame("no replies"),
-            frame((1, [Swept(sessions=1)] * 5)),
+            frame((1, 0.0, {}, [Swept(sessions=1)] * 5)),
             b"\x00\x00\x00\x01\xc1",
         ],
         ids=["no number", "no replies", "too many", "no MessagePack"],
@@ -668,7 +670,7 @@ def _answering(replies: bytes, *, stays: bool = True) -> Sequence[str]:
 
 
 _ENDS_AT_ONCE = _script("pass")
-_WORKS = _answering(frame((1, [Swept(sessions=0)])))
+_WORKS = _answering(frame((1, 0.0, {}, [Swept(sessions=0)])))
 
 
 def _in_turn(*commands: Sequence[str]) -> Start:

@@ -127,6 +127,7 @@ def test_a_longer_cool_down_is_not_shortened_by_a_later_one(site: Site) -> None:
     end_sessions(site.store, ADA, JIM, [first.session.sid], cool_down_s=3600)
     end_sessions(site.store, "grace", JIM, [view.session.sid], cool_down_s=60)
     assert barred(site, "c1") == 3600
+    assert events(site)[-1] == ("grace", "client c1", "1 session ended, no seat until 2023-11-14T23:14:00Z")
 
 
 def test_it_happens_as_a_whole_or_not_at_all(site: Site) -> None:

@@ -372,3 +372,9 @@ def test_alerts_that_cannot_be_are_told(told: str) -> None:
     text = f'{SMALL}\n[tenant.Jim_Test.pool.extra]\nseats = 1\nalerts = "{told}"\n'
     with pytest.raises(DeclarationInvalid, match=r"pool\.extra\.alerts: alerts are up to 10 percentages"):
         read(text, "f.toml")
+
+
+def test_what_is_nested_too_deeply_is_a_mistake_and_no_fault() -> None:
+    """It may come over a network."""
+    with pytest.raises(DeclarationInvalid, match="it is nested too deeply"):
+        read("a = " + "[" * 100_000, "the declaration")

@@ -188,7 +188,9 @@ class TestScope:
         with pytest.raises(Refused, match="insufficient_scope"):
             guard.check(method, f"Bearer {token}")
 
-    @pytest.mark.parametrize("name", ["X-HTTP-Method-Override", "X-Http-Method", "x-method-override"])
+    @pytest.mark.parametrize(
+        "name", ["X-HTTP-Method-Override", "X-Http-Method", "x-method-override", "X_Method_Override"]
+    )
     def test_a_get_that_names_another_method_is_not_safe(
         self, tenant: ServedTenant, guard: Guard, api: Api, name: str
     ) -> None:

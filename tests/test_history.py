@@ -8,7 +8,7 @@ from examples import add_tenant, client, end, grant, jim_test, view
 from kinds import Place
 from licet.model import Pool
 from licet.store.history import Did, Happened, HistoryFilter, HistoryPage, Kind, history
-from licet.store.paging import InvalidCursor
+from licet.store.paging import InvalidCursor, write_cursor
 from licet.store.setup import changing
 from report_site import NOON_MS, Site
 
@@ -149,8 +149,43 @@ def test_all_tenants_are_told_together_for_who_may_see_them(site: Site) -> None:
         assert told(history(connection, other)) == ["TestClientId granted 1"]
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "W10", "WzEsMl0", "\N{SNOWMAN}", "A" * 2000])
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "",
+        "x",
+        "W10",
+        "WzEsMl0",
+        "\N{SNOWMAN}",
+        "A" * 2000,
+        write_cursor(10**30, "event", "", "", "", 1),
+        write_cursor(-(10**30), "event", "", "", "", 1),
+        write_cursor(1, "denied", "a\0", "", "", 1),
+    ],
+)
 def test_a_cursor_that_is_none_is_refused(site: Site, cursor: str) -> None:
     """It comes from outside."""
     with pytest.raises(InvalidCursor):
         look(site, cursor)
+
+
+@pytest.mark.parametrize("at_ms", [-(2**62), -1, 2**45, 2**62])
+def test_a_cursor_of_no_page_of_ours_harms_no_store(site: Site, at_ms: int) -> None:
+    """Its numbers are taken as they are: what is before or behind all pages is all or nothing."""
+    for kind in ("event", "denied"):
+        found = look(site, write_cursor(at_ms, kind, "", "", "", 2**62))
+        assert bool(found.entries) == (at_ms > 0)
+
+
+def test_what_was_done_to_a_tenant_before_of_the_same_name_is_not_its_own(site: Site) -> None:
+    """Events outlive a tenant, for who sees all; the next of this name may be another customer's."""
+    with changing(site.store, "ada") as change:
+        change.remove_tenant("Jim_Test")
+        change.add_tenant("Jim_Test", seats=1)
+    site.store.refresh_tenants()
+    tenant = site.store.tenant("Jim_Test")
+    with site.store.reporting() as connection:
+        own, every = history(connection, tenant), history(connection, None)
+    assert all(it.startswith("ada add ") for it in told(own))
+    assert "key deploy set client Client1" not in told(own)
+    assert "key deploy set client Client1" in told(every)

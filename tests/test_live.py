@@ -290,3 +290,22 @@ def test_streams_end_when_the_listener_does(run: Run, site: AdminSite) -> None:
         await window.close()
 
     run(test)
+
+
+def test_a_viewer_that_goes_while_it_is_sent_something_is_gone(run: Run) -> None:
+    """What ends its stream must not be lost because a send ends in the same moment."""
+
+    async def test(live: Live) -> None:
+        is_sent = asyncio.Event()
+
+        async def receive() -> dict[str, Any]:
+            await is_sent.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(_: Any) -> None:
+            is_sent.set()
+
+        await asyncio.wait_for(live.stream("all", "a token")({}, receive, send), PATIENCE_S)
+        assert live.viewers == 0
+
+    run(test)

@@ -1,13 +1,19 @@
 """Who may do what on the dashboard's set-up, reports and alerts: roles, tenants, forged forms, accounts."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from admin_site import PASSWORD as ADMIN_PASSWORD
+from admin_site import AdminSite
 from dashboard import DashboardSite, Reader, add_admin, heading
 from filling import form_of, resend, secret_on, send, wrong
+from kinds import Place, SqlitePlaces
 from licet.model import Role
 from licet.store import accounts, alerts
+from licet.store.setup import changing
+from setup_site import START_MS
 
 JIM, OTHER = "?tenant=Jim_Test", "?tenant=Other"
 LISTS = ("tenants", "pools", "scopes", "users", "clients", "administrators", "keys", "webhooks")
@@ -261,3 +267,40 @@ def test_a_webhook_is_added_changed_rotated_tested_and_removed(
     assert resend(ada, opened, f"/set-up/webhooks/edit{path}", url="https://example.org/").status_code == 409
     assert send(ada, f"/set-up/webhooks/remove{path}").status_code == 303
     assert ada.get(f"/set-up/webhooks/edit{path}").status_code == 404
+
+
+def test_an_administrator_of_a_tenant_that_is_new_here_is_not_taken_for_one_of_all(
+    sqlite_places: SqlitePlaces, tmp_path: Path
+) -> None:
+    """Another node added both: a form without the tenant could only offer all of them, and save that."""
+    site = AdminSite(sqlite_places.make(tmp_path, START_MS), tmp_path)
+    other = site.second()
+    with changing(other, "ada") as change:
+        tenant = change.add_tenant("New", seats=1).tenant
+    add_admin(other, "nina", Role.OWNER, tenant.id)
+    token = site.node.run(lambda: site.desk.access.sign_in("ada", ADMIN_PASSWORD, "192.0.2.9"))
+    cookie, path = {"cookie": f"licet={token}"}, "/set-up/administrators/edit?name=nina"
+    fields = {"csrf": site.desk.access.csrf(token), "role": "owner", "tenant": "", "enabled": "1"}
+    assert site.node.send("POST", path, headers=cookie, data=fields).status_code == 404
+    page = site.node.send("GET", path, headers=cookie)
+    assert (page.status_code, 'value="New" checked' in page.text) == (200, True)
+    with other.reading() as connection:
+        nina = accounts.find_admin(connection, "nina")
+    assert nina is not None
+    assert nina.tenant_id == tenant.id
+    site.close()
+
+
+def test_what_no_store_could_look_for_is_not_there(
+    make_place: Callable[[int], Place], tmp_path: Path
+) -> None:
+    """A NUL is no part of a text in PostgreSQL: that was a fault of ours."""
+    site = AdminSite(make_place(START_MS), tmp_path)
+    token = site.node.run(lambda: site.desk.access.sign_in("ada", ADMIN_PASSWORD, "192.0.2.9"))
+    cookie, csrf = {"cookie": f"licet={token}"}, site.desk.access.csrf(token)
+    for noun in ("administrators", "webhooks"):
+        path = f"/set-up/{noun}/edit?name=a%00"
+        assert site.node.send("GET", path, headers=cookie).status_code == 404
+    done = site.node.send("POST", "/alerts", headers=cookie, data={"csrf": csrf, "id": "a\0"})
+    assert done.status_code == 303
+    site.close()

@@ -128,6 +128,14 @@ class TestForms:
             answer = reader.post(END, session=["a"] * 1100)
             assert answer.status_code == 400
 
+    @pytest.mark.parametrize("charset", ["idna", "undefined", "raw_unicode_escape", "utf-7"])
+    def test_a_form_in_another_code_than_utf_8_is_refused(self, nobody: Reader, charset: str) -> None:
+        """Python knows codes that fail, or make texts that nothing can write: that was a 500 for anybody."""
+        body = b'--x\r\nContent-Disposition: form-data; name="name"\r\n\r\n\\udc80\r\n--x--\r\n'
+        kind = f"multipart/form-data; boundary=x; charset={charset}"
+        answer = nobody.http.post("/sign-in", content=body, headers={"content-type": kind})
+        assert answer.status_code == 415, answer.text
+
     @pytest.mark.parametrize("body", [b"\xff=\xfe", b"%zz", b"a" * 100_000, b"=&=&=", b"--x"])
     def test_what_is_no_form_is_no_fault_of_ours(self, site: DashboardSite, body: bytes) -> None:
         """Never a 500."""
@@ -170,6 +178,23 @@ class TestRunningOut:
             assert f'<meta name="path" content="{END}">' in again.text
             done = reader.http.post(END, data={**hidden(again), "reason": "x", "cool_down": "0"})
             assert done.status_code == 303
+
+    def test_a_stream_is_no_page_to_show_a_form_on(self, own: DashboardSite) -> None:
+        """It would be collected for as long as it goes on: the browser is sent there instead."""
+        with own.reader(None) as reader:
+            answer = reader.sign_in("ada", then="/live", **{"kept.reason": "x"})
+            assert (answer.status_code, answer.headers["location"]) == (303, "/live")
+
+    def test_a_page_that_follows_keeps_nobody_signed_in(self, own: DashboardSite) -> None:
+        """Its list and its stream are asked for without the reader."""
+        with own.reader() as reader:
+            own.dials.advance(seconds=Lives().idle_s - 60)
+            assert reader.get("/seats", **{"x-licet-follows": "1"}).status_code == 200
+            stream = {"accept": "text/event-stream"}
+            with reader.http.stream("GET", "/live", headers=stream) as answer:
+                assert answer.status_code == 200
+            own.dials.advance(seconds=120)
+            assert reader.get("/seats").status_code == 303
 
     def test_a_wrong_password_meanwhile_keeps_it_as_well(self, own: DashboardSite) -> None:
         """Until it is right."""

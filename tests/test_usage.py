@@ -167,6 +167,16 @@ class TestPeaks:
         assert (use.peak, use.peak_at_ms) == (1, site.now_ms - HOUR_MS)
         assert [part.peak for part in use.hours] == [1, 1]
 
+    def test_the_minute_of_a_peak_is_one_of_the_span(self, site: Site) -> None:
+        """As high as it was before, in the quarter of an hour that the span begins in."""
+        site.do(grant(1, 1), grant(2, 2))
+        site.clock.advance(seconds=MINUTE_S)
+        site.do(end(1), end(2))
+        site.clock.advance(seconds=9 * MINUTE_S)
+        site.do(grant(3, 3), grant(4, 4))
+        [pool] = site.usage(NOON_MS + 5 * MINUTE_S * 1000, site.now_ms).pools
+        assert (pool.peak, pool.peak_at_ms) == (2, NOON_MS + 10 * MINUTE_S * 1000)
+
     def test_a_seat_that_expired_before_a_span_is_not_carried_into_it(self, site: Site) -> None:
         """L4: though no sweep came."""
         site.do(grant(1, 1))
@@ -249,6 +259,15 @@ class TestPeaks:
             pool = site.usage(from_ms, until_ms, zone).pools[0]
             assert [(day.until_ms - day.from_ms) // HOUR_MS for day in pool.days] == lengths
             assert {hour.until_ms - hour.from_ms for hour in pool.hours} == {HOUR_MS}
+
+    def test_a_clock_may_be_set_back_by_half_an_hour(self, site: Site) -> None:
+        """On Lord Howe Island: that half hour is a part of its own, and the report comes to its end."""
+        zone = ZoneInfo("Australia/Lord_Howe")
+        begin = datetime(2026, 4, 5, tzinfo=zone)
+        from_ms = round(begin.timestamp()) * 1000
+        pool = site.usage(from_ms, from_ms + 5 * HOUR_MS, zone).pools[0]
+        minutes = [(hour.until_ms - hour.from_ms) // 60_000 for hour in pool.hours]
+        assert minutes == [60, 60, 30, 60, 60, 30]
 
     def test_each_part_says_how_many_seats_there_were(self, site: Site) -> None:
         """The seats line of a chart."""

@@ -65,7 +65,7 @@ LOOK_EVERY_S = 0.25  # a change of the set-up counts within a second, with room 
 SWEEP_EVERY_S = 1.0
 UPKEEP_EVERY_S = 5.0  # more often it would write the same pages again and again
 FOLD_EVERY_S = 5.0  # so long a client in a loop adds to the disk
-FOLD_PAUSE_S = 0.02  # between two transactions: grants have the store for four fifths of the time
+PAUSE_S = 0.02  # between two transactions that follow each other: grants have the store for most of the time
 WRITE_DOWN_EVERY_S = 30.0
 LOOK_FOR_ALERTS_EVERY_S = 5.0
 SEND_ALERTS_EVERY_S = 1.0
@@ -487,7 +487,7 @@ class Server:
         while self._store.keeps_house():
             if await asyncio.to_thread(fold_journal, self._store) < ENTRIES_MAX:
                 return
-            await asyncio.sleep(FOLD_PAUSE_S)
+            await asyncio.sleep(PAUSE_S)
 
     def _alerts(self) -> Alerting:
         settings = self._settings
@@ -524,10 +524,13 @@ class Server:
         for _ in range(SUMMED_HOURS_MAX):
             if not await asyncio.to_thread(summarise, self._store, keep_ms):
                 break
+            await asyncio.sleep(PAUSE_S)
         else:
             return  # What is not summed yet is not to be removed.
-        while await asyncio.to_thread(remove_aged, self._store, keep_ms, keep_usage_ms):
-            pass
+        while self._store.keeps_house():
+            if not await asyncio.to_thread(remove_aged, self._store, keep_ms, keep_usage_ms):
+                return
+            await asyncio.sleep(PAUSE_S)
 
     async def _note_secrets(self, authenticator: Authenticator) -> None:
         used = authenticator.secrets_used.copy()

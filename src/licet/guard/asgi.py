@@ -56,7 +56,10 @@ class GuardMiddleware:
         return await self._guard.acheck(
             scope.get("method", "WEBSOCKET"),
             found[0].decode("latin-1") if found else None,
-            is_overridden=any(name.decode("latin-1").lower() in OVERRIDING for name, _ in scope["headers"]),
+            # To what is behind, as a WSGI application, both spellings may be one.
+            is_overridden=any(
+                name.decode("latin-1").lower().replace("_", "-") in OVERRIDING for name, _ in scope["headers"]
+            ),
         )
 
 

@@ -32,7 +32,7 @@ def dependency(guard: Guard, scopes: Iterable[str] = ()) -> Callable[..., Awaita
                 request.method,
                 _authorization(guard, request),
                 scopes=needed,
-                is_overridden=any(name in request.headers for name in OVERRIDING),
+                is_overridden=any(name.lower().replace("_", "-") in OVERRIDING for name in request.headers),
             )
         except Refused as refused:
             headers = {name: value for name, value in refused.headers.items() if name != "Content-Type"}

@@ -229,7 +229,7 @@ class WebhooksChange:
 
         Raises InvalidValue, NotYours, NotFound for the tenant, StillInUse when there are too many.
         """
-        check_url(url, http_allowed=http_allowed)
+        self._check_url(url, http_allowed=http_allowed)
         if self._reach not in {None, tenant_id}:
             raise NotYours("who looks after one tenant adds webhooks of that tenant only")
         self._tenant_name(tenant_id)
@@ -265,7 +265,7 @@ class WebhooksChange:
         """
         before, details = self.webhook(webhook_id), []
         if url is not None and url != before.url:
-            check_url(url, http_allowed=http_allowed)
+            self._check_url(url, http_allowed=http_allowed)
             self._update(webhook_id, url=url)
             details.append(f"url {before.place} -> {place_of(url)}")
         if enabled is not None and enabled != before.enabled:
@@ -349,6 +349,10 @@ class WebhooksChange:
             self.events.append(event)
         return times
 
+    def _check_url(self, url: str, *, http_allowed: bool) -> None:
+        # What listens on this machine only is not the business of who looks after one tenant.
+        check_url(url, http_allowed=http_allowed, local_allowed=self._reach is None)
+
     def _update(self, webhook_id: str, **values: object) -> None:
         self._connection.execute(
             update(schema.webhook).where(schema.webhook.c.id == webhook_id).values(**values)
@@ -374,14 +378,14 @@ class WebhooksChange:
         self.events.append(event)
 
 
-def check_url(url: str, *, http_allowed: bool) -> None:
-    """Return if alerts may be sent there.
+def check_url(url: str, *, http_allowed: bool, local_allowed: bool = True) -> None:
+    """Return if alerts may be sent there; `local_allowed`: to this machine also by http.
 
     Raises InvalidValue.
     """
     try:
         parts = urlsplit(url)
-        fault = _url_fault(url, parts, http_allowed=http_allowed)
+        fault = _url_fault(url, parts, http_allowed=http_allowed, local_allowed=local_allowed)
     except ValueError:  # a port that is not a number, a bracket that is not closed
         fault = "it is not a URL"
     if fault:
@@ -394,7 +398,7 @@ def place_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _url_fault(url: str, parts: SplitResult, *, http_allowed: bool) -> str:
+def _url_fault(url: str, parts: SplitResult, *, http_allowed: bool, local_allowed: bool) -> str:
     if len(url) > URL_CHARS_MAX or not url.isascii() or not url.isprintable() or " " in url:
         return f"it has at most {URL_CHARS_MAX} characters, all of them ASCII and none a space"
     if parts.scheme not in {_HTTPS, _HTTP} or not parts.hostname or parts.port == 0:
@@ -403,8 +407,10 @@ def _url_fault(url: str, parts: SplitResult, *, http_allowed: bool) -> str:
         return "it has a user name or password in it"
     if "#" in url:
         return "it has a fragment, which is never sent"
-    if parts.scheme == _HTTP and not http_allowed and not _is_this_machine(parts.hostname):
-        return "http goes to this machine only, as long as the setting webhook_http is not true"
+    is_local = local_allowed and _is_this_machine(parts.hostname)
+    if parts.scheme == _HTTP and not (http_allowed or is_local):
+        where = "to this machine only" if local_allowed else "nowhere for who looks after one tenant"
+        return f"http goes {where}, as long as the setting webhook_http is not true"
     return ""
 
 

@@ -136,6 +136,8 @@ def read(text: str, source: str) -> list[Tenant]:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as fault:
         raise DeclarationInvalid(source, [f"it is not TOML: {fault}"]) from None
+    except RecursionError:
+        raise DeclarationInvalid(source, ["it is nested too deeply"]) from None
     mistakes: list[str] = []
     root = _Keys(content, (), mistakes)
     tenants = [_Reading(name, keys).tenant() for name, keys in root.tables("tenant")]

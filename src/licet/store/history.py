@@ -309,7 +309,15 @@ def _events(
 
 def _events_wanted(tenant: Tenant | None, only: HistoryFilter) -> list[ColumnElement[bool]]:
     it = schema.event.c
-    wanted: list[ColumnElement[bool]] = [] if tenant is None else [it.tenant == tenant.name]
+    wanted: list[ColumnElement[bool]] = []
+    if tenant is not None:  # Events outlive a tenant: those of one before, of the same name, are not its own.
+        of_name = schema.event.alias("of_name").c
+        added = select(func.max(of_name.id)).where(
+            of_name.tenant == tenant.name,
+            of_name.action == "add",
+            of_name.target == f"tenant {tenant.name}",
+        )
+        wanted += [it.tenant == tenant.name, it.id >= func.coalesce(added.scalar_subquery(), 0)]
     if only.actor:
         wanted.append(it.actor == only.actor)
     named = {"pool": only.pool, "client": only.client, "user": only.user}

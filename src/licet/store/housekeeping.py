@@ -4,14 +4,15 @@ Each function is one short transaction, so that it never keeps a grant waiting f
 """
 
 from collections.abc import Mapping
+from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, exists, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Select, Table, bindparam, delete, exists, select, update
 
 from licet.store import schema
 from licet.store.contract import Purpose, Store
 from licet.store.journal import HOUR_MS, MINUTE_MS, QUARTER_MS
 
-ROWS_MAX = 1000  # a few milliseconds of deleting
+ROWS_MAX = 100  # of each table: some milliseconds of deleting, though they lie far apart
 _AGED = (
     (schema.journal, schema.journal.c.minute, MINUTE_MS),
     (schema.usage_minute, schema.usage_minute.c.minute, MINUTE_MS),
@@ -40,7 +41,6 @@ def remove_aged(store: Store, keep_ms: int, keep_usage_ms: int | None = None) ->
         usage_before_ms = transaction.now_ms - max(keep_ms, keep_usage_ms or 0)
         aged = [(*it, before_ms) for it in _AGED] + [(*it, usage_before_ms) for it in _AGED_USAGE]
         for table, column, unit_ms, least_ms in aged:
-            key = tuple_(*table.primary_key.columns)
             rows = select(*table.primary_key.columns).where(column < least_ms // unit_ms).limit(ROWS_MAX)
             if table is schema.usage_minute:
                 rows = rows.where(_has_later_minute(least_ms // MINUTE_MS))
@@ -48,8 +48,18 @@ def remove_aged(store: Store, keep_ms: int, keep_usage_ms: int | None = None) ->
                 rows = rows.where(_is_of_pool(), table.c.minute < least_ms // MINUTE_MS).correlate(None)
             elif table is schema.delivery:  # What is on its way stays.
                 rows = rows.where(schema.delivery.c.next_at_ms.is_(None))
-            removed += transaction.connection.execute(delete(table).where(key.in_(rows))).rowcount
+            removed += _remove(transaction.connection, table, rows)
     return removed
+
+
+def _remove(connection: Connection, table: Table, rows: Select[Any]) -> int:
+    """Remove these, each by its key: of a list of keys SQLite may read all rows of each tenant in it."""
+    keys = [dict(row._mapping) for row in connection.execute(rows)]  # noqa: SLF001 - its name in SQLAlchemy
+    if keys:
+        this = [column == bindparam(f"old_{column.name}") for column in table.primary_key.columns]
+        old = [{f"old_{name}": value for name, value in key.items()} for key in keys]
+        connection.execute(delete(table).where(*this), old)
+    return len(keys)
 
 
 def _has_later_minute(before: int) -> ColumnElement[bool]:
@@ -66,7 +76,8 @@ def _has_later_minute(before: int) -> ColumnElement[bool]:
 def _is_of_pool() -> ColumnElement[bool]:
     """By each pool there is, a holding is found by its key; those of a pool go when the pool is removed."""
     this, pool = schema.holding.c, schema.pool.c
-    return (this.tenant_id == pool.tenant_id) & (this.pool == pool.name)
+    # `+ 0`: else SQLite reads all holdings there are, and looks for the pool of each.
+    return (this.tenant_id == pool.tenant_id + 0) & (this.pool == pool.name)
 
 
 def note_secrets_used(store: Store, used: Mapping[str, int]) -> None:

@@ -269,9 +269,7 @@ class _Reading:
         """The highest peak of today, and its first minute."""
         it = schema.usage_minute.c
         pool = schema.pool
-        rank = func.row_number().over(
-            partition_by=(it.tenant_id, it.pool), order_by=(it.peak.desc(), it.minute)
-        )
+        rank = func.row_number().over(partition_by=pool.c.id, order_by=(it.peak.desc(), it.minute))
         ranked = (
             select(it.tenant_id, it.pool, it.peak, it.minute, rank.label("rank"))
             .join_from(pool, schema.usage_minute, _same_pool(schema.usage_minute))
@@ -300,11 +298,11 @@ class _Reading:
         minute, pool = schema.usage_minute, schema.pool
         it = minute.c
         top = (
-            select(it.tenant_id, it.pool, (it.minute // QUARTER).label("quarter"))
+            select(pool.c.tenant_id, pool.c.name.label("pool"), (it.minute // QUARTER).label("quarter"))
             .add_columns(func.max(it.minute).label("last"), func.max(it.peak).label("peak"))
             .join_from(pool, minute, _same_pool(minute))
             .where(self._mine(pool), it.minute >= first * QUARTER)
-            .group_by(it.tenant_id, it.pool, "quarter")
+            .group_by(pool.c.id, "quarter")
             .subquery()
         )
         same = (it.tenant_id == top.c.tenant_id) & (it.pool == top.c.pool) & (it.minute == top.c.last)
@@ -328,7 +326,9 @@ def _last_before(table: Table, unit: ColumnElement[int], first: int, name: str) 
 
 
 def _same_pool(table: Table) -> ColumnElement[bool]:
-    return (table.c.tenant_id == schema.pool.c.tenant_id) & (table.c.pool == schema.pool.c.name)
+    # Not an index of the pools: else SQLite takes all rows of the tenants, and looks for the pool of each.
+    tenant_id, name = schema.pool.c.tenant_id + 0, schema.pool.c.name.concat("")
+    return (table.c.tenant_id == tenant_id) & (table.c.pool == name)
 
 
 def _by(rows: Iterable[Row[Any]], name: str) -> defaultdict[Any, list[Row[Any]]]:

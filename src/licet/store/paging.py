@@ -14,6 +14,7 @@ LIMIT = 50
 LIMIT_MAX = 500
 
 _CURSOR_CHARS_MAX = 1000
+_NUMBER_MAX = 2**62  # a column holds twice as much
 
 _Place = TypeVar("_Place")
 
@@ -36,9 +37,19 @@ def read_cursor(text: str, kind: type[_Place]) -> _Place:
         if len(text) > _CURSOR_CHARS_MAX:
             raise InvalidCursor("this is not a cursor of this list")
         raw = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
-        return msgspec.json.decode(raw, type=kind)
+        place = msgspec.json.decode(raw, type=kind)
     except (ValueError, msgspec.MsgspecError):
         raise InvalidCursor("this is not a cursor of this list") from None
+    if isinstance(place, tuple) and not all(map(_is_of_a_store, place)):
+        raise InvalidCursor("this is not a cursor of this list")
+    return place
+
+
+def _is_of_a_store(value: object) -> bool:
+    """Whether a store can look for it: anybody can write a cursor, with anything in it."""
+    if isinstance(value, str):
+        return "\0" not in value
+    return not isinstance(value, int) or -_NUMBER_MAX <= value <= _NUMBER_MAX
 
 
 def bounded(limit: int) -> int:

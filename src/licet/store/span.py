@@ -98,9 +98,10 @@ class Span:
     def edges(self, floor: Callable[[int, tzinfo | None], int], step_ms: int) -> list[int]:
         """Where its parts begin, and its end. From the begin of one part, a step leads into the next."""
         edges = [self.from_ms]
-        at_ms = floor(self.from_ms, self.zone)
-        while (at_ms := floor(at_ms + step_ms, self.zone)) < self.until_ms:
+        at_ms = _after(floor(self.from_ms, self.zone), step_ms, floor, self.zone)
+        while at_ms < self.until_ms:
             edges.append(at_ms)
+            at_ms = _after(at_ms, step_ms, floor, self.zone)
         return [*edges, self.until_ms] if self.from_ms < self.until_ms else []
 
     def sessions(self) -> Counter[Session]:
@@ -264,6 +265,15 @@ class Span:
 
 def _within(column: ColumnElement[int], units: range) -> ColumnElement[bool]:
     return (column >= units.start) & (column < units.stop)
+
+
+def _after(at_ms: int, step_ms: int, floor: Callable[[int, tzinfo | None], int], zone: tzinfo | None) -> int:
+    """Where the part begins that follows this one.
+
+    Where a clock is set back by half an hour, as on Lord Howe Island, that half hour is a part of its own.
+    """
+    following = floor(at_ms + step_ms, zone)
+    return following if following > at_ms else at_ms + step_ms
 
 
 def hour_of(at_ms: int, zone: tzinfo | None) -> int:

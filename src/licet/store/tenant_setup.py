@@ -398,7 +398,8 @@ class TenantSetup:
         told = [f"{sessions} session{'' if sessions == 1 else 's'} ended"]
         if until_ms is not None:
             # A longer cool-down that somebody chose before goes on.
-            self._bar(client, max(until_ms, client.barred_until_ms or 0))
+            until_ms = max(until_ms, client.barred_until_ms or 0)
+            self._bar(client, until_ms)
             told.append(f"no seat until {instant(until_ms)}")
         detail = ", ".join(told) + (f": {reason}" if reason else "")
         self._work.tell(self.tenant.name, "end", f"client {client.client_id}", detail)

@@ -251,7 +251,9 @@ def _live_sessions(tenant: Tenant, now_ms: int) -> Select[Any]:
         select(session, client.c.client_id, client.c.initials, user.c.name)
         .join(client, client.c.key == session.c.client_key)
         .join(user, _same_user(client))
-        .where(session.c.tenant_id == tenant.id, session.c.expires_at_ms > now_ms)
+        # Of the client, too: sessions have an index by their client, and none by their tenant.
+        .where(client.c.tenant_id == tenant.id, session.c.tenant_id == tenant.id)
+        .where(session.c.expires_at_ms > now_ms)
         .order_by(session.c.started_at_ms, session.c.sid)
     )
 
@@ -432,7 +434,8 @@ def _peak_at_ms(span: Span, name: str, timeline: Sequence[Step], peak: int) -> i
     if step is None:
         return span.from_ms
     quarter = step.minute - step.minute % QUARTER
-    minute = span.first_with(name, peak, range(quarter, quarter + QUARTER))
+    minutes = range(max(quarter, span.minutes.start), min(quarter + QUARTER, span.minutes.stop))
+    minute = span.first_with(name, peak, minutes)
     if minute is None or minute < span.minutes_kept_from:
         minute = quarter  # Which of its minutes it was, is no longer kept.
     return max(span.from_ms, minute * MINUTE_MS)

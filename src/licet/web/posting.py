@@ -14,7 +14,7 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -32,6 +32,8 @@ ADDRESSES_MAX = 4  # of a host with many, as many are tried
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class Posting:
@@ -118,12 +120,9 @@ class Posting:
         return addresses
 
     def _is_refused(self, address: Address) -> bool:
-        # An address of the older kind may be spelt as one of the newer.
-        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
         return any(
             it in network
-            for it in (address, mapped)
-            if it is not None
+            for it in (address, *_older(address))
             for network in self._refused
             if network.version == it.version
         )
@@ -139,6 +138,14 @@ class Posting:
             "webhook-timestamp": str(timestamp_s),
             "webhook-signature": " ".join(sign(key, message.id, timestamp_s, body) for key in keys),
         }
+
+
+def _older(address: Address) -> Iterator[Address]:
+    """The addresses of the older kind that one of the newer stands for: mapped, 6to4, NAT64 (RFC 6052)."""
+    if isinstance(address, ipaddress.IPv6Address):
+        yield from filter(None, (address.ipv4_mapped, address.sixtofour))
+        if address in _NAT64:
+            yield ipaddress.IPv4Address(address.packed[-4:])
 
 
 class _Refused(Exception):

@@ -22,6 +22,7 @@ from licet.store.accounts import (
     changing,
     check_name,
     find_admin,
+    is_name,
     read_admins,
     read_api_keys,
 )
@@ -150,9 +151,15 @@ class _AdminPages:
 
     async def _named(self, request: Request, visit: Visit) -> Admin:
         name = request.query_params.get("name", "")
-        admin = await self._desk.read(lambda connection: find_admin(connection, name))
+        admin = None
+        if is_name(name):  # Not every store could look for anything.
+            admin = await self._desk.read(lambda connection: find_admin(connection, name))
         if admin is None or not visit.identity.sees(admin.tenant_id):
             raise not_found(f"There is no administrator {name[:64]}. It may have been removed.")
+        if admin.tenant_id is not None and admin.tenant_id not in _tenant_names(visit):
+            # A form that does not know the tenant could only offer all of them.
+            await self._desk.tenants(visit.identity)
+            raise not_found(f"The tenant of {name} is new here. Open the page again.")
         return admin
 
     async def _save(self, request: Request, posted: Posted, admin: Admin | None) -> Response:

@@ -96,7 +96,7 @@ def _send_again(desk: Desk) -> Callable[[Request], Any]:
     async def send(request: Request) -> Response:
         posted = await sent(request)
         identity = posted.visit.identity
-        ids = list(dict.fromkeys(posted.texts("id")))[:SENT_AGAIN_MAX]
+        ids = list(dict.fromkeys(map(cleaned, posted.texts("id"))))[:SENT_AGAIN_MAX]
         times = await desk.run(redeliver, desk.store, identity.actor, ids, within=identity.tenant_id)
         return see(request, link(posted.visit, PATH), _said(times, len(ids)))
 

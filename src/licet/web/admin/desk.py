@@ -23,7 +23,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
+from python_multipart.multipart import parse_options_header
 from sqlalchemy import Connection
+from starlette.datastructures import FormData
 from starlette.requests import Request
 
 from licet.credentials import ClientSecrets, Passwords
@@ -36,11 +38,12 @@ from licet.store.contract import QueueFull, Store, StoreUnavailable
 from licet.store.lane import Lane
 from licet.store.setup import SetupChange, changing
 from licet.web.admin.access import Access, Identity, SignedIn
-from licet.web.admin.problems import forged_request, not_allowed, sign_in_needed
+from licet.web.admin.problems import Problem, forged_request, not_allowed, sign_in_needed
 from licet.web.metrics import Metrics
 
 CSRF_HEADER = "x-csrf-token"
 CSRF_FIELD = "csrf"
+FOLLOWS_HEADER = "x-licet-follows"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 THREADS = 4  # as many long reports at once; a guess, on the two processors of a small machine
@@ -167,7 +170,8 @@ class Desk:
         The token is in the header, or in the form's field. Raises Problem, StoreUnavailable.
         """
         token = request.cookies.get(cookie_name(request))
-        found = await self.access.signed_in(token) if token else None
+        is_use = not _asks_by_itself(request)
+        found = await self.access.signed_in(token, is_use=is_use) if token else None
         if token is None or found is None:
             raise sign_in_needed()
         if request.method not in SAFE_METHODS and not compare_digest(
@@ -236,11 +240,28 @@ def request_id(request: Request) -> str:
     return found
 
 
+def _asks_by_itself(request: Request) -> bool:
+    """Whether a page that follows asked, and not its reader: this keeps nobody signed in."""
+    headers = request.headers
+    return FOLLOWS_HEADER in headers or headers.get("accept", "").startswith("text/event-stream")
+
+
 async def _csrf_sent(request: Request) -> str:
     if (sent := request.headers.get(CSRF_HEADER)) is not None:
         return sent
     if request.headers.get("content-type", "").startswith(
         ("application/x-www-form-urlencoded", "multipart/form-data")
     ):
-        return str((await request.form()).get(CSRF_FIELD, ""))
+        return str((await form_of(request)).get(CSRF_FIELD, ""))
     return ""
+
+
+async def form_of(request: Request) -> FormData:
+    """The form that was sent, in UTF-8: other codecs make texts of it that nothing can write, or fail.
+
+    Raises Problem.
+    """
+    _, options = parse_options_header(request.headers.get("content-type", ""))
+    if options.get(b"charset", b"utf-8").lower() != b"utf-8":
+        raise Problem(415, "wrong-media-type", "A form is in UTF-8.")
+    return await request.form()

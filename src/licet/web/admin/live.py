@@ -145,7 +145,8 @@ class Viewer:
     async def news(self, within_s: float) -> bytes:
         """The newest, as soon as there is any, or a sign of life."""
         try:
-            await asyncio.wait_for(self._has_news.wait(), within_s)
+            async with asyncio.timeout(within_s):
+                await self._has_news.wait()
         except TimeoutError:
             return _ALIVE
         self._has_news.clear()
@@ -196,7 +197,9 @@ class _Stream(Response):
             await self._sent(send, _body(_ENDED, is_last=True))
 
     async def _sent(self, send: Send, message: dict[str, Any]) -> None:
-        await asyncio.wait_for(send(message), self._live.send_within_s)
+        # Not `wait_for`: in Python 3.11 it may forget that its task was cancelled.
+        async with asyncio.timeout(self._live.send_within_s):
+            await send(message)
 
     async def _is_signed_in(self) -> bool:
         """Whether the sign-in lives; where nobody can say, it is taken to."""

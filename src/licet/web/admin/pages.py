@@ -35,7 +35,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from licet.model import Role, Tenant, Value
 from licet.web.admin.access import Identity
-from licet.web.admin.desk import CSRF_FIELD, Desk, is_secure, must_be, request_id
+from licet.web.admin.desk import CSRF_FIELD, Desk, form_of, is_secure, must_be, request_id
 from licet.web.admin.problems import Problem, not_found
 
 KEPT_CHARS_MAX = 100_000  # of a form that waits for a sign-in
@@ -128,7 +128,7 @@ def posting(desk: Desk, role: Role) -> Callable[[Request], Awaitable[Posted]]:
 
 async def read_form(request: Request) -> Kept:
     """The fields of a form, each as often as it was sent; Starlette takes 1,000 of them."""
-    form = await request.form()
+    form = await form_of(request)
     return tuple((name, text) for name, text in form.multi_items() if isinstance(text, str))
 
 
@@ -181,17 +181,30 @@ def problem_page(request: Request, problem: Problem) -> Response:
     """A page that says what is wrong, with the id under which the log has more."""
     if problem.kind == "sign-in-needed":
         return _sign_in_needed(request, problem)
-    answer = page(request, None, "error.html", status=problem.status, problem=problem, id=request_id(request))
+    answer = page(
+        request,
+        None,
+        "error.html",
+        status=problem.status,
+        problem=problem,
+        id=request_id(request),
+        again=_again(request),
+    )
     answer.headers.update(problem.headers)
     if request.headers.get("hx-request"):  # who asked for a part gets all there is to say
         answer.headers.update({"hx-retarget": "#main", "hx-reselect": "#main", "hx-reswap": "outerHTML"})
     return answer
 
 
+def _again(request: Request) -> str:
+    """What was asked for, if it is a path of ours: a page about a mistake must not lead to another site."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return local_path(f"{request.url.path}{query}")
+
+
 def _sign_in_needed(request: Request, problem: Problem) -> Response:
     """To the page for it and back; a form that was sent goes there along with it."""
-    query = f"?{request.url.query}" if request.url.query else ""
-    then = local_path(f"{request.url.path}{query}")  # the path of a form shows it, too
+    then = _again(request)  # the path of a form shows it, too
     if isinstance(problem, SignInNeeded) and problem.kept:
         return sign_in_form(request, status=401, then=then, kept=problem.kept)
     if request.method == "GET" and request.headers.get("sec-fetch-site") == "cross-site":

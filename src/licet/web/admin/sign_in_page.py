@@ -8,6 +8,7 @@ The rules:
 - Why a sign-in is refused is never told; that there have been too many attempts is.
 """
 
+import asyncio
 from collections.abc import Iterable
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -93,6 +94,13 @@ def _kept(items: Iterable[tuple[str, str]]) -> Kept:
     return tuple((name.removeprefix(_KEPT), text) for name, text in items if name.startswith(_KEPT))
 
 
+def _is_page(start: Any) -> bool:
+    """Whether it is there, and may have a form."""
+    content_type = dict(start["headers"]).get(b"content-type", b"")
+    is_there: bool = start["status"] == 200  # noqa: PLR2004 - the form is there, or it is not
+    return is_there and content_type.startswith(b"text/html")
+
+
 async def _shown_again(request: Request, token: str, then: str, kept: Kept) -> Response | None:
     """The page with the form that was sent too late, filled again; None where there is no such page now.
 
@@ -112,13 +120,20 @@ async def _shown_again(request: Request, token: str, then: str, kept: Kept) -> R
         "path_params": {},
     }
     sent: list[Any] = []
+    is_over = asyncio.Event()
+
+    async def receive() -> Any:
+        await is_over.wait()
+        return {"type": "http.disconnect"}
 
     async def keep(message: Any) -> None:
+        if message["type"] == "http.response.start" and not _is_page(message):
+            is_over.set()  # A stream of events would never end.
         sent.append(message)
 
-    await request.app(scope, request.receive, keep)
+    await request.app(scope, receive, keep)
     start, *bodies = sent
-    if start["status"] != 200:  # noqa: PLR2004 - the form is there, or it is not
+    if not _is_page(start):
         return None
     answer = Response(b"".join(message.get("body", b"") for message in bodies))
     answer.raw_headers = [it for it in start["headers"] if it[0] != b"content-length"]

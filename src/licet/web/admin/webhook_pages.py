@@ -17,6 +17,7 @@ from licet.store.alerts import Webhook, WebhooksChange, changing, check_url, fin
 from licet.store.changes import NotFound, SetupError
 from licet.web.admin.account_pages import ALL_TENANTS
 from licet.web.admin.desk import Desk
+from licet.web.admin.filters import cleaned
 from licet.web.admin.forms import Field, Form, Kind, Option, Texts
 from licet.web.admin.pages import Visit, counted, link, posting, see, visiting
 from licet.web.admin.problems import not_found
@@ -207,7 +208,7 @@ class _WebhookPages:
         return see(request, link(visit, "/alerts"), "A test message is on its way; its state is below.")
 
     async def _named(self, request: Request, visit: Visit) -> Webhook:
-        name = request.query_params.get("name", "")
+        name = cleaned(request.query_params.get("name", ""))
         try:
             return await self._desk.read(lambda it: find_webhook(it, name, visit.identity.tenant_id))
         except NotFound:
