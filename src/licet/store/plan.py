@@ -71,8 +71,8 @@ def apply(
     """Make the store match these tenants, in one transaction and one version.
 
     A rehearsal does all of it and takes it back, so that it tells what would be refused and which sessions
-    would end. `expected` is what a rehearsal told: when it is another by now, nothing is done. `must_be_meant`
-    gets the tenants that it is compared with, and may raise.
+    would end. `expected` is what a rehearsal told: when it is another by now, nothing is done.
+    `must_be_meant` gets the tenants that it is compared with, and may raise.
     `on_step` hears how many steps are done, and of how many.
     Raises SetupError, InvalidValue, StoreUnavailable.
     """
