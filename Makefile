@@ -14,8 +14,8 @@ serve: $(VENV)/server.stamp ## install, then run the demo server on 127.0.0.1:80
 	@$(BIN)/licet demo
 
 # Most of a test is waiting for servers. A file stays on one process, as its tests share servers.
-test: browser ## install what the tests need, then run them all, four files at a time
-	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+test: browser ## install what the tests need, then run them all, three files at a time
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 browser: $(VENV)/dev.stamp ## Chromium for the tests of the dashboard, where it is missing and can be installed
 	@$(BIN)/python tests/browser.py

@@ -85,9 +85,9 @@ _GIVE_WAY = text(
 )
 _MOVE = text(
     f"""
-WITH oldest AS MATERIALIZED (SELECT number FROM journal_entry ORDER BY number LIMIT :most),
-taken AS MATERIALIZED (
-  DELETE FROM journal_entry USING oldest WHERE journal_entry.number = oldest.number RETURNING journal_entry.*
+WITH taken AS MATERIALIZED (
+  DELETE FROM journal_entry
+  WHERE number = ANY (ARRAY(SELECT number FROM journal_entry ORDER BY number LIMIT :most)) RETURNING *
 ),
 added AS ({_add(_COUNTED_BY_WINDOW)})
 SELECT count(*) FROM taken"""  # noqa: S608
