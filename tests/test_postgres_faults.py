@@ -108,19 +108,21 @@ class TestALostConnection:
         until(lambda: works(lonely, refresh(1, 1)))
         until(partial(self.answers, lonely))
 
+    @pytest.mark.usefixtures("store")
     def test_a_node_that_is_stopped_in_a_transaction_keeps_others_waiting_for_a_second(
-        self, place: Place, store: Store
+        self, place: Place, postgres_places: PostgresPlaces
     ) -> None:
         """The database gives up on it, and what it did not commit is as if it had never been."""
-        other = place.open()
+        other, stopped = place.open(), PostgresStore(postgres_places.url)
         found = []
-        with unavailable("closed the connection"), store.transaction(Purpose.BATCH) as transaction:
+        with unavailable("closed the connection"), stopped.transaction(Purpose.BATCH) as transaction:
             settle_all(transaction, [grant(1, 1)])
             with suppress(StoreUnavailable):
                 found = answers(other, grant(2, 2))  # It waits here.
         assert found == [Granted]
-        until(lambda: works(store, grant(1, 1)))
-        assert answers(store, grant(1, 1)) == [Denied]
+        until(lambda: works(stopped, grant(1, 1)))
+        assert answers(stopped, grant(1, 1)) == [Denied]
+        stopped.close()
 
     def answers(self, store: Store) -> bool:
         """Whether all that is read is read again."""

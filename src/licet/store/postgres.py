@@ -122,8 +122,10 @@ class PostgresStore:
         self.collisions: Counter[str] = Counter()
         self.happened: Counter[str] = Counter()
         self._tenants = Tenants()
-        self._writer = Link(url, "writer", _WRITER, writes=True)
-        self._reader = Link(url, "reader", _READER)
+        # Who may take longer for a batch may also stand still for longer within it.
+        idle = {"idle_in_transaction_session_timeout": f"{answer_s / ANSWER_S * 1000:.0f}ms"}
+        self._writer = Link(url, "writer", _WRITER | idle, writes=True)
+        self._reader = Link(url, "reader", _READER | idle)
         self._looker = Link(url, "looker")
         self._whole = Link(url, "whole")
         self._reporters = Turns(partial(Link, url, "reporter", _REPORTER), most=REPORTS_MAX)
