@@ -117,6 +117,11 @@ def read_admins(connection: Connection, within: int | None = None) -> list[Admin
     return [_admin(row) for row in connection.execute(query)]
 
 
+def has_admin(connection: Connection) -> bool:
+    """Whether there is an administrator at all."""
+    return connection.execute(select(schema.admin.c.id).limit(1)).first() is not None
+
+
 def find_admin(connection: Connection, name: str) -> Admin | None:
     """The administrator of this name."""
     row = connection.execute(select(schema.admin).where(schema.admin.c.name == name)).one_or_none()

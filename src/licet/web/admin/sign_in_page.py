@@ -17,7 +17,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from licet.model import Role
-from licet.store.accounts import read_admins
+from licet.store.accounts import has_admin
 from licet.store.contract import QueueFull, StoreUnavailable
 from licet.web.admin.access import SignInRefused, TooManyAttempts
 from licet.web.admin.desk import Desk, address, cookie_name, is_secure, request_id
@@ -36,7 +36,7 @@ def router(desk: Desk) -> APIRouter:
         token = request.cookies.get(cookie_name(request))
         if token and await desk.access.signed_in(token):
             return RedirectResponse(then, 303)
-        return sign_in_form(request, then=then, has_admin=bool(await desk.read(read_admins)))
+        return sign_in_form(request, then=then, has_admin=await desk.read(has_admin))
 
     @made.post("/sign-in")
     async def sign_in(request: Request) -> Response:
