@@ -686,7 +686,10 @@ FULL = "temporarily_unavailable"
 def _anonymous(
     server: RunningServer, tenant: str, client_id: str, secret: str, cost: int, *, in_header: bool
 ) -> bytes:
-    """An answer but for its date and request id, to the byte, if it cost as many hashes as it should."""
+    """An answer but for its date and request id, to the byte, if it cost as many hashes as it should.
+
+    The request id is a count, which grows by a digit now and then, and its answer with it.
+    """
     before = server.dials.hashes
     form = GRANT if in_header else f"{GRANT}&client_id={client_id}&client_secret={secret}"
     header = f"Authorization: {basic(f'{client_id}:{secret}')}\r\n" if in_header else ""
@@ -698,6 +701,7 @@ def _anonymous(
     assert answer.status == 401
     assert server.dials.hashes - before == cost, (tenant, client_id)
     del answer.headers["date"]
+    del answer.headers["content-length"]
     request_id = answer.headers["x-request-id"]
     return (answer.headers.as_bytes() + answer.body).replace(request_id.encode(), b"")
 
