@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench import callgrind, overhead, page, scale
+from bench import callgrind, neighbours, overhead, page, scale
 from bench.callgrind import NoValgrind
 from bench.counting import calibrate, count
 from bench.flames import NoPySpy, draw
@@ -16,7 +16,7 @@ from bench.guard import LOSS_MAX, Baseline, told
 from bench.made import made
 from bench.run import Options, run
 from bench.scenarios import ROUNDS_MAX, SCENARIOS
-from bench.stores import KINDS
+from bench.stores import KINDS, kinds
 from bench.tenants import CLIENTS_MANY
 from bench.work import KINDS as REQUESTS
 from bench.wrk import NoWrk
@@ -34,6 +34,7 @@ def main() -> None:
     _add_guard(verbs)
     _add_instructions(verbs)
     _add_overhead(verbs)
+    _add_neighbours(verbs)
     _add_flames(verbs)
     asked = parser.parse_args()
     try:
@@ -96,11 +97,12 @@ def _add_page(verbs: Any) -> None:
     parser = verbs.add_parser("page", help="make the pages from the results that are kept")
     parser.add_argument("--run", type=Path, help="a result of `run` to keep instead")
     parser.add_argument("--scale", type=Path, help="a result of `scale` to keep instead")
+    parser.add_argument("--neighbours", type=Path, help="a result of `neighbours` to keep instead")
     parser.set_defaults(do=_page)
 
 
 def _page(asked: argparse.Namespace) -> None:
-    for name in ("run", "scale"):
+    for name in ("run", "scale", "neighbours"):
         if (path := getattr(asked, name)) is not None:
             (RESULTS / f"kept-{name}.json").write_text(path.read_text("utf-8"), "utf-8")
     changed = page.write(made(RESULTS))
@@ -177,6 +179,30 @@ def _overhead(asked: argparse.Namespace) -> None:
                 f"{' and '.join(parts)}: {share:.1%} of {whole:,.0f} instructions of the processor",
                 flush=True,
             )
+
+
+def _add_neighbours(verbs: Any) -> None:
+    parser = verbs.add_parser(
+        "neighbours", help="what an API pays for its guard, and a program for LicetAuth"
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="that count")
+    parser.add_argument("--seconds", type=int, default=2, help="of a round of an API")
+    parser.set_defaults(do=_neighbours)
+
+
+def _neighbours(asked: argparse.Namespace) -> None:
+    length = neighbours.Length(asked.rounds, asked.seconds)
+    path = _new_result("neighbours")
+    with (
+        tempfile.TemporaryDirectory(prefix="licet-bench-") as scratch,
+        kinds(Path(scratch), KINDS[:1]) as (kind,),
+    ):
+        found = neighbours.measure(kind, length, Path(scratch))
+    path.write_text(json.dumps(found, indent=1))
+    print("\n".join(neighbours.told(found)))
+    print(f"Kept. Into docs/explanation/performance.md: make bench-page WITH='--neighbours {path}'")
+    if lost := list(neighbours.missed(found)):
+        sys.exit("\n".join(lost))
 
 
 def _add_flames(verbs: Any) -> None:

@@ -121,6 +121,12 @@ def _introspect(desk: Desk) -> list[Row]:
     return [Row(desk.site.introspect(tenant, held[it].access)) for it in desk.clients(tenant)]
 
 
+def _verify(desk: Desk) -> list[Row]:
+    tenant = desk.tenant()
+    held = desk.held[tenant]
+    return [Row(desk.site.verify(tenant, held[it].access)) for it in desk.clients(tenant)]
+
+
 def _logoff(desk: Desk) -> list[Row]:
     """Grants and logoffs in turn: as many seats are given back as are taken."""
     tenant = desk.tenant(COMING)
@@ -166,6 +172,10 @@ def _is_live(status: int, content: dict[str, Any]) -> bool:
     return status == HTTPStatus.OK and content.get("active") is True and content.get("scope") == "all"
 
 
+def _is_passed(status: int, content: dict[str, Any]) -> bool:
+    return status == HTTPStatus.NO_CONTENT and not content
+
+
 def _is_logoff(status: int, content: dict[str, Any]) -> bool:
     return status == HTTPStatus.OK and content.get("logged_off") is True
 
@@ -192,6 +202,7 @@ SCENARIOS = {
         Scenario("limit", "grant that also ends the client's oldest session", _limit, _is_grant_of("all")),
         Scenario("refresh", "refresh", _refresh, _is_grant_of("all")),
         Scenario("introspect", "introspection", _introspect, _is_live),
+        Scenario("verify", "a proxy asks whether a request may pass", _verify, _is_passed),
         Scenario(
             "logoff",
             "grant that takes a seat, and logoff that gives it back",
@@ -231,7 +242,7 @@ def check_answers(scenario: Scenario, answers: Sequence[Answer]) -> None:
     """
     tokens: Counter[str] = Counter()
     for answer in answers:
-        content = json.loads(answer.body)
+        content = json.loads(answer.body or b"{}")
         if not scenario.is_right(answer.status, content):
             raise WrongAnswer(f"{scenario.name}: {answer.status} {answer.body[:300]!r}")
         tokens[str(content.get("access_token"))] += 1

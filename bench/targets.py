@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -48,12 +48,25 @@ class Target(NamedTuple):
 @contextmanager
 def floor(directory: Path) -> Iterator[Target]:
     """The floor of the HTTP server, until the end of the block."""
+    with asgi(FLOOR, "floor:app", directory, {}) as target:
+        yield target
+
+
+@contextmanager
+def asgi(
+    name: str,
+    app: str,
+    directory: Path,
+    variables: Mapping[str, str],
+    options: Sequence[str] = (*_FLOOR_OPTIONS, *_FLOOR_SILENCE),
+) -> Iterator[Target]:
+    """An application of a file of this directory on the HTTP server, until the end of the block."""
     port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "floor:app", "--port", str(port)]
-    log = directory / "floor.log"
-    with running([*command, *_FLOOR_OPTIONS, *_FLOOR_SILENCE], log, cwd=_HERE) as process:
+    command = [sys.executable, "-m", "uvicorn", app, "--port", str(port), *options]
+    log = directory / f"{name}.log"
+    with running(command, log, cwd=_HERE, variables=variables) as process:
         until_listening(port, process, log)
-        yield Target(FLOOR, f"http://127.0.0.1:{port}", [process.pid])
+        yield Target(name, f"http://127.0.0.1:{port}", [process.pid])
 
 
 @contextmanager

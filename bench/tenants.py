@@ -98,17 +98,22 @@ class Site:
 
     def grant(self, tenant: str, number: int, *, scope: str = "", password: str = "") -> Request:
         """Of a client with its secret or the password."""
-        header = basic(f"Client{number}", password or self._secret(tenant, number))
+        header = basic(f"Client{number}", password or self.secret(tenant, number))
         return _grant(tenant, header, scope)
 
     def refresh(self, tenant: str, number: int, refresh_token: str) -> Request:
         """Of a client with its refresh token."""
-        header = basic(f"Client{number}", self._secret(tenant, number))
+        header = basic(f"Client{number}", self.secret(tenant, number))
         return form(f"/{tenant}/token", header, grant_type="refresh_token", refresh_token=refresh_token)
 
     def introspect(self, tenant: str, token: str) -> Request:
         """`Api` asks about a token."""
-        return form(f"/{tenant}/introspect", basic(_API, self._made[tenant][1].secret), token=token)
+        return form(f"/{tenant}/introspect", basic(_API, self.api_secret(tenant)), token=token)
+
+    def verify(self, tenant: str, token: str) -> Request:
+        """A proxy asks whether a request with this token may pass, and writes."""
+        headers = (("Authorization", f"Bearer {token}"), ("X-Original-Method", "POST"))
+        return Request("GET", f"/{tenant}/verify", headers)
 
     def logoff(self, tenant: str, token: str) -> Request:
         """Whoever has the token ends its session."""
@@ -118,8 +123,13 @@ class Site:
         """`Holder` takes the only seat of `scarce`."""
         return _grant(tenant, basic(_HOLDER, self._made[tenant][0].secret), SCARCE)
 
-    def _secret(self, tenant: str, number: int) -> str:
+    def secret(self, tenant: str, number: int) -> str:
+        """Of a client."""
         return self._made[tenant][number + 2].secret
+
+    def api_secret(self, tenant: str) -> str:
+        """Of `Api`."""
+        return self._made[tenant][1].secret
 
 
 def _grant(tenant: str, header: tuple[str, str], scope: str) -> Request:

@@ -43,7 +43,7 @@ from licet.web.throttle import Throttle
 
 WAVE = 8  # requests at a time
 CLIENTS = 64
-KINDS = ("grant", "view", "limit", "refresh", "introspect", "logoff", "denial")
+KINDS = ("grant", "view", "limit", "refresh", "introspect", "verify", "logoff", "denial")
 PREPARE: tuple[str, ...] = ()  # statements for the tables before the work; a test breaks something
 _HOST = "licet.example"
 
@@ -98,7 +98,7 @@ class Work:
             measures=measures,
             log=structlog.wrap_logger(None, processors=[_drop]),
         )
-        self._connections = [_Connection(_config(public), self._loop) for _ in range(WAVE)]
+        self._connections = [Connection(config(public, GuardedHttpProtocol), self._loop) for _ in range(WAVE)]
 
     async def close(self) -> None:
         """End it."""
@@ -126,6 +126,8 @@ class Work:
                 return [site.refresh(MANY, it, self._held[MANY][it].refresh) for it in numbers]
             case "introspect":
                 return [site.introspect(MANY, self._held[MANY][it].access) for it in numbers]
+            case "verify":
+                return [site.verify(MANY, self._held[MANY][it].access) for it in numbers]
             case "logoff":
                 begun = tokens_of(await self.answer([site.grant(MANY, it) for it in numbers]))
                 return [site.logoff(MANY, it.access) for it in begun]
@@ -179,14 +181,15 @@ class _AsProcess:
         return 0
 
 
-class _Connection:
+class Connection:
     """A connection that writes into memory."""
 
     def __init__(self, config: uvicorn.Config, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._answer: asyncio.Future[bytes]
-        self._protocol = GuardedHttpProtocol(config, ServerState(), {}, loop)
-        self._protocol.connection_made(_Transport(self._heard))  # type: ignore[arg-type]
+        protocol_class: Any = config.http_protocol_class
+        self._protocol = protocol_class(config, ServerState(), {}, loop)
+        self._protocol.connection_made(Transport(self._heard))
 
     def ask(self, request: bytes) -> "asyncio.Future[bytes]":
         """Have a request arrive."""
@@ -195,10 +198,11 @@ class _Connection:
         return self._answer
 
     def _heard(self, data: bytes) -> None:
-        self._answer.set_result(data)
+        if not self._answer.done():  # uvicorn's own protocol writes head and body one after the other
+            self._answer.set_result(data)
 
 
-class _Transport:
+class Transport:
     """As much of a transport as a connection uses that nothing goes wrong on."""
 
     def __init__(self, hear: Callable[[bytes], None]) -> None:
@@ -239,10 +243,11 @@ def work(directory: Path) -> Iterator[tuple[Work, asyncio.Runner]]:
         yield made, runner
 
 
-def _config(public: Any) -> uvicorn.Config:
+def config(app: Any, protocol: Any) -> uvicorn.Config:
+    """What a server of these has."""
     config = uvicorn.Config(
-        public,
-        http=GuardedHttpProtocol,
+        app,
+        http=protocol,
         ws="none",
         lifespan="off",
         access_log=False,

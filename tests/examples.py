@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from msgspec.structs import asdict
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import Connection, Table, insert, select, text, update
 
 from licet.ledger import End, Grant, Refresh
 from licet.model import Client, EndReason, Pool, Scope, Tenant, User, Value
@@ -100,6 +100,8 @@ def add_tenant(connection: Connection, tenant: Tenant) -> None:
         )
 
     add(schema.tenant, tenant, version=0)
+    if connection.dialect.name == "postgresql":  # which counts on from what it gave itself
+        connection.execute(text("SELECT setval(pg_get_serial_sequence('tenant', 'id'), max(id)) FROM tenant"))
     for pool in tenant.pools.values():
         add(schema.pool, pool, tenant_id=tenant.id, alerts=" ".join(pool.alerts))
     for scope in tenant.scopes.values():

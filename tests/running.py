@@ -7,141 +7,68 @@
         server.kill()
         server.start()  # on the same data, at another port
 
-A new data directory gets the set-up of `licet demo`: every password is `password`. `start` returns when the
-server listens; nothing here sleeps. With `manual_clock` time stands still until `dials.advance`. There is no
-admin listener unless the settings say `admin=True`; its URL is `admin_url`.
+It is the process of `licet.testing`, with the set-up of `licet demo`: every password is `password`. `start`
+returns when the server listens; nothing here sleeps. With `manual_clock` time stands still until
+`advance`. There is no admin listener unless the settings say `admin=True`; its URL is `admin_url`.
 """
 
-import asyncio
-import itertools
 import os
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from mmap import mmap
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
 from urllib.parse import urlencode
 
 import httpx
-import uvloop
 
-from licet import committing
-from licet.app import Server, bind
 from licet.cli.demo import CLIENTS, PASSWORD, SEATS, TENANT
-from licet.clock import Clock, SystemClock
-from licet.credentials import ClientSecrets, Passwords
+from licet.clock import Clock
+from licet.credentials import Passwords
 from licet.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.model import User
-from licet.settings import load_settings
 from licet.store.opening import SQLITE_NAME
 from licet.store.setup import SetupChange, changing
 from licet.store.sqlite import SqliteStore
-from licet.web.logs import configure_logs
+from licet.testing import serving
+from licet.testing.process import ServerProcess
+from licet.testing.shared import SharedNumber
 
 PATIENCE_S = 10.0  # for what must happen: a test that waits as long as this has failed
 PASSWORD_HASH = Passwords().hash(PASSWORD)
 
 _FORM = {"content-type": "application/x-www-form-urlencoded"}
 _COMMAND = (sys.executable, "-W", "error", __file__)
-_EPOCH_S = 1_700_000_000
-_PROBE = "Probe"  # a tenant and its client, by which the server is made to look at the set-up
-_PROBE_SECRET = "probe-secret"
-_NUMBERS = itertools.count(1)
+_EPOCH_MS = 1_700_000_000_000
+_HASHES = "hashes"  # the file in which passwords are counted
 
 
-class Dials:
-    """Memory shared by a test and its server: a manual clock (0 is none), and a count of hashed passwords."""
-
-    def __init__(self, path: Path) -> None:
-        path.touch(mode=0o600)
-        with path.open("r+b") as file:
-            file.truncate(16)
-            self._memory = mmap(file.fileno(), 16)
-        self._lock = threading.Lock()
-
-    def now_ms(self) -> int:
-        """Milliseconds since 1970."""
-        return int.from_bytes(self._memory[:8], "big")
-
-    def advance(self, *, seconds: float) -> None:
-        """Move the clock forward."""
-        self._memory[:8] = (self.now_ms() + round(seconds * 1000)).to_bytes(8, "big")
-
-    @property
-    def hashes(self) -> int:
-        """How many times the server has checked a password against a hash."""
-        return int.from_bytes(self._memory[8:], "big")
-
-    def count_hash(self) -> None:
-        """One more."""
-        with self._lock:
-            self._memory[8:] = (self.hashes + 1).to_bytes(8, "big")
-
-
-class RunningServer:
+class RunningServer(ServerProcess):
     """The server of a data directory, killed at the end of its block; `settings` are those of licet.toml."""
 
-    url: str
-    admin_url: str
     http: httpx.Client
-    process: "subprocess.Popen[str]"
 
     def __init__(self, data: Path, *, manual_clock: bool = False, **settings: object) -> None:
-        self.data = data
-        self.dials = Dials(data / "dials")
-        if manual_clock and not self.dials.now_ms():
-            self.dials.advance(seconds=_EPOCH_S)
-        self.clock: Clock = self.dials if manual_clock else SystemClock()
-        others = {key: value for key, value in os.environ.items() if not key.startswith("LICET_")}
-        self._environment = others | {
-            "LICET_DATA": str(data),
-            "LICET_PORT": "0",
-            "LICET_ADMIN": "false",
-            "LICET_ADMIN_PORT": "0",
-        }
-        self.set(**settings)
+        manual_from_ms = _EPOCH_MS if manual_clock else None
+        super().__init__(data, command=_COMMAND, manual_from_ms=manual_from_ms, settings=settings)
+        self._hashes = SharedNumber(data / _HASHES)
         if not (data / SQLITE_NAME).exists():
             _set_up(data, self.clock)
         self.start()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-
-    def set(self, **settings: object) -> None:
-        """Change settings for the next start."""
-        self._environment |= {f"LICET_{key.upper()}": str(value) for key, value in settings.items()}
-
     def start(self) -> None:
         """Start it, and return when it listens."""
-        with (self.data / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                _COMMAND, env=self._environment, stdout=subprocess.PIPE, stderr=log, text=True
-            )
-        assert self.process.stdout is not None
-        self.url, _, self.admin_url = self.process.stdout.readline().strip().partition(" ")
-        assert self.url, f"the server did not start: {self.log()}"
+        super().start()
         self.http = httpx.Client(base_url=self.url, timeout=PATIENCE_S)
 
-    def terminate(self) -> int:
-        """Have it stop, as an administrator does; its exit code."""
-        self.process.terminate()
-        return self._ended()
+    def advance(self, *, seconds: float) -> None:
+        """Move its clock forward, where it has a manual one."""
+        self.switches.clock.advance(seconds=seconds)
 
-    def kill(self) -> None:
-        """Have it die, as in a power cut."""
-        self.process.kill()
-        self._ended()
-
-    def log(self) -> str:
-        """What it has logged: all that belongs to an answer, as soon as that is here."""
-        return (self.data / "log").read_text(encoding="utf-8")
+    @property
+    def hashes(self) -> int:
+        """How many times it has checked a password against a hash."""
+        return self._hashes.get()
 
     def ask(
         self, path: str, client_id: str = "TestClientId", secret: str = PASSWORD, /, **form: str
@@ -150,27 +77,13 @@ class RunningServer:
         return self.http.post(f"/{path}", content=urlencode(form), headers=_FORM, auth=(client_id, secret))
 
     @contextmanager
-    def store(self) -> Iterator[SqliteStore]:
-        """Its store, opened beside it."""
-        store = SqliteStore(self.data / SQLITE_NAME, self.clock)
-        try:
-            yield store
-        finally:
-            store.close()
-
-    @contextmanager
     def changing(self) -> Iterator[SetupChange]:
         """Change the set-up; a server that runs has seen it at the end."""
-        mark = f"change-{next(_NUMBERS)}-{os.getpid()}"
         with self.store() as store, changing(store, "a test") as change:
             yield change
-            change.tenant(_PROBE).add_scope(mark, read_only=True)
-        if self.process.poll() is None:  # What it decides on, it has seen; who proves a client learns of it.
-            secret = (self.data / _PROBE_SECRET).read_text(encoding="ascii")
-            form = {"grant_type": "client_credentials", "scope": "view"}
-            self.ask(f"{_PROBE}/token", _PROBE, secret, **form).raise_for_status()
-            while mark not in self._scopes():
-                pass
+        self.switches.changes.add()
+        if self.is_running:
+            self.http.get("/health/live").raise_for_status()  # it looks before it answers anybody
 
     def committing(self) -> int:
         """The process that commits for it, once there is one."""
@@ -180,16 +93,9 @@ class RunningServer:
         (pid,) = found
         return pid
 
-    def _scopes(self) -> list[str]:
-        """The scopes of the probe's tenant, as the server knows them."""
-        metadata = self.http.get(f"/{_PROBE}/.well-known/oauth-authorization-server").raise_for_status()
-        scopes: list[str] = metadata.json()["scopes_supported"]
-        return scopes
-
     def _ended(self) -> int:
-        self.process.communicate(timeout=PATIENCE_S)
         self.http.close()
-        return self.process.returncode
+        return super()._ended()
 
 
 def children(pid: int) -> list[int]:
@@ -213,64 +119,32 @@ def _parent(process: Path) -> tuple[int, int | None]:
 
 
 def _set_up(data: Path, clock: Clock) -> None:
-    keyring = new_keyring(clock.now_ms())
-    write_keyring(data / FILE_NAME, keyring)
-    probe_secret = ClientSecrets(keyring.pepper).generate()
-    (data / _PROBE_SECRET).write_text(probe_secret.secret, encoding="ascii")
+    write_keyring(data / FILE_NAME, new_keyring(clock.now_ms()))
     store = SqliteStore(data / SQLITE_NAME, clock, create=True)
     with changing(store, "a test") as change:
         tenant = change.add_tenant(TENANT, seats=SEATS)
         for client_id, initials in CLIENTS.items():
             tenant.add_user(initials, name=client_id, password_hash=PASSWORD_HASH)
             tenant.add_client(client_id, user=initials, introspects=client_id == "Api")
-        probe = change.add_tenant(_PROBE, seats=0)
-        probe.add_user("PR")
-        probe.add_client(_PROBE, probe_secret, user="PR", sessions_max=1)
     store.close()
 
 
 class _CountingPasswords(Passwords):
     """Passwords as they are, and counted."""
 
-    def __init__(self, dials: Dials) -> None:
+    def __init__(self, hashes: SharedNumber) -> None:
         super().__init__()
-        self._dials = dials
+        self._hashes = hashes
 
     def verify(self, user: User | None, password: str) -> bool:
-        self._dials.count_hash()
+        self._hashes.add()
         return super().verify(user, password)
 
 
-def _serve() -> None:
-    """What `licet serve` does, with the clock and the count of the test; the URLs go to stdout."""
-    settings = load_settings()
-    dials = Dials(settings.data / "dials")
-    with ExitStack() as bound:
-        listening = bound.enter_context(bind(settings.host, settings.port))
-        url, admin = settings.base_url(listening.getsockname()[1]), None
-        if settings.admin:
-            admin = bound.enter_context(bind(settings.admin_host, settings.admin_port))
-            url += f" {settings.admin_base_url(admin.getsockname()[1])}"
-        log = configure_logs(level=settings.log_level, as_json=True)
-        clock = dials if dials.now_ms() else None
-        server = Server(
-            settings, listening, log, clock, committer=(*_COMMAND, "commit"), admin_listening=admin
-        )
-        server._passwords = _CountingPasswords(dials)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(server.run(lambda: _tell(url)))
-
-
-def _commit() -> None:
-    """What `licet.committing` does, with the clock of the test."""
-    dials = Dials(Path(os.environ["LICET_DATA"]) / "dials")
-    committing.run(dials if dials.now_ms() else SystemClock())
-
-
-def _tell(url: str) -> None:
-    sys.stdout.write(f"{url}\n")
-    sys.stdout.flush()
+def _count_hashes(server: serving.SwitchedServer) -> None:
+    hashes = SharedNumber(Path(os.environ["LICET_DATA"]) / _HASHES)
+    server._passwords = _CountingPasswords(hashes)
 
 
 if __name__ == "__main__":
-    _commit() if "commit" in sys.argv else _serve()
+    serving.main(_COMMAND, _count_hashes)

@@ -28,6 +28,7 @@ from setup_site import ADA, JIM, START_MS, Site
 
 SECRETS = WebhookSecrets(b"p" * 32)
 NOW_S = START_MS // 1000
+NEW_YEAR_MS = 1_767_225_600_000  # 2026-01-01
 
 
 class Sender(Site):
@@ -294,6 +295,25 @@ def test_any_2xx_is_delivered(receiver: Receiver, status: int) -> None:
 def test_another_status_is_a_failure(receiver: Receiver, status: int) -> None:
     receiver.answer = says(status)
     assert post(receiver.url) == Attempt(f"answered {status}")
+
+
+@pytest.mark.parametrize(
+    ("header", "wait_s"),
+    [
+        ("120", 120),
+        ("Thu, 01 Jan 2026 00:02:00 GMT", 120),
+        ("Wed, 31 Dec 2025 00:02:00 GMT", 0),
+        ("soon", 0),
+        ("-5", 0),
+        ("", 0),
+    ],
+)
+def test_a_receiver_may_say_for_how_long_it_wants_to_be_left_alone(
+    receiver: Receiver, header: str, wait_s: int
+) -> None:
+    """RFC 9110 10.2.3: in seconds, or until a date. What is neither counts for nothing."""
+    receiver.answer = lambda handler: handler.say(503, **{"retry-after": header})
+    assert post(receiver.url, now_ms=NEW_YEAR_MS) == Attempt("answered 503", wait_s=wait_s)
 
 
 def test_410_is_the_last_one(receiver: Receiver) -> None:

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Table, delete, update
 
 from kinds import Place
+from licet.model import TokenFormat
 from licet.store import schema
 from licet.store.check import DAY_MS, SKEW_MAX_MS, Finding, check, check_nodes, proves_by
 from licet.store.nodes import SILENT_AFTER_MS, KeyMark, Node
@@ -99,6 +100,20 @@ def test_a_scope_that_gives_the_licence_away_is_told(site: Site) -> None:
         change.tenant(JIM).remove_pool("full")
     problem = "scope all: it is unlicensed, so that no seat is needed for it"
     assert found(site) == [("hint", problem, "licet scope set all --pool POOL")]
+
+
+@pytest.mark.parametrize(("access_ttl_s", "life"), [(300, None), (301, "301s"), (600, "10m")])
+def test_jwts_that_live_on_for_long_after_a_logoff_are_told(
+    site: Site, access_ttl_s: int, life: str | None
+) -> None:
+    """A logoff cannot reach a token that nobody asks about."""
+    with changing(site.store, ADA) as change:
+        change.tenant(JIM).set(token_format=TokenFormat.JWT, access_ttl_s=access_ttl_s)
+    problem = (
+        f"token_format: its access tokens are JWTs that live {life}: a logoff cannot reach a token that nobody"
+        " asks about"
+    )
+    assert found(site) == ([("hint", problem, f"licet tenant set {JIM} --access-ttl 60s")] if life else [])
 
 
 def test_a_client_that_cannot_prove_itself_is_told(site: Site) -> None:

@@ -12,7 +12,7 @@ from cli_site import PASSWORD, TENANT, Desk, copy_of, new_desk
 from command_line import terminal
 from licet.clock import SystemClock
 from licet.credentials import Passwords
-from licet.model import Tenant
+from licet.model import Tenant, TokenFormat
 from licet.store.sqlite import SqliteStore
 from setup_site import SMALL
 
@@ -51,6 +51,7 @@ def test_tenants_are_added_changed_shown_and_removed(desk: Desk) -> None:
         "access_ttl_s": 600,
         "default_scope": "all",
         "no_seat_status": 429,
+        "token_format": "reference",
         "seats": 1,
         "pools": 1,
         "scopes": 2,
@@ -70,9 +71,24 @@ def test_tenants_are_added_changed_shown_and_removed(desk: Desk) -> None:
     assert [tenant["name"] for tenant in desk.json("tenant", "list")] == [TENANT]
 
 
+def test_a_token_format_brings_its_own_life_of_access_tokens(desk: Desk) -> None:
+    """60 s for a JWT, which no logoff reaches; what was said for the one does not hold for the other."""
+    assert desk.out("tenant", "set", TENANT, "--token-format", "jwt") == "Tenant Jim_Test changed.\n"
+    shown = desk.json("tenant", "show", TENANT)
+    assert (shown["token_format"], shown["access_ttl_s"]) == ("jwt", 60)
+    desk.out("tenant", "set", TENANT, "--access-ttl", "6m")
+    assert tenant_of(desk).access_ttl_s == 360
+    desk.out("tenant", "set", TENANT, "--token-format", "reference")
+    assert (tenant_of(desk).token_format, tenant_of(desk).access_ttl_s) == (TokenFormat.REFERENCE, 600)
+    desk.out("tenant", "add", "Other", "--seats", "1", "--token-format", "jwt", "--access-ttl", "2m")
+    other = desk.json("tenant", "show", "Other")
+    assert (other["token_format"], other["access_ttl_s"]) == ("jwt", 120)
+
+
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "told"),
     [
+        ("set Jim_Test --token-format saml", 2, "--token-format is reference or jwt, not 'saml'"),
         ("add Jim_Test --seats 1", 1, "there is a tenant Jim_Test already; change it with: licet tenant set"),
         ("add 'a b' --seats 1", 2, "a tenant's name is 1 to 64 letters"),
         ("add X --seats 1 --session-ttl soon", 2, "a duration is written 1200, 1200s, 20m"),

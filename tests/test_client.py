@@ -98,7 +98,7 @@ class TestLicet:
         """It stays the same session, and asks for no second seat."""
         auth = self.served(tenant, api, timing)
         program.call(auth, "GET", api.url)
-        tenant.server.dials.advance(seconds=1)  # else the new token is like the old one
+        tenant.server.advance(seconds=1)  # else the new token is like the old one
         timing.advance(545)
         program.call(auth, "GET", api.url)
         first, second = (tenant.introspect(it.bearer) for it in api.asked)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pytest
 
+from examples import jim_test
 from licet.keyring import FILE_NAME, read_keyring
 from licet.store.opening import SQLITE_NAME
 from licet.store.setup import end_sessions
@@ -136,7 +137,7 @@ class Talker:
         return bool(answer.content["active"])
 
     def _sid(self, answer: Answer) -> bytes:
-        access = self._tokens.read_access(str(answer.content["access_token"]), 1)
+        access = self._tokens.read_access(str(answer.content["access_token"]), jim_test())
         assert access is not None
         return access.sid
 
@@ -261,7 +262,7 @@ class Steady:
         answer = await caller.ask(f"{TENANT}/token", self._authorization, **GRANT)
         self.told[answer.told] += 1
         if answer.told == "granted":
-            access = self._tokens.read_access(str(answer.content["access_token"]), 1)
+            access = self._tokens.read_access(str(answer.content["access_token"]), jim_test())
             assert access is not None
             self.live[access.sid] = str(answer.content["access_token"])
         else:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinds import Place
-from licet.model import Client, Duplicates, GrantType, InvalidValue, Pool, Scope, Tenant, User
+from licet.model import Client, Duplicates, GrantType, InvalidValue, Pool, Scope, Tenant, TokenFormat, User
 from licet.store.declaration import DeclarationInvalid, read, write
 from licet.store.setup import changing
 from licet.store.spelling import duration, facts, instant, nearness, read_duration_s, read_instant_ms
@@ -106,6 +106,7 @@ def test_what_is_read_is_what_the_file_says() -> None:
         "access_ttl": "5m",
         "default_scope": "orders",
         "no_seat_status": 429,
+        "token_format": "reference",
     }
     mobile = jim.pool_named("mobile.1")
     assert mobile is not None
@@ -119,6 +120,24 @@ def test_what_is_read_is_what_the_file_says() -> None:
     assert client.grant_types == {GrantType.CLIENT_CREDENTIALS}
     assert (jim.clients["Gone"].enabled, jim.clients["Gone"].scopes) == (False, frozenset())
     assert other.pool_named("full") == Pool(id=0, name="full", seats=1)
+
+
+def test_the_life_of_an_access_token_goes_with_its_format() -> None:
+    """A JWT lives 60 s where the file does not say otherwise; what is as always is not written."""
+    text = "[tenant.{0}]\n{1}\npool.full.seats = 1\n"
+    short, named = read(
+        text.format("A", "token_format = 'jwt'")
+        + text.format("B", "token_format = 'jwt'\naccess_ttl = '2m'"),
+        "f.toml",
+    )
+    assert (short.token_format, short.access_ttl_s) == (TokenFormat.JWT, 60)
+    assert (named.token_format, named.access_ttl_s) == (TokenFormat.JWT, 120)
+    written = write([short])
+    assert 'token_format = "jwt"' in written
+    assert read(written, "f.toml") == [short]
+    (reference,) = read(text.format("A", "token_format = 'reference'"), "f.toml")
+    assert reference.access_ttl_s == 600
+    assert "token_format" not in write([reference])
 
 
 def test_the_built_in_scopes_need_no_table() -> None:
@@ -193,6 +212,12 @@ def test_whatever_is_written_is_read_as_it_was(
         ("session_ttl = true", 'X.session_ttl: a duration like "20m" is allowed, not True'),
         ("session_ttl = '9m'", "X: tenant X: access_ttl is 1 s to session_ttl"),
         ("no_seat_status = 401", "X: tenant X: no_seat_status is 400, 429 or 503, not 401"),
+        ("token_format = 'saml'", "X.token_format: allowed: reference, jwt; not 'saml'"),
+        ("token_format = true", "X.token_format: reference, jwt is allowed, not True"),
+        (
+            "token_format = 'jwt'\nsession_ttl = '8d'\naccess_ttl = '2d'",
+            "X: tenant X: access_ttl is at most 1 day where token_format is jwt, not 172800 s",
+        ),
         ("default_scope = 'orders'", "X.default_scope: there is no scope orders in this tenant"),
         ("default_scope = 3", "X.default_scope: a text is allowed, not 3"),
         ("pool.p.duplicates = 'client'", "X.pool.p.seats: it is missing: how many seats the pool has"),

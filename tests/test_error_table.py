@@ -147,7 +147,7 @@ class TestNoSeat:
         with tenant.server.changing() as change:
             change.tenant(tenant.name).set(no_seat_status=status)
         tenant.grant()
-        tenant.server.dials.advance(seconds=100.5)
+        tenant.server.advance(seconds=100.5)
         tenant.grant("Client2")
         response = tenant.ask("token", "Client3", **GRANT)
         assert check(response, status, "temporarily_unavailable") == {
@@ -178,7 +178,7 @@ class TestNoSeat:
             now_ms = tenant.server.clock.now_ms()
             change.tenant(tenant.name).set_pool("full", expires_at_ms=now_ms + 1000)
         tenant.grant()
-        tenant.server.dials.advance(seconds=1)
+        tenant.server.advance(seconds=1)
         response = tenant.ask("token", **GRANT)
         assert check(response, 400, "temporarily_unavailable") == {
             "reason": "licence_expired",
@@ -224,7 +224,7 @@ def test_too_many_attempts_are_told_with_the_time_to_wait(strict_server: Running
     wait_s = limited.pop("retry_after")
     assert limited == {"reason": "rate_limited"}
     assert 1 <= wait_s <= 60
-    strict_server.dials.advance(seconds=wait_s)
+    strict_server.advance(seconds=wait_s)
     check(strict_server.ask("Jim_Test/token", "Nobody", **GRANT), 401, "invalid_client", BASIC)
 
 
@@ -256,7 +256,7 @@ class TestUnavailable:
 
     def test_readiness_tells_it_until_the_store_is_back(self, stranded_server: RunningServer) -> None:
         """A load balancer asks another node; nobody has to start anything anew."""
-        stranded_server.dials.advance(seconds=2)
+        stranded_server.advance(seconds=2)
         check(stranded_server.http.get("/health/ready"), 503, "server_error")
         self._tokens(stranded_server)
         check(stranded_server.http.get("/health/ready"), 503, "server_error")

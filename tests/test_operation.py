@@ -28,6 +28,7 @@ import httpx
 import pytest
 
 from command_line import run
+from examples import jim_test
 from journals import WHOLE_JOURNAL
 from licet.app import Server, bind
 from licet.cli.demo import PASSWORD
@@ -74,7 +75,7 @@ def events(log: str) -> list[dict[str, Any]]:
 
 def sid_of(server: RunningServer, access_token: str) -> bytes:
     """The session of a token."""
-    access = Tokens(read_keyring(server.data / FILE_NAME)).read_access(access_token, 1)
+    access = Tokens(read_keyring(server.data / FILE_NAME)).read_access(access_token, jim_test())
     assert access is not None
     return access.sid
 
@@ -826,8 +827,11 @@ class TestChangesWhileItRuns:
         old = operated.ask(f"{TENANT}/token", "Client3", PASSWORD, **VIEW).json()
         desk.run_on_keys("rotate")
         newest = _of_the_newest(operated)
-        until(lambda: newest.read_access(_view(operated)["access_token"], 1) is not None, within_s=WITHIN_S)
-        assert newest.read_access(old["access_token"], 1) is None
+        until(
+            lambda: newest.read_access(_view(operated)["access_token"], jim_test()) is not None,
+            within_s=WITHIN_S,
+        )
+        assert newest.read_access(old["access_token"], jim_test()) is None
         assert _is_active(operated, old["access_token"])
         renewed = operated.ask(f"{TENANT}/token", "Client3", PASSWORD, **_refresh(old)).json()
         assert newest.read_refresh(renewed["refresh_token"], 1) is not None
@@ -858,7 +862,10 @@ class TestChangesWhileItRuns:
         file.write_bytes(kept)
         desk.run_on_keys("rotate")
         newest = _of_the_newest(operated)
-        until(lambda: newest.read_access(_view(operated)["access_token"], 1) is not None, within_s=WITHIN_S)
+        until(
+            lambda: newest.read_access(_view(operated)["access_token"], jim_test()) is not None,
+            within_s=WITHIN_S,
+        )
         assert operated.log().count("is damaged") == faults + 1
 
 
@@ -907,7 +914,7 @@ class TestGrowth:
                 assert server.ask(f"{TENANT}/token", client_id, PASSWORD, **GRANT).status_code == 200
             assert server.ask(f"{TENANT}/token", "Client3", PASSWORD, **VIEW).status_code == 200
             assert rows(server, READ) == [(4,)]
-            server.dials.advance(seconds=1200)
+            server.advance(seconds=1200)
             until(lambda: server.http.get("/health/live").is_success and rows(server, READ) == [(0,)])
             assert in_use(server) == 0
             expired = f"SELECT sum(times) FROM {WHOLE_JOURNAL} WHERE reason = 'expired'"  # noqa: S608

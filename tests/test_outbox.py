@@ -183,6 +183,20 @@ def test_attempts_are_made_over_three_days_and_then_given_up(site: Outbox) -> No
     assert len(given_up.last_error) == 200
 
 
+@pytest.mark.parametrize(("wait_s", "pause_s"), [(1, 5), (60, 60), (10 * 86_400, 86_400)])
+def test_a_receiver_that_asks_for_it_is_left_alone_for_longer(
+    site: Outbox, wait_s: int, pause_s: int
+) -> None:
+    """RFC 9110 10.2.3: never for less than it would be, and for a day at most."""
+    site.put(site.add().id)
+    [message] = site.claim()
+    settle(site.store, message, Attempt("answered 503", wait_s=wait_s))
+    site.advance(pause_s - 1)
+    assert site.claim() == []
+    site.advance(1)
+    assert len(site.claim()) == 1
+
+
 def test_a_webhook_has_one_message_under_way_the_oldest_first(site: Outbox) -> None:
     """So a slow receiver keeps no other waiting, however much waits for it."""
     slow, other = site.add(), site.add()

@@ -22,7 +22,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
 @pytest.fixture
 def vera(site: DashboardSite) -> Iterator[Reader]:
     """A viewer who is signed in, with the password that all have, in a minute in which nobody failed."""
-    site.dials.advance(seconds=60)
+    site.advance(seconds=60)
     with site.reader("vera") as reader:
         yield reader
     with site.store() as store, changing(store, "a test") as change:

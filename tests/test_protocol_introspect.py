@@ -39,7 +39,7 @@ INACTIVE = {"active": False}
 
 
 def access(session: Session = SESSION, scope: str = SESSION.scope) -> str:
-    return TOKENS.access(session, issued_at_ms=NOW_MS, expires_at_ms=ACCESS_EXPIRY_MS, scope=scope)
+    return TOKENS.access(session, TENANT, issued_at_ms=NOW_MS, expires_at_ms=ACCESS_EXPIRY_MS, scope=scope)
 
 
 def read(token: str | None, client: Client = ASKER) -> Question | None:

@@ -32,10 +32,10 @@ SESSION = Session(
     expires_at_ms=NOW_MS + 1_200_000,
     address="192.0.2.1",
 )
-ACCESS = TOKENS.access(SESSION, issued_at_ms=NOW_MS, expires_at_ms=NOW_MS + 600_000, scope="all")
+ACCESS = TOKENS.access(SESSION, TENANT, issued_at_ms=NOW_MS, expires_at_ms=NOW_MS + 600_000, scope="all")
 REFRESH = TOKENS.refresh(SESSION)
 ELSEWHERE = replace(SESSION, tenant_id=2)
-FOREIGN = TOKENS.access(ELSEWHERE, issued_at_ms=NOW_MS, expires_at_ms=NOW_MS + 600_000, scope="all")
+FOREIGN = TOKENS.access(ELSEWHERE, TENANT, issued_at_ms=NOW_MS, expires_at_ms=NOW_MS + 600_000, scope="all")
 
 
 def request(**form: str) -> Request:

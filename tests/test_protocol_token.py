@@ -209,7 +209,9 @@ class TestRefresh:
 
     def test_an_access_token_is_no_refresh_token(self) -> None:
         """RFC 6749 1.5."""
-        sent = TOKENS.access(SESSION, issued_at_ms=NOW_MS, expires_at_ms=NOW_MS + 1, scope=SESSION.scope)
+        sent = TOKENS.access(
+            SESSION, TENANT, issued_at_ms=NOW_MS, expires_at_ms=NOW_MS + 1, scope=SESSION.scope
+        )
         assert refused(grant_type="refresh_token", refresh_token=sent) == "invalid_grant"
 
     def test_a_refresh_token_of_another_tenant_is_an_invalid_grant(self) -> None:
@@ -228,7 +230,7 @@ class TestAnswer:
     def test_a_grant_is_answered_with_both_tokens_their_lives_and_the_scope(self) -> None:
         """S22, S28."""
         content = answered(GRANTED)
-        access = TOKENS.read_access(content.pop("access_token"), 1)
+        access = TOKENS.read_access(content.pop("access_token"), TENANT)
         assert access is not None
         assert (access.sid, access.issued_at_ms, access.expires_at_ms) == (sid(1), NOW_MS, NOW_MS + 600_000)
         assert content == {
@@ -242,7 +244,7 @@ class TestAnswer:
     def test_a_narrowed_refresh_is_answered_with_its_scope_and_the_same_refresh_token(self) -> None:
         """S32: the session keeps its own scope."""
         content = answered(replace(GRANTED, scope="view"))
-        access = TOKENS.read_access(content["access_token"], 1)
+        access = TOKENS.read_access(content["access_token"], TENANT)
         assert access is not None
         assert (access.scope, content["scope"], content["refresh_token"]) == ("view", "view", REFRESH_TOKEN)
 
@@ -265,7 +267,7 @@ class TestAnswer:
             except OAuthError:
                 return
         content = answered(replace(GRANTED, session=session, scope=narrowed))
-        assert TOKENS.read_access(content["access_token"], 1) is not None
+        assert TOKENS.read_access(content["access_token"], TENANT) is not None
 
     def test_a_client_that_may_not_refresh_gets_no_refresh_token(self) -> None:
         """S28; RFC 6749 4.4.3."""

@@ -32,13 +32,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
             for number in range(10, 40):
                 change.tenant("Bare").add_user(f"U{number}")
             change.tenant("Jim_Test").set_pool("full", seats=2)
-        site.dials.advance(seconds=30 * 86_400)
+        site.advance(seconds=30 * 86_400)
         for client_id in ("Client1", "Client2"):
             site.take(client_id).raise_for_status()
         for _ in range(3):
             for _ in range(5):
                 assert site.take("Client3").status_code == 400
-            site.dials.advance(seconds=60)
+            site.advance(seconds=60)
         yield site
 
 

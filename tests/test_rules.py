@@ -139,16 +139,16 @@ class TestL3:
         """L3. The answers say so, and so it is, to the second."""
         granted = ask(tenant)
         assert (granted["expires_in"], granted["refresh_expires_in"]) == (600, 1200)
-        tenant.server.dials.advance(seconds=599)
+        tenant.server.advance(seconds=599)
         assert is_active(tenant, granted)
-        tenant.server.dials.advance(seconds=1)
+        tenant.server.advance(seconds=1)
         assert not is_active(tenant, granted)
-        tenant.server.dials.advance(seconds=599)
+        tenant.server.advance(seconds=599)
         renewed = tenant.refresh(granted).json()
         assert (renewed["expires_in"], renewed["refresh_expires_in"]) == (600, 1200)
-        tenant.server.dials.advance(seconds=1199)
+        tenant.server.advance(seconds=1199)
         assert tenant.refresh(renewed).is_success
-        tenant.server.dials.advance(seconds=1200)
+        tenant.server.advance(seconds=1200)
         assert tenant.refresh(renewed).json()["error"] == "invalid_grant"
 
     def test_a_token_never_outlives_its_session(self, tenant: ServedTenant) -> None:
@@ -158,7 +158,7 @@ class TestL3:
         _expire_pool_in(tenant, seconds=90)
         granted = ask(tenant)
         assert (granted["expires_in"], granted["refresh_expires_in"]) == (90, 90)
-        tenant.server.dials.advance(seconds=90)
+        tenant.server.advance(seconds=90)
         assert not is_active(tenant, granted)
 
 
@@ -240,10 +240,10 @@ class TestL4:
         """L4. A grant that finds the pool full looks at expired seats itself."""
         ask(tenant, "TestClientId")
         ask(tenant, "Client2")
-        tenant.server.dials.advance(seconds=1199.999)
+        tenant.server.advance(seconds=1199.999)
         refused = ask(tenant, "Client3")
         assert (refused["reason"], refused["retry_after"]) == ("all_in_use", 1)
-        tenant.server.dials.advance(seconds=0.001)
+        tenant.server.advance(seconds=0.001)
         assert ask(tenant, "Client3")["scope"] == "all"
         assert tenant.seats_in_use() == 1
 
@@ -312,7 +312,7 @@ class TestL7:
             tenant.introspect(granted["access_token"])["exp"]
             == tenant.introspect(renewed["access_token"])["exp"]
         )
-        tenant.server.dials.advance(seconds=300)
+        tenant.server.advance(seconds=300)
         assert not is_active(tenant, renewed)
         assert tenant.refresh(renewed).json()["error"] == "invalid_grant"
         assert tenant.seats_in_use() == 0
@@ -400,7 +400,7 @@ class TestL11:
         log_off(tenant, first)
         _revocation(tenant, second)
         ask(tenant, scope="view")
-        tenant.server.dials.advance(seconds=1200)
+        tenant.server.advance(seconds=1200)
         ask(tenant)
         expected = {
             ("granted", ""): 4,
@@ -461,9 +461,9 @@ class TestL12:
         assert ask(tenant, scope="view")["scope"] == "view"
         assert tenant.refresh(viewing).is_success
         assert ask(tenant, "Client2")["scope"] == "all"
-        tenant.server.dials.advance(seconds=299)
+        tenant.server.advance(seconds=299)
         assert ask(tenant)["retry_after"] == 1
-        tenant.server.dials.advance(seconds=1)
+        tenant.server.advance(seconds=1)
         assert ask(tenant)["scope"] == "all"
         assert journal(tenant).items() >= {("denied", "barred"): 4, ("ended", "administrator"): 1}.items()
 

@@ -17,10 +17,12 @@ from licet.ledger import (
     Granted,
     Sweep,
 )
-from licet.model import Duplicates, EndReason, InvalidValue, NoSeatReason
+from licet.model import Duplicates, EndReason, InvalidValue, NoSeatReason, TokenFormat
 from licet.store import schema
 from licet.store.changes import AlreadyThere, NotFound, StillInUse
 from licet.store.commit import commit
+from licet.store.folding import fold_journal
+from licet.store.housekeeping import remove_history
 from licet.store.journal import MINUTE_MS
 from licet.store.setup import changing
 from setup_site import ADA, JIM, SESSION_S, START_MS, Site, secret
@@ -89,6 +91,41 @@ def test_a_tenant_changes(site: Site) -> None:
     assert site.event() == (ADA, JIM, "set", "tenant Jim_Test", detail)
 
 
+@pytest.mark.parametrize(
+    ("before", "changes", "access_ttl_s"),
+    [
+        ({}, {"token_format": TokenFormat.JWT}, 60),
+        ({}, {"token_format": TokenFormat.JWT, "access_ttl_s": 90}, 90),
+        ({}, {"token_format": TokenFormat.JWT, "session_ttl_s": 45}, 45),
+        ({"access_ttl_s": 300}, {"token_format": TokenFormat.REFERENCE}, 300),
+        ({"token_format": TokenFormat.JWT}, {"token_format": TokenFormat.REFERENCE}, 600),
+        ({"token_format": TokenFormat.JWT}, {"token_format": TokenFormat.JWT, "no_seat_status": 429}, 60),
+        ({"token_format": TokenFormat.JWT, "access_ttl_s": 90}, {"token_format": TokenFormat.JWT}, 90),
+        (
+            {"token_format": TokenFormat.JWT, "session_ttl_s": 300},
+            {"token_format": TokenFormat.REFERENCE},
+            300,
+        ),
+    ],
+)
+def test_another_token_format_brings_its_life_where_none_is_named(
+    site: Site, before: Any, changes: Any, access_ttl_s: int
+) -> None:
+    """A JWT lives a minute: a logoff does not reach it. No access token outlives its session (L3)."""
+    with changing(site.store, ADA) as change:
+        change.tenant(JIM).set(**before)
+    with changing(site.store, ADA) as change:
+        change.tenant(JIM).set(**changes)
+    assert (site.tenant.token_format, site.tenant.access_ttl_s) == (changes["token_format"], access_ttl_s)
+
+
+def test_a_change_of_the_token_format_is_an_event(site: Site) -> None:
+    with changing(site.store, ADA) as change:
+        change.tenant(JIM).set(token_format=TokenFormat.JWT)
+    detail = "access_ttl 10m -> 1m, token_format reference -> jwt"
+    assert site.event() == (ADA, JIM, "set", "tenant Jim_Test", detail)
+
+
 def test_a_default_scope_has_to_be_there(site: Site) -> None:
     told = "no scope edit in tenant Jim_Test; there is: all, view"
     with pytest.raises(NotFound, match=told), changing(site.store, ADA) as change:
@@ -119,6 +156,11 @@ def test_a_tenant_is_removed_with_everything_but_the_events(site: Site) -> None:
     with changing(site.store, ADA) as change:
         change.remove_tenant(JIM)
     assert change.sessions_ended == 1
+    site.store.refresh_tenants()
+    assert site.store.tenant(JIM) is None
+    fold_journal(site.store)
+    while remove_history(site.store):
+        pass
     assert site.count(schema.journal_entry) == 0
     tables = (schema.session, schema.seat, schema.journal, schema.usage_minute, schema.usage_hour)
     assert [site.count(table) for table in tables] == [0, 0, 0, 1, 0]
@@ -129,8 +171,6 @@ def test_a_tenant_is_removed_with_everything_but_the_events(site: Site) -> None:
     assert site.count(schema.client_secret) == 1
     assert site.event()[1:4] == (JIM, "remove", "tenant Jim_Test")
     assert {row.tenant for row in site.rows(schema.event)} == {JIM, "Other"}
-    site.store.refresh_tenants()
-    assert site.store.tenant(JIM) is None
 
 
 # How servers learn of it
@@ -305,6 +345,12 @@ def test_what_is_not_there_is_told_with_what_is(site: Site, do: Any, told: str) 
         (lambda tenant: tenant.set_client("c1", sessions_max=0), "max_sessions is 1 to"),
         (lambda tenant: tenant.set_client("c1", grant_types=frozenset()), "at least one grant type"),
         (lambda tenant: tenant.set(access_ttl_s=1201), "access_ttl is 1 s to session_ttl"),
+        (
+            lambda tenant: tenant.set(
+                session_ttl_s=100_000, access_ttl_s=86_401, token_format=TokenFormat.JWT
+            ),
+            "access_ttl is at most 1 day where token_format is jwt",
+        ),
         (lambda tenant: tenant.set(no_seat_status=500), "no_seat_status is 400, 429 or 503"),
         (lambda tenant: tenant.add_secret("c1", secret(), START_MS), "expires later than now"),
     ],

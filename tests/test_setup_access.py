@@ -16,7 +16,7 @@ from licet.store.setup import changing
 from setup_site import START_MS
 
 JIM, OTHER = "?tenant=Jim_Test", "?tenant=Other"
-LISTS = ("tenants", "pools", "scopes", "users", "clients", "administrators", "keys", "webhooks")
+LISTS = ("tenants", "pools", "scopes", "users", "clients", "webhooks")
 REPORTS = ("/denials", "/usage", "/journal", "/alerts")
 FORMS = (
     f"/set-up/pools/edit{JIM}&name=full",
@@ -24,8 +24,8 @@ FORMS = (
     f"/set-up/users/edit{JIM}&name=TC",
     f"/set-up/clients/edit{JIM}&name=Client1",
     f"/set-up/tenants/edit{JIM}",
-    "/set-up/administrators/edit?name=vera",
 )
+OWNERS_LISTS = ("/set-up/administrators", "/set-up/keys")
 OWNERS_ONLY = (
     "/set-up/tenants/add",
     f"/set-up/pools/add{JIM}",
@@ -33,6 +33,7 @@ OWNERS_ONLY = (
     f"/set-up/clients/secrets/add{JIM}&name=Client1",
     f"/set-up/tenants/remove{JIM}",
     "/set-up/administrators/add",
+    "/set-up/administrators/edit?name=vera",
     "/set-up/administrators/remove?name=vera",
     "/set-up/keys/add",
     "/set-up/webhooks/add",
@@ -77,7 +78,7 @@ def vera(site: DashboardSite) -> Iterator[Reader]:
 
 def test_nobody_sees_anything_without_a_sign_in(site: DashboardSite) -> None:
     with site.reader(None) as nobody:
-        for path in (*REPORTS, *(f"/set-up/{it}" for it in LISTS), *FORMS, *OWNERS_ONLY):
+        for path in (*REPORTS, *(f"/set-up/{it}" for it in LISTS), *FORMS, *OWNERS_ONLY, *OWNERS_LISTS):
             page = nobody.get(path)
             assert page.status_code == 303, path
             assert page.headers["location"].startswith("/sign-in"), path
@@ -88,13 +89,15 @@ def test_a_viewer_reads_the_set_up_and_has_nothing_to_change_it_with(vera: Reade
         page = vera.get(path)
         assert page.status_code == 200, path
         assert "/add" not in page.text.partition("<main")[2], path
+        assert "/set-up/administrators" not in page.text, path
+        assert "/set-up/keys" not in page.text, path
     for path in FORMS:
         page = vera.get(path)
         assert page.status_code == 200, path
         assert "You may look at this. An owner may change it." in page.text
         assert '<fieldset class="all-fields" disabled>' in page.text
         assert "<button" not in page.text.partition("<main")[2].partition("</form>")[0], path
-    for path in OWNERS_ONLY:
+    for path in (*OWNERS_ONLY, *OWNERS_LISTS):
         assert vera.get(path).status_code == 403, path
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from dashboard import DashboardSite, Reader, heading, hidden
 from filling import form_of, resend, secret_on, send, wrong
-from licet.model import Duplicates, Tenant
+from licet.model import Duplicates, Tenant, TokenFormat
 from licet.store.opening import SQLITE_NAME
 
 HERE = "?tenant=Jim_Test"
@@ -141,6 +141,21 @@ def test_a_tenant_with_its_first_pool(site: DashboardSite, ada: Reader) -> None:
     pool = tenant.pool_named("full")
     assert pool is not None
     assert pool.seats == 3
+
+
+def test_a_tenant_whose_access_tokens_are_to_be_jwts(site: DashboardSite, ada: Reader) -> None:
+    """The life that goes with them counts unless the field was changed as well."""
+    done(send(ada, "/set-up/tenants/add", name="Signed", seats="1", token_format="jwt"), "/set-up/users/add")
+    path = "/set-up/tenants/edit?tenant=Signed"
+    assert tenant_of(site, "Signed").access_ttl_s == 60
+    done(send(ada, path, access_ttl="2m"), "/set-up/tenants")
+    assert tenant_of(site, "Signed").access_ttl_s == 120
+    done(send(ada, path, token_format="reference"), "/set-up/tenants")
+    assert tenant_of(site, "Signed").access_ttl_s == 600
+    done(send(ada, path, token_format="jwt", access_ttl="90"), "/set-up/tenants")
+    signed = tenant_of(site, "Signed")
+    assert (signed.token_format, signed.access_ttl_s) == (TokenFormat.JWT, 90)
+    assert wrong(send(ada, path, token_format="saml")).keys() == {"token_format"}
 
 
 # What is changed is honoured at once, and nothing that was not touched changes.

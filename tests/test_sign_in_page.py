@@ -163,7 +163,7 @@ class TestRunningOut:
         own.take().raise_for_status()
         with own.reader() as reader:
             csrf = reader.csrf()
-            own.dials.advance(seconds=Lives().idle_s + 60)
+            own.advance(seconds=Lives().idle_s + 60)
             own.take("Client1").raise_for_status()
             fields = {"seat": "full/client:Client1", "sure": "1", "reason": 'a <b> & "c"', "cool_down": "300"}
             late = reader.http.post(END, data={"csrf": csrf, **fields})
@@ -188,19 +188,19 @@ class TestRunningOut:
     def test_a_page_that_follows_keeps_nobody_signed_in(self, own: DashboardSite) -> None:
         """Its list and its stream are asked for without the reader."""
         with own.reader() as reader:
-            own.dials.advance(seconds=Lives().idle_s - 60)
+            own.advance(seconds=Lives().idle_s - 60)
             assert reader.get("/seats", **{"x-licet-follows": "1"}).status_code == 200
             stream = {"accept": "text/event-stream"}
             with reader.http.stream("GET", "/live", headers=stream) as answer:
                 assert answer.status_code == 200
-            own.dials.advance(seconds=120)
+            own.advance(seconds=120)
             assert reader.get("/seats").status_code == 303
 
     def test_a_wrong_password_meanwhile_keeps_it_as_well(self, own: DashboardSite) -> None:
         """Until it is right."""
         with own.reader() as reader:
             csrf = reader.csrf("/")
-            own.dials.advance(seconds=Lives().idle_s + 60)
+            own.advance(seconds=Lives().idle_s + 60)
             late = reader.http.post(END, data={"csrf": csrf, "session": "a" * 40, "reason": "Kept"})
             wrong = reader.http.post("/sign-in", data={**hidden(late), "name": "ada", "password": "wrong"})
             assert (wrong.status_code, hidden(wrong)["kept.reason"]) == (401, "Kept")
@@ -210,7 +210,7 @@ class TestRunningOut:
     ) -> None:
         """With the page that is looked at as the place to come back to."""
         with own.reader() as reader:
-            own.dials.advance(seconds=Lives().idle_s + 60)
+            own.advance(seconds=Lives().idle_s + 60)
             answer = reader.get(
                 "/seats?q=a", **{"hx-request": "true", "hx-current-url": f"{own.admin_url}/seats?q=a"}
             )
@@ -225,7 +225,7 @@ def test_too_many_attempts_are_told_with_the_time_to_wait(tmp_path: Path) -> Non
         assert answer.status_code == 429
         assert "Too many attempts have failed. Try again in " in answer.text
         assert reader.sign_in("ada").status_code == 429
-        site.dials.advance(seconds=61)
+        site.advance(seconds=61)
         assert reader.sign_in("ada").status_code == 303
 
 

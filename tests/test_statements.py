@@ -124,12 +124,12 @@ def test_everything_in_a_request_is_bounded(tenant: ServedTenant) -> None:
     more = "".join(f"&p{number}=x" for number in range(62))
     assert tenant.post("token", GRANT + more, authorization=BASIC).status_code == 200
     assert told(tenant.post("token", f"{GRANT}{more}&q=x", authorization=BASIC)) == (400, "invalid_request")
-    before = tenant.server.dials.hashes
+    before = tenant.server.hashes
     for client_id, secret in (("TestClientId", "x" * 257), ("TestClientId", "x" * 4000), ("y" * 129, "x")):
         assert told(tenant.ask("token", client_id, secret)) == (401, "invalid_client")
         form = {"client_id": client_id, "client_secret": secret, "grant_type": "client_credentials"}
         assert told(tenant.server.http.post(f"/{tenant.name}/token", data=form)) == (401, "invalid_client")
-    assert tenant.server.dials.hashes == before
+    assert tenant.server.hashes == before
 
 
 def test_what_is_no_clean_text_is_refused_and_never_a_fault(tenant: ServedTenant) -> None:
@@ -234,7 +234,7 @@ def test_whoever_fails_to_prove_itself_gets_the_same_answer_for_the_same_work(te
         setup.add_client("NoPassword", user="NP")
         setup.add_client("Secretive", expired, now_ms + 1, user="TC")
         change.add_tenant(f"{tenant.name}x", seats=1)
-    tenant.server.dials.advance(seconds=1)
+    tenant.server.advance(seconds=1)
     strangers = [
         (tenant.name, "TestClientId", "wrong password"),
         (tenant.name, "Nobody", PASSWORD),
@@ -282,7 +282,7 @@ def test_generated_secrets_overlap_expire_and_are_kept_nowhere(tenant: ServedTen
         assert tenant.ask("token", "Secretive", secret.secret, **view).status_code == 200
         assert not any(secret.secret.encode() in content for content in _stored(tenant.server))
     assert told(tenant.ask("token", "Secretive", PASSWORD, **view)) == (401, "invalid_client")
-    tenant.server.dials.advance(seconds=5)
+    tenant.server.advance(seconds=5)
     assert told(tenant.ask("token", "Secretive", old.secret, **view)) == (401, "invalid_client")
     assert tenant.ask("token", "Secretive", new.secret, **view).status_code == 200
     with tenant.server.changing() as change:
@@ -308,10 +308,10 @@ def test_guessing_is_limited_and_does_not_shut_out_the_real_client(strict_server
     assert attempt("wrong", "203.0.113.0") == 429  # nor from many sources, each below its limit
     assert attempt(PASSWORD, home) == 200
     assert attempt(PASSWORD, guesser) == 200
-    strict_server.dials.advance(seconds=600)  # long enough for everything to be forgotten
+    strict_server.advance(seconds=600)  # long enough for everything to be forgotten
     assert [attempt("wrong", guesser) for _ in range(4)] == [401, 401, 401, 429]
     assert attempt(PASSWORD, home) == 200
-    strict_server.dials.advance(seconds=60)
+    strict_server.advance(seconds=60)
 
 
 def test_a_store_out_of_reach_is_never_the_clients_fault(stranded_server: RunningServer) -> None:
@@ -502,7 +502,7 @@ def test_a_session_that_is_over_is_told_like_one_that_never_was(tenant: ServedTe
         tenant.refresh(revoked),
         tenant.refresh({"refresh_token": "lcr_unknown"}),
     ]
-    tenant.server.dials.advance(seconds=SESSION_S)
+    tenant.server.advance(seconds=SESSION_S)
     responses.append(tenant.refresh(expired))
     assert {told(response) for response in responses} == {(400, "invalid_grant")}
     assert len({_without_id(response) for response in responses}) == 1
@@ -512,12 +512,12 @@ def test_the_twenty_minutes_begin_anew_with_every_refresh_and_end_at_the_moment(
     """S34. RFC 9700 4.14.2; L3: a refusal lengthens nothing."""
     tokens = tenant.grant()
     for _ in range(3):
-        tenant.server.dials.advance(seconds=SESSION_S - 0.001)
+        tenant.server.advance(seconds=SESSION_S - 0.001)
         assert told(tenant.refresh(tokens, scope="admin")) == (400, "invalid_scope")
         assert tenant.refresh(tokens).json()["refresh_expires_in"] == SESSION_S
-    tenant.server.dials.advance(seconds=SESSION_S - 0.001)
+    tenant.server.advance(seconds=SESSION_S - 0.001)
     assert told(tenant.refresh(tokens, scope="admin")) == (400, "invalid_scope")
-    tenant.server.dials.advance(seconds=0.001)
+    tenant.server.advance(seconds=0.001)
     assert told(tenant.refresh(tokens)) == (400, "invalid_grant")
 
 
@@ -579,14 +579,14 @@ def test_an_access_token_never_outlives_its_session(tenant: ServedTenant) -> Non
         lambda it: tenant.ask("logoff", refresh_token=it["refresh_token"]),
         lambda it: tenant.ask("revoke", token=it["access_token"]),
         lambda it: tenant.ask("revoke", token=it["refresh_token"]),
-        lambda _: tenant.server.dials.advance(seconds=ACCESS_S),
+        lambda _: tenant.server.advance(seconds=ACCESS_S),
     ]
     for end in endings:
         tokens = tenant.grant()
         assert is_live(tokens)
         end(tokens)
         assert not is_live(tokens)
-    tenant.server.dials.advance(seconds=SESSION_S)
+    tenant.server.advance(seconds=SESSION_S)
     first, second = tenant.grant("Client2"), tenant.grant("Client3")
     assert is_live(first)
     assert is_live(second)
@@ -660,7 +660,7 @@ def test_introspection_is_for_those_who_may_and_tells_nothing_of_what_does_not_l
     assert tenant.introspect(tokens["access_token"]) == {"active": False}
     limited = [strict_server.ask("Jim_Test/introspect", "Api", "wrong", token="x") for _ in range(4)]
     assert [response.status_code for response in limited] == [401, 401, 401, 429]
-    strict_server.dials.advance(seconds=60)
+    strict_server.advance(seconds=60)
 
 
 def test_each_tenant_is_an_issuer_with_metadata_at_both_addresses(tenant: ServedTenant) -> None:
@@ -690,7 +690,7 @@ def _anonymous(
 
     The request id is a count, which grows by a digit now and then, and its answer with it.
     """
-    before = server.dials.hashes
+    before = server.hashes
     form = GRANT if in_header else f"{GRANT}&client_id={client_id}&client_secret={secret}"
     header = f"Authorization: {basic(f'{client_id}:{secret}')}\r\n" if in_header else ""
     head = f"POST /{tenant}/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM}\r\n{header}"
@@ -699,7 +699,7 @@ def _anonymous(
         answer = wire.answer()
     assert answer is not None
     assert answer.status == 401
-    assert server.dials.hashes - before == cost, (tenant, client_id)
+    assert server.hashes - before == cost, (tenant, client_id)
     del answer.headers["date"]
     del answer.headers["content-length"]
     request_id = answer.headers["x-request-id"]

@@ -54,7 +54,7 @@ from licet.ledger import (
     Swept,
     settle,
 )
-from licet.model import Duplicates, EndReason, NoSeatReason, Pool, Scope, Seat, Session, Tenant
+from licet.model import Duplicates, EndReason, NoSeatReason, Pool, Scope, Seat, Session, Tenant, TokenFormat
 from licet.store import migrate, schema
 from licet.store.commit import commit, settle_all
 from licet.store.contract import (
@@ -221,6 +221,7 @@ class TestWhatABookHolds:
             session_ttl_s=60,
             access_ttl_s=30,
             no_seat_status=429,
+            token_format=TokenFormat.JWT,
         )
         store = begin(place, jim, OTHER)
         book = book_of(store)

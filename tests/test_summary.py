@@ -16,7 +16,10 @@ from licet.model import Pool
 from licet.store import schema
 from licet.store.commit import commit
 from licet.store.folding import fold_journal
-from licet.store.housekeeping import remove_aged
+from licet.store.history import HistoryFilter, Kind, history
+from licet.store.housekeeping import ROWS_MAX, remove_aged, remove_history
+from licet.store.occupancy import occupancy
+from licet.store.overview import overview
 from licet.store.setup import changing
 from licet.store.summary import _write, summarise
 from licet.store.usage import Usage
@@ -50,6 +53,16 @@ def summed(site: Site) -> dict[str, int]:
         return {
             it.name: connection.execute(select(func.count()).select_from(it)).scalar_one() for it in tables
         }
+
+
+def rows_of_history(site: Site) -> dict[str, int]:
+    """How many rows there are in each table of what happened."""
+    tables = (schema.journal, schema.usage_minute, schema.usage_hour, schema.holding)
+    with site.store.reading() as connection:
+        rows = {
+            it.name: connection.execute(select(func.count()).select_from(it)).scalar_one() for it in tables
+        }
+    return rows | summed(site)
 
 
 def live_through(site: Site, seed: int, turns: int) -> None:
@@ -218,18 +231,36 @@ def test_a_step_that_was_broken_off_is_done_again(site: Site) -> None:
     assert site.usage(NOON_MS, site.now_ms) == before
 
 
-def test_a_tenant_takes_its_sums_with_it(site: Site) -> None:
-    """As all that it has."""
-    site.do(grant(1, 1), end(1), grant(2, 2), grant(3, 3), grant(4, 4), end(2), end(3))
-    site.clock.advance(seconds=3 * HOUR_S)
+def test_the_history_of_a_removed_tenant_goes_in_pieces(site: Site) -> None:
+    """It may be millions of rows: no transaction has more than its share, and meanwhile nobody sees them."""
+    live_through(site, 7, 1500)
     sum_all(site)
-    with site.store.reading() as connection:
-        assert connection.execute(select(func.count()).select_from(schema.holding)).scalar_one() == 3
     with changing(site.store, "ada") as change:
         change.remove_tenant("Jim_Test")
-    assert set(summed(site).values()) == {0}
+        change.add_tenant("Jim_Test", seats=1)
+    kept = rows_of_history(site)
+    assert max(kept.values()) > 2 * ROWS_MAX
+    with site.store.reporting() as connection:
+        assert not history(connection, None, only=HistoryFilter(kinds=frozenset({Kind.GRANTED}))).entries
+        assert occupancy(connection, site.now_ms, tenants_max=10).tenants == 1
+        assert [it.tenant for it in overview(connection, site.now_ms).tenants] == ["Jim_Test"]
+    while remove_history(site.store):
+        left = rows_of_history(site)
+        assert all(kept[name] - left[name] <= ROWS_MAX for name in kept)
+        kept = left
+    assert {name for name, rows in kept.items() if rows} == {"usage_minute"}
+    assert kept["usage_minute"] == 1  # the seats of the new one
     with site.store.reading() as connection:
-        assert connection.execute(select(func.count()).select_from(schema.holding)).scalar_one() == 0
+        assert connection.execute(select(func.count()).select_from(schema.tenant)).scalar_one() == 1
+
+
+def test_what_a_removed_tenant_had_not_folded_yet_is_of_nobody(site: Site) -> None:
+    """The entries of a moment ago are dropped when they are folded."""
+    site.do(grant(1, 1))
+    with changing(site.store, "ada") as change:
+        change.remove_tenant("Jim_Test")
+    assert fold_journal(site.store) == 1
+    assert rows_of_history(site)["journal"] == 0
 
 
 def test_of_a_tenant_that_was_removed_meanwhile_nothing_is_kept(site: Site) -> None:

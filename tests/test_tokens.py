@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from licet.keyring import Keyring, new_keyring
-from licet.model import Session
+from licet.model import Session, Tenant
 from licet.tokens import ACCESS_PREFIX, REFRESH_PREFIX, SID_BYTES, AccessToken, Tokens, new_sid
 
 NOW_MS = 1_700_000_000_123
@@ -32,8 +32,15 @@ SESSION = Session(
 )
 
 
+def tenant_of(tenant_id: int) -> Tenant:
+    return Tenant(id=tenant_id, name="Jim_Test", version=0)
+
+
+TENANT = tenant_of(SESSION.tenant_id)
+
+
 def access(tokens: Tokens = TOKENS, *, session: Session = SESSION, scope: str = SESSION.scope) -> str:
-    return tokens.access(session, issued_at_ms=NOW_MS, expires_at_ms=EXPIRY_MS, scope=scope)
+    return tokens.access(session, TENANT, issued_at_ms=NOW_MS, expires_at_ms=EXPIRY_MS, scope=scope)
 
 
 ACCESS = access()
@@ -45,7 +52,7 @@ each_token = pytest.mark.parametrize(
 
 
 def is_accepted(token: str, tenant_id: int = SESSION.tenant_id, tokens: Tokens = TOKENS) -> bool:
-    read = tokens.read_access(token, tenant_id), tokens.read_refresh(token, tenant_id)
+    read = tokens.read_access(token, tenant_of(tenant_id)), tokens.read_refresh(token, tenant_id)
     return read != (None, None)
 
 
@@ -54,13 +61,13 @@ class TestReading:
 
     def test_an_access_token_names_its_session_and_its_life(self) -> None:
         """To the millisecond; its scope is its session's."""
-        assert TOKENS.read_access(ACCESS, 7) == AccessToken(
+        assert TOKENS.read_access(ACCESS, TENANT) == AccessToken(
             sid=SESSION.sid, issued_at_ms=NOW_MS, expires_at_ms=EXPIRY_MS, scope=""
         )
 
     def test_an_access_token_of_less_scope_names_that(self) -> None:
         """RFC 6749 6: a refresh may narrow the scope."""
-        read = TOKENS.read_access(NARROWED, 7)
+        read = TOKENS.read_access(NARROWED, TENANT)
         assert read is not None
         assert read.scope == "view"
 
@@ -77,7 +84,7 @@ class TestReading:
     def test_a_scope_is_read_as_it_was_written(self, names: list[str]) -> None:
         """Whatever its length is, to the padding."""
         scope = " ".join(names)
-        read = TOKENS.read_access(access(scope=scope), 7)
+        read = TOKENS.read_access(access(scope=scope), TENANT)
         assert read is not None
         assert read.scope == ("" if scope == SESSION.scope else scope)
 
@@ -130,7 +137,7 @@ class TestForging:
     def test_a_token_of_one_kind_is_none_of_the_other(self) -> None:
         """The prefix is signed: it can't be exchanged."""
         assert TOKENS.read_refresh(ACCESS, 7) is None
-        assert TOKENS.read_access(REFRESH, 7) is None
+        assert TOKENS.read_access(REFRESH, TENANT) is None
         assert not is_accepted(REFRESH_PREFIX + ACCESS[4:])
         assert not is_accepted(ACCESS_PREFIX + REFRESH[4:])
 

@@ -10,13 +10,13 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import uvicorn
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -27,6 +27,8 @@ from licet.committing import COMMAND as COMMITTER
 from licet.committing import spare_the_collector
 from licet.committing import start as start_committer
 from licet.credentials import ClientSecrets, Passwords, Remembered
+from licet.jwt_keys import JwtKeys
+from licet.jwt_tokens import JwtTokens
 from licet.keyring import FILE_NAME as KEYRING_NAME
 from licet.keyring import KeyringUnusable, fingerprint, read_keyring
 from licet.ledger import Command, Outcome, Sweep, Swept
@@ -38,7 +40,15 @@ from licet.store.commit import commit
 from licet.store.committer import Committer
 from licet.store.contract import QueueFull, Store, StoreUnavailable
 from licet.store.folding import ENTRIES_MAX, fold_journal
-from licet.store.housekeeping import keep_password_hash, note_secrets_used, remove_aged
+from licet.store.housekeeping import (
+    SPENT_MAX,
+    keep_password_hash,
+    note_keys_used,
+    note_secrets_used,
+    remove_aged,
+    remove_history,
+    remove_spent,
+)
 from licet.store.lane import Lane
 from licet.store.migrate import HEAD
 from licet.store.nodes import NOTE_EVERY_S, Node, key_marks, note_node, remove_node
@@ -60,6 +70,7 @@ if TYPE_CHECKING:
 
 Committing = Lane[Command, Outcome] | Committer
 Reading = Lane[bytes, Read]
+Used = TypeVar("Used")
 
 LOOK_EVERY_S = 0.25  # a change of the set-up counts within a second, with room for a slow look
 SWEEP_EVERY_S = 1.0
@@ -127,6 +138,7 @@ class Server:
         self._keyring_path = settings.data / KEYRING_NAME
         self._keyring = read_keyring(self._keyring_path)
         self._keyring_seen = _modified(self._keyring_path)
+        self._jwt_keys = JwtKeys()
         self._store_at = StoreAt(settings.data, settings.store_url())
         self._store: Store = self._store_at.open(clock or SystemClock())
         self._clock = self._store.clock
@@ -155,7 +167,7 @@ class Server:
             reads=self._traced(reads, "read"),
             authenticator=authenticator,
             tokens=self._tokens(),
-            public_url=settings.base_url(self._listening.getsockname()[1]),
+            public_url=self._public_url(),
             is_ready=partial(self._is_ready, commits),
             store_failed=self._doubt,
             measures=self._measures,
@@ -243,7 +255,7 @@ class Server:
         self, public: PublicApp, admin: AdminListener | None, on_started: Callable[[], None]
     ) -> None:
         def announce() -> None:
-            self._log.info("started", url=self._settings.base_url(self._listening.getsockname()[1]))
+            self._log.info("started", url=self._public_url())
             on_started()
             if admin is not None:
                 admin.start()
@@ -292,7 +304,7 @@ class Server:
             passwords=self._passwords,
             keyring_path=self._keyring_path,
             base_url=self._settings.admin_base_url(port),
-            public_url=self._settings.base_url(self._listening.getsockname()[1]),
+            public_url=self._public_url(),
             webhook_http=self._settings.webhook_http,
             log=self._log,
             metrics=self._metrics(commits, reads, authenticator),
@@ -448,7 +460,12 @@ class Server:
             await self._note_node()
 
     def _tokens(self) -> Tokens:
-        return Tokens(self._keyring, self._keyring.signing(self._clock.now_ms()))
+        now_ms = self._clock.now_ms()
+        jwts = JwtTokens(self._jwt_keys, self._keyring, self._public_url(), now_ms)
+        return Tokens(self._keyring, self._keyring.signing(now_ms), jwts)
+
+    def _public_url(self) -> str:
+        return self._settings.base_url(self._listening.getsockname()[1])
 
     def _probe(self) -> None:
         self._store.refresh_tenants()
@@ -517,6 +534,7 @@ class Server:
 
     async def _write_down(self, authenticator: Authenticator) -> None:
         await self._note_secrets(authenticator)
+        await self._remove_spent()
         if not self._store.keeps_house():
             return
         keep_ms = self._settings.journal_retention_days * DAY_MS
@@ -528,17 +546,30 @@ class Server:
         else:
             return  # What is not summed yet is not to be removed.
         while self._store.keeps_house():
-            if not await asyncio.to_thread(remove_aged, self._store, keep_ms, keep_usage_ms):
+            removed = await asyncio.to_thread(remove_aged, self._store, keep_ms, keep_usage_ms)
+            if not removed + await asyncio.to_thread(remove_history, self._store):
+                return
+            await asyncio.sleep(PAUSE_S)
+
+    async def _remove_spent(self) -> None:
+        while self._store.keeps_house():
+            if await asyncio.to_thread(remove_spent, self._store) < SPENT_MAX:
                 return
             await asyncio.sleep(PAUSE_S)
 
     async def _note_secrets(self, authenticator: Authenticator) -> None:
-        used = authenticator.secrets_used.copy()
+        await self._note_used(authenticator.secrets_used, note_secrets_used)
+        await self._note_used(authenticator.keys_used, note_keys_used)
+
+    async def _note_used(
+        self, collected: dict[Used, int], note: Callable[[Store, Mapping[Used, int]], None]
+    ) -> None:
+        used = collected.copy()
         if used:
-            await asyncio.to_thread(note_secrets_used, self._store, used)
-        for secret_id, at_ms in used.items():
-            if authenticator.secrets_used[secret_id] == at_ms:
-                del authenticator.secrets_used[secret_id]
+            await asyncio.to_thread(note, self._store, used)
+        for it, at_ms in used.items():
+            if collected[it] == at_ms:
+                del collected[it]
 
 
 class _Announcing(uvicorn.Server):

@@ -65,7 +65,25 @@ class GrantDenied(Value, frozen=True, kw_only=True):
     address: str
 
 
-Change = SessionStarted | SessionRenewed | SessionEnded | SeatTaken | SeatKept | SeatFreed | GrantDenied
+class AssertionUsed(Value, frozen=True, kw_only=True):
+    """A client proved itself with an assertion, which is not good again. In the order of the columns."""
+
+    tenant_id: int
+    client_key: int
+    jti: bytes
+    until_ms: int
+
+
+Change = (
+    SessionStarted
+    | SessionRenewed
+    | SessionEnded
+    | SeatTaken
+    | SeatKept
+    | SeatFreed
+    | GrantDenied
+    | AssertionUsed
+)
 
 
 class Book:
@@ -73,7 +91,8 @@ class Book:
 
     `sessions` are alive, `expired` are not and wait for a sweep. `in_use` counts the seats of each pool.
     `started` lists the live sessions of each client that a grant may have to end, oldest first, and
-    `live_sessions` counts all of them. `changes` are what was applied, in order.
+    `live_sessions` counts all of them. `spent` are the assertions that are used, by client and `jti`.
+    `changes` are what was applied, in order.
     """
 
     def __init__(
@@ -86,6 +105,7 @@ class Book:
         expired: Iterable[Session] = (),
         live_sessions: Mapping[int, int] | None = None,
         started: Mapping[int, Iterable[bytes]] | None = None,
+        spent: Iterable[tuple[int, bytes]] = (),
     ) -> None:
         self.tenants = tenants
         self.in_use_before = dict(in_use or {})
@@ -96,6 +116,7 @@ class Book:
         self.expired = {session.sid: session for session in expired}
         self.live_sessions = Counter(live_sessions or {})
         self.started = {key: dict.fromkeys(sids) for key, sids in (started or {}).items()}
+        self.spent = set(spent)
         self.changes: list[Change] = []
         for session in sessions:
             self._put(session)
@@ -121,6 +142,8 @@ class Book:
                 case SeatFreed(seat=seat):
                     del self.seats[seat.key]
                     self.in_use[seat.pool_id] -= 1
+                case AssertionUsed():
+                    self.spent.add((change.client_key, change.jti))
                 case GrantDenied():
                     pass
 
@@ -149,6 +172,7 @@ class Writes:
         self.seats_new: dict[SeatKey, Seat] = {}
         self.seats_kept: dict[SeatKey, Seat] = {}
         self.seats_gone: dict[SeatKey, Seat] = {}
+        self.assertions_used: list[AssertionUsed] = []
         for change in changes:
             match change:
                 case SessionStarted(session=session) | SessionRenewed(session=session):
@@ -159,6 +183,8 @@ class Writes:
                     self._put_seat(seat, is_new=isinstance(change, SeatTaken))
                 case SeatFreed(seat=seat):
                     self._remove_seat(seat)
+                case AssertionUsed():
+                    self.assertions_used.append(change)
                 case GrantDenied():
                     pass
 

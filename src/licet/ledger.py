@@ -14,6 +14,7 @@ from typing import assert_never
 from msgspec.structs import replace
 
 from licet.book import (
+    AssertionUsed,
     Book,
     Change,
     GrantDenied,
@@ -77,7 +78,19 @@ class Sweep(Value, frozen=True, kw_only=True, tag=True, array_like=True):
     sessions_max: int
 
 
-Command = Grant | Refresh | End | Sweep
+class Spend(Value, frozen=True, kw_only=True, tag=True, array_like=True):
+    """A client proves itself with a signed assertion, which is good once (RFC 7523 3).
+
+    `jti` is a hash of what tells it from all others of this client; until `until_ms` it is remembered.
+    """
+
+    tenant_id: int
+    client_key: int
+    jti: bytes
+    until_ms: int
+
+
+Command = Grant | Refresh | End | Sweep | Spend
 
 # What stands before the name of a holder: so a client and a user of one name never share a seat.
 CLIENT_HOLDER, USER_HOLDER, SESSION_HOLDER = (f"{kind}:" for kind in ("client", "user", "session"))
@@ -133,7 +146,13 @@ class Swept(Value, frozen=True, kw_only=True, tag=True, array_like=True):
     sessions: int
 
 
-Outcome = Granted | Denied | ClientRefused | SessionUnknown | ScopeRefused | Ended | Swept
+class Spent(Value, frozen=True, kw_only=True, tag=True, array_like=True):
+    """The assertion counts from now on as used; `is_first` is whether it did not before."""
+
+    is_first: bool
+
+
+Outcome = Granted | Denied | ClientRefused | SessionUnknown | ScopeRefused | Ended | Swept | Spent
 
 
 class ScopeGrant(Value, frozen=True, kw_only=True):
@@ -189,6 +208,8 @@ def decide(book: Book, command: Command, now_ms: int) -> tuple[Outcome, list[Cha
             return _end(book, command, now_ms)
         case Sweep():
             return _sweep(book, command)
+        case Spend():
+            return _spend(book, command)
         case _:
             assert_never(command)
 
@@ -350,6 +371,15 @@ def _sweep(book: Book, sweep: Sweep) -> tuple[Outcome, list[Change]]:
         for session in islice(book.expired.values(), sweep.sessions_max)
     ]
     return Swept(sessions=len(changes)), changes
+
+
+def _spend(book: Book, spend: Spend) -> tuple[Outcome, list[Change]]:
+    if (spend.client_key, spend.jti) in book.spent:
+        return Spent(is_first=False), []
+    used = AssertionUsed(
+        tenant_id=spend.tenant_id, client_key=spend.client_key, jti=spend.jti, until_ms=spend.until_ms
+    )
+    return Spent(is_first=True), [used]
 
 
 def _asker(book: Book, command: Grant | Refresh) -> tuple[Tenant | None, Client | None]:

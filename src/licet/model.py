@@ -14,6 +14,8 @@ import msgspec
 SCOPE_DEFAULT = "all"
 SESSION_TTL_S = 1200  # the seed: a refresh token has an expiry time of 20 minutes
 ACCESS_TTL_S = 600  # half a session, so that a client asks again while its seat is still its own
+JWT_ACCESS_TTL_S = 60  # a logoff does not reach a token that nobody asks about
+JWT_ACCESS_TTL_S_MAX = 86_400  # so that it has run out long before the key that signed it is forgotten
 TTL_S_MAX = 31 * 86_400  # a guess: a seat that is kept longer than a month is a seat lost
 NO_SEAT_STATUSES = frozenset({400, 429, 503})
 SEATS_MAX = 1_000_000
@@ -31,6 +33,7 @@ _INITIALS = re.compile(r"[A-Za-z0-9.]{2,3}")
 _PERCENTAGE = re.compile(r"[1-9][0-9]?|100")
 # RFC 6749 App. A.1: client-id = *VSCHAR; a letter beyond ASCII is let in, a control character is not.
 _CLIENT_ID = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,128}")
+_KEY_ID = _CLIENT_ID
 
 
 class InvalidValue(ValueError):
@@ -42,6 +45,18 @@ class GrantType(StrEnum):
 
     CLIENT_CREDENTIALS = "client_credentials"
     REFRESH_TOKEN = "refresh_token"  # noqa: S105 - the RFC's word, not a secret
+
+
+class TokenFormat(StrEnum):
+    """What a tenant's access tokens are."""
+
+    REFERENCE = "reference"
+    JWT = "jwt"  # RFC 9068
+
+    @property
+    def access_ttl_s(self) -> int:
+        """How long such a token lives unless somebody says otherwise."""
+        return JWT_ACCESS_TTL_S if self is TokenFormat.JWT else ACCESS_TTL_S
 
 
 class Duplicates(StrEnum):
@@ -161,6 +176,30 @@ class ClientSecret(Value, frozen=True, kw_only=True):
     last_used_at_ms: int | None
 
 
+class PublicKey(Value, frozen=True, kw_only=True):
+    """A key by which a client proves itself: the public half, which is no secret.
+
+    `jwk` is what RFC 7638 3 makes the thumbprint of; `kid` is how the client calls the key, when it has a name
+    of its own for it; `algorithm` is the only one to be used with it, None for every one that fits.
+    """
+
+    thumbprint: str
+    jwk: str
+    kid: str | None = None
+    algorithm: str | None = None
+    created_at_ms: int = 0
+    expires_at_ms: int | None = None
+    last_used_at_ms: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.kid is not None:
+            _must_match(_KEY_ID, self.kid, "a kid is 1 to 128 characters without control characters")
+
+    def is_live(self, now_ms: int) -> bool:
+        """Whether it has not expired."""
+        return self.expires_at_ms is None or now_ms < self.expires_at_ms
+
+
 class Client(Value, frozen=True, kw_only=True):
     """An OAuth client and the user it stands for. `key` is the store's.
 
@@ -178,6 +217,7 @@ class Client(Value, frozen=True, kw_only=True):
     password_allowed: bool = True
     barred_until_ms: int | None = None
     secrets: tuple[ClientSecret, ...] = ()
+    keys: tuple[PublicKey, ...] = ()
 
     def __post_init__(self) -> None:
         _must_match(
@@ -212,6 +252,7 @@ class Tenant(Value, frozen=True, kw_only=True):
     access_ttl_s: int = ACCESS_TTL_S
     scope_default: str = SCOPE_DEFAULT
     no_seat_status: int = 400
+    token_format: TokenFormat = TokenFormat.REFERENCE
     scopes: Mapping[str, Scope] = msgspec.field(default_factory=dict)
     pools: Mapping[int, Pool] = msgspec.field(default_factory=dict)
     users: Mapping[str, User] = msgspec.field(default_factory=dict)
@@ -232,6 +273,11 @@ class Tenant(Value, frozen=True, kw_only=True):
             raise InvalidValue(
                 f"tenant {self.name}: access_ttl is 1 s to session_ttl, and session_ttl at most 31 days;"
                 f" these are not: access_ttl {self.access_ttl_s} s, session_ttl {self.session_ttl_s} s"
+            )
+        if self.token_format is TokenFormat.JWT and self.access_ttl_s > JWT_ACCESS_TTL_S_MAX:
+            raise InvalidValue(
+                f"tenant {self.name}: access_ttl is at most 1 day where token_format is jwt,"
+                f" not {self.access_ttl_s} s"
             )
 
     def pool_named(self, name: str) -> Pool | None:

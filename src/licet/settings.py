@@ -38,6 +38,7 @@ PREFIX: Final = "LICET_"
 # Variables of the command line, which are no settings of the server.
 NOT_SETTINGS: Final = frozenset({"LICET_CONFIG", "LICET_TENANT"})
 
+URL_CHARS_MAX: Final = 255  # a guess: the base of an issuer, which stands twice in a JWT
 _VALUE_CHARS_MAX = 60  # of a wrong value, how much is repeated
 _HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.(?!-)[A-Za-z0-9-]{1,63})*\.?")
 # A host of a database: a name, an address, or a directory of sockets with its slashes as %2F.
@@ -95,6 +96,8 @@ def _public_url(value: str) -> str:
 
 
 def _url_fault(value: str, parts: SplitResult) -> str | None:
+    if len(value) > URL_CHARS_MAX:
+        return f"is longer than {URL_CHARS_MAX} characters"
     if not value.isascii() or not value.isprintable() or " " in value:
         return "has characters that a URL has not"
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:

@@ -9,6 +9,9 @@ alone decides, so that a logoff is final at once.
 version and key id are one byte each, sid 20, issue and expiry 6 (milliseconds since 1970), the
 signature 32: HMAC-SHA-256 over prefix, tenant id and all that stands before it. scope is empty when it is the
 session's; it ends in NULs so that the length is a multiple of three, and every token has one spelling only.
+
+A tenant may have JWTs as access tokens instead (`licet.jwt_tokens`). What one is, its look tells, so that
+those of before a tenant changed its mind go on working.
 """
 
 import hmac
@@ -17,8 +20,9 @@ from binascii import Error as NotBase64
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterator
 
+from licet.jwt_tokens import JwtTokens, looks_like_jwt
 from licet.keyring import Keyring, TokenKey
-from licet.model import Session, Value
+from licet.model import Session, Tenant, TokenFormat, Value
 
 ACCESS_PREFIX = "lca_"
 REFRESH_PREFIX = "lcr_"  # a prefix for secret scanners
@@ -66,18 +70,30 @@ _random_bytes = _pool_of_random_bytes()
 
 
 class Tokens:
-    """Makes tokens with one key, the newest unless told otherwise, and checks them with any."""
+    """Makes tokens with one key, the newest unless told otherwise, and checks them with any.
 
-    __slots__ = ("_head", "_key", "_keys")
+    Without `jwts` there are references only.
+    """
 
-    def __init__(self, keyring: Keyring, signing: TokenKey | None = None) -> None:
+    __slots__ = ("_head", "_key", "_keys", "jwts")
+
+    def __init__(
+        self, keyring: Keyring, signing: TokenKey | None = None, jwts: JwtTokens | None = None
+    ) -> None:
+        self.jwts = jwts
         key = signing or keyring.newest
         self._keys = {it.id: hmac.new(it.key, digestmod="sha256") for it in keyring.token_keys}
         self._key = self._keys[key.id]
         self._head = bytes((_VERSION, key.id))
 
-    def access(self, session: Session, *, issued_at_ms: int, expires_at_ms: int, scope: str) -> str:
-        """An access token of this session."""
+    def access(
+        self, session: Session, tenant: Tenant, *, issued_at_ms: int, expires_at_ms: int, scope: str
+    ) -> str:
+        """An access token of this session, of the kind that its tenant has."""
+        if tenant.token_format is TokenFormat.JWT and self.jwts is not None:
+            return self.jwts.sign(
+                session, tenant, issued_at_ms=issued_at_ms, expires_at_ms=expires_at_ms, scope=scope
+            )
         life = issued_at_ms.to_bytes(6, "big") + expires_at_ms.to_bytes(6, "big")
         written = b"" if scope == session.scope else scope.encode("ascii")
         padding = bytes(-len(written) % 3)
@@ -88,9 +104,11 @@ class Tokens:
         """The refresh token of this session: the same one as long as the key is."""
         return self._sign(_REFRESH, session.tenant_id, self._head + session.sid)
 
-    def read_access(self, token: str, tenant_id: int) -> AccessToken | None:
+    def read_access(self, token: str, tenant: Tenant) -> AccessToken | None:
         """What a token of this tenant says; None when it is not one. It may have expired."""
-        body = self._verified(_ACCESS, tenant_id, token)
+        if looks_like_jwt(token):
+            return self._read_jwt(token, tenant)
+        body = self._verified(_ACCESS, tenant.id, token)
         if body is None or len(body) < _ACCESS_BODY_BYTES:
             return None
         issued, expires = body[_REFRESH_BODY_BYTES:][:6], body[_REFRESH_BODY_BYTES + 6 :][:6]
@@ -105,6 +123,17 @@ class Tokens:
         """The session of a refresh token of this tenant; None when it is not one."""
         body = self._verified(_REFRESH, tenant_id, token)
         return None if body is None or len(body) != _REFRESH_BODY_BYTES else body[2:]
+
+    def _read_jwt(self, token: str, tenant: Tenant) -> AccessToken | None:
+        claims = None if self.jwts is None else self.jwts.read(token, tenant)
+        if claims is None:
+            return None
+        return AccessToken(
+            sid=bytes.fromhex(claims.sid),
+            issued_at_ms=claims.iat * 1000,
+            expires_at_ms=claims.exp * 1000,
+            scope=claims.scope,
+        )
 
     def _sign(self, prefix: bytes, tenant_id: int, body: bytes) -> str:
         signed = body + _signature(self._key, prefix, tenant_id, body)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from licet.cli.client_key import found_client, key_app
 from licet.cli.console import (
     Absent,
     AsJson,
@@ -37,16 +38,17 @@ from licet.clock import SystemClock
 from licet.credentials import ClientSecrets, NewClientSecret
 from licet.keyring import FILE_NAME, read_keyring
 from licet.model import Client, ClientSecret, GrantType
-from licet.store.changes import ClientChanges, NotFound
+from licet.store.changes import ClientChanges
 from licet.store.check import proves_by
-from licet.store.spelling import NEVER, read_instant_ms
+from licet.store.spelling import NEVER, duration, read_duration_s, read_instant_ms
 from licet.store.tenant_setup import TenantSetup
 
 app = Noun(
-    "OAuth clients. Each stands for one user, and proves itself with that user's password or a secret."
+    "OAuth clients. Each stands for one user, and proves itself with that user's password, a secret or a key."
 )
 secret_app = Noun("Generated secrets of a client: several, so that a new one and an old one overlap.")
 app.add_typer(secret_app, name="secret")
+app.add_typer(key_app, name="key")
 
 ClientId = Annotated[str, typer.Argument(metavar="CLIENT_ID", help="The client's client_id.")]
 Initials = Annotated[str | None, typer.Option("--user", metavar="INITIALS", help="The user it stands for.")]
@@ -214,7 +216,7 @@ def show(
 
     Example: [bold]licet client show TestClientId[/]
     """
-    show_one(_record(_found(data, tenant, client_id)), as_json=as_json)
+    show_one(_record(found_client(data, tenant, client_id)), as_json=as_json)
 
 
 @app.verb("remove")
@@ -255,6 +257,37 @@ def add_secret(
     _show_secret(client_id, made, expires_at_ms, as_json=as_json)
 
 
+@secret_app.verb("rotate")
+def rotate_secret(
+    client_id: ClientId,
+    *,
+    overlap: Annotated[
+        str, typer.Option("--overlap", metavar="TIME", help="How long the others work on: 24h, 7d, 0s.")
+    ] = "24h",
+    expires: Expires = None,
+    tenant: TenantName = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Generate a secret in the place of all others, and show it once. They end with the overlap.
+
+    Example: [bold]licet client secret rotate TestClientId --overlap 24h[/]
+    """
+    overlap_s, expires_at_ms = read_duration_s(overlap), read_instant_ms(expires or NEVER)
+    made = _generated(data)
+    done = (
+        f"Secret {made.secret_id} of client {client_id} added; the others work for {duration(overlap_s)} more"
+    )
+    change_tenant(
+        data,
+        tenant,
+        done,
+        lambda setup: setup.rotate_secret(client_id, made, overlap_s, expires_at_ms),
+        tell=note,
+    )
+    _show_secret(client_id, made, expires_at_ms, as_json=as_json)
+
+
 @secret_app.verb("list")
 def list_secrets(
     client_id: ClientId, *, tenant: TenantName = None, data: Data = None, as_json: AsJson = False
@@ -263,7 +296,7 @@ def list_secrets(
 
     Example: [bold]licet client secret list TestClientId[/]
     """
-    client = _found(data, tenant, client_id)
+    client = found_client(data, tenant, client_id)
     records = [_secret_record(secret) for secret in sorted(client.secrets, key=lambda it: it.created_at_ms)]
     empty = f"No secret yet. Add one: licet client secret add {client_id}"
     show_list(records, _SECRET_HEADINGS, as_json=as_json, empty=empty)
@@ -307,14 +340,6 @@ def _change(data: Path | None, tenant: str | None, client_id: str, done: str, ch
     )
 
 
-def _found(data: Path | None, tenant: str | None, client_id: str) -> Client:
-    with opened(data) as store:
-        found = chosen_tenant(store, tenant)
-    if client_id not in found.clients:
-        raise NotFound(f"there is no client {client_id}; licet client list shows those there are")
-    return found.clients[client_id]
-
-
 def _generated(data: Path | None) -> NewClientSecret:
     return ClientSecrets(read_keyring(data_directory(data) / FILE_NAME).pepper).generate()
 
@@ -348,6 +373,7 @@ def _record(client: Client) -> Record:
         "introspects": client.introspects,
         "password_allowed": client.password_allowed,
         "secrets": len(client.secrets),
+        "keys": len(client.keys),
         "proves_by": proves_by(client, now_ms),
         "barred_until": None if barred_until_ms is None else Instant(barred_until_ms),
     }

@@ -25,7 +25,7 @@ from licet.cli.console import (
 )
 from licet.cli.noun import Noun
 from licet.clock import SystemClock
-from licet.model import Tenant
+from licet.model import InvalidValue, Tenant, TokenFormat
 from licet.store.changes import TenantChanges
 from licet.store.setup import changing
 from licet.store.spelling import read_duration_s
@@ -44,6 +44,14 @@ AccessTtl = Annotated[
 NoSeatStatus = Annotated[
     int | None,
     typer.Option("--no-seat-status", metavar="CODE", help="400, 429 or 503: when no seat is free."),
+]
+AccessTokens = Annotated[
+    str | None,
+    typer.Option(
+        "--token-format",
+        metavar="FORMAT",
+        help="What access tokens are: reference, or jwt, which live 60 s unless --access-ttl says otherwise.",
+    ),
 ]
 
 _HEADINGS = {
@@ -64,13 +72,14 @@ def add(
     session_ttl: SessionTtl = None,
     access_ttl: AccessTtl = None,
     no_seat_status: NoSeatStatus = None,
+    token_format: AccessTokens = None,
     data: Data = None,
 ) -> None:
     """Add a tenant with the pool `full` and the scopes `view` and `all`.
 
     Example: [bold]licet tenant add Jim_Test --seats 5[/]
     """
-    settings = _settings(session_ttl, access_ttl, no_seat_status)
+    settings = _settings(session_ttl, access_ttl, no_seat_status, token_format)
     with opened(data) as store, changing(store, actor()) as change:
         change.add_tenant(name, seats=seats, **settings)
     say(f"Tenant {name} added, with a pool full of {counted(seats, 'seat')}.")
@@ -87,13 +96,16 @@ def set_(
         typer.Option("--default-scope", metavar="SCOPE", help="What a client gets that asks for none."),
     ] = None,
     no_seat_status: NoSeatStatus = None,
+    token_format: AccessTokens = None,
     data: Data = None,
 ) -> None:
     """Change a tenant. A shorter life counts for the next sessions.
 
     Example: [bold]licet tenant set Jim_Test --session-ttl 30m[/]
     """
-    changes = given(scope_default=default_scope) | _settings(session_ttl, access_ttl, no_seat_status)
+    changes = given(scope_default=default_scope) | _settings(
+        session_ttl, access_ttl, no_seat_status, token_format
+    )
     required(changes)
     change_tenant(data, name, f"Tenant {name} changed", lambda setup: setup.set(**changes))
 
@@ -141,13 +153,24 @@ def remove(name: Name, *, data: Data = None, yes: Yes = False) -> None:
     say(f"Tenant {name} removed{and_ended(change.sessions_ended)}.")
 
 
-def _settings(session_ttl: str | None, access_ttl: str | None, no_seat_status: int | None) -> TenantChanges:
+def _settings(
+    session_ttl: str | None, access_ttl: str | None, no_seat_status: int | None, token_format: str | None
+) -> TenantChanges:
     settings: TenantChanges = given(no_seat_status=no_seat_status)
     if session_ttl is not None:
         settings["session_ttl_s"] = read_duration_s(session_ttl)
     if access_ttl is not None:
         settings["access_ttl_s"] = read_duration_s(access_ttl)
+    if token_format is not None:
+        settings["token_format"] = _token_format(token_format)
     return settings
+
+
+def _token_format(text: str) -> TokenFormat:
+    try:
+        return TokenFormat(text)
+    except ValueError:
+        raise InvalidValue(f"--token-format is {' or '.join(TokenFormat)}, not {text[:40]!r}") from None
 
 
 def _record(tenant: Tenant) -> Record:
@@ -157,6 +180,7 @@ def _record(tenant: Tenant) -> Record:
         "access_ttl_s": Duration(tenant.access_ttl_s),
         "default_scope": tenant.scope_default,
         "no_seat_status": tenant.no_seat_status,
+        "token_format": tenant.token_format.value,
         "seats": sum(pool.seats for pool in tenant.pools.values()),
         "pools": len(tenant.pools),
         "scopes": len(tenant.scopes),

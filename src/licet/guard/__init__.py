@@ -6,13 +6,24 @@
     identity(request).user
 
 `licet.guard.dependency` has the same as a dependency of FastAPI. It is in the base install and needs httpx
-alone; nothing else of Licet is imported, and any server will do that answers RFC 7662.
+alone; nothing else of Licet is imported, and any server will do that answers RFC 7662. `JwtGuard` takes the
+place of `Guard` where access tokens are JWTs that are to be checked without asking; it needs the extra
+`licet[jwt]`.
 """
 
 from licet.guard.asgi import GuardMiddleware
 from licet.guard.caller import Identity, identity
 from licet.guard.guard import Guard
+from licet.guard.jwt_guard import JwtGuard
 from licet.guard.refusal import Refused
 from licet.guard.wsgi import WsgiGuardMiddleware
 
-__all__ = ["Guard", "GuardMiddleware", "Identity", "Refused", "WsgiGuardMiddleware", "identity"]
+__all__ = [
+    "Guard",
+    "GuardMiddleware",
+    "Identity",
+    "JwtGuard",
+    "Refused",
+    "WsgiGuardMiddleware",
+    "identity",
+]

@@ -5,9 +5,10 @@ other kind of connection is not passed on, but for `lifespan`.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
-from licet.guard.caller import KEY
+from licet.guard.caller import KEY, Identity
 from licet.guard.guard import OVERRIDING, Guard
 from licet.guard.refusal import Refused, malformed
 
@@ -18,6 +19,13 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _NO_PERSON = 1008  # RFC 6455 7.4.1: policy violation
+_GUARDED = frozenset({"http", "websocket"})
+_OPENED = "WEBSOCKET"  # no method is safe that has this name
+_NAME = b"authorization"
+_OVERRIDING = frozenset(name.encode() for name in OVERRIDING)
+_LENGTHS = frozenset(map(len, [_NAME, *_OVERRIDING]))  # few others have to be looked at closer
+# Lower case; and to what is behind, as a WSGI application, both of these may be one.
+_SPELLING = bytes.maketrans(ascii_uppercase.encode() + b"_", ascii_lowercase.encode() + b"-")
 
 
 class GuardMiddleware:
@@ -30,37 +38,47 @@ class GuardMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection."""
-        if scope["type"] == "lifespan":
-            try:
-                await self._app(scope, receive, send)
-            finally:
-                await self._guard.aclose()
-        elif scope["type"] in {"http", "websocket"}:
-            await self._guarded(scope, receive, send)
-        else:
-            raise RuntimeError(f"the guard does not know connections of type {scope['type']!r}")
-
-    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in _GUARDED:
+            await self._pass_on(scope, receive, send)
+            return
         if scope["path"] not in self._public:
             try:
-                scope[KEY] = await self._identity(scope)
+                scope[KEY] = await caller_of(self._guard, scope)
             except Refused as refused:
                 await (_refuse if scope["type"] == "http" else _close)(scope, receive, send, refused)
                 return
         await self._app(scope, receive, send)
 
-    async def _identity(self, scope: Scope) -> Any:
-        found = [value for name, value in scope["headers"] if name.lower() == b"authorization"]
-        if len(found) > 1:
-            raise malformed(self._guard.realm)
-        return await self._guard.acheck(
-            scope.get("method", "WEBSOCKET"),
-            found[0].decode("latin-1") if found else None,
-            # To what is behind, as a WSGI application, both spellings may be one.
-            is_overridden=any(
-                name.decode("latin-1").lower().replace("_", "-") in OVERRIDING for name, _ in scope["headers"]
-            ),
-        )
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            raise RuntimeError(f"the guard does not know connections of type {scope['type']!r}")
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            await self._guard.aclose()
+
+
+async def caller_of(guard: Guard, scope: Scope, scopes: Iterable[str] = ()) -> Identity:
+    """Who makes a request, which needs these scopes beside those of the guard.
+
+    Raises Refused.
+    """
+    authorization: bytes | None = None
+    is_overridden = False
+    for spelt, value in scope["headers"]:
+        if len(spelt) in _LENGTHS:
+            name = spelt.translate(_SPELLING)
+            if name == _NAME:
+                if authorization is not None:
+                    raise malformed(guard.realm)
+                authorization = value
+            elif name in _OVERRIDING:
+                is_overridden = True
+    method = scope.get("method", _OPENED)
+    if authorization is not None and (who := guard.recall(authorization)) is not None:
+        return guard.permit(who, method, scopes, is_overridden=is_overridden)
+    text = None if authorization is None else authorization.decode("latin-1")
+    return await guard.acheck(method, text, scopes=scopes, is_overridden=is_overridden)
 
 
 async def _refuse(scope: Scope, _receive: Receive, send: Send, refused: Refused, kind: str = "http") -> None:

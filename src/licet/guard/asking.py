@@ -10,12 +10,12 @@ import ssl
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 
-from licet.guard.cache import Cache
+from licet.guard.cache import Cache, header_of
 from licet.guard.introspection import Dead, Introspection, Live, Secret, Unusable
 
 BODY_BYTES_MAX = 65_536
@@ -25,6 +25,22 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 Result = TypeVar("Result")
 Found = Live | Dead | Unusable
+
+
+class Answering(Protocol):
+    """What tells of a token whether it lives, for threads and for tasks."""
+
+    def ask(self, token: Secret) -> Found:
+        """What is known of a token; for threads."""
+
+    async def aask(self, token: Secret) -> Found:
+        """The same, for tasks."""
+
+    def close(self) -> None:
+        """Close what threads have used."""
+
+    async def aclose(self) -> None:
+        """Close what belongs to this event loop."""
 
 
 class Asking(NamedTuple):
@@ -42,7 +58,7 @@ class Desk:
 
     def __init__(self, how: Asking, verify: ssl.SSLContext) -> None:
         self._how = how
-        self._asked: dict[bytes, asyncio.Task[Found]] = {}
+        self._asked: dict[bytes, asyncio.Task[Found]] = {}  # by the header
         self.http = httpx.AsyncClient(
             verify=verify,
             trust_env=urlsplit(how.introspection.url).hostname not in LOOPBACK,
@@ -50,24 +66,24 @@ class Desk:
             limits=httpx.Limits(max_connections=CONNECTIONS_MAX, keepalive_expiry=KEPT_S),
         )
 
-    async def ask(self, key: bytes, token: Secret) -> Found:
+    async def ask(self, token: Secret) -> Found:
         """What is said of a token; it is remembered as well."""
         if not self._how.shares:
-            return await self._found(key, token)
-        task = self._asked.get(key)
+            return await self._found(token)
+        task = self._asked.get(header_of(token))
         if task is None:
             # The answer may have come while the caller was on its way here.
-            if (kept := self._how.cache.recall(key, self._how.now_s())) is not None:
+            if (kept := self._how.cache.recall(header_of(token), self._how.now_s())) is not None:
                 return kept
-            task = asyncio.get_running_loop().create_task(self._found(key, token))
-            self._asked[key] = task
-            task.add_done_callback(lambda _: self._asked.pop(key, None))
+            task = asyncio.get_running_loop().create_task(self._found(token))
+            self._asked[header_of(token)] = task
+            task.add_done_callback(lambda _: self._asked.pop(header_of(token), None))
         return await asyncio.shield(task)  # one caller that gives up takes nobody along
 
-    async def _found(self, key: bytes, token: Secret) -> Found:
+    async def _found(self, token: Secret) -> Found:
         asked_s = self._how.now_s()
         found = await self._bounded(token)
-        self._how.cache.keep(key, found, asked_s)
+        self._how.cache.keep(token, found, asked_s)
         return found
 
     async def _bounded(self, token: Secret) -> Found:
@@ -102,13 +118,13 @@ class Desks:
         self._desks: dict[asyncio.AbstractEventLoop, Desk] = {}
         self._background = Background()
 
-    async def aask(self, key: bytes, token: Secret) -> Found:
+    async def aask(self, token: Secret) -> Found:
         """What is said of a token."""
-        return await self._here().ask(key, token)
+        return await self._here().ask(token)
 
-    def ask(self, key: bytes, token: Secret) -> Found:
+    def ask(self, token: Secret) -> Found:
         """The same, where there is no event loop."""
-        return self._background.run(self.aask(key, token))
+        return self._background.run(self.aask(token))
 
     async def aclose(self) -> None:
         """Close what this event loop has open."""
@@ -144,6 +160,10 @@ class Background:
     def run(self, asking: Coroutine[Any, Any, Result]) -> Result:
         """The result; what is asked is bounded in time by itself."""
         return asyncio.run_coroutine_threadsafe(asking, self._started()).result()
+
+    async def arun(self, asking: Coroutine[Any, Any, Result]) -> Result:
+        """The same, for tasks of another event loop."""
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asking, self._started()))
 
     def close(self, closing: Coroutine[Any, Any, None]) -> None:
         """Do this at last, and end the thread, if there is one."""

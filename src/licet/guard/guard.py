@@ -13,8 +13,8 @@ from datetime import timedelta
 from typing import assert_never
 from urllib.parse import urlsplit
 
-from licet.guard.asking import LOOPBACK, Asking, Desks, Found
-from licet.guard.cache import Cache, key_of
+from licet.guard.asking import LOOPBACK, Answering, Asking, Desks, Found
+from licet.guard.cache import Cache, header_of
 from licet.guard.caller import Identity
 from licet.guard.introspection import Dead, Introspection, Live, Secret, Unusable, last_segment
 from licet.guard.refusal import Refused, insufficient_scope, invalid_token, malformed, no_token, unavailable
@@ -22,17 +22,18 @@ from licet.guard.refusal import Refused, insufficient_scope, invalid_token, malf
 CACHE = timedelta(seconds=5)  # so a session that is ended is out within 5 s
 CACHE_ENTRIES_MAX = 10_000  # some 5 MB
 TIMEOUT = timedelta(seconds=3)  # a guess: introspection takes milliseconds
-TOKEN_CHARS_MAX = 4096  # Licet's have at most 1024
+TOKEN_CHARS_MAX = 4096  # a reference of Licet has at most 1024
 
 # RFC 9110 9.2.1. TRACE is safe as well, and shows the token to whoever reads the answer.
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _LOG = logging.getLogger("licet.guard")
-_BEARER = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/-]+=*)")  # RFC 6750 2.1
+_BEARER = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/-]+=*) *")  # RFC 6750 2.1
 _SCHEME = re.compile(r"(?i:bearer)(?: |$)")
 _QUOTABLE = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]+")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 3.3
-_NOTHING = timedelta(0)
+NOTHING = timedelta(0)
+TELL_EVERY_S = 1.0
 
 
 class Guard:
@@ -70,34 +71,63 @@ class Guard:
     ) -> None:
         secret = Secret(client_secret)
         del client_secret  # a traceback that shows variables shows none of it
-        url = _tenant_url(tenant_url, allow_http=allow_http)
+        url = read_tenant_url(tenant_url, allow_http=allow_http)
+        if not (_is_text(client_id) and _is_text(secret.reveal())):
+            raise ValueError("client_id and client_secret must be text, and not be empty")
+        self._keep_rules(
+            scopes=scopes,
+            read_only_scopes=read_only_scopes,
+            writing_scope=writing_scope,
+            realm=realm,
+            cache=cache,
+            cache_entries_max=cache_entries_max,
+            timeout=timeout,
+            now_s=now_s,
+        )
+        self._asked_of = f"{url}introspect"
+        self._shown = f"Guard({url!r}, {client_id!r})"
+        how = Asking(
+            introspection=Introspection(
+                url=url, client_id=client_id, secret=secret, tenant=last_segment(url), issuer=issuer
+            ),
+            timeout_s=timeout.total_seconds(),
+            shares=cache > NOTHING,  # an answer on its way is older than the request that joins it
+            cache=self._cache,
+            now_s=now_s,
+        )
+        self._desks: Answering = Desks(how, ssl_context)
+
+    def _keep_rules(
+        self,
+        *,
+        scopes: Iterable[str],
+        read_only_scopes: Iterable[str],
+        writing_scope: str,
+        realm: str,
+        cache: timedelta,
+        cache_entries_max: int,
+        timeout: timedelta,
+        now_s: Callable[[], float],
+    ) -> None:
+        """What counts for every guard, however it learns of a token.
+
+        Raises ValueError.
+        """
         self.scopes = _scopes("scopes", scopes)
         self.read_only_scopes = _scopes("read_only_scopes", read_only_scopes)
         (self._writing_scope,) = _scopes("writing_scope", [writing_scope])
         if not _QUOTABLE.fullmatch(realm):
             raise ValueError("realm must be printable ASCII without quotes and backslashes")
-        if cache < _NOTHING or timeout <= _NOTHING or cache_entries_max < 1:
+        if cache < NOTHING or timeout <= NOTHING or cache_entries_max < 1:
             raise ValueError("timeout and cache_entries_max must be more than nothing, and cache not less")
-        if not (_is_text(client_id) and _is_text(secret.reveal())):
-            raise ValueError("client_id and client_secret must be text, and not be empty")
         self.realm = realm
         self._now_s = now_s
+        self._told_s = -TELL_EVERY_S - 1
         self._cache = Cache(life_s=cache.total_seconds(), entries_max=cache_entries_max)
-        self._introspection = Introspection(
-            url=url, client_id=client_id, secret=secret, tenant=last_segment(url), issuer=issuer
-        )
-        how = Asking(
-            introspection=self._introspection,
-            timeout_s=timeout.total_seconds(),
-            shares=cache > _NOTHING,  # an answer on its way is older than the request that joins it
-            cache=self._cache,
-            now_s=now_s,
-        )
-        self._desks = Desks(how, ssl_context)
 
     def __repr__(self) -> str:
-        asks: Introspection | None = getattr(self, "_introspection", None)
-        return "Guard(...)" if asks is None else f"Guard({asks.url!r}, {asks.client_id!r})"
+        shown: str = getattr(self, "_shown", f"{type(self).__name__}(...)")
+        return shown
 
     def check(
         self,
@@ -111,12 +141,11 @@ class Guard:
 
         `is_overridden`: whether a header names another method. Raises Refused.
         """
-        token = self._token(authorization)
-        key = key_of(token.reveal())
-        found: Found | None = self._cache.recall(key, self._now_s())
-        if found is None:
-            found = self._desks.ask(key, token)
-        return self._allowed(self._live(found), method, scopes, is_overridden=is_overridden)
+        who = self.recall(_encoded(authorization))
+        if who is None:
+            token = self._token(authorization)
+            who = self._live(self._recalled(token) or self._desks.ask(token))
+        return self.permit(who, method, scopes, is_overridden=is_overridden)
 
     async def acheck(
         self,
@@ -130,12 +159,36 @@ class Guard:
 
         Raises Refused.
         """
-        token = self._token(authorization)
-        key = key_of(token.reveal())
-        found: Found | None = self._cache.recall(key, self._now_s())
-        if found is None:
-            found = await self._desks.aask(key, token)
-        return self._allowed(self._live(found), method, scopes, is_overridden=is_overridden)
+        who = self.recall(_encoded(authorization))
+        if who is None:
+            token = self._token(authorization)
+            who = self._live(self._recalled(token) or await self._desks.aask(token))
+        return self.permit(who, method, scopes, is_overridden=is_overridden)
+
+    def recall(self, authorization: bytes) -> Identity | None:
+        """Who it is, if that is remembered; None where `check` has to be asked.
+
+        A header is remembered only when a token was read from it, so it is not read again. Raises Refused.
+        """
+        found = self._cache.recall(authorization, self._now_s())
+        if isinstance(found, Live):
+            return found.identity
+        return None if found is None else self._live(found)
+
+    def permit(
+        self, who: Identity, method: str, scopes: Iterable[str] = (), *, is_overridden: bool
+    ) -> Identity:
+        """The same caller, who may do this.
+
+        Raises Refused.
+        """
+        needed = self.scopes.union(scopes) if scopes else self.scopes
+        if not needed <= who.scopes:
+            raise insufficient_scope(self.realm, needed, "The token has not all the scopes that this needs.")
+        if (is_overridden or method not in SAFE) and who.scopes <= self.read_only_scopes:
+            description = "The token may only look: GET, HEAD and OPTIONS."
+            raise insufficient_scope(self.realm, needed | {self._writing_scope}, description)
+        return who
 
     def close(self) -> None:
         """Close the connections that threads have used."""
@@ -146,12 +199,15 @@ class Guard:
         await self._desks.aclose()
 
     def _token(self, authorization: str | None) -> Secret:
+        found = None if authorization is None else _BEARER.fullmatch(authorization)
+        if found is not None and len(found[1]) <= TOKEN_CHARS_MAX:
+            return Secret(found[1])
         if authorization is None or not _SCHEME.match(authorization):
             raise no_token(self.realm)
-        found = _BEARER.fullmatch(authorization.rstrip(" "))
-        if found is None or len(found[1]) > TOKEN_CHARS_MAX:
-            raise malformed(self.realm)
-        return Secret(found[1])
+        raise malformed(self.realm)
+
+    def _recalled(self, token: Secret) -> Found | None:
+        return self._cache.recall(header_of(token), self._now_s())
 
     def _live(self, found: Found) -> Identity:
         """Whose the token is.
@@ -161,28 +217,27 @@ class Guard:
         match found:
             case Live(identity=identity):
                 return identity
-            case Dead():
+            case Dead(why=why):
+                self._tell(why)
                 raise invalid_token(self.realm)
             case Unusable(why=why):
-                _LOG.error("%sintrospect %s; requests are refused", self._introspection.url, why)
+                _LOG.error("%s %s; requests are refused", self._asked_of, why)
                 raise unavailable()
             case _:
                 assert_never(found)
 
-    def _allowed(
-        self, found: Identity, method: str, scopes: Iterable[str], *, is_overridden: bool
-    ) -> Identity:
-        needed = self.scopes.union(scopes)
-        if not needed <= found.scopes:
-            raise insufficient_scope(self.realm, needed, "The token has not all the scopes that this needs.")
-        is_safe = method in SAFE and not is_overridden
-        if not is_safe and found.scopes <= self.read_only_scopes:
-            description = "The token may only look: GET, HEAD and OPTIONS."
-            raise insufficient_scope(self.realm, needed | {self._writing_scope}, description)
-        return found
+    def _tell(self, why: str) -> None:
+        """Why a token is refused, where that is worth knowing; anybody may send many."""
+        if why and self._now_s() >= self._told_s + TELL_EVERY_S:
+            self._told_s = self._now_s()
+            _LOG.warning("a token is refused: %s", why)
 
 
 OVERRIDING = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
+
+
+def _encoded(authorization: str | None) -> bytes:
+    return b"" if authorization is None else authorization.encode(errors="replace")
 
 
 def _scopes(name: str, scopes: Iterable[str]) -> frozenset[str]:
@@ -194,7 +249,11 @@ def _scopes(name: str, scopes: Iterable[str]) -> frozenset[str]:
     return found
 
 
-def _tenant_url(text: str, *, allow_http: bool) -> str:
+def read_tenant_url(text: str, *, allow_http: bool) -> str:
+    """A tenant's URL with a slash at its end.
+
+    Raises ValueError.
+    """
     try:
         parts = urlsplit(text)
         is_usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0

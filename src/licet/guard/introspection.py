@@ -49,8 +49,11 @@ class Live:
     left_s: float | None
 
 
+@dataclass(frozen=True, slots=True)
 class Dead:
-    """A token that is not live, or not one for this API."""
+    """A token that is not live, or not one for this API; and why, for the log, where that is no everyday."""
+
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,6 @@
-"""How a client says who it is: HTTP Basic or the body, and never both (RFC 6749 2.3.1).
+"""How a client says who it is: HTTP Basic, a secret in the body or an assertion there, and only one of them.
+
+RFC 6749 2.3.1 has the first two, RFC 7521 4.2 the third.
 
 Basic credentials come in two spellings. RFC 6749 App. B has id and secret form-encoded first; curl and the
 example call of the Jim2 Web API send them as they are. They differ only where there is a `+` or a `%`, and
@@ -11,19 +13,23 @@ from binascii import a2b_base64, b2a_base64
 
 from msgspec.structs import replace
 
-from licet.protocol.errors import OAuthError, invalid_client, invalid_request
-from licet.protocol.message import Credentials, Request, form_decode
+from licet.assertions import TYPE, Assertion, InvalidAssertion
+from licet.assertions import parse as parse_assertion
+from licet.protocol.errors import OAuthError, invalid_assertion, invalid_client, invalid_request
+from licet.protocol.message import Credentials, Request, form_decode, required
 
 CLIENT_ID_CHARS_MAX = 128
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")  # what a form encoding leaves as it is
 SECRET_CHARS_MAX = 256  # more is refused before it is hashed
 
 
-def read_credentials(request: Request) -> Credentials:
-    """The credentials of a request.
+def read_credentials(request: Request) -> Credentials | Assertion:
+    """What a request has to prove its client by.
 
-    Raises OAuthError: malformed, in two places, or none at all.
+    Raises OAuthError: malformed, in two ways, or nothing at all.
     """
+    if "client_assertion" in request.form or "client_assertion_type" in request.form:
+        return _read_assertion(request)
     form_id, form_secret = request.form.get("client_id"), request.form.get("client_secret")
     if request.basic is not None:
         if form_secret is not None:
@@ -34,6 +40,33 @@ def read_credentials(request: Request) -> Credentials:
     if form_id is None or form_secret is None:
         raise invalid_client("no credentials")
     return _bounded(Credentials(candidates=((form_id, form_secret),)))
+
+
+def audiences(issuer: str, endpoint: str) -> frozenset[str]:
+    """What an assertion for this endpoint may name as its audience.
+
+    RFC 7523 3 has the issuer or the token endpoint; clients also name the endpoint that they call.
+    """
+    return frozenset({issuer, f"{issuer}/token", f"{issuer}/{endpoint}"})
+
+
+def _read_assertion(request: Request) -> Assertion:
+    """RFC 7521 4.2: one that is not of the kind or of the client that it says is worth nothing."""
+    form = request.form
+    if request.basic is not None or "client_secret" in form:
+        raise invalid_request("The client proves itself in two ways: by an assertion and by a secret.")
+    kind, text = required(form, "client_assertion_type"), required(form, "client_assertion")
+    if kind != TYPE:
+        raise invalid_assertion("the client_assertion_type is not that of a JWT")
+    try:
+        assertion = parse_assertion(text)
+    except InvalidAssertion as why:
+        raise invalid_assertion(str(why)) from None
+    if len(assertion.client_id) > CLIENT_ID_CHARS_MAX:
+        raise invalid_assertion("the assertion's sub is longer than any client_id can be")
+    if form.get("client_id", assertion.client_id) != assertion.client_id:
+        raise invalid_assertion("the client_id is not the assertion's sub")
+    return assertion
 
 
 def parse_basic(authorization: bytes) -> Credentials:

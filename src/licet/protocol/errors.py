@@ -34,6 +34,7 @@ class Refusal(Row, Enum):
     UNSUPPORTED_GRANT_TYPE = Row("unsupported_grant_type", 400)  # RFC 6749 5.2
     INVALID_SCOPE = Row("invalid_scope", 400)  # RFC 6749 5.2
     INVALID_TOKEN = Row("invalid_token", 401)  # RFC 6750 3.1
+    INSUFFICIENT_SCOPE = Row("insufficient_scope", 403)  # RFC 6750 3.1
     NO_SEAT = Row("temporarily_unavailable", 400)  # RFC 6749 4.1.2.1; a tenant may choose the status
     RATE_LIMITED = Row("temporarily_unavailable", 429)  # RFC 6585 4
     UNAVAILABLE = Row("server_error", 503)  # RFC 9110 15.6.4
@@ -44,6 +45,7 @@ Header = tuple[bytes, bytes]
 
 _BASIC = (b"www-authenticate", b'Basic realm="licet", charset="UTF-8"')  # RFC 7617 2.1
 _BEARER = (b"www-authenticate", b'Bearer realm="licet"')  # RFC 6750 3
+_SEND_ONE = "Send the access token as Bearer, or the refresh token with the credentials of its client."
 _BEARER_INVALID = (b"www-authenticate", b'Bearer realm="licet", error="invalid_token"')
 
 
@@ -84,6 +86,12 @@ def invalid_client(detail: str) -> OAuthError:
     return OAuthError(Refusal.INVALID_CLIENT, description, detail=detail, headers=(_BASIC,))
 
 
+def invalid_assertion(detail: str) -> OAuthError:
+    """The same for a client that sent an assertion (RFC 7521 4.2.1), whatever was wrong with it."""
+    description = "Client authentication failed: the client assertion proves no client of this server."
+    return OAuthError(Refusal.INVALID_CLIENT, description, detail=detail, headers=(_BASIC,))
+
+
 def invalid_grant(detail: str) -> OAuthError:
     """The refresh token is worth nothing here: one answer, whatever was wrong."""
     description = "The refresh token is unknown, has expired, or is not of this client."
@@ -95,15 +103,27 @@ def invalid_scope(description: str) -> OAuthError:
     return OAuthError(Refusal.INVALID_SCOPE, description)
 
 
-def no_token() -> OAuthError:
+def no_token(description: str = _SEND_ONE) -> OAuthError:
     """RFC 6750 3.1: who sends no token gets the challenge without an error code."""
-    description = "Send the access token as Bearer, or the refresh token with the credentials of its client."
     return OAuthError(Refusal.NO_TOKEN, description, headers=(_BEARER,))
 
 
-def invalid_token(description: str) -> OAuthError:
+def invalid_token(description: str, detail: str = "") -> OAuthError:
     """The token is none of ours, or has run out."""
-    return OAuthError(Refusal.INVALID_TOKEN, description, headers=(_BEARER_INVALID,))
+    return OAuthError(Refusal.INVALID_TOKEN, description, detail=detail, headers=(_BEARER_INVALID,))
+
+
+def insufficient_scope(scope: str, detail: str) -> OAuthError:
+    """The token lives and may only look; `scope` is one that may do more, '' where none is to be named."""
+    challenge = b'Bearer realm="licet", error="insufficient_scope"'
+    if scope:
+        challenge += b', scope="%b"' % scope.encode("ascii")  # a scope has no quote (RFC 6749 3.3)
+    return OAuthError(
+        Refusal.INSUFFICIENT_SCOPE,
+        "The token may only look: GET, HEAD and OPTIONS.",
+        detail=detail,
+        headers=((b"www-authenticate", challenge),),
+    )
 
 
 def no_seat(denied: Denied, status: int) -> OAuthError:

@@ -31,7 +31,7 @@ def read(request: Request, tenant: Tenant, client: Client, tokens: Tokens) -> Qu
     if not client.introspects:
         raise OAuthError(Refusal.UNAUTHORIZED_CLIENT, "This client may not introspect.")
     token = required(request.form, "token")
-    if (access := tokens.read_access(token, tenant.id)) is not None:
+    if (access := tokens.read_access(token, tenant)) is not None:
         return Question(
             sid=access.sid,
             token_type=_BEARER,

@@ -15,6 +15,7 @@ from licet.ledger import (
     Outcome,
     ScopeRefused,
     SessionUnknown,
+    Spent,
     Swept,
 )
 from licet.model import Client, EndReason, Session, Tenant
@@ -39,7 +40,7 @@ def read_bearer(token: str, tenant: Tenant | None, tokens: Tokens) -> AccessToke
 
     Raises OAuthError when it was never ours.
     """
-    access = tokens.read_access(token, tenant.id) if tenant else None
+    access = tokens.read_access(token, tenant) if tenant else None
     if access is None:
         raise invalid_token(_NOT_OURS)
     return access
@@ -78,7 +79,7 @@ def respond(outcome: Outcome) -> Response:
             return answer({"logged_off": True, "seat_released": seat_released})
         case SessionUnknown():
             raise invalid_token(_NOT_OURS)
-        case Granted() | Denied() | ClientRefused() | ScopeRefused() | Swept():
+        case Granted() | Denied() | ClientRefused() | ScopeRefused() | Swept() | Spent():
             raise AssertionError("not an outcome of a logoff")
         case _:
             assert_never(outcome)

@@ -19,9 +19,19 @@ PARAMETERS_MAX = 64  # a guess, as the body's limit: no honest client comes near
 
 FORM_TYPE = b"application/x-www-form-urlencoded"
 
-# RFC 6749, 7009, 7662: what some endpoint reads. None of it may stand in a query (RFC 9700 4.3).
+# RFC 6749, 7009, 7521, 7662: what some endpoint reads. None of it may stand in a query (RFC 9700 4.3).
 KNOWN = frozenset(
-    {"grant_type", "scope", "refresh_token", "client_id", "client_secret", "token", "token_type_hint"}
+    {
+        "grant_type",
+        "scope",
+        "refresh_token",
+        "client_id",
+        "client_secret",
+        "client_assertion_type",
+        "client_assertion",
+        "token",
+        "token_type_hint",
+    }
 )
 _NEVER_IN_QUERY = KNOWN | {"access_token"}
 
@@ -46,6 +56,11 @@ class Credentials(Value, frozen=True, kw_only=True):
 
     candidates: tuple[tuple[str, str], ...]
     flaw: str = ""
+
+    @property
+    def client_ids(self) -> tuple[str, ...]:
+        """Who they may be of."""
+        return tuple(client_id for client_id, _ in self.candidates)
 
     def __repr__(self) -> str:
         """Never a secret."""
@@ -98,15 +113,15 @@ def check_content_type(value: bytes | None) -> None:
         raise invalid_request("The body must be a form: Content-Type application/x-www-form-urlencoded.")
 
 
-def check_query(query: bytes) -> None:
-    """Return if nothing in the query belongs into the body or a header.
+def check_query(query: bytes, never: frozenset[str] = _NEVER_IN_QUERY) -> None:
+    """Return if nothing in the query belongs into the body or a header: no parameter of these names.
 
     Raises OAuthError (RFC 9700 4.3).
     """
     if not query:
         return
     names = {unquote_to_bytes(part.partition(b"=")[0]).decode("latin-1") for part in query.split(b"&")}
-    if not names.isdisjoint(_NEVER_IN_QUERY):
+    if not names.isdisjoint(never):
         raise invalid_request("Parameters are sent in the body; credentials and tokens never in the URL.")
 
 

@@ -15,7 +15,7 @@ def read(request: Request, tenant: Tenant, client: Client, tokens: Tokens) -> En
     A hint is not needed: the prefix of a token tells its kind. Raises OAuthError.
     """
     token = required(request.form, "token")
-    access = tokens.read_access(token, tenant.id)
+    access = tokens.read_access(token, tenant)
     sid = access.sid if access else tokens.read_refresh(token, tenant.id)
     if sid is None:
         return None

@@ -15,10 +15,11 @@ from licet.ledger import (
     Refresh,
     ScopeRefused,
     SessionUnknown,
+    Spent,
     Swept,
     resolve_scope,
 )
-from licet.model import Client, GrantType, Tenant
+from licet.model import Client, GrantType, Tenant, TokenFormat
 from licet.protocol.errors import (
     OAuthError,
     Refusal,
@@ -100,7 +101,7 @@ def respond(outcome: Outcome, tenant: Tenant, tokens: Tokens) -> Response:
     """
     match outcome:
         case Granted():
-            return answer(_granted(outcome, tokens))
+            return answer(_granted(outcome, tenant, tokens))
         case Denied():
             raise no_seat(outcome, tenant.no_seat_status)
         case ScopeRefused(why=why):
@@ -109,23 +110,26 @@ def respond(outcome: Outcome, tenant: Tenant, tokens: Tokens) -> Response:
             raise invalid_grant("no live session of this client")
         case ClientRefused():
             raise invalid_client("disabled since it proved itself")
-        case Ended() | Swept():
+        case Ended() | Swept() | Spent():
             raise AssertionError("not an outcome of a grant or refresh")
         case _:
             assert_never(outcome)
 
 
-def _granted(granted: Granted, tokens: Tokens) -> dict[str, str | int]:
-    session = granted.session
+def _granted(granted: Granted, tenant: Tenant, tokens: Tokens) -> dict[str, str | int]:
+    session, expires_at_ms = granted.session, granted.access_expires_at_ms
+    if tenant.token_format is TokenFormat.JWT:
+        expires_at_ms = _jwt_expiry_ms(granted, tenant)
     content: dict[str, str | int] = {
         "access_token": tokens.access(
             session,
+            tenant,
             issued_at_ms=granted.at_ms,
-            expires_at_ms=granted.access_expires_at_ms,
+            expires_at_ms=expires_at_ms,
             scope=granted.scope,
         ),
         "token_type": "Bearer",
-        "expires_in": _whole_seconds(granted.access_expires_at_ms - granted.at_ms),
+        "expires_in": _whole_seconds(expires_at_ms - granted.at_ms),
     }
     # RFC 6749 5.1: no refresh token for a client that may not use one.
     if granted.may_refresh:
@@ -133,6 +137,15 @@ def _granted(granted: Granted, tokens: Tokens) -> dict[str, str | int]:
         content["refresh_expires_in"] = _whole_seconds(session.expires_at_ms - granted.at_ms)
     content["scope"] = granted.scope
     return content
+
+
+def _jwt_expiry_ms(granted: Granted, tenant: Tenant) -> int:
+    """In whole seconds, as a JWT tells it, so that `expires_in` says the same.
+
+    The tenant that decided may have had references still, which live longer than it is good for a JWT.
+    """
+    latest_ms = granted.at_ms + tenant.access_ttl_s * 1000
+    return min(granted.access_expires_at_ms, latest_ms) // 1000 * 1000
 
 
 def _whole_seconds(duration_ms: int) -> int:

@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from sqlalchemy import insert
 
-from licet.model import Duplicates, GrantType, Value
+from licet.model import SESSION_TTL_S, Duplicates, GrantType, PublicKey, Tenant, TokenFormat, Value
 from licet.store import schema
 from licet.store.contract import Transaction
 
@@ -56,7 +56,10 @@ class UserChanges(TypedDict, total=False):
 
 
 class ClientChanges(TypedDict, total=False):
-    """What may be set of a client. `user` is initials; scopes of None are all that the tenant has."""
+    """What may be set of a client. `user` is initials; scopes of None are all that the tenant has.
+
+    What is known of keys beside what they are and when they expire is the store's.
+    """
 
     user: str
     enabled: bool
@@ -65,6 +68,7 @@ class ClientChanges(TypedDict, total=False):
     grant_types: frozenset[GrantType]
     introspects: bool
     password_allowed: bool
+    keys: tuple[PublicKey, ...]
 
 
 class TenantChanges(TypedDict, total=False):
@@ -74,6 +78,20 @@ class TenantChanges(TypedDict, total=False):
     access_ttl_s: int
     scope_default: str
     no_seat_status: int
+    token_format: TokenFormat
+
+
+def with_access_ttl(changes: TenantChanges, before: Tenant | None) -> TenantChanges:
+    """The changes with the life that goes with another token format, where they name none.
+
+    `before` is None for a new tenant.
+    """
+    old = before.token_format if before else TokenFormat.REFERENCE
+    new = changes.get("token_format", old)
+    if new is old or "access_ttl_s" in changes:
+        return changes
+    session_ttl_s = changes.get("session_ttl_s", before.session_ttl_s if before else SESSION_TTL_S)
+    return {**changes, "access_ttl_s": min(new.access_ttl_s, session_ttl_s)}
 
 
 class Event(Value, frozen=True, kw_only=True):

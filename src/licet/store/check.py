@@ -9,14 +9,16 @@ from typing import Any
 
 from sqlalchemy import Connection, FromClause, Select, and_, exists, func, or_, select
 
-from licet.model import Client, Pool, Scope, Tenant, Value
+from licet.model import Client, Pool, Scope, Tenant, TokenFormat, Value
+from licet.public_keys import name_of
 from licet.store import schema
 from licet.store.migrate import is_unfinished
 from licet.store.nodes import Node, is_silent, signing_mark
-from licet.store.spelling import instant
+from licet.store.spelling import duration, instant
 
 DAY_MS = 86_400_000
 SKEW_MAX_MS = 1000  # more than a network and two time servers make
+JWT_TTL_S_MAX = 300  # a guess: longer than that a session that is over should not go on
 SOON_MS = 30 * DAY_MS  # a guess: time enough to buy a licence, or to hand out another secret
 
 
@@ -47,12 +49,14 @@ def check(connection: Connection, tenants: Mapping[int, Tenant], now_ms: int) ->
 
 
 def proves_by(client: Client, now_ms: int) -> list[str]:
-    """What a client can prove itself by: `password`, `secret`, both or nothing."""
+    """What a client can prove itself by: some of `password`, `secret` and `key`, or nothing."""
     found = []
     if client.password_allowed and client.user.password_hash is not None:
         found.append("password")
     if any(it.expires_at_ms is None or it.expires_at_ms > now_ms for it in client.secrets):
         found.append("secret")
+    if any(it.is_live(now_ms) for it in client.keys):
+        found.append("key")
     return found
 
 
@@ -79,10 +83,12 @@ def _of_setup(tenant: Tenant, of: str, now_ms: int) -> Iterator[Finding]:
     for pool in tenant.pools.values():
         yield from _of_pool(tenant, of, pool, now_ms)
     yield from _of_scopes(tenant, of)
+    yield from _of_token_format(tenant)
     for client in tenant.clients.values():
         if client.enabled:
             yield from _of_client(tenant, of, client, now_ms)
         yield from _of_secrets(tenant, of, client, now_ms)
+        yield from _of_keys_of_client(tenant, of, client, now_ms)
     if not tenant.clients:
         advice = f"licet client add CLIENT_ID --user INITIALS{of}"
         yield _hint(tenant.name, "clients", "there are none", advice)
@@ -132,13 +138,23 @@ def _of_scopes(tenant: Tenant, of: str) -> Iterator[Finding]:
         yield _hint(tenant.name, "scope all", problem, f"licet scope set all --pool POOL{of}")
 
 
+def _of_token_format(tenant: Tenant) -> Iterator[Finding]:
+    if tenant.token_format is TokenFormat.JWT and tenant.access_ttl_s > JWT_TTL_S_MAX:
+        problem = (
+            f"its access tokens are JWTs that live {duration(tenant.access_ttl_s)}: a logoff cannot reach a"
+            " token that nobody asks about"
+        )
+        advice = f"licet tenant set {tenant.name} --access-ttl 60s"
+        yield _hint(tenant.name, "token_format", problem, advice)
+
+
 def _of_client(tenant: Tenant, of: str, client: Client, now_ms: int) -> Iterator[Finding]:
     target, user = f"client {client.client_id}", client.user.initials
     if not client.user.enabled:
         advice = f"licet user enable {user}{of}, or licet client disable {client.client_id}{of}"
         yield _wrong(tenant.name, target, f"its user {user} is disabled", advice)
     if not proves_by(client, now_ms):
-        problem = "it cannot prove itself: no password works for it, and no secret"
+        problem = "it cannot prove itself: no password works for it, no secret, and no key"
         advice = f"licet client secret add {client.client_id}{of}"
         if client.password_allowed:
             advice = f"licet user password {user}{of}, or {advice}"
@@ -163,6 +179,18 @@ def _of_secrets(tenant: Tenant, of: str, client: Client, now_ms: int) -> Iterato
         else:
             problem, advice = f"its secret {secret_id} expires at {end}", f"add {client_id}"
         yield _hint(tenant.name, f"client {client_id}", problem, f"licet client secret {advice}{of}")
+
+
+def _of_keys_of_client(tenant: Tenant, of: str, client: Client, now_ms: int) -> Iterator[Finding]:
+    for key in client.keys:
+        if key.expires_at_ms is None or key.expires_at_ms > now_ms + SOON_MS:
+            continue
+        client_id, name, end = client.client_id, name_of(key), instant(key.expires_at_ms)
+        if key.is_live(now_ms):
+            problem, advice = f"its key {name} expires at {end}", f"add {client_id} FILE"
+        else:
+            problem, advice = f"its key {name} expired at {end}", f"remove {client_id} {name}"
+        yield _hint(tenant.name, f"client {client_id}", problem, f"licet client key {advice}{of}")
 
 
 def _of_rows(connection: Connection, tenant: Tenant, of: str, now_ms: int) -> Iterator[Finding]:

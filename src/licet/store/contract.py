@@ -93,6 +93,7 @@ class Transaction(Protocol):
         - of each client with n `Grant`s: how many sessions of it live (or not fewer, where n more are within
           its limit anyway), and so many of them, oldest first, as n grants may end;
         - of each `Sweep`: that many expired sessions;
+        - of each `Spend`: whether its assertion is used already;
         - of every session so far: its seat; of each `Grant`: the seat of its holder;
         - of each pool so far: its seats in use, and all of its seats that have expired;
         - where the grants may fill a pool: as many seats as the batch can touch and one more, those that

@@ -16,7 +16,7 @@ The rules:
 
 - The file is the whole of each tenant that it names: a key that is not there has its default.
 - The scopes `view` and `all` need no table: `view` is built in, and `all` draws on the pool `full`.
-- No password or secret is ever written, and none is read.
+- No password or secret is ever written, and none is read. A public key is no secret.
 - All mistakes are told together, each with its key and what is allowed.
 
 It knows no store: `licet.store.plan` compares what is read here with what is there.
@@ -26,17 +26,16 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import date
+from datetime import date, datetime
 from difflib import get_close_matches
 from functools import partial
 from typing import Any, TypeVar
 
 import tomlkit
 from msgspec.structs import replace
-from tomlkit.items import Table
+from tomlkit.items import Array, Table
 
 from licet.model import (
-    ACCESS_TTL_S,
     ALERTS,
     SCOPE_DEFAULT,
     SESSION_TTL_S,
@@ -46,14 +45,18 @@ from licet.model import (
     GrantType,
     InvalidValue,
     Pool,
+    PublicKey,
     Scope,
     Tenant,
+    TokenFormat,
     User,
     read_alerts,
 )
+from licet.public_keys import read_jwk
 from licet.store.spelling import (
     CLIENT_DEFAULTS,
     POOL_DEFAULTS,
+    TENANT_DEFAULTS,
     USER_DEFAULTS,
     Fact,
     facts,
@@ -74,6 +77,7 @@ _MISTAKES_MAX = 50  # told at once
 _NAMES_TOLD = 10  # of all that there are, in a mistake
 
 Made = TypeVar("Made")
+Choice = TypeVar("Choice", Duplicates, TokenFormat)
 
 
 class DeclarationInvalid(Exception):
@@ -102,7 +106,7 @@ def write(tenants: Iterable[Tenant]) -> str:
 
 
 def _tenant_table(tenant: Tenant) -> Table:
-    table = _table(facts(tenant), {})
+    table = _table(facts(tenant), TENANT_DEFAULTS)
     parts: dict[str, dict[str, Table]] = {
         "pool": {pool.name: _table(facts(pool), POOL_DEFAULTS) for pool in tenant.pools.values()},
         "scope": {name: _table(facts(scope), {}) for name, scope in tenant.scopes.items()},
@@ -122,9 +126,23 @@ def _table(content: Mapping[str, Fact], defaults: Mapping[str, Fact]) -> Table:
     table = tomlkit.table()
     for key, fact in content.items():
         if fact is not None and (key not in defaults or fact != defaults[key]):
-            table.add(key, fact)
+            table.add(key, _key_list(fact) if key == "keys" and isinstance(fact, list) else fact)
     table.add(tomlkit.nl())
     return table
+
+
+def _key_list(spelt: Iterable[str]) -> Array:
+    """Public keys as JWKs, one a line."""
+    keys = tomlkit.array()
+    keys.multiline(multiline=True)
+    for it in spelt:
+        members = json.loads(it)
+        if "expires" in members:
+            members["expires"] = datetime.fromisoformat(members["expires"])
+        table = tomlkit.inline_table()
+        table.update(members)
+        keys.append(table)
+    return keys
 
 
 def read(text: str, source: str) -> list[Tenant]:
@@ -221,13 +239,14 @@ class _Keys:
             self.mistake(str(fault), key)
             return None
 
-    def choice(self, key: str, default: Duplicates) -> Duplicates:
-        """One of the ways to count."""
-        found = self._get(key, default.value, str, _choices(Duplicates))
+    def choice(self, key: str, default: Choice) -> Choice:
+        """One of those that there are of the default's kind."""
+        kind = type(default)
+        found = self._get(key, default.value, str, _choices(kind))
         try:
-            return Duplicates(found)
+            return kind(found)
         except ValueError:
-            self.mistake(f"allowed: {_choices(Duplicates)}; not {found!r:.40}", key)
+            self.mistake(f"allowed: {_choices(kind)}; not {found!r:.40}", key)
             return default
 
     def alerts(self, key: str) -> tuple[str, ...]:
@@ -238,6 +257,24 @@ class _Keys:
         except InvalidValue as fault:
             self.mistake(str(fault), key)
             return ALERTS
+
+    def keys(self, key: str) -> tuple[PublicKey, ...]:
+        """Public keys, each a JWK with, it may be, an `expires`."""
+        found = self._get(key, [], list, 'a list of JWKs like {kty = "EC", ...}')
+        return tuple(
+            it for number, jwk in enumerate(found, 1) if (it := self._key(jwk, key, str(number))) is not None
+        )
+
+    def _key(self, jwk: Any, *path: str) -> PublicKey | None:
+        if not isinstance(jwk, dict):
+            self.mistake("a JWK is allowed, no text", *path)
+            return None
+        end = _Keys(jwk, (*self._path, *path), self._mistakes).instant_ms("expires")
+        try:
+            return replace(read_jwk(jwk), expires_at_ms=end)
+        except InvalidValue as fault:
+            self.mistake(str(fault), *path)
+            return None
 
     def _get(self, key: str, default: Any, kinds: Any, allowed: str) -> Any:
         self._known.append(key)
@@ -263,7 +300,8 @@ class _Reading:
     def tenant(self) -> Tenant:
         keys = self._keys
         session_ttl_s = keys.duration_s("session_ttl", SESSION_TTL_S)
-        access_ttl_s = keys.duration_s("access_ttl", ACCESS_TTL_S)
+        token_format = keys.choice("token_format", TokenFormat.REFERENCE)
+        access_ttl_s = keys.duration_s("access_ttl", token_format.access_ttl_s)
         scope_default = keys.text("default_scope", SCOPE_DEFAULT) or SCOPE_DEFAULT
         no_seat_status = keys.whole("no_seat_status", NO_SEAT_STATUS) or 0
         pools: dict[str, Pool] = self._parts("pool", _pool)
@@ -278,6 +316,7 @@ class _Reading:
             {"name": self._name},
             {"session_ttl_s": session_ttl_s, "access_ttl_s": access_ttl_s},
             {"no_seat_status": no_seat_status},
+            {"token_format": token_format},
         ]
         for changes in settings:
             itself = _made(keys, partial(replace, itself, **changes)) or itself
@@ -333,6 +372,7 @@ class _Reading:
             "grant_types": _grant_types(table),
             "introspects": table.flag("introspects", default=False),
             "password_allowed": table.flag("password_allowed", default=True),
+            "keys": table.keys("keys"),
         }
         for name in sorted(scopes or ()):
             self._refer("scope", name, table, "scopes")
@@ -403,7 +443,7 @@ def _made(table: _Keys, make: Callable[[], Made]) -> Made | None:
         return None
 
 
-def _choices(kind: type[Duplicates] | type[GrantType]) -> str:
+def _choices(kind: type[Duplicates] | type[GrantType] | type[TokenFormat]) -> str:
     return ", ".join(choice.value for choice in kind)
 
 

@@ -52,14 +52,14 @@ _COUNTED_BY_WINDOW = f"""
 def _add(counted: str) -> str:
     """The statement that adds these entries to the journal, in the order in which its rows lie.
 
-    Entries of a tenant that was removed, by a version that does not know of them, are of nobody.
+    Entries of a tenant that was removed are of nobody.
     """
     key = ", ".join(_KEY)
     return f"""
 INSERT INTO journal AS this ({key}, initials, times, first_at_ms, last_at_ms, address)
 SELECT {key}, initials, times, first_at_ms, last_at_ms, address
 FROM ({counted}) AS counted
-WHERE tenant_id IN (SELECT id FROM tenant)
+WHERE tenant_id IN (SELECT id FROM tenant WHERE removed_at_ms IS NULL)
 ORDER BY {key}
 ON CONFLICT ({key}) DO UPDATE SET
   times = this.times + excluded.times, initials = excluded.initials, address = excluded.address,

@@ -250,7 +250,7 @@ def _rows(table: FromClause, tenant: Tenant | None, only: HistoryFilter) -> Sele
     return (
         select(table, schema.tenant.c.name.label("tenant"))
         .join_from(table, schema.tenant, schema.tenant.c.id == it.tenant_id)
-        .where(*wanted)
+        .where(schema.is_there, *wanted)
     )
 
 

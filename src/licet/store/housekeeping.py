@@ -13,12 +13,22 @@ from licet.store.contract import Purpose, Store
 from licet.store.journal import HOUR_MS, MINUTE_MS, QUARTER_MS
 
 ROWS_MAX = 100  # of each table: some milliseconds of deleting, though they lie far apart
+SPENT_MAX = 1000  # small rows; a client may make one with each request
 _AGED = (
     (schema.journal, schema.journal.c.minute, MINUTE_MS),
     (schema.usage_minute, schema.usage_minute.c.minute, MINUTE_MS),
     (schema.holding, schema.holding.c.freed_at_ms, 1),
     (schema.event, schema.event.c.at_ms, 1),
     (schema.delivery, schema.delivery.c.created_at_ms, 1),
+)
+_OF_REMOVED = (
+    schema.journal,
+    schema.usage_minute,
+    schema.usage_hour,
+    schema.holding,
+    schema.usage_summary,
+    schema.denial_summary,
+    schema.session_summary,
 )
 _AGED_USAGE = (
     (schema.usage_hour, schema.usage_hour.c.hour, HOUR_MS),
@@ -50,6 +60,27 @@ def remove_aged(store: Store, keep_ms: int, keep_usage_ms: int | None = None) ->
                 rows = rows.where(schema.delivery.c.next_at_ms.is_(None))
             removed += _remove(transaction.connection, table, rows)
     return removed
+
+
+def remove_history(store: Store) -> int:
+    """Remove what happened to a tenant that was removed, `ROWS_MAX` of each table; return how many rows went.
+
+    Its own row is the last, and counts. Raises StoreUnavailable.
+    """
+    tenant = schema.tenant.c
+    with store.transaction(Purpose.UPKEEP) as transaction:
+        connection = transaction.connection
+        removed = select(tenant.id).where(tenant.removed_at_ms.is_not(None)).order_by(tenant.id).limit(1)
+        tenant_id = connection.execute(removed).scalar()
+        if tenant_id is None:
+            return 0
+        rows = 0
+        for table in _OF_REMOVED:
+            own = select(*table.primary_key.columns).where(table.c.tenant_id == tenant_id)
+            rows += _remove(connection, table, own.limit(ROWS_MAX))
+        if not rows:
+            connection.execute(delete(schema.tenant).where(tenant.id == tenant_id))
+        return rows or 1
 
 
 def _remove(connection: Connection, table: Table, rows: Select[Any]) -> int:
@@ -94,6 +125,27 @@ def note_secrets_used(store: Store, used: Mapping[str, int]) -> None:
         # In one order, so that two nodes do not wait for each other.
         rows = [{"id": secret_id, "at_ms": at_ms} for secret_id, at_ms in sorted(used.items())]
         transaction.connection.execute(statement, rows)
+
+
+def note_keys_used(store: Store, used: Mapping[tuple[int, str], int]) -> None:
+    """The same of public keys, by their client's key and their thumbprint. Raises StoreUnavailable."""
+    key = schema.public_key.c
+    statement = (
+        update(schema.public_key)
+        .where(key.client_key == bindparam("of_client"), key.thumbprint == bindparam("of_key"))
+        .values(last_used_at_ms=bindparam("at_ms"))
+    )
+    with store.transaction(Purpose.UPKEEP) as transaction:
+        rows = [{"of_client": it[0], "of_key": it[1], "at_ms": at_ms} for it, at_ms in sorted(used.items())]
+        transaction.connection.execute(statement, rows)
+
+
+def remove_spent(store: Store) -> int:
+    """Forget assertions that have run out, `SPENT_MAX` at most; return how many. Raises StoreUnavailable."""
+    used = schema.assertion_used
+    with store.transaction(Purpose.UPKEEP) as transaction:
+        rows = select(*used.primary_key.columns).where(used.c.until_ms <= transaction.now_ms)
+        return _remove(transaction.connection, used, rows.order_by(used.c.until_ms).limit(SPENT_MAX))
 
 
 def keep_password_hash(store: Store, tenant_id: int, initials: str, *, old: str, new: str) -> None:

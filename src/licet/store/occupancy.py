@@ -51,9 +51,10 @@ def occupancy(connection: Connection, now_ms: int, *, tenants_max: int) -> Occup
 
 def _tenants(tenants_max: int) -> Select[Any]:
     """How many there are, and the id of the last one that is named."""
-    ids = select(schema.tenant.c.id).order_by(schema.tenant.c.id).limit(tenants_max).subquery()
+    present = select(schema.tenant.c.id).where(schema.is_there)
+    ids = present.order_by(schema.tenant.c.id).limit(tenants_max).subquery()
     last = select(func.max(ids.c.id)).scalar_subquery()
-    return select(func.count(), last).select_from(schema.tenant)
+    return select(func.count(), last).select_from(present.subquery())
 
 
 def _pools(named: ColumnElement[bool], now_ms: int) -> Select[Any]:

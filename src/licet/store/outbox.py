@@ -6,8 +6,9 @@ the next attempt has the same id. So a message arrives at least once, and a rece
 
 The rules:
 
-- Attempts are made at once and then after the pauses that Standard Webhooks recommends, over three days. A
-  message that failed each time is given up: it stays, with why, and can be sent again by hand.
+- Attempts are made at once and then after the pauses that Standard Webhooks recommends, over three days; a
+  receiver may ask for a longer one, of a day at most. A message that failed each time is given up: it stays,
+  with why, and can be sent again by hand.
 - A webhook has one message under way at most, oldest first, so that a slow one keeps no other waiting.
 - An answer of 410 disables the webhook. What waits for one that is disabled is given up.
 """
@@ -34,10 +35,14 @@ BY_MAIL = ""  # the webhook that a message by e-mail counts for
 
 
 class Attempt(NamedTuple):
-    """How an attempt to send ended: '' is delivered. With `is_gone` the receiver wants nothing any more."""
+    """How an attempt to send ended: '' is delivered. With `is_gone` the receiver wants nothing any more.
+
+    `wait_s` is for how long the receiver wants to be left alone.
+    """
 
     error: str = ""
     is_gone: bool = False
+    wait_s: int = 0
 
 
 class Message(Value, frozen=True, kw_only=True):
@@ -118,14 +123,15 @@ def settle(store: Store, message: Message, attempt: Attempt) -> None:
 
     Raises StoreUnavailable.
     """
-    error, is_gone = attempt
+    error, is_gone, wait_s = attempt
     with store.transaction(Purpose.UPKEEP) as transaction:
         now_ms = transaction.now_ms
         values: dict[str, Any] = {"last_at_ms": now_ms, "last_error": _printable(error), "next_at_ms": None}
         if not error:
             values["delivered_at_ms"] = now_ms
         elif message.attempts < ATTEMPTS_MAX and message.type != TEST and not is_gone:
-            values["next_at_ms"] = now_ms + PAUSES_S[message.attempts - 1] * 1000
+            pause_s = max(PAUSES_S[message.attempts - 1], min(wait_s, PAUSES_S[-1]))
+            values["next_at_ms"] = now_ms + pause_s * 1000
         delivery = schema.delivery.c
         # Of an attempt that took so long that another one was begun, nothing is noted.
         mine = (delivery.id == message.id) & (delivery.attempts == message.attempts)

@@ -115,7 +115,7 @@ def overview(
 
 def _tenants(tenant_id: int | None, matching: str, after: str | None) -> Select[Any]:
     it = schema.tenant.c
-    query = select(it.id, it.name).order_by(it.name)
+    query = select(it.id, it.name).where(schema.is_there).order_by(it.name)
     if tenant_id is not None:
         query = query.where(it.id == tenant_id)
     if matching:

@@ -195,6 +195,7 @@ def _tenant_settings(tenant: Tenant) -> TenantChanges:
         "access_ttl_s": tenant.access_ttl_s,
         "scope_default": tenant.scope_default,
         "no_seat_status": tenant.no_seat_status,
+        "token_format": tenant.token_format,
     }
 
 
@@ -220,4 +221,5 @@ def _settings(part: _Part) -> PoolChanges | ScopeChanges | UserChanges | ClientC
                 "grant_types": part.grant_types,
                 "introspects": part.introspects,
                 "password_allowed": part.password_allowed,
+                "keys": part.keys,
             }

@@ -45,7 +45,15 @@ from licet.store.contract import (
 )
 from licet.store.happened import count
 from licet.store.migrate import check_current, upgrade
-from licet.store.postgres_book import Asked, Loaded, load, read_live, save, tenants_of_expired
+from licet.store.postgres_book import (
+    Asked,
+    Loaded,
+    load,
+    load_spent,
+    read_live,
+    save,
+    tenants_of_expired,
+)
 from licet.store.postgres_link import Doubtful, DriverConnection, Link, Wire
 from licet.store.tenants import Tenants, read_version
 from licet.store.turns import Turns
@@ -290,17 +298,19 @@ class _Batch:
         raw.execute(_BEGIN)
         raw.execute(_LOCK_BATCH, [_lock_numbers(locked)], prepare=True)
         cursor = load(raw, Asked(commands, tenants, locked=locked, least_ms=heard_ms))
+        asked_spent = load_spent(raw, commands)
         # Not by leaving the pipeline: after what that sends, the database would not notice that this node
         # stands still in the middle of a transaction.
         pipeline.sync()
-        loaded = Loaded(cursor)
+        spent = tuple(asked_spent)
+        loaded = Loaded(cursor, spent)
         self._clock.hear(loaded.now_ms)
         self.now_ms = loaded.now_ms
         if loaded.version != version:  # The set-up stands still from here on: what it wants is asked again.
             self._pipelines.close()
             tenants = self._tenants.refresh(self._connection, loaded.version)
             asked = Asked(commands, tenants, locked=locked, least_ms=0, now_ms=self.now_ms)
-            loaded = Loaded(load(raw, asked))
+            loaded = Loaded(load(raw, asked), spent)
         return loaded.book(tenants)
 
     def save(self, book: Book) -> None:
@@ -356,7 +366,7 @@ class _Change:
         assert self._is_alone, "upkeep touches no seat"
         tenants = self._current_tenants()
         asked = Asked(commands, tenants, locked=None, least_ms=0, now_ms=self.now_ms)
-        return Loaded(load(self._raw, asked)).book(tenants)
+        return Loaded(load(self._raw, asked), load_spent(self._raw, commands)).book(tenants)
 
     def save(self, book: Book) -> None:
         """Write the net effect of the book's changes, and the journal of them."""

@@ -22,7 +22,7 @@ from msgspec.structs import astuple
 from psycopg import Cursor
 
 from licet.book import Book, SeatKey, Writes
-from licet.ledger import CLIENT_HOLDER, USER_HOLDER, Command, End, Grant, Refresh, Sweep, holder_of
+from licet.ledger import CLIENT_HOLDER, USER_HOLDER, Command, End, Grant, Refresh, Spend, Sweep, holder_of
 from licet.model import Client, Duplicates, Seat, Session, Tenant
 from licet.store.journal import Folded
 from licet.store.postgres_link import DriverConnection
@@ -169,6 +169,15 @@ FROM moment LEFT JOIN session ON session.sid = ANY(%s::bytea[])
 AND session.expires_at_ms + 0 > moment.now_ms
 """
 
+_SPENT = """
+SELECT used.client_key, used.jti
+FROM unnest(%s::bigint[], %s::bigint[], %s::bytea[]) AS asked (tenant_id, client_key, jti)
+CROSS JOIN LATERAL (
+  SELECT * FROM assertion_used AS it WHERE it.tenant_id = asked.tenant_id
+  AND it.client_key = asked.client_key AND it.jti = asked.jti OFFSET 0
+) AS used
+"""
+
 
 class _Bulk:
     """A statement for many rows. `ROWS` in it stands for them; `types` are those of their columns.
@@ -249,6 +258,9 @@ _POOL_UPDATE = _Bulk(
     " overuse = greatest(0, least(overuse, in_use + new.more - seats))"
     " FROM ROWS AS new (id, more) WHERE pool.id = new.id",
     "ii",
+)
+_ASSERTION_INSERT = _Bulk(
+    "INSERT INTO assertion_used (tenant_id, client_key, jti, until_ms) SELECT * FROM ROWS", "iibi"
 )
 _ENTRY_INSERT = _Bulk(
     "INSERT INTO journal_entry (tenant_id, at_ms, kind, reason, pool, client_id, initials, address)"
@@ -362,8 +374,11 @@ class Asked:
 class Loaded:
     """What was found: the rows of a book, the moment and the version of the set-up that they are of."""
 
-    def __init__(self, cursor: Cursor[tuple[Any, ...]]) -> None:
+    def __init__(
+        self, cursor: Cursor[tuple[Any, ...]], spent: Iterable[tuple[int, bytes]] = ()
+    ) -> None:
         self.now_ms = self.version = 0
+        self._spent = spent
         self._sessions: dict[bytes, Session] = {}
         self._expired: list[Session] = []
         self._seats: list[Seat] = []
@@ -383,6 +398,7 @@ class Loaded:
             expired=self._expired,
             live_sessions=self._live_sessions,
             started=self._started,
+            spent=self._spent,
         )
 
     def _add(self, kind: int, row: list[Any]) -> None:
@@ -407,6 +423,16 @@ def load(raw: DriverConnection, asked: Asked) -> Cursor[tuple[Any, ...]]:
     return raw.execute(_LOAD.encode(), asked.parameters, prepare=True, binary=True)
 
 
+def load_spent(raw: DriverConnection, commands: Sequence[Command]) -> Iterable[tuple[int, bytes]]:
+    """Ask which assertions of these commands are used; it has them when the pipeline is through."""
+    asked = {(it.tenant_id, it.client_key, it.jti) for it in commands if isinstance(it, Spend)}
+    if not asked:  # as nearly always
+        return ()
+    tenants, clients, hashes = zip(*asked, strict=True)
+    parameters = [_numbers(tenants), _numbers(clients), _bytes(hashes)]
+    return raw.execute(_SPENT.encode(), parameters, prepare=True, binary=True)
+
+
 def save(raw: DriverConnection, book: Book) -> None:
     """Send the net effect of the book's changes, and the journal of them (L11)."""
     writes = Writes(book.changes)
@@ -417,6 +443,7 @@ def save(raw: DriverConnection, book: Book) -> None:
     _SEAT_DELETE.send(raw, list(writes.seats_gone))
     _SEAT_INSERT.send(raw, [astuple(it) for it in writes.seats_new.values()])
     _SEAT_UPDATE.send(raw, [astuple(it) for it in writes.seats_kept.values()])
+    _ASSERTION_INSERT.send(raw, [astuple(it) for it in writes.assertions_used])
     before = book.in_use_before
     _POOL_UPDATE.send(raw, [(key, it - before[key]) for key, it in book.in_use.items() if it != before[key]])
     folded = Folded(book)

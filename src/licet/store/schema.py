@@ -59,8 +59,13 @@ tenant = Table(
     Column("access_ttl_s", Integer, nullable=False),
     Column("scope_default", Text, nullable=False),
     Column("no_seat_status", Integer, nullable=False),
+    Column("token_format", Text, nullable=False, server_default="reference"),
+    # Nothing is left of it but what happened, which is removed in pieces; its name is free again.
+    Column("removed_at_ms", BigInteger),
     sqlite_autoincrement=True,  # a number is never given twice
 )
+
+is_there = tenant.c.removed_at_ms.is_(None)
 
 pool = Table(
     "pool",
@@ -132,6 +137,34 @@ client_secret = Table(
     Column("created_at_ms", BigInteger, nullable=False),
     Column("expires_at_ms", BigInteger),
     Column("last_used_at_ms", BigInteger),
+)
+
+# The public keys by which clients prove themselves (RFC 7523 2.2).
+public_key = Table(
+    "public_key",
+    metadata,
+    Column("client_key", ForeignKey("client.key", ondelete="CASCADE"), primary_key=True),
+    Column("thumbprint", Text, primary_key=True),  # RFC 7638
+    _tenant_id(),
+    Column("jwk", Text, nullable=False),
+    Column("kid", Text),  # none: the thumbprint
+    Column("algorithm", Text),  # none: every one that fits the key
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("expires_at_ms", BigInteger),
+    Column("last_used_at_ms", BigInteger),
+)
+
+# The assertions that clients proved themselves with, until they have run out: each is good once (RFC 7523 3).
+# No foreign key: a row outlives its client by minutes.
+assertion_used = Table(
+    "assertion_used",
+    metadata,
+    Column("tenant_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("client_key", BigInteger, primary_key=True, autoincrement=False),
+    Column("jti", LargeBinary, primary_key=True),  # its hash
+    Column("until_ms", BigInteger, nullable=False),
+    Index(None, "until_ms"),
+    sqlite_with_rowid=False,
 )
 
 # The two tables that every grant writes. They have no foreign keys: what they point at is removed

@@ -14,6 +14,7 @@ The rules:
 Passwords and secrets are hashed by the caller, before the transaction: it keeps grants waiting.
 """
 
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Unpack
@@ -24,7 +25,14 @@ from sqlalchemy import delete, func, insert, select, update
 from licet.model import Scope, Tenant
 from licet.store import schema
 from licet.store.accounts import read_admins, read_api_keys
-from licet.store.changes import AlreadyThere, Event, NotFound, TenantChanges, keep_events
+from licet.store.changes import (
+    AlreadyThere,
+    Event,
+    NotFound,
+    TenantChanges,
+    keep_events,
+    with_access_ttl,
+)
 from licet.store.contract import Store, Transaction
 from licet.store.ending import SessionsEnded, sweep_all
 from licet.store.journal import MINUTE_MS
@@ -38,18 +46,15 @@ _TABLES_OF_TENANT = (
     schema.session,
     schema.seat,
     schema.client_secret,
+    schema.public_key,
     schema.client,
     schema.user,
     schema.scope,
+    schema.alert,
     schema.pool,
-    schema.journal_entry,
-    schema.journal,
-    schema.usage_minute,
-    schema.usage_hour,
-    schema.holding,
-    schema.usage_summary,
-    schema.denial_summary,
-    schema.session_summary,
+    schema.webhook,
+    schema.api_key,
+    schema.admin,
 )
 
 
@@ -127,7 +132,7 @@ class SetupChange:
         """
         if name in self._tenants or name in self._touched:
             raise AlreadyThere(f"there is a tenant {name} already; change it with: licet tenant set")
-        tenant = self._insert(Tenant(id=0, name=name, version=0, **settings))
+        tenant = self._insert(Tenant(id=0, name=name, version=0, **with_access_ttl(settings, None)))
         added = self._touched[name] = TenantSetup(self, tenant)
         added.is_changed = True
         self.tell(name, "add", f"tenant {name}", told(tenant))
@@ -140,7 +145,8 @@ class SetupChange:
     def remove_tenant(self, name: str) -> None:
         """Remove a tenant with everything that it has, its journal too. Only the events outlive it.
 
-        Raises NotFound.
+        What happened can be millions of rows: nobody sees it from now on, and `remove_history` removes it in
+        pieces. Raises NotFound.
         """
         tenant = self.tenant(name).tenant
         connection, session = self.transaction.connection, schema.session.c
@@ -151,7 +157,8 @@ class SetupChange:
         self._tell_of_accounts(tenant)
         for table in _TABLES_OF_TENANT:
             connection.execute(delete(table).where(table.c.tenant_id == tenant.id))
-        connection.execute(delete(schema.tenant).where(schema.tenant.c.id == tenant.id))
+        gone = {"removed_at_ms": self.transaction.now_ms, "name": f"removed.{secrets.token_hex(8)}"}
+        connection.execute(update(schema.tenant).where(schema.tenant.c.id == tenant.id).values(gone))
         del self._touched[name]
         self._tenants.pop(name, None)
         self.tell(name, "remove", f"tenant {name}", told(tenant))
@@ -218,6 +225,7 @@ class SetupChange:
             "access_ttl_s": tenant.access_ttl_s,
             "scope_default": tenant.scope_default,
             "no_seat_status": tenant.no_seat_status,
+            "token_format": tenant.token_format.value,
         }
         statement = insert(schema.tenant).values(row).returning(schema.tenant.c.id)
         return replace(tenant, id=self.transaction.connection.execute(statement).scalar_one())

@@ -4,10 +4,23 @@ A duration is whole seconds, `1200`, or with a unit: `1200s`, `20m`, `8h`, `31d`
 a date alone is its first moment, and what names no zone is UTC.
 """
 
+import json
 import re
 from datetime import UTC, date, datetime, time
 
-from licet.model import ALERTS, SESSIONS_MAX, Client, GrantType, InvalidValue, Pool, Scope, Tenant, User
+from licet.model import (
+    ALERTS,
+    SESSIONS_MAX,
+    Client,
+    GrantType,
+    InvalidValue,
+    Pool,
+    PublicKey,
+    Scope,
+    Tenant,
+    TokenFormat,
+    User,
+)
 
 _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = re.compile(r"([0-9]{1,9})([smhd]?)")
@@ -106,6 +119,7 @@ def facts(value: Tenant | Pool | Scope | User | Client) -> Facts:
                 "access_ttl": duration(value.access_ttl_s),
                 "default_scope": value.scope_default,
                 "no_seat_status": value.no_seat_status,
+                "token_format": value.token_format.value,
             }
         case Pool():
             expires = None if value.expires_at_ms is None else moment_of(value.expires_at_ms)
@@ -128,10 +142,12 @@ def facts(value: Tenant | Pool | Scope | User | Client) -> Facts:
                 "grant_types": sorted(grant_type.value for grant_type in value.grant_types),
                 "introspects": value.introspects,
                 "password_allowed": value.password_allowed,
+                "keys": sorted(map(_spelt_key, value.keys)),
             }
 
 
 # What a value is unless somebody says otherwise: not worth telling, and left out of a file where it is noise.
+TENANT_DEFAULTS: Facts = {"token_format": TokenFormat.REFERENCE.value}
 POOL_DEFAULTS: Facts = {"alerts": " ".join(ALERTS)}
 USER_DEFAULTS: Facts = {"enabled": True}
 CLIENT_DEFAULTS: Facts = {
@@ -140,12 +156,13 @@ CLIENT_DEFAULTS: Facts = {
     "grant_types": sorted(grant_type.value for grant_type in GrantType),
     "introspects": False,
     "password_allowed": True,
+    "keys": [],
 }
 
 
 def told(value: Tenant | Pool | Scope | User | Client) -> str:
     """A value in one line, without what is not there or as always."""
-    defaults = POOL_DEFAULTS | USER_DEFAULTS | CLIENT_DEFAULTS
+    defaults = TENANT_DEFAULTS | POOL_DEFAULTS | USER_DEFAULTS | CLIENT_DEFAULTS
     return ", ".join(
         f"{key} {_told(key, fact)}"
         for key, fact in facts(value).items()
@@ -159,8 +176,25 @@ def differences(before: Facts, after: Facts) -> str:
     return ", ".join(f"{key} {_told(key, before.get(key))} -> {_told(key, after[key])}" for key in changed)
 
 
+def _spelt_key(key: PublicKey) -> str:
+    """A public key as a JWK with its `kid`, or its thumbprint as that, and with `expires` where it does."""
+    members = json.loads(key.jwk) | {"kid": key.kid or key.thumbprint}
+    if key.algorithm is not None:
+        members["alg"] = key.algorithm
+    if key.expires_at_ms is not None:
+        members["expires"] = instant(key.expires_at_ms)
+    return json.dumps(members, sort_keys=True)
+
+
+def _told_key(spelt: str) -> str:
+    members: dict[str, str] = json.loads(spelt)
+    return members["kid"] + (f" until {members['expires']}" if "expires" in members else "")
+
+
 def _told(key: str, fact: Fact) -> str:
     match fact:
+        case list() if key == "keys":
+            return "+".join(map(_told_key, fact)) or "none"
         case None:
             return {"expires": NEVER, "scopes": "every"}.get(key, "none")
         case bool():

@@ -17,7 +17,7 @@ import msgspec
 from msgspec.structs import astuple
 
 from licet.book import Book, SeatKey, Writes
-from licet.ledger import CLIENT_HOLDER, USER_HOLDER, Command, End, Grant, Refresh, Sweep, holder_of
+from licet.ledger import CLIENT_HOLDER, USER_HOLDER, Command, End, Grant, Refresh, Spend, Sweep, holder_of
 from licet.model import Client, Duplicates, Seat, Session, Tenant
 from licet.store.contract import Contradiction
 from licet.store.journal import Folded
@@ -64,6 +64,10 @@ _SEATS_EXPIRED = f"{_SEATS} seat WHERE pool_id = ? AND expires_at_ms <= ?"
 _SEATS_EARLIEST = (
     f"{_SEATS} (SELECT * FROM seat WHERE pool_id = ? AND expires_at_ms > ? ORDER BY expires_at_ms LIMIT ?)"
 )
+_SPENT = (
+    "SELECT json_group_array(json_array(client_key, hex(jti))) FROM assertion_used"
+    " WHERE tenant_id = ? AND client_key = ? AND jti IN (%s)"
+)
 _POOL_IN_USE = "SELECT in_use FROM pool WHERE id = ?"
 
 
@@ -107,6 +111,7 @@ _SEAT_UPDATE = _Bulk(
 )
 # Of one pool: SQLite looks pairs of pool and holder up by a walk through all seats.
 _SEAT_DELETE = _Bulk("DELETE FROM seat WHERE pool_id = ? AND holder IN (VALUES", 1, ")")
+_ASSERTION_INSERT = _Bulk("INSERT INTO assertion_used (tenant_id, client_key, jti, until_ms) VALUES", 4)
 _ENTRY_INSERT = _Bulk(
     "INSERT INTO journal_entry (tenant_id, at_ms, kind, reason, pool, client_id, initials, address) VALUES", 8
 )
@@ -181,6 +186,7 @@ def save_book(raw: sqlite3.Connection, book: Book) -> None:
         _SEAT_DELETE.run(raw, [(holder,) for holder in holders], pool_id)
     _SEAT_INSERT.run(raw, [astuple(it) for it in writes.seats_new.values()])
     _SEAT_UPDATE.run(raw, [astuple(it) for it in writes.seats_kept.values()])
+    _ASSERTION_INSERT.run(raw, [astuple(it) for it in writes.assertions_used])
     before = book.in_use_before
     changed = [(it - before[key], key) for key, it in book.in_use.items() if it != before[key]]
     if changed and raw.executemany(_POOL_UPDATE, changed).rowcount != len(changed):
@@ -234,7 +240,18 @@ class _Loading:
             expired=self._expired,
             live_sessions=self._live_sessions,
             started=self._started,
+            spent=self._spent(),
         )
+
+    def _spent(self) -> Iterator[tuple[int, bytes]]:
+        asked: dict[tuple[int, int], set[bytes]] = {}
+        for command in self._commands:
+            if isinstance(command, Spend):
+                asked.setdefault((command.tenant_id, command.client_key), set()).add(command.jti)
+        for key, hashes in asked.items():
+            for part in _parts(list(hashes)):
+                for client_key, jti in _json(self._raw, _SPENT % _places(part), *key, *part):
+                    yield client_key, bytes.fromhex(jti)
 
     def _load_named_sessions(self) -> None:
         named = [command.sid for command in self._commands if isinstance(command, Refresh | End)]

@@ -167,7 +167,7 @@ def _write(store: Store, table: Table, rows: Sequence[Row[Any]]) -> None:
     for at in range(0, len(rows), ROWS_MAX):
         with store.transaction(Purpose.UPKEEP) as transaction:
             connection = transaction.connection
-            tenants = set(connection.execute(select(schema.tenant.c.id)).scalars())
+            tenants = set(connection.execute(select(schema.tenant.c.id).where(schema.is_there)).scalars())
             part = [_values(row) for row in rows[at : at + ROWS_MAX] if row.tenant_id in tenants]
             if part:
                 connection.execute(statement, part)

@@ -18,7 +18,18 @@ from msgspec.structs import replace
 from sqlalchemy import Table, delete, insert, select, update
 
 from licet.credentials import NewClientSecret
-from licet.model import Client, ClientSecret, EndReason, InvalidValue, Pool, Scope, Tenant, User, Value
+from licet.model import (
+    Client,
+    ClientSecret,
+    EndReason,
+    InvalidValue,
+    Pool,
+    PublicKey,
+    Scope,
+    Tenant,
+    User,
+    Value,
+)
 from licet.store import schema
 from licet.store.changes import (
     AlreadyThere,
@@ -29,6 +40,7 @@ from licet.store.changes import (
     StillInUse,
     TenantChanges,
     UserChanges,
+    with_access_ttl,
 )
 from licet.store.contract import Transaction
 from licet.store.ending import (
@@ -42,9 +54,11 @@ from licet.store.ending import (
     sessions_with_scope,
     sessions_with_scope_beyond,
 )
-from licet.store.spelling import differences, facts, instant, told
+from licet.store.spelling import differences, duration, facts, instant, told
 
 NAME_CHARS_MAX = 100  # a guess: longer than names are
+KEYS_MAX = 16  # as many as secrets
+OVERLAP_S_MAX = 31 * 86_400  # a guess: a rotation that takes longer is none
 SECRETS_MAX = 16  # a guess: two overlap in a rotation, and a few deployments rotate on their own
 _NAMES_TOLD = 10  # of all that there are, in an error
 BUILT_IN = frozenset({Scope.VIEW, Scope.ALL})
@@ -81,11 +95,13 @@ class TenantSetup:
 
     def set(self, **changes: Unpack[TenantChanges]) -> bool:
         """Change the tenant itself. A life of sessions that is shortened counts from the next session on."""
+        changes = with_access_ttl(changes, self.tenant)
         before, after = self.tenant, replace(self.tenant, **changes)
         self._find("scope", after.scope_default, self.scopes)
         if after == before:
             return False
-        self._update(schema.tenant, {"id": after.id}, changes)
+        row = {**changes, "token_format": after.token_format.value}
+        self._update(schema.tenant, {"id": after.id}, row)
         self.tenant = after
         return self._told("set", "tenant", after.name, differences(facts(before), facts(after)))
 
@@ -283,7 +299,9 @@ class TenantSetup:
         self._check_scopes(client)
         row = {"tenant_id": self.tenant.id, "client_id": client_id} | _client_row(client)
         statement = insert(schema.client).values(row).returning(schema.client.c.key)
-        self.clients[client_id] = replace(client, key=self._connection.execute(statement).scalar_one())
+        client = replace(client, key=self._connection.execute(statement).scalar_one())
+        self.clients[client_id] = client = replace(client, keys=self._dated(client.keys, ()))
+        self._write_keys(client)
         self._told("add", "client", client_id, told(client))
         if secret is not None:
             self.add_secret(client_id, secret, secret_expires_at_ms)
@@ -293,11 +311,14 @@ class TenantSetup:
         """Change a client, and end the sessions that it could not get any more."""
         before = self._find("client", client_id, self.clients)
         after = replace(before, **self._client_values(changes))
+        after = replace(after, keys=self._dated(after.keys, before.keys))
         if after == before:
             return False
         self._check_scopes(after)
         self._end_what_is_lost(before, after)
         self._update(schema.client, {"key": after.key}, _client_row(after))
+        if after.keys != before.keys:
+            self._write_keys(after)
         self.clients[client_id] = after
         return self._told("set", "client", client_id, differences(facts(before), facts(after)))
 
@@ -308,6 +329,7 @@ class TenantSetup:
         self._work.sweep()
         self._end(self._sessions_of(client), EndReason.REMOVED)
         self._delete(schema.client_secret, {"client_key": client.key})
+        self._delete(schema.public_key, {"client_key": client.key})
         self._delete(schema.client, {"key": client.key})
         del self.clients[client_id]
         return self._told("remove", "client", client_id, told(client))
@@ -440,6 +462,79 @@ class TenantSetup:
         self.clients[client_id] = replace(client, secrets=others)
         return self._told("remove secret", "client", client_id, secret_id)
 
+    def rotate_secret(
+        self, client_id: str, secret: NewClientSecret, overlap_s: int, expires_at_ms: int | None = None
+    ) -> bool:
+        """A new secret in the place of all others, which work on for so long, and never longer than they did.
+
+        What has expired already goes.
+        """
+        client = self._find("client", client_id, self.clients)
+        if not 0 <= overlap_s <= OVERLAP_S_MAX:
+            raise InvalidValue(f"an overlap is 0 s to 31d; this is not: {duration(overlap_s)}")
+        now_ms = self._work.transaction.now_ms
+        until_ms = now_ms + overlap_s * 1000
+        kept = []
+        for it in client.secrets:
+            if it.expires_at_ms is not None and it.expires_at_ms <= now_ms:
+                self._delete(schema.client_secret, {"secret_id": it.secret_id})
+                continue
+            if it.expires_at_ms is None or it.expires_at_ms > until_ms:
+                self._update(schema.client_secret, {"secret_id": it.secret_id}, {"expires_at_ms": until_ms})
+            kept.append(replace(it, expires_at_ms=min(until_ms, it.expires_at_ms or until_ms)))
+        self.clients[client_id] = replace(client, secrets=tuple(kept))
+        detail = f"{len(kept)} other{'' if len(kept) == 1 else 's'} until {instant(until_ms)} at most"
+        self._told("rotate secret", "client", client_id, detail)
+        return self.add_secret(client_id, secret, expires_at_ms)
+
+    # Public keys of clients
+
+    def add_key(self, client_id: str, key: PublicKey, expires_at_ms: int | None = None) -> bool:
+        """One more public key by which a client proves itself; whatever else worked goes on working."""
+        client = self._find("client", client_id, self.clients)
+        now_ms = self._work.transaction.now_ms
+        if expires_at_ms is not None and expires_at_ms <= now_ms:
+            raise InvalidValue(f"a new key expires later than now; this is over: {instant(expires_at_ms)}")
+        made = replace(key, created_at_ms=now_ms, expires_at_ms=expires_at_ms, last_used_at_ms=None)
+        if any(it.thumbprint == made.thumbprint for it in client.keys):
+            raise AlreadyThere(f"client {client_id} has this key already: {made.thumbprint}")
+        _check_keys(client_id, (*client.keys, made))
+        self._insert_key(client, made)
+        self.clients[client_id] = replace(client, keys=(*client.keys, made))
+        detail = f"{made.thumbprint}, expires {instant(expires_at_ms)}"
+        return self._told("add key", "client", client_id, detail)
+
+    def remove_key(self, client_id: str, name: str) -> bool:
+        """Remove a key, by its thumbprint or kid; sessions that it began live on until they are renewed."""
+        client = self._find("client", client_id, self.clients)
+        known = {it: key for key in client.keys for it in (key.thumbprint, key.kid) if it is not None}
+        key = self._find(f"key of client {client_id}", name, known)
+        self._delete(schema.public_key, {"client_key": client.key, "thumbprint": key.thumbprint})
+        others = tuple(it for it in client.keys if it.thumbprint != key.thumbprint)
+        self.clients[client_id] = replace(client, keys=others)
+        return self._told("remove key", "client", client_id, key.thumbprint)
+
+    def _dated(self, keys: Sequence[PublicKey], before: Sequence[PublicKey]) -> tuple[PublicKey, ...]:
+        """These keys with the history of those that were there; new ones are made now."""
+        there = {it.thumbprint: it for it in before}
+        now_ms = self._work.transaction.now_ms
+        return tuple(
+            replace(it, created_at_ms=known.created_at_ms, last_used_at_ms=known.last_used_at_ms)
+            if (known := there.get(it.thumbprint)) is not None
+            else replace(it, created_at_ms=now_ms, last_used_at_ms=None)
+            for it in keys
+        )
+
+    def _write_keys(self, client: Client) -> None:
+        _check_keys(client.client_id, client.keys)
+        self._delete(schema.public_key, {"client_key": client.key})
+        for key in client.keys:
+            self._insert_key(client, key)
+
+    def _insert_key(self, client: Client, key: PublicKey) -> None:
+        row = {"tenant_id": self.tenant.id, "client_key": client.key, **_fields(key)}
+        self._connection.execute(insert(schema.public_key).values(row))
+
     # What all of them do
 
     def check(self) -> None:
@@ -481,6 +576,15 @@ def _must_be_new(what: str, name: str, known: Mapping[str, object]) -> None:
 def _names(names: Sequence[str]) -> str:
     more = f" and {len(names) - _NAMES_TOLD} more" if len(names) > _NAMES_TOLD else ""
     return ", ".join(sorted(names)[:_NAMES_TOLD]) + more
+
+
+def _check_keys(client_id: str, keys: Sequence[PublicKey]) -> None:
+    """Whether these may be the keys of one client: an assertion that names one means no other."""
+    if len(keys) > KEYS_MAX:
+        raise StillInUse(f"client {client_id} has {KEYS_MAX} keys; remove one first")
+    names = [it for key in keys for it in {key.thumbprint, key.kid or key.thumbprint}]
+    if len(set(names)) < len(names):
+        raise AlreadyThere(f"client {client_id}: two of its keys would have the same kid")
 
 
 def _check_name(user: User) -> None:

@@ -11,7 +11,19 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Row, Select, Table, select
 
-from licet.model import Client, ClientSecret, Duplicates, GrantType, Pool, Scope, Tenant, User, read_alerts
+from licet.model import (
+    Client,
+    ClientSecret,
+    Duplicates,
+    GrantType,
+    Pool,
+    PublicKey,
+    Scope,
+    Tenant,
+    TokenFormat,
+    User,
+    read_alerts,
+)
 from licet.store import schema
 from licet.store.contract import SetupDamaged
 
@@ -29,7 +41,8 @@ class Tenants:
         """The tenants as of the store's `version`, which this connection sees."""
         with self._lock:
             if version > self.version:  # Another thread may have seen a later one.
-                known = {row.id: row.version for row in connection.execute(select(schema.tenant))}
+                present = select(schema.tenant.c.id, schema.tenant.c.version).where(schema.is_there)
+                known = {row.id: row.version for row in connection.execute(present)}
                 changed = {key for key, row_version in known.items() if self._is_stale(key, row_version)}
                 by_id = {key: tenant for key, tenant in self.by_id.items() if key in known}
                 by_id |= {tenant.id: tenant for tenant in read_tenants(connection, changed)}
@@ -65,7 +78,7 @@ def read_tenants(connection: Connection, ids: set[int]) -> Iterable[Tenant]:
 
 
 _IDS_MAX = 1000  # parameters of one statement, well below the limit of any engine
-_PARTS = (schema.pool, schema.scope, schema.user, schema.client, schema.client_secret)
+_PARTS = (schema.pool, schema.scope, schema.user, schema.client, schema.client_secret, schema.public_key)
 
 
 def _rows_by_tenant(connection: Connection, table: Table, ids: set[int]) -> defaultdict[int, list[Row[Any]]]:
@@ -87,7 +100,13 @@ def _tenant(row: Row[Any], parts: dict[Table, list[Row[Any]]]) -> Tenant:
     secrets: defaultdict[int, list[ClientSecret]] = defaultdict(list)
     for part in parts[schema.client_secret]:
         secrets[part.client_key].append(_secret(part))
-    clients = [_client(part, users[part.initials], secrets[part.key]) for part in parts[schema.client]]
+    keys: defaultdict[int, list[PublicKey]] = defaultdict(list)
+    for part in parts[schema.public_key]:
+        keys[part.client_key].append(_public_key(part))
+    clients = [
+        _client(part, users[part.initials], secrets[part.key], keys[part.key])
+        for part in parts[schema.client]
+    ]
     return Tenant(
         id=row.id,
         name=row.name,
@@ -96,6 +115,7 @@ def _tenant(row: Row[Any], parts: dict[Table, list[Row[Any]]]) -> Tenant:
         access_ttl_s=row.access_ttl_s,
         scope_default=row.scope_default,
         no_seat_status=row.no_seat_status,
+        token_format=TokenFormat(row.token_format),
         scopes={part.name: _scope(part, pools) for part in parts[schema.scope]},
         pools=pools,
         users=users,
@@ -134,7 +154,19 @@ def _secret(row: Row[Any]) -> ClientSecret:
     )
 
 
-def _client(row: Row[Any], user: User, secrets: list[ClientSecret]) -> Client:
+def _public_key(row: Row[Any]) -> PublicKey:
+    return PublicKey(
+        thumbprint=row.thumbprint,
+        jwk=row.jwk,
+        kid=row.kid,
+        algorithm=row.algorithm,
+        created_at_ms=row.created_at_ms,
+        expires_at_ms=row.expires_at_ms,
+        last_used_at_ms=row.last_used_at_ms,
+    )
+
+
+def _client(row: Row[Any], user: User, secrets: list[ClientSecret], keys: list[PublicKey]) -> Client:
     return Client(
         key=row.key,
         client_id=row.client_id,
@@ -147,4 +179,5 @@ def _client(row: Row[Any], user: User, secrets: list[ClientSecret]) -> Client:
         password_allowed=row.password_allowed,
         barred_until_ms=row.barred_until_ms,
         secrets=tuple(secrets),
+        keys=tuple(keys),
     )

@@ -21,6 +21,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 _FRAMING = (b"connection", b"transfer-encoding")
+_NO_CONTENT = 204  # it has neither a length nor a body (RFC 9110 8.6)
 
 
 class Outlet:
@@ -155,8 +156,10 @@ class Cycle(RequestResponseCycle):
                 length = value
             lines.append(b"%b: %b\r\n" % (name, value))
         head = b"".join(lines)
+        if length != b"%d" % len(body) and (start["status"] != _NO_CONTENT or length is not None or body):
+            return None
         # A line end within a value would begin a header of somebody else's making.
-        if length != b"%d" % len(body) or not len(lines) == head.count(b"\r") == head.count(b"\n"):
+        if not len(lines) == head.count(b"\r") == head.count(b"\n"):
             return None
         closing = b"" if self.keep_alive else b"connection: close\r\n"
         return b"%b%b%b\r\n%b" % (head, self._common, closing, body)

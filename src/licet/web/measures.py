@@ -25,11 +25,14 @@ _ENDPOINTS: Final = {
     "logoff": "logoff",
     "revoke": "revoke",
     "introspect": "introspect",
+    "verify": "verify",
+    "jwks.json": "jwks",
     "live": "health",
     "ready": "health",
     ".well-known/oauth-authorization-server": "metadata",
 }
 _METADATA: Final = "oauth-authorization-server/"
+_VERIFY: Final = "verify/"
 
 
 class Histogram:
@@ -94,4 +97,6 @@ class Measures:
 def endpoint_of(path: str) -> str:
     """The endpoint that a path is of: one of a few names, whatever was sent."""
     name = path[path.find("/", 1) + 1 :]
+    if name.startswith(_VERIFY):
+        return "verify"
     return "metadata" if name.startswith(_METADATA) else _ENDPOINTS.get(name, OTHER)

@@ -2,7 +2,8 @@
 
 The rules:
 
-- Of an answer the status counts and nothing else: its body is not read, and a redirection is not followed.
+- Of an answer the status counts, and with an error how long to wait (RFC 9110 section 10.2.3), and nothing
+  else: its body is not read, and a redirection is not followed.
 - All of an attempt takes `answer_s` at most, however slowly a receiver talks.
 - A host is looked up once, and the connection goes to the address that was looked at: a name cannot stand
   for one address when it is asked about, and for a refused one a moment later. No proxy is asked.
@@ -12,10 +13,12 @@ It imports an HTTP client: a server does so when there is something to send.
 
 import asyncio
 import ipaddress
+import re
 import socket
 import ssl
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -33,6 +36,7 @@ ADDRESSES_MAX = 4  # of a host with many, as many are tried
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+_DIGITS = re.compile("[0-9]{1,9}")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
@@ -65,7 +69,7 @@ class Posting:
         try:
             check_url(message.url, http_allowed=self._http_allowed)  # The settings may be others by now.
             async with asyncio.timeout(self._answer_s):
-                status = await self._status(message.url, message, now_ms)
+                answered = await self._answer(message.url, message, now_ms)
         except InvalidValue as fault:
             return Attempt(str(fault))
         except TimeoutError:
@@ -74,9 +78,9 @@ class Posting:
             return Attempt(str(fault))
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as fault:
             return Attempt(f"no answer: {str(fault) or type(fault).__name__}")
-        return _judged(status)
+        return _judged(answered, now_ms)
 
-    async def _status(self, url: str, message: Message, now_ms: int) -> int:
+    async def _answer(self, url: str, message: Message, now_ms: int) -> httpx.Response:
         body = message.payload.encode()
         target = httpx.URL(url)
         fault: Exception | None = None
@@ -104,7 +108,7 @@ class Posting:
                     fault = not_there
                     continue
                 await response.aclose()
-                return response.status_code
+                return response
         raise fault or _Refused("its host has no address")
 
     async def _addresses(self, url: str) -> list[str]:
@@ -152,9 +156,22 @@ class _Refused(Exception):
     """It is not sent there."""
 
 
-def _judged(status: int) -> Attempt:
+def _judged(answered: httpx.Response, now_ms: int) -> Attempt:
+    status = answered.status_code
     if HTTPStatus(200) <= status < HTTPStatus(300):
         return Attempt()
     if HTTPStatus(300) <= status < HTTPStatus(400):
         return Attempt(f"answered {status}: redirections are not followed")
-    return Attempt(f"answered {status}", is_gone=status == HTTPStatus.GONE)
+    wait_s = _seconds(answered.headers.get("retry-after", ""), now_ms)
+    return Attempt(f"answered {status}", is_gone=status == HTTPStatus.GONE, wait_s=wait_s)
+
+
+def _seconds(retry_after: str, now_ms: int) -> int:
+    """A number of seconds, or a date; 0 for anything else."""
+    if _DIGITS.fullmatch(retry_after):
+        return int(retry_after)
+    try:
+        moment = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return 0
+    return max(0, round(moment.timestamp() - now_ms / 1000))

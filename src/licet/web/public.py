@@ -13,11 +13,12 @@ from collections.abc import Awaitable, Callable, Iterable
 from time import perf_counter
 from typing import Any
 
+from licet.assertions import Assertion
 from licet.clock import Clock
 from licet.ledger import Command, End, Outcome
 from licet.model import Client, EndReason, Session, Tenant
-from licet.protocol import introspect, logoff, metadata, revoke, token
-from licet.protocol.client_auth import parse_basic, read_credentials
+from licet.protocol import introspect, jwks, logoff, metadata, revoke, token, verify
+from licet.protocol.client_auth import audiences, parse_basic, read_credentials
 from licet.protocol.errors import OAuthError, Refusal, fault, invalid_request, no_token, unavailable
 from licet.protocol.message import (
     BODY_BYTES_MAX,
@@ -36,6 +37,7 @@ from licet.store.contract import QueueFull, StoreUnavailable
 from licet.store.lane import Lane
 from licet.tokens import Tokens, new_sid
 from licet.web.authentication import Authenticator
+from licet.web.logs import Allowance
 from licet.web.measures import Measures
 
 Scope = dict[str, Any]
@@ -65,7 +67,7 @@ class Exchange:
     def __init__(self, scope: Scope, receive: Receive, tenant: str) -> None:
         self._receive = receive
         self.tenant = tenant
-        self.credentials: Credentials | None = None
+        self.credentials: Credentials | Assertion | None = None
         self.address = scope["client"][0] if scope["client"] else ""
         self.authorization: bytes | None = None
         self.content_type: bytes | None = None
@@ -96,8 +98,8 @@ class Exchange:
 
     def known_client_id(self, tenant: Tenant | None) -> str | None:
         """The client_id that was sent, if there is such a client."""
-        sent = self.credentials.candidates if self.credentials and tenant else ()
-        return next((it for it, _ in sent if tenant and it in tenant.clients), None)
+        sent = self.credentials.client_ids if self.credentials and tenant else ()
+        return next((it for it in sent if tenant and it in tenant.clients), None)
 
     def must_be_clear(self) -> None:
         """Return unless there are two Authorization headers, of which nobody knows the right one.
@@ -155,6 +157,7 @@ class PublicApp:
             "revoke": (frozenset({"POST"}), self._revoke),
             "introspect": (frozenset({"POST"}), self._introspect),
         }
+        self._refused_questions = Allowance()
         # Unique in this log for as long as it matters, and cheap: a random start, then a count.
         prefix = secrets.token_hex(4)
         self._request_ids = (f"{prefix}-{number:x}" for number in itertools.count(1))
@@ -169,14 +172,16 @@ class PublicApp:
         except Exception as bug:  # noqa: BLE001 - nobody above knows the error table
             self._log.error("fault", request_id=request_id, exc_info=bug)
             response = refusal(fault(), request_id)
-        length = (b"content-length", str(len(response.body)).encode())
-        headers = (*response.headers, length, (b"x-request-id", request_id.encode()))
+        headers = (*response.headers, (b"x-request-id", request_id.encode()))
+        if response.status != _NO_CONTENT:  # which has no length (RFC 9110 8.6)
+            headers += ((b"content-length", str(len(response.body)).encode()),)
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": response.body})
         self._measures.answered(scope["path"], response.status, began_s)
 
     async def _route(self, scope: Scope, receive: Receive, request_id: str) -> Response:
         segments = scope["path"].split("/")[1:]
+        is_question = False
         exchange = Exchange(scope, receive, segments[0] if segments else "")
         try:
             if len(segments) == 2 and (endpoint := self._endpoints.get(segments[1])) is not None:  # noqa: PLR2004
@@ -184,6 +189,8 @@ class PublicApp:
                 _check_method(scope["method"], methods)
                 check_query(scope["query_string"])
                 return await handle(exchange)
+            if is_question := segments[1:2] == ["verify"]:
+                return await self._verify(exchange, scope, is_below=len(segments) > 2)  # noqa: PLR2004
             return self._document(scope["method"], segments, request_id)
         except OAuthError as error:
             refused = error
@@ -192,10 +199,13 @@ class PublicApp:
         except StoreUnavailable as down:
             self._store_failed()
             refused = unavailable(str(down))
-        self._note(refused, exchange, request_id)
+        # Everybody who calls an API without a live token is refused here: too often for a line each.
+        left_out = self._refused_questions.take(perf_counter()) if is_question else 0
+        if left_out is not None:
+            self._note(refused, exchange, request_id, **({"left_out": left_out} if left_out else {}))
         return refusal(refused, request_id)
 
-    def _note(self, refused: OAuthError, exchange: Exchange, request_id: str) -> None:
+    def _note(self, refused: OAuthError, exchange: Exchange, request_id: str, **more: int) -> None:
         write = self._log.error if refused.refusal is Refusal.UNAVAILABLE else self._log.info
         # What is not the name of ours could be anything, a secret in the wrong place as well.
         tenant = self._find_tenant(exchange.tenant)
@@ -209,11 +219,12 @@ class PublicApp:
             client_id=exchange.known_client_id(tenant),
             address=exchange.address,
             **refused.fields,
+            **more,
         )
 
     async def _token(self, exchange: Exchange) -> Response:
         request = await exchange.request()
-        tenant, client = await self._prove(exchange, request)
+        tenant, client = await self._prove(exchange, request, "token")
         command = token.read(request, tenant, client, self.tokens, new_sid(self._clock.now_ms()))
         outcome = await self._commits.submit(command)
         return token.respond(outcome, tenant, self.tokens)
@@ -225,7 +236,7 @@ class PublicApp:
         if exchange.content_type is None:
             raise no_token()
         request = await exchange.request()
-        tenant, client = await self._prove(exchange, request)
+        tenant, client = await self._prove(exchange, request, "logoff")
         end = logoff.read_form(request, tenant, client, self.tokens)
         return logoff.respond(await self._commits.submit(end))
 
@@ -241,7 +252,7 @@ class PublicApp:
 
     async def _revoke(self, exchange: Exchange) -> Response:
         request = await exchange.request()
-        tenant, client = await self._prove(exchange, request)
+        tenant, client = await self._prove(exchange, request, "revoke")
         end = revoke.read(request, tenant, client, self.tokens)
         if end is not None:
             await self._commits.submit(end)
@@ -249,22 +260,49 @@ class PublicApp:
 
     async def _introspect(self, exchange: Exchange) -> Response:
         request = await exchange.request()
-        tenant, client = await self._prove(exchange, request)
+        tenant, client = await self._prove(exchange, request, "introspect")
         question = introspect.read(request, tenant, client, self.tokens)
         now_ms, session = await self._reads.submit(question.sid) if question else (0, None)
         issuer = metadata.issuer(self._public_url, tenant)
         return introspect.respond(question, session, tenant, issuer, now_ms)
 
-    async def _prove(self, exchange: Exchange, request: Request) -> tuple[Tenant, Client]:
-        """The tenant and the client that the request's credentials prove. Raises OAuthError, QueueFull."""
+    async def _verify(self, exchange: Exchange, scope: Scope, *, is_below: bool) -> Response:
+        """The body, if there is one, is the original request's: nobody waits for it."""
+        exchange.must_be_clear()
+        asked = verify.Asked(
+            method=scope["method"],
+            query=scope["query_string"],
+            headers=scope["headers"],
+            is_below=is_below,
+        )
+        tenant = self._find_tenant(exchange.tenant)
+        access = verify.read(asked, exchange.authorization, tenant, self.tokens)
+        assert tenant is not None
+        now_ms, session = await self._reads.submit(access.sid)
+        return verify.respond(asked, access, session, tenant, now_ms)
+
+    async def _prove(self, exchange: Exchange, request: Request, endpoint: str) -> tuple[Tenant, Client]:
+        """The tenant and the client that the request's credentials prove.
+
+        Raises OAuthError, QueueFull, StoreUnavailable.
+        """
         exchange.credentials = credentials = read_credentials(request)
         tenant = self._find_tenant(exchange.tenant)
-        client = await self._authenticator.check(tenant, credentials, exchange.address)
+        if isinstance(credentials, Assertion):
+            client = await self._authenticator.check_assertion(
+                tenant,
+                credentials,
+                audiences(f"{self._public_url}/{exchange.tenant}", endpoint),
+                exchange.address,
+                self._commits.submit,
+            )
+        else:
+            client = await self._authenticator.check(tenant, credentials, exchange.address)
         assert tenant is not None  # a client of no tenant proves nothing
         return tenant, client
 
     def _document(self, method: str, segments: list[str], request_id: str) -> Response:
-        """What needs no client: metadata at both of its addresses, and health.
+        """What needs no client: metadata at both of its addresses, the public keys, and health.
 
         Raises OAuthError.
         """
@@ -277,8 +315,11 @@ class PublicApp:
                 # Not to the log: it is asked every few seconds, and the log has the cause once.
                 is_ready = self._is_ready()
                 return answer({"status": "ready"}) if is_ready else refusal(unavailable(""), request_id)
-        name = metadata.tenant_at(segments, self._public_url)
-        tenant = self._find_tenant(name) if name is not None else None
+            case [name, jwks.SEGMENT] if (tenant := self._find_tenant(name)) is not None:
+                _check_method(method, _READ)
+                return jwks.respond(tenant, self.tokens)
+        sought = metadata.tenant_at(segments, self._public_url)
+        tenant = self._find_tenant(sought) if sought is not None else None
         if tenant is not None:
             _check_method(method, _READ)
             return metadata.respond(self._public_url, tenant)
@@ -286,6 +327,7 @@ class PublicApp:
 
 
 _READ = frozenset({"GET", "HEAD"})
+_NO_CONTENT = 204
 
 
 def _check_method(method: str, allowed: Iterable[str]) -> None:

@@ -22,7 +22,7 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from licet.ledger import ClientRefused, Denied, Ended, Granted, ScopeRefused, SessionUnknown, Swept
+from licet.ledger import ClientRefused, Denied, Ended, Granted, ScopeRefused, SessionUnknown, Spent, Swept
 from licet.model import Tenant
 from licet.web.hashing import Hashed, Hashing
 from licet.web.measures import endpoint_of
@@ -41,6 +41,8 @@ _ROUTES: Final = {
     "logoff": "/{tenant}/logoff",
     "revoke": "/{tenant}/revoke",
     "introspect": "/{tenant}/introspect",
+    "verify": "/{tenant}/verify",
+    "jwks": "/{tenant}/jwks.json",
     "metadata": "/.well-known/oauth-authorization-server/{tenant}",
     "health": "/health",
 }
@@ -50,6 +52,7 @@ _OUTCOMES: Final[Mapping[type, str]] = {
     Denied: "denied",
     Ended: "ended",
     Swept: "swept",
+    Spent: "spent",
     ClientRefused: "refused",
     ScopeRefused: "refused",
     SessionUnknown: "refused",

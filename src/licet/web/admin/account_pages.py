@@ -82,8 +82,7 @@ class _AdminPages:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._seen, self._owned = visiting(desk), posting(desk, Role.OWNER)
-        self._for_owners = visiting(desk, Role.OWNER)
+        self._seen, self._owned = visiting(desk, Role.OWNER), posting(desk, Role.OWNER)
 
     async def show_list(self, request: Request) -> Response:
         """All that the reader's tenants have."""
@@ -107,12 +106,12 @@ class _AdminPages:
             command="licet admin add grace --role operator",
             word="administrator",
             columns=("Role", "Of", "State"),
-            may=visit.may(Role.OWNER),
+            may=True,
         )
 
     async def show_new(self, request: Request) -> Response:
         """An empty form."""
-        visit = await self._for_owners(request)
+        visit = await self._seen(request)
         form = shown_form(_admin_fields(visit, None), _admin_texts(visit, None), visit)
         return await self._form_page(request, visit, None, form)
 
@@ -136,7 +135,7 @@ class _AdminPages:
 
     async def show_removal(self, request: Request) -> Response:
         """Whether it can be."""
-        visit = await self._for_owners(request)
+        visit = await self._seen(request)
         return self._removal_page(request, visit, await self._named(request, visit))
 
     async def take_removal(self, request: Request) -> Response:
@@ -223,7 +222,6 @@ class _AdminPages:
             headline=f"Administrator {name}" if name else "A new administrator",
             save="Save" if name else "Add this administrator",
             back=link(visit, _ADMINS),
-            may=visit.may(Role.OWNER),
             removal=link(visit, f"{_ADMINS}/remove", name=name) if name else None,
         )
 
@@ -246,19 +244,17 @@ class _KeyPages:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._seen, self._owned = visiting(desk), posting(desk, Role.OWNER)
-        self._for_owners = visiting(desk, Role.OWNER)
+        self._seen, self._owned = visiting(desk, Role.OWNER), posting(desk, Role.OWNER)
 
     async def show_list(self, request: Request) -> Response:
         """All that the reader's tenants have."""
         visit = await self._seen(request)
         keys = await self._keys(visit)
         shown, tenants = listed(request, list(keys), lambda name: name), _tenant_names(visit)
-        may = visit.may(Role.OWNER)
         rows = [
             Row(
                 name,
-                link(visit, f"{_KEYS}/remove", name=name) if may else "",
+                link(visit, f"{_KEYS}/remove", name=name),
                 _key_row(keys[name], tenants, visit.now_ms),
             )
             for name in shown.names
@@ -275,12 +271,12 @@ class _KeyPages:
             command="licet admin key add deploy --role owner",
             word="API key",
             columns=("Role", "Of", "Made by", "Expires", "Last used"),
-            may=may,
+            may=True,
         )
 
     async def show_new(self, request: Request) -> Response:
         """An empty form."""
-        visit = await self._for_owners(request)
+        visit = await self._seen(request)
         return self._form_page(request, visit, shown_form(_key_fields(visit), _key_texts(visit), visit))
 
     async def take_new(self, request: Request) -> Response:
@@ -307,7 +303,7 @@ class _KeyPages:
 
     async def show_removal(self, request: Request) -> Response:
         """Is it meant?"""
-        visit = await self._for_owners(request)
+        visit = await self._seen(request)
         return self._removal_page(request, visit, await self._named(request, visit))
 
     async def take_removal(self, request: Request) -> Response:

@@ -8,7 +8,7 @@ from datetime import UTC, tzinfo
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import Response
 
 from licet.model import NoSeatReason
@@ -45,6 +45,31 @@ Zone = Annotated[
 Sid = Annotated[str, Path(pattern=r"^[0-9a-f]{40}$", examples=["6924173f0c1d" + "0" * 28])]
 
 
+def _wanted(  # noqa: PLR0917 - what is looked for
+    kind: Annotated[list[Kind] | None, Query(max_length=len(Kind))] = None,
+    reason: Text = "",
+    pool: Text = "",
+    client: Text = "",
+    user: Text = "",
+    actor: Text = "",
+    from_ms: Moment = None,
+    until_ms: Moment = None,
+) -> HistoryFilter:
+    return HistoryFilter(
+        kinds=frozenset(kind or ()),
+        reason=reason,
+        pool=pool,
+        client=client,
+        user=user,
+        actor=actor,
+        from_ms=from_ms,
+        until_ms=until_ms,
+    )
+
+
+Wanted = Annotated[HistoryFilter, Depends(_wanted)]
+
+
 @overviews.get(
     "/overview",
     operation_id="getOverview",
@@ -76,29 +101,8 @@ async def get_overview(call: Reading, page: Paged, matching: Text = "", zone: Zo
     operation_id="getWholeJournal",
     **described.paged(HistoryPage),
 )
-async def get_whole_journal(  # noqa: PLR0917 - what is looked for
-    call: Reading,
-    page: Paged,
-    kind: Annotated[list[Kind] | None, Query(max_length=len(Kind))] = None,
-    reason: Text = "",
-    pool: Text = "",
-    client: Text = "",
-    user: Text = "",
-    actor: Text = "",
-    from_ms: Moment = None,
-    until_ms: Moment = None,
-) -> Response:
+async def get_whole_journal(call: Reading, only: Wanted, page: Paged) -> Response:
     """What happened, newest first, in all tenants that you see, and what belongs to none."""
-    only = HistoryFilter(
-        kinds=frozenset(kind or ()),
-        reason=reason,
-        pool=pool,
-        client=client,
-        user=user,
-        actor=actor,
-        from_ms=from_ms,
-        until_ms=until_ms,
-    )
     return await _history(call, None, only, page)
 
 
@@ -107,30 +111,8 @@ async def get_whole_journal(  # noqa: PLR0917 - what is looked for
     operation_id="getJournal",
     **described.paged(HistoryPage, 404),
 )
-async def get_journal(  # noqa: PLR0917 - what is looked for
-    call: Reading,
-    tenant: TenantPath,
-    page: Paged,
-    kind: Annotated[list[Kind] | None, Query(max_length=len(Kind))] = None,
-    reason: Text = "",
-    pool: Text = "",
-    client: Text = "",
-    user: Text = "",
-    actor: Text = "",
-    from_ms: Moment = None,
-    until_ms: Moment = None,
-) -> Response:
+async def get_journal(call: Reading, tenant: TenantPath, only: Wanted, page: Paged) -> Response:
     """What happened in a tenant, newest first: grants, denials, endings, and what administrators did."""
-    only = HistoryFilter(
-        kinds=frozenset(kind or ()),
-        reason=reason,
-        pool=pool,
-        client=client,
-        user=user,
-        actor=actor,
-        from_ms=from_ms,
-        until_ms=until_ms,
-    )
     return await _history(call, tenant, only, page)
 
 

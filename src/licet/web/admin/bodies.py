@@ -21,6 +21,7 @@ from licet.model import (
     Duplicates,
     GrantType,
     Role,
+    TokenFormat,
 )
 from licet.store.alerts import URL_CHARS_MAX
 from licet.store.ending import COOL_DOWN_S_MAX, REASON_CHARS_MAX
@@ -105,6 +106,12 @@ class Body(BaseModel):
         return {name: getattr(self, name) for name in self.model_fields_set}
 
 
+AccessTokens = Annotated[
+    TokenFormat,
+    Field(description="With jwt, access_ttl_s is 60 unless it is said, and at most a day.", examples=["jwt"]),
+]
+
+
 class TenantNew(Body):
     """A new tenant; it has the scope `view`, the pool `full` of so many seats, and the scope `all` on it."""
 
@@ -113,6 +120,7 @@ class TenantNew(Body):
     session_ttl_s: Seconds = SESSION_TTL_S
     access_ttl_s: Seconds = ACCESS_TTL
     no_seat_status: Status = 400
+    token_format: AccessTokens = TokenFormat.REFERENCE
 
 
 class TenantPatch(Body):
@@ -122,6 +130,7 @@ class TenantPatch(Body):
     access_ttl_s: Seconds = ACCESS_TTL
     default_scope: ScopeName = "all"
     no_seat_status: Status = 400
+    token_format: AccessTokens = TokenFormat.REFERENCE
 
 
 class PoolNew(Body):

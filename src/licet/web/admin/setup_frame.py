@@ -38,10 +38,9 @@ TABS = (
     (f"{ROOT}/scopes", "Scopes"),
     (f"{ROOT}/users", "Users"),
     (f"{ROOT}/clients", "Clients"),
-    (f"{ROOT}/administrators", "Administrators"),
-    (f"{ROOT}/keys", "API keys"),
     (f"{ROOT}/webhooks", "Webhooks"),
 )
+OWNERS_TABS = ((f"{ROOT}/administrators", "Administrators"), (f"{ROOT}/keys", "API keys"))
 
 
 class Row(NamedTuple):
@@ -108,7 +107,7 @@ def list_page(
         visit,
         "setup_list.html",
         here=HERE,
-        tabs=TABS,
+        tabs=_tabs(visit),
         tab=around.tab,
         changes=around.changes,
         did=did_told,
@@ -155,7 +154,7 @@ def form_page(
         template,
         here=HERE,
         status=422 if form.is_wrong else 409 if form.meanwhile or ending else 200,
-        tabs=TABS,
+        tabs=_tabs(visit),
         tab=around.tab,
         changes=around.changes,
         did=did_told,
@@ -194,7 +193,7 @@ def removal_page(
         "setup_remove.html",
         here=HERE,
         status=409 if refused else 422 if wrong else 200,
-        tabs=TABS,
+        tabs=_tabs(visit),
         tab=tab,
         headline=headline,
         goes=goes,
@@ -229,7 +228,7 @@ def secret_page(
         visit,
         "setup_secret.html",
         here=HERE,
-        tabs=TABS,
+        tabs=_tabs(visit),
         tab=tab,
         headline=headline,
         secret=secret,
@@ -240,6 +239,10 @@ def secret_page(
         example_title=example_title,
         is_once=is_once,
     )
+
+
+def _tabs(visit: Visit) -> Sequence[tuple[str, str]]:
+    return TABS + OWNERS_TABS if visit.may(Role.OWNER) else TABS
 
 
 def must_be_owner(visit: Visit) -> None:

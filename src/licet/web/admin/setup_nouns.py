@@ -23,6 +23,7 @@ from licet.model import (
     Pool,
     Scope,
     Tenant,
+    TokenFormat,
     User,
     read_alerts,
 )
@@ -576,9 +577,22 @@ def tenant_fields(tenant: Tenant | None) -> tuple[Field, ...]:
             width="short",
         ),
         Field(
+            name="token_format",
+            label="Access tokens are",
+            kind=Kind.CHOICE,
+            help="An API has to ask Licet about a reference, so that a logoff counts at once. It may check a"
+            " JWT by itself, and a logoff does not reach it.",
+            options=(
+                Option(value=TokenFormat.REFERENCE.value, label="references"),
+                Option(value=TokenFormat.JWT.value, label="JWTs, signed with ES256"),
+            ),
+            read=TokenFormat,
+        ),
+        Field(
             name="access_ttl",
             label="An access token lives",
-            help="10m or 600, and no longer than a session.",
+            help="10m or 600, and no longer than a session. When you change what access tokens are and leave"
+            " this as it is, it becomes what goes with them: 60 s for a JWT, 10 minutes for a reference.",
             read=_read_life,
             width="short",
         ),
@@ -604,6 +618,7 @@ def tenant_texts(tenant: Tenant | None) -> Texts:
         "session_ttl": (duration(own.session_ttl_s),),
         "access_ttl": (duration(own.access_ttl_s),),
         "no_seat_status": (str(own.no_seat_status),),
+        "token_format": (own.token_format.value,),
     }
 
 
@@ -616,7 +631,11 @@ def save_tenant(change: SetupChange, name: str | None, values: dict[str, Any]) -
         "session_ttl_s": values["session_ttl"],
         "access_ttl_s": values["access_ttl"],
         "no_seat_status": values["no_seat_status"],
+        "token_format": values["token_format"],
     }
+    before = None if name is None else change.tenant(name).tenant
+    if values["access_ttl"] == (before.access_ttl_s if before else ACCESS_TTL_S):
+        del settings["access_ttl_s"]  # it was not named; what goes with the token format counts
     if name is None:
         change.add_tenant(values["name"], seats=values["seats"], **settings)
     else:

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from licet.keyring import Keyring, TokenKey, fingerprint
 from licet.model import Client as ModelClient
-from licet.model import ClientSecret, Duplicates, GrantType, Role, Value
+from licet.model import ClientSecret, Duplicates, GrantType, Role, TokenFormat, Value
 from licet.model import Pool as ModelPool
 from licet.model import Scope as ModelScope
 from licet.model import Tenant as ModelTenant
@@ -36,6 +36,7 @@ class Tenant(Value, frozen=True, kw_only=True):
     access_ttl_s: Annotated[int, Meta(description="An access token's life.", examples=[600])]
     default_scope: Annotated[str, Meta(description="What a grant gets that asks for none.", examples=["all"])]
     no_seat_status: Annotated[int, Meta(description="The HTTP status of a denial.", examples=[400])]
+    token_format: Annotated[TokenFormat, Meta(description="What access tokens are.", examples=["reference"])]
 
 
 class Pool(Value, frozen=True, kw_only=True):
@@ -241,6 +242,7 @@ def tenant(value: ModelTenant) -> Tenant:
         access_ttl_s=value.access_ttl_s,
         default_scope=value.scope_default,
         no_seat_status=value.no_seat_status,
+        token_format=value.token_format,
     )
 
 

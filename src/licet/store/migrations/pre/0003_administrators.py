@@ -205,7 +205,40 @@ def upgrade() -> None:
     op.create_index(op.f("ix_delivery_created_at_ms"), "delivery", ["created_at_ms"], unique=False)
     op.create_index(op.f("ix_delivery_next_at_ms"), "delivery", ["next_at_ms"], unique=False)
     op.create_index(op.f("ix_delivery_webhook_id"), "delivery", ["webhook_id"], unique=False)
+    op.create_table(
+        "public_key",
+        sa.Column("client_key", _KEY, nullable=False),
+        sa.Column("thumbprint", sa.Text(), nullable=False),
+        sa.Column("tenant_id", _KEY, nullable=False),
+        sa.Column("jwk", sa.Text(), nullable=False),
+        sa.Column("kid", sa.Text(), nullable=True),
+        sa.Column("algorithm", sa.Text(), nullable=True),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("last_used_at_ms", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["client_key"], ["client.key"], name=op.f("fk_public_key_client_key"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id"], ["tenant.id"], name=op.f("fk_public_key_tenant_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("client_key", "thumbprint", name=op.f("pk_public_key")),
+    )
+    op.create_table(
+        "assertion_used",
+        sa.Column("tenant_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("client_key", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("jti", sa.LargeBinary(), nullable=False),
+        sa.Column("until_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "client_key", "jti", name=op.f("pk_assertion_used")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_assertion_used_until_ms"), "assertion_used", ["until_ms"], unique=False)
     op.add_column("client", sa.Column("barred_until_ms", sa.BigInteger(), nullable=True))
+    op.add_column(
+        "tenant", sa.Column("token_format", sa.Text(), server_default="reference", nullable=False)
+    )
+    op.add_column("tenant", sa.Column("removed_at_ms", sa.BigInteger(), nullable=True))
     op.add_column("pool", sa.Column("alerts", sa.Text(), server_default="80 90 100 denied", nullable=False))
     op.add_column("usage_hour", sa.Column("idle_ms", sa.BigInteger(), server_default="0", nullable=False))
 
@@ -213,7 +246,12 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_column("usage_hour", "idle_ms")
     op.drop_column("pool", "alerts")
+    op.drop_column("tenant", "removed_at_ms")
+    op.drop_column("tenant", "token_format")
     op.drop_column("client", "barred_until_ms")
+    op.drop_index(op.f("ix_assertion_used_until_ms"), table_name="assertion_used")
+    op.drop_table("assertion_used")
+    op.drop_table("public_key")
     op.drop_index(op.f("ix_delivery_webhook_id"), table_name="delivery")
     op.drop_index(op.f("ix_delivery_next_at_ms"), table_name="delivery")
     op.drop_index(op.f("ix_delivery_created_at_ms"), table_name="delivery")

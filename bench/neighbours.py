@@ -1,0 +1,294 @@
+"""What Licet's neighbours pay: an API for its guard, and a program for its `LicetAuth`.
+
+An API is asked with a guard and without, in turn; a real Licet is behind the guard, which remembers the
+tokens from before, and asks about each again as often as it does. First without a network, in one process, by the
+processor time of a request: of what there is, the HTTP server and the application are all. Then by wrk, where
+what the network takes comes on top, and the noise of it.
+
+Programs make requests that stay in their process, in turn without any authentication, with a token that never
+changes, and with `LicetAuth`, which holds one; what counts is processor time again.
+"""
+
+import asyncio
+import importlib
+import itertools
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import uvloop
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from bench import machine, wrk
+from bench.stores import Kind, keyring
+from bench.targets import Target, asgi, licet
+from bench.tenants import MANY, Plan, Site, tokens_of
+from bench.wire import Request, ask_all
+from bench.work import Connection, config
+from licet.client import LicetAuth
+
+KEPT_LEAST = 0.85  # of its rate, by an API
+ADDED_MOST_US = 50.0  # to a request, by LicetAuth
+CONNECTIONS = (32, 128)
+TOKENS = 20  # that an API gets in turn
+APIS = {"smallest": "the smallest ASGI application", "fastapi": "FastAPI, by a dependency"}
+_REQUESTS = 2000  # of a round without a network
+_CALLS = 500  # of a round of a program
+_API = "http://api.localhost"
+
+
+class Base(NamedTuple):
+    """A Licet that runs, and who knows it."""
+
+    site: Site
+    url: str
+    tokens: Sequence[str]
+
+
+class Length(NamedTuple):
+    """How many rounds count, and how long each is."""
+
+    rounds: int
+    seconds: int
+
+
+def measure(kind: Kind, length: Length, directory: Path) -> dict[str, Any]:
+    """All of it, as it is kept."""
+    found: dict[str, Any] = {
+        "wrk": wrk.must_be_there(),
+        "at": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
+        "machine": machine.describe(directory),
+        "options": length._asdict() | {"connections": CONNECTIONS, "tokens": TOKENS},
+    }
+    with _licet(kind) as base:
+        found["memory"] = _in_memory(base, length.rounds)
+        found["guard"] = {name: _guard(base, name, length, directory) for name in APIS}
+        found["client"] = {name: _told_calls(run(base, length.rounds)) for name, run in _PROGRAMS.items()}
+    return found
+
+
+def told(found: Mapping[str, Any]) -> Iterator[str]:
+    """What came of it, in lines."""
+    for name, it in found["memory"].items():
+        yield (
+            f"{APIS[name]}, without a network: {it['alone_us']:.1f} us, {it['guarded_us']:.1f} guarded:"
+            f" keeps {it['ratio']:.2f} ({it['ratio_least']:.2f} to {it['ratio_most']:.2f})"
+        )
+    for name, connections in found["guard"].items():
+        for count, it in connections.items():
+            yield (
+                f"{APIS[name]}, {count} connections: {it['alone_rate']:,.0f}/s, {it['guarded_rate']:,.0f}"
+                f" guarded: keeps {it['ratio']:.2f} ({it['ratio_least']:.2f} to {it['ratio_most']:.2f})"
+            )
+    for name, it in found["client"].items():
+        yield (
+            f"a request of {name}: {it['plain_us']:.1f} us, {it['static_us']:.1f} with a token that never"
+            f" changes, {it['licet_us']:.1f} with LicetAuth: {it['added_us']:.1f} more than the first"
+        )
+
+
+def missed(found: Mapping[str, Any]) -> Iterator[str]:
+    """Which of the bounds are not kept."""
+    for name, it in found["memory"].items():
+        if it["ratio"] < KEPT_LEAST:
+            yield f"{APIS[name]} keeps {it['ratio']:.2f} of its rate, and not {KEPT_LEAST}."
+    for name, it in found["client"].items():
+        if it["added_us"] > ADDED_MOST_US:
+            yield f"LicetAuth adds {it['added_us']:.0f} us to a request of {name}."
+
+
+@contextmanager
+def _licet(kind: Kind) -> Iterator[Base]:
+    keys = keyring()
+    site, place = Site(keys, [Plan(MANY, TOKENS)]), kind.make(keys)
+    site.fill(place)
+    with licet(kind, place) as target:
+        grants = [site.grant(MANY, number) for number in range(TOKENS)]
+        yield Base(site, f"{target.url}/{MANY}", [it.access for it in tokens_of(ask_all(target.url, grants))])
+
+
+def _requests(base: Base) -> list[Request]:
+    return [Request("GET", "/jobs", (("Authorization", f"Bearer {it}"),)) for it in base.tokens]
+
+
+def _variables(base: Base) -> dict[str, str]:
+    return {"TENANT_URL": base.url, "SECRET": base.site.api_secret(MANY)}
+
+
+def _in_memory(base: Base, rounds: int) -> dict[str, Any]:
+    """Each API without a network: processor time of a request, without a guard and with one."""
+    with _named(_variables(base)), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        api = importlib.import_module("bench.api")
+        rows = [it.raw("api.example") for it in _requests(base)]
+        found = {}
+        for name in APIS:
+            apps = [getattr(api, name), getattr(api, f"{name}_guarded")]
+            pairs = runner.run(_turns(apps, rows, rounds))
+            ratios = sorted(without / ours for without, ours in pairs)
+            found[name] = _told_ratios(ratios) | {
+                "alone_us": statistics.median(without for without, _ in pairs),
+                "guarded_us": statistics.median(ours for _, ours in pairs),
+                "rounds": pairs,
+            }
+        runner.run(api.guard.aclose())
+    return found
+
+
+async def _turns(apps: Sequence[Any], rows: Sequence[bytes], rounds: int) -> list[list[float]]:
+    connections = [Connection(config(it, HttpToolsProtocol), asyncio.get_running_loop()) for it in apps]
+    return [[await _turn(it, rows) for it in connections] for _ in range(rounds + 1)][1:]  # but the first
+
+
+async def _turn(connection: Connection, rows: Sequence[bytes]) -> float:
+    answers = [await connection.ask(it) for it in rows]  # a token that is forgotten is asked about now
+    assert all(it.startswith(b"HTTP/1.1 200 ") for it in answers), answers
+    began = time.process_time()
+    for row in itertools.islice(itertools.cycle(rows), _REQUESTS):
+        await connection.ask(row)
+    return (time.process_time() - began) * 1e6 / _REQUESTS
+
+
+@contextmanager
+def _named(variables: Mapping[str, str]) -> Iterator[None]:
+    """In the block these variables are this process's own."""
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name in variables:
+            del os.environ[name]
+
+
+def _guard(base: Base, name: str, length: Length, directory: Path) -> dict[str, Any]:
+    """An API in turn without a guard and with one, asked by wrk."""
+    with ExitStack() as stack:
+        alone, guarded = (
+            stack.enter_context(asgi(app, f"api:{app}", directory, _variables(base)))
+            for app in (name, f"{name}_guarded")
+        )
+        _must_guard(guarded.url)
+        return {
+            str(count): _pairs([alone, guarded], _requests(base), count, length, directory)
+            for count in CONNECTIONS
+        }
+
+
+def _pairs(
+    targets: Sequence[Target], requests: Sequence[Request], connections: int, length: Length, directory: Path
+) -> dict[str, Any]:
+    rounds = [
+        [_round(target, requests, connections, length.seconds, directory) for target in targets]
+        for _ in range(length.rounds + 1)
+    ][1:]  # the first warms up
+    return _told_ratios(sorted(ours.rate / without.rate for without, ours in rounds)) | {
+        "alone_rate": statistics.median(without.rate for without, _ in rounds),
+        "guarded_rate": statistics.median(ours.rate for _, ours in rounds),
+        "rounds": [[it._asdict() for it in pair] for pair in rounds],
+    }
+
+
+def _told_ratios(ratios: Sequence[float]) -> dict[str, Any]:
+    return {"ratio": statistics.median(ratios), "ratio_least": ratios[0], "ratio_most": ratios[-1]}
+
+
+def _must_guard(url: str) -> None:
+    [answer] = ask_all(url, [Request("GET", "/jobs", ())])
+    assert answer.status == HTTPStatus.UNAUTHORIZED, answer
+
+
+def _round(
+    target: Target, requests: Sequence[Request], connections: int, seconds: int, directory: Path
+) -> wrk.Round:
+    """A round; every answer is the API's own."""
+    rows = wrk.write_rows(directory / f"{target.name}.rows", target.url, requests)
+    assert all(it.status == HTTPStatus.OK for it in ask_all(target.url, requests))
+    found = wrk.load(target.url, rows, connections=connections, seconds=seconds)
+    assert found.answers, target.name
+    assert not found.refused + found.broken, found
+    return found
+
+
+class _Static(httpx.Auth):
+    """A token that never changes: what `LicetAuth` can be no cheaper than."""
+
+    def __init__(self, token: str) -> None:
+        self._authorization = f"Bearer {token}"
+
+    def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # type: ignore[override]
+        """The request, with the token."""
+        request.headers["Authorization"] = self._authorization
+        yield request
+
+
+class Calls(NamedTuple):
+    """Processor time of a call in us, in each round: plain, with a static token, with LicetAuth."""
+
+    plain_us: Sequence[float]
+    static_us: Sequence[float]
+    licet_us: Sequence[float]
+
+
+def _auths(base: Base) -> tuple[LicetAuth, list[httpx.Auth | None]]:
+    secret = base.site.secret(MANY, 0)
+    auth = LicetAuth(base.url, "Client0", secret, api=_API, allow_http=True)
+    return auth, [None, _Static(base.tokens[0]), auth]
+
+
+def _answer(request: httpx.Request) -> httpx.Response:
+    assert "authorization" in request.headers or request.url.path == "/open"
+    return httpx.Response(HTTPStatus.OK)
+
+
+def _threads(base: Base, rounds: int) -> Calls:
+    """The calls of a `Client`."""
+    auth, auths = _auths(base)
+    with auth, httpx.Client(transport=httpx.MockTransport(_answer)) as http:
+        times: list[list[float]] = [[], [], []]
+        for number, (it, kept) in itertools.product(range(rounds + 1), zip(auths, times, strict=True)):
+            url = f"{_API}/jobs" if it else f"{_API}/open"
+            began = time.process_time()
+            for _ in range(_CALLS):
+                http.get(url, auth=it)
+            if number:
+                kept.append((time.process_time() - began) * 1e6 / _CALLS)
+    return Calls(*times)
+
+
+def _tasks(base: Base, rounds: int) -> Calls:
+    """The calls of an `AsyncClient`."""
+    return asyncio.run(_in_tasks(base, rounds))
+
+
+async def _in_tasks(base: Base, rounds: int) -> Calls:
+    auth, auths = _auths(base)
+    async with auth, httpx.AsyncClient(transport=httpx.MockTransport(_answer)) as http:
+        times: list[list[float]] = [[], [], []]
+        for number, (it, kept) in itertools.product(range(rounds + 1), zip(auths, times, strict=True)):
+            url = f"{_API}/jobs" if it else f"{_API}/open"
+            began = time.process_time()
+            for _ in range(_CALLS):
+                await http.get(url, auth=it)
+            if number:
+                kept.append((time.process_time() - began) * 1e6 / _CALLS)
+    return Calls(*times)
+
+
+_PROGRAMS: dict[str, Callable[[Base, int], Calls]] = {"threads": _threads, "tasks": _tasks}
+
+
+def _told_calls(calls: Calls) -> dict[str, Any]:
+    """Medians, and of what is added the extremes as well."""
+    added = sorted(ours - plain for ours, plain in zip(calls.licet_us, calls.plain_us, strict=True))
+    return {
+        **{name: statistics.median(times) for name, times in calls._asdict().items()},
+        "added_us": statistics.median(added),
+        "added_least_us": added[0],
+        "added_most_us": added[-1],
+        "rounds": calls._asdict(),
+    }

@@ -1,0 +1,85 @@
+"""Authlib's OAuth2Client, which is a client of httpx2."""
+
+import httpx2
+from authlib.integrations.base_client import OAuthError
+from authlib.integrations.httpx_client import OAuth2Client
+from authlib.oauth2.rfc7523 import PrivateKeyJWT
+from joserfc.jwk import ECKey
+from line import Members, hello, of_response, of_token, serve
+
+_METHODS = {
+    "default": None,
+    "basic": "client_secret_basic",
+    "body": "client_secret_post",
+    "private_key_jwt": "private_key_jwt",
+}
+
+
+class Client:
+    """One client, with what `open` said."""
+
+    def hello(self, _: Members) -> Members:
+        """Which library this is."""
+        return hello("Authlib, `httpx`", "Authlib")
+
+    def open(self, request: Members) -> None:
+        """Make the client."""
+        self._told = request
+        method, key = _METHODS[request["auth"]], request.get("private_key")
+        self._client = OAuth2Client(
+            request["client_id"],
+            ECKey.import_key(key) if key else request["client_secret"],
+            token_endpoint_auth_method=method,
+            scope=request["scope"],
+            token_endpoint=request["token_url"],
+            grant_type="client_credentials",
+        )
+        if key:
+            self._client.register_client_auth_method(
+                PrivateKeyJWT(request["token_url"], alg=key["alg"], headers={"kid": key["kid"]})
+            )
+
+    def token(self, _: Members) -> Members:
+        """Get a token."""
+        return of_token(self._client.fetch_token())
+
+    def refresh(self, _: Members) -> Members:
+        """Renew it."""
+        return of_token(self._client.refresh_token())
+
+    def age(self, request: Members) -> None:
+        """Have the token run out earlier."""
+        token = self._client.token
+        self._client.token = {**token, "expires_at": token["expires_at"] - request["seconds"]}
+
+    def call(self, _: Members) -> Members:
+        """Ask the API."""
+        return {"status": self._client.get(self._told["api_url"]).status_code}
+
+    def logoff(self, _: Members) -> Members:
+        """Free the seat."""
+        return {"status": self._client.post(self._told["logoff_url"]).status_code}
+
+    def revoke(self, _: Members) -> None:
+        """Revoke the access token."""
+        token = self._client.token["access_token"]
+        self._client.revoke_token(self._told["revoke_url"], token=token).raise_for_status()
+
+    def introspect(self, _: Members) -> Members:
+        """Ask about the access token."""
+        token = self._client.token["access_token"]
+        answer = self._client.introspect_token(self._told["introspect_url"], token=token)
+        return {"active": answer.json()["active"]}
+
+
+def seen(error: Exception) -> Members:
+    """What a caller can read from an error."""
+    if isinstance(error, OAuthError):
+        return {"code": error.error}
+    if isinstance(error, httpx2.HTTPStatusError):
+        return of_response(error.response.status_code, error.response.text)
+    return {}
+
+
+if __name__ == "__main__":
+    serve(Client(), seen)

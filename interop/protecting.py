@@ -1,0 +1,123 @@
+"""What a resource server lets through: a request with each kind of token, as a short string (README.md)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from interop.manifest import PROTECTIONS
+from interop.program import Program
+from interop.site import API, ORDINARY, SPECIAL, Site, Who
+
+_OTHER_TENANT = "Full400"
+_PATIENCE_S = 30.0
+
+
+class Protected:
+    """A resource server at a site, which takes the tokens of `tenant`. `start` makes one more program of it."""
+
+    def __init__(
+        self, site: Site, tenant: str, program: Program, start: Callable[[], Program], *, credentials: bool
+    ) -> None:
+        self.site = site
+        self.tenant = tenant
+        self.start = start
+        self.credentials = credentials
+        self.program = program
+        self.url = self.serve(self.program, API)
+
+    def serve(self, program: Program, who: Who) -> str:
+        """Have it serve, with these credentials at Licet; where."""
+        urls = self.site.urls(self.tenant, direct=True)
+        answer = program.ask("serve", **urls, client_id=who.client_id, client_secret=who.secret)
+        url: str = answer["url"]
+        return url
+
+    def token(self, tenant: str = "", who: Who = ORDINARY, **form: str) -> str:
+        """A new access token."""
+        granted: str = self.site.grant(tenant or self.tenant, who, **form)["access_token"]
+        return granted
+
+    def ask(self, token: str | None, method: str = "GET", url: str = "") -> httpx.Response:
+        """The answer to a request with this token."""
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        return httpx.request(method, f"{url or self.url}/jobs", headers=headers, timeout=_PATIENCE_S)
+
+
+def run(protected: Protected) -> dict[str, str]:
+    """What each scenario came to."""
+    return {name: _STEPS[name](protected) for name in PROTECTIONS}
+
+
+def _live(it: Protected) -> str:
+    token = it.token()
+    return f"GET {it.ask(token).status_code}, POST {it.ask(token, 'POST').status_code}"
+
+
+def _view(it: Protected) -> str:
+    token = it.token(scope="view")
+    return f"GET {it.ask(token).status_code}, POST {it.ask(token, 'POST').status_code}"
+
+
+def _none(it: Protected) -> str:
+    answer = it.ask(None)
+    scheme = answer.headers.get("www-authenticate", "no challenge").split()[0]
+    return f"{answer.status_code} {scheme}"
+
+
+def _other_tenant(it: Protected) -> str:
+    return _refused(it.ask(it.token(_OTHER_TENANT)))
+
+
+def _ended(it: Protected) -> str:
+    token = it.token()
+    it.site.end(it.tenant, it.site.told(it.tenant, token)["sid"])
+    answer = it.ask(token)
+    return "passes until it runs out" if answer.is_success else _refused(answer)
+
+
+def _expired(it: Protected) -> str:
+    token = it.token()
+    told = it.site.told(it.tenant, token)
+    seconds = told["exp"] - told["iat"] + 1
+    it.site.advance(seconds)
+    it.program.ask("age", seconds=seconds)
+    return _refused(it.ask(token))
+
+
+def _refused(answer: httpx.Response) -> str:
+    assert not answer.is_success, "this token must not pass"
+    return str(answer.status_code)
+
+
+def _special_credentials(it: Protected) -> str:
+    if not it.credentials:
+        return "none needed"
+    with it.start() as program:
+        answer = it.ask(it.token(), url=it.serve(program, SPECIAL))
+    return "works" if answer.is_success else str(answer.status_code)
+
+
+def _identity(it: Protected) -> str:
+    told: dict[str, Any] = it.ask(it.token(who=SPECIAL)).raise_for_status().json()
+    return f"{told['client']}"
+
+
+def _store_down(it: Protected) -> str:
+    token = it.token()
+    with it.site.store_down():
+        answer = it.ask(token)
+    return "passes" if answer.is_success else str(answer.status_code)
+
+
+_STEPS: dict[str, Callable[[Protected], str]] = {
+    "live": _live,
+    "none": _none,
+    "view": _view,
+    "other_tenant": _other_tenant,
+    "ended": _ended,
+    "special_credentials": _special_credentials,
+    "identity": _identity,
+    "store_down": _store_down,
+    "expired": _expired,
+}

@@ -1,0 +1,25 @@
+// An API in Express that checks JWT access tokens by itself, with express-oauth2-jwt-bearer.
+
+import { auth } from "express-oauth2-jwt-bearer";
+import express from "express";
+import { serveLines } from "./line.js";
+
+const SAFE = ["GET", "HEAD", "OPTIONS"];
+const READ_ONLY = ["view"];
+
+function api({ issuer }) {
+  const app = express();
+  app.use(auth({ issuerBaseURL: issuer, audience: issuer, tokenSigningAlg: "ES256" }));
+  app.use((request, response, next) => {
+    const scopes = request.auth.payload.scope.split(" ");
+    if (!SAFE.includes(request.method) && scopes.every((scope) => READ_ONLY.includes(scope))) {
+      return response.set("WWW-Authenticate", 'Bearer error="insufficient_scope"').sendStatus(403);
+    }
+    next();
+  });
+  app.use(({ auth: { payload } }, response) => response.json({ client: payload.client_id, user: payload.username }));
+  app.use((error, request, response, next) => response.set(error.headers ?? {}).sendStatus(error.status ?? 503));
+  return app;
+}
+
+await serveLines("express-oauth2-jwt-bearer", api);

@@ -1,0 +1,391 @@
+"""The programs of the pages "write a client", run as they are against a Licet and an API behind a guard.
+
+Each is built and run as its language does it. What is missing for one is said, and with `CI=true` is a failure.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
+from pathlib import Path
+from threading import Thread, Timer
+from typing import Any, Self
+
+import pytest
+
+from interop.installing import Missing, filled_in
+from interop.installing import run as step
+from licet.credentials import Passwords
+from licet.guard import Guard, Refused
+from licet.store.setup import end_sessions
+
+sys.path.append(str(Path(__file__).parent.parent / "tests"))  # the tests' own server, with its clock
+from running import RunningServer
+
+SNIPPETS = Path(__file__).parent / "snippets"
+SECRET = "a secret"
+SPECIAL_ID = "+ %41&=é"
+SPECIAL_SECRET = '+ %41:&=é"\\$x'
+PATIENCE_S = 60.0
+_NUMBERS = count(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snippet:
+    """A program of the pages; `ends_at` are the signals after which it still logs off."""
+
+    file: str
+    needs: tuple[str, ...]
+    run: tuple[str, ...]
+    build: tuple[tuple[str, ...], ...] = ()
+    ends_at: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM)
+    tells_reason: bool = True
+
+    @property
+    def folder(self) -> Path:
+        """Where it is built and run."""
+        return (SNIPPETS / self.file).parent
+
+
+def _csharp(name: str) -> Snippet:
+    program = f"build/{name}.exe"
+    references = ("-r:System.Net.Http.dll", "-r:System.Runtime.Serialization.dll")
+    return Snippet(
+        file=f"csharp/{name}.cs",
+        needs=("mcs", "mono"),
+        build=(("mkdir", "-p", "build"), ("mcs", "-warnaserror", f"-out:{program}", *references, f"{name}.cs")),
+        run=("mono", program),
+        ends_at=(),  # Mono raises no CancelKeyPress here
+    )
+
+
+def _java(name: str) -> Snippet:
+    lib = ("org.apache.maven.plugins:maven-dependency-plugin:copy-dependencies", "-DoutputDirectory=target/lib")
+    return Snippet(
+        file=f"java/{name}/Jobs.java",
+        needs=("javac", "java", "mvn"),
+        build=(
+            ("mvn", "--batch-mode", "--quiet", *lib),
+            ("javac", "-d", "target", "-cp", "target/lib/*", "Jobs.java"),
+        ),
+        run=("java", "-cp", "target:target/lib/*", "Jobs"),
+    )
+
+
+SNIPPETS_OF_THE_PAGES = (
+    _csharp("HttpClientExample"),
+    _csharp("WebRequestExample"),
+    Snippet(file="python/with_licet.py", needs=(), run=(sys.executable, "with_licet.py")),
+    Snippet(file="python/with_requests.py", needs=(), run=("{python}", "with_requests.py")),
+    Snippet(file="python/with_authlib.py", needs=(), run=("{python}", "with_authlib.py")),
+    Snippet(file="javascript/jobs.mjs", needs=("node",), run=("node", "jobs.mjs")),
+    Snippet(
+        file="go/main.go",
+        needs=("go",),
+        build=(("go", "vet", "."), ("go", "build", "-o", "build/jobs", ".")),
+        run=("build/jobs",),
+    ),
+    _java("plain"),
+    _java("spring"),
+    Snippet(file="php/jobs.php", needs=("php",), run=("php", "jobs.php")),
+    Snippet(file="bash/jobs.sh", needs=("curl", "jq"), run=("bash", "jobs.sh")),
+)
+
+
+class Api:
+    """Jobs that may be added with a live token that may write; the tokens it was sent are kept."""
+
+    def __init__(self) -> None:
+        self.guards: dict[str, Guard] = {}
+        self.tokens: list[str] = []
+        api = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                length = int(self.headers["Content-Length"] or 0)
+                title = self.rfile.read(length).decode()
+                status, content = api.answer(self.path.strip("/"), self.headers["Authorization"], title)
+                body = json.dumps(content).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def answer(self, tenant: str, authorization: str | None, title: str) -> tuple[int, dict[str, Any]]:
+        """Add a job."""
+        try:
+            who = self.guards[tenant].check("POST", authorization)
+        except Refused as refused:
+            return refused.status, {"error": refused.error}
+        self.tokens.append((authorization or "").removeprefix("Bearer "))
+        return 201, {"title": title, "client": who.client, "session": who.session}
+
+    def close(self) -> None:
+        """Answer no more."""
+        self._server.shutdown()
+        self._server.server_close()
+        for guard in self.guards.values():
+            guard.close()
+
+
+class Site:
+    """A Licet whose clock the tests move, and the API."""
+
+    def __init__(self, server: RunningServer, api: Api) -> None:
+        self.server = server
+        self.api = api
+        self._hashes = {it: Passwords().hash(it) for it in (SECRET, SPECIAL_SECRET)}
+
+    def tenant(self, status: int = 400) -> "Tenant":
+        """A tenant with one seat, for one test."""
+        name = f"Tenant{next(_NUMBERS)}"
+        with self.server.changing() as change:
+            tenant = change.add_tenant(name, seats=1, no_seat_status=status)
+            for number, client in enumerate(("jobs", "other", "api", SPECIAL_ID)):
+                hashed = self._hashes[SPECIAL_SECRET if client == SPECIAL_ID else SECRET]
+                tenant.add_user(f"U{number}", password_hash=hashed)
+                tenant.add_client(client, user=f"U{number}", introspects=client == "api")
+        url = f"{self.server.url}/{name}"
+        self.api.guards[name] = Guard(url, "api", SECRET, cache=timedelta(0))
+        return Tenant(self, name)
+
+
+class Tenant:
+    """A tenant of the site."""
+
+    def __init__(self, site: Site, name: str) -> None:
+        self.site = site
+        self.name = name
+        self.url = f"{site.server.url}/{name}"
+        self.api_url = f"{site.api.url}/{name}"
+
+    def grant(self) -> dict[str, Any]:
+        """Another client takes the seat."""
+        answer = self.site.server.ask(f"{self.name}/token", "other", SECRET, grant_type="client_credentials")
+        granted: dict[str, Any] = answer.raise_for_status().json()
+        return granted
+
+    def is_full(self) -> bool:
+        """Whether the seat is taken: nobody has it in the end who asks."""
+        answer = self.site.server.ask(f"{self.name}/token", "other", SECRET, grant_type="client_credentials")
+        if answer.status_code == 200:
+            headers = {"authorization": f"Bearer {answer.json()['access_token']}"}
+            self.site.server.http.post(f"/{self.name}/logoff", headers=headers).raise_for_status()
+        return answer.status_code != 200
+
+    def end(self, session: str) -> None:
+        """An administrator ends a session."""
+        with self.site.server.store() as store:
+            end_sessions(store, "a test", self.name, [bytes.fromhex(session)])
+
+    def refusals(self) -> int:
+        """How many requests for a token were refused here."""
+        lines = (json.loads(line) for line in self.site.server.log().splitlines() if line.startswith("{"))
+        return sum(it["event"] == "refused" and it.get("tenant") == self.name for it in lines)
+
+
+class Program:
+    """A snippet that runs."""
+
+    def __init__(self, snippet: Snippet, tenant: Tenant, client_id: str, secret: str) -> None:
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+        told = {"TENANT_URL": tenant.url, "API_URL": tenant.api_url, "CLIENT_ID": client_id, "CLIENT_SECRET": secret}
+        self._process = subprocess.Popen(
+            filled_in(snippet.run),
+            cwd=snippet.folder,
+            env={**kept, "LANG": "C.UTF-8", **told},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            start_new_session=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def begin(self, title: str) -> None:
+        """Have it add a job."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{title}\n")
+        self._process.stdin.flush()
+
+    def added(self) -> dict[str, Any]:
+        """What the API answered it."""
+        assert self._process.stdout is not None
+        watch = Timer(PATIENCE_S, self._process.kill)
+        watch.start()
+        line = self._process.stdout.readline()
+        watch.cancel()
+        status, _, body = line.partition(" ")
+        assert status == "201", line or self.ended()
+        job: dict[str, Any] = json.loads(body)
+        return job
+
+    def add(self, title: str) -> dict[str, Any]:
+        """Have it add a job, and wait for it."""
+        self.begin(title)
+        return self.added()
+
+    def signal(self, number: signal.Signals) -> None:
+        """What a terminal or an administrator sends: to all of its processes, as a terminal does."""
+        os.killpg(self._process.pid, number)
+
+    def ended(self) -> tuple[int, str]:
+        """Its exit code, and what it said on standard error, when there are no more lines."""
+        _, said = self._process.communicate(timeout=PATIENCE_S)
+        return self._process.returncode, said
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    data = tmp_path_factory.mktemp("licet")
+    limits = {"login_failures_per_client_max": 100_000, "login_failures_per_source_max": 100_000}
+    api = Api()
+    with RunningServer(data, manual_clock=True, **limits) as server:
+        yield Site(server, api)
+    api.close()
+
+
+@pytest.fixture(scope="session", params=SNIPPETS_OF_THE_PAGES, ids=lambda it: it.file)
+def snippet(request: pytest.FixtureRequest) -> Snippet:
+    """One of them, built."""
+    told: Snippet = request.param
+    try:
+        absent = [it for it in told.needs if shutil.which(it) is None]
+        if absent:
+            raise Missing(f"there is no {', no '.join(absent)}")
+        for command in told.build:
+            step(filled_in(command), told.folder)
+    except Missing as why:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"{told.file}: {why}")
+    return told
+
+
+@contextmanager
+def running(snippet: Snippet, tenant: Tenant, client_id: str = "jobs", secret: str = SECRET) -> Iterator[Program]:
+    with Program(snippet, tenant, client_id, secret) as program:
+        yield program
+
+
+class TestWork:
+    """While all is well."""
+
+    def test_one_session_does_all_and_its_end_frees_the_seat(self, snippet: Snippet, site: Site) -> None:
+        """Rules 1 to 3: one token for all calls, one session, one logoff."""
+        tenant = site.tenant()
+        before = len(site.api.tokens)
+        with running(snippet, tenant) as program:
+            jobs = [program.add(title) for title in ("Mow the lawn", "Äpfel & Birnen", "3")]
+            assert [it["title"] for it in jobs] == ["Mow the lawn", "Äpfel & Birnen", "3"]
+            assert len({it["session"] for it in jobs}) == len(set(site.api.tokens[before:])) == 1
+            assert tenant.is_full()
+            assert program.ended() == (0, "")
+        assert not tenant.is_full()
+
+    def test_id_and_secret_may_have_any_characters(self, snippet: Snippet, site: Site) -> None:
+        """RFC 6749 2.3.1 and appendix B."""
+        with running(snippet, site.tenant(), SPECIAL_ID, SPECIAL_SECRET) as program:
+            assert program.add("one")["client"] == SPECIAL_ID
+            assert program.ended() == (0, "")
+
+    def test_a_token_that_has_run_out_is_refreshed(self, snippet: Snippet, site: Site) -> None:
+        """RFC 6749 6: the session, and so the seat, stays the same one."""
+        tenant = site.tenant()
+        with running(snippet, tenant) as program:
+            first = program.add("one")["session"]
+            site.server.dials.advance(seconds=601)
+            assert program.add("two")["session"] == first
+            assert site.api.tokens[-1] != site.api.tokens[-2]
+            site.server.dials.advance(seconds=601)  # so that the access token is of no use at the logoff
+            assert program.ended() == (0, "")
+        assert not tenant.is_full()
+
+    def test_after_a_session_that_was_ended_another_begins(self, snippet: Snippet, site: Site) -> None:
+        """`invalid_grant`: the refresh token is forgotten."""
+        tenant = site.tenant()
+        with running(snippet, tenant) as program:
+            first = program.add("one")["session"]
+            tenant.end(first)
+            assert program.add("two")["session"] != first
+            assert program.ended() == (0, "")
+        assert not tenant.is_full()
+
+    def test_it_logs_off_when_it_is_told_to_end(self, snippet: Snippet, site: Site) -> None:
+        """Ctrl-C, and what systemd sends."""
+        for number in snippet.ends_at:
+            tenant = site.tenant()
+            with running(snippet, tenant) as program:
+                program.add("one")
+                program.signal(number)
+                program.ended()
+            assert not tenant.is_full(), number.name
+
+
+class TestRefusals:
+    """When there is no token."""
+
+    @pytest.mark.parametrize("status", [400, 429, 503])
+    def test_it_waits_for_a_seat_that_is_free_soon(self, snippet: Snippet, site: Site, status: int) -> None:
+        """Rule 4: Retry-After is heeded, whatever the status."""
+        tenant = site.tenant(status)
+        tenant.grant()
+        site.server.dials.advance(seconds=1199)
+        with running(snippet, tenant) as program:
+            program.begin("one")
+            deadline_s = time.monotonic() + PATIENCE_S
+            while not tenant.refusals():
+                assert time.monotonic() < deadline_s
+            site.server.dials.advance(seconds=1)
+            assert program.added()["title"] == "one"
+            assert program.ended() == (0, "")
+
+    @pytest.mark.parametrize("status", [400, 429, 503])
+    def test_it_tells_that_no_seat_is_free_for_long(self, snippet: Snippet, site: Site, status: int) -> None:
+        """Twenty minutes are more than it has patience for."""
+        tenant = site.tenant(status)
+        tenant.grant()
+        with running(snippet, tenant) as program:
+            program.begin("one")
+            exit_code, said = program.ended()
+        assert exit_code == 1
+        assert "temporarily_unavailable" in said or "No seat is free" in said, said
+        assert "all_in_use" in said or not snippet.tells_reason, said
+        assert SECRET not in said
+
+    def test_it_tells_that_its_secret_is_wrong(self, snippet: Snippet, site: Site) -> None:
+        """And asks once only: a second try counts as another failure."""
+        tenant = site.tenant()
+        with running(snippet, tenant, "jobs", "another secret") as program:
+            program.begin("one")
+            exit_code, said = program.ended()
+        assert exit_code == 1
+        assert "invalid_client" in said, said
+        assert "another secret" not in said
+        assert tenant.refusals() == 1

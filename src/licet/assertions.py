@@ -1,0 +1,193 @@
+"""Assertions: signed texts by which a client proves itself once (RFC 7521 4.2, RFC 7523 2.2 and 3).
+
+    parse -> what it says of itself -> claims that hold now -> a key of the client that made the signature
+
+Strict, and bounded before anything is parsed. Pure: what time it is, is passed in. A flaw is told to the log
+in words that hold nothing of the assertion; a client hears one answer, whatever was wrong.
+That each is good once is for the ledger: `licet.ledger.Spend`.
+"""
+
+import hashlib
+import re
+from base64 import urlsafe_b64decode
+from binascii import Error as NotBase64
+from collections.abc import Collection, Sequence
+from typing import Final, TypeVar
+
+import msgspec
+
+from licet.model import Client, PublicKey, Value
+from licet.public_keys import ALGORITHMS, Signatures
+
+TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"  # RFC 7523 2.2
+SIGNING_ALGORITHMS: Final = tuple(sorted(name for names in ALGORITHMS.values() for name in names))
+ASSERTION_CHARS_MAX = 4096  # a signature of RSA 4096 takes 683 of them; half of what a body may have
+LIFE_S_MAX = 600  # from now until `exp`: so long its jti is remembered
+LEEWAY_S = 60  # by which a client's clock may be wrong
+JTI_CHARS_MAX = 256
+TRIES_MAX = 4  # keys that are tried for an assertion that names none
+
+Given = TypeVar("Given", str, float)
+
+_KEPT_BEYOND_S = 60  # a node whose clock is behind still finds it used
+_JTI_HASH_BYTES = 16  # who finds two alike refuses only itself
+_PART = re.compile(r"[A-Za-z0-9_-]+")
+# RFC 8725 3.11: what was signed to be something else is none. RFC 7515 4.1.9: `application/` may be left out.
+_TYPES = frozenset({"jwt", "client-authentication+jwt"})
+
+
+class InvalidAssertion(ValueError):
+    """It proves nothing; the text is for the log, and holds nothing of it."""
+
+
+class Assertion(Value, frozen=True, kw_only=True):
+    """What a client sent, as it says of itself: nothing of it is proved. Times are seconds since 1970."""
+
+    client_id: str
+    key_id: str | None
+    algorithm: str
+    audiences: tuple[str, ...]
+    expires_at_s: float
+    issued_at_s: float | None
+    not_before_s: float | None
+    jti: str
+    signed: bytes
+    signature: bytes
+
+    def __repr__(self) -> str:
+        """Never what could be sent again."""
+        return f"Assertion({self.algorithm})"
+
+    @property
+    def client_ids(self) -> tuple[str, ...]:
+        """Who it may be of."""
+        return (self.client_id,)
+
+    @property
+    def jti_hash(self) -> bytes:
+        """What tells it from the client's others, in a fixed length."""
+        return hashlib.blake2b(self.jti.encode(), digest_size=_JTI_HASH_BYTES).digest()
+
+    @property
+    def until_ms(self) -> int:
+        """Until when it has to be remembered that it was used."""
+        return int((self.expires_at_s + LEEWAY_S + _KEPT_BEYOND_S) * 1000)
+
+
+class _Header(msgspec.Struct):
+    """RFC 7515 4.1. What else may stand there, a key above all, is not looked at."""
+
+    alg: str
+    kid: str | msgspec.UnsetType = msgspec.UNSET
+    typ: str | msgspec.UnsetType = msgspec.UNSET
+    crit: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Claims(msgspec.Struct):
+    """RFC 7523 3."""
+
+    iss: str
+    sub: str
+    aud: str | list[str]
+    exp: float
+    jti: str
+    iat: float | msgspec.UnsetType = msgspec.UNSET
+    nbf: float | msgspec.UnsetType = msgspec.UNSET
+
+
+_decode_header = msgspec.json.Decoder(_Header).decode
+_decode_claims = msgspec.json.Decoder(_Claims).decode
+
+
+def parse(text: str) -> Assertion:
+    """What an assertion says of itself.
+
+    Raises InvalidAssertion.
+    """
+    if len(text) > ASSERTION_CHARS_MAX:
+        raise InvalidAssertion(f"the assertion is longer than {ASSERTION_CHARS_MAX} characters")
+    parts = text.split(".")
+    if len(parts) != 3 or not all(map(_PART.fullmatch, parts)):  # noqa: PLR2004 - RFC 7515 7.1
+        raise InvalidAssertion("the assertion is not three parts of base64url")
+    try:
+        header_json, claims_json, signature = (urlsafe_b64decode(it + "=" * (-len(it) % 4)) for it in parts)
+        header, claims = _decode_header(header_json), _decode_claims(claims_json)
+    except (NotBase64, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise InvalidAssertion("the assertion's header or claims are not what they must be") from None
+    _check_header(header)
+    _check_names(claims)
+    return Assertion(
+        client_id=claims.sub,
+        key_id=_given(header.kid),
+        algorithm=header.alg,
+        audiences=(claims.aud,) if isinstance(claims.aud, str) else tuple(claims.aud),
+        expires_at_s=claims.exp,
+        issued_at_s=_given(claims.iat),
+        not_before_s=_given(claims.nbf),
+        jti=claims.jti,
+        signed=f"{parts[0]}.{parts[1]}".encode(),
+        signature=signature,
+    )
+
+
+def flaw(assertion: Assertion, ours: Collection[str], now_ms: int) -> str | None:
+    """Why its claims do not hold at this moment, for a server of these names; None when they do.
+
+    RFC 7523 3 lets an audience be one of several. One that names another server as well could be sent on by
+    it, so all of them have to be ours (draft-ietf-oauth-rfc7523bis).
+    """
+    now_s = now_ms / 1000
+    if not assertion.audiences or not all(it in ours for it in assertion.audiences):
+        return "the assertion's aud is not this server alone"
+    if assertion.expires_at_s + LEEWAY_S <= now_s:
+        return "the assertion has expired; is the client's clock right?"
+    if assertion.expires_at_s > now_s + LIFE_S_MAX + LEEWAY_S:
+        return f"the assertion's exp is more than {LIFE_S_MAX} s ahead"
+    for name, since_s in (("iat", assertion.issued_at_s), ("nbf", assertion.not_before_s)):
+        if since_s is not None and since_s > now_s + LEEWAY_S:
+            return f"the assertion's {name} is ahead; is the client's clock right?"
+    return None
+
+
+def signing_key(
+    assertion: Assertion, client: Client | None, signatures: Signatures, now_ms: int
+) -> PublicKey | None:
+    """The client's key that made the signature. No client, or none with such a key, takes as long."""
+    tries = TRIES_MAX if assertion.key_id is None else 1
+    keys = _candidates(assertion, client, now_ms)[:tries]
+    return signatures.find(keys, assertion.algorithm, assertion.signed, assertion.signature, tries=tries)
+
+
+def _candidates(assertion: Assertion, client: Client | None, now_ms: int) -> Sequence[PublicKey]:
+    """The live keys that it may be signed by, the newest first."""
+    live = [it for it in client.keys if it.is_live(now_ms)] if client is not None else []
+    if assertion.key_id is not None:
+        return [it for it in live if assertion.key_id in {it.kid, it.thumbprint}]
+    fitting = [it for it in live if _fits(it, assertion.algorithm)]
+    return sorted(fitting, key=lambda it: it.created_at_ms, reverse=True)
+
+
+def _fits(key: PublicKey, algorithm: str) -> bool:
+    kind = next(it for it, names in ALGORITHMS.items() if algorithm in names)
+    return f'"kty":"{kind}"' in key.jwk and key.algorithm in {None, algorithm}
+
+
+def _check_header(header: _Header) -> None:
+    if header.alg not in SIGNING_ALGORITHMS:
+        raise InvalidAssertion("the assertion's alg is not one of those that are allowed")
+    if header.crit is not msgspec.UNSET:  # RFC 7515 4.1.11: what is not understood is refused
+        raise InvalidAssertion("the assertion's header has crit")
+    typ = "jwt" if header.typ is msgspec.UNSET else header.typ.lower().removeprefix("application/")
+    if typ not in _TYPES:
+        raise InvalidAssertion("the assertion's typ is that of something else")
+
+
+def _check_names(claims: _Claims) -> None:
+    if claims.iss != claims.sub:
+        raise InvalidAssertion("the assertion's iss is not its sub")
+    if not 0 < len(claims.jti) <= JTI_CHARS_MAX:
+        raise InvalidAssertion(f"the assertion's jti is not 1 to {JTI_CHARS_MAX} characters")
+
+
+def _given(value: Given | msgspec.UnsetType) -> Given | None:
+    return None if isinstance(value, msgspec.UnsetType) else value

@@ -1,0 +1,199 @@
+"""`licet client key`: the public keys by which clients prove themselves (private_key_jwt, RFC 7523 2.2).
+
+A key pair is made where the client runs, by `new` or by OpenSSL; only its public half comes here.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from msgspec.structs import replace
+
+from licet.cli.console import (
+    AsJson,
+    Data,
+    Instant,
+    Record,
+    TenantName,
+    Yes,
+    change_tenant,
+    chosen_tenant,
+    confirm,
+    note,
+    opened,
+    show_list,
+    when,
+)
+from licet.cli.errors import Refused, WrongUse
+from licet.cli.noun import Noun
+from licet.clock import SystemClock
+from licet.model import Client, PublicKey
+from licet.public_keys import TEXT_BYTES_MAX, kind_of, name_of, read_keys, told
+from licet.store.changes import NotFound
+from licet.store.spelling import NEVER, read_instant_ms
+from licet.store.tenant_setup import TenantSetup
+
+key_app = Noun("Public keys of a client, which then signs an assertion instead of sending a secret.")
+
+ClientId = Annotated[str, typer.Argument(metavar="CLIENT_ID", help="The client's client_id.")]
+
+_HEADINGS = {
+    "kid": "key",
+    "algorithm": "algorithm",
+    "created_at": "created",
+    "expires_at": "expires",
+    "last_used_at": "last used",
+}
+
+
+@key_app.verb("add")
+def add(
+    client_id: ClientId,
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A JWK, a JWKS or PEM; - is standard input.")
+    ] = "-",
+    *,
+    kid: Annotated[
+        str | None, typer.Option("--kid", metavar="NAME", help="How the client calls the key, if it does.")
+    ] = None,
+    expires: Annotated[
+        str | None, typer.Option("--expires", metavar="DATE", help="When the key ends: 2027-01-31 or never.")
+    ] = None,
+    no_password: Annotated[
+        bool, typer.Option("--no-password", help="From now on the user's password does not work for it.")
+    ] = False,
+    tenant: TenantName = None,
+    data: Data = None,
+) -> None:
+    """Add the public keys of a file, and show their thumbprints (RFC 7638). Others go on working.
+
+    Example: [bold]licet client key add TestClientId public.pem --expires 2027-01-31[/]
+    """
+    keys, expires_at_ms = read_keys(_text(file)), read_instant_ms(expires or NEVER)
+    if kid is not None:
+        if len(keys) > 1:
+            raise WrongUse(f"--kid names one key, and these are {len(keys)}")
+        keys = [replace(keys[0], kid=None if kid == keys[0].thumbprint else kid)]
+
+    def change(setup: TenantSetup) -> bool:
+        for key in keys:
+            setup.add_key(client_id, key, expires_at_ms)
+        if no_password:
+            setup.set_client(client_id, password_allowed=False)
+        return True
+
+    what = "Key" if len(keys) == 1 else f"{len(keys)} keys"
+    change_tenant(data, tenant, f"{what} of client {client_id} added", change, tell=note)
+    for key in keys:
+        typer.echo(key.thumbprint)
+
+
+@key_app.verb("list")
+def list_(
+    client_id: ClientId, *, tenant: TenantName = None, data: Data = None, as_json: AsJson = False
+) -> None:
+    """List a client's public keys.
+
+    Example: [bold]licet client key list TestClientId[/]
+    """
+    client = found_client(data, tenant, client_id)
+    records = [_record(key) for key in sorted(client.keys, key=lambda it: it.created_at_ms)]
+    empty = f"No key yet. Add one: licet client key add {client_id} FILE"
+    show_list(records, _HEADINGS, as_json=as_json, empty=empty)
+
+
+@key_app.verb("remove")
+def remove(
+    client_id: ClientId,
+    kid: Annotated[str, typer.Argument(metavar="KEY", help="As the list shows it.")],
+    *,
+    tenant: TenantName = None,
+    data: Data = None,
+    yes: Yes = False,
+) -> None:
+    """Remove a public key. Its sessions go on until they have to be renewed.
+
+    Example: [bold]licet client key remove TestClientId 2026-11[/]
+    """
+    confirm(f"Remove key {kid} of client {client_id}?", yes=yes)
+    done = f"Key {kid} of client {client_id} removed"
+    change_tenant(data, tenant, done, lambda setup: setup.remove_key(client_id, kid))
+
+
+@key_app.verb("new")
+def new(
+    *,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="Where the private key goes; a new file.")
+    ],
+) -> None:
+    """Make a key pair: the private key into a file that only you can read, the public one printed as a JWK.
+
+    It needs no store and no server: run it where the client runs.
+
+    Example: [bold]licet client key new --out private.pem > public.jwk[/]
+    """
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415 - only this verb makes one
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 - as above
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+        PublicFormat,
+    )
+
+    pair = ec.generate_private_key(ec.SECP256R1())
+    _keep(out, pair.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public = pair.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    [key] = read_keys(public.decode())
+    note(f"The private key is in {out}; it stays on this machine.")
+    typer.echo(json.dumps({**told(key), "kid": key.thumbprint, "alg": "ES256", "use": "sig"}, indent=2))
+
+
+def found_client(data: Path | None, tenant: str | None, client_id: str) -> Client:
+    """The client of this id.
+
+    Raises NotFound.
+    """
+    with opened(data) as store:
+        found = chosen_tenant(store, tenant)
+    if client_id not in found.clients:
+        raise NotFound(f"there is no client {client_id}; licet client list shows those there are")
+    return found.clients[client_id]
+
+
+def _text(file: str) -> str:
+    try:
+        if file == "-":
+            content = sys.stdin.buffer.read(TEXT_BYTES_MAX + 1)
+        else:
+            with Path(file).open("rb") as opened_file:
+                content = opened_file.read(TEXT_BYTES_MAX + 1)
+    except OSError as fault:
+        raise Refused(f"{file} cannot be read: {fault.strerror}") from None
+    return content.decode(errors="replace")
+
+
+def _keep(path: Path, private: bytes) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise Refused(f"{path} is there already, and may be a key that is in use; name a new file") from None
+    except OSError as fault:
+        raise Refused(f"{path} cannot be written: {fault.strerror}") from None
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(private)
+
+
+def _record(key: PublicKey) -> Record:
+    return {
+        "kid": name_of(key),
+        "thumbprint": key.thumbprint,
+        "algorithm": kind_of(key),
+        "created_at": Instant(key.created_at_ms),
+        "expires_at": when(key.expires_at_ms),
+        "last_used_at": when(key.last_used_at_ms),
+        "expired": not key.is_live(SystemClock().now_ms()),
+    }

@@ -1,0 +1,90 @@
+"""`JwtGuard`: a guard that checks JWT access tokens by itself and asks nobody about them (RFC 9068 4).
+
+    guard = JwtGuard("https://licence.example.com/Jim_Test")
+
+For a tenant with `token_format` jwt. It fetches the issuer's keys every five minutes and needs no client of
+its own. The price: a logoff does not reach it. A token counts until it runs out, after a minute by default.
+"""
+
+import ssl
+import time
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+
+from licet.guard.guard import CACHE, CACHE_ENTRIES_MAX, NOTHING, TIMEOUT, Guard, read_tenant_url
+from licet.guard.introspection import last_segment
+
+LEEWAY = timedelta(seconds=10)  # a guess: what clocks of two machines that are looked after differ by
+
+
+class JwtGuard(Guard):
+    """Whose tokens are let in, and what a request needs.
+
+    - `tenant_url`: the tenant's, as `https://licence.example.com/Jim_Test`.
+    - `issuer`: of the tokens; None is `tenant_url`. `audience`: for whom they are; None is the issuer.
+    - `leeway`: by how much a token may be from the future.
+    - `cache`: how long it is remembered that a token was good; it costs less than to check it again.
+    - The others are `Guard`'s.
+
+    Raises ValueError when an argument can't be, ImportError without the extra `licet[jwt]`.
+    """
+
+    def __init__(
+        self,
+        tenant_url: str,
+        *,
+        issuer: str | None = None,
+        audience: str | None = None,
+        scopes: Iterable[str] = (),
+        read_only_scopes: Iterable[str] = ("view",),
+        writing_scope: str = "all",
+        leeway: timedelta = LEEWAY,
+        cache: timedelta = CACHE,
+        cache_entries_max: int = CACHE_ENTRIES_MAX,
+        timeout: timedelta = TIMEOUT,
+        realm: str = "licet",
+        allow_http: bool = False,
+        ssl_context: ssl.SSLContext | None = None,
+        now_s: Callable[[], float] = time.monotonic,
+        wall_s: Callable[[], float] = time.time,
+    ) -> None:
+        try:
+            from licet.guard import claims, keys  # noqa: PLC0415 - what needs the extra
+        except ModuleNotFoundError as missing:
+            raise ImportError(
+                f"JwtGuard takes an extra ({missing.name} is missing): pip install 'licet[jwt]'"
+            ) from None
+        url = read_tenant_url(tenant_url, allow_http=allow_http)
+        if leeway < NOTHING:
+            raise ValueError("leeway must not be less than nothing")
+        self._keep_rules(
+            scopes=scopes,
+            read_only_scopes=read_only_scopes,
+            writing_scope=writing_scope,
+            realm=realm,
+            cache=cache,
+            cache_entries_max=cache_entries_max,
+            timeout=timeout,
+            now_s=now_s,
+        )
+        expected_issuer = url.rstrip("/") if issuer is None else issuer
+        self._asked_of = f"the keys of {url}"
+        self._shown = f"JwtGuard({url!r})"
+        self._desks = keys.JwtDesk(
+            keys.Source(
+                url=url,
+                issuer=expected_issuer,
+                timeout_s=timeout.total_seconds(),
+                allow_http=allow_http,
+                now_s=now_s,
+                wall_s=wall_s,
+            ),
+            claims.Expected(
+                tenant=last_segment(url),
+                issuer=expected_issuer,
+                audience=expected_issuer if audience is None else audience,
+                leeway_s=leeway.total_seconds(),
+            ),
+            self._cache,
+            ssl_context,
+        )

@@ -1,0 +1,232 @@
+"""The keys of an issuer: fetched when they are needed, kept for a while, and the tokens checked with them.
+
+Where they are, the issuer's metadata says (RFC 8414). The rules:
+
+- What is fetched counts for `KEYS_LIFE_S`. When it can't be renewed then, nobody is let in.
+- A key that is not known is looked for once more, but no more often than every `UNKNOWN_EVERY_S`: who makes
+  names up gets 401, and asks nobody anything.
+- A fetch is bounded in time and size, is made once for all who wait for it, and follows no redirect.
+- The metadata tell what time it is at the issuer's. Where this machine's clock is far from that, it can tell
+  no live token from a dead one, and lets nobody in.
+"""
+
+import asyncio
+import json
+import ssl
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import httpx
+import jwt
+
+from licet.guard.asking import BODY_BYTES_MAX, LOOPBACK, Background, Found
+from licet.guard.cache import Cache
+from licet.guard.claims import Expected, Keys, read, read_keys, read_kid
+from licet.guard.introspection import Dead, Secret, Unusable
+
+KEYS_LIFE_S = 300.0  # as long as Licet lets anybody keep them; a key that was stolen is out after that
+UNKNOWN_EVERY_S = 10.0
+RETRY_AFTER_S = 2.0  # after a fetch that failed
+SKEW_MAX_S = 30.0  # half of the shortest usual life; a network and two time servers make less than 1
+
+_OK = 200
+_REDIRECTS = range(300, 400)
+
+
+class Source(NamedTuple):
+    """Where an issuer's keys are; `url` is the tenant's and ends with a slash."""
+
+    url: str
+    issuer: str
+    timeout_s: float
+    allow_http: bool
+    now_s: Callable[[], float]
+    wall_s: Callable[[], float]
+
+
+class _Known(NamedTuple):
+    """The keys and when they were fetched; when it was tried last, and what became of that."""
+
+    keys: Keys
+    fetched_s: float
+    tried_s: float
+    failed: Unusable | None
+
+
+_NOTHING = _Known({}, -1e9, -1e9, None)
+
+
+class IssuerKeys:
+    """The keys; any thread may look, and one event loop fetches."""
+
+    def __init__(self, source: Source, verify: ssl.SSLContext | None) -> None:
+        self._source = source
+        self._verify = verify
+        self._known = _NOTHING
+        self._fetching: asyncio.Task[None] | None = None
+
+    def find(self, kid: str) -> jwt.PyJWK | Dead | Unusable | None:
+        """The key of this name; None when it has to be fetched."""
+        known, now_s = self._known, self._source.now_s()
+        is_fresh = now_s < known.fetched_s + KEYS_LIFE_S
+        if is_fresh and (key := known.keys.get(kid)) is not None:
+            return key
+        if now_s >= known.tried_s + (UNKNOWN_EVERY_S if is_fresh else RETRY_AFTER_S):
+            return None
+        if known.failed is not None:
+            return known.failed
+        return Dead("it is signed with a key that its issuer does not publish") if is_fresh else None
+
+    async def renew(self, kid: str) -> None:
+        """Fetch them, unless somebody just did; whoever comes meanwhile waits for the same answer."""
+        loop = asyncio.get_running_loop()
+        task = self._fetching
+        if task is None or task.done() or task.get_loop() is not loop:  # or it is of before a fork
+            if self.find(kid) is not None:
+                return
+            task = self._fetching = loop.create_task(self._fetch())
+        await asyncio.shield(task)
+
+    async def _fetch(self) -> None:
+        tried_s = self._source.now_s()
+        found = await self._bounded()
+        if isinstance(found, Unusable):
+            self._known = self._known._replace(tried_s=tried_s, failed=found)
+        else:
+            self._known = _Known(found, tried_s, tried_s, None)
+
+    async def _bounded(self) -> Keys | Unusable:
+        try:
+            async with asyncio.timeout(self._source.timeout_s):
+                return await self._fetched()
+        except (TimeoutError, httpx.TimeoutException):
+            return Unusable("do not come in time")
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as fault:
+            return Unusable(f"cannot be fetched: {type(fault).__name__}")
+
+    async def _fetched(self) -> Keys | Unusable:
+        source = self._source
+        if self._verify is None:
+            self._verify = httpx.create_ssl_context()
+        async with httpx.AsyncClient(
+            verify=self._verify,
+            trust_env=urlsplit(source.url).hostname not in LOOPBACK,
+            timeout=source.timeout_s,
+            headers={"Accept-Encoding": "identity", "User-Agent": "licet-guard"},
+        ) as http:
+            metadata = await _get(http, f"{source.url}.well-known/oauth-authorization-server")
+            if isinstance(metadata, Unusable):
+                return metadata
+            address = _key_set_address(metadata, source)
+            if isinstance(address, Unusable):
+                return address
+            key_set = await _get(http, address)
+            if isinstance(key_set, Unusable):
+                return key_set
+        found = read_keys(key_set.body)
+        return Unusable(f"cannot be used: {address} {found.why}") if isinstance(found, Unusable) else found
+
+
+class JwtDesk:
+    """Where tokens are checked; it stands for the desks that ask about them."""
+
+    def __init__(
+        self, source: Source, expected: Expected, cache: Cache, verify: ssl.SSLContext | None
+    ) -> None:
+        self._source = source
+        self._expected = expected
+        self._cache = cache
+        self._keys = IssuerKeys(source, verify)
+        self._background = Background()
+
+    def ask(self, token: Secret) -> Found:
+        """Whose a token is."""
+        kid = read_kid(token.reveal())
+        if isinstance(kid, str) and self._keys.find(kid) is None:
+            self._background.run(self._keys.renew(kid))
+        return self._checked(token, kid)
+
+    async def aask(self, token: Secret) -> Found:
+        """The same, where there is an event loop."""
+        kid = read_kid(token.reveal())
+        if isinstance(kid, str) and self._keys.find(kid) is None:
+            await self._background.arun(self._keys.renew(kid))
+        return self._checked(token, kid)
+
+    async def aclose(self) -> None:
+        """Nothing belongs to this event loop."""
+
+    def close(self) -> None:
+        """End the thread that fetches."""
+        self._background.close(self.aclose())
+
+    def _checked(self, token: Secret, kid: str | Dead) -> Found:
+        found = kid if isinstance(kid, Dead) else self._found(token, kid)
+        self._cache.keep(token, found, self._source.now_s())
+        return found
+
+    def _found(self, token: Secret, kid: str) -> Found:
+        match self._keys.find(kid):
+            case Dead() | Unusable() as no_key:
+                return no_key
+            case None:
+                return Unusable("do not come in time")
+            case signing:
+                return read(token.reveal(), signing, self._expected, self._source.wall_s())
+
+
+class _Answer(NamedTuple):
+    headers: Mapping[str, str]
+    body: bytes
+
+
+async def _get(http: httpx.AsyncClient, url: str) -> _Answer | Unusable:
+    async with aclosing(await http.send(http.build_request("GET", url), stream=True)) as response:
+        if response.status_code in _REDIRECTS:
+            return Unusable(f"cannot be fetched: {url} redirects, which is not followed")
+        if response.status_code != _OK:
+            return Unusable(f"cannot be fetched: {url} answers {response.status_code}")
+        body = bytearray()
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) > BODY_BYTES_MAX:
+                return Unusable(f"cannot be used: {url} answers more than it may")
+        return _Answer(response.headers, bytes(body))
+
+
+def _key_set_address(metadata: _Answer, source: Source) -> str | Unusable:
+    """Where the key set is (RFC 8414 2), when this is the issuer and the clocks agree."""
+    try:
+        content: Any = json.loads(metadata.body)
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        return Unusable("cannot be found: what should be metadata is none")
+    issuer, address = content.get("issuer"), content.get("jwks_uri")
+    if issuer != source.issuer:  # RFC 8414 3.3
+        told = f"{issuer!r:.100}"
+        return Unusable(f"are not its own: the issuer is {told}; if that is right, say issuer={told}")
+    if not isinstance(address, str):
+        return Unusable("are not published: its access tokens are references; `Guard` takes them")
+    parts = urlsplit(address)
+    is_private = parts.scheme == "https" or parts.hostname in LOOPBACK or source.allow_http
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not is_private:
+        return Unusable("are nowhere to be fetched from without being changed on the way")
+    return _skewed(metadata, source) or address
+
+
+def _skewed(metadata: _Answer, source: Source) -> Unusable | None:
+    try:
+        there = parsedate_to_datetime(metadata.headers.get("date", ""))
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None  # what does not tell the time can't be compared
+    there = there if there.tzinfo else there.replace(tzinfo=UTC)
+    ahead_s = source.wall_s() - there.timestamp()
+    if abs(ahead_s) <= SKEW_MAX_S:
+        return None
+    way = "ahead of" if ahead_s > 0 else "behind"
+    return Unusable(f"are of no use: the clock of this machine is {abs(ahead_s):.0f} s {way} the issuer's")

@@ -1,0 +1,27 @@
+"""`GET /{tenant}/jwks.json`: the public keys that JWT access tokens of a tenant are signed with (RFC 7517 5).
+
+Every tenant has the document, so that those who check tokens can go on while the last of them run out when it
+goes back to references. It may be kept for a while: the keys to come are in it long before they sign.
+"""
+
+import msgspec
+
+from licet.jwt_keys import KEY_SET_MAX_AGE_S
+from licet.model import Tenant
+from licet.protocol.errors import Header
+from licet.protocol.message import Response
+from licet.tokens import Tokens
+
+SEGMENT = "jwks.json"
+
+_HEADERS: tuple[Header, ...] = (
+    (b"content-type", b"application/jwk-set+json"),  # RFC 7517 8.5.2
+    (b"cache-control", b"public, max-age=%d" % KEY_SET_MAX_AGE_S),
+)
+_encode = msgspec.json.Encoder().encode
+
+
+def respond(tenant: Tenant, tokens: Tokens) -> Response:
+    """The document."""
+    keys = [] if tokens.jwts is None else tokens.jwts.key_set(tenant)
+    return Response(status=200, headers=_HEADERS, body=_encode({"keys": keys}))

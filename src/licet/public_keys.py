@@ -1,0 +1,273 @@
+"""Public keys by which clients prove themselves: what one may be, how it is read and told, what it proves.
+
+A key comes as a JWK or a set of them (RFC 7517), or in PEM. What is no public key is refused: a private one
+stays with the client, and a shared one is a secret by another name. Each kind of key is good for the
+algorithms of `ALGORITHMS` alone, so that nobody else chooses how a signature is checked (RFC 8725 3.1).
+
+The library that knows the mathematics is imported when a key is first looked at.
+"""
+
+import hashlib
+import json
+import re
+import secrets
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from licet.model import InvalidValue, PublicKey
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
+# By kind. EdDSA is called Ed25519 as well (RFC 9864), as some libraries do already.
+ALGORITHMS: Final[Mapping[str, tuple[str, ...]]] = {
+    "EC": ("ES256",),
+    "OKP": ("EdDSA", "Ed25519"),
+    "RSA": ("RS256", "PS256"),
+}
+TEXT_BYTES_MAX = 65_536  # of a file with keys; a guess, far above a set of a few
+KEYS_READ_MAX = 16  # of one file, as many as a client may have
+RSA_BITS_MIN = 2048  # RFC 7518 3.3
+RSA_BITS_MAX = 4096  # a guess: what is larger takes more of the server than of an attacker
+_EXPONENT_MAX = 2**32  # a larger one is slow, and nobody has it
+_LOADED_MAX = 10_000  # some 20 MB
+
+_CURVE_BITS = 256
+_MEMBERS: Final = {"EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x"), "RSA": ("e", "kty", "n")}
+_PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})  # RFC 7518 6.2.2, 6.3.2, 6.4; RFC 8037 2
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]{1,1024}")
+_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----")
+_PEM_WHOLE = re.compile(r"-----BEGIN ([A-Z0-9 ]*PUBLIC KEY)-----.+?-----END \1-----", re.DOTALL)
+
+_KEEP_PRIVATE = (
+    "this is a private key, which stays with the client and goes nowhere else; give the public one:"
+    " openssl pkey -in FILE -pubout"
+)
+_SHARED = "a shared key is a secret and no public key; generate one: licet client secret add"
+_KINDS = "a key is EC on P-256, Ed25519, or RSA of 2048 to 4096 bits"
+_WHAT = "this is no public key: a JWK, a JWKS or PEM is; openssl pkey -in FILE -pubout makes one"
+
+
+def read_keys(text: str) -> list[PublicKey]:
+    """The keys of a text: a JWK, a JWKS or PEM. What a JWKS has for encryption is left out.
+
+    Raises InvalidValue, which tells nothing of what the text holds.
+    """
+    if len(text.encode(errors="replace")) > TEXT_BYTES_MAX:
+        raise InvalidValue(f"a file with keys has {TEXT_BYTES_MAX} bytes at most")
+    keys = _read_pem(text) if "-----BEGIN" in text else _read_json(text)
+    if not keys:
+        raise InvalidValue(_WHAT)
+    if len(keys) > KEYS_READ_MAX:
+        raise InvalidValue(f"these are more than {KEYS_READ_MAX} keys")
+    return list({key.thumbprint: key for key in keys}.values())
+
+
+def read_jwk(jwk: Mapping[str, Any]) -> PublicKey:
+    """The key of a JWK (RFC 7517 4), with its `kid` and `alg`.
+
+    Raises InvalidValue, which tells nothing of what it holds.
+    """
+    kind = jwk.get("kty")
+    if kind == "oct":
+        raise InvalidValue(_SHARED)
+    if not _PRIVATE.isdisjoint(jwk):
+        raise InvalidValue(_KEEP_PRIVATE)
+    if not isinstance(kind, str) or kind not in _MEMBERS:
+        raise InvalidValue(_KINDS)
+    members = {name: jwk.get(name) for name in _MEMBERS[kind]}
+    if not all(isinstance(it, str) and _BASE64URL.fullmatch(it) for it in members.values()):
+        raise InvalidValue(f"this JWK is not whole: it needs {', '.join(_MEMBERS[kind])}")
+    _must_be_for_signatures(jwk)
+    return _made(_loaded(members), kid=_text(jwk, "kid"), algorithm=_text(jwk, "alg"))
+
+
+def told(key: PublicKey) -> dict[str, Any]:
+    """A key as a JWK, with what is known of it but when it was used."""
+    named = {"kid": key.kid, "alg": key.algorithm}
+    return {**json.loads(key.jwk), **{name: it for name, it in named.items() if it is not None}}
+
+
+def name_of(key: PublicKey) -> str:
+    """What an assertion names it by: its own `kid`, else its thumbprint."""
+    return key.kid or key.thumbprint
+
+
+def kind_of(key: PublicKey) -> str:
+    """What kind it is: `ES256`, `EdDSA`, or of RSA its algorithms."""
+    if key.algorithm is not None:
+        return key.algorithm
+    kind: str = json.loads(key.jwk)["kty"]
+    return " ".join(ALGORITHMS[kind]) if kind == "RSA" else ALGORITHMS[kind][0]
+
+
+class Signatures:
+    """Checks signatures; it loads each key once, and a bounded number of them."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, tuple[str, Any]] = {}
+        self._dummies: dict[str, Any] = {}
+        self._algorithms: dict[str, Any] = {}
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether `prepare` was called."""
+        return bool(self._algorithms)
+
+    def prepare(self) -> None:
+        """Import what checks signatures; it takes a tenth of a second, the first time."""
+        from jwt.algorithms import get_default_algorithms  # noqa: PLC0415 - few use it
+
+        known = get_default_algorithms()
+        algorithms = {it: known[it] for it in ("ES256", "EdDSA", "RS256", "PS256")}
+        self._dummies = {kind: _random(kind) for kind in ALGORITHMS}
+        self._algorithms = algorithms | {"Ed25519": known["EdDSA"]}
+
+    def find(
+        self, keys: Sequence[PublicKey], algorithm: str, signed: bytes, signature: bytes, *, tries: int
+    ) -> PublicKey | None:
+        """The first of these keys that made the signature.
+
+        When none did, it took as many tries as it is told, whatever keys there are.
+        """
+        assert len(keys) <= tries
+        if not self.is_ready:
+            self.prepare()
+        check = self._algorithms[algorithm]
+        for key in keys:
+            kind, loaded = self._load(key)
+            fits = algorithm in ALGORITHMS[kind] and key.algorithm in {None, algorithm}
+            if check.verify(signed, loaded if fits else self._dummy(algorithm), signature) and fits:
+                return key
+        for _ in range(tries - len(keys)):
+            check.verify(signed, self._dummy(algorithm), signature)
+        return None
+
+    def _load(self, key: PublicKey) -> tuple[str, Any]:
+        found = self._loaded.get(key.jwk)
+        if found is None:
+            jwk = json.loads(key.jwk)
+            while len(self._loaded) >= _LOADED_MAX:
+                del self._loaded[next(iter(self._loaded))]
+            found = self._loaded[key.jwk] = (jwk["kty"], _loaded(jwk))
+        return found
+
+    def _dummy(self, algorithm: str) -> Any:
+        """A key that nobody has, so that it takes as long to refuse who is not known."""
+        return self._dummies[next(it for it, names in ALGORITHMS.items() if algorithm in names)]
+
+
+def _random(kind: str) -> Any:
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # noqa: PLC0415 - few use it
+
+    if kind == "EC":
+        return ec.generate_private_key(ec.SECP256R1()).public_key()
+    if kind == "OKP":
+        return ed25519.Ed25519PrivateKey.generate().public_key()
+    # Two primes would take a while to find; a check does not ask how the number came about.
+    modulus = secrets.randbits(RSA_BITS_MIN) | 1 << (RSA_BITS_MIN - 1) | 1
+    return rsa.RSAPublicNumbers(65_537, modulus).public_key()
+
+
+def _read_json(text: str) -> list[PublicKey]:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        raise InvalidValue(_WHAT) from None
+    if not isinstance(content, dict):
+        raise InvalidValue(_WHAT)
+    if "keys" not in content:
+        return [read_jwk(content)]
+    found = content["keys"]
+    if not isinstance(found, list) or not all(isinstance(it, dict) for it in found):
+        raise InvalidValue(_WHAT)
+    return [read_jwk(it) for it in found if it.get("use") != "enc"]
+
+
+def _read_pem(text: str) -> list[PublicKey]:
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415 - few use it
+
+    labels = _PEM.findall(text)
+    if any("PRIVATE KEY" in label for label in labels):
+        raise InvalidValue(_KEEP_PRIVATE)
+    if any("PUBLIC KEY" not in label for label in labels):
+        raise InvalidValue(f"{_WHAT}; of a certificate: openssl x509 -in FILE -pubkey -noout")
+    return [_made(_understood(lambda it=it: load_pem_public_key(it.encode()))) for it in _pem_blocks(text)]
+
+
+def _pem_blocks(text: str) -> Iterator[str]:
+    return (found[0] for found in _PEM_WHOLE.finditer(text))
+
+
+def _must_be_for_signatures(jwk: Mapping[str, Any]) -> None:
+    """RFC 7517 4.2 and 4.3."""
+    operations = jwk.get("key_ops", ["verify"])
+    if jwk.get("use", "sig") != "sig" or not isinstance(operations, list) or "verify" not in operations:
+        raise InvalidValue("this key is not for checking signatures, as its use or key_ops say")
+
+
+def _text(jwk: Mapping[str, Any], name: str) -> str | None:
+    found = jwk.get(name)
+    if found is not None and not isinstance(found, str):
+        raise InvalidValue(f"{name} of a JWK is a text")
+    return found
+
+
+def _loaded(jwk: Mapping[str, Any]) -> Any:
+    from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm  # noqa: PLC0415 - few use it
+
+    kinds: dict[str, Any] = {"EC": ECAlgorithm, "OKP": OKPAlgorithm, "RSA": RSAAlgorithm}
+    return _understood(lambda: kinds[jwk["kty"]].from_jwk(dict(jwk)))
+
+
+def _understood(load: Any) -> Any:
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - few use it
+    from jwt.exceptions import InvalidKeyError  # noqa: PLC0415 - as above
+
+    try:
+        return load()
+    except (ValueError, TypeError, InvalidKeyError, UnsupportedAlgorithm):
+        raise InvalidValue(_KINDS) from None
+
+
+def _made(loaded: "PublicKeyTypes", kid: str | None = None, algorithm: str | None = None) -> PublicKey:
+    """A key that was understood, if it is one of ours; its JWK is written anew, in one way only."""
+    members = _members(loaded)
+    if members is None:
+        raise InvalidValue(_KINDS)
+    if algorithm is not None and algorithm not in ALGORITHMS[members["kty"]]:
+        allowed = ", ".join(ALGORITHMS[members["kty"]])
+        raise InvalidValue(f"the alg of this key can be {allowed}")
+    # RFC 7638 3: the required members alone, in the order of their names, without white space.
+    jwk = json.dumps(members, sort_keys=True, separators=(",", ":"))
+    thumbprint = _base64url(hashlib.sha256(jwk.encode()).digest())
+    kid = None if kid in {"", thumbprint} else kid
+    return PublicKey(thumbprint=thumbprint, jwk=jwk, kid=kid, algorithm=algorithm)
+
+
+def _members(loaded: "PublicKeyTypes") -> dict[str, str] | None:
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # noqa: PLC0415 - few use it
+
+    match loaded:
+        case ec.EllipticCurvePublicKey(curve=ec.SECP256R1()):
+            point = loaded.public_numbers()
+            return {"kty": "EC", "crv": "P-256", "x": _number(point.x, 32), "y": _number(point.y, 32)}
+        case ed25519.Ed25519PublicKey():
+            return {"kty": "OKP", "crv": "Ed25519", "x": _base64url(loaded.public_bytes_raw())}
+        case rsa.RSAPublicKey():
+            bits, numbers = loaded.key_size, loaded.public_numbers()
+            if not RSA_BITS_MIN <= bits <= RSA_BITS_MAX or numbers.e > _EXPONENT_MAX:
+                raise InvalidValue(
+                    f"an RSA key has {RSA_BITS_MIN} to {RSA_BITS_MAX} bits; this one has {bits}"
+                )
+            return {"kty": "RSA", "e": _number(numbers.e), "n": _number(numbers.n)}
+    return None
+
+
+def _number(value: int, length: int | None = None) -> str:
+    return _base64url(value.to_bytes(length or (value.bit_length() + 7) // 8, "big"))
+
+
+def _base64url(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -1,0 +1,37 @@
+"""A real Licet for the tests of programs and APIs: `licet`, a fixture of pytest.
+
+    def test_it_says_that_no_licence_is_free(licet: LicetServer) -> None:
+        tenant = licet.tenant("Jim_Test", seats=1, clients=["Alpha", "Beta"])
+        with tenant.full_pool():
+            ...  # what the program does now
+
+`plugin.py` has the fixtures. They start a server in a process of its own, with its own data, whose clock
+stands still until the test moves it. It needs `licet[server]`; nothing of the rest may import this.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from licet.store.denials import DenialRange
+    from licet.store.usage import LiveSession
+    from licet.testing.server import LicetServer, LicetServerFactory
+    from licet.testing.tenant import LicetTenant
+
+__all__ = ["DenialRange", "LicetServer", "LicetServerFactory", "LicetTenant", "LiveSession"]
+
+_PLACES = {
+    "DenialRange": "licet.store.denials",
+    "LicetServer": "licet.testing.server",
+    "LicetServerFactory": "licet.testing.server",
+    "LicetTenant": "licet.testing.tenant",
+    "LiveSession": "licet.store.usage",
+}
+
+if not TYPE_CHECKING:  # every run of pytest imports this module, and most of them need nothing of it
+
+    def __getattr__(name: str) -> Any:
+        if name not in _PLACES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module  # noqa: PLC0415 - see above
+
+        return getattr(import_module(_PLACES[name]), name)

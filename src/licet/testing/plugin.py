@@ -1,0 +1,103 @@
+"""The fixtures: `licet`, `licet_tenant` and `licet_server_factory`.
+
+pytest imports this module in every run where Licet is installed. So it imports nothing but pytest, and what a
+fixture needs when that is used.
+"""
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from licet.testing.server import LicetServer, LicetServerFactory
+    from licet.testing.tenant import LicetTenant
+
+_LOG_CHARS_MAX = 20_000  # a guess: of a failed test nobody reads more
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let `@pytest.mark.licet` be known."""
+    config.addinivalue_line(
+        "markers", "licet(...): the tenant that `licet_tenant` is, by the arguments of LicetServer.tenant"
+    )
+
+
+@pytest.fixture(scope="session")
+def licet_server_factory(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[LicetServerFactory]":
+    """Starts servers with settings of their own; they end with the session, or with their block."""
+    with ExitStack() as running:
+
+        def start(*, manual_clock: bool = True, **settings: object) -> "LicetServer":
+            server_class, not_started = _server()
+            try:
+                server = server_class(tmp_path_factory.mktemp("licet"), manual_clock=manual_clock, **settings)
+            except not_started as fault:
+                pytest.fail(str(fault), pytrace=False)
+            return running.enter_context(server)
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def _licet_shared(licet_server_factory: "LicetServerFactory") -> "_Shared":
+    return _Shared(licet_server_factory)
+
+
+@pytest.fixture
+def licet(request: pytest.FixtureRequest, _licet_shared: "_Shared") -> "Iterator[LicetServer]":
+    """A running Licet without tenants, whose clock stands still until the test moves it."""
+    server = _licet_shared.ready()
+    before = len(server.log())
+    yield server
+    log = server.log()[before:][-_LOG_CHARS_MAX:]
+    request.node.add_report_section("teardown", "what Licet logged", log)
+    try:
+        server.clear()
+    except RuntimeError as fault:
+        pytest.fail(str(fault), pytrace=False)
+
+
+@pytest.fixture
+def licet_tenant(request: pytest.FixtureRequest, licet: "LicetServer") -> "LicetTenant":
+    """A tenant: `Jim_Test` with 5 seats and the client `TestClientId`, or what `@pytest.mark.licet` says."""
+    marker = request.node.get_closest_marker("licet")
+    return licet.tenant(*marker.args, **marker.kwargs) if marker else licet.tenant()
+
+
+class _Shared:
+    """The server that the tests of a process share, one after the other.
+
+    Another one is started where a test has moved the clock beyond the machine's, as a clock never goes back;
+    and where it has ended.
+    """
+
+    def __init__(self, start: "Callable[[], LicetServer]") -> None:
+        self._start = start
+        self._server: LicetServer | None = None
+
+    def ready(self) -> "LicetServer":
+        """A server as it was when it was new."""
+        if self._server is not None and not self._server.is_as_new:
+            self._server.close()
+            self._server = None
+        if self._server is None:
+            self._server = self._start()
+        self._server.clear()
+        return self._server
+
+
+def _server() -> "tuple[type[LicetServer], type[Exception]]":
+    try:
+        from licet.testing.process import NotStarted  # noqa: PLC0415 - see above
+        from licet.testing.server import LicetServer  # noqa: PLC0415 - see above
+    except ModuleNotFoundError as missing:
+        if missing.name is None or missing.name.partition(".")[0] == "licet":
+            raise
+        advice = "pip install 'licet[server]'"
+        pytest.fail(
+            f"the fixtures of Licet start its server, and {missing.name} is missing: {advice}", pytrace=False
+        )
+    return LicetServer, NotStarted

@@ -1,0 +1,282 @@
+"""A Licet for tests: its clock, its switches and its tenants.
+
+    with LicetServer(tmp_path) as licet:
+        tenant = licet.tenant("Jim_Test", seats=1)
+        with licet.store_down():
+            ...
+        licet.clock.advance(minutes=20)
+
+The server is the real one, with SQLite and one process, without an admin listener. What a test changes, the
+server has seen before it answers the next request.
+"""
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final, Protocol, Self, Unpack
+from urllib.parse import urlsplit
+
+from licet.client import LicetAuth
+from licet.clock import wall_ms
+from licet.keyring import FILE_NAME, new_keyring, read_keyring, write_keyring
+from licet.model import Duplicates
+from licet.store.changes import TenantChanges
+from licet.store.opening import SQLITE_NAME
+from licet.store.setup import SetupChange, changing
+from licet.store.sqlite import SqliteStore
+from licet.testing.process import ServerProcess
+from licet.testing.shared import UNTIL_RELEASED_MS, SharedClock, Switches
+from licet.testing.tenant import LicetTenant
+
+ACTOR: Final = "a test"
+PATIENCE_S: Final = 10.0  # for requests that must come: a test that waits as long as this has failed
+
+# Tests do not wait for each other, whatever secrets they try; the rest is to start soon and stay small.
+_SETTINGS: Final[Mapping[str, object]] = {
+    "commit_process": False,
+    "hash_workers": 1,
+    "login_failures_per_client_max": 1_000_000,
+    "login_failures_per_source_max": 1_000_000,
+}
+_INHERITED_NOT: Final = ("LICET_", "OTEL_", "PYTHONWARNINGS")
+_AWAY: Final = "away.db"
+_STEP_S: Final = 0.005
+
+
+class LicetServerFactory(Protocol):
+    """What the fixture `licet_server_factory` is."""
+
+    def __call__(self, *, manual_clock: bool = True, **settings: object) -> "LicetServer":
+        """A server of its own, with these settings of licet.toml; it ends with the session, if not before."""
+
+
+class Silence:
+    """A time in which no answer comes; `answers` counts those that were ready in it."""
+
+    def __init__(self, switches: Switches) -> None:
+        self._switches = switches
+        self._before = switches.waited.get()
+
+    @property
+    def answers(self) -> int:
+        """How many requests have been done, and not answered."""
+        return self._switches.waited.get() - self._before
+
+    def wait_for_answers(self, count: int = 1, *, within_s: float = PATIENCE_S) -> None:
+        """Return when so many requests have been done.
+
+        Raises TimeoutError.
+        """
+        until_s = time.monotonic() + within_s
+        while self.answers < count:
+            if time.monotonic() > until_s:
+                raise TimeoutError(f"{self.answers} of {count} requests have come within {within_s:g} s")
+            time.sleep(_STEP_S)
+
+
+class LicetServer:
+    """A server that runs until `close`, or the end of its block. `settings` are those of licet.toml.
+
+    Time stands still there until `clock.advance`, unless `manual_clock=False`. `data` is its data directory.
+    Raises NotStarted.
+    """
+
+    def __init__(self, data: Path, *, manual_clock: bool = True, **settings: object) -> None:
+        self.data = data
+        self._tenants: dict[str, LicetTenant] = {}
+        self._auths: list[LicetAuth] = []
+        self._process = ServerProcess(
+            data,
+            environment=_environment(),
+            manual_from_ms=_now_ms() if manual_clock else None,
+            settings={**_SETTINGS, **settings},
+        )
+        self._opened = ExitStack()
+        with ExitStack() as opened:
+            opened.callback(self._close_auths)
+            self._store = SqliteStore(data / SQLITE_NAME, self._process.clock, create=True)
+            opened.callback(self._store.close)
+            write_keyring(data / FILE_NAME, new_keyring(self._process.clock.now_ms()))
+            self._process.start()
+            opened.callback(self._process.kill)
+            self._opened = opened.pop_all()
+        self._pepper = read_keyring(data / FILE_NAME).pepper
+
+    def __repr__(self) -> str:
+        return f"LicetServer({self.url!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def url(self) -> str:
+        """Where it listens, without a slash at the end."""
+        return self._process.url
+
+    @property
+    def clock(self) -> SharedClock:
+        """Its clock, which stands still until it is moved.
+
+        Raises RuntimeError for a server that was started with another.
+        """
+        if not isinstance(self._process.clock, SharedClock):
+            raise RuntimeError(  # noqa: TRY004 - no caller gave a wrong type
+                "this server goes by the clock of the machine: it has manual_clock=False"
+            )
+        return self._process.clock
+
+    def tenant(
+        self,
+        name: str = "Jim_Test",
+        *,
+        seats: int = 5,
+        clients: Iterable[str] | Mapping[str, str] = ("TestClientId",),
+        apis: Iterable[str] = ("Api",),
+        duplicates: Duplicates | str = Duplicates.CLIENT,
+        **settings: Unpack[TenantChanges],
+    ) -> LicetTenant:
+        """A new tenant with a pool `full` of these seats, its clients, and clients that may introspect.
+
+        Clients come with the secrets of a test's choosing, or get generated ones. `settings` are those of a
+        tenant: `session_ttl_s`, `access_ttl_s`, `scope_default`, `no_seat_status` and others. In the fixture
+        it is removed at the end of the test. Raises SetupError, InvalidValue.
+        """
+        with self.changing() as change:
+            setup = change.add_tenant(name, seats=seats, **settings)
+            setup.set_pool("full", duplicates=Duplicates(duplicates))
+        tenant = self._tenants[name] = LicetTenant(self, name, self._pepper)
+        secrets = clients if isinstance(clients, Mapping) else dict.fromkeys(clients)
+        tenant.add_clients(secrets)
+        tenant.add_clients(dict.fromkeys(apis), introspects=True)
+        return tenant
+
+    @contextmanager
+    def store_down(self) -> Iterator[None]:
+        """The store is out of reach: grants, refreshes, logoffs and introspection are answered 503.
+
+        Its file is moved away, and back at the end of the block. Raises RuntimeError when it is down already.
+        """
+        store, away = self.data / SQLITE_NAME, self.data / _AWAY
+        if away.exists():
+            raise RuntimeError("the store is down already")
+        store.rename(away)
+        try:
+            yield
+        finally:
+            away.rename(store)
+
+    @contextmanager
+    def slow(self, *, seconds: float) -> Iterator[None]:
+        """Each answer comes so many seconds late, and at the end of the block at the latest.
+
+        What was asked for is done before.
+        """
+        with self._paused(round(seconds * 1000)):
+            yield
+
+    @contextmanager
+    def silent(self) -> Iterator[Silence]:
+        """No answer comes before the end of the block, though what was asked for is done.
+
+        For a client's time-out, and for what many do at once.
+        """
+        silence = Silence(self._process.switches)
+        with self._paused(UNTIL_RELEASED_MS):
+            yield silence
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """The server is killed, as in a power cut, and started again on its data at the end of the block.
+
+        In between nobody listens at its port. Raises NotStarted.
+        """
+        self._process.kill()
+        try:
+            yield
+        finally:
+            self._process.set(port=urlsplit(self.url).port)
+            self._process.start()
+
+    def log(self) -> str:
+        """What it has logged, a JSON object a line: also the cause that a client is not told."""
+        return self._process.log()
+
+    def close(self) -> None:
+        """End it; a second time it does nothing."""
+        self._opened.close()
+
+    @contextmanager
+    def changing(self) -> Iterator[SetupChange]:
+        """Change the set-up, all of the block or nothing of it.
+
+        Raises SetupError, InvalidValue, RuntimeError.
+        """
+        with changing(self.store, ACTOR) as change:
+            yield change
+        self._process.switches.changes.add()
+
+    @property
+    def store(self) -> SqliteStore:
+        """Its store, opened beside it.
+
+        Raises RuntimeError while it is down.
+        """
+        if (self.data / _AWAY).exists():
+            raise RuntimeError("the store is down: look at it before the block of store_down, or after it")
+        return self._store
+
+    def watch(self, auth: LicetAuth) -> LicetAuth:
+        """Close this at the end of the test, if the test does not."""
+        self._auths.append(auth)
+        return auth
+
+    @property
+    def is_as_new(self) -> bool:
+        """Whether it runs, and its clock was not moved beyond the machine's."""
+        return self._process.is_running and self._process.clock.now_ms() <= wall_ms()
+
+    def clear(self) -> None:
+        """Make it what it was: switches off, clients logged off, no tenants, and the clock at the machine's.
+
+        Raises RuntimeError when it has ended by itself.
+        """
+        self._process.switches.pause_ms.set(0)
+        if not self._process.is_running:
+            raise RuntimeError(f"Licet has ended; the end of its log:\n{self._process.end_of_log()}")
+        self._close_auths()
+        if self._tenants:
+            with self.changing() as change:
+                for name in self._tenants:
+                    change.remove_tenant(name)
+            self._tenants.clear()
+        if isinstance(self._process.clock, SharedClock):
+            self._process.clock.move_to(_now_ms())
+
+    @contextmanager
+    def _paused(self, pause_ms: int) -> Iterator[None]:
+        switch = self._process.switches.pause_ms
+        before = switch.get()
+        switch.set(pause_ms)
+        try:
+            yield
+        finally:
+            switch.set(before)
+
+    def _close_auths(self) -> None:
+        while self._auths:
+            self._auths.pop().close()
+
+
+def _now_ms() -> int:
+    """The machine's time in whole seconds: what a token tells of times is then exact."""
+    return wall_ms() // 1000 * 1000
+
+
+def _environment() -> dict[str, str]:
+    """That of the tests, but for what is to change a server that somebody else runs."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(_INHERITED_NOT)}

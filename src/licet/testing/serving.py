@@ -1,0 +1,133 @@
+"""The process of a server under test: what `licet serve` does, with the clock and the switches of a test.
+
+It is `python -m licet.testing.serving`, started by `process.py` and by nobody else. Its URL goes to standard
+output when it listens. It ends with the process that started it, however that one ended. A process that
+commits for it is this module with `commit`.
+
+The public application has a layer before it, `Switched`; behind that all is as it ever is.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack, suppress
+from typing import Any, cast
+
+import uvicorn
+import uvloop
+
+from licet import committing
+from licet.app import Server, bind
+from licet.clock import SystemClock
+from licet.settings import load_settings
+from licet.store.contract import StoreUnavailable
+from licet.testing.process import COMMAND
+from licet.testing.shared import Switches
+from licet.web.logs import configure_logs
+from licet.web.public import PublicApp
+
+_STEP_S = 0.005  # of an answer that waits
+_LOOK_FOR_PARENT_S = 0.5
+
+Message = dict[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class Switched:
+    """The public application, as the switches of a test have it."""
+
+    def __init__(self, application: Any, switches: Switches, look: Callable[[], None]) -> None:
+        self._application = application
+        self._switches = switches
+        self._look = look
+        self._seen = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
+        """Answer one request: with the set-up as it is now, and no sooner than the test lets it.
+
+        What was asked for is done when the answer waits: a client that does not has its seat all the same.
+        """
+        await self._see_changes()
+
+        async def send_late(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await self._wait()
+            await send(message)
+
+        await self._application(scope, receive, send_late)
+
+    async def _see_changes(self) -> None:
+        changes = self._switches.changes.get()
+        if changes != self._seen:
+            with suppress(StoreUnavailable):  # then the next request looks
+                await asyncio.to_thread(self._look)
+                self._seen = changes
+
+    async def _wait(self) -> None:
+        began_s, pause_ms = time.monotonic(), self._switches.pause_ms
+        if pause_ms.get():
+            self._switches.waited.add()
+        while time.monotonic() - began_s < pause_ms.get() / 1000:  # noqa: ASYNC110 - no event of this process
+            await asyncio.sleep(_STEP_S)
+
+
+class SwitchedServer(Server):
+    """A server whose public listener has the switches."""
+
+    switches: Switches
+
+    def _uvicorn(self, public: PublicApp) -> uvicorn.Config:
+        switched = Switched(public, self.switches, self._store.refresh_tenants)
+        return super()._uvicorn(cast("PublicApp", switched))
+
+
+def main(command: Sequence[str] = COMMAND, adjust: Callable[[SwitchedServer], None] = lambda _: None) -> None:
+    """Be the process that was started with `command`; `adjust` gets the server before it runs."""
+    if "commit" in sys.argv:
+        _commit()
+    else:
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+        _serve((*command, "commit"), adjust)
+
+
+def _serve(committer: Sequence[str], adjust: Callable[[SwitchedServer], None]) -> None:
+    settings = load_settings()
+    switches = Switches(settings.data)
+    with ExitStack() as bound:
+        listening = bound.enter_context(bind(settings.host, settings.port))
+        urls, admin = [settings.base_url(listening.getsockname()[1])], None
+        if settings.admin:
+            admin = bound.enter_context(bind(settings.admin_host, settings.admin_port))
+            urls.append(settings.admin_base_url(admin.getsockname()[1]))
+        log = configure_logs(level=settings.log_level, as_json=True)
+        clock = switches.clock if switches.clock.is_set else None
+        server = SwitchedServer(settings, listening, log, clock, committer=committer, admin_listening=admin)
+        server.switches = switches
+        adjust(server)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(server.run(lambda: _tell(" ".join(urls))))
+
+
+def _commit() -> None:
+    clock = Switches(load_settings().data).clock
+    committing.run(clock if clock.is_set else SystemClock())
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the one that started it is gone, also where nobody could say so."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK_FOR_PARENT_S)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _tell(urls: str) -> None:
+    sys.stdout.write(f"{urls}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""What a test and its server share: numbers in memory, and the switches made of them.
+
+A number is a file of eight bytes that both processes have mapped; setting it is heard of at once, and nobody
+waits for it. It belongs to who writes it: the server counts, the test sets all else.
+"""
+
+import threading
+from mmap import mmap
+from pathlib import Path
+from typing import Final
+
+UNTIL_RELEASED_MS: Final = 2**62  # a pause that ends when the test says so
+
+_BYTES = 8
+
+
+class SharedNumber:
+    """A whole number from 0 on, 0 at first. One process writes it, in any of its threads."""
+
+    def __init__(self, path: Path) -> None:
+        path.touch(mode=0o600)
+        with path.open("r+b") as file:
+            file.truncate(_BYTES)
+            self._memory = mmap(file.fileno(), _BYTES)
+        self._lock = threading.Lock()
+
+    def get(self) -> int:
+        """What it is now."""
+        return int.from_bytes(self._memory[:], "big")
+
+    def set(self, number: int) -> None:
+        """Make it another."""
+        self._memory[:] = number.to_bytes(_BYTES, "big")
+
+    def add(self, number: int = 1) -> None:
+        """Make it greater."""
+        with self._lock:
+            self.set(self.get() + number)
+
+
+class SharedClock:
+    """A clock that stands still until it is moved; it never goes back."""
+
+    def __init__(self, path: Path) -> None:
+        self._now = SharedNumber(path)
+
+    @property
+    def is_set(self) -> bool:
+        """Whether it is this clock that counts; one that was never set is none."""
+        return self._now.get() != 0
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970."""
+        return self._now.get()
+
+    def advance(self, *, days: float = 0, hours: float = 0, minutes: float = 0, seconds: float = 0) -> None:
+        """Move it forward.
+
+        Raises ValueError for backward.
+        """
+        by_ms = round((((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000)
+        if by_ms < 0:
+            raise ValueError("a clock never goes back")
+        self._now.add(by_ms)
+
+    def move_to(self, at_ms: int) -> None:
+        """Move it forward to this instant, if that is later."""
+        self._now.set(max(self._now.get(), at_ms))
+
+
+class Switches:
+    """The numbers of one data directory.
+
+    `changes` counts the changes of the set-up, which the server looks at before it answers; answers wait for
+    `pause_ms`; `waited` counts the answers that had to.
+    """
+
+    def __init__(self, data: Path) -> None:
+        self.clock = SharedClock(data / "clock")
+        self.changes = SharedNumber(data / "changes")
+        self.pause_ms = SharedNumber(data / "pause")
+        self.waited = SharedNumber(data / "waited")

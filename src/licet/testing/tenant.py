@@ -1,0 +1,293 @@
+"""A tenant of a test: where its endpoints are, who its clients are, who is in, and its own switches."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, Unpack
+
+import httpx
+
+from licet.client import LicetAuth
+from licet.credentials import ClientSecrets, Passwords
+from licet.ledger import Command, End, Grant, Granted, Outcome
+from licet.model import EndReason, InvalidValue, Pool, Scope, Tenant
+from licet.store import denials, usage
+from licet.store.changes import ClientChanges, PoolChanges
+from licet.store.commit import commit
+from licet.store.denials import DenialRange
+from licet.store.setup import POOL_FIRST
+from licet.store.tenant_setup import TenantSetup
+from licet.store.usage import LiveSession
+from licet.tokens import new_sid
+
+if TYPE_CHECKING:
+    from licet.testing.server import LicetServer
+
+_DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_USERS_MAX: Final = len(_DIGITS) ** 3  # initials have three characters
+_TIMEOUT_S: Final = 10.0
+
+
+class LicetTenant:
+    """A tenant with its pool `full`. `LicetServer.tenant` makes it."""
+
+    def __init__(self, server: "LicetServer", name: str, pepper: bytes) -> None:
+        self.name = name
+        self._server = server
+        self._client_secrets = ClientSecrets(pepper)
+        self._secrets: dict[str, str] = {}
+        self._users = 0
+
+    def __repr__(self) -> str:
+        return f"LicetTenant({self.url!r})"
+
+    # Where it is
+
+    @property
+    def url(self) -> str:
+        """What its endpoints hang from, and its issuer."""
+        return f"{self._server.url}/{self.name}"
+
+    @property
+    def token_url(self) -> str:
+        """Where tokens come from."""
+        return f"{self.url}/token"
+
+    @property
+    def logoff_url(self) -> str:
+        """Where sessions end."""
+        return f"{self.url}/logoff"
+
+    @property
+    def introspect_url(self) -> str:
+        """Where an API asks what a token is."""
+        return f"{self.url}/introspect"
+
+    @property
+    def metadata_url(self) -> str:
+        """RFC 8414: where it tells of its endpoints."""
+        return f"{self.url}/.well-known/oauth-authorization-server"
+
+    # Its clients
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """The clients that were added, and the secret of each."""
+        return self._secrets.copy()
+
+    def credentials(self, client_id: str) -> tuple[str, str]:
+        """The id of a client and its secret, as HTTP libraries take them.
+
+        Raises LookupError.
+        """
+        if client_id not in self._secrets:
+            there = ", ".join(sorted(self._secrets)) or "none"
+            raise LookupError(f"tenant {self.name} has no client {client_id}; there is: {there}")
+        return client_id, self._secrets[client_id]
+
+    def auth(self, client_id: str, *, api: str, **options: Any) -> LicetAuth:
+        """Authentication for an httpx client that calls an API; `options` are those of LicetAuth.
+
+        It is closed at the end of the test, if not before.
+        """
+        return self._server.watch(LicetAuth(self.url, *self.credentials(client_id), api=api, **options))
+
+    def token(self, client_id: str, scope: str | None = None) -> str:
+        """An access token of this client, got at the token endpoint.
+
+        Raises RuntimeError when it is refused.
+        """
+        name, secret = self.credentials(client_id)
+        form = {"grant_type": "client_credentials", "client_id": name, "client_secret": secret}
+        form |= {} if scope is None else {"scope": scope}
+        answer = httpx.post(self.token_url, data=form, timeout=_TIMEOUT_S)
+        if answer.status_code != httpx.codes.OK:
+            raise RuntimeError(f"{client_id} got no token: {answer.status_code} {answer.text}")
+        token: str = answer.json()["access_token"]
+        return token
+
+    def add_client(
+        self, client_id: str, secret: str | None = None, **settings: Unpack[ClientChanges]
+    ) -> tuple[str, str]:
+        """One more client; its id and secret.
+
+        Without a secret it gets a generated one. `user` are the initials of its user, by default one of its
+        own. Raises SetupError, InvalidValue.
+        """
+        self.add_clients({client_id: secret}, **settings)
+        return self.credentials(client_id)
+
+    def add_clients(self, secrets: Mapping[str, str | None], **settings: Unpack[ClientChanges]) -> None:
+        """More clients, as `add_client`."""
+        # Hashed before the transaction: it keeps grants waiting.
+        hashes = {it: Passwords().hash(secret) for it, secret in secrets.items() if secret is not None}
+        made = {it: self._client_secrets.generate() for it, secret in secrets.items() if secret is None}
+        with self.changing() as setup:
+            for client_id in secrets:
+                initials = settings.get("user") or self._next_initials()
+                if initials not in setup.users:
+                    setup.add_user(initials, name=client_id[:100], password_hash=hashes.get(client_id))
+                elif client_id in hashes:
+                    raise InvalidValue(f"user {initials} has a password already: {client_id} cannot have one")
+                own = settings.copy()
+                own["user"] = initials
+                setup.add_client(client_id, made.get(client_id), **own)
+        self._secrets |= {it: secret for it, secret in secrets.items() if secret is not None}
+        self._secrets |= {it: new.secret for it, new in made.items()}
+
+    def set_client(self, client_id: str, **changes: Unpack[ClientChanges]) -> None:
+        """Change a client, as `enabled=False`; sessions that it could not get any more end.
+
+        Raises SetupError, InvalidValue.
+        """
+        with self.changing() as setup:
+            setup.set_client(client_id, **changes)
+
+    # Who is in, and who was not let in
+
+    @property
+    def seats_in_use(self) -> int:
+        """How many seats of the pool `full` are in use now."""
+        store, tenant = self._server.store, self._tenant()
+        with store.reading() as connection:
+            found = usage.seats(connection, tenant, store.clock.now_ms())
+        return next(len(pool.in_use_by) for pool in found.pools if pool.pool == POOL_FIRST)
+
+    def sessions(self, client_id: str | None = None) -> tuple[LiveSession, ...]:
+        """The sessions that live now, oldest first; those of one client only."""
+        store, tenant = self._server.store, self._tenant()
+        with store.reading() as connection:
+            return usage.sessions(connection, tenant, store.clock.now_ms(), client=client_id)
+
+    def denials(self) -> tuple[DenialRange, ...]:
+        """Who was denied a seat and why, the latest first; what is alike is one, with its `times`."""
+        tenant = self._tenant()
+        with self._server.store.reading() as connection:
+            return denials.denials(connection, tenant).ranges
+
+    # Its switches
+
+    @contextmanager
+    def full_pool(self) -> Iterator[None]:
+        """Every seat of the pool `full` that is free is taken by others, until the end of the block.
+
+        Who has a seat keeps it. The others' sessions expire like any.
+        """
+        taken = self._take(self._seats_free())
+        try:
+            yield
+        finally:
+            self._commit([End(tenant_id=self._tenant().id, sid=it, reason=EndReason.LOGOFF) for it in taken])
+
+    @contextmanager
+    def licence_expired(self) -> Iterator[None]:
+        """The licence of the pool `full` has expired, until the end of the block; its sessions have ended."""
+        before = self._pool().expires_at_ms
+        self.set_pool(expires_at_ms=self._server.store.clock.now_ms())
+        try:
+            yield
+        finally:
+            self.set_pool(expires_at_ms=before)
+
+    def set_pool(self, **changes: Unpack[PoolChanges]) -> None:
+        """Change the pool `full`, as `seats=3`; sessions stay when its seats become too few (L6).
+
+        Raises InvalidValue.
+        """
+        with self.changing() as setup:
+            setup.set_pool(POOL_FIRST, **changes)
+
+    def end_session(self, session: LiveSession, *, reason: str = "") -> None:
+        """End a session, as an administrator does."""
+        with self.changing() as setup:
+            setup.end_sessions([bytes.fromhex(session.sid)], reason=reason)
+
+    def end_sessions(self, client_id: str | None = None, *, reason: str = "") -> int:
+        """End all sessions, or those of one client, as an administrator does; how many there were."""
+        sids = [bytes.fromhex(session.sid) for session in self.sessions(client_id)]
+        with self.changing() as setup:
+            return setup.end_sessions(sids, reason=reason).sessions
+
+    def bar(self, client_id: str, *, hours: float = 0, minutes: float = 0, seconds: float = 0) -> None:
+        """Let a client have no seat for so long (L12); what it holds, it keeps.
+
+        Raises SetupError, InvalidValue.
+        """
+        for_ms = round(((hours * 60 + minutes) * 60 + seconds) * 1000)
+        with self.changing() as setup:
+            setup.bar(client_id, self._server.store.clock.now_ms() + for_ms)
+
+    def unbar(self, client_id: str) -> None:
+        """Let it have a seat again.
+
+        Raises SetupError.
+        """
+        with self.changing() as setup:
+            setup.bar(client_id, None)
+
+    @contextmanager
+    def changing(self) -> Iterator[TenantSetup]:
+        """Change anything of it, all of the block or nothing of it.
+
+        Raises SetupError, InvalidValue.
+        """
+        with self._server.changing() as change:
+            yield change.tenant(self.name)
+
+    def _take(self, seats: int) -> list[bytes]:
+        """Seats for clients that nobody else is; the sessions that hold them."""
+        names = [f"somebody else {number}" for number in range(1, seats + 1)]
+        there = self._tenant().clients
+        with self.changing() as setup:
+            for name in names:
+                if name not in there:
+                    initials = self._next_initials()
+                    setup.add_user(initials, name=name)
+                    setup.add_client(name, user=initials)
+        tenant, pool = self._tenant(), self._pool()
+        grants = [
+            Grant(
+                tenant_id=tenant.id,
+                client_key=tenant.clients[name].key,
+                sid=new_sid(self._server.store.clock.now_ms()),
+                scope=Scope.ALL,
+                pool_id=pool.id,
+                address="127.0.0.1",
+            )
+            for name in names
+        ]
+        outcomes = self._commit(grants)
+        return [it.sid for it, outcome in zip(grants, outcomes, strict=True) if isinstance(outcome, Granted)]
+
+    def _seats_free(self) -> int:
+        return max(0, self._pool().seats - self.seats_in_use)
+
+    def _commit(self, commands: Sequence[Command]) -> Sequence[Outcome]:
+        """The outcomes of these, decided as the server decides them."""
+        outcomes: list[Outcome] = []
+        for outcome in commit(self._server.store, commands) if commands else ():
+            if isinstance(outcome, Exception):
+                raise outcome
+            outcomes.append(outcome)
+        return outcomes
+
+    def _tenant(self) -> Tenant:
+        store = self._server.store
+        store.refresh_tenants()
+        tenant = store.tenant(self.name)
+        if tenant is None:
+            raise RuntimeError(f"the tenant {self.name} was removed: it was of another test")
+        return tenant
+
+    def _pool(self) -> Pool:
+        pool = self._tenant().pool_named(POOL_FIRST)
+        if pool is None:
+            raise RuntimeError(f"the tenant {self.name} has no pool {POOL_FIRST} any more")
+        return pool
+
+    def _next_initials(self) -> str:
+        """Those of a user that the tenant has not, `001` first."""
+        self._users += 1
+        if self._users >= _USERS_MAX:
+            raise RuntimeError(f"the tenant {self.name} has more than {_USERS_MAX} users")
+        high, low = divmod(self._users, len(_DIGITS))
+        return "".join(_DIGITS[it] for it in (*divmod(high, len(_DIGITS)), low))
