@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-long browser check format docs bench bench-quick bench-scale bench-page bench-guard bench-instructions bench-overhead bench-flames chaos lock clean
+.PHONY: help serve test test-long browser check format docs bench bench-quick bench-scale bench-page bench-guard bench-instructions bench-overhead bench-neighbours bench-flames chaos lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ bench-instructions: $(VENV)/dev.stamp ## count the processor's own instructions 
 bench-flames: $(VENV)/dev.stamp ## draw flame graphs of a server at work (needs wrk and py-spy)
 	@$(BIN)/python -m bench flames $(WITH)
 
+bench-neighbours: $(VENV)/dev.stamp ## measure what an API pays for its guard, and a program for LicetAuth, 3 min (needs wrk)
+	@$(BIN)/python -m bench neighbours $(WITH)
+
 bench-overhead: $(VENV)/dev.stamp ## count what the journal and the metrics take of a grant; WITH=--valgrind for more
 	@$(BIN)/python -m bench overhead $(WITH)
 
@@ -68,13 +71,18 @@ STORE ?= sqlite
 chaos: $(VENV)/dev.stamp ## break nodes under load, and check what they answered: SEED= MINUTES= STORE=sqlite|postgres
 	@$(BIN)/python -m chaos run --seed $(SEED) --minutes $(MINUTES) --store $(STORE)
 
+interop: $(VENV)/dev.stamp ## run other people's clients and gateways against a server; WRITE=1 ONLY=go/oauth2
+	@$(BIN)/python -m interop $(if $(WRITE),--write) $(addprefix --only ,$(ONLY))
+	@$(if $(ONLY),,$(BIN)/python -m pytest --quiet interop)
+
 lock: $(VENV)/dev.stamp ## renew the lock files from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --extra server --extra postgres --extra charts --extra otel --group build $(LOCK) -o requirements.lock
 	@$(BIN)/uv pip compile pyproject.toml --extra server --extra postgres --extra charts --extra otel --group build --group dev $(LOCK) -o requirements-dev.lock
+	@$(BIN)/uv pip compile interop/requirements.in $(LOCK) -o interop/requirements.lock
 LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
 clean: ## remove the virtual environment and what tools left behind
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist interop/.venv interop/.built
 
 $(VENV)/server.stamp: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Licet needs Python 3.11 or newer; say which: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }

@@ -14,6 +14,7 @@ from bench.counting import calibrate, count
 from bench.flames import NoPySpy, draw
 from bench.guard import LOSS_MAX, Baseline, told
 from bench.made import made
+from bench.neighbour_counts import count_neighbours
 from bench.run import Options, run
 from bench.scenarios import ROUNDS_MAX, SCENARIOS
 from bench.stores import KINDS, kinds
@@ -136,7 +137,7 @@ def _add_guard(verbs: Any) -> None:
 
 def _guard(asked: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="licet-bench-") as scratch:
-        counts = count(Path(scratch))
+        counts = count(Path(scratch)) | count_neighbours()
     baseline, calibration = Baseline(), calibrate()
     if asked.renew:
         baseline.renew(counts, calibration)

@@ -41,13 +41,31 @@ class Counts(NamedTuple):
     files: dict[str, float]
 
 
-class _Tracer:
+class Tracer:
     """Counts instructions of all threads that start while it is installed, as long as it is `active`."""
 
     def __init__(self) -> None:
         self.active = False
         self.counts: Counter[CodeType] = Counter()
         self._is_waiting: dict[CodeType, bool] = {}
+
+    def begin(self) -> None:
+        """Count from now."""
+        self.counts.clear()
+        self.active = True
+
+    def end(self, requests: int) -> Counts:
+        """The instructions of so many requests, by request."""
+        self.active = False
+        files: Counter[str] = Counter()
+        for code, found in self.counts.items():
+            files[_short(code.co_filename)] += found
+        return Counts(
+            instructions=round(files.total() / requests, 1),
+            sqlite_loops=0.0,
+            wal_pages=0.0,
+            files={name: round(it / requests, 1) for name, it in sorted(files.items()) if it >= requests},
+        )
 
     def __call__(self, frame: FrameType, event: str, argument: object) -> Any:
         """A function is entered."""
@@ -82,7 +100,7 @@ class _Loops:
 
 def count(directory: Path, kinds: Sequence[str] = KINDS, requests: int = REQUESTS) -> dict[str, Counts]:
     """The counts of each of these kinds of request."""
-    with _counting_loops() as loops, _tracing() as tracer, work(directory) as (made, runner):
+    with _counting_loops() as loops, tracing() as tracer, work(directory) as (made, runner):
         # Once before: what is done the first time only is nobody's cost.
         for kind in kinds:
             runner.run(_ask(made, kind, 16, tracer, loops))
@@ -91,30 +109,24 @@ def count(directory: Path, kinds: Sequence[str] = KINDS, requests: int = REQUEST
 
 def calibrate() -> float:
     """The instructions of code that never changes: what another version of Python needs for the same."""
-    with _tracing() as tracer:
+    with tracing() as tracer:
         tracer.active = True
         exec(_CALIBRATION, {"__name__": "calibration"})  # noqa: S102 - a text of this file
         tracer.active = False
     return float(tracer.counts.total())
 
 
-async def _ask(made: Work, kind: str, count: int, tracer: _Tracer, loops: _Loops) -> Counts:
+async def _ask(made: Work, kind: str, count: int, tracer: Tracer, loops: _Loops) -> Counts:
     requests = await made.requests(kind, count)
     pages, looped = _pages(made.wal), loops.count
-    tracer.counts.clear()
-    tracer.active = True
+    tracer.begin()
     answers = await made.answer(requests)
-    tracer.active = False
+    counts = tracer.end(count)
     wanted = 400 if kind == "denial" else 200
     assert all(it.status == wanted for it in answers), answers
-    files: Counter[str] = Counter()
-    for code, found in tracer.counts.items():
-        files[_short(code.co_filename)] += found
-    return Counts(
-        instructions=round(files.total() / count, 1),
+    return counts._replace(
         sqlite_loops=round((loops.count - looped) / count, 1),
         wal_pages=round((_pages(made.wal) - pages) / count, 2),
-        files={name: round(found / count, 1) for name, found in sorted(files.items()) if found / count >= 1},
     )
 
 
@@ -133,8 +145,9 @@ def _pages(wal: Path) -> int:
 
 
 @contextmanager
-def _tracing() -> Iterator[_Tracer]:
-    tracer, before = _Tracer(), sys.gettrace()
+def tracing() -> Iterator[Tracer]:
+    """In the block instructions can be counted."""
+    tracer, before = Tracer(), sys.gettrace()
     sys._getframe().f_trace_opcodes = True  # noqa: SLF001 - 3.12 wants one frame to ask before
     threading.settrace(tracer)
     sys.settrace(tracer)

@@ -58,29 +58,27 @@ class Baseline:
 
         Raises LookupError when nothing was ever written down.
         """
-        version = _nearest(_version(), list(self._versions))
+        return [it for kind, now in counts.items() for it in self._compare(kind, now, calibration)]
+
+    def _compare(self, kind: str, now: Counts, calibration: float) -> Iterator[Compared]:
+        version = self._nearest(kind)
         then, factor, bound = self._versions[version], 1.0, LOSS_MAX
         if version != _version():
             factor, bound = calibration / then["calibration"], LOSS_MAX_ROUGH
-        return [
-            Compared(
-                kind,
-                name,
-                then["kinds"][kind][name] * (factor if name == "instructions" else 1.0),
-                getattr(now, name),
-                bound,
-            )
-            for kind, now in counts.items()
-            for name in _LEAST
-        ]
+        for name in _LEAST:
+            before = then["kinds"][kind][name] * (factor if name == "instructions" else 1.0)
+            yield Compared(kind, name, before, getattr(now, name), bound)
 
     def of(self, kind: str) -> Counts:
         """What was written down of a kind of request, for this version of Python or the nearest.
 
         Raises LookupError.
         """
-        version = _nearest(_version(), list(self._versions))
-        return Counts(**self._versions[version]["kinds"][kind])
+        return Counts(**self._versions[self._nearest(kind)]["kinds"][kind])
+
+    def _nearest(self, kind: str) -> str:
+        """The version that knows this kind and is nearest to this one."""
+        return _nearest(_version(), [it for it, then in self._versions.items() if kind in then["kinds"]])
 
     def files(self, kind: str, now: Counts) -> Iterator[str]:
         """The files of a kind of request that need more than before, the worst first."""

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from bench import page, scale_page
+from bench import neighbours_page, page, scale_page
 
 
 def made(results: Path) -> dict[Path, str]:
@@ -13,4 +13,7 @@ def made(results: Path) -> dict[Path, str]:
         path = results / f"kept-{name}.json"
         if path.exists():
             files |= make(json.loads(path.read_text(encoding="utf-8")))
+    if (path := results / "kept-neighbours.json").exists():
+        text = files.get(page.PAGE) or page.PAGE.read_text(encoding="utf-8")
+        files[page.PAGE] = neighbours_page.page(text, json.loads(path.read_text(encoding="utf-8")))
     return files

@@ -20,13 +20,13 @@ PAGE = ROOT / "docs" / "explanation" / "performance.md"
 CHARTS = ROOT / "docs" / "explanation" / "charts"
 CONNECTIONS = 32  # what the first table and the charts are of
 NAMES = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
-_MADE = re.compile(r"(<!-- made by [^\n]*-->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def put(page: str, made: str) -> str:
-    """A page with another made part."""
-    assert _MADE.search(page), "the page has no place for what is made"
-    return _MADE.sub(lambda found: f"{found[1]}\n{made}\n{found[2]}", page, count=1)
+def put(page: str, made: str, by: str = "make bench-page") -> str:
+    """A page with another part that is made by this."""
+    place = re.compile(rf"(<!-- made by {by} -->\n).*?(<!-- end -->)", re.DOTALL)
+    assert place.search(page), "the page has no place for what is made"
+    return place.sub(lambda found: f"{found[1]}\n{made}\n{found[2]}", page, count=1)
 
 
 def files(found: Mapping[str, Any]) -> dict[Path, str]:

@@ -8,11 +8,12 @@ from typing import Any
 CLIENTS = Path(__file__).parent / "clients"
 RESOURCE_SERVERS = Path(__file__).parent / "resource_servers"
 SCENARIOS = (
-    "private_key_jwt",  # first: the client signs by its own clock, from which the others move the server's away
+    "private_key_jwt",  # first: it is signed by the client's clock, and the others move the server's
     "token",
     "default_auth",
     "view",
     "refresh",
+    "early",
     "expiry",
     "ended",
     "no_seat_400",
@@ -50,13 +51,16 @@ class ManifestError(Exception):
 class Manifest:
     """A client or a resource server. `name` is its place, such as `go/oauth2`; `install` is for `apt-get`.
 
-    `tenant` is whose tokens a resource server is to take, and `credentials` whether it proves itself to Licet.
+    `version` is that which was seen last; one that is not `pinned` is the system's and may be another.
+    `tenant` is whose tokens a resource server takes, and `credentials` whether it proves itself to Licet.
     """
 
     name: str
     folder: Path
     language: str
     library: str
+    version: str = ""
+    pinned: bool = True
     needs: tuple[str, ...] = ()
     install: tuple[str, ...] = ()
     build: tuple[Command, ...] = ()
@@ -88,7 +92,9 @@ def _read(path: Path, scenarios: tuple[str, ...]) -> Manifest:
     Raises ManifestError.
     """
     try:
-        told = {name: _frozen(value) for name, value in tomllib.loads(path.read_text(encoding="utf-8")).items()}
+        told = {
+            name: _frozen(value) for name, value in tomllib.loads(path.read_text(encoding="utf-8")).items()
+        }
         made = Manifest(name=f"{path.parent.name}/{path.stem}", folder=path.parent, **told)
     except (TypeError, tomllib.TOMLDecodeError) as error:
         raise ManifestError(f"{path}: {error}") from error

@@ -1,6 +1,7 @@
 """A client that runs: it is asked a line and answers a line (README.md)."""
 
 import json
+import os
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Self
 from interop.manifest import Command
 
 PATIENCE_S = 60.0  # for one answer: a JVM on a busy machine takes its time
+_ROOT = Path(__file__).parent.parent  # from where Python's clients import their side of the protocol
 _END_S = 10.0  # to end when its input does, with what it started
 _TOLD_CHARS = 2000  # of what a program said when it fails
 
@@ -25,23 +27,20 @@ class Program:
         self._errors = errors
         with errors.open("wb") as log:
             self._process = subprocess.Popen(
-                command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, encoding="utf-8"
+                command,
+                cwd=folder,
+                env=os.environ | {"PYTHONPATH": str(_ROOT)},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                encoding="utf-8",
             )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        with suppress(BrokenPipeError):
-            self._process.stdin.close()
-        try:
-            self._process.wait(_END_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process.stdout.close()
+        self._end()
 
     def ask(self, do: str, **members: Any) -> dict[str, Any]:
         """Have it do something; its answer.
@@ -68,6 +67,20 @@ class Program:
         except ValueError:
             answer = None
         if not isinstance(answer, dict) or not isinstance(answer.get("ok"), bool):
+            self._end()
             said = self._errors.read_text(encoding="utf-8", errors="replace")[-_TOLD_CHARS:]
             raise ProgramFailed(f"{do} was answered {line.strip() or 'by nothing'}\n{said}")
         return answer
+
+    def _end(self) -> None:
+        """Let it end, so that it has said all it has to say."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()

@@ -21,7 +21,14 @@ import uvicorn
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-_OF_A_CONNECTION = {b"host", b"connection", b"keep-alive", b"upgrade", b"transfer-encoding", b"content-length"}
+_OF_A_CONNECTION = {
+    b"host",
+    b"connection",
+    b"keep-alive",
+    b"upgrade",
+    b"transfer-encoding",
+    b"content-length",
+}
 _PATIENCE_S = 30.0
 
 
@@ -47,7 +54,15 @@ class Recorder:
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        config = uvicorn.Config(self._app, log_config=None, lifespan="off", ws="none", interface="asgi3")
+        config = uvicorn.Config(
+            self._app,
+            log_config=None,
+            lifespan="off",
+            ws="none",
+            interface="asgi3",
+            http="h11",
+            log_level="error",
+        )  # httptools loses a body behind `Upgrade: h2c`, which Java asks for
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -85,8 +100,10 @@ class Recorder:
             answer = await self._api(scope["path"].removeprefix("/api/"), token)
         else:
             url = self.target + scope["raw_path"].decode() + _query(scope)
-            answer = await self._http.request(scope["method"], url, headers=list(headers.items()), content=body)
-        self.asked.append(_asked(scope["path"], answer.status_code, headers, body))
+            answer = await self._http.request(
+                scope["method"], url, headers=list(headers.items()), content=body
+            )
+        self.asked.append(asked(scope["path"], answer.status_code, headers, body))
         await _answer(send, answer)
 
     async def _api(self, tenant: str, token: str | None) -> httpx.Response:
@@ -98,7 +115,8 @@ class Recorder:
         return httpx.Response(401, headers={"www-authenticate": 'Bearer error="invalid_token"'})
 
 
-def _asked(path: str, status: int, headers: dict[bytes, bytes], body: bytes) -> Asked:
+def asked(path: str, status: int, headers: dict[bytes, bytes], body: bytes) -> Asked:
+    """What there is to know of a request."""
     form = parse_qs(body.decode("utf-8", "replace"))
     basic = _basic(headers)
     by = "none"
@@ -143,7 +161,7 @@ async def _body(receive: Receive) -> bytes:
     body = b""
     while True:
         event = await receive()
-        body += event.get("body", b"")
+        body += bytes(event.get("body", b""))
         if not event.get("more_body"):
             return body
 

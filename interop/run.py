@@ -2,7 +2,7 @@
 
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,17 +31,17 @@ class Part:
     missing: str = ""
 
 
-def run(manifests: list[Manifest], tell: Callable[[Part], None]) -> list[Part]:
+def run(manifests: list[Manifest], tell: Callable[[Part], None], *, check_versions: bool) -> list[Part]:
     """Run parts, each on a server of its own; in the order given. `tell` hears of each at its end."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return list(pool.map(partial(_run, tell), manifests))
+        return list(pool.map(partial(_run, tell, check_versions=check_versions), manifests))
 
 
-def _run(tell: Callable[[Part], None], manifest: Manifest) -> Part:
+def _run(tell: Callable[[Part], None], manifest: Manifest, *, check_versions: bool) -> Part:
     try:
         installed(manifest)
         with tempfile.TemporaryDirectory(prefix="licet-interop-") as folder:
-            part = _driven(manifest, Path(folder))
+            part = _driven(manifest, Path(folder), check_versions=check_versions)
     except Missing as why:
         part = Part(manifest=manifest, missing=str(why))
     except Exception:  # noqa: BLE001 - one that fails keeps no other from being run
@@ -50,7 +50,7 @@ def _run(tell: Callable[[Part], None], manifest: Manifest) -> Part:
     return part
 
 
-def _driven(manifest: Manifest, folder: Path) -> Part:
+def _driven(manifest: Manifest, folder: Path, *, check_versions: bool) -> Part:
     data = folder / "data"
     data.mkdir(mode=0o700)
     numbers = count(1)
@@ -66,12 +66,16 @@ def _driven(manifest: Manifest, folder: Path) -> Part:
         version=hello["version"],
         runtime=hello["runtime"],
         outcomes=outcomes,
-        faults=tuple(
-            f"{name}: seen was {outcome!r}, expected {manifest.expect[name]!r}"
-            for name, outcome in outcomes.items()
-            if outcome != manifest.expect[name]
-        ),
+        faults=tuple(_faults(manifest, hello["version"] if check_versions else manifest.version, outcomes)),
     )
+
+
+def _faults(manifest: Manifest, version: str, outcomes: dict[str, str]) -> Iterator[str]:
+    for name, outcome in outcomes.items():
+        if outcome != manifest.expect[name]:
+            yield f"{name}: seen was {outcome!r}, expected {manifest.expect[name]!r}"
+    if manifest.pinned and version != manifest.version:
+        yield f"version: seen was {version!r}, expected {manifest.version!r}; make interop WRITE=1 writes it"
 
 
 def _outcomes(
@@ -79,7 +83,5 @@ def _outcomes(
 ) -> dict[str, str]:
     if not manifest.tenant:
         return scenarios.run(scenarios.Case(program, site))
-    protected = protecting.Protected(
-        site, manifest.tenant, program, start, credentials=manifest.credentials
-    )
+    protected = protecting.Protected(site, manifest.tenant, program, start, credentials=manifest.credentials)
     return protecting.run(protected)

@@ -10,6 +10,7 @@ from interop.site import ACCENT, ALL_SPECIAL, COLON, ORDINARY, PLAIN, SIGNING, S
 
 UNSUPPORTED = "unsupported"
 _NO_SEAT = "temporarily_unavailable"
+_EARLY_S = 30  # before the end: between what libraries allow for
 _VISIBLE = ("code", "status", "reason", "retry_after", "by_hand")
 
 
@@ -134,6 +135,15 @@ def _refresh(case: Case) -> str:
     return "refreshed"
 
 
+def _early(case: Case) -> str:
+    case.open()
+    told = case.obtain()
+    seconds = told["exp"] - told["iat"] - _EARLY_S
+    case.do("age", seconds=seconds)
+    case.site.advance(seconds)
+    return _call_again(case, told)
+
+
 def _expiry(case: Case) -> str:
     case.open()
     told = case.obtain()
@@ -155,8 +165,8 @@ def _call_again(case: Case, before: dict[str, Any]) -> str:
     status, told = case.call()
     asked = [it.grant_type for it in case.site.recorder.since(mark) if it.status == 200]
     if not asked:
-        assert status == 401
-        return "nothing"
+        assert status == (204 if told["active"] else 401)
+        return "keeps" if told["active"] else "nothing"
     assert status == 204
     assert (told["sid"] == before["sid"]) == (asked[-1] == "refresh_token")
     return {"refresh_token": "refreshed", "client_credentials": "new grant"}[asked[-1] or ""]
@@ -168,17 +178,17 @@ def _no_seat(status: int) -> Callable[[Case], str]:
         with case.site.no_seat(case.tenant):
             answer = case.program.ask("token")
         true = {"code": _NO_SEAT, "status": status, "reason": "all_in_use"}
-        return _visible(answer, true)
+        return visible(answer, true)
 
     return steps
 
 
 def _wrong_secret(case: Case) -> str:
     case.open(who=_WRONG)
-    return _visible(case.try_token(), {"code": "invalid_client", "status": 401})
+    return visible(case.try_token(), {"code": "invalid_client", "status": 401})
 
 
-def _visible(answer: dict[str, Any], true: dict[str, Any]) -> str:
+def visible(answer: dict[str, Any], true: dict[str, Any]) -> str:
     """What a caller can see of an error. What it sees is true, or this is a bug of somebody."""
     assert not answer["ok"], "there must be no token"
     if UNSUPPORTED in answer:
@@ -199,13 +209,14 @@ def _special(who: Who) -> Callable[[Case], str]:
         sent = [it.basic for it in case.site.recorder.since(mark) if it.basic is not None]
         if not sent:
             return UNSUPPORTED if UNSUPPORTED in answer else f"raises {answer['raised']}"
-        how = _spelling(sent[0], who)
+        how = spelling(sent[0], who)
         return how if answer["ok"] else f"{how}: {answer.get('code') or answer['raised']}"
 
     return steps
 
 
-def _spelling(sent: bytes, who: Who) -> str:
+def spelling(sent: bytes, who: Who) -> str:
+    """How credentials were put into Basic."""
     plain = f"{who.client_id}:{who.secret}"
     if sent == plain.encode():
         return "as they are"
@@ -220,7 +231,9 @@ def _special_body(case: Case) -> str:
     mark = len(case.site.recorder.asked)
     answer = case.try_token()
     if not answer["ok"]:
-        return UNSUPPORTED if UNSUPPORTED in answer else str(answer.get("code") or f"raises {answer['raised']}")
+        return (
+            UNSUPPORTED if UNSUPPORTED in answer else str(answer.get("code") or f"raises {answer['raised']}")
+        )
     assert [it.by for it in case.site.recorder.since(mark)] == ["body"]
     return "works"
 
@@ -267,7 +280,12 @@ def _discovery(case: Case) -> str:
 
 def _private_key_jwt(case: Case) -> str:
     case.tenant = PLAIN
-    told = {"client_id": SIGNING, "auth": "private_key_jwt", "private_key": case.site.private_key, "scope": None}
+    told = {
+        "client_id": SIGNING,
+        "auth": "private_key_jwt",
+        "private_key": case.site.private_key,
+        "scope": None,
+    }
     case.do("open", **case.site.urls(PLAIN, direct=True), **told)
     case.do("token")
     case.do("token")  # another assertion: Licet takes each once
@@ -282,6 +300,7 @@ _STEPS: dict[str, Callable[[Case], str]] = {
     "default_auth": _default_auth,
     "view": _view,
     "refresh": _refresh,
+    "early": _early,
     "expiry": _expiry,
     "ended": _ended,
     **{f"no_seat_{status}": _no_seat(status) for status in (400, 429, 503)},

@@ -75,7 +75,7 @@ class Site:
         self._licet.clock.advance(seconds=seconds)
 
     def grant(self, tenant: str, who: Who, **form: str) -> dict[str, Any]:
-        """A token, gotten without any client."""
+        """A token, without any client in between."""
         form = {"grant_type": "client_credentials", **form}
         return self._posted(tenant, "token", who, form)
 

@@ -70,8 +70,10 @@ class _Fields(HTMLParser):
         if not self._is_inside:
             return
         name, value = has.get("name") or "", has.get("value") or ""
-        if tag == "select":
-            self._choice = name
+        if tag in {"select", "textarea"}:
+            self._choice = name if tag == "select" else ""
+            if tag == "textarea":
+                self.form.setdefault(name, [""])
         elif tag == "option" and "selected" in has and self._choice:
             self.form.setdefault(self._choice, []).append(value)
         elif (

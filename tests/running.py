@@ -83,7 +83,7 @@ class RunningServer(ServerProcess):
             yield change
         self.switches.changes.add()
         if self.is_running:
-            self.http.get("/health/live").raise_for_status()  # it looks before it answers anybody
+            self.let_it_look()
 
     def committing(self) -> int:
         """The process that commits for it, once there is one."""

@@ -13,6 +13,8 @@ from licet.store import accounts
 from licet.web.admin.access import FAILURES_PER_SOURCE_MAX
 from setup_site import JIM, START_MS
 
+KEY = '{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}'
+
 # What every operation needs: a role, and a body where it takes one. All others are read by a viewer.
 OPERATOR: dict[str, dict[str, Any] | None] = {
     "endSessions": {"all": True},
@@ -35,6 +37,9 @@ OWNER: dict[str, dict[str, Any] | None] = {
     "removeClient": None,
     "addSecret": {},
     "removeSecret": None,
+    "rotateSecret": {},
+    "addClientKey": {"key": KEY},
+    "removeClientKey": None,
     "changeTenant": {"session_ttl_s": 700},
     "listAdmins": None,
     "addAdmin": {"name": "new", "password": "correct horse"},
@@ -67,6 +72,7 @@ NAMES = {
     "initials": "U1",
     "client_id": "c1",
     "secret_id": "0" * 12,
+    "kid": "2026-11",
     "sid": "0" * 40,
     "name": "ada",
     "webhook": "wh_000000000000",

@@ -312,7 +312,8 @@ def test_a_receiver_may_say_for_how_long_it_wants_to_be_left_alone(
     receiver: Receiver, header: str, wait_s: int
 ) -> None:
     """RFC 9110 10.2.3: in seconds, or until a date. What is neither counts for nothing."""
-    receiver.answer = lambda handler: handler.say(503, **{"retry-after": header})
+    headers: dict[str, Any] = {"retry-after": header}
+    receiver.answer = says(503, **headers)
     assert post(receiver.url, now_ms=NEW_YEAR_MS) == Attempt("answered 503", wait_s=wait_s)
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from bench import counting, guard, overhead
 from bench.made import made
+from bench.neighbour_counts import count_neighbours
 from bench.scenarios import Row, events
 from bench.svg import Bar, Line, bars, lines
 from bench.wire import Request, form
@@ -39,7 +40,7 @@ Transfer/sec:     12.33MB
 
 
 def test_a_request_takes_no_more_than_was_written_down(tmp_path: Path) -> None:
-    counts = counting.count(tmp_path)
+    counts = counting.count(tmp_path) | count_neighbours()
     baseline = guard.Baseline()
     compared = baseline.compare(counts, counting.calibrate())
     losses = [it for it in compared if it.is_loss]

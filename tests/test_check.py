@@ -110,8 +110,8 @@ def test_jwts_that_live_on_for_long_after_a_logoff_are_told(
     with changing(site.store, ADA) as change:
         change.tenant(JIM).set(token_format=TokenFormat.JWT, access_ttl_s=access_ttl_s)
     problem = (
-        f"token_format: its access tokens are JWTs that live {life}: a logoff cannot reach a token that nobody"
-        " asks about"
+        f"token_format: its access tokens are JWTs that live {life}: a logoff cannot reach a token that"
+        " nobody asks about"
     )
     assert found(site) == ([("hint", problem, f"licet tenant set {JIM} --access-ttl 60s")] if life else [])
 
@@ -124,7 +124,7 @@ def test_a_client_that_cannot_prove_itself_is_told(site: Site) -> None:
         tenant.add_client("no-secret", user="U1", password_allowed=False)
         tenant.add_client("disabled", user="NP", enabled=False)
         tenant.add_client("secret", secret(), START_MS + 365 * DAY_MS, user="NP")
-    problem = "it cannot prove itself: no password works for it, and no secret"
+    problem = "it cannot prove itself: no password works for it, no secret and no key"
     password, another = "licet user password NP", "licet client secret add"
     assert found(site) == [
         ("wrong", f"client no-password: {problem}", f"{password}, or {another} no-password"),

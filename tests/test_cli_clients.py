@@ -60,6 +60,7 @@ def test_clients_are_added_changed_shown_and_removed(desk: Desk) -> None:
         "introspects": True,
         "password_allowed": True,
         "secrets": 0,
+        "keys": 0,
         "proves_by": ["password"],
         "barred_until": None,
     }

@@ -23,7 +23,9 @@ def basic(pair: str | bytes) -> bytes:
 
 def read(authorization: bytes | None = None, **form: str) -> Credentials:
     given = None if authorization is None else parse_basic(authorization)
-    return read_credentials(Request(tenant="T", basic=given, form=form, address="192.0.2.1"))
+    found = read_credentials(Request(tenant="T", basic=given, form=form, address="192.0.2.1"))
+    assert isinstance(found, Credentials)
+    return found
 
 
 def refused(authorization: bytes | None = None, **form: str) -> OAuthError:

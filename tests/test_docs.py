@@ -1,9 +1,10 @@
 """The documentation is true: its lines run, its links lead somewhere, and nothing there is goes unmentioned.
 
 In a page a block of `bash` is run as it stands, in the order of the page, by a shell that stays the same; one
-of `python` by an interpreter of its own. A block of `json` or `text` behind it is what it prints, with `...`
-for what is another each time. `bash server` is for a second terminal and goes on until the page ends. Blocks
-of `sh` are for people: they need another machine, or a package index.
+of `python` by an interpreter of its own, or with a name behind it by one that is kept open for all blocks of
+that name. A block of `json` or `text` behind it is what it prints, with `...` for what is another each time.
+`bash server` is for another terminal and goes on until the page ends. Blocks of `sh` are for people: they
+need another machine, or a package index.
 """
 
 import ast
@@ -15,7 +16,7 @@ import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -32,6 +33,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 HOW_TO = sorted((DOCS / "how-to").glob("*.md"))
 URL = "http://127.0.0.1:8080"  # what the pages call their server
+API_URL = "http://127.0.0.1:8000"  # and the API before which they put a guard
 PATIENCE_S = 30.0  # for what must happen: a test that waits as long as this has failed
 MOMENTS = frozenset({"exp", "iat", "retry_after"})  # numbers that are others each time
 
@@ -39,6 +41,7 @@ _FENCE = re.compile(r"^```(\w*)(?: (\w+))?\n(.*?)^```$", re.DOTALL | re.MULTILIN
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 _DONE = "-- done:"
+_RUNNING = re.compile(rb"(?:unning on|development server at) (http://[\w.:]+)")  # uvicorn, Flask, Django
 
 
 class Block(NamedTuple):
@@ -72,15 +75,17 @@ class Terminal:
         (directory / ".venv").symlink_to(sys.prefix)
         others = {key: value for key, value in os.environ.items() if not key.startswith("LICET_")}
         path = f"{sys.prefix}/bin{os.pathsep}{os.environ['PATH']}"
-        self.environment = {**others, "PATH": path, "TMPDIR": str(directory), **variables}
+        self.environment = {**others, "PATH": path, "TMPDIR": str(directory), "PYTHONUNBUFFERED": "1"}
+        self.environment |= variables
         self._shell = self.start("bash", stderr=subprocess.STDOUT)
         self._servers: list[subprocess.Popen[bytes]] = []
+        self._interpreters: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in (*self._servers, self._shell):
+        for process in (*self._interpreters.values(), *self._servers, self._shell):
             os.killpg(process.pid, signal.SIGTERM)  # with what runs in it
             process.communicate(timeout=PATIENCE_S)
 
@@ -98,12 +103,14 @@ class Terminal:
 
     def paste(self, lines: str) -> tuple[str, int]:
         """What these lines print, and the exit code of the last one."""
-        assert self._shell.stdin is not None
-        self._shell.stdin.write(f"{lines}\nprintf '\\n%s%s\\n' '{_DONE}' $?\n".encode())
-        self._shell.stdin.flush()
-        printed = self._read_until(_DONE)
-        text, _, exit_code = printed.rpartition(_DONE)
-        return text.strip(), int(exit_code)
+        return _told(self._shell, f"{lines}\nprintf '\\n%s%s\\n' '{_DONE}' $?\n")
+
+    def converse(self, name: str, lines: str) -> tuple[str, int]:
+        """What Python prints that is kept open under this name, with the value of each line."""
+        if name not in self._interpreters:
+            # What goes wrong is told among the errors, and missing in what is printed.
+            self._interpreters[name] = self.start(sys.executable, "-i", "-q", stderr=subprocess.DEVNULL)
+        return _told(self._interpreters[name], f"{lines}\nprint('{_DONE}0')\n")
 
     def interpret(self, lines: str) -> tuple[str, int]:
         """What Python prints for these lines, and its exit code."""
@@ -112,7 +119,7 @@ class Terminal:
         return printed.decode().strip(), process.returncode
 
     def serve(self, lines: str) -> str:
-        """Run a server in a terminal of its own; its URL, once it listens."""
+        """Run a server in a terminal of its own, Licet or an API; its URL, once it listens."""
         process = self.start("bash", "-c", f"exec 2>&1\n{lines}", stderr=subprocess.STDOUT)
         self._servers.append(process)
         assert process.stdout is not None
@@ -120,18 +127,25 @@ class Terminal:
             if b'"event": "started"' in line:
                 url: str = json.loads(line)["url"]
                 return url
+            if found := _RUNNING.search(line):
+                return found[1].decode()
         raise AssertionError(f"it did not start: {lines}")
 
-    def _read_until(self, end: str) -> str:
-        assert self._shell.stdout is not None
-        descriptor = self._shell.stdout.fileno()
-        printed = b""
-        while not re.search(rf"{end}\d+\n$", printed.decode(errors="replace")):
-            ready, _, _ = select.select([descriptor], [], [], PATIENCE_S)
-            read = os.read(descriptor, 65_536) if ready else b""
-            assert read, printed.decode(errors="replace")
-            printed += read
-        return printed.decode()
+
+def _told(process: "subprocess.Popen[bytes]", lines: str) -> tuple[str, int]:
+    """What a shell or an interpreter prints for these lines, and the number behind the mark at its end."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(lines.encode())
+    process.stdin.flush()
+    printed = b""
+    while not re.search(rf"{_DONE}\d+\n$", printed.decode(errors="replace")):
+        ready, _, _ = select.select([process.stdout], [], [], PATIENCE_S)
+        read = os.read(process.stdout.fileno(), 65_536) if ready else b""
+        assert read, printed.decode(errors="replace")
+        printed += read
+    text, _, number = printed.decode().rpartition(_DONE)
+    return text.strip(), int(number)
 
 
 @contextmanager
@@ -146,19 +160,31 @@ def demo(directory: Path) -> Iterator[tuple[Terminal, str]]:
 
 def follow(page: Path, terminal: Terminal, url: str = URL) -> int:
     """Do what a page says, and hold what comes against what it tells; how many blocks that were."""
-    count = 0
+    count, urls = 0, {URL: url, API_URL: API_URL}
     for count, (block, told) in enumerate(steps(page), 1):  # noqa: B007 - how many is the result
-        lines = block.text.replace(URL, url)
+        lines = _at(urls, block.text)
         if block.kind == "server":
-            url = terminal.serve(lines)
+            server = URL if "licet" in lines else API_URL
+            urls[server] = terminal.serve(re.sub(r"\b8000\b", "0", lines))
             continue
-        printed, exit_code = (
-            terminal.interpret(lines) if block.language == "python" else terminal.paste(lines)
-        )
+        printed, exit_code = _done(terminal, block, lines)
         assert exit_code == 0, f"{lines}\n{printed}"
         if told is not None:
-            must_print(told.language, told.text.replace(URL, url), printed, lines)
+            must_print(told.language, _at(urls, told.text), printed, lines)
     return count
+
+
+def _done(terminal: Terminal, block: Block, lines: str) -> tuple[str, int]:
+    if block.language == "bash":
+        return terminal.paste(lines)
+    return terminal.converse(block.kind, lines) if block.kind else terminal.interpret(lines)
+
+
+def _at(urls: Mapping[str, str], text: str) -> str:
+    """A text of a page, with the servers where they really are."""
+    for told, real in urls.items():
+        text = text.replace(told, real)
+    return text
 
 
 def must_print(language: str, told: str, printed: str, lines: str) -> None:
@@ -207,6 +233,11 @@ class TestLines:
         """From an empty directory to the end."""
         with Terminal(tmp_path, LICET_PORT="0", LICET_ADMIN_PORT="0") as terminal:
             assert follow(DOCS / "tutorial" / "first-seat.md", terminal) > 10
+
+    def test_the_tutorial_of_an_api(self, tmp_path: Path) -> None:
+        """From an empty directory to a seat that changes hands."""
+        with Terminal(tmp_path, LICET_PORT="0", LICET_ADMIN_PORT="0") as terminal:
+            assert follow(DOCS / "tutorial" / "license-an-api.md", terminal) > 10
 
     @pytest.mark.parametrize(
         "page", [page for page in HOW_TO if any(steps(page))], ids=lambda page: page.stem

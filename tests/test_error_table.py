@@ -22,6 +22,7 @@ from running import PATIENCE_S, RunningServer
 GRANT = {"grant_type": "client_credentials"}
 BASIC, BEARER = 'Basic realm="licet", charset="UTF-8"', 'Bearer realm="licet"'
 BEARER_INVALID = f'{BEARER}, error="invalid_token"'
+BEARER_INSUFFICIENT = 'Bearer realm="licet", error="insufficient_scope", scope="all"'
 
 
 def check(response: httpx.Response, status: int, error: str, challenge: str | None = None) -> dict[str, Any]:
@@ -105,6 +106,27 @@ ROWS: dict[str, tuple[int, str, str | None, Asking]] = {
         "invalid_token",
         BEARER_INVALID,
         lambda it: it.post("logoff", authorization="Bearer x"),
+    ),
+    "no token of the request": (
+        401,
+        "invalid_request",
+        BEARER,
+        lambda it: it.server.http.get(f"/{it.name}/verify"),
+    ),
+    "token of the request never ours": (
+        401,
+        "invalid_token",
+        BEARER_INVALID,
+        lambda it: it.server.http.get(f"/{it.name}/verify", headers={"authorization": "Bearer x"}),
+    ),
+    "may only look": (
+        403,
+        "insufficient_scope",
+        BEARER_INSUFFICIENT,
+        lambda it: it.server.http.get(
+            f"/{it.name}/verify",
+            headers={"authorization": f"Bearer {it.grant(scope='view')['access_token']}"},
+        ),
     ),
     "may not introspect": (400, "unauthorized_client", None, lambda it: it.ask("introspect", token="x")),
 }
@@ -244,6 +266,7 @@ class TestUnavailable:
             stranded_server.ask("Jim_Test/introspect", "Api", token=tokens["access_token"]),
             stranded_server.ask("Jim_Test/revoke", token=tokens["access_token"]),
             stranded_server.http.post("/Jim_Test/logoff", headers=bearer),
+            stranded_server.http.get("/Jim_Test/verify", headers=bearer),
         ):
             assert check(response, 503, "server_error") == {"retry_after": 1}
 

@@ -13,6 +13,7 @@ from fastapi import Depends, FastAPI
 
 from calling import CONTEXT
 from conftest import ServedTenant
+from frameworks import FRAMEWORKS
 from guarded import KINDS, Api, fastapi, plain, wsgi
 from http_site import PATIENCE_S
 from licet.guard import Guard, Identity, Refused, identity
@@ -22,9 +23,9 @@ from running import RunningServer
 PATIENCE = timedelta(seconds=PATIENCE_S)
 
 
-@pytest.fixture(params=KINDS, ids=lambda it: it.__name__)
+@pytest.fixture(params=[*KINDS, *FRAMEWORKS], ids=lambda it: it.__name__)
 def api(request: pytest.FixtureRequest) -> Api:
-    """Each kind of API."""
+    """Each kind of API, also in the frameworks that people use."""
     kind: Api = request.param
     return kind
 

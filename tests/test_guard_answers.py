@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -292,15 +291,34 @@ class TestTogether:
     def test_threads_with_one_token_share_a_question(self, licet: Site) -> None:
         """The answer is held back until all have begun."""
         guard = guard_at(licet.url)
-        gate = threading.Event()
-        licet.answer = lambda _: says(200, LIVE) if gate.wait(PATIENCE_S) else b""
+        asked, gate = threading.Event(), threading.Event()
+
+        def answer(_: Asked) -> Reply:
+            asked.set()
+            gate.wait(PATIENCE_S)
+            return says(200, LIVE)
+
+        licet.answer = answer
         with ThreadPoolExecutor(8) as pool:
             calls = [pool.submit(guard.check, "GET", f"Bearer {TOKEN}") for _ in range(8)]
-            while not licet.asked:
-                time.sleep(0)
+            assert asked.wait(PATIENCE_S)
             gate.set()
             assert {it.result().client for it in calls} == {"TestClientId"}
         assert len(licet.asked) == 1
+        guard.close()
+
+    def test_where_no_thread_runs_beside_the_requests_they_are_refused_in_time(
+        self, licet: Site, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Some servers stop threads: here the one that asks never gets to it."""
+        guard = guard_at(licet.url, timeout=timedelta(milliseconds=50))
+        freed = threading.Event()
+        guard._desks._background._started().call_soon_threadsafe(freed.wait, PATIENCE_S)  # type: ignore[attr-defined]
+        with pytest.raises(Refused) as refused:
+            guard.check("GET", f"Bearer {TOKEN}")
+        assert refused.value.status == 503
+        assert "do threads run in this process?" in caplog.text
+        freed.set()
         guard.close()
 
     def test_a_request_that_is_given_up_takes_nobody_along(self, licet: Site) -> None:

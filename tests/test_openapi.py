@@ -16,7 +16,7 @@ from schemathesis import Case
 
 from conftest import ServedTenant, bar
 from licet.cli.demo import PASSWORD
-from licet.model import NoSeatReason
+from licet.model import NoSeatReason, TokenFormat
 from licet.protocol.errors import Refusal
 from licet.protocol.metadata import tenant_at
 from licet.web.public import PublicApp
@@ -252,6 +252,17 @@ class TestAnswers:
         long = {"x-long": "a" * 20_000}
         must_fit("/{tenant}/token", tenant.post("token", **long), 431)
 
+    def test_a_tenant_with_jwts(self, tenant: ServedTenant) -> None:
+        """RFC 9068; the metadata name the keys."""
+        with tenant.server.changing() as change:
+            change.tenant(tenant.name).set(token_format=TokenFormat.JWT)
+        tokens = must_fit("/{tenant}/token", tenant.ask("token", grant_type="client_credentials"), 200).json()
+        asked = tenant.ask("introspect", "Api", token=tokens["access_token"])
+        assert must_fit("/{tenant}/introspect", asked, 200).json()["active"] is True
+        address = f"/{{tenant}}/{METADATA}"
+        found = tenant.server.http.get(address.replace("{tenant}", tenant.name))
+        assert "jwks_uri" in must_fit(address, found, 200, method="GET").json()
+
     def test_documents(self, tenant: ServedTenant) -> None:
         """What needs no client."""
         http = tenant.server.http
@@ -280,7 +291,8 @@ def must_fit(path: str, response: httpx.Response, status: int, *, method: str = 
     """This answer, if it is one of the document's."""
     assert response.status_code == status, response.text
     described = resolved(DOCUMENT["paths"][path][method.lower()]["responses"][str(status)])
-    assert response.headers["cache-control"] == "no-store"
+    kept = resolved(described["headers"]["Cache-Control"])["schema"]["const"]
+    assert response.headers["cache-control"] == kept
     optional = {"Retry-After"}
     assert {name for name in described["headers"] if name not in response.headers} <= optional
     if not described.get("content"):

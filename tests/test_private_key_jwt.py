@@ -1,9 +1,10 @@
-"""Clients that prove themselves by a signed assertion, at a server that runs (RFC 7521 4.2, RFC 7523 2.2 and 3).
+"""Clients that prove themselves by a signed assertion, at a server that runs: RFC 7521 4.2, RFC 7523.
 
 What an assertion has to say is in test_assertions.py, claim by claim.
 """
 
 import json
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +19,8 @@ from conftest import AWAY, ServedTenant
 from licet.assertions import ASSERTION_CHARS_MAX, SIGNING_ALGORITHMS, TYPE
 from licet.cli.demo import PASSWORD
 from licet.store.opening import SQLITE_NAME
-from running import PASSWORD_HASH, RunningServer
+from licet.store.setup import changing
+from running import PASSWORD_HASH, PATIENCE_S, RunningServer
 from signing import ALGORITHMS, Signer, claims, proof
 
 GRANT = {"grant_type": "client_credentials"}
@@ -65,6 +67,32 @@ class Keyed:
 def keyed(tenant: ServedTenant) -> Keyed:
     """A tenant for one test alone."""
     return Keyed(tenant)
+
+
+class Published(RunningServer):
+    """A server that is known by the same name wherever it listens; `TestClientId` has a key."""
+
+    issuer = "https://licence.example.com"
+
+    def __init__(self, data: Path, **settings: object) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        super().__init__(data, port=self.port, public_url=self.issuer, **settings)
+        with self.store() as store, changing(store, "a test") as change:
+            if not change.tenants()["Jim_Test"].clients[WHO].keys:
+                change.tenant("Jim_Test").add_key(WHO, SIGNER.key)
+        self.kill()
+        self.start()
+
+    def form(self) -> dict[str, str]:
+        """What its client asks with."""
+        return {**proof(SIGNER.sign(claims(WHO, f"{self.issuer}/Jim_Test"))), **GRANT}
+
+    def post(self, form: dict[str, str]) -> int:
+        """How it answers."""
+        url = f"http://127.0.0.1:{self.port}/Jim_Test/token"
+        return httpx.post(url, data=form, timeout=PATIENCE_S).status_code
 
 
 def refused(response: httpx.Response, error: str = "invalid_client") -> str:
@@ -167,32 +195,21 @@ class TestOnce:
     @pytest.mark.parametrize("commit_process", [True, False])
     def test_it_is_spent_after_a_crash(self, tmp_path: Path, commit_process: bool) -> None:
         """L9 of an assertion: what was answered counts."""
-        with RunningServer(
-            tmp_path, commit_process=commit_process, public_url="https://licence.example.com"
-        ) as server:
-            with server.changing() as change:
-                change.tenant("Jim_Test").add_key(WHO, SIGNER.key)
-            said = proof(SIGNER.sign(claims(WHO, "https://licence.example.com/Jim_Test"))) | GRANT
-            answers = [server.http.post("/Jim_Test/token", data=said).status_code]
+        with Published(tmp_path, commit_process=commit_process) as server:
+            form = server.form()
+            answers = [server.post(form)]
             server.kill()
             server.start()
-            answers.append(server.http.post("/Jim_Test/token", data=said).status_code)
+            answers.append(server.post(form))
         assert answers == [200, 401]
 
     def test_two_servers_on_one_store_let_in_one(self, tmp_path: Path) -> None:
         """RFC 7523 3, 7: for all nodes."""
-        with RunningServer(tmp_path, public_url="https://licence.example.com") as first:
-            with first.changing() as change:
-                change.tenant("Jim_Test").add_key(WHO, SIGNER.key)
-            with RunningServer(tmp_path, public_url="https://licence.example.com") as second:
-                for _ in range(5):
-                    said = proof(SIGNER.sign(claims(WHO, "https://licence.example.com/Jim_Test"))) | GRANT
-
-                    def ask(server: RunningServer, form: dict[str, str] = said) -> int:
-                        return server.http.post("/Jim_Test/token", data=form).status_code
-
-                    with ThreadPoolExecutor(2) as threads:
-                        assert sorted(threads.map(ask, (first, second))) == [200, 401]
+        with Published(tmp_path) as first, Published(tmp_path) as second, ThreadPoolExecutor(2) as threads:
+            for _ in range(5):
+                form = first.form()
+                found = [threads.submit(it.post, form) for it in (first, second)]
+                assert sorted(it.result() for it in found) == [200, 401]
 
 
 class TestRefusal:
@@ -237,7 +254,7 @@ class TestRefusal:
         with server.changing() as change:
             change.tenant(name).add_key(WHO, expiring.key, server.clock.now_ms() + 10_000)
         assert keyed.grant(expiring.sign(keyed.claims())).status_code == 200
-        server.dials.advance(seconds=10)
+        server.advance(seconds=10)
         refused(keyed.grant(expiring.sign(keyed.claims())))
         with server.changing() as change:
             change.tenant(name).remove_key(WHO, SIGNER.key.thumbprint)
@@ -325,7 +342,7 @@ class TestThrottle:
     @pytest.fixture
     def strict(self, strict_server: RunningServer) -> Iterator[Callable[..., httpx.Response]]:
         """What asks a server that lets a source fail three times in a minute, from an address."""
-        strict_server.dials.advance(seconds=60)
+        strict_server.advance(seconds=60)
         with strict_server.changing() as change:
             setup = change.tenant("Jim_Test")
             setup.add_key(WHO, SIGNER.key)
@@ -340,7 +357,7 @@ class TestThrottle:
         yield ask
         with strict_server.changing() as change:
             change.tenant("Jim_Test").remove_key(WHO, SIGNER.key.thumbprint)
-        strict_server.dials.advance(seconds=60)
+        strict_server.advance(seconds=60)
 
     def test_who_fails_too_often_is_told_to_wait(self, strict: Callable[..., httpx.Response]) -> None:
         """RFC 6749 2.3.1, RFC 6585 4: as with a secret, also for a client that there is not."""
@@ -360,7 +377,7 @@ class TestMetadata:
     """What the metadata lists works."""
 
     def test_every_way_and_every_algorithm_that_is_listed_works_at_every_endpoint(self, keyed: Keyed) -> None:
-        """RFC 8414 2: token_endpoint_auth_signing_alg_values_supported has to be there with private_key_jwt."""
+        """RFC 8414 2: with private_key_jwt the algorithms have to be there too."""
         with keyed.tenant.server.changing() as change:
             setup = change.tenant(keyed.tenant.name)
             for signer in SIGNERS.values():

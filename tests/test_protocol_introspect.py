@@ -189,16 +189,20 @@ class TestMetadata:
         """S47; RFC 8414 2, RFC 7009, RFC 7662."""
         report = Scope(name="report", licensed=False, read_only=True, pool=None)
         tenant = jim_test(scopes=(VIEW, ALL, report))
-        methods = ["client_secret_basic", "client_secret_post"]
+        methods = ["client_secret_basic", "client_secret_post", "private_key_jwt"]
+        algorithms = ["ES256", "Ed25519", "EdDSA", "PS256", "RS256"]
         assert json.loads(metadata.respond("https://licence.example.com", tenant).body) == {
             "issuer": ISSUER,
             "token_endpoint": f"{ISSUER}/token",
             "token_endpoint_auth_methods_supported": methods,
+            "token_endpoint_auth_signing_alg_values_supported": algorithms,
             "grant_types_supported": ["client_credentials", "refresh_token"],
             "response_types_supported": [],
             "scopes_supported": ["all", "report", "view"],
             "revocation_endpoint": f"{ISSUER}/revoke",
             "revocation_endpoint_auth_methods_supported": methods,
+            "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
             "introspection_endpoint": f"{ISSUER}/introspect",
             "introspection_endpoint_auth_methods_supported": methods,
+            "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
         }

@@ -181,6 +181,18 @@ def test_an_introspection_waits_for_a_read(traced: RunningServer, collector: Col
     assert "read" in found
 
 
+def test_a_proxy_s_question_is_one_endpoint_whatever_it_asks_for(
+    traced: RunningServer, collector: Collector
+) -> None:
+    tokens = traced.ask("Jim_Test/token", "Client3", scope="view", **GRANT).json()
+    bearer = {"authorization": f"Bearer {tokens['access_token']}"}
+    for path, name in (("verify", "GET /{tenant}/verify"), ("verify/jobs/7", "GET /{tenant}/verify")):
+        answer = traced.http.get(f"/Jim_Test/{path}", headers=bearer)
+        found = collector.of_request(answer.headers["x-request-id"])
+        assert found["request"].name == name
+        assert "read" in found
+
+
 def test_nothing_that_a_client_sends_is_in_a_trace(traced: RunningServer, collector: Collector) -> None:
     """No secret, no token, no path, no query, no address: also where they stand in the wrong place."""
     secret = "hunter2-of-the-client"

@@ -98,7 +98,11 @@ def scalar(key: bytes, tenant_id: int, period: int) -> int:
     from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand  # noqa: PLC0415 - see above
 
     info = _LABEL + tenant_id.to_bytes(8, "big") + period.to_bytes(8, "big")
-    derived = HKDFExpand(SHA256(), _DERIVED_BYTES, info).derive(key)
+    return to_scalar(HKDFExpand(SHA256(), _DERIVED_BYTES, info).derive(key))
+
+
+def to_scalar(derived: bytes) -> int:
+    """The number that these random bits stand for (FIPS 186-5 A.2.1)."""
     return int.from_bytes(derived, "big") % (_ORDER - 1) + 1
 
 

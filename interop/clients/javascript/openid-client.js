@@ -3,7 +3,7 @@
 import * as oauth from "openid-client";
 import { hello, ofToken, serve, Unsupported } from "./line.js";
 
-let told, config, token, gottenAt;
+let told, config, token;
 
 const client = {
   hello: () => hello("openid-client"),

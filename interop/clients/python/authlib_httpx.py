@@ -4,8 +4,10 @@ import httpx2
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.httpx_client import OAuth2Client
 from authlib.oauth2.rfc7523 import PrivateKeyJWT
+from authlib.oauth2.rfc8414 import AuthorizationServerMetadata, get_well_known_url
 from joserfc.jwk import ECKey
-from line import Members, hello, of_response, of_token, serve
+
+from interop.clients.python.line import Members, hello, of_response, of_token, serve
 
 _METHODS = {
     "default": None,
@@ -70,6 +72,14 @@ class Client:
         token = self._client.token["access_token"]
         answer = self._client.introspect_token(self._told["introspect_url"], token=token)
         return {"active": answer.json()["active"]}
+
+    def discover(self, _: Members) -> Members:
+        """Read the metadata: Authlib knows where they are, and checks them."""
+        url = get_well_known_url(self._told["issuer"], external=True, suffix="oauth-authorization-server")
+        metadata = AuthorizationServerMetadata(self._client.request("GET", url, withhold_token=True).json())
+        metadata.validate_token_endpoint()
+        self._client.metadata["token_endpoint"] = metadata.token_endpoint
+        return {"token_endpoint": metadata.token_endpoint}
 
 
 def seen(error: Exception) -> Members:

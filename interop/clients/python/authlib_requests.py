@@ -5,8 +5,9 @@ from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc7523 import PrivateKeyJWT
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata, get_well_known_url
 from joserfc.jwk import ECKey
-from line import Members, hello, of_response, of_token, serve
 from requests import RequestException
+
+from interop.clients.python.line import Members, hello, of_response, of_token, serve
 
 _METHODS = {
     "default": None,
@@ -72,7 +73,7 @@ class Client:
         answer = self._session.introspect_token(self._told["introspect_url"], token=token)
         return {"active": answer.json()["active"]}
 
-    def discover(self, request: Members) -> Members:
+    def discover(self, _: Members) -> Members:
         """Read the metadata: Authlib knows where they are, and checks them."""
         url = get_well_known_url(self._told["issuer"], external=True, suffix="oauth-authorization-server")
         metadata = AuthorizationServerMetadata(self._session.get(url, withhold_token=True).json())

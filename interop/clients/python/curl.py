@@ -5,7 +5,7 @@ import os
 import subprocess
 from typing import Any
 
-from line import Members, Unsupported, of_response, of_token, serve
+from interop.clients.python.line import Members, Unsupported, of_response, of_token, serve
 
 
 class Refused(Exception):

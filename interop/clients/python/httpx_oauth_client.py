@@ -5,7 +5,8 @@ from typing import Any
 
 import httpx
 from httpx_oauth.oauth2 import BaseOAuth2, OAuth2RequestError, OAuth2Token
-from line import Members, Unsupported, hello, of_response, of_token, serve
+
+from interop.clients.python.line import Members, Unsupported, hello, of_response, of_token, serve
 
 
 class Client:
@@ -21,7 +22,9 @@ class Client:
         methods = {"basic": "client_secret_basic", "body": "client_secret_post"}
         if request["auth"] == "private_key_jwt":
             raise Unsupported("has no private_key_jwt")
-        method = {"token_endpoint_auth_method": methods[request["auth"]]} if request["auth"] in methods else {}
+        method = (
+            {"token_endpoint_auth_method": methods[request["auth"]]} if request["auth"] in methods else {}
+        )
         self._client: BaseOAuth2[Any] = BaseOAuth2(
             request["client_id"],
             request["client_secret"],

@@ -1,8 +1,8 @@
-"""A Python client's side of the suite's protocol: JSON lines on standard input and output (interop/README.md).
+"""A Python client's side of the suite's protocol: JSON lines on standard input and output.
 
-A client is an object whose methods are called as the `do` of the request; each is given the request and
-returns what the answer has beside `"ok": true`. A method that is not there is a function that the library does
-not have.
+interop/README.md has the protocol. A client is an object whose methods are called as the `do` of the request;
+each is given the request and returns what the answer has beside `"ok": true`. A method that is not there is a
+function that the library does not have.
 """
 
 import json

@@ -2,10 +2,11 @@
 
 import os
 
-from line import Members, Unsupported, hello, of_token, serve
 from oauthlib.oauth2 import BackendApplicationClient, OAuth2Error
 from requests.auth import HTTPBasicAuth
 from requests_oauthlib import OAuth2Session
+
+from interop.clients.python.line import Members, Unsupported, hello, of_token, serve
 
 os.environ["OAUTHLIB_INSECURE_TRANSPORT"] = "1"  # http on 127.0.0.1
 

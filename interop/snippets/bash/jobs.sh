@@ -79,10 +79,11 @@ trap 'exit 1' INT TERM
 
 while IFS= read -r line; do
     [[ -n $TOKEN ]] && ((SECONDS < GOOD_UNTIL_S)) || renew
-    ask "$(bearer)" --data-raw "$line" --header 'Content-Type: text/plain' "$API_URL"
+    job=$(jq --null-input --compact-output --arg title "$line" '{$title}')
+    ask "$(bearer)" --header 'Content-Type: application/json' --data-raw "$job" "$API_URL"
     if [[ $STATUS == 401 ]]; then
         renew
-        ask "$(bearer)" --data-raw "$line" --header 'Content-Type: text/plain' "$API_URL"
+        ask "$(bearer)" --header 'Content-Type: application/json' --data-raw "$job" "$API_URL"
     fi
     echo "$STATUS $BODY"
 done

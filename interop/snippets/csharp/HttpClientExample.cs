@@ -8,8 +8,10 @@ using System.Net.Http;
 using System.Net.Http.Headers;
 using System.Runtime.Serialization;
 using System.Runtime.Serialization.Json;
+using System.Text;
 using System.Threading;
 using System.Threading.Tasks;
+using System.Web;
 
 public static class HttpClientExample
 {
@@ -32,9 +34,11 @@ public static class HttpClientExample
         {
             for (string line; (line = Console.ReadLine()) != null;)
             {
-                Func<HttpRequestMessage> job = () =>
-                    new HttpRequestMessage(HttpMethod.Post, api) { Content = new StringContent(line) };
-                using (var response = await session.Send(job))
+                var job = "{\"title\":" + HttpUtility.JavaScriptStringEncode(line, true) + "}";
+                using (var response = await session.Send(() => new HttpRequestMessage(HttpMethod.Post, api)
+                {
+                    Content = new StringContent(job, Encoding.UTF8, "application/json"),
+                }))
                 {
                     var body = await response.Content.ReadAsStringAsync();
                     Console.WriteLine((int)response.StatusCode + " " + body);

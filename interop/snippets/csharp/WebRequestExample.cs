@@ -9,6 +9,7 @@ using System.Runtime.Serialization;
 using System.Runtime.Serialization.Json;
 using System.Text;
 using System.Threading;
+using System.Web;
 
 public static class WebRequestExample
 {
@@ -24,7 +25,8 @@ public static class WebRequestExample
         {
             for (string line; (line = Console.ReadLine()) != null;)
             {
-                Console.WriteLine(session.Post(api, "text/plain", line));
+                var job = "{\"title\":" + HttpUtility.JavaScriptStringEncode(line, true) + "}";
+                Console.WriteLine(session.Post(api, "application/json", job));
             }
             return 0;
         }

@@ -4,7 +4,9 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +15,6 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -42,7 +43,11 @@ func main() {
 func work(session *Session, api string) error {
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
-		answer, err := session.Post(api, "text/plain", lines.Text())
+		job, err := json.Marshal(map[string]string{"title": lines.Text()})
+		if err != nil {
+			return err
+		}
+		answer, err := session.Post(api, "application/json", job)
 		if err != nil {
 			return err
 		}
@@ -86,14 +91,14 @@ func NewSession(tenant, clientID, secret string) *Session {
 }
 
 // Post sends a request with the token, and once more with a new one if the API refuses it.
-func (s *Session) Post(url, contentType, body string) (*http.Response, error) {
+func (s *Session) Post(url, contentType string, body []byte) (*http.Response, error) {
 	refused := ""
 	for {
 		token, err := s.accessToken(refused)
 		if err != nil {
 			return nil, err
 		}
-		request, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
+		request, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(body))
 		if err != nil {
 			return nil, err
 		}
@@ -167,7 +172,7 @@ func (s *Session) ask(get func() (*oauth2.Token, error)) error {
 		seconds, unknown := strconv.Atoi(fault.Response.Header.Get("Retry-After"))
 		wait := time.Duration(seconds) * time.Second
 		if unknown != nil || waited+wait > patience {
-			return err // fault.Body is the JSON, with reason, seats, in_use and retry_after
+			return fmt.Errorf("%w: %s", err, fault.Body) // the JSON, with reason and retry_after
 		}
 		time.Sleep(wait)
 		waited += wait

@@ -12,7 +12,11 @@ async function main() {
   }
   try {
     for await (const line of createInterface({ input: process.stdin })) {
-      const answer = await session.fetch(API_URL, { method: "POST", body: line });
+      const answer = await session.fetch(API_URL, {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ title: line }),
+      });
       console.log(answer.status, await answer.text());
     }
   } finally {

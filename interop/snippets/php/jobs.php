@@ -102,7 +102,7 @@ final class LicetSession
     private function ask(string $endpoint, array $fields): array
     {
         $credentials = ['client_id' => $this->clientId, 'client_secret' => $this->secret];
-        return self::send("$this->tenant/$endpoint", http_build_query($credentials + $fields), []);
+        return self::send("$this->tenant/$endpoint", http_build_query($credentials + $fields, '', '&'), []);
     }
 
     private static function send(string $url, string $body, array $headers): array
@@ -140,7 +140,8 @@ if (function_exists('pcntl_async_signals')) {
 }
 try {
     while (($line = fgets(STDIN)) !== false) {
-        $answer = $session->post(getenv('API_URL'), 'text/plain', rtrim($line, "\n"));
+        $job = json_encode(['title' => rtrim($line, "\n")], JSON_THROW_ON_ERROR);
+        $answer = $session->post(getenv('API_URL'), 'application/json', $job);
         echo $answer['status'], ' ', $answer['body'], "\n";
     }
 } catch (OAuthException $refused) {

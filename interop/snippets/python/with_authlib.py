@@ -7,27 +7,31 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 import httpx
-from authlib.integrations.base_client import OAuthError
 from authlib.integrations.httpx_client import OAuth2Client
 
 TENANT = os.environ["TENANT_URL"]
 PATIENCE_S = 300.0  # how long to wait for a seat
 
 
-class TryAgain(Exception):
-    """The token endpoint has no seat now, or too much to do. Authlib itself does not show when to come again."""
+class Refused(Exception):
+    """The token endpoint refused. Authlib's OAuthError has `error` only, and nothing of a 503."""
 
     def __init__(self, response: httpx.Response) -> None:
         super().__init__(response.text)
-        self.after_s = float(response.headers["Retry-After"])
+        is_json = response.headers.get("Content-Type") == "application/json"
+        self.error = response.json()["error"] if is_json else f"HTTP {response.status_code}"
+        # Seconds, for no seat (400, 429 or 503) or a busy server (503); else for ever.
+        self.after_s = float(response.headers.get("Retry-After", "inf"))
 
 
-def waits(response: httpx.Response) -> httpx.Response:
-    """Look at what the token endpoint answers, before Authlib does."""
-    if "Retry-After" in response.headers:
-        raise TryAgain(response)
+def looked_at(response: httpx.Response) -> httpx.Response:
+    """An answer of the token endpoint, before Authlib looks at it."""
+    if response.is_error:
+        raise Refused(response)
     return response
 
 
@@ -42,53 +46,54 @@ def licensed() -> OAuth2Client:
         scope="all",
         leeway=10,  # seconds before the end; the default of 60 is a whole life of some tokens
     )
-    client.register_compliance_hook("access_token_response", waits)
-    client.register_compliance_hook("refresh_token_response", waits)
+    client.register_compliance_hook("access_token_response", looked_at)
+    client.register_compliance_hook("refresh_token_response", looked_at)
     return client
 
 
-def log_on(client: OAuth2Client) -> None:
-    """Begin a session; wait for a seat, as long as the server says and the patience lasts."""
+def patiently(ask: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """Do something that may need a token; wait as long as the server says, while the patience lasts."""
     waited_s = 0.0
     while True:
         try:
-            client.fetch_token()
-            return
-        except TryAgain as busy:
-            if waited_s + busy.after_s > PATIENCE_S:
+            return ask(*arguments, **named)
+        except Refused as refused:
+            if waited_s + refused.after_s > PATIENCE_S:
                 raise
-            time.sleep(busy.after_s)
-            waited_s += busy.after_s
+            time.sleep(refused.after_s)
+            waited_s += refused.after_s
 
 
-def post(client: OAuth2Client, url: str, content: str) -> httpx.Response:
-    """Send a request, and once more if the session has ended meanwhile."""
+def post(client: OAuth2Client, url: str, content: dict[str, str]) -> httpx.Response:
+    """Send a request, and once more with a new token if the API refuses the first."""
     try:
-        answer = client.post(url, content=content)
+        answer: httpx.Response = patiently(client.post, url, json=content)
         if answer.status_code != 401:
             return answer
-    except OAuthError as refused:  # of the refresh
+        patiently(client.refresh_token, f"{TENANT}/token")
+    except Refused as refused:
         if refused.error != "invalid_grant":
             raise
-    log_off(client)
-    log_on(client)
-    return client.post(url, content=content)
+        patiently(client.fetch_token)  # the session has ended: begin another
+    answer = patiently(client.post, url, json=content)
+    return answer
 
 
 def log_off(client: OAuth2Client) -> None:
     """Give the seat back: revoking the refresh token ends the session (RFC 7009)."""
     if client.token:
-        client.revoke_token(f"{TENANT}/revoke", client.token.get("refresh_token", client.token["access_token"]))
+        token = client.token.get("refresh_token", client.token["access_token"])
+        client.revoke_token(f"{TENANT}/revoke", token)
 
 
 def main() -> None:
     """Log on, work, and log off."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # Ctrl-C comes to `finally` as it is
     with licensed() as client:
-        log_on(client)
+        patiently(client.fetch_token)
         try:
             for line in sys.stdin:
-                answer = post(client, os.environ["API_URL"], line.rstrip("\n"))
+                answer = post(client, os.environ["API_URL"], {"title": line.rstrip("\n")})
                 print(answer.status_code, answer.text, flush=True)
         finally:
             log_off(client)
@@ -97,5 +102,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except (OAuthError, TryAgain) as refused:
+    except Refused as refused:
         sys.exit(f"{refused}")

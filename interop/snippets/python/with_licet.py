@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import httpx
 
-from licet.client import LicetAuth, LicetError
+from licet.client import LicetAuth, LicetError, NoSeatAvailable
 
 API = os.environ["API_URL"]
 
@@ -28,12 +28,14 @@ def main() -> None:
     )
     with auth, httpx.Client(auth=auth) as http:
         for line in sys.stdin:
-            answer = http.post(API, content=line.rstrip("\n"), headers={"Content-Type": "text/plain"})
+            answer = http.post(API, json={"title": line.rstrip("\n")})
             print(answer.status_code, answer.text, flush=True)
 
 
 if __name__ == "__main__":
     try:
         main()
+    except NoSeatAvailable as full:
+        sys.exit(f"{full} ({full.reason}; try again in {full.retry_after} s)")
     except LicetError as refused:
         sys.exit(f"{refused}")

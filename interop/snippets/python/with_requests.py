@@ -116,8 +116,8 @@ def main() -> None:
     session = LicetSession(os.environ["TENANT_URL"], os.environ["CLIENT_ID"], os.environ["CLIENT_SECRET"])
     try:
         for line in sys.stdin:
-            job = line.rstrip("\n").encode()
-            answer = session.request("POST", os.environ["API_URL"], data=job)
+            job = {"title": line.rstrip("\n")}
+            answer = session.request("POST", os.environ["API_URL"], json=job)
             print(answer.status_code, answer.text, flush=True)
     finally:
         session.log_off()

@@ -87,6 +87,9 @@ def rotate(
 ) -> None:
     """Add a key, which signs from now on or later. Tokens of the older ones go on working.
 
+    JWT access tokens are signed with it ten minutes later, when those who check them have had the time to
+    read its public half.
+
     Example: [bold]licet key rotate --signs-after 1h[/]
     """
     path, after_ms = _path(data), _after_ms(signs_after)

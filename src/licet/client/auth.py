@@ -16,6 +16,7 @@ from licet.client import ending
 from licet.client.errors import ForeignOrigin
 from licet.client.server import TokenServer, goes_in_body
 from licet.client.session import Session
+from licet.client.signing import Signing
 from licet.client.timing import Timing
 from licet.client.tokens import Secret, Tokens
 from licet.client.wire import LOOPBACK, Wire
@@ -41,6 +42,8 @@ class LicetAuth(httpx.Auth):
 
     - `tenant_url`: what `token` and `logoff` hang from, as `https://licence.example.com/Jim_Test`.
     - `api`: the URL of the API, or several; the token goes to their origins only.
+    - `private_key`: instead of a secret, an unlocked private key in PEM, which signs an assertion for each
+      request (RFC 7523); it needs `licet[jwt]`. `key_id` is how the server calls it.
     - `scope`: what to ask for; None for the server's default.
     - `wait_for_seat`: how long to wait when no seat is free. All who use this share the wait.
     - `credentials_in_body`: None chooses the header, or the body where id or secret have characters that
@@ -55,8 +58,10 @@ class LicetAuth(httpx.Auth):
         self,
         tenant_url: str,
         client_id: str,
-        client_secret: str,
+        client_secret: str | None = None,
         *,
+        private_key: str | None = None,
+        key_id: str | None = None,
         api: str | Iterable[str],
         scope: str | None = None,
         wait_for_seat: timedelta = NO_WAIT,
@@ -66,9 +71,12 @@ class LicetAuth(httpx.Auth):
         ssl_context: ssl.SSLContext | None = None,
         timing: Timing | None = None,
     ) -> None:
-        secret = Secret(client_secret)
-        del client_secret  # a traceback that shows variables shows none of it
-        _check_credentials(client_id, secret)
+        secret, key = Secret(client_secret or ""), Secret(private_key or "")
+        is_signed = private_key is not None
+        if is_signed == (client_secret is not None):
+            raise ValueError("give either client_secret or private_key")
+        del client_secret, private_key  # a traceback that shows variables shows none of them
+        _check_credentials(client_id, key if is_signed else secret)
         if timeout <= NO_WAIT or wait_for_seat < NO_WAIT:
             raise ValueError("timeout must be more than nothing, and wait_for_seat not less")
         url = _tenant_url(tenant_url, allow_http=allow_http)
@@ -76,14 +84,14 @@ class LicetAuth(httpx.Auth):
         self._origins = frozenset(_api_origin(it, allow_http=allow_http) for it in urls)
         if not self._origins:
             raise ValueError("api names no URL")
+        timing = timing or Timing()
         self._server = TokenServer(
             url=url,
             client_id=client_id,
-            secret=secret,
+            proof=Signing(client_id, url.rstrip("/"), key, key_id, timing.wall_s) if is_signed else secret,
             scope=scope,
             in_body=goes_in_body(client_id, secret) if credentials_in_body is None else credentials_in_body,
         )
-        timing = timing or Timing()
         wire = Wire(url, timeout_s=timeout.total_seconds(), verify=ssl_context, timing=timing)
         self._session = Session(self._server, wire, timing, patience_s=wait_for_seat.total_seconds())
         ending.watch(self._session, self)
@@ -188,7 +196,7 @@ def _can_be_repeated(request: httpx.Request) -> bool:
 
 def _check_credentials(client_id: str, secret: Secret) -> None:
     if not (_is_text(client_id) and _is_text(secret.reveal())):
-        raise ValueError("client_id and client_secret must be text, and not be empty")
+        raise ValueError("client_id, client_secret and private_key must be text, and not be empty")
 
 
 def _is_text(text: str) -> bool:

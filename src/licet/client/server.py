@@ -18,6 +18,7 @@ from urllib.parse import quote_plus, urlencode
 import httpx
 
 from licet.client.errors import LicetError, NoSeatAvailable, TokenRefused, UnusableAnswer, told
+from licet.client.signing import Signing
 from licet.client.tokens import Secret, Tokens, tokens
 
 NO_SEAT = "temporarily_unavailable"  # RFC 6749 4.1.2.1
@@ -50,7 +51,7 @@ class TokenServer:
 
     url: str
     client_id: str
-    secret: Secret
+    proof: Secret | Signing
     scope: str | None
     in_body: bool
 
@@ -76,16 +77,18 @@ class TokenServer:
 
     def _request(self, endpoint: str, form: dict[str, str]) -> httpx.Request:
         headers = {**_HEADERS, "Content-Type": "application/x-www-form-urlencoded"}
-        if self.in_body:
-            form = {**form, "client_id": self.client_id, "client_secret": self.secret.reveal()}
+        if isinstance(self.proof, Signing):
+            form = {**form, "client_id": self.client_id, **self.proof.form()}
+        elif self.in_body:
+            form = {**form, "client_id": self.client_id, "client_secret": self.proof.reveal()}
         else:
-            headers["Authorization"] = self._basic()
+            headers["Authorization"] = self._basic(self.proof)
         content = urlencode(form).encode()
         return httpx.Request("POST", f"{self.url}{endpoint}", headers=headers, content=content)
 
-    def _basic(self) -> str:
+    def _basic(self, secret: Secret) -> str:
         # RFC 6749 2.3.1: id and secret are form-encoded before they go into the header.
-        pair = f"{quote_plus(self.client_id)}:{quote_plus(self.secret.reveal())}"
+        pair = f"{quote_plus(self.client_id)}:{quote_plus(secret.reveal())}"
         return f"Basic {b64encode(pair.encode()).decode('ascii')}"
 
 

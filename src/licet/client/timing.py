@@ -13,6 +13,10 @@ class Timing:
         """Seconds, from any beginning."""
         return time.monotonic()
 
+    def wall_s(self) -> float:
+        """Seconds since 1970, as other machines count them: for what is signed."""
+        return time.time()
+
     def pause(self, seconds: float, closed: threading.Event) -> None:
         """Wait, but not after it is closed."""
         closed.wait(seconds)

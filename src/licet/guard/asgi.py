@@ -43,7 +43,7 @@ class GuardMiddleware:
             return
         if scope["path"] not in self._public:
             try:
-                scope[KEY] = await caller_of(self._guard, scope)
+                scope[KEY] = recall(self._guard, scope) or await check(self._guard, scope)
             except Refused as refused:
                 await (_refuse if scope["type"] == "http" else _close)(scope, receive, send, refused)
                 return
@@ -58,8 +58,8 @@ class GuardMiddleware:
             await self._guard.aclose()
 
 
-async def caller_of(guard: Guard, scope: Scope, scopes: Iterable[str] = ()) -> Identity:
-    """Who makes a request, which needs these scopes beside those of the guard.
+def recall(guard: Guard, scope: Scope, scopes: Iterable[str] = ()) -> Identity | None:
+    """Who makes a request, which needs these scopes beside those of the guard; None where `check` has to ask.
 
     Raises Refused.
     """
@@ -74,11 +74,24 @@ async def caller_of(guard: Guard, scope: Scope, scopes: Iterable[str] = ()) -> I
                 authorization = value
             elif name in _OVERRIDING:
                 is_overridden = True
-    method = scope.get("method", _OPENED)
-    if authorization is not None and (who := guard.recall(authorization)) is not None:
-        return guard.permit(who, method, scopes, is_overridden=is_overridden)
-    text = None if authorization is None else authorization.decode("latin-1")
-    return await guard.acheck(method, text, scopes=scopes, is_overridden=is_overridden)
+    if authorization is None or (who := guard.recall(authorization)) is None:
+        return None
+    return guard.permit(who, scope.get("method", _OPENED), scopes, is_overridden=is_overridden)
+
+
+async def check(guard: Guard, scope: Scope, scopes: Iterable[str] = ()) -> Identity:
+    """The same, when nobody remembers: whoever was sent twice has been refused by then.
+
+    Raises Refused.
+    """
+    headers = {name.translate(_SPELLING): value for name, value in scope["headers"]}
+    authorization = headers.get(_NAME)
+    return await guard.acheck(
+        scope.get("method", _OPENED),
+        None if authorization is None else authorization.decode("latin-1"),
+        scopes=scopes,
+        is_overridden=not _OVERRIDING.isdisjoint(headers),
+    )
 
 
 async def _refuse(scope: Scope, _receive: Receive, send: Send, refused: Refused, kind: str = "http") -> None:

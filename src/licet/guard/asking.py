@@ -21,6 +21,7 @@ from licet.guard.introspection import Dead, Introspection, Live, Secret, Unusabl
 BODY_BYTES_MAX = 65_536
 CONNECTIONS_MAX = 20  # a guess: more questions at once wait for each other
 KEPT_S = 4.0  # Licet closes a connection that rests for 5 s
+GRACE_S = 0.5  # a guess: how long a thread may wait for its turn, beside the time of the question itself
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 Result = TypeVar("Result")
@@ -124,7 +125,10 @@ class Desks:
 
     def ask(self, token: Secret) -> Found:
         """The same, where there is no event loop."""
-        return self._background.run(self.aask(token))
+        try:
+            return self._background.run(self.aask(token), self._how.timeout_s)
+        except TimeoutError:
+            return Unusable("cannot be asked in time; do threads run in this process?")
 
     async def aclose(self) -> None:
         """Close what this event loop has open."""
@@ -157,9 +161,12 @@ class Background:
         self._thread: threading.Thread | None = None
         self._process = 0
 
-    def run(self, asking: Coroutine[Any, Any, Result]) -> Result:
-        """The result; what is asked is bounded in time by itself."""
-        return asyncio.run_coroutine_threadsafe(asking, self._started()).result()
+    def run(self, asking: Coroutine[Any, Any, Result], timeout_s: float) -> Result:
+        """The result of what bounds itself to this time.
+
+        Raises TimeoutError when the thread does not come to it, as in a server that runs no threads.
+        """
+        return asyncio.run_coroutine_threadsafe(asking, self._started()).result(timeout_s + GRACE_S)
 
     async def arun(self, asking: Coroutine[Any, Any, Result]) -> Result:
         """The same, for tasks of another event loop."""

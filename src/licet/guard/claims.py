@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import cryptography  # noqa: F401 - PyJWT does without until it meets ES256
 import jwt
 
 from licet.guard.caller import Identity
@@ -59,7 +60,7 @@ def read_kid(token: str) -> str | Dead:
     try:
         header = jwt.get_unverified_header(token)
     except (jwt.PyJWTError, ValueError, RecursionError):
-        return Dead("it is no JWT; `Guard` takes references as well")
+        return Dead("it cannot be read as a JWT; `Guard` takes references")
     kind, kid = header.get("typ"), header.get("kid")
     if header.get("alg") != ALGORITHM:
         return Dead(f"it is not signed with {ALGORITHM}")

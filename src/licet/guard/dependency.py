@@ -12,7 +12,7 @@ from fastapi import HTTPException, Request
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 
-from licet.guard.asgi import caller_of
+from licet.guard.asgi import check, recall
 from licet.guard.caller import KEY, Identity
 from licet.guard.guard import Guard
 from licet.guard.refusal import Refused
@@ -34,7 +34,9 @@ class _Licensed(SecurityBase):
 
     async def __call__(self, request: Request) -> Identity:
         try:
-            found = await caller_of(self._guard, request.scope, self._scopes)
+            found = recall(self._guard, request.scope, self._scopes)
+            if found is None:
+                found = await check(self._guard, request.scope, self._scopes)
         except Refused as refused:
             headers = {name: value for name, value in refused.headers.items() if name != "Content-Type"}
             raise HTTPException(refused.status, refused.description, headers) from None

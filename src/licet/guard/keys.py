@@ -14,7 +14,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
@@ -147,7 +147,8 @@ class JwtDesk:
         """Whose a token is."""
         kid = read_kid(token.reveal())
         if isinstance(kid, str) and self._keys.find(kid) is None:
-            self._background.run(self._keys.renew(kid))
+            with suppress(TimeoutError):  # then they do not come in time
+                self._background.run(self._keys.renew(kid), self._source.timeout_s)
         return self._checked(token, kid)
 
     async def aask(self, token: Secret) -> Found:

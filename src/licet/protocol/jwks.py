@@ -12,8 +12,6 @@ from licet.protocol.errors import Header
 from licet.protocol.message import Response
 from licet.tokens import Tokens
 
-SEGMENT = "jwks.json"
-
 _HEADERS: tuple[Header, ...] = (
     (b"content-type", b"application/jwk-set+json"),  # RFC 7517 8.5.2
     (b"cache-control", b"public, max-age=%d" % KEY_SET_MAX_AGE_S),

@@ -4,7 +4,6 @@ from urllib.parse import urlsplit
 
 from licet.assertions import SIGNING_ALGORITHMS
 from licet.model import GrantType, Tenant, TokenFormat
-from licet.protocol import jwks
 from licet.protocol.message import Response, answer
 
 AUTH_METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt")
@@ -43,7 +42,7 @@ def respond(public_url: str, tenant: Tenant) -> Response:
             "response_types_supported": [],  # required by RFC 8414 2; there is no authorization endpoint
             "scopes_supported": sorted(tenant.scopes),
             # References are signed too, and by nothing that others could check.
-            **({"jwks_uri": f"{base}/{jwks.SEGMENT}"} if tenant.token_format is TokenFormat.JWT else {}),
+            **({"jwks_uri": f"{base}/jwks.json"} if tenant.token_format is TokenFormat.JWT else {}),
             "revocation_endpoint": f"{base}/revoke",
             "revocation_endpoint_auth_methods_supported": AUTH_METHODS,
             "revocation_endpoint_auth_signing_alg_values_supported": SIGNING_ALGORITHMS,

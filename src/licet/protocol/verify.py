@@ -80,7 +80,7 @@ def respond(
         raise invalid_token(_NOT_LIVE, "its client is disabled or removed")
     scope = access.scope or session.scope
     if not _may_write(scope, tenant) and not _is_safe(asked):
-        raise insufficient_scope(_writing(tenant), f"a token of {client.client_id!r} may only look")
+        raise insufficient_scope(_writing(tenant), f"a token of {client.client_id} may only look")
     return Response(
         status=200 if asked.is_below else 204, headers=_told(client, scope, session.sid), body=b""
     )

@@ -154,7 +154,7 @@ def _of_client(tenant: Tenant, of: str, client: Client, now_ms: int) -> Iterator
         advice = f"licet user enable {user}{of}, or licet client disable {client.client_id}{of}"
         yield _wrong(tenant.name, target, f"its user {user} is disabled", advice)
     if not proves_by(client, now_ms):
-        problem = "it cannot prove itself: no password works for it, no secret, and no key"
+        problem = "it cannot prove itself: no password works for it, no secret and no key"
         advice = f"licet client secret add {client.client_id}{of}"
         if client.password_allowed:
             advice = f"licet user password {user}{of}, or {advice}"

@@ -14,10 +14,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from licet.store.denials import DenialRange
     from licet.store.usage import LiveSession
+    from licet.testing.process import NotStarted
     from licet.testing.server import LicetServer, LicetServerFactory
     from licet.testing.tenant import LicetTenant
 
-__all__ = ["DenialRange", "LicetServer", "LicetServerFactory", "LicetTenant", "LiveSession"]
+__all__ = [
+    "DenialRange",
+    "LicetServer",
+    "LicetServerFactory",
+    "LicetTenant",
+    "LiveSession",
+    "NotStarted",
+    "ServerMissing",
+]
 
 _PLACES = {
     "DenialRange": "licet.store.denials",
@@ -25,7 +34,13 @@ _PLACES = {
     "LicetServerFactory": "licet.testing.server",
     "LicetTenant": "licet.testing.tenant",
     "LiveSession": "licet.store.usage",
+    "NotStarted": "licet.testing.process",
 }
+
+
+class ServerMissing(ImportError):
+    """What the server is made with is not installed; the text says how it is."""
+
 
 if not TYPE_CHECKING:  # every run of pytest imports this module, and most of them need nothing of it
 
@@ -34,4 +49,11 @@ if not TYPE_CHECKING:  # every run of pytest imports this module, and most of th
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module  # noqa: PLC0415 - see above
 
-        return getattr(import_module(_PLACES[name]), name)
+        try:
+            return getattr(import_module(_PLACES[name]), name)
+        except ModuleNotFoundError as missing:
+            if missing.name is None or missing.name.partition(".")[0] == "licet":
+                raise
+            raise ServerMissing(
+                f"licet.testing starts a server, and {missing.name} is missing: pip install 'licet[server]'"
+            ) from None

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from licet.testing import ServerMissing
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -31,11 +33,15 @@ def licet_server_factory(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[
     with ExitStack() as running:
 
         def start(*, manual_clock: bool = True, **settings: object) -> "LicetServer":
-            server_class, not_started = _server()
             try:
-                server = server_class(tmp_path_factory.mktemp("licet"), manual_clock=manual_clock, **settings)
-            except not_started as fault:
-                pytest.fail(str(fault), pytrace=False)
+                from licet.testing import LicetServer, NotStarted  # noqa: PLC0415 - see above
+
+                directory = tmp_path_factory.mktemp("licet")
+                server = LicetServer(directory, manual_clock=manual_clock, **settings)
+            except ServerMissing as fault:
+                raise _failed(fault) from None
+            except NotStarted as fault:
+                raise _failed(fault) from None
             return running.enter_context(server)
 
         yield start
@@ -57,7 +63,7 @@ def licet(request: pytest.FixtureRequest, _licet_shared: "_Shared") -> "Iterator
     try:
         server.clear()
     except RuntimeError as fault:
-        pytest.fail(str(fault), pytrace=False)
+        raise _failed(fault) from None
 
 
 @pytest.fixture
@@ -89,15 +95,6 @@ class _Shared:
         return self._server
 
 
-def _server() -> "tuple[type[LicetServer], type[Exception]]":
-    try:
-        from licet.testing.process import NotStarted  # noqa: PLC0415 - see above
-        from licet.testing.server import LicetServer  # noqa: PLC0415 - see above
-    except ModuleNotFoundError as missing:
-        if missing.name is None or missing.name.partition(".")[0] == "licet":
-            raise
-        advice = "pip install 'licet[server]'"
-        pytest.fail(
-            f"the fixtures of Licet start its server, and {missing.name} is missing: {advice}", pytrace=False
-        )
-    return LicetServer, NotStarted
+def _failed(fault: Exception) -> BaseException:
+    """The failure of a test whose server is not as it should be: the text alone, without our frames."""
+    return pytest.fail.Exception(str(fault), pytrace=False)

@@ -2,6 +2,7 @@
 
 import os
 import select
+import socket
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
+from urllib.parse import urlsplit
 
 from licet.clock import Clock, SystemClock
 from licet.store.opening import SQLITE_NAME
@@ -22,6 +24,7 @@ END_S = 30.0
 LOG_LINES = 20  # of a server that did not start
 
 _LINE_BYTES = 4096
+_STEP_S = 0.002
 
 
 class NotStarted(RuntimeError):
@@ -104,6 +107,21 @@ class ServerProcess:
         """Have it die, as in a power cut."""
         self.process.kill()
         self._ended()
+
+    def let_it_look(self) -> None:
+        """Return when it has seen every change of the set-up, whatever the switches keep from being answered.
+
+        Raises TimeoutError.
+        """
+        changes, seen = self.switches.changes.get(), self.switches.seen
+        parts = urlsplit(self.url)
+        with socket.create_connection((parts.hostname or "", parts.port or 0), START_S) as connection:
+            connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: licet\r\n\r\n")
+            until_s = time.monotonic() + START_S
+            while seen.get() != changes:
+                if time.monotonic() > until_s:
+                    raise TimeoutError("the server does not look at its set-up")
+                time.sleep(_STEP_S)
 
     def log(self) -> str:
         """What it has logged: all that belongs to an answer, as soon as that is here."""

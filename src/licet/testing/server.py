@@ -164,6 +164,7 @@ class LicetServer:
         store, away = self.data / SQLITE_NAME, self.data / _AWAY
         if away.exists():
             raise RuntimeError("the store is down already")
+        self._process.let_it_look()
         store.rename(away)
         try:
             yield

@@ -44,7 +44,6 @@ class Switched:
         self._application = application
         self._switches = switches
         self._look = look
-        self._seen = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
         """Answer one request: with the set-up as it is now, and no sooner than the test lets it.
@@ -61,11 +60,11 @@ class Switched:
         await self._application(scope, receive, send_late)
 
     async def _see_changes(self) -> None:
-        changes = self._switches.changes.get()
-        if changes != self._seen:
+        changes, seen = self._switches.changes.get(), self._switches.seen
+        if changes != seen.get():
             with suppress(StoreUnavailable):  # then the next request looks
                 await asyncio.to_thread(self._look)
-                self._seen = changes
+                seen.set(changes)
 
     async def _wait(self) -> None:
         began_s, pause_ms = time.monotonic(), self._switches.pause_ms

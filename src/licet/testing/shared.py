@@ -71,12 +71,13 @@ class SharedClock:
 class Switches:
     """The numbers of one data directory.
 
-    `changes` counts the changes of the set-up, which the server looks at before it answers; answers wait for
-    `pause_ms`; `waited` counts the answers that had to.
+    `changes` counts the changes of the set-up, and `seen` those that the server knows: it looks before it
+    answers anybody. Answers wait for `pause_ms`, and `waited` counts those that had to.
     """
 
     def __init__(self, data: Path) -> None:
         self.clock = SharedClock(data / "clock")
         self.changes = SharedNumber(data / "changes")
+        self.seen = SharedNumber(data / "seen")
         self.pause_ms = SharedNumber(data / "pause")
         self.waited = SharedNumber(data / "waited")

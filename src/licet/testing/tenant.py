@@ -28,11 +28,11 @@ _TIMEOUT_S: Final = 10.0
 
 
 class LicetTenant:
-    """A tenant with its pool `full`. `LicetServer.tenant` makes it."""
+    """A tenant with its pool `full`, of a `server`. `LicetServer.tenant` makes it."""
 
     def __init__(self, server: "LicetServer", name: str, pepper: bytes) -> None:
         self.name = name
-        self._server = server
+        self.server = server
         self._client_secrets = ClientSecrets(pepper)
         self._secrets: dict[str, str] = {}
         self._users = 0
@@ -45,7 +45,7 @@ class LicetTenant:
     @property
     def url(self) -> str:
         """What its endpoints hang from, and its issuer."""
-        return f"{self._server.url}/{self.name}"
+        return f"{self.server.url}/{self.name}"
 
     @property
     def token_url(self) -> str:
@@ -89,7 +89,7 @@ class LicetTenant:
 
         It is closed at the end of the test, if not before.
         """
-        return self._server.watch(LicetAuth(self.url, *self.credentials(client_id), api=api, **options))
+        return self.server.watch(LicetAuth(self.url, *self.credentials(client_id), api=api, **options))
 
     def token(self, client_id: str, scope: str | None = None) -> str:
         """An access token of this client, got at the token endpoint.
@@ -104,6 +104,19 @@ class LicetTenant:
             raise RuntimeError(f"{client_id} got no token: {answer.status_code} {answer.text}")
         token: str = answer.json()["access_token"]
         return token
+
+    def introspect(self, token: str, client_id: str = "Api") -> dict[str, Any]:
+        """What an API is told of a token (RFC 7662), at the endpoint.
+
+        Raises RuntimeError when the API is refused.
+        """
+        name, secret = self.credentials(client_id)
+        form = {"token": token, "client_id": name, "client_secret": secret}
+        answer = httpx.post(self.introspect_url, data=form, timeout=_TIMEOUT_S)
+        if answer.status_code != httpx.codes.OK:
+            raise RuntimeError(f"{client_id} may not ask: {answer.status_code} {answer.text}")
+        told: dict[str, Any] = answer.json()
+        return told
 
     def add_client(
         self, client_id: str, secret: str | None = None, **settings: Unpack[ClientChanges]
@@ -147,21 +160,21 @@ class LicetTenant:
     @property
     def seats_in_use(self) -> int:
         """How many seats of the pool `full` are in use now."""
-        store, tenant = self._server.store, self._tenant()
+        store, tenant = self.server.store, self._tenant()
         with store.reading() as connection:
             found = usage.seats(connection, tenant, store.clock.now_ms())
         return next(len(pool.in_use_by) for pool in found.pools if pool.pool == POOL_FIRST)
 
     def sessions(self, client_id: str | None = None) -> tuple[LiveSession, ...]:
         """The sessions that live now, oldest first; those of one client only."""
-        store, tenant = self._server.store, self._tenant()
+        store, tenant = self.server.store, self._tenant()
         with store.reading() as connection:
             return usage.sessions(connection, tenant, store.clock.now_ms(), client=client_id)
 
     def denials(self) -> tuple[DenialRange, ...]:
         """Who was denied a seat and why, the latest first; what is alike is one, with its `times`."""
         tenant = self._tenant()
-        with self._server.store.reading() as connection:
+        with self.server.store.reading() as connection:
             return denials.denials(connection, tenant).ranges
 
     # Its switches
@@ -182,7 +195,7 @@ class LicetTenant:
     def licence_expired(self) -> Iterator[None]:
         """The licence of the pool `full` has expired, until the end of the block; its sessions have ended."""
         before = self._pool().expires_at_ms
-        self.set_pool(expires_at_ms=self._server.store.clock.now_ms())
+        self.set_pool(expires_at_ms=self.server.store.clock.now_ms())
         try:
             yield
         finally:
@@ -214,7 +227,7 @@ class LicetTenant:
         """
         for_ms = round(((hours * 60 + minutes) * 60 + seconds) * 1000)
         with self.changing() as setup:
-            setup.bar(client_id, self._server.store.clock.now_ms() + for_ms)
+            setup.bar(client_id, self.server.store.clock.now_ms() + for_ms)
 
     def unbar(self, client_id: str) -> None:
         """Let it have a seat again.
@@ -230,7 +243,7 @@ class LicetTenant:
 
         Raises SetupError, InvalidValue.
         """
-        with self._server.changing() as change:
+        with self.server.changing() as change:
             yield change.tenant(self.name)
 
     def _take(self, seats: int) -> list[bytes]:
@@ -248,7 +261,7 @@ class LicetTenant:
             Grant(
                 tenant_id=tenant.id,
                 client_key=tenant.clients[name].key,
-                sid=new_sid(self._server.store.clock.now_ms()),
+                sid=new_sid(self.server.store.clock.now_ms()),
                 scope=Scope.ALL,
                 pool_id=pool.id,
                 address="127.0.0.1",
@@ -264,14 +277,14 @@ class LicetTenant:
     def _commit(self, commands: Sequence[Command]) -> Sequence[Outcome]:
         """The outcomes of these, decided as the server decides them."""
         outcomes: list[Outcome] = []
-        for outcome in commit(self._server.store, commands) if commands else ():
+        for outcome in commit(self.server.store, commands) if commands else ():
             if isinstance(outcome, Exception):
                 raise outcome
             outcomes.append(outcome)
         return outcomes
 
     def _tenant(self) -> Tenant:
-        store = self._server.store
+        store = self.server.store
         store.refresh_tenants()
         tenant = store.tenant(self.name)
         if tenant is None:

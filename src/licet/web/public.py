@@ -315,7 +315,7 @@ class PublicApp:
                 # Not to the log: it is asked every few seconds, and the log has the cause once.
                 is_ready = self._is_ready()
                 return answer({"status": "ready"}) if is_ready else refusal(unavailable(""), request_id)
-            case [name, jwks.SEGMENT] if (tenant := self._find_tenant(name)) is not None:
+            case [name, "jwks.json"] if (tenant := self._find_tenant(name)) is not None:
                 _check_method(method, _READ)
                 return jwks.respond(tenant, self.tokens)
         sought = metadata.tenant_at(segments, self._public_url)

@@ -30,8 +30,10 @@ public final class Jobs {
         Runtime.getRuntime().addShutdownHook(new Thread(session::logOff));
         try (var lines = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8))) {
             for (String line; (line = lines.readLine()) != null; ) {
-                var job = HttpRequest.newBuilder(api).POST(BodyPublishers.ofString(line));
-                var answer = session.send(job);
+                var job = new ObjectMapper().createObjectNode().put("title", line).toString();
+                var answer = session.send(HttpRequest.newBuilder(api)
+                    .header("Content-Type", "application/json")
+                    .POST(BodyPublishers.ofString(job)));
                 System.out.println(answer.statusCode() + " " + answer.body());
             }
         } catch (OAuthException refused) {

@@ -1,6 +1,5 @@
-// Adds a job to a licensed API for each line of standard input, with RestClient and Spring Security's OAuth 2.0
-// client. Copy LicetSession and what follows it. TENANT_URL, API_URL, CLIENT_ID and CLIENT_SECRET come from the
-// environment.
+// Adds a job to a licensed API for each line of standard input, with RestClient and Spring Security. Copy
+// LicetSession and what follows it. TENANT_URL, API_URL, CLIENT_ID and CLIENT_SECRET come from the environment.
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
@@ -8,6 +7,7 @@ import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.Map;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Supplier;
 import org.springframework.http.HttpMethod;
@@ -40,8 +40,8 @@ public final class Jobs {
         var http = RestClient.builder().requestInterceptor(session).build();
         try (var lines = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8))) {
             for (String line; (line = lines.readLine()) != null; ) {
-                var job = line.getBytes(StandardCharsets.UTF_8);
-                var answer = http.post().uri(env.get("API_URL")).body(job).retrieve().toEntity(String.class);
+                var job = http.post().uri(env.get("API_URL")).body(Map.of("title", line));
+                var answer = job.retrieve().toEntity(String.class);
                 System.out.println(answer.getStatusCode().value() + " " + answer.getBody());
             }
         } catch (OAuth2AuthorizationException | TryAgain refused) {

@@ -11,7 +11,14 @@ from fastapi import APIRouter, FastAPI
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 
-from licet.web.admin import api_accounts, api_reports, api_setup, api_upkeep, api_webhooks
+from licet.web.admin import (
+    api_accounts,
+    api_client_keys,
+    api_reports,
+    api_setup,
+    api_upkeep,
+    api_webhooks,
+)
 from licet.web.admin.call import API, NEEDED, answer
 from licet.web.admin.described import document
 
@@ -23,6 +30,7 @@ PARTS = (
     api_setup.scopes,
     api_setup.users,
     api_setup.clients,
+    api_client_keys.client_keys,
     api_reports.live,
     api_reports.reports,
     api_accounts.admins,

@@ -27,8 +27,9 @@ from licet.store.alerts import URL_CHARS_MAX
 from licet.store.ending import COOL_DOWN_S_MAX, REASON_CHARS_MAX
 from licet.store.paging import LIMIT_MAX
 from licet.store.spelling import INSTANT_MS_MAX
-from licet.store.tenant_setup import NAME_CHARS_MAX
+from licet.store.tenant_setup import NAME_CHARS_MAX, OVERLAP_S_MAX
 
+KEY_CHARS_MAX = 8192  # of one key, many times what the longest takes
 SIDS_MAX = 1000  # of one request; more are ended by client, by user, or all
 SIGNS_AFTER_S_MAX = 31 * 86_400  # as on the command line
 _SCOPES_MAX = 1000
@@ -214,6 +215,31 @@ class ClientPatch(Body):
 class SecretNew(Body):
     """A new generated secret of a client."""
 
+    expires_at_ms: Instant = None
+
+
+class SecretRotation(Body):
+    """A generated secret in the place of all others, which work on for `overlap_s` seconds, or less."""
+
+    overlap_s: Annotated[Whole, Field(ge=0, le=OVERLAP_S_MAX, examples=[86_400])] = 86_400
+    expires_at_ms: Instant = None
+
+
+class ClientKeyNew(Body):
+    """A public key of a client: the text of a JWK, of a JWKS with one key, or PEM."""
+
+    key: Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=KEY_CHARS_MAX),
+        Field(
+            examples=['{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}']
+        ),
+    ]
+    kid: Annotated[
+        str | None,
+        StringConstraints(min_length=1, pattern=_CLIENT_ID),
+        Field(examples=["2026-11"], description="How the client calls it; null is as the key itself says."),
+    ] = None
     expires_at_ms: Instant = None
 
 

@@ -1,12 +1,17 @@
-"""The set-up's pages of a client's generated secrets: one more, shown once, and one less."""
+"""The set-up's pages of a client's generated secrets: one more, one in the place of all, and one less.
+
+A secret is shown once.
+"""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from msgspec.structs import replace
 
 from licet.credentials import NewClientSecret
 from licet.model import Client, InvalidValue, Role, Tenant
 from licet.store.changes import SetupError
 from licet.store.setup import SetupChange
+from licet.store.spelling import read_duration_s
 from licet.web.admin.desk import Desk
 from licet.web.admin.forms import Field, Form, Kind, Texts
 from licet.web.admin.pages import Visit, link, posting, see, visiting
@@ -26,7 +31,7 @@ from licet.web.admin.setup_frame import (
 from licet.web.admin.setup_nouns import read_instant_or_never
 
 _PATH = f"{ROOT}/clients/secrets"
-_TAB = "Clients"
+TAB = "Clients"
 _FIELDS = (
     Field(
         name="made_expires",
@@ -43,6 +48,18 @@ _FIELDS = (
     ),
 )
 _TEXTS: Texts = {"made_expires": ("never",), "no_other": ()}
+_ROTATION = (
+    Field(
+        name="overlap",
+        label="The others work on for",
+        help="24h, 7d or 0: time to bring the new one to all that use them. None works longer than it did.",
+        read=read_duration_s,
+        placeholder="24h",
+        width="short",
+    ),
+    replace(_FIELDS[0], help="2027-01-31 or never."),
+)
+_ROTATION_TEXTS: Texts = {"overlap": ("24h",), "made_expires": ("never",)}
 
 
 def router(desk: Desk) -> APIRouter:
@@ -50,6 +67,7 @@ def router(desk: Desk) -> APIRouter:
     routes, pages = APIRouter(), _SecretPages(desk)
     for action, show, take in (
         ("add", pages.show_new, pages.take_new),
+        ("rotate", pages.show_rotation, pages.take_rotation),
         ("remove", pages.show_removal, pages.take_removal),
     ):
         routes.add_api_route(f"{_PATH}/{action}", show, methods=["GET"])
@@ -65,7 +83,7 @@ def shown_once(  # noqa: PLR0917 - whose secret, where
     return secret_page(
         request,
         visit,
-        _TAB,
+        TAB,
         f"The secret of client {client_id} in {tenant.name}",
         secret=made.secret,
         label="Client secret",
@@ -75,6 +93,18 @@ def shown_once(  # noqa: PLR0917 - whose secret, where
         f"  -d grant_type=client_credentials \\\n  -u {proof}",
         back=link(visit, f"{ROOT}/clients/edit", name=client_id),
     )
+
+
+async def chosen_client(desk: Desk, request: Request, visit: Visit) -> tuple[Tenant, Client]:
+    """The client that a page is about, and its tenant.
+
+    Raises Problem, NotFound.
+    """
+    tenant, name = await chosen_tenant(desk, visit), request.query_params.get("name", "")
+    client = tenant.clients.get(name)
+    if client is None:
+        raise not_found(f"There is no client {name[:64]} in {tenant.name}. It may have been removed.")
+    return tenant, client
 
 
 class _SecretPages:
@@ -87,14 +117,14 @@ class _SecretPages:
     async def show_new(self, request: Request) -> Response:
         """When it is to expire."""
         visit = await self._seen(request)
-        tenant, client = await self._client(request, visit)
+        tenant, client = await chosen_client(self._desk, request, visit)
         return self._form_page(request, visit, tenant, client, shown_form(_FIELDS, _TEXTS, visit))
 
     async def take_new(self, request: Request) -> Response:
         """Make one, and show it once."""
         posted = await self._owned(request)
         visit = posted.visit
-        tenant, client = await self._client(request, visit)
+        tenant, client = await chosen_client(self._desk, request, visit)
         form = typed_form(_FIELDS, _TEXTS, posted)
         values = form.values()
         if not form.is_wrong:
@@ -104,6 +134,28 @@ class _SecretPages:
             except (SetupError, InvalidValue) as fault:
                 form.refuse(str(fault), "made_expires" if "expires" in str(fault) else None)
         return self._form_page(request, visit, tenant, client, form)
+
+    async def show_rotation(self, request: Request) -> Response:
+        """How long the others work on."""
+        visit = await self._seen(request)
+        tenant, client = await chosen_client(self._desk, request, visit)
+        form = shown_form(_ROTATION, _ROTATION_TEXTS, visit)
+        return self._form_page(request, visit, tenant, client, form, instead=True)
+
+    async def take_rotation(self, request: Request) -> Response:
+        """Make one in the place of all others, and show it once."""
+        posted = await self._owned(request)
+        visit = posted.visit
+        tenant, client = await chosen_client(self._desk, request, visit)
+        form = typed_form(_ROTATION, _ROTATION_TEXTS, posted)
+        values = form.values()
+        if not form.is_wrong:
+            try:
+                made = await self._desk.run(self._rotate, visit, tenant, client, values)
+                return shown_once(self._desk, request, visit, tenant, client.client_id, made)
+            except (SetupError, InvalidValue) as fault:
+                form.refuse(str(fault), "overlap" if "overlap" in str(fault) else None)
+        return self._form_page(request, visit, tenant, client, form, instead=True)
 
     async def show_removal(self, request: Request) -> Response:
         """What would go on."""
@@ -130,28 +182,43 @@ class _SecretPages:
         self._desk.change_now(visit.identity, add)
         return made
 
-    async def _client(self, request: Request, visit: Visit) -> tuple[Tenant, Client]:
-        tenant, name = await chosen_tenant(self._desk, visit), request.query_params.get("name", "")
-        client = tenant.clients.get(name)
-        if client is None:
-            raise not_found(f"There is no client {name[:64]} in {tenant.name}. It may have been removed.")
-        return tenant, client
+    def _rotate(
+        self, visit: Visit, tenant: Tenant, client: Client, values: dict[str, object]
+    ) -> NewClientSecret:
+        made = self._desk.client_secrets().generate()
+        overlap_s, expires = values["overlap"], values["made_expires"]
+        assert isinstance(overlap_s, int)
+        assert expires is None or isinstance(expires, int)
+
+        def rotate(change: SetupChange) -> None:
+            change.tenant(tenant.name).rotate_secret(client.client_id, made, overlap_s, expires)
+
+        self._desk.change_now(visit.identity, rotate)
+        return made
 
     def _form_page(
-        self, request: Request, visit: Visit, tenant: Tenant, client: Client, form: Form
+        self,
+        request: Request,
+        visit: Visit,
+        tenant: Tenant,
+        client: Client,
+        form: Form,
+        *,
+        instead: bool = False,
     ) -> Response:
+        place = " in the place of all others" if instead else ""
         return form_page(
             request,
             visit,
-            Around(_TAB),
+            Around(TAB),
             form,
-            headline=f"A new secret for client {client.client_id} in {tenant.name}",
+            headline=f"A new secret for client {client.client_id} in {tenant.name}{place}",
             save="Generate it",
             back=link(visit, f"{ROOT}/clients/edit", name=client.client_id),
         )
 
     async def _removal_page(self, request: Request, visit: Visit, ends: int | None) -> Response:
-        tenant, client = await self._client(request, visit)
+        tenant, client = await chosen_client(self._desk, request, visit)
         secret_id = request.query_params.get("secret", "")
         if all(it.secret_id != secret_id for it in client.secrets):
             raise not_found("There is no such secret. It may have been removed.")
@@ -163,11 +230,11 @@ class _SecretPages:
         back = link(visit, f"{ROOT}/clients/edit", name=client.client_id)
         if outcome.is_done:
             return see(request, back, f"Secret lcs_{secret_id}… removed.")
-        is_last = len(client.secrets) == 1 and not client.password_allowed
+        is_last = len(client.secrets) == 1 and not client.password_allowed and not client.keys
         return removal_page(
             request,
             visit,
-            _TAB,
+            TAB,
             f"Remove secret lcs_{secret_id}… of client {client.client_id}?",
             goes=["the only thing by which the client can prove itself"] if is_last else [],
             after="Sessions that it began go on until they have to be renewed.",

@@ -36,6 +36,7 @@ class Kind(StrEnum):
     """How a field is drawn, and how what it holds becomes a value."""
 
     TEXT = "text"
+    AREA = "area"  # a text of several lines
     NUMBER = "number"
     CHOICE = "choice"  # one of some
     MARK = "mark"  # yes or no

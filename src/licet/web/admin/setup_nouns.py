@@ -414,7 +414,7 @@ class Clients:
     """OAuth clients."""
 
     path, word, plural, key = "clients", "client", "clients", "client_id"
-    about = "A client is a program. It proves itself with its user's password, or a secret of its own."
+    about = "A client is a program. It proves itself with its user's password, or a secret or key of its own."
     empty = "No client yet. Add the first one"
     command = "licet client add TestClientId --user TC"
     columns = ("User", "State", "Scopes", "Proves itself by")
@@ -519,8 +519,9 @@ class Clients:
         return setup.remove_client(name)
 
     def goes_with_it(self, part: Client) -> Sequence[str]:
-        """Its secrets."""
-        return (f"its {counted(len(part.secrets), 'secret')}",) if part.secrets else ()
+        """Its secrets and keys."""
+        own = {"secret": len(part.secrets), "public key": len(part.keys)}
+        return [f"its {counted(number, what)}" for what, number in own.items() if number]
 
     def words(self, part: Client) -> str:
         """Name and user."""

@@ -12,6 +12,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from licet.credentials import NewClientSecret
 from licet.model import InvalidValue, Role, Tenant
+from licet.public_keys import kind_of, name_of
 from licet.store.setup import SetupChange
 from licet.web.admin.client_secret_pages import shown_once
 from licet.web.admin.desk import Desk
@@ -227,9 +228,17 @@ class _NounPages:
         noun = self._noun
         more: dict[str, Any] = {}
         if noun.word == "client" and name is not None:
-            secrets = sorted(tenant.clients[name].secrets, key=lambda it: it.created_at_ms)
-            barred = tenant.clients[name].barred_at(visit.now_ms)
-            more = {"template": "setup_client.html", "name": name, "secrets": secrets, "barred": barred}
+            client = tenant.clients[name]
+            more = {
+                "template": "setup_client.html",
+                "name": name,
+                "barred": client.barred_at(visit.now_ms),
+                "by_password": client.password_allowed,
+                "secrets": sorted(client.secrets, key=lambda it: it.created_at_ms),
+                "keys": sorted(client.keys, key=lambda it: it.created_at_ms),
+                "name_of": name_of,
+                "kind_of": kind_of,
+            }
         what = f"{noun.word.capitalize()} {name}" if name else f"A new {noun.word}"
         stays = name is None or is_built_in(noun, name)
         return form_page(

@@ -12,11 +12,12 @@ from msgspec import Meta
 
 from licet.keyring import Keyring, TokenKey, fingerprint
 from licet.model import Client as ModelClient
-from licet.model import ClientSecret, Duplicates, GrantType, Role, TokenFormat, Value
+from licet.model import ClientSecret, Duplicates, GrantType, PublicKey, Role, TokenFormat, Value
 from licet.model import Pool as ModelPool
 from licet.model import Scope as ModelScope
 from licet.model import Tenant as ModelTenant
 from licet.model import User as ModelUser
+from licet.public_keys import kind_of, name_of, told
 from licet.store.accounts import Admin as StoredAdmin
 from licet.store.accounts import ApiKey as StoredApiKey
 from licet.store.alerts import Webhook as StoredWebhook
@@ -90,7 +91,8 @@ class Client(Value, frozen=True, kw_only=True):
     introspects: Annotated[bool, Meta(description="It may ask about tokens.", examples=[False])]
     password_allowed: Annotated[bool, Meta(description="Its user's password works for it.", examples=[True])]
     proves_by: Annotated[
-        tuple[str, ...], Meta(description="What works now: `password`, `secret`.", examples=[["password"]])
+        tuple[str, ...],
+        Meta(description="What works now: `password`, `secret`, `key`.", examples=[["password"]]),
     ]
     barred_until_ms: Annotated[
         int | None, Meta(description="It gets no seat until then; null is not barred.", examples=[None])
@@ -112,6 +114,30 @@ class NewSecret(Value, frozen=True, kw_only=True):
     secret_id: Annotated[str, Meta(examples=["5f0c11aa93d2"])]
     secret: Annotated[str, Meta(description="Keep it: it is told once.", examples=["lcs_5f0c11aa93d2..."])]
     expires_at_ms: Annotated[int | None, Meta(examples=[None])]
+
+
+class ClientKey(Value, frozen=True, kw_only=True):
+    """A public key by which a client proves itself."""
+
+    kid: Annotated[
+        str, Meta(description="What an assertion names it by; else its thumbprint.", examples=["2026-11"])
+    ]
+    thumbprint: Annotated[
+        str, Meta(description="RFC 7638.", examples=["NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"])
+    ]
+    algorithm: Annotated[
+        str, Meta(description="What it is used with; of RSA it may be either of two.", examples=["ES256"])
+    ]
+    jwk: Annotated[
+        Mapping[str, Any],
+        Meta(
+            description="The key itself (RFC 7517).",
+            examples=[{"kty": "EC", "crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"}],
+        ),
+    ]
+    created_at_ms: Annotated[int, Meta(examples=[_AT_MS])]
+    expires_at_ms: Annotated[int | None, Meta(examples=[None])]
+    last_used_at_ms: Annotated[int | None, Meta(examples=[_AT_MS])]
 
 
 class NewClient(Client, frozen=True, kw_only=True):
@@ -291,6 +317,19 @@ def client_members(value: ModelClient, now_ms: int) -> dict[str, Any]:
         "proves_by": tuple(proves_by(value, now_ms)),
         "barred_until_ms": value.barred_at(now_ms),
     }
+
+
+def client_key(value: PublicKey) -> ClientKey:
+    """A client's public key, shown."""
+    return ClientKey(
+        kid=name_of(value),
+        thumbprint=value.thumbprint,
+        algorithm=kind_of(value),
+        jwk=told(value),
+        created_at_ms=value.created_at_ms,
+        expires_at_ms=value.expires_at_ms,
+        last_used_at_ms=value.last_used_at_ms,
+    )
 
 
 def secret(value: ClientSecret) -> Secret:

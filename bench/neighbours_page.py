@@ -1,0 +1,51 @@
+"""The part of docs/explanation/performance.md that tells what Licet's neighbours pay."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bench.neighbours import APIS
+from bench.page import put
+
+MARK = "make bench-page of make bench-neighbours"
+_PROGRAMS = {"threads": "`httpx.Client`", "tasks": "`httpx.AsyncClient`"}
+
+
+def page(text: str, found: Mapping[str, Any]) -> str:
+    """The page with another such part."""
+    return put(text, "\n".join(_lines(found)), MARK)
+
+
+def _lines(found: Mapping[str, Any]) -> Iterator[str]:
+    machine, options = found["machine"], found["options"]
+    yield (
+        f"Measured at {found['at']} UTC on {machine['processors']} processors ({machine['processor']}),"
+        f" Python {machine['python']}, {found['wrk']}; medians of {options['rounds']} rounds, in brackets"
+        f" the least and the most. {options['tokens']} tokens in turn."
+    )
+    yield from (
+        "",
+        "| an API on uvicorn | | without a guard | with one | it keeps |",
+        "| --- | --- | ---: | ---: | ---: |",
+    )
+    for name, title in APIS.items():
+        it = found["memory"][name]
+        yield f"| {title} | no network | {it['alone_us']:.1f} us | {it['guarded_us']:.1f} us | {_kept(it)} |"
+        for count, rates in found["guard"][name].items():
+            yield (
+                f"| {title} | {count} connections | {rates['alone_rate']:,.0f}/s"
+                f" | {rates['guarded_rate']:,.0f}/s | {_kept(rates)} |"
+            )
+    yield ""
+    yield "| a request with | no authentication | a token that never changes | `LicetAuth` | it adds |"
+    yield "| --- | ---: | ---: | ---: | ---: |"
+    for name, title in _PROGRAMS.items():
+        it = found["client"][name]
+        yield (
+            f"| {title} | {it['plain_us']:.1f} us | {it['static_us']:.1f} us | {it['licet_us']:.1f} us"
+            f" | {it['added_us']:.1f} us ({it['added_least_us']:.1f} to {it['added_most_us']:.1f}) |"
+        )
+    yield ""
+
+
+def _kept(it: Mapping[str, Any]) -> str:
+    return f"{it['ratio']:.2f} ({it['ratio_least']:.2f} to {it['ratio_most']:.2f})"
