@@ -149,6 +149,7 @@ class TestRoutes:
         """What needs no client, as `PublicApp._document` matches it."""
         endpoints = {
             "/{tenant}/token", "/{tenant}/logoff", "/{tenant}/revoke", "/{tenant}/introspect",
+            "/{tenant}/verify",
         }  # fmt: skip
         addresses = {f"/{at}{{tenant}}{below}" for at, below in ((f"{METADATA}/", ""), ("", f"/{METADATA}"))}
         assert set(matched_paths()) | addresses == DOCUMENT["paths"].keys() - endpoints
@@ -163,6 +164,8 @@ class TestRoutes:
         """RFC 9110 15.5.6: `Allow` names what there is."""
         url = path.replace("{tenant}", "Jim_Test")
         assert strict_server.http.request(method, url).status_code != 405
+        if path == "/{tenant}/verify":  # which a proxy may ask by any
+            return
         refused = strict_server.http.put(url)
         assert refused.status_code == 405
         allowed = {name.strip().lower() for name in refused.headers["allow"].split(",")}
@@ -204,6 +207,8 @@ class TestAnswers:
         )
         assert asked.json()["token_type"] == "refresh_token"
         bearer = {"authorization": f"Bearer {tokens['access_token']}"}
+        passed = tenant.server.http.get(f"/{tenant.name}/verify", headers=bearer)
+        must_fit("/{tenant}/verify", passed, 204, method="GET")
         left = must_fit("/{tenant}/logoff", tenant.post("logoff", **bearer), 200)
         assert left.json() == {"logged_off": True, "seat_released": True}
         again = tenant.ask("logoff", refresh_token=tokens["refresh_token"])
@@ -248,6 +253,10 @@ class TestAnswers:
         must_fit("/{tenant}/logoff", tenant.post("logoff", authorization="Bearer no"), 401)
         must_fit("/{tenant}/logoff", tenant.post("logoff"), 401)
         must_fit("/{tenant}/logoff", tenant.server.http.get(f"/{tenant.name}/logoff"), 401, method="GET")
+        verify = f"/{tenant.name}/verify"
+        must_fit("/{tenant}/verify", tenant.server.http.get(verify), 401, method="GET")
+        view = {"authorization": f"Bearer {tenant.grant(scope='view')['access_token']}"}
+        must_fit("/{tenant}/verify", tenant.server.http.get(verify, headers=view), 403, method="GET")
         must_fit("/{tenant}/token", tenant.post("token", b"a" * 9000), 413)
         long = {"x-long": "a" * 20_000}
         must_fit("/{tenant}/token", tenant.post("token", **long), 431)

@@ -5,6 +5,7 @@ The bytes were captured from the running clients: `System.Net.WebRequest`, which
 """
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from conftest import Answer, Wire
 from running import RunningServer
 
 FIXTURES = Path(__file__).parent / "fixtures"
+PAGE = Path(__file__).parent.parent / "docs" / "how-to" / "move-from-jim2s-own-endpoint.md"
 WEB_REQUEST = (FIXTURES / "webrequest.http").read_bytes()
 HTTP_CLIENT = (FIXTURES / "httpclient.http").read_bytes()
 BLANK_LINE = b"\r\n\r\n"
@@ -165,3 +167,10 @@ class TestHttpClient:
             access = tokens(received(wire))["access_token"]
             subjects.add(server.ask("Jim_Test/introspect", "Api", token=access).json()["sub"])
         assert subjects == {"client:TestClientId"}
+
+
+def test_the_page_about_moving_shows_what_was_captured() -> None:
+    """docs/how-to/move-from-jim2s-own-endpoint.md: those lines, and so those that are run above."""
+    page = PAGE.read_text(encoding="utf-8")
+    shown = re.findall(r"^```http\n(.*?)\n```$", page, re.MULTILINE | re.DOTALL)
+    assert shown == [it.decode().replace("\r\n", "\n") for it in (WEB_REQUEST, HTTP_CLIENT)]

@@ -215,6 +215,19 @@ class TestLog:
         assert found[-1]["error"] == "invalid_client"
         assert len(found) <= LINES_MAX * (len(seconds) + 1) + 1
 
+    def test_denials_are_in_the_journal_and_some_of_them_in_the_log(self, tmp_path: Path) -> None:
+        """L11. A client that tries again and again cannot fill the disk."""
+        with RunningServer(tmp_path) as server:
+            with server.changing() as change:
+                change.tenant("Jim_Test").set_pool("full", seats=0)
+            for _ in range(10 * LINES_MAX):
+                assert server.ask("Jim_Test/token", **GRANT).status_code == 400
+            found = refusals(server)
+        seconds = {it["timestamp"][:19] for it in found}
+        assert {it["reason"] for it in found} == {"no_seats"}
+        assert len(found) <= LINES_MAX * (len(seconds) + 1)
+        assert sum(1 + int(it.get("left_out", 0)) for it in found) <= 10 * LINES_MAX
+
     def test_what_was_left_out_is_counted(self) -> None:
         """For the next line that is written."""
         allowance = Allowance(2)

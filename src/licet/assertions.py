@@ -22,7 +22,7 @@ from licet.public_keys import ALGORITHMS, Signatures
 TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"  # RFC 7523 2.2
 SIGNING_ALGORITHMS: Final = tuple(sorted(name for names in ALGORITHMS.values() for name in names))
 ASSERTION_CHARS_MAX = 4096  # a signature of RSA 4096 takes 683 of them; half of what a body may have
-LIFE_S_MAX = 600  # from now until `exp`: so long its jti is remembered
+LIFE_S_MAX = 3600  # from now until `exp`: so long its jti is remembered. Authlib says an hour, and no less
 LEEWAY_S = 60  # by which a client's clock may be wrong
 JTI_CHARS_MAX = 256
 TRIES_MAX = 4  # keys that are tried for an assertion that names none

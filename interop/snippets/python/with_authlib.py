@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import httpx
@@ -66,8 +67,9 @@ def patiently(ask: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
 
 def post(client: OAuth2Client, url: str, content: dict[str, str]) -> httpx.Response:
     """Send a request, and once more with a new token if the API refuses the first."""
+    send: Callable[[], httpx.Response] = partial(patiently, client.post, url, json=content)
     try:
-        answer: httpx.Response = patiently(client.post, url, json=content)
+        answer = send()
         if answer.status_code != 401:
             return answer
         patiently(client.refresh_token, f"{TENANT}/token")
@@ -75,8 +77,7 @@ def post(client: OAuth2Client, url: str, content: dict[str, str]) -> httpx.Respo
         if refused.error != "invalid_grant":
             raise
         patiently(client.fetch_token)  # the session has ended: begin another
-    answer = patiently(client.post, url, json=content)
-    return answer
+    return send()
 
 
 def log_off(client: OAuth2Client) -> None:

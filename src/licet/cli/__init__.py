@@ -38,6 +38,7 @@ _PANELS = {
         Verb("seats", "seats", "seats", "Who holds which seat, since when and until when."),
         Verb("top", "seats", "top", "The same, live."),
         Verb("usage", "usage", "usage", "Peaks, denials and seat-hours."),
+        Verb("journal", "journal", "journal", "What happened, and who did what."),
         Verb("alerts", "alerts", "alerts", "What is raised now: pools that are nearly full."),
         Verb("session", "session", "app", "List sessions, and end them."),
         Verb("token", "token", "token", "Get a token as a client would."),

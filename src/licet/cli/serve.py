@@ -89,7 +89,7 @@ def _bound(host: str, port: int, advice: str) -> socket:
 
 
 def _bound_for_admin(settings: Settings) -> socket:
-    advice = "choose another for the dashboard with --admin-port, or do without it: admin = false"
+    advice = "choose another for the dashboard with --admin-port; licet serve can do without: admin = false"
     return _bound(settings.admin_host, settings.admin_port, advice)
 
 

@@ -61,7 +61,7 @@ def add(
     settings["password_hash"] = _hashed(data, tenant, initials, from_stdin=password_stdin, none=no_password)
     change_tenant(data, tenant, f"User {initials} added", lambda setup: setup.add_user(initials, **settings))
     if no_password:
-        note(f"No password works for {initials} yet: licet user password {initials}")
+        note(f"{initials} has no password; its clients need a secret: licet client add --secret")
 
 
 @app.verb("set")

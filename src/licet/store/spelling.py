@@ -95,6 +95,8 @@ def instant(ms: int | None) -> str:
 def nearness(ms: int, now_ms: int) -> str:
     """An instant as a reader thinks of it: `in 12 min`, `3 h ago`, and a date when it is far."""
     seconds = round((ms - now_ms) / 1000)
+    if seconds == 0:
+        return "now"
     for below, unit, name in _NEAR:
         if abs(seconds) < below:
             amount = f"{abs(seconds) // unit} {name}"
@@ -142,7 +144,7 @@ def facts(value: Tenant | Pool | Scope | User | Client) -> Facts:
                 "grant_types": sorted(grant_type.value for grant_type in value.grant_types),
                 "introspects": value.introspects,
                 "password_allowed": value.password_allowed,
-                "keys": sorted(map(_spelt_key, value.keys)),
+                "keys": [_spelt_key(it) for it in sorted(value.keys, key=lambda it: it.kid or it.thumbprint)],
             }
 
 

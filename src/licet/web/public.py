@@ -157,7 +157,7 @@ class PublicApp:
             "revoke": (frozenset({"POST"}), self._revoke),
             "introspect": (frozenset({"POST"}), self._introspect),
         }
-        self._refused_questions = Allowance()
+        self._refused_questions, self._denials = Allowance(), Allowance()
         # Unique in this log for as long as it matters, and cheap: a random start, then a count.
         prefix = secrets.token_hex(4)
         self._request_ids = (f"{prefix}-{number:x}" for number in itertools.count(1))
@@ -199,11 +199,18 @@ class PublicApp:
         except StoreUnavailable as down:
             self._store_failed()
             refused = unavailable(str(down))
-        # Everybody who calls an API without a live token is refused here: too often for a line each.
-        left_out = self._refused_questions.take(perf_counter()) if is_question else 0
+        left_out = self._left_out(refused, is_question=is_question)
         if left_out is not None:
             self._note(refused, exchange, request_id, **({"left_out": left_out} if left_out else {}))
         return refusal(refused, request_id)
+
+    def _left_out(self, refused: OAuthError, *, is_question: bool) -> int | None:
+        """How many lines like this were left out before it; None when this one is to be left out."""
+        if is_question:  # Whoever calls an API without a live token is refused: too often for a line each.
+            return self._refused_questions.take(perf_counter())
+        if refused.refusal is Refusal.NO_SEAT:  # Clients try again and again; the journal has them all (L11).
+            return self._denials.take(perf_counter())
+        return 0
 
     def _note(self, refused: OAuthError, exchange: Exchange, request_id: str, **more: int) -> None:
         write = self._log.error if refused.refusal is Refusal.UNAVAILABLE else self._log.info

@@ -1,0 +1,124 @@
+"""`licet journal`: every grant, denial and ending, and what administrators did, newest first.
+
+What a client met alike within one minute is one line, with how often.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from licet.cli.alerts import OfTenant
+from licet.cli.console import AsJson, Data, Instant, Record, chosen_tenant, opened, show_json, show_list
+from licet.cli.report import plain
+from licet.clock import SystemClock
+from licet.store.history import Did, Happened, HistoryFilter, Kind, history
+from licet.store.paging import LIMIT_MAX
+
+LINES = 50
+LINES_MAX = 100_000  # a guess: more is read by other programs, in pages, from the admin API
+_DAY_MS = 86_400_000
+_HEADINGS = {
+    "at": "when",
+    "tenant": "tenant",
+    "kind": "what",
+    "reason": "why",
+    "who": "who",
+    "what": "of",
+    "times": "times",
+    "detail": "more",
+}
+
+Kinds = Annotated[
+    list[Kind] | None,
+    typer.Option(
+        "--only", metavar="KIND", help="Only granted, denied, ended or event; may be said several times."
+    ),
+]
+Client = Annotated[str | None, typer.Option("--client", metavar="CLIENT_ID", help="Of this client.")]
+User = Annotated[str | None, typer.Option("--user", metavar="INITIALS", help="Of this user.")]
+Pool = Annotated[str | None, typer.Option("--pool", metavar="NAME", help="Of this pool.")]
+Actor = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Done by this administrator.")]
+Days = Annotated[int | None, typer.Option("--days", min=1, max=4000, metavar="N", help="Of the last N days.")]
+Lines = Annotated[
+    int, typer.Option("--lines", "-n", min=1, max=LINES_MAX, metavar="N", help="So many at most.")
+]
+
+
+def journal(
+    *,
+    only: Kinds = None,
+    client: Client = None,
+    user: User = None,
+    pool: Pool = None,
+    by: Actor = None,
+    days: Days = None,
+    lines: Lines = LINES,
+    tenant: OfTenant = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """What happened: grants, denials, endings, and what administrators did; the newest first.
+
+    What a client met alike within a minute is one line. Who did what to the set-up: [bold]--only event[/].
+
+    Example: [bold]licet journal --only denied --days 1[/]
+    """
+    wanted = HistoryFilter(
+        kinds=frozenset(only or ()),
+        client=client or "",
+        user=user or "",
+        pool=pool or "",
+        actor=by or "",
+        from_ms=SystemClock().now_ms() - days * _DAY_MS if days else None,
+    )
+    with opened(data) as store:
+        chosen = None if tenant is None else chosen_tenant(store, tenant)
+        found: list[Happened | Did] = []
+        after: str | None = None
+        while len(found) < lines:
+            with store.reporting() as connection:
+                limit = min(lines - len(found), LIMIT_MAX)
+                page = history(connection, chosen, only=wanted, after=after, limit=limit)
+            found += page.entries
+            if (after := page.next) is None:
+                break
+    if as_json:
+        show_json([plain(it) for it in found])
+        return
+    is_one = len({it.tenant for it in found}) == 1
+    headings = {key: text for key, text in _HEADINGS.items() if key != "tenant" or not is_one}
+    empty = "Nothing like this happened, as far back as the journal goes."
+    show_list(_records(found), headings, empty=empty)
+
+
+def _records(found: list[Happened | Did]) -> Iterator[Record]:
+    for it in found:
+        yield _did(it) if isinstance(it, Did) else _happened(it)
+
+
+def _did(it: Did) -> Record:
+    return {
+        "at": Instant(it.at_ms),
+        "tenant": it.tenant,
+        "kind": it.action,
+        "reason": "",
+        "who": it.actor,
+        "what": it.target,
+        "times": 1,
+        "detail": it.detail,
+    }
+
+
+def _happened(it: Happened) -> Record:
+    use = "" if it.seats is None else f"{it.in_use} of {it.seats} in use, "
+    return {
+        "at": Instant(it.last_at_ms),
+        "tenant": it.tenant,
+        "kind": it.kind.value,
+        "reason": it.reason,
+        "who": f"{it.client_id} ({it.initials})",
+        "what": f"pool {it.pool}" if it.pool else "no pool",
+        "times": it.times,
+        "detail": f"{use}from {it.address}" if it.address else use.removesuffix(", "),
+    }
