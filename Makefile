@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-long browser check format docs bench bench-quick bench-scale bench-page bench-guard bench-instructions bench-overhead bench-neighbours bench-flames chaos lock clean
+.PHONY: help serve test test-long tools check format docs bench bench-quick bench-scale bench-page bench-guard bench-instructions bench-overhead bench-neighbours bench-flames chaos lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,11 +14,12 @@ serve: $(VENV)/server.stamp ## install, then run the demo server on 127.0.0.1:80
 	@$(BIN)/licet demo
 
 # Most of a test is waiting for servers. A file stays on one process, as its tests share servers.
-test: browser ## install what the tests need, then run them all, three files at a time
+test: tools ## install what the tests need, then run them all, three files at a time
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-browser: $(VENV)/dev.stamp ## Chromium for the tests of the dashboard, where it is missing and can be installed
+tools: $(VENV)/dev.stamp ## Chromium, nginx and Apache for the tests, where they are missing and can be installed
 	@$(BIN)/python tests/browser.py
+	@$(BIN)/python tests/proxies.py
 
 test-long: $(VENV)/dev.stamp ## the same rules against a model for minutes, with another seed each time
 	@$(BIN)/python -m pytest -m long
@@ -37,6 +38,7 @@ docs: $(VENV)/dev.stamp ## make the reference pages that are made from the code
 	@$(BIN)/python docs/make_command_line.py > docs/reference/command-line.md
 	@$(BIN)/python -m licet.settings > docs/reference/configuration.md
 	@$(BIN)/python docs/make_admin_api.py > docs/reference/admin-api.md
+	@$(BIN)/python docs/make_snippets.py
 
 bench: $(VENV)/dev.stamp ## measure the server beside the floor and peers, 40 min (needs wrk); WITH='--help' tells how less
 	@$(BIN)/python -m bench run $(WITH)

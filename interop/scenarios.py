@@ -7,6 +7,7 @@ from urllib.parse import unquote_to_bytes
 from interop.manifest import SCENARIOS
 from interop.program import Program
 from interop.site import ACCENT, ALL_SPECIAL, COLON, ORDINARY, PLAIN, SIGNING, SPECIAL, Site, Who
+from licet.model import SESSION_TTL_S
 
 UNSUPPORTED = "unsupported"
 _NO_SEAT = "temporarily_unavailable"
@@ -177,7 +178,12 @@ def _no_seat(status: int) -> Callable[[Case], str]:
         case.open(tenant=f"Full{status}")
         with case.site.no_seat(case.tenant):
             answer = case.program.ask("token")
-        true = {"code": _NO_SEAT, "status": status, "reason": "all_in_use"}
+        true = {
+            "code": _NO_SEAT,
+            "status": status,
+            "reason": "all_in_use",
+            "retry_after": SESSION_TTL_S,  # the other has the seat since now, and the clock stands still
+        }
         return visible(answer, true)
 
     return steps

@@ -1,6 +1,6 @@
 """The programs of the pages "write a client", run as they are against a Licet and an API behind a guard.
 
-Each is built and run as its language does it. One whose tools are missing is skipped, or with `CI=true` fails.
+Each is built and run as its language does it. One whose tools are missing is skipped, with `CI=true` fails.
 """
 
 import json
@@ -24,6 +24,7 @@ import pytest
 
 from interop.installing import Missing, filled_in, installed
 from interop.manifest import Manifest
+from interop.recorder import Recorder
 from licet.credentials import Passwords
 from licet.guard import Guard, Refused
 from licet.store.setup import end_sessions
@@ -36,7 +37,10 @@ SECRET = "a secret"
 SPECIAL_ID = "+ %41&=é"
 SPECIAL_SECRET = '+ %41:&=é"\\$x'
 PATIENCE_S = 60.0
+PROXY = "/proxy"  # behind it there is nothing
+GRANTED, REFRESHED = ("client_credentials", 200), ("refresh_token", 200)
 _NUMBERS = count(1)
+pytestmark = pytest.mark.timeout(900)  # a cold build fetches what it needs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +142,10 @@ class Api:
 
             def do_POST(self) -> None:
                 length = int(self.headers["Content-Length"] or 0)
+                if self.path.startswith(PROXY):
+                    self.rfile.read(length)
+                    self.send_error(502)
+                    return
                 title = json.loads(self.rfile.read(length))["title"]
                 status, content = api.answer(self.path.strip("/"), self.headers["Authorization"], title)
                 body = json.dumps(content).encode()
@@ -173,18 +181,19 @@ class Api:
 
 
 class Site:
-    """A Licet whose clock the tests move, and the API."""
+    """A Licet whose clock the tests move, what sees how it is asked, and the API."""
 
-    def __init__(self, server: RunningServer, api: Api) -> None:
+    def __init__(self, server: RunningServer, recorder: Recorder, api: Api) -> None:
         self.server = server
+        self.recorder = recorder
         self.api = api
         self._hashes = {it: Passwords().hash(it) for it in (SECRET, SPECIAL_SECRET)}
 
-    def tenant(self, status: int = 400, seats: int = 1) -> "Tenant":
+    def tenant(self, status: int = 400, seats: int = 1, access_ttl_s: int = 600) -> "Tenant":
         """A tenant for one test."""
         name = f"Tenant{next(_NUMBERS)}"
         with self.server.changing() as change:
-            tenant = change.add_tenant(name, seats=seats, no_seat_status=status)
+            tenant = change.add_tenant(name, seats=seats, no_seat_status=status, access_ttl_s=access_ttl_s)
             for number, client in enumerate(("jobs", "other", "api", SPECIAL_ID)):
                 hashed = self._hashes[SPECIAL_SECRET if client == SPECIAL_ID else SECRET]
                 tenant.add_user(f"U{number}", password_hash=hashed)
@@ -200,7 +209,7 @@ class Tenant:
     def __init__(self, site: Site, name: str) -> None:
         self.site = site
         self.name = name
-        self.url = f"{site.server.url}/{name}"
+        self.url = f"{site.recorder.url}/{name}"
         self.api_url = f"{site.api.url}/{name}"
 
     def grant(self) -> dict[str, Any]:
@@ -222,11 +231,9 @@ class Tenant:
         with self.site.server.store() as store:
             end_sessions(store, "a test", self.name, [bytes.fromhex(session)])
 
-    def refusals(self) -> int:
-        """How many requests for a token were refused here."""
-        whole, _, _ = self.site.server.log().rpartition("\n")
-        lines = [json.loads(line) for line in whole.splitlines()]
-        return sum(it["event"] == "refused" and it["tenant"] == self.name for it in lines)
+    def asked(self) -> list[tuple[str | None, int]]:
+        """For what grants it was asked, and how it answered."""
+        return [(it.grant_type, it.status) for it in self.site.recorder.since(0, f"/{self.name}/token")]
 
 
 class Program:
@@ -292,8 +299,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     data = tmp_path_factory.mktemp("licet")
     limits = {"login_failures_per_client_max": 100_000, "login_failures_per_source_max": 100_000}
     api = Api()
-    with RunningServer(data, manual_clock=True, **limits) as server:
-        yield Site(server, api)
+    with RunningServer(data, manual_clock=True, **limits) as server, Recorder() as recorder:
+        recorder.serve(server.url, ("", ""))
+        yield Site(server, recorder, api)
     api.close()
 
 
@@ -330,6 +338,7 @@ class TestWork:
             jobs = [program.add(title) for title in ("Mow the lawn", '"Äpfel" & \\', "3")]
             assert [it["title"] for it in jobs] == ["Mow the lawn", '"Äpfel" & \\', "3"]
             assert len({it["session"] for it in jobs}) == len(set(site.api.tokens[before:])) == 1
+            assert tenant.asked() == [GRANTED]
             assert tenant.is_full()
             assert program.ended() == (0, "")
         assert not tenant.is_full()
@@ -348,6 +357,7 @@ class TestWork:
             site.server.advance(seconds=601)
             assert program.add("two")["session"] == first
             assert site.api.tokens[-1] != site.api.tokens[-2]
+            assert tenant.asked() == [GRANTED, REFRESHED]
             site.server.advance(seconds=601)  # so that the access token is of no use at the logoff
             assert program.ended() == (0, "")
         assert not tenant.is_full()
@@ -359,8 +369,22 @@ class TestWork:
             first = program.add("one")["session"]
             tenant.end(first)
             assert program.add("two")["session"] != first
+            assert tenant.asked() == [GRANTED, ("refresh_token", 400), GRANTED]
             assert program.ended() == (0, "")
         assert not tenant.is_full()
+
+    def test_a_token_is_renewed_before_it_runs_out(self, snippet: Snippet, site: Site) -> None:
+        """Rule 1: by the program's own clock; the server's stands still, so that no token runs out there."""
+        tenant = site.tenant(access_ttl_s=1)
+        with running(snippet, tenant) as program:
+            sessions = {program.add("one")["session"]}
+            deadline_s = time.monotonic() + PATIENCE_S
+            while tenant.asked() == [GRANTED]:
+                assert time.monotonic() < deadline_s
+                sessions.add(program.add("another")["session"])
+            assert len(sessions) == 1
+            assert set(tenant.asked()[1:]) == {REFRESHED}
+            assert program.ended() == (0, "")
 
     def test_it_logs_off_when_it_is_told_to_end(self, snippet: Snippet, site: Site) -> None:
         """Ctrl-C, and what systemd sends."""
@@ -403,10 +427,11 @@ class TestRefusals:
         with running(snippet, tenant) as program:
             program.begin("one")
             deadline_s = time.monotonic() + PATIENCE_S
-            while not tenant.refusals():
+            while not tenant.asked():
                 assert time.monotonic() < deadline_s
             site.server.advance(seconds=1)
             assert program.added()["title"] == "one"
+            assert tenant.asked() == [("client_credentials", status), GRANTED]
             assert program.ended() == (0, "")
 
     @pytest.mark.parametrize("status", [400, 429, 503])
@@ -435,7 +460,13 @@ class TestRefusals:
         assert exit_code == 1
         assert "invalid_client" in said, said
         assert "another secret" not in said
-        assert tenant.refusals() == 1
+        assert tenant.asked() == [("client_credentials", 401)]
+
+    def test_it_tells_what_something_else_than_licet_answers(self, snippet: Snippet, site: Site) -> None:
+        """A proxy whose Licet is away: no JSON, and no OAuth."""
+        tenant = site.tenant()
+        tenant.url = f"{site.api.url}{PROXY}/{tenant.name}"
+        assert "502" in told_by(snippet, tenant)
 
 
 def told_by(snippet: Snippet, tenant: Tenant) -> str:

@@ -39,7 +39,12 @@ def in_starlette(guard: Guard, method: str, headers: Headers, path: str = "/") -
 
 
 def in_flask(guard: Guard, method: str, headers: Headers, path: str = "/") -> httpx.Response:
-    """Around its `wsgi_app`."""
+    """Flask."""
+    return _called(flask_application(guard), method, headers, path)
+
+
+def flask_application(guard: Guard) -> flask.Flask:
+    """With the guard around its `wsgi_app`."""
     app = flask.Flask("jobs")
 
     @app.route("/", methods=METHODS)
@@ -47,13 +52,18 @@ def in_flask(guard: Guard, method: str, headers: Headers, path: str = "/") -> ht
         return shown(identity(flask.request))
 
     app.wsgi_app = WsgiGuardMiddleware(app.wsgi_app, guard)  # type: ignore[method-assign]
-    return _called(app, method, headers, path)
+    return app
 
 
 def in_django(guard: Guard, method: str, headers: Headers, path: str = "/") -> httpx.Response:
-    """Around its WSGI application."""
+    """Django on WSGI."""
+    return _called(django_application(guard), method, headers, path)
+
+
+def django_application(guard: Guard) -> WsgiGuardMiddleware:
+    """With the guard around its WSGI application."""
     _set_up_django()
-    return _called(WsgiGuardMiddleware(WSGIHandler(), guard), method, headers, path)
+    return WsgiGuardMiddleware(WSGIHandler(), guard)
 
 
 def in_async_django(guard: Guard, method: str, headers: Headers, path: str = "/async") -> httpx.Response:

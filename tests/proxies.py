@@ -10,16 +10,21 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from running import PATIENCE_S
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-sys.path[:0] = [str(EXAMPLES)]  # they run by themselves, and are no package
-
-import run as example  # noqa: E402 - as above
+# It runs by itself, and is no package; `examples` is another module here.
+_found = spec_from_file_location("examples_run", EXAMPLES / "run.py")
+assert _found is not None
+assert _found.loader is not None
+example: Any = module_from_spec(_found)
+_found.loader.exec_module(example)
 
 PACKAGES = {"nginx": ("nginx",), "apache": ("apache2", "libapache2-mod-oauth2")}
 _NEEDS = {

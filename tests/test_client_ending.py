@@ -161,6 +161,19 @@ asyncio.run(main())
         assert len(api.asked) == 1
         assert ended(tokens) == ["access-1"]
 
+    def test_a_program_that_takes_sigterm_for_an_exit_logs_off(self, tokens: TokenSite, api: Site) -> None:
+        """As the page says: it is how services are stopped."""
+        lines = """
+import signal
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+auth = new()
+call(auth)
+signal.raise_signal(signal.SIGTERM)
+"""
+        found = run(tokens, api, lines)
+        assert (found.returncode, found.stderr) == (0, "")
+        assert ended(tokens) == ["access-1"]
+
     def test_a_program_that_logged_off_does_not_do_so_again(self, tokens: TokenSite, api: Site) -> None:
         """Nor one that never called."""
         found = run(tokens, api, "unused = new()\nwith new() as auth: call(auth)")

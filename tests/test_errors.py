@@ -25,6 +25,7 @@ TABLE = {
     Refusal.UNSUPPORTED_GRANT_TYPE: ("unsupported_grant_type", 400),
     Refusal.INVALID_SCOPE: ("invalid_scope", 400),
     Refusal.INVALID_TOKEN: ("invalid_token", 401),
+    Refusal.INSUFFICIENT_SCOPE: ("insufficient_scope", 403),
     Refusal.NO_SEAT: ("temporarily_unavailable", 400),
     Refusal.RATE_LIMITED: ("temporarily_unavailable", 429),
     Refusal.UNAVAILABLE: ("server_error", 503),
@@ -44,6 +45,7 @@ EVERY = (
     errors.invalid_scope("The scope cannot be had."),
     errors.no_token(),
     errors.invalid_token("The token is not one of this server."),
+    errors.insufficient_scope("all", "a detail"),
     errors.no_seat(ALL_IN_USE, 400),
     errors.no_seat(denied(NoSeatReason.NO_SEATS, seats=0), 400),
     errors.no_seat(denied(NoSeatReason.LICENCE_EXPIRED), 400),
@@ -66,9 +68,9 @@ def test_a_description_has_only_the_characters_that_it_may_have(error: OAuthErro
 
 
 @pytest.mark.parametrize("error", EVERY, ids=lambda error: error.refusal.name)
-def test_a_challenge_comes_with_401_and_with_nothing_else(error: OAuthError) -> None:
-    """S13, S14; RFC 9110 11.6.1: a client may read the header before the error."""
-    assert (b"www-authenticate" in dict(error.headers)) == (error.status == 401)
+def test_a_challenge_comes_with_401_and_with_a_scope_that_is_too_little(error: OAuthError) -> None:
+    """S13, S14; RFC 9110 11.6.1, RFC 6750 3.1: a client may read the header before the error."""
+    assert (b"www-authenticate" in dict(error.headers)) == (error.status in {401, 403})
 
 
 @pytest.mark.parametrize("error", EVERY, ids=lambda error: error.refusal.name)
@@ -107,6 +109,13 @@ def test_a_bad_token_is_named_in_the_challenge() -> None:
     """S39; RFC 6750 3."""
     challenge = dict(errors.invalid_token("x").headers)[b"www-authenticate"]
     assert challenge == b'Bearer realm="licet", error="invalid_token"'
+
+
+def test_a_scope_that_may_more_is_named_in_the_challenge() -> None:
+    """RFC 6750 3: where there is one."""
+    named, unnamed = (dict(errors.insufficient_scope(it, "x").headers) for it in ("all", ""))
+    assert named[b"www-authenticate"] == b'Bearer realm="licet", error="insufficient_scope", scope="all"'
+    assert unnamed[b"www-authenticate"] == b'Bearer realm="licet", error="insufficient_scope"'
 
 
 @pytest.mark.parametrize("status", [400, 429, 503])

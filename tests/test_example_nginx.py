@@ -1,6 +1,7 @@
 """The example behind a real nginx: who gets to the API, and what the API is told."""
 
 import hashlib
+import re
 import socket
 import sys
 import threading
@@ -236,6 +237,16 @@ def handshake(site: Site, headers: dict[str, str]) -> tuple[bytes, bytes]:
             return status, b""
         opened.sendall(b"hello\n")
         return status, file.readline()
+
+
+def test_the_how_to_shows_what_the_example_has() -> None:
+    """Each line of its blocks."""
+    page = (EXAMPLES.parent / "docs" / "how-to" / "protect-an-api-with-nginx.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```nginx\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    text = example.CONFIGURATIONS["nginx"].read_text(encoding="utf-8")
+    written = {line.strip() for line in re.sub(r"(?<=;)  #.*", "", text).splitlines()}
+    assert len(blocks) == 3
+    assert {line.strip() for line in "".join(blocks).splitlines()} <= written
 
 
 def test_the_one_line_of_the_readme_runs_it(tmp_path: Path) -> None:

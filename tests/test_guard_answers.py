@@ -154,6 +154,17 @@ class TestNonsense:
         assert status(api, guard_at(licet.url)) == 401
 
     @pytest.mark.parametrize("issuer", ["https://licence.example.com/Jim_Test", None])
+    def test_the_log_says_whose_a_token_is_that_is_of_another_issuer(
+        self, licet: Site, api: Api, issuer: str | None, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Else a guard with a wrong URL refuses everybody, and nobody knows why."""
+        licet.answer = lambda _: says(200, {**LIVE, "iss": "https://licence.example.com/Other\n"})
+        assert status(api, guard_at(licet.url, issuer=issuer)) == 401
+        ours = issuer or "any that ends with Jim_Test"
+        assert f"its issuer is 'https://licence.example.com/Other\\n', and not {ours}" in caplog.text
+        assert TOKEN not in caplog.text
+
+    @pytest.mark.parametrize("issuer", ["https://licence.example.com/Jim_Test", None])
     def test_the_issuer_can_be_held_to_the_letter(self, licet: Site, api: Api, issuer: str | None) -> None:
         """Else the tenant's name is enough, as a server has several addresses."""
         licet.answer = lambda _: says(200, {**LIVE, "iss": "https://other.example.com/Jim_Test/"})

@@ -452,12 +452,12 @@ def run(kind: type[LicenceMachine], examples_max: int) -> None:
 
 def test_the_licence_is_what_a_model_counts_whatever_happens(in_files: Callable[[int], Place]) -> None:
     """L1 to L8, L11, L12."""
-    run(machine(in_files), 100)
+    run(machine(in_files), 60)
 
 
 def test_the_licence_is_what_a_model_counts_in_a_database(postgres_places: PostgresPlaces) -> None:
     """L1 to L8, L11, L12. Fewer examples: each takes longer, and all stores share the ledger."""
-    run(machine(postgres_places.make), 25)
+    run(machine(postgres_places.make), 15)
 
 
 @pytest.mark.long

@@ -5,12 +5,12 @@ section of the standard. Nothing is measured in time: what must cost the same is
 """
 
 import re
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, urlencode
 
 import httpx
 import pytest
@@ -22,6 +22,7 @@ from licet.keyring import FILE_NAME, new_keyring, read_keyring
 from licet.model import GrantType, Session
 from licet.tokens import Tokens
 from running import PASSWORD_HASH, RunningServer
+from signing import Signer, claims, proof
 
 GRANT = "grant_type=client_credentials&scope=view"
 BASIC = "Basic " + b64encode(b"TestClientId:password").decode()
@@ -312,6 +313,32 @@ def test_guessing_is_limited_and_does_not_shut_out_the_real_client(strict_server
     assert [attempt("wrong", guesser) for _ in range(4)] == [401, 401, 401, 429]
     assert attempt(PASSWORD, home) == 200
     strict_server.advance(seconds=60)
+
+
+def test_an_assertion_is_signed_by_the_clients_key_for_this_server_and_good_once(
+    tenant: ServedTenant,
+) -> None:
+    """S21. RFC 7523 3, RFC 9700 2.5: an algorithm of a list, this audience, a near end, and once."""
+    signer, issuer = Signer.new("ES256"), f"{tenant.server.url}/{tenant.name}"
+    now_s = tenant.server.clock.now_ms() // 1000
+    with tenant.server.changing() as change:
+        change.tenant(tenant.name).add_key("TestClientId", signer.key)
+
+    def prove(assertion: str) -> int:
+        return tenant.post("token", f"{GRANT}&{urlencode(proof(assertion))}").status_code
+
+    def said(**more: Any) -> dict[str, Any]:
+        return claims("TestClientId", issuer, now_s=now_s) | more
+
+    good = signer.sign(said())
+    assert [prove(good), prove(good)] == [200, 401]
+    for wrong in ({"aud": "https://other.example.com"}, {"exp": now_s + 86_400}, {"exp": now_s - 600}):
+        assert prove(signer.sign(said(**wrong))) == 401
+    head, payload, signature = signer.sign(said()).split(".")
+    for algorithm in ("none", "HS256"):
+        other = urlsafe_b64encode(f'{{"alg":"{algorithm}"}}'.encode()).decode().rstrip("=")
+        assert prove(f"{other}.{payload}.") == prove(f"{other}.{payload}.{signature}") == 401
+    assert prove(f"{head}.{payload}.{signature}") == 200
 
 
 def test_a_store_out_of_reach_is_never_the_clients_fault(stranded_server: RunningServer) -> None:
@@ -636,7 +663,7 @@ def test_a_revocation_ends_the_session_and_an_unknown_token_is_no_error(tenant: 
     assert tenant.ask("revoke", "Client2", token=tokens["refresh_token"]).status_code == 200
     assert tenant.introspect(tokens["access_token"])["active"]  # another client has no effect
     revoked = tenant.ask("revoke", token=tokens["refresh_token"], token_type_hint="access_token")
-    assert (revoked.status_code, revoked.content) == (200, b"")
+    assert (revoked.status_code, revoked.content) == (200, b"{}")
     assert tenant.introspect(tokens["access_token"]) == {"active": False}
     assert tenant.seats_in_use() == 0
     assert told(tenant.ask("revoke", "TestClientId", "wrong", token="x")) == (401, "invalid_client")

@@ -91,13 +91,10 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 def test_a_project_has_the_fixtures_when_licet_is_installed(project: pytest.Pytester) -> None:
-    """Without a line of set-up, with warnings as errors; tests with the same tenant do not meet."""
-    project.makepyfile(TESTS)
-    ran(project, passed=5)
+    """Without a line of set-up, with warnings as errors; tests with the same tenant do not meet.
 
-
-def test_each_worker_of_xdist_has_a_server_of_its_own(project: pytest.Pytester) -> None:
-    """What one turns, the other does not notice: both have the tenant `Jim_Test` at once."""
+    Each worker of pytest-xdist has a server of its own: what one turns, the other does not notice.
+    """
     project.makepyfile(test_one=TESTS, test_two=TESTS)
     ran(project, "-n", "2", "--dist", "loadfile", passed=10)
 
@@ -153,8 +150,7 @@ def test_a_server_that_does_not_start_is_no_riddle(project: pytest.Pytester) -> 
     result.stdout.fnmatch_lines(["*Licet did not start*", "*LICET_PORT: '70000' is too large*"])
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_no_server_outlives_its_tests(project: pytest.Pytester, number: signal.Signals) -> None:
+def test_no_server_outlives_its_tests(project: pytest.Pytester) -> None:
     """Also where nothing could be cleared away, and no fixture ended."""
     project.makepyfile(
         f"""
@@ -165,7 +161,7 @@ from pathlib import Path
 def test_it(licet, licet_server_factory):
     servers = [licet, licet_server_factory(commit_process=True)]
     Path("pids").write_text(" ".join(str(it._process.process.pid) for it in servers))
-    os.kill(os.getpid(), {number.value})
+    os.kill(os.getpid(), {signal.SIGKILL.value})
 """
     )
     project.runpytest_subprocess(timeout=PATIENCE_S * 6)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,7 +109,7 @@ class TestAsked:
         """Percent-encoded, so that no proxy has to guess."""
         with tenant.server.changing() as change:
             of = change.tenant(tenant.name)
-            of.add_client("Zoë 50%", user="C2", scopes=["view"])
+            of.add_client("Zoë 50%", user="C2", scopes=frozenset({"view"}))
         token = tenant.grant("Zoë 50%", scope="view")["access_token"]
         answer = tenant.server.http.get(f"/{tenant.name}/verify", headers=bearer(token, **GET))
         assert answer.headers["x-licet-client"] == "Zo%C3%AB%2050%25"
@@ -236,7 +237,7 @@ class TestLog:
         ]  # fmt: skip
 
 
-def refusals(server: RunningServer) -> list[dict[str, str]]:
+def refusals(server: RunningServer) -> list[dict[str, Any]]:
     """What its log has of them."""
     lines = [json.loads(line) for line in server.log().splitlines() if line.startswith("{")]
     return [line for line in lines if line["event"] == "refused"]

@@ -22,7 +22,7 @@ SECONDS_MAX = 1e11  # an instant beyond is no instant
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")  # what a form encoding leaves as it is
 _OK = 200
-_ERROR_CHARS_MAX = 60
+_TOLD_CHARS_MAX = 200  # of what a server says
 
 
 class Secret:
@@ -107,10 +107,11 @@ class Introspection:
         if not isinstance(scope, str):
             return Unusable("answers with a scope that is no text")
         # A refresh token is live as well, and not for an API.
-        if str(content.get("token_type", "Bearer")).lower() != "bearer" or not self._is_ours(
-            content.get("iss")
-        ):
-            return Dead()
+        if str(content.get("token_type", "Bearer")).lower() != "bearer":
+            return Dead("it is live, and no access token")
+        if not self._is_ours(issuer := content.get("iss")):
+            ours = self.issuer or f"any that ends with {self.tenant}"
+            return Dead(f"its issuer is {issuer!r:.{_TOLD_CHARS_MAX}}, and not {ours}")
         return Live(
             identity=Identity(
                 tenant=self.tenant,

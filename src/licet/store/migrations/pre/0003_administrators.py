@@ -235,9 +235,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_assertion_used_until_ms"), "assertion_used", ["until_ms"], unique=False)
     op.add_column("client", sa.Column("barred_until_ms", sa.BigInteger(), nullable=True))
-    op.add_column(
-        "tenant", sa.Column("token_format", sa.Text(), server_default="reference", nullable=False)
-    )
+    op.add_column("tenant", sa.Column("token_format", sa.Text(), server_default="reference", nullable=False))
     op.add_column("tenant", sa.Column("removed_at_ms", sa.BigInteger(), nullable=True))
     op.add_column("pool", sa.Column("alerts", sa.Text(), server_default="80 90 100 denied", nullable=False))
     op.add_column("usage_hour", sa.Column("idle_ms", sa.BigInteger(), server_default="0", nullable=False))
