@@ -14,6 +14,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
@@ -21,6 +22,10 @@ from typing import Any, NamedTuple
 from bench.work import KINDS, Work, work
 
 REQUESTS = 128  # of each kind; two of each client
+_STATUSES = {
+    "denial": HTTPStatus.BAD_REQUEST,
+    "verify": HTTPStatus.NO_CONTENT,
+}  # of the kinds with another than 200
 _PAGE_BYTES, _FRAME_BYTES, _HEAD_BYTES = 4096, 24, 32  # of SQLite's log
 # What only waits: how often it does is another number each time.
 _WAITING = (
@@ -122,7 +127,7 @@ async def _ask(made: Work, kind: str, count: int, tracer: Tracer, loops: _Loops)
     tracer.begin()
     answers = await made.answer(requests)
     counts = tracer.end(count)
-    wanted = 400 if kind == "denial" else 200
+    wanted = _STATUSES.get(kind, HTTPStatus.OK)
     assert all(it.status == wanted for it in answers), answers
     return counts._replace(
         sqlite_loops=round((loops.count - looped) / count, 1),

@@ -78,7 +78,10 @@ class Baseline:
 
     def _nearest(self, kind: str) -> str:
         """The version that knows this kind and is nearest to this one."""
-        return _nearest(_version(), [it for it, then in self._versions.items() if kind in then["kinds"]])
+        known = [it for it, then in self._versions.items() if kind in then["kinds"]]
+        if not known:
+            raise LookupError(f"there is no baseline of {kind}: make bench-guard WITH=--renew")
+        return min(known, key=lambda it: abs(_minor(it) - _minor(_version())))
 
     def files(self, kind: str, now: Counts) -> Iterator[str]:
         """The files of a kind of request that need more than before, the worst first."""
@@ -114,7 +117,5 @@ def _version() -> str:
     return ".".join(platform.python_version_tuple()[:2])
 
 
-def _nearest(version: str, known: list[str]) -> str:
-    if not known:
-        raise LookupError("there is no baseline")
-    return min(known, key=lambda it: abs(int(it.split(".")[1]) - int(version.split(".")[1])))
+def _minor(version: str) -> int:
+    return int(version.split(".")[1])

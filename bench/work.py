@@ -114,7 +114,7 @@ class Work:
             grants = [self._site.grant(tenant, number) for number in range(CLIENTS)]
             self._held[tenant] = tokens_of(await self.answer(grants))
 
-    async def requests(self, kind: str, count: int) -> list[Request]:
+    async def requests(self, kind: str, count: int) -> list[Request]:  # noqa: PLR0911 - a case for each kind
         """So many requests of a kind; for logoffs the sessions are begun now."""
         site, numbers = self._site, list(islice(cycle(range(CLIENTS)), count))
         match kind:

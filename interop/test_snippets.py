@@ -27,6 +27,7 @@ from interop.manifest import Manifest
 from interop.recorder import Recorder
 from licet.credentials import Passwords
 from licet.guard import Guard, Refused
+from licet.model import GrantType
 from licet.store.setup import end_sessions
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))  # the tests' own server, with its clock
@@ -34,6 +35,7 @@ from running import RunningServer
 
 SNIPPETS = Path(__file__).parent / "snippets"
 SECRET = "a secret"
+NO_REFRESH = "may-not-refresh"
 SPECIAL_ID = "+ %41&=é"
 SPECIAL_SECRET = '+ %41:&=é"\\$x'
 PATIENCE_S = 60.0
@@ -194,10 +196,11 @@ class Site:
         name = f"Tenant{next(_NUMBERS)}"
         with self.server.changing() as change:
             tenant = change.add_tenant(name, seats=seats, no_seat_status=status, access_ttl_s=access_ttl_s)
-            for number, client in enumerate(("jobs", "other", "api", SPECIAL_ID)):
+            for number, client in enumerate(("jobs", "other", "api", NO_REFRESH, SPECIAL_ID)):
                 hashed = self._hashes[SPECIAL_SECRET if client == SPECIAL_ID else SECRET]
                 tenant.add_user(f"U{number}", password_hash=hashed)
                 tenant.add_client(client, user=f"U{number}", introspects=client == "api")
+            tenant.set_client(NO_REFRESH, grant_types=frozenset({GrantType.CLIENT_CREDENTIALS}))
         url = f"{self.server.url}/{name}"
         self.api.guards[name] = Guard(url, "api", SECRET, cache=timedelta(0))
         return Tenant(self, name)
@@ -359,6 +362,15 @@ class TestWork:
             assert site.api.tokens[-1] != site.api.tokens[-2]
             assert tenant.asked() == [GRANTED, REFRESHED]
             site.server.advance(seconds=601)  # so that the access token is of no use at the logoff
+            assert program.ended() == (0, "")
+        assert not tenant.is_full()
+
+    def test_a_client_that_may_not_refresh_logs_off_as_well(self, snippet: Snippet, site: Site) -> None:
+        """There is no refresh token then: by the access token."""
+        tenant = site.tenant()
+        with running(snippet, tenant, NO_REFRESH) as program:
+            program.add("one")
+            assert tenant.is_full()
             assert program.ended() == (0, "")
         assert not tenant.is_full()
 

@@ -27,6 +27,22 @@ if TYPE_CHECKING:
     from browser import Browser
 
 AWAY = "away.db"
+# These first, the longest one before the others: a long file at the end would be waited for by itself.
+_LONG_FILES = (
+    "test_docs.py",
+    "test_operation.py",
+    "test_crash.py",
+    "test_setup_browser.py",
+    "test_dashboard.py",
+    "test_concurrency.py",
+    "test_postgres_faults.py",
+    "test_chaos.py",
+    "test_testing_plugin.py",
+    "test_ledger_machine.py",
+    "test_store.py",
+    "test_cli_reports.py",
+    "test_committer.py",
+)
 _MEMORY = Path("/dev/shm")  # noqa: S108 - what is made in it has names that nobody knows before
 _MEMORY_BYTES_MIN = 4 * 2**30  # a guess: a run keeps less than one
 _NUMBERS = count(1)
@@ -41,6 +57,12 @@ def pytest_configure() -> None:
     if "TMPDIR" not in os.environ and _has_room(_MEMORY):
         os.environ["TMPDIR"] = str(_MEMORY)
         tempfile.tempdir = None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest."""
+    places = {name: place for place, name in enumerate(_LONG_FILES)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 def _has_room(directory: Path) -> bool:

@@ -23,10 +23,16 @@ from typer.testing import CliRunner
 
 from licet.cli import app
 from licet.clock import ManualClock, SystemClock
-from licet.ledger import Command, End, Grant, Refresh, ScopeGrant, Sweep, resolve_scope
+from licet.ledger import Command, End, Grant, Refresh, ScopeGrant, Spend, Sweep, resolve_scope
 from licet.model import EndReason
 from licet.store.commit import commit
-from licet.store.housekeeping import keep_password_hash, note_secrets_used, remove_aged
+from licet.store.housekeeping import (
+    keep_password_hash,
+    note_keys_used,
+    note_secrets_used,
+    remove_aged,
+    remove_spent,
+)
 from licet.store.sqlite import SqliteStore
 
 DAY_MS = 86_400_000
@@ -46,6 +52,7 @@ client add c3 --user U3 --secret --password
 client add c4 --user U3 --max-sessions 2
 client add c5 --user U4 --introspects
 client secret add c3
+client secret rotate c3
 client set c2 --max-sessions 5
 client disable c5
 client enable c5
@@ -73,6 +80,8 @@ user show U1
 client list
 client show c3
 client secret list c3
+client key list Machine --tenant Other
+client key remove Machine a --tenant Other --yes
 tenant list
 tenant show Jim_Test
 usage
@@ -95,6 +104,7 @@ expires = 2099-01-31
 
 [tenant.Other.client.Machine]
 user = "AB"
+keys = [{kty = "OKP", crv = "Ed25519", x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", kid = "a"}]
 """
 
 
@@ -258,6 +268,8 @@ def _serve(store: SqliteStore) -> None:
     store.read_sessions([first.sid, second.sid, b"?" * 20])
     commit(store, [_end(first), _end(second), _grant(store, "c1", 6), _grant(store, "c2", 7)])
     commit(store, [_grant(store, "c4", number) for number in range(8, 12)])  # It may have two.
+    commit(store, [_spend(store, 1), _spend(store, 2)])
+    commit(store, [_spend(store, 2), _spend(store, 3), _grant(store, "c2", 12)])
     store.refresh_tenants()
     store.probe()
     store.upkeep()
@@ -267,6 +279,7 @@ def _serve(store: SqliteStore) -> None:
         commit(later, [Sweep(sessions_max=3), _grant(later, "c1", 20)])
         commit(later, [Sweep(sessions_max=100)])
         remove_aged(later, DAY_MS // 24)
+        remove_spent(later)
     commit(store, [_grant(store, "c1", 30), _grant(store, "c2", 31, "orders"), _grant(store, "c3", 32)])
 
 
@@ -275,6 +288,10 @@ def _keep_house(store: SqliteStore) -> None:
     assert tenant is not None
     client = tenant.clients["c3"]
     note_secrets_used(store, {secret.secret_id: SystemClock().now_ms() for secret in client.secrets})
+    other = store.tenant("Other")
+    assert other is not None
+    machine = other.clients["Machine"]
+    note_keys_used(store, {(machine.key, machine.keys[0].thumbprint): SystemClock().now_ms()})
     assert client.user.password_hash is not None
     old, new = client.user.password_hash, f"{client.user.password_hash} "
     keep_password_hash(store, tenant.id, client.user.initials, old=old, new=new)
@@ -293,6 +310,16 @@ def _grant(store: SqliteStore, client_id: str, number: int, *scopes: str) -> Gra
         scope=found.scope,
         pool_id=found.pool_id,
         address="192.0.2.1",
+    )
+
+
+def _spend(store: SqliteStore, number: int) -> Command:
+    grant = _grant(store, "c1", number)
+    return Spend(
+        tenant_id=grant.tenant_id,
+        client_key=grant.client_key,
+        jti=number.to_bytes(16, "big"),
+        until_ms=SystemClock().now_ms(),
     )
 
 

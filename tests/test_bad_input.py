@@ -67,7 +67,10 @@ MORSELS = (
     ),
     *(b"Expect: 100-continue\r\n", b"Upgrade: h2c\r\nConnection: upgrade\r\n", b"Authorization: Basic \r\n"),
 )
-PATHS = (b"token", b"logoff", b"revoke", b"introspect", b"nothing", b"", b"%74oken", b"token/", b"token?a=b")
+PATHS = (
+    b"token", b"logoff", b"revoke", b"introspect", b"verify", b"verify/%2f?a=b",
+    b"nothing", b"", b"%74oken", b"token/", b"token?a=b",
+)  # fmt: skip
 TENANTS = (b"Jim_Test", b"Nowhere", b"", b"%00", b"Jim%5fTest", b"..", b"*", "é".encode(), b".well-known")
 SCHEMES = (b"Basic ", b"basic", b"Bearer ", b"Digest ", b"", b"Basic\t")
 STATUSES = {refusal.status for refusal in Refusal} - {Refusal.FAULT.status} | {431}

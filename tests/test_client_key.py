@@ -146,7 +146,8 @@ def test_what_is_no_private_key_is_refused_without_a_word_of_it(key: str) -> Non
 
 def test_a_secret_and_a_key_exclude_each_other() -> None:
     """RFC 6749 2.3: one way of authentication."""
-    for options in ({"client_secret": "a", "private_key": pem(Signer.new("ES256").private)}, {}):
+    both: dict[str, Any] = {"client_secret": "a", "private_key": pem(Signer.new("ES256").private)}
+    for options in (both, {}):
         with pytest.raises(ValueError, match="either client_secret or private_key"):
             LicetAuth(URL, "TestClientId", api=URL, **options)
 

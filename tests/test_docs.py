@@ -76,6 +76,7 @@ class Terminal:
         others = {key: value for key, value in os.environ.items() if not key.startswith("LICET_")}
         path = f"{sys.prefix}/bin{os.pathsep}{os.environ['PATH']}"
         self.environment = {**others, "PATH": path, "TMPDIR": str(directory), "PYTHONUNBUFFERED": "1"}
+        self.environment["PYTEST_ADDOPTS"] = "-p no:schemathesis -p no:hypothesispytest"  # which take seconds
         self.environment |= variables
         self._shell = self.start("bash", stderr=subprocess.STDOUT)
         self._servers: list[subprocess.Popen[bytes]] = []

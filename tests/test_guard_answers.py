@@ -267,6 +267,17 @@ class TestMemory:
         assert (len(guard._cache._live), len(guard._cache._dead)) == (3, 3)
         assert "good" not in repr(vars(guard._cache))
 
+    def test_no_token_stays_in_memory_after_it_counts(self, licet: Site, now: Now) -> None:
+        """The next answer takes with it what has run out, good tokens and bad ones."""
+        guard = guard_at(licet.url, now)
+        for content in (LIVE, {"active": False}):
+            licet.answer = lambda _, content=content: says(200, content)  # type: ignore[misc]
+            for token in ("first", "second"):
+                status(wsgi, guard, f"{token}-{content['active']}")
+            now.s += 5
+            status(wsgi, guard, f"third-{content['active']}")
+        assert [*guard._cache._live, *guard._cache._dead] == [b"Bearer third-True", b"Bearer third-False"]
+
     def test_against_licet_itself(self, tmp_path: Path) -> None:
         """A logoff counts after what is remembered; no test clock, as its answers carry the time."""
         now = Now()

@@ -15,11 +15,14 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from hypothesis import given
+from hypothesis import strategies as st
 
 from calling import CONTEXT
 from guarded import KINDS, Api
 from http_site import PATIENCE_S, Asked, Site
-from licet.guard import Guard, JwtGuard, Refused
+from licet.guard import Guard, JwtGuard, Refused, claims
+from licet.guard.introspection import Dead, Live, Unusable
 from licet.model import TokenFormat
 from running import RunningServer
 
@@ -314,6 +317,78 @@ class TestRefused:
         issuer.now.s += 1.0
         refused(guard, issuer.token(OTHER_KEY))
         assert len(caplog.records) == 2
+
+
+class TestMutated:
+    """RFC 7515 5.2: a token of which anything is another, by `licet.guard.claims` alone."""
+
+    url = "https://licence.example.com/Jim_Test"
+    expected = claims.Expected(tenant="Jim_Test", issuer=url, audience=url, leeway_s=10)
+    token = jwt.encode(
+        {
+            "iss": url,
+            "aud": url,
+            "sub": "client:TestClientId",
+            "client_id": "TestClientId",
+            "iat": int(NOW_S),
+            "exp": int(NOW_S) + 60,
+            "jti": "x",
+        },
+        KEY,
+        algorithm="ES256",
+        headers={"kid": "first", "typ": "at+jwt"},
+    )
+    keys = claims.read_keys(json.dumps({"keys": [jwk_of(KEY)]}).encode())
+
+    def lives(self, token: str) -> bool:
+        """Whether it is believed."""
+        assert not isinstance(self.keys, Unusable)
+        kid = claims.read_kid(token)
+        key = None if isinstance(kid, Dead) else self.keys.get(kid)
+        return key is not None and isinstance(claims.read(token, key, self.expected, NOW_S), Live)
+
+    def test_the_token_itself_is_believed(self) -> None:
+        """Or the others would prove nothing."""
+        assert self.lives(self.token)
+
+    @given(st.integers(0, 400), st.characters())
+    def test_no_other_character_is(self, at: int, other: str) -> None:
+        """Anywhere."""
+        at %= len(self.token)
+        mutated = self.token[:at] + other + self.token[at + 1 :]
+        assert self.lives(mutated) == (mutated == self.token)
+
+    def test_no_other_last_letter_is(self) -> None:
+        """Four of its bits say nothing."""
+        alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+        assert [it for it in alphabet if self.lives(self.token[:-1] + it)] == [self.token[-1]]
+
+    @given(st.text(max_size=200))
+    def test_no_text_is(self, text: str) -> None:
+        """Nor is it a fault."""
+        head, body, signature = self.token.split(".")
+        for sent in (
+            text,
+            f"{head}.{text}.{signature}",
+            f"{text}.{body}.{signature}",
+            f"{head}.{body}.{text}",
+        ):
+            assert self.lives(sent) == (sent == self.token)
+
+    @given(
+        st.dictionaries(
+            st.sampled_from(["iss", "aud", "exp", "iat", "nbf", "sub", "client_id", "scope", "jti"]),
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text()),
+            min_size=1,
+        )
+    )
+    def test_no_claims_that_were_signed_are_a_fault(self, changes: dict[str, Any]) -> None:
+        """Whatever an issuer says."""
+        said = jwt.decode(self.token, options={"verify_signature": False}) | changes
+        content = jwt.PyJWS().encode(
+            json.dumps(said).encode(), KEY, algorithm="ES256", headers={"kid": "first", "typ": "at+jwt"}
+        )
+        assert self.lives(content) in {True, False}
 
 
 class TestRemembering:

@@ -5,6 +5,7 @@ What an assertion has to say is in test_assertions.py, claim by claim.
 
 import json
 import socket
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -74,7 +75,7 @@ class Published(RunningServer):
 
     issuer = "https://licence.example.com"
 
-    def __init__(self, data: Path, **settings: object) -> None:
+    def __init__(self, data: Path, **settings: Any) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -443,8 +444,30 @@ def _renamed(signer: Signer, said: dict[str, Any]) -> str:
     return jws.encode(json.dumps(said).encode(), signer.private, "Ed25519")
 
 
+def _spent(server: RunningServer) -> int:
+    with server.store() as store, store.reading() as connection:
+        count: int = connection.exec_driver_sql("SELECT count(*) FROM assertion_used").scalar_one()
+        return count
+
+
 class TestUpkeep:
     """What is written down beside the requests."""
+
+    def test_what_has_run_out_is_forgotten(self, tmp_path: Path) -> None:
+        """The number of rows follows the assertions that could still be sent."""
+        with RunningServer(tmp_path, manual_clock=True) as server:
+            with server.changing() as change:
+                change.tenant("Jim_Test").add_key("Api", SIGNER.key)
+            said = claims("Api", f"{server.url}/Jim_Test", now_s=server.clock.now_ms() / 1000)
+            form = {**proof(SIGNER.sign(said)), "token": "x"}
+            server.http.post("/Jim_Test/introspect", data=form).raise_for_status()
+            server.kill()
+            assert _spent(server) == 1
+            server.advance(seconds=300)
+            server.start()  # it keeps house from its start on
+            deadline = time.monotonic() + PATIENCE_S
+            while _spent(server):
+                assert time.monotonic() < deadline, "nobody forgets it"
 
     def test_when_a_key_was_last_used_is_known_after_a_stop(self, tmp_path: Path) -> None:
         """As of a secret."""

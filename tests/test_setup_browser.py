@@ -6,11 +6,14 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from playwright.sync_api import expect
 
 from browser import Browser
 from dashboard import DashboardSite
+from licet.credentials import ClientSecrets
 from licet.store import alerts
+from signing import Signer
 
 HERE = "?tenant=Jim_Test"
 ODD = "تطبيق المخزن"
@@ -29,6 +32,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
             tenant.add_user("AR", name="ليلى المنصوري")
             for client_id in (ODD, LONG):
                 tenant.add_client(client_id, user="AR", scopes=frozenset({"view"}))
+            tenant.add_client("Signs", ClientSecrets(b"pepper").generate(), user="AR")
+            tenant.add_key("Signs", replace(Signer.new("ES256").key, kid="2026-11"), 1_927_584_000_000)
+            tenant.add_key("Signs", Signer.new("RS256").key)
             change.add_tenant("Empty", seats=0)
         with site.store() as store, alerts.changing(store, "ada") as change:
             change.add("https://example.com/alerts", tenant_id=None)
@@ -175,6 +181,9 @@ PAGES = {
     "journal": f"/journal{HERE}",
     "alerts": "/alerts",
     "clients": f"/set-up/clients{HERE}",
+    "client-keys": f"/set-up/clients/edit{HERE}&name=Signs",
+    "client-key-new": f"/set-up/clients/keys/add{HERE}&name=Signs",
+    "client-secret-rotate": f"/set-up/clients/secrets/rotate{HERE}&name=Signs",
     "user": f"/set-up/users/edit{HERE}&name=TC",
     "tenants": "/set-up/tenants",
     "administrator": "/set-up/administrators/edit?name=vera",

@@ -1,20 +1,22 @@
 """Assertions that are good once: what the ledger says of them, and what every store keeps (RFC 7523 3, 7)."""
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from examples import add_tenant, client, grant, jim_test
 from kinds import Place
 from licet.book import AssertionUsed, Book
 from licet.ledger import Command, Granted, Outcome, Spend, Spent, decide
-from licet.store import schema
+from licet.store import postgres_book, schema, sqlite_book
 from licet.store.commit import commit
-from licet.store.contract import Store
+from licet.store.contract import Purpose, Store
 from licet.store.housekeeping import SPENT_MAX, note_keys_used, remove_spent
 from licet.store.setup import changing
+from licet.store.sqlite import SqliteStore
 from signing import Signer
 
 START_MS = 1_700_000_040_000
@@ -154,3 +156,21 @@ def test_when_a_key_was_last_used_is_kept_without_a_new_set_up(place: Place, sto
         START_MS + 5,
         None,
     ]
+
+
+def test_one_is_found_by_its_key_however_many_there_are(store: Store) -> None:
+    """A batch waits for it."""
+    with store.transaction(Purpose.UPKEEP) as transaction:
+        if isinstance(store, SqliteStore):
+            explain = f"EXPLAIN QUERY PLAN {sqlite_book._SPENT % 'x'}".replace("?", "1").replace(
+                "x)", "x'00')"
+            )
+            wanted = "SEARCH assertion_used USING PRIMARY KEY (tenant_id=? AND client_key=? AND jti=?)"
+        else:
+            arrays = iter(("'{1}'", "'{1}'", "'{x}'"))
+            explain = f"EXPLAIN {re.sub('%s', lambda _: next(arrays), postgres_book._SPENT)}"
+            wanted = "using pk_assertion_used"
+        rows = transaction.connection.execute(text(explain.replace(":", r"\:")))
+        plan = "\n".join(str(row) for row in rows)
+    assert wanted in plan
+    assert "SCAN assertion_used" not in plan

@@ -208,3 +208,44 @@ class TestIdentity:
     def test_what_is_made_later_is_greater(self) -> None:
         """What is new stands together on disk."""
         assert new_sid(NOW_MS)[:4] < new_sid(NOW_MS + 1000)[:4]
+
+
+class TestKnown:
+    """A good token is checked once, and is no better for it."""
+
+    def test_it_says_the_same_again_and_for_its_tenant_alone(self) -> None:
+        """Each question has the tenant in it."""
+        tokens = Tokens(KEYRING)
+        token = tokens.access(SESSION, TENANT, issued_at_ms=NOW_MS, expires_at_ms=EXPIRY_MS, scope="all")
+        first = tokens.read_access(token, TENANT)
+        assert first is not None
+        assert tokens.read_access(token, TENANT) == first
+        assert tokens.read_access(token, tenant_of(8)) is None
+        assert tokens.read_access(token[:-1] + ("A" if token[-1] != "A" else "B"), TENANT) is None
+
+    def test_it_is_checked_again_when_the_tenant_was_changed(self) -> None:
+        """What a JWT has to say may be another then."""
+        tokens = Tokens(KEYRING)
+        token = tokens.access(SESSION, TENANT, issued_at_ms=NOW_MS, expires_at_ms=EXPIRY_MS, scope="all")
+        tokens.read_access(token, TENANT)
+        tokens.read_access(token, replace(TENANT, version=1))
+        assert len(tokens._known) == 2
+
+    def test_there_is_a_most_of_them(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Then all are forgotten, and checked again when they come."""
+        monkeypatch.setattr("licet.tokens.KNOWN_MAX", 3)
+        tokens = Tokens(KEYRING)
+        for number in range(10):
+            life = {"issued_at_ms": NOW_MS, "expires_at_ms": EXPIRY_MS + number}
+            token = tokens.access(SESSION, TENANT, scope="all", **life)
+            found = tokens.read_access(token, TENANT)
+            assert found is not None
+            assert found.expires_at_ms == EXPIRY_MS + number
+            assert len(tokens._known) <= 3
+
+    def test_what_is_none_is_not_remembered(self) -> None:
+        """Or anybody could fill the memory."""
+        tokens = Tokens(KEYRING)
+        for number in range(10):
+            assert tokens.read_access(f"{ACCESS_PREFIX}{number}", TENANT) is None
+        assert not tokens._known

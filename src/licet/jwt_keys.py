@@ -27,7 +27,7 @@ PERIOD_MS: Final = 30 * 86_400_000
 # it signs a JWT. That of the next period always is.
 KEY_SET_MAX_AGE_S: Final = 300
 PUBLISHED_BEFORE_MS: Final = 2 * KEY_SET_MAX_AGE_S * 1000
-KEYS_KEPT_MAX: Final = 4096  # of 24 us and some 3 KB each; three for each tenant
+KEYS_KEPT_MAX: Final = 4096  # of 24 us and some 5 kB each; three for each tenant
 
 _LABEL = b"licet jwt es256\0"
 _ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # n of P-256

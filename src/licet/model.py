@@ -179,8 +179,8 @@ class ClientSecret(Value, frozen=True, kw_only=True):
 class PublicKey(Value, frozen=True, kw_only=True):
     """A key by which a client proves itself: the public half, which is no secret.
 
-    `jwk` is what RFC 7638 3 makes the thumbprint of; `kid` is how the client calls the key, when it has a name
-    of its own for it; `algorithm` is the only one to be used with it, None for every one that fits.
+    `jwk` is what RFC 7638 3 makes the thumbprint of; `kid` is how the client calls the key, when it has a
+    name of its own for it; `algorithm` is the only one to be used with it, None for every one that fits.
     """
 
     thumbprint: str

@@ -27,6 +27,7 @@ from licet.model import Session, Tenant, TokenFormat, Value
 ACCESS_PREFIX = "lca_"
 REFRESH_PREFIX = "lcr_"  # a prefix for secret scanners
 SID_BYTES = 20
+KNOWN_MAX = 16_384  # good access tokens that are remembered: some 8 MB, or 16 of JWTs
 TOKEN_CHARS_MAX = 1024  # an access token is 92 characters and a third more than its scope
 
 _VERSION = 1
@@ -72,15 +73,18 @@ _random_bytes = _pool_of_random_bytes()
 class Tokens:
     """Makes tokens with one key, the newest unless told otherwise, and checks them with any.
 
-    Without `jwts` there are references only.
+    Without `jwts` there are references only. An API sends the same access token again and again: what a good
+    one says is remembered, so that its signature is checked once. Whether its session lives is another
+    question. Who could read that in memory could read the keys there. Use it from one thread.
     """
 
-    __slots__ = ("_head", "_key", "_keys", "jwts")
+    __slots__ = ("_head", "_key", "_keys", "_known", "jwts")
 
     def __init__(
         self, keyring: Keyring, signing: TokenKey | None = None, jwts: JwtTokens | None = None
     ) -> None:
         self.jwts = jwts
+        self._known: dict[tuple[str, int, int], AccessToken] = {}
         key = signing or keyring.newest
         self._keys = {it.id: hmac.new(it.key, digestmod="sha256") for it in keyring.token_keys}
         self._key = self._keys[key.id]
@@ -106,6 +110,15 @@ class Tokens:
 
     def read_access(self, token: str, tenant: Tenant) -> AccessToken | None:
         """What a token of this tenant says; None when it is not one. It may have expired."""
+        key = (token, tenant.id, tenant.version)
+        known = self._known.get(key)
+        if known is None and (known := self._read_access(token, tenant)) is not None:
+            if len(self._known) >= KNOWN_MAX:
+                self._known.clear()
+            self._known[key] = known
+        return known
+
+    def _read_access(self, token: str, tenant: Tenant) -> AccessToken | None:
         if looks_like_jwt(token):
             return self._read_jwt(token, tenant)
         body = self._verified(_ACCESS, tenant.id, token)

@@ -80,7 +80,7 @@ def recall(guard: Guard, scope: Scope, scopes: Iterable[str] = ()) -> Identity |
 
 
 async def check(guard: Guard, scope: Scope, scopes: Iterable[str] = ()) -> Identity:
-    """The same, when nobody remembers: whoever was sent twice has been refused by then.
+    """The same, when nobody remembers; a header that came twice has been refused by then.
 
     Raises Refused.
     """

@@ -23,6 +23,7 @@ from licet.protocol.errors import invalid_token, no_token
 from licet.protocol.message import Request, Response, answer
 from licet.tokens import AccessToken, Tokens
 
+_USUAL = b"Bearer "  # as all write it
 _NOT_OURS = "The token is not one of this server."
 _RUN_OUT = "The access token has run out; send the refresh token with the credentials of its client."
 
@@ -31,6 +32,8 @@ def bearer(authorization: bytes | None) -> str | None:
     """The token of an `Authorization: Bearer` header, None when there is none (RFC 6750 2.1)."""
     if authorization is None:
         return None
+    if authorization.startswith(_USUAL):
+        return authorization[len(_USUAL) :].strip().decode("latin-1")
     scheme, _, token = authorization.partition(b" ")
     return token.strip().decode("latin-1") if scheme.lower() == b"bearer" else None
 

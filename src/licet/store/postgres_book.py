@@ -374,9 +374,7 @@ class Asked:
 class Loaded:
     """What was found: the rows of a book, the moment and the version of the set-up that they are of."""
 
-    def __init__(
-        self, cursor: Cursor[tuple[Any, ...]], spent: Iterable[tuple[int, bytes]] = ()
-    ) -> None:
+    def __init__(self, cursor: Cursor[tuple[Any, ...]], spent: Iterable[tuple[int, bytes]] = ()) -> None:
         self.now_ms = self.version = 0
         self._spent = spent
         self._sessions: dict[bytes, Session] = {}

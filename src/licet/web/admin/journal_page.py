@@ -60,6 +60,8 @@ _DONE = {
     "add secret": "added a secret to",
     "remove secret": "removed a secret from",
     "rotate secret": "gave a new secret to",
+    "add key": "added a public key to",
+    "remove key": "removed a public key from",
     "test": "sent a test message to",
     "send again": "sent again",
 }
