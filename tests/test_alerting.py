@@ -304,6 +304,8 @@ def test_another_status_is_a_failure(receiver: Receiver, status: int) -> None:
         ("Thu, 01 Jan 2026 00:02:00 GMT", 120),
         ("Wed, 31 Dec 2025 00:02:00 GMT", 0),
         ("soon", 0),
+        ("Thu, 01 Jan 99999999999 00:02:00 GMT", 0),
+        ("Thu, 01 Jan 2026 00:02:00 +99999999999999", 0),
         ("-5", 0),
         ("", 0),
     ],

@@ -173,6 +173,16 @@ def test_a_tenant_is_removed_with_everything_but_the_events(site: Site) -> None:
     assert {row.tenant for row in site.rows(schema.event)} == {JIM, "Other"}
 
 
+def test_a_server_of_the_version_before_learns_that_a_tenant_has_gone(site: Site) -> None:
+    """It reads again what has another version, and knows nothing of rows that wait to be removed."""
+    before = site.tenant.version
+    with changing(site.store, ADA) as change:
+        change.remove_tenant(JIM)
+    [row] = site.rows(schema.tenant)
+    assert row.version != before
+    assert row.name != JIM
+
+
 # How servers learn of it
 
 

@@ -131,6 +131,7 @@ class Server:
         self._is_writable = True  # as far as it is known; in doubt, it is written to
         self._looking: asyncio.Task[None] | None = None
         self._listening = listening
+        self._port = listening.getsockname()[1]  # also when it is closed, and the house is still kept
         self._admin_listening = admin_listening
         self._log = log
         self._wall_ms = clock.now_ms if clock else wall_ms
@@ -465,7 +466,7 @@ class Server:
         return Tokens(self._keyring, self._keyring.signing(now_ms), jwts)
 
     def _public_url(self) -> str:
-        return self._settings.base_url(self._listening.getsockname()[1])
+        return self._settings.base_url(self._port)
 
     def _probe(self) -> None:
         self._store.refresh_tenants()
@@ -477,7 +478,7 @@ class Server:
             await self._note_node()
 
     async def _note_node(self) -> None:
-        port = self._listening.getsockname()[1]
+        port = self._port
         node = Node(
             id=self._node_id,
             name=f"{socket.gethostname()}:{port}",

@@ -157,7 +157,11 @@ class SetupChange:
         self._tell_of_accounts(tenant)
         for table in _TABLES_OF_TENANT:
             connection.execute(delete(table).where(table.c.tenant_id == tenant.id))
-        gone = {"removed_at_ms": self.transaction.now_ms, "name": f"removed.{secrets.token_hex(8)}"}
+        gone = {
+            "removed_at_ms": self.transaction.now_ms,
+            "name": f"removed.{secrets.token_hex(8)}",
+            "version": 0,  # another one: a node of a version before looks, and finds nothing in it
+        }
         connection.execute(update(schema.tenant).where(schema.tenant.c.id == tenant.id).values(gone))
         del self._touched[name]
         self._tenants.pop(name, None)

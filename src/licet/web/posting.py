@@ -171,7 +171,7 @@ def _seconds(retry_after: str, now_ms: int) -> int:
     if _DIGITS.fullmatch(retry_after):
         return int(retry_after)
     try:
-        moment = parsedate_to_datetime(retry_after)
-    except ValueError:
+        moment_s = parsedate_to_datetime(retry_after).timestamp()
+    except (ValueError, OverflowError):  # an offset or a year that is no number of this machine's
         return 0
-    return max(0, round(moment.timestamp() - now_ms / 1000))
+    return max(0, round(moment_s - now_ms / 1000))

@@ -172,9 +172,12 @@ class PublicApp:
         except Exception as bug:  # noqa: BLE001 - nobody above knows the error table
             self._log.error("fault", request_id=request_id, exc_info=bug)
             response = refusal(fault(), request_id)
-        headers = (*response.headers, (b"x-request-id", request_id.encode()))
-        if response.status != _NO_CONTENT:  # which has no length (RFC 9110 8.6)
-            headers += ((b"content-length", str(len(response.body)).encode()),)
+        named = (b"x-request-id", request_id.encode())
+        if response.status == _NO_CONTENT:  # which has no length (RFC 9110 8.6)
+            headers = (*response.headers, named)
+        else:
+            length = (b"content-length", str(len(response.body)).encode())
+            headers = (*response.headers, length, named)
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": response.body})
         self._measures.answered(scope["path"], response.status, began_s)

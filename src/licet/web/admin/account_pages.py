@@ -44,7 +44,7 @@ from licet.web.admin.setup_frame import (
     shown_form,
     typed_form,
 )
-from licet.web.admin.setup_nouns import YES, Cell, read_instant_or_never, state_of
+from licet.web.admin.setup_noun import YES, Cell, read_instant_or_never, state_of
 
 ALL_TENANTS = ""
 _ROLES = {

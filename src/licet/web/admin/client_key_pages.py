@@ -22,7 +22,7 @@ from licet.web.admin.setup_frame import (
     shown_form,
     typed_form,
 )
-from licet.web.admin.setup_nouns import read_instant_or_never
+from licet.web.admin.setup_noun import read_instant_or_never
 
 _PATH = f"{ROOT}/clients/keys"
 # Somebody may paste the wrong half of a pair: what a field with such a name holds is kept nowhere.

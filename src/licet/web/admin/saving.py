@@ -20,7 +20,8 @@ from licet.store.setup import SetupChange
 from licet.web.admin.access import Identity
 from licet.web.admin.desk import Desk
 from licet.web.admin.forms import Form, Texts
-from licet.web.admin.setup_nouns import Noun, save_tenant, tenant_texts
+from licet.web.admin.setup_noun import Noun
+from licet.web.admin.setup_tenant import save_tenant, tenant_texts
 
 
 class Gone(SetupError):

@@ -23,7 +23,7 @@ from licet.web.admin.journal_page import did_told
 from licet.web.admin.pages import Posted, Visit, counted, link, page
 from licet.web.admin.problems import not_allowed, not_found
 from licet.web.admin.saving import Outcome, remove
-from licet.web.admin.setup_nouns import Cell
+from licet.web.admin.setup_noun import Cell
 
 HERE = "Set-up"
 ROOT = "/set-up"

@@ -1,6 +1,6 @@
 """The set-up's pages of what a tenant has: pools, scopes, users and clients.
 
-A list, and a form to add, to change and to remove, for each noun alike (`setup_nouns`). What would end with a
+A list, and a form to add, to change and to remove, for each noun alike (`setup_noun`). What would end with a
 change is found by doing it and taking it back, so that it is told before it is done, and is true.
 """
 
@@ -14,12 +14,14 @@ from licet.credentials import NewClientSecret
 from licet.model import InvalidValue, Role, Tenant
 from licet.public_keys import kind_of, name_of
 from licet.store.setup import SetupChange
+from licet.store.tenant_setup import BUILT_IN
 from licet.web.admin.client_secret_pages import shown_once
 from licet.web.admin.desk import Desk
 from licet.web.admin.forms import Form, sentence
 from licet.web.admin.pages import Posted, Visit, counted, link, posting, see, visiting
 from licet.web.admin.problems import not_found
 from licet.web.admin.saving import Gone, Outcome, Saving
+from licet.web.admin.setup_callers import Clients, Users
 from licet.web.admin.setup_frame import (
     ROOT,
     Around,
@@ -38,8 +40,10 @@ from licet.web.admin.setup_frame import (
     typed_form,
     with_it,
 )
-from licet.web.admin.setup_nouns import NOUNS, Noun, is_built_in
+from licet.web.admin.setup_licences import Pools, Scopes
+from licet.web.admin.setup_noun import Noun
 
+NOUNS: tuple[Noun, ...] = (Pools(), Scopes(), Users(), Clients())
 # Nouns that the journal can be narrowed by.
 _IN_JOURNAL = frozenset({"pool", "client", "user"})
 
@@ -240,7 +244,7 @@ class _NounPages:
                 "kind_of": kind_of,
             }
         what = f"{noun.word.capitalize()} {name}" if name else f"A new {noun.word}"
-        stays = name is None or is_built_in(noun, name)
+        stays = name is None or _is_built_in(noun, name)
         return form_page(
             request,
             visit,
@@ -305,3 +309,8 @@ def _prepared(desk: Desk, noun: Noun, form: Form, values: dict[str, Any]) -> New
         return None
     values["made"] = made = desk.client_secrets().generate()
     return made
+
+
+def _is_built_in(noun: Noun, name: str) -> bool:
+    """Whether it stays whatever happens."""
+    return noun.word == "scope" and name in BUILT_IN

@@ -34,7 +34,8 @@ from licet.web.admin.setup_frame import (
     shown_form,
     typed_form,
 )
-from licet.web.admin.setup_nouns import Cell, tenant_fields, tenant_texts
+from licet.web.admin.setup_noun import Cell
+from licet.web.admin.setup_tenant import tenant_fields, tenant_texts
 
 _PATH = f"{ROOT}/tenants"
 _TAB = "Tenants"

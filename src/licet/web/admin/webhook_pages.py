@@ -33,7 +33,7 @@ from licet.web.admin.setup_frame import (
     shown_form,
     typed_form,
 )
-from licet.web.admin.setup_nouns import YES, Cell, state_of
+from licet.web.admin.setup_noun import YES, Cell, state_of
 
 _PATH = f"{ROOT}/webhooks"
 _TAB = "Webhooks"
