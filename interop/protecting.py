@@ -50,7 +50,9 @@ def run(protected: Protected) -> dict[str, str]:
 
 
 def _live(it: Protected) -> str:
-    token = it.token()
+    granted = it.site.grant(it.tenant, ORDINARY)
+    _refused(it.ask(granted["refresh_token"]))  # it is live, and for no API
+    token = granted["access_token"]
     return f"GET {it.ask(token).status_code}, POST {it.ask(token, 'POST').status_code}"
 
 

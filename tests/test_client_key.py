@@ -23,6 +23,10 @@ from signing import Signer
 
 ALGORITHMS = ("ES256", "EdDSA", "RS256")
 URL = "https://licence.example.com/Jim_Test"
+UNHEARD_OF = (  # PKCS #8 of the algorithm 1.2.3.4
+    "-----BEGIN PRIVATE KEY-----\nMCwCAQAwBQYDKgMEBCABAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQ==\n"
+    "-----END PRIVATE KEY-----\n"
+)
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +139,7 @@ def test_nothing_prints_the_key() -> None:
         pem(ec.generate_private_key(ec.SECP384R1())),
         pem(ed448.Ed448PrivateKey.generate()),
         pem(Signer.new("ES256").private, b"locked"),
+        UNHEARD_OF,
     ],
 )
 def test_what_is_no_private_key_is_refused_without_a_word_of_it(key: str) -> None:

@@ -404,6 +404,19 @@ class TestRemembering:
         issuer.wall.s += 3.0
         assert refused(guard, token) == INVALID
 
+    def test_a_process_that_stood_still_meanwhile_does_not_lengthen_it(self, issuer: Issuer) -> None:
+        """Its life is counted from before it was looked at."""
+
+        def stand_still() -> float:
+            issuer.now.s += 60.0
+            return issuer.wall.s
+
+        guard, token = issuer.guard(cache=timedelta(minutes=5), wall_s=stand_still), issuer.token()
+        assert guard.check("POST", f"Bearer {token}").user == "TC"
+        issuer.wall.s += 60.0
+        assert refused(guard, token) == INVALID
+        guard.close()
+
     def test_a_key_that_is_taken_back_is_out_when_keys_and_token_are_looked_at_again(
         self, issuer: Issuer, guard: JwtGuard
     ) -> None:
@@ -468,6 +481,7 @@ class TestKeys:
             jwk_of(OTHER_KEY, x="AAAA"),
             {**jwk_of(OTHER_KEY), "y": jwk_of(KEY)["y"]},
             {"kty": "EC"},
+            {**jwk_of(OTHER_KEY), "kid": ["first"]},
             "first",
             None,
         ],

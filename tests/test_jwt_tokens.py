@@ -1,5 +1,6 @@
 """JWT access tokens: what they say, that nobody else can make one, and how keys come and go."""
 
+import itertools
 import json
 from typing import Any
 
@@ -289,6 +290,24 @@ class TestForging:
         bare = Tokens(KEYRING)
         assert bare.read_access(TOKEN, TENANT) is None
         assert access(bare).startswith("lca_")
+
+
+class TestKeysOfAMoment:
+    """A server asks several times a second whether others have come."""
+
+    def test_they_are_the_same_until_one_begins_to_sign_or_a_period_is_over(self) -> None:
+        """What was remembered of tokens goes on to count until then."""
+        waits = KEYRING.rotated(NOW_MS, signs_after_ms=60_000)
+        signs, signs_jwts = NOW_MS + 60_000, NOW_MS + 60_000 + PUBLISHED_BEFORE_MS
+        ends = (NOW_MS // PERIOD_MS + 1) * PERIOD_MS
+        moments = [NOW_MS, signs - 1, signs, signs_jwts - 1, signs_jwts, ends - 1, ends]
+        made = [tokens_of(waits, at).made_with for at in moments]
+        assert [a == b for a, b in itertools.pairwise(made)] == [True, False, True, False, True, False]
+
+    def test_another_key_with_the_same_number_is_another(self) -> None:
+        """As in a file of secrets that was made anew."""
+        assert tokens_of(new_keyring(MADE_MS)).made_with != TOKENS.made_with
+        assert tokens_of(KEYRING).made_with == TOKENS.made_with
 
 
 class TestPeriods:

@@ -456,7 +456,9 @@ class Server:
             self._keyring = await asyncio.to_thread(read_keyring, self._keyring_path)
             self._keyring_seen = seen
             self._log.info("keys_changed", keys=len(self._keyring.token_keys))
-        public.tokens = self._tokens()
+        tokens = self._tokens()
+        if tokens.made_with != public.tokens.made_with:  # else they go on, with what they remember
+            public.tokens = tokens
         if is_changed:  # `licet check` should not take it for a difference between nodes.
             await self._note_node()
 

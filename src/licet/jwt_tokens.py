@@ -55,7 +55,7 @@ _decode_claims = msgspec.json.Decoder(Claims).decode
 
 
 class JwtTokens:
-    """Signs and reads the tokens of all tenants, with the keys of this moment."""
+    """Signs and reads the tokens of all tenants, with the keys of this moment, as `made_with` tells them."""
 
     def __init__(self, keys: JwtKeys, keyring: Keyring, public_url: str, now_ms: int) -> None:
         self._keys = keys
@@ -64,6 +64,7 @@ class JwtTokens:
         self._period = now_ms // PERIOD_MS
         # What verifiers have had the time to learn of.
         self._signing = keyring.signing(now_ms - PUBLISHED_BEFORE_MS)
+        self.made_with = (keyring, self._signing.id, self._period)
         self._by_header: dict[int, Mapping[bytes, JwtKey]] = {}
 
     def sign(

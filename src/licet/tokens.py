@@ -76,9 +76,10 @@ class Tokens:
     Without `jwts` there are references only. An API sends the same access token again and again: what a good
     one says is remembered, so that its signature is checked once. Whether its session lives is another
     question. Who could read that in memory could read the keys there. Use it from one thread.
+    `made_with` are the keys: where they are the same, another one would say nothing else.
     """
 
-    __slots__ = ("_head", "_key", "_keys", "_known", "jwts")
+    __slots__ = ("_head", "_key", "_keys", "_known", "jwts", "made_with")
 
     def __init__(
         self, keyring: Keyring, signing: TokenKey | None = None, jwts: JwtTokens | None = None
@@ -88,6 +89,7 @@ class Tokens:
         key = signing or keyring.newest
         self._keys = {it.id: hmac.new(it.key, digestmod="sha256") for it in keyring.token_keys}
         self._key = self._keys[key.id]
+        self.made_with = (keyring, key.id, None if jwts is None else jwts.made_with)
         self._head = bytes((_VERSION, key.id))
 
     def access(

@@ -63,13 +63,14 @@ def _loaded(private_key: Secret) -> tuple[Any, str]:
     """The key, and the algorithm that goes with it."""
     try:
         import jwt  # noqa: F401, PLC0415 - an extra
+        from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - as above
         from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # noqa: PLC0415 - as above
         from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
     except ImportError:
         raise ImportError("a private key needs PyJWT: pip install 'licet[jwt]'") from None
     try:
         key = load_pem_private_key(private_key.reveal().encode(), password=None)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         raise ValueError(_UNUSABLE) from None
     match key:
         case ec.EllipticCurvePrivateKey(curve=ec.SECP256R1()):

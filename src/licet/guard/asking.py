@@ -156,7 +156,7 @@ class Background:
     """A thread with an event loop; it begins with the first question, and again in a child after a fork."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._locks: dict[int, threading.Lock] = {}  # by the process: after a fork the old one may be held
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._process = 0
@@ -185,9 +185,10 @@ class Background:
         self._loop = self._thread = None
 
     def _started(self) -> asyncio.AbstractEventLoop:
-        if self._process != os.getpid():
-            self._lock, self._loop, self._process = threading.Lock(), None, os.getpid()
-        with self._lock:
+        process = os.getpid()
+        with self._locks.setdefault(process, threading.Lock()):  # one for all, whoever comes first
+            if self._process != process:
+                self._loop, self._process = None, process
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(

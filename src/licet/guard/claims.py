@@ -51,7 +51,7 @@ def read_keys(body: bytes) -> Keys | Unusable:
         return Unusable("is no key set")
     if not isinstance(keys, list) or len(keys) > KEYS_MAX:
         return Unusable("is no key set")
-    found = {key.key_id: key for key in map(_read_key, keys) if key is not None and key.key_id}
+    found = {it["kid"]: key for it in keys if (key := _read_key(it)) is not None}
     return found or Unusable(f"has no key for {ALGORITHM}")
 
 
@@ -125,6 +125,8 @@ def _live(claims: Mapping[str, Any], expected: Expected, now_s: float) -> Live:
 
 def _read_key(content: object) -> jwt.PyJWK | None:
     if not isinstance(content, dict) or (content.get("kty"), content.get("crv")) != ("EC", "P-256"):
+        return None
+    if not isinstance(content.get("kid"), str):  # no token names it
         return None
     if content.get("use", "sig") != "sig" or content.get("alg", ALGORITHM) != ALGORITHM:
         return None

@@ -166,8 +166,9 @@ class JwtDesk:
         self._background.close(self.aclose())
 
     def _checked(self, token: Secret, kid: str | Dead) -> Found:
+        looked_s = self._source.now_s()
         found = kid if isinstance(kid, Dead) else self._found(token, kid)
-        self._cache.keep(token, found, self._source.now_s())
+        self._cache.keep(token, found, looked_s)
         return found
 
     def _found(self, token: Secret, kid: str) -> Found:
