@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-long tools check format docs bench bench-quick bench-scale bench-page bench-guard bench-instructions bench-overhead bench-neighbours bench-flames chaos lock clean
+.PHONY: help serve test test-wide test-long tools check format docs bench bench-quick bench-scale bench-page bench-guard bench-instructions bench-overhead bench-neighbours bench-flames chaos lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ test: tools ## install what the tests need, then run them all, three files at a 
 tools: $(VENV)/dev.stamp ## Chromium, nginx and Apache for the tests, where they are missing and can be installed
 	@$(BIN)/python tests/browser.py
 	@$(BIN)/python tests/proxies.py
+
+test-wide: tools ## every page of the dashboard and every how-to, and more kills: what is too much for each time
+	@$(BIN)/python -m pytest -n 3 -m wide
 
 test-long: $(VENV)/dev.stamp ## the same rules against a model for minutes, with another seed each time
 	@$(BIN)/python -m pytest -m long

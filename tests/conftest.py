@@ -59,8 +59,14 @@ def pytest_configure() -> None:
         tempfile.tempdir = None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, and leave out what has a target of its own."""
+    for marker in ("long", "wide"):
+        if marker not in str(config.option.markexpr):
+            left_out = pytest.mark.skip(reason=f"make test-{marker} runs it")
+            for item in items:
+                if item.get_closest_marker(marker):
+                    item.add_marker(left_out)
     places = {name: place for place, name in enumerate(_LONG_FILES)}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
 

@@ -31,7 +31,10 @@ def ran(directory: Path, options: Options) -> Report:
 class TestLicet:
     """As it is."""
 
-    @pytest.mark.parametrize(("store", "turns"), [("sqlite", _SQLITE), ("postgres", _POSTGRES)])
+    @pytest.mark.parametrize(
+        ("store", "turns"),
+        [("sqlite", _SQLITE), pytest.param("postgres", _POSTGRES, marks=pytest.mark.wide)],
+    )
     def test_nothing_is_found_whatever_is_broken(
         self, tmp_path: Path, store: str, turns: tuple[tuple[tuple[str, ...], float], ...]
     ) -> None:
@@ -71,19 +74,14 @@ class TestBroken:
         ("store", "broken", "kind"),
         [
             ("sqlite", "stale", "over_issued"),
-            ("postgres", "lockless", "over_issued"),
+            pytest.param("postgres", "lockless", "over_issued", marks=pytest.mark.wide),
             pytest.param("sqlite", "forgetful", "lost_grant", marks=pytest.mark.long),
             pytest.param("sqlite", "remembering", "undone_logoff", marks=pytest.mark.long),
             pytest.param("sqlite", "leaking", "tables", marks=pytest.mark.long),
         ],
     )
-    def test_a_mistake_is_found(
-        self, tmp_path: Path, request: pytest.FixtureRequest, store: str, broken: str, kind: FindingKind
-    ) -> None:
+    def test_a_mistake_is_found(self, tmp_path: Path, store: str, broken: str, kind: FindingKind) -> None:
         """L6, L9, L4: no lock, or a number out of date; answers before they are durable; seats lost."""
-        asked_for = "long" in str(request.config.option.markexpr)
-        if request.node.get_closest_marker("long") and not asked_for:
-            pytest.skip("asked for with -m long")
         options = Options(
             seed=SEED,
             seconds=0,

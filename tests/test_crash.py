@@ -30,7 +30,7 @@ from licet.tokens import Tokens
 from running import PATIENCE_S, RunningServer
 from test_concurrency import GRANT, TENANT, Answer, Caller, bearer, in_use, opened, rows, with_secrets
 
-KILLS = 20
+KILLS = 5
 CONNECTIONS = 32
 CLIENTS = 16  # two connections each, so that sessions share seats
 SEATS = 12  # fewer than clients, so that some are denied
@@ -160,7 +160,10 @@ class TestServer:
     """The server dies."""
 
     @pytest.mark.anyio
-    async def test_what_was_answered_holds_after_every_one_of_twenty_kills(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("kills", [KILLS, pytest.param(4 * KILLS, marks=pytest.mark.wide)])
+    async def test_what_was_answered_holds_after_every_one_of_many_kills(
+        self, tmp_path: Path, kills: int
+    ) -> None:
         """L9: no token is lost, no logoff undone, no seat lost and none too many.
 
         A process of its own commits every other time, and a thread the other times.
@@ -169,7 +172,7 @@ class TestServer:
         dice = random.Random(SEED)  # noqa: S311 - must be repeatable
         with RunningServer(tmp_path) as server:
             talkers = _talkers(server)
-            for number in range(KILLS):
+            for number in range(kills):
                 await self._load_and_kill(server, talkers, answers=dice.randrange(100, 700))
                 server.set(commit_process=number % 2 == 0)
                 server.start()

@@ -240,6 +240,7 @@ class TestLines:
         with Terminal(tmp_path, LICET_PORT="0", LICET_ADMIN_PORT="0") as terminal:
             assert follow(DOCS / "tutorial" / "license-an-api.md", terminal) > 10
 
+    @pytest.mark.wide
     @pytest.mark.parametrize(
         "page", [page for page in HOW_TO if any(steps(page))], ids=lambda page: page.stem
     )

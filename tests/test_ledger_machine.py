@@ -467,8 +467,6 @@ def test_the_licence_is_what_a_model_counts_for_a_long_time(
     kind: str, request: pytest.FixtureRequest
 ) -> None:
     """L1 to L8, L11, L12. Other examples at every run; what failed belongs into a named test."""
-    if "long" not in str(request.config.option.markexpr):
-        pytest.skip("asked for with -m long")
     places = {"sqlite": "in_files", "postgres": "postgres_places"}
     found = request.getfixturevalue(places[kind])
     run_state_machine_as_test(

@@ -19,6 +19,9 @@ function api({ introspect_url, client_id, client_secret }) {
       if (!(error instanceof introspection.errors.TokenNotActiveError)) return next(error);
       return response.set("WWW-Authenticate", 'Bearer error="invalid_token"').sendStatus(401);
     }
+    if (request.token.token_type !== "Bearer") { // a refresh token is active as well, and not for an API
+      return response.set("WWW-Authenticate", 'Bearer error="invalid_token"').sendStatus(401);
+    }
     const scopes = request.token.scope.split(" ");
     if (!SAFE.includes(request.method) && scopes.every((scope) => READ_ONLY.includes(scope))) {
       return response.set("WWW-Authenticate", 'Bearer error="insufficient_scope"').sendStatus(403);
