@@ -7,6 +7,7 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -66,6 +67,7 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.name in COMMANDS and shutil.which(COMMANDS[asked.name][0]) is None:
         sys.exit(f"{COMMANDS[asked.name][0]} is missing; examples/README.md says what to install")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # what it started ends with it
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="licet-example-")))
         licet, api = free_port(), free_port()

@@ -102,10 +102,7 @@ class Browser:
 
 def some(pages: Mapping[str, str]) -> list[Any]:
     """All of these pages for `make test-wide`, and the first two for `make test`."""
-    return [
-        pytest.param(name, marks=() if at < 2 else pytest.mark.wide)
-        for at, name in enumerate(pages)
-    ]
+    return [pytest.param(name, marks=() if at < 2 else pytest.mark.wide) for at, name in enumerate(pages)]
 
 
 def sign_in(page: Page, site: RunningServer, name: str, password: str = PASSWORD) -> None:

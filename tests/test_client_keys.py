@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from admin_site import AdminSite, problem
 from cli_site import Desk, new_desk
+from command_line import terminal
 from kinds import Place
 from licet.credentials import ClientSecrets
 from licet.model import InvalidValue
@@ -313,6 +314,14 @@ class TestCommandLine:
             KEY.thumbprint,
             OTHER.thumbprint,
         ]
+
+    def test_on_a_terminal_it_says_that_it_waits_for_a_key(self, desk: Desk) -> None:
+        """Who names no file would look at an empty line."""
+        with terminal("client", "key", "add", "TestClientId", "--data", str(desk.data)) as screen:
+            screen.read_until("Ctrl-D on a line of its own ends it.")
+            screen.press(f"{KEY.jwk}\n\x04")
+            assert screen.ended() == 0
+        assert "Key of client TestClientId added." in screen.text
 
     def test_a_rotation_shows_the_new_secret_alone(self, desk: Desk) -> None:
         """And the others end with the overlap."""

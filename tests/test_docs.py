@@ -235,6 +235,7 @@ class TestLines:
         with Terminal(tmp_path, LICET_PORT="0", LICET_ADMIN_PORT="0") as terminal:
             assert follow(DOCS / "tutorial" / "first-seat.md", terminal) > 10
 
+    @pytest.mark.wide
     def test_the_tutorial_of_an_api(self, tmp_path: Path) -> None:
         """From an empty directory to a seat that changes hands."""
         with Terminal(tmp_path, LICET_PORT="0", LICET_ADMIN_PORT="0") as terminal:

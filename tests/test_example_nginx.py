@@ -207,6 +207,12 @@ def test_a_websocket_opens_for_a_token_that_may_write_and_for_no_other(site: Sit
     assert handshake(site, {})[0] == b"401"
 
 
+@pytest.mark.parametrize("upgrade", ["websocket", "websocket x", "x websocket"])
+def test_what_licet_does_not_take_for_a_websocket_does_not_open_one(site: Site, upgrade: str) -> None:
+    """RFC 6455 4.1: without its key an API may open it all the same."""
+    assert handshake(site, site.bearer(scope="view"), upgrade, key="")[0] == b"200"
+
+
 def test_no_other_protocol_gets_past_nginx(site: Site) -> None:
     """RFC 7540 3.2: a tunnel of HTTP/2 would carry requests that nobody asks about."""
     told = site.echo.get(
@@ -215,15 +221,17 @@ def test_no_other_protocol_gets_past_nginx(site: Site) -> None:
     assert "upgrade" not in told.lower()
 
 
-def handshake(site: Site, headers: dict[str, str]) -> tuple[bytes, bytes]:
+def handshake(
+    site: Site, headers: dict[str, str], upgrade: str = "websocket", key: str = "dGhlIHNhbXBsZSBub25jZQ=="
+) -> tuple[bytes, bytes]:
     """The status of an answer to a WebSocket's opening, and what comes back through it."""
     url = urlsplit(str(site.echo.base_url))
     lines = {
         **headers,
         "Host": "api",
         "Connection": "Upgrade",
-        "Upgrade": "websocket",
-        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        "Upgrade": upgrade,
+        "Sec-WebSocket-Key": key,
         "Sec-WebSocket-Version": "13",
     }
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
@@ -253,5 +261,6 @@ def test_the_one_line_of_the_readme_runs_it(tmp_path: Path) -> None:
     """examples/README.md."""
     port = example.free_port()
     command = [sys.executable, str(EXAMPLES / "run.py"), "nginx", "--port", str(port)]
-    with started(command, port, tmp_path / "log"):
+    with started(command, port, tmp_path / "log", TMPDIR=str(tmp_path)):
         assert httpx.get(f"http://127.0.0.1:{port}/jobs", timeout=PATIENCE_S).status_code == 401
+    assert [it.name for it in tmp_path.iterdir()] == ["log"]  # all that it started has ended

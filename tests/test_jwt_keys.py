@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from licet.jwt_keys import JwtKey, JwtKeys, decode, encode, scalar, thumbprint, to_scalar
+from licet.jose import decode, encode, thumbprint
+from licet.jwt_keys import JwtKey, JwtKeys, scalar, to_scalar
 from licet.keyring import TokenKey, new_keyring
 
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from examples import ALL, VIEW, client, jim_test, sid
-from licet.jwt_keys import PERIOD_MS, PUBLISHED_BEFORE_MS, JwtKey, JwtKeys, encode
+from licet.jose import encode
+from licet.jwt_keys import PERIOD_MS, PUBLISHED_BEFORE_MS, JwtKey, JwtKeys
 from licet.jwt_tokens import JWT_CHARS_MAX, JwtTokens
 from licet.keyring import Keyring, new_keyring
 from licet.ledger import Granted
@@ -308,6 +309,22 @@ class TestKeysOfAMoment:
         """As in a file of secrets that was made anew."""
         assert tokens_of(new_keyring(MADE_MS)).made_with != TOKENS.made_with
         assert tokens_of(KEYRING).made_with == TOKENS.made_with
+
+
+class TestMemory:
+    """What anybody may ask for."""
+
+    def test_the_keys_of_no_more_tenants_are_kept_than_of_those_asked_last(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Keys may be derived again, and anybody may ask for the key set of every tenant."""
+        monkeypatch.setattr("licet.jwt_tokens.KEYS_KEPT_MAX", 9)
+        tokens = tokens_of()
+        assert tokens.jwts is not None
+        for tenant_id in range(1, 20):
+            tenant = replace(TENANT, id=tenant_id)
+            assert key_set(tokens, tenant)[0]["kid"] == signing_key(tenant_id).kid
+            assert sum(map(len, tokens.jwts._by_header.values())) <= 9
 
 
 class TestPeriods:

@@ -67,6 +67,25 @@ def test_a_public_key_is_added_shown_and_removed(site: DashboardSite, ada: Reade
     assert not client(site, "Signs").keys
 
 
+def test_a_password_that_nobody_has_set_proves_nothing(site: DashboardSite, ada: Reader) -> None:
+    """The page does not say that it does, and the last key is told as such; one that has expired is none."""
+    with site.changing() as change:
+        tenant = change.tenant("Jim_Test")
+        tenant.add_user("NP", name="No password")
+        tenant.add_client("Keyed", user="NP")
+    of, signers = f"{HERE}&name=Keyed", [Signer.new("ES256"), Signer.new("ES256")]
+    assert "with its user&#39;s password" not in ada.get(f"/set-up/clients/edit{of}").text
+    assert "with its user's password" not in ada.get(f"/set-up/clients/edit{of}").text
+    paths = [f"/set-up/clients/keys/remove{of}&key={it.key.thumbprint}" for it in signers]
+    lives = ["2099-01-31", "never"]
+    for signer, made_expires in zip(signers, lives, strict=True):
+        path = f"/set-up/clients/keys/add{of}"
+        send(ada, path, no_secret_key=signer.pem, made_expires=made_expires)
+    assert "the only thing by which" not in ada.get(paths[0]).text
+    send(ada, paths[0])
+    assert "the only thing by which the client can prove itself" in ada.get(paths[1]).text
+
+
 def test_a_set_of_keys_takes_the_password_away_where_that_is_said(site: DashboardSite, ada: Reader) -> None:
     of = added(site, "Several")
     pems = Signer.new("ES256").pem + Signer.new("EdDSA").pem

@@ -907,6 +907,7 @@ def _of_the_newest(server: RunningServer) -> Tokens:
 class TestGrowth:
     """The tables follow what is alive, never the number of tokens issued."""
 
+    @pytest.mark.wide
     def test_what_has_expired_is_swept_off_the_tables(self, tmp_path: Path) -> None:
         """L4: nobody waits for it, but it happens."""
         with RunningServer(tmp_path, manual_clock=True) as server:
@@ -921,6 +922,7 @@ class TestGrowth:
             assert rows(server, expired) == [(4,)]
 
     @pytest.mark.anyio
+    @pytest.mark.wide
     async def test_ten_thousand_grants_leave_as_few_rows_as_a_handful(self, tmp_path: Path) -> None:
         """L8, L11: the sessions are bounded by clients, the journal by clients and minutes."""
         began = time.time()

@@ -268,6 +268,22 @@ class TestSignatures:
             assert signatures.find(keys, algorithm, b"signed", b"signature", tries=3) is None
             assert counted.checks == 3
 
+    @pytest.mark.parametrize("algorithm", ALGORITHMS["RSA"])
+    @pytest.mark.parametrize("bits", [2048, 3072, 4096])
+    def test_each_check_is_one_of_a_key_that_is_as_long_as_the_signature(
+        self, algorithm: str, bits: int
+    ) -> None:
+        """RFC 6749 10.10: any other refuses it at once, which would tell how long a client's keys are."""
+        counted = _Counting()
+        signatures = Signatures()
+        signatures.prepare()
+        signatures._algorithms[algorithm] = counted
+        of_2048 = Signer.new("RS256").key
+        for keys in ([], [of_2048], [of_2048, Signer.new("ES256").key]):
+            counted.sizes.clear()
+            assert signatures.find(keys, algorithm, b"signed", bytes(bits // 8), tries=3) is None
+            assert counted.sizes == [bits] * 3
+
     @given(st.sampled_from(sum(ALGORITHMS.values(), ())), st.binary(max_size=300), st.binary(max_size=300))
     def test_no_signature_of_anything_is_a_fault(
         self, algorithm: str, signed: bytes, signature: bytes
@@ -281,13 +297,17 @@ SIGNATURES = Signatures()
 
 
 class _Counting:
-    """An algorithm that counts how often it is asked, and finds nothing right."""
+    """An algorithm that counts how often it is asked, with RSA keys of which size; nothing is right."""
 
     checks = 0
 
-    def verify(self, *_: object) -> bool:
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def verify(self, _signed: bytes, key: object, _signature: bytes) -> bool:
         """It is wrong."""
         self.checks += 1
+        self.sizes += [key.key_size] if isinstance(key, rsa.RSAPublicKey) else []
         return False
 
 

@@ -186,6 +186,7 @@ PAGES = {
     "client-secret-rotate": f"/set-up/clients/secrets/rotate{HERE}&name=Signs",
     "user": f"/set-up/users/edit{HERE}&name=TC",
     "tenants": "/set-up/tenants",
+    "tenant": "/set-up/tenants/edit?tenant=Jim_Test",
     "administrator": "/set-up/administrators/edit?name=vera",
     "keys": "/set-up/keys",
     "webhooks": "/set-up/webhooks",

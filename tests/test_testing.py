@@ -97,6 +97,13 @@ class TestTenants:
         with pytest.raises(InvalidValue, match="has a password already"):
             licet_tenant.add_client("Beta", "another password", user="AB")
 
+    def test_a_client_without_a_user_gets_one_that_nobody_else_is(self, licet: LicetServer) -> None:
+        """Whatever initials a test has given away itself."""
+        tenant = licet.tenant(clients=[], apis=[])
+        tenant.add_client("Alpha", "the first password", user="001")
+        tenant.add_client("Beta", "another password")
+        assert grant(tenant, "Beta").status_code == 200
+
     def test_a_client_that_is_not_there_is_told_with_those_that_are(self, licet_tenant: LicetTenant) -> None:
         """A misspelt name is no puzzle."""
         with pytest.raises(LookupError, match="there is: Api, TestClientId"):
@@ -369,6 +376,18 @@ class TestServersOfTheirOwn:
             with pytest.raises(RuntimeError, match="was removed"):
                 tenant.sessions()
             assert grant(server.tenant()).status_code == 200
+
+    def test_what_it_set_up_by_itself_is_cleared_away_as_well(self, tmp_path: Path) -> None:
+        """A tenant that it added or removed in a change of its own."""
+        with LicetServer(tmp_path) as server:
+            server.tenant("Removed")
+            with server.changing() as change:
+                change.add_tenant("Added", seats=1)
+                change.remove_tenant("Removed")
+            server.clear()
+            server.store.refresh_tenants()
+            assert server.store.tenants() == {}
+            assert server.tenant("Added").seats_in_use == 0
 
     def test_a_server_that_does_not_start_shows_why(self, tmp_path: Path) -> None:
         """The end of its log."""

@@ -99,6 +99,7 @@ def test_a_project_has_the_fixtures_when_licet_is_installed(project: pytest.Pyte
     ran(project, "-n", "2", "--dist", "loadfile", passed=10)
 
 
+@pytest.mark.wide
 def test_a_test_that_fails_shows_what_the_server_logged(project: pytest.Pytester) -> None:
     """The cause is in the log, as the client is not told it; the next test has a server all the same."""
     project.makepyfile(
@@ -123,6 +124,7 @@ def test_the_next_one(licet: LicetServer) -> None:
     )
 
 
+@pytest.mark.wide
 def test_a_project_can_do_without_the_plugin(project: pytest.Pytester) -> None:
     """`-p no:licet`."""
     project.makepyfile("def test_it(licet): ...", test_other="def test_another(): ...")
@@ -143,6 +145,7 @@ def test_without_the_server_a_fixture_says_what_to_install(project: pytest.Pytes
     result.stdout.fnmatch_lines(["*msgspec is missing: pip install 'licet[[]server]'*"])
 
 
+@pytest.mark.wide
 def test_a_server_that_does_not_start_is_no_riddle(project: pytest.Pytester) -> None:
     """The end of its log is the error."""
     project.makepyfile("def test_it(licet_server_factory): licet_server_factory(port=70_000)")

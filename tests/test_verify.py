@@ -259,6 +259,13 @@ class TestMethod:
         key = ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
         assert refused(asked((ORIGINAL, "GET"), key, below=below), "view").status == 403
 
+    @pytest.mark.parametrize("below", [False, True])
+    def test_not_when_it_opens_a_tunnel_of_http_2(self, *, below: bool) -> None:
+        """RFC 7540 3.2.1: about what goes through it nobody asks any more."""
+        settings = ("HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA")
+        assert refused(asked((ORIGINAL, "GET"), settings, below=below), "view").status == 403
+        assert answered(asked((ORIGINAL, "GET"), settings, below=below)).status in {200, 204}
+
     def test_another_token_passes_with_any_and_with_none(self) -> None:
         """It does not matter then."""
         for scope in ("all", "view all"):

@@ -9,13 +9,13 @@ That each is good once is for the ledger: `licet.ledger.Spend`.
 
 import hashlib
 import re
-from base64 import urlsafe_b64decode
 from binascii import Error as NotBase64
 from collections.abc import Collection, Sequence
 from typing import Final, TypeVar
 
 import msgspec
 
+from licet.jose import decode
 from licet.model import Client, PublicKey, Value
 from licet.public_keys import ALGORITHMS, Signatures
 
@@ -110,7 +110,7 @@ def parse(text: str) -> Assertion:
     if len(parts) != 3 or not all(map(_PART.fullmatch, parts)):  # noqa: PLR2004 - RFC 7515 7.1
         raise InvalidAssertion("the assertion is not three parts of base64url")
     try:
-        header_json, claims_json, signature = (urlsafe_b64decode(it + "=" * (-len(it) % 4)) for it in parts)
+        header_json, claims_json, signature = (decode(it.encode()) for it in parts)
         header, claims = _decode_header(header_json), _decode_claims(claims_json)
     except (NotBase64, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise InvalidAssertion("the assertion's header or claims are not what they must be") from None

@@ -13,11 +13,10 @@ with its prefix, which this label is not. A key is known by its thumbprint (RFC 
 """
 
 import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from functools import lru_cache
-from hashlib import sha256
 from typing import Final
 
+from licet.jose import decode, encode, number, thumbprint
 from licet.keyring import TokenKey
 
 ALGORITHM: Final = "ES256"
@@ -49,7 +48,7 @@ class JwtKey:
         self._algorithm = ec.ECDSA(SHA256())
         self._to_numbers, self._to_der = utils.decode_dss_signature, utils.encode_dss_signature
         point = self._public.public_numbers()
-        public = {"crv": "P-256", "kty": "EC", "x": _number(point.x), "y": _number(point.y)}
+        public = {"crv": "P-256", "kty": "EC", "x": _coordinate(point.x), "y": _coordinate(point.y)}
         self.kid = thumbprint(public)
         self.jwk = {**public, "kid": self.kid, "use": "sig", "alg": ALGORITHM}
         self.header = encode(_json({"alg": ALGORITHM, "kid": self.kid, "typ": TYPE}))
@@ -106,31 +105,13 @@ def to_scalar(derived: bytes) -> int:
     return int.from_bytes(derived, "big") % (_ORDER - 1) + 1
 
 
-def thumbprint(public: dict[str, str]) -> str:
-    """What a public key is known by: RFC 7638 3 with SHA-256, of its required members."""
-    return encode(sha256(_json(dict(sorted(public.items())))).digest()).decode("ascii")
-
-
-def encode(content: bytes) -> bytes:
-    """Base64url without padding (RFC 7515 2)."""
-    return urlsafe_b64encode(content).rstrip(b"=")
-
-
-def decode(content: bytes) -> bytes:
-    """The bytes of base64url without padding.
-
-    Raises binascii.Error.
-    """
-    return urlsafe_b64decode(content + b"=" * (-len(content) % 4))
-
-
 def _derived(key: bytes, tenant_id: int, period: int) -> JwtKey:
     return JwtKey(scalar(key, tenant_id, period))
 
 
-def _number(value: int) -> str:
-    """RFC 7518 6.2.1.2: as many octets as the curve has, leading zeros as well."""
-    return encode(value.to_bytes(_NUMBER_BYTES, "big")).decode("ascii")
+def _coordinate(value: int) -> str:
+    """RFC 7518 6.2.1.2: in as many octets as the curve has."""
+    return number(value, _NUMBER_BYTES)
 
 
 def _json(content: dict[str, str]) -> bytes:

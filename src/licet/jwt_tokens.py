@@ -23,7 +23,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from licet.jwt_keys import PERIOD_MS, PUBLISHED_BEFORE_MS, JwtKey, JwtKeys, decode, encode
+from licet.jose import decode, encode
+from licet.jwt_keys import KEYS_KEPT_MAX, PERIOD_MS, PUBLISHED_BEFORE_MS, JwtKey, JwtKeys
 from licet.keyring import Keyring
 from licet.model import Session, Tenant, Value
 
@@ -126,6 +127,8 @@ class JwtTokens:
                 for token_key in reversed(self._keyring.token_keys)
                 for period in periods
             ]
+            if (len(self._by_header) + 1) * len(keys) > KEYS_KEPT_MAX:
+                self._by_header.clear()
             found = self._by_header[tenant_id] = {key.header: key for key in keys}
         return found
 

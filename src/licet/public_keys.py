@@ -7,14 +7,13 @@ algorithms of `ALGORITHMS` alone, so that nobody else chooses how a signature is
 The library that knows the mathematics is imported when a key is first looked at.
 """
 
-import hashlib
 import json
 import re
 import secrets
-from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from licet.jose import canonical, encode, number, thumbprint
 from licet.model import InvalidValue, PublicKey
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ RSA_BITS_MAX = 4096  # a guess: what is larger takes more of the server than of 
 _EXPONENT_MAX = 2**32  # a larger one is slow, and nobody has it
 _LOADED_MAX = 10_000  # some 20 MB
 
-_CURVE_BITS = 256
 _MEMBERS: Final = {"EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x"), "RSA": ("e", "kty", "n")}
 _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})  # RFC 7518 6.2.2, 6.3.2, 6.4; RFC 8037 2
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]{1,1024}")
@@ -107,7 +105,7 @@ class Signatures:
 
     def __init__(self) -> None:
         self._loaded: dict[str, tuple[str, Any]] = {}
-        self._dummies: dict[str, Any] = {}
+        self._dummies: dict[tuple[str, int], Any] = {}
         self._algorithms: dict[str, Any] = {}
 
     @property
@@ -121,7 +119,6 @@ class Signatures:
 
         known = get_default_algorithms()
         algorithms = {it: known[it] for it in ("ES256", "EdDSA", "RS256", "PS256")}
-        self._dummies = {kind: _random(kind) for kind in ALGORITHMS}
         self._algorithms = algorithms | {"Ed25519": known["EdDSA"]}
 
     def find(
@@ -134,14 +131,16 @@ class Signatures:
         assert len(keys) <= tries
         if not self.is_ready:
             self.prepare()
-        check = self._algorithms[algorithm]
+        check, dummy = self._algorithms[algorithm], self._dummy(algorithm, len(signature))
         for key in keys:
             kind, loaded = self._load(key)
             fits = algorithm in ALGORITHMS[kind] and key.algorithm in {None, algorithm}
-            if check.verify(signed, loaded if fits else self._dummy(algorithm), signature) and fits:
+            # An RSA key refuses what is not as long as itself at once (RFC 8017 8.2.2).
+            fits = fits and (kind != "RSA" or (loaded.key_size + 7) // 8 == len(signature))
+            if check.verify(signed, loaded if fits else dummy, signature) and fits:
                 return key
         for _ in range(tries - len(keys)):
-            check.verify(signed, self._dummy(algorithm), signature)
+            check.verify(signed, dummy, signature)
         return None
 
     def _load(self, key: PublicKey) -> tuple[str, Any]:
@@ -153,12 +152,17 @@ class Signatures:
             found = self._loaded[key.jwk] = (jwk["kty"], _loaded(jwk))
         return found
 
-    def _dummy(self, algorithm: str) -> Any:
+    def _dummy(self, algorithm: str, signature_bytes: int) -> Any:
         """A key that nobody has, so that it takes as long to refuse who is not known."""
-        return self._dummies[next(it for it, names in ALGORITHMS.items() if algorithm in names)]
+        kind = next(it for it, names in ALGORITHMS.items() if algorithm in names)
+        bits = min(max(signature_bytes * 8, RSA_BITS_MIN), RSA_BITS_MAX) if kind == "RSA" else 0
+        found = self._dummies.get((kind, bits))
+        if found is None:
+            found = self._dummies[kind, bits] = _random(kind, bits)
+        return found
 
 
-def _random(kind: str) -> Any:
+def _random(kind: str, bits: int) -> Any:
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # noqa: PLC0415 - few use it
 
     if kind == "EC":
@@ -166,7 +170,7 @@ def _random(kind: str) -> Any:
     if kind == "OKP":
         return ed25519.Ed25519PrivateKey.generate().public_key()
     # Two primes would take a while to find; a check does not ask how the number came about.
-    modulus = secrets.randbits(RSA_BITS_MIN) | 1 << (RSA_BITS_MIN - 1) | 1
+    modulus = secrets.randbits(bits) | 1 << (bits - 1) | 1
     return rsa.RSAPublicNumbers(65_537, modulus).public_key()
 
 
@@ -239,11 +243,9 @@ def _made(loaded: "PublicKeyTypes", kid: str | None = None, algorithm: str | Non
     if algorithm is not None and algorithm not in ALGORITHMS[members["kty"]]:
         allowed = ", ".join(ALGORITHMS[members["kty"]])
         raise InvalidValue(f"the alg of this key can be {allowed}")
-    # RFC 7638 3: the required members alone, in the order of their names, without white space.
-    jwk = json.dumps(members, sort_keys=True, separators=(",", ":"))
-    thumbprint = _base64url(hashlib.sha256(jwk.encode()).digest())
-    kid = None if kid in {"", thumbprint} else kid
-    return PublicKey(thumbprint=thumbprint, jwk=jwk, kid=kid, algorithm=algorithm)
+    made = thumbprint(members)
+    kid = None if kid in {"", made} else kid
+    return PublicKey(thumbprint=made, jwk=canonical(members), kid=kid, algorithm=algorithm)
 
 
 def _members(loaded: "PublicKeyTypes") -> dict[str, str] | None:
@@ -252,22 +254,14 @@ def _members(loaded: "PublicKeyTypes") -> dict[str, str] | None:
     match loaded:
         case ec.EllipticCurvePublicKey(curve=ec.SECP256R1()):
             point = loaded.public_numbers()
-            return {"kty": "EC", "crv": "P-256", "x": _number(point.x, 32), "y": _number(point.y, 32)}
+            return {"kty": "EC", "crv": "P-256", "x": number(point.x, 32), "y": number(point.y, 32)}
         case ed25519.Ed25519PublicKey():
-            return {"kty": "OKP", "crv": "Ed25519", "x": _base64url(loaded.public_bytes_raw())}
+            return {"kty": "OKP", "crv": "Ed25519", "x": encode(loaded.public_bytes_raw()).decode()}
         case rsa.RSAPublicKey():
             bits, numbers = loaded.key_size, loaded.public_numbers()
             if not RSA_BITS_MIN <= bits <= RSA_BITS_MAX or numbers.e > _EXPONENT_MAX:
                 raise InvalidValue(
                     f"an RSA key has {RSA_BITS_MIN} to {RSA_BITS_MAX} bits; this one has {bits}"
                 )
-            return {"kty": "RSA", "e": _number(numbers.e), "n": _number(numbers.n)}
+            return {"kty": "RSA", "e": number(numbers.e), "n": number(numbers.n)}
     return None
-
-
-def _number(value: int, length: int | None = None) -> str:
-    return _base64url(value.to_bytes(length or (value.bit_length() + 7) // 8, "big"))
-
-
-def _base64url(data: bytes) -> str:
-    return urlsafe_b64encode(data).rstrip(b"=").decode()

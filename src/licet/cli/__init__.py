@@ -48,7 +48,7 @@ _PANELS = {
         Verb("pool", "pool", "app", "Counted licences, and how many seats they have."),
         Verb("scope", "scope", "app", "What a token may do, and which pool its seat comes from."),
         Verb("user", "user", "app", "Persons and services, and their passwords."),
-        Verb("client", "client", "app", "OAuth clients, and their generated secrets."),
+        Verb("client", "client", "app", "OAuth clients, their secrets and public keys."),
         Verb("admin", "admin", "app", "Who may sign in at the dashboard, and API keys of programs."),
         Verb("webhook", "webhook", "app", "Where alerts are sent, and what became of them."),
         Verb("key", "key", "app", "The keys that sign tokens."),

@@ -12,6 +12,7 @@ import typer
 from licet.cli.client_key import found_client, key_app
 from licet.cli.console import (
     Absent,
+    AnyOf,
     AsJson,
     Data,
     Instant,
@@ -374,7 +375,7 @@ def _record(client: Client) -> Record:
         "password_allowed": client.password_allowed,
         "secrets": len(client.secrets),
         "keys": len(client.keys),
-        "proves_by": proves_by(client, now_ms),
+        "proves_by": AnyOf(proves_by(client, now_ms)),
         "barred_until": None if barred_until_ms is None else Instant(barred_until_ms),
     }
 

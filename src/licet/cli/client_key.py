@@ -167,6 +167,8 @@ def found_client(data: Path | None, tenant: str | None, client_id: str) -> Clien
 def _text(file: str) -> str:
     try:
         if file == "-":
+            if sys.stdin.isatty():
+                note("Paste the public key; Ctrl-D on a line of its own ends it.")
             content = sys.stdin.buffer.read(TEXT_BYTES_MAX + 1)
         else:
             with Path(file).open("rb") as opened_file:

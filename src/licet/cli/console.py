@@ -54,6 +54,10 @@ PasswordStdin = Annotated[
 ]
 
 
+class AnyOf(list[str]):
+    """Words of which each does alone: in a row, `secret` and `key` would be one thing."""
+
+
 class Instant(NamedTuple):
     """A moment to show: a near one in words on a terminal, exact elsewhere."""
 
@@ -371,6 +375,8 @@ def _cell(value: Shown) -> str:
             return "yes" if value else "no"
         case Instant() | Duration() | Absent():
             return value.told()
+        case AnyOf():
+            return " or ".join(value) or "-"
         case str() | int():
             return _printable(str(value))
         case _:

@@ -20,7 +20,7 @@ from licet.guard.introspection import Dead, Introspection, Live, Secret, Unusabl
 from licet.guard.refusal import Refused, insufficient_scope, invalid_token, malformed, no_token, unavailable
 
 CACHE = timedelta(seconds=5)  # so a session that is ended is out within 5 s
-CACHE_ENTRIES_MAX = 10_000  # some 5 MB
+CACHE_ENTRIES_MAX = 10_000  # some 8 MB, and 14 of JWTs
 TIMEOUT = timedelta(seconds=3)  # a guess: introspection takes milliseconds
 TOKEN_CHARS_MAX = 4096  # a reference of Licet has at most 1024
 

@@ -25,7 +25,9 @@ _SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})  # TRACE is safe too, and shows
 _METHODS = frozenset({b"x-original-method", b"x-forwarded-method"})
 # What is behind the proxy may take its method from these; in a WSGI application both spellings are one.
 _OVERRIDING = frozenset({b"x-http-method-override", b"x-http-method", b"x-method-override"})
-_WEBSOCKET = b"sec-websocket-key"  # RFC 6455 4.1: the one header of a handshake that no proxy takes off
+# What is spoken after these carries anything. `Upgrade` does not get here; what else a handshake cannot do
+# without does: RFC 6455 4.1, RFC 7540 3.2.1.
+_UPGRADING = frozenset({b"sec-websocket-key", b"http2-settings"})
 
 # RFC 6750 2.3 has the token in a query; RFC 9700 4.3.2 takes that back. The rest of a query is the API's.
 _NEVER_IN_ITS_QUERY = frozenset({"access_token"})
@@ -110,7 +112,7 @@ def _is_safe(asked: Asked) -> bool:
             if value not in _SAFE:
                 return False
             is_known = True
-        elif name == _WEBSOCKET or name.replace(b"_", b"-") in _OVERRIDING:
+        elif name in _UPGRADING or name.replace(b"_", b"-") in _OVERRIDING:
             return False
     return is_known
 

@@ -85,7 +85,6 @@ class LicetServer:
 
     def __init__(self, data: Path, *, manual_clock: bool = True, **settings: object) -> None:
         self.data = data
-        self._tenants: dict[str, LicetTenant] = {}
         self._auths: list[LicetAuth] = []
         self._process = ServerProcess(
             data,
@@ -149,7 +148,7 @@ class LicetServer:
         with self.changing() as change:
             setup = change.add_tenant(name, seats=seats, **settings)
             setup.set_pool("full", duplicates=Duplicates(duplicates))
-        tenant = self._tenants[name] = LicetTenant(self, name, self._pepper)
+        tenant = LicetTenant(self, name, self._pepper)
         secrets = clients if isinstance(clients, Mapping) else dict.fromkeys(clients)
         tenant.add_clients(secrets)
         tenant.add_clients(dict.fromkeys(apis), introspects=True)
@@ -250,11 +249,11 @@ class LicetServer:
         if not self._process.is_running:
             raise RuntimeError(f"Licet has ended; the end of its log:\n{self._process.end_of_log()}")
         self._close_auths()
-        if self._tenants:
+        self.store.refresh_tenants()
+        if tenants := self.store.tenants():  # also those that a test has added in a change of its own
             with self.changing() as change:
-                for name in self._tenants:
-                    change.remove_tenant(name)
-            self._tenants.clear()
+                for tenant in tenants.values():
+                    change.remove_tenant(tenant.name)
         if isinstance(self._process.clock, SharedClock):
             self._process.clock.move_to(_now_ms())
 

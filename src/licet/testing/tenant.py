@@ -1,6 +1,6 @@
 """A tenant of a test: where its endpoints are, who its clients are, who is in, and its own switches."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
@@ -136,7 +136,7 @@ class LicetTenant:
         made = {it: self._client_secrets.generate() for it, secret in secrets.items() if secret is None}
         with self.changing() as setup:
             for client_id in secrets:
-                initials = settings.get("user") or self._next_initials()
+                initials = settings.get("user") or self._next_initials(setup.users)
                 if initials not in setup.users:
                     setup.add_user(initials, name=client_id[:100], password_hash=hashes.get(client_id))
                 elif client_id in hashes:
@@ -253,7 +253,7 @@ class LicetTenant:
         with self.changing() as setup:
             for name in names:
                 if name not in there:
-                    initials = self._next_initials()
+                    initials = self._next_initials(setup.users)
                     setup.add_user(initials, name=name)
                     setup.add_client(name, user=initials)
         tenant, pool = self._tenant(), self._pool()
@@ -297,10 +297,12 @@ class LicetTenant:
             raise RuntimeError(f"the tenant {self.name} has no pool {POOL_FIRST} any more")
         return pool
 
-    def _next_initials(self) -> str:
+    def _next_initials(self, taken: Container[str]) -> str:
         """Those of a user that the tenant has not, `001` first."""
-        self._users += 1
-        if self._users >= _USERS_MAX:
-            raise RuntimeError(f"the tenant {self.name} has more than {_USERS_MAX} users")
-        high, low = divmod(self._users, len(_DIGITS))
-        return "".join(_DIGITS[it] for it in (*divmod(high, len(_DIGITS)), low))
+        for number in range(self._users + 1, _USERS_MAX):
+            high, low = divmod(number, len(_DIGITS))
+            initials = "".join(_DIGITS[it] for it in (*divmod(high, len(_DIGITS)), low))
+            if initials not in taken:
+                self._users = number
+                return initials
+        raise RuntimeError(f"the tenant {self.name} has more than {_USERS_MAX} users")

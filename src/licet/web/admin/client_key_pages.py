@@ -2,12 +2,13 @@
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from msgspec.structs import replace
 
 from licet.model import Client, InvalidValue, Role, Tenant
 from licet.public_keys import name_of, read_keys
 from licet.store.changes import SetupError
 from licet.store.setup import SetupChange
-from licet.web.admin.client_secret_pages import TAB, chosen_client
+from licet.web.admin.client_secret_pages import TAB, chosen_client, what_goes
 from licet.web.admin.desk import Desk
 from licet.web.admin.forms import Field, Form, Kind, Texts
 from licet.web.admin.pages import Visit, counted, link, posting, see, visiting
@@ -145,13 +146,13 @@ class _KeyPages:
         back = link(visit, f"{ROOT}/clients/edit", name=client.client_id)
         if outcome.is_done:
             return see(request, back, f"Key {name_of(key)} removed.")
-        is_last = len(client.keys) == 1 and not client.password_allowed and not client.secrets
+        others = tuple(it for it in client.keys if it is not key)
         return removal_page(
             request,
             visit,
             TAB,
             f"Remove key {name_of(key)} of client {client.client_id}?",
-            goes=["the only thing by which the client can prove itself"] if is_last else [],
+            goes=what_goes(client, replace(client, keys=others), visit.now_ms),
             after="Sessions that it began go on until they have to be renewed.",
             refused=refused,
             button="Remove key",

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from licet.credentials import NewClientSecret
 from licet.model import Client, InvalidValue, Role, Tenant
 from licet.store.changes import SetupError
+from licet.store.check import proves_by
 from licet.store.setup import SetupChange
 from licet.store.spelling import read_duration_s
 from licet.web.admin.desk import Desk
@@ -105,6 +106,12 @@ async def chosen_client(desk: Desk, request: Request, visit: Visit) -> tuple[Ten
     if client is None:
         raise not_found(f"There is no client {name[:64]} in {tenant.name}. It may have been removed.")
     return tenant, client
+
+
+def what_goes(before: Client, after: Client, now_ms: int) -> list[str]:
+    """What is lost with a secret or key when nothing is left by which the client can prove itself."""
+    is_last = proves_by(before, now_ms) and not proves_by(after, now_ms)
+    return ["the only thing by which the client can prove itself"] if is_last else []
 
 
 class _SecretPages:
@@ -230,13 +237,13 @@ class _SecretPages:
         back = link(visit, f"{ROOT}/clients/edit", name=client.client_id)
         if outcome.is_done:
             return see(request, back, f"Secret lcs_{secret_id}… removed.")
-        is_last = len(client.secrets) == 1 and not client.password_allowed and not client.keys
+        others = tuple(it for it in client.secrets if it.secret_id != secret_id)
         return removal_page(
             request,
             visit,
             TAB,
             f"Remove secret lcs_{secret_id}… of client {client.client_id}?",
-            goes=["the only thing by which the client can prove itself"] if is_last else [],
+            goes=what_goes(client, replace(client, secrets=others), visit.now_ms),
             after="Sessions that it began go on until they have to be renewed.",
             refused=refused,
             button="Remove secret",

@@ -13,6 +13,7 @@ from fastapi.responses import RedirectResponse, Response
 from licet.credentials import NewClientSecret
 from licet.model import InvalidValue, Role, Tenant
 from licet.public_keys import kind_of, name_of
+from licet.store.check import proves_by
 from licet.store.setup import SetupChange
 from licet.store.tenant_setup import BUILT_IN
 from licet.web.admin.client_secret_pages import shown_once
@@ -237,7 +238,7 @@ class _NounPages:
                 "template": "setup_client.html",
                 "name": name,
                 "barred": client.barred_at(visit.now_ms),
-                "by_password": client.password_allowed,
+                "by_password": "password" in proves_by(client, visit.now_ms),
                 "secrets": sorted(client.secrets, key=lambda it: it.created_at_ms),
                 "keys": sorted(client.keys, key=lambda it: it.created_at_ms),
                 "name_of": name_of,
