@@ -190,7 +190,7 @@ class Actor:
             self._end(held)
 
     async def _introspect(self, held: Held, *, by_access: bool) -> None:
-        form = {"token": held.access if by_access else held.refresh}
+        form = {"token": held.access} if by_access else {"token": held.refresh, "token_type_hint": REFRESH}
         operation, _ = await self._ask(
             "introspect", "introspect", form, held=held, by_access=by_access, authorization=self._asker
         )

@@ -26,7 +26,7 @@ from licet.keyring import FILE_NAME, read_keyring
 from licet.store.opening import SQLITE_NAME
 from licet.store.setup import end_sessions
 from licet.store.usage import seats
-from licet.tokens import Tokens
+from licet.tokens import REFRESH_PREFIX, Tokens
 from running import PATIENCE_S, RunningServer
 from test_concurrency import GRANT, TENANT, Answer, Caller, bearer, in_use, opened, rows, with_secrets
 
@@ -132,7 +132,8 @@ class Talker:
 
     async def is_active(self, caller: Caller, token: str) -> bool:
         """What the introspection says."""
-        answer = await caller.ask(f"{TENANT}/introspect", self._api, token=token)
+        hint = "refresh_token" if token.startswith(REFRESH_PREFIX) else "access_token"
+        answer = await caller.ask(f"{TENANT}/introspect", self._api, token=token, token_type_hint=hint)
         assert answer.status == 200
         return bool(answer.content["active"])
 

@@ -203,7 +203,9 @@ class TestAnswers:
         )
         assert asked.json()["active"] is True
         asked = must_fit(
-            "/{tenant}/introspect", tenant.ask("introspect", "Api", token=tokens["refresh_token"]), 200
+            "/{tenant}/introspect",
+            tenant.ask("introspect", "Api", token=tokens["refresh_token"], token_type_hint="refresh_token"),
+            200,
         )
         assert asked.json()["token_type"] == "refresh_token"
         bearer = {"authorization": f"Bearer {tokens['access_token']}"}

@@ -42,16 +42,22 @@ def access(session: Session = SESSION, scope: str = SESSION.scope) -> str:
     return TOKENS.access(session, TENANT, issued_at_ms=NOW_MS, expires_at_ms=ACCESS_EXPIRY_MS, scope=scope)
 
 
-def read(token: str | None, client: Client = ASKER) -> Question | None:
-    form = {} if token is None else {"token": token}
+def read(token: str | None, client: Client = ASKER, *, hint: str | None = None) -> Question | None:
+    sent = {"token": token, "token_type_hint": hint}
+    form = {name: value for name, value in sent.items() if value is not None}
     request = Request(tenant="Jim_Test", basic=None, form=form, address="192.0.2.9")
     return introspect.read(request, TENANT, client, TOKENS)
 
 
 def answered(
-    token: str, session: Session | None = SESSION, *, tenant: Tenant = TENANT, now_ms: int = NOW_MS
+    token: str,
+    session: Session | None = SESSION,
+    *,
+    tenant: Tenant = TENANT,
+    now_ms: int = NOW_MS,
+    hint: str | None = None,
 ) -> dict[str, Any]:
-    response = introspect.respond(read(token), session, tenant, ISSUER, now_ms)
+    response = introspect.respond(read(token, hint=hint), session, tenant, ISSUER, now_ms)
     assert response.status == 200
     content: dict[str, Any] = json.loads(response.body)
     return content
@@ -81,7 +87,12 @@ class TestQuestion:
         """S41: no answers across tenants."""
         elsewhere = replace(SESSION, tenant_id=2)
         assert read(access(elsewhere)) is None
-        assert read(TOKENS.refresh(elsewhere)) is None
+        assert read(TOKENS.refresh(elsewhere), hint="refresh_token") is None
+
+    @pytest.mark.parametrize("hint", [None, "access_token", "unknown"])
+    def test_a_refresh_token_is_none_unless_it_is_asked_for(self, hint: str | None) -> None:
+        """RFC 7662 2.2, 4: a resource server that lets in what is active must not let it in."""
+        assert read(TOKENS.refresh(SESSION), hint=hint) is None
 
 
 class TestAnswer:
@@ -105,7 +116,7 @@ class TestAnswer:
 
     def test_a_refresh_token_is_told_apart_and_lives_as_long_as_its_session(self) -> None:
         """A resource server must not take it for an access token."""
-        content = answered(TOKENS.refresh(SESSION))
+        content = answered(TOKENS.refresh(SESSION), hint="refresh_token")
         assert content["active"]
         assert content["token_type"] != "Bearer"
         assert content["exp"] == SESSION.expires_at_ms // 1000
@@ -147,7 +158,7 @@ class TestAnswer:
     ) -> None:
         """S41: exactly {"active": false}, whatever the reason."""
         assert answered(access(), session, tenant=tenant) == INACTIVE
-        assert answered(TOKENS.refresh(SESSION), session, tenant=tenant) == INACTIVE
+        assert answered(TOKENS.refresh(SESSION), session, tenant=tenant, hint="refresh_token") == INACTIVE
 
     @pytest.mark.parametrize(
         "token",

@@ -80,6 +80,7 @@ PAUSE_S = 0.02  # between two transactions that follow each other: grants have t
 WRITE_DOWN_EVERY_S = 30.0
 LOOK_FOR_ALERTS_EVERY_S = 5.0
 SEND_ALERTS_EVERY_S = 1.0
+PIECES_MAX = 1000  # of what is removed, in one turn; the history of a large tenant takes many turns
 SUMMED_HOURS_MAX = 100  # in one turn; a year that was never summed is, within an hour
 DAY_MS = 86_400_000
 
@@ -548,7 +549,9 @@ class Server:
             await asyncio.sleep(PAUSE_S)
         else:
             return  # What is not summed yet is not to be removed.
-        while self._store.keeps_house():
+        for _ in range(PIECES_MAX):
+            if not self._store.keeps_house():
+                return
             removed = await asyncio.to_thread(remove_aged, self._store, keep_ms, keep_usage_ms)
             if not removed + await asyncio.to_thread(remove_history, self._store):
                 return

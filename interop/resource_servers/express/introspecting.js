@@ -19,7 +19,7 @@ function api({ introspect_url, client_id, client_secret }) {
       if (!(error instanceof introspection.errors.TokenNotActiveError)) return next(error);
       return response.set("WWW-Authenticate", 'Bearer error="invalid_token"').sendStatus(401);
     }
-    if (request.token.token_type !== "Bearer") { // a refresh token is active as well, and not for an API
+    if (request.token.token_type !== "Bearer") { // other servers call a refresh token active as well
       return response.set("WWW-Authenticate", 'Bearer error="invalid_token"').sendStatus(401);
     }
     const scopes = request.token.scope.split(" ");

@@ -39,8 +39,11 @@ def read(request: Request, tenant: Tenant, client: Client, tokens: Tokens) -> Qu
             expires_at_ms=access.expires_at_ms,
             scope=access.scope,
         )
+    # Resource servers let in what is active, and few look at its type: who means a refresh token has to say
+    # so. RFC 7662 2.2 leaves it to us what is active for whom.
+    if request.form.get("token_type_hint") != _REFRESH:
+        return None
     if (sid := tokens.read_refresh(token, tenant.id)) is not None:
-        # Its type tells a resource server that this is not what it may be called with.
         return Question(sid=sid, token_type=_REFRESH, issued_at_ms=None, expires_at_ms=None, scope="")
     return None
 
