@@ -137,7 +137,8 @@ def test_a_session_can_be_ended_with_the_keyboard_alone(browser: Browser, site: 
     take(site, "Keys", "Desk").raise_for_status()
     with browser.window() as page:
         page.goto(f"{site.admin_url}/sign-in?then=/seats%3Ftenant%3DKeys")
-        page.keyboard.type("oscar")  # the field has the focus
+        expect(page.get_by_label("Name")).to_be_focused()
+        page.keyboard.type("oscar")
         page.keyboard.press("Tab")
         page.keyboard.type(PASSWORD)
         page.keyboard.press("Enter")
