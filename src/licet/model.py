@@ -148,11 +148,6 @@ class Pool(Value, frozen=True, kw_only=True):
         if self.alerts is not ALERTS and self.alerts != read_alerts(" ".join(self.alerts)):
             raise InvalidValue(f"pool {self.name}: alerts are in ascending order, each once")
 
-    @property
-    def alert_percentages(self) -> tuple[int, ...]:
-        """At how many per cent of its seats in use an alert is raised, ascending."""
-        return tuple(int(alert) for alert in self.alerts if alert != DENIED)
-
 
 class User(Value, frozen=True, kw_only=True):
     """A person or service, known to its tenant by initials. No password means: none works."""
