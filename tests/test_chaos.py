@@ -17,7 +17,7 @@ SEED = 20_261_124
 # What is broken, and for how many seconds.
 _SQLITE = ((("kill all",), 0.0), (("quota", "pause committer"), 0.5))
 _POSTGRES = ((("lost commits", "kill"), 0.2), (("failover", "clock"), 0.5))
-REST_S = 0.4
+REST_S = 0.8  # long enough for fifty of the rarest operation on a busy machine
 
 
 def ran(directory: Path, options: Options) -> Report:
@@ -56,7 +56,7 @@ class TestLicet:
         report = ran(tmp_path, options)
         assert report.is_clean, told(report)
         assert sum(report.faults.values()) == sum(len(names) for names, _ in turns)
-        assert {kind for kind, count in report.operations.items() if count > 10} == {
+        assert {kind for kind, count in report.operations.items() if count > 50} == {
             "grant",
             "refresh",
             "logoff",

@@ -450,14 +450,20 @@ def run(kind: type[LicenceMachine], examples_max: int) -> None:
     )
 
 
-def test_the_licence_is_what_a_model_counts_whatever_happens(in_files: Callable[[int], Place]) -> None:
+@pytest.mark.parametrize("examples", [60, pytest.param(100, marks=pytest.mark.wide)])
+def test_the_licence_is_what_a_model_counts_whatever_happens(
+    in_files: Callable[[int], Place], examples: int
+) -> None:
     """L1 to L8, L11, L12."""
-    run(machine(in_files), 60)
+    run(machine(in_files), examples)
 
 
-def test_the_licence_is_what_a_model_counts_in_a_database(postgres_places: PostgresPlaces) -> None:
+@pytest.mark.parametrize("examples", [15, pytest.param(25, marks=pytest.mark.wide)])
+def test_the_licence_is_what_a_model_counts_in_a_database(
+    postgres_places: PostgresPlaces, examples: int
+) -> None:
     """L1 to L8, L11, L12. Fewer examples: each takes longer, and all stores share the ledger."""
-    run(machine(postgres_places.make), 15)
+    run(machine(postgres_places.make), examples)
 
 
 @pytest.mark.long

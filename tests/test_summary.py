@@ -102,7 +102,11 @@ def reports(site: Site) -> list[Usage]:
 # Fewer in a database: there each takes longer, and what is random is the same.
 @pytest.mark.parametrize(
     ("make_place", "seed"),
-    [*(("sqlite", seed) for seed in range(6)), *(("postgres", seed) for seed in range(2))],
+    [
+        *(("sqlite", seed) for seed in range(6)),
+        *(("postgres", seed) for seed in range(2)),
+        *(pytest.param("postgres", seed, marks=pytest.mark.wide) for seed in range(2, 6)),
+    ],
     indirect=["make_place"],
 )
 def test_a_report_from_sums_is_the_report_from_minutes(site: Site, seed: int) -> None:
