@@ -3,6 +3,8 @@
 A secret is shown once.
 """
 
+from collections.abc import Callable, Sequence
+
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from msgspec.structs import replace
@@ -129,18 +131,7 @@ class _SecretPages:
 
     async def take_new(self, request: Request) -> Response:
         """Make one, and show it once."""
-        posted = await self._owned(request)
-        visit = posted.visit
-        tenant, client = await chosen_client(self._desk, request, visit)
-        form = typed_form(_FIELDS, _TEXTS, posted)
-        values = form.values()
-        if not form.is_wrong:
-            try:
-                made = await self._desk.run(self._make, visit, tenant, client, values)
-                return shown_once(self._desk, request, visit, tenant, client.client_id, made)
-            except (SetupError, InvalidValue) as fault:
-                form.refuse(str(fault), "made_expires" if "expires" in str(fault) else None)
-        return self._form_page(request, visit, tenant, client, form)
+        return await self._take(request, _FIELDS, _TEXTS, self._make)
 
     async def show_rotation(self, request: Request) -> Response:
         """How long the others work on."""
@@ -151,18 +142,30 @@ class _SecretPages:
 
     async def take_rotation(self, request: Request) -> Response:
         """Make one in the place of all others, and show it once."""
+        return await self._take(request, _ROTATION, _ROTATION_TEXTS, self._rotate, instead=True)
+
+    async def _take(
+        self,
+        request: Request,
+        fields: Sequence[Field],
+        texts: Texts,
+        make: Callable[[Visit, Tenant, Client, dict[str, object]], NewClientSecret],
+        *,
+        instead: bool = False,
+    ) -> Response:
         posted = await self._owned(request)
         visit = posted.visit
         tenant, client = await chosen_client(self._desk, request, visit)
-        form = typed_form(_ROTATION, _ROTATION_TEXTS, posted)
+        form = typed_form(fields, texts, posted)
         values = form.values()
         if not form.is_wrong:
             try:
-                made = await self._desk.run(self._rotate, visit, tenant, client, values)
+                made = await self._desk.run(make, visit, tenant, client, values)
                 return shown_once(self._desk, request, visit, tenant, client.client_id, made)
             except (SetupError, InvalidValue) as fault:
-                form.refuse(str(fault), "overlap" if "overlap" in str(fault) else None)
-        return self._form_page(request, visit, tenant, client, form, instead=True)
+                word, name = ("overlap", "overlap") if instead else ("expires", "made_expires")
+                form.refuse(str(fault), name if word in str(fault) else None)
+        return self._form_page(request, visit, tenant, client, form, instead=instead)
 
     async def show_removal(self, request: Request) -> Response:
         """What would go on."""
