@@ -73,7 +73,9 @@ def test_tenants_are_added_changed_shown_and_removed(desk: Desk) -> None:
 
 def test_a_token_format_brings_its_own_life_of_access_tokens(desk: Desk) -> None:
     """60 s for a JWT, which no logoff reaches; what was said for the one does not hold for the other."""
-    assert desk.out("tenant", "set", TENANT, "--token-format", "jwt") == "Tenant Jim_Test changed.\n"
+    changed = desk.run("tenant", "set", TENANT, "--token-format", "jwt")
+    assert changed.stdout == "Tenant Jim_Test changed.\n"
+    assert "licet tenant show Jim_Test" in changed.stderr
     shown = desk.json("tenant", "show", TENANT)
     assert (shown["token_format"], shown["access_ttl_s"]) == ("jwt", 60)
     desk.out("tenant", "set", TENANT, "--access-ttl", "6m")

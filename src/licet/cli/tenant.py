@@ -17,6 +17,7 @@ from licet.cli.console import (
     confirm,
     counted,
     given,
+    note,
     opened,
     required,
     say,
@@ -108,6 +109,8 @@ def set_(
     )
     required(changes)
     change_tenant(data, name, f"Tenant {name} changed", lambda setup: setup.set(**changes))
+    if token_format is not None and access_ttl is None:
+        note(f"How long its access tokens live goes with what they are: licet tenant show {name}")
 
 
 @app.verb("list")
