@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from licet.web.forwarded import Forwarded
 
 if TYPE_CHECKING:
     from licet.web.admin.desk import Desk
@@ -106,7 +107,7 @@ class AdminListener:
 
         application: Any = admin_application(desk)
         if self._trusted_proxies:
-            application = ProxyHeadersMiddleware(application, trusted_hosts=list(self._trusted_proxies))
+            application = Forwarded(application, self._trusted_proxies)
         config = uvicorn.Config(
             application,
             http=BoundedHttpProtocol,

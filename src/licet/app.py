@@ -19,7 +19,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import uvicorn
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from licet.admin import AdminListener
 from licet.clock import Clock, SystemClock, wall_ms
@@ -58,6 +57,7 @@ from licet.store.summary import summarise
 from licet.tokens import Tokens
 from licet.web.alerting import Alerting, MailServer
 from licet.web.authentication import Authenticator
+from licet.web.forwarded import Forwarded
 from licet.web.listener import GuardedHttpProtocol
 from licet.web.measures import Measures
 from licet.web.public import PublicApp, Read
@@ -340,7 +340,7 @@ class Server:
         if self._traces is not None:
             application = self._traces.application(public, self._store.tenant)
         if trusted:
-            application = ProxyHeadersMiddleware(application, trusted_hosts=trusted)
+            application = Forwarded(application, trusted)
         return uvicorn.Config(
             application,
             http=self._http_protocol(),

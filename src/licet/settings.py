@@ -252,8 +252,8 @@ class Settings(BaseModel):
     )
     trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(_networks)] = _other(
         (),
-        "IP addresses and networks like 10.0.0.0/8; in a variable, apart by commas",
-        "Whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.",
+        "IP addresses, and networks in which there is nothing but proxies; in a variable, apart by commas",
+        "Whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed: name your proxies one by one.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least told of.")
     log_format: Literal["auto", "json", "console"] = Field(
@@ -541,7 +541,7 @@ it may be missing. The data directory is `--data`, `LICET_DATA` or `licet-data`.
 ```toml
 # licet.toml
 public_url = "https://licence.example.com"
-trusted_proxies = ["10.0.0.0/8"]
+trusted_proxies = ["10.0.0.10", "10.0.0.11"]
 log_format = "json"
 ```
 

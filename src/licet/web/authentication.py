@@ -22,6 +22,7 @@ from licet.protocol.errors import OAuthError, invalid_assertion, invalid_client,
 from licet.protocol.message import Credentials
 from licet.public_keys import Signatures
 from licet.web.hashing import Hashing
+from licet.web.source import source_of
 from licet.web.throttle import Subject, Throttle
 
 Upgrade = Callable[[Tenant, User, str], None]
@@ -62,7 +63,7 @@ class Authenticator:
         self.hashing = Hashing(workers=workers, queue_max=queue_max)
         self._under_way: dict[tuple[int, str, str, str | None], asyncio.Future[bool]] = {}
 
-    async def check(self, tenant: Tenant | None, credentials: Credentials, source: str) -> Client:
+    async def check(self, tenant: Tenant | None, credentials: Credentials, address: str) -> Client:
         """The client that these credentials prove.
 
         Raises OAuthError, QueueFull.
@@ -72,14 +73,14 @@ class Authenticator:
             if tenant is not None and self._is_proved_at_once(tenant, client, secret):
                 assert client is not None
                 return client
-        return await self._check_slowly(tenant, credentials, source)
+        return await self._check_slowly(tenant, credentials, source_of(address))
 
     async def check_assertion(
         self,
         tenant: Tenant | None,
         assertion: Assertion,
         ours: Collection[str],
-        source: str,
+        address: str,
         spend: Callable[[Spend], Awaitable[Outcome]],
     ) -> Client:
         """The client that this assertion proves, which it does once.
@@ -89,7 +90,7 @@ class Authenticator:
         """
         if not self._signatures.is_ready:
             await asyncio.to_thread(self._signatures.prepare)
-        subject = (tenant.id if tenant else 0, assertion.client_id)
+        subject, source = (tenant.id if tenant else 0, assertion.client_id), source_of(address)
         client, now_ms = _usable(tenant, assertion.client_id), self._clock.now_ms()
         if (why := flaw(assertion, ours, now_ms)) is not None:
             raise self._refused(subject, source, why)

@@ -35,6 +35,7 @@ from licet.store.contract import QueueFull, Store, StoreUnavailable
 from licet.store.lane import Lane
 from licet.store.sign_ins import Lives, SignIn
 from licet.web.hashing import Hashing
+from licet.web.source import source_of
 from licet.web.throttle import Throttle
 
 FAILURES_PER_NAME_MAX = 10  # in a minute
@@ -152,7 +153,9 @@ class Access:
         if found is None:
             raise SignInRefused("nobody is signed in any more")
         admin, _ = await self._proved(found.identity.actor, old, address)
-        hashed = await asyncio.shield(self._hashing.start(address, partial(self._passwords.hash, new)))
+        hashed = await asyncio.shield(
+            self._hashing.start(source_of(address), partial(self._passwords.hash, new))
+        )
         await self._ask(partial(self._set_password, admin, hashed))
         return await self._begin(replace(admin, password_hash=hashed), address)
 
@@ -189,16 +192,16 @@ class Access:
         Raises TooManyAttempts, QueueFull, StoreUnavailable.
         """
         key_id = ApiKeys.id_of(key)
-        subject = (0, key_id or "")
-        _must_not_wait(self._key_throttle.wait_s(subject, address))
+        subject, source = (0, key_id or ""), source_of(address)
+        _must_not_wait(self._key_throttle.wait_s(subject, source))
         kept = await self._kept_key(key_id) if key_id else None
         now_ms = self._store.clock.now_ms()
         is_right = self._api_keys.matches(key, kept.hash if kept else None)
         if kept is None or not is_right or kept.is_expired(now_ms):
-            self._key_throttle.failed(subject, address)
+            self._key_throttle.failed(subject, source)
             self._log.warning("api_key_refused", key=kept.name if kept else None, address=address)
             return None
-        self._key_throttle.succeeded(subject, address)
+        self._key_throttle.succeeded(subject, source)
         self.api_keys_used[kept.id] = now_ms
         return Identity(actor=f"key {kept.name}", role=kept.role, tenant_id=kept.tenant_id)
 
@@ -245,17 +248,17 @@ class Access:
         Raises SignInRefused, TooManyAttempts, QueueFull, StoreUnavailable.
         """
         name = name.strip().lower()[: _NAME_CHARS_MAX + 1]  # a telephone begins words with a capital
-        subject = (0, name)
-        with self._attempt(address):
-            _must_not_wait(self._sign_in_throttle.wait_s(subject, address))
+        subject, source = (0, name), source_of(address)
+        with self._attempt(source):
+            _must_not_wait(self._sign_in_throttle.wait_s(subject, source))
             admin = await self._usable_admin(name)
             is_right, stronger = await asyncio.shield(
-                self._hashing.start(address, partial(self._verify, admin, password))
+                self._hashing.start(source, partial(self._verify, admin, password))
             )
         if is_right and admin is not None:
-            self._sign_in_throttle.succeeded(subject, address)
+            self._sign_in_throttle.succeeded(subject, source)
             return admin, stronger
-        self._sign_in_throttle.failed(subject, address)
+        self._sign_in_throttle.failed(subject, source)
         # What is not the name of an administrator could be anything, a password as well.
         self._log.warning("sign_in_refused", admin=admin.name if admin else None, address=address)
         raise SignInRefused(_REFUSED)
@@ -276,16 +279,16 @@ class Access:
                 change.set_admin(admin.name, password_hash=hashed)
 
     @contextmanager
-    def _attempt(self, address: str) -> Iterator[None]:
-        if self._at_once[address] >= AT_ONCE_MAX:
+    def _attempt(self, source: str) -> Iterator[None]:
+        if self._at_once[source] >= AT_ONCE_MAX:
             raise TooManyAttempts(1)
-        self._at_once[address] += 1
+        self._at_once[source] += 1
         try:
             yield
         finally:
-            self._at_once[address] -= 1
-            if not self._at_once[address]:
-                del self._at_once[address]
+            self._at_once[source] -= 1
+            if not self._at_once[source]:
+                del self._at_once[source]
 
     async def _usable_admin(self, name: str) -> Admin | None:
         if not is_name(name):
