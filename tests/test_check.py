@@ -10,6 +10,7 @@ from kinds import Place
 from licet.model import TokenFormat
 from licet.store import schema
 from licet.store.check import DAY_MS, SKEW_MAX_MS, Finding, check, check_nodes, proves_by
+from licet.store.migrate import HEAD
 from licet.store.nodes import SILENT_AFTER_MS, KeyMark, Node
 from licet.store.setup import changing
 from setup_site import ADA, JIM, START_MS, Site, secret
@@ -245,7 +246,7 @@ def node(name: str, **changes: Any) -> Node:
         "id": name,
         "name": name,
         "version": "0.2.0",
-        "schema": "0003",
+        "schema": HEAD,
         "url": "https://a.example.com",
         "token_keys": (FIRST,),
         "pepper": "p1",

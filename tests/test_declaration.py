@@ -7,7 +7,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinds import Place
-from licet.model import Client, Duplicates, GrantType, InvalidValue, Pool, Scope, Tenant, TokenFormat, User
+from licet.model import (
+    HOLD_S_MAX,
+    Client,
+    Duplicates,
+    GrantType,
+    InvalidValue,
+    Pool,
+    Scope,
+    Tenant,
+    TokenFormat,
+    User,
+)
 from licet.store.declaration import DeclarationInvalid, read, write
 from licet.store.setup import changing
 from licet.store.spelling import duration, facts, instant, nearness, read_duration_s, read_instant_ms
@@ -160,6 +171,7 @@ _POOL = st.builds(
     seats=st.integers(0, 1000),
     duplicates=st.sampled_from(Duplicates),
     expires_at_ms=st.none() | st.integers(0, 4_000_000_000_000),
+    hold_s=st.integers(0, HOLD_S_MAX),
 )
 
 
@@ -373,6 +385,24 @@ def test_an_instant_that_cannot_be_shown_in_every_zone_is_refused(text: str) -> 
 )
 def test_an_instant_near_by_is_told_in_words(seconds: int, told: str) -> None:
     assert nearness(START_MS + seconds * 1000, START_MS) == told
+
+
+def test_a_hold_is_written_where_there_is_one() -> None:
+    """L18: a duration like those of tenants; without the key there is none."""
+    (tenant,) = read(f"{SMALL}\n[tenant.Jim_Test.pool.extra]\nseats = 1\nhold = '20m'\n", "f.toml")
+    extra, full = tenant.pool_named("extra"), tenant.pool_named("full")
+    assert extra is not None
+    assert full is not None
+    assert (extra.hold_s, full.hold_s) == (1200, 0)
+    assert write([tenant]).count("hold =") == 1
+
+
+@pytest.mark.parametrize("written", ["'2d'", "86401", "-1"])
+def test_a_hold_beyond_a_day_is_told(written: str) -> None:
+    """With the bound."""
+    text = f"{SMALL}\n[tenant.Jim_Test.pool.extra]\nseats = 1\nhold = {written}\n"
+    with pytest.raises(DeclarationInvalid, match=r"hold is 0 to 1 day, not|whole number"):
+        read(text, "f.toml")
 
 
 @pytest.mark.parametrize(

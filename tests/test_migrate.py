@@ -166,6 +166,25 @@ class TestSteps:
             with pytest.raises(SchemaUnknown):
                 upgrade(connection)
 
+    def test_code_of_the_schema_before_may_leave_the_columns_of_a_hold_out(self, begin: Begin) -> None:
+        """It knows no hold (L18): its pools have none, and its seats say of no token when it was issued."""
+        with begin() as connection:
+            upgrade(connection)
+            for row in (
+                (
+                    "tenant (id, name, version, session_ttl_s, access_ttl_s, scope_default, no_seat_status)"
+                    " VALUES (1, 'T', 1, 2, 1, 'all', 400)"
+                ),
+                "pool (id, tenant_id, name, seats, duplicates) VALUES (1, 1, 'full', 1, 'client')",
+                (
+                    "seat (pool_id, holder, tenant_id, client_id, initials, taken_at_ms, expires_at_ms)"
+                    " VALUES (1, 'client:a', 1, 'a', 'AA', 1, 2)"
+                ),
+            ):
+                connection.execute(text(f"INSERT INTO {row}"))
+            held = "SELECT pool.hold_s, seat.issued_at_ms FROM pool, seat"
+            assert connection.execute(text(held)).one() == (0, 0)
+
     def test_steps_are_done_once(self, begin: Begin) -> None:
         """A second run finds nothing to do."""
         with begin() as connection:

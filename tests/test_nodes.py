@@ -10,6 +10,7 @@ from kinds import Place, TurnedClock
 from licet.clock import wall_ms
 from licet.keyring import new_keyring
 from licet.store.contract import Store
+from licet.store.migrate import HEAD
 from licet.store.nodes import (
     FORGOTTEN_AFTER_MS,
     SILENT_AFTER_MS,
@@ -51,7 +52,7 @@ def node(number: int, **changes: Any) -> Node:
         "id": f"{number:016x}",
         "name": f"licence{number}:8080",
         "version": "0.2.0",
-        "schema": "0003",
+        "schema": HEAD,
         "url": "https://licence.example.com",
         "token_keys": key_marks(KEYRING),
         "pepper": "77aa90b1",

@@ -299,6 +299,19 @@ def test_a_pool_is_added_and_drawn_on(site: Site) -> None:
     assert denied.reason is NoSeatReason.ALL_IN_USE
 
 
+def test_a_hold_is_kept_and_is_an_event(site: Site) -> None:
+    """L18: what the pool says of itself; where access tokens are JWTs, at least their life counts."""
+    with changing(site.store, ADA) as change:
+        change.tenant(JIM).set_pool("full", hold_s=60)
+    pool = site.tenant.pool_named("full")
+    assert pool is not None
+    assert (pool.hold_s, site.tenant.hold_s_of(pool)) == (60, 60)
+    assert "hold 0s -> 1m" in [event.detail for event in site.rows(schema.event)]
+    with changing(site.store, ADA) as change:
+        change.tenant(JIM).set(token_format=TokenFormat.JWT, access_ttl_s=300)
+    assert (pool.hold_s, site.tenant.hold_s_of(pool)) == (60, 300)
+
+
 @pytest.mark.parametrize(
     ("add", "told"),
     [
@@ -344,6 +357,8 @@ def test_what_is_not_there_is_told_with_what_is(site: Site, do: Any, told: str) 
     [
         (lambda tenant: tenant.add_pool("a b", seats=1), "a pool's name is"),
         (lambda tenant: tenant.set_pool("full", seats=-1), "seats is 0 to"),
+        (lambda tenant: tenant.set_pool("full", hold_s=-1), "hold is 0 to 1 day"),
+        (lambda tenant: tenant.set_pool("full", hold_s=86_401), "hold is 0 to 1 day"),
         (lambda tenant: tenant.add_scope('a"b'), "a scope is 1 to 64"),
         (lambda tenant: tenant.set_scope("view", pool="full"), "view is built in"),
         (lambda tenant: tenant.set_scope("view", read_only=False), "view is built in"),

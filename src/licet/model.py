@@ -19,6 +19,7 @@ JWT_ACCESS_TTL_S_MAX = 86_400  # so that it has run out long before the key that
 TTL_S_MAX = 31 * 86_400  # a guess: a seat that is kept longer than a month is a seat lost
 NO_SEAT_STATUSES = frozenset({400, 429, 503})
 SEATS_MAX = 1_000_000
+HOLD_S_MAX = 86_400  # a seat is held for a day at most; the life of a JWT has the same bound
 SESSIONS_MAX_MAX = 100_000
 SESSIONS_MAX = 100  # a guess: far above what a client needs, far below what hurts
 DENIED = "denied"
@@ -128,6 +129,8 @@ class Pool(Value, frozen=True, kw_only=True):
     """A counted licence. `id` is the store's; `expires_at_ms` is None for a licence without end.
 
     `alerts` is what is told of it, as `read_alerts` gives it: percentages of its seats in use, and `denied`.
+    `hold_s` is how long a seat stays its holder's after the last token issued with it (L18), as the pool
+    says; `Tenant.hold_s_of` is the hold that counts.
     """
 
     id: int
@@ -136,6 +139,7 @@ class Pool(Value, frozen=True, kw_only=True):
     duplicates: Duplicates = Duplicates.CLIENT
     expires_at_ms: int | None = None
     alerts: tuple[str, ...] = ALERTS
+    hold_s: int = 0
 
     def __post_init__(self) -> None:
         _must_match(
@@ -145,6 +149,8 @@ class Pool(Value, frozen=True, kw_only=True):
         )
         if not 0 <= self.seats <= SEATS_MAX:
             raise InvalidValue(f"pool {self.name}: seats is 0 to {SEATS_MAX}, not {self.seats}")
+        if not 0 <= self.hold_s <= HOLD_S_MAX:
+            raise InvalidValue(f"pool {self.name}: hold is 0 to 1 day, not {self.hold_s} s")
         if self.alerts is not ALERTS and self.alerts != read_alerts(" ".join(self.alerts)):
             raise InvalidValue(f"pool {self.name}: alerts are in ascending order, each once")
 
@@ -274,6 +280,13 @@ class Tenant(Value, frozen=True, kw_only=True):
                 f"tenant {self.name}: access_ttl is at most 1 day where token_format is jwt,"
                 f" not {self.access_ttl_s} s"
             )
+
+    def hold_s_of(self, pool: Pool) -> int:
+        """The effective hold of a seat of this pool, in seconds after the last token issued with it (L18).
+
+        It is the pool's own, and at least the life of an access token that nobody need ask about.
+        """
+        return max(pool.hold_s, self.access_ttl_s if self.token_format is TokenFormat.JWT else 0)
 
     def pool_named(self, name: str) -> Pool | None:
         """The pool of this name."""

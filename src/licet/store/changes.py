@@ -32,12 +32,16 @@ class StillInUse(SetupError):
 
 
 class PoolChanges(TypedDict, total=False):
-    """What may be set of a pool. An instant of None is never; alerts are those of `read_alerts`."""
+    """What may be set of a pool. An instant of None is never; alerts are those of `read_alerts`.
+
+    `hold_s` is the pool's own hold, in seconds.
+    """
 
     seats: int
     duplicates: Duplicates
     expires_at_ms: int | None
     alerts: tuple[str, ...]
+    hold_s: int
 
 
 class ScopeChanges(TypedDict, total=False):

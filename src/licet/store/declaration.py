@@ -399,7 +399,7 @@ class _Reading:
 def _pool(name: str, table: _Keys) -> Pool | None:
     seats = table.whole("seats", None)
     duplicates, expires_at_ms = table.choice("duplicates", Duplicates.CLIENT), table.instant_ms("expires")
-    alerts = table.alerts("alerts")
+    alerts, hold_s = table.alerts("alerts"), table.duration_s("hold", 0)
     if seats is None:
         table.mistake("it is missing: how many seats the pool has", "seats")
         return None
@@ -412,6 +412,7 @@ def _pool(name: str, table: _Keys) -> Pool | None:
             duplicates=duplicates,
             expires_at_ms=expires_at_ms,
             alerts=alerts,
+            hold_s=hold_s,
         ),
     )
 

@@ -207,6 +207,7 @@ def _settings(part: _Part) -> PoolChanges | ScopeChanges | UserChanges | ClientC
                 "duplicates": part.duplicates,
                 "expires_at_ms": part.expires_at_ms,
                 "alerts": part.alerts,
+                "hold_s": part.hold_s,
             }
         case Scope():
             return {"pool": part.pool, "read_only": part.read_only}

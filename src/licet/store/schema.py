@@ -82,6 +82,7 @@ pool = Table(
     Column("overuse", Integer, nullable=False, server_default="0"),
     # What alerts are raised at: percentages of the seats in use, "denied"; apart by a space, '' is never.
     Column("alerts", Text, nullable=False, server_default="80 90 100 denied"),
+    Column("hold_s", Integer, nullable=False, server_default="0"),  # L18
     UniqueConstraint("tenant_id", "name"),
     CheckConstraint("seats >= 0", name="seats"),
     # Behind the ledger: a forgotten lock is an error here, and never a seat too many.
@@ -210,6 +211,7 @@ seat = Table(
     Column("initials", Text, nullable=False),
     Column("taken_at_ms", BigInteger, nullable=False),
     Column("expires_at_ms", BigInteger, nullable=False),
+    Column("issued_at_ms", BigInteger, nullable=False, server_default="0"),  # its newest token (L18)
     Index(None, "pool_id", "expires_at_ms"),
     sqlite_with_rowid=False,
 )

@@ -130,6 +130,7 @@ def facts(value: Tenant | Pool | Scope | User | Client) -> Facts:
                 "duplicates": value.duplicates.value,
                 "expires": expires,
                 "alerts": " ".join(value.alerts),
+                "hold": duration(value.hold_s),
             }
         case Scope():
             return {"pool": value.pool, "read_only": value.read_only}
@@ -150,7 +151,7 @@ def facts(value: Tenant | Pool | Scope | User | Client) -> Facts:
 
 # What a value is unless somebody says otherwise: not worth telling, and left out of a file where it is noise.
 TENANT_DEFAULTS: Facts = {"token_format": TokenFormat.REFERENCE.value}
-POOL_DEFAULTS: Facts = {"alerts": " ".join(ALERTS)}
+POOL_DEFAULTS: Facts = {"alerts": " ".join(ALERTS), "hold": duration(0)}
 USER_DEFAULTS: Facts = {"enabled": True}
 CLIENT_DEFAULTS: Facts = {
     "enabled": True,

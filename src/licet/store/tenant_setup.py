@@ -604,6 +604,7 @@ def _pool_row(pool: Pool) -> dict[str, Any]:
         "duplicates": pool.duplicates.value,
         "expires_at_ms": pool.expires_at_ms,
         "alerts": " ".join(pool.alerts),
+        "hold_s": pool.hold_s,
     }
 
 

@@ -132,6 +132,7 @@ def _pool(row: Row[Any]) -> Pool:
         duplicates=Duplicates(row.duplicates),
         expires_at_ms=row.expires_at_ms,
         alerts=read_alerts(row.alerts),
+        hold_s=row.hold_s,
     )
 
 
