@@ -6,7 +6,6 @@ are.
 
 from datetime import UTC, tzinfo
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import Response
@@ -23,6 +22,7 @@ from licet.store.usage import LiveSession, Reach, SeatsNow, Usage, seats, sessio
 from licet.web.admin import bodies, described
 from licet.web.admin.call import Call, Operating, Paged, Reading, TenantPath, answer, there
 from licet.web.admin.problems import FieldError, invalid
+from licet.zones import find_zone
 
 SPAN_MS_MAX = 400 * 86_400_000  # as long as the journal is kept, by default
 
@@ -321,7 +321,6 @@ def _zone(name: str) -> tzinfo:
     """Raises Problem."""
     if name == "UTC":
         return UTC
-    try:
-        return ZoneInfo(name)
-    except (ValueError, OSError, KeyError):
-        raise invalid(FieldError(pointer="query:zone", message=f"There is no time zone {name}.")) from None
+    if (zone := find_zone(name)) is None:
+        raise invalid(FieldError(pointer="query:zone", message=f"There is no time zone {name}."))
+    return zone

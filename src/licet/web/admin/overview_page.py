@@ -6,7 +6,7 @@ costs the same number of queries whatever it shows (`store/overview.py`).
 
 from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
@@ -20,10 +20,10 @@ from licet.web.admin.desk import Desk, cookie_name
 from licet.web.admin.live import Live
 from licet.web.admin.pages import Visit, counted, page, part, visiting
 from licet.web.admin.problems import not_found
+from licet.web.admin.reader_zone import zone_of
 
 TENANTS_A_PAGE = 50
 IN_NOW_MAX = 8
-ZONE_COOKIE = "licet-zone"  # app.js sets it: the reader's zone, in which today begins
 QUARTER_MS = 900_000
 _TEXT_CHARS_MAX = 64
 
@@ -78,15 +78,6 @@ def router(desk: Desk) -> APIRouter:
         return live.stream(view, request.cookies[cookie_name(request)])
 
     return made
-
-
-def zone_of(request: Request) -> str:
-    """The reader's zone; UTC where it is not known here."""
-    name = request.cookies.get(ZONE_COOKIE, "")
-    try:
-        return ZoneInfo(name[:64]).key if name else "UTC"
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return "UTC"
 
 
 def headline(found: Overview, tenants: int) -> str:

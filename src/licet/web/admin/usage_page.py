@@ -19,9 +19,9 @@ from licet.web.admin.denials_page import choose, lasted
 from licet.web.admin.desk import Desk
 from licet.web.admin.filters import cleaned
 from licet.web.admin.forms import sentence
-from licet.web.admin.overview_page import zone_of
 from licet.web.admin.pages import Visit, counted, link, page, visiting
 from licet.web.admin.problems import Problem, not_found
+from licet.web.admin.reader_zone import zone_of
 
 HERE = "Usage"
 PATH = "/usage"

@@ -1,0 +1,19 @@
+"""The reader's time zone: where his day begins, on every page and in every file that he downloads.
+
+`app.js` writes the name of the browser's zone into a cookie, percent-encoded. What is no zone is UTC.
+"""
+
+from urllib.parse import unquote
+
+from fastapi import Request
+
+from licet.zones import find_zone
+
+ZONE_COOKIE = "licet-zone"
+_ENCODED_CHARS_MAX = 200  # more is no zone, and not worth decoding
+
+
+def zone_of(request: Request) -> str:
+    """The name of the reader's zone; UTC where the browser named none that is known."""
+    zone = find_zone(unquote(request.cookies.get(ZONE_COOKIE, "")[:_ENCODED_CHARS_MAX]))
+    return "UTC" if zone is None else zone.key

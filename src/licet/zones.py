@@ -1,0 +1,19 @@
+"""Time zones by their names, as the IANA database has them: `Australia/Sydney`.
+
+The machine's own database is asked first, and then that of the package `tzdata`, which has every name that a
+browser may send (some systems leave the older ones, like `Asia/Katmandu`, out of theirs).
+"""
+
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+NAME_CHARS_MAX = 64  # the longest name there is has 32
+
+
+def find_zone(name: str) -> ZoneInfo | None:
+    """The zone of this name; None where there is none, whatever the text is."""
+    if not 0 < len(name) <= NAME_CHARS_MAX or not name.isascii():
+        return None
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # unknown; a path out of the database; a folder
+        return None
