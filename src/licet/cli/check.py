@@ -120,6 +120,7 @@ def _look_at_store(directory: Path) -> _Found:
     except SettingsError:  # They are found as well; until they are right, nobody knows which store it is.
         return _Found([], [])
     where = SQLITE_NAME if at.url is None else at.place
+    insecure = [_wrong(where, problem, advice) for problem, advice in at.weaknesses()]
     try:
         with opened(at) as store, store.reading() as connection:
             now_ms, nodes = store.clock.now_ms(), read_nodes(connection)
@@ -129,7 +130,7 @@ def _look_at_store(directory: Path) -> _Found:
                 many_machines=store.differences.many_machines,
                 own_pepper=_own_pepper(directory),
             )
-            findings += check_store(connection, store.tenants(), now_ms)
+            findings += [*insecure, *check_store(connection, store.tenants(), now_ms)]
             return _Found([_node_record(node, now_ms) for node in nodes], findings)
     except SchemaOutdated as fault:
         advice = f"licet migrate --data {directory}"

@@ -74,6 +74,8 @@ def run(settings: Settings, on_started: Callable[[int, int | None], None] = lamb
             log.warning(
                 "no_tls", detail="secrets and tokens travel in clear: put TLS in front, set public_url"
             )
+        for problem, advice in store_of(settings).weaknesses():
+            log.warning("no_tls", detail=f"the connection to the database is not secure: {problem}; {advice}")
         if admin is not None and not _is_private(settings.admin_base_url(), settings.admin_host):
             log.warning("no_tls", detail="administrators' passwords travel in clear: set admin_url to https")
         ports = (listening.getsockname()[1], admin.getsockname()[1] if admin else None)

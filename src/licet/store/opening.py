@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from licet.clock import Clock
     from licet.store.contract import Store
+    from licet.store.postgres_url import Weakness
 
 SQLITE_NAME = "licet.db"
 
@@ -38,8 +39,19 @@ class StoreAt(NamedTuple):
         if self.url is None:
             return f"the store in {self.data}"
         with _extra():
-            from licet.store.postgres_link import place_of_url  # noqa: PLC0415 - see above
+            from licet.store.postgres_url import place_of_url  # noqa: PLC0415 - see above
         return place_of_url(self.url)
+
+    def weaknesses(self) -> "list[Weakness]":
+        """What is not secure about the connection to the store.
+
+        Raises StoreUnavailable.
+        """
+        if self.url is None:
+            return []
+        with _extra():
+            from licet.store.postgres_url import weaknesses_of_url  # noqa: PLC0415 - see above
+        return weaknesses_of_url(self.url)
 
     def open(self, clock: "Clock", *, create: bool = False) -> "Store":
         """The store; `create` makes one where there is none. A database has a clock of its own.

@@ -21,13 +21,13 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import errors
 from psycopg.abc import PQGen
-from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from licet.store.contract import BUSY_S, Collided, Contradiction, StoreUnavailable
+from licet.store.postgres_url import parameters_of, place_of
 
 CONNECT_S = 2  # of one host; the least that the driver takes
 TIDY_S = 1.0  # for a ROLLBACK
@@ -253,6 +253,7 @@ class Link:
             poolclass=NullPool,
             isolation_level="AUTOCOMMIT",
             use_native_hstore=False,
+            hide_parameters=True,  # of a statement that failed: a password hash may be among them
         )
 
 
@@ -262,38 +263,13 @@ def _must_be_confirmed(raw: DriverConnection, place: str) -> None:
         raise StoreUnavailable(f"{place}: no standby confirms a commit")
 
 
-def place_of(parameters: Mapping[str, Any]) -> str:
-    """Where a database is, in words that may be shown."""
-    hosts = str(parameters.get("host") or parameters.get("hostaddr") or "localhost").split(",")
-    ports = str(parameters.get("port") or "5432").split(",")
-    ports = ports * len(hosts) if len(ports) == 1 else ports
-    where = ", ".join(f"{host}:{port}" for host, port in zip(hosts, ports, strict=False))
-    name = parameters.get("dbname")
-    return f"PostgreSQL at {where}" + (f", database {name}" if name else "")
-
-
-def place_of_url(url: str) -> str:
-    """The same, of a URL.
-
-    Raises StoreUnavailable when the driver does not take it.
-    """
-    return place_of(_read(url))
-
-
 def _parameters(url: str, name: str, options: Mapping[str, str]) -> dict[str, Any]:
-    given = _read(url)
+    given = parameters_of(url)
     settings = [f"-c {key}={value}" for key, value in options.items()]
     said = {"options": " ".join([str(given.get("options") or ""), *settings]).strip()}
     # Whichever host is the one that takes writes: after a failover it is another one.
     own = {"target_session_attrs": "read-write", "application_name": f"licet {name}"}
     return {**_TCP, **own, **given, **said}
-
-
-def _read(url: str) -> dict[str, Any]:
-    try:
-        return dict(conninfo_to_dict(url))
-    except psycopg.Error:  # Its text may have a part of the password.
-        raise StoreUnavailable("the URL of the store is not one of PostgreSQL") from None
 
 
 def _is_certain(fault: BaseException) -> bool:

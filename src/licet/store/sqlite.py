@@ -347,7 +347,13 @@ def _engine(path: Path) -> Engine:
             raise
         return raw
 
-    return create_engine("sqlite://", creator=connect, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    return create_engine(
+        "sqlite://",
+        creator=connect,
+        poolclass=NullPool,
+        isolation_level="AUTOCOMMIT",
+        hide_parameters=True,  # of a statement that failed: a password hash may be among them
+    )
 
 
 def _prepare(raw: sqlite3.Connection) -> None:
