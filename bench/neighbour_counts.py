@@ -29,7 +29,7 @@ def count_neighbours() -> dict[str, Counts]:
 
 
 async def _guarded(tracer: Tracer) -> Counts:
-    guard = Guard(_TENANT, "Api", "secret", read_only_scopes=["view"])
+    guard = Guard(_TENANT, "Api", "secret")
     who = Identity(
         tenant="Jim_Test", client="Client1", user="C1", scopes=frozenset({"all"}), session="s", pool="full"
     )

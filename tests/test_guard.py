@@ -87,6 +87,7 @@ class TestLetIn:
             "scopes": ["all"],
             "session": tenant.introspect(token)["sid"],
             "pool": "full",
+            "read_only": False,
         }
 
     @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
@@ -214,8 +215,8 @@ class TestScope:
         assert api(guard, "GET", bearer(token)).status_code == 200
         guard.close()
 
-    def test_other_scopes_can_be_read_only(self, tenant: ServedTenant, api: Api) -> None:
-        """A tenant may have several."""
+    def test_an_api_may_take_a_scope_for_read_only(self, tenant: ServedTenant, api: Api) -> None:
+        """Whatever the server says: an API can only take away."""
         guard = guard_of(tenant, read_only_scopes=["all"])
         assert api(guard, "POST", bearer(tenant.grant()["access_token"])).status_code == 403
         guard.close()

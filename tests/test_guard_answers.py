@@ -1,6 +1,7 @@
 """`licet.guard`: what is remembered, what an outage does, and endpoints that answer nonsense."""
 
 import asyncio
+import json
 import logging
 import socket
 import subprocess
@@ -25,7 +26,14 @@ from licet.guard import Guard, GuardMiddleware, Refused, WsgiGuardMiddleware, id
 from running import RunningServer
 
 TOKEN = "lca_abc"
-LIVE = {"active": True, "scope": "all", "client_id": "TestClientId", "username": "TC", "token_type": "Bearer"}
+LIVE = {
+    "active": True,
+    "scope": "all",
+    "client_id": "TestClientId",
+    "username": "TC",
+    "token_type": "Bearer",
+    "read_only": False,
+}
 PATIENCE = timedelta(seconds=PATIENCE_S)
 
 NONSENSE: dict[str, tuple[Reply | bytes, str]] = {
@@ -170,6 +178,16 @@ class TestNonsense:
         licet.answer = lambda _: says(200, {**LIVE, "iss": "https://other.example.com/Jim_Test/"})
         assert status(api, guard_at(licet.url, issuer=issuer)) == (401 if issuer else 200)
 
+    @pytest.mark.parametrize("told", [{}, {"read_only": None}, {"read_only": "false"}, {"read_only": 0}])
+    def test_a_token_of_which_the_server_does_not_say_that_it_may_write_may_not(
+        self, licet: Site, api: Api, told: dict[str, Any]
+    ) -> None:
+        """Whatever its scopes are called."""
+        silent = {name: value for name, value in LIVE.items() if name != "read_only"}
+        licet.answer = lambda _: says(200, silent | told)
+        assert status(api, guard_at(licet.url)) == 403
+        assert status(api, guard_at(licet.url), method="GET") == 200
+
     def test_a_token_without_a_scope_may_only_look(self, licet: Site, api: Api) -> None:
         """RFC 7662 2.2: the scope is optional; what is not said is not allowed."""
         licet.answer = lambda _: says(200, {"active": True})
@@ -229,9 +247,9 @@ class TestMemory:
         server_now = datetime.now(UTC) + timedelta(minutes=minutes)
 
         def answer(_: Asked) -> bytes:
-            body = b'{"active": true, "scope": "all", "exp": %d}' % (int(server_now.timestamp()) + 3)
+            body = json.dumps({**LIVE, "exp": int(server_now.timestamp()) + 3})
             return (
-                f"HTTP/1.1 200 OK\r\nDate: {format_datetime(server_now, usegmt=True)}\r\n\r\n".encode() + body
+                f"HTTP/1.1 200 OK\r\nDate: {format_datetime(server_now, usegmt=True)}\r\n\r\n{body}".encode()
             )
 
         licet.answer = answer
@@ -409,7 +427,9 @@ class TestServers:
             opened.append(identity(scope).client or "")
 
         async def run(scope_told: str) -> list[dict[str, Any]]:
-            licet.answer = lambda _: says(200, {**LIVE, "scope": scope_told})
+            licet.answer = lambda _: says(
+                200, {**LIVE, "scope": scope_told, "read_only": scope_told == "view"}
+            )
             sent: list[dict[str, Any]] = []
 
             async def receive() -> dict[str, Any]:

@@ -17,7 +17,7 @@ from frameworks import django_application, flask_application
 from http_site import PATIENCE_S, Site, says
 from licet.guard import Guard
 
-LIVE = {"active": True, "scope": "all", "client_id": "TestClientId", "username": "TC", "token_type": "Bearer"}
+LIVE = {"active": True, "scope": "all", "client_id": "TestClientId", "username": "TC", "read_only": False}
 THREADS = 8
 CALLS = 40
 TOKENS = 4

@@ -89,6 +89,7 @@ class Issuer:
             "username": "TC",
             "scope": "view all",
             "sid": "0a0b",
+            "read_only": False,
             "iat": int(NOW_S),
             "exp": int(NOW_S) + 60,
             "jti": "x",
@@ -162,6 +163,7 @@ class TestLetIn:
             "scopes": ["all", "view"],
             "session": "0a0b",
             "pool": None,
+            "read_only": False,
         }
         assert [asked.path for asked in issuer.site.asked] == [METADATA, JWKS]
 
@@ -182,13 +184,22 @@ class TestLetIn:
 
     def test_a_token_that_may_look_may_not_write(self, issuer: Issuer, guard: JwtGuard, api: Api) -> None:
         """The rules are those of every guard."""
-        headers = {"Authorization": f"Bearer {issuer.token(scope='view')}"}
+        headers = {"Authorization": f"Bearer {issuer.token(scope='view', read_only=True)}"}
         assert api(guard, "GET", headers).status_code == 200
         found = api(guard, "POST", headers)
         assert (found.status_code, 'error="insufficient_scope"' in found.headers["www-authenticate"]) == (
             403,
             True,
         )
+
+    @pytest.mark.parametrize("told", [None, 0, "false", "no", []])
+    def test_a_token_that_does_not_say_that_it_may_write_may_not(
+        self, issuer: Issuer, guard: JwtGuard, told: object
+    ) -> None:
+        """From before an upgrade, or of another server: in doubt it is read-only."""
+        token = issuer.token(read_only=told)
+        assert guard.check("GET", f"Bearer {token}").read_only
+        assert refused(guard, token) == (403, "insufficient_scope")
 
     def test_who_sends_no_token_gets_a_challenge(self, guard: JwtGuard, issuer: Issuer, api: Api) -> None:
         """RFC 6750 3.1; and nothing is fetched."""

@@ -103,7 +103,19 @@ class TestReading:
             "iat": ISSUED_S,
             "exp": EXPIRY_S,
             "pool": "full",
+            "read_only": False,
         }
+
+    def test_it_says_whether_it_is_read_only(self) -> None:
+        """As introspection answers; when it was issued."""
+        for scope, is_read_only in (("view", True), ("view all", False), ("all", False), ("gone", True)):
+            claims = jwt.decode(access(scope=scope), options={"verify_signature": False})
+            assert claims["read_only"] is is_read_only
+
+    def test_one_from_before_an_upgrade_is_read_as_any(self) -> None:
+        """Older versions did not say it."""
+        older = {name: value for name, value in CLAIMS.items() if name != "read_only"}
+        assert TOKENS.read_access(forged(HEADER, older), TENANT) == TOKENS.read_access(TOKEN, TENANT)
 
     def test_a_session_without_a_seat_names_no_pool(self) -> None:
         """As introspection answers."""

@@ -112,6 +112,7 @@ class TestAnswer:
             "iss": ISSUER,
             "sid": SESSION.sid.hex(),
             "pool": "full",
+            "read_only": False,
         }
 
     def test_a_refresh_token_is_told_apart_and_lives_as_long_as_its_session(self) -> None:
@@ -125,6 +126,18 @@ class TestAnswer:
     def test_a_narrowed_token_is_told_with_its_own_scope(self) -> None:
         """S32."""
         assert answered(access(scope="view"))["scope"] == "view"
+
+    def test_it_says_whether_a_token_is_read_only_by_the_set_up_as_it_is_now(self) -> None:
+        """So that no API needs a list of its own; a scope that was removed allows nothing."""
+        report = Scope(name="report", licensed=False, read_only=True, pool=None)
+        writing = replace(report, read_only=False)
+        for scopes, is_read_only in (
+            ((VIEW, ALL, report), True),
+            ((VIEW, ALL, writing), False),
+            ((VIEW,), True),
+        ):
+            told = answered(access(scope="view report"), tenant=jim_test(scopes=scopes))
+            assert told["read_only"] is is_read_only
 
     def test_a_session_without_a_seat_names_no_pool(self) -> None:
         """S25."""

@@ -37,7 +37,7 @@ _encode_json = msgspec.json.Encoder().encode
 
 
 class Claims(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """What an access token says (RFC 9068 2.2); `username`, `sid` and `pool` as introspection has them."""
+    """What an access token says (RFC 9068 2.2); what is ours is as introspection has it."""
 
     iss: str
     aud: str
@@ -50,6 +50,7 @@ class Claims(Value, frozen=True, kw_only=True, omit_defaults=True):
     exp: int
     jti: str
     pool: str | None = None
+    read_only: bool | None = None  # tokens of older versions do not say it
 
 
 _decode_claims = msgspec.json.Decoder(Claims).decode
@@ -86,6 +87,7 @@ class JwtTokens:
             exp=expires_at_ms // 1000,
             jti=token_hex(_ID_BYTES),
             pool=None if pool is None else pool.name,
+            read_only=tenant.is_read_only(scope),
         )
         key = self._keys.key(self._signing, tenant.id, self._period)
         content = b"%b.%b" % (key.header, encode(_encode_json(claims)))

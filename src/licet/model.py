@@ -288,6 +288,14 @@ class Tenant(Value, frozen=True, kw_only=True):
         """
         return max(pool.hold_s, self.access_ttl_s if self.token_format is TokenFormat.JWT else 0)
 
+    def is_read_only(self, scope: str) -> bool:
+        """Whether a token of these scopes may make safe requests only; a removed scope allows nothing."""
+        for name in scope.split(" "):
+            found = self.scopes.get(name)
+            if found is not None and not found.read_only:
+                return False
+        return True
+
     def pool_named(self, name: str) -> Pool | None:
         """The pool of this name."""
         for pool in self.pools.values():

@@ -5,7 +5,6 @@ import introspection from "token-introspection";
 import { serveLines } from "./line.js";
 
 const SAFE = ["GET", "HEAD", "OPTIONS"];
-const READ_ONLY = ["view"];
 
 function api({ introspect_url, client_id, client_secret }) {
   const introspect = introspection({ endpoint: introspect_url, client_id, client_secret, fetch });
@@ -22,8 +21,7 @@ function api({ introspect_url, client_id, client_secret }) {
     if (request.token.token_type !== "Bearer") { // other servers call a refresh token active as well
       return response.set("WWW-Authenticate", 'Bearer error="invalid_token"').sendStatus(401);
     }
-    const scopes = request.token.scope.split(" ");
-    if (!SAFE.includes(request.method) && scopes.every((scope) => READ_ONLY.includes(scope))) {
+    if (!SAFE.includes(request.method) && request.token.read_only !== false) {
       return response.set("WWW-Authenticate", 'Bearer error="insufficient_scope"').sendStatus(403);
     }
     next();

@@ -5,14 +5,12 @@ import express from "express";
 import { serveLines } from "./line.js";
 
 const SAFE = ["GET", "HEAD", "OPTIONS"];
-const READ_ONLY = ["view"];
 
 function api({ issuer }) {
   const app = express();
   app.use(auth({ issuerBaseURL: issuer, audience: issuer, tokenSigningAlg: "ES256" }));
   app.use((request, response, next) => {
-    const scopes = request.auth.payload.scope.split(" ");
-    if (!SAFE.includes(request.method) && scopes.every((scope) => READ_ONLY.includes(scope))) {
+    if (!SAFE.includes(request.method) && request.auth.payload.read_only !== false) {
       return response.set("WWW-Authenticate", 'Bearer error="insufficient_scope"').sendStatus(403);
     }
     next();

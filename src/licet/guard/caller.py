@@ -9,7 +9,7 @@ KEY = "licet.identity"  # in an ASGI scope and in a WSGI environ
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """A live token's client and user; what the server does not tell is None."""
+    """A live token's client and user; what the server does not say is None, and `read_only` true."""
 
     tenant: str
     client: str | None
@@ -17,6 +17,7 @@ class Identity:
     scopes: frozenset[str]
     session: str | None
     pool: str | None
+    read_only: bool = True
 
 
 def identity(request: Any) -> Identity:

@@ -118,6 +118,7 @@ def _live(claims: Mapping[str, Any], expected: Expected, now_s: float) -> Live:
             scopes=frozenset(claims.get("scope", "").split()),
             session=_text(claims.get("sid")),
             pool=_text(claims.get("pool")),
+            read_only=claims.get("read_only") is not False,
         ),
         left_s=claims["exp"] - now_s,
     )

@@ -42,7 +42,7 @@ class Guard:
     - `tenant_url`: what `introspect` hangs from, as `https://licence.example.com/Jim_Test`.
     - `client_id`, `client_secret`: of a client that may introspect.
     - `scopes`: what every request needs, all of them.
-    - `read_only_scopes`: a token that has no other may make only safe requests.
+    - `read_only_scopes`: a token that has no other is read-only here, whatever the server says.
     - `writing_scope`: what the answer names to one that wants to write.
     - `cache`: how long an answer is remembered; 0 asks at every request.
     - `issuer`: of the tokens; None takes any whose last part is the tenant's name.
@@ -58,7 +58,7 @@ class Guard:
         client_secret: str,
         *,
         scopes: Iterable[str] = (),
-        read_only_scopes: Iterable[str] = ("view",),
+        read_only_scopes: Iterable[str] = (),
         writing_scope: str = "all",
         cache: timedelta = CACHE,
         cache_entries_max: int = CACHE_ENTRIES_MAX,
@@ -185,7 +185,7 @@ class Guard:
         needed = self.scopes.union(scopes) if scopes else self.scopes
         if not needed <= who.scopes:
             raise insufficient_scope(self.realm, needed, "The token has not all the scopes that this needs.")
-        if (is_overridden or method not in SAFE) and who.scopes <= self.read_only_scopes:
+        if (is_overridden or method not in SAFE) and (who.read_only or who.scopes <= self.read_only_scopes):
             description = "The token may only look: GET, HEAD and OPTIONS."
             raise insufficient_scope(self.realm, needed | {self._writing_scope}, description)
         return who

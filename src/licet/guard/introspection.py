@@ -120,6 +120,7 @@ class Introspection:
                 scopes=frozenset(scope.split()),
                 session=_text(content.get("sid")),
                 pool=_text(content.get("pool")),
+                read_only=content.get("read_only") is not False,
             ),
             left_s=_left_s(content.get("exp"), headers.get("date", "")),
         )

@@ -36,7 +36,7 @@ class JwtGuard(Guard):
         issuer: str | None = None,
         audience: str | None = None,
         scopes: Iterable[str] = (),
-        read_only_scopes: Iterable[str] = ("view",),
+        read_only_scopes: Iterable[str] = (),
         writing_scope: str = "all",
         leeway: timedelta = LEEWAY,
         cache: timedelta = CACHE,

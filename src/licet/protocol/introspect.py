@@ -58,9 +58,10 @@ def respond(
     expires_at_ms = min(question.expires_at_ms or session.expires_at_ms, session.expires_at_ms)
     if client is None or not client.usable or expires_at_ms <= now_ms:
         return _inactive()
+    scope = question.scope or session.scope
     content = {
         "active": True,
-        "scope": question.scope or session.scope,
+        "scope": scope,
         "client_id": client.client_id,
         "username": client.user.initials,
         "token_type": question.token_type,
@@ -69,6 +70,7 @@ def respond(
         "sub": f"client:{client.client_id}",  # no user is called that (RFC 9700 4.15)
         "iss": issuer,
         "sid": session.sid.hex(),
+        "read_only": tenant.is_read_only(scope),  # as the set-up is now
     }
     if session.pool_id is not None and (pool := tenant.pools.get(session.pool_id)) is not None:
         content["pool"] = pool.name

@@ -81,25 +81,16 @@ def respond(
     if client is None or not client.usable:
         raise invalid_token(_NOT_LIVE, "its client is disabled or removed")
     scope = access.scope or session.scope
-    if not _may_write(scope, tenant) and not _is_safe(asked):
+    if tenant.is_read_only(scope) and not _is_safe(asked):
         raise insufficient_scope(_writing(tenant), f"a token of {client.client_id} may only look")
     return Response(
         status=200 if asked.is_below else 204, headers=_told(client, scope, session.sid), body=b""
     )
 
 
-def _may_write(scope: str, tenant: Tenant) -> bool:
-    """Whether one of these scopes is for more than looking; one that is there no more is for nothing."""
-    for name in scope.split(" "):
-        found = tenant.scopes.get(name)
-        if found is not None and not found.read_only:
-            return True
-    return False
-
-
 def _writing(tenant: Tenant) -> str:
     """The scope to ask for, where that is plain; else ''."""
-    return tenant.scope_default if _may_write(tenant.scope_default, tenant) else ""
+    return "" if tenant.is_read_only(tenant.scope_default) else tenant.scope_default
 
 
 def _is_safe(asked: Asked) -> bool:
