@@ -23,12 +23,7 @@ OPERATOR: dict[str, dict[str, Any] | None] = {
     "sendDeliveriesAgain": {"messages": ["msg_0"]},
 }
 OWNER: dict[str, dict[str, Any] | None] = {
-    "addPool": {"name": "new", "seats": 1},
-    "changePool": {"seats": 1},
-    "removePool": None,
-    "addScope": {"name": "new"},
-    "changeScope": {"read_only": True},
-    "removeScope": None,
+    "changePool": {"alerts": ["50"]},
     "addUser": {"initials": "NN"},
     "changeUser": {"name": "Somebody"},
     "removeUser": None,
@@ -40,7 +35,7 @@ OWNER: dict[str, dict[str, Any] | None] = {
     "rotateSecret": {},
     "addClientKey": {"key": KEY},
     "removeClientKey": None,
-    "changeTenant": {"session_ttl_s": 700},
+    "changeTenant": {"no_seat_status": 429},
     "listAdmins": None,
     "addAdmin": {"name": "new", "password": "correct horse"},
     "getAdmin": None,
@@ -60,6 +55,11 @@ OWNER: dict[str, dict[str, Any] | None] = {
 OWNER_OF_ALL: dict[str, dict[str, Any] | None] = {
     "addTenant": {"name": "New", "seats": 1},
     "removeTenant": None,
+    "addPool": {"name": "new", "seats": 1},
+    "removePool": None,
+    "addScope": {"name": "new"},
+    "changeScope": {"read_only": True},
+    "removeScope": None,
     "rotateKeys": {},
     "pruneKeys": None,
     "applyDeclaration": None,
@@ -177,7 +177,7 @@ class TestTenants:
     def test_what_is_of_all_tenants_is_not_for_them(
         self, site: AdminSite, operations: dict[str, tuple[str, str]]
     ) -> None:
-        """Tenants themselves, the keys that sign, the set-up as a file."""
+        """Tenants, pools and scopes themselves, the keys that sign, the set-up as a file."""
         for operation_id in (*OWNER_OF_ALL, *VIEWER_OF_ALL):
             problem(call(site, operation_id, operations[operation_id], "owner of Other"), 403, "not-allowed")
 

@@ -151,13 +151,13 @@ def test_who_looks_after_one_tenant_changes_that_one_only(
     site: DashboardSite, ada: Reader, olga: Reader
 ) -> None:
     forms = {path: form_of(ada.get(path)) for path in FORMS}
-    csrf = olga.csrf("/set-up/pools/add")
+    csrf = olga.csrf("/set-up/users/add")
     for path, form in forms.items():
         assert olga.http.post(path, data=form | {"csrf": csrf}).status_code == 404, path
     for path in ("/set-up/tenants/add", f"/set-up/tenants/remove{OTHER}"):
         assert olga.get(path).status_code == 403, path
         assert olga.http.post(path, data={"csrf": csrf}).status_code == 403, path
-    page = send(olga, "/set-up/pools/edit?name=full", seats="4")
+    page = send(olga, "/set-up/pools/edit?name=full", alerts="75")
     assert page.status_code == 303
     assert "1 tenant" in heading(olga.get("/set-up/tenants"))
     del site

@@ -36,6 +36,7 @@ from licet.store.changes import (
 from licet.store.contract import Store, Transaction
 from licet.store.ending import SessionsEnded, sweep_all
 from licet.store.journal import MINUTE_MS
+from licet.store.licence_terms import must_keep_licence
 from licet.store.spelling import told
 from licet.store.tenant_setup import TenantSetup
 
@@ -59,15 +60,18 @@ _TABLES_OF_TENANT = (
 
 
 @contextmanager
-def changing(store: Store, actor: str) -> Iterator["SetupChange"]:
+def changing(store: Store, actor: str, *, keeps_licence: bool = False) -> Iterator["SetupChange"]:
     """Change the set-up, all of the block or nothing of it. `actor` is who does it, for the events.
 
+    With `keeps_licence` a block that changes the licence of a tenant raises LicenceKept.
     A store that is open elsewhere learns of it when it looks the next time.
     Raises SetupError, InvalidValue, StoreUnavailable.
     """
     with store.transaction() as transaction:
         change = SetupChange(transaction, actor)
         yield change
+        if keeps_licence:
+            change.must_keep_licence()
         change.finish()
 
 
@@ -102,7 +106,8 @@ class SetupChange:
         self.sessions_ended = 0
         self._actor = actor
         # Before the first row changes: what the store remembers from here on is what was committed.
-        self._tenants = {tenant.name: tenant for tenant in transaction.load(()).tenants.values()}
+        self._before = {tenant.name: tenant for tenant in transaction.load(()).tenants.values()}
+        self._tenants = self._before.copy()
         self._touched: dict[str, TenantSetup] = {}
         self._is_swept = False
         self._events: list[Event] = []
@@ -185,6 +190,14 @@ class SetupChange:
         """Keep who did what. `detail` has no secret in it."""
         event = Event(actor=self._actor, tenant=tenant, action=action, target=target, detail=detail)
         self._events.append(event)
+
+    def must_keep_licence(self) -> None:
+        """Return if no licence is another one after this change.
+
+        Raises LicenceKept.
+        """
+        removed = self._before.keys() - self._tenants.keys()
+        must_keep_licence(self._before, self._touched, removed)
 
     def finish(self) -> None:
         """Make the change known: the last thing in the transaction.

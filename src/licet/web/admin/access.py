@@ -76,6 +76,11 @@ class Identity(Value, frozen=True, kw_only=True):
         """Whether it may do what needs this role."""
         return self.role.includes(role)
 
+    @property
+    def owns_licence(self) -> bool:
+        """Whether it may change what `licet.store.licence_terms` names: the licence of every tenant."""
+        return self.role is Role.OWNER and self.tenant_id is None
+
     def sees(self, tenant_id: int | None) -> bool:
         """Whether this tenant is its business; None is what concerns all of them."""
         return self.tenant_id is None or self.tenant_id == tenant_id

@@ -1,7 +1,7 @@
 """The admin API, the set-up: tenants, and their pools, scopes, users, clients and client secrets.
 
 What may be and what ends with a change is decided by the model and `licet.store.setup`; an owner changes, and
-everybody looks. Whoever is of one tenant adds and removes none.
+everybody looks. Who is of one tenant adds and removes none, and does not change its licence.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,6 +17,7 @@ from licet.web.admin import bodies, described, shapes
 from licet.web.admin.call import (
     Call,
     Content,
+    Licensing,
     NamePath,
     Operating,
     Owning,
@@ -87,7 +88,7 @@ async def get_tenant(call: Reading, tenant: TenantPath) -> Response:
 
 @tenants.patch("/{tenant}", operation_id="changeTenant", **described.edited(shapes.Tenant))
 async def change_tenant(call: Owning, tenant: TenantPath, body: bodies.TenantPatch) -> Response:
-    """Change it."""
+    """Change it. An owner of one tenant changes neither a life nor the token format."""
     given = call.given(body)
     if "default_scope" in given:
         given["scope_default"] = given.pop("default_scope")
@@ -128,7 +129,7 @@ async def list_pools(call: Reading, tenant: TenantPath, page: Paged) -> Response
 
 
 @pools.post("", operation_id="addPool", **described.added(shapes.Pool))
-async def add_pool(call: Owning, tenant: TenantPath, body: bodies.PoolNew) -> Response:
+async def add_pool(call: Licensing, tenant: TenantPath, body: bodies.PoolNew) -> Response:
     """Add a pool."""
     given = _of_pool(call.given(body))
     name = given.pop("name")
@@ -154,7 +155,7 @@ async def get_pool(call: Reading, tenant: TenantPath, pool: NamePath) -> Respons
     **described.edited(shapes.Pool),
 )
 async def change_pool(call: Owning, tenant: TenantPath, pool: NamePath, body: bodies.PoolPatch) -> Response:
-    """Change it; sessions stay when its seats become too few, and end no later than it."""
+    """Change it; sessions end no later than it. An owner of one tenant changes `alerts` alone."""
     given = _of_pool(call.given(body))
     return await call.edit(tenant, _pool(pool), lambda setup: setup.set_pool(pool, **given))
 
@@ -164,7 +165,7 @@ async def change_pool(call: Owning, tenant: TenantPath, pool: NamePath, body: bo
     operation_id="removePool",
     **described.removed(),
 )
-async def remove_pool(call: Owning, tenant: TenantPath, pool: NamePath) -> Response:
+async def remove_pool(call: Licensing, tenant: TenantPath, pool: NamePath) -> Response:
     """Remove it, when no scope draws on it."""
     return await call.remove(tenant, _pool(pool), lambda setup: setup.remove_pool(pool))
 
@@ -197,7 +198,7 @@ async def list_scopes(call: Reading, tenant: TenantPath, page: Paged) -> Respons
 
 
 @scopes.post("", operation_id="addScope", **described.added(shapes.Scope))
-async def add_scope(call: Owning, tenant: TenantPath, body: bodies.ScopeNew) -> Response:
+async def add_scope(call: Licensing, tenant: TenantPath, body: bodies.ScopeNew) -> Response:
     """Add a scope."""
     given = call.given(body)
     name = given.pop("name")
@@ -223,7 +224,7 @@ async def get_scope(call: Reading, tenant: TenantPath, scope: NamePath) -> Respo
     **described.edited(shapes.Scope),
 )
 async def change_scope(
-    call: Owning, tenant: TenantPath, scope: NamePath, body: bodies.ScopePatch
+    call: Licensing, tenant: TenantPath, scope: NamePath, body: bodies.ScopePatch
 ) -> Response:
     """Change it; with another pool its sessions end."""
     given = call.given(body)
@@ -231,7 +232,7 @@ async def change_scope(
 
 
 @scopes.delete("/{scope}", operation_id="removeScope", **described.removed())
-async def remove_scope(call: Owning, tenant: TenantPath, scope: NamePath) -> Response:
+async def remove_scope(call: Licensing, tenant: TenantPath, scope: NamePath) -> Response:
     """Remove it; its sessions end."""
     return await call.remove(tenant, _scope(scope), lambda setup: setup.remove_scope(scope))
 

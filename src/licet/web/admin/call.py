@@ -31,6 +31,7 @@ from licet.model import Role, Tenant, Value
 from licet.store.accounts import AccountsChange
 from licet.store.accounts import changing as changing_accounts
 from licet.store.changes import NotFound
+from licet.store.licence_terms import WHY
 from licet.store.paging import LIMIT, LIMIT_MAX, read_cursor, write_cursor
 from licet.store.setup import SetupChange
 from licet.store.tenant_setup import TenantSetup
@@ -366,11 +367,19 @@ async def _owning_all(request: Request) -> Call:
     return await _call(request, Role.OWNER, of_all=True)
 
 
+async def _licensing(request: Request) -> Call:
+    call = await _call(request, Role.OWNER)
+    if not call.identity.owns_licence:
+        raise not_allowed(f"{WHY} Your role is for one tenant.")
+    return call
+
+
 Reading = Annotated[Call, Depends(_reading)]
 ReadingAll = Annotated[Call, Depends(_reading_all)]
 Operating = Annotated[Call, Depends(_operating)]
 Owning = Annotated[Call, Depends(_owning)]
 OwningAll = Annotated[Call, Depends(_owning_all)]
+Licensing = Annotated[Call, Depends(_licensing)]
 
 # What each of these needs, in words.
 NEEDED: Mapping[Callable[..., Any], str] = MappingProxyType(
@@ -380,6 +389,7 @@ NEEDED: Mapping[Callable[..., Any], str] = MappingProxyType(
         _operating: "operator",
         _owning: "owner",
         _owning_all: "owner of all tenants",
+        _licensing: "owner of all tenants",
     }
 )
 

@@ -10,6 +10,7 @@ The rules:
 - Who asks is asked once for each request: `identity` for the API, `signed_in` for pages. A method that is not
   safe needs the CSRF token beside the cookie; a key needs none, because no browser sends it by itself.
 - What somebody may not see is not there for him: `tenant` raises NotFound.
+- All changes of the set-up pass `change_now`, which keeps the licence from those who do not own it.
 - An event stream ends when `closing` is set; the listener ends those that do not look.
 """
 
@@ -122,7 +123,7 @@ class Desk:
 
     def change_now(self, identity: Identity, work: Callable[[SetupChange], Made]) -> Made:
         """The same for who is in a thread already."""
-        with changing(self.store, identity.actor) as change:
+        with changing(self.store, identity.actor, keeps_licence=not identity.owns_licence) as change:
             made = work(change)
         self.store.refresh_tenants()  # Who looks next sees what was changed.
         return made

@@ -122,6 +122,10 @@ class Form:
         """What a field holds, to be shown."""
         return (self.texts.get(name) or ("",))[0]
 
+    def told(self, field: Field) -> str:
+        """What a field holds that is not to be changed, as a person reads it."""
+        return _told(field, self.texts.get(field.name, ()))
+
     def holds(self, name: str, value: str) -> bool:
         """Whether this option is chosen or marked."""
         return value in self.texts.get(name, ())

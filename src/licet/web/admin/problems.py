@@ -20,6 +20,7 @@ from licet.store.accounts import NotYours
 from licet.store.changes import AlreadyThere, NotFound, SetupError
 from licet.store.contract import QueueFull, StoreUnavailable
 from licet.store.declaration import DeclarationInvalid
+from licet.store.licence_terms import LicenceKept
 from licet.store.paging import InvalidCursor
 from licet.web.admin.access import TooManyAttempts
 
@@ -151,7 +152,7 @@ def problem_of(fault: Exception, field_names: Sequence[str] = ()) -> Problem | N
         case Problem():
             return fault
         case SetupError():
-            return _of_setup(fault)
+            return _of_setup(fault, field_names)
         case DeclarationInvalid():
             errors = (FieldError(pointer="", message=mistake) for mistake in fault.mistakes[:MISTAKES_MAX])
             return invalid(*errors, detail=f"{str(fault).partition(':')[0].capitalize()}.")
@@ -178,8 +179,17 @@ EXPECTED = (
 )
 
 
-def _of_setup(fault: SetupError) -> Problem:
+def _of_setup(fault: SetupError, field_names: Sequence[str]) -> Problem:
     match fault:
+        case LicenceKept():
+            errors = [
+                FieldError(
+                    pointer=f"#/{term.field}" if term.field in field_names else "",
+                    message=f"{term.text[:1].upper()}{term.text[1:]}.",
+                )
+                for term in fault.terms[:MISTAKES_MAX]
+            ]
+            return Problem(403, "not-allowed", sentence(fault), errors=errors)
         case NotFound():
             return not_found(sentence(fault))
         case AlreadyThere():

@@ -1,7 +1,8 @@
 """What the set-up's pages share: the list, the form, "is it meant?", the secret that is shown once.
 
-Owners change, others look. A form that is not saved comes again as it was typed, with what is wrong beside
-the fields, and each page shows who changed what last.
+Owners change, others look; only owners of all tenants change what is part of the licence. A form that is not
+saved comes again as it was typed, with what is wrong beside the fields, and each page shows who changed what
+last.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,16 +10,19 @@ from typing import Any, NamedTuple
 
 from fastapi import Request
 from fastapi.responses import Response
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from licet.model import Role, Tenant
+from licet.store import history
 from licet.store.changes import SetupError
-from licet.store.history import Did, HistoryFilter, Kind, history
+from licet.store.history import Did, HistoryFilter
+from licet.store.licence_terms import WHY, is_counted, licence_fields
 from licet.store.paging import LIMIT_MAX
 from licet.store.setup import SetupChange
 from licet.web.admin.desk import Desk, must_be
 from licet.web.admin.filters import cleaned
-from licet.web.admin.forms import Field, Form, Texts, read_seen, read_texts, sentence
+from licet.web.admin.forms import Field, Form, Kind, Texts, read_seen, read_texts, sentence
 from licet.web.admin.journal_page import did_told
 from licet.web.admin.pages import Posted, Visit, counted, link, page
 from licet.web.admin.problems import not_allowed, not_found
@@ -142,6 +146,7 @@ def form_page(
     save: str,
     back: str,
     may: bool = True,
+    why_not: str = "You may look at this. An owner may change it.",
     removal: str | None = None,
     ending: int = 0,
     template: str = "setup_form.html",
@@ -162,6 +167,7 @@ def form_page(
         headline=headline,
         form=form,
         may=may,
+        why_not=why_not,
         ending=ending,
         here_path=_here(request),
         save=save,
@@ -263,6 +269,39 @@ def must_see_all(visit: Visit, what: str) -> None:
         raise not_allowed(f"Only an owner of all tenants may {what}.")
 
 
+def must_own_licence(visit: Visit, word: str) -> None:
+    """Return if the reader may add and remove one of these, where that changes the licence.
+
+    Raises Problem.
+    """
+    must_be_owner(visit)
+    if is_counted(word) and not visit.identity.owns_licence:
+        raise not_allowed(f"{WHY} Your role is for one tenant.")
+
+
+def may_change(visit: Visit, word: str, fields: Sequence[Field]) -> bool:
+    """Whether there is anything in a form of this noun that the reader may change."""
+    if not visit.may(Role.OWNER):
+        return False
+    licence = _in_licence(word)
+    return visit.identity.owns_licence or any(
+        field.kind is not Kind.FIXED and field.name not in licence for field in fields
+    )
+
+
+def keeping_licence(visit: Visit, word: str, fields: Sequence[Field]) -> tuple[Field, ...]:
+    """The fields of a form; those of the licence are only shown to a reader who does not own it."""
+    if visit.identity.owns_licence or not may_change(visit, word, fields):
+        return tuple(fields)
+    licence = _in_licence(word)
+    return tuple(replace(it, kind=Kind.FIXED, help=WHY) if it.name in licence else it for it in fields)
+
+
+def _in_licence(word: str) -> frozenset[str]:
+    """What a form calls the settings that are part of the licence: as the model, without the unit."""
+    return frozenset(it.removesuffix("_s").removesuffix("_at_ms") for it in licence_fields(word))
+
+
 async def chosen_tenant(desk: Desk, visit: Visit) -> Tenant:
     """The tenant that is looked at, as it is now.
 
@@ -307,12 +346,12 @@ async def removed(
 def changes_of(connection: Connection, tenant: Tenant | None, word: str, name: str | None) -> Sequence[Did]:
     """Who changed this noun last, or this one of it, newest first."""
     only = HistoryFilter(
-        kinds=frozenset({Kind.EVENT}),
+        kinds=frozenset({history.Kind.EVENT}),
         pool=name or "" if word == "pool" else "",
         client=name or "" if word == "client" else "",
         user=name or "" if word == "user" else "",
     )
-    entries = history(connection, tenant, only=only, limit=LIMIT_MAX).entries
+    entries = history.history(connection, tenant, only=only, limit=LIMIT_MAX).entries
     events = [it for it in entries if isinstance(it, Did)]
     if name is None:
         return [it for it in events if it.target.startswith(f"{word} ")][:CHANGES]

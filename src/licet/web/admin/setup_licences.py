@@ -131,12 +131,10 @@ class Pools:
         return part.name
 
     def _changes(self, values: dict[str, Any]) -> Any:
-        return {
-            "seats": values["seats"],
-            "duplicates": values["duplicates"],
-            "expires_at_ms": values["expires"],
-            "alerts": values["alerts"],
-        }
+        """What was to be set; a field that is only shown is not among it."""
+        names = {"expires": "expires_at_ms"}
+        fields = {field.name for field in _POOL_FIELDS}
+        return {names.get(name, name): value for name, value in values.items() if name in fields}
 
 
 class Scopes:

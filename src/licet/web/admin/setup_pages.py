@@ -14,13 +14,14 @@ from licet.credentials import NewClientSecret
 from licet.model import InvalidValue, Role, Tenant
 from licet.public_keys import kind_of, name_of
 from licet.store.check import proves_by
+from licet.store.licence_terms import WHY, is_counted
 from licet.store.setup import SetupChange
 from licet.store.tenant_setup import BUILT_IN
 from licet.web.admin.client_secret_pages import shown_once
 from licet.web.admin.desk import Desk
-from licet.web.admin.forms import Form, sentence
+from licet.web.admin.forms import Field, Form, sentence
 from licet.web.admin.pages import Posted, Visit, counted, link, posting, see, visiting
-from licet.web.admin.problems import not_found
+from licet.web.admin.problems import not_allowed, not_found
 from licet.web.admin.saving import Gone, Outcome, Saving
 from licet.web.admin.setup_callers import Clients, Users
 from licet.web.admin.setup_frame import (
@@ -32,9 +33,11 @@ from licet.web.admin.setup_frame import (
     chosen_tenant,
     ends_of,
     form_page,
+    keeping_licence,
     list_page,
     listed,
-    must_be_owner,
+    may_change,
+    must_own_licence,
     removal_page,
     removed,
     shown_form,
@@ -134,20 +137,21 @@ class _NounPages:
             command=noun.command,
             word=noun.word,
             columns=noun.columns,
-            may=visit.may(Role.OWNER),
+            may=visit.may(Role.OWNER) and (visit.identity.owns_licence or not is_counted(noun.word)),
         )
 
     async def show_new(self, request: Request) -> Response:
         """An empty form."""
         visit = await self._seen(request)
-        must_be_owner(visit)
+        must_own_licence(visit, self._noun.word)
         tenant, noun = await chosen_tenant(self._desk, visit), self._noun
-        form = shown_form(noun.fields(tenant, None), noun.texts(None), visit)
+        form = shown_form(self._fields(visit, tenant, None), noun.texts(None), visit)
         return await self._form_page(request, visit, tenant, None, form)
 
     async def take_new(self, request: Request) -> Response:
         """A form for a new one."""
         posted = await self._owned(request)
+        must_own_licence(posted.visit, self._noun.word)
         return await self._save(request, posted, await chosen_tenant(self._desk, posted.visit), None)
 
     async def show(self, request: Request) -> Response:
@@ -157,27 +161,33 @@ class _NounPages:
             return RedirectResponse(link(visit, self._path), 303)
         tenant, noun = await chosen_tenant(self._desk, visit), self._noun
         name, part = self._named(request, tenant)
-        form = shown_form(noun.fields(tenant, part), noun.texts(part), visit)
+        form = shown_form(self._fields(visit, tenant, part), noun.texts(part), visit)
         return await self._form_page(request, visit, tenant, name, form)
 
     async def take(self, request: Request) -> Response:
         """A form that changes one."""
         posted = await self._owned(request)
         tenant = await chosen_tenant(self._desk, posted.visit)
-        name, _ = self._named(request, tenant)
+        name, part = self._named(request, tenant)
+        if not may_change(posted.visit, self._noun.word, self._noun.fields(tenant, part)):
+            raise not_allowed(WHY)
         return await self._save(request, posted, tenant, name)
 
     async def show_removal(self, request: Request) -> Response:
         """What would end with it."""
         visit = await self._seen(request)
-        must_be_owner(visit)
+        must_own_licence(visit, self._noun.word)
         return await self._removal_page(request, visit, await chosen_tenant(self._desk, visit), None)
 
     async def take_removal(self, request: Request) -> Response:
         """It is meant."""
         posted = await self._owned(request)
+        must_own_licence(posted.visit, self._noun.word)
         tenant = await chosen_tenant(self._desk, posted.visit)
         return await self._removal_page(request, posted.visit, tenant, ends_of(posted))
+
+    def _fields(self, visit: Visit, tenant: Tenant, part: Any | None) -> tuple[Field, ...]:
+        return keeping_licence(visit, self._noun.word, self._noun.fields(tenant, part))
 
     def _rows(self, request: Request, visit: Visit, tenant: Tenant) -> tuple[Listed, list[Row]]:
         noun, parts = self._noun, self._noun.parts(tenant)
@@ -201,7 +211,7 @@ class _NounPages:
     async def _save(self, request: Request, posted: Posted, tenant: Tenant, name: str | None) -> Response:
         noun, visit = self._noun, posted.visit
         part = None if name is None else noun.parts(tenant)[name]
-        form = typed_form(noun.fields(tenant, part), noun.texts(part), posted)
+        form = typed_form(self._fields(visit, tenant, part), noun.texts(part), posted)
         values = form.values()
         made = await self._desk.run(_prepared, self._desk, noun, form, values)
         outcome = Outcome(is_done=False)
@@ -245,7 +255,11 @@ class _NounPages:
                 "kind_of": kind_of,
             }
         what = f"{noun.word.capitalize()} {name}" if name else f"A new {noun.word}"
-        stays = name is None or _is_built_in(noun, name)
+        may = may_change(visit, noun.word, form.fields)
+        owns = visit.identity.owns_licence or not is_counted(noun.word)
+        stays = name is None or _is_built_in(noun, name) or not owns
+        if visit.may(Role.OWNER) and not may:
+            more["why_not"] = f"You may look at this. {WHY}"
         return form_page(
             request,
             visit,
@@ -254,7 +268,7 @@ class _NounPages:
             headline=f"{what} in {tenant.name}",
             save="Save" if name else f"Add this {noun.word}",
             back=link(visit, self._path),
-            may=visit.may(Role.OWNER),
+            may=may,
             removal=None if stays else link(visit, f"{self._path}/remove", name=name),
             ending=ending,
             **more,

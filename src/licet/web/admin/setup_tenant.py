@@ -110,16 +110,12 @@ def save_tenant(change: SetupChange, name: str | None, values: dict[str, Any]) -
 
     Raises SetupError, InvalidValue.
     """
-    settings: Any = {
-        "session_ttl_s": values["session_ttl"],
-        "access_ttl_s": values["access_ttl"],
-        "no_seat_status": values["no_seat_status"],
-        "token_format": values["token_format"],
-    }
+    names = {"session_ttl": "session_ttl_s", "access_ttl": "access_ttl_s"}
+    settings: Any = {names.get(it, it): value for it, value in values.items() if it not in {"name", "seats"}}
     before = None if name is None else change.tenant(name).tenant
-    if values["access_ttl"] == (before.access_ttl_s if before else ACCESS_TTL_S):
+    if settings.get("access_ttl_s") == (before.access_ttl_s if before else ACCESS_TTL_S):
         del settings["access_ttl_s"]  # it was not named; what goes with the token format counts
     if name is None:
         change.add_tenant(values["name"], seats=values["seats"], **settings)
     else:
-        change.tenant(name).set(scope_default=values["scope_default"], **settings)
+        change.tenant(name).set(**settings)

@@ -26,6 +26,7 @@ from licet.web.admin.setup_frame import (
     changes_of,
     chosen_tenant,
     form_page,
+    keeping_licence,
     list_page,
     listed,
     must_see_all,
@@ -102,7 +103,8 @@ class _TenantPages:
         """One, as a form."""
         visit = await self._seen(request)
         tenant = await chosen_tenant(self._desk, visit)
-        form = shown_form(tenant_fields(tenant), tenant_texts(tenant), visit)
+        fields = keeping_licence(visit, "tenant", tenant_fields(tenant))
+        form = shown_form(fields, tenant_texts(tenant), visit)
         return await self._form_page(request, visit, tenant, form)
 
     async def take(self, request: Request) -> Response:
@@ -132,7 +134,8 @@ class _TenantPages:
         return see(request, _PATH, f"Tenant {name} removed.")
 
     async def _save(self, request: Request, posted: Posted, tenant: Tenant | None) -> Response:
-        form = typed_form(tenant_fields(tenant), tenant_texts(tenant), posted)
+        fields = keeping_licence(posted.visit, "tenant", tenant_fields(tenant))
+        form = typed_form(fields, tenant_texts(tenant), posted)
         values, outcome = form.values(), Outcome(is_done=False)
         if not form.is_wrong:
             saving = Saving(self._desk, posted.visit.identity, form, 0)

@@ -1,0 +1,144 @@
+"""Says which settings of a tenant are its licence, and refuses a change of them by an owner of one tenant.
+
+The rules:
+
+- Who runs the server sells; an owner of one tenant may be the customer. So only owners of all tenants change
+  the licence: seats and how they are counted, until when, for how long, and what needs one.
+- What is not named here as the tenant's own belongs to the licence, also what is added to the model later.
+- A change is judged by what it makes of the tenant, in its own transaction and before COMMIT: so it does not
+  matter by which way it came, the API, a page or a file.
+- A scope that needs no seat and may change data is a licence by itself. So an owner of one tenant gives it to
+  no client that does not have it.
+"""
+
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from licet.model import Client, Pool, Scope, Tenant, Value
+from licet.store.changes import SetupError
+
+# What is no setting: the store's numbers, the names, and the nouns that are looked at by themselves.
+_NO_SETTING = frozenset({"id", "version", "name", "scopes", "pools", "users", "clients", "clients_by_key"})
+
+# Of the nouns that have to do with the licence, what an owner of the tenant may set all the same.
+_OWN: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "tenant": frozenset({"scope_default", "no_seat_status"}),
+        "pool": frozenset({"alerts"}),
+        "scope": frozenset(),
+    }
+)
+_TYPES: Mapping[str, type[Value]] = MappingProxyType({"tenant": Tenant, "pool": Pool, "scope": Scope})
+
+WHY = "It is part of the licence, which an owner of all tenants changes."
+
+
+class Term(Value, frozen=True, kw_only=True):
+    """One thing of the licence that was to change. `field` is the model's name, or '' for all of it."""
+
+    field: str
+    text: str
+
+
+class LicenceKept(SetupError):
+    """Who looks after one tenant may not change its licence; `terms` says what of it was to change."""
+
+    def __init__(self, terms: tuple[Term, ...]) -> None:
+        super().__init__(
+            f"{'; '.join(term.text for term in terms)}; only an owner of all tenants may do this"
+        )
+        self.terms = terms
+
+
+class After(Protocol):
+    """A tenant as a change leaves it."""
+
+    @property
+    def tenant(self) -> Tenant:
+        """The tenant itself."""
+
+    @property
+    def pools(self) -> Mapping[str, Pool]:
+        """Its pools by name."""
+
+    @property
+    def scopes(self) -> Mapping[str, Scope]:
+        """Its scopes by name."""
+
+    @property
+    def clients(self) -> Mapping[str, Client]:
+        """Its clients by client_id."""
+
+
+def licence_fields(word: str) -> frozenset[str]:
+    """The settings of a `tenant`, `pool` or `scope` that are part of the licence; none of another noun."""
+    if word not in _TYPES:
+        return frozenset()
+    return frozenset(_TYPES[word].__struct_fields__) - _NO_SETTING - _OWN[word]
+
+
+def is_counted(word: str) -> bool:
+    """Whether to add or to remove one of these is to change the licence."""
+    return word in _TYPES
+
+
+def must_keep_licence(
+    before: Mapping[str, Tenant], after: Mapping[str, After], removed: AbstractSet[str]
+) -> None:
+    """Return if the licences of all tenants are after a change what they were before it.
+
+    `after` are the tenants that were looked at to be changed. Raises LicenceKept.
+    """
+    terms = [Term(field="", text=f"tenant {name} is removed") for name in sorted(removed)]
+    for name, setup in after.items():
+        if name in before:
+            terms += _changed(before[name], setup)
+        else:
+            terms.append(Term(field="", text=f"tenant {name} is new"))
+    if terms:
+        raise LicenceKept(tuple(terms))
+
+
+def _changed(before: Tenant, after: After) -> Iterator[Term]:
+    pools = {pool.name: pool for pool in before.pools.values()}
+    yield from _of_one("tenant", before.name, before, after.tenant)
+    yield from _of_all("pool", pools, after.pools)
+    yield from _of_all("scope", before.scopes, after.scopes)
+    yield from _given_away(before, after)
+
+
+def _of_all(word: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Term]:
+    for name in sorted(before.keys() | after.keys()):
+        if name not in after:
+            yield Term(field="", text=f"{word} {name} is removed")
+        elif name not in before:
+            yield Term(field="", text=f"{word} {name} is new")
+        else:
+            yield from _of_one(word, name, before[name], after[name])
+
+
+def _of_one(word: str, name: str, before: Value, after: Value) -> Iterator[Term]:
+    for field in sorted(licence_fields(word)):
+        if getattr(before, field) != getattr(after, field):
+            yield Term(field=field, text=f"{field} of {word} {name} is part of the licence")
+
+
+def _given_away(before: Tenant, after: After) -> Iterator[Term]:
+    """Clients that would get a scope which needs no seat and may change data."""
+    free = {scope.name for scope in after.scopes.values() if not scope.licensed and not scope.read_only}
+    for client in after.clients.values() if free else ():
+        had = before.clients_by_key.get(client.key)
+        given = _may_have(client, free) - (_may_have(had, free) if had else frozenset())
+        if given:
+            named = ", ".join(sorted(given))
+            yield Term(
+                field="scopes",
+                text=f"scopes: {named} needs no seat and may change data, and would be given to client"
+                f" {client.client_id}",
+            )
+
+
+def _may_have(client: Client, scopes: set[str]) -> frozenset[str]:
+    return frozenset(scopes if client.scopes is None else client.scopes & scopes)
