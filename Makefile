@@ -2,16 +2,20 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --root-user-action ignore
+INSTALL := $(PIP) --require-hashes
+
+# What was said to make itself: PORT=9000 make serve, or a HOST that a shell exports, is nobody's wish.
+said = $(if $(filter command line,$(origin $(1))),$(2) $($(1)))
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-wide test-long tools check format docs bench bench-quick bench-scale bench-page bench-guard bench-instructions bench-overhead bench-neighbours bench-flames chaos lock clean
+.PHONY: help serve test test-wide test-long tools check format docs bench bench-quick bench-scale bench-page bench-guard bench-instructions bench-overhead bench-neighbours bench-flames chaos interop lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-serve: $(VENV)/server.stamp ## install, then run the demo server on 127.0.0.1:8080
-	@$(BIN)/licet demo
+serve: $(VENV)/server.stamp ## install, then run a demo on 127.0.0.1:8080; PORT=9000 ADMIN_PORT=9001 HOST= DATA=
+	@$(BIN)/licet demo $(call said,PORT,--port) $(call said,ADMIN_PORT,--admin-port) $(call said,HOST,--host) $(call said,DATA,--data) || { code=$$?; [ $$code -ne 2 ] || echo "With make, an option is written like this: make serve PORT=9000 ADMIN_PORT=9001" >&2; exit $$code; }
 
 # Most of a test is waiting for servers. A file stays on one process, as its tests share servers.
 test: tools ## install what the tests need, then run them all, three files at a time
@@ -91,13 +95,16 @@ clean: ## remove the virtual environment and what tools left behind
 
 $(VENV)/server.stamp: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Licet needs Python 3.11 or newer; say which: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	@echo "Installing Licet into $(VENV) (once, about half a minute)..."
+	@echo "Installing Licet into $(VENV): once, about a minute, 330 MB."
+	@echo "1 of 3: an environment of its own"
 	@$(PYTHON) -m venv $(VENV)
+	@echo "2 of 3: what it needs, $$(grep -c '^[a-z].*==' requirements.lock) packages"
 	@$(INSTALL) -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@echo "3 of 3: Licet itself"
+	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/server.stamp requirements-dev.lock
-	@echo "Installing what the tests need (once)..."
+	@echo "Installing what the tests need: once, $$(grep -c '^[a-z].*==' requirements-dev.lock) packages."
 	@$(INSTALL) -r requirements-dev.lock
 	@touch $@

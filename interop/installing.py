@@ -50,8 +50,14 @@ def _make_environment() -> None:
     _once("environment", _LOCKED.read_bytes() + sys.version.encode(), commands, HERE)
 
 
+def may_be_passed_over() -> bool:
+    """Whether somebody said that what cannot be run here is to be left out: `make interop PASS_OVER=1`."""
+    return os.environ.get("PASS_OVER") == "1"
+
+
 def _have_programs(manifest: Manifest) -> None:
-    if not _absent(manifest):
+    """Have its programs, and the packages that they need: Mono's compiler is no use without its libraries."""
+    if not _absent(manifest) and not _absent_packages(manifest):
         return
     if manifest.install and os.geteuid() == 0 and shutil.which("apt-get"):
         for what in (("update",), ("install", "--yes", "--no-install-recommends", *manifest.install)):
@@ -62,6 +68,16 @@ def _have_programs(manifest: Manifest) -> None:
 
 def _absent(manifest: Manifest) -> list[str]:
     return [program for program in manifest.needs if shutil.which(program) is None]
+
+
+def _absent_packages(manifest: Manifest) -> list[str]:
+    """Those of its packages that are not installed, where the system has packages of Debian."""
+    if not manifest.install or shutil.which("dpkg-query") is None:
+        return []
+    asked = ("dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status}\n", *manifest.install)
+    told = subprocess.run(asked, capture_output=True, encoding="utf-8", timeout=_PATIENCE_S, check=False)
+    there = {line.split()[0] for line in told.stdout.splitlines() if line.endswith(" installed")}
+    return [package for package in manifest.install if package not in there]
 
 
 def _build(manifest: Manifest) -> None:

@@ -1,6 +1,7 @@
 """The programs of the pages "write a client", run as they are against a Licet and an API behind a guard.
 
-Each is built and run as its language does it. One whose tools are missing is skipped, with `CI=true` fails.
+Each is built and run as its language does it. One whose tools are missing fails, with
+`PASS_OVER=1` is skipped.
 """
 
 import json
@@ -22,7 +23,7 @@ from typing import Any, Self
 
 import pytest
 
-from interop.installing import Missing, filled_in, installed
+from interop.installing import Missing, filled_in, installed, may_be_passed_over
 from interop.manifest import Manifest
 from interop.recorder import Recorder
 from licet.credentials import Passwords
@@ -42,6 +43,10 @@ PATIENCE_S = 60.0
 PROXY = "/proxy"  # behind it there is nothing
 GRANTED, REFRESHED = ("client_credentials", 200), ("refresh_token", 200)
 _NUMBERS = count(1)
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # in the background; what is started would ignore it too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 pytestmark = pytest.mark.timeout(900)  # a cold build fetches what it needs
 
 
@@ -315,7 +320,7 @@ def snippet(request: pytest.FixtureRequest) -> Snippet:
     try:
         installed(told.manifest)
     except Missing as why:
-        if os.environ.get("CI") == "true":
+        if not may_be_passed_over():
             raise
         pytest.skip(f"{told.file}: {why}")
     return told

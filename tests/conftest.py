@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -53,7 +54,11 @@ def pytest_configure() -> None:
     """Keep the files of tests in memory, where there is enough: a run syncs some ten thousand times.
 
     A kill takes nothing from either. `TMPDIR` puts them elsewhere.
+
+    A run in the background may ignore SIGINT, and what it starts would do so as well; the tests send it.
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if "TMPDIR" not in os.environ and _has_room(_MEMORY):
         os.environ["TMPDIR"] = str(_MEMORY)
         tempfile.tempdir = None

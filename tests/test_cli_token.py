@@ -16,7 +16,7 @@ from licet.cli.token import ServerUnreachable, _Credentials, _refuse, _tenant_ur
 
 
 @pytest.fixture(scope="module")
-def demo() -> Iterator[str]:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of the tenant of a demo server."""
     with subprocess.Popen(
         [sys.executable, "-m", "licet", "demo", "--port", "0", "--admin-port", "0"],
@@ -24,6 +24,7 @@ def demo() -> Iterator[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        cwd=tmp_path_factory.mktemp("demo"),
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     ) as process:
         assert process.stdout is not None

@@ -362,18 +362,71 @@ class TestDemo:
             demo.wait(PATIENCE_S)
         assert not list(tmp_path.iterdir())
 
+    def test_a_second_demo_in_the_same_directory_is_refused_and_leaves_the_first_alone(
+        self, tmp_path: Path
+    ) -> None:
+        """The first one's data is in use; the second one has to have a place of its own."""
+        with _demo(tmp_path) as first:
+            assert first.stdout is not None
+            until(partial(_has_welcomed, first.stdout))
+            second = _run_in(tmp_path, "demo", "--port", "0", "--admin-port", "0")
+            assert second.returncode == 1
+            assert "already; give this one another with --data" in second.stderr
+            assert (tmp_path / "licet-demo" / SQLITE_NAME).exists()
+            first.terminate()
+            assert first.wait(PATIENCE_S) == 0
+
+    def test_what_a_killed_demo_left_is_cleared_away(self, tmp_path: Path) -> None:
+        """Its seats and sessions are not those of the next one."""
+        with _demo(tmp_path) as killed:
+            assert killed.stdout is not None
+            until(partial(_has_welcomed, killed.stdout))
+            killed.kill()
+        left = tmp_path / "licet-demo" / "left"
+        left.touch()
+        with _demo(tmp_path) as demo:
+            assert demo.stdout is not None
+            until(partial(_has_welcomed, demo.stdout))
+            assert not left.exists()
+            demo.terminate()
+            assert demo.wait(PATIENCE_S) == 0
+        assert not list(tmp_path.iterdir())
+
+    def test_a_directory_that_no_demo_made_is_left_alone(self, tmp_path: Path) -> None:
+        """It may be anybody's, whatever its name."""
+        kept = tmp_path / "licet-demo" / "letter.txt"
+        kept.parent.mkdir()
+        kept.write_text("Dear Ann", encoding="utf-8")
+        refused = _run_in(tmp_path, "demo", "--port", "0", "--admin-port", "0")
+        assert refused.returncode == 1
+        assert "no demo made it" in refused.stderr
+        assert kept.read_text(encoding="utf-8") == "Dear Ann"
+
+
+def _run_in(directory: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        _command(*arguments),
+        cwd=directory,
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
 
 def _has_welcomed(stdout: IO[str]) -> bool:
     return "Ctrl-C ends it" in stdout.readline()
 
 
-def _demo(temporary: Path) -> "subprocess.Popen[str]":
+def _demo(directory: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         _command("demo", "--port", "0", "--admin-port", "0"),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env=_environment(TMPDIR=str(temporary), PYTHONUNBUFFERED="1"),
+        cwd=directory,
+        env=_environment(PYTHONUNBUFFERED="1"),
     )
 
 

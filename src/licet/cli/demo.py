@@ -1,9 +1,16 @@
-"""`licet demo`: a throw-away server with something in it, and lines to paste."""
+"""`licet demo`: a throw-away server with something in it, and lines to paste.
 
+Its data is in `licet-demo`, in the directory where it was started, so that a second terminal finds it. It is
+removed at the end. What a killed demo left there, the next one clears away; anything else of that name stays.
+"""
+
+import fcntl
+import shlex
+import shutil
 import signal
 import sys
-import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +28,7 @@ from licet.store import accounts
 from licet.store.opening import SQLITE_NAME, StoreAt
 from licet.store.setup import changing
 
+DIRECTORY = Path("licet-demo")
 TENANT = "Jim_Test"
 SEATS = 5
 ADMIN = "admin"
@@ -68,6 +76,7 @@ and Api, which may introspect. Paste this into another terminal, from the top:
 
 Ctrl-C ends it{keeps}.
 """
+_LOCK = "demo.lock"  # held as long as the demo runs; it also says that a demo made the directory
 _PICK = r"""sed 's/.*"{name}":"\([^"]*\).*/\1/'"""
 
 
@@ -77,7 +86,8 @@ def demo(
     port: Port = None,
     admin_port: AdminPort = None,
     data: Annotated[
-        Path | None, typer.Option("--data", metavar="DIR", help="Keep it here; else it is gone at the end.")
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="Keep it here; else it is in licet-demo until the end."),
     ] = None,
 ) -> None:
     """Run a throw-away server with a tenant, clients and 5 seats, and say what to try.
@@ -87,7 +97,7 @@ def demo(
     # Until the server listens to it, SIGTERM ends this like Ctrl-C: nothing is left behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with ExitStack() as stack:
-        directory = data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="licet-demo-")))
+        directory = data or stack.enter_context(_thrown_away(DIRECTORY.absolute()))
         # A demo is alike everywhere: no file and no variable changes it.
         overrides = {"host": host, "port": port, "admin_port": admin_port, "data": directory}
         settings = load_settings(environment={}, overrides=overrides)
@@ -99,6 +109,40 @@ def demo(
             _welcome(settings.base_url(port), dashboard, directory, kept=data is not None)
 
         run(settings, welcome)
+
+
+@contextmanager
+def _thrown_away(directory: Path) -> Iterator[Path]:
+    """A directory that is made now, locked, and removed at the end.
+
+    Raises Refused where another demo runs in it, or something else has its name.
+    """
+    try:
+        if directory.exists():
+            _clear_away(directory)
+        directory.mkdir(mode=0o700)
+    except OSError as fault:
+        raise Refused(f"{directory} cannot be made: {fault.strerror}; choose another with --data") from None
+    try:
+        with (directory / _LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _clear_away(directory: Path) -> None:
+    """Remove what a demo left that was killed."""
+    try:
+        with (directory / _LOCK).open("r") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(directory)  # It follows no link.
+    except BlockingIOError:
+        raise Refused(f"a demo runs in {directory} already; give this one another with --data") from None
+    except FileNotFoundError:
+        raise Refused(
+            f"{directory} is there already, and no demo made it; choose another with --data"
+        ) from None
 
 
 def _make(directory: Path) -> None:
@@ -130,7 +174,7 @@ def _welcome(base_url: str, dashboard: str, directory: Path, *, kept: bool) -> N
         tenant=TENANT,
         seats=SEATS,
         password=PASSWORD,
-        data=directory,
+        data=shlex.quote(str(directory.absolute())),
         licet=_command(),
         refresh=_PICK.format(name="refresh_token"),
         access=_PICK.format(name="access_token"),

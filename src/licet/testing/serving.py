@@ -89,6 +89,7 @@ def main(command: Sequence[str] = COMMAND, adjust: Callable[[SwitchedServer], No
     if "commit" in sys.argv:
         _commit()
     else:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background ignores it
         threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
         _serve((*command, "commit"), adjust)
 
