@@ -39,6 +39,7 @@ from licet.web.authentication import Authenticator
 from licet.web.listener import GuardedHttpProtocol
 from licet.web.measures import Measures
 from licet.web.public import PublicApp
+from licet.web.refusals import LogRateLimit
 from licet.web.throttle import Throttle
 
 WAVE = 8  # requests at a time
@@ -96,7 +97,7 @@ class Work:
             is_ready=lambda: True,
             store_failed=lambda: _fail("the store failed"),
             measures=measures,
-            log=structlog.wrap_logger(None, processors=[_drop]),
+            refusals=LogRateLimit(structlog.wrap_logger(None, processors=[_drop])),
         )
         self._connections = [Connection(config(public, GuardedHttpProtocol), self._loop) for _ in range(WAVE)]
 

@@ -25,6 +25,7 @@ from licet.web.admin.access import Access
 from licet.web.admin.desk import Desk
 from licet.web.admin.listener import admin_application
 from licet.web.hashing import Hashing
+from licet.web.refusals import LogRateLimit
 from setup_site import ADA, Site
 
 API = "/api/v1"
@@ -70,6 +71,7 @@ class Node:
             hashing=Hashing(workers=1, queue_max=100),
             pepper=pepper,
             log=self.log,
+            refusals=LogRateLimit(self.log),
         )
         nobody: Any = None  # no command is given here
         return Desk(
@@ -82,6 +84,7 @@ class Node:
                 "base_url": URL,
                 "public_url": "https://licence.example.com",
                 "log": self.log,
+                "refusals": LogRateLimit(self.log),
                 **options,
             }
         )

@@ -18,6 +18,7 @@ from licet.store.sign_ins import Lives
 from licet.store.sqlite import SqliteStore
 from licet.web.admin.access import AT_ONCE_MAX, Access, SignInRefused, TooManyAttempts
 from licet.web.hashing import Hashing
+from licet.web.refusals import LogRateLimit
 from setup_site import JIM, START_MS, Site
 
 pytestmark = pytest.mark.anyio
@@ -80,6 +81,7 @@ class Gate:
             hashing=self._hashing,
             pepper=PEPPER,
             log=self.log,
+            refusals=LogRateLimit(self.log),
             lives=Lives(idle_s=1800, longest_s=43_200),
             **options,
         )

@@ -134,7 +134,7 @@ class TestRoutes:
             is_ready=nobody,
             store_failed=nobody,
             measures=nobody,
-            log=nobody,
+            refusals=nobody,
         )
         served = {
             f"/{{tenant}}/{name}": {method.lower() for method in methods}

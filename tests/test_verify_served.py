@@ -9,7 +9,7 @@ import pytest
 from conftest import AWAY, ServedTenant, Wire, bar
 from licet.model import TokenFormat
 from licet.store.opening import SQLITE_NAME
-from licet.web.logs import LINES_MAX, Allowance
+from licet.web.refusals import LINES_MAX
 from running import RunningServer
 
 POST = {"X-Original-Method": "POST"}
@@ -227,14 +227,6 @@ class TestLog:
         seconds = {it["timestamp"][:19] for it in found}
         assert {it["reason"] for it in found} == {"no_seats"}
         assert len(found) <= LINES_MAX * (len(seconds) + 1)
-        assert sum(1 + int(it.get("left_out", 0)) for it in found) <= 10 * LINES_MAX
-
-    def test_what_was_left_out_is_counted(self) -> None:
-        """For the next line that is written."""
-        allowance = Allowance(2)
-        assert [allowance.take(now_s) for now_s in (1.0, 1.1, 1.2, 1.9, 2.0, 2.1, 2.2, 9.0)] == [
-            0, 0, None, None, 2, 0, None, 1,
-        ]  # fmt: skip
 
 
 def refusals(server: RunningServer) -> list[dict[str, Any]]:

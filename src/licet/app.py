@@ -61,6 +61,7 @@ from licet.web.forwarded import Forwarded
 from licet.web.listener import GuardedHttpProtocol
 from licet.web.measures import Measures
 from licet.web.public import PublicApp, Read
+from licet.web.refusals import Kind, LogRateLimit
 from licet.web.throttle import Throttle
 from licet.web.traces import begin as begin_traces
 
@@ -146,6 +147,7 @@ class Server:
         self._clock = self._store.clock
         self._answered_at_ms = self._clock.now_ms()
         self._measures = Measures()
+        self._refusals = LogRateLimit(log)
         self._traces = begin_traces(os.environ, self._version, log)
         self._passwords = Passwords(
             memory_kib=settings.hash_memory_mib * 1024, time_cost=settings.hash_time_cost
@@ -173,7 +175,7 @@ class Server:
             is_ready=partial(self._is_ready, commits),
             store_failed=self._doubt,
             measures=self._measures,
-            log=self._log,
+            refusals=self._refusals,
         )
         spare_the_collector()
         self._store.watch()
@@ -198,6 +200,7 @@ class Server:
             if self._traces is not None:
                 await self._traces.close()
             self._store.close()
+            self._refusals.report()
             self._log.info("stopped")
 
     async def _commits(self) -> Committing:
@@ -297,6 +300,7 @@ class Server:
             hashing=authenticator.hashing,
             pepper=self._keyring.pepper,
             log=self._log,
+            refusals=self._refusals,
             lives=Lives(idle_s=self._settings.admin_idle_s, longest_s=self._settings.admin_sign_in_s),
         )
         return Desk(
@@ -309,6 +313,7 @@ class Server:
             public_url=self._public_url(),
             webhook_http=self._settings.webhook_http,
             log=self._log,
+            refusals=self._refusals,
             metrics=self._metrics(commits, reads, authenticator),
         )
 
@@ -354,7 +359,7 @@ class Server:
         )
 
     def _http_protocol(self) -> type[GuardedHttpProtocol]:
-        log, measures = self._log, self._measures
+        refusals, measures = self._refusals, self._measures
 
         class HttpProtocol(GuardedHttpProtocol):
             connections_max = self._settings.connections_max
@@ -363,14 +368,16 @@ class Server:
             def tell(request_id: str, status: int, description: str, address: str) -> None:
                 measures.refused(status)
                 error = Refusal.UNAVAILABLE.error if status == _NO_ROOM else Refusal.INVALID_REQUEST.error
-                log.info(
-                    "refused",
-                    request_id=request_id,
-                    status=status,
-                    error=error,
-                    detail=description,
-                    address=address,
-                )
+                kind = Kind("info", "refused", status, error)
+                if refusals.admits(kind):
+                    refusals.write(
+                        kind,
+                        request_id=request_id,
+                        status=status,
+                        error=error,
+                        detail=description,
+                        address=address,
+                    )
 
         return HttpProtocol
 

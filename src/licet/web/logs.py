@@ -13,30 +13,6 @@ import structlog
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
-LINES_MAX = 10  # a guess: enough to see what is the matter, and a gigabyte in some months
-
-
-class Allowance:
-    """How many lines of one kind may be written in a second. The others are counted, for the next one."""
-
-    def __init__(self, lines_max: int = LINES_MAX) -> None:
-        self._lines_max = lines_max
-        self._second = 0
-        self._written = 0
-        self._left_out = 0
-
-    def take(self, now_s: float) -> int | None:
-        """How many were left out since the last line, when one may be written now; else None."""
-        if (second := int(now_s)) != self._second:
-            self._second, self._written = second, 0
-        if self._written >= self._lines_max:
-            self._left_out += 1
-            return None
-        self._written += 1
-        left_out, self._left_out = self._left_out, 0
-        return left_out
-
-
 # Where a fault was, and not what the variables there held: a secret may be among them.
 _tracebacks = structlog.processors.ExceptionRenderer(
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False)

@@ -37,8 +37,8 @@ from licet.store.contract import QueueFull, StoreUnavailable
 from licet.store.lane import Lane
 from licet.tokens import Tokens, new_sid
 from licet.web.authentication import Authenticator
-from licet.web.logs import Allowance
 from licet.web.measures import Measures
+from licet.web.refusals import Kind, LogRateLimit
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -138,7 +138,7 @@ class PublicApp:
         is_ready: Callable[[], bool],
         store_failed: Callable[[], None],
         measures: Measures,
-        log: Any,
+        refusals: LogRateLimit,
     ) -> None:
         self.tokens = tokens
         self._clock = clock
@@ -150,14 +150,13 @@ class PublicApp:
         self._is_ready = is_ready
         self._store_failed = store_failed
         self._measures = measures
-        self._log = log
+        self._refusals = refusals
         self._endpoints: dict[str, tuple[frozenset[str], Callable[[Exchange], Awaitable[Response]]]] = {
             "token": (frozenset({"POST"}), self._token),
             "logoff": (frozenset({"POST", "GET"}), self._logoff),
             "revoke": (frozenset({"POST"}), self._revoke),
             "introspect": (frozenset({"POST"}), self._introspect),
         }
-        self._refused_questions, self._denials = Allowance(), Allowance()
         # Unique in this log for as long as it matters, and cheap: a random start, then a count.
         prefix = secrets.token_hex(4)
         self._request_ids = (f"{prefix}-{number:x}" for number in itertools.count(1))
@@ -170,7 +169,8 @@ class PublicApp:
         except Disconnected:
             return
         except Exception as bug:  # noqa: BLE001 - nobody above knows the error table
-            self._log.error("fault", request_id=request_id, exc_info=bug)
+            if self._refusals.admits(_FAULT):
+                self._refusals.write(_FAULT, request_id=request_id, exc_info=bug)
             response = refusal(fault(), request_id)
         named = (b"x-request-id", request_id.encode())
         if response.status == _NO_CONTENT:  # which has no length (RFC 9110 8.6)
@@ -184,7 +184,6 @@ class PublicApp:
 
     async def _route(self, scope: Scope, receive: Receive, request_id: str) -> Response:
         segments = scope["path"].split("/")[1:]
-        is_question = False
         exchange = Exchange(scope, receive, segments[0] if segments else "")
         try:
             if len(segments) == 2 and (endpoint := self._endpoints.get(segments[1])) is not None:  # noqa: PLR2004
@@ -192,7 +191,7 @@ class PublicApp:
                 _check_method(scope["method"], methods)
                 check_query(scope["query_string"])
                 return await handle(exchange)
-            if is_question := segments[1:2] == ["verify"]:
+            if segments[1:2] == ["verify"]:
                 return await self._verify(exchange, scope, is_below=len(segments) > 2)  # noqa: PLR2004
             return self._document(scope["method"], segments, request_id)
         except OAuthError as error:
@@ -202,25 +201,16 @@ class PublicApp:
         except StoreUnavailable as down:
             self._store_failed()
             refused = unavailable(str(down))
-        left_out = self._left_out(refused, is_question=is_question)
-        if left_out is not None:
-            self._note(refused, exchange, request_id, **({"left_out": left_out} if left_out else {}))
+        kind = _kind(refused)
+        if self._refusals.admits(kind):
+            self._note(kind, refused, exchange, request_id)
         return refusal(refused, request_id)
 
-    def _left_out(self, refused: OAuthError, *, is_question: bool) -> int | None:
-        """How many lines like this were left out before it; None when this one is to be left out."""
-        if is_question:  # Whoever calls an API without a live token is refused: too often for a line each.
-            return self._refused_questions.take(perf_counter())
-        if refused.refusal is Refusal.NO_SEAT:  # Clients try again and again; the journal has them all (L11).
-            return self._denials.take(perf_counter())
-        return 0
-
-    def _note(self, refused: OAuthError, exchange: Exchange, request_id: str, **more: int) -> None:
-        write = self._log.error if refused.refusal is Refusal.UNAVAILABLE else self._log.info
+    def _note(self, kind: Kind, refused: OAuthError, exchange: Exchange, request_id: str) -> None:
         # What is not the name of ours could be anything, a secret in the wrong place as well.
         tenant = self._find_tenant(exchange.tenant)
-        write(
-            "refused",
+        self._refusals.write(
+            kind,
             request_id=request_id,
             status=refused.status,
             error=refused.error,
@@ -229,7 +219,6 @@ class PublicApp:
             client_id=exchange.known_client_id(tenant),
             address=exchange.address,
             **refused.fields,
-            **more,
         )
 
     async def _token(self, exchange: Exchange) -> Response:
@@ -338,6 +327,12 @@ class PublicApp:
 
 _READ = frozenset({"GET", "HEAD"})
 _NO_CONTENT = 204
+_FAULT = Kind("error", "fault", Refusal.FAULT.status, Refusal.FAULT.error)
+
+
+def _kind(refused: OAuthError) -> Kind:
+    level = "error" if refused.refusal is Refusal.UNAVAILABLE else "info"
+    return Kind(level, "refused", refused.status, refused.error)
 
 
 def _check_method(method: str, allowed: Iterable[str]) -> None:

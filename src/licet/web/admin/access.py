@@ -35,6 +35,7 @@ from licet.store.contract import QueueFull, Store, StoreUnavailable
 from licet.store.lane import Lane
 from licet.store.sign_ins import Lives, SignIn
 from licet.web.hashing import Hashing
+from licet.web.refusals import Kind, LogRateLimit
 from licet.web.source import source_of
 from licet.web.throttle import Throttle
 
@@ -99,6 +100,10 @@ class SignedIn(Value, frozen=True, kw_only=True):
         return f"SignedIn({self.identity.actor})"
 
 
+_SIGN_IN_REFUSED = Kind("warning", "sign_in_refused", 0, "")
+_KEY_REFUSED = Kind("warning", "api_key_refused", 0, "")
+
+
 class Access:
     """Make it in a running event loop, and `await close()` it. `passwords` and `hashing` are the server's.
 
@@ -113,6 +118,7 @@ class Access:
         hashing: Hashing,
         pepper: bytes,
         log: Any,
+        refusals: LogRateLimit,
         lives: Lives = Lives(),  # noqa: B008 - a frozen value
         failures_per_name_max: int = FAILURES_PER_NAME_MAX,
         failures_per_source_max: int = FAILURES_PER_SOURCE_MAX,
@@ -123,6 +129,7 @@ class Access:
         self._hashing = hashing
         self._api_keys = ApiKeys(pepper)
         self._log = log
+        self._refusals = refusals
         self._lives = lives
         self._sign_in_throttle, self._key_throttle = (
             Throttle(
@@ -204,7 +211,8 @@ class Access:
         is_right = self._api_keys.matches(key, kept.hash if kept else None)
         if kept is None or not is_right or kept.is_expired(now_ms):
             self._key_throttle.failed(subject, source)
-            self._log.warning("api_key_refused", key=kept.name if kept else None, address=address)
+            if self._refusals.admits(_KEY_REFUSED):
+                self._refusals.write(_KEY_REFUSED, key=kept.name if kept else None, address=address)
             return None
         self._key_throttle.succeeded(subject, source)
         self.api_keys_used[kept.id] = now_ms
@@ -264,8 +272,9 @@ class Access:
             self._sign_in_throttle.succeeded(subject, source)
             return admin, stronger
         self._sign_in_throttle.failed(subject, source)
-        # What is not the name of an administrator could be anything, a password as well.
-        self._log.warning("sign_in_refused", admin=admin.name if admin else None, address=address)
+        if self._refusals.admits(_SIGN_IN_REFUSED):
+            # What is not the name of an administrator could be anything, a password as well.
+            self._refusals.write(_SIGN_IN_REFUSED, admin=admin.name if admin else None, address=address)
         raise SignInRefused(_REFUSED)
 
     async def _begin(self, admin: Admin, address: str, stronger_hash: str | None = None) -> str:

@@ -41,6 +41,7 @@ from licet.store.setup import SetupChange, changing
 from licet.web.admin.access import Access, Identity, SignedIn
 from licet.web.admin.problems import Problem, forged_request, not_allowed, sign_in_needed
 from licet.web.metrics import Metrics
+from licet.web.refusals import LogRateLimit
 
 CSRF_HEADER = "x-csrf-token"
 CSRF_FIELD = "csrf"
@@ -67,6 +68,7 @@ class Desk:
         base_url: str,
         public_url: str,
         log: Any,
+        refusals: LogRateLimit,
         metrics: Metrics | None = None,
         webhook_http: bool = False,
     ) -> None:
@@ -81,6 +83,7 @@ class Desk:
         self.base_url = base_url
         self.public_url = public_url
         self.log = log
+        self.refusals = refusals
         self.keyring_lock = Lock()  # for who writes the file of keys
         self.closing = asyncio.Event()
         self._threads = ThreadPoolExecutor(THREADS, "licet-admin")

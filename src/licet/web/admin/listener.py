@@ -47,6 +47,7 @@ from licet.web.admin.problems import (
     of_status,
     problem_of,
 )
+from licet.web.refusals import Kind
 
 API_PREFIX = "/api/"
 _FOR_PROGRAMS = (API_PREFIX, scraping.PATH)  # which a page would not help
@@ -149,11 +150,13 @@ class _Told:
         return refuse
 
     def _note(self, request: Request, problem: Problem, fault: Exception) -> None:
-        log = self._desk.log
-        told = log.error if problem.status >= _FAULT else log.info
+        level = "error" if problem.status >= _FAULT else "info"
+        kind = Kind(level, "admin_refused", problem.status, problem.kind)
+        if not self._desk.refusals.admits(kind):
+            return
         identity = getattr(request.state, "identity", None)
-        told(
-            "admin_refused",
+        self._desk.refusals.write(
+            kind,
             request_id=request_id(request),
             status=problem.status,
             problem=problem.kind,
