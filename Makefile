@@ -9,7 +9,7 @@ INSTALL := $(PIP) --require-hashes
 said = $(if $(filter command line,$(origin $(1))),$(2) $($(1)))
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-wide test-long tools check format docs bench bench-quick bench-scale bench-page bench-guard bench-instructions bench-overhead bench-neighbours bench-flames chaos interop lock clean
+.PHONY: help serve test test-wide test-long tools check format docs bench bench-quick bench-scale bench-page bench-flood bench-guard bench-instructions bench-overhead bench-neighbours bench-flames chaos interop lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ bench-flames: $(VENV)/dev.stamp ## draw flame graphs of a server at work (needs 
 
 bench-neighbours: $(VENV)/dev.stamp ## measure what an API pays for its guard, and a program for LicetAuth, 3 min (needs wrk)
 	@$(BIN)/python -m bench neighbours $(WITH)
+
+bench-flood: $(VENV)/dev.stamp ## measure what good clients keep while wrong secrets flood in, 1 min (needs wrk)
+	@$(BIN)/python -m bench flood $(WITH)
 
 bench-overhead: $(VENV)/dev.stamp ## count what the journal and the metrics take of a grant; WITH=--valgrind for more
 	@$(BIN)/python -m bench overhead $(WITH)

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench import callgrind, neighbours, overhead, page, scale
+from bench import callgrind, flood, neighbours, overhead, page, scale
 from bench.callgrind import NoValgrind
 from bench.counting import calibrate, count
 from bench.flames import NoPySpy, draw
@@ -36,6 +36,7 @@ def main() -> None:
     _add_instructions(verbs)
     _add_overhead(verbs)
     _add_neighbours(verbs)
+    _add_flood(verbs)
     _add_flames(verbs)
     asked = parser.parse_args()
     try:
@@ -204,6 +205,26 @@ def _neighbours(asked: argparse.Namespace) -> None:
     print(f"Kept. Into docs/explanation/performance.md: make bench-page WITH='--neighbours {path}'")
     if lost := list(neighbours.missed(found)):
         sys.exit("\n".join(lost))
+
+
+def _add_flood(verbs: Any) -> None:
+    parser = verbs.add_parser("flood", help="what good clients keep while somebody sends wrong secrets")
+    parser.add_argument("--rounds", type=int, default=5, help="that count")
+    parser.add_argument("--seconds", type=float, default=2, help="of a round")
+    parser.set_defaults(do=_flood)
+
+
+def _flood(asked: argparse.Namespace) -> None:
+    length, is_lost = flood.Length(asked.rounds, asked.seconds), False
+    with (
+        tempfile.TemporaryDirectory(prefix="licet-bench-") as scratch,
+        kinds(Path(scratch), KINDS[:1]) as (kind,),
+    ):
+        for name, pairs in flood.measure(kind, length, Path(scratch)):
+            print(flood.told(name, pairs), flush=True)
+            is_lost |= name == flood.LIMITED and flood.ratio(pairs) < flood.KEPT_LEAST
+    if is_lost:
+        sys.exit(f"Good clients keep less than {flood.KEPT_LEAST} of their rate beside a flood.")
 
 
 def _add_flames(verbs: Any) -> None:

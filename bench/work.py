@@ -40,6 +40,7 @@ from licet.web.listener import GuardedHttpProtocol
 from licet.web.measures import Measures
 from licet.web.public import PublicApp
 from licet.web.refusals import LogRateLimit
+from licet.web.tarpit import Tarpit
 from licet.web.throttle import Throttle
 
 WAVE = 8  # requests at a time
@@ -98,6 +99,7 @@ class Work:
             store_failed=lambda: _fail("the store failed"),
             measures=measures,
             refusals=LogRateLimit(structlog.wrap_logger(None, processors=[_drop])),
+            tarpit=Tarpit(per_source_max=1, waiting_max=1),
         )
         self._connections = [Connection(config(public, GuardedHttpProtocol), self._loop) for _ in range(WAVE)]
 

@@ -49,15 +49,22 @@ def must_be_there() -> str:
 
 def load(url: str, rows: Path, *, connections: int, seconds: int, answers: Path | None = None) -> Round:
     """Send the requests of a file of `write_rows` for so long. With `answers`, keep the answers there."""
-    command = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
-    command += ["--timeout", "20s", "--latency", "--script", str(_SCRIPT), url, "--", str(rows)]
+    asked = command(url, rows, connections=connections, seconds=seconds)
     if answers is not None:
-        command.append(str(answers))
+        asked.append(str(answers))
     before = getrusage(RUSAGE_CHILDREN)
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(asked, check=True, capture_output=True, text=True)
     after = getrusage(RUSAGE_CHILDREN)
     used_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return read_report(done.stdout, used_s)
+
+
+def command(url: str, rows: Path, *, connections: int, seconds: int) -> list[str]:
+    """What sends the requests of a file of `write_rows` for so long."""
+    return [
+        *("wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"),
+        *("--timeout", "20s", "--latency", "--script", str(_SCRIPT), url, "--", str(rows)),
+    ]
 
 
 def read_report(text: str, wrk_cpu_s: float = 0.0) -> Round:

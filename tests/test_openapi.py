@@ -135,6 +135,7 @@ class TestRoutes:
             store_failed=nobody,
             measures=nobody,
             refusals=nobody,
+            tarpit=nobody,
         )
         served = {
             f"/{{tenant}}/{name}": {method.lower() for method in methods}

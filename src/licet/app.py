@@ -62,6 +62,7 @@ from licet.web.listener import GuardedHttpProtocol
 from licet.web.measures import Measures
 from licet.web.public import PublicApp, Read
 from licet.web.refusals import Kind, LogRateLimit
+from licet.web.tarpit import Tarpit
 from licet.web.throttle import Throttle
 from licet.web.traces import begin as begin_traces
 
@@ -176,6 +177,9 @@ class Server:
             store_failed=self._doubt,
             measures=self._measures,
             refusals=self._refusals,
+            tarpit=Tarpit(
+                per_source_max=settings.connections_max // 10, waiting_max=settings.connections_max // 2
+            ),
         )
         spare_the_collector()
         self._store.watch()

@@ -39,6 +39,8 @@ from licet.tokens import Tokens, new_sid
 from licet.web.authentication import Authenticator
 from licet.web.measures import Measures
 from licet.web.refusals import Kind, LogRateLimit
+from licet.web.source import source_of
+from licet.web.tarpit import Tarpit
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -139,6 +141,7 @@ class PublicApp:
         store_failed: Callable[[], None],
         measures: Measures,
         refusals: LogRateLimit,
+        tarpit: Tarpit,
     ) -> None:
         self.tokens = tokens
         self._clock = clock
@@ -151,6 +154,7 @@ class PublicApp:
         self._store_failed = store_failed
         self._measures = measures
         self._refusals = refusals
+        self._tarpit = tarpit
         self._endpoints: dict[str, tuple[frozenset[str], Callable[[Exchange], Awaitable[Response]]]] = {
             "token": (frozenset({"POST"}), self._token),
             "logoff": (frozenset({"POST", "GET"}), self._logoff),
@@ -204,6 +208,8 @@ class PublicApp:
         kind = _kind(refused)
         if self._refusals.admits(kind):
             self._note(kind, refused, exchange, request_id)
+        if refused.refusal is Refusal.RATE_LIMITED:
+            await self._tarpit.hold(source_of(exchange.address))
         return refusal(refused, request_id)
 
     def _note(self, kind: Kind, refused: OAuthError, exchange: Exchange, request_id: str) -> None:
