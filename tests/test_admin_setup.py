@@ -27,7 +27,7 @@ NOUNS: dict[str, tuple[str, dict[str, Any], str, dict[str, Any], dict[str, Any]]
         "/tenants",
         {"name": "New_1", "seats": 3, "session_ttl_s": 900, "access_ttl_s": 300},
         "New_1",
-        {"no_seat_status": 429, "default_scope": "view", "token_format": "jwt"},
+        {"no_seat_status": 429, "default_scope": "view", "token_format": "jwt", "strict_assertions": True},
         {
             "name": "New_1",
             "session_ttl_s": 900,
@@ -35,6 +35,7 @@ NOUNS: dict[str, tuple[str, dict[str, Any], str, dict[str, Any], dict[str, Any]]
             "default_scope": "view",
             "no_seat_status": 429,
             "token_format": "jwt",
+            "strict_assertions": True,
         },
     ),
     "pool": (
@@ -135,6 +136,12 @@ WRONG: list[tuple[str, str, dict[str, Any], dict[str, str]]] = [
     ),
     ("PATCH", JIM_PATH, {"access_ttl_s": 1201}, {"#/access_ttl_s": "Tenant Jim_Test: access_ttl is 1 s to"}),
     ("PATCH", JIM_PATH, {"default_scope": "no"}, {"#/default_scope": "There is no scope no in tenant"}),
+    (
+        "PATCH",
+        JIM_PATH,
+        {"strict_assertions": "yes"},
+        {"#/strict_assertions": "True or false is needed."},
+    ),
     ("PATCH", JIM_PATH, {"token_format": "saml"}, {"#/token_format": "Allowed: 'reference' or 'jwt'"}),
     (
         "PATCH",

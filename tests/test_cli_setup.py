@@ -52,6 +52,7 @@ def test_tenants_are_added_changed_shown_and_removed(desk: Desk) -> None:
         "default_scope": "all",
         "no_seat_status": 429,
         "token_format": "reference",
+        "strict_assertions": False,
         "seats": 1,
         "pools": 1,
         "scopes": 2,
@@ -69,6 +70,16 @@ def test_tenants_are_added_changed_shown_and_removed(desk: Desk) -> None:
     assert desk.error("tenant", "remove", "Other", exit_code=2) == told
     assert desk.out("tenant", "remove", "Other", "--yes") == "Tenant Other removed.\n"
     assert [tenant["name"] for tenant in desk.json("tenant", "list")] == [TENANT]
+
+
+def test_a_tenant_takes_strict_assertions_only_where_that_is_said(desk: Desk) -> None:
+    assert desk.out("tenant", "set", TENANT, "--strict-assertions") == "Tenant Jim_Test changed.\n"
+    assert desk.json("tenant", "show", TENANT)["strict_assertions"] is True
+    assert desk.out("tenant", "set", TENANT, "--strict-assertions") == "Nothing to change.\n"
+    assert desk.out("tenant", "set", TENANT, "--no-strict-assertions") == "Tenant Jim_Test changed.\n"
+    assert not tenant_of(desk).strict_assertions
+    desk.out("tenant", "add", "Other", "--seats", "1", "--strict-assertions")
+    assert desk.json("tenant", "show", "Other")["strict_assertions"] is True
 
 
 def test_a_token_format_brings_its_own_life_of_access_tokens(desk: Desk) -> None:

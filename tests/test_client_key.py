@@ -69,14 +69,19 @@ def signed_by(
     return auth_for(url, api.url, timing, secret=None, private_key=pem(signer.private), **options)
 
 
+@pytest.mark.parametrize("is_strict", [True, False])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_block_proves_itself_by_its_key_and_gives_the_seat_back(
-    tenant: ServedTenant, api: Site, program: Program, algorithm: str
+    tenant: ServedTenant, api: Site, program: Program, algorithm: str, *, is_strict: bool
 ) -> None:
-    """RFC 7523 2.2: grant, refresh and logoff; each request has an assertion of its own."""
+    """RFC 7523 2.2: grant, refresh and logoff; each request has an assertion of its own.
+
+    An RSA key signs by PS256, which a tenant with strict assertions takes as well.
+    """
     signer, timing = Signer.new(algorithm), ServersTiming(tenant)
     with tenant.server.changing() as change:
         setup = change.tenant(tenant.name)
+        setup.set(strict_assertions=is_strict)
         setup.add_key("TestClientId", signer.key)
         setup.set_client("TestClientId", password_allowed=False)
     seats = []

@@ -118,6 +118,7 @@ def test_what_is_read_is_what_the_file_says() -> None:
         "default_scope": "orders",
         "no_seat_status": 429,
         "token_format": "reference",
+        "strict_assertions": False,
     }
     mobile = jim.pool_named("mobile.1")
     assert mobile is not None
@@ -225,6 +226,7 @@ def test_whatever_is_written_is_read_as_it_was(
         ("session_ttl = '9m'", "X: tenant X: access_ttl is 1 s to session_ttl"),
         ("no_seat_status = 401", "X: tenant X: no_seat_status is 400, 429 or 503, not 401"),
         ("token_format = 'saml'", "X.token_format: allowed: reference, jwt; not 'saml'"),
+        ("strict_assertions = 'yes'", "X.strict_assertions: true or false is allowed, not 'yes'"),
         ("token_format = true", "X.token_format: reference, jwt is allowed, not True"),
         (
             "token_format = 'jwt'\nsession_ttl = '8d'\naccess_ttl = '2d'",

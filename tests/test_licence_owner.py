@@ -238,7 +238,7 @@ def test_an_owner_of_one_tenant_changes_all_the_rest(site: LicenceSite, olga: Re
         ("PATCH", f"{OTHER}/pools/full", {"alerts": ["50"], "seats": 2, "expires_at_ms": EXPIRES_MS}),
         ("PATCH", f"{OTHER}/pools/full", {"alerts": ["80", "90", "100", "denied"]}),
         ("PATCH", OTHER, {"default_scope": "view", "no_seat_status": 429, "session_ttl_s": 1200}),
-        ("PATCH", OTHER, {"default_scope": "all", "no_seat_status": 400}),
+        ("PATCH", OTHER, {"default_scope": "all", "no_seat_status": 400, "strict_assertions": True}),
         ("POST", f"{OTHER}/users", {"initials": "NU"}),
         ("POST", f"{OTHER}/clients", {"client_id": "Till", "user": "NU", "scopes": ["all", "view"]}),
         ("PATCH", f"{OTHER}/clients/Till", {"scopes": ["audit"], "max_sessions": 3}),

@@ -143,6 +143,16 @@ def test_a_tenant_with_its_first_pool(site: DashboardSite, ada: Reader) -> None:
     assert pool.seats == 3
 
 
+def test_a_tenant_is_to_take_strict_assertions_only(site: DashboardSite, ada: Reader) -> None:
+    """A mark, which the form keeps when something else is changed."""
+    done(send(ada, "/set-up/tenants/add", name="Strict", seats="1", strict_assertions="yes"), "/set-up/users")
+    path = "/set-up/tenants/edit?tenant=Strict"
+    done(send(ada, path, no_seat_status="429"), "/set-up/tenants")
+    assert tenant_of(site, "Strict").strict_assertions
+    done(send(ada, path, strict_assertions=None), "/set-up/tenants")
+    assert not tenant_of(site, "Strict").strict_assertions
+
+
 def test_a_tenant_whose_access_tokens_are_to_be_jwts(site: DashboardSite, ada: Reader) -> None:
     """The life that goes with them counts unless the field was changed as well."""
     done(send(ada, "/set-up/tenants/add", name="Signed", seats="1", token_format="jwt"), "/set-up/users/add")

@@ -21,6 +21,7 @@ from licet.public_keys import ALGORITHMS, Signatures
 
 TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"  # RFC 7523 2.2
 SIGNING_ALGORITHMS: Final = tuple(sorted(name for names in ALGORITHMS.values() for name in names))
+STRICT_ALGORITHMS: Final = tuple(name for name in SIGNING_ALGORITHMS if name != "RS256")  # FAPI 2.0 5.4
 ASSERTION_CHARS_MAX = 4096  # a signature of RSA 4096 takes 683 of them; half of what a body may have
 LIFE_S_MAX = 3600  # from now until `exp`: so long its jti is remembered. Authlib says an hour, and no less
 LEEWAY_S = 60  # by which a client's clock may be wrong
@@ -47,6 +48,7 @@ class Assertion(Value, frozen=True, kw_only=True):
     key_id: str | None
     algorithm: str
     audiences: tuple[str, ...]
+    has_one_audience: bool  # a text of its own, and no list of one
     expires_at_s: float
     issued_at_s: float | None
     not_before_s: float | None
@@ -121,6 +123,7 @@ def parse(text: str) -> Assertion:
         key_id=_given(header.kid),
         algorithm=header.alg,
         audiences=(claims.aud,) if isinstance(claims.aud, str) else tuple(claims.aud),
+        has_one_audience=isinstance(claims.aud, str),
         expires_at_s=claims.exp,
         issued_at_s=_given(claims.iat),
         not_before_s=_given(claims.nbf),
@@ -130,13 +133,18 @@ def parse(text: str) -> Assertion:
     )
 
 
-def flaw(assertion: Assertion, ours: Collection[str], now_ms: int) -> str | None:
+def flaw(assertion: Assertion, ours: Collection[str], now_ms: int, *, is_strict: bool = False) -> str | None:
     """Why its claims do not hold at this moment, for a server of these names; None when they do.
+
+    Where it `is_strict`, the audience is a text and no list (draft-ietf-oauth-rfc7523bis), and RS256 proves
+    nothing.
 
     RFC 7523 3 lets an audience be one of several. One that names another server as well could be sent on by
     it, so all of them have to be ours (draft-ietf-oauth-rfc7523bis).
     """
     now_s = now_ms / 1000
+    if is_strict and (assertion.algorithm not in STRICT_ALGORITHMS or not assertion.has_one_audience):
+        return "the assertion's aud is a list, or its alg RS256: this tenant takes strict assertions only"
     if not assertion.audiences or not all(it in ours for it in assertion.audiences):
         return "the assertion's aud is not this server alone"
     if assertion.expires_at_s + LEEWAY_S <= now_s:

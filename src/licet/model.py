@@ -254,6 +254,7 @@ class Tenant(Value, frozen=True, kw_only=True):
     scope_default: str = SCOPE_DEFAULT
     no_seat_status: int = 400
     token_format: TokenFormat = TokenFormat.REFERENCE
+    strict_assertions: bool = False
     scopes: Mapping[str, Scope] = msgspec.field(default_factory=dict)
     pools: Mapping[int, Pool] = msgspec.field(default_factory=dict)
     users: Mapping[str, User] = msgspec.field(default_factory=dict)

@@ -54,6 +54,13 @@ AccessTokens = Annotated[
         help="What access tokens are: reference, or jwt, which live 60 s unless --access-ttl says otherwise.",
     ),
 ]
+StrictAssertions = Annotated[
+    bool | None,
+    typer.Option(
+        "--strict-assertions/--no-strict-assertions",
+        help="Whether an assertion names the issuer alone as its audience, and RS256 is refused.",
+    ),
+]
 
 _HEADINGS = {
     "name": "tenant",
@@ -74,13 +81,16 @@ def add(
     access_ttl: AccessTtl = None,
     no_seat_status: NoSeatStatus = None,
     token_format: AccessTokens = None,
+    strict_assertions: StrictAssertions = None,
     data: Data = None,
 ) -> None:
     """Add a tenant with the pool `full` and the scopes `view` and `all`.
 
     Example: [bold]licet tenant add Jim_Test --seats 5[/]
     """
-    settings = _settings(session_ttl, access_ttl, no_seat_status, token_format)
+    settings = given(strict_assertions=strict_assertions) | _settings(
+        session_ttl, access_ttl, no_seat_status, token_format
+    )
     with opened(data) as store, changing(store, actor()) as change:
         change.add_tenant(name, seats=seats, **settings)
     say(f"Tenant {name} added, with a pool full of {counted(seats, 'seat')}.")
@@ -98,13 +108,14 @@ def set_(
     ] = None,
     no_seat_status: NoSeatStatus = None,
     token_format: AccessTokens = None,
+    strict_assertions: StrictAssertions = None,
     data: Data = None,
 ) -> None:
     """Change a tenant. A shorter life counts for the next sessions.
 
     Example: [bold]licet tenant set Jim_Test --session-ttl 30m[/]
     """
-    changes = given(scope_default=default_scope) | _settings(
+    changes = given(scope_default=default_scope, strict_assertions=strict_assertions) | _settings(
         session_ttl, access_ttl, no_seat_status, token_format
     )
     required(changes)
@@ -184,6 +195,7 @@ def _record(tenant: Tenant) -> Record:
         "default_scope": tenant.scope_default,
         "no_seat_status": tenant.no_seat_status,
         "token_format": tenant.token_format.value,
+        "strict_assertions": tenant.strict_assertions,
         "seats": sum(pool.seats for pool in tenant.pools.values()),
         "pools": len(tenant.pools),
         "scopes": len(tenant.scopes),

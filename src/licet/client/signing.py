@@ -78,6 +78,6 @@ def _loaded(private_key: Secret) -> tuple[Any, str]:
         case ed25519.Ed25519PrivateKey():
             return key, "EdDSA"
         case rsa.RSAPrivateKey() if key.key_size >= _RSA_BITS_MIN:
-            return key, "RS256"
+            return key, "PS256"  # what a server with strict assertions takes as well
         case _:
             raise ValueError(_UNUSABLE)

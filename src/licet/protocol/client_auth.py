@@ -42,11 +42,14 @@ def read_credentials(request: Request) -> Credentials | Assertion:
     return _bounded(Credentials(candidates=((form_id, form_secret),)))
 
 
-def audiences(issuer: str, endpoint: str) -> frozenset[str]:
+def audiences(issuer: str, endpoint: str, *, is_strict: bool = False) -> frozenset[str]:
     """What an assertion for this endpoint may name as its audience.
 
-    RFC 7523 3 has the issuer or the token endpoint; clients also name the endpoint that they call.
+    RFC 7523 3 has the issuer or the token endpoint; clients also name the endpoint that they call. Where it
+    `is_strict`, the issuer alone counts (FAPI 2.0 5.3, draft-ietf-oauth-rfc7523bis).
     """
+    if is_strict:
+        return frozenset({issuer})
     return frozenset({issuer, f"{issuer}/token", f"{issuer}/{endpoint}"})
 
 

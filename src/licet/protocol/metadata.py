@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from licet.assertions import SIGNING_ALGORITHMS
+from licet.assertions import SIGNING_ALGORITHMS, STRICT_ALGORITHMS
 from licet.model import GrantType, Tenant, TokenFormat
 from licet.protocol.message import Response, answer
 
@@ -32,12 +32,13 @@ def issuer(public_url: str, tenant: Tenant) -> str:
 def respond(public_url: str, tenant: Tenant) -> Response:
     """The document, the same at both addresses."""
     base = issuer(public_url, tenant)
+    algorithms = STRICT_ALGORITHMS if tenant.strict_assertions else SIGNING_ALGORITHMS
     return answer(
         {
             "issuer": base,
             "token_endpoint": f"{base}/token",
             "token_endpoint_auth_methods_supported": AUTH_METHODS,
-            "token_endpoint_auth_signing_alg_values_supported": SIGNING_ALGORITHMS,
+            "token_endpoint_auth_signing_alg_values_supported": algorithms,
             "grant_types_supported": [grant_type.value for grant_type in GrantType],
             "response_types_supported": [],  # required by RFC 8414 2; there is no authorization endpoint
             "scopes_supported": sorted(tenant.scopes),
@@ -45,9 +46,9 @@ def respond(public_url: str, tenant: Tenant) -> Response:
             **({"jwks_uri": f"{base}/jwks.json"} if tenant.token_format is TokenFormat.JWT else {}),
             "revocation_endpoint": f"{base}/revoke",
             "revocation_endpoint_auth_methods_supported": AUTH_METHODS,
-            "revocation_endpoint_auth_signing_alg_values_supported": SIGNING_ALGORITHMS,
+            "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
             "introspection_endpoint": f"{base}/introspect",
             "introspection_endpoint_auth_methods_supported": AUTH_METHODS,
-            "introspection_endpoint_auth_signing_alg_values_supported": SIGNING_ALGORITHMS,
+            "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
         }
     )

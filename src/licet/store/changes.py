@@ -83,6 +83,7 @@ class TenantChanges(TypedDict, total=False):
     scope_default: str
     no_seat_status: int
     token_format: TokenFormat
+    strict_assertions: bool
 
 
 def with_access_ttl(changes: TenantChanges, before: Tenant | None) -> TenantChanges:

@@ -304,6 +304,7 @@ class _Reading:
         access_ttl_s = keys.duration_s("access_ttl", token_format.access_ttl_s)
         scope_default = keys.text("default_scope", SCOPE_DEFAULT) or SCOPE_DEFAULT
         no_seat_status = keys.whole("no_seat_status", NO_SEAT_STATUS) or 0
+        strict_assertions = keys.flag("strict_assertions", default=False)
         pools: dict[str, Pool] = self._parts("pool", _pool)
         scopes = self._scopes()
         users: dict[str, User] = self._parts("user", _user)
@@ -323,6 +324,7 @@ class _Reading:
         return replace(
             itself,
             scope_default=scope_default,
+            strict_assertions=strict_assertions,
             pools=dict(enumerate(pools.values())),
             scopes=scopes,
             users=users,

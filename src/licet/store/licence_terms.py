@@ -25,7 +25,7 @@ _NO_SETTING = frozenset({"id", "version", "name", "scopes", "pools", "users", "c
 # Of the nouns that have to do with the licence, what an owner of the tenant may set all the same.
 _OWN: Mapping[str, frozenset[str]] = MappingProxyType(
     {
-        "tenant": frozenset({"scope_default", "no_seat_status"}),
+        "tenant": frozenset({"scope_default", "no_seat_status", "strict_assertions"}),
         "pool": frozenset({"alerts"}),
         "scope": frozenset(),
     }

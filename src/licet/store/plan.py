@@ -196,6 +196,7 @@ def _tenant_settings(tenant: Tenant) -> TenantChanges:
         "scope_default": tenant.scope_default,
         "no_seat_status": tenant.no_seat_status,
         "token_format": tenant.token_format,
+        "strict_assertions": tenant.strict_assertions,
     }
 
 

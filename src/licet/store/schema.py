@@ -15,7 +15,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Table,
     Text,
     UniqueConstraint,
@@ -25,25 +24,9 @@ from sqlalchemy import (
     union_all,
 )
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-# SQLite numbers rows by itself only where the type is INTEGER to the letter.
-_KEY = BigInteger().with_variant(Integer, "sqlite")
-
-
-def _tenant_id(*, primary_key: bool = False) -> Column[int]:
-    return Column(
-        "tenant_id", ForeignKey("tenant.id", ondelete="CASCADE"), primary_key=primary_key, nullable=False
-    )
-
+from licet.store.table_parts import KEY as _KEY
+from licet.store.table_parts import metadata as metadata  # noqa: PLC0414 - who has the tables has them all
+from licet.store.table_parts import tenant_id as _tenant_id
 
 # One row: `version` grows with every change of the set-up, so that a server sees in one look whether
 # what it remembers is still true.
@@ -60,6 +43,7 @@ tenant = Table(
     Column("scope_default", Text, nullable=False),
     Column("no_seat_status", Integer, nullable=False),
     Column("token_format", Text, nullable=False, server_default="reference"),
+    Column("strict_assertions", Boolean, nullable=False, server_default=text("false")),
     # Nothing is left of it but what happened, which is removed in pieces; its name is free again.
     Column("removed_at_ms", BigInteger),
     sqlite_autoincrement=True,  # a number is never given twice

@@ -243,6 +243,7 @@ class SetupChange:
             "scope_default": tenant.scope_default,
             "no_seat_status": tenant.no_seat_status,
             "token_format": tenant.token_format.value,
+            "strict_assertions": tenant.strict_assertions,
         }
         statement = insert(schema.tenant).values(row).returning(schema.tenant.c.id)
         return replace(tenant, id=self.transaction.connection.execute(statement).scalar_one())

@@ -122,6 +122,7 @@ def facts(value: Tenant | Pool | Scope | User | Client) -> Facts:
                 "default_scope": value.scope_default,
                 "no_seat_status": value.no_seat_status,
                 "token_format": value.token_format.value,
+                "strict_assertions": value.strict_assertions,
             }
         case Pool():
             expires = None if value.expires_at_ms is None else moment_of(value.expires_at_ms)
@@ -150,7 +151,7 @@ def facts(value: Tenant | Pool | Scope | User | Client) -> Facts:
 
 
 # What a value is unless somebody says otherwise: not worth telling, and left out of a file where it is noise.
-TENANT_DEFAULTS: Facts = {"token_format": TokenFormat.REFERENCE.value}
+TENANT_DEFAULTS: Facts = {"token_format": TokenFormat.REFERENCE.value, "strict_assertions": False}
 POOL_DEFAULTS: Facts = {"alerts": " ".join(ALERTS), "hold": duration(0)}
 USER_DEFAULTS: Facts = {"enabled": True}
 CLIENT_DEFAULTS: Facts = {

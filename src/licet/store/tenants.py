@@ -116,6 +116,7 @@ def _tenant(row: Row[Any], parts: dict[Table, list[Row[Any]]]) -> Tenant:
         scope_default=row.scope_default,
         no_seat_status=row.no_seat_status,
         token_format=TokenFormat(row.token_format),
+        strict_assertions=row.strict_assertions,
         scopes={part.name: _scope(part, pools) for part in parts[schema.scope]},
         pools=pools,
         users=users,

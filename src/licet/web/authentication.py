@@ -92,7 +92,8 @@ class Authenticator:
             await asyncio.to_thread(self._signatures.prepare)
         subject, source = (tenant.id if tenant else 0, assertion.client_id), source_of(address)
         client, now_ms = _usable(tenant, assertion.client_id), self._clock.now_ms()
-        if (why := flaw(assertion, ours, now_ms)) is not None:
+        is_strict = tenant is not None and tenant.strict_assertions
+        if (why := flaw(assertion, ours, now_ms, is_strict=is_strict)) is not None:
             raise self._refused(subject, source, why)
         key = signing_key(assertion, client, self._signatures, now_ms)
         if tenant is None or client is None or key is None:

@@ -294,10 +294,11 @@ class PublicApp:
         exchange.credentials = credentials = read_credentials(request)
         tenant = self._find_tenant(exchange.tenant)
         if isinstance(credentials, Assertion):
+            is_strict = tenant is not None and tenant.strict_assertions
             client = await self._authenticator.check_assertion(
                 tenant,
                 credentials,
-                audiences(f"{self._public_url}/{exchange.tenant}", endpoint),
+                audiences(f"{self._public_url}/{exchange.tenant}", endpoint, is_strict=is_strict),
                 exchange.address,
                 self._commits.submit,
             )

@@ -122,6 +122,7 @@ class TenantNew(Body):
     access_ttl_s: Seconds = ACCESS_TTL
     no_seat_status: Status = 400
     token_format: AccessTokens = TokenFormat.REFERENCE
+    strict_assertions: Flag = False
 
 
 class TenantPatch(Body):
@@ -132,6 +133,7 @@ class TenantPatch(Body):
     default_scope: ScopeName = "all"
     no_seat_status: Status = 400
     token_format: AccessTokens = TokenFormat.REFERENCE
+    strict_assertions: Flag = False
 
 
 class PoolNew(Body):

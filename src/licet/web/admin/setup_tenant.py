@@ -6,7 +6,7 @@ from licet.model import ACCESS_TTL_S, SEATS_MAX, SESSION_TTL_S, TTL_S_MAX, Inval
 from licet.store.setup import SetupChange
 from licet.store.spelling import duration, read_duration_s
 from licet.web.admin.forms import Field, Kind, Option, Texts, whole
-from licet.web.admin.setup_noun import SEATS_FIRST, named_once
+from licet.web.admin.setup_noun import NO, SEATS_FIRST, YES, named_once
 
 _STATUSES = {
     "400": "400, which every OAuth library hands on",
@@ -73,6 +73,13 @@ _FIELDS = (
         options=tuple(Option(value=value, label=label) for value, label in _STATUSES.items()),
         read=int,
     ),
+    Field(
+        name="strict_assertions",
+        label="Strict assertions",
+        kind=Kind.MARK,
+        help="An assertion that a client signs names the issuer alone as its audience, and RS256 is refused:"
+        " PS256, ES256 and EdDSA work. FAPI 2.0 asks for it.",
+    ),
 )
 
 
@@ -102,6 +109,7 @@ def tenant_texts(tenant: Tenant | None) -> Texts:
         "access_ttl": (duration(own.access_ttl_s),),
         "no_seat_status": (str(own.no_seat_status),),
         "token_format": (own.token_format.value,),
+        "strict_assertions": YES if own.strict_assertions else NO,
     }
 
 

@@ -38,6 +38,13 @@ class Tenant(Value, frozen=True, kw_only=True):
     default_scope: Annotated[str, Meta(description="What a grant gets that asks for none.", examples=["all"])]
     no_seat_status: Annotated[int, Meta(description="The HTTP status of a denial.", examples=[400])]
     token_format: Annotated[TokenFormat, Meta(description="What access tokens are.", examples=["reference"])]
+    strict_assertions: Annotated[
+        bool,
+        Meta(
+            description="Whether an assertion names the issuer alone as its audience, and RS256 is refused.",
+            examples=[False],
+        ),
+    ]
 
 
 class Pool(Value, frozen=True, kw_only=True):
@@ -269,6 +276,7 @@ def tenant(value: ModelTenant) -> Tenant:
         default_scope=value.scope_default,
         no_seat_status=value.no_seat_status,
         token_format=value.token_format,
+        strict_assertions=value.strict_assertions,
     )
 
 

@@ -8,6 +8,10 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
+    op.add_column(
+        "tenant",
+        sa.Column("strict_assertions", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+    )
     op.add_column("pool", sa.Column("hold_s", sa.Integer(), server_default="0", nullable=False))
     op.add_column("seat", sa.Column("issued_at_ms", sa.BigInteger(), server_default="0", nullable=False))
 
@@ -15,3 +19,4 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_column("seat", "issued_at_ms")
     op.drop_column("pool", "hold_s")
+    op.drop_column("tenant", "strict_assertions")
