@@ -300,7 +300,7 @@ def test_on_a_terminal_it_asks_before_it_destroys(desk: Desk) -> None:
     remove = ("client", "remove", "TestClientId", "--data", str(desk.data))
     for answer, exit_code in (("n", 1), ("y", 0)):
         with terminal(*remove) as screen:
-            screen.read_until("Remove client TestClientId and end its sessions? [y/N]: ")
+            screen.read_until("Remove client TestClientId? [y/N]: ")
             screen.press(f"{answer}\n")
             assert screen.ended() == exit_code
         assert ("licet: nothing was changed" in screen.text) == (answer == "n")

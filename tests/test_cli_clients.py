@@ -83,10 +83,9 @@ def test_a_change_tells_what_it_ended(desk: Desk) -> None:
         ["disable", "TestClientId"],
     ):
         desk.grant("TestClientId", *(["view"] if "AP" in change else []))
-        assert desk.out("client", *change).endswith("; 1 session ended.\n")
-        desk.run(
-            "client", "set", "TestClientId", "--every-scope", "--user", "TC" if "AP" not in change else "AP"
-        )
+        assert desk.out("client", *change, "--yes").endswith("; 1 session ended.\n")
+        user = "TC" if "AP" not in change else "AP"
+        desk.run("client", "set", "TestClientId", "--every-scope", "--user", user, "--yes")
     desk.run("client", "enable", "TestClientId")
     desk.grant("TestClientId")
     desk.grant("TestClientId", "view")
@@ -113,7 +112,7 @@ def test_a_change_tells_what_it_ended(desk: Desk) -> None:
         ("set TestClientId --password --no-password", 2, "--password and --no-password exclude"),
         ("set x --user TC", 1, "there is no client x"),
         ("show x", 1, "there is no client x; licet client list shows those there are"),
-        ("remove x", 2, "Remove client x and end its sessions? Nobody can be asked here; say --yes"),
+        ("remove x", 1, "there is no client x in tenant Jim_Test; there is: TestClientId"),
         ("secret list x", 1, "there is no client x"),
         ("secret add x", 1, "there is no client x"),
         ("secret add TestClientId --expires 2020-01-01", 2, "a new secret expires later than now"),

@@ -25,7 +25,8 @@ from licet.store.check import SOON_MS, check
 from licet.store.declaration import DeclarationInvalid, read, write
 from licet.store.plan import apply
 from licet.store.setup import changing
-from licet.store.tenant_setup import KEYS_MAX, OVERLAP_S_MAX
+from licet.store.setup_checks import KEYS_MAX
+from licet.store.tenant_setup import OVERLAP_S_MAX
 from setup_site import ADA, JIM, START_MS, Site, secret
 from signing import Signer
 

@@ -10,6 +10,7 @@ from licet.model import Tenant, User
 from licet.store import schema
 from licet.store.changes import SetupError, StillInUse
 from licet.store.check import check
+from licet.store.consequences import Consequences
 from licet.store.declaration import read, write
 from licet.store.plan import ADD, KEEP, REMOVE, SET, Applied, apply
 from licet.store.setup import changing
@@ -64,7 +65,7 @@ def test_a_file_makes_a_store_what_it_says(empty: Site) -> None:
 def test_a_second_time_there_is_nothing_to_change(empty: Site, text: str) -> None:
     assert applied(empty, text).changes > 0
     version, events = empty.version(), empty.count(schema.event)
-    assert applied(empty, text, prune=True) == Applied(steps=(), sessions_ended=0)
+    assert applied(empty, text, prune=True) == Applied(steps=(), ending=Consequences())
     assert (empty.version(), empty.count(schema.event)) == (version, events)
 
 

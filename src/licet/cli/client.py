@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from licet.cli.change import change_tenant
 from licet.cli.client_key import found_client, key_app
 from licet.cli.console import (
     Absent,
@@ -19,9 +20,7 @@ from licet.cli.console import (
     Record,
     TenantName,
     Yes,
-    change_tenant,
     chosen_tenant,
-    confirm,
     data_directory,
     exclusive,
     given,
@@ -150,8 +149,9 @@ def set_(
     ] = False,
     tenant: TenantName = None,
     data: Data = None,
+    yes: Yes = False,
 ) -> None:
-    """Change a client. Sessions that it could not get any more end.
+    """Change a client. Sessions that the new settings would not allow are ended; it asks first.
 
     Example: [bold]licet client set TestClientId --scope view --scope all[/]
     """
@@ -165,7 +165,7 @@ def set_(
         changes["introspects"] = introspects
     if password or no_password:
         changes["password_allowed"] = password
-    _change(data, tenant, client_id, "changed", required(changes))
+    _change(data, tenant, client_id, "changed", required(changes), yes=yes)
 
 
 @app.verb("enable")
@@ -178,12 +178,12 @@ def enable(client_id: ClientId, *, tenant: TenantName = None, data: Data = None)
 
 
 @app.verb("disable")
-def disable(client_id: ClientId, *, tenant: TenantName = None, data: Data = None) -> None:
-    """Shut a client out, and end its sessions at once.
+def disable(client_id: ClientId, *, tenant: TenantName = None, data: Data = None, yes: Yes = False) -> None:
+    """Shut a client out, and end its sessions at once; it asks first.
 
     Example: [bold]licet client disable TestClientId[/]
     """
-    _change(data, tenant, client_id, "disabled", {"enabled": False})
+    _change(data, tenant, client_id, "disabled", {"enabled": False}, yes=yes)
 
 
 @app.verb("unbar")
@@ -226,8 +226,14 @@ def remove(client_id: ClientId, *, tenant: TenantName = None, data: Data = None,
 
     Example: [bold]licet client remove TestClientId[/]
     """
-    confirm(f"Remove client {client_id} and end its sessions?", yes=yes)
-    change_tenant(data, tenant, f"Client {client_id} removed", lambda setup: setup.remove_client(client_id))
+    change_tenant(
+        data,
+        tenant,
+        f"Client {client_id} removed",
+        lambda setup: setup.remove_client(client_id),
+        ask=f"Remove client {client_id}?",
+        yes=yes,
+    )
 
 
 @secret_app.verb("add")
@@ -316,9 +322,14 @@ def remove_secret(
 
     Example: [bold]licet client secret remove TestClientId ApfHy2FNBhRl[/]
     """
-    confirm(f"Remove secret {secret_id} of client {client_id}?", yes=yes)
-    done = f"Secret {secret_id} of client {client_id} removed"
-    change_tenant(data, tenant, done, lambda setup: setup.remove_secret(client_id, secret_id))
+    change_tenant(
+        data,
+        tenant,
+        f"Secret {secret_id} of client {client_id} removed",
+        lambda setup: setup.remove_secret(client_id, secret_id),
+        ask=f"Remove secret {secret_id} of client {client_id}?",
+        yes=yes,
+    )
 
 
 def _changes(
@@ -335,9 +346,21 @@ def _changes(
     return changes
 
 
-def _change(data: Path | None, tenant: str | None, client_id: str, done: str, changes: ClientChanges) -> None:
+def _change(
+    data: Path | None,
+    tenant: str | None,
+    client_id: str,
+    done: str,
+    changes: ClientChanges,
+    *,
+    yes: bool = False,
+) -> None:
     change_tenant(
-        data, tenant, f"Client {client_id} {done}", lambda setup: setup.set_client(client_id, **changes)
+        data,
+        tenant,
+        f"Client {client_id} {done}",
+        lambda setup: setup.set_client(client_id, **changes),
+        yes=yes,
     )
 
 

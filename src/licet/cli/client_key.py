@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
+from licet.cli.change import change_tenant
 from licet.cli.console import (
     AsJson,
     Data,
@@ -19,7 +20,6 @@ from licet.cli.console import (
     Record,
     TenantName,
     Yes,
-    change_tenant,
     chosen_tenant,
     confirm,
     note,

@@ -28,9 +28,7 @@ from licet.store.contract import (
     StoreUnavailable,
 )
 from licet.store.opening import StoreAt
-from licet.store.setup import changing
 from licet.store.spelling import NEVER, duration, instant, nearness
-from licet.store.tenant_setup import TenantSetup
 
 if TYPE_CHECKING:
     from licet.settings import Settings
@@ -180,30 +178,6 @@ def chosen_tenant(store: Store, name: str | None) -> Tenant:
     if tenant is None:
         raise NotFound(f"there is no tenant {name}; there is: {', '.join(names)}")
     return tenant
-
-
-def change_tenant(
-    data: Path | None,
-    tenant: str | None,
-    done: str,
-    change_it: Callable[[TenantSetup], bool],
-    *,
-    tell: Callable[[str], None] | None = None,
-) -> None:
-    """Change the set-up of a tenant, and tell that it is done.
-
-    Raises SetupError, InvalidValue, StoreUnavailable.
-    """
-    with opened(data) as store:
-        name = chosen_tenant(store, tenant).name
-        with changing(store, actor()) as change:
-            is_changed = change_it(change.tenant(name))
-    (tell or say)(f"{done if is_changed else 'Nothing to change'}{and_ended(change.sessions_ended)}.")
-
-
-def and_ended(sessions: int) -> str:
-    """What to add to a sentence when sessions ended with it."""
-    return f"; {counted(sessions, 'session')} ended" if sessions else ""
 
 
 def counted(number: int, what: str) -> str:

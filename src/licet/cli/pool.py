@@ -5,15 +5,15 @@ from typing import Annotated
 
 import typer
 
+from licet.cli.change import change_tenant
 from licet.cli.console import (
     AsJson,
     Data,
     Record,
     TenantName,
     Yes,
-    change_tenant,
     chosen_tenant,
-    confirm,
+    counted,
     given,
     note,
     opened,
@@ -27,7 +27,7 @@ from licet.clock import SystemClock
 from licet.model import Duplicates, Pool, Tenant, read_alerts
 from licet.store import usage
 from licet.store.changes import NotFound, PoolChanges
-from licet.store.spelling import read_instant_ms
+from licet.store.spelling import instant, read_instant_ms
 
 app = Noun("Counted licences: how many seats there are, and how they are counted.")
 
@@ -86,16 +86,27 @@ def set_(
     alerts: Alerts = None,
     tenant: TenantName = None,
     data: Data = None,
+    yes: Yes = False,
 ) -> None:
-    """Change a pool. Sessions stay when seats become fewer, and end when it expires.
+    """Change a pool. Fewer seats end no session; an earlier expiry does, and asks first.
 
     Example: [bold]licet pool set full --seats 7 --expires 2027-01-31[/]
     """
     changes = required(_changes(seats, duplicates, expires, alerts))
-    change_tenant(data, tenant, f"Pool {name} changed", lambda setup: setup.set_pool(name, **changes))
+    change_tenant(
+        data,
+        tenant,
+        f"Pool {name} changed",
+        lambda setup: setup.set_pool(name, **changes),
+        warning=_warning(changes),
+        yes=yes,
+    )
     overuse = next((it["overuse"] for it in _records(data, tenant) if it["name"] == name), 0)
     if overuse:
-        note(f"More seats are in use than it has, by {overuse}: it gives none until they fit.")
+        note(
+            f"{counted(int(str(overuse)), 'seat')} too many in use. Sessions go on;"
+            f" no new seat is given until {overuse} came back."
+        )
 
 
 @app.verb("list")
@@ -130,8 +141,14 @@ def remove(name: Name, *, tenant: TenantName = None, data: Data = None, yes: Yes
 
     Example: [bold]licet pool remove mobile[/]
     """
-    confirm(f"Remove pool {name}?", yes=yes)
-    change_tenant(data, tenant, f"Pool {name} removed", lambda setup: setup.remove_pool(name))
+    change_tenant(
+        data,
+        tenant,
+        f"Pool {name} removed",
+        lambda setup: setup.remove_pool(name),
+        ask=f"Remove pool {name}?",
+        yes=yes,
+    )
 
 
 def _changes(
@@ -143,6 +160,14 @@ def _changes(
     if expires is not None:
         changes["expires_at_ms"] = read_instant_ms(expires)
     return changes
+
+
+def _warning(changes: PoolChanges) -> str:
+    """What to say before a pool gets an end that is over: a wrong digit would have all sessions end."""
+    expires_at_ms = changes.get("expires_at_ms")
+    if expires_at_ms is None or expires_at_ms > SystemClock().now_ms():
+        return ""
+    return f"{instant(expires_at_ms)} is in the past: the licence would be over at once."
 
 
 def _records(data: Path | None, tenant: str | None) -> list[Record]:

@@ -4,15 +4,14 @@ from typing import Annotated
 
 import typer
 
+from licet.cli.change import change_tenant
 from licet.cli.console import (
     AsJson,
     Data,
     Record,
     TenantName,
     Yes,
-    change_tenant,
     chosen_tenant,
-    confirm,
     exclusive,
     given,
     opened,
@@ -68,8 +67,9 @@ def set_(
     read_write: Annotated[bool, typer.Option("--read-write", help="It may change data.")] = False,
     tenant: TenantName = None,
     data: Data = None,
+    yes: Yes = False,
 ) -> None:
-    """Change a scope. With another pool, or none, its sessions end.
+    """Change a scope. With another pool, or none, its sessions end; it asks first.
 
     Example: [bold]licet scope set orders --pool full[/]
     """
@@ -81,7 +81,9 @@ def set_(
     if read_only or read_write:
         changes["read_only"] = read_only
     required(changes)
-    change_tenant(data, tenant, f"Scope {name} changed", lambda setup: setup.set_scope(name, **changes))
+    change_tenant(
+        data, tenant, f"Scope {name} changed", lambda setup: setup.set_scope(name, **changes), yes=yes
+    )
 
 
 @app.verb("list")
@@ -115,8 +117,14 @@ def remove(name: Name, *, tenant: TenantName = None, data: Data = None, yes: Yes
 
     Example: [bold]licet scope remove orders[/]
     """
-    confirm(f"Remove scope {name} and end its sessions?", yes=yes)
-    change_tenant(data, tenant, f"Scope {name} removed", lambda setup: setup.remove_scope(name))
+    change_tenant(
+        data,
+        tenant,
+        f"Scope {name} removed",
+        lambda setup: setup.remove_scope(name),
+        ask=f"Remove scope {name}?",
+        yes=yes,
+    )
 
 
 def _record(tenant: Tenant, scope: Scope) -> Record:

@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
+from licet.cli.change import and_ended, endings
 from licet.cli.console import (
     AsJson,
     Data,
     TenantName,
     Yes,
     actor,
-    and_ended,
     chosen_tenant,
     confirm,
     counted,
@@ -56,10 +56,12 @@ def apply(
             (note if as_json else say)(_end_of_rehearsal(plan))
             return
         if any(step.action == REMOVE for step in plan.steps):
-            confirm("Do this, and remove what is marked with -?", yes=yes)
+            confirm(f"{endings(plan.ending)} Do this, and remove what is marked with -?".lstrip(), yes=yes)
+        elif plan.ending.are_any:
+            confirm(f"{endings(plan.ending)} Do this?", yes=yes)
         with progress("applying") as on_step:
             done = apply_plan(store, wanted, actor(), prune=prune, expected=plan, on_step=on_step)
-    (note if as_json else say)(f"{counted(done.changes, 'change')} made{and_ended(done.sessions_ended)}.")
+    (note if as_json else say)(f"{counted(done.changes, 'change')} made{and_ended(done.ending)}.")
 
 
 def export(

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from licet.cli.change import and_ended, change_tenant, make
 from licet.cli.console import (
     AsJson,
     Data,
@@ -11,10 +12,7 @@ from licet.cli.console import (
     Record,
     Yes,
     actor,
-    and_ended,
-    change_tenant,
     chosen_tenant,
-    confirm,
     counted,
     given,
     note,
@@ -25,12 +23,10 @@ from licet.cli.console import (
     show_one,
 )
 from licet.cli.noun import Noun
-from licet.clock import SystemClock
 from licet.model import InvalidValue, Tenant, TokenFormat
 from licet.store.changes import TenantChanges
 from licet.store.setup import changing
 from licet.store.spelling import read_duration_s
-from licet.store.usage import sessions
 
 app = Noun("Customer databases: a tenant is the first segment of a token's URL.")
 
@@ -158,13 +154,14 @@ def remove(name: Name, *, data: Data = None, yes: Yes = False) -> None:
     """
     with opened(data) as store:
         tenant = chosen_tenant(store, name)
-        with store.reading() as connection:
-            live = len(sessions(connection, tenant, SystemClock().now_ms()))
-        parts = f"{counted(len(tenant.clients), 'client')}, {counted(live, 'session')} and its journal"
-        confirm(f"Remove tenant {name} with {parts}?", yes=yes)
-        with changing(store, actor()) as change:
-            change.remove_tenant(name)
-    say(f"Tenant {name} removed{and_ended(change.sessions_ended)}.")
+        parts = f"{counted(len(tenant.clients), 'client')} and its journal"
+        ending = make(
+            store,
+            lambda change: change.remove_tenant(name),
+            ask=f"Remove tenant {name} with {parts}?",
+            yes=yes,
+        )
+    say(f"Tenant {name} removed{and_ended(ending)}.")
 
 
 def _settings(

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from licet.cli.change import change_tenant
 from licet.cli.console import (
     AsJson,
     Data,
@@ -13,9 +14,7 @@ from licet.cli.console import (
     TenantName,
     Yes,
     ask_password,
-    change_tenant,
     chosen_tenant,
-    confirm,
     exclusive,
     given,
     note,
@@ -102,12 +101,12 @@ def enable(initials: Initials, *, tenant: TenantName = None, data: Data = None) 
 
 
 @app.verb("disable")
-def disable(initials: Initials, *, tenant: TenantName = None, data: Data = None) -> None:
-    """Shut a user's clients out, and end their sessions at once.
+def disable(initials: Initials, *, tenant: TenantName = None, data: Data = None, yes: Yes = False) -> None:
+    """Shut a user's clients out, and end their sessions at once; it asks first.
 
     Example: [bold]licet user disable TC[/]
     """
-    _change(data, tenant, initials, "disabled", {"enabled": False})
+    _change(data, tenant, initials, "disabled", {"enabled": False}, yes=yes)
 
 
 @app.verb("list")
@@ -144,12 +143,28 @@ def remove(initials: Initials, *, tenant: TenantName = None, data: Data = None, 
 
     Example: [bold]licet user remove TC[/]
     """
-    confirm(f"Remove user {initials}?", yes=yes)
-    change_tenant(data, tenant, f"User {initials} removed", lambda setup: setup.remove_user(initials))
+    change_tenant(
+        data,
+        tenant,
+        f"User {initials} removed",
+        lambda setup: setup.remove_user(initials),
+        ask=f"Remove user {initials}?",
+        yes=yes,
+    )
 
 
-def _change(data: Path | None, tenant: str | None, initials: str, done: str, changes: UserChanges) -> None:
-    change_tenant(data, tenant, f"User {initials} {done}", lambda setup: setup.set_user(initials, **changes))
+def _change(
+    data: Path | None,
+    tenant: str | None,
+    initials: str,
+    done: str,
+    changes: UserChanges,
+    *,
+    yes: bool = False,
+) -> None:
+    change_tenant(
+        data, tenant, f"User {initials} {done}", lambda setup: setup.set_user(initials, **changes), yes=yes
+    )
 
 
 def _hashed(

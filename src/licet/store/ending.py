@@ -7,7 +7,7 @@ the ledger must see the tenants as they were committed.
 
 from collections.abc import Callable, Collection, Sequence
 
-from sqlalchemy import ColumnElement, Select, select, update
+from sqlalchemy import ColumnElement, Select, func, select, update
 
 from licet.ledger import End, Ended, Sweep, Swept
 from licet.model import EndReason, InvalidValue, Value
@@ -100,6 +100,17 @@ def sessions_with_scope_beyond(
         _live(transaction, tenant_id, schema.session.c.client_key == client_key)
     )
     return [row.sid for row in rows if not set(names).issuperset(row.scope.split(" "))]
+
+
+def sessions_beyond(transaction: Transaction, pool_id: int, expires_at_ms: int) -> dict[int, int]:
+    """How many sessions with a seat of this pool would live past this instant, by the keys of clients."""
+    session = schema.session.c
+    live = (session.pool_id == pool_id) & (session.expires_at_ms > transaction.now_ms)
+    later = select(session.client_key, func.count().label("sessions")).where(
+        live, session.expires_at_ms > expires_at_ms
+    )
+    rows = transaction.connection.execute(later.group_by(session.client_key))
+    return {row.client_key: row.sessions for row in rows}
 
 
 def cut_short(transaction: Transaction, pool_id: int, expires_at_ms: int) -> None:

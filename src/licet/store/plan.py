@@ -19,6 +19,7 @@ from licet.store.changes import (
     TenantChanges,
     UserChanges,
 )
+from licet.store.consequences import Consequences
 from licet.store.contract import Store
 from licet.store.setup import SetupChange
 from licet.store.spelling import differences, facts, told
@@ -39,10 +40,15 @@ class Step(Value, frozen=True, kw_only=True):
 
 
 class Applied(Value, frozen=True, kw_only=True):
-    """The steps, and how many sessions end with them."""
+    """The steps, and what they do to sessions."""
 
     steps: tuple[Step, ...]
-    sessions_ended: int
+    ending: Consequences
+
+    @property
+    def sessions_ended(self) -> int:
+        """How many sessions end with them at once."""
+        return self.ending.sessions_ended
 
     @property
     def changes(self) -> int:
@@ -89,7 +95,7 @@ def apply(
         change.finish()
         if rehearse:
             raise _NotInEarnest
-    return Applied(steps=steps, sessions_ended=change.sessions_ended)
+    return Applied(steps=steps, ending=change.tally.told())
 
 
 def _deeds(there: Mapping[str, Tenant], wanted: Sequence[Tenant], *, prune: bool) -> Iterator[_Deed]:

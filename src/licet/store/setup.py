@@ -33,6 +33,7 @@ from licet.store.changes import (
     keep_events,
     with_access_ttl,
 )
+from licet.store.consequences import Tally, client_names
 from licet.store.contract import Store, Transaction
 from licet.store.ending import SessionsEnded, sweep_all
 from licet.store.journal import MINUTE_MS
@@ -68,10 +69,8 @@ def changing(store: Store, actor: str, *, keeps_licence: bool = False) -> Iterat
     Raises SetupError, InvalidValue, StoreUnavailable.
     """
     with store.transaction() as transaction:
-        change = SetupChange(transaction, actor)
+        change = SetupChange(transaction, actor, keeps_licence=keeps_licence)
         yield change
-        if keeps_licence:
-            change.must_keep_licence()
         change.finish()
 
 
@@ -98,12 +97,13 @@ def end_sessions(
 class SetupChange:
     """One change of the set-up, from the first look at it to its new version.
 
-    `sessions_ended` counts the sessions that it took with it.
+    `tally` counts the sessions that it takes with it.
     """
 
-    def __init__(self, transaction: Transaction, actor: str) -> None:
+    def __init__(self, transaction: Transaction, actor: str, *, keeps_licence: bool = False) -> None:
         self.transaction = transaction
-        self.sessions_ended = 0
+        self._keeps_licence = keeps_licence
+        self.tally = Tally()
         self._actor = actor
         # Before the first row changes: what the store remembers from here on is what was committed.
         self._before = {tenant.name: tenant for tenant in transaction.load(()).tenants.values()}
@@ -111,6 +111,11 @@ class SetupChange:
         self._touched: dict[str, TenantSetup] = {}
         self._is_swept = False
         self._events: list[Event] = []
+
+    @property
+    def sessions_ended(self) -> int:
+        """How many sessions it ends, up to now."""
+        return self.tally.sessions_ended
 
     def tenant(self, name: str) -> TenantSetup:
         """A tenant, to change it or what it has.
@@ -156,9 +161,9 @@ class SetupChange:
         tenant = self.tenant(name).tenant
         connection, session = self.transaction.connection, schema.session.c
         live = (session.tenant_id == tenant.id) & (session.expires_at_ms > self.transaction.now_ms)
-        self.sessions_ended += connection.execute(
-            select(func.count()).select_from(schema.session).where(live)
-        ).scalar_one()
+        of_clients = select(session.client_key, func.count()).where(live).group_by(session.client_key)
+        names = client_names(tenant.clients.values())
+        self.tally.end(name, {names[key]: count for key, count in connection.execute(of_clients)})
         self._tell_of_accounts(tenant)
         for table in _TABLES_OF_TENANT:
             connection.execute(delete(table).where(table.c.tenant_id == tenant.id))
@@ -202,8 +207,10 @@ class SetupChange:
     def finish(self) -> None:
         """Make the change known: the last thing in the transaction.
 
-        Raises InvalidValue when a tenant lacks something that it needs.
+        Raises InvalidValue when a tenant lacks something that it needs, and LicenceKept.
         """
+        if self._keeps_licence:
+            self.must_keep_licence()
         if not self._events:
             return
         changed = [setup for setup in self._touched.values() if setup.is_changed]

@@ -42,6 +42,7 @@ from licet.store.changes import (
     UserChanges,
     with_access_ttl,
 )
+from licet.store.consequences import Tally, client_names
 from licet.store.contract import Transaction
 from licet.store.ending import (
     COOL_DOWN_S_MAX,
@@ -49,18 +50,17 @@ from licet.store.ending import (
     check_ending,
     cut_short,
     end_sessions,
+    sessions_beyond,
     sessions_of_clients,
     sessions_of_pool,
     sessions_with_scope,
     sessions_with_scope_beyond,
 )
+from licet.store.setup_checks import check_keys, check_name, must_be_new, must_be_other_initials, names_of
 from licet.store.spelling import differences, duration, facts, instant, told
 
-NAME_CHARS_MAX = 100  # a guess: longer than names are
-KEYS_MAX = 16  # as many as secrets
 OVERLAP_S_MAX = 31 * 86_400  # a guess: a rotation that takes longer is none
 SECRETS_MAX = 16  # a guess: two overlap in a rotation, and a few deployments rotate on their own
-_NAMES_TOLD = 10  # of all that there are, in an error
 BUILT_IN = frozenset({Scope.VIEW, Scope.ALL})
 
 Found = TypeVar("Found")
@@ -70,7 +70,7 @@ class Work(Protocol):
     """What a tenant's part of a change needs of the whole of it."""
 
     transaction: Transaction
-    sessions_ended: int
+    tally: Tally
 
     def sweep(self) -> None:
         """Clear away what has expired."""
@@ -109,7 +109,7 @@ class TenantSetup:
 
     def add_pool(self, name: str, **settings: Unpack[PoolChanges]) -> bool:
         """A new pool; `seats` has to be among its settings."""
-        _must_be_new("pool", name, self.pools)
+        must_be_new("pool", name, self.pools)
         pool = Pool(id=0, name=name, **settings)
         statement = insert(schema.pool).values(tenant_id=self.tenant.id, name=name, **_pool_row(pool))
         pool_id = self._connection.execute(statement.returning(schema.pool.c.id)).scalar_one()
@@ -143,7 +143,7 @@ class TenantSetup:
         users = [scope.name for scope in self.scopes.values() if scope.pool == name]
         if users:
             raise StillInUse(
-                f"pool {name} is drawn on by scope {_names(users)}; remove it or give it another pool first"
+                f"pool {name} is drawn on by scope {names_of(users)}; remove it or give it another pool first"
             )
         self._work.sweep()
         transaction, tenant_id = self._work.transaction, self.tenant.id
@@ -164,6 +164,9 @@ class TenantSetup:
             sids = sessions_of_pool(transaction, self.tenant.id, pool.id)
             self._end(sids, EndReason.EXPIRED)
         else:
+            self._work.tally.cut_short(
+                self.tenant.name, self._by_client(sessions_beyond(transaction, pool.id, expires_at_ms))
+            )
             cut_short(transaction, pool.id, expires_at_ms)
 
     def _seats_in_use(self, pool: Pool) -> int:
@@ -175,7 +178,7 @@ class TenantSetup:
 
     def add_scope(self, name: str, **settings: Unpack[ScopeChanges]) -> bool:
         """A new scope: unlicensed without a pool."""
-        _must_be_new("scope", name, self.scopes)
+        must_be_new("scope", name, self.scopes)
         scope = self._scope(name, settings.get("pool"), read_only=settings.get("read_only", False))
         self._connection.execute(
             insert(schema.scope).values(tenant_id=self.tenant.id, name=name, **self._scope_row(scope))
@@ -208,7 +211,7 @@ class TenantSetup:
             )
         users = [client.client_id for client in self.clients.values() if name in (client.scopes or ())]
         if users:
-            raise StillInUse(f"scope {name} is given to client {_names(users)}; take it away there first")
+            raise StillInUse(f"scope {name} is given to client {names_of(users)}; take it away there first")
         sids = sessions_with_scope(self._work.transaction, self.tenant.id, name)
         self._end(sids, EndReason.REMOVED)
         self._delete(schema.scope, {"tenant_id": self.tenant.id, "name": name})
@@ -230,14 +233,15 @@ class TenantSetup:
 
     def add_user(self, initials: str, **settings: Unpack[UserChanges]) -> bool:
         """A new user; without a password hash no password works."""
-        _must_be_new("user", initials, self.users)
+        must_be_new("user", initials, self.users)
+        must_be_other_initials(initials, self.users)
         user = User(
             initials=initials,
             name=settings.get("name", initials),
             password_hash=settings.get("password_hash"),
             enabled=settings.get("enabled", True),
         )
-        _check_name(user)
+        check_name(user)
         self._connection.execute(
             insert(schema.user).values(tenant_id=self.tenant.id, initials=initials, **_user_row(user))
         )
@@ -250,7 +254,7 @@ class TenantSetup:
         after = replace(before, **changes)
         if after == before:
             return False
-        _check_name(after)
+        check_name(after)
         if before.enabled and not after.enabled:
             keys = {client.key for client in self._clients_of(initials)}
             sids = sessions_of_clients(self._work.transaction, self.tenant.id, keys)
@@ -270,7 +274,8 @@ class TenantSetup:
         clients = [client.client_id for client in self._clients_of(initials)]
         if clients:
             raise StillInUse(
-                f"user {initials} is the user of client {_names(clients)}; remove it or give it another first"
+                f"user {initials} is the user of client {names_of(clients)};"
+                " remove it or give it another first"
             )
         self._delete(schema.user, {"tenant_id": self.tenant.id, "initials": initials})
         del self.users[initials]
@@ -292,7 +297,7 @@ class TenantSetup:
 
         With a generated secret of its own, the user's password works for it only when its settings say so.
         """
-        _must_be_new("client", client_id, self.clients)
+        must_be_new("client", client_id, self.clients)
         if secret is not None:
             settings.setdefault("password_allowed", False)
         client = Client(key=0, client_id=client_id, **self._client_values(settings))
@@ -401,7 +406,7 @@ class TenantSetup:
         transaction = self._work.transaction
         outcomes = end_sessions(transaction, self.tenant.id, sids, EndReason.ADMINISTRATOR, on_ended)
         ended = Counter(outcome.session.client_key for outcome in outcomes if outcome.session is not None)
-        self._work.sessions_ended += ended.total()
+        self._work.tally.end(self.tenant.name, self._by_client(ended))
         until_ms = transaction.now_ms + cool_down_s * 1000 if cool_down_s and ended else None
         clients = sorted(
             (client for client in self.clients.values() if client.key in ended),
@@ -498,7 +503,7 @@ class TenantSetup:
         made = replace(key, created_at_ms=now_ms, expires_at_ms=expires_at_ms, last_used_at_ms=None)
         if any(it.thumbprint == made.thumbprint for it in client.keys):
             raise AlreadyThere(f"client {client_id} has this key already: {made.thumbprint}")
-        _check_keys(client_id, (*client.keys, made))
+        check_keys(client_id, (*client.keys, made))
         self._insert_key(client, made)
         self.clients[client_id] = replace(client, keys=(*client.keys, made))
         detail = f"{made.thumbprint}, expires {instant(expires_at_ms)}"
@@ -526,7 +531,7 @@ class TenantSetup:
         )
 
     def _write_keys(self, client: Client) -> None:
-        _check_keys(client.client_id, client.keys)
+        check_keys(client.client_id, client.keys)
         self._delete(schema.public_key, {"client_key": client.key})
         for key in client.keys:
             self._insert_key(client, key)
@@ -544,17 +549,22 @@ class TenantSetup:
         """
         missing = {*BUILT_IN, self.tenant.scope_default} - self.scopes.keys()
         if missing:
-            raise InvalidValue(f"tenant {self.tenant.name} needs a scope {_names(sorted(missing))}")
+            raise InvalidValue(f"tenant {self.tenant.name} needs a scope {names_of(sorted(missing))}")
 
     def _find(self, what: str, name: str, known: Mapping[str, Found]) -> Found:
         if (found := known.get(name)) is not None:
             return found
-        there = f"there is: {_names(list(known))}" if known else "there is none yet"
+        there = f"there is: {names_of(list(known))}" if known else "there is none yet"
         raise NotFound(f"there is no {what} {name} in tenant {self.tenant.name}; {there}")
 
     def _end(self, sids: Sequence[bytes], reason: EndReason) -> None:
         ended = end_sessions(self._work.transaction, self.tenant.id, sids, reason)
-        self._work.sessions_ended += sum(outcome.session is not None for outcome in ended)
+        keys = Counter(outcome.session.client_key for outcome in ended if outcome.session is not None)
+        self._work.tally.end(self.tenant.name, self._by_client(keys))
+
+    def _by_client(self, keys: Mapping[int, int]) -> dict[tuple[str, str], int]:
+        names = client_names(self.clients.values())
+        return {names[key]: count for key, count in keys.items()}
 
     def _update(self, table: Table, key: dict[str, Any], values: Mapping[str, Any]) -> None:
         self._connection.execute(update(table).filter_by(**key).values(**values))
@@ -566,32 +576,6 @@ class TenantSetup:
         self.is_changed = True
         self._work.tell(self.tenant.name, action, f"{what} {name}", detail)
         return True
-
-
-def _must_be_new(what: str, name: str, known: Mapping[str, object]) -> None:
-    if name in known:
-        raise AlreadyThere(f"there is a {what} {name} already; change it with: licet {what} set")
-
-
-def _names(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMES_TOLD} more" if len(names) > _NAMES_TOLD else ""
-    return ", ".join(sorted(names)[:_NAMES_TOLD]) + more
-
-
-def _check_keys(client_id: str, keys: Sequence[PublicKey]) -> None:
-    """Whether these may be the keys of one client: an assertion that names one means no other."""
-    if len(keys) > KEYS_MAX:
-        raise StillInUse(f"client {client_id} has {KEYS_MAX} keys; remove one first")
-    names = [it for key in keys for it in {key.thumbprint, key.kid or key.thumbprint}]
-    if len(set(names)) < len(names):
-        raise AlreadyThere(f"client {client_id}: two of its keys would have the same kid")
-
-
-def _check_name(user: User) -> None:
-    if not 0 < len(user.name) <= NAME_CHARS_MAX or not user.name.isprintable():
-        raise InvalidValue(
-            f"user {user.initials}: a name is 1 to {NAME_CHARS_MAX} characters without control characters"
-        )
 
 
 def _fields(value: Value) -> dict[str, Any]:

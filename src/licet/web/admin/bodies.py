@@ -26,8 +26,9 @@ from licet.model import (
 from licet.store.alerts import URL_CHARS_MAX
 from licet.store.ending import COOL_DOWN_S_MAX, REASON_CHARS_MAX
 from licet.store.paging import LIMIT_MAX
+from licet.store.setup_checks import NAME_CHARS_MAX
 from licet.store.spelling import INSTANT_MS_MAX
-from licet.store.tenant_setup import NAME_CHARS_MAX, OVERLAP_S_MAX
+from licet.store.tenant_setup import OVERLAP_S_MAX
 
 KEY_CHARS_MAX = 8192  # of one key, many times what the longest takes
 SIDS_MAX = 1000  # of one request; more are ended by client, by user, or all

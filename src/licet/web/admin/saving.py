@@ -11,11 +11,11 @@ What is hashed or generated is made before. All of it waits for the store: it ru
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from licet.model import InvalidValue, Value
 from licet.store.changes import AlreadyThere, NotFound, SetupError
+from licet.store.consequences import Attempt, Consequences, attempt
 from licet.store.setup import SetupChange
 from licet.web.admin.access import Identity
 from licet.web.admin.desk import Desk
@@ -89,7 +89,7 @@ class Saving:
         self, do: Callable[[SetupChange], None], key: str, word: str, values: dict[str, Any]
     ) -> Outcome:
         try:
-            ended, is_done = _tried(self._desk, self._identity, do, self._ends)
+            tried = _tried(self._desk, self._identity, do, self._ends)
         except Gone:
             raise
         except AlreadyThere:
@@ -98,7 +98,7 @@ class Saving:
         except (SetupError, InvalidValue) as fault:
             self._form.refuse(str(fault), _field_of(str(fault)))
             return Outcome(is_done=False)
-        return Outcome(is_done=is_done, sessions_ended=ended)
+        return Outcome(is_done=tried.is_made, sessions_ended=tried.ending.sessions_ended)
 
 
 def remove(
@@ -108,27 +108,20 @@ def remove(
 
     Raises SetupError, StoreUnavailable.
     """
-    ended, is_done = _tried(desk, identity, do, -1 if ends is None else ends)
-    return Outcome(is_done=is_done, sessions_ended=ended)
+    tried = _tried(desk, identity, do, -1 if ends is None else ends)
+    return Outcome(is_done=tried.is_made, sessions_ended=tried.ending.sessions_ended)
 
 
-def _tried(
-    desk: Desk, identity: Identity, do: Callable[[SetupChange], object], ends: int
-) -> tuple[int, bool]:
-    """Do it unless more sessions end than may; how many end, and whether it is done."""
-    ended = 0
-
-    def attempt(change: SetupChange) -> None:
-        nonlocal ended
-        do(change)
-        ended = change.sessions_ended
-        if ended > ends:
-            raise _NotInEarnest
-
-    with suppress(_NotInEarnest):
-        desk.change_now(identity, attempt)
-        return ended, True
-    return ended, False
+def _tried(desk: Desk, identity: Identity, do: Callable[[SetupChange], object], ends: int) -> Attempt:
+    """Do it unless more sessions end than may, or somebody was first."""
+    try:
+        return attempt(
+            lambda work: desk.change_now(identity, work),
+            do,
+            agrees=lambda ending: ending.sessions_ended <= ends,
+        )
+    except _NotInEarnest:
+        return Attempt(is_made=False, ending=Consequences())
 
 
 def _found(change: SetupChange, tenant: str) -> Any:

@@ -5,8 +5,9 @@ from typing import Any
 
 from licet.model import SESSIONS_MAX, SESSIONS_MAX_MAX, Client, GrantType, InvalidValue, Tenant, User
 from licet.store.check import proves_by
+from licet.store.setup_checks import NAME_CHARS_MAX
 from licet.store.spelling import NEVER
-from licet.store.tenant_setup import NAME_CHARS_MAX, TenantSetup
+from licet.store.tenant_setup import TenantSetup
 from licet.web.admin.forms import Field, Kind, Option, Texts, whole
 from licet.web.admin.pages import counted
 from licet.web.admin.setup_noun import NO, YES, Cell, named_once, read_instant_or_never, state_of

@@ -1,0 +1,121 @@
+"""How a verb changes the set-up: what would end with it is asked about first, as the dashboard does.
+
+The rules:
+
+- A change that ends sessions, or cuts them short, is shown with how many and whose before it is made. On a
+  terminal the answer is yes or no; elsewhere it has to be `--yes`, and without it the exit code is 2.
+- What is refused is refused before anybody is asked.
+- When more sessions would end than were agreed to, as one began meanwhile, it is asked again.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from licet.cli.console import actor, chosen_tenant, confirm, counted, opened, say
+from licet.store.consequences import Consequences, attempt
+from licet.store.contract import Store
+from licet.store.setup import SetupChange, changing
+from licet.store.tenant_setup import TenantSetup
+
+_CLIENTS_TOLD = 5
+
+
+def change_tenant(
+    data: Path | None,
+    tenant: str | None,
+    done: str,
+    change_it: Callable[[TenantSetup], bool],
+    *,
+    ask: str = "",
+    warning: str = "",
+    yes: bool = False,
+    tell: Callable[[str], None] | None = None,
+) -> None:
+    """Change the set-up of a tenant, and say that it is done.
+
+    With `ask`, a question such as "Remove pool full?", or a `warning` it asks though no session ends.
+    Raises SetupError, InvalidValue, StoreUnavailable, Refused, WrongUse.
+    """
+    is_changed = False
+
+    def do(change: SetupChange) -> None:
+        nonlocal is_changed
+        is_changed = change_it(change.tenant(name))
+
+    with opened(data) as store:
+        name = chosen_tenant(store, tenant).name
+        ending = make(store, do, ask=ask, warning=warning, must_ask=lambda: is_changed, yes=yes)
+    (tell or say)(f"{done if is_changed else 'Nothing to change'}{and_ended(ending)}.")
+
+
+def make(
+    store: Store,
+    do: Callable[[SetupChange], Any],
+    *,
+    ask: str = "",
+    warning: str = "",
+    must_ask: Callable[[], bool] = lambda: True,
+    yes: bool = False,
+) -> Consequences:
+    """Make a change, once what ends with it is agreed to; what ended.
+
+    A question or a warning is put though nothing ends, unless `must_ask` says that nothing changes.
+
+    Raises as `change_tenant`.
+    """
+
+    def change_it(work: Callable[[SetupChange], None]) -> None:
+        with changing(store, actor()) as change:
+            work(change)
+
+    agreed: Consequences | None = None
+
+    def agrees(ending: Consequences) -> bool:
+        if agreed is not None:
+            return _is_within(ending, agreed)
+        return yes or not (ending.are_any or ((ask or warning) and must_ask()))
+
+    while True:
+        tried = attempt(change_it, do, agrees=agrees)
+        if tried.is_made:
+            return tried.ending
+        parts = [warning, endings(tried.ending), ask or "Do this?"]
+        confirm(" ".join(filter(None, parts)), yes=yes)
+        agreed = tried.ending
+
+
+def _is_within(ending: Consequences, agreed: Consequences) -> bool:
+    """Whether no more ends than was agreed to."""
+    return (
+        ending.sessions_ended <= agreed.sessions_ended
+        and ending.sessions_ended + ending.sessions_cut_short
+        <= agreed.sessions_ended + agreed.sessions_cut_short
+    )
+
+
+def endings(ending: Consequences) -> str:
+    """What a change does to sessions, in sentences: how many, and whose; '' where it does nothing to any."""
+    if not ending.are_any:
+        return ""
+    parts = []
+    if ending.sessions_ended:
+        verb = "ends" if ending.sessions_ended == 1 else "end"
+        parts.append(f"{counted(ending.sessions_ended, 'session')} {verb} at once")
+    if ending.sessions_cut_short:
+        verb = "ends" if ending.sessions_cut_short == 1 else "end"
+        parts.append(f"{counted(ending.sessions_cut_short, 'session')} {verb} when the pool does")
+    told = ending.clients[:_CLIENTS_TOLD]
+    whose = [f"{it.client_id} ({it.sessions})" if it.sessions > 1 else it.client_id for it in told]
+    more = len(ending.clients) + ending.clients_more - len(told)
+    if more:
+        whose.append(f"{more} more")
+    return f"{' and '.join(parts)}: {', '.join(whose)}."
+
+
+def and_ended(ending: Consequences) -> str:
+    """What to add to a sentence when sessions ended with it."""
+    cut = ending.sessions_cut_short
+    return (f"; {counted(ending.sessions_ended, 'session')} ended" if ending.sessions_ended else "") + (
+        f"; {counted(cut, 'session')} cut short" if cut else ""
+    )

@@ -1,0 +1,124 @@
+"""Which sessions end with a change of the set-up: counted while it is made, and agreed to before it is kept.
+
+    tried = attempt(change_it, do, agrees=lambda ending: ending.sessions_ended <= 4)
+
+The rules:
+
+- A change is made whole, in its transaction: so it is known what ends with it. When that was not agreed to,
+  all of it is rolled back. Command line, dashboard and admin API ask here, so that they count alike.
+- A session ends at once, or it is cut short: it ends later, though sooner than it would have.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from licet.model import Client, Value
+
+if TYPE_CHECKING:
+    from licet.store.setup import SetupChange
+
+CLIENTS_MAX = 20  # that are named; a guess: who reads more of them looks at the list of sessions
+
+
+class ClientSessions(Value, frozen=True, kw_only=True):
+    """How many sessions of a client end, or are cut short."""
+
+    tenant: str
+    client_id: str
+    user: str
+    sessions: int
+
+
+class Consequences(Value, frozen=True, kw_only=True):
+    """What a change does to sessions; `clients` have most of them first, and `clients_more` are not named."""
+
+    sessions_ended: int = 0
+    sessions_cut_short: int = 0
+    clients: tuple[ClientSessions, ...] = ()
+    clients_more: int = 0
+
+    @property
+    def are_any(self) -> bool:
+        """Whether any session ends, at once or sooner than it would have."""
+        return self.sessions_ended + self.sessions_cut_short > 0
+
+
+def client_names(clients: Iterable[Client]) -> dict[int, tuple[str, str]]:
+    """Id and user of these clients, by key."""
+    return {client.key: (client.client_id, client.user.initials) for client in clients}
+
+
+class Tally:
+    """Counts what a change does to sessions, while it is made."""
+
+    def __init__(self) -> None:
+        self.sessions_ended = 0
+        self.sessions_cut_short = 0
+        self._clients: Counter[tuple[str, str, str]] = Counter()
+
+    def end(self, tenant: str, clients: Mapping[tuple[str, str], int]) -> None:
+        """So many sessions of these clients of a tenant, by id and user, end at once."""
+        self.sessions_ended += sum(clients.values())
+        self._count(tenant, clients)
+
+    def cut_short(self, tenant: str, clients: Mapping[tuple[str, str], int]) -> None:
+        """So many sessions of these clients end sooner than they would have."""
+        self.sessions_cut_short += sum(clients.values())
+        self._count(tenant, clients)
+
+    def _count(self, tenant: str, clients: Mapping[tuple[str, str], int]) -> None:
+        for (client_id, user), sessions in clients.items():
+            self._clients[tenant, client_id, user] += sessions
+
+    def told(self) -> Consequences:
+        """All of it."""
+        ordered = sorted(self._clients.items(), key=lambda counted: (-counted[1], counted[0]))
+        return Consequences(
+            sessions_ended=self.sessions_ended,
+            sessions_cut_short=self.sessions_cut_short,
+            clients=tuple(
+                ClientSessions(tenant=tenant, client_id=client_id, user=user, sessions=sessions)
+                for (tenant, client_id, user), sessions in ordered[:CLIENTS_MAX]
+            ),
+            clients_more=max(0, len(ordered) - CLIENTS_MAX),
+        )
+
+
+class Attempt(Value, frozen=True, kw_only=True):
+    """What became of a change: whether it is made, and what ends, or would end, with it."""
+
+    is_made: bool
+    ending: Consequences
+
+
+class _TakenBack(Exception):
+    """Rolls the transaction back."""
+
+
+def attempt(
+    change_it: Callable[[Callable[["SetupChange"], None]], object],
+    do: Callable[["SetupChange"], Any],
+    *,
+    agrees: Callable[[Consequences], bool],
+) -> Attempt:
+    """Make a change unless its consequences are not agreed to; then nothing is changed.
+
+    `change_it` makes changes: it is given what to do, and does it within one transaction.
+    Raises SetupError, InvalidValue, StoreUnavailable, also where it would only be refused at the end.
+    """
+    ending = Consequences()
+
+    def work(change: "SetupChange") -> None:
+        nonlocal ending
+        do(change)
+        ending = change.tally.told()
+        if not agrees(ending):
+            change.finish()  # What would be refused there is refused now.
+            raise _TakenBack
+
+    with suppress(_TakenBack):
+        change_it(work)
+        return Attempt(is_made=True, ending=ending)
+    return Attempt(is_made=False, ending=ending)
