@@ -27,7 +27,13 @@ NOUNS: dict[str, tuple[str, dict[str, Any], str, dict[str, Any], dict[str, Any]]
         "/tenants",
         {"name": "New_1", "seats": 3, "session_ttl_s": 900, "access_ttl_s": 300},
         "New_1",
-        {"no_seat_status": 429, "default_scope": "view", "token_format": "jwt", "strict_assertions": True},
+        {
+            "no_seat_status": 429,
+            "default_scope": "view",
+            "token_format": "jwt",
+            "strict_assertions": True,
+            "time_zone": "Asia/Kathmandu",
+        },
         {
             "name": "New_1",
             "session_ttl_s": 900,
@@ -36,6 +42,7 @@ NOUNS: dict[str, tuple[str, dict[str, Any], str, dict[str, Any], dict[str, Any]]
             "no_seat_status": 429,
             "token_format": "jwt",
             "strict_assertions": True,
+            "time_zone": "Asia/Kathmandu",
         },
     ),
     "pool": (

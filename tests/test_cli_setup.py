@@ -53,6 +53,7 @@ def test_tenants_are_added_changed_shown_and_removed(desk: Desk) -> None:
         "no_seat_status": 429,
         "token_format": "reference",
         "strict_assertions": False,
+        "time_zone": "UTC",
         "seats": 1,
         "pools": 1,
         "scopes": 2,
@@ -120,7 +121,7 @@ def test_tenant_refuses(desk: Desk, arguments: str, exit_code: int, told: str) -
 
 def test_pools_are_added_changed_shown_and_removed(desk: Desk) -> None:
     added = desk.out(
-        "pool", "add", "mobile", "--seats", "3", "--duplicates", "user", "--expires", "2099-01-31"
+        "pool", "add", "mobile", "--seats", "3", "--duplicates", "user", "--expires", "2099-01-30"
     )
     assert added == "Pool mobile added.\n"
     assert desk.out("pool", "list").splitlines() == [

@@ -1,6 +1,7 @@
 """The set-up as a TOML file: written, and read with all its mistakes."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC
 
 import pytest
 from hypothesis import given, settings
@@ -21,7 +22,7 @@ from licet.model import (
 )
 from licet.store.declaration import DeclarationInvalid, read, write
 from licet.store.setup import changing
-from licet.store.spelling import duration, facts, instant, nearness, read_duration_s, read_instant_ms
+from licet.store.spelling import duration, facts, instant, nearness, read_duration_s, read_end_ms
 from setup_site import ADA, JIM, RICH, SMALL, START_MS, Site, secret
 
 
@@ -64,7 +65,7 @@ def test_a_file_is_written_without_what_is_as_always(site: Site) -> None:
         tenant.remove_user("U3")
         tenant.set_user("U2", enabled=False)
         tenant.set_client("c1", introspects=True, scopes=frozenset({"view", "all"}))
-        tenant.set_pool("full", expires_at_ms=read_instant_ms("2027-01-31"))
+        tenant.set_pool("full", expires_at_ms=read_end_ms("2027-01-30", UTC))
     assert exported(site).splitlines()[3:] == [
         "[tenant.Jim_Test]",
         'session_ttl = "20m"',
@@ -119,11 +120,12 @@ def test_what_is_read_is_what_the_file_says() -> None:
         "no_seat_status": 429,
         "token_format": "reference",
         "strict_assertions": False,
+        "time_zone": "UTC",
     }
     mobile = jim.pool_named("mobile.1")
     assert mobile is not None
     assert (mobile.seats, mobile.duplicates) == (0, Duplicates.USER)
-    assert mobile.expires_at_ms == read_instant_ms("2027-01-31T17:00:00.250")
+    assert mobile.expires_at_ms == read_end_ms("2027-01-31T17:00:00.250", UTC)
     assert set(jim.scopes) == {"view", "all", "orders", "a:b/c"}
     assert jim.users["T.C"].name == 'Ada "the first" \\ Lovelace'
     client = jim.clients["a b.c"]
@@ -345,7 +347,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "spelled"),
     [
-        ("2027-01-31", "2027-01-31T00:00:00Z"),
+        ("2027-01-31", "2027-02-01T00:00:00Z"),
         ("2027-01-31T18:00", "2027-01-31T18:00:00Z"),
         ("2027-01-31 18:00:30.5", "2027-01-31T18:00:30.500Z"),
         ("2027-01-31T18:00:00+02:00", "2027-01-31T16:00:00Z"),
@@ -354,22 +356,23 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
     ],
 )
 def test_an_instant_is_read_and_written(text: str, spelled: str) -> None:
-    """A date is its first moment; what names no zone is UTC."""
-    assert instant(read_instant_ms(text)) == spelled
+    """A date is the end of that day; what names no zone is the tenant's, which is UTC by default."""
+    assert instant(read_end_ms(text, UTC)) == spelled
 
 
-@pytest.mark.parametrize("text", ["", "soon", "2027-13-01", "31.01.2027", "9999999"])
+@pytest.mark.parametrize("text", ["", "soon", "31.01.2027", "9999999", "2027-01-31T25:00", "T18:00"])
 def test_what_is_no_instant_is_refused(text: str) -> None:
     with pytest.raises(InvalidValue, match="a moment is written 2027-01-31"):
-        read_instant_ms(text)
+        read_end_ms(text, UTC)
 
 
 @pytest.mark.parametrize(
-    "text", ["1969-12-31T23:59:59", "0001-01-01T00:00+23:00", "9999-01-01", "9999-12-31T23:59-12:00"]
+    "text",
+    ["1969-12-31T23:59:59", "0001-01-01T00:00+23:00", "9998-12-31", "9999-12-31", "9999-12-31T23:59-12:00"],
 )
 def test_an_instant_that_cannot_be_shown_in_every_zone_is_refused(text: str) -> None:
     with pytest.raises(InvalidValue, match="in the years 1970 to 9998"):
-        read_instant_ms(text)
+        read_end_ms(text, UTC)
     assert "in the years 1970 to 9998" in mistakes(f"[tenant.X.pool.full]\nseats = 1\nexpires = '{text}'")[0]
 
 

@@ -6,10 +6,13 @@ need not ask again. A value here knows nothing of HTTP, of rows or of files.
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, tzinfo
 from enum import StrEnum
 from typing import ClassVar
 
 import msgspec
+
+from licet.zones import find_zone
 
 SCOPE_DEFAULT = "all"
 SESSION_TTL_S = 1200  # the seed: a refresh token has an expiry time of 20 minutes
@@ -19,6 +22,7 @@ JWT_ACCESS_TTL_S_MAX = 86_400  # so that it has run out long before the key that
 TTL_S_MAX = 31 * 86_400  # a guess: a seat that is kept longer than a month is a seat lost
 NO_SEAT_STATUSES = frozenset({400, 429, 503})
 SEATS_MAX = 1_000_000
+TIME_ZONE = "UTC"
 HOLD_S_MAX = 86_400  # a seat is held for a day at most; the life of a JWT has the same bound
 SESSIONS_MAX_MAX = 100_000
 SESSIONS_MAX = 100  # a guess: far above what a client needs, far below what hurts
@@ -255,6 +259,7 @@ class Tenant(Value, frozen=True, kw_only=True):
     no_seat_status: int = 400
     token_format: TokenFormat = TokenFormat.REFERENCE
     strict_assertions: bool = False
+    time_zone: str = TIME_ZONE
     scopes: Mapping[str, Scope] = msgspec.field(default_factory=dict)
     pools: Mapping[int, Pool] = msgspec.field(default_factory=dict)
     users: Mapping[str, User] = msgspec.field(default_factory=dict)
@@ -281,6 +286,13 @@ class Tenant(Value, frozen=True, kw_only=True):
                 f"tenant {self.name}: access_ttl is at most 1 day where token_format is jwt,"
                 f" not {self.access_ttl_s} s"
             )
+        if self.time_zone != TIME_ZONE:
+            _zone(self.time_zone)
+
+    @property
+    def zone(self) -> tzinfo:
+        """The zone in which a date or a time of day that names none is meant."""
+        return UTC if self.time_zone == TIME_ZONE else _zone(self.time_zone)
 
     def hold_s_of(self, pool: Pool) -> int:
         """The effective hold of a seat of this pool, in seconds after the last token issued with it (L18).
@@ -363,6 +375,16 @@ def read_alerts(text: str) -> tuple[str, ...]:
             f' "{" ".join(ALERTS)}", or "none"; these are not: {text[:60]!r}'
         )
     return (*sorted(percentages, key=int), *(words & {DENIED}))
+
+
+def _zone(name: str) -> tzinfo:
+    """Raises InvalidValue."""
+    if (zone := find_zone(name)) is None:
+        raise InvalidValue(
+            f"a time zone is a name of the IANA database, like Australia/Sydney, or UTC; this is not:"
+            f" {name[:60]!r}"
+        )
+    return zone
 
 
 def _must_match(pattern: re.Pattern[str], text: str, allowed: str) -> None:

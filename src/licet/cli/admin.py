@@ -5,6 +5,7 @@ Works on the store itself, and needs no administrator: whoever may read the data
 
 import sys
 from collections.abc import Callable
+from datetime import UTC
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,7 @@ from licet.cli.console import (
     given,
     note,
     opened,
+    read_end,
     required,
     say,
     show_json,
@@ -51,7 +53,7 @@ from licet.store.accounts import (
 )
 from licet.store.changes import AlreadyThere, NotFound
 from licet.store.contract import Store
-from licet.store.spelling import NEVER, read_instant_ms
+from licet.store.spelling import NEVER, read_end_ms
 
 app = Noun(
     "Administrators: who may sign in at the dashboard. A viewer looks, an operator also ends sessions, an"
@@ -70,7 +72,8 @@ OfTenant = Annotated[
     str | None, typer.Option("--tenant", metavar="NAME", help="Of this tenant only; else of all.")
 ]
 Expires = Annotated[
-    str | None, typer.Option("--expires", metavar="DATE", help="When the key ends: 2027-01-31 or never.")
+    str | None,
+    typer.Option("--expires", metavar="DATE", help="Its last day, like 2027-01-31, or never."),
 ]
 
 _HEADINGS = {
@@ -216,7 +219,7 @@ def add_key(
 
     Example: [bold]licet admin key add deploy --role owner --tenant Jim_Test --expires 2027-01-31[/]
     """
-    expires_at_ms = read_instant_ms(expires or NEVER)
+    expires_at_ms = read_end(data, tenant, expires) if tenant else read_end_ms(expires or NEVER, UTC)
     role = role or Role.VIEWER
     made = ApiKeys(read_keyring(data_directory(data) / FILE_NAME).pepper).generate()
     with opened(data) as store:

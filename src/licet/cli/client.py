@@ -26,6 +26,7 @@ from licet.cli.console import (
     given,
     note,
     opened,
+    read_end,
     required,
     show_json,
     show_list,
@@ -40,7 +41,7 @@ from licet.keyring import FILE_NAME, read_keyring
 from licet.model import Client, ClientSecret, GrantType
 from licet.store.changes import ClientChanges
 from licet.store.check import proves_by
-from licet.store.spelling import NEVER, duration, read_duration_s, read_instant_ms
+from licet.store.spelling import duration, read_duration_s
 from licet.store.tenant_setup import TenantSetup
 
 app = Noun(
@@ -65,7 +66,8 @@ SessionsMax = Annotated[
 Introspects = Annotated[bool, typer.Option("--introspects", help="It may ask about tokens: an API.")]
 
 Expires = Annotated[
-    str | None, typer.Option("--expires", metavar="DATE", help="When the secret ends: 2027-01-31 or never.")
+    str | None,
+    typer.Option("--expires", metavar="DATE", help="Its last day, like 2027-01-31, or never."),
 ]
 
 _HEADINGS = {
@@ -95,7 +97,8 @@ def add(
     introspects: Introspects = False,
     secret: Annotated[bool, typer.Option("--secret", help="Generate a secret, and show it once.")] = False,
     secret_expires: Annotated[
-        str | None, typer.Option("--secret-expires", metavar="DATE", help="2027-01-31 or never.")
+        str | None,
+        typer.Option("--secret-expires", metavar="DATE", help="Its last day, like 2027-01-31, or never."),
     ] = None,
     password: Annotated[
         bool, typer.Option("--password", help="With --secret: the user's password works as well.")
@@ -114,7 +117,7 @@ def add(
         settings["password_allowed"] = True
     done = f"Client {client_id} added"
     if secret:
-        expires_at_ms = read_instant_ms(secret_expires or NEVER)
+        expires_at_ms = read_end(data, tenant, secret_expires)
         made = _generated(data)
         change_tenant(
             data,
@@ -252,7 +255,7 @@ def add_secret(
 
     Example: [bold]licet client secret add TestClientId --expires 2027-01-31[/]
     """
-    expires_at_ms = read_instant_ms(expires or NEVER)
+    expires_at_ms = read_end(data, tenant, expires)
     made = _generated(data)
 
     def change(setup: TenantSetup) -> bool:
@@ -280,7 +283,7 @@ def rotate_secret(
 
     Example: [bold]licet client secret rotate TestClientId --overlap 24h[/]
     """
-    overlap_s, expires_at_ms = read_duration_s(overlap), read_instant_ms(expires or NEVER)
+    overlap_s, expires_at_ms = read_duration_s(overlap), read_end(data, tenant, expires)
     made = _generated(data)
     done = (
         f"Secret {made.secret_id} of client {client_id} added; the others work for {duration(overlap_s)} more"

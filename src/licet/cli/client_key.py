@@ -24,6 +24,7 @@ from licet.cli.console import (
     confirm,
     note,
     opened,
+    read_end,
     show_list,
     when,
 )
@@ -33,7 +34,6 @@ from licet.clock import SystemClock
 from licet.model import Client, PublicKey
 from licet.public_keys import TEXT_BYTES_MAX, kind_of, name_of, read_keys, told
 from licet.store.changes import NotFound
-from licet.store.spelling import NEVER, read_instant_ms
 from licet.store.tenant_setup import TenantSetup
 
 key_app = Noun("Public keys of a client, which then signs an assertion instead of sending a secret.")
@@ -60,7 +60,8 @@ def add(
         str | None, typer.Option("--kid", metavar="NAME", help="How the client calls the key, if it does.")
     ] = None,
     expires: Annotated[
-        str | None, typer.Option("--expires", metavar="DATE", help="When the key ends: 2027-01-31 or never.")
+        str | None,
+        typer.Option("--expires", metavar="DATE", help="Its last day, like 2027-01-31, or never."),
     ] = None,
     no_password: Annotated[
         bool, typer.Option("--no-password", help="From now on the user's password does not work for it.")
@@ -72,7 +73,7 @@ def add(
 
     Example: [bold]licet client key add TestClientId public.pem --expires 2027-01-31[/]
     """
-    keys, expires_at_ms = read_keys(_text(file)), read_instant_ms(expires or NEVER)
+    keys, expires_at_ms = read_keys(_text(file)), read_end(data, tenant, expires)
     if kid is not None:
         if len(keys) > 1:
             raise WrongUse(f"--kid names one key, and these are {len(keys)}")

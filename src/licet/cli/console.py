@@ -28,7 +28,7 @@ from licet.store.contract import (
     StoreUnavailable,
 )
 from licet.store.opening import StoreAt
-from licet.store.spelling import NEVER, duration, instant, nearness
+from licet.store.spelling import NEVER, duration, instant, nearness, read_end_ms
 
 if TYPE_CHECKING:
     from licet.settings import Settings
@@ -178,6 +178,17 @@ def chosen_tenant(store: Store, name: str | None) -> Tenant:
     if tenant is None:
         raise NotFound(f"there is no tenant {name}; there is: {', '.join(names)}")
     return tenant
+
+
+def read_end(data: Path | None, tenant: str | None, text: str | None) -> int | None:
+    """When something ends: by the clocks of the tenant where the text names no zone; None for never.
+
+    Raises InvalidValue, NotFound, StoreUnavailable.
+    """
+    if text is None or text.strip() == NEVER:
+        return None
+    with opened(data) as store:
+        return read_end_ms(text, chosen_tenant(store, tenant).zone)
 
 
 def counted(number: int, what: str) -> str:

@@ -17,6 +17,7 @@ from licet.cli.console import (
     given,
     note,
     opened,
+    read_end,
     required,
     show_list,
     show_one,
@@ -27,7 +28,7 @@ from licet.clock import SystemClock
 from licet.model import Duplicates, Pool, Tenant, read_alerts
 from licet.store import usage
 from licet.store.changes import NotFound, PoolChanges
-from licet.store.spelling import instant, read_instant_ms
+from licet.store.spelling import instant
 
 app = Noun("Counted licences: how many seats there are, and how they are counted.")
 
@@ -38,7 +39,11 @@ CountedBy = Annotated[
 ]
 Expires = Annotated[
     str | None,
-    typer.Option("--expires", metavar="DATE", help="When the licence ends: 2027-01-31 (0:00 UTC) or never."),
+    typer.Option(
+        "--expires",
+        metavar="DATE",
+        help="When the licence ends: 2027-01-31 (to the end of that day) or never.",
+    ),
 ]
 Alerts = Annotated[
     str | None,
@@ -72,7 +77,7 @@ def add(
 
     Example: [bold]licet pool add mobile --seats 3 --duplicates user[/]
     """
-    settings = _changes(seats, duplicates, expires, alerts)
+    settings = _changes(seats, duplicates, alerts) | _end(data, tenant, expires)
     change_tenant(data, tenant, f"Pool {name} added", lambda setup: setup.add_pool(name, **settings))
 
 
@@ -92,7 +97,7 @@ def set_(
 
     Example: [bold]licet pool set full --seats 7 --expires 2027-01-31[/]
     """
-    changes = required(_changes(seats, duplicates, expires, alerts))
+    changes = required(_changes(seats, duplicates, alerts) | _end(data, tenant, expires))
     change_tenant(
         data,
         tenant,
@@ -151,15 +156,15 @@ def remove(name: Name, *, tenant: TenantName = None, data: Data = None, yes: Yes
     )
 
 
-def _changes(
-    seats: int | None, duplicates: Duplicates | None, expires: str | None, alerts: str | None
-) -> PoolChanges:
+def _changes(seats: int | None, duplicates: Duplicates | None, alerts: str | None) -> PoolChanges:
     changes: PoolChanges = given(seats=seats, duplicates=duplicates)
     if alerts is not None:
         changes["alerts"] = read_alerts(alerts)
-    if expires is not None:
-        changes["expires_at_ms"] = read_instant_ms(expires)
     return changes
+
+
+def _end(data: Path | None, tenant: str | None, expires: str | None) -> PoolChanges:
+    return {} if expires is None else {"expires_at_ms": read_end(data, tenant, expires)}
 
 
 def _warning(changes: PoolChanges) -> str:

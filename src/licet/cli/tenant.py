@@ -57,6 +57,12 @@ StrictAssertions = Annotated[
         help="Whether an assertion names the issuer alone as its audience, and RS256 is refused.",
     ),
 ]
+TimeZone = Annotated[
+    str | None,
+    typer.Option(
+        "--time-zone", metavar="ZONE", help="In which dates without a zone are meant, like Australia/Sydney."
+    ),
+]
 
 _HEADINGS = {
     "name": "tenant",
@@ -78,6 +84,7 @@ def add(
     no_seat_status: NoSeatStatus = None,
     token_format: AccessTokens = None,
     strict_assertions: StrictAssertions = None,
+    time_zone: TimeZone = None,
     data: Data = None,
 ) -> None:
     """Add a tenant with the pool `full` and the scopes `view` and `all`.
@@ -85,7 +92,7 @@ def add(
     Example: [bold]licet tenant add Jim_Test --seats 5[/]
     """
     settings = given(strict_assertions=strict_assertions) | _settings(
-        session_ttl, access_ttl, no_seat_status, token_format
+        session_ttl, access_ttl, no_seat_status, token_format, time_zone
     )
     with opened(data) as store, changing(store, actor()) as change:
         change.add_tenant(name, seats=seats, **settings)
@@ -105,6 +112,7 @@ def set_(
     no_seat_status: NoSeatStatus = None,
     token_format: AccessTokens = None,
     strict_assertions: StrictAssertions = None,
+    time_zone: TimeZone = None,
     data: Data = None,
 ) -> None:
     """Change a tenant. A shorter life counts for the next sessions.
@@ -112,7 +120,7 @@ def set_(
     Example: [bold]licet tenant set Jim_Test --session-ttl 30m[/]
     """
     changes = given(scope_default=default_scope, strict_assertions=strict_assertions) | _settings(
-        session_ttl, access_ttl, no_seat_status, token_format
+        session_ttl, access_ttl, no_seat_status, token_format, time_zone
     )
     required(changes)
     change_tenant(data, name, f"Tenant {name} changed", lambda setup: setup.set(**changes))
@@ -165,9 +173,13 @@ def remove(name: Name, *, data: Data = None, yes: Yes = False) -> None:
 
 
 def _settings(
-    session_ttl: str | None, access_ttl: str | None, no_seat_status: int | None, token_format: str | None
+    session_ttl: str | None,
+    access_ttl: str | None,
+    no_seat_status: int | None,
+    token_format: str | None,
+    time_zone: str | None,
 ) -> TenantChanges:
-    settings: TenantChanges = given(no_seat_status=no_seat_status)
+    settings: TenantChanges = given(no_seat_status=no_seat_status, time_zone=time_zone)
     if session_ttl is not None:
         settings["session_ttl_s"] = read_duration_s(session_ttl)
     if access_ttl is not None:
@@ -193,6 +205,7 @@ def _record(tenant: Tenant) -> Record:
         "no_seat_status": tenant.no_seat_status,
         "token_format": tenant.token_format.value,
         "strict_assertions": tenant.strict_assertions,
+        "time_zone": tenant.time_zone,
         "seats": sum(pool.seats for pool in tenant.pools.values()),
         "pools": len(tenant.pools),
         "scopes": len(tenant.scopes),

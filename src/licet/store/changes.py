@@ -84,6 +84,7 @@ class TenantChanges(TypedDict, total=False):
     no_seat_status: int
     token_format: TokenFormat
     strict_assertions: bool
+    time_zone: str
 
 
 def with_access_ttl(changes: TenantChanges, before: Tenant | None) -> TenantChanges:

@@ -26,7 +26,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from difflib import get_close_matches
 from functools import partial
 from typing import Any, TypeVar
@@ -40,6 +40,7 @@ from licet.model import (
     SCOPE_DEFAULT,
     SESSION_TTL_S,
     SESSIONS_MAX,
+    TIME_ZONE,
     Client,
     Duplicates,
     GrantType,
@@ -59,11 +60,12 @@ from licet.store.spelling import (
     TENANT_DEFAULTS,
     USER_DEFAULTS,
     Fact,
+    end_ms,
     facts,
-    instant_ms,
     read_duration_s,
-    read_instant_ms,
+    read_end_ms,
 )
+from licet.zones import find_zone
 
 POOL_OF_ALL = "full"
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -230,11 +232,11 @@ class _Keys:
             self.mistake(str(fault), key)
             return default
 
-    def instant_ms(self, key: str) -> int | None:
-        """A moment; None for never."""
+    def end_ms(self, key: str, zone: tzinfo) -> int | None:
+        """When something ends, by the clocks of a zone; None for never."""
         found = self._get(key, None, (date, str), "a date, a datetime or 'never'")
         try:
-            return read_instant_ms(found) if isinstance(found, str) else found and instant_ms(found)
+            return read_end_ms(found, zone) if isinstance(found, str) else found and end_ms(found, zone)
         except InvalidValue as fault:
             self.mistake(str(fault), key)
             return None
@@ -258,18 +260,28 @@ class _Keys:
             self.mistake(str(fault), key)
             return ALERTS
 
-    def keys(self, key: str) -> tuple[PublicKey, ...]:
+    def zone(self, key: str) -> str:
+        """The name of a time zone."""
+        name = self.text(key, None) or TIME_ZONE
+        if name == TIME_ZONE or find_zone(name) is not None:
+            return name
+        self.mistake(f"a time zone like Australia/Sydney, or UTC, is allowed, not {name!r:.40}", key)
+        return TIME_ZONE
+
+    def keys(self, key: str, zone: tzinfo) -> tuple[PublicKey, ...]:
         """Public keys, each a JWK with, it may be, an `expires`."""
         found = self._get(key, [], list, 'a list of JWKs like {kty = "EC", ...}')
         return tuple(
-            it for number, jwk in enumerate(found, 1) if (it := self._key(jwk, key, str(number))) is not None
+            it
+            for number, jwk in enumerate(found, 1)
+            if (it := self._key(jwk, zone, key, str(number))) is not None
         )
 
-    def _key(self, jwk: Any, *path: str) -> PublicKey | None:
+    def _key(self, jwk: Any, zone: tzinfo, *path: str) -> PublicKey | None:
         if not isinstance(jwk, dict):
             self.mistake("a JWK is allowed, no text", *path)
             return None
-        end = _Keys(jwk, (*self._path, *path), self._mistakes).instant_ms("expires")
+        end = _Keys(jwk, (*self._path, *path), self._mistakes).end_ms("expires", zone)
         try:
             return replace(read_jwk(jwk), expires_at_ms=end)
         except InvalidValue as fault:
@@ -296,6 +308,7 @@ class _Reading:
         self._keys = keys
         # Every name that has a table: a mistake inside it must not make those who refer to it wrong.
         self._names: dict[str, set[str]] = {}
+        self._zone: tzinfo = UTC
 
     def tenant(self) -> Tenant:
         keys = self._keys
@@ -305,14 +318,15 @@ class _Reading:
         scope_default = keys.text("default_scope", SCOPE_DEFAULT) or SCOPE_DEFAULT
         no_seat_status = keys.whole("no_seat_status", NO_SEAT_STATUS) or 0
         strict_assertions = keys.flag("strict_assertions", default=False)
-        pools: dict[str, Pool] = self._parts("pool", _pool)
+        itself = Tenant(id=0, name=_ANY_NAME, version=0, time_zone=keys.zone("time_zone"))
+        self._zone = itself.zone
+        pools: dict[str, Pool] = self._parts("pool", partial(_pool, self._zone))
         scopes = self._scopes()
         users: dict[str, User] = self._parts("user", _user)
         clients: dict[str, Client] = self._parts("client", partial(self._client, users))
         self._refer("scope", scope_default, keys, "default_scope")
         keys.finish()
         # One by one, so that one mistake does not hide another.
-        itself = Tenant(id=0, name=_ANY_NAME, version=0)
         settings: list[dict[str, Any]] = [
             {"name": self._name},
             {"session_ttl_s": session_ttl_s, "access_ttl_s": access_ttl_s},
@@ -374,7 +388,7 @@ class _Reading:
             "grant_types": _grant_types(table),
             "introspects": table.flag("introspects", default=False),
             "password_allowed": table.flag("password_allowed", default=True),
-            "keys": table.keys("keys"),
+            "keys": table.keys("keys", self._zone),
         }
         for name in sorted(scopes or ()):
             self._refer("scope", name, table, "scopes")
@@ -398,9 +412,9 @@ class _Reading:
             table.mistake(f"there is no {what} {name} in this tenant; {there}", key)
 
 
-def _pool(name: str, table: _Keys) -> Pool | None:
+def _pool(zone: tzinfo, name: str, table: _Keys) -> Pool | None:
     seats = table.whole("seats", None)
-    duplicates, expires_at_ms = table.choice("duplicates", Duplicates.CLIENT), table.instant_ms("expires")
+    duplicates, expires_at_ms = table.choice("duplicates", Duplicates.CLIENT), table.end_ms("expires", zone)
     alerts, hold_s = table.alerts("alerts"), table.duration_s("hold", 0)
     if seats is None:
         table.mistake("it is missing: how many seats the pool has", "seats")

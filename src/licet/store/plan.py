@@ -203,6 +203,7 @@ def _tenant_settings(tenant: Tenant) -> TenantChanges:
         "no_seat_status": tenant.no_seat_status,
         "token_format": tenant.token_format,
         "strict_assertions": tenant.strict_assertions,
+        "time_zone": tenant.time_zone,
     }
 
 

@@ -44,6 +44,7 @@ tenant = Table(
     Column("no_seat_status", Integer, nullable=False),
     Column("token_format", Text, nullable=False, server_default="reference"),
     Column("strict_assertions", Boolean, nullable=False, server_default=text("false")),
+    Column("time_zone", Text, nullable=False, server_default="UTC"),  # of dates that name no zone
     # Nothing is left of it but what happened, which is removed in pieces; its name is free again.
     Column("removed_at_ms", BigInteger),
     sqlite_autoincrement=True,  # a number is never given twice

@@ -251,6 +251,7 @@ class SetupChange:
             "no_seat_status": tenant.no_seat_status,
             "token_format": tenant.token_format.value,
             "strict_assertions": tenant.strict_assertions,
+            "time_zone": tenant.time_zone,
         }
         statement = insert(schema.tenant).values(row).returning(schema.tenant.c.id)
         return replace(tenant, id=self.transaction.connection.execute(statement).scalar_one())

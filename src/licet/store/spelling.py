@@ -1,16 +1,21 @@
 """How durations and instants are written, on the command line and in files.
 
-A duration is whole seconds, `1200`, or with a unit: `1200s`, `20m`, `8h`, `31d`. An instant is ISO 8601;
-a date alone is its first moment, and what names no zone is UTC.
+A duration is whole seconds, `1200`, or with a unit: `1200s`, `20m`, `8h`, `31d`. When something ends is
+ISO 8601:
+
+- A date is the end of that day: `2027-01-31` is the first moment of 1 February, in which it is over.
+- A time that names no zone is meant in the tenant's, and so is a date. One with a zone is that instant.
+- A time that comes twice, when clocks are put back, is the later one; one that never comes is refused.
 """
 
 import json
 import re
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from licet.model import (
     ALERTS,
     SESSIONS_MAX,
+    TIME_ZONE,
     Client,
     GrantType,
     InvalidValue,
@@ -23,9 +28,11 @@ from licet.model import (
 )
 
 _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9])")
 _DURATION = re.compile(r"([0-9]{1,9})([smhd]?)")
 _NEAR = ((90, 1, "s"), (90 * 60, 60, "min"), (36 * 3600, 3600, "h"))  # below, unit, its name
 NEVER = "never"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 INSTANT_MS_MAX = 253_370_764_800_000  # the year 9999, which no time zone carries out of the calendar
 
 
@@ -48,40 +55,91 @@ def duration(seconds: int) -> str:
     return f"{seconds}s"
 
 
-def read_instant_ms(text: str) -> int | None:
-    """The instant of an ISO date or datetime; None for `never`.
+def read_end_ms(text: str, zone: tzinfo) -> int | None:
+    """The instant at which something ends, by the clocks of `zone`; None for `never`.
 
     Raises InvalidValue.
     """
-    if text.strip() == NEVER:
+    text = text.strip()
+    if text == NEVER:
         return None
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise InvalidValue(
-            f"a moment is written 2027-01-31, 2027-01-31T18:00 or never; this is not: {text[:40]!r}"
-        ) from None
-    return instant_ms(moment)
+    for read in (date.fromisoformat, datetime.fromisoformat):
+        try:
+            moment = read(text)
+        except ValueError:
+            continue
+        return end_ms(moment, zone)
+    raise InvalidValue(_no_moment(text))
 
 
-def instant_ms(moment: date) -> int:
-    """The instant of a date or datetime, in whole milliseconds.
+def end_ms(moment: date, zone: tzinfo) -> int:
+    """The same of a date or datetime, in whole milliseconds.
 
     Raises InvalidValue.
     """
-    if not isinstance(moment, datetime):
-        moment = datetime.combine(moment, time())
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    ms = round(moment.timestamp() * 1000)
+    try:
+        placed = moment if isinstance(moment, datetime) else _next_midnight(moment, zone)
+        if placed.tzinfo is None:
+            placed = _placed(placed, zone)
+        ms = round(placed.timestamp() * 1000)
+    except OverflowError:  # the last day of the calendar has no end in it
+        ms = -1
     if not 0 <= ms < INSTANT_MS_MAX:
         raise InvalidValue(f"a moment is in the years 1970 to 9998; this is not: {moment.isoformat()}")
     return ms
 
 
+def end(ms: int | None, zone: tzinfo) -> str:
+    """What `read_end_ms` reads as this instant, as short as can be; `never` for None."""
+    if ms is None:
+        return NEVER
+    local = moment_of(ms).astimezone(zone)
+    day = (local - timedelta(days=1)).date()
+    if _next_midnight(day, zone).astimezone(UTC) == moment_of(ms):
+        return day.isoformat()
+    precision = "milliseconds" if ms % 1000 else "seconds" if local.second else "minutes"
+    naive = local.replace(tzinfo=None)
+    is_plain = _is_there(naive, zone) and _placed(naive, zone).timestamp() == local.timestamp()
+    return (naive if is_plain else local).isoformat(timespec=precision)
+
+
+def _next_midnight(day: date, zone: tzinfo) -> datetime:
+    """The end of a day; where clocks are put forward at midnight, that is the first moment after."""
+    return datetime.combine(day + timedelta(days=1), time(), zone)
+
+
+def _placed(moment: datetime, zone: tzinfo) -> datetime:
+    """A time of day that names no zone.
+
+    Raises InvalidValue.
+    """
+    if not _is_there(moment, zone):
+        raise InvalidValue(
+            f"there is no {moment:%H:%M} on {moment:%Y-%m-%d} in {zone}: the clocks are put forward then"
+        )
+    return moment.replace(tzinfo=zone, fold=1)
+
+
+def _is_there(moment: datetime, zone: tzinfo) -> bool:
+    """Whether clocks of this zone ever show it."""
+    placed = moment.replace(tzinfo=zone)
+    return placed.astimezone(UTC).astimezone(zone).replace(tzinfo=None) == moment
+
+
+def _no_moment(text: str) -> str:
+    """What is wrong with a text that is no moment."""
+    day = _DAY.match(text)
+    if day is not None:
+        try:
+            date.fromisoformat(day[0])
+        except ValueError:
+            return f"there is no day {day[0]}"
+    return f"a moment is written 2027-01-31, 2027-01-31T18:00 or never; this is not: {text[:40]!r}"
+
+
 def moment_of(ms: int) -> datetime:
     """The datetime of an instant, in UTC."""
-    return datetime.fromtimestamp(ms / 1000, tz=UTC)
+    return _EPOCH + timedelta(milliseconds=ms)  # exact, which a float far from now is not
 
 
 def instant(ms: int | None) -> str:
@@ -123,6 +181,7 @@ def facts(value: Tenant | Pool | Scope | User | Client) -> Facts:
                 "no_seat_status": value.no_seat_status,
                 "token_format": value.token_format.value,
                 "strict_assertions": value.strict_assertions,
+                "time_zone": value.time_zone,
             }
         case Pool():
             expires = None if value.expires_at_ms is None else moment_of(value.expires_at_ms)
@@ -151,7 +210,11 @@ def facts(value: Tenant | Pool | Scope | User | Client) -> Facts:
 
 
 # What a value is unless somebody says otherwise: not worth telling, and left out of a file where it is noise.
-TENANT_DEFAULTS: Facts = {"token_format": TokenFormat.REFERENCE.value, "strict_assertions": False}
+TENANT_DEFAULTS: Facts = {
+    "token_format": TokenFormat.REFERENCE.value,
+    "strict_assertions": False,
+    "time_zone": TIME_ZONE,
+}
 POOL_DEFAULTS: Facts = {"alerts": " ".join(ALERTS), "hold": duration(0)}
 USER_DEFAULTS: Facts = {"enabled": True}
 CLIENT_DEFAULTS: Facts = {
@@ -204,7 +267,7 @@ def _told(key: str, fact: Fact) -> str:
         case bool():
             return "yes" if fact else "no"
         case datetime():
-            return instant(instant_ms(fact))
+            return instant(round(fact.timestamp() * 1000))
         case list():
             return "+".join(fact) or "none"
         case _:

@@ -117,6 +117,7 @@ def _tenant(row: Row[Any], parts: dict[Table, list[Row[Any]]]) -> Tenant:
         no_seat_status=row.no_seat_status,
         token_format=TokenFormat(row.token_format),
         strict_assertions=row.strict_assertions,
+        time_zone=row.time_zone,
         scopes={part.name: _scope(part, pools) for part in parts[schema.scope]},
         pools=pools,
         users=users,

@@ -44,7 +44,7 @@ from licet.web.admin.setup_frame import (
     shown_form,
     typed_form,
 )
-from licet.web.admin.setup_noun import YES, Cell, read_instant_or_never, state_of
+from licet.web.admin.setup_noun import YES, Cell, dated, state_of
 
 ALL_TENANTS = ""
 _ROLES = {
@@ -503,20 +503,13 @@ def _admin_texts(visit: Visit, admin: Admin | None) -> Texts:
 
 
 def _key_fields(visit: Visit) -> tuple[Field, ...]:
-    expires = Field(
-        name="expires",
-        label="Expires",
-        help="2027-01-31 or never.",
-        read=read_instant_or_never,
-        placeholder="never",
-        width="medium",
-    )
-    return (_name_field("API key"), *_role_and_tenant(visit), expires)
+    expires = Field(name="expires", label="Expires", kind=Kind.END)
+    return (_name_field("API key"), *_role_and_tenant(visit), *dated([expires], visit.the_tenant))
 
 
 def _key_texts(visit: Visit) -> Texts:
     own = _tenant_names(visit).get(visit.identity.tenant_id or 0, ALL_TENANTS)
-    return {"name": ("",), "role": (Role.VIEWER.value,), "tenant": (own,), "expires": ("never",)}
+    return {"name": ("",), "role": (Role.VIEWER.value,), "tenant": (own,), "expires": ("",)}
 
 
 def _for_pages(fault: Exception) -> str:

@@ -17,6 +17,7 @@ from licet.model import (
     SESSION_TTL_S,
     SESSIONS_MAX,
     SESSIONS_MAX_MAX,
+    TIME_ZONE,
     TTL_S_MAX,
     Duplicates,
     GrantType,
@@ -29,6 +30,7 @@ from licet.store.paging import LIMIT_MAX
 from licet.store.setup_checks import NAME_CHARS_MAX
 from licet.store.spelling import INSTANT_MS_MAX
 from licet.store.tenant_setup import OVERLAP_S_MAX
+from licet.zones import NAME_CHARS_MAX as ZONE_CHARS_MAX
 
 KEY_CHARS_MAX = 8192  # of one key, many times what the longest takes
 SIDS_MAX = 1000  # of one request; more are ended by client, by user, or all
@@ -114,6 +116,16 @@ AccessTokens = Annotated[
 ]
 
 
+TimeZone = Annotated[
+    str,
+    Field(
+        max_length=ZONE_CHARS_MAX,
+        description="In which dates that name none are meant: a name of the IANA database.",
+        examples=["Australia/Sydney"],
+    ),
+]
+
+
 class TenantNew(Body):
     """A new tenant; it has the scope `view`, the pool `full` of so many seats, and the scope `all` on it."""
 
@@ -124,6 +136,7 @@ class TenantNew(Body):
     no_seat_status: Status = 400
     token_format: AccessTokens = TokenFormat.REFERENCE
     strict_assertions: Flag = False
+    time_zone: TimeZone = TIME_ZONE
 
 
 class TenantPatch(Body):
@@ -135,6 +148,7 @@ class TenantPatch(Body):
     no_seat_status: Status = 400
     token_format: AccessTokens = TokenFormat.REFERENCE
     strict_assertions: Flag = False
+    time_zone: TimeZone = TIME_ZONE
 
 
 class PoolNew(Body):

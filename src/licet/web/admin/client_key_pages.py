@@ -23,7 +23,7 @@ from licet.web.admin.setup_frame import (
     shown_form,
     typed_form,
 )
-from licet.web.admin.setup_noun import read_instant_or_never
+from licet.web.admin.setup_noun import dated
 
 _PATH = f"{ROOT}/clients/keys"
 # Somebody may paste the wrong half of a pair: what a field with such a name holds is kept nowhere.
@@ -40,10 +40,8 @@ _FIELDS = (
     Field(
         name="made_expires",
         label="The key expires",
-        help="2027-01-31 or never. Others go on working, so that a new one and an old one overlap.",
-        read=read_instant_or_never,
-        placeholder="never",
-        width="medium",
+        kind=Kind.END,
+        help="Others go on working, so that a new one and an old one overlap.",
     ),
     Field(
         name="no_other",
@@ -51,7 +49,7 @@ _FIELDS = (
         kind=Kind.MARK,
     ),
 )
-_TEXTS: Texts = {_KEY: ("",), "made_expires": ("never",), "no_other": ()}
+_TEXTS: Texts = {_KEY: ("",), "made_expires": ("",), "no_other": ()}
 
 
 def router(desk: Desk) -> APIRouter:
@@ -77,14 +75,16 @@ class _KeyPages:
         """What it is, and when it is to expire."""
         visit = await self._seen(request)
         tenant, client = await chosen_client(self._desk, request, visit)
-        return self._form_page(request, visit, tenant, client, shown_form(_FIELDS, _TEXTS, visit))
+        return self._form_page(
+            request, visit, tenant, client, shown_form(dated(_FIELDS, tenant), _TEXTS, visit)
+        )
 
     async def take_new(self, request: Request) -> Response:
         """Keep it."""
         posted = await self._owned(request)
         visit = posted.visit
         tenant, client = await chosen_client(self._desk, request, visit)
-        form = typed_form(_FIELDS, _TEXTS, posted)
+        form = typed_form(dated(_FIELDS, tenant), _TEXTS, posted)
         values = form.values()
         if not form.is_wrong:
             try:

@@ -31,7 +31,7 @@ from licet.web.admin.setup_frame import (
     shown_form,
     typed_form,
 )
-from licet.web.admin.setup_noun import read_instant_or_never
+from licet.web.admin.setup_noun import dated
 
 _PATH = f"{ROOT}/clients/secrets"
 TAB = "Clients"
@@ -39,10 +39,8 @@ _FIELDS = (
     Field(
         name="made_expires",
         label="The secret expires",
-        help="2027-01-31 or never. The others go on working, so that a new one and an old one overlap.",
-        read=read_instant_or_never,
-        placeholder="never",
-        width="medium",
+        kind=Kind.END,
+        help="The others go on working, so that a new one and an old one overlap.",
     ),
     Field(
         name="no_other",
@@ -50,7 +48,7 @@ _FIELDS = (
         kind=Kind.MARK,
     ),
 )
-_TEXTS: Texts = {"made_expires": ("never",), "no_other": ()}
+_TEXTS: Texts = {"made_expires": ("",), "no_other": ()}
 _ROTATION = (
     Field(
         name="overlap",
@@ -60,9 +58,9 @@ _ROTATION = (
         placeholder="24h",
         width="short",
     ),
-    replace(_FIELDS[0], help="2027-01-31 or never."),
+    replace(_FIELDS[0], help=""),
 )
-_ROTATION_TEXTS: Texts = {"overlap": ("24h",), "made_expires": ("never",)}
+_ROTATION_TEXTS: Texts = {"overlap": ("24h",), "made_expires": ("",)}
 
 
 def router(desk: Desk) -> APIRouter:
@@ -127,7 +125,9 @@ class _SecretPages:
         """When it is to expire."""
         visit = await self._seen(request)
         tenant, client = await chosen_client(self._desk, request, visit)
-        return self._form_page(request, visit, tenant, client, shown_form(_FIELDS, _TEXTS, visit))
+        return self._form_page(
+            request, visit, tenant, client, shown_form(dated(_FIELDS, tenant), _TEXTS, visit)
+        )
 
     async def take_new(self, request: Request) -> Response:
         """Make one, and show it once."""
@@ -137,7 +137,7 @@ class _SecretPages:
         """How long the others work on."""
         visit = await self._seen(request)
         tenant, client = await chosen_client(self._desk, request, visit)
-        form = shown_form(_ROTATION, _ROTATION_TEXTS, visit)
+        form = shown_form(dated(_ROTATION, tenant), _ROTATION_TEXTS, visit)
         return self._form_page(request, visit, tenant, client, form, instead=True)
 
     async def take_rotation(self, request: Request) -> Response:
@@ -156,7 +156,7 @@ class _SecretPages:
         posted = await self._owned(request)
         visit = posted.visit
         tenant, client = await chosen_client(self._desk, request, visit)
-        form = typed_form(fields, texts, posted)
+        form = typed_form(dated(fields, tenant), texts, posted)
         values = form.values()
         if not form.is_wrong:
             try:

@@ -16,6 +16,7 @@ It knows nothing of HTTP and of what its fields are about.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
@@ -26,6 +27,7 @@ from licet.model import InvalidValue, Value
 
 TEXT_CHARS_MAX = 4096  # of one field; the longest that anything is, an address, is shorter
 MANY_MAX = 1000  # marks of one field
+_END = re.compile(r"(\d{4}-\d\d-\d\d)?(?:T(\d\d:\d\d(?::\d\d(?:\.\d{3})?)?))?", re.ASCII)
 _SHOWN_MAX = 80  # of what was typed, in a message
 
 Texts = Mapping[str, tuple[str, ...]]  # what each field holds: one text; marks are as many as are set
@@ -42,6 +44,7 @@ class Kind(StrEnum):
     MARK = "mark"  # yes or no
     MARKS = "marks"  # any of some
     PASSWORD = "password"  # noqa: S105 - a kind of field, no secret
+    END = "end"  # when something ends: a date, and it may be a time of day; nothing is never
     FIXED = "fixed"  # shown, and not to be changed
 
 
@@ -65,6 +68,7 @@ class Field(Value, frozen=True, kw_only=True):
     suggestions: tuple[str, ...] = ()
     placeholder: str = ""
     width: str = "line"  # how much text is usual: short, medium, or a line of it
+    at_ms: int | None = None  # what is told beside it, by the reader's clock
 
     def value(self, texts: tuple[str, ...]) -> Any:
         """What was meant.
@@ -129,6 +133,11 @@ class Form:
     def holds(self, name: str, value: str) -> bool:
         """Whether this option is chosen or marked."""
         return value in self.texts.get(name, ())
+
+    def day_and_time(self, name: str) -> tuple[str, str] | None:
+        """What an `END` holds, for the two pickers of a browser; None where it is more than they can say."""
+        found = _END.fullmatch(self.text(name))
+        return None if found is None else (found[1] or "", found[2] or "")
 
     def was_typed(self, name: str) -> bool:
         """Whether there was something in a field that is not shown again."""
@@ -232,6 +241,8 @@ def _cleaned(field: Field, typed: list[str]) -> tuple[str, ...]:
         return tuple(typed[-1:])
     if field.kind is Kind.MARKS:
         return tuple(sorted(set(typed)))
+    if field.kind is Kind.END:
+        return ("T".join(filter(None, (text.strip() for text in typed[-2:]))),)
     # Browsers send line ends as two characters; around a text nobody means blanks.
     return tuple(text.strip() for text in typed[-1:])
 
@@ -244,4 +255,5 @@ def _told(field: Field, texts: tuple[str, ...]) -> str:
     if field.kind is Kind.MARKS:
         return ", ".join(labels.get(text, text) for text in texts) or "none"
     text = texts[0] if texts else ""
-    return labels.get(text, text)[:_SHOWN_MAX] or "nothing"
+    nothing = "never" if field.kind is Kind.END else "nothing"
+    return labels.get(text, text)[:_SHOWN_MAX] or nothing

@@ -62,7 +62,7 @@ class Saving:
             part = noun.parts(setup.tenant).get(name)
             if part is None:
                 raise Gone(f"{noun.word} {name} was removed by somebody else")
-            self._must_be_first(noun.texts(part))
+            self._must_be_first(noun.texts(setup.tenant, part))
             noun.set(setup, name, values)
 
         return self._save(do, noun.key, noun.word, values)

@@ -6,11 +6,10 @@ from typing import Any
 from licet.model import SESSIONS_MAX, SESSIONS_MAX_MAX, Client, GrantType, InvalidValue, Tenant, User
 from licet.store.check import proves_by
 from licet.store.setup_checks import NAME_CHARS_MAX
-from licet.store.spelling import NEVER
 from licet.store.tenant_setup import TenantSetup
 from licet.web.admin.forms import Field, Kind, Option, Texts, whole
 from licet.web.admin.pages import counted
-from licet.web.admin.setup_noun import NO, YES, Cell, named_once, read_instant_or_never, state_of
+from licet.web.admin.setup_noun import NO, YES, Cell, dated, named_once, state_of
 
 SUGGESTIONS_MAX = 500  # users that a client's form offers; any other can be typed
 
@@ -42,10 +41,7 @@ _FIRST_SECRET = (
     Field(
         name="made_expires",
         label="The secret expires",
-        help="2027-01-31 or never.",
-        read=read_instant_or_never,
-        placeholder=NEVER,
-        width="medium",
+        kind=Kind.END,
     ),
 )
 _BY_USER = Field(
@@ -126,7 +122,7 @@ class Users:
             fields.append(_enabled("The sessions of its clients end at once, and they get no new ones."))
         return tuple(fields)
 
-    def texts(self, part: User | None) -> Texts:
+    def texts(self, tenant: Tenant, part: User | None) -> Texts:  # noqa: ARG002 - as any noun
         """A user's values, and never a password."""
         if part is None:
             return {"initials": ("",), "name": ("",), "password": ("",)}
@@ -195,20 +191,22 @@ class Clients:
             Field(
                 name="user",
                 label="User",
-                help="The initials of whom it stands for. With another user its sessions end.",
+                help="The initials of whom it stands for."
+                if part is None
+                else "The initials of whom it stands for. With another user its sessions end.",
                 read=_known_user(tenant),
                 suggestions=tuple(sorted(tenant.users)[:SUGGESTIONS_MAX]),
                 width="short",
             ),
         ]
         if part is None:
-            fields += _FIRST_SECRET
+            fields += dated(_FIRST_SECRET, tenant)
         fields += [_BY_USER, *_scope_fields(tenant), *_WHAT_IT_MAY]
         if part:
             fields.append(_enabled("Its sessions end at once, and it gets no new ones."))
         return tuple(fields)
 
-    def texts(self, part: Client | None) -> Texts:
+    def texts(self, tenant: Tenant, part: Client | None) -> Texts:  # noqa: ARG002 - as any noun
         """A client's values; those of a new one."""
         client = part or Client(key=0, client_id="new", user=_NOBODY)
         texts = {
@@ -222,7 +220,7 @@ class Clients:
             "introspects": YES if client.introspects else NO,
         }
         if part is None:
-            return texts | {"generate": YES, "made_expires": (NEVER,)}
+            return texts | {"generate": YES, "made_expires": ("",)}
         return texts | {"enabled": YES if client.enabled else NO}
 
     def add(self, setup: TenantSetup, name: str, values: dict[str, Any]) -> object:

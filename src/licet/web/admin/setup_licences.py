@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from licet.model import ALERTS, SEATS_MAX, Duplicates, Pool, Scope, Tenant, read_alerts
-from licet.store.spelling import NEVER, instant
+from licet.store.spelling import NEVER
 from licet.store.tenant_setup import TenantSetup
 from licet.web.admin.forms import Field, Kind, Option, Texts, whole
 from licet.web.admin.pages import counted
-from licet.web.admin.setup_noun import NO, SEATS_FIRST, YES, Cell, named_once, read_instant_or_never
+from licet.web.admin.setup_noun import NO, SEATS_FIRST, YES, Cell, dated, end_text, named_once
 
 NO_POOL = ""  # of a scope that needs no seat
 
@@ -44,15 +46,7 @@ _POOL_FIELDS = (
         ),
         read=Duplicates,
     ),
-    Field(
-        name="expires",
-        label="Expires",
-        help="2027-01-31, 2027-01-31T18:00 or never. Times are UTC unless they say otherwise."
-        " No session lives past it.",
-        read=read_instant_or_never,
-        placeholder=NEVER,
-        width="medium",
-    ),
+    Field(name="expires", label="Expires", kind=Kind.END, help="No session lives past it."),
     Field(
         name="alerts",
         label="Alerts",
@@ -95,18 +89,20 @@ class Pools:
             Cell(", ".join(scopes) or "none", state="" if scopes else "off"),
         )
 
-    def fields(self, tenant: Tenant, part: Pool | None) -> tuple[Field, ...]:  # noqa: ARG002 - as any noun
+    def fields(self, tenant: Tenant, part: Pool | None) -> tuple[Field, ...]:
         """Name, seats, rule and end."""
-        return (named_once(_POOL_NAME, part), *_POOL_FIELDS)
+        ends_ms = None if part is None else part.expires_at_ms
+        fields = (replace(it, at_ms=ends_ms) if it.kind is Kind.END else it for it in _POOL_FIELDS)
+        return (named_once(_POOL_NAME, part), *dated(fields, tenant))
 
-    def texts(self, part: Pool | None) -> Texts:
+    def texts(self, tenant: Tenant, part: Pool | None) -> Texts:
         """A pool's values; those of a new one."""
         pool = part or Pool(id=0, name="new", seats=SEATS_FIRST)
         return {
             "name": (part.name if part else "",),
             "seats": (str(pool.seats),),
             "duplicates": (pool.duplicates.value,),
-            "expires": (instant(pool.expires_at_ms),),
+            "expires": (end_text(pool.expires_at_ms, tenant),),
             "alerts": (" ".join(pool.alerts) or "none",),
         }
 
@@ -192,7 +188,7 @@ class Scopes:
             ),
         )
 
-    def texts(self, part: Scope | None) -> Texts:
+    def texts(self, tenant: Tenant, part: Scope | None) -> Texts:  # noqa: ARG002 - as any noun
         """A scope's values; those of a new one."""
         if part is None:
             return {"name": ("",), "pool": (NO_POOL,), "read_only": NO}

@@ -5,11 +5,14 @@ may be, the model and `licet.store.setup` say. Passwords come to it hashed. No f
 "password" or "secret" in its name: what is typed into those is not kept over a sign-in.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, tzinfo
 from typing import Any, NamedTuple, Protocol
 
-from licet.model import Tenant
-from licet.store.spelling import NEVER, read_instant_ms
+from msgspec.structs import replace
+
+from licet.model import TIME_ZONE, Tenant
+from licet.store.spelling import NEVER, end, read_end_ms
 from licet.store.tenant_setup import TenantSetup
 from licet.web.admin.forms import Field, Kind, Texts
 
@@ -51,7 +54,7 @@ class Noun(Protocol):
     def fields(self, tenant: Tenant, part: Any | None) -> tuple[Field, ...]:
         """What can be said of one that is there, or of a new one."""
 
-    def texts(self, part: Any | None) -> Texts:
+    def texts(self, tenant: Tenant, part: Any | None) -> Texts:
         """What a form begins with."""
 
     def add(self, setup: TenantSetup, name: str, values: dict[str, Any]) -> object:
@@ -70,12 +73,20 @@ class Noun(Protocol):
         """What it is found by."""
 
 
-def read_instant_or_never(text: str) -> int | None:
-    """The instant of a date or datetime; None for `never` and for nothing.
+def dated(fields: Iterable[Field], tenant: Tenant | None) -> tuple[Field, ...]:
+    """These fields; what says when something ends is meant in the tenant's zone, or in UTC without one."""
+    zone, name = (UTC, TIME_ZONE) if tenant is None else (tenant.zone, tenant.time_zone)
+    return tuple(_in_zone(it, zone, name) if it.kind is Kind.END else it for it in fields)
 
-    Raises InvalidValue.
-    """
-    return read_instant_ms(text or NEVER)
+
+def _in_zone(field: Field, zone: tzinfo, name: str) -> Field:
+    told = f"Without a time, it ends with that day in {name}. Empty is never. {field.help}"
+    return replace(field, help=told.strip(), read=lambda text: read_end_ms(text or NEVER, zone))
+
+
+def end_text(at_ms: int | None, tenant: Tenant) -> str:
+    """What a field holds that says when something ends; nothing for never."""
+    return "" if at_ms is None else end(at_ms, tenant.zone)
 
 
 def state_of(*, is_on: bool, off: str = "") -> Cell:

@@ -145,7 +145,7 @@ class _NounPages:
         visit = await self._seen(request)
         must_own_licence(visit, self._noun.word)
         tenant, noun = await chosen_tenant(self._desk, visit), self._noun
-        form = shown_form(self._fields(visit, tenant, None), noun.texts(None), visit)
+        form = shown_form(self._fields(visit, tenant, None), noun.texts(tenant, None), visit)
         return await self._form_page(request, visit, tenant, None, form)
 
     async def take_new(self, request: Request) -> Response:
@@ -161,7 +161,7 @@ class _NounPages:
             return RedirectResponse(link(visit, self._path), 303)
         tenant, noun = await chosen_tenant(self._desk, visit), self._noun
         name, part = self._named(request, tenant)
-        form = shown_form(self._fields(visit, tenant, part), noun.texts(part), visit)
+        form = shown_form(self._fields(visit, tenant, part), noun.texts(tenant, part), visit)
         return await self._form_page(request, visit, tenant, name, form)
 
     async def take(self, request: Request) -> Response:
@@ -211,7 +211,7 @@ class _NounPages:
     async def _save(self, request: Request, posted: Posted, tenant: Tenant, name: str | None) -> Response:
         noun, visit = self._noun, posted.visit
         part = None if name is None else noun.parts(tenant)[name]
-        form = typed_form(self._fields(visit, tenant, part), noun.texts(part), posted)
+        form = typed_form(self._fields(visit, tenant, part), noun.texts(tenant, part), posted)
         values = form.values()
         made = await self._desk.run(_prepared, self._desk, noun, form, values)
         outcome = Outcome(is_done=False)

@@ -45,6 +45,9 @@ class Tenant(Value, frozen=True, kw_only=True):
             examples=[False],
         ),
     ]
+    time_zone: Annotated[
+        str, Meta(description="In which dates that name none are meant.", examples=["Australia/Sydney"])
+    ]
 
 
 class Pool(Value, frozen=True, kw_only=True):
@@ -277,6 +280,7 @@ def tenant(value: ModelTenant) -> Tenant:
         no_seat_status=value.no_seat_status,
         token_format=value.token_format,
         strict_assertions=value.strict_assertions,
+        time_zone=value.time_zone,
     )
 
 

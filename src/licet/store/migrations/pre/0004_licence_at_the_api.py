@@ -1,4 +1,4 @@
-"""What makes a licence hold at the API too: for how long a seat stays its holder's after its last token."""
+"""For how long a seat is held after its last token; the zone in which a tenant's dates are meant."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,6 +12,7 @@ def upgrade() -> None:
         "tenant",
         sa.Column("strict_assertions", sa.Boolean(), server_default=sa.text("false"), nullable=False),
     )
+    op.add_column("tenant", sa.Column("time_zone", sa.Text(), server_default="UTC", nullable=False))
     op.add_column("pool", sa.Column("hold_s", sa.Integer(), server_default="0", nullable=False))
     op.add_column("seat", sa.Column("issued_at_ms", sa.BigInteger(), server_default="0", nullable=False))
 
@@ -20,3 +21,4 @@ def downgrade() -> None:
     op.drop_column("seat", "issued_at_ms")
     op.drop_column("pool", "hold_s")
     op.drop_column("tenant", "strict_assertions")
+    op.drop_column("tenant", "time_zone")

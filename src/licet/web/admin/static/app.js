@@ -14,6 +14,11 @@ const licet = (() => {
     hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZoneName: "short",
   });
 
+  const utc = new Intl.DateTimeFormat("en-GB", {
+    day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit",
+    hourCycle: "h23", timeZone: "UTC", timeZoneName: "short",
+  });
+
   let ahead = 0; // how far the server's clock is ahead of this one
   const hear = (serverNow) => { if (serverNow) ahead = serverNow - Date.now(); };
   const now = () => Date.now() + ahead;
@@ -68,7 +73,8 @@ const licet = (() => {
 
   function localise(root = document) {
     for (const element of root.querySelectorAll("time[data-time]")) {
-      const title = exact.format(Date.parse(element.dateTime));
+      const at = Date.parse(element.dateTime);
+      const title = `${exact.format(at)} = ${utc.format(at)}`;
       if (element.title !== title) element.title = title;
       say(element);
     }
@@ -153,6 +159,16 @@ const licet = (() => {
     });
   }
 
+  // A button that empties the fields of a group: <button data-empties="#f-expires" hidden>.
+  function emptying() {
+    for (const button of document.querySelectorAll("button[data-empties]")) {
+      button.hidden = false;
+      button.addEventListener("click", () => {
+        for (const field of document.querySelectorAll(`${button.dataset.empties} input`)) field.value = "";
+      });
+    }
+  }
+
   // The server begins the reader's day by his clocks.
   function tellZone() {
     const secure = location.protocol === "https:" ? "; Secure" : "";
@@ -174,6 +190,7 @@ const licet = (() => {
     colours();
     keys();
     copying();
+    emptying();
     localise();
     setInterval(tick, 1000);
     document.addEventListener("htmx:after:swap", () => localise());
