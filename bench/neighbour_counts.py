@@ -33,7 +33,8 @@ async def _guarded(tracer: Tracer) -> Counts:
     who = Identity(
         tenant="Jim_Test", client="Client1", user="C1", scopes=frozenset({"all"}), session="s", pool="full"
     )
-    guard._cache.keep(Secret(_TOKEN), Live(identity=who, left_s=None), time.monotonic())  # noqa: SLF001 - as if it had asked
+    found = Live(identity=who, left_s=None, believed_s=60.0)
+    guard._cache.keep(Secret(_TOKEN), found, time.monotonic())  # noqa: SLF001 - as if it had asked
     app = GuardMiddleware(_nothing, guard)
     headers = [
         (b"host", b"api"),

@@ -18,6 +18,13 @@ from licet.guard.asgi import Receive, Scope, Send
 from licet.guard.dependency import dependency
 
 URL = "http://api"
+
+
+def token_of(name: str) -> str:
+    """A token that looks like one of Licet, and is none."""
+    return f"lca_{name:_<88}"
+
+
 Headers = list[tuple[str, str]] | dict[str, str]
 
 

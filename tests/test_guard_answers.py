@@ -20,12 +20,12 @@ import httpx
 import pytest
 
 from calling import CONTEXT
-from guarded import KINDS, Api, plain, wsgi
+from guarded import KINDS, Api, plain, token_of, wsgi
 from http_site import PATIENCE_S, Asked, Reply, Site, says
 from licet.guard import Guard, GuardMiddleware, Refused, WsgiGuardMiddleware, identity
 from running import RunningServer
 
-TOKEN = "lca_abc"
+TOKEN = token_of("abc")
 LIVE = {
     "active": True,
     "scope": "all",
@@ -33,6 +33,7 @@ LIVE = {
     "username": "TC",
     "token_type": "Bearer",
     "read_only": False,
+    "cache_for": 5,
 }
 PATIENCE = timedelta(seconds=PATIENCE_S)
 
@@ -198,16 +199,62 @@ class TestNonsense:
 class TestMemory:
     """What was said a moment ago."""
 
-    def test_an_answer_counts_for_five_seconds(self, licet: Site, api: Api, now: Now) -> None:
-        """So a session that is ended is out within 5 s."""
+    @pytest.mark.parametrize("cache_for", [5, 2, 0.5])
+    def test_an_answer_counts_as_long_as_the_server_says(
+        self, licet: Site, api: Api, now: Now, cache_for: float
+    ) -> None:
+        """From when the question was sent: its seat cannot be anybody else's until then (L18)."""
+        licet.answer = lambda _: says(200, {**LIVE, "cache_for": cache_for})
         guard = guard_at(licet.url, now)
         assert status(api, guard) == 200
         licet.answer = lambda _: says(200, {"active": False})
-        now.s += 4.9
+        now.s += cache_for - 0.1
         assert status(api, guard) == 200
         now.s += 0.1
         assert status(api, guard) == 401
         assert len(licet.asked) == 2
+
+    def test_the_time_of_the_question_counts_and_not_that_of_the_answer(
+        self, licet: Site, api: Api, now: Now
+    ) -> None:
+        """An answer that was long on its way is believed for less."""
+
+        def answer(_: Asked) -> Reply:
+            now.s += 3
+            return says(200, {**LIVE, "cache_for": 5})
+
+        licet.answer = answer
+        guard = guard_at(licet.url, now)
+        assert status(api, guard) == 200
+        licet.answer = lambda _: says(200, {"active": False})
+        now.s += 1.9
+        assert status(api, guard) == 200
+        now.s += 0.1
+        assert status(api, guard) == 401
+
+    @pytest.mark.parametrize("told", [None, 0, -1, "5", True, [5], 1e300, float("nan"), float("inf")])
+    def test_an_answer_of_which_it_is_not_said_counts_for_its_request_alone(
+        self, licet: Site, api: Api, now: Now, told: object
+    ) -> None:
+        """A server that says nothing, or nonsense: its seat may be somebody else's the next moment."""
+        licet.answer = lambda _: says(200, {**LIVE, "cache_for": told})
+        guard = guard_at(licet.url, now)
+        assert [status(api, guard) for _ in range(2)] == [200, 200]
+        assert len(licet.asked) == 2
+
+    def test_a_guard_can_only_remember_for_less(self, licet: Site, api: Api, now: Now) -> None:
+        """`cache` is a bound of the API's own."""
+        licet.answer = lambda _: says(200, {**LIVE, "cache_for": 4})
+        for cache_s, remembered_s in ((2, 2), (60, 4)):
+            guard = guard_at(licet.url, now, cache=timedelta(seconds=cache_s))
+            before = len(licet.asked)
+            status(api, guard)
+            now.s += remembered_s - 0.1
+            status(api, guard)
+            assert len(licet.asked) == before + 1
+            now.s += 0.1
+            status(api, guard)
+            assert len(licet.asked) == before + 2
 
     def test_an_outage_is_bridged_as_far_as_the_memory_goes(self, licet: Site, api: Api, now: Now) -> None:
         """And not for a token that was not asked about."""
@@ -216,7 +263,7 @@ class TestMemory:
         licet.answer = lambda _: says(503)
         now.s += 4
         assert status(api, guard) == 200
-        assert status(api, guard, "other") == 503
+        assert status(api, guard, token_of("other")) == 503
         now.s += 1
         assert status(api, guard) == 503
         licet.answer = lambda _: says(200, LIVE)
@@ -274,14 +321,14 @@ class TestMemory:
     def test_memory_is_bounded_and_bad_tokens_push_out_no_good_one(self, licet: Site, now: Now) -> None:
         """Somebody may send any number of them."""
         guard = guard_at(licet.url, now, cache_entries_max=3)
-        assert status(wsgi, guard, "good") == 200
+        assert status(wsgi, guard, token_of("good")) == 200
         licet.answer = lambda _: says(200, {"active": False})
         for number in range(5):
-            status(wsgi, guard, f"bad{number}")
-        assert status(wsgi, guard, "good") == 200
+            status(wsgi, guard, token_of(f"bad{number}"))
+        assert status(wsgi, guard, token_of("good")) == 200
         licet.answer = lambda _: says(200, LIVE)
         for number in range(5):
-            status(wsgi, guard, f"more{number}")
+            status(wsgi, guard, token_of(f"more{number}"))
         assert (len(guard._cache._live), len(guard._cache._dead)) == (3, 3)
         assert "good" not in repr(vars(guard._cache))
 
@@ -291,21 +338,26 @@ class TestMemory:
         for content in (LIVE, {"active": False}):
             licet.answer = lambda _, content=content: says(200, content)  # type: ignore[misc]
             for token in ("first", "second"):
-                status(wsgi, guard, f"{token}-{content['active']}")
+                status(wsgi, guard, token_of(f"{token}-{content['active']}"))
             now.s += 5
-            status(wsgi, guard, f"third-{content['active']}")
-        assert [*guard._cache._live, *guard._cache._dead] == [b"Bearer third-True", b"Bearer third-False"]
+            status(wsgi, guard, token_of(f"third-{content['active']}"))
+        third = [f"Bearer {token_of(name)}".encode() for name in ("third-True", "third-False")]
+        assert [*guard._cache._live, *guard._cache._dead] == third
 
-    def test_against_licet_itself(self, tmp_path: Path) -> None:
-        """A logoff counts after what is remembered; no test clock, as its answers carry the time."""
+    @pytest.mark.parametrize("hold_s", [0, 60])
+    def test_against_licet_itself(self, tmp_path: Path, hold_s: int) -> None:
+        """A logoff counts at once, and of a seat that is held after what is remembered."""
         now = Now()
         with RunningServer(tmp_path) as server:
+            with server.changing() as change:
+                change.tenant("Jim_Test").set_pool("full", hold_s=hold_s)
             guard = guard_at(server.url, now)
             token = server.ask("Jim_Test/token", grant_type="client_credentials").json()["access_token"]
             assert status(plain, guard, token) == 200
             server.ask("Jim_Test/revoke", token=token)
-            assert status(plain, guard, token) == 200
-            now.s += 5
+            if hold_s:
+                assert status(plain, guard, token) == 200
+                now.s += 5
             assert status(plain, guard, token) == 401
             server.kill()
             assert status(plain, guard, token) == 401

@@ -14,10 +14,18 @@ import pytest
 
 from calling import CONTEXT
 from frameworks import django_application, flask_application
+from guarded import token_of
 from http_site import PATIENCE_S, Site, says
 from licet.guard import Guard
 
-LIVE = {"active": True, "scope": "all", "client_id": "TestClientId", "username": "TC", "read_only": False}
+LIVE = {
+    "active": True,
+    "scope": "all",
+    "client_id": "TestClientId",
+    "username": "TC",
+    "read_only": False,
+    "cache_for": 5,
+}
 THREADS = 8
 CALLS = 40
 TOKENS = 4
@@ -67,19 +75,19 @@ def test_many_threads_ask_once_about_each_token(
     with serving(application(guard)) as url, httpx.Client(verify=CONTEXT, timeout=PATIENCE_S) as http:
 
         def call(number: int) -> tuple[int, str]:
-            found = http.post(url, headers={"Authorization": f"Bearer token{number % TOKENS}"})
+            found = http.post(url, headers={"Authorization": f"Bearer {token_of(str(number % TOKENS))}"})
             return found.status_code, found.json()["user"]
 
         with ThreadPoolExecutor(THREADS) as pool:
             assert set(pool.map(call, range(CALLS))) == {(200, "TC")}
-    assert sorted(it.form["token"] for it in licet.asked) == [f"token{it}" for it in range(TOKENS)]
+    assert sorted(it.form["token"] for it in licet.asked) == [token_of(str(it)) for it in range(TOKENS)]
 
 
 def test_event_loops_of_several_threads_share_what_is_remembered(licet: Site, guard: Guard) -> None:
     """Each asks over connections of its own, and closes them."""
 
     async def call(number: int) -> str | None:
-        found = [await guard.acheck("POST", f"Bearer token{number % TOKENS}") for _ in range(3)]
+        found = [await guard.acheck("POST", f"Bearer {token_of(str(number % TOKENS))}") for _ in range(3)]
         await guard.aclose()
         return found[0].user
 

@@ -78,6 +78,7 @@ class TestLife:
         asked, claims = tenant.introspect(token), said(token)
         assert asked.pop("active")
         assert asked.pop("token_type") == "Bearer"
+        assert asked.pop("cache_for") == 5
         assert (len(claims.pop("jti")), claims.pop("aud")) == (32, claims["iss"])
         assert claims == asked
 

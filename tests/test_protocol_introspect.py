@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from examples import ALL, CLIENTS, VIEW, jim_test, sid
 from licet.keyring import new_keyring
-from licet.model import Client, Scope, Session, Tenant
+from licet.model import Client, Pool, Scope, Session, Tenant, TokenFormat
 from licet.protocol import introspect, metadata
 from licet.protocol.errors import OAuthError
 from licet.protocol.introspect import Question
@@ -113,6 +113,7 @@ class TestAnswer:
             "sid": SESSION.sid.hex(),
             "pool": "full",
             "read_only": False,
+            "cache_for": 0,
         }
 
     def test_a_refresh_token_is_told_apart_and_lives_as_long_as_its_session(self) -> None:
@@ -138,6 +139,53 @@ class TestAnswer:
         ):
             told = answered(access(scope="view report"), tenant=jim_test(scopes=scopes))
             assert told["read_only"] is is_read_only
+
+    @pytest.mark.parametrize(
+        ("hold_s", "later_ms", "told"),
+        [
+            (0, 0, 0),
+            (3, 0, 3),
+            (3, 1, 2),
+            (3, 2000, 1),
+            (3, 2001, 0),
+            (3, 60_000, 0),
+            (60, 0, 5),
+            (60, 55_000, 5),
+            (60, 55_001, 4),
+            (60, 60_000, 0),
+        ],
+    )
+    def test_it_may_be_believed_while_its_seat_is_held(self, hold_s: int, later_ms: int, told: int) -> None:
+        """L18: what is left of the hold after the session's last token: whole seconds, 5 at most."""
+        tenant = jim_test(pools=(Pool(id=1, name="full", seats=2, hold_s=hold_s),))
+        assert answered(access(), tenant=tenant, now_ms=NOW_MS + later_ms)["cache_for"] == told
+
+    def test_the_last_token_of_its_session_counts_and_not_its_own_age(self) -> None:
+        """A refresh begins the hold anew."""
+        tenant = jim_test(pools=(Pool(id=1, name="full", seats=2, hold_s=60),))
+        refreshed = replace(SESSION, renewed_at_ms=NOW_MS + 300_000)
+        assert answered(access(), refreshed, tenant=tenant, now_ms=NOW_MS + 310_000)["cache_for"] == 5
+
+    def test_where_access_tokens_are_jwts_their_life_is_held(self) -> None:
+        """As some are believed until they expire."""
+        tenant = jim_test(token_format=TokenFormat.JWT, access_ttl_s=60)
+        assert answered(access(), tenant=tenant, now_ms=NOW_MS + 57_000)["cache_for"] == 3
+
+    def test_a_token_without_a_seat_may_be_believed_for_five_seconds(self) -> None:
+        """There is no seat that could be another's."""
+        viewing = replace(SESSION, scope="view", pool_id=None, holder=None)
+        assert answered(access(viewing, scope="view"), viewing)["cache_for"] == 5
+
+    def test_an_answer_is_not_believed_beyond_the_end_of_its_token(self) -> None:
+        """Nor beyond that of its session."""
+        viewing = replace(SESSION, scope="view", pool_id=None, holder=None)
+        shorter = replace(viewing, expires_at_ms=NOW_MS + 4100)
+        assert answered(access(viewing, scope="view"), shorter, now_ms=NOW_MS + 2000)["cache_for"] == 2
+
+    def test_a_seat_of_a_pool_that_was_removed_is_not_believed_to_be_held(self) -> None:
+        """Until the node has seen that the session ended with it."""
+        tenant = jim_test(pools=(Pool(id=2, name="full", seats=2, hold_s=60),))
+        assert answered(access(), tenant=tenant)["cache_for"] == 0
 
     def test_a_session_without_a_seat_names_no_pool(self) -> None:
         """S25."""

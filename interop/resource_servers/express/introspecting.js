@@ -7,6 +7,7 @@ import { serveLines } from "./line.js";
 const SAFE = ["GET", "HEAD", "OPTIONS"];
 
 function api({ introspect_url, client_id, client_secret }) {
+  // It remembers nothing. If you do, then for as many seconds as `cache_for` of the answer says, and no more.
   const introspect = introspection({ endpoint: introspect_url, client_id, client_secret, fetch });
   const app = express();
   app.use(async (request, response, next) => {

@@ -8,7 +8,9 @@ const SAFE = ["GET", "HEAD", "OPTIONS"];
 
 function api({ issuer }) {
   const app = express();
-  app.use(auth({ issuerBaseURL: issuer, audience: issuer, tokenSigningAlg: "ES256" }));
+  // Licet holds a seat for the life of a JWT and no longer, so nothing may be added to it.
+  const checks = { issuerBaseURL: issuer, audience: issuer, tokenSigningAlg: "ES256", clockTolerance: 0 };
+  app.use(auth(checks));
   app.use((request, response, next) => {
     if (!SAFE.includes(request.method) && request.auth.payload.read_only !== false) {
       return response.set("WWW-Authenticate", 'Bearer error="insufficient_scope"').sendStatus(403);

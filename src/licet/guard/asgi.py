@@ -52,8 +52,14 @@ class GuardMiddleware:
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             raise RuntimeError(f"the guard does not know connections of type {scope['type']!r}")
+
+        async def send_after_closing(message: Message) -> None:
+            if message["type"].startswith("lifespan.shutdown"):  # after which the event loop may end
+                await self._guard.aclose()
+            await send(message)
+
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, send_after_closing)
         finally:
             await self._guard.aclose()
 

@@ -2,6 +2,11 @@
 
 Callers that have no event loop share a thread that has one. An event loop has connections of its own, which
 are kept for the next question.
+
+An answer is for those who came before its question was sent. Who comes later waits for it, and takes it where
+the server says that it may be believed for longer, and where it lets nobody in. Else all who came meanwhile
+share the next question: the answer to one from before a request could let in a token that was logged off in
+between, and whose seat is another's by now.
 """
 
 import asyncio
@@ -15,11 +20,12 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from licet.guard.admission import UNDER_WAY_MAX, Admission, Known, TooMany
 from licet.guard.cache import Cache, header_of
 from licet.guard.introspection import Dead, Introspection, Live, Secret, Unusable
+from licet.guard.shape import looks_like_ours
 
 BODY_BYTES_MAX = 65_536
-CONNECTIONS_MAX = 20  # a guess: more questions at once wait for each other
 KEPT_S = 4.0  # Licet closes a connection that rests for 5 s
 GRACE_S = 0.5  # a guess: how long a thread may wait for its turn, beside the time of the question itself
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -45,13 +51,27 @@ class Answering(Protocol):
 
 
 class Asking(NamedTuple):
-    """How it is asked; with `shares`, who asks while a question is on its way waits for its answer."""
+    """How it is asked, and what is remembered of the answers."""
 
     introspection: Introspection
     timeout_s: float
-    shares: bool
     cache: Cache
+    known: Known
     now_s: Callable[[], float]
+
+
+class Question:
+    """A question about one token, and its answer for all who wait for it; until it is sent more may join."""
+
+    task: asyncio.Task[Found]
+
+    def __init__(self, token: Secret, before: "Question | None") -> None:
+        self.token = token
+        self.before = before
+        self.is_sent = False
+
+
+_NOT_OURS = Dead("it does not look like an access token of Licet")
 
 
 class Desk:
@@ -59,45 +79,66 @@ class Desk:
 
     def __init__(self, how: Asking, verify: ssl.SSLContext) -> None:
         self._how = how
-        self._asked: dict[bytes, asyncio.Task[Found]] = {}  # by the header
+        self._asked: dict[bytes, Question] = {}  # the last one about each token, by the header
+        self._admission = Admission()
         self.http = httpx.AsyncClient(
             verify=verify,
             trust_env=urlsplit(how.introspection.url).hostname not in LOOPBACK,
             timeout=how.timeout_s,
-            limits=httpx.Limits(max_connections=CONNECTIONS_MAX, keepalive_expiry=KEPT_S),
+            limits=httpx.Limits(max_connections=UNDER_WAY_MAX, keepalive_expiry=KEPT_S),
         )
 
     async def ask(self, token: Secret) -> Found:
         """What is said of a token; it is remembered as well."""
-        if not self._how.shares:
-            return await self._found(token)
-        task = self._asked.get(header_of(token))
-        if task is None:
-            # The answer may have come while the caller was on its way here.
-            if (kept := self._how.cache.recall(header_of(token), self._how.now_s())) is not None:
-                return kept
-            task = asyncio.get_running_loop().create_task(self._found(token))
-            self._asked[header_of(token)] = task
-            task.add_done_callback(lambda _: self._asked.pop(header_of(token), None))
-        return await asyncio.shield(task)  # one caller that gives up takes nobody along
+        header = header_of(token)
+        # The answer may have come while the caller was on its way here.
+        if (kept := self._how.cache.recall(header, self._how.now_s())) is not None:
+            return kept
+        question = self._asked.get(header)
+        if question is None or question.is_sent:
+            question = Question(token, before=question)
+            question.task = asyncio.get_running_loop().create_task(self._bounded(question))
+            question.task.add_done_callback(lambda _: self._forget(header, question))
+            self._asked[header] = question
+        return await asyncio.shield(question.task)  # one caller that gives up takes nobody along
 
-    async def _found(self, token: Secret) -> Found:
-        asked_s = self._how.now_s()
-        found = await self._bounded(token)
-        self._how.cache.keep(token, found, asked_s)
-        return found
+    def _forget(self, header: bytes, question: Question) -> None:
+        if self._asked.get(header) is question:
+            del self._asked[header]
 
-    async def _bounded(self, token: Secret) -> Found:
+    async def _bounded(self, question: Question) -> Found:
         try:
             async with asyncio.timeout(self._how.timeout_s):
-                try:
-                    return await self._send(token)
-                except (httpx.ReadError, httpx.RemoteProtocolError, httpx.WriteError):
-                    return await self._send(token)  # a connection that was kept may be closing
+                return await self._answer_before(question) or await self._found(question)
         except (TimeoutError, httpx.TimeoutException):
             return Unusable("does not answer in time")
+        except TooMany:
+            return Unusable("is not asked: too many wait whose tokens were never live")
         except (httpx.HTTPError, OSError, ValueError) as fault:
             return Unusable(f"does not answer: {type(fault).__name__}")
+
+    async def _answer_before(self, question: Question) -> Found | None:
+        """The answer to the question that was on its way, where it is good for those who came after it."""
+        if question.before is None:
+            return None
+        found = await asyncio.shield(question.before.task)
+        question.before = None
+        if not isinstance(found, Live):
+            return found
+        return self._how.cache.recall(header_of(question.token), self._how.now_s())
+
+    async def _found(self, question: Question) -> Found:
+        how, token = self._how, question.token
+        async with self._admission.place(is_known=how.known.has(token, how.now_s())):
+            question.is_sent = True
+            asked_s = how.now_s()
+            try:
+                found = await self._send(token)
+            except (httpx.ReadError, httpx.RemoteProtocolError, httpx.WriteError):
+                found = await self._send(token)  # a connection that was kept may be closing
+        how.cache.keep(token, found, asked_s)
+        how.known.learn(token, found, asked_s)
+        return found
 
     async def _send(self, token: Secret) -> Found:
         request = self._how.introspection.question(token)
@@ -121,10 +162,12 @@ class Desks:
 
     async def aask(self, token: Secret) -> Found:
         """What is said of a token."""
-        return await self._here().ask(token)
+        return await self._here().ask(token) if looks_like_ours(token.reveal()) else _NOT_OURS
 
     def ask(self, token: Secret) -> Found:
         """The same, where there is no event loop."""
+        if not looks_like_ours(token.reveal()):
+            return _NOT_OURS
         try:
             return self._background.run(self.aask(token), self._how.timeout_s)
         except TimeoutError:

@@ -49,10 +49,10 @@ class Cache:
         return dead[1] if dead is not None and now_s < dead[0] else None
 
     def keep(self, token: Secret, found: Live | Dead | Unusable, asked_s: float) -> None:
-        """Remember what was said, from when it was asked; of a live token never beyond its own end."""
+        """Remember what was said, from when it was asked; a live token as long as is said."""
         match found:
-            case Live(left_s=left_s):
-                life_s = self._life_s if left_s is None else min(self._life_s, left_s)
+            case Live(believed_s=believed_s):
+                life_s = min(self._life_s, believed_s)
                 self._keep(self._live, token, (asked_s + life_s, found), asked_s)
             case Dead():
                 with self._lock:

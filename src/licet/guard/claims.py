@@ -121,6 +121,7 @@ def _live(claims: Mapping[str, Any], expected: Expected, now_s: float) -> Live:
             read_only=claims.get("read_only") is not False,
         ),
         left_s=claims["exp"] - now_s,
+        believed_s=claims["exp"] - now_s,
     )
 
 

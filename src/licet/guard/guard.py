@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import assert_never
 from urllib.parse import urlsplit
 
+from licet.guard.admission import Known
 from licet.guard.asking import LOOPBACK, Answering, Asking, Desks, Found
 from licet.guard.cache import Cache, header_of
 from licet.guard.caller import Identity
@@ -91,8 +92,8 @@ class Guard:
                 url=url, client_id=client_id, secret=secret, tenant=last_segment(url), issuer=issuer
             ),
             timeout_s=timeout.total_seconds(),
-            shares=cache > NOTHING,  # an answer on its way is older than the request that joins it
             cache=self._cache,
+            known=Known(cache_entries_max),
             now_s=now_s,
         )
         self._desks: Answering = Desks(how, ssl_context)
@@ -122,7 +123,7 @@ class Guard:
             raise ValueError("timeout and cache_entries_max must be more than nothing, and cache not less")
         self.realm = realm
         self._now_s = now_s
-        self._told_s = -TELL_EVERY_S - 1
+        self._told_s = dict.fromkeys((logging.WARNING, logging.ERROR), -TELL_EVERY_S - 1)
         self._cache = Cache(life_s=cache.total_seconds(), entries_max=cache_entries_max)
 
     def __repr__(self) -> str:
@@ -218,19 +219,21 @@ class Guard:
             case Live(identity=identity):
                 return identity
             case Dead(why=why):
-                self._tell(why)
+                if why:
+                    self._tell(logging.WARNING, f"a token is refused: {why}")
                 raise invalid_token(self.realm)
             case Unusable(why=why):
-                _LOG.error("%s %s; requests are refused", self._asked_of, why)
+                self._tell(logging.ERROR, f"{self._asked_of} {why}; requests are refused")
                 raise unavailable()
             case _:
                 assert_never(found)
 
-    def _tell(self, why: str) -> None:
-        """Why a token is refused, where that is worth knowing; anybody may send many."""
-        if why and self._now_s() >= self._told_s + TELL_EVERY_S:
-            self._told_s = self._now_s()
-            _LOG.warning("a token is refused: %s", why)
+    def _tell(self, level: int, text: str) -> None:
+        """Why requests are refused, one line of each kind a second at most: anybody may send many."""
+        now_s = self._now_s()
+        if now_s >= self._told_s[level] + TELL_EVERY_S:
+            self._told_s[level] = now_s
+            _LOG.log(level, "%s", text)
 
 
 OVERRIDING = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})

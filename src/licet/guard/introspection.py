@@ -43,10 +43,14 @@ class Secret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
-    """A live token: whose it is, and for how long, in seconds; None where nothing tells."""
+    """A live token: whose it is, and for how long, in seconds; None where nothing says it.
+
+    `believed_s` is for how long that may be believed, from when it was asked.
+    """
 
     identity: Identity
     left_s: float | None
+    believed_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,8 @@ class Introspection:
         if not self._is_ours(issuer := content.get("iss")):
             ours = self.issuer or f"any that ends with {self.tenant}"
             return Dead(f"its issuer is {issuer!r:.{_TOLD_CHARS_MAX}}, and not {ours}")
+        left_s = _left_s(content.get("exp"), headers.get("date", ""))
+        cache_for_s = _seconds(content.get("cache_for")) or 0.0  # not said: it counts now, and no longer
         return Live(
             identity=Identity(
                 tenant=self.tenant,
@@ -122,7 +128,8 @@ class Introspection:
                 pool=_text(content.get("pool")),
                 read_only=content.get("read_only") is not False,
             ),
-            left_s=_left_s(content.get("exp"), headers.get("date", "")),
+            left_s=left_s,
+            believed_s=cache_for_s if left_s is None else min(cache_for_s, left_s),
         )
 
     def _is_ours(self, issuer: object) -> bool:
@@ -165,9 +172,17 @@ def _left_s(exp: object, date: str) -> float | None:
     Only how long the answer is remembered depends on it, so a clock that is wrong costs questions and lets
     nobody in.
     """
-    if isinstance(exp, bool) or not isinstance(exp, int | float) or not 0 <= exp <= SECONDS_MAX:
-        return None if exp is None else 0.0
-    return max(0.0, exp - _instant(date).timestamp())
+    if exp is None:
+        return None
+    expires_s = _seconds(exp)
+    return 0.0 if expires_s is None else max(0.0, expires_s - _instant(date).timestamp())
+
+
+def _seconds(value: object) -> float | None:
+    """A number of seconds, or an instant; None where it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if 0 <= value <= SECONDS_MAX else None
 
 
 def _instant(date: str) -> datetime:

@@ -9,6 +9,8 @@ from licet.protocol.errors import OAuthError, Refusal
 from licet.protocol.message import Request, Response, answer, required
 from licet.tokens import Tokens
 
+CACHE_FOR_MAX_S = 5  # so an ended session is out within 5 s, whatever the hold
+
 _BEARER = "Bearer"
 _REFRESH = "refresh_token"
 
@@ -71,10 +73,24 @@ def respond(
         "iss": issuer,
         "sid": session.sid.hex(),
         "read_only": tenant.is_read_only(scope),  # as the set-up is now
+        "cache_for": _cache_for_s(session, tenant, expires_at_ms, now_ms),
     }
     if session.pool_id is not None and (pool := tenant.pools.get(session.pool_id)) is not None:
         content["pool"] = pool.name
     return answer(content)
+
+
+def _cache_for_s(session: Session, tenant: Tenant, expires_at_ms: int, now_ms: int) -> int:
+    """For how many whole seconds the answer may be believed: so long its seat is nobody else's (L18).
+
+    The seat's last token is at least as young as the session's.
+    """
+    believed_until_ms = min(expires_at_ms, now_ms + CACHE_FOR_MAX_S * 1000)
+    if session.pool_id is not None:
+        pool = tenant.pools.get(session.pool_id)
+        hold_ms = 0 if pool is None else tenant.hold_s_of(pool) * 1000
+        believed_until_ms = min(believed_until_ms, session.renewed_at_ms + hold_ms)
+    return max(0, believed_until_ms - now_ms) // 1000
 
 
 def _inactive() -> Response:
