@@ -39,6 +39,7 @@ from licet.web.authentication import Authenticator
 from licet.web.listener import GuardedHttpProtocol
 from licet.web.measures import Measures
 from licet.web.public import PublicApp
+from licet.web.recording import Recorder
 from licet.web.refusals import LogRateLimit
 from licet.web.tarpit import Tarpit
 from licet.web.throttle import Throttle
@@ -100,6 +101,7 @@ class Work:
             measures=measures,
             refusals=LogRateLimit(structlog.wrap_logger(None, processors=[_drop])),
             tarpit=Tarpit(per_source_max=1, waiting_max=1),
+            recorder=Recorder(clock, ClientSecrets(self._keyring.pepper)),
         )
         self._connections = [Connection(config(public, GuardedHttpProtocol), self._loop) for _ in range(WAVE)]
 

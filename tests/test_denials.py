@@ -11,7 +11,7 @@ from examples import ALL, VIEW, bump, client, end, grant, jim_test, refresh
 from kinds import Place
 from licet.ledger import Sweep
 from licet.model import Duplicates, NoSeatReason, Pool, Scope
-from licet.store import denials as module
+from licet.store import ranges as module
 from licet.store import schema
 from licet.store.denials import DenialFilter, DenialPage, DenialRange, Holder, denials, holders_at
 from licet.store.housekeeping import remove_aged

@@ -136,6 +136,7 @@ class TestRoutes:
             measures=nobody,
             refusals=nobody,
             tarpit=nobody,
+            recorder=nobody,
         )
         served = {
             f"/{{tenant}}/{name}": {method.lower() for method in methods}

@@ -9,6 +9,7 @@ from licet.credentials import ClientSecrets, Passwords, Remembered
 from licet.web.authentication import Authenticator
 from licet.web.measures import Measures
 from licet.web.public import PublicApp
+from licet.web.recording import Recorder
 from licet.web.refusals import LogRateLimit
 from licet.web.tarpit import Tarpit
 from licet.web.throttle import Throttle
@@ -102,6 +103,7 @@ def application(tarpit: Tarpit) -> PublicApp:
         measures=Measures(),
         refusals=LogRateLimit(nobody, lines_max=0, later=lambda *_: None),
         tarpit=tarpit,
+        recorder=Recorder(clock, ClientSecrets(b"pepper" * 8)),
     )
 
 

@@ -61,6 +61,7 @@ from licet.web.forwarded import Forwarded
 from licet.web.listener import GuardedHttpProtocol
 from licet.web.measures import Measures
 from licet.web.public import PublicApp, Read
+from licet.web.recording import Recorder
 from licet.web.refusals import Kind, LogRateLimit
 from licet.web.tarpit import Tarpit
 from licet.web.throttle import Throttle
@@ -76,6 +77,7 @@ Used = TypeVar("Used")
 
 LOOK_EVERY_S = 0.25  # a change of the set-up counts within a second, with room for a slow look
 SWEEP_EVERY_S = 1.0
+RECORD_EVERY_S = 1.0  # of failed authentications a crash loses so much
 UPKEEP_EVERY_S = 5.0  # more often it would write the same pages again and again
 FOLD_EVERY_S = 5.0  # so long a client in a loop adds to the disk
 PAUSE_S = 0.02  # between two transactions that follow each other: grants have the store for most of the time
@@ -149,6 +151,7 @@ class Server:
         self._answered_at_ms = self._clock.now_ms()
         self._measures = Measures()
         self._refusals = LogRateLimit(log)
+        self._recorder = Recorder(self._clock, ClientSecrets(self._keyring.pepper), self._measures.failures)
         self._traces = begin_traces(os.environ, self._version, log)
         self._passwords = Passwords(
             memory_kib=settings.hash_memory_mib * 1024, time_cost=settings.hash_time_cost
@@ -180,6 +183,7 @@ class Server:
             tarpit=Tarpit(
                 per_source_max=settings.connections_max // 10, waiting_max=settings.connections_max // 2
             ),
+            recorder=self._recorder,
         )
         spare_the_collector()
         self._store.watch()
@@ -198,6 +202,7 @@ class Server:
             await commits.close()
             await reads.close()
             with contextlib.suppress(StoreUnavailable):
+                await self._recorder.write_down(self._store)
                 await self._note_secrets(authenticator)
                 await asyncio.to_thread(remove_node, self._store, self._node_id)
             authenticator.close()
@@ -436,6 +441,7 @@ class Server:
             self._every(SWEEP_EVERY_S, "sweep", partial(self._sweep, commits)),
             self._every(NOTE_EVERY_S, "note_node", self._note_node),
             self._every(LOOK_EVERY_S, "note_node", self._dispel_doubt),
+            self._every(RECORD_EVERY_S, "record", partial(self._recorder.write_down, self._store)),
             self._every(UPKEEP_EVERY_S, "upkeep", partial(asyncio.to_thread, self._store.upkeep)),
             self._every(FOLD_EVERY_S, "fold_journal", self._fold_journal),
             self._every(WRITE_DOWN_EVERY_S, "write_down", partial(self._write_down, authenticator)),

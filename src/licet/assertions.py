@@ -145,7 +145,7 @@ def flaw(assertion: Assertion, ours: Collection[str], now_ms: int, *, is_strict:
     now_s = now_ms / 1000
     if is_strict and (assertion.algorithm not in STRICT_ALGORITHMS or not assertion.has_one_audience):
         return "the assertion's aud is a list, or its alg RS256: this tenant takes strict assertions only"
-    if not assertion.audiences or not all(it in ours for it in assertion.audiences):
+    if not is_meant_for(assertion, ours):
         return "the assertion's aud is not this server alone"
     if assertion.expires_at_s + LEEWAY_S <= now_s:
         return "the assertion has expired; is the client's clock right?"
@@ -155,6 +155,11 @@ def flaw(assertion: Assertion, ours: Collection[str], now_ms: int, *, is_strict:
         if since_s is not None and since_s > now_s + LEEWAY_S:
             return f"the assertion's {name} is ahead; is the client's clock right?"
     return None
+
+
+def is_meant_for(assertion: Assertion, ours: Collection[str]) -> bool:
+    """Whether it names an audience, and no other than a server of these names."""
+    return bool(assertion.audiences) and all(it in ours for it in assertion.audiences)
 
 
 def signing_key(

@@ -93,6 +93,36 @@ class EndReason(StrEnum):
     REMOVED = "removed"
 
 
+class Who(StrEnum):
+    """What kind of caller an authentication was of."""
+
+    CLIENT = "client"
+    ADMINISTRATOR = "administrator"
+    API_KEY = "api_key"
+
+
+class FailureCause(StrEnum):
+    """Why an authentication failed. Administrators read it; whoever failed gets one answer for all."""
+
+    UNKNOWN_TENANT = "unknown_tenant"
+    UNKNOWN_CLIENT = "unknown_client"
+    NO_CREDENTIALS = "no_credentials"  # or none that can be read
+    WRONG_SECRET = "wrong_secret"  # noqa: S105 - or password
+    EXPIRED_SECRET = "expired_secret"  # noqa: S105 - no secret
+    PASSWORD_NOT_ALLOWED = "password_not_allowed"  # noqa: S105 - no password
+    CLIENT_DISABLED = "client_disabled"
+    USER_DISABLED = "user_disabled"
+    THROTTLED = "throttled"  # too many failed before: not looked at
+    BAD_SIGNATURE = "bad_signature"
+    WRONG_AUDIENCE = "wrong_audience"
+    EXPIRED_ASSERTION = "expired_assertion"  # or not valid yet, or for too long
+    USED_ASSERTION = "used_assertion"
+    NOT_STRICT = "not_strict"  # an assertion, of a tenant that takes strict ones only
+    UNKNOWN_ADMINISTRATOR = "unknown_administrator"
+    ADMINISTRATOR_DISABLED = "administrator_disabled"
+    UNKNOWN_API_KEY = "unknown_api_key"
+
+
 class Role(StrEnum):
     """What an administrator or an API key may do: each role what the one before it may, and more."""
 

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from licet.ledger import Denied
-from licet.model import NoSeatReason
+from licet.model import FailureCause, NoSeatReason
 
 
 class Row(NamedTuple):
@@ -52,7 +52,8 @@ _BEARER_INVALID = (b"www-authenticate", b'Bearer realm="licet", error="invalid_t
 class OAuthError(Exception):
     """A refusal on its way to the client.
 
-    `fields` stand beside `error` and `error_description` in the answer; `detail` is for the log alone.
+    `fields` stand beside `error` and `error_description` in the answer; `detail` is for the log alone, and
+    `cause`, of an authentication that failed, for administrators.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class OAuthError(Exception):
         status: int | None = None,
         headers: tuple[Header, ...] = (),
         fields: Mapping[str, str | int] | None = None,
+        cause: FailureCause | None = None,
     ) -> None:
         super().__init__(description)
         self.refusal = refusal
@@ -73,6 +75,7 @@ class OAuthError(Exception):
         self.status = status or refusal.status
         self.headers = headers
         self.fields = fields or {}
+        self.cause = cause
 
 
 def invalid_request(description: str) -> OAuthError:
@@ -86,10 +89,10 @@ def invalid_client(detail: str) -> OAuthError:
     return OAuthError(Refusal.INVALID_CLIENT, description, detail=detail, headers=(_BASIC,))
 
 
-def invalid_assertion(detail: str) -> OAuthError:
+def invalid_assertion(detail: str, cause: FailureCause | None = None) -> OAuthError:
     """The same for a client that sent an assertion (RFC 7521 4.2.1), whatever was wrong with it."""
     description = "Client authentication failed: the client assertion proves no client of this server."
-    return OAuthError(Refusal.INVALID_CLIENT, description, detail=detail, headers=(_BASIC,))
+    return OAuthError(Refusal.INVALID_CLIENT, description, detail=detail, headers=(_BASIC,), cause=cause)
 
 
 def invalid_grant(detail: str) -> OAuthError:

@@ -3,26 +3,23 @@
 The rules:
 
 - Consecutive minutes of one client, pool and reason are one range: 09:41-09:44 Client6, 37 times.
-- Newest first, by the minute in which a range ends; then by pool, reason and client.
-- A range is never cut by a page, except one of more than `ROWS_MAX` minutes.
+- Newest first, by the minute in which a range ends; then by pool, reason and client (`ranges.py`).
 
 It changes nothing and decides nothing.
 """
 
-from collections.abc import Iterable
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, literal, select
 
 from licet.model import NoSeatReason, Tenant, Value
 from licet.store import schema
 from licet.store.journal import MINUTE_MS
-from licet.store.paging import LIMIT, bounded, read_cursor, write_cursor
+from licet.store.paging import LIMIT, read_cursor
+from licet.store.ranges import Key, Range, RangePage
 from licet.store.summary import DENIED
 
-ROWS_FIRST = 1000  # of the journal are most pages made
-ROWS_MAX = 20_000  # of the journal that one page reads: two weeks of a client that never stops
 HOLDERS_MAX = 500
 
 
@@ -79,54 +76,6 @@ class Holder(Value, frozen=True, kw_only=True):
     times: int
 
 
-_Place = tuple[int, str, str, str]
-
-
-class _Key(NamedTuple):
-    """What makes denials alike."""
-
-    pool: str
-    reason: str
-    client_id: str
-
-
-class _Range:
-    """A range, read from its end to its begin."""
-
-    def __init__(self, row: Row[Any], key: _Key) -> None:
-        self.key = key
-        self.until = self.minute = row.minute
-        self.last, self.first_at_ms = row, row.first_at_ms
-        self.times = int(row.times)
-
-    def add(self, row: Row[Any]) -> None:
-        """The row of the minute before."""
-        self.minute, self.first_at_ms = row.minute, row.first_at_ms
-        self.times += int(row.times)
-
-    @property
-    def place(self) -> _Place:
-        """Where it stands in the order: from the greatest minute down, then by what is alike."""
-        return (-self.until, *self.key)
-
-    def told(self) -> DenialRange:
-        """It as it is told."""
-        row = self.last
-        return DenialRange(
-            pool=row.pool,
-            client_id=row.client_id,
-            initials=row.initials,
-            name=row.name,
-            reason=row.reason,
-            times=self.times,
-            first_at_ms=self.first_at_ms,
-            last_at_ms=row.last_at_ms,
-            seats=row.seats or 0,
-            in_use=row.in_use or 0,
-            address=row.address,
-        )
-
-
 def denials(
     connection: Connection,
     tenant: Tenant,
@@ -139,42 +88,36 @@ def denials(
 
     `after` is the cursor of the page before. Raises InvalidCursor.
     """
-    limit = bounded(limit)
-    query, place = _rows(tenant, only or DenialFilter()), None
-    if after is not None:
-        minute, pool, reason, client_id, is_cut = read_cursor(after, tuple[int, str, str, str, bool])
-        place = None if is_cut else (minute, pool, reason, client_id)
-        # One minute more: what goes on from there is a part of a range that was told.
-        query = query.where(schema.journal.c.minute <= -minute + (not is_cut))
-    read = _Read(connection, query, place, limit + 1, ROWS_FIRST)
-    if not read.is_whole:
-        read = _Read(connection, query, place, limit + 1, ROWS_MAX)
-    return DenialPage(
-        tenant=tenant.name,
-        ranges=tuple(it.told() for it in read.ranges[:limit]),
-        next=read.cursor(limit),
+    page = RangePage(
+        connection, _rows(tenant, only or DenialFilter()), _key, _place, after=after, limit=limit
     )
+    return DenialPage(tenant=tenant.name, ranges=tuple(map(_told, page.ranges)), next=page.next)
 
 
-class _Read:
-    """The first ranges behind a place, so many at most, as far as so many rows of the journal tell them."""
+def _place(cursor: str) -> tuple[int, str, str, str, bool]:
+    return read_cursor(cursor, tuple[int, str, str, str, bool])
 
-    def __init__(
-        self, connection: Connection, query: Select[Any], place: _Place | None, count: int, rows_max: int
-    ) -> None:
-        rows = connection.execute(query.limit(rows_max)).all()
-        self._cut: int | None = None
-        if len(rows) == rows_max:  # Of the last minute there may be more.
-            self._cut = rows[-1].minute
-            rows = [row for row in rows if row.minute != self._cut]
-        self.ranges, is_done = _folded(rows, place, count)
-        self.is_whole = is_done or self._cut is None
 
-    def cursor(self, limit: int) -> str | None:
-        """Where the next page begins."""
-        if len(self.ranges) > limit:
-            return write_cursor(*self.ranges[limit - 1].place, False)
-        return None if self._cut is None else write_cursor(-self._cut, "", "", "", True)
+def _key(row: Row[Any]) -> Key:
+    """What makes denials alike."""
+    return (row.pool, row.reason, row.client_id)
+
+
+def _told(it: Range) -> DenialRange:
+    row = it.last
+    return DenialRange(
+        pool=row.pool,
+        client_id=row.client_id,
+        initials=row.initials,
+        name=row.name,
+        reason=row.reason,
+        times=it.times,
+        first_at_ms=it.first_at_ms,
+        last_at_ms=row.last_at_ms,
+        seats=row.seats or 0,
+        in_use=row.in_use or 0,
+        address=row.address,
+    )
 
 
 def _rows(tenant: Tenant, only: DenialFilter) -> Select[Any]:
@@ -199,26 +142,6 @@ def _rows(tenant: Tenant, only: DenialFilter) -> Select[Any]:
         .where(*wanted)
         .order_by(it.minute.desc(), it.pool, it.reason, it.client_id)
     )
-
-
-def _folded(rows: Iterable[Row[Any]], place: _Place | None, count: int) -> tuple[list[_Range], bool]:
-    """The ranges that rows make, which come from the newest on; whether no row behind them adds to them."""
-    found: list[_Range] = []
-    last: dict[_Key, _Range] = {}
-    for row in rows:
-        key = _Key(row.pool, row.reason, row.client_id)
-        known = last.get(key)
-        if known is not None and known.minute == row.minute + 1:
-            known.add(row)
-            continue
-        if len(found) == count:
-            if all(it.minute > row.minute + 1 for it in found):
-                return found, True
-            continue
-        begun = last[key] = _Range(row, key)
-        if place is None or begun.place > place:
-            found.append(begun)
-    return found, False
 
 
 def holders_at(

@@ -6,11 +6,23 @@ Each function is one short transaction, so that it never keeps a grant waiting f
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, bindparam, delete, exists, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    bindparam,
+    delete,
+    exists,
+    or_,
+    select,
+    update,
+)
 
 from licet.store import schema
 from licet.store.contract import Purpose, Store
 from licet.store.journal import HOUR_MS, MINUTE_MS, QUARTER_MS
+from licet.store.refusals import beyond_kept
 
 ROWS_MAX = 100  # of each table: some milliseconds of deleting, though they lie far apart
 SPENT_MAX = 1000  # small rows; a client may make one with each request
@@ -19,6 +31,8 @@ _AGED = (
     (schema.usage_minute, schema.usage_minute.c.minute, MINUTE_MS),
     (schema.holding, schema.holding.c.freed_at_ms, 1),
     (schema.event, schema.event.c.at_ms, 1),
+    (schema.authentication_failure, schema.authentication_failure.c.minute, MINUTE_MS),
+    (schema.refused_request, schema.refused_request.c.at_ms, 1),
     (schema.delivery, schema.delivery.c.created_at_ms, 1),
 )
 _OF_REMOVED = (
@@ -29,6 +43,8 @@ _OF_REMOVED = (
     schema.usage_summary,
     schema.denial_summary,
     schema.session_summary,
+    schema.authentication_failure,
+    schema.refused_request,
 )
 _AGED_USAGE = (
     (schema.usage_hour, schema.usage_hour.c.hour, HOUR_MS),
@@ -56,6 +72,8 @@ def remove_aged(store: Store, keep_ms: int, keep_usage_ms: int | None = None) ->
                 rows = rows.where(_has_later_minute(least_ms // MINUTE_MS))
             elif table is schema.holding:
                 rows = rows.where(_is_of_pool(), table.c.minute < least_ms // MINUTE_MS).correlate(None)
+            elif table is schema.refused_request:
+                rows = select(table.c.number).where(or_(column < least_ms, beyond_kept())).limit(ROWS_MAX)
             elif table is schema.delivery:  # What is on its way stays.
                 rows = rows.where(schema.delivery.c.next_at_ms.is_(None))
             removed += _remove(transaction.connection, table, rows)

@@ -17,7 +17,7 @@ from licet.assertions import Assertion, flaw, signing_key
 from licet.clock import Clock
 from licet.credentials import SECRET_PREFIX, ClientSecrets, Passwords, Remembered
 from licet.ledger import Outcome, Spend, Spent
-from licet.model import Client, Tenant, User
+from licet.model import Client, FailureCause, Tenant, User
 from licet.protocol.errors import OAuthError, invalid_assertion, invalid_client, invalid_request, rate_limited
 from licet.protocol.message import Credentials
 from licet.public_keys import Signatures
@@ -108,17 +108,19 @@ class Authenticator:
         )
         assert isinstance(spent, Spent)
         if not spent.is_first:
-            raise self._refused(subject, source, "the assertion was used before")
+            raise self._refused(subject, source, "the assertion was used before", FailureCause.USED_ASSERTION)
         self._throttle.succeeded(subject, source)
         self.keys_used[client.key, key.thumbprint] = now_ms
         return client
 
-    def _refused(self, subject: Subject, source: str, why: str) -> OAuthError:
+    def _refused(
+        self, subject: Subject, source: str, why: str, cause: FailureCause | None = None
+    ) -> OAuthError:
         """What is wrong is always checked: so who guesses can never keep out who has the key."""
         if (wait_s := self._throttle.wait_s(subject, source)) is not None:
             return rate_limited(wait_s)
         self._throttle.failed(subject, source)
-        return invalid_assertion(why)
+        return invalid_assertion(why, cause)
 
     @property
     def queue_length(self) -> int:

@@ -13,7 +13,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from threading import Lock
 from time import perf_counter
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from licet.model import FailureCause
 
 # Bounds are guesses at where an answer is good, slow and lost; the last is what the store has for one.
 SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -60,6 +63,7 @@ class Measures:
         self.commits = Histogram(SECONDS)
         self.hashes = Histogram(SECONDS)
         self.happened: Counter[str] = Counter()  # in the committing process
+        self.failures: Counter[FailureCause] = Counter()  # of authentications, which the recorder counts
         self.restarts = 0
         self._hashing = Lock()
 

@@ -30,7 +30,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from licet.model import EndReason, NoSeatReason
+from licet.model import EndReason, FailureCause, NoSeatReason
 from licet.store.contract import Store, StoreUnavailable
 from licet.store.happened import COLLIDED, DENIED, ENDED, GRANTED, RENEWED
 from licet.store.occupancy import OTHERS, SCOPES_MAX, Occupancy, occupancy
@@ -110,6 +110,12 @@ FAMILIES: Final = (
     Family("licet_refreshes_total", "counter", (), "Sessions renewed."),
     Family("licet_denials_total", "counter", ("reason",), "Grants refused for want of a seat."),
     Family("licet_endings_total", "counter", ("reason",), "Sessions ended."),
+    Family(
+        "licet_authentication_failures_total",
+        "counter",
+        ("cause",),
+        "Authentications that failed: of clients, administrators and API keys.",
+    ),
     Family("licet_http_requests_total", "counter", ("endpoint", "status"), "Requests that were answered."),
     Family(
         "licet_http_request_duration_seconds",
@@ -219,6 +225,8 @@ class Metrics:
         if found is not None:
             _put_occupancy(of, found)
         _put_happened(of, self._happened())
+        for cause in FailureCause:  # 0 as well: a rate knows no beginning of a series
+            _put(of, "licet_authentication_failures_total", (cause,), self._measures.failures[cause])
         _put_requests(of, self._measures.requests.copy())
         _put_histogram(of, "licet_commit_batch_commands", (), [self._measures.batches])
         _put_histogram(of, "licet_commit_duration_seconds", (), [self._measures.commits])

@@ -16,7 +16,7 @@ from typing import Any
 from licet.assertions import Assertion
 from licet.clock import Clock
 from licet.ledger import Command, End, Outcome
-from licet.model import Client, EndReason, Session, Tenant
+from licet.model import Client, EndReason, FailureCause, Session, Tenant
 from licet.protocol import introspect, jwks, logoff, metadata, revoke, token, verify
 from licet.protocol.client_auth import audiences, parse_basic, read_credentials
 from licet.protocol.errors import OAuthError, Refusal, fault, invalid_request, no_token, unavailable
@@ -38,6 +38,7 @@ from licet.store.lane import Lane
 from licet.tokens import Tokens, new_sid
 from licet.web.authentication import Authenticator
 from licet.web.measures import Measures
+from licet.web.recording import Recorder
 from licet.web.refusals import Kind, LogRateLimit
 from licet.web.source import source_of
 from licet.web.tarpit import Tarpit
@@ -58,11 +59,14 @@ class Exchange:
     __slots__ = (
         "_receive",
         "address",
+        "audiences",
         "authorization",
         "content_length",
         "content_type",
         "credentials",
         "is_ambiguous",
+        "is_authenticating",
+        "named",
         "tenant",
     )
 
@@ -70,6 +74,9 @@ class Exchange:
         self._receive = receive
         self.tenant = tenant
         self.credentials: Credentials | Assertion | None = None
+        self.audiences: frozenset[str] = frozenset()
+        self.named: str | None = None  # the client_id of a form, for when there are no credentials
+        self.is_authenticating = False  # and what is refused meanwhile is a failed authentication
         self.address = scope["client"][0] if scope["client"] else ""
         self.authorization: bytes | None = None
         self.content_type: bytes | None = None
@@ -100,8 +107,10 @@ class Exchange:
 
     def known_client_id(self, tenant: Tenant | None) -> str | None:
         """The client_id that was sent, if there is such a client."""
-        sent = self.credentials.client_ids if self.credentials and tenant else ()
-        return next((it for it in sent if tenant and it in tenant.clients), None)
+        if tenant is None:
+            return None
+        sent = self.credentials.client_ids if self.credentials else (self.named,)
+        return next((it for it in sent if it in tenant.clients), None)
 
     def must_be_clear(self) -> None:
         """Return unless there are two Authorization headers, of which nobody knows the right one.
@@ -142,6 +151,7 @@ class PublicApp:
         measures: Measures,
         refusals: LogRateLimit,
         tarpit: Tarpit,
+        recorder: Recorder,
     ) -> None:
         self.tokens = tokens
         self._clock = clock
@@ -155,6 +165,7 @@ class PublicApp:
         self._measures = measures
         self._refusals = refusals
         self._tarpit = tarpit
+        self._recorder = recorder
         self._endpoints: dict[str, tuple[frozenset[str], Callable[[Exchange], Awaitable[Response]]]] = {
             "token": (frozenset({"POST"}), self._token),
             "logoff": (frozenset({"POST", "GET"}), self._logoff),
@@ -205,14 +216,47 @@ class PublicApp:
         except StoreUnavailable as down:
             self._store_failed()
             refused = unavailable(str(down))
+        cause = self._record(refused, exchange, request_id)
         kind = _kind(refused)
         if self._refusals.admits(kind):
-            self._note(kind, refused, exchange, request_id)
+            self._note(kind, refused, cause, exchange, request_id)
         if refused.refusal is Refusal.RATE_LIMITED:
             await self._tarpit.hold(source_of(exchange.address))
         return refusal(refused, request_id)
 
-    def _note(self, kind: Kind, refused: OAuthError, exchange: Exchange, request_id: str) -> None:
+    def _record(self, refused: OAuthError, exchange: Exchange, request_id: str) -> FailureCause | None:
+        """Have a denial or a failed authentication found by its request id; why it failed, if it did."""
+        is_denied = refused.refusal is Refusal.NO_SEAT
+        if not (is_denied or exchange.is_authenticating or refused.refusal is Refusal.INVALID_CLIENT):
+            return None
+        if refused.refusal is Refusal.UNAVAILABLE:
+            return None
+        tenant = self._find_tenant(exchange.tenant)
+        name = exchange.known_client_id(tenant)
+        if not is_denied:
+            return self._recorder.client_failed(
+                refused,
+                tenant,
+                exchange.credentials,
+                exchange.audiences,
+                name=name,
+                request_id=request_id,
+                address=exchange.address,
+            )
+        if tenant is not None and name is not None:
+            self._recorder.denied(
+                tenant, name, refused.fields, request_id=request_id, address=exchange.address
+            )
+        return None
+
+    def _note(
+        self,
+        kind: Kind,
+        refused: OAuthError,
+        cause: FailureCause | None,
+        exchange: Exchange,
+        request_id: str,
+    ) -> None:
         # What is not the name of ours could be anything, a secret in the wrong place as well.
         tenant = self._find_tenant(exchange.tenant)
         self._refusals.write(
@@ -224,6 +268,7 @@ class PublicApp:
             tenant=tenant.name if tenant else None,
             client_id=exchange.known_client_id(tenant),
             address=exchange.address,
+            **({"cause": cause.value} if cause else {}),
             **refused.fields,
         )
 
@@ -291,19 +336,23 @@ class PublicApp:
 
         Raises OAuthError, QueueFull, StoreUnavailable.
         """
+        exchange.is_authenticating, exchange.named = True, request.form.get("client_id")
         exchange.credentials = credentials = read_credentials(request)
         tenant = self._find_tenant(exchange.tenant)
         if isinstance(credentials, Assertion):
             is_strict = tenant is not None and tenant.strict_assertions
+            issuer = f"{self._public_url}/{exchange.tenant}"
+            exchange.audiences = audiences(issuer, endpoint, is_strict=is_strict)
             client = await self._authenticator.check_assertion(
                 tenant,
                 credentials,
-                audiences(f"{self._public_url}/{exchange.tenant}", endpoint, is_strict=is_strict),
+                exchange.audiences,
                 exchange.address,
                 self._commits.submit,
             )
         else:
             client = await self._authenticator.check(tenant, credentials, exchange.address)
+        exchange.is_authenticating = False
         assert tenant is not None  # a client of no tenant proves nothing
         return tenant, client
 

@@ -6,6 +6,8 @@ from alembic import op
 revision = "0004"
 down_revision = "0003"
 
+_KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 
 def upgrade() -> None:
     op.add_column(
@@ -15,9 +17,50 @@ def upgrade() -> None:
     op.add_column("tenant", sa.Column("time_zone", sa.Text(), server_default="UTC", nullable=False))
     op.add_column("pool", sa.Column("hold_s", sa.Integer(), server_default="0", nullable=False))
     op.add_column("seat", sa.Column("issued_at_ms", sa.BigInteger(), server_default="0", nullable=False))
+    op.create_table(
+        "authentication_failure",
+        sa.Column("tenant_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("minute", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("who", sa.Text(), nullable=False),
+        sa.Column("cause", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("initials", sa.Text(), nullable=False),
+        sa.Column("times", sa.BigInteger(), nullable=False),
+        sa.Column("first_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("last_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "tenant_id", "minute", "who", "cause", "name", name=op.f("pk_authentication_failure")
+        ),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        op.f("ix_authentication_failure_minute"), "authentication_failure", ["minute"], unique=False
+    )
+    op.create_table(
+        "refused_request",
+        sa.Column("number", _KEY, nullable=False),
+        sa.Column("request_id", sa.Text(), nullable=False),
+        sa.Column("tenant_id", sa.BigInteger(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("pool", sa.Text(), nullable=False),
+        sa.Column("who", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("initials", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_refused_request")),
+        sa.UniqueConstraint("request_id", name=op.f("uq_refused_request_request_id")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(op.f("ix_refused_request_tenant_id"), "refused_request", ["tenant_id"], unique=False)
+    op.create_index(op.f("ix_refused_request_at_ms"), "refused_request", ["at_ms"], unique=False)
 
 
 def downgrade() -> None:
+    op.drop_table("refused_request")
+    op.drop_table("authentication_failure")
     op.drop_column("seat", "issued_at_ms")
     op.drop_column("pool", "hold_s")
     op.drop_column("tenant", "strict_assertions")

@@ -1,0 +1,237 @@
+"""Whose authentication failed, when, why and how often, folded into ranges; and what a request id was of.
+
+The rules:
+
+- Consecutive minutes of one client and cause are one range (`ranges.py`).
+- A tenant's are its own. Those of no tenant of ours are in the list of all tenants only.
+- Sign-ins of administrators and API keys belong to no tenant, and are left out unless they are asked for: who
+  asks decides who may see them.
+- A request id is found as long as it is kept: not all of a minute are (`licet.web.recording`).
+
+It changes nothing and decides nothing.
+"""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, select
+
+from licet.model import FailureCause, Tenant, Value, Who
+from licet.store import schema
+from licet.store.journal import MINUTE_MS
+from licet.store.paging import LIMIT, read_cursor
+from licet.store.ranges import Key, Range, RangePage
+
+MOST_MAX = 10
+
+_user, _tenant = schema.user, schema.tenant
+
+
+class FailureFilter(Value, frozen=True, kw_only=True):
+    """Which failures: those from `from_ms` on and before `until_ms`; None and '' are all.
+
+    `with_administrators` is whether those of administrators and API keys are among them.
+    """
+
+    client: str = ""
+    user: str = ""  # initials
+    cause: FailureCause | None = None
+    from_ms: int | None = None
+    until_ms: int | None = None
+    with_administrators: bool = False
+
+
+class FailureRange(Value, frozen=True, kw_only=True):
+    """Authentications that failed again and again for one cause.
+
+    `tenant` is '' for none of ours. `name` is the client's id, or the name of an administrator or API key; ''
+    where what was sent is the name of none, or it was several. `address` is that of the last of them.
+    """
+
+    tenant: str
+    who: Who
+    name: str
+    initials: str
+    user_name: str
+    cause: FailureCause
+    times: int
+    first_at_ms: int
+    last_at_ms: int
+    address: str
+
+
+class FailurePage(Value, frozen=True, kw_only=True):
+    """Ranges, newest first; `next` is the cursor of the next page, None at the end."""
+
+    ranges: tuple[FailureRange, ...]
+    next: str | None
+
+
+class Most(Value, frozen=True, kw_only=True):
+    """Who was refused how often in a span, for all reasons together."""
+
+    name: str
+    initials: str
+    user_name: str
+    times: int
+    last_at_ms: int
+
+
+class Refused(Value, frozen=True, kw_only=True):
+    """What became of the request of an id. `kind` is denied or failed; `reason` is why, or the cause."""
+
+    request_id: str
+    tenant_id: int | None
+    tenant: str
+    at_ms: int
+    kind: str
+    reason: str
+    pool: str
+    who: Who
+    name: str
+    initials: str
+    user_name: str
+    address: str
+
+
+def failures(
+    connection: Connection,
+    tenant: Tenant | None,
+    *,
+    only: FailureFilter | None = None,
+    after: str | None = None,
+    limit: int = LIMIT,
+) -> FailurePage:
+    """The failures of a tenant, newest first; None is all tenants, and none.
+
+    `after` is the cursor of the page before. Raises InvalidCursor.
+    """
+    page = RangePage(
+        connection, _rows(tenant, only or FailureFilter()), _key, _place, after=after, limit=limit
+    )
+    return FailurePage(ranges=tuple(map(_told, page.ranges)), next=page.next)
+
+
+def failed_most(
+    connection: Connection, tenant: Tenant | None, *, only: FailureFilter | None = None
+) -> tuple[Most, ...]:
+    """The known clients that failed most often, `MOST_MAX` of them."""
+    it = schema.authentication_failure.c
+    times = func.sum(it.times).label("times")
+    found = (
+        select(it.tenant_id, it.name, func.max(it.initials).label("initials"), times)
+        .add_columns(func.max(it.last_at_ms).label("last_at_ms"))
+        .where(*_wanted(tenant, only or FailureFilter()), it.name != "", it.who == Who.CLIENT.value)
+        .group_by(it.tenant_id, it.name)
+        .order_by(times.desc(), it.name)
+        .limit(MOST_MAX)
+        .subquery("found")
+    )
+    return most_of(connection, found)
+
+
+def most_of(connection: Connection, found: Any) -> tuple[Most, ...]:
+    """The rows of this query, with the users' names."""
+    it = found.c
+    same_user = and_(_user.c.tenant_id == it.tenant_id, _user.c.initials == it.initials)
+    query = select(found, func.coalesce(_user.c.name, "").label("user_name"))
+    query = query.join_from(found, _user, same_user, isouter=True).order_by(it.times.desc(), it.name)
+    return tuple(
+        Most(
+            name=row.name,
+            initials=row.initials,
+            user_name=row.user_name,
+            times=int(row.times),
+            last_at_ms=row.last_at_ms,
+        )
+        for row in connection.execute(query)
+    )
+
+
+def find_request(connection: Connection, request_id: str) -> Refused | None:
+    """What became of the request of this id; None where it is not kept."""
+    it = schema.refused_request
+    same_user = and_(_user.c.tenant_id == it.c.tenant_id, _user.c.initials == it.c.initials)
+    is_its = and_(_tenant.c.id == it.c.tenant_id, schema.is_there)
+    row = connection.execute(
+        select(
+            it,
+            func.coalesce(_tenant.c.name, "").label("tenant"),
+            func.coalesce(_user.c.name, "").label("user_name"),
+        )
+        .join_from(it, _tenant, is_its, isouter=True)
+        .outerjoin(_user, same_user)
+        .where(it.c.request_id == request_id)
+    ).one_or_none()
+    if row is None:
+        return None
+    return Refused(
+        request_id=row.request_id,
+        tenant_id=row.tenant_id or None,
+        tenant=row.tenant,
+        at_ms=row.at_ms,
+        kind=row.kind,
+        reason=row.reason,
+        pool=row.pool,
+        who=Who(row.who),
+        name=row.name,
+        initials=row.initials,
+        user_name=row.user_name,
+        address=row.address,
+    )
+
+
+def _rows(tenant: Tenant | None, only: FailureFilter) -> Select[Any]:
+    it = schema.authentication_failure
+    same_user = and_(_user.c.tenant_id == it.c.tenant_id, _user.c.initials == it.c.initials)
+    is_its = and_(_tenant.c.id == it.c.tenant_id, schema.is_there)
+    return (
+        select(
+            it,
+            func.coalesce(_tenant.c.name, "").label("tenant"),
+            func.coalesce(_user.c.name, "").label("user_name"),
+        )
+        .join_from(it, _tenant, is_its, isouter=True)
+        .outerjoin(_user, same_user)
+        .where(*_wanted(tenant, only))
+        .order_by(it.c.minute.desc(), it.c.tenant_id, it.c.who, it.c.cause, it.c.name)
+    )
+
+
+def _wanted(tenant: Tenant | None, only: FailureFilter) -> list[ColumnElement[bool]]:
+    it = schema.authentication_failure.c
+    wanted: list[ColumnElement[bool]] = [] if tenant is None else [it.tenant_id == tenant.id]
+    if not only.with_administrators:
+        wanted.append(it.who == Who.CLIENT.value)
+    for column, value in ((it.name, only.client), (it.initials, only.user), (it.cause, only.cause)):
+        if value:
+            wanted.append(column == str(value))
+    if only.from_ms is not None:
+        wanted += [it.minute >= only.from_ms // MINUTE_MS, it.last_at_ms >= only.from_ms]
+    if only.until_ms is not None:
+        wanted += [it.minute <= only.until_ms // MINUTE_MS, it.first_at_ms < only.until_ms]
+    return wanted
+
+
+def _place(cursor: str) -> tuple[int, int, str, str, str, bool]:
+    return read_cursor(cursor, tuple[int, int, str, str, str, bool])
+
+
+def _key(row: Row[Any]) -> Key:
+    """What makes failures alike."""
+    return (row.tenant_id, row.who, row.cause, row.name)
+
+
+def _told(it: Range) -> FailureRange:
+    row = it.last
+    return FailureRange(
+        tenant=row.tenant,
+        who=Who(row.who),
+        name=row.name,
+        initials=row.initials,
+        user_name=row.user_name,
+        cause=FailureCause(row.cause),
+        times=it.times,
+        first_at_ms=it.first_at_ms,
+        last_at_ms=row.last_at_ms,
+        address=row.address,
+    )

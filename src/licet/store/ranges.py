@@ -1,0 +1,127 @@
+"""Lists of what is counted by minute, read in ranges: consecutive minutes of what is alike are one range.
+
+The rules:
+
+- Newest first, by the minute in which a range ends; then by what is alike.
+- A range is never cut by a page, except one of more than `ROWS_MAX` minutes.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select
+
+from licet.store.paging import bounded, write_cursor
+
+ROWS_FIRST = 1000  # of the table are most pages made
+ROWS_MAX = 20_000  # of the table that one page reads: two weeks of a client that never stops
+
+# What makes rows alike: numbers and texts, in one order in all rows.
+Key = tuple[Any, ...]
+_Place = tuple[Any, ...]
+
+
+class Range:
+    """A range, read from its end to its begin. `last` is the row of its last minute."""
+
+    def __init__(self, row: Row[Any], key: Key) -> None:
+        self.key = key
+        self.until = self.minute = row.minute
+        self.last, self.first_at_ms = row, row.first_at_ms
+        self.times = int(row.times)
+
+    def add(self, row: Row[Any]) -> None:
+        """The row of the minute before."""
+        self.minute, self.first_at_ms = row.minute, row.first_at_ms
+        self.times += int(row.times)
+
+    @property
+    def place(self) -> _Place:
+        """Where it stands in the order: from the greatest minute down, then by what is alike."""
+        return (-self.until, *self.key)
+
+
+class RangePage:
+    """Ranges of a query, which has a minute, `first_at_ms`, `last_at_ms` and `times`, newest first.
+
+    `key_of` is what makes rows alike. `after` is the cursor of the page before, of which `place_of` makes the
+    minute, the key, and whether it was cut. Raises InvalidCursor.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        query: Select[Any],
+        key_of: Callable[[Row[Any]], Key],
+        place_of: Callable[[str], tuple[Any, ...]],
+        *,
+        after: str | None,
+        limit: int,
+    ) -> None:
+        limit = bounded(limit)
+        place: _Place | None = None
+        if after is not None:
+            minute, *key, is_cut = place_of(after)
+            place = None if is_cut else (minute, *key)
+            # One minute more: what goes on from there is a part of a range that was told.
+            query = query.where(query.selected_columns.minute <= -minute + (not is_cut))
+
+        def read_rows(rows_max: int) -> _Read:
+            rows = connection.execute(query.limit(rows_max)).all()
+            return _Read(rows, key_of, place, limit + 1, is_cut=len(rows) == rows_max)
+
+        read = read_rows(ROWS_FIRST)
+        if not read.is_whole:
+            read = read_rows(ROWS_MAX)
+        self.ranges = tuple(read.ranges[:limit])
+        self.next = read.cursor(limit)
+
+
+class _Read:
+    """The first ranges behind a place, so many at most, as far as these rows tell them."""
+
+    def __init__(
+        self,
+        rows: Sequence[Row[Any]],
+        key_of: Callable[[Row[Any]], Key],
+        place: _Place | None,
+        count: int,
+        *,
+        is_cut: bool,
+    ) -> None:
+        self._cut: int | None = None
+        self._blank: Key = ()
+        if is_cut:  # Of the last minute there may be more.
+            self._cut = rows[-1].minute
+            self._blank = tuple(type(part)() for part in key_of(rows[-1]))
+            rows = [row for row in rows if row.minute != self._cut]
+        self.ranges, is_done = _folded(rows, key_of, place, count)
+        self.is_whole = is_done or self._cut is None
+
+    def cursor(self, limit: int) -> str | None:
+        """Where the next page begins."""
+        if len(self.ranges) > limit:
+            return write_cursor(*self.ranges[limit - 1].place, False)
+        return None if self._cut is None else write_cursor(-self._cut, *self._blank, True)
+
+
+def _folded(
+    rows: Iterable[Row[Any]], key_of: Callable[[Row[Any]], Key], place: _Place | None, count: int
+) -> tuple[list[Range], bool]:
+    """The ranges that rows make, which come from the newest on; whether no row behind them adds to them."""
+    found: list[Range] = []
+    last: dict[Key, Range] = {}
+    for row in rows:
+        key = key_of(row)
+        known = last.get(key)
+        if known is not None and known.minute == row.minute + 1:
+            known.add(row)
+            continue
+        if len(found) == count:
+            if all(it.minute > row.minute + 1 for it in found):
+                return found, True
+            continue
+        begun = last[key] = Range(row, key)
+        if place is None or begun.place > place:
+            found.append(begun)
+    return found, False

@@ -1,0 +1,106 @@
+"""Writing what was refused before the ledger: failed authentications, folded by minute, and request ids.
+
+An authentication fails in the process that speaks HTTP, without a commit. What failed is collected there
+(`licet.web.recording`) and written here about once a second, in one transaction beside the batches.
+The rules:
+
+- A failure is added to the row of its minute: a flood makes as many rows as there are names and causes.
+- A request id is written once; of what is kept, the newest `REQUESTS_KEPT_MAX` stay.
+- A transaction whose COMMIT was not answered is written again: then its failures may count twice.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, func, select, text
+
+from licet.store import schema
+from licet.store.contract import Purpose, Store
+
+REQUESTS_KEPT_MAX = 200_000  # some 40 MB
+
+
+class FailureKey(NamedTuple):
+    """What one row counts: tenant 0 is none of ours, and name '' nobody known, or several."""
+
+    tenant_id: int
+    minute: int
+    who: str
+    cause: str
+    name: str
+
+
+class Failure(NamedTuple):
+    """How often, when first and last; `address` is that of the last time."""
+
+    initials: str
+    times: int
+    first_at_ms: int
+    last_at_ms: int
+    address: str
+
+    def and_then(self, later: "Failure") -> "Failure":
+        """Both together."""
+        return Failure(
+            later.initials,
+            self.times + later.times,
+            min(self.first_at_ms, later.first_at_ms),
+            max(self.last_at_ms, later.last_at_ms),
+            later.address,
+        )
+
+
+class RefusedRequest(NamedTuple):
+    """What became of one request: `kind` is denied or failed, `reason` why denied, or the cause."""
+
+    request_id: str
+    tenant_id: int
+    at_ms: int
+    kind: str
+    reason: str
+    pool: str
+    who: str
+    name: str
+    initials: str
+    address: str
+
+
+_KEY = ", ".join(FailureKey._fields)
+_ADD = text(
+    f"""
+INSERT INTO authentication_failure AS this ({_KEY}, {", ".join(Failure._fields)})
+VALUES ({", ".join(f":{it}" for it in FailureKey._fields + Failure._fields)})
+ON CONFLICT ({_KEY}) DO UPDATE SET
+  times = this.times + excluded.times, initials = excluded.initials, address = excluded.address,
+  first_at_ms = CASE WHEN excluded.first_at_ms < this.first_at_ms
+    THEN excluded.first_at_ms ELSE this.first_at_ms END,
+  last_at_ms = CASE WHEN excluded.last_at_ms > this.last_at_ms
+    THEN excluded.last_at_ms ELSE this.last_at_ms END"""  # noqa: S608 - names of our own
+)
+_NOTE = text(
+    f"""
+INSERT INTO refused_request ({", ".join(RefusedRequest._fields)})
+VALUES ({", ".join(f":{it}" for it in RefusedRequest._fields)})
+ON CONFLICT (request_id) DO NOTHING"""  # noqa: S608 - names of our own
+)
+
+
+def write_refusals(
+    store: Store, failures: Mapping[FailureKey, Failure], requests: Sequence[RefusedRequest]
+) -> None:
+    """Add these failures to those of the same key, and keep these request ids.
+
+    Raises StoreUnavailable.
+    """
+    with store.transaction(Purpose.UPKEEP) as transaction:
+        connection = transaction.connection
+        if failures:  # In one order, so that two nodes do not wait for each other.
+            connection.execute(_ADD, [key._asdict() | it._asdict() for key, it in sorted(failures.items())])
+        if requests:
+            connection.execute(_NOTE, [it._asdict() for it in requests])
+
+
+def beyond_kept() -> ColumnElement[bool]:
+    """The request ids that are older than the newest `REQUESTS_KEPT_MAX`."""
+    it = schema.refused_request
+    return it.c.number <= select(func.max(it.c.number) - REQUESTS_KEPT_MAX).correlate(None).scalar_subquery()

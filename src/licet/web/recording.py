@@ -1,0 +1,263 @@
+"""Records what this process refused: collects it for the journal, and writes it about once a second.
+
+    a refusal -> its cause -> a row of its minute, and its request id -> one transaction a second
+
+The rules:
+
+- Whoever failed gets one answer for all causes, after the same work: the cause is looked up in memory, and a
+  generated secret is hashed where there is no client too.
+- What is collected is bounded, whatever is sent and however long the store is down: `NAMES_MAX` in a minute,
+  beyond which a row without a name counts; `ROWS_MAX` that wait, beyond which one row for each cause counts;
+  and request ids of a row, of a source and of a minute, beyond which none is kept. No count is lost.
+- A name is a tenant's, a client's, an administrator's or an API key's as we know it: what else was sent could
+  be a secret in the wrong place, and is not kept.
+- A crash loses what was collected since the last write, a second of it.
+
+Use it from the event loop.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from licet.assertions import Assertion, flaw, is_meant_for
+from licet.clock import Clock
+from licet.credentials import SECRET_PREFIX, ClientSecrets
+from licet.model import Client, FailureCause, Tenant, Who
+from licet.protocol.errors import OAuthError, Refusal
+from licet.protocol.message import Credentials
+from licet.store.contract import Store, StoreUnavailable
+from licet.store.journal import MINUTE_MS
+from licet.store.refusals import Failure, FailureKey, RefusedRequest, write_refusals
+
+NAMES_MAX = 200  # in a minute, of all tenants; a guess: more clients than that fail together in an attack
+ROWS_MAX = 2_000  # that wait for the store: ten minutes of the most names
+REQUESTS_OF_ROW_MAX = 64  # a minute; one a second, and the row says how many there were
+REQUESTS_OF_SOURCE_MAX = 16  # of these: a flood from one address leaves room for others
+REQUESTS_MAX = 1_000  # a minute
+WAITING_REQUESTS_MAX = 2_000
+
+
+class Caller(NamedTuple):
+    """Who failed, as far as it is known: tenant 0 and name '' are nobody known."""
+
+    who: Who
+    tenant_id: int
+    name: str
+    initials: str = ""
+
+
+class Recorder:
+    """Collects what was refused. `counts` are the failures since the start, by cause, for the metrics."""
+
+    def __init__(
+        self, clock: Clock, client_secrets: ClientSecrets, counts: Counter[FailureCause] | None = None
+    ) -> None:
+        self.counts: Counter[FailureCause] = Counter() if counts is None else counts
+        self._clock = clock
+        self._client_secrets = client_secrets
+        self._failures: dict[FailureKey, Failure] = {}
+        self._requests: list[RefusedRequest] = []
+        self._minute = 0
+        self._keys: set[FailureKey] = set()
+        self._of_row: Counter[tuple[object, ...]] = Counter()
+        self._ids = 0
+
+    def client_failed(
+        self,
+        error: OAuthError,
+        tenant: Tenant | None,
+        credentials: Credentials | Assertion | None,
+        ours: Collection[str],
+        *,
+        name: str | None,
+        request_id: str,
+        address: str,
+    ) -> FailureCause:
+        """Collect that a client's authentication failed; return why.
+
+        `ours` are the audiences that an assertion may have had; `name` is the client's, None where what was
+        sent is the name of none.
+        """
+        client = tenant.clients.get(name) if tenant is not None and name is not None else None
+        cause = self._cause(error, tenant, client, credentials, ours)
+        caller = Caller(
+            Who.CLIENT,
+            tenant.id if tenant else 0,
+            client.client_id if client else "",
+            client.user.initials if client else "",
+        )
+        self.failed(caller, cause, request_id=request_id, address=address)
+        return cause
+
+    def failed(self, caller: Caller, cause: FailureCause, *, request_id: str, address: str) -> None:
+        """Collect that an authentication failed."""
+        now_ms = self._clock.now_ms()
+        self._turn(now_ms // MINUTE_MS)
+        self.counts[cause] += 1
+        key = self._bounded(FailureKey(caller.tenant_id, self._minute, caller.who, cause, caller.name))
+        initials = caller.initials if key.name else ""
+        self._add(key, Failure(initials, 1, now_ms, now_ms, address))
+        if self._may_keep(key, address):
+            self._keep(
+                RefusedRequest(
+                    request_id,
+                    caller.tenant_id,
+                    now_ms,
+                    "failed",
+                    cause,
+                    "",
+                    caller.who,
+                    caller.name,
+                    caller.initials,
+                    address,
+                )
+            )
+
+    def denied(
+        self,
+        tenant: Tenant,
+        client_id: str,
+        told: Mapping[str, str | int],
+        *,
+        request_id: str,
+        address: str,
+    ) -> None:
+        """Collect the request id of a denial, which is in the journal already (L11), by what was answered."""
+        reason, pool = str(told["reason"]), str(told["pool"])
+        now_ms = self._clock.now_ms()
+        self._turn(now_ms // MINUTE_MS)
+        client = tenant.clients.get(client_id)
+        if client is not None and self._may_keep((tenant.id, client_id, reason, pool), address):
+            initials = client.user.initials
+            self._keep(
+                RefusedRequest(
+                    request_id,
+                    tenant.id,
+                    now_ms,
+                    "denied",
+                    reason,
+                    pool,
+                    Who.CLIENT,
+                    client_id,
+                    initials,
+                    address,
+                )
+            )
+
+    async def write_down(self, store: Store) -> None:
+        """Write what was collected; what the store does not take is kept for the next time.
+
+        Raises StoreUnavailable.
+        """
+        failures, requests = self._failures, self._requests
+        if not failures and not requests:
+            return
+        self._failures, self._requests = {}, []
+        try:
+            await asyncio.to_thread(write_refusals, store, failures, requests)
+        except StoreUnavailable:
+            newer, self._failures = self._failures, failures
+            for key, failure in newer.items():
+                self._add(key, failure)
+            self._requests = [*requests, *self._requests][:WAITING_REQUESTS_MAX]
+            raise
+
+    def _cause(
+        self,
+        error: OAuthError,
+        tenant: Tenant | None,
+        client: Client | None,
+        credentials: Credentials | Assertion | None,
+        ours: Collection[str],
+    ) -> FailureCause:
+        has_expired = self._was_right(client, credentials)
+        if error.refusal is Refusal.RATE_LIMITED:
+            return FailureCause.THROTTLED
+        if tenant is None or credentials is None or client is None or not client.usable:
+            return _nobody(tenant, credentials, client)
+        if isinstance(credentials, Assertion):
+            return error.cause or self._cause_of_assertion(tenant, credentials, ours)
+        if has_expired:
+            return FailureCause.EXPIRED_SECRET
+        is_password = not any(secret.startswith(SECRET_PREFIX) for _, secret in credentials.candidates)
+        if is_password and not client.password_allowed:
+            return FailureCause.PASSWORD_NOT_ALLOWED
+        return FailureCause.WRONG_SECRET
+
+    def _was_right(self, client: Client | None, credentials: Credentials | Assertion | None) -> bool:
+        """Whether a generated secret is the client's, expired or not; hashed for no client as well."""
+        if not isinstance(credentials, Credentials):
+            return False
+        found = [
+            self._client_secrets.find(client, secret, 0)  # at which nothing has expired
+            for _, secret in credentials.candidates
+            if secret.startswith(SECRET_PREFIX)
+        ]
+        return any(found)
+
+    def _cause_of_assertion(
+        self, tenant: Tenant, assertion: Assertion, ours: Collection[str]
+    ) -> FailureCause:
+        if not is_meant_for(assertion, ours):
+            return FailureCause.WRONG_AUDIENCE
+        now_ms = self._clock.now_ms()
+        if flaw(assertion, ours, now_ms) is not None:
+            return FailureCause.EXPIRED_ASSERTION
+        if flaw(assertion, ours, now_ms, is_strict=tenant.strict_assertions) is not None:
+            return FailureCause.NOT_STRICT
+        return FailureCause.BAD_SIGNATURE
+
+    def _turn(self, minute: int) -> None:
+        if minute != self._minute:
+            self._minute, self._ids = minute, 0
+            self._keys.clear()
+            self._of_row.clear()
+
+    def _bounded(self, key: FailureKey) -> FailureKey:
+        """The row that counts it: its own, or one of nobody's where too many have one in this minute."""
+        several = key._replace(name="")
+        for row, most in ((key, NAMES_MAX), (several, 2 * NAMES_MAX)):
+            if row in self._keys or len(self._keys) < most:
+                self._keys.add(row)
+                return row
+        return several._replace(tenant_id=0)  # of which there are as many as causes
+
+    def _add(self, key: FailureKey, failure: Failure) -> None:
+        if key not in self._failures and len(self._failures) >= ROWS_MAX:
+            oldest = next(iter(self._failures)).minute
+            key = key._replace(tenant_id=0, name="", minute=oldest)
+            failure = failure._replace(initials="")
+        known = self._failures.get(key)
+        self._failures[key] = failure if known is None else known.and_then(failure)
+
+    def _may_keep(self, row: tuple[object, ...], address: str) -> bool:
+        of_source = (row, address)
+        if (
+            self._ids >= REQUESTS_MAX
+            or self._of_row[row] >= REQUESTS_OF_ROW_MAX
+            or self._of_row[of_source] >= REQUESTS_OF_SOURCE_MAX
+        ):
+            return False
+        self._ids += 1
+        self._of_row[row] += 1
+        self._of_row[of_source] += 1
+        return True
+
+    def _keep(self, request: RefusedRequest) -> None:
+        if len(self._requests) < WAITING_REQUESTS_MAX:
+            self._requests.append(request)
+
+
+def _nobody(
+    tenant: Tenant | None, credentials: Credentials | Assertion | None, client: Client | None
+) -> FailureCause:
+    """Why there is no client that could authenticate."""
+    if tenant is None:
+        return FailureCause.UNKNOWN_TENANT
+    if credentials is None:
+        return FailureCause.NO_CREDENTIALS
+    if client is None:
+        return FailureCause.UNKNOWN_CLIENT
+    return FailureCause.USER_DISABLED if client.enabled else FailureCause.CLIENT_DISABLED
