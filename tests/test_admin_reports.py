@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from admin_site import AdminSite, mistakes, problem
+from admin_site import OTHER, AdminSite, mistakes, problem
 from kinds import Place
 from licet.keyring import SIGNS_AFTER_MS, fingerprint, read_keyring
 from licet.ledger import Denied
+from licet.store.refusals import Failure, FailureKey, RefusedRequest, write_refusals
 from setup_site import JIM, SESSION_S, START_MS
 
 OF_JIM = f"/tenants/{JIM}"
@@ -201,3 +203,47 @@ def test_the_check_finds_what_is_wrong(site: AdminSite) -> None:
     assert {"is_wrong": True, "tenant": JIM, "target": "pool full"}.items() <= next(
         it for it in findings if it["problem"] == "it has no seats"
     ).items()
+
+
+def fail(site: AdminSite, request_id: str, **changed: Any) -> None:
+    """An authentication failed, as the server writes it."""
+    at_ms = site.store.clock.now_ms()
+    tenant = site.store.tenant(JIM)
+    assert tenant is not None
+    key = FailureKey(tenant.id, at_ms // 60_000, "client", "wrong_secret", "c1")._replace(**changed)
+    request = RefusedRequest(
+        request_id, key.tenant_id, at_ms, "failed", key.cause, "", key.who, key.name, "", "192.0.2.7"
+    )
+    write_refusals(site.store, {key: Failure("", 2, at_ms, at_ms, "192.0.2.7")}, [request])
+
+
+def test_failed_authentications_are_seen_by_whom_they_concern(site: AdminSite) -> None:
+    """A tenant's by its own; of none by those of all tenants; of administrators by owners of all tenants."""
+    other = site.store.tenant(OTHER)
+    assert other is not None
+    fail(site, "1-1")
+    fail(site, "1-2", tenant_id=other.id)
+    fail(site, "1-3", tenant_id=0, name="", cause="unknown_tenant")
+    fail(site, "1-4", tenant_id=0, name="ada", who="administrator")
+    sees = {
+        "owner": ["1-1", "1-2", "1-3", "1-4"],
+        "operator": ["1-1", "1-2", "1-3"],
+        "viewer": ["1-1", "1-2", "1-3"],
+        "viewer of Other": ["1-2"],
+        "owner of Other": ["1-2"],
+    }
+    for who, ids in sees.items():
+        statuses = {it: site.call("GET", f"/refused-requests/1-{it}", who).status_code for it in range(1, 6)}
+        assert [f"1-{it}" for it, status in statuses.items() if status == 200] == ids, who
+        assert len(site.get("/failures", who)["ranges"]) == len(ids), who
+        assert len(site.get("/journal?kind=failed", who)["entries"]) == len(ids), who
+    problem(site.call("GET", f"{OF_JIM}/failures", "viewer of Other"), 404, "not-found")
+    of_jim = site.get(f"{OF_JIM}/failures?cause=wrong_secret&client=c1", "viewer")["ranges"]
+    assert [(it["tenant"], it["name"], it["times"]) for it in of_jim] == [(JIM, "c1", 2)]
+    assert site.get(f"{OF_JIM}/failures?cause=throttled", "viewer")["ranges"] == []
+    assert mistakes(site.call("GET", "/failures?cause=x")).keys() == {"query:cause"}
+    found = site.get("/refused-requests/1-3")
+    assert (found["tenant"], found["kind"], found["reason"]) == ("", "failed", "unknown_tenant")
+    hidden = site.call("GET", "/refused-requests/1-1", "viewer of Other").json()
+    nothing = site.call("GET", "/refused-requests/1-9", "viewer of Other").json()
+    assert {**hidden, "request_id": ""} == {**nothing, "request_id": ""}

@@ -76,6 +76,7 @@ NAMES = {
     "sid": "0" * 40,
     "name": "ada",
     "webhook": "wh_000000000000",
+    "request_id": "0-1",
 }
 
 

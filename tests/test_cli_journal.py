@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from cli_reports_site import Site
 from command_line import run, terminal
 from examples import end, grant, jim_test
 from licet.model import Pool
+from licet.store.refusals import Failure, FailureKey, RefusedRequest, write_refusals
 from licet.store.setup import changing
 
 
@@ -106,3 +108,46 @@ def test_a_store_that_is_not_there_is_exit_code_3(tmp_path: Path) -> None:
 
 def test_a_tenant_that_is_not_there_is_exit_code_1(site: Site) -> None:
     assert "Jim_Test" in site.run("journal", "--tenant", "Jim_Tset", exit_code=1).stderr
+
+
+def failed(site: Site, request_id: str = "", **changed: Any) -> None:
+    """An authentication failed, as the server writes it."""
+    at_ms = site.clock.now_ms()
+    key = FailureKey(1, at_ms // 60_000, "client", "wrong_secret", "Client1")._replace(**changed)
+    request = RefusedRequest(
+        request_id, key.tenant_id, at_ms, "failed", key.cause, "", key.who, key.name, "C1", "192.0.2.7"
+    )
+    failures = {key: Failure("C1" if key.name else "", 3, at_ms, at_ms, "192.0.2.7")}
+    write_refusals(site.store, failures, [request] if request_id else [])
+
+
+def test_failed_authentications_are_told_with_their_cause(site: Site) -> None:
+    """Also those of nobody known, and of administrators."""
+    failed(site)
+    site.clock.advance(seconds=1)
+    failed(site, tenant_id=0, cause="unknown_tenant", name="")
+    site.clock.advance(seconds=1)
+    failed(site, tenant_id=0, who="administrator", name="ada")
+    told = [" ".join(line[1:]) for line in lines(site, "--only", "failed")]
+    assert told == [
+        "failed wrong_secret administrator ada (C1) 3 from 192.0.2.7",
+        "failed unknown_tenant unknown 3 from 192.0.2.7",
+        "Jim_Test failed wrong_secret Client1 (C1) 3 from 192.0.2.7",
+    ]
+    assert [line[1] for line in lines(site, "--tenant", "Jim_Test", "-n", "2")] == ["failed", "set"]
+    assert len(lines(site, "--reason", "unknown_tenant")) == 1
+    assert len(lines(site, "--client", "Client1", "--only", "failed")) == 1
+    assert len(lines(site, "--pool", "full", "--only", "failed")) == 0
+
+
+def test_a_request_id_shows_what_became_of_the_request(site: Site) -> None:
+    """And where it is not kept, that the log may have it."""
+    failed(site, "43e14aae-23")
+    told = site.run("journal", "--request-id", "43e14aae-23").stdout
+    labels = [line.split()[0] for line in told.splitlines()]
+    assert labels == ["at", "what", "why", "tenant", "who", "from"]
+    assert "wrong_secret" in told
+    as_json = json.loads(site.run("journal", "--request-id", "43e14aae-23", "--json").stdout)
+    assert (as_json["name"], as_json["reason"], as_json["tenant"]) == ("Client1", "wrong_secret", "Jim_Test")
+    nothing = site.run("journal", "--request-id", "43e14aae-99", exit_code=1)
+    assert nothing.stderr.strip() == "licet: this id is not among the refusals that are kept; look in the log"

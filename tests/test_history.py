@@ -1,6 +1,7 @@
 """What happened: the journal and what administrators did, merged, newest first, in pages that stay right."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from kinds import Place
 from licet.model import Pool
 from licet.store.history import Did, Happened, HistoryFilter, HistoryPage, Kind, history
 from licet.store.paging import InvalidCursor, write_cursor
+from licet.store.refusals import Failure, FailureKey, write_refusals
 from licet.store.setup import changing
 from report_site import NOON_MS, Site
 
@@ -189,3 +191,51 @@ def test_what_was_done_to_a_tenant_before_of_the_same_name_is_not_its_own(site: 
     assert all(it.startswith("ada add ") for it in told(own))
     assert "key deploy set client Client1" not in told(own)
     assert "key deploy set client Client1" in told(every)
+
+
+def fail(site: Site, name: str = "Client1", **changed: Any) -> None:
+    """An authentication failed, as the server writes it."""
+    at_ms = site.clock.now_ms()
+    key = FailureKey(site.tenant.id, at_ms // 60_000, "client", "wrong_secret", name)._replace(**changed)
+    write_refusals(site.store, {key: Failure("C1" if name else "", 2, at_ms, at_ms, "192.0.2.7")}, [])
+
+
+def test_failed_authentications_stand_among_the_others(site: Site) -> None:
+    """By their first instant in a minute, with their cause; pages tell each once."""
+    for _ in range(3):
+        fail(site)
+        fail(site, cause="expired_secret")
+        fail(site, tenant_id=2)
+        site.clock.advance(seconds=60)
+        site.do(grant(1, site.clock.now_ms() // 1000))
+        fail(site, name="")
+    expected = told(look(site))
+    assert len(expected) == len(ALL_OF_IT) + 3 * 4
+    assert expected.count("Client1 failed wrong_secret 2") == expected.count(" failed wrong_secret 2") == 3
+    for limit in (1, 2, 5):
+        page = look(site, limit=limit)
+        found = told(page)
+        while page.next is not None:
+            page = look(site, page.next, limit)
+            found += told(page)
+        assert found == expected
+    assert len(look(site, kinds=frozenset({Kind.FAILED})).entries) == 9
+    assert len(look(site, kinds=frozenset({Kind.FAILED}), reason="expired_secret").entries) == 3
+    assert look(site, kinds=frozenset({Kind.FAILED}), pool="full").entries == ()
+    assert look(site, kinds=frozenset({Kind.FAILED}), until_ms=NOON_MS).entries == ()
+
+
+def test_failures_of_no_tenant_and_of_administrators_are_in_the_list_of_all(site: Site) -> None:
+    """Of administrators where they are asked for."""
+    fail(site, name="", tenant_id=0, cause="unknown_tenant")
+    fail(site, name="ada", tenant_id=0, who="administrator")
+
+    def failed(**only: Any) -> list[tuple[str, str, str]]:
+        wanted = HistoryFilter(kinds=frozenset({Kind.FAILED}), **only)
+        with site.store.reporting() as connection:
+            page = history(connection, None, only=wanted)
+        return sorted((it.tenant, it.who, it.client_id) for it in page.entries if isinstance(it, Happened))
+
+    assert look(site, kinds=frozenset({Kind.FAILED})).entries == ()
+    assert failed() == [("", "client", "")]
+    assert failed(with_administrators=True) == [("", "administrator", "ada"), ("", "client", "")]

@@ -1,17 +1,32 @@
-"""`licet journal`: every grant, denial and ending, and what administrators did, newest first.
+"""`licet journal`: grants, denials, endings, failures, and what administrators did, newest first.
 
-What a client met alike within one minute is one line, with how often.
+What a client met alike within one minute is one line, with how often. `--request-id` shows what became of one
+request.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from licet.cli.alerts import OfTenant
-from licet.cli.console import AsJson, Data, Instant, Record, chosen_tenant, opened, show_json, show_list
+from licet.cli.console import (
+    AsJson,
+    Data,
+    Instant,
+    Record,
+    chosen_tenant,
+    opened,
+    show_json,
+    show_list,
+    show_one,
+)
 from licet.cli.report import plain
 from licet.clock import SystemClock
+from licet.model import Who
+from licet.store.changes import NotFound
+from licet.store.failures import NOT_KEPT, find_request
 from licet.store.history import Did, Happened, HistoryFilter, Kind, history
 from licet.store.paging import LIMIT_MAX
 
@@ -32,13 +47,25 @@ _HEADINGS = {
 Kinds = Annotated[
     list[Kind] | None,
     typer.Option(
-        "--only", metavar="KIND", help="Only granted, denied, ended or event; may be said several times."
+        "--only",
+        metavar="KIND",
+        help="Only granted, denied, ended, failed or event; may be said several times.",
     ),
 ]
 Client = Annotated[str | None, typer.Option("--client", metavar="CLIENT_ID", help="Of this client.")]
 User = Annotated[str | None, typer.Option("--user", metavar="INITIALS", help="Of this user.")]
 Pool = Annotated[str | None, typer.Option("--pool", metavar="NAME", help="Of this pool.")]
 Actor = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Done by this administrator.")]
+Reason = Annotated[
+    str | None,
+    typer.Option("--reason", metavar="REASON", help="For this reason: all_in_use, logoff, wrong_secret, ..."),
+]
+RequestId = Annotated[
+    str | None,
+    typer.Option(
+        "--request-id", metavar="ID", help="What became of the request that was answered with this."
+    ),
+]
 Days = Annotated[int | None, typer.Option("--days", min=1, max=4000, metavar="N", help="Of the last N days.")]
 Lines = Annotated[
     int, typer.Option("--lines", "-n", min=1, max=LINES_MAX, metavar="N", help="So many at most.")
@@ -52,25 +79,33 @@ def journal(
     user: User = None,
     pool: Pool = None,
     by: Actor = None,
+    reason: Reason = None,
+    request_id: RequestId = None,
     days: Days = None,
     lines: Lines = LINES,
     tenant: OfTenant = None,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """What happened: grants, denials, endings, and what administrators did; the newest first.
+    """What happened: grants, denials, endings, failures, and what administrators did; the newest first.
 
     What a client met alike within a minute is one line. Who did what to the set-up: [bold]--only event[/].
+    Who did not get in, and why: [bold]--only failed[/].
 
     Example: [bold]licet journal --only denied --days 1[/]
     """
+    if request_id is not None:
+        _show_request(request_id, data, as_json=as_json)
+        return
     wanted = HistoryFilter(
         kinds=frozenset(only or ()),
+        reason=reason or "",
         client=client or "",
         user=user or "",
         pool=pool or "",
         actor=by or "",
         from_ms=SystemClock().now_ms() - days * _DAY_MS if days else None,
+        with_administrators=True,
     )
     with opened(data) as store:
         chosen = None if tenant is None else chosen_tenant(store, tenant)
@@ -90,6 +125,36 @@ def journal(
     headings = {key: text for key, text in _HEADINGS.items() if key != "tenant" or not is_one}
     empty = "Nothing like this happened, as far back as the journal goes."
     show_list(_records(found), headings, empty=empty)
+
+
+def _show_request(request_id: str, data: Path | None, *, as_json: bool) -> None:
+    """Raises NotFound."""
+    with opened(data) as store, store.reporting() as connection:
+        found = find_request(connection, request_id.strip(), with_administrators=True)
+    if found is None:
+        raise NotFound(NOT_KEPT)
+    if as_json:
+        show_json(plain(found))
+        return
+    show_one(
+        {
+            "at": Instant(found.at_ms),
+            "what": found.kind,
+            "why": found.reason,
+            "tenant": found.tenant,
+            "who": _whose(found.who, found.name, found.initials),
+            **({"pool": found.pool} if found.pool else {}),
+            "from": found.address,
+        },
+        as_json=False,
+    )
+
+
+def _whose(who: Who, name: str, initials: str) -> str:
+    kind = "" if who is Who.CLIENT else f"{who.replace('_', ' ')} "
+    if not name:
+        return f"{kind}unknown"
+    return f"{kind}{name} ({initials})" if initials else f"{kind}{name}"
 
 
 def _records(found: list[Happened | Did]) -> Iterator[Record]:
@@ -117,8 +182,8 @@ def _happened(it: Happened) -> Record:
         "tenant": it.tenant,
         "kind": it.kind.value,
         "reason": it.reason,
-        "who": f"{it.client_id} ({it.initials})",
-        "what": f"pool {it.pool}" if it.pool else "no pool",
+        "who": _whose(it.who, it.client_id, it.initials),
+        "what": f"pool {it.pool}" if it.pool else "" if it.kind is Kind.FAILED else "no pool",
         "times": it.times,
         "detail": f"{use}from {it.address}" if it.address else use.removesuffix(", "),
     }

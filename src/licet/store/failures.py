@@ -22,6 +22,7 @@ from licet.store.paging import LIMIT, read_cursor
 from licet.store.ranges import Key, Range, RangePage
 
 MOST_MAX = 10
+NOT_KEPT = "this id is not among the refusals that are kept; look in the log"
 
 _user, _tenant = schema.user, schema.tenant
 
@@ -77,10 +78,12 @@ class Most(Value, frozen=True, kw_only=True):
 
 
 class Refused(Value, frozen=True, kw_only=True):
-    """What became of the request of an id. `kind` is denied or failed; `reason` is why, or the cause."""
+    """What became of the request of an id. `kind` is `denied` or `failed`, `reason` why or the cause.
+
+    What else there is to say is as in `FailureRange`; `pool` is '' for a failure.
+    """
 
     request_id: str
-    tenant_id: int | None
     tenant: str
     at_ms: int
     kind: str
@@ -147,26 +150,32 @@ def most_of(connection: Connection, found: Any) -> tuple[Most, ...]:
     )
 
 
-def find_request(connection: Connection, request_id: str) -> Refused | None:
-    """What became of the request of this id; None where it is not kept."""
+def find_request(
+    connection: Connection,
+    request_id: str,
+    *,
+    tenant_id: int | None = None,
+    with_administrators: bool = False,
+) -> Refused | None:
+    """What became of the request of this id, in this tenant or in any; None where it is not kept."""
     it = schema.refused_request
     same_user = and_(_user.c.tenant_id == it.c.tenant_id, _user.c.initials == it.c.initials)
     is_its = and_(_tenant.c.id == it.c.tenant_id, schema.is_there)
-    row = connection.execute(
-        select(
-            it,
-            func.coalesce(_tenant.c.name, "").label("tenant"),
-            func.coalesce(_user.c.name, "").label("user_name"),
-        )
-        .join_from(it, _tenant, is_its, isouter=True)
-        .outerjoin(_user, same_user)
-        .where(it.c.request_id == request_id)
-    ).one_or_none()
+    wanted = [it.c.request_id == request_id]
+    if tenant_id is not None:
+        wanted.append(it.c.tenant_id == tenant_id)
+    if not with_administrators:
+        wanted.append(it.c.who == Who.CLIENT.value)
+    names = (
+        func.coalesce(_tenant.c.name, "").label("tenant"),
+        func.coalesce(_user.c.name, "").label("user_name"),
+    )
+    query = select(it, *names).join_from(it, _tenant, is_its, isouter=True).outerjoin(_user, same_user)
+    row = connection.execute(query.where(*wanted)).one_or_none()
     if row is None:
         return None
     return Refused(
         request_id=row.request_id,
-        tenant_id=row.tenant_id or None,
         tenant=row.tenant,
         at_ms=row.at_ms,
         kind=row.kind,

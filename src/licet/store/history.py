@@ -1,4 +1,4 @@
-"""What happened: every grant, denial, ending and act of an administrator, newest first, in pages.
+"""What happened: grants, denials, endings, failed authentications, and what administrators did, newest first.
 
 The rules:
 
@@ -7,6 +7,7 @@ The rules:
   after, and a cursor stays right across it.
 - An entry stands where it began: a journal's at its first time in that minute, an event's when it was made.
 - A page stays right while rows are added, which are newer than any cursor.
+- Failed authentications have a table of their own, as they may be of no tenant (`failures.py`).
 
 It changes nothing and decides nothing.
 """
@@ -27,11 +28,13 @@ from sqlalchemy import (
     case,
     func,
     literal,
+    null,
     select,
     tuple_,
 )
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
-from licet.model import Tenant, Value
+from licet.model import Tenant, Value, Who
 from licet.store import schema
 from licet.store.journal import MINUTE_MS
 from licet.store.paging import LIMIT, bounded, read_cursor, write_cursor
@@ -44,6 +47,7 @@ class Kind(StrEnum):
     GRANTED = "granted"
     DENIED = "denied"
     ENDED = "ended"
+    FAILED = "failed"  # an authentication
     EVENT = "event"  # what an administrator did
 
 
@@ -51,7 +55,7 @@ class HistoryFilter(Value, frozen=True, kw_only=True):
     """Which entries: those from `from_ms` on and before `until_ms`; None, '' and no kinds are all.
 
     `actor` leaves events only, `reason` the journal only. `pool`, `client` and `user` leave of the events
-    those whose target they are.
+    those whose target they are. `with_administrators` is as in `FailureFilter`.
     """
 
     kinds: frozenset[Kind] = frozenset()
@@ -62,13 +66,15 @@ class HistoryFilter(Value, frozen=True, kw_only=True):
     actor: str = ""
     from_ms: int | None = None
     until_ms: int | None = None
+    with_administrators: bool = False
 
 
 class Happened(Value, frozen=True, kw_only=True, tag_field="entry", tag="journal"):
     """One entry of the journal: how often in its minute, when first and last.
 
     `seats` and `in_use` are the pool's at the last denial, `address` is that of the last time. `pool` is ''
-    for what needs no seat.
+    for what needs no seat. Of a failed authentication `reason` is the cause, `tenant` and `client_id` are ''
+    where there is none, and `client_id` is the name of an administrator or an API key (`who`).
     """
 
     tenant: str
@@ -83,6 +89,7 @@ class Happened(Value, frozen=True, kw_only=True, tag_field="entry", tag="journal
     seats: int | None
     in_use: int | None
     address: str
+    who: Who = Who.CLIENT
 
 
 class Did(Value, frozen=True, kw_only=True, tag_field="entry", tag="event"):
@@ -141,15 +148,18 @@ def history(
 def _journal(
     connection: Connection, tenant: Tenant | None, only: HistoryFilter, place: _Place | None, limit: int
 ) -> Iterator[tuple[_Place, Happened | Did]]:
-    if only.actor or not _kinds(only):
+    kinds = _kinds(only)
+    if only.actor or not kinds:
         return
-    rows = merge(
-        _folded(connection, tenant, only, place, limit),
-        _unfolded(connection, tenant, only, place, limit),
-        key=_place_of,
-        reverse=True,
-    )
-    for row in rows:
+    parts = []
+    if kinds != {Kind.FAILED}:
+        parts += [
+            _folded(connection, tenant, only, place, limit),
+            _unfolded(connection, tenant, only, place, limit),
+        ]
+    if Kind.FAILED in kinds and not only.pool:
+        parts.append(_failed(connection, tenant, only, place, limit))
+    for row in merge(*parts, key=_place_of, reverse=True):
         yield _place_of(row), _happened(row)
 
 
@@ -193,6 +203,42 @@ def _unfolded(
         .subquery("will_be")
     )
     yield from connection.execute(_behind(_rows(will_be, tenant, only), will_be, place, limit))
+
+
+def _failed(
+    connection: Connection, tenant: Tenant | None, only: HistoryFilter, place: _Place | None, limit: int
+) -> Iterator[Row[Any]]:
+    """Failed authentications as rows of the journal; who failed stands in the place of a pool."""
+    it = schema.authentication_failure.c
+    wanted = [] if tenant is None else [it.tenant_id == tenant.id]
+    if only.client or not only.with_administrators:
+        wanted.append(it.who == Who.CLIENT.value)
+    for column, value in ((it.cause, only.reason), (it.name, only.client), (it.initials, only.user)):
+        wanted += [column == value] if value else []
+    wanted += _within(it, only)
+    rows = (
+        select(
+            it.tenant_id,
+            it.minute,
+            literal(Kind.FAILED.value).label("kind"),
+            it.cause.label("reason"),
+            it.who.label("pool"),
+            it.name.label("client_id"),
+            it.initials,
+            it.times,
+            it.first_at_ms,
+            it.last_at_ms,
+            null().label("seats"),
+            null().label("in_use"),
+            it.address,
+        )
+        .where(*wanted)
+        .subquery("failed")
+    )
+    its_tenant = and_(schema.tenant.c.id == rows.c.tenant_id, schema.is_there)
+    name = func.coalesce(schema.tenant.c.name, "").label("tenant")
+    query = select(rows, name).join_from(rows, schema.tenant, its_tenant, isouter=True)
+    yield from connection.execute(_behind(query, rows, place, limit))
 
 
 def _counted(tenant: Tenant | None, only: HistoryFilter) -> Select[Any]:
@@ -243,15 +289,21 @@ def _rows(table: FromClause, tenant: Tenant | None, only: HistoryFilter) -> Sele
     ):
         if value:
             wanted.append(column == value)
-    if only.from_ms is not None:
-        wanted += [it.minute >= only.from_ms // MINUTE_MS, it.last_at_ms >= only.from_ms]
-    if only.until_ms is not None:
-        wanted += [it.minute <= only.until_ms // MINUTE_MS, it.first_at_ms < only.until_ms]
+    wanted += _within(it, only)
     return (
         select(table, schema.tenant.c.name.label("tenant"))
         .join_from(table, schema.tenant, schema.tenant.c.id == it.tenant_id)
         .where(schema.is_there, *wanted)
     )
+
+
+def _within(it: ReadOnlyColumnCollection[str, Any], only: HistoryFilter) -> list[ColumnElement[bool]]:
+    wanted: list[ColumnElement[bool]] = []
+    if only.from_ms is not None:
+        wanted += [it.minute >= only.from_ms // MINUTE_MS, it.last_at_ms >= only.from_ms]
+    if only.until_ms is not None:
+        wanted += [it.minute <= only.until_ms // MINUTE_MS, it.first_at_ms < only.until_ms]
+    return wanted
 
 
 def _kinds(only: HistoryFilter) -> frozenset[Kind]:
@@ -264,11 +316,12 @@ def _place_of(row: Row[Any]) -> _Place:
 
 
 def _happened(row: Row[Any]) -> Happened:
+    is_failure = row.kind == Kind.FAILED
     return Happened(
         tenant=row.tenant,
         kind=Kind(row.kind),
         reason=row.reason,
-        pool=row.pool,
+        pool="" if is_failure else row.pool,
         client_id=row.client_id,
         initials=row.initials,
         times=int(row.times),
@@ -277,6 +330,7 @@ def _happened(row: Row[Any]) -> Happened:
         seats=row.seats,
         in_use=row.in_use,
         address=row.address,
+        who=Who(row.pool) if is_failure else Who.CLIENT,
     )
 
 

@@ -86,6 +86,11 @@ class Identity(Value, frozen=True, kw_only=True):
         """Whether this tenant is its business; None is what concerns all of them."""
         return self.tenant_id is None or self.tenant_id == tenant_id
 
+    @property
+    def sees_sign_ins(self) -> bool:
+        """Whether it may see which sign-ins of administrators and which API keys failed."""
+        return self.tenant_id is None and self.may(Role.OWNER)
+
 
 class SignedIn(Value, frozen=True, kw_only=True):
     """An administrator who is signed in. Without use it ends at `ends_at_ms`."""

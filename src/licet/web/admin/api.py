@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 from licet.web.admin import (
     api_accounts,
     api_client_keys,
+    api_refusals,
     api_reports,
     api_setup,
     api_upkeep,
@@ -33,6 +34,8 @@ PARTS = (
     api_client_keys.client_keys,
     api_reports.live,
     api_reports.reports,
+    api_refusals.everywhere,
+    api_refusals.of_tenant,
     api_accounts.admins,
     api_accounts.api_keys,
     api_upkeep.keys,

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import Response
+from msgspec.structs import replace
 
 from licet.model import NoSeatReason
 from licet.store.denials import DenialFilter, DenialPage, Holder, denials, holders_at
@@ -112,11 +113,13 @@ async def get_whole_journal(call: Reading, only: Wanted, page: Paged) -> Respons
     **described.paged(HistoryPage, 404),
 )
 async def get_journal(call: Reading, tenant: TenantPath, only: Wanted, page: Paged) -> Response:
-    """What happened in a tenant, newest first: grants, denials, endings, and what administrators did."""
+    """What happened in a tenant, newest first: grants, denials, endings, failures, administrators' acts."""
     return await _history(call, tenant, only, page)
 
 
 async def _history(call: Call, tenant: str | None, only: HistoryFilter, page: Paged) -> Response:
+    only = replace(only, with_administrators=call.identity.sees_sign_ins)
+
     def work() -> Response:
         known = None if tenant is None else call.tenant(tenant)
         if tenant is None and call.identity.tenant_id is not None:

@@ -16,6 +16,7 @@ from fastapi.responses import Response
 from licet.store.alerts import DeliveryPage, Raised
 from licet.store.denials import DenialPage, Holder
 from licet.store.ending import SessionsEnded
+from licet.store.failures import FailurePage, Refused
 from licet.store.history import HistoryPage
 from licet.store.overview import Overview
 from licet.store.usage import LiveSession, SeatsNow, Usage
@@ -55,6 +56,8 @@ SHOWN: Final = (
     Overview,
     DenialPage,
     Holder,
+    FailurePage,
+    Refused,
     HistoryPage,
     FieldError,
 )
