@@ -56,6 +56,30 @@ that tag, or `*` for whatever is there.
 PATCH changes the members that it names, and no others; `null` is a value. What is made is answered with 201
 and `Location`. A generated secret or key is in that one answer.
 
+## What would end
+
+A change of the set-up with `?dry_run=true` is not made. All of it is looked at as for the change itself, also
+`If-Match`, and the answer is 200 with what would end:
+
+```sh
+curl -X PATCH -H "Authorization: Bearer $KEY" -H 'If-Match: *' -H 'Content-Type: application/json' \\
+  -d '{"expires_at_ms": 1767225600000}' \\
+  'http://127.0.0.1:8081/api/v1/tenants/Jim_Test/pools/full?dry_run=true'
+```
+
+```json
+{
+  "dry_run": true,
+  "sessions_ended": 2,
+  "sessions_cut_short": 0,
+  "clients": [{"tenant": "Jim_Test", "client_id": "TestClientId", "user": "TC", "sessions": 2}],
+  "clients_more": 0
+}
+```
+
+`clients` are 20 at most, those with most sessions first. The dry run of the set-up file answers its plan. An
+operation that has no dry run refuses to be asked for one (422).
+
 ## Lists
 
 A list comes in pages of `limit` (50, at most 500). `next` is the cursor of the next page, to be sent as

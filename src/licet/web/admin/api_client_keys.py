@@ -9,6 +9,7 @@ from licet.public_keys import read_keys
 from licet.store.tenant_setup import TenantSetup
 from licet.web.admin import bodies, described, shapes
 from licet.web.admin.call import Call, NamePath, Owning, Paged, Reading, TenantPath, answer, at, there
+from licet.web.admin.rehearsing import rehearsable
 
 client_keys = APIRouter(prefix="/tenants/{tenant}/clients/{client_id}", tags=["Clients"])
 
@@ -25,7 +26,7 @@ async def list_keys(call: Reading, tenant: TenantPath, client_id: NamePath, page
     )
 
 
-@client_keys.post("/keys", operation_id="addClientKey", **described.added(shapes.ClientKey))
+@client_keys.post("/keys", operation_id="addClientKey", **rehearsable(described.added(shapes.ClientKey)))
 async def add_key(
     call: Owning, tenant: TenantPath, client_id: NamePath, body: bodies.ClientKeyNew
 ) -> Response:
@@ -49,7 +50,9 @@ async def get_key(call: Reading, tenant: TenantPath, client_id: NamePath, kid: N
     return await call.show(lambda: shapes.client_key(_named(_client(call, tenant, client_id), kid)))
 
 
-@client_keys.delete("/keys/{kid}", operation_id="removeClientKey", **described.one(None, 404, status=204))
+@client_keys.delete(
+    "/keys/{kid}", operation_id="removeClientKey", **rehearsable(described.one(None, 404, status=204))
+)
 async def remove_key(call: Owning, tenant: TenantPath, client_id: NamePath, kid: NamePath) -> Response:
     """Remove one; what it began lives on until it has to be renewed."""
 
@@ -62,7 +65,9 @@ async def remove_key(call: Owning, tenant: TenantPath, client_id: NamePath, kid:
     return Response(status_code=204)
 
 
-@client_keys.post("/secrets/rotate", operation_id="rotateSecret", **described.added(shapes.NewSecret))
+@client_keys.post(
+    "/secrets/rotate", operation_id="rotateSecret", **rehearsable(described.added(shapes.NewSecret))
+)
 async def rotate_secret(
     call: Owning, tenant: TenantPath, client_id: NamePath, body: bodies.SecretRotation
 ) -> Response:

@@ -23,6 +23,7 @@ from licet.store.usage import LiveSession, Reach, SeatsNow, Usage, seats, sessio
 from licet.web.admin import bodies, described
 from licet.web.admin.call import Call, Operating, Paged, Reading, TenantPath, answer, there
 from licet.web.admin.problems import FieldError, invalid
+from licet.web.admin.rehearsing import rehearsable
 from licet.zones import find_zone
 
 SPAN_MS_MAX = 400 * 86_400_000  # as long as the journal is kept, by default
@@ -298,7 +299,7 @@ async def get_session(call: Reading, tenant: TenantPath, sid: Sid) -> Response:
 @live.post(
     "/end",
     operation_id="endSessions",
-    **described.one(SessionsEnded, 404, 413, 415),
+    **rehearsable(described.one(SessionsEnded, 404, 413, 415)),
 )
 async def end_sessions(call: Operating, tenant: TenantPath, body: bodies.Ending) -> Response:
     """End sessions: their tokens stop working at once; those that live no more are no error."""
@@ -317,7 +318,7 @@ async def end_sessions(call: Operating, tenant: TenantPath, body: bodies.Ending)
             cool_down_s=body.cool_down_s,
         )
 
-    return answer(await call.desk.change(call.identity, work))
+    return answer(await call.change_setup(work))
 
 
 def _zone(name: str) -> tzinfo:

@@ -32,6 +32,7 @@ from licet.web.admin.call import (
     represent,
     there,
 )
+from licet.web.admin.rehearsing import rehearsable
 
 tenants = APIRouter(prefix="/tenants", tags=["Tenants"])
 pools = APIRouter(prefix="/tenants/{tenant}/pools", tags=["Pools"])
@@ -68,7 +69,7 @@ async def list_tenants(call: Reading, page: Paged, matching: Matching = None) ->
     return await call.show_list(found, lambda tenant: tenant.name, shapes.tenant, page)
 
 
-@tenants.post("", operation_id="addTenant", **described.added(shapes.Tenant))
+@tenants.post("", operation_id="addTenant", **rehearsable(described.added(shapes.Tenant)))
 async def add_tenant(call: OwningAll, body: bodies.TenantNew) -> Response:
     """Add a tenant."""
     given = call.given(body)
@@ -76,7 +77,7 @@ async def add_tenant(call: OwningAll, body: bodies.TenantNew) -> Response:
     def work(change: SetupChange) -> Tenant:
         return change.add_tenant(given.pop("name"), **given).tenant
 
-    made = await call.desk.change(call.identity, work)
+    made = await call.change_setup(work)
     return created(represent(shapes.tenant(made)), at("tenants", made.name))
 
 
@@ -86,7 +87,7 @@ async def get_tenant(call: Reading, tenant: TenantPath) -> Response:
     return await call.show_edited(lambda: (shapes.tenant(call.tenant(tenant)), b""))
 
 
-@tenants.patch("/{tenant}", operation_id="changeTenant", **described.edited(shapes.Tenant))
+@tenants.patch("/{tenant}", operation_id="changeTenant", **rehearsable(described.edited(shapes.Tenant)))
 async def change_tenant(call: Owning, tenant: TenantPath, body: bodies.TenantPatch) -> Response:
     """Change it. An owner of one tenant changes neither a life nor the token format."""
     given = call.given(body)
@@ -100,7 +101,7 @@ async def change_tenant(call: Owning, tenant: TenantPath, body: bodies.TenantPat
 @tenants.delete(
     "/{tenant}",
     operation_id="removeTenant",
-    **described.removed(),
+    **rehearsable(described.removed()),
 )
 async def remove_tenant(call: OwningAll, tenant: TenantPath) -> Response:
     """Remove it with all that it has, its journal too."""
@@ -111,7 +112,7 @@ async def remove_tenant(call: OwningAll, tenant: TenantPath) -> Response:
             must_match(condition, represent(shapes.tenant(there)))
             change.remove_tenant(tenant)
 
-    await call.desk.change(call.identity, work)
+    await call.change_setup(work)
     return Response(status_code=204)
 
 
@@ -128,7 +129,7 @@ async def list_pools(call: Reading, tenant: TenantPath, page: Paged) -> Response
     return await call.show_list(found, lambda pool: pool.name, shapes.pool, page)
 
 
-@pools.post("", operation_id="addPool", **described.added(shapes.Pool))
+@pools.post("", operation_id="addPool", **rehearsable(described.added(shapes.Pool)))
 async def add_pool(call: Licensing, tenant: TenantPath, body: bodies.PoolNew) -> Response:
     """Add a pool."""
     given = _of_pool(call.given(body))
@@ -152,7 +153,7 @@ async def get_pool(call: Reading, tenant: TenantPath, pool: NamePath) -> Respons
 @pools.patch(
     "/{pool}",
     operation_id="changePool",
-    **described.edited(shapes.Pool),
+    **rehearsable(described.edited(shapes.Pool)),
 )
 async def change_pool(call: Owning, tenant: TenantPath, pool: NamePath, body: bodies.PoolPatch) -> Response:
     """Change it; sessions end no later than it. An owner of one tenant changes `alerts` alone."""
@@ -163,7 +164,7 @@ async def change_pool(call: Owning, tenant: TenantPath, pool: NamePath, body: bo
 @pools.delete(
     "/{pool}",
     operation_id="removePool",
-    **described.removed(),
+    **rehearsable(described.removed()),
 )
 async def remove_pool(call: Licensing, tenant: TenantPath, pool: NamePath) -> Response:
     """Remove it, when no scope draws on it."""
@@ -197,7 +198,7 @@ async def list_scopes(call: Reading, tenant: TenantPath, page: Paged) -> Respons
     return await call.show_list(found, lambda scope: scope.name, shapes.scope, page)
 
 
-@scopes.post("", operation_id="addScope", **described.added(shapes.Scope))
+@scopes.post("", operation_id="addScope", **rehearsable(described.added(shapes.Scope)))
 async def add_scope(call: Licensing, tenant: TenantPath, body: bodies.ScopeNew) -> Response:
     """Add a scope."""
     given = call.given(body)
@@ -221,7 +222,7 @@ async def get_scope(call: Reading, tenant: TenantPath, scope: NamePath) -> Respo
 @scopes.patch(
     "/{scope}",
     operation_id="changeScope",
-    **described.edited(shapes.Scope),
+    **rehearsable(described.edited(shapes.Scope)),
 )
 async def change_scope(
     call: Licensing, tenant: TenantPath, scope: NamePath, body: bodies.ScopePatch
@@ -231,7 +232,7 @@ async def change_scope(
     return await call.edit(tenant, _scope(scope), lambda setup: setup.set_scope(scope, **given))
 
 
-@scopes.delete("/{scope}", operation_id="removeScope", **described.removed())
+@scopes.delete("/{scope}", operation_id="removeScope", **rehearsable(described.removed()))
 async def remove_scope(call: Licensing, tenant: TenantPath, scope: NamePath) -> Response:
     """Remove it; its sessions end."""
     return await call.remove(tenant, _scope(scope), lambda setup: setup.remove_scope(scope))
@@ -268,7 +269,7 @@ async def list_users(
     return await call.show_list(found, lambda user: user.initials, shapes.user, page)
 
 
-@users.post("", operation_id="addUser", **described.added(shapes.User))
+@users.post("", operation_id="addUser", **rehearsable(described.added(shapes.User)))
 async def add_user(call: Owning, tenant: TenantPath, body: bodies.UserNew) -> Response:
     """Add a user."""
     given = call.given(body)
@@ -293,7 +294,7 @@ async def get_user(call: Reading, tenant: TenantPath, initials: NamePath) -> Res
 @users.patch(
     "/{initials}",
     operation_id="changeUser",
-    **described.edited(shapes.User),
+    **rehearsable(described.edited(shapes.User)),
 )
 async def change_user(
     call: Owning, tenant: TenantPath, initials: NamePath, body: bodies.UserPatch
@@ -306,7 +307,7 @@ async def change_user(
 @users.delete(
     "/{initials}",
     operation_id="removeUser",
-    **described.removed(),
+    **rehearsable(described.removed()),
 )
 async def remove_user(call: Owning, tenant: TenantPath, initials: NamePath) -> Response:
     """Remove it, when no client stands for it."""
@@ -365,7 +366,7 @@ async def list_clients(  # noqa: PLR0917 - what is looked for
 @clients.post(
     "",
     operation_id="addClient",
-    **described.added(shapes.NewClient),
+    **rehearsable(described.added(shapes.NewClient)),
 )
 async def add_client(call: Owning, tenant: TenantPath, body: bodies.ClientNew) -> Response:
     """Add a client; a secret that is generated with it is told once."""
@@ -408,7 +409,7 @@ async def get_client(call: Reading, tenant: TenantPath, client_id: NamePath) -> 
 @clients.patch(
     "/{client_id}",
     operation_id="changeClient",
-    **described.edited(shapes.Client),
+    **rehearsable(described.edited(shapes.Client)),
 )
 async def change_client(
     call: Owning, tenant: TenantPath, client_id: NamePath, body: bodies.ClientPatch
@@ -423,7 +424,7 @@ async def change_client(
 @clients.delete(
     "/{client_id}",
     operation_id="removeClient",
-    **described.removed(),
+    **rehearsable(described.removed()),
 )
 async def remove_client(call: Owning, tenant: TenantPath, client_id: NamePath) -> Response:
     """Remove it with its secrets; its sessions end."""
@@ -433,7 +434,7 @@ async def remove_client(call: Owning, tenant: TenantPath, client_id: NamePath) -
 @clients.put(
     "/{client_id}/bar",
     operation_id="barClient",
-    **described.one(shapes.Client, 404, 422),
+    **rehearsable(described.one(shapes.Client, 404, 422)),
 )
 async def bar_client(call: Operating, tenant: TenantPath, client_id: NamePath, body: bodies.Bar) -> Response:
     """Give it no seat for a while; what it holds it keeps."""
@@ -450,7 +451,7 @@ async def bar_client(call: Operating, tenant: TenantPath, client_id: NamePath, b
 @clients.delete(
     "/{client_id}/bar",
     operation_id="unbarClient",
-    **described.one(None, 404, status=204),
+    **rehearsable(described.one(None, 404, status=204)),
 )
 async def unbar_client(call: Operating, tenant: TenantPath, client_id: NamePath) -> Response:
     """Let it have seats again."""
@@ -507,7 +508,7 @@ async def list_secrets(call: Reading, tenant: TenantPath, client_id: NamePath, p
 @clients.post(
     "/{client_id}/secrets",
     operation_id="addSecret",
-    **described.added(shapes.NewSecret),
+    **rehearsable(described.added(shapes.NewSecret)),
 )
 async def add_secret(
     call: Owning, tenant: TenantPath, client_id: NamePath, body: bodies.SecretNew
@@ -547,7 +548,7 @@ async def get_secret(call: Reading, tenant: TenantPath, client_id: NamePath, sec
 @clients.delete(
     "/{client_id}/secrets/{secret_id}",
     operation_id="removeSecret",
-    **described.one(None, 404, status=204),
+    **rehearsable(described.one(None, 404, status=204)),
 )
 async def remove_secret(
     call: Owning, tenant: TenantPath, client_id: NamePath, secret_id: NamePath

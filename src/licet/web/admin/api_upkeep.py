@@ -7,7 +7,7 @@ when its time has come: until then the file has to be brought to all of them.
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 from starlette.requests import Request
 
@@ -41,6 +41,7 @@ from licet.web.admin.call import (
     represent_text,
 )
 from licet.web.admin.problems import Problem
+from licet.web.admin.rehearsing import asked, is_asked
 
 DECLARATION = f"{API}/declaration"
 DECLARATION_BYTES_MAX = 4 * 1024 * 1024  # of some twenty thousand clients
@@ -198,16 +199,17 @@ async def get_declaration(
     "/declaration",
     operation_id="applyDeclaration",
     **described.edited(shapes.Plan, also=_TOML_BODY),
+    dependencies=[Depends(asked)],
 )
 async def apply_declaration(
     call: OwningAll,
     request: Request,
     *,
     prune: Annotated[bool, Query(description="Also remove what the file does not name.")] = False,
-    rehearse: Annotated[bool, Query(description="Do nothing, and tell what would be done.")] = False,
+    rehearse: Annotated[bool, Query(description="The same as dry_run.")] = False,
 ) -> Response:
     """Make the store match a TOML file, all of it or nothing; passwords and secrets stay as they are."""
-    condition = call.condition()
+    condition, rehearse = call.condition(), rehearse or is_asked(request)
     sent = await request.body()
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != described.TOML:
         raise Problem(415, "wrong-media-type", f"A declaration is {described.TOML}.")

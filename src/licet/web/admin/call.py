@@ -31,6 +31,7 @@ from licet.model import Role, Tenant, Value
 from licet.store.accounts import AccountsChange
 from licet.store.accounts import changing as changing_accounts
 from licet.store.changes import NotFound
+from licet.store.consequences import Attempt, attempt
 from licet.store.licence_terms import WHY
 from licet.store.paging import LIMIT, LIMIT_MAX, read_cursor, write_cursor
 from licet.store.setup import SetupChange
@@ -48,6 +49,7 @@ from licet.web.admin.problems import (
     pointer_of,
     sentence,
 )
+from licet.web.admin.rehearsing import Rehearsed, is_asked, must_be_possible
 
 API = "/api/v1"
 ETAG_BYTES = 12
@@ -167,7 +169,7 @@ class Call:
             with self.refused_fields():
                 return do(setup)
 
-        made = await self.desk.change(self.identity, work)
+        made = await self.change_setup(work)
         return await self.desk.run(lambda: created(represent(*show(made)), at))
 
     async def edit(
@@ -186,7 +188,7 @@ class Call:
                 do(setup)
             return represent(*show(setup))
 
-        return edited(await self.desk.change(self.identity, work))
+        return edited(await self.change_setup(work))
 
     async def remove(
         self,
@@ -206,7 +208,7 @@ class Call:
             must_match(condition, found)
             do(setup)
 
-        await self.desk.change(self.identity, work)
+        await self.change_setup(work)
         return Response(status_code=204)
 
     async def change(self, tenant: str, do: Callable[[TenantSetup, int], Made]) -> Made:
@@ -217,7 +219,20 @@ class Call:
             with self.refused_fields():
                 return do(setup, change.transaction.now_ms)
 
-        return await self.desk.change(self.identity, work)
+        return await self.change_setup(work)
+
+    async def change_setup(self, work: Callable[[SetupChange], Made]) -> Made:
+        """What `work` gives, which changes the set-up; with `dry_run` it is taken back.
+
+        Raises Rehearsed, with what would end, where only that was asked.
+        """
+        if not is_asked(self.request):
+            return await self.desk.change(self.identity, work)
+
+        def rehearse() -> Attempt:
+            return attempt(lambda do: self.desk.change_now(self.identity, do), work, agrees=lambda _: False)
+
+        raise Rehearsed((await self.desk.run(rehearse)).ending)
 
     async def change_accounts(self, do: Callable[[AccountsChange], Made]) -> Made:
         """Change accounts, of all tenants or of the caller's own."""
@@ -342,6 +357,7 @@ async def _call(request: Request, role: Role, *, of_all: bool = False) -> Call:
     desk = desk_of(request)
     identity = await desk.identity(request)
     must_be(identity, role)
+    must_be_possible(request)
     if of_all and identity.tenant_id is not None:
         raise not_allowed("This concerns all tenants, and yours is one of them.")
     return Call(desk, identity, request)

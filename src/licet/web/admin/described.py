@@ -22,6 +22,7 @@ from licet.store.overview import Overview
 from licet.store.usage import LiveSession, SeatsNow, Usage
 from licet.web.admin import shapes
 from licet.web.admin.problems import MEDIA_TYPE, TITLES, FieldError
+from licet.web.admin.rehearsing import Rehearsal
 
 JSON: Final = "application/json"
 TOML: Final = "application/toml"
@@ -47,6 +48,7 @@ SHOWN: Final = (
     shapes.Webhook,
     shapes.WebhookSecret,
     shapes.Queued,
+    Rehearsal,
     Raised,
     DeliveryPage,
     SessionsEnded,
@@ -212,6 +214,9 @@ each wrong value.
 
 **Two at once.** What can be edited has an `ETag`. PATCH, PUT and DELETE of it need `If-Match`: 428 without
 it, 412 with what is there now when somebody was first. DELETE of what is gone is 204.
+
+**What would end.** A change of the set-up with `dry_run=true` is not made: 200 with the sessions that would
+end with it, and whose they are.
 
 **Lists** come in pages: `limit`, and `after` with the `next` of the page before; `Link` has the same as an
 address.

@@ -47,6 +47,7 @@ from licet.web.admin.problems import (
     of_status,
     problem_of,
 )
+from licet.web.admin.rehearsing import Rehearsed
 from licet.web.refusals import Kind
 
 API_PREFIX = "/api/"
@@ -67,6 +68,7 @@ def admin_application(desk: Desk) -> Application:
         inner.include_router(router, include_in_schema=False)
     for kind in (*EXPECTED, HTTPException, RequestValidationError, Exception):
         inner.add_exception_handler(kind, told.answer)
+    inner.add_exception_handler(Rehearsed, _rehearsed)
     return Gate(
         _Guarded(inner, told),
         urls=(desk.base_url, desk.public_url),
@@ -74,6 +76,10 @@ def admin_application(desk: Desk) -> Application:
         refuse=told.refusal,
         larger={api_upkeep.DECLARATION: api_upkeep.DECLARATION_BYTES_MAX},
     )
+
+
+async def _rehearsed(_: Request, done: Any) -> Response:
+    return Response(msgspec.json.encode(done.rehearsal), media_type="application/json")
 
 
 def _pages(desk: Desk) -> list[APIRouter]:
