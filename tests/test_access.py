@@ -16,8 +16,8 @@ from licet.store.accounts import changing
 from licet.store.contract import QueueFull, StoreUnavailable
 from licet.store.sign_ins import Lives
 from licet.store.sqlite import SqliteStore
-from licet.web.admin.access import AT_ONCE_MAX, Access, SignInRefused, TooManyAttempts
-from licet.web.hashing import Hashing
+from licet.web.admin.access import Access, SignInRefused, TooManyAttempts
+from licet.web.hashing import ADMINS_WAITING_MAX, Hashing
 from licet.web.refusals import LogRateLimit
 from setup_site import JIM, START_MS, Site
 
@@ -339,27 +339,40 @@ async def test_names_that_are_none_are_counted_alike_however_they_are_written(op
     assert [await gate.tried(it) for it in ("ada", "ADA", " Ada")][-1] == "TooManyAttempts"
 
 
-async def test_guesses_that_come_at_once_are_few(open_gate: Open) -> None:
-    """A failure counts only when it is one: by then a thousand others could be under way."""
-    gate = open_gate()
+async def test_guesses_that_come_at_once_are_no_more_than_one_after_the_other(open_gate: Open) -> None:
+    """An attempt under way counts as a failure until it is none."""
+    gate = open_gate(failures_per_name_max=3)
     gate.passwords.gate.clear()
-    trying = [asyncio.create_task(gate.tried()) for _ in range(50)]
+    trying = [asyncio.create_task(gate.tried(password=f"wrong {at}")) for at in range(30)]
     assert await asyncio.to_thread(gate.passwords.begun.wait, PATIENCE_S)
-    assert await gate.tried(password=PASSWORD) == "TooManyAttempts"
     gate.passwords.gate.set()
     told = await asyncio.gather(*trying)
-    assert told.count("SignInRefused") == AT_ONCE_MAX
-    assert await gate.tried(password=PASSWORD) == "in"
+    assert (told.count("SignInRefused"), told.count("TooManyAttempts")) == (3, 27)
+    assert gate.passwords.checks == 3
 
 
-async def test_sign_ins_wait_in_the_queue_of_all_hashes(open_gate: Open) -> None:
+async def test_the_administrators_of_one_office_sign_in_at_once(open_gate: Open) -> None:
+    """Behind one address, after a start; nobody is refused, and each waits for its turn."""
+    gate = open_gate(failures_per_name_max=3, failures_per_source_max=3)
+    names = [f"admin{at}" for at in range(20)]
+    with changing(gate.store, "a test") as change:
+        for name in names:
+            change.add_admin(name, password_hash=OLD_HASH, role=Role.VIEWER)
+    assert set(await asyncio.gather(*(gate.tried(name, PASSWORD) for name in names))) == {"in"}
+
+
+async def test_only_so_many_sign_ins_wait_and_an_address_gives_way_to_others(open_gate: Open) -> None:
     gate = open_gate(queue_max=2)
     gate.passwords.gate.clear()
-    trying = [asyncio.create_task(gate.tried(source=f"192.0.2.{at}")) for at in range(5)]
+    flood = [
+        asyncio.create_task(gate.tried(f"name{at}", source=THERE)) for at in range(2 * ADMINS_WAITING_MAX)
+    ]
     assert await asyncio.to_thread(gate.passwords.begun.wait, PATIENCE_S)
-    await asyncio.wait(trying, timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait(flood, timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
+    good = asyncio.create_task(gate.tried(password=PASSWORD))
     gate.passwords.gate.set()
-    assert (await asyncio.gather(*trying)).count("QueueFull") == 3
+    assert await good == "in"
+    assert (await asyncio.gather(*flood)).count("TooManyAttempts") >= ADMINS_WAITING_MAX
 
 
 # Forgery

@@ -5,7 +5,9 @@ What costs time is counted and not measured: an answer that cost as many hashes 
 
 import asyncio
 import threading
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from msgspec.structs import replace
@@ -16,9 +18,10 @@ from licet.credentials import ClientSecrets, Passwords, Remembered
 from licet.keyring import FILE_NAME, read_keyring
 from licet.model import Client, ClientSecret, Tenant, User
 from licet.protocol.errors import OAuthError
-from licet.protocol.message import Credentials
+from licet.protocol.message import Credentials, Request
 from licet.store.contract import QueueFull
 from licet.web.authentication import Authenticator
+from licet.web.public import Exchange, PublicApp
 from licet.web.throttle import Throttle
 from running import RunningServer
 
@@ -103,6 +106,7 @@ class Desk:
         queue_max: int = 100,
         remember_s: int = 300,
         memory_kib: int = 8,
+        workers: int = 2,
     ) -> None:
         self.clock = ManualClock()
         self.passwords = CountingPasswords(memory_kib=memory_kib)
@@ -114,7 +118,7 @@ class Desk:
             remembered=Remembered(self.clock, ttl_s=remember_s),
             throttle=Throttle(self.clock, per_client_max=per_client_max, per_source_max=per_source_max),
             upgrade=self._upgrade,
-            workers=2,
+            workers=workers,
             queue_max=queue_max,
         )
 
@@ -128,19 +132,34 @@ class Desk:
         *,
         at: Tenant | None = TENANT,
         source: str = HERE,
+        gone: asyncio.Event | None = None,
     ) -> str:
         """The client that was proved, or the error, or that there is no room."""
-        return await self.check_any((client_id, secret), at=at, source=source)
+        return await self.check_any((client_id, secret), at=at, source=source, gone=gone)
 
-    async def check_any(self, *pairs: tuple[str, str], at: Tenant | None = TENANT, source: str = HERE) -> str:
+    async def check_any(
+        self,
+        *pairs: tuple[str, str],
+        at: Tenant | None = TENANT,
+        source: str = HERE,
+        gone: asyncio.Event | None = None,
+    ) -> str:
         """The same with all that the credentials may mean."""
         try:
-            proved = await self.authenticator.check(at, Credentials(candidates=pairs), source)
+            proved = await self.authenticator.check(
+                at, Credentials(candidates=pairs), source, gone.wait if gone else None
+            )
         except OAuthError as error:
             return str(error.fields.get("reason", error.error))
         except QueueFull:
             return "queue_full"
         return proved.client_id
+
+    @staticmethod
+    async def settled() -> None:
+        """Return when whatever was ready to run has run."""
+        for _ in range(5):
+            await asyncio.sleep(0)
 
     async def begun(self) -> None:
         """Return when a check has begun, and with it whatever was ready to run before."""
@@ -161,7 +180,7 @@ class TestPasswords:
         assert await desk.check(secret=WRONG) == "invalid_client"
 
     async def test_a_password_that_was_right_is_not_hashed_again(self, desk: Desk) -> None:
-        """For five minutes."""
+        """Until it was not used for so long."""
         for _ in range(10):
             assert await desk.check() == "TestClientId"
         assert desk.passwords.checks == 1
@@ -369,18 +388,23 @@ class TestQueue:
         assert await second == "TestClientId"
         assert first.cancelled()
 
-    async def test_one_source_gets_half_of_the_queue_and_all_together_no_more_than_it_has(self) -> None:
-        """S48: more is turned away at once, and nobody else is kept out by one source."""
-        desk = Desk(queue_max=8)
+    async def test_only_so_many_wait_and_no_source_keeps_another_one_out(self) -> None:
+        """S48: who sends the most gives way, and is answered 429."""
+        desk = Desk(queue_max=16)
         desk.passwords.gate.clear()
-        sources = (HERE, THERE, "203.0.113.1")
-        tries = [(f"wrong {at} from {source}", source) for source in sources for at in range(10)]
-        asking = [asyncio.create_task(desk.check(secret=secret, source=source)) for secret, source in tries]
+        flood = [asyncio.create_task(desk.check(secret=f"wrong {at}")) for at in range(30)]
         await desk.begun()
+        others = [
+            asyncio.create_task(desk.check(secret=f"wrong too {at}", source=f"203.0.113.{at}"))
+            for at in range(30)
+        ]
+        await desk.settled()
+        assert desk.authenticator.queue_length <= 8 + 1
         desk.passwords.gate.set()
-        told = await asyncio.gather(*asking)
-        assert [told[at : at + 10].count("queue_full") for at in (0, 10, 20)] == [6, 6, 10]
-        assert desk.passwords.checks == 8
+        told, elsewhere = await asyncio.gather(*flood), await asyncio.gather(*others)
+        assert {it: told.count(it) for it in set(told)} == {"invalid_client": 2, "rate_limited": 28}
+        assert {it: elsewhere.count(it) for it in set(elsewhere)} == {"invalid_client": 7, "queue_full": 23}
+        assert desk.passwords.checks == 9
 
     async def test_there_is_room_again_when_what_waited_is_done(self) -> None:
         """Also after a wrong password."""
@@ -418,6 +442,74 @@ class TestQueue:
         assert await desk.check() == "TestClientId"
 
 
+class TestMeanwhile:
+    """What is changed while somebody waits for a hash."""
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"user": User(initials="TC", name="Test Client", password_hash=None)},
+            {"enabled": False},
+            {"password_allowed": False},
+        ],
+        ids=["password", "disabled", "secrets only"],
+    )
+    async def test_a_password_that_was_right_when_it_was_sent_is_not_when_it_was_changed_since(
+        self, desk: Desk, changed: dict[str, Any]
+    ) -> None:
+        """L12: a change counts at once, however long the line is."""
+        tenants = [TENANT]
+        asking = asyncio.create_task(prove(desk, lambda _: tenants[-1]))
+        desk.passwords.gate.clear()
+        await desk.begun()
+        tenants.append(jim_test(clients=(client(1, "TestClientId", **changed),)))
+        desk.passwords.gate.set()
+        with pytest.raises(OAuthError, match="authentication failed"):
+            await asking
+
+    async def test_another_change_of_the_tenant_costs_no_second_hash(self, desk: Desk) -> None:
+        """What was right is remembered, for the hash that the user still has."""
+        tenants = [TENANT]
+        asking = asyncio.create_task(prove(desk, lambda _: tenants[-1]))
+        desk.passwords.gate.clear()
+        await desk.begun()
+        tenants.append(tenant())
+        desk.passwords.gate.set()
+        found, proved = await asking
+        assert found is tenants[-1]
+        assert proved is found.clients["TestClientId"]
+        assert desk.passwords.checks == 1
+
+
+def prove(desk: Desk, find_tenant: Callable[[str], Tenant]) -> Coroutine[Any, Any, tuple[Tenant, Client]]:
+    """What the public listener makes of a request with the right password."""
+    nobody = cast("Any", None)
+    public = PublicApp(
+        clock=nobody,
+        find_tenant=find_tenant,
+        commits=nobody,
+        reads=nobody,
+        authenticator=desk.authenticator,
+        tokens=nobody,
+        public_url="",
+        is_ready=nobody,
+        store_failed=nobody,
+        measures=nobody,
+        refusals=nobody,
+        tarpit=nobody,
+        recorder=nobody,
+    )
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+    exchange = Exchange({"client": (HERE, 1), "headers": []}, receive, TENANT.name)
+    basic = Credentials(candidates=(("TestClientId", PASSWORD),))
+    request = Request(tenant=TENANT.name, basic=basic, form={}, address=HERE)
+    return public._prove(exchange, request, "token")
+
+
 class TestLimit:
     """S19: guessing is limited, and limits nobody else."""
 
@@ -437,17 +529,87 @@ class TestLimit:
         assert raised.value.status == 429
         assert 1 <= int(raised.value.fields["retry_after"]) <= 60
 
-    async def test_many_attempts_at_once_get_no_further_than_the_queue(self) -> None:
-        """What is under way has not failed yet; how much that may be is bounded."""
-        desk = Desk(per_source_max=3, queue_max=16)
+    async def test_many_attempts_at_once_get_no_further_than_one_after_the_other(self) -> None:
+        """What is under way counts: 3 may fail, whether they come in turn or together."""
+        desk = Desk(per_source_max=3)
         desk.passwords.gate.clear()
         asking = [asyncio.create_task(desk.check(secret=f"wrong {at}")) for at in range(30)]
         await desk.begun()
         desk.passwords.gate.set()
         told = await asyncio.gather(*asking)
-        assert (told.count("invalid_client"), told.count("queue_full")) == (8, 22)
+        assert (told.count("invalid_client"), told.count("rate_limited")) == (3, 27)
         assert await desk.check(secret=WRONG) == "rate_limited"
-        assert desk.passwords.checks == 8
+        assert desk.passwords.checks == 3
+
+    @pytest.mark.parametrize("is_known", [False, True], ids=["after a restart", "known"])
+    async def test_an_office_behind_one_address_gets_in_at_nine(self, is_known: bool) -> None:
+        """200 clients with right passwords, far more at once than a source may fail in a minute."""
+        many = [client(at, f"Client{at}") for at in range(200)]
+        office = jim_test(clients=many)
+        desk = Desk(per_source_max=60, queue_max=512, remember_s=0)
+        for _ in range(2 if is_known else 1):
+            desk.passwords.gate.clear()
+            desk.passwords.begun.clear()
+            asking = [asyncio.create_task(desk.check(it.client_id, at=office)) for it in many]
+            await desk.begun()
+            assert desk.authenticator.queue_length <= 256
+            desk.passwords.gate.set()
+            assert await asyncio.gather(*asking) == [it.client_id for it in many]
+
+    async def test_an_office_gets_in_where_one_of_them_guesses_when_it_was_good_before(self) -> None:
+        """The one who guesses waits alone."""
+        many = [client(at, f"Client{at}") for at in range(50)]
+        office = jim_test(clients=many)
+        desk = Desk(per_source_max=3, queue_max=512, remember_s=0)
+        for it in many:
+            assert await desk.check(it.client_id, at=office) == it.client_id
+        told = [await desk.check("Nobody", f"wrong {at}", at=office) for at in range(10)]
+        assert told[-1] == "rate_limited"
+        for it in many:
+            assert await desk.check(it.client_id, at=office) == it.client_id
+
+    async def test_a_client_at_work_needs_no_hash_through_hours_of_a_flood(self) -> None:
+        """It refreshes every ten minutes; there is no room in any line all the time."""
+        desk = Desk(queue_max=4, remember_s=3600)
+        assert await desk.check() == "TestClientId"
+        desk.passwords.gate.clear()
+        desk.passwords.begun.clear()
+        flood = [
+            asyncio.create_task(desk.check(secret=f"wrong {at}", source=f"203.0.113.{at}"))
+            for at in range(64)
+        ]
+        await desk.begun()
+        for _ in range(50):
+            desk.clock.advance(seconds=600)
+            assert await desk.check(source=THERE) == "TestClientId"
+            assert await desk.check("Other") == "queue_full"
+        desk.passwords.gate.set()
+        await asyncio.gather(*flood)
+
+    async def test_whoever_goes_away_gives_its_place_back(self) -> None:
+        """S48: and what is being hashed already counts, whether somebody waits for the answer or not."""
+        desk = Desk(queue_max=4, per_source_max=2, workers=1)
+        desk.passwords.gate.clear()
+        gone = asyncio.Event()
+        first = asyncio.create_task(desk.check(secret="wrong", gone=gone))
+        await desk.begun()
+        second, third = (
+            asyncio.create_task(desk.check("Other", "wrong", source=source, gone=gone))
+            for source in (THERE, "203.0.113.2")
+        )
+        await desk.settled()
+        assert await desk.check("Other", source="203.0.113.1") == "queue_full"
+        gone.set()
+        assert await second == await third == "server_error"
+        asking = asyncio.create_task(desk.check("Other", source="203.0.113.1"))
+        await desk.settled()
+        assert not asking.done()
+        desk.passwords.gate.set()
+        assert await asking == "Other"
+        assert await first == "invalid_client"
+        assert desk.passwords.checks == 2
+        assert await desk.check(secret=WRONG) == "invalid_client"
+        assert await desk.check(secret=WRONG) == "rate_limited"
 
     @pytest.mark.parametrize(
         ("client_id", "secret"),

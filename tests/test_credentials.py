@@ -238,13 +238,44 @@ class TestRemembered:
         assert not remembered.knows(self.tenant, self.owner, PASSWORD)
 
     def test_it_is_forgotten_in_time(self) -> None:
-        """At the very moment; asking does not lengthen it."""
+        """At the very moment; asking with another password does not lengthen it."""
         remembered = self._remembered(ttl_s=300)
         self.clock.advance(seconds=299.999)
-        assert remembered.knows(self.tenant, self.owner, PASSWORD)
+        assert not remembered.knows(self.tenant, self.owner, "another")
         self.clock.advance(seconds=0.001)
         assert not remembered.knows(self.tenant, self.owner, PASSWORD)
         assert len(remembered) == 0
+
+    def test_it_is_known_for_as_long_as_it_is_used(self) -> None:
+        """A client at work needs no hash, whatever waits for one."""
+        remembered = self._remembered(ttl_s=300)
+        for _ in range(100):
+            self.clock.advance(seconds=299)
+            assert remembered.knows(self.tenant, self.owner, PASSWORD)
+        self.clock.advance(seconds=300)
+        assert not remembered.knows(self.tenant, self.owner, PASSWORD)
+
+    @pytest.mark.parametrize("kept", ["hash two", None])
+    def test_use_does_not_keep_what_the_password_was(self, kept: str | None) -> None:
+        """S17: also after hours."""
+        remembered = self._remembered(ttl_s=300)
+        for _ in range(100):
+            self.clock.advance(seconds=299)
+            assert remembered.knows(self.tenant, self.owner, PASSWORD)
+        changed = replace(self.owner, user=user(kept))
+        assert not remembered.knows(self.tenant, changed, PASSWORD)
+        assert len(remembered) == 0
+
+    def test_the_one_that_was_not_used_for_longest_goes_first(self) -> None:
+        """And using them makes no more of them."""
+        remembered = self._remembered(entries_max=2)
+        remembered.add(self.tenant, self.owner, "second")
+        self.clock.advance(seconds=100)
+        assert remembered.knows(self.tenant, self.owner, PASSWORD)
+        remembered.add(self.tenant, self.owner, "third")
+        assert len(remembered) == 2
+        assert remembered.knows(self.tenant, self.owner, PASSWORD)
+        assert not remembered.knows(self.tenant, self.owner, "second")
 
     def test_a_new_check_begins_the_time_anew(self) -> None:
         """And there is still one entry."""

@@ -13,6 +13,7 @@ import queue
 import random
 import socket
 import ssl
+import struct
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -153,6 +154,14 @@ class Application:
         await self._wait()
         gone.cancel()
         await answer(send, 200, {"body": message["body"].decode()})
+
+    async def watched(self, _scope: Any, receive: Any, send: Any) -> None:
+        """Read the request, and answer when the client waits no more."""
+        body = (await receive())["body"].decode()
+        self.reached.set()
+        message = await receive()
+        await answer(send, 503, {"body": body, "then": message["type"]})
+        self.released.set()
 
     async def begun(self, _scope: Any, _receive: Any, send: Any) -> None:
         """Begin an answer, and complete it when the test says so."""
@@ -1053,6 +1062,22 @@ class TestHalfClosedConnections:
             patient.wait_at_the_gate()
             patient.open_the_gate()
             assert client.last_answer().json["body"] == "a=b"
+
+    def test_an_application_may_ask_whether_the_client_waits(self, patient: Server) -> None:
+        """Whoever gave up closes its side; an application that hears of it may answer all the same."""
+        with patient.connect() as client:
+            client.send(post("/watched", b"a=b"))
+            patient.wait_at_the_gate()
+            client.say_no_more()
+            assert client.last_answer().json == {"body": "a=b", "then": "http.disconnect"}
+
+    def test_it_hears_of_a_connection_that_is_gone(self, patient: Server) -> None:
+        """With a reset, for instance."""
+        with patient.connect() as client:
+            client.send(post("/watched", b"a=b"))
+            patient.wait_at_the_gate()
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        assert patient.application.released.wait(PATIENCE_S)
 
     def test_all_whole_requests_are_answered_and_a_cut_one_refused(self, patient: Server) -> None:
         """RFC 9112 section 8."""

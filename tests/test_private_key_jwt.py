@@ -366,12 +366,31 @@ class TestThrottle:
             found = [strict(address, Signer.new("ES256"), client_id).status_code for _ in range(4)]
             assert found == [401, 401, 401, 429]
 
-    def test_who_has_the_key_is_never_kept_out(self, strict: Callable[..., httpx.Response]) -> None:
-        """Whoever else guesses from the same address."""
-        stranger = Signer.new("ES256")
-        found = [strict("192.0.2.3", stranger).status_code for _ in range(4)]
-        assert found[-1] == 429
+    def test_who_has_the_key_is_never_kept_out_where_it_was_before(
+        self, strict: Callable[..., httpx.Response]
+    ) -> None:
+        """Whoever else guesses from the same address, in its name or in others'."""
         assert strict("192.0.2.3").status_code == 200
+        stranger = Signer.new("ES256")
+        for client_id in ("Nobody", WHO):
+            found = [strict("192.0.2.3", stranger, client_id).status_code for _ in range(10)]
+            assert found[-1] == 429
+        assert strict("192.0.2.3").status_code == 200
+
+    def test_guesses_elsewhere_keep_nobody_out(self, strict: Callable[..., httpx.Response]) -> None:
+        """However many: a signature is not found by guessing."""
+        stranger = Signer.new("ES256")
+        found = [strict(f"198.51.100.{at}", stranger).status_code for at in range(30)]
+        assert set(found) == {401}
+        assert strict("192.0.2.4").status_code == 200
+
+    def test_a_source_that_failed_too_often_has_to_wait_whatever_it_sends(
+        self, strict: Callable[..., httpx.Response]
+    ) -> None:
+        """RFC 6585 4: nothing of it is checked; so a flood costs less than to check it."""
+        stranger = Signer.new("ES256")
+        assert [strict("192.0.2.5", stranger).status_code for _ in range(4)][-1] == 429
+        assert strict("192.0.2.5").status_code == 429
 
 
 class TestMetadata:

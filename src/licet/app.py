@@ -336,7 +336,7 @@ class Server:
             queues={
                 "commit": Queue(lambda: commits.queue_length, settings.queue_commands_max),
                 "read": Queue(lambda: reads.queue_length, settings.queue_commands_max),
-                "hash": Queue(lambda: authenticator.queue_length, settings.hash_queue_max),
+                "hash": Queue(lambda: authenticator.queue_length, authenticator.hashing.queue_max),
             },
             is_ready=partial(self._is_ready, commits),
             commit_pid=(lambda: commits.pid) if isinstance(commits, Committer) else None,

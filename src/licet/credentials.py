@@ -3,8 +3,8 @@
 A password is a person's choice and kept under Argon2id, which costs some 15 ms on purpose: hash and verify
 on a worker thread. A generated client secret or API key has 256 random bits and is kept under a keyed fast
 hash.
-A password that was right is remembered in memory for minutes, so that it need not be hashed at every call;
-one that was wrong never is.
+A password that was right is remembered in memory as long as it is used, so that it need not be hashed at
+every call; one that was wrong never is.
 """
 
 import hmac
@@ -22,6 +22,7 @@ SECRET_PREFIX = "lcs_"  # noqa: S105 - tells secret scanners what it is; no secr
 API_KEY_PREFIX = "lck_"
 PASSWORD_CHARS_MAX = 256  # more is refused before it is hashed
 PASSWORD_CHARS_MIN = 8
+RENEWED_EVERY_MS = 30_000  # a use that is so much younger than the last one is not written down
 
 _ID_CHARS = 12
 _SECRET_BYTES = 32
@@ -162,12 +163,12 @@ class ApiKeys:
 class Remembered:
     """Passwords that were right, under a key that is made at the start and never leaves this process.
 
-    An entry holds for `ttl_s` seconds and for the password hash that it was checked against: when the
-    user's password changes, it is worth nothing, whoever changed it. There are `entries_max` at most,
-    and the oldest goes first.
+    An entry holds until it was not used for `ttl_s` seconds, and for the password hash that it was checked
+    against: when the user's password changes, it is worth nothing, whoever changed it. There are
+    `entries_max` at most, and the one that was not used for longest goes first.
     """
 
-    def __init__(self, clock: Clock, *, ttl_s: int = 300, entries_max: int = 50_000) -> None:
+    def __init__(self, clock: Clock, *, ttl_s: int = 43_200, entries_max: int = 50_000) -> None:
         self._clock = clock
         self._ttl_ms = ttl_s * 1000
         self._entries_max = entries_max
@@ -178,15 +179,19 @@ class Remembered:
         return len(self._entries)
 
     def knows(self, tenant: Tenant, client: Client, password: str) -> bool:
-        """Whether this password was right a short while ago, and is still the user's."""
+        """Whether this password was right before, and is still the user's."""
         key = self._name(tenant, client, password)
         entry = self._entries.get(key)
         if entry is None:
             return False
         password_hash, until_ms = entry
-        if password_hash != client.user.password_hash or until_ms <= self._clock.now_ms():
+        left_ms = until_ms - self._clock.now_ms()
+        if password_hash != client.user.password_hash or left_ms <= 0:
             del self._entries[key]
             return False
+        if left_ms < self._ttl_ms - RENEWED_EVERY_MS:
+            del self._entries[key]  # so that it is the last one to go
+            self._entries[key] = (password_hash, until_ms - left_ms + self._ttl_ms)
         return True
 
     def add(self, tenant: Tenant, client: Client, password: str) -> None:

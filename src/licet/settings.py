@@ -269,12 +269,19 @@ class Settings(BaseModel):
         json_schema_extra={"default": "processors less one, 1 to 4"},
     )
     hash_queue_max: Whole = _whole(
-        512, 2, 100_000, "Passwords that may wait to be hashed, half of them of one address; more get 503."
+        512,
+        2,
+        100_000,
+        "Passwords of clients that may wait to be hashed, half of them of clients that were good at their"
+        " address before. Where one address fills its half it gets 429, and who else finds no room gets 503.",
     )
     hash_memory_mib: Whole = _whole(19, 19, 1024, "Argon2id: memory of one hash, in MiB.")
     hash_time_cost: Whole = _whole(2, 2, 10, "Argon2id: passes over the memory.")
     remember_passwords_s: Whole = _whole(
-        300, 0, 300, "Seconds in which a password that was right is not hashed again; 0 is never."
+        43_200,
+        0,
+        86_400,
+        "Seconds without use after which a password that was right is hashed again; 0 is each time.",
     )
     remember_passwords_max: Whole = _whole(50_000, 1, 10_000_000, "Passwords remembered at once.")
     commit_process: bool = Field(
@@ -288,10 +295,18 @@ class Settings(BaseModel):
     )
     connections_max: Whole = _whole(800, 1, 1_000_000, "Open connections; one more is answered 503.")
     login_failures_per_client_max: Whole = _whole(
-        100, 1, 1_000_000, "Failed logins of one client in a minute; after that it is answered 429."
+        100,
+        1,
+        1_000_000,
+        "Failed logins of one client in a minute, from each address at which it was good before, and from all"
+        " others together; after that they are answered 429.",
     )
     login_failures_per_source_max: Whole = _whole(
-        60, 1, 1_000_000, "Failed logins from one address in a minute; after that it is answered 429."
+        60,
+        1,
+        1_000_000,
+        "Failed logins from one IPv4 address or IPv6 /64 in a minute, 4 times as many from a /56 and 16 times"
+        " from a /48; after that they are answered 429.",
     )
     journal_retention_days: Whole = _whole(
         400, 1, 36_500, "Days for which the journal is kept, and what was in use by the minute."

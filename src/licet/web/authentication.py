@@ -1,15 +1,16 @@
 """Is the client who it says it is? What was right a moment ago is remembered; the rest is hashed elsewhere.
 
 A generated secret is checked at once: its hash is fast. A password is looked up among the remembered ones,
-and hashed on a worker thread (`hashing`) when it is not there; equal checks under way at once are one.
+and hashed on a worker thread in its turn (`hashing`) when it is not there.
 An unknown client takes the same way and the same time as a wrong secret.
 
 An assertion is checked at once as well, a tenth of a millisecond by the key of whoever it says it is of; then
-the commit lane marks it as used, for all nodes, and only who was first is let in.
+the commit lane marks it as used, for all nodes, and only who was first is let in. From a source that has sent
+too many wrong ones none is checked, unless the client was good there before, and then in a thread.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from time import perf_counter
 
@@ -17,15 +18,26 @@ from licet.assertions import Assertion, flaw, signing_key
 from licet.clock import Clock
 from licet.credentials import SECRET_PREFIX, ClientSecrets, Passwords, Remembered
 from licet.ledger import Outcome, Spend, Spent
-from licet.model import Client, FailureCause, Tenant, User
-from licet.protocol.errors import OAuthError, invalid_assertion, invalid_client, invalid_request, rate_limited
+from licet.model import Client, FailureCause, PublicKey, Tenant, User
+from licet.protocol.errors import (
+    OAuthError,
+    invalid_assertion,
+    invalid_client,
+    invalid_request,
+    rate_limited,
+    unavailable,
+)
 from licet.protocol.message import Credentials
 from licet.public_keys import Signatures
-from licet.web.hashing import Hashing
+from licet.web.hashing import Check, Hashing, Part
 from licet.web.source import source_of
-from licet.web.throttle import Subject, Throttle
+from licet.web.throttle import Throttle, TooManyFailures
+
+BESIDE_MAX = 4  # assertions that are checked in threads at once
 
 Upgrade = Callable[[Tenant, User, str], None]
+Gone = Callable[[], Awaitable[object]]
+Candidates = Sequence[tuple[str, str]]
 
 
 class Authenticator:
@@ -61,11 +73,14 @@ class Authenticator:
         self._upgrade = upgrade
         self._hashed = hashed
         self.hashing = Hashing(workers=workers, queue_max=queue_max)
-        self._under_way: dict[tuple[int, str, str, str | None], asyncio.Future[bool]] = {}
+        self._beside = 0
 
-    async def check(self, tenant: Tenant | None, credentials: Credentials, address: str) -> Client:
+    async def check(
+        self, tenant: Tenant | None, credentials: Credentials, address: str, gone: Gone | None = None
+    ) -> Client:
         """The client that these credentials prove.
 
+        Where it has to wait for a hash and `gone` returns meanwhile, it gives its place back.
         Raises OAuthError, QueueFull.
         """
         for client_id, secret in credentials.candidates:
@@ -73,7 +88,10 @@ class Authenticator:
             if tenant is not None and self._is_proved_at_once(tenant, client, secret):
                 assert client is not None
                 return client
-        return await self._check_slowly(tenant, credentials, source_of(address))
+        try:
+            return await self._check_slowly(tenant, credentials, source_of(address), gone)
+        except TooManyFailures as refused:
+            raise rate_limited(refused.wait_s) from None
 
     async def check_assertion(
         self,
@@ -91,13 +109,29 @@ class Authenticator:
         if not self._signatures.is_ready:
             await asyncio.to_thread(self._signatures.prepare)
         subject, source = (tenant.id if tenant else 0, assertion.client_id), source_of(address)
+        is_known = self._throttle.is_known(subject, source)
+        # Nobody can guess a signature: how often others failed with this client makes no difference.
+        wait_s = self._throttle.wait_s(subject, source) if is_known else self._throttle.source_wait_s(source)
+        if wait_s is not None and not is_known:
+            raise rate_limited(wait_s)
+
+        def refused(why: str, cause: FailureCause | None = None) -> OAuthError:
+            if wait_s is not None:
+                return rate_limited(wait_s)
+            if is_known:
+                self._throttle.failed(subject, source)
+            else:
+                self._throttle.source_failed(source)
+            return invalid_assertion(why, cause)
+
         client, now_ms = _usable(tenant, assertion.client_id), self._clock.now_ms()
         is_strict = tenant is not None and tenant.strict_assertions
         if (why := flaw(assertion, ours, now_ms, is_strict=is_strict)) is not None:
-            raise self._refused(subject, source, why)
-        key = signing_key(assertion, client, self._signatures, now_ms)
+            raise refused(why)
+        signed = partial(signing_key, assertion, client, self._signatures, now_ms)
+        key = signed() if wait_s is None else await self._checked_beside(signed)
         if tenant is None or client is None or key is None:
-            raise self._refused(subject, source, "unknown or disabled client, or signed by none of its keys")
+            raise refused("unknown or disabled client, or signed by none of its keys")
         spent = await spend(
             Spend(
                 tenant_id=tenant.id,
@@ -108,19 +142,23 @@ class Authenticator:
         )
         assert isinstance(spent, Spent)
         if not spent.is_first:
-            raise self._refused(subject, source, "the assertion was used before", FailureCause.USED_ASSERTION)
+            raise refused("the assertion was used before", FailureCause.USED_ASSERTION)
         self._throttle.succeeded(subject, source)
         self.keys_used[client.key, key.thumbprint] = now_ms
         return client
 
-    def _refused(
-        self, subject: Subject, source: str, why: str, cause: FailureCause | None = None
-    ) -> OAuthError:
-        """What is wrong is always checked: so who guesses can never keep out who has the key."""
-        if (wait_s := self._throttle.wait_s(subject, source)) is not None:
-            return rate_limited(wait_s)
-        self._throttle.failed(subject, source)
-        return invalid_assertion(why, cause)
+    async def _checked_beside(self, signed: Callable[[], PublicKey | None]) -> PublicKey | None:
+        """Check a signature of a client that is known where it has failed too often: off the event loop.
+
+        So whoever guesses at the same source cannot keep out who has the key. Raises OAuthError.
+        """
+        if self._beside >= BESIDE_MAX:
+            raise rate_limited(1)
+        self._beside += 1
+        try:
+            return await asyncio.to_thread(signed)
+        finally:
+            self._beside -= 1
 
     @property
     def queue_length(self) -> int:
@@ -142,37 +180,66 @@ class Authenticator:
             client is not None and client.password_allowed and self._remembered.knows(tenant, client, secret)
         )
 
-    async def _check_slowly(self, tenant: Tenant | None, credentials: Credentials, source: str) -> Client:
+    async def _check_slowly(
+        self, tenant: Tenant | None, credentials: Credentials, source: str, gone: Gone | None
+    ) -> Client:
         """What two candidates mean is one attempt: it is asked for once, and counted once."""
         subject = (tenant.id if tenant else 0, credentials.candidates[0][0])
-        if (wait_s := self._throttle.wait_s(subject, source)) is not None:
-            raise rate_limited(wait_s)
-        for client_id, secret in credentials.candidates:
-            if secret.startswith(SECRET_PREFIX):
-                continue
-            client = _usable(tenant, client_id)
-            if await self._verify(tenant, client_id, secret, source) and client is not None:
-                self._throttle.succeeded(subject, source)
-                return client
-        self._throttle.failed(subject, source)
-        if credentials.flaw:
-            raise invalid_request(credentials.flaw)
-        raise invalid_client("unknown or disabled client, or a wrong secret")
+        wrong = (
+            invalid_request(credentials.flaw)
+            if credentials.flaw
+            else invalid_client("unknown or disabled client, or a wrong secret")
+        )
+        passwords = [it for it in credentials.candidates if not it[1].startswith(SECRET_PREFIX)]
+        if not passwords:
+            if (wait_s := self._throttle.source_wait_s(source)) is not None:
+                raise rate_limited(wait_s)
+            self._throttle.source_failed(source)
+            raise wrong
+        attempt = self._throttle.attempt(subject, source)
+        future = self.hashing.start(
+            self._check_of(tenant, passwords), attempt, Part.KNOWN if attempt.is_known else Part.NEW
+        )
+        at = await self._waited_for(future, gone)
+        client = None if at is None else _usable(tenant, passwords[at][0])
+        if client is None:
+            raise wrong
+        return client
 
-    async def _verify(self, tenant: Tenant | None, client_id: str, password: str, source: str) -> bool:
-        client = _usable(tenant, client_id)
+    async def _waited_for(self, future: asyncio.Future[int | None], gone: Gone | None) -> int | None:
+        """What the hash says. Raises OAuthError when nobody waits for it any more, and TooManyFailures."""
+        watch = None if gone is None or future.done() else asyncio.ensure_future(gone())
+        if watch is not None:
+            watch.add_done_callback(lambda _: self.hashing.give_up(future))
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if watch is not None and watch.done():
+                raise unavailable("the client went away before its turn") from None
+            raise
+        finally:
+            if watch is not None:
+                watch.cancel()
+
+    def _check_of(self, tenant: Tenant | None, passwords: Candidates) -> Check[int | None]:
+        """The check of a password in the spellings that it may have."""
+        clients = [_usable(tenant, client_id) for client_id, _ in passwords]
         # A check against what the password was, or of a client that could be used, is another check.
-        kept = client.user.password_hash if client else None
-        key = (tenant.id if tenant else 0, client_id, password, kept)
-        if (future := self._under_way.get(key)) is not None:
-            return await asyncio.shield(future)
-        future = self.hashing.start(source, partial(self._hash, tenant, client, password))
-        self._under_way[key] = future
-        future.add_done_callback(lambda _: self._under_way.pop(key, None))
-        is_right = await asyncio.shield(future)
-        if is_right and tenant is not None and client is not None:
-            self._remembered.add(tenant, client, password)
-        return is_right
+        kept = tuple(client.user.password_hash if client else None for client in clients)
+
+        def is_right(at: int | None) -> bool:
+            if at is not None and tenant is not None and (client := clients[at]) is not None:
+                self._remembered.add(tenant, client, passwords[at][1])
+            return at is not None
+
+        return Check(
+            key=(tenant.id if tenant else 0, tuple(passwords), kept),
+            do=lambda: next(
+                (at for at, client in enumerate(clients) if self._hash(tenant, client, passwords[at][1])),
+                None,
+            ),
+            is_right=is_right,
+        )
 
     def _hash(self, tenant: Tenant | None, client: Client | None, password: str) -> bool:
         user = client.user if client is not None and client.password_allowed else None

@@ -118,6 +118,10 @@ class Cycle(RequestResponseCycle):
 
     async def receive(self) -> Any:
         """The body, at once when all of it is here; then, when there is one, the end of the connection."""
+        if self._is_received and not self.disconnected and not self.response_complete:
+            # Nothing more comes in: not uvicorn's way, which would go on to read what is held back.
+            await self.message_event.wait()
+            return {"type": "http.disconnect"}
         if self._is_received or self.more_body or self.waiting_for_100_continue or self.disconnected:
             message: Any = await super().receive()
             self._is_received = not message.get("more_body")

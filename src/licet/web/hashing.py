@@ -1,50 +1,302 @@
-"""Where passwords are hashed: worker threads behind a bounded queue, of which no source gets more than half.
+"""Where passwords are hashed: a few worker threads, in front of which everybody waits in a bounded line.
 
-One hash takes some 15 ms of a processor. Clients and administrators are checked by the same few threads, so
-that what both ask for together never takes more of the machine than the settings allow.
+One hash takes some 15 ms of a processor, so whoever sends wrong passwords could keep others waiting. The
+rules:
+
+- Three parts take turns: clients that were good before at their source, those that are new there, and
+  administrators. The first goes first, the second has half of the turns at most while others wait, and half
+  of the threads; none of them can keep another one out.
+- Within a part the lines take turns, and each has 4 attempts under way at most. Which line it is, the attempt
+  says (`licet.web.throttle`): that of all who are new at one source, or that of one pair that was good.
+- A part that is full takes the last place of its longest line for somebody whose line is shorter.
+- An attempt is looked at again when its turn comes: what has failed meanwhile counts.
+- Equal checks are one, whoever waits for it; and whoever goes away gives its place back.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from enum import StrEnum
+from itertools import cycle
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from licet.store.contract import QueueFull
+from licet.web.throttle import TooManyFailures
+
+AT_ONCE_MAX = 4  # attempts of one line under way
+ADMINS_WAITING_MAX = 32  # a guess: more than there are administrators who begin in one second
 
 Hashed = TypeVar("Hashed")
+Future = asyncio.Future
+
+
+class Part(StrEnum):
+    """Who waits."""
+
+    KNOWN = "known"
+    NEW = "new"
+    ADMIN = "admin"
+
+
+# Whose turn it is, and whose instead where nobody of that part waits.
+_TURNS = (
+    (Part.KNOWN, Part.NEW, Part.ADMIN),
+    (Part.NEW, Part.KNOWN, Part.ADMIN),
+    (Part.KNOWN, Part.ADMIN, Part.NEW),
+    (Part.ADMIN, Part.KNOWN, Part.NEW),
+)
+
+
+class Check(NamedTuple, Generic[Hashed]):
+    """What is to be hashed. Two with one `key` are one.
+
+    `do` runs on a worker thread. `is_right` hears of the result in the event loop, once, whether anybody
+    still waits for it or not.
+    """
+
+    key: Hashable
+    do: Callable[[], Hashed]
+    is_right: Callable[[Hashed], bool]
+
+
+class Attempting(Protocol):
+    """What is known of one attempt: `licet.web.throttle.Attempt`."""
+
+    line: Hashable
+
+    def may_begin(self) -> bool:
+        """Whether its turn has come. Raises TooManyFailures."""
+
+    def begin(self) -> None:
+        """It is under way."""
+
+    def end(self, *, is_right: bool | None) -> None:
+        """It is over."""
 
 
 class Hashing:
-    """The worker threads. Use it from one event loop."""
+    """The worker threads and who waits for them. Use it from one event loop.
+
+    `queue_max` are the clients that may wait, half of them known and half of them new.
+    """
 
     def __init__(self, *, workers: int, queue_max: int) -> None:
-        self._workers = ThreadPoolExecutor(workers, thread_name_prefix="licet-hash")
-        self._queue_max = queue_max
-        self._queued: Counter[str] = Counter()  # by source
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="licet-hash")
+        self._idle = workers
+        half, share = queue_max // 2, max(1, workers // 2)
+        self._parts = {
+            Part.KNOWN: _Part(waiting_max=half, running_max=workers),
+            Part.NEW: _Part(waiting_max=half, running_max=share),
+            Part.ADMIN: _Part(waiting_max=ADMINS_WAITING_MAX, running_max=share),
+        }
+        self._turns = cycle(_TURNS)
+        self._jobs: dict[Hashable, _Job] = {}
+        self._waiting: dict[Future[Any], _Ticket] = {}
 
-    def start(self, source: str, work: Callable[[], Hashed]) -> asyncio.Future[Hashed]:
-        """Have something hashed for a source, in its turn; who stops waiting shields the future.
+    def start(self, check: Check[Hashed], attempt: Attempting, part: Part) -> Future[Hashed]:
+        """Have something hashed in its turn; the future raises TooManyFailures when that is refused then.
 
-        Raises QueueFull.
+        Raises QueueFull, TooManyFailures.
         """
-        if self._queued.total() >= self._queue_max or self._queued[source] >= self._queue_max // 2:
-            raise QueueFull
-        future = asyncio.get_running_loop().run_in_executor(self._workers, work)
-        self._queued[source] += 1
-        future.add_done_callback(lambda _: self._finished(source))
+        attempt.may_begin()
+        job = self._jobs.get(check.key) or _Job(check)
+        future: Future[Hashed] = asyncio.get_running_loop().create_future()
+        ticket = _Ticket(attempt, future, job, self._parts[part])
+        if not job.is_running:
+            self._make_room(ticket)
+            ticket.part.add(ticket)
+            self._waiting[future] = ticket
+            future.add_done_callback(self._given_up)
+        job.tickets.append(ticket)
+        self._jobs[check.key] = job
+        self._go_on()
         return future
+
+    def give_up(self, future: Future[Any]) -> None:
+        """Nobody waits for this any more: it is cancelled, unless it is being hashed already."""
+        if future in self._waiting:
+            future.cancel()
+
+    @property
+    def queue_max(self) -> int:
+        """How many may wait."""
+        return sum(part.waiting_max for part in self._parts.values())
 
     @property
     def queue_length(self) -> int:
         """How many wait for a thread, or have one."""
-        return self._queued.total()
+        return sum(len(part) for part in self._parts.values())
 
     def close(self) -> None:
         """Let the threads go; what waits is not done."""
-        self._workers.shutdown(wait=False, cancel_futures=True)
+        for future in list(self._waiting):
+            future.cancel()
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _finished(self, source: str) -> None:
-        self._queued[source] -= 1
-        if not self._queued[source]:
-            del self._queued[source]
+    def _make_room(self, ticket: "_Ticket") -> None:
+        """Raises QueueFull, TooManyFailures."""
+        part, line = ticket.part, ticket.attempt.line
+        if not part.is_full:
+            return
+        last = part.last_of_longer(line)
+        if last is None:
+            raise TooManyFailures(1) if part.waits(line) else QueueFull
+        self._drop(last)
+        last.refuse(TooManyFailures(1))
+
+    def _drop(self, ticket: "_Ticket") -> None:
+        """Take somebody out of the line."""
+        del self._waiting[ticket.future]
+        ticket.part.remove(ticket)
+        ticket.job.tickets.remove(ticket)
+        if not ticket.job.tickets:
+            del self._jobs[ticket.job.check.key]
+
+    def _given_up(self, future: Future[Any]) -> None:
+        if (ticket := self._waiting.get(future)) is not None:
+            self._drop(ticket)
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Give the threads that are idle to those whose turn it is."""
+        while self._idle and (ticket := self._next()) is not None:
+            self._run(ticket)
+
+    def _next(self) -> "_Ticket | None":
+        for part in next(self._turns):
+            for ticket in self._parts[part].candidates():
+                if self._may_begin(ticket):
+                    return ticket
+        return None
+
+    def _may_begin(self, ticket: "_Ticket") -> bool:
+        if ticket.future.done():  # It was cancelled a moment ago.
+            return False
+        try:
+            return ticket.attempt.may_begin()
+        except TooManyFailures as refused:
+            self._drop(ticket)
+            ticket.refuse(refused)
+            return False
+
+    def _run(self, ticket: "_Ticket") -> None:
+        job = ticket.job
+        for other in job.tickets:  # Whoever waits for the same need not wait for a turn.
+            del self._waiting[other.future]
+            other.part.remove(other)
+        job.is_running = True
+        self._idle -= 1
+        ticket.part.begun(ticket, 1)
+        ticket.attempt.begin()
+        running = asyncio.get_running_loop().run_in_executor(self._pool, job.check.do)
+        running.add_done_callback(lambda done: self._finished(ticket, done))
+
+    def _finished(self, ticket: "_Ticket", done: Future[Any]) -> None:
+        job = ticket.job
+        del self._jobs[job.check.key]
+        self._idle += 1
+        ticket.part.begun(ticket, -1)
+        fault = asyncio.CancelledError() if done.cancelled() else done.exception()
+        is_right = None if fault else job.check.is_right(done.result())
+        for waiter in job.tickets:
+            waiter.attempt.end(is_right=is_right)
+            if waiter.future.done():
+                continue
+            if fault:
+                waiter.refuse(fault)
+            else:
+                waiter.future.set_result(done.result())
+        self._go_on()
+
+
+class _Job:
+    """One check, and all who wait for it."""
+
+    __slots__ = ("check", "is_running", "tickets")
+
+    def __init__(self, check: Check[Any]) -> None:
+        self.check = check
+        self.tickets: list[_Ticket] = []
+        self.is_running = False
+
+
+class _Ticket:
+    """Somebody who waits, in a line of a part."""
+
+    __slots__ = ("attempt", "future", "job", "part")
+
+    def __init__(self, attempt: Attempting, future: Future[Any], job: _Job, part: "_Part") -> None:
+        self.attempt = attempt
+        self.future = future
+        self.job = job
+        self.part = part
+
+    def refuse(self, why: BaseException) -> None:
+        """Let the one who waits know, if there still is one."""
+        if not self.future.done():
+            self.future.set_exception(why)
+            self.future.exception()  # Whoever waited may be gone, and that is no fault.
+
+
+class _Part:
+    """The lines of one part; the one whose turn is next is the first."""
+
+    def __init__(self, *, waiting_max: int, running_max: int) -> None:
+        self.waiting_max = waiting_max
+        self._running_max = running_max
+        self._lines: dict[Hashable, dict[_Ticket, None]] = {}
+        self._waiting = 0
+        self._running: Counter[Hashable] = Counter()
+
+    def __len__(self) -> int:
+        return self._waiting + self._running.total()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nobody else may wait."""
+        return self._waiting >= self.waiting_max
+
+    def waits(self, line: Hashable) -> bool:
+        """Whether somebody waits in this line."""
+        return line in self._lines
+
+    def last_of_longer(self, line: Hashable) -> _Ticket | None:
+        """The last one of the longest line, if that is longer than this one with one more in it."""
+        longest = max(self._lines.values(), key=len, default={})
+        return next(reversed(longest)) if len(longest) > len(self._lines.get(line, ())) + 1 else None
+
+    def add(self, ticket: _Ticket) -> None:
+        """Somebody waits."""
+        self._lines.setdefault(ticket.attempt.line, {})[ticket] = None
+        self._waiting += 1
+
+    def remove(self, ticket: _Ticket) -> None:
+        """And waits no more."""
+        line = self._lines[ticket.attempt.line]
+        del line[ticket]
+        self._waiting -= 1
+        if not line:
+            del self._lines[ticket.attempt.line]
+
+    def begun(self, ticket: _Ticket, by: int) -> None:
+        """Somebody is being hashed (`by` is 1), so that the turn of this line is over; or no longer (-1)."""
+        line = ticket.attempt.line
+        self._running[line] += by
+        if not self._running[line]:
+            del self._running[line]
+        if by > 0 and (waiting := self._lines.pop(line, None)) is not None:
+            self._lines[line] = waiting
+
+    def candidates(self) -> Iterator[_Ticket]:
+        """Who may be next, in that order; whoever is taken out is followed by the next of its line."""
+        if self._running.total() >= self._running_max:
+            return
+        for line in tuple(self._lines):
+            seen: _Ticket | None = None
+            while self._running[line] < AT_ONCE_MAX and (tickets := self._lines.get(line)):
+                first = next(iter(tickets))
+                if first is seen:
+                    break
+                seen = first
+                yield first

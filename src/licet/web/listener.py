@@ -201,6 +201,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._client_is_done = True
         if self._phase == _BODY or (self._phase == _HEAD and self._head_bytes):
             self._refuse(400, "The request ended before it was complete.")
+        if self._phase == _HELD:
+            self.cycle.message_event.set()  # Who waits in a line may give its place back.
         # TLS has no half-closed connections, and asyncio warns about being asked for one.
         return self._phase in {_HELD, _DROPPED} and self.transport.can_write_eof()
 

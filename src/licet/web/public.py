@@ -105,6 +105,10 @@ class Exchange:
         form = parse_form(await self._body())
         return Request(tenant=self.tenant, basic=basic, form=form, address=self.address)
 
+    async def gone(self) -> None:
+        """Return when the client waits no more, once the body is here."""
+        await self._receive()
+
     def known_client_id(self, tenant: Tenant | None) -> str | None:
         """The client_id that was sent, if there is such a client."""
         if tenant is None:
@@ -351,7 +355,11 @@ class PublicApp:
                 self._commits.submit,
             )
         else:
-            client = await self._authenticator.check(tenant, credentials, exchange.address)
+            client = await self._authenticator.check(tenant, credentials, exchange.address, exchange.gone)
+            while (now := self._find_tenant(exchange.tenant)) is not tenant:
+                # It waited for a hash, and the password may have been changed meanwhile.
+                tenant = now
+                client = await self._authenticator.check(tenant, credentials, exchange.address, exchange.gone)
         exchange.is_authenticating = False
         assert tenant is not None  # a client of no tenant proves nothing
         return tenant, client

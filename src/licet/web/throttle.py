@@ -1,71 +1,215 @@
-"""A limit on failed attempts to prove a client (RFC 6749 2.3.1), bounded in memory.
+"""A limit on failed attempts to authenticate (RFC 6749 2.3.1), bounded in memory, that shuts out nobody else.
 
-It counts failures per source and per client in windows of a minute. Nobody can shut out the real client with
-it: a password that was right a short while ago never comes here, a source from which the client came before
-is not held to the limit of its source, and one that has not failed yet has one try even while others
-guess at the client. A client that does not exist is counted like one that does: what a limit tells must not
-depend on it.
+It counts failures by minute, of a source (`licet.web.source`) and of the client that was guessed at. An
+attempt under way counts as a failure until it is none: a burst gets no further than one after the other.
+
+- A pair of client and source that was good before is counted by itself: others at its source and others who
+  guess at its client do not hold it back.
+- A source that is new to a client may fail as often as a source may, together with all other new sources as
+  often as a client may. Then each of them has one try more, and all together a few (SPARE_PER_CLIENT).
+- The networks around an IPv6 source have limits too: a customer of a provider has a whole /56 or /48.
+- A client that does not exist is counted like one that does: what a limit answers must not depend on it.
 
 Written here because the `limits` library starts a thread that walks all of its keys at each hit, and
 grows with the number of sources.
 """
 
+from collections import Counter
+from collections.abc import Hashable, Iterator
+
 from licet.clock import Clock
+from licet.web.source import networks_around
 
 WINDOW_MS = 60_000
-KEYS_MAX = 10_000  # some 2 MB; the oldest goes first
-
+KEYS_MAX = 10_000  # of each kind; some 2 MB. The one that has not failed for longest goes first
+KNOWN_MAX = 50_000  # pairs that were good, some 10 MB; the one that was good first goes first
+SPARE_PER_CLIENT = 10  # a guess: a few machines that start anew in the minute of an attack
+AROUND_FACTORS = (4, 16)  # a guess: so much more than one source may fail all in its /56, and in its /48
 
 # A tenant's id, 0 for none, and what was sent as client_id.
 Subject = tuple[int, str]
-Key = str | Subject | tuple[Subject, str]
+Pair = tuple[Subject, str]
+
+
+class TooManyFailures(Exception):
+    """So many attempts failed that the next has to wait for `wait_s` seconds."""
+
+    def __init__(self, wait_s: int) -> None:
+        super().__init__(f"too many failed attempts; wait {wait_s} s before the next one")
+        self.wait_s = wait_s
 
 
 class Throttle:
-    """Counts failures; `wait_s` says how long a source has to wait before it may try a client again."""
+    """Counts failures. Use it from one event loop."""
 
     def __init__(
-        self, clock: Clock, *, per_client_max: int, per_source_max: int, keys_max: int = KEYS_MAX
+        self,
+        clock: Clock,
+        *,
+        per_client_max: int,
+        per_source_max: int,
+        keys_max: int = KEYS_MAX,
+        known_max: int = KNOWN_MAX,
     ) -> None:
         self._clock = clock
         self._per_client_max = per_client_max
         self._per_source_max = per_source_max
-        self._keys_max = keys_max
-        self._failures: dict[Key, tuple[int, int]] = {}
-        self._known_good: dict[tuple[Subject, str], None] = {}
+        self._known_max = known_max
+        self._of_sources, self._of_clients, self._of_pairs = (_Failures(keys_max) for _ in range(3))
+        self._known_good: dict[Pair, None] = {}
+        self._window = 0
+
+    def attempt(self, client: Subject, source: str) -> "Attempt":
+        """An attempt that is about to be made."""
+        return Attempt(self, client, source, is_known=self.is_known(client, source))
+
+    def is_known(self, client: Subject, source: str) -> bool:
+        """Whether this client came from this source before."""
+        return (client, source) in self._known_good
 
     def wait_s(self, client: Subject, source: str) -> int | None:
         """Seconds to wait; None when the attempt may be made."""
-        pair = (client, source)
-        too_many_from_here = self._count(source) >= self._per_source_max and pair not in self._known_good
-        too_many_for_client = self._count(client) >= self._per_client_max and self._count(pair) > 0
-        if not (too_many_from_here or too_many_for_client):
-            return None
-        return (WINDOW_MS - self._clock.now_ms() % WINDOW_MS) // 1000 + 1
+        return self._wait_s() if self._is_over(client, source, under_way=0) else None
+
+    def source_wait_s(self, source: str) -> int | None:
+        """The same of an attempt with what nobody can guess: of its source alone."""
+        self._turn()
+        is_over = any(failures.is_over(key, most, 0) for failures, key, most in self._around(source))
+        return self._wait_s() if is_over else None
+
+    def must_let_others_end(self, client: Subject, source: str) -> bool:
+        """Whether it depends on attempts under way, if this one may be made."""
+        return self._is_over(client, source, under_way=1)
 
     def failed(self, client: Subject, source: str) -> None:
         """Count a failure."""
-        for key in (source, client, (client, source)):
-            self._add(key)
+        self._turn()
+        self._of_pairs.add((client, source))
+        if not self.is_known(client, source):
+            self._of_clients.add(client)
+            self._add_around(source)
+
+    def source_failed(self, source: str) -> None:
+        """Count a failure with what nobody can guess: only its source is to be held back."""
+        self._turn()
+        self._add_around(source)
 
     def succeeded(self, client: Subject, source: str) -> None:
         """Remember that this client comes from this source."""
         pair = (client, source)
         self._known_good.pop(pair, None)
         self._known_good[pair] = None
-        if len(self._known_good) > self._keys_max:
+        if len(self._known_good) > self._known_max:
             del self._known_good[next(iter(self._known_good))]
 
-    def _count(self, key: Key) -> int:
-        window, count = self._failures.get(key, (0, 0))
-        return count if window == self._window() else 0
+    def begun(self, client: Subject, source: str, by: int, *, is_known: bool) -> None:
+        """Count an attempt that is under way (`by` is 1), and no longer (-1)."""
+        self._of_pairs.begun((client, source), by)
+        if not is_known:
+            self._of_clients.begun(client, by)
+            for failures, key, _ in self._around(source):
+                failures.begun(key, by)
 
-    def _add(self, key: Key) -> None:
-        count = self._count(key) + 1
-        self._failures.pop(key, None)
-        self._failures[key] = (self._window(), count)
-        if len(self._failures) > self._keys_max:
-            del self._failures[next(iter(self._failures))]
+    def _is_over(self, client: Subject, source: str, *, under_way: int) -> bool:
+        self._turn()
+        pair = (client, source)
+        if pair in self._known_good:
+            return self._of_pairs.is_over(pair, self._per_client_max, under_way)
+        most = self._per_client_max
+        if self._of_pairs.is_over(pair, 1, under_way) and self._of_clients.is_over(client, most, under_way):
+            return True
+        if self._of_clients.is_over(client, most + SPARE_PER_CLIENT, under_way):
+            return True
+        return any(failures.is_over(key, most, under_way) for failures, key, most in self._around(source))
 
-    def _window(self) -> int:
-        return self._clock.now_ms() // WINDOW_MS
+    def _around(self, source: str) -> Iterator[tuple["_Failures", str, int]]:
+        """What is counted of a source and the networks around it, with how much each may fail."""
+        yield self._of_sources, source, self._per_source_max
+        for network, factor in zip(networks_around(source), AROUND_FACTORS, strict=False):
+            yield self._of_sources, network, self._per_source_max * factor
+
+    def _add_around(self, source: str) -> None:
+        for failures, key, _ in self._around(source):
+            failures.add(key)
+
+    def _wait_s(self) -> int:
+        return (WINDOW_MS - self._clock.now_ms() % WINDOW_MS) // 1000 + 1
+
+    def _turn(self) -> None:
+        """What failed in another minute is forgotten."""
+        if (window := self._clock.now_ms() // WINDOW_MS) != self._window:
+            self._window = window
+            for failures in (self._of_sources, self._of_clients, self._of_pairs):
+                failures.clear()
+
+
+class Attempt:
+    """One attempt to authenticate a client from a source. It counts as a failure from `begin` to `end`."""
+
+    __slots__ = ("_client", "_is_under_way", "_source", "_throttle", "is_known", "line")
+
+    def __init__(self, throttle: Throttle, client: Subject, source: str, *, is_known: bool) -> None:
+        self._throttle = throttle
+        self._client = client
+        self._source = source
+        self._is_under_way = False
+        self.is_known = is_known
+        # Who waits in one line: whoever is known alone, of the others all whom one customer may be.
+        self.line: Hashable = (client, source) if is_known else (networks_around(source) or (source,))[-1]
+
+    def may_begin(self) -> bool:
+        """Whether it may be made now; False where that depends on others that are under way.
+
+        Raises TooManyFailures.
+        """
+        if (wait_s := self._throttle.wait_s(self._client, self._source)) is not None:
+            raise TooManyFailures(wait_s)
+        return not self._throttle.must_let_others_end(self._client, self._source)
+
+    def begin(self) -> None:
+        """It is under way."""
+        self._is_under_way = True
+        self._throttle.begun(self._client, self._source, 1, is_known=self.is_known)
+
+    def end(self, *, is_right: bool | None) -> None:
+        """It is over; `is_right` is None where that was not found out."""
+        if self._is_under_way:
+            self._is_under_way = False
+            self._throttle.begun(self._client, self._source, -1, is_known=self.is_known)
+        if is_right:
+            self._throttle.succeeded(self._client, self._source)
+        elif is_right is not None:
+            self._throttle.failed(self._client, self._source)
+
+
+class _Failures:
+    """How often each of these failed in this minute, and how many attempts of it are under way."""
+
+    def __init__(self, keys_max: int) -> None:
+        self._keys_max = keys_max
+        self._counts: dict[Hashable, int] = {}
+        self._under_way: Counter[Hashable] = Counter()  # as many as there are threads that hash
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def is_over(self, key: Hashable, most: int, under_way: int) -> bool:
+        """Whether there are so many; those under way count or not (1 or 0)."""
+        return self._counts.get(key, 0) + under_way * self._under_way[key] >= most
+
+    def add(self, key: Hashable) -> None:
+        """Count one."""
+        count = self._counts.pop(key, 0) + 1
+        self._counts[key] = count
+        if len(self._counts) > self._keys_max:
+            del self._counts[next(iter(self._counts))]
+
+    def begun(self, key: Hashable, by: int) -> None:
+        """Count one under way, or one less."""
+        self._under_way[key] += by
+        if not self._under_way[key]:
+            del self._under_way[key]
+
+    def clear(self) -> None:
+        """Forget what failed."""
+        self._counts.clear()

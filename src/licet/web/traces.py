@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from licet.ledger import ClientRefused, Denied, Ended, Granted, ScopeRefused, SessionUnknown, Spent, Swept
 from licet.model import Tenant
-from licet.web.hashing import Hashed, Hashing
+from licet.web.hashing import Attempting, Check, Hashed, Hashing, Part
 from licet.web.measures import endpoint_of
 
 if TYPE_CHECKING:
@@ -256,13 +256,22 @@ class _TracedHashing(Hashing):
         self._inner = inner
         self._current = get_current_span
 
-    def start(self, source: str, work: Callable[[], Hashed]) -> asyncio.Future[Hashed]:
-        """Have something hashed. Raises QueueFull."""
-        future = self._inner.start(source, work)
+    def start(self, check: Check[Hashed], attempt: Attempting, part: Part) -> asyncio.Future[Hashed]:
+        """Have something hashed. Raises QueueFull, TooManyFailures."""
+        future = self._inner.start(check, attempt, part)
         if self._current().get_span_context().is_valid:
             span = self._traces.tracer.start_span("hash")
             future.add_done_callback(lambda _: span.end())
         return future
+
+    def give_up(self, future: asyncio.Future[Any]) -> None:
+        """Nobody waits for this any more."""
+        self._inner.give_up(future)
+
+    @property
+    def queue_max(self) -> int:
+        """How many may wait."""
+        return self._inner.queue_max
 
     @property
     def queue_length(self) -> int:

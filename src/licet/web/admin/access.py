@@ -3,8 +3,8 @@
 The rules:
 
 - One answer for an unknown name, a disabled administrator and a wrong password, after the same work: a look
-  into the store and a hash, made by the few threads that hash clients' passwords too.
-- Failures are counted by name and by source, and few attempts of a source run at once: nobody can guess on.
+  into the store and a hash, made by the few threads that hash clients' passwords too, in turns of their own.
+- Failures are counted by name and by source, and an attempt under way counts until it is none.
 - A sign-in is a random token in the browser's cookie; the store has its hash. What a form sends against
   forgery (CSRF) is made from the token: nobody who has not the cookie can make it, and nothing is kept.
 - Administrators never need a seat (L10): nothing here meets the ledger.
@@ -17,9 +17,8 @@ import hmac
 import re
 import secrets
 from base64 import urlsafe_b64encode
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from typing import Any, TypeVar
@@ -34,14 +33,13 @@ from licet.store.changes import NotFound
 from licet.store.contract import QueueFull, Store, StoreUnavailable
 from licet.store.lane import Lane
 from licet.store.sign_ins import Lives, SignIn
-from licet.web.hashing import Hashing
+from licet.web.hashing import Check, Hashing, Part
 from licet.web.refusals import Kind, LogRateLimit
 from licet.web.source import source_of
-from licet.web.throttle import Throttle
+from licet.web.throttle import Throttle, TooManyFailures
 
 FAILURES_PER_NAME_MAX = 10  # in a minute
 FAILURES_PER_SOURCE_MAX = 20
-AT_ONCE_MAX = 4  # attempts of one source under way: what a throttle cannot count before they are done
 WRITE_DOWN_EVERY_S = 30.0
 QUEUE_MAX = 256  # a guess: more than a few dozen open pages ask at once
 
@@ -142,7 +140,6 @@ class Access:
             )
             for _ in range(2)
         )
-        self._at_once: Counter[str] = Counter()
         self._lane: Lane[Work, Any] = Lane(
             _each,
             name="licet-access",
@@ -169,10 +166,8 @@ class Access:
         found = await self.signed_in(token)
         if found is None:
             raise SignInRefused("nobody is signed in any more")
-        admin, _ = await self._proved(found.identity.actor, old, address)
-        hashed = await asyncio.shield(
-            self._hashing.start(source_of(address), partial(self._passwords.hash, new))
-        )
+        admin, hashed = await self._proved(found.identity.actor, old, address, new=new)
+        assert hashed is not None
         await self._ask(partial(self._set_password, admin, hashed))
         return await self._begin(replace(admin, password_hash=hashed), address)
 
@@ -260,23 +255,31 @@ class Access:
             with suppress(StoreUnavailable, QueueFull):  # then the next time does it
                 await self.write_down()
 
-    async def _proved(self, name: str, password: str, address: str) -> tuple[Admin, str | None]:
-        """The administrator whose password this is, and a stronger hash of it where the kept one is outdated.
+    async def _proved(
+        self, name: str, password: str, address: str, *, new: str | None = None
+    ) -> tuple[Admin, str | None]:
+        """The administrator whose password this is, and the hash to keep from now on if there is another.
 
+        That is the one of a new password, or a stronger one where the kept one is outdated.
         Raises SignInRefused, TooManyAttempts, QueueFull, StoreUnavailable.
         """
         name = name.strip().lower()[: _NAME_CHARS_MAX + 1]  # a telephone begins words with a capital
         subject, source = (0, name), source_of(address)
-        with self._attempt(source):
-            _must_not_wait(self._sign_in_throttle.wait_s(subject, source))
-            admin = await self._usable_admin(name)
-            is_right, stronger = await asyncio.shield(
-                self._hashing.start(source, partial(self._verify, admin, password))
+        _must_not_wait(self._sign_in_throttle.wait_s(subject, source))
+        admin = await self._usable_admin(name)
+        check = Check(
+            key=object(),
+            do=partial(self._verify, admin, password, new),
+            is_right=lambda told: told[0] and admin is not None,
+        )
+        try:
+            is_right, hashed = await self._hashing.start(
+                check, self._sign_in_throttle.attempt(subject, source), Part.ADMIN
             )
+        except TooManyFailures as refused:
+            raise TooManyAttempts(refused.wait_s) from None
         if is_right and admin is not None:
-            self._sign_in_throttle.succeeded(subject, source)
-            return admin, stronger
-        self._sign_in_throttle.failed(subject, source)
+            return admin, hashed
         if self._refusals.admits(_SIGN_IN_REFUSED):
             # What is not the name of an administrator could be anything, a password as well.
             self._refusals.write(_SIGN_IN_REFUSED, admin=admin.name if admin else None, address=address)
@@ -297,30 +300,20 @@ class Access:
             if change.admin(admin.name) == admin:
                 change.set_admin(admin.name, password_hash=hashed)
 
-    @contextmanager
-    def _attempt(self, source: str) -> Iterator[None]:
-        if self._at_once[source] >= AT_ONCE_MAX:
-            raise TooManyAttempts(1)
-        self._at_once[source] += 1
-        try:
-            yield
-        finally:
-            self._at_once[source] -= 1
-            if not self._at_once[source]:
-                del self._at_once[source]
-
     async def _usable_admin(self, name: str) -> Admin | None:
         if not is_name(name):
             return None
         admin: Admin | None = await self._ask(partial(self._find, find_admin, name))
         return admin if admin is not None and admin.enabled else None
 
-    def _verify(self, admin: Admin | None, password: str) -> tuple[bool, str | None]:
-        """Whether the password is right, and a stronger hash of it where the kept one is outdated."""
+    def _verify(self, admin: Admin | None, password: str, new: str | None) -> tuple[bool, str | None]:
+        """Whether the password is right, and then the hash of a new one, or a stronger one of this."""
         if len(password) > PASSWORD_CHARS_MAX or not password.isprintable():
             admin, password = None, ""  # It can be nobody's; what it is made of may not even be encoded.
         kept = admin.password_hash if admin else None
         is_right = self._passwords.verify_hash(kept, password)
+        if is_right and new is not None:
+            return True, self._passwords.hash(new)
         if is_right and kept is not None and self._passwords.is_outdated(kept):
             return True, self._passwords.hash(password)
         return is_right, None
