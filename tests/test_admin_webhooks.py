@@ -55,6 +55,7 @@ def test_a_webhook_is_added_changed_and_removed(site: AdminSite) -> None:
         "secret_number": 1,
         "rotated_at_ms": None,
         "created_at_ms": START_MS,
+        "private_allowed": True,
     }
     assert site.get(path) == made
     assert site.get("/webhooks")["items"] == [made]

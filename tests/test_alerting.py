@@ -22,7 +22,7 @@ from licet.store.commit import commit
 from licet.store.outbox import ATTEMPTS_MAX, Attempt, Message
 from licet.store.setup import changing as changing_setup
 from licet.web.alerting import Alerting
-from licet.web.posting import Network, Posting
+from licet.web.posting import Posting
 from receiver import Handler, Receiver, says
 from setup_site import ADA, JIM, START_MS, Site
 
@@ -34,10 +34,10 @@ NEW_YEAR_MS = 1_767_225_600_000  # 2026-01-01
 class Sender(Site):
     """A site whose server looks for alerts and sends them, a step at a time."""
 
-    def add(self, url: str) -> Webhook:
-        """A webhook."""
-        with changing(self.store, ADA) as change:
-            return change.add(url, tenant_id=None)
+    def add(self, url: str, *, within: int | None = None) -> Webhook:
+        """A webhook; `within` a tenant it is its owner who adds it."""
+        with changing(self.store, ADA, within=within) as change:
+            return change.add(url, tenant_id=within)
 
     def send(self, *, rounds: int = 1, then_s: float = 0) -> None:
         """Look and send, until nothing is under way; so often, and after each time this time goes on."""
@@ -48,6 +48,7 @@ class Sender(Site):
                 secrets=SECRETS,
                 refused=(),
                 http_allowed=False,
+                private_allowed=False,
                 mail_server=None,
                 user_agent="Licet/test",
                 log=structlog.wrap_logger(self.log),
@@ -113,12 +114,15 @@ def post(
     rotated_at_ms: int | None = None,
     number: int = 1,
     now_ms: int = START_MS,
+    private_allowed: bool = True,
+    setting: bool = False,
 ) -> Attempt:
     """How one message to this URL ends."""
     message = Message(
         id="msg_1",
         webhook_id="wh_1",
         url=url,
+        private_allowed=private_allowed,
         secret_number=number,
         rotated_at_ms=rotated_at_ms,
         type="webhook.test",
@@ -126,12 +130,12 @@ def post(
         created_at_ms=START_MS,
         attempts=1,
     )
-    networks: list[Network] = [ipaddress.ip_network(it) for it in refused]
     with ThreadPoolExecutor(1) as executor:
         posting = Posting(
             secrets=SECRETS,
-            refused=networks,
+            refused=[ipaddress.ip_network(it) for it in refused],
             http_allowed=False,
+            private_allowed=setting,
             user_agent="Licet/test",
             executor=executor,
             answer_s=answer_s,

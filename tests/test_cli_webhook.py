@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cli_site import TENANT, Desk, copy_of, new_desk
+from command_line import terminal
 from licet.clock import SystemClock
 from licet.store.raising import look
 from licet.store.sqlite import SqliteStore
@@ -53,6 +54,35 @@ def test_a_webhook_is_added_and_its_secret_is_alone_on_stdout(desk: Desk) -> Non
         "secret_number": 1,
         "created_at": "",
     }
+
+
+def test_a_url_with_a_secret_in_it_needs_not_be_an_argument(desk: Desk) -> None:
+    """Everybody on a machine can read the arguments of a program."""
+    added = desk.run("webhook", "add", "--url-stdin", "--json", stdin=f"{URL}/T0KEN\n")
+    [record] = desk.json("webhook", "list")
+    assert record["url"] == f"{URL}/T0KEN"
+    assert "T0KEN" not in added.output
+    desk.run("webhook", "set", record["webhook"], "--url-stdin", stdin=f"{URL}/0THER\n")
+    assert desk.json("webhook", "list")[0]["url"] == f"{URL}/0THER"
+
+
+def test_a_url_is_asked_for_on_a_terminal_and_not_shown(desk: Desk) -> None:
+    with terminal("webhook", "add", "--data", str(desk.data)) as screen:
+        screen.read_until("URL of the webhook:")
+        screen.press(f"{URL}/T0KEN\n")
+        assert screen.ended() == 0
+    assert "T0KEN" not in screen.text
+    assert "whsec_" in screen.text
+    [record] = desk.json("webhook", "list")
+    assert record["url"] == f"{URL}/T0KEN"
+
+
+def test_where_there_is_no_url_it_says_how_to_give_one(desk: Desk) -> None:
+    assert desk.error("webhook", "add", exit_code=2) == "say the URL, or --url-stdin"
+    assert desk.error("webhook", "add", "--url-stdin", exit_code=2) == "there is no URL on standard input"
+    both = desk.error("webhook", "add", URL, "--url-stdin", exit_code=2)
+    assert both == "URL and --url-stdin exclude each other"
+    assert desk.json("webhook", "list") == []
 
 
 def test_a_secret_is_kept_nowhere(desk: Desk) -> None:

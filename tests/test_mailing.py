@@ -147,6 +147,7 @@ def message(type_: str = "pool.denied", **data: Any) -> Message:
         id="msg_1",
         webhook_id=BY_MAIL,
         url=None,
+        private_allowed=False,
         secret_number=0,
         rotated_at_ms=None,
         type=type_,

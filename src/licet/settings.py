@@ -33,6 +33,8 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from licet.networks import METADATA, Network
+
 FILE_NAME: Final = "licet.toml"
 PREFIX: Final = "LICET_"
 # Variables of the command line, which are no settings of the server.
@@ -48,20 +50,6 @@ _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to be told 
 _MAIL_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-]{1,255}")
 _MAIL_ADDRESSES_MAX = 20  # a guess: for more there are mailing lists
 _MAIL_ADDRESSES = "addresses like ada@example.com; in a variable, apart by commas"
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-# Link-local addresses, and the others at which clouds tell a machine its own secrets.
-_REFUSED: Final[tuple[Network, ...]] = tuple(
-    ipaddress.ip_network(network)
-    for network in (
-        "169.254.0.0/16",
-        "fe80::/10",
-        "fd00:ec2::254/128",
-        "100.100.100.200/32",
-        "168.63.129.16/32",
-    )
-)
 
 
 class SettingsError(Exception):
@@ -319,12 +307,18 @@ class Settings(BaseModel):
         description="Send webhooks by plain http to other machines, too: who is on the way can read them.",
         json_schema_extra={"default": "`false`", "allowed": "true or false"},
     )
+    webhook_private: bool = Field(
+        default=False,
+        description="Send the webhooks that an owner of one tenant has set to private addresses and to this"
+        " machine, too: who sets one then learns what listens there.",
+        json_schema_extra={"default": "`false`", "allowed": "true or false"},
+    )
     webhook_refused: Annotated[tuple[Network, ...], BeforeValidator(_networks)] = Field(
-        default_factory=lambda: _REFUSED,
+        default_factory=lambda: METADATA,
         description="Where no webhook is sent to, whatever its host is called: what is there by default tells"
         " the secrets of a machine in a cloud.",
         json_schema_extra={
-            "default": f"`{' '.join(map(str, _REFUSED))}`",
+            "default": f"`{' '.join(map(str, METADATA))}`",
             "allowed": "IP addresses and networks like 10.0.0.0/8; in a variable, apart by commas",
         },
     )

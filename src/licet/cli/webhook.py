@@ -4,6 +4,7 @@ A secret is shown when it is made and on demand, alone on stdout when that is pi
 """
 
 import asyncio
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -58,6 +59,10 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="As the list shows it.")]
 OfTenant = Annotated[
     str | None, typer.Option("--tenant", metavar="NAME", help="The alerts of this tenant only; else of all.")
 ]
+UrlStdin = Annotated[
+    bool,
+    typer.Option("--url-stdin", help="Read the URL from standard input, one line: its path may be a secret."),
+]
 
 _HEADINGS = {
     "webhook": "webhook",
@@ -81,16 +86,26 @@ _NO_WEBHOOK = "No webhook yet. Add the first one: licet webhook add https://exam
 
 @app.verb("add")
 def add(
-    url: Annotated[str, typer.Argument(metavar="URL", help="https://example.com/alerts")],
+    url: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[URL]",
+            help="https://example.com/alerts; without it, it is asked for, as a path may be a secret.",
+        ),
+    ] = None,
     *,
+    url_stdin: UrlStdin = False,
     tenant: OfTenant = None,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """Add a webhook, and show the secret that its messages are signed with.
 
+    Who is on the machine can read the arguments of a program: do not give a URL with a secret in it as one.
+
     Example: [bold]licet webhook add https://example.com/alerts[/]
     """
+    url = _url(url, from_stdin=url_stdin)
     settings, secrets = _settings(data), _secrets(data)
     with opened(data) as store:
         tenant_id = None if tenant is None else chosen_tenant(store, tenant).id
@@ -117,6 +132,7 @@ def set_(
     webhook_id: Id,
     *,
     url: Annotated[str | None, typer.Option("--url", metavar="URL", help="Another place.")] = None,
+    url_stdin: UrlStdin = False,
     enable: Annotated[bool, typer.Option("--enable", help="Send alerts to it again.")] = False,
     disable: Annotated[bool, typer.Option("--disable", help="Send it nothing; what waits is given up.")] = (
         False
@@ -128,6 +144,8 @@ def set_(
     Example: [bold]licet webhook set wh_9f86d081884c --disable[/]
     """
     exclusive(("--enable", enable), ("--disable", disable))
+    if url_stdin:
+        url = _url(url, from_stdin=True)
     if url is None and not enable and not disable:
         raise WrongUse("say what to change; --help lists the options")
     http_allowed = _settings(data).webhook_http
@@ -195,7 +213,7 @@ def try_out(webhook_id: Id, *, data: Data = None) -> None:
         attempt = asyncio.run(_attempt(store, message, settings, secrets))
         settle(store, message, attempt)
     if attempt.error:
-        raise Refused(f"message {message_id} was not delivered: {attempt.error}")
+        raise Refused(f"message {message_id} was not delivered: {attempt.detail or attempt.error}")
     say(f"Message {message_id} was delivered.")
 
 
@@ -248,6 +266,20 @@ def redeliver(
     say(f"{counted(times, 'message')} will be sent again.")
 
 
+def _url(url: str | None, *, from_stdin: bool) -> str:
+    """The URL that is given, on standard input or, where it is not, at a prompt that does not show it."""
+    exclusive(("URL", url is not None), ("--url-stdin", from_stdin))
+    if url is not None:
+        return url
+    if from_stdin:
+        if line := sys.stdin.readline().strip():
+            return line
+        raise WrongUse("there is no URL on standard input")
+    if not sys.stdin.isatty():
+        raise WrongUse("say the URL, or --url-stdin")
+    return str(typer.prompt("URL of the webhook", hide_input=True)).strip()
+
+
 def _given_up(store: Store) -> list[str]:
     with store.reading() as connection:
         found = deliveries(connection, state=State.GIVEN_UP, limit=LIMIT_MAX)
@@ -262,6 +294,7 @@ async def _attempt(store: Store, message: Message, settings: Settings, secrets: 
             secrets=secrets,
             refused=settings.webhook_refused,
             http_allowed=settings.webhook_http,
+            private_allowed=settings.webhook_private,
             user_agent=f"Licet/{version('licet')}",
             executor=executor,
         )

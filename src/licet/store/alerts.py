@@ -8,35 +8,34 @@ The rules:
 - A webhook is of one tenant, or of all. Who looks after one tenant sees and changes the webhooks of that
   tenant only: that is `within`.
 - It is reached by https; by http only on this machine, unless the settings allow more.
+- Where who looks after one tenant set its URL, it goes to public addresses only: else they would learn from
+  the answers what listens on this machine and in the network around it.
 - Each change leaves an event. It tells the host of a URL only: what follows may be a secret.
 - No secret is kept or handled here: `licet.signing` makes it from the webhook's id and number.
 
 What raises an alert is in `raising.py`, how a message goes its way in `outbox.py`.
 """
 
-import ipaddress
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, select, tuple_, update
 
-from licet.model import DENIED, InvalidValue, Tenant, Value
+from licet.model import DENIED, Tenant, Value
 from licet.signing import new_webhook_id
 from licet.store import schema
 from licet.store.accounts import NotYours
 from licet.store.changes import Event, NotFound, StillInUse, keep_events
 from licet.store.contract import Purpose, Store, Transaction
+from licet.store.destinations import check_url, place_of
 from licet.store.outbox import TEST, disable, put
 from licet.store.paging import LIMIT, bounded, read_cursor, write_cursor
 from licet.store.raising import payload
 
 WEBHOOKS_MAX = 100  # a guess: each of them is told of each alert of its tenants
-URL_CHARS_MAX = 2000
 SECRET_OVERLAP_MS = 24 * 3_600_000  # for which the secret before signs too, after a rotation
-_HTTPS, _HTTP = "https", "http"
 
 
 class Webhook(Value, frozen=True, kw_only=True):
@@ -53,6 +52,7 @@ class Webhook(Value, frozen=True, kw_only=True):
     enabled: bool
     disabled_why: str
     created_at_ms: int
+    private_allowed: bool  # an owner of all tenants has set the URL
 
     @property
     def place(self) -> str:
@@ -224,12 +224,14 @@ class WebhooksChange:
         """
         return find_webhook(self._connection, webhook_id, self._reach)
 
-    def add(self, url: str, *, tenant_id: int | None, http_allowed: bool = False) -> Webhook:
-        """A new webhook, of one tenant or all. `http_allowed` is as the settings have it.
+    def add(
+        self, url: str, *, tenant_id: int | None, http_allowed: bool = False, private_allowed: bool = False
+    ) -> Webhook:
+        """A new webhook, of one tenant or all. What is allowed is as the settings have it.
 
         Raises InvalidValue, NotYours, NotFound for the tenant, StillInUse when there are too many.
         """
-        self._check_url(url, http_allowed=http_allowed)
+        self._check_url(url, http_allowed=http_allowed, private_allowed=private_allowed)
         if self._reach not in {None, tenant_id}:
             raise NotYours("who looks after one tenant adds webhooks of that tenant only")
         self._tenant_name(tenant_id)
@@ -245,6 +247,7 @@ class WebhooksChange:
             enabled=True,
             disabled_why="",
             created_at_ms=self._now_ms,
+            private_allowed=self._reach is None,
         )
         row = {field: getattr(added, field) for field in added.__struct_fields__}
         self._connection.execute(schema.webhook.insert().values(row))
@@ -258,6 +261,7 @@ class WebhooksChange:
         url: str | None = None,
         enabled: bool | None = None,
         http_allowed: bool = False,
+        private_allowed: bool = False,
     ) -> bool:
         """Change a webhook; whether there was anything to change. What waits for a disabled one is given up.
 
@@ -265,8 +269,8 @@ class WebhooksChange:
         """
         before, details = self.webhook(webhook_id), []
         if url is not None and url != before.url:
-            self._check_url(url, http_allowed=http_allowed)
-            self._update(webhook_id, url=url)
+            self._check_url(url, http_allowed=http_allowed, private_allowed=private_allowed)
+            self._update(webhook_id, url=url, private_allowed=self._reach is None)
             details.append(f"url {before.place} -> {place_of(url)}")
         if enabled is not None and enabled != before.enabled:
             if enabled:
@@ -349,9 +353,9 @@ class WebhooksChange:
             self.events.append(event)
         return times
 
-    def _check_url(self, url: str, *, http_allowed: bool) -> None:
-        # What listens on this machine only is not the business of who looks after one tenant.
-        check_url(url, http_allowed=http_allowed, local_allowed=self._reach is None)
+    def _check_url(self, url: str, *, http_allowed: bool, private_allowed: bool) -> None:
+        allowed = self._reach is None or private_allowed
+        check_url(url, http_allowed=http_allowed, private_allowed=allowed)
 
     def _update(self, webhook_id: str, **values: object) -> None:
         self._connection.execute(
@@ -376,49 +380,6 @@ class WebhooksChange:
             detail=detail,
         )
         self.events.append(event)
-
-
-def check_url(url: str, *, http_allowed: bool, local_allowed: bool = True) -> None:
-    """Return if alerts may be sent there; `local_allowed`: to this machine also by http.
-
-    Raises InvalidValue.
-    """
-    try:
-        parts = urlsplit(url)
-        fault = _url_fault(url, parts, http_allowed=http_allowed, local_allowed=local_allowed)
-    except ValueError:  # a port that is not a number, a bracket that is not closed
-        fault = "it is not a URL"
-    if fault:
-        raise InvalidValue(f"a webhook is a URL like https://example.com/alerts; {fault}")
-
-
-def place_of(url: str) -> str:
-    """A URL as far as everybody may see it: scheme, host and port."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def _url_fault(url: str, parts: SplitResult, *, http_allowed: bool, local_allowed: bool) -> str:
-    if len(url) > URL_CHARS_MAX or not url.isascii() or not url.isprintable() or " " in url:
-        return f"it has at most {URL_CHARS_MAX} characters, all of them ASCII and none a space"
-    if parts.scheme not in {_HTTPS, _HTTP} or not parts.hostname or parts.port == 0:
-        return "it is not an absolute one"
-    if parts.username is not None:
-        return "it has a user name or password in it"
-    if "#" in url:
-        return "it has a fragment, which is never sent"
-    is_local = local_allowed and _is_this_machine(parts.hostname)
-    if parts.scheme == _HTTP and not (http_allowed or is_local):
-        where = "to this machine only" if local_allowed else "nowhere for who looks after one tenant"
-        return f"http goes {where}, as long as the setting webhook_http is not true"
-    return ""
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _standing(it: Raised) -> tuple[int, str, str, int]:

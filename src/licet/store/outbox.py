@@ -37,23 +37,27 @@ BY_MAIL = ""  # the webhook that a message by e-mail counts for
 class Attempt(NamedTuple):
     """How an attempt to send ended: '' is delivered. With `is_gone` the receiver wants nothing any more.
 
-    `wait_s` is for how long the receiver wants to be left alone.
+    `wait_s` is for how long the receiver wants to be left alone. `detail` is for the log alone, where it says
+    more than those may know who see the message.
     """
 
     error: str = ""
     is_gone: bool = False
     wait_s: int = 0
+    detail: str = ""
 
 
 class Message(Value, frozen=True, kw_only=True):
     """A message to be sent now; `attempts` counts this one. `url` is None when it goes by e-mail.
 
-    `rotated_at_ms` tells since when the secret has this number.
+    `rotated_at_ms` tells since when the secret has this number. It goes to this machine and to private
+    networks only where that is `private_allowed`.
     """
 
     id: str
     webhook_id: str
     url: str | None
+    private_allowed: bool
     secret_number: int
     rotated_at_ms: int | None
     type: str
@@ -123,7 +127,7 @@ def settle(store: Store, message: Message, attempt: Attempt) -> None:
 
     Raises StoreUnavailable.
     """
-    error, is_gone, wait_s = attempt
+    error, is_gone, wait_s, _ = attempt
     with store.transaction(Purpose.UPKEEP) as transaction:
         now_ms = transaction.now_ms
         values: dict[str, Any] = {"last_at_ms": now_ms, "last_error": _printable(error), "next_at_ms": None}
@@ -160,9 +164,15 @@ def disable(connection: Connection, webhook_id: str, why: str = "") -> None:
 
 def _messages() -> Select[Any]:
     webhook = schema.webhook.c
-    return select(schema.delivery, webhook.url, webhook.secret_number, webhook.rotated_at_ms).outerjoin(
-        schema.webhook, webhook.id == schema.delivery.c.webhook_id
-    )
+    # What tells of all tenants was set by an owner of all of them.
+    private_allowed = webhook.private_allowed | webhook.tenant_id.is_(None)
+    return select(
+        schema.delivery,
+        webhook.url,
+        private_allowed.label("private_allowed"),
+        webhook.secret_number,
+        webhook.rotated_at_ms,
+    ).outerjoin(schema.webhook, webhook.id == schema.delivery.c.webhook_id)
 
 
 def _due(now_ms: int, busy: Collection[str]) -> Select[Any]:
@@ -201,6 +211,7 @@ def _message(row: Row[Any]) -> Message:
         id=row.id,
         webhook_id=row.webhook_id or BY_MAIL,
         url=row.url,
+        private_allowed=bool(row.private_allowed),
         secret_number=row.secret_number or 0,
         rotated_at_ms=row.rotated_at_ms,
         type=row.type,

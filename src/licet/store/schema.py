@@ -488,6 +488,7 @@ webhook = Table(
     Column("enabled", Boolean, nullable=False),
     Column("disabled_why", Text, nullable=False, server_default=""),  # where nobody did it
     Column("created_at_ms", BigInteger, nullable=False),
+    Column("private_allowed", Boolean, nullable=False, server_default=text("false")),
 )
 
 # Whether a pool is beyond a threshold, so that it is told once and not with every grant.

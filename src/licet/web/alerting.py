@@ -24,7 +24,8 @@ from licet.store.raising import look
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from licet.web.posting import Network, Posting
+    from licet.networks import Network
+    from licet.web.posting import Posting
 
 LOOKED_MS = 60_000  # who did not look for longer than this looks further back
 
@@ -51,6 +52,7 @@ class Alerting:
         secrets: WebhookSecrets,
         refused: "Sequence[Network]",
         http_allowed: bool,
+        private_allowed: bool,
         mail_server: MailServer | None,
         user_agent: str,
         log: Any,
@@ -59,6 +61,7 @@ class Alerting:
         self._secrets = secrets
         self._refused = refused
         self._http_allowed = http_allowed
+        self._private_allowed = private_allowed
         self._mail_server = mail_server
         self._user_agent = user_agent
         self._log = log
@@ -130,7 +133,7 @@ class Alerting:
             message=message.id,
             webhook=message.webhook_id or "e-mail",
             attempt=message.attempts,
-            **({"detail": attempt.error} if attempt.error else {}),
+            **({"detail": attempt.detail or attempt.error} if attempt.error else {}),
         )
 
     async def _attempt(self, message: Message) -> Attempt:
@@ -151,6 +154,7 @@ class Alerting:
             secrets=self._secrets,
             refused=self._refused,
             http_allowed=self._http_allowed,
+            private_allowed=self._private_allowed,
             user_agent=self._user_agent,
             executor=self._threads,
         )

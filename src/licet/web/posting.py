@@ -5,6 +5,8 @@ The rules:
 - Of an answer the status counts, and with an error how long to wait (RFC 9110 section 10.2.3), and nothing
   else: its body is not read, and a redirection is not followed.
 - All of an attempt takes `answer_s` at most, however slowly a receiver talks.
+- A webhook that somebody set who looks after one tenant goes to public addresses, and of an attempt that got
+  no answer they learn only that: what listens where would be told by the difference.
 - A host is looked up once, and the connection goes to the address that was looked at: a name cannot stand
   for one address when it is asked about, and for a refused one a moment later. No proxy is asked.
 
@@ -16,7 +18,7 @@ import ipaddress
 import re
 import socket
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -26,18 +28,18 @@ import certifi
 import httpx
 
 from licet.model import InvalidValue
+from licet.networks import Address, Network, is_public, is_within
 from licet.signing import WebhookSecrets, sign
-from licet.store.alerts import SECRET_OVERLAP_MS, check_url
+from licet.store.alerts import SECRET_OVERLAP_MS
+from licet.store.destinations import check_url
 from licet.store.outbox import Attempt, Message
 
 ANSWER_S = 15.0  # Standard Webhooks, "Request timeouts": 15 to 30 s
 ADDRESSES_MAX = 4  # of a host with many, as many are tried
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+NOT_REACHED = "no answer: its host has no public address, or nobody there takes messages by TLS"
 
 _DIGITS = re.compile("[0-9]{1,9}")
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class Posting:
@@ -49,13 +51,15 @@ class Posting:
         secrets: WebhookSecrets,
         refused: Sequence[Network],
         http_allowed: bool,
+        private_allowed: bool,
         user_agent: str,
         executor: Executor,
         answer_s: float = ANSWER_S,
     ) -> None:
         self._secrets = secrets
-        self._refused = refused
+        self._refused = tuple(refused)
         self._http_allowed = http_allowed
+        self._private_allowed = private_allowed  # for the webhooks of one tenant, too
         self._user_agent = user_agent
         self._executor = executor
         self._answer_s = answer_s
@@ -66,25 +70,36 @@ class Posting:
     async def post(self, message: Message, now_ms: int) -> Attempt:
         """Send a message at this instant."""
         assert message.url is not None
-        try:
-            check_url(message.url, http_allowed=self._http_allowed)  # The settings may be others by now.
-            async with asyncio.timeout(self._answer_s):
-                answered = await self._answer(message.url, message, now_ms)
+        private_allowed = message.private_allowed or self._private_allowed
+        try:  # The settings may be others by now.
+            check_url(message.url, http_allowed=self._http_allowed, private_allowed=private_allowed)
         except InvalidValue as fault:
             return Attempt(str(fault))
-        except TimeoutError:
-            return Attempt(f"no answer within {self._answer_s:g} s")
-        except _Refused as fault:
-            return Attempt(str(fault))
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as fault:
-            return Attempt(f"no answer: {str(fault) or type(fault).__name__}")
+        try:
+            async with asyncio.timeout(self._answer_s):
+                addresses = await self._addresses(message.url, private_allowed=private_allowed)
+                answered = await self._answer(message.url, addresses, message, now_ms)
+        except (TimeoutError, _Refused, httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as fault:
+            why = self._why(fault)
+            return Attempt(why) if private_allowed else Attempt(NOT_REACHED, detail=why)
         return _judged(answered, now_ms)
 
-    async def _answer(self, url: str, message: Message, now_ms: int) -> httpx.Response:
+    def _why(self, fault: Exception) -> str:
+        match fault:
+            case TimeoutError():
+                return f"no answer within {self._answer_s:g} s"
+            case _Refused():
+                return str(fault)
+            case _:
+                return f"no answer: {str(fault) or type(fault).__name__}"
+
+    async def _answer(
+        self, url: str, addresses: Sequence[str], message: Message, now_ms: int
+    ) -> httpx.Response:
         body = message.payload.encode()
         target = httpx.URL(url)
         fault: Exception | None = None
-        for address in (await self._addresses(url))[:ADDRESSES_MAX]:
+        for address in addresses[:ADDRESSES_MAX]:
             transport = httpx.AsyncHTTPTransport(verify=self._tls, trust_env=False)
             async with httpx.AsyncClient(
                 transport=transport, timeout=self._answer_s, trust_env=False, follow_redirects=False
@@ -111,7 +126,7 @@ class Posting:
                 return response
         raise fault or _Refused("its host has no address")
 
-    async def _addresses(self, url: str) -> list[str]:
+    async def _addresses(self, url: str, *, private_allowed: bool) -> list[str]:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
         found = await asyncio.get_running_loop().run_in_executor(
@@ -119,17 +134,15 @@ class Posting:
         )
         addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
         for address in addresses:
-            if self._is_refused(ipaddress.ip_address(address)):
-                raise _Refused(f"{host} is at {address}, where no webhook is sent (webhook_refused)")
+            if setting := self._refusing(ipaddress.ip_address(address), private_allowed=private_allowed):
+                raise _Refused(f"{host} is at {address}, where no webhook is sent ({setting})")
         return addresses
 
-    def _is_refused(self, address: Address) -> bool:
-        return any(
-            it in network
-            for it in (address, *_older(address))
-            for network in self._refused
-            if network.version == it.version
-        )
+    def _refusing(self, address: Address, *, private_allowed: bool) -> str:
+        """The setting by which nothing is sent to this address; '' where there is none."""
+        if is_within(address, self._refused):
+            return "webhook_refused"
+        return "" if private_allowed or is_public(address) else "webhook_private"
 
     def _signed(self, message: Message, body: bytes, timestamp_s: int) -> dict[str, str]:
         numbers = [message.secret_number]
@@ -142,14 +155,6 @@ class Posting:
             "webhook-timestamp": str(timestamp_s),
             "webhook-signature": " ".join(sign(key, message.id, timestamp_s, body) for key in keys),
         }
-
-
-def _older(address: Address) -> Iterator[Address]:
-    """The addresses of the older kind that one of the newer stands for: mapped, 6to4, NAT64 (RFC 6052)."""
-    if isinstance(address, ipaddress.IPv6Address):
-        yield from filter(None, (address.ipv4_mapped, address.sixtofour))
-        if address in _NAT64:
-            yield ipaddress.IPv4Address(address.packed[-4:])
 
 
 class _Refused(Exception):

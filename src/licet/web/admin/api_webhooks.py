@@ -79,7 +79,7 @@ async def add_webhook(call: Owning, body: bodies.WebhookNew) -> Response:
         tenant_id = call.identity.tenant_id
         if given.get("tenant") is not None:
             tenant_id = _tenant_id(call, given["tenant"])
-        return change.add(given["url"], tenant_id=tenant_id, http_allowed=call.desk.webhook_http)
+        return change.add(given["url"], tenant_id=tenant_id, **_allowed(call))
 
     made = await _change(call, do)
     return created(represent(*_shown(call, made)), at("webhooks", made.id))
@@ -98,7 +98,7 @@ async def change_webhook(call: Owning, webhook: NamePath, body: bodies.WebhookPa
 
     def do(change: WebhooksChange) -> Content:
         must_match(condition, represent(*_shown(call, _of(change, webhook))))
-        change.set(webhook, **given, http_allowed=call.desk.webhook_http)
+        change.set(webhook, url=given.get("url"), enabled=given.get("enabled"), **_allowed(call))
         return _shown(call, change.webhook(webhook))
 
     return edited(represent(*await _change(call, do)))
@@ -233,6 +233,11 @@ def _tenant_id(call: Call, name: str) -> int:
     if found is None or not call.identity.sees(found.id):
         raise invalid(FieldError(pointer="#/tenant", message=f"There is no tenant {name}."))
     return found.id
+
+
+def _allowed(call: Call) -> dict[str, bool]:
+    """Where a webhook may go, as the settings have it."""
+    return {"http_allowed": call.desk.webhook_http, "private_allowed": call.desk.webhook_private}
 
 
 def _secret(call: Call, webhook: alerts.Webhook) -> shapes.WebhookSecret:

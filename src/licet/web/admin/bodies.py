@@ -24,7 +24,7 @@ from licet.model import (
     Role,
     TokenFormat,
 )
-from licet.store.alerts import URL_CHARS_MAX
+from licet.store.destinations import URL_CHARS_MAX
 from licet.store.ending import COOL_DOWN_S_MAX, REASON_CHARS_MAX
 from licet.store.paging import LIMIT_MAX
 from licet.store.setup_checks import NAME_CHARS_MAX

@@ -71,10 +71,12 @@ class Desk:
         refusals: LogRateLimit,
         metrics: Metrics | None = None,
         webhook_http: bool = False,
+        webhook_private: bool = False,
     ) -> None:
         self.store = store
         self.metrics = metrics
         self.webhook_http = webhook_http  # as the settings have it
+        self.webhook_private = webhook_private
         self.access = access
         self.clock = store.clock
         self.commits = commits

@@ -254,6 +254,9 @@ class Webhook(Value, frozen=True, kw_only=True):
     secret_number: Annotated[int, Meta(examples=[1])]
     rotated_at_ms: Annotated[int | None, Meta(examples=[None])]
     created_at_ms: Annotated[int, Meta(examples=[_AT_MS])]
+    private_allowed: Annotated[
+        bool, Meta(description="Whether it also goes to private addresses: an owner of all tenants set it.")
+    ]
 
 
 class WebhookSecret(Value, frozen=True, kw_only=True):
@@ -396,6 +399,7 @@ def webhook(value: StoredWebhook, tenants: Mapping[int, ModelTenant], *, has_url
         secret_number=value.secret_number,
         rotated_at_ms=value.rotated_at_ms,
         created_at_ms=value.created_at_ms,
+        private_allowed=value.private_allowed or value.tenant_id is None,
     )
 
 

@@ -13,8 +13,9 @@ from fastapi.responses import RedirectResponse, Response
 from licet.keyring import read_keyring
 from licet.model import InvalidValue, Role
 from licet.signing import WebhookSecrets
-from licet.store.alerts import Webhook, WebhooksChange, changing, check_url, find_webhook, webhooks
+from licet.store.alerts import Webhook, WebhooksChange, changing, find_webhook, webhooks
 from licet.store.changes import NotFound, SetupError
+from licet.store.destinations import check_url
 from licet.web.admin.account_pages import ALL_TENANTS
 from licet.web.admin.desk import Desk
 from licet.web.admin.filters import cleaned
@@ -116,9 +117,7 @@ class _WebhookPages:
             try:
                 made = await self._change(
                     visit,
-                    lambda change: change.add(
-                        values["url"], tenant_id=tenant_id, http_allowed=self._desk.webhook_http
-                    ),
+                    lambda change: change.add(values["url"], tenant_id=tenant_id, **self._allowed()),
                 )
                 return await self._secret_page(request, visit, made, "Its receiver checks messages with it.")
             except InvalidValue as fault:
@@ -224,7 +223,7 @@ class _WebhookPages:
                 webhook.id,
                 url=values["url"],
                 enabled=values["enabled"],
-                http_allowed=self._desk.webhook_http,
+                **self._allowed(),
             )
 
         try:
@@ -243,6 +242,10 @@ class _WebhookPages:
                 return do(made)
 
         return await self._desk.run(change)
+
+    def _allowed(self) -> dict[str, bool]:
+        """Where a webhook may go, as the settings have it."""
+        return {"http_allowed": self._desk.webhook_http, "private_allowed": self._desk.webhook_private}
 
     def _fields(self, visit: Visit, webhook: Webhook | None) -> tuple[Field, ...]:
         http_allowed = self._desk.webhook_http

@@ -1,4 +1,4 @@
-"""For how long a seat is held after its last token; the zone in which a tenant's dates are meant."""
+"""What makes a licence hold at the API too, what is kept of refusals, and where alerts may be sent."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -17,6 +17,9 @@ def upgrade() -> None:
     op.add_column("tenant", sa.Column("time_zone", sa.Text(), server_default="UTC", nullable=False))
     op.add_column("pool", sa.Column("hold_s", sa.Integer(), server_default="0", nullable=False))
     op.add_column("seat", sa.Column("issued_at_ms", sa.BigInteger(), server_default="0", nullable=False))
+    op.add_column(
+        "webhook", sa.Column("private_allowed", sa.Boolean(), server_default=sa.text("false"), nullable=False)
+    )
     op.create_table(
         "authentication_failure",
         sa.Column("tenant_id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -61,6 +64,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("refused_request")
     op.drop_table("authentication_failure")
+    op.drop_column("webhook", "private_allowed")
     op.drop_column("seat", "issued_at_ms")
     op.drop_column("pool", "hold_s")
     op.drop_column("tenant", "strict_assertions")

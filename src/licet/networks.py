@@ -1,0 +1,62 @@
+"""IP networks that matter to who sends to an address that somebody else has named.
+
+The rules:
+
+- An address of the newer kind that stands for one of the older (mapped, 6to4, NAT64) is what it stands for.
+- Public is what the registries of IANA call global and one receiver has: no address of a private network, of
+  this machine, of a link, of documentation or of a group is.
+"""
+
+import ipaddress
+from collections.abc import Iterator
+from typing import Final
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+# Where clouds tell a machine its own secrets, by what asks on it; and all link-local addresses with them.
+METADATA: Final[tuple[Network, ...]] = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "169.254.0.0/16",  # nearly everybody
+        "fe80::/10",
+        "fd00:ec2::/32",  # Amazon
+        "fd20:ce::/32",  # Google
+        "fd00:c1::/32",  # Oracle
+        "192.0.0.192/32",  # Oracle, the older one
+        "fd00:42::/32",  # Scaleway
+        "100.100.100.200/32",  # Alibaba
+        "168.63.129.16/32",  # Azure
+    )
+)
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
+_UNICAST = ipaddress.IPv6Network("2000::/3")  # RFC 4291 2.4: what IANA has given out of it is global
+_PROTOCOLS = ipaddress.IPv4Network("192.0.0.0/24")  # RFC 6890, which Python calls global in parts
+
+
+def older(address: Address) -> Iterator[Address]:
+    """The addresses of the older kind that one of the newer stands for."""
+    if isinstance(address, ipaddress.IPv6Address):
+        yield from filter(None, (address.ipv4_mapped, address.sixtofour))
+        if address in _NAT64:
+            yield ipaddress.IPv4Address(address.packed[-4:])
+
+
+def is_within(address: Address, networks: tuple[Network, ...]) -> bool:
+    """Whether it, or what it stands for, is in one of these networks."""
+    return any(
+        it in network
+        for it in (address, *older(address))
+        for network in networks
+        if network.version == it.version
+    )
+
+
+def is_public(address: Address) -> bool:
+    """Whether it is of the internet: of nobody's private network, and not of this machine."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address.is_global and not address.is_multicast and address not in _PROTOCOLS
+    if meant := tuple(older(address)):
+        return all(map(is_public, meant))
+    return address.is_global and address in _UNICAST

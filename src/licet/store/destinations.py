@@ -1,0 +1,76 @@
+"""Where alerts may be sent: what a webhook's URL is, before anything is looked up.
+
+What a name stands for is only known when a message is sent: `licet.web.posting` looks at that.
+"""
+
+import ipaddress
+from urllib.parse import SplitResult, urlsplit
+
+from licet.model import InvalidValue
+from licet.networks import is_public
+
+URL_CHARS_MAX = 2000
+_HTTPS, _HTTP = "https", "http"
+
+
+def check_url(url: str, *, http_allowed: bool, private_allowed: bool = True) -> None:
+    """Return if alerts may be sent there; `private_allowed`: to this machine and private networks as well.
+
+    Raises InvalidValue.
+    """
+    try:
+        parts = urlsplit(url)
+        fault = _form_fault(url, parts) or _place_fault(
+            parts, http_allowed=http_allowed, private_allowed=private_allowed
+        )
+    except ValueError:  # a port that is not a number, a bracket that is not closed
+        fault = "it is not a URL"
+    if fault:
+        raise InvalidValue(f"a webhook is a URL like https://example.com/alerts; {fault}")
+
+
+def place_of(url: str) -> str:
+    """A URL as far as everybody may see it: scheme, host and port."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _form_fault(url: str, parts: SplitResult) -> str:
+    if len(url) > URL_CHARS_MAX or not url.isascii() or not url.isprintable() or " " in url:
+        return f"it has at most {URL_CHARS_MAX} characters, all of them ASCII and none a space"
+    if parts.scheme not in {_HTTPS, _HTTP} or not parts.hostname or parts.port == 0:
+        return "it is not an absolute one"
+    if parts.username is not None:
+        return "it has a user name or password in it"
+    if "#" in url:
+        return "it has a fragment, which is never sent"
+    return ""
+
+
+def _place_fault(parts: SplitResult, *, http_allowed: bool, private_allowed: bool) -> str:
+    host = parts.hostname or ""
+    is_local = private_allowed and _is_this_machine(host)
+    if parts.scheme == _HTTP and not (http_allowed or is_local):
+        where = "to this machine only" if private_allowed else "nowhere for who looks after one tenant"
+        return f"http goes {where}, as long as the setting webhook_http is not true"
+    if not private_allowed and _is_private(host):
+        return (
+            "for who looks after one tenant it goes to public addresses only, as long as the setting"
+            " webhook_private is not true"
+        )
+    return ""
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _is_private(host: str) -> bool:
+    """Whether that can be seen by its spelling; other spellings are seen when a message is sent."""
+    try:
+        return not is_public(ipaddress.ip_address(host))
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
