@@ -37,6 +37,7 @@ class Node:
             "LICET_PORT": str(self.port),
             "LICET_ADMIN_PORT": "0",
             "LICET_LOG_LEVEL": "error",
+            "LICET_CONNECTIONS_PER_SOURCE_MAX": "1000000",  # all clients have one address
             "LICET_LOGIN_FAILURES_PER_SOURCE_MAX": "1000000",  # whose secret was taken away asks on
             "LICET_LOGIN_FAILURES_PER_CLIENT_MAX": "1000000",
             CLOCK: str(directory / f"clock{number}"),

@@ -204,7 +204,7 @@ class TestOneServer:
 
     async def test_of_two_hundred_clients_five_get_a_seat_each_time(self, tmp_path: Path) -> None:
         """L4, L6: fifty times, and every seat that came back is given again at once."""
-        with RunningServer(tmp_path) as server:
+        with RunningServer(tmp_path, connections_per_source_max=200) as server:
             clients = list(with_secrets(server, [f"Machine{n}" for n in range(200)]).values())
             winners: Counter[str] = Counter()
             async with opened([server.url] * len(clients)) as callers:
@@ -302,7 +302,7 @@ class TestOneServer:
         self, tmp_path: Path
     ) -> None:
         """L2, L8: the same client asking again must not take a second licence."""
-        with RunningServer(tmp_path) as server:
+        with RunningServer(tmp_path, connections_per_source_max=300) as server:
             (client,) = with_secrets(server, ["Machine"], sessions_max=30).values()
             async with opened([server.url] * 200) as callers:
                 for _ in range(3):
@@ -314,7 +314,7 @@ class TestOneServer:
 
     async def test_two_tenants_never_share_seats(self, tmp_path: Path) -> None:
         """A tenant has its own users, clients, scopes and pools, also where all names are the same."""
-        with RunningServer(tmp_path) as server:
+        with RunningServer(tmp_path, connections_per_source_max=300) as server:
             with server.changing() as change:
                 change.add_tenant("Other", seats=2)
             names = [f"Machine{n}" for n in range(40)]

@@ -24,6 +24,8 @@ import pytest
 import uvicorn
 
 from licet.web import listener
+from licet.web.connections import Limits
+from licet.web.cycle import refusal
 from licet.web.listener import (
     BODY_BYTES_MAX,
     HEAD_BYTES_MAX,
@@ -32,7 +34,6 @@ from licet.web.listener import (
     LINGER_BYTES_MAX,
     LINGER_TIMEOUT_S,
     GuardedHttpProtocol,
-    refusal,
 )
 
 PATIENCE_S = 5.0
@@ -96,8 +97,7 @@ class SmallProtocol(HastyProtocol):
     """Room for two."""
 
     head_timeout_s = 5.0
-    connections_max = 2
-    turned_away_max = 1
+    limits = Limits(connections_max=2, turned_away_max=1)
 
 
 class Application:

@@ -14,11 +14,14 @@ import gc
 import importlib
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
 from licet.web.forwarded import Forwarded
+from licet.web.listener import GuardedHttpProtocol
+from licet.web.refusals import Kind
 
 if TYPE_CHECKING:
     from licet.web.admin.desk import Desk
@@ -98,11 +101,7 @@ class AdminListener:
 
     def _configured(self, desk: "Desk") -> uvicorn.Config:
         """The application, and how it is served."""
-        from licet.web.admin.connection import (  # noqa: PLC0415 - not before the public listener answers
-            KEEP_ALIVE_S,
-            BoundedHttpProtocol,
-        )
-        from licet.web.admin.gate import HEAD_BYTES_MAX  # noqa: PLC0415 - as above
+        from licet.web.admin.connection import KEEP_ALIVE_S  # noqa: PLC0415 - not before the public listener answers
         from licet.web.admin.listener import admin_application  # noqa: PLC0415 - as above
 
         application: Any = admin_application(desk)
@@ -110,19 +109,41 @@ class AdminListener:
             application = Forwarded(application, self._trusted_proxies)
         config = uvicorn.Config(
             application,
-            http=BoundedHttpProtocol,
+            http=self._http_protocol(desk),
             ws="none",
             lifespan="off",
             access_log=False,
             log_config=None,
             proxy_headers=False,
             server_header=False,
-            h11_max_incomplete_event_size=HEAD_BYTES_MAX,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=STOPS_WITHIN_S,
         )
         config.load()
         return config
+
+    def _http_protocol(self, desk: "Desk") -> type[GuardedHttpProtocol]:
+        from licet.web.admin.connection import AdminHttpProtocol, kind_of  # noqa: PLC0415 - as above
+
+        class HttpProtocol(AdminHttpProtocol):
+            limits = AdminHttpProtocol.limits._replace(
+                trusted=tuple(ip_network(name) for name in self._trusted_proxies)
+            )
+
+            @staticmethod
+            def tell(request_id: str, status: int, description: str, address: str) -> None:
+                kind = Kind("info", "admin_refused", status, kind_of(status))
+                if desk.refusals.admits(kind):
+                    desk.refusals.write(
+                        kind,
+                        request_id=request_id,
+                        status=status,
+                        problem=kind.error,
+                        detail=description,
+                        address=address,
+                    )
+
+        return HttpProtocol
 
 
 class _Quiet(uvicorn.Server):

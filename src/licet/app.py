@@ -57,6 +57,7 @@ from licet.store.summary import summarise
 from licet.tokens import Tokens
 from licet.web.alerting import Alerting, MailServer
 from licet.web.authentication import Authenticator
+from licet.web.connections import Limits, share_of
 from licet.web.forwarded import Forwarded
 from licet.web.listener import GuardedHttpProtocol
 from licet.web.measures import Measures
@@ -152,6 +153,7 @@ class Server:
         self._measures = Measures()
         self._refusals = LogRateLimit(log)
         self._recorder = Recorder(self._clock, ClientSecrets(self._keyring.pepper), self._measures.failures)
+        self._per_source_max = settings.connections_per_source_max or share_of(settings.connections_max)
         self._traces = begin_traces(os.environ, self._version, log)
         self._passwords = Passwords(
             memory_kib=settings.hash_memory_mib * 1024, time_cost=settings.hash_time_cost
@@ -181,7 +183,8 @@ class Server:
             measures=self._measures,
             refusals=self._refusals,
             tarpit=Tarpit(
-                per_source_max=settings.connections_max // 10, waiting_max=settings.connections_max // 2
+                per_source_max=self._per_source_max,
+                waiting_max=settings.connections_max // 2,
             ),
             recorder=self._recorder,
         )
@@ -369,10 +372,15 @@ class Server:
         )
 
     def _http_protocol(self) -> type[GuardedHttpProtocol]:
-        refusals, measures = self._refusals, self._measures
+        refusals, measures, settings = self._refusals, self._measures, self._settings
+        per_source_max = self._per_source_max
 
         class HttpProtocol(GuardedHttpProtocol):
-            connections_max = self._settings.connections_max
+            limits = Limits(
+                connections_max=settings.connections_max,
+                per_source_max=per_source_max,
+                trusted=settings.trusted_proxies,
+            )
 
             @staticmethod
             def tell(request_id: str, status: int, description: str, address: str) -> None:

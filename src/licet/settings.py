@@ -282,6 +282,17 @@ class Settings(BaseModel):
         4096, 1, 1_000_000, "Commands that may wait for a commit; one more is answered 503."
     )
     connections_max: Whole = _whole(800, 1, 1_000_000, "Open connections; one more is answered 503.")
+    connections_per_source_max: Whole | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="Open connections of one address, or of one /64 of IPv6; one more is answered 503. For a"
+        " host with many programs it may be more. Trusted proxies are not bound by it.",
+        json_schema_extra={
+            "default": "a tenth of `connections_max`, 10 at least",
+            "allowed": "1 to 1000000",
+        },
+    )
     login_failures_per_client_max: Whole = _whole(
         100,
         1,

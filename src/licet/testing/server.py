@@ -37,6 +37,7 @@ PATIENCE_S: Final = 10.0  # for requests that must come: a test that waits as lo
 _SETTINGS: Final[Mapping[str, object]] = {
     "commit_process": False,
     "hash_workers": 1,
+    "connections_per_source_max": 1_000_000,  # a test has one address
     "login_failures_per_client_max": 1_000_000,
     "login_failures_per_source_max": 1_000_000,
 }

@@ -12,6 +12,8 @@ It takes 4 us less for each request, of 14 that the HTTP server took (measured w
 
 import asyncio
 import contextvars
+import http
+import json
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple, cast
@@ -176,6 +178,27 @@ class Cycle(RequestResponseCycle):
         if not self.keep_alive:
             self._outlet.close()
         self.on_response()
+
+
+def refusal(status: int, description: str, request_id: str) -> bytes:
+    """An error answer, complete, after which the connection is closed."""
+    overloaded = status == http.HTTPStatus.SERVICE_UNAVAILABLE
+    error = "server_error" if overloaded else "invalid_request"
+    content = {"error": error, "error_description": description, "request_id": request_id}
+    body = json.dumps(content, separators=(",", ":"))
+    head = (
+        f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}",
+        "content-type: application/json",
+        f"content-length: {len(body)}",
+        "cache-control: no-store",
+        "pragma: no-cache",
+        *(("retry-after: 1",) if overloaded else ()),
+        "connection: close",
+        f"x-request-id: {request_id}",
+        "",
+        body,
+    )
+    return "\r\n".join(head).encode("ascii")
 
 
 class Run:

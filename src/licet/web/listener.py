@@ -15,21 +15,19 @@ It does not know the application: not its paths, not its clients, not its own sm
 
 import asyncio
 import contextvars
-import http
-import json
 import math
 import os
-import re
 from typing import Any, ClassVar, Final
-from urllib.parse import unquote
 
 import httptools
-from uvicorn._types import ASGIVersions, HTTPScope
+from uvicorn._types import HTTPScope
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from licet.web.cycle import Common, Cycle, Line, Outlet, Run
+from licet.web.connections import Connections, Entry, Limits
+from licet.web.cycle import Common, Cycle, Line, Outlet, Run, refusal
+from licet.web.head import objection_to, scope_of, without_upgrade
 
 HEAD_BYTES_MAX: Final = 16 * 1024
 """Request line and header fields of one request, as in Node.js (maxHeaderSize). A request with a bearer token
@@ -49,13 +47,6 @@ LINGER_BYTES_MAX: Final = 1024 * 1024
 """What is read and thrown away behind a last answer. Costs no memory; one read is up to 250 KiB, so a smaller
 bound would be used up by what was on its way before the client could see the answer."""
 
-CONNECTIONS_MAX: Final = 800
-"""Open connections that are served. Together with TURNED_AWAY_MAX and the store's files it stays below 1,024,
-the usual soft limit on open files, and at worst (150 KiB held for each) below 128 MiB."""
-
-TURNED_AWAY_MAX: Final = 100
-"""Connections above CONNECTIONS_MAX that are told so at the same time; any more are closed without a word."""
-
 HEAD_TIMEOUT_S: Final = 10.0
 """For a whole head: three retransmissions of a lost packet (1, 2 and 4 seconds, RFC 6298) fit in."""
 
@@ -70,12 +61,11 @@ LINGER_TIMEOUT_S: Final = 1.0
 
 _BLANK_LINE: Final = b"\r\n\r\n"
 _NEVER: Final = math.inf
-_VERSIONS: Final = ("1.1", "1.0")
-_ASGI: Final[ASGIVersions] = {"version": "3.0", "spec_version": "2.3"}
-_ONLY_ONCE: Final = (b"host", b"transfer-encoding")
-
-# uri-host [ ":" port ] with an IP-literal in brackets (RFC 9110 section 7.2, RFC 3986 section 3.2.2).
-_HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-fv:.]+\]|[-\w.~%!$&'()*+,;=]*)(?::[0-9]*)?")
+_ROOM: Final = "room"
+_FULL: Final = {
+    Entry.SOURCE_IS_FULL: "There are too many connections from this address.",
+    Entry.LISTENER_IS_FULL: "The server has no room for another connection.",
+}
 
 
 # The phases of a connection: what the next bytes are. Plain numbers, as each request looks ten times.
@@ -99,27 +89,6 @@ _TURNED_AWAY: Final = 5
 """A request for which there is no room."""
 
 
-def refusal(status: int, description: str, request_id: str) -> bytes:
-    """An error answer, complete, after which the connection is closed."""
-    overloaded = status == http.HTTPStatus.SERVICE_UNAVAILABLE
-    error = "server_error" if overloaded else "invalid_request"
-    content = {"error": error, "error_description": description, "request_id": request_id}
-    body = json.dumps(content, separators=(",", ":"))
-    head = (
-        f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}",
-        "content-type: application/json",
-        f"content-length: {len(body)}",
-        "cache-control: no-store",
-        "pragma: no-cache",
-        *(("retry-after: 1",) if overloaded else ()),
-        "connection: close",
-        f"x-request-id: {request_id}",
-        "",
-        body,
-    )
-    return "\r\n".join(head).encode("ascii")
-
-
 class GuardedHttpProtocol(HttpToolsProtocol):
     """One connection, from the first byte to the last.
 
@@ -129,16 +98,21 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     an assignment, and the timer looks at it when it goes off.
     """
 
+    body_bytes_max: ClassVar[int] = BODY_BYTES_MAX
     head_timeout_s: ClassVar[float] = HEAD_TIMEOUT_S
     body_timeout_s: ClassVar[float] = BODY_TIMEOUT_S
     answer_timeout_s: ClassVar[float] = ANSWER_TIMEOUT_S
     linger_timeout_s: ClassVar[float] = LINGER_TIMEOUT_S
-    connections_max: ClassVar[int] = CONNECTIONS_MAX
-    turned_away_max: ClassVar[int] = TURNED_AWAY_MAX
+    limits: ClassVar[Limits] = Limits()
 
     @staticmethod
     def tell(request_id: str, status: int, description: str, address: str) -> None:
         """Nobody is told, unless a subclass does it."""
+
+    @staticmethod
+    def refusal(status: int, description: str, request_id: str) -> bytes:
+        """A refusal as this listener writes it."""
+        return refusal(status, description, request_id)
 
     def __init__(
         self,
@@ -155,6 +129,9 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._starting: Cycle | None = None
         self._line: Line
         self._common = Common([], b"")
+        # One for all connections of the server.
+        self._room: Connections = vars(server_state).setdefault(_ROOM, Connections(self.limits))
+        self._entry = Entry.SHUT_OUT
         # The request that is coming in.
         self._head_bytes = 0
         self._body_bytes = 0
@@ -176,25 +153,42 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._outlet = Outlet(transport, self._end)
         self._line = Line(self._outlet, self.flow, self.logger, asyncio.Event())
-        too_many = len(self.connections) - self.connections_max
-        if too_many > self.turned_away_max:
+        self._entry = self._room.enter(self, self.client[0] if self.client else "")
+        if self._entry is Entry.SERVED:
+            self._must_end_by(self.head_timeout_s)
+        elif self._entry is Entry.SHUT_OUT:
             transport.abort()
-        elif too_many > 0:
+        else:
             # The answer waits for the question: some clients take one that comes before it for an error.
             self._phase = _TURNED_AWAY
             self._must_end_by(self.linger_timeout_s)
-        else:
-            self._must_end_by(self.head_timeout_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone: let go of everything, without waiting for the garbage collector."""
         super().connection_lost(exc)
+        self._room.leave(self)
         self._phase = _DISCARDED
         self._outlet.let_go()
         self._held.clear()
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
+
+    def waiting_s(self) -> float | None:
+        """For how long it has waited for the client; None while a request is being answered."""
+        if self._phase == _BODY and self._deadline < _NEVER and not self.cycle.response_started:
+            timeout_s = self.body_timeout_s
+        elif self._phase == _HEAD:
+            timeout_s = self.timeout_keep_alive if self._between_requests else self.head_timeout_s
+        elif self._phase == _DISCARDED:
+            timeout_s = self.linger_timeout_s
+        else:
+            return None
+        return self.loop.time() - self._deadline + timeout_s
+
+    def give_way(self) -> None:
+        """End, for a connection that needs the room."""
+        self.transport.close()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """The client sends no more. True keeps the way back open: what it did send is answered."""
@@ -233,7 +227,11 @@ class GuardedHttpProtocol(HttpToolsProtocol):
                 self._limit_the_wait()
         if (cycle := self._starting) is not None:
             self._starting = None
-            Run(cycle.run_asgi(self.app), self.tasks, self.loop)
+            self._start(cycle)
+
+    def _start(self, cycle: Cycle) -> None:
+        """Have the application answer a request."""
+        Run(cycle.run_asgi(self.app), self.tasks, self.loop)
 
     def _take_head(self, data: bytes) -> bytes:
         """Parse a head as far as it has come; returns what is behind it."""
@@ -252,8 +250,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         else:
             piece = data[: self._body_length - self._body_bytes]
         self._body_bytes += len(piece)
-        if self._body_bytes > BODY_BYTES_MAX:
-            self._refuse(413, f"The request body is larger than {BODY_BYTES_MAX} bytes.")
+        if self._body_bytes > self.body_bytes_max:
+            self._refuse(413, f"The request body is larger than {self.body_bytes_max} bytes.")
         else:
             self._parse(piece)
         return data[len(piece) :]
@@ -263,7 +261,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if self._phase == _HELD:
             self._hold(data)
         elif self._phase == _TURNED_AWAY:
-            self._refuse(503, "The server has no room for another connection.")
+            self._refuse(503, _FULL[self._entry])
         elif self._phase == _DISCARDED:
             self._discardable -= len(data)
             if self._discardable < 0:
@@ -319,10 +317,9 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if method == b"CONNECT":
             self._refuse(400, "This server is not a proxy.")
             return
-        lines = [b"%s %s HTTP/%s" % (method, self.url, self.parser.get_http_version().encode())]
-        lines += [b"%s: %s" % field for field in self.headers if field[0] != b"upgrade"]
+        head = without_upgrade(method, self.url, self.parser.get_http_version(), self.headers)
         self.parser = httptools.HttpRequestParser(self)
-        self._parse(b"\r\n".join(lines) + _BLANK_LINE)
+        self._parse(head)
 
     def on_headers_complete(self) -> None:
         """The parser has a head: refuse it or give it to the application."""
@@ -333,15 +330,22 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if len(self.headers) > HEADERS_MAX:
             self._refuse(431, f"The request has more than {HEADERS_MAX} headers.")
             return
-        objection = _objection(version, self.headers, fields)
-        if objection is not None:
+        if (objection := objection_to(version, self.headers, fields)) is not None:
             self._refuse(400, objection)
             return
         # HTTP/1.0 has no interim answers (RFC 9110 section 10.1.1).
         expects_100 = self.expect_100_continue and version == "1.1"
         # An answer that begins before the request is whole ends the connection; see on_message_complete.
         self._reusable = version == "1.1" and self.parser.should_keep_alive()
-        self._starting = self.cycle = self._cycle(self._scope(version), expects_100=expects_100)
+        scope = scope_of(
+            self.url,
+            method=self.parser.get_method(),
+            version=version,
+            headers=self.headers,
+            ends=(self.server, self.client),
+            scheme=self.scheme or "http",
+        )
+        self._starting = self.cycle = self._cycle(scope, expects_100=expects_100)
         # With an expectation there may be an interim answer first, and that must not wait.
         self._outlet.head_is_next = not expects_100
         self._phase = _BODY
@@ -351,31 +355,6 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._body_length = None if length is None else int(length)
         # Trailer fields must not join the header fields (RFC 9110 section 6.5.1).
         self.headers = []
-
-    def _scope(self, version: str) -> HTTPScope:
-        target = self.url
-        if target.startswith(b"/") and b"#" not in target:
-            raw_path, _, query = target.partition(b"?")
-        else:  # with scheme and host, as for a proxy (RFC 9112 section 3.2.2)
-            parsed = httptools.parse_url(target)
-            raw_path, query = parsed.path, parsed.query or b""
-        path = raw_path.decode("ascii")
-        return {
-            "type": "http",
-            "asgi": _ASGI,
-            "http_version": version,
-            "server": self.server,
-            "client": self.client,
-            "scheme": self.scheme or "http",
-            "root_path": "",
-            "method": self.parser.get_method().decode("ascii"),
-            "path": unquote(path) if "%" in path else path,
-            "raw_path": raw_path,
-            "query_string": query,
-            "headers": self.headers,
-            "state": {},
-            "extensions": {},
-        }
 
     def _cycle(self, scope: HTTPScope, *, expects_100: bool) -> Cycle:
         fields = self.server_state.default_headers
@@ -453,7 +432,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             cycle.message_event.set()
         request_id = os.urandom(8).hex()
         self.tell(request_id, status, description, self.client[0] if self.client else "")
-        status_line, line_end, rest = refusal(status, description, request_id).partition(b"\r\n")
+        status_line, line_end, rest = self.refusal(status, description, request_id).partition(b"\r\n")
         common = b"".join(b"%s: %s\r\n" % field for field in self.server_state.default_headers)
         self.transport.write(status_line + line_end + common + rest)
         self._linger()
@@ -521,25 +500,3 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         elif self._phase != _HELD:
             self.transport.close()
             self._must_end_by(self.linger_timeout_s)
-
-
-def _objection(version: str, headers: list[tuple[bytes, bytes]], fields: dict[bytes, bytes]) -> str | None:
-    """What makes a head that the parser takes a bad request all the same."""
-    if version not in _VERSIONS:
-        return "The version of HTTP is neither 1.1 nor 1.0."
-    host = fields.get(b"host")
-    if version == "1.1" if host is None else not _HOST.fullmatch(host.strip()):
-        return "The Host header is missing or malformed."
-    coding = fields.get(b"transfer-encoding")
-    # Version 1.0 had no transfer codings, and one that is not understood hides where the body ends
-    # (RFC 9112 section 6.1).
-    if coding is not None and (version == "1.0" or coding.strip().lower() != b"chunked"):
-        return "The transfer coding is not chunked."
-    if len(fields) < len(headers) and _repeats(headers):
-        return "A header that frames the request is repeated."
-    return None
-
-
-def _repeats(headers: list[tuple[bytes, bytes]]) -> bool:
-    names = [name for name, _ in headers]
-    return any(names.count(name) > 1 for name in _ONLY_ONCE)

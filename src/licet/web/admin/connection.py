@@ -1,54 +1,77 @@
-"""The connections of the admin listener: uvicorn's own protocol, with bounds on how many and how slow.
+"""The connections of the admin listener: the public listener's protocol, with other limits and other words.
 
-The public listener's protocol is made for whole answers; here some are streams. A head is bounded by h11
-while it comes in, and by the gate when it is here.
-A connection that has not brought a whole request by the second look at it is closed. One that waits for its
-answer, or takes a stream, is left alone.
+Framing, time-outs and limits are those of `licet.web.listener`. What differs:
+
+- Answers may be streams, whose applications need tasks of their own, and which end when the client goes.
+- Bodies are larger, and slower.
+- What is refused before there is a request is a problem (RFC 9457) with the security headers of every answer.
 """
 
-import asyncio
-from typing import Any, ClassVar, Final
+from http import HTTPStatus
+from typing import ClassVar, Final
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+import msgspec
+
+from licet.web.admin.gate import SECURITY_HEADERS
+from licet.web.admin.problems import Problem
+from licet.web.connections import Limits, share_of
+from licet.web.cycle import Cycle
+from licet.web.listener import GuardedHttpProtocol
 
 CONNECTIONS_MAX: Final = 100
-"""Open connections; one more is closed without a word. A browser opens six, and an event stream keeps one."""
+"""Open connections. A browser opens six, and each page that follows by itself keeps one."""
 
-LOOK_EVERY_S: Final = 10.0
-"""So a request has 10 to 20 seconds to come in whole: 4 MiB at 4 Mbit/s."""
+TURNED_AWAY_MAX: Final = 10
+"""Connections without room that are told so at the same time."""
+
+BODY_BYTES_MAX: Final = 8 * 1024 * 1024
+"""Twice the largest body that the gate takes: the refusal of a larger one is the gate's to give."""
+
+BODY_TIMEOUT_S: Final = 20.0
+"""So 4 MiB come in whole at 2 Mbit/s."""
 
 KEEP_ALIVE_S: Final = 5
 """Between two requests on one connection, as uvicorn has it."""
 
+_KINDS: Final = {413: "too-large", 431: "too-large", 503: "store-unavailable"}
 
-class BoundedHttpProtocol(H11Protocol):
+
+class AdminHttpProtocol(GuardedHttpProtocol):
     """One connection."""
 
-    connections_max: ClassVar[int] = CONNECTIONS_MAX
-    look_every_s: ClassVar[float] = LOOK_EVERY_S
+    limits: ClassVar[Limits] = Limits(
+        connections_max=CONNECTIONS_MAX,
+        per_source_max=share_of(CONNECTIONS_MAX),
+        turned_away_max=TURNED_AWAY_MAX,
+    )
+    body_bytes_max: ClassVar[int] = BODY_BYTES_MAX
+    body_timeout_s: ClassVar[float] = BODY_TIMEOUT_S
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Somebody is there."""
-        super().connection_made(transport)
-        self._seen: object = None
-        self._watch = self.loop.call_later(self.look_every_s, self._look)
-        if len(self.connections) > self.connections_max:
-            transport.abort()
+    @staticmethod
+    def refusal(status: int, description: str, request_id: str) -> bytes:
+        """A problem, complete, after which the connection is closed."""
+        body = msgspec.json.encode(Problem(status, kind_of(status), description).content(request_id))
+        fields = [
+            (b"content-type", b"application/problem+json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"cache-control", b"no-store"),
+            (b"connection", b"close"),
+            (b"x-request-id", request_id.encode("ascii")),
+            *SECURITY_HEADERS,
+        ]
+        status_line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode("ascii")
+        lines = [status_line, *(b"%b: %b" % field for field in fields), b"", body]
+        return b"\r\n".join(lines)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Somebody is gone."""
-        self._watch.cancel()
-        super().connection_lost(exc)
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """The client sends no more: what goes on would go to nobody, as a browser closes both ways."""
+        super().eof_received()
+        return False
 
-    def _look(self) -> None:
-        """Close a connection on which the same request is still to come in as at the last look."""
-        cycle: Any = self.cycle  # none before the first request
-        is_answering = cycle is not None and not cycle.more_body and not cycle.response_complete
-        if is_answering:
-            self._seen = None
-        elif self._seen == (now := id(cycle)):
-            self.transport.abort()
-            return
-        else:
-            self._seen = now
-        self._watch = self.loop.call_later(self.look_every_s, self._look)
+    def _start(self, cycle: Cycle) -> None:
+        self._start_asgi_task(cycle, self.app)
+
+
+def kind_of(status: int) -> str:
+    """The end of the type of a problem with the connection."""
+    return _KINDS.get(status, "malformed-request")

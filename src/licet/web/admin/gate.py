@@ -32,7 +32,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Refuse = Callable[[Scope, Problem], Application]
 
 BODY_BYTES_MAX = 256 * 1024  # well above the largest form, and parsed within a millisecond or two
-HEAD_BYTES_MAX = 16 * 1024  # as on the public listener; h11 bounds one that does not come at once
+HEAD_BYTES_MAX = 16 * 1024  # as on the public listener
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SLASH = "\udc2f"  # a slash within a segment: no name has a surrogate in it
 
@@ -40,7 +40,7 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self';"
     " connect-src 'self'; manifest-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
-_HEADERS = (
+SECURITY_HEADERS = (
     (b"content-security-policy", _POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
     # With none at all, a browser calls the origin of our own forms "null".
@@ -175,7 +175,7 @@ def _dressed(send: Send, request_id: str) -> Send:
         if message["type"] == "http.response.start":
             headers = list(message.get("headers", ()))
             names = {name.lower() for name, _ in headers}
-            more = [(b"x-request-id", request_id.encode()), *_HEADERS, _NO_STORE]
+            more = [(b"x-request-id", request_id.encode()), *SECURITY_HEADERS, _NO_STORE]
             message = {**message, "headers": headers + [it for it in more if it[0] not in names]}
         await send(message)
 
@@ -185,7 +185,7 @@ def _dressed(send: Send, request_id: str) -> Send:
 def _path(scope: Scope) -> str:
     """The path, in which a slash that was sent encoded does not part segments."""
     raw = scope.get("raw_path")
-    if raw is None or b"%2f" not in raw.lower():
+    if raw is None or b"%" not in raw:
         path: str = scope["path"]
         return path
     return "/".join(_segments(raw.decode("latin-1").partition("?")[0]))

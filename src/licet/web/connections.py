@@ -1,0 +1,134 @@
+"""Which connections a listener serves: no source holds so many that others find no room.
+
+The rules:
+
+- A source, an IPv4 address or the /64 of an IPv6 address, has `per_source_max` connections. One more takes
+  the place of the one of its own that has kept the server waiting longest; where none has, it is turned away.
+- When the listener is full, whoever holds fewer connections than somebody else takes the place of one that
+  keeps the server waiting, from the source that holds the most.
+- A connection whose request is being answered is never taken.
+- Trusted proxies are no sources: each speaks for many, and has to bound them by itself.
+- Some that are turned away are told so; how many at a time is bounded as well, and any more are shut out.
+"""
+
+from enum import Enum, auto
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Final, NamedTuple, Protocol
+
+from licet.web.source import parsed, source_of
+
+CONNECTIONS_MAX: Final = 800
+"""Open connections that are served. Together with TURNED_AWAY_MAX and the store's files it stays below 1,024,
+the usual soft limit on open files, and at worst (150 KiB held for each) below 128 MiB."""
+
+TURNED_AWAY_MAX: Final = 100
+"""Connections without room that are told so at the same time; any more are closed without a word."""
+
+SHARE: Final = 10
+"""A source has one connection of so many that the listener has."""
+
+PER_SOURCE_LEAST: Final = 10
+"""However small the listener is, a source has as many: a browser opens six, a client's pool about ten."""
+
+WAITED_LEAST_S: Final = 1.0
+"""A connection that waits so long is not about to send: a burst of new ones must not end each other."""
+
+Network = IPv4Network | IPv6Network
+
+
+def share_of(connections_max: int) -> int:
+    """How many of a listener's connections one source has, where nothing else is set."""
+    return max(PER_SOURCE_LEAST, connections_max // SHARE)
+
+
+class Limits(NamedTuple):
+    """The limits of a listener."""
+
+    connections_max: int = CONNECTIONS_MAX
+    per_source_max: int = CONNECTIONS_MAX // SHARE
+    turned_away_max: int = TURNED_AWAY_MAX
+    waited_least_s: float = WAITED_LEAST_S
+    trusted: tuple[Network, ...] = ()
+
+
+class Entry(Enum):
+    """What becomes of a new connection."""
+
+    SERVED = auto()
+    SOURCE_IS_FULL = auto()
+    LISTENER_IS_FULL = auto()
+    SHUT_OUT = auto()
+
+
+class Connection(Protocol):
+    """As much of a connection as is needed here."""
+
+    def waiting_s(self) -> float | None:
+        """For how long it has kept the server waiting for a request; None while one is being answered."""
+
+    def give_way(self) -> None:
+        """End, for one that needs the room."""
+
+
+class Connections:
+    """The connections of one listener."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._served: dict[Connection, str | None] = {}
+        self._of_source: dict[str, dict[Connection, None]] = {}
+        self._turned_away: set[Connection] = set()
+
+    def enter(self, connection: Connection, address: str) -> Entry:
+        """Serve a new connection if there is room, or can be made."""
+        limits = self._limits
+        source = None if _is_in(limits.trusted, address) else source_of(address)
+        own = self._of_source.get(source, {}) if source is not None else {}
+        if source is not None and len(own) >= limits.per_source_max:
+            if not self._take_place_in(own, limits.waited_least_s):
+                return self._turn_away(connection, Entry.SOURCE_IS_FULL)
+        elif len(self._served) >= limits.connections_max and not self._make_room(len(own) + 1):
+            return self._turn_away(connection, Entry.LISTENER_IS_FULL)
+        self._served[connection] = source
+        if source is not None:
+            self._of_source.setdefault(source, {})[connection] = None
+        return Entry.SERVED
+
+    def leave(self, connection: Connection) -> None:
+        """A connection has ended, whether it was served or not."""
+        self._turned_away.discard(connection)
+        source = self._served.pop(connection, None)
+        if source is not None:
+            own = self._of_source[source]
+            del own[connection]
+            if not own:
+                del self._of_source[source]
+
+    def _turn_away(self, connection: Connection, entry: Entry) -> Entry:
+        if len(self._turned_away) >= self._limits.turned_away_max:
+            return Entry.SHUT_OUT
+        self._turned_away.add(connection)
+        return entry
+
+    def _make_room(self, more_than: int) -> bool:
+        """Take a place from the largest holder that has more than so many, and one that waits."""
+        holders = sorted(self._of_source.values(), key=len, reverse=True)
+        return any(self._take_place_in(held, 0.0) for held in holders if len(held) > more_than)
+
+    def _take_place_in(self, held: dict[Connection, None], waited_least_s: float) -> bool:
+        waited = [
+            (waiting_s, held_one) for held_one in held if (waiting_s := held_one.waiting_s()) is not None
+        ]
+        longest_s, connection = max(waited, key=lambda it: it[0], default=(-1.0, None))
+        if connection is None or longest_s < waited_least_s:
+            return False
+        self.leave(connection)
+        connection.give_way()
+        return True
+
+
+@lru_cache(256)
+def _is_in(trusted: tuple[Network, ...], address: str) -> bool:
+    host = parsed(address) if trusted else None
+    return host is not None and any(ip_address(host) in network for network in trusted)
