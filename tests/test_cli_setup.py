@@ -126,8 +126,8 @@ def test_pools_are_added_changed_shown_and_removed(desk: Desk) -> None:
     assert added == "Pool mobile added.\n"
     assert desk.out("pool", "list").splitlines() == [
         "pool    seats  in use  over  shared by  scopes  expires               alerts",
-        "full    5      0       0     client     all     never                 80 90 100 denied",
-        "mobile  3      0       0     user       -       2099-01-31T00:00:00Z  80 90 100 denied",
+        "full    5      0       0     client     all     never                 80 90 100 denied expires",
+        "mobile  3      0       0     user       -       2099-01-31T00:00:00Z  80 90 100 denied expires",
     ]
     assert desk.out("pool", "set", "mobile", "--expires", "never", "--seats", "4") == "Pool mobile changed.\n"
     assert desk.json("pool", "show", "mobile") == {
@@ -138,7 +138,7 @@ def test_pools_are_added_changed_shown_and_removed(desk: Desk) -> None:
         "duplicates": "user",
         "scopes": [],
         "expires_at": None,
-        "alerts": ["80", "90", "100", "denied"],
+        "alerts": ["80", "90", "100", "denied", "expires"],
     }
     assert desk.out("pool", "set", "mobile", "--alerts", "none") == "Pool mobile changed.\n"
     assert desk.json("pool", "show", "mobile")["alerts"] == []

@@ -27,7 +27,8 @@ HOLD_S_MAX = 86_400  # a seat is held for a day at most; the life of a JWT has t
 SESSIONS_MAX_MAX = 100_000
 SESSIONS_MAX = 100  # a guess: far above what a client needs, far below what hurts
 DENIED = "denied"
-ALERTS = ("80", "90", "100", DENIED)
+EXPIRES = "expires"
+ALERTS = ("80", "90", "100", DENIED, EXPIRES)
 ALERTS_MAX = 10  # a guess: more would not be told apart
 
 # RFC 6749 App. A.4: scope-token = 1*( %x21 / %x23-5B / %x5D-7E )
@@ -162,7 +163,8 @@ class Scope(Value, frozen=True, kw_only=True):
 class Pool(Value, frozen=True, kw_only=True):
     """A counted licence. `id` is the store's; `expires_at_ms` is None for a licence without end.
 
-    `alerts` is what is told of it, as `read_alerts` gives it: percentages of its seats in use, and `denied`.
+    `alerts` is what is told of it, as `read_alerts` gives it: percentages of its seats in use,
+    `denied`, and `expires`.
     `hold_s` is how long a seat stays its holder's after the last token issued with it (L18), as the pool
     says; `Tenant.hold_s_of` is the hold that counts.
     """
@@ -393,18 +395,18 @@ class Seat(Value, frozen=True, kw_only=True):
 
 
 def read_alerts(text: str) -> tuple[str, ...]:
-    """What is told of a pool: `80 90 100 denied`, `80%,denied`, or `none`; in ascending order, each once.
+    """What is reported of a pool: `80 90 100 denied expires`, `80%,denied` or `none`; in order, each once.
 
     Raises InvalidValue.
     """
     words = {word.removesuffix("%") for word in text.replace(",", " ").split()} - {"none"}
-    percentages = words - {DENIED}
+    percentages = words - {DENIED, EXPIRES}
     if len(words) > ALERTS_MAX or not all(map(_PERCENTAGE.fullmatch, percentages)):
         raise InvalidValue(
-            f'alerts are up to {ALERTS_MAX} percentages from 1 to 100, and "{DENIED}", like'
+            f'alerts are up to {ALERTS_MAX} percentages from 1 to 100, "{DENIED}" and "{EXPIRES}", like'
             f' "{" ".join(ALERTS)}", or "none"; these are not: {text[:60]!r}'
         )
-    return (*sorted(percentages, key=int), *(words & {DENIED}))
+    return (*sorted(percentages, key=int), *(it for it in (DENIED, EXPIRES) if it in words))
 
 
 def _zone(name: str) -> tzinfo:

@@ -47,7 +47,7 @@ Expires = Annotated[
 ]
 Alerts = Annotated[
     str | None,
-    typer.Option("--alerts", metavar="LIST", help="What is told of it: '80 90 100 denied', or none."),
+    typer.Option("--alerts", metavar="LIST", help="What is reported: '80 90 100 denied expires', or none."),
 ]
 
 _HEADINGS = {

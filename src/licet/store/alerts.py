@@ -19,17 +19,19 @@ What raises an alert is in `raising.py`, how a message goes its way in `outbox.p
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, select, tuple_, update
 
-from licet.model import DENIED, Tenant, Value
+from licet.model import DENIED, EXPIRES, Tenant, Value
 from licet.signing import new_webhook_id
 from licet.store import schema
 from licet.store.accounts import NotYours
 from licet.store.changes import Event, NotFound, StillInUse, keep_events
 from licet.store.contract import Purpose, Store, Transaction
 from licet.store.destinations import check_url, place_of
+from licet.store.licence_ends import raised_ends
 from licet.store.outbox import TEST, disable, put
 from licet.store.paging import LIMIT, bounded, read_cursor, write_cursor
 from licet.store.raising import payload
@@ -93,7 +95,10 @@ class DeliveryPage(Value, frozen=True, kw_only=True):
 
 
 class Raised(Value, frozen=True, kw_only=True):
-    """An alert that is raised now. `threshold` is one of the pool's alerts: `80`, `denied`."""
+    """An alert that is raised now. `threshold` is one of the pool's alerts: `80`, `denied`, `expires`.
+
+    `expires_at_ms` is the end of the licence, where the alert is about that.
+    """
 
     tenant: str
     pool: str
@@ -102,6 +107,7 @@ class Raised(Value, frozen=True, kw_only=True):
     told_at_ms: int | None
     seats: int
     in_use: int
+    expires_at_ms: int | None = None
 
 
 def raised(connection: Connection, tenants: Iterable[Tenant]) -> tuple[Raised, ...]:
@@ -126,7 +132,21 @@ def raised(connection: Connection, tenants: Iterable[Tenant]) -> tuple[Raised, .
         for row in rows
         if row.tenant_id in names
     )
-    return tuple(sorted(found, key=_standing))
+    ends = (
+        Raised(
+            tenant=names[row.tenant_id],
+            pool=row.name,
+            threshold=EXPIRES,
+            raised_at_ms=row.raised_at_ms,
+            told_at_ms=row.raised_at_ms,
+            seats=row.seats,
+            in_use=row.in_use,
+            expires_at_ms=row.expires_at_ms,
+        )
+        for row in raised_ends(connection)
+        if row.tenant_id in names
+    )
+    return tuple(sorted(chain(found, ends), key=_standing))
 
 
 def webhooks(connection: Connection, within: int | None = None) -> tuple[Webhook, ...]:
@@ -383,9 +403,9 @@ class WebhooksChange:
 
 
 def _standing(it: Raised) -> tuple[int, str, str, int]:
-    """The newest first; of one pool denials, and then the highest threshold."""
-    level = 0 if it.threshold == DENIED else int(it.threshold)
-    return (-it.raised_at_ms, it.tenant, it.pool, -level if level else -101)
+    """The newest first; of one pool the end of its licence, denials, and then the highest threshold."""
+    level = {EXPIRES: 102, DENIED: 101}.get(it.threshold) or int(it.threshold)
+    return (-it.raised_at_ms, it.tenant, it.pool, -level)
 
 
 def _of(within: int | None) -> list[ColumnElement[bool]]:

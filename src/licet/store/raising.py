@@ -10,12 +10,14 @@ The rules:
 - It is left when for `QUIET_MS` less was in use than `MARGIN` points below it. When the last one of a pool is
   left, that the pool is back to normal is told, once.
 - A denial is told at once, and those that follow together, every `QUIET_MS` at most, with their number.
+- Before and at the end of a licence: `licence_ends.py`.
 - A message has numbers only: never who holds a seat, or was denied one.
 """
 
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, update
@@ -24,8 +26,10 @@ from licet.model import DENIED, NoSeatReason, read_alerts
 from licet.store import schema
 from licet.store.contract import Purpose, Store
 from licet.store.journal import MINUTE_MS
+from licet.store.licence_ends import licence_ends, note
 from licet.store.outbox import BY_MAIL, put
 from licet.store.spelling import instant
+from licet.store.upserts import insert_into
 
 QUIET_MS = 10 * MINUTE_MS  # a guess: long enough to fold a busy morning, short enough to act on
 MARGIN = 5  # percentage points
@@ -88,6 +92,14 @@ class _Step(NamedTuple):
     data: Mapping[str, object] = {}
 
 
+class _Message(NamedTuple):
+    """What is sent to all who are to know of a tenant's pools."""
+
+    tenant_id: int
+    type: str
+    data: Mapping[str, object]
+
+
 def look(store: Store, *, by_mail: bool = False, is_first: bool = False) -> int:
     """Look at all pools, write down what is new, and queue what is to be told; how many messages that is.
 
@@ -96,13 +108,25 @@ def look(store: Store, *, by_mail: bool = False, is_first: bool = False) -> int:
     """
     back_ms = LOOK_BACK_MS if is_first else QUIET_MS + 2 * MINUTE_MS
     with store.reading() as connection:
-        if not any(True for _ in _steps(connection, store.clock.now_ms(), back_ms)):
+        now_ms = store.clock.now_ms()
+        news = chain(_steps(connection, now_ms, back_ms), licence_ends(connection, now_ms))
+        if not any(True for _ in news):
             return 0
     with store.transaction(Purpose.UPKEEP) as transaction:
         connection, now_ms = transaction.connection, transaction.now_ms
         steps = list(_steps(connection, now_ms, back_ms))
-        told = [step for step in steps if _write(connection, step, now_ms) and step.type]
-        return _queue(connection, told, now_ms, by_mail=by_mail)
+        ends = list(licence_ends(connection, now_ms))
+        messages = [
+            _Message(step.pool.tenant_id, step.type, _data(step))
+            for step in steps
+            if _write(connection, step, now_ms) and step.type
+        ]
+        messages += [
+            _Message(end.tenant_id, end.type, end.data)
+            for end in ends
+            if note(connection, end, now_ms) and end.type
+        ]
+        return _queue(connection, messages, now_ms, by_mail=by_mail)
 
 
 def _steps(connection: Connection, now_ms: int, back_ms: int) -> Iterator[_Step]:
@@ -291,7 +315,7 @@ def _raise(connection: Connection, step: _Step, threshold: str, now_ms: int) -> 
     if threshold == DENIED and before is not None:
         as_seen = alert.told_at_ms == before.told_at_ms
     # What two of them want to insert at once, one of them does.
-    statement = _insert(connection).values(
+    statement = insert_into(connection, schema.alert).values(
         pool_id=step.pool.id, threshold=threshold, tenant_id=step.pool.tenant_id, **values
     )
     statement = statement.on_conflict_do_update(
@@ -300,32 +324,21 @@ def _raise(connection: Connection, step: _Step, threshold: str, now_ms: int) -> 
     return connection.execute(statement.returning(alert.pool_id)).first() is not None
 
 
-def _insert(connection: Connection) -> Any:
-    # Where a store is of one kind, what the other kind needs is not imported: a fifth of a second.
-    if connection.dialect.name == "postgresql":
-        from sqlalchemy.dialects.postgresql import insert as for_postgres  # noqa: PLC0415
-
-        return for_postgres(schema.alert)
-    from sqlalchemy.dialects.sqlite import insert as for_sqlite  # noqa: PLC0415
-
-    return for_sqlite(schema.alert)
-
-
-def _queue(connection: Connection, told: Iterable[_Step], now_ms: int, *, by_mail: bool) -> int:
+def _queue(connection: Connection, messages: Iterable[_Message], now_ms: int, *, by_mail: bool) -> int:
     webhook = schema.webhook.c
     webhooks = connection.execute(
         select(webhook.id, webhook.tenant_id).where(webhook.enabled).order_by(webhook.created_at_ms)
     ).all()
     queued = 0
-    for step in told:
-        ids = [it.id for it in webhooks if it.tenant_id in {None, step.pool.tenant_id}]
+    for message in messages:
+        ids = [it.id for it in webhooks if it.tenant_id in {None, message.tenant_id}]
         queued += len(
             put(
                 connection,
                 webhook_ids=[*ids, *([BY_MAIL] if by_mail else [])],
-                tenant_id=step.pool.tenant_id,
-                type=step.type,
-                payload=payload(step.type, now_ms, _data(step)),
+                tenant_id=message.tenant_id,
+                type=message.type,
+                payload=payload(message.type, now_ms, message.data),
                 now_ms=now_ms,
             )
         )

@@ -68,6 +68,8 @@ pool = Table(
     # What alerts are raised at: percentages of the seats in use, "denied"; apart by a space, '' is never.
     Column("alerts", Text, nullable=False, server_default="80 90 100 denied"),
     Column("hold_s", Integer, nullable=False, server_default="0"),  # L18
+    # Those that code of schema 0003 does not know: "expires".
+    Column("alerts_more", Text, nullable=False, server_default=""),
     UniqueConstraint("tenant_id", "name"),
     CheckConstraint("seats >= 0", name="seats"),
     # Behind the ledger: a forgotten lock is an error here, and never a seat too many.
@@ -502,6 +504,17 @@ alert = Table(
     Column("cleared_at_ms", BigInteger),
     Column("told_at_ms", BigInteger),
     Column("told_times", BigInteger, nullable=False, server_default="0"),  # what was counted then
+)
+
+# What was reported of the end of a pool's licence: of which end, and how many days before; 0 is the end.
+licence_notice = Table(
+    "licence_notice",
+    metadata,
+    Column("pool_id", ForeignKey("pool.id", ondelete="CASCADE"), primary_key=True),
+    _tenant_id(),
+    Column("expires_at_ms", BigInteger, nullable=False),
+    Column("days", Integer, nullable=False),
+    Column("raised_at_ms", BigInteger, nullable=False),
 )
 
 # Messages on their way, and those that were given up.

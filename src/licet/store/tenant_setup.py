@@ -19,6 +19,7 @@ from sqlalchemy import Table, delete, insert, select, update
 
 from licet.credentials import NewClientSecret
 from licet.model import (
+    EXPIRES,
     Client,
     ClientSecret,
     EndReason,
@@ -587,7 +588,8 @@ def _pool_row(pool: Pool) -> dict[str, Any]:
         "seats": pool.seats,
         "duplicates": pool.duplicates.value,
         "expires_at_ms": pool.expires_at_ms,
-        "alerts": " ".join(pool.alerts),
+        "alerts": " ".join(it for it in pool.alerts if it != EXPIRES),
+        "alerts_more": EXPIRES if EXPIRES in pool.alerts else "",
         "hold_s": pool.hold_s,
     }
 

@@ -133,7 +133,7 @@ def _pool(row: Row[Any]) -> Pool:
         seats=row.seats,
         duplicates=Duplicates(row.duplicates),
         expires_at_ms=row.expires_at_ms,
-        alerts=read_alerts(row.alerts),
+        alerts=read_alerts(f"{row.alerts} {row.alerts_more}"),
         hold_s=row.hold_s,
     )
 

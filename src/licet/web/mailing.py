@@ -19,6 +19,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import Any
 
+from licet.store.licence_ends import EXPIRED, EXPIRES_SOON
 from licet.store.outbox import Attempt, Message
 from licet.store.raising import BACK_TO_NORMAL, POOL_DENIED, THRESHOLD_REACHED
 from licet.web.alerting import MailServer
@@ -52,6 +53,12 @@ def subject(type_: str, data: Mapping[str, Any]) -> str:
         case _ if type_ == POOL_DENIED:
             times = data["denials"]
             return f"{pool}: {times} grant{'' if times == 1 else 's'} denied, {used}"
+        case _ if type_ == EXPIRES_SOON:
+            days = data["days"]
+            left = "1 day" if days == 1 else f"{days} days"
+            return f"{pool}: the licence expires within {left}, at {data['expires_at']}, {used}"
+        case _ if type_ == EXPIRED:
+            return f"{pool}: the licence has expired, at {data['expires_at']}"
         case _:
             return type_
 

@@ -50,8 +50,8 @@ _POOL_FIELDS = (
     Field(
         name="alerts",
         label="Alerts",
-        help=f"When so many per cent of its seats are in use, and when somebody is denied one:"
-        f" {' '.join(ALERTS)}, or none.",
+        help=f"When so many per cent of its seats are in use, when a seat is denied, and before its licence"
+        f" expires: {' '.join(ALERTS)}, or none.",
         read=read_alerts,
         placeholder="none",
         width="medium",

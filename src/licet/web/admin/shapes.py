@@ -62,8 +62,8 @@ class Pool(Value, frozen=True, kw_only=True):
     alerts: Annotated[
         tuple[str, ...],
         Meta(
-            description="What alerts are raised at: percentages of the seats in use, and `denied`.",
-            examples=[["80", "90", "100", "denied"]],
+            description="What alerts are raised at: percentages of seats in use, `denied` and `expires`.",
+            examples=[["80", "90", "100", "denied", "expires"]],
         ),
     ]
 

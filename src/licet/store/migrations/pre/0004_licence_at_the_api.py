@@ -59,9 +59,27 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_refused_request_tenant_id"), "refused_request", ["tenant_id"], unique=False)
     op.create_index(op.f("ix_refused_request_at_ms"), "refused_request", ["at_ms"], unique=False)
+    op.add_column("pool", sa.Column("alerts_more", sa.Text(), server_default="", nullable=False))
+    op.create_table(
+        "licence_notice",
+        sa.Column("pool_id", _KEY, nullable=False),
+        sa.Column("tenant_id", _KEY, nullable=False),
+        sa.Column("expires_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("days", sa.Integer(), nullable=False),
+        sa.Column("raised_at_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["pool_id"], ["pool.id"], name=op.f("fk_licence_notice_pool_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id"], ["tenant.id"], name=op.f("fk_licence_notice_tenant_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("pool_id", name=op.f("pk_licence_notice")),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("licence_notice")
+    op.drop_column("pool", "alerts_more")
     op.drop_table("refused_request")
     op.drop_table("authentication_failure")
     op.drop_column("webhook", "private_allowed")

@@ -1,0 +1,17 @@
+"""`INSERT ... ON CONFLICT`, which both stores have and SQLAlchemy spells for each of them."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Table
+
+
+def insert_into(connection: Connection, table: Table) -> Any:
+    """An insert that may say what to do when the row is there already."""
+    # Where a store is of one kind, what the other kind needs is not imported: a fifth of a second.
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert as for_postgres  # noqa: PLC0415
+
+        return for_postgres(table)
+    from sqlalchemy.dialects.sqlite import insert as for_sqlite  # noqa: PLC0415
+
+    return for_sqlite(table)
