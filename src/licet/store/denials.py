@@ -17,7 +17,7 @@ from licet.model import NoSeatReason, Tenant, Value
 from licet.store import schema
 from licet.store.journal import MINUTE_MS
 from licet.store.paging import LIMIT, read_cursor
-from licet.store.ranges import Key, Range, RangePage
+from licet.store.ranges import Key, Most, Range, RangePage, most_of
 from licet.store.summary import DENIED
 
 HOLDERS_MAX = 500
@@ -92,6 +92,13 @@ def denials(
         connection, _rows(tenant, only or DenialFilter()), _key, _place, after=after, limit=limit
     )
     return DenialPage(tenant=tenant.name, ranges=tuple(map(_told, page.ranges)), next=page.next)
+
+
+def denied_most(
+    connection: Connection, tenant: Tenant, *, only: DenialFilter | None = None
+) -> tuple[Most, ...]:
+    """The clients that were denied a seat most often."""
+    return most_of(connection, _rows(tenant, only or DenialFilter()), name="client_id", user_name="name")
 
 
 def _place(cursor: str) -> tuple[int, str, str, str, bool]:

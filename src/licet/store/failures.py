@@ -19,9 +19,8 @@ from licet.model import FailureCause, Tenant, Value, Who
 from licet.store import schema
 from licet.store.journal import MINUTE_MS
 from licet.store.paging import LIMIT, read_cursor
-from licet.store.ranges import Key, Range, RangePage
+from licet.store.ranges import Key, Most, Range, RangePage, most_of
 
-MOST_MAX = 10
 NOT_KEPT = "this id is not among the refusals that are kept; look in the log"
 
 _user, _tenant = schema.user, schema.tenant
@@ -67,16 +66,6 @@ class FailurePage(Value, frozen=True, kw_only=True):
     next: str | None
 
 
-class Most(Value, frozen=True, kw_only=True):
-    """Who was refused how often in a span, for all reasons together."""
-
-    name: str
-    initials: str
-    user_name: str
-    times: int
-    last_at_ms: int
-
-
 class Refused(Value, frozen=True, kw_only=True):
     """What became of the request of an id. `kind` is `denied` or `failed`, `reason` why or the cause.
 
@@ -117,37 +106,10 @@ def failures(
 def failed_most(
     connection: Connection, tenant: Tenant | None, *, only: FailureFilter | None = None
 ) -> tuple[Most, ...]:
-    """The known clients that failed most often, `MOST_MAX` of them."""
+    """The known clients that failed most often."""
     it = schema.authentication_failure.c
-    times = func.sum(it.times).label("times")
-    found = (
-        select(it.tenant_id, it.name, func.max(it.initials).label("initials"), times)
-        .add_columns(func.max(it.last_at_ms).label("last_at_ms"))
-        .where(*_wanted(tenant, only or FailureFilter()), it.name != "", it.who == Who.CLIENT.value)
-        .group_by(it.tenant_id, it.name)
-        .order_by(times.desc(), it.name)
-        .limit(MOST_MAX)
-        .subquery("found")
-    )
-    return most_of(connection, found)
-
-
-def most_of(connection: Connection, found: Any) -> tuple[Most, ...]:
-    """The rows of this query, with the users' names."""
-    it = found.c
-    same_user = and_(_user.c.tenant_id == it.tenant_id, _user.c.initials == it.initials)
-    query = select(found, func.coalesce(_user.c.name, "").label("user_name"))
-    query = query.join_from(found, _user, same_user, isouter=True).order_by(it.times.desc(), it.name)
-    return tuple(
-        Most(
-            name=row.name,
-            initials=row.initials,
-            user_name=row.user_name,
-            times=int(row.times),
-            last_at_ms=row.last_at_ms,
-        )
-        for row in connection.execute(query)
-    )
+    rows = _rows(tenant, only or FailureFilter()).where(it.name != "", it.who == Who.CLIENT.value)
+    return most_of(connection, rows, name="name", user_name="user_name")
 
 
 def find_request(

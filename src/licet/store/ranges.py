@@ -1,5 +1,7 @@
 """Lists of what is counted by minute, read in ranges: consecutive minutes of what is alike are one range.
 
+And who is in them most often.
+
 The rules:
 
 - Newest first, by the minute in which a range ends; then by what is alike.
@@ -9,12 +11,26 @@ The rules:
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select
+from sqlalchemy import Connection, Row, Select, func, select
 
+from licet.model import Value
 from licet.store.paging import bounded, write_cursor
 
 ROWS_FIRST = 1000  # of the table are most pages made
 ROWS_MAX = 20_000  # of the table that one page reads: two weeks of a client that never stops
+
+MOST_MAX = 10
+
+
+class Most(Value, frozen=True, kw_only=True):
+    """Who is in a list how often, in all ranges together; `user_name` is '' where there is none."""
+
+    name: str
+    initials: str
+    user_name: str
+    times: int
+    last_at_ms: int
+
 
 # What makes rows alike: numbers and texts, in one order in all rows.
 Key = tuple[Any, ...]
@@ -75,6 +91,37 @@ class RangePage:
             read = read_rows(ROWS_MAX)
         self.ranges = tuple(read.ranges[:limit])
         self.next = read.cursor(limit)
+
+
+def most_of(connection: Connection, query: Select[Any], *, name: str, user_name: str) -> tuple[Most, ...]:
+    """Who is in the newest `ROWS_MAX` rows of a query most often, `MOST_MAX` of them.
+
+    `name` and `user_name` are what the query calls them.
+    """
+    it = query.limit(ROWS_MAX).subquery("newest").c
+    times = func.sum(it.times).label("times")
+    rows = connection.execute(
+        select(
+            it[name].label("name"),
+            func.max(it.initials).label("initials"),
+            func.max(it[user_name]).label("user_name"),
+            times,
+            func.max(it.last_at_ms).label("last_at_ms"),
+        )
+        .group_by(it.tenant_id, it[name])
+        .order_by(times.desc(), it[name])
+        .limit(MOST_MAX)
+    )
+    return tuple(
+        Most(
+            name=row.name,
+            initials=row.initials,
+            user_name=row.user_name,
+            times=int(row.times),
+            last_at_ms=row.last_at_ms,
+        )
+        for row in rows
+    )
 
 
 class _Read:

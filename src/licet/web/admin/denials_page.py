@@ -1,25 +1,50 @@
 """The page of denials: who was refused a seat, when, why and how often, and who held the seats then.
 
 Minutes of a client that asks again and again are one row. A row opens to a part of the page
-`/denials/holders`, which stands for itself where no script runs.
+`/denials/holders`, which stands for itself where no script runs. Beside it is `failures_page.py`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from sqlalchemy import Connection
 
 from licet.model import NoSeatReason, Tenant
-from licet.store.denials import DenialFilter, DenialPage, DenialRange, denials, holders_at
+from licet.store.denials import (
+    DenialFilter,
+    DenialPage,
+    DenialRange,
+    denials,
+    denied_most,
+    holders_at,
+)
 from licet.store.paging import LIMIT, LIMIT_MAX, InvalidCursor
+from licet.store.ranges import Most
 from licet.web.admin.desk import Desk
+from licet.web.admin.downloads import ROWS_MAX, csv_file, file_name, moment
 from licet.web.admin.filters import REASONS, WITHIN, Filters, cleaned, instant_of, reason_told
 from licet.web.admin.pages import Visit, link, page, visiting
 from licet.web.admin.problems import not_found
+from licet.web.admin.reader_zone import zone_of
 
 HERE = "Denials"
 PATH = "/denials"
+_HEADINGS = (
+    "tenant",
+    "pool",
+    "client_id",
+    "user",
+    "user_name",
+    "reason",
+    "times",
+    "first",
+    "last",
+    "seats",
+    "in_use",
+    "address",
+)
 _NAMES = {"pool": "pool", "client": "client", "user": "user", "reason": "why"}
 
 
@@ -27,6 +52,7 @@ def router(desk: Desk) -> APIRouter:
     """`/denials`, and who held the seats at one of them."""
     routes = APIRouter()
     routes.add_api_route(PATH, _show(desk), methods=["GET"])
+    routes.add_api_route(f"{PATH}/download.csv", _download(desk), methods=["GET"])
     routes.add_api_route(f"{PATH}/holders", _show_holders(desk), methods=["GET"])
     return routes
 
@@ -42,7 +68,7 @@ def _show(desk: Desk) -> Callable[[Request], Any]:
         after = request.query_params.get("after") or None
         only = _only(filters)
         try:
-            found, newest = await desk.run(_read, desk, tenant, only, after)
+            found, newest, most = await desk.run(_read, desk, tenant, only, after)
         except InvalidCursor:
             raise not_found("This page of the list is not there; begin with the first.") from None
         return page(
@@ -56,6 +82,9 @@ def _show(desk: Desk) -> Callable[[Request], Any]:
             times=sum(it.times for it in newest.ranges),
             clients=len({it.client_id for it in newest.ranges}),
             is_more=newest.next is not None,
+            most=most,
+            all_link=lambda name: filters.link(client=name),
+            download=filters.link_to(f"{PATH}/download.csv"),
             filters=filters,
             within=[(value, text) for value, (text, _) in WITHIN.items()],
             reasons=[(reason.value, text) for reason, text in REASONS.items()],
@@ -115,16 +144,50 @@ def lasted(duration_ms: int) -> str:
     return f"{hours} h {minutes:02} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"  # noqa: PLR2004
 
 
-def _read(desk: Desk, tenant: Tenant, only: DenialFilter, after: str | None) -> tuple[DenialPage, DenialPage]:
-    """A page of the list, and so many from its begin as a headline can count."""
+def _read(
+    desk: Desk, tenant: Tenant, only: DenialFilter, after: str | None
+) -> tuple[DenialPage, DenialPage, Sequence[Most]]:
+    """A page of the list, so many from its begin as a headline can count, and who is in it most often."""
 
-    def read(connection: Any) -> tuple[DenialPage, DenialPage]:
+    def read(connection: Connection) -> tuple[DenialPage, DenialPage, Sequence[Most]]:
         shown = denials(connection, tenant, only=only, after=after, limit=LIMIT)
-        if after is None and shown.next is None:
-            return shown, shown
-        return shown, denials(connection, tenant, only=only, limit=LIMIT_MAX)
+        is_whole = after is None and shown.next is None
+        newest = shown if is_whole else denials(connection, tenant, only=only, limit=LIMIT_MAX)
+        return shown, newest, denied_most(connection, tenant, only=only)
 
     return desk.read_now(read)
+
+
+def _download(desk: Desk) -> Callable[[Request], Any]:
+    seen = visiting(desk)
+
+    async def download(request: Request) -> Response:
+        visit = await seen(request)
+        if (tenant := visit.the_tenant) is None:
+            raise not_found("Say whose denials.")
+        only, zone = _only(Filters(visit, PATH, request.query_params, _NAMES)), zone_of(request)
+
+        def make() -> Response:
+            rows = desk.read_now(lambda connection: list(_rows(connection, tenant, only, zone)))
+            return csv_file(file_name("licet", tenant.name, "denials"), _HEADINGS, rows)
+
+        return await desk.run(make)
+
+    return download
+
+
+def _rows(
+    connection: Connection, tenant: Tenant, only: DenialFilter, zone: str
+) -> Iterator[Sequence[object]]:
+    after: str | None = None
+    for _ in range(ROWS_MAX // LIMIT_MAX):
+        found = denials(connection, tenant, only=only, after=after, limit=LIMIT_MAX)
+        for it in found.ranges:
+            times = it.times, moment(it.first_at_ms, zone), moment(it.last_at_ms, zone)
+            who = it.client_id, it.initials, it.name
+            yield (tenant.name, it.pool, *who, it.reason, *times, it.seats, it.in_use, it.address)
+        if (after := found.next) is None:
+            return
 
 
 def _only(filters: Filters) -> DenialFilter:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from starlette.datastructures import QueryParams
 
-from licet.model import NoSeatReason, Tenant
+from licet.model import FailureCause, NoSeatReason, Tenant
 from licet.web.admin.pages import Visit, link
 from licet.web.admin.problems import not_found
 
@@ -36,6 +36,26 @@ REASONS = {
     NoSeatReason.NO_SEATS: "the pool has no seats",
     NoSeatReason.LICENCE_EXPIRED: "the licence had expired",
     NoSeatReason.BARRED: "kept off by an administrator",
+}
+
+CAUSES = {
+    FailureCause.WRONG_SECRET: "wrong password or secret",
+    FailureCause.EXPIRED_SECRET: "secret expired",
+    FailureCause.PASSWORD_NOT_ALLOWED: "password not allowed",
+    FailureCause.UNKNOWN_CLIENT: "no client of that name",
+    FailureCause.UNKNOWN_TENANT: "no tenant of that name",
+    FailureCause.NO_CREDENTIALS: "no credentials that can be read",
+    FailureCause.CLIENT_DISABLED: "client disabled",
+    FailureCause.USER_DISABLED: "user disabled",
+    FailureCause.THROTTLED: "too many failures before",
+    FailureCause.BAD_SIGNATURE: "signed by none of its keys",
+    FailureCause.WRONG_AUDIENCE: "assertion for another server",
+    FailureCause.EXPIRED_ASSERTION: "assertion outside its time",
+    FailureCause.USED_ASSERTION: "assertion used before",
+    FailureCause.NOT_STRICT: "assertion not strict",
+    FailureCause.UNKNOWN_ADMINISTRATOR: "no administrator of that name",
+    FailureCause.ADMINISTRATOR_DISABLED: "administrator disabled",
+    FailureCause.UNKNOWN_API_KEY: "no such API key",
 }
 
 
@@ -94,6 +114,10 @@ class Filters:
 
     def link(self, **changes: object) -> str:
         """The list with these filters changed, from its first page on."""
+        return self.link_to(self._path, **changes)
+
+    def link_to(self, path: str, **changes: object) -> str:
+        """The same at another path."""
         within = None if self.within == WITHIN_DEFAULT else self.within
         held: dict[str, object] = {
             **self.texts,
@@ -101,7 +125,7 @@ class Filters:
             "until": self.until_ms,
             "within": within,
         }
-        return link(self._visit, self._path, **(held | changes))
+        return link(self._visit, path, **(held | changes))
 
 
 def tenant_or_all(visit: Visit) -> Tenant | None:

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from licet.model import EndReason
+from licet.model import EndReason, FailureCause, Who
 from licet.store.history import Did, Happened, HistoryFilter, Kind, history
 from licet.store.paging import InvalidCursor
 from licet.web.admin.desk import Desk
-from licet.web.admin.filters import WITHIN, Filters, reason_told, tenant_or_all
+from licet.web.admin.filters import CAUSES, WITHIN, Filters, reason_told, tenant_or_all
 from licet.web.admin.pages import Visit, counted, link, page, visiting
 from licet.web.admin.problems import not_found
 
@@ -25,6 +25,7 @@ _KINDS = {
     Kind.GRANTED: "Grants",
     Kind.DENIED: "Denials",
     Kind.ENDED: "Endings",
+    Kind.FAILED: "Failures",
     Kind.EVENT: "Administrators",
 }
 _ENDINGS = {
@@ -36,8 +37,14 @@ _ENDINGS = {
     EndReason.DISABLED: "ended when client or user was disabled",
     EndReason.REMOVED: "ended when what it stood on was removed",
 }
-_TAGS = {Kind.GRANTED: "on", Kind.DENIED: "bad", Kind.ENDED: "", Kind.EVENT: "warn-tag"}
-_WORDS = {Kind.GRANTED: "grant", Kind.DENIED: "denial", Kind.ENDED: "ending", Kind.EVENT: "admin"}
+_TAGS = {Kind.GRANTED: "on", Kind.DENIED: "bad", Kind.ENDED: "", Kind.FAILED: "bad", Kind.EVENT: "warn-tag"}
+_WORDS = {
+    Kind.GRANTED: "grant",
+    Kind.DENIED: "denial",
+    Kind.ENDED: "ending",
+    Kind.FAILED: "failure",
+    Kind.EVENT: "admin",
+}
 
 # Where the noun of an event's target is found: its list, or its form.
 _PLACES = {
@@ -106,7 +113,7 @@ def _show(desk: Desk) -> Callable[[Request], Any]:
         tenant = tenant_or_all(visit)
         filters = Filters(visit, PATH, request.query_params, _NAMES)
         after = request.query_params.get("after") or None
-        only = _only(filters)
+        only = _only(visit, filters)
         try:
             found = await desk.read(lambda connection: history(connection, tenant, only=only, after=after))
         except InvalidCursor:
@@ -127,7 +134,7 @@ def _show(desk: Desk) -> Callable[[Request], Any]:
     return show
 
 
-def _only(filters: Filters) -> HistoryFilter:
+def _only(visit: Visit, filters: Filters) -> HistoryFilter:
     from_ms, until_ms = filters.window
     texts = filters.texts
     if texts["kind"] not in set(Kind):
@@ -141,11 +148,14 @@ def _only(filters: Filters) -> HistoryFilter:
         actor=texts["actor"],
         from_ms=from_ms,
         until_ms=until_ms,
+        with_administrators=visit.identity.sees_sign_ins,
     )
 
 
 def _line(visit: Visit, it: Happened | Did) -> Line:
-    return _did(visit, it) if isinstance(it, Did) else _happened(visit, it)
+    if isinstance(it, Did):
+        return _did(visit, it)
+    return _failed(visit, it) if it.kind is Kind.FAILED else _happened(visit, it)
 
 
 def _happened(visit: Visit, it: Happened) -> Line:
@@ -179,6 +189,28 @@ def _happened(visit: Visit, it: Happened) -> Line:
         times=it.times,
         detail=f"{detail}{', from ' + it.address if it.address else ''}",
         detail_link=target,
+    )
+
+
+def _failed(visit: Visit, it: Happened) -> Line:
+    tenant = {"tenant": it.tenant} if it.tenant else {}
+    cause = FailureCause(it.reason)
+    is_client = it.who is Who.CLIENT
+    place = "/set-up/clients/edit" if is_client else _PLACES["admin"]
+    has_page = it.client_id and it.who is not Who.API_KEY
+    return Line(
+        at_ms=it.first_at_ms,
+        until_ms=it.last_at_ms,
+        tag=_WORDS[it.kind],
+        tag_look=_TAGS[it.kind],
+        tenant=it.tenant,
+        subject=it.client_id or "unknown",
+        subject_link=link(visit, place, **tenant, name=it.client_id) if has_page else "",
+        initials=it.initials,
+        what=f"did not get in: {CAUSES[cause]}",
+        times=it.times,
+        detail=f"from {it.address}" if it.address else "all like this",
+        detail_link=link(visit, "/failures", **tenant, client=it.client_id, cause=it.reason, within="all"),
     )
 
 

@@ -17,6 +17,7 @@ from licet.model import SEATS_MAX, Tenant
 from licet.store.usage import HeatCell, Peak, PoolUsage, Reach, Usage, usage, with_seats_told
 from licet.web.admin.denials_page import choose, lasted
 from licet.web.admin.desk import Desk
+from licet.web.admin.downloads import file_name
 from licet.web.admin.filters import cleaned
 from licet.web.admin.forms import sentence
 from licet.web.admin.pages import Visit, counted, link, page, visiting
@@ -116,7 +117,7 @@ def _download(desk: Desk, kind: str) -> Callable[[Request], Any]:
             content = await desk.run(_file, desk, asked, visit.now_ms, kind)
         except ChartsMissing as missing:
             raise Problem(409, "not-possible", sentence(str(missing))) from None
-        name = _file_name("licet", asked.tenant.name, asked.pool, asked.reach.value)
+        name = file_name("licet", asked.tenant.name, asked.pool, asked.reach.value)
         headers = {
             "content-disposition": f'attachment; filename="{name}.{kind}"',
             "cache-control": "no-store",
@@ -124,12 +125,6 @@ def _download(desk: Desk, kind: str) -> Callable[[Request], Any]:
         return Response(content, headers=headers, media_type=_TYPES[kind])
 
     return download
-
-
-def _file_name(*words: str) -> str:
-    """These words, without what could be more than a name."""
-    kept = ("".join(it for it in word if it.isascii() and (it.isalnum() or it in "_.-")) for word in words)
-    return "-".join(filter(None, kept))
 
 
 def _file(desk: Desk, asked: Asked, now_ms: int, kind: str) -> bytes:
