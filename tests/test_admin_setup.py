@@ -179,6 +179,13 @@ WRONG: list[tuple[str, str, dict[str, Any], dict[str, str]]] = [
         {"initials": "AB", "password": "lcs_correct horse"},
         {"#/password": "A password does not begin with lcs_"},
     ),
+    (
+        "POST",
+        f"{JIM_PATH}/users",
+        {"initials": "AB", "name": "Ada Byron", "password": "byron+ada"},
+        {"#/password": "A password is more than a name"},
+    ),
+    ("PATCH", f"{JIM_PATH}/users/U1", {"password": "qwertyuiop"}, {"#/password": "A password must be hard"}),
     ("PATCH", f"{JIM_PATH}/users/U1", {"name": "a\nb"}, {"#/name": "It has no control characters."}),
     ("PATCH", f"{JIM_PATH}/users/U1", {"name": "a\u2028b"}, {"#/name": "User U1: a name is 1 to 100"}),
     ("PATCH", f"{JIM_PATH}/clients/c1", {"user": "ZZ"}, {"#/user": "There is no user ZZ in tenant"}),

@@ -18,6 +18,7 @@ from licet.credentials import (
     NewClientSecret,
     Passwords,
     Remembered,
+    about_user,
     check_password,
 )
 from licet.model import Client, ClientSecret, InvalidValue, User
@@ -187,6 +188,62 @@ class TestClientSecrets:
         secret = self.made.generate()
         assert secret.secret not in f"{secret} {secret!r}"
         assert repr(secret.hash) not in f"{secret} {secret!r}"
+
+
+class TestNewPasswords:
+    """What a person may choose."""
+
+    owner = User(initials="JM", name="Jane Marple", password_hash=None)
+    tenant = jim_test(clients=(Client(key=1, client_id="Desk4", user=owner),))
+
+    @pytest.mark.parametrize(
+        "password",
+        [
+            "password",
+            "12345678",
+            "qwertyuiop",
+            "P@ssw0rd1",
+            "letmein123",
+            "swordfish",
+            "aaaaaaaaaaaa",
+            "20261127",
+        ],
+    )
+    def test_a_common_one_is_refused(self, password: str) -> None:
+        """NIST SP 800-63B 5.1.1.2: common ones, words, repetitions, patterns and dates."""
+        with pytest.raises(InvalidValue, match="must be hard to guess"):
+            PASSWORDS.hash_new(password)
+
+    @pytest.mark.parametrize(
+        "password",
+        ["JaneMarple", "marple-jane-2026", "jm jm jm jm", "DESK4desk4", "Jim_Test2026", "Jane.Marple!"],
+    )
+    def test_one_that_is_made_of_what_everybody_knows_is_refused(self, password: str) -> None:
+        """NIST SP 800-63B 5.1.1.2: initials, name, client_id, tenant, and a year is no secret."""
+        with pytest.raises(InvalidValue, match="more than a name"):
+            PASSWORDS.hash_new(password, *about_user(self.tenant, "JM", "Jane Marple"))
+
+    @pytest.mark.parametrize(
+        "password", ["pass+word", "correct horse", "a long word", "jane likes tuesdays", "zażółć gęślą"]
+    )
+    def test_what_is_harder_to_guess_is_taken(self, password: str) -> None:
+        """Also a short one, with a name among other words, or of other letters."""
+        kept = PASSWORDS.hash_new(password, *about_user(self.tenant, "JM", "Jane Marple"))
+        assert PASSWORDS.verify_hash(kept, password)
+
+    def test_a_long_one_takes_no_longer(self) -> None:
+        """It is looked at up to its fortieth character."""
+        assert PASSWORDS.hash_new("tuesday rain bus " + "x" * 200)
+
+    def test_what_is_kept_already_goes_on_working(self) -> None:
+        """Whoever set it before is not locked out."""
+        kept = PASSWORDS.hash("password")
+        assert PASSWORDS.verify_hash(kept, "password")
+
+    def test_what_everybody_knows_of_a_user_is_found(self) -> None:
+        """Of one that there is, its name and clients too; of a new one what is given."""
+        assert set(about_user(self.tenant, "JM")) == {"JM", "Jane Marple", "Jim_Test", "Desk4"}
+        assert set(about_user(self.tenant, "AB", "Ada Byron")) == {"AB", "Ada Byron", "Jim_Test"}
 
 
 class TestRemembered:

@@ -50,6 +50,8 @@ def test_every_role_may_change_its_own_password_and_stays_signed_in_here_only(
         (PASSWORD, NEW, "something else", "This is another one than above."),
         (PASSWORD, "short", "short", "A password is 8 to 256 characters."),
         (PASSWORD, "tab\tin it", "tab\tin it", "A password has no control characters."),
+        (PASSWORD, "letmein123", "letmein123", "A password must be hard to guess"),
+        (PASSWORD, "vera-2026", "vera-2026", "A password is more than a name"),
         (PASSWORD, "", "", "A password is 8 to 256 characters."),
     ],
 )

@@ -10,6 +10,7 @@ every call; one that was wrong never is.
 import hmac
 import re
 import secrets
+from collections.abc import Iterable
 from hashlib import sha256
 
 from argon2 import PasswordHasher
@@ -22,10 +23,13 @@ SECRET_PREFIX = "lcs_"  # noqa: S105 - tells secret scanners what it is; no secr
 API_KEY_PREFIX = "lck_"
 PASSWORD_CHARS_MAX = 256  # more is refused before it is hashed
 PASSWORD_CHARS_MIN = 8
+PASSWORD_GUESSES_MIN = 10**6  # 110 guesses a minute at one client (licet.web.throttle) take six days for them
 RENEWED_EVERY_MS = 30_000  # a use that is so much younger than the last one is not written down
 
 _ID_CHARS = 12
 _SECRET_BYTES = 32
+_CHARS_BESIDE_MIN = 5  # a guess: a year and a sign are too few
+_CHARS_ESTIMATED_MAX = 40  # what is estimated of a longer one: it takes the square of the length
 _API_KEY = re.compile(rf"{API_KEY_PREFIX}([0-9a-f]{{{_ID_CHARS}}})[A-Za-z0-9_-]{{43}}")
 
 
@@ -72,6 +76,14 @@ class Passwords:
         check_password(password)
         return self._hasher.hash(password)
 
+    def hash_new(self, password: str, *about: str) -> str:
+        """A password that somebody chose, as it is kept; `about` is what everybody knows of its owner.
+
+        Raises InvalidValue when it may not be one.
+        """
+        check_new_password(password, *about)
+        return self.hash(password)
+
     def verify(self, user: User | None, password: str) -> bool:
         """Whether this is the user's password; takes the same time when there is no user, or no password."""
         return self.verify_hash(user.password_hash if user else None, password)
@@ -100,6 +112,37 @@ def check_password(password: str) -> None:
         raise InvalidValue("a password has no control characters")
     if password.startswith(SECRET_PREFIX):
         raise InvalidValue(f"a password does not begin with {SECRET_PREFIX}, which marks generated secrets")
+
+
+def check_new_password(password: str, *about: str) -> None:
+    """Return if somebody may choose this password; `about` is what everybody knows of its owner.
+
+    It takes up to 0.1 s. Raises InvalidValue.
+    """
+    check_password(password)
+    if len(_beside(password, about)) < _CHARS_BESIDE_MIN:
+        raise InvalidValue("a password is more than a name, initials or a client_id with a few characters")
+    from zxcvbn import zxcvbn  # noqa: PLC0415 - its lists of words; most programs never need them
+
+    if zxcvbn(password[:_CHARS_ESTIMATED_MAX], user_inputs=about)["guesses"] < PASSWORD_GUESSES_MIN:
+        raise InvalidValue("a password must be hard to guess; take several words that nobody expects")
+
+
+def about_user(tenant: Tenant, initials: str, name: str | None = None) -> tuple[str, ...]:
+    """What everybody knows of a user, new or not: initials, names, and the clients that stand for it."""
+    user = tenant.users.get(initials)
+    clients = (it.client_id for it in tenant.clients.values() if it.user.initials == initials)
+    return tuple(it for it in (initials, name, user.name if user else None, tenant.name, *clients) if it)
+
+
+def _beside(password: str, about: Iterable[str]) -> str:
+    """The letters and digits of a password that are not of these texts, nor of words in them."""
+    left = password.casefold()
+    words = {word for text in about for word in (text, *re.split(r"[\W_]+", text))}
+    for word in sorted(words, key=len, reverse=True):
+        if len(word) > 1:
+            left = left.replace(word.casefold(), " ")
+    return "".join(it for it in left if it.isalnum())
 
 
 class ClientSecrets:

@@ -267,7 +267,7 @@ def _set(store: Store, name: str, changes: AdminChanges, done: str) -> None:
 
 
 def _hashed(name: str, *, from_stdin: bool) -> str:
-    return Passwords().hash(ask_password(f"administrator {name}", from_stdin=from_stdin))
+    return Passwords().hash_new(ask_password(f"administrator {name}", from_stdin=from_stdin), name)
 
 
 def _tenant_id(store: Store, tenant: str | None) -> int | None:

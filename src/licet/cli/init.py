@@ -106,7 +106,7 @@ def _first_admin() -> _FirstAdmin | None:
     from licet.credentials import Passwords  # noqa: PLC0415 - hashing, which only this needs
 
     password = ask_password(f"administrator {name}", from_stdin=False)
-    return _FirstAdmin(name, Passwords().hash(password))
+    return _FirstAdmin(name, Passwords().hash_new(password, name))
 
 
 def _make(directory: Path, first: _FirstTenant | None, admin: _FirstAdmin | None) -> None:

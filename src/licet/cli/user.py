@@ -57,7 +57,9 @@ def add(
     Example: [bold]licet user add TC --name "Test Client"[/]
     """
     settings: UserChanges = given(name=name)
-    settings["password_hash"] = _hashed(data, tenant, initials, from_stdin=password_stdin, none=no_password)
+    settings["password_hash"] = _hashed(
+        data, tenant, initials, name, from_stdin=password_stdin, none=no_password
+    )
     change_tenant(data, tenant, f"User {initials} added", lambda setup: setup.add_user(initials, **settings))
     if no_password:
         note(f"{initials} has no password; its clients need a secret: licet client add --secret")
@@ -86,7 +88,7 @@ def password(
 
     Example: [bold]licet user password TC --password-stdin < password.txt[/]
     """
-    hashed = _hashed(data, tenant, initials, from_stdin=password_stdin, none=no_password)
+    hashed = _hashed(data, tenant, initials, None, from_stdin=password_stdin, none=no_password)
     done = f"Password of user {initials} {'taken away' if no_password else 'set'}"
     change_tenant(data, tenant, done, lambda setup: setup.set_user(initials, password_hash=hashed))
 
@@ -168,17 +170,17 @@ def _change(
 
 
 def _hashed(
-    data: Path | None, tenant: str | None, initials: str, *, from_stdin: bool, none: bool
+    data: Path | None, tenant: str | None, initials: str, name: str | None, *, from_stdin: bool, none: bool
 ) -> str | None:
     """The hash of the password that was typed in; hashed before the store is locked."""
     exclusive(("--no-password", none), ("--password-stdin", from_stdin))
     if none:
         return None
-    from licet.credentials import Passwords  # noqa: PLC0415 - hashing, which only this needs
+    from licet.credentials import Passwords, about_user  # noqa: PLC0415 - hashing, which only this needs
 
-    with opened(data) as store:
-        chosen_tenant(store, tenant)  # Nobody is asked for a password in vain.
-    return Passwords().hash(ask_password(f"user {initials}", from_stdin=from_stdin))
+    with opened(data) as store:  # Nobody is asked for a password in vain.
+        about = about_user(chosen_tenant(store, tenant), initials, name)
+    return Passwords().hash_new(ask_password(f"user {initials}", from_stdin=from_stdin), *about)
 
 
 def _record(tenant: Tenant, user: User) -> Record:

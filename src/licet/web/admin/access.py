@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from licet.credentials import PASSWORD_CHARS_MAX, ApiKeys, Passwords, check_password
+from licet.credentials import PASSWORD_CHARS_MAX, ApiKeys, Passwords, check_new_password
 from licet.model import Role, Value
 from licet.store import sign_ins
 from licet.store.accounts import Admin, ApiKey, changing, find_admin, find_api_key, is_name
@@ -162,10 +162,10 @@ class Access:
         All sign-ins of the administrator end, and this one begins. Raises InvalidValue where the new one may
         be no password, SignInRefused, TooManyAttempts, QueueFull, StoreUnavailable.
         """
-        check_password(new)
         found = await self.signed_in(token)
         if found is None:
             raise SignInRefused("nobody is signed in any more")
+        await asyncio.to_thread(check_new_password, new, found.identity.actor)
         admin, hashed = await self._proved(found.identity.actor, old, address, new=new)
         assert hashed is not None
         await self._ask(partial(self._set_password, admin, hashed))

@@ -169,7 +169,11 @@ class _AdminPages:
             form.refuse("a password is 8 to 256 characters", "password")
         elif values.get("password"):
             try:
-                values["hash"] = await self._desk.run(self._desk.passwords.hash, values["password"])
+                values["hash"] = await self._desk.run(
+                    self._desk.passwords.hash_new,
+                    values["password"],
+                    admin.name if admin else values.get("name") or "",
+                )
             except InvalidValue as fault:
                 form.refuse(str(fault), "password")
         if form.is_wrong or not await self._is_saved(visit, admin, form, values):
@@ -474,7 +478,9 @@ def _role_and_tenant(visit: Visit) -> tuple[Field, ...]:
 def _admin_fields(visit: Visit, admin: Admin | None) -> tuple[Field, ...]:
     name = Field(name="name", label="Name", kind=Kind.FIXED) if admin else _name_field("administrator")
     text = (
-        "Empty: it stays. With another one it is signed out everywhere." if admin else "8 to 256 characters."
+        "Empty: it stays. With another one it is signed out everywhere."
+        if admin
+        else "8 to 256 characters, not easy to guess."
     )
     password = Field(name="password", label="Password", kind=Kind.PASSWORD, help=text)
     if admin is None:

@@ -101,7 +101,7 @@ async def get_admin(call: Owning, name: NamePath) -> Response:
 )
 async def change_admin(call: Owning, name: NamePath, body: bodies.AdminPatch) -> Response:
     """Change it; who may do less than before has to sign in again."""
-    condition, given = call.condition(), await _changes(call, body)
+    condition, given = call.condition(), await _changes(call, body, name)
 
     def do(change: AccountsChange) -> Content:
         must_match(condition, represent(*_shown(call, _admin(change, name))))
@@ -146,7 +146,7 @@ def _shown(call: Call, admin: Admin) -> Content:
 
 
 async def _changes(
-    call: Call, body: bodies.AdminNew | bodies.AdminPatch | bodies.ApiKeyNew
+    call: Call, body: bodies.AdminNew | bodies.AdminPatch | bodies.ApiKeyNew, name: str | None = None
 ) -> dict[str, Any]:
     """What is given, by the names of the store: a tenant by its id, a password hashed.
 
@@ -154,7 +154,9 @@ async def _changes(
     """
     given = call.given(body)
     if "password" in given:
-        given["password_hash"] = await call.desk.run(call.desk.passwords.hash, given.pop("password"))
+        given["password_hash"] = await call.desk.run(
+            call.desk.passwords.hash_new, given.pop("password"), name or given.get("name", "")
+        )
     if "tenant" in given:
         given["tenant_id"] = await call.desk.run(_tenant_id(call, given.pop("tenant")))
     return given

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
+from licet.credentials import about_user
 from licet.model import Client, GrantType, InvalidValue, Pool, Scope, Tenant, User, read_alerts
 from licet.store.setup import SetupChange
 from licet.store.tenant_setup import TenantSetup
@@ -274,7 +275,7 @@ async def add_user(call: Owning, tenant: TenantPath, body: bodies.UserNew) -> Re
     """Add a user."""
     given = call.given(body)
     initials = given.pop("initials")
-    given = await _hashed(call, {name: it for name, it in given.items() if it is not None})
+    given = await _hashed(call, tenant, initials, {name: it for name, it in given.items() if it is not None})
 
     def do(setup: TenantSetup) -> User:
         setup.add_user(initials, **given)
@@ -300,7 +301,7 @@ async def change_user(
     call: Owning, tenant: TenantPath, initials: NamePath, body: bodies.UserPatch
 ) -> Response:
     """Change it; disabled, it ends the sessions of its clients."""
-    given = await _hashed(call, call.given(body))
+    given = await _hashed(call, tenant, initials, call.given(body))
     return await call.edit(tenant, _user(initials), lambda setup: setup.set_user(initials, **given))
 
 
@@ -324,13 +325,16 @@ def _shown_user(found: User | None, initials: str) -> Content:
     return shapes.user(user), (user.password_hash or "").encode()
 
 
-async def _hashed(call: Call, given: dict[str, Any]) -> dict[str, Any]:
+async def _hashed(call: Call, tenant: str, initials: str, given: dict[str, Any]) -> dict[str, Any]:
     """A password as it is kept; it takes a while, before the transaction."""
     if "password" in given:
         password = given.pop("password")
-        given["password_hash"] = (
-            None if password is None else await call.desk.run(call.desk.passwords.hash, password)
-        )
+
+        def hashed() -> str:
+            about = about_user(call.tenant(tenant), initials, given.get("name"))
+            return call.desk.passwords.hash_new(password, *about)
+
+        given["password_hash"] = None if password is None else await call.desk.run(hashed)
     return given
 
 

@@ -102,7 +102,7 @@ class Users:
         password_help = (
             "Empty: it stays as it is. Sessions go on until they have to be renewed."
             if part and part.password_hash
-            else "8 to 256 characters. Empty: none works, and its clients need a secret of their own."
+            else "8 to 256 characters, not easy to guess. Empty: none works, and its clients need a secret."
         )
         fields = [
             named_once(_INITIALS, part),

@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from licet.credentials import NewClientSecret
+from licet.credentials import NewClientSecret, about_user
 from licet.model import InvalidValue, Role, Tenant
 from licet.public_keys import kind_of, name_of
 from licet.store.check import proves_by
@@ -213,7 +213,7 @@ class _NounPages:
         part = None if name is None else noun.parts(tenant)[name]
         form = typed_form(self._fields(visit, tenant, part), noun.texts(tenant, part), posted)
         values = form.values()
-        made = await self._desk.run(_prepared, self._desk, noun, form, values)
+        made = await self._desk.run(_prepared, self._desk, noun, form, values, tenant, name)
         outcome = Outcome(is_done=False)
         if not form.is_wrong:
             saving = Saving(self._desk, visit.identity, form, ends_of(posted))
@@ -310,13 +310,16 @@ class _NounPages:
         return Around(noun.plural.capitalize(), found, more)
 
 
-def _prepared(desk: Desk, noun: Noun, form: Form, values: dict[str, Any]) -> NewClientSecret | None:
+def _prepared(  # noqa: PLR0917 - what is saved, and of whom
+    desk: Desk, noun: Noun, form: Form, values: dict[str, Any], tenant: Tenant, name: str | None
+) -> NewClientSecret | None:
     """Hash a password, generate a secret: what takes time, before the transaction."""
     if noun.word == "user":
         values["password_hash"] = None
         if password := values.get("password"):
             try:
-                values["password_hash"] = desk.passwords.hash(password)
+                about = about_user(tenant, name or values.get("initials") or "", values.get("name"))
+                values["password_hash"] = desk.passwords.hash_new(password, *about)
             except InvalidValue as fault:
                 form.refuse(str(fault), "password")
     if not values.get("generate"):
