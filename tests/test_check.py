@@ -203,7 +203,7 @@ def test_rows_that_contradict_each_other_are_a_bug(site: Site) -> None:
     assert [it.problem for it in told if it.is_wrong] == [
         "its count of seats in use is 3, and there are 1",
         "sessions of a client that is no more: 1",
-        "seats that do not expire with the last of their sessions: 1",
+        "seats that do not expire with the last of their sessions or with their hold: 1",
     ]
     with site.store.transaction() as transaction:
         transaction.connection.execute(delete(schema.seat))

@@ -97,10 +97,11 @@ class TestLife:
         assert refreshed["refresh_token"] == tokens["refresh_token"]
 
     def test_introspection_tells_the_truth_of_the_session(self, tenant: ServedTenant) -> None:
-        """What nobody asks about goes on; who asks is told at once."""
+        """What nobody asks about goes on, so its seat is held (L18); who asks is told at once."""
         token = tenant.grant()["access_token"]
         assert tenant.introspect(token)["active"]
-        assert logoff(tenant, token).json() == {"logged_off": True, "seat_released": True}
+        left_off = logoff(tenant, token).json()
+        assert left_off == {"logged_off": True, "seat_released": False, "seat_released_in": 60}
         assert tenant.introspect(token) == {"active": False}
         assert said(token)["exp"] * 1000 > tenant.server.clock.now_ms()
 
@@ -172,8 +173,8 @@ class TestChangingTheFormat:
         assert tenant.refresh(signed).json()["access_token"].startswith("lca_")
         choose(tenant, TokenFormat.JWT)
         assert tenant.introspect(reference["access_token"])["active"]
-        assert logoff(tenant, reference["access_token"]).json()["seat_released"]
-        assert logoff(tenant, signed["access_token"]).json()["seat_released"]
+        assert logoff(tenant, reference["access_token"]).json()["seat_released_in"] == 60
+        assert logoff(tenant, signed["access_token"]).json()["seat_released_in"] == 60
 
     def test_metadata_name_the_keys_where_there_are_jwts(self, tenant: ServedTenant) -> None:
         """RFC 8414 2: jwks_uri."""

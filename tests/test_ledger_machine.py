@@ -21,10 +21,11 @@ from examples import ALL, VIEW, add_tenant, bump, client, end, grant, jim_test, 
 from journals import WHOLE_JOURNAL
 from kinds import Place, PostgresPlaces, SqlitePlaces
 from licet.ledger import ClientRefused, Command, Denied, Ended, Granted, Outcome, SessionUnknown, Sweep, Swept
-from licet.model import Duplicates, EndReason, Pool, Scope
+from licet.model import Client, Duplicates, EndReason, Pool, Scope, Tenant, TokenFormat
 from licet.store import schema
 from licet.store.commit import commit, settle_all
 from licet.store.contract import Transaction
+from licet.store.holds import recount
 
 START_MS = 1_700_000_000_000
 # One pool of each kind, so small that it is full most of the time; no pool for what needs no seat.
@@ -46,6 +47,12 @@ CLIENTS = (
 TENANT = jim_test(
     pools=POOLS, scopes=(VIEW, ALL, PERSON, SINGLE), clients=CLIENTS, session_ttl_s=1200, access_ttl_s=60
 )
+# The same with seats that are held (L18): for less than a session, for longer, and for as long as a JWT.
+WITH_HOLDS = replace(
+    TENANT,
+    pools={1: replace(POOLS[0], hold_s=60), 2: replace(POOLS[1], hold_s=2000), 3: POOLS[2]},
+    token_format=TokenFormat.JWT,
+)
 Seen = tuple[object, ...]
 
 
@@ -59,13 +66,19 @@ class Held(NamedTuple):
 
 
 class Model:
-    """Whoever has a live session in a pool has a seat there: that is all there is to it."""
+    """Whoever has a live session in a pool has a seat there, or had a token of it until its hold is over.
 
-    def __init__(self, now_ms: int) -> None:
+    `issued_ms` is when each holder's last one was given, as long as it has its seat; `tokens_ms` also after.
+    """
+
+    def __init__(self, tenant: Tenant, now_ms: int) -> None:
         self.now_ms = now_ms
-        self.session_ttl_s = TENANT.session_ttl_s
-        self.pools = dict(TENANT.pools)
-        self.clients = dict(TENANT.clients_by_key)
+        self.session_ttl_s = tenant.session_ttl_s
+        self.token_format = tenant.token_format
+        self.issued_ms: dict[tuple[int, object], int] = {}
+        self.tokens_ms: dict[tuple[int, object], int] = {}
+        self.pools = dict(tenant.pools)
+        self.clients = dict(tenant.clients_by_key)
         self.sessions: dict[
             int, Held
         ] = {}  # In the order in which they began; dead ones until they are swept.
@@ -83,16 +96,47 @@ class Model:
     def seats(self, pool_id: int, without: Collection[int] = ()) -> dict[object, int]:
         """The holders of a pool's seats, and until when each has its own (L2, L4)."""
         until: dict[object, int] = {}
+        for (id_, holder), issued_ms in self.issued_ms.items():
+            if id_ == pool_id and (held_ms := self.held_ms_of(pool_id, issued_ms)) > self.now_ms:
+                until[holder] = held_ms
         for it in (self.sessions[number] for number in self.live() if number not in without):
             if it.pool_id == pool_id:
                 until[it.holder] = max(until.get(it.holder, 0), it.expires_ms)
         return until
+
+    def held_ms_of(self, pool_id: int, issued_ms: int) -> int:
+        """Until when a seat is held for a token that was issued then (L18), and never past its pool (L7)."""
+        pool = self.pools[pool_id]
+        jwt_s = TENANT.access_ttl_s if self.token_format is TokenFormat.JWT else 0
+        until_ms = issued_ms + max(pool.hold_s, jwt_s) * 1000
+        return until_ms if pool.expires_at_ms is None else min(until_ms, pool.expires_at_ms)
+
+    def issue(self, pool_id: int | None, holder: object) -> None:
+        """Note that a token was issued."""
+        if pool_id is not None:
+            self.issued_ms[pool_id, holder] = self.tokens_ms[pool_id, holder] = self.now_ms
+
+    def forget(self) -> None:
+        """Whose seat is free is its holder's no more, also when a longer hold begins to count."""
+        seats = {pool_id: self.seats(pool_id) for pool_id in self.pools}
+        self.issued_ms = {key: it for key, it in self.issued_ms.items() if key[1] in seats[key[0]]}
+
+    def begin_anew(self) -> None:
+        """Count tokens from now on by another hold: those of seats that are held by it already."""
+        self.forget()
+        self.tokens_ms = self.issued_ms.copy()
+
+    def believed(self, pool_id: int) -> int:
+        """How many holders have a token that somebody may still believe."""
+        of_pool = [it for key, it in self.tokens_ms.items() if key[0] == pool_id]
+        return sum(self.held_ms_of(pool_id, it) > self.now_ms for it in of_pool)
 
     def wait(self, ms: int) -> None:
         """Let time go by, adding up how long seats are held meanwhile."""
         for pool_id in self.pools:
             self.held_ms += sum(min(ms, until - self.now_ms) for until in self.seats(pool_id).values())
         self.now_ms += ms
+        self.forget()
 
     def expiry_ms(self, pool_id: int | None) -> int:
         """When a session that is granted or renewed now expires (L3, L7)."""
@@ -122,7 +166,7 @@ class Model:
             return ("refused",)
         mine = self.live(client_key)
         superseded = mine[: max(0, len(mine) + 1 - asker.sessions_max)]  # L8
-        holder = {None: None, 1: client_key, 2: asker.user.initials, 3: number}[pool_id]
+        holder = self.holder(asker, pool_id, number)
         barred_ms = asker.barred_until_ms
         if pool_id and (denial := self.denial(self.pools[pool_id], holder, superseded, barred_ms)):
             self.counts["denied", str(denial[0])] += 1
@@ -131,7 +175,18 @@ class Model:
             self.end(other, EndReason.SUPERSEDED)
         self.counts["granted", ""] += 1
         self.sessions[number] = Held(client_key, pool_id, holder, self.expiry_ms(pool_id))
+        self.issue(pool_id, holder)
         return ("granted", self.sessions[number].expires_ms)
+
+    def holder(self, asker: Client, pool_id: int | None, number: int) -> object:
+        """Who a seat is counted for (L2)."""
+        if pool_id is None:
+            return None
+        if self.pools[pool_id].duplicates is Duplicates.CLIENT:
+            return f"client:{asker.client_id}"
+        if self.pools[pool_id].duplicates is Duplicates.USER:
+            return f"user:{asker.user.initials}"
+        return f"session:{sid(number).hex()}"
 
     def refresh(self, client_key: int, number: int) -> Seen:
         """A client renews a session (L5)."""
@@ -140,17 +195,24 @@ class Model:
         it = self.sessions[number]
         expires_ms = max(it.expires_ms, self.expiry_ms(it.pool_id))
         self.sessions[number] = it._replace(expires_ms=expires_ms)
+        self.issue(it.pool_id, it.holder)
         return ("granted", expires_ms)
 
     def end(self, number: int, reason: EndReason, client_key: int | None = None) -> Seen:
         """A session is to end (L4)."""
         if number not in self.live():
-            return ("ended", False, False)
+            return ("ended", False, False, None)
         if number not in self.live(client_key):
             return ("unknown",)
         it = self.sessions.pop(number)
         self.counts["ended", reason] += 1
-        return ("ended", True, it.pool_id is not None and it.holder not in self.seats(it.pool_id))
+        if it.pool_id is None:
+            return ("ended", True, False, None)
+        until_ms = self.seats(it.pool_id).get(it.holder)
+        self.forget()
+        if until_ms is None or any(self.sessions[other][1:3] == it[1:3] for other in self.live()):
+            return ("ended", True, until_ms is None, None)
+        return ("ended", True, False, max(1, math.ceil((until_ms - self.now_ms) / 1000)))
 
     def sweep(self) -> Seen:
         """Forget what has expired."""
@@ -173,8 +235,8 @@ def seen(outcome: Outcome | Exception) -> Seen:
             return ("refused",)
         case SessionUnknown():
             return ("unknown",)
-        case Ended(session=session, seat_released=seat_released):
-            return ("ended", session is not None, seat_released)
+        case Ended(session=session, seat_released=seat_released, seat_released_in_s=released_in_s):
+            return ("ended", session is not None, seat_released, released_in_s)
         case Swept(sessions=sessions):
             return ("swept", sessions)
         case _:
@@ -198,6 +260,10 @@ NODES = st.integers(0, 1)
 CHANGES = st.one_of(
     st.tuples(st.just("seats"), POOL_IDS, st.integers(0, 4)),
     st.tuples(st.just("expiry"), POOL_IDS, st.sampled_from([None, 0, 1, 60_000, 1_100_000, 1_300_000])),
+    st.tuples(st.just("hold"), POOL_IDS, st.sampled_from([0, 0, 1, 60, 1100, 2000])),
+    st.tuples(st.just("format"), st.just(TENANT.id), st.sampled_from(TokenFormat)),
+    st.tuples(st.just("duplicates"), POOL_IDS, st.sampled_from(Duplicates)),
+    st.tuples(st.just("user"), CLIENT_KEYS, st.sampled_from(["TC", "C1"])),
     st.tuples(st.just("life"), st.just(TENANT.id), st.sampled_from([60, 600, 1200])),
     st.tuples(st.just("limit"), CLIENT_KEYS, st.sampled_from([1, 2, 3, 100])),
     st.tuples(st.just("enabled"), CLIENT_KEYS, st.booleans()),
@@ -216,6 +282,7 @@ class LicenceMachine(RuleBasedStateMachine):
     """Two stores on one place, as two processes would have, and the model."""
 
     make_place: ClassVar[Callable[[int], Place]]
+    tenant: ClassVar[Tenant]
 
     def __init__(self) -> None:
         super().__init__()
@@ -223,8 +290,8 @@ class LicenceMachine(RuleBasedStateMachine):
         self.clock = self.place.clock
         self.stores = [self.place.open() for _ in range(2)]
         with self.stores[0].transaction() as transaction:
-            add_tenant(transaction.connection, TENANT)
-        self.model = Model(self.clock.now_ms())
+            add_tenant(transaction.connection, type(self).tenant)
+        self.model = Model(type(self).tenant, self.clock.now_ms())
         self.granted = 0
 
     def teardown(self) -> None:
@@ -275,10 +342,57 @@ class LicenceMachine(RuleBasedStateMachine):
                 "UPDATE seat SET expires_at_ms = :until WHERE pool_id = :id AND expires_at_ms > :until",
             ):
                 transaction.connection.execute(text(statement), {"until": until_ms, "id": pool_id})
-        self.model.pools[pool_id] = replace(self.model.pools[pool_id], expires_at_ms=until_ms)
+            self.model.pools[pool_id] = replace(self.model.pools[pool_id], expires_at_ms=until_ms)
+            self._recount(transaction, pool_id)
         for number, it in self.model.sessions.items():
             if it.pool_id == pool_id and until_ms is not None:
                 self.model.sessions[number] = it._replace(expires_ms=min(it.expires_ms, until_ms))
+        self.model.begin_anew()
+
+    def _change_hold(self, pool_id: int, hold_s: int) -> None:
+        """L18. It counts for every seat in use."""
+        with self._set_up() as transaction:
+            transaction.connection.execute(update(schema.pool).filter_by(id=pool_id).values(hold_s=hold_s))
+            self.model.pools[pool_id] = replace(self.model.pools[pool_id], hold_s=hold_s)
+            self._recount(transaction, pool_id)
+        self.model.begin_anew()
+
+    def _change_format(self, tenant_id: int, token_format: TokenFormat) -> None:
+        """L18. Where access tokens are JWTs, a seat is held for their life at least."""
+        with self._set_up() as transaction:
+            transaction.connection.execute(
+                update(schema.tenant).filter_by(id=tenant_id).values(token_format=token_format.value)
+            )
+            self.model.token_format = token_format
+            for pool_id in self.model.pools:
+                self._recount(transaction, pool_id)
+        self.model.begin_anew()
+
+    def _recount(self, transaction: Transaction, pool_id: int) -> None:
+        pool = self.model.pools[pool_id]
+        recount(transaction, replace(TENANT, token_format=self.model.token_format), pool)
+
+    def _change_duplicates(self, pool_id: int, duplicates: Duplicates) -> None:
+        """L2. It counts for new sessions; a seat on hold stays that of who had it."""
+        with self._set_up() as transaction:
+            transaction.connection.execute(
+                update(schema.pool).filter_by(id=pool_id).values(duplicates=duplicates.value)
+            )
+        self.model.pools[pool_id] = replace(self.model.pools[pool_id], duplicates=duplicates)
+
+    def _change_user(self, client_key: int, initials: str) -> None:
+        """L4, L18. Who stands for another user begins anew; the seat of the former one is held for that."""
+        before = self.model.clients[client_key]
+        if before.user.initials == initials:
+            return
+        ended = self.model.live(client_key)
+        with self._set_up() as transaction:
+            outcomes = settle_all(transaction, [end(number, EndReason.ADMINISTRATOR) for number in ended])
+            transaction.connection.execute(
+                update(schema.client).filter_by(key=client_key).values(initials=initials)
+            )
+        assert [seen(it) for it in outcomes] == [self.model.end(it, EndReason.ADMINISTRATOR) for it in ended]
+        self.model.clients[client_key] = replace(before, user=TENANT.users[initials])
 
     def _change_life(self, tenant_id: int, session_ttl_s: int) -> None:
         """L3. It counts from the next grant or refresh on."""
@@ -319,7 +433,7 @@ class LicenceMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_tables_are_those_of_the_model(self) -> None:
-        """L1 to L8, L11."""
+        """L1 to L8, L11, L18."""
         self._check_sessions()
         self._check_seats()
         self._check_pools()
@@ -334,15 +448,11 @@ class LicenceMachine(RuleBasedStateMachine):
         assert set(alive) == {sid(number) for number in self.model.live()}
 
     def _check_seats(self) -> None:
-        """L2, L4, L5. A row that waits to be freed as well."""
-        sessions: dict[Seen, int] = {}
-        for *key, expires_ms in self._rows(
-            "SELECT pool_id, holder, expires_at_ms FROM session WHERE pool_id IS NOT NULL"
-        ):
-            sessions[tuple(key)] = max(sessions.get(tuple(key), 0), expires_ms)
-        seats = {tuple(key): it for *key, it in self._rows("SELECT pool_id, holder, expires_at_ms FROM seat")}
-        assert {key: sessions.get(key) for key in seats} == seats
-        assert {key for key, it in sessions.items() if it > self.model.now_ms} <= set(seats)
+        """L2, L4, L5, L18."""
+        rows = self._rows("SELECT pool_id, holder, expires_at_ms FROM seat WHERE expires_at_ms > :now")
+        for pool_id in self.model.pools:
+            seats = {holder: until for id_, holder, until in rows if id_ == pool_id}
+            assert seats == self.model.seats(pool_id)
 
     def _check_pools(self) -> None:
         """L6."""
@@ -353,6 +463,7 @@ class LicenceMachine(RuleBasedStateMachine):
             assert in_use == rows <= seats + overuse
             assert overuse == max(0, in_use - seats)
             assert alive == len(self.model.seats(pool_id))
+            assert self.model.believed(pool_id) <= seats + overuse, "L18"
 
     def _check_journal(self) -> None:
         """L11."""
@@ -404,6 +515,7 @@ class LicenceMachine(RuleBasedStateMachine):
         """Let time go by: just so long, or until something expires."""
         if isinstance(wait, tuple):
             moments = [it.expires_ms for it in self.model.sessions.values()]
+            moments += [it for id_ in self.model.pools for it in self.model.seats(id_).values()]
             moments += [it.expires_at_ms for it in self.model.pools.values() if it.expires_at_ms is not None]
             moments += [it.barred_until_ms for it in self.model.clients.values() if it.barred_until_ms]
             ahead = sorted({it for it in moments if it > self.model.now_ms})[wait[0] : wait[0] + 1]
@@ -424,9 +536,10 @@ class LicenceMachine(RuleBasedStateMachine):
             return [*connection.execute(text(statement), {"now": self.model.now_ms})]
 
 
-def machine(make_place: Callable[[int], Place]) -> type[LicenceMachine]:
+def machine(make_place: Callable[[int], Place], tenant: Tenant) -> type[LicenceMachine]:
     """The machine, on stores of one kind."""
-    return type("LicenceMachineOfAKind", (LicenceMachine,), {"make_place": staticmethod(make_place)})
+    parts = {"make_place": staticmethod(make_place), "tenant": tenant}
+    return type("LicenceMachineOfAKind", (LicenceMachine,), parts)
 
 
 @pytest.fixture
@@ -450,33 +563,39 @@ def run(kind: type[LicenceMachine], examples_max: int) -> None:
     )
 
 
+TENANTS = [pytest.param(TENANT, id="without-holds"), pytest.param(WITH_HOLDS, id="with-holds")]
+
+
+@pytest.mark.parametrize("tenant", TENANTS)
 @pytest.mark.parametrize("examples", [60, pytest.param(100, marks=pytest.mark.wide)])
 def test_the_licence_is_what_a_model_counts_whatever_happens(
-    in_files: Callable[[int], Place], examples: int
+    in_files: Callable[[int], Place], examples: int, tenant: Tenant
 ) -> None:
-    """L1 to L8, L11, L12."""
-    run(machine(in_files), examples)
+    """L1 to L8, L11, L12, L18."""
+    run(machine(in_files, tenant), examples)
 
 
+@pytest.mark.parametrize("tenant", TENANTS)
 @pytest.mark.parametrize("examples", [15, pytest.param(25, marks=pytest.mark.wide)])
 def test_the_licence_is_what_a_model_counts_in_a_database(
-    postgres_places: PostgresPlaces, examples: int
+    postgres_places: PostgresPlaces, examples: int, tenant: Tenant
 ) -> None:
-    """L1 to L8, L11, L12. Fewer examples: each takes longer, and all stores share the ledger."""
-    run(machine(postgres_places.make), examples)
+    """L1 to L8, L11, L12, L18. Fewer examples: each takes longer, and all stores share the ledger."""
+    run(machine(postgres_places.make, tenant), examples)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(0)
+@pytest.mark.parametrize("tenant", TENANTS)
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 def test_the_licence_is_what_a_model_counts_for_a_long_time(
-    kind: str, request: pytest.FixtureRequest
+    kind: str, tenant: Tenant, request: pytest.FixtureRequest
 ) -> None:
-    """L1 to L8, L11, L12. Other examples at every run; what failed belongs into a named test."""
+    """L1 to L8, L11, L12, L18. Other examples at every run; what failed belongs into a named test."""
     places = {"sqlite": "in_files", "postgres": "postgres_places"}
     found = request.getfixturevalue(places[kind])
     run_state_machine_as_test(
-        machine(found.make if isinstance(found, PostgresPlaces) else found),
+        machine(found.make if isinstance(found, PostgresPlaces) else found, tenant),
         settings=settings(
             max_examples=1000,
             stateful_step_count=50,

@@ -24,7 +24,8 @@ from licet.store import schema
 from licet.store.commit import COLLISIONS_MAX, commit, settle_all
 from licet.store.contract import Collided, Purpose, Store
 from licet.store.postgres import _TENANT_LOCK, PostgresStore
-from licet.store.postgres_book import _LOAD, Asked, _bytes, _flags, _numbers, _texts
+from licet.store.postgres_arrays import byte_strings, flags, numbers, texts
+from licet.store.postgres_book import _LOAD, Asked
 from licet.store.setup import changing
 from postgres import Postgres
 
@@ -323,14 +324,14 @@ class TestArrays:
         [
             (
                 "text",
-                _texts,
+                texts,
                 ["plain", "NULL", "null", None, "", " {a,b} ", "caf\N{LATIN SMALL LETTER E WITH ACUTE}"],
             ),
-            ("text", _texts, ['quo"te', "back\\slash", "new\nline", "\x01\x7f", None, "null"]),
-            ("bigint", _numbers, [0, None, -5, 2**60]),
-            ("bytea", _bytes, [b"", b'\x00\\"{}']),
-            ("boolean", _flags, [True, False]),
-            ("text", _texts, []),
+            ("text", texts, ['quo"te', "back\\slash", "new\nline", "\x01\x7f", None, "null"]),
+            ("bigint", numbers, [0, None, -5, 2**60]),
+            ("bytea", byte_strings, [b"", b'\x00\\"{}']),
+            ("boolean", flags, [True, False]),
+            ("text", texts, []),
         ],
     )
     def test_every_value_arrives_as_it_was(

@@ -140,6 +140,12 @@ class TestAnswer:
         assert response.status == 200
         assert json.loads(response.body) == {"logged_off": True, "seat_released": released}
 
+    def test_of_a_seat_on_hold_it_is_told_in_how_many_seconds_it_is_free(self) -> None:
+        """L18: it was not released, and will be."""
+        ended = Ended(session=SESSION, seat_released=False, seat_free_at_ms=40_000, seat_released_in_s=40)
+        told = {"logged_off": True, "seat_released": False, "seat_released_in": 40}
+        assert json.loads(logoff.respond(ended).body) == told
+
     def test_a_session_of_another_client_is_told_like_a_token_that_never_was(self) -> None:
         """S39: a foreign token has no effect and tells nothing."""
         with pytest.raises(OAuthError) as foreign:

@@ -309,6 +309,7 @@ class TestWhatABookHolds:
             initials="TC",
             taken_at_ms=START_MS,
             expires_at_ms=START_MS + SESSION_MS,
+            issued_at_ms=START_MS,
         )
 
     def test_it_holds_the_count_and_all_expired_seats_of_each_pool_it_touches(self, place: Place) -> None:

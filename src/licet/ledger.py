@@ -4,8 +4,8 @@
 It is pure and synchronous: it reads no clock, no store and no random number, and it changes nothing;
 `settle` then puts the changes into the book, so that the next command of the batch sees them.
 
-The rules are numbered as in docs/explanation/licence-rules.md, L1 to L12. A session or seat lives while
-`now_ms < expires_at_ms`; what is no longer alive counts for nothing here, swept or not (L4).
+The rules are numbered as in docs/explanation/licence-rules.md, L1 to L12 and L18. A session or seat lives
+while `now_ms < expires_at_ms`; what is no longer alive counts for nothing here, swept or not (L4).
 """
 
 from itertools import islice
@@ -38,6 +38,7 @@ from licet.model import (
     Tenant,
     Value,
 )
+from licet.seat_life import free_at, latest_expiry, with_token_of, without
 
 
 class Grant(Value, frozen=True, kw_only=True, tag=True, array_like=True):
@@ -134,10 +135,16 @@ class ScopeRefused(Value, frozen=True, kw_only=True, tag=True, array_like=True):
 
 
 class Ended(Value, frozen=True, kw_only=True, tag=True, array_like=True):
-    """The session is over, by this command or before it."""
+    """The session is over, by this command or before it.
+
+    Where it was the last of its seat and that is held (L18), `seat_free_at_ms` is when the seat may be
+    somebody else's, and `seat_released_in_s` in how many seconds.
+    """
 
     session: Session | None
     seat_released: bool
+    seat_free_at_ms: int | None = None
+    seat_released_in_s: int | None = None
 
 
 class Swept(Value, frozen=True, kw_only=True, tag=True, array_like=True):
@@ -269,19 +276,20 @@ def _taken_or_kept(
 ) -> Change:
     seat = book.seats.get(key)
     if seat is None:
-        return SeatTaken(
-            seat=Seat(
-                pool_id=key[0],
-                holder=key[1],
-                tenant_id=session.tenant_id,
-                client_id=client.client_id,
-                initials=client.user.initials,
-                taken_at_ms=session.started_at_ms,
-                expires_at_ms=session.expires_at_ms,
-            )
+        taken = Seat(
+            pool_id=key[0],
+            holder=key[1],
+            tenant_id=session.tenant_id,
+            client_id=client.client_id,
+            initials=client.user.initials,
+            taken_at_ms=session.started_at_ms,
+            expires_at_ms=session.expires_at_ms,
         )
-    remaining = _latest_expiry(book, seat, without=superseded)
-    return SeatKept(seat=replace(seat, expires_at_ms=max(remaining or 0, session.expires_at_ms)))
+        return SeatTaken(seat=with_token_of(book, taken, session))
+    remaining = latest_expiry(book, seat, without=superseded)
+    # A seat on hold may have been taken for another user, for whom its client stood then.
+    seat = replace(seat, initials=client.user.initials, expires_at_ms=remaining or 0)
+    return SeatKept(seat=with_token_of(book, seat, session))
 
 
 def holder_of(pool: Pool, client: Client, sid: bytes) -> str:
@@ -302,7 +310,7 @@ def _denied(
 ) -> tuple[Outcome, list[Change]]:
     """Refuse a seat. Until `until_ms` waiting may help, or it will not when that is None."""
     in_use = book.in_use[pool.id]
-    retry_after_s = None if until_ms is None else max(1, -(-(until_ms - now_ms) // 1000))
+    retry_after_s = None if until_ms is None else _seconds_until(until_ms, now_ms)
     denied = Denied(
         reason=reason, pool=pool.name, seats=pool.seats, in_use=in_use, retry_after_s=retry_after_s
     )
@@ -317,6 +325,11 @@ def _denied(
         address=grant.address,
     )
     return denied, [entry]
+
+
+def _seconds_until(until_ms: int, now_ms: int) -> int:
+    """How many whole seconds to wait, so that it is no earlier then."""
+    return max(1, -(-(until_ms - now_ms) // 1000))
 
 
 def _superseded(book: Book, client: Client) -> list[Session]:
@@ -341,9 +354,7 @@ def _refresh(book: Book, refresh: Refresh, now_ms: int) -> tuple[Outcome, list[C
     renewed = _renewed(tenant, session, now_ms)
     changes: list[Change] = [SessionRenewed(session=renewed)]
     if (key := session.seat_key) is not None:
-        seat = book.seats[key]
-        if renewed.expires_at_ms > seat.expires_at_ms:
-            changes.append(SeatKept(seat=replace(seat, expires_at_ms=renewed.expires_at_ms)))
+        changes.append(SeatKept(seat=with_token_of(book, book.seats[key], renewed)))
     return _granted(tenant, client, renewed, now_ms, scope=" ".join(dict.fromkeys(names))), changes
 
 
@@ -362,7 +373,14 @@ def _end(book: Book, end: End, now_ms: int) -> tuple[Outcome, list[Change]]:
         return SessionUnknown(), []
     changes = _ending(book, [session], end.reason, now_ms)
     released = any(isinstance(change, SeatFreed) for change in changes)
-    return Ended(session=session, seat_released=released), changes
+    if released or (free_at_ms := free_at(book, session)) is None:
+        return Ended(session=session, seat_released=released), changes
+    return Ended(
+        session=session,
+        seat_released=False,
+        seat_free_at_ms=free_at_ms,
+        seat_released_in_s=_seconds_until(free_at_ms, now_ms),
+    ), changes
 
 
 def _sweep(book: Book, sweep: Sweep) -> tuple[Outcome, list[Change]]:
@@ -412,7 +430,7 @@ def _ending(
     *,
     but_keep: SeatKey | None = None,
 ) -> list[Change]:
-    """End these sessions together; a seat goes with the last of its own (L4).
+    """End these sessions together; a seat goes with the last of its own (L4), or is on hold then (L18).
 
     `but_keep` is a seat that a new session is about to share: the caller sees to it.
     """
@@ -426,27 +444,12 @@ def _ending(
         seat = book.seats.get(key) if key is not None else None
         if seat is None or key == but_keep:
             continue
-        remaining = _latest_expiry(book, seat, without=sessions)
-        if remaining is None:
+        left = without(book, seat, sessions, now_ms)
+        if left is None:
             changes.append(SeatFreed(seat=seat, at_ms=now_ms))
-        elif remaining != seat.expires_at_ms:
-            changes.append(SeatKept(seat=replace(seat, expires_at_ms=remaining)))
+        elif left != seat:
+            changes.append(SeatKept(seat=left))
     return changes
-
-
-def _latest_expiry(book: Book, seat: Seat, *, without: list[Session]) -> int | None:
-    """When a seat expires once these sessions are gone; None when no other session holds it.
-
-    The others need not be in the book unless one of these is the last to expire: it is `contract.py`
-    that says so.
-    """
-    if not without:
-        return seat.expires_at_ms
-    ended = {session.sid for session in without if session.seat_key == seat.key}
-    if all(book.sessions[sid].expires_at_ms < seat.expires_at_ms for sid in ended):
-        return seat.expires_at_ms
-    others = book.sessions_of_seat[seat.key] - ended
-    return max((book.sessions[sid].expires_at_ms for sid in others), default=None)
 
 
 def _new_session(grant: Grant, now_ms: int, *, expires_at_ms: int, holder: str | None = None) -> Session:

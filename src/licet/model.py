@@ -375,9 +375,12 @@ class Session(Value, frozen=True, kw_only=True, array_like=True):
 
 
 class Seat(Value, frozen=True, kw_only=True):
-    """One unit of a pool, in use by one holder until `expires_at_ms`, when the last of its sessions expires.
+    """One unit of a pool, in use by one holder until `expires_at_ms`.
 
-    `client_id` and `initials` tell whose grant took it. The order of the fields is that of the columns.
+    That is when the last of its sessions expires, or its hold is over, whichever is later (L18).
+    `client_id` and `initials` tell whose grant took it. `issued_at_ms` is when the newest token was issued
+    with it, by all its sessions, ended ones too; 0 where a node of the version before took it.
+    The order of the fields is that of the columns.
     """
 
     pool_id: int
@@ -387,6 +390,7 @@ class Seat(Value, frozen=True, kw_only=True):
     initials: str
     taken_at_ms: int
     expires_at_ms: int
+    issued_at_ms: int = 0
 
     @property
     def key(self) -> tuple[int, str]:

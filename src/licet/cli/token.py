@@ -246,9 +246,17 @@ def _show(answer: Answer, told: Answer | None, ended: Answer | None) -> None:
         say("\nintrospection")
         _show_answer(told)
     if ended is not None:
-        say(f"\nLogged off; {'its seat is free' if ended.get('seat_released') else 'no seat came back'}.")
+        say(f"\nLogged off; {_of_seat(ended)}.")
     elif on_terminal() and isinstance(life_s := answer.get("refresh_expires_in"), int):
         note(f"\nThe session lives for {duration(life_s)}; --logoff would have ended it.")
+
+
+def _of_seat(ended: Answer) -> str:
+    if ended.get("seat_released"):
+        return "its seat is free"
+    if isinstance(seconds := ended.get("seat_released_in"), int):
+        return f"its seat is on hold, and free in {duration(seconds)}"
+    return "no seat came back"
 
 
 def _show_answer(answer: Answer) -> None:

@@ -78,8 +78,10 @@ def respond(outcome: Outcome) -> Response:
     Raises OAuthError when the session is another client's.
     """
     match outcome:
-        case Ended(seat_released=seat_released):
+        case Ended(seat_released=seat_released, seat_released_in_s=None):
             return answer({"logged_off": True, "seat_released": seat_released})
+        case Ended(seat_released_in_s=seconds):  # It is on hold (L18).
+            return answer({"logged_off": True, "seat_released": False, "seat_released_in": seconds})
         case SessionUnknown():
             raise invalid_token(_NOT_OURS)
         case Granted() | Denied() | ClientRefused() | ScopeRefused() | Swept() | Spent():

@@ -7,11 +7,12 @@ knowing. It reads, and mends nothing. Of the nodes it compares what each has wri
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, FromClause, Select, and_, exists, func, or_, select
+from sqlalchemy import Connection, FromClause, Select, and_, case, exists, func, select
 
 from licet.model import Client, Pool, Scope, Tenant, TokenFormat, Value
 from licet.public_keys import name_of
 from licet.store import schema
+from licet.store.holds import until_held
 from licet.store.migrate import is_unfinished
 from licet.store.nodes import Node, is_silent, signing_mark
 from licet.store.spelling import duration, instant
@@ -288,10 +289,13 @@ def _contradictions(tenant: Tenant, now_ms: int) -> Iterator[tuple[Select[Any], 
         .subquery()
     )
     sharing = and_(last.c.pool_id == seat.c.pool_id, last.c.holder == seat.c.holder)
-    differs = or_(last.c.ms.is_(None), last.c.ms != seat.c.expires_at_ms)
+    last_ms, held_ms = func.coalesce(last.c.ms, 0), until_held(tenant)
+    expected = case((held_ms > last_ms, held_ms), else_=last_ms)
     yield (
-        _count(seat.outerjoin(last, sharing)).where(seat.c.tenant_id == tenant.id, differs),
-        "seats that do not expire with the last of their sessions",
+        _count(seat.outerjoin(last, sharing)).where(
+            seat.c.tenant_id == tenant.id, expected != seat.c.expires_at_ms
+        ),
+        "seats that do not expire with the last of their sessions or with their hold",
     )
 
 

@@ -174,7 +174,7 @@ class Folded:
     def _hold(self, seat: Seat, freed_at_ms: int) -> None:
         tenant, taken_at_ms, initials = self._tenants[seat.tenant_id], seat.taken_at_ms, seat.initials
         pool = tenant.pools[seat.pool_id].name
-        idle_from_ms = idle_since(seat.expires_at_ms, tenant.session_ttl_s)
+        idle_from_ms = idle_since(seat.issued_at_ms, seat.expires_at_ms, tenant.session_ttl_s)
         for hour, held_ms in split_by_hour(taken_at_ms, freed_at_ms):
             hour_key = HourKey(tenant.id, pool, hour, seat.client_id)
             end_ms = min(freed_at_ms, (hour + 1) * HOUR_MS)
@@ -191,9 +191,12 @@ class Folded:
         self.holdings[key] = Holding(initials, taken_at_ms, freed_at_ms, times)
 
 
-def idle_since(expires_at_ms: int, session_ttl_s: int) -> int:
-    """When the last token of a seat was given, by when the seat expires."""
-    return expires_at_ms - session_ttl_s * 1000
+def idle_since(issued_at_ms: int, expires_at_ms: int, session_ttl_s: int) -> int:
+    """When the last token of a seat was issued.
+
+    Where a node of the version before took the seat and noted nothing, by when it expires.
+    """
+    return issued_at_ms or expires_at_ms - session_ttl_s * 1000
 
 
 def split_by_hour(from_ms: int, until_ms: int) -> Sequence[tuple[int, int]]:

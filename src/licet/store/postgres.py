@@ -51,10 +51,10 @@ from licet.store.postgres_book import (
     load,
     load_spent,
     read_live,
-    save,
     tenants_of_expired,
 )
 from licet.store.postgres_link import Doubtful, DriverConnection, Link, Wire
+from licet.store.postgres_saving import save
 from licet.store.tenants import Tenants, read_version
 from licet.store.turns import Turns
 

@@ -36,6 +36,7 @@ from licet.store.changes import (
 from licet.store.consequences import Tally, client_names
 from licet.store.contract import Store, Transaction
 from licet.store.ending import SessionsEnded, sweep_all
+from licet.store.holds import held_differently, recount
 from licet.store.journal import MINUTE_MS
 from licet.store.licence_terms import must_keep_licence
 from licet.store.spelling import told
@@ -216,6 +217,8 @@ class SetupChange:
         changed = [setup for setup in self._touched.values() if setup.is_changed]
         for setup in changed:
             setup.check()
+        self._hold_seats(changed)
+        for setup in changed:
             self._note_seats(setup)
         keep_events(self.transaction, self._events)
         connection = self.transaction.connection
@@ -224,6 +227,20 @@ class SetupChange:
         for setup in changed:
             of_this = schema.tenant.c.id == setup.tenant.id
             connection.execute(update(schema.tenant).where(of_this).values(version=version))
+
+    def _hold_seats(self, changed: Sequence[TenantSetup]) -> None:
+        """Let every seat be held for as long as the set-up says now (L18)."""
+        held = [
+            (after, pool)
+            for setup in changed
+            if (before := self._tenants.get(setup.tenant.name)) is not None
+            for after in (replace(setup.tenant, pools={it.id: it for it in setup.pools.values()}),)
+            for pool in held_differently(before, after)
+        ]
+        for after, pool in held:
+            recount(self.transaction, after, pool)
+        if held:
+            sweep_all(self.transaction)
 
     def _note_seats(self, setup: TenantSetup) -> None:
         """Put the pools' new numbers of seats into their use, from this minute on."""

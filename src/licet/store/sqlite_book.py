@@ -30,7 +30,7 @@ _LENGTHS = tuple(rows if rows <= _FEW else rows & -8 for rows in range(ROWS_MAX 
 _SESSION = (
     "sid, tenant_id, client_key, scope, pool_id, holder, started_at_ms, renewed_at_ms, expires_at_ms, address"
 )
-_SEAT = "pool_id, holder, tenant_id, client_id, initials, taken_at_ms, expires_at_ms"
+_SEAT = "pool_id, holder, tenant_id, client_id, initials, taken_at_ms, expires_at_ms, issued_at_ms"
 _SESSIONS = f"SELECT json_group_array(json_array(hex({_SESSION.replace('sid,', 'sid),', 1)})) FROM"
 _SEATS = f"SELECT json_group_array(json_array({_SEAT})) FROM"
 
@@ -63,6 +63,11 @@ _SEATS_OF_HOLDERS = f"{_SEATS} seat WHERE pool_id = ? AND holder IN (%s)"
 _SEATS_EXPIRED = f"{_SEATS} seat WHERE pool_id = ? AND expires_at_ms <= ?"
 _SEATS_EARLIEST = (
     f"{_SEATS} (SELECT * FROM seat WHERE pool_id = ? AND expires_at_ms > ? ORDER BY expires_at_ms LIMIT ?)"
+)
+# By each pool there is: what is on hold expires without a session.
+_POOLS_OF_EXPIRED = (
+    "SELECT json_group_array(id) FROM (SELECT id FROM pool WHERE in_use > 0 AND EXISTS"
+    " (SELECT 1 FROM seat WHERE pool_id = pool.id AND expires_at_ms <= ?) LIMIT ?)"
 )
 _SPENT = (
     "SELECT json_group_array(json_array(client_key, hex(jti))) FROM assertion_used"
@@ -102,11 +107,11 @@ _SESSION_RENEW = _Bulk(
     ") AS new WHERE sid = new.column1",
 )
 _SESSION_DELETE = _Bulk("DELETE FROM session WHERE sid IN (VALUES", 1, ")")
-_SEAT_INSERT = _Bulk(f"INSERT INTO seat ({_SEAT}) VALUES", 7)
+_SEAT_INSERT = _Bulk(f"INSERT INTO seat ({_SEAT}) VALUES", 8)
 _SEAT_UPDATE = _Bulk(
     "UPDATE seat SET tenant_id = new.column3, client_id = new.column4, initials = new.column5,"
-    " taken_at_ms = new.column6, expires_at_ms = new.column7 FROM (VALUES",
-    7,
+    " taken_at_ms = new.column6, expires_at_ms = new.column7, issued_at_ms = new.column8 FROM (VALUES",
+    8,
     ") AS new WHERE pool_id = new.column1 AND holder = new.column2",
 )
 # Of one pool: SQLite looks pairs of pool and holder up by a walk through all seats.
@@ -219,6 +224,7 @@ class _Loading:
         self._tenant_of_client = {grant.client_key: grant.tenant_id for grant in self._grants}
         self._sessions: dict[bytes, Session] = {}
         self._expired: list[Session] = []
+        self._pools_of_expired: set[int] = set()
         self._live_sessions: dict[int, int] = {}
         self._started: dict[int, list[bytes]] = {}
         self._crowded: set[int] = set()  # clients of which a session may begin and end in this batch
@@ -258,7 +264,9 @@ class _Loading:
         self._add(read_live(self._raw, named, self._now_ms))
         for command in self._commands:
             if isinstance(command, Sweep):
-                self._expired += self._read(_SESSIONS_EXPIRED, self._now_ms, command.sessions_max)
+                limit = (self._now_ms, command.sessions_max)
+                self._expired += self._read(_SESSIONS_EXPIRED, *limit)
+                self._pools_of_expired.update(_json(self._raw, _POOLS_OF_EXPIRED, *limit))
 
     def _load_oldest_sessions(self) -> None:
         grants = Counter(grant.client_key for grant in self._grants)
@@ -313,6 +321,7 @@ class _Loading:
     def _load_pools(self) -> None:
         pool_ids = {grant.pool_id for grant in self._grants}
         pool_ids |= {session.pool_id for session in (*self._sessions.values(), *self._expired)}
+        pool_ids |= self._pools_of_expired
         for pool_id in pool_ids:
             found = self._raw.execute(_POOL_IN_USE, (pool_id,)).fetchone()
             if pool_id is not None and found:
@@ -339,7 +348,8 @@ class _Loading:
             seat = self._seats.get(key) if key is not None else None
             if key is None or seat is None:
                 continue
-            if session.sid in renewed or session.expires_at_ms >= seat.expires_at_ms:
+            is_last = session.sid in renewed or session.expires_at_ms >= seat.expires_at_ms
+            if is_last or self._has_hold(seat):
                 shared.add((session.client_key, key))
         for grant in self._grants:
             if grant.client_key in self._crowded and (key := self._seat_key(grant)) is not None:
@@ -353,6 +363,10 @@ class _Loading:
             self._add(self._read(_SESSIONS_OF_CLIENT_SEAT, *of_client))
         elif key[1].startswith(USER_HOLDER):
             self._add(self._read(_SESSIONS_OF_USER_SEAT, *key, self._now_ms, limit))
+
+    def _has_hold(self, seat: Seat) -> bool:
+        tenant = self._tenants[seat.tenant_id]
+        return tenant.hold_s_of(tenant.pools[seat.pool_id]) > 0
 
     def _client(self, key: int) -> Client | None:
         tenant = self._tenants.get(self._tenant_of_client[key])
@@ -420,7 +434,7 @@ def _session(row: list[Any]) -> Session:
 
 
 def _seat(row: list[Any]) -> Seat:
-    pool_id, holder, tenant_id, client_id, initials, taken, expires = row
+    pool_id, holder, tenant_id, client_id, initials, taken, expires, issued = row
     return Seat(
         pool_id=pool_id,
         holder=holder,
@@ -429,4 +443,5 @@ def _seat(row: list[Any]) -> Seat:
         initials=initials,
         taken_at_ms=taken,
         expires_at_ms=expires,
+        issued_at_ms=issued,
     )

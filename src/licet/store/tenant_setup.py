@@ -57,6 +57,7 @@ from licet.store.ending import (
     sessions_with_scope,
     sessions_with_scope_beyond,
 )
+from licet.store.holds import free
 from licet.store.setup_checks import check_keys, check_name, must_be_new, must_be_other_initials, names_of
 from licet.store.spelling import differences, duration, facts, instant, told
 
@@ -121,7 +122,7 @@ class TenantSetup:
     def set_pool(self, name: str, **changes: Unpack[PoolChanges]) -> bool:
         """Change a pool. Sessions stay when its seats become too few (L6), and end no later than it (L7).
 
-        Whose sessions share a seat, `duplicates`, counts for new sessions.
+        Whose sessions share a seat, `duplicates`, counts for new sessions; the hold for all seats (L18).
         """
         before = self._find("pool", name, self.pools)
         after = replace(before, **changes)
@@ -149,6 +150,7 @@ class TenantSetup:
         self._work.sweep()
         transaction, tenant_id = self._work.transaction, self.tenant.id
         self._end(sessions_of_pool(transaction, tenant_id, pool.id), EndReason.REMOVED)
+        free(transaction, pool.id)
         self._connection.execute(delete(schema.pool).where(schema.pool.c.id == pool.id))
         # Who held its seats is aged by the pool, and nobody could age it any more.
         holding = schema.holding.c

@@ -497,7 +497,8 @@ def _held(span: Span, tenant: Tenant, name: str, taken: Iterable[Row[Any]]) -> t
         if from_ms < until_ms:
             held[seat.client_id, seat.initials] += until_ms - from_ms
             if seat.expires_at_ms <= span.now_ms:  # How idle a seat is that is held, its return will tell.
-                idle_from_ms = max(from_ms, idle_since(seat.expires_at_ms, tenant.session_ttl_s))
+                issued_ms = idle_since(seat.issued_at_ms, seat.expires_at_ms, tenant.session_ttl_s)
+                idle_from_ms = max(from_ms, issued_ms)
                 idle[seat.client_id, seat.initials] += max(0, until_ms - idle_from_ms)
     names = span.user_names()
     return tuple(

@@ -9,11 +9,12 @@ import httpx
 from licet.client import LicetAuth
 from licet.credentials import ClientSecrets, Passwords
 from licet.ledger import Command, End, Grant, Granted, Outcome
-from licet.model import EndReason, InvalidValue, Pool, Scope, Tenant
+from licet.model import EndReason, InvalidValue, Pool, Scope, Session, Tenant
 from licet.store import denials, usage
 from licet.store.changes import ClientChanges, PoolChanges
 from licet.store.commit import commit
 from licet.store.denials import DenialRange
+from licet.store.holds import free
 from licet.store.setup import POOL_FIRST
 from licet.store.tenant_setup import TenantSetup
 from licet.store.usage import LiveSession
@@ -189,7 +190,7 @@ class LicetTenant:
         try:
             yield
         finally:
-            self._commit([End(tenant_id=self._tenant().id, sid=it, reason=EndReason.LOGOFF) for it in taken])
+            self._give_back(taken)
 
     @contextmanager
     def licence_expired(self) -> Iterator[None]:
@@ -246,7 +247,13 @@ class LicetTenant:
         with self.server.changing() as change:
             yield change.tenant(self.name)
 
-    def _take(self, seats: int) -> list[bytes]:
+    def _give_back(self, taken: list[Session]) -> None:
+        """End these sessions; their seats are free at once, also where they would be held."""
+        self._commit([End(tenant_id=it.tenant_id, sid=it.sid, reason=EndReason.LOGOFF) for it in taken])
+        with self.server.store.transaction() as transaction:
+            free(transaction, self._pool().id, [it.holder for it in taken if it.holder is not None])
+
+    def _take(self, seats: int) -> list[Session]:
         """Seats for clients that nobody else is; the sessions that hold them."""
         names = [f"somebody else {number}" for number in range(1, seats + 1)]
         there = self._tenant().clients
@@ -268,8 +275,7 @@ class LicetTenant:
             )
             for name in names
         ]
-        outcomes = self._commit(grants)
-        return [it.sid for it, outcome in zip(grants, outcomes, strict=True) if isinstance(outcome, Granted)]
+        return [it.session for it in self._commit(grants) if isinstance(it, Granted)]
 
     def _seats_free(self) -> int:
         return max(0, self._pool().seats - self.seats_in_use)

@@ -1,0 +1,75 @@
+"""How long a seat is its holder's: as long as its sessions live (L4), and until its hold is over (L18).
+
+A token may be believed for a while after its session ended: a guard remembers what it asked, and a JWT is
+checked without asking. So a seat that has a hold is nobody else's until so long after the newest token that
+was issued with it, however its sessions ended. A hold is never over earlier than that token could be, and
+never later than its pool (L7).
+
+The ledger alone decides by this; what is here changes nothing.
+"""
+
+from msgspec.structs import replace
+
+from licet.book import Book
+from licet.model import Pool, Seat, Session, Tenant
+
+
+def held_until(tenant: Tenant, pool: Pool, issued_at_ms: int) -> int:
+    """Until when a seat is its holder's, whatever becomes of its sessions (L18); 0 where there is no hold.
+
+    `issued_at_ms` is when the newest token was issued with it. A hold ends with its pool (L7).
+    """
+    hold_s = tenant.hold_s_of(pool)
+    if not hold_s:
+        return 0
+    until_ms = issued_at_ms + hold_s * 1000
+    return until_ms if pool.expires_at_ms is None else min(until_ms, pool.expires_at_ms)
+
+
+def with_token_of(book: Book, seat: Seat, session: Session) -> Seat:
+    """The seat once this session was given a token just now."""
+    issued_at_ms = max(seat.issued_at_ms, session.renewed_at_ms)
+    expires_at_ms = max(seat.expires_at_ms, session.expires_at_ms, _held_until(book, seat, issued_at_ms))
+    return replace(seat, expires_at_ms=expires_at_ms, issued_at_ms=issued_at_ms)
+
+
+def without(book: Book, seat: Seat, ended: list[Session], now_ms: int) -> Seat | None:
+    """The seat once these sessions are gone, of which one at least was its own; None where it is free."""
+    remaining = latest_expiry(book, seat, without=ended)
+    # A node of the version before may have renewed a session, and noted nothing at its seat.
+    newest_ms = max(it.renewed_at_ms for it in ended if it.seat_key == seat.key)
+    issued_at_ms = max(seat.issued_at_ms, newest_ms)
+    expires_at_ms = max(remaining or 0, _held_until(book, seat, issued_at_ms))
+    if remaining is None and expires_at_ms <= now_ms:
+        return None
+    return replace(seat, expires_at_ms=expires_at_ms, issued_at_ms=issued_at_ms)
+
+
+def free_at(book: Book, ended: Session) -> int | None:
+    """When the seat of a session that is to end is free, where it is on hold then and nobody lives on it."""
+    key = ended.seat_key
+    if key is None or book.sessions_of_seat[key] - {ended.sid}:
+        return None
+    seat = book.seats[key]
+    # Without a hold the book need not have the others: then one of them lives.
+    return _held_until(book, seat, max(seat.issued_at_ms, ended.renewed_at_ms)) or None
+
+
+def latest_expiry(book: Book, seat: Seat, *, without: list[Session]) -> int | None:
+    """When a seat expires once these sessions are gone; None when no other session holds it.
+
+    The others need not be in the book unless one of these is the last to expire: it is `contract.py`
+    that says so.
+    """
+    if not without:
+        return seat.expires_at_ms
+    ended = {session.sid for session in without if session.seat_key == seat.key}
+    if all(book.sessions[sid].expires_at_ms < seat.expires_at_ms for sid in ended):
+        return seat.expires_at_ms
+    others = book.sessions_of_seat[seat.key] - ended
+    return max((book.sessions[sid].expires_at_ms for sid in others), default=None)
+
+
+def _held_until(book: Book, seat: Seat, issued_at_ms: int) -> int:
+    tenant = book.tenants[seat.tenant_id]
+    return held_until(tenant, tenant.pools[seat.pool_id], issued_at_ms)

@@ -1,0 +1,86 @@
+"""What a change of the set-up does to seats on hold (L18).
+
+A seat's row says when it expires, so that no grant has to reckon it: `seat_life.py` has the rule. Where a
+pool's hold, its end, or the life of its tenant's JWTs becomes another, all its rows are written anew in the
+transaction of the change. A longer hold counts for every seat that is in use; a shorter one may free some.
+"""
+
+from collections.abc import Collection
+
+from msgspec.structs import replace
+from sqlalchemy import BigInteger, ColumnElement, case, func, literal, select, update
+
+from licet.model import Pool, Tenant
+from licet.store import schema
+from licet.store.contract import Transaction
+from licet.store.ending import sweep_all
+
+
+def held_differently(before: Tenant, after: Tenant) -> list[Pool]:
+    """The pools of which seats are held for another time than before, as they are now."""
+    return [
+        pool
+        for pool in after.pools.values()
+        if (known := before.pools.get(pool.id)) is not None
+        and (before.hold_s_of(known), known.expires_at_ms) != (after.hold_s_of(pool), pool.expires_at_ms)
+    ]
+
+
+def recount(transaction: Transaction, tenant: Tenant, pool: Pool) -> None:
+    """Write anew until when the seats of a pool are in use; `tenant` and `pool` are as they will be."""
+    seat, session, now_ms = schema.seat, schema.session.c, transaction.now_ms
+    in_use = (seat.c.pool_id == pool.id, seat.c.expires_at_ms > now_ms)
+    live = (
+        select(
+            session.holder,
+            func.max(session.expires_at_ms).label("until_ms"),
+            func.max(session.renewed_at_ms).label("issued_at_ms"),
+        )
+        .where(session.pool_id == pool.id, session.expires_at_ms > now_ms)
+        .group_by(session.holder)
+        .subquery()
+    )
+    of_holder = (*in_use, seat.c.holder == live.c.holder)
+    # A node of the version before renewed it, and noted nothing.
+    newer = (*of_holder, seat.c.issued_at_ms < live.c.issued_at_ms)
+    held_ms = until_held(replace(tenant, pools={pool.id: pool}))
+    held_ms = case((held_ms > now_ms, held_ms), else_=_instant(now_ms))
+    for statement in (
+        update(seat).where(*newer).values(issued_at_ms=live.c.issued_at_ms),
+        # What has no session and is not held any more is free now, and not as of a moment long ago.
+        update(seat).where(*in_use).values(expires_at_ms=held_ms),
+        update(seat)
+        .where(seat.c.pool_id == pool.id, seat.c.expires_at_ms >= now_ms)
+        .where(seat.c.holder == live.c.holder, seat.c.expires_at_ms < live.c.until_ms)
+        .values(expires_at_ms=live.c.until_ms),
+    ):
+        transaction.connection.execute(statement)
+
+
+def until_held(tenant: Tenant) -> ColumnElement[int]:
+    """Until when a seat of this tenant is its holder's whatever becomes of its sessions, for a query.
+
+    As `seat_life.held_until` says of one: 0 where there is no hold.
+    """
+    seat, whens = schema.seat.c, []
+    for pool in tenant.pools.values():
+        if hold_s := tenant.hold_s_of(pool):
+            held_ms: ColumnElement[int] = seat.issued_at_ms + hold_s * 1000
+            if pool.expires_at_ms is not None:
+                held_ms = case((held_ms > pool.expires_at_ms, _instant(pool.expires_at_ms)), else_=held_ms)
+            whens.append((seat.pool_id == pool.id, held_ms))
+    return case(*whens, else_=_instant(0)) if whens else _instant(0)
+
+
+def _instant(ms: int) -> ColumnElement[int]:
+    return literal(ms, BigInteger)
+
+
+def free(transaction: Transaction, pool_id: int, holders: Collection[str] | None = None) -> None:
+    """Free seats of a pool of which no session lives, hold or not: those of these holders, or all."""
+    seat = schema.seat.c
+    these = (seat.pool_id == pool_id) & (seat.expires_at_ms > transaction.now_ms)
+    if holders is not None:
+        these &= seat.holder.in_(holders)
+    transaction.connection.execute(update(schema.seat).where(these).values(expires_at_ms=transaction.now_ms))
+    sweep_all(transaction)
