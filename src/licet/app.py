@@ -182,6 +182,7 @@ class Server:
             store_failed=self._doubt,
             measures=self._measures,
             refusals=self._refusals,
+            dashboard_url=self._dashboard_url(),
             tarpit=Tarpit(
                 per_source_max=self._per_source_max,
                 waiting_max=settings.connections_max // 2,
@@ -296,12 +297,12 @@ class Server:
             return None
         return AdminListener(
             listening,
-            partial(self._desk, commits, reads, authenticator, listening.getsockname()[1]),
+            partial(self._desk, commits, reads, authenticator),
             trusted_proxies=self._trusted_proxies(),
             log=self._log,
         )
 
-    def _desk(self, commits: Committing, reads: Reading, authenticator: Authenticator, port: int) -> "Desk":
+    def _desk(self, commits: Committing, reads: Reading, authenticator: Authenticator) -> "Desk":
         """What the admin listener works with."""
         from licet.web.admin.access import Access  # noqa: PLC0415 - not before the public listener answers
         from licet.web.admin.desk import Desk  # noqa: PLC0415 - as above
@@ -321,7 +322,7 @@ class Server:
             commits=commits,
             passwords=self._passwords,
             keyring_path=self._keyring_path,
-            base_url=self._settings.admin_base_url(port),
+            base_url=self._dashboard_url(),
             public_url=self._public_url(),
             webhook_http=self._settings.webhook_http,
             webhook_private=self._settings.webhook_private,
@@ -493,6 +494,11 @@ class Server:
         now_ms = self._clock.now_ms()
         jwts = JwtTokens(self._jwt_keys, self._keyring, self._public_url(), now_ms)
         return Tokens(self._keyring, self._keyring.signing(now_ms), jwts)
+
+    def _dashboard_url(self) -> str:
+        """How administrators reach the dashboard; '' where there is none."""
+        listening = self._admin_listening
+        return "" if listening is None else self._settings.admin_base_url(listening.getsockname()[1])
 
     def _public_url(self) -> str:
         return self._settings.base_url(self._port)

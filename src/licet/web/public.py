@@ -42,6 +42,7 @@ from licet.web.recording import Recorder
 from licet.web.refusals import Kind, LogRateLimit
 from licet.web.source import source_of
 from licet.web.tarpit import Tarpit
+from licet.web.welcome import accepts_page, welcome
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -155,6 +156,7 @@ class PublicApp:
         measures: Measures,
         refusals: LogRateLimit,
         tarpit: Tarpit,
+        dashboard_url: str = "",
         recorder: Recorder,
     ) -> None:
         self.tokens = tokens
@@ -169,6 +171,7 @@ class PublicApp:
         self._measures = measures
         self._refusals = refusals
         self._tarpit = tarpit
+        self._dashboard_url = dashboard_url
         self._recorder = recorder
         self._endpoints: dict[str, tuple[frozenset[str], Callable[[Exchange], Awaitable[Response]]]] = {
             "token": (frozenset({"POST"}), self._token),
@@ -212,6 +215,8 @@ class PublicApp:
                 return await handle(exchange)
             if segments[1:2] == ["verify"]:
                 return await self._verify(exchange, scope, is_below=len(segments) > 2)  # noqa: PLR2004
+            if (page := self._for_browsers(scope, exchange.address, request_id)) is not None:
+                return page
             return self._document(scope["method"], segments, request_id)
         except OAuthError as error:
             refused = error
@@ -364,6 +369,15 @@ class PublicApp:
         assert tenant is not None  # a client of no tenant proves nothing
         return tenant, client
 
+    def _for_browsers(self, scope: Scope, address: str, request_id: str) -> Response | None:
+        """The answer to a person who opens this address, and to what a browser asks for by itself."""
+        if scope["method"] not in _READ:
+            return None
+        if scope["path"] == "/" and accepts_page(scope["headers"]):
+            return welcome(self._dashboard_url, address)
+        # Not to the log: nobody made a mistake.
+        return refusal(_nothing(), request_id) if scope["path"] == "/favicon.ico" else None
+
     def _document(self, method: str, segments: list[str], request_id: str) -> Response:
         """What needs no client: metadata at both of its addresses, the public keys, and health.
 
@@ -386,7 +400,11 @@ class PublicApp:
         if tenant is not None:
             _check_method(method, _READ)
             return metadata.respond(self._public_url, tenant)
-        raise OAuthError(Refusal.NOT_FOUND, "There is nothing at this address.")
+        raise _nothing()
+
+
+def _nothing() -> OAuthError:
+    return OAuthError(Refusal.NOT_FOUND, "There is nothing at this address.")
 
 
 _READ = frozenset({"GET", "HEAD"})

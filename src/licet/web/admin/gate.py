@@ -7,6 +7,8 @@ The rules:
   (DNS rebinding) must not read or do anything. An address as such is no such name.
 - A method that is not safe must not come from another site's page, whatever cookies come with it.
 - A body has a largest size, and when the listener closes every stream ends.
+- Where administrators reach the listener by https, every request counts as one over TLS, whether the proxy is
+  trusted or not: so cookies are `Secure`, and browsers are told to come by https only (RFC 6797).
 
 Plain ASGI, as it has to work for streams as well. It knows nothing of what is behind it.
 """
@@ -50,13 +52,15 @@ SECURITY_HEADERS = (
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
 )
 _NO_STORE = (b"cache-control", b"no-store")
+_HSTS = (b"strict-transport-security", b"max-age=31536000")  # a year; of this name alone (RFC 6797 6.1.2)
 _LOCAL = re.compile(r"localhost|.+\.localhost")
 
 
 class Gate:
     """The outermost of the admin listener. `refuse` makes an answer of a problem.
 
-    It is known by the names in `urls`, by that of its machine, and by every address.
+    It is known by the names in `urls`, by that of its machine, and by every address. Administrators come by
+    the first of `urls`.
     """
 
     def __init__(
@@ -76,6 +80,8 @@ class Gate:
             *(it.hostname.rstrip(".") for it in parts if it.hostname),
         }
         self._origins = {f"{it.scheme}://{it.netloc}" for it in parts}
+        self._is_tls = bool(parts) and parts[0].scheme == "https"
+        self._headers = (*SECURITY_HEADERS, _NO_STORE, *((_HSTS,) if self._is_tls else ()))
         self._closing = closing
         self._refuse = refuse
         self._body_bytes_max = body_bytes_max
@@ -92,6 +98,8 @@ class Gate:
         state = {**scope.get("state", {}), "request_id": request_id}
         # A copy: the connection knows by its own that the answer to a HEAD has no body.
         scope = {**scope, "state": state, "path": _path(scope), "method": _method(scope)}
+        if self._is_tls:
+            scope["scheme"] = "https"
         application = self._application
         bytes_max = self._larger.get(scope["path"], self._body_bytes_max)
         try:
@@ -99,7 +107,7 @@ class Gate:
         except Problem as problem:
             application = self._refuse(scope, problem)
         incoming = _Incoming(receive, self._closing, bytes_max)
-        await application(scope, incoming, _dressed(send, request_id))
+        await application(scope, incoming, _dressed(send, request_id, self._headers))
 
     def _check(self, scope: Scope, bytes_max: int) -> None:
         """Raises Problem."""
@@ -168,14 +176,14 @@ def too_large(bytes_max: int) -> Problem:
     return Problem(413, "too-large", f"A body has at most {bytes_max // 1024} KiB.")
 
 
-def _dressed(send: Send, request_id: str) -> Send:
+def _dressed(send: Send, request_id: str, headers_of_all: Iterable[tuple[bytes, bytes]]) -> Send:
     """Send with the headers that every answer has."""
 
     async def dressed(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = list(message.get("headers", ()))
             names = {name.lower() for name, _ in headers}
-            more = [(b"x-request-id", request_id.encode()), *SECURITY_HEADERS, _NO_STORE]
+            more = [(b"x-request-id", request_id.encode()), *headers_of_all]
             message = {**message, "headers": headers + [it for it in more if it[0] not in names]}
         await send(message)
 
