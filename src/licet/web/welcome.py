@@ -1,7 +1,8 @@
 """What a person finds who opens the public listener in a browser: what this is, and where to go on.
 
 A browser asks for `text/html`, and programs do not: they go on getting an error in JSON, as at any address
-where nothing is. The page names the dashboard only to who is on the machine itself, where it listens by default.
+where nothing is. The page names the dashboard only to who is on the machine itself, where it listens by
+default.
 """
 
 from html import escape
