@@ -8,7 +8,9 @@ def main() -> None:
     try:
         from licet.cli import app  # noqa: PLC0415 - the base install has no command line
     except ModuleNotFoundError as missing:
-        sys.exit(f"licet needs its server extra ({missing.name} is missing): pip install 'licet[server]'")
+        from licet.extras import how_to_install  # noqa: PLC0415 - only when something is missing
+
+        sys.exit(f"licet needs its server extra ({missing.name} is missing): {how_to_install('server')}")
     for stream in (sys.stdout, sys.stderr):
         # A name that the terminal cannot show is no reason to fail.
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]

@@ -14,6 +14,7 @@ from io import BytesIO
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TextIO
 
+from licet.extras import how_to_install
 from licet.store.spelling import instant
 from licet.store.usage import Peak, PoolUsage, Usage, answer
 
@@ -100,7 +101,7 @@ def draw(
         from matplotlib.figure import Figure  # noqa: PLC0415 - as above
     except ModuleNotFoundError as missing:
         raise ChartsMissing(
-            f"pictures need an extra ({missing.name} is missing): pip install 'licet[charts]'"
+            f"pictures need an extra ({missing.name} is missing): {how_to_install('charts')}"
         ) from None
     pools = [it for it in found.pools if pool in {None, it.pool}][:POOLS_MAX]
     with _LOCK, mpl.rc_context(_STYLE):

@@ -310,7 +310,7 @@ def confirm(question: str, *, yes: bool) -> None:
         raise Refused("nothing was changed")
 
 
-def ask_password(who: str, *, from_stdin: bool) -> str:
+def ask_password(who: str, *, from_stdin: bool, option: str = "--password-stdin") -> str:
     """A password, asked for twice on a terminal or read from standard input; never from an argument.
 
     Raises WrongUse where there is none to be had.
@@ -321,7 +321,7 @@ def ask_password(who: str, *, from_stdin: bool) -> str:
             raise WrongUse("there is no password on standard input")
         return password
     if not sys.stdin.isatty():
-        raise WrongUse(f"a password for {who} is asked for on a terminal; elsewhere say --password-stdin")
+        raise WrongUse(f"a password for {who} is asked for on a terminal; elsewhere say {option}")
     password = typer.prompt(f"Password of {who}", hide_input=True, confirmation_prompt=True)
     return str(password)
 

@@ -1,12 +1,15 @@
-"""`licet init`: making a data directory."""
+"""`licet init`: making a data directory.
 
-import sys
+It asks nothing but the password of an administrator who was named: what is pasted behind it is never taken
+for an answer. What it did not make, it says how to make.
+"""
+
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import typer
 
-from licet.cli.console import Data, actor, ask_password, counted, data_directory, say, store_at
+from licet.cli.console import Data, actor, ask_password, counted, data_directory, exclusive, say, store_at
 from licet.cli.errors import Refused, WrongUse
 from licet.clock import SystemClock
 from licet.keyring import FILE_NAME, new_keyring, write_keyring
@@ -39,26 +42,44 @@ def init(
     seats: Annotated[
         int | None, typer.Option("--seats", metavar="N", help="Seats of its pool `full`.")
     ] = None,
+    admin: Annotated[
+        str | None,
+        typer.Option("--admin", metavar="NAME", help="A first administrator, owner of all tenants."),
+    ] = None,
+    admin_password_stdin: Annotated[
+        bool,
+        typer.Option(
+            "--admin-password-stdin", help="Read the administrator's password from standard input, one line."
+        ),
+    ] = False,
+    no_admin: Annotated[
+        bool, typer.Option("--no-admin", help="No administrator: nobody can sign in at the dashboard yet.")
+    ] = False,
     data: Data = None,
 ) -> None:
     """Make a data directory: a store, the keys that sign tokens, and a first tenant.
 
-    On a terminal it asks for the tenant and a first administrator. It never touches what is there already.
+    With --admin it asks for that administrator's password, twice and hidden; it asks nothing else, and never
+    touches what is there already.
 
-    Example: [bold]licet init --data /var/lib/licet --tenant Jim_Test --seats 5[/]
+    Example: [bold]licet init --data /var/lib/licet --tenant Jim_Test --seats 5 --admin ada[/]
     """
+    exclusive(("--admin", admin is not None), ("--no-admin", no_admin))
+    if admin_password_stdin and admin is None:
+        raise WrongUse("--admin-password-stdin is about an administrator; say --admin with it")
     directory = data_directory(data)
     _must_be_free(directory)
     _must_be_first(store_at(directory))
-    first = _first_tenant(tenant, seats)
-    admin = _first_admin()
-    _make(directory, first, admin)
+    first_tenant = _first_tenant(tenant, seats)
+    first_admin = _first_admin(admin, from_stdin=admin_password_stdin)
+    _make(directory, first_tenant, first_admin)
     say(f"Made {directory}: the store, and the keys that sign tokens ({FILE_NAME}; keep a copy of it).")
-    if first is not None:
-        say(f"Tenant {first.name} has a pool {POOL_FIRST} of {counted(first.seats, 'seat')}.")
-    if admin is not None:
-        say(f"Administrator {admin.name} may sign in at the dashboard, as owner of all tenants.")
-    say("\n".join(["What is next:", *_next_steps(directory, first, admin)]))
+    if first_tenant is not None:
+        say(f"Tenant {first_tenant.name} has a pool {POOL_FIRST} of {counted(first_tenant.seats, 'seat')}.")
+    if first_admin is not None:
+        say(f"Administrator {first_admin.name} may sign in at the dashboard, as owner of all tenants.")
+    is_told_of_admin = first_admin is None and not no_admin
+    say("\n".join(["What is next:", *_next_steps(directory, first_tenant, admin=is_told_of_admin)]))
 
 
 def _must_be_free(directory: Path) -> None:
@@ -80,32 +101,27 @@ def _must_be_first(at: StoreAt) -> None:
 
 
 def _first_tenant(name: str | None, seats: int | None) -> _FirstTenant | None:
-    """The first tenant of the options, or of what is asked on a terminal; checked before anything is made."""
-    if name is None and seats is not None:
-        raise WrongUse("--seats is about the first tenant; say --tenant with it")
-    if name is None and sys.stdin.isatty():
-        name = typer.prompt("Name of the first tenant (enter for none)", default="", show_default=False)
-    if not name:
+    """The first tenant of the options, checked before anything is made."""
+    if name is None:
+        if seats is not None:
+            raise WrongUse("--seats is about the first tenant; say --tenant with it")
         return None
-    if seats is None and not sys.stdin.isatty():
+    if seats is None:
         raise WrongUse("how many seats has the first tenant? Say --seats")
-    first = _FirstTenant(name, typer.prompt("Seats", type=int, default=5) if seats is None else seats)
+    first = _FirstTenant(name, seats)
     Tenant(id=0, name=first.name, version=0)
     Pool(id=0, name=POOL_FIRST, seats=first.seats)
     return first
 
 
-def _first_admin() -> _FirstAdmin | None:
-    """Who is to look after all of it, asked for on a terminal; checked before anything is made."""
-    if not sys.stdin.isatty():
-        return None
-    name = typer.prompt("Name of the first administrator (enter for none)", default="", show_default=False)
-    if not name:
+def _first_admin(name: str | None, *, from_stdin: bool) -> _FirstAdmin | None:
+    """Who is to look after all of it, checked before anything is made."""
+    if name is None:
         return None
     accounts.check_name("administrator", name)
     from licet.credentials import Passwords  # noqa: PLC0415 - hashing, which only this needs
 
-    password = ask_password(f"administrator {name}", from_stdin=False)
+    password = ask_password(f"administrator {name}", from_stdin=from_stdin, option="--admin-password-stdin")
     return _FirstAdmin(name, Passwords().hash_new(password, name))
 
 
@@ -143,14 +159,14 @@ def _make_directory(directory: Path) -> None:
     directory.chmod(DIRECTORY_MODE)
 
 
-def _next_steps(directory: Path, first: _FirstTenant | None, admin: _FirstAdmin | None) -> list[str]:
+def _next_steps(directory: Path, first: _FirstTenant | None, *, admin: bool) -> list[str]:
     data = "" if directory == data_directory(None) else f" --data {directory}"
     steps = [
         'licet user add TC --name "Test Client"',
         "licet client add TestClientId --user TC",
         "licet serve",
     ]
-    if admin is None:
+    if admin:
         steps.insert(2, "licet admin add NAME --role owner")
     if first is None:
         steps.insert(0, "licet tenant add NAME --seats 5")

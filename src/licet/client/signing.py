@@ -67,7 +67,7 @@ def _loaded(private_key: Secret) -> tuple[Any, str]:
         from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # noqa: PLC0415 - as above
         from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
     except ImportError:
-        raise ImportError("a private key needs PyJWT: pip install 'licet[jwt]'") from None
+        raise ImportError("a private key needs PyJWT: pip install 'pyjwt[crypto]'") from None
     try:
         key = load_pem_private_key(private_key.reveal().encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):

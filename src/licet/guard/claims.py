@@ -8,7 +8,7 @@ The rules:
 - A token that has run out is dead, by this machine's clock and without leeway. One from the future is dead
   beyond the leeway: then one of two clocks is wrong.
 
-It needs PyJWT (`pip install 'licet[jwt]'`); only `licet.guard.jwt_guard` imports it, when a guard is made.
+It needs PyJWT (`licet[jwt]`); only `licet.guard.jwt_guard` imports it, when a guard is made.
 """
 
 import json

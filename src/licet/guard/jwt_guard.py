@@ -52,7 +52,7 @@ class JwtGuard(Guard):
             from licet.guard import claims, keys  # noqa: PLC0415 - what needs the extra
         except ModuleNotFoundError as missing:
             raise ImportError(
-                f"JwtGuard takes an extra ({missing.name} is missing): pip install 'licet[jwt]'"
+                f"JwtGuard needs PyJWT ({missing.name} is missing): pip install 'pyjwt[crypto]'"
             ) from None
         url = read_tenant_url(tenant_url, allow_http=allow_http)
         if leeway < NOTHING:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from licet.extras import how_to_install
 from licet.store.contract import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -92,5 +93,5 @@ def _extra() -> Iterator[None]:
         if fault.name is None or not fault.name.startswith("psycopg"):
             raise
         raise StoreUnavailable(
-            f"PostgreSQL needs an extra ({fault.name} is missing): pip install 'licet[postgres]'"
+            f"PostgreSQL needs an extra ({fault.name} is missing): {how_to_install('postgres')}"
         ) from None

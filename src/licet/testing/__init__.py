@@ -54,6 +54,8 @@ if not TYPE_CHECKING:  # every run of pytest imports this module, and most of th
         except ModuleNotFoundError as missing:
             if missing.name is None or missing.name.partition(".")[0] == "licet":
                 raise
+            from licet.extras import how_to_install  # noqa: PLC0415 - as above
+
             raise ServerMissing(
-                f"licet.testing starts a server, and {missing.name} is missing: pip install 'licet[server]'"
+                f"licet.testing starts a server, and {missing.name} is missing: {how_to_install('server')}"
             ) from None

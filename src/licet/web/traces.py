@@ -12,7 +12,7 @@ The rules:
 - An attribute is a name of ours or an administrator's: never a path, a header, a form, a token or an address.
 - A collector that does not answer costs spans, and no request.
 
-OpenTelemetry is an extra: `pip install 'licet[otel]'`. The SDK reads its own variables, such as
+OpenTelemetry is an extra: `licet[otel]`. The SDK reads its own variables, such as
 OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER and OTEL_EXPORTER_OTLP_HEADERS.
 """
 
@@ -22,6 +22,7 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from licet.extras import how_to_install
 from licet.ledger import ClientRefused, Denied, Ended, Granted, ScopeRefused, SessionUnknown, Spent, Swept
 from licet.model import Tenant
 from licet.web.hashing import Attempting, Check, Hashed, Hashing, Part
@@ -91,7 +92,7 @@ def begin(environment: Mapping[str, str], version: str, log: Any) -> "Traces | N
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - an extra
     except ImportError as missing:
         log.error(  # noqa: TRY400 - where it was sought, helps nobody
-            "traces_off", detail=f"this takes an extra ({missing.name} is missing): pip install 'licet[otel]'"
+            "traces_off", detail=f"this takes an extra ({missing.name} is missing): {how_to_install('otel')}"
         )
         return None
     name = {} if environment.get("OTEL_SERVICE_NAME") else {"service.name": "licet"}
