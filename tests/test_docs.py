@@ -18,6 +18,7 @@ import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -161,10 +162,10 @@ def demo(directory: Path) -> Iterator[tuple[Terminal, str]]:
         )
 
 
-def follow(page: Path, terminal: Terminal, url: str = URL) -> int:
+def follow(page: Path, terminal: Terminal, url: str = URL, *, blocks_max: int | None = None) -> int:
     """Do what a page says, and hold what comes against what it tells; how many blocks that were."""
     count, urls = 0, {URL: url, API_URL: API_URL}
-    for count, (block, told) in enumerate(steps(page), 1):  # noqa: B007 - how many is the result
+    for count, (block, told) in enumerate(islice(steps(page), blocks_max), 1):  # noqa: B007 - the result
         lines = _at(urls, block.text)
         if block.kind == "server":
             server = URL if "licet" in lines else API_URL
@@ -236,6 +237,12 @@ class TestLines:
         """From an empty directory to the end."""
         with Terminal(tmp_path, LICET_PORT="0", LICET_ADMIN_PORT="0") as terminal:
             assert follow(DOCS / "tutorial" / "first-seat.md", terminal) > 10
+
+    def test_the_tutorial_of_an_api_begins_well(self, tmp_path: Path) -> None:
+        """Its data directory and its clients: init and what is pasted behind it stand in one block."""
+        page = DOCS / "tutorial" / "license-an-api.md"
+        with Terminal(tmp_path, LICET_PORT="0", LICET_ADMIN_PORT="0") as terminal:
+            assert follow(page, terminal, blocks_max=3) == 3
 
     @pytest.mark.wide
     def test_the_tutorial_of_an_api(self, tmp_path: Path) -> None:
