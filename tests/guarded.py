@@ -5,14 +5,19 @@ It answers 200 to everything, with what it is told of the caller as JSON.
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Annotated, Any, Protocol
 from wsgiref.validate import validator
 
 import httpx
+import uvicorn
 from fastapi import Depends, FastAPI
 
+from http_site import PATIENCE_S
 from licet.guard import Guard, GuardMiddleware, Identity, WsgiGuardMiddleware, identity
 from licet.guard.asgi import Receive, Scope, Send
 from licet.guard.dependency import dependency
@@ -88,3 +93,35 @@ def _wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterab
     body = json.dumps(content).encode()
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
     return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+
+
+async def answer_ok(scope: Any, receive: Any, send: Any) -> None:
+    """The smallest ASGI application."""
+    if scope["type"] == "lifespan":
+        for step in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{step}.complete"})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
+
+
+@contextmanager
+def an_asgi_api(guard: Guard) -> Iterator[str]:
+    """An API behind the ASGI middleware, on uvicorn; its URL."""
+    with serving_asgi(GuardMiddleware(answer_ok, guard)) as url:
+        yield url
+
+
+@contextmanager
+def serving_asgi(app: Any) -> Iterator[str]:
+    """An ASGI application on uvicorn; its URL."""
+    listening = socket.create_server(("127.0.0.1", 0), backlog=1000)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None))
+    thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+    finally:
+        server.should_exit = True
+        thread.join(PATIENCE_S)

@@ -1,7 +1,6 @@
 """`licet.guard`: which requests share a question, and who may ask when many do."""
 
 import asyncio
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +10,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-import uvicorn
 
 from calling import CONTEXT
 from frameworks import flask_application
-from guarded import token_of
+from guarded import an_asgi_api, answer_ok, token_of
 from http_site import PATIENCE_S, Asked, Reply, Site, says
 from licet.guard import Guard, GuardMiddleware, Refused
 from licet.guard.admission import (
@@ -397,37 +395,6 @@ class _Asker:
 
 
 @contextmanager
-def serving_asgi(app: Any) -> Iterator[str]:
-    """An ASGI application on uvicorn; its URL."""
-    listening = socket.create_server(("127.0.0.1", 0), backlog=2 * MADE_UP)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None))
-    thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
-    finally:
-        server.should_exit = True
-        thread.join(PATIENCE_S)
-
-
-async def _asgi(scope: Any, receive: Any, send: Any) -> None:
-    if scope["type"] == "lifespan":
-        for step in ("startup", "shutdown"):
-            await receive()
-            await send({"type": f"lifespan.{step}.complete"})
-        return
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
-    await send({"type": "http.response.body", "body": b""})
-
-
-@contextmanager
-def an_asgi_api(guard: Guard) -> Iterator[str]:
-    """An API behind the ASGI middleware."""
-    with serving_asgi(GuardMiddleware(_asgi, guard)) as url:
-        yield url
-
-
-@contextmanager
 def a_wsgi_api(guard: Guard) -> Iterator[str]:
     """An API behind the WSGI middleware, with a thread for each request."""
     with serving(flask_application(guard)) as url:
@@ -527,7 +494,7 @@ def test_the_guard_closes_before_a_server_hears_that_all_is_over(licet: Site) ->
 
     async def run() -> None:
         assert await _status(guard) == 200
-        await GuardMiddleware(_asgi, guard)({"type": "lifespan"}, receive, send)
+        await GuardMiddleware(answer_ok, guard)({"type": "lifespan"}, receive, send)
 
     asyncio.run(run())
     assert open_then == [0]
