@@ -252,6 +252,13 @@ def test_init_never_touches_what_is_there(desk: Desk) -> None:
         (["--tenant", "X"], "how many seats has the first tenant? Say --seats"),
         (["--tenant", "a b", "--seats", "5"], "a tenant's name is 1 to 64 letters"),
         (["--tenant", "X", "--seats", "-1"], "pool full: seats is 0 to 1000000, not -1"),
+        (["--admin", "ada", "--no-admin"], "--admin and --no-admin exclude each other"),
+        (["--admin", "A B", "--admin-password-stdin"], "the name of an administrator is 1 to 64 small"),
+        (
+            ["--admin", "ada"],
+            "a password for administrator ada is asked for on a terminal; elsewhere say --admin",
+        ),
+        (["--admin-password-stdin"], "--admin-password-stdin is about an administrator; say --admin with it"),
     ],
 )
 def test_init_makes_nothing_when_the_tenant_is_wrong(arguments: list[str], told: str, tmp_path: Path) -> None:
@@ -280,17 +287,36 @@ def test_init_where_nobody_may_write_is_exit_code_3(tmp_path: Path) -> None:
     assert desk.error("init", exit_code=3) == f"{desk.data} cannot be made: Not a directory"
 
 
-def test_init_asks_on_a_terminal(tmp_path: Path) -> None:
-    data = str(tmp_path / "licet-data")
-    with terminal("init", "--data", data) as screen:
-        screen.read_until("Name of the first tenant (enter for none): ")
-        screen.press("Jim_Test\n")
-        screen.read_until("Seats [5]: ")
-        screen.press("7\n")
-        screen.read_until("Name of the first administrator (enter for none): ")
-        screen.press("\n")
+@pytest.mark.parametrize("options", [(), ("--tenant", "Jim_Test", "--seats", "7")])
+def test_init_asks_nothing_on_a_terminal_and_says_how_to_add_an_administrator(
+    options: tuple[str, ...], tmp_path: Path
+) -> None:
+    """What is pasted behind it would be taken for the answer."""
+    with terminal("init", "--data", str(tmp_path / "licet-data"), *options) as screen:
         assert screen.ended() == 0
-    assert "Tenant Jim_Test has a pool full of 7 seats." in screen.text
+    assert "licet admin add NAME --role owner" in screen.text
+
+
+def test_init_asks_for_the_password_of_an_administrator_who_was_named(tmp_path: Path) -> None:
+    """Twice and hidden; nothing else."""
+    data = tmp_path / "licet-data"
+    with terminal("init", "--data", str(data), "--admin", "ada") as screen:
+        for prompt in ("Password of administrator ada: ", "Repeat for confirmation: "):
+            screen.read_until(prompt)
+            screen.press("battery staple\n")
+        assert screen.ended() == 0
+    assert "battery" not in screen.text
+    assert "licet admin add" not in screen.text
+    (admin,) = Desk(data).json("admin", "list")
+    assert (admin["name"], admin["role"], admin["tenant"]) == ("ada", "owner", None)
+
+
+def test_init_reads_the_password_of_an_administrator_from_standard_input(tmp_path: Path) -> None:
+    """For scripts; --no-admin is for those who want none, and are told nothing of it."""
+    desk = Desk(tmp_path / "with")
+    desk.run("init", "--admin", "ada", "--admin-password-stdin", stdin="battery staple\n")
+    assert [it["name"] for it in desk.json("admin", "list")] == ["ada"]
+    assert "licet admin add" not in Desk(tmp_path / "without").out("init", "--no-admin")
 
 
 # A terminal

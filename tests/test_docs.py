@@ -1,10 +1,10 @@
 """The documentation is true: its lines run, its links lead somewhere, and nothing there is goes unmentioned.
 
-In a page a block of `bash` is run as it stands, in the order of the page, by a shell that stays the same; one
-of `python` by an interpreter of its own, or with a name behind it by one that is kept open for all blocks of
-that name. A block of `json` or `text` behind it is what it prints, with `...` for what is another each time.
-`bash server` is for another terminal and goes on until the page ends. Blocks of `sh` are for people: they
-need another machine, or a package index.
+In a page a block of `bash` is pasted as it stands, in the order of the page, into a terminal that stays the
+same; one of `python` is for an interpreter of its own, or with a name behind it for one that is kept open for
+all blocks of that name. A block of `json` or `text` behind it is what it prints, with `...` for what is
+another each time. `bash server` is for another terminal and goes on until the page ends. Blocks of `sh` are
+for people: they need another machine, or a package index.
 """
 
 import ast
@@ -18,6 +18,7 @@ import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -27,6 +28,7 @@ from licet.cli.demo import TENANT
 from licet.model import NoSeatReason
 from licet.protocol.errors import Refusal
 from licet.settings import Settings
+from pasting import Shell
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -68,7 +70,7 @@ def steps(page: Path) -> Iterator[Step]:
 
 
 class Terminal:
-    """A shell into which lines are pasted. `licet` is on its path, and `.venv` where it starts."""
+    """A terminal into which lines are pasted. `licet` is on its path, and `.venv` where it starts."""
 
     def __init__(self, directory: Path, **variables: str) -> None:
         self.directory = directory
@@ -78,7 +80,7 @@ class Terminal:
         self.environment = {**others, "PATH": path, "TMPDIR": str(directory), "PYTHONUNBUFFERED": "1"}
         self.environment["PYTEST_ADDOPTS"] = "-p no:schemathesis -p no:hypothesispytest"  # which take seconds
         self.environment |= variables
-        self._shell = self.start("bash", stderr=subprocess.STDOUT)
+        self._shell = Shell(directory, self.environment)
         self._servers: list[subprocess.Popen[bytes]] = []
         self._interpreters: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -86,7 +88,8 @@ class Terminal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in (*self._interpreters.values(), *self._servers, self._shell):
+        self._shell.close()
+        for process in (*self._interpreters.values(), *self._servers):
             os.killpg(process.pid, signal.SIGTERM)  # with what runs in it
             process.communicate(timeout=PATIENCE_S)
 
@@ -104,7 +107,7 @@ class Terminal:
 
     def paste(self, lines: str) -> tuple[str, int]:
         """What these lines print, and the exit code of the last one."""
-        return _told(self._shell, f"{lines}\nprintf '\\n%s%s\\n' '{_DONE}' $?\n")
+        return self._shell.paste(lines)
 
     def converse(self, name: str, lines: str) -> tuple[str, int]:
         """What Python prints that is kept open under this name, with the value of each line."""
@@ -134,7 +137,7 @@ class Terminal:
 
 
 def _told(process: "subprocess.Popen[bytes]", lines: str) -> tuple[str, int]:
-    """What a shell or an interpreter prints for these lines, and the number behind the mark at its end."""
+    """What an interpreter prints for these lines, and the number behind the mark at its end."""
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(lines.encode())
@@ -159,10 +162,10 @@ def demo(directory: Path) -> Iterator[tuple[Terminal, str]]:
         )
 
 
-def follow(page: Path, terminal: Terminal, url: str = URL) -> int:
+def follow(page: Path, terminal: Terminal, url: str = URL, *, blocks_max: int | None = None) -> int:
     """Do what a page says, and hold what comes against what it tells; how many blocks that were."""
     count, urls = 0, {URL: url, API_URL: API_URL}
-    for count, (block, told) in enumerate(steps(page), 1):  # noqa: B007 - how many is the result
+    for count, (block, told) in enumerate(islice(steps(page), blocks_max), 1):  # noqa: B007 - the result
         lines = _at(urls, block.text)
         if block.kind == "server":
             server = URL if "licet" in lines else API_URL
@@ -234,6 +237,12 @@ class TestLines:
         """From an empty directory to the end."""
         with Terminal(tmp_path, LICET_PORT="0", LICET_ADMIN_PORT="0") as terminal:
             assert follow(DOCS / "tutorial" / "first-seat.md", terminal) > 10
+
+    def test_the_tutorial_of_an_api_begins_well(self, tmp_path: Path) -> None:
+        """Its data directory and its clients: init and what is pasted behind it stand in one block."""
+        page = DOCS / "tutorial" / "license-an-api.md"
+        with Terminal(tmp_path, LICET_PORT="0", LICET_ADMIN_PORT="0") as terminal:
+            assert follow(page, terminal, blocks_max=3) == 3
 
     @pytest.mark.wide
     def test_the_tutorial_of_an_api(self, tmp_path: Path) -> None:

@@ -698,7 +698,7 @@ class TestMaking:
             [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60
         )
         assert ran.stdout == (
-            f"JwtGuard takes an extra ({missing} is missing): pip install 'licet[jwt]'\n"
+            f"JwtGuard needs PyJWT ({missing} is missing): pip install 'pyjwt[crypto]'\n"
         ), ran.stderr
 
 

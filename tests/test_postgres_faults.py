@@ -22,6 +22,7 @@ from examples import FULL, add_tenant, grant, jim_test, refresh, sid
 from faults import answers, unavailable, until, works
 from kinds import Place, PostgresPlaces, begun_in_postgres
 from licet.cli import app
+from licet.extras import how_to_install
 from licet.ledger import Denied, Granted
 from licet.store.commit import commit, settle_all
 from licet.store.contract import Purpose, SchemaOutdated, Store, StoreUnavailable
@@ -320,7 +321,7 @@ class TestTheCommandLine:
         monkeypatch.setitem(sys.modules, "psycopg", None)
         result = self.licet("postgresql://127.0.0.1:1/licet", "seats", data=tmp_path)
         assert result.exit_code == 3
-        assert "pip install 'licet[postgres]'" in result.output
+        assert how_to_install("postgres") in result.output
 
 
 def _make(url: str, barrier: Barrier) -> None:

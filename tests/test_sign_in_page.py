@@ -1,10 +1,17 @@
 """Signing in to the dashboard, out of it, and what happens when that has run out: by HTTP, no browser."""
 
+import socket
+import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
+from email.message import Message
+from http.cookiejar import Cookie, CookieJar
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from browser import Browser
 from dashboard import PASSWORD, DashboardSite, Reader, add_admin, heading, hidden, reader_of
 from licet.model import Role
 from licet.store.sign_ins import Lives
@@ -250,3 +257,82 @@ def test_behind_tls_the_cookie_is_for_this_host_and_tls_alone(tmp_path: Path) ->
         assert cookie.startswith("__Host-licet=")
         parts = {it.strip().lower() for it in cookie.split(";")[1:]}
         assert parts == {"httponly", "path=/", "samesite=strict", "secure"}
+
+
+ADMIN_URL = "https://licence-admin.example.com"
+
+
+class _Answered:
+    """As much of an answer as a cookie jar wants."""
+
+    def __init__(self, set_cookie: str) -> None:
+        self._headers = Message()
+        self._headers["Set-Cookie"] = set_cookie
+
+    def info(self) -> Message:
+        """Its head."""
+        return self._headers
+
+
+def kept(set_cookie: str, url: str = f"{ADMIN_URL}/sign-in") -> CookieJar:
+    """What a client keeps of a cookie that came from there."""
+    jar = CookieJar()
+    jar.extract_cookies(cast("Any", _Answered(set_cookie)), urllib.request.Request(url))  # noqa: S310 - it is not opened
+    return jar
+
+
+def sent_back(jar: CookieJar, url: str) -> bool:
+    """Whether the cookie goes there."""
+    request = urllib.request.Request(url)  # noqa: S310 - it is not opened
+    jar.add_cookie_header(request)
+    return request.has_header("Cookie")
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
+    """A server that knows its proxy's name, and not the proxy."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
+        port = probe.getsockname()[1]
+    with DashboardSite(tmp_path_factory.mktemp("tls"), admin_url=ADMIN_URL, admin_port=port) as site:
+        site.admin_url = f"http://127.0.0.1:{port}"
+        yield site
+
+
+class TestOverTls:
+    """Where `admin_url` is https, behind a proxy that is not trusted."""
+
+    def test_the_cookie_never_goes_by_plain_http_nor_to_another_name(self, tls: DashboardSite) -> None:
+        """Secure, and with the prefix that binds it to this host (RFC 6265bis 4.1.3.2)."""
+        with tls.reader(None, headers={"host": "licence-admin.example.com"}) as reader:
+            jar = kept(reader.sign_in("ada").headers["set-cookie"])
+        (cookie,) = cast("list[Cookie]", list(jar))
+        assert (cookie.name, cookie.secure, cookie.path, cookie.domain_specified) == (
+            "__Host-licet", True, "/", False,
+        )  # fmt: skip
+        assert sent_back(jar, f"{ADMIN_URL}/seats")
+        assert not sent_back(jar, "http://licence-admin.example.com/seats")
+        assert not sent_back(jar, "https://other.example.com/seats")
+
+    @pytest.mark.parametrize("path", ["/sign-in", "/", "/nothing", "/api/v1/me"])
+    def test_browsers_are_told_to_come_by_https_only(self, tls: DashboardSite, path: str) -> None:
+        """RFC 6797 7.1: with every answer."""
+        with tls.reader(None) as reader:
+            assert reader.get(path).headers["strict-transport-security"] == "max-age=31536000"
+
+    def test_who_comes_by_a_tunnel_to_this_machine_can_sign_in(
+        self, tls: DashboardSite, browser: Browser
+    ) -> None:
+        """A browser takes a Secure cookie from a loopback address, as nobody is on the way."""
+        with browser.window() as page:
+            page.goto(f"{tls.admin_url}/sign-in")
+            page.get_by_label("Name").fill("ada")
+            page.get_by_label("Password").fill(PASSWORD)
+            page.get_by_role("button", name="Sign in").click()
+            page.wait_for_url(f"{tls.admin_url}/")
+            (cookie,) = (it for it in page.context.cookies() if it["name"] == "__Host-licet")
+        assert (cookie["secure"], cookie["httpOnly"], cookie["sameSite"]) == (True, True, "Strict")
+
+
+def test_without_tls_nobody_is_told_to_come_by_https(nobody: Reader) -> None:
+    """RFC 6797 7.2."""
+    assert "strict-transport-security" not in nobody.get("/sign-in").headers

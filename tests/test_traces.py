@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from licet.extras import how_to_install
 from licet.web import traces
 from running import PATIENCE_S, RunningServer
 
@@ -276,4 +277,4 @@ def test_an_extra_that_is_missing_is_told_with_the_command(monkeypatch: pytest.M
     assert traces.begin(ON, "1", log) is None
     [(event, detail)] = log.lines
     assert event == "traces_off"
-    assert detail.endswith("pip install 'licet[otel]'")
+    assert detail.endswith(how_to_install("otel"))
