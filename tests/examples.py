@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Table, insert, select, text, update
 from licet.ledger import End, Grant, Refresh
 from licet.model import Client, EndReason, Pool, Scope, Tenant, User, Value
 from licet.store import schema
+from licet.store.changes import alert_columns
 
 FULL = Pool(id=1, name="full", seats=5)
 VIEW = Scope(name="view", licensed=False, read_only=True, pool=None)
@@ -103,7 +104,7 @@ def add_tenant(connection: Connection, tenant: Tenant) -> None:
     if connection.dialect.name == "postgresql":  # which counts on from what it gave itself
         connection.execute(text("SELECT setval(pg_get_serial_sequence('tenant', 'id'), max(id)) FROM tenant"))
     for pool in tenant.pools.values():
-        add(schema.pool, pool, tenant_id=tenant.id, alerts=" ".join(pool.alerts))
+        add(schema.pool, pool, tenant_id=tenant.id, **alert_columns(pool.alerts))
     for scope in tenant.scopes.values():
         pool_id = next((pool.id for pool in tenant.pools.values() if pool.name == scope.pool), None)
         add(schema.scope, scope, tenant_id=tenant.id, pool_id=pool_id)

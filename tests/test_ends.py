@@ -1,7 +1,7 @@
 """When something ends: a date is the end of that day in the tenant's zone, wherever it is typed."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
@@ -136,6 +136,19 @@ def test_the_command_line_means_the_tenant_s_zone(tmp_path: Path) -> None:
     assert key["expires_at"] == "2037-01-31T13:00:00Z"
     of_all = desk.json("admin", "key", "add", "all", "--expires", "2037-01-31")
     assert of_all["expires_at"] == "2037-02-01T00:00:00Z"
+
+
+def test_a_licence_that_has_expired_or_ends_soon_is_told(tmp_path: Path) -> None:
+    """By `licet seats` and `licet pool list`, with the moment."""
+    desk = _desk(tmp_path)
+    desk.out("pool", "set", "full", "--expires", "2020-01-31", "--yes")
+    assert desk.out("seats").startswith("full: no seat can be had: the licence expired 2020-0")
+    assert "expired 2020-02-01T00:00:00Z" in desk.out("pool", "list")
+    assert desk.json("pool", "list")[0]["expires_at"] == "2020-02-01T00:00:00Z"
+    soon = datetime.now(UTC) + timedelta(days=12, hours=1)
+    desk.out("pool", "set", "full", "--expires", soon.isoformat())
+    assert "(in 12 d)" in desk.out("seats")
+    assert "expired" not in desk.out("pool", "list")
 
 
 def _desk(tmp_path: Path) -> Desk:

@@ -7,8 +7,10 @@ import typer
 
 from licet.cli.change import change_tenant
 from licet.cli.console import (
+    Absent,
     AsJson,
     Data,
+    Instant,
     Record,
     TenantName,
     Yes,
@@ -21,14 +23,13 @@ from licet.cli.console import (
     required,
     show_list,
     show_one,
-    when,
 )
 from licet.cli.noun import Noun
 from licet.clock import SystemClock
 from licet.model import Duplicates, Pool, Tenant, read_alerts
 from licet.store import usage
 from licet.store.changes import NotFound, PoolChanges
-from licet.store.spelling import instant
+from licet.store.spelling import NEVER, instant
 
 app = Noun("Counted licences: how many seats there are, and how they are counted.")
 
@@ -49,6 +50,16 @@ Alerts = Annotated[
     str | None,
     typer.Option("--alerts", metavar="LIST", help="What is reported: '80 90 100 denied expires', or none."),
 ]
+
+
+class _LicenceEnd(Instant):
+    """When a licence ends; one that has ended says so."""
+
+    def told(self) -> str:
+        """As a table has it."""
+        at = super().told()
+        return f"expired {at}" if self.ms <= SystemClock().now_ms() else at
+
 
 _HEADINGS = {
     "name": "pool",
@@ -195,6 +206,6 @@ def _record(tenant: Tenant, pool: Pool, now: usage.PoolNow) -> Record:
         "overuse": now.overuse,
         "duplicates": pool.duplicates.value,
         "scopes": [scope.name for scope in tenant.scopes.values() if scope.pool == pool.name],
-        "expires_at": when(now.expires_at_ms),
+        "expires_at": Absent(NEVER) if now.expires_at_ms is None else _LicenceEnd(now.expires_at_ms),
         "alerts": list(pool.alerts),
     }

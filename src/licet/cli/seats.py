@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 EVERY_S = 1.0
+_SOON_MS = 30 * 86_400_000  # from here on, how long a licence still lasts is said
 INTERRUPTED = 130  # as a shell says it: 128 and the number of SIGINT
 
 _BAR_MAX = 20  # seats that are drawn one by one
@@ -159,10 +160,12 @@ def _state(pool: PoolNow, now_ms: int) -> str:
     if pool.next_free_at_ms is not None:
         facts.append(f"next free in {countdown(pool.next_free_at_ms, now_ms)} at the latest")
     if pool.expires_at_ms is not None:
-        is_over = pool.expires_at_ms <= now_ms
-        facts.append(
-            f"licence {'expired' if is_over else 'expires'} {local(pool.expires_at_ms):%Y-%m-%d %H:%M}"
-        )
+        at = f"{local(pool.expires_at_ms):%Y-%m-%d %H:%M}"
+        if pool.expires_at_ms <= now_ms:
+            return f"no seat can be had: the licence expired {at}, {', '.join(facts)}"
+        left_ms = pool.expires_at_ms - now_ms
+        near = f" (in {countdown(pool.expires_at_ms, now_ms)})" if left_ms <= _SOON_MS else ""
+        facts.append(f"licence expires {at}{near}")
     return ", ".join(facts)
 
 

@@ -3,12 +3,12 @@
 A set of changes names only what is to be another; in an addition, what it does not name has its default.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypedDict
 
 from sqlalchemy import insert
 
-from licet.model import SESSION_TTL_S, Duplicates, GrantType, PublicKey, Tenant, TokenFormat, Value
+from licet.model import EXPIRES, SESSION_TTL_S, Duplicates, GrantType, PublicKey, Tenant, TokenFormat, Value
 from licet.store import schema
 from licet.store.contract import Transaction
 
@@ -98,6 +98,15 @@ def with_access_ttl(changes: TenantChanges, before: Tenant | None) -> TenantChan
         return changes
     session_ttl_s = changes.get("session_ttl_s", before.session_ttl_s if before else SESSION_TTL_S)
     return {**changes, "access_ttl_s": min(new.access_ttl_s, session_ttl_s)}
+
+
+def alert_columns(alerts: Iterable[str]) -> dict[str, str]:
+    """The alerts of a pool in their two columns: what code of schema 0003 does not know stands apart."""
+    words = list(alerts)
+    return {
+        "alerts": " ".join(it for it in words if it != EXPIRES),
+        "alerts_more": " ".join(it for it in words if it == EXPIRES),
+    }
 
 
 class Event(Value, frozen=True, kw_only=True):

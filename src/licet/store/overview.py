@@ -16,9 +16,7 @@ from sqlalchemy import (
     ScalarSelect,
     Select,
     Table,
-    case,
     func,
-    literal_column,
     select,
 )
 
@@ -65,6 +63,7 @@ class PoolOverview(Value, frozen=True, kw_only=True):
     denials: int
     next_free_at_ms: int | None
     expires_at_ms: int | None
+    sessions: int
     points: tuple[Point, ...]
 
 
@@ -154,10 +153,7 @@ class _Reading:
     def tenant(self, row: Row[Any]) -> TenantOverview:
         """One of them."""
         pools = tuple(self._pool(it) for it in self._pools[row.id])
-        sessions = tuple(
-            ScopeSessions(scope=it.scope, licensed=bool(it.licensed), sessions=it.sessions)
-            for it in self._sessions[row.id]
-        )
+        sessions = self._by_scope(row.id)
         return TenantOverview(
             id=row.id,
             tenant=row.name,
@@ -166,6 +162,17 @@ class _Reading:
             unlicensed=sum(it.sessions for it in sessions if not it.licensed),
             denials=sum(it.denials for it in pools),
         )
+
+    def _by_scope(self, tenant_id: int) -> tuple[ScopeSessions, ...]:
+        """The licensed scopes first, and those with most sessions."""
+        counted: defaultdict[tuple[bool, str], int] = defaultdict(int)
+        for it in self._sessions[tenant_id]:
+            counted[it.pool_id is not None, it.scope] += it.sessions
+        found = (
+            ScopeSessions(scope=scope, licensed=licensed, sessions=sessions)
+            for (licensed, scope), sessions in counted.items()
+        )
+        return tuple(sorted(found, key=lambda it: (not it.licensed, -it.sessions, it.scope)))
 
     def _pool(self, row: Row[Any]) -> PoolOverview:
         key = (row.tenant_id, row.name)
@@ -186,6 +193,7 @@ class _Reading:
             denials=self._denied.get(key, 0),
             next_free_at_ms=row.next_free_at_ms,
             expires_at_ms=row.expires_at_ms,
+            sessions=sum(it.sessions for it in self._sessions[row.tenant_id] if it.pool_id == row.id),
             points=points,
         )
 
@@ -245,16 +253,8 @@ class _Reading:
         )
 
     def _query_sessions(self) -> Select[Any]:
-        """How many sessions live, by scope: found by the clients, whose sessions have an index."""
-        client, session = schema.client, schema.session
-        licensed = case((session.c.pool_id.is_not(None), 1), else_=0).label("licensed")
-        return (
-            select(session.c.tenant_id, session.c.scope, licensed, func.count().label("sessions"))
-            .join_from(client, session, session.c.client_key == client.c.key)
-            .where(self._mine(client), session.c.expires_at_ms > self._now_ms)
-            .group_by(session.c.tenant_id, session.c.scope, literal_column("licensed"))
-            .order_by(literal_column("licensed").desc(), literal_column("sessions").desc(), session.c.scope)
-        )
+        """How many sessions live, by scope and pool: found by the clients, whose sessions have an index."""
+        return _live_sessions(self._mine(schema.client), self._now_ms)
 
     def _query_denied(self) -> Select[Any]:
         it = schema.journal.c
@@ -317,6 +317,26 @@ class _Reading:
 
     def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
         return self._connection.execute(query).all()
+
+
+def sessions_of_pools(connection: Connection, tenant_id: int, now_ms: int) -> dict[int, int]:
+    """How many sessions of a tenant live on seats of each pool, by its id."""
+    found: defaultdict[int, int] = defaultdict(int)
+    for it in connection.execute(_live_sessions(schema.client.c.tenant_id == tenant_id, now_ms)):
+        if it.pool_id is not None:
+            found[it.pool_id] += it.sessions
+    return dict(found)
+
+
+def _live_sessions(of_client: ColumnElement[bool], now_ms: int) -> Select[Any]:
+    client, session = schema.client, schema.session.c
+    by = (session.tenant_id, session.scope, session.pool_id)
+    return (
+        select(*by, func.count().label("sessions"))
+        .join_from(client, schema.session, session.client_key == client.c.key)
+        .where(of_client, session.expires_at_ms > now_ms)
+        .group_by(*by)
+    )
 
 
 def _last_before(table: Table, unit: ColumnElement[int], first: int, name: str) -> ScalarSelect[Any]:

@@ -19,7 +19,6 @@ from sqlalchemy import Table, delete, insert, select, update
 
 from licet.credentials import NewClientSecret
 from licet.model import (
-    EXPIRES,
     Client,
     ClientSecret,
     EndReason,
@@ -41,6 +40,7 @@ from licet.store.changes import (
     StillInUse,
     TenantChanges,
     UserChanges,
+    alert_columns,
     with_access_ttl,
 )
 from licet.store.consequences import Tally, client_names
@@ -590,8 +590,7 @@ def _pool_row(pool: Pool) -> dict[str, Any]:
         "seats": pool.seats,
         "duplicates": pool.duplicates.value,
         "expires_at_ms": pool.expires_at_ms,
-        "alerts": " ".join(it for it in pool.alerts if it != EXPIRES),
-        "alerts_more": EXPIRES if EXPIRES in pool.alerts else "",
+        **alert_columns(pool.alerts),
         "hold_s": pool.hold_s,
     }
 

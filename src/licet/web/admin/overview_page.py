@@ -17,6 +17,7 @@ from licet.store.holders import SeatPage, mark, seats_held
 from licet.store.overview import Overview, PoolOverview, overview
 from licet.store.paging import InvalidCursor
 from licet.web.admin.desk import Desk, cookie_name
+from licet.web.admin.licence_state import LicenceState, licence_state
 from licet.web.admin.live import Live
 from licet.web.admin.pages import Visit, counted, page, part, visiting
 from licet.web.admin.problems import not_found
@@ -25,6 +26,7 @@ from licet.web.admin.reader_zone import zone_of
 TENANTS_A_PAGE = 50
 IN_NOW_MAX = 8
 QUARTER_MS = 900_000
+_NAMES_TOLD = 2  # of pools, in a headline
 _TEXT_CHARS_MAX = 64
 
 
@@ -88,7 +90,21 @@ def headline(found: Overview, tenants: int) -> str:
     in_use = sum(pool.in_use for tenant in found.tenants for pool in tenant.pools)
     denials = sum(tenant.denials for tenant in found.tenants)
     where = found.tenants[0].tenant if len(found.tenants) == 1 else f"{len(found.tenants)} tenants"
-    return f"{in_use:,} of {counted(seats, 'seat')} in use in {where}, {counted(denials, 'denial')} today"
+    said = f"{in_use:,} of {counted(seats, 'seat')} in use in {where}, {counted(denials, 'denial')} today"
+    expired = [
+        pool.pool
+        for tenant in found.tenants
+        for pool in tenant.pools
+        if licence_state(pool.expires_at_ms, found.at_ms) is LicenceState.EXPIRED
+    ]
+    if not expired:
+        return said
+    if len(found.tenants) > 1:
+        return f"{said}, {counted(len(expired), 'licence has', 'licences have')} expired"
+    if len(expired) > _NAMES_TOLD:
+        return f"{said}, the licences of {len(expired):,} pools have expired"
+    ended = "licence of {} has" if len(expired) == 1 else "licences of {} have"
+    return f"{said}, the {ended.format(' and '.join(expired))} expired"
 
 
 def _view(request: Request, visit: Visit, text: str, after: str | None) -> View:

@@ -36,6 +36,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from licet.model import Role, Tenant, Value
 from licet.web.admin.access import Identity
 from licet.web.admin.desk import CSRF_FIELD, Desk, form_of, is_secure, must_be, request_id
+from licet.web.admin.licence_state import licence_state
 from licet.web.admin.problems import Problem, not_found
 
 KEPT_CHARS_MAX = 100_000  # of a form that waits for a sign-in
@@ -324,6 +325,7 @@ def _templates() -> Environment:
         auto_reload=False,
     )
     environment.globals |= {"asset": _asset, "link": link, "iso": iso, "utc": _utc, "counted": counted}
+    environment.globals["licence_state"] = licence_state
     environment.filters |= {"json_text": _json_text}
     return environment
 

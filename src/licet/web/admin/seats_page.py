@@ -18,7 +18,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from sqlalchemy import Connection
 
-from licet.model import InvalidValue, Role, Tenant, Value
+from licet.model import InvalidValue, Pool, Role, Tenant, Value
 from licet.store.ending import COOL_DOWN_S_MAX, REASON_CHARS_MAX, SessionsEnded, check_ending
 from licet.store.holders import (
     HolderFilter,
@@ -32,10 +32,11 @@ from licet.store.holders import (
     sessions_that_fit,
     sessions_without_seat,
 )
-from licet.store.overview import Overview, overview
+from licet.store.overview import Overview, overview, sessions_of_pools
 from licet.store.paging import InvalidCursor
 from licet.web.admin.desk import Desk
 from licet.web.admin.forms import sentence
+from licet.web.admin.licence_state import LicenceState, licence_state
 from licet.web.admin.pages import Kept, Posted, Visit, counted, link, page, posting, see, visiting
 from licet.web.admin.problems import not_found
 
@@ -101,6 +102,7 @@ def router(desk: Desk) -> APIRouter:
         search = _search(tuple(request.query_params.multi_items()))
         try:
             found, seen = await desk.read(lambda it: _read(it, tenant, search, visit.now_ms, after))
+            ending = await desk.read(lambda it: _licences(it, tenant, search, visit.now_ms))
         except InvalidCursor:
             raise not_found("The list has no such page.") from None
         return page(
@@ -109,6 +111,7 @@ def router(desk: Desk) -> APIRouter:
             "seats.html",
             here="Seats",
             mark=seen,
+            licences=ending,
             **_context(visit, tenant, search, found, after),
         )
 
@@ -162,6 +165,17 @@ def _read(
     read = sessions_without_seat if search.kind == WITHOUT else seats_held
     found = read(connection, tenant, now_ms, only=search.filter, after=after, limit=ROWS_A_PAGE)
     return found, mark(connection, tenant.id, now_ms)
+
+
+def _licences(connection: Connection, tenant: Tenant, search: Search, now_ms: int) -> list[tuple[Pool, int]]:
+    """The pools whose licence has expired or ends soon, with their sessions."""
+    pools = [
+        it
+        for it in sorted(tenant.pools.values(), key=lambda it: it.name)
+        if search.pool in {"", it.name} and licence_state(it.expires_at_ms, now_ms) is not LicenceState.FAR
+    ]
+    sessions = sessions_of_pools(connection, tenant.id, now_ms) if pools else {}
+    return [(it, sessions.get(it.id, 0)) for it in pools]
 
 
 def _context(

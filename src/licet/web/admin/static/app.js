@@ -46,11 +46,21 @@ const licet = (() => {
 
   function countdownText(at) {
     const seconds = Math.max(0, Math.ceil((at - now()) / 1000));
-    const two = (number) => String(number).padStart(2, "0");
-    if (seconds >= 172800) return `${Math.floor(seconds / 86400)} d`;
-    const hours = Math.floor(seconds / 3600);
-    const rest = `${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
-    return hours ? `${hours}:${rest}` : rest;
+    if (seconds < 60) return `${seconds} s`;
+    const minutes = Math.ceil(seconds / 60);
+    if (minutes < 60) return `${minutes} min`;
+    if (minutes < 2880) return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
+    return `${Math.floor(minutes / 1440)} days`;
+  }
+
+  // When something ends, behind "expires": a midnight is the end of the day before.
+  function endText(at) {
+    const [date, time] = [new Date(at), clock.format(at)];
+    if (date.getHours() === 0 && date.getMinutes() === 0 && date.getSeconds() === 0) {
+      const last = at - 1;
+      return sameDay(last, now()) ? "at the end of today" : `at the end of ${dayText(last)}`;
+    }
+    return sameDay(at, now()) ? `today at ${time}` : `on ${dayText(at)} at ${time}`;
   }
 
   const FORMS = {
@@ -59,6 +69,7 @@ const licet = (() => {
     day: dayText,
     ago: agoText,
     in: countdownText,
+    end: endText,
     exact: (at) => exact.format(at),
   };
 
