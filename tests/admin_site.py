@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import httpx
 
 from kinds import Place
-from licet.credentials import ApiKeys, Passwords
+from licet.credentials import ApiKeys, ClientSecrets, Passwords
 from licet.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.model import Role
 from licet.store import accounts
@@ -25,6 +25,7 @@ from licet.web.admin.access import Access
 from licet.web.admin.desk import Desk
 from licet.web.admin.listener import admin_application
 from licet.web.hashing import Hashing
+from licet.web.recording import Recorder
 from licet.web.refusals import LogRateLimit
 from setup_site import ADA, Site
 
@@ -72,6 +73,7 @@ class Node:
             pepper=pepper,
             log=self.log,
             refusals=LogRateLimit(self.log),
+            recorder=Recorder(store.clock, ClientSecrets(pepper)),
         )
         nobody: Any = None  # no command is given here
         return Desk(

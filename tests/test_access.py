@@ -9,15 +9,17 @@ from typing import Any
 import pytest
 
 from kinds import SqlitePlaces
-from licet.credentials import PASSWORD_CHARS_MAX, ApiKeys, NewApiKey, Passwords
-from licet.model import InvalidValue, Role
+from licet.credentials import PASSWORD_CHARS_MAX, ApiKeys, ClientSecrets, NewApiKey, Passwords
+from licet.model import FailureCause, InvalidValue, Role
 from licet.store import schema
 from licet.store.accounts import changing
 from licet.store.contract import QueueFull, StoreUnavailable
+from licet.store.failures import FailureFilter, failures
 from licet.store.sign_ins import Lives
 from licet.store.sqlite import SqliteStore
 from licet.web.admin.access import Access, SignInRefused, TooManyAttempts
 from licet.web.hashing import ADMINS_WAITING_MAX, Hashing
+from licet.web.recording import Recorder
 from licet.web.refusals import LogRateLimit
 from setup_site import JIM, START_MS, Site
 
@@ -75,6 +77,7 @@ class Gate:
         self.passwords = options.pop("passwords", None) or CountingPasswords()
         self.log = Log()
         self._hashing = Hashing(workers=2, queue_max=options.pop("queue_max", 100))
+        self.recorder = Recorder(self.clock, ClientSecrets(PEPPER))
         self.access = Access(
             store=self.store,
             passwords=self.passwords,
@@ -82,6 +85,7 @@ class Gate:
             pepper=PEPPER,
             log=self.log,
             refusals=LogRateLimit(self.log),
+            recorder=self.recorder,
             lives=Lives(idle_s=1800, longest_s=43_200),
             **options,
         )
@@ -493,3 +497,34 @@ async def test_administrators_work_on_a_full_pool_and_take_no_seat(gate: Gate) -
         gate.site.count(schema.whole_journal),
     ) == before
     assert JIM in {row.name for row in gate.site.rows(schema.tenant)}
+
+
+async def test_failed_sign_ins_and_keys_are_recorded_with_their_cause(open_gate: Open) -> None:
+    """A name is kept where it is an administrator's or a key's, and nothing else that was sent."""
+    gate = open_gate()
+    for name in ("ada", "gone", "hunter2"):
+        await gate.tried(name)
+    made, short = gate.key(), gate.key("short", expires_at_ms=gate.clock.now_ms() + 1000)
+    gate.clock.advance(seconds=1)
+    for key in (made.key[:-2] + "xx", short.key, ApiKeys(PEPPER).generate().key, "hunter2"):
+        assert await gate.access.of_key(key, HERE) is None
+    await gate.recorder.write_down(gate.store)
+    with gate.store.reading() as connection:
+        found = failures(connection, None, only=FailureFilter(with_administrators=True)).ranges
+        assert failures(connection, None).ranges == ()
+    assert sorted((it.who, it.name, it.cause) for it in found) == [
+        ("administrator", "", "unknown_administrator"),
+        ("administrator", "ada", "wrong_secret"),
+        ("administrator", "gone", "administrator_disabled"),
+        ("api_key", "", "unknown_api_key"),
+        ("api_key", "deploy", "wrong_secret"),
+        ("api_key", "short", "expired_secret"),
+    ]
+    assert gate.recorder.counts[FailureCause.UNKNOWN_API_KEY] == 2
+
+
+async def test_sign_ins_that_are_not_looked_at_are_recorded_as_throttled(open_gate: Open) -> None:
+    """By then nobody asks whose name it is."""
+    gate = open_gate(failures_per_name_max=1)
+    assert [await gate.tried() for _ in range(3)] == ["SignInRefused", "TooManyAttempts", "TooManyAttempts"]
+    assert gate.recorder.counts == {"wrong_secret": 1, "throttled": 2}

@@ -15,6 +15,7 @@ from licet.store import schema
 from licet.store.housekeeping import remove_aged
 from licet.store.overview import Overview, PoolOverview, TenantOverview, overview
 from licet.store.paging import InvalidCursor
+from licet.store.refusals import Failure, FailureKey, write_refusals
 from licet.store.summary import summarise
 from report_site import DAY_MS, HOUR_MS, HOUR_S, NOON_MS, Site
 
@@ -75,6 +76,7 @@ def test_a_tenant_that_nobody_uses(site: Site) -> None:
         sessions=(),
         unlicensed=0,
         denials=0,
+        failures=0,
     )
     pool = full(site)
     assert (pool.seats, pool.in_use, pool.overuse, pool.peak, pool.peak_at_ms) == (5, 0, 0, 0, None)
@@ -217,4 +219,19 @@ def test_the_number_of_queries_is_the_same_for_one_tenant_and_for_many(site: Sit
     with site.store.reporting() as connection, counting(connection) as many:
         found = overview(connection, site.now_ms, limit=500)
     assert len(found.tenants) == 301
-    assert len(few) == len(many) <= 9
+    assert len(few) == len(many) <= 10
+
+
+def test_todays_failed_authentications_are_counted(site: Site) -> None:
+    """Those since midnight, of the tenant alone."""
+    failed = {
+        FailureKey(tenant_id, at_ms // 60_000, "client", cause, "C1"): Failure("C1", times, at_ms, at_ms, "")
+        for tenant_id, at_ms, cause, times in (
+            (1, site.now_ms, "wrong_secret", 2),
+            (1, site.now_ms - HOUR_MS, "expired_secret", 3),
+            (1, site.now_ms - DAY_MS, "wrong_secret", 5),
+            (0, site.now_ms, "unknown_tenant", 7),
+        )
+    }
+    write_refusals(site.store, failed, [])
+    assert jim(site).failures == 5

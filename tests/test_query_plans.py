@@ -15,7 +15,9 @@ from examples import jim_test
 from kinds import Place, SqlitePlaces, begun_in_postgres
 from licet.store import schema
 from licet.store.contract import Purpose, Store
+from licet.store.failures import FailureFilter, failed_most, failures, find_request
 from licet.store.folding import _MOVE
+from licet.store.history import HistoryFilter, Kind, history
 from licet.store.holders import mark, seats_held, sessions_without_seat
 from licet.store.housekeeping import remove_aged
 from licet.store.overview import overview
@@ -32,6 +34,8 @@ LARGE = (
     schema.usage_summary,
     schema.denial_summary,
     schema.session_summary,
+    schema.authentication_failure,
+    schema.refused_request,
 )
 
 
@@ -119,6 +123,24 @@ def test_the_sessions_of_a_tenant_are_found_by_its_clients(
         what(site)
     of_sessions = [it for it in plans if " session " in it]
     assert of_sessions == [it for it in of_sessions if "(client_key=?" in it]
+
+
+def test_failures_and_request_ids_are_found_by_an_index(site: Site) -> None:
+    """Of one tenant and of all, with a filter and without; an id is one step into its index."""
+    only = FailureFilter(client="C1", from_ms=site.now_ms - DAY_MS, with_administrators=True)
+    with planned() as plans, site.store.reporting() as connection:
+        for tenant in (site.tenant, None):
+            failures(connection, tenant)
+            failures(connection, tenant, only=only)
+            failed_most(connection, tenant, only=only)
+            history(connection, tenant, only=HistoryFilter(kinds=frozenset({Kind.FAILED})))
+        find_request(connection, "43e14aae-23")
+    of_failures = [it for it in plans if "authentication_failure" in it]
+    assert len(of_failures) >= 8
+    assert not [it for it in of_failures if it.startswith("SCAN ") and "USING INDEX" not in it], of_failures
+    assert [it for it in plans if " refused_request " in it] == [
+        "SEARCH refused_request USING INDEX sqlite_autoindex_refused_request_1 (request_id=?)"
+    ]
 
 
 def test_a_fold_does_not_compare_each_entry_with_each(postgres_places: Any) -> None:

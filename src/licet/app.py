@@ -314,6 +314,7 @@ class Server:
             pepper=self._keyring.pepper,
             log=self._log,
             refusals=self._refusals,
+            recorder=self._recorder,
             lives=Lives(idle_s=self._settings.admin_idle_s, longest_s=self._settings.admin_sign_in_s),
         )
         return Desk(

@@ -1,4 +1,4 @@
-"""Every tenant at a glance: its pools now and in the last 24 hours, its sessions, its denials today.
+"""Every tenant at a glance: its pools now and in the last 24 hours, its sessions, what was refused today.
 
 The number of queries is the same for one tenant and for a page of 500 of them. What has expired is free at
 its moment, swept or not (L4). It changes nothing and decides nothing.
@@ -68,7 +68,10 @@ class PoolOverview(Value, frozen=True, kw_only=True):
 
 
 class TenantOverview(Value, frozen=True, kw_only=True):
-    """A tenant at one instant: today's `denials` of all pools, the sessions without a seat: `unlicensed`."""
+    """A tenant at one instant: today's `denials` of all pools, the sessions without a seat: `unlicensed`.
+
+    `failures` are today's failed authentications.
+    """
 
     id: int
     tenant: str
@@ -76,6 +79,7 @@ class TenantOverview(Value, frozen=True, kw_only=True):
     sessions: tuple[ScopeSessions, ...]
     unlicensed: int
     denials: int
+    failures: int
 
 
 class Overview(Value, frozen=True, kw_only=True):
@@ -147,6 +151,7 @@ class _Reading:
         self._expired = _by(self._rows(self._query_expired()), "pool_id")
         self._sessions = _by(self._rows(self._query_sessions()), "tenant_id")
         self._denied = {(it.tenant_id, it.pool): int(it.times) for it in self._rows(self._query_denied())}
+        self._failed = {it.tenant_id: int(it.times) for it in self._rows(self._query_failed())}
         self._top = {(it.tenant_id, it.pool): it for it in self._rows(self._query_top())}
         self._changes = self._read_changes()
 
@@ -161,6 +166,7 @@ class _Reading:
             sessions=sessions,
             unlicensed=sum(it.sessions for it in sessions if not it.licensed),
             denials=sum(it.denials for it in pools),
+            failures=self._failed.get(row.id, 0),
         )
 
     def _by_scope(self, tenant_id: int) -> tuple[ScopeSessions, ...]:
@@ -263,6 +269,15 @@ class _Reading:
             .where(self._mine(schema.journal), it.kind == DENIED)
             .where(it.minute >= self._today_ms // MINUTE_MS, it.last_at_ms >= self._today_ms)
             .group_by(it.tenant_id, it.pool)
+        )
+
+    def _query_failed(self) -> Select[Any]:
+        it = schema.authentication_failure.c
+        return (
+            select(it.tenant_id, func.sum(it.times).label("times"))
+            .where(self._mine(schema.authentication_failure))
+            .where(it.minute >= self._today_ms // MINUTE_MS, it.last_at_ms >= self._today_ms)
+            .group_by(it.tenant_id)
         )
 
     def _query_top(self) -> Select[Any]:

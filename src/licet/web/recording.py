@@ -99,7 +99,7 @@ class Recorder:
         key = self._bounded(FailureKey(caller.tenant_id, self._minute, caller.who, cause, caller.name))
         initials = caller.initials if key.name else ""
         self._add(key, Failure(initials, 1, now_ms, now_ms, address))
-        if self._may_keep(key, address):
+        if request_id and self._may_keep(key, address):
             self._keep(
                 RefusedRequest(
                     request_id,

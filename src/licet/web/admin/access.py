@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from licet.credentials import PASSWORD_CHARS_MAX, ApiKeys, Passwords, check_new_password
-from licet.model import Role, Value
+from licet.model import FailureCause, Role, Value, Who
 from licet.store import sign_ins
 from licet.store.accounts import Admin, ApiKey, changing, find_admin, find_api_key, is_name
 from licet.store.changes import NotFound
@@ -34,6 +34,7 @@ from licet.store.contract import QueueFull, Store, StoreUnavailable
 from licet.store.lane import Lane
 from licet.store.sign_ins import Lives, SignIn
 from licet.web.hashing import Check, Hashing, Part
+from licet.web.recording import Caller, Recorder
 from licet.web.refusals import Kind, LogRateLimit
 from licet.web.source import source_of
 from licet.web.throttle import Throttle, TooManyFailures
@@ -122,6 +123,7 @@ class Access:
         pepper: bytes,
         log: Any,
         refusals: LogRateLimit,
+        recorder: Recorder,
         lives: Lives = Lives(),  # noqa: B008 - a frozen value
         failures_per_name_max: int = FAILURES_PER_NAME_MAX,
         failures_per_source_max: int = FAILURES_PER_SOURCE_MAX,
@@ -133,6 +135,7 @@ class Access:
         self._api_keys = ApiKeys(pepper)
         self._log = log
         self._refusals = refusals
+        self._recorder = recorder
         self._lives = lives
         self._sign_in_throttle, self._key_throttle = (
             Throttle(
@@ -148,15 +151,17 @@ class Access:
         )
         self._writing = asyncio.create_task(self._write_now_and_then())
 
-    async def sign_in(self, name: str, password: str, address: str) -> str:
+    async def sign_in(self, name: str, password: str, address: str, *, request_id: str = "") -> str:
         """The token for the cookie of an administrator who proved itself.
 
         Raises SignInRefused, TooManyAttempts, QueueFull, StoreUnavailable.
         """
-        admin, stronger = await self._proved(name, password, address)
+        admin, stronger = await self._proved(name, password, address, request_id)
         return await self._begin(admin, address, stronger)
 
-    async def change_password(self, token: str, old: str, new: str, address: str) -> str:
+    async def change_password(
+        self, token: str, old: str, new: str, address: str, *, request_id: str = ""
+    ) -> str:
         """Another password for who is signed in and knows the old one; the token of a new sign-in.
 
         All sign-ins of the administrator end, and this one begins. Raises InvalidValue where the new one may
@@ -166,7 +171,7 @@ class Access:
         if found is None:
             raise SignInRefused("nobody is signed in any more")
         await asyncio.to_thread(check_new_password, new, found.identity.actor)
-        admin, hashed = await self._proved(found.identity.actor, old, address, new=new)
+        admin, hashed = await self._proved(found.identity.actor, old, address, request_id, new=new)
         assert hashed is not None
         await self._ask(partial(self._set_password, admin, hashed))
         return await self._begin(replace(admin, password_hash=hashed), address)
@@ -198,14 +203,16 @@ class Access:
         if _TOKEN.fullmatch(token):
             await self._ask(partial(sign_ins.end, self._store, _hash(token)))
 
-    async def of_key(self, key: str, address: str) -> Identity | None:
+    async def of_key(self, key: str, address: str, *, request_id: str = "") -> Identity | None:
         """Whose API key this is; None when it is nobody's, or has expired.
 
         Raises TooManyAttempts, QueueFull, StoreUnavailable.
         """
         key_id = ApiKeys.id_of(key)
         subject, source = (0, key_id or ""), source_of(address)
-        _must_not_wait(self._key_throttle.wait_s(subject, source))
+        if (wait_s := self._key_throttle.wait_s(subject, source)) is not None:
+            self._record(Caller(Who.API_KEY, 0, ""), FailureCause.THROTTLED, address, request_id)
+            raise TooManyAttempts(wait_s)
         kept = await self._kept_key(key_id) if key_id else None
         now_ms = self._store.clock.now_ms()
         is_right = self._api_keys.matches(key, kept.hash if kept else None)
@@ -213,6 +220,9 @@ class Access:
             self._key_throttle.failed(subject, source)
             if self._refusals.admits(_KEY_REFUSED):
                 self._refusals.write(_KEY_REFUSED, key=kept.name if kept else None, address=address)
+            cause = FailureCause.EXPIRED_SECRET if is_right else FailureCause.WRONG_SECRET
+            caller = Caller(Who.API_KEY, 0, kept.name if kept else "")
+            self._record(caller, cause if kept else FailureCause.UNKNOWN_API_KEY, address, request_id)
             return None
         self._key_throttle.succeeded(subject, source)
         self.api_keys_used[kept.id] = now_ms
@@ -256,17 +266,42 @@ class Access:
                 await self.write_down()
 
     async def _proved(
-        self, name: str, password: str, address: str, *, new: str | None = None
+        self, name: str, password: str, address: str, request_id: str, *, new: str | None = None
     ) -> tuple[Admin, str | None]:
         """The administrator whose password this is, and the hash to keep from now on if there is another.
 
-        That is the one of a new password, or a stronger one where the kept one is outdated.
-        Raises SignInRefused, TooManyAttempts, QueueFull, StoreUnavailable.
+        That is the one of a new password, or a stronger one where the kept one is outdated. What fails is
+        recorded. Raises SignInRefused, TooManyAttempts, QueueFull, StoreUnavailable.
+        """
+        try:
+            found, is_right, hashed = await self._checked(name, password, address, new)
+        except TooManyAttempts:
+            self._record(Caller(Who.ADMINISTRATOR, 0, ""), FailureCause.THROTTLED, address, request_id)
+            raise
+        if is_right and found is not None:
+            return found, hashed
+        is_usable = found is not None and found.enabled
+        if self._refusals.admits(_SIGN_IN_REFUSED):
+            # What is not the name of an administrator could be anything, a password as well.
+            admin = found.name if found is not None and is_usable else None
+            self._refusals.write(_SIGN_IN_REFUSED, admin=admin, address=address)
+        cause = FailureCause.WRONG_SECRET if is_usable else FailureCause.ADMINISTRATOR_DISABLED
+        caller = Caller(Who.ADMINISTRATOR, 0, found.name if found else "")
+        self._record(caller, cause if found else FailureCause.UNKNOWN_ADMINISTRATOR, address, request_id)
+        raise SignInRefused(_REFUSED)
+
+    async def _checked(
+        self, name: str, password: str, address: str, new: str | None
+    ) -> tuple[Admin | None, bool, str | None]:
+        """Who has this name, whether it may come in with this password, and another hash to keep.
+
+        Raises TooManyAttempts, QueueFull, StoreUnavailable.
         """
         name = name.strip().lower()[: _NAME_CHARS_MAX + 1]  # a telephone begins words with a capital
         subject, source = (0, name), source_of(address)
         _must_not_wait(self._sign_in_throttle.wait_s(subject, source))
-        admin = await self._usable_admin(name)
+        found = await self._admin_named(name)
+        admin = found if found is not None and found.enabled else None
         check = Check(
             key=object(),
             do=partial(self._verify, admin, password, new),
@@ -278,12 +313,10 @@ class Access:
             )
         except TooManyFailures as refused:
             raise TooManyAttempts(refused.wait_s) from None
-        if is_right and admin is not None:
-            return admin, hashed
-        if self._refusals.admits(_SIGN_IN_REFUSED):
-            # What is not the name of an administrator could be anything, a password as well.
-            self._refusals.write(_SIGN_IN_REFUSED, admin=admin.name if admin else None, address=address)
-        raise SignInRefused(_REFUSED)
+        return found, is_right and admin is not None, hashed
+
+    def _record(self, caller: Caller, cause: FailureCause, address: str, request_id: str) -> None:
+        self._recorder.failed(caller, cause, request_id=request_id, address=address)
 
     async def _begin(self, admin: Admin, address: str, stronger_hash: str | None = None) -> str:
         """The token of a new sign-in. Raises SignInRefused when the administrator was changed meanwhile."""
@@ -300,11 +333,11 @@ class Access:
             if change.admin(admin.name) == admin:
                 change.set_admin(admin.name, password_hash=hashed)
 
-    async def _usable_admin(self, name: str) -> Admin | None:
+    async def _admin_named(self, name: str) -> Admin | None:
         if not is_name(name):
             return None
         admin: Admin | None = await self._ask(partial(self._find, find_admin, name))
-        return admin if admin is not None and admin.enabled else None
+        return admin
 
     def _verify(self, admin: Admin | None, password: str, new: str | None) -> tuple[bool, str | None]:
         """Whether the password is right, and then the hash of a new one, or a stronger one of this."""

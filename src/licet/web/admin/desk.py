@@ -197,7 +197,7 @@ class Desk:
             return (await self.signed_in(request)).identity
         found = None
         if scheme.lower() == "bearer":
-            found = await self.access.of_key(key.strip(), address(request))
+            found = await self.access.of_key(key.strip(), address(request), request_id=request_id(request))
         if found is None:
             raise sign_in_needed("The API key is unknown, expired or not sent as Bearer token.")
         request.state.identity = found

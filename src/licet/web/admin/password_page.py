@@ -12,7 +12,7 @@ from fastapi.responses import Response
 from licet.credentials import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
 from licet.model import InvalidValue, Role
 from licet.web.admin.access import SignInRefused, TooManyAttempts
-from licet.web.admin.desk import Desk, address, cookie_name
+from licet.web.admin.desk import Desk, address, cookie_name, request_id
 from licet.web.admin.forms import sentence
 from licet.web.admin.pages import Posted, Visit, page, posting, see, visiting
 from licet.web.admin.sign_in_page import set_cookie
@@ -38,7 +38,9 @@ def router(desk: Desk) -> APIRouter:
             return _form(request, posted.visit, status=422, errors=errors)
         cookie = request.cookies.get(cookie_name(request), "")
         try:
-            token = await desk.access.change_password(cookie, old, new, address(request))
+            token = await desk.access.change_password(
+                cookie, old, new, address(request), request_id=request_id(request)
+            )
         except InvalidValue as wrong:
             errors = {"new_password": sentence(str(wrong))}
             return _form(request, posted.visit, status=422, errors=errors)

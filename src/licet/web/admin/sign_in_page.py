@@ -45,7 +45,9 @@ def router(desk: Desk) -> APIRouter:
         name, password, then = texts.get("name", ""), texts.get("password", ""), texts.get("then", "/")
         kept = _kept(items)
         try:
-            token = await desk.access.sign_in(name, password, address(request))
+            token = await desk.access.sign_in(
+                name, password, address(request), request_id=request_id(request)
+            )
         except (SignInRefused, TooManyAttempts, QueueFull, StoreUnavailable) as refused:
             status, refusal = _refusal(request, refused)
             return sign_in_form(
