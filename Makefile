@@ -9,7 +9,7 @@ INSTALL := $(PIP) --require-hashes
 said = $(if $(filter command line,$(origin $(1))),$(2) $($(1)))
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-wide test-long tools check format docs bench bench-quick bench-scale bench-page bench-flood bench-guard bench-instructions bench-overhead bench-neighbours bench-flames chaos interop lock clean
+.PHONY: help serve test test-wide test-long tools check format docs bench bench-quick bench-scale bench-page bench-flood bench-passwords bench-guard bench-instructions bench-overhead bench-neighbours bench-flames chaos interop lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ bench-neighbours: $(VENV)/dev.stamp ## measure what an API pays for its guard, a
 
 bench-flood: $(VENV)/dev.stamp ## measure what good clients keep while wrong secrets flood in, 1 min (needs wrk)
 	@$(BIN)/python -m bench flood $(WITH)
+
+bench-passwords: $(VENV)/dev.stamp ## measure how long a password waits while wrong ones flood in, 20 s
+	@$(BIN)/python -m bench passwords
 
 bench-overhead: $(VENV)/dev.stamp ## count what the journal and the metrics take of a grant; WITH=--valgrind for more
 	@$(BIN)/python -m bench overhead $(WITH)

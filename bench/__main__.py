@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench import callgrind, flood, neighbours, overhead, page, scale
+from bench import callgrind, flood, neighbours, overhead, page, passwords_flood, scale
 from bench.callgrind import NoValgrind
 from bench.counting import calibrate, count
 from bench.flames import NoPySpy, draw
@@ -37,6 +37,7 @@ def main() -> None:
     _add_overhead(verbs)
     _add_neighbours(verbs)
     _add_flood(verbs)
+    _add_passwords(verbs)
     _add_flames(verbs)
     asked = parser.parse_args()
     try:
@@ -225,6 +226,21 @@ def _flood(asked: argparse.Namespace) -> None:
             is_lost |= name == flood.LIMITED and flood.ratio(pairs) < flood.KEPT_LEAST
     if is_lost:
         sys.exit(f"Good clients keep less than {flood.KEPT_LEAST} of their rate beside a flood.")
+
+
+def _add_passwords(verbs: Any) -> None:
+    parser = verbs.add_parser("passwords", help="how long a password waits while wrong ones flood in")
+    parser.set_defaults(do=_passwords)
+
+
+def _passwords(_: argparse.Namespace) -> None:
+    is_late = False
+    with tempfile.TemporaryDirectory(prefix="licet-bench-") as scratch:
+        for name, waits in passwords_flood.measure(Path(scratch)):
+            print(passwords_flood.told(name, waits), flush=True)
+            is_late |= max(waits.first_s) >= passwords_flood.WANTED_S or waits.refused > 0
+    if is_late:
+        sys.exit(f"A password waits for {passwords_flood.WANTED_S} s or more, or is refused, beside a flood.")
 
 
 def _add_flames(verbs: Any) -> None:
