@@ -170,6 +170,7 @@ class Server:
             answer_within_s=self._store.differences.answer_within_s,
         )
         authenticator = self._authenticator()
+        await authenticator.recall(self._store)
         public = PublicApp(
             clock=self._clock,
             find_tenant=self._store.tenant,

@@ -11,6 +11,7 @@ too many wrong ones none is checked, unless the client was good there before, an
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from functools import partial
 from time import perf_counter
 
@@ -29,9 +30,11 @@ from licet.protocol.errors import (
 )
 from licet.protocol.message import Credentials
 from licet.public_keys import Signatures
+from licet.store.contract import Store, StoreUnavailable
+from licet.store.origins import recent_origins
 from licet.web.hashing import Check, Hashing, Part
 from licet.web.source import source_of
-from licet.web.throttle import Throttle, TooManyFailures
+from licet.web.throttle import KNOWN_MAX, Throttle, TooManyFailures
 
 BESIDE_MAX = 4  # assertions that are checked in threads at once
 
@@ -159,6 +162,12 @@ class Authenticator:
             return await asyncio.to_thread(signed)
         finally:
             self._beside -= 1
+
+    async def recall(self, store: Store) -> None:
+        """Whoever has a session was good where it comes from: a restart makes nobody a stranger."""
+        with suppress(StoreUnavailable):
+            for tenant_id, client_id, address in await asyncio.to_thread(recent_origins, store, KNOWN_MAX):
+                self._throttle.succeeded((tenant_id, client_id), source_of(address))
 
     @property
     def queue_length(self) -> int:

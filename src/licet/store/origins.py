@@ -1,0 +1,32 @@
+"""Where clients come from, as their sessions say: what a server that starts knows of who was good before."""
+
+from typing import NamedTuple
+
+from sqlalchemy import select
+
+from licet.store import schema
+from licet.store.contract import Store
+
+
+class Origin(NamedTuple):
+    """A client that had a token from an address."""
+
+    tenant_id: int
+    client_id: str
+    address: str
+
+
+def recent_origins(store: Store, most: int) -> set[Origin]:
+    """Of so many sessions, the newest that are kept, who began or renewed them, and where.
+
+    Raises StoreUnavailable.
+    """
+    session, client = schema.session.c, schema.client.c
+    query = (
+        select(session.tenant_id, client.client_id, session.address)
+        .join_from(schema.session, schema.client, client.key == session.client_key)
+        .order_by(session.number.desc())
+        .limit(most)
+    )
+    with store.reporting() as connection:
+        return {Origin(*row) for row in connection.execute(query)}
