@@ -124,10 +124,11 @@ def test_pools_are_added_changed_shown_and_removed(desk: Desk) -> None:
         "pool", "add", "mobile", "--seats", "3", "--duplicates", "user", "--expires", "2099-01-30"
     )
     assert added == "Pool mobile added.\n"
+    alerts = "80 90 100 denied expires"
     assert desk.out("pool", "list").splitlines() == [
-        "pool    seats  in use  over  shared by  scopes  expires               alerts",
-        "full    5      0       0     client     all     never                 80 90 100 denied expires",
-        "mobile  3      0       0     user       -       2099-01-31T00:00:00Z  80 90 100 denied expires",
+        "pool    seats  in use  over  shared by  held for  scopes  expires               alerts",
+        f"full    5      0       0     client     0s        all     never                 {alerts}",
+        f"mobile  3      0       0     user       0s        -       2099-01-31T00:00:00Z  {alerts}",
     ]
     assert desk.out("pool", "set", "mobile", "--expires", "never", "--seats", "4") == "Pool mobile changed.\n"
     assert desk.json("pool", "show", "mobile") == {
@@ -136,6 +137,8 @@ def test_pools_are_added_changed_shown_and_removed(desk: Desk) -> None:
         "in_use": 0,
         "overuse": 0,
         "duplicates": "user",
+        "hold_s": 0,
+        "effective_hold_s": 0,
         "scopes": [],
         "expires_at": None,
         "alerts": ["80", "90", "100", "denied", "expires"],
@@ -143,6 +146,22 @@ def test_pools_are_added_changed_shown_and_removed(desk: Desk) -> None:
     assert desk.out("pool", "set", "mobile", "--alerts", "none") == "Pool mobile changed.\n"
     assert desk.json("pool", "show", "mobile")["alerts"] == []
     assert desk.out("pool", "remove", "mobile", "--yes") == "Pool mobile removed.\n"
+
+
+def test_the_hold_of_a_pool_is_set_and_shown_with_the_one_that_counts(desk: Desk) -> None:
+    """L18: where access tokens are JWTs it is at least their life."""
+    assert desk.out("pool", "set", "full", "--hold", "20m") == "Pool full changed.\n"
+    assert "20m" in desk.out("pool", "list")
+    desk.out("tenant", "set", "Jim_Test", "--token-format", "jwt")
+    desk.out("pool", "set", "full", "--hold", "45s")
+    shown = desk.json("pool", "show", "full")
+    assert (shown["hold_s"], shown["effective_hold_s"]) == (45, 60)
+    lines = dict(line.split("  ", 1) for line in desk.out("pool", "show", "full").splitlines())
+    assert (lines["hold"].strip(), lines["effective hold"].strip()) == ("45s", "1m")
+    told = desk.error("pool", "set", "full", "--hold", "2d", exit_code=2)
+    assert told.startswith("pool full: hold is 0 to 1 day, not 172800 s")
+    told = desk.error("pool", "add", "other", "--seats", "1", "--hold", "soon", exit_code=2)
+    assert told.startswith("a duration is written 1200, 1200s, 20m")
 
 
 def test_too_few_seats_are_told(desk: Desk) -> None:

@@ -10,6 +10,7 @@ from licet.cli.console import (
     Absent,
     AsJson,
     Data,
+    Duration,
     Instant,
     Record,
     TenantName,
@@ -29,7 +30,7 @@ from licet.clock import SystemClock
 from licet.model import Duplicates, Pool, Tenant, read_alerts
 from licet.store import usage
 from licet.store.changes import NotFound, PoolChanges
-from licet.store.spelling import NEVER, instant
+from licet.store.spelling import NEVER, instant, read_duration_s
 
 app = Noun("Counted licences: how many seats there are, and how they are counted.")
 
@@ -51,6 +52,15 @@ Alerts = Annotated[
     typer.Option("--alerts", metavar="LIST", help="What is reported: '80 90 100 denied expires', or none."),
 ]
 
+Hold = Annotated[
+    str | None,
+    typer.Option(
+        "--hold",
+        metavar="DURATION",
+        help="How long a seat stays its holder's after its last token: 60s, 20m; 0 is not at all.",
+    ),
+]
+
 
 class _LicenceEnd(Instant):
     """When a licence ends; one that has ended says so."""
@@ -67,6 +77,7 @@ _HEADINGS = {
     "in_use": "in use",
     "overuse": "over",
     "duplicates": "shared by",
+    "effective_hold_s": "held for",
     "scopes": "scopes",
     "expires_at": "expires",
     "alerts": "alerts",
@@ -79,6 +90,7 @@ def add(
     *,
     seats: Annotated[int, typer.Option("--seats", metavar="N", help="How many there are.")],
     duplicates: CountedBy = None,
+    hold: Hold = None,
     expires: Expires = None,
     alerts: Alerts = None,
     tenant: TenantName = None,
@@ -88,7 +100,7 @@ def add(
 
     Example: [bold]licet pool add mobile --seats 3 --duplicates user[/]
     """
-    settings = _changes(seats, duplicates, alerts) | _end(data, tenant, expires)
+    settings = _changes(seats, duplicates, hold, alerts) | _end(data, tenant, expires)
     change_tenant(data, tenant, f"Pool {name} added", lambda setup: setup.add_pool(name, **settings))
 
 
@@ -98,6 +110,7 @@ def set_(
     *,
     seats: Annotated[int | None, typer.Option("--seats", metavar="N", help="How many there are.")] = None,
     duplicates: CountedBy = None,
+    hold: Hold = None,
     expires: Expires = None,
     alerts: Alerts = None,
     tenant: TenantName = None,
@@ -108,7 +121,7 @@ def set_(
 
     Example: [bold]licet pool set full --seats 7 --expires 2027-01-31[/]
     """
-    changes = required(_changes(seats, duplicates, alerts) | _end(data, tenant, expires))
+    changes = required(_changes(seats, duplicates, hold, alerts) | _end(data, tenant, expires))
     change_tenant(
         data,
         tenant,
@@ -167,8 +180,12 @@ def remove(name: Name, *, tenant: TenantName = None, data: Data = None, yes: Yes
     )
 
 
-def _changes(seats: int | None, duplicates: Duplicates | None, alerts: str | None) -> PoolChanges:
+def _changes(
+    seats: int | None, duplicates: Duplicates | None, hold: str | None, alerts: str | None
+) -> PoolChanges:
     changes: PoolChanges = given(seats=seats, duplicates=duplicates)
+    if hold is not None:
+        changes["hold_s"] = read_duration_s(hold)
     if alerts is not None:
         changes["alerts"] = read_alerts(alerts)
     return changes
@@ -205,6 +222,8 @@ def _record(tenant: Tenant, pool: Pool, now: usage.PoolNow) -> Record:
         "in_use": now.in_use,
         "overuse": now.overuse,
         "duplicates": pool.duplicates.value,
+        "hold_s": Duration(pool.hold_s),
+        "effective_hold_s": Duration(tenant.hold_s_of(pool)),
         "scopes": [scope.name for scope in tenant.scopes.values() if scope.pool == pool.name],
         "expires_at": Absent(NEVER) if now.expires_at_ms is None else _LicenceEnd(now.expires_at_ms),
         "alerts": list(pool.alerts),

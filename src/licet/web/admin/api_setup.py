@@ -124,10 +124,11 @@ async def remove_tenant(call: OwningAll, tenant: TenantPath) -> Response:
 async def list_pools(call: Reading, tenant: TenantPath, page: Paged) -> Response:
     """The pools of a tenant."""
 
-    def found() -> Iterable[Pool]:
-        return call.tenant(tenant).pools.values()
+    def found() -> Iterable[shapes.Pool]:
+        of = call.tenant(tenant)
+        return [shapes.pool(pool, of) for pool in of.pools.values()]
 
-    return await call.show_list(found, lambda pool: pool.name, shapes.pool, page)
+    return await call.show_list(found, lambda pool: pool.name, lambda pool: pool, page)
 
 
 @pools.post("", operation_id="addPool", **rehearsable(described.added(shapes.Pool)))
@@ -136,19 +137,22 @@ async def add_pool(call: Licensing, tenant: TenantPath, body: bodies.PoolNew) ->
     given = _of_pool(call.given(body))
     name = given.pop("name")
 
-    def do(setup: TenantSetup) -> Pool:
+    def do(setup: TenantSetup) -> TenantSetup:
         setup.add_pool(name, **given)
-        return setup.pools[name]
+        return setup
 
-    return await call.add(
-        tenant, do, lambda pool: _shown_pool(pool, name), at("tenants", tenant, "pools", name)
-    )
+    return await call.add(tenant, do, _pool(name), at("tenants", tenant, "pools", name))
 
 
 @pools.get("/{pool}", operation_id="getPool", **described.shown(shapes.Pool))
 async def get_pool(call: Reading, tenant: TenantPath, pool: NamePath) -> Response:
     """A pool."""
-    return await call.show_edited(lambda: _shown_pool(call.tenant(tenant).pool_named(pool), pool))
+
+    def found() -> Content:
+        of = call.tenant(tenant)
+        return _shown_pool(of, of.pool_named(pool), pool)
+
+    return await call.show_edited(found)
 
 
 @pools.patch(
@@ -173,11 +177,11 @@ async def remove_pool(call: Licensing, tenant: TenantPath, pool: NamePath) -> Re
 
 
 def _pool(name: str) -> Callable[[TenantSetup], Content]:
-    return lambda setup: _shown_pool(setup.pools.get(name), name)
+    return lambda setup: _shown_pool(setup.tenant, setup.pools.get(name), name)
 
 
-def _shown_pool(found: Pool | None, name: str) -> Content:
-    return shapes.pool(there(found, "pool", name)), b""
+def _shown_pool(of: Tenant, found: Pool | None, name: str) -> Content:
+    return shapes.pool(there(found, "pool", name), of), b""
 
 
 def _of_pool(given: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from licet.keyring import SIGNS_AFTER_MS
 from licet.model import ACCESS_TTL_S as ACCESS_TTL
 from licet.model import (
     ALERTS,
+    HOLD_S_MAX,
     SEATS_MAX,
     SESSION_TTL_S,
     SESSIONS_MAX,
@@ -72,6 +73,15 @@ Instant = Annotated[
 Alerts = Annotated[
     list[Annotated[str, StringConstraints(pattern=_ALERT)]],
     Field(max_length=10, examples=[list(ALERTS)]),
+]
+Hold = Annotated[
+    Whole,
+    Field(
+        ge=0,
+        le=HOLD_S_MAX,
+        examples=[60],
+        description="How long a seat stays its holder's after the last token issued with it, in seconds.",
+    ),
 ]
 TenantName = Annotated[str, StringConstraints(pattern=_NAME), Field(examples=["Branch_2"])]
 PoolName = Annotated[str, StringConstraints(pattern=_NAME), Field(examples=["mobile"])]
@@ -159,6 +169,7 @@ class PoolNew(Body):
     duplicates: Duplicates = Duplicates.CLIENT
     expires_at_ms: Instant = None
     alerts: Alerts = list(ALERTS)
+    hold_s: Hold = 0
 
 
 class PoolPatch(Body):
@@ -168,6 +179,7 @@ class PoolPatch(Body):
     duplicates: Duplicates = Duplicates.CLIENT
     expires_at_ms: Instant = None
     alerts: Alerts = list(ALERTS)
+    hold_s: Hold = 0
 
 
 class ScopeNew(Body):

@@ -5,8 +5,19 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from licet.model import ALERTS, SEATS_MAX, Duplicates, Pool, Scope, Tenant, read_alerts
-from licet.store.spelling import NEVER
+from licet.model import (
+    ALERTS,
+    HOLD_S_MAX,
+    SEATS_MAX,
+    Duplicates,
+    InvalidValue,
+    Pool,
+    Scope,
+    Tenant,
+    TokenFormat,
+    read_alerts,
+)
+from licet.store.spelling import NEVER, duration, read_duration_s
 from licet.store.tenant_setup import TenantSetup
 from licet.web.admin.forms import Field, Kind, Option, Texts, whole
 from licet.web.admin.pages import counted
@@ -19,6 +30,20 @@ _DUPLICATES = {
     Duplicates.USER: ("a user", "Sessions of one user share a seat, by whichever client."),
     Duplicates.NONE: ("nobody", "Every session has a seat of its own."),
 }
+_HOLD_HELP = (
+    "After the last token issued with it, however it ended: 60s, 20m, at most 24h; 0 is not at all. Meanwhile"
+    " it is in use, and its holder may take it again. Where an API does not ask about each request, a hold"
+    " keeps clients from taking turns on a seat."
+)
+
+
+def _read_hold(text: str) -> int:
+    seconds = read_duration_s(text)
+    if seconds > HOLD_S_MAX:
+        raise InvalidValue(f"0 to 24 hours, and not {duration(seconds)}")
+    return seconds
+
+
 _POOL_NAME = Field(
     name="name",
     label="Name",
@@ -45,6 +70,14 @@ _POOL_FIELDS = (
             Option(value=value.value, label=label, help=text) for value, (label, text) in _DUPLICATES.items()
         ),
         read=Duplicates,
+    ),
+    Field(
+        name="hold",
+        label="A seat is held for",
+        help=_HOLD_HELP,
+        read=_read_hold,
+        placeholder="0s",
+        width="short",
     ),
     Field(name="expires", label="Expires", kind=Kind.END, help="No session lives past it."),
     Field(
@@ -73,18 +106,19 @@ class Pools:
     about = "A pool is a counted licence: so many seats, and the rule by which they are counted."
     empty = "No pool yet. Without one nothing here needs a seat. Add the first one"
     command = "licet pool add full --seats 5"
-    columns = ("Seats", "A seat is shared by", "Expires", "Scopes")
+    columns = ("Seats", "A seat is shared by", "Held for", "Expires", "Scopes")
 
     def parts(self, tenant: Tenant) -> Mapping[str, Pool]:
         """All pools by name."""
         return {pool.name: pool for pool in tenant.pools.values()}
 
     def row(self, tenant: Tenant, part: Pool, now_ms: int) -> Sequence[Cell]:
-        """Seats, rule, end, and what draws on it."""
+        """Seats, rule, hold, end, and what draws on it."""
         scopes = sorted(scope.name for scope in tenant.scopes.values() if scope.pool == part.name)
         return (
             Cell(f"{part.seats:,}", is_number=True),
             Cell(_DUPLICATES[part.duplicates][0]),
+            _held(tenant, part),
             _end(part.expires_at_ms, now_ms),
             Cell(", ".join(scopes) or "none", state="" if scopes else "off"),
         )
@@ -93,6 +127,11 @@ class Pools:
         """Name, seats, rule and end."""
         ends_ms = None if part is None else part.expires_at_ms
         fields = (replace(it, at_ms=ends_ms) if it.kind is Kind.END else it for it in _POOL_FIELDS)
+        if tenant.token_format is TokenFormat.JWT:
+            least = (
+                f" Access tokens are JWTs here: their life counts at least, {duration(tenant.access_ttl_s)}."
+            )
+            fields = (replace(it, help=it.help + least) if it.name == "hold" else it for it in fields)
         return (named_once(_POOL_NAME, part), *dated(fields, tenant))
 
     def texts(self, tenant: Tenant, part: Pool | None) -> Texts:
@@ -102,6 +141,7 @@ class Pools:
             "name": (part.name if part else "",),
             "seats": (str(pool.seats),),
             "duplicates": (pool.duplicates.value,),
+            "hold": (duration(pool.hold_s),),
             "expires": (end_text(pool.expires_at_ms, tenant),),
             "alerts": (" ".join(pool.alerts) or "none",),
         }
@@ -128,9 +168,17 @@ class Pools:
 
     def _changes(self, values: dict[str, Any]) -> Any:
         """What was to be set; a field that is only shown is not among it."""
-        names = {"expires": "expires_at_ms"}
+        names = {"expires": "expires_at_ms", "hold": "hold_s"}
         fields = {field.name for field in _POOL_FIELDS}
         return {names.get(name, name): value for name, value in values.items() if name in fields}
+
+
+def _held(tenant: Tenant, pool: Pool) -> Cell:
+    """The hold that counts, and that it is not the pool's own where it is not."""
+    hold_s = tenant.hold_s_of(pool)
+    if not hold_s:
+        return Cell("no time", state="off")
+    return Cell(duration(hold_s) if hold_s == pool.hold_s else f"{duration(hold_s)}, the life of a JWT")
 
 
 class Scopes:

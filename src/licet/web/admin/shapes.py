@@ -66,6 +66,21 @@ class Pool(Value, frozen=True, kw_only=True):
             examples=[["80", "90", "100", "denied", "expires"]],
         ),
     ]
+    hold_s: Annotated[
+        int,
+        Meta(
+            description="How long a seat stays its holder's after the last token issued with it, in seconds,"
+            " as the pool says.",
+            examples=[60],
+        ),
+    ]
+    effective_hold_s: Annotated[
+        int,
+        Meta(
+            description="The hold that counts: at least `access_ttl_s` where access tokens are JWTs.",
+            examples=[60],
+        ),
+    ]
 
 
 class Scope(Value, frozen=True, kw_only=True):
@@ -287,14 +302,16 @@ def tenant(value: ModelTenant) -> Tenant:
     )
 
 
-def pool(value: ModelPool) -> Pool:
-    """A pool, shown."""
+def pool(value: ModelPool, of: ModelTenant) -> Pool:
+    """A pool of a tenant, shown."""
     return Pool(
         name=value.name,
         seats=value.seats,
         duplicates=value.duplicates,
         expires_at_ms=value.expires_at_ms,
         alerts=value.alerts,
+        hold_s=value.hold_s,
+        effective_hold_s=of.hold_s_of(value),
     )
 
 
