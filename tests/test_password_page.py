@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import select
 
 from dashboard import PASSWORD, DashboardSite, Reader, heading
 from licet.model import Role
+from licet.store import schema
 from licet.store.accounts import changing
 
 NEW = "another horse"
@@ -41,6 +43,38 @@ def test_every_role_may_change_its_own_password_and_stays_signed_in_here_only(
         assert elsewhere.get("/").status_code == 303
         assert elsewhere.sign_in("vera", PASSWORD).status_code == 401
         assert elsewhere.sign_in("vera", NEW).status_code == 303
+
+
+def test_everybody_sees_where_it_is_signed_in_and_may_sign_out_elsewhere(
+    site: DashboardSite, vera: Reader
+) -> None:
+    """OWASP ASVS 7.5.2. Nobody else's sign-ins are there, nor do they end."""
+    vera.post(f"{PATH}/sign-out-elsewhere")
+    here = vera.get(PATH).text
+    assert here.count("127.0.0.1") == 2  # as its text and its title
+    assert '<span class="tag on">here</span>' in here
+    assert "Sign out everywhere else" not in here
+    with site.reader("vera") as elsewhere, site.reader("ada") as ada:
+        for reader in (vera, elsewhere):
+            assert reader.get(PATH).text.count('<span class="tag on">here</span>') == 1
+        assert "Sign out everywhere else" in vera.get(PATH).text
+        done = vera.post(f"{PATH}/sign-out-elsewhere")
+        assert (done.status_code, done.headers["location"]) == (303, PATH)
+        assert "1 other sign-in ended. You are signed in here only." in vera.get(PATH).text
+        assert elsewhere.get("/").status_code == 303
+        assert ada.get("/").status_code == 200
+        assert vera.get("/").status_code == 200
+    with site.store() as store, store.reading() as connection:
+        events = connection.execute(select(schema.event).where(schema.event.c.action == "sign out")).all()
+    assert [(it.actor, it.detail) for it in events][-1] == ("vera", "everywhere else: 1")
+
+
+def test_a_page_of_another_site_signs_nobody_out(site: DashboardSite, vera: Reader) -> None:
+    """OWASP ASVS 3.5.1: it takes the CSRF token, as every form."""
+    with site.reader("vera") as elsewhere:
+        forged = vera.http.post(f"{PATH}/sign-out-elsewhere", data={"csrf": "no"})
+        assert forged.headers["location"].startswith("/sign-in")
+        assert elsewhere.get("/").status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,18 @@ of it touches a seat or the set-up, so it is written beside the batches.
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    ScalarSelect,
+    bindparam,
+    delete,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from licet.model import Role, Value
 from licet.store import schema
@@ -18,7 +29,7 @@ from licet.store.contract import Purpose, Store, Transaction
 
 SEEN_EVERY_MS = 60_000  # a page that asks every second must not write every second
 SIGN_INS_MAX = 20  # of one administrator, a guess: more browsers than anybody has; the oldest goes
-ADDRESS_CHARS_MAX = 100
+ADDRESS_CHARS_MAX = 45  # as an address is written (RFC 4291 2.2)
 
 
 class Lives(Value, frozen=True, kw_only=True):
@@ -38,6 +49,16 @@ class SignIn(Value, frozen=True, kw_only=True):
     since_ms: int
     seen_at_ms: int
     ends_at_ms: int  # unless it is used before
+
+
+class OwnSignIn(Value, frozen=True, kw_only=True):
+    """One of the sign-ins of whoever looks at them. `is_this` is the one by which it looks."""
+
+    since_ms: int
+    seen_at_ms: int
+    ends_at_ms: int  # unless it is used before
+    address: str
+    is_this: bool
 
 
 def begin(
@@ -98,6 +119,54 @@ def find(store: Store, token_hash: bytes, lives: Lives, *, is_use: bool = True) 
     )
 
 
+def own(store: Store, token_hash: bytes, lives: Lives) -> list[OwnSignIn]:
+    """All sign-ins of the administrator who has this one, the newest first; none when it has ended.
+
+    Raises StoreUnavailable.
+    """
+    session = schema.admin_session.c
+    query = (
+        select(schema.admin_session)
+        .where(session.admin_id == _admin_of(token_hash))
+        .order_by(session.created_at_ms.desc(), session.token_hash)
+    )
+    with store.reading() as connection:
+        rows = connection.execute(query).all()
+    now_ms = store.clock.now_ms()
+    return [
+        OwnSignIn(
+            since_ms=row.created_at_ms,
+            seen_at_ms=row.seen_at_ms,
+            ends_at_ms=_ends_at_ms(row, lives),
+            address=row.address,
+            is_this=row.token_hash == token_hash,
+        )
+        for row in rows
+        if _ends_at_ms(row, lives) > now_ms
+    ]
+
+
+def end_others(store: Store, token_hash: bytes, lives: Lives) -> int:
+    """End all sign-ins of an administrator but this one; answer how many that were.
+
+    Raises StoreUnavailable.
+    """
+    session, admin = schema.admin_session.c, schema.admin.c
+    query = select(admin.name, admin.tenant_id).where(admin.id == _admin_of(token_hash))
+    others = (session.admin_id == _admin_of(token_hash), session.token_hash != token_hash)
+    with store.transaction(Purpose.UPKEEP) as transaction:
+        connection = transaction.connection
+        row = connection.execute(query).one_or_none()
+        if row is None:
+            return 0
+        connection.execute(delete(schema.admin_session).where(_has_ended(transaction.now_ms, lives)))
+        hashes = list(connection.execute(select(session.token_hash).where(*others)).scalars())
+        if hashes:
+            connection.execute(delete(schema.admin_session).where(session.token_hash.in_(hashes)))
+            _tell(transaction, "sign out", row.name, row.tenant_id, f"everywhere else: {len(hashes)}")
+        return len(hashes)
+
+
 def end(store: Store, token_hash: bytes) -> bool:
     """End a sign-in; answer whether there was one.
 
@@ -140,6 +209,11 @@ def _note_seen(store: Store, token_hash: bytes) -> int:
         seen = update(schema.admin_session).where(of_this).values(seen_at_ms=transaction.now_ms)
         transaction.connection.execute(seen)
         return transaction.now_ms
+
+
+def _admin_of(token_hash: bytes) -> ScalarSelect[int]:
+    session = schema.admin_session.c
+    return select(session.admin_id).where(session.token_hash == token_hash).scalar_subquery()
 
 
 def _make_room(connection: Connection, admin_id: int) -> None:

@@ -32,7 +32,7 @@ from licet.store.accounts import Admin, ApiKey, changing, find_admin, find_api_k
 from licet.store.changes import NotFound
 from licet.store.contract import QueueFull, Store, StoreUnavailable
 from licet.store.lane import Lane
-from licet.store.sign_ins import Lives, SignIn
+from licet.store.sign_ins import Lives, OwnSignIn, SignIn
 from licet.web.hashing import Check, Hashing, Part
 from licet.web.recording import Caller, Recorder
 from licet.web.refusals import Kind, LogRateLimit
@@ -202,6 +202,24 @@ class Access:
         """
         if _TOKEN.fullmatch(token):
             await self._ask(partial(sign_ins.end, self._store, _hash(token)))
+
+    async def own_sign_ins(self, token: str) -> list[OwnSignIn]:
+        """Where else the one who has this token is signed in, and here; the newest first.
+
+        Raises QueueFull, StoreUnavailable.
+        """
+        found: list[OwnSignIn] = await self._ask(
+            partial(sign_ins.own, self._store, _hash(token), self._lives)
+        )
+        return found
+
+    async def sign_out_elsewhere(self, token: str) -> int:
+        """End all sign-ins of the one who has this token but this one; how many that were.
+
+        Raises QueueFull, StoreUnavailable.
+        """
+        ended: int = await self._ask(partial(sign_ins.end_others, self._store, _hash(token), self._lives))
+        return ended
 
     async def of_key(self, key: str, address: str, *, request_id: str = "") -> Identity | None:
         """Whose API key this is; None when it is nobody's, or has expired.
