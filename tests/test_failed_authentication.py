@@ -15,6 +15,8 @@ from licet.credentials import ClientSecrets
 from licet.keyring import FILE_NAME, read_keyring
 from licet.model import FailureCause
 from licet.store.failures import FailureFilter, FailureRange, Refused, failures, find_request
+from licet.store.setup import changing
+from licet.web.recording import REQUESTS_OF_SOURCE_MAX
 from running import PASSWORD_HASH, RunningServer
 from signing import Signer, claims, proof
 
@@ -225,3 +227,27 @@ def test_a_server_that_stops_writes_what_it_has_and_one_that_is_killed_loses_a_s
             times = {it.name: it.times for it in failures(connection, None).ranges}
         assert times.pop("TestClientId") == 3
         assert sum(times.values()) <= 3
+
+
+def test_a_flood_of_made_up_clients_is_one_row_a_minute(site: Site) -> None:
+    """Whatever they are called; the metrics count each, and ids of one address are kept for some only."""
+    site.server.advance(seconds=600)
+    ids = [site.basic(f"Made-up-{number}", "lcs_" + "0" * 55).json()["request_id"] for number in range(200)]
+
+    def rows() -> list[int]:
+        found = site.written(cause=FailureCause.UNKNOWN_CLIENT, from_ms=site.server.clock.now_ms())
+        return [it.times for it in found]
+
+    until(lambda: sum(rows()) == 200)
+    assert rows() == [200]
+    with site.server.store() as store, store.reading() as connection:
+        kept = [find_request(connection, it) is not None for it in ids]
+    assert kept == [True] * REQUESTS_OF_SOURCE_MAX + [False] * (200 - REQUESTS_OF_SOURCE_MAX)
+
+
+def test_a_client_that_is_disabled_while_it_asks_is_kept_as_disabled(site: Site) -> None:
+    """What the server remembered of it was not so any more."""
+    with site.server.store() as store, changing(store, "a test") as change:
+        change.tenant(JIM).set_client("Client3", enabled=False)
+    refused = site.found(site.basic("Client3", PASSWORD))
+    assert refused.reason == FailureCause.CLIENT_DISABLED

@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 from browser import Browser
 from dashboard import DashboardSite, Reader, add_admin, heading
 from faults import until
-from licet.model import Role
+from licet.model import FailureCause, Role
 from running import PASSWORD_HASH
 from test_report_pages import links_of, text_of
 
@@ -30,7 +30,7 @@ class Site(DashboardSite):
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Failures of two clients of `Jim_Test`, of nobody, of no tenant, and of a client of `Other`."""
     limits = {"login_failures_per_client_max": 1000, "login_failures_per_source_max": 1000}
-    with Site(tmp_path_factory.mktemp("site"), manual_clock=True, **limits) as site:
+    with Site(tmp_path_factory.mktemp("site"), manual_clock=True, metrics_public=True, **limits) as site:
         with site.changing() as change:
             change.add_tenant("Other", seats=1)
             change.tenant("Other").add_user("OO", name="Olga Other", password_hash=PASSWORD_HASH)
@@ -191,6 +191,34 @@ def test_the_journal_has_failures_among_the_others(ada: Reader) -> None:
     assert "was refused: the pool has no seats" in text_of(page)
     for path in set(links_of(ada.get(f"/journal{HERE}&kind=failed"))):
         assert ada.get(path).status_code == 200, path
+
+
+def test_the_overview_counts_todays_failures(ada: Reader) -> None:
+    """And leads to them."""
+    page = ada.get(f"/{HERE}")
+    assert "15 failed authentications today" in text_of(page)
+    assert "/failures?tenant=Jim_Test&within=24h" in links_of(page)
+
+
+def test_the_metrics_count_failures_by_cause(ada: Reader) -> None:
+    """Each cause from the start, also at 0, and no label that a client chooses."""
+    page = ada.get("/metrics").text
+    counted = dict(re.findall(r'licet_authentication_failures_total\{cause="(\w+)"\} (\d+)', page))
+    assert counted.keys() == set(FailureCause)
+    assert (counted["wrong_secret"], counted["unknown_client"], counted["throttled"]) == ("15", "1", "0")
+
+
+def test_an_administrators_failed_sign_in_is_for_owners_of_all_tenants(site: Site) -> None:
+    """With the address; a viewer of all tenants does not see it."""
+    with site.reader(None) as nobody:
+        assert nobody.sign_in("vera", "wrong").status_code == 401
+    with site.reader("ada") as ada:
+        until(lambda: "vera" in ada.get("/failures").text.partition("<main")[2])
+        assert "admin" in text_of(ada.get("/failures"))
+        assert "vera" not in ada.get(f"/failures{HERE}").text.partition("<main")[2]
+    for name in ("oscar", "olga"):
+        with site.reader(name) as reader:
+            assert "vera" not in reader.get("/failures").text.partition("<main")[2]
 
 
 def test_pages_of_the_list_tell_each_range_once(site: Site, ada: Reader) -> None:

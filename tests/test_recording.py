@@ -137,13 +137,28 @@ async def test_beyond_so_many_names_in_a_minute_a_row_without_a_name_counts(
     """Known names, too: an attacker may have a list of them."""
     fail = Failing(recorder)
     for number in range(recording.NAMES_MAX + 50):
-        fail(f"C{number}")
+        fail(f"C{number}", address=f"192.0.2.{number % 50}")
     await recorder.write_down(store)
     assert told(store) == {"": 50} | {f"C{number}": 1 for number in range(recording.NAMES_MAX)}
     clock.advance(seconds=60)
     fail("C999")
     await recorder.write_down(store)
     assert told(store)["C999"] == 1
+
+
+async def test_who_tries_all_clients_from_one_address_leaves_room_for_the_names_of_others(
+    recorder: Recorder, store: Store
+) -> None:
+    """An address of IPv6 is its /64."""
+    fail = Failing(recorder)
+    for number in range(300):
+        fail(f"C{number}", address=f"2001:db8::{number:x}")
+    fail("Honest", address="2001:db8:0:1::1")
+    await recorder.write_down(store)
+    times = told(store)
+    assert times.pop("Honest") == 1
+    assert times.pop("") == 300 - recording.NAMES_OF_SOURCE_MAX
+    assert set(times.values()) == {1}
 
 
 async def test_counts_are_kept_while_the_store_is_down(

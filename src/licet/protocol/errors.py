@@ -83,10 +83,10 @@ def invalid_request(description: str) -> OAuthError:
     return OAuthError(Refusal.INVALID_REQUEST, description)
 
 
-def invalid_client(detail: str) -> OAuthError:
+def invalid_client(detail: str, cause: FailureCause | None = None) -> OAuthError:
     """The client did not prove itself: one answer, whatever was wrong."""
     description = "Client authentication failed: unknown client, wrong secret, or none was sent."
-    return OAuthError(Refusal.INVALID_CLIENT, description, detail=detail, headers=(_BASIC,))
+    return OAuthError(Refusal.INVALID_CLIENT, description, detail=detail, headers=(_BASIC,), cause=cause)
 
 
 def invalid_assertion(detail: str, cause: FailureCause | None = None) -> OAuthError:

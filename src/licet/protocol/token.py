@@ -19,7 +19,7 @@ from licet.ledger import (
     Swept,
     resolve_scope,
 )
-from licet.model import Client, GrantType, Tenant, TokenFormat
+from licet.model import Client, FailureCause, GrantType, Tenant, TokenFormat
 from licet.protocol.errors import (
     OAuthError,
     Refusal,
@@ -109,7 +109,7 @@ def respond(outcome: Outcome, tenant: Tenant, tokens: Tokens) -> Response:
         case SessionUnknown():
             raise invalid_grant("no live session of this client")
         case ClientRefused():
-            raise invalid_client("disabled since it proved itself")
+            raise invalid_client("disabled since it proved itself", FailureCause.CLIENT_DISABLED)
         case Ended() | Swept() | Spent():
             raise AssertionError("not an outcome of a grant or refresh")
         case _:

@@ -7,8 +7,9 @@ The rules:
 - Whoever failed gets one answer for all causes, after the same work: the cause is looked up in memory, and a
   generated secret is hashed where there is no client too.
 - What is collected is bounded, whatever is sent and however long the store is down: `NAMES_MAX` in a minute,
-  beyond which a row without a name counts; `ROWS_MAX` that wait, beyond which one row for each cause counts;
-  and request ids of a row, of a source and of a minute, beyond which none is kept. No count is lost.
+  `NAMES_OF_SOURCE_MAX` from one source, beyond which a row without a name counts; `ROWS_MAX` that wait,
+  beyond which one row for each cause counts; and request ids of a row, of a source and of a minute, beyond
+  which none is kept. No count is lost.
 - A name is a tenant's, a client's, an administrator's or an API key's as we know it: what else was sent could
   be a secret in the wrong place, and is not kept.
 - A crash loses what was collected since the last write, a second of it.
@@ -30,8 +31,10 @@ from licet.protocol.message import Credentials
 from licet.store.contract import Store, StoreUnavailable
 from licet.store.journal import MINUTE_MS
 from licet.store.refusals import Failure, FailureKey, RefusedRequest, write_refusals
+from licet.web.source import source_of
 
 NAMES_MAX = 200  # in a minute, of all tenants; a guess: more clients than that fail together in an attack
+NAMES_OF_SOURCE_MAX = 50  # of these: who tries all clients from one address leaves room for others
 ROWS_MAX = 2_000  # that wait for the store: ten minutes of the most names
 REQUESTS_OF_ROW_MAX = 64  # a minute; one a second, and the row says how many there were
 REQUESTS_OF_SOURCE_MAX = 16  # of these: a flood from one address leaves room for others
@@ -61,6 +64,7 @@ class Recorder:
         self._requests: list[RefusedRequest] = []
         self._minute = 0
         self._keys: set[FailureKey] = set()
+        self._rows_of: Counter[str] = Counter()
         self._of_row: Counter[tuple[object, ...]] = Counter()
         self._ids = 0
 
@@ -81,7 +85,7 @@ class Recorder:
         sent is the name of none.
         """
         client = tenant.clients.get(name) if tenant is not None and name is not None else None
-        cause = self._cause(error, tenant, client, credentials, ours)
+        cause = error.cause or self._cause(error, tenant, client, credentials, ours)
         caller = Caller(
             Who.CLIENT,
             tenant.id if tenant else 0,
@@ -96,7 +100,8 @@ class Recorder:
         now_ms = self._clock.now_ms()
         self._turn(now_ms // MINUTE_MS)
         self.counts[cause] += 1
-        key = self._bounded(FailureKey(caller.tenant_id, self._minute, caller.who, cause, caller.name))
+        key = FailureKey(caller.tenant_id, self._minute, caller.who, cause, caller.name)
+        key = self._bounded(key, source_of(address))
         initials = caller.initials if key.name else ""
         self._add(key, Failure(initials, 1, now_ms, now_ms, address))
         if request_id and self._may_keep(key, address):
@@ -178,7 +183,7 @@ class Recorder:
         if tenant is None or credentials is None or client is None or not client.usable:
             return _nobody(tenant, credentials, client)
         if isinstance(credentials, Assertion):
-            return error.cause or self._cause_of_assertion(tenant, credentials, ours)
+            return self._cause_of_assertion(tenant, credentials, ours)
         if has_expired:
             return FailureCause.EXPIRED_SECRET
         is_password = not any(secret.startswith(SECRET_PREFIX) for _, secret in credentials.candidates)
@@ -214,14 +219,20 @@ class Recorder:
             self._minute, self._ids = minute, 0
             self._keys.clear()
             self._of_row.clear()
+            self._rows_of.clear()
 
-    def _bounded(self, key: FailureKey) -> FailureKey:
+    def _bounded(self, key: FailureKey, source: str) -> FailureKey:
         """The row that counts it: its own, or one of nobody's where too many have one in this minute."""
+        if key in self._keys:
+            return key
+        if len(self._keys) < NAMES_MAX and self._rows_of[source] < NAMES_OF_SOURCE_MAX:
+            self._keys.add(key)
+            self._rows_of[source] += 1
+            return key
         several = key._replace(name="")
-        for row, most in ((key, NAMES_MAX), (several, 2 * NAMES_MAX)):
-            if row in self._keys or len(self._keys) < most:
-                self._keys.add(row)
-                return row
+        if several in self._keys or len(self._keys) < 2 * NAMES_MAX:
+            self._keys.add(several)
+            return several
         return several._replace(tenant_id=0)  # of which there are as many as causes
 
     def _add(self, key: FailureKey, failure: Failure) -> None:
@@ -233,7 +244,7 @@ class Recorder:
         self._failures[key] = failure if known is None else known.and_then(failure)
 
     def _may_keep(self, row: tuple[object, ...], address: str) -> bool:
-        of_source = (row, address)
+        of_source = (row, source_of(address))
         if (
             self._ids >= REQUESTS_MAX
             or self._of_row[row] >= REQUESTS_OF_ROW_MAX
