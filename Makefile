@@ -68,7 +68,7 @@ bench-instructions: $(VENV)/dev.stamp ## count the processor's own instructions 
 bench-flames: $(VENV)/dev.stamp ## draw flame graphs of a server at work (needs wrk and py-spy)
 	@$(BIN)/python -m bench flames $(WITH)
 
-bench-neighbours: $(VENV)/dev.stamp ## measure what an API pays for its guard, and a program for LicetAuth, 3 min (needs wrk)
+bench-neighbours: $(VENV)/dev.stamp ## measure what an API pays for its guard, and a program for LicetAuth, 4 min (needs wrk)
 	@$(BIN)/python -m bench neighbours $(WITH)
 
 bench-flood: $(VENV)/dev.stamp ## measure what good clients keep while wrong secrets flood in, 1 min (needs wrk)

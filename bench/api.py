@@ -1,7 +1,8 @@
 """APIs as small as they can be, each without a guard and with one, for uvicorn.
 
 They answer every request with the same few bytes. The guard asks the Licet that the variables of the process
-name: `TENANT_URL`, and `SECRET`, which is that of the client `Api`.
+name: `TENANT_URL`, of a tenant whose pool has a hold, and `SECRET`, which is that of its client `Api`.
+Another guard asks `ASKING_URL`, of a tenant whose pool has none, with `ASKING_SECRET`.
 """
 
 import os
@@ -17,6 +18,7 @@ BODY = b'{"jobs":[]}'
 _HEADERS = [(b"content-type", b"application/json"), (b"content-length", str(len(BODY)).encode())]
 
 guard = Guard(os.environ["TENANT_URL"], "Api", os.environ["SECRET"])
+asking = Guard(os.environ["ASKING_URL"], "Api", os.environ["ASKING_SECRET"])
 
 
 async def smallest(_scope: Any, _receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
@@ -29,11 +31,13 @@ async def _jobs() -> dict[str, list[str]]:
     return {"jobs": []}
 
 
-smallest_guarded = GuardMiddleware(smallest, guard)
-fastapi, fastapi_guarded = FastAPI(), FastAPI()
+smallest_guarded, smallest_asking = GuardMiddleware(smallest, guard), GuardMiddleware(smallest, asking)
+fastapi, fastapi_guarded, fastapi_asking = FastAPI(), FastAPI(), FastAPI()
 fastapi.get("/jobs")(_jobs)
 fastapi_guarded.get("/jobs")(_jobs)
 fastapi_guarded.add_middleware(GuardMiddleware, guard=guard)
+fastapi_asking.get("/jobs")(_jobs)
+fastapi_asking.add_middleware(GuardMiddleware, guard=asking)
 depending, depending_guarded = FastAPI(), FastAPI()
 depending.get("/jobs")(_jobs)
 depending_guarded.get("/jobs", dependencies=[Depends(dependency(guard))])(_jobs)

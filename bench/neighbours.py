@@ -1,9 +1,10 @@
 """What Licet's neighbours pay: an API for its guard, and a program for its `LicetAuth`.
 
-An API is asked with a guard and without, in turn; a real Licet is behind the guard, which remembers the
-tokens from before, and asks about each again as often as it does. First without a network, in one process, by
-the processor time of a request, of which HTTP server and application are all. Then by wrk, where what the
-network takes comes on top, and its noise.
+An API is asked with a guard and without, in turn; a real Licet is behind the guard. Where the pool of the
+tokens has a hold, the guard remembers them from before, and asks about each again as often as it does. Where
+it has none, the guard asks at each request, and Licet's work is a part of the result: they share the machine.
+First without a network, in one process, by the processor time of a request, of which HTTP server, application
+and the guard's questions are all. Then by wrk, where what the network takes comes on top, and its noise.
 
 Programs make requests that stay in their process, in turn without any authentication, with a token that never
 changes, and with `LicetAuth`, which holds one; what counts is processor time again.
@@ -28,10 +29,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from bench import machine, wrk
 from bench.stores import Kind, keyring
 from bench.targets import Target, asgi, licet
-from bench.tenants import MANY, Plan, Site, tokens_of
+from bench.tenants import DAY_S, MANY, Plan, Site, tokens_of
 from bench.wire import Request, ask_all
 from bench.work import Connection, config
 from licet.client import LicetAuth
+from licet.model import HOLD_S_MAX
+from licet.store.setup import changing
 
 KEPT_LEAST = 0.85  # of its rate, by an API
 ADDED_MOST_US = 50.0  # to a request, by LicetAuth
@@ -43,17 +46,24 @@ APIS = {
     "depending": "FastAPI with the dependency",
 }
 _BOUND = ("smallest", "fastapi")  # of a dependency, FastAPI's own part is more than the guard's
+ASKING = ("smallest", "fastapi")  # they are measured with a guard that asks each time as well
+ASKED = "Asked"  # the tenant whose pool has no hold
+_ASKED_REQUESTS = 500
 _REQUESTS = 2000  # of a round without a network
 _CALLS = 500  # of a round of a program
 _API = "http://api.localhost"
 
 
 class Base(NamedTuple):
-    """A Licet that runs, and who knows it."""
+    """A Licet that runs, and who knows it; the tokens of each of its tenants."""
 
     site: Site
     url: str
-    tokens: Sequence[str]
+    tokens: Mapping[str, Sequence[str]]
+
+    def tenant_url(self, tenant: str) -> str:
+        """Where a tenant is."""
+        return f"{self.url}/{tenant}"
 
 
 class Length(NamedTuple):
@@ -85,12 +95,20 @@ def told(found: Mapping[str, Any]) -> Iterator[str]:
             f"{APIS[name]}, without a network: {it['alone_us']:.1f} us, {it['guarded_us']:.1f} guarded:"
             f" keeps {it['ratio']:.2f} ({it['ratio_least']:.2f} to {it['ratio_most']:.2f})"
         )
+        if name in ASKING:
+            yield f"{APIS[name]}, without a network: {it['asking_us']:.0f} us, asking each time"
     for name, connections in found["guard"].items():
         for count, it in connections.items():
             yield (
                 f"{APIS[name]}, {count} connections: {it['alone_rate']:,.0f}/s, {it['guarded_rate']:,.0f}"
                 f" guarded: keeps {it['ratio']:.2f} ({it['ratio_least']:.2f} to {it['ratio_most']:.2f})"
             )
+            if name in ASKING:
+                asking = it["asking"]
+                yield (
+                    f"{APIS[name]}, {count} connections: {asking['rate']:,.0f}/s asking each time: keeps"
+                    f" {asking['ratio']:.2f} ({asking['ratio_least']:.2f} to {asking['ratio_most']:.2f})"
+                )
     for name, it in found["client"].items():
         yield (
             f"a request of {name}: {it['plain_us']:.1f} us, {it['static_us']:.1f} with a token that never"
@@ -111,26 +129,38 @@ def missed(found: Mapping[str, Any]) -> Iterator[str]:
 @contextmanager
 def _licet(kind: Kind) -> Iterator[Base]:
     keys = keyring()
-    site, place = Site(keys, [Plan(MANY, TOKENS)]), kind.make(keys)
+    site, place = Site(keys, [Plan(MANY, TOKENS), Plan(ASKED, TOKENS)]), kind.make(keys)
     site.fill(place)
+    store = place.open()
+    with changing(store, "bench") as change:
+        change.tenant(MANY).set_pool("full", hold_s=min(DAY_S, HOLD_S_MAX))
+    store.close()
     with licet(kind, place) as target:
-        grants = [site.grant(MANY, number) for number in range(TOKENS)]
-        yield Base(site, f"{target.url}/{MANY}", [it.access for it in tokens_of(ask_all(target.url, grants))])
+        tokens = {}
+        for tenant in (MANY, ASKED):
+            grants = [site.grant(tenant, number) for number in range(TOKENS)]
+            tokens[tenant] = [it.access for it in tokens_of(ask_all(target.url, grants))]
+        yield Base(site, target.url, tokens)
 
 
-def _requests(base: Base) -> list[Request]:
-    return [Request("GET", "/jobs", (("Authorization", f"Bearer {it}"),)) for it in base.tokens]
+def _requests(base: Base, tenant: str = MANY) -> list[Request]:
+    return [Request("GET", "/jobs", (("Authorization", f"Bearer {it}"),)) for it in base.tokens[tenant]]
 
 
 def _variables(base: Base) -> dict[str, str]:
-    return {"TENANT_URL": base.url, "SECRET": base.site.api_secret(MANY)}
+    return {
+        "TENANT_URL": base.tenant_url(MANY),
+        "SECRET": base.site.api_secret(MANY),
+        "ASKING_URL": base.tenant_url(ASKED),
+        "ASKING_SECRET": base.site.api_secret(ASKED),
+    }
 
 
 def _in_memory(base: Base, rounds: int) -> dict[str, Any]:
     """Each API without a network: processor time of a request, without a guard and with one."""
     with _named(_variables(base)), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         api = importlib.import_module("bench.api")
-        rows = [it.raw("api.example") for it in _requests(base)]
+        rows, asked = ([it.raw("api.example") for it in _requests(base, tenant)] for tenant in (MANY, ASKED))
         found = {}
         for name in APIS:
             apps = [getattr(api, name), getattr(api, f"{name}_guarded")]
@@ -141,22 +171,29 @@ def _in_memory(base: Base, rounds: int) -> dict[str, Any]:
                 "guarded_us": statistics.median(ours for _, ours in pairs),
                 "rounds": pairs,
             }
-        runner.run(api.guard.aclose())
+            if name in ASKING:
+                turns = runner.run(_turns([getattr(api, f"{name}_asking")], asked, rounds, _ASKED_REQUESTS))
+                found[name]["asking_us"] = statistics.median(it for (it,) in turns)
+        for guard in (api.guard, api.asking):
+            runner.run(guard.aclose())
     return found
 
 
-async def _turns(apps: Sequence[Any], rows: Sequence[bytes], rounds: int) -> list[list[float]]:
+async def _turns(
+    apps: Sequence[Any], rows: Sequence[bytes], rounds: int, requests: int = _REQUESTS
+) -> list[list[float]]:
     connections = [Connection(config(it, HttpToolsProtocol), asyncio.get_running_loop()) for it in apps]
-    return [[await _turn(it, rows) for it in connections] for _ in range(rounds + 1)][1:]  # but the first
+    found = [[await _turn(it, rows, requests) for it in connections] for _ in range(rounds + 1)]
+    return found[1:]  # but the first
 
 
-async def _turn(connection: Connection, rows: Sequence[bytes]) -> float:
+async def _turn(connection: Connection, rows: Sequence[bytes], requests: int) -> float:
     answers = [await connection.ask(it) for it in rows]  # a token that is forgotten is asked about now
     assert all(it.startswith(b"HTTP/1.1 200 ") for it in answers), answers
     began = time.process_time()
-    for row in itertools.islice(itertools.cycle(rows), _REQUESTS):
+    for row in itertools.islice(itertools.cycle(rows), requests):
         await connection.ask(row)
-    return (time.process_time() - began) * 1e6 / _REQUESTS
+    return (time.process_time() - began) * 1e6 / requests
 
 
 @contextmanager
@@ -173,29 +210,45 @@ def _named(variables: Mapping[str, str]) -> Iterator[None]:
 def _guard(base: Base, name: str, length: Length, directory: Path) -> dict[str, Any]:
     """An API in turn without a guard and with one, asked by wrk."""
     with ExitStack() as stack:
-        alone, guarded = (
-            stack.enter_context(asgi(app, f"api:{app}", directory, _variables(base)))
-            for app in (name, f"{name}_guarded")
-        )
-        _must_guard(guarded.url)
-        return {
-            str(count): _pairs([alone, guarded], _requests(base), count, length, directory)
-            for count in CONNECTIONS
-        }
+        kinds = {name: MANY, f"{name}_guarded": MANY} | ({f"{name}_asking": ASKED} if name in ASKING else {})
+        apis = [
+            Api(
+                stack.enter_context(asgi(app, f"api:{app}", directory, _variables(base))),
+                _requests(base, tenant),
+            )
+            for app, tenant in kinds.items()
+        ]
+        for api in apis[1:]:
+            _must_guard(api.target.url)
+        return {str(count): _in_turn(apis, count, length, directory) for count in CONNECTIONS}
 
 
-def _pairs(
-    targets: Sequence[Target], requests: Sequence[Request], connections: int, length: Length, directory: Path
-) -> dict[str, Any]:
+class Api(NamedTuple):
+    """An API that runs, and what it is asked."""
+
+    target: Target
+    requests: Sequence[Request]
+
+
+def _in_turn(apis: Sequence[Api], connections: int, length: Length, directory: Path) -> dict[str, Any]:
+    """The rates of an API without a guard, with one, and with one that asks each time if there is one."""
     rounds = [
-        [_round(target, requests, connections, length.seconds, directory) for target in targets]
+        [_round(it.target, it.requests, connections, length.seconds, directory) for it in apis]
         for _ in range(length.rounds + 1)
     ][1:]  # the first warms up
-    return _told_ratios(sorted(ours.rate / without.rate for without, ours in rounds)) | {
-        "alone_rate": statistics.median(without.rate for without, _ in rounds),
-        "guarded_rate": statistics.median(ours.rate for _, ours in rounds),
-        "rounds": [[it._asdict() for it in pair] for pair in rounds],
+    alone, guarded, *more = ([it.rate for it in rates] for rates in zip(*rounds, strict=True))
+    found = _told_ratios(_kept(guarded, alone)) | {
+        "alone_rate": statistics.median(alone),
+        "guarded_rate": statistics.median(guarded),
+        "rounds": [[it._asdict() for it in each] for each in rounds],
     }
+    for asking in more:
+        found["asking"] = _told_ratios(_kept(asking, alone)) | {"rate": statistics.median(asking)}
+    return found
+
+
+def _kept(ours: Sequence[float], alone: Sequence[float]) -> list[float]:
+    return sorted(rate / without for rate, without in zip(ours, alone, strict=True))
 
 
 def _told_ratios(ratios: Sequence[float]) -> dict[str, Any]:
@@ -241,8 +294,8 @@ class Calls(NamedTuple):
 
 def _auths(base: Base) -> tuple[LicetAuth, list[httpx.Auth | None]]:
     secret = base.site.secret(MANY, 0)
-    auth = LicetAuth(base.url, "Client0", secret, api=_API, allow_http=True)
-    return auth, [None, _Static(base.tokens[0]), auth]
+    auth = LicetAuth(base.tenant_url(MANY), "Client0", secret, api=_API, allow_http=True)
+    return auth, [None, _Static(base.tokens[MANY][0]), auth]
 
 
 def _answer(request: httpx.Request) -> httpx.Response:

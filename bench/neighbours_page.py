@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bench.neighbours import APIS
+from bench.neighbours import APIS, ASKING
 from bench.page import put
 
 MARK = "make bench-page of make bench-neighbours"
@@ -24,16 +24,20 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     )
     yield from (
         "",
-        "| an API on uvicorn | | without a guard | with one | it keeps |",
-        "| --- | --- | ---: | ---: | ---: |",
+        "| an API on uvicorn | | without a guard | with one | it keeps | asking each time | it keeps |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     )
     for name, title in APIS.items():
         it = found["memory"][name]
-        yield f"| {title} | no network | {it['alone_us']:.1f} us | {it['guarded_us']:.1f} us | {_kept(it)} |"
+        asking = f"{it['asking_us']:.0f} us" if name in ASKING else ""
+        yield (
+            f"| {title} | no network | {it['alone_us']:.1f} us | {it['guarded_us']:.1f} us | {_kept(it)}"
+            f" | {asking} | |"
+        )
         for count, rates in found["guard"][name].items():
             yield (
                 f"| {title} | {count} connections | {rates['alone_rate']:,.0f}/s"
-                f" | {rates['guarded_rate']:,.0f}/s | {_kept(rates)} |"
+                f" | {rates['guarded_rate']:,.0f}/s | {_kept(rates)} | {_asking(rates, name)} |"
             )
     yield ""
     yield "| a request with | no authentication | a token that never changes | `LicetAuth` | it adds |"
@@ -45,6 +49,10 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
             f" | {it['added_us']:.1f} us ({it['added_least_us']:.1f} to {it['added_most_us']:.1f}) |"
         )
     yield ""
+
+
+def _asking(rates: Mapping[str, Any], name: str) -> str:
+    return f"{rates['asking']['rate']:,.0f}/s | {_kept(rates['asking'])}" if name in ASKING else "|"
 
 
 def _kept(it: Mapping[str, Any]) -> str:
