@@ -651,6 +651,27 @@ class TestClocks:
         now = int(issuer.wall.s)
         assert guard.check("POST", f"Bearer {issuer.token(iat=now, exp=now + 60)}").user == "TC"
 
+    @pytest.mark.parametrize("behind_s", [1, 20, 30])
+    def test_a_token_has_expired_when_it_has_at_its_issuer(
+        self, issuer: Issuer, guard: JwtGuard, behind_s: int
+    ) -> None:
+        """Its seat is held until then, and may be somebody else's while this machine's clock is behind."""
+        issuer.wall.s -= behind_s
+        token = issuer.token()
+        assert guard.check("POST", f"Bearer {token}").user == "TC"
+        issuer.wall.s += 59.9
+        assert guard.check("POST", f"Bearer {token}").user == "TC"
+        issuer.wall.s += 0.1
+        assert refused(guard, token) == INVALID
+
+    def test_a_clock_that_is_ahead_lets_no_token_live_longer(self, issuer: Issuer, guard: JwtGuard) -> None:
+        """By its own time the token has expired: who is early lets nobody in."""
+        issuer.wall.s += 20
+        token = issuer.token()
+        assert guard.check("POST", f"Bearer {token}").user == "TC"
+        issuer.wall.s += 40
+        assert refused(guard, token) == INVALID
+
     @pytest.mark.parametrize("date", ["", "yesterday", "Wed, 99 Foo 2026 00:00:00 GMT"])
     def test_an_issuer_that_does_not_tell_the_time_is_believed(
         self, issuer: Issuer, guard: JwtGuard, date: str

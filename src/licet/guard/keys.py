@@ -7,7 +7,8 @@ Where they are, the issuer's metadata says (RFC 8414). The rules:
   names up gets 401, and asks nobody anything.
 - A fetch is bounded in time and size, is made once for all who wait for it, and follows no redirect.
 - The metadata tell what time it is at the issuer's. Where this machine's clock is far from that, it can tell
-  no live token from a dead one, and lets nobody in.
+  no live token from a dead one, and lets nobody in. Where it is behind, the issuer's time counts: by that a
+  seat is held until its JWTs have expired, and then may be somebody else's.
 """
 
 import asyncio
@@ -48,16 +49,23 @@ class Source(NamedTuple):
     wall_s: Callable[[], float]
 
 
-class _Known(NamedTuple):
-    """The keys and when they were fetched; when it was tried last, and what became of that."""
+class _Published(NamedTuple):
+    """The keys, and by how much this machine's clock is behind their issuer's at least."""
 
     keys: Keys
+    behind_s: float
+
+
+class _Known(NamedTuple):
+    """What was published and when it was fetched; when it was tried last, and what became of that."""
+
+    published: _Published
     fetched_s: float
     tried_s: float
     failed: Unusable | None
 
 
-_NOTHING = _Known({}, -1e9, -1e9, None)
+_NOTHING = _Known(_Published({}, 0.0), -1e9, -1e9, None)
 
 
 class IssuerKeys:
@@ -73,13 +81,17 @@ class IssuerKeys:
         """The key of this name; None when it has to be fetched."""
         known, now_s = self._known, self._source.now_s()
         is_fresh = now_s < known.fetched_s + KEYS_LIFE_S
-        if is_fresh and (key := known.keys.get(kid)) is not None:
+        if is_fresh and (key := known.published.keys.get(kid)) is not None:
             return key
         if now_s >= known.tried_s + (UNKNOWN_EVERY_S if is_fresh else RETRY_AFTER_S):
             return None
         if known.failed is not None:
             return known.failed
         return Dead("it is signed with a key that its issuer does not publish") if is_fresh else None
+
+    def now_s(self) -> float:
+        """The time, as far as it is known what it is at the issuer's."""
+        return self._source.wall_s() + self._known.published.behind_s
 
     async def renew(self, kid: str) -> None:
         """Fetch them, unless somebody just did; whoever comes meanwhile waits for the same answer."""
@@ -99,7 +111,7 @@ class IssuerKeys:
         else:
             self._known = _Known(found, tried_s, tried_s, None)
 
-    async def _bounded(self) -> Keys | Unusable:
+    async def _bounded(self) -> _Published | Unusable:
         try:
             async with asyncio.timeout(self._source.timeout_s):
                 return await self._fetched()
@@ -108,7 +120,7 @@ class IssuerKeys:
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as fault:
             return Unusable(f"cannot be fetched: {type(fault).__name__}")
 
-    async def _fetched(self) -> Keys | Unusable:
+    async def _fetched(self) -> _Published | Unusable:
         source = self._source
         if self._verify is None:
             self._verify = httpx.create_ssl_context()
@@ -121,14 +133,17 @@ class IssuerKeys:
             metadata = await _get(http, f"{source.url}.well-known/oauth-authorization-server")
             if isinstance(metadata, Unusable):
                 return metadata
-            address = _key_set_address(metadata, source)
+            ahead_s = _ahead_s(metadata, source)
+            address = _key_set_address(metadata, source, ahead_s)
             if isinstance(address, Unusable):
                 return address
             key_set = await _get(http, address)
             if isinstance(key_set, Unusable):
                 return key_set
         found = read_keys(key_set.body)
-        return Unusable(f"cannot be used: {address} {found.why}") if isinstance(found, Unusable) else found
+        if isinstance(found, Unusable):
+            return Unusable(f"cannot be used: {address} {found.why}")
+        return _Published(found, max(0.0, -ahead_s))
 
 
 class JwtDesk:
@@ -178,7 +193,7 @@ class JwtDesk:
             case None:
                 return Unusable("do not come in time")
             case signing:
-                return read(token.reveal(), signing, self._expected, self._source.wall_s())
+                return read(token.reveal(), signing, self._expected, self._keys.now_s())
 
 
 class _Answer(NamedTuple):
@@ -200,7 +215,7 @@ async def _get(http: httpx.AsyncClient, url: str) -> _Answer | Unusable:
         return _Answer(response.headers, bytes(body))
 
 
-def _key_set_address(metadata: _Answer, source: Source) -> str | Unusable:
+def _key_set_address(metadata: _Answer, source: Source, ahead_s: float) -> str | Unusable:
     """Where the key set is (RFC 8414 2), when this is the issuer and the clocks agree."""
     try:
         content: Any = json.loads(metadata.body)
@@ -218,17 +233,20 @@ def _key_set_address(metadata: _Answer, source: Source) -> str | Unusable:
     is_private = parts.scheme == "https" or parts.hostname in LOOPBACK or source.allow_http
     if parts.scheme not in {"http", "https"} or not parts.hostname or not is_private:
         return Unusable("are nowhere to be fetched from without being changed on the way")
-    return _skewed(metadata, source) or address
+    if abs(ahead_s) <= SKEW_MAX_S:
+        return address
+    way = "ahead of" if ahead_s > 0 else "behind"
+    return Unusable(f"are of no use: the clock of this machine is {abs(ahead_s):.0f} s {way} the issuer's")
 
 
-def _skewed(metadata: _Answer, source: Source) -> Unusable | None:
+def _ahead_s(metadata: _Answer, source: Source) -> float:
+    """By how much this machine's clock is ahead of the issuer's at most; 0 where that does not say its time.
+
+    The issuer rounds down, and its answer took a while: where the clocks agree, this is not below 0.
+    """
     try:
         there = parsedate_to_datetime(metadata.headers.get("date", ""))
     except (ValueError, TypeError, IndexError, OverflowError):
-        return None  # what does not tell the time can't be compared
+        return 0.0
     there = there if there.tzinfo else there.replace(tzinfo=UTC)
-    ahead_s = source.wall_s() - there.timestamp()
-    if abs(ahead_s) <= SKEW_MAX_S:
-        return None
-    way = "ahead of" if ahead_s > 0 else "behind"
-    return Unusable(f"are of no use: the clock of this machine is {abs(ahead_s):.0f} s {way} the issuer's")
+    return source.wall_s() - there.timestamp()
