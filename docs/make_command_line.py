@@ -33,8 +33,11 @@ UTC. `--json` has all there is. A list goes to standard output; what is only sai
 error.
 
 A password or secret comes from a prompt, or from standard input with `--password-stdin` or `--secret-stdin`,
-never from an argument. A verb that removes or ends something asks first; where nobody can be asked, say
-`--yes`.
+never from an argument. A verb that removes something, or ends sessions, says how many and whose, and asks
+first; where nobody can be asked, say `--yes`.
+
+`licet --install-completion` has your shell complete verbs, options, and the names of tenants, pools, scopes,
+users and clients, which it reads from the data directory.
 
 | exit code | means |
 | --- | --- |

@@ -141,7 +141,7 @@ def test_a_generated_secret_as_json(desk: Desk) -> None:
         "client", "add", "Api", "--user", "TC", "--secret", "--secret-expires", "2099-01-31", "--password"
     )
     assert set(made) == {"client_id", "secret_id", "client_secret", "expires_at"}
-    assert (made["client_id"], made["expires_at"]) == ("Api", "2099-01-31T00:00:00Z")
+    assert (made["client_id"], made["expires_at"]) == ("Api", "2099-02-01T00:00:00Z")
     assert works(desk, "Api", made["client_secret"])
     assert tenant_of(desk).clients["Api"].password_allowed
     more = desk.json("client", "secret", "add", "Api", "--no-password")
@@ -162,12 +162,12 @@ def test_secrets_are_listed_and_removed_by_their_ids(desk: Desk) -> None:
     assert TIME.fullmatch(first.pop("created_at"))
     assert first == {
         "secret_id": old["secret_id"],
-        "expires_at": "2099-01-31T00:00:00Z",
+        "expires_at": "2099-02-01T00:00:00Z",
         "last_used_at": None,
         "expired": False,
     }
     shown = desk.out("client", "secret", "list", "TestClientId")
-    assert re.search(rf"^{old['secret_id']}  20\S+Z  2099-01-31T00:00:00Z  never$", shown, re.MULTILINE)
+    assert re.search(rf"^{old['secret_id']}  20\S+Z  2099-02-01T00:00:00Z  never$", shown, re.MULTILINE)
     assert desk.json("client", "show", "TestClientId")["proves_by"] == ["password", "secret"]
     assert "  password or secret\n" in desk.out("client", "show", "TestClientId")
     for it in (old, new):
@@ -191,26 +191,24 @@ def test_what_is_shown_cannot_take_over_a_terminal(desk: Desk) -> None:
 def test_sessions_are_listed_and_shown(desk: Desk) -> None:
     sid = desk.grant("TestClientId")
     (session,) = desk.json("session", "list")
-    for key in ("started_at", "renewed_at", "expires_at"):
-        assert TIME.fullmatch(session.pop(key))
+    times = {key: session.pop(key) for key in ("started_at", "renewed_at", "expires_at")}
+    assert all(TIME.fullmatch(it) for it in times.values())
     assert session == {
         "sid": sid,
         "client_id": "TestClientId",
         "user": "TC",
         "name": "Test Client",
         "scope": "all",
+        "pool": "full",
         "address": "192.0.2.1",
     }
     heading, line = desk.out("session", "list").splitlines()
-    assert heading.split() == ["session", "client", "user", "scope", "since", "expires", "address"]
+    assert heading.split() == ["session", "client", "user", "scope", "pool", "since", "expires", "address"]
     assert line.split()[0] == sid
     assert desk.json("session", "show", sid[:12])["sid"] == sid
-    assert (
-        desk.json("session", "list", "--client", "Other")
-        == desk.json("session", "list", "--user", "XX")
-        == []
-    )
-    assert desk.run("session", "list", "--client", "Other").stderr == "No session lives.\n"
+    assert desk.json("session", "list", "--client", "TestClientId", "--user", "TC") == [session | times]
+    desk.run("session", "end", sid, "--yes")
+    assert desk.run("session", "list", "--client", "TestClientId").stderr == "No active session.\n"
 
 
 def test_one_session_is_ended_by_the_beginning_of_its_name(desk: Desk) -> None:
@@ -246,9 +244,9 @@ def test_many_sessions_are_ended_together(desk: Desk, which: list[str]) -> None:
         ("end --yes", 2, "say which: a session, --client or --user, or --all"),
         ("end 30 --all --yes", 2, "say which: a session"),
         ("end --client x --all --yes", 2, "say which: a session"),
-        ("end ffff --yes", 1, "no session of tenant Jim_Test that lives begins with ffff"),
-        ("end --client x --yes", 1, "no such session lives"),
-        ("show ffff", 1, "no session of tenant Jim_Test that lives begins with ffff"),
+        ("end ffff --yes", 1, "no active session in Jim_Test has an id that begins with ffff"),
+        ("end --client x --yes", 1, "there is no client x"),
+        ("show ffff", 1, "no active session in Jim_Test has an id that begins with ffff"),
     ],
 )
 def test_session_refuses(desk: Desk, arguments: str, exit_code: int, told: str) -> None:

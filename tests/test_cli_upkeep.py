@@ -95,7 +95,10 @@ def test_migrate_has_two_steps_and_servers_of_both_versions_work_between_them(
         assert due in desk.error("migrate", "--check")
         desk.out("tenant", "list")
     desk.out("tenant", "list")
-    assert desk.out("migrate") == f"{store} is at schema {NEXT}, as this version needs it.\n"
+    assert desk.out("migrate") == (
+        f"{store} is at schema {NEXT}, of a later version of Licet;"
+        f" this one, of schema {HEAD}, can work on it.\n"
+    )
     with next_version.code():
         assert desk.out("migrate", "--finish") == (
             f"{store} is at schema {NEXT} now. Servers of versions that need a schema before {NEXT}"
@@ -211,7 +214,7 @@ def test_check_looks_at_pools_and_clients(desk: Desk) -> None:
     desk.run("pool", "add", "old", "--seats", "0", "--expires", "2020-01-01")
     desk.run("scope", "add", "orders", "--pool", "old")
     assert wrong(desk) == [
-        "pool old: the licence expired at 2020-01-01T00:00:00Z",
+        "pool old: the licence expired at 2020-01-02T00:00:00Z",
         "pool old: it has no seats",
         "client Api: its user AP is disabled",
         f"client Api: {UNPROVEN}",

@@ -6,6 +6,7 @@ the set-up or the keys changed, and clears away what has expired, off the path o
 
 import asyncio
 import contextlib
+import errno
 import os
 import secrets
 import signal
@@ -93,7 +94,9 @@ _NO_ROOM = 503  # what the listener answers when there are too many connections
 
 
 class AddressInUse(Exception):
-    """Nobody can listen there; the text says why."""
+    """Nobody can listen there; the text says why. `is_foreign`: the address is not one of this machine."""
+
+    is_foreign = False
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -111,7 +114,9 @@ def bind(host: str, port: int) -> socket.socket:
             listening.listen()
             closing.pop_all()
     except OSError as fault:
-        raise AddressInUse(f"cannot listen on {host} port {port}: {fault.strerror or fault}") from None
+        refused = AddressInUse(f"cannot listen on {host} port {port}: {fault.strerror or fault}")
+        refused.is_foreign = isinstance(fault, socket.gaierror) or fault.errno == errno.EADDRNOTAVAIL
+        raise refused from None
     return listening
 
 

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from licet.cli import completing
 from licet.cli.console import (
     Absent,
     AsJson,
@@ -69,7 +70,13 @@ RoleGiven = Annotated[
 ]
 # No variable: one that is set for other verbs must not make an administrator of one tenant by accident.
 OfTenant = Annotated[
-    str | None, typer.Option("--tenant", metavar="NAME", help="Of this tenant only; else of all.")
+    str | None,
+    typer.Option(
+        "--tenant",
+        metavar="NAME",
+        help="Of this tenant only; else of all.",
+        autocompletion=completing.tenants,
+    ),
 ]
 Expires = Annotated[
     str | None,

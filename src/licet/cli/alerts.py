@@ -5,12 +5,16 @@ from typing import Annotated
 
 import typer
 
-from licet.cli.console import AsJson, Data, Instant, Record, chosen_tenant, opened, show_list, when
+from licet.cli import completing
+from licet.cli.console import AsJson, Data, Instant, Record, chosen_tenant, note, opened, show_list, when
 from licet.model import DENIED
 from licet.store import alerts as store_alerts
 
 # No variable: what is not asked for one tenant is asked for all.
-OfTenant = Annotated[str | None, typer.Option("--tenant", metavar="NAME", help="Of this tenant only.")]
+OfTenant = Annotated[
+    str | None,
+    typer.Option("--tenant", metavar="NAME", help="Of this tenant only.", autocompletion=completing.tenants),
+]
 
 _HEADINGS = {
     "tenant": "tenant",
@@ -26,11 +30,15 @@ _HEADINGS = {
 def alerts(*, tenant: OfTenant = None, data: Data = None, as_json: AsJson = False) -> None:
     """Show which pools have reached a threshold, and where grants are denied.
 
-    A server looks every few seconds. Where alerts are sent: [bold]licet webhook[/].
+    A percentage stays until for 10 minutes less than 5 points below it was in use, so that a busy hour is one
+    alert. A server looks every few seconds. Where alerts are sent: [bold]licet webhook[/].
 
     Example: [bold]licet alerts[/]
     """
-    show_list(_records(data, tenant), _HEADINGS, as_json=as_json, empty="Nothing is raised.")
+    records = _records(data, tenant)
+    show_list(records, _HEADINGS, as_json=as_json, empty="Nothing is raised.")
+    if any(it["is_lower_now"] for it in records) and not as_json:
+        note("Less is in use by now: an alert stays until that was so for 10 minutes.")
 
 
 def _records(data: Path | None, tenant: str | None) -> list[Record]:
@@ -45,6 +53,7 @@ def _records(data: Path | None, tenant: str | None) -> list[Record]:
             "alert": it.threshold if it.threshold == DENIED else f"{it.threshold}%",
             "in_use": it.in_use,
             "seats": it.seats,
+            "is_lower_now": it.threshold.isdigit() and it.in_use * 100 < int(it.threshold) * it.seats,
             "raised_at": Instant(it.raised_at_ms),
             "told_at": when(it.told_at_ms),
         }

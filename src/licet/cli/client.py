@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from licet.cli import completing
 from licet.cli.change import change_tenant
 from licet.cli.client_key import found_client, key_app
 from licet.cli.console import (
@@ -51,10 +52,21 @@ secret_app = Noun("Generated secrets of a client: several, so that a new one and
 app.add_typer(secret_app, name="secret")
 app.add_typer(key_app, name="key")
 
-ClientId = Annotated[str, typer.Argument(metavar="CLIENT_ID", help="The client's client_id.")]
-Initials = Annotated[str | None, typer.Option("--user", metavar="INITIALS", help="The user it stands for.")]
+ClientId = Annotated[
+    str,
+    typer.Argument(metavar="CLIENT_ID", help="The client's client_id.", autocompletion=completing.clients),
+]
+Initials = Annotated[
+    str | None,
+    typer.Option(
+        "--user", metavar="INITIALS", help="The user it stands for.", autocompletion=completing.users
+    ),
+]
 Scopes = Annotated[
-    list[str] | None, typer.Option("--scope", metavar="SCOPE", help="A scope it may have; repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--scope", metavar="SCOPE", help="A scope it may have; repeatable.", autocompletion=completing.scopes
+    ),
 ]
 GrantTypes = Annotated[
     list[GrantType] | None,
@@ -90,7 +102,12 @@ _SECRET_HEADINGS = {
 def add(
     client_id: ClientId,
     *,
-    user: Annotated[str, typer.Option("--user", metavar="INITIALS", help="The user it stands for.")],
+    user: Annotated[
+        str,
+        typer.Option(
+            "--user", metavar="INITIALS", help="The user it stands for.", autocompletion=completing.users
+        ),
+    ],
     scope: Scopes = None,
     grant_type: GrantTypes = None,
     max_sessions: SessionsMax = None,

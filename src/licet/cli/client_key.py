@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
+from licet.cli import completing
 from licet.cli.change import change_tenant
 from licet.cli.console import (
     AsJson,
@@ -38,7 +39,10 @@ from licet.store.tenant_setup import TenantSetup
 
 key_app = Noun("Public keys of a client, which then signs an assertion instead of sending a secret.")
 
-ClientId = Annotated[str, typer.Argument(metavar="CLIENT_ID", help="The client's client_id.")]
+ClientId = Annotated[
+    str,
+    typer.Argument(metavar="CLIENT_ID", help="The client's client_id.", autocompletion=completing.clients),
+]
 
 _HEADINGS = {
     "kid": "key",

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from getpass import getuser
 from pathlib import Path
+from stat import S_ISDIR
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 import typer
 
+from licet.cli import completing
 from licet.cli.errors import Refused, WrongUse
 from licet.clock import SystemClock
 from licet.model import Tenant
@@ -37,12 +39,18 @@ Changes = TypeVar("Changes", bound=Mapping[str, object])
 
 Data = Annotated[
     Path | None,
-    typer.Option("--data", metavar="DIR", envvar="LICET_DATA", help="The data directory: licet-data."),
+    typer.Option(
+        "--data", metavar="DIR", envvar="LICET_DATA", readable=False, help="The data directory: licet-data."
+    ),
 ]
 TenantName = Annotated[
     str | None,
     typer.Option(
-        "--tenant", metavar="NAME", envvar="LICET_TENANT", help="Which tenant; the only one needs no name."
+        "--tenant",
+        metavar="NAME",
+        envvar="LICET_TENANT",
+        help="Which tenant; the only one needs no name.",
+        autocompletion=completing.tenants,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON; times in ISO 8601, UTC.")]
@@ -107,6 +115,7 @@ def data_directory(data: Path | None) -> Path:
     Raises SettingsError.
     """
     if data is not None:
+        must_be_readable(data)
         return data
     from licet.settings import load_settings  # noqa: PLC0415 - a tenth of a second that --data saves
 
@@ -120,10 +129,32 @@ def store_at(data: Path | None) -> StoreAt:
     """
     from licet.settings import FILE_NAME, load_settings  # noqa: PLC0415 - as above
 
+    if data is not None:
+        must_be_readable(data)
     says = (os.environ.get("LICET_STORE"), os.environ.get("LICET_CONFIG"))
     if data is not None and not any(says) and not (data / FILE_NAME).exists():
         return StoreAt(data)  # Nobody can have named another.
     return store_of(load_settings(overrides={"data": data}))
+
+
+def must_be_readable(directory: Path) -> None:
+    """Return unless a data directory is there and somebody else's.
+
+    Raises WrongUse, with who may read it.
+    """
+    try:
+        status = directory.stat()
+    except OSError:  # it is not there, or nobody can tell: what opens it says more
+        return
+    if not S_ISDIR(status.st_mode) or os.access(directory, os.R_OK | os.X_OK):
+        return
+    from pwd import getpwuid  # noqa: PLC0415 - not on every system, as owners are not
+
+    try:
+        name = getpwuid(status.st_uid).pw_name
+    except KeyError:  # a user id without a name
+        name = f"#{status.st_uid}"
+    raise WrongUse(f"{directory} can be read by {name} only; run it as its owner: sudo -u {name} licet ...")
 
 
 def store_of(settings: "Settings") -> StoreAt:

@@ -3,6 +3,8 @@
 0 done, 1 refused or not found, 2 wrong use, 3 store unreachable.
 """
 
+import re
+
 import typer
 
 from licet.keyring import KeyringUnusable
@@ -47,6 +49,27 @@ def told(fault: Exception) -> str:
     if not isinstance(fault, typer.TyperException):
         return f"licet: {fault}"
     context = getattr(fault, "ctx", None)
-    text = fault.format_message().rstrip(".").replace("Value error, ", "")  # pydantic's word for a choice
+    text = _plain(fault.format_message().rstrip("."))
     where = f" (see: {context.command_path} --help)" if context is not None else ""
     return f"licet: {text[0].lower()}{text[1:]}{where}" if text else ""
+
+
+def _plain(text: str) -> str:
+    """What a library says of an option, in words of ours."""
+    if found := _SECRET_OPTION.match(text):
+        return (
+            f"a {found[2]} is never an argument, which others on this machine can read: it is asked for on a"
+            f" terminal, or read from standard input with --{found[2]}-stdin"
+        )
+    text = text.replace("Value error, ", "")
+    for said, told in _LIBRARY_SAYS:
+        text = said.sub(told, text)
+    return text
+
+
+_SECRET_OPTION = re.compile(r"(?:No such option: |Option ')--(\w+-)?(password|secret)\b")
+_LIBRARY_SAYS = (  # pydantic, by which typer reads values
+    (re.compile(r"Input should be a valid integer.*"), "it has to be a whole number"),
+    (re.compile(r"Input should be a valid number.*"), "it has to be a number"),
+    (re.compile(r"Input should be "), "it has to be "),
+)

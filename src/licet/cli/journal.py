@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from licet.cli import completing
 from licet.cli.alerts import OfTenant
 from licet.cli.console import (
     AsJson,
@@ -52,8 +53,14 @@ Kinds = Annotated[
         help="Only granted, denied, ended, failed or event; may be said several times.",
     ),
 ]
-Client = Annotated[str | None, typer.Option("--client", metavar="CLIENT_ID", help="Of this client.")]
-User = Annotated[str | None, typer.Option("--user", metavar="INITIALS", help="Of this user.")]
+Client = Annotated[
+    str | None,
+    typer.Option("--client", metavar="CLIENT_ID", help="Of this client.", autocompletion=completing.clients),
+]
+User = Annotated[
+    str | None,
+    typer.Option("--user", metavar="INITIALS", help="Of this user.", autocompletion=completing.users),
+]
 Pool = Annotated[str | None, typer.Option("--pool", metavar="NAME", help="Of this pool.")]
 Actor = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Done by this administrator.")]
 Reason = Annotated[

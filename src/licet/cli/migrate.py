@@ -6,6 +6,7 @@ import typer
 
 from licet.cli.console import Data, exclusive, opened, progress, say, store_at
 from licet.cli.errors import Refused, WrongUse
+from licet.store import migrate as versions
 from licet.store.contract import SchemaOutdated
 from licet.store.migrate import Schema, current, is_unfinished, upgrade
 from licet.store.migrate import finish as finish_steps
@@ -48,7 +49,7 @@ def migrate(
         before, after, is_left = _migrate(at, finish=finish, force=force)
         say(_told(at, before, after))
     else:
-        say(f"{_capital(at.place)} is at schema {before.pre}, as this version needs it.")
+        say(f"{_capital(at.place)} is at schema {before.pre}, {_fits(before.pre)}.")
     if is_left:
         say(f"{_capital(_LAST_STEP)}.")
 
@@ -79,6 +80,13 @@ def _told(at: StoreAt, before: Schema | None, after: Schema) -> str:
     if before.post == after.post:
         return f"{told} Servers of the version before go on working."
     return f"{told} Servers of versions that need a schema before {after.post} cannot work on it any more."
+
+
+def _fits(schema: str) -> str:
+    """What a schema is to this version, which can work on it."""
+    if schema == versions.HEAD:
+        return "as this version needs it"
+    return f"of a later version of Licet; this one, of schema {versions.HEAD}, can work on it"
 
 
 def _capital(text: str) -> str:

@@ -4,10 +4,11 @@ Only how they look: what a verb does is in the noun's own file.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -29,11 +30,25 @@ class PlainGroup(TyperGroup):
 
 
 def _plain(params: Any) -> Any:
-    """A flag takes no value, so the help shows none."""
+    """A flag takes no value, so the help shows none; an argument is called by its name, and not by a type."""
     for param in params:
         if getattr(param, "is_flag", False) and param.metavar is None:
             param.metavar = ""
+        if isinstance(param, TyperArgument):
+            # typer has no setting for either.
+            vars(param)["display_type_rich"] = _no_type
+            vars(param)["_usage_display_name"] = partial(_usage_name, param)
     return params
+
+
+def _no_type(ctx: Any) -> None:  # noqa: ARG001 - as typer calls it
+    return None
+
+
+def _usage_name(argument: Any) -> str:
+    """`NAME`, or `[SID]` where it can be left out."""
+    name = argument.display_name_raw + ("..." if argument.nargs != 1 else "")
+    return name if argument.required else f"[{name}]"
 
 
 class Noun(typer.Typer):

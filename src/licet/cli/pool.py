@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from licet.cli import completing
 from licet.cli.change import change_tenant
 from licet.cli.console import (
     Absent,
@@ -34,7 +35,9 @@ from licet.store.spelling import NEVER, instant, read_duration_s
 
 app = Noun("Counted licences: how many seats there are, and how they are counted.")
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The pool's name.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="The pool's name.", autocompletion=completing.pools)
+]
 CountedBy = Annotated[
     Duplicates | None,
     typer.Option("--duplicates", metavar="RULE", help="Whose sessions share a seat: client, user or none."),

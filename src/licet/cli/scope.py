@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from licet.cli import completing
 from licet.cli.change import change_tenant
 from licet.cli.console import (
     AsJson,
@@ -25,9 +26,12 @@ from licet.store.changes import NotFound, ScopeChanges
 
 app = Noun("What a token may do. A scope with a pool is licensed: its token holds a seat.")
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The scope.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The scope.", autocompletion=completing.scopes)]
 PoolName = Annotated[
-    str | None, typer.Option("--pool", metavar="POOL", help="The pool that its seats come from.")
+    str | None,
+    typer.Option(
+        "--pool", metavar="POOL", help="The pool that its seats come from.", autocompletion=completing.pools
+    ),
 ]
 ReadOnly = Annotated[bool, typer.Option("--read-only", help="It may only look.")]
 

@@ -75,9 +75,12 @@ def seats(*, tenant: TenantName = None, data: Data = None, as_json: AsJson = Fal
 
 
 def top(*, tenant: TenantName = None, data: Data = None) -> None:
-    """Who holds which seat, live. `q` or Ctrl-C ends it.
+    """Who holds which seat, live: the same as [bold]licet seats[/], drawn anew each second.
 
-    Where the output is no terminal it is printed once.
+    `q` or Ctrl-C ends it. Where there are several tenants, --tenant says which. To end what you see there:
+    [bold]licet session end[/]. Where the output is no terminal it is printed once.
+
+    Example: [bold]licet top --tenant Jim_Test[/]
     """
     if not on_terminal():
         seats(tenant=tenant, data=data)

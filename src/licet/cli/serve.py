@@ -87,7 +87,12 @@ def _bound(host: str, port: int, advice: str) -> socket:
     try:
         return bind(host, port)
     except AddressInUse as fault:
-        raise WrongUse(f"{fault}; {advice}") from None
+        raise WrongUse(f"{fault}; {_OTHER_HOST if fault.is_foreign else advice}") from None
+
+
+_OTHER_HOST = (
+    "choose an address of this machine with --host (of the dashboard: admin_host), or 0.0.0.0 for all"
+)
 
 
 def _bound_for_admin(settings: Settings) -> socket:

@@ -1,10 +1,11 @@
 """`licet session`: who is in, and ending it. A running server sees the end within a second."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
 
+from licet.cli import completing
 from licet.cli.console import (
     AsJson,
     Data,
@@ -32,15 +33,23 @@ from licet.store.contract import Store
 from licet.store.ending import check_ending
 from licet.store.setup import end_sessions
 from licet.store.spelling import duration, read_duration_s
-from licet.store.usage import LiveSession, sessions
+from licet.store.usage import LiveSession, seats, sessions
 
 app = Noun("Sessions: who is in, since when, and ending it.")
 
 Sid = Annotated[str, typer.Argument(metavar="SID", help="The session, or the beginning of its name.")]
 OfClient = Annotated[
-    str | None, typer.Option("--client", metavar="CLIENT_ID", help="Those of one client only.")
+    str | None,
+    typer.Option(
+        "--client", metavar="CLIENT_ID", help="Those of one client only.", autocompletion=completing.clients
+    ),
 ]
-OfUser = Annotated[str | None, typer.Option("--user", metavar="INITIALS", help="Those of one user only.")]
+OfUser = Annotated[
+    str | None,
+    typer.Option(
+        "--user", metavar="INITIALS", help="Those of one user only.", autocompletion=completing.users
+    ),
+]
 
 _CLIENTS_TOLD = 10
 SID_CHARS_SHOWN = 16  # the moment and 32 random bits: enough to tell apart
@@ -49,6 +58,7 @@ _HEADINGS = {
     "client_id": "client",
     "user": "user",
     "scope": "scope",
+    "pool": "pool",
     "started_at": "since",
     "expires_at": "expires",
     "address": "address",
@@ -64,15 +74,16 @@ def list_(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the sessions that live, oldest first.
+    """List the active sessions, oldest first.
 
     Example: [bold]licet session list --client TestClientId[/]
     """
     with opened(data) as store:
-        found = _live(store, chosen_tenant(store, tenant), client, user)
+        chosen = chosen_tenant(store, tenant)
+        found, pools = _live(store, chosen, client, user), _pools(store, chosen)
     is_short = on_terminal() and not as_json
-    records = [_record(session, is_short=is_short) for session in found]
-    show_list(records, _HEADINGS, as_json=as_json, empty="No session lives.")
+    records = [_record(session, pools, is_short=is_short) for session in found]
+    show_list(records, _HEADINGS, as_json=as_json, empty="No active session.")
 
 
 @app.verb("show")
@@ -82,8 +93,9 @@ def show(sid: Sid, *, tenant: TenantName = None, data: Data = None, as_json: AsJ
     Example: [bold]licet session show 6924173f0c1d[/]
     """
     with opened(data) as store:
-        session = _one(store, chosen_tenant(store, tenant), sid)
-    show_one(_record(session, is_short=False), as_json=as_json)
+        chosen = chosen_tenant(store, tenant)
+        session, pools = _one(store, chosen, sid), _pools(store, chosen)
+    show_one(_record(session, pools, is_short=False), as_json=as_json)
 
 
 @app.verb("end")
@@ -120,7 +132,7 @@ def end(
         found = chosen_tenant(store, tenant)
         ending = [_one(store, found, sid)] if sid is not None else _live(store, found, client, user)
         if not ending:
-            raise NotFound("no such session lives")
+            raise NotFound(f"there is no active session{_of(client, user)} in tenant {found.name}")
         whose = "its client" if len(ending) == 1 else "their clients"
         away = f", and give {whose} no seat for {duration(cool_down_s)}" if cool_down_s else ""
         confirm(f"End {_told(ending)}{away}?", yes=yes)
@@ -140,7 +152,18 @@ def end(
         say(f"No seat for {_names(done.clients)} for {duration(cool_down_s)}.")
 
 
+def _of(client: str | None, user: str | None) -> str:
+    """Whose sessions were meant."""
+    parts = [f"client {client}"] * (client is not None) + [f"user {user}"] * (user is not None)
+    return f" of {' and '.join(parts)}" if parts else ""
+
+
 def _live(store: Store, tenant: Tenant, client: str | None, user: str | None) -> list[LiveSession]:
+    """Raises NotFound where there is no such client or user."""
+    if client is not None and client not in tenant.clients:
+        raise NotFound(f"there is no client {client}; licet client list shows those there are")
+    if user is not None and user not in tenant.users:
+        raise NotFound(f"there is no user {user}; licet user list shows those there are")
     with store.reading() as connection:
         return list(sessions(connection, tenant, SystemClock().now_ms(), client=client, user=user))
 
@@ -148,7 +171,9 @@ def _live(store: Store, tenant: Tenant, client: str | None, user: str | None) ->
 def _one(store: Store, tenant: Tenant, sid: str) -> LiveSession:
     found = [session for session in _live(store, tenant, None, None) if session.sid.startswith(sid.lower())]
     if not found or not sid:
-        raise NotFound(f"no session of tenant {tenant.name} that lives begins with {sid}")
+        raise NotFound(
+            f"no active session in {tenant.name} has an id that begins with {sid}; see: licet session list"
+        )
     if len(found) > 1:
         raise Refused(f"{counted(len(found), 'session')} begin with {sid}; say more of it")
     return found[0]
@@ -166,13 +191,21 @@ def _names(clients: Sequence[str]) -> str:
     return ", ".join(clients[:_CLIENTS_TOLD]) + (f" and {more} more" if more > 0 else "")
 
 
-def _record(session: LiveSession, *, is_short: bool) -> Record:
+def _pools(store: Store, tenant: Tenant) -> dict[str, str]:
+    """The pool whose seat a session holds, by the session's id."""
+    with store.reading() as connection:
+        now = seats(connection, tenant, SystemClock().now_ms())
+    return {it.sid: pool.pool for pool in now.pools for seat in pool.in_use_by for it in seat.sessions}
+
+
+def _record(session: LiveSession, pools: Mapping[str, str], *, is_short: bool) -> Record:
     return {
         "sid": session.sid[:SID_CHARS_SHOWN] if is_short else session.sid,
         "client_id": session.client_id,
         "user": session.initials,
         "name": session.name,
         "scope": session.scope,
+        "pool": pools.get(session.sid),
         "started_at": Instant(session.started_at_ms),
         "renewed_at": Instant(session.renewed_at_ms),
         "expires_at": Instant(session.expires_at_ms),

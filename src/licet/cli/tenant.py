@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from licet.cli import completing
 from licet.cli.change import and_ended, change_tenant, make
 from licet.cli.console import (
     AsJson,
@@ -30,7 +31,9 @@ from licet.store.spelling import read_duration_s
 
 app = Noun("Customer databases: a tenant is the first segment of a token's URL.")
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The tenant's name.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="The tenant's name.", autocompletion=completing.tenants)
+]
 SessionTtl = Annotated[
     str | None,
     typer.Option("--session-ttl", metavar="TIME", help="A session's life after its last token, like 20m."),
@@ -53,7 +56,7 @@ AccessTokens = Annotated[
 StrictAssertions = Annotated[
     bool | None,
     typer.Option(
-        "--strict-assertions/--no-strict-assertions",
+        "--strict-assertions/--lax-assertions",
         help="Whether an assertion names the issuer alone as its audience, and RS256 is refused.",
     ),
 ]

@@ -21,6 +21,7 @@ from licet.cli.console import (
     TenantName,
     chosen_tenant,
     counted,
+    exclusive,
     note,
     opened,
     progress,
@@ -30,6 +31,7 @@ from licet.cli.errors import Refused, WrongUse
 from licet.cli.report import clock_time, local, page, plain, style_of, whose
 from licet.clock import SystemClock
 from licet.model import NoSeatReason
+from licet.store.beginnings import made_at_ms
 from licet.store.usage import Denials, HeatCell, Held, Peak, PoolUsage, Tally, Usage, answer
 from licet.store.usage import usage as read_usage
 
@@ -94,10 +96,13 @@ def usage(
 
     Example: [bold]licet usage --from 2026-06-01 --until 2026-07-01 --csv june.csv[/]
     """
-    files = {"--csv": csv_file, "--svg": svg_file, "--png": png_file}
-    wanted = [option for option, file in files.items() if file is not None] + ["--json"] * as_json
-    if len(wanted) > 1:
-        raise WrongUse(f"{' or '.join(wanted)}, not {'both' if len(wanted) == 2 else 'all'}")  # noqa: PLR2004
+    drawn = ((svg_file, Form.SVG), (png_file, Form.PNG))
+    pictures = [(file, form) for file, form in drawn if file is not None]
+    exclusive(
+        ("--csv", csv_file is not None), ("pictures (--svg, --png)", bool(pictures)), ("--json", as_json)
+    )
+    if sum(file == "-" for file, _ in pictures) > 1:
+        raise WrongUse("only one picture can be the output; name a file for the other")
     now_ms = SystemClock().now_ms()
     from_ms, until_ms = _span(days, from_, until, now_ms)
     with opened(data) as store:
@@ -105,15 +110,17 @@ def usage(
         is_long = until_ms - from_ms > _LONG_DAYS * 24 * _HOUR_MS
         waiting = progress("reading the journal") if is_long else nullcontext()
         with store.reporting() as connection, waiting:
+            if from_ is None:  # Before it was made there was nothing.
+                begin_ms = made_at_ms(connection, chosen) or 0
+                from_ms = max(from_ms, begin_ms) if begin_ms < until_ms else from_ms
             found = read_usage(connection, chosen, from_ms, until_ms, now_ms=now_ms, zone=None)
     if as_json:
         show_json(plain(found))
     elif csv_file is not None:
         _write_csv(csv_file, found, by)
-    elif svg_file is not None:
-        _write_picture(svg_file, found, by, Form.SVG)
-    elif png_file is not None:
-        _write_picture(png_file, found, by, Form.PNG)
+    elif pictures:
+        for file, form in pictures:
+            _write_picture(file, found, by, form)
     else:
         console = page()
         console.print(*_drawn(found, by, console), sep="\n")
@@ -133,8 +140,12 @@ def _span(days: int | None, from_: str | None, until: str | None, now_ms: int) -
     else:
         midnight = local(now_ms).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
         from_ms, until_ms = _ms(midnight - timedelta(days=(days or DAYS) - 1)), now_ms
-    if not 0 <= from_ms < min(until_ms, now_ms) or until_ms - from_ms > (DAYS_MAX + 1) * 24 * _HOUR_MS:
-        raise WrongUse(f"the span must begin before it ends and before now, and have {DAYS_MAX} days at most")
+    if from_ms >= now_ms:
+        raise WrongUse(f"--from is in the future: {from_}")
+    if from_ms >= until_ms:
+        raise WrongUse(f"--until is not after --from: {until}")
+    if from_ms < 0 or until_ms - from_ms > (DAYS_MAX + 1) * 24 * _HOUR_MS:
+        raise WrongUse(f"at most {DAYS_MAX} days from --from on")
     return from_ms, until_ms
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from licet.cli import completing
 from licet.cli.change import change_tenant
 from licet.cli.console import (
     AsJson,
@@ -29,7 +30,12 @@ from licet.store.changes import NotFound, UserChanges
 
 app = Noun("Persons and services, known by initials. A client proves itself with its user's password.")
 
-Initials = Annotated[str, typer.Argument(metavar="INITIALS", help="Two or three letters, digits or dots.")]
+Initials = Annotated[
+    str,
+    typer.Argument(
+        metavar="INITIALS", help="Two or three letters, digits or dots.", autocompletion=completing.users
+    ),
+]
 FullName = Annotated[str | None, typer.Option("--name", metavar="NAME", help="The name in full.")]
 NoPassword = Annotated[bool, typer.Option("--no-password", help="Without a password: none works.")]
 

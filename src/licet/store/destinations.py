@@ -38,8 +38,10 @@ def place_of(url: str) -> str:
 def _form_fault(url: str, parts: SplitResult) -> str:
     if len(url) > URL_CHARS_MAX or not url.isascii() or not url.isprintable() or " " in url:
         return f"it has at most {URL_CHARS_MAX} characters, all of them ASCII and none a space"
-    if parts.scheme not in {_HTTPS, _HTTP} or not parts.hostname or parts.port == 0:
-        return "it is not an absolute one"
+    if parts.scheme not in {_HTTPS, _HTTP}:
+        return f"{parts.scheme} is not https" if parts.scheme else "it does not begin with https://"
+    if not parts.hostname or parts.port == 0:
+        return "it names no host" if not parts.hostname else "it has no port 0"
     if parts.username is not None:
         return "it has a user name or password in it"
     if "#" in url:

@@ -1,0 +1,16 @@
+"""When a tenant was made: what a report of a longer span would have of the time before is nothing."""
+
+from sqlalchemy import Connection, func, select
+
+from licet.model import Tenant
+from licet.store import schema
+
+
+def made_at_ms(connection: Connection, tenant: Tenant) -> int | None:
+    """When this tenant was added; None where the events do not go back so far."""
+    event = schema.event.c
+    added = (
+        (event.tenant == tenant.name) & (event.action == "add") & (event.target == f"tenant {tenant.name}")
+    )
+    found: int | None = connection.execute(select(func.max(event.at_ms)).where(added)).scalar_one()
+    return found
