@@ -24,6 +24,8 @@ from sqlalchemy import (
     union_all,
 )
 
+from licet.store.refusal_tables import authentication_failure as authentication_failure  # noqa: PLC0414 - as all
+from licet.store.refusal_tables import refused_request as refused_request  # noqa: PLC0414 - as all
 from licet.store.table_parts import KEY as _KEY
 from licet.store.table_parts import metadata as metadata  # noqa: PLC0414 - who has the tables has them all
 from licet.store.table_parts import tenant_id as _tenant_id
@@ -382,44 +384,6 @@ event = Table(
     Column("action", Text, nullable=False),  # add, set, remove, ...
     Column("target", Text, nullable=False),  # "client TestClientId"
     Column("detail", Text, nullable=False),
-)
-
-# Failed authentications, folded by minute: one row counts those of one cause. Tenant 0 is none of ours, and
-# name '' nobody known, or several: what was sent and is no name of ours is kept nowhere.
-# No foreign key: a row may be of no tenant.
-authentication_failure = Table(
-    "authentication_failure",
-    metadata,
-    Column("tenant_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("minute", BigInteger, primary_key=True, autoincrement=False),
-    Column("who", Text, primary_key=True),  # client, administrator, api_key
-    Column("cause", Text, primary_key=True),
-    Column("name", Text, primary_key=True),  # client_id, or the administrator's or key's name
-    Column("initials", Text, nullable=False),
-    Column("times", BigInteger, nullable=False),
-    Column("first_at_ms", BigInteger, nullable=False),
-    Column("last_at_ms", BigInteger, nullable=False),
-    Column("address", Text, nullable=False),  # of the last one
-    Index(None, "minute"),
-    sqlite_with_rowid=False,
-)
-
-# Which refusal a request id is of: denials and failed authentications, some of each minute's.
-refused_request = Table(
-    "refused_request",
-    metadata,
-    Column("number", _KEY, primary_key=True),  # the newest are kept, by this
-    Column("request_id", Text, nullable=False, unique=True),
-    Column("tenant_id", BigInteger, nullable=False, index=True),
-    Column("at_ms", BigInteger, nullable=False, index=True),
-    Column("kind", Text, nullable=False),  # denied, failed
-    Column("reason", Text, nullable=False),  # of a denial, or the cause
-    Column("pool", Text, nullable=False),
-    Column("who", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("initials", Text, nullable=False),
-    Column("address", Text, nullable=False),
-    sqlite_autoincrement=True,
 )
 
 # The servers at work, each by a row of its own that it writes every few seconds.
