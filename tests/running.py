@@ -129,12 +129,49 @@ def _set_up(data: Path, clock: Clock) -> None:
     store.close()
 
 
-class _CountingPasswords(Passwords):
-    """Passwords as they are, and counted."""
+class HashGate:
+    """While it is shut, nothing is hashed in a server with one thread for it, but what is let through."""
 
-    def __init__(self, hashes: SharedNumber) -> None:
+    def __init__(self, data: Path) -> None:
+        self._path = data / "hash-gate"
+        self._begun, self._let = (SharedNumber(data / f"hashes-{it}") for it in ("begun", "let"))
+
+    def shut(self) -> None:
+        """From the next hash on."""
+        self._path.touch()
+
+    def let_through(self, number: int) -> None:
+        """So many hashes, one after the other."""
+        for _ in range(number):
+            self._let.add()
+
+    def open(self) -> None:
+        """For all."""
+        self._path.unlink()
+
+    def is_reached(self) -> bool:
+        """Whether a hash has begun and waits."""
+        return self._begun.get() > self._let.get()
+
+    def wait(self) -> None:
+        """In the server: for being let through."""
+        if self._path.exists():
+            self._begun.add()
+            while self._path.exists() and self.is_reached():
+                time.sleep(0.001)  # so that it takes nothing of the processor from the server
+
+
+class _CountingPasswords(Passwords):
+    """Passwords as they are, and counted; behind a gate."""
+
+    def __init__(self, hashes: SharedNumber, gate: HashGate) -> None:
         super().__init__()
         self._hashes = hashes
+        self._gate = gate
+
+    def verify_hash(self, kept: str | None, password: str) -> bool:
+        self._gate.wait()
+        return super().verify_hash(kept, password)
 
     def verify(self, user: User | None, password: str) -> bool:
         self._hashes.add()
@@ -142,8 +179,8 @@ class _CountingPasswords(Passwords):
 
 
 def _count_hashes(server: serving.SwitchedServer) -> None:
-    hashes = SharedNumber(Path(os.environ["LICET_DATA"]) / _HASHES)
-    server._passwords = _CountingPasswords(hashes)
+    data = Path(os.environ["LICET_DATA"])
+    server._passwords = _CountingPasswords(SharedNumber(data / _HASHES), HashGate(data))
 
 
 if __name__ == "__main__":
