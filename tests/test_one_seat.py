@@ -3,8 +3,10 @@
 A real Licet, whose clock moves when told to, and real guards, which go by the same clock.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -271,3 +273,27 @@ def change(site: Site, tokens: list[Granted], what: str, which: float) -> None:
         return
     if new is not None:
         tokens.append(new)
+
+
+def test_a_request_from_after_a_logoff_is_not_let_in_by_an_answer_from_before_it(
+    licet: LicetServer, site_of: Callable[..., Site]
+) -> None:
+    """L1: it was right for the request before; now the seat is somebody else's."""
+    site = site_of(seats=1)
+    guard, first = site.guards[0], site.grant(CLIENTS[0])
+    assert first is not None
+    loop: asyncio.AbstractEventLoop = guard._desks._background._started()  # type: ignore[attr-defined]
+    with ThreadPoolExecutor(4) as pool:
+        with licet.silent() as silence:
+            early = pool.submit(_lets_in, guard, first)
+            silence.wait_for_answers(1)
+            pool.submit(site.log_off, first)
+            silence.wait_for_answers(2)
+            second = pool.submit(site.grant, CLIENTS[1])
+            silence.wait_for_answers(3)
+            late = pool.submit(_lets_in, guard, first)
+            while len(asyncio.all_tasks(loop)) < 3:  # each request is one, and the question of the first
+                assert not late.done()
+            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result(PATIENCE_S)  # it has begun
+        assert second.result() is not None
+        assert (early.result(), late.result()) == (True, False)
