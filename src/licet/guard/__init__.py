@@ -1,4 +1,4 @@
-"""For APIs: let in only who has a token that Licet says is live, and let `view` only look.
+"""For APIs: let in only who has a token that Licet says is live, and let read-only tokens read.
 
     guard = Guard("https://licence.example.com/Jim_Test", "Api", secret)
     app.add_middleware(GuardMiddleware, guard=guard)       # any ASGI application
@@ -6,9 +6,9 @@
     identity(request).user
 
 `licet.guard.dependency` has the same as a dependency of FastAPI. It is in the base install and needs httpx
-alone; nothing else of Licet is imported, and any server will do that answers RFC 7662. `JwtGuard` takes the
-place of `Guard` where access tokens are JWTs that are to be checked without asking; it needs the extra
-`licet[jwt]`.
+alone; nothing else of Licet is imported. It asks by introspection (RFC 7662), and believes what Licet adds to
+the answer, `read_only` and `cache_for`. `JwtGuard` takes the place of `Guard` where access tokens are JWTs
+that are to be checked without asking; it needs the extra `licet[jwt]`.
 """
 
 from licet.guard.asgi import GuardMiddleware

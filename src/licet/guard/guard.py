@@ -1,7 +1,7 @@
 """`Guard`: whether a request may pass, and as whom.
 
-It fails closed: a token counts as live only while the server said so within the last few seconds. What is
-remembered is the whole of what an outage is bridged with.
+It fails closed: a token counts as live for a request that came before its question was sent, and for as long
+as the server said that this may be believed. What is remembered is all that an outage is bridged with.
 """
 
 import logging
@@ -20,7 +20,7 @@ from licet.guard.caller import Identity
 from licet.guard.introspection import Dead, Introspection, Live, Secret, Unusable, last_segment
 from licet.guard.refusal import Refused, insufficient_scope, invalid_token, malformed, no_token, unavailable
 
-CACHE = timedelta(seconds=5)  # so a session that is ended is out within 5 s
+CACHE = timedelta(seconds=5)  # at most; the server says for how long it may be
 CACHE_ENTRIES_MAX = 10_000  # some 8 MB, and 14 of JWTs
 TIMEOUT = timedelta(seconds=3)  # a guess: introspection takes milliseconds
 TOKEN_CHARS_MAX = 4096  # a reference of Licet has at most 1024
@@ -45,7 +45,8 @@ class Guard:
     - `scopes`: what every request needs, all of them.
     - `read_only_scopes`: a token that has no other is read-only here, whatever the server says.
     - `writing_scope`: what the answer names to one that wants to write.
-    - `cache`: how long an answer is remembered; 0 asks at every request.
+    - `cache`: how long an answer is remembered at most; 0 asks at every request. The server says for how
+      long it may be: not at all where the token's seat could be somebody else's the next moment.
     - `issuer`: of the tokens; None takes any whose last part is the tenant's name.
     - `timeout`: for one question; `allow_http`: also ask other machines in clear.
 
