@@ -48,7 +48,7 @@ class Installation(NamedTuple):
     def paste(self, lines: str) -> str:
         """Run lines of the page, with the paths and users of this place; what they print."""
         here = _AS_WHOM.sub("", _NOT_HERE.sub("", lines))
-        here = here.replace("/opt/licet/.venv/bin/licet", "licet")
+        here = here.replace("/opt/licet/.venv/bin/licet", "licet").replace("-o licet -g licet ", "")
         here = here.replace("/var/lib/licet", str(self.at.data)).replace(" /backup", f" {self.place}/backup")
         done = subprocess.run(
             ["bash", "-e", "-u"],

@@ -116,16 +116,32 @@ def end(
             "--cool-down", metavar="TIME", help="Their clients get no seat for so long: 5m, 1h, at most 24h."
         ),
     ] = None,
+    after_restore: Annotated[
+        bool,
+        typer.Option(
+            "--after-restore",
+            help="With --all: of all tenants, and all sign-ins at the dashboard; lists what to look over.",
+        ),
+    ] = False,
     yes: Yes = False,
 ) -> None:
     """End one session, those of a client or user, or all: their tokens stop working at once.
 
-    Without --cool-down a client may come back at once.
+    Without --cool-down a client may come back at once. When a copy of the store was put back, say
+    --all --after-restore before the server starts.
 
     Example: [bold]licet session end --client TestClientId --reason "It hangs" --cool-down 5m[/]
     """
     if (sid is not None) + (client is not None or user is not None) + every != 1:
         raise WrongUse("say which: a session, --client or --user, or --all")
+    if after_restore:
+        if not every or tenant is not None or reason or cool_down is not None:
+            raise WrongUse("--after-restore goes with --all, and concerns all tenants; it takes --yes only")
+        from licet.cli.after_restore import end_all  # noqa: PLC0415 - once in a server's life
+
+        with opened(data) as store:
+            end_all(store, yes=yes)
+        return
     cool_down_s = read_duration_s(cool_down) if cool_down is not None else 0
     check_ending(reason, cool_down_s)  # Nobody is asked in vain.
     with opened(data) as store:

@@ -167,6 +167,20 @@ def end_others(store: Store, token_hash: bytes, lives: Lives) -> int:
         return len(hashes)
 
 
+def end_all(store: Store, actor: str, reason: str) -> int:
+    """End every sign-in of every administrator; answer how many that were.
+
+    Raises StoreUnavailable.
+    """
+    with store.transaction(Purpose.UPKEEP) as transaction:
+        ended = transaction.connection.execute(delete(schema.admin_session)).rowcount
+        if ended:
+            detail = f"everybody, everywhere: {reason}"
+            event = Event(actor=actor, tenant="", action="sign out", target="all admins", detail=detail)
+            keep_events(transaction, [event])
+        return ended
+
+
 def end(store: Store, token_hash: bytes) -> bool:
     """End a sign-in; answer whether there was one.
 

@@ -1,0 +1,76 @@
+"""`licet session end --all --after-restore`: nothing that was issued before a copy was put back goes on.
+
+A copy of the store knows of no logoff, sign-out or removal since it was made. Sessions and sign-ins of all
+tenants end here; what an administrator has to decide about is listed.
+"""
+
+from licet.assertions import LEEWAY_S, LIFE_S_MAX
+from licet.cli.change import endings
+from licet.cli.console import actor, confirm, counted, say
+from licet.clock import SystemClock
+from licet.model import Tenant
+from licet.store import sign_ins
+from licet.store.accounts import read_admins, read_api_keys
+from licet.store.consequences import Tally
+from licet.store.contract import Store
+from licet.store.ending import SessionsEnded
+from licet.store.setup import end_sessions
+from licet.store.spelling import duration
+from licet.store.usage import sessions
+
+_ASSERTION_S = LIFE_S_MAX + 2 * LEEWAY_S  # by a client whose clock is fast, and a leeway at its end
+REASON = "the store was restored from a copy"
+
+
+def end_all(store: Store, *, yes: bool) -> None:
+    """End every session and sign-in of a store, and list what has to be looked over.
+
+    Raises Refused, WrongUse, StoreUnavailable.
+    """
+    tenants = sorted(store.tenants().values(), key=lambda tenant: tenant.name)
+    live = {tenant.name: _live(store, tenant) for tenant in tenants}
+    tally = Tally()
+    for name, found in live.items():
+        tally.end(name, found)
+    confirm(f"{endings(tally.told())} End them, and all sign-ins at the dashboard?".lstrip(), yes=yes)
+    ended = [_end(store, tenant) for tenant in tenants]
+    signed_out = sign_ins.end_all(store, actor(), REASON)
+    sessions_ended, seats = sum(it.sessions for it in ended), sum(it.seats for it in ended)
+    say(f"{counted(sessions_ended, 'session')} ended; {counted(seats, 'seat')} came back.")
+    say(f"{counted(signed_out, 'sign-in')} at the dashboard ended.")
+    say("\n".join(_to_look_over(store)))
+
+
+def _live(store: Store, tenant: Tenant) -> dict[tuple[str, str], int]:
+    """How many sessions of each client of a tenant are active."""
+    found: dict[tuple[str, str], int] = {}
+    with store.reading() as connection:
+        for session in sessions(connection, tenant, SystemClock().now_ms()):
+            key = (session.client_id, session.initials)
+            found[key] = found.get(key, 0) + 1
+    return found
+
+
+def _end(store: Store, tenant: Tenant) -> SessionsEnded:
+    with store.reading() as connection:
+        found = sessions(connection, tenant, SystemClock().now_ms())
+    sids = [bytes.fromhex(session.sid) for session in found]
+    return end_sessions(store, actor(), tenant.name, sids, reason=REASON)
+
+
+def _to_look_over(store: Store) -> list[str]:
+    """What is as it was when the copy was made, and what a client may still have in hand."""
+    with store.reading() as connection:
+        admins, keys = read_admins(connection), read_api_keys(connection)
+    told = ["Look over what is again as it was when the copy was made:"]
+    told.append(f"  administrators: {', '.join(it.name for it in admins) or 'none'}")
+    told.append(f"  API keys: {', '.join(it.name for it in keys) or 'none'}")
+    told.append("  set-up: licet check, licet export")
+    clients = [client for tenant in store.tenants().values() for client in tenant.clients.values()]
+    if signing := sum(bool(client.keys) for client in clients):
+        told.append(
+            "An assertion that was used after the copy was made is good once more until it expires,"
+            f" {duration(_ASSERTION_S)} after it was signed at most. {counted(signing, 'client')} can"
+            " sign: start the server that much later than the old one was stopped, or replace the keys."
+        )
+    return told
