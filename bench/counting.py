@@ -24,6 +24,7 @@ from bench.work import KINDS, Work, work
 REQUESTS = 128  # of each kind; two of each client
 _STATUSES = {
     "denial": HTTPStatus.BAD_REQUEST,
+    "wrong": HTTPStatus.UNAUTHORIZED,
     "verify": HTTPStatus.NO_CONTENT,
 }  # of the kinds with another than 200
 _PAGE_BYTES, _FRAME_BYTES, _HEAD_BYTES = 4096, 24, 32  # of SQLite's log

@@ -24,7 +24,7 @@ from bench.stores import Place, connection
 from bench.tenants import LIMITED, MANY, SCARCE, Held, Plan, Site, tokens_of
 from bench.wire import Answer, Request
 from licet.clock import ManualClock
-from licet.credentials import ClientSecrets, Passwords, Remembered
+from licet.credentials import SECRET_PREFIX, ClientSecrets, Passwords, Remembered
 from licet.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.ledger import Command, Outcome
 from licet.model import Session
@@ -46,9 +46,10 @@ from licet.web.throttle import Throttle
 
 WAVE = 8  # requests at a time
 CLIENTS = 64
-KINDS = ("grant", "view", "limit", "refresh", "introspect", "verify", "logoff", "denial")
+KINDS = ("grant", "view", "limit", "refresh", "introspect", "verify", "logoff", "denial", "wrong")
 PREPARE: tuple[str, ...] = ()  # statements for the tables before the work; a test breaks something
 _HOST = "licet.example"
+_WRONG = f"{SECRET_PREFIX}{'0' * 59}"  # as long as a secret
 
 
 class Work:
@@ -83,7 +84,7 @@ class Work:
             passwords=Passwords(),
             client_secrets=ClientSecrets(self._keyring.pepper),
             remembered=Remembered(clock),
-            throttle=Throttle(clock, per_client_max=100, per_source_max=100),
+            throttle=Throttle(clock, per_client_max=10**9, per_source_max=10**9),
             upgrade=lambda *_: None,
             workers=1,
             queue_max=8,
@@ -138,6 +139,8 @@ class Work:
                 return [site.logoff(MANY, it.access) for it in begun]
             case "denial":
                 return [site.grant(MANY, it, scope=SCARCE) for it in numbers]
+            case "wrong":
+                return [site.grant(MANY, it, password=_WRONG) for it in numbers]
         raise ValueError(kind)
 
     async def answer(self, requests: Sequence[Request]) -> list[Answer]:

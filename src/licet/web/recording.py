@@ -177,9 +177,9 @@ class Recorder:
         credentials: Credentials | Assertion | None,
         ours: Collection[str],
     ) -> FailureCause:
-        has_expired = self._was_right(client, credentials)
-        if error.refusal is Refusal.RATE_LIMITED:
+        if error.refusal is Refusal.RATE_LIMITED:  # known client or not: nothing is hashed for either
             return FailureCause.THROTTLED
+        has_expired = self._was_right(client, credentials)
         if tenant is None or credentials is None or client is None or not client.usable:
             return _nobody(tenant, credentials, client)
         if isinstance(credentials, Assertion):
