@@ -206,6 +206,14 @@ def test_init_offers_a_first_administrator_on_a_terminal(tmp_path: Path) -> None
     assert (ada["name"], ada["role"], ada["tenant"]) == ("ada", "owner", None)
 
 
+def test_who_ends_a_session_is_told_when_its_seat_on_hold_is_free(desk: Desk) -> None:
+    """L18."""
+    desk.out("pool", "set", "full", "--hold", "20m")
+    desk.grant("TestClientId")
+    told = desk.out("session", "end", "--client", "TestClientId", "--yes")
+    assert told == "1 session ended; 0 seats came back.\n1 seat is on hold, and free in 20 min.\n"
+
+
 # A cool-down
 
 

@@ -94,6 +94,25 @@ class TestSeats:
         rows = [line.split()[:3] for line in text.splitlines() if "192.0.2.1" in line]
         assert rows == [["AB", "User", "AB"], ["+", "Phone", "all"], ["+", "all", rows[2][2]]]
 
+    def test_a_seat_on_hold_is_a_line_of_its_own(self, tmp_path: Path) -> None:
+        """L18: whose it is and until when, on a terminal, in a pipe and as JSON."""
+        site = Site(tmp_path, jim_test(pools=[Pool(id=1, name="full", seats=5, hold_s=1200)]))
+        site.do(grant(1, 1), grant(2, 2))
+        site.do(end(1))
+        piped = site.run("seats").stdout
+        text = drawn(site, height=24)
+        found = json.loads(site.run("seats", "--json").stdout)
+        site.store.close()
+        assert "full: 2 of 5 seats in use, 1 of them on hold, next free in" in piped
+        assert [line.split()[3:6] for line in piped.splitlines() if "(on hold)" in line] == [
+            ["TC", "TestClientId", "(on"]
+        ]
+        [line] = [line for line in text.splitlines() if "(on hold)" in line]
+        assert ("TestClientId" in line, "192.0.2.1" in line) == (True, False)
+        held = [it for it in found["pools"][0]["in_use_by"] if not it["sessions"]]
+        assert [(it["client_id"], it["user"]) for it in held] == [("TestClientId", "TC")]
+        assert held[0]["issued_at"] <= held[0]["expires_at"]
+
     def test_a_name_cannot_take_over_the_terminal(self, tmp_path: Path) -> None:
         """Control characters are shown as such."""
         desk = client(1, "Desk", "AB")

@@ -197,6 +197,41 @@ class TestTheList:
         assert page.headers["hx-retarget"] == "#main"
 
 
+class TestSeatsOnHold:
+    """L18: a seat on which no session lives any more."""
+
+    def test_whoever_ends_a_session_is_told_when_its_seat_is_free_and_sees_it_on_hold(
+        self, make_place: Callable[[int], Place], tmp_path: Path
+    ) -> None:
+        """Before and after; there is nothing left to end at it."""
+        site = AdminSite(make_place(START_MS), tmp_path)
+        pages = Pages(site)
+        with changing(site.store, "a test") as change:
+            change.tenant(JIM).set_pool("full", hold_s=60)
+        site.grant("c1")
+        site.grant("c2")
+        before = text_of(pages.get(f"{END}&seat={SEAT}"))
+        assert "The tokens stop working at once; the seat is on hold, and free at" in before
+        done = pages.told(pages.post(END, seat=SEAT, sure="1"))
+        assert re.fullmatch(
+            r"1 session ended, 0 seats came back. 1 seat is on hold, and free in (59|60) s.", done
+        )
+        page = pages.get(f"/seats?tenant={JIM}")
+        assert heading(page) == f"2 of 5 seats in use in {JIM}"
+        assert text_of(page).count("on hold") == 1
+        assert page.text.count('name="seat"') == 1
+        assert "full/client%3Ac1" not in page.text
+        assert SEAT not in page.text
+        seen = text_of(pages.get(f"/?tenant={JIM}"))
+        assert "1 of them on hold" in seen
+        assert heading(pages.get(f"{END}&seat={SEAT}")) == "There is nothing to end"
+        site.clock.advance(seconds=60)
+        site.store.probe()  # an idle node follows the database's clock
+        assert heading(pages.get(f"/seats?tenant={JIM}")) == f"1 of 5 seats in use in {JIM}"
+        site.check()
+        site.close()
+
+
 class TestEnding:
     """`/seats/end`."""
 

@@ -1,6 +1,7 @@
 """`licet seats` and `licet top`: who holds which seats, once and live.
 
-One line a session, so that sessions which share a seat are seen. It reads the store and changes nothing.
+One line a session, so that sessions which share a seat are seen, and one for a seat that is on hold (L18).
+It reads the store and changes nothing.
 """
 
 import os
@@ -30,7 +31,7 @@ from licet.cli.console import (
 from licet.cli.report import clock_time, countdown, local, page, plain, printable, style_of, whose
 from licet.model import Tenant
 from licet.store.contract import Store
-from licet.store.usage import LiveSession, PoolNow, SeatsNow
+from licet.store.usage import LiveSession, PoolNow, SeatInUse, SeatsNow
 from licet.store.usage import seats as read_seats
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 EVERY_S = 1.0
+ON_HOLD = "(on hold)"  # in the place of a scope; no scope is called that
 _SOON_MS = 30 * 86_400_000  # from here on, how long a licence still lasts is said
 INTERRUPTED = 130  # as a shell says it: 128 and the number of SIGINT
 
@@ -158,6 +160,8 @@ def _headline(found: SeatsNow) -> str:
 def _state(pool: PoolNow, now_ms: int) -> str:
     """What there is to say about a pool, in words."""
     facts = [f"{pool.in_use:,} of {counted(pool.seats, 'seat')} in use"]
+    if on_hold := sum(not seat.sessions for seat in pool.in_use_by):
+        facts.append(f"{on_hold:,} of them on hold")
     if pool.overuse:
         facts.append(f"{pool.overuse:,} too many")
     if pool.next_free_at_ms is not None:
@@ -182,10 +186,13 @@ def _print_plain(found: SeatsNow) -> None:
         say(f"{pool.pool}: {_state(pool, found.at_ms)}")
     say(_unlicensed(found))
     records = [
-        _record(session, pool.pool, seat.holder)
+        record
         for pool in found.pools
         for seat in pool.in_use_by
-        for session in seat.sessions
+        for record in (
+            [_record(session, pool.pool, seat.holder) for session in seat.sessions]
+            or [_held_record(seat, pool.pool)]
+        )
     ]
     records += [_record(session, None, None) for session in found.unlicensed]
     if records:
@@ -208,6 +215,22 @@ def _record(session: LiveSession, pool: str | None, holder: str | None) -> Recor
     }
 
 
+def _held_record(seat: SeatInUse, pool: str) -> Record:
+    """A seat that is held for its last token: no session lives on it."""
+    return {
+        "pool": pool,
+        "user": seat.initials,
+        "name": seat.name,
+        "client_id": seat.client_id,
+        "scope": ON_HOLD,
+        "since": Instant(seat.taken_at_ms),
+        "last_token": Instant(seat.issued_at_ms),
+        "expires": Instant(seat.expires_at_ms),
+        "address": None,
+        "holder": seat.holder,
+    }
+
+
 def _drawn(found: SeatsNow, width: int) -> "RenderableType":
     """For a terminal of this width."""
     from rich.console import Group  # noqa: PLC0415 - only a terminal needs it
@@ -217,11 +240,12 @@ def _drawn(found: SeatsNow, width: int) -> "RenderableType":
     for pool in found.pools:
         parts += [Text(), _pool_line(pool, found.at_ms)]
         if pool.in_use_by:
-            shared = [list(seat.sessions) for seat in pool.in_use_by]
-            parts.append(_table(shared, found.at_ms, width))
+            rows = [row for seat in pool.in_use_by for row in _seat_rows(seat, found.at_ms)]
+            parts.append(_table(rows, width))
     parts += [Text(), Text(_unlicensed(found))]
     if found.unlicensed:
-        parts.append(_table([[session] for session in found.unlicensed], found.at_ms, width))
+        rows = [row for session in found.unlicensed for row in _rows([session], found.at_ms)]
+        parts.append(_table(rows, width))
     return Group(*parts)
 
 
@@ -237,11 +261,10 @@ def _pool_line(pool: PoolNow, now_ms: int) -> "Text":
     return line.append(_state(pool, now_ms))
 
 
-def _table(shared: list[list[LiveSession]], now_ms: int, width: int) -> "Table":
+def _table(rows: list[tuple[str, ...]], width: int) -> "Table":
     """A line a session; the first of those that share a seat names user and client."""
     from rich.table import Table  # noqa: PLC0415 - only a terminal needs it
 
-    rows = [row for sessions in shared for row in _rows(sessions, now_ms)]
     headings = ("user", "client", "scope", "since", "last token", "expires in", "address")
     user, client = _widths([headings, *rows], width - _GAP)
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, _GAP, 0, 0))
@@ -257,6 +280,22 @@ def _table(shared: list[list[LiveSession]], now_ms: int, width: int) -> "Table":
     for row in rows:
         table.add_row(*row)
     return table
+
+
+def _seat_rows(seat: SeatInUse, now_ms: int) -> Iterator[tuple[str, ...]]:
+    """Its sessions, or that it is held until when."""
+    if seat.sessions:
+        yield from _rows(list(seat.sessions), now_ms)
+        return
+    yield (
+        whose(seat.initials, seat.name),
+        seat.client_id,
+        ON_HOLD,
+        clock_time(seat.taken_at_ms, now_ms),
+        clock_time(seat.issued_at_ms, now_ms),
+        countdown(seat.expires_at_ms, now_ms),
+        "",
+    )
 
 
 def _rows(sessions: list[LiveSession], now_ms: int) -> Iterator[tuple[str, ...]]:

@@ -32,7 +32,7 @@ from licet.store.changes import NotFound
 from licet.store.contract import Store
 from licet.store.ending import check_ending
 from licet.store.setup import end_sessions
-from licet.store.spelling import duration, read_duration_s
+from licet.store.spelling import duration, nearness, read_duration_s
 from licet.store.usage import LiveSession, seats, sessions
 
 app = Noun("Sessions: who is in, since when, and ending it.")
@@ -164,6 +164,10 @@ def end(
                 on_ended=on_ended,
             )
     say(f"{counted(done.sessions, 'session')} ended; {counted(done.seats, 'seat')} came back.")
+    if done.seats_free_at_ms is not None:
+        left = nearness(done.seats_free_at_ms, SystemClock().now_ms())
+        which = "is on hold, and free" if done.seats_on_hold == 1 else "are on hold, and all free"
+        say(f"{counted(done.seats_on_hold, 'seat')} {which} {left}.")
     if done.barred_until_ms is not None:
         say(f"No seat for {_names(done.clients)} for {duration(cool_down_s)}.")
 

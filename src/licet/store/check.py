@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, FromClause, Select, and_, case, exists, func, select
 
-from licet.model import Client, Pool, Scope, Tenant, TokenFormat, Value
+from licet.model import Client, Duplicates, Pool, Scope, Tenant, TokenFormat, Value
 from licet.public_keys import name_of
 from licet.store import schema
 from licet.store.holds import until_held
@@ -123,6 +123,13 @@ def _of_pool(tenant: Tenant, of: str, pool: Pool, now_ms: int) -> Iterator[Findi
         yield _hint(tenant.name, target, "no scope draws on it", advice)
     elif pool.seats == 0:
         yield _wrong(tenant.name, target, "it has no seats", f"licet pool set {pool.name} --seats N{of}")
+    hold_s = tenant.hold_s_of(pool)
+    if hold_s and pool.duplicates is Duplicates.NONE:
+        problem = (
+            f"every session has a seat of its own, which is held for {duration(hold_s)}: a client that asks"
+            " again and again can fill the pool for that long"
+        )
+        yield _hint(tenant.name, target, problem, f"licet pool set {pool.name} --duplicates client{of}")
 
 
 def _of_scopes(tenant: Tenant, of: str) -> Iterator[Finding]:

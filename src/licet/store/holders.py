@@ -30,10 +30,12 @@ from sqlalchemy import (
 from licet.ledger import USER_HOLDER
 from licet.model import Tenant, Value
 from licet.store import schema
+from licet.store.holds import until_held
 from licet.store.paging import LIMIT, bounded, read_cursor, write_cursor
 from licet.store.usage import LiveSession
 
 SESSIONS_SHOWN_MAX = 20
+SEATS_NAMED_MAX = 200  # parameters of one statement, well below the limit of any engine
 TEXT_CHARS_MAX = 128  # the longest that is searched for, a client_id
 
 
@@ -48,7 +50,8 @@ class HolderFilter(Value, frozen=True, kw_only=True):
 class SeatHeld(Value, frozen=True, kw_only=True):
     """A seat with who took it. `renewed_at_ms` is when one of its sessions was last given a token.
 
-    `sessions_count` is of all that share it, `sessions` are the oldest of them.
+    `sessions_count` is of all that share it, `sessions` are the oldest of them. Where none does, the seat is
+    on hold until `expires_at_ms` (L18).
     """
 
     pool: str
@@ -61,6 +64,7 @@ class SeatHeld(Value, frozen=True, kw_only=True):
     expires_at_ms: int
     sessions_count: int
     sessions: tuple[LiveSession, ...]
+    on_hold: bool
 
 
 class SeatPage(Value, frozen=True, kw_only=True):
@@ -213,8 +217,27 @@ def sessions_named(
     return [_to_end(row, frees_seat=(row.pool_id, row.holder) not in kept) for row in rows]
 
 
+def free_at_ms(
+    connection: Connection, tenant: Tenant, now_ms: int, ending: Collection[SessionToEnd]
+) -> int | None:
+    """When the last of the seats that come back with these is free; None where all are at once.
+
+    Of many it may be told too late.
+    """
+    seat = schema.seat.c
+    seats = {it.seat for it in ending if it.frees_seat and it.seat is not None}
+    pools = {pool_id for pool_id, _ in seats if tenant.hold_s_of(tenant.pools[pool_id])}
+    if not pools:
+        return None
+    query = select(func.max(until_held(tenant))).where(seat.pool_id.in_(pools), seat.expires_at_ms > now_ms)
+    if len(seats) <= SEATS_NAMED_MAX:
+        query = query.where(tuple_(seat.pool_id, seat.holder).in_(seats))
+    until_ms: int | None = connection.execute(query).scalar()
+    return until_ms if until_ms is not None and until_ms > now_ms else None
+
+
 def mark(connection: Connection, tenant_id: int, now_ms: int) -> str:
-    """Another text whenever a session of the tenant began, went on or ended."""
+    """Another text whenever a session of the tenant began, went on or ended, or a seat came back."""
     session, client = schema.session.c, schema.client.c
     query = select(func.count(), func.max(session.number), func.sum(session.expires_at_ms))
     found = connection.execute(
@@ -222,7 +245,13 @@ def mark(connection: Connection, tenant_id: int, now_ms: int) -> str:
             client.tenant_id == tenant_id, session.expires_at_ms > now_ms
         )
     ).one()
-    return "-".join(str(it or 0) for it in found)
+    pool, seat = schema.pool.c, schema.seat.c
+    in_use = (
+        select(func.count())
+        .join_from(schema.pool, schema.seat, seat.pool_id == pool.id)
+        .where(pool.tenant_id == tenant_id, seat.expires_at_ms > now_ms)
+    )
+    return "-".join(str(it or 0) for it in (*found, connection.execute(in_use).scalar()))
 
 
 _WHOSE = (schema.client.c.client_id, schema.client.c.initials, schema.user.c.name)
@@ -369,10 +398,11 @@ def _held(tenant: Tenant, seat: Row[Any], sessions: Sequence[Row[Any]]) -> SeatH
         initials=seat.initials,
         name=seat.name,
         taken_at_ms=seat.taken_at_ms,
-        renewed_at_ms=sessions[0].last_ms if sessions else seat.taken_at_ms,
+        renewed_at_ms=sessions[0].last_ms if sessions else seat.issued_at_ms or seat.taken_at_ms,
         expires_at_ms=seat.expires_at_ms,
         sessions_count=sessions[0].sharing if sessions else 0,
         sessions=tuple(map(_session, sessions)),
+        on_hold=not sessions,
     )
 
 

@@ -1,6 +1,6 @@
 """How full all pools are, and how many sessions live, of all tenants at once in few rows: for the metrics.
 
-Three queries, however many tenants there are. Each series that a scrape makes is kept by who scrapes, for
+Few queries, however many tenants there are. Each series that a scrape makes is kept by who scrapes, for
 months: so only the oldest tenants are named, and all others together are one. What has expired counts for
 nothing, swept or not (L4).
 """
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Label, Select, case, func, literal, select, true
 
 from licet.store import schema
+from licet.store.seats_on_hold import seats_on_hold
 
 OTHERS = "(others)"  # no name of a tenant, pool or scope: they have no brackets, or no place for this
 SCOPES_MAX = 20  # of one pool of a tenant; a client that asks for scopes in any order makes no more than this
@@ -24,6 +25,7 @@ class PoolNow(NamedTuple):
     pool: str
     seats: int
     in_use: int
+    on_hold: int
     overuse: int
     expires_at_ms: int | None
 
@@ -41,8 +43,17 @@ def occupancy(connection: Connection, now_ms: int, *, tenants_max: int) -> Occup
     """How it is at `now_ms`, with so many tenants by name."""
     [(tenants, last)] = connection.execute(_tenants(tenants_max))
     named = schema.tenant.c.id <= (last or 0) if tenants > tenants_max else true()
+    on_hold = _on_hold(connection, named, now_ms)
     pools = tuple(
-        PoolNow(it.tenant, it.pool, int(it.seats), int(it.in_use), int(it.overuse), it.expires_at_ms)
+        PoolNow(
+            it.tenant,
+            it.pool,
+            int(it.seats),
+            int(it.in_use),
+            on_hold[it.tenant, it.pool],
+            int(it.overuse),
+            it.expires_at_ms,
+        )
         for it in connection.execute(_pools(named, now_ms))
     )
     sessions = _folded(connection.execute(_sessions(named, now_ms)))
@@ -88,6 +99,18 @@ def _pools(named: ColumnElement[bool], now_ms: int) -> Select[Any]:
         .group_by(each.c.tenant, each.c.pool)
         .order_by(each.c.tenant, each.c.pool)
     )
+
+
+def _on_hold(connection: Connection, named: ColumnElement[bool], now_ms: int) -> Counter[tuple[str, str]]:
+    """How many seats are on hold, by the names of tenant and pool."""
+    counted: Counter[tuple[str, str]] = Counter()
+    if not (found := seats_on_hold(connection, now_ms)):
+        return counted
+    pool, tenant = schema.pool.c, schema.tenant.c
+    names = select(pool.id, _name(named, tenant.name, "tenant"), _name(named, pool.name, "pool"))
+    for row in connection.execute(names.join(schema.tenant, tenant.id == pool.tenant_id)):
+        counted[row.tenant, row.pool] += found.get(row.id, 0)
+    return counted
 
 
 def _sessions(named: ColumnElement[bool], now_ms: int) -> Select[Any]:

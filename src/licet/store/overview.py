@@ -24,6 +24,7 @@ from licet.model import Value
 from licet.store import schema
 from licet.store.journal import HOUR_MS, MINUTE_MS, QUARTER_MS
 from licet.store.paging import LIMIT, bounded, read_cursor, write_cursor
+from licet.store.seats_on_hold import has_hold, seats_on_hold
 from licet.store.span import day_of
 from licet.store.summary import DENIED, QUARTER, summed_until_ms
 
@@ -57,6 +58,7 @@ class PoolOverview(Value, frozen=True, kw_only=True):
     pool: str
     seats: int
     in_use: int
+    on_hold: int
     overuse: int
     peak: int
     peak_at_ms: int | None
@@ -150,6 +152,8 @@ class _Reading:
         self._pools = _by(self._rows(self._query_pools()), "tenant_id")
         self._expired = _by(self._rows(self._query_expired()), "pool_id")
         self._sessions = _by(self._rows(self._query_sessions()), "tenant_id")
+        have_hold = any(has_hold(it) for pools in self._pools.values() for it in pools)
+        self._on_hold = seats_on_hold(connection, now_ms, self._mine(schema.pool)) if have_hold else {}
         self._denied = {(it.tenant_id, it.pool): int(it.times) for it in self._rows(self._query_denied())}
         self._failed = {it.tenant_id: int(it.times) for it in self._rows(self._query_failed())}
         self._top = {(it.tenant_id, it.pool): it for it in self._rows(self._query_top())}
@@ -193,6 +197,7 @@ class _Reading:
             pool=row.name,
             seats=row.seats,
             in_use=in_use,
+            on_hold=self._on_hold.get(row.id, 0),
             overuse=max(0, in_use - row.seats),
             peak=peak,
             peak_at_ms=peak_at_ms if peak else None,
@@ -246,7 +251,13 @@ class _Reading:
             ).label(f"before_{name}")
             for name in ("in_use", "seats")
         )
-        query = select(pool, next_free.label("next_free_at_ms"), *before)
+        token_format = (
+            select(schema.tenant.c.token_format)
+            .where(schema.tenant.c.id == pool.c.tenant_id)
+            .scalar_subquery()
+            .label("token_format")
+        )
+        query = select(pool, next_free.label("next_free_at_ms"), token_format, *before)
         return query.where(self._mine(pool)).order_by(pool.c.name)
 
     def _query_expired(self) -> Select[Any]:

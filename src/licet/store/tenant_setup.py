@@ -52,6 +52,7 @@ from licet.store.ending import (
     cut_short,
     end_sessions,
     sessions_beyond,
+    sessions_ended,
     sessions_of_clients,
     sessions_of_pool,
     sessions_with_scope,
@@ -417,12 +418,7 @@ class TenantSetup:
         )
         for client in clients:
             self._ended(client, ended[client.key], until_ms, reason)
-        return SessionsEnded(
-            sessions=ended.total(),
-            seats=sum(outcome.seat_released for outcome in outcomes),
-            clients=tuple(client.client_id for client in clients),
-            barred_until_ms=until_ms,
-        )
+        return sessions_ended(outcomes, tuple(client.client_id for client in clients), until_ms)
 
     def _ended(self, client: Client, sessions: int, until_ms: int | None, reason: str) -> None:
         told = [f"{sessions} session{'' if sessions == 1 else 's'} ended"]

@@ -48,13 +48,14 @@ class LiveSession(Value, frozen=True, kw_only=True):
 
 
 class SeatInUse(Value, frozen=True, kw_only=True):
-    """A seat with the client and user whose grant took it, and all sessions that share it, oldest first."""
+    """A seat, who took it, and the sessions that share it, oldest first; without one it is on hold."""
 
     holder: str
     client_id: str
     initials: str
     name: str
     taken_at_ms: int
+    issued_at_ms: int
     expires_at_ms: int
     sessions: tuple[LiveSession, ...]
 
@@ -293,6 +294,7 @@ def _seat(row: Row[Any], sharing: list[LiveSession]) -> SeatInUse:
         initials=row.initials,
         name=row.name,
         taken_at_ms=row.taken_at_ms,
+        issued_at_ms=row.issued_at_ms or row.taken_at_ms,
         expires_at_ms=row.expires_at_ms,
         sessions=tuple(sharing),
     )

@@ -80,6 +80,12 @@ FAMILIES: Final = (
     Family("licet_seats", "gauge", _POOL, "Seats of a pool."),
     Family("licet_seats_in_use", "gauge", _POOL, "Seats of a pool that are held now."),
     Family(
+        "licet_seats_on_hold",
+        "gauge",
+        _POOL,
+        "Seats in use on which no session lives: held for the last token that was issued with them.",
+    ),
+    Family(
         "licet_seats_overuse",
         "gauge",
         _POOL,
@@ -271,6 +277,7 @@ def _put_occupancy(of: Mapping[str, Metric], found: Occupancy) -> None:
         labels = (pool.tenant, pool.pool)
         _put(of, "licet_seats", labels, pool.seats)
         _put(of, "licet_seats_in_use", labels, pool.in_use)
+        _put(of, "licet_seats_on_hold", labels, pool.on_hold)
         _put(of, "licet_seats_overuse", labels, pool.overuse)
         if pool.expires_at_ms is not None:
             _put(of, "licet_pool_expiry_timestamp_seconds", labels, pool.expires_at_ms / 1000)

@@ -25,6 +25,7 @@ from licet.store.holders import (
     SeatPage,
     SessionPage,
     SessionToEnd,
+    free_at_ms,
     mark,
     seats_held,
     sessions_named,
@@ -34,6 +35,7 @@ from licet.store.holders import (
 )
 from licet.store.overview import Overview, overview, sessions_of_pools
 from licet.store.paging import InvalidCursor
+from licet.store.spelling import nearness
 from licet.web.admin.desk import Desk
 from licet.web.admin.forms import sentence
 from licet.web.admin.licence_state import LicenceState, licence_state
@@ -131,7 +133,8 @@ def router(desk: Desk) -> APIRouter:
         except InvalidValue as fault:
             return await _ask(desk, request, visit, posted.items, problem=sentence(str(fault)))
         done = await desk.run(_end, desk, visit, tenant, chosen, reason, cool_down_s)
-        return see(request, _back(visit, tenant, posted.text("back")), _told(done, cool_down_s))
+        told = _told(done, cool_down_s, visit.now_ms)
+        return see(request, _back(visit, tenant, posted.text("back")), told)
 
     return made
 
@@ -228,7 +231,7 @@ def _mark_of(pool: str, holder: str) -> str:
 async def _ask(desk: Desk, request: Request, visit: Visit, items: Kept, *, problem: str = "") -> Response:
     """The page that says what will happen, and asks why and for how long."""
     tenant, chosen = _tenant(visit), _chosen(items)
-    ending = await desk.read(lambda it: _ending(it, tenant, chosen, visit.now_ms))
+    ending, free_ms = await desk.read(lambda it: _ending_and_free(it, tenant, chosen, visit.now_ms))
     texts = dict(items)
     clients = sorted({(it.client_id, it.initials) for it in ending})
     return page(
@@ -241,6 +244,7 @@ async def _ask(desk: Desk, request: Request, visit: Visit, items: Kept, *, probl
         chosen=chosen,
         sessions=len(ending),
         seats=len({it.seat for it in ending if it.frees_seat}),
+        free_at_ms=free_ms,
         kept_seats=len({it.seat for it in ending if it.seat and not it.frees_seat}),
         clients=clients[:CLIENTS_TOLD],
         more_clients=max(0, len(clients) - CLIENTS_TOLD),
@@ -251,6 +255,14 @@ async def _ask(desk: Desk, request: Request, visit: Visit, items: Kept, *, probl
         problem=problem,
         back=_back(visit, tenant, texts.get("back", "")),
     )
+
+
+def _ending_and_free(
+    connection: Connection, tenant: Tenant, chosen: Chosen, now_ms: int
+) -> tuple[list[SessionToEnd], int | None]:
+    """The same, and when their seats are free; None where they are at once."""
+    ending = _ending(connection, tenant, chosen, now_ms)
+    return ending, free_at_ms(connection, tenant, now_ms, ending)
 
 
 def _ending(connection: Connection, tenant: Tenant, chosen: Chosen, now_ms: int) -> list[SessionToEnd]:
@@ -281,11 +293,15 @@ def _end(  # noqa: PLR0917 - all of what was asked for
     )
 
 
-def _told(done: SessionsEnded, cool_down_s: int) -> str:
+def _told(done: SessionsEnded, cool_down_s: int, now_ms: int) -> str:
     """What became of it, in a sentence."""
     if not done.sessions:
         return "Nothing was ended: what you chose had ended by itself."
     told = f"{counted(done.sessions, 'session')} ended, {counted(done.seats, 'seat')} came back."
+    if done.seats_free_at_ms is not None:
+        which = "is on hold, and free" if done.seats_on_hold == 1 else "are on hold, and all free"
+        left = nearness(done.seats_free_at_ms, now_ms)
+        told += f" {counted(done.seats_on_hold, 'seat')} {which} {left}."
     if done.barred_until_ms is None:
         return told
     who = done.clients[0] if len(done.clients) == 1 else counted(len(done.clients), "client")
