@@ -75,6 +75,11 @@ class Admission:
     def __init__(self) -> None:
         self._known, self._strangers = _Line(KNOWN_UNDER_WAY_MAX), _Line(STRANGERS_UNDER_WAY_MAX)
 
+    @property
+    def is_closed_to_strangers(self) -> bool:
+        """Whether so many wait that the next one is refused."""
+        return len(self._strangers.waiting) >= STRANGERS_WAITING_MAX
+
     @asynccontextmanager
     async def place(self, *, is_known: bool) -> AsyncIterator[None]:
         """In the block a question may be asked.
@@ -82,7 +87,7 @@ class Admission:
         Raises TooMany.
         """
         line = self._known if is_known else self._strangers
-        if not is_known and len(line.waiting) >= STRANGERS_WAITING_MAX:
+        if not is_known and self.is_closed_to_strangers:
             raise TooMany
         await self._enter(line)
         try:

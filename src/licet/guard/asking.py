@@ -72,6 +72,7 @@ class Question:
 
 
 _NOT_OURS = Dead("it does not look like an access token of Licet")
+_TOO_MANY = Unusable("is not asked: too many wait whose tokens were never live")
 
 
 class Desk:
@@ -84,7 +85,7 @@ class Desk:
         self.http = httpx.AsyncClient(
             verify=verify,
             trust_env=urlsplit(how.introspection.url).hostname not in LOOPBACK,
-            timeout=how.timeout_s,
+            timeout=None,  # noqa: S113 - the whole question is bounded; each step by itself costs a tenth more
             limits=httpx.Limits(max_connections=UNDER_WAY_MAX, keepalive_expiry=KEPT_S),
         )
 
@@ -96,6 +97,8 @@ class Desk:
             return kept
         question = self._asked.get(header)
         if question is None or question.is_sent:
+            if self._admission.is_closed_to_strangers and not self._is_known(token):
+                return _TOO_MANY  # there may be very many of them: each costs as little as can be
             question = Question(token, before=question)
             question.task = asyncio.get_running_loop().create_task(self._bounded(question))
             question.task.add_done_callback(lambda _: self._forget(header, question))
@@ -113,7 +116,7 @@ class Desk:
         except (TimeoutError, httpx.TimeoutException):
             return Unusable("does not answer in time")
         except TooMany:
-            return Unusable("is not asked: too many wait whose tokens were never live")
+            return _TOO_MANY
         except (httpx.HTTPError, OSError, ValueError) as fault:
             return Unusable(f"does not answer: {type(fault).__name__}")
 
@@ -129,7 +132,7 @@ class Desk:
 
     async def _found(self, question: Question) -> Found:
         how, token = self._how, question.token
-        async with self._admission.place(is_known=how.known.has(token, how.now_s())):
+        async with self._admission.place(is_known=self._is_known(token)):
             question.is_sent = True
             asked_s = how.now_s()
             try:
@@ -139,6 +142,9 @@ class Desk:
         how.cache.keep(token, found, asked_s)
         how.known.learn(token, found, asked_s)
         return found
+
+    def _is_known(self, token: Secret) -> bool:
+        return self._how.known.has(token, self._how.now_s())
 
     async def _send(self, token: Secret) -> Found:
         request = self._how.introspection.question(token)
