@@ -8,6 +8,7 @@ import pytest
 
 from admin_site import API, AdminSite, mistakes, problem
 from kinds import Place
+from licet.store.spelling import instant
 from setup_site import JIM, START_MS
 
 JIM_PATH = f"/tenants/{JIM}"
@@ -55,6 +56,7 @@ NOUNS: dict[str, tuple[str, dict[str, Any], str, dict[str, Any], dict[str, Any]]
             "seats": 0,
             "duplicates": "user",
             "expires_at_ms": START_MS + 5_000,
+            "expires_at": instant(START_MS + 5_000),
             "alerts": ["50", "denied"],
             "hold_s": 60,
             "effective_hold_s": 60,

@@ -121,7 +121,7 @@ def test_some_are_found_chosen_and_ended_together(browser: Browser, site: Dashbo
         page.keyboard.press("/")
         page.keyboard.type("phon")
         expect(page.locator("tbody")).to_have_count(1)
-        heading(page, "1 seat in use in Choose that fit")
+        heading(page, "1 matching seat in use in Choose")
         expect(page).to_have_url(re.compile("[?&]q=phon&"))
         page.get_by_role("link", name="has phon").click()
         expect(page.locator("tbody")).to_have_count(2)

@@ -226,7 +226,7 @@ def test_the_journal_tells_who_did_what_and_leads_there(ada: Reader) -> None:
         "was refused: all 2 seats in use",
         "began a session",
         "changed pool full",
-        "seats 5 -> 2",
+        "seats 5 → 2",
         "added client Client1",
     ):
         assert text in said, text

@@ -155,7 +155,7 @@ class TestTheList:
 
     def test_of_which_tenant_is_asked_where_there_are_several(self, pages: Pages) -> None:
         """And not where only one is to be seen."""
-        assert heading(pages.get("/seats")) == "Whose seats?"
+        assert heading(pages.get("/seats")) == "Seats of which tenant?"
         assert heading(pages.get("/seats", "otto")) == f"0 of 2 seats in use in {OTHER}"
 
     def test_sessions_without_a_seat_are_a_list_of_their_own(self, pages: Pages) -> None:
@@ -171,7 +171,7 @@ class TestTheList:
         pages.site.grant("c1")
         pages.site.grant("c2")
         page = pages.get(f"/seats?tenant={JIM}&q=C2&scope=all")
-        assert heading(page) == f"1 seat in use in {JIM} that fit"
+        assert heading(page) == f"1 matching seat in use in {JIM}"
         assert f'href="/seats?tenant={JIM}&amp;scope=all" title="Take this filter away"' in page.text
 
     @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def test_a_pool_is_widened_and_the_server_honours_it(browser: Browser, site: Das
         page.get_by_label("Seats").fill("1")
         page.get_by_role("button", name="Save").click()
         expect(page.locator(".told")).to_have_text("Pool mobile saved.")
-        expect(page.locator(".changes li").first).to_contain_text("ada changed pool mobile seats 2 -> 1")
+        expect(page.locator(".changes li").first).to_contain_text("ada changed pool mobile seats 2 → 1")
         browser.show(page, "pools")
     assert site.take("Client1", scope="orders").status_code == 200
     assert site.take("Client2", scope="orders").json()["seats"] == 1

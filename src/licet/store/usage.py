@@ -21,7 +21,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, func, or_, select
 
-from licet.model import Duplicates, EndReason, Tenant, Value
+from licet.model import Duplicates, EndReason, NoSeatReason, Tenant, Value
 from licet.store import schema
 from licet.store.journal import HOUR_MS, MINUTE_MS, idle_since
 from licet.store.need import SPARED, seats_needed
@@ -579,12 +579,23 @@ def with_seats(pool: PoolUsage, seats: int) -> int:
 
 def with_seats_told(found: Usage, pool: PoolUsage, seats: int) -> str:
     """The same as a sentence: `with 6 seats you would have had 0 denials in these 30 days`."""
-    denials = with_seats(pool, seats)
+    others = sum(it.times for it in pool.denials if it.reason not in SPARED)
+    denials = with_seats(pool, seats) - others
     at_least = "at least " if seats < pool.remaining[0].seats else ""
-    return (
+    told = (
         f"with {_counted(seats, 'seat')} you would have had {at_least}{_counted(denials, 'denial')}"
         f" in {_span_told(found, pool)}"
     )
+    if not others:
+        return told
+    why = [text for reason, text in _NOT_FOR_SEATS.items() if any(it.reason == reason for it in pool.denials)]
+    return f"{told}, beside {others:,} that no seat avoids ({', '.join(why)})"
+
+
+_NOT_FOR_SEATS = {
+    NoSeatReason.LICENCE_EXPIRED: "the licence had expired",
+    NoSeatReason.BARRED: "an administrator keeps the client off",
+}
 
 
 def answer(found: Usage, pool: PoolUsage) -> str:

@@ -5,15 +5,25 @@ set under Set-up, Webhooks; what raises an alert, at each pool.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi.responses import HTMLResponse, Response
 from sqlalchemy import Connection
 
-from licet.model import DENIED, Role
-from licet.store.alerts import Delivery, State, Webhook, counts, deliveries, raised, redeliver, webhooks
+from licet.model import DENIED, EXPIRES, Role
+from licet.store.alerts import (
+    Delivery,
+    Raised,
+    State,
+    Webhook,
+    counts,
+    deliveries,
+    raised,
+    redeliver,
+    webhooks,
+)
 from licet.store.paging import InvalidCursor
 from licet.web.admin.desk import Desk
 from licet.web.admin.filters import cleaned, tenant_or_all
@@ -33,6 +43,7 @@ def router(desk: Desk) -> APIRouter:
     routes = APIRouter()
     routes.add_api_route(PATH, _show(desk), methods=["GET"])
     routes.add_api_route(PATH, _send_again(desk), methods=["POST"])
+    routes.add_api_route(f"{PATH}/badge", _badge(desk), methods=["GET"])
     return routes
 
 
@@ -49,7 +60,7 @@ def _show(desk: Desk) -> Callable[[Request], Any]:
 
         def read(connection: Connection) -> dict[str, Any]:
             return {
-                "raised": raised(connection, [tenant] if tenant else visit.tenants),
+                "raised": _folded(raised(connection, [tenant] if tenant else visit.tenants)),
                 "hooks": {it.id: it for it in webhooks(connection, within)},
                 "found": deliveries(connection, within=within, webhook_id=webhook, state=state, after=after),
                 "numbers": counts(connection, within),
@@ -77,7 +88,8 @@ def _show(desk: Desk) -> Callable[[Request], Any]:
             states=[(it, text, to(state=it.value)) for it, text in STATES.items()],
             all_link=to(state=None),
             without_webhook=to(webhook=None),
-            threshold_told=_threshold_told,
+            threshold_told=lambda it: _threshold_told(it, visit.now_ms),
+            has_receiver=bool(found["hooks"] or any(found["numbers"].values())),
             place_told=lambda it: _place_told(it, found["hooks"]),
             about=_about,
             look_of=_LOOKS.__getitem__,
@@ -88,6 +100,32 @@ def _show(desk: Desk) -> Callable[[Request], Any]:
         )
 
     return show
+
+
+def _badge(desk: Desk) -> Callable[[Request], Any]:
+    """How many pools have an alert, for the navigation; nothing where none has."""
+    seen = visiting(desk)
+
+    async def show(request: Request) -> Response:
+        visit = await seen(request)
+        tenants = [visit.the_tenant] if visit.the_tenant else visit.tenants
+        found = await desk.read(lambda connection: raised(connection, tenants))
+        pools = len({(it.tenant, it.pool) for it in found})
+        text = f'<span class="badge">{pools:,}<span class="hidden"> raised</span></span>' if pools else ""
+        return HTMLResponse(text, headers={"cache-control": "no-store"})
+
+    return show
+
+
+def _folded(found: Iterable[Raised]) -> list[Raised]:
+    """Of the thresholds of a pool the highest; beside it denials and the end of the licence."""
+    shown: dict[tuple[str, str, str], Raised] = {}
+    for it in found:
+        kind = it.threshold if it.threshold in {DENIED, EXPIRES} else ""
+        before = shown.get((it.tenant, it.pool, kind))
+        if before is None or (not kind and int(it.threshold) > int(before.threshold)):
+            shown[it.tenant, it.pool, kind] = it
+    return list(shown.values())
 
 
 def _send_again(desk: Desk) -> Callable[[Request], Any]:
@@ -110,8 +148,10 @@ def _said(times: int, asked: int) -> str:
     return f"{counted(times, 'message')} on the way again.{left}"
 
 
-def _threshold_told(threshold: str) -> str:
-    return "somebody was denied a seat" if threshold == DENIED else f"{threshold} % of the seats in use"
+def _threshold_told(it: Raised, now_ms: int) -> str:
+    if it.threshold == EXPIRES:
+        return "licence expired" if (it.expires_at_ms or 0) <= now_ms else "licence expires"
+    return "a seat was denied" if it.threshold == DENIED else f"{it.threshold} % reached"
 
 
 def _place_told(it: Delivery, hooks: dict[str, Webhook]) -> str:

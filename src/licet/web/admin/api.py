@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, get_type_hints
 
 from fastapi import APIRouter, FastAPI
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 from fastapi.routing import APIRoute
 
 from licet.web.admin import (
@@ -71,10 +71,26 @@ def _needed(route: APIRoute) -> tuple[str, str]:
     return str(route.operation_id), NEEDED[hint.__metadata__[0].dependency]
 
 
+def _to_the_description() -> Response:
+    """Where somebody looks who does not know where the description is."""
+    return RedirectResponse(f"{API}/openapi.json", 307)
+
+
+def guesses() -> APIRouter:
+    """Addresses at which other servers have the description of their API."""
+    route = APIRouter(redirect_slashes=False)
+    for path in ("/docs", "/redoc"):
+        route.add_api_route(path, _to_the_description, methods=["GET"], include_in_schema=False)
+    return route
+
+
 def describe(application: FastAPI) -> APIRouter:
     """The document, made when it is asked for the first time."""
     route = APIRouter(prefix=API, redirect_slashes=False)
     made: dict[str, Any] = {}
+
+    for path in ("", "/"):
+        route.add_api_route(path, _to_the_description, methods=["GET"], include_in_schema=False)
 
     @route.get("/openapi.json", include_in_schema=False)
     def openapi() -> Response:

@@ -13,6 +13,7 @@ from fastapi.responses import Response
 from licet.credentials import about_user
 from licet.model import Client, GrantType, InvalidValue, Pool, Scope, Tenant, User, read_alerts
 from licet.store.setup import SetupChange
+from licet.store.spelling import NEVER, read_end_ms
 from licet.store.tenant_setup import TenantSetup
 from licet.web.admin import bodies, described, shapes
 from licet.web.admin.call import (
@@ -34,6 +35,11 @@ from licet.web.admin.call import (
     there,
 )
 from licet.web.admin.rehearsing import rehearsable
+
+_CANNOT_AUTHENTICATE = (
+    "It has no way to authenticate: no secret, no public key, and its user's password does not work for it."
+    " Add a secret or a key, or give the user a password and allow it."
+)
 
 tenants = APIRouter(prefix="/tenants", tags=["Tenants"])
 pools = APIRouter(prefix="/tenants/{tenant}/pools", tags=["Pools"])
@@ -138,7 +144,7 @@ async def add_pool(call: Licensing, tenant: TenantPath, body: bodies.PoolNew) ->
     name = given.pop("name")
 
     def do(setup: TenantSetup) -> TenantSetup:
-        setup.add_pool(name, **given)
+        setup.add_pool(name, **_with_end(given, setup.tenant))
         return setup
 
     return await call.add(tenant, do, _pool(name), at("tenants", tenant, "pools", name))
@@ -163,7 +169,9 @@ async def get_pool(call: Reading, tenant: TenantPath, pool: NamePath) -> Respons
 async def change_pool(call: Owning, tenant: TenantPath, pool: NamePath, body: bodies.PoolPatch) -> Response:
     """Change it; sessions end no later than it. An owner of one tenant changes `alerts` alone."""
     given = _of_pool(call.given(body))
-    return await call.edit(tenant, _pool(pool), lambda setup: setup.set_pool(pool, **given))
+    return await call.edit(
+        tenant, _pool(pool), lambda setup: setup.set_pool(pool, **_with_end(given, setup.tenant))
+    )
 
 
 @pools.delete(
@@ -187,7 +195,17 @@ def _shown_pool(of: Tenant, found: Pool | None, name: str) -> Content:
 def _of_pool(given: dict[str, Any]) -> dict[str, Any]:
     if "alerts" in given:
         given["alerts"] = read_alerts(" ".join(given["alerts"]))
+    if "expires_at" in given and "expires_at_ms" in given:
+        raise InvalidValue("say expires_at or expires_at_ms, and not both")
     return given
+
+
+def _with_end(given: dict[str, Any], of: Tenant) -> dict[str, Any]:
+    """A date or time that names no zone is meant in the tenant's."""
+    if "expires_at" not in given:
+        return given
+    rest = {name: value for name, value in given.items() if name != "expires_at"}
+    return {**rest, "expires_at_ms": read_end_ms(given["expires_at"] or NEVER, of.zone)}
 
 
 # Scopes
@@ -396,8 +414,10 @@ async def add_client(call: Owning, tenant: TenantPath, body: bodies.ClientNew) -
     if secret is not None:
         told = shapes.NewSecret(secret_id=secret.secret_id, secret=secret.secret, expires_at_ms=expires_at_ms)
     now_ms = call.now_ms()
+    members = shapes.client_members(made, now_ms)
+    warnings = () if members["proves_by"] else (_CANNOT_AUTHENTICATE,)
     return answer(
-        shapes.NewClient(**shapes.client_members(made, now_ms), secret=told),
+        shapes.NewClient(**members, secret=told, warnings=warnings),
         201,
         {
             "Location": at("tenants", tenant, "clients", client_id),

@@ -70,6 +70,15 @@ Instant = Annotated[
     Whole | None,
     Field(ge=0, lt=INSTANT_MS_MAX, examples=[1_798_761_600_000], description="null is never."),
 ]
+End = Annotated[
+    str | None,
+    Field(
+        max_length=40,
+        examples=["2027-01-31"],
+        description="Instead of `expires_at_ms`, in ISO 8601: a date is the end of that day, and what names"
+        " no zone is meant in the tenant's. null is never.",
+    ),
+]
 Alerts = Annotated[
     list[Annotated[str, StringConstraints(pattern=_ALERT)]],
     Field(max_length=10, examples=[list(ALERTS)]),
@@ -168,6 +177,7 @@ class PoolNew(Body):
     seats: Seats
     duplicates: Duplicates = Duplicates.CLIENT
     expires_at_ms: Instant = None
+    expires_at: End = None
     alerts: Alerts = list(ALERTS)
     hold_s: Hold = 0
 
@@ -178,6 +188,7 @@ class PoolPatch(Body):
     seats: Seats = 0
     duplicates: Duplicates = Duplicates.CLIENT
     expires_at_ms: Instant = None
+    expires_at: End = None
     alerts: Alerts = list(ALERTS)
     hold_s: Hold = 0
 

@@ -63,7 +63,7 @@ def _show(desk: Desk) -> Callable[[Request], Any]:
     async def show(request: Request) -> Response:
         visit = await seen(request)
         if (tenant := visit.the_tenant) is None:
-            return choose(request, visit, HERE, PATH, "Whose denials?")
+            return choose(request, visit, HERE, PATH, "Denials of which tenant?")
         filters = Filters(visit, PATH, request.query_params, _NAMES)
         after = request.query_params.get("after") or None
         only = _only(filters)

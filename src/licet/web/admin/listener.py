@@ -25,6 +25,7 @@ from licet.web.admin import (
     client_secret_pages,
     denials_page,
     failures_page,
+    help_page,
     journal_page,
     overview_page,
     pages,
@@ -64,6 +65,7 @@ def admin_application(desk: Desk) -> Application:
     inner.state.desk = desk
     inner.include_router(api.router())
     inner.include_router(api.describe(inner))
+    inner.include_router(api.guesses())
     if desk.metrics is not None:
         inner.include_router(scraping.router(desk, desk.metrics), include_in_schema=False)
     for router in _pages(desk):
@@ -104,6 +106,7 @@ def _pages(desk: Desk) -> list[APIRouter]:
         account_pages.router(desk),
         webhook_pages.router(desk),
         alerts_page.router(desk),
+        help_page.router(desk),
     ]
 
 
@@ -145,7 +148,10 @@ class _Told:
         if request.url.path.startswith(_FOR_PROGRAMS):
             return problem_answer(problem, request_id(request))
         try:
-            return pages.problem_page(request, problem)
+            visit = None
+            if problem.kind == "not-found":
+                visit = await pages.visit_if_signed_in(self._desk, request)
+            return pages.problem_page(request, problem, visit)
         except Exception:  # What tells of a fault must not be one.
             self._desk.log.exception("fault", request_id=request_id(request))
             return plain_page(problem, request_id(request))

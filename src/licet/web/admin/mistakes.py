@@ -41,6 +41,8 @@ def problem_of_validation(fault: RequestValidationError) -> Problem:
     """All that is wrong with a request."""
     errors: Sequence[Any] = fault.errors()
     if any(error["type"] in _NO_OBJECT and len(error["loc"]) <= 2 for error in errors):  # noqa: PLR2004
+        if isinstance(fault.body, bytes) and fault.body:  # it was not read as JSON: it did not say that it is
+            return Problem(415, "wrong-media-type", "Send the body with Content-Type: application/json.")
         return Problem(400, "malformed-request", "The body is not a JSON object, in UTF-8.")
     return invalid(*(FieldError(pointer=_place(error["loc"]), message=_message(error)) for error in errors))
 
@@ -61,5 +63,7 @@ def _message(error: Mapping[str, Any]) -> str:
     if kind == "value_error":
         text = str(context["error"])
         return f"{text[:1].upper()}{text[1:]}."
+    if kind == "extra_forbidden" and str(error["loc"][-1]).endswith("_at"):
+        return f"There is no such field; {error['loc'][-1]}_ms is an instant in milliseconds since 1970."
     message = _MESSAGES.get(kind, "It is not what it may be.")
     return message.format_map(context)

@@ -165,6 +165,7 @@ def _chart_of(pool: PoolOverview) -> dict[str, Any]:
     """The last 24 hours for chart.js; what a quarter of an hour shows, holds to its end."""
     points = pool.points
     ends = [points[-1].at_ms + QUARTER_MS] if points else []
+    highest = max((point.peak for point in points), default=0)
     return {
         "at": [at_ms // 1000 for at_ms in (*(point.at_ms for point in points), *ends)],
         "series": [
@@ -172,7 +173,7 @@ def _chart_of(pool: PoolOverview) -> dict[str, Any]:
             {"label": "seats", "kind": "limit", "values": [it.seats for it in (*points, *points[-1:])]},
         ],
         "unit": "seats",
-        "rest": f"highest {max((point.peak for point in pool.points), default=0):,} of {pool.seats:,} seats",
+        "rest": f"highest {highest:,} of {counted(pool.seats, 'seat')}",
     }
 
 

@@ -22,9 +22,11 @@ It must not know what a page is about.
 
 import hashlib
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
+from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
@@ -34,7 +36,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from licet.model import Role, Tenant, Value
-from licet.web.admin.access import Identity
+from licet.store.contract import StoreUnavailable
+from licet.web.admin.access import Identity, SignedIn
 from licet.web.admin.desk import CSRF_FIELD, Desk, form_of, is_secure, must_be, request_id
 from licet.web.admin.licence_state import licence_state
 from licet.web.admin.problems import Problem, not_found
@@ -44,6 +47,7 @@ TOLD_CHARS_MAX = 300
 TOLD_S = 30
 
 _TOLD = "licet-told"
+_INSTANT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z)", re.ASCII)
 _NEVER_KEPT = ("password", "secret", CSRF_FIELD)
 _NO_SIGN_IN = frozenset({"sign-in-needed", "forged-request"})
 _TYPES = {
@@ -178,13 +182,24 @@ def see(request: Request, path: str, told: str = "") -> Response:
     return answer
 
 
-def problem_page(request: Request, problem: Problem) -> Response:
+async def visit_if_signed_in(desk: Desk, request: Request) -> Visit | None:
+    """Who looks at a page that is not there, for its navigation; None where nobody is known to."""
+    if request.method != "GET":
+        return None
+    try:
+        found = await desk.signed_in(request)
+    except (Problem, StoreUnavailable):
+        return None
+    return _visit_of(desk, request, found, None)
+
+
+def problem_page(request: Request, problem: Problem, visit: Visit | None = None) -> Response:
     """A page that says what is wrong, with the id under which the log has more."""
     if problem.kind == "sign-in-needed":
         return _sign_in_needed(request, problem)
     answer = page(
         request,
-        None,
+        visit,
         "error.html",
         status=problem.status,
         problem=problem,
@@ -287,12 +302,17 @@ async def _visit(desk: Desk, request: Request, role: Role, kept: Kept) -> Visit:
             raise SignInNeeded(kept) from None
         raise
     must_be(found.identity, role)
+    asked = request.query_params.get("tenant", "")
+    visit = _visit_of(desk, request, found, asked)
+    if asked and visit.tenant is None:
+        raise not_found(f"There is no tenant {asked[:64]}, or it is not yours to see.")
+    return visit
+
+
+def _visit_of(desk: Desk, request: Request, found: SignedIn, asked: str | None) -> Visit:
     seen = [it for it in desk.store.tenants().values() if found.identity.sees(it.id)]
     tenants = tuple(sorted(seen, key=lambda it: it.name.casefold()))
-    asked = request.query_params.get("tenant", "")
     tenant = next((it for it in tenants if it.name == asked), None)
-    if asked and tenant is None:
-        raise not_found(f"There is no tenant {asked[:64]}, or it is not yours to see.")
     return Visit(
         identity=found.identity,
         csrf=found.csrf,
@@ -325,7 +345,11 @@ def _templates() -> Environment:
         auto_reload=False,
     )
     environment.globals |= {"asset": _asset, "link": link, "iso": iso, "utc": _utc, "counted": counted}
-    environment.globals["licence_state"] = licence_state
+    environment.globals |= {
+        "licence_state": licence_state,
+        "told_parts": told_parts,
+        "licet_version": version("licet"),
+    }
     environment.filters |= {"json_text": _json_text}
     return environment
 
@@ -347,6 +371,17 @@ def _utc(at_ms: int) -> str:
 def counted(number: int, noun: str, plural: str = "") -> str:
     """`1 seat`, `5 seats`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def told_parts(text: str) -> list[tuple[str, int | None]]:
+    """The detail of an event for a person: pieces of text, and the instants among them in milliseconds."""
+    parts: list[tuple[str, int | None]] = []
+    for number, piece in enumerate(_INSTANT.split(text.replace(" -> ", " \N{RIGHTWARDS ARROW} "))):
+        if number % 2:
+            parts.append((piece, round(datetime.fromisoformat(piece).timestamp() * 1000)))
+        elif piece:
+            parts.append((piece, None))
+    return parts
 
 
 def _json_text(value: object) -> str:

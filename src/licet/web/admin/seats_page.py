@@ -211,16 +211,16 @@ def _context(
 
 def _headline(tenant: Tenant, search: Search, found: SeatPage | SessionPage) -> str:
     """The answer in one sentence."""
-    fitting = " that fit" if search.text or search.scope else ""
+    fitting = "matching " if search.text or search.scope else ""
     in_pool = f" in pool {search.pool}" if search.pool else ""
     if isinstance(found, SessionPage):
-        return f"{counted(found.count, 'session')} without a seat in {tenant.name}{fitting}"
+        return f"{counted(found.count, f'{fitting}session')} without a seat in {tenant.name}"
     of = ""
     if not fitting:
         seats = sum(it.seats for it in tenant.pools.values() if search.pool in {"", it.name})
         of = f" of {seats:,}"
         return f"{found.count:,}{of} {'seat' if seats == 1 else 'seats'} in use in {tenant.name}{in_pool}"
-    return f"{counted(found.count, 'seat')} in use in {tenant.name}{in_pool}{fitting}"
+    return f"{counted(found.count, f'{fitting}seat')} in use in {tenant.name}{in_pool}"
 
 
 def _mark_of(pool: str, holder: str) -> str:

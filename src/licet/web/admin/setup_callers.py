@@ -93,7 +93,7 @@ class Users:
         return (
             Cell(part.name),
             state_of(is_on=part.enabled),
-            Cell("set" if part.password_hash else "none works", state="" if part.password_hash else "off"),
+            Cell("set" if part.password_hash else "no password", state="" if part.password_hash else "off"),
             Cell(_few(clients), state="" if clients else "off"),
         )
 
@@ -102,7 +102,7 @@ class Users:
         password_help = (
             "Empty: it stays as it is. Sessions go on until they have to be renewed."
             if part and part.password_hash
-            else "8 to 256 characters, not easy to guess. Empty: none works, and its clients need a secret."
+            else "8 to 256 characters, not easy to guess. Empty: no password, and its clients need a secret."
         )
         fields = [
             named_once(_INITIALS, part),
@@ -115,7 +115,7 @@ class Users:
                     name="none_works",
                     label="Take the password away",
                     kind=Kind.MARK,
-                    help="From then on none works. Clients with a secret of their own go on.",
+                    help="The user has no password then. Clients with a secret of their own go on.",
                 )
             )
         if part:
@@ -293,7 +293,7 @@ def _scope_fields(tenant: Tenant) -> list[Field]:
             name="scopes",
             label="Scopes",
             kind=Kind.MARKS,
-            help="Sessions that were granted more than these end.",
+            help="Saving ends sessions that hold a scope you untick.",
             options=tuple(
                 Option(
                     value=scope.name,

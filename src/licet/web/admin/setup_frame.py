@@ -101,8 +101,9 @@ def list_page(
     word: str,
     columns: Sequence[str],
     may: bool,
+    first_step: tuple[str, str] | None = None,
 ) -> Response:
-    """What there is of a noun."""
+    """What there is of a noun; `first_step` is a link and its text, where something else comes before."""
     path = request.url.path
     numbers = [cell.is_number for cell in rows[0].cells] if rows else [False] * len(columns)
     last = shown.first + len(shown.names)
@@ -121,6 +122,7 @@ def list_page(
         about=about,
         empty=empty,
         command=command,
+        first_step=first_step,
         path=path,
         word=word,
         a="an" if word in {"administrator", "API key"} else "a",

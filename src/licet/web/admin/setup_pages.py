@@ -47,7 +47,8 @@ from licet.web.admin.setup_frame import (
 from licet.web.admin.setup_licences import Pools, Scopes
 from licet.web.admin.setup_noun import Noun
 
-NOUNS: tuple[Noun, ...] = (Pools(), Scopes(), Users(), Clients())
+_USERS = Users()
+NOUNS: tuple[Noun, ...] = (Pools(), Scopes(), _USERS, Clients())
 # Nouns that the journal can be narrowed by.
 _IN_JOURNAL = frozenset({"pool", "client", "user"})
 
@@ -125,6 +126,7 @@ class _NounPages:
             return RedirectResponse(f"{ROOT}/tenants", 303)
         tenant, noun = await chosen_tenant(self._desk, visit), self._noun
         shown, rows = await self._desk.run(self._rows, request, visit, tenant)
+        noun_first: Noun = _USERS if noun.word == "client" and not tenant.users else noun
         return list_page(
             request,
             visit,
@@ -133,8 +135,9 @@ class _NounPages:
             rows,
             headline=f"{counted(shown.all, noun.word)} in {tenant.name}",
             about=noun.about,
-            empty=noun.empty,
-            command=noun.command,
+            empty=noun.empty if noun_first is noun else "A client stands for a user. Add a user first",
+            command=f"{noun_first.command} --tenant {tenant.name}",
+            first_step=None if noun_first is noun else (link(visit, f"{ROOT}/users/add"), "Add a user"),
             word=noun.word,
             columns=noun.columns,
             may=visit.may(Role.OWNER) and (visit.identity.owns_licence or not is_counted(noun.word)),

@@ -74,8 +74,8 @@ _FIELDS = (
     Field(
         name="access_ttl",
         label="An access token lives",
-        help="10m or 600, and no longer than a session. When you change what access tokens are and leave"
-        " this as it is, it becomes what goes with them: 60 s for a JWT, 10 minutes for a reference.",
+        help="If you change the token format and not this, it becomes that"
+        " format's default: 60 s (JWT) or 10 min (reference).",
         read=_read_life,
         width="short",
     ),

@@ -24,6 +24,7 @@ from licet.store.alerts import Webhook as StoredWebhook
 from licet.store.check import Finding, proves_by
 from licet.store.nodes import Node, is_silent
 from licet.store.plan import Applied, Step
+from licet.store.spelling import instant
 
 _JIM = "Jim_Test"
 _AT_MS = 1_798_761_600_000
@@ -58,6 +59,9 @@ class Pool(Value, frozen=True, kw_only=True):
     duplicates: Annotated[Duplicates, Meta(description="Whose sessions share a seat.", examples=["client"])]
     expires_at_ms: Annotated[
         int | None, Meta(description="When the licence ends; null is never.", examples=[_AT_MS])
+    ]
+    expires_at: Annotated[
+        str | None, Meta(description="The same, in ISO 8601.", examples=["2027-01-01T00:00:00Z"])
     ]
     alerts: Annotated[
         tuple[str, ...],
@@ -169,6 +173,10 @@ class NewClient(Client, frozen=True, kw_only=True):
     """A client that was just made, with its first generated secret if it has one."""
 
     secret: NewSecret | None
+    warnings: Annotated[
+        tuple[str, ...],
+        Meta(description="What keeps it from working as it is.", examples=[[]]),
+    ]
 
 
 class Administrator(Value, frozen=True, kw_only=True):
@@ -309,6 +317,7 @@ def pool(value: ModelPool, of: ModelTenant) -> Pool:
         seats=value.seats,
         duplicates=value.duplicates,
         expires_at_ms=value.expires_at_ms,
+        expires_at=None if value.expires_at_ms is None else instant(value.expires_at_ms),
         alerts=value.alerts,
         hold_s=value.hold_s,
         effective_hold_s=of.hold_s_of(value),

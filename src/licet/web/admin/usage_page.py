@@ -76,7 +76,7 @@ def _show(desk: Desk) -> Callable[[Request], Any]:
     async def show(request: Request) -> Response:
         visit = await seen(request)
         if visit.the_tenant is None:
-            return choose(request, visit, HERE, PATH, "Whose usage?")
+            return choose(request, visit, HERE, PATH, "Usage of which tenant?")
         asked = asked_of(request, visit.the_tenant)
         found = await desk.run(read_usage, desk, asked, visit.now_ms)
         pool = next(

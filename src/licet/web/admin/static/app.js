@@ -70,6 +70,7 @@ const licet = (() => {
     ago: agoText,
     in: countdownText,
     end: endText,
+    moment: (at) => `${dayText(at)}, ${clock.format(at)}`,
     exact: (at) => exact.format(at),
   };
 
@@ -141,8 +142,10 @@ const licet = (() => {
 
   function keys() {
     document.addEventListener("keydown", (event) => {
-      if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
       if (event.target.closest?.("input, textarea, select, [contenteditable]")) return;
+      if (event.key === "?") document.querySelector('.foot a[href="/help"]')?.click();
+      if (event.key !== "/") return;
       const search = document.querySelector("input[type=search]");
       if (search) {
         event.preventDefault();

@@ -78,7 +78,7 @@
       ctx.fillStyle = ink;
       ctx.textAlign = "right";
       ctx.textBaseline = "bottom";
-      const text = `${count.toLocaleString("en-GB")} ${it.label}`;
+      const text = `${count.toLocaleString("en-GB")} ${count === 1 ? it.label.replace(/s$/, "") : it.label}`;
       ctx.fillText(text, bbox.left + bbox.width, plot.valToPos(count, plot.series[index + 1].scale, true) - 3 * dots);
       ctx.restore();
     });
