@@ -835,7 +835,7 @@ class TestChangesWhileItRuns:
         header = {"Authorization": client}
         granted = operated.http.post(f"/{TENANT}/token", data=GRANT, headers=header).json()
         assert in_use(operated) == 1
-        desk.run("client", "disable", "Disabled")
+        desk.run("client", "disable", "Disabled", "--yes")
         assert not _is_active(operated, granted["access_token"])
         assert in_use(operated) == 0
         refused = operated.http.post(f"/{TENANT}/token", data=GRANT, headers=header)

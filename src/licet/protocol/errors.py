@@ -85,7 +85,7 @@ def invalid_request(description: str) -> OAuthError:
 
 def invalid_client(detail: str, cause: FailureCause | None = None) -> OAuthError:
     """The client did not prove itself: one answer, whatever was wrong."""
-    description = "Client authentication failed: unknown client, wrong secret, or none was sent."
+    description = "Client authentication failed: unknown tenant or client, wrong secret, or none was sent."
     return OAuthError(Refusal.INVALID_CLIENT, description, detail=detail, headers=(_BASIC,), cause=cause)
 
 
