@@ -237,6 +237,7 @@ def test_a_countdown_that_reaches_zero_fades_its_row(browser: Browser, site: Das
         page.goto(f"{site.admin_url}/seats?tenant=Fading")
         row = page.locator("tbody", has_text="Desk")
         expect(row).not_to_have_class("fades gone")
+        expect(page.locator(".pages [hx-get]")).to_have_count(0)  # nothing is asked for any more
         page.clock.fast_forward("20:01")
         expect(row).to_have_class("fades gone")
         expect(row.locator("time[data-time=in]")).to_have_text("0 s")

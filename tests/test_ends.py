@@ -11,9 +11,9 @@ from playwright.sync_api import expect
 
 from browser import Browser
 from cli_site import Desk
-from dashboard import DashboardSite
+from dashboard import DashboardSite, add_admin
 from filling import send
-from licet.model import InvalidValue, Tenant
+from licet.model import InvalidValue, Role, Tenant
 from licet.store.declaration import read, write
 from licet.store.spelling import INSTANT_MS_MAX, end, instant, read_end_ms
 from licet.zones import find_zone
@@ -195,6 +195,20 @@ def test_an_end_that_pickers_cannot_say_is_a_text(site: DashboardSite) -> None:
         assert 'value="2031-04-06T02:30+11:00"' in ada.get(path).text
         send(ada, path, seats="3")
     assert _end(site) == "2031-04-05T15:30:00Z"
+
+
+def test_who_may_only_look_sees_an_end_or_never(site: DashboardSite) -> None:
+    """The licence is shown to an owner of the tenant, who does not change it."""
+    with site.store() as store:
+        tenant = store.tenant("Jim_Test")
+        assert tenant is not None
+        add_admin(store, "olga", Role.OWNER, tenant.id)
+    with site.reader("olga") as olga:
+        for at_ms, shown in ((None, "never"), (1_927_630_800_000, "<bdi>2031-01-31</bdi>")):
+            with site.changing() as change:
+                change.tenant("Jim_Test").set_pool("full", expires_at_ms=at_ms)
+            page = olga.get(f"/set-up/pools/edit{HERE}&name=full").text
+            assert f'<p class="fixed-label">Expires</p><p class="fixed">{shown}</p>' in page
 
 
 def _end(site: DashboardSite) -> str:

@@ -163,7 +163,7 @@ def test_an_owner_of_one_tenant_does_not_write_its_own_licence_at_the_api(  # no
     if fields:
         assert told["detail"].endswith("only an owner of all tenants may do this."), told
     assert site.licence() == before
-    assert site.pool().alerts == ("80", "90", "100", "denied")
+    assert site.pool().alerts == ("80", "90", "100", "denied", "expires")
 
 
 @pytest.mark.parametrize(("path", "fields"), CLOSED)
@@ -238,7 +238,7 @@ def test_an_owner_of_one_tenant_changes_all_the_rest(site: LicenceSite, olga: Re
     before = site.licence()
     for method, path, body in (
         ("PATCH", f"{OTHER}/pools/full", {"alerts": ["50"], "seats": 2, "expires_at_ms": EXPIRES_MS}),
-        ("PATCH", f"{OTHER}/pools/full", {"alerts": ["80", "90", "100", "denied"]}),
+        ("PATCH", f"{OTHER}/pools/full", {"alerts": ["80", "90", "100", "denied", "expires"]}),
         ("PATCH", OTHER, {"default_scope": "view", "no_seat_status": 429, "session_ttl_s": 1200}),
         ("PATCH", OTHER, {"default_scope": "all", "no_seat_status": 400, "strict_assertions": True}),
         ("POST", f"{OTHER}/users", {"initials": "NU"}),
@@ -252,7 +252,7 @@ def test_an_owner_of_one_tenant_changes_all_the_rest(site: LicenceSite, olga: Re
     page = send(olga, "/set-up/pools/edit?name=full", alerts="75")
     assert page.status_code == 303
     assert site.pool().alerts == ("75",)
-    assert send(olga, "/set-up/pools/edit?name=full", alerts="80 90 100 denied").status_code == 303
+    assert send(olga, "/set-up/pools/edit?name=full", alerts="80 90 100 denied expires").status_code == 303
     assert send(olga, "/set-up/tenants/edit", no_seat_status="503").status_code == 303
     assert site.licence() == before
 

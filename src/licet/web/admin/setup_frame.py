@@ -20,6 +20,7 @@ from licet.store.history import Did, HistoryFilter
 from licet.store.licence_terms import WHY, is_counted, licence_fields
 from licet.store.paging import LIMIT_MAX
 from licet.store.setup import SetupChange
+from licet.store.spelling import NEVER
 from licet.web.admin.desk import Desk, must_be
 from licet.web.admin.filters import cleaned
 from licet.web.admin.forms import Field, Form, Kind, Texts, read_seen, read_texts, sentence
@@ -296,7 +297,12 @@ def keeping_licence(visit: Visit, word: str, fields: Sequence[Field]) -> tuple[F
     if visit.identity.owns_licence or not may_change(visit, word, fields):
         return tuple(fields)
     licence = _in_licence(word)
-    return tuple(replace(it, kind=Kind.FIXED, help=WHY) if it.name in licence else it for it in fields)
+    return tuple(_only_shown(it) if it.name in licence else it for it in fields)
+
+
+def _only_shown(field: Field) -> Field:
+    nothing = NEVER if field.kind is Kind.END else WHY  # what stands there when it holds nothing
+    return replace(field, kind=Kind.FIXED, help=nothing)
 
 
 def _in_licence(word: str) -> frozenset[str]:
