@@ -4,6 +4,7 @@
 - `stale`: whether a seat is free is decided on a number that may be a moment old, as without a lock.
 - `forgetful`: an outcome is answered before it is durable, and now and then it never becomes so.
 - `remembering`: an introspection is answered from what was read a moment ago.
+- `letting go`: a seat is given back when the last of its sessions ends, also where it has to be held.
 - `leaking`: a seat is not given back when the last of its sessions ends.
 
 Each takes away what would stand behind it in the tables, so that only the checker is left to see it.
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from licet import app, ledger
+from licet import app, ledger, seat_life
 from licet.book import Book, Change, SeatFreed, SeatKey
 from licet.ledger import Command, Outcome
 from licet.model import EndReason, NoSeatReason, Pool, Session
@@ -105,6 +106,10 @@ def _leak_seats() -> None:
     ledger._ending = ending
 
 
+def _let_go_of_seats() -> None:
+    seat_life.held_until = lambda *_: 0
+
+
 def _look_away() -> None:
     """Take the check away that stands behind the ledger."""
     pragmas = (*sqlite._PRAGMAS, "PRAGMA ignore_check_constraints = ON")
@@ -117,4 +122,5 @@ _MISTAKES: dict[str, Callable[[], None]] = {
     "forgetful": _answer_before_it_is_durable,
     "remembering": _remember_what_was_read,
     "leaking": _leak_seats,
+    "letting go": _let_go_of_seats,
 }

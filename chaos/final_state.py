@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from chaos.findings import Findings
-from chaos.history import Final, Look, Operation, PoolRow, SessionRow
+from chaos.history import Final, Look, Operation, PoolRow, SessionRow, TenantPlan
 from chaos.holders import DENIALS
 from chaos.lives import Lives
 from chaos.times import Seats
@@ -36,14 +36,18 @@ def check_final(
         if not seats.may_be(pool.seats, final.begun_us, final.ended_us):
             findings.add("tables", f"{name}: there are {pool.seats} seats")
     sessions = [row for row in final.sessions if row.tenant == name]
-    _check_seats(name, sessions, final, findings)
+    _check_seats(lives.plan, sessions, final, findings)
     _check_sessions(lives, sessions, final, findings)
     _check_journal(lives, operations, sessions, final, findings)
 
 
-def _check_seats(name: str, sessions: Iterable[SessionRow], final: Final, findings: Findings) -> None:
-    """A seat is held while one of its sessions lives, and not longer (L4)."""
-    until_ms: dict[str, int] = {}
+def _check_seats(plan: TenantPlan, sessions: Iterable[SessionRow], final: Final, findings: Findings) -> None:
+    """A seat is held while one of its sessions lives and until its hold is over, and not longer (L4, L18)."""
+    name, until_ms = plan.name, dict[str, int]()
+    for seat in final.seats if plan.hold_s else ():
+        held_ms = seat.issued_at_ms + plan.hold_s * 1000
+        if seat.tenant == name and held_ms > final.now_ms:
+            until_ms[seat.holder] = held_ms
     for row in sessions:
         if row.holder and row.expires_at_ms > final.now_ms:
             until_ms[row.holder] = max(until_ms.get(row.holder, 0), row.expires_at_ms)

@@ -49,6 +49,7 @@ class TenantPlan(Record, frozen=True, kw_only=True):
     session_ttl_s: int
     access_ttl_s: int
     clients: tuple[ClientPlan, ...] = ()
+    hold_s: int = 0
 
 
 class Begun(Record, frozen=True, kw_only=True, tag="begun"):
@@ -160,11 +161,12 @@ class SessionRow(Record, frozen=True, kw_only=True):
 
 
 class SeatRow(Record, frozen=True, kw_only=True):
-    """A seat as the tables have it."""
+    """A seat as the tables have it; `issued_at_ms` is when its newest token was issued."""
 
     tenant: str
     holder: str
     expires_at_ms: int
+    issued_at_ms: int = 0
 
 
 class JournalRow(Record, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Holders against seats: never more than there are (L6), and never a denial while one is free (L4).
+"""Holders against seats: never more than there are (L6, L18), and never a denial while one is free (L4).
 
 Of all that must hold a seat at one moment, one took its seat last. All others held theirs then, so the pool
 had at least as many seats at that moment: it lies between the latest sending and the latest answer among the
@@ -31,10 +31,10 @@ def check_holders(lives: Lives, seats: Seats, operations: Sequence[Operation], f
             del active[holder][sid]
             if not active[holder]:
                 del active[holder]
-        if life.must_until_us < at_us:
+        if life.must_hold_until_us < at_us:
             continue
         active[life.holder][life.sid] = life
-        heapq.heappush(ends, (life.must_until_us, life.holder, life.sid))
+        heapq.heappush(ends, (life.must_hold_until_us, life.holder, life.sid))
         if len(active) <= seats.least_ever:
             continue
         last_us = max(max(it.since_us for it in of_one.values()) for of_one in active.values())
@@ -60,7 +60,7 @@ def check_denials(lives: Lives, seats: Seats, operations: Iterable[Operation], f
             continue
         window = operation.sent_us, operation.received_us
         holder = lives.holder(operation.client, "")
-        if any(life.must_live(*window) for life in must_hold[holder]):
+        if any(life.must_hold(*window) for life in must_hold[holder]):
             findings.add("unexplained_denial", f"{holder} holds a seat already (L2)", operation)
         elif not seats.may_be(operation.seats, *window):
             findings.add("unexplained_denial", f"there were not {operation.seats} seats", operation)

@@ -9,6 +9,9 @@ A session must have lived from the receipt of the answer that granted it until t
 
 It may have lived from the sending of its grant until something that ended it was answered, or until its life
 after the last that may have renewed it.
+
+Where the pool has a hold, its seat was held for as long after the last request that was granted, however the
+session ended (L18); and may have been for as long after the last that may have been.
 """
 
 import heapq
@@ -28,6 +31,7 @@ class Life(msgspec.Struct, kw_only=True, gc=False):
     client: str
     holder: str
     ttl_us: int
+    hold_us: int
     sent_us: int
     received_us: int
     renewed_sent_us: int  # by the last request that was granted
@@ -46,6 +50,24 @@ class Life(msgspec.Struct, kw_only=True, gc=False):
         """Until when it may have lived."""
         return min(self.ended_us, self.renewed_by_us + self.ttl_us + ALLOWANCE_US)
 
+    @property
+    def must_hold_until_us(self) -> int:
+        """Until when its seat was its holder's for certain."""
+        if not self.hold_us:
+            return self.must_until_us
+        return max(self.must_until_us, self.renewed_sent_us + self.hold_us - ALLOWANCE_US)
+
+    @property
+    def may_hold_until_us(self) -> int:
+        """Until when its seat may have been its holder's."""
+        if not self.hold_us:
+            return self.may_until_us
+        return max(self.may_until_us, self.renewed_by_us + self.hold_us + ALLOWANCE_US)
+
+    def must_hold(self, from_us: int, until_us: int) -> bool:
+        """Whether its seat was its holder's for certain all the time between these."""
+        return self.received_us <= from_us and until_us <= self.must_hold_until_us
+
     def must_live(self, from_us: int, until_us: int) -> bool:
         """Whether it lived for certain all the time between these."""
         return self.received_us <= from_us and until_us <= self.must_until_us
@@ -62,6 +84,7 @@ class Lives:
         self.unanswered: list[tuple[int, int, str, bool]] = []  # grants: sent, done by, client, licensed
         self._faults = faults
         self._ttl_us = plan.session_ttl_s * 1_000_000
+        self._hold_us = plan.hold_s * 1_000_000
         self._users = {client.client_id: client.user for client in plan.clients}
         grants: dict[str, list[tuple[int, int, Life | None]]] = defaultdict(list)
         for operation in operations:
@@ -90,11 +113,12 @@ class Lives:
         """When each holder may have held a seat: from, until, and the session if it is known."""
         spans: dict[str, list[tuple[int, int, Life | None]]] = defaultdict(list)
         for life in self.holding():
-            spans[life.holder].append((life.sent_us, life.may_until_us, life))
+            spans[life.holder].append((life.sent_us, life.may_hold_until_us, life))
         for number, (sent_us, by_us, client, licensed) in enumerate(self.unanswered):
             if licensed:
                 holder = self.holder(client, f"unanswered {number}")
-                spans[holder].append((sent_us, by_us + self._ttl_us + ALLOWANCE_US, None))
+                longest_us = max(self._ttl_us, self._hold_us)
+                spans[holder].append((sent_us, by_us + longest_us + ALLOWANCE_US, None))
         for of_holder in spans.values():
             of_holder.sort(key=lambda it: it[0])
         return spans
@@ -116,6 +140,7 @@ class Lives:
                 client=operation.client,
                 holder=self.holder(operation.client, operation.sid) if operation.licensed else "",
                 ttl_us=self._ttl_us,
+                hold_us=self._hold_us,
                 sent_us=operation.sent_us,
                 received_us=operation.received_us,
                 renewed_sent_us=operation.sent_us,

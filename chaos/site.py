@@ -19,15 +19,17 @@ POOL = "full"
 ASKER = "Asker"  # introspects; no administrator touches it
 SECRETS = 2
 
-_Kind = tuple[str, int, HolderKind, int, int, int, int, int]
-# Name, seats, who holds one, lives of a session and of a token in seconds, clients, users, sessions of each.
+_Kind = tuple[str, int, HolderKind, int, int, int, int, int, int]
+# Name, seats, who holds one, lives of a session and of a token in seconds, clients, users, sessions of each,
+# hold in seconds.
 _TENANTS: tuple[_Kind, ...] = (
-    ("Client", 6, "client", 20, 10, 60, 60, 100),
-    ("User", 5, "user", 8, 4, 60, 20, 6),
-    ("Session", 8, "none", 5, 5, 60, 60, 3),
-    ("Short", 4, "client", 2, 1, 50, 50, 2),
-    ("Long", 10, "client", 1200, 600, 40, 40, 4),
-    ("Crowd", 3, "client", 6, 3, 60, 60, 5),
+    ("Client", 6, "client", 20, 10, 60, 60, 100, 0),
+    ("User", 5, "user", 8, 4, 60, 20, 6, 0),
+    ("Session", 8, "none", 5, 5, 60, 60, 3, 0),
+    ("Short", 4, "client", 2, 1, 50, 50, 2, 0),
+    ("Long", 10, "client", 1200, 600, 40, 40, 4, 0),
+    ("Crowd", 3, "client", 6, 3, 60, 60, 5, 0),
+    ("Held", 6, "client", 3, 2, 20, 20, 3, 2),
 )
 
 
@@ -61,13 +63,14 @@ def plan(seed: int, store: str, nodes: int, *, share: float = 1.0) -> Begun:
 
 
 def _tenant_plan(kind: _Kind, share: float) -> TenantPlan:
-    name, seats, duplicates, session_ttl_s, access_ttl_s, clients, users, sessions_max = kind
+    name, seats, duplicates, session_ttl_s, access_ttl_s, clients, users, sessions_max, hold_s = kind
     return TenantPlan(
         name=name,
         seats=seats,
         duplicates=duplicates,
         session_ttl_s=session_ttl_s,
         access_ttl_s=access_ttl_s,
+        hold_s=hold_s,
         clients=tuple(
             ClientPlan(client_id=f"{name}{number}", user=f"{number % users:03}", sessions_max=sessions_max)
             for number in range(max(seats + 2, round(clients * share)))
@@ -105,7 +108,7 @@ def _add(
     tenant = change.add_tenant(
         plan.name, seats=plan.seats, session_ttl_s=plan.session_ttl_s, access_ttl_s=plan.access_ttl_s
     )
-    tenant.set_pool(POOL, duplicates=Duplicates(plan.duplicates))
+    tenant.set_pool(POOL, duplicates=Duplicates(plan.duplicates), hold_s=plan.hold_s)
     for initials in dict.fromkeys(client.user for client in plan.clients):
         tenant.add_user(initials)
     for client in plan.clients:

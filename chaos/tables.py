@@ -88,11 +88,16 @@ def _sessions(connection: Connection) -> tuple[SessionRow, ...]:
 
 def _seats(connection: Connection) -> tuple[SeatRow, ...]:
     seat = schema.seat
-    query = select(schema.tenant.c.name, seat.c.holder, seat.c.expires_at_ms).join_from(
+    query = select(schema.tenant.c.name, seat.c.holder, seat.c.expires_at_ms, seat.c.issued_at_ms).join_from(
         seat, schema.tenant, seat.c.tenant_id == schema.tenant.c.id
     )
     return tuple(
-        SeatRow(tenant=row.name, holder=row.holder, expires_at_ms=row.expires_at_ms)
+        SeatRow(
+            tenant=row.name,
+            holder=row.holder,
+            expires_at_ms=row.expires_at_ms,
+            issued_at_ms=row.issued_at_ms,
+        )
         for row in connection.execute(query)
     )
 

@@ -78,10 +78,14 @@ class TestBroken:
             pytest.param("sqlite", "forgetful", "lost_grant", marks=pytest.mark.long),
             pytest.param("sqlite", "remembering", "undone_logoff", marks=pytest.mark.long),
             pytest.param("sqlite", "leaking", "tables", marks=pytest.mark.long),
+            pytest.param("sqlite", "letting go", "over_issued", marks=pytest.mark.wide),
         ],
     )
     def test_a_mistake_is_found(self, tmp_path: Path, store: str, broken: str, kind: FindingKind) -> None:
-        """L6, L9, L4: no lock, or a number out of date; answers before they are durable; seats lost."""
+        """L6, L9, L4, L18: no lock, or a number out of date; answers before they are durable; seats lost.
+
+        Or seats that are somebody else's though they have to be held.
+        """
         options = Options(
             seed=SEED,
             seconds=0,

@@ -51,7 +51,14 @@ def us(seconds: float) -> int:
 class Story:
     """A history that is being written. Clients are `a`, `b`, `c`, `d`; `a` and `b` are of one user."""
 
-    def __init__(self, *, duplicates: HolderKind = "client", seats: int = 2, sessions_max: int = 100) -> None:
+    def __init__(
+        self,
+        *,
+        duplicates: HolderKind = "client",
+        seats: int = 2,
+        sessions_max: int = 100,
+        hold_s: int = 0,
+    ) -> None:
         users = {"a": "AB", "b": "AB", "c": "CC", "d": "DD"}
         clients = tuple(
             ClientPlan(client_id=name, user=user, sessions_max=sessions_max) for name, user in users.items()
@@ -63,6 +70,7 @@ class Story:
             session_ttl_s=TTL_S,
             access_ttl_s=ACCESS_S,
             clients=clients,
+            hold_s=hold_s,
         )
         self.records: list[AnyRecord] = [Begun(seed=1, store="sqlite", nodes=2, tenants=(plan,))]
         self._sids = count(1)
@@ -225,6 +233,40 @@ class TestHolders:
         for at_s, client in enumerate("abcd"):
             story.grant(at_s, client, licensed=False)
         assert story.found() == set()
+
+    def test_a_seat_that_is_given_on_while_it_has_to_be_held_is_found(self) -> None:
+        """L18: five seconds after the last token, whoever logged off; without a hold it is right."""
+        for hold_s, found in ((0, set()), (5, {"over_issued"})):
+            story = Story(hold_s=hold_s)
+            story.log_off(1, "a", story.grant(0, "a"))
+            story.grant(2, "c")
+            story.grant(3, "d")
+            assert story.found() == found
+
+    def test_a_refresh_lengthens_what_has_to_be_held(self) -> None:
+        """L18: the hold counts from the last token, also beyond a session's life."""
+        for given_s, found in ((14.5, {"over_issued"}), (15.1, set())):
+            story = Story(hold_s=12)
+            sid = story.grant(0, "a")
+            story.refresh(3, "a", sid)
+            story.log_off(4, "a", sid)
+            story.grant(5, "c")
+            story.grant(given_s, "d")
+            assert story.found() == found
+
+    def test_a_denial_while_a_seat_is_on_hold_is_right_and_not_that_of_its_holder(self) -> None:
+        """L18: it counts as in use, until it may have been so no longer; its holder shares it."""
+        for at_s, who, found in (
+            (3, "d", set()),
+            (4.9, "d", set()),
+            (6, "d", {"unexplained_denial"}),
+            (3, "a", {"unexplained_denial"}),
+        ):
+            story = Story(hold_s=5)
+            story.log_off(1, "a", story.grant(0, "a"))
+            story.grant(2, "c")
+            story.deny(at_s, who)
+            assert story.found() == found, (at_s, who)
 
     def test_a_grant_that_may_have_come_after_a_logoff_is_not_found(self) -> None:
         """The logoff was sent before the third client had its answer: it may have been first."""
@@ -644,6 +686,26 @@ class TestTables:
             seat = replace(final.seats[0], expires_at_ms=end_ms)
             story.records[-1] = replace(final, seats=(seat,))
             assert story.found() == {"tables"}
+
+    def test_a_seat_on_hold_expires_with_its_hold(self) -> None:
+        """L18: so long after its newest token, and not later."""
+        for end_s, found in ((8, set()), (9, {"tables"})):
+            story = Story(hold_s=5)
+            sid = story.grant(3, "a")
+            story.log_off(4, "a", sid)
+            journal = [("a", "granted", 1), ("a", "ended", 1)]
+            story.end(5, (), journal, in_use=1, rows=1)
+            final = story.records[-1]
+            assert isinstance(final, Final)
+            ms = EPOCH_S * 1000
+            seat = SeatRow(
+                tenant=TENANT,
+                holder="client:a",
+                expires_at_ms=ms + end_s * 1000,
+                issued_at_ms=ms + 3000,
+            )
+            story.records[-1] = replace(final, seats=(seat,))
+            assert story.found() == found
 
     @pytest.mark.parametrize(
         "journal",
