@@ -7,16 +7,18 @@ requests a second (docs/explanation/performance.md). It decides nothing: what a 
 `licet.protocol`, who may have a seat in `licet.ledger`. Every refusal is an `OAuthError` on its way here.
 """
 
+import asyncio
 import itertools
 import secrets
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 from licet.assertions import Assertion
 from licet.clock import Clock
 from licet.ledger import Command, End, Outcome
-from licet.model import Client, EndReason, FailureCause, Session, Tenant
+from licet.model import Client, EndReason, Session, Tenant
 from licet.protocol import introspect, jwks, logoff, metadata, revoke, token, verify
 from licet.protocol.client_auth import audiences, parse_basic, read_credentials
 from licet.protocol.errors import OAuthError, Refusal, fault, invalid_request, no_token, unavailable
@@ -38,7 +40,7 @@ from licet.store.lane import Lane
 from licet.tokens import Tokens, new_sid
 from licet.web.authentication import Authenticator
 from licet.web.measures import Measures
-from licet.web.recording import Recorder
+from licet.web.recording import Attempt, Recorder
 from licet.web.refusals import Kind, LogRateLimit
 from licet.web.source import source_of
 from licet.web.tarpit import Tarpit
@@ -225,44 +227,43 @@ class PublicApp:
         except StoreUnavailable as down:
             self._store_failed()
             refused = unavailable(str(down))
-        cause = self._record(refused, exchange, request_id)
+        attempt = self._attempt(refused, exchange, request_id)
         kind = _kind(refused)
         if self._refusals.admits(kind):
-            self._note(kind, refused, cause, exchange, request_id)
+            self._note(kind, refused, attempt, exchange, request_id)
         if refused.refusal is Refusal.RATE_LIMITED:
             await self._tarpit.hold(source_of(exchange.address))
         return refusal(refused, request_id)
 
-    def _record(self, refused: OAuthError, exchange: Exchange, request_id: str) -> FailureCause | None:
-        """Have a denial or a failed authentication found by its request id; why it failed, if it did."""
+    def _attempt(self, refused: OAuthError, exchange: Exchange, request_id: str) -> Attempt | None:
+        """The failed authentication that a refusal is, if it is one; it is recorded when it is answered.
+
+        The request id of a denial is recorded at once: what it is of is no secret.
+        """
         is_denied = refused.refusal is Refusal.NO_SEAT
         if not (is_denied or exchange.is_authenticating or refused.refusal is Refusal.INVALID_CLIENT):
             return None
         if refused.refusal is Refusal.UNAVAILABLE:
             return None
-        tenant = self._find_tenant(exchange.tenant)
+        tenant, address = self._find_tenant(exchange.tenant), exchange.address
         name = exchange.known_client_id(tenant)
-        if not is_denied:
-            return self._recorder.client_failed(
-                refused,
-                tenant,
-                exchange.credentials,
-                exchange.audiences,
-                name=name,
-                request_id=request_id,
-                address=exchange.address,
-            )
-        if tenant is not None and name is not None:
-            self._recorder.denied(
-                tenant, name, refused.fields, request_id=request_id, address=exchange.address
-            )
-        return None
+        client = tenant.clients.get(name) if tenant is not None and name is not None else None
+        if is_denied:
+            if tenant is not None and client is not None:
+                fields = refused.fields
+                self._recorder.denied(tenant, client, fields, request_id=request_id, address=address)
+            return None
+        attempt = Attempt(refused, tenant, client, exchange.credentials, exchange.audiences)
+        record = partial(self._recorder.client_failed, attempt, request_id=request_id, address=address)
+        # The answer is sent without another wait: this is behind it, and its time says nothing of the cause.
+        asyncio.get_running_loop().call_soon(record)
+        return attempt
 
     def _note(
         self,
         kind: Kind,
         refused: OAuthError,
-        cause: FailureCause | None,
+        attempt: Attempt | None,
         exchange: Exchange,
         request_id: str,
     ) -> None:
@@ -277,7 +278,7 @@ class PublicApp:
             tenant=tenant.name if tenant else None,
             client_id=exchange.known_client_id(tenant),
             address=exchange.address,
-            **({"cause": cause.value} if cause else {}),
+            **({"cause": self._recorder.cause_of(attempt).value} if attempt else {}),
             **refused.fields,
         )
 

@@ -4,8 +4,8 @@
 
 The rules:
 
-- Whoever failed gets one answer for all causes, after the same work: the cause is looked up in memory, and a
-  generated secret is hashed where there is no client too.
+- Whoever failed gets one answer for all causes, after the same work: it is on its way before the cause is
+  looked up. Where the log needs the cause sooner, a generated secret is hashed for no client as well.
 - What is collected is bounded, whatever is sent and however long the store is down: `NAMES_MAX` in a minute,
   `NAMES_OF_SOURCE_MAX` from one source, beyond which a row without a name counts; `ROWS_MAX` that wait,
   beyond which one row for each cause counts; and request ids of a row, of a source and of a minute, beyond
@@ -51,6 +51,19 @@ class Caller(NamedTuple):
     initials: str = ""
 
 
+class Attempt(NamedTuple):
+    """A client's authentication that failed: of which tenant and client, as far as they are ours.
+
+    `credentials` are None where none could be read; `ours` are the audiences that an assertion may have had.
+    """
+
+    error: OAuthError
+    tenant: Tenant | None
+    client: Client | None
+    credentials: Credentials | Assertion | None
+    ours: Collection[str]
+
+
 class Recorder:
     """Collects what was refused. `counts` are the failures since the start, by cause, for the metrics."""
 
@@ -68,32 +81,20 @@ class Recorder:
         self._of_row: Counter[tuple[object, ...]] = Counter()
         self._ids = 0
 
-    def client_failed(
-        self,
-        error: OAuthError,
-        tenant: Tenant | None,
-        credentials: Credentials | Assertion | None,
-        ours: Collection[str],
-        *,
-        name: str | None,
-        request_id: str,
-        address: str,
-    ) -> FailureCause:
-        """Collect that a client's authentication failed; return why.
-
-        `ours` are the audiences that an assertion may have had; `name` is the client's, None where what was
-        sent is the name of none.
-        """
-        client = tenant.clients.get(name) if tenant is not None and name is not None else None
-        cause = error.cause or self._cause(error, tenant, client, credentials, ours)
+    def client_failed(self, attempt: Attempt, *, request_id: str, address: str) -> None:
+        """Collect that a client's authentication failed. Call it when the answer is on its way."""
+        tenant, client = attempt.tenant, attempt.client
         caller = Caller(
             Who.CLIENT,
             tenant.id if tenant else 0,
             client.client_id if client else "",
             client.user.initials if client else "",
         )
-        self.failed(caller, cause, request_id=request_id, address=address)
-        return cause
+        self.failed(caller, self.cause_of(attempt), request_id=request_id, address=address)
+
+    def cause_of(self, attempt: Attempt) -> FailureCause:
+        """Why a client's authentication failed."""
+        return attempt.error.cause or self._cause(*attempt)
 
     def failed(self, caller: Caller, cause: FailureCause, *, request_id: str, address: str) -> None:
         """Collect that an authentication failed."""
@@ -123,7 +124,7 @@ class Recorder:
     def denied(
         self,
         tenant: Tenant,
-        client_id: str,
+        client: Client,
         told: Mapping[str, str | int],
         *,
         request_id: str,
@@ -133,9 +134,7 @@ class Recorder:
         reason, pool = str(told["reason"]), str(told["pool"])
         now_ms = self._clock.now_ms()
         self._turn(now_ms // MINUTE_MS)
-        client = tenant.clients.get(client_id)
-        if client is not None and self._may_keep((tenant.id, client_id, reason, pool), address):
-            initials = client.user.initials
+        if self._may_keep((tenant.id, client.client_id, reason, pool), address):
             self._keep(
                 RefusedRequest(
                     request_id,
@@ -145,8 +144,8 @@ class Recorder:
                     reason,
                     pool,
                     Who.CLIENT,
-                    client_id,
-                    initials,
+                    client.client_id,
+                    client.user.initials,
                     address,
                 )
             )
