@@ -45,10 +45,10 @@ class TestSeats:
         assert unlicensed == "1 session without a seat"
         assert headings.split() == [
             *("pool", "user", "name", "client", "scope", "since", "last", "token", "expires"),
-            *("address", "holder"),
+            *("address", "addresses", "holder"),
         ]
         assert re.match(
-            r"full +TC +User TC +TestClientId +all +2\S+Z +2\S+Z +2\S+Z +192.0.2.1 +client:", first
+            r"full +TC +User TC +TestClientId +all +2\S+Z +2\S+Z +2\S+Z +192.0.2.1 +1 +client:", first
         )
         assert re.match(r"- +C1 +User C1 +Client1 +view .* -$", second)
 

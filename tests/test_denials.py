@@ -219,7 +219,13 @@ def test_what_is_held_by_user_is_told_with_the_client_that_took_it(
     with site.store.reporting() as connection:
         [holder] = holders_at(connection, site.tenant, "full", NOON_MS, now_ms=site.now_ms)
     assert holder == Holder(
-        client_id="Desk", initials="AB", name="User AB", taken_at_ms=NOON_MS, freed_at_ms=None, times=1
+        client_id="Desk",
+        initials="AB",
+        name="User AB",
+        taken_at_ms=NOON_MS,
+        freed_at_ms=None,
+        times=1,
+        addresses=1,
     )
     place.close()
 

@@ -188,7 +188,9 @@ class TestRefresh:
 
     def test_a_refresh_names_the_session_of_its_token(self) -> None:
         """And never a new one."""
-        assert refresh() == Refresh(tenant_id=1, client_key=1, sid=SESSION.sid, scope=None)
+        assert refresh() == Refresh(
+            tenant_id=1, client_key=1, sid=SESSION.sid, scope=None, address="192.0.2.9"
+        )
 
     def test_a_refresh_may_ask_for_less_scope(self) -> None:
         """S32; whether it is less, the ledger knows."""

@@ -310,6 +310,7 @@ class TestWhatABookHolds:
             taken_at_ms=START_MS,
             expires_at_ms=START_MS + SESSION_MS,
             issued_at_ms=START_MS,
+            sources=f"{START_MS // 86_400_000}/0 192.0.2.1",
         )
 
     def test_it_holds_the_count_and_all_expired_seats_of_each_pool_it_touches(self, place: Place) -> None:

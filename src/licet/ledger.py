@@ -62,6 +62,7 @@ class Refresh(Value, frozen=True, kw_only=True, tag=True, array_like=True):
     client_key: int
     sid: bytes
     scope: tuple[str, ...] | None = None
+    address: str = ""
 
 
 class End(Value, frozen=True, kw_only=True, tag=True, array_like=True):
@@ -285,11 +286,11 @@ def _taken_or_kept(
             taken_at_ms=session.started_at_ms,
             expires_at_ms=session.expires_at_ms,
         )
-        return SeatTaken(seat=with_token_of(book, taken, session))
+        return SeatTaken(seat=with_token_of(book, taken, session, session.address))
     remaining = latest_expiry(book, seat, without=superseded)
     # A seat on hold may have been taken for another user, for whom its client stood then.
     seat = replace(seat, initials=client.user.initials, expires_at_ms=remaining or 0)
-    return SeatKept(seat=with_token_of(book, seat, session))
+    return SeatKept(seat=with_token_of(book, seat, session, session.address))
 
 
 def holder_of(pool: Pool, client: Client, sid: bytes) -> str:
@@ -354,7 +355,7 @@ def _refresh(book: Book, refresh: Refresh, now_ms: int) -> tuple[Outcome, list[C
     renewed = _renewed(tenant, session, now_ms)
     changes: list[Change] = [SessionRenewed(session=renewed)]
     if (key := session.seat_key) is not None:
-        changes.append(SeatKept(seat=with_token_of(book, book.seats[key], renewed)))
+        changes.append(SeatKept(seat=with_token_of(book, book.seats[key], renewed, refresh.address)))
     return _granted(tenant, client, renewed, now_ms, scope=" ".join(dict.fromkeys(names))), changes
 
 

@@ -5,7 +5,7 @@ need not ask again. A value here knows nothing of HTTP, of rows or of files.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, tzinfo
 from enum import StrEnum
 from typing import ClassVar
@@ -28,6 +28,7 @@ SESSIONS_MAX_MAX = 100_000
 SESSIONS_MAX = 100  # a guess: far above what a client needs, far below what hurts
 DENIED = "denied"
 EXPIRES = "expires"
+SHARED = "shared"  # and from how many addresses on: `shared:5`
 ALERTS = ("80", "90", "100", DENIED, EXPIRES)
 ALERTS_MAX = 10  # a guess: more would not be told apart
 
@@ -36,6 +37,7 @@ _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _POOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _INITIALS = re.compile(r"[A-Za-z0-9.]{2,3}")
+_SHARED = re.compile(rf"{SHARED}:([2-9]|1[0-6])")
 _PERCENTAGE = re.compile(r"[1-9][0-9]?|100")
 # RFC 6749 App. A.1: client-id = *VSCHAR; a letter beyond ASCII is let in, a control character is not.
 _CLIENT_ID = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,128}")
@@ -164,7 +166,7 @@ class Pool(Value, frozen=True, kw_only=True):
     """A counted licence. `id` is the store's; `expires_at_ms` is None for a licence without end.
 
     `alerts` is what is told of it, as `read_alerts` gives it: percentages of its seats in use,
-    `denied`, and `expires`.
+    `denied`, `expires`, and `shared:5`.
     `hold_s` is how long a seat stays its holder's after the last token issued with it (L18), as the pool
     says; `Tenant.hold_s_of` is the hold that counts.
     """
@@ -391,6 +393,7 @@ class Seat(Value, frozen=True, kw_only=True):
     taken_at_ms: int
     expires_at_ms: int
     issued_at_ms: int = 0
+    sources: str = ""  # from which addresses it is used: `seat_sources.py`
 
     @property
     def key(self) -> tuple[int, str]:
@@ -399,18 +402,25 @@ class Seat(Value, frozen=True, kw_only=True):
 
 
 def read_alerts(text: str) -> tuple[str, ...]:
-    """What is reported of a pool: `80 90 100 denied expires`, `80%,denied` or `none`; in order, each once.
+    """What is reported of a pool: `80 90 100 denied expires`, `80%,shared:5` or `none`; in order, each once.
 
     Raises InvalidValue.
     """
     words = {word.removesuffix("%") for word in text.replace(",", " ").split()} - {"none"}
-    percentages = words - {DENIED, EXPIRES}
-    if len(words) > ALERTS_MAX or not all(map(_PERCENTAGE.fullmatch, percentages)):
+    shared = set(filter(_SHARED.fullmatch, words))
+    percentages = words - {DENIED, EXPIRES} - shared
+    if len(words) > ALERTS_MAX or len(shared) > 1 or not all(map(_PERCENTAGE.fullmatch, percentages)):
         raise InvalidValue(
-            f'alerts are up to {ALERTS_MAX} percentages from 1 to 100, "{DENIED}" and "{EXPIRES}", like'
-            f' "{" ".join(ALERTS)}", or "none"; these are not: {text[:60]!r}'
+            f'alerts are up to {ALERTS_MAX} percentages from 1 to 100, "{DENIED}", "{EXPIRES}" and one from'
+            f' "{SHARED}:2" to "{SHARED}:16", like "{" ".join(ALERTS)}", or "none";'
+            f" these are not: {text[:60]!r}"
         )
-    return (*sorted(percentages, key=int), *(it for it in (DENIED, EXPIRES) if it in words))
+    return (*sorted(percentages, key=int), *(it for it in (DENIED, EXPIRES) if it in words), *shared)
+
+
+def shared_from(alerts: Iterable[str]) -> int | None:
+    """From how many addresses on the use of a seat is reported; None where it is not."""
+    return next((int(found[1]) for it in alerts if (found := _SHARED.fullmatch(it))), None)
 
 
 def _zone(name: str) -> tzinfo:

@@ -12,6 +12,8 @@ from msgspec.structs import replace
 
 from licet.book import Book
 from licet.model import Pool, Seat, Session, Tenant
+from licet.networks import source_of
+from licet.seat_sources import used_from
 
 
 def held_until(tenant: Tenant, pool: Pool, issued_at_ms: int) -> int:
@@ -26,11 +28,12 @@ def held_until(tenant: Tenant, pool: Pool, issued_at_ms: int) -> int:
     return until_ms if pool.expires_at_ms is None else min(until_ms, pool.expires_at_ms)
 
 
-def with_token_of(book: Book, seat: Seat, session: Session) -> Seat:
-    """The seat once this session was given a token just now."""
+def with_token_of(book: Book, seat: Seat, session: Session, address: str) -> Seat:
+    """The seat once this session was given a token just now, which was asked for from this address."""
     issued_at_ms = max(seat.issued_at_ms, session.renewed_at_ms)
     expires_at_ms = max(seat.expires_at_ms, session.expires_at_ms, _held_until(book, seat, issued_at_ms))
-    return replace(seat, expires_at_ms=expires_at_ms, issued_at_ms=issued_at_ms)
+    sources = used_from(seat.sources, source_of(address), session.renewed_at_ms)
+    return replace(seat, expires_at_ms=expires_at_ms, issued_at_ms=issued_at_ms, sources=sources)
 
 
 def without(book: Book, seat: Seat, ended: list[Session], now_ms: int) -> Seat | None:

@@ -7,7 +7,7 @@ import typer
 
 from licet.cli import completing
 from licet.cli.console import AsJson, Data, Instant, Record, chosen_tenant, note, opened, show_list, when
-from licet.model import DENIED
+from licet.seat_sources import counted_addresses
 from licet.store import alerts as store_alerts
 
 # No variable: what is not asked for one tenant is asked for all.
@@ -50,7 +50,7 @@ def _records(data: Path | None, tenant: str | None) -> list[Record]:
         {
             "tenant": it.tenant,
             "pool": it.pool,
-            "alert": it.threshold if it.threshold == DENIED else f"{it.threshold}%",
+            "alert": _alert(it),
             "in_use": it.in_use,
             "seats": it.seats,
             "is_lower_now": it.threshold.isdigit() and it.in_use * 100 < int(it.threshold) * it.seats,
@@ -59,3 +59,9 @@ def _records(data: Path | None, tenant: str | None) -> list[Record]:
         }
         for it in found
     ]
+
+
+def _alert(it: store_alerts.Raised) -> str:
+    if it.addresses is not None:
+        return f"{it.client_id}: {counted_addresses(it.addresses)} addresses"
+    return f"{it.threshold}%" if it.threshold.isdigit() else it.threshold

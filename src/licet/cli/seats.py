@@ -30,6 +30,7 @@ from licet.cli.console import (
 )
 from licet.cli.report import clock_time, countdown, local, page, plain, printable, style_of, whose
 from licet.model import Tenant
+from licet.seat_sources import counted_addresses
 from licet.store.contract import Store
 from licet.store.usage import LiveSession, PoolNow, SeatInUse, SeatsNow
 from licet.store.usage import seats as read_seats
@@ -57,6 +58,7 @@ _COLUMNS = {
     "last_token": "last token",
     "expires": "expires",
     "address": "address",
+    "addresses": "addresses",
     "holder": "holder",
 }
 
@@ -190,7 +192,7 @@ def _print_plain(found: SeatsNow) -> None:
         for pool in found.pools
         for seat in pool.in_use_by
         for record in (
-            [_record(session, pool.pool, seat.holder) for session in seat.sessions]
+            [_record(session, pool.pool, seat) for session in seat.sessions]
             or [_held_record(seat, pool.pool)]
         )
     ]
@@ -200,7 +202,7 @@ def _print_plain(found: SeatsNow) -> None:
         show_list(records, _COLUMNS, as_json=False, empty="")
 
 
-def _record(session: LiveSession, pool: str | None, holder: str | None) -> Record:
+def _record(session: LiveSession, pool: str | None, seat: SeatInUse | None) -> Record:
     return {
         "pool": pool,
         "user": session.initials,
@@ -211,7 +213,8 @@ def _record(session: LiveSession, pool: str | None, holder: str | None) -> Recor
         "last_token": Instant(session.renewed_at_ms),
         "expires": Instant(session.expires_at_ms),
         "address": session.address,
-        "holder": holder,
+        "addresses": counted_addresses(seat.addresses) if seat and seat.addresses else None,
+        "holder": seat.holder if seat else None,
     }
 
 
@@ -227,6 +230,7 @@ def _held_record(seat: SeatInUse, pool: str) -> Record:
         "last_token": Instant(seat.issued_at_ms),
         "expires": Instant(seat.expires_at_ms),
         "address": None,
+        "addresses": counted_addresses(seat.addresses) if seat.addresses else None,
         "holder": seat.holder,
     }
 
@@ -244,7 +248,7 @@ def _drawn(found: SeatsNow, width: int) -> "RenderableType":
             parts.append(_table(rows, width))
     parts += [Text(), Text(_unlicensed(found))]
     if found.unlicensed:
-        rows = [row for session in found.unlicensed for row in _rows([session], found.at_ms)]
+        rows = [row for session in found.unlicensed for row in _rows([session], "", found.at_ms)]
         parts.append(_table(rows, width))
     return Group(*parts)
 
@@ -285,7 +289,8 @@ def _table(rows: list[tuple[str, ...]], width: int) -> "Table":
 def _seat_rows(seat: SeatInUse, now_ms: int) -> Iterator[tuple[str, ...]]:
     """Its sessions, or that it is held until when."""
     if seat.sessions:
-        yield from _rows(list(seat.sessions), now_ms)
+        others = f" +{counted_addresses(seat.addresses - 1)}" if seat.addresses > 1 else ""
+        yield from _rows(list(seat.sessions), others, now_ms)
         return
     yield (
         whose(seat.initials, seat.name),
@@ -298,7 +303,8 @@ def _seat_rows(seat: SeatInUse, now_ms: int) -> Iterator[tuple[str, ...]]:
     )
 
 
-def _rows(sessions: list[LiveSession], now_ms: int) -> Iterator[tuple[str, ...]]:
+def _rows(sessions: list[LiveSession], others: str, now_ms: int) -> Iterator[tuple[str, ...]]:
+    """A line each; `others` is how many more addresses asked for the seat's tokens than are shown."""
     client_id = None
     for at, session in enumerate(sessions):
         yield (
@@ -308,7 +314,7 @@ def _rows(sessions: list[LiveSession], now_ms: int) -> Iterator[tuple[str, ...]]
             clock_time(session.started_at_ms, now_ms),
             clock_time(session.renewed_at_ms, now_ms),
             countdown(session.expires_at_ms, now_ms),
-            printable(session.address),
+            printable(session.address) + ("" if at else others),
         )
         client_id = session.client_id
 

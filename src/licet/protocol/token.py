@@ -80,7 +80,9 @@ def _read_refresh(
     sid = tokens.read_refresh(required(request.form, "refresh_token"), tenant.id)
     if sid is None:
         raise invalid_grant("not a refresh token of this tenant")
-    return Refresh(tenant_id=tenant.id, client_key=client.key, sid=sid, scope=asked or None)
+    return Refresh(
+        tenant_id=tenant.id, client_key=client.key, sid=sid, scope=asked or None, address=request.address
+    )
 
 
 def _asked_scope(form: Mapping[str, str]) -> tuple[str, ...]:

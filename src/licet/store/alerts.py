@@ -24,7 +24,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, select, tuple_, update
 
-from licet.model import DENIED, EXPIRES, Tenant, Value
+from licet.model import DENIED, EXPIRES, SHARED, Tenant, Value
 from licet.signing import new_webhook_id
 from licet.store import schema
 from licet.store.accounts import NotYours
@@ -35,6 +35,7 @@ from licet.store.licence_ends import raised_ends
 from licet.store.outbox import TEST, disable, put
 from licet.store.paging import LIMIT, bounded, read_cursor, write_cursor
 from licet.store.raising import payload
+from licet.store.shared_seats import raised_shared
 
 WEBHOOKS_MAX = 100  # a guess: each of them is told of each alert of its tenants
 SECRET_OVERLAP_MS = 24 * 3_600_000  # for which the secret before signs too, after a rotation
@@ -95,9 +96,10 @@ class DeliveryPage(Value, frozen=True, kw_only=True):
 
 
 class Raised(Value, frozen=True, kw_only=True):
-    """An alert that is raised now. `threshold` is one of the pool's alerts: `80`, `denied`, `expires`.
+    """An alert that is raised now. `threshold` says which: `80`, `denied`, `expires`, `shared`.
 
-    `expires_at_ms` is the end of the licence, where the alert is about that.
+    `expires_at_ms` is the end of the licence, where the alert is about that; where it is about a seat that is
+    shared, `client_id` has it, and it was used from so many `addresses` when that was reported.
     """
 
     tenant: str
@@ -108,6 +110,8 @@ class Raised(Value, frozen=True, kw_only=True):
     seats: int
     in_use: int
     expires_at_ms: int | None = None
+    client_id: str | None = None
+    addresses: int | None = None
 
 
 def raised(connection: Connection, tenants: Iterable[Tenant]) -> tuple[Raised, ...]:
@@ -146,7 +150,22 @@ def raised(connection: Connection, tenants: Iterable[Tenant]) -> tuple[Raised, .
         for row in raised_ends(connection)
         if row.tenant_id in names
     )
-    return tuple(sorted(chain(found, ends), key=_standing))
+    shared = (
+        Raised(
+            tenant=names[row.tenant_id],
+            pool=row.name,
+            threshold=SHARED,
+            raised_at_ms=row.raised_at_ms,
+            told_at_ms=row.raised_at_ms,
+            seats=row.seats,
+            in_use=row.in_use,
+            client_id=row.client_id,
+            addresses=row.addresses,
+        )
+        for row in raised_shared(connection)
+        if row.tenant_id in names
+    )
+    return tuple(sorted(chain(found, ends, shared), key=_standing))
 
 
 def webhooks(connection: Connection, within: int | None = None) -> tuple[Webhook, ...]:
@@ -404,7 +423,7 @@ class WebhooksChange:
 
 def _standing(it: Raised) -> tuple[int, str, str, int]:
     """The newest first; of one pool the end of its licence, denials, and then the highest threshold."""
-    level = {EXPIRES: 102, DENIED: 101}.get(it.threshold) or int(it.threshold)
+    level = {EXPIRES: 102, DENIED: 101, SHARED: 200}.get(it.threshold) or int(it.threshold)
     return (-it.raised_at_ms, it.tenant, it.pool, -level)
 
 

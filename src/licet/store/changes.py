@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from sqlalchemy import insert
 
-from licet.model import EXPIRES, SESSION_TTL_S, Duplicates, GrantType, PublicKey, Tenant, TokenFormat, Value
+from licet.model import DENIED, SESSION_TTL_S, Duplicates, GrantType, PublicKey, Tenant, TokenFormat, Value
 from licet.store import schema
 from licet.store.contract import Transaction
 
@@ -104,8 +104,8 @@ def alert_columns(alerts: Iterable[str]) -> dict[str, str]:
     """The alerts of a pool in their two columns: what code of schema 0003 does not know stands apart."""
     words = list(alerts)
     return {
-        "alerts": " ".join(it for it in words if it != EXPIRES),
-        "alerts_more": " ".join(it for it in words if it == EXPIRES),
+        "alerts": " ".join(it for it in words if it == DENIED or it.isdigit()),
+        "alerts_more": " ".join(it for it in words if it != DENIED and not it.isdigit()),
     }
 
 

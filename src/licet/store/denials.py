@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, literal, select
 
 from licet.model import NoSeatReason, Tenant, Value
+from licet.seat_sources import most_addresses
 from licet.store import schema
 from licet.store.journal import MINUTE_MS
 from licet.store.paging import LIMIT, read_cursor
@@ -66,6 +67,7 @@ class Holder(Value, frozen=True, kw_only=True):
     """A client that held a seat, from when until when; `freed_at_ms` is None while it still does.
 
     What a client took within one minute is told as one: `times` is how often it took a seat in that minute.
+    `addresses` is from how many at most in a day one of them was used: 17 is more than 16, 0 is not known.
     """
 
     client_id: str
@@ -74,6 +76,7 @@ class Holder(Value, frozen=True, kw_only=True):
     taken_at_ms: int
     freed_at_ms: int | None
     times: int
+    addresses: int
 
 
 def denials(
@@ -170,7 +173,7 @@ def _came_back(tenant: Tenant, pool: str, at_ms: int) -> Select[Any]:
     it, user = schema.holding.c, schema.user
     same_user = and_(user.c.tenant_id == it.tenant_id, user.c.initials == it.initials)
     return (
-        select(schema.holding, func.coalesce(user.c.name, "").label("name"))
+        select(schema.holding, func.coalesce(user.c.name, "").label("name"), literal("").label("sources"))
         .join_from(schema.holding, user, same_user, isouter=True)
         .where(it.tenant_id == tenant.id, it.pool == pool, it.freed_at_ms > at_ms)
         .where(it.minute <= at_ms // MINUTE_MS, it.taken_at_ms <= at_ms)
@@ -192,6 +195,8 @@ def _still_taken(tenant: Tenant, pool: str, at_ms: int) -> Select[Any]:
             it.taken_at_ms,
             it.expires_at_ms.label("freed_at_ms"),
             literal(1).label("times"),
+            literal(0).label("addresses"),
+            it.sources,
         )
         .join_from(schema.seat, schema.pool, of_pool)
         .outerjoin(user, same_user)
@@ -209,4 +214,5 @@ def _holder(row: Row[Any], now_ms: int) -> Holder:
         taken_at_ms=row.taken_at_ms,
         freed_at_ms=row.freed_at_ms if row.freed_at_ms <= now_ms else None,
         times=row.times,
+        addresses=max(row.addresses, most_addresses(row.sources)),
     )

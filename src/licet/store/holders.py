@@ -29,6 +29,7 @@ from sqlalchemy import (
 
 from licet.ledger import USER_HOLDER
 from licet.model import Tenant, Value
+from licet.seat_sources import addresses
 from licet.store import schema
 from licet.store.holds import until_held
 from licet.store.paging import LIMIT, bounded, read_cursor, write_cursor
@@ -51,7 +52,8 @@ class SeatHeld(Value, frozen=True, kw_only=True):
     """A seat with who took it. `renewed_at_ms` is when one of its sessions was last given a token.
 
     `sessions_count` is of all that share it, `sessions` are the oldest of them. Where none does, the seat is
-    on hold until `expires_at_ms` (L18).
+    on hold until `expires_at_ms` (L18). `addresses` is how many asked for its tokens, on the last day
+    on which one did: 17 is more than 16, 0 is not known.
     """
 
     pool: str
@@ -62,6 +64,7 @@ class SeatHeld(Value, frozen=True, kw_only=True):
     taken_at_ms: int
     renewed_at_ms: int
     expires_at_ms: int
+    addresses: int
     sessions_count: int
     sessions: tuple[LiveSession, ...]
     on_hold: bool
@@ -400,6 +403,7 @@ def _held(tenant: Tenant, seat: Row[Any], sessions: Sequence[Row[Any]]) -> SeatH
         taken_at_ms=seat.taken_at_ms,
         renewed_at_ms=sessions[0].last_ms if sessions else seat.issued_at_ms or seat.taken_at_ms,
         expires_at_ms=seat.expires_at_ms,
+        addresses=addresses(seat.sources),
         sessions_count=sessions[0].sharing if sessions else 0,
         sessions=tuple(map(_session, sessions)),
         on_hold=not sessions,

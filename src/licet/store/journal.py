@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from licet.book import Book, Change, GrantDenied, SeatFreed, SeatTaken, SessionEnded, SessionStarted
 from licet.model import Seat, Session
+from licet.seat_sources import most_addresses
 
 MINUTE_MS = 60_000
 QUARTER_MS = 900_000
@@ -88,12 +89,16 @@ class HoldingKey(NamedTuple):
 
 
 class Holding(NamedTuple):
-    """Whose seats; when the first of them was taken, and the last one came back; and how many."""
+    """Whose seats; when the first of them was taken, and the last one came back; and how many.
+
+    `addresses` is by how many at most in a day one of them was used.
+    """
 
     initials: str
     taken_at_ms: int
     freed_at_ms: int
     times: int
+    addresses: int
 
 
 class Folded:
@@ -183,12 +188,13 @@ class Folded:
                 held_ms, idle_ms = held_ms + hours.held_ms, idle_ms + hours.idle_ms  # noqa: PLW2901
             self.hours[hour_key] = Hour(initials, held_ms, idle_ms)
         key = HoldingKey(tenant.id, pool, taken_at_ms // MINUTE_MS, seat.client_id)
-        times = 1
+        times, used_from = 1, most_addresses(seat.sources)
         if (before := self.holdings.get(key)) is not None:
             times += before.times
+            used_from = max(used_from, before.addresses)
             taken_at_ms = min(taken_at_ms, before.taken_at_ms)
             freed_at_ms = max(freed_at_ms, before.freed_at_ms)
-        self.holdings[key] = Holding(initials, taken_at_ms, freed_at_ms, times)
+        self.holdings[key] = Holding(initials, taken_at_ms, freed_at_ms, times, used_from)
 
 
 def idle_since(issued_at_ms: int, expires_at_ms: int, session_ttl_s: int) -> int:

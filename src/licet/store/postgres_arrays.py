@@ -14,7 +14,7 @@ _encode = msgspec.json.Encoder().encode  # The quickest way to write a list, and
 SESSION = (
     "sid, tenant_id, client_key, scope, pool_id, holder, started_at_ms, renewed_at_ms, expires_at_ms, address"
 )
-SEAT = "pool_id, holder, tenant_id, client_id, initials, taken_at_ms, expires_at_ms, issued_at_ms"
+SEAT = "pool_id, holder, tenant_id, client_id, initials, taken_at_ms, expires_at_ms, issued_at_ms, sources"
 
 
 def seat_of(columns: str, asked: str) -> str:

@@ -158,7 +158,7 @@ UNION ALL SELECT {_NAMED}, {SESSION} FROM sharing
 UNION ALL SELECT {_OLDEST}, {SESSION} FROM oldest
 UNION ALL SELECT {_EXPIRED}, {SESSION} FROM expired
 UNION ALL SELECT {_SEAT_ROW}, NULL, tenant_id, NULL, client_id, pool_id, holder, taken_at_ms,
-  issued_at_ms, expires_at_ms, initials FROM seats
+  issued_at_ms, expires_at_ms, initials || ' ' || sources FROM seats
 UNION ALL SELECT {_POOL}, NULL, NULL, NULL, NULL, id, NULL, in_use, NULL, NULL, NULL FROM pools
 UNION ALL SELECT {_CLIENT}, NULL, NULL, client_key, NULL, NULL, NULL, sessions, NULL, NULL, NULL FROM asking
 """
@@ -351,7 +351,8 @@ def _session(row: Sequence[Any]) -> Session:
 
 
 def _seat(row: Sequence[Any]) -> Seat:
-    _, tenant_id, _, client_id, pool_id, holder, taken, issued, expires, initials = row
+    _, tenant_id, _, client_id, pool_id, holder, taken, issued, expires, initials_and_sources = row
+    initials, _, sources = initials_and_sources.partition(" ")  # Initials have no space.
     return Seat(
         pool_id=pool_id,
         holder=holder,
@@ -361,4 +362,5 @@ def _seat(row: Sequence[Any]) -> Seat:
         taken_at_ms=taken,
         expires_at_ms=expires,
         issued_at_ms=issued,
+        sources=sources,
     )

@@ -55,13 +55,14 @@ _SEAT_DELETE = _Bulk(
     f" CROSS JOIN LATERAL ({seat_of('ctid', 'old')}) AS found WHERE seat.ctid = found.ctid",
     "it",
 )
-_SEAT_INSERT = _Bulk(f"INSERT INTO seat ({SEAT}) SELECT * FROM ROWS", "itittiii")
+_SEAT_INSERT = _Bulk(f"INSERT INTO seat ({SEAT}) SELECT * FROM ROWS", "itittiiit")
 _SEAT_UPDATE = _Bulk(
     "UPDATE seat SET tenant_id = new.tenant_id, client_id = new.client_id, initials = new.initials,"
-    " taken_at_ms = new.taken_at_ms, expires_at_ms = new.expires_at_ms, issued_at_ms = new.issued_at_ms"
+    " taken_at_ms = new.taken_at_ms, expires_at_ms = new.expires_at_ms, issued_at_ms = new.issued_at_ms,"
+    " sources = new.sources"
     f" FROM ROWS AS new ({SEAT})"
     f" CROSS JOIN LATERAL ({seat_of('ctid', 'new')}) AS found WHERE seat.ctid = found.ctid",
-    "itittiii",
+    "itittiiit",
 )
 # Added, not set, and overuse only shrinks: so the check `in_use <= seats + overuse` stands behind the
 # ledger, whatever number it began with (L6).
@@ -109,12 +110,14 @@ _HOUR_ADD = _Bulk(
 )
 _HOLDING_ADD = _Bulk(
     "INSERT INTO holding AS this"
-    " (tenant_id, pool, minute, client_id, initials, taken_at_ms, freed_at_ms, times) SELECT * FROM ROWS"
+    " (tenant_id, pool, minute, client_id, initials, taken_at_ms, freed_at_ms, times, addresses)"
+    " SELECT * FROM ROWS"
     " ON CONFLICT (tenant_id, pool, minute, client_id) DO UPDATE SET"
     " times = this.times + excluded.times, initials = excluded.initials,"
     " taken_at_ms = least(this.taken_at_ms, excluded.taken_at_ms),"
-    " freed_at_ms = greatest(this.freed_at_ms, excluded.freed_at_ms)",
-    "itittiii",
+    " freed_at_ms = greatest(this.freed_at_ms, excluded.freed_at_ms),"
+    " addresses = greatest(this.addresses, excluded.addresses)",
+    "itittiiii",
     exact=False,
 )
 

@@ -11,7 +11,8 @@ The rules:
   left, that the pool is back to normal is told, once.
 - A denial is told at once, and those that follow together, every `QUIET_MS` at most, with their number.
 - Before and at the end of a licence: `licence_ends.py`.
-- A message has numbers only: never who holds a seat, or was denied one.
+- Seats that are used from many addresses: `shared_seats.py`.
+- A message has numbers only: never who holds a seat, or was denied one. That a seat is shared has its client.
 """
 
 import json
@@ -28,6 +29,7 @@ from licet.store.contract import Purpose, Store
 from licet.store.journal import MINUTE_MS
 from licet.store.licence_ends import licence_ends, note
 from licet.store.outbox import BY_MAIL, put
+from licet.store.shared_seats import note_shared, shared_seats
 from licet.store.spelling import instant
 from licet.store.upserts import insert_into
 
@@ -109,13 +111,18 @@ def look(store: Store, *, by_mail: bool = False, is_first: bool = False) -> int:
     back_ms = LOOK_BACK_MS if is_first else QUIET_MS + 2 * MINUTE_MS
     with store.reading() as connection:
         now_ms = store.clock.now_ms()
-        news = chain(_steps(connection, now_ms, back_ms), licence_ends(connection, now_ms))
+        news = chain(
+            _steps(connection, now_ms, back_ms),
+            licence_ends(connection, now_ms),
+            shared_seats(connection, now_ms),
+        )
         if not any(True for _ in news):
             return 0
     with store.transaction(Purpose.UPKEEP) as transaction:
         connection, now_ms = transaction.connection, transaction.now_ms
         steps = list(_steps(connection, now_ms, back_ms))
         ends = list(licence_ends(connection, now_ms))
+        shared = list(shared_seats(connection, now_ms))
         messages = [
             _Message(step.pool.tenant_id, step.type, _data(step))
             for step in steps
@@ -125,6 +132,11 @@ def look(store: Store, *, by_mail: bool = False, is_first: bool = False) -> int:
             _Message(end.tenant_id, end.type, end.data)
             for end in ends
             if note(connection, end, now_ms) and end.type
+        ]
+        messages += [
+            _Message(it.tenant_id, it.type, it.data)
+            for it in shared
+            if note_shared(connection, it, now_ms) and it.type
         ]
         return _queue(connection, messages, now_ms, by_mail=by_mail)
 

@@ -70,7 +70,7 @@ pool = Table(
     # What alerts are raised at: percentages of the seats in use, "denied"; apart by a space, '' is never.
     Column("alerts", Text, nullable=False, server_default="80 90 100 denied"),
     Column("hold_s", Integer, nullable=False, server_default="0"),  # L18
-    # Those that code of schema 0003 does not know: "expires".
+    # Those that code of schema 0003 does not know: "expires", "shared:5".
     Column("alerts_more", Text, nullable=False, server_default=""),
     UniqueConstraint("tenant_id", "name"),
     CheckConstraint("seats >= 0", name="seats"),
@@ -201,6 +201,7 @@ seat = Table(
     Column("taken_at_ms", BigInteger, nullable=False),
     Column("expires_at_ms", BigInteger, nullable=False),
     Column("issued_at_ms", BigInteger, nullable=False, server_default="0"),  # its newest token (L18)
+    Column("sources", Text, nullable=False, server_default=""),  # by which addresses: `seat_sources.py`
     Index(None, "pool_id", "expires_at_ms"),
     sqlite_with_rowid=False,
 )
@@ -317,6 +318,8 @@ holding = Table(
     Column("taken_at_ms", BigInteger, nullable=False),  # the first of them
     Column("freed_at_ms", BigInteger, nullable=False),  # the last of them
     Column("times", BigInteger, nullable=False),
+    # By how many addresses at most in a day one of them was used; 0 is not known.
+    Column("addresses", Integer, nullable=False, server_default="0"),
     # Who held a seat at an instant. There is no index by time alone: every seat that comes back would pay
     # for it, and what is aged can be found pool by pool.
     Index(None, "tenant_id", "pool", "freed_at_ms", "minute"),
@@ -478,6 +481,18 @@ licence_notice = Table(
     _tenant_id(),
     Column("expires_at_ms", BigInteger, nullable=False),
     Column("days", Integer, nullable=False),
+    Column("raised_at_ms", BigInteger, nullable=False),
+)
+
+# The seats whose use from many addresses was reported, a day ago at most.
+shared_seat = Table(
+    "shared_seat",
+    metadata,
+    Column("pool_id", ForeignKey("pool.id", ondelete="CASCADE"), primary_key=True),
+    Column("holder", Text, primary_key=True),
+    _tenant_id(),
+    Column("client_id", Text, nullable=False),
+    Column("addresses", Integer, nullable=False),
     Column("raised_at_ms", BigInteger, nullable=False),
 )
 

@@ -30,7 +30,7 @@ _LENGTHS = tuple(rows if rows <= _FEW else rows & -8 for rows in range(ROWS_MAX 
 _SESSION = (
     "sid, tenant_id, client_key, scope, pool_id, holder, started_at_ms, renewed_at_ms, expires_at_ms, address"
 )
-_SEAT = "pool_id, holder, tenant_id, client_id, initials, taken_at_ms, expires_at_ms, issued_at_ms"
+_SEAT = "pool_id, holder, tenant_id, client_id, initials, taken_at_ms, expires_at_ms, issued_at_ms, sources"
 _SESSIONS = f"SELECT json_group_array(json_array(hex({_SESSION.replace('sid,', 'sid),', 1)})) FROM"
 _SEATS = f"SELECT json_group_array(json_array({_SEAT})) FROM"
 
@@ -107,11 +107,12 @@ _SESSION_RENEW = _Bulk(
     ") AS new WHERE sid = new.column1",
 )
 _SESSION_DELETE = _Bulk("DELETE FROM session WHERE sid IN (VALUES", 1, ")")
-_SEAT_INSERT = _Bulk(f"INSERT INTO seat ({_SEAT}) VALUES", 8)
+_SEAT_INSERT = _Bulk(f"INSERT INTO seat ({_SEAT}) VALUES", 9)
 _SEAT_UPDATE = _Bulk(
     "UPDATE seat SET tenant_id = new.column3, client_id = new.column4, initials = new.column5,"
-    " taken_at_ms = new.column6, expires_at_ms = new.column7, issued_at_ms = new.column8 FROM (VALUES",
-    8,
+    " taken_at_ms = new.column6, expires_at_ms = new.column7, issued_at_ms = new.column8,"
+    " sources = new.column9 FROM (VALUES",
+    9,
     ") AS new WHERE pool_id = new.column1 AND holder = new.column2",
 )
 # Of one pool: SQLite looks pairs of pool and holder up by a walk through all seats.
@@ -142,12 +143,12 @@ _HOUR_ADD = _Bulk(
     " initials = excluded.initials",
 )
 _HOLDING_ADD = _Bulk(
-    "INSERT INTO holding (tenant_id, pool, minute, client_id, initials, taken_at_ms, freed_at_ms, times)"
-    " VALUES",
-    8,
+    "INSERT INTO holding (tenant_id, pool, minute, client_id, initials, taken_at_ms, freed_at_ms, times,"
+    " addresses) VALUES",
+    9,
     "ON CONFLICT DO UPDATE SET times = times + excluded.times, initials = excluded.initials,"
     " taken_at_ms = min(taken_at_ms, excluded.taken_at_ms),"
-    " freed_at_ms = max(freed_at_ms, excluded.freed_at_ms)",
+    " freed_at_ms = max(freed_at_ms, excluded.freed_at_ms), addresses = max(addresses, excluded.addresses)",
 )
 # Added, not set, and overuse only shrinks: so the check `in_use <= seats + overuse` stands behind the
 # ledger, whatever number it began with (L6).
@@ -434,7 +435,7 @@ def _session(row: list[Any]) -> Session:
 
 
 def _seat(row: list[Any]) -> Seat:
-    pool_id, holder, tenant_id, client_id, initials, taken, expires, issued = row
+    pool_id, holder, tenant_id, client_id, initials, taken, expires, issued, sources = row
     return Seat(
         pool_id=pool_id,
         holder=holder,
@@ -444,4 +445,5 @@ def _seat(row: list[Any]) -> Seat:
         taken_at_ms=taken,
         expires_at_ms=expires,
         issued_at_ms=issued,
+        sources=sources,
     )

@@ -22,6 +22,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, func, or_, select
 
 from licet.model import Duplicates, EndReason, NoSeatReason, Tenant, Value
+from licet.seat_sources import addresses
 from licet.store import schema
 from licet.store.journal import HOUR_MS, MINUTE_MS, idle_since
 from licet.store.need import SPARED, seats_needed
@@ -48,7 +49,10 @@ class LiveSession(Value, frozen=True, kw_only=True):
 
 
 class SeatInUse(Value, frozen=True, kw_only=True):
-    """A seat, who took it, and the sessions that share it, oldest first; without one it is on hold."""
+    """A seat, who took it, and the sessions that share it, oldest first; without one it is on hold.
+
+    `addresses` is how many asked for its tokens in a day: 17 is more than 16, 0 is not known.
+    """
 
     holder: str
     client_id: str
@@ -57,6 +61,7 @@ class SeatInUse(Value, frozen=True, kw_only=True):
     taken_at_ms: int
     issued_at_ms: int
     expires_at_ms: int
+    addresses: int
     sessions: tuple[LiveSession, ...]
 
 
@@ -296,6 +301,7 @@ def _seat(row: Row[Any], sharing: list[LiveSession]) -> SeatInUse:
         taken_at_ms=row.taken_at_ms,
         issued_at_ms=row.issued_at_ms or row.taken_at_ms,
         expires_at_ms=row.expires_at_ms,
+        addresses=addresses(row.sources),
         sessions=tuple(sharing),
     )
 

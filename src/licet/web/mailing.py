@@ -19,9 +19,11 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import Any
 
+from licet.seat_sources import counted_addresses
 from licet.store.licence_ends import EXPIRED, EXPIRES_SOON
 from licet.store.outbox import Attempt, Message
 from licet.store.raising import BACK_TO_NORMAL, POOL_DENIED, THRESHOLD_REACHED
+from licet.store.shared_seats import SEAT_SHARED
 from licet.web.alerting import MailServer
 
 ANSWER_S = 15.0
@@ -53,14 +55,23 @@ def subject(type_: str, data: Mapping[str, Any]) -> str:
         case _ if type_ == POOL_DENIED:
             times = data["denials"]
             return f"{pool}: {times} grant{'' if times == 1 else 's'} denied, {used}"
-        case _ if type_ == EXPIRES_SOON:
-            days = data["days"]
-            left = "1 day" if days == 1 else f"{days} days"
-            return f"{pool}: the licence expires within {left}, at {data['expires_at']}, {used}"
-        case _ if type_ == EXPIRED:
-            return f"{pool}: the licence has expired, at {data['expires_at']}"
+        case _ if type_ == SEAT_SHARED:
+            number = counted_addresses(data["addresses"])
+            return f"{pool}: a seat of client {data['client']} was used from {number} addresses in a day"
+        case _ if type_ in {EXPIRES_SOON, EXPIRED}:
+            return f"{pool}: the licence {_end(type_, data)}"
         case _:
             return type_
+
+
+def _end(type_: str, data: Mapping[str, Any]) -> str:
+    if type_ == EXPIRED:
+        return f"has expired, at {data['expires_at']}"
+    left = "1 day" if data["days"] == 1 else f"{data['days']} days"
+    return (
+        f"expires within {left}, at {data['expires_at']},"
+        f" {data.get('in_use')} of {data.get('seats')} seats in use"
+    )
 
 
 def _connected(server: MailServer, answer_s: float) -> smtplib.SMTP:

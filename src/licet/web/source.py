@@ -6,17 +6,13 @@ too.
 """
 
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv6Network
 
-ADDRESS_CHARS_MAX = 45  # INET6_ADDRSTRLEN of POSIX, without its NUL
-_REMEMBERED_MAX = 4096  # some 1 MB; parsing an IPv6 address takes 5 microseconds
+from licet.networks import ADDRESS_CHARS_MAX, source_of, unfolded
 
+__all__ = ["ADDRESS_CHARS_MAX", "networks_around", "parsed", "source_of"]
 
-def source_of(address: str) -> str:
-    """The source of an address: `192.0.2.1`, or `2001:db8:1:2::/64`; of what is no address, its beginning."""
-    if ":" not in address:
-        return address[:ADDRESS_CHARS_MAX]
-    return _source(address[:ADDRESS_CHARS_MAX])
+_REMEMBERED_MAX = 4096  # some 1 MB
 
 
 def networks_around(source: str) -> tuple[str, ...]:
@@ -29,25 +25,9 @@ def parsed(text: str) -> str | None:
     if len(text) > ADDRESS_CHARS_MAX or "%" in text:  # A zone means something on its own machine only.
         return None
     try:
-        return str(_unfolded(text))
+        return str(unfolded(text))
     except ValueError:
         return None
-
-
-def _unfolded(text: str) -> IPv4Address | IPv6Address:
-    address = ip_address(text)
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
-
-
-@lru_cache(_REMEMBERED_MAX)
-def _source(address: str) -> str:
-    try:
-        found = _unfolded(address.partition("%")[0])
-    except ValueError:
-        return address
-    return str(found) if found.version == 4 else str(IPv6Network((int(found), 64), strict=False))  # noqa: PLR2004
 
 
 @lru_cache(_REMEMBERED_MAX)

@@ -12,7 +12,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 from sqlalchemy import Connection
 
-from licet.model import DENIED, EXPIRES, Role
+from licet.model import DENIED, EXPIRES, SHARED, Role
+from licet.seat_sources import counted_addresses
 from licet.store.alerts import (
     Delivery,
     Raised,
@@ -151,6 +152,8 @@ def _said(times: int, asked: int) -> str:
 def _threshold_told(it: Raised, now_ms: int) -> str:
     if it.threshold == EXPIRES:
         return "licence expired" if (it.expires_at_ms or 0) <= now_ms else "licence expires"
+    if it.threshold == SHARED:
+        return f"{it.client_id}: used from {counted_addresses(it.addresses or 0)} addresses in a day"
     return "a seat was denied" if it.threshold == DENIED else f"{it.threshold} % reached"
 
 

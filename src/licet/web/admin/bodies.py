@@ -43,7 +43,7 @@ _SCOPE = r"^[\x21\x23-\x5b\x5d-\x7e]{1,64}$"
 _INITIALS = r"^[A-Za-z0-9.]{2,3}$"
 _CLIENT_ID = r"^[^\x00-\x1f\x7f-\x9f]{1,128}$"
 _ACCOUNT = r"^[a-z0-9][a-z0-9_.@+-]{0,63}$"
-_ALERT = r"^([1-9][0-9]?|100|denied|expires)$"
+_ALERT = r"^([1-9][0-9]?|100|denied|expires|shared:([2-9]|1[0-6]))$"
 _SID = r"^[0-9a-f]{40}$"
 _URL = r"^[\x21-\x7e]+$"
 _IDENTITY = r"^[A-Za-z0-9_]*$"
@@ -56,7 +56,7 @@ ALLOWED = {
     _INITIALS: "Initials are 2 or 3 letters, digits or dots.",
     _CLIENT_ID: "A client_id is 1 to 128 characters without control characters.",
     _ACCOUNT: "A name is 1 to 64 small letters, digits, _ . @ + -, and begins with a letter or digit.",
-    _ALERT: "An alert is a percentage from 1 to 100, denied or expires.",
+    _ALERT: "An alert is a percentage from 1 to 100, denied, expires, or shared:2 to shared:16.",
     _SID: "A session is 40 hexadecimal digits.",
     _URL: "A URL is ASCII without spaces, like https://example.com/alerts.",
     _IDENTITY: "A message is called as the list of deliveries has it.",

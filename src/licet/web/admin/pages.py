@@ -36,6 +36,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from licet.model import Role, Tenant, Value
+from licet.seat_sources import counted_addresses
 from licet.store.contract import StoreUnavailable
 from licet.web.admin.access import Identity, SignedIn
 from licet.web.admin.desk import CSRF_FIELD, Desk, form_of, is_secure, must_be, request_id
@@ -346,6 +347,7 @@ def _templates() -> Environment:
     )
     environment.globals |= {"asset": _asset, "link": link, "iso": iso, "utc": _utc, "counted": counted}
     environment.globals |= {
+        "counted_addresses": counted_addresses,
         "licence_state": licence_state,
         "told_parts": told_parts,
         "licet_version": version("licet"),

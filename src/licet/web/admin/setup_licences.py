@@ -84,7 +84,8 @@ _POOL_FIELDS = (
         name="alerts",
         label="Alerts",
         help=f"When so many per cent of its seats are in use, when a seat is denied, and before its licence"
-        f" expires: {' '.join(ALERTS)}, or none.",
+        f" expires: {' '.join(ALERTS)}, or none. With shared:5 also when a seat is used from 5 addresses in a"
+        " day.",
         read=read_alerts,
         placeholder="none",
         width="medium",

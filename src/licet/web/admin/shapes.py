@@ -66,7 +66,8 @@ class Pool(Value, frozen=True, kw_only=True):
     alerts: Annotated[
         tuple[str, ...],
         Meta(
-            description="What alerts are raised at: percentages of seats in use, `denied` and `expires`.",
+            description="What alerts are raised at: percentages of seats in use, `denied`, `expires`, and"
+            " `shared:5`, a seat that is used from 5 addresses or more in a day.",
             examples=[["80", "90", "100", "denied", "expires"]],
         ),
     ]

@@ -17,6 +17,8 @@ def upgrade() -> None:
     op.add_column("tenant", sa.Column("time_zone", sa.Text(), server_default="UTC", nullable=False))
     op.add_column("pool", sa.Column("hold_s", sa.Integer(), server_default="0", nullable=False))
     op.add_column("seat", sa.Column("issued_at_ms", sa.BigInteger(), server_default="0", nullable=False))
+    op.add_column("seat", sa.Column("sources", sa.Text(), server_default="", nullable=False))
+    op.add_column("holding", sa.Column("addresses", sa.Integer(), server_default="0", nullable=False))
     op.add_column(
         "webhook", sa.Column("private_allowed", sa.Boolean(), server_default=sa.text("false"), nullable=False)
     )
@@ -75,14 +77,33 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("pool_id", name=op.f("pk_licence_notice")),
     )
+    op.create_table(
+        "shared_seat",
+        sa.Column("pool_id", _KEY, nullable=False),
+        sa.Column("holder", sa.Text(), nullable=False),
+        sa.Column("tenant_id", _KEY, nullable=False),
+        sa.Column("client_id", sa.Text(), nullable=False),
+        sa.Column("addresses", sa.Integer(), nullable=False),
+        sa.Column("raised_at_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["pool_id"], ["pool.id"], name=op.f("fk_shared_seat_pool_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id"], ["tenant.id"], name=op.f("fk_shared_seat_tenant_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("pool_id", "holder", name=op.f("pk_shared_seat")),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("shared_seat")
     op.drop_table("licence_notice")
     op.drop_column("pool", "alerts_more")
     op.drop_table("refused_request")
     op.drop_table("authentication_failure")
     op.drop_column("webhook", "private_allowed")
+    op.drop_column("holding", "addresses")
+    op.drop_column("seat", "sources")
     op.drop_column("seat", "issued_at_ms")
     op.drop_column("pool", "hold_s")
     op.drop_column("tenant", "strict_assertions")

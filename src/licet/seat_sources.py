@@ -1,0 +1,53 @@
+"""From how many addresses a seat is used: a bounded text in the seat's row, renewed with each of its tokens.
+
+Whoever passes credentials or a refresh token on to other machines works on one seat, and nothing of a token
+shows that. What shows it is the number of addresses that ask for tokens with the seat.
+
+The rules:
+
+- A source is an IPv4 address or the /64 of an IPv6 address (`networks.source_of`). The sources of one day
+  (UTC) count: a machine that is given another address each night is one machine.
+- A seat's row has `SOURCES_MAX` of them at most. One more makes the number `SOURCES_MAX` + 1, which means
+  more than `SOURCES_MAX`, and nothing is added any more on that day.
+- The text is `DAY/MOST SOURCE SOURCE ...`: the day's number since 1970, the most that there were on a day
+  before, and the sources of that day in the order in which they came. '' is a seat of which nothing is known.
+"""
+
+from typing import Final
+
+SOURCES_MAX: Final = 16  # some 600 bytes of a row at most; who shares a seat by so many is found anyway
+DAY_MS: Final = 86_400_000
+_MORE = "+"
+
+
+def used_from(sources: str, source: str, at_ms: int) -> str:
+    """The sources once a token was issued with the seat to this one."""
+    if not source:
+        return sources
+    day, most = at_ms // DAY_MS, 0
+    if sources:
+        head, *known = sources.split(" ")
+        begun, _, before = head.partition("/")
+        if day <= int(begun):
+            if source in known or len(known) > SOURCES_MAX:
+                return sources
+            return f"{sources} {source if len(known) < SOURCES_MAX else _MORE}"
+        most = max(int(before), len(known))
+    return f"{day}/{most} {source}"
+
+
+def addresses(sources: str) -> int:
+    """How many addresses used a seat on the last day on which one did; `SOURCES_MAX` + 1 is more."""
+    return sources.count(" ")
+
+
+def most_addresses(sources: str) -> int:
+    """How many used it on the day on which most did."""
+    if not sources:
+        return 0
+    return max(int(sources.partition(" ")[0].partition("/")[2]), addresses(sources))
+
+
+def counted_addresses(number: int) -> str:
+    """A number of addresses as a person reads it: `3`, `16+`."""
+    return f"{SOURCES_MAX}+" if number > SOURCES_MAX else str(number)

@@ -1,0 +1,131 @@
+"""Alerts about seats that are used from many addresses in a day: credentials or tokens that went round.
+
+The rules:
+
+- A pool whose alerts have `shared:N` is looked at with all others; no pool has it unless somebody says so.
+- A seat that was used from N addresses or more in a day (`seat_sources.py`) is reported once, with its client
+  and the number; of one look `REPORTED_MAX` seats of a pool at most, those with the most first.
+- It is over when the seat is gone, when a day brings fewer addresses, or after a day: what goes on is
+  reported again then.
+- What is reported is a row that is written in the transaction which queues the message.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, or_, select
+
+from licet.model import shared_from
+from licet.seat_sources import DAY_MS, addresses
+from licet.store import schema
+from licet.store.upserts import insert_into
+
+SEAT_SHARED = "pool.seat_shared"
+REPORTED_MAX = 20  # a guess: more are not looked into at once, and the next look has the others
+
+
+class SharedSeat(NamedTuple):
+    """A seat that is used from many addresses; without `is_new`, one of which that is over."""
+
+    pool_id: int
+    tenant_id: int
+    holder: str
+    is_new: bool
+    client_id: str
+    addresses: int
+    raised_at_ms: int  # of the row that is there
+    data: Mapping[str, object]
+
+    @property
+    def type(self) -> str:
+        """The type of the message; empty where there is none."""
+        return SEAT_SHARED if self.is_new else ""
+
+
+def shared_seats(connection: Connection, now_ms: int) -> Iterator[SharedSeat]:
+    """What there is to report, and to forget."""
+    pool = schema.pool.c
+    query = select(schema.pool, schema.tenant.c.name.label("tenant")).join(
+        schema.tenant, schema.tenant.c.id == pool.tenant_id
+    )
+    reported = pool.id.in_(select(schema.shared_seat.c.pool_id))
+    wanted = pool.alerts_more.contains("shared")
+    for row in connection.execute(query.where(or_(wanted, reported)).order_by(pool.id)).all():
+        least = shared_from(row.alerts_more.split())
+        yield from _over(connection, row, least, now_ms)
+        if least is not None:
+            yield from _new(connection, row, least, now_ms)
+
+
+def _over(connection: Connection, pool: Row[Any], least: int | None, now_ms: int) -> Iterator[SharedSeat]:
+    seat, notice = schema.seat.c, schema.shared_seat.c
+    same = and_(seat.pool_id == notice.pool_id, seat.holder == notice.holder)
+    is_over: ColumnElement[bool] = or_(
+        seat.holder.is_(None), seat.expires_at_ms <= now_ms, notice.raised_at_ms <= now_ms - DAY_MS
+    )
+    query = select(schema.shared_seat).outerjoin(schema.seat, same).where(notice.pool_id == pool.id)
+    if least is not None:
+        query = query.where(or_(is_over, _addresses() < least))
+    for row in connection.execute(query):
+        yield SharedSeat(
+            pool.id, pool.tenant_id, row.holder, False, row.client_id, row.addresses, row.raised_at_ms, {}
+        )
+
+
+def _new(connection: Connection, pool: Row[Any], least: int, now_ms: int) -> Iterator[SharedSeat]:
+    seat, notice = schema.seat.c, schema.shared_seat.c
+    same = and_(seat.pool_id == notice.pool_id, seat.holder == notice.holder)
+    query = (
+        select(schema.seat)
+        .outerjoin(schema.shared_seat, same)
+        .where(seat.pool_id == pool.id, seat.expires_at_ms > now_ms, _addresses() >= least)
+        .where(notice.holder.is_(None))
+        .order_by(_addresses().desc(), seat.holder)
+        .limit(REPORTED_MAX)
+    )
+    for row in connection.execute(query):
+        number = addresses(row.sources)
+        data: dict[str, object] = {
+            "tenant": pool.tenant,
+            "pool": pool.name,
+            "seats": pool.seats,
+            "in_use": pool.in_use,
+            "client": row.client_id,
+            "addresses": number,
+            "threshold": least,
+        }
+        yield SharedSeat(pool.id, pool.tenant_id, row.holder, True, row.client_id, number, 0, data)
+
+
+def _addresses() -> ColumnElement[int]:
+    """As `seat_sources.addresses`: how many there are, each behind a space."""
+    sources = schema.seat.c.sources
+    return func.length(sources) - func.length(func.replace(sources, " ", ""))
+
+
+def note_shared(connection: Connection, found: SharedSeat, now_ms: int) -> bool:
+    """Write down what is reported, or that it is over; whether nobody else wrote it first."""
+    table, notice = schema.shared_seat, schema.shared_seat.c
+    if not found.is_new:
+        this = and_(notice.pool_id == found.pool_id, notice.holder == found.holder)
+        as_seen = notice.raised_at_ms == found.raised_at_ms
+        return connection.execute(delete(table).where(this, as_seen)).rowcount == 1
+    statement = insert_into(connection, table).values(
+        pool_id=found.pool_id,
+        holder=found.holder,
+        tenant_id=found.tenant_id,
+        client_id=found.client_id,
+        addresses=found.addresses,
+        raised_at_ms=now_ms,
+    )
+    statement = statement.on_conflict_do_nothing(index_elements=[notice.pool_id, notice.holder])
+    return connection.execute(statement.returning(notice.pool_id)).first() is not None
+
+
+def raised_shared(connection: Connection) -> list[Row[Any]]:
+    """The seats of which it is raised now, with their pools."""
+    pool, notice = schema.pool.c, schema.shared_seat.c
+    query = select(schema.pool, notice.client_id, notice.addresses, notice.raised_at_ms, notice.holder).join(
+        schema.shared_seat, notice.pool_id == pool.id
+    )
+    return list(connection.execute(query))
