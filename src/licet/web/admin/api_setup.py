@@ -167,7 +167,7 @@ async def get_pool(call: Reading, tenant: TenantPath, pool: NamePath) -> Respons
     **rehearsable(described.edited(shapes.Pool)),
 )
 async def change_pool(call: Owning, tenant: TenantPath, pool: NamePath, body: bodies.PoolPatch) -> Response:
-    """Change it; sessions end no later than it. An owner of one tenant changes `alerts` alone."""
+    """Change a pool. Fewer seats end no session; an earlier expiry does. A tenant's owner sets `alerts`."""
     given = _of_pool(call.given(body))
     return await call.edit(
         tenant, _pool(pool), lambda setup: setup.set_pool(pool, **_with_end(given, setup.tenant))
