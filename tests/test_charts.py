@@ -76,7 +76,10 @@ def test_usage_writes_pictures(site: Site, tmp_path: Path) -> None:
         assert f"bytes written to {target}" in told
     refused = site.run("usage", "--png", str(tmp_path / "no" / "such"), exit_code=1)
     assert "cannot be written" in refused.stderr
-    assert "--csv or --svg" in site.run("usage", "--csv", "-", "--svg", "x", exit_code=2).stderr
+    assert (
+        "--csv and pictures (--svg, --png)"
+        in site.run("usage", "--csv", "-", "--svg", "x", exit_code=2).stderr
+    )
 
 
 def test_usage_tells_the_answer_the_idle_share_and_the_week(site: Site) -> None:

@@ -31,7 +31,7 @@ from licet.clock import SystemClock
 from licet.model import Duplicates, Pool, Tenant, read_alerts
 from licet.store import usage
 from licet.store.changes import NotFound, PoolChanges
-from licet.store.spelling import NEVER, instant, read_duration_s
+from licet.store.spelling import NEVER, read_duration_s
 
 app = Noun("Counted licences: how many seats there are, and how they are counted.")
 
@@ -130,7 +130,7 @@ def set_(
         tenant,
         f"Pool {name} changed",
         lambda setup: setup.set_pool(name, **changes),
-        warning=_warning(changes),
+        warning=_warning(changes, expires),
         yes=yes,
     )
     overuse = next((it["overuse"] for it in _records(data, tenant) if it["name"] == name), 0)
@@ -198,12 +198,12 @@ def _end(data: Path | None, tenant: str | None, expires: str | None) -> PoolChan
     return {} if expires is None else {"expires_at_ms": read_end(data, tenant, expires)}
 
 
-def _warning(changes: PoolChanges) -> str:
+def _warning(changes: PoolChanges, typed: str | None) -> str:
     """What to say before a pool gets an end that is over: a wrong digit would have all sessions end."""
     expires_at_ms = changes.get("expires_at_ms")
     if expires_at_ms is None or expires_at_ms > SystemClock().now_ms():
         return ""
-    return f"{instant(expires_at_ms)} is in the past: the licence would be over at once."
+    return f"{typed} is in the past: the licence would be over at once."
 
 
 def _records(data: Path | None, tenant: str | None) -> list[Record]:
