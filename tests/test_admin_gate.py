@@ -211,13 +211,11 @@ def test_a_field_is_found_by_what_is_said_of_it(site: AdminSite) -> None:
     assert told.keys() == {"#/session_ttl_s"}
 
 
-@pytest.mark.parametrize(
-    ("path", "leads_to"),
-    [("//evil.example/sign-in", "/"), ("/a%2fb", "/"), ("/nothing?x=1", "/nothing?x=1")],
-)
-def test_the_page_of_a_mistake_leads_to_no_other_site(site: AdminSite, path: str, leads_to: str) -> None:
-    """An address like a name of a host is a link to it; one that cannot be written is no page at all."""
+@pytest.mark.parametrize("path", ["//evil.example/sign-in", "/a%2fb", "/nothing?x=1"])
+def test_the_page_of_a_mistake_leads_to_no_other_site(site: AdminSite, path: str) -> None:
+    """An address like a name of a host would be a link to it."""
     answer = site.node.send("GET", f"{URL}{path}")
     assert answer.status_code == 404
     assert answer.headers["content-type"].startswith("text/html")
-    assert f'class="button first" href="{leads_to}">Try again' in answer.text
+    assert 'class="button first" href="/">Overview' in answer.text
+    assert "evil.example" not in answer.text

@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import select
 
 from cli_site import TENANT, Desk, copy_of, new_desk
-from command_line import terminal
 from licet.clock import SystemClock
 from licet.credentials import ApiKeys, Passwords
 from licet.keyring import read_keyring
@@ -168,7 +167,7 @@ def test_a_key_is_shown_once_and_only_its_hash_is_kept(desk: Desk, store: Sqlite
         "key_id": key_id,
         "role": "operator",
         "tenant": TENANT,
-        "expires_at": "2035-01-31T00:00:00Z",
+        "expires_at": "2035-02-01T00:00:00Z",
         "last_used_at": None,
         "expired": False,
     }
@@ -185,25 +184,6 @@ def test_a_key_as_json_has_what_a_script_needs(desk: Desk) -> None:
 
 
 # The first administrator
-
-
-def test_init_offers_a_first_administrator_on_a_terminal(tmp_path: Path) -> None:
-    """An owner of all tenants. The password is not shown."""
-    desk = Desk(tmp_path / "licet-data")
-    with terminal("init", "--data", str(desk.data)) as screen:
-        screen.read_until("Name of the first tenant (enter for none): ")
-        screen.press("\n")
-        screen.read_until("Name of the first administrator (enter for none): ")
-        screen.press("ada\n")
-        for prompt in ("Password of administrator ada: ", "Repeat for confirmation: "):
-            screen.read_until(prompt)
-            screen.press(f"{PASSWORD}\n")
-        assert screen.ended() == 0
-    assert "Administrator ada may sign in at the dashboard, as owner of all tenants." in screen.text
-    assert "licet admin add" not in screen.text
-    assert PASSWORD not in screen.text
-    (ada,) = desk.json("admin", "list")
-    assert (ada["name"], ada["role"], ada["tenant"]) == ("ada", "owner", None)
 
 
 def test_who_ends_a_session_is_told_when_its_seat_on_hold_is_free(desk: Desk) -> None:

@@ -68,7 +68,7 @@ def test_a_url_with_a_secret_in_it_needs_not_be_an_argument(desk: Desk) -> None:
 
 def test_a_url_is_asked_for_on_a_terminal_and_not_shown(desk: Desk) -> None:
     with terminal("webhook", "add", "--data", str(desk.data)) as screen:
-        screen.read_until("URL of the webhook:")
+        screen.read_until("URL of the webhook: ")  # with the space, nothing more is discarded
         screen.press(f"{URL}/T0KEN\n")
         assert screen.ended() == 0
     assert "T0KEN" not in screen.text

@@ -165,6 +165,6 @@ def test_a_secret_and_a_key_exclude_each_other() -> None:
 def test_without_pyjwt_it_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """The base install has httpx and nothing else; a secret needs no more."""
     monkeypatch.setitem(sys.modules, "jwt", None)
-    with pytest.raises(ImportError, match=r"licet\[jwt\]"):
+    with pytest.raises(ImportError, match=r"pip install 'pyjwt\[crypto\]'"):
         LicetAuth(URL, "TestClientId", private_key=pem(Signer.new("ES256").private), api=URL)
     LicetAuth(URL, "TestClientId", "secret", api=URL)

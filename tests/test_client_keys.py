@@ -213,7 +213,7 @@ class TestFile:
         without = "\n".join(it for it in renamed.splitlines() if OTHER.thumbprint not in it)
         found = apply(site.store, read(without, "f.toml"), ADA)
         both = "+".join(sorted((KEY.thumbprint, OTHER.thumbprint)))
-        assert [it.detail for it in found.steps] == [f"keys {both} -> new until 2099-01-31T00:00:00Z"]
+        assert [it.detail for it in found.steps] == [f"keys {both} -> new until 2099-02-01T00:00:00Z"]
         (key,) = site.client("c1").keys
         assert (key.kid, key.created_at_ms) == ("new", START_MS)
         assert key.expires_at_ms is not None
@@ -268,7 +268,7 @@ class TestCommandLine:
             "kid": public["kid"],
             "thumbprint": public["kid"],
             "algorithm": "ES256",
-            "expires_at": "2099-01-31T00:00:00Z",
+            "expires_at": "2099-02-01T00:00:00Z",
             "last_used_at": None,
             "expired": False,
         }
@@ -337,7 +337,7 @@ class TestCommandLine:
         assert listed[old["secret_id"]] is not None
         assert [end for name, end in listed.items() if new.startswith(f"lcs_{name}")] == [None]
         again = desk.json("client", "secret", "rotate", "TestClientId", "--expires", "2099-01-31")
-        assert again["expires_at"] == "2099-01-31T00:00:00Z"
+        assert again["expires_at"] == "2099-02-01T00:00:00Z"
         assert "a duration is written" in desk.error(
             "client", "secret", "rotate", "TestClientId", "--overlap", "soon", exit_code=2
         )

@@ -286,7 +286,7 @@ class TestTheCommandLine:
     def licet(self, url: str, *arguments: str, data: Path) -> Result:
         """What a verb prints, and its exit code."""
         line = [*arguments, "--data", str(data)]
-        return CliRunner().invoke(app, line, env={"LICET_STORE": url}, input="password\n")
+        return CliRunner().invoke(app, line, env={"LICET_STORE": url}, input="battery staple\n")
 
     def test_a_set_up_is_made_and_shown(self, stoppable: Postgres, tmp_path: Path) -> None:
         """`init`, `add`, `check`, `export`: as on the embedded store."""

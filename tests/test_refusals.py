@@ -139,7 +139,12 @@ class Flooded(NamedTuple):
 @pytest.fixture(scope="module")
 def flooded(tmp_path_factory: pytest.TempPathFactory) -> Flooded:
     """A server was flooded in many ways and has ended."""
-    with RunningServer(tmp_path_factory.mktemp("flooded"), admin=True, metrics_public=True) as server:
+    with RunningServer(
+        tmp_path_factory.mktemp("flooded"),
+        admin=True,
+        metrics_public=True,
+        connections_per_source_max=2 * FLOOD,
+    ) as server:
         for path in ("/Jim_Test/verify", "/nothing", "/Jim_Test/token"):
             send_at_once(server.url, get(path))
         send_at_once(server.url, WRONG_SECRET)
