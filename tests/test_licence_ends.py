@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import select
@@ -10,6 +10,7 @@ from sqlalchemy import select
 from kinds import Place
 from licet.model import ALERTS, EXPIRES
 from licet.store import schema
+from licet.store.contract import Purpose, Store
 from licet.store.raising import look
 from licet.store.setup import changing
 from licet.store.spelling import instant
@@ -182,3 +183,37 @@ def test_a_pool_that_is_removed_takes_its_row_along(site: Watched) -> None:
 def test_an_e_mail_says_when(type_: str, days: int | None, said: str) -> None:
     content = {"tenant": "J", "pool": "full", "seats": 5, "in_use": 4, "expires_at": "2027-02-01T00:00:00Z"}
     assert subject(type_, content | ({"days": days} if days else {})) == said
+
+
+class _Interrupted:
+    """A store in which something else happens before its next transaction begins."""
+
+    def __init__(self, store: Store, happens: Callable[[], None]) -> None:
+        self._store = store
+        self._happens = happens
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def transaction(self, purpose: Purpose) -> Any:
+        self._happens()
+        return self._store.transaction(purpose)
+
+
+def test_what_is_committed_while_alerts_wait_to_be_written_is_seen_at_once(site: Watched) -> None:
+    """A query that is not read to its end would keep the connection that looks at the set-up in the past."""
+    with changing(site.store, ADA) as change:
+        for number in range(6):
+            soon_ms = site.clock.now_ms() + DAY_MS
+            change.tenant(JIM).add_pool(f"pool{number}", seats=1, expires_at_ms=soon_ms)
+    seen = []
+
+    def add_a_tenant() -> None:
+        with changing(site.second(), ADA) as change:
+            change.add_tenant("Other", seats=1)
+        site.store.refresh_tenants()
+        seen.append(site.store.tenant("Other"))
+
+    look(cast("Store", _Interrupted(site.store, add_a_tenant)))
+    [tenant] = seen
+    assert tenant is not None

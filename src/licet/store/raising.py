@@ -18,7 +18,6 @@ The rules:
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, update
@@ -111,12 +110,14 @@ def look(store: Store, *, by_mail: bool = False, is_first: bool = False) -> int:
     back_ms = LOOK_BACK_MS if is_first else QUIET_MS + 2 * MINUTE_MS
     with store.reading() as connection:
         now_ms = store.clock.now_ms()
-        news = chain(
-            _steps(connection, now_ms, back_ms),
-            licence_ends(connection, now_ms),
-            shared_seats(connection, now_ms),
-        )
-        if not any(True for _ in news):
+        # Whole, as a query that is not read to its end keeps this connection at its instant: whoever reads on
+        # it next would miss what was committed since.
+        news = [
+            *_steps(connection, now_ms, back_ms),
+            *licence_ends(connection, now_ms),
+            *shared_seats(connection, now_ms),
+        ]
+        if not news:
             return 0
     with store.transaction(Purpose.UPKEEP) as transaction:
         connection, now_ms = transaction.connection, transaction.now_ms
