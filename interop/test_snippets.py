@@ -305,7 +305,10 @@ class Program:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """One for all."""
     data = tmp_path_factory.mktemp("licet")
-    limits = {"login_failures_per_client_max": 100_000, "login_failures_per_source_max": 100_000}
+    limits: dict[str, Any] = {
+        "login_failures_per_client_max": 100_000,
+        "login_failures_per_source_max": 100_000,
+    }
     api = Api()
     with RunningServer(data, manual_clock=True, **limits) as server, Recorder() as recorder:
         recorder.serve(server.url, ("", ""))

@@ -201,7 +201,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     It commits in a process of its own, also where there is but one processor.
     """
     data = tmp_path_factory.mktemp("server")
-    with RunningServer(data, manual_clock=True, **_PATIENT, commit_process=True) as running:
+    with RunningServer(data, manual_clock=True, logs_all=True, **_PATIENT, commit_process=True) as running:
         yield running
 
 
@@ -209,7 +209,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 def threaded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server as `server`, but that it commits in a thread and not in a process of its own."""
     data = tmp_path_factory.mktemp("threaded")
-    with RunningServer(data, manual_clock=True, **_PATIENT, commit_process=False) as running:
+    with RunningServer(data, manual_clock=True, logs_all=True, **_PATIENT, commit_process=False) as running:
         yield running
 
 
@@ -219,7 +219,7 @@ def strict_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningS
 
     It believes X-Forwarded-For, so that a test can come from anywhere.
     """
-    strict = {"login_failures_per_client_max": 5, "login_failures_per_source_max": 3}
+    strict: dict[str, Any] = {"login_failures_per_client_max": 5, "login_failures_per_source_max": 3}
     data = tmp_path_factory.mktemp("strict")
     with RunningServer(data, manual_clock=True, trusted_proxies="127.0.0.1", **strict) as running:
         yield running

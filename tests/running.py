@@ -10,6 +10,9 @@
 It is the process of `licet.testing`, with the set-up of `licet demo`: every password is `password`. `start`
 returns when the server listens; nothing here sleeps. With `manual_clock` time stands still until
 `advance`. There is no admin listener unless the settings say `admin=True`; its URL is `admin_url`.
+
+One that many tests share logs each refusal, with `logs_all`: the ten lines of a second may be used up by a
+test before.
 """
 
 import os
@@ -41,6 +44,7 @@ _FORM = {"content-type": "application/x-www-form-urlencoded"}
 _COMMAND = (sys.executable, "-W", "error", __file__)
 _EPOCH_MS = 1_700_000_000_000
 _HASHES = "hashes"  # the file in which passwords are counted
+_LOGS_ALL = "logs-all"  # the file that lifts the bound on lines of a second
 
 
 class RunningServer(ServerProcess):
@@ -48,10 +52,14 @@ class RunningServer(ServerProcess):
 
     http: httpx.Client
 
-    def __init__(self, data: Path, *, manual_clock: bool = False, **settings: object) -> None:
+    def __init__(
+        self, data: Path, *, manual_clock: bool = False, logs_all: bool = False, **settings: object
+    ) -> None:
         manual_from_ms = _EPOCH_MS if manual_clock else None
         super().__init__(data, command=_COMMAND, manual_from_ms=manual_from_ms, settings=settings)
         self._hashes = SharedNumber(data / _HASHES)
+        if logs_all:
+            (data / _LOGS_ALL).touch()
         if not (data / SQLITE_NAME).exists():
             _set_up(data, self.clock)
         self.start()
@@ -178,10 +186,12 @@ class _CountingPasswords(Passwords):
         return super().verify(user, password)
 
 
-def _count_hashes(server: serving.SwitchedServer) -> None:
+def _adjust(server: serving.SwitchedServer) -> None:
     data = Path(os.environ["LICET_DATA"])
     server._passwords = _CountingPasswords(SharedNumber(data / _HASHES), HashGate(data))
+    if (data / _LOGS_ALL).exists():
+        server._refusals._lines_max = sys.maxsize
 
 
 if __name__ == "__main__":
-    serving.main(_COMMAND, _count_hashes)
+    serving.main(_COMMAND, _adjust)

@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -15,7 +16,7 @@ from licet.cli.demo import PASSWORD
 from running import PATIENCE_S, HashGate, RunningServer
 
 HOME = "192.0.2.1"
-_STRICT = {"login_failures_per_client_max": 5, "login_failures_per_source_max": 3}
+_STRICT: dict[str, Any] = {"login_failures_per_client_max": 5, "login_failures_per_source_max": 3}
 
 
 @pytest.fixture

@@ -157,10 +157,13 @@ def test_a_fold_that_is_broken_off_changes_nothing(site: Site) -> None:
     assert rows(site.store, schema.journal_entry) == before
 
 
-def _fold_for_ever(opener: Opener) -> None:
+def _fold_900_entries_and_wait(opener: Opener) -> None:
+    """Fold three by three; what is left over shows, on a busy machine as well, that somebody killed it."""
     store = opener(ManualClock(NOON_MS))
-    while True:
-        fold_journal(store, 3)
+    for _ in range(300):
+        while not fold_journal(store, 3):  # on PostgreSQL another may hold the lock
+            pass
+    threading.Event().wait()
 
 
 def test_an_entry_is_in_one_place_at_every_instant_though_the_folder_is_killed(
@@ -170,13 +173,13 @@ def test_an_entry_is_in_one_place_at_every_instant_though_the_folder_is_killed(
     dice = random.Random(1)  # noqa: S311 - an example, not a secret
     with site.store.transaction() as transaction:
         transaction.connection.execute(insert(schema.journal_entry), [entry(dice, it) for it in range(3000)])
-    folder = SPAWN.Process(target=_fold_for_ever, args=(place.opener,))
+    folder = SPAWN.Process(target=_fold_900_entries_and_wait, args=(place.opener,))
     folder.start()
-    while waiting(site.store) > 2000:
+    while waiting(site.store) > 2400:
         assert total(site.store) == 3000
     folder.kill()
     folder.join()
-    assert 0 < waiting(site.store) <= 2000
+    assert 2100 <= waiting(site.store) <= 2400
     assert total(site.store) == 3000
     fold_all(site.store)
     assert sum(row["times"] for row in rows(site.store)) == 3000
