@@ -8,7 +8,7 @@ import pytest
 
 from admin_site import API, AdminSite, mistakes, problem
 from kinds import Place
-from licet.store.spelling import instant
+from licet.formats import instant
 from setup_site import JIM, START_MS
 
 JIM_PATH = f"/tenants/{JIM}"

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinds import Place
+from licet.formats import duration, instant, nearness, read_duration_s, read_end_ms
 from licet.model import (
     HOLD_S_MAX,
     Client,
@@ -22,7 +23,7 @@ from licet.model import (
 )
 from licet.store.declaration import DeclarationInvalid, read, write
 from licet.store.setup import changing
-from licet.store.spelling import duration, facts, instant, nearness, read_duration_s, read_end_ms
+from licet.store.spelling import facts
 from setup_site import ADA, JIM, RICH, SMALL, START_MS, Site, secret
 
 

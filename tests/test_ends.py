@@ -13,9 +13,9 @@ from browser import Browser
 from cli_site import Desk
 from dashboard import DashboardSite, add_admin
 from filling import send
+from licet.formats import INSTANT_MS_MAX, end, instant, read_end_ms
 from licet.model import InvalidValue, Role, Tenant
 from licet.store.declaration import read, write
-from licet.store.spelling import INSTANT_MS_MAX, end, instant, read_end_ms
 from licet.zones import find_zone
 
 SYDNEY = "Australia/Sydney"

@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TextIO
 
 from licet.extras import how_to_install
-from licet.store.spelling import instant
+from licet.formats import instant
 from licet.store.usage import Peak, PoolUsage, Usage, answer
 
 if TYPE_CHECKING:

@@ -39,6 +39,7 @@ from licet.cli.console import (
 from licet.cli.noun import Noun
 from licet.clock import SystemClock
 from licet.credentials import ApiKeys, NewApiKey, Passwords
+from licet.formats import NEVER, read_end_ms
 from licet.keyring import FILE_NAME, read_keyring
 from licet.model import Role
 from licet.store.accounts import (
@@ -54,7 +55,6 @@ from licet.store.accounts import (
 )
 from licet.store.changes import AlreadyThere, NotFound
 from licet.store.contract import Store
-from licet.store.spelling import NEVER, read_end_ms
 
 app = Noun(
     "Administrators: who may sign in at the dashboard. A viewer looks, an operator also ends sessions, an"

@@ -8,6 +8,7 @@ from licet.assertions import LEEWAY_S, LIFE_S_MAX
 from licet.cli.change import endings
 from licet.cli.console import actor, confirm, counted, say
 from licet.clock import SystemClock
+from licet.formats import duration
 from licet.model import Tenant
 from licet.store import sign_ins
 from licet.store.accounts import read_admins, read_api_keys
@@ -15,7 +16,6 @@ from licet.store.consequences import Tally
 from licet.store.contract import Store
 from licet.store.ending import SessionsEnded
 from licet.store.setup import end_sessions
-from licet.store.spelling import duration
 from licet.store.usage import sessions
 
 _ASSERTION_S = LIFE_S_MAX + 2 * LEEWAY_S  # by a client whose clock is fast, and a leeway at its end

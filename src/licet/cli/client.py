@@ -38,11 +38,11 @@ from licet.cli.errors import WrongUse
 from licet.cli.noun import Noun
 from licet.clock import SystemClock
 from licet.credentials import ClientSecrets, NewClientSecret
+from licet.formats import duration, read_duration_s
 from licet.keyring import FILE_NAME, read_keyring
 from licet.model import Client, ClientSecret, GrantType
 from licet.store.changes import ClientChanges
 from licet.store.check import proves_by
-from licet.store.spelling import duration, read_duration_s
 from licet.store.tenant_setup import TenantSetup
 
 app = Noun(

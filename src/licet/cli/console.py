@@ -20,6 +20,7 @@ import typer
 from licet.cli import completing
 from licet.cli.errors import Refused, WrongUse
 from licet.clock import SystemClock
+from licet.formats import NEVER, duration, instant, nearness, read_end_ms
 from licet.model import Tenant
 from licet.store.changes import NotFound
 from licet.store.contract import (
@@ -30,7 +31,6 @@ from licet.store.contract import (
     StoreUnavailable,
 )
 from licet.store.opening import StoreAt
-from licet.store.spelling import NEVER, duration, instant, nearness, read_end_ms
 
 if TYPE_CHECKING:
     from licet.settings import Settings

@@ -27,6 +27,7 @@ from licet.cli.console import (
 from licet.cli.errors import Refused
 from licet.cli.noun import Noun
 from licet.clock import SystemClock
+from licet.formats import instant, read_duration_s
 from licet.keyring import (
     FILE_NAME,
     KEYS_MAX,
@@ -40,7 +41,6 @@ from licet.keyring import (
 from licet.model import InvalidValue
 from licet.store.changes import Event, keep_events
 from licet.store.contract import Purpose, StoreUnavailable
-from licet.store.spelling import instant, read_duration_s
 
 SIGNS_AFTER_S_MAX = 31 * 86_400  # a guess: who has not copied a file in a month will not
 

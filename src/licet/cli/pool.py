@@ -28,10 +28,10 @@ from licet.cli.console import (
 )
 from licet.cli.noun import Noun
 from licet.clock import SystemClock
+from licet.formats import NEVER, read_duration_s
 from licet.model import Duplicates, Pool, Tenant, read_alerts
 from licet.store import usage
 from licet.store.changes import NotFound, PoolChanges
-from licet.store.spelling import NEVER, read_duration_s
 
 app = Noun("Counted licences: how many seats there are, and how they are counted.")
 

@@ -27,12 +27,12 @@ from licet.cli.console import (
 from licet.cli.errors import Refused, WrongUse
 from licet.cli.noun import Noun
 from licet.clock import SystemClock
+from licet.formats import duration, nearness, read_duration_s
 from licet.model import Tenant
 from licet.store.changes import NotFound
 from licet.store.contract import Store
 from licet.store.ending import check_ending
 from licet.store.setup import end_sessions
-from licet.store.spelling import duration, nearness, read_duration_s
 from licet.store.usage import LiveSession, seats, sessions
 
 app = Noun("Sessions: who is in, since when, and ending it.")

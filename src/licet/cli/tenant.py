@@ -24,10 +24,10 @@ from licet.cli.console import (
     show_one,
 )
 from licet.cli.noun import Noun
+from licet.formats import read_duration_s
 from licet.model import InvalidValue, Tenant, TokenFormat
 from licet.store.changes import TenantChanges
 from licet.store.setup import changing
-from licet.store.spelling import read_duration_s
 
 app = Noun("Customer databases: a tenant is the first segment of a token's URL.")
 

@@ -15,9 +15,9 @@ import typer
 from licet.cli.console import AsJson, Duration, Instant, Shown, note, on_terminal, say, show_json, show_one
 from licet.cli.errors import Refused, WrongUse
 from licet.cli.report import printable
+from licet.formats import duration
 from licet.model import NoSeatReason, Value
 from licet.store.contract import StoreUnavailable
-from licet.store.spelling import duration
 
 if TYPE_CHECKING:
     import httpx

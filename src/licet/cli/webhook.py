@@ -34,6 +34,7 @@ from licet.cli.console import (
 )
 from licet.cli.errors import Refused, WrongUse
 from licet.cli.noun import Noun
+from licet.formats import duration
 from licet.keyring import FILE_NAME, read_keyring
 from licet.settings import Settings, load_settings
 from licet.signing import WebhookSecrets
@@ -50,7 +51,6 @@ from licet.store.alerts import (
 from licet.store.contract import Store
 from licet.store.outbox import Attempt, Message, claim_one, settle
 from licet.store.paging import LIMIT, LIMIT_MAX
-from licet.store.spelling import duration
 
 app = Noun("Webhooks: where alerts are sent, signed as Standard Webhooks says.")
 

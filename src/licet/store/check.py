@@ -9,13 +9,13 @@ from typing import Any
 
 from sqlalchemy import Connection, FromClause, Select, and_, case, exists, func, select
 
+from licet.formats import duration, instant
 from licet.model import Client, Duplicates, Pool, Scope, Tenant, TokenFormat, Value
 from licet.public_keys import name_of
 from licet.store import schema
 from licet.store.holds import until_held
 from licet.store.migrate import is_unfinished
 from licet.store.nodes import Node, is_silent, signing_mark
-from licet.store.spelling import duration, instant
 
 DAY_MS = 86_400_000
 SKEW_MAX_MS = 1000  # more than a network and two time servers make

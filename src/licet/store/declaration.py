@@ -35,6 +35,7 @@ import tomlkit
 from msgspec.structs import replace
 from tomlkit.items import Array, Table
 
+from licet.formats import end_ms, read_duration_s, read_end_ms
 from licet.model import (
     ALERTS,
     SCOPE_DEFAULT,
@@ -54,17 +55,7 @@ from licet.model import (
     read_alerts,
 )
 from licet.public_keys import read_jwk
-from licet.store.spelling import (
-    CLIENT_DEFAULTS,
-    POOL_DEFAULTS,
-    TENANT_DEFAULTS,
-    USER_DEFAULTS,
-    Fact,
-    end_ms,
-    facts,
-    read_duration_s,
-    read_end_ms,
-)
+from licet.store.spelling import CLIENT_DEFAULTS, POOL_DEFAULTS, TENANT_DEFAULTS, USER_DEFAULTS, Fact, facts
 from licet.zones import find_zone
 
 POOL_OF_ALL = "full"

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, update
 
+from licet.formats import instant
 from licet.model import DENIED, NoSeatReason, read_alerts
 from licet.store import schema
 from licet.store.contract import Purpose, Store
@@ -29,7 +30,6 @@ from licet.store.journal import MINUTE_MS
 from licet.store.licence_ends import licence_ends, note
 from licet.store.outbox import BY_MAIL, put
 from licet.store.shared_seats import note_shared, shared_seats
-from licet.store.spelling import instant
 from licet.store.upserts import insert_into
 
 QUIET_MS = 10 * MINUTE_MS  # a guess: long enough to fold a busy morning, short enough to act on

@@ -1,24 +1,18 @@
-"""How durations and instants are written, on the command line and in files.
+"""What an administrator may set of a value, as facts: by the names and in the words of the set-up file.
 
-A duration is whole seconds, `1200`, or with a unit: `1200s`, `20m`, `8h`, `31d`. When something ends is
-ISO 8601:
-
-- A date is the end of that day: `2027-01-31` is the first moment of 1 February, in which it is over.
-- A time that names no zone is meant in the tenant's, and so is a date. One with a zone is that instant.
-- A time that comes twice, when clocks are put back, is the later one; one that never comes is refused.
+A change is described by the facts that differ; no password, secret or hash is among them.
 """
 
 import json
-import re
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import datetime
 
+from licet.formats import NEVER, duration, instant, moment_of
 from licet.model import (
     ALERTS,
     SESSIONS_MAX,
     TIME_ZONE,
     Client,
     GrantType,
-    InvalidValue,
     Pool,
     PublicKey,
     Scope,
@@ -26,141 +20,6 @@ from licet.model import (
     TokenFormat,
     User,
 )
-
-_UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9])")
-_DURATION = re.compile(r"([0-9]{1,9})([smhd]?)")
-_NEAR = ((90, 1, "s"), (90 * 60, 60, "min"), (36 * 3600, 3600, "h"))  # below, unit, its name
-NEVER = "never"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-INSTANT_MS_MAX = 253_370_764_800_000  # the year 9999, which no time zone carries out of the calendar
-
-
-def read_duration_s(text: str) -> int:
-    """The seconds of a duration.
-
-    Raises InvalidValue.
-    """
-    found = _DURATION.fullmatch(text.strip())
-    if found is None:
-        raise InvalidValue(f"a duration is written 1200, 1200s, 20m, 8h or 31d; this is not: {text[:40]!r}")
-    return int(found[1]) * _UNITS_S[found[2]]
-
-
-def duration(seconds: int) -> str:
-    """A duration in its largest whole unit."""
-    for unit in ("d", "h", "m"):
-        if seconds and seconds % _UNITS_S[unit] == 0:
-            return f"{seconds // _UNITS_S[unit]}{unit}"
-    return f"{seconds}s"
-
-
-def read_end_ms(text: str, zone: tzinfo) -> int | None:
-    """The instant at which something ends, by the clocks of `zone`; None for `never`.
-
-    Raises InvalidValue.
-    """
-    text = text.strip()
-    if text == NEVER:
-        return None
-    for read in (date.fromisoformat, datetime.fromisoformat):
-        try:
-            moment = read(text)
-        except ValueError:
-            continue
-        return end_ms(moment, zone)
-    raise InvalidValue(_no_moment(text))
-
-
-def end_ms(moment: date, zone: tzinfo) -> int:
-    """The same of a date or datetime, in whole milliseconds.
-
-    Raises InvalidValue.
-    """
-    try:
-        placed = moment if isinstance(moment, datetime) else _next_midnight(moment, zone)
-        if placed.tzinfo is None:
-            placed = _placed(placed, zone)
-        ms = round(placed.timestamp() * 1000)
-    except OverflowError:  # the last day of the calendar has no end in it
-        ms = -1
-    if not 0 <= ms < INSTANT_MS_MAX:
-        raise InvalidValue(f"a moment is in the years 1970 to 9998; this is not: {moment.isoformat()}")
-    return ms
-
-
-def end(ms: int | None, zone: tzinfo) -> str:
-    """What `read_end_ms` reads as this instant, as short as can be; `never` for None."""
-    if ms is None:
-        return NEVER
-    local = moment_of(ms).astimezone(zone)
-    day = (local - timedelta(days=1)).date()
-    if _next_midnight(day, zone).astimezone(UTC) == moment_of(ms):
-        return day.isoformat()
-    precision = "milliseconds" if ms % 1000 else "seconds" if local.second else "minutes"
-    naive = local.replace(tzinfo=None)
-    is_plain = _is_there(naive, zone) and _placed(naive, zone).timestamp() == local.timestamp()
-    return (naive if is_plain else local).isoformat(timespec=precision)
-
-
-def _next_midnight(day: date, zone: tzinfo) -> datetime:
-    """The end of a day; where clocks are put forward at midnight, that is the first moment after."""
-    return datetime.combine(day + timedelta(days=1), time(), zone)
-
-
-def _placed(moment: datetime, zone: tzinfo) -> datetime:
-    """A time of day that names no zone.
-
-    Raises InvalidValue.
-    """
-    if not _is_there(moment, zone):
-        raise InvalidValue(
-            f"there is no {moment:%H:%M} on {moment:%Y-%m-%d} in {zone}: the clocks are put forward then"
-        )
-    return moment.replace(tzinfo=zone, fold=1)
-
-
-def _is_there(moment: datetime, zone: tzinfo) -> bool:
-    """Whether clocks of this zone ever show it."""
-    placed = moment.replace(tzinfo=zone)
-    return placed.astimezone(UTC).astimezone(zone).replace(tzinfo=None) == moment
-
-
-def _no_moment(text: str) -> str:
-    """What is wrong with a text that is no moment."""
-    day = _DAY.match(text)
-    if day is not None:
-        try:
-            date.fromisoformat(day[0])
-        except ValueError:
-            return f"there is no day {day[0]}"
-    return f"a moment is written 2027-01-31, 2027-01-31T18:00 or never; this is not: {text[:40]!r}"
-
-
-def moment_of(ms: int) -> datetime:
-    """The datetime of an instant, in UTC."""
-    return _EPOCH + timedelta(milliseconds=ms)  # exact, which a float far from now is not
-
-
-def instant(ms: int | None) -> str:
-    """An instant in ISO 8601, UTC; `never` for None."""
-    if ms is None:
-        return NEVER
-    precision = "milliseconds" if ms % 1000 else "seconds"
-    return moment_of(ms).isoformat(timespec=precision).replace("+00:00", "Z")
-
-
-def nearness(ms: int, now_ms: int) -> str:
-    """An instant as a reader thinks of it: `in 12 min`, `3 h ago`, and a date when it is far."""
-    seconds = round((ms - now_ms) / 1000)
-    if seconds == 0:
-        return "now"
-    for below, unit, name in _NEAR:
-        if abs(seconds) < below:
-            amount = f"{abs(seconds) // unit} {name}"
-            return f"in {amount}" if seconds >= 0 else f"{amount} ago"
-    return moment_of(ms).strftime("%Y-%m-%d")
-
 
 Fact = str | int | bool | datetime | list[str] | None
 Facts = dict[str, Fact]

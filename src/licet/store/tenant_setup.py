@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from sqlalchemy import Table, delete, insert, select, update
 
 from licet.credentials import NewClientSecret
+from licet.formats import duration, instant
 from licet.model import (
     Client,
     ClientSecret,
@@ -60,7 +61,7 @@ from licet.store.ending import (
 )
 from licet.store.holds import free
 from licet.store.setup_checks import check_keys, check_name, must_be_new, must_be_other_initials, names_of
-from licet.store.spelling import differences, duration, facts, instant, told
+from licet.store.spelling import differences, facts, told
 
 OVERLAP_S_MAX = 31 * 86_400  # a guess: a rotation that takes longer is none
 SECRETS_MAX = 16  # a guess: two overlap in a rotation, and a few deployments rotate on their own

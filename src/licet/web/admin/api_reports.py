@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import Response
 from msgspec.structs import replace
 
+from licet.formats import INSTANT_MS_MAX
 from licet.model import NoSeatReason
 from licet.store.denials import DenialFilter, DenialPage, Holder, denials, holders_at
 from licet.store.ending import SessionsEnded
@@ -18,7 +19,6 @@ from licet.store.history import HistoryFilter, HistoryPage, Kind, history
 from licet.store.overview import Overview, overview
 from licet.store.paging import InvalidCursor, read_cursor, write_cursor
 from licet.store.setup import SetupChange
-from licet.store.spelling import INSTANT_MS_MAX
 from licet.store.usage import LiveSession, Reach, SeatsNow, Usage, seats, sessions, usage
 from licet.web.admin import bodies, described
 from licet.web.admin.call import Call, Operating, Paged, Reading, TenantPath, answer, there

@@ -11,9 +11,9 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from licet.credentials import about_user
+from licet.formats import NEVER, read_end_ms
 from licet.model import Client, GrantType, InvalidValue, Pool, Scope, Tenant, User, read_alerts
 from licet.store.setup import SetupChange
-from licet.store.spelling import NEVER, read_end_ms
 from licet.store.tenant_setup import TenantSetup
 from licet.web.admin import bodies, described, shapes
 from licet.web.admin.call import (

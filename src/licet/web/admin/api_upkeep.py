@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 from starlette.requests import Request
 
+from licet.formats import instant
 from licet.keyring import (
     KEYS_MAX,
     SIGNS_AFTER_MS,
@@ -27,7 +28,6 @@ from licet.store.contract import Purpose
 from licet.store.declaration import read, write
 from licet.store.nodes import read_nodes
 from licet.store.plan import apply
-from licet.store.spelling import instant
 from licet.web.admin import bodies, described, shapes
 from licet.web.admin.call import (
     API,

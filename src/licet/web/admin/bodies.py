@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, Strict, StringConstraints, model_validator
 
 from licet.credentials import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
+from licet.formats import INSTANT_MS_MAX
 from licet.keyring import SIGNS_AFTER_MS
 from licet.model import ACCESS_TTL_S as ACCESS_TTL
 from licet.model import (
@@ -29,7 +30,6 @@ from licet.store.destinations import URL_CHARS_MAX
 from licet.store.ending import COOL_DOWN_S_MAX, REASON_CHARS_MAX
 from licet.store.paging import LIMIT_MAX
 from licet.store.setup_checks import NAME_CHARS_MAX
-from licet.store.spelling import INSTANT_MS_MAX
 from licet.store.tenant_setup import OVERLAP_S_MAX
 from licet.zones import NAME_CHARS_MAX as ZONE_CHARS_MAX
 

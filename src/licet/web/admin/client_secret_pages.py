@@ -10,11 +10,11 @@ from fastapi.responses import Response
 from msgspec.structs import replace
 
 from licet.credentials import NewClientSecret
+from licet.formats import read_duration_s
 from licet.model import Client, InvalidValue, Role, Tenant
 from licet.store.changes import SetupError
 from licet.store.check import proves_by
 from licet.store.setup import SetupChange
-from licet.store.spelling import read_duration_s
 from licet.web.admin.desk import Desk
 from licet.web.admin.forms import Field, Form, Kind, Texts
 from licet.web.admin.pages import Visit, link, posting, see, visiting

@@ -18,6 +18,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from sqlalchemy import Connection
 
+from licet.formats import nearness
 from licet.model import InvalidValue, Pool, Role, Tenant, Value
 from licet.store.ending import COOL_DOWN_S_MAX, REASON_CHARS_MAX, SessionsEnded, check_ending
 from licet.store.holders import (
@@ -35,7 +36,6 @@ from licet.store.holders import (
 )
 from licet.store.overview import Overview, overview, sessions_of_pools
 from licet.store.paging import InvalidCursor
-from licet.store.spelling import nearness
 from licet.web.admin.desk import Desk
 from licet.web.admin.forms import sentence
 from licet.web.admin.licence_state import LicenceState, licence_state

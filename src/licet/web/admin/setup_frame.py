@@ -13,6 +13,7 @@ from fastapi.responses import Response
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
+from licet.formats import NEVER
 from licet.model import Role, Tenant
 from licet.store import history
 from licet.store.changes import SetupError
@@ -20,7 +21,6 @@ from licet.store.history import Did, HistoryFilter
 from licet.store.licence_terms import WHY, is_counted, licence_fields
 from licet.store.paging import LIMIT_MAX
 from licet.store.setup import SetupChange
-from licet.store.spelling import NEVER
 from licet.web.admin.desk import Desk, must_be
 from licet.web.admin.filters import cleaned
 from licet.web.admin.forms import Field, Form, Kind, Texts, read_seen, read_texts, sentence

@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from licet.formats import NEVER, duration, read_duration_s
 from licet.model import (
     ALERTS,
     HOLD_S_MAX,
@@ -17,7 +18,6 @@ from licet.model import (
     TokenFormat,
     read_alerts,
 )
-from licet.store.spelling import NEVER, duration, read_duration_s
 from licet.store.tenant_setup import TenantSetup
 from licet.web.admin.forms import Field, Kind, Option, Texts, whole
 from licet.web.admin.pages import counted

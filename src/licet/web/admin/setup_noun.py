@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, Protocol
 
 from msgspec.structs import replace
 
+from licet.formats import NEVER, end, read_end_ms
 from licet.model import TIME_ZONE, Tenant
-from licet.store.spelling import NEVER, end, read_end_ms
 from licet.store.tenant_setup import TenantSetup
 from licet.web.admin.forms import Field, Kind, Texts
 

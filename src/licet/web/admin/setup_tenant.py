@@ -6,6 +6,7 @@ from zoneinfo import available_timezones
 
 from msgspec.structs import replace
 
+from licet.formats import duration, read_duration_s
 from licet.model import (
     ACCESS_TTL_S,
     SEATS_MAX,
@@ -17,7 +18,6 @@ from licet.model import (
     TokenFormat,
 )
 from licet.store.setup import SetupChange
-from licet.store.spelling import duration, read_duration_s
 from licet.web.admin.forms import Field, Kind, Option, Texts, whole
 from licet.web.admin.setup_noun import NO, SEATS_FIRST, YES, named_once
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
+from licet.formats import instant
 from licet.keyring import Keyring, TokenKey, fingerprint
 from licet.model import Client as ModelClient
 from licet.model import ClientSecret, Duplicates, GrantType, PublicKey, Role, TokenFormat, Value
@@ -24,7 +25,6 @@ from licet.store.alerts import Webhook as StoredWebhook
 from licet.store.check import Finding, proves_by
 from licet.store.nodes import Node, is_silent
 from licet.store.plan import Applied, Step
-from licet.store.spelling import instant
 
 _JIM = "Jim_Test"
 _AT_MS = 1_798_761_600_000
