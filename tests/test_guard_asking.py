@@ -27,7 +27,7 @@ from licet.guard.admission import (
 from licet.guard.introspection import Dead, Live, Secret, Unusable
 from licet.guard.shape import looks_like_ours
 from licet.model import TokenFormat
-from licet.testing.server import LicetServer
+from licet.testing import LicetServer
 from test_guard_servers import serving
 
 TOKEN = token_of("abc")

@@ -17,8 +17,8 @@ from typing import Any, Self
 import pytest
 from msgspec.structs import replace
 
+from licet.store.destinations import MailServer
 from licet.store.outbox import BY_MAIL, Attempt, Message
-from licet.web.alerting import MailServer
 from licet.web.mailing import mail, subject
 
 PASSWORD = "correct horse battery"

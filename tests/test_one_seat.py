@@ -20,7 +20,7 @@ from guarded import an_asgi_api
 from http_site import PATIENCE_S
 from licet.guard import Guard, JwtGuard, Refused
 from licet.model import Duplicates, TokenFormat
-from licet.testing.server import LicetServer
+from licet.testing import LicetServer
 
 PROGRAMS = 20
 CLIENTS = [f"Program{number}" for number in range(PROGRAMS)]

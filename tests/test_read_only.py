@@ -9,7 +9,7 @@ from calling import CONTEXT
 from guarded import KINDS, Api
 from licet.guard import Guard, JwtGuard
 from licet.model import TokenFormat
-from licet.testing.server import LicetServer
+from licet.testing import LicetServer
 from licet.testing.tenant import LicetTenant
 
 

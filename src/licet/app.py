@@ -39,6 +39,7 @@ from licet.signing import WebhookSecrets
 from licet.store.commit import commit
 from licet.store.committer import Committer
 from licet.store.contract import QueueFull, Store, StoreUnavailable
+from licet.store.destinations import MailServer
 from licet.store.folding import ENTRIES_MAX, fold_journal
 from licet.store.housekeeping import (
     SPENT_MAX,
@@ -56,7 +57,7 @@ from licet.store.opening import StoreAt
 from licet.store.sign_ins import Lives
 from licet.store.summary import summarise
 from licet.tokens import Tokens
-from licet.web.alerting import Alerting, MailServer
+from licet.web.alerting import Alerting
 from licet.web.authentication import Authenticator
 from licet.web.connections import Limits, share_of
 from licet.web.forwarded import Forwarded

@@ -12,31 +12,22 @@ from typing import Annotated
 import typer
 
 from licet.cli import completing
-from licet.cli.console import (
-    Absent,
+from licet.cli.noun import Noun
+from licet.cli.options import (
     AsJson,
     Data,
-    Instant,
     PasswordStdin,
-    Record,
     Yes,
     actor,
     ask_password,
-    chosen_tenant,
     confirm,
-    data_directory,
     exclusive,
     given,
-    note,
-    opened,
     read_end,
     required,
-    say,
-    show_json,
-    show_list,
-    when,
 )
-from licet.cli.noun import Noun
+from licet.cli.output import Absent, Instant, Record, note, say, show_json, show_list, when
+from licet.cli.stores import chosen_tenant, data_directory, opened
 from licet.clock import SystemClock
 from licet.credentials import ApiKeys, NewApiKey, Passwords
 from licet.formats import NEVER, read_end_ms

@@ -6,7 +6,8 @@ tenants end here; what an administrator has to decide about is listed.
 
 from licet.assertions import LEEWAY_S, LIFE_S_MAX
 from licet.cli.change import endings
-from licet.cli.console import actor, confirm, counted, say
+from licet.cli.options import actor, confirm
+from licet.cli.output import counted, say
 from licet.clock import SystemClock
 from licet.formats import duration
 from licet.model import Tenant

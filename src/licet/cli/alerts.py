@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from licet.cli import completing
-from licet.cli.console import AsJson, Data, Instant, Record, chosen_tenant, note, opened, show_list, when
+from licet.cli.options import AsJson, Data
+from licet.cli.output import Instant, Record, note, show_list, when
+from licet.cli.stores import chosen_tenant, opened
 from licet.seat_sources import counted_addresses
 from licet.store import alerts as store_alerts
 

@@ -12,7 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from licet.cli.console import actor, chosen_tenant, confirm, counted, opened, say
+from licet.cli.options import actor, confirm
+from licet.cli.output import counted, say
+from licet.cli.stores import chosen_tenant, opened
 from licet.store.consequences import Consequences, attempt
 from licet.store.contract import Store
 from licet.store.setup import SetupChange, changing

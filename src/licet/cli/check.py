@@ -10,20 +10,9 @@ from typing import NamedTuple
 
 import typer
 
-from licet.cli.console import (
-    AsJson,
-    Data,
-    Instant,
-    Record,
-    counted,
-    data_directory,
-    note,
-    opened,
-    say,
-    show_json,
-    show_list,
-    store_at,
-)
+from licet.cli.options import AsJson, Data
+from licet.cli.output import Instant, Record, counted, note, say, show_json, show_list
+from licet.cli.stores import data_directory, opened, store_at
 from licet.keyring import FILE_NAME, KeyringUnusable, fingerprint, read_keyring
 from licet.settings import SettingsError, load_settings
 from licet.store.check import Finding, check_nodes

@@ -14,23 +14,11 @@ from msgspec.structs import replace
 
 from licet.cli import completing
 from licet.cli.change import change_tenant
-from licet.cli.console import (
-    AsJson,
-    Data,
-    Instant,
-    Record,
-    TenantName,
-    Yes,
-    chosen_tenant,
-    confirm,
-    note,
-    opened,
-    read_end,
-    show_list,
-    when,
-)
 from licet.cli.errors import Refused, WrongUse
 from licet.cli.noun import Noun
+from licet.cli.options import AsJson, Data, TenantName, Yes, confirm, read_end
+from licet.cli.output import Instant, Record, note, show_list, when
+from licet.cli.stores import chosen_tenant, opened
 from licet.clock import SystemClock
 from licet.model import Client, PublicKey
 from licet.public_keys import TEXT_BYTES_MAX, kind_of, name_of, read_keys, told

@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from licet.cli.stores import chosen_tenant, opened
 from licet.model import Tenant
 
 _NAMES_MAX = 1000  # a guess: nobody chooses among more
@@ -42,7 +43,6 @@ def clients(ctx: typer.Context, incomplete: str) -> list[str]:
 def _read(
     ctx: typer.Context, incomplete: str, names_of: Callable[[Tenant], Iterable[str]] | None
 ) -> list[str]:
-    from licet.cli.console import chosen_tenant, opened  # noqa: PLC0415 - whose options ask here
 
     given: dict[str, Any] = ctx.params
     try:

@@ -16,8 +16,8 @@ from typing import Annotated
 
 import typer
 
-from licet.cli.console import actor
 from licet.cli.errors import Refused
+from licet.cli.options import actor
 from licet.cli.serve import AdminPort, Host, Port, run
 from licet.clock import SystemClock
 from licet.credentials import Passwords

@@ -9,8 +9,10 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from licet.cli.console import Data, actor, ask_password, counted, data_directory, exclusive, say, store_at
 from licet.cli.errors import Refused, WrongUse
+from licet.cli.options import Data, actor, ask_password, exclusive
+from licet.cli.output import counted, say
+from licet.cli.stores import data_directory, store_at
 from licet.clock import SystemClock
 from licet.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.model import Pool, Role, Tenant

@@ -12,18 +12,10 @@ import typer
 
 from licet.cli import completing
 from licet.cli.alerts import OfTenant
-from licet.cli.console import (
-    AsJson,
-    Data,
-    Instant,
-    Record,
-    chosen_tenant,
-    opened,
-    show_json,
-    show_list,
-    show_one,
-)
+from licet.cli.options import AsJson, Data
+from licet.cli.output import Instant, Record, show_json, show_list, show_one
 from licet.cli.report import plain
+from licet.cli.stores import chosen_tenant, opened
 from licet.clock import SystemClock
 from licet.model import Who
 from licet.store.changes import NotFound

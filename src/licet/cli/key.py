@@ -9,23 +9,11 @@ from typing import Annotated
 
 import typer
 
-from licet.cli.console import (
-    AsJson,
-    Data,
-    Instant,
-    Record,
-    Yes,
-    actor,
-    confirm,
-    counted,
-    data_directory,
-    note,
-    opened,
-    say,
-    show_list,
-)
 from licet.cli.errors import Refused
 from licet.cli.noun import Noun
+from licet.cli.options import AsJson, Data, Yes, actor, confirm
+from licet.cli.output import Instant, Record, counted, note, say, show_list
+from licet.cli.stores import data_directory, opened
 from licet.clock import SystemClock
 from licet.formats import instant, read_duration_s
 from licet.keyring import (

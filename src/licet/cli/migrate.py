@@ -4,8 +4,10 @@ from typing import Annotated
 
 import typer
 
-from licet.cli.console import Data, exclusive, opened, progress, say, store_at
 from licet.cli.errors import Refused, WrongUse
+from licet.cli.options import Data, exclusive
+from licet.cli.output import progress, say
+from licet.cli.stores import opened, store_at
 from licet.store import migrate as versions
 from licet.store.contract import SchemaOutdated
 from licet.store.migrate import Schema, current, is_unfinished, upgrade

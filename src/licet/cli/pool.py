@@ -7,26 +7,10 @@ import typer
 
 from licet.cli import completing
 from licet.cli.change import change_tenant
-from licet.cli.console import (
-    Absent,
-    AsJson,
-    Data,
-    Duration,
-    Instant,
-    Record,
-    TenantName,
-    Yes,
-    chosen_tenant,
-    counted,
-    given,
-    note,
-    opened,
-    read_end,
-    required,
-    show_list,
-    show_one,
-)
 from licet.cli.noun import Noun
+from licet.cli.options import AsJson, Data, TenantName, Yes, given, read_end, required
+from licet.cli.output import Absent, Duration, Instant, Record, counted, note, show_list, show_one
+from licet.cli.stores import chosen_tenant, opened
 from licet.clock import SystemClock
 from licet.formats import NEVER, read_duration_s
 from licet.model import Duplicates, Pool, Tenant, read_alerts

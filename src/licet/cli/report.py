@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import asdict
 
-from licet.cli.console import Instant, on_terminal
+from licet.cli.output import Instant, on_terminal
 from licet.model import Value
 
 if TYPE_CHECKING:

@@ -6,21 +6,10 @@ import typer
 
 from licet.cli import completing
 from licet.cli.change import change_tenant
-from licet.cli.console import (
-    AsJson,
-    Data,
-    Record,
-    TenantName,
-    Yes,
-    chosen_tenant,
-    exclusive,
-    given,
-    opened,
-    required,
-    show_list,
-    show_one,
-)
 from licet.cli.noun import Noun
+from licet.cli.options import AsJson, Data, TenantName, Yes, exclusive, given, required
+from licet.cli.output import Record, show_list, show_one
+from licet.cli.stores import chosen_tenant, opened
 from licet.model import Scope, Tenant
 from licet.store.changes import NotFound, ScopeChanges
 

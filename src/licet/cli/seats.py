@@ -14,21 +14,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from licet.cli.console import (
-    AsJson,
-    Data,
-    Instant,
-    Record,
-    TenantName,
-    chosen_tenant,
-    counted,
-    on_terminal,
-    opened,
-    say,
-    show_json,
-    show_list,
-)
+from licet.cli.options import AsJson, Data, TenantName
+from licet.cli.output import Instant, Record, counted, on_terminal, say, show_json, show_list
 from licet.cli.report import clock_time, countdown, local, page, plain, printable, style_of, whose
+from licet.cli.stores import chosen_tenant, opened
 from licet.model import Tenant
 from licet.seat_sources import counted_addresses
 from licet.store.contract import Store

@@ -13,8 +13,9 @@ import typer
 import uvloop
 
 from licet.app import AddressInUse, Server, bind
-from licet.cli.console import Data, opened, store_of
 from licet.cli.errors import WrongUse
+from licet.cli.options import Data
+from licet.cli.stores import opened, store_of
 from licet.settings import Settings, load_settings
 from licet.web.logs import configure_logs
 

@@ -6,26 +6,11 @@ from typing import Annotated
 import typer
 
 from licet.cli import completing
-from licet.cli.console import (
-    AsJson,
-    Data,
-    Instant,
-    Record,
-    TenantName,
-    Yes,
-    actor,
-    chosen_tenant,
-    confirm,
-    counted,
-    on_terminal,
-    opened,
-    progress,
-    say,
-    show_list,
-    show_one,
-)
 from licet.cli.errors import Refused, WrongUse
 from licet.cli.noun import Noun
+from licet.cli.options import AsJson, Data, TenantName, Yes, actor, confirm
+from licet.cli.output import Instant, Record, counted, on_terminal, progress, say, show_list, show_one
+from licet.cli.stores import chosen_tenant, opened
 from licet.clock import SystemClock
 from licet.formats import duration, nearness, read_duration_s
 from licet.model import Tenant

@@ -7,23 +7,10 @@ from typing import Annotated
 import typer
 
 from licet.cli.change import and_ended, endings
-from licet.cli.console import (
-    AsJson,
-    Data,
-    TenantName,
-    Yes,
-    actor,
-    chosen_tenant,
-    confirm,
-    counted,
-    note,
-    opened,
-    progress,
-    say,
-    show_json,
-    show_list,
-)
 from licet.cli.errors import WrongUse
+from licet.cli.options import AsJson, Data, TenantName, Yes, actor, confirm
+from licet.cli.output import counted, note, progress, say, show_json, show_list
+from licet.cli.stores import chosen_tenant, opened
 from licet.store.declaration import read, write
 from licet.store.plan import ADD, KEEP, REMOVE, SET, Applied, Step
 from licet.store.plan import apply as apply_plan

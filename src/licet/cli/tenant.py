@@ -6,24 +6,10 @@ import typer
 
 from licet.cli import completing
 from licet.cli.change import and_ended, change_tenant, make
-from licet.cli.console import (
-    AsJson,
-    Data,
-    Duration,
-    Record,
-    Yes,
-    actor,
-    chosen_tenant,
-    counted,
-    given,
-    note,
-    opened,
-    required,
-    say,
-    show_list,
-    show_one,
-)
 from licet.cli.noun import Noun
+from licet.cli.options import AsJson, Data, Yes, actor, given, required
+from licet.cli.output import Duration, Record, counted, note, say, show_list, show_one
+from licet.cli.stores import chosen_tenant, opened
 from licet.formats import read_duration_s
 from licet.model import InvalidValue, Tenant, TokenFormat
 from licet.store.changes import TenantChanges

@@ -12,8 +12,9 @@ from urllib.parse import quote_plus, urlsplit
 
 import typer
 
-from licet.cli.console import AsJson, Duration, Instant, Shown, note, on_terminal, say, show_json, show_one
 from licet.cli.errors import Refused, WrongUse
+from licet.cli.options import AsJson
+from licet.cli.output import Duration, Instant, Shown, note, on_terminal, say, show_json, show_one
 from licet.cli.report import printable
 from licet.formats import duration
 from licet.model import NoSeatReason, Value

@@ -15,20 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from licet.charts import By, ChartsMissing, Form, draw, peaks_of, write_csv
-from licet.cli.console import (
-    AsJson,
-    Data,
-    TenantName,
-    chosen_tenant,
-    counted,
-    exclusive,
-    note,
-    opened,
-    progress,
-    show_json,
-)
 from licet.cli.errors import Refused, WrongUse
+from licet.cli.options import AsJson, Data, TenantName, exclusive
+from licet.cli.output import counted, note, progress, show_json
 from licet.cli.report import clock_time, local, page, plain, style_of, whose
+from licet.cli.stores import chosen_tenant, opened
 from licet.clock import SystemClock
 from licet.model import NoSeatReason
 from licet.store.beginnings import made_at_ms

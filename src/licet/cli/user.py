@@ -7,24 +7,20 @@ import typer
 
 from licet.cli import completing
 from licet.cli.change import change_tenant
-from licet.cli.console import (
+from licet.cli.noun import Noun
+from licet.cli.options import (
     AsJson,
     Data,
     PasswordStdin,
-    Record,
     TenantName,
     Yes,
     ask_password,
-    chosen_tenant,
     exclusive,
     given,
-    note,
-    opened,
     required,
-    show_list,
-    show_one,
 )
-from licet.cli.noun import Noun
+from licet.cli.output import Record, note, show_list, show_one
+from licet.cli.stores import chosen_tenant, opened
 from licet.model import Tenant, User
 from licet.store.changes import NotFound, UserChanges
 

@@ -12,28 +12,11 @@ from typing import Annotated
 
 import typer
 
-from licet.cli.console import (
-    Absent,
-    AsJson,
-    Data,
-    Instant,
-    Record,
-    Yes,
-    actor,
-    chosen_tenant,
-    confirm,
-    counted,
-    data_directory,
-    exclusive,
-    note,
-    on_terminal,
-    opened,
-    say,
-    show_json,
-    show_list,
-)
 from licet.cli.errors import Refused, WrongUse
 from licet.cli.noun import Noun
+from licet.cli.options import AsJson, Data, Yes, actor, confirm, exclusive
+from licet.cli.output import Absent, Instant, Record, counted, note, on_terminal, say, show_json, show_list
+from licet.cli.stores import chosen_tenant, data_directory, opened
 from licet.formats import duration
 from licet.keyring import FILE_NAME, read_keyring
 from licet.settings import Settings, load_settings

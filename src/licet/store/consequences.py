@@ -12,12 +12,9 @@ The rules:
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, TypeVar
 
 from licet.model import Client, Value
-
-if TYPE_CHECKING:
-    from licet.store.setup import SetupChange
 
 CLIENTS_MAX = 20  # that are named; a guess: who reads more of them looks at the list of sessions
 
@@ -93,13 +90,25 @@ class Attempt(Value, frozen=True, kw_only=True):
     ending: Consequences
 
 
+class Change(Protocol):
+    """A change of the set-up in its transaction: what it does to sessions, and its last checks."""
+
+    tally: Tally
+
+    def finish(self) -> None:
+        """Check what is only known at the end."""
+
+
+AChange = TypeVar("AChange", bound=Change)
+
+
 class _TakenBack(Exception):
     """Rolls the transaction back."""
 
 
 def attempt(
-    change_it: Callable[[Callable[["SetupChange"], None]], object],
-    do: Callable[["SetupChange"], Any],
+    change_it: Callable[[Callable[[AChange], None]], object],
+    do: Callable[[AChange], Any],
     *,
     agrees: Callable[[Consequences], bool],
 ) -> Attempt:
@@ -110,7 +119,7 @@ def attempt(
     """
     ending = Consequences()
 
-    def work(change: "SetupChange") -> None:
+    def work(change: AChange) -> None:
         nonlocal ending
         do(change)
         ending = change.tally.told()

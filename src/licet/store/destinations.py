@@ -1,16 +1,29 @@
-"""Where alerts may be sent: what a webhook's URL is, before anything is looked up.
+"""Where alerts are sent: a webhook's URL, checked before anything is looked up, and the mail server.
 
 What a name stands for is only known when a message is sent: `licet.web.posting` looks at that.
 """
 
 import ipaddress
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from licet.model import InvalidValue
+from licet.model import InvalidValue, Value
 from licet.networks import is_public
 
 URL_CHARS_MAX = 2000
 _HTTPS, _HTTP = "https", "http"
+
+
+class MailServer(Value, frozen=True, kw_only=True):
+    """Where e-mail is handed in, and for whom. `security` is `starttls`, `tls` or `none`."""
+
+    host: str
+    port: int
+    security: str
+    user: str | None
+    password_file: Path | None
+    sender: str
+    receivers: tuple[str, ...]
 
 
 def check_url(url: str, *, http_allowed: bool, private_allowed: bool = True) -> None:

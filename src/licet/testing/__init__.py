@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from licet.store.denials import DenialRange
     from licet.store.usage import LiveSession
     from licet.testing.process import NotStarted
-    from licet.testing.server import LicetServer, LicetServerFactory
-    from licet.testing.tenant import LicetTenant
+    from licet.testing.tenant import LicetServer, LicetServerFactory, LicetTenant
 
 __all__ = [
     "DenialRange",
@@ -30,8 +29,8 @@ __all__ = [
 
 _PLACES = {
     "DenialRange": "licet.store.denials",
-    "LicetServer": "licet.testing.server",
-    "LicetServerFactory": "licet.testing.server",
+    "LicetServer": "licet.testing.tenant",
+    "LicetServerFactory": "licet.testing.tenant",
     "LicetTenant": "licet.testing.tenant",
     "LiveSession": "licet.store.usage",
     "NotStarted": "licet.testing.process",

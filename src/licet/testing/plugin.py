@@ -14,8 +14,7 @@ from licet.testing import ServerMissing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from licet.testing.server import LicetServer, LicetServerFactory
-    from licet.testing.tenant import LicetTenant
+    from licet.testing.tenant import LicetServer, LicetServerFactory, LicetTenant
 
 _LOG_CHARS_MAX = 20_000  # a guess: of a failed test nobody reads more
 

@@ -12,23 +12,20 @@ server has seen before it answers the next request.
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final, Protocol, Self, Unpack
+from typing import Final, Self
 from urllib.parse import urlsplit
 
 from licet.client import LicetAuth
 from licet.clock import wall_ms
 from licet.keyring import FILE_NAME, new_keyring, read_keyring, write_keyring
-from licet.model import Duplicates
-from licet.store.changes import TenantChanges
 from licet.store.opening import SQLITE_NAME
 from licet.store.setup import SetupChange, changing
 from licet.store.sqlite import SqliteStore
 from licet.testing.process import ServerProcess
 from licet.testing.shared import UNTIL_RELEASED_MS, SharedClock, Switches
-from licet.testing.tenant import LicetTenant
 
 ACTOR: Final = "a test"
 PATIENCE_S: Final = 10.0  # for requests that must come: a test that waits as long as this has failed
@@ -44,13 +41,6 @@ _SETTINGS: Final[Mapping[str, object]] = {
 _INHERITED_NOT: Final = ("LICET_", "OTEL_", "PYTHONWARNINGS")
 _AWAY: Final = "away.db"
 _STEP_S: Final = 0.005
-
-
-class LicetServerFactory(Protocol):
-    """What the fixture `licet_server_factory` is."""
-
-    def __call__(self, *, manual_clock: bool = True, **settings: object) -> "LicetServer":
-        """A server of its own, with these settings of licet.toml; it ends with the session, if not before."""
 
 
 class Silence:
@@ -77,7 +67,7 @@ class Silence:
             time.sleep(_STEP_S)
 
 
-class LicetServer:
+class ServerUnderTest:
     """A server that runs until `close`, or the end of its block. `settings` are those of licet.toml.
 
     Time stands still there until `clock.advance`, unless `manual_clock=False`. `data` is its data directory.
@@ -105,7 +95,7 @@ class LicetServer:
         self._pepper = read_keyring(data / FILE_NAME).pepper
 
     def __repr__(self) -> str:
-        return f"LicetServer({self.url!r})"
+        return f"{type(self).__name__}({self.url!r})"
 
     def __enter__(self) -> Self:
         return self
@@ -129,31 +119,6 @@ class LicetServer:
                 "this server goes by the clock of the machine: it has manual_clock=False"
             )
         return self._process.clock
-
-    def tenant(
-        self,
-        name: str = "Jim_Test",
-        *,
-        seats: int = 5,
-        clients: Iterable[str] | Mapping[str, str] = ("TestClientId",),
-        apis: Iterable[str] = ("Api",),
-        duplicates: Duplicates | str = Duplicates.CLIENT,
-        **settings: Unpack[TenantChanges],
-    ) -> LicetTenant:
-        """A new tenant with a pool `full` of these seats, its clients, and clients that may introspect.
-
-        Clients come with the secrets of a test's choosing, or get generated ones. `settings` are those of a
-        tenant: `session_ttl_s`, `access_ttl_s`, `scope_default`, `no_seat_status` and others. In the fixture
-        it is removed at the end of the test. Raises SetupError, InvalidValue.
-        """
-        with self.changing() as change:
-            setup = change.add_tenant(name, seats=seats, **settings)
-            setup.set_pool("full", duplicates=Duplicates(duplicates))
-        tenant = LicetTenant(self, name, self._pepper)
-        secrets = clients if isinstance(clients, Mapping) else dict.fromkeys(clients)
-        tenant.add_clients(secrets)
-        tenant.add_clients(dict.fromkeys(apis), introspects=True)
-        return tenant
 
     @contextmanager
     def store_down(self) -> Iterator[None]:

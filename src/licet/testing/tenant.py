@@ -1,27 +1,25 @@
 """A tenant of a test: where its endpoints are, who its clients are, who is in, and its own switches."""
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, Unpack
+from typing import Any, Final, Protocol, Unpack
 
 import httpx
 
 from licet.client import LicetAuth
 from licet.credentials import ClientSecrets, Passwords
 from licet.ledger import Command, End, Grant, Granted, Outcome
-from licet.model import EndReason, InvalidValue, Pool, Scope, Session, Tenant
+from licet.model import Duplicates, EndReason, InvalidValue, Pool, Scope, Session, Tenant
 from licet.store import denials, usage
-from licet.store.changes import ClientChanges, PoolChanges
+from licet.store.changes import ClientChanges, PoolChanges, TenantChanges
 from licet.store.commit import commit
 from licet.store.denials import DenialRange
 from licet.store.holds import free
 from licet.store.setup import POOL_FIRST
 from licet.store.tenant_setup import TenantSetup
 from licet.store.usage import LiveSession
+from licet.testing.server import ServerUnderTest
 from licet.tokens import new_sid
-
-if TYPE_CHECKING:
-    from licet.testing.server import LicetServer
 
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _USERS_MAX: Final = len(_DIGITS) ** 3  # initials have three characters
@@ -31,7 +29,7 @@ _TIMEOUT_S: Final = 10.0
 class LicetTenant:
     """A tenant with its pool `full`, of a `server`. `LicetServer.tenant` makes it."""
 
-    def __init__(self, server: "LicetServer", name: str, pepper: bytes) -> None:
+    def __init__(self, server: ServerUnderTest, name: str, pepper: bytes) -> None:
         self.name = name
         self.server = server
         self._client_secrets = ClientSecrets(pepper)
@@ -312,3 +310,39 @@ class LicetTenant:
                 self._users = number
                 return initials
         raise RuntimeError(f"the tenant {self.name} has more than {_USERS_MAX} users")
+
+
+class LicetServer(ServerUnderTest):
+    """A server for tests, which makes tenants for them."""
+
+    def tenant(
+        self,
+        name: str = "Jim_Test",
+        *,
+        seats: int = 5,
+        clients: Iterable[str] | Mapping[str, str] = ("TestClientId",),
+        apis: Iterable[str] = ("Api",),
+        duplicates: Duplicates | str = Duplicates.CLIENT,
+        **settings: Unpack[TenantChanges],
+    ) -> LicetTenant:
+        """A new tenant with a pool `full` of these seats, its clients, and clients that may introspect.
+
+        Clients come with the secrets of a test's choosing, or get generated ones. `settings` are those of a
+        tenant: `session_ttl_s`, `access_ttl_s`, `scope_default`, `no_seat_status` and others. In the fixture
+        it is removed at the end of the test. Raises SetupError, InvalidValue.
+        """
+        with self.changing() as change:
+            setup = change.add_tenant(name, seats=seats, **settings)
+            setup.set_pool("full", duplicates=Duplicates(duplicates))
+        tenant = LicetTenant(self, name, self._pepper)
+        secrets = clients if isinstance(clients, Mapping) else dict.fromkeys(clients)
+        tenant.add_clients(secrets)
+        tenant.add_clients(dict.fromkeys(apis), introspects=True)
+        return tenant
+
+
+class LicetServerFactory(Protocol):
+    """What the fixture `licet_server_factory` is."""
+
+    def __call__(self, *, manual_clock: bool = True, **settings: object) -> LicetServer:
+        """A server of its own, with these settings of licet.toml; it ends with the session, if not before."""

@@ -12,12 +12,11 @@ The rules:
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from licet.model import Value
 from licet.signing import WebhookSecrets
 from licet.store.contract import Store, StoreUnavailable
+from licet.store.destinations import MailServer
 from licet.store.outbox import BY_MAIL, CLAIMS_MAX, Attempt, Message, claim, settle
 from licet.store.raising import look
 
@@ -28,18 +27,6 @@ if TYPE_CHECKING:
     from licet.web.posting import Posting
 
 LOOKED_MS = 60_000  # who did not look for longer than this looks further back
-
-
-class MailServer(Value, frozen=True, kw_only=True):
-    """Where e-mail is handed in, and for whom. `security` is `starttls`, `tls` or `none`."""
-
-    host: str
-    port: int
-    security: str
-    user: str | None
-    password_file: Path | None
-    sender: str
-    receivers: tuple[str, ...]
 
 
 class Alerting:

@@ -20,11 +20,11 @@ from email.utils import format_datetime
 from typing import Any
 
 from licet.seat_sources import counted_addresses
+from licet.store.destinations import MailServer
 from licet.store.licence_ends import EXPIRED, EXPIRES_SOON
 from licet.store.outbox import Attempt, Message
 from licet.store.raising import BACK_TO_NORMAL, POOL_DENIED, THRESHOLD_REACHED
 from licet.store.shared_seats import SEAT_SHARED
-from licet.web.alerting import MailServer
 
 ANSWER_S = 15.0
 

@@ -1,0 +1,115 @@
+"""What a verb is given and asks: options that many share, questions, passwords.
+
+A verb asks on a terminal only; elsewhere the answer has to be an option, and a password comes from standard
+input.
+"""
+
+import sys
+from collections.abc import Mapping
+from getpass import getuser
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from licet.cli import completing
+from licet.cli.errors import Refused, WrongUse
+from licet.cli.stores import chosen_tenant, opened
+from licet.formats import NEVER, read_end_ms
+
+Changes = TypeVar("Changes", bound=Mapping[str, object])
+
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", metavar="DIR", envvar="LICET_DATA", readable=False, help="The data directory: licet-data."
+    ),
+]
+TenantName = Annotated[
+    str | None,
+    typer.Option(
+        "--tenant",
+        metavar="NAME",
+        envvar="LICET_TENANT",
+        help="Which tenant; the only one needs no name.",
+        autocompletion=completing.tenants,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON; times in ISO 8601, UTC.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+PasswordStdin = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from standard input, one line.")
+]
+
+
+def read_end(data: Path | None, tenant: str | None, text: str | None) -> int | None:
+    """When something ends: by the clocks of the tenant where the text names no zone; None for never.
+
+    Raises InvalidValue, NotFound, StoreUnavailable.
+    """
+    if text is None or text.strip() == NEVER:
+        return None
+    with opened(data) as store:
+        return read_end_ms(text, chosen_tenant(store, tenant).zone)
+
+
+def given(**options: object) -> Any:
+    """The options that were given."""
+    return {key: value for key, value in options.items() if value is not None}
+
+
+def required(changes: Changes) -> Changes:
+    """These changes, if there are any.
+
+    Raises WrongUse.
+    """
+    if not changes:
+        raise WrongUse("say what to change; --help lists the options")
+    return changes
+
+
+def exclusive(*options: tuple[str, bool]) -> None:
+    """Return if one of these options was given at most, by name and whether it was.
+
+    Raises WrongUse.
+    """
+    found = [name for name, is_given in options if is_given]
+    if len(found) > 1:
+        raise WrongUse(f"{' and '.join(found)} exclude each other")
+
+
+def actor() -> str:
+    """Who works here, for the list of events."""
+    try:
+        return f"{getuser()} at the command line"
+    except (OSError, KeyError):  # a user id without a name, as in a container
+        return "the command line"
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Return if the answer is yes.
+
+    Raises Refused when it is no, and WrongUse where nobody can be asked.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise WrongUse(f"{question} Nobody can be asked here; say --yes")
+    if not typer.confirm(question):
+        raise Refused("nothing was changed")
+
+
+def ask_password(who: str, *, from_stdin: bool, option: str = "--password-stdin") -> str:
+    """A password, asked for twice on a terminal or read from standard input; never from an argument.
+
+    Raises WrongUse where there is none to be had.
+    """
+    if from_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+        if not password:
+            raise WrongUse("there is no password on standard input")
+        return password
+    if not sys.stdin.isatty():
+        raise WrongUse(f"a password for {who} is asked for on a terminal; elsewhere say {option}")
+    password = typer.prompt(f"Password of {who}", hide_input=True, confirmation_prompt=True)
+    return str(password)

@@ -1,0 +1,197 @@
+"""What a verb prints: tables and single records, for people, for pipes and as JSON.
+
+Results go to stdout: a table on a terminal, aligned text of full values when piped, JSON with `--json`.
+What is only said about a result goes to stderr where stdout carries something to keep.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import typer
+
+from licet.clock import SystemClock
+from licet.formats import NEVER, duration, instant, nearness
+
+
+class AnyOf(list[str]):
+    """Words of which each does alone: in a row, `secret` and `key` would be one thing."""
+
+
+class Instant(NamedTuple):
+    """A moment to show: a near one in words on a terminal, exact elsewhere."""
+
+    ms: int
+
+    def told(self) -> str:
+        """As a table has it."""
+        return nearness(self.ms, SystemClock().now_ms()) if on_terminal() else instant(self.ms)
+
+    def as_json(self) -> str:
+        """ISO 8601, UTC."""
+        return instant(self.ms)
+
+
+class Duration(NamedTuple):
+    """A length of time to show."""
+
+    seconds: int
+
+    def told(self) -> str:
+        """In its largest whole unit."""
+        return duration(self.seconds)
+
+    def as_json(self) -> int:
+        """In seconds."""
+        return self.seconds
+
+
+class Absent(NamedTuple):
+    """What is not there, and the word for that: `never`, `every`."""
+
+    word: str
+
+    def told(self) -> str:
+        """The word."""
+        return self.word
+
+    def as_json(self) -> None:
+        """Null."""
+
+
+Shown = str | int | bool | Instant | Duration | Absent | Sequence[str] | None
+Record = Mapping[str, Shown]
+
+
+def counted(number: int, what: str) -> str:
+    """`1 seat`, `2 seats`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def on_terminal() -> bool:
+    """Whether a person reads what is printed."""
+    return sys.stdout.isatty()
+
+
+def say(text: str) -> None:
+    """Tell what was done."""
+    typer.echo(_printable(text))
+
+
+def note(text: str) -> None:
+    """Tell something beside the result."""
+    typer.echo(_printable(text), err=True)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show on a terminal how far long work is; call what this gives with the steps done, and of how many."""
+    if not sys.stderr.isatty():
+        yield lambda *_: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
+    from rich.progress import Progress  # noqa: PLC0415
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def when(ms: int | None) -> Shown:
+    """An instant to show, or `never`."""
+    return Absent(NEVER) if ms is None else Instant(ms)
+
+
+def show_list(
+    records: Iterable[Record], headings: Mapping[str, str], *, as_json: bool = False, empty: str
+) -> None:
+    """Print records as a table of these headings, by key; as JSON with all that they have.
+
+    `empty` tells what to do when there are none.
+    """
+    found = list(records)
+    if as_json:
+        show_json(found)
+    elif not found:
+        note(empty)
+    else:
+        rows = [[_cell(record[key]) for key in headings] for record in found]
+        _print_table(list(headings.values()), rows, numeric=_numeric(found, headings))
+
+
+def show_one(record: Record, *, as_json: bool) -> None:
+    """Print one record, a line for each of its values."""
+    if as_json:
+        show_json(record)
+        return
+    labels = {key: key.removesuffix("_s").removesuffix("_at").replace("_", " ") for key in record}
+    width = max(map(len, labels.values())) + 2
+    for key, value in record.items():
+        exact = f"{instant(value.ms)}  " if isinstance(value, Instant) and on_terminal() else ""
+        typer.echo(f"{labels[key]:{width}}{exact}{_cell(value)}")
+
+
+def show_json(value: object) -> None:
+    """Print a value as JSON."""
+    typer.echo(json.dumps(_jsonable(value), indent=2, ensure_ascii=False))
+
+
+def _print_table(headings: list[str], rows: list[list[str]], *, numeric: list[bool]) -> None:
+    if not on_terminal():
+        _print_aligned(headings, rows)
+        return
+    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for heading, right in zip(headings, numeric, strict=True):
+        table.add_column(heading, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console(markup=False, highlight=False).print(table)
+
+
+def _print_aligned(headings: list[str], rows: list[list[str]]) -> None:
+    lines = [headings, *rows]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(headings))]
+    for line in lines:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _numeric(records: list[Record], headings: Mapping[str, str]) -> list[bool]:
+    return [all(type(record[key]) is int for record in records) for key in headings]
+
+
+def _cell(value: Shown) -> str:
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case Instant() | Duration() | Absent():
+            return value.told()
+        case AnyOf():
+            return " or ".join(value) or "-"
+        case str() | int():
+            return _printable(str(value))
+        case _:
+            return _printable(" ".join(value)) or "-"
+
+
+def _jsonable(value: object) -> object:
+    match value:
+        case Instant() | Duration() | Absent():
+            return value.as_json()
+        case Mapping():
+            return {key: _jsonable(part) for key, part in value.items()}
+        case list() | tuple():
+            return [_jsonable(part) for part in value]
+        case _:
+            return value
+
+
+def _printable(text: str) -> str:
+    """Without control characters, which could take over a terminal; lines stay."""
+    return "".join(it if it.isprintable() or it == "\n" else "\N{REPLACEMENT CHARACTER}" for it in text)

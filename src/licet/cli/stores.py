@@ -1,0 +1,126 @@
+"""Which store and tenant a line of the command is about: the data directory, and who may read it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from stat import S_ISDIR
+from typing import TYPE_CHECKING
+
+from licet.cli.errors import WrongUse
+from licet.clock import SystemClock
+from licet.model import Tenant
+from licet.store.changes import NotFound
+from licet.store.contract import (
+    SchemaOutdated,
+    SchemaUnknown,
+    SetupDamaged,
+    Store,
+    StoreUnavailable,
+)
+from licet.store.opening import StoreAt
+
+if TYPE_CHECKING:
+    from licet.settings import Settings
+
+
+def data_directory(data: Path | None) -> Path:
+    """The data directory: the option's or variable's, else that of the settings.
+
+    Raises SettingsError.
+    """
+    if data is not None:
+        must_be_readable(data)
+        return data
+    from licet.settings import load_settings  # noqa: PLC0415 - a tenth of a second that --data saves
+
+    return load_settings().data
+
+
+def store_at(data: Path | None) -> StoreAt:
+    """Where the store is that goes with a data directory.
+
+    Raises SettingsError.
+    """
+    from licet.settings import FILE_NAME, load_settings  # noqa: PLC0415 - as above
+
+    if data is not None:
+        must_be_readable(data)
+    says = (os.environ.get("LICET_STORE"), os.environ.get("LICET_CONFIG"))
+    if data is not None and not any(says) and not (data / FILE_NAME).exists():
+        return StoreAt(data)  # Nobody can have named another.
+    return store_of(load_settings(overrides={"data": data}))
+
+
+def must_be_readable(directory: Path) -> None:
+    """Return unless a data directory is there and somebody else's.
+
+    Raises WrongUse, with who may read it.
+    """
+    try:
+        status = directory.stat()
+    except OSError:  # it is not there, or nobody can tell: what opens it says more
+        return
+    if not S_ISDIR(status.st_mode) or os.access(directory, os.R_OK | os.X_OK):
+        return
+    from pwd import getpwuid  # noqa: PLC0415 - not on every system, as owners are not
+
+    try:
+        name = getpwuid(status.st_uid).pw_name
+    except KeyError:  # a user id without a name
+        name = f"#{status.st_uid}"
+    raise WrongUse(f"{directory} can be read by {name} only; run it as its owner: sudo -u {name} licet ...")
+
+
+def store_of(settings: "Settings") -> StoreAt:
+    """Where the store of these settings is."""
+    return StoreAt(settings.data, settings.store_url())
+
+
+@contextmanager
+def opened(at: StoreAt | Path | None) -> Iterator[Store]:
+    """A store, or that of a data directory.
+
+    Raises StoreUnavailable and SchemaOutdated, with what to do.
+    """
+    at = at if isinstance(at, StoreAt) else store_at(at)
+    store = _open(at)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _open(at: StoreAt) -> Store:
+    try:
+        return at.open(SystemClock())
+    except SchemaOutdated as fault:
+        raise SchemaOutdated(f"{fault}; run: licet migrate --data {at.data}") from None
+    except SchemaUnknown as fault:
+        raise SchemaUnknown(f"{at.place}: {fault}; use that one") from None
+    except SetupDamaged:
+        raise
+    except StoreUnavailable as fault:
+        if at.url is not None:  # It says where by itself.
+            raise
+        if isinstance(fault.__cause__, FileNotFoundError | NotADirectoryError):
+            raise StoreUnavailable(
+                f"there is no store in {at.data}; make one: licet init --data {at.data}"
+            ) from None
+        raise StoreUnavailable(f"{at.place} cannot be opened: {fault}") from None
+
+
+def chosen_tenant(store: Store, name: str | None) -> Tenant:
+    """The tenant of this name, or the only one.
+
+    Raises NotFound, WrongUse.
+    """
+    names = sorted(tenant.name for tenant in store.tenants().values())
+    if not names:
+        raise NotFound("there is no tenant yet; add one: licet tenant add NAME --seats 5")
+    if name is None and len(names) > 1:
+        raise WrongUse(f"which tenant? Say --tenant or LICET_TENANT: {', '.join(names)}")
+    tenant = store.tenant(names[0] if name is None else name)
+    if tenant is None:
+        raise NotFound(f"there is no tenant {name}; there is: {', '.join(names)}")
+    return tenant
