@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bench.loading import Loaded
 from bench.processes import families, fine_cpu_s
 from bench.stores import POSTGRES
+from licet.credentials.tokens import new_sid
 from licet.ledger import Command, Grant, Granted
 from licet.store.commit import commit
-from licet.tokens import new_sid
 
 if TYPE_CHECKING:
     from licet.store.contract import Store

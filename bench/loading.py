@@ -12,12 +12,12 @@ from sqlalchemy import Connection, insert, text
 from bench.stores import POSTGRES, Kind, Place, connection
 from bench.wire import Request, basic, form
 from licet.clock import SystemClock
-from licet.credentials import ClientSecrets, NewClientSecret
-from licet.keyring import Keyring
+from licet.credentials.keyring import Keyring
+from licet.credentials.passwords import ClientSecrets, NewClientSecret
+from licet.credentials.tokens import new_sid
 from licet.ledger import End, Grant
 from licet.model import SESSIONS_MAX_MAX, EndReason, GrantType
 from licet.store import schema
-from licet.tokens import new_sid
 
 DAY_S = 86_400
 _USER = "BN"

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import NullPool
 
 from licet.clock import SystemClock
-from licet.keyring import FILE_NAME, Keyring, new_keyring, write_keyring
+from licet.credentials.keyring import FILE_NAME, Keyring, new_keyring, write_keyring
 from licet.store.contract import Store
 from licet.store.opening import SQLITE_NAME, StoreAt
 

@@ -24,8 +24,9 @@ from bench.stores import Place, connection
 from bench.tenants import LIMITED, MANY, SCARCE, Held, Plan, Site, tokens_of
 from bench.wire import Answer, Request
 from licet.clock import ManualClock
-from licet.credentials import SECRET_PREFIX, ClientSecrets, Passwords, Remembered
-from licet.keyring import FILE_NAME, new_keyring, write_keyring
+from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
+from licet.credentials.passwords import SECRET_PREFIX, ClientSecrets, Passwords, Remembered
+from licet.credentials.tokens import Tokens
 from licet.ledger import Command, Outcome
 from licet.model import Session
 from licet.store.commit import commit
@@ -34,7 +35,6 @@ from licet.store.happened import taken
 from licet.store.lane import Lane
 from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite import SqliteStore
-from licet.tokens import Tokens
 from licet.web.authentication import Authenticator
 from licet.web.listener import GuardedHttpProtocol
 from licet.web.measures import Measures

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from licet.clock import SystemClock
-from licet.keyring import FILE_NAME, Keyring, new_keyring, write_keyring
+from licet.credentials.keyring import FILE_NAME, Keyring, new_keyring, write_keyring
 from licet.store.contract import Store
 from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite import SqliteStore

@@ -17,7 +17,7 @@ from chaos.nodes import free_port, wait_until
 from chaos.processes import tell_all, with_children
 from chaos.proxy import Network, Proxy
 from licet.clock import SystemClock
-from licet.keyring import FILE_NAME, new_keyring, write_keyring
+from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.store.contract import Store, StoreUnavailable
 from licet.store.opening import StoreAt
 

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from jwt.algorithms import ECAlgorithm
 
 from interop.recorder import Recorder
+from licet.credentials.public_keys import read_jwk
 from licet.model import TokenFormat
-from licet.public_keys import read_jwk
 from licet.store.setup import end_sessions
 from licet.testing import LicetServer
 

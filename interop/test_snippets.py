@@ -26,7 +26,7 @@ import pytest
 from interop.installing import Missing, filled_in, installed, may_be_passed_over
 from interop.manifest import Manifest
 from interop.recorder import Recorder
-from licet.credentials import Passwords
+from licet.credentials.passwords import Passwords
 from licet.guard import Guard, Refused
 from licet.model import GrantType
 from licet.store.setup import end_sessions

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import httpx
 
 from kinds import Place
-from licet.credentials import ApiKeys, ClientSecrets, Passwords
-from licet.keyring import FILE_NAME, new_keyring, write_keyring
+from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
+from licet.credentials.passwords import ApiKeys, ClientSecrets, Passwords
 from licet.model import Role
 from licet.store import accounts
 from licet.store.contract import Store

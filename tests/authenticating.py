@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from examples import jim_test
 from licet.clock import ManualClock
-from licet.credentials import ClientSecrets, Passwords, Remembered
+from licet.credentials.passwords import ClientSecrets, Passwords, Remembered
 from licet.model import Client, ClientSecret, Tenant, User
 from licet.protocol.errors import OAuthError
 from licet.protocol.message import Credentials, Request

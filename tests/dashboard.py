@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 from sqlalchemy import insert, select, update
 
-from licet.credentials import Passwords
+from licet.credentials.passwords import Passwords
 from licet.model import Role
 from licet.store import accounts, schema
 from licet.store.contract import Store

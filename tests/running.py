@@ -27,8 +27,8 @@ import httpx
 
 from licet.cli.demo import CLIENTS, PASSWORD, SEATS, TENANT
 from licet.clock import Clock
-from licet.credentials import Passwords
-from licet.keyring import FILE_NAME, new_keyring, write_keyring
+from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
+from licet.credentials.passwords import Passwords
 from licet.model import User
 from licet.store.opening import SQLITE_NAME
 from licet.store.setup import SetupChange, changing

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import FromClause, func, select
 
 from kinds import Place
-from licet.credentials import ClientSecrets, NewClientSecret
+from licet.credentials.passwords import ClientSecrets, NewClientSecret
 from licet.ledger import (
     Command,
     Grant,

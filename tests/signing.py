@@ -14,9 +14,9 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from licet.assertions import TYPE
+from licet.credentials.client_assertions import TYPE
+from licet.credentials.public_keys import read_keys
 from licet.model import PublicKey
-from licet.public_keys import read_keys
 
 ALGORITHMS = ("ES256", "EdDSA", "RS256", "PS256")
 _NUMBERS = itertools.count(1)

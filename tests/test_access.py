@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kinds import SqlitePlaces
-from licet.credentials import PASSWORD_CHARS_MAX, ApiKeys, ClientSecrets, NewApiKey, Passwords
+from licet.credentials.passwords import PASSWORD_CHARS_MAX, ApiKeys, ClientSecrets, NewApiKey, Passwords
 from licet.model import FailureCause, InvalidValue, Role
 from licet.store import schema
 from licet.store.accounts import changing

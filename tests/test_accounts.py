@@ -6,7 +6,7 @@ from threading import Barrier, Thread
 import pytest
 
 from kinds import Place
-from licet.credentials import ApiKeys
+from licet.credentials.passwords import ApiKeys
 from licet.model import InvalidValue, Role
 from licet.store import accounts, schema, sign_ins
 from licet.store.accounts import LastOwner, NotYours, changing, read_admins, read_api_keys

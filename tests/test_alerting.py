@@ -14,8 +14,8 @@ import structlog
 from structlog.testing import CapturingLogger
 
 from kinds import Place, SqlitePlaces
+from licet.credentials.webhook_signatures import WebhookSecrets
 from licet.ledger import Denied, Grant
-from licet.signing import WebhookSecrets
 from licet.store import schema
 from licet.store.alerts import SECRET_OVERLAP_MS, State, Webhook, changing, deliveries
 from licet.store.commit import commit

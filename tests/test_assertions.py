@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from examples import client
-from licet.assertions import (
+from licet.credentials.client_assertions import (
     ASSERTION_CHARS_MAX,
     JTI_CHARS_MAX,
     LEEWAY_S,
@@ -28,8 +28,8 @@ from licet.assertions import (
     parse,
     signing_key,
 )
+from licet.credentials.public_keys import Signatures
 from licet.model import Client
-from licet.public_keys import Signatures
 from signing import ALGORITHMS, Signer, claims
 
 NOW_S = 1_700_000_000

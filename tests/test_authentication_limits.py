@@ -20,7 +20,7 @@ from authenticating import (
     tenant,
 )
 from examples import jim_test
-from licet.assertions import parse, signing_key
+from licet.credentials.client_assertions import parse, signing_key
 from licet.ledger import Outcome, Spend, Spent
 from licet.model import User
 from licet.protocol.errors import OAuthError

@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 from cli_site import TENANT, Desk, copy_of, new_desk
 from command_line import run, terminal
 from licet.cli import _PANELS, _loader
-from licet.keyring import read_keyring
+from licet.credentials.keyring import read_keyring
 
 UNPROVEN = "it cannot prove itself: no password works for it, no secret and no key"
 

@@ -8,8 +8,8 @@ import pytest
 
 from cli_site import TENANT, Desk, copy_of, new_desk
 from licet.clock import SystemClock
-from licet.credentials import ClientSecrets
-from licet.keyring import read_keyring
+from licet.credentials.keyring import read_keyring
+from licet.credentials.passwords import ClientSecrets
 from licet.model import Tenant
 from licet.store.sqlite import SqliteStore
 

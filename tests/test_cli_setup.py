@@ -11,7 +11,7 @@ import pytest
 from cli_site import PASSWORD, TENANT, Desk, copy_of, new_desk
 from command_line import terminal
 from licet.clock import SystemClock
-from licet.credentials import Passwords
+from licet.credentials.passwords import Passwords
 from licet.model import Tenant, TokenFormat
 from licet.store.sqlite import SqliteStore
 from setup_site import SMALL

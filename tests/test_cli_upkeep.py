@@ -12,7 +12,7 @@ import pytest
 
 from cli_site import Desk, copy_of, new_desk
 from licet.clock import SystemClock
-from licet.keyring import fingerprint, read_keyring
+from licet.credentials.keyring import fingerprint, read_keyring
 from licet.store.migrate import COMPATIBLE_FROM, HEAD
 from licet.store.nodes import KeyMark, Node, key_marks, note_node
 from licet.store.sqlite import SqliteStore

@@ -16,9 +16,9 @@ from admin_site import AdminSite, problem
 from cli_site import Desk, new_desk
 from command_line import terminal
 from kinds import Place
-from licet.credentials import ClientSecrets
+from licet.credentials.passwords import ClientSecrets
+from licet.credentials.public_keys import told
 from licet.model import InvalidValue
-from licet.public_keys import told
 from licet.store import schema
 from licet.store.changes import AlreadyThere, NotFound, StillInUse
 from licet.store.check import SOON_MS, check

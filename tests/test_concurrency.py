@@ -22,8 +22,9 @@ from sqlalchemy import Connection, text
 
 from journals import WHOLE_JOURNAL
 from licet.clock import ManualClock
-from licet.credentials import ClientSecrets
-from licet.keyring import FILE_NAME, read_keyring
+from licet.credentials.keyring import FILE_NAME, read_keyring
+from licet.credentials.passwords import ClientSecrets
+from licet.credentials.tokens import new_sid
 from licet.ledger import (
     ClientRefused,
     Command,
@@ -48,7 +49,6 @@ from licet.store.opening import SQLITE_NAME
 from licet.store.setup import SetupChange, changing, end_sessions
 from licet.store.sqlite import SqliteStore
 from licet.store.usage import seats
-from licet.tokens import new_sid
 from running import RunningServer
 
 pytestmark = pytest.mark.anyio

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from examples import client, jim_test
 from licet.clock import ManualClock
-from licet.credentials import (
+from licet.credentials.passwords import (
     PASSWORD_CHARS_MAX,
     PASSWORD_CHARS_MIN,
     SECRET_PREFIX,

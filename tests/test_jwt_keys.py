@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from licet.jose import decode, encode, thumbprint
-from licet.jwt_keys import JwtKey, JwtKeys, scalar, to_scalar
-from licet.keyring import TokenKey, new_keyring
+from licet.credentials.jose import decode, encode, thumbprint
+from licet.credentials.jwt_signing_keys import JwtKey, JwtKeys, scalar, to_scalar
+from licet.credentials.keyring import TokenKey, new_keyring
 
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 KEY = bytes(range(32))

@@ -9,8 +9,8 @@ import jwt
 import pytest
 
 from conftest import ServedTenant
-from licet.jwt_keys import PERIOD_MS, PUBLISHED_BEFORE_MS
-from licet.keyring import FILE_NAME, read_keyring, write_keyring
+from licet.credentials.jwt_signing_keys import PERIOD_MS, PUBLISHED_BEFORE_MS
+from licet.credentials.keyring import FILE_NAME, read_keyring, write_keyring
 from licet.model import TokenFormat
 from running import RunningServer
 

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from examples import ALL, VIEW, client, jim_test, sid
-from licet.jose import encode
-from licet.jwt_keys import PERIOD_MS, PUBLISHED_BEFORE_MS, JwtKey, JwtKeys
-from licet.jwt_tokens import JWT_CHARS_MAX, JwtTokens
-from licet.keyring import Keyring, new_keyring
+from licet.credentials.jose import encode
+from licet.credentials.jwt_access_tokens import JWT_CHARS_MAX, JwtTokens
+from licet.credentials.jwt_signing_keys import PERIOD_MS, PUBLISHED_BEFORE_MS, JwtKey, JwtKeys
+from licet.credentials.keyring import Keyring, new_keyring
+from licet.credentials.tokens import AccessToken, Tokens
 from licet.ledger import Granted
 from licet.model import Pool, Session, Tenant, TokenFormat
 from licet.protocol import jwks, token
 from licet.settings import URL_CHARS_MAX
-from licet.tokens import AccessToken, Tokens
 
 NOW_MS = 690 * PERIOD_MS + 5 * 86_400_000 + 123
 ISSUED_S, EXPIRY_S = NOW_MS // 1000, NOW_MS // 1000 + 60
@@ -330,7 +330,7 @@ class TestMemory:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Keys may be derived again, and anybody may ask for the key set of every tenant."""
-        monkeypatch.setattr("licet.jwt_tokens.KEYS_KEPT_MAX", 9)
+        monkeypatch.setattr("licet.credentials.jwt_access_tokens.KEYS_KEPT_MAX", 9)
         tokens = tokens_of()
         assert tokens.jwts is not None
         for tenant_id in range(1, 20):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from licet.keyring import (
+from licet.credentials.keyring import (
     FILE_NAME,
     KEY_BYTES,
     KEY_ID_MAX,

@@ -8,7 +8,7 @@ import pytest
 
 from kinds import Place, TurnedClock
 from licet.clock import wall_ms
-from licet.keyring import new_keyring
+from licet.credentials.keyring import new_keyring
 from licet.store.contract import Store
 from licet.store.migrate import HEAD
 from licet.store.nodes import (

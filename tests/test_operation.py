@@ -33,12 +33,12 @@ from journals import WHOLE_JOURNAL
 from licet.app import Server, bind
 from licet.cli.demo import PASSWORD
 from licet.clock import SystemClock
-from licet.keyring import FILE_NAME, KEY_BYTES, Keyring, TokenKey, read_keyring
+from licet.credentials.keyring import FILE_NAME, KEY_BYTES, Keyring, TokenKey, read_keyring
+from licet.credentials.tokens import Tokens
 from licet.settings import load_settings
 from licet.store.opening import SQLITE_NAME
 from licet.store.setup import changing
 from licet.store.sqlite import SqliteStore
-from licet.tokens import Tokens
 from licet.web.logs import configure_logs
 from running import PATIENCE_S, RunningServer, children, is_over
 from test_concurrency import GRANT, TENANT, Caller, in_use, opened, rows, with_secrets

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from kinds import Place, SqlitePlaces
-from licet.credentials import ClientSecrets
+from licet.credentials.passwords import ClientSecrets
 from licet.model import Tenant, User
 from licet.store import schema
 from licet.store.changes import SetupError, StillInUse

@@ -17,8 +17,8 @@ import pytest
 from msgspec.structs import replace
 
 from conftest import AWAY, ServedTenant
-from licet.assertions import ASSERTION_CHARS_MAX, SIGNING_ALGORITHMS, TYPE
 from licet.cli.demo import PASSWORD
+from licet.credentials.client_assertions import ASSERTION_CHARS_MAX, SIGNING_ALGORITHMS, TYPE
 from licet.store.opening import SQLITE_NAME
 from licet.store.setup import changing
 from running import PASSWORD_HASH, PATIENCE_S, RunningServer

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from examples import ALL, CLIENTS, VIEW, jim_test, sid
-from licet.keyring import new_keyring
+from licet.credentials.keyring import new_keyring
+from licet.credentials.tokens import Tokens
 from licet.model import Client, Pool, Scope, Session, Tenant, TokenFormat
 from licet.protocol import introspect, metadata
 from licet.protocol.errors import OAuthError
 from licet.protocol.introspect import Question
 from licet.protocol.message import Request
-from licet.tokens import Tokens
 
 NOW_MS = 1_700_000_000_123
 ACCESS_EXPIRY_MS = NOW_MS + 600_000

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from examples import CLIENTS, jim_test, sid
-from licet.keyring import new_keyring
+from licet.credentials.keyring import new_keyring
+from licet.credentials.tokens import Tokens
 from licet.ledger import ClientRefused, End, Ended, Outcome, SessionUnknown, Swept
 from licet.model import EndReason, Session
 from licet.protocol import logoff, revoke
 from licet.protocol.errors import OAuthError
 from licet.protocol.message import Request
-from licet.tokens import Tokens
 
 NOW_MS = 1_700_000_000_000
 TOKENS = Tokens(new_keyring(NOW_MS))

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from examples import ALL, CLIENTS, FULL, VIEW, jim_test, sid
-from licet.keyring import new_keyring
+from licet.credentials.keyring import new_keyring
+from licet.credentials.tokens import Tokens
 from licet.ledger import (
     ClientRefused,
     Denied,
@@ -27,7 +28,6 @@ from licet.model import Client, GrantType, NoSeatReason, Pool, Scope, Session
 from licet.protocol import token
 from licet.protocol.errors import OAuthError
 from licet.protocol.message import Request
-from licet.tokens import Tokens
 
 NOW_MS = 1_700_000_000_000
 TOKENS = Tokens(new_keyring(NOW_MS))

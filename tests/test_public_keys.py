@@ -14,8 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from licet.model import InvalidValue
-from licet.public_keys import (
+from licet.credentials.public_keys import (
     ALGORITHMS,
     KEYS_READ_MAX,
     TEXT_BYTES_MAX,
@@ -26,6 +25,7 @@ from licet.public_keys import (
     read_keys,
     told,
 )
+from licet.model import InvalidValue
 from signing import ALGORITHMS as SIGNED_BY
 from signing import Signer
 

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from kinds import Place
 from licet.clock import ManualClock
-from licet.credentials import ClientSecrets
+from licet.credentials.passwords import ClientSecrets
 from licet.model import FailureCause, Who
 from licet.store import housekeeping, refusals, schema
 from licet.store.contract import Store, StoreUnavailable

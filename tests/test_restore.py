@@ -13,7 +13,7 @@ import pytest
 
 from kinds import KINDS
 from licet.clock import SystemClock
-from licet.keyring import FILE_NAME
+from licet.credentials.keyring import FILE_NAME
 from licet.ledger import End, Grant, Granted, ScopeGrant, resolve_scope
 from licet.model import EndReason
 from licet.store import schema

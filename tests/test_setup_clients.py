@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from kinds import Place
-from licet.credentials import ClientSecrets
+from licet.credentials.passwords import ClientSecrets
 from licet.ledger import (
     ClientRefused,
     Grant,

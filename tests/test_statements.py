@@ -17,10 +17,10 @@ import pytest
 
 from conftest import AWAY, ServedTenant, Wire
 from licet.cli.demo import PASSWORD
-from licet.credentials import ClientSecrets, NewClientSecret, Passwords
-from licet.keyring import FILE_NAME, new_keyring, read_keyring
+from licet.credentials.keyring import FILE_NAME, new_keyring, read_keyring
+from licet.credentials.passwords import ClientSecrets, NewClientSecret, Passwords
+from licet.credentials.tokens import Tokens
 from licet.model import GrantType, Session
-from licet.tokens import Tokens
 from running import PASSWORD_HASH, RunningServer
 from signing import Signer, claims, proof
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from conftest import ServedTenant
-from licet.assertions import SIGNING_ALGORITHMS, STRICT_ALGORITHMS
+from licet.credentials.client_assertions import SIGNING_ALGORITHMS, STRICT_ALGORITHMS
 from licet.store.declaration import read, write
 from signing import proof
 from test_private_key_jwt import GRANT, SIGNERS, WHO, Keyed, refused

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from licet.clock import ManualClock
-from licet.credentials import ClientSecrets, Passwords, Remembered
+from licet.credentials.passwords import ClientSecrets, Passwords, Remembered
 from licet.web.authentication import Authenticator
 from licet.web.measures import Measures
 from licet.web.public import PublicApp

@@ -8,9 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from licet.keyring import Keyring, new_keyring
+from licet.credentials.keyring import Keyring, new_keyring
+from licet.credentials.tokens import ACCESS_PREFIX, REFRESH_PREFIX, SID_BYTES, AccessToken, Tokens, new_sid
 from licet.model import Session, Tenant
-from licet.tokens import ACCESS_PREFIX, REFRESH_PREFIX, SID_BYTES, AccessToken, Tokens, new_sid
 
 NOW_MS = 1_700_000_000_123
 EXPIRY_MS = NOW_MS + 600_000
@@ -233,7 +233,7 @@ class TestKnown:
 
     def test_there_is_a_most_of_them(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Then all are forgotten, and checked again when they come."""
-        monkeypatch.setattr("licet.tokens.KNOWN_MAX", 3)
+        monkeypatch.setattr("licet.credentials.tokens.KNOWN_MAX", 3)
         tokens = Tokens(KEYRING)
         for number in range(10):
             life = {"issued_at_ms": NOW_MS, "expires_at_ms": EXPIRY_MS + number}

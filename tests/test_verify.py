@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from examples import ALL, CLIENTS, VIEW, client, jim_test, sid
-from licet.keyring import new_keyring
+from licet.credentials.keyring import new_keyring
+from licet.credentials.tokens import Tokens
 from licet.model import Client, Scope, Session, Tenant
 from licet.protocol import verify
 from licet.protocol.errors import Header, OAuthError
 from licet.protocol.message import Response
-from licet.tokens import Tokens
 
 NOW_MS = 1_700_000_000_000
 EXPIRES_MS = NOW_MS + 600_000

@@ -26,16 +26,17 @@ from licet.clock import Clock, SystemClock, wall_ms
 from licet.committing import COMMAND as COMMITTER
 from licet.committing import spare_the_collector
 from licet.committing import start as start_committer
-from licet.credentials import ClientSecrets, Passwords, Remembered
-from licet.jwt_keys import JwtKeys
-from licet.jwt_tokens import JwtTokens
-from licet.keyring import FILE_NAME as KEYRING_NAME
-from licet.keyring import KeyringUnusable, fingerprint, read_keyring
+from licet.credentials.jwt_access_tokens import JwtTokens
+from licet.credentials.jwt_signing_keys import JwtKeys
+from licet.credentials.keyring import FILE_NAME as KEYRING_NAME
+from licet.credentials.keyring import KeyringUnusable, fingerprint, read_keyring
+from licet.credentials.passwords import ClientSecrets, Passwords, Remembered
+from licet.credentials.tokens import Tokens
+from licet.credentials.webhook_signatures import WebhookSecrets
 from licet.ledger import Command, Outcome, Sweep, Swept
 from licet.model import Tenant, User
 from licet.protocol.errors import Refusal
 from licet.settings import Settings
-from licet.signing import WebhookSecrets
 from licet.store.commit import commit
 from licet.store.committer import Committer
 from licet.store.contract import QueueFull, Store, StoreUnavailable
@@ -56,7 +57,6 @@ from licet.store.nodes import NOTE_EVERY_S, Node, key_marks, note_node, remove_n
 from licet.store.opening import StoreAt
 from licet.store.sign_ins import Lives
 from licet.store.summary import summarise
-from licet.tokens import Tokens
 from licet.web.alerting import Alerting
 from licet.web.authentication import Authenticator
 from licet.web.connections import Limits, share_of

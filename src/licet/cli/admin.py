@@ -29,9 +29,9 @@ from licet.cli.options import (
 from licet.cli.output import Absent, Instant, Record, note, say, show_json, show_list, when
 from licet.cli.stores import chosen_tenant, data_directory, opened
 from licet.clock import SystemClock
-from licet.credentials import ApiKeys, NewApiKey, Passwords
+from licet.credentials.keyring import FILE_NAME, read_keyring
+from licet.credentials.passwords import ApiKeys, NewApiKey, Passwords
 from licet.formats import NEVER, read_end_ms
-from licet.keyring import FILE_NAME, read_keyring
 from licet.model import Role
 from licet.store.accounts import (
     AccountsChange,

@@ -4,11 +4,11 @@ A copy of the store knows of no logoff, sign-out or removal since it was made. S
 tenants end here; what an administrator has to decide about is listed.
 """
 
-from licet.assertions import LEEWAY_S, LIFE_S_MAX
 from licet.cli.change import endings
 from licet.cli.options import actor, confirm
 from licet.cli.output import counted, say
 from licet.clock import SystemClock
+from licet.credentials.client_assertions import LEEWAY_S, LIFE_S_MAX
 from licet.formats import duration
 from licet.model import Tenant
 from licet.store import sign_ins

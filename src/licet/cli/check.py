@@ -13,7 +13,7 @@ import typer
 from licet.cli.options import AsJson, Data
 from licet.cli.output import Instant, Record, counted, note, say, show_json, show_list
 from licet.cli.stores import data_directory, opened, store_at
-from licet.keyring import FILE_NAME, KeyringUnusable, fingerprint, read_keyring
+from licet.credentials.keyring import FILE_NAME, KeyringUnusable, fingerprint, read_keyring
 from licet.settings import SettingsError, load_settings
 from licet.store.check import Finding, check_nodes
 from licet.store.check import check as check_store

@@ -20,8 +20,8 @@ from licet.cli.options import AsJson, Data, TenantName, Yes, confirm, read_end
 from licet.cli.output import Instant, Record, note, show_list, when
 from licet.cli.stores import chosen_tenant, opened
 from licet.clock import SystemClock
+from licet.credentials.public_keys import TEXT_BYTES_MAX, kind_of, name_of, read_keys, told
 from licet.model import Client, PublicKey
-from licet.public_keys import TEXT_BYTES_MAX, kind_of, name_of, read_keys, told
 from licet.store.changes import NotFound
 from licet.store.tenant_setup import TenantSetup
 

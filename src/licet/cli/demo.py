@@ -20,8 +20,8 @@ from licet.cli.errors import Refused
 from licet.cli.options import actor
 from licet.cli.serve import AdminPort, Host, Port, run
 from licet.clock import SystemClock
-from licet.credentials import Passwords
-from licet.keyring import FILE_NAME, new_keyring, write_keyring
+from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
+from licet.credentials.passwords import Passwords
 from licet.model import Role
 from licet.settings import load_settings
 from licet.store import accounts

@@ -7,7 +7,7 @@ import re
 
 import typer
 
-from licet.keyring import KeyringUnusable
+from licet.credentials.keyring import KeyringUnusable
 from licet.model import InvalidValue
 from licet.store.changes import SetupError
 from licet.store.contract import StoreUnavailable

@@ -14,7 +14,7 @@ from licet.cli.options import Data, actor, ask_password, exclusive
 from licet.cli.output import counted, say
 from licet.cli.stores import data_directory, store_at
 from licet.clock import SystemClock
-from licet.keyring import FILE_NAME, new_keyring, write_keyring
+from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.model import Pool, Role, Tenant
 from licet.settings import FILE_NAME as SETTINGS_FILE
 from licet.store import accounts
@@ -121,7 +121,7 @@ def _first_admin(name: str | None, *, from_stdin: bool) -> _FirstAdmin | None:
     if name is None:
         return None
     accounts.check_name("administrator", name)
-    from licet.credentials import Passwords  # noqa: PLC0415 - hashing, which only this needs
+    from licet.credentials.passwords import Passwords  # noqa: PLC0415 - hashing, which only this needs
 
     password = ask_password(f"administrator {name}", from_stdin=from_stdin, option="--admin-password-stdin")
     return _FirstAdmin(name, Passwords().hash_new(password, name))

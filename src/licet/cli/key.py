@@ -15,8 +15,7 @@ from licet.cli.options import AsJson, Data, Yes, actor, confirm
 from licet.cli.output import Instant, Record, counted, note, say, show_list
 from licet.cli.stores import data_directory, opened
 from licet.clock import SystemClock
-from licet.formats import instant, read_duration_s
-from licet.keyring import (
+from licet.credentials.keyring import (
     FILE_NAME,
     KEYS_MAX,
     SIGNS_AFTER_MS,
@@ -26,6 +25,7 @@ from licet.keyring import (
     read_keyring,
     write_keyring,
 )
+from licet.formats import instant, read_duration_s
 from licet.model import InvalidValue
 from licet.store.changes import Event, keep_events
 from licet.store.contract import Purpose, StoreUnavailable

@@ -178,7 +178,7 @@ def _hashed(
     exclusive(("--no-password", none), ("--password-stdin", from_stdin))
     if none:
         return None
-    from licet.credentials import Passwords, about_user  # noqa: PLC0415 - hashing, which only this needs
+    from licet.credentials.passwords import Passwords, about_user  # noqa: PLC0415 - hashing, which only this needs
 
     with opened(data) as store:  # Nobody is asked for a password in vain.
         about = about_user(chosen_tenant(store, tenant), initials, name)

@@ -17,10 +17,10 @@ from licet.cli.noun import Noun
 from licet.cli.options import AsJson, Data, Yes, actor, confirm, exclusive
 from licet.cli.output import Absent, Instant, Record, counted, note, on_terminal, say, show_json, show_list
 from licet.cli.stores import chosen_tenant, data_directory, opened
+from licet.credentials.keyring import FILE_NAME, read_keyring
+from licet.credentials.webhook_signatures import WebhookSecrets
 from licet.formats import duration
-from licet.keyring import FILE_NAME, read_keyring
 from licet.settings import Settings, load_settings
-from licet.signing import WebhookSecrets
 from licet.store.alerts import (
     SECRET_OVERLAP_MS,
     Delivery,

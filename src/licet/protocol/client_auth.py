@@ -13,8 +13,8 @@ from binascii import a2b_base64, b2a_base64
 
 from msgspec.structs import replace
 
-from licet.assertions import TYPE, Assertion, InvalidAssertion
-from licet.assertions import parse as parse_assertion
+from licet.credentials.client_assertions import TYPE, Assertion, InvalidAssertion
+from licet.credentials.client_assertions import parse as parse_assertion
 from licet.protocol.errors import OAuthError, invalid_assertion, invalid_client, invalid_request
 from licet.protocol.message import Credentials, Request, form_decode, required
 

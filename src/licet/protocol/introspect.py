@@ -4,10 +4,10 @@ The caller is a client of the tenant that may introspect. What is not live, not 
 at all gets the same answer, `{"active": false}` (RFC 7662 2.2).
 """
 
+from licet.credentials.tokens import Tokens
 from licet.model import Client, Session, Tenant, Value
 from licet.protocol.errors import OAuthError, Refusal
 from licet.protocol.message import Request, Response, answer, required
-from licet.tokens import Tokens
 
 CACHE_FOR_MAX_S = 5  # so an ended session is out within 5 s, whatever the hold
 

@@ -6,11 +6,11 @@ goes back to references. It may be kept for a while: the keys to come are in it 
 
 import msgspec
 
-from licet.jwt_keys import KEY_SET_MAX_AGE_S
+from licet.credentials.jwt_signing_keys import KEY_SET_MAX_AGE_S
+from licet.credentials.tokens import Tokens
 from licet.model import Tenant
 from licet.protocol.errors import Header
 from licet.protocol.message import Response
-from licet.tokens import Tokens
 
 _HEADERS: tuple[Header, ...] = (
     (b"content-type", b"application/jwk-set+json"),  # RFC 7517 8.5.2

@@ -6,6 +6,7 @@ the credentials of its client. Logging off twice is no error.
 
 from typing import assert_never
 
+from licet.credentials.tokens import AccessToken, Tokens
 from licet.ledger import (
     ClientRefused,
     Denied,
@@ -21,7 +22,6 @@ from licet.ledger import (
 from licet.model import Client, EndReason, Session, Tenant
 from licet.protocol.errors import invalid_token, no_token
 from licet.protocol.message import Request, Response, answer
-from licet.tokens import AccessToken, Tokens
 
 _USUAL = b"Bearer "  # as all write it
 _NOT_OURS = "The token is not one of this server."

@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from licet.assertions import SIGNING_ALGORITHMS, STRICT_ALGORITHMS
+from licet.credentials.client_assertions import SIGNING_ALGORITHMS, STRICT_ALGORITHMS
 from licet.model import GrantType, Tenant, TokenFormat
 from licet.protocol.message import Response, answer
 

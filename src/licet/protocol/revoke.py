@@ -3,10 +3,10 @@
 An access token takes its session along, as RFC 7009 2.1 allows: a seat is held by a session, not by a token.
 """
 
+from licet.credentials.tokens import Tokens
 from licet.ledger import End
 from licet.model import Client, EndReason, Tenant
 from licet.protocol.message import Request, Response, answer, required
-from licet.tokens import Tokens
 
 
 def read(request: Request, tenant: Tenant, client: Client, tokens: Tokens) -> End | None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import assert_never
 
+from licet.credentials.tokens import Tokens
 from licet.ledger import (
     ClientRefused,
     Command,
@@ -29,7 +30,6 @@ from licet.protocol.errors import (
     no_seat,
 )
 from licet.protocol.message import Request, Response, answer, required
-from licet.tokens import Tokens
 
 SCOPE_CHARS_MAX = 512  # it may stand in a token, and a token in a header
 # RFC 6749 App. A.4: scope = scope-token *( SP scope-token )

@@ -15,11 +15,11 @@ own path follows; it takes 200 for a yes, and nothing else. The rules:
 from collections.abc import Sequence
 from urllib.parse import quote
 
+from licet.credentials.tokens import AccessToken, Tokens
 from licet.model import Client, Session, Tenant, Value
 from licet.protocol.errors import Header, insufficient_scope, invalid_token, no_token
 from licet.protocol.logoff import bearer
 from licet.protocol.message import Response, check_query
-from licet.tokens import AccessToken, Tokens
 
 _SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})  # TRACE is safe too, and shows the token in its answer
 _METHODS = frozenset({b"x-original-method", b"x-forwarded-method"})

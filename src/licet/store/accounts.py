@@ -24,7 +24,7 @@ from typing import Any, TypedDict, Unpack
 from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, Row, Table, delete, func, insert, select, update
 
-from licet.credentials import NewApiKey
+from licet.credentials.passwords import NewApiKey
 from licet.formats import instant
 from licet.model import InvalidValue, Role, Value
 from licet.store import schema

@@ -11,7 +11,8 @@ The rules:
 - Where who looks after one tenant set its URL, it goes to public addresses only: else they would learn from
   the answers what listens on this machine and in the network around it.
 - Each change leaves an event. It tells the host of a URL only: what follows may be a secret.
-- No secret is kept or handled here: `licet.signing` makes it from the webhook's id and number.
+- No secret is kept or handled here: `licet.credentials.webhook_signatures` makes it from the webhook's id and
+  number.
 
 What raises an alert is in `raising.py`, how a message goes its way in `outbox.py`.
 """
@@ -24,8 +25,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, select, tuple_, update
 
+from licet.credentials.webhook_signatures import new_webhook_id
 from licet.model import DENIED, EXPIRES, SHARED, Tenant, Value
-from licet.signing import new_webhook_id
 from licet.store import schema
 from licet.store.accounts import NotYours
 from licet.store.changes import Event, NotFound, StillInUse, keep_events

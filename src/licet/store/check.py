@@ -9,9 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection, FromClause, Select, and_, case, exists, func, select
 
+from licet.credentials.public_keys import name_of
 from licet.formats import duration, instant
 from licet.model import Client, Duplicates, Pool, Scope, Tenant, TokenFormat, Value
-from licet.public_keys import name_of
 from licet.store import schema
 from licet.store.holds import until_held
 from licet.store.migrate import is_unfinished

@@ -35,6 +35,7 @@ import tomlkit
 from msgspec.structs import replace
 from tomlkit.items import Array, Table
 
+from licet.credentials.public_keys import read_jwk
 from licet.formats import end_ms, read_duration_s, read_end_ms
 from licet.model import (
     ALERTS,
@@ -54,7 +55,6 @@ from licet.model import (
     User,
     read_alerts,
 )
-from licet.public_keys import read_jwk
 from licet.store.spelling import CLIENT_DEFAULTS, POOL_DEFAULTS, TENANT_DEFAULTS, USER_DEFAULTS, Fact, facts
 from licet.zones import find_zone
 

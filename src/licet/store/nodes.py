@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import asdict, replace
 from sqlalchemy import Connection, Row, and_, delete, insert, or_, select, text, update
 
-from licet.keyring import Keyring, fingerprint
+from licet.credentials.keyring import Keyring, fingerprint
 from licet.model import Value
 from licet.store import schema
 from licet.store.contract import Purpose, Store

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, func, select, update
 
+from licet.credentials.webhook_signatures import new_message_id
 from licet.model import Value
-from licet.signing import new_message_id
 from licet.store import schema
 from licet.store.contract import Purpose, Store
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar, Unpack
 from msgspec.structs import replace
 from sqlalchemy import Table, delete, insert, select, update
 
-from licet.credentials import NewClientSecret
+from licet.credentials.passwords import NewClientSecret
 from licet.formats import duration, instant
 from licet.model import (
     Client,

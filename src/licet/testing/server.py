@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from licet.client import LicetAuth
 from licet.clock import wall_ms
-from licet.keyring import FILE_NAME, new_keyring, read_keyring, write_keyring
+from licet.credentials.keyring import FILE_NAME, new_keyring, read_keyring, write_keyring
 from licet.store.opening import SQLITE_NAME
 from licet.store.setup import SetupChange, changing
 from licet.store.sqlite import SqliteStore

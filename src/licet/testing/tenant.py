@@ -7,7 +7,8 @@ from typing import Any, Final, Protocol, Unpack
 import httpx
 
 from licet.client import LicetAuth
-from licet.credentials import ClientSecrets, Passwords
+from licet.credentials.passwords import ClientSecrets, Passwords
+from licet.credentials.tokens import new_sid
 from licet.ledger import Command, End, Grant, Granted, Outcome
 from licet.model import Duplicates, EndReason, InvalidValue, Pool, Scope, Session, Tenant
 from licet.store import denials, usage
@@ -19,7 +20,6 @@ from licet.store.setup import POOL_FIRST
 from licet.store.tenant_setup import TenantSetup
 from licet.store.usage import LiveSession
 from licet.testing.server import ServerUnderTest
-from licet.tokens import new_sid
 
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _USERS_MAX: Final = len(_DIGITS) ** 3  # initials have three characters

@@ -14,7 +14,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from licet.signing import WebhookSecrets
+from licet.credentials.webhook_signatures import WebhookSecrets
 from licet.store.contract import Store, StoreUnavailable
 from licet.store.destinations import MailServer
 from licet.store.outbox import BY_MAIL, CLAIMS_MAX, Attempt, Message, claim, settle

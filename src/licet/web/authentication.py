@@ -15,9 +15,10 @@ from contextlib import suppress
 from functools import partial
 from time import perf_counter
 
-from licet.assertions import Assertion, flaw, signing_key
 from licet.clock import Clock
-from licet.credentials import SECRET_PREFIX, ClientSecrets, Passwords, Remembered
+from licet.credentials.client_assertions import Assertion, flaw, signing_key
+from licet.credentials.passwords import SECRET_PREFIX, ClientSecrets, Passwords, Remembered
+from licet.credentials.public_keys import Signatures
 from licet.ledger import Outcome, Spend, Spent
 from licet.model import Client, FailureCause, PublicKey, Tenant, User
 from licet.protocol.errors import (
@@ -29,7 +30,6 @@ from licet.protocol.errors import (
     unavailable,
 )
 from licet.protocol.message import Credentials
-from licet.public_keys import Signatures
 from licet.store.contract import Store, StoreUnavailable
 from licet.store.origins import recent_origins
 from licet.web.hashing import Check, Hashing, Part

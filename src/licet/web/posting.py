@@ -27,9 +27,9 @@ from urllib.parse import urlsplit
 import certifi
 import httpx
 
+from licet.credentials.webhook_signatures import WebhookSecrets, sign
 from licet.model import InvalidValue
 from licet.networks import Address, Network, is_public, is_within
-from licet.signing import WebhookSecrets, sign
 from licet.store.alerts import SECRET_OVERLAP_MS
 from licet.store.destinations import check_url
 from licet.store.outbox import Attempt, Message

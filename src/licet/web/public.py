@@ -15,8 +15,9 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from licet.assertions import Assertion
 from licet.clock import Clock
+from licet.credentials.client_assertions import Assertion
+from licet.credentials.tokens import Tokens, new_sid
 from licet.ledger import Command, End, Outcome
 from licet.model import Client, EndReason, Session, Tenant
 from licet.protocol import introspect, jwks, logoff, metadata, revoke, token, verify
@@ -37,7 +38,6 @@ from licet.protocol.message import (
 from licet.store.committer import Committer
 from licet.store.contract import QueueFull, StoreUnavailable
 from licet.store.lane import Lane
-from licet.tokens import Tokens, new_sid
 from licet.web.authentication import Authenticator
 from licet.web.measures import Measures
 from licet.web.recording import Attempt, Recorder

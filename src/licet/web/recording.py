@@ -22,9 +22,9 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from licet.assertions import Assertion, flaw, is_meant_for
 from licet.clock import Clock
-from licet.credentials import SECRET_PREFIX, ClientSecrets
+from licet.credentials.client_assertions import Assertion, flaw, is_meant_for
+from licet.credentials.passwords import SECRET_PREFIX, ClientSecrets
 from licet.model import Client, FailureCause, Tenant, Who
 from licet.protocol.errors import OAuthError, Refusal
 from licet.protocol.message import Credentials

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from licet.credentials import PASSWORD_CHARS_MAX, ApiKeys, Passwords, check_new_password
+from licet.credentials.passwords import PASSWORD_CHARS_MAX, ApiKeys, Passwords, check_new_password
 from licet.model import FailureCause, Role, Value, Who
 from licet.store import sign_ins
 from licet.store.accounts import Admin, ApiKey, changing, find_admin, find_api_key, is_name

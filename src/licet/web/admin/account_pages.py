@@ -12,8 +12,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy import Connection
 
-from licet.credentials import ApiKeys, NewApiKey
-from licet.keyring import read_keyring
+from licet.credentials.keyring import read_keyring
+from licet.credentials.passwords import ApiKeys, NewApiKey
 from licet.model import InvalidValue, Role, Tenant
 from licet.store.accounts import (
     AccountsChange,

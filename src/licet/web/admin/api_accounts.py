@@ -10,8 +10,8 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from sqlalchemy import Connection
 
-from licet.credentials import ApiKeys
-from licet.keyring import read_keyring
+from licet.credentials.keyring import read_keyring
+from licet.credentials.passwords import ApiKeys
 from licet.store.accounts import (
     AccountsChange,
     Admin,

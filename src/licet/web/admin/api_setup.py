@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from licet.credentials import about_user
+from licet.credentials.passwords import about_user
 from licet.formats import NEVER, read_end_ms
 from licet.model import Client, GrantType, InvalidValue, Pool, Scope, Tenant, User, read_alerts
 from licet.store.setup import SetupChange

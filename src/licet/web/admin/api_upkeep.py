@@ -11,8 +11,7 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 from starlette.requests import Request
 
-from licet.formats import instant
-from licet.keyring import (
+from licet.credentials.keyring import (
     KEYS_MAX,
     SIGNS_AFTER_MS,
     Keyring,
@@ -21,6 +20,7 @@ from licet.keyring import (
     read_keyring,
     write_keyring,
 )
+from licet.formats import instant
 from licet.model import Tenant
 from licet.store.changes import Event, SetupError, keep_events
 from licet.store.check import check, check_nodes

@@ -11,9 +11,9 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from sqlalchemy import Connection
 
-from licet.keyring import read_keyring
+from licet.credentials.keyring import read_keyring
+from licet.credentials.webhook_signatures import WebhookSecrets
 from licet.model import Role
-from licet.signing import WebhookSecrets
 from licet.store import alerts
 from licet.store.alerts import DeliveryPage, Raised, State, WebhooksChange
 from licet.store.changes import NotFound

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, StringConstraints, model_validator
 
-from licet.credentials import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
+from licet.credentials.keyring import SIGNS_AFTER_MS
+from licet.credentials.passwords import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
 from licet.formats import INSTANT_MS_MAX
-from licet.keyring import SIGNS_AFTER_MS
 from licet.model import ACCESS_TTL_S as ACCESS_TTL
 from licet.model import (
     ALERTS,

@@ -4,8 +4,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from msgspec.structs import replace
 
+from licet.credentials.public_keys import name_of, read_keys
 from licet.model import Client, InvalidValue, Role, Tenant
-from licet.public_keys import name_of, read_keys
 from licet.store.changes import SetupError
 from licet.store.setup import SetupChange
 from licet.web.admin.client_secret_pages import TAB, chosen_client, what_goes

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from msgspec.structs import replace
 
-from licet.credentials import NewClientSecret
+from licet.credentials.passwords import NewClientSecret
 from licet.formats import read_duration_s
 from licet.model import Client, InvalidValue, Role, Tenant
 from licet.store.changes import SetupError

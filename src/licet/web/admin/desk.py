@@ -29,8 +29,8 @@ from sqlalchemy import Connection
 from starlette.datastructures import FormData
 from starlette.requests import Request
 
-from licet.credentials import ClientSecrets, Passwords
-from licet.keyring import read_keyring
+from licet.credentials.keyring import read_keyring
+from licet.credentials.passwords import ClientSecrets, Passwords
 from licet.ledger import Command, Outcome
 from licet.model import Role, Tenant
 from licet.store.changes import NotFound

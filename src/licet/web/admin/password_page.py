@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
-from licet.credentials import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
+from licet.credentials.passwords import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
 from licet.model import InvalidValue, Role
 from licet.web.admin.access import SignInRefused, TooManyAttempts
 from licet.web.admin.desk import Desk, address, cookie_name, request_id

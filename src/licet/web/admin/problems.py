@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from licet.keyring import KeyringUnusable
+from licet.credentials.keyring import KeyringUnusable
 from licet.model import InvalidValue, Value
 from licet.store.accounts import NotYours
 from licet.store.changes import AlreadyThere, NotFound, SetupError

@@ -10,9 +10,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from licet.credentials import NewClientSecret, about_user
+from licet.credentials.passwords import NewClientSecret, about_user
+from licet.credentials.public_keys import kind_of, name_of
 from licet.model import InvalidValue, Role, Tenant
-from licet.public_keys import kind_of, name_of
 from licet.store.check import proves_by
 from licet.store.licence_terms import WHY, is_counted
 from licet.store.setup import SetupChange

@@ -10,15 +10,15 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
+from licet.credentials.keyring import Keyring, TokenKey, fingerprint
+from licet.credentials.public_keys import kind_of, name_of, told
 from licet.formats import instant
-from licet.keyring import Keyring, TokenKey, fingerprint
 from licet.model import Client as ModelClient
 from licet.model import ClientSecret, Duplicates, GrantType, PublicKey, Role, TokenFormat, Value
 from licet.model import Pool as ModelPool
 from licet.model import Scope as ModelScope
 from licet.model import Tenant as ModelTenant
 from licet.model import User as ModelUser
-from licet.public_keys import kind_of, name_of, told
 from licet.store.accounts import Admin as StoredAdmin
 from licet.store.accounts import ApiKey as StoredApiKey
 from licet.store.alerts import Webhook as StoredWebhook

@@ -10,9 +10,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from licet.keyring import read_keyring
+from licet.credentials.keyring import read_keyring
+from licet.credentials.webhook_signatures import WebhookSecrets
 from licet.model import InvalidValue, Role
-from licet.signing import WebhookSecrets
 from licet.store.alerts import Webhook, WebhooksChange, changing, find_webhook, webhooks
 from licet.store.changes import NotFound, SetupError
 from licet.store.destinations import check_url

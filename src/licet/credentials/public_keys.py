@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from licet.jose import canonical, encode, number, thumbprint
+from licet.credentials.jose import canonical, encode, number, thumbprint
 from licet.model import InvalidValue, PublicKey
 
 if TYPE_CHECKING:

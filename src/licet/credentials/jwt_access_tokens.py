@@ -23,9 +23,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from licet.jose import decode, encode
-from licet.jwt_keys import KEYS_KEPT_MAX, PERIOD_MS, PUBLISHED_BEFORE_MS, JwtKey, JwtKeys
-from licet.keyring import Keyring
+from licet.credentials.jose import decode, encode
+from licet.credentials.jwt_signing_keys import KEYS_KEPT_MAX, PERIOD_MS, PUBLISHED_BEFORE_MS, JwtKey, JwtKeys
+from licet.credentials.keyring import Keyring
 from licet.model import Session, Tenant, Value
 
 # A client_id of 128 letters of 4 bytes, a scope of 512, a public_url of 255 and the longest names make 3,900.

@@ -15,9 +15,9 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from licet.jose import decode
+from licet.credentials.jose import decode
+from licet.credentials.public_keys import ALGORITHMS, Signatures
 from licet.model import Client, PublicKey, Value
-from licet.public_keys import ALGORITHMS, Signatures
 
 TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"  # RFC 7523 2.2
 SIGNING_ALGORITHMS: Final = tuple(sorted(name for names in ALGORITHMS.values() for name in names))

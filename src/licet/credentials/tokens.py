@@ -10,8 +10,8 @@ version and key id are one byte each, sid 20, issue and expiry 6 (milliseconds s
 signature 32: HMAC-SHA-256 over prefix, tenant id and all that stands before it. scope is empty when it is the
 session's; it ends in NULs so that the length is a multiple of three, and every token has one spelling only.
 
-A tenant may have JWTs as access tokens instead (`licet.jwt_tokens`). What one is, its look tells, so that
-those of before a tenant changed its mind go on working.
+A tenant may have JWTs as access tokens instead (`licet.credentials.jwt_access_tokens`). What one is, its look
+tells, so that those of before a tenant changed its mind go on working.
 """
 
 import hmac
@@ -20,8 +20,8 @@ from binascii import Error as NotBase64
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterator
 
-from licet.jwt_tokens import JwtTokens, looks_like_jwt
-from licet.keyring import Keyring, TokenKey
+from licet.credentials.jwt_access_tokens import JwtTokens, looks_like_jwt
+from licet.credentials.keyring import Keyring, TokenKey
 from licet.model import Session, Tenant, TokenFormat, Value
 
 ACCESS_PREFIX = "lca_"

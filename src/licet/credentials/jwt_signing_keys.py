@@ -16,8 +16,8 @@ import json
 from functools import lru_cache
 from typing import Final
 
-from licet.jose import decode, encode, number, thumbprint
-from licet.keyring import TokenKey
+from licet.credentials.jose import decode, encode, number, thumbprint
+from licet.credentials.keyring import TokenKey
 
 ALGORITHM: Final = "ES256"
 TYPE: Final = "at+jwt"  # RFC 9068 2.1
