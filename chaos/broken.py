@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from licet import app, ledger, seat_life
-from licet.book import Book, Change, SeatFreed, SeatKey
-from licet.ledger import Command, Outcome
+from licet import app
+from licet.ledger.book import Book, Change, SeatFreed, SeatKey
+from licet.ledger.rules import Command, Outcome, rules, seat_life
 from licet.model import EndReason, NoSeatReason, Pool, Session
 from licet.store import sqlite
 from licet.store.commit import commit, settle_all
@@ -33,7 +33,7 @@ def break_it(name: str) -> None:
 
 def _decide_on_stale_numbers() -> None:
     _look_away()
-    truly = ledger._no_seat
+    truly = rules._no_seat
     seen: dict[int, tuple[float, int]] = {}
 
     def no_seat(pool: Pool, now_ms: int, *, shared: bool, in_use: int) -> NoSeatReason | None:
@@ -43,7 +43,7 @@ def _decide_on_stale_numbers() -> None:
             known = in_use
         return truly(pool, now_ms, shared=shared, in_use=known)
 
-    ledger._no_seat = no_seat
+    rules._no_seat = no_seat
 
 
 def _take_no_lock() -> None:
@@ -90,7 +90,7 @@ def _remember_what_was_read() -> None:
 
 
 def _leak_seats() -> None:
-    truly = ledger._ending
+    truly = rules._ending
 
     def ending(
         book: Book,
@@ -103,7 +103,7 @@ def _leak_seats() -> None:
         changes = truly(book, sessions, reason, now_ms, but_keep=but_keep)
         return [change for change in changes if not isinstance(change, SeatFreed)]
 
-    ledger._ending = ending
+    rules._ending = ending
 
 
 def _let_go_of_seats() -> None:
@@ -111,7 +111,7 @@ def _let_go_of_seats() -> None:
 
 
 def _look_away() -> None:
-    """Take the check away that stands behind the ledger."""
+    """Take the check away that stands behind the rules."""
     pragmas = (*sqlite._PRAGMAS, "PRAGMA ignore_check_constraints = ON")
     sqlite._PRAGMAS = pragmas  # type: ignore[assignment]
 

@@ -8,7 +8,7 @@ from sqlalchemy import FromClause, func, select
 
 from kinds import Place
 from licet.credentials.passwords import ClientSecrets, NewClientSecret
-from licet.ledger import (
+from licet.ledger.rules import (
     Command,
     Grant,
     Granted,

@@ -25,7 +25,7 @@ from licet.clock import ManualClock
 from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.credentials.passwords import ClientSecrets
 from licet.credentials.tokens import new_sid
-from licet.ledger import (
+from licet.ledger.rules import (
     ClientRefused,
     Command,
     Denied,

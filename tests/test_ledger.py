@@ -21,7 +21,8 @@ from examples import (
     sid,
     view,
 )
-from licet.book import (
+from licet.clock import ManualClock
+from licet.ledger.book import (
     Book,
     GrantDenied,
     SeatFreed,
@@ -32,8 +33,7 @@ from licet.book import (
     SessionStarted,
     Writes,
 )
-from licet.clock import ManualClock
-from licet.ledger import (
+from licet.ledger.rules import (
     ClientRefused,
     Command,
     Denied,

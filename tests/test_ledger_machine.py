@@ -20,7 +20,17 @@ from sqlalchemy import text, update
 from examples import ALL, VIEW, add_tenant, bump, client, end, grant, jim_test, refresh, sid
 from journals import WHOLE_JOURNAL
 from kinds import Place, PostgresPlaces, SqlitePlaces
-from licet.ledger import ClientRefused, Command, Denied, Ended, Granted, Outcome, SessionUnknown, Sweep, Swept
+from licet.ledger.rules import (
+    ClientRefused,
+    Command,
+    Denied,
+    Ended,
+    Granted,
+    Outcome,
+    SessionUnknown,
+    Sweep,
+    Swept,
+)
 from licet.model import Client, Duplicates, EndReason, Pool, Scope, Tenant, TokenFormat
 from licet.store import schema
 from licet.store.commit import commit, settle_all

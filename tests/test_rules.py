@@ -1,8 +1,8 @@
 """The rules of the licence, L1 to L12 and L18, as a client of a real server meets them.
 
-One class a rule; `licet.ledger` has its own tests, which go further. Every rule is kept by a server that
-commits in a process of its own, and by one that does it in a thread. Time stands still on the shared servers
-until a test moves it.
+One class a rule; `licet.ledger.rules` has its own tests, which go further. Every rule is kept by a server
+that commits in a process of its own, and by one that does it in a thread. Time stands still on the shared
+servers until a test moves it.
 """
 
 import asyncio

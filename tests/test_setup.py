@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinds import Place, SqlitePlaces
-from licet.ledger import (
+from licet.ledger.rules import (
     ClientRefused,
     Denied,
     End,

@@ -6,7 +6,7 @@ import pytest
 
 from kinds import Place
 from licet.credentials.passwords import ClientSecrets
-from licet.ledger import (
+from licet.ledger.rules import (
     ClientRefused,
     Grant,
     Granted,

@@ -40,9 +40,9 @@ from examples import (
     view,
 )
 from kinds import Opener, Place
-from licet.book import Book, SeatTaken, SessionRenewed, SessionStarted
 from licet.clock import ManualClock
-from licet.ledger import (
+from licet.ledger.book import Book, SeatTaken, SessionRenewed, SessionStarted
+from licet.ledger.rules import (
     ClientRefused,
     Command,
     Denied,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from licet.credentials.tokens import Tokens
-from licet.ledger import (
+from licet.ledger.rules import (
     ClientRefused,
     Command,
     Denied,

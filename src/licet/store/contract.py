@@ -12,9 +12,9 @@ from typing import NamedTuple, Protocol
 
 from sqlalchemy import Connection
 
-from licet.book import Book
 from licet.clock import Clock
-from licet.ledger import Command
+from licet.ledger.book import Book
+from licet.ledger.rules import Command
 from licet.model import Session, Tenant
 
 BUSY_S = 5.0  # how long a transaction waits for another one before the store counts as unreachable

@@ -7,7 +7,7 @@ since it started, and costs next to nothing: a batch is counted at once, and onl
 from collections import Counter
 from collections.abc import Sequence
 
-from licet.book import Change, GrantDenied, SessionEnded, SessionRenewed, SessionStarted
+from licet.ledger.book import Change, GrantDenied, SessionEnded, SessionRenewed, SessionStarted
 
 GRANTED = "granted"
 RENEWED = "renewed"

@@ -27,7 +27,7 @@ from sqlalchemy import (
     tuple_,
 )
 
-from licet.ledger import USER_HOLDER
+from licet.ledger.rules import USER_HOLDER
 from licet.model import Tenant, Value
 from licet.seat_sources import addresses
 from licet.store import schema

@@ -9,7 +9,7 @@ are folded at once: alerts and pages look at them, and who is denied tries again
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from licet.book import Book, Change, GrantDenied, SeatFreed, SeatTaken, SessionEnded, SessionStarted
+from licet.ledger.book import Book, Change, GrantDenied, SeatFreed, SeatTaken, SessionEnded, SessionStarted
 from licet.model import Seat, Session
 from licet.seat_sources import most_addresses
 

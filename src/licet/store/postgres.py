@@ -30,9 +30,9 @@ from psycopg import Cursor, Pipeline
 from psycopg.pq import PipelineStatus, TransactionStatus
 from sqlalchemy import Connection
 
-from licet.book import Book, Change
 from licet.clock import FollowingClock
-from licet.ledger import Command, Sweep
+from licet.ledger.book import Book, Change
+from licet.ledger.rules import Command, Sweep
 from licet.model import Session, Tenant
 from licet.store.contract import (
     BUSY_S,

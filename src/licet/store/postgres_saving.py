@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec.structs import astuple
 
-from licet.book import Book, Writes
+from licet.ledger.book import Book, Writes
 from licet.store.journal import Folded
 from licet.store.postgres_arrays import SEAT, SESSION, WRITERS, seat_of
 from licet.store.postgres_link import DriverConnection

@@ -20,9 +20,9 @@ from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from licet.book import Book, Change
 from licet.clock import Clock
-from licet.ledger import Command
+from licet.ledger.book import Book, Change
+from licet.ledger.rules import Command
 from licet.model import Session, Tenant
 from licet.store.contract import (
     BUSY_S,

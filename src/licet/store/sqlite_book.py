@@ -16,8 +16,18 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 from msgspec.structs import astuple
 
-from licet.book import Book, SeatKey, Writes
-from licet.ledger import CLIENT_HOLDER, USER_HOLDER, Command, End, Grant, Refresh, Spend, Sweep, holder_of
+from licet.ledger.book import Book, SeatKey, Writes
+from licet.ledger.rules import (
+    CLIENT_HOLDER,
+    USER_HOLDER,
+    Command,
+    End,
+    Grant,
+    Refresh,
+    Spend,
+    Sweep,
+    holder_of,
+)
 from licet.model import Client, Duplicates, Seat, Session, Tenant
 from licet.store.contract import Contradiction
 from licet.store.journal import Folded

@@ -2,9 +2,9 @@
 
     head -> (body -> form) -> check the client -> protocol.read -> lane -> protocol.respond
 
-It is plain ASGI: two path segments choose the endpoint, and a router for them costs a quarter of the
-requests a second (docs/explanation/performance.md). It decides nothing: what a request means is in
-`licet.protocol`, who may have a seat in `licet.ledger`. Every refusal is an `OAuthError` on its way here.
+It is plain ASGI: two path segments choose the endpoint, and a router for them costs a quarter of the requests
+a second (docs/explanation/performance.md). It decides nothing: what a request means is in `licet.protocol`,
+who may have a seat in `licet.ledger.rules`. Every refusal is an `OAuthError` on its way here.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from typing import Any
 from licet.clock import Clock
 from licet.credentials.client_assertions import Assertion
 from licet.credentials.tokens import Tokens, new_sid
-from licet.ledger import Command, End, Outcome
+from licet.ledger.rules import Command, End, Outcome
 from licet.model import Client, EndReason, Session, Tenant
 from licet.protocol import introspect, jwks, logoff, metadata, revoke, token, verify
 from licet.protocol.client_auth import audiences, parse_basic, read_credentials

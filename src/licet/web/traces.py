@@ -23,7 +23,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from licet.extras import how_to_install
-from licet.ledger import ClientRefused, Denied, Ended, Granted, ScopeRefused, SessionUnknown, Spent, Swept
+from licet.ledger.rules import (
+    ClientRefused,
+    Denied,
+    Ended,
+    Granted,
+    ScopeRefused,
+    SessionUnknown,
+    Spent,
+    Swept,
+)
 from licet.model import Tenant
 from licet.web.hashing import Attempting, Check, Hashed, Hashing, Part
 from licet.web.measures import endpoint_of

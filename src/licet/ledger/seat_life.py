@@ -10,7 +10,7 @@ The ledger alone decides by this; what is here changes nothing.
 
 from msgspec.structs import replace
 
-from licet.book import Book
+from licet.ledger.book import Book
 from licet.model import Pool, Seat, Session, Tenant
 from licet.networks import source_of
 from licet.seat_sources import used_from

@@ -13,7 +13,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from licet.book import (
+from licet.ledger.book import (
     AssertionUsed,
     Book,
     Change,
@@ -26,6 +26,7 @@ from licet.book import (
     SessionRenewed,
     SessionStarted,
 )
+from licet.ledger.seat_life import free_at, latest_expiry, with_token_of, without
 from licet.model import (
     Client,
     Duplicates,
@@ -38,7 +39,6 @@ from licet.model import (
     Tenant,
     Value,
 )
-from licet.seat_life import free_at, latest_expiry, with_token_of, without
 
 
 class Grant(Value, frozen=True, kw_only=True, tag=True, array_like=True):
