@@ -13,7 +13,7 @@ from bench.loading import Loaded
 from bench.processes import families, fine_cpu_s
 from bench.stores import POSTGRES
 from licet.credentials.tokens import new_sid
-from licet.ledger.rules import Command, Grant, Granted
+from licet.ledger.commands import Command, Grant, Granted
 from licet.store.commit import commit
 
 if TYPE_CHECKING:

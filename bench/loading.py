@@ -15,7 +15,7 @@ from licet.clock import SystemClock
 from licet.credentials.keyring import Keyring
 from licet.credentials.passwords import ClientSecrets, NewClientSecret
 from licet.credentials.tokens import new_sid
-from licet.ledger.rules import End, Grant
+from licet.ledger.commands import End, Grant
 from licet.model import SESSIONS_MAX_MAX, EndReason, GrantType
 from licet.store import schema
 

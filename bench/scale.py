@@ -21,7 +21,7 @@ from bench.processes import cpu_s, families
 from bench.stores import POSTGRES, Kind, keyring, kinds
 from bench.targets import Target, licet
 from bench.wire import Request, ask_all
-from licet.ledger.rules import Ended
+from licet.ledger.commands import Ended
 
 CONNECTIONS = 32
 BATCHES = 25

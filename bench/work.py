@@ -27,7 +27,7 @@ from licet.clock import ManualClock
 from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.credentials.passwords import SECRET_PREFIX, ClientSecrets, Passwords, Remembered
 from licet.credentials.tokens import Tokens
-from licet.ledger.rules import Command, Outcome
+from licet.ledger.commands import Command, Outcome
 from licet.model import Session
 from licet.store.commit import commit
 from licet.store.committer import Committer, commit_until_closed

@@ -15,8 +15,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from licet import app
+from licet.ledger import rules, seat_life
 from licet.ledger.book import Book, Change, SeatFreed, SeatKey
-from licet.ledger.rules import Command, Outcome, rules, seat_life
+from licet.ledger.commands import Command, Outcome
 from licet.model import EndReason, NoSeatReason, Pool, Session
 from licet.store import sqlite
 from licet.store.commit import commit, settle_all

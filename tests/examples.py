@@ -10,7 +10,7 @@ from typing import Any
 from msgspec.structs import asdict
 from sqlalchemy import Connection, Table, insert, select, text, update
 
-from licet.ledger.rules import End, Grant, Refresh
+from licet.ledger.commands import End, Grant, Refresh
 from licet.model import Client, EndReason, Pool, Scope, Tenant, User, Value
 from licet.store import schema
 from licet.store.changes import alert_columns

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from licet.ledger.rules import Command
+from licet.ledger.commands import Command
 from licet.store.commit import commit
 from licet.store.contract import Store, StoreUnavailable
 

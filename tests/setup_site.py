@@ -8,15 +8,8 @@ from sqlalchemy import FromClause, func, select
 
 from kinds import Place
 from licet.credentials.passwords import ClientSecrets, NewClientSecret
-from licet.ledger.rules import (
-    Command,
-    Grant,
-    Granted,
-    Outcome,
-    Refresh,
-    ScopeGrant,
-    resolve_scope,
-)
+from licet.ledger.commands import Command, Grant, Granted, Outcome, Refresh
+from licet.ledger.rules import ScopeGrant, resolve_scope
 from licet.model import Client, Tenant
 from licet.store import schema
 from licet.store.check import check

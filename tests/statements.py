@@ -23,7 +23,8 @@ from typer.testing import CliRunner
 
 from licet.cli import app
 from licet.clock import ManualClock, SystemClock
-from licet.ledger.rules import Command, End, Grant, Refresh, ScopeGrant, Spend, Sweep, resolve_scope
+from licet.ledger.commands import Command, End, Grant, Refresh, Spend, Sweep
+from licet.ledger.rules import ScopeGrant, resolve_scope
 from licet.model import EndReason
 from licet.store.commit import commit
 from licet.store.housekeeping import (

@@ -15,7 +15,7 @@ from structlog.testing import CapturingLogger
 
 from kinds import Place, SqlitePlaces
 from licet.credentials.webhook_signatures import WebhookSecrets
-from licet.ledger.rules import Denied, Grant
+from licet.ledger.commands import Denied, Grant
 from licet.store import schema
 from licet.store.alerts import SECRET_OVERLAP_MS, State, Webhook, changing, deliveries
 from licet.store.commit import commit

@@ -21,7 +21,7 @@ from authenticating import (
 )
 from examples import jim_test
 from licet.credentials.client_assertions import parse, signing_key
-from licet.ledger.rules import Outcome, Spend, Spent
+from licet.ledger.commands import Outcome, Spend, Spent
 from licet.model import User
 from licet.protocol.errors import OAuthError
 from licet.protocol.message import Credentials

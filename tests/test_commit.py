@@ -7,7 +7,7 @@ from typing import cast
 
 from examples import add_tenant, grant, jim_test
 from licet.clock import ManualClock
-from licet.ledger.rules import Command, Granted
+from licet.ledger.commands import Command, Granted
 from licet.store.commit import commit
 from licet.store.contract import Purpose, StoreUnavailable
 from licet.store.sqlite import SqliteStore, SqliteTransaction

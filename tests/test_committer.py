@@ -28,7 +28,7 @@ from anyio.lowlevel import checkpoint
 from examples import add_tenant, bump, end, grant, jim_test, refresh, sid, view
 from licet.clock import ManualClock
 from licet.committing import COMMAND, start
-from licet.ledger.rules import Command, Ended, Granted, Outcome, Sweep, Swept
+from licet.ledger.commands import Command, Ended, Granted, Outcome, Sweep, Swept
 from licet.store.committer import (
     RESTART_AFTER_S,
     RESTART_AFTER_S_MAX,

@@ -23,7 +23,7 @@ from msgspec.structs import fields
 
 from examples import refresh, sid
 from licet.committing import COMMAND
-from licet.ledger.rules import Command, Outcome, Sweep, Swept
+from licet.ledger.commands import Command, Outcome, Sweep, Swept
 from licet.model import Value
 from licet.store.committer import (
     Failed,

@@ -25,7 +25,7 @@ from licet.clock import ManualClock
 from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.credentials.passwords import ClientSecrets
 from licet.credentials.tokens import new_sid
-from licet.ledger.rules import (
+from licet.ledger.commands import (
     ClientRefused,
     Command,
     Denied,
@@ -39,8 +39,8 @@ from licet.ledger.rules import (
     SessionUnknown,
     Sweep,
     Swept,
-    resolve_scope,
 )
+from licet.ledger.rules import resolve_scope
 from licet.model import Duplicates, EndReason, NoSeatReason, Pool, Tenant
 from licet.store.changes import ClientChanges, SetupError
 from licet.store.commit import commit

@@ -6,7 +6,7 @@ from threading import Barrier, Thread
 import pytest
 
 from kinds import Place
-from licet.ledger.rules import Denied, Granted
+from licet.ledger.commands import Denied, Granted
 from licet.model import InvalidValue, NoSeatReason
 from licet.store import schema
 from licet.store.changes import NotFound

@@ -9,7 +9,7 @@ from sqlalchemy import insert, select, update
 
 from examples import ALL, VIEW, bump, client, end, grant, jim_test, refresh
 from kinds import Place
-from licet.ledger.rules import Sweep
+from licet.ledger.commands import Sweep
 from licet.model import Duplicates, NoSeatReason, Pool, Scope
 from licet.store import ranges as module
 from licet.store import schema

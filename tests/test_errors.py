@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from licet.ledger.rules import Denied
+from licet.ledger.commands import Denied
 from licet.model import NoSeatReason
 from licet.protocol import errors
 from licet.protocol.errors import OAuthError, Refusal

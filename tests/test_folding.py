@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from examples import end, grant, jim_test, view
 from kinds import Opener, Place
 from licet.clock import ManualClock
-from licet.ledger.rules import Sweep
+from licet.ledger.commands import Sweep
 from licet.model import Pool
 from licet.store import schema
 from licet.store.commit import commit

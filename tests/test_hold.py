@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import update
 
 from kinds import Place
-from licet.ledger.rules import Denied, End, Ended, Granted, Sweep, Swept
+from licet.ledger.commands import Denied, End, Ended, Granted, Sweep, Swept
 from licet.model import Duplicates, EndReason, NoSeatReason, TokenFormat
 from licet.store import schema
 from licet.store.check import check

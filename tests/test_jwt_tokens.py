@@ -16,7 +16,7 @@ from licet.credentials.jwt_access_tokens import JWT_CHARS_MAX, JwtTokens
 from licet.credentials.jwt_signing_keys import PERIOD_MS, PUBLISHED_BEFORE_MS, JwtKey, JwtKeys
 from licet.credentials.keyring import Keyring, new_keyring
 from licet.credentials.tokens import AccessToken, Tokens
-from licet.ledger.rules import Granted
+from licet.ledger.commands import Granted
 from licet.model import Pool, Session, Tenant, TokenFormat
 from licet.protocol import jwks, token
 from licet.settings import URL_CHARS_MAX

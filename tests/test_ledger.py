@@ -33,24 +33,19 @@ from licet.ledger.book import (
     SessionStarted,
     Writes,
 )
-from licet.ledger.rules import (
+from licet.ledger.commands import (
     ClientRefused,
     Command,
     Denied,
     Ended,
     Granted,
     Outcome,
-    ScopeGrant,
     ScopeRefused,
     SessionUnknown,
     Sweep,
     Swept,
-    decide,
-    free_expired,
-    holder_of,
-    resolve_scope,
-    settle,
 )
+from licet.ledger.rules import ScopeGrant, decide, free_expired, holder_of, resolve_scope, settle
 from licet.model import Client, Duplicates, EndReason, NoSeatReason, Pool, Scope, Tenant
 
 SESSION_MS = 1_200_000

@@ -20,7 +20,7 @@ from sqlalchemy import text, update
 from examples import ALL, VIEW, add_tenant, bump, client, end, grant, jim_test, refresh, sid
 from journals import WHOLE_JOURNAL
 from kinds import Place, PostgresPlaces, SqlitePlaces
-from licet.ledger.rules import (
+from licet.ledger.commands import (
     ClientRefused,
     Command,
     Denied,

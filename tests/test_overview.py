@@ -9,7 +9,7 @@ from sqlalchemy import Connection, event, insert, update
 
 from examples import ALL, VIEW, add_tenant, bump, client, end, grant, jim_test, view
 from kinds import Place
-from licet.ledger.rules import Sweep
+from licet.ledger.commands import Sweep
 from licet.model import Pool, Scope
 from licet.store import schema
 from licet.store.housekeeping import remove_aged

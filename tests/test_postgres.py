@@ -18,7 +18,7 @@ from examples import FULL, bump, client, end, grant, jim_test, refresh, sid
 from faults import PATIENCE_S, answers, unavailable, until, works
 from kinds import Place, PostgresPlaces, begun_in_postgres, opened_in_postgres
 from licet.clock import FollowingClock
-from licet.ledger.rules import Command, Denied, Granted, SessionUnknown
+from licet.ledger.commands import Command, Denied, Granted, SessionUnknown
 from licet.model import Pool
 from licet.store import schema
 from licet.store.commit import COLLISIONS_MAX, commit, settle_all

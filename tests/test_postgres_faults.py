@@ -23,7 +23,7 @@ from faults import answers, unavailable, until, works
 from kinds import Place, PostgresPlaces, begun_in_postgres
 from licet.cli import app
 from licet.extras import how_to_install
-from licet.ledger.rules import Denied, Granted
+from licet.ledger.commands import Denied, Granted
 from licet.store.commit import commit, settle_all
 from licet.store.contract import Purpose, SchemaOutdated, Store, StoreUnavailable
 from licet.store.postgres import PostgresStore

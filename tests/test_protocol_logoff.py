@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from examples import CLIENTS, jim_test, sid
 from licet.credentials.keyring import new_keyring
 from licet.credentials.tokens import Tokens
-from licet.ledger.rules import ClientRefused, End, Ended, Outcome, SessionUnknown, Swept
+from licet.ledger.commands import ClientRefused, End, Ended, Outcome, SessionUnknown, Swept
 from licet.model import EndReason, Session
 from licet.protocol import logoff, revoke
 from licet.protocol.errors import OAuthError

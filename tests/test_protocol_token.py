@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from examples import ALL, CLIENTS, FULL, VIEW, jim_test, sid
 from licet.credentials.keyring import new_keyring
 from licet.credentials.tokens import Tokens
-from licet.ledger.rules import (
+from licet.ledger.commands import (
     ClientRefused,
     Denied,
     Ended,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kinds import Place
-from licet.ledger.rules import End, Granted
+from licet.ledger.commands import End, Granted
 from licet.model import EndReason
 from licet.store import schema
 from licet.store.alerts import Raised, changing, raised

@@ -14,7 +14,8 @@ import pytest
 from kinds import KINDS
 from licet.clock import SystemClock
 from licet.credentials.keyring import FILE_NAME
-from licet.ledger.rules import End, Grant, Granted, ScopeGrant, resolve_scope
+from licet.ledger.commands import End, Grant, Granted
+from licet.ledger.rules import ScopeGrant, resolve_scope
 from licet.model import EndReason
 from licet.store import schema
 from licet.store.check import check

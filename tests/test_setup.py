@@ -9,14 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinds import Place, SqlitePlaces
-from licet.ledger.rules import (
-    ClientRefused,
-    Denied,
-    End,
-    Grant,
-    Granted,
-    Sweep,
-)
+from licet.ledger.commands import ClientRefused, Denied, End, Grant, Granted, Sweep
 from licet.model import Duplicates, EndReason, InvalidValue, NoSeatReason, TokenFormat
 from licet.store import schema
 from licet.store.changes import AlreadyThere, NotFound, StillInUse

@@ -6,13 +6,7 @@ import pytest
 
 from kinds import Place
 from licet.credentials.passwords import ClientSecrets
-from licet.ledger.rules import (
-    ClientRefused,
-    Grant,
-    Granted,
-    SessionUnknown,
-    Sweep,
-)
+from licet.ledger.commands import ClientRefused, Grant, Granted, SessionUnknown, Sweep
 from licet.model import Duplicates, GrantType
 from licet.store import schema
 from licet.store.changes import AlreadyThere, NotFound, SetupError, StillInUse

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from cli_site import Desk
 from dashboard import DashboardSite
 from kinds import Place
-from licet.ledger.rules import Grant, Granted, Refresh, ScopeGrant, resolve_scope
+from licet.ledger.commands import Grant, Granted, Refresh
+from licet.ledger.rules import ScopeGrant, resolve_scope
 from licet.model import ALERTS, InvalidValue, read_alerts, shared_from
 from licet.seat_sources import (
     DAY_MS,

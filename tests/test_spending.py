@@ -10,7 +10,8 @@ from sqlalchemy import func, select, text
 from examples import add_tenant, client, grant, jim_test
 from kinds import Place
 from licet.ledger.book import AssertionUsed, Book
-from licet.ledger.rules import Command, Granted, Outcome, Spend, Spent, decide
+from licet.ledger.commands import Command, Granted, Outcome, Spend, Spent
+from licet.ledger.rules import decide
 from licet.store import postgres_book, schema, sqlite_book
 from licet.store.commit import commit
 from licet.store.contract import Purpose, Store

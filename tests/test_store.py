@@ -42,7 +42,7 @@ from examples import (
 from kinds import Opener, Place
 from licet.clock import ManualClock
 from licet.ledger.book import Book, SeatTaken, SessionRenewed, SessionStarted
-from licet.ledger.rules import (
+from licet.ledger.commands import (
     ClientRefused,
     Command,
     Denied,
@@ -52,8 +52,8 @@ from licet.ledger.rules import (
     SessionUnknown,
     Sweep,
     Swept,
-    settle,
 )
+from licet.ledger.rules import settle
 from licet.model import Duplicates, EndReason, NoSeatReason, Pool, Scope, Seat, Session, Tenant, TokenFormat
 from licet.store import migrate, schema
 from licet.store.commit import commit, settle_all

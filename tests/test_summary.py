@@ -11,7 +11,7 @@ from sqlalchemy import delete, func, insert, literal, select, update
 
 from examples import end, grant, jim_test, refresh, view
 from kinds import Place
-from licet.ledger.rules import Granted, Sweep
+from licet.ledger.commands import Granted, Sweep
 from licet.model import Pool
 from licet.store import schema
 from licet.store.commit import commit

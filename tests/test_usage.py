@@ -11,7 +11,7 @@ from sqlalchemy import delete, update
 
 from examples import ALL, FULL, VIEW, add_tenant, bump, client, end, grant, jim_test, refresh, sid, view
 from kinds import Place
-from licet.ledger.rules import Granted, Sweep
+from licet.ledger.commands import Granted, Sweep
 from licet.model import Duplicates, EndReason, Pool, Scope
 from licet.store import schema
 from licet.store.commit import commit

@@ -33,7 +33,7 @@ from licet.credentials.keyring import KeyringUnusable, fingerprint, read_keyring
 from licet.credentials.passwords import ClientSecrets, Passwords, Remembered
 from licet.credentials.tokens import Tokens
 from licet.credentials.webhook_signatures import WebhookSecrets
-from licet.ledger.rules import Command, Outcome, Sweep, Swept
+from licet.ledger.commands import Command, Outcome, Sweep, Swept
 from licet.model import Tenant, User
 from licet.protocol.errors import Refusal
 from licet.settings import Settings

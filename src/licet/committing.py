@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 
 from licet.clock import Clock, SystemClock
-from licet.ledger.rules import Command, Outcome
+from licet.ledger.commands import Command, Outcome
 from licet.store.commit import commit
 from licet.store.committer import commit_until_closed
 from licet.store.contract import Store, StoreUnavailable

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import NamedTuple
 
-from licet.ledger.rules import Denied
+from licet.ledger.commands import Denied
 from licet.model import FailureCause, NoSeatReason
 
 

@@ -7,7 +7,7 @@ the credentials of its client. Logging off twice is no error.
 from typing import assert_never
 
 from licet.credentials.tokens import AccessToken, Tokens
-from licet.ledger.rules import (
+from licet.ledger.commands import (
     ClientRefused,
     Denied,
     End,

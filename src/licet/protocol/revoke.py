@@ -4,7 +4,7 @@ An access token takes its session along, as RFC 7009 2.1 allows: a seat is held 
 """
 
 from licet.credentials.tokens import Tokens
-from licet.ledger.rules import End
+from licet.ledger.commands import End
 from licet.model import Client, EndReason, Tenant
 from licet.protocol.message import Request, Response, answer, required
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from licet.credentials.tokens import Tokens
-from licet.ledger.rules import (
+from licet.ledger.commands import (
     ClientRefused,
     Command,
     Denied,
@@ -18,8 +18,8 @@ from licet.ledger.rules import (
     SessionUnknown,
     Spent,
     Swept,
-    resolve_scope,
 )
+from licet.ledger.rules import resolve_scope
 from licet.model import Client, FailureCause, GrantType, Tenant, TokenFormat
 from licet.protocol.errors import (
     OAuthError,

@@ -7,7 +7,8 @@ another transaction was taken back whole, and is tried again as it is.
 
 from collections.abc import Sequence
 
-from licet.ledger.rules import Command, Outcome, free_expired, settle
+from licet.ledger.commands import Command, Outcome
+from licet.ledger.rules import free_expired, settle
 from licet.store.contract import Collided, Purpose, Store, StoreUnavailable, Transaction
 
 COLLISIONS_MAX = 3  # of one batch, in a row; locks are taken in one order, so that even one is rare

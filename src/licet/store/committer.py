@@ -25,7 +25,7 @@ from typing import Final, cast
 
 import msgspec
 
-from licet.ledger.rules import Command, Outcome
+from licet.ledger.commands import Command, Outcome
 from licet.model import Value
 from licet.store.contract import QueueFull, StoreUnavailable
 from licet.store.lane import BATCH_MAX, QUEUE_MAX

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from licet.clock import Clock
 from licet.ledger.book import Book
-from licet.ledger.rules import Command
+from licet.ledger.commands import Command
 from licet.model import Session, Tenant
 
 BUSY_S = 5.0  # how long a transaction waits for another one before the store counts as unreachable

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from sqlalchemy import ColumnElement, Select, func, select, update
 
-from licet.ledger.rules import End, Ended, Sweep, Swept
+from licet.ledger.commands import End, Ended, Sweep, Swept
 from licet.model import EndReason, InvalidValue, Value
 from licet.store import schema
 from licet.store.commit import settle_all

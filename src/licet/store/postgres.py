@@ -32,7 +32,7 @@ from sqlalchemy import Connection
 
 from licet.clock import FollowingClock
 from licet.ledger.book import Book, Change
-from licet.ledger.rules import Command, Sweep
+from licet.ledger.commands import Command, Sweep
 from licet.model import Session, Tenant
 from licet.store.contract import (
     BUSY_S,

@@ -18,17 +18,8 @@ from typing import Any
 from psycopg import Cursor
 
 from licet.ledger.book import Book, SeatKey
-from licet.ledger.rules import (
-    CLIENT_HOLDER,
-    USER_HOLDER,
-    Command,
-    End,
-    Grant,
-    Refresh,
-    Spend,
-    Sweep,
-    holder_of,
-)
+from licet.ledger.commands import Command, End, Grant, Refresh, Spend, Sweep
+from licet.ledger.rules import CLIENT_HOLDER, USER_HOLDER, holder_of
 from licet.model import Client, Duplicates, Seat, Session, Tenant
 from licet.store.postgres_arrays import SESSION, byte_strings, flags, numbers, seat_of, texts
 from licet.store.postgres_link import DriverConnection

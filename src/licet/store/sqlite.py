@@ -22,7 +22,7 @@ from sqlalchemy.pool import NullPool
 
 from licet.clock import Clock
 from licet.ledger.book import Book, Change
-from licet.ledger.rules import Command
+from licet.ledger.commands import Command
 from licet.model import Session, Tenant
 from licet.store.contract import (
     BUSY_S,

@@ -17,17 +17,8 @@ import msgspec
 from msgspec.structs import astuple
 
 from licet.ledger.book import Book, SeatKey, Writes
-from licet.ledger.rules import (
-    CLIENT_HOLDER,
-    USER_HOLDER,
-    Command,
-    End,
-    Grant,
-    Refresh,
-    Spend,
-    Sweep,
-    holder_of,
-)
+from licet.ledger.commands import Command, End, Grant, Refresh, Spend, Sweep
+from licet.ledger.rules import CLIENT_HOLDER, USER_HOLDER, holder_of
 from licet.model import Client, Duplicates, Seat, Session, Tenant
 from licet.store.contract import Contradiction
 from licet.store.journal import Folded

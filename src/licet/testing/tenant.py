@@ -9,7 +9,7 @@ import httpx
 from licet.client import LicetAuth
 from licet.credentials.passwords import ClientSecrets, Passwords
 from licet.credentials.tokens import new_sid
-from licet.ledger.rules import Command, End, Grant, Granted, Outcome
+from licet.ledger.commands import Command, End, Grant, Granted, Outcome
 from licet.model import Duplicates, EndReason, InvalidValue, Pool, Scope, Session, Tenant
 from licet.store import denials, usage
 from licet.store.changes import ClientChanges, PoolChanges, TenantChanges

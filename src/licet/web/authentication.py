@@ -19,7 +19,7 @@ from licet.clock import Clock
 from licet.credentials.client_assertions import Assertion, flaw, signing_key
 from licet.credentials.passwords import SECRET_PREFIX, ClientSecrets, Passwords, Remembered
 from licet.credentials.public_keys import Signatures
-from licet.ledger.rules import Outcome, Spend, Spent
+from licet.ledger.commands import Outcome, Spend, Spent
 from licet.model import Client, FailureCause, PublicKey, Tenant, User
 from licet.protocol.errors import (
     OAuthError,

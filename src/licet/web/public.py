@@ -18,7 +18,7 @@ from typing import Any
 from licet.clock import Clock
 from licet.credentials.client_assertions import Assertion
 from licet.credentials.tokens import Tokens, new_sid
-from licet.ledger.rules import Command, End, Outcome
+from licet.ledger.commands import Command, End, Outcome
 from licet.model import Client, EndReason, Session, Tenant
 from licet.protocol import introspect, jwks, logoff, metadata, revoke, token, verify
 from licet.protocol.client_auth import audiences, parse_basic, read_credentials

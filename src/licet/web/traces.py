@@ -23,7 +23,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from licet.extras import how_to_install
-from licet.ledger.rules import (
+from licet.ledger.commands import (
     ClientRefused,
     Denied,
     Ended,

@@ -31,7 +31,7 @@ from starlette.requests import Request
 
 from licet.credentials.keyring import read_keyring
 from licet.credentials.passwords import ClientSecrets, Passwords
-from licet.ledger.rules import Command, Outcome
+from licet.ledger.commands import Command, Outcome
 from licet.model import Role, Tenant
 from licet.store.changes import NotFound
 from licet.store.committer import Committer

@@ -1,0 +1,131 @@
+"""What may be asked of the ledger and what it answers: commands and their outcomes, as values.
+
+They cross from the event loop to the commit lane and back as MessagePack: each is an array with a tag, so a
+field is added at the end.
+"""
+
+from licet.model import (
+    EndReason,
+    NoSeatReason,
+    Session,
+    Value,
+)
+
+
+class Grant(Value, frozen=True, kw_only=True, tag=True, array_like=True):
+    """A client that proved itself asks for a new session.
+
+    `scope` and `pool_id` come from `resolve_scope`; `sid` is new and random.
+    """
+
+    tenant_id: int
+    client_key: int
+    sid: bytes
+    scope: str
+    pool_id: int | None
+    address: str
+
+
+class Refresh(Value, frozen=True, kw_only=True, tag=True, array_like=True):
+    """A client that proved itself renews its session; `scope` narrows the new access token."""
+
+    tenant_id: int
+    client_key: int
+    sid: bytes
+    scope: tuple[str, ...] | None = None
+    address: str = ""
+
+
+class End(Value, frozen=True, kw_only=True, tag=True, array_like=True):
+    """A session is to end. With `client_key`, only that client's own."""
+
+    tenant_id: int
+    sid: bytes
+    reason: EndReason
+    client_key: int | None = None
+
+
+class Sweep(Value, frozen=True, kw_only=True, tag=True, array_like=True):
+    """Expired sessions are to be cleared away, `sessions_max` at most."""
+
+    sessions_max: int
+
+
+class Spend(Value, frozen=True, kw_only=True, tag=True, array_like=True):
+    """A client proves itself with a signed assertion, which is good once (RFC 7523 3).
+
+    `jti` is a hash of what tells it from all others of this client; until `until_ms` it is remembered.
+    """
+
+    tenant_id: int
+    client_key: int
+    jti: bytes
+    until_ms: int
+
+
+Command = Grant | Refresh | End | Sweep | Spend
+
+
+class Granted(Value, frozen=True, kw_only=True, tag=True, array_like=True):
+    """A grant or refresh was made; `scope` is what the new access token may do.
+
+    `may_refresh` is whether the client gets a refresh token.
+    """
+
+    session: Session
+    may_refresh: bool
+    scope: str
+    at_ms: int
+    access_expires_at_ms: int
+
+
+class Denied(Value, frozen=True, kw_only=True, tag=True, array_like=True):
+    """No seat was free, or none for this client. `retry_after_s` is None when waiting will not help."""
+
+    reason: NoSeatReason
+    pool: str
+    seats: int
+    in_use: int
+    retry_after_s: int | None
+
+
+class ClientRefused(Value, frozen=True, kw_only=True, tag=True, array_like=True):
+    """The client or its user was disabled or removed since it proved itself."""
+
+
+class SessionUnknown(Value, frozen=True, kw_only=True, tag=True, array_like=True):
+    """There is no such session alive, or it is another client's."""
+
+
+class ScopeRefused(Value, frozen=True, kw_only=True, tag=True, array_like=True):
+    """The scope asked for cannot be had; `why` may be shown to the client."""
+
+    why: str
+
+
+class Ended(Value, frozen=True, kw_only=True, tag=True, array_like=True):
+    """The session is over, by this command or before it.
+
+    Where it was the last of its seat and that is held (L18), `seat_free_at_ms` is when the seat may be
+    somebody else's, and `seat_released_in_s` in how many seconds.
+    """
+
+    session: Session | None
+    seat_released: bool
+    seat_free_at_ms: int | None = None
+    seat_released_in_s: int | None = None
+
+
+class Swept(Value, frozen=True, kw_only=True, tag=True, array_like=True):
+    """So many expired sessions were cleared away."""
+
+    sessions: int
+
+
+class Spent(Value, frozen=True, kw_only=True, tag=True, array_like=True):
+    """The assertion counts from now on as used; `is_first` is whether it did not before."""
+
+    is_first: bool
+
+
+Outcome = Granted | Denied | ClientRefused | SessionUnknown | ScopeRefused | Ended | Swept | Spent
