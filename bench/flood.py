@@ -25,7 +25,7 @@ from bench.stores import Kind, keyring
 from bench.targets import Target, licet
 from bench.tenants import MANY, Plan, Site, tokens_of
 from bench.wire import Request, ask_all, basic, form, host_of
-from licet.credentials.passwords import SECRET_PREFIX
+from licet.credentials.generated import SECRET_PREFIX
 
 LIMITED = "from one address"
 KEPT_LEAST = (

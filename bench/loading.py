@@ -12,8 +12,8 @@ from sqlalchemy import Connection, insert, text
 from bench.stores import POSTGRES, Kind, Place, connection
 from bench.wire import Request, basic, form
 from licet.clock import SystemClock
+from licet.credentials.generated import ClientSecrets, NewClientSecret
 from licet.credentials.keyring import Keyring
-from licet.credentials.passwords import ClientSecrets, NewClientSecret
 from licet.credentials.tokens import new_sid
 from licet.ledger.commands import End, Grant
 from licet.model import SESSIONS_MAX_MAX, EndReason, GrantType

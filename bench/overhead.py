@@ -36,9 +36,9 @@ _WITHOUT: dict[str, dict[str, Any]] = {
     "metrics": {
         "licet.web.measures.Measures.answered": _nothing,
         "licet.web.measures.Measures.committed": _nothing,
-        "licet.store.sqlite.count": _nothing,
+        "licet.store.sqlite.store.count": _nothing,
     },
-    "journal": {"licet.store.sqlite_book.Folded": _NotFolded},
+    "journal": {"licet.store.sqlite.book.Folded": _NotFolded},
 }
 
 

@@ -16,8 +16,9 @@ from sqlalchemy import insert
 
 from bench.stores import Place
 from bench.wire import Answer, Request, ask_all, basic, form
+from licet.credentials.generated import ClientSecrets, NewClientSecret
 from licet.credentials.keyring import Keyring
-from licet.credentials.passwords import ClientSecrets, NewClientSecret, Passwords
+from licet.credentials.passwords import Passwords
 from licet.model import SEATS_MAX, SESSIONS_MAX, SESSIONS_MAX_MAX, Duplicates, GrantType
 from licet.store import schema
 from licet.store.setup import SetupChange, changing

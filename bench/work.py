@@ -24,17 +24,18 @@ from bench.stores import Place, connection
 from bench.tenants import LIMITED, MANY, SCARCE, Held, Plan, Site, tokens_of
 from bench.wire import Answer, Request
 from licet.clock import ManualClock
+from licet.credentials.generated import SECRET_PREFIX, ClientSecrets
 from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
-from licet.credentials.passwords import SECRET_PREFIX, ClientSecrets, Passwords, Remembered
+from licet.credentials.passwords import Passwords, Remembered
 from licet.credentials.tokens import Tokens
 from licet.ledger.commands import Command, Outcome
 from licet.model import Session
 from licet.store.commit import commit
 from licet.store.committer import Committer, commit_until_closed
-from licet.store.happened import taken
+from licet.store.counters import taken
 from licet.store.lane import Lane
 from licet.store.opening import SQLITE_NAME
-from licet.store.sqlite import SqliteStore
+from licet.store.sqlite.store import SqliteStore
 from licet.web.authentication import Authenticator
 from licet.web.listener import GuardedHttpProtocol
 from licet.web.measures import Measures

@@ -18,7 +18,8 @@ from chaos.history import Action, ActionKind, Begun, ClientPlan, Done, TenantPla
 from chaos.site import ACTOR, POOL, Made
 from chaos.tables import look
 from licet.model import Client, Tenant
-from licet.store.contract import Contradiction, Store, StoreUnavailable
+from licet.store.contract import Store
+from licet.store.errors import Contradiction, StoreUnavailable
 from licet.store.setup import changing, end_sessions
 from licet.store.usage import sessions
 

@@ -19,9 +19,9 @@ from licet.ledger import rules, seat_life
 from licet.ledger.book import Book, Change, SeatFreed, SeatKey
 from licet.ledger.commands import Command, Outcome
 from licet.model import EndReason, NoSeatReason, Pool, Session
-from licet.store import sqlite
 from licet.store.commit import commit, settle_all
 from licet.store.contract import Purpose, Store
+from licet.store.sqlite import store as sqlite
 
 STALE_S = 0.3
 FORGETS_EVERY = 40  # commits
@@ -48,7 +48,7 @@ def _decide_on_stale_numbers() -> None:
 
 
 def _take_no_lock() -> None:
-    from licet.store import postgres  # noqa: PLC0415 - an extra that not everybody has
+    from licet.store.postgres import store as postgres  # noqa: PLC0415 - an extra that not everybody has
 
     postgres._LOCK_BATCH = b"SELECT 1 WHERE %s::integer[] IS NOT NULL"
 

@@ -14,7 +14,7 @@ from licet.clock import SystemClock
 from licet.credentials.keyring import FILE_NAME, Keyring, new_keyring, write_keyring
 from licet.store.contract import Store
 from licet.store.opening import SQLITE_NAME
-from licet.store.sqlite import SqliteStore
+from licet.store.sqlite.store import SqliteStore
 
 
 class Database(Protocol):

@@ -14,8 +14,8 @@ import msgspec
 from chaos.history import now_us
 from chaos.nodes import PATIENCE_S
 from chaos.wire import Said, basic, issued_ms_of
+from licet.credentials.generated import ClientSecrets
 from licet.credentials.keyring import Keyring
-from licet.credentials.passwords import ClientSecrets
 from licet.store.contract import Store
 from licet.store.setup import changing
 

@@ -18,7 +18,8 @@ from chaos.processes import tell_all, with_children
 from chaos.proxy import Network, Proxy
 from licet.clock import SystemClock
 from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
-from licet.store.contract import Store, StoreUnavailable
+from licet.store.contract import Store
+from licet.store.errors import StoreUnavailable
 from licet.store.opening import StoreAt
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ administrator takes one away and gives it back, so that the load knows both from
 import msgspec
 
 from chaos.history import Begun, ClientPlan, HolderKind, TenantPlan
+from licet.credentials.generated import ClientSecrets, NewClientSecret
 from licet.credentials.keyring import Keyring
-from licet.credentials.passwords import ClientSecrets, NewClientSecret
 from licet.model import Duplicates
 from licet.store.contract import Store
 from licet.store.setup import SetupChange, changing

@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 import httpx
 
 from kinds import Place
+from licet.credentials.generated import ApiKeys, ClientSecrets
 from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
-from licet.credentials.passwords import ApiKeys, ClientSecrets, Passwords
+from licet.credentials.passwords import Passwords
 from licet.model import Role
 from licet.store import accounts
 from licet.store.contract import Store

@@ -10,7 +10,7 @@ from licet.clock import ManualClock, SystemClock
 from licet.ledger.commands import Command
 from licet.model import Tenant
 from licet.store.commit import commit
-from licet.store.sqlite import SqliteStore
+from licet.store.sqlite.store import SqliteStore
 
 
 class Site:

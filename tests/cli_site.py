@@ -14,7 +14,7 @@ from licet.credentials.keyring import FILE_NAME
 from licet.ledger.commands import Grant, Granted
 from licet.ledger.rules import ScopeGrant, resolve_scope
 from licet.store.commit import commit
-from licet.store.sqlite import SqliteStore
+from licet.store.sqlite.store import SqliteStore
 
 PASSWORD = "correct horse"
 TENANT = "Jim_Test"

@@ -20,7 +20,7 @@ from examples import add_tenant, jim_test
 from kinds import KINDS, Place, PostgresPlaces, SqlitePlaces
 from licet.cli.demo import PASSWORD
 from licet.store.opening import SQLITE_NAME
-from licet.store.postgres import PostgresStore
+from licet.store.postgres.store import PostgresStore
 from postgres import Postgres
 from running import PASSWORD_HASH, PATIENCE_S, RunningServer
 

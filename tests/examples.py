@@ -12,8 +12,8 @@ from sqlalchemy import Connection, Table, insert, select, text, update
 
 from licet.ledger.commands import End, Grant, Refresh
 from licet.model import Client, EndReason, Pool, Scope, Tenant, User, Value
+from licet.setup.changes import alert_columns
 from licet.store import schema
-from licet.store.changes import alert_columns
 
 FULL = Pool(id=1, name="full", seats=5)
 VIEW = Scope(name="view", licensed=False, read_only=True, pool=None)

@@ -9,7 +9,8 @@ import pytest
 
 from licet.ledger.commands import Command
 from licet.store.commit import commit
-from licet.store.contract import Store, StoreUnavailable
+from licet.store.contract import Store
+from licet.store.errors import StoreUnavailable
 
 PATIENCE_S = 20.0
 ANSWERED_WITHIN_S = 2.0  # what a caller waits for an answer, also for the one that there is none

@@ -19,8 +19,8 @@ from licet.clock import Clock, ManualClock
 from licet.model import Tenant
 from licet.store import schema
 from licet.store.contract import Store
-from licet.store.postgres import PostgresStore
-from licet.store.sqlite import SqliteStore
+from licet.store.postgres.store import PostgresStore
+from licet.store.sqlite.store import SqliteStore
 from postgres import Postgres
 
 KINDS = ("sqlite", "postgres")

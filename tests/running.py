@@ -32,7 +32,7 @@ from licet.credentials.passwords import Passwords
 from licet.model import User
 from licet.store.opening import SQLITE_NAME
 from licet.store.setup import SetupChange, changing
-from licet.store.sqlite import SqliteStore
+from licet.store.sqlite.store import SqliteStore
 from licet.testing import serving
 from licet.testing.process import ServerProcess
 from licet.testing.shared import SharedNumber

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import FromClause, func, select
 
 from kinds import Place
-from licet.credentials.passwords import ClientSecrets, NewClientSecret
+from licet.credentials.generated import ClientSecrets, NewClientSecret
 from licet.ledger.commands import Command, Grant, Granted, Outcome, Refresh
 from licet.ledger.rules import ScopeGrant, resolve_scope
 from licet.model import Client, Tenant

@@ -34,7 +34,7 @@ from licet.store.housekeeping import (
     remove_aged,
     remove_spent,
 )
-from licet.store.sqlite import SqliteStore
+from licet.store.sqlite.store import SqliteStore
 
 DAY_MS = 86_400_000
 CLIENTS = ("c1", "c2", "c3")

@@ -6,12 +6,12 @@ from threading import Barrier, Thread
 import pytest
 
 from kinds import Place
-from licet.credentials.passwords import ApiKeys
+from licet.credentials.generated import ApiKeys
 from licet.model import InvalidValue, Role
 from licet.store import accounts, schema, sign_ins
 from licet.store.accounts import LastOwner, NotYours, changing, read_admins, read_api_keys
-from licet.store.changes import AlreadyThere, NotFound, StillInUse
 from licet.store.contract import Store
+from licet.store.errors import AlreadyThere, NotFound, StillInUse
 from licet.store.setup import changing as changing_setup
 from licet.store.sign_ins import Lives
 from setup_site import ADA, JIM, START_MS, Site

@@ -8,7 +8,7 @@ import pytest
 
 from admin_site import API, URL, AdminSite, mistakes, problem
 from kinds import SqlitePlaces
-from licet.store.contract import StoreUnavailable
+from licet.store.errors import StoreUnavailable
 from licet.web.admin.desk import THREADS, WAITING_MAX
 from licet.web.admin.gate import BODY_BYTES_MAX, Gate
 from licet.web.admin.problems import Problem

@@ -13,8 +13,8 @@ import pytest
 from command_line import run
 from conftest import Wire
 from licet.app import LOOK_EVERY_S
+from licet.credentials.generated import ApiKeys
 from licet.credentials.keyring import FILE_NAME, read_keyring
-from licet.credentials.passwords import ApiKeys
 from licet.model import Role
 from licet.store import accounts
 from licet.store.opening import SQLITE_NAME

@@ -13,8 +13,8 @@ from fastapi import FastAPI
 from openapi_spec_validator import validate
 from schemathesis import Case
 
+from licet.credentials.generated import ApiKeys
 from licet.credentials.keyring import FILE_NAME, read_keyring
-from licet.credentials.passwords import ApiKeys
 from licet.model import Role
 from licet.store import accounts
 from licet.web.admin import api

@@ -20,8 +20,8 @@ from authenticating import (
     client,
 )
 from examples import jim_test
+from licet.credentials.generated import ClientSecrets
 from licet.credentials.keyring import FILE_NAME, read_keyring
-from licet.credentials.passwords import ClientSecrets
 from licet.model import Tenant, User
 from licet.protocol.errors import OAuthError
 from licet.protocol.message import Credentials

@@ -9,11 +9,12 @@ from sqlalchemy import select
 
 from cli_site import TENANT, Desk, copy_of, new_desk
 from licet.clock import SystemClock
+from licet.credentials.generated import ApiKeys
 from licet.credentials.keyring import read_keyring
-from licet.credentials.passwords import ApiKeys, Passwords
+from licet.credentials.passwords import Passwords
 from licet.store import schema
 from licet.store.accounts import find_admin, find_api_key
-from licet.store.sqlite import SqliteStore
+from licet.store.sqlite.store import SqliteStore
 
 PASSWORD = "battery staple"
 LATER = "2035-01-31"

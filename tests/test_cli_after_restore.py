@@ -9,7 +9,7 @@ from command_line import run, terminal
 from licet.clock import SystemClock
 from licet.store import schema, sign_ins
 from licet.store.accounts import find_admin
-from licet.store.sqlite import SqliteStore
+from licet.store.sqlite.store import SqliteStore
 
 END = ("session", "end", "--all", "--after-restore")
 

@@ -11,7 +11,7 @@ from command_line import terminal
 from licet.clock import SystemClock
 from licet.store.consequences import CLIENTS_MAX, Consequences, Tally, attempt
 from licet.store.setup import SetupChange, changing
-from licet.store.sqlite import SqliteStore
+from licet.store.sqlite.store import SqliteStore
 
 # Each ends the one session of TestClientId, and what it says when it is done.
 ENDING = (

@@ -8,10 +8,10 @@ import pytest
 
 from cli_site import TENANT, Desk, copy_of, new_desk
 from licet.clock import SystemClock
+from licet.credentials.generated import ClientSecrets
 from licet.credentials.keyring import read_keyring
-from licet.credentials.passwords import ClientSecrets
 from licet.model import Tenant
-from licet.store.sqlite import SqliteStore
+from licet.store.sqlite.store import SqliteStore
 
 TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 

@@ -13,7 +13,7 @@ from command_line import terminal
 from licet.clock import SystemClock
 from licet.credentials.passwords import Passwords
 from licet.model import Tenant, TokenFormat
-from licet.store.sqlite import SqliteStore
+from licet.store.sqlite.store import SqliteStore
 from setup_site import SMALL
 
 

@@ -15,7 +15,7 @@ from licet.clock import SystemClock
 from licet.credentials.keyring import fingerprint, read_keyring
 from licet.store.migrate import COMPATIBLE_FROM, HEAD
 from licet.store.nodes import KeyMark, Node, key_marks, note_node
-from licet.store.sqlite import SqliteStore
+from licet.store.sqlite.store import SqliteStore
 from next_version import NEXT, NextVersion
 from postgres import Postgres
 

@@ -10,7 +10,7 @@ from cli_site import TENANT, Desk, copy_of, new_desk
 from command_line import terminal
 from licet.clock import SystemClock
 from licet.store.raising import look
-from licet.store.sqlite import SqliteStore
+from licet.store.sqlite.store import SqliteStore
 from receiver import Receiver, says
 
 URL = "https://example.com/alerts"

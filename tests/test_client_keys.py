@@ -16,13 +16,13 @@ from admin_site import AdminSite, problem
 from cli_site import Desk, new_desk
 from command_line import terminal
 from kinds import Place
-from licet.credentials.passwords import ClientSecrets
+from licet.credentials.generated import ClientSecrets
 from licet.credentials.public_keys import told
 from licet.model import InvalidValue
 from licet.store import schema
-from licet.store.changes import AlreadyThere, NotFound, StillInUse
 from licet.store.check import SOON_MS, check
 from licet.store.declaration import DeclarationInvalid, read, write
+from licet.store.errors import AlreadyThere, NotFound, StillInUse
 from licet.store.plan import apply
 from licet.store.setup import changing
 from licet.store.setup_checks import KEYS_MAX

@@ -9,8 +9,9 @@ from examples import add_tenant, grant, jim_test
 from licet.clock import ManualClock
 from licet.ledger.commands import Command, Granted
 from licet.store.commit import commit
-from licet.store.contract import Purpose, StoreUnavailable
-from licet.store.sqlite import SqliteStore, SqliteTransaction
+from licet.store.contract import Purpose
+from licet.store.errors import StoreUnavailable
+from licet.store.sqlite.store import SqliteStore, SqliteTransaction
 
 
 class Leaving(SqliteStore):

@@ -36,12 +36,9 @@ from licet.store.committer import (
     Committer,
     frame,
 )
-from licet.store.contract import (
-    QueueFull,
-    StoreUnavailable,
-)
+from licet.store.errors import QueueFull, StoreUnavailable
 from licet.store.opening import SQLITE_NAME, StoreAt
-from licet.store.sqlite import SqliteStore
+from licet.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     import subprocess

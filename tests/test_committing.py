@@ -33,7 +33,7 @@ from licet.store.committer import (
     commit_until_closed,
     frame,
 )
-from licet.store.contract import (
+from licet.store.errors import (
     Collided,
     Contradiction,
     SchemaOutdated,

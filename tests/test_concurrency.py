@@ -22,8 +22,8 @@ from sqlalchemy import Connection, text
 
 from journals import WHOLE_JOURNAL
 from licet.clock import ManualClock
+from licet.credentials.generated import ClientSecrets
 from licet.credentials.keyring import FILE_NAME, read_keyring
-from licet.credentials.passwords import ClientSecrets
 from licet.credentials.tokens import new_sid
 from licet.ledger.commands import (
     ClientRefused,
@@ -42,12 +42,13 @@ from licet.ledger.commands import (
 )
 from licet.ledger.rules import resolve_scope
 from licet.model import Duplicates, EndReason, NoSeatReason, Pool, Tenant
-from licet.store.changes import ClientChanges, SetupError
+from licet.setup.changes import ClientChanges
 from licet.store.commit import commit
+from licet.store.errors import SetupError
 from licet.store.lane import Lane
 from licet.store.opening import SQLITE_NAME
 from licet.store.setup import SetupChange, changing, end_sessions
-from licet.store.sqlite import SqliteStore
+from licet.store.sqlite.store import SqliteStore
 from licet.store.usage import seats
 from running import RunningServer
 

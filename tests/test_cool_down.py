@@ -9,9 +9,9 @@ from kinds import Place
 from licet.ledger.commands import Denied, Granted
 from licet.model import InvalidValue, NoSeatReason
 from licet.store import schema
-from licet.store.changes import NotFound
 from licet.store.contract import Store
 from licet.store.ending import REASON_CHARS_MAX
+from licet.store.errors import NotFound
 from licet.store.setup import changing, end_sessions
 from setup_site import ADA, JIM, START_MS, Site
 

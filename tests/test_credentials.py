@@ -10,12 +10,10 @@ from msgspec.structs import replace
 
 from examples import client, jim_test
 from licet.clock import ManualClock
+from licet.credentials.generated import SECRET_PREFIX, ClientSecrets, NewClientSecret
 from licet.credentials.passwords import (
     PASSWORD_CHARS_MAX,
     PASSWORD_CHARS_MIN,
-    SECRET_PREFIX,
-    ClientSecrets,
-    NewClientSecret,
     Passwords,
     Remembered,
     about_user,

@@ -11,8 +11,8 @@ import pytest
 
 from faults import until
 from licet.cli.demo import PASSWORD
+from licet.credentials.generated import ClientSecrets
 from licet.credentials.keyring import FILE_NAME, read_keyring
-from licet.credentials.passwords import ClientSecrets
 from licet.model import FailureCause
 from licet.store.failures import FailureFilter, FailureRange, Refused, failures, find_request
 from licet.store.setup import changing

@@ -18,10 +18,11 @@ from licet.ledger.commands import Sweep
 from licet.model import Pool
 from licet.store import schema
 from licet.store.commit import commit
-from licet.store.contract import Purpose, Store, StoreUnavailable
+from licet.store.contract import Purpose, Store
+from licet.store.errors import StoreUnavailable
 from licet.store.folding import _FOLD, fold_journal
 from licet.store.history import Happened, HistoryFilter, history
-from licet.store.postgres import PostgresStore
+from licet.store.postgres.store import PostgresStore
 from licet.store.summary import summarise
 from report_site import HOUR_MS, HOUR_S, NOON_MS, Site
 

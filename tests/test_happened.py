@@ -11,7 +11,7 @@ from kinds import Place
 from licet.ledger.commands import Sweep
 from licet.store.commit import commit, settle_all
 from licet.store.contract import Purpose, Store
-from licet.store.happened import taken
+from licet.store.counters import taken
 
 START_MS = 1_700_000_000_000
 

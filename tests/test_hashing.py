@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Hashable
 
 import pytest
 
-from licet.store.contract import QueueFull
+from licet.store.errors import QueueFull
 from licet.web.hashing import ADMINS_WAITING_MAX, AT_ONCE_MAX, Check, Hashing, Part
 from licet.web.throttle import TooManyFailures
 

@@ -15,7 +15,7 @@ from licet.store import schema
 from licet.store.check import check
 from licet.store.commit import commit
 from licet.store.holders import free_at_ms, mark, seats_held, sessions_named, sessions_on_seats
-from licet.store.journal import HOUR_MS, MINUTE_MS
+from licet.store.journal_rows import HOUR_MS, MINUTE_MS
 from licet.store.occupancy import occupancy
 from licet.store.overview import overview
 from licet.store.seats_on_hold import seats_on_hold

@@ -9,7 +9,7 @@ import pytest
 from anyio import fail_after
 from anyio.lowlevel import checkpoint
 
-from licet.store.contract import QueueFull, StoreUnavailable
+from licet.store.errors import QueueFull, StoreUnavailable
 from licet.store.lane import Lane
 
 pytestmark = pytest.mark.anyio

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from admin_site import PASSWORD, AdminSite
 from kinds import SqlitePlaces
-from licet.store.contract import StoreUnavailable
+from licet.store.errors import StoreUnavailable
 from licet.web.admin.live import VIEWERS_MAX, VIEWERS_OF_ONE_MAX, VIEWS_A_TURN_MAX, Live
 from licet.web.admin.problems import Problem
 from setup_site import START_MS

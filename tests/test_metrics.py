@@ -26,7 +26,7 @@ from licet.store.commit import commit
 from licet.store.contract import Store
 from licet.store.occupancy import OTHERS, SCOPES_MAX
 from licet.store.setup import changing
-from licet.store.sqlite import SqliteStore
+from licet.store.sqlite.store import SqliteStore
 from licet.web import metrics as module
 from licet.web.measures import Measures
 from licet.web.metrics import FAMILIES, Metrics, Page, Queue, reference

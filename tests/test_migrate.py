@@ -19,9 +19,8 @@ from sqlalchemy import Connection, inspect, text
 from kinds import KINDS
 from licet.clock import ManualClock
 from licet.store import schema
-from licet.store.changes import StillInUse
 from licet.store.check import check
-from licet.store.contract import SchemaOutdated, SchemaUnknown, StoreUnavailable
+from licet.store.errors import SchemaOutdated, SchemaUnknown, StillInUse, StoreUnavailable
 from licet.store.migrate import (
     COMPATIBLE_FROM,
     HEAD,
@@ -36,7 +35,7 @@ from licet.store.migrate import (
 )
 from licet.store.nodes import SILENT_AFTER_MS, store_now_ms
 from licet.store.opening import SQLITE_NAME, StoreAt
-from licet.store.sqlite import SqliteStore, migrating
+from licet.store.sqlite.store import SqliteStore, migrating
 from next_version import NEXT, NextVersion
 from statements import Recording, read_recording, replay
 

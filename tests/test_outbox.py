@@ -22,8 +22,8 @@ from licet.store.alerts import (
     redeliver,
     webhooks,
 )
-from licet.store.changes import NotFound, StillInUse
 from licet.store.contract import Purpose
+from licet.store.errors import NotFound, StillInUse
 from licet.store.housekeeping import remove_aged
 from licet.store.outbox import (
     ATTEMPTS_MAX,

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from kinds import Place, SqlitePlaces
-from licet.credentials.passwords import ClientSecrets
+from licet.credentials.generated import ClientSecrets
 from licet.model import Tenant, User
 from licet.store import schema
-from licet.store.changes import SetupError, StillInUse
 from licet.store.check import check
 from licet.store.consequences import Consequences
 from licet.store.declaration import read, write
+from licet.store.errors import SetupError, StillInUse
 from licet.store.plan import ADD, KEEP, REMOVE, SET, Applied, apply
 from licet.store.setup import changing
 from setup_site import ADA, JIM, RICH, SMALL, START_MS, Site

@@ -22,10 +22,11 @@ from licet.ledger.commands import Command, Denied, Granted, SessionUnknown
 from licet.model import Pool
 from licet.store import schema
 from licet.store.commit import COLLISIONS_MAX, commit, settle_all
-from licet.store.contract import Collided, Purpose, Store
-from licet.store.postgres import _TENANT_LOCK, PostgresStore
-from licet.store.postgres_arrays import byte_strings, flags, numbers, texts
-from licet.store.postgres_book import _LOAD, Asked
+from licet.store.contract import Purpose, Store
+from licet.store.errors import Collided
+from licet.store.postgres.arrays import byte_strings, flags, numbers, texts
+from licet.store.postgres.book import _LOAD, Asked
+from licet.store.postgres.store import _TENANT_LOCK, PostgresStore
 from licet.store.setup import changing
 from postgres import Postgres
 

@@ -25,8 +25,9 @@ from licet.cli import app
 from licet.extras import how_to_install
 from licet.ledger.commands import Denied, Granted
 from licet.store.commit import commit, settle_all
-from licet.store.contract import Purpose, SchemaOutdated, Store, StoreUnavailable
-from licet.store.postgres import PostgresStore
+from licet.store.contract import Purpose, Store
+from licet.store.errors import SchemaOutdated, StoreUnavailable
+from licet.store.postgres.store import PostgresStore
 from postgres import PASSWORD, WARY, Postgres
 
 START_MS = 1_700_000_040_000

@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from licet.cli import app
-from licet.store.contract import SchemaOutdated, StoreUnavailable
-from licet.store.postgres import PostgresStore
-from licet.store.postgres_url import is_local, parameters_of, weaknesses_of_url
+from licet.store.errors import SchemaOutdated, StoreUnavailable
+from licet.store.postgres.store import PostgresStore
+from licet.store.postgres.url import is_local, parameters_of, weaknesses_of_url
 from postgres import PASSWORD, WARY, Postgres
 from tls_front import Certificate, Impostor, SecureImpostor, TlsFront, make_certificate
 

@@ -13,8 +13,9 @@ from licet.ledger.commands import End, Granted
 from licet.model import EndReason
 from licet.store import schema
 from licet.store.alerts import Raised, changing, raised
-from licet.store.contract import Purpose, StoreUnavailable
-from licet.store.journal import MINUTE_MS
+from licet.store.contract import Purpose
+from licet.store.errors import StoreUnavailable
+from licet.store.journal_rows import MINUTE_MS
 from licet.store.raising import QUIET_MS, look
 from licet.store.setup import changing as changing_setup
 from setup_site import ADA, JIM, START_MS, Site

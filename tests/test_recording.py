@@ -8,10 +8,11 @@ from sqlalchemy import func, select
 
 from kinds import Place
 from licet.clock import ManualClock
-from licet.credentials.passwords import ClientSecrets
+from licet.credentials.generated import ClientSecrets
 from licet.model import FailureCause, Who
 from licet.store import housekeeping, refusals, schema
-from licet.store.contract import Store, StoreUnavailable
+from licet.store.contract import Store
+from licet.store.errors import StoreUnavailable
 from licet.store.failures import FailureFilter, failures, find_request
 from licet.store.setup import changing
 from licet.web import recording

@@ -12,9 +12,10 @@ from examples import add_tenant, bump, end, grant, jim_test
 from kinds import Place
 from licet.store import schema
 from licet.store.commit import commit
-from licet.store.contract import REPORTS_MAX, Store, StoreUnavailable
-from licet.store.postgres import PostgresStore
-from licet.store.turns import Turns
+from licet.store.contract import REPORTS_MAX, Store
+from licet.store.errors import StoreUnavailable
+from licet.store.pool import Turns
+from licet.store.postgres.store import PostgresStore
 from report_site import NOON_MS
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"

@@ -13,8 +13,8 @@ from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 
 from faults import until
+from licet.credentials.generated import ApiKeys
 from licet.credentials.keyring import FILE_NAME, read_keyring
-from licet.credentials.passwords import ApiKeys
 from licet.model import Role
 from licet.store import accounts
 from licet.store.opening import SQLITE_NAME

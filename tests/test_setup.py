@@ -12,11 +12,11 @@ from kinds import Place, SqlitePlaces
 from licet.ledger.commands import ClientRefused, Denied, End, Grant, Granted, Sweep
 from licet.model import Duplicates, EndReason, InvalidValue, NoSeatReason, TokenFormat
 from licet.store import schema
-from licet.store.changes import AlreadyThere, NotFound, StillInUse
 from licet.store.commit import commit
+from licet.store.errors import AlreadyThere, NotFound, StillInUse
 from licet.store.folding import fold_journal
 from licet.store.housekeeping import remove_history
-from licet.store.journal import MINUTE_MS
+from licet.store.journal_rows import MINUTE_MS
 from licet.store.setup import changing
 from setup_site import ADA, JIM, SESSION_S, START_MS, Site, secret
 

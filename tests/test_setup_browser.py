@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from browser import Browser, some
 from dashboard import DashboardSite
-from licet.credentials.passwords import ClientSecrets
+from licet.credentials.generated import ClientSecrets
 from licet.store import alerts
 from signing import Signer
 

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from kinds import Place
-from licet.credentials.passwords import ClientSecrets
+from licet.credentials.generated import ClientSecrets
 from licet.ledger.commands import ClientRefused, Grant, Granted, SessionUnknown, Sweep
 from licet.model import Duplicates, GrantType
 from licet.store import schema
-from licet.store.changes import AlreadyThere, NotFound, SetupError, StillInUse
 from licet.store.commit import commit
+from licet.store.errors import AlreadyThere, NotFound, SetupError, StillInUse
 from licet.store.setup import changing, end_sessions
 from licet.store.tenant_setup import SECRETS_MAX
 from setup_site import ADA, JIM, SESSION_S, START_MS, Site, secret

@@ -12,12 +12,14 @@ from kinds import Place
 from licet.ledger.book import AssertionUsed, Book
 from licet.ledger.commands import Command, Granted, Outcome, Spend, Spent
 from licet.ledger.rules import decide
-from licet.store import postgres_book, schema, sqlite_book
+from licet.store import schema
 from licet.store.commit import commit
 from licet.store.contract import Purpose, Store
 from licet.store.housekeeping import SPENT_MAX, note_keys_used, remove_spent
+from licet.store.postgres import book as postgres_book
 from licet.store.setup import changing
-from licet.store.sqlite import SqliteStore
+from licet.store.sqlite import book as sqlite_book
+from licet.store.sqlite.store import SqliteStore
 from signing import Signer
 
 START_MS = 1_700_000_040_000

@@ -17,8 +17,9 @@ import pytest
 
 from conftest import AWAY, ServedTenant, Wire
 from licet.cli.demo import PASSWORD
+from licet.credentials.generated import ClientSecrets, NewClientSecret
 from licet.credentials.keyring import FILE_NAME, new_keyring, read_keyring
-from licet.credentials.passwords import ClientSecrets, NewClientSecret, Passwords
+from licet.credentials.passwords import Passwords
 from licet.credentials.tokens import Tokens
 from licet.model import GrantType, Session
 from running import PASSWORD_HASH, RunningServer

@@ -57,17 +57,11 @@ from licet.ledger.rules import settle
 from licet.model import Duplicates, EndReason, NoSeatReason, Pool, Scope, Seat, Session, Tenant, TokenFormat
 from licet.store import migrate, schema
 from licet.store.commit import commit, settle_all
-from licet.store.contract import (
-    Contradiction,
-    SchemaOutdated,
-    SchemaUnknown,
-    Store,
-    StoreUnavailable,
-    Transaction,
-)
+from licet.store.contract import Store, Transaction
+from licet.store.errors import Contradiction, SchemaOutdated, SchemaUnknown, StoreUnavailable
 from licet.store.folding import fold_journal
-from licet.store.journal import HOUR_MS, MINUTE_MS
-from licet.store.sqlite import SqliteStore, _driver
+from licet.store.journal_rows import HOUR_MS, MINUTE_MS
+from licet.store.sqlite.store import SqliteStore, _driver
 
 SESSION_S = 1200
 SESSION_MS = SESSION_S * 1000
@@ -1295,7 +1289,7 @@ class TestAFile:
 
         path = tmp_path / "licet.db"
         with monkeypatch.context() as patch:
-            patch.setattr("licet.store.sqlite.upgrade", upgrade_half)
+            patch.setattr("licet.store.sqlite.store.upgrade", upgrade_half)
             with pytest.raises(StoreUnavailable):
                 SqliteStore(path, ManualClock(), create=True)
         SqliteStore(path, ManualClock(), create=True).close()

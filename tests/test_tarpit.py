@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from licet.clock import ManualClock
-from licet.credentials.passwords import ClientSecrets, Passwords, Remembered
+from licet.credentials.generated import ClientSecrets
+from licet.credentials.passwords import Passwords, Remembered
 from licet.web.authentication import Authenticator
 from licet.web.measures import Measures
 from licet.web.public import PublicApp

@@ -26,11 +26,12 @@ from licet.clock import Clock, SystemClock, wall_ms
 from licet.committing import COMMAND as COMMITTER
 from licet.committing import spare_the_collector
 from licet.committing import start as start_committer
+from licet.credentials.generated import ClientSecrets
 from licet.credentials.jwt_access_tokens import JwtTokens
 from licet.credentials.jwt_signing_keys import JwtKeys
 from licet.credentials.keyring import FILE_NAME as KEYRING_NAME
 from licet.credentials.keyring import KeyringUnusable, fingerprint, read_keyring
-from licet.credentials.passwords import ClientSecrets, Passwords, Remembered
+from licet.credentials.passwords import Passwords, Remembered
 from licet.credentials.tokens import Tokens
 from licet.credentials.webhook_signatures import WebhookSecrets
 from licet.ledger.commands import Command, Outcome, Sweep, Swept
@@ -39,8 +40,9 @@ from licet.protocol.errors import Refusal
 from licet.settings import Settings
 from licet.store.commit import commit
 from licet.store.committer import Committer
-from licet.store.contract import QueueFull, Store, StoreUnavailable
+from licet.store.contract import Store
 from licet.store.destinations import MailServer
+from licet.store.errors import QueueFull, StoreUnavailable
 from licet.store.folding import ENTRIES_MAX, fold_journal
 from licet.store.housekeeping import (
     SPENT_MAX,

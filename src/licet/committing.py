@@ -21,8 +21,9 @@ from licet.clock import Clock, SystemClock
 from licet.ledger.commands import Command, Outcome
 from licet.store.commit import commit
 from licet.store.committer import commit_until_closed
-from licet.store.contract import Store, StoreUnavailable
-from licet.store.happened import taken
+from licet.store.contract import Store
+from licet.store.counters import taken
+from licet.store.errors import StoreUnavailable
 from licet.store.opening import StoreAt
 
 COMMAND: Final = (sys.executable, "-m", "licet.committing")

@@ -29,8 +29,9 @@ from licet.cli.options import (
 from licet.cli.output import Absent, Instant, Record, note, say, show_json, show_list, when
 from licet.cli.stores import chosen_tenant, data_directory, opened
 from licet.clock import SystemClock
+from licet.credentials.generated import ApiKeys, NewApiKey
 from licet.credentials.keyring import FILE_NAME, read_keyring
-from licet.credentials.passwords import ApiKeys, NewApiKey, Passwords
+from licet.credentials.passwords import Passwords
 from licet.formats import NEVER, read_end_ms
 from licet.model import Role
 from licet.store.accounts import (
@@ -44,8 +45,8 @@ from licet.store.accounts import (
     read_admins,
     read_api_keys,
 )
-from licet.store.changes import AlreadyThere, NotFound
 from licet.store.contract import Store
+from licet.store.errors import AlreadyThere, NotFound
 
 app = Noun(
     "Administrators: who may sign in at the dashboard. A viewer looks, an operator also ends sessions, an"

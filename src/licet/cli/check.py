@@ -17,7 +17,7 @@ from licet.credentials.keyring import FILE_NAME, KeyringUnusable, fingerprint, r
 from licet.settings import SettingsError, load_settings
 from licet.store.check import Finding, check_nodes
 from licet.store.check import check as check_store
-from licet.store.contract import SchemaOutdated, SchemaUnknown, SetupDamaged
+from licet.store.errors import SchemaOutdated, SchemaUnknown, SetupDamaged
 from licet.store.nodes import Node, is_silent, read_nodes
 from licet.store.opening import SQLITE_NAME
 

@@ -18,11 +18,11 @@ from licet.cli.options import AsJson, Data, TenantName, Yes, exclusive, given, r
 from licet.cli.output import Absent, AnyOf, Instant, Record, note, show_json, show_list, show_one, when
 from licet.cli.stores import chosen_tenant, data_directory, opened
 from licet.clock import SystemClock
+from licet.credentials.generated import ClientSecrets, NewClientSecret
 from licet.credentials.keyring import FILE_NAME, read_keyring
-from licet.credentials.passwords import ClientSecrets, NewClientSecret
 from licet.formats import duration, read_duration_s
 from licet.model import Client, ClientSecret, GrantType
-from licet.store.changes import ClientChanges
+from licet.setup.changes import ClientChanges
 from licet.store.check import proves_by
 from licet.store.tenant_setup import TenantSetup
 

@@ -9,8 +9,7 @@ import typer
 
 from licet.credentials.keyring import KeyringUnusable
 from licet.model import InvalidValue
-from licet.store.changes import SetupError
-from licet.store.contract import StoreUnavailable
+from licet.store.errors import SetupError, StoreUnavailable
 
 REFUSED, WRONG_USE, UNREACHABLE = 1, 2, 3
 

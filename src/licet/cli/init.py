@@ -18,7 +18,7 @@ from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.model import Pool, Role, Tenant
 from licet.settings import FILE_NAME as SETTINGS_FILE
 from licet.store import accounts
-from licet.store.contract import StoreUnavailable
+from licet.store.errors import StoreUnavailable
 from licet.store.migrate import current
 from licet.store.opening import SQLITE_NAME, StoreAt
 from licet.store.setup import POOL_FIRST, changing

@@ -18,7 +18,7 @@ from licet.cli.report import plain
 from licet.cli.stores import chosen_tenant, opened
 from licet.clock import SystemClock
 from licet.model import Who
-from licet.store.changes import NotFound
+from licet.store.errors import NotFound
 from licet.store.failures import NOT_KEPT, find_request
 from licet.store.history import Did, Happened, HistoryFilter, Kind, history
 from licet.store.paging import LIMIT_MAX

@@ -27,8 +27,9 @@ from licet.credentials.keyring import (
 )
 from licet.formats import instant, read_duration_s
 from licet.model import InvalidValue
-from licet.store.changes import Event, keep_events
-from licet.store.contract import Purpose, StoreUnavailable
+from licet.store.contract import Purpose
+from licet.store.errors import StoreUnavailable
+from licet.store.events import Event, keep_events
 
 SIGNS_AFTER_S_MAX = 31 * 86_400  # a guess: who has not copied a file in a month will not
 

@@ -9,7 +9,7 @@ from licet.cli.options import Data, exclusive
 from licet.cli.output import progress, say
 from licet.cli.stores import opened, store_at
 from licet.store import migrate as versions
-from licet.store.contract import SchemaOutdated
+from licet.store.errors import SchemaOutdated
 from licet.store.migrate import Schema, current, is_unfinished, upgrade
 from licet.store.migrate import finish as finish_steps
 from licet.store.nodes import store_now_ms

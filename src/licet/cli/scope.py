@@ -1,6 +1,6 @@
 """`licet scope`: what a token may do, and which pool its seat comes from."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +11,10 @@ from licet.cli.options import AsJson, Data, TenantName, Yes, exclusive, given, r
 from licet.cli.output import Record, show_list, show_one
 from licet.cli.stores import chosen_tenant, opened
 from licet.model import Scope, Tenant
-from licet.store.changes import NotFound, ScopeChanges
+from licet.store.errors import NotFound
+
+if TYPE_CHECKING:
+    from licet.setup.changes import ScopeChanges
 
 app = Noun("What a token may do. A scope with a pool is licensed: its token holds a seat.")
 

@@ -14,9 +14,9 @@ from licet.cli.stores import chosen_tenant, opened
 from licet.clock import SystemClock
 from licet.formats import duration, nearness, read_duration_s
 from licet.model import Tenant
-from licet.store.changes import NotFound
 from licet.store.contract import Store
 from licet.store.ending import check_ending
+from licet.store.errors import NotFound
 from licet.store.setup import end_sessions
 from licet.store.usage import LiveSession, seats, sessions
 

@@ -10,14 +10,8 @@ from typing import TYPE_CHECKING
 from licet.cli.errors import WrongUse
 from licet.clock import SystemClock
 from licet.model import Tenant
-from licet.store.changes import NotFound
-from licet.store.contract import (
-    SchemaOutdated,
-    SchemaUnknown,
-    SetupDamaged,
-    Store,
-    StoreUnavailable,
-)
+from licet.store.contract import Store
+from licet.store.errors import NotFound, SchemaOutdated, SchemaUnknown, SetupDamaged, StoreUnavailable
 from licet.store.opening import StoreAt
 
 if TYPE_CHECKING:

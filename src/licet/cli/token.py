@@ -18,7 +18,7 @@ from licet.cli.output import Duration, Instant, Shown, note, on_terminal, say, s
 from licet.cli.report import printable
 from licet.formats import duration
 from licet.model import NoSeatReason, Value
-from licet.store.contract import StoreUnavailable
+from licet.store.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     import httpx

@@ -22,7 +22,8 @@ from licet.cli.options import (
 from licet.cli.output import Record, note, show_list, show_one
 from licet.cli.stores import chosen_tenant, opened
 from licet.model import Tenant, User
-from licet.store.changes import NotFound, UserChanges
+from licet.setup.changes import UserChanges
+from licet.store.errors import NotFound
 
 app = Noun("Persons and services, known by initials. A client proves itself with its user's password.")
 

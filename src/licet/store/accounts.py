@@ -24,12 +24,13 @@ from typing import Any, TypedDict, Unpack
 from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, Row, Table, delete, func, insert, select, update
 
-from licet.credentials.passwords import NewApiKey
+from licet.credentials.generated import NewApiKey
 from licet.formats import instant
 from licet.model import InvalidValue, Role, Value
 from licet.store import schema
-from licet.store.changes import AlreadyThere, Event, NotFound, SetupError, StillInUse, keep_events
 from licet.store.contract import Store, Transaction
+from licet.store.errors import AlreadyThere, NotFound, SetupError, StillInUse
+from licet.store.events import Event, keep_events
 
 ADMINS_MAX = 1000  # a guess: far more than look after licences, and few enough to be listed whole
 API_KEYS_MAX = 1000

@@ -29,9 +29,10 @@ from licet.credentials.webhook_signatures import new_webhook_id
 from licet.model import DENIED, EXPIRES, SHARED, Tenant, Value
 from licet.store import schema
 from licet.store.accounts import NotYours
-from licet.store.changes import Event, NotFound, StillInUse, keep_events
 from licet.store.contract import Purpose, Store, Transaction
 from licet.store.destinations import check_url, place_of
+from licet.store.errors import NotFound, StillInUse
+from licet.store.events import Event, keep_events
 from licet.store.licence_ends import raised_ends
 from licet.store.outbox import TEST, disable, put
 from licet.store.paging import LIMIT, bounded, read_cursor, write_cursor

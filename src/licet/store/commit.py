@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from licet.ledger.commands import Command, Outcome
 from licet.ledger.rules import free_expired, settle
-from licet.store.contract import Collided, Purpose, Store, StoreUnavailable, Transaction
+from licet.store.contract import Purpose, Store, Transaction
+from licet.store.errors import Collided, StoreUnavailable
 
 COLLISIONS_MAX = 3  # of one batch, in a row; locks are taken in one order, so that even one is rare
 

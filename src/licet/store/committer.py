@@ -27,7 +27,7 @@ import msgspec
 
 from licet.ledger.commands import Command, Outcome
 from licet.model import Value
-from licet.store.contract import QueueFull, StoreUnavailable
+from licet.store.errors import QueueFull, StoreUnavailable
 from licet.store.lane import BATCH_MAX, QUEUE_MAX
 from licet.store.patience import Patience
 

@@ -22,38 +22,6 @@ REPORTS_MAX = 4  # that are made at once; more of them would only make each othe
 REPORT_S = 30.0  # for one; nobody looks at a page for longer than that
 
 
-class StoreUnavailable(Exception):
-    """The store does not answer, or did not keep what it was given; nothing of the transaction holds."""
-
-
-class SchemaOutdated(StoreUnavailable):
-    """The tables are not those of this version; `licet migrate` mends it."""
-
-
-class SchemaUnknown(StoreUnavailable):
-    """The tables are those of a later version, which alone may touch them."""
-
-
-class SetupDamaged(StoreUnavailable):
-    """A row of the set-up was changed by hand into something that cannot be; `licet check` tells which."""
-
-
-class Collided(StoreUnavailable):
-    """Two transactions were in each other's way, and the store took this one back: it may be tried again."""
-
-    def __init__(self, name: str, text: str) -> None:
-        super().__init__(text)
-        self.name = name
-
-
-class QueueFull(Exception):
-    """More commands wait than may."""
-
-
-class Contradiction(AssertionError):
-    """The tables refuse what the ledger decided: a bug, and never a seat too many."""
-
-
 class Purpose(Enum):
     """What a transaction is for, which says whom it waits for and what it may do."""
 
@@ -124,7 +92,7 @@ class Store(Protocol):
 
     @property
     def happened(self) -> Counter[str]:
-        """How often what happened was committed by this store, as `licet.store.happened` names it."""
+        """How often what happened was committed by this store, as `licet.store.counters` names it."""
 
     def tenant(self, name: str) -> Tenant | None:
         """The tenant as it was when last looked at; no I/O."""

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, selec
 
 from licet.model import FailureCause, Tenant, Value, Who
 from licet.store import schema
-from licet.store.journal import MINUTE_MS
+from licet.store.journal_rows import MINUTE_MS
 from licet.store.paging import LIMIT, read_cursor
 from licet.store.ranges import Key, Most, Range, RangePage, most_of
 

@@ -36,7 +36,7 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from licet.model import Tenant, Value, Who
 from licet.store import schema
-from licet.store.journal import MINUTE_MS
+from licet.store.journal_rows import MINUTE_MS
 from licet.store.paging import LIMIT, bounded, read_cursor, write_cursor
 from licet.store.summary import DENIED
 

@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from licet.store import schema
 from licet.store.contract import Purpose, Store
-from licet.store.journal import HOUR_MS, MINUTE_MS, QUARTER_MS
+from licet.store.journal_rows import HOUR_MS, MINUTE_MS, QUARTER_MS
 from licet.store.refusals import beyond_kept
 
 ROWS_MAX = 100  # of each table: some milliseconds of deleting, though they lie far apart

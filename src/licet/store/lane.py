@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
-from licet.store.contract import QueueFull
+from licet.store.errors import QueueFull
 from licet.store.patience import Patience
 
 Item = TypeVar("Item")

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Row, and_, delete, or_, select
 from licet.formats import instant
 from licet.model import EXPIRES
 from licet.store import schema
-from licet.store.journal import HOUR_MS
+from licet.store.journal_rows import HOUR_MS
 from licet.store.upserts import insert_into
 
 DAY_MS = 24 * HOUR_MS

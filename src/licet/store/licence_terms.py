@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from licet.model import Client, Pool, Scope, Tenant, Value
-from licet.store.changes import SetupError
+from licet.store.errors import SetupError
 
 # What is no setting: the store's numbers, the names, and the nouns that are looked at by themselves.
 _NO_SETTING = frozenset({"id", "version", "name", "scopes", "pools", "users", "clients", "clients_by_key"})

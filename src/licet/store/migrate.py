@@ -25,8 +25,7 @@ from typing import TYPE_CHECKING, Literal
 from sqlalchemy import Connection, func, inspect, select, text
 
 from licet.model import Value
-from licet.store.changes import StillInUse
-from licet.store.contract import SchemaOutdated, SchemaUnknown
+from licet.store.errors import SchemaOutdated, SchemaUnknown, StillInUse
 from licet.store.nodes import is_silent, read_nodes
 
 if TYPE_CHECKING:

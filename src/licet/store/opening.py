@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from licet.extras import how_to_install
-from licet.store.contract import StoreUnavailable
+from licet.store.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from licet.clock import Clock
     from licet.store.contract import Store
-    from licet.store.postgres_url import Weakness
+    from licet.store.postgres.url import Weakness
 
 SQLITE_NAME = "licet.db"
 
@@ -40,7 +40,7 @@ class StoreAt(NamedTuple):
         if self.url is None:
             return f"the store in {self.data}"
         with _extra():
-            from licet.store.postgres_url import place_of_url  # noqa: PLC0415 - see above
+            from licet.store.postgres.url import place_of_url  # noqa: PLC0415 - see above
         return place_of_url(self.url)
 
     def weaknesses(self) -> "list[Weakness]":
@@ -51,7 +51,7 @@ class StoreAt(NamedTuple):
         if self.url is None:
             return []
         with _extra():
-            from licet.store.postgres_url import weaknesses_of_url  # noqa: PLC0415 - see above
+            from licet.store.postgres.url import weaknesses_of_url  # noqa: PLC0415 - see above
         return weaknesses_of_url(self.url)
 
     def open(self, clock: "Clock", *, create: bool = False) -> "Store":
@@ -60,11 +60,11 @@ class StoreAt(NamedTuple):
         Raises StoreUnavailable, SchemaOutdated.
         """
         if self.url is None:
-            from licet.store.sqlite import SqliteStore  # noqa: PLC0415 - see above
+            from licet.store.sqlite.store import SqliteStore  # noqa: PLC0415 - see above
 
             return SqliteStore(self.data / SQLITE_NAME, clock, create=create)
         with _extra():
-            from licet.store.postgres import PostgresStore  # noqa: PLC0415 - see above
+            from licet.store.postgres.store import PostgresStore  # noqa: PLC0415 - see above
         return PostgresStore(self.url, create=create)
 
     @contextmanager
@@ -74,13 +74,13 @@ class StoreAt(NamedTuple):
         Raises StoreUnavailable.
         """
         if self.url is None:
-            from licet.store import sqlite  # noqa: PLC0415 - see above
+            from licet.store.sqlite import store as sqlite  # noqa: PLC0415 - see above
 
             with sqlite.migrating(self.data / SQLITE_NAME) as connection:
                 yield connection
         else:
             with _extra():
-                from licet.store import postgres  # noqa: PLC0415 - see above
+                from licet.store.postgres import store as postgres  # noqa: PLC0415 - see above
             with postgres.migrating(self.url) as connection:
                 yield connection
 

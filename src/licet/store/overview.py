@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from licet.model import Value
 from licet.store import schema
-from licet.store.journal import HOUR_MS, MINUTE_MS, QUARTER_MS
+from licet.store.journal_rows import HOUR_MS, MINUTE_MS, QUARTER_MS
 from licet.store.paging import LIMIT, bounded, read_cursor, write_cursor
 from licet.store.seats_on_hold import has_hold, seats_on_hold
 from licet.store.span import day_of

@@ -9,7 +9,7 @@ import math
 from collections import deque
 from typing import Any, Final
 
-from licet.store.contract import StoreUnavailable
+from licet.store.errors import StoreUnavailable
 
 LOOK_EVERY_S: Final = 0.1
 

@@ -11,16 +11,10 @@ from functools import partial
 from typing import Any
 
 from licet.model import Client, Pool, Scope, Tenant, User, Value
-from licet.store.changes import (
-    ClientChanges,
-    PoolChanges,
-    ScopeChanges,
-    SetupError,
-    TenantChanges,
-    UserChanges,
-)
+from licet.setup.changes import ClientChanges, PoolChanges, ScopeChanges, TenantChanges, UserChanges
 from licet.store.consequences import Consequences
 from licet.store.contract import Store
+from licet.store.errors import SetupError
 from licet.store.setup import SetupChange
 from licet.store.spelling import differences, facts, told
 from licet.store.tenant_setup import BUILT_IN, TenantSetup

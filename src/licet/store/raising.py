@@ -26,7 +26,7 @@ from licet.formats import instant
 from licet.model import DENIED, NoSeatReason, read_alerts
 from licet.store import schema
 from licet.store.contract import Purpose, Store
-from licet.store.journal import MINUTE_MS
+from licet.store.journal_rows import MINUTE_MS
 from licet.store.licence_ends import licence_ends, note
 from licet.store.outbox import BY_MAIL, put
 from licet.store.shared_seats import note_shared, shared_seats

@@ -23,21 +23,16 @@ from msgspec.structs import replace
 from sqlalchemy import delete, func, insert, select, update
 
 from licet.model import Scope, Tenant
+from licet.setup.changes import TenantChanges, with_access_ttl
 from licet.store import schema
 from licet.store.accounts import read_admins, read_api_keys
-from licet.store.changes import (
-    AlreadyThere,
-    Event,
-    NotFound,
-    TenantChanges,
-    keep_events,
-    with_access_ttl,
-)
 from licet.store.consequences import Tally, client_names
 from licet.store.contract import Store, Transaction
 from licet.store.ending import SessionsEnded, sweep_all
+from licet.store.errors import AlreadyThere, NotFound
+from licet.store.events import Event, keep_events
 from licet.store.holds import held_differently, recount
-from licet.store.journal import MINUTE_MS
+from licet.store.journal_rows import MINUTE_MS
 from licet.store.licence_terms import must_keep_licence
 from licet.store.spelling import told
 from licet.store.tenant_setup import TenantSetup

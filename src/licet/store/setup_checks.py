@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from licet.model import InvalidValue, PublicKey, User
-from licet.store.changes import AlreadyThere, StillInUse
+from licet.store.errors import AlreadyThere, StillInUse
 
 NAME_CHARS_MAX = 100  # a guess: longer than names are
 KEYS_MAX = 16  # as many as secrets

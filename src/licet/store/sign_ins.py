@@ -24,8 +24,8 @@ from sqlalchemy import (
 from licet.model import Role, Value
 from licet.store import schema
 from licet.store.accounts import Admin
-from licet.store.changes import Event, keep_events
 from licet.store.contract import Purpose, Store, Transaction
+from licet.store.events import Event, keep_events
 
 SEEN_EVERY_MS = 60_000  # a page that asks every second must not write every second
 SIGN_INS_MAX = 20  # of one administrator, a guess: more browsers than anybody has; the oldest goes

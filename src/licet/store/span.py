@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, Table
 
 from licet.store import schema
 from licet.store.folding import first_minute
-from licet.store.journal import HOUR_MS, MINUTE_MS, QUARTER_MS
+from licet.store.journal_rows import HOUR_MS, MINUTE_MS, QUARTER_MS
 from licet.store.summary import DENIED, QUARTER, denials_by_quarter, summed_until_ms
 
 

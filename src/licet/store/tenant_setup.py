@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar, Unpack
 from msgspec.structs import replace
 from sqlalchemy import Table, delete, insert, select, update
 
-from licet.credentials.passwords import NewClientSecret
+from licet.credentials.generated import NewClientSecret
 from licet.formats import duration, instant
 from licet.model import (
     Client,
@@ -31,19 +31,16 @@ from licet.model import (
     User,
     Value,
 )
-from licet.store import schema
-from licet.store.changes import (
-    AlreadyThere,
+from licet.setup.changes import (
     ClientChanges,
-    NotFound,
     PoolChanges,
     ScopeChanges,
-    StillInUse,
     TenantChanges,
     UserChanges,
     alert_columns,
     with_access_ttl,
 )
+from licet.store import schema
 from licet.store.consequences import Tally, client_names
 from licet.store.contract import Transaction
 from licet.store.ending import (
@@ -59,6 +56,7 @@ from licet.store.ending import (
     sessions_with_scope,
     sessions_with_scope_beyond,
 )
+from licet.store.errors import AlreadyThere, NotFound, StillInUse
 from licet.store.holds import free
 from licet.store.setup_checks import check_keys, check_name, must_be_new, must_be_other_initials, names_of
 from licet.store.spelling import differences, facts, told

@@ -24,7 +24,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, func
 from licet.model import Duplicates, EndReason, NoSeatReason, Tenant, Value
 from licet.seat_sources import addresses
 from licet.store import schema
-from licet.store.journal import HOUR_MS, MINUTE_MS, idle_since
+from licet.store.journal_rows import HOUR_MS, MINUTE_MS, idle_since
 from licet.store.need import SPARED, seats_needed
 from licet.store.span import DeniedClient, Span, Step, day_of, hour_of
 from licet.store.span import Session as SessionKey

@@ -23,7 +23,7 @@ from licet.clock import wall_ms
 from licet.credentials.keyring import FILE_NAME, new_keyring, read_keyring, write_keyring
 from licet.store.opening import SQLITE_NAME
 from licet.store.setup import SetupChange, changing
-from licet.store.sqlite import SqliteStore
+from licet.store.sqlite.store import SqliteStore
 from licet.testing.process import ServerProcess
 from licet.testing.shared import UNTIL_RELEASED_MS, SharedClock, Switches
 

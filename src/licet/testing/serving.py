@@ -24,7 +24,7 @@ from licet import committing
 from licet.app import Server, bind
 from licet.clock import SystemClock
 from licet.settings import load_settings
-from licet.store.contract import StoreUnavailable
+from licet.store.errors import StoreUnavailable
 from licet.testing.process import COMMAND
 from licet.testing.shared import Switches
 from licet.web.logs import configure_logs

@@ -7,12 +7,13 @@ from typing import Any, Final, Protocol, Unpack
 import httpx
 
 from licet.client import LicetAuth
-from licet.credentials.passwords import ClientSecrets, Passwords
+from licet.credentials.generated import ClientSecrets
+from licet.credentials.passwords import Passwords
 from licet.credentials.tokens import new_sid
 from licet.ledger.commands import Command, End, Grant, Granted, Outcome
 from licet.model import Duplicates, EndReason, InvalidValue, Pool, Scope, Session, Tenant
+from licet.setup.changes import ClientChanges, PoolChanges, TenantChanges
 from licet.store import denials, usage
-from licet.store.changes import ClientChanges, PoolChanges, TenantChanges
 from licet.store.commit import commit
 from licet.store.denials import DenialRange
 from licet.store.holds import free

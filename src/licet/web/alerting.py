@@ -15,8 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from licet.credentials.webhook_signatures import WebhookSecrets
-from licet.store.contract import Store, StoreUnavailable
+from licet.store.contract import Store
 from licet.store.destinations import MailServer
+from licet.store.errors import StoreUnavailable
 from licet.store.outbox import BY_MAIL, CLAIMS_MAX, Attempt, Message, claim, settle
 from licet.store.raising import look
 

@@ -17,7 +17,8 @@ from time import perf_counter
 
 from licet.clock import Clock
 from licet.credentials.client_assertions import Assertion, flaw, signing_key
-from licet.credentials.passwords import SECRET_PREFIX, ClientSecrets, Passwords, Remembered
+from licet.credentials.generated import SECRET_PREFIX, ClientSecrets
+from licet.credentials.passwords import Passwords, Remembered
 from licet.credentials.public_keys import Signatures
 from licet.ledger.commands import Outcome, Spend, Spent
 from licet.model import Client, FailureCause, PublicKey, Tenant, User
@@ -30,7 +31,8 @@ from licet.protocol.errors import (
     unavailable,
 )
 from licet.protocol.message import Credentials
-from licet.store.contract import Store, StoreUnavailable
+from licet.store.contract import Store
+from licet.store.errors import StoreUnavailable
 from licet.store.origins import recent_origins
 from licet.web.hashing import Check, Hashing, Part
 from licet.web.source import source_of

@@ -21,7 +21,7 @@ from enum import StrEnum
 from itertools import cycle
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from licet.store.contract import QueueFull
+from licet.store.errors import QueueFull
 from licet.web.throttle import TooManyFailures
 
 AT_ONCE_MAX = 4  # attempts of one line under way

@@ -36,7 +36,7 @@ from licet.protocol.message import (
     refusal,
 )
 from licet.store.committer import Committer
-from licet.store.contract import QueueFull, StoreUnavailable
+from licet.store.errors import QueueFull, StoreUnavailable
 from licet.store.lane import Lane
 from licet.web.authentication import Authenticator
 from licet.web.measures import Measures

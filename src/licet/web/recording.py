@@ -24,12 +24,13 @@ from typing import NamedTuple
 
 from licet.clock import Clock
 from licet.credentials.client_assertions import Assertion, flaw, is_meant_for
-from licet.credentials.passwords import SECRET_PREFIX, ClientSecrets
+from licet.credentials.generated import SECRET_PREFIX, ClientSecrets
 from licet.model import Client, FailureCause, Tenant, Who
 from licet.protocol.errors import OAuthError, Refusal
 from licet.protocol.message import Credentials
-from licet.store.contract import Store, StoreUnavailable
-from licet.store.journal import MINUTE_MS
+from licet.store.contract import Store
+from licet.store.errors import StoreUnavailable
+from licet.store.journal_rows import MINUTE_MS
 from licet.store.refusals import Failure, FailureKey, RefusedRequest, write_refusals
 from licet.web.source import source_of
 

@@ -25,12 +25,13 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from licet.credentials.passwords import PASSWORD_CHARS_MAX, ApiKeys, Passwords, check_new_password
+from licet.credentials.generated import ApiKeys
+from licet.credentials.passwords import PASSWORD_CHARS_MAX, Passwords, check_new_password
 from licet.model import FailureCause, Role, Value, Who
 from licet.store import sign_ins
 from licet.store.accounts import Admin, ApiKey, changing, find_admin, find_api_key, is_name
-from licet.store.changes import NotFound
-from licet.store.contract import QueueFull, Store, StoreUnavailable
+from licet.store.contract import Store
+from licet.store.errors import NotFound, QueueFull, StoreUnavailable
 from licet.store.lane import Lane
 from licet.store.sign_ins import Lives, OwnSignIn, SignIn
 from licet.web.hashing import Check, Hashing, Part

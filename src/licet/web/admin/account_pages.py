@@ -12,8 +12,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy import Connection
 
+from licet.credentials.generated import ApiKeys, NewApiKey
 from licet.credentials.keyring import read_keyring
-from licet.credentials.passwords import ApiKeys, NewApiKey
 from licet.model import InvalidValue, Role, Tenant
 from licet.store.accounts import (
     AccountsChange,
@@ -26,7 +26,7 @@ from licet.store.accounts import (
     read_admins,
     read_api_keys,
 )
-from licet.store.changes import AlreadyThere, NotFound, SetupError
+from licet.store.errors import AlreadyThere, NotFound, SetupError
 from licet.web.admin.desk import Desk
 from licet.web.admin.forms import Field, Form, Kind, Option, Texts, sentence
 from licet.web.admin.pages import Posted, Visit, counted, link, posting, see, visiting

@@ -10,8 +10,8 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from sqlalchemy import Connection
 
+from licet.credentials.generated import ApiKeys
 from licet.credentials.keyring import read_keyring
-from licet.credentials.passwords import ApiKeys
 from licet.store.accounts import (
     AccountsChange,
     Admin,
@@ -20,7 +20,7 @@ from licet.store.accounts import (
     read_admins,
     read_api_keys,
 )
-from licet.store.changes import NotFound
+from licet.store.errors import NotFound
 from licet.web.admin import bodies, described, shapes
 from licet.web.admin.call import (
     Call,

@@ -22,10 +22,11 @@ from licet.credentials.keyring import (
 )
 from licet.formats import instant
 from licet.model import Tenant
-from licet.store.changes import Event, SetupError, keep_events
 from licet.store.check import check, check_nodes
 from licet.store.contract import Purpose
 from licet.store.declaration import read, write
+from licet.store.errors import SetupError
+from licet.store.events import Event, keep_events
 from licet.store.nodes import read_nodes
 from licet.store.plan import apply
 from licet.web.admin import bodies, described, shapes

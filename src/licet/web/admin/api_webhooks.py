@@ -16,7 +16,7 @@ from licet.credentials.webhook_signatures import WebhookSecrets
 from licet.model import Role
 from licet.store import alerts
 from licet.store.alerts import DeliveryPage, Raised, State, WebhooksChange
-from licet.store.changes import NotFound
+from licet.store.errors import NotFound
 from licet.web.admin import bodies, described, shapes
 from licet.web.admin.call import (
     Call,

@@ -30,8 +30,8 @@ from starlette.requests import Request
 from licet.model import Role, Tenant, Value
 from licet.store.accounts import AccountsChange
 from licet.store.accounts import changing as changing_accounts
-from licet.store.changes import NotFound
 from licet.store.consequences import Attempt, attempt
+from licet.store.errors import NotFound
 from licet.store.licence_terms import WHY
 from licet.store.paging import LIMIT, LIMIT_MAX, read_cursor, write_cursor
 from licet.store.setup import SetupChange

@@ -9,11 +9,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from msgspec.structs import replace
 
-from licet.credentials.passwords import NewClientSecret
+from licet.credentials.generated import NewClientSecret
 from licet.formats import read_duration_s
 from licet.model import Client, InvalidValue, Role, Tenant
-from licet.store.changes import SetupError
 from licet.store.check import proves_by
+from licet.store.errors import SetupError
 from licet.store.setup import SetupChange
 from licet.web.admin.desk import Desk
 from licet.web.admin.forms import Field, Form, Kind, Texts

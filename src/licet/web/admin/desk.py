@@ -29,13 +29,14 @@ from sqlalchemy import Connection
 from starlette.datastructures import FormData
 from starlette.requests import Request
 
+from licet.credentials.generated import ClientSecrets
 from licet.credentials.keyring import read_keyring
-from licet.credentials.passwords import ClientSecrets, Passwords
+from licet.credentials.passwords import Passwords
 from licet.ledger.commands import Command, Outcome
 from licet.model import Role, Tenant
-from licet.store.changes import NotFound
 from licet.store.committer import Committer
-from licet.store.contract import QueueFull, Store, StoreUnavailable
+from licet.store.contract import Store
+from licet.store.errors import NotFound, QueueFull, StoreUnavailable
 from licet.store.lane import Lane
 from licet.store.setup import SetupChange, changing
 from licet.web.admin.access import Access, Identity, SignedIn

@@ -15,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from licet.store.contract import StoreUnavailable
+from licet.store.errors import StoreUnavailable
 from licet.web.admin import (
     account_pages,
     alerts_page,

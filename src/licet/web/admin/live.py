@@ -25,7 +25,7 @@ from fastapi.responses import Response
 from sqlalchemy import Connection
 from starlette.types import Receive, Scope, Send
 
-from licet.store.contract import QueueFull, StoreUnavailable
+from licet.store.errors import QueueFull, StoreUnavailable
 from licet.web.admin.desk import Desk
 from licet.web.admin.problems import unavailable
 

@@ -37,7 +37,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from licet.model import Role, Tenant, Value
 from licet.seat_sources import counted_addresses
-from licet.store.contract import StoreUnavailable
+from licet.store.errors import StoreUnavailable
 from licet.web.admin.access import Identity, SignedIn
 from licet.web.admin.desk import CSRF_FIELD, Desk, form_of, is_secure, must_be, request_id
 from licet.web.admin.licence_state import licence_state

@@ -17,9 +17,8 @@ import msgspec
 from licet.credentials.keyring import KeyringUnusable
 from licet.model import InvalidValue, Value
 from licet.store.accounts import NotYours
-from licet.store.changes import AlreadyThere, NotFound, SetupError
-from licet.store.contract import QueueFull, StoreUnavailable
 from licet.store.declaration import DeclarationInvalid
+from licet.store.errors import AlreadyThere, NotFound, QueueFull, SetupError, StoreUnavailable
 from licet.store.licence_terms import LicenceKept
 from licet.store.paging import InvalidCursor
 from licet.web.admin.access import TooManyAttempts

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 from licet.model import InvalidValue, Value
-from licet.store.changes import AlreadyThere, NotFound, SetupError
 from licet.store.consequences import Attempt, Consequences, attempt
+from licet.store.errors import AlreadyThere, NotFound, SetupError
 from licet.store.setup import SetupChange
 from licet.web.admin.access import Identity
 from licet.web.admin.desk import Desk

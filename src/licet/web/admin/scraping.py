@@ -13,7 +13,7 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 
 from licet.model import Role
-from licet.store.contract import QueueFull, StoreUnavailable
+from licet.store.errors import QueueFull, StoreUnavailable
 from licet.web.admin.access import Identity
 from licet.web.admin.desk import Desk, must_be
 from licet.web.admin.problems import not_allowed

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from licet.formats import NEVER
 from licet.model import Role, Tenant
 from licet.store import history
-from licet.store.changes import SetupError
+from licet.store.errors import SetupError
 from licet.store.history import Did, HistoryFilter
 from licet.store.licence_terms import WHY, is_counted, licence_fields
 from licet.store.paging import LIMIT_MAX

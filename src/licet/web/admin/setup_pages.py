@@ -10,7 +10,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from licet.credentials.passwords import NewClientSecret, about_user
+from licet.credentials.generated import NewClientSecret
+from licet.credentials.passwords import about_user
 from licet.credentials.public_keys import kind_of, name_of
 from licet.model import InvalidValue, Role, Tenant
 from licet.store.check import proves_by

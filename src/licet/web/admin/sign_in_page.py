@@ -18,7 +18,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from licet.model import Role
 from licet.store.accounts import has_admin
-from licet.store.contract import QueueFull, StoreUnavailable
+from licet.store.errors import QueueFull, StoreUnavailable
 from licet.web.admin.access import SignInRefused, TooManyAttempts
 from licet.web.admin.desk import Desk, address, cookie_name, is_secure, request_id
 from licet.web.admin.pages import Kept, Posted, local_path, posting, read_form, see, sign_in_form

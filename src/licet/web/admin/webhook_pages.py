@@ -14,8 +14,8 @@ from licet.credentials.keyring import read_keyring
 from licet.credentials.webhook_signatures import WebhookSecrets
 from licet.model import InvalidValue, Role
 from licet.store.alerts import Webhook, WebhooksChange, changing, find_webhook, webhooks
-from licet.store.changes import NotFound, SetupError
 from licet.store.destinations import check_url
+from licet.store.errors import NotFound, SetupError
 from licet.web.admin.account_pages import ALL_TENANTS
 from licet.web.admin.desk import Desk
 from licet.web.admin.filters import cleaned

@@ -25,7 +25,7 @@ from licet.model import (
     read_alerts,
 )
 from licet.store import schema
-from licet.store.contract import SetupDamaged
+from licet.store.errors import SetupDamaged
 
 
 class Tenants:

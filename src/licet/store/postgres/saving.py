@@ -11,9 +11,9 @@ from typing import Any
 from msgspec.structs import astuple
 
 from licet.ledger.book import Book, Writes
-from licet.store.journal import Folded
-from licet.store.postgres_arrays import SEAT, SESSION, WRITERS, seat_of
-from licet.store.postgres_link import DriverConnection
+from licet.store.journal_rows import Folded
+from licet.store.postgres.arrays import SEAT, SESSION, WRITERS, seat_of
+from licet.store.postgres.connection import DriverConnection
 
 
 class _Bulk:

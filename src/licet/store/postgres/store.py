@@ -34,18 +34,12 @@ from licet.clock import FollowingClock
 from licet.ledger.book import Book, Change
 from licet.ledger.commands import Command, Sweep
 from licet.model import Session, Tenant
-from licet.store.contract import (
-    BUSY_S,
-    REPORT_S,
-    REPORTS_MAX,
-    Collided,
-    Differences,
-    Purpose,
-    Transaction,
-)
-from licet.store.happened import count
+from licet.store.contract import BUSY_S, REPORT_S, REPORTS_MAX, Differences, Purpose, Transaction
+from licet.store.counters import count
+from licet.store.errors import Collided
 from licet.store.migrate import check_current, upgrade
-from licet.store.postgres_book import (
+from licet.store.pool import Turns
+from licet.store.postgres.book import (
     Asked,
     Loaded,
     load,
@@ -53,10 +47,9 @@ from licet.store.postgres_book import (
     read_live,
     tenants_of_expired,
 )
-from licet.store.postgres_link import Doubtful, DriverConnection, Link, Wire
-from licet.store.postgres_saving import save
-from licet.store.tenants import Tenants, read_version
-from licet.store.turns import Turns
+from licet.store.postgres.connection import Doubtful, DriverConnection, Link, Wire
+from licet.store.postgres.saving import save
+from licet.store.snapshots import Tenants, read_version
 
 ANSWER_S = 1.5  # a batch or a read that takes longer is a store out of reach; a caller waits for two at most
 STEP_S = BUSY_S + ANSWER_S  # of a change of the set-up: it may have to wait for the batches

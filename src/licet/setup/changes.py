@@ -1,34 +1,12 @@
-"""What an administrator may change, why it cannot be, and the event that it leaves.
+"""What an administrator may set of each noun, as a set of changes.
 
-A set of changes names only what is to be another; in an addition, what it does not name has its default.
+It names only what is to be another; in an addition, what it does not name has its default.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TypedDict
 
-from sqlalchemy import insert
-
-from licet.model import DENIED, SESSION_TTL_S, Duplicates, GrantType, PublicKey, Tenant, TokenFormat, Value
-from licet.store import schema
-from licet.store.contract import Transaction
-
-ACTOR_CHARS_MAX = 200
-
-
-class SetupError(Exception):
-    """The set-up cannot be changed like this; the text is one line that says why and what to do."""
-
-
-class NotFound(SetupError):
-    """There is nothing of this name."""
-
-
-class AlreadyThere(SetupError):
-    """The name is taken."""
-
-
-class StillInUse(SetupError):
-    """Something else stands on it."""
+from licet.model import DENIED, SESSION_TTL_S, Duplicates, GrantType, PublicKey, Tenant, TokenFormat
 
 
 class PoolChanges(TypedDict, total=False):
@@ -107,30 +85,3 @@ def alert_columns(alerts: Iterable[str]) -> dict[str, str]:
         "alerts": " ".join(it for it in words if it == DENIED or it.isdigit()),
         "alerts_more": " ".join(it for it in words if it != DENIED and not it.isdigit()),
     }
-
-
-class Event(Value, frozen=True, kw_only=True):
-    """Who did what, to what, in which tenant. `detail` has no secret in it."""
-
-    actor: str
-    tenant: str
-    action: str  # add, set, remove, ...
-    target: str  # "client TestClientId"
-    detail: str
-
-
-def keep_events(transaction: Transaction, events: Sequence[Event]) -> None:
-    """Keep what was done in this transaction."""
-    rows = [
-        {
-            "at_ms": transaction.now_ms,
-            "actor": event.actor[:ACTOR_CHARS_MAX],
-            "tenant": event.tenant,
-            "action": event.action,
-            "target": event.target,
-            "detail": event.detail,
-        }
-        for event in events
-    ]
-    if rows:
-        transaction.connection.execute(insert(schema.event), rows)

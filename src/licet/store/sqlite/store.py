@@ -24,20 +24,13 @@ from licet.clock import Clock
 from licet.ledger.book import Book, Change
 from licet.ledger.commands import Command
 from licet.model import Session, Tenant
-from licet.store.contract import (
-    BUSY_S,
-    REPORT_S,
-    REPORTS_MAX,
-    Contradiction,
-    Differences,
-    Purpose,
-    StoreUnavailable,
-)
-from licet.store.happened import count
+from licet.store.contract import BUSY_S, REPORT_S, REPORTS_MAX, Differences, Purpose
+from licet.store.counters import count
+from licet.store.errors import Contradiction, StoreUnavailable
 from licet.store.migrate import check_current, upgrade
-from licet.store.sqlite_book import load_book, read_live, save_book
-from licet.store.tenants import Tenants, read_version
-from licet.store.turns import Turns
+from licet.store.pool import Turns
+from licet.store.snapshots import Tenants, read_version
+from licet.store.sqlite.book import load_book, read_live, save_book
 
 _SETUP_VERSION = "SELECT version FROM setup"
 _DATA_VERSION = "PRAGMA data_version"  # another number whenever another connection has written

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
-from licet.store.contract import StoreUnavailable
+from licet.store.errors import StoreUnavailable
 
 _Thing = TypeVar("_Thing")
 

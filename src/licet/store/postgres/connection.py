@@ -26,8 +26,9 @@ from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from licet.store.contract import BUSY_S, Collided, Contradiction, StoreUnavailable
-from licet.store.postgres_url import parameters_of, place_of
+from licet.store.contract import BUSY_S
+from licet.store.errors import Collided, Contradiction, StoreUnavailable
+from licet.store.postgres.url import parameters_of, place_of
 
 CONNECT_S = 2  # of one host; the least that the driver takes
 TIDY_S = 1.0  # for a ROLLBACK

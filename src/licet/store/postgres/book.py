@@ -21,8 +21,8 @@ from licet.ledger.book import Book, SeatKey
 from licet.ledger.commands import Command, End, Grant, Refresh, Spend, Sweep
 from licet.ledger.rules import CLIENT_HOLDER, USER_HOLDER, holder_of
 from licet.model import Client, Duplicates, Seat, Session, Tenant
-from licet.store.postgres_arrays import SESSION, byte_strings, flags, numbers, seat_of, texts
-from licet.store.postgres_link import DriverConnection
+from licet.store.postgres.arrays import SESSION, byte_strings, flags, numbers, seat_of, texts
+from licet.store.postgres.connection import DriverConnection
 
 _ROOM = 2**31 - 1  # no limit: the client is unknown, and its grant will be refused
 

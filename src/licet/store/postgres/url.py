@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from licet.store.contract import StoreUnavailable
+from licet.store.errors import StoreUnavailable
 
 SSLMODE = "verify-full"
 REQUIRE_AUTH = "scram-sha-256"

@@ -20,8 +20,8 @@ from licet.ledger.book import Book, SeatKey, Writes
 from licet.ledger.commands import Command, End, Grant, Refresh, Spend, Sweep
 from licet.ledger.rules import CLIENT_HOLDER, USER_HOLDER, holder_of
 from licet.model import Client, Duplicates, Seat, Session, Tenant
-from licet.store.contract import Contradiction
-from licet.store.journal import Folded
+from licet.store.errors import Contradiction
+from licet.store.journal_rows import Folded
 
 ROWS_MAX = 64  # of one statement; more of them are several statements
 # How many of so many rows go into one statement: all of a few, and else a multiple of eight.
