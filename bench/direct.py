@@ -1,4 +1,4 @@
-"""Commits of fixed batches, straight through `licet.store.commit`: what a grant costs where nothing else is.
+"""Commits of fixed batches, straight through `licet.lanes.commit`: what a grant costs where nothing else is.
 
 Stores of a curve are measured in turn, a round of each, so that a noisy moment is everybody's.
 """
@@ -13,8 +13,8 @@ from bench.loading import Loaded
 from bench.processes import families, fine_cpu_s
 from bench.stores import POSTGRES
 from licet.credentials.tokens import new_sid
+from licet.lanes.commit import commit
 from licet.ledger.commands import Command, Grant, Granted
-from licet.store.commit import commit
 
 if TYPE_CHECKING:
     from licet.store.contract import Store

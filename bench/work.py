@@ -28,12 +28,12 @@ from licet.credentials.generated import SECRET_PREFIX, ClientSecrets
 from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.credentials.passwords import Passwords, Remembered
 from licet.credentials.tokens import Tokens
+from licet.lanes.commit import commit
+from licet.lanes.process import Committer, commit_until_closed
+from licet.lanes.thread import Lane
 from licet.ledger.commands import Command, Outcome
 from licet.model import Session
-from licet.store.commit import commit
-from licet.store.committer import Committer, commit_until_closed
 from licet.store.counters import taken
-from licet.store.lane import Lane
 from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite.store import SqliteStore
 from licet.web.authentication import Authenticator

@@ -7,9 +7,9 @@ from typer.testing import Result
 from command_line import run
 from examples import add_tenant
 from licet.clock import ManualClock, SystemClock
+from licet.lanes.commit import commit
 from licet.ledger.commands import Command
 from licet.model import Tenant
-from licet.store.commit import commit
 from licet.store.sqlite.store import SqliteStore
 
 

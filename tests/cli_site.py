@@ -11,9 +11,9 @@ from typer.testing import Result
 from command_line import run
 from licet.clock import SystemClock
 from licet.credentials.keyring import FILE_NAME
+from licet.lanes.commit import commit
 from licet.ledger.commands import Grant, Granted
 from licet.ledger.rules import ScopeGrant, resolve_scope
-from licet.store.commit import commit
 from licet.store.sqlite.store import SqliteStore
 
 PASSWORD = "correct horse"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from licet.lanes.commit import commit
 from licet.ledger.commands import Command
-from licet.store.commit import commit
 from licet.store.contract import Store
 from licet.store.errors import StoreUnavailable
 

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, tzinfo
 
 from examples import add_tenant, refresh
 from kinds import Place
+from licet.lanes.commit import commit
 from licet.ledger.commands import Command
 from licet.model import Tenant
-from licet.store.commit import commit
 from licet.store.usage import PoolNow, PoolUsage, SeatsNow, Usage, seats, sessions, usage
 
 MINUTE_S = 60

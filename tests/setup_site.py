@@ -8,12 +8,12 @@ from sqlalchemy import FromClause, func, select
 
 from kinds import Place
 from licet.credentials.generated import ClientSecrets, NewClientSecret
+from licet.lanes.commit import commit
 from licet.ledger.commands import Command, Grant, Granted, Outcome, Refresh
 from licet.ledger.rules import ScopeGrant, resolve_scope
 from licet.model import Client, Tenant
 from licet.store import schema
 from licet.store.check import check
-from licet.store.commit import commit
 from licet.store.contract import Store
 from licet.store.setup import changing
 

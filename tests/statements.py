@@ -23,10 +23,10 @@ from typer.testing import CliRunner
 
 from licet.cli import app
 from licet.clock import ManualClock, SystemClock
+from licet.lanes.commit import commit
 from licet.ledger.commands import Command, End, Grant, Refresh, Spend, Sweep
 from licet.ledger.rules import ScopeGrant, resolve_scope
 from licet.model import EndReason
-from licet.store.commit import commit
 from licet.store.housekeeping import (
     keep_password_hash,
     note_keys_used,

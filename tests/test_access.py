@@ -11,6 +11,7 @@ import pytest
 from kinds import SqlitePlaces
 from licet.credentials.generated import ApiKeys, ClientSecrets, NewApiKey
 from licet.credentials.passwords import PASSWORD_CHARS_MAX, Passwords
+from licet.lanes.hashing import ADMINS_WAITING_MAX, Hashing
 from licet.model import FailureCause, InvalidValue, Role
 from licet.store import schema
 from licet.store.accounts import changing
@@ -19,7 +20,6 @@ from licet.store.failures import FailureFilter, failures
 from licet.store.sign_ins import Lives
 from licet.store.sqlite.store import SqliteStore
 from licet.web.admin.access import Access, SignInRefused, TooManyAttempts
-from licet.web.hashing import ADMINS_WAITING_MAX, Hashing
 from licet.web.recording import Recorder
 from licet.web.refusals import LogRateLimit
 from setup_site import JIM, START_MS, Site

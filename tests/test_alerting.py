@@ -15,10 +15,10 @@ from structlog.testing import CapturingLogger
 
 from kinds import Place, SqlitePlaces
 from licet.credentials.webhook_signatures import WebhookSecrets
+from licet.lanes.commit import commit
 from licet.ledger.commands import Denied, Grant
 from licet.store import schema
 from licet.store.alerts import SECRET_OVERLAP_MS, State, Webhook, changing, deliveries
-from licet.store.commit import commit
 from licet.store.outbox import ATTEMPTS_MAX, Attempt, Message
 from licet.store.setup import changing as changing_setup
 from licet.web.alerting import Alerting

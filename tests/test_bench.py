@@ -18,7 +18,7 @@ from bench.scenarios import Row, events
 from bench.svg import Bar, Line, bars, lines
 from bench.wire import Request, form
 from bench.wrk import read_report
-from licet.store.commit import commit
+from licet.lanes.commit import commit
 
 RESULTS = Path(__file__).parent.parent / "bench" / "results"
 REPORT = """Running 1s test @ http://127.0.0.1:8080

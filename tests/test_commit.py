@@ -7,8 +7,8 @@ from typing import cast
 
 from examples import add_tenant, grant, jim_test
 from licet.clock import ManualClock
+from licet.lanes.commit import commit
 from licet.ledger.commands import Command, Granted
-from licet.store.commit import commit
 from licet.store.contract import Purpose
 from licet.store.errors import StoreUnavailable
 from licet.store.sqlite.store import SqliteStore, SqliteTransaction

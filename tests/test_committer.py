@@ -27,15 +27,15 @@ from anyio.lowlevel import checkpoint
 
 from examples import add_tenant, bump, end, grant, jim_test, refresh, sid, view
 from licet.clock import ManualClock
-from licet.committing import COMMAND, start
-from licet.ledger.commands import Command, Ended, Granted, Outcome, Sweep, Swept
-from licet.store.committer import (
+from licet.lanes.process import (
     RESTART_AFTER_S,
     RESTART_AFTER_S_MAX,
     CommitFault,
     Committer,
     frame,
 )
+from licet.lanes.process_main import COMMAND, start
+from licet.ledger.commands import Command, Ended, Granted, Outcome, Sweep, Swept
 from licet.store.errors import QueueFull, StoreUnavailable
 from licet.store.opening import SQLITE_NAME, StoreAt
 from licet.store.sqlite.store import SqliteStore
@@ -645,7 +645,7 @@ class TestStarting:
             with pytest.raises(StoreUnavailable) as raised:
                 await site.committer.submit(grant(1, 1))
             process = Path(f"/proc/{site.pid}")
-            assert b"licet.committing" in (process / "cmdline").read_bytes()
+            assert b"licet.lanes.process_main" in (process / "cmdline").read_bytes()
             for name in ("cmdline", "environ"):
                 assert secret.encode() not in (process / name).read_bytes()
         assert secret not in str(raised.value)

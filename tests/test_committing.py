@@ -22,10 +22,7 @@ from hypothesis import strategies as st
 from msgspec.structs import fields
 
 from examples import refresh, sid
-from licet.committing import COMMAND
-from licet.ledger.commands import Command, Outcome, Sweep, Swept
-from licet.model import Value
-from licet.store.committer import (
+from licet.lanes.process import (
     Failed,
     Frames,
     Reply,
@@ -33,6 +30,9 @@ from licet.store.committer import (
     commit_until_closed,
     frame,
 )
+from licet.lanes.process_main import COMMAND
+from licet.ledger.commands import Command, Outcome, Sweep, Swept
+from licet.model import Value
 from licet.store.errors import (
     Collided,
     Contradiction,

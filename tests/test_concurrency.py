@@ -25,6 +25,8 @@ from licet.clock import ManualClock
 from licet.credentials.generated import ClientSecrets
 from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.credentials.tokens import new_sid
+from licet.lanes.commit import commit
+from licet.lanes.thread import Lane
 from licet.ledger.commands import (
     ClientRefused,
     Command,
@@ -43,9 +45,7 @@ from licet.ledger.commands import (
 from licet.ledger.rules import resolve_scope
 from licet.model import Duplicates, EndReason, NoSeatReason, Pool, Tenant
 from licet.setup.changes import ClientChanges
-from licet.store.commit import commit
 from licet.store.errors import SetupError
-from licet.store.lane import Lane
 from licet.store.opening import SQLITE_NAME
 from licet.store.setup import SetupChange, changing, end_sessions
 from licet.store.sqlite.store import SqliteStore

@@ -14,10 +14,10 @@ from sqlalchemy import Connection, func, insert, select, update
 from examples import end, grant, jim_test, view
 from kinds import Opener, Place
 from licet.clock import ManualClock
+from licet.lanes.commit import commit
 from licet.ledger.commands import Sweep
 from licet.model import Pool
 from licet.store import schema
-from licet.store.commit import commit
 from licet.store.contract import Purpose, Store
 from licet.store.errors import StoreUnavailable
 from licet.store.folding import _FOLD, fold_journal

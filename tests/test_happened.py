@@ -8,8 +8,8 @@ import pytest
 
 from examples import add_tenant, end, grant, jim_test, refresh, view
 from kinds import Place
+from licet.lanes.commit import commit, settle_all
 from licet.ledger.commands import Sweep
-from licet.store.commit import commit, settle_all
 from licet.store.contract import Purpose, Store
 from licet.store.counters import taken
 

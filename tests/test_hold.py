@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import update
 
 from kinds import Place
+from licet.lanes.commit import commit
 from licet.ledger.commands import Denied, End, Ended, Granted, Sweep, Swept
 from licet.model import Duplicates, EndReason, NoSeatReason, TokenFormat
 from licet.store import schema
 from licet.store.check import check
-from licet.store.commit import commit
 from licet.store.holders import free_at_ms, mark, seats_held, sessions_named, sessions_on_seats
 from licet.store.journal_rows import HOUR_MS, MINUTE_MS
 from licet.store.occupancy import occupancy

@@ -8,9 +8,9 @@ from sqlalchemy import event
 
 from examples import ALL, FULL, VIEW, add_tenant, client, end, grant, jim_test, refresh, sid, view
 from kinds import Place
+from licet.lanes.commit import commit
 from licet.ledger.commands import Command
 from licet.model import Duplicates, Pool, Scope, Tenant
-from licet.store.commit import commit
 from licet.store.holders import (
     SESSIONS_SHOWN_MAX,
     HolderFilter,

@@ -9,8 +9,8 @@ import pytest
 from anyio import fail_after
 from anyio.lowlevel import checkpoint
 
+from licet.lanes.thread import Lane
 from licet.store.errors import QueueFull, StoreUnavailable
-from licet.store.lane import Lane
 
 pytestmark = pytest.mark.anyio
 HANGS_AFTER_S = 30  # where a test would otherwise wait for ever; no honest run comes near

@@ -20,6 +20,7 @@ from sqlalchemy import text, update
 from examples import ALL, VIEW, add_tenant, bump, client, end, grant, jim_test, refresh, sid
 from journals import WHOLE_JOURNAL
 from kinds import Place, PostgresPlaces, SqlitePlaces
+from licet.lanes.commit import commit, settle_all
 from licet.ledger.commands import (
     ClientRefused,
     Command,
@@ -33,7 +34,6 @@ from licet.ledger.commands import (
 )
 from licet.model import Client, Duplicates, EndReason, Pool, Scope, Tenant, TokenFormat
 from licet.store import schema
-from licet.store.commit import commit, settle_all
 from licet.store.contract import Transaction
 from licet.store.holds import recount
 

@@ -21,8 +21,8 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 from examples import ALL, VIEW, add_tenant, client, grant, jim_test, view
 from kinds import Place
 from licet.clock import ManualClock
+from licet.lanes.commit import commit
 from licet.model import EndReason, NoSeatReason, Pool
-from licet.store.commit import commit
 from licet.store.contract import Store
 from licet.store.occupancy import OTHERS, SCOPES_MAX
 from licet.store.setup import changing

@@ -18,10 +18,10 @@ from examples import FULL, bump, client, end, grant, jim_test, refresh, sid
 from faults import PATIENCE_S, answers, unavailable, until, works
 from kinds import Place, PostgresPlaces, begun_in_postgres, opened_in_postgres
 from licet.clock import FollowingClock
+from licet.lanes.commit import COLLISIONS_MAX, commit, settle_all
 from licet.ledger.commands import Command, Denied, Granted, SessionUnknown
 from licet.model import Pool
 from licet.store import schema
-from licet.store.commit import COLLISIONS_MAX, commit, settle_all
 from licet.store.contract import Purpose, Store
 from licet.store.errors import Collided
 from licet.store.postgres.arrays import byte_strings, flags, numbers, texts

@@ -23,8 +23,8 @@ from faults import answers, unavailable, until, works
 from kinds import Place, PostgresPlaces, begun_in_postgres
 from licet.cli import app
 from licet.extras import how_to_install
+from licet.lanes.commit import commit, settle_all
 from licet.ledger.commands import Denied, Granted
-from licet.store.commit import commit, settle_all
 from licet.store.contract import Purpose, Store
 from licet.store.errors import SchemaOutdated, StoreUnavailable
 from licet.store.postgres.store import PostgresStore

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, func, insert, select, text
 
 from examples import add_tenant, bump, end, grant, jim_test
 from kinds import Place
+from licet.lanes.commit import commit
 from licet.store import schema
-from licet.store.commit import commit
 from licet.store.contract import REPORTS_MAX, Store
 from licet.store.errors import StoreUnavailable
 from licet.store.pool import Turns

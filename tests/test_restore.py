@@ -14,12 +14,12 @@ import pytest
 from kinds import KINDS
 from licet.clock import SystemClock
 from licet.credentials.keyring import FILE_NAME
+from licet.lanes.commit import commit
 from licet.ledger.commands import End, Grant, Granted
 from licet.ledger.rules import ScopeGrant, resolve_scope
 from licet.model import EndReason
 from licet.store import schema
 from licet.store.check import check
-from licet.store.commit import commit
 from licet.store.contract import Store
 from licet.store.opening import SQLITE_NAME, StoreAt
 from licet.store.setup import changing

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinds import Place, SqlitePlaces
+from licet.lanes.commit import commit
 from licet.ledger.commands import ClientRefused, Denied, End, Grant, Granted, Sweep
 from licet.model import Duplicates, EndReason, InvalidValue, NoSeatReason, TokenFormat
 from licet.store import schema
-from licet.store.commit import commit
 from licet.store.errors import AlreadyThere, NotFound, StillInUse
 from licet.store.folding import fold_journal
 from licet.store.housekeeping import remove_history

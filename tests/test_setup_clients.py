@@ -6,10 +6,10 @@ import pytest
 
 from kinds import Place
 from licet.credentials.generated import ClientSecrets
+from licet.lanes.commit import commit
 from licet.ledger.commands import ClientRefused, Grant, Granted, SessionUnknown, Sweep
 from licet.model import Duplicates, GrantType
 from licet.store import schema
-from licet.store.commit import commit
 from licet.store.errors import AlreadyThere, NotFound, SetupError, StillInUse
 from licet.store.setup import changing, end_sessions
 from licet.store.tenant_setup import SECRETS_MAX

@@ -41,6 +41,7 @@ from examples import (
 )
 from kinds import Opener, Place
 from licet.clock import ManualClock
+from licet.lanes.commit import commit, settle_all
 from licet.ledger.book import Book, SeatTaken, SessionRenewed, SessionStarted
 from licet.ledger.commands import (
     ClientRefused,
@@ -56,7 +57,6 @@ from licet.ledger.commands import (
 from licet.ledger.rules import settle
 from licet.model import Duplicates, EndReason, NoSeatReason, Pool, Scope, Seat, Session, Tenant, TokenFormat
 from licet.store import migrate, schema
-from licet.store.commit import commit, settle_all
 from licet.store.contract import Store, Transaction
 from licet.store.errors import Contradiction, SchemaOutdated, SchemaUnknown, StoreUnavailable
 from licet.store.folding import fold_journal

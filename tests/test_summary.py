@@ -11,10 +11,10 @@ from sqlalchemy import delete, func, insert, literal, select, update
 
 from examples import end, grant, jim_test, refresh, view
 from kinds import Place
+from licet.lanes.commit import commit
 from licet.ledger.commands import Granted, Sweep
 from licet.model import Pool
 from licet.store import schema
-from licet.store.commit import commit
 from licet.store.folding import fold_journal
 from licet.store.history import HistoryFilter, Kind, history
 from licet.store.housekeeping import ROWS_MAX, remove_aged, remove_history

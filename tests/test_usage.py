@@ -11,10 +11,10 @@ from sqlalchemy import delete, update
 
 from examples import ALL, FULL, VIEW, add_tenant, bump, client, end, grant, jim_test, refresh, sid, view
 from kinds import Place
+from licet.lanes.commit import commit
 from licet.ledger.commands import Granted, Sweep
 from licet.model import Duplicates, EndReason, Pool, Scope
 from licet.store import schema
-from licet.store.commit import commit
 from licet.store.usage import PoolNow, sessions
 from report_site import DAY_MS, HOUR_MS, HOUR_S, MINUTE_S, NOON_MS, Site
 

@@ -23,9 +23,6 @@ import uvicorn
 
 from licet.admin import AdminListener
 from licet.clock import Clock, SystemClock, wall_ms
-from licet.committing import COMMAND as COMMITTER
-from licet.committing import spare_the_collector
-from licet.committing import start as start_committer
 from licet.credentials.generated import ClientSecrets
 from licet.credentials.jwt_access_tokens import JwtTokens
 from licet.credentials.jwt_signing_keys import JwtKeys
@@ -34,12 +31,16 @@ from licet.credentials.keyring import KeyringUnusable, fingerprint, read_keyring
 from licet.credentials.passwords import Passwords, Remembered
 from licet.credentials.tokens import Tokens
 from licet.credentials.webhook_signatures import WebhookSecrets
+from licet.lanes.commit import commit
+from licet.lanes.process import Committer
+from licet.lanes.process_main import COMMAND as COMMITTER
+from licet.lanes.process_main import spare_the_collector
+from licet.lanes.process_main import start as start_committer
+from licet.lanes.thread import Lane
 from licet.ledger.commands import Command, Outcome, Sweep, Swept
 from licet.model import Tenant, User
 from licet.protocol.errors import Refusal
 from licet.settings import Settings
-from licet.store.commit import commit
-from licet.store.committer import Committer
 from licet.store.contract import Store
 from licet.store.destinations import MailServer
 from licet.store.errors import QueueFull, StoreUnavailable
@@ -53,7 +54,6 @@ from licet.store.housekeeping import (
     remove_history,
     remove_spent,
 )
-from licet.store.lane import Lane
 from licet.store.migrate import HEAD
 from licet.store.nodes import NOTE_EVERY_S, Node, key_marks, note_node, remove_node
 from licet.store.opening import StoreAt

@@ -9,10 +9,10 @@ from collections.abc import Callable, Collection, Sequence
 
 from sqlalchemy import ColumnElement, Select, func, select, update
 
+from licet.lanes.commit import settle_all
 from licet.ledger.commands import End, Ended, Sweep, Swept
 from licet.model import EndReason, InvalidValue, Value
 from licet.store import schema
-from licet.store.commit import settle_all
 from licet.store.contract import Transaction
 
 BATCH = 256  # sessions that one book holds; as in a lane

@@ -1,4 +1,4 @@
-"""What a store raises: out of reach, of another version, contradictory; and why the set-up cannot be changed."""
+"""What a store raises when it is out of reach or contradictory, and why a set-up cannot be changed."""
 
 
 class SetupError(Exception):

@@ -20,9 +20,9 @@ from typing import Any, cast
 import uvicorn
 import uvloop
 
-from licet import committing
 from licet.app import Server, bind
 from licet.clock import SystemClock
+from licet.lanes import process_main
 from licet.settings import load_settings
 from licet.store.errors import StoreUnavailable
 from licet.testing.process import COMMAND
@@ -114,7 +114,7 @@ def _serve(committer: Sequence[str], adjust: Callable[[SwitchedServer], None]) -
 
 def _commit() -> None:
     clock = Switches(load_settings().data).clock
-    committing.run(clock if clock.is_set else SystemClock())
+    process_main.run(clock if clock.is_set else SystemClock())
 
 
 def _end_with(parent: int) -> None:

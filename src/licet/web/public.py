@@ -18,6 +18,8 @@ from typing import Any
 from licet.clock import Clock
 from licet.credentials.client_assertions import Assertion
 from licet.credentials.tokens import Tokens, new_sid
+from licet.lanes.process import Committer
+from licet.lanes.thread import Lane
 from licet.ledger.commands import Command, End, Outcome
 from licet.model import Client, EndReason, Session, Tenant
 from licet.protocol import introspect, jwks, logoff, metadata, revoke, token, verify
@@ -35,9 +37,7 @@ from licet.protocol.message import (
     parse_form,
     refusal,
 )
-from licet.store.committer import Committer
 from licet.store.errors import QueueFull, StoreUnavailable
-from licet.store.lane import Lane
 from licet.web.authentication import Authenticator
 from licet.web.measures import Measures
 from licet.web.recording import Attempt, Recorder

@@ -32,12 +32,12 @@ from starlette.requests import Request
 from licet.credentials.generated import ClientSecrets
 from licet.credentials.keyring import read_keyring
 from licet.credentials.passwords import Passwords
+from licet.lanes.process import Committer
+from licet.lanes.thread import Lane
 from licet.ledger.commands import Command, Outcome
 from licet.model import Role, Tenant
-from licet.store.committer import Committer
 from licet.store.contract import Store
 from licet.store.errors import NotFound, QueueFull, StoreUnavailable
-from licet.store.lane import Lane
 from licet.store.setup import SetupChange, changing
 from licet.web.admin.access import Access, Identity, SignedIn
 from licet.web.admin.problems import Problem, forged_request, not_allowed, sign_in_needed

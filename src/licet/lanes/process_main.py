@@ -1,4 +1,5 @@
-"""The process that commits for a server: `python -m licet.committing FD`, started by it and by nobody else.
+"""The process that commits for a server: `python -m licet.lanes.process_main FD`, started by it and by nobody
+else.
 
 FD is its end of a socket pair. Where the store is comes by standard input: a password that may be in it
 stands in no argument list and no environment. The process ends when the server closes its end, or is gone.
@@ -18,15 +19,15 @@ from typing import Final
 import msgspec
 
 from licet.clock import Clock, SystemClock
+from licet.lanes.commit import commit
+from licet.lanes.process import commit_until_closed
 from licet.ledger.commands import Command, Outcome
-from licet.store.commit import commit
-from licet.store.committer import commit_until_closed
 from licet.store.contract import Store
 from licet.store.counters import taken
 from licet.store.errors import StoreUnavailable
 from licet.store.opening import StoreAt
 
-COMMAND: Final = (sys.executable, "-m", "licet.committing")
+COMMAND: Final = (sys.executable, "-m", "licet.lanes.process_main")
 _STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 
 

@@ -25,11 +25,11 @@ from typing import Final, cast
 
 import msgspec
 
+from licet.lanes.deadlines import Patience
+from licet.lanes.thread import BATCH_MAX, QUEUE_MAX
 from licet.ledger.commands import Command, Outcome
 from licet.model import Value
 from licet.store.errors import QueueFull, StoreUnavailable
-from licet.store.lane import BATCH_MAX, QUEUE_MAX
-from licet.store.patience import Patience
 
 SEND_AT: Final = 8  # commands; more at once would leave the process idle while the loop reads the rest
 RESTART_AFTER_S: Final = 0.05  # the first time; twice as long each time after, until a batch was answered

@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
+from licet.lanes.deadlines import Patience
 from licet.store.errors import QueueFull
-from licet.store.patience import Patience
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")

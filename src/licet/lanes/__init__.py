@@ -1,0 +1,1 @@
+"""Bounded queues: how work gets from the event loop to a thread or a process, and back."""
