@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 import httpx
 
 from kinds import Place
+from licet.accounts import administrators
 from licet.credentials.generated import ApiKeys, ClientSecrets
 from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.credentials.passwords import Passwords
 from licet.lanes.hashing import Hashing
 from licet.model import Role
-from licet.store import accounts
 from licet.store.contract import Store
 from licet.store.setup import changing
 from licet.web.admin.access import Access
@@ -144,7 +144,7 @@ class AdminSite(Site):
         other = self.store.tenant(OTHER)
         assert other is not None
         keys, api_keys = {}, ApiKeys(self._pepper)
-        with accounts.changing(self.store, ADA) as change:
+        with administrators.changing(self.store, ADA) as change:
             change.add_admin("ada", password_hash=PASSWORD_HASH, role=Role.OWNER)
             for role in Role:
                 for name, tenant_id in ((str(role), None), (f"{role} of Other", other.id)):

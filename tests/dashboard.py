@@ -17,9 +17,10 @@ from typing import Any
 import httpx
 from sqlalchemy import insert, select, update
 
+from licet.accounts import administrators
 from licet.credentials.passwords import Passwords
 from licet.model import Role
-from licet.store import accounts, schema
+from licet.store import schema
 from licet.store.contract import Store
 from licet.store.setup import SetupChange
 from running import PATIENCE_S, RunningServer
@@ -90,7 +91,7 @@ def reader_of(site: RunningServer, **options: Any) -> Iterator[Reader]:
 
 def add_admin(store: Store, name: str, role: Role, tenant_id: int | None = None) -> None:
     """One more administrator."""
-    with accounts.changing(store, "a test") as change:
+    with administrators.changing(store, "a test") as change:
         change.add_admin(name, password_hash=_HASH, role=role, tenant_id=tenant_id)
 
 

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from kinds import SqlitePlaces
+from licet.accounts.administrators import changing
+from licet.accounts.sign_ins import Lives
 from licet.credentials.generated import ApiKeys, ClientSecrets, NewApiKey
 from licet.credentials.passwords import PASSWORD_CHARS_MAX, Passwords
 from licet.lanes.hashing import ADMINS_WAITING_MAX, Hashing
 from licet.model import FailureCause, InvalidValue, Role
 from licet.store import schema
-from licet.store.accounts import changing
 from licet.store.errors import QueueFull, StoreUnavailable
 from licet.store.failures import FailureFilter, failures
-from licet.store.sign_ins import Lives
 from licet.store.sqlite.store import SqliteStore
 from licet.web.admin.access import Access, SignInRefused, TooManyAttempts
 from licet.web.recording import Recorder

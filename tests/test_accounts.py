@@ -6,14 +6,15 @@ from threading import Barrier, Thread
 import pytest
 
 from kinds import Place
+from licet.accounts import administrators, sign_ins
+from licet.accounts.administrators import LastOwner, NotYours, changing, read_admins, read_api_keys
+from licet.accounts.sign_ins import Lives
 from licet.credentials.generated import ApiKeys
 from licet.model import InvalidValue, Role
-from licet.store import accounts, schema, sign_ins
-from licet.store.accounts import LastOwner, NotYours, changing, read_admins, read_api_keys
+from licet.store import schema
 from licet.store.contract import Store
 from licet.store.errors import AlreadyThere, NotFound, StillInUse
 from licet.store.setup import changing as changing_setup
-from licet.store.sign_ins import Lives
 from setup_site import ADA, JIM, START_MS, Site
 
 KEYS = ApiKeys(b"p" * 32)
@@ -41,7 +42,7 @@ def add(site: Site, name: str, role: Role = Role.VIEWER, tenant_id: int | None =
 
 def sign_in(site: Site, name: str, token: bytes = TOKEN) -> bool:
     with site.store.reading() as connection:
-        admin = accounts.find_admin(connection, name)
+        admin = administrators.find_admin(connection, name)
     assert admin is not None
     return sign_ins.begin(site.store, admin, token, "192.0.2.1", LIVES)
 
@@ -265,8 +266,8 @@ def test_keys_are_kept_as_a_hash_with_what_they_may_do(site: Site) -> None:
         "ada", JIM, "add", "API key deploy", f"{made.key_id}, operator of tenant {JIM}, expires never"
     )  # fmt: skip
     with site.store.reading() as connection:
-        assert accounts.find_api_key(connection, made.key_id) == key
-        assert accounts.find_api_key(connection, "0" * 12) is None
+        assert administrators.find_api_key(connection, made.key_id) == key
+        assert administrators.find_api_key(connection, "0" * 12) is None
     assert (key.created_by, key.created_at_ms, key.last_used_at_ms) == ("ada", START_MS, None)
     assert made.key not in repr(made)
     assert made.key not in str(site.rows(schema.api_key))
@@ -391,7 +392,7 @@ def test_whoever_was_changed_while_the_password_was_checked_is_not_signed_in(
     """A check takes a while; what it was made against may be the password that somebody stole."""
     add(site, "grace")
     with site.store.reading() as connection:
-        checked = accounts.find_admin(connection, "grace")
+        checked = administrators.find_admin(connection, "grace")
     assert checked is not None
     with changing(site.store, ADA) as change:
         change.set_admin("grace", **change_it)  # type: ignore[arg-type]
@@ -401,7 +402,7 @@ def test_whoever_was_changed_while_the_password_was_checked_is_not_signed_in(
 
 def test_a_stronger_hash_takes_the_place_of_the_old_one_and_ends_no_sign_in(site: Site) -> None:
     with site.store.reading() as connection:
-        admin = accounts.find_admin(connection, "ada")
+        admin = administrators.find_admin(connection, "ada")
     assert admin is not None
     assert sign_ins.begin(site.store, admin, TOKEN, "192.0.2.1", LIVES, stronger_hash="stronger")
     assert site.rows(schema.admin)[0].password_hash == "stronger"

@@ -12,11 +12,11 @@ import pytest
 
 from command_line import run
 from conftest import Wire
+from licet.accounts import administrators
 from licet.app import LOOK_EVERY_S
 from licet.credentials.generated import ApiKeys
 from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.model import Role
-from licet.store import accounts
 from licet.store.opening import SQLITE_NAME
 from licet.web.admin.connection import CONNECTIONS_MAX
 from running import PATIENCE_S, RunningServer
@@ -27,7 +27,7 @@ API = "/api/v1"
 def key_of(server: RunningServer, role: Role = Role.OWNER) -> dict[str, str]:
     """The header of a new API key."""
     made = ApiKeys(read_keyring(server.data / FILE_NAME).pepper).generate()
-    with server.store() as store, accounts.changing(store, "a test") as change:
+    with server.store() as store, administrators.changing(store, "a test") as change:
         change.add_api_key(f"{role}-key", made, role=role)
     return {"authorization": f"Bearer {made.key}"}
 

@@ -13,10 +13,10 @@ from fastapi import FastAPI
 from openapi_spec_validator import validate
 from schemathesis import Case
 
+from licet.accounts import administrators
 from licet.credentials.generated import ApiKeys
 from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.model import Role
-from licet.store import accounts
 from licet.web.admin import api
 from running import RunningServer
 
@@ -156,7 +156,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]
     """A server of its own: its URL, and the key of an owner."""
     with RunningServer(tmp_path_factory.mktemp("admin-openapi"), admin=True) as server:
         made = ApiKeys(read_keyring(server.data / FILE_NAME).pepper).generate()
-        with server.store() as store, accounts.changing(store, "a test") as change:
+        with server.store() as store, administrators.changing(store, "a test") as change:
             change.add_api_key("fuzz", made, role=Role.OWNER)
         yield server.admin_url, made.key
 

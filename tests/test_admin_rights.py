@@ -8,8 +8,8 @@ import pytest
 
 from admin_site import API, OTHER, PASSWORD, URL, AdminSite, problem
 from kinds import Place, SqlitePlaces
+from licet.accounts import administrators
 from licet.model import Role
-from licet.store import accounts
 from licet.web.admin.access import FAILURES_PER_SOURCE_MAX
 from setup_site import JIM, START_MS
 
@@ -375,7 +375,7 @@ def test_the_last_owner_of_all_stays(make_place: Callable[[int], Place], tmp_pat
         assert changed.json() == made.json()
         assert changed.headers["etag"] != made.headers["etag"]
         with site.store.reading() as connection:
-            found = accounts.find_admin(connection, "grace")
+            found = administrators.find_admin(connection, "grace")
         assert found is not None
         assert site.desk.passwords.verify_hash(found.password_hash, "horse correct")
     finally:

@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import select
 
 from cli_site import TENANT, Desk, copy_of, new_desk
+from licet.accounts.administrators import find_admin, find_api_key
 from licet.clock import SystemClock
 from licet.credentials.generated import ApiKeys
 from licet.credentials.keyring import read_keyring
 from licet.credentials.passwords import Passwords
 from licet.store import schema
-from licet.store.accounts import find_admin, find_api_key
 from licet.store.sqlite.store import SqliteStore
 
 PASSWORD = "battery staple"

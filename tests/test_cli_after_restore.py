@@ -6,9 +6,10 @@ import pytest
 
 from cli_site import Desk, copy_of, new_desk
 from command_line import run, terminal
+from licet.accounts import sign_ins
+from licet.accounts.administrators import find_admin
 from licet.clock import SystemClock
-from licet.store import schema, sign_ins
-from licet.store.accounts import find_admin
+from licet.store import schema
 from licet.store.sqlite.store import SqliteStore
 
 END = ("session", "end", "--all", "--after-restore")

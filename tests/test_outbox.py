@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from kinds import Place
+from licet.accounts.administrators import NotYours
 from licet.model import InvalidValue
 from licet.store import schema
-from licet.store.accounts import NotYours
 from licet.store.alerts import (
     WEBHOOKS_MAX,
     DeliveryPage,

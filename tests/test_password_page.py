@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import select
 
 from dashboard import PASSWORD, DashboardSite, Reader, heading
+from licet.accounts.administrators import changing
 from licet.model import Role
 from licet.store import schema
-from licet.store.accounts import changing
 
 NEW = "another horse"
 PATH = "/password"

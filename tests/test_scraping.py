@@ -13,10 +13,10 @@ from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 
 from faults import until
+from licet.accounts import administrators
 from licet.credentials.generated import ApiKeys
 from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.model import Role
-from licet.store import accounts
 from licet.store.opening import SQLITE_NAME
 from licet.web.admin import scraping
 from licet.web.metrics import Page
@@ -39,7 +39,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]
 def key(server: RunningServer, name: str, role: Role = Role.VIEWER, tenant: str | None = None) -> str:
     """A new API key."""
     made = ApiKeys(read_keyring(server.data / FILE_NAME).pepper).generate()
-    with server.store() as store, accounts.changing(store, "a test") as change:
+    with server.store() as store, administrators.changing(store, "a test") as change:
         known = store.tenant(tenant) if tenant else None
         change.add_api_key(name, made, role=role, tenant_id=known.id if known else None)
     return made.key

@@ -14,9 +14,10 @@ from admin_site import OTHER, PASSWORD_HASH, AdminSite
 from admin_site import PASSWORD as ADMIN_PASSWORD
 from dashboard import heading, hidden
 from kinds import Place, SqlitePlaces
+from licet.accounts import administrators as accounts
 from licet.ledger.commands import Denied, Grant, Granted
 from licet.model import NoSeatReason, Role
-from licet.store import accounts, schema
+from licet.store import schema
 from licet.store.ending import REASON_CHARS_MAX
 from licet.store.setup import changing
 from setup_site import JIM, START_MS

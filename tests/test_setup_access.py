@@ -1,4 +1,4 @@
-"""Who may do what on the dashboard's set-up, reports and alerts: roles, tenants, forged forms, accounts."""
+"""Who may do what on the dashboard's set-up, reports and alerts: roles, tenants, forged forms, administrators."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,8 +10,9 @@ from admin_site import AdminSite
 from dashboard import DashboardSite, Reader, add_admin, heading
 from filling import form_of, resend, secret_on, send, wrong
 from kinds import Place, SqlitePlaces
+from licet.accounts import administrators
 from licet.model import Role
-from licet.store import accounts, alerts
+from licet.store import alerts
 from licet.store.setup import changing
 from setup_site import START_MS
 
@@ -181,10 +182,10 @@ def test_an_account_that_she_makes_is_of_her_tenant(site: DashboardSite, olga: R
     with site.store() as store, store.reading() as connection:
         tenant = store.tenant("Other")
         assert tenant is not None
-        otto = accounts.find_admin(connection, "otto")
+        otto = administrators.find_admin(connection, "otto")
         assert otto is not None
         assert otto.tenant_id == tenant.id
-        (key,) = accounts.read_api_keys(connection, tenant.id)
+        (key,) = administrators.read_api_keys(connection, tenant.id)
         assert key.name == "others-key"
         (webhook,) = alerts.webhooks(connection, tenant.id)
         assert webhook.url == "https://example.com/x"
@@ -288,7 +289,7 @@ def test_an_administrator_of_a_tenant_that_is_new_here_is_not_taken_for_one_of_a
     page = site.node.send("GET", path, headers=cookie)
     assert (page.status_code, 'value="New" checked' in page.text) == (200, True)
     with other.reading() as connection:
-        nina = accounts.find_admin(connection, "nina")
+        nina = administrators.find_admin(connection, "nina")
     assert nina is not None
     assert nina.tenant_id == tenant.id
     site.close()

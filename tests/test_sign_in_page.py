@@ -13,8 +13,8 @@ import pytest
 
 from browser import Browser
 from dashboard import PASSWORD, DashboardSite, Reader, add_admin, heading, hidden, reader_of
+from licet.accounts.sign_ins import Lives
 from licet.model import Role
-from licet.store.sign_ins import Lives
 from running import RunningServer
 
 END = "/seats/end?tenant=Jim_Test"

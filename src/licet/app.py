@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import uvicorn
 
+from licet.accounts.sign_ins import Lives
 from licet.admin import AdminListener
 from licet.clock import Clock, SystemClock, wall_ms
 from licet.credentials.generated import ClientSecrets
@@ -57,7 +58,6 @@ from licet.store.housekeeping import (
 from licet.store.migrate import HEAD
 from licet.store.nodes import NOTE_EVERY_S, Node, key_marks, note_node, remove_node
 from licet.store.opening import StoreAt
-from licet.store.sign_ins import Lives
 from licet.store.summary import summarise
 from licet.web.alerting import Alerting
 from licet.web.authentication import Authenticator

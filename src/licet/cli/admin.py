@@ -11,6 +11,17 @@ from typing import Annotated
 
 import typer
 
+from licet.accounts.administrators import (
+    AccountsChange,
+    Admin,
+    AdminChanges,
+    ApiKey,
+    changing,
+    check_name,
+    find_admin,
+    read_admins,
+    read_api_keys,
+)
 from licet.cli import completing
 from licet.cli.noun import Noun
 from licet.cli.options import (
@@ -34,17 +45,6 @@ from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.credentials.passwords import Passwords
 from licet.formats import NEVER, read_end_ms
 from licet.model import Role
-from licet.store.accounts import (
-    AccountsChange,
-    Admin,
-    AdminChanges,
-    ApiKey,
-    changing,
-    check_name,
-    find_admin,
-    read_admins,
-    read_api_keys,
-)
 from licet.store.contract import Store
 from licet.store.errors import AlreadyThere, NotFound
 

@@ -4,6 +4,8 @@ A copy of the store knows of no logoff, sign-out or removal since it was made. S
 tenants end here; what an administrator has to decide about is listed.
 """
 
+from licet.accounts import sign_ins
+from licet.accounts.administrators import read_admins, read_api_keys
 from licet.cli.change import endings
 from licet.cli.options import actor, confirm
 from licet.cli.output import counted, say
@@ -11,8 +13,6 @@ from licet.clock import SystemClock
 from licet.credentials.client_assertions import LEEWAY_S, LIFE_S_MAX
 from licet.formats import duration
 from licet.model import Tenant
-from licet.store import sign_ins
-from licet.store.accounts import read_admins, read_api_keys
 from licet.store.consequences import Tally
 from licet.store.contract import Store
 from licet.store.ending import SessionsEnded

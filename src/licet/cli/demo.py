@@ -16,6 +16,7 @@ from typing import Annotated
 
 import typer
 
+from licet.accounts import administrators
 from licet.cli.errors import Refused
 from licet.cli.options import actor
 from licet.cli.serve import AdminPort, Host, Port, run
@@ -24,7 +25,6 @@ from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.credentials.passwords import Passwords
 from licet.model import Role
 from licet.settings import load_settings
-from licet.store import accounts
 from licet.store.opening import SQLITE_NAME, StoreAt
 from licet.store.setup import changing
 
@@ -160,7 +160,7 @@ def _make(directory: Path) -> None:
             for client_id, initials in CLIENTS.items():
                 tenant.add_user(initials, name=client_id, password_hash=passwords.hash(PASSWORD))
                 tenant.add_client(client_id, user=initials, introspects=client_id == "Api")
-        with accounts.changing(store, actor()) as change_accounts:
+        with administrators.changing(store, actor()) as change_accounts:
             change_accounts.add_admin(ADMIN, password_hash=passwords.hash(PASSWORD), role=Role.OWNER)
     finally:
         store.close()

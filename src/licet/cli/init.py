@@ -9,6 +9,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
+from licet.accounts import administrators
 from licet.cli.errors import Refused, WrongUse
 from licet.cli.options import Data, actor, ask_password, exclusive
 from licet.cli.output import counted, say
@@ -17,7 +18,6 @@ from licet.clock import SystemClock
 from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.model import Pool, Role, Tenant
 from licet.settings import FILE_NAME as SETTINGS_FILE
-from licet.store import accounts
 from licet.store.errors import StoreUnavailable
 from licet.store.migrate import current
 from licet.store.opening import SQLITE_NAME, StoreAt
@@ -120,7 +120,7 @@ def _first_admin(name: str | None, *, from_stdin: bool) -> _FirstAdmin | None:
     """Who is to look after all of it, checked before anything is made."""
     if name is None:
         return None
-    accounts.check_name("administrator", name)
+    administrators.check_name("administrator", name)
     from licet.credentials.passwords import Passwords  # noqa: PLC0415 - hashing, which only this needs
 
     password = ask_password(f"administrator {name}", from_stdin=from_stdin, option="--admin-password-stdin")
@@ -139,7 +139,7 @@ def _make(directory: Path, first: _FirstTenant | None, admin: _FirstAdmin | None
             with changing(store, actor()) as change:
                 change.add_tenant(first.name, seats=first.seats)
         if admin is not None:
-            with accounts.changing(store, actor()) as change_accounts:
+            with administrators.changing(store, actor()) as change_accounts:
                 change_accounts.add_admin(admin.name, password_hash=admin.password_hash, role=Role.OWNER)
     except OSError as fault:
         raise _cannot_be_made(directory, fault) from None

@@ -25,10 +25,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, select, tuple_, update
 
+from licet.accounts.administrators import NotYours
 from licet.credentials.webhook_signatures import new_webhook_id
 from licet.model import DENIED, EXPIRES, SHARED, Tenant, Value
 from licet.store import schema
-from licet.store.accounts import NotYours
 from licet.store.contract import Purpose, Store, Transaction
 from licet.store.destinations import check_url, place_of
 from licet.store.errors import NotFound, StillInUse

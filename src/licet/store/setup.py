@@ -22,10 +22,10 @@ from typing import Unpack
 from msgspec.structs import replace
 from sqlalchemy import delete, func, insert, select, update
 
+from licet.accounts.administrators import read_admins, read_api_keys
 from licet.model import Scope, Tenant
 from licet.setup.changes import TenantChanges, with_access_ttl
 from licet.store import schema
-from licet.store.accounts import read_admins, read_api_keys
 from licet.store.consequences import Tally, client_names
 from licet.store.contract import Store, Transaction
 from licet.store.ending import SessionsEnded, sweep_all

@@ -25,16 +25,16 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
+from licet.accounts import sign_ins
+from licet.accounts.administrators import Admin, ApiKey, changing, find_admin, find_api_key, is_name
+from licet.accounts.sign_ins import Lives, OwnSignIn, SignIn
 from licet.credentials.generated import ApiKeys
 from licet.credentials.passwords import PASSWORD_CHARS_MAX, Passwords, check_new_password
 from licet.lanes.hashing import Check, Hashing, Part
 from licet.lanes.thread import Lane
 from licet.model import FailureCause, Role, Value, Who
-from licet.store import sign_ins
-from licet.store.accounts import Admin, ApiKey, changing, find_admin, find_api_key, is_name
 from licet.store.contract import Store
 from licet.store.errors import NotFound, QueueFull, StoreUnavailable
-from licet.store.sign_ins import Lives, OwnSignIn, SignIn
 from licet.web.recording import Caller, Recorder
 from licet.web.refusals import Kind, LogRateLimit
 from licet.web.source import source_of

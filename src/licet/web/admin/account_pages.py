@@ -1,8 +1,8 @@
 """The set-up's pages of those who work on this listener: administrators, and programs with an API key.
 
 Who looks after one tenant sees and changes the accounts of that tenant only. The rules, as that there is
-always an owner, are in `licet.store.accounts`; an account that was changed, removed or given another password
-is signed out by it.
+always an owner, are in `licet.accounts.administrators`; an account that was changed, removed or given another
+password is signed out by it.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,10 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy import Connection
 
-from licet.credentials.generated import ApiKeys, NewApiKey
-from licet.credentials.keyring import read_keyring
-from licet.model import InvalidValue, Role, Tenant
-from licet.store.accounts import (
+from licet.accounts.administrators import (
     AccountsChange,
     Admin,
     ApiKey,
@@ -26,6 +23,9 @@ from licet.store.accounts import (
     read_admins,
     read_api_keys,
 )
+from licet.credentials.generated import ApiKeys, NewApiKey
+from licet.credentials.keyring import read_keyring
+from licet.model import InvalidValue, Role, Tenant
 from licet.store.errors import AlreadyThere, NotFound, SetupError
 from licet.web.admin.desk import Desk
 from licet.web.admin.forms import Field, Form, Kind, Option, Texts, sentence

@@ -10,9 +10,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from sqlalchemy import Connection
 
-from licet.credentials.generated import ApiKeys
-from licet.credentials.keyring import read_keyring
-from licet.store.accounts import (
+from licet.accounts.administrators import (
     AccountsChange,
     Admin,
     ApiKey,
@@ -20,6 +18,8 @@ from licet.store.accounts import (
     read_admins,
     read_api_keys,
 )
+from licet.credentials.generated import ApiKeys
+from licet.credentials.keyring import read_keyring
 from licet.store.errors import NotFound
 from licet.web.admin import bodies, described, shapes
 from licet.web.admin.call import (

@@ -27,9 +27,9 @@ from fastapi.responses import Response
 from pydantic import BeforeValidator
 from starlette.requests import Request
 
+from licet.accounts.administrators import AccountsChange
+from licet.accounts.administrators import changing as changing_accounts
 from licet.model import Role, Tenant, Value
-from licet.store.accounts import AccountsChange
-from licet.store.accounts import changing as changing_accounts
 from licet.store.consequences import Attempt, attempt
 from licet.store.errors import NotFound
 from licet.store.licence_terms import WHY

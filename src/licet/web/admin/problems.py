@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec
 
+from licet.accounts.administrators import NotYours
 from licet.credentials.keyring import KeyringUnusable
 from licet.model import InvalidValue, Value
-from licet.store.accounts import NotYours
 from licet.store.declaration import DeclarationInvalid
 from licet.store.errors import AlreadyThere, NotFound, QueueFull, SetupError, StoreUnavailable
 from licet.store.licence_terms import LicenceKept

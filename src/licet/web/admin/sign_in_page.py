@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
+from licet.accounts.administrators import has_admin
 from licet.model import Role
-from licet.store.accounts import has_admin
 from licet.store.errors import QueueFull, StoreUnavailable
 from licet.web.admin.access import SignInRefused, TooManyAttempts
 from licet.web.admin.desk import Desk, address, cookie_name, is_secure, request_id

@@ -21,9 +21,9 @@ from sqlalchemy import (
     update,
 )
 
+from licet.accounts.administrators import Admin
 from licet.model import Role, Value
 from licet.store import schema
-from licet.store.accounts import Admin
 from licet.store.contract import Purpose, Store, Transaction
 from licet.store.events import Event, keep_events
 

@@ -1,0 +1,1 @@
+"""Who may administer: administrators, API keys, sign-ins."""
