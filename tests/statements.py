@@ -23,17 +23,17 @@ from typer.testing import CliRunner
 
 from licet.cli import app
 from licet.clock import ManualClock, SystemClock
-from licet.lanes.commit import commit
-from licet.ledger.commands import Command, End, Grant, Refresh, Spend, Sweep
-from licet.ledger.rules import ScopeGrant, resolve_scope
-from licet.model import EndReason
-from licet.store.housekeeping import (
+from licet.journal.retention import (
     keep_password_hash,
     note_keys_used,
     note_secrets_used,
     remove_aged,
     remove_spent,
 )
+from licet.lanes.commit import commit
+from licet.ledger.commands import Command, End, Grant, Refresh, Spend, Sweep
+from licet.ledger.rules import ScopeGrant, resolve_scope
+from licet.model import EndReason
 from licet.store.sqlite.store import SqliteStore
 
 DAY_MS = 86_400_000

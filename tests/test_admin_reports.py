@@ -9,8 +9,8 @@ import pytest
 from admin_site import OTHER, AdminSite, mistakes, problem
 from kinds import Place
 from licet.credentials.keyring import SIGNS_AFTER_MS, fingerprint, read_keyring
+from licet.journal.refusals import Failure, FailureKey, RefusedRequest, write_refusals
 from licet.ledger.commands import Denied
-from licet.store.refusals import Failure, FailureKey, RefusedRequest, write_refusals
 from setup_site import JIM, SESSION_S, START_MS
 
 OF_JIM = f"/tenants/{JIM}"

@@ -10,8 +10,8 @@ import pytest
 from cli_reports_site import Site
 from command_line import run, terminal
 from examples import end, grant, jim_test
+from licet.journal.refusals import Failure, FailureKey, RefusedRequest, write_refusals
 from licet.model import Pool
-from licet.store.refusals import Failure, FailureKey, RefusedRequest, write_refusals
 from licet.store.setup import changing
 
 

@@ -9,12 +9,12 @@ from sqlalchemy import insert, select, update
 
 from examples import ALL, VIEW, bump, client, end, grant, jim_test, refresh
 from kinds import Place
+from licet.journal import ranges as module
+from licet.journal.denials import DenialFilter, DenialPage, DenialRange, Holder, denials, holders_at
+from licet.journal.retention import remove_aged
 from licet.ledger.commands import Sweep
 from licet.model import Duplicates, NoSeatReason, Pool, Scope
-from licet.store import ranges as module
 from licet.store import schema
-from licet.store.denials import DenialFilter, DenialPage, DenialRange, Holder, denials, holders_at
-from licet.store.housekeeping import remove_aged
 from licet.store.paging import InvalidCursor
 from licet.store.setup import changing
 from report_site import HOUR_S, NOON_MS, Site

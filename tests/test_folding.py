@@ -14,16 +14,16 @@ from sqlalchemy import Connection, func, insert, select, update
 from examples import end, grant, jim_test, view
 from kinds import Opener, Place
 from licet.clock import ManualClock
+from licet.journal.folding import _FOLD, fold_journal
+from licet.journal.history import Happened, HistoryFilter, history
+from licet.journal.summary import summarise
 from licet.lanes.commit import commit
 from licet.ledger.commands import Sweep
 from licet.model import Pool
 from licet.store import schema
 from licet.store.contract import Purpose, Store
 from licet.store.errors import StoreUnavailable
-from licet.store.folding import _FOLD, fold_journal
-from licet.store.history import Happened, HistoryFilter, history
 from licet.store.postgres.store import PostgresStore
-from licet.store.summary import summarise
 from report_site import HOUR_MS, HOUR_S, NOON_MS, Site
 
 SPAWN = multiprocessing.get_context("spawn")

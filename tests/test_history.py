@@ -7,10 +7,10 @@ import pytest
 
 from examples import add_tenant, client, end, grant, jim_test, view
 from kinds import Place
+from licet.journal.history import Did, Happened, HistoryFilter, HistoryPage, Kind, history
+from licet.journal.refusals import Failure, FailureKey, write_refusals
 from licet.model import Pool
-from licet.store.history import Did, Happened, HistoryFilter, HistoryPage, Kind, history
 from licet.store.paging import InvalidCursor, write_cursor
-from licet.store.refusals import Failure, FailureKey, write_refusals
 from licet.store.setup import changing
 from report_site import NOON_MS, Site
 

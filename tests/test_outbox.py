@@ -8,6 +8,7 @@ import pytest
 
 from kinds import Place
 from licet.accounts.administrators import NotYours
+from licet.journal.retention import remove_aged
 from licet.model import InvalidValue
 from licet.store import schema
 from licet.store.alerts import (
@@ -24,7 +25,6 @@ from licet.store.alerts import (
 )
 from licet.store.contract import Purpose
 from licet.store.errors import NotFound, StillInUse
-from licet.store.housekeeping import remove_aged
 from licet.store.outbox import (
     ATTEMPTS_MAX,
     CLAIM_MS,

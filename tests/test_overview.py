@@ -9,14 +9,14 @@ from sqlalchemy import Connection, event, insert, update
 
 from examples import ALL, VIEW, add_tenant, bump, client, end, grant, jim_test, view
 from kinds import Place
+from licet.journal.refusals import Failure, FailureKey, write_refusals
+from licet.journal.retention import remove_aged
+from licet.journal.summary import summarise
 from licet.ledger.commands import Sweep
 from licet.model import Pool, Scope
 from licet.store import schema
-from licet.store.housekeeping import remove_aged
 from licet.store.overview import Overview, PoolOverview, TenantOverview, overview
 from licet.store.paging import InvalidCursor
-from licet.store.refusals import Failure, FailureKey, write_refusals
-from licet.store.summary import summarise
 from report_site import DAY_MS, HOUR_MS, HOUR_S, NOON_MS, Site
 
 QUARTER_MS = 900_000

@@ -13,13 +13,13 @@ from sqlalchemy.engine import Engine
 
 from examples import jim_test
 from kinds import Place, SqlitePlaces, begun_in_postgres
+from licet.journal.failures import FailureFilter, failed_most, failures, find_request
+from licet.journal.folding import _MOVE
+from licet.journal.history import HistoryFilter, Kind, history
+from licet.journal.retention import remove_aged
 from licet.store import schema
 from licet.store.contract import Purpose, Store
-from licet.store.failures import FailureFilter, failed_most, failures, find_request
-from licet.store.folding import _MOVE
-from licet.store.history import HistoryFilter, Kind, history
 from licet.store.holders import mark, seats_held, sessions_without_seat
-from licet.store.housekeeping import remove_aged
 from licet.store.overview import overview
 from licet.store.raising import look
 from licet.store.usage import seats, usage

@@ -9,11 +9,12 @@ from sqlalchemy import func, select
 from kinds import Place
 from licet.clock import ManualClock
 from licet.credentials.generated import ClientSecrets
+from licet.journal import refusals, retention
+from licet.journal.failures import FailureFilter, failures, find_request
 from licet.model import FailureCause, Who
-from licet.store import housekeeping, refusals, schema
+from licet.store import schema
 from licet.store.contract import Store
 from licet.store.errors import StoreUnavailable
-from licet.store.failures import FailureFilter, failures, find_request
 from licet.store.setup import changing
 from licet.web import recording
 from licet.web.recording import Caller, Recorder
@@ -206,7 +207,7 @@ async def test_the_newest_request_ids_are_kept(
     fail = Failing(recorder)
     ids = [fail() for _ in range(12)]
     await recorder.write_down(store)
-    while housekeeping.remove_aged(store, 10 * MINUTE_MS):
+    while retention.remove_aged(store, 10 * MINUTE_MS):
         pass
     with store.reading() as connection:
         assert [it for it in ids if find_request(connection, it)] == ids[-5:]
@@ -224,7 +225,7 @@ async def test_what_is_older_than_the_journal_is_removed(
     fail.ids = (f"later-{it}" for it in count())
     fail("C2")
     await recorder.write_down(store)
-    while housekeeping.remove_aged(store, 10 * MINUTE_MS):
+    while retention.remove_aged(store, 10 * MINUTE_MS):
         pass
     assert told(store) == {"C2": 1}
     assert rows_of(store, "refused_request") == 1
@@ -236,6 +237,6 @@ async def test_a_tenant_that_is_removed_takes_its_failures_along(recorder: Recor
     await recorder.write_down(store)
     with changing(store, "a test") as change:
         change.remove_tenant("Jim")
-    while housekeeping.remove_history(store):
+    while retention.remove_history(store):
         pass
     assert rows_of(store, "authentication_failure") == rows_of(store, "refused_request") == 0

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinds import Place, SqlitePlaces
+from licet.journal.folding import fold_journal
+from licet.journal.retention import remove_history
 from licet.lanes.commit import commit
 from licet.ledger.commands import ClientRefused, Denied, End, Grant, Granted, Sweep
 from licet.model import Duplicates, EndReason, InvalidValue, NoSeatReason, TokenFormat
 from licet.store import schema
 from licet.store.errors import AlreadyThere, NotFound, StillInUse
-from licet.store.folding import fold_journal
-from licet.store.housekeeping import remove_history
 from licet.store.journal_rows import MINUTE_MS
 from licet.store.setup import changing
 from setup_site import ADA, JIM, SESSION_S, START_MS, Site, secret

@@ -1,4 +1,4 @@
-"""Who may do what on the dashboard's set-up, reports and alerts: roles, tenants, forged forms, administrators."""
+"""Who may do what on the dashboard's set-up, reports and alerts: roles, tenants, forged forms, accounts."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

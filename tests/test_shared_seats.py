@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from cli_site import Desk
 from dashboard import DashboardSite
 from kinds import Place
+from licet.journal.denials import holders_at
 from licet.ledger.commands import Grant, Granted, Refresh
 from licet.ledger.rules import ScopeGrant, resolve_scope
 from licet.model import ALERTS, InvalidValue, read_alerts, shared_from
@@ -25,7 +26,6 @@ from licet.seat_sources import (
 )
 from licet.store import schema
 from licet.store.alerts import raised
-from licet.store.denials import holders_at
 from licet.store.setup import changing
 from licet.store.shared_seats import REPORTED_MAX
 from licet.web.mailing import subject

@@ -9,13 +9,13 @@ from sqlalchemy import func, select, text
 
 from examples import add_tenant, client, grant, jim_test
 from kinds import Place
+from licet.journal.retention import SPENT_MAX, note_keys_used, remove_spent
 from licet.lanes.commit import commit
 from licet.ledger.book import AssertionUsed, Book
 from licet.ledger.commands import Command, Granted, Outcome, Spend, Spent
 from licet.ledger.rules import decide
 from licet.store import schema
 from licet.store.contract import Purpose, Store
-from licet.store.housekeeping import SPENT_MAX, note_keys_used, remove_spent
 from licet.store.postgres import book as postgres_book
 from licet.store.setup import changing
 from licet.store.sqlite import book as sqlite_book

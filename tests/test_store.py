@@ -41,6 +41,7 @@ from examples import (
 )
 from kinds import Opener, Place
 from licet.clock import ManualClock
+from licet.journal.folding import fold_journal
 from licet.lanes.commit import commit, settle_all
 from licet.ledger.book import Book, SeatTaken, SessionRenewed, SessionStarted
 from licet.ledger.commands import (
@@ -59,7 +60,6 @@ from licet.model import Duplicates, EndReason, NoSeatReason, Pool, Scope, Seat, 
 from licet.store import migrate, schema
 from licet.store.contract import Store, Transaction
 from licet.store.errors import Contradiction, SchemaOutdated, SchemaUnknown, StoreUnavailable
-from licet.store.folding import fold_journal
 from licet.store.journal_rows import HOUR_MS, MINUTE_MS
 from licet.store.sqlite.store import SqliteStore, _driver
 

@@ -11,17 +11,17 @@ from sqlalchemy import delete, func, insert, literal, select, update
 
 from examples import end, grant, jim_test, refresh, view
 from kinds import Place
+from licet.journal.folding import fold_journal
+from licet.journal.history import HistoryFilter, Kind, history
+from licet.journal.retention import ROWS_MAX, remove_aged, remove_history
+from licet.journal.summary import _write, summarise
 from licet.lanes.commit import commit
 from licet.ledger.commands import Granted, Sweep
 from licet.model import Pool
 from licet.store import schema
-from licet.store.folding import fold_journal
-from licet.store.history import HistoryFilter, Kind, history
-from licet.store.housekeeping import ROWS_MAX, remove_aged, remove_history
 from licet.store.occupancy import occupancy
 from licet.store.overview import overview
 from licet.store.setup import changing
-from licet.store.summary import _write, summarise
 from licet.store.usage import Usage
 from report_site import DAY_MS, HOUR_MS, HOUR_S, NOON_MS, Site
 

@@ -32,6 +32,17 @@ from licet.credentials.keyring import KeyringUnusable, fingerprint, read_keyring
 from licet.credentials.passwords import Passwords, Remembered
 from licet.credentials.tokens import Tokens
 from licet.credentials.webhook_signatures import WebhookSecrets
+from licet.journal.folding import ENTRIES_MAX, fold_journal
+from licet.journal.retention import (
+    SPENT_MAX,
+    keep_password_hash,
+    note_keys_used,
+    note_secrets_used,
+    remove_aged,
+    remove_history,
+    remove_spent,
+)
+from licet.journal.summary import summarise
 from licet.lanes.commit import commit
 from licet.lanes.process import Committer
 from licet.lanes.process_main import COMMAND as COMMITTER
@@ -45,20 +56,9 @@ from licet.settings import Settings
 from licet.store.contract import Store
 from licet.store.destinations import MailServer
 from licet.store.errors import QueueFull, StoreUnavailable
-from licet.store.folding import ENTRIES_MAX, fold_journal
-from licet.store.housekeeping import (
-    SPENT_MAX,
-    keep_password_hash,
-    note_keys_used,
-    note_secrets_used,
-    remove_aged,
-    remove_history,
-    remove_spent,
-)
 from licet.store.migrate import HEAD
 from licet.store.nodes import NOTE_EVERY_S, Node, key_marks, note_node, remove_node
 from licet.store.opening import StoreAt
-from licet.store.summary import summarise
 from licet.web.alerting import Alerting
 from licet.web.authentication import Authenticator
 from licet.web.connections import Limits, share_of

@@ -17,10 +17,10 @@ from licet.cli.output import Instant, Record, show_json, show_list, show_one
 from licet.cli.report import plain
 from licet.cli.stores import chosen_tenant, opened
 from licet.clock import SystemClock
+from licet.journal.failures import NOT_KEPT, find_request
+from licet.journal.history import Did, Happened, HistoryFilter, Kind, history
 from licet.model import Who
 from licet.store.errors import NotFound
-from licet.store.failures import NOT_KEPT, find_request
-from licet.store.history import Did, Happened, HistoryFilter, Kind, history
 from licet.store.paging import LIMIT_MAX
 
 LINES = 50

@@ -1,5 +1,4 @@
-"""The process that commits for a server: `python -m licet.lanes.process_main FD`, started by it and by nobody
-else.
+"""The process that commits for a server: `python -m licet.lanes.process_main FD`, which the server starts.
 
 FD is its end of a socket pair. Where the store is comes by standard input: a password that may be in it
 stands in no argument list and no environment. The process ends when the server closes its end, or is gone.

@@ -20,13 +20,13 @@ from sqlalchemy import (
     select,
 )
 
+from licet.journal.summary import DENIED, QUARTER, summed_until_ms
 from licet.model import Value
 from licet.store import schema
 from licet.store.journal_rows import HOUR_MS, MINUTE_MS, QUARTER_MS
 from licet.store.paging import LIMIT, bounded, read_cursor, write_cursor
 from licet.store.seats_on_hold import has_hold, seats_on_hold
 from licet.store.span import day_of
-from licet.store.summary import DENIED, QUARTER, summed_until_ms
 
 _DAY_MS = 24 * HOUR_MS
 

@@ -1,6 +1,6 @@
 """A span of time: what the store keeps about one tenant in it, and the days and hours that it is made of.
 
-What is summed (`licet.store.summary`) is read from the sums, and the rest, like the edges of a span that
+What is summed (`licet.journal.summary`) is read from the sums, and the rest, like the edges of a span that
 begin or end within a sum, from the rows that were summed: what a span has is the same either way. Where those
 rows are no longer kept, a sum that the span cuts counts as a whole.
 
@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, Table, func, select
 
+from licet.journal.folding import first_minute
+from licet.journal.summary import DENIED, QUARTER, denials_by_quarter, summed_until_ms
 from licet.store import schema
-from licet.store.folding import first_minute
 from licet.store.journal_rows import HOUR_MS, MINUTE_MS, QUARTER_MS
-from licet.store.summary import DENIED, QUARTER, denials_by_quarter, summed_until_ms
 
 
 class Step(NamedTuple):

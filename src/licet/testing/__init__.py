@@ -12,7 +12,7 @@ stands still until the test moves it. It needs `licet[server]`; nothing of the r
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from licet.store.denials import DenialRange
+    from licet.journal.denials import DenialRange
     from licet.store.usage import LiveSession
     from licet.testing.process import NotStarted
     from licet.testing.tenant import LicetServer, LicetServerFactory, LicetTenant
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 _PLACES = {
-    "DenialRange": "licet.store.denials",
+    "DenialRange": "licet.journal.denials",
     "LicetServer": "licet.testing.tenant",
     "LicetServerFactory": "licet.testing.tenant",
     "LicetTenant": "licet.testing.tenant",

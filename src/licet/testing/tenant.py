@@ -10,12 +10,13 @@ from licet.client import LicetAuth
 from licet.credentials.generated import ClientSecrets
 from licet.credentials.passwords import Passwords
 from licet.credentials.tokens import new_sid
+from licet.journal import denials
+from licet.journal.denials import DenialRange
 from licet.lanes.commit import commit
 from licet.ledger.commands import Command, End, Grant, Granted, Outcome
 from licet.model import Duplicates, EndReason, InvalidValue, Pool, Scope, Session, Tenant
 from licet.setup.changes import ClientChanges, PoolChanges, TenantChanges
-from licet.store import denials, usage
-from licet.store.denials import DenialRange
+from licet.store import usage
 from licet.store.holds import free
 from licet.store.setup import POOL_FIRST
 from licet.store.tenant_setup import TenantSetup

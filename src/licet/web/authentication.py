@@ -20,7 +20,7 @@ from licet.credentials.client_assertions import Assertion, flaw, signing_key
 from licet.credentials.generated import SECRET_PREFIX, ClientSecrets
 from licet.credentials.passwords import Passwords, Remembered
 from licet.credentials.public_keys import Signatures
-from licet.lanes.hashing import Check, Hashing, Part
+from licet.journal.origins import recent_origins
 from licet.ledger.commands import Outcome, Spend, Spent
 from licet.model import Client, FailureCause, PublicKey, Tenant, User
 from licet.protocol.errors import (
@@ -34,7 +34,7 @@ from licet.protocol.errors import (
 from licet.protocol.message import Credentials
 from licet.store.contract import Store
 from licet.store.errors import StoreUnavailable
-from licet.store.origins import recent_origins
+from licet.web.hashing import Check, Hashing, Part
 from licet.web.source import source_of
 from licet.web.throttle import KNOWN_MAX, Throttle, TooManyFailures
 

@@ -25,13 +25,13 @@ from typing import NamedTuple
 from licet.clock import Clock
 from licet.credentials.client_assertions import Assertion, flaw, is_meant_for
 from licet.credentials.generated import SECRET_PREFIX, ClientSecrets
+from licet.journal.refusals import Failure, FailureKey, RefusedRequest, write_refusals
 from licet.model import Client, FailureCause, Tenant, Who
 from licet.protocol.errors import OAuthError, Refusal
 from licet.protocol.message import Credentials
 from licet.store.contract import Store
 from licet.store.errors import StoreUnavailable
 from licet.store.journal_rows import MINUTE_MS
-from licet.store.refusals import Failure, FailureKey, RefusedRequest, write_refusals
 from licet.web.source import source_of
 
 NAMES_MAX = 200  # in a minute, of all tenants; a guess: more clients than that fail together in an attack

@@ -23,7 +23,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from licet.extras import how_to_install
-from licet.lanes.hashing import Attempting, Check, Hashed, Hashing, Part
 from licet.ledger.commands import (
     ClientRefused,
     Denied,
@@ -35,6 +34,7 @@ from licet.ledger.commands import (
     Swept,
 )
 from licet.model import Tenant
+from licet.web.hashing import Attempting, Check, Hashed, Hashing, Part
 from licet.web.measures import endpoint_of
 
 if TYPE_CHECKING:

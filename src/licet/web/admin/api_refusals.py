@@ -9,8 +9,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from fastapi.responses import Response
 
+from licet.journal.failures import NOT_KEPT, FailureFilter, FailurePage, Refused, failures, find_request
 from licet.model import FailureCause
-from licet.store.failures import NOT_KEPT, FailureFilter, FailurePage, Refused, failures, find_request
 from licet.web.admin import described
 from licet.web.admin.api_reports import Moment, Text
 from licet.web.admin.call import Call, Paged, Reading, TenantPath

@@ -12,10 +12,10 @@ from fastapi.responses import Response
 from msgspec.structs import replace
 
 from licet.formats import INSTANT_MS_MAX
+from licet.journal.denials import DenialFilter, DenialPage, Holder, denials, holders_at
+from licet.journal.history import HistoryFilter, HistoryPage, Kind, history
 from licet.model import NoSeatReason
-from licet.store.denials import DenialFilter, DenialPage, Holder, denials, holders_at
 from licet.store.ending import SessionsEnded
-from licet.store.history import HistoryFilter, HistoryPage, Kind, history
 from licet.store.overview import Overview, overview
 from licet.store.paging import InvalidCursor, read_cursor, write_cursor
 from licet.store.setup import SetupChange

@@ -11,8 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from sqlalchemy import Connection
 
-from licet.model import NoSeatReason, Tenant
-from licet.store.denials import (
+from licet.journal.denials import (
     DenialFilter,
     DenialPage,
     DenialRange,
@@ -20,8 +19,9 @@ from licet.store.denials import (
     denied_most,
     holders_at,
 )
+from licet.journal.ranges import Most
+from licet.model import NoSeatReason, Tenant
 from licet.store.paging import LIMIT, LIMIT_MAX, InvalidCursor
-from licet.store.ranges import Most
 from licet.web.admin.desk import Desk
 from licet.web.admin.downloads import ROWS_MAX, csv_file, file_name, moment
 from licet.web.admin.filters import REASONS, WITHIN, Filters, cleaned, instant_of, reason_told

@@ -13,11 +13,11 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import Response
 
+from licet.journal.denials import DenialPage, Holder
+from licet.journal.failures import FailurePage, Refused
+from licet.journal.history import HistoryPage
 from licet.store.alerts import DeliveryPage, Raised
-from licet.store.denials import DenialPage, Holder
 from licet.store.ending import SessionsEnded
-from licet.store.failures import FailurePage, Refused
-from licet.store.history import HistoryPage
 from licet.store.overview import Overview
 from licet.store.usage import LiveSession, SeatsNow, Usage
 from licet.web.admin import shapes

@@ -11,10 +11,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from sqlalchemy import Connection
 
+from licet.journal.failures import FailureFilter, FailurePage, FailureRange, failed_most, failures
+from licet.journal.ranges import Most
 from licet.model import FailureCause, Tenant, Who
-from licet.store.failures import FailureFilter, FailurePage, FailureRange, failed_most, failures
 from licet.store.paging import LIMIT, LIMIT_MAX, InvalidCursor
-from licet.store.ranges import Most
 from licet.web.admin.desk import Desk
 from licet.web.admin.downloads import ROWS_MAX, csv_file, file_name, moment
 from licet.web.admin.filters import CAUSES, WITHIN, Filters, tenant_or_all

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from licet.journal.history import Did, Happened, HistoryFilter, Kind, history
 from licet.model import EndReason, FailureCause, Who
-from licet.store.history import Did, Happened, HistoryFilter, Kind, history
 from licet.store.paging import InvalidCursor
 from licet.web.admin.desk import Desk
 from licet.web.admin.filters import CAUSES, WITHIN, Filters, reason_told, tenant_or_all

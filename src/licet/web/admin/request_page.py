@@ -11,8 +11,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from licet.journal.failures import Refused, find_request
 from licet.model import FailureCause, Who
-from licet.store.failures import Refused, find_request
 from licet.web.admin.desk import Desk
 from licet.web.admin.filters import CAUSES, cleaned, reason_told
 from licet.web.admin.pages import Visit, link, page, visiting

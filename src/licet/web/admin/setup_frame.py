@@ -14,10 +14,10 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from licet.formats import NEVER
+from licet.journal import history
+from licet.journal.history import Did, HistoryFilter
 from licet.model import Role, Tenant
-from licet.store import history
 from licet.store.errors import SetupError
-from licet.store.history import Did, HistoryFilter
 from licet.store.licence_terms import WHY, is_counted, licence_fields
 from licet.store.paging import LIMIT_MAX
 from licet.store.setup import SetupChange

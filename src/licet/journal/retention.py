@@ -19,10 +19,10 @@ from sqlalchemy import (
     update,
 )
 
+from licet.journal.refusals import beyond_kept
 from licet.store import schema
 from licet.store.contract import Purpose, Store
 from licet.store.journal_rows import HOUR_MS, MINUTE_MS, QUARTER_MS
-from licet.store.refusals import beyond_kept
 
 ROWS_MAX = 100  # of each table: some milliseconds of deleting, though they lie far apart
 SPENT_MAX = 1000  # small rows; a client may make one with each request

@@ -13,13 +13,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, literal, select
 
+from licet.journal.ranges import Key, Most, Range, RangePage, most_of
+from licet.journal.summary import DENIED
 from licet.model import NoSeatReason, Tenant, Value
 from licet.seat_sources import most_addresses
 from licet.store import schema
 from licet.store.journal_rows import MINUTE_MS
 from licet.store.paging import LIMIT, read_cursor
-from licet.store.ranges import Key, Most, Range, RangePage, most_of
-from licet.store.summary import DENIED
 
 HOLDERS_MAX = 500
 

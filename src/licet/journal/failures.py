@@ -15,11 +15,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, select
 
+from licet.journal.ranges import Key, Most, Range, RangePage, most_of
 from licet.model import FailureCause, Tenant, Value, Who
 from licet.store import schema
 from licet.store.journal_rows import MINUTE_MS
 from licet.store.paging import LIMIT, read_cursor
-from licet.store.ranges import Key, Most, Range, RangePage, most_of
 
 NOT_KEPT = "this id is not among the refusals that are kept; look in the log"
 

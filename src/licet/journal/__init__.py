@@ -1,0 +1,1 @@
+"""What happened: folded, summed, kept for a while, and found again."""
