@@ -7,7 +7,7 @@ from kinds import Place
 from licet.lanes.commit import commit
 from licet.ledger.commands import Command
 from licet.model import Tenant
-from licet.store.usage import PoolNow, PoolUsage, SeatsNow, Usage, seats, sessions, usage
+from licet.reports.usage import PoolNow, PoolUsage, SeatsNow, Usage, seats, sessions, usage
 
 MINUTE_S = 60
 HOUR_S = 3600

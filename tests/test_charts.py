@@ -10,11 +10,11 @@ import pytest
 
 from cli_reports_site import Site
 from examples import end, grant, jim_test
-from licet.charts import By, ChartsMissing, Form, draw
 from licet.clock import SystemClock
 from licet.extras import how_to_install
 from licet.model import Pool
-from licet.store.usage import Usage, usage
+from licet.reports.chart import By, ChartsMissing, Form, draw
+from licet.reports.usage import Usage, usage
 
 PNG = b"\x89PNG\r\n\x1a\n"
 DAY_MS = 86_400_000

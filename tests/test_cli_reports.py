@@ -15,13 +15,13 @@ from rich.console import Console
 from cli_reports_site import Site
 from command_line import WAIT_S, run, terminal
 from examples import client, end, grant, jim_test, view
-from licet.charts import By
 from licet.cli.report import clock_time, countdown, plain, whose
 from licet.cli.seats import _screen
 from licet.cli.usage import _chart, _few
 from licet.clock import SystemClock
 from licet.model import Duplicates, Pool
-from licet.store.usage import Peak, seats
+from licet.reports.chart import By
+from licet.reports.usage import Peak, seats
 
 DAY_MS = 86_400_000
 

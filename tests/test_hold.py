@@ -12,15 +12,15 @@ from kinds import Place
 from licet.lanes.commit import commit
 from licet.ledger.commands import Denied, End, Ended, Granted, Sweep, Swept
 from licet.model import Duplicates, EndReason, NoSeatReason, TokenFormat
+from licet.reports.occupancy import occupancy
+from licet.reports.overview import overview
+from licet.reports.seats import free_at_ms, mark, seats_held, sessions_named, sessions_on_seats
+from licet.reports.seats_on_hold import seats_on_hold
+from licet.reports.usage import seats, usage
 from licet.store import schema
 from licet.store.check import check
-from licet.store.holders import free_at_ms, mark, seats_held, sessions_named, sessions_on_seats
 from licet.store.journal_rows import HOUR_MS, MINUTE_MS
-from licet.store.occupancy import occupancy
-from licet.store.overview import overview
-from licet.store.seats_on_hold import seats_on_hold
 from licet.store.setup import changing, end_sessions
-from licet.store.usage import seats, usage
 from setup_site import ADA, JIM, START_MS, Site
 
 HOLD_S = 60

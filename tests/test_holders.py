@@ -11,7 +11,7 @@ from kinds import Place
 from licet.lanes.commit import commit
 from licet.ledger.commands import Command
 from licet.model import Duplicates, Pool, Scope, Tenant
-from licet.store.holders import (
+from licet.reports.seats import (
     SESSIONS_SHOWN_MAX,
     HolderFilter,
     SeatPage,

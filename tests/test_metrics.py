@@ -23,8 +23,8 @@ from kinds import Place
 from licet.clock import ManualClock
 from licet.lanes.commit import commit
 from licet.model import EndReason, NoSeatReason, Pool
+from licet.reports.occupancy import OTHERS, SCOPES_MAX
 from licet.store.contract import Store
-from licet.store.occupancy import OTHERS, SCOPES_MAX
 from licet.store.setup import changing
 from licet.store.sqlite.store import SqliteStore
 from licet.web import metrics as module

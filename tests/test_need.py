@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from licet.store.need import seats_needed
-from licet.store.span import DeniedClient
-from licet.store.usage import (
+from licet.reports.period import DeniedClient
+from licet.reports.seats_needed import seats_needed
+from licet.reports.usage import (
     Denials,
     Peak,
     PoolUsage,

@@ -14,8 +14,8 @@ from licet.journal.retention import remove_aged
 from licet.journal.summary import summarise
 from licet.ledger.commands import Sweep
 from licet.model import Pool, Scope
+from licet.reports.overview import Overview, PoolOverview, TenantOverview, overview
 from licet.store import schema
-from licet.store.overview import Overview, PoolOverview, TenantOverview, overview
 from licet.store.paging import InvalidCursor
 from report_site import DAY_MS, HOUR_MS, HOUR_S, NOON_MS, Site
 

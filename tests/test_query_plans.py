@@ -17,12 +17,12 @@ from licet.journal.failures import FailureFilter, failed_most, failures, find_re
 from licet.journal.folding import _MOVE
 from licet.journal.history import HistoryFilter, Kind, history
 from licet.journal.retention import remove_aged
+from licet.reports.overview import overview
+from licet.reports.seats import mark, seats_held, sessions_without_seat
+from licet.reports.usage import seats, usage
 from licet.store import schema
 from licet.store.contract import Purpose, Store
-from licet.store.holders import mark, seats_held, sessions_without_seat
-from licet.store.overview import overview
 from licet.store.raising import look
-from licet.store.usage import seats, usage
 from report_site import DAY_MS, NOON_MS, Site
 
 # These grow with the years, or with all tenants together.

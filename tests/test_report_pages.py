@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import insert, select
 
 from dashboard import DashboardSite, Reader, heading
-from licet.charts import By, write_csv
 from licet.cli.demo import PASSWORD
+from licet.reports.chart import By, write_csv
+from licet.reports.usage import Reach, usage
 from licet.store import alerts, schema
-from licet.store.usage import Reach, usage
 
 HERE = "?tenant=Jim_Test"
 MINUTE_MS = 60_000

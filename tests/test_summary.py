@@ -18,11 +18,11 @@ from licet.journal.summary import _write, summarise
 from licet.lanes.commit import commit
 from licet.ledger.commands import Granted, Sweep
 from licet.model import Pool
+from licet.reports.occupancy import occupancy
+from licet.reports.overview import overview
+from licet.reports.usage import Usage
 from licet.store import schema
-from licet.store.occupancy import occupancy
-from licet.store.overview import overview
 from licet.store.setup import changing
-from licet.store.usage import Usage
 from report_site import DAY_MS, HOUR_MS, HOUR_S, NOON_MS, Site
 
 YEAR_MS = 365 * DAY_MS

@@ -14,8 +14,8 @@ from kinds import Place
 from licet.lanes.commit import commit
 from licet.ledger.commands import Granted, Sweep
 from licet.model import Duplicates, EndReason, Pool, Scope
+from licet.reports.usage import PoolNow, sessions
 from licet.store import schema
-from licet.store.usage import PoolNow, sessions
 from report_site import DAY_MS, HOUR_MS, HOUR_S, MINUTE_S, NOON_MS, Site
 
 

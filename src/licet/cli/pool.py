@@ -14,8 +14,8 @@ from licet.cli.stores import chosen_tenant, opened
 from licet.clock import SystemClock
 from licet.formats import NEVER, read_duration_s
 from licet.model import Duplicates, Pool, Tenant, read_alerts
+from licet.reports import usage
 from licet.setup.changes import PoolChanges
-from licet.store import usage
 from licet.store.errors import NotFound
 
 app = Noun("Counted licences: how many seats there are, and how they are counted.")

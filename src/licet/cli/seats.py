@@ -19,10 +19,10 @@ from licet.cli.output import Instant, Record, counted, on_terminal, say, show_js
 from licet.cli.report import clock_time, countdown, local, page, plain, printable, style_of, whose
 from licet.cli.stores import chosen_tenant, opened
 from licet.model import Tenant
+from licet.reports.usage import LiveSession, PoolNow, SeatInUse, SeatsNow
+from licet.reports.usage import seats as read_seats
 from licet.seat_sources import counted_addresses
 from licet.store.contract import Store
-from licet.store.usage import LiveSession, PoolNow, SeatInUse, SeatsNow
-from licet.store.usage import seats as read_seats
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -14,11 +14,11 @@ from licet.cli.stores import chosen_tenant, opened
 from licet.clock import SystemClock
 from licet.formats import duration, nearness, read_duration_s
 from licet.model import Tenant
+from licet.reports.usage import LiveSession, seats, sessions
 from licet.store.contract import Store
 from licet.store.ending import check_ending
 from licet.store.errors import NotFound
 from licet.store.setup import end_sessions
-from licet.store.usage import LiveSession, seats, sessions
 
 app = Noun("Sessions: who is in, since when, and ending it.")
 

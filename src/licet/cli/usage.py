@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from licet.charts import By, ChartsMissing, Form, draw, peaks_of, write_csv
 from licet.cli.errors import Refused, WrongUse
 from licet.cli.options import AsJson, Data, TenantName, exclusive
 from licet.cli.output import counted, note, progress, show_json
@@ -22,9 +21,10 @@ from licet.cli.report import clock_time, local, page, plain, style_of, whose
 from licet.cli.stores import chosen_tenant, opened
 from licet.clock import SystemClock
 from licet.model import NoSeatReason
-from licet.store.beginnings import made_at_ms
-from licet.store.usage import Denials, HeatCell, Held, Peak, PoolUsage, Tally, Usage, answer
-from licet.store.usage import usage as read_usage
+from licet.reports.beginnings import made_at_ms
+from licet.reports.chart import By, ChartsMissing, Form, draw, peaks_of, write_csv
+from licet.reports.usage import Denials, HeatCell, Held, Peak, PoolUsage, Tally, Usage, answer
+from licet.reports.usage import usage as read_usage
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

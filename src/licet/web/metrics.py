@@ -31,10 +31,10 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from licet.model import EndReason, FailureCause, NoSeatReason
+from licet.reports.occupancy import OTHERS, SCOPES_MAX, Occupancy, occupancy
 from licet.store.contract import Store
 from licet.store.counters import COLLIDED, DENIED, ENDED, GRANTED, RENEWED
 from licet.store.errors import StoreUnavailable
-from licet.store.occupancy import OTHERS, SCOPES_MAX, Occupancy, occupancy
 from licet.web.measures import COMMANDS, OTHER, SECONDS, Histogram, Measures
 
 READ_WITHIN_S: Final = 3.0  # of the 10 s that a scrape has by default

@@ -15,11 +15,11 @@ from licet.formats import INSTANT_MS_MAX
 from licet.journal.denials import DenialFilter, DenialPage, Holder, denials, holders_at
 from licet.journal.history import HistoryFilter, HistoryPage, Kind, history
 from licet.model import NoSeatReason
+from licet.reports.overview import Overview, overview
+from licet.reports.usage import LiveSession, Reach, SeatsNow, Usage, seats, sessions, usage
 from licet.store.ending import SessionsEnded
-from licet.store.overview import Overview, overview
 from licet.store.paging import InvalidCursor, read_cursor, write_cursor
 from licet.store.setup import SetupChange
-from licet.store.usage import LiveSession, Reach, SeatsNow, Usage, seats, sessions, usage
 from licet.web.admin import bodies, described
 from licet.web.admin.call import Call, Operating, Paged, Reading, TenantPath, answer, there
 from licet.web.admin.problems import FieldError, invalid

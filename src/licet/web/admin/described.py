@@ -16,10 +16,10 @@ from fastapi.responses import Response
 from licet.journal.denials import DenialPage, Holder
 from licet.journal.failures import FailurePage, Refused
 from licet.journal.history import HistoryPage
+from licet.reports.overview import Overview
+from licet.reports.usage import LiveSession, SeatsNow, Usage
 from licet.store.alerts import DeliveryPage, Raised
 from licet.store.ending import SessionsEnded
-from licet.store.overview import Overview
-from licet.store.usage import LiveSession, SeatsNow, Usage
 from licet.web.admin import shapes
 from licet.web.admin.problems import MEDIA_TYPE, TITLES, FieldError
 from licet.web.admin.rehearsing import Rehearsal

@@ -1,7 +1,7 @@
 """The overview: for each tenant and pool the seats in use, today's peak and denials, and the last 24 hours.
 
 One tenant has charts and who is in now; several are a table, page by page. Both follow by themselves. A page
-costs the same number of queries whatever it shows (`store/overview.py`).
+costs the same number of queries whatever it shows (`reports/overview.py`).
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from fastapi.responses import Response
 from sqlalchemy import Connection
 
 from licet.model import Role
-from licet.store.holders import SeatPage, mark, seats_held
-from licet.store.overview import Overview, PoolOverview, overview
+from licet.reports.overview import Overview, PoolOverview, overview
+from licet.reports.seats import SeatPage, mark, seats_held
 from licet.store.paging import InvalidCursor
 from licet.web.admin.desk import Desk, cookie_name
 from licet.web.admin.licence_state import LicenceState, licence_state

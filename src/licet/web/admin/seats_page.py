@@ -20,8 +20,8 @@ from sqlalchemy import Connection
 
 from licet.formats import nearness
 from licet.model import InvalidValue, Pool, Role, Tenant, Value
-from licet.store.ending import COOL_DOWN_S_MAX, REASON_CHARS_MAX, SessionsEnded, check_ending
-from licet.store.holders import (
+from licet.reports.overview import Overview, overview, sessions_of_pools
+from licet.reports.seats import (
     HolderFilter,
     SeatPage,
     SessionPage,
@@ -34,7 +34,7 @@ from licet.store.holders import (
     sessions_that_fit,
     sessions_without_seat,
 )
-from licet.store.overview import Overview, overview, sessions_of_pools
+from licet.store.ending import COOL_DOWN_S_MAX, REASON_CHARS_MAX, SessionsEnded, check_ending
 from licet.store.paging import InvalidCursor
 from licet.web.admin.desk import Desk
 from licet.web.admin.forms import sentence

@@ -1,7 +1,7 @@
 """The usage page: how full a pool was, by whom, and how many seats would have been enough.
 
-The figures are those of `licet usage` (`licet.store.usage`), and so are the files to download
-(`licet.charts`). Days and hours are those of the reader's zone.
+The figures are those of `licet usage` (`licet.reports.usage`), and so are the files to download
+(`licet.reports.chart`). Days and hours are those of the reader's zone.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from licet.charts import By, ChartsMissing, Form, draw, write_csv
 from licet.model import SEATS_MAX, Tenant
-from licet.store.usage import HeatCell, Peak, PoolUsage, Reach, Usage, usage, with_seats_told
+from licet.reports.chart import By, ChartsMissing, Form, draw, write_csv
+from licet.reports.usage import HeatCell, Peak, PoolUsage, Reach, Usage, usage, with_seats_told
 from licet.web.admin.denials_page import choose, lasted
 from licet.web.admin.desk import Desk
 from licet.web.admin.downloads import file_name

@@ -29,11 +29,11 @@ from sqlalchemy import (
 
 from licet.ledger.rules import USER_HOLDER
 from licet.model import Tenant, Value
+from licet.reports.usage import LiveSession
 from licet.seat_sources import addresses
 from licet.store import schema
 from licet.store.holds import until_held
 from licet.store.paging import LIMIT, bounded, read_cursor, write_cursor
-from licet.store.usage import LiveSession
 
 SESSIONS_SHOWN_MAX = 20
 SEATS_NAMED_MAX = 200  # parameters of one statement, well below the limit of any engine

@@ -4,7 +4,7 @@ What is summed (`licet.journal.summary`) is read from the sums, and the rest, li
 begin or end within a sum, from the rows that were summed: what a span has is the same either way. Where those
 rows are no longer kept, a sum that the span cuts counts as a whole.
 
-A span is half open. It knows nothing of what its rows mean together: `licet.store.usage` does.
+A span is half open. It knows nothing of what its rows mean together: `licet.reports.usage` does.
 """
 
 from collections import Counter

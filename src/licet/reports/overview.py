@@ -22,11 +22,11 @@ from sqlalchemy import (
 
 from licet.journal.summary import DENIED, QUARTER, summed_until_ms
 from licet.model import Value
+from licet.reports.period import day_of
+from licet.reports.seats_on_hold import has_hold, seats_on_hold
 from licet.store import schema
 from licet.store.journal_rows import HOUR_MS, MINUTE_MS, QUARTER_MS
 from licet.store.paging import LIMIT, bounded, read_cursor, write_cursor
-from licet.store.seats_on_hold import has_hold, seats_on_hold
-from licet.store.span import day_of
 
 _DAY_MS = 24 * HOUR_MS
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 
 from licet.model import NoSeatReason
-from licet.store.span import DeniedClient
+from licet.reports.period import DeniedClient
 
 # A barred client, and one whose licence expired, wants none that more seats would give.
 SPARED = frozenset({NoSeatReason.ALL_IN_USE, NoSeatReason.NO_SEATS})

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Label, Select, case, func, literal, select, true
 
+from licet.reports.seats_on_hold import seats_on_hold
 from licet.store import schema
-from licet.store.seats_on_hold import seats_on_hold
 
 OTHERS = "(others)"  # no name of a tenant, pool or scope: they have no brackets, or no place for this
 SCOPES_MAX = 20  # of one pool of a tenant; a client that asks for scopes in any order makes no more than this

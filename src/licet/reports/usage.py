@@ -23,12 +23,12 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, func
 
 from licet.journal.summary import QUARTER
 from licet.model import Duplicates, EndReason, NoSeatReason, Tenant, Value
+from licet.reports.period import DeniedClient, Span, Step, day_of, hour_of
+from licet.reports.period import Session as SessionKey
+from licet.reports.seats_needed import SPARED, seats_needed
 from licet.seat_sources import addresses
 from licet.store import schema
 from licet.store.journal_rows import HOUR_MS, MINUTE_MS, idle_since
-from licet.store.need import SPARED, seats_needed
-from licet.store.span import DeniedClient, Span, Step, day_of, hour_of
-from licet.store.span import Session as SessionKey
 
 _HOURS_TOLD, _DAYS_TOLD = 48, 92  # a longer span is told in days, and in months
 _DAYS_A_MONTH = 30.44
