@@ -8,8 +8,8 @@ import pytest
 
 from admin_site import API, OTHER, AdminSite, mistakes, problem
 from kinds import Place, SqlitePlaces
-from licet.store.outbox import Attempt, claim, settle
-from licet.store.raising import look
+from licet.alerts.evaluation import look
+from licet.alerts.outbox import Attempt, claim, settle
 from licet.store.setup import changing
 from setup_site import ADA, JIM, START_MS
 

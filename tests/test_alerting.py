@@ -14,15 +14,15 @@ import structlog
 from structlog.testing import CapturingLogger
 
 from kinds import Place, SqlitePlaces
+from licet.alerts.outbox import ATTEMPTS_MAX, Attempt, Message
+from licet.alerts.sender import Alerting
+from licet.alerts.webhook_sender import Posting
+from licet.alerts.webhooks import SECRET_OVERLAP_MS, State, Webhook, changing, deliveries
 from licet.credentials.webhook_signatures import WebhookSecrets
 from licet.lanes.commit import commit
 from licet.ledger.commands import Denied, Grant
 from licet.store import schema
-from licet.store.alerts import SECRET_OVERLAP_MS, State, Webhook, changing, deliveries
-from licet.store.outbox import ATTEMPTS_MAX, Attempt, Message
 from licet.store.setup import changing as changing_setup
-from licet.web.alerting import Alerting
-from licet.web.posting import Posting
 from receiver import Handler, Receiver, says
 from setup_site import ADA, JIM, START_MS, Site
 
@@ -264,7 +264,7 @@ def test_a_crash_between_sending_and_noting_sends_it_again(
     site.add(receiver.url)
     site.grant("c1")
     with monkeypatch.context() as patch:
-        patch.setattr("licet.web.alerting.settle", lambda *_: None)
+        patch.setattr("licet.alerts.sender.settle", lambda *_: None)
         site.send()
     site.send(then_s=61)
     assert len(receiver.received) == 1

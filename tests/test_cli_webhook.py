@@ -8,8 +8,8 @@ import pytest
 
 from cli_site import TENANT, Desk, copy_of, new_desk
 from command_line import terminal
+from licet.alerts.evaluation import look
 from licet.clock import SystemClock
-from licet.store.raising import look
 from licet.store.sqlite.store import SqliteStore
 from receiver import Receiver, says
 

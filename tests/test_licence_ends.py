@@ -8,13 +8,13 @@ import pytest
 from sqlalchemy import select
 
 from kinds import Place
+from licet.alerts.evaluation import look
+from licet.alerts.mail_sender import subject
 from licet.formats import instant
 from licet.model import ALERTS, EXPIRES
 from licet.store import schema
 from licet.store.contract import Purpose, Store
-from licet.store.raising import look
 from licet.store.setup import changing
-from licet.web.mailing import subject
 from setup_site import ADA, JIM, START_MS
 from test_raising import Watched
 

@@ -17,9 +17,9 @@ from typing import Any, Self
 import pytest
 from msgspec.structs import replace
 
-from licet.store.destinations import MailServer
-from licet.store.outbox import BY_MAIL, Attempt, Message
-from licet.web.mailing import mail, subject
+from licet.alerts.destinations import MailServer
+from licet.alerts.mail_sender import mail, subject
+from licet.alerts.outbox import BY_MAIL, Attempt, Message
 
 PASSWORD = "correct horse battery"
 RECEIVERS = ("ada@example.com", "grace@example.com")

@@ -8,10 +8,18 @@ import pytest
 
 from kinds import Place
 from licet.accounts.administrators import NotYours
-from licet.journal.retention import remove_aged
-from licet.model import InvalidValue
-from licet.store import schema
-from licet.store.alerts import (
+from licet.alerts.outbox import (
+    ATTEMPTS_MAX,
+    CLAIM_MS,
+    PAUSES_S,
+    WAITING_MAX,
+    Attempt,
+    Message,
+    claim,
+    put,
+    settle,
+)
+from licet.alerts.webhooks import (
     WEBHOOKS_MAX,
     DeliveryPage,
     State,
@@ -23,19 +31,11 @@ from licet.store.alerts import (
     redeliver,
     webhooks,
 )
+from licet.journal.retention import remove_aged
+from licet.model import InvalidValue
+from licet.store import schema
 from licet.store.contract import Purpose
 from licet.store.errors import NotFound, StillInUse
-from licet.store.outbox import (
-    ATTEMPTS_MAX,
-    CLAIM_MS,
-    PAUSES_S,
-    WAITING_MAX,
-    Attempt,
-    Message,
-    claim,
-    put,
-    settle,
-)
 from licet.store.setup import changing as changing_setup
 from setup_site import ADA, JIM, START_MS, Site
 
@@ -222,7 +222,7 @@ def test_no_more_waits_for_a_receiver_than_anybody_reads(
     site: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The oldest are given up, and can be sent again."""
-    monkeypatch.setattr("licet.store.outbox.WAITING_MAX", 3)
+    monkeypatch.setattr("licet.alerts.outbox.WAITING_MAX", 3)
     assert WAITING_MAX == 1000
     webhook = site.add()
     ids = site.put(webhook.id, times=5)

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Engine
 
 from examples import jim_test
 from kinds import Place, SqlitePlaces, begun_in_postgres
+from licet.alerts.evaluation import look
 from licet.journal.failures import FailureFilter, failed_most, failures, find_request
 from licet.journal.folding import _MOVE
 from licet.journal.history import HistoryFilter, Kind, history
@@ -22,7 +23,6 @@ from licet.reports.seats import mark, seats_held, sessions_without_seat
 from licet.reports.usage import seats, usage
 from licet.store import schema
 from licet.store.contract import Purpose, Store
-from licet.store.raising import look
 from report_site import DAY_MS, NOON_MS, Site
 
 # These grow with the years, or with all tenants together.

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from kinds import Place
+from licet.alerts.evaluation import QUIET_MS, look
+from licet.alerts.webhooks import Raised, changing, raised
 from licet.ledger.commands import End, Granted
 from licet.model import EndReason
 from licet.store import schema
-from licet.store.alerts import Raised, changing, raised
 from licet.store.contract import Purpose
 from licet.store.errors import StoreUnavailable
 from licet.store.journal_rows import MINUTE_MS
-from licet.store.raising import QUIET_MS, look
 from licet.store.setup import changing as changing_setup
 from setup_site import ADA, JIM, START_MS, Site
 
@@ -321,7 +321,7 @@ def test_a_crash_before_the_commit_tells_it_later(site: Watched, monkeypatch: py
         raise StoreUnavailable("the power is gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr("licet.store.raising._queue", crash)
+        patch.setattr("licet.alerts.evaluation._queue", crash)
         with pytest.raises(StoreUnavailable):
             look(site.store)
     assert site.raised() == []

@@ -11,10 +11,11 @@ import pytest
 from sqlalchemy import insert, select
 
 from dashboard import DashboardSite, Reader, heading
+from licet.alerts import webhooks
 from licet.cli.demo import PASSWORD
 from licet.reports.chart import By, write_csv
 from licet.reports.usage import Reach, usage
-from licet.store import alerts, schema
+from licet.store import schema
 
 HERE = "?tenant=Jim_Test"
 MINUTE_MS = 60_000
@@ -276,7 +277,7 @@ def test_the_journal_is_read_in_pages_that_leave_nothing_out(ada: Reader) -> Non
 def letters(site: DashboardSite) -> list[str]:
     """Messages that were given up, one of them to a webhook that is disabled."""
     with site.store() as store:
-        with alerts.changing(store, "a test") as change:
+        with webhooks.changing(store, "a test") as change:
             tenant_id = None
             open_to, closed = (change.add(f"https://example.com/{it}", tenant_id=tenant_id) for it in (1, 2))
             change.set(closed.id, enabled=False)

@@ -11,8 +11,8 @@ from dashboard import DashboardSite, Reader, add_admin, heading
 from filling import form_of, resend, secret_on, send, wrong
 from kinds import Place, SqlitePlaces
 from licet.accounts import administrators
+from licet.alerts import webhooks
 from licet.model import Role
-from licet.store import alerts
 from licet.store.setup import changing
 from setup_site import START_MS
 
@@ -158,7 +158,7 @@ def test_who_looks_after_one_tenant_changes_that_one_only(
     for path in ("/set-up/tenants/add", f"/set-up/tenants/remove{OTHER}"):
         assert olga.get(path).status_code == 403, path
         assert olga.http.post(path, data={"csrf": csrf}).status_code == 403, path
-    page = send(olga, "/set-up/pools/edit?name=full", alerts="75")
+    page = send(olga, "/set-up/pools/edit?name=full", webhooks="75")
     assert page.status_code == 303
     assert "1 tenant" in heading(olga.get("/set-up/tenants"))
     del site
@@ -187,7 +187,7 @@ def test_an_account_that_she_makes_is_of_her_tenant(site: DashboardSite, olga: R
         assert otto.tenant_id == tenant.id
         (key,) = administrators.read_api_keys(connection, tenant.id)
         assert key.name == "others-key"
-        (webhook,) = alerts.webhooks(connection, tenant.id)
+        (webhook,) = webhooks.webhooks(connection, tenant.id)
         assert webhook.url == "https://example.com/x"
 
 
@@ -254,7 +254,7 @@ def test_a_webhook_is_added_changed_rotated_tested_and_removed(
     secret = secret_on(page)
     assert secret.startswith("whsec_")
     with site.store() as store, store.reading() as connection:
-        hook = next(it for it in alerts.webhooks(connection) if it.url.endswith("T0KEN"))
+        hook = next(it for it in webhooks.webhooks(connection) if it.url.endswith("T0KEN"))
     path = f"?name={hook.id}"
     listed = vera.get("/set-up/webhooks").text
     assert "https://example.com" in listed

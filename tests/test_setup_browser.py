@@ -11,8 +11,8 @@ from playwright.sync_api import expect
 
 from browser import Browser, some
 from dashboard import DashboardSite
+from licet.alerts import webhooks
 from licet.credentials.generated import ClientSecrets
-from licet.store import alerts
 from signing import Signer
 
 HERE = "?tenant=Jim_Test"
@@ -36,7 +36,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
             tenant.add_key("Signs", replace(Signer.new("ES256").key, kid="2026-11"), 1_927_584_000_000)
             tenant.add_key("Signs", Signer.new("RS256").key)
             change.add_tenant("Empty", seats=0)
-        with site.store() as store, alerts.changing(store, "ada") as change:
+        with site.store() as store, webhooks.changing(store, "ada") as change:
             change.add("https://example.com/alerts", tenant_id=None)
         for number in range(1, 6):
             site.take(f"Client{number}").raise_for_status()

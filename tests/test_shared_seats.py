@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from cli_site import Desk
 from dashboard import DashboardSite
 from kinds import Place
+from licet.alerts.mail_sender import subject
+from licet.alerts.shared_seats import REPORTED_MAX
+from licet.alerts.webhooks import raised
 from licet.journal.denials import holders_at
 from licet.ledger.commands import Grant, Granted, Refresh
 from licet.ledger.rules import ScopeGrant, resolve_scope
@@ -25,10 +28,7 @@ from licet.seat_sources import (
     used_from,
 )
 from licet.store import schema
-from licet.store.alerts import raised
 from licet.store.setup import changing
-from licet.store.shared_seats import REPORTED_MAX
-from licet.web.mailing import subject
 from running import PATIENCE_S
 from setup_site import ADA, JIM, START_MS
 from test_raising import Watched
@@ -354,7 +354,7 @@ class TestServed:
 
     def test_the_alert_is_seen_on_the_page_and_the_command_line(self, server: DashboardSite) -> None:
         """`licet pool set --alerts`, and what a look finds."""
-        from licet.store.raising import look  # noqa: PLC0415 - a server does it by itself, in its own time
+        from licet.alerts.evaluation import look  # noqa: PLC0415 - a server does it by itself, in its own time
 
         desk = Desk(server.data)
         desk.out("pool", "set", "full", "--alerts", "80 shared:4")

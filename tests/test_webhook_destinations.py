@@ -10,14 +10,14 @@ import pytest
 
 from admin_site import OTHER, AdminSite, mistakes
 from kinds import SqlitePlaces
+from licet.alerts.destinations import check_url
+from licet.alerts.outbox import Attempt, claim
+from licet.alerts.webhook_sender import NOT_REACHED
+from licet.alerts.webhooks import State
 from licet.model import InvalidValue
 from licet.networks import METADATA, is_public, is_within
 from licet.settings import load_settings
-from licet.store.alerts import State
-from licet.store.destinations import check_url
-from licet.store.outbox import Attempt, claim
 from licet.store.setup import changing as changing_setup
-from licet.web.posting import NOT_REACHED
 from receiver import Receiver
 from setup_site import ADA, START_MS
 from test_alerting import Sender, post

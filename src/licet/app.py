@@ -23,6 +23,8 @@ import uvicorn
 
 from licet.accounts.sign_ins import Lives
 from licet.admin import AdminListener
+from licet.alerts.destinations import MailServer
+from licet.alerts.sender import Alerting
 from licet.clock import Clock, SystemClock, wall_ms
 from licet.credentials.generated import ClientSecrets
 from licet.credentials.jwt_access_tokens import JwtTokens
@@ -54,12 +56,10 @@ from licet.model import Tenant, User
 from licet.protocol.errors import Refusal
 from licet.settings import Settings
 from licet.store.contract import Store
-from licet.store.destinations import MailServer
 from licet.store.errors import QueueFull, StoreUnavailable
 from licet.store.migrate import HEAD
 from licet.store.nodes import NOTE_EVERY_S, Node, key_marks, note_node, remove_node
 from licet.store.opening import StoreAt
-from licet.web.alerting import Alerting
 from licet.web.authentication import Authenticator
 from licet.web.connections import Limits, share_of
 from licet.web.forwarded import Forwarded

@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
+from licet.alerts import webhooks as store_alerts
 from licet.cli import completing
 from licet.cli.options import AsJson, Data
 from licet.cli.output import Instant, Record, note, show_list, when
 from licet.cli.stores import chosen_tenant, opened
 from licet.seat_sources import counted_addresses
-from licet.store import alerts as store_alerts
 
 # No variable: what is not asked for one tenant is asked for all.
 OfTenant = Annotated[

@@ -12,16 +12,8 @@ from typing import Annotated
 
 import typer
 
-from licet.cli.errors import Refused, WrongUse
-from licet.cli.noun import Noun
-from licet.cli.options import AsJson, Data, Yes, actor, confirm, exclusive
-from licet.cli.output import Absent, Instant, Record, counted, note, on_terminal, say, show_json, show_list
-from licet.cli.stores import chosen_tenant, data_directory, opened
-from licet.credentials.keyring import FILE_NAME, read_keyring
-from licet.credentials.webhook_signatures import WebhookSecrets
-from licet.formats import duration
-from licet.settings import Settings, load_settings
-from licet.store.alerts import (
+from licet.alerts.outbox import Attempt, Message, claim_one, settle
+from licet.alerts.webhooks import (
     SECRET_OVERLAP_MS,
     Delivery,
     State,
@@ -31,8 +23,16 @@ from licet.store.alerts import (
     find_webhook,
     webhooks,
 )
+from licet.cli.errors import Refused, WrongUse
+from licet.cli.noun import Noun
+from licet.cli.options import AsJson, Data, Yes, actor, confirm, exclusive
+from licet.cli.output import Absent, Instant, Record, counted, note, on_terminal, say, show_json, show_list
+from licet.cli.stores import chosen_tenant, data_directory, opened
+from licet.credentials.keyring import FILE_NAME, read_keyring
+from licet.credentials.webhook_signatures import WebhookSecrets
+from licet.formats import duration
+from licet.settings import Settings, load_settings
 from licet.store.contract import Store
-from licet.store.outbox import Attempt, Message, claim_one, settle
 from licet.store.paging import LIMIT, LIMIT_MAX
 
 app = Noun("Webhooks: where alerts are sent, signed as Standard Webhooks says.")
@@ -270,7 +270,7 @@ def _given_up(store: Store) -> list[str]:
 
 
 async def _attempt(store: Store, message: Message, settings: Settings, secrets: WebhookSecrets) -> Attempt:
-    from licet.web.posting import Posting  # noqa: PLC0415 - an HTTP client, which only this needs
+    from licet.alerts.webhook_sender import Posting  # noqa: PLC0415 - an HTTP client, which only this needs
 
     with ThreadPoolExecutor(1) as executor:
         posting = Posting(

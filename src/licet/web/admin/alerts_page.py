@@ -12,9 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 from sqlalchemy import Connection
 
-from licet.model import DENIED, EXPIRES, SHARED, Role
-from licet.seat_sources import counted_addresses
-from licet.store.alerts import (
+from licet.alerts.webhooks import (
     Delivery,
     Raised,
     State,
@@ -25,6 +23,8 @@ from licet.store.alerts import (
     redeliver,
     webhooks,
 )
+from licet.model import DENIED, EXPIRES, SHARED, Role
+from licet.seat_sources import counted_addresses
 from licet.store.paging import InvalidCursor
 from licet.web.admin.desk import Desk
 from licet.web.admin.filters import cleaned, tenant_or_all

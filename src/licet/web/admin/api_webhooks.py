@@ -11,11 +11,11 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from sqlalchemy import Connection
 
+from licet.alerts import webhooks as alerts
+from licet.alerts.webhooks import DeliveryPage, Raised, State, WebhooksChange
 from licet.credentials.keyring import read_keyring
 from licet.credentials.webhook_signatures import WebhookSecrets
 from licet.model import Role
-from licet.store import alerts
-from licet.store.alerts import DeliveryPage, Raised, State, WebhooksChange
 from licet.store.errors import NotFound
 from licet.web.admin import bodies, described, shapes
 from licet.web.admin.call import (

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, StringConstraints, model_validator
 
+from licet.alerts.destinations import URL_CHARS_MAX
 from licet.credentials.keyring import SIGNS_AFTER_MS
 from licet.credentials.passwords import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
 from licet.formats import INSTANT_MS_MAX
@@ -26,7 +27,6 @@ from licet.model import (
     Role,
     TokenFormat,
 )
-from licet.store.destinations import URL_CHARS_MAX
 from licet.store.ending import COOL_DOWN_S_MAX, REASON_CHARS_MAX
 from licet.store.paging import LIMIT_MAX
 from licet.store.setup_checks import NAME_CHARS_MAX

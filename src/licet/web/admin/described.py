@@ -13,12 +13,12 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import Response
 
+from licet.alerts.webhooks import DeliveryPage, Raised
 from licet.journal.denials import DenialPage, Holder
 from licet.journal.failures import FailurePage, Refused
 from licet.journal.history import HistoryPage
 from licet.reports.overview import Overview
 from licet.reports.usage import LiveSession, SeatsNow, Usage
-from licet.store.alerts import DeliveryPage, Raised
 from licet.store.ending import SessionsEnded
 from licet.web.admin import shapes
 from licet.web.admin.problems import MEDIA_TYPE, TITLES, FieldError

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from licet.accounts.administrators import Admin as StoredAdmin
 from licet.accounts.administrators import ApiKey as StoredApiKey
+from licet.alerts.webhooks import Webhook as StoredWebhook
 from licet.credentials.keyring import Keyring, TokenKey, fingerprint
 from licet.credentials.public_keys import kind_of, name_of, told
 from licet.formats import instant
@@ -21,7 +22,6 @@ from licet.model import Pool as ModelPool
 from licet.model import Scope as ModelScope
 from licet.model import Tenant as ModelTenant
 from licet.model import User as ModelUser
-from licet.store.alerts import Webhook as StoredWebhook
 from licet.store.check import Finding, proves_by
 from licet.store.nodes import Node, is_silent
 from licet.store.plan import Applied, Step

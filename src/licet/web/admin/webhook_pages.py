@@ -10,11 +10,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
+from licet.alerts.destinations import check_url
+from licet.alerts.webhooks import Webhook, WebhooksChange, changing, find_webhook, webhooks
 from licet.credentials.keyring import read_keyring
 from licet.credentials.webhook_signatures import WebhookSecrets
 from licet.model import InvalidValue, Role
-from licet.store.alerts import Webhook, WebhooksChange, changing, find_webhook, webhooks
-from licet.store.destinations import check_url
 from licet.store.errors import NotFound, SetupError
 from licet.web.admin.account_pages import ALL_TENANTS
 from licet.web.admin.desk import Desk

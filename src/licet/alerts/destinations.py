@@ -1,6 +1,6 @@
 """Where alerts are sent: a webhook's URL, checked before anything is looked up, and the mail server.
 
-What a name stands for is only known when a message is sent: `licet.web.posting` looks at that.
+What a name stands for is only known when a message is sent: `licet.alerts.webhook_sender` looks at that.
 """
 
 import ipaddress

@@ -14,18 +14,18 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from licet.alerts.destinations import MailServer
+from licet.alerts.evaluation import look
+from licet.alerts.outbox import BY_MAIL, CLAIMS_MAX, Attempt, Message, claim, settle
 from licet.credentials.webhook_signatures import WebhookSecrets
 from licet.store.contract import Store
-from licet.store.destinations import MailServer
 from licet.store.errors import StoreUnavailable
-from licet.store.outbox import BY_MAIL, CLAIMS_MAX, Attempt, Message, claim, settle
-from licet.store.raising import look
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from licet.alerts.webhook_sender import Posting
     from licet.networks import Network
-    from licet.web.posting import Posting
 
 LOOKED_MS = 60_000  # who did not look for longer than this looks further back
 
@@ -126,7 +126,7 @@ class Alerting:
 
     async def _attempt(self, message: Message) -> Attempt:
         if message.webhook_id == BY_MAIL:
-            from licet.web.mailing import mail  # noqa: PLC0415 - see above
+            from licet.alerts.mail_sender import mail  # noqa: PLC0415 - see above
 
             assert self._mail_server is not None
             loop = asyncio.get_running_loop()
@@ -136,7 +136,7 @@ class Alerting:
         return await self._posting.post(message, self._store.clock.now_ms())
 
     def _make_posting(self) -> "Posting":
-        from licet.web.posting import Posting  # noqa: PLC0415 - see above
+        from licet.alerts.webhook_sender import Posting  # noqa: PLC0415 - see above
 
         return Posting(
             secrets=self._secrets,

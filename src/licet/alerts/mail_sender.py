@@ -19,12 +19,12 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import Any
 
+from licet.alerts.destinations import MailServer
+from licet.alerts.evaluation import BACK_TO_NORMAL, POOL_DENIED, THRESHOLD_REACHED
+from licet.alerts.licence_ends import EXPIRED, EXPIRES_SOON
+from licet.alerts.outbox import Attempt, Message
+from licet.alerts.shared_seats import SEAT_SHARED
 from licet.seat_sources import counted_addresses
-from licet.store.destinations import MailServer
-from licet.store.licence_ends import EXPIRED, EXPIRES_SOON
-from licet.store.outbox import Attempt, Message
-from licet.store.raising import BACK_TO_NORMAL, POOL_DENIED, THRESHOLD_REACHED
-from licet.store.shared_seats import SEAT_SHARED
 
 ANSWER_S = 15.0
 

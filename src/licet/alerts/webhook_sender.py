@@ -27,12 +27,12 @@ from urllib.parse import urlsplit
 import certifi
 import httpx
 
+from licet.alerts.destinations import check_url
+from licet.alerts.outbox import Attempt, Message
+from licet.alerts.webhooks import SECRET_OVERLAP_MS
 from licet.credentials.webhook_signatures import WebhookSecrets, sign
 from licet.model import InvalidValue
 from licet.networks import Address, Network, is_public, is_within
-from licet.store.alerts import SECRET_OVERLAP_MS
-from licet.store.destinations import check_url
-from licet.store.outbox import Attempt, Message
 
 ANSWER_S = 15.0  # Standard Webhooks, "Request timeouts": 15 to 30 s
 ADDRESSES_MAX = 4  # of a host with many, as many are tried

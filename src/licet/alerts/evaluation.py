@@ -22,14 +22,14 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, update
 
+from licet.alerts.licence_ends import licence_ends, note
+from licet.alerts.outbox import BY_MAIL, put
+from licet.alerts.shared_seats import note_shared, shared_seats
 from licet.formats import instant
 from licet.model import DENIED, NoSeatReason, read_alerts
 from licet.store import schema
 from licet.store.contract import Purpose, Store
 from licet.store.journal_rows import MINUTE_MS
-from licet.store.licence_ends import licence_ends, note
-from licet.store.outbox import BY_MAIL, put
-from licet.store.shared_seats import note_shared, shared_seats
 from licet.store.upserts import insert_into
 
 QUIET_MS = 10 * MINUTE_MS  # a guess: long enough to fold a busy morning, short enough to act on

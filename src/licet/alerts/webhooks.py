@@ -26,18 +26,18 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, select, tuple_, update
 
 from licet.accounts.administrators import NotYours
+from licet.alerts.destinations import check_url, place_of
+from licet.alerts.evaluation import payload
+from licet.alerts.licence_ends import raised_ends
+from licet.alerts.outbox import TEST, disable, put
+from licet.alerts.shared_seats import raised_shared
 from licet.credentials.webhook_signatures import new_webhook_id
 from licet.model import DENIED, EXPIRES, SHARED, Tenant, Value
 from licet.store import schema
 from licet.store.contract import Purpose, Store, Transaction
-from licet.store.destinations import check_url, place_of
 from licet.store.errors import NotFound, StillInUse
 from licet.store.events import Event, keep_events
-from licet.store.licence_ends import raised_ends
-from licet.store.outbox import TEST, disable, put
 from licet.store.paging import LIMIT, bounded, read_cursor, write_cursor
-from licet.store.raising import payload
-from licet.store.shared_seats import raised_shared
 
 WEBHOOKS_MAX = 100  # a guess: each of them is told of each alert of its tenants
 SECRET_OVERLAP_MS = 24 * 3_600_000  # for which the secret before signs too, after a rotation
