@@ -34,7 +34,7 @@ from bench.wire import Request, ask_all
 from bench.work import Connection, config
 from licet.client import LicetAuth
 from licet.model import HOLD_S_MAX
-from licet.store.setup import changing
+from licet.setup.change import changing
 
 KEPT_LEAST = 0.85  # of its rate, by an API
 ADDED_MOST_US = 50.0  # to a request, by LicetAuth

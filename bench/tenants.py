@@ -20,8 +20,8 @@ from licet.credentials.generated import ClientSecrets, NewClientSecret
 from licet.credentials.keyring import Keyring
 from licet.credentials.passwords import Passwords
 from licet.model import SEATS_MAX, SESSIONS_MAX, SESSIONS_MAX_MAX, Duplicates, GrantType
+from licet.setup.change import SetupChange, changing
 from licet.store import schema
-from licet.store.setup import SetupChange, changing
 
 MANY = "Many"  # each client holds a seat
 COMING = "Coming"  # no client holds one

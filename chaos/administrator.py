@@ -19,9 +19,9 @@ from chaos.site import ACTOR, POOL, Made
 from chaos.tables import look
 from licet.model import Client, Tenant
 from licet.reports.usage import sessions
+from licet.setup.change import changing, end_sessions
 from licet.store.contract import Store
 from licet.store.errors import Contradiction, StoreUnavailable
-from licet.store.setup import changing, end_sessions
 
 PAUSE_S = 0.25  # between two actions, on average
 LOOK_EVERY = 8  # actions

@@ -16,8 +16,8 @@ from chaos.nodes import PATIENCE_S
 from chaos.wire import Said, basic, issued_ms_of
 from licet.credentials.generated import ClientSecrets
 from licet.credentials.keyring import Keyring
+from licet.setup.change import changing
 from licet.store.contract import Store
-from licet.store.setup import changing
 
 SHORT_S = 1
 FULL_S = 1200  # what a session lives where nobody says otherwise

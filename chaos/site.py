@@ -11,8 +11,8 @@ from chaos.history import Begun, ClientPlan, HolderKind, TenantPlan
 from licet.credentials.generated import ClientSecrets, NewClientSecret
 from licet.credentials.keyring import Keyring
 from licet.model import Duplicates
+from licet.setup.change import SetupChange, changing
 from licet.store.contract import Store
-from licet.store.setup import SetupChange, changing
 
 ACTOR = "chaos"
 POOL = "full"

@@ -18,7 +18,7 @@ from jwt.algorithms import ECAlgorithm
 from interop.recorder import Recorder
 from licet.credentials.public_keys import read_jwk
 from licet.model import TokenFormat
-from licet.store.setup import end_sessions
+from licet.setup.change import end_sessions
 from licet.testing import LicetServer
 
 PLAIN = "Plain"

@@ -29,7 +29,7 @@ from interop.recorder import Recorder
 from licet.credentials.passwords import Passwords
 from licet.guard import Guard, Refused
 from licet.model import GrantType
-from licet.store.setup import end_sessions
+from licet.setup.change import end_sessions
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))  # the tests' own server, with its clock
 from running import RunningServer

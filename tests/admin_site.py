@@ -20,8 +20,8 @@ from licet.credentials.generated import ApiKeys, ClientSecrets
 from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.credentials.passwords import Passwords
 from licet.model import Role
+from licet.setup.change import changing
 from licet.store.contract import Store
-from licet.store.setup import changing
 from licet.web.admin.access import Access
 from licet.web.admin.desk import Desk
 from licet.web.admin.listener import admin_application

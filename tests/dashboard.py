@@ -20,9 +20,9 @@ from sqlalchemy import insert, select, update
 from licet.accounts import administrators
 from licet.credentials.passwords import Passwords
 from licet.model import Role
+from licet.setup.change import SetupChange
 from licet.store import schema
 from licet.store.contract import Store
-from licet.store.setup import SetupChange
 from running import PATIENCE_S, RunningServer
 
 PASSWORD = "correct horse battery"

@@ -30,8 +30,8 @@ from licet.clock import Clock
 from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.credentials.passwords import Passwords
 from licet.model import User
+from licet.setup.change import SetupChange, changing
 from licet.store.opening import SQLITE_NAME
-from licet.store.setup import SetupChange, changing
 from licet.store.sqlite.store import SqliteStore
 from licet.testing import serving
 from licet.testing.process import ServerProcess

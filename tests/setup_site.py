@@ -12,10 +12,10 @@ from licet.lanes.commit import commit
 from licet.ledger.commands import Command, Grant, Granted, Outcome, Refresh
 from licet.ledger.rules import ScopeGrant, resolve_scope
 from licet.model import Client, Tenant
+from licet.setup.change import changing
+from licet.setup.check import check
 from licet.store import schema
-from licet.store.check import check
 from licet.store.contract import Store
-from licet.store.setup import changing
 
 JIM = "Jim_Test"
 ADA = "ada"

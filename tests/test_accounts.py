@@ -11,10 +11,10 @@ from licet.accounts.administrators import LastOwner, NotYours, changing, read_ad
 from licet.accounts.sign_ins import Lives
 from licet.credentials.generated import ApiKeys
 from licet.model import InvalidValue, Role
+from licet.setup.change import changing as changing_setup
 from licet.store import schema
 from licet.store.contract import Store
 from licet.store.errors import AlreadyThere, NotFound, StillInUse
-from licet.store.setup import changing as changing_setup
 from setup_site import ADA, JIM, START_MS, Site
 
 KEYS = ApiKeys(b"p" * 32)

@@ -7,7 +7,7 @@ import pytest
 
 from admin_site import AdminSite, mistakes, problem
 from kinds import Place
-from licet.store.setup import changing
+from licet.setup.change import changing
 from setup_site import ADA, JIM, START_MS
 
 POOL = f"/tenants/{JIM}/pools/full"

@@ -10,7 +10,7 @@ from admin_site import API, OTHER, AdminSite, mistakes, problem
 from kinds import Place, SqlitePlaces
 from licet.alerts.evaluation import look
 from licet.alerts.outbox import Attempt, claim, settle
-from licet.store.setup import changing
+from licet.setup.change import changing
 from setup_site import ADA, JIM, START_MS
 
 URL = "https://example.com/hooks/t0ken"

@@ -21,8 +21,8 @@ from licet.alerts.webhooks import SECRET_OVERLAP_MS, State, Webhook, changing, d
 from licet.credentials.webhook_signatures import WebhookSecrets
 from licet.lanes.commit import commit
 from licet.ledger.commands import Denied, Grant
+from licet.setup.change import changing as changing_setup
 from licet.store import schema
-from licet.store.setup import changing as changing_setup
 from receiver import Handler, Receiver, says
 from setup_site import ADA, JIM, START_MS, Site
 

@@ -8,11 +8,11 @@ from sqlalchemy import Table, delete, update
 
 from kinds import Place
 from licet.model import TokenFormat
+from licet.setup.change import changing
+from licet.setup.check import DAY_MS, SKEW_MAX_MS, Finding, check, check_nodes, proves_by
 from licet.store import schema
-from licet.store.check import DAY_MS, SKEW_MAX_MS, Finding, check, check_nodes, proves_by
 from licet.store.migrate import HEAD
 from licet.store.nodes import SILENT_AFTER_MS, KeyMark, Node
-from licet.store.setup import changing
 from setup_site import ADA, JIM, START_MS, Site, secret
 
 

@@ -9,8 +9,8 @@ import pytest
 from cli_site import Desk, copy_of, new_desk
 from command_line import terminal
 from licet.clock import SystemClock
-from licet.store.consequences import CLIENTS_MAX, Consequences, Tally, attempt
-from licet.store.setup import SetupChange, changing
+from licet.setup.change import SetupChange, changing
+from licet.setup.consequences import CLIENTS_MAX, Consequences, Tally, attempt
 from licet.store.sqlite.store import SqliteStore
 
 # Each ends the one session of TestClientId, and what it says when it is done.

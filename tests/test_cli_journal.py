@@ -12,7 +12,7 @@ from command_line import run, terminal
 from examples import end, grant, jim_test
 from licet.journal.refusals import Failure, FailureKey, RefusedRequest, write_refusals
 from licet.model import Pool
-from licet.store.setup import changing
+from licet.setup.change import changing
 
 
 @pytest.fixture

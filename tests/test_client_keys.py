@@ -19,14 +19,14 @@ from kinds import Place
 from licet.credentials.generated import ClientSecrets
 from licet.credentials.public_keys import told
 from licet.model import InvalidValue
+from licet.setup.change import changing
+from licet.setup.check import SOON_MS, check
+from licet.setup.file import DeclarationInvalid, read, write
+from licet.setup.limits import KEYS_MAX
+from licet.setup.plan import apply
+from licet.setup.tenant import OVERLAP_S_MAX
 from licet.store import schema
-from licet.store.check import SOON_MS, check
-from licet.store.declaration import DeclarationInvalid, read, write
 from licet.store.errors import AlreadyThere, NotFound, StillInUse
-from licet.store.plan import apply
-from licet.store.setup import changing
-from licet.store.setup_checks import KEYS_MAX
-from licet.store.tenant_setup import OVERLAP_S_MAX
 from setup_site import ADA, JIM, START_MS, Site, secret
 from signing import Signer
 

@@ -8,11 +8,11 @@ import pytest
 from kinds import Place
 from licet.ledger.commands import Denied, Granted
 from licet.model import InvalidValue, NoSeatReason
+from licet.setup.change import changing, end_sessions
+from licet.setup.end_sessions import REASON_CHARS_MAX
 from licet.store import schema
 from licet.store.contract import Store
-from licet.store.ending import REASON_CHARS_MAX
 from licet.store.errors import NotFound
-from licet.store.setup import changing, end_sessions
 from setup_site import ADA, JIM, START_MS, Site
 
 MINUTE_S = 60

@@ -25,8 +25,8 @@ from examples import jim_test
 from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.credentials.tokens import REFRESH_PREFIX, Tokens
 from licet.reports.usage import seats
+from licet.setup.change import end_sessions
 from licet.store.opening import SQLITE_NAME
-from licet.store.setup import end_sessions
 from running import PATIENCE_S, RunningServer
 from test_concurrency import GRANT, TENANT, Answer, Caller, bearer, in_use, opened, rows, with_secrets
 

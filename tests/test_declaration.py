@@ -21,9 +21,9 @@ from licet.model import (
     TokenFormat,
     User,
 )
-from licet.store.declaration import DeclarationInvalid, read, write
-from licet.store.setup import changing
-from licet.store.spelling import facts
+from licet.setup.change import changing
+from licet.setup.file import DeclarationInvalid, read, write
+from licet.setup.spelling import facts
 from setup_site import ADA, JIM, RICH, SMALL, START_MS, Site, secret
 
 

@@ -14,9 +14,9 @@ from licet.journal.denials import DenialFilter, DenialPage, DenialRange, Holder,
 from licet.journal.retention import remove_aged
 from licet.ledger.commands import Sweep
 from licet.model import Duplicates, NoSeatReason, Pool, Scope
+from licet.setup.change import changing
 from licet.store import schema
 from licet.store.paging import InvalidCursor
-from licet.store.setup import changing
 from report_site import HOUR_S, NOON_MS, Site
 
 MINUTE_MS = 60_000

@@ -15,7 +15,7 @@ from dashboard import DashboardSite, add_admin
 from filling import send
 from licet.formats import INSTANT_MS_MAX, end, instant, read_end_ms
 from licet.model import InvalidValue, Role, Tenant
-from licet.store.declaration import read, write
+from licet.setup.file import read, write
 from licet.zones import find_zone
 
 SYDNEY = "Australia/Sydney"

@@ -15,7 +15,7 @@ from licet.credentials.generated import ClientSecrets
 from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.journal.failures import FailureFilter, FailureRange, Refused, failures, find_request
 from licet.model import FailureCause
-from licet.store.setup import changing
+from licet.setup.change import changing
 from licet.web.recording import REQUESTS_OF_SOURCE_MAX
 from running import PASSWORD_HASH, RunningServer
 from signing import Signer, claims, proof

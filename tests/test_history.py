@@ -10,8 +10,8 @@ from kinds import Place
 from licet.journal.history import Did, Happened, HistoryFilter, HistoryPage, Kind, history
 from licet.journal.refusals import Failure, FailureKey, write_refusals
 from licet.model import Pool
+from licet.setup.change import changing
 from licet.store.paging import InvalidCursor, write_cursor
-from licet.store.setup import changing
 from report_site import NOON_MS, Site
 
 

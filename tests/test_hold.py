@@ -17,10 +17,10 @@ from licet.reports.overview import overview
 from licet.reports.seats import free_at_ms, mark, seats_held, sessions_named, sessions_on_seats
 from licet.reports.seats_on_hold import seats_on_hold
 from licet.reports.usage import seats, usage
+from licet.setup.change import changing, end_sessions
+from licet.setup.check import check
 from licet.store import schema
-from licet.store.check import check
 from licet.store.journal_rows import HOUR_MS, MINUTE_MS
-from licet.store.setup import changing, end_sessions
 from setup_site import ADA, JIM, START_MS, Site
 
 HOLD_S = 60

@@ -7,7 +7,7 @@ import pytest
 from dashboard import DashboardSite, Reader, heading
 from filling import secret_on, send, wrong
 from licet.model import Client
-from licet.store.setup import changing
+from licet.setup.change import changing
 from signing import Signer
 
 HERE = "?tenant=Jim_Test"

@@ -33,9 +33,9 @@ from licet.ledger.commands import (
     Swept,
 )
 from licet.model import Client, Duplicates, EndReason, Pool, Scope, Tenant, TokenFormat
+from licet.setup.holds import recount
 from licet.store import schema
 from licet.store.contract import Transaction
-from licet.store.holds import recount
 
 START_MS = 1_700_000_000_000
 # One pool of each kind, so small that it is full most of the time; no pool for what needs no seat.

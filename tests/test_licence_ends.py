@@ -12,9 +12,9 @@ from licet.alerts.evaluation import look
 from licet.alerts.mail_sender import subject
 from licet.formats import instant
 from licet.model import ALERTS, EXPIRES
+from licet.setup.change import changing
 from licet.store import schema
 from licet.store.contract import Purpose, Store
-from licet.store.setup import changing
 from setup_site import ADA, JIM, START_MS
 from test_raising import Watched
 

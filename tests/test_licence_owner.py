@@ -10,8 +10,8 @@ import pytest
 from dashboard import PASSWORD, DashboardSite, Reader, add_admin
 from filling import form_of, resend, send
 from licet.model import Role, Tenant
-from licet.store.licence_terms import LicenceKept, is_counted, licence_fields
-from licet.store.setup import changing
+from licet.setup.change import changing
+from licet.setup.licence_terms import LicenceKept, is_counted, licence_fields
 
 OTHER = "/tenants/Other"
 EXPIRES_MS = 4_000_000_000_000

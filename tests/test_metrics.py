@@ -24,8 +24,8 @@ from licet.clock import ManualClock
 from licet.lanes.commit import commit
 from licet.model import EndReason, NoSeatReason, Pool
 from licet.reports.occupancy import OTHERS, SCOPES_MAX
+from licet.setup.change import changing
 from licet.store.contract import Store
-from licet.store.setup import changing
 from licet.store.sqlite.store import SqliteStore
 from licet.web import metrics as module
 from licet.web.measures import Measures

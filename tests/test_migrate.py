@@ -18,8 +18,8 @@ from sqlalchemy import Connection, inspect, text
 
 from kinds import KINDS
 from licet.clock import ManualClock
+from licet.setup.check import check
 from licet.store import schema
-from licet.store.check import check
 from licet.store.errors import SchemaOutdated, SchemaUnknown, StillInUse, StoreUnavailable
 from licet.store.migrate import (
     COMPATIBLE_FROM,

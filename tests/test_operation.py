@@ -36,8 +36,8 @@ from licet.clock import SystemClock
 from licet.credentials.keyring import FILE_NAME, KEY_BYTES, Keyring, TokenKey, read_keyring
 from licet.credentials.tokens import Tokens
 from licet.settings import load_settings
+from licet.setup.change import changing
 from licet.store.opening import SQLITE_NAME
-from licet.store.setup import changing
 from licet.store.sqlite.store import SqliteStore
 from licet.web.logs import configure_logs
 from running import PATIENCE_S, RunningServer, children, is_over

@@ -33,10 +33,10 @@ from licet.alerts.webhooks import (
 )
 from licet.journal.retention import remove_aged
 from licet.model import InvalidValue
+from licet.setup.change import changing as changing_setup
 from licet.store import schema
 from licet.store.contract import Purpose
 from licet.store.errors import NotFound, StillInUse
-from licet.store.setup import changing as changing_setup
 from setup_site import ADA, JIM, START_MS, Site
 
 URL = "https://alerts.example.com/hooks/s3cret"

@@ -7,13 +7,13 @@ import pytest
 from kinds import Place, SqlitePlaces
 from licet.credentials.generated import ClientSecrets
 from licet.model import Tenant, User
+from licet.setup.change import changing
+from licet.setup.check import check
+from licet.setup.consequences import Consequences
+from licet.setup.file import read, write
+from licet.setup.plan import ADD, KEEP, REMOVE, SET, Applied, apply
 from licet.store import schema
-from licet.store.check import check
-from licet.store.consequences import Consequences
-from licet.store.declaration import read, write
 from licet.store.errors import SetupError, StillInUse
-from licet.store.plan import ADD, KEEP, REMOVE, SET, Applied, apply
-from licet.store.setup import changing
 from setup_site import ADA, JIM, RICH, SMALL, START_MS, Site
 
 DEFAULTS = "session_ttl 20m, access_ttl 10m, default_scope all, no_seat_status 400"

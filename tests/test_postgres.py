@@ -21,13 +21,13 @@ from licet.clock import FollowingClock
 from licet.lanes.commit import COLLISIONS_MAX, commit, settle_all
 from licet.ledger.commands import Command, Denied, Granted, SessionUnknown
 from licet.model import Pool
+from licet.setup.change import changing
 from licet.store import schema
 from licet.store.contract import Purpose, Store
 from licet.store.errors import Collided
 from licet.store.postgres.arrays import byte_strings, flags, numbers, texts
 from licet.store.postgres.book import _LOAD, Asked
 from licet.store.postgres.store import _TENANT_LOCK, PostgresStore
-from licet.store.setup import changing
 from postgres import Postgres
 
 START_MS = 1_700_000_040_000

@@ -19,8 +19,8 @@ from msgspec.structs import replace
 from conftest import AWAY, ServedTenant
 from licet.cli.demo import PASSWORD
 from licet.credentials.client_assertions import ASSERTION_CHARS_MAX, SIGNING_ALGORITHMS, TYPE
+from licet.setup.change import changing
 from licet.store.opening import SQLITE_NAME
-from licet.store.setup import changing
 from running import PASSWORD_HASH, PATIENCE_S, RunningServer
 from signing import ALGORITHMS, Signer, claims, proof
 

@@ -13,11 +13,11 @@ from licet.alerts.evaluation import QUIET_MS, look
 from licet.alerts.webhooks import Raised, changing, raised
 from licet.ledger.commands import End, Granted
 from licet.model import EndReason
+from licet.setup.change import changing as changing_setup
 from licet.store import schema
 from licet.store.contract import Purpose
 from licet.store.errors import StoreUnavailable
 from licet.store.journal_rows import MINUTE_MS
-from licet.store.setup import changing as changing_setup
 from setup_site import ADA, JIM, START_MS, Site
 
 QUIET_S = QUIET_MS / 1000

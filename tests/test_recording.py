@@ -12,10 +12,10 @@ from licet.credentials.generated import ClientSecrets
 from licet.journal import refusals, retention
 from licet.journal.failures import FailureFilter, failures, find_request
 from licet.model import FailureCause, Who
+from licet.setup.change import changing
 from licet.store import schema
 from licet.store.contract import Store
 from licet.store.errors import StoreUnavailable
-from licet.store.setup import changing
 from licet.web import recording
 from licet.web.recording import Caller, Recorder
 

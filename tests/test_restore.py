@@ -18,11 +18,11 @@ from licet.lanes.commit import commit
 from licet.ledger.commands import End, Grant, Granted
 from licet.ledger.rules import ScopeGrant, resolve_scope
 from licet.model import EndReason
+from licet.setup.change import changing
+from licet.setup.check import check
 from licet.store import schema
-from licet.store.check import check
 from licet.store.contract import Store
 from licet.store.opening import SQLITE_NAME, StoreAt
-from licet.store.setup import changing
 
 PAGE = Path(__file__).parent.parent / "docs" / "how-to" / "back-up-and-restore.md"
 TITLES = {"sqlite": "SQLite", "postgres": "PostgreSQL"}

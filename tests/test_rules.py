@@ -21,7 +21,7 @@ from journals import WHOLE_JOURNAL
 from licet.cli.demo import TENANT
 from licet.model import Duplicates, InvalidValue
 from licet.reports.usage import PoolNow, seats
-from licet.store.setup import end_sessions
+from licet.setup.change import end_sessions
 from running import RunningServer
 from test_concurrency import GRANT, Caller, in_use, opened, rows, with_secrets
 

@@ -17,9 +17,9 @@ from kinds import Place, SqlitePlaces
 from licet.accounts import administrators as accounts
 from licet.ledger.commands import Denied, Grant, Granted
 from licet.model import NoSeatReason, Role
+from licet.setup.change import changing
+from licet.setup.end_sessions import REASON_CHARS_MAX
 from licet.store import schema
-from licet.store.ending import REASON_CHARS_MAX
-from licet.store.setup import changing
 from setup_site import JIM, START_MS
 
 END = f"/seats/end?tenant={JIM}"

@@ -14,10 +14,10 @@ from licet.journal.retention import remove_history
 from licet.lanes.commit import commit
 from licet.ledger.commands import ClientRefused, Denied, End, Grant, Granted, Sweep
 from licet.model import Duplicates, EndReason, InvalidValue, NoSeatReason, TokenFormat
+from licet.setup.change import changing
 from licet.store import schema
 from licet.store.errors import AlreadyThere, NotFound, StillInUse
 from licet.store.journal_rows import MINUTE_MS
-from licet.store.setup import changing
 from setup_site import ADA, JIM, SESSION_S, START_MS, Site, secret
 
 

@@ -13,7 +13,7 @@ from kinds import Place, SqlitePlaces
 from licet.accounts import administrators
 from licet.alerts import webhooks
 from licet.model import Role
-from licet.store.setup import changing
+from licet.setup.change import changing
 from setup_site import START_MS
 
 JIM, OTHER = "?tenant=Jim_Test", "?tenant=Other"

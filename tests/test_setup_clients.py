@@ -9,10 +9,10 @@ from licet.credentials.generated import ClientSecrets
 from licet.lanes.commit import commit
 from licet.ledger.commands import ClientRefused, Grant, Granted, SessionUnknown, Sweep
 from licet.model import Duplicates, GrantType
+from licet.setup.change import changing, end_sessions
+from licet.setup.tenant import SECRETS_MAX
 from licet.store import schema
 from licet.store.errors import AlreadyThere, NotFound, SetupError, StillInUse
-from licet.store.setup import changing, end_sessions
-from licet.store.tenant_setup import SECRETS_MAX
 from setup_site import ADA, JIM, SESSION_S, START_MS, Site, secret
 
 

@@ -27,8 +27,8 @@ from licet.seat_sources import (
     most_addresses,
     used_from,
 )
+from licet.setup.change import changing
 from licet.store import schema
-from licet.store.setup import changing
 from running import PATIENCE_S
 from setup_site import ADA, JIM, START_MS
 from test_raising import Watched

@@ -14,10 +14,10 @@ from licet.lanes.commit import commit
 from licet.ledger.book import AssertionUsed, Book
 from licet.ledger.commands import Command, Granted, Outcome, Spend, Spent
 from licet.ledger.rules import decide
+from licet.setup.change import changing
 from licet.store import schema
 from licet.store.contract import Purpose, Store
 from licet.store.postgres import book as postgres_book
-from licet.store.setup import changing
 from licet.store.sqlite import book as sqlite_book
 from licet.store.sqlite.store import SqliteStore
 from signing import Signer

@@ -6,7 +6,7 @@ import pytest
 
 from conftest import ServedTenant
 from licet.credentials.client_assertions import SIGNING_ALGORITHMS, STRICT_ALGORITHMS
-from licet.store.declaration import read, write
+from licet.setup.file import read, write
 from signing import proof
 from test_private_key_jwt import GRANT, SIGNERS, WHO, Keyed, refused
 

@@ -21,8 +21,8 @@ from licet.model import Pool
 from licet.reports.occupancy import occupancy
 from licet.reports.overview import overview
 from licet.reports.usage import Usage
+from licet.setup.change import changing
 from licet.store import schema
-from licet.store.setup import changing
 from report_site import DAY_MS, HOUR_MS, HOUR_S, NOON_MS, Site
 
 YEAR_MS = 365 * DAY_MS

@@ -17,7 +17,7 @@ from licet.alerts.webhooks import State
 from licet.model import InvalidValue
 from licet.networks import METADATA, is_public, is_within
 from licet.settings import load_settings
-from licet.store.setup import changing as changing_setup
+from licet.setup.change import changing as changing_setup
 from receiver import Receiver
 from setup_site import ADA, START_MS
 from test_alerting import Sender, post

@@ -14,10 +14,10 @@ from licet.credentials.client_assertions import LEEWAY_S, LIFE_S_MAX
 from licet.formats import duration
 from licet.model import Tenant
 from licet.reports.usage import sessions
-from licet.store.consequences import Tally
+from licet.setup.change import end_sessions
+from licet.setup.consequences import Tally
+from licet.setup.end_sessions import SessionsEnded
 from licet.store.contract import Store
-from licet.store.ending import SessionsEnded
-from licet.store.setup import end_sessions
 
 _ASSERTION_S = LIFE_S_MAX + 2 * LEEWAY_S  # by a client whose clock is fast, and a leeway at its end
 REASON = "the store was restored from a copy"

@@ -15,10 +15,10 @@ from typing import Any
 from licet.cli.options import actor, confirm
 from licet.cli.output import counted, say
 from licet.cli.stores import chosen_tenant, opened
-from licet.store.consequences import Consequences, attempt
+from licet.setup.change import SetupChange, changing
+from licet.setup.consequences import Consequences, attempt
+from licet.setup.tenant import TenantSetup
 from licet.store.contract import Store
-from licet.store.setup import SetupChange, changing
-from licet.store.tenant_setup import TenantSetup
 
 _CLIENTS_TOLD = 5
 

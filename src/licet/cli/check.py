@@ -15,8 +15,8 @@ from licet.cli.output import Instant, Record, counted, note, say, show_json, sho
 from licet.cli.stores import data_directory, opened, store_at
 from licet.credentials.keyring import FILE_NAME, KeyringUnusable, fingerprint, read_keyring
 from licet.settings import SettingsError, load_settings
-from licet.store.check import Finding, check_nodes
-from licet.store.check import check as check_store
+from licet.setup.check import Finding, check_nodes
+from licet.setup.check import check as check_store
 from licet.store.errors import SchemaOutdated, SchemaUnknown, SetupDamaged
 from licet.store.nodes import Node, is_silent, read_nodes
 from licet.store.opening import SQLITE_NAME

@@ -23,8 +23,8 @@ from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.formats import duration, read_duration_s
 from licet.model import Client, ClientSecret, GrantType
 from licet.setup.changes import ClientChanges
-from licet.store.check import proves_by
-from licet.store.tenant_setup import TenantSetup
+from licet.setup.check import proves_by
+from licet.setup.tenant import TenantSetup
 
 app = Noun(
     "OAuth clients. Each stands for one user, and proves itself with that user's password, a secret or a key."

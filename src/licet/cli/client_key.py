@@ -22,8 +22,8 @@ from licet.cli.stores import chosen_tenant, opened
 from licet.clock import SystemClock
 from licet.credentials.public_keys import TEXT_BYTES_MAX, kind_of, name_of, read_keys, told
 from licet.model import Client, PublicKey
+from licet.setup.tenant import TenantSetup
 from licet.store.errors import NotFound
-from licet.store.tenant_setup import TenantSetup
 
 key_app = Noun("Public keys of a client, which then signs an assertion instead of sending a secret.")
 

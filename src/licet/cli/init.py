@@ -18,10 +18,10 @@ from licet.clock import SystemClock
 from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.model import Pool, Role, Tenant
 from licet.settings import FILE_NAME as SETTINGS_FILE
+from licet.setup.change import POOL_FIRST, changing
 from licet.store.errors import StoreUnavailable
 from licet.store.migrate import current
 from licet.store.opening import SQLITE_NAME, StoreAt
-from licet.store.setup import POOL_FIRST, changing
 
 DIRECTORY_MODE = 0o700
 

@@ -15,10 +15,10 @@ from licet.clock import SystemClock
 from licet.formats import duration, nearness, read_duration_s
 from licet.model import Tenant
 from licet.reports.usage import LiveSession, seats, sessions
+from licet.setup.change import end_sessions
+from licet.setup.end_sessions import check_ending
 from licet.store.contract import Store
-from licet.store.ending import check_ending
 from licet.store.errors import NotFound
-from licet.store.setup import end_sessions
 
 app = Noun("Sessions: who is in, since when, and ending it.")
 

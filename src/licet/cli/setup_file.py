@@ -11,9 +11,9 @@ from licet.cli.errors import WrongUse
 from licet.cli.options import AsJson, Data, TenantName, Yes, actor, confirm
 from licet.cli.output import counted, note, progress, say, show_json, show_list
 from licet.cli.stores import chosen_tenant, opened
-from licet.store.declaration import read, write
-from licet.store.plan import ADD, KEEP, REMOVE, SET, Applied, Step
-from licet.store.plan import apply as apply_plan
+from licet.setup.file import read, write
+from licet.setup.plan import ADD, KEEP, REMOVE, SET, Applied, Step
+from licet.setup.plan import apply as apply_plan
 
 _SIGNS = {ADD: "+", SET: "~", REMOVE: "-", KEEP: "="}
 _HEADINGS = {"sign": "", "tenant": "tenant", "target": "what", "detail": "change"}

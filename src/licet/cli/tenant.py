@@ -12,8 +12,8 @@ from licet.cli.output import Duration, Record, counted, note, say, show_list, sh
 from licet.cli.stores import chosen_tenant, opened
 from licet.formats import read_duration_s
 from licet.model import InvalidValue, Tenant, TokenFormat
+from licet.setup.change import changing
 from licet.setup.changes import TenantChanges
-from licet.store.setup import changing
 
 app = Noun("Customer databases: a tenant is the first segment of a token's URL.")
 

@@ -31,8 +31,8 @@ from licet.ledger.rules import USER_HOLDER
 from licet.model import Tenant, Value
 from licet.reports.usage import LiveSession
 from licet.seat_sources import addresses
+from licet.setup.holds import until_held
 from licet.store import schema
-from licet.store.holds import until_held
 from licet.store.paging import LIMIT, bounded, read_cursor, write_cursor
 
 SESSIONS_SHOWN_MAX = 20

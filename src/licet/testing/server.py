@@ -21,8 +21,8 @@ from urllib.parse import urlsplit
 from licet.client import LicetAuth
 from licet.clock import wall_ms
 from licet.credentials.keyring import FILE_NAME, new_keyring, read_keyring, write_keyring
+from licet.setup.change import SetupChange, changing
 from licet.store.opening import SQLITE_NAME
-from licet.store.setup import SetupChange, changing
 from licet.store.sqlite.store import SqliteStore
 from licet.testing.process import ServerProcess
 from licet.testing.shared import UNTIL_RELEASED_MS, SharedClock, Switches

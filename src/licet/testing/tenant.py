@@ -17,10 +17,10 @@ from licet.ledger.commands import Command, End, Grant, Granted, Outcome
 from licet.model import Duplicates, EndReason, InvalidValue, Pool, Scope, Session, Tenant
 from licet.reports import usage
 from licet.reports.usage import LiveSession
+from licet.setup.change import POOL_FIRST
 from licet.setup.changes import ClientChanges, PoolChanges, TenantChanges
-from licet.store.holds import free
-from licet.store.setup import POOL_FIRST
-from licet.store.tenant_setup import TenantSetup
+from licet.setup.holds import free
+from licet.setup.tenant import TenantSetup
 from licet.testing.server import ServerUnderTest
 
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -79,7 +79,7 @@ class Identity(Value, frozen=True, kw_only=True):
 
     @property
     def owns_licence(self) -> bool:
-        """Whether it may change what `licet.store.licence_terms` names: the licence of every tenant."""
+        """Whether it may change what `licet.setup.licence_terms` names: the licence of every tenant."""
         return self.role is Role.OWNER and self.tenant_id is None
 
     def sees(self, tenant_id: int | None) -> bool:

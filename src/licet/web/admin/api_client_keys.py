@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from licet.credentials.public_keys import read_keys
 from licet.model import Client, InvalidValue, PublicKey
-from licet.store.tenant_setup import TenantSetup
+from licet.setup.tenant import TenantSetup
 from licet.web.admin import bodies, described, shapes
 from licet.web.admin.call import Call, NamePath, Owning, Paged, Reading, TenantPath, answer, at, there
 from licet.web.admin.rehearsing import rehearsable

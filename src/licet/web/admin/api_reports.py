@@ -17,9 +17,9 @@ from licet.journal.history import HistoryFilter, HistoryPage, Kind, history
 from licet.model import NoSeatReason
 from licet.reports.overview import Overview, overview
 from licet.reports.usage import LiveSession, Reach, SeatsNow, Usage, seats, sessions, usage
-from licet.store.ending import SessionsEnded
+from licet.setup.change import SetupChange
+from licet.setup.end_sessions import SessionsEnded
 from licet.store.paging import InvalidCursor, read_cursor, write_cursor
-from licet.store.setup import SetupChange
 from licet.web.admin import bodies, described
 from licet.web.admin.call import Call, Operating, Paged, Reading, TenantPath, answer, there
 from licet.web.admin.problems import FieldError, invalid

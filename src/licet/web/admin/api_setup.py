@@ -1,7 +1,7 @@
 """The admin API, the set-up: tenants, and their pools, scopes, users, clients and client secrets.
 
-What may be and what ends with a change is decided by the model and `licet.store.setup`; an owner changes, and
-everybody looks. Who is of one tenant adds and removes none, and does not change its licence.
+What may be and what ends with a change is decided by the model and `licet.setup.change`; an owner changes,
+and everybody looks. Who is of one tenant adds and removes none, and does not change its licence.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,8 +13,8 @@ from fastapi.responses import Response
 from licet.credentials.passwords import about_user
 from licet.formats import NEVER, read_end_ms
 from licet.model import Client, GrantType, InvalidValue, Pool, Scope, Tenant, User, read_alerts
-from licet.store.setup import SetupChange
-from licet.store.tenant_setup import TenantSetup
+from licet.setup.change import SetupChange
+from licet.setup.tenant import TenantSetup
 from licet.web.admin import bodies, described, shapes
 from licet.web.admin.call import (
     Call,

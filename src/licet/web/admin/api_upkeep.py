@@ -22,13 +22,13 @@ from licet.credentials.keyring import (
 )
 from licet.formats import instant
 from licet.model import Tenant
-from licet.store.check import check, check_nodes
+from licet.setup.check import check, check_nodes
+from licet.setup.file import read, write
+from licet.setup.plan import apply
 from licet.store.contract import Purpose
-from licet.store.declaration import read, write
 from licet.store.errors import SetupError
 from licet.store.events import Event, keep_events
 from licet.store.nodes import read_nodes
-from licet.store.plan import apply
 from licet.web.admin import bodies, described, shapes
 from licet.web.admin.call import (
     API,

@@ -27,10 +27,10 @@ from licet.model import (
     Role,
     TokenFormat,
 )
-from licet.store.ending import COOL_DOWN_S_MAX, REASON_CHARS_MAX
+from licet.setup.end_sessions import COOL_DOWN_S_MAX, REASON_CHARS_MAX
+from licet.setup.limits import NAME_CHARS_MAX
+from licet.setup.tenant import OVERLAP_S_MAX
 from licet.store.paging import LIMIT_MAX
-from licet.store.setup_checks import NAME_CHARS_MAX
-from licet.store.tenant_setup import OVERLAP_S_MAX
 from licet.zones import NAME_CHARS_MAX as ZONE_CHARS_MAX
 
 KEY_CHARS_MAX = 8192  # of one key, many times what the longest takes

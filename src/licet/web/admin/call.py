@@ -30,12 +30,12 @@ from starlette.requests import Request
 from licet.accounts.administrators import AccountsChange
 from licet.accounts.administrators import changing as changing_accounts
 from licet.model import Role, Tenant, Value
-from licet.store.consequences import Attempt, attempt
+from licet.setup.change import SetupChange
+from licet.setup.consequences import Attempt, attempt
+from licet.setup.licence_terms import WHY
+from licet.setup.tenant import TenantSetup
 from licet.store.errors import NotFound
-from licet.store.licence_terms import WHY
 from licet.store.paging import LIMIT, LIMIT_MAX, read_cursor, write_cursor
-from licet.store.setup import SetupChange
-from licet.store.tenant_setup import TenantSetup
 from licet.web.admin.access import Identity
 from licet.web.admin.bodies import Body
 from licet.web.admin.desk import Desk, must_be

@@ -6,8 +6,8 @@ from msgspec.structs import replace
 
 from licet.credentials.public_keys import name_of, read_keys
 from licet.model import Client, InvalidValue, Role, Tenant
+from licet.setup.change import SetupChange
 from licet.store.errors import SetupError
-from licet.store.setup import SetupChange
 from licet.web.admin.client_secret_pages import TAB, chosen_client, what_goes
 from licet.web.admin.desk import Desk
 from licet.web.admin.forms import Field, Form, Kind, Texts

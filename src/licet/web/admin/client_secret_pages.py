@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from licet.credentials.generated import NewClientSecret
 from licet.formats import read_duration_s
 from licet.model import Client, InvalidValue, Role, Tenant
-from licet.store.check import proves_by
+from licet.setup.change import SetupChange
+from licet.setup.check import proves_by
 from licet.store.errors import SetupError
-from licet.store.setup import SetupChange
 from licet.web.admin.desk import Desk
 from licet.web.admin.forms import Field, Form, Kind, Texts
 from licet.web.admin.pages import Visit, link, posting, see, visiting

@@ -19,7 +19,7 @@ from licet.journal.failures import FailurePage, Refused
 from licet.journal.history import HistoryPage
 from licet.reports.overview import Overview
 from licet.reports.usage import LiveSession, SeatsNow, Usage
-from licet.store.ending import SessionsEnded
+from licet.setup.end_sessions import SessionsEnded
 from licet.web.admin import shapes
 from licet.web.admin.problems import MEDIA_TYPE, TITLES, FieldError
 from licet.web.admin.rehearsing import Rehearsal

@@ -36,9 +36,9 @@ from licet.lanes.process import Committer
 from licet.lanes.thread import Lane
 from licet.ledger.commands import Command, Outcome
 from licet.model import Role, Tenant
+from licet.setup.change import SetupChange, changing
 from licet.store.contract import Store
 from licet.store.errors import NotFound, QueueFull, StoreUnavailable
-from licet.store.setup import SetupChange, changing
 from licet.web.admin.access import Access, Identity, SignedIn
 from licet.web.admin.problems import Problem, forged_request, not_allowed, sign_in_needed
 from licet.web.metrics import Metrics

@@ -17,9 +17,9 @@ import msgspec
 from licet.accounts.administrators import NotYours
 from licet.credentials.keyring import KeyringUnusable
 from licet.model import InvalidValue, Value
-from licet.store.declaration import DeclarationInvalid
+from licet.setup.file import DeclarationInvalid
+from licet.setup.licence_terms import LicenceKept
 from licet.store.errors import AlreadyThere, NotFound, QueueFull, SetupError, StoreUnavailable
-from licet.store.licence_terms import LicenceKept
 from licet.store.paging import InvalidCursor
 from licet.web.admin.access import TooManyAttempts
 

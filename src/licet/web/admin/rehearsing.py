@@ -12,7 +12,7 @@ from fastapi import Depends, Query
 from starlette.requests import Request
 
 from licet.model import Value
-from licet.store.consequences import ClientSessions, Consequences
+from licet.setup.consequences import ClientSessions, Consequences
 from licet.web.admin.problems import FieldError, invalid
 
 NAME = "dry_run"

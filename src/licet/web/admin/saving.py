@@ -14,9 +14,9 @@ from collections.abc import Callable
 from typing import Any
 
 from licet.model import InvalidValue, Value
-from licet.store.consequences import Attempt, Consequences, attempt
+from licet.setup.change import SetupChange
+from licet.setup.consequences import Attempt, Consequences, attempt
 from licet.store.errors import AlreadyThere, NotFound, SetupError
-from licet.store.setup import SetupChange
 from licet.web.admin.access import Identity
 from licet.web.admin.desk import Desk
 from licet.web.admin.forms import Form, Texts

@@ -34,7 +34,7 @@ from licet.reports.seats import (
     sessions_that_fit,
     sessions_without_seat,
 )
-from licet.store.ending import COOL_DOWN_S_MAX, REASON_CHARS_MAX, SessionsEnded, check_ending
+from licet.setup.end_sessions import COOL_DOWN_S_MAX, REASON_CHARS_MAX, SessionsEnded, check_ending
 from licet.store.paging import InvalidCursor
 from licet.web.admin.desk import Desk
 from licet.web.admin.forms import sentence

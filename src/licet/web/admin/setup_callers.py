@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from licet.model import SESSIONS_MAX, SESSIONS_MAX_MAX, Client, GrantType, InvalidValue, Tenant, User
-from licet.store.check import proves_by
-from licet.store.setup_checks import NAME_CHARS_MAX
-from licet.store.tenant_setup import TenantSetup
+from licet.setup.check import proves_by
+from licet.setup.limits import NAME_CHARS_MAX
+from licet.setup.tenant import TenantSetup
 from licet.web.admin.forms import Field, Kind, Option, Texts, whole
 from licet.web.admin.pages import counted
 from licet.web.admin.setup_noun import NO, YES, Cell, dated, named_once, state_of

@@ -17,10 +17,10 @@ from licet.formats import NEVER
 from licet.journal import history
 from licet.journal.history import Did, HistoryFilter
 from licet.model import Role, Tenant
+from licet.setup.change import SetupChange
+from licet.setup.licence_terms import WHY, is_counted, licence_fields
 from licet.store.errors import SetupError
-from licet.store.licence_terms import WHY, is_counted, licence_fields
 from licet.store.paging import LIMIT_MAX
-from licet.store.setup import SetupChange
 from licet.web.admin.desk import Desk, must_be
 from licet.web.admin.filters import cleaned
 from licet.web.admin.forms import Field, Form, Kind, Texts, read_seen, read_texts, sentence

@@ -18,7 +18,7 @@ from licet.model import (
     TokenFormat,
     read_alerts,
 )
-from licet.store.tenant_setup import TenantSetup
+from licet.setup.tenant import TenantSetup
 from licet.web.admin.forms import Field, Kind, Option, Texts, whole
 from licet.web.admin.pages import counted
 from licet.web.admin.setup_noun import NO, SEATS_FIRST, YES, Cell, dated, end_text, named_once

@@ -1,8 +1,8 @@
 """What a noun of the set-up is to its pages, and what the lists and forms of several nouns have alike.
 
 Each noun says what its list and its form look like, and what a filled form changes. It decides nothing: what
-may be, the model and `licet.store.setup` say. Passwords come to it hashed. No field but those of a secret has
-"password" or "secret" in its name: what is typed into those is not kept over a sign-in.
+may be, the model and `licet.setup.change` say. Passwords come to it hashed. No field but those of a secret
+has "password" or "secret" in its name: what is typed into those is not kept over a sign-in.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from licet.formats import NEVER, end, read_end_ms
 from licet.model import TIME_ZONE, Tenant
-from licet.store.tenant_setup import TenantSetup
+from licet.setup.tenant import TenantSetup
 from licet.web.admin.forms import Field, Kind, Texts
 
 YES = ("yes",)  # a mark that is set

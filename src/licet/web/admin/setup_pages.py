@@ -14,10 +14,10 @@ from licet.credentials.generated import NewClientSecret
 from licet.credentials.passwords import about_user
 from licet.credentials.public_keys import kind_of, name_of
 from licet.model import InvalidValue, Role, Tenant
-from licet.store.check import proves_by
-from licet.store.licence_terms import WHY, is_counted
-from licet.store.setup import SetupChange
-from licet.store.tenant_setup import BUILT_IN
+from licet.setup.change import SetupChange
+from licet.setup.check import proves_by
+from licet.setup.licence_terms import WHY, is_counted
+from licet.setup.tenant import BUILT_IN
 from licet.web.admin.client_secret_pages import shown_once
 from licet.web.admin.desk import Desk
 from licet.web.admin.forms import Field, Form, sentence

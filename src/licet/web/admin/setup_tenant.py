@@ -17,7 +17,7 @@ from licet.model import (
     Tenant,
     TokenFormat,
 )
-from licet.store.setup import SetupChange
+from licet.setup.change import SetupChange
 from licet.web.admin.forms import Field, Kind, Option, Texts, whole
 from licet.web.admin.setup_noun import NO, SEATS_FIRST, YES, named_once
 

@@ -22,9 +22,9 @@ from licet.model import Pool as ModelPool
 from licet.model import Scope as ModelScope
 from licet.model import Tenant as ModelTenant
 from licet.model import User as ModelUser
-from licet.store.check import Finding, proves_by
+from licet.setup.check import Finding, proves_by
+from licet.setup.plan import Applied, Step
 from licet.store.nodes import Node, is_silent
-from licet.store.plan import Applied, Step
 
 _JIM = "Jim_Test"
 _AT_MS = 1_798_761_600_000

@@ -25,17 +25,17 @@ from sqlalchemy import delete, func, insert, select, update
 from licet.accounts.administrators import read_admins, read_api_keys
 from licet.model import Scope, Tenant
 from licet.setup.changes import TenantChanges, with_access_ttl
+from licet.setup.consequences import Tally, client_names
+from licet.setup.end_sessions import SessionsEnded, sweep_all
+from licet.setup.holds import held_differently, recount
+from licet.setup.licence_terms import must_keep_licence
+from licet.setup.spelling import told
+from licet.setup.tenant import TenantSetup
 from licet.store import schema
-from licet.store.consequences import Tally, client_names
 from licet.store.contract import Store, Transaction
-from licet.store.ending import SessionsEnded, sweep_all
 from licet.store.errors import AlreadyThere, NotFound
 from licet.store.events import Event, keep_events
-from licet.store.holds import held_differently, recount
 from licet.store.journal_rows import MINUTE_MS
-from licet.store.licence_terms import must_keep_licence
-from licet.store.spelling import told
-from licet.store.tenant_setup import TenantSetup
 
 POOL_FIRST = "full"  # the pool of a new tenant
 

@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from sqlalchemy import BigInteger, ColumnElement, case, func, literal, select, update
 
 from licet.model import Pool, Tenant
+from licet.setup.end_sessions import sweep_all
 from licet.store import schema
 from licet.store.contract import Transaction
-from licet.store.ending import sweep_all
 
 
 def held_differently(before: Tenant, after: Tenant) -> list[Pool]:

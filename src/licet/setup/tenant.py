@@ -7,7 +7,7 @@ The rules:
   is disabled, a scope that is no longer had, a pool that the session's seat is not of, a client's other user.
 - Each change leaves an event: who, what, of which tenant, and what it was before. Never a secret.
 
-It is made by `licet.store.setup`, which begins the transaction and makes the change known at its end.
+It is made by `licet.setup.change`, which begins the transaction and makes the change known at its end.
 """
 
 from collections import Counter
@@ -40,10 +40,8 @@ from licet.setup.changes import (
     alert_columns,
     with_access_ttl,
 )
-from licet.store import schema
-from licet.store.consequences import Tally, client_names
-from licet.store.contract import Transaction
-from licet.store.ending import (
+from licet.setup.consequences import Tally, client_names
+from licet.setup.end_sessions import (
     COOL_DOWN_S_MAX,
     SessionsEnded,
     check_ending,
@@ -56,10 +54,12 @@ from licet.store.ending import (
     sessions_with_scope,
     sessions_with_scope_beyond,
 )
+from licet.setup.holds import free
+from licet.setup.limits import check_keys, check_name, must_be_new, must_be_other_initials, names_of
+from licet.setup.spelling import differences, facts, told
+from licet.store import schema
+from licet.store.contract import Transaction
 from licet.store.errors import AlreadyThere, NotFound, StillInUse
-from licet.store.holds import free
-from licet.store.setup_checks import check_keys, check_name, must_be_new, must_be_other_initials, names_of
-from licet.store.spelling import differences, facts, told
 
 OVERLAP_S_MAX = 31 * 86_400  # a guess: a rotation that takes longer is none
 SECRETS_MAX = 16  # a guess: two overlap in a rotation, and a few deployments rotate on their own

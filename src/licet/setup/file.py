@@ -19,7 +19,7 @@ The rules:
 - No password or secret is ever written, and none is read. A public key is no secret.
 - All mistakes are told together, each with its key and what is allowed.
 
-It knows no store: `licet.store.plan` compares what is read here with what is there.
+It knows no store: `licet.setup.plan` compares what is read here with what is there.
 """
 
 import json
@@ -55,7 +55,7 @@ from licet.model import (
     User,
     read_alerts,
 )
-from licet.store.spelling import CLIENT_DEFAULTS, POOL_DEFAULTS, TENANT_DEFAULTS, USER_DEFAULTS, Fact, facts
+from licet.setup.spelling import CLIENT_DEFAULTS, POOL_DEFAULTS, TENANT_DEFAULTS, USER_DEFAULTS, Fact, facts
 from licet.zones import find_zone
 
 POOL_OF_ALL = "full"

@@ -12,8 +12,8 @@ from sqlalchemy import Connection, FromClause, Select, and_, case, exists, func,
 from licet.credentials.public_keys import name_of
 from licet.formats import duration, instant
 from licet.model import Client, Duplicates, Pool, Scope, Tenant, TokenFormat, Value
+from licet.setup.holds import until_held
 from licet.store import schema
-from licet.store.holds import until_held
 from licet.store.migrate import is_unfinished
 from licet.store.nodes import Node, is_silent, signing_mark
 

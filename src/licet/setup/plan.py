@@ -11,13 +11,13 @@ from functools import partial
 from typing import Any
 
 from licet.model import Client, Pool, Scope, Tenant, User, Value
+from licet.setup.change import SetupChange
 from licet.setup.changes import ClientChanges, PoolChanges, ScopeChanges, TenantChanges, UserChanges
-from licet.store.consequences import Consequences
+from licet.setup.consequences import Consequences
+from licet.setup.spelling import differences, facts, told
+from licet.setup.tenant import BUILT_IN, TenantSetup
 from licet.store.contract import Store
 from licet.store.errors import SetupError
-from licet.store.setup import SetupChange
-from licet.store.spelling import differences, facts, told
-from licet.store.tenant_setup import BUILT_IN, TenantSetup
 
 ADD, SET, REMOVE, KEEP = "add", "set", "remove", "keep"
 
