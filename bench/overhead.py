@@ -34,8 +34,8 @@ def _nothing(*_: object) -> None:
 
 _WITHOUT: dict[str, dict[str, Any]] = {
     "metrics": {
-        "licet.web.measures.Measures.answered": _nothing,
-        "licet.web.measures.Measures.committed": _nothing,
+        "licet.telemetry.measures.Measures.answered": _nothing,
+        "licet.telemetry.measures.Measures.committed": _nothing,
         "licet.store.sqlite.store.count": _nothing,
     },
     "journal": {"licet.store.sqlite.book.Folded": _NotFolded},

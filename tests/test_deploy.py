@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from licet.web.metrics import COMMITTER, FAMILIES
+from licet.telemetry.metrics import COMMITTER, FAMILIES
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
 RULES = yaml.safe_load((DEPLOY / "prometheus-rules.yml").read_text(encoding="utf-8"))

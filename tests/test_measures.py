@@ -5,7 +5,7 @@ from time import perf_counter
 
 import pytest
 
-from licet.web.measures import COMMANDS, OTHER, SECONDS, Histogram, Measures, endpoint_of
+from licet.telemetry.measures import COMMANDS, OTHER, SECONDS, Histogram, Measures, endpoint_of
 
 
 @pytest.mark.parametrize(

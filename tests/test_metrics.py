@@ -27,9 +27,9 @@ from licet.reports.occupancy import OTHERS, SCOPES_MAX
 from licet.setup.change import changing
 from licet.store.contract import Store
 from licet.store.sqlite.store import SqliteStore
-from licet.web import metrics as module
-from licet.web.measures import Measures
-from licet.web.metrics import FAMILIES, Metrics, Page, Queue, reference
+from licet.telemetry import metrics as module
+from licet.telemetry.measures import Measures
+from licet.telemetry.metrics import FAMILIES, Metrics, Page, Queue, reference
 
 START_MS = 1_700_000_000_000
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference" / "metrics.md"
@@ -367,7 +367,7 @@ def test_every_family_is_made_and_none_beside_them(file: SqliteStore) -> None:
 
 
 def test_the_reference_page_is_that_of_the_code() -> None:
-    made_by = ".venv/bin/python -m licet.web.metrics > docs/reference/metrics.md"
+    made_by = ".venv/bin/python -m licet.telemetry.metrics > docs/reference/metrics.md"
     assert REFERENCE.read_text(encoding="utf-8") == reference(), f"out of date: {made_by}"
 
 

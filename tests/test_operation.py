@@ -39,7 +39,7 @@ from licet.settings import load_settings
 from licet.setup.change import changing
 from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite.store import SqliteStore
-from licet.web.logs import configure_logs
+from licet.telemetry.logs import configure_logs
 from running import PATIENCE_S, RunningServer, children, is_over
 from test_concurrency import GRANT, TENANT, Caller, in_use, opened, rows, with_secrets
 

@@ -18,13 +18,13 @@ from licet.credentials.generated import ApiKeys
 from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.model import Role
 from licet.store.opening import SQLITE_NAME
+from licet.telemetry.metrics import Page
 from licet.web.admin import scraping
-from licet.web.metrics import Page
 from running import PATIENCE_S, RunningServer
 
 if TYPE_CHECKING:
+    from licet.telemetry.metrics import Metrics
     from licet.web.admin.desk import Desk
-    from licet.web.metrics import Metrics
 
 GRANT = {"grant_type": "client_credentials"}
 

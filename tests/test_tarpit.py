@@ -7,8 +7,8 @@ from typing import Any, cast
 from licet.clock import ManualClock
 from licet.credentials.generated import ClientSecrets
 from licet.credentials.passwords import Passwords, Remembered
+from licet.telemetry.measures import Measures
 from licet.web.authentication import Authenticator
-from licet.web.measures import Measures
 from licet.web.public import PublicApp
 from licet.web.recording import Recorder
 from licet.web.refusals import LogRateLimit

@@ -16,7 +16,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from licet.extras import how_to_install
-from licet.web import traces
+from licet.telemetry import traces
 from running import PATIENCE_S, RunningServer
 
 GRANT = {"grant_type": "client_credentials"}

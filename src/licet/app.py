@@ -60,21 +60,21 @@ from licet.store.errors import QueueFull, StoreUnavailable
 from licet.store.migrate import HEAD
 from licet.store.nodes import NOTE_EVERY_S, Node, key_marks, note_node, remove_node
 from licet.store.opening import StoreAt
+from licet.telemetry.measures import Measures
+from licet.telemetry.traces import begin as begin_traces
 from licet.web.authentication import Authenticator
 from licet.web.connections import Limits, share_of
 from licet.web.forwarded import Forwarded
 from licet.web.listener import GuardedHttpProtocol
-from licet.web.measures import Measures
 from licet.web.public import PublicApp, Read
 from licet.web.recording import Recorder
 from licet.web.refusals import Kind, LogRateLimit
 from licet.web.tarpit import Tarpit
 from licet.web.throttle import Throttle
-from licet.web.traces import begin as begin_traces
 
 if TYPE_CHECKING:
+    from licet.telemetry.metrics import Metrics
     from licet.web.admin.desk import Desk
-    from licet.web.metrics import Metrics
 
 Committing = Lane[Command, Outcome] | Committer
 Reading = Lane[bytes, Read]
@@ -342,7 +342,7 @@ class Server:
         )
 
     def _metrics(self, commits: Committing, reads: Reading, authenticator: Authenticator) -> "Metrics":
-        from licet.web.metrics import Metrics, Queue  # noqa: PLC0415 - not before the public listener answers
+        from licet.telemetry.metrics import Metrics, Queue  # noqa: PLC0415 - not before the public listener answers
 
         settings = self._settings
         return Metrics(

@@ -25,9 +25,9 @@ from licet.clock import SystemClock
 from licet.lanes import process_main
 from licet.settings import load_settings
 from licet.store.errors import StoreUnavailable
+from licet.telemetry.logs import configure_logs
 from licet.testing.process import COMMAND
 from licet.testing.shared import Switches
-from licet.web.logs import configure_logs
 from licet.web.public import PublicApp
 
 _STEP_S = 0.005  # of an answer that waits

@@ -38,8 +38,8 @@ from licet.protocol.message import (
     refusal,
 )
 from licet.store.errors import QueueFull, StoreUnavailable
+from licet.telemetry.measures import Measures
 from licet.web.authentication import Authenticator
-from licet.web.measures import Measures
 from licet.web.recording import Attempt, Recorder
 from licet.web.refusals import Kind, LogRateLimit
 from licet.web.source import source_of

@@ -39,9 +39,9 @@ from licet.model import Role, Tenant
 from licet.setup.change import SetupChange, changing
 from licet.store.contract import Store
 from licet.store.errors import NotFound, QueueFull, StoreUnavailable
+from licet.telemetry.metrics import Metrics
 from licet.web.admin.access import Access, Identity, SignedIn
 from licet.web.admin.problems import Problem, forged_request, not_allowed, sign_in_needed
-from licet.web.metrics import Metrics
 from licet.web.refusals import LogRateLimit
 
 CSRF_HEADER = "x-csrf-token"

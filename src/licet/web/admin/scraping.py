@@ -1,4 +1,4 @@
-"""`GET /metrics`: who may scrape, and the page of `licet.web.metrics`.
+"""`GET /metrics`: who may scrape, and the page of `licet.telemetry.metrics`.
 
 Metrics name every tenant and pool, so a scraper has an API key of an identity that sees all tenants, unless
 the settings make them public. While the store does not answer, nobody's key can be looked up, and that is
@@ -14,10 +14,10 @@ from fastapi import APIRouter, Request, Response
 
 from licet.model import Role
 from licet.store.errors import QueueFull, StoreUnavailable
+from licet.telemetry.metrics import Metrics
 from licet.web.admin.access import Identity
 from licet.web.admin.desk import Desk, must_be
 from licet.web.admin.problems import not_allowed
-from licet.web.metrics import Metrics
 
 PATH: Final = "/metrics"
 KNOWN_WITHIN_S: Final = 3.0  # after that the store counts as out of reach; a scrape has 10 s by default

@@ -9,7 +9,7 @@ The rules:
 - There is one read of the store at a time, however many scrape.
 - A label's values are ours or an administrator's, never a client's, and there is a bound on how many.
 
-Names and units are those of https://prometheus.io/docs/practices/naming/. `python -m licet.web.metrics`
+Names and units are those of https://prometheus.io/docs/practices/naming/. `python -m licet.telemetry.metrics`
 prints docs/reference/metrics.md.
 """
 
@@ -35,7 +35,7 @@ from licet.reports.occupancy import OTHERS, SCOPES_MAX, Occupancy, occupancy
 from licet.store.contract import Store
 from licet.store.counters import COLLIDED, DENIED, ENDED, GRANTED, RENEWED
 from licet.store.errors import StoreUnavailable
-from licet.web.measures import COMMANDS, OTHER, SECONDS, Histogram, Measures
+from licet.telemetry.measures import COMMANDS, OTHER, SECONDS, Histogram, Measures
 
 READ_WITHIN_S: Final = 3.0  # of the 10 s that a scrape has by default
 COMMITTER: Final = "licet_commit"  # what stands before the names of the committing process
@@ -320,7 +320,7 @@ def _put_histogram(
 
 _PAGE = f"""# Metrics
 
-<!-- Made by `python -m licet.web.metrics`; edit src/licet/web/metrics.py instead. -->
+<!-- Made by `python -m licet.telemetry.metrics`; edit src/licet/telemetry/metrics.py instead. -->
 
 `GET /metrics` on the admin listener, in the text format of Prometheus or, when it is accepted, as
 OpenMetrics. [Watch Licet with Prometheus and Grafana](../how-to/watch-with-prometheus.md) sets it up. A

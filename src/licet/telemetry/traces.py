@@ -34,8 +34,8 @@ from licet.ledger.commands import (
     Swept,
 )
 from licet.model import Tenant
+from licet.telemetry.measures import endpoint_of
 from licet.web.hashing import Attempting, Check, Hashed, Hashing, Part
-from licet.web.measures import endpoint_of
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider

@@ -1,7 +1,7 @@
 """What a server counts and times beside its requests, in plain numbers.
 
 A request pays for one look into a dictionary and two additions, all in the event loop's thread: no lock, and
-nothing of Prometheus (`licet.web.metrics` makes its families of this when it is asked). The rules:
+nothing of Prometheus (`licet.telemetry.metrics` makes its families of this when it is asked). The rules:
 
 - Numbers only grow, from the start of the process on.
 - What a client sends never becomes a name here: there are as many as endpoints and statuses.
