@@ -14,12 +14,12 @@ from licet.accounts.sign_ins import Lives
 from licet.credentials.generated import ApiKeys, ClientSecrets, NewApiKey
 from licet.credentials.passwords import PASSWORD_CHARS_MAX, Passwords
 from licet.journal.failures import FailureFilter, failures
+from licet.lanes.hashing import ADMINS_WAITING_MAX, Hashing
 from licet.model import FailureCause, InvalidValue, Role
 from licet.store import schema
 from licet.store.errors import QueueFull, StoreUnavailable
 from licet.store.sqlite.store import SqliteStore
 from licet.web.admin.access import Access, SignInRefused, TooManyAttempts
-from licet.web.hashing import ADMINS_WAITING_MAX, Hashing
 from licet.web.recording import Recorder
 from licet.web.refusals import LogRateLimit
 from setup_site import JIM, START_MS, Site

@@ -9,9 +9,8 @@ from collections.abc import AsyncIterator, Hashable
 
 import pytest
 
+from licet.lanes.hashing import ADMINS_WAITING_MAX, AT_ONCE_MAX, Check, Hashing, Part, TooManyFailures
 from licet.store.errors import QueueFull
-from licet.web.hashing import ADMINS_WAITING_MAX, AT_ONCE_MAX, Check, Hashing, Part
-from licet.web.throttle import TooManyFailures
 
 pytestmark = pytest.mark.anyio
 

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 import pytest
 
 from licet.clock import ManualClock
+from licet.lanes.hashing import TooManyFailures
 from licet.web.source import source_of
-from licet.web.throttle import SPARE_PER_CLIENT, Subject, Throttle, TooManyFailures
+from licet.web.throttle import SPARE_PER_CLIENT, Subject, Throttle
 
 CLIENT, OTHER, NOBODY = (1, "TestClientId"), (1, "Client1"), (0, "Nobody")
 HERE, THERE = "192.0.2.1", "198.51.100.1"

@@ -23,6 +23,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from licet.extras import how_to_install
+from licet.lanes.hashing import Attempting, Check, Hashed, Hashing, Part
 from licet.ledger.commands import (
     ClientRefused,
     Denied,
@@ -35,7 +36,6 @@ from licet.ledger.commands import (
 )
 from licet.model import Tenant
 from licet.telemetry.measures import endpoint_of
-from licet.web.hashing import Attempting, Check, Hashed, Hashing, Part
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider

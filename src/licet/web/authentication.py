@@ -21,6 +21,7 @@ from licet.credentials.generated import SECRET_PREFIX, ClientSecrets
 from licet.credentials.passwords import Passwords, Remembered
 from licet.credentials.public_keys import Signatures
 from licet.journal.origins import recent_origins
+from licet.lanes.hashing import Check, Hashing, Part, TooManyFailures
 from licet.ledger.commands import Outcome, Spend, Spent
 from licet.model import Client, FailureCause, PublicKey, Tenant, User
 from licet.protocol.errors import (
@@ -34,9 +35,8 @@ from licet.protocol.errors import (
 from licet.protocol.message import Credentials
 from licet.store.contract import Store
 from licet.store.errors import StoreUnavailable
-from licet.web.hashing import Check, Hashing, Part
 from licet.web.source import source_of
-from licet.web.throttle import KNOWN_MAX, Throttle, TooManyFailures
+from licet.web.throttle import KNOWN_MAX, Throttle
 
 BESIDE_MAX = 4  # assertions that are checked in threads at once
 

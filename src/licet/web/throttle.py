@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterator
 
 from licet.clock import Clock
+from licet.lanes.hashing import TooManyFailures
 from licet.web.source import networks_around
 
 WINDOW_MS = 60_000
@@ -29,14 +30,6 @@ AROUND_FACTORS = (4, 16)  # a guess: so much more than one source may fail all i
 # A tenant's id, 0 for none, and what was sent as client_id.
 Subject = tuple[int, str]
 Pair = tuple[Subject, str]
-
-
-class TooManyFailures(Exception):
-    """So many attempts failed that the next has to wait for `wait_s` seconds."""
-
-    def __init__(self, wait_s: int) -> None:
-        super().__init__(f"too many failed attempts; wait {wait_s} s before the next one")
-        self.wait_s = wait_s
 
 
 class Throttle:

@@ -30,15 +30,15 @@ from licet.accounts.administrators import Admin, ApiKey, changing, find_admin, f
 from licet.accounts.sign_ins import Lives, OwnSignIn, SignIn
 from licet.credentials.generated import ApiKeys
 from licet.credentials.passwords import PASSWORD_CHARS_MAX, Passwords, check_new_password
+from licet.lanes.hashing import Check, Hashing, Part, TooManyFailures
 from licet.lanes.thread import Lane
 from licet.model import FailureCause, Role, Value, Who
 from licet.store.contract import Store
 from licet.store.errors import NotFound, QueueFull, StoreUnavailable
-from licet.web.hashing import Check, Hashing, Part
 from licet.web.recording import Caller, Recorder
 from licet.web.refusals import Kind, LogRateLimit
 from licet.web.source import source_of
-from licet.web.throttle import Throttle, TooManyFailures
+from licet.web.throttle import Throttle
 
 FAILURES_PER_NAME_MAX = 10  # in a minute
 FAILURES_PER_SOURCE_MAX = 20

@@ -22,13 +22,20 @@ from itertools import cycle
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from licet.store.errors import QueueFull
-from licet.web.throttle import TooManyFailures
 
 AT_ONCE_MAX = 4  # attempts of one line under way
 ADMINS_WAITING_MAX = 32  # a guess: more than there are administrators who begin in one second
 
 Hashed = TypeVar("Hashed")
 Future = asyncio.Future
+
+
+class TooManyFailures(Exception):
+    """So many attempts failed that the next has to wait for `wait_s` seconds."""
+
+    def __init__(self, wait_s: int) -> None:
+        super().__init__(f"too many failed attempts; wait {wait_s} s before the next one")
+        self.wait_s = wait_s
 
 
 class Part(StrEnum):
