@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from licet import app
 from licet.lanes.commit import commit, settle_all
 from licet.ledger import rules, seat_life
 from licet.ledger.book import Book, Change, SeatFreed, SeatKey
 from licet.ledger.commands import Command, Outcome
 from licet.model import EndReason, NoSeatReason, Pool, Session
+from licet.server import app
 from licet.store.contract import Purpose, Store
 from licet.store.sqlite import store as sqlite
 

@@ -10,10 +10,10 @@ import pytest
 
 from cli_site import Desk, copy_of, new_desk
 from command_line import run
-from licet.app import bind
 from licet.cli.errors import WrongUse
 from licet.cli.migrate import _fits
 from licet.cli.stores import must_be_readable
+from licet.server.app import bind
 from licet.store.migrate import HEAD
 
 

@@ -30,11 +30,11 @@ import pytest
 from command_line import run
 from examples import jim_test
 from journals import WHOLE_JOURNAL
-from licet.app import Server, bind
 from licet.cli.demo import PASSWORD
 from licet.clock import SystemClock
 from licet.credentials.keyring import FILE_NAME, KEY_BYTES, Keyring, TokenKey, read_keyring
 from licet.credentials.tokens import Tokens
+from licet.server.app import Server, bind
 from licet.settings import load_settings
 from licet.setup.change import changing
 from licet.store.opening import SQLITE_NAME

@@ -225,7 +225,7 @@ def test_a_collector_that_is_not_there_costs_no_request(
 
 
 def test_without_an_endpoint_opentelemetry_is_not_even_imported() -> None:
-    code = "import sys, licet.app; print([it for it in sys.modules if it.startswith('opentelemetry')])"
+    code = "import sys, licet.server.app; print([it for it in sys.modules if it.startswith('opentelemetry')])"
     others = {name: it for name, it in os.environ.items() if not name.startswith("OTEL_")}
     done = subprocess.run(
         [sys.executable, "-c", code], env=others, check=True, capture_output=True, text=True

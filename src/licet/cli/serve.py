@@ -12,10 +12,10 @@ from typing import Annotated
 import typer
 import uvloop
 
-from licet.app import AddressInUse, Server, bind
 from licet.cli.errors import WrongUse
 from licet.cli.options import Data
 from licet.cli.stores import opened, store_of
+from licet.server.app import AddressInUse, Server, bind
 from licet.settings import Settings, load_settings
 from licet.telemetry.logs import configure_logs
 

@@ -20,9 +20,9 @@ from typing import Any, cast
 import uvicorn
 import uvloop
 
-from licet.app import Server, bind
 from licet.clock import SystemClock
 from licet.lanes import process_main
+from licet.server.app import Server, bind
 from licet.settings import load_settings
 from licet.store.errors import StoreUnavailable
 from licet.telemetry.logs import configure_logs

@@ -2,8 +2,8 @@
 
     gate (names, origins, bounds, security headers) -> FastAPI -> a router of the API or of a page
 
-Importing this imports FastAPI, which takes a second: `licet.admin` does it in a thread, when the public
-listener answers. Each module of pages has `router(desk)`; here is the only list of them.
+Importing this imports FastAPI, which takes a second: `licet.server.admin` does it in a thread, when the
+public listener answers. Each module of pages has `router(desk)`; here is the only list of them.
 """
 
 from importlib.metadata import version

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import uvicorn
 
 from licet.accounts.sign_ins import Lives
-from licet.admin import AdminListener
 from licet.alerts.destinations import MailServer
 from licet.alerts.sender import Alerting
 from licet.clock import Clock, SystemClock, wall_ms
@@ -54,6 +53,7 @@ from licet.lanes.thread import Lane
 from licet.ledger.commands import Command, Outcome, Sweep, Swept
 from licet.model import Tenant, User
 from licet.protocol.errors import Refusal
+from licet.server.admin import AdminListener
 from licet.settings import Settings
 from licet.store.contract import Store
 from licet.store.errors import QueueFull, StoreUnavailable

@@ -1,0 +1,1 @@
+"""The server process: settings in, its parts together, its listeners out."""
