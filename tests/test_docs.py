@@ -27,7 +27,7 @@ import pytest
 from licet.cli.demo import TENANT
 from licet.model import NoSeatReason
 from licet.protocol.errors import Refusal
-from licet.settings import Settings
+from licet.settings.model import Settings
 from pasting import Shell
 
 ROOT = Path(__file__).parent.parent
@@ -317,7 +317,7 @@ class TestWhole:
             assert f"`{refusal.error}`" in page, refusal
 
     def test_every_setting_is_named(self) -> None:
-        """The page itself is made by `python -m licet.settings`."""
+        """The page itself is made by `python -m licet.settings.model`."""
         page = (DOCS / "reference" / "configuration.md").read_text(encoding="utf-8")
         assert all(f"`LICET_{key.upper()}`" in page for key in Settings.model_fields)
 

@@ -19,7 +19,7 @@ from licet.credentials.tokens import AccessToken, Tokens
 from licet.ledger.commands import Granted
 from licet.model import Pool, Session, Tenant, TokenFormat
 from licet.protocol import jwks, token
-from licet.settings import URL_CHARS_MAX
+from licet.settings.model import URL_CHARS_MAX
 
 NOW_MS = 690 * PERIOD_MS + 5 * 86_400_000 + 123
 ISSUED_S, EXPIRY_S = NOW_MS // 1000, NOW_MS // 1000 + 60

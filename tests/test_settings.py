@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from licet.settings import Settings, SettingsError, load_settings, reference
+from licet.settings.model import Settings, SettingsError, load_settings, reference
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "configuration.md"
 
@@ -309,7 +309,7 @@ class TestReference:
     """What is written about them."""
 
     def test_the_reference_page_is_the_one_that_is_generated(self) -> None:
-        """`python -m licet.settings > docs/reference/configuration.md` renews it."""
+        """`python -m licet.settings.model > docs/reference/configuration.md` renews it."""
         assert PAGE.read_text(encoding="utf-8") == reference()
 
     def test_every_setting_says_what_it_is(self) -> None:
@@ -322,7 +322,7 @@ class TestReference:
     def test_importing_the_settings_takes_nothing_heavy_along(self) -> None:
         """Every run of the command line pays for it."""
         program = (
-            "import sys, licet.settings; "
+            "import sys, licet.settings.model; "
             "print({'sqlalchemy', 'pydantic_settings', 'typer', 'uvicorn'} & set(sys.modules))"
         )
         run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -54,7 +54,7 @@ from licet.ledger.commands import Command, Outcome, Sweep, Swept
 from licet.model import Tenant, User
 from licet.protocol.errors import Refusal
 from licet.server.admin import AdminListener
-from licet.settings import Settings
+from licet.settings.model import Settings
 from licet.store.contract import Store
 from licet.store.errors import QueueFull, StoreUnavailable
 from licet.store.migrate import HEAD

@@ -8,7 +8,7 @@ The rules:
 - The value of a key or variable that is unknown is never shown: it may be anybody's secret.
 
 What changes while a server runs (tenants, pools, users, clients) is in the store and not here.
-`python -m licet.settings` prints docs/reference/configuration.md.
+`python -m licet.settings.model` prints docs/reference/configuration.md.
 """
 
 import difflib
@@ -551,7 +551,7 @@ def _allowed(key: str) -> str:
 
 _PAGE = """# Settings
 
-<!-- Made by `python -m licet.settings`; edit src/licet/settings.py instead. -->
+<!-- Made by `python -m licet.settings.model`; edit src/licet/settings/model.py instead. -->
 
 A server reads its settings once, when it starts. An option of the command line wins over a variable of the
 environment, a variable over the file, and the file over the default. All mistakes are told together, and
