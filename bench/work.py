@@ -38,7 +38,7 @@ from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite.store import SqliteStore
 from licet.telemetry.measures import Measures
 from licet.web.authentication import Authenticator
-from licet.web.listener import GuardedHttpProtocol
+from licet.web.http.connection import GuardedHttpProtocol
 from licet.web.public import PublicApp
 from licet.web.recording import Recorder
 from licet.web.refusals import LogRateLimit

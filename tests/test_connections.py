@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from connecting import address_of, flooded_from, served
-from licet.web.connections import Connections, Entry, Limits, share_of
+from licet.web.http.connections import Connections, Entry, Limits, share_of
 from running import PATIENCE_S, RunningServer
 
 LIVE = b"GET /health/live HTTP/1.1\r\nhost: licet\r\nconnection: close\r\n\r\n"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from connecting import served
-from licet.web.head import path_of
+from licet.web.http.head import path_of
 from running import RunningServer
 
 

@@ -23,10 +23,8 @@ from typing import Any, ClassVar, NamedTuple, Self
 import pytest
 import uvicorn
 
-from licet.web import listener
-from licet.web.connections import Limits
-from licet.web.cycle import refusal
-from licet.web.listener import (
+from licet.web.http import connection as listener
+from licet.web.http.connection import (
     BODY_BYTES_MAX,
     HEAD_BYTES_MAX,
     HEADERS_MAX,
@@ -35,6 +33,8 @@ from licet.web.listener import (
     LINGER_TIMEOUT_S,
     GuardedHttpProtocol,
 )
+from licet.web.http.connections import Limits
+from licet.web.http.exchange import refusal
 
 PATIENCE_S = 5.0
 """For what must happen; a test that waits as long as this has failed."""

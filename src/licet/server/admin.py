@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from licet.web.forwarded import Forwarded
-from licet.web.listener import GuardedHttpProtocol
+from licet.web.http.connection import GuardedHttpProtocol
 from licet.web.refusals import Kind
 
 if TYPE_CHECKING:

@@ -63,9 +63,9 @@ from licet.store.opening import StoreAt
 from licet.telemetry.measures import Measures
 from licet.telemetry.traces import begin as begin_traces
 from licet.web.authentication import Authenticator
-from licet.web.connections import Limits, share_of
 from licet.web.forwarded import Forwarded
-from licet.web.listener import GuardedHttpProtocol
+from licet.web.http.connection import GuardedHttpProtocol
+from licet.web.http.connections import Limits, share_of
 from licet.web.public import PublicApp, Read
 from licet.web.recording import Recorder
 from licet.web.refusals import Kind, LogRateLimit

@@ -1,6 +1,6 @@
 """The connections of the admin listener: the public listener's protocol, with other limits and other words.
 
-Framing, time-outs and limits are those of `licet.web.listener`. What differs:
+Framing, time-outs and limits are those of `licet.web.http.connection`. What differs:
 
 - Answers may be streams, whose applications need tasks of their own, and which end when the client goes.
 - Bodies are larger, and slower.
@@ -14,9 +14,9 @@ import msgspec
 
 from licet.web.admin.gate import SECURITY_HEADERS
 from licet.web.admin.problems import Problem
-from licet.web.connections import Limits, share_of
-from licet.web.cycle import Cycle
-from licet.web.listener import GuardedHttpProtocol
+from licet.web.http.connection import GuardedHttpProtocol
+from licet.web.http.connections import Limits, share_of
+from licet.web.http.exchange import Cycle
 
 CONNECTIONS_MAX: Final = 100
 """Open connections. A browser opens six, and each page that follows by itself keeps one."""

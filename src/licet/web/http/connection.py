@@ -25,9 +25,9 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from licet.web.connections import Connections, Entry, Limits
-from licet.web.cycle import Common, Cycle, Line, Outlet, Run, refusal
-from licet.web.head import objection_to, scope_of, without_upgrade
+from licet.web.http.connections import Connections, Entry, Limits
+from licet.web.http.exchange import Common, Cycle, Line, Outlet, Run, refusal
+from licet.web.http.head import objection_to, scope_of, without_upgrade
 
 HEAD_BYTES_MAX: Final = 16 * 1024
 """Request line and header fields of one request, as in Node.js (maxHeaderSize). A request with a bearer token
