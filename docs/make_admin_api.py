@@ -13,8 +13,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from licet.web.admin import api
-from licet.web.admin.problems import TITLES
+from licet.admin.api import routers
+from licet.admin.problems import TITLES
 
 HEAD = """# Admin API
 
@@ -115,8 +115,8 @@ def page() -> Iterator[str]:
         yield f"| `{kind}` | {title} |\n"
     yield TAIL
     application = FastAPI(version="0", openapi_url=None)
-    application.include_router(api.router())
-    document = api.openapi_document(application)
+    application.include_router(routers.router())
+    document = routers.openapi_document(application)
     by_tag: defaultdict[str, list[str]] = defaultdict(list)
     for path, item in document["paths"].items():
         for method, operation in item.items():

@@ -16,6 +16,9 @@ import httpx
 
 from kinds import Place
 from licet.accounts import administrators
+from licet.admin.app import admin_application
+from licet.admin.context import Desk
+from licet.admin.sign_in import Access
 from licet.credentials.generated import ApiKeys, ClientSecrets
 from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.credentials.passwords import Passwords
@@ -23,9 +26,6 @@ from licet.lanes.hashing import Hashing
 from licet.model import Role
 from licet.setup.change import changing
 from licet.store.contract import Store
-from licet.web.admin.access import Access
-from licet.web.admin.desk import Desk
-from licet.web.admin.listener import admin_application
 from licet.web.recording import Recorder
 from licet.web.refusals import LogRateLimit
 from setup_site import ADA, Site

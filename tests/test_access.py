@@ -11,6 +11,7 @@ import pytest
 from kinds import SqlitePlaces
 from licet.accounts.administrators import changing
 from licet.accounts.sign_ins import Lives
+from licet.admin.sign_in import Access, SignInRefused, TooManyAttempts
 from licet.credentials.generated import ApiKeys, ClientSecrets, NewApiKey
 from licet.credentials.passwords import PASSWORD_CHARS_MAX, Passwords
 from licet.journal.failures import FailureFilter, failures
@@ -19,7 +20,6 @@ from licet.model import FailureCause, InvalidValue, Role
 from licet.store import schema
 from licet.store.errors import QueueFull, StoreUnavailable
 from licet.store.sqlite.store import SqliteStore
-from licet.web.admin.access import Access, SignInRefused, TooManyAttempts
 from licet.web.recording import Recorder
 from licet.web.refusals import LogRateLimit
 from setup_site import JIM, START_MS, Site

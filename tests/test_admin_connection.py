@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from connecting import Wire, flooded_from, in_loop, served
-from licet.web.admin.connection import CONNECTIONS_MAX, AdminHttpProtocol
+from licet.admin.http import CONNECTIONS_MAX, AdminHttpProtocol
 from running import PATIENCE_S, RunningServer
 
 HASTE_S = 0.05

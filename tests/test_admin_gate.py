@@ -8,10 +8,10 @@ import pytest
 
 from admin_site import API, URL, AdminSite, mistakes, problem
 from kinds import SqlitePlaces
+from licet.admin.context import THREADS, WAITING_MAX
+from licet.admin.gate import BODY_BYTES_MAX, Gate
+from licet.admin.problems import Problem
 from licet.store.errors import StoreUnavailable
-from licet.web.admin.desk import THREADS, WAITING_MAX
-from licet.web.admin.gate import BODY_BYTES_MAX, Gate
-from licet.web.admin.problems import Problem
 from setup_site import JIM, START_MS
 
 POLICY = {

@@ -13,12 +13,12 @@ import pytest
 from command_line import run
 from conftest import Wire
 from licet.accounts import administrators
+from licet.admin.http import CONNECTIONS_MAX
 from licet.credentials.generated import ApiKeys
 from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.model import Role
 from licet.server.app import LOOK_EVERY_S
 from licet.store.opening import SQLITE_NAME
-from licet.web.admin.connection import CONNECTIONS_MAX
 from running import PATIENCE_S, RunningServer
 
 API = "/api/v1"

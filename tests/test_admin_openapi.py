@@ -14,17 +14,17 @@ from openapi_spec_validator import validate
 from schemathesis import Case
 
 from licet.accounts import administrators
+from licet.admin.api import routers
 from licet.credentials.generated import ApiKeys
 from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.model import Role
-from licet.web.admin import api
 from running import RunningServer
 
 
 def _document() -> dict[str, Any]:
     application = FastAPI(version="0", openapi_url=None)
-    application.include_router(api.router())
-    made: dict[str, Any] = json.loads(json.dumps(api.openapi_document(application)))
+    application.include_router(routers.router())
+    made: dict[str, Any] = json.loads(json.dumps(routers.openapi_document(application)))
     return made
 
 

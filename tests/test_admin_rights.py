@@ -9,8 +9,8 @@ import pytest
 from admin_site import API, OTHER, PASSWORD, URL, AdminSite, problem
 from kinds import Place, SqlitePlaces
 from licet.accounts import administrators
+from licet.admin.sign_in import FAILURES_PER_SOURCE_MAX
 from licet.model import Role
-from licet.web.admin.access import FAILURES_PER_SOURCE_MAX
 from setup_site import JIM, START_MS
 
 KEY = '{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}'

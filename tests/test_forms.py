@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from licet.admin.pages.denials import lasted
+from licet.admin.pages.filters import cleaned, instant_of
+from licet.admin.pages.forms import Field, Form, Kind, Option, read_seen, read_texts, sentence, whole
 from licet.model import InvalidValue
-from licet.web.admin.denials_page import lasted
-from licet.web.admin.filters import cleaned, instant_of
-from licet.web.admin.forms import Field, Form, Kind, Option, read_seen, read_texts, sentence, whole
 
 SEATS = Field(name="seats", label="Seats", kind=Kind.NUMBER, read=whole(0, 10))
 NAME = Field(name="name", label="Name")

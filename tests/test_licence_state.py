@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from browser import Browser
 from dashboard import DashboardSite, Reader, heading
-from licet.web.admin.licence_state import DAY_MS, LicenceState, licence_state
+from licet.admin.pages.licence_state import DAY_MS, LicenceState, licence_state
 from test_report_pages import text_of
 
 HERE = "?tenant=Jim_Test"

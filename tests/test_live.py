@@ -11,9 +11,9 @@ from sqlalchemy import Connection
 
 from admin_site import PASSWORD, AdminSite
 from kinds import SqlitePlaces
+from licet.admin.pages.live import VIEWERS_MAX, VIEWERS_OF_ONE_MAX, VIEWS_A_TURN_MAX, Live
+from licet.admin.problems import Problem
 from licet.store.errors import StoreUnavailable
-from licet.web.admin.live import VIEWERS_MAX, VIEWERS_OF_ONE_MAX, VIEWS_A_TURN_MAX, Live
-from licet.web.admin.problems import Problem
 from setup_site import START_MS
 
 SOON_S = 0.001  # the next look

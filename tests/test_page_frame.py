@@ -7,8 +7,8 @@ from playwright.sync_api import expect
 
 from browser import PHONE, Browser
 from dashboard import DashboardSite, Reader, heading
+from licet.admin.pages.frame import told_parts
 from licet.alerts.evaluation import look
-from licet.web.admin.pages import told_parts
 from test_report_pages import text_of
 
 HERE = "?tenant=Jim_Test"

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-import licet.web.admin
+import licet.admin
 from admin_site import AdminSite
 from kinds import SqlitePlaces
-from licet.web.admin.pages import kept_of, local_path
+from licet.admin.pages.frame import kept_of, local_path
 from setup_site import START_MS
 
-HERE = Path(licet.web.admin.__file__).parent
+HERE = Path(licet.admin.__file__).parent
 TEMPLATES = sorted((HERE / "templates").glob("*.html"))
 STATIC = sorted((HERE / "static").iterdir())
 VENDORED = {"htmx.min.js", "uPlot.iife.min.js", "uPlot.min.css"}

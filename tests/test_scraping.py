@@ -14,17 +14,17 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from faults import until
 from licet.accounts import administrators
+from licet.admin import metrics
 from licet.credentials.generated import ApiKeys
 from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.model import Role
 from licet.store.opening import SQLITE_NAME
 from licet.telemetry.metrics import Page
-from licet.web.admin import scraping
 from running import PATIENCE_S, RunningServer
 
 if TYPE_CHECKING:
+    from licet.admin.context import Desk
     from licet.telemetry.metrics import Metrics
-    from licet.web.admin.desk import Desk
 
 GRANT = {"grant_type": "client_credentials"}
 
@@ -147,7 +147,7 @@ def test_metrics_that_are_public_need_nobody() -> None:
             return Page(accept.encode(), "text/plain; version=0.0.4; charset=utf-8")
 
     application = FastAPI()
-    application.include_router(scraping.router(cast("Desk", None), cast("Metrics", Shown())))
+    application.include_router(metrics.router(cast("Desk", None), cast("Metrics", Shown())))
 
     async def ask() -> httpx.Response:
         transport = httpx.ASGITransport(application)

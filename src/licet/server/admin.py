@@ -24,7 +24,7 @@ from licet.web.http.connection import GuardedHttpProtocol
 from licet.web.refusals import Kind
 
 if TYPE_CHECKING:
-    from licet.web.admin.desk import Desk
+    from licet.admin.context import Desk
 
 STARTS_AFTER_S = 0.1  # who waited for the public listener gets the first answers undisturbed
 WRITE_DOWN_EVERY_S = 30.0
@@ -81,7 +81,7 @@ class AdminListener:
     async def _serve(self) -> None:
         try:
             await asyncio.sleep(STARTS_AFTER_S)
-            await asyncio.to_thread(importlib.import_module, "licet.web.admin.listener")
+            await asyncio.to_thread(importlib.import_module, "licet.admin.app")
             self._desk = self._make_desk()
             config = await asyncio.to_thread(self._configured, self._desk)
             gc.freeze()  # What was made stays, and need not be looked at again and again.
@@ -101,8 +101,8 @@ class AdminListener:
 
     def _configured(self, desk: "Desk") -> uvicorn.Config:
         """The application, and how it is served."""
-        from licet.web.admin.connection import KEEP_ALIVE_S  # noqa: PLC0415 - not before the public listener answers
-        from licet.web.admin.listener import admin_application  # noqa: PLC0415 - as above
+        from licet.admin.app import admin_application  # noqa: PLC0415 - as above
+        from licet.admin.http import KEEP_ALIVE_S  # noqa: PLC0415 - not before the public listener answers
 
         application: Any = admin_application(desk)
         if self._trusted_proxies:
@@ -123,7 +123,7 @@ class AdminListener:
         return config
 
     def _http_protocol(self, desk: "Desk") -> type[GuardedHttpProtocol]:
-        from licet.web.admin.connection import AdminHttpProtocol, kind_of  # noqa: PLC0415 - as above
+        from licet.admin.http import AdminHttpProtocol, kind_of  # noqa: PLC0415 - as above
 
         class HttpProtocol(AdminHttpProtocol):
             limits = AdminHttpProtocol.limits._replace(

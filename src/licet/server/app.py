@@ -73,8 +73,8 @@ from licet.web.tarpit import Tarpit
 from licet.web.throttle import Throttle
 
 if TYPE_CHECKING:
+    from licet.admin.context import Desk
     from licet.telemetry.metrics import Metrics
-    from licet.web.admin.desk import Desk
 
 Committing = Lane[Command, Outcome] | Committer
 Reading = Lane[bytes, Read]
@@ -313,8 +313,8 @@ class Server:
 
     def _desk(self, commits: Committing, reads: Reading, authenticator: Authenticator) -> "Desk":
         """What the admin listener works with."""
-        from licet.web.admin.access import Access  # noqa: PLC0415 - not before the public listener answers
-        from licet.web.admin.desk import Desk  # noqa: PLC0415 - as above
+        from licet.admin.context import Desk  # noqa: PLC0415 - as above
+        from licet.admin.sign_in import Access  # noqa: PLC0415 - not before the public listener answers
 
         access = Access(
             store=self._store,

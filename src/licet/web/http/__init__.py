@@ -1,1 +1,1 @@
-"""HTTP connections of both listeners: bounded while a request arrives, while it is answered, and in number."""
+"""HTTP connections of both listeners: bounded in number, while a request arrives and while it is answered."""

@@ -1,0 +1,441 @@
+"""One call of the admin API: who makes it, on what condition, and how it is answered.
+
+    async def get_pool(call: Reading, tenant: TenantPath, pool: NamePath) -> Response:
+        return await call.show(lambda: shapes.pool(...))
+
+The rules:
+
+- All that meets the store, and the making of the answer's bytes, happens in a thread of the desk.
+- What can be edited has an entity tag, of its content. To change or remove it, `If-Match` has to say which
+  content is meant (428 without): two who edit at once are told apart in the transaction itself, and the one
+  who comes second gets what is there now (412). `*` is any content.
+- Removing what is not there any more is done already (RFC 9110 13.1.1). What is not for the one who asks is
+  not there either, but for the names of its own tenant.
+- A long list comes in pages: `next` is the cursor of the next one, and a `Link` header has its address.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Annotated, Any, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+from fastapi import Depends, Path, Query
+from fastapi.responses import Response
+from pydantic import BeforeValidator
+from starlette.requests import Request
+
+from licet.accounts.administrators import AccountsChange
+from licet.accounts.administrators import changing as changing_accounts
+from licet.admin.api.dry_run import Rehearsed, is_asked, must_be_possible
+from licet.admin.api.requests import Body
+from licet.admin.context import Desk, must_be
+from licet.admin.gate import SLASH
+from licet.admin.problems import (
+    FieldError,
+    Problem,
+    invalid,
+    not_allowed,
+    not_found,
+    pointer_of,
+    sentence,
+)
+from licet.admin.sign_in import Identity
+from licet.model import Role, Tenant, Value
+from licet.setup.change import SetupChange
+from licet.setup.consequences import Attempt, attempt
+from licet.setup.licence_terms import WHY
+from licet.setup.tenant import TenantSetup
+from licet.store.errors import NotFound
+from licet.store.paging import LIMIT, LIMIT_MAX, read_cursor, write_cursor
+
+API = "/api/v1"
+ETAG_BYTES = 12
+JSON = "application/json"
+
+Made = TypeVar("Made")
+Found = TypeVar("Found")
+Content = tuple[Value, bytes]  # what is shown, and what belongs to it and never is
+
+
+class Shown(Value, frozen=True, kw_only=True):
+    """The representation of something that can be edited: its bytes, and its entity tag."""
+
+    body: bytes
+    etag: str
+
+    @property
+    def content(self) -> Any:
+        """As a member of a problem."""
+        try:
+            return msgspec.json.decode(self.body)
+        except msgspec.DecodeError:
+            return self.body.decode()
+
+
+class NotThere(Problem):
+    """What an address names is not there."""
+
+    def __init__(self, what: str, name: str) -> None:
+        super().__init__(404, "not-found", f"There is no {what} {name}.")
+
+
+class Call:
+    """A call by somebody who may make it."""
+
+    def __init__(self, desk: Desk, identity: Identity, request: Request) -> None:
+        self.desk = desk
+        self.identity = identity
+        self.request = request
+
+    # Answers
+
+    async def show(self, make: Callable[[], Any]) -> Response:
+        """What `make` gives, as JSON."""
+        return await self.desk.run(lambda: answer(make()))
+
+    async def show_edited(self, make: Callable[[], Content]) -> Response:
+        """The same of something that can be edited; 304 where the caller has it already."""
+        return await self.desk.run(lambda: self.shown(represent(*make())))
+
+    def shown(self, found: Shown, content_type: str = JSON) -> Response:
+        """The answer to a conditional GET."""
+        known = self.request.headers.get("if-none-match")
+        headers = {"ETag": found.etag, "Cache-Control": "no-cache, private"}
+        if known is not None and _matches(known, found.etag, weakly=True):
+            return Response(None, 304, headers)
+        return Response(found.body, 200, headers, content_type)
+
+    async def show_list(
+        self,
+        make: Callable[[], Iterable[Made]],
+        key: Callable[[Made], str],
+        shape: Callable[[Made], Any],
+        page: "Page",
+    ) -> Response:
+        """A page of these, ordered by a key that no two share."""
+
+        def work() -> Response:
+            after = read_cursor(page.after, tuple[str])[0] if page.after is not None else None
+            found = sorted(((key(it), it) for it in make()), key=lambda it: it[0])
+            rest = [it for name, it in found if after is None or name > after]
+            items = rest[: page.limit]
+            next_ = write_cursor(key(items[-1])) if len(rest) > len(items) else None
+            return self.page({"items": [shape(it) for it in items], "next": next_}, next_)
+
+        return await self.desk.run(work)
+
+    def page(self, content: Any, next_: str | None) -> Response:
+        """A page of a list with the address of the next one."""
+        headers = {}
+        if next_ is not None:
+            given = [
+                (name, text) for name, text in self.request.query_params.multi_items() if name != "after"
+            ]
+            path = quote(self.request.scope["path"].replace(SLASH, "%2F"), safe="/%:@!$&'()*+,;=~")
+            headers["Link"] = f'<{path}?{urlencode([*given, ("after", next_)])}>; rel="next"'
+        return answer(content, headers=headers)
+
+    # Tenants
+
+    def tenant(self, name: str) -> Tenant:
+        """A tenant as it is now; call it in a thread.
+
+        Raises NotFound.
+        """
+        return self.desk.tenant_now(self.identity, name)
+
+    def now_ms(self) -> int:
+        """The store's clock."""
+        return self.desk.clock.now_ms()
+
+    # Changes
+
+    def given(self, body: Body) -> dict[str, Any]:
+        """What the body changes. Where a value is refused, its fields are known from here on."""
+        given = body.given()
+        self.request.state.field_names = tuple(given)
+        return given
+
+    async def add(
+        self, tenant: str, do: Callable[[TenantSetup], Made], show: Callable[[Made], Content], at: str
+    ) -> Response:
+        """Add something to a tenant, and show it: 201, and where it is."""
+
+        def work(change: SetupChange) -> Made:
+            setup = self.setup(change, tenant)
+            with self.refused_fields():
+                return do(setup)
+
+        made = await self.change_setup(work)
+        return await self.desk.run(lambda: created(represent(*show(made)), at))
+
+    async def edit(
+        self,
+        tenant: str,
+        show: Callable[[TenantSetup], Content],
+        do: Callable[[TenantSetup], object],
+    ) -> Response:
+        """Change something of a tenant, if it is still what the caller means; it is shown as it is then."""
+        condition = self.condition()
+
+        def work(change: SetupChange) -> Shown:
+            setup = self.setup(change, tenant)
+            must_match(condition, represent(*show(setup)))
+            with self.refused_fields():
+                do(setup)
+            return represent(*show(setup))
+
+        return edited(await self.change_setup(work))
+
+    async def remove(
+        self,
+        tenant: str,
+        show: Callable[[TenantSetup], Content],
+        do: Callable[[TenantSetup], object],
+    ) -> Response:
+        """Remove something of a tenant, if it is still what the caller means; 204 also when it is gone."""
+        condition = self.condition()
+
+        def work(change: SetupChange) -> None:
+            setup = self.setup(change, tenant)
+            try:
+                found = represent(*show(setup))
+            except NotThere:
+                return
+            must_match(condition, found)
+            do(setup)
+
+        await self.change_setup(work)
+        return Response(status_code=204)
+
+    async def change(self, tenant: str, do: Callable[[TenantSetup, int], Made]) -> Made:
+        """Change something of a tenant that has no condition; `do` gets the transaction's now as well."""
+
+        def work(change: SetupChange) -> Made:
+            setup = self.setup(change, tenant)
+            with self.refused_fields():
+                return do(setup, change.transaction.now_ms)
+
+        return await self.change_setup(work)
+
+    async def change_setup(self, work: Callable[[SetupChange], Made]) -> Made:
+        """What `work` gives, which changes the set-up; with `dry_run` it is taken back.
+
+        Raises Rehearsed, with what would end, where only that was asked.
+        """
+        if not is_asked(self.request):
+            return await self.desk.change(self.identity, work)
+
+        def rehearse() -> Attempt:
+            return attempt(lambda do: self.desk.change_now(self.identity, do), work, agrees=lambda _: False)
+
+        raise Rehearsed((await self.desk.run(rehearse)).ending)
+
+    async def change_accounts(self, do: Callable[[AccountsChange], Made]) -> Made:
+        """Change accounts, of all tenants or of the caller's own."""
+
+        def work() -> Made:
+            within = self.identity.tenant_id
+            with changing_accounts(self.desk.store, self.identity.actor, within=within) as change:
+                return do(change)
+
+        return await self.desk.run(work)
+
+    def setup(self, change: SetupChange, name: str) -> TenantSetup:
+        """A tenant, to be changed.
+
+        Raises NotFound.
+        """
+        known = change.tenants().get(name)
+        if known is None or not self.identity.sees(known.id):
+            raise NotFound(f"there is no tenant {name}")
+        return change.tenant(name)
+
+    def condition(self) -> str:
+        """What `If-Match` says.
+
+        Raises Problem when it is not there.
+        """
+        condition: str | None = self.request.headers.get("if-match")
+        if condition is None:
+            detail = "Send If-Match with the ETag of what you have seen, or * for whatever is there."
+            raise Problem(428, "condition-needed", detail)
+        return condition
+
+    @contextmanager
+    def refused_fields(self) -> Iterator[None]:
+        """Within it, a name that the body gives and that is not there is a wrong value."""
+        try:
+            yield
+        except NotFound as fault:
+            names: Sequence[str] = getattr(self.request.state, "field_names", ())
+            pointer = pointer_of(str(fault), names)
+            raise invalid(FieldError(pointer=pointer, message=sentence(fault))) from None
+
+
+def answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A value as JSON."""
+    return Response(msgspec.json.encode(content), status, headers, JSON)
+
+
+def represent(value: Value, hidden: bytes = b"") -> Shown:
+    """The bytes of something that can be edited, and the tag of its content."""
+    return _tagged(msgspec.json.encode(value), hidden)
+
+
+def represent_text(text: str) -> Shown:
+    """The same of a text."""
+    return _tagged(text.encode(), b"")
+
+
+def _tagged(body: bytes, hidden: bytes) -> Shown:
+    digest = hashlib.sha256(body + b"\0" + hidden).hexdigest()
+    return Shown(body=body, etag=f'"{digest[: 2 * ETAG_BYTES]}"')
+
+
+def created(made: Shown, at: str) -> Response:
+    """The answer when something was made; `at` is its address."""
+    return Response(made.body, 201, {"Location": at, "ETag": made.etag}, JSON)
+
+
+def edited(found: Shown) -> Response:
+    """The answer when something was changed."""
+    return Response(found.body, 200, {"ETag": found.etag}, JSON)
+
+
+def at(*segments: str) -> str:
+    """The address of something, from the API's beginning on."""
+    return "/".join([API, *(quote(segment, safe="") for segment in segments)])
+
+
+def there(found: Found | None, what: str, name: str) -> Found:
+    """What was found.
+
+    Raises NotThere.
+    """
+    if found is None:
+        raise NotThere(what, name)
+    return found
+
+
+def must_match(condition: str, found: Shown) -> None:
+    """Return if this is the content that is meant.
+
+    Raises Problem, with what is there.
+    """
+    if not _matches(condition, found.etag):
+        raise Problem(
+            412,
+            "changed-meanwhile",
+            "It is not what you have seen: somebody changed it first. `current` is what is there now.",
+            headers={"ETag": found.etag},
+            current=found.content,
+        )
+
+
+def _matches(condition: str, etag: str, *, weakly: bool = False) -> bool:
+    """Whether a list of entity tags has this one (RFC 9110 8.8.3, 13.1)."""
+    tags = [tag.strip() for tag in condition.split(",")]
+    if weakly:
+        tags = [tag.removeprefix("W/") for tag in tags]
+    return tags == ["*"] or etag in tags
+
+
+# Who calls
+
+
+def desk_of(request: Request) -> Desk:
+    """The desk of the listener that a request came to."""
+    desk: Desk = request.app.state.desk
+    return desk
+
+
+async def _call(request: Request, role: Role, *, of_all: bool = False) -> Call:
+    desk = desk_of(request)
+    identity = await desk.identity(request)
+    must_be(identity, role)
+    must_be_possible(request)
+    if of_all and identity.tenant_id is not None:
+        raise not_allowed("This concerns all tenants, and yours is one of them.")
+    return Call(desk, identity, request)
+
+
+async def _reading(request: Request) -> Call:
+    return await _call(request, Role.VIEWER)
+
+
+async def _reading_all(request: Request) -> Call:
+    return await _call(request, Role.VIEWER, of_all=True)
+
+
+async def _operating(request: Request) -> Call:
+    return await _call(request, Role.OPERATOR)
+
+
+async def _owning(request: Request) -> Call:
+    return await _call(request, Role.OWNER)
+
+
+async def _owning_all(request: Request) -> Call:
+    return await _call(request, Role.OWNER, of_all=True)
+
+
+async def _licensing(request: Request) -> Call:
+    call = await _call(request, Role.OWNER)
+    if not call.identity.owns_licence:
+        raise not_allowed(f"{WHY} Your role is for one tenant.")
+    return call
+
+
+Reading = Annotated[Call, Depends(_reading)]
+ReadingAll = Annotated[Call, Depends(_reading_all)]
+Operating = Annotated[Call, Depends(_operating)]
+Owning = Annotated[Call, Depends(_owning)]
+OwningAll = Annotated[Call, Depends(_owning_all)]
+Licensing = Annotated[Call, Depends(_licensing)]
+
+# What each of these needs, in words.
+NEEDED: Mapping[Callable[..., Any], str] = MappingProxyType(
+    {
+        _reading: "viewer",
+        _reading_all: "viewer of all tenants",
+        _operating: "operator",
+        _owning: "owner",
+        _owning_all: "owner of all tenants",
+        _licensing: "owner of all tenants",
+    }
+)
+
+
+# Parameters
+
+
+class Page:
+    """Which part of a list is wanted."""
+
+    def __init__(
+        self,
+        limit: Annotated[int, Query(ge=1, le=LIMIT_MAX, description="How many at most.")] = LIMIT,
+        after: Annotated[
+            str | None,
+            Query(max_length=1000, pattern=r"^[A-Za-z0-9_-]+$", description="`next` of the page before."),
+        ] = None,
+    ) -> None:
+        self.limit = limit
+        self.after = after
+
+
+def _name(sent: str) -> str:
+    """A name in an address, with the slashes that were encoded."""
+    name = sent.replace(SLASH, "/")
+    if not name.isprintable():  # No name of ours is like this, and not every store could look for it.
+        raise not_found()
+    return name
+
+
+Paged = Annotated[Page, Depends()]
+NamePath = Annotated[str, Path(min_length=1, max_length=200), BeforeValidator(_name)]
+TenantPath = Annotated[str, Path(min_length=1, max_length=200, examples=["Jim_Test"]), BeforeValidator(_name)]

@@ -1,0 +1,327 @@
+"""How the admin API describes itself: the answers of an operation, and the OpenAPI document of all of them.
+
+An operation says what it shows and what may go wrong with it in particular; its docstring is its summary.
+What may go wrong with any of them is added here, in one place. The schemas of bodies are pydantic's, those of
+answers msgspec's: they are made of the values that are sent.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import Response
+
+from licet.admin.api import responses as shapes
+from licet.admin.api.dry_run import Rehearsal
+from licet.admin.problems import MEDIA_TYPE, TITLES, FieldError
+from licet.alerts.webhooks import DeliveryPage, Raised
+from licet.journal.denials import DenialPage, Holder
+from licet.journal.failures import FailurePage, Refused
+from licet.journal.history import HistoryPage
+from licet.reports.overview import Overview
+from licet.reports.usage import LiveSession, SeatsNow, Usage
+from licet.setup.end_sessions import SessionsEnded
+
+JSON: Final = "application/json"
+TOML: Final = "application/toml"
+
+# All that an answer is made of; what they are made of comes with them.
+SHOWN: Final = (
+    shapes.Tenant,
+    shapes.Pool,
+    shapes.Scope,
+    shapes.User,
+    shapes.Client,
+    shapes.NewClient,
+    shapes.Secret,
+    shapes.NewSecret,
+    shapes.ClientKey,
+    shapes.Administrator,
+    shapes.ApiKey,
+    shapes.NewApiKey,
+    shapes.Me,
+    shapes.SigningKey,
+    shapes.Checked,
+    shapes.Plan,
+    shapes.Webhook,
+    shapes.WebhookSecret,
+    shapes.Queued,
+    Rehearsal,
+    Raised,
+    DeliveryPage,
+    SessionsEnded,
+    LiveSession,
+    SeatsNow,
+    Usage,
+    Overview,
+    DenialPage,
+    Holder,
+    FailurePage,
+    Refused,
+    HistoryPage,
+    FieldError,
+)
+_ANY: Final = (400, 401, 403, 421, 422, 429, 503)  # what may go wrong with every operation
+_BODY: Final = (413, 415)
+_KINDS: Final = {
+    400: "malformed-request",
+    401: "sign-in-needed",
+    403: "not-allowed",
+    404: "not-found",
+    409: "not-possible",
+    412: "changed-meanwhile",
+    413: "too-large",
+    415: "wrong-media-type",
+    421: "wrong-host",
+    422: "invalid-value",
+    428: "condition-needed",
+    429: "too-many-attempts",
+    503: "store-unavailable",
+}
+_ETAG: Final = {"schema": {"type": "string"}, "description": "The tag of this content, for If-Match."}
+_LOCATION: Final = {"schema": {"type": "string"}, "description": "Where it is."}
+_LINK: Final = {"schema": {"type": "string"}, "description": 'The address of the next page, as rel="next".'}
+_RETRY: Final = {"schema": {"type": "integer"}, "description": "Seconds."}
+
+Route = dict[str, Any]
+
+
+def one(shape: type[Any] | None, *problems: int, status: int = 200, media: str = JSON) -> Route:
+    """An operation that shows one thing, or nothing."""
+    told = "Done." if shape is None else "What it is."
+    return _route(status, told, _schema(shape), problems, media=media)
+
+
+def many(shape: type[Any], *problems: int) -> Route:
+    """An operation that shows a handful, whole."""
+    return _route(200, "All of them.", {"type": "array", "items": _schema(shape)}, problems)
+
+
+def listed(shape: type[Any], *problems: int) -> Route:
+    """An operation that shows a list in pages."""
+    schema = {
+        "type": "object",
+        "required": ["items", "next"],
+        "properties": {
+            "items": {"type": "array", "items": _schema(shape)},
+            "next": {"type": ["string", "null"], "description": "The cursor of the next page."},
+        },
+    }
+    return _route(200, "A page of them.", schema, problems, headers={"Link": _LINK})
+
+
+def paged(shape: type[Any], *problems: int) -> Route:
+    """An operation that shows a report in pages, whose shape has the cursor."""
+    return _route(200, "A page of it.", _schema(shape), problems, headers={"Link": _LINK})
+
+
+def shown(shape: type[Any] | None, media: str = JSON) -> Route:
+    """An operation that shows what can be edited."""
+    schema = _schema(shape) if shape is not None else {"type": "string"}
+    route = _route(200, "What it is.", schema, (404,), headers={"ETag": _ETAG}, media=media)
+    route["responses"][304] = {"description": "It is what you have.", "headers": {"ETag": _ETAG}}
+    return route
+
+
+def added(shape: type[Any]) -> Route:
+    """An operation that makes something."""
+    headers = {"Location": _LOCATION}
+    return _route(201, "It was made.", _schema(shape), (404, 409, *_BODY), headers=headers)
+
+
+def edited(shape: type[Any], also: dict[str, Any] | None = None) -> Route:
+    """An operation that changes something."""
+    problems = (404, 409, 412, 428, *_BODY)
+    route = _route(200, "What it is now.", _schema(shape), problems, headers={"ETag": _ETAG})
+    return route | {"openapi_extra": _CONDITION | (also or {})}
+
+
+def removed() -> Route:
+    """An operation that removes something; what is not there is removed already."""
+    route = _route(204, "It is not there any more.", None, (404, 409, 412, 428))
+    return route | {"openapi_extra": _CONDITION}
+
+
+def _route(
+    status: int,
+    description: str,
+    schema: dict[str, Any] | None,
+    problems: tuple[int, ...],
+    *,
+    headers: dict[str, Any] | None = None,
+    media: str = JSON,
+) -> Route:
+    good: dict[str, Any] = {"description": description}
+    if schema is not None:
+        good["content"] = {media: {"schema": schema}}
+    if headers:
+        good["headers"] = headers
+    responses: dict[int | str, Any] = {status: good}
+    responses |= {number: _problem(number) for number in sorted({*_ANY, *problems})}
+    return {"responses": responses, "status_code": status, "response_class": Response}
+
+
+_CONDITION: Final = {
+    "parameters": [
+        {
+            "name": "If-Match",
+            "in": "header",
+            "required": True,
+            "description": "The ETag of what is meant, or `*` for whatever is there.",
+            "schema": {"type": "string", "pattern": r'^(\*|"[^"]*"(, *"[^"]*")*)$'},
+            "example": "*",
+        }
+    ]
+}
+
+
+def _problem(status: int) -> dict[str, Any]:
+    kind = _KINDS[status]
+    example = {
+        "type": f"tag:licet,2026:{kind}",
+        "title": TITLES[kind],
+        "status": status,
+        "detail": f"{TITLES[kind]}.",
+        "request_id": "a5f0c11aa-1",
+    }
+    answer: dict[str, Any] = {
+        "description": TITLES[kind],
+        "content": {MEDIA_TYPE: {"schema": _ref("Problem"), "example": example}},
+    }
+    if status in {429, 503}:
+        answer["headers"] = {"Retry-After": _RETRY}
+    return answer
+
+
+def _schema(shape: type[Any] | None) -> dict[str, Any] | None:
+    return None if shape is None else _ref(shape.__name__)
+
+
+def _ref(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+_ABOUT = """What the dashboard and the command line can do, for programs.
+
+**Who asks.** An API key in `Authorization: Bearer lck_...` (`licet admin key add`), or the cookie of the
+dashboard, then with `X-CSRF-Token` for every method that is not safe. A *viewer* reads, an *operator* also
+ends sessions, an *owner* also changes. Whoever is of one tenant meets that tenant only; others are 404.
+
+**Errors** are problem details (RFC 9457) with a `request_id`; `errors` has a JSON pointer and a message for
+each wrong value.
+
+**Two at once.** What can be edited has an `ETag`. PATCH, PUT and DELETE of it need `If-Match`: 428 without
+it, 412 with what is there now when somebody was first. DELETE of what is gone is 204.
+
+**What would end.** A change of the set-up with `dry_run=true` is not made: 200 with the sessions that would
+end with it, and whose they are.
+
+**Lists** come in pages: `limit`, and `after` with the `next` of the page before; `Link` has the same as an
+address.
+
+**Names** in addresses are percent-encoded, a slash as `%2F`.
+
+Instants are milliseconds since 1970 in UTC (`..._ms`), durations seconds (`..._s`)."""
+
+_TAGS = {
+    "Tenants": "Customer databases.",
+    "Pools": "Counted licences.",
+    "Scopes": "What a token may do.",
+    "Users": "Persons and services.",
+    "Clients": "OAuth clients, their generated secrets and their public keys.",
+    "Sessions": "Who is in, and ending it.",
+    "Reports": "Seats, usage, denials and the journal.",
+    "Accounts": "Administrators and API keys.",
+    "Upkeep": "Signing keys, the check of the set-up, and the set-up as a file.",
+    "Alerts": "Webhooks, and what is sent to them.",
+}
+
+_PROBLEM = {
+    "type": "object",
+    "description": "Problem details (RFC 9457).",
+    "required": ["type", "title", "status", "detail", "request_id"],
+    "properties": {
+        "type": {"type": "string", "enum": [f"tag:licet,2026:{kind}" for kind in TITLES]},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "request_id": {"type": "string", "description": "The log has more under it."},
+        "errors": {
+            "type": "array",
+            "items": _ref("FieldError"),
+            "description": "What is wrong with which value.",
+        },
+        "current": {"description": "What is there now, where somebody else was first."},
+    },
+}
+_SECURITY = {
+    "key": {"type": "http", "scheme": "bearer", "description": "An API key, `lck_...`."},
+    "cookie": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "licet",
+        "description": "The dashboard's; `__Host-licet` over TLS.",
+    },
+    "csrf": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-CSRF-Token",
+        "description": "With the cookie, for methods that are not safe.",
+    },
+}
+
+
+_COOKIE_AND_TOKEN: Final[dict[str, list[str]]] = {"cookie": [], "csrf": []}
+
+
+def document(application: FastAPI, roles: Mapping[str, str]) -> dict[str, Any]:
+    """The OpenAPI document of all that an application serves and describes; `roles` are by operation."""
+    made: dict[str, Any] = get_openapi(
+        title="Licet admin API",
+        version=application.version,
+        openapi_version="3.1.0",
+        description=_ABOUT,
+        routes=application.routes,
+        tags=[{"name": name, "description": text} for name, text in _TAGS.items()],
+        servers=[{"url": "http://127.0.0.1:8081", "description": "Where the admin listener is, by default."}],
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    )
+    _, answers = msgspec.json.schema_components(SHOWN, ref_template="#/components/schemas/{name}")
+    components = made.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for name, schema in schemas.items():
+        _tidy_body(name, schema)
+    schemas |= {name: _tidy_answer(schema) for name, schema in sorted(answers.items())}
+    schemas["Problem"] = _PROBLEM
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    components["securitySchemes"] = _SECURITY
+    for item in made["paths"].values():
+        for method, operation in item.items():
+            operation["summary"] = operation["description"].rstrip(".")
+            operation["description"] = f"It takes the role {roles[operation['operationId']]}."
+            operation["security"] = [{"key": []}, {"cookie": []} if method == "get" else _COOKIE_AND_TOKEN]
+    return made
+
+
+def _tidy_body(name: str, schema: dict[str, Any]) -> None:
+    """What a change leaves out stays as it is: it has no default."""
+    for member in schema.get("properties", {}).values():
+        member.pop("title", None)
+        if name.endswith("Patch"):
+            member.pop("default", None)
+    schema.pop("title", None)
+
+
+def _tidy_answer(schema: dict[str, Any]) -> dict[str, Any]:
+    """All members of an answer are always there, and a text has no indentation."""
+    tidy = {key: it for key, it in schema.items() if key != "title"}
+    if "description" in tidy:
+        tidy["description"] = " ".join(tidy["description"].split())
+    if "properties" in tidy:
+        tidy["required"] = list(tidy["properties"])
+        for member in tidy["properties"].values():
+            member.pop("default", None)
+    return tidy

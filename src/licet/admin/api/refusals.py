@@ -1,0 +1,107 @@
+"""The admin API, who did not get in: failed authentications, and what the id of a refused request was of.
+
+Who sees what: a tenant's administrators that tenant's; those of all tenants also what is of none of ours; and
+owners of all tenants the sign-ins of administrators and the API keys that failed.
+"""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from fastapi.responses import Response
+
+from licet.admin.api import openapi
+from licet.admin.api.call import Call, Paged, Reading, TenantPath
+from licet.admin.api.reports import Moment, Text
+from licet.admin.problems import not_found
+from licet.journal.failures import NOT_KEPT, FailureFilter, FailurePage, Refused, failures, find_request
+from licet.model import FailureCause
+
+everywhere = APIRouter(tags=["Reports"])
+of_tenant = APIRouter(prefix="/tenants/{tenant}", tags=["Reports"])
+
+RequestId = Annotated[
+    str, Path(max_length=64, pattern=r"^[0-9A-Za-z-]+$", examples=["43e14aae-23"], description="As answered.")
+]
+
+
+@everywhere.get(
+    "/failures",
+    operation_id="listAllFailures",
+    **openapi.paged(FailurePage),
+)
+async def list_all_failures(  # noqa: PLR0917 - what is looked for
+    call: Reading,
+    page: Paged,
+    cause: FailureCause | None = None,
+    client: Text = "",
+    user: Text = "",
+    from_ms: Moment = None,
+    until_ms: Moment = None,
+) -> Response:
+    """Whose authentication failed, when and why, in all tenants that you see, and of none; newest first."""
+    only = FailureFilter(
+        cause=cause,
+        client=client,
+        user=user,
+        from_ms=from_ms,
+        until_ms=until_ms,
+        with_administrators=call.identity.sees_sign_ins,
+    )
+    return await _failures(call, None, only, page)
+
+
+@of_tenant.get(
+    "/failures",
+    operation_id="listFailures",
+    **openapi.paged(FailurePage, 404),
+)
+async def list_failures(  # noqa: PLR0917 - what is looked for
+    call: Reading,
+    tenant: TenantPath,
+    page: Paged,
+    cause: FailureCause | None = None,
+    client: Text = "",
+    user: Text = "",
+    from_ms: Moment = None,
+    until_ms: Moment = None,
+) -> Response:
+    """Whose authentication failed in a tenant, when and why, folded into ranges, newest first."""
+    only = FailureFilter(cause=cause, client=client, user=user, from_ms=from_ms, until_ms=until_ms)
+    return await _failures(call, tenant, only, page)
+
+
+async def _failures(call: Call, tenant: str | None, only: FailureFilter, page: Paged) -> Response:
+    def work() -> Response:
+        known = None if tenant is None else call.tenant(tenant)
+        if tenant is None and call.identity.tenant_id is not None:
+            known = call.desk.tenants_now(call.identity)[0]
+        found = call.desk.read_now(
+            lambda connection: failures(connection, known, only=only, after=page.after, limit=page.limit)
+        )
+        return call.page(found, found.next)
+
+    return await call.desk.run(work)
+
+
+@everywhere.get(
+    "/refused-requests/{request_id}",
+    operation_id="getRefusedRequest",
+    **openapi.one(Refused, 404),
+)
+async def get_refused_request(call: Reading, request_id: RequestId) -> Response:
+    """What became of a request that was refused: a denial, or a failed authentication. Not all are kept."""
+
+    def make() -> Refused:
+        found = call.desk.read_now(
+            lambda connection: find_request(
+                connection,
+                request_id,
+                tenant_id=call.identity.tenant_id,
+                with_administrators=call.identity.sees_sign_ins,
+            )
+        )
+        if found is None:
+            raise not_found(f"{NOT_KEPT[0].upper()}{NOT_KEPT[1:]}.")
+        return found
+
+    return await call.show(make)

@@ -1,0 +1,93 @@
+"""The admin API under `/api/v1`: its routers together, and the document that describes them.
+
+The document needs no sign-in: it says what there is to be asked, and nothing of what is there.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, get_type_hints
+
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import RedirectResponse, Response
+from fastapi.routing import APIRoute
+
+from licet.admin.api import accounts, client_keys, nouns, refusals, reports, upkeep, webhooks
+from licet.admin.api.call import API, NEEDED, answer
+from licet.admin.api.openapi import document
+
+PARTS = (
+    accounts.me,
+    reports.overviews,
+    nouns.tenants,
+    nouns.pools,
+    nouns.scopes,
+    nouns.users,
+    nouns.clients,
+    client_keys.client_keys,
+    reports.live,
+    reports.reports,
+    refusals.everywhere,
+    refusals.of_tenant,
+    accounts.admins,
+    accounts.api_keys,
+    upkeep.keys,
+    upkeep.upkeep,
+    webhooks.now,
+    webhooks.webhooks,
+    webhooks.deliveries,
+)
+
+
+@cache
+def router() -> APIRouter:
+    """All of the API."""
+    every = APIRouter(prefix=API, redirect_slashes=False)
+    for part in PARTS:
+        every.include_router(part)
+    return every
+
+
+def openapi_document(application: FastAPI) -> dict[str, Any]:
+    """What describes an application that has the API."""
+    return document(application, dict(map(_needed, _routes())))
+
+
+def _routes() -> Iterator[APIRoute]:
+    for part in PARTS:
+        yield from (route for route in part.routes if isinstance(route, APIRoute))
+
+
+def _needed(route: APIRoute) -> tuple[str, str]:
+    """The id of an operation, and the role that it takes."""
+    hint = get_type_hints(route.endpoint, include_extras=True)["call"]
+    return str(route.operation_id), NEEDED[hint.__metadata__[0].dependency]
+
+
+def _to_the_description() -> Response:
+    """Where somebody looks who does not know where the description is."""
+    return RedirectResponse(f"{API}/openapi.json", 307)
+
+
+def guesses() -> APIRouter:
+    """Addresses at which other servers have the description of their API."""
+    route = APIRouter(redirect_slashes=False)
+    for path in ("/docs", "/redoc"):
+        route.add_api_route(path, _to_the_description, methods=["GET"], include_in_schema=False)
+    return route
+
+
+def describe(application: FastAPI) -> APIRouter:
+    """The document, made when it is asked for the first time."""
+    route = APIRouter(prefix=API, redirect_slashes=False)
+    made: dict[str, Any] = {}
+
+    for path in ("", "/"):
+        route.add_api_route(path, _to_the_description, methods=["GET"], include_in_schema=False)
+
+    @route.get("/openapi.json", include_in_schema=False)
+    def openapi() -> Response:
+        if not made:
+            made.update(openapi_document(application))
+        return answer(made)
+
+    return route

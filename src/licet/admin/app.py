@@ -1,0 +1,210 @@
+"""The admin listener's one ASGI application: the API under `/api/v1`, the pages, `/metrics`, and all errors.
+
+    gate (names, origins, bounds, security headers) -> FastAPI -> a router of the API or of a page
+
+Importing this imports FastAPI, which takes a second: `licet.server.admin` does it in a thread, when the
+public listener answers. Each module of pages has `router(desk)`; here is the only list of them.
+"""
+
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from licet.admin import metrics as scraping
+from licet.admin.api import routers, upkeep
+from licet.admin.api.dry_run import Rehearsed
+from licet.admin.context import Desk, address, request_id
+from licet.admin.gate import Application, Gate
+from licet.admin.pages import (
+    alerts,
+    denials,
+    failures,
+    frame,
+    journal,
+    overview,
+    password,
+    seats,
+    sign_in,
+    usage,
+)
+from licet.admin.pages import help as help_page
+from licet.admin.pages import request as request_page
+from licet.admin.pages.setup import noun_pages, tenant_pages
+from licet.admin.pages.setup.nouns import accounts, client_keys, client_secrets, webhooks
+from licet.admin.problems import (
+    EXPECTED,
+    MEDIA_TYPE,
+    Problem,
+    internal_error,
+    of_status,
+    problem_of,
+)
+from licet.admin.validation import problem_of_validation
+from licet.store.errors import StoreUnavailable
+from licet.web.refusals import Kind
+
+API_PREFIX = "/api/"
+_FOR_PROGRAMS = (API_PREFIX, scraping.PATH)  # which a page would not help
+_FAULT = 500
+
+
+def admin_application(desk: Desk) -> Application:
+    """All of the admin listener, ready to be served."""
+    told = _Told(desk)
+    inner = FastAPI(title="Licet", version=version("licet"), openapi_url=None, redirect_slashes=False)
+    inner.state.desk = desk
+    inner.include_router(routers.router())
+    inner.include_router(routers.describe(inner))
+    inner.include_router(routers.guesses())
+    if desk.metrics is not None:
+        inner.include_router(scraping.router(desk, desk.metrics), include_in_schema=False)
+    for router in _pages(desk):
+        inner.include_router(router, include_in_schema=False)
+    for kind in (*EXPECTED, HTTPException, RequestValidationError, Exception):
+        inner.add_exception_handler(kind, told.answer)
+    inner.add_exception_handler(Rehearsed, _rehearsed)
+    return Gate(
+        _Guarded(inner, told),
+        urls=(desk.base_url, desk.public_url),
+        closing=desk.closing,
+        refuse=told.refusal,
+        larger={upkeep.DECLARATION: upkeep.DECLARATION_BYTES_MAX},
+    )
+
+
+async def _rehearsed(_: Request, done: Any) -> Response:
+    return Response(msgspec.json.encode(done.rehearsal), media_type="application/json")
+
+
+def _pages(desk: Desk) -> list[APIRouter]:
+    """The routers of the pages."""
+    return [
+        frame.router(desk),
+        sign_in.router(desk),
+        password.router(desk),
+        overview.router(desk),
+        seats.router(desk),
+        denials.router(desk),
+        failures.router(desk),
+        request_page.router(desk),
+        usage.router(desk),
+        journal.router(desk),
+        tenant_pages.router(desk),
+        noun_pages.router(desk),
+        client_secrets.router(desk),
+        client_keys.router(desk),
+        accounts.router(desk),
+        webhooks.router(desk),
+        alerts.router(desk),
+        help_page.router(desk),
+    ]
+
+
+class _Guarded:
+    """Turns what the application raises into an answer, as long as none has begun."""
+
+    def __init__(self, application: Any, told: "_Told") -> None:
+        self._application = application
+        self._told = told
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        has_begun = False
+
+        async def watched(message: dict[str, Any]) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._application(scope, receive, watched)
+        except Exception as fault:  # noqa: BLE001 - nobody above knows what to answer
+            if not has_begun or not scope["state"].get("is_told"):
+                answer = await self._told.answer(Request(scope, receive), fault)
+            if not has_begun:
+                await answer(scope, receive, send)
+
+
+class _Told:
+    """What is told of a fault: a problem for programs, a page for persons, a line in the log for both."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def answer(self, request: Request, fault: Exception) -> Response:
+        """The answer to a request that could not be done."""
+        problem = _problem(request, fault)
+        self._note(request, problem, fault)
+        request.state.is_told = True
+        if request.url.path.startswith(_FOR_PROGRAMS):
+            return problem_answer(problem, request_id(request))
+        try:
+            visit = None
+            if problem.kind == "not-found":
+                visit = await frame.visit_if_signed_in(self._desk, request)
+            return frame.problem_page(request, problem, visit)
+        except Exception:  # What tells of a fault must not be one.
+            self._desk.log.exception("fault", request_id=request_id(request))
+            return plain_page(problem, request_id(request))
+
+    def refusal(self, scope: dict[str, Any], problem: Problem) -> Application:
+        """The same as an application, for the gate."""
+
+        async def refuse(_: Any, receive: Any, send: Any) -> None:
+            answer = await self.answer(Request(scope, receive), problem)
+            await answer(scope, receive, send)
+
+        return refuse
+
+    def _note(self, request: Request, problem: Problem, fault: Exception) -> None:
+        level = "error" if problem.status >= _FAULT else "info"
+        kind = Kind(level, "admin_refused", problem.status, problem.kind)
+        if not self._desk.refusals.admits(kind):
+            return
+        identity = getattr(request.state, "identity", None)
+        self._desk.refusals.write(
+            kind,
+            request_id=request_id(request),
+            status=problem.status,
+            problem=problem.kind,
+            detail=_detail(problem, fault),
+            actor=identity.actor if identity else None,
+            address=address(request),
+            exc_info=fault if problem.kind == "internal-error" else None,
+        )
+
+
+def problem_answer(problem: Problem, id_of_request: str) -> Response:
+    """A problem as `application/problem+json`."""
+    body = msgspec.json.encode(problem.content(id_of_request))
+    return Response(body, problem.status, problem.headers, MEDIA_TYPE)
+
+
+def plain_page(problem: Problem, id_of_request: str) -> Response:
+    """A problem as a page of text: what is left when there is nothing to make another of."""
+    text = f"{problem.title}.\n\n{problem.detail}\n\nRequest id: {id_of_request}\n"
+    return Response(text, problem.status, problem.headers, "text/plain; charset=utf-8")
+
+
+def _problem(request: Request, fault: Exception) -> Problem:
+    match fault:
+        case RequestValidationError():
+            return problem_of_validation(fault)
+        case HTTPException() if isinstance(fault.__cause__, Problem):
+            return fault.__cause__  # what the gate said while the framework read the body
+        case HTTPException():
+            return of_status(fault.status_code, fault.headers)
+        case _:
+            names = getattr(request.state, "field_names", ())
+            return problem_of(fault, names) or internal_error()
+
+
+def _detail(problem: Problem, fault: Exception) -> str:
+    """What the log has: of a fault in the store what the driver said, and of a value only its place."""
+    if isinstance(fault, StoreUnavailable):
+        return str(fault).partition("\n")[0]
+    return ", ".join(filter(None, [problem.detail, *(error.pointer for error in problem.errors)]))

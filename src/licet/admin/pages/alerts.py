@@ -1,0 +1,172 @@
+"""The page of alerts: what is raised now, and what became of the messages about it.
+
+A message that was given up is a dead letter: it stays, with why, and can be sent again. Where messages go is
+set under Set-up, Webhooks; what raises an alert, at each pool.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, Response
+from sqlalchemy import Connection
+
+from licet.admin.context import Desk
+from licet.admin.pages.filters import cleaned, tenant_or_all
+from licet.admin.pages.frame import counted, link, page, posting, see, visiting
+from licet.admin.problems import not_found
+from licet.alerts.webhooks import (
+    Delivery,
+    Raised,
+    State,
+    Webhook,
+    counts,
+    deliveries,
+    raised,
+    redeliver,
+    webhooks,
+)
+from licet.model import DENIED, EXPIRES, SHARED, Role
+from licet.seat_sources import counted_addresses
+from licet.store.paging import InvalidCursor
+
+HERE = "Alerts"
+PATH = "/alerts"
+SENT_AGAIN_MAX = 100  # at once: a page of the list
+STATES = {State.WAITING: "on their way", State.DELIVERED: "delivered", State.GIVEN_UP: "given up"}
+_LOOKS = {State.WAITING: "", State.DELIVERED: "on", State.GIVEN_UP: "bad"}
+_WORDS = {State.WAITING: "on its way", State.DELIVERED: "delivered", State.GIVEN_UP: "given up"}
+
+
+def router(desk: Desk) -> APIRouter:
+    """`/alerts`, and sending a message again."""
+    routes = APIRouter()
+    routes.add_api_route(PATH, _show(desk), methods=["GET"])
+    routes.add_api_route(PATH, _send_again(desk), methods=["POST"])
+    routes.add_api_route(f"{PATH}/badge", _badge(desk), methods=["GET"])
+    return routes
+
+
+def _show(desk: Desk) -> Callable[[Request], Any]:
+    seen = visiting(desk)
+
+    async def show(request: Request) -> Response:
+        visit = await seen(request)
+        tenant = tenant_or_all(visit)
+        query = request.query_params
+        state = State(query["state"]) if query.get("state") in set(State) else None
+        webhook, after = cleaned(query.get("webhook", "")) or None, query.get("after") or None
+        within = visit.identity.tenant_id
+
+        def read(connection: Connection) -> dict[str, Any]:
+            return {
+                "raised": _folded(raised(connection, [tenant] if tenant else visit.tenants)),
+                "hooks": {it.id: it for it in webhooks(connection, within)},
+                "found": deliveries(connection, within=within, webhook_id=webhook, state=state, after=after),
+                "numbers": counts(connection, within),
+            }
+
+        try:
+            found = await desk.read(read)
+        except InvalidCursor:
+            raise not_found("This page of the list is not there; begin with the first.") from None
+
+        def to(**changes: object) -> str:
+            held = {"state": state.value if state else None, "webhook": webhook}
+            return link(visit, PATH, **(held | changes))
+
+        page_after = found["found"].next
+        return page(
+            request,
+            visit,
+            "alerts.html",
+            here=HERE,
+            **found,
+            tenant=tenant,
+            state=state,
+            webhook=webhook,
+            states=[(it, text, to(state=it.value)) for it, text in STATES.items()],
+            all_link=to(state=None),
+            without_webhook=to(webhook=None),
+            threshold_told=lambda it: _threshold_told(it, visit.now_ms),
+            has_receiver=bool(found["hooks"] or any(found["numbers"].values())),
+            place_told=lambda it: _place_told(it, found["hooks"]),
+            about=_about,
+            look_of=_LOOKS.__getitem__,
+            word_of=_WORDS.__getitem__,
+            may_send=visit.may(Role.OPERATOR),
+            newer=to() if after else None,
+            older=to(after=page_after) if page_after else None,
+        )
+
+    return show
+
+
+def _badge(desk: Desk) -> Callable[[Request], Any]:
+    """How many pools have an alert, for the navigation; nothing where none has."""
+    seen = visiting(desk)
+
+    async def show(request: Request) -> Response:
+        visit = await seen(request)
+        tenants = [visit.the_tenant] if visit.the_tenant else visit.tenants
+        found = await desk.read(lambda connection: raised(connection, tenants))
+        pools = len({(it.tenant, it.pool) for it in found})
+        text = f'<span class="badge">{pools:,}<span class="hidden"> raised</span></span>' if pools else ""
+        return HTMLResponse(text, headers={"cache-control": "no-store"})
+
+    return show
+
+
+def _folded(found: Iterable[Raised]) -> list[Raised]:
+    """Of the thresholds of a pool the highest; beside it denials and the end of the licence."""
+    shown: dict[tuple[str, str, str], Raised] = {}
+    for it in found:
+        kind = it.threshold if it.threshold in {DENIED, EXPIRES} else ""
+        before = shown.get((it.tenant, it.pool, kind))
+        if before is None or (not kind and int(it.threshold) > int(before.threshold)):
+            shown[it.tenant, it.pool, kind] = it
+    return list(shown.values())
+
+
+def _send_again(desk: Desk) -> Callable[[Request], Any]:
+    sent = posting(desk, Role.OPERATOR)
+
+    async def send(request: Request) -> Response:
+        posted = await sent(request)
+        identity = posted.visit.identity
+        ids = list(dict.fromkeys(map(cleaned, posted.texts("id"))))[:SENT_AGAIN_MAX]
+        times = await desk.run(redeliver, desk.store, identity.actor, ids, within=identity.tenant_id)
+        return see(request, link(posted.visit, PATH), _said(times, len(ids)))
+
+    return send
+
+
+def _said(times: int, asked: int) -> str:
+    if not times:
+        return "Nothing was sent again: it is on its way already, or its webhook is disabled."
+    left = f" {counted(asked - times, 'message')} left alone." if times < asked else ""
+    return f"{counted(times, 'message')} on the way again.{left}"
+
+
+def _threshold_told(it: Raised, now_ms: int) -> str:
+    if it.threshold == EXPIRES:
+        return "licence expired" if (it.expires_at_ms or 0) <= now_ms else "licence expires"
+    if it.threshold == SHARED:
+        return f"{it.client_id}: used from {counted_addresses(it.addresses or 0)} addresses in a day"
+    return "a seat was denied" if it.threshold == DENIED else f"{it.threshold} % reached"
+
+
+def _place_told(it: Delivery, hooks: dict[str, Webhook]) -> str:
+    if it.webhook_id is None:
+        return "e-mail"
+    return hooks[it.webhook_id].place if it.webhook_id in hooks else it.webhook_id
+
+
+def _about(it: Delivery) -> str:
+    """What a message tells of, in a few words."""
+    try:
+        data = json.loads(it.payload).get("data", {})
+    except (ValueError, AttributeError):
+        return ""
+    return " ".join(str(data[name]) for name in ("tenant", "pool") if name in data)

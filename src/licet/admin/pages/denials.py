@@ -1,0 +1,209 @@
+"""The page of denials: who was refused a seat, when, why and how often, and who held the seats then.
+
+Minutes of a client that asks again and again are one row. A row opens to a part of the page
+`/denials/holders`, which stands for itself where no script runs. Beside it is `failures_page.py`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from sqlalchemy import Connection
+
+from licet.admin.context import Desk
+from licet.admin.pages.downloads import ROWS_MAX, csv_file, file_name, moment
+from licet.admin.pages.filters import REASONS, WITHIN, Filters, cleaned, instant_of, reason_told
+from licet.admin.pages.frame import Visit, link, page, visiting
+from licet.admin.pages.reader_zone import zone_of
+from licet.admin.problems import not_found
+from licet.journal.denials import (
+    DenialFilter,
+    DenialPage,
+    DenialRange,
+    denials,
+    denied_most,
+    holders_at,
+)
+from licet.journal.ranges import Most
+from licet.model import NoSeatReason, Tenant
+from licet.store.paging import LIMIT, LIMIT_MAX, InvalidCursor
+
+HERE = "Denials"
+PATH = "/denials"
+_HEADINGS = (
+    "tenant",
+    "pool",
+    "client_id",
+    "user",
+    "user_name",
+    "reason",
+    "times",
+    "first",
+    "last",
+    "seats",
+    "in_use",
+    "address",
+)
+_NAMES = {"pool": "pool", "client": "client", "user": "user", "reason": "why"}
+
+
+def router(desk: Desk) -> APIRouter:
+    """`/denials`, and who held the seats at one of them."""
+    routes = APIRouter()
+    routes.add_api_route(PATH, _show(desk), methods=["GET"])
+    routes.add_api_route(f"{PATH}/download.csv", _download(desk), methods=["GET"])
+    routes.add_api_route(f"{PATH}/holders", _show_holders(desk), methods=["GET"])
+    return routes
+
+
+def _show(desk: Desk) -> Callable[[Request], Any]:
+    seen = visiting(desk)
+
+    async def show(request: Request) -> Response:
+        visit = await seen(request)
+        if (tenant := visit.the_tenant) is None:
+            return choose(request, visit, HERE, PATH, "Denials of which tenant?")
+        filters = Filters(visit, PATH, request.query_params, _NAMES)
+        after = request.query_params.get("after") or None
+        only = _only(filters)
+        try:
+            found, newest, most = await desk.run(_read, desk, tenant, only, after)
+        except InvalidCursor:
+            raise not_found("This page of the list is not there; begin with the first.") from None
+        return page(
+            request,
+            visit,
+            "denials.html",
+            here=HERE,
+            tenant=tenant,
+            ranges=found.ranges,
+            newest=newest.ranges[0] if newest.ranges else None,
+            times=sum(it.times for it in newest.ranges),
+            clients=len({it.client_id for it in newest.ranges}),
+            is_more=newest.next is not None,
+            most=most,
+            all_link=lambda name: filters.link(client=name),
+            download=filters.link_to(f"{PATH}/download.csv"),
+            filters=filters,
+            within=[(value, text) for value, (text, _) in WITHIN.items()],
+            reasons=[(reason.value, text) for reason, text in REASONS.items()],
+            pools=[(name, name) for name in sorted(pool.name for pool in tenant.pools.values())],
+            why=lambda it: reason_told(it.reason, it.seats),
+            holders_link=lambda it: _holders_link(visit, it),
+            newer=filters.link() if after else None,
+            older=filters.link(after=found.next) if found.next else None,
+        )
+
+    return show
+
+
+def _show_holders(desk: Desk) -> Callable[[Request], Any]:
+    seen = visiting(desk)
+
+    async def show(request: Request) -> Response:
+        visit = await seen(request)
+        tenant, at_ms = visit.the_tenant, instant_of(request.query_params.get("at", ""))
+        pool = cleaned(request.query_params.get("pool", ""))
+        if tenant is None or at_ms is None or not pool:
+            raise not_found("Say of which tenant and pool, and at which instant.")
+        found = await desk.read(
+            lambda connection: holders_at(connection, tenant, pool, at_ms, now_ms=visit.now_ms)
+        )
+        back = link(visit, PATH)
+        return page(
+            request,
+            visit,
+            "holders.html",
+            here=HERE,
+            tenant=tenant,
+            pool=pool,
+            at_ms=at_ms,
+            holders=found,
+            lasted=lasted,
+            back=back,
+        )
+
+    return show
+
+
+def choose(request: Request, visit: Visit, here: str, path: str, headline: str) -> Response:
+    """A page that is about one tenant, for who looks at all of them."""
+    return page(request, visit, "choose.html", here=here, path=path, headline=headline)
+
+
+def lasted(duration_ms: int) -> str:
+    """For how long: `4 min 10 s`, `2 h 05 min`, `3 d 4 h`."""
+    seconds = max(0, duration_ms) // 1000
+    if seconds < 60:  # noqa: PLR2004 - a minute
+        return f"{seconds} s"
+    minutes, seconds = divmod(seconds, 60)
+    if minutes < 60:  # noqa: PLR2004 - an hour
+        return f"{minutes} min {seconds:02} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"  # noqa: PLR2004
+
+
+def _read(
+    desk: Desk, tenant: Tenant, only: DenialFilter, after: str | None
+) -> tuple[DenialPage, DenialPage, Sequence[Most]]:
+    """A page of the list, so many from its begin as a headline can count, and who is in it most often."""
+
+    def read(connection: Connection) -> tuple[DenialPage, DenialPage, Sequence[Most]]:
+        shown = denials(connection, tenant, only=only, after=after, limit=LIMIT)
+        is_whole = after is None and shown.next is None
+        newest = shown if is_whole else denials(connection, tenant, only=only, limit=LIMIT_MAX)
+        return shown, newest, denied_most(connection, tenant, only=only)
+
+    return desk.read_now(read)
+
+
+def _download(desk: Desk) -> Callable[[Request], Any]:
+    seen = visiting(desk)
+
+    async def download(request: Request) -> Response:
+        visit = await seen(request)
+        if (tenant := visit.the_tenant) is None:
+            raise not_found("Say whose denials.")
+        only, zone = _only(Filters(visit, PATH, request.query_params, _NAMES)), zone_of(request)
+
+        def make() -> Response:
+            rows = desk.read_now(lambda connection: list(_rows(connection, tenant, only, zone)))
+            return csv_file(file_name("licet", tenant.name, "denials"), _HEADINGS, rows)
+
+        return await desk.run(make)
+
+    return download
+
+
+def _rows(
+    connection: Connection, tenant: Tenant, only: DenialFilter, zone: str
+) -> Iterator[Sequence[object]]:
+    after: str | None = None
+    for _ in range(ROWS_MAX // LIMIT_MAX):
+        found = denials(connection, tenant, only=only, after=after, limit=LIMIT_MAX)
+        for it in found.ranges:
+            times = it.times, moment(it.first_at_ms, zone), moment(it.last_at_ms, zone)
+            who = it.client_id, it.initials, it.name
+            yield (tenant.name, it.pool, *who, it.reason, *times, it.seats, it.in_use, it.address)
+        if (after := found.next) is None:
+            return
+
+
+def _only(filters: Filters) -> DenialFilter:
+    from_ms, until_ms = filters.window
+    reason = filters.texts["reason"]
+    if reason not in set(NoSeatReason):
+        filters.texts["reason"] = reason = ""
+    return DenialFilter(
+        pool=filters.texts["pool"],
+        client=filters.texts["client"],
+        user=filters.texts["user"],
+        reason=NoSeatReason(reason) if reason else None,
+        from_ms=from_ms,
+        until_ms=until_ms,
+    )
+
+
+def _holders_link(visit: Visit, it: DenialRange) -> str:
+    return link(visit, f"{PATH}/holders", pool=it.pool, at=it.last_at_ms)

@@ -1,0 +1,158 @@
+"""What lists of what happened are narrowed by: the query of an address, and the chips that show what is set.
+
+The rules:
+
+- A filter is in the address, so that a list can be sent to somebody, and a chip is a link that takes it away.
+- What cannot be meant is left out: a list is shown rather than an error.
+- Control characters never reach a store.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from starlette.datastructures import QueryParams
+
+from licet.admin.pages.frame import Visit, link
+from licet.admin.problems import not_found
+from licet.model import FailureCause, NoSeatReason, Tenant
+
+TEXT_CHARS_MAX = 128  # as long as a client_id may be
+INSTANT_MS_MAX = 253_370_764_800_000  # the year 9999
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+WITHIN: Mapping[str, tuple[str, int | None]] = {
+    "1h": ("the last hour", HOUR_MS),
+    "24h": ("the last 24 hours", DAY_MS),
+    "7d": ("the last 7 days", 7 * DAY_MS),
+    "30d": ("the last 30 days", 30 * DAY_MS),
+    "12m": ("the last 12 months", 365 * DAY_MS),
+    "all": ("all that is kept", None),
+}
+WITHIN_DEFAULT = "30d"
+
+REASONS = {
+    NoSeatReason.ALL_IN_USE: "all seats in use",
+    NoSeatReason.NO_SEATS: "the pool has no seats",
+    NoSeatReason.LICENCE_EXPIRED: "the licence had expired",
+    NoSeatReason.BARRED: "kept off by an administrator",
+}
+
+CAUSES = {
+    FailureCause.WRONG_SECRET: "wrong password or secret",
+    FailureCause.EXPIRED_SECRET: "secret expired",
+    FailureCause.PASSWORD_NOT_ALLOWED: "password not allowed",
+    FailureCause.UNKNOWN_CLIENT: "no client of that name",
+    FailureCause.UNKNOWN_TENANT: "no tenant of that name",
+    FailureCause.NO_CREDENTIALS: "no credentials that can be read",
+    FailureCause.CLIENT_DISABLED: "client disabled",
+    FailureCause.USER_DISABLED: "user disabled",
+    FailureCause.THROTTLED: "too many failures before",
+    FailureCause.BAD_SIGNATURE: "signed by none of its keys",
+    FailureCause.WRONG_AUDIENCE: "assertion for another server",
+    FailureCause.EXPIRED_ASSERTION: "assertion outside its time",
+    FailureCause.USED_ASSERTION: "assertion used before",
+    FailureCause.NOT_STRICT: "assertion not strict",
+    FailureCause.UNKNOWN_ADMINISTRATOR: "no administrator of that name",
+    FailureCause.ADMINISTRATOR_DISABLED: "administrator disabled",
+    FailureCause.UNKNOWN_API_KEY: "no such API key",
+}
+
+
+class Chip(NamedTuple):
+    """A filter that is set, and the list without it."""
+
+    name: str
+    value: str
+    without: str
+
+
+class Filters:
+    """What an address narrows a list by. `texts` has what it holds, by the names that are asked for."""
+
+    def __init__(self, visit: Visit, path: str, query: QueryParams, names: Mapping[str, str]) -> None:
+        self._visit = visit
+        self._path = path
+        self._names = names  # and what a chip calls them
+        self.texts = {name: cleaned(query.get(name, "")) for name in names}
+        self.from_ms, self.until_ms = (instant_of(query.get(name, "")) for name in ("from", "until"))
+        within = query.get("within", "")
+        self.within = within if within in WITHIN else WITHIN_DEFAULT
+
+    @property
+    def window(self) -> tuple[int | None, int | None]:
+        """From when until when: exactly, or up to now."""
+        if self.from_ms is not None or self.until_ms is not None:
+            return self.from_ms, self.until_ms
+        length_ms = WITHIN[self.within][1]
+        return None if length_ms is None else max(0, self._visit.now_ms - length_ms), None
+
+    @property
+    def window_told(self) -> str:
+        """In words, as the end of a sentence."""
+        if self.from_ms is not None or self.until_ms is not None:
+            return "in the time that was chosen"
+        told = WITHIN[self.within][0]
+        return f"in {told}"
+
+    @property
+    def is_set(self) -> bool:
+        """Whether more is left out than by time."""
+        return any(self.texts.values())
+
+    @property
+    def chips(self) -> list[Chip]:
+        """What is set."""
+        chips = [
+            Chip(self._names[name], text, self.link(**{name: None}))
+            for name, text in self.texts.items()
+            if text
+        ]
+        if self.from_ms is not None or self.until_ms is not None:
+            chips.append(Chip("time", "chosen", self.link(**{"from": None, "until": None})))
+        return chips
+
+    def link(self, **changes: object) -> str:
+        """The list with these filters changed, from its first page on."""
+        return self.link_to(self._path, **changes)
+
+    def link_to(self, path: str, **changes: object) -> str:
+        """The same at another path."""
+        within = None if self.within == WITHIN_DEFAULT else self.within
+        held: dict[str, object] = {
+            **self.texts,
+            "from": self.from_ms,
+            "until": self.until_ms,
+            "within": within,
+        }
+        return link(self._visit, path, **(held | changes))
+
+
+def tenant_or_all(visit: Visit) -> Tenant | None:
+    """The tenant that is looked at; None is all tenants, for who may see all of them.
+
+    Raises Problem: a node that has not seen the reader's tenant yet must not take none for all.
+    """
+    if visit.the_tenant is None and visit.identity.tenant_id is not None:
+        raise not_found("Your tenant is not there, or not there yet.")
+    return visit.the_tenant
+
+
+def cleaned(text: str) -> str:
+    """What may be meant as a name: without control characters, and no longer than one."""
+    return "".join(it for it in text if it.isprintable()).strip()[:TEXT_CHARS_MAX]
+
+
+def instant_of(text: str) -> int | None:
+    """An instant in milliseconds; None for anything else."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(INSTANT_MS_MAX))):
+        return None
+    at_ms = int(text)
+    return at_ms if at_ms < INSTANT_MS_MAX else None
+
+
+def reason_told(reason: str, seats: int | None = None) -> str:
+    """Why a grant was denied."""
+    if reason == NoSeatReason.ALL_IN_USE and seats:
+        return "the only seat in use" if seats == 1 else f"all {seats:,} seats in use"
+    return REASONS.get(NoSeatReason(reason), reason) if reason in set(NoSeatReason) else reason

@@ -1,0 +1,21 @@
+"""The page of help: what each page shows, the keys, where the manual and the API's description are."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
+
+from licet.admin.context import Desk
+from licet.admin.pages.frame import Visit, page, visiting
+
+
+def router(desk: Desk) -> APIRouter:
+    """`/help`."""
+    made = APIRouter()
+    visitor = visiting(desk)
+
+    @made.get("/help")
+    async def show(request: Request, visit: Annotated[Visit, Depends(visitor)]) -> Response:
+        return page(request, visit, "help.html", here="Help")
+
+    return made

@@ -1,0 +1,187 @@
+"""The overview: for each tenant and pool the seats in use, today's peak and denials, and the last 24 hours.
+
+One tenant has charts and who is in now; several are a table, page by page. Both follow by themselves. A page
+costs the same number of queries whatever it shows (`reports/overview.py`).
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import Response
+from sqlalchemy import Connection
+
+from licet.admin.context import Desk, cookie_name
+from licet.admin.pages.frame import Visit, counted, page, part, visiting
+from licet.admin.pages.licence_state import LicenceState, licence_state
+from licet.admin.pages.live import Live
+from licet.admin.pages.reader_zone import zone_of
+from licet.admin.problems import not_found
+from licet.model import Role
+from licet.reports.overview import Overview, PoolOverview, overview
+from licet.reports.seats import SeatPage, mark, seats_held
+from licet.store.paging import InvalidCursor
+
+TENANTS_A_PAGE = 50
+IN_NOW_MAX = 8
+QUARTER_MS = 900_000
+_NAMES_TOLD = 2  # of pools, in a headline
+_TEXT_CHARS_MAX = 64
+
+
+class View(NamedTuple):
+    """What somebody looks at; who looks at the same is told the same."""
+
+    tenant_id: int | None  # None: all tenants
+    name: str  # of the chosen tenant
+    matching: str
+    after: str | None
+    zone: str
+    may_end: bool
+    only_mark: bool = False  # for a list that asks for itself when something has changed
+
+
+class Seen(NamedTuple):
+    """What there is to see of it."""
+
+    found: Overview
+    in_now: SeatPage | None
+
+
+def router(desk: Desk) -> APIRouter:
+    """`/`, and `/live` where it goes on."""
+    made = APIRouter()
+    live = Live(desk, lambda connection, views, now_ms: _show_all(desk, connection, views, now_ms))
+    visitor = visiting(desk)
+
+    @made.get("/")
+    async def look(
+        request: Request, visit: Annotated[Visit, Depends(visitor)], q: str = "", after: str | None = None
+    ) -> Response:
+        view = _view(request, visit, q, after)
+        try:
+            seen = await desk.read(lambda it: _see(desk, it, view, visit.now_ms))
+        except InvalidCursor:
+            raise not_found("The list has no such page.") from None
+        return page(request, visit, "overview.html", here="Overview", **_context(view, seen))
+
+    @made.get("/live")
+    async def follow(
+        request: Request,
+        visit: Annotated[Visit, Depends(visitor)],
+        q: str = "",
+        after: str | None = None,
+        of: Annotated[str, Query(alias="for")] = "",
+    ) -> Response:
+        view = _view(request, visit, q, after)
+        if of == "list" and visit.the_tenant is not None:
+            view = view._replace(only_mark=True, zone="UTC", may_end=False)
+        return live.stream(view, request.cookies[cookie_name(request)])
+
+    return made
+
+
+def headline(found: Overview, tenants: int) -> str:
+    """The answer in one sentence."""
+    if not found.tenants:
+        return "No tenant yet" if not tenants else "No tenant of this name"
+    seats = sum(pool.seats for tenant in found.tenants for pool in tenant.pools)
+    in_use = sum(pool.in_use for tenant in found.tenants for pool in tenant.pools)
+    denials = sum(tenant.denials for tenant in found.tenants)
+    where = found.tenants[0].tenant if len(found.tenants) == 1 else f"{len(found.tenants)} tenants"
+    said = f"{in_use:,} of {counted(seats, 'seat')} in use in {where}, {counted(denials, 'denial')} today"
+    expired = [
+        pool.pool
+        for tenant in found.tenants
+        for pool in tenant.pools
+        if licence_state(pool.expires_at_ms, found.at_ms) is LicenceState.EXPIRED
+    ]
+    if not expired:
+        return said
+    if len(found.tenants) > 1:
+        return f"{said}, {counted(len(expired), 'licence has', 'licences have')} expired"
+    if len(expired) > _NAMES_TOLD:
+        return f"{said}, the licences of {len(expired):,} pools have expired"
+    ended = "licence of {} has" if len(expired) == 1 else "licences of {} have"
+    return f"{said}, the {ended.format(' and '.join(expired))} expired"
+
+
+def _view(request: Request, visit: Visit, text: str, after: str | None) -> View:
+    tenant = visit.the_tenant
+    scope = tenant.id if tenant else visit.identity.tenant_id
+    return View(
+        tenant_id=scope,
+        name=tenant.name if tenant else "",
+        matching="" if tenant else "".join(it for it in text if it.isprintable())[:_TEXT_CHARS_MAX],
+        after=None if tenant else after,
+        zone=zone_of(request),
+        may_end=visit.may(Role.OPERATOR),
+    )
+
+
+def _see(desk: Desk, connection: Connection, view: View, now_ms: int) -> Seen:
+    found = overview(
+        connection,
+        now_ms,
+        tenant_id=view.tenant_id,
+        matching=view.matching,
+        zone=ZoneInfo(view.zone),
+        after=view.after,
+        limit=TENANTS_A_PAGE,
+    )
+    tenant = desk.store.tenant(view.name) if view.name else None
+    in_now = seats_held(connection, tenant, now_ms, limit=IN_NOW_MAX) if tenant else None
+    return Seen(found, in_now)
+
+
+def _show_all(
+    desk: Desk, connection: Connection, views: Sequence[View], now_ms: int
+) -> dict[View, dict[str, Any]]:
+    """What each of these views shows, for who has the page already."""
+    shown: dict[View, dict[str, Any]] = {}
+    for view in views:
+        if view.only_mark and view.tenant_id is not None:
+            shown[view] = {"mark": mark(connection, view.tenant_id, now_ms)}
+            continue
+        context = _context(view, _see(desk, connection, view, now_ms))
+        shown[view] = {"headline": context["sentence"], "html": part("overview.html", "live", **context)}
+    return shown
+
+
+def _context(view: View, seen: Seen) -> dict[str, Any]:
+    return {
+        "view": view,
+        "found": seen.found,
+        "in_now": seen.in_now,
+        "one": seen.found.tenants[0] if view.name and seen.found.tenants else None,
+        "sentence": headline(seen.found, 1 if view.matching else 0),
+        "chart_of": _chart_of,
+        "line_of": _line_of,
+    }
+
+
+def _chart_of(pool: PoolOverview) -> dict[str, Any]:
+    """The last 24 hours for chart.js; what a quarter of an hour shows, holds to its end."""
+    points = pool.points
+    ends = [points[-1].at_ms + QUARTER_MS] if points else []
+    highest = max((point.peak for point in points), default=0)
+    return {
+        "at": [at_ms // 1000 for at_ms in (*(point.at_ms for point in points), *ends)],
+        "series": [
+            {"label": "in use", "kind": "step", "values": [it.peak for it in (*points, *points[-1:])]},
+            {"label": "seats", "kind": "limit", "values": [it.seats for it in (*points, *points[-1:])]},
+        ],
+        "unit": "seats",
+        "rest": f"highest {highest:,} of {counted(pool.seats, 'seat')}",
+    }
+
+
+def _line_of(pool: PoolOverview, width: int, height: int) -> str:
+    """The same as points of a small line."""
+    most = max([1, *(max(point.peak, point.seats) for point in pool.points)])
+    step = width / max(1, len(pool.points) - 1)
+    return " ".join(
+        f"{number * step:.1f},{height - height * point.peak / most:.1f}"
+        for number, point in enumerate(pool.points)
+    )

@@ -1,0 +1,84 @@
+"""Another password for whoever is signed in, and where else it is: what every role may see and change.
+
+The old one is asked for: at a browser that somebody left open, nobody else takes the account over. It counts
+as an attempt to sign in. All sign-ins of the administrator end, and the reader goes on with a new one.
+Those at other browsers may be ended without another password too.
+"""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
+
+from licet.admin.context import Desk, address, cookie_name, request_id
+from licet.admin.pages.forms import sentence
+from licet.admin.pages.frame import Posted, Visit, counted, page, posting, see, visiting
+from licet.admin.pages.sign_in import set_cookie
+from licet.admin.sign_in import SignInRefused, TooManyAttempts
+from licet.credentials.passwords import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
+from licet.model import InvalidValue, Role
+
+PATH = "/password"
+ELSEWHERE = f"{PATH}/sign-out-elsewhere"
+
+
+def router(desk: Desk) -> APIRouter:
+    """`/password`."""
+    made = APIRouter()
+
+    async def shown(
+        request: Request, visit: Visit, *, status: int = 200, errors: dict[str, str] | None = None
+    ) -> Response:
+        return page(
+            request,
+            visit,
+            "password.html",
+            status=status,
+            errors=errors or {},
+            bounds=(PASSWORD_CHARS_MIN, PASSWORD_CHARS_MAX),
+            sign_ins=await desk.access.own_sign_ins(request.cookies.get(cookie_name(request), "")),
+        )
+
+    @made.post(ELSEWHERE)
+    async def elsewhere(
+        request: Request, posted: Annotated[Posted, Depends(posting(desk, Role.VIEWER))]
+    ) -> Response:
+        del posted
+        ended = await desk.access.sign_out_elsewhere(request.cookies.get(cookie_name(request), ""))
+        if not ended:
+            return see(request, PATH, "You are signed in here only.")
+        return see(request, PATH, f"{counted(ended, 'other sign-in')} ended. You are signed in here only.")
+
+    @made.get(PATH)
+    async def form(request: Request, visit: Annotated[Visit, Depends(visiting(desk))]) -> Response:
+        return await shown(request, visit)
+
+    @made.post(PATH)
+    async def change(
+        request: Request, posted: Annotated[Posted, Depends(posting(desk, Role.VIEWER))]
+    ) -> Response:
+        old, new, again = (posted.text(f"{which}_password") for which in ("old", "new", "again"))
+        if new != again:
+            errors = {"again_password": "This is another one than above."}
+            return await shown(request, posted.visit, status=422, errors=errors)
+        cookie = request.cookies.get(cookie_name(request), "")
+        try:
+            token = await desk.access.change_password(
+                cookie, old, new, address(request), request_id=request_id(request)
+            )
+        except InvalidValue as wrong:
+            errors = {"new_password": sentence(str(wrong))}
+            return await shown(request, posted.visit, status=422, errors=errors)
+        except SignInRefused:
+            errors = {"old_password": "This is not your password."}
+            return await shown(request, posted.visit, status=422, errors=errors)
+        except TooManyAttempts as refused:
+            errors = {
+                "old_password": f"Too many attempts have failed. Try again in {refused.retry_after_s} s."
+            }
+            return await shown(request, posted.visit, status=429, errors=errors)
+        answer = see(request, "/", "Your password is changed. You are signed in here, and nowhere else.")
+        set_cookie(request, answer, token)
+        return answer
+
+    return made

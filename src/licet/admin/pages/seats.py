@@ -1,0 +1,359 @@
+"""Seats and sessions: who holds what, since when and from where; and ending it.
+
+The rules:
+
+- The list has a row for each holder of a seat, which opens to its sessions; or one for each session that
+  needs no seat. It is read in pages.
+- Nothing is ended before a page has said what will happen. What is ended is what was chosen, as it is then: a
+  session that the holder of a seat began meanwhile goes with the others.
+- Ending takes the role of an operator. Who has it, why, and for how long the client stays away is an event.
+"""
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Annotated, Any, NamedTuple
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
+from sqlalchemy import Connection
+
+from licet.admin.context import Desk
+from licet.admin.pages.forms import sentence
+from licet.admin.pages.frame import Kept, Posted, Visit, counted, link, page, posting, see, visiting
+from licet.admin.pages.licence_state import LicenceState, licence_state
+from licet.admin.problems import not_found
+from licet.formats import nearness
+from licet.model import InvalidValue, Pool, Role, Tenant, Value
+from licet.reports.overview import Overview, overview, sessions_of_pools
+from licet.reports.seats import (
+    HolderFilter,
+    SeatPage,
+    SessionPage,
+    SessionToEnd,
+    free_at_ms,
+    mark,
+    seats_held,
+    sessions_named,
+    sessions_on_seats,
+    sessions_that_fit,
+    sessions_without_seat,
+)
+from licet.setup.end_sessions import COOL_DOWN_S_MAX, REASON_CHARS_MAX, SessionsEnded, check_ending
+from licet.store.paging import InvalidCursor
+
+ROWS_A_PAGE = 100
+TEXT_CHARS_MAX = 100
+CHOSEN_MAX = 500
+CLIENTS_TOLD = 12
+COOL_DOWNS = ((0, "none: it may come back at once"), (300, "5 minutes"), (3600, "1 hour"))
+WITHOUT = "without-seat"
+_SID_CHARS = 40
+
+
+class Search(NamedTuple):
+    """What part of the list somebody looks at."""
+
+    text: str
+    pool: str
+    scope: str
+    kind: str  # '' or WITHOUT
+
+    @property
+    def filter(self) -> HolderFilter:
+        """The same for the store."""
+        return HolderFilter(text=self.text, pool=self.pool, scope=self.scope)
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The same for a link."""
+        return {"q": self.text, "pool": self.pool, "scope": self.scope, "kind": self.kind}
+
+
+class Chosen(Value, frozen=True, kw_only=True):
+    """What somebody wants to end: seats (`pool/holder`), sessions, or all that fit a search."""
+
+    seats: tuple[str, ...] = ()
+    sessions: tuple[str, ...] = ()
+    fitting: Search | None = None
+
+    @property
+    def fields(self) -> Kept:
+        """The same as fields of a form."""
+        everything = [] if self.fitting is None else [("all", "1"), *self.fitting.query.items()]
+        return (
+            *(("seat", it) for it in self.seats),
+            *(("session", it) for it in self.sessions),
+            *((name, text) for name, text in everything if text),
+        )
+
+
+def router(desk: Desk) -> APIRouter:
+    """`/seats` and `/seats/end`."""
+    made = APIRouter()
+    visitor, operator = visiting(desk), visiting(desk, Role.OPERATOR)
+    poster = posting(desk, Role.OPERATOR)
+
+    @made.get("/seats")
+    async def look(
+        request: Request, visit: Annotated[Visit, Depends(visitor)], after: str | None = None
+    ) -> Response:
+        tenant = visit.the_tenant
+        if tenant is None:
+            return await _choose(desk, request, visit)
+        search = _search(tuple(request.query_params.multi_items()))
+        try:
+            found, seen = await desk.read(lambda it: _read(it, tenant, search, visit.now_ms, after))
+            ending = await desk.read(lambda it: _licences(it, tenant, search, visit.now_ms))
+        except InvalidCursor:
+            raise not_found("The list has no such page.") from None
+        return page(
+            request,
+            visit,
+            "seats.html",
+            here="Seats",
+            mark=seen,
+            licences=ending,
+            **_context(visit, tenant, search, found, after),
+        )
+
+    @made.get("/seats/end")
+    async def ask(request: Request, visit: Annotated[Visit, Depends(operator)]) -> Response:
+        items = visit.kept or tuple(request.query_params.multi_items())
+        return await _ask(desk, request, visit, items)
+
+    @made.post("/seats/end")
+    async def end(request: Request, posted: Annotated[Posted, Depends(poster)]) -> Response:
+        visit, tenant, chosen = posted.visit, _tenant(posted.visit), _chosen(posted.items)
+        if not posted.text("sure"):
+            return await _ask(desk, request, visit, posted.items)
+        reason, cool_down_s = posted.text("reason").strip(), _cool_down_s(posted.text("cool_down"))
+        try:
+            check_ending(reason, cool_down_s)
+        except InvalidValue as fault:
+            return await _ask(desk, request, visit, posted.items, problem=sentence(str(fault)))
+        done = await desk.run(_end, desk, visit, tenant, chosen, reason, cool_down_s)
+        told = _told(done, cool_down_s, visit.now_ms)
+        return see(request, _back(visit, tenant, posted.text("back")), told)
+
+    return made
+
+
+async def _choose(desk: Desk, request: Request, visit: Visit) -> Response:
+    """Of which tenant? A list of them, with what is in use."""
+    text = _printable(request.query_params.get("q", ""))
+    after = request.query_params.get("after")
+
+    def read(connection: Connection) -> Overview:
+        return overview(
+            connection,
+            visit.now_ms,
+            tenant_id=visit.identity.tenant_id,
+            matching=text,
+            after=after,
+            limit=ROWS_A_PAGE,
+        )
+
+    try:
+        found = await desk.read(read)
+    except InvalidCursor:
+        raise not_found("The list has no such page.") from None
+    return page(request, visit, "seats_tenants.html", here="Seats", found=found, text=text, after=after)
+
+
+def _read(
+    connection: Connection, tenant: Tenant, search: Search, now_ms: int, after: str | None
+) -> tuple[SeatPage | SessionPage, str]:
+    """A page of the list, and the mark of what it shows."""
+    read = sessions_without_seat if search.kind == WITHOUT else seats_held
+    found = read(connection, tenant, now_ms, only=search.filter, after=after, limit=ROWS_A_PAGE)
+    return found, mark(connection, tenant.id, now_ms)
+
+
+def _licences(connection: Connection, tenant: Tenant, search: Search, now_ms: int) -> list[tuple[Pool, int]]:
+    """The pools whose licence has expired or ends soon, with their sessions."""
+    pools = [
+        it
+        for it in sorted(tenant.pools.values(), key=lambda it: it.name)
+        if search.pool in {"", it.name} and licence_state(it.expires_at_ms, now_ms) is not LicenceState.FAR
+    ]
+    sessions = sessions_of_pools(connection, tenant.id, now_ms) if pools else {}
+    return [(it, sessions.get(it.id, 0)) for it in pools]
+
+
+def _context(
+    visit: Visit, tenant: Tenant, search: Search, found: SeatPage | SessionPage, after: str | None
+) -> dict[str, Any]:
+    chips = [
+        (name, text, link(visit, "/seats", **(search.query | {key: ""})))
+        for key, name, text in (
+            ("q", "has", search.text),
+            ("pool", "pool", search.pool),
+            ("scope", "scope", search.scope),
+        )
+        if text
+    ]
+    return {
+        "tenant": tenant,
+        "search": search,
+        "found": found,
+        "rows": found.seats if isinstance(found, SeatPage) else found.sessions,
+        "have_seat": isinstance(found, SeatPage),
+        "headline": _headline(tenant, search, found),
+        "chips": chips,
+        "newer": link(visit, "/seats", **search.query) if after else None,
+        "older": link(visit, "/seats", **search.query, after=found.next) if found.next else None,
+        "may_end": visit.may(Role.OPERATOR),
+        "mark_of": _mark_of,
+        "WITHOUT": WITHOUT,
+    }
+
+
+def _headline(tenant: Tenant, search: Search, found: SeatPage | SessionPage) -> str:
+    """The answer in one sentence."""
+    fitting = "matching " if search.text or search.scope else ""
+    in_pool = f" in pool {search.pool}" if search.pool else ""
+    if isinstance(found, SessionPage):
+        return f"{counted(found.count, f'{fitting}session')} without a seat in {tenant.name}"
+    of = ""
+    if not fitting:
+        seats = sum(it.seats for it in tenant.pools.values() if search.pool in {"", it.name})
+        of = f" of {seats:,}"
+        return f"{found.count:,}{of} {'seat' if seats == 1 else 'seats'} in use in {tenant.name}{in_pool}"
+    return f"{counted(found.count, f'{fitting}seat')} in use in {tenant.name}{in_pool}"
+
+
+def _mark_of(pool: str, holder: str) -> str:
+    """A short id of a seat for the page."""
+    return sha256(f"{pool}/{holder}".encode()).hexdigest()[:12]
+
+
+async def _ask(desk: Desk, request: Request, visit: Visit, items: Kept, *, problem: str = "") -> Response:
+    """The page that says what will happen, and asks why and for how long."""
+    tenant, chosen = _tenant(visit), _chosen(items)
+    ending, free_ms = await desk.read(lambda it: _ending_and_free(it, tenant, chosen, visit.now_ms))
+    texts = dict(items)
+    clients = sorted({(it.client_id, it.initials) for it in ending})
+    return page(
+        request,
+        visit,
+        "seats_end.html",
+        here="Seats",
+        status=422 if problem else 200,
+        tenant=tenant,
+        chosen=chosen,
+        sessions=len(ending),
+        seats=len({it.seat for it in ending if it.frees_seat}),
+        free_at_ms=free_ms,
+        kept_seats=len({it.seat for it in ending if it.seat and not it.frees_seat}),
+        clients=clients[:CLIENTS_TOLD],
+        more_clients=max(0, len(clients) - CLIENTS_TOLD),
+        reason=texts.get("reason", ""),
+        cool_down_s=_cool_down_s(texts.get("cool_down", "")),
+        cool_downs=COOL_DOWNS,
+        reason_chars_max=REASON_CHARS_MAX,
+        problem=problem,
+        back=_back(visit, tenant, texts.get("back", "")),
+    )
+
+
+def _ending_and_free(
+    connection: Connection, tenant: Tenant, chosen: Chosen, now_ms: int
+) -> tuple[list[SessionToEnd], int | None]:
+    """The same, and when their seats are free; None where they are at once."""
+    ending = _ending(connection, tenant, chosen, now_ms)
+    return ending, free_at_ms(connection, tenant, now_ms, ending)
+
+
+def _ending(connection: Connection, tenant: Tenant, chosen: Chosen, now_ms: int) -> list[SessionToEnd]:
+    """The sessions that were chosen, as they are now."""
+    if chosen.fitting is not None:
+        have_seat = chosen.fitting.kind != WITHOUT
+        return sessions_that_fit(connection, tenant, now_ms, chosen.fitting.filter, have_seat=have_seat)
+    places = [(pool, holder) for pool, _, holder in (it.partition("/") for it in chosen.seats)]
+    sids = [bytes.fromhex(sid) for sid in chosen.sessions]
+    found = sessions_on_seats(connection, tenant, now_ms, places) if places else []
+    return [*found, *(sessions_named(connection, tenant, now_ms, sids) if sids else [])]
+
+
+def _end(  # noqa: PLR0917 - all of what was asked for
+    desk: Desk, visit: Visit, tenant: Tenant, chosen: Chosen, reason: str, cool_down_s: int
+) -> SessionsEnded:
+    """Look again at what was chosen, and end it, in one transaction."""
+    return desk.change_now(
+        visit.identity,
+        lambda change: change.tenant(tenant.name).end_sessions(
+            [
+                it.sid
+                for it in _ending(change.transaction.connection, tenant, chosen, change.transaction.now_ms)
+            ],
+            reason=reason,
+            cool_down_s=cool_down_s,
+        ),
+    )
+
+
+def _told(done: SessionsEnded, cool_down_s: int, now_ms: int) -> str:
+    """What became of it, in a sentence."""
+    if not done.sessions:
+        return "Nothing was ended: what you chose had ended by itself."
+    told = f"{counted(done.sessions, 'session')} ended, {counted(done.seats, 'seat')} came back."
+    if done.seats_free_at_ms is not None:
+        which = "is on hold, and free" if done.seats_on_hold == 1 else "are on hold, and all free"
+        left = nearness(done.seats_free_at_ms, now_ms)
+        told += f" {counted(done.seats_on_hold, 'seat')} {which} {left}."
+    if done.barred_until_ms is None:
+        return told
+    who = done.clients[0] if len(done.clients) == 1 else counted(len(done.clients), "client")
+    away = dict(COOL_DOWNS).get(cool_down_s, counted(cool_down_s, "second"))
+    return f"{told} {who} may not come back for {away}."
+
+
+def _tenant(visit: Visit) -> Tenant:
+    """The tenant of which something is to be ended.
+
+    Raises Problem.
+    """
+    if (tenant := visit.the_tenant) is None:
+        raise not_found("Say of which tenant.")
+    return tenant
+
+
+def _search(items: Kept) -> Search:
+    texts = dict(items)
+    return Search(
+        text=_printable(texts.get("q", "")),
+        pool=_printable(texts.get("pool", "")),
+        scope=_printable(texts.get("scope", "")),
+        kind=WITHOUT if texts.get("kind") == WITHOUT else "",
+    )
+
+
+def _chosen(items: Sequence[tuple[str, str]]) -> Chosen:
+    """What was chosen; what cannot be the name of anything is not among it."""
+    if dict(items).get("all"):
+        return Chosen(fitting=_search(tuple(items)))
+    sids = [text for name, text in items if name == "session" and _is_sid(text)]
+    seats = [text for name, text in items if name == "seat" and text.isprintable()]
+    return Chosen(seats=tuple(seats[:CHOSEN_MAX]), sessions=tuple(sids[:CHOSEN_MAX]))
+
+
+def _is_sid(text: str) -> bool:
+    return len(text) == _SID_CHARS and all(it in "0123456789abcdef" for it in text)
+
+
+def _cool_down_s(text: str) -> int:
+    return min(int(text), COOL_DOWN_S_MAX) if text.isascii() and text.isdecimal() and len(text) < 7 else 0  # noqa: PLR2004
+
+
+def _printable(text: str) -> str:
+    return "".join(it for it in text if it.isprintable()).strip()[:TEXT_CHARS_MAX]
+
+
+def _back(visit: Visit, tenant: Tenant, query: str) -> str:
+    """The list, as it was left."""
+    return (
+        query
+        if query.startswith("/seats?") and query.isprintable()
+        else (link(visit, "/seats") if visit.tenant else f"/seats?{urlencode({'tenant': tenant.name})}")
+    )

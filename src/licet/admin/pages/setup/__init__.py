@@ -1,0 +1,1 @@
+"""The pages on which administrators change the set-up."""

@@ -1,0 +1,1 @@
+"""What each noun of the set-up has on its pages: its fields, list and texts."""

@@ -1,0 +1,144 @@
+"""Saving a filled form of the set-up: one transaction, in which it is seen who was first and what would end.
+
+The rules:
+
+- What the form showed is compared within the transaction with what is there. When somebody was first, nothing
+  is changed, and the form has both versions beside each other (`Form.meet`).
+- A change that ends sessions is rolled back unless the person has seen how many, and no more than these end.
+- What the store refuses stands beside the field that it is about.
+
+What is hashed or generated is made before. All of it waits for the store: it runs in the desk's threads.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from licet.admin.context import Desk
+from licet.admin.pages.forms import Form, Texts
+from licet.admin.pages.setup.noun import Noun
+from licet.admin.pages.setup.nouns.tenants import save_tenant, tenant_texts
+from licet.admin.sign_in import Identity
+from licet.model import InvalidValue, Value
+from licet.setup.change import SetupChange
+from licet.setup.consequences import Attempt, Consequences, attempt
+from licet.store.errors import AlreadyThere, NotFound, SetupError
+
+
+class Gone(SetupError):
+    """What the form is about was removed by somebody else."""
+
+
+class Outcome(Value, frozen=True, kw_only=True):
+    """What became of it. When it is not done, the form says why, or so many sessions would end."""
+
+    is_done: bool
+    sessions_ended: int = 0
+
+
+class _NotInEarnest(Exception):
+    """Rolls the transaction back."""
+
+
+class Saving:
+    """One filled form on its way into the store. `ends` is how many sessions the person agreed to end."""
+
+    def __init__(self, desk: Desk, identity: Identity, form: Form, ends: int) -> None:
+        self._desk = desk
+        self._identity = identity
+        self._form = form
+        self._ends = ends
+
+    def part(self, tenant: str, noun: Noun, name: str | None, values: dict[str, Any]) -> Outcome:
+        """Save what a tenant has: one that is there, or a new one when there is no name.
+
+        Raises Gone, StoreUnavailable.
+        """
+
+        def do(change: SetupChange) -> None:
+            setup = _found(change, tenant)
+            if name is None:
+                noun.add(setup, values[noun.key], values)
+                return
+            part = noun.parts(setup.tenant).get(name)
+            if part is None:
+                raise Gone(f"{noun.word} {name} was removed by somebody else")
+            self._must_be_first(noun.texts(setup.tenant, part))
+            noun.set(setup, name, values)
+
+        return self._save(do, noun.key, noun.word, values)
+
+    def tenant(self, name: str | None, values: dict[str, Any]) -> Outcome:
+        """Save a tenant's own settings, or a new tenant.
+
+        Raises Gone, StoreUnavailable.
+        """
+
+        def do(change: SetupChange) -> None:
+            if name is not None:
+                self._must_be_first(tenant_texts(_found(change, name).tenant))
+            save_tenant(change, name, values)
+
+        return self._save(do, "name", "tenant", values)
+
+    def _must_be_first(self, now: Texts) -> None:
+        if self._form.is_behind(now):
+            self._form.meet(now)
+            raise _NotInEarnest
+
+    def _save(
+        self, do: Callable[[SetupChange], None], key: str, word: str, values: dict[str, Any]
+    ) -> Outcome:
+        try:
+            tried = _tried(self._desk, self._identity, do, self._ends)
+        except Gone:
+            raise
+        except AlreadyThere:
+            self._form.refuse(f"there is a {word} {values[key]} already", key)
+            return Outcome(is_done=False)
+        except (SetupError, InvalidValue) as fault:
+            self._form.refuse(str(fault), _field_of(str(fault)))
+            return Outcome(is_done=False)
+        return Outcome(is_done=tried.is_made, sessions_ended=tried.ending.sessions_ended)
+
+
+def remove(
+    desk: Desk, identity: Identity, do: Callable[[SetupChange], object], *, ends: int | None
+) -> Outcome:
+    """Remove something; without `ends`, or when more sessions end than that, it is only rehearsed.
+
+    Raises SetupError, StoreUnavailable.
+    """
+    tried = _tried(desk, identity, do, -1 if ends is None else ends)
+    return Outcome(is_done=tried.is_made, sessions_ended=tried.ending.sessions_ended)
+
+
+def _tried(desk: Desk, identity: Identity, do: Callable[[SetupChange], object], ends: int) -> Attempt:
+    """Do it unless more sessions end than may, or somebody was first."""
+    try:
+        return attempt(
+            lambda work: desk.change_now(identity, work),
+            do,
+            agrees=lambda ending: ending.sessions_ended <= ends,
+        )
+    except _NotInEarnest:
+        return Attempt(is_made=False, ending=Consequences())
+
+
+def _found(change: SetupChange, tenant: str) -> Any:
+    try:
+        return change.tenant(tenant)
+    except NotFound:
+        raise Gone(f"tenant {tenant} was removed by somebody else") from None
+
+
+# What the store says, and the field that it is about.
+_FIELDS = (
+    ("access_ttl", "access_ttl"),
+    ("grant type", "grant_types"),
+    ("secret expires", "made_expires"),
+    ("max_sessions", "sessions_max"),
+)
+
+
+def _field_of(text: str) -> str | None:
+    return next((field for said, field in _FIELDS if said in text), None)

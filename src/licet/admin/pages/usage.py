@@ -1,0 +1,238 @@
+"""The usage page: how full a pool was, by whom, and how many seats would have been enough.
+
+The figures are those of `licet usage` (`licet.reports.usage`), and so are the files to download
+(`licet.reports.chart`). Days and hours are those of the reader's zone.
+"""
+
+from collections.abc import Callable, Sequence
+from io import StringIO
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from licet.admin.context import Desk
+from licet.admin.pages.denials import choose, lasted
+from licet.admin.pages.downloads import file_name
+from licet.admin.pages.filters import cleaned
+from licet.admin.pages.forms import sentence
+from licet.admin.pages.frame import Visit, counted, link, page, visiting
+from licet.admin.pages.reader_zone import zone_of
+from licet.admin.problems import Problem, not_found
+from licet.model import SEATS_MAX, Tenant
+from licet.reports.chart import By, ChartsMissing, Form, draw, write_csv
+from licet.reports.usage import HeatCell, Peak, PoolUsage, Reach, Usage, usage, with_seats_told
+
+HERE = "Usage"
+PATH = "/usage"
+REACHES = {
+    Reach.DAY: "24 hours",
+    Reach.WEEK: "7 days",
+    Reach.MONTH: "30 days",
+    Reach.QUARTER: "90 days",
+    Reach.YEAR: "12 months",
+}
+REACH_DEFAULT = Reach.WEEK
+ROWS = 20  # of a table; the file has all
+SLIDER_MAX = 100  # seats more than there are, that a slider reaches
+HEAT_LEVELS = 6
+_BY_HOUR = frozenset({Reach.DAY, Reach.WEEK})
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_HOUR_MS = 3_600_000
+_TYPES = {"csv": "text/csv; charset=utf-8", "png": "image/png", "svg": "image/svg+xml"}
+
+
+class Heat(NamedTuple):
+    """One hour of the week: how full it is, from 0 to `HEAT_LEVELS`, and in words."""
+
+    level: int
+    text: str
+    denials: int
+
+
+class Asked(NamedTuple):
+    """What somebody wants to see."""
+
+    tenant: Tenant
+    pool: str
+    reach: Reach
+    seats: int | None
+    zone: str
+
+
+def router(desk: Desk) -> APIRouter:
+    """`/usage`, and the same as files."""
+    routes = APIRouter()
+    routes.add_api_route(PATH, _show(desk), methods=["GET"])
+    for kind in _TYPES:
+        routes.add_api_route(f"{PATH}/download.{kind}", _download(desk, kind), methods=["GET"])
+    return routes
+
+
+def _show(desk: Desk) -> Callable[[Request], Any]:
+    seen = visiting(desk)
+
+    async def show(request: Request) -> Response:
+        visit = await seen(request)
+        if visit.the_tenant is None:
+            return choose(request, visit, HERE, PATH, "Usage of which tenant?")
+        asked = asked_of(request, visit.the_tenant)
+        found = await desk.run(read_usage, desk, asked, visit.now_ms)
+        pool = next(
+            (it for it in found.pools if it.pool == asked.pool), found.pools[0] if found.pools else None
+        )
+        context = _pool_context(found, pool, asked) if pool else {"by": "hour"}
+        return page(
+            request,
+            visit,
+            "usage.html",
+            here=HERE,
+            tenant=visit.the_tenant,
+            found=found,
+            pool=pool,
+            pools=[(it.pool, _link(visit, asked, pool=it.pool)) for it in found.pools],
+            reaches=[(it, text, _link(visit, asked, reach=it)) for it, text in REACHES.items()],
+            asked=asked,
+            span_told=REACHES[asked.reach],
+            lasted=lasted,
+            download=lambda kind: _link(
+                visit, asked, path=f"{PATH}/download.{kind}", pool=pool.pool if pool else ""
+            ),
+            **context,
+        )
+
+    return show
+
+
+def _download(desk: Desk, kind: str) -> Callable[[Request], Any]:
+    seen = visiting(desk)
+
+    async def download(request: Request) -> Response:
+        visit = await seen(request)
+        if visit.the_tenant is None:
+            raise not_found("Say whose usage.")
+        asked = asked_of(request, visit.the_tenant)
+        try:
+            content = await desk.run(_file, desk, asked, visit.now_ms, kind)
+        except ChartsMissing as missing:
+            raise Problem(409, "not-possible", sentence(str(missing))) from None
+        name = file_name("licet", asked.tenant.name, asked.pool, asked.reach.value)
+        headers = {
+            "content-disposition": f'attachment; filename="{name}.{kind}"',
+            "cache-control": "no-store",
+        }
+        return Response(content, headers=headers, media_type=_TYPES[kind])
+
+    return download
+
+
+def _file(desk: Desk, asked: Asked, now_ms: int, kind: str) -> bytes:
+    """What `licet usage` writes, in the reader's zone."""
+    found = read_usage(desk, asked, now_ms)
+    by = By.HOUR if asked.reach in _BY_HOUR else By.DAY
+    if kind != "csv":
+        return draw(found, form=Form(kind), by=by, pool=asked.pool or None, zone=ZoneInfo(asked.zone))
+    file = StringIO(newline="")
+    write_csv(file, found, by, asked.pool or None)
+    return file.getvalue().encode()
+
+
+def asked_of(request: Request, tenant: Tenant) -> Asked:
+    """What an address asks for; what cannot be meant is what is usual."""
+    query = request.query_params
+    reach, seats = query.get("span", ""), query.get("seats", "")
+    is_number = seats.isascii() and seats.isdecimal() and len(seats) <= len(str(SEATS_MAX))
+    return Asked(
+        tenant=tenant,
+        pool=cleaned(query.get("pool", "")),
+        reach=Reach(reach) if reach in set(Reach) else REACH_DEFAULT,
+        seats=min(int(seats), SEATS_MAX) if is_number else None,
+        zone=zone_of(request),
+    )
+
+
+def read_usage(desk: Desk, asked: Asked, now_ms: int) -> Usage:
+    """The figures, as `licet usage` has them."""
+    zone = ZoneInfo(asked.zone)
+    from_ms = asked.reach.from_ms(now_ms, zone)
+    return desk.read_now(
+        lambda connection: usage(connection, asked.tenant, from_ms, now_ms + 1, now_ms=now_ms, zone=zone)
+    )
+
+
+def _link(visit: Visit, asked: Asked, path: str = PATH, **changes: Any) -> str:
+    held = asked._replace(**changes)
+    span = None if held.reach is REACH_DEFAULT else held.reach.value
+    return link(visit, path, pool=held.pool, span=span)
+
+
+def _pool_context(found: Usage, pool: PoolUsage, asked: Asked) -> dict[str, Any]:
+    by_hour = asked.reach in _BY_HOUR
+    peaks = pool.hours if by_hour else pool.days
+    enough = pool.remaining[-1].seats if pool.remaining else pool.seats or 0
+    seats = asked.seats if asked.seats is not None else enough
+    first = min(pool.seats or 0, seats)
+    most = max(enough + 3, seats, (pool.seats or 0) + 5)  # a little further than is needed
+    return {
+        "by": "hour" if by_hour else "day",
+        "peaks": peaks,
+        "chart": _chart(peaks, pool),
+        "seats": seats,
+        "sentence": sentence(with_seats_told(found, pool, seats)),
+        "slider": {
+            "least": first,
+            "most": min(most, first + SLIDER_MAX),
+            "told": [
+                sentence(with_seats_told(found, pool, it))
+                for it in range(first, min(most, first + SLIDER_MAX) + 1)
+            ],
+        },
+        "heat": _heat(pool),
+        "weekdays": _WEEKDAYS,
+        "rows_max": ROWS,
+        "hours_of": lambda ms: f"{ms / _HOUR_MS:,.1f}",
+        "share_of": _share,
+        "unlicensed": found.unlicensed,
+    }
+
+
+def _chart(peaks: Sequence[Peak], pool: PoolUsage) -> dict[str, Any]:
+    """Peaks as bars, seats as a line, denials as marks where the seats ended."""
+    return {
+        "at": [it.from_ms // 1000 for it in peaks],
+        "unit": "seats",
+        "rest": f"Peak {pool.peak:,}, {counted(pool.denied, 'denial')}: point at a bar for its figures.",
+        "series": [
+            {"label": "peak", "kind": "bars", "values": [it.peak for it in peaks]},
+            {"label": "seats", "kind": "limit", "values": [it.seats for it in peaks]},
+            {
+                "label": "denials",
+                "kind": "marks",
+                "values": [it.denials or None for it in peaks],
+                "places": [max(it.seats, it.peak) if it.denials else None for it in peaks],
+            },
+        ],
+    }
+
+
+def _heat(pool: PoolUsage) -> list[list[Heat | None]]:
+    """Weekdays by hours; how full is the mean of the peaks, of the seats there are or were needed."""
+    most = max([pool.seats or 0, *(it.peak for it in pool.heat), 1])
+    cells: dict[tuple[int, int], HeatCell] = {(it.weekday, it.hour): it for it in pool.heat}
+    return [[_heat_of(cells.get((day, hour)), most) for hour in range(24)] for day in range(7)]
+
+
+def _heat_of(cell: HeatCell | None, most: int) -> Heat | None:
+    if cell is None:
+        return None
+    level = min(HEAT_LEVELS, -(-round(cell.mean * 100) * HEAT_LEVELS // (most * 100)))
+    hour = f"{_WEEKDAYS[cell.weekday]} {cell.hour:02}:00"
+    denials = f", {counted(cell.denials, 'denial')}" if cell.denials else ""
+    return Heat(
+        level, f"{hour}: {cell.mean:.1f} seats on average, {cell.peak} at most{denials}", cell.denials
+    )
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.0f} %" if whole else "0 %"
