@@ -8,7 +8,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from licet.protocol.client_auth import CLIENT_ID_CHARS_MAX, SECRET_CHARS_MAX, parse_basic, read_credentials
+from licet.protocol.client_authentication import (
+    CLIENT_ID_CHARS_MAX,
+    SECRET_CHARS_MAX,
+    parse_basic,
+    read_credentials,
+)
 from licet.protocol.errors import OAuthError
 from licet.protocol.message import Credentials, Request
 

@@ -11,7 +11,7 @@ from examples import ALL, CLIENTS, VIEW, client, jim_test, sid
 from licet.credentials.keyring import new_keyring
 from licet.credentials.tokens import Tokens
 from licet.model import Client, Scope, Session, Tenant
-from licet.protocol import verify
+from licet.protocol import forward_auth
 from licet.protocol.errors import Header, OAuthError
 from licet.protocol.message import Response
 
@@ -43,12 +43,16 @@ def headers(*lines: tuple[str, str]) -> list[Header]:
     return [(name.lower().encode(), value.encode("latin-1")) for name, value in lines]
 
 
-def asked(*lines: tuple[str, str], method: str = "GET", below: bool = False, query: str = "") -> verify.Asked:
-    return verify.Asked(method=method, query=query.encode("latin-1"), headers=headers(*lines), is_below=below)
+def asked(
+    *lines: tuple[str, str], method: str = "GET", below: bool = False, query: str = ""
+) -> forward_auth.Asked:
+    return forward_auth.Asked(
+        method=method, query=query.encode("latin-1"), headers=headers(*lines), is_below=below
+    )
 
 
 def answered(
-    question: verify.Asked,
+    question: forward_auth.Asked,
     scope: str = "all",
     *,
     session: Session | None = SESSION,
@@ -57,11 +61,11 @@ def answered(
     authorization: bytes | None = None,
 ) -> Response:
     authorization = authorization or b"Bearer " + token(scope=scope)
-    access = verify.read(question, authorization, tenant, TOKENS)
-    return verify.respond(question, access, session, tenant, now_ms)
+    access = forward_auth.read(question, authorization, tenant, TOKENS)
+    return forward_auth.respond(question, access, session, tenant, now_ms)
 
 
-def refused(question: verify.Asked, scope: str = "all", **more: object) -> OAuthError:
+def refused(question: forward_auth.Asked, scope: str = "all", **more: object) -> OAuthError:
     with pytest.raises(OAuthError) as raised:
         answered(question, scope, **more)  # type: ignore[arg-type]
     return raised.value
@@ -128,7 +132,7 @@ class TestToken:
     def test_none_gets_the_challenge_alone(self, authorization: bytes | None) -> None:
         """RFC 6750 3.1: without an error code."""
         with pytest.raises(OAuthError) as raised:
-            verify.read(asked(), authorization, TENANT, TOKENS)
+            forward_auth.read(asked(), authorization, TENANT, TOKENS)
         assert raised.value.status == 401
         assert raised.value.headers == ((b"www-authenticate", b'Bearer realm="licet"'),)
 
@@ -159,7 +163,7 @@ class TestToken:
     def test_of_a_tenant_that_there_is_not_none_is_live(self) -> None:
         """As with any other token."""
         with pytest.raises(OAuthError) as raised:
-            verify.read(asked(), b"Bearer " + token(), None, TOKENS)
+            forward_auth.read(asked(), b"Bearer " + token(), None, TOKENS)
         assert raised.value.error == "invalid_token"
 
     @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ from licet.lanes.process import Committer
 from licet.lanes.thread import Lane
 from licet.ledger.commands import Command, End, Outcome
 from licet.model import Client, EndReason, Session, Tenant
-from licet.protocol import introspect, jwks, logoff, metadata, revoke, token, verify
-from licet.protocol.client_auth import audiences, parse_basic, read_credentials
+from licet.protocol import forward_auth, introspect, jwks, logoff, metadata, revoke, token
+from licet.protocol.client_authentication import audiences, parse_basic, read_credentials
 from licet.protocol.errors import OAuthError, Refusal, fault, invalid_request, no_token, unavailable
 from licet.protocol.message import (
     BODY_BYTES_MAX,
@@ -329,17 +329,17 @@ class PublicApp:
     async def _verify(self, exchange: Exchange, scope: Scope, *, is_below: bool) -> Response:
         """The body, if there is one, is the original request's: nobody waits for it."""
         exchange.must_be_clear()
-        asked = verify.Asked(
+        asked = forward_auth.Asked(
             method=scope["method"],
             query=scope["query_string"],
             headers=scope["headers"],
             is_below=is_below,
         )
         tenant = self._find_tenant(exchange.tenant)
-        access = verify.read(asked, exchange.authorization, tenant, self.tokens)
+        access = forward_auth.read(asked, exchange.authorization, tenant, self.tokens)
         assert tenant is not None
         now_ms, session = await self._reads.submit(access.sid)
-        return verify.respond(asked, access, session, tenant, now_ms)
+        return forward_auth.respond(asked, access, session, tenant, now_ms)
 
     async def _prove(self, exchange: Exchange, request: Request, endpoint: str) -> tuple[Tenant, Client]:
         """The tenant and the client that the request's credentials prove.
