@@ -10,7 +10,7 @@ import httpx
 
 from http_site import PATIENCE_S, Asked, Reply, Site, says
 from licet.client import LicetAuth
-from licet.client.timing import Timing
+from licet.client.clock import Timing
 
 CONTEXT = httpx.create_ssl_context()  # making one takes longer than a request
 

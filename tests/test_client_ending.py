@@ -10,7 +10,7 @@ import pytest
 
 from calling import ManualTiming, Program, Tasks, Threads, TokenSite, auth_for
 from http_site import PATIENCE_S, Site, says
-from licet.client import SessionClosed, ending
+from licet.client import SessionClosed, at_exit
 
 BEGIN = """
 import os, sys, httpx
@@ -130,7 +130,7 @@ class TestClosing:
         finally:
             sys.unraisablehook = sys_hook
         assert any("dropped with its session still open" in it for it in caught)
-        ending._dropped.pop().log_off()
+        at_exit._dropped.pop().log_off()
         assert ended(tokens) == ["access-1"]
 
 

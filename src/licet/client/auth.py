@@ -12,14 +12,14 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from licet.client import ending
+from licet.client import at_exit
+from licet.client.client_assertion import Signing
+from licet.client.clock import Timing
 from licet.client.errors import ForeignOrigin
-from licet.client.server import TokenServer, goes_in_body
 from licet.client.session import Session
-from licet.client.signing import Signing
-from licet.client.timing import Timing
+from licet.client.token_endpoint import TokenServer, goes_in_body
 from licet.client.tokens import Secret, Tokens
-from licet.client.wire import LOOPBACK, Wire
+from licet.client.transport import LOOPBACK, Wire
 
 TIMEOUT = timedelta(seconds=10)  # a guess: a grant takes milliseconds, a password's hash some 15 of them
 NO_WAIT = timedelta(0)
@@ -94,7 +94,7 @@ class LicetAuth(httpx.Auth):
         )
         wire = Wire(url, timeout_s=timeout.total_seconds(), verify=ssl_context, timing=timing)
         self._session = Session(self._server, wire, timing, patience_s=wait_for_seat.total_seconds())
-        ending.watch(self._session, self)
+        at_exit.watch(self._session, self)
 
     def __repr__(self) -> str:
         server: TokenServer | None = getattr(self, "_server", None)  # none yet where a traceback shows it

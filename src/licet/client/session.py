@@ -20,6 +20,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
+from licet.client.clock import Timing
 from licet.client.errors import (
     LicetError,
     NoSeatAvailable,
@@ -28,10 +29,9 @@ from licet.client.errors import (
     TokenRefused,
     UnusableAnswer,
 )
-from licet.client.server import WAITING_IS_VAIN, Answer, TokenServer, read
-from licet.client.timing import Timing
+from licet.client.token_endpoint import WAITING_IS_VAIN, Answer, TokenServer, read
 from licet.client.tokens import Tokens
-from licet.client.wire import Ask, Flow, NoAnswer, Pause, Wire
+from licet.client.transport import Ask, Flow, NoAnswer, Pause, Wire
 
 PAUSE_MIN_S = 1.0  # between two questions for a seat, where the server does not say
 PAUSE_MAX_S = 30.0  # a guess: a seat that came free is found that soon

@@ -17,8 +17,8 @@ from urllib.parse import quote_plus, urlencode
 
 import httpx
 
+from licet.client.client_assertion import Signing
 from licet.client.errors import LicetError, NoSeatAvailable, TokenRefused, UnusableAnswer, told
-from licet.client.signing import Signing
 from licet.client.tokens import Secret, Tokens, tokens
 
 NO_SEAT = "temporarily_unavailable"  # RFC 6749 4.1.2.1

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from licet.client.clock import Timing
 from licet.client.errors import told
-from licet.client.server import Answer
-from licet.client.timing import Timing
+from licet.client.token_endpoint import Answer
 
 BODY_BYTES_MAX = 65_536  # an answer with two tokens of 16 KiB fits
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
