@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import Depends, FastAPI
 
 from licet.guard import Guard, GuardMiddleware
-from licet.guard.dependency import dependency
+from licet.guard.fastapi import dependency
 
 BODY = b'{"jobs":[]}'
 _HEADERS = [(b"content-type", b"application/json"), (b"content-length", str(len(BODY)).encode())]

@@ -20,7 +20,7 @@ from fastapi import Depends, FastAPI
 from http_site import PATIENCE_S
 from licet.guard import Guard, GuardMiddleware, Identity, WsgiGuardMiddleware, identity
 from licet.guard.asgi import Receive, Scope, Send
-from licet.guard.dependency import dependency
+from licet.guard.fastapi import dependency
 
 URL = "http://api"
 

@@ -17,7 +17,7 @@ from frameworks import FRAMEWORKS
 from guarded import KINDS, Api, fastapi, plain, wsgi
 from http_site import PATIENCE_S
 from licet.guard import Guard, Identity, Refused, identity
-from licet.guard.dependency import dependency
+from licet.guard.fastapi import dependency
 from running import RunningServer
 
 PATIENCE = timedelta(seconds=PATIENCE_S)

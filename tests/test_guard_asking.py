@@ -25,7 +25,7 @@ from licet.guard.admission import (
     TooMany,
 )
 from licet.guard.introspection import Dead, Live, Secret, Unusable
-from licet.guard.shape import looks_like_ours
+from licet.guard.token_shape import looks_like_ours
 from licet.model import TokenFormat
 from licet.testing import LicetServer
 from test_guard_servers import serving

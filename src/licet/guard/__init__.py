@@ -5,15 +5,15 @@
     application = WsgiGuardMiddleware(application, guard)  # Flask, Django
     identity(request).user
 
-`licet.guard.dependency` has the same as a dependency of FastAPI. It is in the base install and needs httpx
+`licet.guard.fastapi` has the same as a dependency of FastAPI. It is in the base install and needs httpx
 alone; nothing else of Licet is imported. It asks by introspection (RFC 7662), and believes what Licet adds to
 the answer, `read_only` and `cache_for`. `JwtGuard` takes the place of `Guard` where access tokens are JWTs
 that are to be checked without asking; it needs the extra `licet[jwt]`.
 """
 
 from licet.guard.asgi import GuardMiddleware
-from licet.guard.caller import Identity, identity
 from licet.guard.guard import Guard
+from licet.guard.identity import Identity, identity
 from licet.guard.jwt_guard import JwtGuard
 from licet.guard.refusal import Refused
 from licet.guard.wsgi import WsgiGuardMiddleware

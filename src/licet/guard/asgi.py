@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
-from licet.guard.caller import KEY, Identity
 from licet.guard.guard import OVERRIDING, Guard
+from licet.guard.identity import KEY, Identity
 from licet.guard.refusal import Refused, malformed
 
 Message = MutableMapping[str, Any]

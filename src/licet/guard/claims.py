@@ -19,7 +19,7 @@ from typing import Any
 import cryptography  # noqa: F401 - PyJWT does without until it meets ES256
 import jwt
 
-from licet.guard.caller import Identity
+from licet.guard.identity import Identity
 from licet.guard.introspection import SECONDS_MAX, Dead, Live, Unusable
 
 ALGORITHM = "ES256"

@@ -14,10 +14,10 @@ from typing import assert_never
 from urllib.parse import urlsplit
 
 from licet.guard.admission import Known
-from licet.guard.asking import LOOPBACK, Answering, Asking, Desks, Found
 from licet.guard.cache import Cache, header_of
-from licet.guard.caller import Identity
+from licet.guard.identity import Identity
 from licet.guard.introspection import Dead, Introspection, Live, Secret, Unusable, last_segment
+from licet.guard.introspector import LOOPBACK, Answering, Asking, Desks, Found
 from licet.guard.refusal import Refused, insufficient_scope, invalid_token, malformed, no_token, unavailable
 
 CACHE = timedelta(seconds=5)  # at most; the server says for how long it may be

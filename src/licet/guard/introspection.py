@@ -16,7 +16,7 @@ from urllib.parse import quote_plus, urlencode, urlsplit
 
 import httpx
 
-from licet.guard.caller import Identity
+from licet.guard.identity import Identity
 
 SECONDS_MAX = 1e11  # an instant beyond is no instant
 

@@ -49,7 +49,10 @@ class JwtGuard(Guard):
         wall_s: Callable[[], float] = time.time,
     ) -> None:
         try:
-            from licet.guard import claims, keys  # noqa: PLC0415 - what needs the extra
+            from licet.guard import (
+                claims,
+                issuer_keys,
+            )
         except ModuleNotFoundError as missing:
             raise ImportError(
                 f"JwtGuard needs PyJWT ({missing.name} is missing): pip install 'pyjwt[crypto]'"
@@ -70,8 +73,8 @@ class JwtGuard(Guard):
         expected_issuer = url.rstrip("/") if issuer is None else issuer
         self._asked_of = f"the keys of {url}"
         self._shown = f"JwtGuard({url!r})"
-        self._desks = keys.JwtDesk(
-            keys.Source(
+        self._desks = issuer_keys.JwtDesk(
+            issuer_keys.Source(
                 url=url,
                 issuer=expected_issuer,
                 timeout_s=timeout.total_seconds(),

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
-from licet.guard.caller import KEY
 from licet.guard.guard import OVERRIDING, Guard
+from licet.guard.identity import KEY
 from licet.guard.refusal import Refused
 
 Environ = dict[str, Any]

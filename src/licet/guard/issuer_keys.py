@@ -24,10 +24,10 @@ from urllib.parse import urlsplit
 import httpx
 import jwt
 
-from licet.guard.asking import BODY_BYTES_MAX, LOOPBACK, Background, Found
 from licet.guard.cache import Cache
 from licet.guard.claims import Expected, Keys, read, read_keys, read_kid
 from licet.guard.introspection import Dead, Secret, Unusable
+from licet.guard.introspector import BODY_BYTES_MAX, LOOPBACK, Background, Found
 
 KEYS_LIFE_S = 300.0  # as long as Licet lets anybody keep them; a key that was stolen is out after that
 UNKNOWN_EVERY_S = 10.0

@@ -23,7 +23,7 @@ import httpx
 from licet.guard.admission import UNDER_WAY_MAX, Admission, Known, TooMany
 from licet.guard.cache import Cache, header_of
 from licet.guard.introspection import Dead, Introspection, Live, Secret, Unusable
-from licet.guard.shape import looks_like_ours
+from licet.guard.token_shape import looks_like_ours
 
 BODY_BYTES_MAX = 65_536
 KEPT_S = 4.0  # Licet closes a connection that rests for 5 s

@@ -13,8 +13,8 @@ from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 
 from licet.guard.asgi import check, recall
-from licet.guard.caller import KEY, Identity
 from licet.guard.guard import Guard
+from licet.guard.identity import KEY, Identity
 from licet.guard.refusal import Refused
 
 
