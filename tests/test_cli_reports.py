@@ -15,8 +15,8 @@ from rich.console import Console
 from cli_reports_site import Site
 from command_line import WAIT_S, run, terminal
 from examples import client, end, grant, jim_test, view
-from licet.cli.report import clock_time, countdown, plain, whose
 from licet.cli.seats import _screen
+from licet.cli.terminal import clock_time, countdown, plain, whose
 from licet.cli.usage import _chart, _few
 from licet.clock import SystemClock
 from licet.model import Duplicates, Pool

@@ -14,8 +14,8 @@ from licet.cli import completing
 from licet.cli.alerts import OfTenant
 from licet.cli.options import AsJson, Data
 from licet.cli.output import Instant, Record, show_json, show_list, show_one
-from licet.cli.report import plain
 from licet.cli.stores import chosen_tenant, opened
+from licet.cli.terminal import plain
 from licet.clock import SystemClock
 from licet.journal.failures import NOT_KEPT, find_request
 from licet.journal.history import Did, Happened, HistoryFilter, Kind, history

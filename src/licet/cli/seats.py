@@ -16,8 +16,8 @@ import typer
 
 from licet.cli.options import AsJson, Data, TenantName
 from licet.cli.output import Instant, Record, counted, on_terminal, say, show_json, show_list
-from licet.cli.report import clock_time, countdown, local, page, plain, printable, style_of, whose
 from licet.cli.stores import chosen_tenant, opened
+from licet.cli.terminal import clock_time, countdown, local, page, plain, printable, style_of, whose
 from licet.model import Tenant
 from licet.reports.usage import LiveSession, PoolNow, SeatInUse, SeatsNow
 from licet.reports.usage import seats as read_seats

@@ -17,8 +17,8 @@ import typer
 from licet.cli.errors import Refused, WrongUse
 from licet.cli.options import AsJson, Data, TenantName, exclusive
 from licet.cli.output import counted, note, progress, show_json
-from licet.cli.report import clock_time, local, page, plain, style_of, whose
 from licet.cli.stores import chosen_tenant, opened
+from licet.cli.terminal import clock_time, local, page, plain, style_of, whose
 from licet.clock import SystemClock
 from licet.model import NoSeatReason
 from licet.reports.beginnings import made_at_ms
