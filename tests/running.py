@@ -35,7 +35,7 @@ from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite.store import SqliteStore
 from licet.testing import serving
 from licet.testing.process import ServerProcess
-from licet.testing.shared import SharedNumber
+from licet.testing.shared_memory import SharedNumber
 
 PATIENCE_S = 10.0  # for what must happen: a test that waits as long as this has failed
 PASSWORD_HASH = Passwords().hash(PASSWORD)

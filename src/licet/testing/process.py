@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from licet.clock import Clock, SystemClock
 from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite.store import SqliteStore
-from licet.testing.shared import Switches
+from licet.testing.shared_memory import Switches
 
 # Not from the directory where the tests run: a file there may be called like a module of Python.
 COMMAND: Final = (sys.executable, "-P", "-m", "licet.testing.serving")

@@ -25,7 +25,7 @@ from licet.setup.change import SetupChange, changing
 from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite.store import SqliteStore
 from licet.testing.process import ServerProcess
-from licet.testing.shared import UNTIL_RELEASED_MS, SharedClock, Switches
+from licet.testing.shared_memory import UNTIL_RELEASED_MS, SharedClock, Switches
 
 ACTOR: Final = "a test"
 PATIENCE_S: Final = 10.0  # for requests that must come: a test that waits as long as this has failed

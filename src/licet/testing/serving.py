@@ -27,7 +27,7 @@ from licet.settings.model import load_settings
 from licet.store.errors import StoreUnavailable
 from licet.telemetry.logs import configure_logs
 from licet.testing.process import COMMAND
-from licet.testing.shared import Switches
+from licet.testing.shared_memory import Switches
 from licet.web.public import PublicApp
 
 _STEP_S = 0.005  # of an answer that waits
