@@ -34,8 +34,14 @@ from licet.admin.pages import (
 )
 from licet.admin.pages import help as help_page
 from licet.admin.pages import request as request_page
-from licet.admin.pages.setup import noun_pages, tenant_pages
-from licet.admin.pages.setup.nouns import accounts, client_keys, client_secrets, webhooks
+from licet.admin.pages.setup import (
+    account_pages,
+    client_key_pages,
+    client_secret_pages,
+    noun_pages,
+    tenant_pages,
+    webhook_pages,
+)
 from licet.admin.problems import (
     EXPECTED,
     MEDIA_TYPE,
@@ -96,10 +102,10 @@ def _pages(desk: Desk) -> list[APIRouter]:
         journal.router(desk),
         tenant_pages.router(desk),
         noun_pages.router(desk),
-        client_secrets.router(desk),
-        client_keys.router(desk),
-        accounts.router(desk),
-        webhooks.router(desk),
+        client_secret_pages.router(desk),
+        client_key_pages.router(desk),
+        account_pages.router(desk),
+        webhook_pages.router(desk),
         alerts.router(desk),
         help_page.router(desk),
     ]

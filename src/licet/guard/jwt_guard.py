@@ -49,10 +49,7 @@ class JwtGuard(Guard):
         wall_s: Callable[[], float] = time.time,
     ) -> None:
         try:
-            from licet.guard import (
-                claims,
-                issuer_keys,
-            )
+            from licet.guard import claims, issuer_keys  # noqa: PLC0415 - PyJWT is an extra
         except ModuleNotFoundError as missing:
             raise ImportError(
                 f"JwtGuard needs PyJWT ({missing.name} is missing): pip install 'pyjwt[crypto]'"

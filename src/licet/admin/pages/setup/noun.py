@@ -101,3 +101,18 @@ def named_once(field: Field, part: object | None) -> Field:
     if part is None:
         return field
     return Field(name=field.name, label=field.label, kind=Kind.FIXED)
+
+
+def few(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    first = ", ".join(names[:3])
+    return f"{first} and {len(names) - 3:,} more" if len(names) > 3 else first or "none"  # noqa: PLR2004
+
+
+def enabled_field(text: str) -> Field:
+    """The field that turns it off; `text` says what happens then."""
+    return Field(name="enabled", label="Enabled", kind=Kind.MARK, help=f"When it is not: {_lower(text)}")
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]

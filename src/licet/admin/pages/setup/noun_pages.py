@@ -13,6 +13,7 @@ from fastapi.responses import RedirectResponse, Response
 from licet.admin.context import Desk
 from licet.admin.pages.forms import Field, Form, sentence
 from licet.admin.pages.frame import Posted, Visit, counted, link, posting, see, visiting
+from licet.admin.pages.setup.client_secret_pages import shown_once
 from licet.admin.pages.setup.frame import (
     ROOT,
     Around,
@@ -34,9 +35,10 @@ from licet.admin.pages.setup.frame import (
     with_it,
 )
 from licet.admin.pages.setup.noun import Noun
-from licet.admin.pages.setup.nouns.callers import Clients, Users
-from licet.admin.pages.setup.nouns.client_secrets import shown_once
-from licet.admin.pages.setup.nouns.licences import Pools, Scopes
+from licet.admin.pages.setup.nouns.clients import Clients
+from licet.admin.pages.setup.nouns.pools import Pools
+from licet.admin.pages.setup.nouns.scopes import Scopes
+from licet.admin.pages.setup.nouns.users import Users
 from licet.admin.pages.setup.saving import Gone, Outcome, Saving
 from licet.admin.problems import not_allowed, not_found
 from licet.credentials.generated import NewClientSecret

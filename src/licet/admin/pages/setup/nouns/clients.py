@@ -1,14 +1,13 @@
-"""Who asks for tokens, as the set-up pages show it: clients, and the users that they stand for."""
+"""What a client has on its pages: whom it stands for, and what it may ask for."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from licet.admin.pages.forms import Field, Kind, Option, Texts, whole
 from licet.admin.pages.frame import counted
-from licet.admin.pages.setup.noun import NO, YES, Cell, dated, named_once, state_of
+from licet.admin.pages.setup.noun import NO, YES, Cell, dated, enabled_field, few, named_once, state_of
 from licet.model import SESSIONS_MAX, SESSIONS_MAX_MAX, Client, GrantType, InvalidValue, Tenant, User
 from licet.setup.check import proves_by
-from licet.setup.limits import NAME_CHARS_MAX
 from licet.setup.tenant import TenantSetup
 
 SUGGESTIONS_MAX = 500  # users that a client's form offers; any other can be typed
@@ -17,19 +16,12 @@ _GRANTS = {
     GrantType.CLIENT_CREDENTIALS: "begin a session with its credentials",
     GrantType.REFRESH_TOKEN: "renew a session with a refresh token",
 }
-_NOBODY = User(initials="NN", name="", password_hash=None)
-_INITIALS = Field(
-    name="initials",
-    label="Initials",
-    help="2 or 3 letters, digits or dots.",
-    read=lambda text: User(initials=text, name="", password_hash=None).initials,
-    width="short",
-)
+_ANY_USER = User(initials="NN", name="", password_hash=None)
 _CLIENT_ID = Field(
     name="client_id",
     label="client_id",
     help="As the program sends it: at most 128 characters.",
-    read=lambda text: Client(key=0, client_id=text, user=_NOBODY).client_id,
+    read=lambda text: Client(key=0, client_id=text, user=_ANY_USER).client_id,
 )
 _FIRST_SECRET = (
     Field(
@@ -74,92 +66,6 @@ _WHAT_IT_MAY = (
 )
 
 
-class Users:
-    """Persons and services, known by initials."""
-
-    path, word, plural, key = "users", "user", "users", "initials"
-    about = "A user is a person or service. A client stands for one, and may prove itself with its password."
-    empty = "No user yet. A client stands for a user: add the first one"
-    command = 'licet user add TC --name "Test Client"'
-    columns = ("Name", "State", "Password", "Clients")
-
-    def parts(self, tenant: Tenant) -> Mapping[str, User]:
-        """All users by initials."""
-        return tenant.users
-
-    def row(self, tenant: Tenant, part: User, now_ms: int) -> Sequence[Cell]:  # noqa: ARG002 - as any noun
-        """Name, state, whether it has a password, and who stands for it."""
-        clients = sorted(it.client_id for it in tenant.clients.values() if it.user.initials == part.initials)
-        return (
-            Cell(part.name),
-            state_of(is_on=part.enabled),
-            Cell("set" if part.password_hash else "no password", state="" if part.password_hash else "off"),
-            Cell(_few(clients), state="" if clients else "off"),
-        )
-
-    def fields(self, tenant: Tenant, part: User | None) -> tuple[Field, ...]:  # noqa: ARG002 - as any noun
-        """Initials, name, password, state."""
-        password_help = (
-            "Empty: it stays as it is. Sessions go on until they have to be renewed."
-            if part and part.password_hash
-            else "8 to 256 characters, not easy to guess. Empty: no password, and its clients need a secret."
-        )
-        fields = [
-            named_once(_INITIALS, part),
-            Field(name="name", label="Name in full", read=_read_name),
-            Field(name="password", label="Password", kind=Kind.PASSWORD, help=password_help),
-        ]
-        if part and part.password_hash:
-            fields.append(
-                Field(
-                    name="none_works",
-                    label="Take the password away",
-                    kind=Kind.MARK,
-                    help="The user has no password then. Clients with a secret of their own go on.",
-                )
-            )
-        if part:
-            fields.append(_enabled("The sessions of its clients end at once, and they get no new ones."))
-        return tuple(fields)
-
-    def texts(self, tenant: Tenant, part: User | None) -> Texts:  # noqa: ARG002 - as any noun
-        """A user's values, and never a password."""
-        if part is None:
-            return {"initials": ("",), "name": ("",), "password": ("",)}
-        return {
-            "initials": (part.initials,),
-            "name": (part.name,),
-            "password": ("",),
-            "none_works": NO,
-            "enabled": YES if part.enabled else NO,
-        }
-
-    def add(self, setup: TenantSetup, name: str, values: dict[str, Any]) -> object:
-        """A new user."""
-        return setup.add_user(name, name=values["name"], password_hash=values["password_hash"])
-
-    def set(self, setup: TenantSetup, name: str, values: dict[str, Any]) -> object:
-        """Change a user."""
-        changes: Any = {"name": values["name"], "enabled": values["enabled"]}
-        if values.get("none_works"):
-            changes["password_hash"] = None
-        if values["password_hash"] is not None:
-            changes["password_hash"] = values["password_hash"]
-        return setup.set_user(name, **changes)
-
-    def remove(self, setup: TenantSetup, name: str) -> object:
-        """Remove a user."""
-        return setup.remove_user(name)
-
-    def goes_with_it(self, part: User) -> Sequence[str]:
-        """Its password."""
-        return ("its password",) if part.password_hash else ()
-
-    def words(self, part: User) -> str:
-        """Initials and name."""
-        return f"{part.initials} {part.name}"
-
-
 class Clients:
     """OAuth clients."""
 
@@ -180,7 +86,7 @@ class Clients:
         return (
             Cell(f"{part.user.initials} {name}".strip()),
             state_of(is_on=part.enabled, off=_off(part, now_ms)),
-            Cell("every" if part.scopes is None else _few(sorted(part.scopes))),
+            Cell("every" if part.scopes is None else few(sorted(part.scopes))),
             Cell(proof or "nothing yet", state="" if proof else "warn"),
         )
 
@@ -203,12 +109,12 @@ class Clients:
             fields += dated(_FIRST_SECRET, tenant)
         fields += [_BY_USER, *_scope_fields(tenant), *_WHAT_IT_MAY]
         if part:
-            fields.append(_enabled("Its sessions end at once, and it gets no new ones."))
+            fields.append(enabled_field("Its sessions end at once, and it gets no new ones."))
         return tuple(fields)
 
     def texts(self, tenant: Tenant, part: Client | None) -> Texts:  # noqa: ARG002 - as any noun
         """A client's values; those of a new one."""
-        client = part or Client(key=0, client_id="new", user=_NOBODY)
+        client = part or Client(key=0, client_id="new", user=_ANY_USER)
         texts = {
             "client_id": (part.client_id if part else "",),
             "user": (part.user.initials if part else "",),
@@ -256,25 +162,11 @@ class Clients:
         }
 
 
-def _few(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
-    first = ", ".join(names[:3])
-    return f"{first} and {len(names) - 3:,} more" if len(names) > 3 else first or "none"  # noqa: PLR2004
-
-
-def _enabled(text: str) -> Field:
-    return Field(name="enabled", label="Enabled", kind=Kind.MARK, help=f"When it is not: {_lower(text)}")
-
-
 def _off(client: Client, now_ms: int) -> str:
     """Why a client that is enabled gets no seat."""
     if not client.user.enabled:
         return "user disabled"
     return "kept off" if client.barred_at(now_ms) is not None else ""
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
 
 
 def _scope_fields(tenant: Tenant) -> list[Field]:
@@ -315,9 +207,3 @@ def _known_user(tenant: Tenant) -> Any:
         return text
 
     return read
-
-
-def _read_name(text: str) -> str:
-    if not 0 < len(text) <= NAME_CHARS_MAX or not text.isprintable():
-        raise InvalidValue(f"1 to {NAME_CHARS_MAX} characters without control characters")
-    return text

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from licet.admin.context import Desk
 from licet.admin.pages.forms import Field, Form, Kind, Texts
 from licet.admin.pages.frame import Visit, counted, link, posting, see, visiting
+from licet.admin.pages.setup.client_secret_pages import TAB, chosen_client, what_goes
 from licet.admin.pages.setup.frame import (
     ROOT,
     Around,
@@ -18,7 +19,6 @@ from licet.admin.pages.setup.frame import (
     typed_form,
 )
 from licet.admin.pages.setup.noun import dated
-from licet.admin.pages.setup.nouns.client_secrets import TAB, chosen_client, what_goes
 from licet.admin.problems import not_found
 from licet.credentials.public_keys import name_of, read_keys
 from licet.model import Client, InvalidValue, Role, Tenant

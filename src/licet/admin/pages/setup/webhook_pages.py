@@ -14,6 +14,7 @@ from licet.admin.context import Desk
 from licet.admin.pages.filters import cleaned
 from licet.admin.pages.forms import Field, Form, Kind, Option, Texts
 from licet.admin.pages.frame import Visit, counted, link, posting, see, visiting
+from licet.admin.pages.setup.account_pages import ALL_TENANTS
 from licet.admin.pages.setup.frame import (
     ROOT,
     Around,
@@ -27,7 +28,6 @@ from licet.admin.pages.setup.frame import (
     typed_form,
 )
 from licet.admin.pages.setup.noun import YES, Cell, state_of
-from licet.admin.pages.setup.nouns.accounts import ALL_TENANTS
 from licet.admin.problems import not_found
 from licet.alerts.destinations import check_url
 from licet.alerts.webhooks import Webhook, WebhooksChange, changing, find_webhook, webhooks

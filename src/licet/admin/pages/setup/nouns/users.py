@@ -1,0 +1,110 @@
+"""What a user has on its pages: the person or account that clients stand for."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from licet.admin.pages.forms import Field, Kind, Texts
+from licet.admin.pages.setup.noun import NO, YES, Cell, enabled_field, few, named_once, state_of
+from licet.model import InvalidValue, Tenant, User
+from licet.setup.limits import NAME_CHARS_MAX
+from licet.setup.tenant import TenantSetup
+
+_INITIALS = Field(
+    name="initials",
+    label="Initials",
+    help="2 or 3 letters, digits or dots.",
+    read=lambda text: User(initials=text, name="", password_hash=None).initials,
+    width="short",
+)
+
+
+class Users:
+    """Persons and services, known by initials."""
+
+    path, word, plural, key = "users", "user", "users", "initials"
+    about = "A user is a person or service. A client stands for one, and may prove itself with its password."
+    empty = "No user yet. A client stands for a user: add the first one"
+    command = 'licet user add TC --name "Test Client"'
+    columns = ("Name", "State", "Password", "Clients")
+
+    def parts(self, tenant: Tenant) -> Mapping[str, User]:
+        """All users by initials."""
+        return tenant.users
+
+    def row(self, tenant: Tenant, part: User, now_ms: int) -> Sequence[Cell]:  # noqa: ARG002 - as any noun
+        """Name, state, whether it has a password, and who stands for it."""
+        clients = sorted(it.client_id for it in tenant.clients.values() if it.user.initials == part.initials)
+        return (
+            Cell(part.name),
+            state_of(is_on=part.enabled),
+            Cell("set" if part.password_hash else "no password", state="" if part.password_hash else "off"),
+            Cell(few(clients), state="" if clients else "off"),
+        )
+
+    def fields(self, tenant: Tenant, part: User | None) -> tuple[Field, ...]:  # noqa: ARG002 - as any noun
+        """Initials, name, password, state."""
+        password_help = (
+            "Empty: it stays as it is. Sessions go on until they have to be renewed."
+            if part and part.password_hash
+            else "8 to 256 characters, not easy to guess. Empty: no password, and its clients need a secret."
+        )
+        fields = [
+            named_once(_INITIALS, part),
+            Field(name="name", label="Name in full", read=_read_name),
+            Field(name="password", label="Password", kind=Kind.PASSWORD, help=password_help),
+        ]
+        if part and part.password_hash:
+            fields.append(
+                Field(
+                    name="none_works",
+                    label="Take the password away",
+                    kind=Kind.MARK,
+                    help="The user has no password then. Clients with a secret of their own go on.",
+                )
+            )
+        if part:
+            fields.append(enabled_field("The sessions of its clients end at once, and they get no new ones."))
+        return tuple(fields)
+
+    def texts(self, tenant: Tenant, part: User | None) -> Texts:  # noqa: ARG002 - as any noun
+        """A user's values, and never a password."""
+        if part is None:
+            return {"initials": ("",), "name": ("",), "password": ("",)}
+        return {
+            "initials": (part.initials,),
+            "name": (part.name,),
+            "password": ("",),
+            "none_works": NO,
+            "enabled": YES if part.enabled else NO,
+        }
+
+    def add(self, setup: TenantSetup, name: str, values: dict[str, Any]) -> object:
+        """A new user."""
+        return setup.add_user(name, name=values["name"], password_hash=values["password_hash"])
+
+    def set(self, setup: TenantSetup, name: str, values: dict[str, Any]) -> object:
+        """Change a user."""
+        changes: Any = {"name": values["name"], "enabled": values["enabled"]}
+        if values.get("none_works"):
+            changes["password_hash"] = None
+        if values["password_hash"] is not None:
+            changes["password_hash"] = values["password_hash"]
+        return setup.set_user(name, **changes)
+
+    def remove(self, setup: TenantSetup, name: str) -> object:
+        """Remove a user."""
+        return setup.remove_user(name)
+
+    def goes_with_it(self, part: User) -> Sequence[str]:
+        """Its password."""
+        return ("its password",) if part.password_hash else ()
+
+    def words(self, part: User) -> str:
+        """Initials and name."""
+        return f"{part.initials} {part.name}"
+
+
+def _read_name(text: str) -> str:
+    if not 0 < len(text) <= NAME_CHARS_MAX or not text.isprintable():
+        raise InvalidValue(f"1 to {NAME_CHARS_MAX} characters without control characters")
+    return text
