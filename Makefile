@@ -22,8 +22,8 @@ test: tools ## install what the tests need, then run them all, three files at a 
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 tools: $(VENV)/dev.stamp ## Chromium, nginx and Apache for the tests, where they are missing and can be installed
-	@$(BIN)/python tests/browser.py
-	@$(BIN)/python tests/proxies.py
+	@PYTHONPATH=tests $(BIN)/python -m support.browser
+	@PYTHONPATH=tests $(BIN)/python -m support.proxies
 
 test-wide: tools ## every page of the dashboard and every how-to, and more kills: what is too much for each time
 	@$(BIN)/python -m pytest -n 3 -m wide

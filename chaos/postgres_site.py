@@ -23,7 +23,7 @@ from licet.store.errors import StoreUnavailable
 from licet.store.opening import StoreAt
 
 if TYPE_CHECKING:
-    from postgres import Postgres
+    from support.postgres import Postgres
 
 DATABASE = "licet"
 PLACES = 2
@@ -43,7 +43,7 @@ def _postgres() -> "type[Postgres]":
     tests = str(Path(__file__).parent.parent / "tests")
     if tests not in sys.path:
         sys.path.append(tests)
-    from postgres import Postgres  # noqa: PLC0415 - it is on the path only now
+    from support.postgres import Postgres  # noqa: PLC0415 - it is on the path only now
 
     return Postgres
 

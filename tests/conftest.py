@@ -6,28 +6,23 @@ import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
-from http.client import HTTPMessage, parse_headers
 from itertools import count
 from pathlib import Path
-from socket import SHUT_WR, create_connection
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
-from examples import add_tenant, jim_test
-from kinds import KINDS, Place, PostgresPlaces, SqlitePlaces
-from licet.cli.demo import PASSWORD
 from licet.store.opening import SQLITE_NAME
 from licet.store.postgres.store import PostgresStore
-from postgres import Postgres
-from running import PASSWORD_HASH, PATIENCE_S, RunningServer
+from support.examples import add_tenant, jim_test
+from support.kinds import KINDS, Place, PostgresPlaces, SqlitePlaces
+from support.postgres import Postgres
+from support.running import RunningServer
+from support.served_tenant import AWAY, ServedTenant
 
 if TYPE_CHECKING:
-    from browser import Browser
+    from support.browser import Browser
 
-AWAY = "away.db"
 # These first, the longest one before the others: a long file at the end would be waited for by itself.
 _LONG_FILES = (
     "test_docs.py",
@@ -42,7 +37,7 @@ _LONG_FILES = (
     "test_ledger_machine.py",
     "test_store.py",
     "test_cli_reports.py",
-    "test_committer.py",
+    "test_process.py",
 )
 _MEMORY = Path("/dev/shm")  # noqa: S108 - what is made in it has names that nobody knows before
 _MEMORY_BYTES_MIN = 4 * 2**30  # a guess: a run keeps less than one
@@ -81,117 +76,6 @@ def _has_room(directory: Path) -> bool:
     if not os.access(directory, os.W_OK | os.X_OK) or os.statvfs(directory).f_flag & os.ST_NOEXEC:
         return False
     return shutil.disk_usage(directory).free >= _MEMORY_BYTES_MIN
-
-
-class Answer(NamedTuple):
-    """An HTTP answer."""
-
-    status: int
-    headers: HTTPMessage
-    body: bytes
-
-
-class Wire:
-    """One connection, to the byte."""
-
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        self._socket = create_connection((parts.hostname or "", parts.port or 0), timeout=PATIENCE_S)
-        self._file = self._socket.makefile("rb")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-        self._socket.close()
-
-    def send(self, data: bytes, *, is_last: bool = False) -> None:
-        """Send these bytes; after the last ones the server knows that there are no more."""
-        self._socket.sendall(data)
-        if is_last:
-            self._socket.shutdown(SHUT_WR)
-
-    def answer(self) -> Answer | None:
-        """The next answer; None when the connection ends instead."""
-        line = self._file.readline()
-        if not line:
-            return None
-        headers = parse_headers(self._file)
-        body = self._file.read(int(headers.get("content-length", 0)))
-        return Answer(int(line.split()[1]), headers, body)
-
-
-class ServedTenant:
-    """A tenant that one test has for itself on the shared server.
-
-    `full` has 2 seats; `TestClientId` is of user `TC`, `Client2` of `C2`, `Client3` of `C3`, and `Api`, of
-    `AP`, may introspect. Every password is `password`.
-    """
-
-    def __init__(self, server: RunningServer, name: str) -> None:
-        self.server = server
-        self.name = name
-        with server.changing() as change:
-            tenant = change.add_tenant(name, seats=2)
-            for client_id, initials in {
-                "TestClientId": "TC",
-                "Client2": "C2",
-                "Client3": "C3",
-                "Api": "AP",
-            }.items():
-                tenant.add_user(initials, password_hash=PASSWORD_HASH)
-                tenant.add_client(client_id, user=initials, introspects=client_id == "Api")
-
-    def ask(
-        self, endpoint: str, client_id: str = "TestClientId", secret: str = PASSWORD, /, **form: str
-    ) -> httpx.Response:
-        """The answer to a client that sends its credentials in the header, and this form."""
-        return self.server.ask(f"{self.name}/{endpoint}", client_id, secret, **form)
-
-    def grant(self, client_id: str = "TestClientId", /, **form: str) -> dict[str, Any]:
-        """What a grant of this client gives."""
-        return _good(self.ask("token", client_id, grant_type="client_credentials", **form))
-
-    def refresh(
-        self, tokens: dict[str, Any], client_id: str = "TestClientId", /, **form: str
-    ) -> httpx.Response:
-        """The answer to a client that refreshes a session."""
-        form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"], **form}
-        return self.ask("token", client_id, **form)
-
-    def introspect(self, token: str) -> dict[str, Any]:
-        """What `Api` is told of a token."""
-        return _good(self.ask("introspect", "Api", token=token))
-
-    def post(self, endpoint: str, content: bytes | str = b"", **headers: str) -> httpx.Response:
-        """The answer to a body and headers that are as they are; the body is a form unless they say else."""
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        named.setdefault("content-type", "application/x-www-form-urlencoded")
-        return self.server.http.post(f"/{self.name}/{endpoint}", content=content, headers=named)
-
-    def seats_in_use(self) -> int:
-        """How many of its seats are in use."""
-        with self.server.store() as store, store.reading() as connection:
-            tenant = store.tenant(self.name)
-            assert tenant is not None
-            query = "SELECT count(*) FROM seat WHERE tenant_id = ? AND expires_at_ms > ?"
-            found = connection.exec_driver_sql(query, (tenant.id, self.server.clock.now_ms()))
-            seats: int = found.scalar_one()
-            return seats
-
-
-def bar(tenant: ServedTenant, client_id: str = "TestClientId", *, seconds: float) -> None:
-    """Keep a client off the seats for so long (L12)."""
-    until_ms = tenant.server.clock.now_ms() + round(seconds * 1000)
-    with tenant.server.changing() as change:
-        change.tenant(tenant.name).bar(client_id, until_ms)
-
-
-def _good(response: httpx.Response) -> dict[str, Any]:
-    assert response.status_code == httpx.codes.OK, response.text
-    content: dict[str, Any] = response.json()
-    return content
 
 
 @pytest.fixture(scope="session")
@@ -292,11 +176,11 @@ def lonely(stoppable: Postgres) -> Iterator[PostgresStore]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
-    """A Chromium for the tests of pages; see browser.py.
+    """A Chromium for the tests of pages; see support/browser.py.
 
     While it is open, its driver has an event loop in this thread: no other test could have one.
     """
-    import browser as chromium  # noqa: PLC0415 - it takes a while, and most tests need none
+    from support import browser as chromium  # noqa: PLC0415 - it takes a while, and most tests need none
 
     with chromium.opened() as it:
         yield it

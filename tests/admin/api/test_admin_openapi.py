@@ -1,0 +1,167 @@
+"""The document of the admin API is true: it is valid, whole, and what a running server does."""
+
+import json
+import runpy
+from collections.abc import Iterator
+from typing import Any, cast
+
+import jsonschema_rs
+import pytest
+import schemathesis
+from fastapi import FastAPI
+from openapi_spec_validator import validate
+from schemathesis import Case
+
+from licet.accounts import administrators
+from licet.admin.api import routers
+from licet.credentials.generated import ApiKeys
+from licet.credentials.keyring import FILE_NAME, read_keyring
+from licet.model import Role
+from support.paths import DOCS
+from support.running import RunningServer
+
+
+def _document() -> dict[str, Any]:
+    application = FastAPI(version="0", openapi_url=None)
+    application.include_router(routers.router())
+    made: dict[str, Any] = json.loads(json.dumps(routers.openapi_document(application)))
+    return made
+
+
+DOCUMENT = _document()
+# Names that are there on the server below, so that many requests meet something.
+PARAMETERS = {
+    "tenant": "Jim_Test",
+    "pool": "full",
+    "scope": "all",
+    "initials": "TC",
+    "client_id": "Client1",
+    "name": "fuzz",
+    "If-Match": "*",
+}
+# What would take the ground from under the others; it is tested by hand.
+LEFT_OUT = [
+    "removeTenant",
+    "removeApiKey",
+    "pruneKeys",
+    "rotateKeys",
+    "applyDeclaration",
+    "removeClient",
+    "removeScope",
+    "addAdmin",
+    "changeUser",
+]
+API = schemathesis.openapi.from_dict(
+    DOCUMENT,
+    config=schemathesis.Config.from_dict(
+        {
+            "generation": {"deterministic": True, "max-examples": 5, "database": "none"},
+            "phases": {"coverage": {"enabled": False}, "stateful": {"enabled": False}},
+            "parameters": PARAMETERS,
+            "checks": {
+                # Data that fits may name what is not there, and a name is not known by its form.
+                "positive_data_acceptance": {"enabled": False},
+                "negative_data_rejection": {"enabled": False},
+                "unsupported_method": {"enabled": False},
+                "missing_required_header": {"enabled": False},
+                # It would fail so often that it had to wait; tests/admin/api/test_admin_rights.py does it.
+                "ignored_auth": {"enabled": False},
+            },
+        }
+    ),
+)
+
+
+def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Path, method and description of each operation."""
+    for path, item in DOCUMENT["paths"].items():
+        for method, operation in item.items():
+            yield path, method, operation
+
+
+class TestDocument:
+    """The document for itself."""
+
+    def test_it_is_an_openapi_document(self) -> None:
+        """OpenAPI 3.1, by its own schema."""
+        validate(cast("Any", DOCUMENT))
+        assert DOCUMENT["openapi"].startswith("3.1.")
+
+    def test_every_operation_has_a_name_a_sentence_a_tag_and_its_errors(self) -> None:
+        """What a reader and a generator of clients need."""
+        ids = [operation["operationId"] for _, _, operation in operations()]
+        assert len(ids) == len(set(ids))
+        tags = {tag["name"] for tag in DOCUMENT["tags"]}
+        for path, method, operation in operations():
+            assert operation["summary"]
+            assert operation["description"].startswith("It takes the role ")
+            assert set(operation["tags"]) <= tags
+            assert {"401", "403", "503"} <= operation["responses"].keys()
+            assert ("404" in operation["responses"]) >= ("{" in path and method == "get")
+            assert operation["security"][0] == {"key": []}
+
+    def test_what_is_edited_needs_a_condition(self) -> None:
+        """412 and 428 go together with If-Match."""
+        for _, _, operation in operations():
+            names = {parameter["name"] for parameter in operation.get("parameters", ())}
+            assert (
+                ("If-Match" in names)
+                == ("428" in operation["responses"])
+                == ("412" in operation["responses"])
+            )
+
+    def test_no_component_is_left_over(self) -> None:
+        """What is described is used."""
+        text = json.dumps(DOCUMENT)
+        unused = {
+            name for name in DOCUMENT["components"]["schemas"] if f'"#/components/schemas/{name}"' not in text
+        }
+        assert not unused
+
+    def test_every_example_fits_its_schema(self) -> None:
+        """Those of members, and those of problems."""
+        examples = 0
+        for name, schema in DOCUMENT["components"]["schemas"].items():
+            for member, described in schema.get("properties", {}).items():
+                root = {**described, "components": DOCUMENT["components"]}
+                for example in described.get("examples", ()):
+                    assert jsonschema_rs.Draft202012Validator(root).is_valid(example), (name, member)
+                    examples += 1
+        for _, _, operation in operations():
+            for status, response in operation["responses"].items():
+                for content in response.get("content", {}).values():
+                    if "example" in content:
+                        root = {**content["schema"], "components": DOCUMENT["components"]}
+                        jsonschema_rs.Draft202012Validator(root).validate(content["example"])
+                        assert content["example"]["status"] == int(status)
+                        examples += 1
+        assert examples > 100
+
+    def test_its_page_is_up_to_date(self) -> None:
+        """`make docs` makes it."""
+        made = runpy.run_path(str(DOCS / "make_admin_api.py"))["page"]()
+        assert "".join(made) == (DOCS / "reference" / "admin-api.md").read_text(encoding="utf-8")
+
+    def test_a_change_has_no_defaults(self) -> None:
+        """What it leaves out stays as it is."""
+        for name, schema in DOCUMENT["components"]["schemas"].items():
+            if name.endswith("Patch"):
+                assert not any("default" in member for member in schema["properties"].values())
+                assert "required" not in schema
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """A server of its own: its URL, and the key of an owner."""
+    with RunningServer(tmp_path_factory.mktemp("admin-openapi"), admin=True) as server:
+        made = ApiKeys(read_keyring(server.data / FILE_NAME).pepper).generate()
+        with server.store() as store, administrators.changing(store, "a test") as change:
+            change.add_api_key("fuzz", made, role=Role.OWNER)
+        yield server.admin_url, made.key
+
+
+@API.exclude(operation_id=LEFT_OUT).parametrize()
+def test_any_request_gets_an_answer_of_the_document(case: Case[Any], asked: tuple[str, str]) -> None:
+    """Schemathesis sends what fits the document and what does not, as an owner."""
+    url, key = asked
+    case.call_and_validate(base_url=url, headers={"Authorization": f"Bearer {key}"})

@@ -1,0 +1,249 @@
+"""The admin API, who is in and what happened: sessions, seats, usage, denials, the journal, upkeep."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from licet.credentials.keyring import SIGNS_AFTER_MS, fingerprint, read_keyring
+from licet.journal.refusals import Failure, FailureKey, RefusedRequest, write_refusals
+from licet.ledger.commands import Denied
+from support.admin_site import OTHER, AdminSite, mistakes, problem
+from support.kinds import Place
+from support.setup_site import JIM, SESSION_S, START_MS
+
+OF_JIM = f"/tenants/{JIM}"
+SESSIONS = f"{OF_JIM}/sessions"
+
+
+@pytest.fixture
+def site(make_place: Callable[[int], Place], tmp_path: Path) -> Iterator[AdminSite]:
+    """An admin listener on each kind of store."""
+    found = AdminSite(make_place(START_MS), tmp_path)
+    yield found
+    found.close()
+
+
+def test_sessions_are_listed_oldest_first_in_pages(site: AdminSite) -> None:
+    """A page stays right when sessions before it end."""
+    granted = [site.grant("c1"), site.grant("c2", "view"), site.grant("c3", "view", "all"), site.grant("c1")]
+    sids = [it.session.sid.hex() for it in granted]
+    first = site.get(f"{SESSIONS}?limit=2")
+    assert [it["sid"] for it in first["items"]] == sids[:2]
+    assert first["items"][1] == site.get(f"{SESSIONS}/{sids[1]}")
+    assert first["items"][0].items() >= {"client_id": "c1", "initials": "U1", "scope": "all"}.items()
+    site.call("POST", f"{SESSIONS}/end", json={"sids": sids[:2]})
+    rest = site.get(f"{SESSIONS}?limit=2&after={first['next']}")
+    assert ([it["sid"] for it in rest["items"]], rest["next"]) == (sids[2:], None)
+    for query, found in {"client=c1": [3], "user=U3": [2], "scope=view": [2], "client=no": []}.items():
+        assert [it["sid"] for it in site.get(f"{SESSIONS}?{query}")["items"]] == [sids[at] for at in found]
+    problem(site.call("GET", f"{SESSIONS}/{'0' * 40}"), 404, "not-found")
+    assert mistakes(site.call("GET", f"{SESSIONS}/x")).keys() == {"path:sid"}
+
+
+def test_an_operator_ends_sessions_with_a_reason_and_a_cool_down(site: AdminSite) -> None:
+    """Their tokens and seats are gone at once, and their clients get no seat for a while."""
+    stuck, other = site.grant("c1"), site.grant("c2")
+    body = {"sids": [stuck.session.sid.hex()] * 2, "reason": "It hangs", "cool_down_s": 300}
+    ended = site.call("POST", f"{SESSIONS}/end", "operator", json=body)
+    assert ended.json().items() >= {"sessions": 1, "seats": 1, "clients": ["c1"]}.items()
+    assert ended.json()["barred_until_ms"] is not None
+    assert (site.lives(stuck), site.lives(other)) == (False, True)
+    assert isinstance(site.ask("c1"), Denied)
+    assert site.event()[0] == "key operator"
+    assert "It hangs" in site.event()[4]
+    again = site.call("POST", f"{SESSIONS}/end", "operator", json=body).json()
+    assert (again["sessions"], again["clients"]) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("which", "left"),
+    [({"client": "c1"}, ["c2", "c3"]), ({"user": "U2"}, ["c1", "c3"]), ({"all": True}, [])],
+)
+def test_sessions_of_a_client_or_user_or_all_end(
+    which: dict[str, object], left: list[str], site: AdminSite
+) -> None:
+    """Those that live when it is done, and of no other tenant."""
+    for client in ("c1", "c2", "c3"):
+        site.grant(client)
+    assert site.call("POST", f"{SESSIONS}/end", json=which).json()["sessions"] == 3 - len(left)
+    assert [it["client_id"] for it in site.get(SESSIONS)["items"]] == left
+    site.check()
+
+
+def test_which_sessions_has_to_be_said_in_one_way(site: AdminSite) -> None:
+    """Nobody ends all of them by leaving something out."""
+    sid = "0" * 40
+    unclear: list[dict[str, object]] = [{}, {"all": False}, {"all": True, "client": "c1"}]
+    for body in (*unclear, {"sids": [sid], "user": "U1"}):
+        told = mistakes(site.call("POST", f"{SESSIONS}/end", json=body))
+        assert told == {"": "Say which sessions: sids, or client and user, or all."}
+    for sids in ([], ["x"], [sid] * 1001):
+        assert len(mistakes(site.call("POST", f"{SESSIONS}/end", json={"sids": sids}))) == 1
+    wrong = {"all": True, "reason": "a\nb", "cool_down_s": 86_401}
+    told = mistakes(site.call("POST", f"{SESSIONS}/end", json=wrong))
+    assert told.keys() == {"#/reason", "#/cool_down_s"}
+
+
+def test_seats_and_overview_are_those_of_the_store(site: AdminSite) -> None:
+    """What a page and `licet seats` show."""
+    site.grant("c1")
+    site.grant("c2", "view")
+    found = site.get(f"{OF_JIM}/seats", "viewer")
+    (pool,) = found["pools"]
+    assert (pool["pool"], pool["seats"], pool["in_use"]) == ("full", 5, 1)
+    assert [seat["client_id"] for seat in pool["in_use_by"]] == ["c1"]
+    assert len(found["unlicensed"]) == 1
+    first = site.get("/overview?limit=1", "viewer")
+    assert [tenant["tenant"] for tenant in first["tenants"]] == [JIM]
+    rest = site.get(f"/overview?limit=1&after={first['next']}", "viewer")
+    assert ([tenant["tenant"] for tenant in rest["tenants"]], rest["next"]) == (["Other"], None)
+
+
+def test_usage_has_a_span(site: AdminSite) -> None:
+    """One that ends now, or any within the journal's life."""
+    site.grant("c1")
+    now_ms = site.desk.clock.now_ms()
+    span = f"from_ms={now_ms - 3_600_000}&until_ms={now_ms + 60_000}"
+    found = site.get(f"{OF_JIM}/usage?{span}&zone=Europe/London")
+    assert found["pools"][0]["peak"] == 1
+    assert site.get(f"{OF_JIM}/usage?reach=30d")["pools"][0]["pool"] == "full"
+    for query, where in {
+        "reach=1d": "query:reach",
+        "reach=24h&from_ms=5": "query:reach",
+        "from_ms=5&until_ms=4": "query:until_ms",
+        "from_ms=0": "query:until_ms",
+        "zone=Nowhere": "query:zone",
+        "zone=../etc/passwd": "query:zone",
+        "from_ms=-1": "query:from_ms",
+    }.items():
+        assert mistakes(site.call("GET", f"{OF_JIM}/usage?{query}")).keys() == {where}, query
+
+
+def test_denials_and_who_held_the_seats_then(site: AdminSite) -> None:
+    """Why somebody was refused this morning."""
+    site.call("PATCH", f"{OF_JIM}/pools/full", if_match="*", json={"seats": 1})
+    site.grant("c1")
+    assert isinstance(site.ask("c2"), Denied)
+    (denied,) = site.get(f"{OF_JIM}/denials", "viewer")["ranges"]
+    assert (denied["client_id"], denied["reason"], denied["times"]) == ("c2", "all_in_use", 1)
+    at_ms = denied["last_at_ms"]
+    (holder,) = site.get(f"{OF_JIM}/holders?pool=full&at_ms={at_ms}", "viewer")
+    assert holder["client_id"] == "c1"
+    assert site.get(f"{OF_JIM}/denials?reason=no_seats")["ranges"] == []
+    assert mistakes(site.call("GET", f"{OF_JIM}/denials?reason=x")).keys() == {"query:reason"}
+
+
+def test_the_journal_has_what_happened_and_who_did_what(site: AdminSite) -> None:
+    """Newest first, in pages, and each entry says which kind it is."""
+    site.grant("c1")
+    site.clock.advance(seconds=60)
+    site.call("PATCH", f"{OF_JIM}/pools/full", if_match="*", json={"seats": 4})
+    found = site.get(f"{OF_JIM}/journal?kind=granted&kind=event&limit=1", "viewer")
+    assert [(it["entry"], it.get("detail")) for it in found["entries"]] == [("event", "seats 5 -> 4")]
+    rest = site.get(f"{OF_JIM}/journal?kind=granted&limit=1&after={found['next']}", "viewer")
+    assert [(it["entry"], it["kind"], it["client_id"]) for it in rest["entries"]] == [
+        ("journal", "granted", "c1")
+    ]
+    by_key = site.get("/journal?actor=key%20owner", "viewer")["entries"]
+    assert [it["target"] for it in by_key] == ["pool full"]
+    assert mistakes(site.call("GET", "/journal?kind=x")).keys() == {"query:kind/0"}
+    assert mistakes(site.call("GET", "/journal?after=AAAA")).keys() == {"query:after"}
+
+
+def test_what_expired_is_not_there(site: AdminSite) -> None:
+    """L4, swept or not."""
+    site.grant("c1")
+    site.clock.advance(seconds=SESSION_S)
+    site.store.refresh_tenants()
+    with site.store.transaction() as transaction:  # A database's clock is heard of by what it answers.
+        transaction.load(())
+    assert site.get(SESSIONS)["items"] == []
+    assert site.get(f"{OF_JIM}/seats")["pools"][0]["in_use"] == 0
+
+
+class TestKeys:
+    """The keys that sign tokens."""
+
+    def test_a_key_is_added_and_the_older_ones_go_when_it_signs(self, site: AdminSite) -> None:
+        """What they are is never shown."""
+        made = site.call("POST", "/keys", json={"signs_after_s": 60})
+        keyring = read_keyring(site.desk.keyring_path)
+        assert [key.id for key in keyring.token_keys] == [1, 2]
+        assert made.json()["fingerprint"] == fingerprint(keyring.newest.key)
+        assert made.json()["signs_at_ms"] == keyring.newest.created_at_ms + 60_000
+        assert site.event()[:4] == ("key owner", "", "add", "key 2")
+        assert [key["signs"] for key in site.call("POST", "/keys/prune").json()] == [True, False]
+        site.call("POST", "/keys", json={})
+        newest = site.get("/keys", "viewer")
+        assert [(key["id"], key["signs"]) for key in newest] == [(1, False), (2, False), (3, True)]
+        assert newest[-1]["signs_at_ms"] == newest[-1]["created_at_ms"] + SIGNS_AFTER_MS
+        assert keyring.newest.key.hex() not in str(newest)
+
+    def test_there_are_not_more_than_there_may_be(self, site: AdminSite) -> None:
+        """409 says what to do."""
+        for _ in range(15):
+            assert site.call("POST", "/keys", json={"signs_after_s": 1000}).status_code == 201
+        problem(site.call("POST", "/keys", json={}), 409, "not-possible")
+
+    def test_a_file_that_is_lost_is_told(self, site: AdminSite) -> None:
+        """503 says what to do, and no secret is made with another pepper."""
+        site.desk.keyring_path.unlink()
+        told = problem(site.call("GET", "/keys"), 503, "store-unavailable")
+        assert "cannot be read" in told["detail"]
+        body = {"name": "deploy"}
+        problem(site.call("POST", "/api-keys", json=body), 503, "store-unavailable")
+
+
+def test_the_check_finds_what_is_wrong(site: AdminSite) -> None:
+    """As `licet check`."""
+    site.call("PATCH", f"{OF_JIM}/pools/full", if_match="*", json={"seats": 0})
+    findings = site.get("/check", "viewer")["findings"]
+    assert {"is_wrong": True, "tenant": JIM, "target": "pool full"}.items() <= next(
+        it for it in findings if it["problem"] == "it has no seats"
+    ).items()
+
+
+def fail(site: AdminSite, request_id: str, **changed: Any) -> None:
+    """An authentication failed, as the server writes it."""
+    at_ms = site.store.clock.now_ms()
+    tenant = site.store.tenant(JIM)
+    assert tenant is not None
+    key = FailureKey(tenant.id, at_ms // 60_000, "client", "wrong_secret", "c1")._replace(**changed)
+    request = RefusedRequest(
+        request_id, key.tenant_id, at_ms, "failed", key.cause, "", key.who, key.name, "", "192.0.2.7"
+    )
+    write_refusals(site.store, {key: Failure("", 2, at_ms, at_ms, "192.0.2.7")}, [request])
+
+
+def test_failed_authentications_are_seen_by_whom_they_concern(site: AdminSite) -> None:
+    """A tenant's by its own; of none by those of all tenants; of administrators by owners of all tenants."""
+    other = site.store.tenant(OTHER)
+    assert other is not None
+    fail(site, "1-1")
+    fail(site, "1-2", tenant_id=other.id)
+    fail(site, "1-3", tenant_id=0, name="", cause="unknown_tenant")
+    fail(site, "1-4", tenant_id=0, name="ada", who="administrator")
+    sees = {
+        "owner": ["1-1", "1-2", "1-3", "1-4"],
+        "operator": ["1-1", "1-2", "1-3"],
+        "viewer": ["1-1", "1-2", "1-3"],
+        "viewer of Other": ["1-2"],
+        "owner of Other": ["1-2"],
+    }
+    for who, ids in sees.items():
+        statuses = {it: site.call("GET", f"/refused-requests/1-{it}", who).status_code for it in range(1, 6)}
+        assert [f"1-{it}" for it, status in statuses.items() if status == 200] == ids, who
+        assert len(site.get("/failures", who)["ranges"]) == len(ids), who
+        assert len(site.get("/journal?kind=failed", who)["entries"]) == len(ids), who
+    problem(site.call("GET", f"{OF_JIM}/failures", "viewer of Other"), 404, "not-found")
+    of_jim = site.get(f"{OF_JIM}/failures?cause=wrong_secret&client=c1", "viewer")["ranges"]
+    assert [(it["tenant"], it["name"], it["times"]) for it in of_jim] == [(JIM, "c1", 2)]
+    assert site.get(f"{OF_JIM}/failures?cause=throttled", "viewer")["ranges"] == []
+    assert mistakes(site.call("GET", "/failures?cause=x")).keys() == {"query:cause"}
+    found = site.get("/refused-requests/1-3")
+    assert (found["tenant"], found["kind"], found["reason"]) == ("", "failed", "unknown_tenant")
+    hidden = site.call("GET", "/refused-requests/1-1", "viewer of Other").json()
+    nothing = site.call("GET", "/refused-requests/1-9", "viewer of Other").json()
+    assert {**hidden, "request_id": ""} == {**nothing, "request_id": ""}

@@ -1,0 +1,100 @@
+"""After a copy of the store was put back, nothing that was issued before goes on."""
+
+from pathlib import Path
+
+import pytest
+
+from licet.accounts import sign_ins
+from licet.accounts.administrators import find_admin
+from licet.clock import SystemClock
+from licet.store import schema
+from licet.store.sqlite.store import SqliteStore
+from support.cli_site import Desk, copy_of, new_desk
+from support.command_line import run, terminal
+
+END = ("session", "end", "--all", "--after-restore")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two tenants, a session in one, and an administrator who is signed in."""
+    data = new_desk(tmp_path_factory.mktemp("restored") / "licet-data")
+    desk = Desk(data)
+    desk.run("admin", "add", "ada", "--role", "owner", "--password-stdin", stdin="battery staple\n")
+    desk.run("admin", "key", "add", "deploy", "--role", "viewer")
+    desk.grant("TestClientId")
+    desk.run("tenant", "add", "Other", "--seats", "1")
+    store = SqliteStore(desk.store_file, SystemClock())
+    with store.reading() as connection:
+        admin = find_admin(connection, "ada")
+    assert admin is not None
+    assert sign_ins.begin(store, admin, b"h" * 32, "192.0.2.1", sign_ins.Lives())
+    store.close()
+    return data
+
+
+@pytest.fixture
+def desk(made: Path, tmp_path: Path) -> Desk:
+    """A copy of it, which is what a restored store is."""
+    return copy_of(made, tmp_path)
+
+
+def signed_in(desk: Desk) -> int:
+    """How many sign-ins there are."""
+    store = SqliteStore(desk.store_file, SystemClock())
+    with store.reading() as connection:
+        rows = connection.execute(schema.admin_session.select()).all()
+    store.close()
+    return len(rows)
+
+
+def test_sessions_of_all_tenants_and_all_sign_ins_end(desk: Desk) -> None:
+    """A logoff and a sign-out since the copy are unknown to it; whose keys count again is listed."""
+    told = desk.out(*END, "--yes").splitlines()
+    assert told == [
+        "1 session ended; 1 seat came back.",
+        "1 sign-in at the dashboard ended.",
+        "Look over what is again as it was when the copy was made:",
+        "  administrators: ada",
+        "  API keys: deploy",
+        "  set-up: licet check, licet export",
+    ]
+    assert desk.json("session", "list", "--tenant", "Jim_Test") == []
+    assert signed_in(desk) == 0
+    assert "sign out" in desk.out("journal", "--json")
+
+
+def test_where_nobody_is_in_it_is_done_all_the_same(desk: Desk) -> None:
+    """A script goes on: exit code 0."""
+    desk.run(*END, "--yes")
+    assert desk.out(*END, "--yes").startswith("0 sessions ended; 0 seats came back.\n0 sign-ins")
+
+
+def test_it_says_how_long_assertions_are_good_where_clients_sign_them(desk: Desk, tmp_path: Path) -> None:
+    """Which were used since the copy is not known, and each is good for an hour and the leeways."""
+    private = tmp_path / "private.pem"
+    public = run("client", "key", "new", "--out", str(private)).stdout
+    desk.run("client", "key", "add", "TestClientId", "-", "--tenant", "Jim_Test", stdin=public)
+    told = desk.out(*END, "--yes")
+    assert "good once more until it expires, 62m after it was signed at most. 1 client can sign" in told
+
+
+def test_it_asks_on_a_terminal_and_needs_yes_elsewhere(desk: Desk) -> None:
+    """As all that ends sessions does."""
+    asked = "1 session ends at once: TestClientId. End them, and all sign-ins at the dashboard?"
+    assert desk.error(*END, exit_code=2) == f"{asked} Nobody can be asked here; say --yes"
+    with terminal(*END, "--data", str(desk.data)) as screen:
+        screen.read_until("[y/N]: ")
+        screen.press("n\n")
+        assert screen.ended() == 1
+    assert signed_in(desk) == 1
+
+
+@pytest.mark.parametrize(
+    "options", [("--client", "TestClientId"), ("--tenant", "Other"), ("--cool-down", "5m"), ("--reason", "x")]
+)
+def test_it_concerns_all_tenants_and_takes_nothing_else(desk: Desk, options: tuple[str, ...]) -> None:
+    """A half of it would be taken for the whole."""
+    every = () if "--client" in options else ("--all",)
+    told = desk.error("session", "end", *every, "--after-restore", *options, "--yes", exit_code=2)
+    assert told.startswith(("--after-restore goes with --all", "say which"))

@@ -1,0 +1,154 @@
+"""What ends sessions is asked about first, with how many and whose; without a terminal it needs --yes."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from licet.clock import SystemClock
+from licet.setup.change import SetupChange, changing
+from licet.setup.consequences import CLIENTS_MAX, Consequences, Tally, attempt
+from licet.store.sqlite.store import SqliteStore
+from support.cli_site import Desk, copy_of, new_desk
+from support.command_line import terminal
+
+# Each ends the one session of TestClientId, and what it says when it is done.
+ENDING = (
+    (("pool", "set", "full", "--expires", "2020-01-01"), "Pool full changed; 1 session ended."),
+    (("scope", "set", "all", "--unlicensed"), "Scope all changed; 1 session ended."),
+    (("user", "disable", "TC"), "User TC disabled; 1 session ended."),
+    (("client", "set", "TestClientId", "--scope", "view"), "Client TestClientId changed; 1 session ended."),
+    (("client", "disable", "TestClientId"), "Client TestClientId disabled; 1 session ended."),
+    (("client", "remove", "TestClientId"), "Client TestClientId removed; 1 session ended."),
+    (("tenant", "remove", "Jim_Test"), "Tenant Jim_Test removed; 1 session ended."),
+)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory whose client has a session."""
+    data = new_desk(tmp_path_factory.mktemp("asks") / "licet-data")
+    Desk(data).grant("TestClientId")
+    return data
+
+
+@pytest.fixture
+def desk(made: Path, tmp_path: Path) -> Desk:
+    """A copy of it."""
+    return copy_of(made, tmp_path)
+
+
+class TestWithoutATerminal:
+    """A script has to say that it means it."""
+
+    @pytest.mark.parametrize(("arguments", "done"), ENDING)
+    def test_a_verb_that_ends_a_session_needs_yes_and_says_what_would_end(
+        self, desk: Desk, arguments: tuple[str, ...], done: str
+    ) -> None:
+        """Exit code 2, and nothing is changed; with --yes it is."""
+        told = desk.error(*arguments, exit_code=2)
+        assert "1 session ends at once: TestClientId." in told
+        assert told.endswith("Nobody can be asked here; say --yes")
+        assert len(desk.json("session", "list")) == 1
+        assert desk.out(*arguments, "--yes") == f"{done}\n"
+
+    def test_an_earlier_end_of_a_pool_needs_yes_where_it_cuts_sessions_short(self, desk: Desk) -> None:
+        """L7: they end with the pool, though not at once."""
+        soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 600))
+        told = desk.error("pool", "set", "full", "--expires", soon, exit_code=2)
+        assert told == (
+            "1 session ends when the pool does: TestClientId. Do this? Nobody can be asked here; say --yes"
+        )
+        done = desk.out("pool", "set", "full", "--expires", soon, "--yes")
+        assert done == "Pool full changed; 1 session cut short.\n"
+
+    def test_an_end_in_the_past_needs_yes_though_nobody_is_in(self, desk: Desk) -> None:
+        """One wrong digit, and nobody gets a seat any more."""
+        desk.run("session", "end", "--all", "--yes")
+        told = desk.error("pool", "set", "full", "--expires", "2020-01-01", exit_code=2)
+        assert told.startswith("2020-01-01 is in the past: the licence would be over at once.")
+        desk.run("pool", "set", "full", "--expires", "2020-01-01", "--yes")
+        assert desk.out("pool", "set", "full", "--expires", "2020-01-01") == "Nothing to change.\n"
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("pool", "set", "full", "--seats", "7"),
+            ("pool", "set", "full", "--expires", "2999-01-01"),
+            ("client", "set", "TestClientId", "--max-sessions", "3"),
+            ("tenant", "set", "Jim_Test", "--session-ttl", "30m"),
+        ],
+    )
+    def test_a_verb_that_ends_nothing_asks_nothing(self, desk: Desk, arguments: tuple[str, ...]) -> None:
+        """Scripts that were right stay right."""
+        assert desk.out(*arguments).endswith("changed.\n")
+
+    def test_a_file_that_ends_sessions_needs_yes(self, desk: Desk, tmp_path: Path) -> None:
+        """Also where it removes nothing."""
+        file = tmp_path / "set-up.toml"
+        text = desk.out("export")
+        file.write_text(text.replace("seats = 5", "seats = 5\nexpires = 2020-01-01"), encoding="utf-8")
+        refused = desk.run("apply", str(file), exit_code=2)
+        assert "1 session ends at once: TestClientId. Do this? Nobody can be asked" in refused.stderr
+        assert desk.out("apply", str(file), "--yes").endswith("1 change made; 1 session ended.\n")
+
+    def test_what_is_refused_is_refused_before_anybody_is_asked(self, desk: Desk) -> None:
+        """A client stands for the user: to say yes would be of no use."""
+        assert desk.error("user", "remove", "TC").startswith("user TC is the user of client TestClientId")
+
+
+class TestOnATerminal:
+    """A person is asked, and sees what it is about."""
+
+    def test_a_past_end_is_called_what_it_is_and_no_changes_nothing(self, desk: Desk) -> None:
+        """As the dashboard asks: how many sessions, whose."""
+        expire = ("pool", "set", "full", "--expires", "2020-01-01", "--data", str(desk.data))
+        for answer, exit_code, left in (("n", 1, 1), ("y", 0, 0)):
+            with terminal(*expire) as screen:
+                screen.read_until("Do this? [y/N]: ")
+                seen = " ".join(screen.text.split())
+                assert "2020-01-01 is in the past" in seen
+                assert "1 session ends at once: TestClientId." in seen
+                screen.press(f"{answer}\n")
+                assert screen.ended() == exit_code
+            assert len(desk.json("session", "list")) == left
+
+    def test_a_user_for_whom_a_client_stands_is_not_asked_about(self, desk: Desk) -> None:
+        """The refusal comes first."""
+        with terminal("user", "remove", "TC", "--data", str(desk.data)) as screen:
+            assert screen.ended() == 1
+        assert "[y/N]" not in screen.text
+
+
+class TestCounting:
+    """What a change would end, for all who ask."""
+
+    def test_whose_sessions_end_is_told_up_to_a_bound(self) -> None:
+        """Those with most of them first; the others are counted."""
+        tally = Tally()
+        tally.end("Jim_Test", {(f"client{number:02}", "TC"): 1 for number in range(CLIENTS_MAX + 5)})
+        tally.cut_short("Jim_Test", {("client07", "TC"): 2})
+        told = tally.told()
+        assert (told.sessions_ended, told.sessions_cut_short) == (CLIENTS_MAX + 5, 2)
+        assert (told.clients[0].client_id, told.clients[0].sessions) == ("client07", 3)
+        assert (len(told.clients), told.clients_more) == (CLIENTS_MAX, 5)
+
+    def test_what_is_not_agreed_to_is_rolled_back_whole(self, desk: Desk) -> None:
+        """Sessions, set-up and events are as before."""
+        store = SqliteStore(desk.store_file, SystemClock())
+        asked: list[Consequences] = []
+
+        def no(ending: Consequences) -> bool:
+            asked.append(ending)
+            return False
+
+        def change_it(work: Callable[[SetupChange], None]) -> None:
+            with changing(store, "ada") as change:
+                work(change)
+
+        tried = attempt(change_it, lambda change: change.remove_tenant("Jim_Test"), agrees=no)
+        store.close()
+        assert not tried.is_made
+        assert [it.sessions_ended for it in asked] == [1]
+        assert len(desk.json("session", "list")) == 1

@@ -1,0 +1,762 @@
+"""`licet.guard.JwtGuard`: who is let in without anybody being asked, and what keeps all others out."""
+
+import json
+import logging
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from licet.guard import Guard, JwtGuard, Refused, claims
+from licet.guard.introspection import Dead, Live, Unusable
+from licet.model import TokenFormat
+from support.calling import CONTEXT
+from support.guarded import KINDS, Api
+from support.http_site import PATIENCE_S, Asked, Site
+from support.running import RunningServer
+
+NOW_S = 1_800_000_000.0
+PATIENCE = timedelta(seconds=PATIENCE_S)
+METADATA = "/Jim_Test/.well-known/oauth-authorization-server"
+JWKS = "/Jim_Test/jwks.json"
+KEY, OTHER_KEY = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+RSA_KEY = rsa.generate_private_key(65537, 2048)
+
+
+class Clock:
+    """A clock that moves when told to."""
+
+    def __init__(self, s: float) -> None:
+        self.s = s
+
+    def __call__(self) -> float:
+        """Seconds."""
+        return self.s
+
+
+def jwk_of(key: ec.EllipticCurvePrivateKey, kid: str = "first", **changes: Any) -> dict[str, Any]:
+    """A public key as it is published."""
+    content = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(key.public_key()))
+    return {**content, "kid": kid, "use": "sig", "alg": "ES256", **changes}
+
+
+def http(status: int, content: Any, **headers: str) -> bytes:
+    """An answer to the byte, whose date is the test's."""
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    named = {"date": format_datetime(datetime.fromtimestamp(NOW_S, UTC), usegmt=True), **headers}
+    lines = [f"HTTP/1.1 {status} Said", *(f"{name}: {value}" for name, value in named.items() if value)]
+    return "\r\n".join([*lines, f"content-length: {len(body)}", "connection: close", "", ""]).encode() + body
+
+
+class Issuer:
+    """A token server of which only the published parts are there; `answers` may be changed at any time."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.url = f"{site.url}/Jim_Test"
+        self.wall, self.now = Clock(NOW_S), Clock(1000.0)
+        self.metadata: dict[str, Any] = {"issuer": self.url, "jwks_uri": f"{site.url}{JWKS}"}
+        self.keys: list[Any] = [jwk_of(KEY)]
+        self.answers: dict[str, bytes] = {}
+        site.answer = self._answer
+
+    def _answer(self, asked: Asked) -> bytes:
+        usual = {METADATA: http(200, self.metadata), JWKS: http(200, {"keys": self.keys})}
+        return self.answers.get(asked.path) or usual.get(asked.path) or http(404, {})
+
+    def fetches(self, path: str = JWKS) -> int:
+        """How often this was fetched."""
+        return sum(asked.path == path for asked in self.site.asked)
+
+    def token(self, key: Any = KEY, header: Any = None, algorithm: str = "ES256", **changes: Any) -> str:
+        """A token with some claims changed, and those that are None left out."""
+        claims = {
+            "iss": self.url,
+            "aud": self.url,
+            "sub": "client:TestClientId",
+            "client_id": "TestClientId",
+            "username": "TC",
+            "scope": "view all",
+            "sid": "0a0b",
+            "read_only": False,
+            "iat": int(NOW_S),
+            "exp": int(NOW_S) + 60,
+            "jti": "x",
+            **changes,
+        }
+        said = {name: value for name, value in claims.items() if value is not None}
+        named = {"kid": "first", "typ": "at+jwt", **(header or {})}
+        return jwt.PyJWS().encode(
+            json.dumps(said).encode(),
+            key,
+            algorithm=algorithm,
+            headers={name: value for name, value in named.items() if value is not None},
+        )
+
+    def guard(self, **options: Any) -> JwtGuard:
+        """A guard of it."""
+        usual: dict[str, Any] = {
+            "ssl_context": CONTEXT,
+            "timeout": PATIENCE,
+            "now_s": self.now,
+            "wall_s": self.wall,
+            "cache": timedelta(0),
+        }
+        return JwtGuard(self.url, **usual | options)
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    """An issuer with one key."""
+    with Site() as site:
+        yield Issuer(site)
+
+
+@pytest.fixture
+def guard(issuer: Issuer) -> Iterator[JwtGuard]:
+    """A guard that remembers no token."""
+    guard = issuer.guard()
+    yield guard
+    guard.close()
+
+
+@pytest.fixture(params=KINDS, ids=lambda it: it.__name__)
+def api(request: pytest.FixtureRequest) -> Api:
+    """Each kind of API."""
+    kind: Api = request.param
+    return kind
+
+
+def refused(guard: Guard, token: str, method: str = "POST") -> tuple[int, str]:
+    """How a request with this token is turned away."""
+    with pytest.raises(Refused) as caught:
+        guard.check(method, f"Bearer {token}")
+    return caught.value.status, caught.value.error
+
+
+UNAVAILABLE = (503, "temporarily_unavailable")
+INVALID = (401, "invalid_token")
+
+
+class TestLetIn:
+    """With a token that its issuer has signed."""
+
+    def test_a_handler_is_told_who_calls(self, issuer: Issuer, guard: JwtGuard, api: Api) -> None:
+        """RFC 9068 2.2, in types; without a word to the server but for its keys."""
+        found = api(guard, "POST", {"Authorization": f"Bearer {issuer.token()}"})
+        assert found.status_code == 200, found.text
+        assert found.json() == {
+            "tenant": "Jim_Test",
+            "client": "TestClientId",
+            "user": "TC",
+            "scopes": ["all", "view"],
+            "session": "0a0b",
+            "pool": None,
+            "read_only": False,
+        }
+        assert [asked.path for asked in issuer.site.asked] == [METADATA, JWKS]
+
+    def test_a_token_of_another_make_is_let_in_as_far_as_it_tells(
+        self, issuer: Issuer, guard: JwtGuard
+    ) -> None:
+        """RFC 9068: no name, session or scope of ours, and several audiences."""
+        token = issuer.token(
+            header={"typ": "application/AT+JWT"},
+            username=None,
+            sid=None,
+            scope=None,
+            aud=["https://example.com", issuer.url],
+        )
+        found = issuer.guard(read_only_scopes=["view"]).check("GET", f"Bearer {token}")
+        assert (found.user, found.session, found.scopes) == (None, None, frozenset())
+        assert refused(guard, token) == (403, "insufficient_scope")
+
+    def test_a_token_that_may_look_may_not_write(self, issuer: Issuer, guard: JwtGuard, api: Api) -> None:
+        """The rules are those of every guard."""
+        headers = {"Authorization": f"Bearer {issuer.token(scope='view', read_only=True)}"}
+        assert api(guard, "GET", headers).status_code == 200
+        found = api(guard, "POST", headers)
+        assert (found.status_code, 'error="insufficient_scope"' in found.headers["www-authenticate"]) == (
+            403,
+            True,
+        )
+
+    @pytest.mark.parametrize("told", [None, 0, "false", "no", []])
+    def test_a_token_that_does_not_say_that_it_may_write_may_not(
+        self, issuer: Issuer, guard: JwtGuard, told: object
+    ) -> None:
+        """From before an upgrade, or of another server: in doubt it is read-only."""
+        token = issuer.token(read_only=told)
+        assert guard.check("GET", f"Bearer {token}").read_only
+        assert refused(guard, token) == (403, "insufficient_scope")
+
+    def test_who_sends_no_token_gets_a_challenge(self, guard: JwtGuard, issuer: Issuer, api: Api) -> None:
+        """RFC 6750 3.1; and nothing is fetched."""
+        found = api(guard, "GET", {})
+        assert (found.status_code, found.headers["www-authenticate"]) == (401, 'Bearer realm="licet"')
+        assert not issuer.site.asked
+
+    def test_an_audience_and_an_issuer_may_be_named(self, issuer: Issuer) -> None:
+        """Where the API reaches the server by another name than clients do."""
+        issuer.metadata["issuer"] = "https://licence.example.com/Jim_Test"
+        guard = issuer.guard(
+            issuer="https://licence.example.com/Jim_Test", audience="https://api.example.com"
+        )
+        token = issuer.token(iss="https://licence.example.com/Jim_Test", aud="https://api.example.com")
+        assert guard.check("POST", f"Bearer {token}").client == "TestClientId"
+        assert refused(guard, issuer.token()) == INVALID
+
+    def test_a_token_may_be_from_the_future_by_the_leeway(self, issuer: Issuer, guard: JwtGuard) -> None:
+        """RFC 7519 4.1.4: two clocks are never the same."""
+        token = issuer.token(iat=int(NOW_S) + 10, exp=int(NOW_S) + 70)
+        assert guard.check("POST", f"Bearer {token}").user == "TC"
+        assert refused(issuer.guard(leeway=timedelta(0)), token) == INVALID
+
+
+WRONG: dict[str, tuple[Callable[[Issuer], str], str]] = {
+    "an unknown key": (
+        lambda it: it.token(OTHER_KEY, {"kid": "second"}),
+        "signed with a key that its issuer does not publish",
+    ),
+    "no key named": (lambda it: it.token(header={"kid": None}), "does not name the key"),
+    "another key by that name": (lambda it: it.token(OTHER_KEY), "its signature is wrong"),
+    "a signature cut short": (lambda it: it.token()[:-5], "it cannot be read as a JWT"),
+    "another signature": (lambda it: f"{it.token().rpartition('.')[0]}.{'A' * 86}", "its signature is wrong"),
+    "another issuer": (lambda it: it.token(iss="https://example.com/Jim_Test"), "InvalidIssuerError"),
+    "another tenant": (lambda it: it.token(iss=f"{it.site.url}/Other"), "InvalidIssuerError"),
+    "an issuer with a slash": (lambda it: it.token(iss=f"{it.url}/"), "InvalidIssuerError"),
+    "no issuer": (lambda it: it.token(iss=None), "MissingRequiredClaimError"),
+    "another audience": (lambda it: it.token(aud="https://example.com"), "InvalidAudienceError"),
+    "no audience": (lambda it: it.token(aud=None), "MissingRequiredClaimError"),
+    "no audience in the list": (lambda it: it.token(aud=[]), "MissingRequiredClaimError"),
+    "no end": (lambda it: it.token(exp=None), "MissingRequiredClaimError"),
+    "an end that is text": (lambda it: it.token(exp=str(int(NOW_S) + 60)), "its times are no times"),
+    "an end that is true": (lambda it: it.token(exp=True), "its times are no times"),
+    "an end beyond all ends": (lambda it: it.token(exp=10**15), "its times are no times"),
+    "no beginning": (lambda it: it.token(iat=None), "MissingRequiredClaimError"),
+    "from the future": (
+        lambda it: it.token(iat=int(NOW_S) + 180, exp=int(NOW_S) + 240),
+        "from 180 s in the future; is the clock of this machine right?",
+    ),
+    "not yet": (lambda it: it.token(nbf=int(NOW_S) + 30), "from 30 s in the future"),
+    "no client": (lambda it: it.token(client_id=None), "MissingRequiredClaimError"),
+    "a client that is no text": (lambda it: it.token(client_id=7), "its client_id or scope is no text"),
+    "a scope that is a list": (lambda it: it.token(scope=["all"]), "its client_id or scope is no text"),
+    "no subject": (lambda it: it.token(sub=None), "MissingRequiredClaimError"),
+    "no name of its own": (lambda it: it.token(jti=None), "MissingRequiredClaimError"),
+    "an ID token": (lambda it: it.token(header={"typ": "JWT"}), "its type is not at+jwt"),
+    "no type": (lambda it: it.token(header={"typ": None}), "its type is not at+jwt"),
+    "signed with nothing": (lambda it: it.token(None, algorithm="none"), "it is not signed with ES256"),
+    "signed with the public key": (
+        lambda it: it.token(jwk_of(KEY)["x"], algorithm="HS256"),
+        "it is not signed with ES256",
+    ),
+    "signed with RSA": (lambda it: it.token(RSA_KEY, algorithm="RS256"), "it is not signed with ES256"),
+    "what has to be understood": (lambda it: it.token(header={"crit": ["exp"]}), "it cannot be read"),
+    "a key of its own": (
+        lambda it: it.token(OTHER_KEY, {"jwk": jwk_of(OTHER_KEY)}),
+        "its signature is wrong",
+    ),
+    "an address of keys": (
+        lambda it: it.token(OTHER_KEY, {"jku": f"{it.site.url}/keys", "kid": "other"}),
+        "signed with a key that its issuer does not publish",
+    ),
+    "a reference": (lambda _: "lca_AQEgyN9d0_9v", "it cannot be read as a JWT; `Guard` takes references"),
+    "a refresh token": (lambda _: "lcr_AQEgyN9d0_9v", "it cannot be read as a JWT"),
+    "anything": (lambda _: "eyJhbGciOiJFUzI1NiJ9.e30.AA", "its type is not at+jwt"),
+    "a header that is a list": (lambda _: "W10.e30.AA", "it cannot be read as a JWT"),
+    "a header without end": (lambda _: f"{'W1tb' * 300}.e30.AA", "it cannot be read as a JWT"),
+}
+
+
+class TestRefused:
+    """A token that its issuer has not signed for this API, or not for this moment."""
+
+    @pytest.mark.parametrize("wrong", WRONG)
+    def test_it_is_refused_and_the_log_says_why(
+        self, issuer: Issuer, guard: JwtGuard, api: Api, caplog: pytest.LogCaptureFixture, wrong: str
+    ) -> None:
+        """RFC 9068 4, RFC 8725 3; the caller is told one thing only (RFC 6750 3.1)."""
+        make, told = WRONG[wrong]
+        token = make(issuer)
+        found = api(guard, "GET", {"Authorization": f"Bearer {token}"})
+        assert found.status_code == 401, found.text
+        assert 'error="invalid_token"' in found.headers["www-authenticate"]
+        assert told in caplog.text
+        assert token not in caplog.text
+        assert {asked.path for asked in issuer.site.asked} <= {METADATA, JWKS}
+
+    def test_claims_exchanged_under_a_good_signature_are_refused(
+        self, issuer: Issuer, guard: JwtGuard
+    ) -> None:
+        """RFC 7515 5.2."""
+        head, _, signature = issuer.token().split(".")
+        claims = issuer.token(scope="admin").split(".")[1]
+        assert refused(guard, f"{head}.{claims}.{signature}") == INVALID
+
+    def test_a_token_that_has_run_out_is_refused_without_a_word(
+        self, issuer: Issuer, guard: JwtGuard, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """RFC 7519 4.1.4, to the second; it happens all day."""
+        token = issuer.token()
+        guard.check("POST", f"Bearer {token}")
+        issuer.wall.s = NOW_S + 59.9
+        issuer.now.s += 1.0
+        assert guard.check("POST", f"Bearer {token}").user == "TC"
+        issuer.wall.s = NOW_S + 60
+        assert refused(guard, token) == INVALID
+        assert not caplog.records
+
+    def test_many_bad_tokens_make_one_line_a_second(
+        self, issuer: Issuer, guard: JwtGuard, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Anybody may send them."""
+        for _ in range(20):
+            assert refused(guard, issuer.token(OTHER_KEY)) == INVALID
+        assert len(caplog.records) == 1
+        issuer.now.s += 1.0
+        refused(guard, issuer.token(OTHER_KEY))
+        assert len(caplog.records) == 2
+
+
+class TestMutated:
+    """RFC 7515 5.2: a token of which anything is another, by `licet.guard.claims` alone."""
+
+    url = "https://licence.example.com/Jim_Test"
+    expected = claims.Expected(tenant="Jim_Test", issuer=url, audience=url, leeway_s=10)
+    token = jwt.encode(
+        {
+            "iss": url,
+            "aud": url,
+            "sub": "client:TestClientId",
+            "client_id": "TestClientId",
+            "iat": int(NOW_S),
+            "exp": int(NOW_S) + 60,
+            "jti": "x",
+        },
+        KEY,
+        algorithm="ES256",
+        headers={"kid": "first", "typ": "at+jwt"},
+    )
+    keys = claims.read_keys(json.dumps({"keys": [jwk_of(KEY)]}).encode())
+
+    def lives(self, token: str) -> bool:
+        """Whether it is believed."""
+        assert not isinstance(self.keys, Unusable)
+        kid = claims.read_kid(token)
+        key = None if isinstance(kid, Dead) else self.keys.get(kid)
+        return key is not None and isinstance(claims.read(token, key, self.expected, NOW_S), Live)
+
+    def test_the_token_itself_is_believed(self) -> None:
+        """Or the others would prove nothing."""
+        assert self.lives(self.token)
+
+    @given(st.integers(0, 400), st.characters())
+    def test_no_other_character_is(self, at: int, other: str) -> None:
+        """Anywhere."""
+        at %= len(self.token)
+        mutated = self.token[:at] + other + self.token[at + 1 :]
+        assert self.lives(mutated) == (mutated == self.token)
+
+    def test_no_other_last_letter_is(self) -> None:
+        """Four of its bits say nothing."""
+        alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+        assert [it for it in alphabet if self.lives(self.token[:-1] + it)] == [self.token[-1]]
+
+    @given(st.text(max_size=200))
+    def test_no_text_is(self, text: str) -> None:
+        """Nor is it a fault."""
+        head, body, signature = self.token.split(".")
+        for sent in (
+            text,
+            f"{head}.{text}.{signature}",
+            f"{text}.{body}.{signature}",
+            f"{head}.{body}.{text}",
+        ):
+            assert self.lives(sent) == (sent == self.token)
+
+    @given(
+        st.dictionaries(
+            st.sampled_from(["iss", "aud", "exp", "iat", "nbf", "sub", "client_id", "scope", "jti"]),
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text()),
+            min_size=1,
+        )
+    )
+    def test_no_claims_that_were_signed_are_a_fault(self, changes: dict[str, Any]) -> None:
+        """Whatever an issuer says."""
+        said = jwt.decode(self.token, options={"verify_signature": False}) | changes
+        content = jwt.PyJWS().encode(
+            json.dumps(said).encode(), KEY, algorithm="ES256", headers={"kid": "first", "typ": "at+jwt"}
+        )
+        assert self.lives(content) in {True, False}
+
+
+class TestRemembering:
+    """A token that was good a moment ago."""
+
+    def test_it_is_let_in_for_the_cache_but_never_beyond_its_end(self, issuer: Issuer) -> None:
+        """It costs less than to check the signature again."""
+        guard, token = issuer.guard(cache=timedelta(seconds=5)), issuer.token(exp=int(NOW_S) + 3)
+        assert guard.check("POST", f"Bearer {token}").user == "TC"
+        issuer.now.s += 2.9
+        assert guard.check("POST", f"Bearer {token}").user == "TC"
+        issuer.now.s += 0.1
+        issuer.wall.s += 3.0
+        assert refused(guard, token) == INVALID
+
+    def test_a_process_that_stood_still_meanwhile_does_not_lengthen_it(self, issuer: Issuer) -> None:
+        """Its life is counted from before it was looked at."""
+
+        def stand_still() -> float:
+            issuer.now.s += 60.0
+            return issuer.wall.s
+
+        guard, token = issuer.guard(cache=timedelta(minutes=5), wall_s=stand_still), issuer.token()
+        assert guard.check("POST", f"Bearer {token}").user == "TC"
+        issuer.wall.s += 60.0
+        assert refused(guard, token) == INVALID
+        guard.close()
+
+    def test_a_key_that_is_taken_back_is_out_when_keys_and_token_are_looked_at_again(
+        self, issuer: Issuer, guard: JwtGuard
+    ) -> None:
+        """Five minutes after the last fetch."""
+        token = issuer.token(exp=int(NOW_S) + 3600)
+        guard.check("POST", f"Bearer {token}")
+        issuer.keys = [jwk_of(OTHER_KEY, "second")]
+        issuer.now.s += 299.9
+        assert guard.check("POST", f"Bearer {token}").user == "TC"
+        issuer.now.s += 0.1
+        assert refused(guard, token) == INVALID
+
+
+class TestKeys:
+    """Fetched when they are needed, and no more often."""
+
+    def test_they_are_fetched_once_for_five_minutes(self, issuer: Issuer, guard: JwtGuard) -> None:
+        """As long as Licet lets anybody keep them."""
+        for _ in range(3):
+            guard.check("POST", f"Bearer {issuer.token(exp=int(NOW_S) + 3600)}")
+            issuer.now.s += 100.0
+        assert issuer.fetches() == 1
+        guard.check("POST", f"Bearer {issuer.token(exp=int(NOW_S) + 3600)}")
+        assert issuer.fetches() == 2
+
+    def test_a_key_that_is_new_is_found_at_once(self, issuer: Issuer, guard: JwtGuard) -> None:
+        """RFC 7517 4.5: where the set was fetched more than 10 seconds ago."""
+        guard.check("POST", f"Bearer {issuer.token()}")
+        issuer.keys.append(jwk_of(OTHER_KEY, "second"))
+        token = issuer.token(OTHER_KEY, {"kid": "second"})
+        issuer.now.s += 9.9
+        assert refused(guard, token) == INVALID
+        issuer.now.s += 0.1
+        assert guard.check("POST", f"Bearer {token}").user == "TC"
+        assert issuer.fetches() == 2
+
+    def test_who_makes_keys_up_has_nobody_asked_more_often_than_every_ten_seconds(
+        self, issuer: Issuer, guard: JwtGuard
+    ) -> None:
+        """Everything has a bound."""
+        for number in range(30):
+            assert refused(guard, issuer.token(OTHER_KEY, {"kid": f"made up {number}"})) == INVALID
+            issuer.now.s += 1.0
+        assert issuer.fetches() == 3
+
+    def test_many_at_once_fetch_once(self, issuer: Issuer, guard: JwtGuard) -> None:
+        """Whoever comes meanwhile waits for the same answer."""
+        token = issuer.token()
+        with ThreadPoolExecutor(16) as pool:
+            found = list(pool.map(lambda _: guard.check("POST", f"Bearer {token}").user, range(16)))
+        assert found == ["TC"] * 16
+        assert issuer.fetches() == 1
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"kty": "RSA", "n": "AQAB", "e": "AQAB", "kid": "first"},
+            {"kty": "oct", "k": "AQAB", "kid": "first", "alg": "HS256"},
+            jwk_of(ec.generate_private_key(ec.SECP384R1()), alg="ES384"),
+            jwk_of(OTHER_KEY, use="enc"),
+            jwk_of(OTHER_KEY, alg="ES256K"),
+            jwk_of(OTHER_KEY, x="AAAA"),
+            {**jwk_of(OTHER_KEY), "y": jwk_of(KEY)["y"]},
+            {"kty": "EC"},
+            {**jwk_of(OTHER_KEY), "kid": ["first"]},
+            "first",
+            None,
+        ],
+    )
+    def test_keys_that_are_no_use_are_passed_over(self, issuer: Issuer, guard: JwtGuard, other: Any) -> None:
+        """RFC 7517 5: implementations ignore keys that they can't do with."""
+        issuer.keys = [other, jwk_of(KEY, "second")]
+        token = issuer.token(header={"kid": "second"})
+        assert guard.check("POST", f"Bearer {token}").user == "TC"
+        assert refused(guard, issuer.token()) == INVALID
+
+
+FAULTS: dict[str, tuple[bytes, str]] = {
+    "not JSON": (http(200, b"<html>"), ""),
+    "a list": (http(200, [1]), ""),
+    "without end": (http(200, b"[" * 50_000), ""),
+    "empty": (http(200, b""), ""),
+    "a fault": (http(500, {}), "answers 500"),
+    "nothing there": (http(404, {}), "answers 404"),
+    "created": (http(201, {}), "answers 201"),
+    "a redirect": (http(302, {}, location="/elsewhere"), "redirects, which is not followed"),
+    "a redirect for good": (http(308, {}, location="/elsewhere"), "redirects, which is not followed"),
+    "too much": (http(200, {"more": "x" * 100_000}), "answers more than it may"),
+    "not HTTP": (b"SSH-2.0-OpenSSH_9.9\r\n", "cannot be fetched: RemoteProtocolError"),
+    "half of it": (b'HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{"keys": [', "cannot be fetched"),
+}
+METADATA_FAULTS: dict[str, tuple[dict[str, Any], str]] = {
+    "another issuer": (
+        {"issuer": "https://example.com/Jim_Test"},
+        "the issuer is 'https://example.com/Jim_T",
+    ),
+    "no issuer": ({"issuer": None}, "the issuer is None"),
+    "no keys": ({"jwks_uri": None}, "its access tokens are references; `Guard` takes them"),
+    "keys that are a list": ({"jwks_uri": []}, "its access tokens are references"),
+    "keys in clear": ({"jwks_uri": "http://example.com/jwks.json"}, "without being changed on the way"),
+    "keys in a file": ({"jwks_uri": "file:///etc/passwd"}, "without being changed on the way"),
+    "keys nowhere": ({"jwks_uri": "https:///jwks.json"}, "without being changed on the way"),
+    "no URL": ({"jwks_uri": "http://[::1"}, "cannot be fetched: ValueError"),
+}
+
+
+class TestWithoutKeys:
+    """When they can't be had nobody is let in, and the log says why."""
+
+    @pytest.mark.parametrize("path", [METADATA, JWKS])
+    @pytest.mark.parametrize("fault", FAULTS)
+    def test_an_endpoint_that_answers_nonsense_lets_nobody_in(
+        self, issuer: Issuer, api: Api, caplog: pytest.LogCaptureFixture, fault: str, path: str
+    ) -> None:
+        """503, and never a token believed unread."""
+        issuer.answers[path], told = FAULTS[fault]
+        guard = issuer.guard()
+        found = api(guard, "GET", {"Authorization": f"Bearer {issuer.token()}"})
+        guard.close()
+        assert (found.status_code, found.headers["retry-after"]) == (503, "2")
+        assert f"the keys of {issuer.url}/ " in caplog.text
+        assert told in caplog.text
+        assert caplog.records[-1].levelno == logging.ERROR
+        assert "/elsewhere" not in [asked.path for asked in issuer.site.asked]
+
+    @pytest.mark.parametrize("fault", METADATA_FAULTS)
+    def test_metadata_that_are_not_those_of_the_issuer_let_nobody_in(
+        self, issuer: Issuer, guard: JwtGuard, caplog: pytest.LogCaptureFixture, fault: str
+    ) -> None:
+        """RFC 8414 3.3."""
+        changes, told = METADATA_FAULTS[fault]
+        issuer.metadata |= changes
+        assert refused(guard, issuer.token()) == UNAVAILABLE
+        assert told in caplog.text
+        assert issuer.fetches() == 0
+
+    @pytest.mark.parametrize(
+        ("keys", "told"),
+        [
+            ({"keys": {}}, "is no key set"),
+            ({"keys": []}, "has no key for ES256"),
+            ({"keys": [{}] * 201}, "is no key set"),
+            ({"keys": [jwk_of(KEY, None)]}, "has no key for ES256"),  # type: ignore[arg-type]
+            ({}, "is no key set"),
+        ],
+    )
+    def test_a_set_without_a_key_lets_nobody_in(
+        self, issuer: Issuer, guard: JwtGuard, caplog: pytest.LogCaptureFixture, keys: Any, told: str
+    ) -> None:
+        """RFC 7517 5."""
+        issuer.answers[JWKS] = http(200, keys)
+        assert refused(guard, issuer.token()) == UNAVAILABLE
+        assert told in caplog.text
+
+    def test_an_endpoint_that_does_not_answer_lets_nobody_in(
+        self, issuer: Issuer, api: Api, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A connection that is taken, and nothing more."""
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            url = f"http://127.0.0.1:{silent.getsockname()[1]}/Jim_Test"
+            guard = JwtGuard(url, timeout=timedelta(seconds=0.05), ssl_context=CONTEXT)
+            found = api(guard, "GET", {"Authorization": f"Bearer {issuer.token()}"})
+            guard.close()
+        assert found.status_code == 503
+        assert "do not come in time; requests are refused" in caplog.text
+
+    def test_nobody_there_lets_nobody_in(self, issuer: Issuer, caplog: pytest.LogCaptureFixture) -> None:
+        """Nor does it wait."""
+        with socket.create_server(("127.0.0.1", 0)) as gone:
+            url = f"http://127.0.0.1:{gone.getsockname()[1]}/Jim_Test"
+        assert refused(JwtGuard(url, ssl_context=CONTEXT), issuer.token()) == UNAVAILABLE
+        assert "cannot be fetched: ConnectError" in caplog.text
+
+    def test_a_fetch_that_failed_is_tried_again_two_seconds_later(
+        self, issuer: Issuer, guard: JwtGuard
+    ) -> None:
+        """As the answer says; until then nobody waits for another."""
+        issuer.answers[METADATA] = http(500, {})
+        for _ in range(5):
+            assert refused(guard, issuer.token()) == UNAVAILABLE
+        assert issuer.fetches(METADATA) == 1
+        issuer.answers.clear()
+        issuer.now.s += 2.0
+        assert guard.check("POST", f"Bearer {issuer.token()}").user == "TC"
+
+    def test_an_outage_is_bridged_as_long_as_the_keys_count(self, issuer: Issuer, guard: JwtGuard) -> None:
+        """No new token can be had either."""
+        token = issuer.token(exp=int(NOW_S) + 3600)
+        guard.check("POST", f"Bearer {token}")
+        issuer.answers[METADATA] = http(503, {})
+        issuer.now.s += 299.9
+        assert guard.check("POST", f"Bearer {token}").user == "TC"
+        assert refused(guard, issuer.token(OTHER_KEY, {"kid": "second"})) == UNAVAILABLE
+        assert guard.check("POST", f"Bearer {token}").user == "TC"
+        issuer.now.s += 2.0
+        assert refused(guard, token) == UNAVAILABLE
+
+
+class TestClocks:
+    """This machine's clock decides what has run out; one that is wrong lets nobody in."""
+
+    @pytest.mark.parametrize(
+        ("ahead_s", "told"), [(180, "180 s ahead of the issuer's"), (-180, "180 s behind the issuer's")]
+    )
+    def test_a_clock_that_differs_by_minutes_lets_nobody_in(
+        self, issuer: Issuer, api: Api, caplog: pytest.LogCaptureFixture, ahead_s: int, told: str
+    ) -> None:
+        """Ahead it would take live tokens for dead; behind, dead ones for live."""
+        guard = issuer.guard()
+        issuer.wall.s += ahead_s
+        for token in (issuer.token(), issuer.token(iat=int(NOW_S) - 200, exp=int(NOW_S) - 140)):
+            found = api(guard, "GET", {"Authorization": f"Bearer {token}"})
+            assert found.status_code == 503
+        guard.close()
+        assert f"are of no use: the clock of this machine is {told}" in caplog.text
+
+    @pytest.mark.parametrize("ahead_s", [-30, 30])
+    def test_seconds_are_nothing(self, issuer: Issuer, guard: JwtGuard, ahead_s: int) -> None:
+        """A date is told in whole seconds, and on its way for a while."""
+        issuer.wall.s += ahead_s
+        now = int(issuer.wall.s)
+        assert guard.check("POST", f"Bearer {issuer.token(iat=now, exp=now + 60)}").user == "TC"
+
+    @pytest.mark.parametrize("behind_s", [1, 20, 30])
+    def test_a_token_has_expired_when_it_has_at_its_issuer(
+        self, issuer: Issuer, guard: JwtGuard, behind_s: int
+    ) -> None:
+        """Its seat is held until then, and may be somebody else's while this machine's clock is behind."""
+        issuer.wall.s -= behind_s
+        token = issuer.token()
+        assert guard.check("POST", f"Bearer {token}").user == "TC"
+        issuer.wall.s += 59.9
+        assert guard.check("POST", f"Bearer {token}").user == "TC"
+        issuer.wall.s += 0.1
+        assert refused(guard, token) == INVALID
+
+    def test_a_clock_that_is_ahead_lets_no_token_live_longer(self, issuer: Issuer, guard: JwtGuard) -> None:
+        """By its own time the token has expired: who is early lets nobody in."""
+        issuer.wall.s += 20
+        token = issuer.token()
+        assert guard.check("POST", f"Bearer {token}").user == "TC"
+        issuer.wall.s += 40
+        assert refused(guard, token) == INVALID
+
+    @pytest.mark.parametrize("date", ["", "yesterday", "Wed, 99 Foo 2026 00:00:00 GMT"])
+    def test_an_issuer_that_does_not_tell_the_time_is_believed(
+        self, issuer: Issuer, guard: JwtGuard, date: str
+    ) -> None:
+        """RFC 9110 6.6.1: a server without a clock sends none."""
+        issuer.answers[METADATA] = http(200, issuer.metadata, date=date)
+        issuer.wall.s += 40
+        assert guard.check("POST", f"Bearer {issuer.token()}").user == "TC"
+
+
+class TestMaking:
+    """A guard is made once, and tells then what is wrong."""
+
+    @pytest.mark.parametrize(
+        ("options", "told"),
+        [
+            ({"tenant_url": "ftp://example.com/Jim_Test"}, "tenant_url must be an http or https URL"),
+            ({"tenant_url": "http://example.com/Jim_Test"}, "tenant_url is http, which others can read"),
+            ({"tenant_url": "https://example.com/"}, "tenant_url must end with the name of a tenant"),
+            ({"leeway": timedelta(seconds=-1)}, "leeway must not be less than nothing"),
+            ({"timeout": timedelta(0)}, "timeout and cache_entries_max must be more than nothing"),
+            ({"scopes": "all"}, "scopes is a list of scopes"),
+            ({"realm": '"'}, "realm must be printable ASCII"),
+        ],
+    )
+    def test_what_cannot_be_is_told(self, options: dict[str, Any], told: str) -> None:
+        """All by its name."""
+        with pytest.raises(ValueError, match=told):
+            JwtGuard(**({"tenant_url": "https://example.com/Jim_Test"} | options))
+
+    def test_it_shows_whose_tokens_it_lets_in(self) -> None:
+        """In a log."""
+        assert repr(JwtGuard("https://example.com/Jim_Test")) == "JwtGuard('https://example.com/Jim_Test/')"
+
+    @pytest.mark.parametrize("missing", ["jwt", "cryptography"])
+    def test_without_the_extra_it_says_how_to_get_it(self, missing: str) -> None:
+        """The base install has httpx alone."""
+        program = (
+            f"import sys; sys.modules[{missing!r}] = None\n"
+            "from licet.guard import Guard, JwtGuard\n"
+            "try: JwtGuard('https://example.com/Jim_Test')\n"
+            "except ImportError as fault: print(fault)"
+        )
+        ran = subprocess.run(
+            [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60
+        )
+        assert ran.stdout == (
+            f"JwtGuard needs PyJWT ({missing} is missing): pip install 'pyjwt[crypto]'\n"
+        ), ran.stderr
+
+
+def test_both_guards_tell_the_same_of_a_jwt_until_it_is_logged_off(tmp_path: Path) -> None:
+    """One identity; a logoff is final where it is asked about, and not where it is not."""
+    with RunningServer(tmp_path) as server:
+        with server.changing() as change:
+            change.tenant("Jim_Test").set(token_format=TokenFormat.JWT)
+        url = f"{server.url}/Jim_Test"
+        token = server.ask("Jim_Test/token", grant_type="client_credentials").json()["access_token"]
+        asking = Guard(url, "Api", "password", cache=timedelta(0), ssl_context=CONTEXT, timeout=PATIENCE)
+        checking = JwtGuard(url, cache=timedelta(0), ssl_context=CONTEXT, timeout=PATIENCE)
+        assert checking.check("POST", f"Bearer {token}") == asking.check("POST", f"Bearer {token}")
+        server.http.post("/Jim_Test/logoff", headers={"authorization": f"Bearer {token}"}).raise_for_status()
+        assert refused(asking, token) == INVALID
+        assert checking.check("POST", f"Bearer {token}").client == "TestClientId"
+        asking.close()
+        checking.close()
+
+
+def test_a_guard_works_on_in_a_child_after_a_fork(tmp_path: Path) -> None:
+    """As under Gunicorn: what the parent had open is the parent's."""
+    with RunningServer(tmp_path) as server:
+        with server.changing() as change:
+            change.tenant("Jim_Test").set(token_format=TokenFormat.JWT)
+        token = server.ask("Jim_Test/token", grant_type="client_credentials").json()["access_token"]
+        program = (
+            "import os, sys\n"
+            "from licet.guard import JwtGuard\n"
+            "clock = [0.0]\n"
+            "guard = JwtGuard(sys.argv[1], now_s=lambda: clock[0])\n"
+            "guard.check('POST', f'Bearer {sys.argv[2]}')\n"
+            "child = os.fork()\n"
+            "clock[0] = 400.0\n"
+            "assert guard.check('POST', f'Bearer {sys.argv[2]}').user == 'TC'\n"
+            "if not child: os._exit(7)\n"
+            "assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7"
+        )
+        command = [sys.executable, "-c", program, f"{server.url}/Jim_Test", token]
+        subprocess.run(command, check=True, timeout=60)

@@ -1,0 +1,146 @@
+"""The benchmark is to be trusted: it reads what the load generator says, counts right, and catches a loss.
+
+And a request takes no more than was written down (`make bench-guard`).
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from bench import counting, guard, overhead
+from bench.made import made
+from bench.neighbour_counts import count_neighbours
+from bench.scenarios import Row, events
+from bench.svg import Bar, Line, bars, lines
+from bench.wire import Request, form
+from bench.wrk import read_report
+from licet.lanes.commit import commit
+from support.paths import ROOT
+
+RESULTS = ROOT / "bench" / "results"
+REPORT = """Running 1s test @ http://127.0.0.1:8080
+  1 threads and 32 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency     1.10ms  500.00us   9.00ms   90.00%
+    Req/Sec    29.40k     1.20k   31.00k    70.00%
+  Latency Distribution
+     50%  990.00us
+     75%    1.20ms
+     90%    1.60ms
+     99%    1.25s
+  29412 requests in 1.00s, 12.34MB read
+  Socket errors: connect 0, read 1, write 0, timeout 2
+  Non-2xx or 3xx responses: 7
+Requests/sec:  29383.12
+Transfer/sec:     12.33MB
+"""
+
+
+def test_a_request_takes_no_more_than_was_written_down(tmp_path: Path) -> None:
+    counts = counting.count(tmp_path) | count_neighbours()
+    baseline = guard.Baseline()
+    compared = baseline.compare(counts, counting.calibrate())
+    losses = [it for it in compared if it.is_loss]
+    assert not losses, "\n".join(guard.told(baseline, counts, compared))
+
+
+def test_a_fifth_more_work_in_python_is_a_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    then = guard.Baseline().of("grant")
+    (now := tmp_path / "now").mkdir()
+    (more := tmp_path / "more").mkdir()
+    drift = {it.name: it.change for it in _compare("grant", now)[0]}
+    monkeypatch.setattr("bench.work.commit", _with_more_work(commit, round(then.instructions / 5)))
+    compared, losses = _compare("grant", more)
+    assert [it.name for it in losses] == ["instructions"]
+    assert 0.18 < losses[0].change - drift["instructions"] < 0.22
+    assert not any(it.is_gain for it in compared)
+
+
+def test_reading_a_table_through_is_a_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.work.PREPARE", ["DROP INDEX ix_session_client_key_expires_at_ms"])
+    _, losses = _compare("limit", tmp_path)
+    assert "sqlite_loops" in [it.name for it in losses]
+
+
+def test_a_baseline_of_another_version_counts_by_what_each_needs_for_the_same(tmp_path: Path) -> None:
+    counts = {"view": counting.Counts(100.0, 10.0, 1.0, {})}
+    baseline = guard.Baseline(tmp_path / "baseline.json")
+    baseline.renew(counts, calibration=1000.0)
+    [version] = json.loads((tmp_path / "baseline.json").read_text())
+    other = json.dumps({"3.9": json.loads((tmp_path / "baseline.json").read_text())[version]})
+    (tmp_path / "baseline.json").write_text(other)
+    slower = guard.Baseline(tmp_path / "baseline.json").compare(counts, calibration=500.0)
+    assert [it.name for it in slower if it.is_loss] == ["instructions"]
+
+
+def test_the_report_of_the_load_generator() -> None:
+    found = read_report(REPORT, 0.5)
+    assert (found.answers, found.seconds, found.rate) == (29412, 1.0, 29383.12)
+    assert (found.p50_ms, found.p99_ms) == (0.99, 1250.0)
+    assert (found.refused, found.broken, found.wrk_cpu_s) == (7, 3, 0.5)
+
+
+def test_a_report_that_says_nothing_is_no_round() -> None:
+    with pytest.raises(ValueError, match="told nothing"):
+        read_report("unable to connect")
+
+
+def test_rows_come_round() -> None:
+    request = Request("POST", "/", ())
+    rows = [Row(request, "granted"), Row(request, "ended"), Row(request)]
+    assert events(rows, 7) == {"granted": 3, "ended": 2, "": 2}
+    assert not +events(rows, -1)
+
+
+def test_a_request_as_it_travels() -> None:
+    raw = form("/a/token", ("Authorization", "Basic eA=="), scope="a b").raw("127.0.0.1:1")
+    assert raw.startswith(b"POST /a/token HTTP/1.1\r\nHost: 127.0.0.1:1\r\nAuthorization: Basic eA==\r\n")
+    assert raw.endswith(b"Content-Length: 9\r\n\r\nscope=a+b")
+
+
+def test_what_is_made_is_made_from_the_results_that_are_kept() -> None:
+    for path, text in made(RESULTS).items():
+        assert path.read_text(encoding="utf-8") == text, f"{path} is out of date: make bench-page"
+
+
+@pytest.mark.parametrize(
+    "chart",
+    [
+        bars("A < B", ["one", "two"], [Bar("a", 0, 1.0, "1", 0.9, 1.1), Bar("a", 1, 0.0, "0")]),
+        lines("A", "x & y", "us", [Line("one", [(1, 3.0), (1000, 4.0)]), Line("two", [(1, 0.0)])]),
+    ],
+)
+def test_a_chart_is_xml_and_follows_the_reader_into_the_dark(chart: str) -> None:
+    ET.fromstring(chart)  # noqa: S314 - ours
+    assert "prefers-color-scheme:dark" in chart
+
+
+def _compare(kind: str, directory: Path) -> tuple[list[guard.Compared], list[guard.Compared]]:
+    compared = guard.Baseline().compare(counting.count(directory, [kind]), counting.calibrate())
+    return compared, [it for it in compared if it.is_loss]
+
+
+def _with_more_work(work: Callable[..., Any], instructions: int) -> Callable[..., Any]:
+    """A commit that executes so many instructions more for each of its commands: three a turn."""
+
+    def committed(store: object, batch: list[object]) -> Any:
+        for _ in range(instructions * len(batch) // 3):
+            pass
+        return work(store, batch)
+
+    return committed
+
+
+def test_metrics_take_less_of_a_grant_than_they_may(tmp_path: Path) -> None:
+    """They may take 5 per cent together with the journal; by themselves they are far below."""
+    directories = iter([tmp_path / name for name in ("with", "without")])
+    counts = []
+    for parts in ((), ("metrics",)):
+        (directory := next(directories)).mkdir()
+        with overhead.without(parts):
+            counts.append(counting.count(directory, ["grant"])["grant"].instructions)
+    assert 0 < counts[0] - counts[1] < 0.03 * counts[0]

@@ -1,0 +1,138 @@
+"""How many seats the denials would have needed: one replay says for every number what a replay of it says."""
+
+import random
+
+import pytest
+
+from licet.reports.period import DeniedClient
+from licet.reports.seats_needed import seats_needed
+from licet.reports.usage import (
+    Denials,
+    Peak,
+    PoolUsage,
+    Reach,
+    Remaining,
+    Tally,
+    Usage,
+    answer,
+    with_seats_told,
+)
+from support.report_site import DAY_MS, HOUR_MS, NOON_MS
+
+TTL_S = 1200
+
+
+def denied(
+    client_id: str, minute: int, times: int = 1, seats: int = 5, last: int | None = None
+) -> DeniedClient:
+    """A client was denied a seat from one minute after noon until another."""
+    first_ms, last_ms = (NOON_MS + it * 60_000 for it in (minute, minute if last is None else last))
+    return DeniedClient(
+        first_ms // 900_000, "full", "all_in_use", client_id, "AB", times, first_ms, last_ms, seats
+    )
+
+
+def needed(*rows: DeniedClient) -> dict[int, int]:
+    """How many denials needed how many seats."""
+    return dict(seats_needed(rows, TTL_S, lambda it: it.client_id))
+
+
+def test_one_client_needs_one_more_seat_however_often_it_knocks() -> None:
+    """It would have had it."""
+    assert needed(denied("A", 0, 7), denied("A", 15, 30, last=20), denied("A", 300)) == {6: 38}
+
+
+def test_two_at_once_need_two_and_two_after_each_other_one() -> None:
+    """The seat of the first is free again `session_ttl` after its last denial."""
+    assert needed(denied("A", 0), denied("B", 19)) == {6: 1, 7: 1}
+    assert needed(denied("A", 0), denied("B", 20)) == {6: 2}
+
+
+def test_who_comes_again_when_a_lower_seat_is_free_takes_that() -> None:
+    """Only what it was denied before needed the higher one."""
+    rows = [denied("A", 0), denied("B", 5, 3), denied("B", 22, 4)]
+    assert needed(*rows) == {6: 5, 7: 3}
+
+
+def test_who_shares_a_seat_is_one() -> None:
+    """L2."""
+    rows = [denied("A", 0), denied("B", 1)]
+    assert dict(seats_needed(rows, TTL_S, lambda it: it.initials)) == {6: 2}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_one_replay_says_for_every_number_what_a_replay_of_it_says(seed: int) -> None:
+    """Whoever knocks when."""
+    dice = random.Random(seed)  # noqa: S311 - an example, not a secret
+    minutes = sorted(dice.randrange(600) for _ in range(80))
+    rows = [denied(dice.choice("ABCDEFG"), minute, dice.randrange(1, 9)) for minute in minutes]
+    found = needed(*rows)
+    for seats in range(4, 14):
+        assert sum(times for need, times in found.items() if need > seats) == replayed(rows, seats - 5)
+
+
+def replayed(rows: list[DeniedClient], more: int) -> int:
+    """The denials that remain with so many more seats, by going through them once with just these."""
+    held: dict[str, int] = {}
+    remaining = 0
+    for it in rows:
+        held = {client: until for client, until in held.items() if until > it.first_at_ms}
+        if it.client_id in held or len(held) < more:
+            held[it.client_id] = it.last_at_ms + TTL_S * 1000
+        else:
+            remaining += it.times
+    return remaining
+
+
+def pool(days: int, *remaining: tuple[int, int], hours: int = 24) -> tuple[Usage, PoolUsage]:
+    """A report of so many days with these denials."""
+    times = remaining[0][1]
+    part = Peak(from_ms=0, until_ms=HOUR_MS, peak=3, seats=5, denials=0)
+    denials = Denials(
+        client_id="A", initials="AB", reason="all_in_use", times=times, first_at_ms=0, last_at_ms=0
+    )
+    made = PoolUsage(
+        pool="full",
+        seats=5,
+        peak=3,
+        peak_at_ms=0,
+        hours=(part,) * hours,
+        days=(part,) * days,
+        heat=(),
+        held_ms=0,
+        idle_ms=0,
+        held=(),
+        users=(),
+        denials=(denials,) if times else (),
+        remaining=tuple(Remaining(seats=seats, denials=left) for seats, left in remaining),
+        sessions=Tally(grants=0, endings={}),
+    )
+    until_ms = NOON_MS + (hours * HOUR_MS if days <= 2 else days * DAY_MS)
+    tally = Tally(grants=0, endings={})
+    return Usage(tenant="T", from_ms=NOON_MS, until_ms=until_ms, pools=(made,), unlicensed=tally), made
+
+
+def test_the_sentence_says_what_a_number_of_seats_would_have_done() -> None:
+    """Between two numbers that change anything, the lower one counts; below what there was, it is a bound."""
+    report = pool(30, (5, 1200), (6, 40), (9, 1))
+    assert with_seats_told(*report, 4) == (
+        "with 4 seats you would have had at least 1,200 denials in these 30 days"
+    )
+    assert with_seats_told(*report, 5).startswith("with 5 seats you would have had 1,200 denials")
+    assert "had 40 denials" in with_seats_told(*report, 8)
+    assert answer(*report) == "with 9 seats you would have had 1 denial in these 30 days"
+
+
+@pytest.mark.parametrize(
+    ("days", "hours", "words"),
+    [(1, 1, "this hour"), (2, 24, "these 24 hours"), (7, 1, "these 7 days"), (365, 1, "these 12 months")],
+)
+def test_a_report_without_a_denial_says_how_much_was_enough(days: int, hours: int, words: str) -> None:
+    """And how long the span is, in the words of people."""
+    assert answer(*pool(days, (5, 0), hours=hours)) == f"never more than 3 seats at once in {words}"
+
+
+def test_a_reach_begins_at_midnight_with_today() -> None:
+    """The last 24 hours begin 24 hours ago."""
+    begins = {it.value: (NOON_MS - it.from_ms(NOON_MS)) / DAY_MS for it in Reach}
+    assert begins == {"24h": 1, "7d": 6.5, "30d": 29.5, "90d": 89.5, "12m": 364.5}

@@ -1,0 +1,247 @@
+"""When something ends: a date is the end of that day in the tenant's zone, wherever it is typed."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from playwright.sync_api import expect
+
+from licet.formats import INSTANT_MS_MAX, end, instant, read_end_ms
+from licet.model import InvalidValue, Role, Tenant
+from licet.setup.file import read, write
+from licet.zones import find_zone
+from support.browser import Browser
+from support.cli_site import Desk
+from support.dashboard import DashboardSite, add_admin
+from support.filling import send
+
+SYDNEY = "Australia/Sydney"
+HERE = "?tenant=Jim_Test"
+FILE = """
+[tenant.X]
+time_zone = "Australia/Sydney"
+[tenant.X.pool.full]
+seats = 1
+expires = {}
+"""
+
+
+def zone(name: str) -> tzinfo:
+    found = find_zone(name)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "ends"),
+    [
+        ("2027-01-31", "UTC", "2027-02-01T00:00:00Z"),
+        ("2027-01-31", SYDNEY, "2027-01-31T13:00:00Z"),
+        ("2027-01-31", "America/Los_Angeles", "2027-02-01T08:00:00Z"),
+        ("2027-01-31", "Asia/Kathmandu", "2027-01-31T18:15:00Z"),
+        ("2028-02-29", SYDNEY, "2028-02-29T13:00:00Z"),
+        ("2026-12-31", SYDNEY, "2026-12-31T13:00:00Z"),
+        ("2027-04-04", SYDNEY, "2027-04-04T14:00:00Z"),  # a day of 25 hours
+        ("2027-10-03", SYDNEY, "2027-10-03T13:00:00Z"),  # a day of 23 hours
+        ("2027-04-29", "Africa/Cairo", "2027-04-29T22:00:00Z"),  # no midnight: 0:00 is 1:00
+        ("2027-10-28", "Africa/Cairo", "2027-10-28T22:00:00Z"),  # its last hour comes twice
+        ("2027-10-30", "Atlantic/Azores", "2027-10-31T00:00:00Z"),  # the next midnight comes twice
+        ("2027-01-31T18:00", SYDNEY, "2027-01-31T07:00:00Z"),
+        ("2027-01-31T18:00+02:00", SYDNEY, "2027-01-31T16:00:00Z"),  # says its zone: as ever
+        ("2027-01-31T18:00Z", SYDNEY, "2027-01-31T18:00:00Z"),
+        ("2027-04-04T02:30", SYDNEY, "2027-04-03T16:30:00Z"),  # comes twice: the later one
+        ("never", SYDNEY, "never"),
+    ],
+)
+def test_a_date_is_the_end_of_that_day_in_a_zone(text: str, name: str, ends: str) -> None:
+    """`2027-01-31` is the first moment of 1 February there, in which it is over."""
+    assert instant(read_end_ms(text, zone(name))) == ends
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "2027-10-03T02:30",
+            "there is no 02:30 on 2027-10-03 in Australia/Sydney: the clocks are put forward",
+        ),
+        ("2027-02-30", "there is no day 2027-02-30"),
+        ("2027-13-01", "there is no day 2027-13-01"),
+        ("2027-02-30T18:00", "there is no day 2027-02-30"),
+        ("tomorrow", "a moment is written 2027-01-31"),
+    ],
+)
+def test_what_never_comes_is_refused(text: str, said: str) -> None:
+    with pytest.raises(InvalidValue, match=said):
+        read_end_ms(text, zone(SYDNEY))
+
+
+@given(
+    ms=st.integers(0, INSTANT_MS_MAX - 86_400_000)
+    | st.integers(0, 10**10).map(lambda it: it * 1000 % 10**13),
+    name=st.sampled_from(["UTC", SYDNEY, "Africa/Cairo", "Europe/Dublin", "Asia/Kathmandu", "Pacific/Apia"]),
+)
+def test_what_is_written_is_read_as_the_same_instant(ms: int, name: str) -> None:
+    assert read_end_ms(end(ms, zone(name)), zone(name)) == ms
+
+
+@pytest.mark.parametrize(
+    ("ends", "spelled"),
+    [
+        ("2027-01-31T13:00:00Z", "2027-01-31"),
+        ("2027-04-03T16:30:00Z", "2027-04-04T02:30"),
+        ("2027-04-03T15:30:00Z", "2027-04-04T02:30+11:00"),  # the earlier of two needs its zone
+        ("2027-01-31T07:00:30Z", "2027-01-31T18:00:30"),
+    ],
+)
+def test_an_end_is_written_as_short_as_can_be(ends: str, spelled: str) -> None:
+    ms = round(datetime.fromisoformat(ends).timestamp() * 1000)
+    assert end(ms, zone(SYDNEY)) == spelled
+
+
+@pytest.mark.parametrize("value", ["2027-01-31", '"2027-01-31"', "2027-02-01T00:00:00", '"2027-02-01T00:00"'])
+def test_the_set_up_file_means_the_tenant_s_zone(value: str) -> None:
+    (tenant,) = read(FILE.format(value), "f.toml")
+    (pool,) = tenant.pools.values()
+    assert instant(pool.expires_at_ms) == "2027-01-31T13:00:00Z"
+    assert 'time_zone = "Australia/Sydney"' in write([tenant])
+    assert "expires = 2027-01-31T13:00:00" in write([tenant])
+
+
+def test_a_zone_that_is_none_is_refused_everywhere(tmp_path: Path) -> None:
+    with pytest.raises(InvalidValue, match="a time zone is a name of the IANA database"):
+        Tenant(id=0, name="X", version=0, time_zone="Nowhere/None")
+    desk = _desk(tmp_path)
+    said = desk.error("tenant", "set", "Jim_Test", "--time-zone", "../../etc/passwd", exit_code=2)
+    assert "a time zone is a name of the IANA database, like Australia/Sydney, or UTC" in said
+    file = tmp_path / "set-up.toml"
+    file.write_text(FILE.format("never").replace("Australia/Sydney", "Nowhere").replace("never", '"never"'))
+    result = desk.run("apply", str(file), exit_code=2)
+    assert "tenant.X.time_zone: a time zone like Australia/Sydney, or UTC, is allowed" in result.stderr
+
+
+def test_the_command_line_means_the_tenant_s_zone(tmp_path: Path) -> None:
+    desk = _desk(tmp_path)
+    desk.out("user", "add", "TC", "--no-password")
+    desk.out("tenant", "set", "Jim_Test", "--time-zone", SYDNEY)
+    assert desk.json("tenant", "show", "Jim_Test")["time_zone"] == SYDNEY
+    desk.out("pool", "set", "full", "--expires", "2037-01-31")
+    assert desk.json("pool", "show", "full")["expires_at"] == "2037-01-31T13:00:00Z"
+    made = desk.json("client", "add", "A", "--user", "TC", "--secret", "--secret-expires", "2037-01-31")
+    assert made["expires_at"] == "2037-01-31T13:00:00Z"
+    key = desk.json("admin", "key", "add", "k", "--tenant", "Jim_Test", "--expires", "2037-01-31")
+    assert key["expires_at"] == "2037-01-31T13:00:00Z"
+    of_all = desk.json("admin", "key", "add", "all", "--expires", "2037-01-31")
+    assert of_all["expires_at"] == "2037-02-01T00:00:00Z"
+
+
+def test_a_licence_that_has_expired_or_ends_soon_is_told(tmp_path: Path) -> None:
+    """By `licet seats` and `licet pool list`, with the moment."""
+    desk = _desk(tmp_path)
+    desk.out("pool", "set", "full", "--expires", "2020-01-31", "--yes")
+    assert desk.out("seats").startswith("full: no seat can be had: the licence expired 2020-0")
+    assert "expired 2020-02-01T00:00:00Z" in desk.out("pool", "list")
+    assert desk.json("pool", "list")[0]["expires_at"] == "2020-02-01T00:00:00Z"
+    soon = datetime.now(UTC) + timedelta(days=12, hours=1)
+    desk.out("pool", "set", "full", "--expires", soon.isoformat())
+    assert "(in 12 d)" in desk.out("seats")
+    assert "expired" not in desk.out("pool", "list")
+
+
+def _desk(tmp_path: Path) -> Desk:
+    desk = Desk(tmp_path / "data")
+    desk.out("init", "--tenant", "Jim_Test", "--seats", "1")
+    return desk
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
+    """A tenant in Sydney."""
+    with DashboardSite(tmp_path_factory.mktemp("site"), manual_clock=True) as site:
+        with site.changing() as change:
+            change.tenant("Jim_Test").set(time_zone=SYDNEY)
+        yield site
+
+
+def test_a_form_means_the_tenant_s_zone(site: DashboardSite) -> None:
+    with site.reader("ada") as ada:
+        path = f"/set-up/pools/edit{HERE}&name=full"
+        assert send(ada, path, expires=["2031-01-31", ""]).status_code == 303
+        assert _end(site) == "2031-01-31T13:00:00Z"
+        page = ada.get(path)
+        assert 'type="date" min="1970-01-01" max="9998-12-31" value="2031-01-31"' in page.text
+        assert "Without a time, it ends with that day in Australia/Sydney. Empty is never." in page.text
+        assert send(ada, path).status_code == 303  # saved untouched, it stays
+        assert _end(site) == "2031-01-31T13:00:00Z"
+        assert send(ada, path, expires=["2031-01-31", "18:30"]).status_code == 303
+        assert _end(site) == "2031-01-31T07:30:00Z"
+        wrong = send(ada, path, expires=["2031-10-05", "02:30"])
+        assert "There is no 02:30 on 2031-10-05 in Australia/Sydney" in wrong.text
+        assert 'value="2031-10-05"' in wrong.text
+        assert send(ada, path, expires=["", ""]).status_code == 303
+        assert _end(site) == "never"
+
+
+def test_an_end_that_pickers_cannot_say_is_a_text(site: DashboardSite) -> None:
+    """The earlier of two that look the same: it is not moved by saving."""
+    at_ms = round(datetime(2031, 4, 5, 15, 30, tzinfo=UTC).timestamp() * 1000)
+    with site.changing() as change:
+        change.tenant("Jim_Test").set_pool("full", expires_at_ms=at_ms)
+    with site.reader("ada") as ada:
+        path = f"/set-up/pools/edit{HERE}&name=full"
+        assert 'value="2031-04-06T02:30+11:00"' in ada.get(path).text
+        send(ada, path, seats="3")
+    assert _end(site) == "2031-04-05T15:30:00Z"
+
+
+def test_who_may_only_look_sees_an_end_or_never(site: DashboardSite) -> None:
+    """The licence is shown to an owner of the tenant, who does not change it."""
+    with site.store() as store:
+        tenant = store.tenant("Jim_Test")
+        assert tenant is not None
+        add_admin(store, "olga", Role.OWNER, tenant.id)
+    with site.reader("olga") as olga:
+        for at_ms, shown in ((None, "never"), (1_927_630_800_000, "<bdi>2031-01-31</bdi>")):
+            with site.changing() as change:
+                change.tenant("Jim_Test").set_pool("full", expires_at_ms=at_ms)
+            page = olga.get(f"/set-up/pools/edit{HERE}&name=full").text
+            assert f'<p class="fixed-label">Expires</p><p class="fixed">{shown}</p>' in page
+
+
+def _end(site: DashboardSite) -> str:
+    with site.store() as store:
+        tenant = store.tenant("Jim_Test")
+        assert tenant is not None
+        pool = tenant.pool_named("full")
+        assert pool is not None
+        return instant(pool.expires_at_ms)
+
+
+def test_a_browser_has_pickers_and_shows_the_end_by_its_own_clock(
+    browser: Browser, site: DashboardSite
+) -> None:
+    with site.changing() as change:
+        change.tenant("Jim_Test").set_pool("full", expires_at_ms=None)
+    with browser.person(site, "ada", timezone_id="Asia/Kathmandu") as page:
+        page.goto(f"{site.admin_url}/set-up/pools/edit{HERE}&name=full")
+        page.get_by_label("Date").fill("2031-01-31")
+        page.get_by_label("Time").fill("")
+        page.get_by_role("button", name="Save").click()
+        page.wait_for_url("**/set-up/pools?*")
+        assert _end(site) == "2031-01-31T13:00:00Z"
+        page.goto(f"{site.admin_url}/set-up/pools/edit{HERE}&name=full")
+        saved = page.locator("#h-expires time")
+        expect(saved).to_have_text("Fri, 31 Jan 2031, 18:45:00 GMT+5:45")
+        expect(saved).to_have_attribute(
+            "title", "Fri, 31 Jan 2031, 18:45:00 GMT+5:45 = 31 Jan 2031, 13:00:00 UTC"
+        )
+        browser.check_access(page)
+        browser.show(page, "pool-form")
+        page.get_by_role("button", name="Never").click()
+        expect(page.get_by_label("Date")).to_have_value("")
+        page.get_by_role("button", name="Save").click()
+        page.wait_for_url("**/set-up/pools?*")
+        assert _end(site) == "never"

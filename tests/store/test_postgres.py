@@ -1,0 +1,344 @@
+"""What only the store for many nodes can meet: locks that nodes share, and what they tell each other.
+
+What every store promises is in test_store.py, which runs on a real PostgreSQL as well; what fails is in
+test_postgres_faults.py.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+from msgspec.structs import replace
+from sqlalchemy import update
+
+from licet.clock import FollowingClock
+from licet.lanes.commit import COLLISIONS_MAX, commit, settle_all
+from licet.ledger.commands import Command, Denied, Granted, SessionUnknown
+from licet.model import Pool
+from licet.setup.change import changing
+from licet.store import schema
+from licet.store.contract import Purpose, Store
+from licet.store.errors import Collided
+from licet.store.postgres.arrays import byte_strings, flags, numbers, texts
+from licet.store.postgres.book import _LOAD, Asked
+from licet.store.postgres.store import _TENANT_LOCK, PostgresStore
+from support.examples import FULL, bump, client, end, grant, jim_test, refresh, sid
+from support.faults import PATIENCE_S, answers, unavailable, until, works
+from support.kinds import Place, PostgresPlaces, begun_in_postgres, opened_in_postgres
+from support.postgres import Postgres
+
+START_MS = 1_700_000_040_000
+OTHER = jim_test(
+    id=2, name="Other", pools=(Pool(id=9, name="full", seats=5),), clients=(client(50, "Till", "TC"),)
+)
+
+
+@pytest.fixture
+def place(postgres_places: PostgresPlaces) -> Iterator[Place]:
+    """An empty store in the shared server."""
+    place = postgres_places.make(START_MS)
+    yield place
+    place.close()
+
+
+@pytest.fixture
+def store(place: Place) -> PostgresStore:
+    """A store with two tenants, one seat in the first."""
+    return begun_in_postgres(place, jim_test(pools=(replace(FULL, seats=1),)), OTHER)
+
+
+class TestLocks:
+    """A batch is alone with its tenants, and with nobody else's."""
+
+    @contextmanager
+    def batch(self, store: Store, *commands: Command) -> Iterator[None]:
+        """A batch that has its locks as long as the block is."""
+        with store.transaction(Purpose.BATCH) as transaction:
+            settle_all(transaction, commands)
+            yield
+
+    def test_batches_of_different_tenants_do_not_wait_for_each_other(
+        self, place: Place, store: Store
+    ) -> None:
+        """Nodes that work for different customers lose nothing to each other."""
+        assert store.differences.tenants_apart
+        with self.batch(store, grant(1, 1)):
+            assert answers(place.open(), grant(50, 2, tenant_id=2, pool_id=9)) == [Granted]
+
+    def test_a_batch_waits_for_another_of_its_tenant(self, place: Place, store: Store) -> None:
+        """L6. It never decides on what the other is about to change."""
+        other = place.open()
+        with ThreadPoolExecutor(1) as pool:
+            with self.batch(store, grant(1, 1)):
+                waiting = pool.submit(answers, other, grant(2, 2))
+                until(lambda: self.waits(store))
+            assert waiting.result() == [Denied]
+
+    def test_a_command_that_names_only_a_session_waits_for_its_tenant(
+        self, place: Place, store: Store
+    ) -> None:
+        """L5. Which pool a session is of is known only when it is loaded."""
+        other = place.open()
+        commit(store, [grant(1, 1)])
+        with ThreadPoolExecutor(1) as pool:
+            with self.batch(store, end(1)):
+                waiting = pool.submit(answers, other, refresh(1, 1))
+                until(lambda: self.waits(store))
+            assert waiting.result() == [SessionUnknown]
+
+    def test_a_wait_for_a_lock_has_an_end(
+        self, store: PostgresStore, postgres_places: PostgresPlaces
+    ) -> None:
+        """Lock time-outs: whoever holds it, a caller is answered."""
+        with psycopg.connect(postgres_places.url) as holder:
+            holder.execute(f"SELECT pg_advisory_xact_lock({_TENANT_LOCK}, 1)".encode())
+            with unavailable("took too long"):
+                commit(store, [grant(1, 1)])
+        assert answers(store, grant(1, 1)) == [Granted]
+
+    def test_batches_that_name_tenants_in_different_orders_are_never_in_each_others_way(
+        self, place: Place, store: Store
+    ) -> None:
+        """Locks are taken in ascending order, so that there is no deadlock to be resolved."""
+        stores = [store, place.open()]
+        ours, theirs = grant(1, 1), grant(50, 2, tenant_id=2, pool_id=9)
+        orders: list[list[Command]] = [
+            [ours, theirs, end(1), end(2, tenant_id=2)],
+            [theirs, ours, end(2, tenant_id=2), end(1)],
+        ]
+
+        def work(number: int) -> None:
+            for _ in range(50):
+                commit(stores[number], orders[number])
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(work, range(2)))
+        assert sum(sum(it.collisions.values()) for it in stores) == 0
+
+    def test_a_change_of_the_set_up_waits_for_batches_and_they_for_it(
+        self, place: Place, store: Store
+    ) -> None:
+        """The set-up stands still while a batch decides."""
+        other = place.open()
+        with ThreadPoolExecutor(1) as pool:
+            with self.batch(store, grant(1, 1)):
+                change = pool.submit(self.disable_all, other)
+                until(lambda: self.waits(store))
+            change.result()
+            assert answers(store, grant(2, 2)) != [Granted]
+            with other.transaction() as transaction:
+                transaction.load(())
+                waiting = pool.submit(answers, store, grant(50, 3, tenant_id=2, pool_id=9))
+                until(lambda: self.waits(other))
+            assert waiting.result() == [Granted]
+
+    def test_upkeep_waits_for_no_batch(self, place: Place, store: Store) -> None:
+        """Removing what is aged keeps no grant waiting."""
+        other = place.open()
+        with self.batch(store, grant(1, 1)), other.transaction(Purpose.UPKEEP) as transaction:
+            transaction.connection.execute(update(schema.event).values(actor="nobody"))
+
+    def disable_all(self, store: Store) -> None:
+        """An administrator's change."""
+        with store.transaction() as transaction:
+            transaction.connection.execute(
+                update(schema.client).where(schema.client.c.tenant_id == 1).values(enabled=False)
+            )
+            bump(transaction.connection, 1)
+
+    def waits(self, store: Store) -> bool:
+        """Whether somebody waits for a lock."""
+        with store.reading() as connection:
+            query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            return bool(connection.exec_driver_sql(query).scalar_one())
+
+
+class TestCollisions:
+    """What the database takes back whole is tried again, by name and counted; and not for ever."""
+
+    @pytest.fixture
+    def collide(self, lonely: PostgresStore, stoppable: Postgres) -> Callable[[str, int], None]:  # noqa: ARG002
+        """Have the database of `lonely` fail so many inserts of sessions with an SQLSTATE."""
+
+        def prepare(state: str, times: int) -> None:
+            stoppable.execute(
+                f"""
+                CREATE SEQUENCE attempts;
+                CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                  IF nextval('attempts') <= {times} THEN RAISE 'failed' USING ERRCODE = '{state}'; END IF;
+                  RETURN NEW;
+                END $$;
+                CREATE TRIGGER fail BEFORE INSERT ON session FOR EACH ROW EXECUTE FUNCTION fail();
+                """,
+                "lonely",
+            )
+
+        return prepare
+
+    @pytest.mark.parametrize(
+        ("state", "name"), [("40001", "serialization_failure"), ("40P01", "deadlock_detected")]
+    )
+    def test_a_batch_that_collided_is_tried_again_and_counted(
+        self, lonely: PostgresStore, collide: Callable[[str, int], None], state: str, name: str
+    ) -> None:
+        """Deadlocks and serialization failures are retried by name."""
+        collide(state, COLLISIONS_MAX)
+        assert answers(lonely, grant(1, 1), grant(2, 2)) == [Granted, Granted]
+        assert lonely.collisions == {name: COLLISIONS_MAX}
+
+    def test_a_batch_that_collides_again_and_again_is_given_up(
+        self, lonely: PostgresStore, collide: Callable[[str, int], None]
+    ) -> None:
+        """Everything has a limit."""
+        collide("40001", 1000)
+        with pytest.raises(Collided, match="serialization_failure"):
+            commit(lonely, [grant(1, 1)])
+        assert lonely.collisions.total() == COLLISIONS_MAX + 1
+
+    @pytest.mark.parametrize(
+        ("state", "told"),
+        [
+            ("53100", "disk of the database is full"),
+            ("25006", "read-only"),
+            ("55P03", "took too long"),
+            ("XX000", "failed"),
+        ],
+    )
+    def test_what_the_database_cannot_do_is_told_in_a_line_and_not_tried_again(
+        self, lonely: PostgresStore, collide: Callable[[str, int], None], state: str, told: str
+    ) -> None:
+        """A full disk, a database that was made read-only."""
+        collide(state, 1)
+        with unavailable(told):
+            commit(lonely, [grant(1, 1)])
+        until(lambda: works(lonely, grant(1, 1)))
+        assert lonely.collisions == {}
+
+
+class TestTheClock:
+    """The database's clock is the only clock."""
+
+    def test_a_transaction_never_comes_before_what_its_store_has_seen(
+        self, place: Place, store: PostgresStore
+    ) -> None:
+        """A clock of the database that is set back lengthens no life."""
+        place.clock.advance(seconds=600)
+        [granted] = commit(store, [grant(1, 1)])
+        assert isinstance(granted, Granted)
+        place.clock.advance(seconds=-600)
+        assert store.read_sessions([sid(1)])[0] == granted.at_ms
+        with store.transaction() as transaction:
+            assert transaction.now_ms == granted.at_ms
+        [renewed] = commit(store, [refresh(1, 1)])
+        assert isinstance(renewed, Granted)
+        assert renewed.at_ms == granted.at_ms
+
+    def test_the_clock_of_a_store_follows_the_databases_and_not_the_machines(
+        self, place: Place, store: PostgresStore
+    ) -> None:
+        """A node whose wall clock is wrong by years is as good as any other."""
+        assert 0 <= store.clock.now_ms() - START_MS < PATIENCE_S * 1000
+        place.clock.advance(seconds=3600)
+        store.probe()
+        assert 3_600_000 <= store.clock.now_ms() - START_MS < 3_600_000 + PATIENCE_S * 1000
+
+    def test_a_clock_that_follows_runs_on_and_never_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Between two words of the other clock this machine's uptime counts."""
+        uptime_ns = 0
+        monkeypatch.setattr("time.clock_gettime_ns", lambda _: uptime_ns)
+        clock = FollowingClock()
+        clock.hear(1000)
+        uptime_ns = 500_000_000
+        assert clock.now_ms() == 1500
+        clock.hear(1400)  # It took a tenth of a second to arrive.
+        assert clock.now_ms() == 1500
+        uptime_ns = 700_000_000
+        assert clock.now_ms() == 1600
+        assert clock.heard_ms == 1400
+
+
+class TestWatching:
+    """A change of the set-up counts everywhere at once, and one node keeps house."""
+
+    def test_a_change_of_the_set_up_is_heard_of(self, place: Place, store: PostgresStore) -> None:
+        """Within a second on all nodes; a poll stands behind it, and is not needed here."""
+        other = place.open()
+        assert other.differences.tells_changes
+        other.watch()
+        until(other.keeps_house)  # So it listens.
+        with changing(store, "ada") as change:
+            change.tenant("Jim_Test").set_pool("full", seats=7)
+        until(lambda: other.tenants()[1].pools[1].seats == 7)
+
+    def test_one_store_keeps_house_and_when_it_is_gone_another(
+        self, place: Place, store: PostgresStore
+    ) -> None:
+        """Housekeeping runs on one node at a time."""
+        other = opened_in_postgres(place)
+        assert not store.keeps_house()
+        store.watch()
+        until(store.keeps_house)
+        other.watch()
+        until(other._watcher._thread.is_alive)
+        assert not other.keeps_house()
+        store.close()
+        until(other.keeps_house)
+
+
+class TestPlans:
+    """A plan is made once for a connection, and must be good for a million sessions."""
+
+    @pytest.mark.parametrize("is_analyzed", [False, True])
+    def test_a_batch_is_loaded_by_the_narrowest_index_whatever_the_tables_were_like(
+        self, stoppable: Postgres, lonely: PostgresStore, is_analyzed: bool
+    ) -> None:
+        """Tables that were empty when the plan was made fill up within seconds."""
+        if is_analyzed:
+            stoppable.execute("ANALYZE", "lonely")
+        asked = Asked([grant(1, 1), end(1), refresh(1, 2)], lonely.tenants(), locked=[1], least_ms=0)
+        with lonely._writer.using(PATIENCE_S) as wire:
+            rows = wire.raw.execute(b"EXPLAIN " + _LOAD.encode(), asked.parameters, prepare=True).fetchall()
+        plan = [line.strip() for (line,) in rows]
+        scans = [line.split("(cost")[0].strip() for line in plan if " Scan " in line and " on s" in line]
+        indexes = [line.split(" using ")[1].split(" on ")[0] for line in scans if " using " in line]
+        assert sorted(indexes) == [
+            *["ix_seat_pool_id_expires_at_ms"] * 2,
+            *["ix_session_client_key_expires_at_ms"] * 3,
+            "ix_session_expires_at_ms",
+            "ix_session_user_seat",
+            *["pk_seat"] * 2,
+            "uq_session_sid",
+        ]
+        assert [line for line in scans if "Seq Scan" in line] == ["->  Seq Scan on setup"]
+        filters = {line for line in plan if line.startswith("Filter:")}
+        assert not [line for line in filters if "client_key" in line or "sid =" in line]
+
+
+class TestArrays:
+    """Values travel as arrays that are written here: each arrives as it was."""
+
+    @pytest.mark.parametrize(
+        ("kind", "write", "values"),
+        [
+            (
+                "text",
+                texts,
+                ["plain", "NULL", "null", None, "", " {a,b} ", "caf\N{LATIN SMALL LETTER E WITH ACUTE}"],
+            ),
+            ("text", texts, ['quo"te', "back\\slash", "new\nline", "\x01\x7f", None, "null"]),
+            ("bigint", numbers, [0, None, -5, 2**60]),
+            ("bytea", byte_strings, [b"", b'\x00\\"{}']),
+            ("boolean", flags, [True, False]),
+            ("text", texts, []),
+        ],
+    )
+    def test_every_value_arrives_as_it_was(
+        self, postgres: Postgres, kind: str, write: Callable[[Any], str], values: list[Any]
+    ) -> None:
+        """Whatever somebody calls a client."""
+        with psycopg.connect(postgres.url()) as connection:
+            [(found,)] = connection.execute(f"SELECT %s::{kind}[]".encode(), [write(values)])
+        assert found == values

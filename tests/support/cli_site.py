@@ -1,0 +1,89 @@
+"""A data directory as `licet init` makes it, and the command line at work on it."""
+
+import json
+import shutil
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from typer.testing import Result
+
+from licet.clock import SystemClock
+from licet.credentials.keyring import FILE_NAME
+from licet.lanes.commit import commit
+from licet.ledger.commands import Grant, Granted
+from licet.ledger.rules import ScopeGrant, resolve_scope
+from licet.store.sqlite.store import SqliteStore
+from support.command_line import run
+
+PASSWORD = "correct horse"
+TENANT = "Jim_Test"
+
+
+class Desk:
+    """One data directory."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.store_file = data / "licet.db"
+        self.secrets_file = data / FILE_NAME
+        self._sids = count(1)
+
+    def run(self, *arguments: str, stdin: str | None = None, exit_code: int = 0) -> Result:
+        """Run a verb on it, piped."""
+        at = arguments.index("--") if "--" in arguments else len(arguments)
+        where = ("--data", str(self.data))
+        return run(*arguments[:at], *where, *arguments[at:], stdin=stdin, exit_code=exit_code)
+
+    def out(self, *arguments: str, stdin: str | None = None) -> str:
+        """What a verb prints when it is done."""
+        return self.run(*arguments, stdin=stdin).stdout
+
+    def error(self, *arguments: str, exit_code: int = 1, stdin: str | None = None) -> str:
+        """The one line in which a verb says why it is not done."""
+        result = self.run(*arguments, exit_code=exit_code, stdin=stdin)
+        assert not result.stdout
+        (line,) = result.stderr.splitlines()
+        said, _, text = line.partition(": ")
+        assert said == "licet"
+        return text
+
+    def json(self, *arguments: str) -> Any:
+        """What a verb prints as JSON."""
+        return json.loads(self.out(*arguments, "--json"))
+
+    def grant(self, client_id: str, *scopes: str) -> str:
+        """A client gets a session; its name."""
+        store = SqliteStore(self.store_file, SystemClock())
+        tenant = store.tenant(TENANT)
+        assert tenant is not None
+        client = tenant.clients[client_id]
+        found = resolve_scope(tenant, client, scopes)
+        assert isinstance(found, ScopeGrant)
+        sid = f"{next(self._sids):08x}".encode().ljust(20, b"s")
+        grant = Grant(
+            tenant_id=tenant.id,
+            client_key=client.key,
+            sid=sid,
+            scope=found.scope,
+            pool_id=found.pool_id,
+            address="192.0.2.1",
+        )
+        (outcome,) = commit(store, [grant])
+        store.close()
+        assert isinstance(outcome, Granted), outcome
+        return sid.hex()
+
+
+def new_desk(data: Path) -> Path:
+    """A tenant of 5 seats with the user TC and the client TestClientId; tests copy it."""
+    desk = Desk(data)
+    desk.run("init", "--tenant", TENANT, "--seats", "5")
+    desk.run("user", "add", "TC", "--name", "Test Client", "--password-stdin", stdin=f"{PASSWORD}\n")
+    desk.run("client", "add", "TestClientId", "--user", "TC")
+    return data
+
+
+def copy_of(made: Path, place: Path) -> Desk:
+    """A desk of one's own."""
+    return Desk(Path(shutil.copytree(made, place / "licet-data")))

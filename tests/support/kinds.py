@@ -1,0 +1,144 @@
+"""The kinds of store there are, each empty and with a clock that a test moves, for tests that run on all.
+
+A test or fixture that asks for `make_place` (in conftest.py) runs once for each kind. A database has a clock
+of its own: there the test's clock is a function of the database, `manual.clock_timestamp()`, found before the
+true one.
+"""
+
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote
+
+import psycopg
+
+from licet.clock import Clock, ManualClock
+from licet.model import Tenant
+from licet.store import schema
+from licet.store.contract import Store
+from licet.store.postgres.store import PostgresStore
+from licet.store.sqlite.store import SqliteStore
+from support.examples import add_tenant
+from support.postgres import Postgres
+
+KINDS = ("sqlite", "postgres")
+PATIENCE_S = 60.0
+Opener = Callable[[Clock], Store]
+
+_CLOCK = """
+CREATE SCHEMA manual;
+CREATE TABLE manual.clock (now_ms bigint NOT NULL);
+INSERT INTO manual.clock VALUES (0);
+CREATE FUNCTION manual.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
+  $$ SELECT timestamptz 'epoch' + now_ms * interval '1 millisecond' FROM manual.clock $$;
+"""
+_SEARCH_PATH = "manual,pg_catalog,public"
+_TABLES = [table.name for table in reversed(schema.metadata.sorted_tables) if table is not schema.setup]
+_EMPTY = ";".join(
+    [
+        *(f"DELETE FROM {name}" for name in _TABLES),  # noqa: S608 - names of our own
+        "UPDATE setup SET version = 1",
+        "SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'",
+    ]
+)
+
+
+class TurnedClock(Clock, Protocol):
+    """A clock that moves only when told to."""
+
+    def advance(self, *, seconds: float) -> None:
+        """Move forward."""
+
+
+class DatabaseClock:
+    """The manual clock of a database."""
+
+    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]], now_ms: int) -> None:
+        self._connection = connection
+        self._now_ms = now_ms
+        self.advance(seconds=0)
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970."""
+        return self._now_ms
+
+    def advance(self, *, seconds: float) -> None:
+        """Move forward."""
+        self._now_ms += round(seconds * 1000)
+        self._connection.execute("UPDATE manual.clock SET now_ms = %s", [self._now_ms])
+
+
+class Place:
+    """Where stores of one kind can be opened, one beside the other, with one clock."""
+
+    def __init__(self, opener: Opener, clock: TurnedClock) -> None:
+        self.opener = opener
+        self.clock = clock
+        self._opened: list[Store] = []
+
+    def open(self) -> Store:
+        """One more store on the same data, as another process would have it."""
+        self._opened.append(self.opener(self.clock))
+        return self._opened[-1]
+
+    def close(self) -> None:
+        """Close what was opened."""
+        for store in self._opened:
+            store.close()
+
+
+def begun_in_postgres(place: Place, *tenants: Tenant) -> PostgresStore:
+    """The first store of a place in a database, with these tenants."""
+    store = opened_in_postgres(place)
+    with store.transaction() as transaction:
+        for tenant in tenants:
+            add_tenant(transaction.connection, tenant)
+    store.refresh_tenants()
+    return store
+
+
+def opened_in_postgres(place: Place) -> PostgresStore:
+    """One more store of it."""
+    store = place.open()
+    assert isinstance(store, PostgresStore)
+    return store
+
+
+class SqlitePlaces:
+    """Makes places of SQLite: copies of an empty store."""
+
+    def __init__(self, directory: Path) -> None:
+        self._empty = directory / "licet.db"
+        SqliteStore(self._empty, ManualClock(), create=True).close()
+
+    def make(self, directory: Path, now_ms: int) -> Place:
+        """A place with an empty store, in this directory."""
+        path = Path(shutil.copy(self._empty, directory))
+        return Place(partial(SqliteStore, path), ManualClock(now_ms))
+
+
+class PostgresPlaces:
+    """Makes places of PostgreSQL: one database, emptied each time. So one place at a time."""
+
+    def __init__(self, postgres: Postgres) -> None:
+        url = postgres.create_database("places")
+        PostgresStore(url, create=True).close()
+        self.url = f"{url}?options={quote(f'-csearch_path={_SEARCH_PATH} -csynchronous_commit=on')}"
+        self._connection = psycopg.connect(url, autocommit=True)
+        self._connection.execute(_CLOCK)
+
+    def make(self, now_ms: int) -> Place:
+        """A place with an empty store."""
+        self._connection.execute(_EMPTY.encode())
+        return Place(partial(open_postgres, self.url), DatabaseClock(self._connection, now_ms))
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._connection.close()
+
+
+def open_postgres(url: str, _: Clock) -> Store:
+    """A store in a database, whose clock it is. It is patient: tests run beside others on one machine."""
+    return PostgresStore(url, answer_s=PATIENCE_S)
