@@ -179,7 +179,7 @@ def test_wrong_settings_are_exit_code_2(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_bug_shows_where_it_is(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("licet.cli.key.read_keyring", lambda _: 1 // 0)
+    monkeypatch.setattr("licet.cli.set_up.key.read_keyring", lambda _: 1 // 0)
     result = run("key", "list", "--data", str(desk.data), exit_code=1)
     assert isinstance(result.exception, ZeroDivisionError)
 

@@ -12,9 +12,9 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
-from licet.cli.seats import _screen
+from licet.cli.look.seats import _screen
+from licet.cli.look.usage import _chart, _few
 from licet.cli.terminal import clock_time, countdown, plain, whose
-from licet.cli.usage import _chart, _few
 from licet.clock import SystemClock
 from licet.model import Duplicates, Pool
 from licet.reports.chart import By

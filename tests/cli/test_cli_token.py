@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from licet.cli.token import ServerUnreachable, _Credentials, _refuse, _tenant_url
+from licet.cli.look.token import ServerUnreachable, _Credentials, _refuse, _tenant_url
 from support.command_line import WAIT_S, run, terminal
 
 

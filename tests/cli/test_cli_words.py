@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from licet.cli.errors import WrongUse
-from licet.cli.migrate import _fits
+from licet.cli.run.migrate import _fits
 from licet.cli.stores import must_be_readable
 from licet.server.app import bind
 from licet.store.migrate import HEAD

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from licet.cli.demo import PASSWORD
+from licet.cli.run.demo import PASSWORD
 from licet.model import GrantType
 from licet.store.opening import SQLITE_NAME
 from support.running import PATIENCE_S, RunningServer

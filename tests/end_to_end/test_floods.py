@@ -10,7 +10,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from licet.cli.demo import PASSWORD
+from licet.cli.run.demo import PASSWORD
 from support.dashboard import DashboardSite, reader_of
 from support.faults import until
 from support.running import PATIENCE_S, HashGate, RunningServer

@@ -27,7 +27,7 @@ from urllib.parse import quote_plus, urlsplit
 import httpx
 import pytest
 
-from licet.cli.demo import PASSWORD
+from licet.cli.run.demo import PASSWORD
 from licet.clock import SystemClock
 from licet.credentials.keyring import FILE_NAME, KEY_BYTES, Keyring, TokenKey, read_keyring
 from licet.credentials.tokens import Tokens

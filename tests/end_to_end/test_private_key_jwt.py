@@ -16,7 +16,7 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from licet.cli.demo import PASSWORD
+from licet.cli.run.demo import PASSWORD
 from licet.credentials.client_assertions import ASSERTION_CHARS_MAX, SIGNING_ALGORITHMS, TYPE
 from licet.setup.change import changing
 from licet.store.opening import SQLITE_NAME

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from licet.cli.demo import TENANT
+from licet.cli.run.demo import TENANT
 from licet.model import Duplicates, InvalidValue
 from licet.reports.usage import PoolNow, seats
 from licet.setup.change import end_sessions

@@ -15,7 +15,7 @@ from urllib.parse import quote_plus, urlencode
 import httpx
 import pytest
 
-from licet.cli.demo import PASSWORD
+from licet.cli.run.demo import PASSWORD
 from licet.credentials.generated import ClientSecrets, NewClientSecret
 from licet.credentials.keyring import FILE_NAME, new_keyring, read_keyring
 from licet.credentials.passwords import Passwords

@@ -24,7 +24,7 @@ from typing import NamedTuple, Self
 
 import pytest
 
-from licet.cli.demo import TENANT
+from licet.cli.run.demo import TENANT
 from licet.model import NoSeatReason
 from licet.protocol.errors import Refusal
 from licet.settings.model import Settings
@@ -361,12 +361,21 @@ class TestWhole:
                 (place / name).exists() for place in (ROOT, ROOT / "src" / "licet")
             ), name
 
-    def test_every_module_is_in_the_architecture(self) -> None:
-        """Each by its name, those of the command line as one."""
+    def test_every_room_is_in_the_architecture(self) -> None:
+        """A folder, or a module that stands by itself: with a line of its own."""
         page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+        inside = ROOT / "src" / "licet"
+        rooms = {path.relative_to(inside).parts[0] for path in sources()}
+        named = {f"{it}/" if (inside / it).is_dir() else it for it in rooms if not it.startswith("__")}
+        assert {it for it in named if f"`{it}`" not in page} == set()
+
+    def test_every_module_says_what_it_is_for(self) -> None:
+        """In its first line; a folder does so in its own module."""
         for path in sources():
-            if "cli" not in path.parts and "migrations" not in path.parts and not path.name.startswith("__"):
-                assert path.name in page, path
+            if "migrations" not in path.parts:
+                first = path.read_text(encoding="utf-8").partition("\n")[0]
+                assert re.fullmatch(r'""".{10,}', first.removesuffix('"""')), path
+        assert all((it.parent / "__init__.py").exists() for it in sources() if "migrations" not in it.parts)
 
 
 def headings(page: Path) -> set[str]:

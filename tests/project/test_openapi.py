@@ -13,7 +13,7 @@ import pytest
 import schemathesis
 from schemathesis import Case
 
-from licet.cli.demo import PASSWORD
+from licet.cli.run.demo import PASSWORD
 from licet.model import NoSeatReason, TokenFormat
 from licet.protocol.errors import Refusal
 from licet.protocol.metadata import tenant_at

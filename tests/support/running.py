@@ -25,7 +25,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from licet.cli.demo import CLIENTS, PASSWORD, SEATS, TENANT
+from licet.cli.run.demo import CLIENTS, PASSWORD, SEATS, TENANT
 from licet.clock import Clock
 from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.credentials.passwords import Passwords

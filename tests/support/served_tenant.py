@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 
-from licet.cli.demo import PASSWORD
+from licet.cli.run.demo import PASSWORD
 from support.running import PASSWORD_HASH, RunningServer
 
 AWAY = "away.db"

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
-from licet.cli.demo import PASSWORD
+from licet.cli.run.demo import PASSWORD
 from licet.credentials.generated import ClientSecrets
 from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.journal.failures import FailureFilter, FailureRange, Refused, failures, find_request

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from licet.alerts import webhooks
-from licet.cli.demo import PASSWORD
+from licet.cli.run.demo import PASSWORD
 from licet.reports.chart import By, write_csv
 from licet.reports.usage import Reach, usage
 from licet.store import schema

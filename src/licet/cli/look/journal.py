@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from licet.cli import completing
-from licet.cli.alerts import OfTenant
+from licet.cli.look.alerts import OfTenant
 from licet.cli.options import AsJson, Data
 from licet.cli.output import Instant, Record, show_json, show_list, show_one
 from licet.cli.stores import chosen_tenant, opened

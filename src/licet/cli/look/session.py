@@ -122,7 +122,7 @@ def end(
     if after_restore:
         if not every or tenant is not None or reason or cool_down is not None:
             raise WrongUse("--after-restore goes with --all, and concerns all tenants; it takes --yes only")
-        from licet.cli.after_restore import end_all  # noqa: PLC0415 - once in a server's life
+        from licet.cli.look.after_restore import end_all  # noqa: PLC0415 - once in a server's life
 
         with opened(data) as store:
             end_all(store, yes=yes)

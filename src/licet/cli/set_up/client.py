@@ -11,11 +11,11 @@ import typer
 
 from licet.cli import completing
 from licet.cli.change import change_tenant
-from licet.cli.client_key import found_client, key_app
 from licet.cli.errors import WrongUse
 from licet.cli.noun import Noun
 from licet.cli.options import AsJson, Data, TenantName, Yes, exclusive, given, read_end, required
 from licet.cli.output import Absent, AnyOf, Instant, Record, note, show_json, show_list, show_one, when
+from licet.cli.set_up.client_key import found_client, key_app
 from licet.cli.stores import chosen_tenant, data_directory, opened
 from licet.clock import SystemClock
 from licet.credentials.generated import ClientSecrets, NewClientSecret

@@ -19,7 +19,7 @@ import typer
 from licet.accounts import administrators
 from licet.cli.errors import Refused
 from licet.cli.options import actor
-from licet.cli.serve import AdminPort, Host, Port, run
+from licet.cli.run.serve import AdminPort, Host, Port, run
 from licet.clock import SystemClock
 from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.credentials.passwords import Passwords

@@ -1,0 +1,1 @@
+"""Verbs that change the set-up: a file a noun."""
