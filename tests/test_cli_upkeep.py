@@ -214,7 +214,7 @@ def test_check_looks_at_pools_and_clients(desk: Desk) -> None:
     desk.run("pool", "add", "old", "--seats", "0", "--expires", "2020-01-01")
     desk.run("scope", "add", "orders", "--pool", "old")
     assert wrong(desk) == [
-        "pool old: the licence expired at 2020-01-02T00:00:00Z",
+        "pool old: the licence expired at the end of 2020-01-01",
         "pool old: it has no seats",
         "client Api: its user AP is disabled",
         f"client Api: {UNPROVEN}",

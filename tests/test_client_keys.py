@@ -129,10 +129,10 @@ class TestSetup:
             return [(it.problem, it.advice) for it in every if it.target == "client c1"]
 
         assert found(START_MS) == [
-            ("its key old expires at 2023-11-14T22:14:10Z", "licet client key add c1 FILE")
+            ("its key old expires on 2023-11-14 at 22:14:10 UTC", "licet client key add c1 FILE")
         ]
         assert found(START_MS + 10_000) == [
-            ("its key old expired at 2023-11-14T22:14:10Z", "licet client key remove c1 old")
+            ("its key old expired on 2023-11-14 at 22:14:10 UTC", "licet client key remove c1 old")
         ]
         assert found(START_MS + SOON_MS + 20_000)[0] == (
             "it cannot prove itself: no password works for it, no secret and no key",

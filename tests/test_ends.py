@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 
 from browser import Browser
 from cli_site import Desk
+from command_line import run, terminal
 from dashboard import DashboardSite, add_admin
 from filling import send
 from licet.model import InvalidValue, Role, Tenant
@@ -142,12 +143,14 @@ def test_a_licence_that_has_expired_or_ends_soon_is_told(tmp_path: Path) -> None
     """By `licet seats` and `licet pool list`, with the moment."""
     desk = _desk(tmp_path)
     desk.out("pool", "set", "full", "--expires", "2020-01-31", "--yes")
-    assert desk.out("seats").startswith("full: no seat can be had: the licence expired 2020-0")
+    assert desk.out("seats").startswith(
+        "full: no seat can be had: the licence expired at the end of 2020-01-31"
+    )
     assert "expired 2020-02-01T00:00:00Z" in desk.out("pool", "list")
     assert desk.json("pool", "list")[0]["expires_at"] == "2020-02-01T00:00:00Z"
     soon = datetime.now(UTC) + timedelta(days=12, hours=1)
     desk.out("pool", "set", "full", "--expires", soon.isoformat())
-    assert "(in 12 d)" in desk.out("seats")
+    assert "(in 12 days)" in desk.out("seats")
     assert "expired" not in desk.out("pool", "list")
 
 
@@ -245,3 +248,24 @@ def test_a_browser_has_pickers_and_shows_the_end_by_its_own_clock(
         page.get_by_role("button", name="Save").click()
         page.wait_for_url("**/set-up/pools?*")
         assert _end(site) == "never"
+
+
+def test_a_terminal_shows_the_last_day_and_not_the_one_after(tmp_path: Path) -> None:
+    """Of a licence, a secret, a public key and an API key, each in the zone in which it was set."""
+    desk = _desk(tmp_path)
+    desk.out("user", "add", "TC", "--no-password")
+    desk.out("tenant", "set", "Jim_Test", "--time-zone", SYDNEY)
+    desk.out("pool", "set", "full", "--expires", "2035-01-31")
+    desk.out("client", "add", "A", "--user", "TC", "--secret", "--secret-expires", "2035-01-31")
+    jwk = run("client", "key", "new", "--out", str(tmp_path / "private.pem")).stdout
+    desk.run("client", "key", "add", "A", "-", "--expires", "2035-01-31", stdin=jwk)
+    desk.run("admin", "key", "add", "k", "--tenant", "Jim_Test", "--expires", "2035-01-31")
+    for verb in (
+        *(("pool", "list"), ("pool", "show", "full"), ("client", "secret", "list", "A")),
+        *(("client", "key", "list", "A"), ("admin", "key", "list")),
+    ):
+        with terminal(*verb, "--data", str(desk.data)) as screen:
+            assert screen.ended() == 0
+        text = "".join(screen.text.split())
+        assert "2035-01-31" in text, verb
+        assert "T13:00" not in text, verb

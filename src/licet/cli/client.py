@@ -4,6 +4,7 @@ A generated secret is shown once: on a terminal with a word about it, alone on s
 """
 
 import sys
+from datetime import tzinfo
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ import typer
 
 from licet.cli import completing
 from licet.cli.change import change_tenant
-from licet.cli.client_key import found_client, key_app
+from licet.cli.client_key import found_client, found_with_zone, key_app
 from licet.cli.console import (
     Absent,
     AnyOf,
@@ -23,6 +24,7 @@ from licet.cli.console import (
     Yes,
     chosen_tenant,
     data_directory,
+    ends,
     exclusive,
     given,
     note,
@@ -323,8 +325,10 @@ def list_secrets(
 
     Example: [bold]licet client secret list TestClientId[/]
     """
-    client = found_client(data, tenant, client_id)
-    records = [_secret_record(secret) for secret in sorted(client.secrets, key=lambda it: it.created_at_ms)]
+    client, zone = found_with_zone(data, tenant, client_id)
+    records = [
+        _secret_record(secret, zone) for secret in sorted(client.secrets, key=lambda it: it.created_at_ms)
+    ]
     empty = f"No secret yet. Add one: licet client secret add {client_id}"
     show_list(records, _SECRET_HEADINGS, as_json=as_json, empty=empty)
 
@@ -423,12 +427,12 @@ def _record(client: Client) -> Record:
     }
 
 
-def _secret_record(secret: ClientSecret) -> Record:
+def _secret_record(secret: ClientSecret, zone: tzinfo) -> Record:
     expires_at_ms = secret.expires_at_ms
     return {
         "secret_id": secret.secret_id,
         "created_at": Instant(secret.created_at_ms),
-        "expires_at": when(expires_at_ms),
+        "expires_at": ends(expires_at_ms, zone),
         "last_used_at": when(secret.last_used_at_ms),
         "expired": expires_at_ms is not None and expires_at_ms <= SystemClock().now_ms(),
     }

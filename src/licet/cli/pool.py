@@ -8,16 +8,15 @@ import typer
 from licet.cli import completing
 from licet.cli.change import change_tenant
 from licet.cli.console import (
-    Absent,
     AsJson,
     Data,
     Duration,
-    Instant,
     Record,
     TenantName,
     Yes,
     chosen_tenant,
     counted,
+    ends,
     given,
     note,
     opened,
@@ -31,7 +30,7 @@ from licet.clock import SystemClock
 from licet.model import Duplicates, Pool, Tenant, read_alerts
 from licet.store import usage
 from licet.store.changes import NotFound, PoolChanges
-from licet.store.spelling import NEVER, read_duration_s
+from licet.store.spelling import read_duration_s
 
 app = Noun("Counted licences: how many seats there are, and how they are counted.")
 
@@ -63,15 +62,6 @@ Hold = Annotated[
         help="How long a seat stays its holder's after its last token: 60s, 20m; 0 is not at all.",
     ),
 ]
-
-
-class _LicenceEnd(Instant):
-    """When a licence ends; one that has ended says so."""
-
-    def told(self) -> str:
-        """As a table has it."""
-        at = super().told()
-        return f"expired {at}" if self.ms <= SystemClock().now_ms() else at
 
 
 _HEADINGS = {
@@ -228,6 +218,6 @@ def _record(tenant: Tenant, pool: Pool, now: usage.PoolNow) -> Record:
         "hold_s": Duration(pool.hold_s),
         "effective_hold_s": Duration(tenant.hold_s_of(pool)),
         "scopes": [scope.name for scope in tenant.scopes.values() if scope.pool == pool.name],
-        "expires_at": Absent(NEVER) if now.expires_at_ms is None else _LicenceEnd(now.expires_at_ms),
+        "expires_at": ends(now.expires_at_ms, tenant.zone, "expired"),
         "alerts": list(pool.alerts),
     }

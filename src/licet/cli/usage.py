@@ -32,6 +32,7 @@ from licet.cli.report import clock_time, local, page, plain, style_of, whose
 from licet.clock import SystemClock
 from licet.model import NoSeatReason
 from licet.store.beginnings import made_at_ms
+from licet.store.spelling import seat_hours
 from licet.store.usage import Denials, HeatCell, Held, Peak, PoolUsage, Tally, Usage, answer
 from licet.store.usage import usage as read_usage
 
@@ -219,7 +220,7 @@ def _sentence(pool: PoolUsage, now_ms: int) -> str:
 
 
 def _hours(held: Iterable[Held]) -> str:
-    return f"{sum(it.held_ms for it in held) / _HOUR_MS:,.1f}"
+    return seat_hours(sum(it.held_ms for it in held))
 
 
 def _few(peaks: Sequence[Peak], by: By) -> tuple[Sequence[Peak], str]:

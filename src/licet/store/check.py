@@ -15,7 +15,7 @@ from licet.store import schema
 from licet.store.holds import until_held
 from licet.store.migrate import is_unfinished
 from licet.store.nodes import Node, is_silent, signing_mark
-from licet.store.spelling import duration, instant
+from licet.store.spelling import duration, end_in_words, instant
 
 DAY_MS = 86_400_000
 SKEW_MAX_MS = 1000  # more than a network and two time servers make
@@ -108,14 +108,14 @@ def _of_pool(tenant: Tenant, of: str, pool: Pool, now_ms: int) -> Iterator[Findi
         yield _wrong(
             tenant.name,
             target,
-            f"the licence expired at {instant(expires_at_ms)}",
+            f"the licence expired {end_in_words(expires_at_ms, tenant.zone)}",
             f"licet pool set {pool.name} --expires DATE{of}",
         )
     elif expires_at_ms is not None and expires_at_ms <= now_ms + SOON_MS:
         yield _hint(
             tenant.name,
             target,
-            f"the licence expires at {instant(expires_at_ms)}",
+            f"the licence expires {end_in_words(expires_at_ms, tenant.zone)}",
             f"licet pool set {pool.name} --expires DATE{of}",
         )
     if not any(scope.pool == pool.name for scope in tenant.scopes.values()):
@@ -181,11 +181,15 @@ def _of_secrets(tenant: Tenant, of: str, client: Client, now_ms: int) -> Iterato
     for secret in client.secrets:
         if secret.expires_at_ms is None or secret.expires_at_ms > now_ms + SOON_MS:
             continue
-        client_id, secret_id, end = client.client_id, secret.secret_id, instant(secret.expires_at_ms)
+        client_id, secret_id, end = (
+            client.client_id,
+            secret.secret_id,
+            end_in_words(secret.expires_at_ms, tenant.zone),
+        )
         if secret.expires_at_ms <= now_ms:
-            problem, advice = f"its secret {secret_id} expired at {end}", f"remove {client_id} {secret_id}"
+            problem, advice = f"its secret {secret_id} expired {end}", f"remove {client_id} {secret_id}"
         else:
-            problem, advice = f"its secret {secret_id} expires at {end}", f"add {client_id}"
+            problem, advice = f"its secret {secret_id} expires {end}", f"add {client_id}"
         yield _hint(tenant.name, f"client {client_id}", problem, f"licet client secret {advice}{of}")
 
 
@@ -193,11 +197,11 @@ def _of_keys_of_client(tenant: Tenant, of: str, client: Client, now_ms: int) -> 
     for key in client.keys:
         if key.expires_at_ms is None or key.expires_at_ms > now_ms + SOON_MS:
             continue
-        client_id, name, end = client.client_id, name_of(key), instant(key.expires_at_ms)
+        client_id, name, end = client.client_id, name_of(key), end_in_words(key.expires_at_ms, tenant.zone)
         if key.is_live(now_ms):
-            problem, advice = f"its key {name} expires at {end}", f"add {client_id} FILE"
+            problem, advice = f"its key {name} expires {end}", f"add {client_id} FILE"
         else:
-            problem, advice = f"its key {name} expired at {end}", f"remove {client_id} {name}"
+            problem, advice = f"its key {name} expired {end}", f"remove {client_id} {name}"
         yield _hint(tenant.name, f"client {client_id}", problem, f"licet client key {advice}{of}")
 
 

@@ -14,6 +14,7 @@ from fastapi.responses import Response
 
 from licet.charts import By, ChartsMissing, Form, draw, write_csv
 from licet.model import SEATS_MAX, Tenant
+from licet.store.spelling import seat_hours
 from licet.store.usage import HeatCell, Peak, PoolUsage, Reach, Usage, usage, with_seats_told
 from licet.web.admin.denials_page import choose, lasted
 from licet.web.admin.desk import Desk
@@ -39,7 +40,6 @@ SLIDER_MAX = 100  # seats more than there are, that a slider reaches
 HEAT_LEVELS = 6
 _BY_HOUR = frozenset({Reach.DAY, Reach.WEEK})
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_HOUR_MS = 3_600_000
 _TYPES = {"csv": "text/csv; charset=utf-8", "png": "image/png", "svg": "image/svg+xml"}
 
 
@@ -191,7 +191,7 @@ def _pool_context(found: Usage, pool: PoolUsage, asked: Asked) -> dict[str, Any]
         "heat": _heat(pool),
         "weekdays": _WEEKDAYS,
         "rows_max": ROWS,
-        "hours_of": lambda ms: f"{ms / _HOUR_MS:,.1f}",
+        "hours_of": seat_hours,
         "share_of": _share,
         "unlicensed": found.unlicensed,
     }
