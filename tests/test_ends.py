@@ -14,6 +14,7 @@ from cli_site import Desk
 from command_line import run, terminal
 from dashboard import DashboardSite, add_admin
 from filling import send
+from licet.credentials import ClientSecrets
 from licet.model import InvalidValue, Role, Tenant
 from licet.store.declaration import read, write
 from licet.store.spelling import INSTANT_MS_MAX, end, instant, read_end_ms
@@ -248,6 +249,21 @@ def test_a_browser_has_pickers_and_shows_the_end_by_its_own_clock(
         page.get_by_role("button", name="Save").click()
         page.wait_for_url("**/set-up/pools?*")
         assert _end(site) == "never"
+
+
+def test_a_page_shows_the_last_day_and_not_the_one_after(browser: Browser, site: DashboardSite) -> None:
+    """Of a licence, a secret, a public key and an API key, and in the list of what was changed."""
+    end_ms = 2_053_861_200_000  # 2035-01-31T13:00Z, a midnight in Sydney
+    with site.changing() as change:
+        setup = change.tenant("Jim_Test")
+        setup.set_pool("full", expires_at_ms=end_ms)
+        setup.add_secret("TestClientId", ClientSecrets(b"p" * 32).generate(), end_ms)
+    with browser.person(site, "ada", timezone_id=SYDNEY) as page:
+        for path in ("/set-up/pools", "/set-up/clients/edit", "/journal"):
+            of = "&name=TestClientId" if path.endswith("edit") else "&kind=event&within=all"
+            page.goto(f"{site.admin_url}{path}{HERE}{of}")
+            expect(page.get_by_role("main")).to_contain_text("31 Jan 2035")
+            expect(page.get_by_role("main")).not_to_contain_text("1 Feb 2035")
 
 
 def test_a_terminal_shows_the_last_day_and_not_the_one_after(tmp_path: Path) -> None:
