@@ -14,6 +14,7 @@ from fastapi.responses import Response
 
 from licet.charts import By, ChartsMissing, Form, draw, write_csv
 from licet.model import SEATS_MAX, Tenant
+from licet.store.denials_curve import denials_curve
 from licet.store.spelling import seat_hours
 from licet.store.usage import HeatCell, Peak, PoolUsage, Reach, Usage, usage, with_seats_told
 from licet.web.admin.denials_page import choose, lasted
@@ -188,6 +189,7 @@ def _pool_context(found: Usage, pool: PoolUsage, asked: Asked) -> dict[str, Any]
                 for it in range(first, min(most, first + SLIDER_MAX) + 1)
             ],
         },
+        "curve": denials_curve(pool),
         "heat": _heat(pool),
         "weekdays": _WEEKDAYS,
         "rows_max": ROWS,
