@@ -117,7 +117,7 @@ def test_jwts_that_live_on_for_long_after_a_logoff_are_told(
     assert found(site) == ([("hint", problem, f"licet tenant set {JIM} --access-ttl 60s")] if life else [])
 
 
-def test_a_client_that_cannot_prove_itself_is_told(site: Site) -> None:
+def test_a_client_that_cannot_authenticate_is_told(site: Site) -> None:
     with changing(site.store, ADA) as change:
         tenant = change.tenant(JIM)
         tenant.add_user("NP", password_hash=None)
@@ -125,7 +125,7 @@ def test_a_client_that_cannot_prove_itself_is_told(site: Site) -> None:
         tenant.add_client("no-secret", user="U1", password_allowed=False)
         tenant.add_client("disabled", user="NP", enabled=False)
         tenant.add_client("secret", secret(), START_MS + 365 * DAY_MS, user="NP")
-    problem = "it cannot prove itself: no password works for it, no secret and no key"
+    problem = "it cannot authenticate: no password works for it, no secret and no key"
     password, another = "licet user password NP", "licet client secret add"
     assert found(site) == [
         ("wrong", f"client no-password: {problem}", f"{password}, or {another} no-password"),

@@ -19,7 +19,7 @@ from command_line import run, terminal
 from licet.cli import _PANELS, _loader
 from licet.keyring import read_keyring
 
-UNPROVEN = "it cannot prove itself: no password works for it, no secret and no key"
+UNPROVEN = "it cannot authenticate: no password works for it, no secret and no key"
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from licet.store.sqlite import SqliteStore
 from next_version import NEXT, NextVersion
 from postgres import Postgres
 
-UNPROVEN = "it cannot prove itself: no password works for it, no secret and no key"
+UNPROVEN = "it cannot authenticate: no password works for it, no secret and no key"
 NODE: dict[str, Any] = {
     "id": "1",
     "name": "licence1:8080",

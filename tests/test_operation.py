@@ -945,7 +945,7 @@ def _is_let_in(server: RunningServer, client_id: str, secret: str) -> bool:
 
 
 def _introspects(server: RunningServer, client_id: str, secret: str) -> int:
-    """400 for one that may not, 401 for one that cannot prove itself; it makes the server commit nothing."""
+    """400 for one that may not, 401 for one that cannot authenticate; it makes the server commit nothing."""
     return server.ask(f"{TENANT}/introspect", client_id, secret, token="lca_0").status_code
 
 

@@ -48,7 +48,7 @@ from licet.store.spelling import duration, read_duration_s
 from licet.store.tenant_setup import TenantSetup
 
 app = Noun(
-    "OAuth clients. Each stands for one user, and proves itself with that user's password, a secret or a key."
+    "OAuth clients. Each stands for one user, and authenticates with that user's password, a secret or a key."
 )
 secret_app = Noun("Generated secrets of a client: several, so that a new one and an old one overlap.")
 app.add_typer(secret_app, name="secret")
@@ -90,7 +90,7 @@ _HEADINGS = {
     "enabled": "enabled",
     "scopes": "scopes",
     "introspects": "introspects",
-    "proves_by": "proves itself by",
+    "proves_by": "authenticates by",
 }
 _SECRET_HEADINGS = {
     "secret_id": "secret",
@@ -126,7 +126,7 @@ def add(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add a client. It proves itself with its user's password, or with a generated secret.
+    """Add a client. It authenticates with its user's password, or with a generated secret.
 
     Example: [bold]licet client add TestClientId --user TC --secret[/]
     """
@@ -220,7 +220,7 @@ def unbar(client_id: ClientId, *, tenant: TenantName = None, data: Data = None) 
 
 @app.verb("list")
 def list_(*, tenant: TenantName = None, data: Data = None, as_json: AsJson = False) -> None:
-    """List the clients, and what each proves itself by.
+    """List the clients, and what each authenticates by.
 
     Example: [bold]licet client list[/]
     """

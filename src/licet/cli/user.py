@@ -28,7 +28,7 @@ from licet.cli.noun import Noun
 from licet.model import Tenant, User
 from licet.store.changes import NotFound, UserChanges
 
-app = Noun("Persons and services, known by initials. A client proves itself with its user's password.")
+app = Noun("Persons and services, known by initials. A client authenticates with its user's password.")
 
 Initials = Annotated[
     str,

@@ -88,7 +88,7 @@ class Authenticator:
         """
         for client_id, secret in credentials.candidates:
             client = _usable(tenant, client_id)
-            if tenant is not None and self._is_proved_at_once(tenant, client, secret):
+            if tenant is not None and self._authenticates_at_once(tenant, client, secret):
                 assert client is not None
                 return client
         try:
@@ -178,7 +178,7 @@ class Authenticator:
         """Let the workers go."""
         self.hashing.close()
 
-    def _is_proved_at_once(self, tenant: Tenant, client: Client | None, secret: str) -> bool:
+    def _authenticates_at_once(self, tenant: Tenant, client: Client | None, secret: str) -> bool:
         if secret.startswith(SECRET_PREFIX):
             now_ms = self._clock.now_ms()
             kept = self._client_secrets.find(client, secret, now_ms)

@@ -11,7 +11,7 @@ The rules:
 - A page is read with GET, and every change is a plain form that is posted to the path that shows it. When it
   is done, `see` sends the reader on (303) with a sentence; when it is not, the page comes again as it was
   typed. htmx only reads: it fetches whole pages and takes its part out of them (`hx-select`).
-- Where a sign-in has run out, what was typed travels through the sign-in page and is in `Visit.kept` of the
+- Where a sign-in has expired, what was typed travels through the sign-in page and is in `Visit.kept` of the
   page that shows the form. A password never does.
 - Templates escape all they are given. There is no script or style within a page: the listener's
   Content-Security-Policy forbids it. Times are written by `time` in `parts.html`, in UTC; `app.js` puts them
@@ -64,7 +64,7 @@ Kept = tuple[tuple[str, str], ...]
 
 
 class Visit(Value, frozen=True, kw_only=True):
-    """One look at a page: who looks, at which tenants, and what was typed before a sign-in ran out.
+    """One look at a page: who looks, at which tenants, and what was typed before a sign-in expired.
 
     `tenant` is the chosen one; None is all that the reader may see, which are `tenants`, by name.
     """

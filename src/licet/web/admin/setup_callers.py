@@ -78,7 +78,7 @@ class Users:
     """Persons and services, known by initials."""
 
     path, word, plural, key = "users", "user", "users", "initials"
-    about = "A user is a person or service. A client stands for one, and may prove itself with its password."
+    about = "A user is a person or service. A client stands for one, and may authenticate with its password."
     empty = "No user yet. A client stands for a user: add the first one"
     command = 'licet user add TC --name "Test Client"'
     columns = ("Name", "State", "Password", "Clients")
@@ -164,17 +164,17 @@ class Clients:
     """OAuth clients."""
 
     path, word, plural, key = "clients", "client", "clients", "client_id"
-    about = "A client is a program. It proves itself with its user's password, or a secret or key of its own."
+    about = "A client is a program. It authenticates with its user's password, or a secret or key of its own."
     empty = "No client yet. Add the first one"
     command = "licet client add TestClientId --user TC"
-    columns = ("User", "State", "Scopes", "Proves itself by")
+    columns = ("User", "State", "Scopes", "Authenticates by")
 
     def parts(self, tenant: Tenant) -> Mapping[str, Client]:
         """All clients by client_id."""
         return tenant.clients
 
     def row(self, tenant: Tenant, part: Client, now_ms: int) -> Sequence[Cell]:  # noqa: ARG002 - as any noun
-        """User, state, scopes, and what it proves itself by."""
+        """User, state, scopes, and what it authenticates by."""
         name = part.user.name if part.user.name != part.user.initials else ""
         proof = " or ".join(proves_by(part, now_ms))
         return (
@@ -185,7 +185,7 @@ class Clients:
         )
 
     def fields(self, tenant: Tenant, part: Client | None) -> tuple[Field, ...]:
-        """Name, user, what it may, how it proves itself."""
+        """Name, user, what it may, how it authenticates."""
         fields = [
             named_once(_CLIENT_ID, part),
             Field(
