@@ -4,7 +4,7 @@ A copy of the store knows of no logoff, sign-out or removal since it was made. S
 tenants end here; what an administrator has to decide about is listed.
 """
 
-from licet.assertions import LEEWAY_S, LIFE_S_MAX
+from licet.assertions import LEEWAY_S, USABLE_S_MAX
 from licet.cli.change import endings
 from licet.cli.console import actor, confirm, counted, say
 from licet.clock import SystemClock
@@ -14,11 +14,11 @@ from licet.store.accounts import read_admins, read_api_keys
 from licet.store.consequences import Tally
 from licet.store.contract import Store
 from licet.store.ending import SessionsEnded
+from licet.store.restores import keep_restore
 from licet.store.setup import end_sessions
 from licet.store.spelling import duration
 from licet.store.usage import sessions
 
-_ASSERTION_S = LIFE_S_MAX + 2 * LEEWAY_S  # by a client whose clock is fast, and a leeway at its end
 REASON = "the store was restored from a copy"
 
 
@@ -34,6 +34,7 @@ def end_all(store: Store, *, yes: bool) -> None:
         tally.end(name, found)
     confirm(f"{endings(tally.told())} End them, and all sign-ins at the dashboard?".lstrip(), yes=yes)
     ended = [_end(store, tenant) for tenant in tenants]
+    keep_restore(store, actor(), REASON)
     signed_out = sign_ins.end_all(store, actor(), REASON)
     sessions_ended, seats = sum(it.sessions for it in ended), sum(it.seats for it in ended)
     say(f"{counted(sessions_ended, 'session')} ended; {counted(seats, 'seat')} came back.")
@@ -69,8 +70,7 @@ def _to_look_over(store: Store) -> list[str]:
     clients = [client for tenant in store.tenants().values() for client in tenant.clients.values()]
     if signing := sum(bool(client.keys) for client in clients):
         told.append(
-            "An assertion that was used after the copy was made is good once more until it expires,"
-            f" {duration(_ASSERTION_S)} after it was signed at most. {counted(signing, 'client')} can"
-            " sign: start the server that much later than the old one was stopped, or replace the keys."
+            f"{counted(signing, 'client')} can sign assertions. Those that may have been used before now"
+            f" are refused: for {duration(LEEWAY_S)}, and for up to {duration(USABLE_S_MAX)} without iat."
         )
     return told

@@ -15,7 +15,7 @@ from contextlib import suppress
 from functools import partial
 from time import perf_counter
 
-from licet.assertions import Assertion, flaw, signing_key
+from licet.assertions import USABLE_S_MAX, Assertion, flaw, may_be_used_before, signing_key
 from licet.clock import Clock
 from licet.credentials import SECRET_PREFIX, ClientSecrets, Passwords, Remembered
 from licet.ledger import Outcome, Spend, Spent
@@ -32,6 +32,7 @@ from licet.protocol.message import Credentials
 from licet.public_keys import Signatures
 from licet.store.contract import Store, StoreUnavailable
 from licet.store.origins import recent_origins
+from licet.store.restores import restored_at_ms
 from licet.web.hashing import Check, Hashing, Part
 from licet.web.source import source_of
 from licet.web.throttle import KNOWN_MAX, Throttle, TooManyFailures
@@ -77,6 +78,7 @@ class Authenticator:
         self._hashed = hashed
         self.hashing = Hashing(workers=workers, queue_max=queue_max)
         self._beside = 0
+        self._restored_at_ms = 0  # the last time, of those that matter
 
     async def check(
         self, tenant: Tenant | None, credentials: Credentials, address: str, gone: Gone | None = None
@@ -135,6 +137,9 @@ class Authenticator:
         key = signed() if wait_s is None else await self._checked_beside(signed)
         if tenant is None or client is None or key is None:
             raise refused("unknown or disabled client, or signed by none of its keys")
+        if may_be_used_before(assertion, self._restored_at_ms):
+            why = "the assertion may have been used before the store was restored from a copy"
+            raise refused(why, FailureCause.USED_ASSERTION)
         spent = await spend(
             Spend(
                 tenant_id=tenant.id,
@@ -164,7 +169,17 @@ class Authenticator:
             self._beside -= 1
 
     async def recall(self, store: Store) -> None:
-        """Whoever has a session was good where it comes from: a restart makes nobody a stranger."""
+        """Learn from the store what a server that ran would know.
+
+        Whoever has a session was good where it comes from: a restart makes nobody a stranger. Where nobody
+        can say whether the store was restored a moment ago, it counts as restored.
+        """
+        now_ms = self._clock.now_ms()
+        try:
+            found = await asyncio.to_thread(restored_at_ms, store, now_ms - USABLE_S_MAX * 1000)
+            self._restored_at_ms = found or 0
+        except StoreUnavailable:
+            self._restored_at_ms = now_ms
         with suppress(StoreUnavailable):
             for tenant_id, client_id, address in await asyncio.to_thread(recent_origins, store, KNOWN_MAX):
                 self._throttle.succeeded((tenant_id, client_id), source_of(address))
