@@ -13,7 +13,8 @@ import pytest
 from dashboard import DashboardSite, reader_of
 from faults import until
 from licet.cli.demo import PASSWORD
-from running import PATIENCE_S, HashGate, RunningServer
+from running import PATIENCE_S, RunningServer
+from served import HashGate
 
 HOME = "192.0.2.1"
 _STRICT: dict[str, Any] = {"login_failures_per_client_max": 5, "login_failures_per_source_max": 3}
