@@ -33,7 +33,7 @@ class Answer(NamedTuple):
 
 
 def basic(client_id: str, secret: str) -> tuple[str, str]:
-    """The header by which a client proves itself."""
+    """The header by which a client authenticates."""
     return ("Authorization", "Basic " + b64encode(f"{client_id}:{secret}".encode()).decode())
 
 

@@ -103,14 +103,14 @@ class _Answers:
 
     def _check_introspection(self, operation: Operation, life: Life) -> None:
         must_live = life.must_live(operation.sent_us, operation.received_us)
-        must_live = must_live and not self._may_have_run_out(operation)
+        must_live = must_live and not self._may_have_expired(operation)
         self._findings.checked["introspections that had to be active"] += must_live
         if operation.told == "active":
             self._must_not_be_over(operation, life)
             if operation.token_sent_us:
                 ran_out_us = operation.token_received_us + self._access_us + ALLOWANCE_US
                 if operation.sent_us > ran_out_us:
-                    self._findings.add("undone_logoff", "the access token has run out (L3)", operation)
+                    self._findings.add("undone_logoff", "the access token has expired (L3)", operation)
         elif operation.told != "inactive":
             self._findings.add("unexplained_refusal", operation.told, operation)
         elif must_live:
@@ -122,7 +122,7 @@ class _Answers:
 
     def _check_ending(self, operation: Operation, life: Life) -> None:
         if operation.told not in {"logged_off", "revoked"}:
-            if operation.told == "invalid_token" and self._may_have_run_out(operation):
+            if operation.told == "invalid_token" and self._may_have_expired(operation):
                 return
             self._findings.add("unexplained_refusal", operation.told, operation)
         elif operation.released:
@@ -139,7 +139,7 @@ class _Answers:
             client.may_be_shut.touch(*window) or client.may_lack_secret.touch(*window)
         ):
             return
-        self._findings.add("unexplained_refusal", "the client proved itself", operation)
+        self._findings.add("unexplained_refusal", "the client authenticated", operation)
 
     def _must_be_over(self, operation: Operation, life: Life) -> None:
         """Count what could not have been told of one that lives."""
@@ -153,7 +153,7 @@ class _Answers:
             why = "it was ended" if over_us == life.ended_us else "it has expired"
             self._findings.add("undone_logoff", f"{life.sid} lives, and {why} by {over_us}", operation)
 
-    def _may_have_run_out(self, operation: Operation) -> bool:
+    def _may_have_expired(self, operation: Operation) -> bool:
         """Whether the access token that was sent may have."""
         ran_out_us = operation.token_sent_us + self._access_us - ALLOWANCE_US
         return bool(operation.token_sent_us) and operation.received_us > ran_out_us

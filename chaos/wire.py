@@ -145,7 +145,7 @@ class Line:
 
 
 def basic(client_id: str, secret: str) -> str:
-    """The header of a client that proves itself."""
+    """The header of a client that authenticates."""
     return f"Basic {b64encode(f'{client_id}:{secret}'.encode()).decode()}"
 
 

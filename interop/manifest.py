@@ -52,7 +52,7 @@ class Manifest:
     """A client or a resource server. `name` is its place, such as `go/oauth2`; `install` is for `apt-get`.
 
     `version` is that which was seen last; one that is not `pinned` is the system's and may be another.
-    `tenant` is whose tokens a resource server takes, and `credentials` whether it proves itself to Licet.
+    `tenant` is whose tokens a resource server takes, and `credentials` whether it authenticates to Licet.
     """
 
     name: str

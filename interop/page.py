@@ -42,8 +42,8 @@ _CREDENTIALS = {
 }
 _RENEWING = {
     "refresh": "refresh, when told to",
-    "early": "at the next call, 30 s before the token runs out",
-    "expiry": "at the next call, when the token has run out",
+    "early": "at the next call, 30 s before the token expires",
+    "expiry": "at the next call, when the token has expired",
     "ended": "at the next call, when the session was ended",
 }
 _TIMED = {"early", "expiry"}
@@ -68,7 +68,7 @@ _PROTECTED = {
     "none": "no token",
     "other_tenant": "other tenant's",
     "ended": "session ended",
-    "expired": "run out",
+    "expired": "expired",
     "special_credentials": "special characters in its credentials",
     "identity": "client `+ %41&=` is told as",
     "store_down": "Licet's store is down",

@@ -360,7 +360,7 @@ class TestWork:
             assert program.add("one")["client"] == SPECIAL_ID
             assert program.ended() == (0, "")
 
-    def test_a_token_that_has_run_out_is_refreshed(self, snippet: Snippet, site: Site) -> None:
+    def test_a_token_that_has_expired_is_refreshed(self, snippet: Snippet, site: Site) -> None:
         """RFC 6749 6: the session, and so the seat, stays the same one."""
         tenant = site.tenant()
         with running(snippet, tenant) as program:
@@ -393,8 +393,8 @@ class TestWork:
             assert program.ended() == (0, "")
         assert not tenant.is_full()
 
-    def test_a_token_is_renewed_before_it_runs_out(self, snippet: Snippet, site: Site) -> None:
-        """Rule 1: by the program's own clock; the server's stands still, so that no token runs out there."""
+    def test_a_token_is_renewed_before_it_expires(self, snippet: Snippet, site: Site) -> None:
+        """Rule 1: by the program's own clock; the server's stands still, so that no token expires there."""
         tenant = site.tenant(access_ttl_s=1)
         with running(snippet, tenant) as program:
             sessions = {program.add("one")["session"]}

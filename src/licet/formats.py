@@ -41,6 +41,12 @@ def duration(seconds: int) -> str:
     return f"{seconds}s"
 
 
+def seat_hours(held_ms: int) -> str:
+    """How long seats were held, in hours to a tenth; `under 0.1` is less than that, and not nothing."""
+    tenths = round(held_ms * 10 / 3_600_000)
+    return "under 0.1" if held_ms and not tenths else f"{tenths / 10:,.1f}"
+
+
 def read_end_ms(text: str, zone: tzinfo) -> int | None:
     """The instant at which something ends, by the clocks of `zone`; None for `never`.
 
@@ -136,8 +142,25 @@ def instant(ms: int | None) -> str:
     return moment_of(ms).isoformat(timespec=precision).replace("+00:00", "Z")
 
 
+def end_in_words(ms: int, zone: tzinfo) -> str:
+    """When something ends, to read: `at the end of 2027-01-31`, or `on 2027-01-31 at 18:00 UTC`."""
+    day, _, time_of_day = end(ms, zone).partition("T")
+    if not time_of_day:
+        return f"at the end of {day}"
+    return f"on {day} at {time_of_day} {moment_of(ms).astimezone(zone).tzname()}"
+
+
 def nearness(ms: int, now_ms: int) -> str:
     """An instant as a reader thinks of it: `in 12 min`, `3 h ago`, and a date when it is far."""
+    return _near(ms, now_ms) or moment_of(ms).strftime("%Y-%m-%d")
+
+
+def nearness_of_end(ms: int, now_ms: int, zone: tzinfo) -> str:
+    """The same of an end, and when it is far its last day: `2027-01-31` where it is the end of that day."""
+    return _near(ms, now_ms) or end(ms, zone)
+
+
+def _near(ms: int, now_ms: int) -> str | None:
     seconds = round((ms - now_ms) / 1000)
     if seconds == 0:
         return "now"
@@ -145,4 +168,4 @@ def nearness(ms: int, now_ms: int) -> str:
         if abs(seconds) < below:
             amount = f"{abs(seconds) // unit} {name}"
             return f"in {amount}" if seconds >= 0 else f"{amount} ago"
-    return moment_of(ms).strftime("%Y-%m-%d")
+    return None

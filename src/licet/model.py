@@ -18,7 +18,7 @@ SCOPE_DEFAULT = "all"
 SESSION_TTL_S = 1200  # the seed: a refresh token has an expiry time of 20 minutes
 ACCESS_TTL_S = 600  # half a session, so that a client asks again while its seat is still its own
 JWT_ACCESS_TTL_S = 60  # a logoff does not reach a token that nobody asks about
-JWT_ACCESS_TTL_S_MAX = 86_400  # so that it has run out long before the key that signed it is forgotten
+JWT_ACCESS_TTL_S_MAX = 86_400  # so that it has expired long before the key that signed it is forgotten
 TTL_S_MAX = 31 * 86_400  # a guess: a seat that is kept longer than a month is a seat lost
 NO_SEAT_STATUSES = frozenset({400, 429, 503})
 SEATS_MAX = 1_000_000
@@ -216,7 +216,7 @@ class ClientSecret(Value, frozen=True, kw_only=True):
 
 
 class PublicKey(Value, frozen=True, kw_only=True):
-    """A key by which a client proves itself: the public half, which is no secret.
+    """A key by which a client authenticates: the public half, which is no secret.
 
     `jwk` is what RFC 7638 3 makes the thumbprint of; `kid` is how the client calls the key, when it has a
     name of its own for it; `algorithm` is the only one to be used with it, None for every one that fits.

@@ -216,7 +216,7 @@ def test_a_form_that_comes_too_late_is_there_again_as_it_was_typed(
         page.get_by_label("Why").fill("Typed with care")
         page.context.clear_cookies(name="licet")  # what the end of a sign-in comes to
         page.get_by_role("button", name="End 1 session").click()
-        heading(page, "Your sign-in has run out")
+        heading(page, "Your sign-in has expired")
         browser.check_access(page)
         browser.show(page, "sign-in-again")
         page.get_by_label("Name").fill("ada")

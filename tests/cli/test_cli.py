@@ -19,7 +19,7 @@ from licet.credentials.keyring import read_keyring
 from support.cli_site import TENANT, Desk, copy_of, new_desk
 from support.command_line import run, terminal
 
-UNPROVEN = "it cannot prove itself: no password works for it, no secret and no key"
+UNPROVEN = "it cannot authenticate: no password works for it, no secret and no key"
 
 
 @pytest.fixture(scope="session")

@@ -61,7 +61,9 @@ def test_sessions_of_all_tenants_and_all_sign_ins_end(desk: Desk) -> None:
     ]
     assert desk.json("session", "list", "--tenant", "Jim_Test") == []
     assert signed_in(desk) == 0
-    assert "sign out" in desk.out("journal", "--json")
+    kept = desk.out("journal", "--json")
+    assert "sign out" in kept
+    assert "restore" in kept
 
 
 def test_where_nobody_is_in_it_is_done_all_the_same(desk: Desk) -> None:
@@ -70,13 +72,14 @@ def test_where_nobody_is_in_it_is_done_all_the_same(desk: Desk) -> None:
     assert desk.out(*END, "--yes").startswith("0 sessions ended; 0 seats came back.\n0 sign-ins")
 
 
-def test_it_says_how_long_assertions_are_good_where_clients_sign_them(desk: Desk, tmp_path: Path) -> None:
+def test_it_says_how_long_assertions_are_refused_where_clients_sign_them(desk: Desk, tmp_path: Path) -> None:
     """Which were used since the copy is not known, and each is good for an hour and the leeways."""
     private = tmp_path / "private.pem"
     public = run("client", "key", "new", "--out", str(private)).stdout
     desk.run("client", "key", "add", "TestClientId", "-", "--tenant", "Jim_Test", stdin=public)
     told = desk.out(*END, "--yes")
-    assert "good once more until it expires, 62m after it was signed at most. 1 client can sign" in told
+    assert "1 client can sign assertions. Those that may have been used before now are refused" in told
+    assert "for 1m, and for up to 62m without iat" in told
 
 
 def test_it_asks_on_a_terminal_and_needs_yes_elsewhere(desk: Desk) -> None:

@@ -46,7 +46,7 @@ def test_clients_are_added_changed_shown_and_removed(desk: Desk) -> None:
     )  # fmt: skip
     assert added == "Client Api added.\n"
     assert desk.out("client", "list").splitlines() == [
-        "client        user  enabled  scopes  introspects  proves itself by",
+        "client        user  enabled  scopes  introspects  authenticates by",
         "Api           TC    yes      view    yes          password",
         "TestClientId  TC    yes      every   no           password",
     ]

@@ -19,7 +19,7 @@ from support.cli_site import Desk, copy_of, new_desk
 from support.next_version import NEXT, NextVersion
 from support.postgres import Postgres
 
-UNPROVEN = "it cannot prove itself: no password works for it, no secret and no key"
+UNPROVEN = "it cannot authenticate: no password works for it, no secret and no key"
 NODE: dict[str, Any] = {
     "id": "1",
     "name": "licence1:8080",
@@ -214,7 +214,7 @@ def test_check_looks_at_pools_and_clients(desk: Desk) -> None:
     desk.run("pool", "add", "old", "--seats", "0", "--expires", "2020-01-01")
     desk.run("scope", "add", "orders", "--pool", "old")
     assert wrong(desk) == [
-        "pool old: the licence expired at 2020-01-02T00:00:00Z",
+        "pool old: the licence expired at the end of 2020-01-01",
         "pool old: it has no seats",
         "client Api: its user AP is disabled",
         f"client Api: {UNPROVEN}",

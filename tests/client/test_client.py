@@ -150,7 +150,7 @@ class TestLicet:
         assert tenant.seats_in_use() == 0
         assert program.log_off(auth)
 
-    def test_a_session_whose_access_token_has_run_out_is_logged_off_by_its_refresh_token(
+    def test_a_session_whose_access_token_has_expired_is_logged_off_by_its_refresh_token(
         self, tenant: ServedTenant, api: Site, program: Program, timing: ManualTiming
     ) -> None:
         """The seat does not wait for the end of the session."""
@@ -241,7 +241,7 @@ class TestLife:
         assert api.asked[-1].bearer == "access-2"
         program.log_off(auth)
 
-    def test_an_outage_when_the_token_has_run_out_is_told(
+    def test_an_outage_when_the_token_has_expired_is_told(
         self, tokens: TokenSite, api: Site, program: Program, timing: ManualTiming
     ) -> None:
         """No new grant is tried where a refresh met an outage: the session may live."""

@@ -71,7 +71,7 @@ def signed_by(
 
 @pytest.mark.parametrize("is_strict", [True, False])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_block_proves_itself_by_its_key_and_gives_the_seat_back(
+def test_a_block_authenticates_by_its_key_and_gives_the_seat_back(
     tenant: ServedTenant, api: Site, program: Program, algorithm: str, *, is_strict: bool
 ) -> None:
     """RFC 7523 2.2: grant, refresh and logoff; each request has an assertion of its own.

@@ -1,4 +1,4 @@
-"""Assertions by which clients prove themselves: what one has to say, when it counts, and who signed it.
+"""Assertions by which clients authenticate: what one has to say, when it counts, and who signed it.
 
 RFC 7523 3 has ten rules; each has a test here, in its order. What a server does with them is in
 test_private_key_jwt.py.

@@ -428,7 +428,7 @@ class TestKeySet:
         assert PUBLISHED_BEFORE_MS == 600_000
 
     def test_a_tenant_with_references_has_it_as_well(self) -> None:
-        """So that the last JWTs can run out when it goes back."""
+        """So that the last JWTs can expire when it goes back."""
         assert key_set(tenant=REFERENCES) == key_set()
 
     def test_where_there_are_references_only_it_is_empty(self) -> None:
@@ -440,7 +440,7 @@ class TestExpiry:
     """A JWT is told in whole seconds; nothing is promised beyond them."""
 
     def answered(self, tenant: Tenant, at_ms: int, expires_at_ms: int) -> tuple[int, int, int]:
-        """`expires_in`, and when the token was issued and runs out."""
+        """`expires_in`, and when the token was issued and expires."""
         session = replace(SESSION, expires_at_ms=max(expires_at_ms, at_ms))
         granted = Granted(
             session=session,

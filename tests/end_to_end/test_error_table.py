@@ -119,7 +119,7 @@ ROWS: dict[str, tuple[int, str, str | None, Asking]] = {
         BEARER_INVALID,
         lambda it: it.server.http.get(f"/{it.name}/verify", headers={"authorization": "Bearer x"}),
     ),
-    "may only look": (
+    "is read-only": (
         403,
         "insufficient_scope",
         BEARER_INSUFFICIENT,
@@ -224,7 +224,7 @@ class TestNoSeat:
         assert tenant.grant(scope="view")["scope"] == "view"
         assert tenant.grant("Client2")["scope"] == "all"
 
-    def test_who_does_not_prove_itself_learns_nothing_of_seats(self, tenant: ServedTenant) -> None:
+    def test_who_does_not_authenticate_learns_nothing_of_seats(self, tenant: ServedTenant) -> None:
         """Credentials come first."""
         with tenant.server.changing() as change:
             change.tenant(tenant.name).set_pool("full", seats=0)

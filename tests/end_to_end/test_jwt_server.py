@@ -111,7 +111,7 @@ class TestLife:
         logoff(tenant, token)
         assert logoff(tenant, token).json() == {"logged_off": True, "seat_released": False}
 
-    def test_one_that_has_run_out_ends_no_session_that_lives(self, tenant: ServedTenant) -> None:
+    def test_one_that_has_expired_ends_no_session_that_lives(self, tenant: ServedTenant) -> None:
         """RFC 6750 3.1; nor is it active."""
         tokens = tenant.grant()
         tenant.server.advance(seconds=60)

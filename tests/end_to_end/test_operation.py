@@ -85,7 +85,7 @@ class TestStopping:
 
     def test_an_idle_server_stops_with_exit_code_0_and_says_so(self, tmp_path: Path) -> None:
         """Open connections that ask for nothing do not keep it; Ctrl-C is as good as SIGTERM."""
-        with RunningServer(tmp_path) as server:
+        with RunningServer(tmp_path, is_executed=True) as server:
             assert server.ask(f"{TENANT}/token", **GRANT).status_code == 200
             server.process.send_signal(signal.SIGINT)
             assert server.process.wait(PATIENCE_S) == 0
@@ -95,7 +95,7 @@ class TestStopping:
     @pytest.mark.anyio
     async def test_a_grant_under_way_is_answered_and_durable(self, tmp_path: Path) -> None:
         """L9: the last batch is committed, though another process held the store when the signal came."""
-        with RunningServer(tmp_path) as server:
+        with RunningServer(tmp_path, is_executed=True) as server:
             clients = list(with_secrets(server, [f"Machine{n}" for n in range(5)]).values())
             with closing(sqlite3.connect(server.data / SQLITE_NAME)) as other:
                 other.execute("BEGIN IMMEDIATE")
@@ -120,7 +120,7 @@ class TestStopping:
             f"POST /{TENANT}/token HTTP/1.1\r\nhost: licet.test\r\nexpect: 100-continue\r\n"
             f"content-type: application/x-www-form-urlencoded\r\ncontent-length: {len(body)}\r\n\r\n"
         )
-        with RunningServer(tmp_path) as server:
+        with RunningServer(tmp_path, is_executed=True) as server:
             parts = urlsplit(server.url)
             with (
                 socket.create_connection((parts.hostname, parts.port), PATIENCE_S) as connection,
@@ -140,7 +140,7 @@ class TestStopping:
     @pytest.mark.anyio
     async def test_under_load_exactly_what_was_answered_is_kept(self, tmp_path: Path) -> None:
         """L9: whoever got no answer has no session, and nobody was answered in vain."""
-        with RunningServer(tmp_path) as server:
+        with RunningServer(tmp_path, is_executed=True) as server:
             with server.changing() as change:
                 change.tenant(TENANT).set_pool("full", seats=100)
             clients = with_secrets(server, [f"Machine{n}" for n in range(32)], sessions_max=10_000)
@@ -430,6 +430,11 @@ def _demo(directory: Path) -> "subprocess.Popen[str]":
     )
 
 
+def _looks_in_vain(server: RunningServer) -> list[str]:
+    """What the log has of looks at the set-up that found no store."""
+    return [it["detail"] for it in events(server.log()) if it.get("what") == "look"]
+
+
 class TestHealth:
     """What a load balancer asks."""
 
@@ -441,6 +446,7 @@ class TestHealth:
             file.rename(away)
             self._must_be_unavailable(server)
             until(lambda: _health(server, "ready") == 503)
+            until(lambda: bool(_looks_in_vain(server)))
             assert _health(server, "live") == 200
             shutil.copy(away, file)
             self._must_be_unavailable(server)
@@ -448,7 +454,7 @@ class TestHealth:
             away.rename(file)
             until(lambda: _health(server, "ready") == 200)
             assert server.ask(f"{TENANT}/token", **GRANT).status_code == 200
-            told = [it["detail"] for it in events(server.log()) if it.get("what") == "look"]
+            told = _looks_in_vain(server)
             assert len(told) == len(set(told)) > 0  # once each, not four times a second
 
     def test_a_server_is_not_ready_while_its_store_takes_nothing_in(self, tmp_path: Path) -> None:
@@ -487,7 +493,7 @@ class TestCommittingProcess:
         self, tmp_path: Path, number: signal.Signals
     ) -> None:
         """L9: as a service manager stops it, and Ctrl-C; the process ends last, when all is answered."""
-        with RunningServer(tmp_path, commit_process=True) as server:
+        with RunningServer(tmp_path, is_executed=True, commit_process=True) as server:
             clients = list(with_secrets(server, [f"Machine{n}" for n in range(5)]).values())
             committing = server.committing()
             with closing(sqlite3.connect(server.data / SQLITE_NAME)) as other:
@@ -512,7 +518,7 @@ class TestCommittingProcess:
     @pytest.mark.anyio
     async def test_a_server_that_is_killed_leaves_nobody_behind(self, tmp_path: Path) -> None:
         """Neither when nothing is to do nor in the middle of a batch, and the next server has the store."""
-        with RunningServer(tmp_path, commit_process=True) as server:
+        with RunningServer(tmp_path, is_executed=True, commit_process=True) as server:
             (client,) = with_secrets(server, ["Machine"]).values()
             committing = server.committing()
             server.kill()
@@ -535,7 +541,7 @@ class TestCommittingProcess:
         self, tmp_path: Path
     ) -> None:
         """Product 3: 503 meanwhile. The store went away as well, so that the new process finds none."""
-        with RunningServer(tmp_path, commit_process=True) as server:
+        with RunningServer(tmp_path, is_executed=True, commit_process=True) as server:
             committing = server.committing()
             (tmp_path / SQLITE_NAME).rename(tmp_path / "away")
             os.kill(committing, signal.SIGKILL)
@@ -552,7 +558,7 @@ class TestCommittingProcess:
 
     def test_it_has_nothing_of_the_servers_but_its_end_and_the_log(self, tmp_path: Path) -> None:
         """A listening socket would be taken for a server's, and a pipe that stays open for one that runs."""
-        with RunningServer(tmp_path, commit_process=True) as server:
+        with RunningServer(tmp_path, is_executed=True, commit_process=True) as server:
             assert server.ask(f"{TENANT}/token", **GRANT).status_code == 200
             committing = server.committing()
             mine, theirs = _opened_by(committing), _opened_by(server.process.pid)
@@ -563,7 +569,7 @@ class TestCommittingProcess:
 
     def test_a_server_that_commits_in_a_thread_starts_no_process(self, tmp_path: Path) -> None:
         """`commit_process = false`."""
-        with RunningServer(tmp_path, commit_process=False) as server:
+        with RunningServer(tmp_path, is_executed=True, commit_process=False) as server:
             assert server.ask(f"{TENANT}/token", **GRANT).status_code == 200
             assert children(server.process.pid) == []
 
@@ -945,7 +951,7 @@ def _is_let_in(server: RunningServer, client_id: str, secret: str) -> bool:
 
 
 def _introspects(server: RunningServer, client_id: str, secret: str) -> int:
-    """400 for one that may not, 401 for one that cannot prove itself; it makes the server commit nothing."""
+    """400 for one that may not, 401 for one that cannot authenticate; it makes the server commit nothing."""
     return server.ask(f"{TENANT}/introspect", client_id, secret, token="lca_0").status_code
 
 

@@ -1,4 +1,4 @@
-"""Clients that prove themselves by a signed assertion, at a server that runs: RFC 7521 4.2, RFC 7523.
+"""Clients that authenticate by a signed assertion, at a server that runs: RFC 7521 4.2, RFC 7523.
 
 What an assertion has to say is in test_client_assertions.py, claim by claim.
 """
@@ -74,7 +74,7 @@ class TestProof:
         introspected = keyed.tenant.introspect(response.json()["access_token"])
         assert (introspected["active"], introspected["client_id"]) == (True, WHO)
 
-    def test_it_is_taken_wherever_clients_prove_themselves(self, keyed: Keyed) -> None:
+    def test_it_is_taken_wherever_clients_authenticate(self, keyed: Keyed) -> None:
         """RFC 7521 4.2; RFC 7009 2.1 and RFC 7662 2.1 leave it to the token endpoint."""
         tokens = keyed.grant().json()
         renewed = keyed.ask(
@@ -426,7 +426,7 @@ def _spent(server: RunningServer) -> int:
 class TestUpkeep:
     """What is written down beside the requests."""
 
-    def test_what_has_run_out_is_forgotten(self, tmp_path: Path) -> None:
+    def test_what_has_expired_is_forgotten(self, tmp_path: Path) -> None:
         """The number of rows follows the assertions that could still be sent."""
         with RunningServer(tmp_path, manual_clock=True) as server:
             with server.changing() as change:

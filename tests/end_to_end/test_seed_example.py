@@ -159,7 +159,7 @@ class TestHttpClient:
         check_view(tokens(received(wire)))
 
     def test_both_spellings_are_the_same_client(self, server: RunningServer, wire: Wire) -> None:
-        """The seat is counted for the client, however it proves itself."""
+        """The seat is counted for the client, however it authenticates."""
         subjects = set()
         for request in (WEB_REQUEST.replace(b"Expect: 100-continue\r\n", b""), HTTP_CLIENT):
             wire.send(request)

@@ -191,7 +191,7 @@ def test_the_name_of_the_scheme_is_case_insensitive(tenant: ServedTenant) -> Non
     assert tenant.post("logoff", authorization=f"bEARER {access}").json() == OFF_RELEASED
 
 
-def test_a_client_proves_itself_in_one_way_only(tenant: ServedTenant) -> None:
+def test_a_client_authenticates_in_one_way_only(tenant: ServedTenant) -> None:
     """S12. RFC 6749 2.3, 5.2."""
     for more in ("&client_secret=password", "&client_id=TestClientId&client_secret=password"):
         assert told(tenant.post("token", GRANT + more, authorization=BASIC)) == (400, "invalid_request")
@@ -225,7 +225,7 @@ def test_no_credentials_at_all_prove_no_client(tenant: ServedTenant, more: str) 
     assert response.headers["www-authenticate"].startswith("Basic ")
 
 
-def test_whoever_fails_to_prove_itself_gets_the_same_answer_for_the_same_work(tenant: ServedTenant) -> None:
+def test_whoever_fails_to_authenticate_gets_the_same_answer_for_the_same_work(tenant: ServedTenant) -> None:
     """S16. RFC 6749 5.2: nobody learns which clients there are, neither from an answer nor from its cost."""
     expired = secret_of(tenant.server)
     now_ms = tenant.server.clock.now_ms()

@@ -132,7 +132,7 @@ class TestEnds:
         tenant.ask("revoke", token=tokens["refresh_token"]).raise_for_status()
         assert status(tenant, tokens["access_token"]) == 401
 
-    def test_a_token_that_has_run_out_is_out_though_its_session_lives(self, tenant: ServedTenant) -> None:
+    def test_a_token_that_has_expired_is_out_though_its_session_lives(self, tenant: ServedTenant) -> None:
         """L3."""
         tokens = tenant.grant()
         tenant.server.advance(seconds=tokens["expires_in"])
@@ -203,7 +203,7 @@ class TestLog:
             (403, "insufficient_scope", "Jim_Test"),
             (401, "invalid_token", "Jim_Test"),
         ]
-        assert found[0]["detail"] == "a token of Client1 may only look"
+        assert found[0]["detail"] == "a token of Client1 is read-only"
         assert "lca_no" not in server.log()
 
     def test_many_leave_few_lines(self, tmp_path: Path) -> None:

@@ -333,7 +333,7 @@ class TestMemory:
         assert "good" not in repr(vars(guard._cache))
 
     def test_no_token_stays_in_memory_after_it_counts(self, licet: Site, now: Now) -> None:
-        """The next answer takes with it what has run out, good tokens and bad ones."""
+        """The next answer takes with it what has expired, good tokens and bad ones."""
         guard = guard_at(licet.url, now)
         for content in (LIVE, {"active": False}):
             licet.answer = lambda _, content=content: says(200, content)  # type: ignore[misc]

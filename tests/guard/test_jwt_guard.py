@@ -305,7 +305,7 @@ class TestRefused:
         claims = issuer.token(scope="admin").split(".")[1]
         assert refused(guard, f"{head}.{claims}.{signature}") == INVALID
 
-    def test_a_token_that_has_run_out_is_refused_without_a_word(
+    def test_a_token_that_has_expired_is_refused_without_a_word(
         self, issuer: Issuer, guard: JwtGuard, caplog: pytest.LogCaptureFixture
     ) -> None:
         """RFC 7519 4.1.4, to the second; it happens all day."""
@@ -627,7 +627,7 @@ class TestWithoutKeys:
 
 
 class TestClocks:
-    """This machine's clock decides what has run out; one that is wrong lets nobody in."""
+    """This machine's clock decides what has expired; one that is wrong lets nobody in."""
 
     @pytest.mark.parametrize(
         ("ahead_s", "told"), [(180, "180 s ahead of the issuer's"), (-180, "180 s behind the issuer's")]

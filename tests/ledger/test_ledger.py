@@ -1043,7 +1043,7 @@ class TestTooManySessions:
 
 
 class TestWhoIsRefused:
-    """A client that was disabled or removed since it proved itself."""
+    """A client that was disabled or removed since it authenticated."""
 
     def test_a_disabled_client_gets_no_session_and_no_refresh(self) -> None:
         """L4. Its session waits for the End that disabling brings with it."""

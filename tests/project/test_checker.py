@@ -586,7 +586,7 @@ class TestLives:
 class TestRefusals:
     """Errors that nothing explains."""
 
-    def test_a_client_that_proves_itself_is_not_refused(self) -> None:
+    def test_a_client_that_authenticates_is_not_refused(self) -> None:
         """RFC 6749 5.2."""
         story = Story()
         story.ask(0, "a", "grant", "invalid_client", "")

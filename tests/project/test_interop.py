@@ -123,7 +123,7 @@ def test_the_spelling_of_basic_is_seen_on_the_wire(sent: bytes, who: Any, how: s
         (b"", b"client_id=client", "none"),
     ],
 )
-def test_how_a_client_proves_itself_is_seen_on_the_wire(authorization: bytes, body: bytes, by: str) -> None:
+def test_how_a_client_authenticates_is_seen_on_the_wire(authorization: bytes, body: bytes, by: str) -> None:
     """RFC 6749 2.3.1, RFC 6750 2.1, RFC 7523 2.2."""
     headers = {b"authorization": authorization} if authorization else {}
     assert asked("/Jim_Test/token", 200, headers, body).by == by

@@ -329,7 +329,7 @@ def test_any_request_gets_an_answer_of_the_document(case: Case[Any], url: str) -
 
 
 @API.exclude(path="/{tenant}/logoff", method="GET").parametrize()
-def test_any_request_of_a_client_that_proves_itself_gets_one_too(case: Case[Any], url: str) -> None:
+def test_any_request_of_a_client_that_authenticates_gets_one_too(case: Case[Any], url: str) -> None:
     """The same behind the check of the client."""
     if isinstance(case.body, dict):
         for name in ("client_id", "client_secret"):

@@ -177,7 +177,15 @@ class TestToken:
             (SESSION, NOW_MS, (replace(CLIENTS[0], user=replace(CLIENTS[0].user, enabled=False)),)),
             (SESSION, NOW_MS, CLIENTS[1:]),
         ],
-        ids=["ended", "elsewhere", "run out", "expired", "disabled", "user disabled", "removed"],
+        ids=[
+            "ended",
+            "elsewhere",
+            "token expired",
+            "session expired",
+            "disabled",
+            "user disabled",
+            "removed",
+        ],
     )
     def test_what_does_not_live_is_invalid(
         self, session: Session | None, now_ms: int, clients: tuple[Client, ...]
@@ -194,7 +202,7 @@ class TestToken:
 
 
 class TestMethod:
-    """What a token that may only look passes with."""
+    """What a read-only token passes with."""
 
     @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
     @pytest.mark.parametrize("name", [ORIGINAL, FORWARDED])

@@ -85,7 +85,7 @@ class TestBearer:
             logoff.read_bearer(ACCESS, None, TOKENS)
         assert raised.value.error == "invalid_token"
 
-    def test_a_token_that_has_run_out_ends_no_session_that_lives(self) -> None:
+    def test_a_token_that_has_expired_ends_no_session_that_lives(self) -> None:
         """S38: whoever finds an old token must not be able to end a session with it."""
         access = logoff.read_bearer(ACCESS, TENANT, TOKENS)
         logoff.must_be_current(access, SESSION, NOW_MS + 599_999)
@@ -93,7 +93,7 @@ class TestBearer:
             logoff.must_be_current(access, SESSION, NOW_MS + 600_000)
         assert raised.value.error == "invalid_token"
 
-    def test_a_token_that_has_run_out_together_with_its_session_is_no_error(self) -> None:
+    def test_a_token_that_has_expired_together_with_its_session_is_no_error(self) -> None:
         """S39: logging off twice is none, however late."""
         access = logoff.read_bearer(ACCESS, TENANT, TOKENS)
         logoff.must_be_current(access, None, NOW_MS + 600_000)

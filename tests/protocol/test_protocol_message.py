@@ -249,7 +249,7 @@ class TestAnswers:
         }
 
     def test_what_is_for_the_log_is_not_told(self) -> None:
-        """S16: why a client did not prove itself is nobody's business but the log's."""
+        """S16: why a client did not authenticate is nobody's business but the log's."""
         assert b"a detail" not in refusal(invalid_client("a detail"), "id-1").body
 
     def test_a_body_that_is_too_large_is_told_the_limit(self) -> None:

@@ -7,12 +7,14 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from msgspec.structs import replace
 
 from licet.clock import SystemClock
 from licet.extras import how_to_install
-from licet.model import Pool
+from licet.model import NoSeatReason, Pool
 from licet.reports.chart import By, ChartsMissing, Form, draw
-from licet.reports.usage import Usage, usage
+from licet.reports.denials_curve import denials_curve
+from licet.reports.usage import Denials, Remaining, Usage, usage
 from support.cli_reports_site import Site
 from support.examples import end, grant, jim_test
 
@@ -82,10 +84,28 @@ def test_usage_writes_pictures(site: Site, tmp_path: Path) -> None:
     )
 
 
+def test_the_curve_of_denials_leaves_out_what_no_seat_avoids_and_stays_short(report: Usage) -> None:
+    pool = next(it for it in report.pools if it.pool == "full")
+    barred = Denials(
+        client_id="A", initials="AB", reason=NoSeatReason.BARRED, times=7, first_at_ms=0, last_at_ms=0
+    )
+    points = tuple(Remaining(seats=number, denials=107 - number) for number in range(1, 101))
+    crowded = replace(pool, denials=(barred,), remaining=points)
+    curve = denials_curve(crowded)
+    assert (len(curve), curve[0], curve[-1]) == (
+        12,
+        Remaining(seats=1, denials=99),
+        Remaining(seats=100, denials=0),
+    )
+    assert denials_curve(replace(pool, denials=(barred,), remaining=points[:1])) == ()
+
+
 def test_usage_tells_the_answer_the_idle_share_and_the_week(site: Site) -> None:
     """On a page, and all of it in JSON."""
     text = site.run("usage").stdout
     assert "with 2 seats you would have had 0 denials in these 7 days" in text
+    assert "    seats  denials\n        1        1  " in text
+    assert "\n        2        0\n" in text
     assert "mean of the peaks by hour" in text
     assert [line[:3] for line in text.splitlines() if line[:3] in {"Mon", "Wed", "Sun"}][-3:] == [
         "Mon",

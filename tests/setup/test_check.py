@@ -67,8 +67,8 @@ def test_a_store_without_tenants_and_a_tenant_without_clients_are_told(empty: Si
 @pytest.mark.parametrize(
     ("days", "kind", "problem"),
     [
-        (0, "wrong", "the licence expired at 2023-11-14T22:14:00Z"),
-        (30, "hint", "the licence expires at 2023-12-14T22:14:00Z"),
+        (0, "wrong", "the licence expired on 2023-11-14 at 22:14 UTC"),
+        (30, "hint", "the licence expires on 2023-12-14 at 22:14 UTC"),
         (31, None, ""),
     ],
 )
@@ -117,7 +117,7 @@ def test_jwts_that_live_on_for_long_after_a_logoff_are_told(
     assert found(site) == ([("hint", problem, f"licet tenant set {JIM} --access-ttl 60s")] if life else [])
 
 
-def test_a_client_that_cannot_prove_itself_is_told(site: Site) -> None:
+def test_a_client_that_cannot_authenticate_is_told(site: Site) -> None:
     with changing(site.store, ADA) as change:
         tenant = change.tenant(JIM)
         tenant.add_user("NP", password_hash=None)
@@ -125,7 +125,7 @@ def test_a_client_that_cannot_prove_itself_is_told(site: Site) -> None:
         tenant.add_client("no-secret", user="U1", password_allowed=False)
         tenant.add_client("disabled", user="NP", enabled=False)
         tenant.add_client("secret", secret(), START_MS + 365 * DAY_MS, user="NP")
-    problem = "it cannot prove itself: no password works for it, no secret and no key"
+    problem = "it cannot authenticate: no password works for it, no secret and no key"
     password, another = "licet user password NP", "licet client secret add"
     assert found(site) == [
         ("wrong", f"client no-password: {problem}", f"{password}, or {another} no-password"),
@@ -161,12 +161,12 @@ def test_secrets_are_told_before_and_after_they_expire(site: Site) -> None:
     assert at == {
         old.secret_id: (
             "hint",
-            f"client c1: its secret {old.secret_id} expired at 2023-11-14T22:14:00.001Z",
+            f"client c1: its secret {old.secret_id} expired on 2023-11-14 at 22:14:00.001 UTC",
             f"licet client secret remove c1 {old.secret_id}",
         ),
         soon.secret_id: (
             "hint",
-            f"client c1: its secret {soon.secret_id} expires at 2023-12-13T22:14:00Z",
+            f"client c1: its secret {soon.secret_id} expires on 2023-12-13 at 22:14 UTC",
             "licet client secret add c1",
         ),
     }

@@ -115,7 +115,7 @@ class TestSetup:
         assert site.count(schema.public_key) == 0
 
     def test_check_tells_of_keys_that_end_and_counts_them_as_a_proof(self, site: Site) -> None:
-        """A client with a key alone can prove itself."""
+        """A client with a key alone can authenticate."""
         with changing(site.store, ADA) as change:
             setup = change.tenant(JIM)
             setup.set_client("c1", password_allowed=False)
@@ -129,13 +129,13 @@ class TestSetup:
             return [(it.problem, it.advice) for it in every if it.target == "client c1"]
 
         assert found(START_MS) == [
-            ("its key old expires at 2023-11-14T22:14:10Z", "licet client key add c1 FILE")
+            ("its key old expires on 2023-11-14 at 22:14:10 UTC", "licet client key add c1 FILE")
         ]
         assert found(START_MS + 10_000) == [
-            ("its key old expired at 2023-11-14T22:14:10Z", "licet client key remove c1 old")
+            ("its key old expired on 2023-11-14 at 22:14:10 UTC", "licet client key remove c1 old")
         ]
         assert found(START_MS + SOON_MS + 20_000)[0] == (
-            "it cannot prove itself: no password works for it, no secret and no key",
+            "it cannot authenticate: no password works for it, no secret and no key",
             "licet client secret add c1",
         )
 

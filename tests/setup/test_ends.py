@@ -9,12 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from playwright.sync_api import expect
 
+from licet.credentials.generated import ClientSecrets
 from licet.formats import INSTANT_MS_MAX, end, instant, read_end_ms
 from licet.model import InvalidValue, Role, Tenant
 from licet.setup.file import read, write
 from licet.zones import find_zone
 from support.browser import Browser
 from support.cli_site import Desk
+from support.command_line import run, terminal
 from support.dashboard import DashboardSite, add_admin
 from support.filling import send
 
@@ -142,12 +144,14 @@ def test_a_licence_that_has_expired_or_ends_soon_is_told(tmp_path: Path) -> None
     """By `licet seats` and `licet pool list`, with the moment."""
     desk = _desk(tmp_path)
     desk.out("pool", "set", "full", "--expires", "2020-01-31", "--yes")
-    assert desk.out("seats").startswith("full: no seat can be had: the licence expired 2020-0")
+    assert desk.out("seats").startswith(
+        "full: no seat can be had: the licence expired at the end of 2020-01-31"
+    )
     assert "expired 2020-02-01T00:00:00Z" in desk.out("pool", "list")
     assert desk.json("pool", "list")[0]["expires_at"] == "2020-02-01T00:00:00Z"
     soon = datetime.now(UTC) + timedelta(days=12, hours=1)
     desk.out("pool", "set", "full", "--expires", soon.isoformat())
-    assert "(in 12 d)" in desk.out("seats")
+    assert "(in 12 days)" in desk.out("seats")
     assert "expired" not in desk.out("pool", "list")
 
 
@@ -245,3 +249,39 @@ def test_a_browser_has_pickers_and_shows_the_end_by_its_own_clock(
         page.get_by_role("button", name="Save").click()
         page.wait_for_url("**/set-up/pools?*")
         assert _end(site) == "never"
+
+
+def test_a_page_shows_the_last_day_and_not_the_one_after(browser: Browser, site: DashboardSite) -> None:
+    """Of a licence, a secret, a public key and an API key, and in the list of what was changed."""
+    end_ms = 2_053_861_200_000  # 2035-01-31T13:00Z, a midnight in Sydney
+    with site.changing() as change:
+        setup = change.tenant("Jim_Test")
+        setup.set_pool("full", expires_at_ms=end_ms)
+        setup.add_secret("TestClientId", ClientSecrets(b"p" * 32).generate(), end_ms)
+    with browser.person(site, "ada", timezone_id=SYDNEY) as page:
+        for path in ("/set-up/pools", "/set-up/clients/edit", "/journal"):
+            of = "&name=TestClientId" if path.endswith("edit") else "&kind=event&within=all"
+            page.goto(f"{site.admin_url}{path}{HERE}{of}")
+            expect(page.get_by_role("main")).to_contain_text("31 Jan 2035")
+            expect(page.get_by_role("main")).not_to_contain_text("1 Feb 2035")
+
+
+def test_a_terminal_shows_the_last_day_and_not_the_one_after(tmp_path: Path) -> None:
+    """Of a licence, a secret, a public key and an API key, each in the zone in which it was set."""
+    desk = _desk(tmp_path)
+    desk.out("user", "add", "TC", "--no-password")
+    desk.out("tenant", "set", "Jim_Test", "--time-zone", SYDNEY)
+    desk.out("pool", "set", "full", "--expires", "2035-01-31")
+    desk.out("client", "add", "A", "--user", "TC", "--secret", "--secret-expires", "2035-01-31")
+    jwk = run("client", "key", "new", "--out", str(tmp_path / "private.pem")).stdout
+    desk.run("client", "key", "add", "A", "-", "--expires", "2035-01-31", stdin=jwk)
+    desk.run("admin", "key", "add", "k", "--tenant", "Jim_Test", "--expires", "2035-01-31")
+    for verb in (
+        *(("pool", "list"), ("pool", "show", "full"), ("client", "secret", "list", "A")),
+        *(("client", "key", "list", "A"), ("admin", "key", "list")),
+    ):
+        with terminal(*verb, "--data", str(desk.data)) as screen:
+            assert screen.ended() == 0
+        text = "".join(screen.text.split())
+        assert "2035-01-31" in text, verb
+        assert "T13:00" not in text, verb

@@ -213,7 +213,7 @@ def test_who_has_no_password_yet_is_found_by_check(empty: Site) -> None:
     with empty.store.reading() as connection:
         found = check(connection, empty.store.tenants(), START_MS)
     assert [(finding.target, finding.problem) for finding in found if finding.is_wrong] == [
-        ("client TestClientId", "it cannot prove itself: no password works for it, no secret and no key")
+        ("client TestClientId", "it cannot authenticate: no password works for it, no secret and no key")
     ]
 
 

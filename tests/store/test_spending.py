@@ -130,7 +130,7 @@ def test_of_two_nodes_at_once_one_wins(place: Place, store: Store) -> None:
         assert sorted(found, key=str) == sorted([FIRST, AGAIN, AGAIN], key=str)
 
 
-def test_it_is_forgotten_when_it_has_run_out_and_no_sooner(place: Place, store: Store) -> None:
+def test_it_is_forgotten_when_it_has_expired_and_no_sooner(place: Place, store: Store) -> None:
     """In pieces, so that no grant waits for long."""
     do(store, *(spend(number, lives_s=10) for number in range(SPENT_MAX + 5)), spend(9999, lives_s=11))
     assert remove_spent(store) == 0

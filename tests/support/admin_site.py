@@ -5,18 +5,22 @@
 
 The tenants are `Jim_Test`, as `Site.begin` makes it, and `Other`, with a client `c1` as well. Keys: `viewer`,
 `operator` and `owner` of all tenants, and the same `of Other`.
+
+To make an application of 200 routes takes longer than most tests: nodes that are alike use one in turns.
 """
 
 import asyncio
+import atexit
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import httpx
 
 from licet.accounts import administrators
 from licet.admin.app import admin_application
 from licet.admin.context import Desk
+from licet.admin.gate import Application
 from licet.admin.sign_in import Access
 from licet.credentials.generated import ApiKeys, ClientSecrets
 from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
@@ -57,13 +61,25 @@ class Log:
 
 
 class Node:
-    """An admin listener on a store."""
+    """An admin listener on a store; one with options of its own has an application of its own."""
+
+    _unused: ClassVar[list[tuple[asyncio.Runner, Desk, Application]]] = []
 
     def __init__(self, store: Store, keyring_path: Path, pepper: bytes, **options: Any) -> None:
         self.log = Log()
-        self._runner = asyncio.Runner()
-        self.desk = self.run(lambda: self._desk(store, keyring_path, pepper, options))
-        self.application = admin_application(self.desk)
+        self._is_usual = not options
+        if self._is_usual and self._unused:
+            self._runner, self.desk, self.application = self._unused.pop()
+            desk = self.run(lambda: self._desk(store, keyring_path, pepper, options))
+            # The application knows its desk, and the event that ends its streams.
+            desk.closing = self.desk.closing
+            desk.closing.clear()
+            vars(self.desk).clear()
+            vars(self.desk).update(vars(desk))
+        else:
+            self._runner = asyncio.Runner()
+            self.desk = self.run(lambda: self._desk(store, keyring_path, pepper, options))
+            self.application = admin_application(self.desk)
 
     async def _desk(self, store: Store, keyring_path: Path, pepper: bytes, options: dict[str, Any]) -> Desk:
         passwords = Passwords(memory_kib=8, time_cost=1)
@@ -111,9 +127,28 @@ class Node:
         return self.run(lambda: self.request(method, path, **options))
 
     def close(self) -> None:
-        """End it."""
-        self.run(self.desk.close)
-        self._runner.close()
+        """End it, and what still runs in it."""
+        self.run(self._end)
+        if self._is_usual:
+            self._unused.append((self._runner, self.desk, self.application))
+        else:
+            self._runner.close()
+
+    async def _end(self) -> None:
+        await self.desk.close()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    @classmethod
+    def forget(cls) -> None:
+        """Keep no application for those that follow."""
+        while cls._unused:
+            cls._unused.pop()[0].close()
+
+
+atexit.register(Node.forget)
 
 
 class AdminSite(Site):

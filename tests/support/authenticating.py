@@ -178,4 +178,4 @@ def prove(desk: Desk, find_tenant: Callable[[str], Tenant]) -> Coroutine[Any, An
     exchange = Exchange({"client": (HERE, 1), "headers": []}, receive, TENANT.name)
     basic = Credentials(candidates=(("TestClientId", PASSWORD),))
     request = Request(tenant=TENANT.name, basic=basic, form={}, address=HERE)
-    return public._prove(exchange, request, "token")
+    return public._authenticate(exchange, request, "token")

@@ -22,7 +22,7 @@ from typing import Any, Literal, Self
 
 import psycopg
 
-WARY = "wary"  # a user that has to prove itself, by the password `PASSWORD`
+WARY = "wary"  # a user that has to authenticate, by the password `PASSWORD`
 PASSWORD = "swordfish"
 PATIENCE_S = 60.0
 StopMode = Literal["smart", "fast", "immediate"]

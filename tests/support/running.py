@@ -16,35 +16,38 @@ test before.
 """
 
 import os
-import sys
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
 
 import httpx
 
 from licet.cli.run.demo import CLIENTS, PASSWORD, SEATS, TENANT
-from licet.clock import Clock
+from licet.clock import Clock, SystemClock
 from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.credentials.passwords import Passwords
-from licet.model import User
 from licet.setup.change import SetupChange, changing
 from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite.store import SqliteStore
-from licet.testing import serving
 from licet.testing.process import ServerProcess
 from licet.testing.shared_memory import SharedNumber
+from support import served
+from support.nursery import Nursery
+
+if TYPE_CHECKING:
+    import subprocess
 
 PATIENCE_S = 10.0  # for what must happen: a test that waits as long as this has failed
-PASSWORD_HASH = Passwords().hash(PASSWORD)
+PASSWORD_HASH = Passwords(**served.HASHED_WITH).hash(PASSWORD)
 
 _FORM = {"content-type": "application/x-www-form-urlencoded"}
-_COMMAND = (sys.executable, "-W", "error", __file__)
 _EPOCH_MS = 1_700_000_000_000
-_HASHES = "hashes"  # the file in which passwords are counted
-_LOGS_ALL = "logs-all"  # the file that lifts the bound on lines of a second
 
 
 class RunningServer(ServerProcess):
@@ -53,13 +56,21 @@ class RunningServer(ServerProcess):
     http: httpx.Client
 
     def __init__(
-        self, data: Path, *, manual_clock: bool = False, logs_all: bool = False, **settings: object
+        self,
+        data: Path,
+        *,
+        manual_clock: bool = False,
+        logs_all: bool = False,
+        is_executed: bool = False,
+        **settings: object,
     ) -> None:
+        """`is_executed`: it starts as a program, and is not forked from one that has imported all."""
+        self._is_executed = is_executed
         manual_from_ms = _EPOCH_MS if manual_clock else None
-        super().__init__(data, command=_COMMAND, manual_from_ms=manual_from_ms, settings=settings)
-        self._hashes = SharedNumber(data / _HASHES)
+        super().__init__(data, command=served.COMMAND, manual_from_ms=manual_from_ms, settings=settings)
+        self._hashes = SharedNumber(data / served.HASHES)
         if logs_all:
-            (data / _LOGS_ALL).touch()
+            (data / served.LOGS_ALL).touch()
         if not (data / SQLITE_NAME).exists():
             _set_up(data, self.clock)
         self.start()
@@ -101,6 +112,12 @@ class RunningServer(ServerProcess):
         (pid,) = found
         return pid
 
+    def _begun(self, log: IO[bytes]) -> "subprocess.Popen[bytes]":
+        if self._is_executed:
+            return super()._begun(log)
+        forked: Any = Nursery.current().fork(self._environment, log)
+        return cast("subprocess.Popen[bytes]", forked)
+
     def _ended(self) -> int:
         self.http.close()
         return super()._ended()
@@ -127,6 +144,20 @@ def _parent(process: Path) -> tuple[int, int | None]:
 
 
 def _set_up(data: Path, clock: Clock) -> None:
+    """The set-up of the demo: each process of tests makes it once for either kind of clock, and copies it."""
+    made = Path(_made().name) / ("system" if isinstance(clock, SystemClock) else "manual")
+    if not made.exists():
+        made.mkdir()
+        _make(made, clock)
+    shutil.copytree(made, data, dirs_exist_ok=True)
+
+
+@cache
+def _made() -> TemporaryDirectory[str]:
+    return TemporaryDirectory(prefix="licet-made-")  # it is removed when the process ends
+
+
+def _make(data: Path, clock: Clock) -> None:
     write_keyring(data / FILE_NAME, new_keyring(clock.now_ms()))
     store = SqliteStore(data / SQLITE_NAME, clock, create=True)
     with changing(store, "a test") as change:
@@ -135,63 +166,3 @@ def _set_up(data: Path, clock: Clock) -> None:
             tenant.add_user(initials, name=client_id, password_hash=PASSWORD_HASH)
             tenant.add_client(client_id, user=initials, introspects=client_id == "Api")
     store.close()
-
-
-class HashGate:
-    """While it is shut, nothing is hashed in a server with one thread for it, but what is let through."""
-
-    def __init__(self, data: Path) -> None:
-        self._path = data / "hash-gate"
-        self._begun, self._let = (SharedNumber(data / f"hashes-{it}") for it in ("begun", "let"))
-
-    def shut(self) -> None:
-        """From the next hash on."""
-        self._path.touch()
-
-    def let_through(self, number: int) -> None:
-        """So many hashes, one after the other."""
-        for _ in range(number):
-            self._let.add()
-
-    def open(self) -> None:
-        """For all."""
-        self._path.unlink()
-
-    def is_reached(self) -> bool:
-        """Whether a hash has begun and waits."""
-        return self._begun.get() > self._let.get()
-
-    def wait(self) -> None:
-        """In the server: for being let through."""
-        if self._path.exists():
-            self._begun.add()
-            while self._path.exists() and self.is_reached():
-                time.sleep(0.001)  # so that it takes nothing of the processor from the server
-
-
-class _CountingPasswords(Passwords):
-    """Passwords as they are, and counted; behind a gate."""
-
-    def __init__(self, hashes: SharedNumber, gate: HashGate) -> None:
-        super().__init__()
-        self._hashes = hashes
-        self._gate = gate
-
-    def verify_hash(self, kept: str | None, password: str) -> bool:
-        self._gate.wait()
-        return super().verify_hash(kept, password)
-
-    def verify(self, user: User | None, password: str) -> bool:
-        self._hashes.add()
-        return super().verify(user, password)
-
-
-def _adjust(server: serving.SwitchedServer) -> None:
-    data = Path(os.environ["LICET_DATA"])
-    server._passwords = _CountingPasswords(SharedNumber(data / _HASHES), HashGate(data))
-    if (data / _LOGS_ALL).exists():
-        server._refusals._lines_max = sys.maxsize
-
-
-if __name__ == "__main__":
-    serving.main(_COMMAND, _adjust)

@@ -110,7 +110,7 @@ class TestTenants:
             licet_tenant.auth("Testclientid", api="http://127.0.0.1")
 
     def test_sessions_and_seats_are_seen_as_they_are(self, licet_tenant: LicetTenant) -> None:
-        """L1: a token that may only look takes no seat."""
+        """L1: a read-only token takes no seat."""
         licet_tenant.token("TestClientId")
         licet_tenant.token("Api", scope="view")
         assert {(it.client_id, it.scope) for it in licet_tenant.sessions()} == {

@@ -101,7 +101,7 @@ class TestPasswords:
 
 
 class TestUnknown:
-    """S16: whoever does not prove itself gets the same answer for the same work."""
+    """S16: whoever does not authenticate gets the same answer for the same work."""
 
     STRANGERS = (
         ("TestClientId", TENANT),
@@ -185,7 +185,7 @@ class TestSecrets:
             with running.changing() as change:
                 change.tenant("Jim_Test").add_client("WithSecret", secret, user="TC")
             answer = running.ask("Jim_Test/introspect", "WithSecret", secret.secret, token="x")
-            assert answer.json()["error"] == "unauthorized_client"  # it did prove itself
+            assert answer.json()["error"] == "unauthorized_client"  # it did authenticate
             assert running.terminate() == 0
             with running.store() as store:
                 kept = store.tenants()[1].clients["WithSecret"].secrets[0]

@@ -186,7 +186,7 @@ class TestLimit:
         [("TestClientId", PASSWORD), ("WithSecret", SECRET.secret)],
         ids=["password", "secret"],
     )
-    async def test_a_client_that_proved_itself_is_not_shut_out(self, client_id: str, secret: str) -> None:
+    async def test_a_client_that_authenticated_is_not_shut_out(self, client_id: str, secret: str) -> None:
         """Neither from the source of the guesses nor while others guess at it."""
         desk = Desk(per_source_max=1, per_client_max=1)
         assert await desk.check(client_id, secret) == client_id

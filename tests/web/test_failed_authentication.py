@@ -90,7 +90,7 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """One for all tests, with limits that none of them meets but who wants to."""
     data = tmp_path_factory.mktemp("site")
-    limits = {"login_failures_per_client_max": 1000, "login_failures_per_source_max": 1000}
+    limits: dict[str, Any] = {"login_failures_per_client_max": 1000, "login_failures_per_source_max": 1000}
     with RunningServer(data, manual_clock=True, logs_all=True, **limits) as server:
         yield Site(server)
 

@@ -37,7 +37,7 @@ const client = {
     Date.now = () => now() + seconds * 1000;
   },
 
-  // The library only gets tokens, and tells whether one has run out: its manual has these two lines.
+  // The library only gets tokens, and tells whether one has expired: its manual has these two lines.
   async call() {
     if (token.expired()) token = await token.refresh();
     return { status: (await fetch(told.api_url, { headers: bearer() })).status };

@@ -50,7 +50,7 @@ class Client:
         return of_token(self._client.refresh_token())
 
     def age(self, request: Members) -> None:
-        """Have the token run out earlier."""
+        """Have the token expire earlier."""
         token = self._client.token
         self._client.token = {**token, "expires_at": token["expires_at"] - request["seconds"]}
 

@@ -46,11 +46,11 @@ class Client:
         return of_token(self._token)
 
     def age(self, request: Members) -> None:
-        """Have the token run out earlier."""
+        """Have the token expire earlier."""
         self._token["expires_at"] -= request["seconds"]
 
     def call(self, _: Members) -> Members:
-        """Ask the API; the library only gets tokens, and can tell whether one has run out."""
+        """Ask the API; the library only gets tokens, and can tell whether one has expired."""
         if self._token.is_expired():
             self.refresh({})
         return {"status": httpx.get(self._told["api_url"], headers=self._bearer()).status_code}

@@ -48,7 +48,7 @@ class Client:
         return of_token(self._session.refresh_token(self._told["token_url"], auth=self._auth))
 
     def age(self, request: Members) -> None:
-        """Have the token run out earlier."""
+        """Have the token expire earlier."""
         token = self._session.token
         self._session.token = {**token, "expires_at": token["expires_at"] - request["seconds"]}
 

@@ -67,7 +67,7 @@ refused() {
 # Gives the seat back, which is else taken for 20 minutes more.
 log_off() {
     [[ -n $TOKEN ]] || return 0
-    if [[ -n $(told .refresh_token) ]]; then # works also when the access token has run out
+    if [[ -n $(told .refresh_token) ]]; then # works also when the access token has expired
         ask "$(credentials; field refresh_token "$(told .refresh_token)")" "$TENANT_URL/logoff"
     else
         ask "$(bearer)" --request POST "$TENANT_URL/logoff"

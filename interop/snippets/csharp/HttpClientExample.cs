@@ -92,7 +92,7 @@ public sealed class LicetSession
     {
         if (token == null) return;
         var request = new HttpRequestMessage(HttpMethod.Post, tenant + "/logoff");
-        if (token.RefreshToken != null)   // works also when the access token has run out
+        if (token.RefreshToken != null)   // works also when the access token has expired
             request.Content = Form("refresh_token", token.RefreshToken);
         else
             request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", token.AccessToken);

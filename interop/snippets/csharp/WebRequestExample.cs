@@ -76,7 +76,7 @@ public sealed class LicetSession
     public void LogOff()
     {
         if (token == null) return;
-        // With the refresh token it works also when the access token has run out.
+        // With the refresh token it works also when the access token has expired.
         var authorization = token.RefreshToken != null ? basic : "Bearer " + token.AccessToken;
         var form = token.RefreshToken != null ? Form("refresh_token", token.RefreshToken) : "";
         token = null;

@@ -123,7 +123,7 @@ func (s *Session) LogOff() {
 	form := url.Values{"client_id": {s.grant.ClientID}, "client_secret": {s.grant.ClientSecret}}
 	form.Set("token", s.token.AccessToken)
 	if s.token.RefreshToken != "" {
-		form.Set("token", s.token.RefreshToken) // works also when the access token has run out
+		form.Set("token", s.token.RefreshToken) // works also when the access token has expired
 	}
 	answer, err := http.PostForm(s.tenant+"/revoke", form) // RFC 7009: a revoked token ends its session
 	s.token = nil

@@ -56,7 +56,7 @@ class LicetSession {
     const last = this.#token;
     this.#token = undefined;
     if (last === undefined) return;
-    const answer = last.refresh_token // works also when the access token has run out
+    const answer = last.refresh_token // works also when the access token has expired
       ? await this.#post("logoff", { refresh_token: last.refresh_token })
       : await fetch(`${this.#tenant}/logoff`, {
           method: "POST",

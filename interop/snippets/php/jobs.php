@@ -46,7 +46,7 @@ final class LicetSession
         if ($last === null) {
             return;
         }
-        $answer = isset($last['refresh_token'])   // works also when the access token has run out
+        $answer = isset($last['refresh_token'])   // works also when the access token has expired
             ? $this->ask('logoff', ['refresh_token' => $last['refresh_token']])
             : self::send("$this->tenant/logoff", '', ["Authorization: Bearer {$last['access_token']}"]);
         if ($answer['status'] !== 200) {

@@ -52,7 +52,7 @@ class LicetSession:
         last, self._token = self._token, None
         if last is None:
             return
-        if "refresh_token" in last:  # works also when the access token has run out
+        if "refresh_token" in last:  # works also when the access token has expired
             answer = self._post("logoff", refresh_token=last["refresh_token"])
         else:
             bearer = {"Authorization": f"Bearer {last['access_token']}"}

@@ -153,11 +153,11 @@ class Access:
         self._writing = asyncio.create_task(self._write_now_and_then())
 
     async def sign_in(self, name: str, password: str, address: str, *, request_id: str = "") -> str:
-        """The token for the cookie of an administrator who proved itself.
+        """The token for the cookie of an administrator who authenticated.
 
         Raises SignInRefused, TooManyAttempts, QueueFull, StoreUnavailable.
         """
-        admin, stronger = await self._proved(name, password, address, request_id)
+        admin, stronger = await self._authenticated(name, password, address, request_id)
         return await self._begin(admin, address, stronger)
 
     async def change_password(
@@ -172,7 +172,7 @@ class Access:
         if found is None:
             raise SignInRefused("nobody is signed in any more")
         await asyncio.to_thread(check_new_password, new, found.identity.actor)
-        admin, hashed = await self._proved(found.identity.actor, old, address, request_id, new=new)
+        admin, hashed = await self._authenticated(found.identity.actor, old, address, request_id, new=new)
         assert hashed is not None
         await self._ask(partial(self._set_password, admin, hashed))
         return await self._begin(replace(admin, password_hash=hashed), address)
@@ -284,7 +284,7 @@ class Access:
             with suppress(StoreUnavailable, QueueFull):  # then the next time does it
                 await self.write_down()
 
-    async def _proved(
+    async def _authenticated(
         self, name: str, password: str, address: str, request_id: str, *, new: str | None = None
     ) -> tuple[Admin, str | None]:
         """The administrator whose password this is, and the hash to keep from now on if there is another.
@@ -348,7 +348,7 @@ class Access:
 
     def _set_password(self, admin: Admin, hashed: str) -> None:
         with suppress(NotFound), changing(self._store, admin.name) as change:
-            # Whoever was given another password meanwhile is not the one who proved itself.
+            # Whoever was given another password meanwhile is not the one who authenticated.
             if change.admin(admin.name) == admin:
                 change.set_admin(admin.name, password_hash=hashed)
 

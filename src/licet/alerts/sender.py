@@ -114,7 +114,7 @@ class Alerting:
             attempt = Attempt(f"a bug: {type(fault).__name__}")
         try:
             await asyncio.to_thread(settle, self._store, message, attempt)
-        except StoreUnavailable as fault:  # the claim runs out, and it is sent again
+        except StoreUnavailable as fault:  # the claim expires, and it is sent again
             attempt = Attempt(f"how it ended could not be kept: {fault}; it was {attempt.error or 'sent'}")
         self._log.info(
             "alert_not_sent" if attempt.error else "alert_sent",

@@ -8,12 +8,13 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import tzinfo
 from typing import NamedTuple
 
 import typer
 
 from licet.clock import SystemClock
-from licet.formats import NEVER, duration, instant, nearness
+from licet.formats import NEVER, duration, end, instant, nearness, nearness_of_end
 
 
 class AnyOf(list[str]):
@@ -28,6 +29,32 @@ class Instant(NamedTuple):
     def told(self) -> str:
         """As a table has it."""
         return nearness(self.ms, SystemClock().now_ms()) if on_terminal() else instant(self.ms)
+
+    def exact(self) -> str:
+        """The moment itself."""
+        return instant(self.ms)
+
+    def as_json(self) -> str:
+        """ISO 8601, UTC."""
+        return instant(self.ms)
+
+
+class End(NamedTuple):
+    """When something ends, by the clocks of its tenant's zone: on a terminal, its last day."""
+
+    ms: int
+    zone: tzinfo
+    word: str = ""  # of one that is over
+
+    def told(self) -> str:
+        """As a table has it."""
+        now_ms = SystemClock().now_ms()
+        at = nearness_of_end(self.ms, now_ms, self.zone) if on_terminal() else instant(self.ms)
+        return f"{self.word} {at}" if self.word and self.ms <= now_ms else at
+
+    def exact(self) -> str:
+        """As the option that sets it takes it."""
+        return end(self.ms, self.zone)
 
     def as_json(self) -> str:
         """ISO 8601, UTC."""
@@ -61,7 +88,7 @@ class Absent(NamedTuple):
         """Null."""
 
 
-Shown = str | int | bool | Instant | Duration | Absent | Sequence[str] | None
+Shown = str | int | bool | Instant | End | Duration | Absent | Sequence[str] | None
 Record = Mapping[str, Shown]
 
 
@@ -104,6 +131,11 @@ def when(ms: int | None) -> Shown:
     return Absent(NEVER) if ms is None else Instant(ms)
 
 
+def ends(ms: int | None, zone: tzinfo, over: str = "") -> Shown:
+    """An end to show, or `never`; `over` is the word of one that is over."""
+    return Absent(NEVER) if ms is None else End(ms, zone, over)
+
+
 def show_list(
     records: Iterable[Record], headings: Mapping[str, str], *, as_json: bool = False, empty: str
 ) -> None:
@@ -129,8 +161,9 @@ def show_one(record: Record, *, as_json: bool) -> None:
     labels = {key: key.removesuffix("_s").removesuffix("_at").replace("_", " ") for key in record}
     width = max(map(len, labels.values())) + 2
     for key, value in record.items():
-        exact = f"{instant(value.ms)}  " if isinstance(value, Instant) and on_terminal() else ""
-        typer.echo(f"{labels[key]:{width}}{exact}{_cell(value)}")
+        shown = _cell(value)
+        exact = value.exact() if isinstance(value, Instant | End) and on_terminal() else shown
+        typer.echo(f"{labels[key]:{width}}{shown if exact == shown else f'{exact}  {shown}'}")
 
 
 def show_json(value: object) -> None:
@@ -170,7 +203,7 @@ def _cell(value: Shown) -> str:
             return "-"
         case bool():
             return "yes" if value else "no"
-        case Instant() | Duration() | Absent():
+        case Instant() | End() | Duration() | Absent():
             return value.told()
         case AnyOf():
             return " or ".join(value) or "-"
@@ -182,7 +215,7 @@ def _cell(value: Shown) -> str:
 
 def _jsonable(value: object) -> object:
     match value:
-        case Instant() | Duration() | Absent():
+        case Instant() | End() | Duration() | Absent():
             return value.as_json()
         case Mapping():
             return {key: _jsonable(part) for key, part in value.items()}

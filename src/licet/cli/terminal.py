@@ -22,7 +22,7 @@ _RENAMED = {"initials": "user"}  # as the other verbs call it
 PIPED_COLUMNS = 120  # where nobody says how wide a page is
 NEARLY_FULL = 0.8
 
-_MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
+_MINUTE_S, _HOUR_MIN, _DAY_MIN = 60, 60, 1440
 
 
 def plain(value: object) -> object:
@@ -73,12 +73,16 @@ def clock_time(ms: int, now_ms: int) -> str:
 
 
 def countdown(ms: int, now_ms: int) -> str:
-    """`18:40` until an instant, `3:05:00` when it is hours, `12 d` when it is far."""
+    """`40 s` until an instant, `19 min`, `3 h 05 min`, `12 days`: rounded up, unlike a time of day."""
     seconds = max(0, -(-(ms - now_ms) // 1000))
-    if seconds >= 2 * _DAY_S:
-        return f"{seconds // _DAY_S} d"
-    minutes = f"{seconds % _HOUR_S // _MINUTE_S:02}:{seconds % _MINUTE_S:02}"
-    return f"{seconds // _HOUR_S}:{minutes}" if seconds >= _HOUR_S else minutes
+    if seconds < _MINUTE_S:
+        return f"{seconds} s"
+    minutes = -(-seconds // _MINUTE_S)
+    if minutes < _HOUR_MIN:
+        return f"{minutes} min"
+    if minutes < 2 * _DAY_MIN:
+        return f"{minutes // _HOUR_MIN} h {minutes % _HOUR_MIN:02} min"
+    return f"{minutes // _DAY_MIN} days"
 
 
 def whose(initials: str, name: str) -> str:

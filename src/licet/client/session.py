@@ -3,7 +3,7 @@
 One flight at a time: of all the threads and tasks that need new tokens one asks the server, and the others
 wait for what it gets. What is asked, in which order, is one flow for both kinds, without I/O.
 
-- Tokens that last are used as they are. Shortly before they run out, and when the API refuses one, they are
+- Tokens that last are used as they are. Shortly before they expire, and when the API refuses one, they are
   renewed: by the refresh token, else by a new grant.
 - A renewal ahead of time never fails a request: while the old token works, it is used.
 - Who is told that no seat is free comes back when the server said, as long as the patience lasts, and once
@@ -254,8 +254,8 @@ class Session:
         answer = None
         if held.lives(self._timing.now_s()):
             answer = yield Ask(self._server.logoff(held))
-        has_run_out = answer is None or (isinstance(answer, Answer) and answer.status == _UNAUTHORIZED)
-        if has_run_out and held.refresh_token is not None:
+        has_expired = answer is None or (isinstance(answer, Answer) and answer.status == _UNAUTHORIZED)
+        if has_expired and held.refresh_token is not None:
             answer = yield Ask(self._server.logoff_by_refresh(held.refresh_token))
         if isinstance(answer, Answer) and answer.status in _SUCCESS:
             return True
@@ -270,7 +270,7 @@ def _why(answer: Answer | NoAnswer | None) -> str:
         case NoAnswer(why=why):
             return why
         case None:
-            return "takes no token that has run out"
+            return "takes no token that has expired"
 
 
 def _is_final(refused: LicetError) -> bool:

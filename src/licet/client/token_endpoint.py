@@ -72,7 +72,7 @@ class TokenServer:
         return httpx.Request("POST", f"{self.url}logoff", headers=headers)
 
     def logoff_by_refresh(self, refresh_token: Secret) -> httpx.Request:
-        """The same when the access token has run out."""
+        """The same when the access token has expired."""
         return self._request("logoff", {"refresh_token": refresh_token.reveal()})
 
     def _request(self, endpoint: str, form: dict[str, str]) -> httpx.Request:

@@ -1,4 +1,4 @@
-"""Assertions: signed texts by which a client proves itself once (RFC 7521 4.2, RFC 7523 2.2 and 3).
+"""Assertions: signed texts by which a client authenticates once (RFC 7521 4.2, RFC 7523 2.2 and 3).
 
     parse -> what it says of itself -> claims that hold now -> a key of the client that made the signature
 
@@ -29,6 +29,8 @@ JTI_CHARS_MAX = 256
 TRIES_MAX = 4  # keys that are tried for an assertion that names none
 
 Given = TypeVar("Given", str, float)
+
+USABLE_S_MAX = LIFE_S_MAX + 2 * LEEWAY_S  # of a client whose clock is fast, with a leeway at its end
 
 _KEPT_BEYOND_S = 60  # a node whose clock is behind still finds it used
 _JTI_HASH_BYTES = 16  # who finds two alike refuses only itself
@@ -155,6 +157,14 @@ def flaw(assertion: Assertion, ours: Collection[str], now_ms: int, *, is_strict:
         if since_s is not None and since_s > now_s + LEEWAY_S:
             return f"the assertion's {name} is ahead; is the client's clock right?"
     return None
+
+
+def may_be_used_before(assertion: Assertion, moment_ms: int) -> bool:
+    """Whether a server may have let it in before this moment, by what it says and by what `flaw` allows."""
+    since_s = assertion.expires_at_s - LIFE_S_MAX
+    for claimed_s in (assertion.issued_at_s, assertion.not_before_s):
+        since_s = since_s if claimed_s is None else max(since_s, claimed_s)
+    return (since_s - LEEWAY_S) * 1000 < moment_ms
 
 
 def is_meant_for(assertion: Assertion, ours: Collection[str]) -> bool:

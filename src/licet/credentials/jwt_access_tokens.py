@@ -12,7 +12,7 @@ The rules:
 - Issuer and audience are the tenant's own URL: what is signed for one tenant says nothing to another.
 - Times are whole seconds, rounded down, so that no token outlives its session.
 
-It may have run out, and its session may be over: that is for who asks the clock and the store.
+It may have expired, and its session may be over: that is for who asks the clock and the store.
 """
 
 from binascii import Error as NotBase64

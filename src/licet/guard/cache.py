@@ -3,7 +3,7 @@
 It is bounded. Live and dead tokens are kept apart: who sends many bad ones pushes none of the good ones out.
 
 It is looked into for every request, so it is keyed by the header as it comes, unread: a hash of it would take
-3 microseconds more, of some 20 that a small API takes altogether. What has run out goes with the next answer,
+3 microseconds more, of some 20 that a small API takes altogether. What has expired goes with the next answer,
 and nothing here shows a token.
 """
 

@@ -5,7 +5,7 @@ The rules:
 - ES256 is the only algorithm, `at+jwt` the only type, and the key is one that the issuer has published under
   the token's `kid`. What else a header offers, a key or the address of one, is not looked at.
 - Signature first: of a token that has none nothing is told but that.
-- A token that has run out is dead, by this machine's clock and without leeway. One from the future is dead
+- A token that has expired is dead, by this machine's clock and without leeway. One from the future is dead
   beyond the leeway: then one of two clocks is wrong.
 
 It needs PyJWT (`licet[jwt]`); only `licet.guard.jwt_guard` imports it, when a guard is made.

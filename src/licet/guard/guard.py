@@ -188,7 +188,7 @@ class Guard:
         if not needed <= who.scopes:
             raise insufficient_scope(self.realm, needed, "The token has not all the scopes that this needs.")
         if (is_overridden or method not in SAFE) and (who.read_only or who.scopes <= self.read_only_scopes):
-            description = "The token may only look: GET, HEAD and OPTIONS."
+            description = "The token is read-only: GET, HEAD and OPTIONS."
             raise insufficient_scope(self.realm, needed | {self._writing_scope}, description)
         return who
 

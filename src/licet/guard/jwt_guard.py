@@ -3,7 +3,7 @@
     guard = JwtGuard("https://licence.example.com/Jim_Test")
 
 For a tenant with `token_format` jwt. It fetches the issuer's keys every five minutes and needs no client of
-its own. The price: a logoff does not reach it. A token counts until it runs out, after a minute by default.
+its own. The price: a logoff does not reach it. A token counts until it expires, after a minute by default.
 """
 
 import ssl

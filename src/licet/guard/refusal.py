@@ -40,7 +40,7 @@ def malformed(realm: str) -> Refused:
 
 
 def invalid_token(realm: str) -> Refused:
-    """Run out, logged off, revoked, of another tenant, or no token at all: one answer for all of them."""
+    """Expired, logged off, revoked, of another tenant, or no token at all: one answer for all of them."""
     description = "The access token is not live; get a new one."
     return Refused(
         _UNAUTHORIZED, "invalid_token", description, _challenge(realm, "invalid_token", description)

@@ -159,7 +159,7 @@ def note_keys_used(store: Store, used: Mapping[tuple[int, str], int]) -> None:
 
 
 def remove_spent(store: Store) -> int:
-    """Forget assertions that have run out, `SPENT_MAX` at most; return how many. Raises StoreUnavailable."""
+    """Forget assertions that have expired, `SPENT_MAX` at most; return how many. Raises StoreUnavailable."""
     used = schema.assertion_used
     with store.transaction(Purpose.UPKEEP) as transaction:
         rows = select(*used.primary_key.columns).where(used.c.until_ms <= transaction.now_ms)

@@ -66,7 +66,7 @@ class GrantDenied(Value, frozen=True, kw_only=True):
 
 
 class AssertionUsed(Value, frozen=True, kw_only=True):
-    """A client proved itself with an assertion, which is not good again. In the order of the columns."""
+    """A client authenticated with an assertion, which is not good again. In the order of the columns."""
 
     tenant_id: int
     client_key: int

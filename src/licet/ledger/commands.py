@@ -13,7 +13,7 @@ from licet.model import (
 
 
 class Grant(Value, frozen=True, kw_only=True, tag=True, array_like=True):
-    """A client that proved itself asks for a new session.
+    """A client that authenticated asks for a new session.
 
     `scope` and `pool_id` come from `resolve_scope`; `sid` is new and random.
     """
@@ -27,7 +27,7 @@ class Grant(Value, frozen=True, kw_only=True, tag=True, array_like=True):
 
 
 class Refresh(Value, frozen=True, kw_only=True, tag=True, array_like=True):
-    """A client that proved itself renews its session; `scope` narrows the new access token."""
+    """A client that authenticated renews its session; `scope` narrows the new access token."""
 
     tenant_id: int
     client_key: int
@@ -52,7 +52,7 @@ class Sweep(Value, frozen=True, kw_only=True, tag=True, array_like=True):
 
 
 class Spend(Value, frozen=True, kw_only=True, tag=True, array_like=True):
-    """A client proves itself with a signed assertion, which is good once (RFC 7523 3).
+    """A client authenticates with a signed assertion, which is good once (RFC 7523 3).
 
     `jti` is a hash of what tells it from all others of this client; until `until_ms` it is remembered.
     """
@@ -90,7 +90,7 @@ class Denied(Value, frozen=True, kw_only=True, tag=True, array_like=True):
 
 
 class ClientRefused(Value, frozen=True, kw_only=True, tag=True, array_like=True):
-    """The client or its user was disabled or removed since it proved itself."""
+    """The client or its user was disabled or removed since it authenticated."""
 
 
 class SessionUnknown(Value, frozen=True, kw_only=True, tag=True, array_like=True):

@@ -57,7 +57,7 @@ def _read_assertion(request: Request) -> Assertion:
     """RFC 7521 4.2: one that is not of the kind or of the client that it says is worth nothing."""
     form = request.form
     if request.basic is not None or "client_secret" in form:
-        raise invalid_request("The client proves itself in two ways: by an assertion and by a secret.")
+        raise invalid_request("The client authenticates in two ways: by an assertion and by a secret.")
     kind, text = required(form, "client_assertion_type"), required(form, "client_assertion")
     if kind != TYPE:
         raise invalid_assertion("the client_assertion_type is not that of a JWT")

@@ -84,7 +84,7 @@ def invalid_request(description: str) -> OAuthError:
 
 
 def invalid_client(detail: str, cause: FailureCause | None = None) -> OAuthError:
-    """The client did not prove itself: one answer, whatever was wrong."""
+    """The client did not authenticate: one answer, whatever was wrong."""
     description = "Client authentication failed: unknown tenant or client, wrong secret, or none was sent."
     return OAuthError(Refusal.INVALID_CLIENT, description, detail=detail, headers=(_BASIC,), cause=cause)
 
@@ -112,18 +112,18 @@ def no_token(description: str = _SEND_ONE) -> OAuthError:
 
 
 def invalid_token(description: str, detail: str = "") -> OAuthError:
-    """The token is none of ours, or has run out."""
+    """The token is none of ours, or has expired."""
     return OAuthError(Refusal.INVALID_TOKEN, description, detail=detail, headers=(_BEARER_INVALID,))
 
 
 def insufficient_scope(scope: str, detail: str) -> OAuthError:
-    """The token lives and may only look; `scope` is one that may do more, '' where none is to be named."""
+    """The token is live and read-only; `scope` is one that may do more, '' where none is to be named."""
     challenge = b'Bearer realm="licet", error="insufficient_scope"'
     if scope:
         challenge += b', scope="%b"' % scope.encode("ascii")  # a scope has no quote (RFC 6749 3.3)
     return OAuthError(
         Refusal.INSUFFICIENT_SCOPE,
-        "The token may only look: GET, HEAD and OPTIONS.",
+        "The token is read-only: GET, HEAD and OPTIONS.",
         detail=detail,
         headers=((b"www-authenticate", challenge),),
     )

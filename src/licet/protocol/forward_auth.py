@@ -4,8 +4,8 @@ nginx (`auth_request`), Traefik, Caddy and others ask at `/{tenant}/verify`, by 
 request was, which a header tells. Envoy (`ext_authz`) asks by that method at `/{tenant}/verify/...`, and its
 own path follows; it takes 200 for a yes, and nothing else. The rules:
 
-- The token is the request's own, and who asks need not prove itself: it learns of a token that it has.
-- A token that may only look passes with a safe method (RFC 9110 9.2.1). Where several are told, all have to
+- The token is the request's own, and who asks need not authenticate: it learns of a token that it has.
+- A read-only token passes with a safe method (RFC 9110 9.2.1). Where several are told, all have to
   be safe, so that a header of the client's own gains nothing; where none is told, nobody knows, and it
   is not.
 - Nothing is remembered: a logoff counts from the next question on.
@@ -76,13 +76,13 @@ def respond(
     if session is None or session.tenant_id != tenant.id or session.expires_at_ms <= now_ms:
         raise invalid_token(_NOT_LIVE, "its session has ended")
     if access.expires_at_ms <= now_ms:
-        raise invalid_token(_NOT_LIVE, "it has run out")
+        raise invalid_token(_NOT_LIVE, "it has expired")
     client = tenant.clients_by_key.get(session.client_key)
     if client is None or not client.usable:
         raise invalid_token(_NOT_LIVE, "its client is disabled or removed")
     scope = access.scope or session.scope
     if tenant.is_read_only(scope) and not _is_safe(asked):
-        raise insufficient_scope(_writing(tenant), f"a token of {client.client_id} may only look")
+        raise insufficient_scope(_writing(tenant), f"a token of {client.client_id} is read-only")
     return Response(
         status=200 if asked.is_below else 204, headers=_told(client, scope, session.sid), body=b""
     )

@@ -1,6 +1,6 @@
 """`POST` or `GET /{tenant}/logoff`: end the session of a token, free its seat.
 
-The token comes as Bearer; or, when the access token has run out, as refresh_token in the body together with
+The token comes as Bearer; or, when the access token has expired, as refresh_token in the body together with
 the credentials of its client. Logging off twice is no error.
 """
 
@@ -25,7 +25,7 @@ from licet.protocol.message import Request, Response, answer
 
 _USUAL = b"Bearer "  # as all write it
 _NOT_OURS = "The token is not one of this server."
-_RUN_OUT = "The access token has run out; send the refresh token with the credentials of its client."
+_EXPIRED = "The access token has expired; send the refresh token with the credentials of its client."
 
 
 def bearer(authorization: bytes | None) -> str | None:
@@ -50,16 +50,16 @@ def read_bearer(token: str, tenant: Tenant | None, tokens: Tokens) -> AccessToke
 
 
 def must_be_current(access: AccessToken, session: Session | None, now_ms: int) -> None:
-    """Return unless a token that has run out is to end a session that lives on.
+    """Return unless a token that has expired is to end a session that lives on.
 
     Raises OAuthError.
     """
     if session is not None and access.expires_at_ms <= now_ms:
-        raise invalid_token(_RUN_OUT)
+        raise invalid_token(_EXPIRED)
 
 
 def read_form(request: Request, tenant: Tenant, client: Client, tokens: Tokens) -> End:
-    """The logoff of a client that proved itself and sends its refresh token.
+    """The logoff of a client that authenticated and sends its refresh token.
 
     Raises OAuthError.
     """

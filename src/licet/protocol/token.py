@@ -37,7 +37,7 @@ _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
 
 
 def read(request: Request, tenant: Tenant, client: Client, tokens: Tokens, sid: bytes) -> Command:
-    """What a client that proved itself asks for; `sid` is the identity of a new session.
+    """What a client that authenticated asks for; `sid` is the identity of a new session.
 
     Raises OAuthError.
     """
@@ -111,7 +111,7 @@ def respond(outcome: Outcome, tenant: Tenant, tokens: Tokens) -> Response:
         case SessionUnknown():
             raise invalid_grant("no live session of this client")
         case ClientRefused():
-            raise invalid_client("disabled since it proved itself", FailureCause.CLIENT_DISABLED)
+            raise invalid_client("disabled since it authenticated", FailureCause.CLIENT_DISABLED)
         case Ended() | Swept() | Spent():
             raise AssertionError("not an outcome of a grant or refresh")
         case _:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, FromClause, Select, and_, case, exists, func, select
 
 from licet.credentials.public_keys import name_of
-from licet.formats import duration, instant
+from licet.formats import duration, end_in_words, instant
 from licet.model import Client, Duplicates, Pool, Scope, Tenant, TokenFormat, Value
 from licet.setup.holds import until_held
 from licet.store import schema
@@ -50,7 +50,7 @@ def check(connection: Connection, tenants: Mapping[int, Tenant], now_ms: int) ->
 
 
 def proves_by(client: Client, now_ms: int) -> list[str]:
-    """What a client can prove itself by: some of `password`, `secret` and `key`, or nothing."""
+    """What a client can authenticate by: some of `password`, `secret` and `key`, or nothing."""
     found = []
     if client.password_allowed and client.user.password_hash is not None:
         found.append("password")
@@ -108,14 +108,14 @@ def _of_pool(tenant: Tenant, of: str, pool: Pool, now_ms: int) -> Iterator[Findi
         yield _wrong(
             tenant.name,
             target,
-            f"the licence expired at {instant(expires_at_ms)}",
+            f"the licence expired {end_in_words(expires_at_ms, tenant.zone)}",
             f"licet pool set {pool.name} --expires DATE{of}",
         )
     elif expires_at_ms is not None and expires_at_ms <= now_ms + SOON_MS:
         yield _hint(
             tenant.name,
             target,
-            f"the licence expires at {instant(expires_at_ms)}",
+            f"the licence expires {end_in_words(expires_at_ms, tenant.zone)}",
             f"licet pool set {pool.name} --expires DATE{of}",
         )
     if not any(scope.pool == pool.name for scope in tenant.scopes.values()):
@@ -162,7 +162,7 @@ def _of_client(tenant: Tenant, of: str, client: Client, now_ms: int) -> Iterator
         advice = f"licet user enable {user}{of}, or licet client disable {client.client_id}{of}"
         yield _wrong(tenant.name, target, f"its user {user} is disabled", advice)
     if not proves_by(client, now_ms):
-        problem = "it cannot prove itself: no password works for it, no secret and no key"
+        problem = "it cannot authenticate: no password works for it, no secret and no key"
         advice = f"licet client secret add {client.client_id}{of}"
         if client.password_allowed:
             advice = f"licet user password {user}{of}, or {advice}"
@@ -181,11 +181,15 @@ def _of_secrets(tenant: Tenant, of: str, client: Client, now_ms: int) -> Iterato
     for secret in client.secrets:
         if secret.expires_at_ms is None or secret.expires_at_ms > now_ms + SOON_MS:
             continue
-        client_id, secret_id, end = client.client_id, secret.secret_id, instant(secret.expires_at_ms)
+        client_id, secret_id, end = (
+            client.client_id,
+            secret.secret_id,
+            end_in_words(secret.expires_at_ms, tenant.zone),
+        )
         if secret.expires_at_ms <= now_ms:
-            problem, advice = f"its secret {secret_id} expired at {end}", f"remove {client_id} {secret_id}"
+            problem, advice = f"its secret {secret_id} expired {end}", f"remove {client_id} {secret_id}"
         else:
-            problem, advice = f"its secret {secret_id} expires at {end}", f"add {client_id}"
+            problem, advice = f"its secret {secret_id} expires {end}", f"add {client_id}"
         yield _hint(tenant.name, f"client {client_id}", problem, f"licet client secret {advice}{of}")
 
 
@@ -193,11 +197,11 @@ def _of_keys_of_client(tenant: Tenant, of: str, client: Client, now_ms: int) -> 
     for key in client.keys:
         if key.expires_at_ms is None or key.expires_at_ms > now_ms + SOON_MS:
             continue
-        client_id, name, end = client.client_id, name_of(key), instant(key.expires_at_ms)
+        client_id, name, end = client.client_id, name_of(key), end_in_words(key.expires_at_ms, tenant.zone)
         if key.is_live(now_ms):
-            problem, advice = f"its key {name} expires at {end}", f"add {client_id} FILE"
+            problem, advice = f"its key {name} expires {end}", f"add {client_id} FILE"
         else:
-            problem, advice = f"its key {name} expired at {end}", f"remove {client_id} {name}"
+            problem, advice = f"its key {name} expired {end}", f"remove {client_id} {name}"
         yield _hint(tenant.name, f"client {client_id}", problem, f"licet client key {advice}{of}")
 
 

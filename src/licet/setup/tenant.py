@@ -493,7 +493,7 @@ class TenantSetup:
     # Public keys of clients
 
     def add_key(self, client_id: str, key: PublicKey, expires_at_ms: int | None = None) -> bool:
-        """One more public key by which a client proves itself; whatever else worked goes on working."""
+        """One more public key by which a client authenticates; whatever else worked goes on working."""
         client = self._find("client", client_id, self.clients)
         now_ms = self._work.transaction.now_ms
         if expires_at_ms is not None and expires_at_ms <= now_ms:

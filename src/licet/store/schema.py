@@ -129,7 +129,7 @@ client_secret = Table(
     Column("last_used_at_ms", BigInteger),
 )
 
-# The public keys by which clients prove themselves (RFC 7523 2.2).
+# The public keys by which clients authenticate (RFC 7523 2.2).
 public_key = Table(
     "public_key",
     metadata,
@@ -144,7 +144,7 @@ public_key = Table(
     Column("last_used_at_ms", BigInteger),
 )
 
-# The assertions that clients proved themselves with, until they have run out: each is good once (RFC 7523 3).
+# The assertions that clients authenticated with, until they have expired: each is good once (RFC 7523 3).
 # No foreign key: a row outlives its client by minutes.
 assertion_used = Table(
     "assertion_used",

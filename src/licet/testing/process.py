@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Self
+from typing import IO, Final, Self
 from urllib.parse import urlsplit
 
 from licet.clock import Clock, SystemClock
@@ -83,9 +83,7 @@ class ServerProcess:
         Raises NotStarted.
         """
         with (self.data / "log").open("ab") as log:
-            self.process = subprocess.Popen(  # noqa: S603 - this interpreter and a module of ours
-                self._command, env=self._environment, stdout=subprocess.PIPE, stderr=log
-            )
+            self.process = self._begun(log)
         told = _first_line(self.process, START_S)
         if not told:
             self.process.kill()
@@ -139,6 +137,12 @@ class ServerProcess:
             yield store
         finally:
             store.close()
+
+    def _begun(self, log: IO[bytes]) -> "subprocess.Popen[bytes]":
+        """The process, which says its URLs by its standard output and all else by `log`."""
+        return subprocess.Popen(  # noqa: S603 - this interpreter and a module of ours
+            self._command, env=self._environment, stdout=subprocess.PIPE, stderr=log
+        )
 
     def _ended(self) -> int:
         assert self.process.stdout is not None

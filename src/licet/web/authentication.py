@@ -16,11 +16,12 @@ from functools import partial
 from time import perf_counter
 
 from licet.clock import Clock
-from licet.credentials.client_assertions import Assertion, flaw, signing_key
+from licet.credentials.client_assertions import USABLE_S_MAX, Assertion, flaw, may_be_used_before, signing_key
 from licet.credentials.generated import SECRET_PREFIX, ClientSecrets
 from licet.credentials.passwords import Passwords, Remembered
 from licet.credentials.public_keys import Signatures
 from licet.journal.origins import recent_origins
+from licet.journal.restores import restored_at_ms
 from licet.lanes.hashing import Check, Hashing, Part, TooManyFailures
 from licet.ledger.commands import Outcome, Spend, Spent
 from licet.model import Client, FailureCause, PublicKey, Tenant, User
@@ -79,6 +80,7 @@ class Authenticator:
         self._hashed = hashed
         self.hashing = Hashing(workers=workers, queue_max=queue_max)
         self._beside = 0
+        self._restored_at_ms = 0  # the last time, of those that matter
 
     async def check(
         self, tenant: Tenant | None, credentials: Credentials, address: str, gone: Gone | None = None
@@ -90,7 +92,7 @@ class Authenticator:
         """
         for client_id, secret in credentials.candidates:
             client = _usable(tenant, client_id)
-            if tenant is not None and self._is_proved_at_once(tenant, client, secret):
+            if tenant is not None and self._authenticates_at_once(tenant, client, secret):
                 assert client is not None
                 return client
         try:
@@ -137,6 +139,9 @@ class Authenticator:
         key = signed() if wait_s is None else await self._checked_beside(signed)
         if tenant is None or client is None or key is None:
             raise refused("unknown or disabled client, or signed by none of its keys")
+        if may_be_used_before(assertion, self._restored_at_ms):
+            why = "the assertion may have been used before the store was restored from a copy"
+            raise refused(why, FailureCause.USED_ASSERTION)
         spent = await spend(
             Spend(
                 tenant_id=tenant.id,
@@ -166,7 +171,17 @@ class Authenticator:
             self._beside -= 1
 
     async def recall(self, store: Store) -> None:
-        """Whoever has a session was good where it comes from: a restart makes nobody a stranger."""
+        """Learn from the store what a server that ran would know.
+
+        Whoever has a session was good where it comes from: a restart makes nobody a stranger. Where nobody
+        can say whether the store was restored a moment ago, it counts as restored.
+        """
+        now_ms = self._clock.now_ms()
+        try:
+            found = await asyncio.to_thread(restored_at_ms, store, now_ms - USABLE_S_MAX * 1000)
+            self._restored_at_ms = found or 0
+        except StoreUnavailable:
+            self._restored_at_ms = now_ms
         with suppress(StoreUnavailable):
             for tenant_id, client_id, address in await asyncio.to_thread(recent_origins, store, KNOWN_MAX):
                 self._throttle.succeeded((tenant_id, client_id), source_of(address))
@@ -180,7 +195,7 @@ class Authenticator:
         """Let the workers go."""
         self.hashing.close()
 
-    def _is_proved_at_once(self, tenant: Tenant, client: Client | None, secret: str) -> bool:
+    def _authenticates_at_once(self, tenant: Tenant, client: Client | None, secret: str) -> bool:
         if secret.startswith(SECRET_PREFIX):
             now_ms = self._clock.now_ms()
             kept = self._client_secrets.find(client, secret, now_ms)

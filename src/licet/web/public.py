@@ -284,7 +284,7 @@ class PublicApp:
 
     async def _token(self, exchange: Exchange) -> Response:
         request = await exchange.request()
-        tenant, client = await self._prove(exchange, request, "token")
+        tenant, client = await self._authenticate(exchange, request, "token")
         command = token.read(request, tenant, client, self.tokens, new_sid(self._clock.now_ms()))
         outcome = await self._commits.submit(command)
         return token.respond(outcome, tenant, self.tokens)
@@ -296,7 +296,7 @@ class PublicApp:
         if exchange.content_type is None:
             raise no_token()
         request = await exchange.request()
-        tenant, client = await self._prove(exchange, request, "logoff")
+        tenant, client = await self._authenticate(exchange, request, "logoff")
         end = logoff.read_form(request, tenant, client, self.tokens)
         return logoff.respond(await self._commits.submit(end))
 
@@ -312,7 +312,7 @@ class PublicApp:
 
     async def _revoke(self, exchange: Exchange) -> Response:
         request = await exchange.request()
-        tenant, client = await self._prove(exchange, request, "revoke")
+        tenant, client = await self._authenticate(exchange, request, "revoke")
         end = revoke.read(request, tenant, client, self.tokens)
         if end is not None:
             await self._commits.submit(end)
@@ -320,7 +320,7 @@ class PublicApp:
 
     async def _introspect(self, exchange: Exchange) -> Response:
         request = await exchange.request()
-        tenant, client = await self._prove(exchange, request, "introspect")
+        tenant, client = await self._authenticate(exchange, request, "introspect")
         question = introspect.read(request, tenant, client, self.tokens)
         now_ms, session = await self._reads.submit(question.sid) if question else (0, None)
         issuer = metadata.issuer(self._public_url, tenant)
@@ -341,7 +341,9 @@ class PublicApp:
         now_ms, session = await self._reads.submit(access.sid)
         return forward_auth.respond(asked, access, session, tenant, now_ms)
 
-    async def _prove(self, exchange: Exchange, request: Request, endpoint: str) -> tuple[Tenant, Client]:
+    async def _authenticate(
+        self, exchange: Exchange, request: Request, endpoint: str
+    ) -> tuple[Tenant, Client]:
         """The tenant and the client that the request's credentials prove.
 
         Raises OAuthError, QueueFull, StoreUnavailable.

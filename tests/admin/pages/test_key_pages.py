@@ -83,7 +83,7 @@ def test_a_password_that_nobody_has_set_proves_nothing(site: DashboardSite, ada:
         send(ada, path, no_secret_key=signer.pem, made_expires=made_expires)
     assert "the only thing by which" not in ada.get(paths[0]).text
     send(ada, paths[0])
-    assert "the only thing by which the client can prove itself" in ada.get(paths[1]).text
+    assert "the only thing by which the client can authenticate" in ada.get(paths[1]).text
 
 
 def test_a_set_of_keys_takes_the_password_away_where_that_is_said(site: DashboardSite, ada: Reader) -> None:
@@ -95,7 +95,7 @@ def test_a_set_of_keys_takes_the_password_away_where_that_is_said(site: Dashboar
     assert (len(found.keys), found.password_allowed) == (2, False)
     send(ada, f"/set-up/clients/keys/remove{of}&key={found.keys[0].thumbprint}")
     path = f"/set-up/clients/keys/remove{of}&key={found.keys[1].thumbprint}"
-    assert "the only thing by which the client can prove itself" in ada.get(path).text
+    assert "the only thing by which the client can authenticate" in ada.get(path).text
 
 
 def test_a_private_key_is_refused_and_not_shown_again(site: DashboardSite, ada: Reader) -> None:

@@ -127,7 +127,7 @@ def test_one_more_secret_and_one_less(site: DashboardSite, ada: Reader) -> None:
     (kept,) = client.secrets
     assert secret[4:16] == kept.secret_id
     path = f"/set-up/clients/secrets/remove{HERE}&name=Twice&secret={kept.secret_id}"
-    assert "the only thing by which the client can prove itself" in ada.get(path).text
+    assert "the only thing by which the client can authenticate" in ada.get(path).text
     done(send(ada, path), "/set-up/clients/edit")
     assert not tenant_of(site).clients["Twice"].secrets
     assert ada.get(path).status_code == 404

@@ -1,4 +1,4 @@
-"""Signing in to the dashboard, out of it, and what happens when that has run out: by HTTP, no browser."""
+"""Signing in to the dashboard, out of it, and what happens when that has expired: by HTTP, no browser."""
 
 import socket
 import urllib.request
@@ -175,7 +175,7 @@ class TestRunningOut:
             fields = {"seat": "full/client:Client1", "sure": "1", "reason": 'a <b> & "c"', "cool_down": "300"}
             late = reader.http.post(END, data={"csrf": csrf, **fields})
             assert late.status_code == 401
-            assert heading(late) == "Your sign-in has run out"
+            assert heading(late) == "Your sign-in has expired"
             again = reader.http.post("/sign-in", data={**hidden(late), "name": "ada", "password": PASSWORD})
             assert again.status_code == 200
             assert heading(again) == "End 1 session of Client1?"

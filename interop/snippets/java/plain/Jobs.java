@@ -72,7 +72,7 @@ final class LicetSession {
         if (token == null) return;
         try {
             var bearer = HttpRequest.newBuilder(URI.create(tenant + "/logoff")).POST(BodyPublishers.noBody());
-            var answer = token.has("refresh_token") // works also when the access token has run out
+            var answer = token.has("refresh_token") // works also when the access token has expired
                 ? post("/logoff", Map.of("refresh_token", text("refresh_token")))
                 : http.send(with(text("access_token"), bearer), BodyHandlers.ofString());
             if (answer.statusCode() != 200) System.err.println("The seat may still be taken.");

@@ -30,7 +30,7 @@ async def list_keys(call: Reading, tenant: TenantPath, client_id: NamePath, page
 async def add_key(
     call: Owning, tenant: TenantPath, client_id: NamePath, body: requests.ClientKeyNew
 ) -> Response:
-    """Add one more public key by which it may prove itself (`private_key_jwt`, RFC 7523)."""
+    """Add one more public key by which it may authenticate (`private_key_jwt`, RFC 7523)."""
     call.given(body)
     key = await call.desk.run(_read_one, body)
 

@@ -147,7 +147,7 @@ class NewSecret(Value, frozen=True, kw_only=True):
 
 
 class ClientKey(Value, frozen=True, kw_only=True):
-    """A public key by which a client proves itself."""
+    """A public key by which a client authenticates."""
 
     kid: Annotated[
         str, Meta(description="What an assertion names it by; else its thumbprint.", examples=["2026-11"])

@@ -11,7 +11,7 @@ The rules:
 - A page is read with GET, and every change is a plain form that is posted to the path that shows it. When it
   is done, `see` sends the reader on (303) with a sentence; when it is not, the page comes again as it was
   typed. htmx only reads: it fetches whole pages and takes its part out of them (`hx-select`).
-- Where a sign-in has run out, what was typed travels through the sign-in page and is in `Visit.kept` of the
+- Where a sign-in has expired, what was typed travels through the sign-in page and is in `Visit.kept` of the
   page that shows the form. A password never does.
 - Templates escape all they are given. There is no script or style within a page: the listener's
   Content-Security-Policy forbids it. Times are written by `time` in `parts.html`, in UTC; `app.js` puts them
@@ -49,6 +49,8 @@ TOLD_S = 30
 
 _TOLD = "licet-told"
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z)", re.ASCII)
+_ARROW = "\N{RIGHTWARDS ARROW}"
+_EXPIRES = re.compile(rf"\bexpires (?:never {_ARROW} )?$")
 _NEVER_KEPT = ("password", "secret", CSRF_FIELD)
 _NO_SIGN_IN = frozenset({"sign-in-needed", "forged-request"})
 _TYPES = {
@@ -62,7 +64,7 @@ Kept = tuple[tuple[str, str], ...]
 
 
 class Visit(Value, frozen=True, kw_only=True):
-    """One look at a page: who looks, at which tenants, and what was typed before a sign-in ran out.
+    """One look at a page: who looks, at which tenants, and what was typed before a sign-in expired.
 
     `tenant` is the chosen one; None is all that the reader may see, which are `tenants`, by name.
     """
@@ -375,14 +377,20 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
-def told_parts(text: str) -> list[tuple[str, int | None]]:
-    """The detail of an event for a person: pieces of text, and the instants among them in milliseconds."""
-    parts: list[tuple[str, int | None]] = []
-    for number, piece in enumerate(_INSTANT.split(text.replace(" -> ", " \N{RIGHTWARDS ARROW} "))):
+def told_parts(text: str) -> list[tuple[str, int | None, str]]:
+    """The detail of an event for a person: pieces of text, and the instants among them in milliseconds.
+
+    An instant comes with the form in which it is shown: `last` where it says when something expires.
+    """
+    parts: list[tuple[str, int | None, str]] = []
+    is_end = False
+    for number, piece in enumerate(_INSTANT.split(text.replace(" -> ", f" {_ARROW} "))):
         if number % 2:
-            parts.append((piece, round(datetime.fromisoformat(piece).timestamp() * 1000)))
+            at_ms = round(datetime.fromisoformat(piece).timestamp() * 1000)
+            parts.append((piece, at_ms, "last" if is_end else "moment"))
         elif piece:
-            parts.append((piece, None))
+            is_end = _EXPIRES.search(piece) is not None or (is_end and piece == f" {_ARROW} ")
+            parts.append((piece, None, ""))
     return parts
 
 

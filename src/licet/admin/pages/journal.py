@@ -71,6 +71,7 @@ _DONE = {
     "remove key": "removed a public key from",
     "test": "sent a test message to",
     "send again": "sent again",
+    "restore": "restored",
 }
 
 

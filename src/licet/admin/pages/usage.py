@@ -20,8 +20,10 @@ from licet.admin.pages.forms import sentence
 from licet.admin.pages.frame import Visit, counted, link, page, visiting
 from licet.admin.pages.reader_zone import zone_of
 from licet.admin.problems import Problem, not_found
+from licet.formats import seat_hours
 from licet.model import SEATS_MAX, Tenant
 from licet.reports.chart import By, ChartsMissing, Form, draw, write_csv
+from licet.reports.denials_curve import denials_curve
 from licet.reports.usage import HeatCell, Peak, PoolUsage, Reach, Usage, usage, with_seats_told
 
 HERE = "Usage"
@@ -39,7 +41,6 @@ SLIDER_MAX = 100  # seats more than there are, that a slider reaches
 HEAT_LEVELS = 6
 _BY_HOUR = frozenset({Reach.DAY, Reach.WEEK})
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_HOUR_MS = 3_600_000
 _TYPES = {"csv": "text/csv; charset=utf-8", "png": "image/png", "svg": "image/svg+xml"}
 
 
@@ -188,10 +189,11 @@ def _pool_context(found: Usage, pool: PoolUsage, asked: Asked) -> dict[str, Any]
                 for it in range(first, min(most, first + SLIDER_MAX) + 1)
             ],
         },
+        "curve": denials_curve(pool),
         "heat": _heat(pool),
         "weekdays": _WEEKDAYS,
         "rows_max": ROWS,
-        "hours_of": lambda ms: f"{ms / _HOUR_MS:,.1f}",
+        "hours_of": seat_hours,
         "share_of": _share,
         "unlicensed": found.unlicensed,
     }

@@ -55,12 +55,20 @@ const licet = (() => {
 
   // When something ends, behind "expires": a midnight is the end of the day before.
   function endText(at) {
-    const [date, time] = [new Date(at), clock.format(at)];
-    if (date.getHours() === 0 && date.getMinutes() === 0 && date.getSeconds() === 0) {
+    const time = clock.format(at);
+    if (isMidnight(at)) {
       const last = at - 1;
       return sameDay(last, now()) ? "at the end of today" : `at the end of ${dayText(last)}`;
     }
     return sameDay(at, now()) ? `today at ${time}` : `on ${dayText(at)} at ${time}`;
+  }
+
+  // The same where only a date has room: its last day, and the time where it ends within a day.
+  const lastText = (at) => isMidnight(at) ? dayText(at - 1) : `${dayText(at)}, ${clock.format(at)}`;
+
+  function isMidnight(at) {
+    const date = new Date(at);
+    return date.getHours() === 0 && date.getMinutes() === 0 && date.getSeconds() === 0;
   }
 
   const FORMS = {
@@ -70,6 +78,7 @@ const licet = (() => {
     ago: agoText,
     in: countdownText,
     end: endText,
+    last: lastText,
     moment: (at) => `${dayText(at)}, ${clock.format(at)}`,
     exact: (at) => exact.format(at),
   };

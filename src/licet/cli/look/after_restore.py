@@ -10,8 +10,9 @@ from licet.cli.change import endings
 from licet.cli.options import actor, confirm
 from licet.cli.output import counted, say
 from licet.clock import SystemClock
-from licet.credentials.client_assertions import LEEWAY_S, LIFE_S_MAX
+from licet.credentials.client_assertions import LEEWAY_S, USABLE_S_MAX
 from licet.formats import duration
+from licet.journal.restores import keep_restore
 from licet.model import Tenant
 from licet.reports.usage import sessions
 from licet.setup.change import end_sessions
@@ -19,7 +20,6 @@ from licet.setup.consequences import Tally
 from licet.setup.end_sessions import SessionsEnded
 from licet.store.contract import Store
 
-_ASSERTION_S = LIFE_S_MAX + 2 * LEEWAY_S  # by a client whose clock is fast, and a leeway at its end
 REASON = "the store was restored from a copy"
 
 
@@ -35,6 +35,7 @@ def end_all(store: Store, *, yes: bool) -> None:
         tally.end(name, found)
     confirm(f"{endings(tally.told())} End them, and all sign-ins at the dashboard?".lstrip(), yes=yes)
     ended = [_end(store, tenant) for tenant in tenants]
+    keep_restore(store, actor(), REASON)
     signed_out = sign_ins.end_all(store, actor(), REASON)
     sessions_ended, seats = sum(it.sessions for it in ended), sum(it.seats for it in ended)
     say(f"{counted(sessions_ended, 'session')} ended; {counted(seats, 'seat')} came back.")
@@ -70,8 +71,7 @@ def _to_look_over(store: Store) -> list[str]:
     clients = [client for tenant in store.tenants().values() for client in tenant.clients.values()]
     if signing := sum(bool(client.keys) for client in clients):
         told.append(
-            "An assertion that was used after the copy was made is good once more until it expires,"
-            f" {duration(_ASSERTION_S)} after it was signed at most. {counted(signing, 'client')} can"
-            " sign: start the server that much later than the old one was stopped, or replace the keys."
+            f"{counted(signing, 'client')} can sign assertions. Those that may have been used before now"
+            f" are refused: for {duration(LEEWAY_S)}, and for up to {duration(USABLE_S_MAX)} without iat."
         )
     return told

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import tzinfo
 from typing import TYPE_CHECKING
 
 import typer
@@ -18,6 +19,7 @@ from licet.cli.options import AsJson, Data, TenantName
 from licet.cli.output import Instant, Record, counted, on_terminal, say, show_json, show_list
 from licet.cli.stores import chosen_tenant, opened
 from licet.cli.terminal import clock_time, countdown, local, page, plain, printable, style_of, whose
+from licet.formats import end_in_words
 from licet.model import Tenant
 from licet.reports.usage import LiveSession, PoolNow, SeatInUse, SeatsNow
 from licet.reports.usage import seats as read_seats
@@ -155,16 +157,25 @@ def _state(pool: PoolNow, now_ms: int) -> str:
         facts.append(f"{on_hold:,} of them on hold")
     if pool.overuse:
         facts.append(f"{pool.overuse:,} too many")
-    if pool.next_free_at_ms is not None:
-        facts.append(f"next free in {countdown(pool.next_free_at_ms, now_ms)} at the latest")
+    at_ms = pool.next_free_at_ms
+    if at_ms is not None and pool.in_use >= pool.seats and not pool.overuse:
+        by = clock_time(at_ms, now_ms)
+        facts.append(f"a seat is free within {countdown(at_ms, now_ms)} (by {by})")
     if pool.expires_at_ms is not None:
-        at = f"{local(pool.expires_at_ms):%Y-%m-%d %H:%M}"
+        at = end_in_words(pool.expires_at_ms, _zone(pool.expires_at_ms))
         if pool.expires_at_ms <= now_ms:
             return f"no seat can be had: the licence expired {at}, {', '.join(facts)}"
         left_ms = pool.expires_at_ms - now_ms
         near = f" (in {countdown(pool.expires_at_ms, now_ms)})" if left_ms <= _SOON_MS else ""
         facts.append(f"licence expires {at}{near}")
     return ", ".join(facts)
+
+
+def _zone(ms: int) -> tzinfo:
+    """That of this machine at this instant."""
+    zone = local(ms).tzinfo
+    assert zone is not None
+    return zone
 
 
 def _unlicensed(found: SeatsNow) -> str:

@@ -20,9 +20,11 @@ from licet.cli.output import counted, note, progress, show_json
 from licet.cli.stores import chosen_tenant, opened
 from licet.cli.terminal import clock_time, local, page, plain, style_of, whose
 from licet.clock import SystemClock
+from licet.formats import seat_hours
 from licet.model import NoSeatReason
 from licet.reports.beginnings import made_at_ms
 from licet.reports.chart import By, ChartsMissing, Form, draw, peaks_of, write_csv
+from licet.reports.denials_curve import denials_curve
 from licet.reports.usage import Denials, HeatCell, Held, Peak, PoolUsage, Tally, Usage, answer
 from licet.reports.usage import usage as read_usage
 
@@ -192,7 +194,7 @@ def _drawn(found: Usage, by: By, console: "Console") -> "list[RenderableType]":
         parts += [Text(), Text(_sentence(pool, found.until_ms))]
         if pool.peak or pool.denials:
             parts += _chart(*_few(peaks_of(pool, by), by), console)
-            parts += [Text(), Text(answer(found, pool))]
+            parts += [Text(), Text(answer(found, pool)), *_curve(pool, console)]
             parts += _heat(pool, console)
         parts += _tables(pool, found.until_ms)
     if found.unlicensed.grants or found.unlicensed.endings:
@@ -210,7 +212,7 @@ def _sentence(pool: PoolUsage, now_ms: int) -> str:
 
 
 def _hours(held: Iterable[Held]) -> str:
-    return f"{sum(it.held_ms for it in held) / _HOUR_MS:,.1f}"
+    return seat_hours(sum(it.held_ms for it in held))
 
 
 def _few(peaks: Sequence[Peak], by: By) -> tuple[Sequence[Peak], str]:
@@ -250,6 +252,20 @@ def _chart(peaks: Sequence[Peak], form: str, console: "Console") -> "Iterable[Te
         if it.denials:
             text.append(f"  {counted(it.denials, 'denial')}", "red")
         yield text
+
+
+def _curve(pool: PoolUsage, console: "Console") -> "Iterable[Text]":
+    """The denials that there would have been with more seats, a bar each."""
+    from rich.text import Text  # noqa: PLC0415 - only a page needs it
+
+    points = denials_curve(pool)
+    full = "#" if console.options.ascii_only else _FULL
+    for at, point in enumerate(points):
+        if not at:
+            yield Text()
+            yield Text(f"{'seats':>9}  denials", "dim")
+        bar = full * -(-point.denials * _BAR_COLUMNS[1] // points[0].denials)
+        yield Text(f"{point.seats:>9,}  {point.denials:>7,}  {bar}".rstrip(), no_wrap=True)
 
 
 def _heat(pool: PoolUsage, console: "Console") -> "Iterable[Text]":

@@ -49,7 +49,7 @@ and Api, which may introspect. Paste this into another terminal, from the top:
   # A grant that may change data: it takes a seat.
   curl -s -u TestClientId:{password} -d grant_type=client_credentials $URL/token; echo
 
-  # A grant that may only look: it takes none.
+  # A read-only grant: it takes none.
   curl -s -u Client1:{password} -d grant_type=client_credentials -d scope=view $URL/token; echo
 
   # A refresh: the same seat for another 20 minutes.

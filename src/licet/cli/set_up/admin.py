@@ -5,7 +5,7 @@ Works on the store itself, and needs no administrator: whoever may read the data
 
 import sys
 from collections.abc import Callable
-from datetime import UTC
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Annotated
 
@@ -37,7 +37,7 @@ from licet.cli.options import (
     read_end,
     required,
 )
-from licet.cli.output import Absent, Instant, Record, note, say, show_json, show_list, when
+from licet.cli.output import Absent, Instant, Record, ends, note, say, show_json, show_list, when
 from licet.cli.stores import chosen_tenant, data_directory, opened
 from licet.clock import SystemClock
 from licet.credentials.generated import ApiKeys, NewApiKey
@@ -280,6 +280,12 @@ def _tenant_name(store: Store, tenant_id: int | None) -> str | Absent:
     return tenant.name if tenant is not None else str(tenant_id)  # removed at this moment
 
 
+def _zone(store: Store, tenant_id: int | None) -> tzinfo:
+    """That in which the end of a key was given."""
+    tenant = None if tenant_id is None else store.tenants().get(tenant_id)
+    return UTC if tenant is None else tenant.zone
+
+
 def _told_tenant(tenant: str | None) -> str:
     return "all tenants" if tenant is None else f"tenant {tenant}"
 
@@ -317,7 +323,7 @@ def _key_record(store: Store, key: ApiKey) -> Record:
         "tenant": _tenant_name(store, key.tenant_id),
         "created_by": key.created_by,
         "created_at": Instant(key.created_at_ms),
-        "expires_at": when(key.expires_at_ms),
+        "expires_at": ends(key.expires_at_ms, _zone(store, key.tenant_id)),
         "last_used_at": when(key.last_used_at_ms),
         "expired": key.is_expired(SystemClock().now_ms()),
     }

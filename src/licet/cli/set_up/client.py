@@ -4,6 +4,7 @@ A generated secret is shown once: on a terminal with a word about it, alone on s
 """
 
 import sys
+from datetime import tzinfo
 from pathlib import Path
 from typing import Annotated
 
@@ -14,8 +15,8 @@ from licet.cli.change import change_tenant
 from licet.cli.errors import WrongUse
 from licet.cli.noun import Noun
 from licet.cli.options import AsJson, Data, TenantName, Yes, exclusive, given, read_end, required
-from licet.cli.output import Absent, AnyOf, Instant, Record, note, show_json, show_list, show_one, when
-from licet.cli.set_up.client_key import found_client, key_app
+from licet.cli.output import Absent, AnyOf, Instant, Record, ends, note, show_json, show_list, show_one, when
+from licet.cli.set_up.client_key import found_client, found_with_zone, key_app
 from licet.cli.stores import chosen_tenant, data_directory, opened
 from licet.clock import SystemClock
 from licet.credentials.generated import ClientSecrets, NewClientSecret
@@ -27,7 +28,7 @@ from licet.setup.check import proves_by
 from licet.setup.tenant import TenantSetup
 
 app = Noun(
-    "OAuth clients. Each stands for one user, and proves itself with that user's password, a secret or a key."
+    "OAuth clients. Each stands for one user, and authenticates with that user's password, a secret or a key."
 )
 secret_app = Noun("Generated secrets of a client: several, so that a new one and an old one overlap.")
 app.add_typer(secret_app, name="secret")
@@ -69,7 +70,7 @@ _HEADINGS = {
     "enabled": "enabled",
     "scopes": "scopes",
     "introspects": "introspects",
-    "proves_by": "proves itself by",
+    "proves_by": "authenticates by",
 }
 _SECRET_HEADINGS = {
     "secret_id": "secret",
@@ -105,7 +106,7 @@ def add(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add a client. It proves itself with its user's password, or with a generated secret.
+    """Add a client. It authenticates with its user's password, or with a generated secret.
 
     Example: [bold]licet client add TestClientId --user TC --secret[/]
     """
@@ -199,7 +200,7 @@ def unbar(client_id: ClientId, *, tenant: TenantName = None, data: Data = None) 
 
 @app.verb("list")
 def list_(*, tenant: TenantName = None, data: Data = None, as_json: AsJson = False) -> None:
-    """List the clients, and what each proves itself by.
+    """List the clients, and what each authenticates by.
 
     Example: [bold]licet client list[/]
     """
@@ -304,8 +305,10 @@ def list_secrets(
 
     Example: [bold]licet client secret list TestClientId[/]
     """
-    client = found_client(data, tenant, client_id)
-    records = [_secret_record(secret) for secret in sorted(client.secrets, key=lambda it: it.created_at_ms)]
+    client, zone = found_with_zone(data, tenant, client_id)
+    records = [
+        _secret_record(secret, zone) for secret in sorted(client.secrets, key=lambda it: it.created_at_ms)
+    ]
     empty = f"No secret yet. Add one: licet client secret add {client_id}"
     show_list(records, _SECRET_HEADINGS, as_json=as_json, empty=empty)
 
@@ -404,12 +407,12 @@ def _record(client: Client) -> Record:
     }
 
 
-def _secret_record(secret: ClientSecret) -> Record:
+def _secret_record(secret: ClientSecret, zone: tzinfo) -> Record:
     expires_at_ms = secret.expires_at_ms
     return {
         "secret_id": secret.secret_id,
         "created_at": Instant(secret.created_at_ms),
-        "expires_at": when(expires_at_ms),
+        "expires_at": ends(expires_at_ms, zone),
         "last_used_at": when(secret.last_used_at_ms),
         "expired": expires_at_ms is not None and expires_at_ms <= SystemClock().now_ms(),
     }

@@ -1,4 +1,4 @@
-"""`licet client key`: the public keys by which clients prove themselves (private_key_jwt, RFC 7523 2.2).
+"""`licet client key`: the public keys by which clients authenticate (private_key_jwt, RFC 7523 2.2).
 
 A key pair is made where the client runs, by `new` or by OpenSSL; only its public half comes here.
 """
@@ -6,6 +6,7 @@ A key pair is made where the client runs, by `new` or by OpenSSL; only its publi
 import json
 import os
 import sys
+from datetime import tzinfo
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +18,7 @@ from licet.cli.change import change_tenant
 from licet.cli.errors import Refused, WrongUse
 from licet.cli.noun import Noun
 from licet.cli.options import AsJson, Data, TenantName, Yes, confirm, read_end
-from licet.cli.output import Instant, Record, note, show_list, when
+from licet.cli.output import Instant, Record, ends, note, show_list, when
 from licet.cli.stores import chosen_tenant, opened
 from licet.clock import SystemClock
 from licet.credentials.public_keys import TEXT_BYTES_MAX, kind_of, name_of, read_keys, told
@@ -92,8 +93,8 @@ def list_(
 
     Example: [bold]licet client key list TestClientId[/]
     """
-    client = found_client(data, tenant, client_id)
-    records = [_record(key) for key in sorted(client.keys, key=lambda it: it.created_at_ms)]
+    client, zone = found_with_zone(data, tenant, client_id)
+    records = [_record(key, zone) for key in sorted(client.keys, key=lambda it: it.created_at_ms)]
     empty = f"No key yet. Add one: licet client key add {client_id} FILE"
     show_list(records, _HEADINGS, as_json=as_json, empty=empty)
 
@@ -150,11 +151,19 @@ def found_client(data: Path | None, tenant: str | None, client_id: str) -> Clien
 
     Raises NotFound.
     """
+    return found_with_zone(data, tenant, client_id)[0]
+
+
+def found_with_zone(data: Path | None, tenant: str | None, client_id: str) -> tuple[Client, tzinfo]:
+    """The same, and its tenant's zone.
+
+    Raises NotFound.
+    """
     with opened(data) as store:
         found = chosen_tenant(store, tenant)
     if client_id not in found.clients:
         raise NotFound(f"there is no client {client_id}; licet client list shows those there are")
-    return found.clients[client_id]
+    return found.clients[client_id], found.zone
 
 
 def _text(file: str) -> str:
@@ -182,13 +191,13 @@ def _keep(path: Path, private: bytes) -> None:
         file.write(private)
 
 
-def _record(key: PublicKey) -> Record:
+def _record(key: PublicKey, zone: tzinfo) -> Record:
     return {
         "kid": name_of(key),
         "thumbprint": key.thumbprint,
         "algorithm": kind_of(key),
         "created_at": Instant(key.created_at_ms),
-        "expires_at": when(key.expires_at_ms),
+        "expires_at": ends(key.expires_at_ms, zone),
         "last_used_at": when(key.last_used_at_ms),
         "expired": not key.is_live(SystemClock().now_ms()),
     }

@@ -9,10 +9,10 @@ from licet.cli import completing
 from licet.cli.change import change_tenant
 from licet.cli.noun import Noun
 from licet.cli.options import AsJson, Data, TenantName, Yes, given, read_end, required
-from licet.cli.output import Absent, Duration, Instant, Record, counted, note, show_list, show_one
+from licet.cli.output import Duration, Record, counted, ends, note, show_list, show_one
 from licet.cli.stores import chosen_tenant, opened
 from licet.clock import SystemClock
-from licet.formats import NEVER, read_duration_s
+from licet.formats import read_duration_s
 from licet.model import Duplicates, Pool, Tenant, read_alerts
 from licet.reports import usage
 from licet.setup.changes import PoolChanges
@@ -48,15 +48,6 @@ Hold = Annotated[
         help="How long a seat stays its holder's after its last token: 60s, 20m; 0 is not at all.",
     ),
 ]
-
-
-class _LicenceEnd(Instant):
-    """When a licence ends; one that has ended says so."""
-
-    def told(self) -> str:
-        """As a table has it."""
-        at = super().told()
-        return f"expired {at}" if self.ms <= SystemClock().now_ms() else at
 
 
 _HEADINGS = {
@@ -213,6 +204,6 @@ def _record(tenant: Tenant, pool: Pool, now: usage.PoolNow) -> Record:
         "hold_s": Duration(pool.hold_s),
         "effective_hold_s": Duration(tenant.hold_s_of(pool)),
         "scopes": [scope.name for scope in tenant.scopes.values() if scope.pool == pool.name],
-        "expires_at": Absent(NEVER) if now.expires_at_ms is None else _LicenceEnd(now.expires_at_ms),
+        "expires_at": ends(now.expires_at_ms, tenant.zone, "expired"),
         "alerts": list(pool.alerts),
     }

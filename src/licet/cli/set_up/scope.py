@@ -25,7 +25,7 @@ PoolName = Annotated[
         "--pool", metavar="POOL", help="The pool that its seats come from.", autocompletion=completing.pools
     ),
 ]
-ReadOnly = Annotated[bool, typer.Option("--read-only", help="It may only look.")]
+ReadOnly = Annotated[bool, typer.Option("--read-only", help="Its tokens are read-only.")]
 
 _HEADINGS = {
     "name": "scope",

@@ -25,7 +25,7 @@ from licet.model import Tenant, User
 from licet.setup.changes import UserChanges
 from licet.store.errors import NotFound
 
-app = Noun("Persons and services, known by initials. A client proves itself with its user's password.")
+app = Noun("Persons and services, known by initials. A client authenticates with its user's password.")
 
 Initials = Annotated[
     str,

@@ -15,8 +15,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from weakref import WeakSet
 
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -80,6 +81,7 @@ class SqliteStore:
             self._writer, self._reader, self._looker = (
                 opened.enter_context(engine.connect()) for _ in range(3)
             )
+            self._looks = _Reads(self._looker)
             self._identity = _identity(path)
             if create:
                 self._make_tables()
@@ -134,12 +136,8 @@ class SqliteStore:
         """
         with self._look_lock, _faults():
             self._must_be_there()
-            raw = _driver(self._looker)
-            raw.execute("BEGIN")
-            try:
-                yield self._looker
-            finally:
-                raw.execute("ROLLBACK")
+            with self._looks.reading() as connection:
+                yield connection
 
     @contextmanager
     def reporting(self) -> Iterator[Connection]:
@@ -228,12 +226,40 @@ class SqliteStore:
             raise StoreUnavailable(f"{self.path} was moved or replaced while it was in use")
 
 
+class _Reads:
+    """Read transactions of a connection, one after the other.
+
+    What a user leaves half read is closed with its transaction. SQLite keeps a connection at the instant of
+    its oldest open query: whoever reads on it next would miss what was committed since.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._raw = _driver(connection)
+        self._queries: WeakSet[sqlite3.Cursor] = WeakSet()
+        event.listen(connection, "after_cursor_execute", self._begun)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        self._raw.execute("BEGIN")
+        try:
+            yield self._connection
+        finally:
+            while self._queries:
+                self._queries.pop().close()
+            self._raw.execute("ROLLBACK")
+
+    def _begun(self, _: object, query: sqlite3.Cursor, *_more: object) -> None:
+        self._queries.add(query)
+
+
 class _Reporter:
     """A connection that only reads, and for `REPORT_S` at most."""
 
     def __init__(self, engine: Engine) -> None:
         self._connection = engine.connect()
         self._raw = _driver(self._connection)
+        self._reads = _Reads(self._connection)
         self._until_s = 0.0
         self._raw.execute("PRAGMA query_only = ON")
         self._raw.set_progress_handler(self._is_late, _STEPS)
@@ -241,12 +267,11 @@ class _Reporter:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         self._until_s = time.monotonic() + REPORT_S
-        self._raw.execute("BEGIN")
         try:
-            yield self._connection
+            with self._reads.reading() as connection:
+                yield connection
         finally:
             self._until_s = math.inf
-            self._raw.execute("ROLLBACK")
 
     def close(self) -> None:
         self._connection.close()

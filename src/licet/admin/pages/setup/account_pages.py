@@ -435,7 +435,9 @@ def _key_row(key: ApiKey, tenants: dict[int, str], now_ms: int) -> Sequence[Cell
     expires = Cell("never", state="off")
     if key.expires_at_ms is not None:
         is_over = key.is_expired(now_ms)
-        expires = Cell("expired" if is_over else "", "warn" if is_over else "", at_ms=key.expires_at_ms)
+        expires = Cell(
+            "expired" if is_over else "", "warn" if is_over else "", at_ms=key.expires_at_ms, is_end=True
+        )
     used = Cell("not yet", "off") if key.last_used_at_ms is None else Cell("", at_ms=key.last_used_at_ms)
     return (
         Cell(key.role.value),

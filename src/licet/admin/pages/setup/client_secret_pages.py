@@ -109,9 +109,9 @@ async def chosen_client(desk: Desk, request: Request, visit: Visit) -> tuple[Ten
 
 
 def what_goes(before: Client, after: Client, now_ms: int) -> list[str]:
-    """What is lost with a secret or key when nothing is left by which the client can prove itself."""
+    """What is lost with a secret or key when nothing is left by which the client can authenticate."""
     is_last = proves_by(before, now_ms) and not proves_by(after, now_ms)
-    return ["the only thing by which the client can prove itself"] if is_last else []
+    return ["the only thing by which the client can authenticate"] if is_last else []
 
 
 class _SecretPages:

@@ -321,7 +321,7 @@ async def chosen_tenant(desk: Desk, visit: Visit) -> Tenant:
 
 
 def shown_form(fields: Sequence[Field], texts: Texts, visit: Visit) -> Form:
-    """A form as it is shown: with what was typed before a sign-in ran out, if anything was."""
+    """A form as it is shown: with what was typed before a sign-in expired, if anything was."""
     if not visit.kept:
         return Form(fields, texts)
     seen = read_seen(next((text for name, text in visit.kept if name == "seen"), ""))

@@ -28,6 +28,7 @@ class Cell(NamedTuple):
     state: str = ""
     is_number: bool = False
     at_ms: int | None = None
+    is_end: bool = False  # the instant is when something expires: its last day is shown
 
 
 class Noun(Protocol):

@@ -78,7 +78,7 @@ def _first(desk: Desk) -> Callable[[Request], Any]:
 
 
 def _to_client(desk: Desk) -> Callable[[Request], Any]:
-    """Where a sign-in leads to that had run out when a client was to be let in."""
+    """Where a sign-in leads to that had expired when a client was to be let in."""
     seen = visiting(desk)
 
     async def show(request: Request) -> Response:

@@ -53,7 +53,7 @@ def router(desk: Desk) -> APIRouter:
         routes.add_api_route(f"{_PATH}/{action}", show, methods=["GET"])
         routes.add_api_route(f"{_PATH}/{action}", take, methods=["POST"])
     routes.add_api_route(f"{_PATH}/secret", pages.show_secret, methods=["GET"])
-    routes.add_api_route(f"{_PATH}/test", pages.show, methods=["GET"])  # after a sign-in that had run out
+    routes.add_api_route(f"{_PATH}/test", pages.show, methods=["GET"])  # after a sign-in that had expired
     routes.add_api_route(f"{_PATH}/test", pages.take_test, methods=["POST"])
     return routes
 

@@ -70,17 +70,17 @@ class Clients:
     """OAuth clients."""
 
     path, word, plural, key = "clients", "client", "clients", "client_id"
-    about = "A client is a program. It proves itself with its user's password, or a secret or key of its own."
+    about = "A client is a program. It authenticates with its user's password, or a secret or key of its own."
     empty = "No client yet. Add the first one"
     command = "licet client add TestClientId --user TC"
-    columns = ("User", "State", "Scopes", "Proves itself by")
+    columns = ("User", "State", "Scopes", "Authenticates by")
 
     def parts(self, tenant: Tenant) -> Mapping[str, Client]:
         """All clients by client_id."""
         return tenant.clients
 
     def row(self, tenant: Tenant, part: Client, now_ms: int) -> Sequence[Cell]:  # noqa: ARG002 - as any noun
-        """User, state, scopes, and what it proves itself by."""
+        """User, state, scopes, and what it authenticates by."""
         name = part.user.name if part.user.name != part.user.initials else ""
         proof = " or ".join(proves_by(part, now_ms))
         return (
@@ -91,7 +91,7 @@ class Clients:
         )
 
     def fields(self, tenant: Tenant, part: Client | None) -> tuple[Field, ...]:
-        """Name, user, what it may, how it proves itself."""
+        """Name, user, what it may, how it authenticates."""
         fields = [
             named_once(_CLIENT_ID, part),
             Field(

@@ -176,4 +176,6 @@ def _end(expires_at_ms: int | None, now_ms: int) -> Cell:
     if expires_at_ms is None:
         return Cell(NEVER, state="off")
     is_over = expires_at_ms <= now_ms
-    return Cell("expired" if is_over else "", state="warn" if is_over else "", at_ms=expires_at_ms)
+    return Cell(
+        "expired" if is_over else "", state="warn" if is_over else "", at_ms=expires_at_ms, is_end=True
+    )

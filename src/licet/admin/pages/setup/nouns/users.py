@@ -22,7 +22,7 @@ class Users:
     """Persons and services, known by initials."""
 
     path, word, plural, key = "users", "user", "users", "initials"
-    about = "A user is a person or service. A client stands for one, and may prove itself with its password."
+    about = "A user is a person or service. A client stands for one, and may authenticate with its password."
     empty = "No user yet. A client stands for a user: add the first one"
     command = 'licet user add TC --name "Test Client"'
     columns = ("Name", "State", "Password", "Clients")

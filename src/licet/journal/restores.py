@@ -1,0 +1,39 @@
+"""When a store was restored from a copy: which assertions were used after the copy was made, it cannot know.
+
+The rules:
+
+- `licet session end --all --after-restore` keeps the moment as an event, before a server starts on the store.
+- A server reads it when it starts, and refuses assertions that may have been used before that moment.
+"""
+
+from sqlalchemy import func, select
+
+from licet.store import schema
+from licet.store.contract import Purpose, Store
+from licet.store.events import Event, keep_events
+
+_ACTION, _TARGET = "restore", "the store"
+
+
+def keep_restore(store: Store, actor: str, detail: str) -> None:
+    """Keep that the store was restored, at this moment.
+
+    Raises StoreUnavailable.
+    """
+    with store.transaction(Purpose.UPKEEP) as transaction:
+        event = Event(actor=actor, tenant="", action=_ACTION, target=_TARGET, detail=detail)
+        keep_events(transaction, [event])
+
+
+def restored_at_ms(store: Store, since_ms: int) -> int | None:
+    """The last moment since then at which the store was restored, in milliseconds since 1970.
+
+    Raises StoreUnavailable.
+    """
+    event = schema.event.c
+    query = select(func.max(event.at_ms)).where(
+        event.at_ms >= since_ms, event.action == _ACTION, event.target == _TARGET, event.tenant == ""
+    )
+    with store.reporting() as connection:
+        found: int | None = connection.execute(query).scalar_one()
+    return found

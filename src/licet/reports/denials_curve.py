@@ -1,0 +1,27 @@
+"""The denials that a pool would have had with more seats: the curve that answers how many to buy.
+
+The figures are those of the replay in `need.py`. Denials that no seat avoids (an expired licence, a
+client that an administrator suspended) are left out, as in the sentence beside it.
+"""
+
+from collections.abc import Sequence
+
+from licet.reports.seats_needed import SPARED
+from licet.reports.usage import PoolUsage, Remaining
+
+POINTS_MAX = 12  # that are shown; a guess: as many lines as one takes in at a glance
+
+
+def denials_curve(pool: PoolUsage, points_max: int = POINTS_MAX) -> Sequence[Remaining]:
+    """Seats and denials, from the seats there are to where more help nobody; empty where none would.
+
+    Of more than `points_max` numbers of seats at which fewer are denied, some between are left out.
+    """
+    others = sum(it.times for it in pool.denials if it.reason not in SPARED)
+    points = [Remaining(seats=it.seats, denials=it.denials - others) for it in pool.remaining]
+    if len(points) == 1:
+        return ()
+    if len(points) <= points_max:
+        return points
+    last = len(points) - 1
+    return [points[round(number * last / (points_max - 1))] for number in range(points_max)]
