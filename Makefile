@@ -8,6 +8,9 @@ INSTALL := $(PIP) --require-hashes
 # What was said to make itself: PORT=9000 make serve, or a HOST that a shell exports, is nobody's wish.
 said = $(if $(filter command line,$(origin $(1))),$(2) $($(1)))
 
+# Each process of tests, and each program that it starts, would compile all of its modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help serve test test-wide test-long tools check format docs bench bench-quick bench-scale bench-page bench-flood bench-passwords bench-guard bench-instructions bench-overhead bench-neighbours bench-flames chaos interop lock clean
 
@@ -17,16 +20,17 @@ help: ## show this list
 serve: $(VENV)/server.stamp ## install, then run a demo on 127.0.0.1:8080; PORT=9000 ADMIN_PORT=9001 HOST= DATA=
 	@$(BIN)/licet demo $(call said,PORT,--port) $(call said,ADMIN_PORT,--admin-port) $(call said,HOST,--host) $(call said,DATA,--data) || { code=$$?; [ $$code -ne 2 ] || echo "With make, an option is written like this: make serve PORT=9000 ADMIN_PORT=9001" >&2; exit $$code; }
 
-# Most of a test is waiting for servers. A file stays on one process, as its tests share servers.
-test: tools ## install what the tests need, then run them all, three files at a time
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+# Some tests wait for servers, so there is one process more than processors. Each begins with a third of the tests in
+# their order, as those of a file share servers; who is done takes half of what another still has.
+test: tools ## install what the tests need, then run them all, three at a time
+	@$(BIN)/python -m pytest -n 3 --dist worksteal
 
 tools: $(VENV)/dev.stamp ## Chromium, nginx and Apache for the tests, where they are missing and can be installed
 	@PYTHONPATH=tests $(BIN)/python -m support.browser
 	@PYTHONPATH=tests $(BIN)/python -m support.proxies
 
 test-wide: tools ## every page of the dashboard and every how-to, and more kills: what is too much for each time
-	@$(BIN)/python -m pytest -n 3 -m wide
+	@$(BIN)/python -m pytest -n 3 --dist worksteal -m wide
 
 test-long: $(VENV)/dev.stamp ## the same rules against a model for minutes, with another seed each time
 	@$(BIN)/python -m pytest -m long

@@ -26,6 +26,7 @@ ENDED_REMEMBERED = 4  # sessions of one client that are over, and asked about no
 HELD_MAX = 8  # sessions of one client; more it logs off
 DENIED_S = 0.4  # how long a client without a seat waits at most before it asks again
 UNREACHED_S = 0.1
+SAY_EVERY_S = 0.25
 ERROR_STATUS = 400
 UNAVAILABLE_STATUS = 503
 
@@ -311,7 +312,7 @@ async def _serve(spec: Spec) -> None:
 
 async def _tell(load: Load) -> None:
     while True:
-        await asyncio.sleep(1)
+        await asyncio.sleep(SAY_EVERY_S)
         _say(load)
 
 

@@ -28,15 +28,17 @@ from chaos.site import Made, TenantSite, make_site, plan
 from chaos.tables import final
 
 TELL_EVERY_S = 5.0
+LOOK_EVERY_S = 0.05
 KNOWN_S = 1.0  # until every node knows of a change of the set-up
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How a run is to be. `faults` names those that may happen; none is all that the store knows.
 
-    `turns` are broken first, each for so many seconds, with a rest before and after them. At the end nothing
-    is broken for `calm_s`: by then it is known what became of all that nobody answered, and who is denied a
-    seat can be held against those who have one.
+    `turns` are broken first, each for so many seconds, with a rest before and after them. It lasts `rest_s`,
+    and until `rest_operations` were done in it, however busy the machine is. At the end nothing is broken for
+    `calm_s`: by then it is known what became of all that nobody answered, and who is denied a seat can be
+    held against those who have one.
     """
 
     seed: int
@@ -50,6 +52,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     broken: str = ""
     operations_max: int = 0
     rest_s: float = 1.0
+    rest_operations: int = 0
     calm_s: float = 30.0
     expiries: int = 5
     is_quiet: bool = False
@@ -234,10 +237,10 @@ class Run:
         teller = threading.Thread(target=self._tell, args=(nemesis, begun_s, telling), daemon=True)
         teller.start()
         try:
-            time.sleep(self.options.rest_s)
+            self._rest()
             for names, seconds in self.options.turns:
                 nemesis.break_for(names, seconds)
-                time.sleep(self.options.rest_s)
+                self._rest()
             while time.monotonic() < end_s and not self._is_enough():
                 nemesis.turn()
             time.sleep(self.options.calm_s)
@@ -245,9 +248,19 @@ class Run:
             telling.set()
             teller.join()
 
+    def _rest(self) -> None:
+        done = self._operations() + self.options.rest_operations
+        time.sleep(self.options.rest_s)
+        until_s = time.monotonic() + PATIENCE_S
+        while self._operations() < done and time.monotonic() < until_s:
+            time.sleep(LOOK_EVERY_S)
+
+    def _operations(self) -> int:
+        return sum(load.count.operations for load in self._loads)
+
     def _is_enough(self) -> bool:
         most = self.options.operations_max
-        return bool(most) and sum(load.count.operations for load in self._loads) >= most
+        return bool(most) and self._operations() >= most
 
     def _wait_for_quiet(self) -> None:
         for node in self._nodes:

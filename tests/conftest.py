@@ -1,5 +1,6 @@
 """Servers that many tests share, and what speaks to them."""
 
+import gc
 import os
 import shutil
 import signal
@@ -25,22 +26,6 @@ from support.served_tenant import AWAY, ServedTenant
 if TYPE_CHECKING:
     from support.browser import Browser
 
-# These first, the longest one before the others: a long file at the end would be waited for by itself.
-_LONG_FILES = (
-    "test_docs.py",
-    "test_operation.py",
-    "test_crash.py",
-    "test_setup_browser.py",
-    "test_dashboard.py",
-    "test_concurrency.py",
-    "test_postgres_faults.py",
-    "test_chaos.py",
-    "test_testing_plugin.py",
-    "test_ledger_machine.py",
-    "test_store.py",
-    "test_cli_reports.py",
-    "test_process.py",
-)
 _MEMORY = Path("/dev/shm")  # noqa: S108 - what is made in it has names that nobody knows before
 _MEMORY_BYTES_MIN = 4 * 2**30  # a guess: a run keeps less than one
 _NUMBERS = count(1)
@@ -59,6 +44,7 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    gc.disable()  # until all is collected: most of what is made now stays
     statement_cache.share()
     if "TMPDIR" not in os.environ and _has_room(_MEMORY):
         os.environ["TMPDIR"] = str(_MEMORY)
@@ -68,18 +54,17 @@ def pytest_configure() -> None:
 def pytest_collection_finish() -> None:
     """Have the collector pass over modules and tests from now on: looking at them took an eighth of a run."""
     spare_the_collector()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest, and leave out what has a target of its own."""
+    """Leave out what has a target of its own."""
     for marker in ("long", "wide"):
         if marker not in str(config.option.markexpr):
             left_out = pytest.mark.skip(reason=f"make test-{marker} runs it")
             for item in items:
                 if item.get_closest_marker(marker):
                     item.add_marker(left_out)
-    places = {name: place for place, name in enumerate(_LONG_FILES)}
-    items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 def _has_room(directory: Path) -> bool:

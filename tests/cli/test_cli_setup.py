@@ -218,7 +218,7 @@ def test_pool_refuses(desk: Desk, arguments: str, exit_code: int, told: str) -> 
 def test_scopes_are_added_changed_shown_and_removed(desk: Desk) -> None:
     assert desk.out("scope", "add", "orders", "--pool", "full", "--read-only") == "Scope orders added.\n"
     assert desk.out("scope", "list").splitlines() == [
-        "scope   licensed  pool  read only  default",
+        "scope   licensed  pool  read-only  default",
         "all     yes       full  no         yes",
         "orders  yes       full  yes        no",
         "view    no        -     yes        no",
@@ -248,7 +248,7 @@ def test_scopes_are_added_changed_shown_and_removed(desk: Desk) -> None:
         ("set all", 2, "say what to change"),
         ("set all --pool full --unlicensed", 2, "--pool and --unlicensed exclude each other"),
         ("set all --read-only --read-write", 2, "--read-only and --read-write exclude each other"),
-        ("set view --read-write", 2, "scope view is built in: it is read only and needs no seat"),
+        ("set view --read-write", 2, "scope view is built in: it is read-only and needs no seat"),
         ("show x", 1, "there is no scope x; licet scope list shows those there are"),
         ("remove x", 1, "there is no scope x in tenant Jim_Test; there is: "),
         ("remove all --yes", 1, "scope all is built in and stays"),

@@ -15,6 +15,7 @@ One that many tests share logs each refusal, with `logs_all`: the ten lines of a
 test before.
 """
 
+import atexit
 import os
 import shutil
 import time
@@ -145,7 +146,7 @@ def _parent(process: Path) -> tuple[int, int | None]:
 
 def _set_up(data: Path, clock: Clock) -> None:
     """The set-up of the demo: each process of tests makes it once for either kind of clock, and copies it."""
-    made = Path(_made().name) / ("system" if isinstance(clock, SystemClock) else "manual")
+    made = _made() / ("system" if isinstance(clock, SystemClock) else "manual")
     if not made.exists():
         made.mkdir()
         _make(made, clock)
@@ -153,8 +154,10 @@ def _set_up(data: Path, clock: Clock) -> None:
 
 
 @cache
-def _made() -> TemporaryDirectory[str]:
-    return TemporaryDirectory(prefix="licet-made-")  # it is removed when the process ends
+def _made() -> Path:
+    made = TemporaryDirectory(prefix="licet-made-")
+    atexit.register(made.cleanup)
+    return Path(made.name)
 
 
 def _make(data: Path, clock: Clock) -> None:

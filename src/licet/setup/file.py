@@ -366,7 +366,7 @@ class _Reading:
         if pool is not None:
             self._refer("pool", pool, table, "pool")
         if name == Scope.VIEW and (pool is not None or not read_only):
-            table.mistake("view is built in: it is read only and needs no seat")
+            table.mistake("view is built in: it is read-only and needs no seat")
         return _made(
             table, lambda: Scope(name=name, licensed=pool is not None, read_only=read_only, pool=pool)
         )

@@ -225,7 +225,7 @@ class TenantSetup:
         if pool is not None:
             self._find("pool", pool, self.pools)
         if name == Scope.VIEW and (pool is not None or not read_only):
-            raise InvalidValue("scope view is built in: it is read only and needs no seat")
+            raise InvalidValue("scope view is built in: it is read-only and needs no seat")
         return Scope(name=name, licensed=pool is not None, read_only=read_only, pool=pool)
 
     def _scope_row(self, scope: Scope) -> dict[str, Any]:

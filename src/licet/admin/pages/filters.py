@@ -73,7 +73,7 @@ class Filters:
     def __init__(self, visit: Visit, path: str, query: QueryParams, names: Mapping[str, str]) -> None:
         self._visit = visit
         self._path = path
-        self._names = names  # and what a chip calls them
+        self._names = names  # and what a chip calls them; nothing for one that the page shows itself
         self.texts = {name: cleaned(query.get(name, "")) for name in names}
         self.from_ms, self.until_ms = (instant_of(query.get(name, "")) for name in ("from", "until"))
         within = query.get("within", "")
@@ -106,7 +106,7 @@ class Filters:
         chips = [
             Chip(self._names[name], text, self.link(**{name: None}))
             for name, text in self.texts.items()
-            if text
+            if text and self._names[name]
         ]
         if self.from_ms is not None or self.until_ms is not None:
             chips.append(Chip("time", "chosen", self.link(**{"from": None, "until": None})))

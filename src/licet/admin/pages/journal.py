@@ -20,7 +20,7 @@ from licet.store.paging import InvalidCursor
 
 HERE = "Journal"
 PATH = "/journal"
-_NAMES = {"kind": "only", "client": "client", "user": "user", "pool": "pool", "actor": "by", "reason": "why"}
+_NAMES = {"kind": "", "client": "client", "user": "user", "pool": "pool", "actor": "by", "reason": "why"}
 _KINDS = {
     Kind.GRANTED: "Grants",
     Kind.DENIED: "Denials",

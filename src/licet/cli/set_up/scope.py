@@ -31,7 +31,7 @@ _HEADINGS = {
     "name": "scope",
     "licensed": "licensed",
     "pool": "pool",
-    "read_only": "read only",
+    "read_only": "read-only",
     "default": "default",
 }
 

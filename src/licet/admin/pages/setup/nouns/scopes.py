@@ -43,7 +43,7 @@ class Scopes:
         every = sum(client.scopes is None for client in tenant.clients.values())
         return (
             Cell(part.pool or "needs no seat", state="" if part.pool else "off"),
-            Cell("no, read only" if part.read_only else "yes"),
+            Cell("no, read-only" if part.read_only else "yes"),
             Cell(counted(named + every, "client")),
         )
 
@@ -54,7 +54,7 @@ class Scopes:
                 name="built_in",
                 label="Built in",
                 kind=Kind.FIXED,
-                help="It is read only and needs no seat, so that looking is always possible.",
+                help="It is read-only and needs no seat, so that looking is always possible.",
             )
             return (named_once(_SCOPE_NAME, part), fixed)
         pools = sorted(pool.name for pool in tenant.pools.values())
@@ -73,9 +73,9 @@ class Scopes:
             ),
             Field(
                 name="read_only",
-                label="Read only",
+                label="Read-only",
                 kind=Kind.MARK,
-                help="A token of it may look and not change; APIs behind the guard hold to it.",
+                help="Its tokens may not change data: APIs behind the guard refuse them.",
             ),
         )
 
