@@ -115,6 +115,12 @@ def stranded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runnin
 
 
 @pytest.fixture
+def anyio_backend() -> str:
+    """The event loop of tests that are tasks: the server's."""
+    return "asyncio"
+
+
+@pytest.fixture
 def tenant(server: RunningServer) -> ServedTenant:
     """A tenant of the shared server for one test alone."""
     return ServedTenant(server, f"Tenant{next(_NUMBERS)}")

@@ -32,12 +32,6 @@ PASSWORD, WRONG, NEW = "pass+word", "wrong word", "another one"
 PEPPER = b"p" * 32
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """The event loop that the server runs on."""
-    return "asyncio"
-
-
 class CountingPasswords(Passwords):
     """Argon2id as weak as it can be, counted; while the gate is shut, a check does not end."""
 

@@ -58,12 +58,6 @@ SWEEP_MAX = 50
 Submitting = Lane[Command, Outcome]
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """The event loop that the server runs on."""
-    return "asyncio"
-
-
 async def ask_at_once(
     callers: Sequence[Caller], path: str, authorizations: Sequence[str], **form: str
 ) -> list[Answer]:

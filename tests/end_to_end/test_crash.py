@@ -39,12 +39,6 @@ TOKENS_ASKED_ABOUT = 3  # of one session, the newest
 SEED = 20_261_124
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """The event loop that the server runs on."""
-    return "asyncio"
-
-
 class Held:
     """A session of which a connection was told: its tokens, and whether its end was asked for or answered."""
 

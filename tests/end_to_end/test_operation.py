@@ -47,12 +47,6 @@ WITHIN_S = 5.0  # what has to happen within a second; noise must not fail a test
 READ = "SELECT count(*) FROM session WHERE tenant_id = 1"
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """The event loop that the server runs on."""
-    return "asyncio"
-
-
 def until(condition: Callable[[], bool], *, within_s: float = PATIENCE_S) -> None:
     """Look again and again, until it is so."""
     deadline = time.monotonic() + within_s

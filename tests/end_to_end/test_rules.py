@@ -28,12 +28,6 @@ from support.served_tenant import ServedTenant
 _NUMBERS = count(1)
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """The event loop that the server runs on."""
-    return "asyncio"
-
-
 @pytest.fixture(params=[True, False], ids=["process", "thread"])
 def commit_process(request: pytest.FixtureRequest) -> bool:
     """Whether the server commits in a process of its own."""

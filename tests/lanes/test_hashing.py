@@ -17,12 +17,6 @@ pytestmark = pytest.mark.anyio
 PATIENCE_S = 10.0
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """The event loop that the server runs on."""
-    return "asyncio"
-
-
 class Attempt:
     """An attempt of a line, and what became of it."""
 

@@ -16,12 +16,6 @@ pytestmark = pytest.mark.anyio
 HANGS_AFTER_S = 30  # where a test would otherwise wait for ever; no honest run comes near
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """The event loop that the server runs on."""
-    return "asyncio"
-
-
 class Gate:
     """Work that notes its batches, and does each of them only when it is let through."""
 

@@ -31,12 +31,6 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    """The event loop that the server runs on."""
-    return "asyncio"
-
-
-@pytest.fixture
 def desk() -> Desk:
     return Desk()
 

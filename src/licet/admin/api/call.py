@@ -18,13 +18,14 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
 from fastapi import Depends, Path, Query
 from fastapi.responses import Response
 from pydantic import BeforeValidator
+from sqlalchemy import Connection
 from starlette.requests import Request
 
 from licet.accounts.administrators import AccountsChange
@@ -82,6 +83,14 @@ class NotThere(Problem):
         super().__init__(404, "not-found", f"There is no {what} {name}.")
 
 
+class ListPage(Protocol):
+    """A page of a list."""
+
+    @property
+    def next(self) -> str | None:
+        """The cursor of the page behind it, None at the end."""
+
+
 class Call:
     """A call by somebody who may make it."""
 
@@ -137,6 +146,20 @@ class Call:
             path = quote(self.request.scope["path"].replace(SLASH, "%2F"), safe="/%:@!$&'()*+,;=~")
             headers["Link"] = f'<{path}?{urlencode([*given, ("after", next_)])}>; rel="next"'
         return answer(content, headers=headers)
+
+    async def page_of(
+        self, tenant: str | None, read: Callable[[Connection, Tenant | None], ListPage]
+    ) -> Response:
+        """A page of a list of this tenant; for None of all tenants, or of the caller's only one."""
+
+        def work() -> Response:
+            known = None if tenant is None else self.tenant(tenant)
+            if tenant is None and self.identity.tenant_id is not None:
+                known = self.desk.tenants_now(self.identity)[0]
+            found = self.desk.read_now(lambda connection: read(connection, known))
+            return self.page(found, found.next)
+
+        return await self.desk.run(work)
 
     # Tenants
 

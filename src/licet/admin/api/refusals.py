@@ -71,16 +71,10 @@ async def list_failures(  # noqa: PLR0917 - what is looked for
 
 
 async def _failures(call: Call, tenant: str | None, only: FailureFilter, page: Paged) -> Response:
-    def work() -> Response:
-        known = None if tenant is None else call.tenant(tenant)
-        if tenant is None and call.identity.tenant_id is not None:
-            known = call.desk.tenants_now(call.identity)[0]
-        found = call.desk.read_now(
-            lambda connection: failures(connection, known, only=only, after=page.after, limit=page.limit)
-        )
-        return call.page(found, found.next)
-
-    return await call.desk.run(work)
+    return await call.page_of(
+        tenant,
+        lambda connection, known: failures(connection, known, only=only, after=page.after, limit=page.limit),
+    )
 
 
 @everywhere.get(

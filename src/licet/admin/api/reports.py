@@ -121,16 +121,10 @@ async def get_journal(call: Reading, tenant: TenantPath, only: Wanted, page: Pag
 async def _history(call: Call, tenant: str | None, only: HistoryFilter, page: Paged) -> Response:
     only = replace(only, with_administrators=call.identity.sees_sign_ins)
 
-    def work() -> Response:
-        known = None if tenant is None else call.tenant(tenant)
-        if tenant is None and call.identity.tenant_id is not None:
-            known = call.desk.tenants_now(call.identity)[0]
-        found = call.desk.read_now(
-            lambda connection: history(connection, known, only=only, after=page.after, limit=page.limit)
-        )
-        return call.page(found, found.next)
-
-    return await call.desk.run(work)
+    return await call.page_of(
+        tenant,
+        lambda connection, known: history(connection, known, only=only, after=page.after, limit=page.limit),
+    )
 
 
 @reports.get(

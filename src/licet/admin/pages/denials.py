@@ -1,33 +1,25 @@
 """The page of denials: who was refused a seat, when, why and how often, and who held the seats then.
 
 Minutes of a client that asks again and again are one row. A row opens to a part of the page
-`/denials/holders`, which stands for itself where no script runs. Beside it is `failures_page.py`.
+`/denials/holders`, which stands for itself where no script runs. Beside it is `failures.py`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from sqlalchemy import Connection
 
 from licet.admin.context import Desk
-from licet.admin.pages.downloads import ROWS_MAX, csv_file, file_name, moment
-from licet.admin.pages.filters import REASONS, WITHIN, Filters, cleaned, instant_of, reason_told
+from licet.admin.pages.downloads import file_name, moment
+from licet.admin.pages.filters import REASONS, Filters, cleaned, instant_of, reason_told
 from licet.admin.pages.frame import Visit, link, page, visiting
 from licet.admin.pages.reader_zone import zone_of
+from licet.admin.pages.refusal_lists import Read, csv_of, list_context, look
 from licet.admin.problems import not_found
-from licet.journal.denials import (
-    DenialFilter,
-    DenialPage,
-    DenialRange,
-    denials,
-    denied_most,
-    holders_at,
-)
-from licet.journal.ranges import Most
+from licet.journal.denials import DenialFilter, DenialRange, denials, denied_most, holders_at
 from licet.model import NoSeatReason, Tenant
-from licet.store.paging import LIMIT, LIMIT_MAX, InvalidCursor
 
 HERE = "Denials"
 PATH = "/denials"
@@ -58,41 +50,29 @@ def router(desk: Desk) -> APIRouter:
 
 
 def _show(desk: Desk) -> Callable[[Request], Any]:
-    seen = visiting(desk)
+    visiting_desk = visiting(desk)
 
     async def show(request: Request) -> Response:
-        visit = await seen(request)
+        visit = await visiting_desk(request)
         if (tenant := visit.the_tenant) is None:
             return choose(request, visit, HERE, PATH, "Denials of which tenant?")
         filters = Filters(visit, PATH, request.query_params, _NAMES)
         after = request.query_params.get("after") or None
         only = _only(filters)
-        try:
-            found, newest, most = await desk.run(_read, desk, tenant, only, after)
-        except InvalidCursor:
-            raise not_found("This page of the list is not there; begin with the first.") from None
+        seen = await look(desk, _reader(tenant, only), partial(denied_most, tenant=tenant, only=only), after)
         return page(
             request,
             visit,
             "denials.html",
             here=HERE,
             tenant=tenant,
-            ranges=found.ranges,
-            newest=newest.ranges[0] if newest.ranges else None,
-            times=sum(it.times for it in newest.ranges),
-            clients=len({it.client_id for it in newest.ranges}),
-            is_more=newest.next is not None,
-            most=most,
+            clients=len({it.client_id for it in seen.newest.ranges}),
             all_link=lambda name: filters.link(client=name),
-            download=filters.link_to(f"{PATH}/download.csv"),
-            filters=filters,
-            within=[(value, text) for value, (text, _) in WITHIN.items()],
             reasons=[(reason.value, text) for reason, text in REASONS.items()],
             pools=[(name, name) for name in sorted(pool.name for pool in tenant.pools.values())],
             why=lambda it: reason_told(it.reason, it.seats),
             holders_link=lambda it: _holders_link(visit, it),
-            newer=filters.link() if after else None,
-            older=filters.link(after=found.next) if found.next else None,
+            **list_context(filters, PATH, seen, after),
         )
 
     return show
@@ -144,20 +124,6 @@ def lasted(duration_ms: int) -> str:
     return f"{hours} h {minutes:02} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"  # noqa: PLR2004
 
 
-def _read(
-    desk: Desk, tenant: Tenant, only: DenialFilter, after: str | None
-) -> tuple[DenialPage, DenialPage, Sequence[Most]]:
-    """A page of the list, so many from its begin as a headline can count, and who is in it most often."""
-
-    def read(connection: Connection) -> tuple[DenialPage, DenialPage, Sequence[Most]]:
-        shown = denials(connection, tenant, only=only, after=after, limit=LIMIT)
-        is_whole = after is None and shown.next is None
-        newest = shown if is_whole else denials(connection, tenant, only=only, limit=LIMIT_MAX)
-        return shown, newest, denied_most(connection, tenant, only=only)
-
-    return desk.read_now(read)
-
-
 def _download(desk: Desk) -> Callable[[Request], Any]:
     seen = visiting(desk)
 
@@ -165,29 +131,22 @@ def _download(desk: Desk) -> Callable[[Request], Any]:
         visit = await seen(request)
         if (tenant := visit.the_tenant) is None:
             raise not_found("Say whose denials.")
-        only, zone = _only(Filters(visit, PATH, request.query_params, _NAMES)), zone_of(request)
-
-        def make() -> Response:
-            rows = desk.read_now(lambda connection: list(_rows(connection, tenant, only, zone)))
-            return csv_file(file_name("licet", tenant.name, "denials"), _HEADINGS, rows)
-
-        return await desk.run(make)
+        only = _only(Filters(visit, PATH, request.query_params, _NAMES))
+        name = file_name("licet", tenant.name, "denials")
+        row = partial(_row, tenant.name, zone=zone_of(request))
+        return await csv_of(desk, _reader(tenant, only), row, name, _HEADINGS)
 
     return download
 
 
-def _rows(
-    connection: Connection, tenant: Tenant, only: DenialFilter, zone: str
-) -> Iterator[Sequence[object]]:
-    after: str | None = None
-    for _ in range(ROWS_MAX // LIMIT_MAX):
-        found = denials(connection, tenant, only=only, after=after, limit=LIMIT_MAX)
-        for it in found.ranges:
-            times = it.times, moment(it.first_at_ms, zone), moment(it.last_at_ms, zone)
-            who = it.client_id, it.initials, it.name
-            yield (tenant.name, it.pool, *who, it.reason, *times, it.seats, it.in_use, it.address)
-        if (after := found.next) is None:
-            return
+def _reader(tenant: Tenant, only: DenialFilter) -> Read[DenialRange]:
+    return lambda connection, after, limit: denials(connection, tenant, only=only, after=after, limit=limit)
+
+
+def _row(tenant: str, it: DenialRange, *, zone: str) -> Sequence[object]:
+    times = it.times, moment(it.first_at_ms, zone), moment(it.last_at_ms, zone)
+    who = it.client_id, it.initials, it.name
+    return (tenant, it.pool, *who, it.reason, *times, it.seats, it.in_use, it.address)
 
 
 def _only(filters: Filters) -> DenialFilter:

@@ -1,0 +1,103 @@
+"""What the pages of denials and of failed authentications do alike with their lists of ranges.
+
+A list is read by `Read`: ranges behind a cursor, newest first, so many at most. The headline counts the
+newest `LIMIT_MAX` of them, a file has `ROWS_MAX`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+from fastapi.responses import Response
+from sqlalchemy import Connection
+
+from licet.admin.context import Desk
+from licet.admin.pages.downloads import ROWS_MAX, csv_file
+from licet.admin.pages.filters import WITHIN, Filters
+from licet.admin.problems import not_found
+from licet.journal.ranges import Most
+from licet.store.paging import LIMIT, LIMIT_MAX, InvalidCursor
+
+Range = TypeVar("Range")
+Range_co = TypeVar("Range_co", covariant=True)
+
+
+class RangePage(Protocol[Range_co]):
+    """A page of a list; `next` is the cursor of the one behind it, None at the end."""
+
+    @property
+    def ranges(self) -> Sequence[Range_co]:
+        """Its ranges, newest first."""
+
+    @property
+    def next(self) -> str | None:
+        """The cursor."""
+
+
+Read = Callable[[Connection, str | None, int], RangePage[Range]]
+
+
+class Seen(NamedTuple, Generic[Range]):
+    """A page of the list, its newest ranges, which the headline counts, and who is in it most often."""
+
+    shown: RangePage[Range]
+    newest: RangePage[Range]
+    most: Sequence[Most]
+
+
+async def look(
+    desk: Desk, read: Read[Range], most: Callable[[Connection], Sequence[Most]], after: str | None
+) -> Seen[Range]:
+    """The page of a list behind a cursor.
+
+    Raises Problem.
+    """
+
+    def seen(connection: Connection) -> Seen[Range]:
+        shown = read(connection, after, LIMIT)
+        is_whole = after is None and shown.next is None
+        return Seen(shown, shown if is_whole else read(connection, None, LIMIT_MAX), most(connection))
+
+    try:
+        return await desk.read(seen)
+    except InvalidCursor:
+        raise not_found("This page of the list is not there; begin with the first.") from None
+
+
+def list_context(filters: Filters, path: str, seen: Seen[Any], after: str | None) -> dict[str, Any]:
+    """What the templates of both pages are given."""
+    newest, next_ = seen.newest, seen.shown.next
+    return {
+        "ranges": seen.shown.ranges,
+        "newest": newest.ranges[0] if newest.ranges else None,
+        "times": sum(it.times for it in newest.ranges),
+        "is_more": newest.next is not None,
+        "most": seen.most,
+        "filters": filters,
+        "within": [(value, text) for value, (text, _) in WITHIN.items()],
+        "download": filters.link_to(f"{path}/download.csv"),
+        "newer": filters.link() if after else None,
+        "older": filters.link(after=next_) if next_ else None,
+    }
+
+
+async def csv_of(
+    desk: Desk,
+    read: Read[Range],
+    row: Callable[[Range], Sequence[object]],
+    name: str,
+    headings: Sequence[str],
+) -> Response:
+    """The whole list as a file of this name."""
+
+    def rows(connection: Connection) -> Iterator[Sequence[object]]:
+        after: str | None = None
+        for _ in range(ROWS_MAX // LIMIT_MAX):
+            found = read(connection, after, LIMIT_MAX)
+            yield from map(row, found.ranges)
+            if (after := found.next) is None:
+                return
+
+    def make() -> Response:
+        return csv_file(name, headings, desk.read_now(lambda connection: list(rows(connection))))
+
+    return await desk.run(make)
