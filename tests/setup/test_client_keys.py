@@ -17,10 +17,10 @@ from licet.credentials.public_keys import told
 from licet.model import InvalidValue
 from licet.setup.change import changing
 from licet.setup.check import SOON_MS, check
+from licet.setup.client_credentials import OVERLAP_S_MAX
 from licet.setup.file import DeclarationInvalid, read, write
 from licet.setup.limits import KEYS_MAX
 from licet.setup.plan import apply
-from licet.setup.tenant import OVERLAP_S_MAX
 from licet.store import schema
 from licet.store.errors import AlreadyThere, NotFound, StillInUse
 from support.admin_site import AdminSite, problem

@@ -1,4 +1,4 @@
-"""One tenant in the hands of an administrator: its pools, scopes, users, clients and client secrets.
+"""Changes one tenant: its pools, scopes, users and clients.
 
 The rules:
 
@@ -12,25 +12,14 @@ It is made by `licet.setup.change`, which begins the transaction and makes the c
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar, Unpack
+from typing import Any, Unpack
 
 from msgspec.structs import replace
-from sqlalchemy import Table, delete, insert, select, update
+from sqlalchemy import delete, insert, select
 
 from licet.credentials.generated import NewClientSecret
-from licet.formats import duration, instant
-from licet.model import (
-    Client,
-    ClientSecret,
-    EndReason,
-    InvalidValue,
-    Pool,
-    PublicKey,
-    Scope,
-    Tenant,
-    User,
-    Value,
-)
+from licet.formats import instant
+from licet.model import Client, EndReason, InvalidValue, Pool, Scope, User
 from licet.setup.changes import (
     ClientChanges,
     PoolChanges,
@@ -40,7 +29,8 @@ from licet.setup.changes import (
     alert_columns,
     with_access_ttl,
 )
-from licet.setup.consequences import Tally, client_names
+from licet.setup.client_credentials import ClientCredentials
+from licet.setup.consequences import client_names
 from licet.setup.end_sessions import (
     COOL_DOWN_S_MAX,
     SessionsEnded,
@@ -55,45 +45,16 @@ from licet.setup.end_sessions import (
     sessions_with_scope_beyond,
 )
 from licet.setup.holds import free
-from licet.setup.limits import check_keys, check_name, must_be_new, must_be_other_initials, names_of
+from licet.setup.limits import check_name, must_be_new, must_be_other_initials, names_of
 from licet.setup.spelling import differences, facts, told
 from licet.store import schema
-from licet.store.contract import Transaction
-from licet.store.errors import AlreadyThere, NotFound, StillInUse
+from licet.store.errors import StillInUse
 
-OVERLAP_S_MAX = 31 * 86_400  # a guess: a rotation that takes longer is none
-SECRETS_MAX = 16  # a guess: two overlap in a rotation, and a few deployments rotate on their own
 BUILT_IN = frozenset({Scope.VIEW, Scope.ALL})
 
-Found = TypeVar("Found")
 
-
-class Work(Protocol):
-    """What a tenant's part of a change needs of the whole of it."""
-
-    transaction: Transaction
-    tally: Tally
-
-    def sweep(self) -> None:
-        """Clear away what has expired."""
-
-    def tell(self, tenant: str, action: str, target: str, detail: str) -> None:
-        """Keep an event."""
-
-
-class TenantSetup:
+class TenantSetup(ClientCredentials):
     """A tenant as it is in this transaction. What changes it answers whether there was anything to change."""
-
-    def __init__(self, work: Work, tenant: Tenant) -> None:
-        self.tenant = tenant  # itself; its parts are the mappings below
-        self.pools = {pool.name: pool for pool in tenant.pools.values()}
-        self.scopes = dict(tenant.scopes)
-        self.users = dict(tenant.users)
-        self.clients = dict(tenant.clients)
-        self.pools_resized: set[str] = set()
-        self.is_changed = False
-        self._work = work
-        self._connection = work.transaction.connection
 
     def set(self, **changes: Unpack[TenantChanges]) -> bool:
         """Change the tenant itself. A life of sessions that is shortened counts from the next session on."""
@@ -429,115 +390,6 @@ class TenantSetup:
         detail = ", ".join(told) + (f": {reason}" if reason else "")
         self._work.tell(self.tenant.name, "end", f"client {client.client_id}", detail)
 
-    # Client secrets
-
-    def add_secret(self, client_id: str, secret: NewClientSecret, expires_at_ms: int | None = None) -> bool:
-        """One more generated secret of a client; the others, and a password that worked, go on working."""
-        client = self._find("client", client_id, self.clients)
-        now_ms = self._work.transaction.now_ms
-        if expires_at_ms is not None and expires_at_ms <= now_ms:
-            raise InvalidValue(f"a new secret expires later than now; this is over: {instant(expires_at_ms)}")
-        if len(client.secrets) >= SECRETS_MAX:
-            raise StillInUse(f"client {client_id} has {SECRETS_MAX} secrets; remove one first")
-        kept = ClientSecret(
-            secret_id=secret.secret_id,
-            hash=secret.hash,
-            created_at_ms=now_ms,
-            expires_at_ms=expires_at_ms,
-            last_used_at_ms=None,
-        )
-        self._connection.execute(
-            insert(schema.client_secret).values(
-                tenant_id=self.tenant.id, client_key=client.key, **_fields(kept)
-            )
-        )
-        self.clients[client_id] = replace(client, secrets=(*client.secrets, kept))
-        detail = f"{kept.secret_id}, expires {instant(expires_at_ms)}"
-        return self._told("add secret", "client", client_id, detail)
-
-    def remove_secret(self, client_id: str, secret_id: str) -> bool:
-        """Remove a secret; sessions that it began live on until they have to be renewed."""
-        client = self._find("client", client_id, self.clients)
-        kept = {secret.secret_id: secret for secret in client.secrets}
-        self._find(f"secret of client {client_id}", secret_id, kept)
-        self._delete(schema.client_secret, {"secret_id": secret_id})
-        others = tuple(secret for secret in client.secrets if secret.secret_id != secret_id)
-        self.clients[client_id] = replace(client, secrets=others)
-        return self._told("remove secret", "client", client_id, secret_id)
-
-    def rotate_secret(
-        self, client_id: str, secret: NewClientSecret, overlap_s: int, expires_at_ms: int | None = None
-    ) -> bool:
-        """A new secret in the place of all others, which work on for so long, and never longer than they did.
-
-        What has expired already goes.
-        """
-        client = self._find("client", client_id, self.clients)
-        if not 0 <= overlap_s <= OVERLAP_S_MAX:
-            raise InvalidValue(f"an overlap is 0 s to 31d; this is not: {duration(overlap_s)}")
-        now_ms = self._work.transaction.now_ms
-        until_ms = now_ms + overlap_s * 1000
-        kept = []
-        for it in client.secrets:
-            if it.expires_at_ms is not None and it.expires_at_ms <= now_ms:
-                self._delete(schema.client_secret, {"secret_id": it.secret_id})
-                continue
-            if it.expires_at_ms is None or it.expires_at_ms > until_ms:
-                self._update(schema.client_secret, {"secret_id": it.secret_id}, {"expires_at_ms": until_ms})
-            kept.append(replace(it, expires_at_ms=min(until_ms, it.expires_at_ms or until_ms)))
-        self.clients[client_id] = replace(client, secrets=tuple(kept))
-        detail = f"{len(kept)} other{'' if len(kept) == 1 else 's'} until {instant(until_ms)} at most"
-        self._told("rotate secret", "client", client_id, detail)
-        return self.add_secret(client_id, secret, expires_at_ms)
-
-    # Public keys of clients
-
-    def add_key(self, client_id: str, key: PublicKey, expires_at_ms: int | None = None) -> bool:
-        """One more public key by which a client authenticates; whatever else worked goes on working."""
-        client = self._find("client", client_id, self.clients)
-        now_ms = self._work.transaction.now_ms
-        if expires_at_ms is not None and expires_at_ms <= now_ms:
-            raise InvalidValue(f"a new key expires later than now; this is over: {instant(expires_at_ms)}")
-        made = replace(key, created_at_ms=now_ms, expires_at_ms=expires_at_ms, last_used_at_ms=None)
-        if any(it.thumbprint == made.thumbprint for it in client.keys):
-            raise AlreadyThere(f"client {client_id} has this key already: {made.thumbprint}")
-        check_keys(client_id, (*client.keys, made))
-        self._insert_key(client, made)
-        self.clients[client_id] = replace(client, keys=(*client.keys, made))
-        detail = f"{made.thumbprint}, expires {instant(expires_at_ms)}"
-        return self._told("add key", "client", client_id, detail)
-
-    def remove_key(self, client_id: str, name: str) -> bool:
-        """Remove a key, by its thumbprint or kid; sessions that it began live on until they are renewed."""
-        client = self._find("client", client_id, self.clients)
-        known = {it: key for key in client.keys for it in (key.thumbprint, key.kid) if it is not None}
-        key = self._find(f"key of client {client_id}", name, known)
-        self._delete(schema.public_key, {"client_key": client.key, "thumbprint": key.thumbprint})
-        others = tuple(it for it in client.keys if it.thumbprint != key.thumbprint)
-        self.clients[client_id] = replace(client, keys=others)
-        return self._told("remove key", "client", client_id, key.thumbprint)
-
-    def _dated(self, keys: Sequence[PublicKey], before: Sequence[PublicKey]) -> tuple[PublicKey, ...]:
-        """These keys with the history of those that were there; new ones are made now."""
-        there = {it.thumbprint: it for it in before}
-        now_ms = self._work.transaction.now_ms
-        return tuple(
-            replace(it, created_at_ms=known.created_at_ms, last_used_at_ms=known.last_used_at_ms)
-            if (known := there.get(it.thumbprint)) is not None
-            else replace(it, created_at_ms=now_ms, last_used_at_ms=None)
-            for it in keys
-        )
-
-    def _write_keys(self, client: Client) -> None:
-        check_keys(client.client_id, client.keys)
-        self._delete(schema.public_key, {"client_key": client.key})
-        for key in client.keys:
-            self._insert_key(client, key)
-
-    def _insert_key(self, client: Client, key: PublicKey) -> None:
-        row = {"tenant_id": self.tenant.id, "client_key": client.key, **_fields(key)}
-        self._connection.execute(insert(schema.public_key).values(row))
-
     # What all of them do
 
     def check(self) -> None:
@@ -549,12 +401,6 @@ class TenantSetup:
         if missing:
             raise InvalidValue(f"tenant {self.tenant.name} needs a scope {names_of(sorted(missing))}")
 
-    def _find(self, what: str, name: str, known: Mapping[str, Found]) -> Found:
-        if (found := known.get(name)) is not None:
-            return found
-        there = f"there is: {names_of(list(known))}" if known else "there is none yet"
-        raise NotFound(f"there is no {what} {name} in tenant {self.tenant.name}; {there}")
-
     def _end(self, sids: Sequence[bytes], reason: EndReason) -> None:
         ended = end_sessions(self._work.transaction, self.tenant.id, sids, reason)
         keys = Counter(outcome.session.client_key for outcome in ended if outcome.session is not None)
@@ -563,21 +409,6 @@ class TenantSetup:
     def _by_client(self, keys: Mapping[int, int]) -> dict[tuple[str, str], int]:
         names = client_names(self.clients.values())
         return {names[key]: count for key, count in keys.items()}
-
-    def _update(self, table: Table, key: dict[str, Any], values: Mapping[str, Any]) -> None:
-        self._connection.execute(update(table).filter_by(**key).values(**values))
-
-    def _delete(self, table: Table, key: dict[str, Any]) -> None:
-        self._connection.execute(delete(table).filter_by(**key))
-
-    def _told(self, action: str, what: str, name: str, detail: str) -> bool:
-        self.is_changed = True
-        self._work.tell(self.tenant.name, action, f"{what} {name}", detail)
-        return True
-
-
-def _fields(value: Value) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in value.__struct_fields__}
 
 
 def _pool_row(pool: Pool) -> dict[str, Any]:

@@ -1,0 +1,142 @@
+"""Adds, rotates and removes the secrets and the public keys by which a client authenticates.
+
+The rules:
+
+- What a client already has goes on working, except what is removed or rotated.
+- A secret is only ever kept as its hash, and no event names more of it than its id.
+- How many of each a client may have is bounded.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec.structs import replace
+from sqlalchemy import insert
+
+from licet.credentials.generated import NewClientSecret
+from licet.formats import duration, instant
+from licet.model import Client, ClientSecret, InvalidValue, PublicKey, Value
+from licet.setup.limits import check_keys
+from licet.setup.tenant_rows import TenantRows
+from licet.store import schema
+from licet.store.errors import AlreadyThere, StillInUse
+
+OVERLAP_S_MAX = 31 * 86_400  # a guess: a rotation that takes longer is none
+SECRETS_MAX = 16  # a guess: two overlap in a rotation, and a few deployments rotate on their own
+
+
+class ClientCredentials(TenantRows):
+    """The secrets and keys of the clients of a tenant, within a change of the set-up."""
+
+    # Client secrets
+
+    def add_secret(self, client_id: str, secret: NewClientSecret, expires_at_ms: int | None = None) -> bool:
+        """One more generated secret of a client; the others, and a password that worked, go on working."""
+        client = self._find("client", client_id, self.clients)
+        now_ms = self._work.transaction.now_ms
+        if expires_at_ms is not None and expires_at_ms <= now_ms:
+            raise InvalidValue(f"a new secret expires later than now; this is over: {instant(expires_at_ms)}")
+        if len(client.secrets) >= SECRETS_MAX:
+            raise StillInUse(f"client {client_id} has {SECRETS_MAX} secrets; remove one first")
+        kept = ClientSecret(
+            secret_id=secret.secret_id,
+            hash=secret.hash,
+            created_at_ms=now_ms,
+            expires_at_ms=expires_at_ms,
+            last_used_at_ms=None,
+        )
+        self._connection.execute(
+            insert(schema.client_secret).values(
+                tenant_id=self.tenant.id, client_key=client.key, **_fields(kept)
+            )
+        )
+        self.clients[client_id] = replace(client, secrets=(*client.secrets, kept))
+        detail = f"{kept.secret_id}, expires {instant(expires_at_ms)}"
+        return self._told("add secret", "client", client_id, detail)
+
+    def remove_secret(self, client_id: str, secret_id: str) -> bool:
+        """Remove a secret; sessions that it began live on until they have to be renewed."""
+        client = self._find("client", client_id, self.clients)
+        kept = {secret.secret_id: secret for secret in client.secrets}
+        self._find(f"secret of client {client_id}", secret_id, kept)
+        self._delete(schema.client_secret, {"secret_id": secret_id})
+        others = tuple(secret for secret in client.secrets if secret.secret_id != secret_id)
+        self.clients[client_id] = replace(client, secrets=others)
+        return self._told("remove secret", "client", client_id, secret_id)
+
+    def rotate_secret(
+        self, client_id: str, secret: NewClientSecret, overlap_s: int, expires_at_ms: int | None = None
+    ) -> bool:
+        """A new secret in the place of all others, which work on for so long, and never longer than they did.
+
+        What has expired already goes.
+        """
+        client = self._find("client", client_id, self.clients)
+        if not 0 <= overlap_s <= OVERLAP_S_MAX:
+            raise InvalidValue(f"an overlap is 0 s to 31d; this is not: {duration(overlap_s)}")
+        now_ms = self._work.transaction.now_ms
+        until_ms = now_ms + overlap_s * 1000
+        kept = []
+        for it in client.secrets:
+            if it.expires_at_ms is not None and it.expires_at_ms <= now_ms:
+                self._delete(schema.client_secret, {"secret_id": it.secret_id})
+                continue
+            if it.expires_at_ms is None or it.expires_at_ms > until_ms:
+                self._update(schema.client_secret, {"secret_id": it.secret_id}, {"expires_at_ms": until_ms})
+            kept.append(replace(it, expires_at_ms=min(until_ms, it.expires_at_ms or until_ms)))
+        self.clients[client_id] = replace(client, secrets=tuple(kept))
+        detail = f"{len(kept)} other{'' if len(kept) == 1 else 's'} until {instant(until_ms)} at most"
+        self._told("rotate secret", "client", client_id, detail)
+        return self.add_secret(client_id, secret, expires_at_ms)
+
+    # Public keys of clients
+
+    def add_key(self, client_id: str, key: PublicKey, expires_at_ms: int | None = None) -> bool:
+        """One more public key by which a client authenticates; whatever else worked goes on working."""
+        client = self._find("client", client_id, self.clients)
+        now_ms = self._work.transaction.now_ms
+        if expires_at_ms is not None and expires_at_ms <= now_ms:
+            raise InvalidValue(f"a new key expires later than now; this is over: {instant(expires_at_ms)}")
+        made = replace(key, created_at_ms=now_ms, expires_at_ms=expires_at_ms, last_used_at_ms=None)
+        if any(it.thumbprint == made.thumbprint for it in client.keys):
+            raise AlreadyThere(f"client {client_id} has this key already: {made.thumbprint}")
+        check_keys(client_id, (*client.keys, made))
+        self._insert_key(client, made)
+        self.clients[client_id] = replace(client, keys=(*client.keys, made))
+        detail = f"{made.thumbprint}, expires {instant(expires_at_ms)}"
+        return self._told("add key", "client", client_id, detail)
+
+    def remove_key(self, client_id: str, name: str) -> bool:
+        """Remove a key, by its thumbprint or kid; sessions that it began live on until they are renewed."""
+        client = self._find("client", client_id, self.clients)
+        known = {it: key for key in client.keys for it in (key.thumbprint, key.kid) if it is not None}
+        key = self._find(f"key of client {client_id}", name, known)
+        self._delete(schema.public_key, {"client_key": client.key, "thumbprint": key.thumbprint})
+        others = tuple(it for it in client.keys if it.thumbprint != key.thumbprint)
+        self.clients[client_id] = replace(client, keys=others)
+        return self._told("remove key", "client", client_id, key.thumbprint)
+
+    def _dated(self, keys: Sequence[PublicKey], before: Sequence[PublicKey]) -> tuple[PublicKey, ...]:
+        """These keys with the history of those that were there; new ones are made now."""
+        there = {it.thumbprint: it for it in before}
+        now_ms = self._work.transaction.now_ms
+        return tuple(
+            replace(it, created_at_ms=known.created_at_ms, last_used_at_ms=known.last_used_at_ms)
+            if (known := there.get(it.thumbprint)) is not None
+            else replace(it, created_at_ms=now_ms, last_used_at_ms=None)
+            for it in keys
+        )
+
+    def _write_keys(self, client: Client) -> None:
+        check_keys(client.client_id, client.keys)
+        self._delete(schema.public_key, {"client_key": client.key})
+        for key in client.keys:
+            self._insert_key(client, key)
+
+    def _insert_key(self, client: Client, key: PublicKey) -> None:
+        row = {"tenant_id": self.tenant.id, "client_key": client.key, **_fields(key)}
+        self._connection.execute(insert(schema.public_key).values(row))
+
+
+def _fields(value: Value) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__struct_fields__}
