@@ -97,6 +97,20 @@ def test_a_row_on_a_phone_names_what_each_of_its_cells_is(browser: Browser, site
             assert page.evaluate(covered) == [], path
 
 
+def test_a_long_name_leaves_its_place_to_the_mark_that_chooses_it(
+    browser: Browser, site: DashboardSite
+) -> None:
+    """The mark stands in the line of the name, at its end."""
+    with browser.person(site, "ada", size=PHONE) as page:
+        page.goto(f"{site.admin_url}/seats{HERE}")
+        row = page.locator("tbody", has=page.get_by_text("Emma-Louise"))
+        mark, name = row.get_by_role("checkbox").bounding_box(), row.locator(".person").bounding_box()
+        assert mark is not None
+        assert name is not None
+        assert name["y"] <= mark["y"] + mark["height"] / 2 <= name["y"] + name["height"]
+        assert name["x"] + name["width"] <= mark["x"]
+
+
 def test_the_tab_that_is_open_and_its_neighbours_are_all_on_a_phone(
     browser: Browser, site: DashboardSite
 ) -> None:
