@@ -81,7 +81,11 @@ class NoSeatReason(StrEnum):
     ALL_IN_USE = "all_in_use"
     NO_SEATS = "no_seats"
     LICENCE_EXPIRED = "licence_expired"
-    BARRED = "barred"
+    SUSPENDED = "suspended"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "NoSeatReason | None":
+        return cls.SUSPENDED if value == "barred" else None  # as a node of the version before writes it
 
 
 class EndReason(StrEnum):
@@ -242,7 +246,7 @@ class PublicKey(Value, frozen=True, kw_only=True):
 class Client(Value, frozen=True, kw_only=True):
     """An OAuth client and the user it stands for. `key` is the store's.
 
-    An administrator may have barred it for a time: until `barred_until_ms` it gets no seat.
+    An administrator may have suspended it for a time: until `suspended_until_ms` it gets no seat.
     """
 
     key: int
@@ -254,7 +258,7 @@ class Client(Value, frozen=True, kw_only=True):
     grant_types: frozenset[GrantType] = frozenset(GrantType)
     introspects: bool = False
     password_allowed: bool = True
-    barred_until_ms: int | None = None
+    suspended_until_ms: int | None = None
     secrets: tuple[ClientSecret, ...] = ()
     keys: tuple[PublicKey, ...] = ()
 
@@ -272,9 +276,9 @@ class Client(Value, frozen=True, kw_only=True):
         """Whether neither the client nor its user is disabled."""
         return self.enabled and self.user.enabled
 
-    def barred_at(self, now_ms: int) -> int | None:
-        """Until when it gets no seat; None when it is not barred, or not any more."""
-        until_ms = self.barred_until_ms
+    def suspended_at(self, now_ms: int) -> int | None:
+        """Until when it gets no seat; None when it is not suspended, or not any more."""
+        until_ms = self.suspended_until_ms
         return until_ms if until_ms is not None and until_ms > now_ms else None
 
 

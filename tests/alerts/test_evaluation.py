@@ -225,9 +225,9 @@ def test_what_was_denied_while_nobody_looked_is_told(site: Watched) -> None:
     assert [it["denials"] for _, it in site.told(is_first=True)] == [7]
 
 
-def test_who_is_barred_is_no_denial(site: Watched) -> None:
+def test_who_is_suspended_is_no_denial(site: Watched) -> None:
     """An administrator wanted it."""
-    site.deny(7, reason="barred")
+    site.deny(7, reason="suspended")
     assert site.told() == []
 
 

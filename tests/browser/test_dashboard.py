@@ -85,7 +85,7 @@ def test_a_seat_appears_counts_down_is_ended_and_its_client_is_refused(
         )
         heading(page, "0 of 2 seats in use in Watch")
         refused = take(site, "Watch", "Desk")
-        assert (refused.status_code, refused.json()["reason"]) == (400, "barred")
+        assert (refused.status_code, refused.json()["reason"]) == (400, "suspended")
 
 
 def test_the_list_follows_by_itself_and_leaves_open_what_is_open(

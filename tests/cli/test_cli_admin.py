@@ -207,16 +207,16 @@ def test_an_ended_client_gets_no_seat_until_the_cool_down_is_over_or_lifted(
         "session", "end", "--client", "TestClientId", "--reason", "It hangs", "--cool-down", "5m", "--yes"
     )
     assert told == "1 session ended; 1 seat came back.\nNo seat for TestClientId for 5m.\n"
-    until = desk.json("client", "show", "TestClientId")["barred_until"]
-    assert f"barred until      {until}" in desk.out("client", "show", "TestClientId")
+    until = desk.json("client", "show", "TestClientId")["suspended_until"]
+    assert f"suspended until   {until}" in desk.out("client", "show", "TestClientId")
     with store.reading() as connection:
         row = connection.execute(select(schema.event).order_by(schema.event.c.id.desc())).first()
     assert row is not None
     assert (row.action, row.target) == ("end", "client TestClientId")
     assert row.detail == f"1 session ended, no seat until {until}: It hangs"
-    assert desk.out("client", "unbar", "TestClientId") == "Client TestClientId may have a seat again.\n"
-    assert desk.out("client", "unbar", "TestClientId") == "Nothing to change.\n"
-    assert desk.json("client", "show", "TestClientId")["barred_until"] is None
+    assert desk.out("client", "resume", "TestClientId") == "Client TestClientId may have a seat again.\n"
+    assert desk.out("client", "resume", "TestClientId") == "Nothing to change.\n"
+    assert desk.json("client", "show", "TestClientId")["suspended_until"] is None
     desk.grant("TestClientId")
 
 

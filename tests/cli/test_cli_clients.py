@@ -61,8 +61,8 @@ def test_clients_are_added_changed_shown_and_removed(desk: Desk) -> None:
         "password_allowed": True,
         "secrets": 0,
         "keys": 0,
-        "proves_by": ["password"],
-        "barred_until": None,
+        "authenticates_by": ["password"],
+        "suspended_until": None,
     }
     changed = desk.out("client", "set", "Api", "--every-scope", "--no-introspection", "--no-password")
     assert changed == "Client Api changed.\n"
@@ -168,7 +168,7 @@ def test_secrets_are_listed_and_removed_by_their_ids(desk: Desk) -> None:
     }
     shown = desk.out("client", "secret", "list", "TestClientId")
     assert re.search(rf"^{old['secret_id']}  20\S+Z  2099-02-01T00:00:00Z  never$", shown, re.MULTILINE)
-    assert desk.json("client", "show", "TestClientId")["proves_by"] == ["password", "secret"]
+    assert desk.json("client", "show", "TestClientId")["authenticates_by"] == ["password", "secret"]
     assert "  password or secret\n" in desk.out("client", "show", "TestClientId")
     for it in (old, new):
         assert it["client_secret"] not in shown + desk.out("export") + desk.out("client", "list", "--json")

@@ -362,7 +362,7 @@ class TestWaiting:
         [
             says(503, {"error": "temporarily_unavailable"}, retry_after="20"),
             says(429, {"error": "temporarily_unavailable", "retry_after": 20}, retry_after="90"),
-            says(400, {"error": "temporarily_unavailable", "reason": "barred", "retry_after": 20.0}),
+            says(400, {"error": "temporarily_unavailable", "reason": "suspended", "retry_after": 20.0}),
         ],
     )
     def test_nobody_comes_back_before_the_server_said(

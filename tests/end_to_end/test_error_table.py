@@ -17,7 +17,7 @@ from licet.cli.run.demo import PASSWORD
 from licet.model import GrantType
 from licet.store.opening import SQLITE_NAME
 from support.running import PATIENCE_S, RunningServer
-from support.served_tenant import AWAY, ServedTenant, bar
+from support.served_tenant import AWAY, ServedTenant, suspend
 
 GRANT = {"grant_type": "client_credentials"}
 BASIC, BEARER = 'Basic realm="licet", charset="UTF-8"', 'Bearer realm="licet"'
@@ -212,10 +212,10 @@ class TestNoSeat:
 
     def test_a_client_that_is_kept_off_is_told_for_how_long(self, tenant: ServedTenant) -> None:
         """L12; `view` goes on working, and other clients get their seats."""
-        bar(tenant, seconds=299.5)
+        suspend(tenant, seconds=299.5)
         response = tenant.ask("token", **GRANT)
         assert check(response, 400, "temporarily_unavailable") == {
-            "reason": "barred",
+            "reason": "suspended",
             "pool": "full",
             "seats": 2,
             "in_use": 0,

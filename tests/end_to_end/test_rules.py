@@ -432,7 +432,7 @@ class TestL11:
 
 
 class TestL12:
-    """An administrator may keep a client off the seats for a while."""
+    """An administrator may suspend a client for a while."""
 
     def test_a_client_whose_session_was_ended_may_come_back_after_the_cool_down(
         self, tenant: ServedTenant
@@ -449,7 +449,7 @@ class TestL12:
             refused = ask(tenant)
         assert (refused["error"], refused["reason"], refused["retry_after"]) == (
             "temporarily_unavailable",
-            "barred",
+            "suspended",
             300,
         )
         assert ask(tenant, scope="view")["scope"] == "view"
@@ -459,7 +459,7 @@ class TestL12:
         assert ask(tenant)["retry_after"] == 1
         tenant.server.advance(seconds=1)
         assert ask(tenant)["scope"] == "all"
-        assert journal(tenant).items() >= {("denied", "barred"): 4, ("ended", "administrator"): 1}.items()
+        assert journal(tenant).items() >= {("denied", "suspended"): 4, ("ended", "administrator"): 1}.items()
 
 
 _BALANCE = f"""

@@ -10,7 +10,7 @@ from licet.model import TokenFormat
 from licet.store.opening import SQLITE_NAME
 from licet.web.refusals import LINES_MAX
 from support.running import RunningServer
-from support.served_tenant import AWAY, ServedTenant, bar
+from support.served_tenant import AWAY, ServedTenant, suspend
 from support.wire import Wire
 
 POST = {"X-Original-Method": "POST"}
@@ -146,10 +146,10 @@ class TestEnds:
             change.tenant(tenant.name).set_client("Client2", enabled=False)
         assert status(tenant, token) == 401
 
-    def test_who_is_barred_goes_on_with_what_lives(self, tenant: ServedTenant) -> None:
+    def test_who_is_suspended_goes_on_with_what_lives(self, tenant: ServedTenant) -> None:
         """L12: it gets no seat for a while, and nothing else changes."""
         token = tenant.grant()["access_token"]
-        bar(tenant, seconds=600)
+        suspend(tenant, seconds=600)
         assert status(tenant, token) == 204
 
     def test_a_token_of_another_tenant_is_none(self, tenant: ServedTenant) -> None:

@@ -826,20 +826,20 @@ class TestWhoIsKeptOff:
     @staticmethod
     def barring(desk: Desk, until_ms: int | None, pools: tuple[Pool, ...] = (FULL,)) -> None:
         """The first client gets no seat until so many milliseconds after the start."""
-        barred = None if until_ms is None else desk.start_ms + until_ms
-        clients = (replace(CLIENTS[0], barred_until_ms=barred), *CLIENTS[1:])
+        suspended = None if until_ms is None else desk.start_ms + until_ms
+        clients = (replace(CLIENTS[0], suspended_until_ms=suspended), *CLIENTS[1:])
         desk.set_up(jim_test(clients=clients, pools=pools))
 
-    def test_a_client_that_is_barred_gets_no_seat_although_some_are_free(self) -> None:
+    def test_a_client_that_is_suspended_gets_no_seat_although_some_are_free(self) -> None:
         """L12. Its denial is in the journal like any other (L11)."""
         desk = Desk()
         self.barring(desk, 300_000)
         assert desk.one(grant(1, 1)) == Denied(
-            reason=NoSeatReason.BARRED, pool="full", seats=5, in_use=0, retry_after_s=300
+            reason=NoSeatReason.SUSPENDED, pool="full", seats=5, in_use=0, retry_after_s=300
         )
         (entry,) = desk.book.changes
         assert isinstance(entry, GrantDenied)
-        assert (entry.reason, entry.client_key, entry.in_use) == (NoSeatReason.BARRED, 1, 0)
+        assert (entry.reason, entry.client_key, entry.in_use) == (NoSeatReason.SUSPENDED, 1, 0)
         assert isinstance(desk.one(grant(2, 2)), Granted)
 
     def test_it_is_told_to_wait_until_the_millisecond_at_which_it_may_come_back(self) -> None:
@@ -860,7 +860,7 @@ class TestWhoIsKeptOff:
         desk.granted(grant(1, 1))
 
     def test_view_goes_on_working(self) -> None:
-        """L12. What needs no seat is not what it is kept off."""
+        """L12. What needs no seat is not what it is suspended from."""
         desk = Desk()
         self.barring(desk, 300_000)
         desk.granted(view(1, 1))
@@ -872,15 +872,15 @@ class TestWhoIsKeptOff:
         self.barring(desk, 300_000)
         desk.wait_ms(1000)
         assert desk.granted(refresh(1, 1)).session.expires_at_ms == desk.clock.now_ms() + SESSION_MS
-        assert denied(desk.one(grant(1, 2))).reason is NoSeatReason.BARRED
+        assert denied(desk.one(grant(1, 2))).reason is NoSeatReason.SUSPENDED
         assert desk.alive == [sid(1)]
 
     def test_a_denial_ends_no_older_session(self) -> None:
         """L12, L8: only a grant that is made does."""
         desk = Desk(jim_test(clients=limited(1)))
         desk.granted(grant(1, 1))
-        barred = replace(CLIENTS[0], sessions_max=1, barred_until_ms=desk.start_ms + 1)
-        desk.set_up(jim_test(clients=(barred, *CLIENTS[1:])))
+        suspended = replace(CLIENTS[0], sessions_max=1, suspended_until_ms=desk.start_ms + 1)
+        desk.set_up(jim_test(clients=(suspended, *CLIENTS[1:])))
         denied(desk.one(grant(1, 2)))
         assert desk.alive == [sid(1)]
 
@@ -889,12 +889,12 @@ class TestWhoIsKeptOff:
         """L12. It is what the administrator who is asked has to know."""
         desk = Desk()
         self.barring(desk, 300_000, pools=(pool,))
-        assert denied(desk.one(grant(1, 1))).reason is NoSeatReason.BARRED
+        assert denied(desk.one(grant(1, 1))).reason is NoSeatReason.SUSPENDED
 
     def test_a_client_that_is_disabled_is_refused_and_not_told_to_wait(self) -> None:
         """L12."""
         desk = Desk()
-        gone = replace(CLIENTS[0], enabled=False, barred_until_ms=desk.start_ms + 300_000)
+        gone = replace(CLIENTS[0], enabled=False, suspended_until_ms=desk.start_ms + 300_000)
         desk.set_up(jim_test(clients=(gone, *CLIENTS[1:])))
         assert desk.one(grant(1, 1)) == ClientRefused()
 

@@ -155,12 +155,12 @@ class Model:
         return expires_ms if pool_ms is None else min(expires_ms, pool_ms)
 
     def denial(
-        self, pool: Pool, holder: object, superseded: Sequence[int], barred_ms: int | None
+        self, pool: Pool, holder: object, superseded: Sequence[int], suspended_ms: int | None
     ) -> Seen | None:
         """Why there is no seat, how many are in use, and when to come back (L6, L7, L12)."""
         seats = self.seats(pool.id)
-        if barred_ms is not None and barred_ms > self.now_ms:
-            return ("barred", len(seats), math.ceil((barred_ms - self.now_ms) / 1000))
+        if suspended_ms is not None and suspended_ms > self.now_ms:
+            return ("suspended", len(seats), math.ceil((suspended_ms - self.now_ms) / 1000))
         if pool.expires_at_ms is not None and pool.expires_at_ms <= self.now_ms:
             return ("licence_expired", len(seats), None)
         if holder in seats or len(self.seats(pool.id, without=superseded)) < pool.seats:
@@ -177,8 +177,8 @@ class Model:
         mine = self.live(client_key)
         superseded = mine[: max(0, len(mine) + 1 - asker.sessions_max)]  # L8
         holder = self.holder(asker, pool_id, number)
-        barred_ms = asker.barred_until_ms
-        if pool_id and (denial := self.denial(self.pools[pool_id], holder, superseded, barred_ms)):
+        suspended_ms = asker.suspended_until_ms
+        if pool_id and (denial := self.denial(self.pools[pool_id], holder, superseded, suspended_ms)):
             self.counts["denied", str(denial[0])] += 1
             return ("denied", *denial)
         for other in superseded:
@@ -277,7 +277,7 @@ CHANGES = st.one_of(
     st.tuples(st.just("life"), st.just(TENANT.id), st.sampled_from([60, 600, 1200])),
     st.tuples(st.just("limit"), CLIENT_KEYS, st.sampled_from([1, 2, 3, 100])),
     st.tuples(st.just("enabled"), CLIENT_KEYS, st.booleans()),
-    st.tuples(st.just("bar"), CLIENT_KEYS, st.sampled_from([None, 0, 1, 60_000, 600_000])),
+    st.tuples(st.just("suspend"), CLIENT_KEYS, st.sampled_from([None, 0, 1, 60_000, 600_000])),
 )
 # Just so long, mostly so short that sessions live on; or up to one of the coming expiries, or a
 # millisecond beside it.
@@ -437,9 +437,9 @@ class LicenceMachine(RuleBasedStateMachine):
         until_ms = None if for_ms is None else self.model.now_ms + for_ms
         with self._set_up() as transaction:
             transaction.connection.execute(
-                update(schema.client).filter_by(key=client_key).values(barred_until_ms=until_ms)
+                update(schema.client).filter_by(key=client_key).values(suspended_until_ms=until_ms)
             )
-        self.model.clients[client_key] = replace(self.model.clients[client_key], barred_until_ms=until_ms)
+        self.model.clients[client_key] = replace(self.model.clients[client_key], suspended_until_ms=until_ms)
 
     @invariant()
     def the_tables_are_those_of_the_model(self) -> None:
@@ -527,7 +527,7 @@ class LicenceMachine(RuleBasedStateMachine):
             moments = [it.expires_ms for it in self.model.sessions.values()]
             moments += [it for id_ in self.model.pools for it in self.model.seats(id_).values()]
             moments += [it.expires_at_ms for it in self.model.pools.values() if it.expires_at_ms is not None]
-            moments += [it.barred_until_ms for it in self.model.clients.values() if it.barred_until_ms]
+            moments += [it.suspended_until_ms for it in self.model.clients.values() if it.suspended_until_ms]
             ahead = sorted({it for it in moments if it > self.model.now_ms})[wait[0] : wait[0] + 1]
             wait = ahead[0] + wait[1] - self.model.now_ms if ahead else 0
         self.clock.advance(seconds=wait / 1000)

@@ -20,7 +20,7 @@ from licet.protocol.metadata import tenant_at
 from licet.web.public import PublicApp
 from support.paths import DOCS
 from support.running import RunningServer
-from support.served_tenant import ServedTenant, bar
+from support.served_tenant import ServedTenant, suspend
 
 DOCUMENT: dict[str, Any] = json.loads((DOCS / "reference" / "openapi.json").read_text(encoding="utf-8"))
 METHODS = frozenset({"get", "head", "post"})
@@ -225,7 +225,7 @@ class TestAnswers:
     def test_no_seat_with_each_status_that_a_tenant_may_choose(
         self, status: int, tenant: ServedTenant
     ) -> None:
-        """L6: all in use, none at all; L7: expired; L12: barred."""
+        """L6: all in use, none at all; L7: expired; L12: suspended."""
         with tenant.server.changing() as change:
             change.tenant(tenant.name).set(no_seat_status=status)
         for client_id in ("Client2", "Client3"):
@@ -238,10 +238,10 @@ class TestAnswers:
         with tenant.server.changing() as change:
             change.tenant(tenant.name).set_pool("full", expires_at_ms=1)
         expired = must_fit("/{tenant}/token", tenant.ask("token", grant_type="client_credentials"), status)
-        bar(tenant, seconds=300)
-        barred = must_fit("/{tenant}/token", tenant.ask("token", grant_type="client_credentials"), status)
-        reasons = [answer.json()["reason"] for answer in (full, none, expired, barred)]
-        assert reasons == ["all_in_use", "no_seats", "licence_expired", "barred"]
+        suspend(tenant, seconds=300)
+        suspended = must_fit("/{tenant}/token", tenant.ask("token", grant_type="client_credentials"), status)
+        reasons = [answer.json()["reason"] for answer in (full, none, expired, suspended)]
+        assert reasons == ["all_in_use", "no_seats", "licence_expired", "suspended"]
 
     def test_what_a_client_does_wrong(self, tenant: ServedTenant) -> None:
         """One of each kind."""

@@ -49,7 +49,7 @@ EVERY = (
     errors.no_seat(ALL_IN_USE, 400),
     errors.no_seat(denied(NoSeatReason.NO_SEATS, seats=0), 400),
     errors.no_seat(denied(NoSeatReason.LICENCE_EXPIRED), 400),
-    errors.no_seat(denied(NoSeatReason.BARRED, retry_after_s=300), 400),
+    errors.no_seat(denied(NoSeatReason.SUSPENDED, retry_after_s=300), 400),
     errors.rate_limited(7),
     errors.unavailable("a detail"),
     errors.fault(),

@@ -86,18 +86,18 @@ def test_usage_writes_pictures(site: Site, tmp_path: Path) -> None:
 
 def test_the_curve_of_denials_leaves_out_what_no_seat_avoids_and_stays_short(report: Usage) -> None:
     pool = next(it for it in report.pools if it.pool == "full")
-    barred = Denials(
-        client_id="A", initials="AB", reason=NoSeatReason.BARRED, times=7, first_at_ms=0, last_at_ms=0
+    suspended = Denials(
+        client_id="A", initials="AB", reason=NoSeatReason.SUSPENDED, times=7, first_at_ms=0, last_at_ms=0
     )
     points = tuple(Remaining(seats=number, denials=107 - number) for number in range(1, 101))
-    crowded = replace(pool, denials=(barred,), remaining=points)
+    crowded = replace(pool, denials=(suspended,), remaining=points)
     curve = denials_curve(crowded)
     assert (len(curve), curve[0], curve[-1]) == (
         12,
         Remaining(seats=1, denials=99),
         Remaining(seats=100, denials=0),
     )
-    assert denials_curve(replace(pool, denials=(barred,), remaining=points[:1])) == ()
+    assert denials_curve(replace(pool, denials=(suspended,), remaining=points[:1])) == ()
 
 
 def test_usage_tells_the_answer_the_idle_share_and_the_week(site: Site) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import Table, delete, update
 
 from licet.model import TokenFormat
 from licet.setup.change import changing
-from licet.setup.check import DAY_MS, SKEW_MAX_MS, Finding, check, check_nodes, proves_by
+from licet.setup.check import DAY_MS, SKEW_MAX_MS, Finding, authenticates_by, check, check_nodes
 from licet.store import schema
 from licet.store.migrate import HEAD
 from licet.store.nodes import SILENT_AFTER_MS, KeyMark, Node
@@ -131,8 +131,8 @@ def test_a_client_that_cannot_authenticate_is_told(site: Site) -> None:
         ("wrong", f"client no-password: {problem}", f"{password}, or {another} no-password"),
         ("wrong", f"client no-secret: {problem}", f"{another} no-secret"),
     ]
-    assert proves_by(site.client("secret"), START_MS) == ["secret"]
-    assert proves_by(site.client("c1"), START_MS) == ["password"]
+    assert authenticates_by(site.client("secret"), START_MS) == ["secret"]
+    assert authenticates_by(site.client("c1"), START_MS) == ["password"]
 
 
 def test_a_client_of_a_disabled_user_is_told(site: Site) -> None:

@@ -272,7 +272,7 @@ class TestCommandLine:
             "last_used_at": None,
             "expired": False,
         }
-        assert desk.json("client", "show", "TestClientId")["proves_by"] == ["password", "key"]
+        assert desk.json("client", "show", "TestClientId")["authenticates_by"] == ["password", "key"]
         removed = desk.out("client", "key", "remove", "TestClientId", public["kid"], "--yes")
         assert removed == f"Key {public['kid']} of client TestClientId removed.\n"
         assert desk.run("client", "key", "list", "TestClientId").stderr == (
@@ -297,7 +297,7 @@ class TestCommandLine:
         subprocess.run(["openssl", "pkey", "-in", str(private), "-pubout", "-out", str(public)], check=True)
         desk.run("client", "key", "add", "TestClientId", str(public), "--kid", "2026-11", "--no-password")
         assert [it["kid"] for it in desk.json("client", "key", "list", "TestClientId")] == ["2026-11"]
-        assert desk.json("client", "show", "TestClientId")["proves_by"] == ["key"]
+        assert desk.json("client", "show", "TestClientId")["authenticates_by"] == ["key"]
         told_of = desk.error("client", "key", "add", "TestClientId", str(private), exit_code=2)
         assert "openssl pkey -in FILE -pubout" in told_of
 
@@ -376,7 +376,7 @@ class TestApi:
         for name in ("2026-11", KEY.thumbprint):
             assert api.call("GET", f"{where}/{name}", "viewer").json() == shown
         problem(api.call("POST", where, "owner", json=body), 409, "already-there")
-        assert api.call("GET", f"/tenants/{JIM}/clients/c1", "viewer").json()["proves_by"] == [
+        assert api.call("GET", f"/tenants/{JIM}/clients/c1", "viewer").json()["authenticates_by"] == [
             "password",
             "key",
         ]

@@ -28,9 +28,9 @@ def site(make_place: Callable[[int], Place]) -> Iterator[Site]:
     site.close()
 
 
-def bar(site: Site, client_id: str, until_ms: int | None) -> bool:
+def suspend(site: Site, client_id: str, until_ms: int | None) -> bool:
     with changing(site.store, ADA) as change:
-        return change.tenant(JIM).bar(client_id, until_ms)
+        return change.tenant(JIM).suspend(client_id, until_ms)
 
 
 def wait(site: Site, seconds: float) -> None:
@@ -39,20 +39,20 @@ def wait(site: Site, seconds: float) -> None:
     site.store.probe()
 
 
-def barred(site: Site, client_id: str) -> int | None:
+def suspended(site: Site, client_id: str) -> int | None:
     """How many seconds a client has to wait; None when it gets a seat."""
     outcome = site.ask(client_id)
     if isinstance(outcome, Granted):
         return None
     assert isinstance(outcome, Denied)
-    assert outcome.reason is NoSeatReason.BARRED
+    assert outcome.reason is NoSeatReason.SUSPENDED
     return outcome.retry_after_s
 
 
 def events(site: Site) -> list[tuple[str, str, str]]:
     """What was done about clients after the set-up was made."""
     rows = site.rows(schema.event)
-    return [(row.actor, row.target, row.detail) for row in rows if row.action in {"end", "bar", "unbar"}]
+    return [(row.actor, row.target, row.detail) for row in rows if row.action in {"end", "suspend", "resume"}]
 
 
 # Ending with a cool-down
@@ -65,15 +65,15 @@ def test_an_ended_client_stays_away_for_the_cool_down_and_everybody_sees_why(sit
         site.store, ADA, JIM, [granted.session.sid], reason=" It hangs. ", cool_down_s=5 * MINUTE_S
     )
     assert (ended.sessions, ended.seats, ended.clients) == (1, 1, ("c1",))
-    assert ended.barred_until_ms == START_MS + 300_000
+    assert ended.suspended_until_ms == START_MS + 300_000
     assert events(site) == [
         (ADA, "client c1", "1 session ended, no seat until 2023-11-14T22:19:00Z: It hangs.")
     ]
     assert site.pool().in_use == 0
-    assert barred(site, "c1") == 300
-    assert barred(site, "c2") is None
+    assert suspended(site, "c1") == 300
+    assert suspended(site, "c2") is None
     wait(site, 300)
-    assert barred(site, "c1") is None
+    assert suspended(site, "c1") is None
 
 
 def test_another_process_decides_by_it_at_once(site: Site) -> None:
@@ -82,15 +82,15 @@ def test_another_process_decides_by_it_at_once(site: Site) -> None:
     second.__dict__.update(site.__dict__, store=site.second())
     granted = second.grant("c1")
     end_sessions(site.store, ADA, JIM, [granted.session.sid], cool_down_s=MINUTE_S)
-    assert barred(second, "c1") == 60
+    assert suspended(second, "c1") == 60
 
 
 def test_without_a_cool_down_a_client_may_come_back_at_once(site: Site) -> None:
     granted = site.grant("c1")
     ended = end_sessions(site.store, ADA, JIM, [granted.session.sid])
-    assert ended.barred_until_ms is None
+    assert ended.suspended_until_ms is None
     assert events(site) == [(ADA, "client c1", "1 session ended")]
-    assert barred(site, "c1") is None
+    assert suspended(site, "c1") is None
 
 
 def test_each_client_of_the_sessions_has_an_event_of_its_own(site: Site) -> None:
@@ -110,15 +110,15 @@ def test_each_client_of_the_sessions_has_an_event_of_its_own(site: Site) -> None
     assert site.endings() == {"administrator": 3}
 
 
-def test_where_no_session_lives_any_more_nobody_is_kept_off(site: Site) -> None:
+def test_where_no_session_lives_any_more_nobody_is_suspended(site: Site) -> None:
     """It logged off a moment before, by itself."""
     granted = site.grant("c1")
     wait(site, 1200)
     events_before = site.count(schema.event)
     ended = end_sessions(site.store, ADA, JIM, [granted.session.sid], cool_down_s=60)
-    assert (ended.sessions, ended.clients, ended.barred_until_ms) == (0, (), None)
+    assert (ended.sessions, ended.clients, ended.suspended_until_ms) == (0, (), None)
     assert site.count(schema.event) == events_before
-    assert barred(site, "c1") is None
+    assert suspended(site, "c1") is None
 
 
 def test_a_longer_cool_down_is_not_shortened_by_a_later_one(site: Site) -> None:
@@ -126,7 +126,7 @@ def test_a_longer_cool_down_is_not_shortened_by_a_later_one(site: Site) -> None:
     first, view = site.grant("c1"), site.grant("c1", "view")
     end_sessions(site.store, ADA, JIM, [first.session.sid], cool_down_s=3600)
     end_sessions(site.store, "grace", JIM, [view.session.sid], cool_down_s=60)
-    assert barred(site, "c1") == 3600
+    assert suspended(site, "c1") == 3600
     assert events(site)[-1] == ("grace", "client c1", "1 session ended, no seat until 2023-11-14T23:14:00Z")
 
 
@@ -142,7 +142,7 @@ def test_it_happens_as_a_whole_or_not_at_all(site: Site) -> None:
         change_and_fail()
     assert site.lives(granted)
     assert events(site) == []
-    assert barred(site, "c1") is None
+    assert suspended(site, "c1") is None
 
 
 @pytest.mark.parametrize(
@@ -193,13 +193,13 @@ def test_two_administrators_at_once_end_a_session_once(site: Site) -> None:
 # Barring by itself
 
 
-def test_a_client_is_barred_and_let_in_again_and_each_is_an_event(site: Site) -> None:
-    assert bar(site, "c1", START_MS + 60_000)
-    assert barred(site, "c1") == 60
-    assert not bar(site, "c1", START_MS + 60_000)
-    assert bar(site, "c1", None)
-    assert barred(site, "c1") is None
-    assert not bar(site, "c1", None)
+def test_a_client_is_suspended_and_resumed_and_each_is_an_event(site: Site) -> None:
+    assert suspend(site, "c1", START_MS + 60_000)
+    assert suspended(site, "c1") == 60
+    assert not suspend(site, "c1", START_MS + 60_000)
+    assert suspend(site, "c1", None)
+    assert suspended(site, "c1") is None
+    assert not suspend(site, "c1", None)
     assert events(site) == [
         (ADA, "client c1", "no seat until 2023-11-14T22:15:00Z"),
         (ADA, "client c1", "may take a seat again"),
@@ -207,22 +207,22 @@ def test_a_client_is_barred_and_let_in_again_and_each_is_an_event(site: Site) ->
 
 
 def test_a_bar_that_is_over_is_nothing_to_lift(site: Site) -> None:
-    bar(site, "c1", START_MS + 60_000)
+    suspend(site, "c1", START_MS + 60_000)
     wait(site, 60)
-    assert not bar(site, "c1", None)
+    assert not suspend(site, "c1", None)
 
 
 @pytest.mark.parametrize("until_ms", [0, START_MS, START_MS + 86_400_001])
 def test_a_bar_ends_later_than_now_and_within_a_day(site: Site, until_ms: int) -> None:
     with pytest.raises(InvalidValue, match="ends later than now and within 24h"):
-        bar(site, "c1", until_ms)
+        suspend(site, "c1", until_ms)
 
 
 def test_other_changes_of_a_client_leave_its_bar_alone(site: Site) -> None:
-    bar(site, "c1", START_MS + 60_000)
+    suspend(site, "c1", START_MS + 60_000)
     with changing(site.store, ADA) as change:
         change.tenant(JIM).set_client("c1", sessions_max=5)
         change.tenant(JIM).set_user("U1", name="Another")
-    assert barred(site, "c1") == 60
+    assert suspended(site, "c1") == 60
     with pytest.raises(NotFound, match="there is no client c9"):
-        bar(site, "c9", None)
+        suspend(site, "c9", None)

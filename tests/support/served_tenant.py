@@ -69,11 +69,11 @@ class ServedTenant:
             return seats
 
 
-def bar(tenant: ServedTenant, client_id: str = "TestClientId", *, seconds: float) -> None:
-    """Keep a client off the seats for so long (L12)."""
+def suspend(tenant: ServedTenant, client_id: str = "TestClientId", *, seconds: float) -> None:
+    """Suspend a client for so long (L12)."""
     until_ms = tenant.server.clock.now_ms() + round(seconds * 1000)
     with tenant.server.changing() as change:
-        change.tenant(tenant.name).bar(client_id, until_ms)
+        change.tenant(tenant.name).suspend(client_id, until_ms)
 
 
 def _good(response: httpx.Response) -> dict[str, Any]:

@@ -213,12 +213,12 @@ class TestSeats:
 
     def test_a_client_can_be_kept_off_the_seats(self, licet: LicetServer, licet_tenant: LicetTenant) -> None:
         """L12."""
-        licet_tenant.bar("TestClientId", minutes=5)
-        assert grant(licet_tenant).json()["reason"] == "barred"
+        licet_tenant.suspend("TestClientId", minutes=5)
+        assert grant(licet_tenant).json()["reason"] == "suspended"
         licet.clock.advance(minutes=5)
         assert grant(licet_tenant).status_code == 200
-        licet_tenant.bar("TestClientId", hours=1)
-        licet_tenant.unbar("TestClientId")
+        licet_tenant.suspend("TestClientId", hours=1)
+        licet_tenant.resume("TestClientId")
         assert grant(licet_tenant).status_code == 200
 
 

@@ -278,8 +278,8 @@ def _peaks(connection: Connection, from_minute: int) -> dict[tuple[int, str], in
 
 def _denials(connection: Connection, from_minute: int) -> defaultdict[tuple[int, str], list[_Denials]]:
     journal = schema.journal.c
-    # What an administrator barred for a time was not denied for want of a seat.
-    is_denial = (journal.kind == DENIED) & (journal.reason != NoSeatReason.BARRED.value)
+    # What an administrator suspended for a time was not denied for want of a seat.
+    is_denial = (journal.kind == DENIED) & (journal.reason != NoSeatReason.SUSPENDED.value)
     by = (journal.tenant_id, journal.pool, journal.minute, journal.reason)
     query = select(
         *by,

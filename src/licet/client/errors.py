@@ -15,7 +15,7 @@ class NoSeatAvailable(LicetError):
     """The credentials are right, and no seat is free.
 
     What the server does not tell is None; `retry_after` is in seconds. A `reason` of Licet is `all_in_use`,
-    `no_seats`, `licence_expired` or `barred`.
+    `no_seats`, `licence_expired` or `suspended`.
     """
 
     def __init__(

@@ -53,7 +53,7 @@ class SeatFreed(Value, frozen=True, kw_only=True):
 
 
 class GrantDenied(Value, frozen=True, kw_only=True):
-    """A grant was refused only for want of a seat, or because its client was barred from one."""
+    """A grant was refused only for want of a seat, or because its client was suspended from one."""
 
     tenant_id: int
     client_key: int

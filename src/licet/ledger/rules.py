@@ -142,8 +142,8 @@ def _grant_seat(
 ) -> tuple[Outcome, list[Change]]:
     assert grant.pool_id is not None
     pool = tenant.pools[grant.pool_id]
-    if (until_ms := client.barred_at(now_ms)) is not None:  # L12
-        return _denied(book, grant, pool, NoSeatReason.BARRED, now_ms, until_ms=until_ms)
+    if (until_ms := client.suspended_at(now_ms)) is not None:  # L12
+        return _denied(book, grant, pool, NoSeatReason.SUSPENDED, now_ms, until_ms=until_ms)
     key = (pool.id, holder_of(pool, client, grant.sid))
     superseded = _superseded(book, client)
     ending = _ending(book, superseded, EndReason.SUPERSEDED, now_ms, but_keep=key)

@@ -17,7 +17,7 @@ from heapq import heappop, heappush
 from licet.model import NoSeatReason
 from licet.reports.period import DeniedClient
 
-# A barred client, and one whose licence expired, wants none that more seats would give.
+# A suspended client, and one whose licence expired, wants none that more seats would give.
 SPARED = frozenset({NoSeatReason.ALL_IN_USE, NoSeatReason.NO_SEATS})
 
 

@@ -600,7 +600,7 @@ def with_seats_told(found: Usage, pool: PoolUsage, seats: int) -> str:
 
 _NOT_FOR_SEATS = {
     NoSeatReason.LICENCE_EXPIRED: "the licence had expired",
-    NoSeatReason.BARRED: "an administrator keeps the client off",
+    NoSeatReason.SUSPENDED: "an administrator suspended the client",
 }
 
 

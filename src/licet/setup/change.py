@@ -80,7 +80,7 @@ def end_sessions(
     cool_down_s: int = 0,
     on_ended: Callable[[int, int], None] = lambda *_: None,
 ) -> SessionsEnded:
-    """End sessions of a tenant because somebody says so, and keep their clients off the seats for a while.
+    """End sessions of a tenant because somebody says so, and suspend their clients for a while.
 
     Those that live no more are none of the ended. Raises NotFound, InvalidValue, StoreUnavailable.
     """

@@ -49,7 +49,7 @@ def check(connection: Connection, tenants: Mapping[int, Tenant], now_ms: int) ->
     return findings
 
 
-def proves_by(client: Client, now_ms: int) -> list[str]:
+def authenticates_by(client: Client, now_ms: int) -> list[str]:
     """What a client can authenticate by: some of `password`, `secret` and `key`, or nothing."""
     found = []
     if client.password_allowed and client.user.password_hash is not None:
@@ -161,7 +161,7 @@ def _of_client(tenant: Tenant, of: str, client: Client, now_ms: int) -> Iterator
     if not client.user.enabled:
         advice = f"licet user enable {user}{of}, or licet client disable {client.client_id}{of}"
         yield _wrong(tenant.name, target, f"its user {user} is disabled", advice)
-    if not proves_by(client, now_ms):
+    if not authenticates_by(client, now_ms):
         problem = "it cannot authenticate: no password works for it, no secret and no key"
         advice = f"licet client secret add {client.client_id}{of}"
         if client.password_allowed:

@@ -25,7 +25,7 @@ class SessionsEnded(Value, frozen=True, kw_only=True):
     """What became of sessions that somebody ended: how many lived, and how many seats came back.
 
     `seats_on_hold` are held for their last tokens (L18), the last of them until `seats_free_at_ms`.
-    `clients` are theirs; they get no seat until `barred_until_ms`, if that is not None.
+    `clients` are theirs; they get no seat until `suspended_until_ms`, if that is not None.
     """
 
     sessions: int
@@ -33,11 +33,11 @@ class SessionsEnded(Value, frozen=True, kw_only=True):
     seats_on_hold: int
     seats_free_at_ms: int | None
     clients: tuple[str, ...]
-    barred_until_ms: int | None
+    suspended_until_ms: int | None
 
 
 def sessions_ended(
-    outcomes: Sequence[Ended], clients: tuple[str, ...], barred_until_ms: int | None
+    outcomes: Sequence[Ended], clients: tuple[str, ...], suspended_until_ms: int | None
 ) -> SessionsEnded:
     """What became of them, by what the ledger said of each."""
     held = [it.seat_free_at_ms for it in outcomes if it.seat_free_at_ms is not None]
@@ -47,7 +47,7 @@ def sessions_ended(
         seats_on_hold=len(held),
         seats_free_at_ms=max(held, default=None),
         clients=clients,
-        barred_until_ms=barred_until_ms,
+        suspended_until_ms=suspended_until_ms,
     )
 
 

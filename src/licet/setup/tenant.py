@@ -303,14 +303,14 @@ class TenantSetup(ClientCredentials):
         del self.clients[client_id]
         return self._told("remove", "client", client_id, told(client))
 
-    def bar(self, client_id: str, until_ms: int | None) -> bool:
+    def suspend(self, client_id: str, until_ms: int | None) -> bool:
         """Let a client have no seat until this instant, or from now on again with None.
 
         What it holds, it keeps and may renew. Raises NotFound, InvalidValue.
         """
         client = self._find("client", client_id, self.clients)
         now_ms = self._work.transaction.now_ms
-        if until_ms == client.barred_at(now_ms):
+        if until_ms == client.suspended_at(now_ms):
             return False
         if until_ms is not None and not now_ms < until_ms <= now_ms + COOL_DOWN_S_MAX * 1000:
             raise InvalidValue(
@@ -318,11 +318,11 @@ class TenantSetup(ClientCredentials):
             )
         self._bar(client, until_ms)
         detail = "may take a seat again" if until_ms is None else f"no seat until {instant(until_ms)}"
-        return self._told("bar" if until_ms is not None else "unbar", "client", client_id, detail)
+        return self._told("suspend" if until_ms is not None else "resume", "client", client_id, detail)
 
     def _bar(self, client: Client, until_ms: int | None) -> None:
         self._update(schema.client, {"key": client.key}, {"barred_until_ms": until_ms})
-        self.clients[client.client_id] = replace(client, barred_until_ms=until_ms)
+        self.clients[client.client_id] = replace(client, suspended_until_ms=until_ms)
         self.is_changed = True
 
     def _client_values(self, settings: ClientChanges) -> dict[str, Any]:
@@ -384,7 +384,7 @@ class TenantSetup(ClientCredentials):
         told = [f"{sessions} session{'' if sessions == 1 else 's'} ended"]
         if until_ms is not None:
             # A longer cool-down that somebody chose before goes on.
-            until_ms = max(until_ms, client.barred_until_ms or 0)
+            until_ms = max(until_ms, client.suspended_until_ms or 0)
             self._bar(client, until_ms)
             told.append(f"no seat until {instant(until_ms)}")
         detail = ", ".join(told) + (f": {reason}" if reason else "")

@@ -180,7 +180,7 @@ def _client(row: Row[Any], user: User, secrets: list[ClientSecret], keys: list[P
         grant_types=frozenset(GrantType(name) for name in row.grant_types.split()),
         introspects=row.introspects,
         password_allowed=row.password_allowed,
-        barred_until_ms=row.barred_until_ms,
+        suspended_until_ms=row.barred_until_ms,
         secrets=tuple(secrets),
         keys=tuple(keys),
     )

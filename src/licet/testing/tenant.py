@@ -221,22 +221,22 @@ class LicetTenant:
         with self.changing() as setup:
             return setup.end_sessions(sids, reason=reason).sessions
 
-    def bar(self, client_id: str, *, hours: float = 0, minutes: float = 0, seconds: float = 0) -> None:
+    def suspend(self, client_id: str, *, hours: float = 0, minutes: float = 0, seconds: float = 0) -> None:
         """Let a client have no seat for so long (L12); what it holds, it keeps.
 
         Raises SetupError, InvalidValue.
         """
         for_ms = round(((hours * 60 + minutes) * 60 + seconds) * 1000)
         with self.changing() as setup:
-            setup.bar(client_id, self.server.store.clock.now_ms() + for_ms)
+            setup.suspend(client_id, self.server.store.clock.now_ms() + for_ms)
 
-    def unbar(self, client_id: str) -> None:
+    def resume(self, client_id: str) -> None:
         """Let it have a seat again.
 
         Raises SetupError.
         """
         with self.changing() as setup:
-            setup.bar(client_id, None)
+            setup.suspend(client_id, None)
 
     @contextmanager
     def changing(self) -> Iterator[TenantSetup]:

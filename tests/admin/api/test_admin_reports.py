@@ -48,7 +48,7 @@ def test_an_operator_ends_sessions_with_a_reason_and_a_cool_down(site: AdminSite
     body = {"sids": [stuck.session.sid.hex()] * 2, "reason": "It hangs", "cool_down_s": 300}
     ended = site.call("POST", f"{SESSIONS}/end", "operator", json=body)
     assert ended.json().items() >= {"sessions": 1, "seats": 1, "clients": ["c1"]}.items()
-    assert ended.json()["barred_until_ms"] is not None
+    assert ended.json()["suspended_until_ms"] is not None
     assert (site.lives(stuck), site.lives(other)) == (False, True)
     assert isinstance(site.ask("c1"), Denied)
     assert site.event()[0] == "key operator"

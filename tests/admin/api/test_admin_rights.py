@@ -18,8 +18,8 @@ KEY = '{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrw
 # What every operation needs: a role, and a body where it takes one. All others are read by a viewer.
 OPERATOR: dict[str, dict[str, Any] | None] = {
     "endSessions": {"all": True},
-    "barClient": {"cool_down_s": 1},
-    "unbarClient": None,
+    "suspendClient": {"cool_down_s": 1},
+    "resumeClient": None,
     "sendDeliveriesAgain": {"messages": ["msg_0"]},
 }
 OWNER: dict[str, dict[str, Any] | None] = {

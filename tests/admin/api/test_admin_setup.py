@@ -90,8 +90,8 @@ NOUNS: dict[str, tuple[str, dict[str, Any], str, dict[str, Any], dict[str, Any]]
             "grant_types": ["client_credentials"],
             "introspects": True,
             "password_allowed": True,
-            "proves_by": ["password"],
-            "barred_until_ms": None,
+            "authenticates_by": ["password"],
+            "suspended_until_ms": None,
         },
     ),
 }
@@ -210,7 +210,12 @@ WRONG: list[tuple[str, str, dict[str, Any], dict[str, str]]] = [
         {"expires_at_ms": 5},
         {"#/expires_at_ms": "A new secret expires later than now"},
     ),
-    ("PUT", f"{JIM_PATH}/clients/c1/bar", {"cool_down_s": 86_401}, {"#/cool_down_s": "At most 86400."}),
+    (
+        "PUT",
+        f"{JIM_PATH}/clients/c1/suspension",
+        {"cool_down_s": 86_401},
+        {"#/cool_down_s": "At most 86400."},
+    ),
 ]
 
 
@@ -275,7 +280,7 @@ def test_a_generated_secret_is_told_once(site: AdminSite) -> None:
     body = {"client_id": "Desk", "user": "U1", "generate_secret": True}
     made = site.call("POST", f"{JIM_PATH}/clients", json=body).json()
     assert made["secret"]["secret"].startswith(f"lcs_{made['secret']['secret_id']}")
-    assert (made["password_allowed"], made["proves_by"]) == (False, ["secret"])
+    assert (made["password_allowed"], made["authenticates_by"]) == (False, ["secret"])
     kept = site.desk.client_secrets().find(site.client("Desk"), made["secret"]["secret"], START_MS)
     assert kept is not None
     where = f"{JIM_PATH}/clients/Desk/secrets"
@@ -305,15 +310,15 @@ def test_what_is_in_use_is_not_removed(site: AdminSite) -> None:
     problem(site.call("DELETE", f"{JIM_PATH}/scopes/all", if_match="*"), 409, "not-possible")
 
 
-def test_a_client_is_barred_and_let_in_again(site: AdminSite) -> None:
-    """An operator keeps it off the seats for a while."""
+def test_a_client_is_suspended_and_resumed(site: AdminSite) -> None:
+    """An operator gives it no seat for a while."""
     where = f"{JIM_PATH}/clients/c1"
-    barred = site.call("PUT", f"{where}/bar", "operator", json={"cool_down_s": 300})
-    assert barred.json()["barred_until_ms"] == START_MS + 300_000
+    suspended = site.call("PUT", f"{where}/suspension", "operator", json={"cool_down_s": 300})
+    assert suspended.json()["suspended_until_ms"] == START_MS + 300_000
     for _ in range(2):
-        assert site.call("DELETE", f"{where}/bar", "operator").status_code == 204
-    assert site.get(where)["barred_until_ms"] is None
-    problem(site.call("PUT", f"{JIM_PATH}/clients/no/bar", json={"cool_down_s": 1}), 404, "not-found")
+        assert site.call("DELETE", f"{where}/suspension", "operator").status_code == 204
+    assert site.get(where)["suspended_until_ms"] is None
+    problem(site.call("PUT", f"{JIM_PATH}/clients/no/suspension", json={"cool_down_s": 1}), 404, "not-found")
 
 
 class TestLists:

@@ -25,7 +25,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
         site.take("Client1").raise_for_status()
         assert site.take("Client2").status_code == 400
         with site.changing() as change:
-            change.tenant("Jim_Test").bar("Client3", site.clock.now_ms() + 3_600_000)
+            change.tenant("Jim_Test").suspend("Client3", site.clock.now_ms() + 3_600_000)
         for _ in range(3):
             assert site.take("Client3").status_code == 400
         with site.changing() as change:
@@ -81,11 +81,11 @@ def test_an_empty_tenant_says_what_to_do_first(ada: Reader) -> None:
 
 
 def test_what_no_seat_avoids_is_left_out_and_told(ada: Reader) -> None:
-    """Three denials of a client that is kept off: with any number of seats they would have been there."""
+    """Three denials of a client that is suspended: with any number of seats they would have been there."""
     said = text_of(ada.get(f"/usage{HERE}&span=7d"))
     assert (
         "With 2 seats you would have had 0 denials in these 7 days, beside 3 that no seat avoids"
-        " (an administrator keeps the client off)."
+        " (an administrator suspended the client)."
     ) in said
     assert "assumes each refused client would have kept its seat for one whole session" in said
 

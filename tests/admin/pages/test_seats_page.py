@@ -103,7 +103,7 @@ def pages(shared_pages: Pages) -> Iterator[Pages]:
             [row.sid for row in change.transaction.connection.execute(select(schema.session))]
         )
         for client_id in site.tenant.clients:
-            tenant.bar(client_id, None)
+            tenant.suspend(client_id, None)
 
 
 def text_of(page: httpx.Response) -> str:
@@ -144,7 +144,7 @@ def test_on_every_store_a_seat_is_listed_and_ended_with_reason_and_cool_down(
     assert "It hangs" in detail
     denied = ask(site, "c1")
     assert isinstance(denied, Denied)
-    assert denied.reason is NoSeatReason.BARRED
+    assert denied.reason is NoSeatReason.SUSPENDED
     site.clock.advance(seconds=300)
     assert isinstance(ask(site, "c1"), Granted)
     site.check()

@@ -216,21 +216,21 @@ def test_a_name_with_every_letter_in_it_is_found_again(site: DashboardSite, ada:
 def test_a_client_that_is_kept_off_is_let_in_again(site: DashboardSite, ada: Reader) -> None:
     """L12."""
     with site.changing() as change:
-        change.tenant("Jim_Test").add_client("Barred", user="TC")
-        change.tenant("Jim_Test").bar("Barred", change.transaction.now_ms + 3_600_000)
-    path = edit("clients", "Barred")
-    assert "keeps it off the seats until" in ada.get(path).text
-    assert "kept off" in ada.get(f"/set-up/clients{HERE}").text
-    to = path.replace("edit", "unbar")
+        change.tenant("Jim_Test").add_client("Suspended", user="TC")
+        change.tenant("Jim_Test").suspend("Suspended", change.transaction.now_ms + 3_600_000)
+    path = edit("clients", "Suspended")
+    assert "Suspended by an administrator until" in ada.get(path).text
+    assert "suspended" in ada.get(f"/set-up/clients{HERE}").text
+    to = path.replace("edit", "resume")
     with site.reader("vera") as vera:
         assert "Let it in again" not in vera.get(path).text
         assert vera.post(to).status_code == 403
     with site.reader("oscar") as oscar:
         done(oscar.post(to), path)
         assert oscar.get(to).status_code == 303
-    assert "keeps it off" not in ada.get(path).text
-    assert tenant_of(site).clients["Barred"].barred_until_ms is None
-    assert ada.post(to.replace("Barred", "NoSuch")).status_code == 404
+    assert "Suspended by" not in ada.get(path).text
+    assert tenant_of(site).clients["Suspended"].suspended_until_ms is None
+    assert ada.post(to.replace("Suspended", "NoSuch")).status_code == 404
 
 
 # A change that ends sessions says how many, and does nothing before that is agreed to.

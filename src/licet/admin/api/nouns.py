@@ -417,7 +417,7 @@ async def add_client(call: Owning, tenant: TenantPath, body: requests.ClientNew)
         )
     now_ms = call.now_ms()
     members = responses.client_members(made, now_ms)
-    warnings = () if members["proves_by"] else (_CANNOT_AUTHENTICATE,)
+    warnings = () if members["authenticates_by"] else (_CANNOT_AUTHENTICATE,)
     return answer(
         responses.NewClient(**members, secret=told, warnings=warnings),
         201,
@@ -462,35 +462,35 @@ async def remove_client(call: Owning, tenant: TenantPath, client_id: NamePath) -
 
 
 @clients.put(
-    "/{client_id}/bar",
-    operation_id="barClient",
+    "/{client_id}/suspension",
+    operation_id="suspendClient",
     **rehearsable(openapi.one(responses.Client, 404, 422)),
 )
-async def bar_client(
-    call: Operating, tenant: TenantPath, client_id: NamePath, body: requests.Bar
+async def suspend_client(
+    call: Operating, tenant: TenantPath, client_id: NamePath, body: requests.Suspension
 ) -> Response:
     """Give it no seat for a while; what it holds it keeps."""
     call.given(body)
 
     def do(setup: TenantSetup, now_ms: int) -> responses.Client:
         there(setup.clients.get(client_id), "client", client_id)
-        setup.bar(client_id, now_ms + body.cool_down_s * 1000)
+        setup.suspend(client_id, now_ms + body.cool_down_s * 1000)
         return responses.client(setup.clients[client_id], now_ms)
 
     return answer(await call.change(tenant, do))
 
 
 @clients.delete(
-    "/{client_id}/bar",
-    operation_id="unbarClient",
+    "/{client_id}/suspension",
+    operation_id="resumeClient",
     **rehearsable(openapi.one(None, 404, status=204)),
 )
-async def unbar_client(call: Operating, tenant: TenantPath, client_id: NamePath) -> Response:
+async def resume_client(call: Operating, tenant: TenantPath, client_id: NamePath) -> Response:
     """Let it have seats again."""
 
     def do(setup: TenantSetup, _: int) -> None:
         there(setup.clients.get(client_id), "client", client_id)
-        setup.bar(client_id, None)
+        setup.suspend(client_id, None)
 
     await call.change(tenant, do)
     return Response(status_code=204)

@@ -309,7 +309,7 @@ class Ending(Body):
         return self
 
 
-class Bar(Body):
+class Suspension(Body):
     """For how long a client gets no seat."""
 
     cool_down_s: Annotated[Whole, Field(ge=1, le=COOL_DOWN_S_MAX, examples=[300])]

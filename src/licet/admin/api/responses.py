@@ -22,7 +22,7 @@ from licet.model import Pool as ModelPool
 from licet.model import Scope as ModelScope
 from licet.model import Tenant as ModelTenant
 from licet.model import User as ModelUser
-from licet.setup.check import Finding, proves_by
+from licet.setup.check import Finding, authenticates_by
 from licet.setup.plan import Applied, Step
 from licet.store.nodes import Node, is_silent
 
@@ -120,12 +120,12 @@ class Client(Value, frozen=True, kw_only=True):
     grant_types: Annotated[tuple[GrantType, ...], Meta(examples=[["client_credentials", "refresh_token"]])]
     introspects: Annotated[bool, Meta(description="It may ask about tokens.", examples=[False])]
     password_allowed: Annotated[bool, Meta(description="Its user's password works for it.", examples=[True])]
-    proves_by: Annotated[
+    authenticates_by: Annotated[
         tuple[str, ...],
         Meta(description="What works now: `password`, `secret`, `key`.", examples=[["password"]]),
     ]
-    barred_until_ms: Annotated[
-        int | None, Meta(description="It gets no seat until then; null is not barred.", examples=[None])
+    suspended_until_ms: Annotated[
+        int | None, Meta(description="It gets no seat until then; null is not suspended.", examples=[None])
     ]
 
 
@@ -356,8 +356,8 @@ def client_members(value: ModelClient, now_ms: int) -> dict[str, Any]:
         "grant_types": tuple(sorted(value.grant_types)),
         "introspects": value.introspects,
         "password_allowed": value.password_allowed,
-        "proves_by": tuple(proves_by(value, now_ms)),
-        "barred_until_ms": value.barred_at(now_ms),
+        "authenticates_by": tuple(authenticates_by(value, now_ms)),
+        "suspended_until_ms": value.suspended_at(now_ms),
     }
 
 

@@ -35,7 +35,7 @@ REASONS = {
     NoSeatReason.ALL_IN_USE: "all seats in use",
     NoSeatReason.NO_SEATS: "the pool has no seats",
     NoSeatReason.LICENCE_EXPIRED: "the licence had expired",
-    NoSeatReason.BARRED: "kept off by an administrator",
+    NoSeatReason.SUSPENDED: "suspended by an administrator",
 }
 
 CAUSES = {

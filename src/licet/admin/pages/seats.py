@@ -302,7 +302,7 @@ def _told(done: SessionsEnded, cool_down_s: int, now_ms: int) -> str:
         which = "is on hold, and free" if done.seats_on_hold == 1 else "are on hold, and all free"
         left = nearness(done.seats_free_at_ms, now_ms)
         told += f" {counted(done.seats_on_hold, 'seat')} {which} {left}."
-    if done.barred_until_ms is None:
+    if done.suspended_until_ms is None:
         return told
     who = done.clients[0] if len(done.clients) == 1 else counted(len(done.clients), "client")
     away = dict(COOL_DOWNS).get(cool_down_s, counted(cool_down_s, "second"))

@@ -153,7 +153,7 @@ def end(
         left = nearness(done.seats_free_at_ms, SystemClock().now_ms())
         which = "is on hold, and free" if done.seats_on_hold == 1 else "are on hold, and all free"
         say(f"{counted(done.seats_on_hold, 'seat')} {which} {left}.")
-    if done.barred_until_ms is not None:
+    if done.suspended_until_ms is not None:
         say(f"No seat for {_names(done.clients)} for {duration(cool_down_s)}.")
 
 

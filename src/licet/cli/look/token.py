@@ -214,8 +214,8 @@ def _no_seat(content: Answer) -> str | None:
             return f"pool {pool} has no seats"
         case NoSeatReason.LICENCE_EXPIRED:
             return f"the licence of pool {pool} has expired; a scope that needs no seat still works"
-        case NoSeatReason.BARRED:
-            return f"an administrator keeps this client off the seats of pool {pool} for a while"
+        case NoSeatReason.SUSPENDED:
+            return f"an administrator suspended this client from the seats of pool {pool} for a while"
         case _:
             return None
 

@@ -24,7 +24,7 @@ from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.formats import duration, read_duration_s
 from licet.model import Client, ClientSecret, GrantType
 from licet.setup.changes import ClientChanges
-from licet.setup.check import proves_by
+from licet.setup.check import authenticates_by
 from licet.setup.tenant import TenantSetup
 
 app = Noun(
@@ -70,7 +70,7 @@ _HEADINGS = {
     "enabled": "enabled",
     "scopes": "scopes",
     "introspects": "introspects",
-    "proves_by": "authenticates by",
+    "authenticates_by": "authenticates by",
 }
 _SECRET_HEADINGS = {
     "secret_id": "secret",
@@ -188,14 +188,14 @@ def disable(client_id: ClientId, *, tenant: TenantName = None, data: Data = None
     _change(data, tenant, client_id, "disabled", {"enabled": False}, yes=yes)
 
 
-@app.verb("unbar")
-def unbar(client_id: ClientId, *, tenant: TenantName = None, data: Data = None) -> None:
+@app.verb("resume")
+def resume(client_id: ClientId, *, tenant: TenantName = None, data: Data = None) -> None:
     """Let a client have a seat again before its cool-down is over.
 
-    Example: [bold]licet client unbar TestClientId[/]
+    Example: [bold]licet client resume TestClientId[/]
     """
     done = f"Client {client_id} may have a seat again"
-    change_tenant(data, tenant, done, lambda setup: setup.bar(client_id, None))
+    change_tenant(data, tenant, done, lambda setup: setup.suspend(client_id, None))
 
 
 @app.verb("list")
@@ -390,7 +390,7 @@ def _show_secret(client_id: str, made: NewClientSecret, expires_at_ms: int | Non
 
 def _record(client: Client) -> Record:
     now_ms = SystemClock().now_ms()
-    barred_until_ms = client.barred_at(now_ms)
+    suspended_until_ms = client.suspended_at(now_ms)
     return {
         "client_id": client.client_id,
         "user": client.user.initials,
@@ -402,8 +402,8 @@ def _record(client: Client) -> Record:
         "password_allowed": client.password_allowed,
         "secrets": len(client.secrets),
         "keys": len(client.keys),
-        "proves_by": AnyOf(proves_by(client, now_ms)),
-        "barred_until": None if barred_until_ms is None else Instant(barred_until_ms),
+        "authenticates_by": AnyOf(authenticates_by(client, now_ms)),
+        "suspended_until": None if suspended_until_ms is None else Instant(suspended_until_ms),
     }
 
 

@@ -30,7 +30,7 @@ from licet.credentials.generated import NewClientSecret
 from licet.formats import read_duration_s
 from licet.model import Client, InvalidValue, Role, Tenant
 from licet.setup.change import SetupChange
-from licet.setup.check import proves_by
+from licet.setup.check import authenticates_by
 from licet.store.errors import SetupError
 
 _PATH = f"{ROOT}/clients/secrets"
@@ -110,7 +110,7 @@ async def chosen_client(desk: Desk, request: Request, visit: Visit) -> tuple[Ten
 
 def what_goes(before: Client, after: Client, now_ms: int) -> list[str]:
     """What is lost with a secret or key when nothing is left by which the client can authenticate."""
-    is_last = proves_by(before, now_ms) and not proves_by(after, now_ms)
+    is_last = authenticates_by(before, now_ms) and not authenticates_by(after, now_ms)
     return ["the only thing by which the client can authenticate"] if is_last else []
 
 

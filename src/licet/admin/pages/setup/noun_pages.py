@@ -46,7 +46,7 @@ from licet.credentials.passwords import about_user
 from licet.credentials.public_keys import kind_of, name_of
 from licet.model import InvalidValue, Role, Tenant
 from licet.setup.change import SetupChange
-from licet.setup.check import proves_by
+from licet.setup.check import authenticates_by
 from licet.setup.licence_terms import WHY, is_counted
 from licet.setup.tenant import BUILT_IN
 
@@ -62,8 +62,8 @@ def router(desk: Desk) -> APIRouter:
     routes.add_api_route(ROOT, _first(desk), methods=["GET"])
     for noun in NOUNS:
         _NounPages(desk, noun).add_to(routes)
-    routes.add_api_route(f"{ROOT}/clients/unbar", _to_client(desk), methods=["GET"])
-    routes.add_api_route(f"{ROOT}/clients/unbar", _unbar(desk), methods=["POST"])
+    routes.add_api_route(f"{ROOT}/clients/resume", _to_client(desk), methods=["GET"])
+    routes.add_api_route(f"{ROOT}/clients/resume", _resume(desk), methods=["POST"])
     return routes
 
 
@@ -89,15 +89,17 @@ def _to_client(desk: Desk) -> Callable[[Request], Any]:
     return show
 
 
-def _unbar(desk: Desk) -> Callable[[Request], Any]:
-    """A client that was kept off the seats for a while may come back."""
+def _resume(desk: Desk) -> Callable[[Request], Any]:
+    """Resume a client that was suspended for a while."""
     sent = posting(desk, Role.OPERATOR)
 
     async def take(request: Request) -> Response:
         visit = (await sent(request)).visit
         tenant, name = await chosen_tenant(desk, visit), request.query_params.get("name", "")
-        await desk.change(visit.identity, lambda change: change.tenant(tenant.name).bar(name, None))
-        return see(request, link(visit, f"{ROOT}/clients/edit", name=name), f"Client {name} may come back.")
+        await desk.change(visit.identity, lambda change: change.tenant(tenant.name).suspend(name, None))
+        return see(
+            request, link(visit, f"{ROOT}/clients/edit", name=name), f"Client {name} is no longer suspended."
+        )
 
     return take
 
@@ -253,8 +255,8 @@ class _NounPages:
             more = {
                 "template": "setup_client.html",
                 "name": name,
-                "barred": client.barred_at(visit.now_ms),
-                "by_password": "password" in proves_by(client, visit.now_ms),
+                "suspended": client.suspended_at(visit.now_ms),
+                "by_password": "password" in authenticates_by(client, visit.now_ms),
                 "secrets": sorted(client.secrets, key=lambda it: it.created_at_ms),
                 "keys": sorted(client.keys, key=lambda it: it.created_at_ms),
                 "name_of": name_of,

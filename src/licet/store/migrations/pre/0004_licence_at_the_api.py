@@ -9,7 +9,22 @@ down_revision = "0003"
 _KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
+# What is called suspended was called barred; what a node of the version before still writes is read as well.
+_REASONS = ("journal", "journal_entry", "denial_summary")
+_WORDS = (("barred", "suspended"), ("bar", "suspend"), ("unbar", "resume"))
+
+
+def _rename(old: str, new: str) -> None:
+    for table in _REASONS:
+        rows = sa.table(table, sa.column("reason"))
+        op.execute(rows.update().where(rows.c.reason == old).values(reason=new))
+    events = sa.table("event", sa.column("action"))
+    op.execute(events.update().where(events.c.action == old).values(action=new))
+
+
 def upgrade() -> None:
+    for old, new in _WORDS:
+        _rename(old, new)
     op.add_column(
         "tenant",
         sa.Column("strict_assertions", sa.Boolean(), server_default=sa.text("false"), nullable=False),
@@ -96,6 +111,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    for old, new in _WORDS:
+        _rename(new, old)
     op.drop_table("shared_seat")
     op.drop_table("licence_notice")
     op.drop_column("pool", "alerts_more")

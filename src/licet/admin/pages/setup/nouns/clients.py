@@ -7,7 +7,7 @@ from licet.admin.pages.forms import Field, Kind, Option, Texts, whole
 from licet.admin.pages.frame import counted
 from licet.admin.pages.setup.noun import NO, YES, Cell, dated, enabled_field, few, named_once, state_of
 from licet.model import SESSIONS_MAX, SESSIONS_MAX_MAX, Client, GrantType, InvalidValue, Tenant, User
-from licet.setup.check import proves_by
+from licet.setup.check import authenticates_by
 from licet.setup.tenant import TenantSetup
 
 SUGGESTIONS_MAX = 500  # users that a client's form offers; any other can be typed
@@ -82,7 +82,7 @@ class Clients:
     def row(self, tenant: Tenant, part: Client, now_ms: int) -> Sequence[Cell]:  # noqa: ARG002 - as any noun
         """User, state, scopes, and what it authenticates by."""
         name = part.user.name if part.user.name != part.user.initials else ""
-        proof = " or ".join(proves_by(part, now_ms))
+        proof = " or ".join(authenticates_by(part, now_ms))
         return (
             Cell(f"{part.user.initials} {name}".strip()),
             state_of(is_on=part.enabled, off=_off(part, now_ms)),
@@ -166,7 +166,7 @@ def _off(client: Client, now_ms: int) -> str:
     """Why a client that is enabled gets no seat."""
     if not client.user.enabled:
         return "user disabled"
-    return "kept off" if client.barred_at(now_ms) is not None else ""
+    return "suspended" if client.suspended_at(now_ms) is not None else ""
 
 
 def _scope_fields(tenant: Tenant) -> list[Field]:
