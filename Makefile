@@ -49,6 +49,7 @@ docs: $(VENV)/dev.stamp ## make the reference pages that are made from the code
 	@$(BIN)/python docs/make_command_line.py > docs/reference/command-line.md
 	@$(BIN)/python -m licet.settings.model > docs/reference/configuration.md
 	@$(BIN)/python docs/make_admin_api.py > docs/reference/admin-api.md
+	@$(BIN)/python docs/make_connection.py > docs/explanation/connection.md
 	@$(BIN)/python docs/make_snippets.py
 
 bench: $(VENV)/dev.stamp ## measure the server beside the floor and peers, 40 min (needs wrk); WITH='--help' tells how less

@@ -11,6 +11,7 @@ import ast
 import json
 import os
 import re
+import runpy
 import select
 import signal
 import subprocess
@@ -294,6 +295,11 @@ class TestWhole:
         script = [sys.executable, str(DOCS / "make_command_line.py")]
         made = subprocess.run(script, check=True, capture_output=True, timeout=PATIENCE_S).stdout.decode()
         assert (DOCS / "reference" / "command-line.md").read_text(encoding="utf-8") == made
+
+    def test_the_page_of_a_connection_is_made_from_its_table(self) -> None:
+        """`python docs/make_connection.py > docs/explanation/connection.md` renews it."""
+        made = runpy.run_path(str(DOCS / "make_connection.py"))["page"]()
+        assert (DOCS / "explanation" / "connection.md").read_text(encoding="utf-8") == made
 
     def test_every_error_has_a_row(self) -> None:
         """Code and status, as in the error table of the code."""

@@ -4,419 +4,48 @@ Nothing here sleeps: a test that needs time to pass waits for bytes, for the end
 signal of the application.
 """
 
-import asyncio
-import contextvars
 import itertools
 import json
 import logging
-import queue
 import random
 import socket
 import ssl
 import struct
 import threading
-import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any
 
 import pytest
-import uvicorn
 
 from licet.web.http import connection as listener
-from licet.web.http.connection import (
+from licet.web.http.exchange import refusal
+from licet.web.http.phases import (
     BODY_BYTES_MAX,
     HEAD_BYTES_MAX,
     HEADERS_MAX,
     HELD_BYTES_MAX,
     LINGER_BYTES_MAX,
     LINGER_TIMEOUT_S,
-    GuardedHttpProtocol,
 )
-from licet.web.http.connections import Limits
-from licet.web.http.exchange import refusal
+from support.listening import (
+    BODY_LIMIT,
+    HASTE_S,
+    LARGE,
+    PATIENCE_S,
+    Client,
+    HastyProtocol,
+    PatientProtocol,
+    Server,
+    SmallProtocol,
+    assert_refusal,
+    chunked,
+    get,
+    head_of,
+    post,
+)
 
-PATIENCE_S = 5.0
-"""For what must happen; a test that waits as long as this has failed."""
-
-PROMPTLY_S = 2.0
-"""For an end that must not be that of an idle connection, which comes after IDLE_S."""
-
-IDLE_S = 5
-
-HASTE_S = 0.25
-"""The time-outs of HastyProtocol."""
-
-BODY_LIMIT = 8 * 1024
-LARGE = 50_000
-"""An answer that is larger than small socket buffers, and too small for uvicorn to wait with it."""
-
-LAST_PATH: contextvars.ContextVar[str] = contextvars.ContextVar("LAST_PATH", default="")
 FUZZ_SEED = 20_260_711
-
-
-class PatientProtocol(GuardedHttpProtocol):
-    """The protocol as it is, and countable."""
-
-    alarms: ClassVar[int] = 0
-    told: ClassVar[list[tuple[str, int, str, str]]] = []
-    living: ClassVar[weakref.WeakSet[GuardedHttpProtocol]] = weakref.WeakSet()
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        PatientProtocol.living.add(self)
-
-    @staticmethod
-    def tell(request_id: str, status: int, description: str, address: str) -> None:
-        """Keep it."""
-        PatientProtocol.told.append((request_id, status, description, address))
-
-    def _set_alarm(self) -> None:
-        PatientProtocol.alarms += 1
-        super()._set_alarm()
-
-
-class HastyProtocol(GuardedHttpProtocol):
-    """Time-outs that a test can wait for; says which client's connection is gone."""
-
-    gone: ClassVar[queue.Queue[int]] = queue.Queue()
-
-    head_timeout_s = HASTE_S
-    body_timeout_s = HASTE_S
-    answer_timeout_s = HASTE_S
-    linger_timeout_s = HASTE_S
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Say so."""
-        super().connection_lost(exc)
-        assert self.client is not None
-        HastyProtocol.gone.put(self.client[1])
-
-
-class SmallProtocol(HastyProtocol):
-    """Room for two."""
-
-    head_timeout_s = 5.0
-    limits = Limits(connections_max=2, turned_away_max=1)
-
-
-class Application:
-    """The other side of the protocol: each path is one way to treat a request."""
-
-    def __init__(self) -> None:
-        self.gate = asyncio.Event()
-        self.reached = threading.Event()
-        self.released = threading.Event()
-        self.saw_disconnect = threading.Event()
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Treat a request as its path says."""
-        treatment: Callable[..., Any] = getattr(self, scope["path"].strip("/") or "token", self.token)
-        await treatment(scope, receive, send)
-
-    async def token(self, scope: Any, receive: Any, send: Any) -> None:
-        """Read the body up to a limit, and tell what came."""
-        body = b""
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                self.saw_disconnect.set()
-                return
-            body += message["body"]
-            if len(body) > BODY_LIMIT:
-                await answer(send, 413, {"error": "too large"})
-                return
-            if not message["more_body"]:
-                break
-        content = {
-            "path": scope["path"],
-            "body": body.decode("latin-1"),
-            "names": [name.decode() for name, _ in scope["headers"]],
-            "last path": LAST_PATH.get(),
-        }
-        LAST_PATH.set(scope["path"])
-        await answer(send, 200, content)
-
-    async def early(self, _scope: Any, _receive: Any, send: Any) -> None:
-        """Answer without a look at the body."""
-        await answer(send, 401, {"error": "invalid_client"})
-
-    async def gated(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer when the test says so."""
-        await self._wait()
-        await self.token(scope, receive, send)
-
-    async def pondered(self, _scope: Any, receive: Any, send: Any) -> None:
-        """Read the request, and answer when the test says so."""
-        message = await receive()
-        # Waits for a disconnect, as ASGI applications do that can be interrupted; that opens the way in.
-        gone = asyncio.ensure_future(receive())
-        await self._wait()
-        gone.cancel()
-        await answer(send, 200, {"body": message["body"].decode()})
-
-    async def watched(self, _scope: Any, receive: Any, send: Any) -> None:
-        """Read the request, and answer when the client waits no more."""
-        body = (await receive())["body"].decode()
-        self.reached.set()
-        message = await receive()
-        await answer(send, 503, {"body": body, "then": message["type"]})
-        self.released.set()
-
-    async def begun(self, _scope: Any, _receive: Any, send: Any) -> None:
-        """Begin an answer, and complete it when the test says so."""
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"10")]})
-        await send({"type": "http.response.body", "body": b"begin", "more_body": True})
-        await self._wait()
-        await send({"type": "http.response.body", "body": b"close"})
-
-    async def endless(self, _scope: Any, _receive: Any, send: Any) -> None:
-        """Answer with more than the kernel buffers, until the client is gone."""
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        for _ in range(200):
-            await send({"type": "http.response.body", "body": b"x" * 1_000_000, "more_body": True})
-        self.released.set()
-
-    async def large(self, _scope: Any, _receive: Any, send: Any) -> None:
-        """Answer at length."""
-        await answer(send, 200, {"x": "x" * LARGE})
-
-    async def head(self, _scope: Any, _receive: Any, send: Any) -> None:
-        """Answer with nothing but a head."""
-        await send({"type": "http.response.start", "status": 204, "headers": []})
-        await send({"type": "http.response.body"})
-
-    async def crash(self, _scope: Any, _receive: Any, _send: Any) -> None:
-        """Have a bug."""
-        raise LookupError("a bug")
-
-    async def forged(self, scope: Any, _receive: Any, send: Any) -> None:
-        """Put what the client sent into a header, with the line end that is in it."""
-        value = scope["query_string"].replace(b"!", b"\r\n").replace(b"*", b"\n")
-        headers = [(b"content-length", b"2"), (b"x-echo", value)]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": b"{}"})
-
-    async def miscounted(self, _scope: Any, _receive: Any, send: Any) -> None:
-        """Promise more than there is."""
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"3")]})
-        await send({"type": "http.response.body", "body": b"{}"})
-
-    async def turns(self, scope: Any, receive: Any, send: Any) -> None:
-        """Give way to others in between, as with `asyncio.sleep(0)`."""
-        for _ in range(3):
-            await asyncio.sleep(0)
-        await self.token(scope, receive, send)
-
-    async def _wait(self) -> None:
-        self.reached.set()
-        await self.gate.wait()
-        self.gate.clear()
-
-
-async def answer(send: Any, status: int, content: dict[str, Any]) -> None:
-    body = json.dumps(content).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-class Server:
-    """uvicorn with the protocol under test, in a thread of its own."""
-
-    def __init__(
-        self, protocol: type[GuardedHttpProtocol], *, idle_s: int = IDLE_S, buffer_bytes: int | None = None
-    ) -> None:
-        self.application = Application()
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        if buffer_bytes is not None:
-            self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer_bytes)
-        self.address = self._listening.getsockname()
-        config = uvicorn.Config(
-            self.application,
-            http=protocol,
-            ws="none",
-            lifespan="off",
-            loop="uvloop",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_keep_alive=idle_s,
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._listening]})
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """Stop as on a signal: what is being answered is completed."""
-        self._server.should_exit = True
-        self._thread.join(PATIENCE_S)
-        assert not self._thread.is_alive()
-
-    def connect(self) -> "Client":
-        """A new connection."""
-        return Client(socket.create_connection(self.address, timeout=PATIENCE_S))
-
-    def catch_up(self) -> None:
-        """Wait until the server has taken all that was sent so far."""
-        with self.connect() as client:
-            client.send(post())
-            client.answer()
-
-    def wait_at_the_gate(self) -> None:
-        """Wait until a request is held back."""
-        assert self.application.reached.wait(PATIENCE_S)
-
-    def open_the_gate(self) -> None:
-        """Let the request that is held back go on."""
-        self.application.reached.clear()
-        loop = self._server.servers[0].get_loop()
-        loop.call_soon_threadsafe(self.application.gate.set)
-
-
-class Answer(NamedTuple):
-    """One answer of the server."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        """The body's content."""
-        return json.loads(self.body)
-
-
-class Client:
-    """A socket, and as much HTTP as it takes to tell one answer from the next."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self.socket = connection
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._received = b""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.socket.close()
-
-    def send(self, data: bytes) -> None:
-        """Send all of it."""
-        self.socket.sendall(data)
-
-    def send_in_pieces(self, data: bytes, size: int, server: Server) -> None:
-        """Send all of it, so that the server gets it in pieces of this size."""
-        for start in range(0, len(data), size):
-            self.send(data[start : start + size])
-            server.catch_up()
-
-    def is_cut_off(self) -> bool:
-        """Whether the server closes while the client sends without an end."""
-        try:
-            for _ in range(64):
-                self.send(b"x" * LINGER_BYTES_MAX)
-        except ConnectionError:
-            return True
-        return False
-
-    def say_no_more(self) -> None:
-        """End the client's side."""
-        self.socket.shutdown(socket.SHUT_WR)
-
-    def answer(self) -> Answer:
-        """The next answer."""
-        lines = self._until(b"\r\n\r\n").decode("ascii").split("\r\n")
-        headers = dict(line.split(": ", 1) for line in lines[1:])
-        status = int(lines[0].split(" ")[1])
-        bodiless = status in {100, 204}
-        body = b"" if bodiless else self._exactly(int(headers["content-length"]))
-        return Answer(status, headers, body)
-
-    def end(self) -> bytes:
-        """What comes until the server closes."""
-        while more := self.socket.recv(65536):
-            self._received += more
-        return self._received
-
-    def last_answer(self) -> Answer:
-        """An answer, and nothing after it but a prompt and orderly end."""
-        last = self.answer()
-        self.socket.settimeout(PROMPTLY_S)
-        assert self.end() == b""
-        return last
-
-    def is_gone(self) -> bool:
-        """Whether HastyProtocol lets go of the connection, whatever the client does."""
-        port = self.socket.getsockname()[1]
-        while HastyProtocol.gone.get(timeout=PATIENCE_S) != port:
-            pass
-        return True
-
-    def hears_nothing(self, seconds: float) -> bool:
-        """Whether neither a byte nor an end comes in this time."""
-        self.socket.settimeout(seconds)
-        try:
-            self.socket.recv(1, socket.MSG_PEEK)
-            return False
-        except TimeoutError:
-            return self._received == b""
-        finally:
-            self.socket.settimeout(PATIENCE_S)
-
-    def _until(self, mark: bytes) -> bytes:
-        while mark not in self._received:
-            self._more()
-        found, _, self._received = self._received.partition(mark)
-        return found
-
-    def _exactly(self, size: int) -> bytes:
-        while len(self._received) < size:
-            self._more()
-        found, self._received = self._received[:size], self._received[size:]
-        return found
-
-    def _more(self) -> None:
-        more = self.socket.recv(65536)
-        assert more, f"the server closed after {self._received!r}"
-        self._received += more
-
-
-def post(path: str = "/token", body: bytes = b"", *fields: str) -> bytes:
-    head = [f"POST {path} HTTP/1.1", "Host: licet.test", f"Content-Length: {len(body)}", *fields]
-    return "\r\n".join(head).encode() + b"\r\n\r\n" + body
-
-
-def chunked(body: bytes, *fields: str) -> bytes:
-    head = ["POST /token HTTP/1.1", "Host: licet.test", "Transfer-Encoding: chunked", *fields]
-    return "\r\n".join(head).encode() + b"\r\n\r\n" + body
-
-
-def get(*fields: str, path: str = "/", version: str = "1.1") -> bytes:
-    return "\r\n".join([f"GET {path} HTTP/{version}", *fields]).encode("latin-1") + b"\r\n\r\n"
-
-
-def head_of(size: int) -> bytes:
-    """A request without a body whose head has this many bytes."""
-    padding = size - len(post("/token", b"", "X-Padding: "))
-    return post("/token", b"", "X-Padding: " + "x" * padding)
-
-
-def assert_refusal(refused: Answer, status: int) -> None:
-    assert refused.status == status
-    assert refused.headers["content-type"] == "application/json"
-    assert refused.headers["cache-control"] == "no-store"
-    assert refused.headers["pragma"] == "no-cache"
-    assert refused.headers["connection"] == "close"
-    assert refused.json["error"] == ("server_error" if status == 503 else "invalid_request")
-    assert refused.json["error_description"].isascii()
-    assert refused.json["request_id"] == refused.headers["x-request-id"]
 
 
 def assert_all_time_out(server: Server, *parts: bytes) -> None:

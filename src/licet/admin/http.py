@@ -46,6 +46,7 @@ class AdminHttpProtocol(GuardedHttpProtocol):
     )
     body_bytes_max: ClassVar[int] = BODY_BYTES_MAX
     body_timeout_s: ClassVar[float] = BODY_TIMEOUT_S
+    serves_half_closed: ClassVar[bool] = False  # a browser closes both ways: an answer would go to nobody
 
     @staticmethod
     def refusal(status: int, description: str, request_id: str) -> bytes:
@@ -62,11 +63,6 @@ class AdminHttpProtocol(GuardedHttpProtocol):
         status_line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode("ascii")
         lines = [status_line, *(b"%b: %b" % field for field in fields), b"", body]
         return b"\r\n".join(lines)
-
-    def eof_received(self) -> bool:  # type: ignore[override]
-        """The client sends no more: what goes on would go to nobody, as a browser closes both ways."""
-        super().eof_received()
-        return False
 
     def _start(self, cycle: Cycle) -> None:
         self._start_asgi_task(cycle, self.app)

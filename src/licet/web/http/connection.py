@@ -1,6 +1,7 @@
 """The HTTP connection: what may come from the network before there is a request to look at.
 
-uvicorn's protocol parses HTTP and runs the application; this subclass sets its bounds. The rules:
+uvicorn's protocol parses HTTP and runs the application; this subclass sets its bounds. In which phase a
+connection is, what leads to the next one, and what each phase allows is one table (`phases.py`). The rules:
 
 - Whatever comes in gets an answer that is complete, or none: an error is never written into another answer.
 - Everything that is kept has a largest size, and every wait that depends on the client has an end.
@@ -22,42 +23,30 @@ from typing import Any, ClassVar, Final
 import httptools
 from uvicorn._types import HTTPScope
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from licet.web.http.connections import Connections, Entry, Limits
 from licet.web.http.exchange import Common, Cycle, Line, Outlet, Run, refusal
 from licet.web.http.head import objection_to, scope_of, without_upgrade
-
-HEAD_BYTES_MAX: Final = 16 * 1024
-"""Request line and header fields of one request, as in Node.js (maxHeaderSize). A request with a bearer token
-of 2 KiB and what two proxies add stays below 4 KiB."""
-
-HEADERS_MAX: Final = 100
-"""Header fields of one request, as in Apache (LimitRequestFields)."""
-
-BODY_BYTES_MAX: Final = 64 * 1024
-"""The body of one request, its chunk framing included. Well above what the application takes (8 KiB), as the
-refusal is the application's to give: this bound is for clients that send faster than it can answer."""
-
-HELD_BYTES_MAX: Final = 64 * 1024
-"""Pipelined bytes that wait for the answer before them: some two hundred token requests."""
-
-LINGER_BYTES_MAX: Final = 1024 * 1024
-"""What is read and thrown away behind a last answer. Costs no memory; one read is up to 250 KiB, so a smaller
-bound would be used up by what was on its way before the client could see the answer."""
-
-HEAD_TIMEOUT_S: Final = 10.0
-"""For a whole head: three retransmissions of a lost packet (1, 2 and 4 seconds, RFC 6298) fit in."""
-
-BODY_TIMEOUT_S: Final = 10.0
-"""For the body after the head, for the same reason; 8 KiB fit in the first flight of packets (RFC 6928)."""
-
-ANSWER_TIMEOUT_S: Final = 10.0
-"""For the client to take answers off a connection that is full of them."""
-
-LINGER_TIMEOUT_S: Final = 1.0
-"""Between the last answer and the close: several round trips for the client to see the end and stop."""
+from licet.web.http.phases import (
+    ANSWER_TIMEOUT_S,
+    BODY_BYTES_MAX,
+    BODY_TIMEOUT_S,
+    BOUNDS,
+    HEAD_BYTES_MAX,
+    HEAD_TIMEOUT_S,
+    HEADERS_MAX,
+    HELD_BYTES_MAX,
+    LINGER_BYTES_MAX,
+    LINGER_TIMEOUT_S,
+    TRANSITIONS,
+    Event,
+    Overdue,
+    Phase,
+    no_transition,
+)
 
 _BLANK_LINE: Final = b"\r\n\r\n"
 _NEVER: Final = math.inf
@@ -68,25 +57,18 @@ _FULL: Final = {
 }
 
 
-# The phases of a connection: what the next bytes are. Plain numbers, as each request looks ten times.
-
-_HEAD: Final = 0
-"""The request line and header fields of a request, or nothing yet."""
-
-_BODY: Final = 1
-"""The rest of a request that the application has been given."""
-
-_HELD: Final = 2
-"""A later request: the one before is whole and not answered yet."""
-
-_DROPPED: Final = 3
-"""Of no use: the answer on its way is the last, but it is not complete yet."""
-
-_DISCARDED: Final = 4
-"""Of no use: the last answer is complete and the client may not have seen it yet."""
-
-_TURNED_AWAY: Final = 5
-"""A request for which there is no room."""
+# Short names: each request looks several times, and in Python 3.11 a member of an enum is found by a call.
+_NEW: Final[Phase] = Phase.NEW
+_IDLE: Final[Phase] = Phase.IDLE
+_HEAD: Final[Phase] = Phase.HEAD
+_BODY: Final[Phase] = Phase.BODY
+_ANSWER: Final[Phase] = Phase.ANSWER
+_HEAD_COMPLETE: Final = Event.HEAD_COMPLETE
+_BODY_COMPLETE: Final = Event.BODY_COMPLETE
+_ANSWER_COMPLETE: Final = Event.ANSWER_COMPLETE
+_EXPECTING: Final = (_IDLE, _NEW, _HEAD)
+_ANSWERING: Final = (_BODY, _ANSWER, Phase.LAST_ANSWER)
+_OVER: Final = (Phase.LINGER, Phase.CLOSING)
 
 
 class GuardedHttpProtocol(HttpToolsProtocol):
@@ -103,6 +85,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     body_timeout_s: ClassVar[float] = BODY_TIMEOUT_S
     answer_timeout_s: ClassVar[float] = ANSWER_TIMEOUT_S
     linger_timeout_s: ClassVar[float] = LINGER_TIMEOUT_S
+    serves_half_closed: ClassVar[bool] = True
     limits: ClassVar[Limits] = Limits()
 
     @staticmethod
@@ -122,8 +105,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._phase = _HEAD
-        self._between_requests = False
+        self._phase: Phase = _NEW
         self._client_is_done = False
         self._outlet: Outlet
         self._starting: Cycle | None = None
@@ -157,17 +139,16 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if self._entry is Entry.SERVED:
             self._must_end_by(self.head_timeout_s)
         elif self._entry is Entry.SHUT_OUT:
-            transport.abort()
+            self._abort()
         else:
-            # The answer waits for the question: some clients take one that comes before it for an error.
-            self._phase = _TURNED_AWAY
+            self._step(Event.NO_ROOM)
             self._must_end_by(self.linger_timeout_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone: let go of everything, without waiting for the garbage collector."""
         super().connection_lost(exc)
         self._room.leave(self)
-        self._phase = _DISCARDED
+        self._step(Event.LOST)
         self._outlet.let_go()
         self._held.clear()
         if self._alarm is not None:
@@ -176,34 +157,38 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def waiting_s(self) -> float | None:
         """For how long it has waited for the client; None while a request is being answered."""
-        if self._phase == _BODY and self._deadline < _NEVER and not self.cycle.response_started:
-            timeout_s = self.body_timeout_s
-        elif self._phase == _HEAD:
-            timeout_s = self.timeout_keep_alive if self._between_requests else self.head_timeout_s
-        elif self._phase == _DISCARDED:
-            timeout_s = self.linger_timeout_s
-        else:
+        bounds = BOUNDS[self._phase]
+        is_answering = self._phase is _BODY and (self._deadline == _NEVER or self.cycle.response_started)
+        if not bounds.is_waiting or is_answering:
             return None
+        timeout_s: float = getattr(self, bounds.timeout_s)
         return self.loop.time() - self._deadline + timeout_s
 
     def give_way(self) -> None:
         """End, for a connection that needs the room."""
-        self.transport.close()
+        self._close()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """The client sends no more. True keeps the way back open: what it did send is answered."""
         self._client_is_done = True
-        if self._phase == _BODY or (self._phase == _HEAD and self._head_bytes):
+        if self._phase in (_BODY, _HEAD):
             self._refuse(400, "The request ended before it was complete.")
-        if self._phase == _HELD:
+        if self._phase is _ANSWER:
             self.cycle.message_event.set()  # Who waits in a line may give its place back.
+        is_answering = self._phase in (_ANSWER, Phase.LAST_ANSWER) and self.serves_half_closed
         # TLS has no half-closed connections, and asyncio warns about being asked for one.
-        return self._phase in {_HELD, _DROPPED} and self.transport.can_write_eof()
+        if is_answering and self.transport.can_write_eof():
+            return True
+        self._step(Event.CLOSE)  # and the caller closes
+        return False
 
     def shutdown(self) -> None:
         """The server stops: the request that is being answered is the last one."""
         self._reusable = False
-        super().shutdown()
+        if self._phase in _ANSWERING and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
+        elif self._phase is not Phase.LINGER:  # whose time is short
+            self._close()
 
     def pause_writing(self) -> None:
         """The client does not take its answers: it has until the deadline to begin with it."""
@@ -215,15 +200,15 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Bytes from the client, from none of a message to many of them."""
         while data:
-            if self._phase == _HEAD:
+            if self._phase in _EXPECTING:
                 data = self._take_head(data)
-            elif self._phase == _BODY:
+            elif self._phase is _BODY:
                 data = self._take_body(data)
             else:
                 self._take_surplus(data)
                 break
         else:
-            if self._phase != _HELD:
+            if self._phase is not _ANSWER:
                 self._limit_the_wait()
         if (cycle := self._starting) is not None:
             self._starting = None
@@ -258,14 +243,14 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def _take_surplus(self, data: bytes) -> None:
         """Bytes for which there is no request."""
-        if self._phase == _HELD:
+        if self._phase is _ANSWER:
             self._hold(data)
-        elif self._phase == _TURNED_AWAY:
+        elif self._phase is Phase.TURNED_AWAY:
             self._refuse(503, _FULL[self._entry])
-        elif self._phase == _DISCARDED:
+        elif self._phase is Phase.LINGER:
             self._discardable -= len(data)
             if self._discardable < 0:
-                self.transport.close()
+                self._close()
 
     def _hold(self, data: bytes) -> None:
         """Keep later requests until this one is answered, unless they are too many: then it is the last."""
@@ -273,7 +258,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._held += data
         if len(self._held) > HELD_BYTES_MAX:
             self._held.clear()
-            self._phase = _DROPPED
+            self._step(Event.TOO_MUCH_HELD)
             self.cycle.keep_alive = False
 
     def _through_blank_line(self, data: bytes) -> bytes:
@@ -296,15 +281,29 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """The parser has the first byte of a request."""
         self.url = b""
-        self.expect_100_continue = False
         self.headers = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """The parser has a header field."""
+        self.headers.append((name.lower(), value))
+
+    def on_body(self, body: bytes) -> None:
+        """The parser has a part of a body, which is kept for the application until that has answered."""
+        cycle = self.cycle
+        if not cycle.response_complete:
+            cycle.body += body
+            if len(cycle.body) > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
+            cycle.message_event.set()
 
     def _parse(self, piece: bytes) -> None:
         try:
             self.parser.feed_data(piece)
         except httptools.HttpParserUpgrade:
             self._parse_without_upgrade()
-        except httptools.HttpParserError:
+        except httptools.HttpParserError as fault:
+            if isinstance(bug := fault.__context__, AssertionError):  # in a callback of ours
+                raise bug from None
             self._refuse(400, "The request is not well-formed HTTP/1.1.")
 
     def _parse_without_upgrade(self) -> None:
@@ -334,7 +333,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             self._refuse(400, objection)
             return
         # HTTP/1.0 has no interim answers (RFC 9110 section 10.1.1).
-        expects_100 = self.expect_100_continue and version == "1.1"
+        expected = fields.get(b"expect")
+        expects_100 = expected is not None and version == "1.1" and expected.lower() == b"100-continue"
         # An answer that begins before the request is whole ends the connection; see on_message_complete.
         self._reusable = version == "1.1" and self.parser.should_keep_alive()
         scope = scope_of(
@@ -348,7 +348,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._starting = self.cycle = self._cycle(scope, expects_100=expects_100)
         # With an expectation there may be an interim answer first, and that must not wait.
         self._outlet.head_is_next = not expects_100
-        self._phase = _BODY
+        self._step(_HEAD_COMPLETE)
         self._deadline = _NEVER
         self._body_bytes = 0
         length = fields.get(b"content-length")
@@ -371,9 +371,9 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The parser has a whole request: the connection can be used again if the answer has not begun."""
-        if self._phase != _BODY:
+        if self._phase is not _BODY:
             return
-        self._phase = _HELD
+        self._step(_BODY_COMPLETE)
         cycle = self.cycle
         cycle.more_body = False
         cycle.message_event.set()
@@ -386,7 +386,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         """An answer is complete: go on with the next request."""
         self.server_state.total_requests += 1
         self._outlet.flush()
-        if self._phase != _HELD or self.transport.is_closing():
+        if self._phase is not _ANSWER or self.transport.is_closing():
             return
         if self._held:
             # Not from here: this is still the application's task, with its context.
@@ -400,9 +400,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             self._must_end_by(self.timeout_keep_alive)
 
     def _expect_a_request(self) -> None:
-        self._phase = _HEAD
+        self._step(_ANSWER_COMPLETE)
         self._head_bytes = 0
-        self._between_requests = True
         self.flow.resume_reading()
 
     def _go_on(self) -> None:
@@ -418,13 +417,13 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: int, description: str) -> None:
         """Answer instead of the application, as the last thing on this connection."""
-        if self._phase == _DISCARDED:
+        if self._phase in _OVER:
             return  # The parser, too, found something in what is refused already.
-        if self._phase == _BODY:
+        if self._phase is _BODY:
             cycle = self.cycle
             if cycle.response_started:
                 # The application was faster. Its answer says `connection: close` already.
-                self._phase = _DROPPED
+                self._step(Event.SPOILT)
                 self._must_end_by(self.answer_timeout_s)
                 return
             cycle.disconnected = True
@@ -435,16 +434,19 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         status_line, line_end, rest = self.refusal(status, description, request_id).partition(b"\r\n")
         common = b"".join(b"%s: %s\r\n" % field for field in self.server_state.default_headers)
         self.transport.write(status_line + line_end + common + rest)
+        self._step(Event.REFUSED)
         self._linger()
 
     def _end(self) -> None:
         """The last answer is complete, or will never be."""
         self._outlet.flush()
-        if self._phase == _HELD and not self._held:
-            self.transport.close()
+        if self._phase is _ANSWER and not self._held:
+            self._close()
             self._must_end_by(self.answer_timeout_s)
         else:
-            self._linger()
+            self._step(Event.LAST_COMPLETE)
+            if self._phase is Phase.LINGER:
+                self._linger()
 
     def _linger(self) -> None:
         """Close in stages (RFC 9112 section 9.6).
@@ -452,14 +454,31 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         A close with unread bytes, or with bytes still to come, makes the client's side throw away
         an answer that it has not read yet.
         """
-        self._phase = _DISCARDED
         self._held.clear()
         if self._client_is_done:
-            self.transport.close()
+            self._close()
         elif self.transport.can_write_eof():
             self.transport.write_eof()
         self.flow.resume_reading()
         self._must_end_by(self.linger_timeout_s)
+
+    def _close(self) -> None:
+        """Close when what is written is sent."""
+        self._step(Event.CLOSE)
+        self.transport.close()
+
+    def _abort(self) -> None:
+        """Close, whatever is written."""
+        self._step(Event.CLOSE)
+        self.transport.abort()
+
+    def _step(self, event: Event) -> None:
+        """Go on to the next phase."""
+        try:
+            self._phase = TRANSITIONS[self._phase][event]
+        except KeyError:
+            self.transport.abort()
+            raise no_transition(self._phase, event) from None
 
     # The timer
 
@@ -471,11 +490,14 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def _limit_the_wait(self) -> None:
         """The bytes so far end within a message: its rest has a deadline, which more bytes do not move."""
-        if self._phase == _BODY and self._deadline == _NEVER:
-            self._must_end_by(self.body_timeout_s)
-        elif self._phase == _HEAD and self._between_requests:
-            self._between_requests = False
+        if self._phase is _BODY:
+            if self._deadline == _NEVER:
+                self._must_end_by(self.body_timeout_s)
+        elif self._phase is _IDLE:
+            self._step(Event.HEAD_BEGUN)
             self._must_end_by(self.head_timeout_s)
+        elif self._phase is _NEW:  # whose deadline is that of the first head already
+            self._step(Event.HEAD_BEGUN)
 
     def _set_alarm(self) -> None:
         if self._alarm is not None:
@@ -493,10 +515,11 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             self._set_alarm()
 
     def _on_deadline(self) -> None:
-        if self.transport.is_closing() or self.flow.write_paused or self._phase == _DROPPED:
-            self.transport.abort()
-        elif self._phase == _BODY or (self._phase == _HEAD and self._head_bytes):
+        overdue = BOUNDS[self._phase].overdue
+        if overdue is Overdue.ABORT or self.transport.is_closing() or self.flow.write_paused:
+            self._abort()
+        elif overdue is Overdue.REFUSE:
             self._refuse(408, "The request was not complete in time.")
-        elif self._phase != _HELD:
-            self.transport.close()
+        elif overdue is Overdue.CLOSE:
+            self._close()
             self._must_end_by(self.linger_timeout_s)

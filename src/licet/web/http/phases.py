@@ -1,0 +1,209 @@
+"""The phases of an HTTP connection as one table: in which phase which event leads to which other phase.
+
+`connection.py` knows a phase and makes events of what it sees; every change of phase is a look-up here. An
+event that the table does not have in a phase is a bug of ours, never something that a client can send.
+docs/explanation/connection.md is made from this file (docs/make_connection.py).
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum, auto
+from typing import Final, NamedTuple
+
+HEAD_BYTES_MAX: Final = 16 * 1024
+"""Request line and header fields of one request, as in Node.js (maxHeaderSize). A request with a bearer token
+of 2 KiB and what two proxies add stays below 4 KiB."""
+
+HEADERS_MAX: Final = 100
+"""Header fields of one request, as in Apache (LimitRequestFields)."""
+
+BODY_BYTES_MAX: Final = 64 * 1024
+"""The body of one request, its chunk framing included. Well above what the application takes (8 KiB), as the
+refusal is the application's to give: this bound is for clients that send faster than it can answer."""
+
+HELD_BYTES_MAX: Final = 64 * 1024
+"""Pipelined bytes that wait for the answer before them: some two hundred token requests."""
+
+LINGER_BYTES_MAX: Final = 1024 * 1024
+"""What is read and thrown away behind a last answer. Costs no memory; one read is up to 250 KiB, so a smaller
+bound would be used up by what was on its way before the client could see the answer."""
+
+HEAD_TIMEOUT_S: Final = 10.0
+"""For a whole head: three retransmissions of a lost packet (1, 2 and 4 seconds, RFC 6298) fit in."""
+
+BODY_TIMEOUT_S: Final = 10.0
+"""For the body after the head, for the same reason; 8 KiB fit in the first flight of packets (RFC 6928)."""
+
+ANSWER_TIMEOUT_S: Final = 10.0
+"""For the client to take answers off a connection that is full of them."""
+
+LINGER_TIMEOUT_S: Final = 1.0
+"""Between the last answer and the close: several round trips for the client to see the end and stop."""
+
+
+class Phase(StrEnum):
+    """Where a connection is: what its next bytes are."""
+
+    NEW = auto()
+    """Nothing has come yet."""
+
+    TURNED_AWAY = auto()
+    """There is no room for it. The refusal waits for a request: some clients take an answer before it for an
+    error."""
+
+    IDLE = auto()
+    """The answers so far are complete, and nothing of the next request has come."""
+
+    HEAD = auto()
+    """A part of a head has come."""
+
+    BODY = auto()
+    """The application has the head; its body is not complete. It may be answering already."""
+
+    ANSWER = auto()
+    """The request is complete and its answer is not. What comes now is a later request, and is held back."""
+
+    LAST_ANSWER = auto()
+    """The answer on its way is the last: what came behind its request is of no use. More is thrown away."""
+
+    LINGER = auto()
+    """The last answer is written; the client may not have seen it yet, and may still send (RFC 9112 9.6)."""
+
+    CLOSING = auto()
+    """It closes as soon as what is written is sent. Nothing is read any more."""
+
+    CLOSED = auto()
+    """It is gone."""
+
+
+class Event(StrEnum):
+    """What happens to a connection."""
+
+    NO_ROOM = auto()
+    """There are too many connections, of this source or at all."""
+
+    HEAD_BEGUN = auto()
+    """The bytes so far end within a head."""
+
+    HEAD_COMPLETE = auto()
+    """A head is complete and good, and goes to the application."""
+
+    BODY_COMPLETE = auto()
+    """The request is complete."""
+
+    ANSWER_COMPLETE = auto()
+    """The answer is complete, and the connection can be used again."""
+
+    REFUSED = auto()
+    """The connection answers instead of the application: 400, 408, 413, 431 or 503."""
+
+    SPOILT = auto()
+    """A body turned out to be bad, or late, when its answer had begun: no refusal may be written into it."""
+
+    TOO_MUCH_HELD = auto()
+    """So much came behind a request that it is not kept."""
+
+    LAST_COMPLETE = auto()
+    """The last answer is complete, or will never be; the client may still send."""
+
+    CLOSE = auto()
+    """The server ends the connection: nothing more is expected of the client, or it is given up on."""
+
+    LOST = auto()
+    """The connection is gone, whoever ended it."""
+
+
+_END: Final = {Event.CLOSE: Phase.CLOSING, Event.LOST: Phase.CLOSED}
+
+TRANSITIONS: Final[Mapping[Phase, Mapping[Event, Phase]]] = {
+    Phase.NEW: {
+        Event.NO_ROOM: Phase.TURNED_AWAY,
+        Event.HEAD_BEGUN: Phase.HEAD,
+        Event.HEAD_COMPLETE: Phase.BODY,
+        Event.REFUSED: Phase.LINGER,
+        **_END,
+    },
+    Phase.TURNED_AWAY: {
+        Event.REFUSED: Phase.LINGER,
+        **_END,
+    },
+    Phase.IDLE: {
+        Event.HEAD_BEGUN: Phase.HEAD,
+        Event.HEAD_COMPLETE: Phase.BODY,
+        Event.REFUSED: Phase.LINGER,
+        **_END,
+    },
+    Phase.HEAD: {
+        Event.HEAD_COMPLETE: Phase.BODY,
+        Event.REFUSED: Phase.LINGER,
+        **_END,
+    },
+    Phase.BODY: {
+        Event.BODY_COMPLETE: Phase.ANSWER,
+        Event.REFUSED: Phase.LINGER,
+        Event.SPOILT: Phase.LAST_ANSWER,
+        Event.LAST_COMPLETE: Phase.LINGER,
+        **_END,
+    },
+    Phase.ANSWER: {
+        Event.ANSWER_COMPLETE: Phase.IDLE,
+        Event.TOO_MUCH_HELD: Phase.LAST_ANSWER,
+        Event.LAST_COMPLETE: Phase.LINGER,
+        **_END,
+    },
+    Phase.LAST_ANSWER: {
+        Event.LAST_COMPLETE: Phase.LINGER,
+        **_END,
+    },
+    Phase.LINGER: {
+        Event.LAST_COMPLETE: Phase.LINGER,  # the application fails behind its last answer
+        **_END,
+    },
+    Phase.CLOSING: {
+        Event.LAST_COMPLETE: Phase.CLOSING,  # the same
+        Event.CLOSE: Phase.CLOSING,  # the client does not take what is written: now it is cut off
+        Event.LOST: Phase.CLOSED,
+    },
+    Phase.CLOSED: {},
+}
+
+
+class Overdue(StrEnum):
+    """What ends a phase that has lasted too long."""
+
+    CLOSE = "is closed without a word"
+    REFUSE = "is answered 408"
+    ABORT = "is cut off"
+    NOTHING = "goes on: the application has all the time it needs"
+
+
+class Bounds(NamedTuple):
+    """What a phase allows.
+
+    `bytes_max` and `timeout_s` are names: those in capitals are constants of this module, the others are
+    attributes of a connection, as each listener has its own. `is_waiting`: the server waits for the client,
+    and the connection may be ended for one that needs its place.
+    """
+
+    overdue: Overdue
+    timeout_s: str = ""
+    bytes_max: str = ""
+    is_waiting: bool = False
+
+
+BOUNDS: Final[Mapping[Phase, Bounds]] = {
+    Phase.NEW: Bounds(Overdue.CLOSE, "head_timeout_s", "HEAD_BYTES_MAX", is_waiting=True),
+    Phase.TURNED_AWAY: Bounds(Overdue.CLOSE, "linger_timeout_s"),
+    Phase.IDLE: Bounds(Overdue.CLOSE, "timeout_keep_alive", "HEAD_BYTES_MAX", is_waiting=True),
+    Phase.HEAD: Bounds(Overdue.REFUSE, "head_timeout_s", "HEAD_BYTES_MAX", is_waiting=True),
+    Phase.BODY: Bounds(Overdue.REFUSE, "body_timeout_s", "body_bytes_max", is_waiting=True),
+    Phase.ANSWER: Bounds(Overdue.NOTHING, "", "HELD_BYTES_MAX"),
+    Phase.LAST_ANSWER: Bounds(Overdue.ABORT, "answer_timeout_s"),
+    Phase.LINGER: Bounds(Overdue.CLOSE, "linger_timeout_s", "LINGER_BYTES_MAX", is_waiting=True),
+    Phase.CLOSING: Bounds(Overdue.ABORT, "linger_timeout_s"),
+    Phase.CLOSED: Bounds(Overdue.NOTHING),
+}
+
+
+def no_transition(phase: Phase, event: Event) -> AssertionError:
+    """The bug that it is when an event has no place in a phase."""
+    return AssertionError(f"a connection in the phase {phase.name} has no transition for {event.name}")
