@@ -317,8 +317,8 @@ class TestTheCommandLine:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A base of SQLite needs no driver of PostgreSQL."""
-        for name in ("postgres", "postgres_book", "postgres_link", "postgres_saving"):
-            monkeypatch.delitem(sys.modules, f"licet.store.{name}")
+        for name in [it for it in sys.modules if it.startswith("licet.store.postgres")]:
+            monkeypatch.delitem(sys.modules, name)
         monkeypatch.setitem(sys.modules, "psycopg", None)
         result = self.licet("postgresql://127.0.0.1:1/licet", "seats", data=tmp_path)
         assert result.exit_code == 3

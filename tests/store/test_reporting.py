@@ -76,8 +76,8 @@ def test_so_many_threads_make_reports_at_once_and_one_more_is_told_so(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It waits for a while before."""
-    for module in ("sqlite", "postgres"):
-        monkeypatch.setattr(f"licet.store.{module}.BUSY_S", 0.01)
+    for engine in ("sqlite", "postgres"):
+        monkeypatch.setattr(f"licet.store.{engine}.store.BUSY_S", 0.01)
     ready, done = [Event() for _ in range(REPORTS_MAX)], Event()
 
     def report(number: int) -> int:
@@ -101,8 +101,8 @@ def test_so_many_threads_make_reports_at_once_and_one_more_is_told_so(
 
 def test_a_report_that_takes_too_long_is_given_up(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the store goes on as if nothing had been."""
-    for module in ("sqlite", "postgres"):
-        monkeypatch.setattr(f"licet.store.{module}.REPORT_S", 0.05)
+    for engine in ("sqlite", "postgres"):
+        monkeypatch.setattr(f"licet.store.{engine}.store.REPORT_S", 0.05)
     statement = text("SELECT pg_sleep(20)" if isinstance(store, PostgresStore) else ENDLESS)
     given_up = pytest.raises(StoreUnavailable, match=r"interrupted|no answer in time")
     with given_up, store.reporting() as report:
