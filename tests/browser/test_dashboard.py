@@ -10,8 +10,9 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from support.browser import PHONE, Browser, sign_in, some
+from support.browser import PHONE, Browser, sign_in
 from support.dashboard import PASSWORD, DashboardSite, fill
+from support.many import few
 from support.running import PASSWORD_HASH
 
 CLIENTS = {"Desk": "DE", "Phone": "PH", "Robot": "RO"}
@@ -321,14 +322,22 @@ PAGES = {
 }
 
 
-@pytest.mark.parametrize("name", some(PAGES))
-def test_nothing_keeps_anybody_from_using_a_page(browser: Browser, site: DashboardSite, name: str) -> None:
-    """WCAG 2.2 AA as far as axe can tell, in light and dark; no wider than a telephone; names of any kind."""
+@pytest.fixture(scope="module")
+def window(browser: Browser, site: DashboardSite) -> Iterator[Page]:
+    """One window for all pages: to open one takes longer than to read a page."""
     with browser.person(site) as page:
-        page.goto(f"{site.admin_url}{PAGES[name]}")
-        page.locator("time[data-time]").first.or_(page.locator("h1")).first.wait_for()
-        browser.check_access(page)
-        browser.show(page, name)
+        yield page
+
+
+@pytest.mark.parametrize("name", few(PAGES, 2))
+def test_nothing_keeps_anybody_from_using_a_page(
+    browser: Browser, site: DashboardSite, window: Page, name: str
+) -> None:
+    """WCAG 2.2 AA as far as axe can tell, in light and dark; no wider than a telephone; names of any kind."""
+    window.goto(f"{site.admin_url}{PAGES[name]}")
+    window.locator("time[data-time]").first.or_(window.locator("h1")).first.wait_for()
+    browser.check_access(window)
+    browser.show(window, name)
 
 
 def test_nothing_keeps_anybody_from_signing_in(browser: Browser, site: DashboardSite) -> None:

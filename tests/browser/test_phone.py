@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from licet.alerts.evaluation import look
 from licet.credentials.generated import ClientSecrets
@@ -66,15 +66,21 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
         yield site
 
 
-@pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
-def test_no_table_is_wider_than_the_screen(browser: Browser, site: DashboardSite, path: str) -> None:
+@pytest.fixture(scope="module")
+def window(browser: Browser, site: DashboardSite) -> Iterator[Page]:
+    """One window for all pages: to open one takes longer than to read a page."""
     with browser.person(site, "ada", timezone_id="Pacific/Auckland") as page:
-        for width, height in (WIDE, PHONE):
-            page.set_viewport_size({"width": width, "height": height})
-            page.goto(f"{site.admin_url}{path}")
-            expect(page.locator("h1")).to_be_visible()
-            assert page.evaluate(BEYOND) == [], width
-            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        yield page
+
+
+@pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
+def test_no_table_is_wider_than_the_screen(site: DashboardSite, window: Page, path: str) -> None:
+    for width, height in (WIDE, PHONE):
+        window.set_viewport_size({"width": width, "height": height})
+        window.goto(f"{site.admin_url}{path}")
+        expect(window.locator("h1")).to_be_visible()
+        assert window.evaluate(BEYOND) == [], width
+        assert window.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_a_row_on_a_phone_names_what_each_of_its_cells_is(browser: Browser, site: DashboardSite) -> None:

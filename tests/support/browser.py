@@ -15,7 +15,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from typing import Any
@@ -98,11 +98,6 @@ class Browser:
         if wide is not None:
             page.set_viewport_size(wide)
         assert fits, f"{name}: on a phone the page is wider than the screen"
-
-
-def some(pages: Mapping[str, str]) -> list[Any]:
-    """All of these pages for `make test-wide`, and the first two for `make test`."""
-    return [pytest.param(name, marks=() if at < 2 else pytest.mark.wide) for at, name in enumerate(pages)]
 
 
 def sign_in(page: Page, site: RunningServer, name: str, password: str = PASSWORD) -> None:

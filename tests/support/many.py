@@ -1,0 +1,12 @@
+"""Of many examples that are alike: the first few in `make test`, and all others in `make test-wide`."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+
+def few(examples: Iterable[Any], count: int) -> list[Any]:
+    """What `pytest.mark.parametrize` takes: these examples, those after the first `count` marked wide."""
+    marked = enumerate(examples)
+    return [pytest.param(it, marks=() if at < count else pytest.mark.wide) for at, it in marked]
