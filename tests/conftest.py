@@ -74,18 +74,19 @@ def _has_room(directory: Path) -> bool:
     return shutil.disk_usage(directory).free >= _MEMORY_BYTES_MIN
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server whose time stands still, and which lets everybody try passwords as often as they like.
 
-    It commits in a process of its own, also where there is but one processor.
+    It commits in a process of its own, also where there is but one processor. Like the others, it is one for
+    each file: to start one more takes less than to let it look at its set-up for the rest of a run.
     """
     data = tmp_path_factory.mktemp("server")
     with RunningServer(data, manual_clock=True, logs_all=True, **_PATIENT, commit_process=True) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def threaded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server as `server`, but that it commits in a thread and not in a process of its own."""
     data = tmp_path_factory.mktemp("threaded")
@@ -93,7 +94,7 @@ def threaded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runnin
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def strict_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server that lets a source fail three times in a minute, and a client five times.
 
@@ -105,7 +106,7 @@ def strict_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningS
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stranded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server whose store was moved away, to `AWAY`; before that, `TestClientId` had a token of it."""
     with RunningServer(tmp_path_factory.mktemp("stranded"), manual_clock=True) as running:
