@@ -29,7 +29,8 @@ from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.credentials.passwords import Passwords, Remembered
 from licet.credentials.tokens import Tokens
 from licet.lanes.commit import commit
-from licet.lanes.process import Committer, commit_until_closed
+from licet.lanes.process import Committer
+from licet.lanes.process_main import commit_until_closed
 from licet.lanes.thread import Lane
 from licet.ledger.commands import Command, Outcome
 from licet.model import Session

@@ -14,10 +14,11 @@ from licet.admin.sign_in import Access, SignInRefused, TooManyAttempts
 from licet.credentials.generated import ApiKeys, ClientSecrets, NewApiKey
 from licet.credentials.passwords import PASSWORD_CHARS_MAX, Passwords
 from licet.journal.failures import FailureFilter, failures
+from licet.lanes.contract import QueueFull
 from licet.lanes.hashing import ADMINS_WAITING_MAX, Hashing
 from licet.model import FailureCause, InvalidValue, Role
 from licet.store import schema
-from licet.store.errors import QueueFull, StoreUnavailable
+from licet.store.errors import StoreUnavailable
 from licet.store.sqlite.store import SqliteStore
 from licet.web.recording import Recorder
 from licet.web.refusals import LogRateLimit

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Hashable
 
 import pytest
 
+from licet.lanes.contract import QueueFull
 from licet.lanes.hashing import ADMINS_WAITING_MAX, AT_ONCE_MAX, Check, Hashing, Part, TooManyFailures
-from licet.store.errors import QueueFull
 
 pytestmark = pytest.mark.anyio
 

@@ -26,16 +26,12 @@ from anyio import fail_after
 from anyio.lowlevel import checkpoint
 
 from licet.clock import ManualClock
-from licet.lanes.process import (
-    RESTART_AFTER_S,
-    RESTART_AFTER_S_MAX,
-    CommitFault,
-    Committer,
-    frame,
-)
+from licet.lanes.contract import QueueFull
+from licet.lanes.frames import frame
+from licet.lanes.process import RESTART_AFTER_S, RESTART_AFTER_S_MAX, CommitFault, Committer
 from licet.lanes.process_main import COMMAND, start
 from licet.ledger.commands import Command, Ended, Granted, Outcome, Sweep, Swept
-from licet.store.errors import QueueFull, StoreUnavailable
+from licet.store.errors import StoreUnavailable
 from licet.store.opening import SQLITE_NAME, StoreAt
 from licet.store.sqlite.store import SqliteStore
 from support.examples import add_tenant, bump, end, grant, jim_test, refresh, sid, view
@@ -346,7 +342,7 @@ class TestTheQueue:
 
 
 @pytest.mark.anyio
-class TestPatience:
+class TestDeadlines:
     """A caller is told in time that there is no answer."""
 
     async def test_who_waits_too_long_is_told_and_the_next_gets_his_own_answer(self, data: Path) -> None:

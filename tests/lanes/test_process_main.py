@@ -21,15 +21,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import fields
 
-from licet.lanes.process import (
-    Failed,
-    Frames,
-    Reply,
-    _decode_replies,
-    commit_until_closed,
-    frame,
-)
-from licet.lanes.process_main import COMMAND
+from licet.lanes.frames import Failed, Frames, Reply, decode_replies, frame
+from licet.lanes.process_main import COMMAND, commit_until_closed
 from licet.ledger.commands import Command, Outcome, Sweep, Swept
 from licet.model import Value
 from licet.store.errors import (
@@ -141,7 +134,7 @@ class Child:
             data = self.ours.recv(1 << 16)
             assert data, "it ended without an answer"
             for payload in self._frames.feed(data):
-                version, _, _, some = _decode_replies(payload)
+                version, _, _, some = decode_replies(payload)
                 assert 1 <= version <= len(self.batches)
                 replies += some
         assert len(replies) == count

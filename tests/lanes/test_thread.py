@@ -9,8 +9,9 @@ import pytest
 from anyio import fail_after
 from anyio.lowlevel import checkpoint
 
+from licet.lanes.contract import QueueFull
 from licet.lanes.thread import Lane
-from licet.store.errors import QueueFull, StoreUnavailable
+from licet.store.errors import StoreUnavailable
 
 pytestmark = pytest.mark.anyio
 HANGS_AFTER_S = 30  # where a test would otherwise wait for ever; no honest run comes near
@@ -313,7 +314,7 @@ class TestFaults:
         await lane.close()
 
 
-class TestPatience:
+class TestDeadlines:
     """A caller is told in time that there is no answer."""
 
     async def test_who_waits_too_long_is_told_and_what_had_not_begun_for_him_is_never_done(self) -> None:

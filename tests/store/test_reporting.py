@@ -12,7 +12,7 @@ from licet.lanes.commit import commit
 from licet.store import schema
 from licet.store.contract import REPORTS_MAX, Store
 from licet.store.errors import StoreUnavailable
-from licet.store.pool import Turns
+from licet.store.pool import ConnectionPool
 from licet.store.postgres.store import PostgresStore
 from support.examples import add_tenant, bump, end, grant, jim_test
 from support.kinds import Place
@@ -130,7 +130,7 @@ def test_what_cannot_be_made_takes_nobody_a_turn_away() -> None:
             raise StoreUnavailable("not now")
         return "made"
 
-    turns = Turns(make, most=1)
+    turns = ConnectionPool(make, most=1)
     for _ in range(3):
         with pytest.raises(StoreUnavailable, match="not now"), turns.taken(0):
             pass

@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from licet.clock import ManualClock
 from licet.credentials.generated import ClientSecrets
 from licet.credentials.passwords import Passwords, Remembered
+from licet.lanes.contract import QueueFull
 from licet.model import Client, ClientSecret, Tenant, User
 from licet.protocol.errors import OAuthError
 from licet.protocol.message import Credentials, Request
-from licet.store.errors import QueueFull
 from licet.web.authentication import Authenticator
 from licet.web.public import Exchange, PublicApp
 from licet.web.throttle import Throttle

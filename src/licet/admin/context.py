@@ -34,13 +34,12 @@ from licet.admin.sign_in import Access, Identity, SignedIn
 from licet.credentials.generated import ClientSecrets
 from licet.credentials.keyring import read_keyring
 from licet.credentials.passwords import Passwords
-from licet.lanes.process import Committer
-from licet.lanes.thread import Lane
+from licet.lanes.contract import QueueFull, Submitter
 from licet.ledger.commands import Command, Outcome
 from licet.model import Role, Tenant
 from licet.setup.change import SetupChange, changing
 from licet.store.contract import Store
-from licet.store.errors import NotFound, QueueFull, StoreUnavailable
+from licet.store.errors import NotFound, StoreUnavailable
 from licet.telemetry.metrics import Metrics
 from licet.web.refusals import LogRateLimit
 
@@ -63,7 +62,7 @@ class Desk:
         *,
         store: Store,
         access: Access,
-        commits: Lane[Command, Outcome] | Committer,
+        commits: Submitter[Command, Outcome],
         passwords: Passwords,
         keyring_path: Path,
         base_url: str,

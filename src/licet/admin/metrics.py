@@ -15,8 +15,9 @@ from fastapi import APIRouter, Request, Response
 from licet.admin.context import Desk, must_be
 from licet.admin.problems import not_allowed
 from licet.admin.sign_in import Identity
+from licet.lanes.contract import QueueFull
 from licet.model import Role
-from licet.store.errors import QueueFull, StoreUnavailable
+from licet.store.errors import StoreUnavailable
 from licet.telemetry.metrics import Metrics
 
 PATH: Final = "/metrics"

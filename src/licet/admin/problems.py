@@ -17,10 +17,11 @@ import msgspec
 from licet.accounts.administrators import NotYours
 from licet.admin.sign_in import TooManyAttempts
 from licet.credentials.keyring import KeyringUnusable
+from licet.lanes.contract import QueueFull
 from licet.model import InvalidValue, Value
 from licet.setup.file import DeclarationInvalid
 from licet.setup.licence_terms import LicenceKept
-from licet.store.errors import AlreadyThere, NotFound, QueueFull, SetupError, StoreUnavailable
+from licet.store.errors import AlreadyThere, NotFound, SetupError, StoreUnavailable
 from licet.store.paging import InvalidCursor
 
 # How a text ends that advises who works with the command line.

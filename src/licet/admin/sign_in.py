@@ -30,11 +30,12 @@ from licet.accounts.administrators import Admin, ApiKey, changing, find_admin, f
 from licet.accounts.sign_ins import Lives, OwnSignIn, SignIn
 from licet.credentials.generated import ApiKeys
 from licet.credentials.passwords import PASSWORD_CHARS_MAX, Passwords, check_new_password
+from licet.lanes.contract import QueueFull
 from licet.lanes.hashing import Check, Hashing, Part, TooManyFailures
 from licet.lanes.thread import Lane
 from licet.model import FailureCause, Role, Value, Who
 from licet.store.contract import Store
-from licet.store.errors import NotFound, QueueFull, StoreUnavailable
+from licet.store.errors import NotFound, StoreUnavailable
 from licet.web.recording import Caller, Recorder
 from licet.web.refusals import Kind, LogRateLimit
 from licet.web.source import source_of

@@ -14,7 +14,7 @@ from licet.store.errors import StoreUnavailable
 LOOK_EVERY_S: Final = 0.1
 
 
-class Patience:
+class Deadlines:
     """Gives up on futures that are not done within so many seconds, or a look later. Use it from one loop.
 
     There is one timer for all, and none where nothing waits: a future costs an entry in a queue.

@@ -21,7 +21,7 @@ from enum import StrEnum
 from itertools import cycle
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from licet.store.errors import QueueFull
+from licet.lanes.contract import QueueFull
 
 AT_ONCE_MAX = 4  # attempts of one line under way
 ADMINS_WAITING_MAX = 32  # a guess: more than there are administrators who begin in one second

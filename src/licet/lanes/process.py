@@ -2,11 +2,10 @@
 
     submit -> frame -> [ all that is there: load, decide, save, COMMIT ] -> frame -> waiters wake
 
-Both sides speak over a socket pair: frames of a length and MessagePack, commands one way and outcomes the
-other, in one order. With the outcomes of a batch come the version of the set-up that they were decided on,
-how long it took, and what happened. While a batch is being committed, the loop reads and answers other
-requests; what it has read by then is the next batch. So neither waits for the other, and nothing has to be
-tuned.
+Here is the server's side; `process_main.py` is the other, and `frames.py` what travels over the socket pair
+between them: commands one way and outcomes the other, in one order. While a batch is being committed, the
+loop reads and answers other requests; what it has read by then is the next batch. So neither waits for the
+other, and nothing has to be tuned.
 
 A `Lane` does the same in a thread, and less of it in a second: see docs/explanation/performance.md.
 When the process dies, what was under way is unknown and answered as such; another one is started.
@@ -18,18 +17,16 @@ import math
 import socket
 import subprocess
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from time import perf_counter
-from traceback import format_exception
+from collections.abc import Callable, Mapping
 from typing import Final, cast
 
 import msgspec
 
-from licet.lanes.deadlines import Patience
-from licet.lanes.thread import BATCH_MAX, QUEUE_MAX
+from licet.lanes.contract import QUEUE_MAX, QueueFull
+from licet.lanes.deadlines import Deadlines
+from licet.lanes.frames import Failed, Frames, Reply, decode_replies, encode, frame
 from licet.ledger.commands import Command, Outcome
-from licet.model import Value
-from licet.store.errors import QueueFull, StoreUnavailable
+from licet.store.errors import StoreUnavailable
 
 SEND_AT: Final = 8  # commands; more at once would leave the process idle while the loop reads the rest
 RESTART_AFTER_S: Final = 0.05  # the first time; twice as long each time after, until a batch was answered
@@ -37,112 +34,9 @@ RESTART_AFTER_S_MAX: Final = 1.0
 FINISH_WITHIN_S: Final = 10.0  # what is under way; a store that does not answer is given up long before
 END_WITHIN_S: Final = 5.0  # a process that was told to end, and has nothing left to do
 
-_LENGTH_BYTES: Final = 4
-_READ_BYTES: Final = 256 * 1024
-
 
 class CommitFault(Exception):
     """A bug showed in the committing process; the text is its traceback."""
-
-
-class Failed(Value, frozen=True, kw_only=True, tag=True, array_like=True):
-    """Why there is no outcome of a command."""
-
-    is_unavailable: bool
-    text: str
-
-
-Reply = Outcome | Failed
-Work = Callable[[Sequence[Command]], Sequence[Outcome | Exception]]
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode_commands = msgspec.msgpack.Decoder(list[Command]).decode
-_decode_replies = msgspec.msgpack.Decoder(tuple[int, float, dict[str, int], list[Reply]]).decode
-
-
-def frame(content: object) -> bytes:
-    """Content as it travels."""
-    payload = _encode(content)
-    return len(payload).to_bytes(_LENGTH_BYTES, "big") + payload
-
-
-class Frames:
-    """Takes bytes as they come, and gives frames as they are whole."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """The payloads that these bytes complete."""
-        buffer = self._buffer
-        buffer += data
-        at = 0
-        while len(buffer) - at >= _LENGTH_BYTES:
-            begin = at + _LENGTH_BYTES
-            end = begin + int.from_bytes(buffer[at:begin], "big")
-            if len(buffer) < end:
-                break
-            yield bytes(buffer[begin:end])
-            at = end
-        del buffer[:at]
-
-
-def commit_until_closed(
-    connection: socket.socket,
-    work: Work,
-    setup_version: Callable[[], int],
-    *,
-    batch_max: int = BATCH_MAX,
-    happened: Callable[[], dict[str, int]] = dict,
-) -> None:
-    """The committing process: commit what arrives, until the server closes its end or is gone.
-
-    `happened` says what did since it was asked last.
-    """
-    frames, waiting = Frames(), deque[Command]()
-    while waiting or _receive(connection, frames, waiting):
-        if waiting:
-            batch = [waiting.popleft() for _ in range(min(batch_max, len(waiting)))]
-            began_s = perf_counter()
-            replies = [_reply(it) for it in _worked(work, batch)]
-            took_s = perf_counter() - began_s
-            try:
-                connection.sendall(frame((setup_version(), took_s, happened(), replies)))
-            except OSError:
-                return  # The server is gone: what it was not told is committed all the same.
-            _receive(connection, frames, waiting, socket.MSG_DONTWAIT)
-
-
-def _receive(connection: socket.socket, frames: Frames, waiting: deque[Command], flags: int = 0) -> bool:
-    """Put what arrives behind what waits; False when nothing more can arrive."""
-    try:
-        data = connection.recv(_READ_BYTES, flags)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    for payload in frames.feed(data):
-        waiting.extend(_decode_commands(payload))
-    return bool(data)
-
-
-def _worked(work: Work, batch: Sequence[Command]) -> Sequence[Outcome | Exception]:
-    try:
-        answers = work(batch)
-        assert len(answers) == len(batch), "work answers each command once"
-        return answers
-    except Exception as fault:  # noqa: BLE001 - it goes to those who wait
-        return [fault] * len(batch)
-
-
-def _reply(answer: Outcome | Exception) -> Reply:
-    if not isinstance(answer, Exception):
-        return answer
-    is_unavailable = isinstance(answer, StoreUnavailable)
-    # Where it happened, without the values there: they could be anybody's secret.
-    text = str(answer) if is_unavailable else "".join(format_exception(answer))
-    # A path in it need not be UTF-8.
-    return Failed(is_unavailable=is_unavailable, text=text.encode(errors="backslashreplace").decode())
 
 
 class Committer(asyncio.Protocol):
@@ -169,7 +63,7 @@ class Committer(asyncio.Protocol):
         self._committed = committed
         self._queue_max = queue_max
         self._loop = asyncio.get_running_loop()
-        self._patience = Patience(self._loop, answer_within_s)
+        self._deadlines = Deadlines(self._loop, answer_within_s)
         self._unsent: list[msgspec.Raw] = []
         self._waiters: deque[asyncio.Future[Outcome]] = deque()
         self._transport: asyncio.WriteTransport | None = None
@@ -217,14 +111,14 @@ class Committer(asyncio.Protocol):
             raise QueueFull
         if self._transport is None:
             raise StoreUnavailable("the committing process is being started again")
-        encoded = msgspec.Raw(_encode(command))  # What cannot travel fails here, for itself alone.
+        encoded = msgspec.Raw(encode(command))  # What cannot travel fails here, for itself alone.
         future: asyncio.Future[Outcome] = self._loop.create_future()
         if not self._unsent:
             self._idle.clear()
             self._loop.call_soon(self._send)
         self._unsent.append(encoded)
         self._waiters.append(future)
-        self._patience.watch(future)
+        self._deadlines.watch(future)
         if len(self._unsent) >= SEND_AT:
             self._send()
         return await future
@@ -253,7 +147,7 @@ class Committer(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Outcomes, of the commands that wait for the longest."""
         for payload in self._frames.feed(data):
-            version, took_s, happened, replies = _decode_replies(payload)
+            version, took_s, happened, replies = decode_replies(payload)
             self._saw_version(version)
             self._committed(len(replies), took_s, happened)
             for reply in replies:

@@ -11,15 +11,19 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from time import perf_counter
+from traceback import format_exception
 from typing import Final
 
 import msgspec
 
 from licet.clock import Clock, SystemClock
 from licet.lanes.commit import commit
-from licet.lanes.process import commit_until_closed
+from licet.lanes.contract import BATCH_MAX
+from licet.lanes.frames import Failed, Frames, Reply, decode_commands, frame
 from licet.ledger.commands import Command, Outcome
 from licet.store.contract import Store
 from licet.store.counters import taken
@@ -27,7 +31,10 @@ from licet.store.errors import StoreUnavailable
 from licet.store.opening import StoreAt
 
 COMMAND: Final = (sys.executable, "-m", "licet.lanes.process_main")
+_READ_BYTES: Final = 256 * 1024
 _STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
+
+Work = Callable[[Sequence[Command]], Sequence[Outcome | Exception]]
 
 
 class _Order(msgspec.Struct):
@@ -81,6 +88,64 @@ def run(clock: Clock) -> None:
             happened=commits.happened,
         )
         commits.close()
+
+
+def commit_until_closed(
+    connection: socket.socket,
+    work: Work,
+    setup_version: Callable[[], int],
+    *,
+    batch_max: int = BATCH_MAX,
+    happened: Callable[[], dict[str, int]] = dict,
+) -> None:
+    """The committing process: commit what arrives, until the server closes its end or is gone.
+
+    `happened` says what did since it was asked last.
+    """
+    frames, waiting = Frames(), deque[Command]()
+    while waiting or _receive(connection, frames, waiting):
+        if waiting:
+            batch = [waiting.popleft() for _ in range(min(batch_max, len(waiting)))]
+            began_s = perf_counter()
+            replies = [_reply(it) for it in _worked(work, batch)]
+            took_s = perf_counter() - began_s
+            try:
+                connection.sendall(frame((setup_version(), took_s, happened(), replies)))
+            except OSError:
+                return  # The server is gone: what it was not told is committed all the same.
+            _receive(connection, frames, waiting, socket.MSG_DONTWAIT)
+
+
+def _receive(connection: socket.socket, frames: Frames, waiting: deque[Command], flags: int = 0) -> bool:
+    """Put what arrives behind what waits; False when nothing more can arrive."""
+    try:
+        data = connection.recv(_READ_BYTES, flags)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    for payload in frames.feed(data):
+        waiting.extend(decode_commands(payload))
+    return bool(data)
+
+
+def _worked(work: Work, batch: Sequence[Command]) -> Sequence[Outcome | Exception]:
+    try:
+        answers = work(batch)
+        assert len(answers) == len(batch), "work answers each command once"
+        return answers
+    except Exception as fault:  # noqa: BLE001 - it goes to those who wait
+        return [fault] * len(batch)
+
+
+def _reply(answer: Outcome | Exception) -> Reply:
+    if not isinstance(answer, Exception):
+        return answer
+    is_unavailable = isinstance(answer, StoreUnavailable)
+    # Where it happened, without the values there: they could be anybody's secret.
+    text = str(answer) if is_unavailable else "".join(format_exception(answer))
+    # A path in it need not be UTF-8.
+    return Failed(is_unavailable=is_unavailable, text=text.encode(errors="backslashreplace").decode())
 
 
 def spare_the_collector() -> None:

@@ -14,16 +14,13 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
-from licet.lanes.deadlines import Patience
-from licet.store.errors import QueueFull
+from licet.lanes.contract import BATCH_MAX, QUEUE_MAX, QueueFull
+from licet.lanes.deadlines import Deadlines
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-# Measured: 20,000 sessions/s at 16 a commit, 35,000 at 256; beyond that waits grow and work does not shrink.
-BATCH_MAX = 256
 QUIET_TURNS_MAX = 32  # some 100 us of a loop that has nothing to do, a tenth of what a batch takes
-QUEUE_MAX = 4096  # a guess: less than a second of work
 
 _Waiting = tuple[Item, asyncio.Future[Answer]]
 
@@ -53,7 +50,7 @@ class Lane(Generic[Item, Answer]):
         self._quiet_turns = 1
         self._batches: SimpleQueue[list[_Waiting[Item, Answer]] | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
-        self._patience = Patience(self._loop, answer_within_s)
+        self._deadlines = Deadlines(self._loop, answer_within_s)
         self._idle = asyncio.Event()
         self._idle.set()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -68,7 +65,7 @@ class Lane(Generic[Item, Answer]):
             raise QueueFull
         future: asyncio.Future[Answer] = self._loop.create_future()
         self._waiting.append((item, future))
-        self._patience.watch(future)
+        self._deadlines.watch(future)
         if not self._busy:
             self._busy = True
             self._idle.clear()

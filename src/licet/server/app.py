@@ -45,6 +45,7 @@ from licet.journal.retention import (
 )
 from licet.journal.summary import summarise
 from licet.lanes.commit import commit
+from licet.lanes.contract import QueueFull
 from licet.lanes.process import Committer
 from licet.lanes.process_main import COMMAND as COMMITTER
 from licet.lanes.process_main import spare_the_collector
@@ -56,7 +57,7 @@ from licet.protocol.errors import Refusal
 from licet.server.admin import AdminListener
 from licet.settings.model import Settings
 from licet.store.contract import Store
-from licet.store.errors import QueueFull, StoreUnavailable
+from licet.store.errors import StoreUnavailable
 from licet.store.migrate import HEAD
 from licet.store.nodes import NOTE_EVERY_S, Node, key_marks, note_node, remove_node
 from licet.store.opening import StoreAt
@@ -411,7 +412,7 @@ class Server:
         return HttpProtocol
 
     def _traced(self, lane: Any, name: str) -> Any:
-        return lane if self._traces is None else self._traces.lane(lane, name)
+        return lane if self._traces is None else self._traces.submitter(lane, name)
 
     def _authenticator(self) -> Authenticator:
         settings = self._settings

@@ -41,9 +41,5 @@ class Collided(StoreUnavailable):
         self.name = name
 
 
-class QueueFull(Exception):
-    """More commands wait than may."""
-
-
 class Contradiction(AssertionError):
     """The tables refuse what the ledger decided: a bug, and never a seat too many."""

@@ -20,9 +20,10 @@ import asyncio
 import json
 import threading
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from licet.extras import how_to_install
+from licet.lanes.contract import Submitter
 from licet.lanes.hashing import Attempting, Check, Hashed, Hashing, Part
 from licet.ledger.commands import (
     ClientRefused,
@@ -74,11 +75,8 @@ Message = dict[str, Any]
 Application = Callable[[Scope, Any, Callable[[Message], Awaitable[None]]], Awaitable[None]]
 
 
-class Submitting(Protocol):
-    """As much of a lane as a request uses."""
-
-    async def submit(self, item: Any) -> Any:
-        """Have it done."""
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
 
 
 def begin(environment: Mapping[str, str], version: str, log: Any) -> "Traces | None":
@@ -133,9 +131,9 @@ class Traces:
         """The public application with a span for each request."""
         return _TracedApplication(self, inner, find_tenant)
 
-    def lane(self, inner: Submitting, name: str) -> Any:
+    def submitter(self, inner: Submitter[Item, Answer], name: str) -> Submitter[Item, Answer]:
         """A lane with a span of this name for each wait."""
-        return _TracedLane(self, inner, name)
+        return _TracedSubmitter(self, inner, name)
 
     def hashing(self, inner: Hashing) -> Hashing:
         """Hashing with a span for each password of a request."""
@@ -232,10 +230,10 @@ def _note_refusal(span: "Span", body: bytes) -> None:
             span.set_attribute(f"licet.{key}", told[key])
 
 
-class _TracedLane:
+class _TracedSubmitter(Generic[Item, Answer]):
     """One span for each wait, and the outcome of it on the request's span, too."""
 
-    def __init__(self, traces: Traces, inner: Submitting, name: str) -> None:
+    def __init__(self, traces: Traces, inner: Submitter[Item, Answer], name: str) -> None:
         from opentelemetry.trace import get_current_span  # noqa: PLC0415 - an extra
 
         self._traces = traces
@@ -243,7 +241,7 @@ class _TracedLane:
         self._name = name
         self._current = get_current_span
 
-    async def submit(self, item: Any) -> Any:
+    async def submit(self, item: Item) -> Answer:
         """Have it done. Raises what the lane raises."""
         request = self._current()
         with self._traces.tracer.start_as_current_span(self._name, record_exception=False) as span:
@@ -254,6 +252,20 @@ class _TracedLane:
                 span.set_attribute("licet.outcome", name)
                 request.set_attribute("licet.outcome", name)
             return outcome
+
+    async def close(self) -> None:
+        """Finish what is under way."""
+        await self._inner.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is somebody to do the work."""
+        return self._inner.is_open
+
+    @property
+    def queue_length(self) -> int:
+        """How many items wait for an answer."""
+        return self._inner.queue_length
 
 
 class _TracedHashing(Hashing):

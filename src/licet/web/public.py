@@ -18,8 +18,7 @@ from typing import Any
 from licet.clock import Clock
 from licet.credentials.client_assertions import Assertion
 from licet.credentials.tokens import Tokens, new_sid
-from licet.lanes.process import Committer
-from licet.lanes.thread import Lane
+from licet.lanes.contract import QueueFull, Submitter
 from licet.ledger.commands import Command, End, Outcome
 from licet.model import Client, EndReason, Session, Tenant
 from licet.protocol import forward_auth, introspect, jwks, logoff, metadata, revoke, token
@@ -37,7 +36,7 @@ from licet.protocol.message import (
     parse_form,
     refusal,
 )
-from licet.store.errors import QueueFull, StoreUnavailable
+from licet.store.errors import StoreUnavailable
 from licet.telemetry.measures import Measures
 from licet.web.authentication import Authenticator
 from licet.web.recording import Attempt, Recorder
@@ -148,8 +147,8 @@ class PublicApp:
         *,
         clock: Clock,
         find_tenant: Callable[[str], Tenant | None],
-        commits: Lane[Command, Outcome] | Committer,
-        reads: Lane[bytes, Read],
+        commits: Submitter[Command, Outcome],
+        reads: Submitter[bytes, Read],
         authenticator: Authenticator,
         tokens: Tokens,
         public_url: str,

@@ -27,7 +27,8 @@ from starlette.types import Receive, Scope, Send
 
 from licet.admin.context import Desk
 from licet.admin.problems import unavailable
-from licet.store.errors import QueueFull, StoreUnavailable
+from licet.lanes.contract import QueueFull
+from licet.store.errors import StoreUnavailable
 
 LOOK_EVERY_S = 1.0
 REST = 9.0  # times what a look took: a large store is not looked at all the time

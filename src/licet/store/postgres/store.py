@@ -38,7 +38,7 @@ from licet.store.contract import BUSY_S, REPORT_S, REPORTS_MAX, Differences, Pur
 from licet.store.counters import count
 from licet.store.errors import Collided
 from licet.store.migrate import check_current, upgrade
-from licet.store.pool import Turns
+from licet.store.pool import ConnectionPool
 from licet.store.postgres.book import (
     Asked,
     Loaded,
@@ -129,7 +129,7 @@ class PostgresStore:
         self._reader = Link(url, "reader", _READER | idle)
         self._looker = Link(url, "looker")
         self._whole = Link(url, "whole")
-        self._reporters = Turns(partial(Link, url, "reporter", _REPORTER), most=REPORTS_MAX)
+        self._reporters = ConnectionPool(partial(Link, url, "reporter", _REPORTER), most=REPORTS_MAX)
         self._watcher = _Watcher(Link(url, "watcher", _WATCHER), self)
         self.place = self._writer.place
         try:

@@ -29,7 +29,7 @@ from licet.store.contract import BUSY_S, REPORT_S, REPORTS_MAX, Differences, Pur
 from licet.store.counters import count
 from licet.store.errors import Contradiction, StoreUnavailable
 from licet.store.migrate import check_current, upgrade
-from licet.store.pool import Turns
+from licet.store.pool import ConnectionPool
 from licet.store.snapshots import Tenants, read_version
 from licet.store.sqlite.book import load_book, read_live, save_book
 
@@ -77,7 +77,7 @@ class SqliteStore:
         with _faults(), ExitStack() as opened:
             _must_exist(path, create=create)
             engine = _engine(path)
-            self._reporters = Turns(lambda: _Reporter(engine), most=REPORTS_MAX)
+            self._reporters = ConnectionPool(lambda: _Reporter(engine), most=REPORTS_MAX)
             self._writer, self._reader, self._looker = (
                 opened.enter_context(engine.connect()) for _ in range(3)
             )
