@@ -99,7 +99,7 @@ def heading(page: httpx.Response) -> str:
     """What a page says first."""
     found = _HEADING.search(page.text)
     assert found, page.text[:400]
-    return unescape(_TAG.sub("", found[1])).strip()
+    return " ".join(unescape(_TAG.sub("", found[1])).split())
 
 
 def hidden(page: httpx.Response) -> dict[str, str]:

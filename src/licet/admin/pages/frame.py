@@ -14,8 +14,8 @@ The rules:
 - Where a sign-in has expired, what was typed travels through the sign-in page and is in `Visit.kept` of the
   page that shows the form. A password never does.
 - Templates escape all they are given. There is no script or style within a page: the listener's
-  Content-Security-Policy forbids it. Times are written by `time` in `parts.html`, in UTC; `app.js` puts them
-  into the reader's zone.
+  Content-Security-Policy forbids it. Times are written by `time` in `macros/parts.html`, in UTC; `app.js`
+  puts them into the reader's zone.
 
 It must not know what a page is about.
 """
@@ -49,6 +49,7 @@ TOLD_S = 30
 
 _TOLD = "licet-told"
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z)", re.ASCII)
+_INDENTATION = re.compile(r"^[ \t]+", re.MULTILINE)
 _ARROW = "\N{RIGHTWARDS ARROW}"
 _EXPIRES = re.compile(rf"\bexpires (?:never {_ARROW} )?$")
 _NEVER_KEPT = ("password", "secret", CSRF_FIELD)
@@ -330,17 +331,31 @@ def _visit_of(desk: Desk, request: Request, found: SignedIn, asked: str | None) 
 def _static() -> Mapping[str, tuple[str, bytes]]:
     """What is served beside the pages, with a mark of its content; some 150 kB."""
     found = {}
-    for file in files("licet.admin").joinpath("static").iterdir():
+    ours = files("licet.admin").joinpath("static")
+    for file in (*ours.iterdir(), *ours.joinpath("vendor").iterdir()):
         if file.name.rpartition(".")[2] in _TYPES:
             content = file.read_bytes()
             found[file.name] = (hashlib.sha256(content).hexdigest()[:12], content)
     return found
 
 
+class _Templates(PackageLoader):
+    """The templates without their indentation, which would make half as much again of a long page.
+
+    One space is left of it: white space between two words, or two links, is seen.
+    """
+
+    def get_source(
+        self, environment: Environment, template: str
+    ) -> tuple[str, str, Callable[[], bool] | None]:
+        source, path, is_current = super().get_source(environment, template)
+        return _INDENTATION.sub(" ", source), path, is_current
+
+
 @cache
 def _templates() -> Environment:
     environment = Environment(
-        loader=PackageLoader("licet.admin"),
+        loader=_Templates("licet.admin"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -111,7 +111,7 @@ def list_page(
     return page(
         request,
         visit,
-        "setup_list.html",
+        "setup/list.html",
         here=HERE,
         tabs=_tabs(visit),
         tab=around.tab,
@@ -152,7 +152,7 @@ def form_page(
     why_not: str = "You may look at this. An owner may change it.",
     removal: str | None = None,
     ending: int = 0,
-    template: str = "setup_form.html",
+    template: str = "setup/form.html",
     **more: Any,
 ) -> Response:
     """A form, at the address that takes it. `ending` sessions would end with it."""
@@ -199,7 +199,7 @@ def removal_page(
     return page(
         request,
         visit,
-        "setup_remove.html",
+        "setup/remove.html",
         here=HERE,
         status=409 if refused else 422 if wrong else 200,
         tabs=_tabs(visit),
@@ -235,7 +235,7 @@ def secret_page(
     return page(
         request,
         visit,
-        "setup_secret.html",
+        "setup/secret.html",
         here=HERE,
         tabs=_tabs(visit),
         tab=tab,

@@ -253,7 +253,7 @@ class _NounPages:
         if noun.word == "client" and name is not None:
             client = tenant.clients[name]
             more = {
-                "template": "setup_client.html",
+                "template": "setup/client.html",
                 "name": name,
                 "suspended": client.suspended_at(visit.now_ms),
                 "by_password": "password" in authenticates_by(client, visit.now_ms),

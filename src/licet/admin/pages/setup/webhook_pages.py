@@ -285,7 +285,7 @@ class _WebhookPages:
             save="Save" if name else "Add this webhook",
             back=link(visit, _PATH),
             removal=link(visit, f"{_PATH}/remove", name=name) if name else None,
-            template="setup_webhook.html",
+            template="setup/webhook.html",
             webhook=webhook,
         )
 
