@@ -18,7 +18,7 @@ from chaos.history import Action, ActionKind, Begun, ClientPlan, Done, TenantPla
 from chaos.site import ACTOR, POOL, Made
 from chaos.tables import look
 from licet.model import Client, Tenant
-from licet.reports.usage import sessions
+from licet.reports.live import sessions
 from licet.setup.change import changing, end_sessions
 from licet.store.contract import Store
 from licet.store.errors import Contradiction, StoreUnavailable

@@ -14,7 +14,7 @@ from licet.alerts.webhook_sender import NOT_REACHED
 from licet.alerts.webhooks import State
 from licet.model import InvalidValue
 from licet.networks import METADATA, is_public, is_within
-from licet.settings.model import load_settings
+from licet.settings.load import load_settings
 from licet.setup.change import changing as changing_setup
 from support.admin_site import OTHER, AdminSite, mistakes
 from support.kinds import SqlitePlaces

@@ -18,7 +18,8 @@ from licet.cli.terminal import clock_time, countdown, plain, whose
 from licet.clock import SystemClock
 from licet.model import Duplicates, Pool
 from licet.reports.chart import By
-from licet.reports.usage import Peak, seats
+from licet.reports.live import seats
+from licet.reports.usage import Peak
 from support.cli_reports_site import Site
 from support.command_line import WAIT_S, run, terminal
 from support.examples import client, end, grant, jim_test, view

@@ -36,7 +36,7 @@ from licet.ledger.commands import (
 )
 from licet.ledger.rules import resolve_scope
 from licet.model import Duplicates, EndReason, NoSeatReason, Pool, Tenant
-from licet.reports.usage import seats
+from licet.reports.live import seats
 from licet.setup.change import SetupChange, changing, end_sessions
 from licet.store.errors import SetupError
 from licet.store.opening import SQLITE_NAME

@@ -23,7 +23,7 @@ import pytest
 
 from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.credentials.tokens import REFRESH_PREFIX, Tokens
-from licet.reports.usage import seats
+from licet.reports.live import seats
 from licet.setup.change import end_sessions
 from licet.store.opening import SQLITE_NAME
 from support.callers import GRANT, TENANT, Answer, Caller, bearer, in_use, opened, rows, with_secrets

@@ -32,7 +32,7 @@ from licet.clock import SystemClock
 from licet.credentials.keyring import FILE_NAME, KEY_BYTES, Keyring, TokenKey, read_keyring
 from licet.credentials.tokens import Tokens
 from licet.server.app import Server, bind
-from licet.settings.model import load_settings
+from licet.settings.load import load_settings
 from licet.setup.change import changing
 from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite.store import SqliteStore

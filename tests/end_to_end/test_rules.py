@@ -17,7 +17,7 @@ import pytest
 
 from licet.cli.run.demo import TENANT
 from licet.model import Duplicates, InvalidValue
-from licet.reports.usage import PoolNow, seats
+from licet.reports.live import PoolNow, seats
 from licet.setup.change import end_sessions
 from support.callers import GRANT, Caller, in_use, opened, rows, with_secrets
 from support.command_line import run

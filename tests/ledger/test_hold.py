@@ -11,11 +11,12 @@ from sqlalchemy import update
 from licet.lanes.commit import commit
 from licet.ledger.commands import Denied, End, Ended, Granted, Sweep, Swept
 from licet.model import Duplicates, EndReason, NoSeatReason, TokenFormat
+from licet.reports.live import seats
 from licet.reports.occupancy import occupancy
 from licet.reports.overview import overview
 from licet.reports.seats import free_at_ms, mark, seats_held, sessions_named, sessions_on_seats
 from licet.reports.seats_on_hold import seats_on_hold
-from licet.reports.usage import seats, usage
+from licet.reports.usage import usage
 from licet.setup.change import changing, end_sessions
 from licet.setup.check import check
 from licet.store import schema

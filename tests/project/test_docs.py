@@ -322,7 +322,7 @@ class TestWhole:
             assert f"`{refusal.error}`" in page, refusal
 
     def test_every_setting_is_named(self) -> None:
-        """The page itself is made by `python -m licet.settings.model`."""
+        """The page itself is made by `python -m licet.settings.page`."""
         page = (DOCS / "reference" / "configuration.md").read_text(encoding="utf-8")
         assert all(f"`LICET_{key.upper()}`" in page for key in Settings.model_fields)
 

@@ -4,19 +4,10 @@ import random
 
 import pytest
 
-from licet.reports.period import DeniedClient
+from licet.reports.period import DeniedClient, Reach
 from licet.reports.seats_needed import seats_needed
-from licet.reports.usage import (
-    Denials,
-    Peak,
-    PoolUsage,
-    Reach,
-    Remaining,
-    Tally,
-    Usage,
-    answer,
-    with_seats_told,
-)
+from licet.reports.sentences import answer, with_seats_told
+from licet.reports.usage import Denials, Peak, PoolUsage, Remaining, Tally, Usage
 from support.report_site import DAY_MS, HOUR_MS, NOON_MS
 
 TTL_S = 1200

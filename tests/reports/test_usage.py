@@ -12,7 +12,7 @@ from sqlalchemy import delete, update
 from licet.lanes.commit import commit
 from licet.ledger.commands import Granted, Sweep
 from licet.model import Duplicates, EndReason, Pool, Scope
-from licet.reports.usage import PoolNow, sessions
+from licet.reports.live import PoolNow, sessions
 from licet.store import schema
 from support.examples import (
     ALL,

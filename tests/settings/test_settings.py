@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from licet.settings.model import Settings, SettingsError, load_settings, reference
+from licet.settings.load import SettingsError, load_settings
+from licet.settings.model import Settings
+from licet.settings.page import reference
 from support.paths import DOCS
 
 PAGE = DOCS / "reference" / "configuration.md"
@@ -310,7 +312,7 @@ class TestReference:
     """What is written about them."""
 
     def test_the_reference_page_is_the_one_that_is_generated(self) -> None:
-        """`python -m licet.settings.model > docs/reference/configuration.md` renews it."""
+        """`python -m licet.settings.page > docs/reference/configuration.md` renews it."""
         assert PAGE.read_text(encoding="utf-8") == reference()
 
     def test_every_setting_says_what_it_is(self) -> None:
@@ -323,7 +325,7 @@ class TestReference:
     def test_importing_the_settings_takes_nothing_heavy_along(self) -> None:
         """Every run of the command line pays for it."""
         program = (
-            "import sys, licet.settings.model; "
+            "import sys, licet.settings.load; "
             "print({'sqlalchemy', 'pydantic_settings', 'typer', 'uvicorn'} & set(sys.modules))"
         )
         run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -16,9 +16,10 @@ from licet.journal.failures import FailureFilter, failed_most, failures, find_re
 from licet.journal.folding import _MOVE
 from licet.journal.history import HistoryFilter, Kind, history
 from licet.journal.retention import remove_aged
+from licet.reports.live import seats
 from licet.reports.overview import overview
 from licet.reports.seats import mark, seats_held, sessions_without_seat
-from licet.reports.usage import seats, usage
+from licet.reports.usage import usage
 from licet.store import schema
 from licet.store.contract import Purpose, Store
 from support.examples import jim_test

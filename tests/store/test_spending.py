@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy import func, select, text
 
-from licet.journal.retention import SPENT_MAX, note_keys_used, remove_spent
+from licet.journal.retention import SPENT_MAX, remove_spent
 from licet.lanes.commit import commit
 from licet.ledger.book import AssertionUsed, Book
 from licet.ledger.commands import Command, Granted, Outcome, Spend, Spent
 from licet.ledger.rules import decide
 from licet.setup.change import changing
+from licet.setup.last_used import note_keys_used
 from licet.store import schema
 from licet.store.contract import Purpose, Store
 from licet.store.postgres import book as postgres_book

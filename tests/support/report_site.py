@@ -5,7 +5,8 @@ from datetime import UTC, datetime, tzinfo
 from licet.lanes.commit import commit
 from licet.ledger.commands import Command
 from licet.model import Tenant
-from licet.reports.usage import PoolNow, PoolUsage, SeatsNow, Usage, seats, sessions, usage
+from licet.reports.live import PoolNow, SeatsNow, seats, sessions
+from licet.reports.usage import PoolUsage, Usage, usage
 from support.examples import add_tenant, refresh
 from support.kinds import Place
 

@@ -22,7 +22,7 @@ from licet.credentials.passwords import Passwords
 from licet.lanes import process_main as committing
 from licet.model import User
 from licet.server import app
-from licet.settings.model import load_settings
+from licet.settings.load import load_settings
 from licet.store.opening import StoreAt
 from licet.testing import serving
 from licet.testing.shared_memory import SharedNumber

@@ -23,17 +23,12 @@ from typer.testing import CliRunner
 
 from licet.cli import app
 from licet.clock import ManualClock, SystemClock
-from licet.journal.retention import (
-    keep_password_hash,
-    note_keys_used,
-    note_secrets_used,
-    remove_aged,
-    remove_spent,
-)
+from licet.journal.retention import remove_aged, remove_spent
 from licet.lanes.commit import commit
 from licet.ledger.commands import Command, End, Grant, Refresh, Spend, Sweep
 from licet.ledger.rules import ScopeGrant, resolve_scope
 from licet.model import EndReason
+from licet.setup.last_used import keep_password_hash, note_keys_used, note_secrets_used
 from licet.store.sqlite.store import SqliteStore
 
 DAY_MS = 86_400_000

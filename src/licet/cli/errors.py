@@ -24,7 +24,7 @@ class WrongUse(Exception):
 
 def exit_code(fault: Exception) -> int | None:
     """The exit code for a fault; None for a bug."""
-    from licet.settings.model import SettingsError  # noqa: PLC0415 - what is slow to import costs only who errs
+    from licet.settings.load import SettingsError  # noqa: PLC0415 - what is slow to import costs only who errs
     from licet.setup.file import DeclarationInvalid  # noqa: PLC0415
 
     match fault:

@@ -26,7 +26,7 @@ def data_directory(data: Path | None) -> Path:
     if data is not None:
         must_be_readable(data)
         return data
-    from licet.settings.model import load_settings  # noqa: PLC0415 - a tenth of a second that --data saves
+    from licet.settings.load import load_settings  # noqa: PLC0415 - a tenth of a second that --data saves
 
     return load_settings().data
 
@@ -36,7 +36,8 @@ def store_at(data: Path | None) -> StoreAt:
 
     Raises SettingsError.
     """
-    from licet.settings.model import FILE_NAME, load_settings  # noqa: PLC0415 - as above
+    from licet.settings.load import load_settings  # noqa: PLC0415 - as above
+    from licet.settings.model import FILE_NAME  # noqa: PLC0415 - as above
 
     if data is not None:
         must_be_readable(data)

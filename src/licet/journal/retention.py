@@ -1,23 +1,12 @@
-"""What a running server writes beside the ledger, off the path of any request.
+"""Removes journal, usage and refusals that are older than they are kept, and what removed tenants left.
 
-Each function is one short transaction, so that it never keeps a grant waiting for long.
+Each function is one short transaction of a bounded number of rows, so that it never keeps a grant waiting for
+long.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Select,
-    Table,
-    bindparam,
-    delete,
-    exists,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, Select, Table, bindparam, delete, exists, or_, select
 
 from licet.journal.refusals import beyond_kept
 from licet.store import schema
@@ -129,59 +118,9 @@ def _is_of_pool() -> ColumnElement[bool]:
     return (this.tenant_id == pool.tenant_id + 0) & (this.pool == pool.name)
 
 
-def note_secrets_used(store: Store, used: Mapping[str, int]) -> None:
-    """Keep when each generated secret was last good, in milliseconds since 1970 by its id.
-
-    No change of the set-up: no server needs to look at it again. Raises StoreUnavailable.
-    """
-    statement = (
-        update(schema.client_secret)
-        .where(schema.client_secret.c.secret_id == bindparam("id"))
-        .values(last_used_at_ms=bindparam("at_ms"))
-    )
-    with store.transaction(Purpose.UPKEEP) as transaction:
-        # In one order, so that two nodes do not wait for each other.
-        rows = [{"id": secret_id, "at_ms": at_ms} for secret_id, at_ms in sorted(used.items())]
-        transaction.connection.execute(statement, rows)
-
-
-def note_keys_used(store: Store, used: Mapping[tuple[int, str], int]) -> None:
-    """The same of public keys, by their client's key and their thumbprint. Raises StoreUnavailable."""
-    key = schema.public_key.c
-    statement = (
-        update(schema.public_key)
-        .where(key.client_key == bindparam("of_client"), key.thumbprint == bindparam("of_key"))
-        .values(last_used_at_ms=bindparam("at_ms"))
-    )
-    with store.transaction(Purpose.UPKEEP) as transaction:
-        rows = [{"of_client": it[0], "of_key": it[1], "at_ms": at_ms} for it, at_ms in sorted(used.items())]
-        transaction.connection.execute(statement, rows)
-
-
 def remove_spent(store: Store) -> int:
     """Forget assertions that have expired, `SPENT_MAX` at most; return how many. Raises StoreUnavailable."""
     used = schema.assertion_used
     with store.transaction(Purpose.UPKEEP) as transaction:
         rows = select(*used.primary_key.columns).where(used.c.until_ms <= transaction.now_ms)
         return _remove(transaction.connection, used, rows.order_by(used.c.until_ms).limit(SPENT_MAX))
-
-
-def keep_password_hash(store: Store, tenant_id: int, initials: str, *, old: str, new: str) -> None:
-    """Put a stronger hash of the same password in the place of `old`, if that still stands there.
-
-    Raises StoreUnavailable.
-    """
-    user = schema.user.c
-    with store.transaction() as transaction:
-        connection = transaction.connection
-        changed = connection.execute(
-            update(schema.user)
-            .where(user.tenant_id == tenant_id, user.initials == initials, user.password_hash == old)
-            .values(password_hash=new)
-        )
-        if changed.rowcount:
-            connection.execute(update(schema.setup).values(version=schema.setup.c.version + 1))
-            version = select(schema.setup.c.version).scalar_subquery()
-            connection.execute(
-                update(schema.tenant).where(schema.tenant.c.id == tenant_id).values(version=version)
-            )

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from licet.extras import how_to_install
 from licet.formats import instant
-from licet.reports.usage import Peak, PoolUsage, Usage, answer
+from licet.reports.sentences import answer
+from licet.reports.usage import Peak, PoolUsage, Usage
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,4 +1,4 @@
-"""A span of time: what the store keeps about one tenant in it, and the days and hours that it is made of.
+"""Reads what is kept of a tenant in a span of time, and divides the span into its days and hours.
 
 What is summed (`licet.journal.summary`) is read from the sums, and the rest, like the edges of a span that
 begin or end within a sum, from the rows that were summed: what a span has is the same either way. Where those
@@ -9,7 +9,8 @@ A span is half open. It knows nothing of what its rows mean together: `licet.rep
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, Table, func, select
@@ -286,3 +287,24 @@ def day_of(at_ms: int, zone: tzinfo | None) -> int:
     """When the day of an instant began."""
     local = datetime.fromtimestamp(at_ms // 1000, zone)
     return round(local.replace(hour=0, minute=0, second=0, fold=0).timestamp()) * 1000
+
+
+class Reach(StrEnum):
+    """The spans that a report is usually asked for: they end now."""
+
+    DAY = "24h"
+    WEEK = "7d"
+    MONTH = "30d"
+    QUARTER = "90d"
+    YEAR = "12m"
+
+    def from_ms(self, now_ms: int, zone: tzinfo | None = UTC) -> int:
+        """Where it begins: 24 hours ago, or at a midnight by the clocks of `zone`, so that today counts."""
+        if self is Reach.DAY:
+            return now_ms - 24 * HOUR_MS
+        today = datetime.fromtimestamp(now_ms // 1000, zone).replace(tzinfo=None)
+        begin = (today - timedelta(days=_DAYS[self] - 1)).replace(hour=0, minute=0, second=0)
+        return round(begin.replace(tzinfo=zone).timestamp()) * 1000
+
+
+_DAYS = {Reach.WEEK: 7, Reach.MONTH: 30, Reach.QUARTER: 90, Reach.YEAR: 365}

@@ -1,4 +1,4 @@
-"""Who holds which seats now, in pages, for lists that may be long; and the sessions that need none.
+"""Reads the live seats of a tenant in pages, with a filter, and the sessions that hold no seat.
 
 The rules:
 
@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from licet.ledger.rules import USER_HOLDER
 from licet.model import Tenant, Value
-from licet.reports.usage import LiveSession
+from licet.reports.live import WHOSE, LiveSession, live, live_session, same_user
 from licet.seat_sources import addresses
 from licet.setup.holds import until_held
 from licet.store import schema
@@ -115,7 +115,7 @@ def seats_held(
     """
     seat, user = schema.seat, schema.user
     fits = _seats_that_fit(tenant, now_ms, only or HolderFilter())
-    joined = seat.outerjoin(user, _same_user(seat.c))
+    joined = seat.outerjoin(user, same_user(seat))
     count: int = connection.execute(select(func.count()).select_from(joined).where(*fits)).scalar_one()
     if after is not None:
         place = tuple_(seat.c.taken_at_ms, seat.c.pool_id, seat.c.holder)
@@ -154,14 +154,14 @@ def sessions_without_seat(
     only = only or HolderFilter()
     session = schema.session
     fits = [session.c.pool_id.is_(None), *_that_fit(only)]
-    count: int = connection.execute(_live(tenant, now_ms, select(func.count())).where(*fits)).scalar_one()
+    count: int = connection.execute(live(tenant, now_ms, select(func.count())).where(*fits)).scalar_one()
     if after is not None:
         began_ms, number = read_cursor(after, tuple[int, int])
         fits.append(
             tuple_(session.c.started_at_ms, session.c.number) > tuple_(literal(began_ms), literal(number))
         )
     query = (
-        _live(tenant, now_ms, select(session, *_WHOSE))
+        live(tenant, now_ms, select(session, *WHOSE))
         .where(*fits)
         .order_by(session.c.started_at_ms, session.c.number)
         .limit(bounded(limit) + 1)
@@ -171,7 +171,7 @@ def sessions_without_seat(
         tenant=tenant.name,
         at_ms=now_ms,
         count=count,
-        sessions=tuple(map(_session, rows)),
+        sessions=tuple(map(live_session, rows)),
         next=following,
     )
 
@@ -195,10 +195,10 @@ def sessions_that_fit(
     """All sessions on the seats that fit a filter, or all that fit it and need none."""
     if not have_seat:
         fits = [schema.session.c.pool_id.is_(None), *_that_fit(only)]
-        query = _live(tenant, now_ms, select(schema.session, *_WHOSE)).where(*fits)
+        query = live(tenant, now_ms, select(schema.session, *WHOSE)).where(*fits)
         return [_to_end(row, frees_seat=False) for row in connection.execute(query)]
     seat = schema.seat
-    joined = seat.outerjoin(schema.user, _same_user(seat.c))
+    joined = seat.outerjoin(schema.user, same_user(seat))
     fitting = select(seat.c.pool_id, seat.c.holder).select_from(joined)
     return _on_seats(connection, tenant, now_ms, fitting.where(*_seats_that_fit(tenant, now_ms, only)))
 
@@ -208,11 +208,11 @@ def sessions_named(
 ) -> list[SessionToEnd]:
     """Those of these sessions that live; a seat comes back when none that shares it is left."""
     session = schema.session.c
-    query = _live(tenant, now_ms, select(schema.session, *_WHOSE)).where(session.sid.in_(sids))
+    query = live(tenant, now_ms, select(schema.session, *WHOSE)).where(session.sid.in_(sids))
     rows = connection.execute(query).all()
     seats = {(row.pool_id, row.holder) for row in rows if row.pool_id is not None}
     sharing = (
-        _live(tenant, now_ms, select(session.pool_id, session.holder, session.sid))
+        live(tenant, now_ms, select(session.pool_id, session.holder, session.sid))
         .where(session.client_key.in_({row.client_key for row in rows}) | _of_users(seats))
         .where(session.pool_id.in_({pool for pool, _ in seats}), session.sid.not_in(sids))
     )
@@ -257,16 +257,13 @@ def mark(connection: Connection, tenant_id: int, now_ms: int) -> str:
     return "-".join(str(it or 0) for it in (*found, connection.execute(in_use).scalar()))
 
 
-_WHOSE = (schema.client.c.client_id, schema.client.c.initials, schema.user.c.name)
-
-
 def _seats_that_fit(tenant: Tenant, now_ms: int, only: HolderFilter) -> list[ColumnElement[bool]]:
     seat, session = schema.seat.c, schema.session.c
     fits = [seat.tenant_id == tenant.id, seat.expires_at_ms > now_ms]
     if only.pool:
         pool = tenant.pool_named(only.pool)
         fits.append(seat.pool_id == (pool.id if pool else -1))
-    of_sessions = _live(tenant, now_ms, select(session.pool_id, session.holder)).where(
+    of_sessions = live(tenant, now_ms, select(session.pool_id, session.holder)).where(
         session.pool_id.is_not(None)
     )
     place = tuple_(seat.pool_id, seat.holder)
@@ -302,21 +299,6 @@ def _has_scope(name: str) -> ColumnElement[bool]:
     return padded.contains(f" {name} ", autoescape=True)
 
 
-def _live(tenant: Tenant, now_ms: int, query: Select[Any]) -> Select[Any]:
-    """This, of the tenant's live sessions with their clients and users."""
-    session, client, user = schema.session, schema.client, schema.user
-    joined = session.join(client, client.c.key == session.c.client_key).join(user, _same_user(client.c))
-    # Of the client, too: sessions have an index by their client, and none by their tenant.
-    mine = (client.c.tenant_id == tenant.id, session.c.tenant_id == tenant.id)
-    return query.select_from(joined).where(*mine, session.c.expires_at_ms > now_ms)
-
-
-def _same_user(columns: Any) -> ColumnElement[bool]:
-    user = schema.user.c
-    same: ColumnElement[bool] = (user.tenant_id == columns.tenant_id) & (user.initials == columns.initials)
-    return same
-
-
 def _page(
     rows: Sequence[Row[Any]], limit: int, place: tuple[str, ...]
 ) -> tuple[Sequence[Row[Any]], str | None]:
@@ -343,12 +325,12 @@ def _sessions_of(
     seat = (session.pool_id, session.holder)
     number = func.row_number().over(partition_by=seat, order_by=(session.started_at_ms, session.number))
     of_these = (
-        _live(
+        live(
             tenant,
             now_ms,
             select(
                 schema.session,
-                *_WHOSE,
+                *WHOSE,
                 number.label("place"),
                 func.count().over(partition_by=seat).label("sharing"),
                 func.max(session.renewed_at_ms).over(partition_by=seat).label("last_ms"),
@@ -376,7 +358,7 @@ def _of_users(seats: Collection[tuple[int, str]]) -> ColumnElement[bool]:
 
 def _on_seats(connection: Connection, tenant: Tenant, now_ms: int, seats: Select[Any]) -> list[SessionToEnd]:
     session = schema.session.c
-    query = _live(tenant, now_ms, select(schema.session, *_WHOSE)).where(
+    query = live(tenant, now_ms, select(schema.session, *WHOSE)).where(
         tuple_(session.pool_id, session.holder).in_(seats)
     )
     return [_to_end(row, frees_seat=True) for row in connection.execute(query)]
@@ -405,20 +387,6 @@ def _held(tenant: Tenant, seat: Row[Any], sessions: Sequence[Row[Any]]) -> SeatH
         expires_at_ms=seat.expires_at_ms,
         addresses=addresses(seat.sources),
         sessions_count=sessions[0].sharing if sessions else 0,
-        sessions=tuple(map(_session, sessions)),
+        sessions=tuple(map(live_session, sessions)),
         on_hold=not sessions,
-    )
-
-
-def _session(row: Row[Any]) -> LiveSession:
-    return LiveSession(
-        sid=row.sid.hex(),
-        client_id=row.client_id,
-        initials=row.initials,
-        name=row.name,
-        scope=row.scope,
-        started_at_ms=row.started_at_ms,
-        renewed_at_ms=row.renewed_at_ms,
-        expires_at_ms=row.expires_at_ms,
-        address=row.address,
     )

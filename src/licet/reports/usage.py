@@ -1,8 +1,7 @@
-"""Reading what the licence is used for: who holds which seats now, and what a span of time looked like.
+"""Reads how a licence was used in a span of time: peaks, seat-hours, denials, and the week by hour.
 
 The rules:
 
-- What has expired is over at the moment when it expired, swept or not (L4).
 - A peak is exact to the minute. Use is written only when it changes, so the last change before a span, or
   before a part of it, is carried into it.
 - Seat-hours are kept by whole hours of UTC: a span has those of the hours that begin in it.
@@ -14,76 +13,20 @@ It changes nothing, decides nothing, and speaks to any store through SQLAlchemy 
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
-from enum import StrEnum
+from datetime import UTC, datetime, tzinfo
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, func, or_, select
+from sqlalchemy import Connection, Row
 
 from licet.journal.summary import QUARTER
-from licet.model import Duplicates, EndReason, NoSeatReason, Tenant, Value
+from licet.model import Duplicates, EndReason, Tenant, Value
+from licet.reports.live import _all_of
 from licet.reports.period import DeniedClient, Span, Step, day_of, hour_of
 from licet.reports.period import Session as SessionKey
 from licet.reports.seats_needed import SPARED, seats_needed
-from licet.seat_sources import addresses
 from licet.store import schema
 from licet.store.journal_rows import HOUR_MS, MINUTE_MS, idle_since
-
-_HOURS_TOLD, _DAYS_TOLD = 48, 92  # a longer span is told in days, and in months
-_DAYS_A_MONTH = 30.44
-
-
-class LiveSession(Value, frozen=True, kw_only=True):
-    """A session that lives: whose it is, and when it was begun, was last given a token, and expires."""
-
-    sid: str
-    client_id: str
-    initials: str
-    name: str
-    scope: str
-    started_at_ms: int
-    renewed_at_ms: int
-    expires_at_ms: int
-    address: str
-
-
-class SeatInUse(Value, frozen=True, kw_only=True):
-    """A seat, who took it, and the sessions that share it, oldest first; without one it is on hold.
-
-    `addresses` is how many asked for its tokens in a day: 17 is more than 16, 0 is not known.
-    """
-
-    holder: str
-    client_id: str
-    initials: str
-    name: str
-    taken_at_ms: int
-    issued_at_ms: int
-    expires_at_ms: int
-    addresses: int
-    sessions: tuple[LiveSession, ...]
-
-
-class PoolNow(Value, frozen=True, kw_only=True):
-    """A pool at one instant. One of its seats in use is free at `next_free_at_ms` at the latest."""
-
-    pool: str
-    seats: int
-    in_use: int
-    overuse: int
-    next_free_at_ms: int | None
-    expires_at_ms: int | None
-    in_use_by: tuple[SeatInUse, ...]
-
-
-class SeatsNow(Value, frozen=True, kw_only=True):
-    """All pools of a tenant at one instant, and the sessions that need no seat."""
-
-    tenant: str
-    at_ms: int
-    pools: tuple[PoolNow, ...]
-    unlicensed: tuple[LiveSession, ...]
 
 
 class Peak(Value, frozen=True, kw_only=True):
@@ -198,124 +141,6 @@ class Usage(Value, frozen=True, kw_only=True):
     until_ms: int
     pools: tuple[PoolUsage, ...]
     unlicensed: Tally
-
-
-def seats(connection: Connection, tenant: Tenant, now_ms: int) -> SeatsNow:
-    """Who holds what, as of `now_ms`."""
-    of_seat: defaultdict[tuple[int, str] | None, list[LiveSession]] = defaultdict(list)
-    for row in connection.execute(_live_sessions(tenant, now_ms)):
-        of_seat[None if row.pool_id is None else (row.pool_id, row.holder)].append(_session(row))
-    in_use: defaultdict[int, list[SeatInUse]] = defaultdict(list)
-    for row in connection.execute(_live_seats(tenant, now_ms)):
-        in_use[row.pool_id].append(_seat(row, of_seat[row.pool_id, row.holder]))
-    pools = connection.execute(_all_of(schema.pool, tenant).order_by(schema.pool.c.name))
-    return SeatsNow(
-        tenant=tenant.name,
-        at_ms=now_ms,
-        pools=tuple(_pool_now(row, in_use[row.id]) for row in pools),
-        unlicensed=tuple(of_seat[None]),
-    )
-
-
-def sessions(
-    connection: Connection,
-    tenant: Tenant,
-    now_ms: int,
-    *,
-    sid: bytes | None = None,
-    client: str | None = None,
-    user: str | None = None,
-    after: tuple[int, bytes] | None = None,
-    limit: int | None = None,
-) -> tuple[LiveSession, ...]:
-    """The sessions that live at `now_ms`, oldest first; those of one client or user (its initials) only.
-
-    A page of them begins behind `after`, the start and sid of a session.
-    """
-    session = schema.session.c
-    query = _live_sessions(tenant, now_ms).limit(limit)
-    if sid is not None:
-        query = query.where(session.sid == sid)
-    if after is not None:
-        started_at_ms, last = after
-        same = and_(session.started_at_ms == started_at_ms, session.sid > last)
-        query = query.where(or_(session.started_at_ms > started_at_ms, same))
-    if client is not None:
-        query = query.where(schema.client.c.client_id == client)
-    if user is not None:
-        query = query.where(schema.client.c.initials == user)
-    return tuple(_session(row) for row in connection.execute(query))
-
-
-def _all_of(table: Table, tenant: Tenant) -> Select[Any]:
-    return select(table).where(table.c.tenant_id == tenant.id)
-
-
-def _live_sessions(tenant: Tenant, now_ms: int) -> Select[Any]:
-    session, client, user = schema.session, schema.client, schema.user
-    return (
-        select(session, client.c.client_id, client.c.initials, user.c.name)
-        .join(client, client.c.key == session.c.client_key)
-        .join(user, _same_user(client))
-        # Of the client, too: sessions have an index by their client, and none by their tenant.
-        .where(client.c.tenant_id == tenant.id, session.c.tenant_id == tenant.id)
-        .where(session.c.expires_at_ms > now_ms)
-        .order_by(session.c.started_at_ms, session.c.sid)
-    )
-
-
-def _live_seats(tenant: Tenant, now_ms: int) -> Select[Any]:
-    seat, user = schema.seat, schema.user
-    return (
-        select(seat, func.coalesce(user.c.name, "").label("name"))
-        .outerjoin(user, _same_user(seat))
-        .where(seat.c.tenant_id == tenant.id, seat.c.expires_at_ms > now_ms)
-        .order_by(seat.c.taken_at_ms, seat.c.holder)
-    )
-
-
-def _same_user(table: Table) -> ColumnElement[bool]:
-    return (schema.user.c.tenant_id == table.c.tenant_id) & (schema.user.c.initials == table.c.initials)
-
-
-def _session(row: Row[Any]) -> LiveSession:
-    return LiveSession(
-        sid=row.sid.hex(),
-        client_id=row.client_id,
-        initials=row.initials,
-        name=row.name,
-        scope=row.scope,
-        started_at_ms=row.started_at_ms,
-        renewed_at_ms=row.renewed_at_ms,
-        expires_at_ms=row.expires_at_ms,
-        address=row.address,
-    )
-
-
-def _seat(row: Row[Any], sharing: list[LiveSession]) -> SeatInUse:
-    return SeatInUse(
-        holder=row.holder,
-        client_id=row.client_id,
-        initials=row.initials,
-        name=row.name,
-        taken_at_ms=row.taken_at_ms,
-        issued_at_ms=row.issued_at_ms or row.taken_at_ms,
-        expires_at_ms=row.expires_at_ms,
-        addresses=addresses(row.sources),
-        sessions=tuple(sharing),
-    )
-
-
-def _pool_now(row: Row[Any], in_use_by: list[SeatInUse]) -> PoolNow:
-    return PoolNow(
-        pool=row.name,
-        seats=row.seats,
-        in_use=len(in_use_by),
-        overuse=max(0, len(in_use_by) - row.seats),
-        next_free_at_ms=min((seat.expires_at_ms for seat in in_use_by), default=None),
-        expires_at_ms=row.expires_at_ms,
-        in_use_by=tuple(in_use_by),
-    )
 
 
 def usage(
@@ -581,66 +406,3 @@ def with_seats(pool: PoolUsage, seats: int) -> int:
     """
     at = bisect_right(pool.remaining, seats, key=lambda it: it.seats) - 1
     return pool.remaining[max(0, at)].denials
-
-
-def with_seats_told(found: Usage, pool: PoolUsage, seats: int) -> str:
-    """The same as a sentence: `with 6 seats you would have had 0 denials in these 30 days`."""
-    others = sum(it.times for it in pool.denials if it.reason not in SPARED)
-    denials = with_seats(pool, seats) - others
-    at_least = "at least " if seats < pool.remaining[0].seats else ""
-    told = (
-        f"with {_counted(seats, 'seat')} you would have had {at_least}{_counted(denials, 'denial')}"
-        f" in {_span_told(found, pool)}"
-    )
-    if not others:
-        return told
-    why = [text for reason, text in _NOT_FOR_SEATS.items() if any(it.reason == reason for it in pool.denials)]
-    return f"{told}, beside {others:,} that no seat avoids ({', '.join(why)})"
-
-
-_NOT_FOR_SEATS = {
-    NoSeatReason.LICENCE_EXPIRED: "the licence had expired",
-    NoSeatReason.SUSPENDED: "an administrator suspended the client",
-}
-
-
-def answer(found: Usage, pool: PoolUsage) -> str:
-    """How many seats are needed, in one sentence."""
-    if pool.denied:
-        return with_seats_told(found, pool, pool.remaining[-1].seats)
-    return f"never more than {_counted(pool.peak, 'seat')} at once in {_span_told(found, pool)}"
-
-
-def _span_told(found: Usage, pool: PoolUsage) -> str:
-    """How long a span is: `these 30 days`, by the days and hours that it touches."""
-    days, hours = len(pool.days), -(-(found.until_ms - found.from_ms) // HOUR_MS)
-    if hours <= _HOURS_TOLD:
-        return f"these {hours} hours" if hours > 1 else "this hour"
-    if days <= _DAYS_TOLD:
-        return f"these {days} days"
-    return f"these {round(days / _DAYS_A_MONTH)} months"
-
-
-def _counted(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
-
-
-class Reach(StrEnum):
-    """The spans that a report is usually asked for: they end now."""
-
-    DAY = "24h"
-    WEEK = "7d"
-    MONTH = "30d"
-    QUARTER = "90d"
-    YEAR = "12m"
-
-    def from_ms(self, now_ms: int, zone: tzinfo | None = UTC) -> int:
-        """Where it begins: 24 hours ago, or at a midnight by the clocks of `zone`, so that today counts."""
-        if self is Reach.DAY:
-            return now_ms - 24 * HOUR_MS
-        today = datetime.fromtimestamp(now_ms // 1000, zone).replace(tzinfo=None)
-        begin = (today - timedelta(days=_DAYS[self] - 1)).replace(hour=0, minute=0, second=0)
-        return round(begin.replace(tzinfo=zone).timestamp()) * 1000
-
-
-_DAYS = {Reach.WEEK: 7, Reach.MONTH: 30, Reach.QUARTER: 90, Reach.YEAR: 365}

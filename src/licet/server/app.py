@@ -34,15 +34,7 @@ from licet.credentials.passwords import Passwords, Remembered
 from licet.credentials.tokens import Tokens
 from licet.credentials.webhook_signatures import WebhookSecrets
 from licet.journal.folding import ENTRIES_MAX, fold_journal
-from licet.journal.retention import (
-    SPENT_MAX,
-    keep_password_hash,
-    note_keys_used,
-    note_secrets_used,
-    remove_aged,
-    remove_history,
-    remove_spent,
-)
+from licet.journal.retention import SPENT_MAX, remove_aged, remove_history, remove_spent
 from licet.journal.summary import summarise
 from licet.lanes.commit import commit
 from licet.lanes.contract import QueueFull
@@ -56,6 +48,7 @@ from licet.model import Tenant, User
 from licet.protocol.errors import Refusal
 from licet.server.admin import AdminListener
 from licet.settings.model import Settings
+from licet.setup.last_used import keep_password_hash, note_keys_used, note_secrets_used
 from licet.store.contract import Store
 from licet.store.errors import StoreUnavailable
 from licet.store.migrate import HEAD

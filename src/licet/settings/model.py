@@ -1,37 +1,17 @@
-"""The settings: one frozen value, read once from `licet.toml`, `LICET_*` variables and the command line.
+"""Defines every setting of a server: its type, default, bounds and description.
 
-The rules:
-
-- The command line wins over the environment, the environment over the file, the file over the defaults.
-- All mistakes are told together, each with where it stands, what is wrong with it and what is allowed.
-- What nobody knows is a mistake too, so that a misspelt key is never a silent default.
-- The value of a key or variable that is unknown is never shown: it may be anybody's secret.
-
-What changes while a server runs (tenants, pools, users, clients) is in the store and not here.
-`python -m licet.settings.model` prints docs/reference/configuration.md.
+What changes while a server runs (tenants, pools, users, clients) is in the store and not here. Where values
+come from is in `licet.settings.load`, the reference page is made by `licet.settings.page`.
 """
 
-import difflib
 import ipaddress
 import os
 import re
-import sys
-import tomllib
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-)
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from licet.networks import METADATA, Network
 
@@ -41,7 +21,6 @@ PREFIX: Final = "LICET_"
 NOT_SETTINGS: Final = frozenset({"LICET_CONFIG", "LICET_TENANT"})
 
 URL_CHARS_MAX: Final = 255  # a guess: the base of an issuer, which stands twice in a JWT
-_VALUE_CHARS_MAX = 60  # of a wrong value, how much is repeated
 _HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.(?!-)[A-Za-z0-9-]{1,63})*\.?")
 # A host of a database: a name, an address, or a directory of sockets with its slashes as %2F.
 _HOST_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._%-]*)(?::\d*)?")
@@ -50,10 +29,6 @@ _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to be told 
 _MAIL_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-]{1,255}")
 _MAIL_ADDRESSES_MAX = 20  # a guess: for more there are mailing lists
 _MAIL_ADDRESSES = "addresses like ada@example.com; in a variable, apart by commas"
-
-
-class SettingsError(Exception):
-    """The settings cannot be used; the text names every mistake and is ready to print."""
 
 
 def _no_boolean(value: object) -> object:
@@ -378,167 +353,8 @@ def _url(host: str, port: int) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-class _Found:
-    """A value as somebody wrote it, and where."""
-
-    __slots__ = ("value", "where")
-
-    def __init__(self, value: object, where: str) -> None:
-        self.value = value
-        self.where = where
-
-
-def load_settings(
-    config: Path | None = None,
-    environment: Mapping[str, str] | None = None,
-    overrides: Mapping[str, object] | None = None,
-) -> Settings:
-    """The settings of this process.
-
-    `config` and `overrides` are the command line's; an override that is None was not given. Without
-    `config` and `LICET_CONFIG` the file is `licet.toml` in the data directory, and need not be there.
-    Raises SettingsError.
-    """
-    environment = os.environ if environment is None else environment
-    given = {key: it for key, it in (overrides or {}).items() if it is not None}
-    mistakes: list[str] = []
-    variables = _read_environment(environment, mistakes)
-    options = {key: _Found(it, f"--{key.replace('_', '-')}") for key, it in given.items()}
-    file = _read_file(_config(config, environment, variables | options), mistakes)
-    found = file | variables | options
-    try:
-        settings = Settings.model_validate({key: it.value for key, it in found.items()})
-    except ValidationError as faults:
-        mistakes += [_mistake(fault, found) for fault in faults.errors()]
-    if mistakes:
-        raise SettingsError(_told(mistakes))
-    return settings
-
-
-class _Config:
-    """The file to read; `named` when somebody asked for this one, so that it must be there."""
-
-    __slots__ = ("named", "path", "where")
-
-    def __init__(self, path: Path, where: str, *, named: bool) -> None:
-        self.path = path
-        self.where = where
-        self.named = named
-
-
-def _config(config: Path | None, environment: Mapping[str, str], found: Mapping[str, _Found]) -> _Config:
-    if config is not None:
-        return _Config(config, "--config", named=True)
-    if variable := environment.get("LICET_CONFIG"):
-        return _Config(Path(variable), "LICET_CONFIG", named=True)
-    data = found["data"].value if "data" in found else Settings.model_fields["data"].default
-    return _Config(Path(str(data)) / FILE_NAME, "", named=False)
-
-
-def _read_environment(environment: Mapping[str, str], mistakes: list[str]) -> dict[str, _Found]:
-    """The settings among the variables; one that is empty counts as not there."""
-    found = {}
-    for name in sorted(environment):
-        if not name.startswith(PREFIX) or name in NOT_SETTINGS or not environment[name]:
-            continue
-        key = name.removeprefix(PREFIX).lower()
-        if key in Settings.model_fields and name.isupper():
-            found[key] = _Found(environment[name], name)
-        else:
-            known = [*(PREFIX + key.upper() for key in Settings.model_fields), *NOT_SETTINGS]
-            mistakes.append(f"{name}: there is no such variable{_suggestion(name, known)}")
-    return found
-
-
-def _read_file(config: _Config, mistakes: list[str]) -> dict[str, _Found]:
-    try:
-        content = tomllib.loads(config.path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        if config.named:
-            mistakes.append(f"{config.where}: there is no file {config.path}")
-        return {}
-    except (OSError, ValueError) as fault:
-        mistakes.append(f"{config.path}: {_why_unreadable(fault)}")
-        return {}
-    return dict(_read_content(config, content, mistakes))
-
-
-def _why_unreadable(fault: OSError | ValueError) -> str:
-    match fault:
-        case OSError():
-            return f"cannot be read ({fault.strerror})"
-        case UnicodeDecodeError() as decoding:
-            return f"is not UTF-8 at byte {decoding.start}"
-        case tomllib.TOMLDecodeError():
-            return f"is not TOML: {fault}"
-        case _:
-            return "is not a path"  # a NUL in its name
-
-
-def _read_content(
-    config: _Config, content: Mapping[str, object], mistakes: list[str]
-) -> Iterator[tuple[str, _Found]]:
-    for key, value in content.items():
-        where = f"{config.path}, {key}"
-        if key not in Settings.model_fields:
-            mistakes.append(f"{where}: there is no such key{_suggestion(key, list(Settings.model_fields))}")
-        elif key == "data" and not config.named:
-            mistakes.append(f"{where}: a file in the data directory cannot say where that is")
-        elif key == "data" and isinstance(value, str) and value:
-            yield key, _Found(config.path.parent / value, where)
-        else:
-            yield key, _Found(value, where)
-
-
-def _suggestion(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name.lower(), [it.lower() for it in known], n=1)
-    return f"; did you mean {next(it for it in known if it.lower() == near[0])}?" if near else ""
-
-
-def _mistake(fault: ErrorDetails, found: Mapping[str, _Found]) -> str:
-    key = str(fault["loc"][0])
-    if key not in Settings.model_fields:
-        return f"{found[key].where}: there is no such setting{_suggestion(key, list(Settings.model_fields))}"
-    value = found[key].value
-    is_secret = key == "store" or "@" in str(value)
-    shown = "the value" if is_secret else f"{_shown(value):.{_VALUE_CHARS_MAX}}"
-    return f"{found[key].where}: {shown} {_problem(fault)}; allowed: {_allowed(key)}"
-
-
-def _shown(value: object) -> str:
-    return repr(str(value)) if isinstance(value, Path) else repr(value)
-
-
-_KINDS: Final = {
-    "greater_than_equal": "is too small",
-    "less_than_equal": "is too large",
-    "literal_error": "is not one of the choices",
-}
-
-
-def _problem(fault: ErrorDetails) -> str:
-    match fault["type"]:
-        case "value_error":
-            return str(fault["ctx"]["error"])
-        case kind if kind.startswith("int"):
-            return "is not a whole number"
-        case kind if kind.startswith("bool"):
-            return "is neither true nor false"
-        case kind:
-            return _KINDS.get(kind, "is not text")
-
-
-def _told(mistakes: list[str]) -> str:
-    count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-    return "\n".join([f"The settings have {count}:", *(f"  {_printable(it)}" for it in mistakes)])
-
-
-def _printable(text: str) -> str:
-    """One line, whatever a path or key is made of."""
-    return "".join(it if it.isprintable() else repr(it)[1:-1] for it in text)
-
-
-def _allowed(key: str) -> str:
+def allowed(key: str) -> str:
+    """The values that a setting may have, as text for people."""
     field = Settings.model_fields[key]
     extra = field.json_schema_extra
     if isinstance(extra, dict) and "allowed" in extra:
@@ -547,54 +363,3 @@ def _allowed(key: str) -> str:
         return ", ".join(choices)
     bounds = {type(it).__name__: it for it in field.metadata}
     return f"{bounds['Ge'].ge} to {bounds['Le'].le}"
-
-
-_PAGE = """# Settings
-
-<!-- Made by `python -m licet.settings.model`; edit src/licet/settings/model.py instead. -->
-
-A server reads its settings once, when it starts. An option of the command line wins over a variable of the
-environment, a variable over the file, and the file over the default. All mistakes are told together, and
-`licet` ends with exit code 2.
-
-The file is the one that `--config` or `LICET_CONFIG` names, else `licet.toml` in the data directory, where
-it may be missing. The data directory is `--data`, `LICET_DATA` or `licet-data`.
-
-```toml
-# licet.toml
-public_url = "https://licence.example.com"
-trusted_proxies = ["10.0.0.10", "10.0.0.11"]
-log_format = "json"
-```
-
-A variable that is empty counts as not set. A key or variable that is not in this table is a mistake; the
-only other variables are `LICET_CONFIG` and `LICET_TENANT`, the tenant that the command line works on. (In
-Kubernetes a service called `licet` adds variables of its own: give it another name or set
-`enableServiceLinks: false`.)
-
-| key | variable | default | allowed | what it is |
-| --- | --- | --- | --- | --- |
-"""
-
-
-def reference() -> str:
-    """The reference page of all settings, as Markdown."""
-    return _PAGE + "".join(f"{_reference_row(key)}\n" for key in Settings.model_fields)
-
-
-def _reference_row(key: str) -> str:
-    field = Settings.model_fields[key]
-    cells = (f"`{key}`", f"`{PREFIX}{key.upper()}`", _default(key), _allowed(key), field.description)
-    return f"| {' | '.join(map(str, cells))} |"
-
-
-def _default(key: str) -> str:
-    field = Settings.model_fields[key]
-    extra = field.json_schema_extra
-    if isinstance(extra, dict) and "default" in extra:
-        return str(extra["default"])
-    return f"`{field.default}`" if field.default not in {None, ()} else "none"
-
-
-if __name__ == "__main__":
-    sys.stdout.write(reference())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from licet.journal.denials import DenialRange
-    from licet.reports.usage import LiveSession
+    from licet.reports.live import LiveSession
     from licet.testing.process import NotStarted
     from licet.testing.tenant import LicetServer, LicetServerFactory, LicetTenant
 
@@ -32,7 +32,7 @@ _PLACES = {
     "LicetServer": "licet.testing.tenant",
     "LicetServerFactory": "licet.testing.tenant",
     "LicetTenant": "licet.testing.tenant",
-    "LiveSession": "licet.reports.usage",
+    "LiveSession": "licet.reports.live",
     "NotStarted": "licet.testing.process",
 }
 

@@ -23,7 +23,7 @@ import uvloop
 from licet.clock import SystemClock
 from licet.lanes import process_main
 from licet.server.app import Server, bind
-from licet.settings.model import load_settings
+from licet.settings.load import load_settings
 from licet.store.errors import StoreUnavailable
 from licet.telemetry.logs import configure_logs
 from licet.testing.process import COMMAND

@@ -15,8 +15,8 @@ from licet.journal.denials import DenialRange
 from licet.lanes.commit import commit
 from licet.ledger.commands import Command, End, Grant, Granted, Outcome
 from licet.model import Duplicates, EndReason, InvalidValue, Pool, Scope, Session, Tenant
-from licet.reports import usage
-from licet.reports.usage import LiveSession
+from licet.reports import live
+from licet.reports.live import LiveSession
 from licet.setup.change import POOL_FIRST
 from licet.setup.changes import ClientChanges, PoolChanges, TenantChanges
 from licet.setup.holds import free
@@ -163,14 +163,14 @@ class LicetTenant:
         """How many seats of the pool `full` are in use now."""
         store, tenant = self.server.store, self._tenant()
         with store.reading() as connection:
-            found = usage.seats(connection, tenant, store.clock.now_ms())
+            found = live.seats(connection, tenant, store.clock.now_ms())
         return next(len(pool.in_use_by) for pool in found.pools if pool.pool == POOL_FIRST)
 
     def sessions(self, client_id: str | None = None) -> tuple[LiveSession, ...]:
         """The sessions that live now, oldest first; those of one client only."""
         store, tenant = self.server.store, self._tenant()
         with store.reading() as connection:
-            return usage.sessions(connection, tenant, store.clock.now_ms(), client=client_id)
+            return live.sessions(connection, tenant, store.clock.now_ms(), client=client_id)
 
     def denials(self) -> tuple[DenialRange, ...]:
         """Who was denied a seat and why, the latest first; what is alike is one, with its `times`."""

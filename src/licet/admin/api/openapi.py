@@ -20,8 +20,9 @@ from licet.alerts.webhooks import DeliveryPage, Raised
 from licet.journal.denials import DenialPage, Holder
 from licet.journal.failures import FailurePage, Refused
 from licet.journal.history import HistoryPage
+from licet.reports.live import LiveSession, SeatsNow
 from licet.reports.overview import Overview
-from licet.reports.usage import LiveSession, SeatsNow, Usage
+from licet.reports.usage import Usage
 from licet.setup.end_sessions import SessionsEnded
 
 JSON: Final = "application/json"

@@ -19,8 +19,10 @@ from licet.formats import INSTANT_MS_MAX
 from licet.journal.denials import DenialFilter, DenialPage, Holder, denials, holders_at
 from licet.journal.history import HistoryFilter, HistoryPage, Kind, history
 from licet.model import NoSeatReason
+from licet.reports.live import LiveSession, SeatsNow, seats, sessions
 from licet.reports.overview import Overview, overview
-from licet.reports.usage import LiveSession, Reach, SeatsNow, Usage, seats, sessions, usage
+from licet.reports.period import Reach
+from licet.reports.usage import Usage, usage
 from licet.setup.change import SetupChange
 from licet.setup.end_sessions import SessionsEnded
 from licet.store.paging import InvalidCursor, read_cursor, write_cursor

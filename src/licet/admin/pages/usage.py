@@ -24,7 +24,9 @@ from licet.formats import seat_hours
 from licet.model import SEATS_MAX, Tenant
 from licet.reports.chart import By, ChartsMissing, Form, draw, write_csv
 from licet.reports.denials_curve import denials_curve
-from licet.reports.usage import HeatCell, Peak, PoolUsage, Reach, Usage, usage, with_seats_told
+from licet.reports.period import Reach
+from licet.reports.sentences import with_seats_told
+from licet.reports.usage import HeatCell, Peak, PoolUsage, Usage, usage
 
 HERE = "Usage"
 PATH = "/usage"

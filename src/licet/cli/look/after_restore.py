@@ -14,7 +14,7 @@ from licet.credentials.client_assertions import LEEWAY_S, USABLE_S_MAX
 from licet.formats import duration
 from licet.journal.restores import keep_restore
 from licet.model import Tenant
-from licet.reports.usage import sessions
+from licet.reports.live import sessions
 from licet.setup.change import end_sessions
 from licet.setup.consequences import Tally
 from licet.setup.end_sessions import SessionsEnded

@@ -21,8 +21,8 @@ from licet.cli.stores import chosen_tenant, opened
 from licet.cli.terminal import clock_time, countdown, local, page, plain, printable, style_of, whose
 from licet.formats import end_in_words
 from licet.model import Tenant
-from licet.reports.usage import LiveSession, PoolNow, SeatInUse, SeatsNow
-from licet.reports.usage import seats as read_seats
+from licet.reports.live import LiveSession, PoolNow, SeatInUse, SeatsNow
+from licet.reports.live import seats as read_seats
 from licet.seat_sources import counted_addresses
 from licet.store.contract import Store
 

@@ -14,7 +14,7 @@ from licet.cli.stores import chosen_tenant, opened
 from licet.clock import SystemClock
 from licet.formats import duration, nearness, read_duration_s
 from licet.model import Tenant
-from licet.reports.usage import LiveSession, seats, sessions
+from licet.reports.live import LiveSession, seats, sessions
 from licet.setup.change import end_sessions
 from licet.setup.end_sessions import check_ending
 from licet.store.contract import Store

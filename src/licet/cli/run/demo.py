@@ -24,7 +24,7 @@ from licet.clock import SystemClock
 from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.credentials.passwords import Passwords
 from licet.model import Role
-from licet.settings.model import load_settings
+from licet.settings.load import load_settings
 from licet.setup.change import changing
 from licet.store.opening import SQLITE_NAME, StoreAt
 

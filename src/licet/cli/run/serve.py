@@ -16,7 +16,8 @@ from licet.cli.errors import WrongUse
 from licet.cli.options import Data
 from licet.cli.stores import opened, store_of
 from licet.server.app import AddressInUse, Server, bind
-from licet.settings.model import Settings, load_settings
+from licet.settings.load import load_settings
+from licet.settings.model import Settings
 from licet.telemetry.logs import configure_logs
 
 Host = Annotated[str | None, typer.Option("--host", metavar="ADDRESS", help="Where to listen: 127.0.0.1.")]

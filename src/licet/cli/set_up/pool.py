@@ -14,7 +14,7 @@ from licet.cli.stores import chosen_tenant, opened
 from licet.clock import SystemClock
 from licet.formats import read_duration_s
 from licet.model import Duplicates, Pool, Tenant, read_alerts
-from licet.reports import usage
+from licet.reports import live
 from licet.setup.changes import PoolChanges
 from licet.store.errors import NotFound
 
@@ -186,7 +186,7 @@ def _records(data: Path | None, tenant: str | None) -> list[Record]:
     with opened(data) as store:
         found = chosen_tenant(store, tenant)
         with store.reading() as connection:
-            now = usage.seats(connection, found, SystemClock().now_ms())
+            now = live.seats(connection, found, SystemClock().now_ms())
     return [
         _record(found, pool, pool_now)
         for pool_now in now.pools
@@ -194,7 +194,7 @@ def _records(data: Path | None, tenant: str | None) -> list[Record]:
     ]
 
 
-def _record(tenant: Tenant, pool: Pool, now: usage.PoolNow) -> Record:
+def _record(tenant: Tenant, pool: Pool, now: live.PoolNow) -> Record:
     return {
         "name": pool.name,
         "seats": now.seats,

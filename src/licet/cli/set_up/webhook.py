@@ -31,7 +31,8 @@ from licet.cli.stores import chosen_tenant, data_directory, opened
 from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.credentials.webhook_signatures import WebhookSecrets
 from licet.formats import duration
-from licet.settings.model import Settings, load_settings
+from licet.settings.load import load_settings
+from licet.settings.model import Settings
 from licet.store.contract import Store
 from licet.store.paging import LIMIT, LIMIT_MAX
 

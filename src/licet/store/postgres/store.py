@@ -16,14 +16,10 @@ What is rare goes through SQLAlchemy, on the same connection.
 """
 
 import math
-import socket
-import threading
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
-from select import select
-from time import monotonic
 from typing import Any
 
 from psycopg import Cursor, Pipeline
@@ -39,27 +35,19 @@ from licet.store.counters import count
 from licet.store.errors import Collided
 from licet.store.migrate import check_current, upgrade
 from licet.store.pool import ConnectionPool
-from licet.store.postgres.book import (
-    Asked,
-    Loaded,
-    load,
-    load_spent,
-    read_live,
-    tenants_of_expired,
-)
+from licet.store.postgres.book import Asked, Loaded, load, load_spent, read_live, tenants_of_expired
 from licet.store.postgres.connection import Doubtful, DriverConnection, Link, Wire
 from licet.store.postgres.saving import save
+from licet.store.postgres.watcher import CHANNEL, Watcher
 from licet.store.snapshots import Tenants, read_version
 
 ANSWER_S = 1.5  # a batch or a read that takes longer is a store out of reach; a caller waits for two at most
 STEP_S = BUSY_S + ANSWER_S  # of a change of the set-up: it may have to wait for the batches
 READ_S = 300.0  # of the whole store, or of a migration
-HEARTBEAT_S = 1.0
 
 # Spaces of advisory locks, each with numbers of its own: "lic" in ASCII, and which.
-_SETUP_LOCK, _TENANT_LOCK, _HOUSE_LOCK = (0x6C_69_63_00 + number for number in range(3))
+_SETUP_LOCK, _TENANT_LOCK = 0x6C_69_63_00, 0x6C_69_63_01  # HOUSE_LOCK is a third
 _LOCK_MAX = 0x7FFF_FFFF
-_CHANNEL = "licet_setup"
 
 _BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED"
 _LOCK_BATCH = (
@@ -78,7 +66,7 @@ _MOMENT = (
     b"SELECT greatest(%s::bigint, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint),"
     b" (SELECT version FROM setup)"
 )
-_TELL = f"SELECT pg_notify('{_CHANNEL}', '') FROM setup WHERE version <> %s::bigint".encode()
+_TELL = f"SELECT pg_notify('{CHANNEL}', '') FROM setup WHERE version <> %s::bigint".encode()
 
 # A node that is stopped in a transaction keeps others waiting: for less than they wait at most.
 _WRITER = {
@@ -102,8 +90,6 @@ _REPORTER = {
     "idle_in_transaction_session_timeout": f"{REPORT_S:.0f}s",
     "jit": "off",
 }
-# A node that is stopped does not keep the house for long.
-_WATCHER = {"idle_session_timeout": f"{10 * HEARTBEAT_S:.0f}s"}
 
 
 class PostgresStore:
@@ -130,7 +116,7 @@ class PostgresStore:
         self._looker = Link(url, "looker")
         self._whole = Link(url, "whole")
         self._reporters = ConnectionPool(partial(Link, url, "reporter", _REPORTER), most=REPORTS_MAX)
-        self._watcher = _Watcher(Link(url, "watcher", _WATCHER), self)
+        self._watcher = Watcher(url, self.refresh_tenants, ANSWER_S)
         self.place = self._writer.place
         try:
             if create:
@@ -383,54 +369,6 @@ class _Change:
         if self._version == self._tenants.version:
             return self._tenants.by_id
         return self._tenants.refresh(self._connection, self._version)
-
-
-class _Watcher:
-    """A thread that waits for what the database tells, on a connection of its own."""
-
-    def __init__(self, link: Link, store: PostgresStore) -> None:
-        self.keeps_house = False
-        self._link = link
-        self._store = store
-        self._closed = threading.Event()
-        self._waker, self._woken = socket.socketpair()
-        self._thread = threading.Thread(target=self._run, name="licet-watch", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def close(self) -> None:
-        self._closed.set()
-        self._waker.close()
-        if self._thread.is_alive():
-            self._thread.join()
-        self._woken.close()
-        self._link.close()
-
-    def _run(self) -> None:
-        while not self._closed.is_set():
-            with suppress(Exception):  # Whoever looks for changes is told why, and this tries again.
-                self._listen()
-            self.keeps_house = False
-            self._closed.wait(HEARTBEAT_S / 4)
-
-    def _listen(self) -> None:
-        """Until it is closed, or the connection is lost: then somebody else may keep house."""
-        with self._link.using(ANSWER_S) as wire:
-            wire.raw.execute(f"LISTEN {_CHANNEL}".encode())
-            self._store.refresh_tenants()  # What was told while nobody listened.
-            while not self._closed.is_set():
-                wire.raw.deadline = monotonic() + ANSWER_S
-                self._stand(wire.raw)
-                if any(True for _ in wire.raw.notifies(timeout=0)):
-                    self._store.refresh_tenants()
-                select([wire.raw.fileno(), self._woken.fileno()], [], [], HEARTBEAT_S)
-
-    def _stand(self, raw: DriverConnection) -> None:
-        """Take the lock of the house if it is free. It goes with the connection, so see that this lives."""
-        statement = "SELECT true" if self.keeps_house else f"SELECT pg_try_advisory_lock({_HOUSE_LOCK}, 0)"
-        [(is_mine,)] = raw.execute(statement.encode())
-        self.keeps_house = is_mine
 
 
 @contextmanager

@@ -1,0 +1,51 @@
+"""Sums a report of usage up in one sentence: how many seats are needed, and what other numbers would do."""
+
+from licet.model import NoSeatReason
+from licet.reports.seats_needed import SPARED
+from licet.reports.usage import PoolUsage, Usage, with_seats
+from licet.store.journal_rows import HOUR_MS
+
+_HOURS_TOLD, _DAYS_TOLD = 48, 92  # a longer span is told in days, and in months
+_DAYS_A_MONTH = 30.44
+
+
+def with_seats_told(found: Usage, pool: PoolUsage, seats: int) -> str:
+    """The same as a sentence: `with 6 seats you would have had 0 denials in these 30 days`."""
+    others = sum(it.times for it in pool.denials if it.reason not in SPARED)
+    denials = with_seats(pool, seats) - others
+    at_least = "at least " if seats < pool.remaining[0].seats else ""
+    told = (
+        f"with {_counted(seats, 'seat')} you would have had {at_least}{_counted(denials, 'denial')}"
+        f" in {_span_told(found, pool)}"
+    )
+    if not others:
+        return told
+    why = [text for reason, text in _NOT_FOR_SEATS.items() if any(it.reason == reason for it in pool.denials)]
+    return f"{told}, beside {others:,} that no seat avoids ({', '.join(why)})"
+
+
+_NOT_FOR_SEATS = {
+    NoSeatReason.LICENCE_EXPIRED: "the licence had expired",
+    NoSeatReason.SUSPENDED: "an administrator suspended the client",
+}
+
+
+def answer(found: Usage, pool: PoolUsage) -> str:
+    """How many seats are needed, in one sentence."""
+    if pool.denied:
+        return with_seats_told(found, pool, pool.remaining[-1].seats)
+    return f"never more than {_counted(pool.peak, 'seat')} at once in {_span_told(found, pool)}"
+
+
+def _span_told(found: Usage, pool: PoolUsage) -> str:
+    """How long a span is: `these 30 days`, by the days and hours that it touches."""
+    days, hours = len(pool.days), -(-(found.until_ms - found.from_ms) // HOUR_MS)
+    if hours <= _HOURS_TOLD:
+        return f"these {hours} hours" if hours > 1 else "this hour"
+    if days <= _DAYS_TOLD:
+        return f"these {days} days"
+    return f"these {round(days / _DAYS_A_MONTH)} months"
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"

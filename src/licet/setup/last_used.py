@@ -1,0 +1,61 @@
+"""Records when secrets and keys were last used, and keeps a password's hash when its cost has changed.
+
+Each function is one short transaction that a running server makes off the path of any request.
+"""
+
+from collections.abc import Mapping
+
+from sqlalchemy import bindparam, select, update
+
+from licet.store import schema
+from licet.store.contract import Purpose, Store
+
+
+def note_secrets_used(store: Store, used: Mapping[str, int]) -> None:
+    """Keep when each generated secret was last good, in milliseconds since 1970 by its id.
+
+    No change of the set-up: no server needs to look at it again. Raises StoreUnavailable.
+    """
+    statement = (
+        update(schema.client_secret)
+        .where(schema.client_secret.c.secret_id == bindparam("id"))
+        .values(last_used_at_ms=bindparam("at_ms"))
+    )
+    with store.transaction(Purpose.UPKEEP) as transaction:
+        # In one order, so that two nodes do not wait for each other.
+        rows = [{"id": secret_id, "at_ms": at_ms} for secret_id, at_ms in sorted(used.items())]
+        transaction.connection.execute(statement, rows)
+
+
+def note_keys_used(store: Store, used: Mapping[tuple[int, str], int]) -> None:
+    """The same of public keys, by their client's key and their thumbprint. Raises StoreUnavailable."""
+    key = schema.public_key.c
+    statement = (
+        update(schema.public_key)
+        .where(key.client_key == bindparam("of_client"), key.thumbprint == bindparam("of_key"))
+        .values(last_used_at_ms=bindparam("at_ms"))
+    )
+    with store.transaction(Purpose.UPKEEP) as transaction:
+        rows = [{"of_client": it[0], "of_key": it[1], "at_ms": at_ms} for it, at_ms in sorted(used.items())]
+        transaction.connection.execute(statement, rows)
+
+
+def keep_password_hash(store: Store, tenant_id: int, initials: str, *, old: str, new: str) -> None:
+    """Put a stronger hash of the same password in the place of `old`, if that still stands there.
+
+    Raises StoreUnavailable.
+    """
+    user = schema.user.c
+    with store.transaction() as transaction:
+        connection = transaction.connection
+        changed = connection.execute(
+            update(schema.user)
+            .where(user.tenant_id == tenant_id, user.initials == initials, user.password_hash == old)
+            .values(password_hash=new)
+        )
+        if changed.rowcount:
+            connection.execute(update(schema.setup).values(version=schema.setup.c.version + 1))
+            version = select(schema.setup.c.version).scalar_subquery()
+            connection.execute(
+                update(schema.tenant).where(schema.tenant.c.id == tenant_id).values(version=version)
+            )

@@ -1,0 +1,74 @@
+"""Listens for changes of the set-up by other nodes, and holds the lock of the node that does the upkeep.
+
+A thread of its own with a connection of its own: where that is lost, another node gets the lock.
+"""
+
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from select import select
+from time import monotonic
+
+from licet.store.postgres.connection import DriverConnection, Link
+
+HEARTBEAT_S = 1.0
+CHANNEL = "licet_setup"
+HOUSE_LOCK = 0x6C_69_63_02  # a space of advisory locks: "lic" in ASCII, and which
+
+# A node that is stopped does not keep the house for long.
+_WATCHER = {"idle_session_timeout": f"{10 * HEARTBEAT_S:.0f}s"}
+
+
+class Watcher:
+    """A thread that waits for notifications, on a connection of its own, and calls `on_change` for each.
+
+    `answer_s` is how long the database may take to answer before the connection counts as lost.
+    """
+
+    def __init__(self, url: str, on_change: Callable[[], None], answer_s: float) -> None:
+        self.keeps_house = False
+        self._link = Link(url, "watcher", _WATCHER)
+        self._on_change = on_change
+        self._answer_s = answer_s
+        self._closed = threading.Event()
+        self._waker, self._woken = socket.socketpair()
+        self._thread = threading.Thread(target=self._run, name="licet-watch", daemon=True)
+
+    def start(self) -> None:
+        """Listen from now on."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop, and give the lock back."""
+        self._closed.set()
+        self._waker.close()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._woken.close()
+        self._link.close()
+
+    def _run(self) -> None:
+        while not self._closed.is_set():
+            with suppress(Exception):  # Whoever looks for changes is told why, and this tries again.
+                self._listen()
+            self.keeps_house = False
+            self._closed.wait(HEARTBEAT_S / 4)
+
+    def _listen(self) -> None:
+        """Until it is closed, or the connection is lost: then somebody else may keep house."""
+        with self._link.using(self._answer_s) as wire:
+            wire.raw.execute(f"LISTEN {CHANNEL}".encode())
+            self._on_change()  # What was told while nobody listened.
+            while not self._closed.is_set():
+                wire.raw.deadline = monotonic() + self._answer_s
+                self._stand(wire.raw)
+                if any(True for _ in wire.raw.notifies(timeout=0)):
+                    self._on_change()
+                select([wire.raw.fileno(), self._woken.fileno()], [], [], HEARTBEAT_S)
+
+    def _stand(self, raw: DriverConnection) -> None:
+        """Take the lock of the house if it is free. It goes with the connection, so see that this lives."""
+        statement = "SELECT true" if self.keeps_house else f"SELECT pg_try_advisory_lock({HOUSE_LOCK}, 0)"
+        [(is_mine,)] = raw.execute(statement.encode())
+        self.keeps_house = is_mine
