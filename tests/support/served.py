@@ -1,7 +1,7 @@
 """The process of a `RunningServer`: that of `licet.testing`, which counts passwords and hashes them cheaply.
 
-`python served.py` is one server, and `python served.py commit FD` what commits for it. `python served.py
-nursery FD` has imported what a server needs, and forks one for each order that comes by the socket FD.
+`python served.py` is one server. `python served.py nursery FD` has imported what a server needs, and forks
+one for each order that comes by the socket FD. What commits for it is forked as well, or is `committing.py`.
 """
 
 import gc
@@ -33,6 +33,7 @@ if __name__ == "__main__":  # as a script, it is in the room itself
 from support.forked import ForkedProcess
 
 COMMAND = (sys.executable, "-W", "error", __file__)
+COMMITTER = (sys.executable, "-W", "error", str(Path(__file__).with_name("committing.py")))
 # Argon2id itself, and nothing of its cost: who tests that makes hashes of his own.
 HASHED_WITH = {"memory_kib": 8, "time_cost": 1}
 HASHES = "hashes"  # the file in which passwords are counted
@@ -146,7 +147,7 @@ def _be(order: Order, descriptors: list[int], first: int) -> None:
 def _serve() -> None:
     if load_settings().commit_process:
         vars(app)["start_committer"] = _Waiting(committing.start).start
-    serving.main(COMMAND, _adjust)
+    serving.main(COMMITTER, _adjust)
 
 
 def _end_after(work: Callable[[], None]) -> NoReturn:
@@ -210,7 +211,7 @@ def _commit(wishes: socket.socket) -> None:
     os.dup2(reading, 0)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - for the rest of the process
     sys.argv = [__file__, "commit", str(descriptors[0])]
-    serving.main(COMMAND)
+    serving.main(COMMITTER)
 
 
 if __name__ == "__main__":
@@ -218,4 +219,4 @@ if __name__ == "__main__":
         with socket.socket(fileno=int(sys.argv[-1])) as ordered:
             _nurse(ordered)
     else:
-        serving.main(COMMAND, _adjust)
+        serving.main(COMMITTER, _adjust)
