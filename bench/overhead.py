@@ -38,7 +38,7 @@ _WITHOUT: dict[str, dict[str, Any]] = {
         "licet.telemetry.measures.Measures.committed": _nothing,
         "licet.store.sqlite.store.count": _nothing,
     },
-    "journal": {"licet.store.sqlite.book.Folded": _NotFolded},
+    "journal": {"licet.store.rows.Folded": _NotFolded},
 }
 
 

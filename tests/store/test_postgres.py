@@ -17,13 +17,14 @@ from sqlalchemy import update
 from licet.clock import FollowingClock
 from licet.lanes.commit import COLLISIONS_MAX, commit, settle_all
 from licet.ledger.commands import Command, Denied, Granted, SessionUnknown
+from licet.ledger.prefetch import Need
 from licet.model import Pool
 from licet.setup.change import changing
 from licet.store import schema
 from licet.store.contract import Purpose, Store
 from licet.store.errors import Collided
 from licet.store.postgres.arrays import byte_strings, flags, numbers, texts
-from licet.store.postgres.book import _LOAD, Asked
+from licet.store.postgres.book import _LOAD, parameters
 from licet.store.postgres.store import _TENANT_LOCK, PostgresStore
 from support.examples import FULL, bump, client, end, grant, jim_test, refresh, sid
 from support.faults import PATIENCE_S, answers, unavailable, until, works
@@ -298,9 +299,10 @@ class TestPlans:
         """Tables that were empty when the plan was made fill up within seconds."""
         if is_analyzed:
             stoppable.execute("ANALYZE", "lonely")
-        asked = Asked([grant(1, 1), end(1), refresh(1, 2)], lonely.tenants(), locked=[1], least_ms=0)
+        need = Need([grant(1, 1), end(1), refresh(1, 2)], lonely.tenants())
+        asked = parameters(need, locked=[1], least_ms=0)
         with lonely._writer.using(PATIENCE_S) as wire:
-            rows = wire.raw.execute(b"EXPLAIN " + _LOAD.encode(), asked.parameters, prepare=True).fetchall()
+            rows = wire.raw.execute(b"EXPLAIN " + _LOAD.encode(), asked, prepare=True).fetchall()
         plan = [line.strip() for (line,) in rows]
         scans = [line.split("(cost")[0].strip() for line in plan if " Scan " in line and " on s" in line]
         indexes = [line.split(" using ")[1].split(" on ")[0] for line in scans if " using " in line]

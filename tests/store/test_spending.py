@@ -166,13 +166,13 @@ def test_one_is_found_by_its_key_however_many_there_are(store: Store) -> None:
     """A batch waits for it."""
     with store.transaction(Purpose.UPKEEP) as transaction:
         if isinstance(store, SqliteStore):
-            explain = f"EXPLAIN QUERY PLAN {sqlite_book._SPENT % 'x'}".replace("?", "1").replace(
+            explain = f"EXPLAIN QUERY PLAN {sqlite_book._ASSERTIONS % 'x'}".replace("?", "1").replace(
                 "x)", "x'00')"
             )
             wanted = "SEARCH assertion_used USING PRIMARY KEY (tenant_id=? AND client_key=? AND jti=?)"
         else:
             arrays = iter(("'{1}'", "'{1}'", "'{x}'"))
-            explain = f"EXPLAIN {re.sub('%s', lambda _: next(arrays), postgres_book._SPENT)}"
+            explain = f"EXPLAIN {re.sub('%s', lambda _: next(arrays), postgres_book._ASSERTIONS)}"
             wanted = "using pk_assertion_used"
         rows = transaction.connection.execute(text(explain.replace(":", r"\:")))
         plan = "\n".join(str(row) for row in rows)

@@ -204,7 +204,7 @@ def everything(store: Store) -> dict[Table, list[Any]]:
 
 
 class TestWhatABookHolds:
-    """`Transaction.load`, sentence by sentence."""
+    """`licet.ledger.prefetch`, clause by clause; `test_prefetch.py` says that it is enough."""
 
     def test_it_holds_every_tenant_as_it_was_set_up(self, place: Place) -> None:
         """Every tenant."""
@@ -307,8 +307,10 @@ class TestWhatABookHolds:
             sources=f"{START_MS // 86_400_000}/0 192.0.2.1",
         )
 
-    def test_it_holds_the_count_and_all_expired_seats_of_each_pool_it_touches(self, place: Place) -> None:
-        """Of each pool so far: its seats in use, and all of its seats that have expired."""
+    def test_it_holds_the_count_and_all_expired_seats_of_each_pool_that_it_may_change(
+        self, place: Place
+    ) -> None:
+        """`Need.counted`: those that seats are asked of, or may be given back to; a refresh does neither."""
         store = begin(
             place, jim_test(pools=(FULL, replace(REPORTS, seats=7)), scopes=(VIEW, ALL, REPORT)), OTHER
         )
@@ -321,9 +323,10 @@ class TestWhatABookHolds:
         assert book.in_use == {1: 5}
         expired = {seat.holder for seat in book.seats.values() if seat.expires_at_ms <= place.clock.now_ms()}
         assert expired == {"client:TestClientId", *(f"client:Client{number}" for number in range(1, 4))}
-        book = book_of(store, refresh(6, 16))
+        book = book_of(store, end(16))
         assert book.in_use == {2: 5}
         assert len(book.seats) == 5
+        assert book_of(store, refresh(6, 16)).in_use == {}
         assert book_of(store, view(1, 20)).in_use == {}
         assert book_of(store, Sweep(sessions_max=100)).in_use == {1: 5, 2: 5, 9: 1}
 
@@ -371,6 +374,17 @@ class TestWhatABookHolds:
         do(store, refresh(1, 1), end(1))
         [seat] = rows(store, schema.seat)
         assert seat.expires_at_ms == START_MS + 2000 + SESSION_MS
+
+    def test_a_session_that_is_renewed_and_superseded_in_one_batch_leaves_the_seat_to_the_next(
+        self, place: Place
+    ) -> None:
+        """L4, L8. It was not the last to expire on its user's seat, until it was renewed."""
+        limited = (replace(TWINS[0], sessions_max=1), *TWINS[1:])
+        store = begin(place, jim_test(pools=(BY_USER,), clients=limited))
+        stagger(place, store, grant(1, 1), grant(2, 2))
+        do(store, refresh(1, 1), view(1, 3))
+        assert in_use(store) == 1
+        assert [row.expires_at_ms for row in rows(store, schema.seat)] == [START_MS + 1000 + SESSION_MS]
 
 
 class TestSupersedingWithinABatch:

@@ -1,8 +1,8 @@
 """The book: the rows that one batch of commands needs, and what the batch made of them.
 
 A store fills a book before the ledger decides and saves it afterwards: it is the seam between them.
-`licet.store.contract.Transaction.load` says what a book must hold, so that every command of its batch can
-be decided, whatever their order. A book decides nothing and does no I/O.
+`licet.ledger.prefetch` says what a book must hold, so that every command of its batch can be decided,
+whatever their order. A book decides nothing and does no I/O.
 """
 
 from collections import Counter

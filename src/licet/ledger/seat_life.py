@@ -61,8 +61,7 @@ def free_at(book: Book, ended: Session) -> int | None:
 def latest_expiry(book: Book, seat: Seat, *, without: list[Session]) -> int | None:
     """When a seat expires once these sessions are gone; None when no other session holds it.
 
-    The others need not be in the book unless one of these is the last to expire: it is `contract.py`
-    that says so.
+    The others need not be in the book unless one of these is the last to expire: `Need.others_matter`.
     """
     if not without:
         return seat.expires_at_ms

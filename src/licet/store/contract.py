@@ -52,23 +52,9 @@ class Transaction(Protocol):
         """For changes of the set-up that must hold together with what the ledger decides."""
 
     def load(self, commands: Sequence[Command]) -> Book:
-        """Fill the book of these commands.
+        """Fill the book of these commands, as of this transaction.
 
-        It holds, as of this transaction,
-
-        - every tenant;
-        - of each `Refresh` and `End`: its session, if it is alive;
-        - of each client with n `Grant`s: how many sessions of it live (or not fewer, where n more are within
-          its limit anyway), and so many of them, oldest first, as n grants may end;
-        - of each `Sweep`: that many expired sessions, and the pools of expired seats, as many;
-        - of each `Spend`: whether its assertion is used already;
-        - of every session so far: its seat; of each `Grant`: the seat of its holder;
-        - of each pool so far: its seats in use, and all of its seats that have expired;
-        - where the grants may fill a pool: as many seats as the batch can touch and one more, those that
-          expire first, so that the earliest is known whatever the batch does;
-        - where an ending session may be the last to expire on its seat, also one that begins and ends in
-          this batch, or where its seat may be on hold then: as many other sessions of that seat as the batch
-          can end and one more, those that expire last.
+        It holds every tenant, and what `licet.ledger.prefetch.Need` says of these commands; it may hold more.
         """
 
     def save(self, book: Book) -> None:

@@ -10,12 +10,6 @@ import msgspec
 
 _encode = msgspec.json.Encoder().encode  # The quickest way to write a list, and nearly PostgreSQL's.
 
-# The columns of the two tables that a batch reads and writes, in the order of the values of the model.
-SESSION = (
-    "sid, tenant_id, client_key, scope, pool_id, holder, started_at_ms, renewed_at_ms, expires_at_ms, address"
-)
-SEAT = "pool_id, holder, tenant_id, client_id, initials, taken_at_ms, expires_at_ms, issued_at_ms, sources"
-
 
 def seat_of(columns: str, asked: str) -> str:
     """The one seat of the pool and holder that are asked for."""

@@ -1,30 +1,29 @@
 """The rows of a book in PostgreSQL: loading them before the ledger decides.
 
-After that they are saved by `postgres_saving`.
+After that they are saved by `licet.store.postgres.saving`.
 
 The rules:
 
-- All that a batch needs is one statement: its snapshot is one instant, and no step waits for the network.
+- All that a batch needs is one statement: its snapshot is one instant, and no step waits for the network. So
+  what follows from rows that were read is said in SQL here, clause by clause of `licet.ledger.prefetch`.
 - No statement may need statistics to be fast: a plan is made once for a connection, maybe while the tables
   are empty. So each lookup is written in such a way that one index serves it best, however little is known:
   columns are compared together and ordered as in that index, and one that has an index of its own is kept
   from it by `+ 0`.
 """
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from psycopg import Cursor
 
-from licet.ledger.book import Book, SeatKey
-from licet.ledger.commands import Command, End, Grant, Refresh, Spend, Sweep
-from licet.ledger.rules import CLIENT_HOLDER, USER_HOLDER, holder_of
-from licet.model import Client, Duplicates, Seat, Session, Tenant
-from licet.store.postgres.arrays import SESSION, byte_strings, flags, numbers, seat_of, texts
+from licet.ledger.book import Book
+from licet.ledger.prefetch import Need
+from licet.ledger.rules import CLIENT_HOLDER, USER_HOLDER
+from licet.model import Seat, Session, Tenant
+from licet.store.postgres.arrays import byte_strings, flags, numbers, seat_of, texts
 from licet.store.postgres.connection import DriverConnection
-
-_ROOM = 2**31 - 1  # no limit: the client is unknown, and its grant will be refused
+from licet.store.rows import SESSION, to_seat, to_session
 
 _NOW_MS = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
@@ -52,104 +51,107 @@ def _pools_of_expired(asked: str) -> str:
     )
 
 
-_LOAD = f"""
-WITH moment AS MATERIALIZED (
-  SELECT coalesce(%(now_ms)s::bigint, greatest(%(least_ms)s::bigint, {_NOW_MS})) AS now_ms
-),
-named AS MATERIALIZED (
-  SELECT found.*, asked.renews, asked.ends
-  FROM unnest(%(sids)s::bytea[], %(renews)s::boolean[], %(ends)s::boolean[]) AS asked (sid, renews, ends)
+# The parts of the statement that loads a batch, named after the clauses of `licet.ledger.prefetch`; each may
+# ask those before it. `moment` and `touched` are this store's own: the time, and the sessions found so far.
+PARTS = {
+    "moment": f"SELECT coalesce(%(now_ms)s::bigint, greatest(%(least_ms)s::bigint, {_NOW_MS})) AS now_ms",
+    "named": f"""
+  SELECT found.*, asked.renewed, asked.ended
+  FROM unnest(%(sids)s::bytea[], %(renewed)s::boolean[], %(ended)s::boolean[]) AS asked (sid, renewed, ended)
   CROSS JOIN LATERAL (
     SELECT * FROM session WHERE session.sid = asked.sid AND session.expires_at_ms + 0 > {_NOW} OFFSET 0
-  ) AS found
-),
-asking AS MATERIALIZED (
+  ) AS found""",
+    "rooms": f"""
   SELECT asked.client_key, asked.room, live.sessions
   FROM unnest(%(clients)s::bigint[], %(rooms)s::integer[]) AS asked (client_key, room)
   CROSS JOIN LATERAL (
     SELECT count(*) AS sessions FROM session WHERE {_lives("client_key", "asked.client_key")}
-  ) AS live
-),
-oldest AS MATERIALIZED (
+  ) AS live""",
+    "oldest": f"""
   SELECT old.*
-  FROM asking CROSS JOIN LATERAL (
-    SELECT * FROM session WHERE {_lives("client_key", "asking.client_key")}
-    ORDER BY number + 0 LIMIT greatest(asking.sessions - asking.room, 0)
-  ) AS old
-),
-expired AS MATERIALIZED (
+  FROM rooms CROSS JOIN LATERAL (
+    SELECT * FROM session WHERE {_lives("client_key", "rooms.client_key")}
+    ORDER BY number + 0 LIMIT greatest(rooms.sessions - rooms.room, 0)
+  ) AS old""",
+    "touched": """
+  SELECT client_key, pool_id, holder, expires_at_ms, renewed, ended, ended AS ending FROM named
+  UNION ALL
+  SELECT client_key, pool_id, holder, expires_at_ms,
+    sid IN (SELECT sid FROM named WHERE renewed) AS renewed, false, true
+  FROM oldest""",
+    "sweep": f"""
   SELECT * FROM session
   WHERE expires_at_ms <= {_NOW}
   AND (%(tenants)s::bigint[] IS NULL OR tenant_id = ANY(%(tenants)s::bigint[]))
-  ORDER BY expires_at_ms LIMIT %(sweep)s::integer
-),
-touched AS MATERIALIZED (
-  SELECT client_key, pool_id, holder, expires_at_ms, renews, ends FROM named
-  UNION ALL SELECT client_key, pool_id, holder, expires_at_ms, false, true FROM oldest
-),
-overdue AS MATERIALIZED (
+  ORDER BY expires_at_ms LIMIT %(sweep)s::integer""",
+    "sweep_pools": f"""
   {_pools_of_expired("%(sweep)s::integer")}
   AND (%(tenants)s::bigint[] IS NULL OR tenant_id = ANY(%(tenants)s::bigint[]))
-  LIMIT %(sweep)s::integer
-),
-pools AS MATERIALIZED (
-  SELECT pool.id, pool.in_use, pool.in_use + asked.grants > pool.seats AS may_fill
-  FROM (
-    SELECT pool_id, sum(grants) AS grants
-    FROM (
-      SELECT pool_id, 0 AS grants FROM touched
-      UNION ALL SELECT pool_id, 0 FROM expired
-      UNION ALL SELECT id, 0 FROM overdue
-      UNION ALL SELECT * FROM unnest(%(pools)s::bigint[], %(grants)s::integer[])
-    ) AS every GROUP BY pool_id
-  ) AS asked
-  CROSS JOIN LATERAL (SELECT * FROM pool WHERE pool.id = asked.pool_id OFFSET 0) AS pool
-),
-held AS MATERIALIZED (
+  LIMIT %(sweep)s::integer""",
+    "held": f"""
   SELECT seat.* FROM (
     SELECT pool_id, holder FROM touched
     UNION SELECT * FROM unnest(%(holder_pools)s::bigint[], %(holders)s::text[])
   ) AS asked (pool_id, holder)
-  CROSS JOIN LATERAL ({seat_of("*", "asked")}) AS seat
-),
-counted AS MATERIALIZED (
-  SELECT touched.*, count(*) FILTER (WHERE ends) OVER (PARTITION BY pool_id, holder) AS ending
-  FROM touched WHERE pool_id IS NOT NULL
-),
-shared AS MATERIALIZED (
-  SELECT client_key, pool_id, holder, ending
-  FROM counted
-  WHERE ends AND (
-    renews OR pool_id = ANY(%(with_hold)s::bigint[])
-    OR expires_at_ms >= ({seat_of("seat.expires_at_ms", "counted")})
-  )
-  UNION SELECT asked.*, %(commands)s::bigint FROM
-    unnest(%(crowded)s::bigint[], %(crowded_pools)s::bigint[], %(crowded_holders)s::text[]) AS asked
-),
-seats AS (
-  SELECT * FROM held
-  UNION ALL SELECT seat.* FROM pools CROSS JOIN LATERAL (
-    SELECT * FROM seat WHERE pool_id = pools.id AND expires_at_ms <= {_NOW} ORDER BY expires_at_ms OFFSET 0
-  ) AS seat
-  UNION ALL SELECT seat.* FROM pools CROSS JOIN LATERAL (
-    SELECT * FROM seat WHERE pools.may_fill AND pool_id = pools.id AND expires_at_ms > {_NOW}
+  CROSS JOIN LATERAL ({seat_of("*", "asked")}) AS seat""",
+    "counted": """
+  SELECT pool.id, pool.in_use, pool.in_use + asked.grants > pool.seats AS may_fill
+  FROM (
+    SELECT pool_id, sum(grants) AS grants
+    FROM (
+      SELECT pool_id, 0 AS grants FROM touched WHERE ending
+      UNION ALL SELECT id, 0 FROM sweep_pools
+      UNION ALL SELECT * FROM unnest(%(pools)s::bigint[], %(grants)s::integer[])
+    ) AS every GROUP BY pool_id
+  ) AS asked
+  CROSS JOIN LATERAL (SELECT * FROM pool WHERE pool.id = asked.pool_id OFFSET 0) AS pool""",
+    "counted_expired": f"""
+  SELECT seat.* FROM counted CROSS JOIN LATERAL (
+    SELECT * FROM seat WHERE pool_id = counted.id AND expires_at_ms <= {_NOW} ORDER BY expires_at_ms OFFSET 0
+  ) AS seat""",
+    "earliest": f"""
+  SELECT seat.* FROM counted CROSS JOIN LATERAL (
+    SELECT * FROM seat WHERE counted.may_fill AND pool_id = counted.id AND expires_at_ms > {_NOW}
     ORDER BY expires_at_ms LIMIT (SELECT count(*) FROM touched) + %(commands)s::integer + 1
-  ) AS seat
-),
-sharing AS (
-  SELECT other.* FROM shared CROSS JOIN LATERAL (
+  ) AS seat""",
+    "others_matter": f"""
+  SELECT DISTINCT client_key, pool_id, holder, sessions_max
+  FROM (
+    SELECT *, 1 + count(*) FILTER (WHERE ending) OVER (PARTITION BY pool_id, holder) AS sessions_max
+    FROM (
+      SELECT *, false AS crowded FROM touched WHERE pool_id IS NOT NULL
+      UNION ALL SELECT *, NULL, false, false, false, true
+      FROM unnest(%(crowded)s::bigint[], %(crowded_pools)s::bigint[], %(crowded_holders)s::text[])
+    ) AS every
+  ) AS asked
+  WHERE crowded OR (ending AND (
+    expires_at_ms >= ({seat_of("seat.expires_at_ms", "asked")})
+    OR renewed
+    OR (ended AND pool_id = ANY(%(with_hold)s::bigint[]))
+  ))""",
+    "sharing": f"""
+  SELECT other.* FROM others_matter AS asked CROSS JOIN LATERAL (
     SELECT * FROM session
-    WHERE starts_with(shared.holder, '{CLIENT_HOLDER}') AND {_lives("client_key", "shared.client_key")}
-    AND pool_id = shared.pool_id AND holder = shared.holder
-    ORDER BY client_key DESC, expires_at_ms DESC LIMIT shared.ending + 1
+    WHERE starts_with(asked.holder, '{CLIENT_HOLDER}') AND {_lives("client_key", "asked.client_key")}
+    AND pool_id = asked.pool_id AND holder = asked.holder
+    ORDER BY client_key DESC, expires_at_ms DESC LIMIT asked.sessions_max
   ) AS other
-  UNION ALL SELECT other.* FROM shared CROSS JOIN LATERAL (
+  UNION ALL SELECT other.* FROM others_matter AS asked CROSS JOIN LATERAL (
     SELECT * FROM session
-    WHERE starts_with(shared.holder, '{USER_HOLDER}') AND substr(holder, 1, 5) = '{USER_HOLDER}'
-    AND {_lives("pool_id, holder", "shared.pool_id, shared.holder")}
-    ORDER BY pool_id DESC, holder DESC, expires_at_ms DESC LIMIT shared.ending + 1
-  ) AS other
-)
+    WHERE starts_with(asked.holder, '{USER_HOLDER}') AND substr(holder, 1, 5) = '{USER_HOLDER}'
+    AND {_lives("pool_id, holder", "asked.pool_id, asked.holder")}
+    ORDER BY pool_id DESC, holder DESC, expires_at_ms DESC LIMIT asked.sessions_max
+  ) AS other""",
+}
+
+
+def statement_of(parts: Mapping[str, str]) -> str:
+    """The statement that loads a batch, made of these parts."""
+    named = ", ".join(f"{name} AS MATERIALIZED ({part})" for name, part in parts.items())
+    seats = "tenant_id, NULL, client_id, pool_id, holder, taken_at_ms, issued_at_ms, expires_at_ms,"
+    seats += " initials || ' ' || sources"
+    return f"""
+WITH {named}
 SELECT {_MOMENT} AS kind, NULL::bytea AS sid, setup.version AS tenant_id, NULL::bigint AS client_key,
   NULL AS scope, NULL::bigint AS pool_id, NULL AS holder, moment.now_ms AS started_at_ms,
   NULL::bigint AS renewed_at_ms, NULL::bigint AS expires_at_ms, NULL AS address
@@ -157,12 +159,17 @@ SELECT {_MOMENT} AS kind, NULL::bytea AS sid, setup.version AS tenant_id, NULL::
 UNION ALL SELECT {_NAMED}, {SESSION} FROM named
 UNION ALL SELECT {_NAMED}, {SESSION} FROM sharing
 UNION ALL SELECT {_OLDEST}, {SESSION} FROM oldest
-UNION ALL SELECT {_EXPIRED}, {SESSION} FROM expired
-UNION ALL SELECT {_SEAT_ROW}, NULL, tenant_id, NULL, client_id, pool_id, holder, taken_at_ms,
-  issued_at_ms, expires_at_ms, initials || ' ' || sources FROM seats
-UNION ALL SELECT {_POOL}, NULL, NULL, NULL, NULL, id, NULL, in_use, NULL, NULL, NULL FROM pools
-UNION ALL SELECT {_CLIENT}, NULL, NULL, client_key, NULL, NULL, NULL, sessions, NULL, NULL, NULL FROM asking
+UNION ALL SELECT {_EXPIRED}, {SESSION} FROM sweep
+UNION ALL SELECT {_SEAT_ROW}, NULL, {seats} FROM held
+UNION ALL SELECT {_SEAT_ROW}, NULL, {seats} FROM counted_expired
+UNION ALL SELECT {_SEAT_ROW}, NULL, {seats} FROM earliest
+UNION ALL SELECT {_POOL}, NULL, NULL, NULL, NULL, id, NULL, in_use, NULL, NULL, NULL FROM counted
+UNION ALL SELECT {_CLIENT}, NULL, NULL, client_key, NULL, NULL, NULL, sessions, NULL, NULL, NULL FROM rooms
 """
+
+
+_LOAD = statement_of(PARTS)
+
 _READ_LIVE = f"""
 WITH moment AS MATERIALIZED (SELECT greatest(%s::bigint, {_NOW_MS}) AS now_ms)
 SELECT moment.now_ms, {SESSION}
@@ -179,7 +186,7 @@ UNION
 SELECT tenant_id FROM ({_pools_of_expired("%s::integer")} LIMIT %s::integer) AS overdue
 """
 
-_SPENT = """
+_ASSERTIONS = """
 SELECT used.client_key, used.jti
 FROM unnest(%s::bigint[], %s::bigint[], %s::bytea[]) AS asked (tenant_id, client_key, jti)
 CROSS JOIN LATERAL (
@@ -189,75 +196,36 @@ CROSS JOIN LATERAL (
 """
 
 
-class Asked:
-    """What the commands of a batch ask for, as parameters of the one statement that loads it.
+def parameters(
+    need: Need, *, locked: Collection[int] | None, least_ms: int, now_ms: int | None = None
+) -> dict[str, object]:
+    """What a batch needs, as parameters of the one statement that loads it.
 
-    `tenants` are those that it is alone with, None for all; `now_ms` is None where the database is to tell,
-    and `least_ms` what it must not go behind.
+    `locked` are the tenants that it is alone with, None for all; `now_ms` is None where the database is to
+    say, and `least_ms` what it must not go behind.
     """
-
-    def __init__(
-        self,
-        commands: Sequence[Command],
-        tenants: Mapping[int, Tenant],
-        *,
-        locked: Collection[int] | None,
-        least_ms: int,
-        now_ms: int | None = None,
-    ) -> None:
-        self._tenants = tenants
-        ends = {it.sid for it in commands if isinstance(it, End)}
-        renews = {it.sid for it in commands if isinstance(it, Refresh)}
-        named = ends | renews
-        grants = [it for it in commands if isinstance(it, Grant)]
-        by_client = Counter((it.tenant_id, it.client_key) for it in grants)
-        by_pool = Counter(it.pool_id for it in grants if it.pool_id is not None)
-        rooms = {key: self._room(*key) - count for key, count in by_client.items()}
-        asking = [(it, key) for it in grants if (key := self._seat_key(it)) is not None]
-        keys = {key for _, key in asking}
-        # Of these clients a session may begin and end in this batch.
-        crowded = {(it.client_key, *key) for it, key in asking if rooms[it.tenant_id, it.client_key] < 0}
-        self.parameters: dict[str, object] = {
-            "now_ms": now_ms,
-            "least_ms": least_ms,
-            "sids": byte_strings(named),
-            "renews": flags(it in renews for it in named),
-            "ends": flags(it in ends for it in named),
-            "clients": numbers(key for _, key in rooms),
-            "rooms": numbers(rooms.values()),
-            "tenants": None if locked is None else numbers(locked),
-            "sweep": sum(it.sessions_max for it in commands if isinstance(it, Sweep)),
-            "pools": numbers(by_pool),
-            "grants": numbers(by_pool.values()),
-            "crowded": numbers(it[0] for it in crowded),
-            "crowded_pools": numbers(it[1] for it in crowded),
-            "crowded_holders": texts(it[2] for it in crowded),
-            "holder_pools": numbers(key[0] for key in keys),
-            "holders": texts(key[1] for key in keys),
-            "commands": len(commands),
-            "with_hold": numbers(self._pools_with_hold(commands)),
-        }
-
-    def _pools_with_hold(self, commands: Sequence[Command]) -> Iterable[int]:
-        """Of the tenants of which a session may end."""
-        named = {it.tenant_id for it in commands if isinstance(it, Grant | End)}
-        for tenant in (self._tenants[it] for it in named & self._tenants.keys()):
-            yield from (it.id for it in tenant.pools.values() if tenant.hold_s_of(it))
-
-    def _room(self, tenant_id: int, client_key: int) -> int:
-        client = self._client(tenant_id, client_key)
-        return client.sessions_max if client else _ROOM
-
-    def _seat_key(self, grant: Grant) -> SeatKey | None:
-        client = self._client(grant.tenant_id, grant.client_key)
-        pool = self._tenants[grant.tenant_id].pools.get(grant.pool_id or 0) if client else None
-        if client is None or pool is None or pool.duplicates is Duplicates.NONE:
-            return None  # Of a session that is still to be made there is no seat.
-        return (pool.id, holder_of(pool, client, grant.sid))
-
-    def _client(self, tenant_id: int, client_key: int) -> Client | None:
-        tenant = self._tenants.get(tenant_id)
-        return tenant.clients_by_key.get(client_key) if tenant else None
+    named = need.renewed | need.ended
+    crowded = [(client_key, *key) for client_key, key in need.crowded]
+    return {
+        "now_ms": now_ms,
+        "least_ms": least_ms,
+        "tenants": None if locked is None else numbers(locked),
+        "commands": need.commands,
+        "sids": byte_strings(named),
+        "renewed": flags(it in need.renewed for it in named),
+        "ended": flags(it in need.ended for it in named),
+        "clients": numbers(need.rooms),
+        "rooms": numbers(need.rooms.values()),
+        "sweep": need.sweep,
+        "holder_pools": numbers(key[0] for key in need.holders),
+        "holders": texts(key[1] for key in need.holders),
+        "pools": numbers(need.grants),
+        "grants": numbers(need.grants.values()),
+        "with_hold": numbers(need.pools_with_hold()),
+        "crowded": numbers(it[0] for it in crowded),
+        "crowded_pools": numbers(it[1] for it in crowded),
+        "crowded_holders": texts(it[2] for it in crowded),
+    }
 
 
 class Loaded:
@@ -298,26 +266,25 @@ class Loaded:
         elif kind == _MOMENT:
             self.version, self.now_ms = row[1], row[6]
         elif kind == _EXPIRED:
-            self._expired.append(_session(row))
+            self._expired.append(to_session(row))
         else:
-            session = self._sessions[row[0]] = _session(row)
+            session = self._sessions[row[0]] = to_session(row)
             if kind == _OLDEST:
                 self._started.setdefault(session.client_key, []).append(session.sid)
 
 
-def load(raw: DriverConnection, asked: Asked) -> Cursor[tuple[Any, ...]]:
-    """Ask for the rows of a book; the cursor has them when the pipeline is through."""
-    return raw.execute(_LOAD.encode(), asked.parameters, prepare=True, binary=True)
+def load(raw: DriverConnection, asked: Mapping[str, object]) -> Cursor[tuple[Any, ...]]:
+    """Ask for the rows of a book by these `parameters`; the cursor has them when the pipeline is through."""
+    return raw.execute(_LOAD.encode(), asked, prepare=True, binary=True)
 
 
-def load_spent(raw: DriverConnection, commands: Sequence[Command]) -> Iterable[tuple[int, bytes]]:
-    """Ask which assertions of these commands are used; it has them when the pipeline is through."""
-    asked = {(it.tenant_id, it.client_key, it.jti) for it in commands if isinstance(it, Spend)}
-    if not asked:  # as nearly always
+def load_used(raw: DriverConnection, need: Need) -> Iterable[tuple[int, bytes]]:
+    """Ask which of the assertions are used; it has them when the pipeline is through."""
+    if not need.assertions:  # as nearly always
         return ()
-    tenants, clients, hashes = zip(*asked, strict=True)
-    parameters = [numbers(tenants), numbers(clients), byte_strings(hashes)]
-    return raw.execute(_SPENT.encode(), parameters, prepare=True, binary=True)
+    tenants, clients, hashes = zip(*need.assertions, strict=True)
+    asked = [numbers(tenants), numbers(clients), byte_strings(hashes)]
+    return raw.execute(_ASSERTIONS.encode(), asked, prepare=True, binary=True)
 
 
 def read_live(
@@ -326,7 +293,7 @@ def read_live(
     """The database's now in milliseconds, and those of these sessions that live at it."""
     statement = _READ_LIVE.encode()
     rows = raw.execute(statement, [least_ms, byte_strings(sids)], prepare=True, binary=True).fetchall()
-    found = [_session(row[1:]) for row in rows if row[1] is not None]
+    found = [to_session(row[1:]) for row in rows if row[1] is not None]
     return rows[0][0], {it.sid: it for it in found}
 
 
@@ -335,33 +302,7 @@ def tenants_of_expired(raw: DriverConnection, least_ms: int, sessions_max: int) 
     return raw.execute(_TENANTS_OF_EXPIRED.encode(), [least_ms, *[sessions_max] * 3], prepare=True)
 
 
-def _session(row: Sequence[Any]) -> Session:
-    sid, tenant_id, client_key, scope, pool_id, holder, started, renewed, expires, address = row
-    return Session(
-        sid=sid,
-        tenant_id=tenant_id,
-        client_key=client_key,
-        scope=scope,
-        pool_id=pool_id,
-        holder=holder,
-        started_at_ms=started,
-        renewed_at_ms=renewed,
-        expires_at_ms=expires,
-        address=address,
-    )
-
-
 def _seat(row: Sequence[Any]) -> Seat:
     _, tenant_id, _, client_id, pool_id, holder, taken, issued, expires, initials_and_sources = row
     initials, _, sources = initials_and_sources.partition(" ")  # Initials have no space.
-    return Seat(
-        pool_id=pool_id,
-        holder=holder,
-        tenant_id=tenant_id,
-        client_id=client_id,
-        initials=initials,
-        taken_at_ms=taken,
-        expires_at_ms=expires,
-        issued_at_ms=issued,
-        sources=sources,
-    )
+    return to_seat((pool_id, holder, tenant_id, client_id, initials, taken, expires, issued, sources))

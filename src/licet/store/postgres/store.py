@@ -29,13 +29,14 @@ from sqlalchemy import Connection
 from licet.clock import FollowingClock
 from licet.ledger.book import Book, Change
 from licet.ledger.commands import Command, Sweep
+from licet.ledger.prefetch import Need
 from licet.model import Session, Tenant
 from licet.store.contract import BUSY_S, REPORT_S, REPORTS_MAX, Differences, Purpose, Transaction
 from licet.store.counters import count
 from licet.store.errors import Collided
 from licet.store.migrate import check_current, upgrade
 from licet.store.pool import ConnectionPool
-from licet.store.postgres.book import Asked, Loaded, load, load_spent, read_live, tenants_of_expired
+from licet.store.postgres.book import Loaded, load, load_used, parameters, read_live, tenants_of_expired
 from licet.store.postgres.connection import Doubtful, DriverConnection, Link, Wire
 from licet.store.postgres.saving import save
 from licet.store.postgres.watcher import CHANNEL, Watcher
@@ -268,7 +269,7 @@ class _Batch:
         raise AssertionError("a batch changes no set-up")
 
     def load(self, commands: Sequence[Command]) -> Book:
-        """Fill the book of these commands, as `contract.Transaction.load` says."""
+        """Fill the book of these commands, as `licet.ledger.prefetch` says."""
         assert not self.now_ms, "a batch loads once"
         raw, heard_ms = self._raw, self._clock.heard_ms
         version, tenants = self._tenants.version, self._tenants.by_id
@@ -276,20 +277,22 @@ class _Batch:
         locked = self._tenants_of(commands, pipeline)
         raw.execute(_BEGIN)
         raw.execute(_LOCK_BATCH, [_lock_numbers(locked)], prepare=True)
-        cursor = load(raw, Asked(commands, tenants, locked=locked, least_ms=heard_ms))
-        asked_spent = load_spent(raw, commands)
+        need = Need(commands, tenants)
+        cursor = load(raw, parameters(need, locked=locked, least_ms=heard_ms))
+        asked_used = load_used(raw, need)
         # Not by leaving the pipeline: after what that sends, the database would not notice that this node
         # stands still in the middle of a transaction.
         pipeline.sync()
-        spent = tuple(asked_spent)
-        loaded = Loaded(cursor, spent)
+        used = tuple(asked_used)
+        loaded = Loaded(cursor, used)
         self._clock.hear(loaded.now_ms)
         self.now_ms = loaded.now_ms
         if loaded.version != version:  # The set-up stands still from here on: what it wants is asked again.
             self._pipelines.close()
             tenants = self._tenants.refresh(self._connection, loaded.version)
-            asked = Asked(commands, tenants, locked=locked, least_ms=0, now_ms=self.now_ms)
-            loaded = Loaded(load(raw, asked), spent)
+            need = Need(commands, tenants)
+            asked = parameters(need, locked=locked, least_ms=0, now_ms=self.now_ms)
+            loaded = Loaded(load(raw, asked), used)
         return loaded.book(tenants)
 
     def save(self, book: Book) -> None:
@@ -341,11 +344,12 @@ class _Change:
         return self._connection
 
     def load(self, commands: Sequence[Command]) -> Book:
-        """Fill the book of these commands, as `contract.Transaction.load` says."""
+        """Fill the book of these commands, as `licet.ledger.prefetch` says."""
         assert self._is_alone, "upkeep touches no seat"
         tenants = self._current_tenants()
-        asked = Asked(commands, tenants, locked=None, least_ms=0, now_ms=self.now_ms)
-        return Loaded(load(self._raw, asked), load_spent(self._raw, commands)).book(tenants)
+        need = Need(commands, tenants)
+        asked = parameters(need, locked=None, least_ms=0, now_ms=self.now_ms)
+        return Loaded(load(self._raw, asked), load_used(self._raw, need)).book(tenants)
 
     def save(self, book: Book) -> None:
         """Write the net effect of the book's changes, and the journal of them."""

@@ -302,7 +302,7 @@ class SqliteTransaction:
         return self._connection
 
     def load(self, commands: Sequence[Command]) -> Book:
-        """Fill the book of these commands, as `contract.Transaction.load` says."""
+        """Fill the book of these commands, as `licet.ledger.prefetch` says."""
         tenants = self._current_tenants()
         return load_book(self._raw, tenants, self._sessions_at_most, self.now_ms, commands)
 

@@ -1,0 +1,207 @@
+"""Which rows of the store a batch of commands needs, so that each can be decided, whatever their order.
+
+`Need` says it once, for every store. Its attributes follow from the commands and the set-up alone; its
+methods from rows that were read by them, as who is on a seat is known to the store only. One store calls the
+methods between its statements; another, which has to load everything by one statement, says them again in
+it, each under the name of its clause.
+
+The examples are all of one tenant. Its pool 1 has two seats, counted for clients (L2); its pool 2 has one,
+counted for users. The clients `A` (key 1) and `B` (key 2) are of the user `AB` and may have two sessions each
+(L8). `S1` and `S2` are sessions of `A`, `S3` is one of `B`.
+
+What no clause asks for, no command misses: `tests/store/test_prefetch.py` compares with a book that has
+everything, and leaves out one clause after the other.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from licet.ledger.book import SeatKey
+from licet.ledger.commands import Command, End, Grant, Refresh, Spend, Sweep
+from licet.ledger.rules import SESSION_HOLDER, holder_of
+from licet.model import Duplicates, Seat, Session, Tenant
+
+
+class Sharing(NamedTuple):
+    """Sessions of one seat: those that expire last, `sessions_max` at most.
+
+    The sessions of a seat that is counted for a client are all of the client with this key.
+    """
+
+    client_key: int
+    seat_key: SeatKey
+    sessions_max: int
+
+
+class Need:
+    """What a book needs for these commands."""
+
+    def __init__(self, commands: Sequence[Command], tenants: Mapping[int, Tenant]) -> None:
+        self.commands = len(commands)
+
+        # renewed, ended: the sessions that are named, where they live.
+        #   Refresh(S1), End(S2)      renewed = {S1}, ended = {S2}
+        self.renewed: set[bytes] = set()
+        self.ended: set[bytes] = set()
+
+        # asking, rooms: how many sessions each client asks for; and how many may live before the batch, so
+        # that none has to end (L8), less than 0 where it asks for more than it may have. The store counts
+        # those that live.
+        #   Grant(A)                  asking = {1: 1}, rooms = {1: 1}
+        #   Grant(A), 3 times         asking = {1: 3}, rooms = {1: -1}
+        #   Grant(an unknown client)  nothing: it is refused
+        self.asking: dict[int, int] = {}
+        self.rooms: dict[int, int] = {}
+
+        # holders: those who ask for a seat and may have it already (L2).
+        #   Grant(A, pool 1)          holders = {(1, "client:A")}
+        #   Grant(A, pool 2)          holders = {(2, "user:AB")}
+        #   Grant(A, no pool)         holders = {}
+        #   where each session has a seat of its own: {}, as this one is still to be made
+        self.holders: set[SeatKey] = set()
+
+        # grants: how many seats are asked for, of each pool.
+        #   Grant(A, pool 1), Grant(B, pool 1), Grant(B, pool 2)      grants = {1: 2, 2: 1}
+        self.grants: dict[int, int] = {}
+
+        # crowded: seats, and for which client, of which a session may begin and end in this batch.
+        #   Grant(A, pool 1), 3 times  crowded = {(1, (1, "client:A"))}: the third ends the first
+        self.crowded: set[tuple[int, SeatKey]] = set()
+
+        # sweep: so many sessions that have expired, oldest expiry first; and so many pools that have an
+        # expired seat, as a seat on hold (L18) may expire without a session.
+        #   Sweep(100), Sweep(50)     sweep = 150
+        self.sweep = 0
+
+        # assertions: those which may have been used before (RFC 7523 3), as tenant, client and `jti`.
+        #   Spend(A, x)               assertions = {(tenant, 1, x)}
+        self.assertions: set[tuple[int, int, bytes]] = set()
+
+        self._tenants = tenants
+        self._seats: dict[int, int] = {}  # of the pools that are asked
+        self._ending_of: set[int] = set()  # tenants of which a session is ended by name
+        asked: list[tuple[int, SeatKey]] = []
+        for command in commands:
+            match command:
+                case Grant():
+                    if (key := self._add_grant(command)) is not None:
+                        asked.append((command.client_key, key))
+                case Refresh():
+                    self.renewed.add(command.sid)
+                case End():
+                    self.ended.add(command.sid)
+                    self._ending_of.add(command.tenant_id)
+                case Sweep():
+                    self.sweep += command.sessions_max
+                case Spend():
+                    self.assertions.add((command.tenant_id, command.client_key, command.jti))
+        for client_key, key in asked:
+            self.holders.add(key)
+            if self.rooms[client_key] < 0:
+                self.crowded.add((client_key, key))
+
+    def _add_grant(self, grant: Grant) -> SeatKey | None:
+        """Add what a grant needs; the key of a seat that it may share."""
+        tenant = self._tenants.get(grant.tenant_id)
+        client = tenant.clients_by_key.get(grant.client_key) if tenant else None
+        if tenant is None or client is None:
+            return None
+        asking = self.asking[client.key] = self.asking.get(client.key, 0) + 1
+        self.rooms[client.key] = client.sessions_max - asking
+        pool = None if grant.pool_id is None else tenant.pools.get(grant.pool_id)
+        if pool is None:
+            return None
+        self.grants[pool.id] = self.grants.get(pool.id, 0) + 1
+        self._seats[pool.id] = pool.seats
+        return None if pool.duplicates is Duplicates.NONE else (pool.id, holder_of(pool, client, grant.sid))
+
+    def oldest(self, client_key: int, live: int) -> int:
+        """How many sessions of a client that asks may have to end, the oldest first; 0 or less: none (L8).
+
+        Two sessions of `A` live: `Grant(A)` may end 1, three of them may end 2 and the first of their own.
+        Where the store is sure that no more than `live` do, it need not count them again.
+        """
+        return live - self.rooms[client_key]
+
+    def held(self, sessions: Iterable[Session]) -> set[SeatKey]:
+        """The seats that must be known: of the holders that ask, and of the sessions that were found.
+
+        `Refresh(S1)`: the seat of `S1`. `Grant(A, no pool)`, which may end `S1`: the same.
+        """
+        keys = {key for session in sessions if (key := session.seat_key) is not None}
+        return keys | self.holders
+
+    def ending(self, sessions: Mapping[bytes, Session], oldest: Iterable[bytes]) -> list[Session]:
+        """Of the sessions that were found those which may end: the named ones, and the `oldest`.
+
+        `End(S1)`, `Refresh(S2)`: `S1`.
+        """
+        return [sessions[sid] for sid in self.ended.union(oldest) if sid in sessions]
+
+    def counted(self, ending: Iterable[Session]) -> set[int]:
+        """The pools whose seats in use must be known, and all of their seats that have expired (L4).
+
+        They are those that seats are asked of, and those that an ending session may give one back to.
+        `Grant(A, pool 1)`, `End(S3)`: pool 1, and the pool of `S3`. `Refresh(S1)`: none.
+        """
+        return {pool_id for session in ending if (pool_id := session.pool_id) is not None}.union(self.grants)
+
+    def earliest(self, in_use: Mapping[int, int], sessions: int) -> dict[int, int]:
+        """The pools that the grants may fill, and of each how many seats, those first that expire first.
+
+        Who is denied is told when the first seat expires. A batch moves no more seats than it has commands
+        and sessions that were found, so that of one more than these the first is known.
+        One seat of pool 1 is in use: `Grant(A, pool 1)` needs none of them. Two are: it needs 2, its own and
+        the one behind it.
+        """
+        return {
+            pool_id: self.commands + sessions + 1
+            for pool_id, grants in self.grants.items()
+            if pool_id in in_use and in_use[pool_id] + grants > self._seats[pool_id]
+        }
+
+    def sharing(self, ending: Iterable[Session], seats: Mapping[SeatKey, Seat]) -> list[Sharing]:
+        """Which other sessions must be known, to know whether a seat is free when one ends (L4).
+
+        Of each seat that `others_matter` for, and of those that are `crowded`: as many as may end, and one
+        more. `End(S1)`, where `S1` is the last to expire on its seat: the two of that seat that expire last,
+        which are `S1` and the one that the seat lasts as long as from then on.
+        A seat that is a session's own has no others.
+        """
+        limits: dict[SeatKey, int] = {}
+        shared: dict[SeatKey, int] = {}
+        for session in ending:
+            key = session.seat_key
+            seat = None if key is None else seats.get(key)
+            if key is None or seat is None or key[1].startswith(SESSION_HOLDER):
+                continue
+            limits[key] = limits.get(key, 1) + 1
+            if self.others_matter(session, seat):
+                shared[key] = session.client_key
+        shared |= {key: client_key for client_key, key in self.crowded if key in seats}
+        return [Sharing(client_key, key, limits.get(key, 1)) for key, client_key in shared.items()]
+
+    def others_matter(self, ending: Session, seat: Seat) -> bool:
+        """Whether it makes a difference who else is on the seat of a session that ends.
+
+        last     The seat lasts as long as this session: it is free, or lasts as long as the next one.
+                 `End(S1)`, where `S1` expires after `S2`.
+        renewed  It may be the last one when it ends. `Refresh(S1)`, `End(S1)`, where `S2` expires after `S1`.
+        on hold  Who ends the last session is told until when the seat is held (L18). `End(S1)` in a pool
+                 that has a hold.
+        """
+        return (
+            ending.expires_at_ms >= seat.expires_at_ms
+            or ending.sid in self.renewed
+            or (ending.sid in self.ended and self.has_hold(seat.tenant_id, seat.pool_id))
+        )
+
+    def has_hold(self, tenant_id: int, pool_id: int) -> bool:
+        """Whether the seats of a pool are held for their holders when their last session is over (L18)."""
+        tenant = self._tenants[tenant_id]
+        return tenant.hold_s_of(tenant.pools[pool_id]) > 0
+
+    def pools_with_hold(self) -> list[int]:
+        """The pools that have a hold, of the tenants of which a session is ended by name."""
+        tenants = [self._tenants[it] for it in self._ending_of if it in self._tenants]
+        return [pool_id for it in tenants for pool_id in it.pools if self.has_hold(it.id, pool_id)]

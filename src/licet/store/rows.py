@@ -1,0 +1,99 @@
+"""The rows that both stores read into a book and write from it, as values in the order of their columns.
+
+How a row travels is each store's own; what is in it, and in which order a batch writes, stands here.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from msgspec.structs import astuple
+
+from licet.ledger.book import Book, Writes
+from licet.model import Seat, Session
+from licet.store.journal_rows import Folded
+
+# The columns of the two tables that a batch reads and writes, in the order of the values of the model.
+SESSION = (
+    "sid, tenant_id, client_key, scope, pool_id, holder, started_at_ms, renewed_at_ms, expires_at_ms, address"
+)
+SEAT = "pool_id, holder, tenant_id, client_id, initials, taken_at_ms, expires_at_ms, issued_at_ms, sources"
+
+_Of = TypeVar("_Of")
+Row = tuple[Any, ...]
+
+
+class Saving(NamedTuple, Generic[_Of]):
+    """Something for each kind of row that a batch writes, in the order in which they are written.
+
+    What is gone comes before what is new: a seat's key may be the same.
+    """
+
+    sessions_gone: _Of
+    sessions_new: _Of
+    sessions_renewed: _Of
+    seats_gone: _Of
+    seats_new: _Of
+    seats_kept: _Of
+    assertions_used: _Of
+    pools: _Of
+    entries: _Of
+    denials: _Of
+    minutes: _Of
+    hours: _Of
+    holdings: _Of
+
+
+def rows_of(book: Book) -> Saving[Sequence[Row]]:
+    """The net effect of a book's changes, and the journal of them (L11)."""
+    writes, folded, before = Writes(book.changes), Folded(book), book.in_use_before
+    return Saving(
+        sessions_gone=[(sid,) for sid in writes.sessions_gone],
+        sessions_new=[astuple(it) for it in writes.sessions_new.values()],
+        sessions_renewed=[
+            (it.sid, it.renewed_at_ms, it.expires_at_ms) for it in writes.sessions_renewed.values()
+        ],
+        seats_gone=list(writes.seats_gone),
+        seats_new=[astuple(it) for it in writes.seats_new.values()],
+        seats_kept=[astuple(it) for it in writes.seats_kept.values()],
+        assertions_used=[astuple(it) for it in writes.assertions_used],
+        # By how many its seats in use are more.
+        pools=[(key, it - before[key]) for key, it in book.in_use.items() if it != before[key]],
+        entries=folded.entries,
+        denials=[key + denial for key, denial in folded.denials.items()],
+        minutes=[key + minute for key, minute in folded.minutes.items()],
+        hours=[key + hour for key, hour in folded.hours.items()],
+        holdings=[key + holding for key, holding in folded.holdings.items()],
+    )
+
+
+def to_session(row: Sequence[Any]) -> Session:
+    """The session of a row with the columns of `SESSION`."""
+    sid, tenant_id, client_key, scope, pool_id, holder, started, renewed, expires, address = row
+    return Session(
+        sid=sid,
+        tenant_id=tenant_id,
+        client_key=client_key,
+        scope=scope,
+        pool_id=pool_id,
+        holder=holder,
+        started_at_ms=started,
+        renewed_at_ms=renewed,
+        expires_at_ms=expires,
+        address=address,
+    )
+
+
+def to_seat(row: Sequence[Any]) -> Seat:
+    """The seat of a row with the columns of `SEAT`."""
+    pool_id, holder, tenant_id, client_id, initials, taken, expires, issued, sources = row
+    return Seat(
+        pool_id=pool_id,
+        holder=holder,
+        tenant_id=tenant_id,
+        client_id=client_id,
+        initials=initials,
+        taken_at_ms=taken,
+        expires_at_ms=expires,
+        issued_at_ms=issued,
+        sources=sources,
+    )

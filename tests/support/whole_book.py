@@ -1,0 +1,61 @@
+"""A book that holds all that a store has, to compare with one that holds what a batch needs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Table, select
+
+from licet.ledger.book import Book
+from licet.model import Seat, Session, Tenant
+from licet.store import schema
+from licet.store.rows import SEAT, SESSION, to_seat, to_session
+
+
+class Everything:
+    """The rows of a store at an instant, as often as a book of them is wanted."""
+
+    def __init__(self, connection: Connection, tenants: Mapping[int, Tenant], now_ms: int) -> None:
+        self._tenants = tenants
+        self._now_ms = now_ms
+        self._in_use = {row.id: row.in_use for row in connection.execute(select(schema.pool))}
+        self._seats: list[Seat] = [to_seat(row) for row in _rows(connection, schema.seat, SEAT)]
+        sessions = [to_session(row) for row in _rows(connection, schema.session, SESSION, "number")]
+        self._sessions: list[Session] = [it for it in sessions if it.expires_at_ms > now_ms]
+        expired = [it for it in sessions if it.expires_at_ms <= now_ms]
+        self._expired = sorted(expired, key=lambda it: it.expires_at_ms)
+        used = connection.execute(select(schema.assertion_used))
+        self._used = [(row.client_key, row.jti) for row in used]
+
+    def book(self, without_expired_of: set[int]) -> Book:
+        """All of it, but for the seats of these pools that have expired."""
+        started: dict[int, list[bytes]] = {}
+        for session in self._sessions:
+            started.setdefault(session.client_key, []).append(session.sid)
+        return Book(
+            tenants=self._tenants,
+            in_use=self._in_use,
+            seats=[
+                it
+                for it in self._seats
+                if it.expires_at_ms > self._now_ms or it.pool_id not in without_expired_of
+            ],
+            sessions=self._sessions,
+            expired=self._expired,
+            live_sessions={key: len(sids) for key, sids in started.items()},
+            started=started,
+            spent=self._used,
+        )
+
+    def live(self, tenant_id: int) -> list[Session]:
+        """The sessions of a tenant that live, the newest first."""
+        return [it for it in reversed(self._sessions) if it.tenant_id == tenant_id]
+
+    @property
+    def pools(self) -> set[int]:
+        """The ids of all pools."""
+        return set(self._in_use)
+
+
+def _rows(connection: Connection, table: Table, columns: str, order: str | None = None) -> list[Any]:
+    statement = select(*(table.c[name] for name in columns.split(", ")))
+    return [*connection.execute(statement.order_by(table.c[order]) if order else statement)]
