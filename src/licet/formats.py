@@ -1,4 +1,4 @@
-"""Durations and instants as people write them, on the command line, in files and on pages.
+"""Reads and writes durations, instants and counts as people do: on the command line, in files, on pages.
 
 A duration is whole seconds, `1200`, or with a unit: `1200s`, `20m`, `8h`, `31d`. When something ends is
 ISO 8601:
@@ -12,6 +12,7 @@ import re
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from licet.model import InvalidValue
+from licet.units import HOUR_MS
 
 _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9])")
@@ -43,7 +44,7 @@ def duration(seconds: int) -> str:
 
 def seat_hours(held_ms: int) -> str:
     """How long seats were held, in hours to a tenth; `under 0.1` is less than that, and not nothing."""
-    tenths = round(held_ms * 10 / 3_600_000)
+    tenths = round(held_ms * 10 / HOUR_MS)
     return "under 0.1" if held_ms and not tenths else f"{tenths / 10:,.1f}"
 
 
@@ -169,3 +170,20 @@ def _near(ms: int, now_ms: int) -> str | None:
             amount = f"{abs(seconds) // unit} {name}"
             return f"in {amount}" if seconds >= 0 else f"{amount} ago"
     return None
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """`1 seat`, `1,250 seats`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def sentence(text: str) -> str:
+    """A message as a person reads it: with a capital and a full stop."""
+    text = text.strip()
+    ending = "" if text.endswith((".", "?", "!")) else "."
+    return text[:1].upper() + text[1:] + ending
+
+
+def printable(text: str, instead: str = "\N{REPLACEMENT CHARACTER}", kept: str = "") -> str:
+    """Without control characters, which could take over a terminal: `instead` for each but those `kept`."""
+    return "".join(it if it.isprintable() or it in kept else instead for it in text)

@@ -15,8 +15,9 @@ The rules:
 
 from typing import Final
 
+from licet.units import DAY_MS
+
 SOURCES_MAX: Final = 16  # some 600 bytes of a row at most; who shares a seat by so many is found anyway
-DAY_MS: Final = 86_400_000
 _MORE = "+"
 
 

@@ -16,16 +16,10 @@ from licet.journal.denials import holders_at
 from licet.ledger.commands import Grant, Granted, Refresh
 from licet.ledger.rules import ScopeGrant, resolve_scope
 from licet.model import ALERTS, InvalidValue, read_alerts, shared_from
-from licet.seat_sources import (
-    DAY_MS,
-    SOURCES_MAX,
-    addresses,
-    counted_addresses,
-    most_addresses,
-    used_from,
-)
+from licet.seat_sources import SOURCES_MAX, addresses, counted_addresses, most_addresses, used_from
 from licet.setup.change import changing
 from licet.store import schema
+from licet.units import DAY_MS
 from support.cli_site import Desk
 from support.dashboard import DashboardSite
 from support.kinds import Place

@@ -20,7 +20,7 @@ from licet.reports.usage import usage
 from licet.setup.change import changing, end_sessions
 from licet.setup.check import check
 from licet.store import schema
-from licet.store.journal_rows import HOUR_MS, MINUTE_MS
+from licet.units import HOUR_MS, MINUTE_MS
 from support.kinds import Place
 from support.setup_site import ADA, JIM, START_MS, Site
 

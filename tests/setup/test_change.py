@@ -16,7 +16,7 @@ from licet.model import Duplicates, EndReason, InvalidValue, NoSeatReason, Token
 from licet.setup.change import changing
 from licet.store import schema
 from licet.store.errors import AlreadyThere, NotFound, StillInUse
-from licet.store.journal_rows import MINUTE_MS
+from licet.units import MINUTE_MS
 from support.kinds import Place, SqlitePlaces
 from support.setup_site import ADA, JIM, SESSION_S, START_MS, Site, secret
 

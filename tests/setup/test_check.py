@@ -8,10 +8,11 @@ from sqlalchemy import Table, delete, update
 
 from licet.model import TokenFormat
 from licet.setup.change import changing
-from licet.setup.check import DAY_MS, SKEW_MAX_MS, Finding, authenticates_by, check, check_nodes
+from licet.setup.check import SKEW_MAX_MS, Finding, authenticates_by, check, check_nodes
 from licet.store import schema
 from licet.store.migrate import HEAD
 from licet.store.nodes import SILENT_AFTER_MS, KeyMark, Node
+from licet.units import DAY_MS
 from support.kinds import Place
 from support.setup_site import ADA, JIM, START_MS, Site, secret
 

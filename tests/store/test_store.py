@@ -44,8 +44,8 @@ from licet.model import Duplicates, EndReason, NoSeatReason, Pool, Scope, Seat, 
 from licet.store import migrate, schema
 from licet.store.contract import Store, Transaction
 from licet.store.errors import Contradiction, SchemaOutdated, SchemaUnknown, StoreUnavailable
-from licet.store.journal_rows import HOUR_MS, MINUTE_MS
 from licet.store.sqlite.store import SqliteStore, _driver
+from licet.units import HOUR_MS, MINUTE_MS
 from support.examples import (
     ALL,
     CLIENTS,

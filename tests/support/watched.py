@@ -11,7 +11,7 @@ from licet.ledger.commands import End, Granted
 from licet.model import EndReason
 from licet.store import schema
 from licet.store.contract import Purpose
-from licet.store.journal_rows import MINUTE_MS
+from licet.units import MINUTE_MS
 from support.kinds import Place
 from support.setup_site import ADA, Site
 

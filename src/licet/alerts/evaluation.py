@@ -29,8 +29,8 @@ from licet.formats import instant
 from licet.model import DENIED, NoSeatReason, read_alerts
 from licet.store import schema
 from licet.store.contract import Purpose, Store
-from licet.store.journal_rows import MINUTE_MS
 from licet.store.upserts import insert_into
+from licet.units import MINUTE_MS
 
 QUIET_MS = 10 * MINUTE_MS  # a guess: long enough to fold a busy morning, short enough to act on
 MARGIN = 5  # percentage points

@@ -17,10 +17,9 @@ from sqlalchemy import Connection, Row, and_, delete, or_, select
 from licet.formats import instant
 from licet.model import EXPIRES
 from licet.store import schema
-from licet.store.journal_rows import HOUR_MS
 from licet.store.upserts import insert_into
+from licet.units import DAY_MS
 
-DAY_MS = 24 * HOUR_MS
 STEPS = (1, 7, 14, 30)  # days before the end; 0 is the end
 EXPIRES_SOON = "pool.expires_soon"
 EXPIRED = "pool.expired"

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, Select, func, select, update
 
 from licet.credentials.webhook_signatures import new_message_id
+from licet.formats import printable
 from licet.model import Value
 from licet.store import schema
 from licet.store.contract import Purpose, Store
@@ -130,7 +131,7 @@ def settle(store: Store, message: Message, attempt: Attempt) -> None:
     error, is_gone, wait_s, _ = attempt
     with store.transaction(Purpose.UPKEEP) as transaction:
         now_ms = transaction.now_ms
-        values: dict[str, Any] = {"last_at_ms": now_ms, "last_error": _printable(error), "next_at_ms": None}
+        values: dict[str, Any] = {"last_at_ms": now_ms, "last_error": _one_line(error), "next_at_ms": None}
         if not error:
             values["delivered_at_ms"] = now_ms
         elif message.attempts < ATTEMPTS_MAX and message.type != TEST and not is_gone:
@@ -143,7 +144,7 @@ def settle(store: Store, message: Message, attempt: Attempt) -> None:
             mine &= delivery.next_at_ms.is_not(None)
         transaction.connection.execute(update(schema.delivery).where(mine).values(values))
         if is_gone:
-            why = f"{_printable(error)}: no more is sent there"
+            why = f"{_one_line(error)}: no more is sent there"
             disable(transaction.connection, message.webhook_id, why)
 
 
@@ -240,7 +241,7 @@ def _bound(connection: Connection, webhook_id: str) -> None:
     )
 
 
-def _printable(text: str) -> str:
+def _one_line(text: str) -> str:
     """One short line: what a receiver or a mail server said may be anything."""
-    shown = "".join(it if it.isprintable() else " " for it in text[: ERROR_CHARS_MAX + 1])
+    shown = printable(text[: ERROR_CHARS_MAX + 1], " ")
     return shown if len(shown) <= ERROR_CHARS_MAX else f"{shown[: ERROR_CHARS_MAX - 3]}..."

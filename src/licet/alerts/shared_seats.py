@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, or_, select
 
 from licet.model import shared_from
-from licet.seat_sources import DAY_MS, addresses
+from licet.seat_sources import addresses
 from licet.store import schema
 from licet.store.upserts import insert_into
+from licet.units import DAY_MS
 
 SEAT_SHARED = "pool.seat_shared"
 REPORTED_MAX = 20  # a guess: more are not looked into at once, and the next look has the others

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from licet.cli.options import actor, confirm
-from licet.cli.output import counted, say
+from licet.cli.output import say
 from licet.cli.stores import chosen_tenant, opened
+from licet.formats import counted
 from licet.setup.change import SetupChange, changing
 from licet.setup.consequences import Consequences, attempt
 from licet.setup.tenant import TenantSetup

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import typer
 
 from licet.clock import SystemClock
-from licet.formats import NEVER, duration, end, instant, nearness, nearness_of_end
+from licet.formats import NEVER, duration, end, instant, nearness, nearness_of_end, printable
 
 
 class AnyOf(list[str]):
@@ -92,11 +92,6 @@ Shown = str | int | bool | Instant | End | Duration | Absent | Sequence[str] | N
 Record = Mapping[str, Shown]
 
 
-def counted(number: int, what: str) -> str:
-    """`1 seat`, `2 seats`."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
 def on_terminal() -> bool:
     """Whether a person reads what is printed."""
     return sys.stdout.isatty()
@@ -104,12 +99,12 @@ def on_terminal() -> bool:
 
 def say(text: str) -> None:
     """Tell what was done."""
-    typer.echo(_printable(text))
+    typer.echo(printable(text, kept="\n"))
 
 
 def note(text: str) -> None:
     """Tell something beside the result."""
-    typer.echo(_printable(text), err=True)
+    typer.echo(printable(text, kept="\n"), err=True)
 
 
 @contextmanager
@@ -208,9 +203,9 @@ def _cell(value: Shown) -> str:
         case AnyOf():
             return " or ".join(value) or "-"
         case str() | int():
-            return _printable(str(value))
+            return printable(str(value), kept="\n")
         case _:
-            return _printable(" ".join(value)) or "-"
+            return printable(" ".join(value), kept="\n") or "-"
 
 
 def _jsonable(value: object) -> object:
@@ -223,8 +218,3 @@ def _jsonable(value: object) -> object:
             return [_jsonable(part) for part in value]
         case _:
             return value
-
-
-def _printable(text: str) -> str:
-    """Without control characters, which could take over a terminal; lines stay."""
-    return "".join(it if it.isprintable() or it == "\n" else "\N{REPLACEMENT CHARACTER}" for it in text)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import asdict
 
 from licet.cli.output import Instant, on_terminal
+from licet.formats import printable
 from licet.model import Value
 
 if TYPE_CHECKING:
@@ -88,11 +89,6 @@ def countdown(ms: int, now_ms: int) -> str:
 def whose(initials: str, name: str) -> str:
     """A user: `TC Tom Clark`."""
     return printable(f"{initials} {name}".rstrip())
-
-
-def printable(text: str) -> str:
-    """Without control characters, which could take over a terminal."""
-    return "".join(it if it.isprintable() else "\N{REPLACEMENT CHARACTER}" for it in text)
 
 
 def style_of(in_use: int, seats: int) -> str:

@@ -18,10 +18,11 @@ from typing import Final
 
 from licet.credentials.jose import decode, encode, number, thumbprint
 from licet.credentials.keyring import TokenKey
+from licet.units import DAY_MS
 
 ALGORITHM: Final = "ES256"
 TYPE: Final = "at+jwt"  # RFC 9068 2.1
-PERIOD_MS: Final = 30 * 86_400_000
+PERIOD_MS: Final = 30 * DAY_MS
 # So long a key set may be kept (RFC 9111 5.2.2.1); a new key of the keyring is in it for twice as long before
 # it signs a JWT. That of the next period always is.
 KEY_SET_MAX_AGE_S: Final = 300

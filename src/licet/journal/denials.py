@@ -18,8 +18,8 @@ from licet.journal.summary import DENIED
 from licet.model import NoSeatReason, Tenant, Value
 from licet.seat_sources import most_addresses
 from licet.store import schema
-from licet.store.journal_rows import MINUTE_MS
 from licet.store.paging import LIMIT, read_cursor
+from licet.units import MINUTE_MS
 
 HOLDERS_MAX = 500
 

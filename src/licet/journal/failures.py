@@ -18,8 +18,8 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, selec
 from licet.journal.ranges import Key, Most, Range, RangePage, most_of
 from licet.model import FailureCause, Tenant, Value, Who
 from licet.store import schema
-from licet.store.journal_rows import MINUTE_MS
 from licet.store.paging import LIMIT, read_cursor
+from licet.units import MINUTE_MS
 
 NOT_KEPT = "this id is not among the refusals that are kept; look in the log"
 

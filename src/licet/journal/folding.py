@@ -17,7 +17,7 @@ from sqlalchemy import Connection, func, select, text
 
 from licet.store import schema
 from licet.store.contract import Purpose, Store
-from licet.store.journal_rows import MINUTE_MS
+from licet.units import MINUTE_MS
 
 ENTRIES_MAX = 1000  # a few milliseconds of writing
 GIVE_WAY_MS = 100  # a tenth of what PostgreSQL waits before it looks for a deadlock

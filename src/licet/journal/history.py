@@ -37,8 +37,8 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from licet.journal.summary import DENIED
 from licet.model import Tenant, Value, Who
 from licet.store import schema
-from licet.store.journal_rows import MINUTE_MS
 from licet.store.paging import LIMIT, bounded, read_cursor, write_cursor
+from licet.units import MINUTE_MS
 
 
 class Kind(StrEnum):

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, bindparam, dele
 from licet.journal.refusals import beyond_kept
 from licet.store import schema
 from licet.store.contract import Purpose, Store
-from licet.store.journal_rows import HOUR_MS, MINUTE_MS, QUARTER_MS
+from licet.units import HOUR_MS, MINUTE_MS, QUARTER_MS
 
 ROWS_MAX = 100  # of each table: some milliseconds of deleting, though they lie far apart
 SPENT_MAX = 1000  # small rows; a client may make one with each request

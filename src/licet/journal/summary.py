@@ -32,7 +32,7 @@ from sqlalchemy import (
 
 from licet.store import schema
 from licet.store.contract import Purpose, Store
-from licet.store.journal_rows import HOUR_MS, MINUTE_MS, QUARTER_MS
+from licet.units import HOUR_MS, MINUTE_MS, QUARTER_MS
 
 SETTLED_MS = HOUR_MS  # a batch is under way for seconds, and an hour of minutes is soon read
 ROWS_MAX = 1000  # a few milliseconds of writing

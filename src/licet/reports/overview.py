@@ -9,26 +9,15 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, tzinfo
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Row,
-    ScalarSelect,
-    Select,
-    Table,
-    func,
-    select,
-)
+from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, Select, Table, func, select
 
 from licet.journal.summary import DENIED, QUARTER, summed_until_ms
 from licet.model import Value
 from licet.reports.period import day_of
 from licet.reports.seats_on_hold import has_hold, seats_on_hold
 from licet.store import schema
-from licet.store.journal_rows import HOUR_MS, MINUTE_MS, QUARTER_MS
 from licet.store.paging import LIMIT, bounded, read_cursor, write_cursor
-
-_DAY_MS = 24 * HOUR_MS
+from licet.units import DAY_MS, MINUTE_MS, QUARTER_MS
 
 
 class Point(Value, frozen=True, kw_only=True):
@@ -148,7 +137,7 @@ class _Reading:
         self._ids = sorted(ids)
         self._now_ms = now_ms
         self._today_ms = today_ms
-        self._quarters = range((now_ms - _DAY_MS) // QUARTER_MS, now_ms // QUARTER_MS + 1)
+        self._quarters = range((now_ms - DAY_MS) // QUARTER_MS, now_ms // QUARTER_MS + 1)
         self._pools = _by(self._rows(self._query_pools()), "tenant_id")
         self._expired = _by(self._rows(self._query_expired()), "pool_id")
         self._sessions = _by(self._rows(self._query_sessions()), "tenant_id")

@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, Table
 from licet.journal.folding import first_minute
 from licet.journal.summary import DENIED, QUARTER, denials_by_quarter, summed_until_ms
 from licet.store import schema
-from licet.store.journal_rows import HOUR_MS, MINUTE_MS, QUARTER_MS
+from licet.units import HOUR_MS, MINUTE_MS, QUARTER_MS
 
 
 class Step(NamedTuple):

@@ -1,9 +1,10 @@
 """Sums a report of usage up in one sentence: how many seats are needed, and what other numbers would do."""
 
+from licet.formats import counted
 from licet.model import NoSeatReason
 from licet.reports.seats_needed import SPARED
 from licet.reports.usage import PoolUsage, Usage, with_seats
-from licet.store.journal_rows import HOUR_MS
+from licet.units import HOUR_MS
 
 _HOURS_TOLD, _DAYS_TOLD = 48, 92  # a longer span is told in days, and in months
 _DAYS_A_MONTH = 30.44
@@ -15,7 +16,7 @@ def with_seats_told(found: Usage, pool: PoolUsage, seats: int) -> str:
     denials = with_seats(pool, seats) - others
     at_least = "at least " if seats < pool.remaining[0].seats else ""
     told = (
-        f"with {_counted(seats, 'seat')} you would have had {at_least}{_counted(denials, 'denial')}"
+        f"with {counted(seats, 'seat')} you would have had {at_least}{counted(denials, 'denial')}"
         f" in {_span_told(found, pool)}"
     )
     if not others:
@@ -34,7 +35,7 @@ def answer(found: Usage, pool: PoolUsage) -> str:
     """How many seats are needed, in one sentence."""
     if pool.denied:
         return with_seats_told(found, pool, pool.remaining[-1].seats)
-    return f"never more than {_counted(pool.peak, 'seat')} at once in {_span_told(found, pool)}"
+    return f"never more than {counted(pool.peak, 'seat')} at once in {_span_told(found, pool)}"
 
 
 def _span_told(found: Usage, pool: PoolUsage) -> str:
@@ -45,7 +46,3 @@ def _span_told(found: Usage, pool: PoolUsage) -> str:
     if days <= _DAYS_TOLD:
         return f"these {days} days"
     return f"these {round(days / _DAYS_A_MONTH)} months"
-
-
-def _counted(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"

@@ -26,7 +26,8 @@ from licet.reports.period import DeniedClient, Span, Step, day_of, hour_of
 from licet.reports.period import Session as SessionKey
 from licet.reports.seats_needed import SPARED, seats_needed
 from licet.store import schema
-from licet.store.journal_rows import HOUR_MS, MINUTE_MS, idle_since
+from licet.store.journal_rows import idle_since
+from licet.units import HOUR_MS, MINUTE_MS
 
 
 class Peak(Value, frozen=True, kw_only=True):

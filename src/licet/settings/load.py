@@ -179,9 +179,9 @@ def _problem(fault: ErrorDetails) -> str:
 
 def _told(mistakes: list[str]) -> str:
     count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-    return "\n".join([f"The settings have {count}:", *(f"  {_printable(it)}" for it in mistakes)])
+    return "\n".join([f"The settings have {count}:", *(f"  {_escaped(it)}" for it in mistakes)])
 
 
-def _printable(text: str) -> str:
+def _escaped(text: str) -> str:
     """One line, whatever a path or key is made of."""
     return "".join(it if it.isprintable() else repr(it)[1:-1] for it in text)

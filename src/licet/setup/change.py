@@ -35,7 +35,7 @@ from licet.store import schema
 from licet.store.contract import Store, Transaction
 from licet.store.errors import AlreadyThere, NotFound
 from licet.store.events import Event, keep_events
-from licet.store.journal_rows import MINUTE_MS
+from licet.units import MINUTE_MS
 
 POOL_FIRST = "full"  # the pool of a new tenant
 

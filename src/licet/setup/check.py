@@ -16,8 +16,8 @@ from licet.setup.holds import until_held
 from licet.store import schema
 from licet.store.migrate import is_unfinished
 from licet.store.nodes import Node, is_silent, signing_mark
+from licet.units import DAY_MS
 
-DAY_MS = 86_400_000
 SKEW_MAX_MS = 1000  # more than a network and two time servers make
 JWT_TTL_S_MAX = 300  # a guess: longer than that a session that is over should not go on
 SOON_MS = 30 * DAY_MS  # a guess: time enough to buy a licence, or to hand out another secret

@@ -12,11 +12,7 @@ from typing import NamedTuple
 from licet.ledger.book import Book, Change, GrantDenied, SeatFreed, SeatTaken, SessionEnded, SessionStarted
 from licet.model import Seat, Session
 from licet.seat_sources import most_addresses
-
-MINUTE_MS = 60_000
-QUARTER_MS = 900_000
-HOUR_MS = 3_600_000
-
+from licet.units import HOUR_MS, MINUTE_MS
 
 # A grant or an ending: tenant, instant, kind, reason, pool, client, initials, address. No class: each grant
 # makes one.

@@ -16,10 +16,11 @@ from licet.credentials.keyring import Keyring, fingerprint
 from licet.model import Value
 from licet.store import schema
 from licet.store.contract import Purpose, Store
+from licet.units import DAY_MS
 
 NOTE_EVERY_S = 5.0
 SILENT_AFTER_MS = 15_000  # three times that nothing was heard of it
-FORGOTTEN_AFTER_MS = 86_400_000  # a guess: long enough for whoever looks the next morning
+FORGOTTEN_AFTER_MS = DAY_MS  # a guess: long enough for whoever looks the next morning
 
 # The clock of the store itself, where it has one: on SQLite that is the wall clock of this machine.
 _NOW_MS = {

@@ -31,7 +31,7 @@ from licet.protocol.errors import OAuthError, Refusal
 from licet.protocol.message import Credentials
 from licet.store.contract import Store
 from licet.store.errors import StoreUnavailable
-from licet.store.journal_rows import MINUTE_MS
+from licet.units import MINUTE_MS
 from licet.web.source import source_of
 
 NAMES_MAX = 200  # in a minute, of all tenants; a guess: more clients than that fail together in an attack

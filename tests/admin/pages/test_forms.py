@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from licet.admin.pages.denials import lasted
 from licet.admin.pages.filters import cleaned, instant_of
-from licet.admin.pages.forms import Field, Form, Kind, Option, read_seen, read_texts, sentence, whole
+from licet.admin.pages.forms import Field, Form, Kind, Option, read_seen, read_texts, whole
+from licet.formats import sentence
 from licet.model import InvalidValue
 
 SEATS = Field(name="seats", label="Seats", kind=Kind.NUMBER, read=whole(0, 10))

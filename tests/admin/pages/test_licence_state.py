@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
-from licet.admin.pages.licence_state import DAY_MS, LicenceState, licence_state
+from licet.admin.pages.licence_state import LicenceState, licence_state
+from licet.units import DAY_MS
 from support.browser import Browser
 from support.dashboard import DashboardSite, Reader, heading
 from support.pages import text_of

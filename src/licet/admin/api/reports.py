@@ -26,9 +26,10 @@ from licet.reports.usage import Usage, usage
 from licet.setup.change import SetupChange
 from licet.setup.end_sessions import SessionsEnded
 from licet.store.paging import InvalidCursor, read_cursor, write_cursor
+from licet.units import DAY_MS
 from licet.zones import find_zone
 
-SPAN_MS_MAX = 400 * 86_400_000  # as long as the journal is kept, by default
+SPAN_MS_MAX = 400 * DAY_MS  # as long as the journal is kept, by default
 
 overviews = APIRouter(tags=["Reports"])
 reports = APIRouter(prefix="/tenants/{tenant}", tags=["Reports"])

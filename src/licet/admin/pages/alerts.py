@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from licet.admin.context import Desk
 from licet.admin.pages.filters import cleaned, tenant_or_all
-from licet.admin.pages.frame import counted, link, page, posting, see, visiting
+from licet.admin.pages.frame import link, page, posting, see, visiting
 from licet.admin.problems import not_found
 from licet.alerts.webhooks import (
     Delivery,
@@ -27,6 +27,7 @@ from licet.alerts.webhooks import (
     redeliver,
     webhooks,
 )
+from licet.formats import counted
 from licet.model import DENIED, EXPIRES, SHARED, Role
 from licet.seat_sources import counted_addresses
 from licet.store.paging import InvalidCursor

@@ -15,12 +15,11 @@ from starlette.datastructures import QueryParams
 from licet.admin.pages.frame import Visit, link
 from licet.admin.problems import not_found
 from licet.model import FailureCause, NoSeatReason, Tenant
+from licet.units import DAY_MS, HOUR_MS
 
 TEXT_CHARS_MAX = 128  # as long as a client_id may be
 INSTANT_MS_MAX = 253_370_764_800_000  # the year 9999
 
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
 WITHIN: Mapping[str, tuple[str, int | None]] = {
     "1h": ("the last hour", HOUR_MS),
     "24h": ("the last 24 hours", DAY_MS),

@@ -23,6 +23,7 @@ from typing import Any
 
 import msgspec
 
+from licet.formats import sentence
 from licet.model import InvalidValue, Value
 
 TEXT_CHARS_MAX = 4096  # of one field; the longest that anything is, an address, is shorter
@@ -213,13 +214,6 @@ def read_seen(text: str) -> dict[str, tuple[str, ...]]:
     except (msgspec.MsgspecError, UnicodeError):
         return {}
     return {name: tuple(texts) for name, texts in found.items()}
-
-
-def sentence(text: str) -> str:
-    """A message as a person reads it: with a capital and a full stop."""
-    text = text.strip()
-    ending = "" if text.endswith((".", "?", "!")) else "."
-    return text[:1].upper() + text[1:] + ending
 
 
 def whole(least: int, most: int) -> Reader:

@@ -39,6 +39,7 @@ from licet.admin.context import CSRF_FIELD, Desk, form_of, is_secure, must_be, r
 from licet.admin.pages.licence_state import licence_state
 from licet.admin.problems import Problem, not_found
 from licet.admin.sign_in import Identity, SignedIn
+from licet.formats import counted
 from licet.model import Role, Tenant, Value
 from licet.seat_sources import counted_addresses
 from licet.store.errors import StoreUnavailable
@@ -385,11 +386,6 @@ def iso(at_ms: int) -> str:
 def _utc(at_ms: int) -> str:
     """An instant for a person whose browser runs no script."""
     return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """`1 seat`, `5 seats`."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def told_parts(text: str) -> list[tuple[str, int | None, str]]:

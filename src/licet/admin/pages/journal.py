@@ -12,8 +12,9 @@ from fastapi.responses import Response
 
 from licet.admin.context import Desk
 from licet.admin.pages.filters import CAUSES, WITHIN, Filters, reason_told, tenant_or_all
-from licet.admin.pages.frame import Visit, counted, link, page, visiting
+from licet.admin.pages.frame import Visit, link, page, visiting
 from licet.admin.problems import not_found
+from licet.formats import counted
 from licet.journal.history import Did, Happened, HistoryFilter, Kind, history
 from licet.model import EndReason, FailureCause, Who
 from licet.store.paging import InvalidCursor

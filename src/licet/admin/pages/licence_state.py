@@ -2,7 +2,8 @@
 
 from enum import StrEnum
 
-DAY_MS = 86_400_000
+from licet.units import DAY_MS
+
 SOON_DAYS = 30
 
 

@@ -13,19 +13,20 @@ from fastapi.responses import Response
 from sqlalchemy import Connection
 
 from licet.admin.context import Desk, cookie_name
-from licet.admin.pages.frame import Visit, counted, page, part, visiting
+from licet.admin.pages.frame import Visit, page, part, visiting
 from licet.admin.pages.licence_state import LicenceState, licence_state
 from licet.admin.pages.live import Live
 from licet.admin.pages.reader_zone import zone_of
 from licet.admin.problems import not_found
+from licet.formats import counted
 from licet.model import Role
 from licet.reports.overview import Overview, PoolOverview, overview
 from licet.reports.seats import SeatPage, mark, seats_held
 from licet.store.paging import InvalidCursor
+from licet.units import QUARTER_MS
 
 TENANTS_A_PAGE = 50
 IN_NOW_MAX = 8
-QUARTER_MS = 900_000
 _NAMES_TOLD = 2  # of pools, in a headline
 _TEXT_CHARS_MAX = 64
 

@@ -19,11 +19,10 @@ from fastapi.responses import Response
 from sqlalchemy import Connection
 
 from licet.admin.context import Desk
-from licet.admin.pages.forms import sentence
-from licet.admin.pages.frame import Kept, Posted, Visit, counted, link, page, posting, see, visiting
+from licet.admin.pages.frame import Kept, Posted, Visit, link, page, posting, see, visiting
 from licet.admin.pages.licence_state import LicenceState, licence_state
 from licet.admin.problems import not_found
-from licet.formats import nearness
+from licet.formats import counted, nearness, printable, sentence
 from licet.model import InvalidValue, Pool, Role, Tenant, Value
 from licet.reports.overview import Overview, overview, sessions_of_pools
 from licet.reports.seats import (
@@ -141,7 +140,7 @@ def router(desk: Desk) -> APIRouter:
 
 async def _choose(desk: Desk, request: Request, visit: Visit) -> Response:
     """Of which tenant? A list of them, with what is in use."""
-    text = _printable(request.query_params.get("q", ""))
+    text = printable(request.query_params.get("q", ""), "").strip()[:TEXT_CHARS_MAX]
     after = request.query_params.get("after")
 
     def read(connection: Connection) -> Overview:
@@ -322,9 +321,9 @@ def _tenant(visit: Visit) -> Tenant:
 def _search(items: Kept) -> Search:
     texts = dict(items)
     return Search(
-        text=_printable(texts.get("q", "")),
-        pool=_printable(texts.get("pool", "")),
-        scope=_printable(texts.get("scope", "")),
+        text=printable(texts.get("q", ""), "").strip()[:TEXT_CHARS_MAX],
+        pool=printable(texts.get("pool", ""), "").strip()[:TEXT_CHARS_MAX],
+        scope=printable(texts.get("scope", ""), "").strip()[:TEXT_CHARS_MAX],
         kind=WITHOUT if texts.get("kind") == WITHOUT else "",
     )
 
@@ -344,10 +343,6 @@ def _is_sid(text: str) -> bool:
 
 def _cool_down_s(text: str) -> int:
     return min(int(text), COOL_DOWN_S_MAX) if text.isascii() and text.isdecimal() and len(text) < 7 else 0  # noqa: PLR2004
-
-
-def _printable(text: str) -> str:
-    return "".join(it for it in text if it.isprintable()).strip()[:TEXT_CHARS_MAX]
 
 
 def _back(visit: Visit, tenant: Tenant, query: str) -> str:

@@ -16,11 +16,10 @@ from licet.admin.context import Desk
 from licet.admin.pages.denials import choose, lasted
 from licet.admin.pages.downloads import file_name
 from licet.admin.pages.filters import cleaned
-from licet.admin.pages.forms import sentence
-from licet.admin.pages.frame import Visit, counted, link, page, visiting
+from licet.admin.pages.frame import Visit, link, page, visiting
 from licet.admin.pages.reader_zone import zone_of
 from licet.admin.problems import Problem, not_found
-from licet.formats import seat_hours
+from licet.formats import counted, seat_hours, sentence
 from licet.model import SEATS_MAX, Tenant
 from licet.reports.chart import By, ChartsMissing, Form, draw, write_csv
 from licet.reports.denials_curve import denials_curve

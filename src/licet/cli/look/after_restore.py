@@ -8,10 +8,10 @@ from licet.accounts import sign_ins
 from licet.accounts.administrators import read_admins, read_api_keys
 from licet.cli.change import endings
 from licet.cli.options import actor, confirm
-from licet.cli.output import counted, say
+from licet.cli.output import say
 from licet.clock import SystemClock
 from licet.credentials.client_assertions import LEEWAY_S, USABLE_S_MAX
-from licet.formats import duration
+from licet.formats import counted, duration
 from licet.journal.restores import keep_restore
 from licet.model import Tenant
 from licet.reports.live import sessions

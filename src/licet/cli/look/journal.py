@@ -22,10 +22,10 @@ from licet.journal.history import Did, Happened, HistoryFilter, Kind, history
 from licet.model import Who
 from licet.store.errors import NotFound
 from licet.store.paging import LIMIT_MAX
+from licet.units import DAY_MS
 
 LINES = 50
 LINES_MAX = 100_000  # a guess: more is read by other programs, in pages, from the admin API
-_DAY_MS = 86_400_000
 _HEADINGS = {
     "at": "when",
     "tenant": "tenant",
@@ -103,7 +103,7 @@ def journal(
         user=user or "",
         pool=pool or "",
         actor=by or "",
-        from_ms=SystemClock().now_ms() - days * _DAY_MS if days else None,
+        from_ms=SystemClock().now_ms() - days * DAY_MS if days else None,
         with_administrators=True,
     )
     with opened(data) as store:

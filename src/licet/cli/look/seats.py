@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING
 import typer
 
 from licet.cli.options import AsJson, Data, TenantName
-from licet.cli.output import Instant, Record, counted, on_terminal, say, show_json, show_list
+from licet.cli.output import Instant, Record, on_terminal, say, show_json, show_list
 from licet.cli.stores import chosen_tenant, opened
-from licet.cli.terminal import clock_time, countdown, local, page, plain, printable, style_of, whose
-from licet.formats import end_in_words
+from licet.cli.terminal import clock_time, countdown, local, page, plain, style_of, whose
+from licet.formats import counted, end_in_words, printable
 from licet.model import Tenant
 from licet.reports.live import LiveSession, PoolNow, SeatInUse, SeatsNow
 from licet.reports.live import seats as read_seats
 from licet.seat_sources import counted_addresses
 from licet.store.contract import Store
+from licet.units import DAY_MS
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 EVERY_S = 1.0
 ON_HOLD = "(on hold)"  # in the place of a scope; no scope is called that
-_SOON_MS = 30 * 86_400_000  # from here on, how long a licence still lasts is said
+_SOON_MS = 30 * DAY_MS  # from here on, how long a licence still lasts is said
 INTERRUPTED = 130  # as a shell says it: 128 and the number of SIGINT
 
 _BAR_MAX = 20  # seats that are drawn one by one

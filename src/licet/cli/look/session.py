@@ -9,10 +9,10 @@ from licet.cli import completing
 from licet.cli.errors import Refused, WrongUse
 from licet.cli.noun import Noun
 from licet.cli.options import AsJson, Data, TenantName, Yes, actor, confirm
-from licet.cli.output import Instant, Record, counted, on_terminal, progress, say, show_list, show_one
+from licet.cli.output import Instant, Record, on_terminal, progress, say, show_list, show_one
 from licet.cli.stores import chosen_tenant, opened
 from licet.clock import SystemClock
-from licet.formats import duration, nearness, read_duration_s
+from licet.formats import counted, duration, nearness, read_duration_s
 from licet.model import Tenant
 from licet.reports.live import LiveSession, seats, sessions
 from licet.setup.change import end_sessions

@@ -15,8 +15,7 @@ import typer
 from licet.cli.errors import Refused, WrongUse
 from licet.cli.options import AsJson
 from licet.cli.output import Duration, Instant, Shown, note, on_terminal, say, show_json, show_one
-from licet.cli.terminal import printable
-from licet.formats import duration
+from licet.formats import duration, printable
 from licet.model import NoSeatReason, Value
 from licet.store.errors import StoreUnavailable
 

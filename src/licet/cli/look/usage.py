@@ -16,11 +16,11 @@ import typer
 
 from licet.cli.errors import Refused, WrongUse
 from licet.cli.options import AsJson, Data, TenantName, exclusive
-from licet.cli.output import counted, note, progress, show_json
+from licet.cli.output import note, progress, show_json
 from licet.cli.stores import chosen_tenant, opened
 from licet.cli.terminal import clock_time, local, page, plain, style_of, whose
 from licet.clock import SystemClock
-from licet.formats import seat_hours
+from licet.formats import counted, seat_hours
 from licet.model import NoSeatReason
 from licet.reports.beginnings import made_at_ms
 from licet.reports.chart import By, ChartsMissing, Form, draw, peaks_of, write_csv
@@ -28,6 +28,7 @@ from licet.reports.denials_curve import denials_curve
 from licet.reports.sentences import answer
 from licet.reports.usage import Denials, HeatCell, Held, Peak, PoolUsage, Tally, Usage
 from licet.reports.usage import usage as read_usage
+from licet.units import HOUR_MS
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 DAYS = 7
 DAYS_MAX = 3660  # ten years: hours beyond it are nobody's question
 
-_HOUR_MS = 3_600_000
 _LONG_DAYS = 62  # what is longer may take seconds to read
 _BARS_MAX = 62  # more days than these are drawn as weeks
 _BAR_COLUMNS = (10, 40)  # at least and at most
@@ -101,7 +101,7 @@ def usage(
     from_ms, until_ms = _span(days, from_, until, now_ms)
     with opened(data) as store:
         chosen = chosen_tenant(store, tenant)
-        is_long = until_ms - from_ms > _LONG_DAYS * 24 * _HOUR_MS
+        is_long = until_ms - from_ms > _LONG_DAYS * 24 * HOUR_MS
         waiting = progress("reading the journal") if is_long else nullcontext()
         with store.reporting() as connection, waiting:
             if from_ is None:  # Before it was made there was nothing.
@@ -138,7 +138,7 @@ def _span(days: int | None, from_: str | None, until: str | None, now_ms: int) -
         raise WrongUse(f"--from is in the future: {from_}")
     if from_ms >= until_ms:
         raise WrongUse(f"--until is not after --from: {until}")
-    if from_ms < 0 or until_ms - from_ms > (DAYS_MAX + 1) * 24 * _HOUR_MS:
+    if from_ms < 0 or until_ms - from_ms > (DAYS_MAX + 1) * 24 * HOUR_MS:
         raise WrongUse(f"at most {DAYS_MAX} days from --from on")
     return from_ms, until_ms
 

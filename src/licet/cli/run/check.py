@@ -11,9 +11,10 @@ from typing import NamedTuple
 import typer
 
 from licet.cli.options import AsJson, Data
-from licet.cli.output import Instant, Record, counted, note, say, show_json, show_list
+from licet.cli.output import Instant, Record, note, say, show_json, show_list
 from licet.cli.stores import data_directory, opened, store_at
 from licet.credentials.keyring import FILE_NAME, KeyringUnusable, fingerprint, read_keyring
+from licet.formats import counted
 from licet.settings.load import SettingsError, load_settings
 from licet.setup.check import Finding, check_nodes
 from licet.setup.check import check as check_store

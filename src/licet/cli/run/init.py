@@ -12,10 +12,11 @@ import typer
 from licet.accounts import administrators
 from licet.cli.errors import Refused, WrongUse
 from licet.cli.options import Data, actor, ask_password, exclusive
-from licet.cli.output import counted, say
+from licet.cli.output import say
 from licet.cli.stores import data_directory, store_at
 from licet.clock import SystemClock
 from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
+from licet.formats import counted
 from licet.model import Pool, Role, Tenant
 from licet.settings.model import FILE_NAME as SETTINGS_FILE
 from licet.setup.change import POOL_FIRST, changing

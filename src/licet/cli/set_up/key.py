@@ -12,7 +12,7 @@ import typer
 from licet.cli.errors import Refused
 from licet.cli.noun import Noun
 from licet.cli.options import AsJson, Data, Yes, actor, confirm
-from licet.cli.output import Instant, Record, counted, note, say, show_list
+from licet.cli.output import Instant, Record, note, say, show_list
 from licet.cli.stores import data_directory, opened
 from licet.clock import SystemClock
 from licet.credentials.keyring import (
@@ -25,7 +25,7 @@ from licet.credentials.keyring import (
     read_keyring,
     write_keyring,
 )
-from licet.formats import instant, read_duration_s
+from licet.formats import counted, instant, read_duration_s
 from licet.model import InvalidValue
 from licet.store.contract import Purpose
 from licet.store.errors import StoreUnavailable

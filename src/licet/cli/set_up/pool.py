@@ -9,10 +9,10 @@ from licet.cli import completing
 from licet.cli.change import change_tenant
 from licet.cli.noun import Noun
 from licet.cli.options import AsJson, Data, TenantName, Yes, given, read_end, required
-from licet.cli.output import Duration, Record, counted, ends, note, show_list, show_one
+from licet.cli.output import Duration, Record, ends, note, show_list, show_one
 from licet.cli.stores import chosen_tenant, opened
 from licet.clock import SystemClock
-from licet.formats import read_duration_s
+from licet.formats import counted, read_duration_s
 from licet.model import Duplicates, Pool, Tenant, read_alerts
 from licet.reports import live
 from licet.setup.changes import PoolChanges

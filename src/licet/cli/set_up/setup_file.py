@@ -9,8 +9,9 @@ import typer
 from licet.cli.change import and_ended, endings
 from licet.cli.errors import WrongUse
 from licet.cli.options import AsJson, Data, TenantName, Yes, actor, confirm
-from licet.cli.output import counted, note, progress, say, show_json, show_list
+from licet.cli.output import note, progress, say, show_json, show_list
 from licet.cli.stores import chosen_tenant, opened
+from licet.formats import counted
 from licet.setup.file import read, write
 from licet.setup.plan import ADD, KEEP, REMOVE, SET, Applied, Step
 from licet.setup.plan import apply as apply_plan

@@ -8,9 +8,9 @@ from licet.cli import completing
 from licet.cli.change import and_ended, change_tenant, make
 from licet.cli.noun import Noun
 from licet.cli.options import AsJson, Data, Yes, actor, given, required
-from licet.cli.output import Duration, Record, counted, note, say, show_list, show_one
+from licet.cli.output import Duration, Record, note, say, show_list, show_one
 from licet.cli.stores import chosen_tenant, opened
-from licet.formats import read_duration_s
+from licet.formats import counted, read_duration_s
 from licet.model import InvalidValue, Tenant, TokenFormat
 from licet.setup.change import changing
 from licet.setup.changes import TenantChanges

@@ -26,11 +26,11 @@ from licet.alerts.webhooks import (
 from licet.cli.errors import Refused, WrongUse
 from licet.cli.noun import Noun
 from licet.cli.options import AsJson, Data, Yes, actor, confirm, exclusive
-from licet.cli.output import Absent, Instant, Record, counted, note, on_terminal, say, show_json, show_list
+from licet.cli.output import Absent, Instant, Record, note, on_terminal, say, show_json, show_list
 from licet.cli.stores import chosen_tenant, data_directory, opened
 from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.credentials.webhook_signatures import WebhookSecrets
-from licet.formats import duration
+from licet.formats import counted, duration
 from licet.settings.load import load_settings
 from licet.settings.model import Settings
 from licet.store.contract import Store

@@ -24,8 +24,8 @@ from licet.accounts.administrators import (
     read_api_keys,
 )
 from licet.admin.context import Desk
-from licet.admin.pages.forms import Field, Form, Kind, Option, Texts, sentence
-from licet.admin.pages.frame import Posted, Visit, counted, link, posting, see, visiting
+from licet.admin.pages.forms import Field, Form, Kind, Option, Texts
+from licet.admin.pages.frame import Posted, Visit, link, posting, see, visiting
 from licet.admin.pages.setup.frame import (
     ROOT,
     Around,
@@ -43,6 +43,7 @@ from licet.admin.pages.setup.noun import YES, Cell, dated, state_of
 from licet.admin.problems import not_found
 from licet.credentials.generated import ApiKeys, NewApiKey
 from licet.credentials.keyring import read_keyring
+from licet.formats import counted, sentence
 from licet.model import InvalidValue, Role, Tenant
 from licet.store.errors import AlreadyThere, NotFound, SetupError
 

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from licet.admin.context import Desk
 from licet.admin.pages.forms import Field, Form, Kind, Texts
-from licet.admin.pages.frame import Visit, counted, link, posting, see, visiting
+from licet.admin.pages.frame import Visit, link, posting, see, visiting
 from licet.admin.pages.setup.client_secret_pages import TAB, chosen_client, what_goes
 from licet.admin.pages.setup.frame import (
     ROOT,
@@ -21,6 +21,7 @@ from licet.admin.pages.setup.frame import (
 from licet.admin.pages.setup.noun import dated
 from licet.admin.problems import not_found
 from licet.credentials.public_keys import name_of, read_keys
+from licet.formats import counted
 from licet.model import Client, InvalidValue, Role, Tenant
 from licet.setup.change import SetupChange
 from licet.store.errors import SetupError

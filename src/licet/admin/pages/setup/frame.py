@@ -15,13 +15,13 @@ from sqlalchemy import Connection
 
 from licet.admin.context import Desk, must_be
 from licet.admin.pages.filters import cleaned
-from licet.admin.pages.forms import Field, Form, Kind, Texts, read_seen, read_texts, sentence
-from licet.admin.pages.frame import Posted, Visit, counted, link, page
+from licet.admin.pages.forms import Field, Form, Kind, Texts, read_seen, read_texts
+from licet.admin.pages.frame import Posted, Visit, link, page
 from licet.admin.pages.journal import did_told
 from licet.admin.pages.setup.noun import Cell
 from licet.admin.pages.setup.saving import Outcome, remove
 from licet.admin.problems import not_allowed, not_found
-from licet.formats import NEVER
+from licet.formats import NEVER, counted, sentence
 from licet.journal import history
 from licet.journal.history import Did, HistoryFilter
 from licet.model import Role, Tenant

@@ -11,8 +11,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from licet.admin.context import Desk
-from licet.admin.pages.forms import Field, Form, sentence
-from licet.admin.pages.frame import Posted, Visit, counted, link, posting, see, visiting
+from licet.admin.pages.forms import Field, Form
+from licet.admin.pages.frame import Posted, Visit, link, posting, see, visiting
 from licet.admin.pages.setup.client_secret_pages import shown_once
 from licet.admin.pages.setup.frame import (
     ROOT,
@@ -44,6 +44,7 @@ from licet.admin.problems import not_allowed, not_found
 from licet.credentials.generated import NewClientSecret
 from licet.credentials.passwords import about_user
 from licet.credentials.public_keys import kind_of, name_of
+from licet.formats import counted, sentence
 from licet.model import InvalidValue, Role, Tenant
 from licet.setup.change import SetupChange
 from licet.setup.check import authenticates_by

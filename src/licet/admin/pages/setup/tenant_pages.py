@@ -12,8 +12,8 @@ from fastapi.responses import Response
 from sqlalchemy import Connection, func, select
 
 from licet.admin.context import Desk
-from licet.admin.pages.forms import Form, sentence
-from licet.admin.pages.frame import Posted, Visit, counted, link, posting, see, visiting
+from licet.admin.pages.forms import Form
+from licet.admin.pages.frame import Posted, Visit, link, posting, see, visiting
 from licet.admin.pages.setup.frame import (
     ENDS_MAX,
     ROOT,
@@ -35,6 +35,7 @@ from licet.admin.pages.setup.noun import Cell
 from licet.admin.pages.setup.nouns.tenants import tenant_fields, tenant_texts
 from licet.admin.pages.setup.saving import Gone, Outcome, Saving
 from licet.admin.problems import not_found
+from licet.formats import counted, sentence
 from licet.model import Role, Tenant
 from licet.store import schema
 

@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse, Response
 from licet.admin.context import Desk
 from licet.admin.pages.filters import cleaned
 from licet.admin.pages.forms import Field, Form, Kind, Option, Texts
-from licet.admin.pages.frame import Visit, counted, link, posting, see, visiting
+from licet.admin.pages.frame import Visit, link, posting, see, visiting
 from licet.admin.pages.setup.account_pages import ALL_TENANTS
 from licet.admin.pages.setup.frame import (
     ROOT,
@@ -33,6 +33,7 @@ from licet.alerts.destinations import check_url
 from licet.alerts.webhooks import Webhook, WebhooksChange, changing, find_webhook, webhooks
 from licet.credentials.keyring import read_keyring
 from licet.credentials.webhook_signatures import WebhookSecrets
+from licet.formats import counted
 from licet.model import InvalidValue, Role
 from licet.store.errors import NotFound, SetupError
 

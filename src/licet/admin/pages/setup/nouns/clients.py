@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from licet.admin.pages.forms import Field, Kind, Option, Texts, whole
-from licet.admin.pages.frame import counted
 from licet.admin.pages.setup.noun import NO, YES, Cell, dated, enabled_field, few, named_once, state_of
+from licet.formats import counted
 from licet.model import SESSIONS_MAX, SESSIONS_MAX_MAX, Client, GrantType, InvalidValue, Tenant, User
 from licet.setup.check import authenticates_by
 from licet.setup.tenant import TenantSetup

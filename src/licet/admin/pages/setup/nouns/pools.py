@@ -6,9 +6,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from licet.admin.pages.forms import Field, Kind, Option, Texts, whole
-from licet.admin.pages.frame import counted
 from licet.admin.pages.setup.noun import SEATS_FIRST, Cell, dated, end_text, named_once
-from licet.formats import NEVER, duration, read_duration_s
+from licet.formats import NEVER, counted, duration, read_duration_s
 from licet.model import (
     ALERTS,
     HOLD_S_MAX,

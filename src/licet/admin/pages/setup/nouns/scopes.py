@@ -4,12 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from licet.admin.pages.forms import Field, Kind, Option, Texts
-from licet.admin.pages.frame import counted
 from licet.admin.pages.setup.noun import NO, YES, Cell, named_once
-from licet.model import (
-    Scope,
-    Tenant,
-)
+from licet.formats import counted
+from licet.model import Scope, Tenant
 from licet.setup.tenant import TenantSetup
 
 NO_POOL = ""  # of a scope that needs no seat

@@ -1,0 +1,8 @@
+"""Names the spans of time that the rest is measured in; the ledger uses them, which must not know a clock."""
+
+from typing import Final
+
+MINUTE_MS: Final = 60_000
+QUARTER_MS: Final = 15 * MINUTE_MS
+HOUR_MS: Final = 60 * MINUTE_MS
+DAY_MS: Final = 24 * HOUR_MS
