@@ -15,6 +15,7 @@ from fastapi import FastAPI
 
 from licet.admin.api import routers
 from licet.admin.problems import TITLES
+from licet.refusal import MEANING
 
 HEAD = """# Admin API
 
@@ -91,15 +92,34 @@ Names in addresses are percent-encoded: a slash in a `client_id` is `%2F`. Insta
 ## Errors
 
 `application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)), with a `request_id` that the
-[log](logs.md) has as well. `errors` has a pointer and a message for each wrong value.
+[log](logs.md) has as well. `errors` has for each wrong value a pointer, a code, a message
+and, where there is one, the limit.
 
 ```json
 {"type": "tag:licet,2026:invalid-value", "title": "A value is not what it may be", "status": 422,
  "detail": "At least 0.", "request_id": "a5f0c11aa-1c",
- "errors": [{"pointer": "#/seats", "message": "At least 0."}]}
+ "errors": [{"pointer": "#/seats", "code": "out_of_range", "message": "At least 0.", "limit": 0}]}
+```
+
+Where the set-up refuses something, the problem has a `code` as well. `subject` is what it is about, and
+`others` are what stands in the way, or what there is instead; `detail` names the operation that helps.
+
+```json
+{"type": "tag:licet,2026:not-possible", "title": "It cannot be done as things are", "status": 409,
+ "detail": "Scope a is the default of tenant B; choose another first. changeTenant sets default_scope.",
+ "request_id": "a5f0c11aa-1d", "code": "is_default",
+ "subject": {"kind": "scope", "name": "a", "tenant": "B"},
+ "others": [{"kind": "tenant", "name": "B", "tenant": "B"}]}
 ```
 
 | type, behind `tag:licet,2026:` | what it says |
+| --- | --- |
+"""
+
+CODES = """
+Programs go by the codes, which are never given another meaning; there may be more in a later version.
+
+| code | what it says |
 | --- | --- |
 """
 
@@ -113,6 +133,9 @@ def page() -> Iterator[str]:
     yield HEAD
     for kind, title in TITLES.items():
         yield f"| `{kind}` | {title} |\n"
+    yield CODES
+    for code, meaning in MEANING.items():
+        yield f"| `{code}` | {meaning} |\n"
     yield TAIL
     application = FastAPI(version="0", openapi_url=None)
     application.include_router(routers.router())

@@ -12,6 +12,7 @@ import re
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from licet.model import InvalidValue
+from licet.refusal import Code
 from licet.units import HOUR_MS
 
 _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -30,7 +31,8 @@ def read_duration_s(text: str) -> int:
     """
     found = _DURATION.fullmatch(text.strip())
     if found is None:
-        raise InvalidValue(f"a duration is written 1200, 1200s, 20m, 8h or 31d; this is not: {text[:40]!r}")
+        allowed = "a duration is written 1200, 1200s, 20m, 8h or 31d"
+        raise InvalidValue(f"{allowed}; this is not: {text[:40]!r}", code=Code.MALFORMED)
     return int(found[1]) * _UNITS_S[found[2]]
 
 
@@ -62,7 +64,7 @@ def read_end_ms(text: str, zone: tzinfo) -> int | None:
         except ValueError:
             continue
         return end_ms(moment, zone)
-    raise InvalidValue(_no_moment(text))
+    raise _no_moment(text)
 
 
 def end_ms(moment: date, zone: tzinfo) -> int:
@@ -78,7 +80,8 @@ def end_ms(moment: date, zone: tzinfo) -> int:
     except OverflowError:  # the last day of the calendar has no end in it
         ms = -1
     if not 0 <= ms < INSTANT_MS_MAX:
-        raise InvalidValue(f"a moment is in the years 1970 to 9998; this is not: {moment.isoformat()}")
+        told = f"a moment is in the years 1970 to 9998; this is not: {moment.isoformat()}"
+        raise InvalidValue(told, code=Code.OUT_OF_RANGE)
     return ms
 
 
@@ -107,9 +110,8 @@ def _placed(moment: datetime, zone: tzinfo) -> datetime:
     Raises InvalidValue.
     """
     if not _is_there(moment, zone):
-        raise InvalidValue(
-            f"there is no {moment:%H:%M} on {moment:%Y-%m-%d} in {zone}: the clocks are put forward then"
-        )
+        told = f"there is no {moment:%H:%M} on {moment:%Y-%m-%d} in {zone}: the clocks are put forward then"
+        raise InvalidValue(told, code=Code.NO_SUCH_TIME)
     return moment.replace(tzinfo=zone, fold=1)
 
 
@@ -119,15 +121,16 @@ def _is_there(moment: datetime, zone: tzinfo) -> bool:
     return placed.astimezone(UTC).astimezone(zone).replace(tzinfo=None) == moment
 
 
-def _no_moment(text: str) -> str:
+def _no_moment(text: str) -> InvalidValue:
     """What is wrong with a text that is no moment."""
     day = _DAY.match(text)
     if day is not None:
         try:
             date.fromisoformat(day[0])
         except ValueError:
-            return f"there is no day {day[0]}"
-    return f"a moment is written 2027-01-31, 2027-01-31T18:00 or never; this is not: {text[:40]!r}"
+            return InvalidValue(f"there is no day {day[0]}", code=Code.NO_SUCH_TIME)
+    allowed = "a moment is written 2027-01-31, 2027-01-31T18:00 or never"
+    return InvalidValue(f"{allowed}; this is not: {text[:40]!r}", code=Code.MALFORMED)
 
 
 def moment_of(ms: int) -> datetime:

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import msgspec
 
+from licet.refusal import Code, Refusal, Subject
 from licet.zones import find_zone
 
 SCOPE_DEFAULT = "all"
@@ -44,7 +45,7 @@ _CLIENT_ID = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,128}")
 _KEY_ID = _CLIENT_ID
 
 
-class InvalidValue(ValueError):
+class InvalidValue(Refusal, ValueError):
     """A name or number is not what it may be; the text says what is allowed."""
 
 
@@ -160,10 +161,12 @@ class Scope(Value, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         _must_match(
-            _SCOPE, self.name, 'a scope is 1 to 64 printable ASCII characters without space, " and \\'
+            _SCOPE, self.name, "name", 'a scope is 1 to 64 printable ASCII characters without space, " and \\'
         )
         if self.licensed != (self.pool is not None):
-            raise InvalidValue(f"scope {self.name}: a licensed scope names its pool, another names none")
+            text = f"scope {self.name}: a licensed scope names its pool, another names none"
+            about = Subject("scope", self.name)
+            raise InvalidValue(text, code=Code.NOT_TOGETHER, field="pool", subject=about)
 
 
 class Pool(Value, frozen=True, kw_only=True):
@@ -187,14 +190,19 @@ class Pool(Value, frozen=True, kw_only=True):
         _must_match(
             _POOL,
             self.name,
+            "name",
             "a pool's name is 1 to 64 letters, digits, _ . -, and begins with a letter or digit",
         )
+        about = Subject("pool", self.name)
         if not 0 <= self.seats <= SEATS_MAX:
-            raise InvalidValue(f"pool {self.name}: seats is 0 to {SEATS_MAX}, not {self.seats}")
+            text = f"pool {self.name}: seats is 0 to {SEATS_MAX}, not {self.seats}"
+            raise out_of_range(text, "seats", self.seats, 0, SEATS_MAX, about)
         if not 0 <= self.hold_s <= HOLD_S_MAX:
-            raise InvalidValue(f"pool {self.name}: hold is 0 to 1 day, not {self.hold_s} s")
+            text = f"pool {self.name}: hold is 0 to 1 day, not {self.hold_s} s"
+            raise out_of_range(text, "hold", self.hold_s, 0, HOLD_S_MAX, about)
         if self.alerts is not ALERTS and self.alerts != read_alerts(" ".join(self.alerts)):
-            raise InvalidValue(f"pool {self.name}: alerts are in ascending order, each once")
+            text = f"pool {self.name}: alerts are in ascending order, each once"
+            raise InvalidValue(text, code=Code.MALFORMED, field="alerts", subject=about)
 
 
 class User(Value, frozen=True, kw_only=True):
@@ -206,7 +214,7 @@ class User(Value, frozen=True, kw_only=True):
     enabled: bool = True
 
     def __post_init__(self) -> None:
-        _must_match(_INITIALS, self.initials, "initials are 2 or 3 letters, digits or dots")
+        _must_match(_INITIALS, self.initials, "initials", "initials are 2 or 3 letters, digits or dots")
 
 
 class ClientSecret(Value, frozen=True, kw_only=True):
@@ -236,7 +244,7 @@ class PublicKey(Value, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.kid is not None:
-            _must_match(_KEY_ID, self.kid, "a kid is 1 to 128 characters without control characters")
+            _must_match(_KEY_ID, self.kid, "kid", "a kid is 1 to 128 characters without control characters")
 
     def is_live(self, now_ms: int) -> bool:
         """Whether it has not expired."""
@@ -264,12 +272,17 @@ class Client(Value, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         _must_match(
-            _CLIENT_ID, self.client_id, "a client_id is 1 to 128 characters without control characters"
+            _CLIENT_ID,
+            self.client_id,
+            "client_id",
+            "a client_id is 1 to 128 characters without control characters",
         )
         if not 1 <= self.sessions_max <= SESSIONS_MAX_MAX:
-            raise InvalidValue(
+            text = (
                 f"client {self.client_id}: max_sessions is 1 to {SESSIONS_MAX_MAX}, not {self.sessions_max}"
             )
+            about = Subject("client", self.client_id)
+            raise out_of_range(text, "max_sessions", self.sessions_max, 1, SESSIONS_MAX_MAX, about)
 
     @property
     def usable(self) -> bool:
@@ -308,24 +321,38 @@ class Tenant(Value, frozen=True, kw_only=True):
         _must_match(
             _TENANT,
             self.name,
+            "name",
             "a tenant's name is 1 to 64 letters, digits, _ . -, and begins with a letter or digit",
         )
         if self.no_seat_status not in NO_SEAT_STATUSES:
-            raise InvalidValue(
-                f"tenant {self.name}: no_seat_status is 400, 429 or 503, not {self.no_seat_status}"
-            )
-        if not 1 <= self.access_ttl_s <= self.session_ttl_s <= TTL_S_MAX:
-            raise InvalidValue(
-                f"tenant {self.name}: access_ttl is 1 s to session_ttl, and session_ttl at most 31 days;"
-                f" these are not: access_ttl {self.access_ttl_s} s, session_ttl {self.session_ttl_s} s"
-            )
-        if self.token_format is TokenFormat.JWT and self.access_ttl_s > JWT_ACCESS_TTL_S_MAX:
-            raise InvalidValue(
-                f"tenant {self.name}: access_ttl is at most 1 day where token_format is jwt,"
-                f" not {self.access_ttl_s} s"
-            )
+            text = f"tenant {self.name}: no_seat_status is 400, 429 or 503, not {self.no_seat_status}"
+            about = Subject("tenant", self.name)
+            raise InvalidValue(text, code=Code.UNKNOWN_CHOICE, field="no_seat_status", subject=about)
+        self._check_lives()
         if self.time_zone != TIME_ZONE:
             _zone(self.time_zone)
+
+    def _check_lives(self) -> None:
+        about, access_ttl_s, session_ttl_s = (
+            Subject("tenant", self.name),
+            self.access_ttl_s,
+            self.session_ttl_s,
+        )
+        if not 1 <= access_ttl_s <= session_ttl_s <= TTL_S_MAX:
+            text = (
+                f"tenant {self.name}: access_ttl is 1 s to session_ttl, and session_ttl at most 31 days;"
+                f" these are not: access_ttl {access_ttl_s} s, session_ttl {session_ttl_s} s"
+            )
+            if not 1 <= session_ttl_s <= TTL_S_MAX:
+                raise out_of_range(text, "session_ttl", session_ttl_s, 1, TTL_S_MAX, about)
+            raise out_of_range(
+                text, "access_ttl", access_ttl_s, 1, session_ttl_s, about, beside="session_ttl"
+            )
+        if self.token_format is TokenFormat.JWT and access_ttl_s > JWT_ACCESS_TTL_S_MAX:
+            most = JWT_ACCESS_TTL_S_MAX
+            text = f"access_ttl is at most 1 day where token_format is jwt, not {access_ttl_s} s"
+            text = f"tenant {self.name}: {text}"
+            raise out_of_range(text, "access_ttl", access_ttl_s, 1, most, about, beside="token_format")
 
     @property
     def zone(self) -> tzinfo:
@@ -414,11 +441,12 @@ def read_alerts(text: str) -> tuple[str, ...]:
     shared = set(filter(_SHARED.fullmatch, words))
     percentages = words - {DENIED, EXPIRES} - shared
     if len(words) > ALERTS_MAX or len(shared) > 1 or not all(map(_PERCENTAGE.fullmatch, percentages)):
-        raise InvalidValue(
+        text = (
             f'alerts are up to {ALERTS_MAX} percentages from 1 to 100, "{DENIED}", "{EXPIRES}" and one from'
             f' "{SHARED}:2" to "{SHARED}:16", like "{" ".join(ALERTS)}", or "none";'
             f" these are not: {text[:60]!r}"
         )
+        raise InvalidValue(text, code=Code.MALFORMED, field="alerts")
     return (*sorted(percentages, key=int), *(it for it in (DENIED, EXPIRES) if it in words), *shared)
 
 
@@ -430,13 +458,30 @@ def shared_from(alerts: Iterable[str]) -> int | None:
 def _zone(name: str) -> tzinfo:
     """Raises InvalidValue."""
     if (zone := find_zone(name)) is None:
-        raise InvalidValue(
+        text = (
             f"a time zone is a name of the IANA database, like Australia/Sydney, or UTC; this is not:"
             f" {name[:60]!r}"
         )
+        raise InvalidValue(text, code=Code.UNKNOWN_CHOICE, field="time_zone")
     return zone
 
 
-def _must_match(pattern: re.Pattern[str], text: str, allowed: str) -> None:
+def out_of_range(  # noqa: PLR0917 - a sentence, and what it is made of
+    text: str,
+    field: str,
+    number: int,
+    least: int,
+    most: int,
+    subject: Subject | None = None,
+    beside: str = "",
+) -> InvalidValue:
+    """What to raise of a number that is not from `least` to `most`; its limit is the bound that it passes."""
+    limit = least if number < least else most
+    return InvalidValue(
+        text, code=Code.OUT_OF_RANGE, field=field, beside=beside, subject=subject, limit=limit
+    )
+
+
+def _must_match(pattern: re.Pattern[str], text: str, field: str, allowed: str) -> None:
     if not pattern.fullmatch(text):
-        raise InvalidValue(f"{allowed}; this is not: {text[:140]!r}")
+        raise InvalidValue(f"{allowed}; this is not: {text[:140]!r}", code=Code.MALFORMED, field=field)

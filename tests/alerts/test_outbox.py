@@ -276,7 +276,7 @@ def test_what_waits_for_a_disabled_webhook_is_given_up(site: Outbox) -> None:
     with changing(site.store, ADA) as change:
         assert change.set(webhook.id, enabled=False)
         assert not change.set(webhook.id, enabled=False)
-        with pytest.raises(StillInUse, match=f"licet webhook set {webhook.id} --enable"):
+        with pytest.raises(StillInUse, match=f"webhook {webhook.id} is disabled"):
             change.test(webhook.id)
     assert site.states() == [State.GIVEN_UP]
     assert site.event() == (ADA, "", "set", f"webhook {webhook.id}", "enabled yes -> no")

@@ -111,7 +111,7 @@ def test_a_change_tells_what_it_ended(desk: Desk) -> None:
         ("set TestClientId --introspects --no-introspection", 2, "--introspects and --no-introspection"),
         ("set TestClientId --password --no-password", 2, "--password and --no-password exclude"),
         ("set x --user TC", 1, "there is no client x"),
-        ("show x", 1, "there is no client x; licet client list shows those there are"),
+        ("show x", 1, "there is no client x in tenant Jim_Test; there is: TestClientId"),
         ("remove x", 1, "there is no client x in tenant Jim_Test; there is: TestClientId"),
         ("secret list x", 1, "there is no client x"),
         ("secret add x", 1, "there is no client x"),

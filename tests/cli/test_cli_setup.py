@@ -101,7 +101,11 @@ def test_a_token_format_brings_its_own_life_of_access_tokens(desk: Desk) -> None
     ("arguments", "exit_code", "told"),
     [
         ("set Jim_Test --token-format saml", 2, "--token-format is reference or jwt, not 'saml'"),
-        ("add Jim_Test --seats 1", 1, "there is a tenant Jim_Test already; change it with: licet tenant set"),
+        (
+            "add Jim_Test --seats 1",
+            1,
+            "there is a tenant Jim_Test already; change it with: licet tenant set Jim_Test",
+        ),
         ("add 'a b' --seats 1", 2, "a tenant's name is 1 to 64 letters"),
         ("add X --seats 1 --session-ttl soon", 2, "a duration is written 1200, 1200s, 20m"),
         ("set Jim_Test", 2, "say what to change; --help lists the options"),
@@ -199,7 +203,7 @@ def test_a_licence_that_is_over_tells_what_it_ended(desk: Desk) -> None:
         ("set full --alerts '80 101'", 2, "alerts are up to 10 percentages from 1 to 100"),
         ("set full", 2, "say what to change"),
         ("set x --seats 1", 1, "there is no pool x in tenant Jim_Test; there is: full"),
-        ("show x", 1, "there is no pool x; licet pool list shows those there are"),
+        ("show x", 1, "there is no pool x; there is: full"),
         ("remove full", 1, "pool full is drawn on by scope all; remove it or give it another pool"),
         (
             "remove full --yes",
@@ -249,7 +253,7 @@ def test_scopes_are_added_changed_shown_and_removed(desk: Desk) -> None:
         ("set all --pool full --unlicensed", 2, "--pool and --unlicensed exclude each other"),
         ("set all --read-only --read-write", 2, "--read-only and --read-write exclude each other"),
         ("set view --read-write", 2, "scope view is built in: it is read-only and needs no seat"),
-        ("show x", 1, "there is no scope x; licet scope list shows those there are"),
+        ("show x", 1, "there is no scope x in tenant Jim_Test; there is: all, view"),
         ("remove x", 1, "there is no scope x in tenant Jim_Test; there is: "),
         ("remove all --yes", 1, "scope all is built in and stays"),
     ],
@@ -319,7 +323,7 @@ def test_a_disabled_user_is_out_at_once(desk: Desk) -> None:
         ("set TC --name '\x1b]0;x'", "", 2, "user TC: a name is 1 to 100 characters without control"),
         ("password XX --no-password", "", 1, "there is no user XX in tenant Jim_Test; there is: TC"),
         ("disable XX", "", 1, "there is no user XX"),
-        ("show XX", "", 1, "there is no user XX; licet user list shows those there are"),
+        ("show XX", "", 1, "there is no user XX in tenant Jim_Test; there is: TC"),
         ("remove TC", "", 1, "user TC is the user of client TestClientId; remove it or give it"),
     ],
 )

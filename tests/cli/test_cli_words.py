@@ -65,8 +65,8 @@ def desk(made: Path, tmp_path: Path) -> Desk:
             1,
             "no active session in Jim_Test has an id that begins with abc; see:",
         ),
-        ("session end --client Nope --yes", 1, "there is no client Nope; licet client list"),
-        ("session end --user ZZ --yes", 1, "there is no user ZZ; licet user list"),
+        ("session end --client Nope --yes", 1, "there is no client Nope in tenant Jim_Test; there is: "),
+        ("session end --user ZZ --yes", 1, "there is no user ZZ in tenant Jim_Test; there is: "),
         ("session list --client Nope", 1, "there is no client Nope"),
         (
             "session end --client TestClientId --yes",

@@ -36,6 +36,7 @@ from licet.ledger.commands import (
 )
 from licet.ledger.rules import resolve_scope
 from licet.model import Duplicates, EndReason, NoSeatReason, Pool, Tenant
+from licet.refusal import Code
 from licet.reports.live import seats
 from licet.setup.change import SetupChange, changing, end_sessions
 from licet.store.errors import SetupError
@@ -503,7 +504,7 @@ class Licence:
                 for deed in dice.choices(list(self._deeds(change, dice)), k=2):
                     deed()
                 if dice.random() < 0.2:
-                    raise SetupError("never mind: all of it is taken back")
+                    raise SetupError("never mind: all of it is taken back", code=Code.CHANGED_MEANWHILE)
 
     def _end_some(self, dice: random.Random) -> None:
         self.office.refresh_tenants()

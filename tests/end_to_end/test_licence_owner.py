@@ -52,9 +52,14 @@ BY_API: tuple[tuple[str, str, dict[str, Any] | None, set[str]], ...] = (
     ("POST", f"{OTHER}/clients", {"client_id": "New", "user": "OU", "scopes": ["sync"]}, {"#/scopes"}),
     ("PUT", "/declaration", None, set()),
     ("POST", "/keys", {}, set()),
-    ("POST", "/api-keys", {"name": "wide", "role": "owner", "tenant": None}, set()),
-    ("POST", "/admins", {"name": "wide", "password": PASSWORD, "role": "owner", "tenant": None}, set()),
-    ("PATCH", "/admins/olga", {"tenant": None}, set()),
+    ("POST", "/api-keys", {"name": "wide", "role": "owner", "tenant": None}, {"#/tenant"}),
+    (
+        "POST",
+        "/admins",
+        {"name": "wide", "password": PASSWORD, "role": "owner", "tenant": None},
+        {"#/tenant"},
+    ),
+    ("PATCH", "/admins/olga", {"tenant": None}, {"#/tenant"}),
 )
 # Pages that add, remove or change what is of the licence whole.
 CLOSED = (

@@ -7,6 +7,7 @@ import pytest
 
 from licet.ledger.commands import Denied, Granted
 from licet.model import InvalidValue, NoSeatReason
+from licet.refusal import Code
 from licet.setup.change import changing, end_sessions
 from licet.setup.end_sessions import REASON_CHARS_MAX
 from licet.store import schema
@@ -136,7 +137,7 @@ def test_it_happens_as_a_whole_or_not_at_all(site: Site) -> None:
     def change_and_fail() -> None:
         with changing(site.store, ADA) as change:
             change.tenant(JIM).end_sessions([granted.session.sid], cool_down_s=60)
-            raise NotFound("something else of the same change")
+            raise NotFound("something else of the same change", code=Code.NOT_FOUND)
 
     with pytest.raises(NotFound):
         change_and_fail()

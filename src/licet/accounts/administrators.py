@@ -27,9 +27,10 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, delete, func, inse
 from licet.credentials.generated import NewApiKey
 from licet.formats import instant
 from licet.model import InvalidValue, Role, Value
+from licet.refusal import Code, Subject, SubjectKind
 from licet.store import schema
 from licet.store.contract import Store, Transaction
-from licet.store.errors import AlreadyThere, NotFound, SetupError, StillInUse
+from licet.store.errors import AlreadyThere, NotFound, SetupError, StillInUse, unknown
 from licet.store.events import Event, keep_events
 
 ADMINS_MAX = 1000  # a guess: far more than look after licences, and few enough to be listed whole
@@ -95,16 +96,17 @@ class AdminChanges(TypedDict, total=False):
     password_hash: str
 
 
-def check_name(what: str, name: str) -> None:
+def check_name(kind: SubjectKind, name: str) -> None:
     """Return if this may be the name of an administrator or API key.
 
     Raises InvalidValue.
     """
     if not is_name(name):
-        raise InvalidValue(
-            f"the name of an {what} is 1 to 64 small letters, digits, _ . @ + -, and begins with a letter or"
+        text = (
+            f"the name of an {kind} is 1 to 64 small letters, digits, _ . @ + -, and begins with a letter or"
             f" digit; this is not: {name[:80]!r}"
         )
+        raise InvalidValue(text, code=Code.MALFORMED, field="name")
 
 
 def is_name(text: str) -> bool:
@@ -171,7 +173,7 @@ class AccountsChange:
         """
         found = find_admin(self._connection, name)
         if found is None or not self._reaches(found.tenant_id):
-            raise NotFound(f"there is no administrator {name}; licet admin list shows those there are")
+            raise unknown(Subject("administrator", name))
         return found
 
     def add_admin(
@@ -198,8 +200,8 @@ class AccountsChange:
         )
         self._must_reach(tenant_id)
         if find_admin(self._connection, name) is not None:
-            raise AlreadyThere(f"there is an administrator {name} already; change it with: licet admin set")
-        self._must_have_room(schema.admin, ADMINS_MAX, "administrators")
+            raise there_already("administrator", name)
+        self._must_have_room(schema.admin, ADMINS_MAX, "administrator")
         row = _admin_row(admin) | {"created_at_ms": admin.created_at_ms}
         statement = insert(schema.admin).values(row).returning(schema.admin.c.id)
         added = replace(admin, id=self._connection.execute(statement).scalar_one())
@@ -248,7 +250,7 @@ class AccountsChange:
             select(schema.api_key).where(schema.api_key.c.name == name)
         ).one_or_none()
         if row is None or not self._reaches(row.tenant_id):
-            raise NotFound(f"there is no API key {name}; licet admin key list shows those there are")
+            raise unknown(Subject("API key", name))
         return _api_key(row)
 
     def add_api_key(
@@ -278,12 +280,12 @@ class AccountsChange:
         )
         self._must_reach(tenant_id)
         if key.is_expired(self._now_ms):
-            raise InvalidValue(
-                f"a new API key expires later than now; this is over: {instant(expires_at_ms)}"
-            )
+            text = f"a new API key expires later than now; this is over: {instant(expires_at_ms)}"
+            about = Subject("API key", name)
+            raise InvalidValue(text, code=Code.IN_THE_PAST, field="expires", subject=about)
         if self._has_api_key(name):
-            raise AlreadyThere(f"there is an API key {name} already; remove it, or choose another name")
-        self._must_have_room(schema.api_key, API_KEYS_MAX, "API keys")
+            raise there_already("API key", name)
+        self._must_have_room(schema.api_key, API_KEYS_MAX, "API key")
         row = {field: getattr(key, field) for field in key.__struct_fields__} | {"role": role.value}
         self._connection.execute(insert(schema.api_key).values(row))
         detail = f"{key.id}, {self._told(role, tenant_id)}, expires {instant(expires_at_ms)}"
@@ -309,21 +311,22 @@ class AccountsChange:
 
     def _must_reach(self, tenant_id: int | None) -> None:
         if not self._reaches(tenant_id):
-            raise NotYours("who looks after one tenant gives out accounts of that tenant only")
+            text = "who looks after one tenant gives out accounts of that tenant only"
+            raise NotYours(text, code=Code.NOT_YOURS, field="tenant")
         if tenant_id is not None:
             self._tenant_name(tenant_id)
 
-    def _must_have_room(self, table: Table, most: int, what: str) -> None:
+    def _must_have_room(self, table: Table, most: int, kind: SubjectKind) -> None:
         if self._connection.execute(select(func.count()).select_from(table)).scalar_one() >= most:
-            raise StillInUse(f"there are {most} {what} already; remove one first")
+            text = f"there are {most} {kind}s already; remove one first"
+            raise StillInUse(text, code=Code.TOO_MANY, subject=Subject(kind), limit=most)
 
     def _must_not_be_last(self, admin: Admin) -> None:
         others = (other for other in read_admins(self._connection) if other.id != admin.id)
         if not any(other.rules_all for other in others):
-            raise LastOwner(
-                f"{admin.name} is the last enabled owner of all tenants; make another one first:"
-                " licet admin add NAME --role owner"
-            )
+            text = f"{admin.name} is the last enabled owner of all tenants; make another one first"
+            about = Subject("administrator", admin.name)
+            raise LastOwner(text, code=Code.LAST_OWNER, subject=about)
 
     def _sign_out(self, admin: Admin) -> None:
         of_this = schema.admin_session.c.admin_id == admin.id
@@ -335,7 +338,8 @@ class AccountsChange:
         query = select(schema.tenant.c.name).where(schema.tenant.c.id == tenant_id)
         name: str | None = self._connection.execute(query).scalar_one_or_none()
         if name is None:
-            raise NotFound("the tenant is gone; somebody removed it just now")
+            text = "the tenant is gone; somebody removed it just now"
+            raise NotFound(text, code=Code.NOT_FOUND, field="tenant", subject=Subject("tenant"))
         return name
 
     def _told(self, role: Role, tenant_id: int | None) -> str:
@@ -364,6 +368,12 @@ class AccountsChange:
         self.events.append(
             Event(actor=self._actor, tenant=tenant, action=action, target=target, detail=detail)
         )
+
+
+def there_already(kind: SubjectKind, name: str) -> AlreadyThere:
+    """What to raise when an account has this name."""
+    text = f"there is an {kind} {name} already"
+    return AlreadyThere(text, code=Code.ALREADY_THERE, field="name", subject=Subject(kind, name))
 
 
 def _is_less(before: Admin, after: Admin) -> bool:

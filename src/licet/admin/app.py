@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 
 from licet.admin import metrics as scraping
 from licet.admin.api import routers, upkeep
+from licet.admin.api.advice import advised
 from licet.admin.api.dry_run import Rehearsed
 from licet.admin.context import Desk, address, request_id
 from licet.admin.gate import Application, Gate
@@ -147,7 +148,7 @@ class _Told:
         self._note(request, problem, fault)
         request.state.is_told = True
         if request.url.path.startswith(_FOR_PROGRAMS):
-            return problem_answer(problem, request_id(request))
+            return problem_answer(problem, request_id(request), advised(problem.detail, problem.refusal))
         try:
             visit = None
             if problem.kind == "not-found":
@@ -184,9 +185,9 @@ class _Told:
         )
 
 
-def problem_answer(problem: Problem, id_of_request: str) -> Response:
-    """A problem as `application/problem+json`."""
-    body = msgspec.json.encode(problem.content(id_of_request))
+def problem_answer(problem: Problem, id_of_request: str, detail: str) -> Response:
+    """A problem as `application/problem+json`; `detail` says which operation helps, too."""
+    body = msgspec.json.encode(problem.content(id_of_request) | {"detail": detail})
     return Response(body, problem.status, problem.headers, MEDIA_TYPE)
 
 

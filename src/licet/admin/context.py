@@ -37,9 +37,10 @@ from licet.credentials.passwords import Passwords
 from licet.lanes.contract import QueueFull, Submitter
 from licet.ledger.commands import Command, Outcome
 from licet.model import Role, Tenant
+from licet.refusal import Subject
 from licet.setup.change import SetupChange, changing
 from licet.store.contract import Store
-from licet.store.errors import NotFound, StoreUnavailable
+from licet.store.errors import StoreUnavailable, unknown
 from licet.telemetry.metrics import Metrics
 from licet.web.refusals import LogRateLimit
 
@@ -158,7 +159,7 @@ class Desk:
         self.store.refresh_tenants()
         found = self.store.tenant(name)
         if found is None or not identity.sees(found.id):
-            raise NotFound(f"there is no tenant {name}")
+            raise unknown(Subject("tenant", name, name))
         return found
 
     def client_secrets(self) -> ClientSecrets:

@@ -7,8 +7,8 @@ as a page elsewhere. What the store and the model raise becomes one here, too, s
 bug is told with its request id and nothing else. No text has a secret in it.
 """
 
-import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
@@ -17,15 +17,14 @@ import msgspec
 from licet.accounts.administrators import NotYours
 from licet.admin.sign_in import TooManyAttempts
 from licet.credentials.keyring import KeyringUnusable
+from licet.formats import sentence
 from licet.lanes.contract import QueueFull
 from licet.model import InvalidValue, Value
+from licet.refusal import Code, Refusal, Subject
 from licet.setup.file import DeclarationInvalid
-from licet.setup.licence_terms import LicenceKept
-from licet.store.errors import AlreadyThere, NotFound, SetupError, StoreUnavailable
+from licet.setup.licence_terms import LicenceKept, Term
+from licet.store.errors import AlreadyThere, NotFound, StoreUnavailable
 from licet.store.paging import InvalidCursor
-
-# How a text ends that advises who works with the command line.
-_ADVICE = re.compile(r"[;:,] (?:change it with: |or )?licet [a-z].*$|; change it with: licet.*$")
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
@@ -33,14 +32,25 @@ MISTAKES_MAX = 50  # told at once, as on the command line
 
 
 class FieldError(Value, frozen=True, kw_only=True):
-    """What is wrong with one field: `pointer` says where (RFC 6901, in a URI fragment), '' for all of it."""
+    """What is wrong with one value.
+
+    `pointer` says where it is (RFC 6901, in a URI fragment), '' for all of the body; `code` what is wrong,
+    and `limit` the bound that it passes, where there is one.
+    """
 
     pointer: str
+    code: Code
     message: str
+    limit: int | None = None
 
 
 class Problem(Exception):
-    """A refusal on its way to who asked. `kind` names what happened and is the end of the problem's type."""
+    """A refusal on its way to who asked. `kind` names what happened and is the end of the problem's type.
+
+    `refusal` is what the set-up said, where it did.
+    """
+
+    refusal: Refusal | None = None
 
     def __init__(
         self,
@@ -74,9 +84,28 @@ class Problem(Exception):
             "status": self.status,
             "detail": self.detail,
             "request_id": request_id,
+            **_members(self.refusal),
             **errors,
             **self.more,
         }
+
+
+def _members(refusal: Refusal | None) -> dict[str, Any]:
+    """A refusal as data."""
+    if refusal is None:
+        return {}
+    members: dict[str, Any] = {"code": refusal.code.value}
+    if refusal.subject is not None:
+        members["subject"] = _subject(refusal.subject)
+    if refusal.limit is not None:
+        members["limit"] = refusal.limit
+    if refusal.others:
+        members["others"] = [_subject(it) for it in refusal.others]
+    return members
+
+
+def _subject(subject: Subject) -> dict[str, str]:
+    return {name: text for name, text in asdict(subject).items() if text}
 
 
 TITLES = {
@@ -146,19 +175,25 @@ def unavailable(detail: str) -> Problem:
 def problem_of(fault: Exception, field_names: Sequence[str] = ()) -> Problem | None:
     """What is told of an exception that is `EXPECTED`; None for a bug.
 
-    `field_names` are those of the request's body: the first that a text about a value names is its field.
+    `field_names` are those of the request's body, in which a wrong value is pointed at.
     """
     match fault:
         case Problem():
             return fault
-        case SetupError():
-            return _of_setup(fault, field_names)
+        case Refusal():
+            problem = _of_refusal(fault, field_names)
+            problem.refusal = fault
+            return problem
         case DeclarationInvalid():
-            errors = (FieldError(pointer="", message=mistake) for mistake in fault.mistakes[:MISTAKES_MAX])
-            return invalid(*errors, detail=f"{str(fault).partition(':')[0].capitalize()}.")
-        case InvalidValue() | InvalidCursor():
-            where = pointer_of(str(fault), field_names) if isinstance(fault, InvalidValue) else "query:after"
-            return invalid(FieldError(pointer=where, message=sentence(fault)))
+            errors = (
+                FieldError(pointer="", code=Code.MALFORMED, message=mistake)
+                for mistake in fault.mistakes[:MISTAKES_MAX]
+            )
+            return invalid(*errors, detail=sentence(fault.summary))
+        case InvalidCursor():
+            return invalid(
+                FieldError(pointer="query:after", code=Code.MALFORMED, message=sentence(str(fault)))
+            )
         case TooManyAttempts():
             return too_many_attempts(fault.retry_after_s)
         case _:
@@ -168,9 +203,8 @@ def problem_of(fault: Exception, field_names: Sequence[str] = ()) -> Problem | N
 # What the store, the model and the keys raise when something is not as it should be, and no bug.
 EXPECTED = (
     Problem,
-    SetupError,
+    Refusal,
     DeclarationInvalid,
-    InvalidValue,
     InvalidCursor,
     TooManyAttempts,
     QueueFull,
@@ -179,25 +213,46 @@ EXPECTED = (
 )
 
 
-def _of_setup(fault: SetupError, field_names: Sequence[str]) -> Problem:
-    match fault:
-        case LicenceKept():
-            errors = [
-                FieldError(
-                    pointer=f"#/{term.field}" if term.field in field_names else "",
-                    message=f"{term.text[:1].upper()}{term.text[1:]}.",
-                )
-                for term in fault.terms[:MISTAKES_MAX]
-            ]
-            return Problem(403, "not-allowed", sentence(fault), errors=errors)
-        case NotFound():
-            return not_found(sentence(fault))
+def _of_refusal(refusal: Refusal, names: Sequence[str]) -> Problem:
+    detail, pointer = sentence(str(refusal)), pointer_to(refusal, names)
+    error = FieldError(pointer=pointer, code=refusal.code, message=detail, limit=refusal.limit)
+    errors = (error,) if pointer else ()
+    match refusal:
+        case InvalidValue():
+            return invalid(error)
+        case NotFound():  # A name that the body gives is a wrong value.
+            return invalid(error) if pointer else not_found(detail)
         case AlreadyThere():
-            return Problem(409, "already-there", sentence(fault))
+            return Problem(409, "already-there", detail, errors=errors)
         case NotYours():
-            return not_allowed(sentence(fault))
+            return Problem(403, "not-allowed", detail, errors=errors)
+        case LicenceKept():
+            return Problem(403, "not-allowed", detail, errors=_of_terms(refusal.terms, names))
         case _:
-            return Problem(409, "not-possible", sentence(fault))
+            return Problem(409, "not-possible", detail, errors=errors)
+
+
+def _of_terms(terms: Sequence[Term], names: Sequence[str]) -> list[FieldError]:
+    return [
+        FieldError(
+            pointer=_pointer(term.field, names), code=Code.PART_OF_LICENCE, message=sentence(term.text)
+        )
+        for term in terms[:MISTAKES_MAX]
+    ]
+
+
+def pointer_to(refusal: Refusal, names: Sequence[str]) -> str:
+    """Where the value stands in a body with these names, or the one that it does not go with; else ''."""
+    return _pointer(refusal.field, names) or _pointer(refusal.beside, names)
+
+
+def _pointer(field: str, names: Sequence[str]) -> str:
+    """The API calls a field as the set-up file does, and adds its unit."""
+    found = next((it for it in names if field and it in {field + unit for unit in _UNITS}), None)
+    return "" if found is None else f"#/{found}"
+
+
+_UNITS = ("", "_s", "_at_ms", "_at")
 
 
 def _told_of_store(fault: Exception) -> str:
@@ -205,7 +260,7 @@ def _told_of_store(fault: Exception) -> str:
         case QueueFull():
             return "Too much waits already."
         case KeyringUnusable():
-            return sentence(fault)
+            return sentence(str(fault))
         case _:  # What the driver says belongs into the log.
             return "The store does not answer. Nothing of the request was done."
 
@@ -235,29 +290,3 @@ def _of_status(status: int) -> Problem:
 
 def _summary(errors: Sequence[FieldError]) -> str:
     return errors[0].message if len(errors) == 1 else f"{len(errors)} values are not what they may be."
-
-
-def sentence(fault: Exception) -> str:
-    """The text of an exception without advice for the command line, as a sentence."""
-    text = _ADVICE.sub("", str(fault))
-    return f"{text[:1].upper()}{text[1:]}." if text else ""
-
-
-def pointer_of(text: str, field_names: Sequence[str]) -> str:
-    """Where the field stands that a text names first, by all of its name or by its last word.
-
-    '' when it names none. A field ends in its unit or stands for many; a text does neither.
-    """
-    words = text.replace("_", " ")
-    for stem_of in (_stem, lambda name: _stem(name).rpartition(" ")[2]):
-        found = [(words.find(stem_of(name)), name) for name in field_names]
-        at = [(place, name) for place, name in found if place >= 0]
-        if at:
-            return f"#/{min(at)[1]}"
-    return ""
-
-
-def _stem(name: str) -> str:
-    for ending in ("_at_ms", "_ms", "_s", "s"):
-        name = name.removesuffix(ending)
-    return name.replace("_", " ")

@@ -11,6 +11,8 @@ from fastapi.exceptions import RequestValidationError
 
 from licet.admin.api.requests import ALLOWED
 from licet.admin.problems import FieldError, Problem, invalid
+from licet.formats import sentence
+from licet.refusal import Code
 
 _NO_OBJECT = frozenset({"json_invalid", "model_attributes_type", "dict_type", "model_type"})
 _MESSAGES: Mapping[str, str] = {
@@ -37,6 +39,26 @@ _MESSAGES: Mapping[str, str] = {
 }
 
 
+# What they are for programs, and what of the framework's context is the bound.
+_CODES: Mapping[str, tuple[Code, str]] = {
+    "missing": (Code.MISSING, ""),
+    "extra_forbidden": (Code.UNKNOWN_FIELD, ""),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float", "bool_type"), (Code.WRONG_TYPE, "")),
+    **dict.fromkeys(("bool_parsing", "string_type", "list_type"), (Code.WRONG_TYPE, "")),
+    "int_parsing_size": (Code.OUT_OF_RANGE, ""),
+    "greater_than_equal": (Code.OUT_OF_RANGE, "ge"),
+    "less_than_equal": (Code.OUT_OF_RANGE, "le"),
+    "less_than": (Code.OUT_OF_RANGE, "lt"),
+    "string_too_short": (Code.OUT_OF_RANGE, "min_length"),
+    "string_too_long": (Code.TOO_LONG, "max_length"),
+    "too_short": (Code.OUT_OF_RANGE, "min_length"),
+    "too_long": (Code.TOO_MANY, "max_length"),
+    "literal_error": (Code.UNKNOWN_CHOICE, ""),
+    "enum": (Code.UNKNOWN_CHOICE, ""),
+    "value_error": (Code.NOT_TOGETHER, ""),
+}
+
+
 def problem_of_validation(fault: RequestValidationError) -> Problem:
     """All that is wrong with a request."""
     errors: Sequence[Any] = fault.errors()
@@ -44,7 +66,13 @@ def problem_of_validation(fault: RequestValidationError) -> Problem:
         if isinstance(fault.body, bytes) and fault.body:  # it was not read as JSON: it did not say that it is
             return Problem(415, "wrong-media-type", "Send the body with Content-Type: application/json.")
         return Problem(400, "malformed-request", "The body is not a JSON object, in UTF-8.")
-    return invalid(*(FieldError(pointer=_place(error["loc"]), message=_message(error)) for error in errors))
+    return invalid(*map(_field_error, errors))
+
+
+def _field_error(error: Mapping[str, Any]) -> FieldError:
+    code, bound = _CODES.get(error["type"], (Code.MALFORMED, ""))
+    limit = error.get("ctx", {}).get(bound)
+    return FieldError(pointer=_place(error["loc"]), code=code, message=_message(error), limit=limit)
 
 
 def _place(location: tuple[Any, ...]) -> str:
@@ -61,8 +89,7 @@ def _message(error: Mapping[str, Any]) -> str:
     if kind == "string_pattern_mismatch":
         return ALLOWED.get(context["pattern"], "It has characters that are not allowed here.")
     if kind == "value_error":
-        text = str(context["error"])
-        return f"{text[:1].upper()}{text[1:]}."
+        return sentence(str(context["error"]))
     if kind == "extra_forbidden" and str(error["loc"][-1]).endswith("_at"):
         return f"There is no such field; {error['loc'][-1]}_ms is an instant in milliseconds since 1970."
     message = _MESSAGES.get(kind, "It is not what it may be.")

@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from licet.model import InvalidValue, Value
 from licet.networks import is_public
+from licet.refusal import Code
 
 URL_CHARS_MAX = 2000
 _HTTPS, _HTTP = "https", "http"
@@ -33,13 +34,17 @@ def check_url(url: str, *, http_allowed: bool, private_allowed: bool = True) -> 
     """
     try:
         parts = urlsplit(url)
-        fault = _form_fault(url, parts) or _place_fault(
-            parts, http_allowed=http_allowed, private_allowed=private_allowed
+        fault = _form_fault(url, parts)
+        code, fault = (
+            (Code.MALFORMED, fault)
+            if fault
+            else _place_fault(parts, http_allowed=http_allowed, private_allowed=private_allowed)
         )
     except ValueError:  # a port that is not a number, a bracket that is not closed
-        fault = "it is not a URL"
+        code, fault = Code.MALFORMED, "it is not a URL"
     if fault:
-        raise InvalidValue(f"a webhook is a URL like https://example.com/alerts; {fault}")
+        text = f"a webhook is a URL like https://example.com/alerts; {fault}"
+        raise InvalidValue(text, code=code, field="url")
 
 
 def place_of(url: str) -> str:
@@ -62,18 +67,20 @@ def _form_fault(url: str, parts: SplitResult) -> str:
     return ""
 
 
-def _place_fault(parts: SplitResult, *, http_allowed: bool, private_allowed: bool) -> str:
+def _place_fault(parts: SplitResult, *, http_allowed: bool, private_allowed: bool) -> tuple[Code, str]:
     host = parts.hostname or ""
     is_local = private_allowed and _is_this_machine(host)
     if parts.scheme == _HTTP and not (http_allowed or is_local):
         where = "to this machine only" if private_allowed else "nowhere for who looks after one tenant"
-        return f"http goes {where}, as long as the setting webhook_http is not true"
+        why = f"http goes {where}, as long as the setting webhook_http is not true"
+        return Code.HTTP_NOT_ALLOWED, why
     if not private_allowed and _is_private(host):
-        return (
+        why = (
             "for who looks after one tenant it goes to public addresses only, as long as the setting"
             " webhook_private is not true"
         )
-    return ""
+        return Code.ADDRESS_NOT_PUBLIC, why
+    return Code.MALFORMED, ""
 
 
 def _is_this_machine(host: str) -> bool:

@@ -33,9 +33,10 @@ from licet.alerts.outbox import TEST, disable, put
 from licet.alerts.shared_seats import raised_shared
 from licet.credentials.webhook_signatures import new_webhook_id
 from licet.model import DENIED, EXPIRES, SHARED, Tenant, Value
+from licet.refusal import Code, Subject
 from licet.store import schema
 from licet.store.contract import Purpose, Store, Transaction
-from licet.store.errors import NotFound, StillInUse
+from licet.store.errors import NotFound, StillInUse, unknown
 from licet.store.events import Event, keep_events
 from licet.store.paging import LIMIT, bounded, read_cursor, write_cursor
 
@@ -184,7 +185,7 @@ def find_webhook(connection: Connection, webhook_id: str, within: int | None = N
     query = select(schema.webhook).where(schema.webhook.c.id == webhook_id, *_of(within))
     row = connection.execute(query).one_or_none()
     if row is None:
-        raise NotFound(f"there is no webhook {webhook_id}; licet webhook list shows those there are")
+        raise unknown(Subject("webhook", webhook_id))
     return _webhook(row)
 
 
@@ -274,11 +275,13 @@ class WebhooksChange:
         """
         self._check_url(url, http_allowed=http_allowed, private_allowed=private_allowed)
         if self._reach not in {None, tenant_id}:
-            raise NotYours("who looks after one tenant adds webhooks of that tenant only")
+            text = "who looks after one tenant adds webhooks of that tenant only"
+            raise NotYours(text, code=Code.NOT_YOURS, field="tenant")
         self._tenant_name(tenant_id)
         there = self._connection.execute(select(func.count()).select_from(schema.webhook)).scalar_one()
         if there >= WEBHOOKS_MAX:
-            raise StillInUse(f"there are {WEBHOOKS_MAX} webhooks already; remove one first")
+            text = f"there are {WEBHOOKS_MAX} webhooks already; remove one first"
+            raise StillInUse(text, code=Code.TOO_MANY, subject=Subject("webhook"), limit=WEBHOOKS_MAX)
         added = Webhook(
             id=new_webhook_id(),
             tenant_id=tenant_id,
@@ -350,9 +353,8 @@ class WebhooksChange:
         """
         webhook = self.webhook(webhook_id)
         if not webhook.enabled:
-            raise StillInUse(
-                f"webhook {webhook_id} is disabled; enable it first: licet webhook set {webhook_id} --enable"
-            )
+            text = f"webhook {webhook_id} is disabled; enable it first"
+            raise StillInUse(text, code=Code.DISABLED, subject=Subject("webhook", webhook_id))
         [message_id] = put(
             self._connection,
             webhook_ids=[webhook_id],
@@ -409,7 +411,8 @@ class WebhooksChange:
         query = select(schema.tenant.c.name).where(schema.tenant.c.id == tenant_id)
         name: str | None = self._connection.execute(query).scalar_one_or_none()
         if name is None:
-            raise NotFound("there is no such tenant any more")
+            text = "there is no such tenant any more"
+            raise NotFound(text, code=Code.NOT_FOUND, field="tenant", subject=Subject("tenant"))
         return name
 
     def _tell(self, action: str, webhook: Webhook, detail: str) -> None:

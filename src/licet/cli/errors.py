@@ -1,14 +1,20 @@
 """From what a verb raises to what its caller gets: a line on stderr and an exit code.
 
+A refusal of the set-up says what is wrong; which line of the command helps stands here, by its code and by
+what it is about.
+
 0 done, 1 refused or not found, 2 wrong use, 3 store unreachable.
 """
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import typer
 
 from licet.credentials.keyring import KeyringUnusable
 from licet.model import InvalidValue
+from licet.refusal import Code, Refusal, SubjectKind
 from licet.store.errors import SetupError, StoreUnavailable
 
 REFUSED, WRONG_USE, UNREACHABLE = 1, 2, 3
@@ -45,12 +51,60 @@ def told(fault: Exception) -> str:
     if isinstance(fault, StoreUnavailable):
         first_line = str(fault).partition("\n")[0]
         return f"licet: {first_line}"  # What follows is a driver's, about its statement.
+    if isinstance(fault, Refusal):
+        return f"licet: {fault}{advice(fault)}"
     if not isinstance(fault, typer.TyperException):
         return f"licet: {fault}"
     context = getattr(fault, "ctx", None)
     text = _plain(fault.format_message().rstrip("."))
     where = f" (see: {context.command_path} --help)" if context is not None else ""
     return f"licet: {text[0].lower()}{text[1:]}{where}" if text else ""
+
+
+def advice(refusal: Refusal) -> str:
+    """What to do next, to follow the text of a refusal; '' where the text is enough."""
+    subject = refusal.subject
+    if refusal.code is Code.NOT_FOUND and refusal.others:
+        return ""  # it names those there are
+    template = _ADVICE.get((refusal.code, subject.kind if subject else None), "")
+    names = {"name": subject.name, "client": subject.client or "CLIENT_ID"} if subject else {}
+    return template.format_map(names)
+
+
+_ADVICE: Mapping[tuple[Code, SubjectKind | None], str] = MappingProxyType(
+    {
+        (Code.ALREADY_THERE, "tenant"): "; change it with: licet tenant set {name}",
+        (Code.ALREADY_THERE, "pool"): "; change it with: licet pool set {name}",
+        (Code.ALREADY_THERE, "scope"): "; change it with: licet scope set {name}",
+        (Code.ALREADY_THERE, "user"): "; change it with: licet user set {name}",
+        (Code.ALREADY_THERE, "client"): "; change it with: licet client set {name}",
+        (Code.ALREADY_THERE, "key"): "; see: licet client key list {client}",
+        (Code.ALREADY_THERE, "administrator"): "; change it with: licet admin set {name}",
+        (Code.ALREADY_THERE, "API key"): "; choose another name, or: licet admin key remove {name}",
+        (Code.NOT_FOUND, "tenant"): "; add one: licet tenant add NAME --seats 5",
+        (Code.NOT_FOUND, "pool"): "; add one: licet pool add NAME --seats 5",
+        (Code.NOT_FOUND, "user"): "; add one: licet user add INITIALS",
+        (Code.NOT_FOUND, "client"): "; add one: licet client add CLIENT_ID --user INITIALS",
+        (Code.NOT_FOUND, "secret"): "; add one: licet client secret add {client}",
+        (Code.NOT_FOUND, "key"): "; add one: licet client key add {client} FILE",
+        (Code.NOT_FOUND, "administrator"): "; licet admin list shows those there are",
+        (Code.NOT_FOUND, "API key"): "; licet admin key list shows those there are",
+        (Code.NOT_FOUND, "webhook"): "; licet webhook list shows those there are",
+        (Code.IN_USE, "pool"): ": licet scope set SCOPE --pool POOL",
+        (Code.IN_USE, "scope"): ": licet client set CLIENT_ID --scope SCOPE",
+        (Code.IN_USE, "user"): ": licet client set CLIENT_ID --user INITIALS",
+        (Code.IS_DEFAULT, "scope"): ": licet tenant set TENANT --default-scope SCOPE",
+        (Code.TOO_MANY, "secret"): ": licet client secret remove {client} SECRET_ID",
+        (Code.TOO_MANY, "key"): ": licet client key remove {client} KID",
+        (Code.TOO_MANY, "administrator"): ": licet admin remove NAME",
+        (Code.TOO_MANY, "API key"): ": licet admin key remove NAME",
+        (Code.TOO_MANY, "webhook"): ": licet webhook remove WEBHOOK_ID",
+        (Code.LAST_OWNER, "administrator"): ": licet admin add NAME --role owner",
+        (Code.DISABLED, "webhook"): ": licet webhook set {name} --enable",
+        (Code.OLDER_NODES, None): ", or say --force",
+        (Code.SHARED_KEY, None): ": licet client secret add CLIENT_ID",
+    }
+)
 
 
 def _plain(text: str) -> str:

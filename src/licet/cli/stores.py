@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING
 from licet.cli.errors import WrongUse
 from licet.clock import SystemClock
 from licet.model import Tenant
+from licet.refusal import Code, Subject
 from licet.store.contract import Store
-from licet.store.errors import NotFound, SchemaOutdated, SchemaUnknown, SetupDamaged, StoreUnavailable
+from licet.store.errors import (
+    NotFound,
+    SchemaOutdated,
+    SchemaUnknown,
+    SetupDamaged,
+    StoreUnavailable,
+    unknown,
+)
 from licet.store.opening import StoreAt
 
 if TYPE_CHECKING:
@@ -112,10 +120,10 @@ def chosen_tenant(store: Store, name: str | None) -> Tenant:
     """
     names = sorted(tenant.name for tenant in store.tenants().values())
     if not names:
-        raise NotFound("there is no tenant yet; add one: licet tenant add NAME --seats 5")
+        raise NotFound("there is no tenant yet", code=Code.NOT_FOUND, subject=Subject("tenant"))
     if name is None and len(names) > 1:
         raise WrongUse(f"which tenant? Say --tenant or LICET_TENANT: {', '.join(names)}")
     tenant = store.tenant(names[0] if name is None else name)
     if tenant is None:
-        raise NotFound(f"there is no tenant {name}; there is: {', '.join(names)}")
+        raise unknown(Subject("tenant", name or ""), names)
     return tenant

@@ -19,6 +19,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from licet.clock import Clock
 from licet.credentials.generated import RENEWED_EVERY_MS, SECRET_PREFIX
 from licet.model import Client, InvalidValue, Tenant, User
+from licet.refusal import Code
 
 PASSWORD_CHARS_MAX = 256  # more is refused before it is hashed
 PASSWORD_CHARS_MIN = 8
@@ -78,11 +79,14 @@ def check_password(password: str) -> None:
     Raises InvalidValue.
     """
     if not PASSWORD_CHARS_MIN <= len(password) <= PASSWORD_CHARS_MAX:
-        raise InvalidValue(f"a password is {PASSWORD_CHARS_MIN} to {PASSWORD_CHARS_MAX} characters")
+        text = f"a password is {PASSWORD_CHARS_MIN} to {PASSWORD_CHARS_MAX} characters"
+        limit = PASSWORD_CHARS_MAX if len(password) > PASSWORD_CHARS_MAX else PASSWORD_CHARS_MIN
+        raise InvalidValue(text, code=Code.OUT_OF_RANGE, field="password", limit=limit)
     if not password.isprintable():
-        raise InvalidValue("a password has no control characters")
+        raise _refused(Code.MALFORMED, "a password has no control characters")
     if password.startswith(SECRET_PREFIX):
-        raise InvalidValue(f"a password does not begin with {SECRET_PREFIX}, which marks generated secrets")
+        text = f"a password does not begin with {SECRET_PREFIX}, which marks generated secrets"
+        raise _refused(Code.MALFORMED, text)
 
 
 def check_new_password(password: str, *about: str) -> None:
@@ -92,11 +96,17 @@ def check_new_password(password: str, *about: str) -> None:
     """
     check_password(password)
     if len(_beside(password, about)) < _CHARS_BESIDE_MIN:
-        raise InvalidValue("a password is more than a name, initials or a client_id with a few characters")
+        text = "a password is more than a name, initials or a client_id with a few characters"
+        raise _refused(Code.WEAK_PASSWORD, text)
     from zxcvbn import zxcvbn  # noqa: PLC0415 - its lists of words; most programs never need them
 
     if zxcvbn(password[:_CHARS_ESTIMATED_MAX], user_inputs=about)["guesses"] < PASSWORD_GUESSES_MIN:
-        raise InvalidValue("a password must be hard to guess; take several words that nobody expects")
+        text = "a password must be hard to guess; take several words that nobody expects"
+        raise _refused(Code.WEAK_PASSWORD, text)
+
+
+def _refused(code: Code, text: str) -> InvalidValue:
+    return InvalidValue(text, code=code, field="password")
 
 
 def about_user(tenant: Tenant, initials: str, name: str | None = None) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from licet.credentials.jose import canonical, encode, number, thumbprint
 from licet.model import InvalidValue, PublicKey
+from licet.refusal import Code
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
@@ -42,7 +43,7 @@ _KEEP_PRIVATE = (
     "this is a private key, which stays with the client and goes nowhere else; give the public one:"
     " openssl pkey -in FILE -pubout"
 )
-_SHARED = "a shared key is a secret and no public key; generate one: licet client secret add"
+_SHARED = "a shared key is a secret and no public key; let Licet generate a secret"
 _KINDS = "a key is EC on P-256, Ed25519, or RSA of 2048 to 4096 bits"
 _WHAT = "this is no public key: a JWK, a JWKS or PEM is; openssl pkey -in FILE -pubout makes one"
 
@@ -53,12 +54,14 @@ def read_keys(text: str) -> list[PublicKey]:
     Raises InvalidValue, which tells nothing of what the text holds.
     """
     if len(text.encode(errors="replace")) > TEXT_BYTES_MAX:
-        raise InvalidValue(f"a file with keys has {TEXT_BYTES_MAX} bytes at most")
+        text = f"a file with keys has {TEXT_BYTES_MAX} bytes at most"
+        raise InvalidValue(text, code=Code.TOO_LONG, field="key", limit=TEXT_BYTES_MAX)
     keys = _read_pem(text) if "-----BEGIN" in text else _read_json(text)
     if not keys:
-        raise InvalidValue(_WHAT)
+        raise _refused(_WHAT)
     if len(keys) > KEYS_READ_MAX:
-        raise InvalidValue(f"these are more than {KEYS_READ_MAX} keys")
+        text = f"these are more than {KEYS_READ_MAX} keys"
+        raise InvalidValue(text, code=Code.TOO_MANY, field="key", limit=KEYS_READ_MAX)
     return list({key.thumbprint: key for key in keys}.values())
 
 
@@ -69,16 +72,20 @@ def read_jwk(jwk: Mapping[str, Any]) -> PublicKey:
     """
     kind = jwk.get("kty")
     if kind == "oct":
-        raise InvalidValue(_SHARED)
+        raise _refused(_SHARED, Code.SHARED_KEY)
     if not _PRIVATE.isdisjoint(jwk):
-        raise InvalidValue(_KEEP_PRIVATE)
+        raise _refused(_KEEP_PRIVATE, Code.PRIVATE_KEY)
     if not isinstance(kind, str) or kind not in _MEMBERS:
-        raise InvalidValue(_KINDS)
+        raise _refused(_KINDS, Code.UNSUPPORTED_KEY)
     members = {name: jwk.get(name) for name in _MEMBERS[kind]}
     if not all(isinstance(it, str) and _BASE64URL.fullmatch(it) for it in members.values()):
-        raise InvalidValue(f"this JWK is not whole: it needs {', '.join(_MEMBERS[kind])}")
+        raise _refused(f"this JWK is not whole: it needs {', '.join(_MEMBERS[kind])}")
     _must_be_for_signatures(jwk)
     return _made(_loaded(members), kid=_text(jwk, "kid"), algorithm=_text(jwk, "alg"))
+
+
+def _refused(text: str, code: Code = Code.MALFORMED) -> InvalidValue:
+    return InvalidValue(text, code=code, field="key")
 
 
 def told(key: PublicKey) -> dict[str, Any]:
@@ -178,14 +185,14 @@ def _read_json(text: str) -> list[PublicKey]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):
-        raise InvalidValue(_WHAT) from None
+        raise _refused(_WHAT) from None
     if not isinstance(content, dict):
-        raise InvalidValue(_WHAT)
+        raise _refused(_WHAT)
     if "keys" not in content:
         return [read_jwk(content)]
     found = content["keys"]
     if not isinstance(found, list) or not all(isinstance(it, dict) for it in found):
-        raise InvalidValue(_WHAT)
+        raise _refused(_WHAT)
     return [read_jwk(it) for it in found if it.get("use") != "enc"]
 
 
@@ -194,9 +201,9 @@ def _read_pem(text: str) -> list[PublicKey]:
 
     labels = _PEM.findall(text)
     if any("PRIVATE KEY" in label for label in labels):
-        raise InvalidValue(_KEEP_PRIVATE)
+        raise _refused(_KEEP_PRIVATE, Code.PRIVATE_KEY)
     if any("PUBLIC KEY" not in label for label in labels):
-        raise InvalidValue(f"{_WHAT}; of a certificate: openssl x509 -in FILE -pubkey -noout")
+        raise _refused(f"{_WHAT}; of a certificate: openssl x509 -in FILE -pubkey -noout")
     return [_made(_understood(lambda it=it: load_pem_public_key(it.encode()))) for it in _pem_blocks(text)]
 
 
@@ -208,13 +215,15 @@ def _must_be_for_signatures(jwk: Mapping[str, Any]) -> None:
     """RFC 7517 4.2 and 4.3."""
     operations = jwk.get("key_ops", ["verify"])
     if jwk.get("use", "sig") != "sig" or not isinstance(operations, list) or "verify" not in operations:
-        raise InvalidValue("this key is not for checking signatures, as its use or key_ops say")
+        raise _refused(
+            "this key is not for checking signatures, as its use or key_ops say", Code.UNSUPPORTED_KEY
+        )
 
 
 def _text(jwk: Mapping[str, Any], name: str) -> str | None:
     found = jwk.get(name)
     if found is not None and not isinstance(found, str):
-        raise InvalidValue(f"{name} of a JWK is a text")
+        raise _refused(f"{name} of a JWK is a text")
     return found
 
 
@@ -232,17 +241,17 @@ def _understood(load: Any) -> Any:
     try:
         return load()
     except (ValueError, TypeError, InvalidKeyError, UnsupportedAlgorithm):
-        raise InvalidValue(_KINDS) from None
+        raise _refused(_KINDS, Code.UNSUPPORTED_KEY) from None
 
 
 def _made(loaded: "PublicKeyTypes", kid: str | None = None, algorithm: str | None = None) -> PublicKey:
     """A key that was understood, if it is one of ours; its JWK is written anew, in one way only."""
     members = _members(loaded)
     if members is None:
-        raise InvalidValue(_KINDS)
+        raise _refused(_KINDS, Code.UNSUPPORTED_KEY)
     if algorithm is not None and algorithm not in ALGORITHMS[members["kty"]]:
         allowed = ", ".join(ALGORITHMS[members["kty"]])
-        raise InvalidValue(f"the alg of this key can be {allowed}")
+        raise _refused(f"the alg of this key can be {allowed}", Code.UNSUPPORTED_KEY)
     made = thumbprint(members)
     kid = None if kid in {"", made} else kid
     return PublicKey(thumbprint=made, jwk=canonical(members), kid=kid, algorithm=algorithm)
@@ -260,8 +269,7 @@ def _members(loaded: "PublicKeyTypes") -> dict[str, str] | None:
         case rsa.RSAPublicKey():
             bits, numbers = loaded.key_size, loaded.public_numbers()
             if not RSA_BITS_MIN <= bits <= RSA_BITS_MAX or numbers.e > _EXPONENT_MAX:
-                raise InvalidValue(
-                    f"an RSA key has {RSA_BITS_MIN} to {RSA_BITS_MAX} bits; this one has {bits}"
-                )
+                text = f"an RSA key has {RSA_BITS_MIN} to {RSA_BITS_MAX} bits; this one has {bits}"
+                raise _refused(text, Code.UNSUPPORTED_KEY)
             return {"kty": "RSA", "e": number(numbers.e), "n": number(numbers.n)}
     return None

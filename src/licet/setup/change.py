@@ -24,6 +24,7 @@ from sqlalchemy import delete, func, insert, select, update
 
 from licet.accounts.administrators import read_admins, read_api_keys
 from licet.model import Scope, Tenant
+from licet.refusal import Code, Subject
 from licet.setup.changes import TenantChanges, with_access_ttl
 from licet.setup.consequences import Tally, client_names
 from licet.setup.end_sessions import SessionsEnded, sweep_all
@@ -33,7 +34,7 @@ from licet.setup.spelling import told
 from licet.setup.tenant import TenantSetup
 from licet.store import schema
 from licet.store.contract import Store, Transaction
-from licet.store.errors import AlreadyThere, NotFound
+from licet.store.errors import AlreadyThere, unknown
 from licet.store.events import Event, keep_events
 from licet.units import MINUTE_MS
 
@@ -120,8 +121,7 @@ class SetupChange:
         """
         if name not in self._touched:
             if name not in self._tenants:
-                there = ", ".join(sorted(self._tenants)) or "none yet"
-                raise NotFound(f"there is no tenant {name}; there is: {there}")
+                raise unknown(Subject("tenant", name, name), self._tenants)
             self._touched[name] = TenantSetup(self, self._tenants[name])
         return self._touched[name]
 
@@ -137,7 +137,9 @@ class SetupChange:
         Without `seats` the caller adds a pool and `all`. Raises AlreadyThere, InvalidValue.
         """
         if name in self._tenants or name in self._touched:
-            raise AlreadyThere(f"there is a tenant {name} already; change it with: licet tenant set")
+            text = f"there is a tenant {name} already"
+            about = Subject("tenant", name, name)
+            raise AlreadyThere(text, code=Code.ALREADY_THERE, field="name", subject=about)
         tenant = self._insert(Tenant(id=0, name=name, version=0, **with_access_ttl(settings, None)))
         added = self._touched[name] = TenantSetup(self, tenant)
         added.is_changed = True

@@ -15,7 +15,8 @@ from sqlalchemy import insert
 
 from licet.credentials.generated import NewClientSecret
 from licet.formats import duration, instant
-from licet.model import Client, ClientSecret, InvalidValue, PublicKey, Value
+from licet.model import Client, ClientSecret, InvalidValue, PublicKey, Value, out_of_range
+from licet.refusal import Code
 from licet.setup.limits import check_keys
 from licet.setup.tenant_rows import TenantRows
 from licet.store import schema
@@ -33,11 +34,19 @@ class ClientCredentials(TenantRows):
     def add_secret(self, client_id: str, secret: NewClientSecret, expires_at_ms: int | None = None) -> bool:
         """One more generated secret of a client; the others, and a password that worked, go on working."""
         client = self._find("client", client_id, self.clients)
-        now_ms = self._work.transaction.now_ms
+        return self._add_secret(client, secret, expires_at_ms, field="expires")
+
+    def _add_secret(
+        self, client: Client, secret: NewClientSecret, expires_at_ms: int | None, *, field: str
+    ) -> bool:
+        client_id, now_ms = client.client_id, self._work.transaction.now_ms
+        about = self._subject("secret", "", client_id)
         if expires_at_ms is not None and expires_at_ms <= now_ms:
-            raise InvalidValue(f"a new secret expires later than now; this is over: {instant(expires_at_ms)}")
+            text = f"a new secret expires later than now; this is over: {instant(expires_at_ms)}"
+            raise InvalidValue(text, code=Code.IN_THE_PAST, field=field, subject=about)
         if len(client.secrets) >= SECRETS_MAX:
-            raise StillInUse(f"client {client_id} has {SECRETS_MAX} secrets; remove one first")
+            text = f"client {client_id} has {SECRETS_MAX} secrets; remove one first"
+            raise StillInUse(text, code=Code.TOO_MANY, subject=about, limit=SECRETS_MAX)
         kept = ClientSecret(
             secret_id=secret.secret_id,
             hash=secret.hash,
@@ -58,7 +67,7 @@ class ClientCredentials(TenantRows):
         """Remove a secret; sessions that it began live on until they have to be renewed."""
         client = self._find("client", client_id, self.clients)
         kept = {secret.secret_id: secret for secret in client.secrets}
-        self._find(f"secret of client {client_id}", secret_id, kept)
+        self._find("secret", secret_id, kept, client=client_id)
         self._delete(schema.client_secret, {"secret_id": secret_id})
         others = tuple(secret for secret in client.secrets if secret.secret_id != secret_id)
         self.clients[client_id] = replace(client, secrets=others)
@@ -73,7 +82,10 @@ class ClientCredentials(TenantRows):
         """
         client = self._find("client", client_id, self.clients)
         if not 0 <= overlap_s <= OVERLAP_S_MAX:
-            raise InvalidValue(f"an overlap is 0 s to 31d; this is not: {duration(overlap_s)}")
+            text = f"an overlap is 0 s to 31d; this is not: {duration(overlap_s)}"
+            raise out_of_range(
+                text, "overlap", overlap_s, 0, OVERLAP_S_MAX, self._subject("client", client_id)
+            )
         now_ms = self._work.transaction.now_ms
         until_ms = now_ms + overlap_s * 1000
         kept = []
@@ -96,10 +108,14 @@ class ClientCredentials(TenantRows):
         client = self._find("client", client_id, self.clients)
         now_ms = self._work.transaction.now_ms
         if expires_at_ms is not None and expires_at_ms <= now_ms:
-            raise InvalidValue(f"a new key expires later than now; this is over: {instant(expires_at_ms)}")
+            text = f"a new key expires later than now; this is over: {instant(expires_at_ms)}"
+            about = self._subject("key", "", client_id)
+            raise InvalidValue(text, code=Code.IN_THE_PAST, field="expires", subject=about)
         made = replace(key, created_at_ms=now_ms, expires_at_ms=expires_at_ms, last_used_at_ms=None)
         if any(it.thumbprint == made.thumbprint for it in client.keys):
-            raise AlreadyThere(f"client {client_id} has this key already: {made.thumbprint}")
+            text = f"client {client_id} has this key already: {made.thumbprint}"
+            about = self._subject("key", made.thumbprint, client_id)
+            raise AlreadyThere(text, code=Code.ALREADY_THERE, field="key", subject=about)
         check_keys(client_id, (*client.keys, made))
         self._insert_key(client, made)
         self.clients[client_id] = replace(client, keys=(*client.keys, made))
@@ -110,7 +126,7 @@ class ClientCredentials(TenantRows):
         """Remove a key, by its thumbprint or kid; sessions that it began live on until they are renewed."""
         client = self._find("client", client_id, self.clients)
         known = {it: key for key in client.keys for it in (key.thumbprint, key.kid) if it is not None}
-        key = self._find(f"key of client {client_id}", name, known)
+        key = self._find("key", name, known, client=client_id)
         self._delete(schema.public_key, {"client_key": client.key, "thumbprint": key.thumbprint})
         others = tuple(it for it in client.keys if it.thumbprint != key.thumbprint)
         self.clients[client_id] = replace(client, keys=others)

@@ -11,7 +11,8 @@ from sqlalchemy import ColumnElement, Select, func, select, update
 
 from licet.lanes.commit import settle_all
 from licet.ledger.commands import End, Ended, Sweep, Swept
-from licet.model import EndReason, InvalidValue, Value
+from licet.model import EndReason, InvalidValue, Value, out_of_range
+from licet.refusal import Code
 from licet.store import schema
 from licet.store.contract import Transaction
 
@@ -57,9 +58,12 @@ def check_ending(reason: str, cool_down_s: int) -> None:
     Raises InvalidValue.
     """
     if len(reason) > REASON_CHARS_MAX or not reason.isprintable():
-        raise InvalidValue(f"a reason is one line of at most {REASON_CHARS_MAX} characters")
+        text = f"a reason is one line of at most {REASON_CHARS_MAX} characters"
+        code = Code.TOO_LONG if len(reason) > REASON_CHARS_MAX else Code.MALFORMED
+        raise InvalidValue(text, code=code, field="reason", limit=REASON_CHARS_MAX)
     if not 0 <= cool_down_s <= COOL_DOWN_S_MAX:
-        raise InvalidValue("a cool-down is at most 24h; to keep a client out for longer, disable it")
+        text = "a cool-down is at most 24h; to keep a client out for longer, disable it"
+        raise out_of_range(text, "cool_down", cool_down_s, 0, COOL_DOWN_S_MAX)
 
 
 def sweep_all(transaction: Transaction) -> None:

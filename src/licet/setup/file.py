@@ -25,7 +25,7 @@ It knows no store: `licet.setup.plan` compares what is read here with what is th
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, tzinfo
 from difflib import get_close_matches
 from functools import partial
@@ -78,11 +78,15 @@ class DeclarationInvalid(Exception):
 
     def __init__(self, source: str, mistakes: list[str]) -> None:
         self.mistakes = mistakes
-        count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        self.summary = f"{source} has {_counted(mistakes)}"
         told = mistakes[:_MISTAKES_MAX]
         if len(mistakes) > len(told):
             told.append(f"and {len(mistakes) - len(told)} more")
-        super().__init__("\n".join([f"{source} has {count}:", *(f"  {mistake}" for mistake in told)]))
+        super().__init__("\n".join([f"{self.summary}:", *(f"  {mistake}" for mistake in told)]))
+
+
+def _counted(mistakes: Sequence[str]) -> str:
+    return "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
 
 
 def write(tenants: Iterable[Tenant]) -> str:

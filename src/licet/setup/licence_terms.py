@@ -17,6 +17,8 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from licet.model import Client, Pool, Scope, Tenant, Value
+from licet.refusal import Code
+from licet.setup.spelling import spelt
 from licet.store.errors import SetupError
 
 # What is no setting: the store's numbers, the names, and the nouns that are looked at by themselves.
@@ -36,7 +38,7 @@ WHY = "It is part of the licence, which an owner of all tenants changes."
 
 
 class Term(Value, frozen=True, kw_only=True):
-    """One thing of the licence that was to change. `field` is the model's name, or '' for all of it."""
+    """One thing of the licence that was to change. `field` is '' for all of it."""
 
     field: str
     text: str
@@ -47,7 +49,8 @@ class LicenceKept(SetupError):
 
     def __init__(self, terms: tuple[Term, ...]) -> None:
         super().__init__(
-            f"{'; '.join(term.text for term in terms)}; only an owner of all tenants may do this"
+            f"{'; '.join(term.text for term in terms)}; only an owner of all tenants may do this",
+            code=Code.PART_OF_LICENCE,
         )
         self.terms = terms
 
@@ -122,7 +125,7 @@ def _of_all(word: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> I
 def _of_one(word: str, name: str, before: Value, after: Value) -> Iterator[Term]:
     for field in sorted(licence_fields(word)):
         if getattr(before, field) != getattr(after, field):
-            yield Term(field=field, text=f"{field} of {word} {name} is part of the licence")
+            yield Term(field=spelt(field), text=f"{spelt(field)} of {word} {name} is part of the licence")
 
 
 def _given_away(before: Tenant, after: After) -> Iterator[Term]:

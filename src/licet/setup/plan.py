@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from licet.model import Client, Pool, Scope, Tenant, User, Value
+from licet.refusal import Code
 from licet.setup.change import SetupChange
 from licet.setup.changes import ClientChanges, PoolChanges, ScopeChanges, TenantChanges, UserChanges
 from licet.setup.consequences import Consequences
@@ -82,7 +83,8 @@ def apply(
         deeds = list(_deeds(change.tenants(), wanted, prune=prune))
         steps = tuple(step for step, _ in deeds)
         if expected is not None and steps != expected.steps:
-            raise SetupError("the set-up was changed while the plan was looked at; run it again")
+            text = "the set-up was changed while the plan was looked at; run it again"
+            raise SetupError(text, code=Code.CHANGED_MEANWHILE)
         for done, (_, do) in enumerate(deeds, start=1):
             do(change)
             on_step(done, len(deeds))

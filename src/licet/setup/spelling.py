@@ -68,6 +68,13 @@ def facts(value: Tenant | Pool | Scope | User | Client) -> Facts:
             }
 
 
+def spelt(field: str) -> str:
+    """What the set-up file calls a field of the model: a unit is no part of the name."""
+    return {"sessions_max": "max_sessions", "scope_default": "default_scope"}.get(
+        field, field.removesuffix("_s").removesuffix("_at_ms")
+    )
+
+
 # What a value is unless somebody says otherwise: not worth telling, and left out of a file where it is noise.
 TENANT_DEFAULTS: Facts = {
     "token_format": TokenFormat.REFERENCE.value,

@@ -20,6 +20,7 @@ from sqlalchemy import delete, insert, select
 from licet.credentials.generated import NewClientSecret
 from licet.formats import instant
 from licet.model import Client, EndReason, InvalidValue, Pool, Scope, User
+from licet.refusal import Code, Subject, names_of
 from licet.setup.changes import (
     ClientChanges,
     PoolChanges,
@@ -45,7 +46,7 @@ from licet.setup.end_sessions import (
     sessions_with_scope_beyond,
 )
 from licet.setup.holds import free
-from licet.setup.limits import check_name, must_be_new, must_be_other_initials, names_of
+from licet.setup.limits import check_name, must_be_new, must_be_other_initials
 from licet.setup.spelling import differences, facts, told
 from licet.store import schema
 from licet.store.errors import StillInUse
@@ -60,7 +61,7 @@ class TenantSetup(ClientCredentials):
         """Change the tenant itself. A life of sessions that is shortened counts from the next session on."""
         changes = with_access_ttl(changes, self.tenant)
         before, after = self.tenant, replace(self.tenant, **changes)
-        self._find("scope", after.scope_default, self.scopes)
+        self._find("scope", after.scope_default, self.scopes, field="default_scope")
         if after == before:
             return False
         row = {**changes, "token_format": after.token_format.value}
@@ -72,7 +73,7 @@ class TenantSetup(ClientCredentials):
 
     def add_pool(self, name: str, **settings: Unpack[PoolChanges]) -> bool:
         """A new pool; `seats` has to be among its settings."""
-        must_be_new("pool", name, self.pools)
+        must_be_new("pool", name, self.pools, self.tenant.name)
         pool = Pool(id=0, name=name, **settings)
         statement = insert(schema.pool).values(tenant_id=self.tenant.id, name=name, **_pool_row(pool))
         pool_id = self._connection.execute(statement.returning(schema.pool.c.id)).scalar_one()
@@ -105,9 +106,10 @@ class TenantSetup(ClientCredentials):
         pool = self._find("pool", name, self.pools)
         users = [scope.name for scope in self.scopes.values() if scope.pool == name]
         if users:
-            raise StillInUse(
+            text = (
                 f"pool {name} is drawn on by scope {names_of(users)}; remove it or give it another pool first"
             )
+            raise self._in_use(text, "pool", name, "scope", users)
         self._work.sweep()
         transaction, tenant_id = self._work.transaction, self.tenant.id
         self._end(sessions_of_pool(transaction, tenant_id, pool.id), EndReason.REMOVED)
@@ -142,7 +144,7 @@ class TenantSetup(ClientCredentials):
 
     def add_scope(self, name: str, **settings: Unpack[ScopeChanges]) -> bool:
         """A new scope: unlicensed without a pool."""
-        must_be_new("scope", name, self.scopes)
+        must_be_new("scope", name, self.scopes, self.tenant.name)
         scope = self._scope(name, settings.get("pool"), read_only=settings.get("read_only", False))
         self._connection.execute(
             insert(schema.scope).values(tenant_id=self.tenant.id, name=name, **self._scope_row(scope))
@@ -168,14 +170,20 @@ class TenantSetup(ClientCredentials):
         """Remove a scope that is neither built in, nor the default, nor given to a client by name."""
         scope = self._find("scope", name, self.scopes)
         if name in BUILT_IN:
-            raise StillInUse(f"scope {name} is built in and stays")
+            about = self._subject("scope", name)
+            raise StillInUse(f"scope {name} is built in and stays", code=Code.BUILT_IN, subject=about)
         if name == self.tenant.scope_default:
+            of = self.tenant.name
             raise StillInUse(
-                f"scope {name} is the default of tenant {self.tenant.name}; choose another first"
+                f"scope {name} is the default of tenant {of}; choose another first",
+                code=Code.IS_DEFAULT,
+                subject=self._subject("scope", name),
+                others=(Subject("tenant", of, of),),
             )
         users = [client.client_id for client in self.clients.values() if name in (client.scopes or ())]
         if users:
-            raise StillInUse(f"scope {name} is given to client {names_of(users)}; take it away there first")
+            text = f"scope {name} is given to client {names_of(users)}; take it away there first"
+            raise self._in_use(text, "scope", name, "client", users)
         sids = sessions_with_scope(self._work.transaction, self.tenant.id, name)
         self._end(sids, EndReason.REMOVED)
         self._delete(schema.scope, {"tenant_id": self.tenant.id, "name": name})
@@ -184,9 +192,14 @@ class TenantSetup(ClientCredentials):
 
     def _scope(self, name: str, pool: str | None, *, read_only: bool) -> Scope:
         if pool is not None:
-            self._find("pool", pool, self.pools)
+            self._find("pool", pool, self.pools, field="pool")
         if name == Scope.VIEW and (pool is not None or not read_only):
-            raise InvalidValue("scope view is built in: it is read-only and needs no seat")
+            raise InvalidValue(
+                "scope view is built in: it is read-only and needs no seat",
+                code=Code.BUILT_IN,
+                field="pool" if pool is not None else "read_only",
+                subject=self._subject("scope", name),
+            )
         return Scope(name=name, licensed=pool is not None, read_only=read_only, pool=pool)
 
     def _scope_row(self, scope: Scope) -> dict[str, Any]:
@@ -197,8 +210,8 @@ class TenantSetup(ClientCredentials):
 
     def add_user(self, initials: str, **settings: Unpack[UserChanges]) -> bool:
         """A new user; without a password hash no password works."""
-        must_be_new("user", initials, self.users)
-        must_be_other_initials(initials, self.users)
+        must_be_new("user", initials, self.users, self.tenant.name)
+        must_be_other_initials(initials, self.users, self.tenant.name)
         user = User(
             initials=initials,
             name=settings.get("name", initials),
@@ -237,9 +250,9 @@ class TenantSetup(ClientCredentials):
         user = self._find("user", initials, self.users)
         clients = [client.client_id for client in self._clients_of(initials)]
         if clients:
-            raise StillInUse(
-                f"user {initials} is the user of client {names_of(clients)};"
-                " remove it or give it another first"
+            text = f"user {initials} is the user of client {names_of(clients)}"
+            raise self._in_use(
+                f"{text}; remove it or give it another first", "user", initials, "client", clients
             )
         self._delete(schema.user, {"tenant_id": self.tenant.id, "initials": initials})
         del self.users[initials]
@@ -261,7 +274,7 @@ class TenantSetup(ClientCredentials):
 
         With a generated secret of its own, the user's password works for it only when its settings say so.
         """
-        must_be_new("client", client_id, self.clients)
+        must_be_new("client", client_id, self.clients, self.tenant.name)
         if secret is not None:
             settings.setdefault("password_allowed", False)
         client = Client(key=0, client_id=client_id, **self._client_values(settings))
@@ -273,7 +286,7 @@ class TenantSetup(ClientCredentials):
         self._write_keys(client)
         self._told("add", "client", client_id, told(client))
         if secret is not None:
-            self.add_secret(client_id, secret, secret_expires_at_ms)
+            self._add_secret(client, secret, secret_expires_at_ms, field="secret_expires")
         return True
 
     def set_client(self, client_id: str, **changes: Unpack[ClientChanges]) -> bool:
@@ -313,9 +326,9 @@ class TenantSetup(ClientCredentials):
         if until_ms == client.suspended_at(now_ms):
             return False
         if until_ms is not None and not now_ms < until_ms <= now_ms + COOL_DOWN_S_MAX * 1000:
-            raise InvalidValue(
-                f"a cool-down ends later than now and within 24h; this does not: {instant(until_ms)}"
-            )
+            text = f"a cool-down ends later than now and within 24h; this does not: {instant(until_ms)}"
+            about = self._subject("client", client_id)
+            raise InvalidValue(text, code=Code.OUT_OF_RANGE, field="cool_down", subject=about)
         self._bar(client, until_ms)
         detail = "may take a seat again" if until_ms is None else f"no seat until {instant(until_ms)}"
         return self._told("suspend" if until_ms is not None else "resume", "client", client_id, detail)
@@ -328,14 +341,16 @@ class TenantSetup(ClientCredentials):
     def _client_values(self, settings: ClientChanges) -> dict[str, Any]:
         values: dict[str, Any] = dict(settings)
         if "user" in settings:
-            values["user"] = self._find("user", settings["user"], self.users)
+            values["user"] = self._find("user", settings["user"], self.users, field="user")
         return values
 
     def _check_scopes(self, client: Client) -> None:
         for name in sorted(client.scopes or ()):
-            self._find("scope", name, self.scopes)
+            self._find("scope", name, self.scopes, field="scopes")
         if not client.grant_types:
-            raise InvalidValue(f"client {client.client_id}: a client has at least one grant type")
+            text = f"client {client.client_id}: a client has at least one grant type"
+            about = self._subject("client", client.client_id)
+            raise InvalidValue(text, code=Code.MISSING, field="grant_types", subject=about)
 
     def _end_what_is_lost(self, before: Client, after: Client) -> None:
         transaction, tenant_id = self._work.transaction, self.tenant.id
@@ -399,7 +414,9 @@ class TenantSetup(ClientCredentials):
         """
         missing = {*BUILT_IN, self.tenant.scope_default} - self.scopes.keys()
         if missing:
-            raise InvalidValue(f"tenant {self.tenant.name} needs a scope {names_of(sorted(missing))}")
+            text = f"tenant {self.tenant.name} needs a scope {names_of(sorted(missing))}"
+            about = self._subject("tenant", self.tenant.name)
+            raise InvalidValue(text, code=Code.MISSING, field="scope", subject=about)
 
     def _end(self, sids: Sequence[bytes], reason: EndReason) -> None:
         ended = end_sessions(self._work.transaction, self.tenant.id, sids, reason)

@@ -1,15 +1,15 @@
 """Finds, updates and deletes the rows of one tenant within a change of the set-up, and records events."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Table, delete, update
 
 from licet.model import Tenant
+from licet.refusal import OTHERS_MAX, Code, Subject, SubjectKind
 from licet.setup.consequences import Tally
-from licet.setup.limits import names_of
 from licet.store.contract import Transaction
-from licet.store.errors import NotFound
+from licet.store.errors import StillInUse, unknown
 
 Found = TypeVar("Found")
 
@@ -41,11 +41,23 @@ class TenantRows:
         self._work = work
         self._connection = work.transaction.connection
 
-    def _find(self, what: str, name: str, known: Mapping[str, Found]) -> Found:
+    def _find(
+        self, kind: SubjectKind, name: str, known: Mapping[str, Found], *, client: str = "", field: str = ""
+    ) -> Found:
+        """What has this name; `field` is the value that names it, `client` the one that it is of."""
         if (found := known.get(name)) is not None:
             return found
-        there = f"there is: {names_of(list(known))}" if known else "there is none yet"
-        raise NotFound(f"there is no {what} {name} in tenant {self.tenant.name}; {there}")
+        about = self._subject(kind, name, client)
+        raise unknown(about, known, field=field, of=f"client {client}" if client else "")
+
+    def _in_use(
+        self, text: str, kind: SubjectKind, name: str, by: SubjectKind, names: Sequence[str]
+    ) -> StillInUse:
+        others = tuple(self._subject(by, it) for it in sorted(names)[:OTHERS_MAX])
+        return StillInUse(text, code=Code.IN_USE, subject=self._subject(kind, name), others=others)
+
+    def _subject(self, kind: SubjectKind, name: str, client: str = "") -> Subject:
+        return Subject(kind, name, self.tenant.name, client)
 
     def _update(self, table: Table, key: dict[str, Any], values: Mapping[str, Any]) -> None:
         self._connection.execute(update(table).filter_by(**key).values(**values))

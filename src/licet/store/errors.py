@@ -1,12 +1,16 @@
 """What a store raises when it is out of reach or contradictory, and why a set-up cannot be changed."""
 
+from collections.abc import Iterable
 
-class SetupError(Exception):
-    """The set-up cannot be changed like this; the text is one line that says why and what to do."""
+from licet.refusal import OTHERS_MAX, Code, Refusal, Subject, names_of
+
+
+class SetupError(Refusal):
+    """The set-up cannot be changed like this."""
 
 
 class NotFound(SetupError):
-    """There is nothing of this name."""
+    """There is nothing of this name. It is a value's when there is a `field`, else that of whoever asks."""
 
 
 class AlreadyThere(SetupError):
@@ -14,7 +18,25 @@ class AlreadyThere(SetupError):
 
 
 class StillInUse(SetupError):
-    """Something else stands on it."""
+    """It cannot be as things are: something depends on it, or there are as many as there may be."""
+
+
+def unknown(
+    subject: Subject, there: Iterable[str] | None = None, *, field: str = "", of: str = ""
+) -> NotFound:
+    """What to raise when there is nothing of this kind and name; `there` are the names that there are."""
+    is_part = subject.kind != "tenant" and subject.tenant
+    where = f" in tenant {subject.tenant}" if is_part else ""
+    text = f"there is no {subject.kind}{f' of {of}' if of else ''} {subject.name}{where}"
+    if there is None:
+        return NotFound(text, code=Code.NOT_FOUND, field=field, subject=subject)
+    names = sorted(there)
+    text += f"; there is: {names_of(names)}" if names else "; there is none yet"
+    others = tuple(
+        Subject(subject.kind, it, subject.tenant if is_part else it, subject.client)
+        for it in names[:OTHERS_MAX]
+    )
+    return NotFound(text, code=Code.NOT_FOUND, field=field, subject=subject, others=others)
 
 
 class StoreUnavailable(Exception):

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Literal
 from sqlalchemy import Connection, func, inspect, select, text
 
 from licet.model import Value
+from licet.refusal import Code
 from licet.store.errors import SchemaOutdated, SchemaUnknown, StillInUse
 from licet.store.nodes import is_silent, read_nodes
 
@@ -127,7 +128,8 @@ def _must_be_unused(connection: Connection, step: str, now_ms: int) -> None:
     ]
     if older:
         raise StillInUse(
-            f"servers of an older version still run: {', '.join(older)}; stop them first, or say --force"
+            f"servers of an older version still run: {', '.join(older)}; stop them first",
+            code=Code.OLDER_NODES,
         )
 
 

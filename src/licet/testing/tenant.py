@@ -15,6 +15,7 @@ from licet.journal.denials import DenialRange
 from licet.lanes.commit import commit
 from licet.ledger.commands import Command, End, Grant, Granted, Outcome
 from licet.model import Duplicates, EndReason, InvalidValue, Pool, Scope, Session, Tenant
+from licet.refusal import Code
 from licet.reports import live
 from licet.reports.live import LiveSession
 from licet.setup.change import POOL_FIRST
@@ -141,7 +142,8 @@ class LicetTenant:
                 if initials not in setup.users:
                     setup.add_user(initials, name=client_id[:100], password_hash=hashes.get(client_id))
                 elif client_id in hashes:
-                    raise InvalidValue(f"user {initials} has a password already: {client_id} cannot have one")
+                    text = f"user {initials} has a password already: {client_id} cannot have one"
+                    raise InvalidValue(text, code=Code.NOT_TOGETHER, field="password")
                 own = settings.copy()
                 own["user"] = initials
                 setup.add_client(client_id, made.get(client_id), **own)

@@ -170,7 +170,7 @@ WRONG: list[tuple[str, str, dict[str, Any], dict[str, str]]] = [
     ("PATCH", f"{JIM_PATH}/pools/full", {"hold_s": -1}, {"#/hold_s": "At least 0."}),
     ("PATCH", f"{JIM_PATH}/pools/full", {"expires_at_ms": -1}, {"#/expires_at_ms": "At least 0."}),
     ("POST", f"{JIM_PATH}/scopes", {"name": "a", "pool": "no"}, {"#/pool": "There is no pool no in tenant"}),
-    ("PATCH", f"{JIM_PATH}/scopes/view", {"pool": "full"}, {"": "Scope view is built in"}),
+    ("PATCH", f"{JIM_PATH}/scopes/view", {"pool": "full"}, {"#/pool": "Scope view is built in"}),
     ("PATCH", f"{JIM_PATH}/scopes/view", {"read_only": False}, {"#/read_only": "Scope view is built in"}),
     ("POST", f"{JIM_PATH}/users", {"initials": "TOOLONG"}, {"#/initials": "Initials are 2 or 3 letters"}),
     (

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from html import unescape
 from urllib.parse import quote
 
 import httpx
@@ -46,6 +47,12 @@ def edit(noun: str, name: str) -> str:
 def removal(noun: str, name: str) -> str:
     """Where something of Jim_Test is removed."""
     return f"/set-up/{noun}/remove{HERE}&name={quote(name, safe='')}"
+
+
+def places(page: httpx.Response) -> dict[str, str]:
+    """The buttons that lead to what stands in the way, or is there already."""
+    found = re.findall(r'<a class="button" href="([^"]*)"><bdi>([^<]*)</bdi></a>', page.text)
+    return {unescape(text): unescape(href) for href, text in found}
 
 
 def done(page: httpx.Response, to: str) -> None:
@@ -268,6 +275,43 @@ def test_what_stands_under_something_is_not_removed(site: DashboardSite, ada: Re
     assert page.status_code == 409
     assert "Pool full is drawn on by scope all" in page.text
     assert "<button" not in page.text.partition("<main")[2]
+    assert places(page) == {"Open scope all": f"/set-up/scopes/edit{HERE}&name=all"}
+    assert ada.get(places(page)["Open scope all"]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("noun", "typed", "place", "leads_to"),
+    [
+        ("pools", {"name": "full", "seats": "1"}, "Open pool full", "pools/edit"),
+        ("scopes", {"name": "view"}, "Open scope view", "scopes/edit"),
+        ("users", {"initials": "TC", "name": "x"}, "Open user TC", "users/edit"),
+        ("users", {"initials": "tc", "name": "x"}, "Open user TC", "users/edit"),
+        ("clients", {"client_id": "TestClientId", "user": "TC"}, "Open client TestClientId", "clients/edit"),
+    ],
+)
+def test_a_name_that_is_taken_leads_to_who_has_it(
+    ada: Reader, noun: str, typed: dict[str, str], place: str, leads_to: str
+) -> None:
+    """The field is marked, and a button opens the other one."""
+    page = send(ada, f"/set-up/{noun}/add{HERE}", **typed)
+    assert page.status_code == 422
+    assert len(wrong(page)) == 1
+    assert list(places(page)) == [place]
+    assert places(page)[place].startswith(f"/set-up/{leads_to}{HERE}&name=")
+    assert ada.get(places(page)[place]).status_code == 200
+    assert "licet " not in page.text.partition("<main")[2].partition("<form")[0]
+
+
+def test_a_place_with_markup_in_its_name_is_text(site: DashboardSite, ada: Reader) -> None:
+    """What somebody calls a scope is no part of a page, and no part of an address."""
+    name = "<b>&x=1"
+    with site.changing() as change:
+        change.tenant("Jim_Test").add_scope(name, pool="full")
+    page = ada.get(removal("pools", "full"))
+    assert name not in page.text
+    assert any("name=%3Cb%3E%26x%3D1" in it for it in places(page).values())
+    with site.changing() as change:
+        change.tenant("Jim_Test").remove_scope(name)
 
 
 def test_a_tenant_goes_when_its_name_is_typed(site: DashboardSite, ada: Reader) -> None:

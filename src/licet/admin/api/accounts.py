@@ -34,10 +34,10 @@ from licet.admin.api.call import (
     represent,
     there,
 )
-from licet.admin.problems import FieldError, invalid
 from licet.credentials.generated import ApiKeys
 from licet.credentials.keyring import read_keyring
-from licet.store.errors import NotFound
+from licet.refusal import Subject
+from licet.store.errors import NotFound, unknown
 
 me = APIRouter(tags=["Accounts"])
 admins = APIRouter(prefix="/admins", tags=["Accounts"])
@@ -169,8 +169,7 @@ def _tenant_id(call: Call, name: str | None) -> Callable[[], int | None]:
         try:
             return call.tenant(name).id
         except NotFound:
-            message = f"There is no tenant {name}."
-            raise invalid(FieldError(pointer="#/tenant", message=message)) from None
+            raise unknown(Subject("tenant", name), field="tenant") from None
 
     return find
 

@@ -15,8 +15,7 @@ The rules:
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Protocol, TypeVar
 from urllib.parse import quote, urlencode
@@ -35,21 +34,18 @@ from licet.admin.api.requests import Body
 from licet.admin.context import Desk, must_be
 from licet.admin.gate import SLASH
 from licet.admin.problems import (
-    FieldError,
     Problem,
-    invalid,
     not_allowed,
     not_found,
-    pointer_of,
-    sentence,
 )
 from licet.admin.sign_in import Identity
 from licet.model import Role, Tenant, Value
+from licet.refusal import Subject
 from licet.setup.change import SetupChange
 from licet.setup.consequences import Attempt, attempt
 from licet.setup.licence_terms import WHY
 from licet.setup.tenant import TenantSetup
-from licet.store.errors import NotFound
+from licet.store.errors import unknown
 from licet.store.paging import LIMIT, LIMIT_MAX, read_cursor, write_cursor
 
 API = "/api/v1"
@@ -188,9 +184,7 @@ class Call:
         """Add something to a tenant, and show it: 201, and where it is."""
 
         def work(change: SetupChange) -> Made:
-            setup = self.setup(change, tenant)
-            with self.refused_fields():
-                return do(setup)
+            return do(self.setup(change, tenant))
 
         made = await self.change_setup(work)
         return await self.desk.run(lambda: created(represent(*show(made)), at))
@@ -207,8 +201,7 @@ class Call:
         def work(change: SetupChange) -> Shown:
             setup = self.setup(change, tenant)
             must_match(condition, represent(*show(setup)))
-            with self.refused_fields():
-                do(setup)
+            do(setup)
             return represent(*show(setup))
 
         return edited(await self.change_setup(work))
@@ -238,9 +231,7 @@ class Call:
         """Change something of a tenant that has no condition; `do` gets the transaction's now as well."""
 
         def work(change: SetupChange) -> Made:
-            setup = self.setup(change, tenant)
-            with self.refused_fields():
-                return do(setup, change.transaction.now_ms)
+            return do(self.setup(change, tenant), change.transaction.now_ms)
 
         return await self.change_setup(work)
 
@@ -274,7 +265,7 @@ class Call:
         """
         known = change.tenants().get(name)
         if known is None or not self.identity.sees(known.id):
-            raise NotFound(f"there is no tenant {name}")
+            raise unknown(Subject("tenant", name, name))
         return change.tenant(name)
 
     def condition(self) -> str:
@@ -287,16 +278,6 @@ class Call:
             detail = "Send If-Match with the ETag of what you have seen, or * for whatever is there."
             raise Problem(428, "condition-needed", detail)
         return condition
-
-    @contextmanager
-    def refused_fields(self) -> Iterator[None]:
-        """Within it, a name that the body gives and that is not there is a wrong value."""
-        try:
-            yield
-        except NotFound as fault:
-            names: Sequence[str] = getattr(self.request.state, "field_names", ())
-            pointer = pointer_of(str(fault), names)
-            raise invalid(FieldError(pointer=pointer, message=sentence(fault))) from None
 
 
 def answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

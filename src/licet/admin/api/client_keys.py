@@ -9,6 +9,7 @@ from licet.admin.api.call import Call, NamePath, Owning, Paged, Reading, TenantP
 from licet.admin.api.dry_run import rehearsable
 from licet.credentials.public_keys import read_keys
 from licet.model import Client, InvalidValue, PublicKey
+from licet.refusal import Code
 from licet.setup.tenant import TenantSetup
 
 client_keys = APIRouter(prefix="/tenants/{tenant}/clients/{client_id}", tags=["Clients"])
@@ -98,6 +99,7 @@ def _named(client: Client, kid: str) -> PublicKey:
 def _read_one(body: requests.ClientKeyNew) -> PublicKey:
     keys = read_keys(body.key)
     if len(keys) > 1:
-        raise InvalidValue(f"these are {len(keys)} keys; add them one by one")
+        text = f"these are {len(keys)} keys; add them one by one"
+        raise InvalidValue(text, code=Code.TOO_MANY, field="key", limit=1)
     kid = body.kid if body.kid is not None else keys[0].kid
     return replace(keys[0], kid=None if kid == keys[0].thumbprint else kid)

@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from licet.admin.problems import FieldError, invalid
 from licet.model import Value
+from licet.refusal import Code
 from licet.setup.consequences import ClientSessions, Consequences
 
 NAME = "dry_run"
@@ -69,7 +70,8 @@ def must_be_possible(request: Request) -> None:
     Raises Problem.
     """
     if NAME in request.query_params and not hasattr(request.state, NAME):
-        raise invalid(FieldError(pointer=f"query:{NAME}", message="This operation has no dry run."))
+        message = "This operation has no dry run."
+        raise invalid(FieldError(pointer=f"query:{NAME}", code=Code.UNKNOWN_FIELD, message=message))
 
 
 def rehearsable(route: dict[str, Any]) -> dict[str, Any]:

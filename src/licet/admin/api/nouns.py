@@ -33,6 +33,7 @@ from licet.admin.api.dry_run import rehearsable
 from licet.credentials.passwords import about_user
 from licet.formats import NEVER, read_end_ms
 from licet.model import Client, GrantType, InvalidValue, Pool, Scope, Tenant, User, read_alerts
+from licet.refusal import Code, of_field
 from licet.setup.change import SetupChange
 from licet.setup.tenant import TenantSetup
 
@@ -196,7 +197,8 @@ def _of_pool(given: dict[str, Any]) -> dict[str, Any]:
     if "alerts" in given:
         given["alerts"] = read_alerts(" ".join(given["alerts"]))
     if "expires_at" in given and "expires_at_ms" in given:
-        raise InvalidValue("say expires_at or expires_at_ms, and not both")
+        text = "say expires_at or expires_at_ms, and not both"
+        raise InvalidValue(text, code=Code.NOT_TOGETHER, field="expires")
     return given
 
 
@@ -205,7 +207,8 @@ def _with_end(given: dict[str, Any], of: Tenant) -> dict[str, Any]:
     if "expires_at" not in given:
         return given
     rest = {name: value for name, value in given.items() if name != "expires_at"}
-    return {**rest, "expires_at_ms": read_end_ms(given["expires_at"] or NEVER, of.zone)}
+    with of_field("expires"):
+        return {**rest, "expires_at_ms": read_end_ms(given["expires_at"] or NEVER, of.zone)}
 
 
 # Scopes
@@ -402,7 +405,8 @@ async def add_client(call: Owning, tenant: TenantPath, body: requests.ClientNew)
     if given.get("password_allowed", ...) is None:
         del given["password_allowed"]
     if expires_at_ms is not None and not wants_secret:
-        raise InvalidValue("secret_expires_at_ms is about a generated secret")
+        text = "secret_expires_at_ms is about a generated secret"
+        raise InvalidValue(text, code=Code.NOT_TOGETHER, field="secret_expires")
     secret = (await call.desk.run(call.desk.client_secrets)).generate() if wants_secret else None
 
     def do(setup: TenantSetup, _: int) -> Client:

@@ -6,7 +6,7 @@ answers msgspec's: they are made of the values that are sent.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 from fastapi import FastAPI
@@ -20,6 +20,7 @@ from licet.alerts.webhooks import DeliveryPage, Raised
 from licet.journal.denials import DenialPage, Holder
 from licet.journal.failures import FailurePage, Refused
 from licet.journal.history import HistoryPage
+from licet.refusal import SubjectKind
 from licet.reports.live import LiveSession, SeatsNow
 from licet.reports.overview import Overview
 from licet.reports.usage import Usage
@@ -210,8 +211,9 @@ _ABOUT = """What the dashboard and the command line can do, for programs.
 dashboard, then with `X-CSRF-Token` for every method that is not safe. A *viewer* reads, an *operator* also
 ends sessions, an *owner* also changes. Whoever is of one tenant meets that tenant only; others are 404.
 
-**Errors** are problem details (RFC 9457) with a `request_id`; `errors` has a JSON pointer and a message for
-each wrong value.
+**Errors** are problem details (RFC 9457) with a `request_id`; `errors` has a JSON pointer, a `code` and a
+message for each wrong value. Where the set-up refuses something, `code` says why, and `subject` of what:
+programs go by these, persons by `detail`.
 
 **Two at once.** What can be edited has an `ETag`. PATCH, PUT and DELETE of it need `If-Match`: 428 without
 it, 412 with what is there now when somebody was first. DELETE of what is gone is 204.
@@ -249,12 +251,34 @@ _PROBLEM = {
         "status": {"type": "integer"},
         "detail": {"type": "string"},
         "request_id": {"type": "string", "description": "The log has more under it."},
+        "code": {
+            **_ref("Code"),
+            "description": "Why the set-up refuses it; it is never given another meaning.",
+        },
+        "subject": {**_ref("Subject"), "description": "What it is about."},
+        "limit": {"type": "integer", "description": "The bound, where the code is about one."},
+        "others": {
+            "type": "array",
+            "items": _ref("Subject"),
+            "description": "What stands in the way, or what there is instead: 10 at most.",
+        },
         "errors": {
             "type": "array",
             "items": _ref("FieldError"),
             "description": "What is wrong with which value.",
         },
         "current": {"description": "What is there now, where somebody else was first."},
+    },
+}
+_SUBJECT = {
+    "type": "object",
+    "description": "A thing of the set-up; what is not known of it is left out.",
+    "required": ["kind"],
+    "properties": {
+        "kind": {"type": "string", "enum": list(get_args(SubjectKind))},
+        "name": {"type": "string"},
+        "tenant": {"type": "string"},
+        "client": {"type": "string", "description": "Of whose secret or key it is."},
     },
 }
 _SECURITY = {
@@ -295,7 +319,7 @@ def document(application: FastAPI, roles: Mapping[str, str]) -> dict[str, Any]:
     for name, schema in schemas.items():
         _tidy_body(name, schema)
     schemas |= {name: _tidy_answer(schema) for name, schema in sorted(answers.items())}
-    schemas["Problem"] = _PROBLEM
+    schemas |= {"Problem": _PROBLEM, "Subject": _SUBJECT}
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     components["securitySchemes"] = _SECURITY

@@ -19,6 +19,7 @@ from licet.formats import INSTANT_MS_MAX
 from licet.journal.denials import DenialFilter, DenialPage, Holder, denials, holders_at
 from licet.journal.history import HistoryFilter, HistoryPage, Kind, history
 from licet.model import NoSeatReason
+from licet.refusal import Code
 from licet.reports.live import LiveSession, SeatsNow, seats, sessions
 from licet.reports.overview import Overview, overview
 from licet.reports.period import Reach
@@ -164,12 +165,13 @@ async def get_usage(  # noqa: PLR0917 - a span has two ways to be said
     where = _zone(zone)
     now_ms = call.now_ms()
     if reach is not None and (from_ms is not None or until_ms is not None):
-        raise invalid(FieldError(pointer="query:reach", message="Either a reach, or from_ms and until_ms."))
+        message = "Either a reach, or from_ms and until_ms."
+        raise invalid(FieldError(pointer="query:reach", code=Code.NOT_TOGETHER, message=message))
     begins_ms = from_ms if from_ms is not None else (reach or Reach.DAY).from_ms(now_ms, where)
     ends_ms = until_ms if until_ms is not None else now_ms
     if not begins_ms <= ends_ms <= begins_ms + SPAN_MS_MAX:
         message = "A span ends behind its beginning, and within 400 days of it."
-        raise invalid(FieldError(pointer="query:until_ms", message=message))
+        raise invalid(FieldError(pointer="query:until_ms", code=Code.OUT_OF_RANGE, message=message))
 
     def make() -> Usage:
         found = call.tenant(tenant)
@@ -327,5 +329,6 @@ def _zone(name: str) -> tzinfo:
     if name == "UTC":
         return UTC
     if (zone := find_zone(name)) is None:
-        raise invalid(FieldError(pointer="query:zone", message=f"There is no time zone {name}."))
+        message = f"There is no time zone {name}."
+        raise invalid(FieldError(pointer="query:zone", code=Code.UNKNOWN_CHOICE, message=message))
     return zone

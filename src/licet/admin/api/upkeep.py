@@ -36,6 +36,7 @@ from licet.credentials.keyring import (
 )
 from licet.formats import instant
 from licet.model import Tenant
+from licet.refusal import Code, Subject
 from licet.setup.check import check, check_nodes
 from licet.setup.file import read, write
 from licet.setup.plan import apply
@@ -77,7 +78,9 @@ async def rotate_keys(call: OwningAll, body: requests.KeyRotation) -> Response:
         with call.desk.keyring_lock:
             before = read_keyring(call.desk.keyring_path)
             if len(before.token_keys) >= KEYS_MAX:
-                raise SetupError(f"there are {KEYS_MAX} keys already; prune the older ones first")
+                text = f"there are {KEYS_MAX} keys already; prune the older ones first"
+                about = Subject("signing key")
+                raise SetupError(text, code=Code.TOO_MANY, subject=about, limit=KEYS_MAX)
             keyring = before.rotated(call.now_ms(), signs_after_ms=after_ms)
             write_keyring(call.desk.keyring_path, keyring)
         newest = keyring.newest

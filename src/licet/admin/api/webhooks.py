@@ -28,13 +28,13 @@ from licet.admin.api.call import (
     represent,
     there,
 )
-from licet.admin.problems import FieldError, invalid
 from licet.alerts import webhooks as alerts
 from licet.alerts.webhooks import DeliveryPage, Raised, State, WebhooksChange
 from licet.credentials.keyring import read_keyring
 from licet.credentials.webhook_signatures import WebhookSecrets
 from licet.model import Role
-from licet.store.errors import NotFound
+from licet.refusal import Subject
+from licet.store.errors import NotFound, unknown
 
 now = APIRouter(prefix="/alerts", tags=["Alerts"])
 webhooks = APIRouter(prefix="/webhooks", tags=["Alerts"])
@@ -231,7 +231,7 @@ def _tenant_id(call: Call, name: str) -> int:
     """Raises Problem."""
     found = call.desk.store.tenant(name)
     if found is None or not call.identity.sees(found.id):
-        raise invalid(FieldError(pointer="#/tenant", message=f"There is no tenant {name}."))
+        raise unknown(Subject("tenant", name), field="tenant")
     return found.id
 
 

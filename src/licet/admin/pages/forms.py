@@ -19,12 +19,13 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from licet.formats import sentence
-from licet.model import InvalidValue, Value
+from licet.model import InvalidValue, Value, out_of_range
+from licet.refusal import Code, Refusal
 
 TEXT_CHARS_MAX = 4096  # of one field; the longest that anything is, an address, is shorter
 MANY_MAX = 1000  # marks of one field
@@ -70,6 +71,12 @@ class Field(Value, frozen=True, kw_only=True):
     placeholder: str = ""
     width: str = "line"  # how much text is usual: short, medium, or a line of it
     at_ms: int | None = None  # what is told beside it, by the reader's clock
+    about: str = ""  # what a refusal calls it, where that is another name than the form's
+
+    @property
+    def refused_as(self) -> str:
+        """The name that a refusal has for it."""
+        return self.about or self.name
 
     def value(self, texts: tuple[str, ...]) -> Any:
         """What was meant.
@@ -81,14 +88,23 @@ class Field(Value, frozen=True, kw_only=True):
         known = {option.value for option in self.options}
         if self.kind is Kind.MARKS:
             if not known.issuperset(texts):
-                raise InvalidValue(f"choose of: {', '.join(sorted(known)) or 'nothing yet'}")
+                text = f"choose of: {', '.join(sorted(known)) or 'nothing yet'}"
+                raise InvalidValue(text, code=Code.UNKNOWN_CHOICE)
             return frozenset(texts)
         text = texts[0] if texts else ""
         if len(text) > TEXT_CHARS_MAX:
-            raise InvalidValue(f"at most {TEXT_CHARS_MAX:,} characters")
+            text = f"at most {TEXT_CHARS_MAX:,} characters"
+            raise InvalidValue(text, code=Code.TOO_LONG, limit=TEXT_CHARS_MAX)
         if self.kind is Kind.CHOICE and text not in known:
-            raise InvalidValue("choose one of the list")
+            raise InvalidValue("choose one of the list", code=Code.UNKNOWN_CHOICE)
         return self.read(text)
+
+
+class Place(NamedTuple):
+    """A page on which what stands in the way can be seen or mended."""
+
+    text: str
+    href: str
 
 
 class Difference(Value, frozen=True, kw_only=True):
@@ -103,7 +119,7 @@ class Difference(Value, frozen=True, kw_only=True):
 
 
 class Form:
-    """A form with what it holds. `problem` is about all of it, `errors` are by field."""
+    """A form with what it holds. `problem` is about all of it, `errors` are by field; `places` help."""
 
     def __init__(self, fields: Sequence[Field], texts: Texts, seen: Texts | None = None) -> None:
         self.fields = tuple(fields)
@@ -111,6 +127,7 @@ class Form:
         self.seen = dict(texts) if seen is None else dict(seen)
         self.errors: dict[str, str] = {}
         self.problem = ""
+        self.places: tuple[Place, ...] = ()  # where to go on
         self.meanwhile: tuple[Difference, ...] = ()
 
     @property
@@ -162,6 +179,12 @@ class Form:
             self.errors.setdefault(name, sentence(text))
         else:
             self.problem = sentence(text)
+
+    def refuse_for(self, refusal: Refusal, places: Sequence[Place] = ()) -> None:
+        """Say why it is refused, beside the field that it is about, and where to go on."""
+        names = {field.refused_as: field.name for field in self.fields if field.kind is not Kind.FIXED}
+        self.refuse(str(refusal), names.get(refusal.field) or names.get(refusal.beside))
+        self.places = tuple(places)
 
     def is_behind(self, now: Texts) -> bool:
         """Whether what is there is not what this form showed."""
@@ -222,9 +245,10 @@ def whole(least: int, most: int) -> Reader:
     def read(text: str) -> int:
         digits = text.strip().replace(",", "").replace("\N{NARROW NO-BREAK SPACE}", "")
         if not (digits.isascii() and digits.isdecimal() and len(digits) < len(str(most)) + 4):
-            raise InvalidValue(f"a whole number from {least:,} to {most:,}")
+            raise InvalidValue(f"a whole number from {least:,} to {most:,}", code=Code.WRONG_TYPE)
         if not least <= int(digits) <= most:
-            raise InvalidValue(f"a whole number from {least:,} to {most:,}, and not {int(digits):,}")
+            text = f"a whole number from {least:,} to {most:,}, and not {int(digits):,}"
+            raise out_of_range(text, "", int(digits), least, most)
         return int(digits)
 
     return read

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from licet.cli import completing
+from licet.cli.errors import Refused
 from licet.cli.look.alerts import OfTenant
 from licet.cli.options import AsJson, Data
 from licet.cli.output import Instant, Record, show_json, show_list, show_one
@@ -20,7 +21,6 @@ from licet.clock import SystemClock
 from licet.journal.failures import NOT_KEPT, find_request
 from licet.journal.history import Did, Happened, HistoryFilter, Kind, history
 from licet.model import Who
-from licet.store.errors import NotFound
 from licet.store.paging import LIMIT_MAX
 from licet.units import DAY_MS
 
@@ -127,11 +127,11 @@ def journal(
 
 
 def _show_request(request_id: str, data: Path | None, *, as_json: bool) -> None:
-    """Raises NotFound."""
+    """Raises Refused."""
     with opened(data) as store, store.reporting() as connection:
         found = find_request(connection, request_id.strip(), with_administrators=True)
     if found is None:
-        raise NotFound(NOT_KEPT)
+        raise Refused(NOT_KEPT)
     if as_json:
         show_json(plain(found))
         return

@@ -14,11 +14,12 @@ from licet.cli.stores import chosen_tenant, opened
 from licet.clock import SystemClock
 from licet.formats import counted, duration, nearness, read_duration_s
 from licet.model import Tenant
+from licet.refusal import Subject
 from licet.reports.live import LiveSession, seats, sessions
 from licet.setup.change import end_sessions
 from licet.setup.end_sessions import check_ending
 from licet.store.contract import Store
-from licet.store.errors import NotFound
+from licet.store.errors import unknown
 
 app = Noun("Sessions: who is in, since when, and ending it.")
 
@@ -133,7 +134,7 @@ def end(
         found = chosen_tenant(store, tenant)
         ending = [_one(store, found, sid)] if sid is not None else _live(store, found, client, user)
         if not ending:
-            raise NotFound(f"there is no active session{_of(client, user)} in tenant {found.name}")
+            raise Refused(f"there is no active session{_of(client, user)} in tenant {found.name}")
         whose = "its client" if len(ending) == 1 else "their clients"
         away = f", and give {whose} no seat for {duration(cool_down_s)}" if cool_down_s else ""
         confirm(f"End {_told(ending)}{away}?", yes=yes)
@@ -166,9 +167,9 @@ def _of(client: str | None, user: str | None) -> str:
 def _live(store: Store, tenant: Tenant, client: str | None, user: str | None) -> list[LiveSession]:
     """Raises NotFound where there is no such client or user."""
     if client is not None and client not in tenant.clients:
-        raise NotFound(f"there is no client {client}; licet client list shows those there are")
+        raise unknown(Subject("client", client, tenant.name), tenant.clients)
     if user is not None and user not in tenant.users:
-        raise NotFound(f"there is no user {user}; licet user list shows those there are")
+        raise unknown(Subject("user", user, tenant.name), tenant.users)
     with store.reading() as connection:
         return list(sessions(connection, tenant, SystemClock().now_ms(), client=client, user=user))
 
@@ -176,7 +177,7 @@ def _live(store: Store, tenant: Tenant, client: str | None, user: str | None) ->
 def _one(store: Store, tenant: Tenant, sid: str) -> LiveSession:
     found = [session for session in _live(store, tenant, None, None) if session.sid.startswith(sid.lower())]
     if not found or not sid:
-        raise NotFound(
+        raise Refused(
             f"no active session in {tenant.name} has an id that begins with {sid}; see: licet session list"
         )
     if len(found) > 1:

@@ -21,6 +21,7 @@ from licet.accounts.administrators import (
     find_admin,
     read_admins,
     read_api_keys,
+    there_already,
 )
 from licet.cli import completing
 from licet.cli.noun import Noun
@@ -45,8 +46,9 @@ from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.credentials.passwords import Passwords
 from licet.formats import NEVER, read_end_ms
 from licet.model import Role
+from licet.refusal import Subject
 from licet.store.contract import Store
-from licet.store.errors import AlreadyThere, NotFound
+from licet.store.errors import unknown
 
 app = Noun(
     "Administrators: who may sign in at the dashboard. A viewer looks, an operator also ends sessions, an"
@@ -111,9 +113,7 @@ def add(
         _tenant_id(store, tenant)
         with store.reading() as connection:
             if find_admin(connection, name) is not None:
-                raise AlreadyThere(
-                    f"there is an administrator {name} already; change it with: licet admin set"
-                )
+                raise there_already("administrator", name)
     hashed = _hashed(name, from_stdin=password_stdin)
     role = role or Role.VIEWER
     with opened(data) as store:
@@ -152,7 +152,7 @@ def password(name: Name, *, data: Data = None, password_stdin: PasswordStdin = F
     """
     with opened(data) as store, store.reading() as connection:
         if find_admin(connection, name) is None:
-            raise _unknown(name)
+            raise unknown(Subject("administrator", name))
     hashed = _hashed(name, from_stdin=password_stdin)
     with opened(data) as store, changing(store, actor()) as change:
         change.set_admin(name, password_hash=hashed)
@@ -288,10 +288,6 @@ def _zone(store: Store, tenant_id: int | None) -> tzinfo:
 
 def _told_tenant(tenant: str | None) -> str:
     return "all tenants" if tenant is None else f"tenant {tenant}"
-
-
-def _unknown(name: str) -> NotFound:
-    return NotFound(f"there is no administrator {name}; licet admin list shows those there are")
 
 
 def _show_key(name: str, made: NewApiKey, expires_at_ms: int | None, *, as_json: bool) -> None:

@@ -23,8 +23,9 @@ from licet.cli.stores import chosen_tenant, opened
 from licet.clock import SystemClock
 from licet.credentials.public_keys import TEXT_BYTES_MAX, kind_of, name_of, read_keys, told
 from licet.model import Client, PublicKey
+from licet.refusal import Subject
 from licet.setup.tenant import TenantSetup
-from licet.store.errors import NotFound
+from licet.store.errors import unknown
 
 key_app = Noun("Public keys of a client, which then signs an assertion instead of sending a secret.")
 
@@ -162,7 +163,7 @@ def found_with_zone(data: Path | None, tenant: str | None, client_id: str) -> tu
     with opened(data) as store:
         found = chosen_tenant(store, tenant)
     if client_id not in found.clients:
-        raise NotFound(f"there is no client {client_id}; licet client list shows those there are")
+        raise unknown(Subject("client", client_id, found.name), found.clients)
     return found.clients[client_id], found.zone
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from licet.cli.errors import Refused
+from licet.cli.errors import Refused, WrongUse
 from licet.cli.noun import Noun
 from licet.cli.options import AsJson, Data, Yes, actor, confirm
 from licet.cli.output import Instant, Record, note, say, show_list
@@ -26,7 +26,6 @@ from licet.credentials.keyring import (
     write_keyring,
 )
 from licet.formats import counted, instant, read_duration_s
-from licet.model import InvalidValue
 from licet.store.contract import Purpose
 from licet.store.errors import StoreUnavailable
 from licet.store.events import Event, keep_events
@@ -147,7 +146,7 @@ def _after_ms(signs_after: str | None) -> int:
         return SIGNS_AFTER_MS
     after_s = read_duration_s(signs_after)
     if after_s > SIGNS_AFTER_S_MAX:
-        raise InvalidValue(f"--signs-after is 31d at most; this is not: {signs_after}")
+        raise WrongUse(f"--signs-after is 31d at most; this is not: {signs_after}")
     return max(SIGNS_AFTER_MS, after_s * 1000)
 
 

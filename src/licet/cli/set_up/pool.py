@@ -14,9 +14,10 @@ from licet.cli.stores import chosen_tenant, opened
 from licet.clock import SystemClock
 from licet.formats import counted, read_duration_s
 from licet.model import Duplicates, Pool, Tenant, read_alerts
+from licet.refusal import Subject
 from licet.reports import live
 from licet.setup.changes import PoolChanges
-from licet.store.errors import NotFound
+from licet.store.errors import unknown
 
 app = Noun("Counted licences: how many seats there are, and how they are counted.")
 
@@ -137,10 +138,10 @@ def show(name: Name, *, tenant: TenantName = None, data: Data = None, as_json: A
 
     Example: [bold]licet pool show full[/]
     """
-    found = [record for record in _records(data, tenant) if record["name"] == name]
-    if not found:
-        raise NotFound(f"there is no pool {name}; licet pool list shows those there are")
-    show_one(found[0], as_json=as_json)
+    records = {str(record["name"]): record for record in _records(data, tenant)}
+    if name not in records:
+        raise unknown(Subject("pool", name), records)
+    show_one(records[name], as_json=as_json)
 
 
 @app.verb("remove")

@@ -11,7 +11,8 @@ from licet.cli.options import AsJson, Data, TenantName, Yes, exclusive, given, r
 from licet.cli.output import Record, show_list, show_one
 from licet.cli.stores import chosen_tenant, opened
 from licet.model import Scope, Tenant
-from licet.store.errors import NotFound
+from licet.refusal import Subject
+from licet.store.errors import unknown
 
 if TYPE_CHECKING:
     from licet.setup.changes import ScopeChanges
@@ -103,7 +104,7 @@ def show(name: Name, *, tenant: TenantName = None, data: Data = None, as_json: A
     with opened(data) as store:
         found = chosen_tenant(store, tenant)
     if name not in found.scopes:
-        raise NotFound(f"there is no scope {name}; licet scope list shows those there are")
+        raise unknown(Subject("scope", name, found.name), found.scopes)
     show_one(_record(found, found.scopes[name]), as_json=as_json)
 
 

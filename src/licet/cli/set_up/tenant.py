@@ -6,12 +6,13 @@ import typer
 
 from licet.cli import completing
 from licet.cli.change import and_ended, change_tenant, make
+from licet.cli.errors import WrongUse
 from licet.cli.noun import Noun
 from licet.cli.options import AsJson, Data, Yes, actor, given, required
 from licet.cli.output import Duration, Record, note, say, show_list, show_one
 from licet.cli.stores import chosen_tenant, opened
 from licet.formats import counted, read_duration_s
-from licet.model import InvalidValue, Tenant, TokenFormat
+from licet.model import Tenant, TokenFormat
 from licet.setup.change import changing
 from licet.setup.changes import TenantChanges
 
@@ -182,7 +183,7 @@ def _token_format(text: str) -> TokenFormat:
     try:
         return TokenFormat(text)
     except ValueError:
-        raise InvalidValue(f"--token-format is {' or '.join(TokenFormat)}, not {text[:40]!r}") from None
+        raise WrongUse(f"--token-format is {' or '.join(TokenFormat)}, not {text[:40]!r}") from None
 
 
 def _record(tenant: Tenant) -> Record:

@@ -22,8 +22,9 @@ from licet.cli.options import (
 from licet.cli.output import Record, note, show_list, show_one
 from licet.cli.stores import chosen_tenant, opened
 from licet.model import Tenant, User
+from licet.refusal import Subject
 from licet.setup.changes import UserChanges
-from licet.store.errors import NotFound
+from licet.store.errors import unknown
 
 app = Noun("Persons and services, known by initials. A client authenticates with its user's password.")
 
@@ -138,7 +139,7 @@ def show(
     with opened(data) as store:
         found = chosen_tenant(store, tenant)
     if initials not in found.users:
-        raise NotFound(f"there is no user {initials}; licet user list shows those there are")
+        raise unknown(Subject("user", initials, found.name), found.users)
     show_one(_record(found, found.users[initials]), as_json=as_json)
 
 

@@ -27,7 +27,6 @@ from licet.admin.context import Desk
 from licet.admin.pages.forms import Field, Form, Kind, Option, Texts
 from licet.admin.pages.frame import Posted, Visit, link, posting, see, visiting
 from licet.admin.pages.setup.frame import (
-    ROOT,
     Around,
     Row,
     changes_of,
@@ -40,12 +39,14 @@ from licet.admin.pages.setup.frame import (
     typed_form,
 )
 from licet.admin.pages.setup.noun import YES, Cell, dated, state_of
+from licet.admin.pages.setup.places import ROOT, places
 from licet.admin.problems import not_found
 from licet.credentials.generated import ApiKeys, NewApiKey
 from licet.credentials.keyring import read_keyring
 from licet.formats import counted, sentence
 from licet.model import InvalidValue, Role, Tenant
-from licet.store.errors import AlreadyThere, NotFound, SetupError
+from licet.refusal import Refusal, SubjectKind
+from licet.store.errors import NotFound, SetupError
 
 ALL_TENANTS = ""
 _ROLES = {
@@ -145,8 +146,8 @@ class _AdminPages:
         visit, admin = posted.visit, await self._named(request, posted.visit)
         try:
             await _change(self._desk, visit, lambda change: change.remove_admin(admin.name))
-        except SetupError as fault:
-            return self._removal_page(request, visit, admin, sentence(_for_pages(fault)))
+        except SetupError as refusal:
+            return self._removal_page(request, visit, admin, refusal)
         return see(request, link(visit, _ADMINS), f"Administrator {admin.name} removed.")
 
     async def _named(self, request: Request, visit: Visit) -> Admin:
@@ -175,8 +176,8 @@ class _AdminPages:
                     values["password"],
                     admin.name if admin else values.get("name") or "",
                 )
-            except InvalidValue as fault:
-                form.refuse(str(fault), "password")
+            except InvalidValue as wrong:
+                form.refuse_for(wrong)
         if form.is_wrong or not await self._is_saved(visit, admin, form, values):
             return await self._form_page(request, visit, admin, form)
         name = admin.name if admin else values["name"]
@@ -205,13 +206,10 @@ class _AdminPages:
             await _change(self._desk, visit, do)
         except _NotFirst:
             return False
-        except AlreadyThere:
-            form.refuse(f"there is an administrator {values['name']} already", "name")
-            return False
-        except NotFound as fault:
-            raise not_found(sentence(_for_pages(fault))) from None
-        except (SetupError, InvalidValue) as fault:
-            form.refuse(_for_pages(fault))
+        except NotFound as gone:
+            raise not_found(sentence(str(gone))) from None
+        except Refusal as refusal:
+            form.refuse_for(refusal, places(visit, refusal))
             return False
         return True
 
@@ -230,7 +228,9 @@ class _AdminPages:
             removal=link(visit, f"{_ADMINS}/remove", name=name) if name else None,
         )
 
-    def _removal_page(self, request: Request, visit: Visit, admin: Admin, refused: str = "") -> Response:
+    def _removal_page(
+        self, request: Request, visit: Visit, admin: Admin, refused: Refusal | None = None
+    ) -> Response:
         return removal_page(
             request,
             visit,
@@ -317,8 +317,8 @@ class _KeyPages:
         visit, key = posted.visit, await self._named(request, posted.visit)
         try:
             await _change(self._desk, visit, lambda change: change.remove_api_key(key.name))
-        except SetupError as fault:
-            return self._removal_page(request, visit, key, sentence(_for_pages(fault)))
+        except SetupError as refusal:
+            return self._removal_page(request, visit, key, refusal)
         return see(request, link(visit, _KEYS), f"API key {key.name} removed.")
 
     async def _keys(self, visit: Visit) -> dict[str, ApiKey]:
@@ -349,10 +349,8 @@ class _KeyPages:
 
         try:
             return await self._desk.run(make)
-        except AlreadyThere:
-            form.refuse(f"there is an API key {values['name']} already", "name")
-        except (SetupError, InvalidValue) as fault:
-            form.refuse(_for_pages(fault), "expires" if "expires" in str(fault) else None)
+        except Refusal as refusal:
+            form.refuse_for(refusal, places(visit, refusal))
         return None
 
     def _form_page(self, request: Request, visit: Visit, form: Form) -> Response:
@@ -366,7 +364,9 @@ class _KeyPages:
             back=link(visit, _KEYS),
         )
 
-    def _removal_page(self, request: Request, visit: Visit, key: ApiKey, refused: str = "") -> Response:
+    def _removal_page(
+        self, request: Request, visit: Visit, key: ApiKey, refused: Refusal | None = None
+    ) -> Response:
         return removal_page(
             request,
             visit,
@@ -449,7 +449,7 @@ def _key_row(key: ApiKey, tenants: dict[int, str], now_ms: int) -> Sequence[Cell
     )
 
 
-def _name_field(what: str) -> Field:
+def _name_field(what: SubjectKind) -> Field:
     def read(text: str) -> str:
         check_name(what, text)
         return text
@@ -519,8 +519,3 @@ def _key_fields(visit: Visit) -> tuple[Field, ...]:
 def _key_texts(visit: Visit) -> Texts:
     own = _tenant_names(visit).get(visit.identity.tenant_id or 0, ALL_TENANTS)
     return {"name": ("",), "role": (Role.VIEWER.value,), "tenant": (own,), "expires": ("",)}
-
-
-def _for_pages(fault: Exception) -> str:
-    """What the store says, without the verb of the command line."""
-    return str(fault).partition(": licet ")[0].partition("; licet ")[0]

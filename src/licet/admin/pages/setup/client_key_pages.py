@@ -9,7 +9,6 @@ from licet.admin.pages.forms import Field, Form, Kind, Texts
 from licet.admin.pages.frame import Visit, link, posting, see, visiting
 from licet.admin.pages.setup.client_secret_pages import TAB, chosen_client, what_goes
 from licet.admin.pages.setup.frame import (
-    ROOT,
     Around,
     ends_of,
     form_page,
@@ -19,12 +18,13 @@ from licet.admin.pages.setup.frame import (
     typed_form,
 )
 from licet.admin.pages.setup.noun import dated
+from licet.admin.pages.setup.places import ROOT, places
 from licet.admin.problems import not_found
 from licet.credentials.public_keys import name_of, read_keys
 from licet.formats import counted
-from licet.model import Client, InvalidValue, Role, Tenant
+from licet.model import Client, Role, Tenant
+from licet.refusal import Refusal
 from licet.setup.change import SetupChange
-from licet.store.errors import SetupError
 
 _PATH = f"{ROOT}/clients/keys"
 # Somebody may paste the wrong half of a pair: what a field with such a name holds is kept nowhere.
@@ -37,12 +37,14 @@ _FIELDS = (
         help="A JWK, a JWKS or PEM. The private key stays with the program; the public one is made of it by"
         " openssl pkey -in FILE -pubout.",
         read=read_keys,
+        about="key",
     ),
     Field(
         name="made_expires",
         label="The key expires",
         kind=Kind.END,
         help="Others go on working, so that a new one and an old one overlap.",
+        about="expires",
     ),
     Field(
         name="no_other",
@@ -92,8 +94,8 @@ class _KeyPages:
                 await self._desk.run(self._add, visit, tenant, client, values)
                 said = f"{counted(len(values[_KEY]), 'key')} added."
                 return see(request, link(visit, f"{ROOT}/clients/edit", name=client.client_id), said)
-            except (SetupError, InvalidValue) as fault:
-                form.refuse(str(fault), "made_expires" if "expires" in str(fault) else _KEY)
+            except Refusal as refusal:
+                form.refuse_for(refusal, places(visit, refusal))
         form.texts[_KEY] = ()
         return self._form_page(request, visit, tenant, client, form)
 

@@ -13,7 +13,6 @@ from licet.admin.context import Desk
 from licet.admin.pages.forms import Field, Form, Kind, Texts
 from licet.admin.pages.frame import Visit, link, posting, see, visiting
 from licet.admin.pages.setup.frame import (
-    ROOT,
     Around,
     chosen_tenant,
     ends_of,
@@ -25,13 +24,14 @@ from licet.admin.pages.setup.frame import (
     typed_form,
 )
 from licet.admin.pages.setup.noun import dated
+from licet.admin.pages.setup.places import ROOT, places
 from licet.admin.problems import not_found
 from licet.credentials.generated import NewClientSecret
 from licet.formats import read_duration_s
-from licet.model import Client, InvalidValue, Role, Tenant
+from licet.model import Client, Role, Tenant
+from licet.refusal import Refusal
 from licet.setup.change import SetupChange
 from licet.setup.check import authenticates_by
-from licet.store.errors import SetupError
 
 _PATH = f"{ROOT}/clients/secrets"
 TAB = "Clients"
@@ -162,9 +162,8 @@ class _SecretPages:
             try:
                 made = await self._desk.run(make, visit, tenant, client, values)
                 return shown_once(self._desk, request, visit, tenant, client.client_id, made)
-            except (SetupError, InvalidValue) as fault:
-                word, name = ("overlap", "overlap") if instead else ("expires", "made_expires")
-                form.refuse(str(fault), name if word in str(fault) else None)
+            except Refusal as refusal:
+                form.refuse_for(refusal, places(visit, refusal))
         return self._form_page(request, visit, tenant, client, form, instead=instead)
 
     async def show_removal(self, request: Request) -> Response:

@@ -19,19 +19,21 @@ from licet.admin.pages.forms import Field, Form, Kind, Texts, read_seen, read_te
 from licet.admin.pages.frame import Posted, Visit, link, page
 from licet.admin.pages.journal import did_told
 from licet.admin.pages.setup.noun import Cell
+from licet.admin.pages.setup.places import ROOT, places
 from licet.admin.pages.setup.saving import Outcome, remove
 from licet.admin.problems import not_allowed, not_found
 from licet.formats import NEVER, counted, sentence
 from licet.journal import history
 from licet.journal.history import Did, HistoryFilter
 from licet.model import Role, Tenant
+from licet.refusal import Refusal
 from licet.setup.change import SetupChange
 from licet.setup.licence_terms import WHY, is_counted, licence_fields
+from licet.setup.spelling import spelt
 from licet.store.errors import SetupError
 from licet.store.paging import LIMIT_MAX
 
 HERE = "Set-up"
-ROOT = "/set-up"
 ROWS = 100  # of one page of a list
 FIND_FROM = 10  # fewer are seen at once
 CHANGES = 5  # that a page shows of who changed what
@@ -191,7 +193,7 @@ def removal_page(
     button: str,
     back: str,
     ends: int = 0,
-    refused: str = "",
+    refused: Refusal | None = None,
     must_type: str = "",
     wrong: str = "",
 ) -> Response:
@@ -208,7 +210,8 @@ def removal_page(
         goes=goes,
         ends=ends,
         after=after,
-        refused=refused,
+        refused=sentence(str(refused)) if refused else "",
+        places=places(visit, refused) if refused else (),
         button=button,
         back=back,
         must_type=must_type,
@@ -306,8 +309,8 @@ def _only_shown(field: Field) -> Field:
 
 
 def _in_licence(word: str) -> frozenset[str]:
-    """What a form calls the settings that are part of the licence: as the model, without the unit."""
-    return frozenset(it.removesuffix("_s").removesuffix("_at_ms") for it in licence_fields(word))
+    """What a form calls the settings that are part of the licence."""
+    return frozenset(map(spelt, licence_fields(word)))
 
 
 async def chosen_tenant(desk: Desk, visit: Visit) -> Tenant:
@@ -343,12 +346,12 @@ def ends_of(posted: Posted) -> int:
 
 async def removed(
     desk: Desk, visit: Visit, do: Callable[[SetupChange], object], ends: int | None
-) -> tuple[Outcome, str]:
+) -> tuple[Outcome, Refusal | None]:
     """Remove something, or rehearse it without `ends`; and why it cannot be."""
     try:
-        return await desk.run(remove, desk, visit.identity, do, ends=ends), ""
-    except SetupError as fault:
-        return Outcome(is_done=False), sentence(str(fault))
+        return await desk.run(remove, desk, visit.identity, do, ends=ends), None
+    except SetupError as refusal:
+        return Outcome(is_done=False), refusal
 
 
 def changes_of(connection: Connection, tenant: Tenant | None, word: str, name: str | None) -> Sequence[Did]:

@@ -15,7 +15,6 @@ from licet.admin.pages.forms import Field, Form
 from licet.admin.pages.frame import Posted, Visit, link, posting, see, visiting
 from licet.admin.pages.setup.client_secret_pages import shown_once
 from licet.admin.pages.setup.frame import (
-    ROOT,
     Around,
     Listed,
     Row,
@@ -39,6 +38,7 @@ from licet.admin.pages.setup.nouns.clients import Clients
 from licet.admin.pages.setup.nouns.pools import Pools
 from licet.admin.pages.setup.nouns.scopes import Scopes
 from licet.admin.pages.setup.nouns.users import Users
+from licet.admin.pages.setup.places import ROOT
 from licet.admin.pages.setup.saving import Gone, Outcome, Saving
 from licet.admin.problems import not_allowed, not_found
 from licet.credentials.generated import NewClientSecret
@@ -225,7 +225,7 @@ class _NounPages:
         made = await self._desk.run(_prepared, self._desk, noun, form, values, tenant, name)
         outcome = Outcome(is_done=False)
         if not form.is_wrong:
-            saving = Saving(self._desk, visit.identity, form, ends_of(posted))
+            saving = Saving(self._desk, visit, form, ends_of(posted))
             try:
                 outcome = await self._desk.run(saving.part, tenant.name, noun, name, values)
             except Gone as gone:
@@ -329,8 +329,8 @@ def _prepared(  # noqa: PLR0917 - what is saved, and of whom
             try:
                 about = about_user(tenant, name or values.get("initials") or "", values.get("name"))
                 values["password_hash"] = desk.passwords.hash_new(password, *about)
-            except InvalidValue as fault:
-                form.refuse(str(fault), "password")
+            except InvalidValue as wrong:
+                form.refuse_for(wrong)
     if not values.get("generate"):
         values.pop("made_expires", None)
         return None

@@ -15,13 +15,16 @@ from typing import Any
 
 from licet.admin.context import Desk
 from licet.admin.pages.forms import Form, Texts
+from licet.admin.pages.frame import Visit
 from licet.admin.pages.setup.noun import Noun
 from licet.admin.pages.setup.nouns.tenants import save_tenant, tenant_texts
+from licet.admin.pages.setup.places import places
 from licet.admin.sign_in import Identity
-from licet.model import InvalidValue, Value
+from licet.model import Value
+from licet.refusal import Code, Refusal
 from licet.setup.change import SetupChange
 from licet.setup.consequences import Attempt, Consequences, attempt
-from licet.store.errors import AlreadyThere, NotFound, SetupError
+from licet.store.errors import NotFound, SetupError
 
 
 class Gone(SetupError):
@@ -42,9 +45,9 @@ class _NotInEarnest(Exception):
 class Saving:
     """One filled form on its way into the store. `ends` is how many sessions the person agreed to end."""
 
-    def __init__(self, desk: Desk, identity: Identity, form: Form, ends: int) -> None:
+    def __init__(self, desk: Desk, visit: Visit, form: Form, ends: int) -> None:
         self._desk = desk
-        self._identity = identity
+        self._visit = visit
         self._form = form
         self._ends = ends
 
@@ -61,11 +64,11 @@ class Saving:
                 return
             part = noun.parts(setup.tenant).get(name)
             if part is None:
-                raise Gone(f"{noun.word} {name} was removed by somebody else")
+                raise _gone(f"{noun.word} {name}")
             self._must_be_first(noun.texts(setup.tenant, part))
             noun.set(setup, name, values)
 
-        return self._save(do, noun.key, noun.word, values)
+        return self._save(do)
 
     def tenant(self, name: str | None, values: dict[str, Any]) -> Outcome:
         """Save a tenant's own settings, or a new tenant.
@@ -78,25 +81,20 @@ class Saving:
                 self._must_be_first(tenant_texts(_found(change, name).tenant))
             save_tenant(change, name, values)
 
-        return self._save(do, "name", "tenant", values)
+        return self._save(do)
 
     def _must_be_first(self, now: Texts) -> None:
         if self._form.is_behind(now):
             self._form.meet(now)
             raise _NotInEarnest
 
-    def _save(
-        self, do: Callable[[SetupChange], None], key: str, word: str, values: dict[str, Any]
-    ) -> Outcome:
+    def _save(self, do: Callable[[SetupChange], None]) -> Outcome:
         try:
-            tried = _tried(self._desk, self._identity, do, self._ends)
+            tried = _tried(self._desk, self._visit.identity, do, self._ends)
         except Gone:
             raise
-        except AlreadyThere:
-            self._form.refuse(f"there is a {word} {values[key]} already", key)
-            return Outcome(is_done=False)
-        except (SetupError, InvalidValue) as fault:
-            self._form.refuse(str(fault), _field_of(str(fault)))
+        except Refusal as refusal:
+            self._form.refuse_for(refusal, places(self._visit, refusal))
             return Outcome(is_done=False)
         return Outcome(is_done=tried.is_made, sessions_ended=tried.ending.sessions_ended)
 
@@ -128,17 +126,8 @@ def _found(change: SetupChange, tenant: str) -> Any:
     try:
         return change.tenant(tenant)
     except NotFound:
-        raise Gone(f"tenant {tenant} was removed by somebody else") from None
+        raise _gone(f"tenant {tenant}") from None
 
 
-# What the store says, and the field that it is about.
-_FIELDS = (
-    ("access_ttl", "access_ttl"),
-    ("grant type", "grant_types"),
-    ("secret expires", "made_expires"),
-    ("max_sessions", "sessions_max"),
-)
-
-
-def _field_of(text: str) -> str | None:
-    return next((field for said, field in _FIELDS if said in text), None)
+def _gone(what: str) -> Gone:
+    return Gone(f"{what} was removed by somebody else", code=Code.NOT_FOUND)

@@ -16,7 +16,6 @@ from licet.admin.pages.forms import Form
 from licet.admin.pages.frame import Posted, Visit, link, posting, see, visiting
 from licet.admin.pages.setup.frame import (
     ENDS_MAX,
-    ROOT,
     Around,
     Row,
     changes_of,
@@ -33,6 +32,7 @@ from licet.admin.pages.setup.frame import (
 )
 from licet.admin.pages.setup.noun import Cell
 from licet.admin.pages.setup.nouns.tenants import tenant_fields, tenant_texts
+from licet.admin.pages.setup.places import ROOT
 from licet.admin.pages.setup.saving import Gone, Outcome, Saving
 from licet.admin.problems import not_found
 from licet.formats import counted, sentence
@@ -130,8 +130,8 @@ class _TenantPages:
             return await self._removal_page(request, visit, tenant, wrong)
         name = tenant.name
         _, refused = await removed(self._desk, visit, lambda change: change.remove_tenant(name), ENDS_MAX)
-        if refused:
-            raise not_found(refused)
+        if refused is not None:
+            raise not_found(sentence(str(refused)))
         return see(request, _PATH, f"Tenant {name} removed.")
 
     async def _save(self, request: Request, posted: Posted, tenant: Tenant | None) -> Response:
@@ -139,7 +139,7 @@ class _TenantPages:
         form = typed_form(fields, tenant_texts(tenant), posted)
         values, outcome = form.values(), Outcome(is_done=False)
         if not form.is_wrong:
-            saving = Saving(self._desk, posted.visit.identity, form, 0)
+            saving = Saving(self._desk, posted.visit, form, 0)
             try:
                 outcome = await self._desk.run(saving.tenant, tenant.name if tenant else None, values)
             except Gone as gone:

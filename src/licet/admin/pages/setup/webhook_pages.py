@@ -16,7 +16,6 @@ from licet.admin.pages.forms import Field, Form, Kind, Option, Texts
 from licet.admin.pages.frame import Visit, link, posting, see, visiting
 from licet.admin.pages.setup.account_pages import ALL_TENANTS
 from licet.admin.pages.setup.frame import (
-    ROOT,
     Around,
     Row,
     form_page,
@@ -28,6 +27,7 @@ from licet.admin.pages.setup.frame import (
     typed_form,
 )
 from licet.admin.pages.setup.noun import YES, Cell, state_of
+from licet.admin.pages.setup.places import ROOT, places
 from licet.admin.problems import not_found
 from licet.alerts.destinations import check_url
 from licet.alerts.webhooks import Webhook, WebhooksChange, changing, find_webhook, webhooks
@@ -35,6 +35,7 @@ from licet.credentials.keyring import read_keyring
 from licet.credentials.webhook_signatures import WebhookSecrets
 from licet.formats import counted
 from licet.model import InvalidValue, Role
+from licet.refusal import Refusal
 from licet.store.errors import NotFound, SetupError
 
 _PATH = f"{ROOT}/webhooks"
@@ -121,10 +122,8 @@ class _WebhookPages:
                     lambda change: change.add(values["url"], tenant_id=tenant_id, **self._allowed()),
                 )
                 return await self._secret_page(request, visit, made, "Its receiver checks messages with it.")
-            except InvalidValue as fault:
-                form.refuse(str(fault), "url")
-            except SetupError as fault:
-                form.refuse(str(fault))
+            except Refusal as refusal:
+                form.refuse_for(refusal, places(visit, refusal))
         return self._form_page(request, visit, None, form)
 
     async def show(self, request: Request) -> Response:
@@ -231,8 +230,8 @@ class _WebhookPages:
             await self._change(visit, do)
         except _NotFirst:
             return False
-        except InvalidValue as fault:
-            form.refuse(str(fault), "url")
+        except InvalidValue as wrong:
+            form.refuse_for(wrong)
             return False
         return True
 

@@ -7,6 +7,7 @@ from licet.admin.pages.forms import Field, Kind, Option, Texts, whole
 from licet.admin.pages.setup.noun import NO, YES, Cell, dated, enabled_field, few, named_once, state_of
 from licet.formats import counted
 from licet.model import SESSIONS_MAX, SESSIONS_MAX_MAX, Client, GrantType, InvalidValue, Tenant, User
+from licet.refusal import Code
 from licet.setup.check import authenticates_by
 from licet.setup.tenant import TenantSetup
 
@@ -34,6 +35,7 @@ _FIRST_SECRET = (
         name="made_expires",
         label="The secret expires",
         kind=Kind.END,
+        about="secret_expires",
     ),
 )
 _BY_USER = Field(
@@ -52,6 +54,7 @@ _WHAT_IT_MAY = (
     Field(
         name="sessions_max",
         label="Sessions at most",
+        about="max_sessions",
         kind=Kind.NUMBER,
         help="One more ends its oldest: so a client that asks for a token at every call is bounded.",
         read=whole(1, SESSIONS_MAX_MAX),
@@ -201,9 +204,10 @@ def _scope_fields(tenant: Tenant) -> list[Field]:
 def _known_user(tenant: Tenant) -> Any:
     def read(text: str) -> str:
         if not text:
-            raise InvalidValue("say whom it stands for, by initials")
+            raise InvalidValue("say whom it stands for, by initials", code=Code.MISSING)
         if text not in tenant.users:
-            raise InvalidValue(f"there is no user {text[:40]} in {tenant.name}; add the user first")
+            text = f"there is no user {text[:40]} in {tenant.name}; add the user first"
+            raise InvalidValue(text, code=Code.NOT_FOUND)
         return text
 
     return read

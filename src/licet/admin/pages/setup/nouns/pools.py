@@ -13,10 +13,10 @@ from licet.model import (
     HOLD_S_MAX,
     SEATS_MAX,
     Duplicates,
-    InvalidValue,
     Pool,
     Tenant,
     TokenFormat,
+    out_of_range,
     read_alerts,
 )
 from licet.setup.tenant import TenantSetup
@@ -36,7 +36,7 @@ _HOLD_HELP = (
 def _read_hold(text: str) -> int:
     seconds = read_duration_s(text)
     if seconds > HOLD_S_MAX:
-        raise InvalidValue(f"0 to 24 hours, and not {duration(seconds)}")
+        raise out_of_range(f"0 to 24 hours, and not {duration(seconds)}", "", seconds, 0, HOLD_S_MAX)
     return seconds
 
 

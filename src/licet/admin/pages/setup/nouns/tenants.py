@@ -15,9 +15,9 @@ from licet.model import (
     SESSION_TTL_S,
     TIME_ZONE,
     TTL_S_MAX,
-    InvalidValue,
     Tenant,
     TokenFormat,
+    out_of_range,
 )
 from licet.setup.change import SetupChange
 
@@ -31,7 +31,7 @@ _STATUSES = {
 def _read_life(text: str) -> int:
     seconds = read_duration_s(text)
     if not 1 <= seconds <= TTL_S_MAX:
-        raise InvalidValue(f"1 second to 31 days, and not {duration(seconds)}")
+        raise out_of_range(f"1 second to 31 days, and not {duration(seconds)}", "", seconds, 1, TTL_S_MAX)
     return seconds
 
 
@@ -118,6 +118,7 @@ def tenant_fields(tenant: Tenant | None) -> tuple[Field, ...]:
     default = Field(
         name="scope_default",
         label="Default scope",
+        about="default_scope",
         kind=Kind.CHOICE,
         help="What a client gets that asks for none.",
         options=tuple(Option(value=scope, label=scope) for scope in scopes),

@@ -6,6 +6,7 @@ from typing import Any
 from licet.admin.pages.forms import Field, Kind, Texts
 from licet.admin.pages.setup.noun import NO, YES, Cell, enabled_field, few, named_once, state_of
 from licet.model import InvalidValue, Tenant, User
+from licet.refusal import Code
 from licet.setup.limits import NAME_CHARS_MAX
 from licet.setup.tenant import TenantSetup
 
@@ -106,5 +107,6 @@ class Users:
 
 def _read_name(text: str) -> str:
     if not 0 < len(text) <= NAME_CHARS_MAX or not text.isprintable():
-        raise InvalidValue(f"1 to {NAME_CHARS_MAX} characters without control characters")
+        allowed = f"1 to {NAME_CHARS_MAX} characters without control characters"
+        raise InvalidValue(allowed, code=Code.MALFORMED)
     return text

@@ -1,0 +1,194 @@
+"""A refusal comes with the line of the command that helps; the rooms below the command line know none."""
+
+import ast
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from licet.cli.errors import _ADVICE, advice
+from licet.refusal import Code, Subject
+from licet.store.errors import SetupError, unknown
+from support.cli_site import PASSWORD, Desk, copy_of, new_desk
+from support.command_line import run
+from support.paths import ROOT
+
+SOURCE = ROOT / "src" / "licet"
+# The rooms that the command line, the admin API and the dashboard share.
+SHARED = (
+    "accounts",
+    "alerts",
+    "credentials",
+    "journal",
+    "lanes",
+    "ledger",
+    "reports",
+    "setup",
+    "store",
+    "telemetry",
+    "web",
+    "formats.py",
+    "model.py",
+    "refusal.py",
+)
+# What an operator reads in a log, in a file or in the tables, and finds out by a command.
+NAMED_ON_PURPOSE: set[str] = {
+    "setup/check.py",  # its findings are those of `licet check`
+    "setup/file.py",  # the first line of the file that `licet export` writes
+    "credentials/keyring.py",  # what a server that cannot start writes
+}
+COMMAND = re.compile(r"\blicet [a-z]+\b|(?<![\w-])--[a-z][a-z-]+")
+PROSE = re.compile(r"\blicet (fingerprint|and|is|or)\b")
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory, made once."""
+    return new_desk(tmp_path_factory.mktemp("made") / "licet-data")
+
+
+@pytest.fixture
+def desk(made: Path, tmp_path: Path) -> Desk:
+    """A copy of it, for one test."""
+    return copy_of(made, tmp_path)
+
+
+def modules(*rooms: str) -> Iterator[Path]:
+    for room in rooms:
+        at = SOURCE / room
+        yield from [at] if at.is_file() else sorted(at.rglob("*.py"))
+
+
+def texts(module: Path) -> Iterator[str]:
+    """The string literals of a module, without its docstrings."""
+    tree = ast.parse(module.read_text())
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.value
+
+
+def test_no_text_for_the_command_line_stands_below_it() -> None:
+    """A refusal is read on a page and by programs too, where `licet pool set` is no help."""
+    found = {
+        (str(module.relative_to(SOURCE)), text)
+        for module in modules(*SHARED)
+        for text in texts(module)
+        if COMMAND.search(PROSE.sub("", text))
+    }
+    assert {(module, text) for module, text in found if module not in NAMED_ON_PURPOSE} == set()
+
+
+def test_nothing_looks_for_words_in_the_text_of_an_exception() -> None:
+    """What a face has to know is data: no `"expires" in str(fault)`, no `str(fault).partition("; ")`."""
+    found = [
+        f"{module.relative_to(SOURCE)}:{node.lineno}"
+        for module in modules("admin", "cli")
+        if module.name != "check.py"
+        for node in searches(ast.parse(module.read_text()))
+    ]
+    assert found == []
+
+
+def searches(tree: ast.Module) -> Iterator[ast.expr]:
+    """Where the text of a caught exception is taken apart."""
+    for handler in ast.walk(tree):
+        if not isinstance(handler, ast.ExceptHandler) or handler.name is None:
+            continue
+        for node in ast.walk(handler):
+            match node:
+                case ast.Compare(comparators=[right]) if is_text_of(right, handler.name):
+                    yield node
+                case ast.Call(func=ast.Attribute(value=value)) if is_text_of(value, handler.name):
+                    yield node
+                case ast.Call(func=ast.Attribute(), args=arguments) if any(
+                    is_text_of(it, handler.name) for it in arguments if "re." in ast.unparse(node.func)
+                ):
+                    yield node
+                case _:
+                    pass
+
+
+def is_text_of(node: ast.expr, name: str) -> bool:
+    return ast.unparse(node) == f"str({name})"
+
+
+def lines() -> list[str]:
+    found = [re.findall(r"licet [a-z].*", text) for text in _ADVICE.values()]
+    return [line.partition(" shows ")[0] for of_one in found for line in of_one]
+
+
+@pytest.mark.parametrize("line", sorted(set(lines())))
+def test_each_line_of_advice_can_be_run(line: str) -> None:
+    """Its verb is one, and so are its options."""
+    words = shlex.split(line.format(name="x", client="c"))[1:]
+    verb = [word for word in words if word.islower() and not word.startswith("-") and word not in {"x", "c"}]
+    verb = verb[: 3 if verb[:2] in (["admin", "key"], ["client", "key"], ["client", "secret"]) else 2]
+    usage = run(*verb, "--help").stdout
+    assert all(option in usage for option in words if option.startswith("--")), usage
+
+
+@pytest.mark.parametrize(
+    ("line", "exit_code", "ends"),
+    [
+        ("pool add full --seats 1", 1, "there is a pool full already; change it with: licet pool set full"),
+        ("scope add view", 1, "there is a scope view already; change it with: licet scope set view"),
+        ("user add TC --no-password", 1, "already; change it with: licet user set TC"),
+        ("client add TestClientId --user TC", 1, "already; change it with: licet client set TestClientId"),
+        ("tenant add Jim_Test --seats 1", 1, "already; change it with: licet tenant set Jim_Test"),
+        ("pool remove full --yes", 1, "give it another pool first: licet scope set SCOPE --pool POOL"),
+        ("scope remove all --yes", 1, "scope all is built in and stays"),
+        ("user remove TC --yes", 1, "give it another first: licet client set CLIENT_ID --user INITIALS"),
+        ("pool set x --seats 1", 1, "there is no pool x in tenant Jim_Test; there is: full"),
+        (
+            "client secret remove TestClientId x --yes",
+            1,
+            "none yet; add one: licet client secret add TestClientId",
+        ),
+        (
+            "client key remove TestClientId x --yes",
+            1,
+            "none yet; add one: licet client key add TestClientId FILE",
+        ),
+        ("webhook test wh_0", 1, "there is no webhook wh_0; licet webhook list shows those there are"),
+        ("admin remove nobody --yes", 1, "no administrator nobody; licet admin list shows those there are"),
+        ("admin key remove nobody --yes", 1, "no API key nobody; licet admin key list shows those there are"),
+        ("pool set full --seats -1", 2, "pool full: seats is 0 to 1000000, not -1"),
+        ("pool set full --hold soon", 2, "this is not: 'soon'"),
+    ],
+)
+def test_a_refusal_ends_with_what_to_do_next(desk: Desk, line: str, exit_code: int, ends: str) -> None:
+    """One line on stderr; where the sentence is enough, there is no more."""
+    assert desk.error(*shlex.split(line), exit_code=exit_code).endswith(ends)
+
+
+def test_the_last_owner_and_a_disabled_webhook_come_with_their_line(desk: Desk) -> None:
+    desk.run("admin", "add", "ada", "--role", "owner", "--password-stdin", stdin=PASSWORD)
+    told = desk.error("admin", "remove", "ada", "--yes")
+    assert told.endswith("make another one first: licet admin add NAME --role owner")
+    desk.run("webhook", "add", "https://example.com/alerts")
+    (webhook,) = desk.json("webhook", "list")
+    name = webhook["id"] if "id" in webhook else webhook["webhook"]
+    desk.run("webhook", "set", name, "--disable")
+    assert desk.error("webhook", "test", name).endswith(f"enable it first: licet webhook set {name} --enable")
+
+
+def test_a_name_with_braces_in_it_is_no_template() -> None:
+    """What somebody calls a client is told as it is."""
+    braces = "{0} {client} {name.__class__}"
+    there = SetupError("x", code=Code.ALREADY_THERE, subject=Subject("client", braces))
+    assert advice(there) == f"; change it with: licet client set {braces}"
+
+
+def test_where_names_are_told_there_is_no_more_advice() -> None:
+    assert advice(unknown(Subject("pool", "x", "T"), ["full"])) == ""
+    assert advice(unknown(Subject("pool", "x", "T"), [])) == "; add one: licet pool add NAME --seats 5"
+    assert advice(SetupError("x", code=Code.CHANGED_MEANWHILE)) == ""
