@@ -1,1 +1,1 @@
-"""Licet: an OAuth 2.0 authorization server whose tokens hold the seats of a licence."""
+"""Licet is an OAuth 2.0 authorization server whose tokens hold the seats of a licence."""

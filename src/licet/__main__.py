@@ -1,4 +1,4 @@
-"""The `licet` command; `python -m licet` is the same."""
+"""Runs the `licet` command; `python -m licet` is the same."""
 
 import sys
 

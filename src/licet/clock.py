@@ -1,4 +1,4 @@
-"""The only reading of time.
+"""Reads the time; nothing else does.
 
 All instants are whole milliseconds since 1970 (UTC), `..._ms`; all durations say their unit.
 A clock never goes back: a seat's life is measured with it, and a wall clock that is set back

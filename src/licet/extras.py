@@ -1,4 +1,4 @@
-"""How to install an extra of Licet from where it was installed: a clone, a wheel or a repository.
+"""Says how to install an extra of Licet from where it was installed: a clone, a wheel or a repository.
 
 Licet is on no package index, so that its name alone would be somebody else's package there. pip keeps where a
 package came from (PEP 610, `direct_url.json`).

@@ -1,4 +1,4 @@
-"""The nouns: what a tenant has, and what a grant makes.
+"""Defines the frozen values that everything works on: a tenant with its parts, sessions and seats.
 
 Every value is frozen and checks itself when it is made, so that a function which gets one
 need not ask again. A value here knows nothing of HTTP, of rows or of files.

@@ -1,4 +1,4 @@
-"""IP networks: which one a request comes from, and which matter to who sends to an address somebody named.
+"""Classifies IP networks: from which a request comes, and which a message must never be sent to.
 
 The rules:
 

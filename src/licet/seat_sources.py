@@ -1,4 +1,4 @@
-"""From how many addresses a seat is used: a bounded text in the seat's row, renewed with each of its tokens.
+"""Counts the addresses that use a seat, in a bounded text of the seat's row that each token renews.
 
 Whoever passes credentials or a refresh token on to other machines works on one seat, and nothing of a token
 shows that. What shows it is the number of addresses that ask for tokens with the seat.

@@ -1,4 +1,4 @@
-"""Time zones by their names, as the IANA database has them: `Australia/Sydney`.
+"""Reads time zones by their names in the IANA database: `Australia/Sydney`.
 
 The machine's own database is asked first, and then that of the package `tzdata`, which has every name that a
 browser may send (some systems leave the older ones, like `Asia/Katmandu`, out of theirs).

@@ -1,1 +1,1 @@
-"""The admin listener: what administrators see and steer. The public listener never imports it."""
+"""The admin listener serves administrators: the admin API and the dashboard, apart from public clients."""

@@ -1,4 +1,4 @@
-"""The admin listener's one ASGI application: the API under `/api/v1`, the pages, `/metrics`, and all errors.
+"""Joins the ASGI application of the admin listener: the API, the pages, `/metrics`, and the error handlers.
 
     gate (names, origins, bounds, security headers) -> FastAPI -> a router of the API or of a page
 
@@ -43,14 +43,7 @@ from licet.admin.pages.setup import (
     tenant_pages,
     webhook_pages,
 )
-from licet.admin.problems import (
-    EXPECTED,
-    MEDIA_TYPE,
-    Problem,
-    internal_error,
-    of_status,
-    problem_of,
-)
+from licet.admin.problems import EXPECTED, MEDIA_TYPE, Problem, internal_error, of_status, problem_of
 from licet.admin.validation import problem_of_validation
 from licet.store.errors import StoreUnavailable
 from licet.web.refusals import Kind

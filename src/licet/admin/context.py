@@ -1,4 +1,4 @@
-"""The desk: what all of the admin listener works with, for the API and the pages alike.
+"""Defines what every operation and page of the admin listener works with: the store, threads, who asks.
 
     found = await desk.read(lambda connection: seats(connection, tenant, desk.clock.now_ms()))
     await desk.change(identity, lambda change: change.tenant("Jim_Test").set_pool("full", seats=7))

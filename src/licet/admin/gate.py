@@ -1,4 +1,4 @@
-"""The gate: what every request to the admin listener passes, and every answer.
+"""Guards the admin listener: every request and every response passes this middleware.
 
 The rules:
 

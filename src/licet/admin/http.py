@@ -1,4 +1,4 @@
-"""The connections of the admin listener: the public listener's protocol, with other limits and other words.
+"""Serves the connections of the admin listener: the public listener's protocol with other limits.
 
 Framing, time-outs and limits are those of `licet.web.http.connection`. What differs:
 

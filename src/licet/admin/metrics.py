@@ -1,4 +1,4 @@
-"""`GET /metrics`: who may scrape, and the page of `licet.telemetry.metrics`.
+"""Serves `GET /metrics` to those who may scrape: the page of `licet.telemetry.metrics`.
 
 Metrics name every tenant and pool, so a scraper has an API key of an identity that sees all tenants, unless
 the settings make them public. While the store does not answer, nobody's key can be looked up, and that is

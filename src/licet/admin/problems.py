@@ -1,4 +1,4 @@
-"""What the admin listener answers when something is not as it should be: problem details (RFC 9457).
+"""Turns every fault into a problem document (RFC 9457) that names the fields that are wrong.
 
     raise not_found("there is no tenant Jim_Test")
 

@@ -1,4 +1,4 @@
-"""Who is at the admin listener: administrators sign in with a password, programs send an API key.
+"""Authenticates callers of the admin listener: administrators by a password, programs by an API key.
 
 The rules:
 

@@ -1,4 +1,4 @@
-"""What is told of a request that does not fit: each wrong value with its place and what is allowed.
+"""Explains a request that does not validate: each wrong value with its place and what is allowed.
 
 The framework finds them; here they get the words of the command line and the pages. A value itself is never
 repeated, in no answer and no log: it may be a password.

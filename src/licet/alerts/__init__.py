@@ -1,1 +1,1 @@
-"""What is reported by itself: alerts evaluated off the request path, webhooks and mail that carry them."""
+"""Alerts are evaluated off the request path, and sent by webhooks and mail."""

@@ -1,4 +1,4 @@
-"""Where alerts are sent: a webhook's URL, checked before anything is looked up, and the mail server.
+"""Checks where alerts are sent: the URL of a webhook before it is resolved, and the mail server.
 
 What a name stands for is only known when a message is sent: `licet.alerts.webhook_sender` looks at that.
 """

@@ -1,4 +1,4 @@
-"""Raising alerts: what is told of a pool, decided from the store, beside the requests, every few seconds.
+"""Evaluates alerts every few seconds, off the request path: raises and clears them for each pool.
 
 A grant pays nothing for it. What was told is written in the transaction that queues the message, so that a
 crash neither loses an alert nor tells it again.

@@ -1,4 +1,4 @@
-"""Alerts about the end of a licence: 30, 14, 7 and 1 days before it, and when it is there.
+"""Raises an alert 30, 14, 7 and 1 days before the licence of a pool expires, and when it does.
 
 The rules:
 

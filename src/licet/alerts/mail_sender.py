@@ -1,4 +1,4 @@
-"""Sending an alert by e-mail: one message to all who are to be told, in plain text.
+"""Sends an alert by e-mail: one message in plain text to all addresses.
 
 The rules:
 

@@ -1,4 +1,4 @@
-"""Messages on their way: a durable queue that any number of servers may work off at once.
+"""Queues messages durably in the store, so that any number of servers may deliver them.
 
 A message is written in the transaction in which its alert is raised. Who sends it claims it first, in a
 transaction, so that no two send it at one time; who dies while sending loses the claim after a minute, and

@@ -1,4 +1,4 @@
-"""Telling somebody: the part of the house that looks for alerts and sends what is queued.
+"""Runs the upkeep of alerts on one server: evaluates them and delivers what is queued.
 
 The rules:
 

@@ -1,4 +1,4 @@
-"""Alerts about seats that are used from many addresses in a day: credentials or tokens that went round.
+"""Raises an alert for a seat that many addresses use in a day: its tokens may be passed around.
 
 The rules:
 

@@ -1,4 +1,4 @@
-"""Sending one message to a webhook, signed as Standard Webhooks says.
+"""Posts one message to a webhook, signed as Standard Webhooks says.
 
 The rules:
 

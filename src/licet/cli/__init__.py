@@ -1,4 +1,4 @@
-"""The command line: `app` and its verbs, one file per noun.
+"""The command line has one file for each noun, with its verbs, in folders by who uses them.
 
 A verb's file is imported when the verb is used and not before, so that `licet --help` costs nothing of the
 database and the hashing. What went wrong becomes one line and an exit code in one place, here: a verb

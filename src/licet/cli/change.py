@@ -1,4 +1,4 @@
-"""How a verb changes the set-up: what would end with it is asked about first, as the dashboard does.
+"""Changes the set-up for a verb, and asks first about the sessions that would end.
 
 The rules:
 

@@ -1,4 +1,4 @@
-"""What a shell may complete beside verbs and options: names of tenants, pools, scopes, users and clients.
+"""Completes names in a shell: tenants, pools, scopes, users and clients.
 
 They are read from the store that the line is about. Where it cannot be read, nothing is completed, and
 nothing is said: somebody is typing.

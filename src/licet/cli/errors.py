@@ -1,4 +1,4 @@
-"""From what a verb raises to what its caller gets: a line on stderr and an exit code.
+"""Turns what a verb raises into a line on stderr and an exit code.
 
 A refusal of the set-up says what is wrong; which line of the command helps stands here, by its code and by
 what it is about.

@@ -1,4 +1,4 @@
-"""A noun of the command line with its verbs: `licet pool add`, `licet pool list`.
+"""Makes the group of commands of a noun: `licet pool add`, `licet pool list`.
 
 Only how they look: what a verb does is in the noun's own file.
 """

@@ -1,4 +1,4 @@
-"""What a verb is given and asks: options that many share, questions, passwords.
+"""Defines the options that many verbs share, and asks questions and passwords.
 
 A verb asks on a terminal only; elsewhere the answer has to be an option, and a password comes from standard
 input.

@@ -1,4 +1,4 @@
-"""What a verb prints: tables and single records, for people, for pipes and as JSON.
+"""Prints tables and single records, for people, for pipes and as JSON.
 
 Results go to stdout: a table on a terminal, aligned text of full values when piped, JSON with `--json`.
 What is only said about a result goes to stderr where stdout carries something to keep.

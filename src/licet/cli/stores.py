@@ -1,4 +1,4 @@
-"""Which store and tenant a line of the command is about: the data directory, and who may read it."""
+"""Opens the store of a command, finds its tenant, and refuses data directories that others can read."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What the reports share: how times, users and bars look, and how a report becomes JSON.
+"""Formats times, users and bars for the terminal, and turns a report into JSON.
 
 Times are those of this machine's clock and zone, for people; JSON has them in ISO 8601, UTC.
 """

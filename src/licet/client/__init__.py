@@ -1,4 +1,4 @@
-"""For programs that call an API licensed by Licet: tokens, and the seats they hold, by themselves.
+"""The client library gets, renews and gives back tokens for programs that call an API licensed by Licet.
 
     auth = LicetAuth("https://licence.example.com/Jim_Test", "TestClientId", secret, api="https://api.example.com")
     with auth, httpx.Client(base_url="https://api.example.com", auth=auth) as api:

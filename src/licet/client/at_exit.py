@@ -1,4 +1,4 @@
-"""What happens to sessions when the interpreter ends, and when it forks.
+"""Ends sessions when the interpreter ends, and drops them in a child after a fork.
 
 A program that ends without logging off keeps its seat until the session expires. So at the end whatever is
 still held is logged off, one session after the other, for a few seconds at most. Sessions are known weakly,

@@ -1,4 +1,4 @@
-"""`LicetAuth`: what an httpx client is given so that its requests carry a token.
+"""Defines `LicetAuth`, the authentication of an httpx client: each request carries a valid token.
 
 What a request goes through is one generator for threads and tasks. The token goes to the origins of the API
 and nowhere else; across a redirect to another origin httpx takes it off.

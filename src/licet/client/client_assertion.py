@@ -1,4 +1,4 @@
-"""How a client authenticates with a private key: an assertion for each request (RFC 7523 2.2).
+"""Signs an assertion for each token request with the private key of the client (RFC 7523 2.2).
 
 It needs PyJWT, which comes with `licet[jwt]`, and is imported only when a key is given.
 """

@@ -1,4 +1,4 @@
-"""The clock, the pauses and the chance of a client; a test gives it others."""
+"""Gives a client its time, pauses and random numbers, so that a test can give it others."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""What keeps a program from its token.
+"""Defines the errors for which a program gets no token.
 
 None of them holds a secret: not in its text, not in its attributes, and none is chained to an error of the
 HTTP library, whose frames have the request as it was sent. What a server said is cut short and printable.

@@ -1,4 +1,4 @@
-"""The session of one client: its tokens, who gets new ones, and its end.
+"""Manages the session of one client: its tokens, which thread or task renews them, and its end.
 
 One flight at a time: of all the threads and tasks that need new tokens one asks the server, and the others
 wait for what it gets. What is asked, in which order, is one flow for both kinds, without I/O.

@@ -1,4 +1,4 @@
-"""A tenant of a token server: which requests it gets, and what its answers mean.
+"""Builds the requests to the endpoints of a tenant, and interprets the answers.
 
 Without I/O. What is not as RFC 6749 asks becomes an error, and never a token; what only Licet tells
 (`reason`, `pool`, `seats`, `in_use`, `refresh_expires_in`, `request_id`) may be missing.

@@ -1,4 +1,4 @@
-"""Tokens and how long they last, by a clock that only goes forward.
+"""Models the tokens of a session and how long they last, by a monotonic clock.
 
 Nothing here shows what it keeps: a secret is a `Secret` until the moment when it is sent.
 """

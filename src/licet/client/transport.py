@@ -1,4 +1,4 @@
-"""Requests to the token server: what a flow asks for, sent by threads or by tasks.
+"""Sends requests to the token server from threads and from asynchronous tasks, by one flow.
 
 A flow yields an `Ask` or a `Pause` and is given an `Answer`, or a `NoAnswer` that says why there is none.
 Each request has a connection of its own, so that nothing is shared with another event loop or after a fork;

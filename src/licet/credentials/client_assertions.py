@@ -1,4 +1,4 @@
-"""Assertions: signed texts by which a client authenticates once (RFC 7521 4.2, RFC 7523 2.2 and 3).
+"""Checks client assertions: signed texts that authenticate once (RFC 7521 4.2, RFC 7523 2.2 and 3).
 
     parse -> what it says of itself -> claims that hold now -> a key of the client that made the signature
 

@@ -1,4 +1,4 @@
-"""Client secrets and API keys that Licet generates: 256 random bits, kept under a keyed fast hash.
+"""Generates client secrets and API keys of 256 random bits, and checks them against a keyed hash.
 
 Each begins with a prefix by which secret scanners find it, and has an id that may be shown and logged.
 """

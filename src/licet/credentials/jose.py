@@ -1,4 +1,4 @@
-"""What JWTs and keys are spelt in: base64url without padding, and the thumbprint that a key is known by.
+"""Encodes JWTs and keys: base64url without padding, and the thumbprint of a key (RFC 7638).
 
 The one place for what is the server's own and what clients bring. It knows neither a key nor a token.
 """

@@ -1,4 +1,4 @@
-"""JWT access tokens (RFC 9068), made and checked without a store.
+"""Issues and checks JWT access tokens (RFC 9068), without a store.
 
     base64url( header ) . base64url( claims ) . base64url( signature )
 

@@ -1,4 +1,4 @@
-"""The keys that sign JWT access tokens (ES256, RFC 7518 3.4), one for each tenant and period.
+"""Derives the keys that sign JWT access tokens (ES256, RFC 7518 3.4), one for each tenant and period.
 
 They are derived from the keys of the keyring and stored nowhere: every node with the same `secrets.json` has
 the same ones, a stolen database signs nothing, and each period brings new ones without anybody's doing.

@@ -1,4 +1,4 @@
-"""The server's own secrets: the keys that sign tokens, and the pepper of client secrets.
+"""Keeps the secrets of a server: the keys that sign tokens, and the pepper of client secrets.
 
 They live in one file, `secrets.json` in the data directory, readable by its owner only, so that a stolen
 database yields no token. Tokens are accepted under any key of the file. A new key signs half a second after

@@ -1,4 +1,4 @@
-"""What proves a client, an administrator or a program: a password, or a generated secret.
+"""Hashes and verifies passwords with Argon2id, and remembers those verified a moment ago.
 
 A password is a person's choice and kept under Argon2id, which costs some 15 ms on purpose: hash and verify
 on a worker thread. A generated client secret or API key has 256 random bits and is kept under a keyed fast

@@ -1,4 +1,4 @@
-"""Public keys by which clients authenticate: what one may be, how it is read and told, what it proves.
+"""Reads, bounds and shows the public keys by which clients authenticate, and verifies their signatures.
 
 A key comes as a JWK or a set of them (RFC 7517), or in PEM. What is no public key is refused: a private one
 stays with the client, and a shared one is a secret by another name. Each kind of key is good for the

@@ -1,4 +1,4 @@
-"""Tokens: made and checked without a store.
+"""Issues and checks reference tokens, without a store.
 
 A token names its session and is signed; nothing about it is stored. Whether the session lives, the store
 alone decides, so that a logoff is final at once.

@@ -1,4 +1,4 @@
-"""Signing what is sent to a webhook, as Standard Webhooks says: HMAC-SHA-256 under a secret of its own.
+"""Signs messages to webhooks as Standard Webhooks says: HMAC-SHA-256 under a secret of each webhook.
 
 A webhook's secret is made from the installation's pepper, the webhook's id and a number that grows with
 each rotation. So none is stored, a stolen database signs nothing, and it can be shown again on demand.

@@ -1,4 +1,4 @@
-"""For APIs: let in only who has a token that Licet says is live, and let read-only tokens read.
+"""The guard protects an API: it admits requests with a live token of Licet, and read-only tokens to read.
 
     guard = Guard("https://licence.example.com/Jim_Test", "Api", secret)
     app.add_middleware(GuardMiddleware, guard=guard)       # any ASGI application

@@ -1,4 +1,4 @@
-"""Admission: which questions may be asked now, so that made-up tokens keep no good caller out.
+"""Limits introspection requests for unknown tokens, so that made-up ones keep no good caller out.
 
 The rules:
 

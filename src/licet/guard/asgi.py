@@ -1,4 +1,4 @@
-"""The guard before an ASGI application: Starlette, FastAPI, Django, Quart and others.
+"""Puts the guard before an ASGI application: Starlette, FastAPI, Django, Quart and others.
 
 HTTP and WebSocket are guarded; a WebSocket carries anything, so a read-only token opens none. Any
 other kind of connection is not passed on, but for `lifespan`.

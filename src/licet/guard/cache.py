@@ -1,4 +1,4 @@
-"""What was said of tokens a moment ago.
+"""Remembers for a moment what introspection said of a token.
 
 It is bounded. Live and dead tokens are kept apart: who sends many bad ones pushes none of the good ones out.
 

@@ -1,4 +1,4 @@
-"""What a JWT access token says, and whether to believe it (RFC 9068 4). Without I/O.
+"""Validates the claims of a JWT access token (RFC 9068 4), without I/O.
 
 The rules:
 

@@ -1,4 +1,4 @@
-"""The guard as a dependency of FastAPI; import this only where FastAPI is installed.
+"""Makes the guard a dependency of FastAPI; import this only where FastAPI is installed.
 
 licensed = dependency(guard)
 

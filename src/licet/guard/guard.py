@@ -1,4 +1,4 @@
-"""`Guard`: whether a request may pass, and as whom.
+"""Defines `Guard`, which decides whether a request may pass, and as whom.
 
 It fails closed: a token counts as live for a request that came before its question was sent, and for as long
 as the server said that this may be believed. What is remembered is all that an outage is bridged with.

@@ -1,4 +1,4 @@
-"""Who calls: what a handler is given."""
+"""Defines the caller whom a handler is given."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The question to an introspection endpoint, and what its answers mean (RFC 7662). Without I/O.
+"""Builds the request to an introspection endpoint, and interprets the answer (RFC 7662), without I/O.
 
 The server decides: a token lives when it answers `active: true`, and for nothing else. What can't be read as
 an answer is `Unusable`, and lets nobody in.

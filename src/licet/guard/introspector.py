@@ -1,4 +1,4 @@
-"""Asking: one question at a time about one token, in an event loop, within a bounded time.
+"""Sends introspection requests from an event loop: one at a time for a token, within a bounded time.
 
 Callers that have no event loop share a thread that has one. An event loop has connections of its own, which
 are kept for the next question.

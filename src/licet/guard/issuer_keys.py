@@ -1,4 +1,4 @@
-"""The keys of an issuer: fetched when they are needed, kept for a while, and the tokens checked with them.
+"""Fetches the keys of an issuer when they are needed, caches them, and verifies tokens with them.
 
 Where they are, the issuer's metadata says (RFC 8414). The rules:
 

@@ -1,4 +1,4 @@
-"""`JwtGuard`: a guard that checks JWT access tokens by itself and asks nobody about them (RFC 9068 4).
+"""Defines `JwtGuard`, which checks JWT access tokens without introspection (RFC 9068 4).
 
     guard = JwtGuard("https://licence.example.com/Jim_Test")
 

@@ -1,4 +1,4 @@
-"""How a request is turned away: RFC 6750 3, and 503 when nobody can be asked.
+"""Answers requests that are refused: RFC 6750 3, and 503 when introspection is out of reach.
 
 A refusal says what is missing and repeats nothing of the request.
 """

@@ -1,4 +1,4 @@
-"""What an access token of Licet looks like, so that what cannot be one is refused without a question.
+"""Recognises the shape of Licet's access tokens, so that other texts are refused without introspection.
 
     lca_...   a reference: 88 characters of base64url or more, and at most 1020
     eyJ...    a JWT: three parts of base64url, of which the last is a signature of ES256

@@ -1,4 +1,4 @@
-"""The guard before a WSGI application (PEP 3333): Flask, Django and others."""
+"""Puts the guard before a WSGI application (PEP 3333): Flask, Django and others."""
 
 from collections.abc import Callable, Iterable
 from http import HTTPStatus

@@ -1,1 +1,1 @@
-"""What happened: folded, summed, kept for a while, and found again."""
+"""The journal records what happened; here it is folded by minute, summed, removed after a while, and read."""

@@ -1,4 +1,4 @@
-"""Who was denied a seat, when and why, folded into ranges; and who held the seats then.
+"""Reads who was denied a seat, when and why, in ranges; and who held the seats then.
 
 The rules:
 

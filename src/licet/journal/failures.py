@@ -1,4 +1,4 @@
-"""Whose authentication failed, when, why and how often, folded into ranges; and what a request id was of.
+"""Reads whose authentication failed, when and why, in ranges; and which request had an id.
 
 The rules:
 

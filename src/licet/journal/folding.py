@@ -1,4 +1,4 @@
-"""Folding the journal: grants and endings, one entry each, become rows that count what was alike in a minute.
+"""Folds grants and endings: one entry each becomes a row that counts those alike within a minute.
 
 A commit appends entries one behind the other, and they are folded here some seconds later: by so much less a
 grant has to write (L11). The rules:

@@ -1,4 +1,4 @@
-"""What happened: grants, denials, endings, failed authentications, and what administrators did, newest first.
+"""Reads the journal newest first: grants, denials, endings, failures, and what administrators did.
 
 The rules:
 

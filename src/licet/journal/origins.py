@@ -1,4 +1,4 @@
-"""Where clients come from, as their sessions say: what a server that starts knows of who was good before."""
+"""Reads from where clients came before, so that a server that starts knows good addresses."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Lists of what is counted by minute, read in ranges: consecutive minutes of what is alike are one range.
+"""Reads what is counted by minute in ranges: consecutive minutes of the same are one range.
 
 And who is in them most often.
 

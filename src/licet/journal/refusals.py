@@ -1,4 +1,4 @@
-"""Writing what was refused before the ledger: failed authentications, folded by minute, and request ids.
+"""Records what is refused before the ledger decides: failed authentications by minute, and request ids.
 
 An authentication fails in the process that speaks HTTP, without a commit. What failed is collected there
 (`licet.web.recording`) and written here about once a second, in one transaction beside the batches.

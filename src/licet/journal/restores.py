@@ -1,4 +1,4 @@
-"""When a store was restored from a copy: which assertions were used after the copy was made, it cannot know.
+"""Records that a store was restored from a copy, which may not know every assertion that was used.
 
 The rules:
 

@@ -1,4 +1,4 @@
-"""Summing what is over, so that a report of a year need not read its minutes.
+"""Sums up hours that are over, so that a report of a year need not read its minutes.
 
 The rules:
 

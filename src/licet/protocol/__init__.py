@@ -1,1 +1,1 @@
-"""The protocol, without I/O: request in, command or OAuthError out; outcome in, response out."""
+"""The protocol reads requests into commands and writes outcomes as responses, without I/O."""

@@ -1,4 +1,4 @@
-"""How a client says who it is: HTTP Basic, a secret in the body or an assertion there, and only one of them.
+"""Reads how a client authenticates: HTTP Basic, a secret in the body or an assertion, and only one of them.
 
 RFC 6749 2.3.1 has the first two, RFC 7521 4.2 the third.
 

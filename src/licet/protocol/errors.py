@@ -1,4 +1,4 @@
-"""The error table: every refusal that a client can get, with its status and its standard.
+"""Defines the error table: every refusal that a client can get, with its status and its standard.
 
 `OAuthError` carries two texts: `description` goes to the client and reveals nothing, `detail` goes to the
 log and never holds a secret. What is told is ASCII without quotes and backslashes (RFC 6749 5.2).

@@ -1,4 +1,4 @@
-"""`/{tenant}/verify`: whether a request may pass, and for whom. A proxy asks before it hands one on.
+"""Answers `/{tenant}/verify`: a proxy asks whether a request may pass, and for whom.
 
 nginx (`auth_request`), Traefik, Caddy and others ask at `/{tenant}/verify`, by GET whatever the method of the
 request was, which a header tells. Envoy (`ext_authz`) asks by that method at `/{tenant}/verify/...`, and its

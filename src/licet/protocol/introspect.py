@@ -1,4 +1,4 @@
-"""`POST /{tenant}/introspect` (RFC 7662): is this token live, for whom, with which scope.
+"""Answers `POST /{tenant}/introspect` (RFC 7662): whether a token is live, whose it is, and with which scope.
 
 The caller is a client of the tenant that may introspect. What is not live, not of this tenant or not a token
 at all gets the same answer, `{"active": false}` (RFC 7662 2.2).

@@ -1,4 +1,4 @@
-"""`GET /{tenant}/jwks.json`: the public keys that JWT access tokens of a tenant are signed with (RFC 7517 5).
+"""Answers `GET /{tenant}/jwks.json` with the public keys of a tenant's JWT access tokens (RFC 7517 5).
 
 Every tenant has the document, so that those who check tokens can go on while the last of them expire when it
 goes back to references. It may be kept for a while: the keys to come are in it long before they sign.

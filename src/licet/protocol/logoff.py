@@ -1,4 +1,4 @@
-"""`POST` or `GET /{tenant}/logoff`: end the session of a token, free its seat.
+"""Answers `POST` or `GET /{tenant}/logoff`: ends the session of a token and frees its seat.
 
 The token comes as Bearer; or, when the access token has expired, as refresh_token in the body together with
 the credentials of its client. Logging off twice is no error.

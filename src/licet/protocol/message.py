@@ -1,4 +1,4 @@
-"""Requests and responses as values, and the reading of forms and JSON.
+"""Models requests and responses as values, and reads forms and JSON.
 
 A form is read strictly (RFC 6749 3.2, App. B): UTF-8, no control characters, no known parameter twice.
 Unknown parameters are ignored, and one without a value counts as absent.

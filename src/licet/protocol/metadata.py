@@ -1,4 +1,4 @@
-"""Authorization server metadata of each tenant (RFC 8414): what works here, and nothing else."""
+"""Answers with the authorization server metadata of a tenant (RFC 8414): what works, and nothing else."""
 
 from urllib.parse import urlsplit
 

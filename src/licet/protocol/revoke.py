@@ -1,4 +1,4 @@
-"""`POST /{tenant}/revoke` (RFC 7009): a token's session ends, and with it every token of it.
+"""Answers `POST /{tenant}/revoke` (RFC 7009): ends the session of a token, and with it all its tokens.
 
 An access token takes its session along, as RFC 7009 2.1 allows: a seat is held by a session, not by a token.
 """

@@ -1,4 +1,4 @@
-"""`POST /{tenant}/token`: a grant or a refresh (RFC 6749 4.4 and 6)."""
+"""Answers `POST /{tenant}/token`: grants and refreshes tokens (RFC 6749 4.4 and 6)."""
 
 import re
 from collections.abc import Mapping
@@ -21,14 +21,7 @@ from licet.ledger.commands import (
 )
 from licet.ledger.rules import resolve_scope
 from licet.model import Client, FailureCause, GrantType, Tenant, TokenFormat
-from licet.protocol.errors import (
-    OAuthError,
-    Refusal,
-    invalid_client,
-    invalid_grant,
-    invalid_scope,
-    no_seat,
-)
+from licet.protocol.errors import OAuthError, Refusal, invalid_client, invalid_grant, invalid_scope, no_seat
 from licet.protocol.message import Request, Response, answer, required
 
 SCOPE_CHARS_MAX = 512  # it may stand in a token, and a token in a header

@@ -1,1 +1,1 @@
-"""What an administrator asks: who is in, how full a pool was, how many seats would be enough."""
+"""Reports tell administrators who holds seats, how full a pool was, and how many seats would be enough."""

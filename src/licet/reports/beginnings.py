@@ -1,4 +1,4 @@
-"""When a tenant was made: what a report of a longer span would have of the time before is nothing."""
+"""Finds when a tenant was made, so that a report does not count the time before."""
 
 from sqlalchemy import Connection, func, select
 

@@ -1,4 +1,4 @@
-"""A usage report as a file: a picture with peaks as bars, seats as a line, denials as marks; or CSV.
+"""Draws a usage report as a picture, with peaks as bars, seats as a line, denials as marks; or writes CSV.
 
 The page and the command line draw the same. The same report is the same picture, to the byte: nothing in it
 comes from when or where it was drawn. matplotlib is an extra, and imported when the first picture is drawn.

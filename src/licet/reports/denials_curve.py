@@ -1,4 +1,4 @@
-"""The denials that a pool would have had with more seats: the curve that answers how many to buy.
+"""Computes the denials that would remain with more seats: the curve that shows how many to buy.
 
 The figures are those of the replay in `need.py`. Denials that no seat avoids (an expired licence, a
 client that an administrator suspended) are left out, as in the sentence beside it.

@@ -1,4 +1,4 @@
-"""How full all pools are, and how many sessions live, of all tenants at once in few rows: for the metrics.
+"""Counts seats in use and live sessions of all tenants at once, for the metrics.
 
 Few queries, however many tenants there are. Each series that a scrape makes is kept by who scrapes, for
 months: so only the oldest tenants are named, and all others together are one. What has expired counts for

@@ -1,4 +1,4 @@
-"""Every tenant at a glance: its pools now and in the last 24 hours, its sessions, what was refused today.
+"""Reads every tenant at a glance: its pools now and in 24 hours, its sessions, and today's denials.
 
 The number of queries is the same for one tenant and for a page of 500 of them. What has expired is free at
 its moment, swept or not (L4). It changes nothing and decides nothing.

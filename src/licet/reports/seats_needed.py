@@ -1,4 +1,4 @@
-"""How many seats the denials would have needed: a replay of them with more seats than there were.
+"""Computes how many seats the denials would have needed, by a replay of them with more seats.
 
 Who was denied a seat is taken to have wanted one from its first denial until `session_ttl` after its last,
 and gets the lowest free number of the seats that were not there. The denials of who has number k are those

@@ -1,4 +1,4 @@
-"""How many seats are on hold: in use, and no session lives on them any more (L18).
+"""Counts the seats on hold: in use, though no session lives on them any more (L18).
 
 Where no pool has a hold, one short query is all that it costs. What has expired counts for nothing (L4).
 """

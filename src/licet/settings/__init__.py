@@ -1,1 +1,1 @@
-"""What may be configured, where each setting comes from, and the reference page of them."""
+"""The settings say how a server runs: what may be configured, and where values come from."""

@@ -1,1 +1,1 @@
-"""Where sessions, seats, the set-up and the journal are kept."""
+"""A store keeps sessions, seats, the set-up and the journal."""

@@ -1,4 +1,4 @@
-"""What a store promises.
+"""Defines what every store promises to its callers.
 
 A store loads what a batch of commands needs, saves what the ledger made of it, and decides nothing.
 All of a transaction becomes durable at once, or nothing of it. No driver's exception leaves a store.

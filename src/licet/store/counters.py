@@ -1,4 +1,4 @@
-"""How often what happened in the transactions of this process: numbers that only grow, for the metrics.
+"""Counts committed events of this process, for the metrics.
 
 The journal has all of it by minute and client, for everybody and for years. This is what one process did
 since it started, and costs next to nothing: a batch is counted at once, and only once it is committed.

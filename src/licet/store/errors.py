@@ -1,4 +1,4 @@
-"""What a store raises when it is out of reach or contradictory, and why a set-up cannot be changed."""
+"""Defines what a store raises: it is out of reach, contradictory, or a change of the set-up is refused."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""The event that a change of the set-up leaves: who did what, to what, in which tenant."""
+"""Records the event of a change of the set-up: who did what, to what, in which tenant."""
 
 from collections.abc import Sequence
 

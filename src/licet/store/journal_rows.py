@@ -1,4 +1,4 @@
-"""The journal: what happened, written in the transaction in which it happened, and folded by minute (L11).
+"""Writes the journal of a batch in its transaction, folded by minute (L11).
 
 `Folded` turns the changes of a batch into rows. A store adds them to those of the same key, so a client in a
 loop makes one row a minute, and not one an attempt. Grants and endings are only appended, one behind the

@@ -1,4 +1,4 @@
-"""Migrations: which schema the tables are of, which code may work on them, and the steps between schemas.
+"""Migrates the tables between schemas, and says which code may work on which schema.
 
 A schema is a number. Nodes are upgraded one after the other, so for a while code of two versions works on
 the same tables. That is why a change comes in two steps:

@@ -1,4 +1,4 @@
-"""The nodes: which servers work on a store, of which version and with which keys, and how their clocks go.
+"""Registers the servers that work on a store, with their version, their keys and their clock's error.
 
 Each server writes its own row every few seconds, off the path of any request, and removes it when it stops.
 One that was killed stays as silent until it starts again under its name, or a day has passed. A row has marks

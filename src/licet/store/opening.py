@@ -1,4 +1,4 @@
-"""Which store a set of settings names, and opening it: SQLite in the data directory, or PostgreSQL by a URL.
+"""Opens the store that the settings name: SQLite in the data directory, or PostgreSQL by a URL.
 
 What a kind of store needs is imported when it is opened: a third of a second that `--help` saves, and an
 extra that who keeps SQLite need not install.

@@ -1,4 +1,4 @@
-"""Reading a long list in pages: a cursor says where the last page ended.
+"""Reads a long list in pages: a cursor says where the last page ended.
 
 A cursor is opaque text for whoever holds it, and names a place by what stands there and not by a number, so
 that a page stays right while rows are added. It is no secret and proves nothing: who may see what is asked

@@ -1,4 +1,4 @@
-"""A bounded pool of connections that several threads use, each connection by one thread at a time."""
+"""Pools a bounded number of connections, each of which one thread uses at a time."""
 
 import threading
 from collections.abc import Callable, Iterator

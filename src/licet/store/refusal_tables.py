@@ -1,4 +1,4 @@
-"""The tables of what was refused before the ledger, which `licet.store.schema` has among its own."""
+"""Defines the tables of what is refused before the ledger, which belong to the schema."""
 
 from sqlalchemy import BigInteger, Column, Index, Table, Text
 

@@ -1,4 +1,4 @@
-"""The tables, once, for every store.
+"""Defines the tables of the schema, the same for every store.
 
 Instants are milliseconds since 1970 in UTC (`..._ms`), `minute` and `hour` whole ones since then.
 Each row carries its tenant's id, so that the tables can be spread over machines by tenant.

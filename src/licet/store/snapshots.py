@@ -1,4 +1,4 @@
-"""The set-up as a server remembers it: snapshots of all tenants, renewed when the store's version grows.
+"""Keeps the set-up in memory: snapshots of all tenants, renewed when the store's version grows.
 
 Reading them costs no I/O, so that parsing a request and checking a client wait for nothing. A transaction
 asks for them again, so that what it decides on is true at its own instant.

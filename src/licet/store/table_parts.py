@@ -1,4 +1,4 @@
-"""What the tables of `licet.store.schema` share: where they are registered, and columns of one kind."""
+"""Defines what the tables of the schema share: their metadata, and columns of one kind."""
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData
 

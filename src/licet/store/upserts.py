@@ -1,4 +1,4 @@
-"""`INSERT ... ON CONFLICT`, which both stores have and SQLAlchemy spells for each of them."""
+"""Builds `INSERT ... ON CONFLICT`, which SQLAlchemy spells in two ways for the two stores."""
 
 from typing import Any
 

@@ -1,1 +1,1 @@
-"""What a server says of itself while it runs: logs, metrics and traces."""
+"""Telemetry shows how a server runs: logs, metrics and traces."""

@@ -1,4 +1,4 @@
-"""Structured logs: one event a line, as JSON for machines or plain for a terminal.
+"""Writes structured logs: one event a line, as JSON for machines or plain for a terminal.
 
 A log never holds a secret, a token, a header, a body or a query; what a client sends is named only
 where it is known to be a name of ours.

@@ -1,4 +1,4 @@
-"""What a server counts and times beside its requests, in plain numbers.
+"""Counts and times requests in plain numbers, beside the requests.
 
 A request pays for one look into a dictionary and two additions, all in the event loop's thread: no lock, and
 nothing of Prometheus (`licet.telemetry.metrics` makes its families of this when it is asked). The rules:

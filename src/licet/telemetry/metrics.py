@@ -1,4 +1,4 @@
-"""The metrics of a server, for Prometheus: made when they are asked for, of what is counted beside requests.
+"""Serves the metrics to Prometheus, made of the measures when they are asked for.
 
     GET /metrics -> one read of the store | the numbers of `measures` -> families -> text or OpenMetrics
 

@@ -1,4 +1,4 @@
-"""Traces of requests for OpenTelemetry: one span a request, with spans for the hash and the commit.
+"""Traces requests with OpenTelemetry: one span a request, with spans for the hash and the commit.
 
     POST /{tenant}/token                             http.response.status_code, licet.tenant, licet.outcome
       hash      from the queue to the verdict        only where a password was hashed

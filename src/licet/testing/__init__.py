@@ -1,4 +1,4 @@
-"""A real Licet for the tests of programs and APIs: `licet`, a fixture of pytest.
+"""The test kit runs a real Licet for the tests of programs and APIs: `licet`, a fixture of pytest.
 
     def test_it_says_that_no_licence_is_free(licet: LicetServer) -> None:
         tenant = licet.tenant("Jim_Test", seats=1, clients=["Alpha", "Beta"])

@@ -1,4 +1,4 @@
-"""The fixtures: `licet`, `licet_tenant` and `licet_server_factory`.
+"""Defines the fixtures `licet`, `licet_tenant` and `licet_server_factory`.
 
 pytest imports this module in every run where Licet is installed. So it imports nothing but pytest, and what a
 fixture needs when that is used.

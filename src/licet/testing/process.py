@@ -1,4 +1,4 @@
-"""A server process of a data directory: started, stopped, killed, read in its log. It knows no pytest."""
+"""Runs a server process on a data directory: starts, stops and kills it, and reads its log."""
 
 import os
 import select

@@ -1,4 +1,4 @@
-"""A Licet for tests: its clock, its switches and its tenants.
+"""Controls a server under test: its clock, its switches and its tenants.
 
     with LicetServer(tmp_path) as licet:
         tenant = licet.tenant("Jim_Test", seats=1)

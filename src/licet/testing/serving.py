@@ -1,4 +1,4 @@
-"""The process of a server under test: what `licet serve` does, with the clock and the switches of a test.
+"""Serves as `licet serve` does, in the process under test, with the clock and the switches of a test.
 
 It is `python -m licet.testing.serving`, started by `process.py` and by nobody else. Its URL goes to standard
 output when it listens. It ends with the process that started it, however that one ended. A process that

@@ -1,4 +1,4 @@
-"""What a test and its server share: numbers in memory, and the switches made of them.
+"""Shares numbers in memory between a test and its server, and makes switches of them.
 
 A number is a file of eight bytes that both processes have mapped; setting it is heard of at once, and nobody
 waits for it. It belongs to who writes it: the server counts, the test sets all else.

@@ -1,4 +1,4 @@
-"""A tenant of a test: where its endpoints are, who its clients are, who is in, and its own switches."""
+"""Controls a tenant of a test: its endpoints, its clients, its sessions, and its own switches."""
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager

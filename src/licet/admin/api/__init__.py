@@ -1,1 +1,1 @@
-"""The admin API: JSON over HTTP, described by an OpenAPI document."""
+"""The admin API is JSON over HTTP under `/api/v1`, described by an OpenAPI document."""

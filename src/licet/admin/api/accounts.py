@@ -1,4 +1,4 @@
-"""The admin API, who may use it: administrators, API keys, and who asks.
+"""Serves the accounts of the admin listener: administrators, API keys, and who the caller is.
 
 Only an owner sees and changes them: of all tenants, or those of its own tenant. An API key is told once.
 """

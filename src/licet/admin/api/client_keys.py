@@ -1,4 +1,4 @@
-"""The admin API, the set-up: the public keys of a client, and a new secret in the place of its others."""
+"""Serves the public keys of a client, and replaces all its secrets by a new one."""
 
 from fastapi import APIRouter
 from fastapi.responses import Response

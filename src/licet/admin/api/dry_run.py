@@ -1,4 +1,4 @@
-"""`dry_run=true` of the admin API: what a change would do to sessions, answered without making it.
+"""Answers `dry_run=true`: which sessions a change would end, without making the change.
 
 The rules:
 

@@ -1,4 +1,4 @@
-"""How the admin API describes itself: the answers of an operation, and the OpenAPI document of all of them.
+"""Makes the OpenAPI document of the admin API from its routers, with the answers of each operation.
 
 An operation says what it shows and what may go wrong with it in particular; its docstring is its summary.
 What may go wrong with any of them is added here, in one place. The schemas of bodies are pydantic's, those of

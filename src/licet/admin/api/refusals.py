@@ -1,4 +1,4 @@
-"""The admin API, who did not get in: failed authentications, and what the id of a refused request was of.
+"""Serves failed authentications, and what became of a request by its id.
 
 Who sees what: a tenant's administrators that tenant's; those of all tenants also what is of none of ours; and
 owners of all tenants the sign-ins of administrators and the API keys that failed.

@@ -1,4 +1,4 @@
-"""The admin API, who is in and what happened: sessions and ending them, seats, usage, denials, the journal.
+"""Serves reports: live sessions and seats, usage, denials and the journal; and ends sessions.
 
 The figures are those of the pages and the command line: `licet.store` makes them, and they are shown as they
 are.

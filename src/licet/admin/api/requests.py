@@ -1,4 +1,4 @@
-"""What the admin API takes: one model for each body, so that a wrong value is told with its place.
+"""Defines the bodies of requests to the admin API: one pydantic model each, which checks every value.
 
 A change names only what is to be another; null is a value. What one value alone can be wrong in is seen here,
 what it means together with others by the model and the store. A name that nobody knows is a mistake.

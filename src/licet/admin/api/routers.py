@@ -1,4 +1,4 @@
-"""The admin API under `/api/v1`: its routers together, and the document that describes them.
+"""Joins the routers of the admin API under `/api/v1`, and serves the document that describes them.
 
 The document needs no sign-in: it says what there is to be asked, and nothing of what is there.
 """

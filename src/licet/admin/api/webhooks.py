@@ -1,4 +1,4 @@
-"""The admin API, alerts: what is raised, where it is sent, and what became of it.
+"""Serves alerts: which are raised, the webhooks they are sent to, and the deliveries.
 
 A URL may have a secret in it, so that only an owner sees all of it. Who is of one tenant has the webhooks of
 that tenant.

@@ -1,1 +1,1 @@
-"""The pages of the dashboard: HTML, plain forms, live updates."""
+"""The pages are the dashboard: HTML and plain forms, with live updates."""

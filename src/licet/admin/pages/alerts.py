@@ -1,4 +1,4 @@
-"""The page of alerts: what is raised now, and what became of the messages about it.
+"""Serves the page of alerts: which are raised now, and the deliveries of their messages.
 
 A message that was given up is a dead letter: it stays, with why, and can be sent again. Where messages go is
 set under Set-up, Webhooks; what raises an alert, at each pool.

@@ -1,4 +1,4 @@
-"""The page of denials: who was refused a seat, when, why and how often, and who held the seats then.
+"""Serves the page of denials: who was denied a seat, when, why and how often, and who held the seats then.
 
 Minutes of a client that asks again and again are one row. A row opens to a part of the page
 `/denials/holders`, which stands for itself where no script runs. Beside it is `failures.py`.

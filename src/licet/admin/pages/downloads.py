@@ -1,4 +1,4 @@
-"""Lists as CSV: what a page shows, as a file, by the clocks of the reader's zone.
+"""Writes what a list shows as a CSV file, with times in the reader's zone.
 
 A text that a spreadsheet would take for a formula gets an apostrophe before it (OWASP, CSV injection): names
 are chosen by people.

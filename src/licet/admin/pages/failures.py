@@ -1,4 +1,4 @@
-"""The page of failed authentications: who did not get in, when, from where, why and how often.
+"""Serves the page of failed authentications: who, when, from where, why and how often.
 
 Minutes of a client that fails again and again for one cause are one row. Who looks at all tenants also sees
 those of no tenant of ours, and an owner of all tenants the sign-ins that failed.

@@ -1,4 +1,4 @@
-"""What lists of what happened are narrowed by: the query of an address, and the chips that show what is set.
+"""Reads the filters of a list from the query of its address, and makes the chips that show them.
 
 The rules:
 

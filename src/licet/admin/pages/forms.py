@@ -1,4 +1,4 @@
-"""Forms: what their fields are, what was typed, what is wrong with it, and who was there first.
+"""Models forms: their fields, what was typed, what is wrong with it, and whether somebody saved first.
 
     form = Form(fields, texts)              # as it is shown
     form = Form(fields, read_texts(fields, items), seen=...)   # as it came back

@@ -1,4 +1,4 @@
-"""The frame of the dashboard's pages: who looks at what, templates, forms, files beside them, errors.
+"""Renders the frame of every page: sign-in and tenant of the reader, templates, static files, errors.
 
 A page is made in three steps:
 

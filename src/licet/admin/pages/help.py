@@ -1,4 +1,4 @@
-"""The page of help: what each page shows, the keys, where the manual and the API's description are."""
+"""Serves the page of help: what each page shows, the keys, and where the manual is."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""The journal's page: every grant, denial and ending, and what administrators did, newest first.
+"""Serves the page of the journal: every grant, denial and ending, and what administrators did, newest first.
 
 Filters are chips in the address, and every row leads to what it is about: the client's sessions, the client,
 the denials, the part of the set-up, the administrator.

@@ -1,4 +1,4 @@
-"""How near the end of a pool's licence is, as pages show it: far away, soon, within a day, or over."""
+"""Says how near the end of a pool's licence is: far away, soon, within a day, or over."""
 
 from enum import StrEnum
 

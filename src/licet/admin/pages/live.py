@@ -1,4 +1,4 @@
-"""Pages that stay true by themselves: one reader looks for all who look, and tells them (server-sent events).
+"""Keeps open pages up to date by server-sent events: one reader of the store serves all who look.
 
     live = Live(desk, read)                # read(connection, views, now_ms) -> what each of them shows
     return live.stream(view, token)        # an answer that goes on

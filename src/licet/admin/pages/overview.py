@@ -1,4 +1,4 @@
-"""The overview: for each tenant and pool the seats in use, today's peak and denials, and the last 24 hours.
+"""Serves the overview: of each tenant and pool the seats in use, today's peak and denials, and 24 hours.
 
 One tenant has charts and who is in now; several are a table, page by page. Both follow by themselves. A page
 costs the same number of queries whatever it shows (`reports/overview.py`).

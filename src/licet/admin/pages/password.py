@@ -1,4 +1,4 @@
-"""Another password for whoever is signed in, and where else it is: what every role may see and change.
+"""Serves the page on which administrators change their password and end their other sign-ins.
 
 The old one is asked for: at a browser that somebody left open, nobody else takes the account over. It counts
 as an attempt to sign in. All sign-ins of the administrator end, and the reader goes on with a new one.

@@ -1,4 +1,4 @@
-"""The reader's time zone: where his day begins, on every page and in every file that he downloads.
+"""Finds the reader's time zone, in which a day begins on every page and in every downloaded file.
 
 `app.js` writes the name of the browser's zone into a cookie, percent-encoded. What is no zone is UTC.
 """

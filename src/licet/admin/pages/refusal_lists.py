@@ -1,4 +1,4 @@
-"""What the pages of denials and of failed authentications do alike with their lists of ranges.
+"""Reads the lists of denials and of failed authentications in ranges, the same way for both pages.
 
 A list is read by `Read`: ranges behind a cursor, newest first, so many at most. The headline counts the
 newest `LIMIT_MAX` of them, a file has `ROWS_MAX`.

@@ -1,4 +1,4 @@
-"""The page of one request: what became of it, by the id that somebody reads out.
+"""Serves the page of one request: what became of it, found by its id.
 
 Ids of denials and of failed authentications are kept, not all of them and not for ever: what is not found may
 have happened all the same, and the page says where to look.

@@ -1,4 +1,4 @@
-"""Seats and sessions: who holds what, since when and from where; and ending it.
+"""Serves the page of seats: who holds which, since when and from where; and ends their sessions.
 
 The rules:
 

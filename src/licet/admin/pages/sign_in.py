@@ -1,4 +1,4 @@
-"""Signing in to the dashboard and out of it.
+"""Serves the pages on which administrators sign in to the dashboard and sign out of it.
 
 The rules:
 

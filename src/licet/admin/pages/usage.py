@@ -1,4 +1,4 @@
-"""The usage page: how full a pool was, by whom, and how many seats would have been enough.
+"""Serves the page of usage: how full a pool was, by whom, and how many seats would have been enough.
 
 The figures are those of `licet usage` (`licet.reports.usage`), and so are the files to download
 (`licet.reports.chart`). Days and hours are those of the reader's zone.

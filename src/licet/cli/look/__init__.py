@@ -1,1 +1,1 @@
-"""Verbs that show who is in and what happened, and that end sessions."""
+"""These verbs show seats, sessions, usage and the journal, and end sessions."""

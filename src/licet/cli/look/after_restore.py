@@ -1,4 +1,4 @@
-"""`licet session end --all --after-restore`: nothing that was issued before a copy was put back goes on.
+"""Runs `licet session end --all --after-restore`: ends every session that a restored copy brought back.
 
 A copy of the store knows of no logoff, sign-out or removal since it was made. Sessions and sign-ins of all
 tenants end here; what an administrator has to decide about is listed.

@@ -1,4 +1,4 @@
-"""`licet alerts`: what is raised now. What raises an alert is set by `licet pool set --alerts`."""
+"""Runs `licet alerts`: lists the alerts that are raised now."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`licet journal`: grants, denials, endings, failures, and what administrators did, newest first.
+"""Runs `licet journal`: lists grants, denials, endings, failures, and what administrators did, newest first.
 
 What a client met alike within one minute is one line, with how often. `--request-id` shows what became of one
 request.

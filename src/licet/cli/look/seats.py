@@ -1,4 +1,4 @@
-"""`licet seats` and `licet top`: who holds which seats, once and live.
+"""Runs `licet seats` and `licet top`: shows who holds which seats, once and live.
 
 One line a session, so that sessions which share a seat are seen, and one for a seat that is on hold (L18).
 It reads the store and changes nothing.

@@ -1,4 +1,4 @@
-"""`licet session`: who is in, and ending it. A running server sees the end within a second."""
+"""Runs `licet session`: lists live sessions and ends them; a running server follows within a second."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`licet token`: get a token as a client would, over HTTP, and show what the server says.
+"""Runs `licet token`: gets a token as a client would, over HTTP, and explains the answer.
 
 It is a client and nothing more: it opens no store, and knows of the server only what its answers tell.
 A client secret comes from a prompt or standard input, never from an argument.

@@ -1,4 +1,4 @@
-"""`licet usage`: what a licence was used for in a span of time: peaks, denials, seat-hours.
+"""Runs `licet usage`: reports peaks, denials and seat-hours in a span of time.
 
 A page for people, JSON with all there is, CSV of the peaks, or a picture of them. Days and hours are those of
 this machine's zone. It reads the store and changes nothing. The figures are those of the dashboard's page.

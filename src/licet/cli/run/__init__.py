@@ -1,1 +1,1 @@
-"""Verbs for whoever runs a server: demo, init, serve, migrate, check."""
+"""These verbs run a server: demo, init, serve, migrate, check."""

@@ -1,4 +1,4 @@
-"""`licet check`: what is wrong with a set-up, from the modes of its files to its last client.
+"""Runs `licet check`: finds what is wrong with a set-up, from the modes of its files to its last client.
 
 And which nodes work on the store.
 """

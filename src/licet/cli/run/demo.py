@@ -1,4 +1,4 @@
-"""`licet demo`: a throw-away server with something in it, and lines to paste.
+"""Runs `licet demo`: a throw-away server with a set-up, and lines to paste.
 
 Its data is in `licet-demo`, in the directory where it was started, so that a second terminal finds it. It is
 removed at the end. What a killed demo left there, the next one clears away; anything else of that name stays.

@@ -1,4 +1,4 @@
-"""`licet init`: making a data directory.
+"""Runs `licet init`: makes a data directory.
 
 It asks nothing but the password of an administrator who was named: what is pasted behind it is never taken
 for an answer. What it did not make, it says how to make.

@@ -1,4 +1,4 @@
-"""`licet migrate`: bring the tables of a store to this version, while servers of two versions run."""
+"""Runs `licet migrate`: brings the tables of a store to this version while servers of two versions run."""
 
 from typing import Annotated
 

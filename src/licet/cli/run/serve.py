@@ -1,4 +1,4 @@
-"""`licet serve`: run the server on a data directory."""
+"""Runs `licet serve`: the server of a data directory."""
 
 import asyncio
 import ipaddress

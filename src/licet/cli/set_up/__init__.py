@@ -1,1 +1,1 @@
-"""Verbs that change the set-up: a file a noun."""
+"""These verbs change the set-up, one file for each noun."""

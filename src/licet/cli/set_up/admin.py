@@ -1,4 +1,4 @@
-"""`licet admin`: who may sign in at the dashboard, and the keys of programs that use the admin API.
+"""Runs `licet admin`: sets the administrators of the dashboard and the API keys of programs.
 
 Works on the store itself, and needs no administrator: whoever may read the data directory is one.
 """

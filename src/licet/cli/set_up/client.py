@@ -1,4 +1,4 @@
-"""`licet client`: OAuth clients, and the secrets that are generated for them.
+"""Runs `licet client`: sets OAuth clients, and generates their secrets.
 
 A generated secret is shown once: on a terminal with a word about it, alone on stdout when that is piped.
 """

@@ -1,4 +1,4 @@
-"""`licet client key`: the public keys by which clients authenticate (private_key_jwt, RFC 7523 2.2).
+"""Runs `licet client key`: sets the public keys by which clients authenticate (RFC 7523 2.2).
 
 A key pair is made where the client runs, by `new` or by OpenSSL; only its public half comes here.
 """

@@ -1,4 +1,4 @@
-"""`licet key`: the keys that sign tokens, in `secrets.json` of the data directory.
+"""Runs `licet key`: rotates and prunes the keys that sign tokens, in `secrets.json` of the data directory.
 
 What is done to them becomes an event in the store, if that can be opened: a store that is down must not
 keep anybody from a rotation.

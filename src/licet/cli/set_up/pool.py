@@ -1,4 +1,4 @@
-"""`licet pool`: counted licences."""
+"""Runs `licet pool`: sets pools, which are counted licences."""
 
 from pathlib import Path
 from typing import Annotated

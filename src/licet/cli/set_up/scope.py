@@ -1,4 +1,4 @@
-"""`licet scope`: what a token may do, and which pool its seat comes from."""
+"""Runs `licet scope`: sets what a token may do, and which pool its seat comes from."""
 
 from typing import TYPE_CHECKING, Annotated
 

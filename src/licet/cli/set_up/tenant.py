@@ -1,4 +1,4 @@
-"""`licet tenant`: customer databases, each with users, clients, scopes and pools of its own."""
+"""Runs `licet tenant`: sets customer databases, each with users, clients, scopes and pools of its own."""
 
 from typing import Annotated
 

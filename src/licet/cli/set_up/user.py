@@ -1,4 +1,4 @@
-"""`licet user`: the persons and services behind the clients, and their passwords."""
+"""Runs `licet user`: sets the persons and services behind the clients, and their passwords."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`licet webhook`: where alerts are sent, and what became of them.
+"""Runs `licet webhook`: sets where alerts are sent, and shows what was delivered.
 
 A secret is shown when it is made and on demand, alone on stdout when that is piped: it is not kept anywhere.
 """

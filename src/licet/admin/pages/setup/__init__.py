@@ -1,1 +1,1 @@
-"""The pages on which administrators change the set-up."""
+"""The set-up pages let administrators change the set-up."""

@@ -1,4 +1,4 @@
-"""The set-up's pages of a client's public keys: one more, and one less."""
+"""Serves the pages that add and remove the public keys of a client."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response

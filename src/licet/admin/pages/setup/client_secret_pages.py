@@ -1,4 +1,4 @@
-"""The set-up's pages of a client's generated secrets: one more, one in the place of all, and one less.
+"""Serves the pages that add, rotate and remove the generated secrets of a client.
 
 A secret is shown once.
 """

@@ -1,4 +1,4 @@
-"""What the set-up's pages share: the list, the form, "is it meant?", the secret that is shown once.
+"""Renders what the set-up pages share: the list, the form, the question before a removal, a new secret.
 
 Owners change, others look; only owners of all tenants change what is part of the licence. A form that is not
 saved comes again as it was typed, with what is wrong beside the fields, and each page shows who changed what

@@ -1,4 +1,4 @@
-"""What a noun of the set-up is to its pages, and what the lists and forms of several nouns have alike.
+"""Defines what a noun of the set-up gives to its pages, and the cells and fields that several nouns share.
 
 Each noun says what its list and its form look like, and what a filled form changes. It decides nothing: what
 may be, the model and `licet.setup.change` say. Passwords come to it hashed. No field but those of a secret

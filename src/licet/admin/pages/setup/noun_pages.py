@@ -1,4 +1,4 @@
-"""The set-up's pages of what a tenant has: pools, scopes, users and clients.
+"""Serves the pages of what a tenant has: pools, scopes, users and clients.
 
 A list, and a form to add, to change and to remove, for each noun alike (`setup_noun`). What would end with a
 change is found by doing it and taking it back, so that it is told before it is done, and is true.

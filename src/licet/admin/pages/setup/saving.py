@@ -1,4 +1,4 @@
-"""Saving a filled form of the set-up: one transaction, in which it is seen who was first and what would end.
+"""Saves a form of the set-up in one transaction, which checks whether somebody saved first and what ends.
 
 The rules:
 

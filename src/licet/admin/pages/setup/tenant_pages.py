@@ -1,4 +1,4 @@
-"""The set-up's pages of the tenants themselves.
+"""Serves the pages of the tenants themselves.
 
 Who looks after one tenant may change it, and neither add nor remove one. A tenant that is removed takes all
 that it has along, so its name has to be typed.

@@ -1,4 +1,4 @@
-"""The set-up's pages of webhooks: where alerts are sent, and the secret that they are signed with.
+"""Serves the pages of webhooks: where alerts are sent, and the secret that signs them.
 
 Who looks after one tenant sees and changes the webhooks of that tenant only. A URL may have a secret in it:
 only owners see what follows its host.

@@ -1,1 +1,1 @@
-"""What each noun of the set-up has on its pages: its fields, list and texts."""
+"""Each noun of the set-up describes its pages here: its fields, its list and its texts."""

@@ -1,4 +1,4 @@
-"""What a client has on its pages: whom it stands for, and what it may ask for."""
+"""Describes the pages of clients: the user of each, how it authenticates, and what it may ask for."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

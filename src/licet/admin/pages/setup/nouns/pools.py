@@ -1,4 +1,4 @@
-"""What a pool has on its pages: its seats, whose sessions share one, until when, and what is reported."""
+"""Describes the pages of pools: seats, whose sessions share one, until when, and what raises an alert."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a scope has on its pages: what a token with it may do, and which pool its seat comes from."""
+"""Describes the pages of scopes: what a token with one may do, and which pool its seat comes from."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

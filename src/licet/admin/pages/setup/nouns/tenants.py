@@ -1,4 +1,4 @@
-"""The tenant itself, as the set-up pages show it."""
+"""Describes the form of a tenant."""
 
 from functools import cache
 from typing import Any

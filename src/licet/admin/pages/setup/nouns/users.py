@@ -1,4 +1,4 @@
-"""What a user has on its pages: the person or account that clients stand for."""
+"""Describes the pages of users: the persons and services that clients act for."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
