@@ -15,7 +15,7 @@ from licet.admin.http import CONNECTIONS_MAX
 from licet.credentials.generated import ApiKeys
 from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.model import Role
-from licet.server.app import LOOK_EVERY_S
+from licet.server.upkeep import LOOK_EVERY_S
 from licet.store.opening import SQLITE_NAME
 from support.command_line import run
 from support.running import PATIENCE_S, RunningServer
@@ -182,7 +182,7 @@ def test_a_port_that_somebody_has_is_told_before_anything_is_served(tmp_path: Pa
 
 def test_nothing_of_it_is_imported_before_the_public_listener_answers() -> None:
     """A start takes no longer for it: neither FastAPI nor templates."""
-    program = "import sys, licet.server.app, licet.cli.run.serve; print(*sys.modules)"
+    program = "import sys, licet.server.wiring, licet.cli.run.serve; print(*sys.modules)"
     found = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=PATIENCE_S
     )

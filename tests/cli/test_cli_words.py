@@ -11,7 +11,7 @@ import pytest
 from licet.cli.errors import WrongUse
 from licet.cli.run.migrate import _fits
 from licet.cli.stores import must_be_readable
-from licet.server.app import bind
+from licet.server.sockets import bind
 from licet.store.migrate import HEAD
 from support.cli_site import Desk, copy_of, new_desk
 from support.command_line import run

@@ -161,6 +161,6 @@ def test_a_key_is_derived_once() -> None:
 def test_a_server_without_jwts_imports_nothing_for_them() -> None:
     """Nobody waits for what nobody asked for."""
     program = (
-        "import licet.server.app, licet.guard, sys; assert not {'cryptography', 'jwt'} & set(sys.modules)"
+        "import licet.server.wiring, licet.guard, sys; assert not {'cryptography', 'jwt'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -31,12 +31,10 @@ from licet.cli.run.demo import PASSWORD
 from licet.clock import SystemClock
 from licet.credentials.keyring import FILE_NAME, KEY_BYTES, Keyring, TokenKey, read_keyring
 from licet.credentials.tokens import Tokens
-from licet.server.app import Server, bind
-from licet.settings.load import load_settings
+from licet.server.upkeep import SetupFollower
 from licet.setup.change import changing
 from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite.store import SqliteStore
-from licet.telemetry.logs import configure_logs
 from support.callers import GRANT, TENANT, Caller, in_use, opened, rows, with_secrets
 from support.command_line import run
 from support.examples import jim_test
@@ -572,25 +570,23 @@ class TestCommittingProcess:
         self, data: Path
     ) -> None:
         """A change counts for both at once, and is looked for once."""
-        settings = load_settings(environment={}, overrides={"data": data})
-        with bind("127.0.0.1", 0) as listening:
-            server = Server(settings, listening, configure_logs(level="error", as_json=True))
-            before = server._store.setup_version
-            other = SqliteStore(data / SQLITE_NAME, SystemClock())
+        with (
+            closing(SqliteStore(data / SQLITE_NAME, SystemClock())) as store,
+            closing(SqliteStore(data / SQLITE_NAME, SystemClock())) as other,
+        ):
+            follower, before = SetupFollower(store), store.setup_version
             with changing(other, "a test") as change:
                 change.tenant(TENANT).add_user("N1")
             other.refresh_tenants()
             looks = []
             for version in (before, other.setup_version, other.setup_version):
-                server._must_not_lag(version)
-                looks.append(server._looking)
+                follower.follow(version)
+                looks.append(follower.refreshing)
             assert looks[0] is None
             assert looks[1] is looks[2]
             assert looks[2] is not None
             await looks[2]
-            assert server._store.setup_version == other.setup_version > before
-            other.close()
-            server._store.close()
+            assert store.setup_version == other.setup_version > before
 
 
 def _opened_by(pid: int) -> set[str]:

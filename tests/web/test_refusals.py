@@ -42,6 +42,8 @@ class Limit:
         """One line."""
         self.lines.append((event, fields))
 
+    warning = error = exception = info
+
     def at(self, now_s: float, kind: Kind = UNKNOWN) -> bool:
         """Whether a line may be written then; timers that are due go off before."""
         self.now_s = now_s

@@ -36,6 +36,7 @@ from licet.credentials.keyring import read_keyring
 from licet.credentials.passwords import Passwords
 from licet.lanes.contract import QueueFull, Submitter
 from licet.ledger.commands import Command, Outcome
+from licet.log import Log
 from licet.model import Role, Tenant
 from licet.refusal import Subject
 from licet.setup.change import SetupChange, changing
@@ -68,7 +69,7 @@ class Desk:
         keyring_path: Path,
         base_url: str,
         public_url: str,
-        log: Any,
+        log: Log,
         refusals: LogRateLimit,
         metrics: Metrics | None = None,
         webhook_http: bool = False,

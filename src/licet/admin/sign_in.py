@@ -33,6 +33,7 @@ from licet.credentials.passwords import PASSWORD_CHARS_MAX, Passwords, check_new
 from licet.lanes.contract import QueueFull
 from licet.lanes.hashing import Check, Hashing, Part, TooManyFailures
 from licet.lanes.thread import Lane
+from licet.log import Log
 from licet.model import FailureCause, Role, Value, Who
 from licet.store.contract import Store
 from licet.store.errors import NotFound, StoreUnavailable
@@ -123,7 +124,7 @@ class Access:
         passwords: Passwords,
         hashing: Hashing,
         pepper: bytes,
-        log: Any,
+        log: Log,
         refusals: LogRateLimit,
         recorder: Recorder,
         lives: Lives = Lives(),  # noqa: B008 - a frozen value

@@ -12,12 +12,13 @@ The rules:
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from licet.alerts.destinations import MailServer
 from licet.alerts.evaluation import look
 from licet.alerts.outbox import BY_MAIL, CLAIMS_MAX, Attempt, Message, claim, settle
 from licet.credentials.webhook_signatures import WebhookSecrets
+from licet.log import Log
 from licet.store.contract import Store
 from licet.store.errors import StoreUnavailable
 
@@ -43,7 +44,7 @@ class Alerting:
         private_allowed: bool,
         mail_server: MailServer | None,
         user_agent: str,
-        log: Any,
+        log: Log,
     ) -> None:
         self._store = store
         self._secrets = secrets

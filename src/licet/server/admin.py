@@ -13,18 +13,22 @@ import contextlib
 import gc
 import importlib
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
+from licet.accounts.sign_ins import Lives
+from licet.lanes.process import Committer
+from licet.server.parts import Parts
 from licet.web.forwarded import Forwarded
 from licet.web.http.connection import GuardedHttpProtocol
 from licet.web.refusals import Kind
 
 if TYPE_CHECKING:
     from licet.admin.context import Desk
+    from licet.telemetry.metrics import Metrics
 
 STARTS_AFTER_S = 0.1  # who waited for the public listener gets the first answers undisturbed
 WRITE_DOWN_EVERY_S = 30.0
@@ -32,20 +36,13 @@ STOPS_WITHIN_S = 5  # what is still under way after that is cut off
 
 
 class AdminListener:
-    """The admin listener of one server. `make_desk` is called in the event loop, when all is imported."""
+    """The admin listener of one server, which is made of these parts."""
 
-    def __init__(
-        self,
-        listening: socket.socket,
-        make_desk: "Callable[[], Desk]",
-        *,
-        trusted_proxies: Sequence[str],
-        log: Any,
-    ) -> None:
+    def __init__(self, listening: socket.socket, parts: Parts) -> None:
         self._listening = listening
-        self._make_desk = make_desk
-        self._trusted_proxies = trusted_proxies
-        self._log = log
+        self._parts = parts
+        self._trusted_proxies = [str(network) for network in parts.settings.trusted_proxies]
+        self._log = parts.log
         self._desk: Desk | None = None
         self._server: _Quiet | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -82,7 +79,7 @@ class AdminListener:
         try:
             await asyncio.sleep(STARTS_AFTER_S)
             await asyncio.to_thread(importlib.import_module, "licet.admin.app")
-            self._desk = self._make_desk()
+            self._desk = _desk(self._parts)
             config = await asyncio.to_thread(self._configured, self._desk)
             gc.freeze()  # What was made stays, and need not be looked at again and again.
             if not self._is_stopping:
@@ -144,6 +141,58 @@ class AdminListener:
                     )
 
         return HttpProtocol
+
+
+def _desk(parts: Parts) -> "Desk":
+    """What the admin listener works with."""
+    from licet.admin.context import Desk  # noqa: PLC0415 - as above
+    from licet.admin.sign_in import Access  # noqa: PLC0415 - not before the public listener answers
+
+    settings = parts.settings
+    access = Access(
+        store=parts.store,
+        passwords=parts.passwords,
+        hashing=parts.authenticator.hashing,
+        pepper=parts.keys.pepper,
+        log=parts.log,
+        refusals=parts.refusals,
+        recorder=parts.recorder,
+        lives=Lives(idle_s=settings.admin_idle_s, longest_s=settings.admin_sign_in_s),
+    )
+    return Desk(
+        store=parts.store,
+        access=access,
+        commits=parts.commits,
+        passwords=parts.passwords,
+        keyring_path=parts.keys.path,
+        base_url=parts.dashboard_url,
+        public_url=parts.public_url,
+        webhook_http=settings.webhook_http,
+        webhook_private=settings.webhook_private,
+        log=parts.log,
+        refusals=parts.refusals,
+        metrics=_metrics(parts),
+    )
+
+
+def _metrics(parts: Parts) -> "Metrics":
+    from licet.telemetry.metrics import Metrics, Queue  # noqa: PLC0415 - not before the public listener answers
+
+    settings, commits, reads, authenticator = parts.settings, parts.commits, parts.reads, parts.authenticator
+    return Metrics(
+        store=parts.store,
+        measures=parts.measures,
+        queues={
+            "commit": Queue(lambda: commits.queue_length, settings.queue_commands_max),
+            "read": Queue(lambda: reads.queue_length, settings.queue_commands_max),
+            "hash": Queue(lambda: authenticator.queue_length, authenticator.hashing.queue_max),
+        },
+        is_ready=lambda: parts.is_ready,
+        commit_pid=(lambda: commits.pid) if isinstance(commits, Committer) else None,
+        tenants_max=settings.metrics_tenants_max,
+        build={"version": parts.version, "store": "postgres" if settings.store_url() else "sqlite"},
+        is_public=settings.metrics_public,
+    )
 
 
 class _Quiet(uvicorn.Server):

@@ -6,9 +6,10 @@ where it is known to be a name of ours.
 
 import logging
 import sys
-from typing import Any
 
 import structlog
+
+from licet.log import Log
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -19,7 +20,7 @@ _tracebacks = structlog.processors.ExceptionRenderer(
 )
 
 
-def configure_logs(*, level: str, as_json: bool) -> Any:
+def configure_logs(*, level: str, as_json: bool) -> Log:
     """The logger of this process, writing to standard error.
 
     What a level leaves out costs a method call and nothing more.
@@ -33,7 +34,7 @@ def configure_logs(*, level: str, as_json: bool) -> Any:
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
     )
-    return structlog.wrap_logger(
+    log: Log = structlog.wrap_logger(
         structlog.PrintLogger(sys.stderr),
         processors=[
             structlog.processors.add_log_level,
@@ -44,3 +45,4 @@ def configure_logs(*, level: str, as_json: bool) -> Any:
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         cache_logger_on_first_use=True,
     )
+    return log

@@ -35,6 +35,7 @@ from licet.ledger.commands import (
     Spent,
     Swept,
 )
+from licet.log import Log
 from licet.model import Tenant
 from licet.telemetry.measures import endpoint_of
 
@@ -79,7 +80,7 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
-def begin(environment: Mapping[str, str], version: str, log: Any) -> "Traces | None":
+def begin(environment: Mapping[str, str], version: str, log: Log) -> "Traces | None":
     """Traces, where the environment asks for them; None where it does not, or they cannot be had.
 
     The log says why.

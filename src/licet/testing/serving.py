@@ -17,12 +17,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any, cast
 
-import uvicorn
 import uvloop
 
 from licet.clock import SystemClock
 from licet.lanes import process_main
-from licet.server.app import Server, bind
+from licet.server.sockets import bind
+from licet.server.wiring import Server
 from licet.settings.load import load_settings
 from licet.store.errors import StoreUnavailable
 from licet.telemetry.logs import configure_logs
@@ -79,9 +79,9 @@ class SwitchedServer(Server):
 
     switches: Switches
 
-    def _uvicorn(self, public: PublicApp) -> uvicorn.Config:
+    def _application(self, public: PublicApp) -> Any:
         switched = Switched(public, self.switches, self._store.refresh_tenants)
-        return super()._uvicorn(cast("PublicApp", switched))
+        return super()._application(cast("PublicApp", switched))
 
 
 def main(command: Sequence[str] = COMMAND, adjust: Callable[[SwitchedServer], None] = lambda _: None) -> None:

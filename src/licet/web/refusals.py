@@ -16,6 +16,8 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
+from licet.log import Log
+
 LINES_MAX: Final = 10
 """Lines of one kind in a second; a guess: enough to see what is the matter, and a gigabyte in some months."""
 
@@ -47,7 +49,7 @@ class LogRateLimit:
 
     def __init__(
         self,
-        log: Any,
+        log: Log,
         *,
         lines_max: int = LINES_MAX,
         kinds_max: int = KINDS_MAX,

@@ -15,7 +15,8 @@ import uvloop
 from licet.cli.errors import WrongUse
 from licet.cli.options import Data
 from licet.cli.stores import opened, store_of
-from licet.server.app import AddressInUse, Server, bind
+from licet.server.sockets import AddressInUse, bind
+from licet.server.wiring import Server
 from licet.settings.load import load_settings
 from licet.settings.model import Settings
 from licet.telemetry.logs import configure_logs

@@ -1,0 +1,19 @@
+"""The interface of a log: an event, and fields that never hold a secret, nor what a client sent."""
+
+from typing import Any, Protocol
+
+
+class Log(Protocol):
+    """A structured log, as `licet.telemetry.logs` makes one."""
+
+    def info(self, event: str, **fields: Any) -> object:
+        """Something worth knowing happened."""
+
+    def warning(self, event: str, **fields: Any) -> object:
+        """Something should be changed by whoever runs this."""
+
+    def error(self, event: str, **fields: Any) -> object:
+        """Something failed."""
+
+    def exception(self, event: str, **fields: Any) -> object:
+        """Something failed by a bug, whose traceback belongs to it."""

@@ -1,0 +1,70 @@
+"""This node: the row by which other nodes and `licet check` know it, and whether it is ready for requests."""
+
+import asyncio
+import secrets
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from licet.credentials.keyring import fingerprint
+from licet.server.keys import Keys
+from licet.store.contract import Store
+from licet.store.migrate import HEAD
+from licet.store.nodes import Node, key_marks, note_node, remove_node
+
+SILENT_MS_MAX: Final = 2000
+"""For as long the store may leave the looks at it unanswered."""
+
+
+class ThisNode:
+    """One server on a store. Its row is written at its start, now and then, and removed at its end."""
+
+    def __init__(
+        self, store: Store, keys: Keys, *, version: str, url: str, port: int, wall_ms: Callable[[], int]
+    ) -> None:
+        self._store = store
+        self._clock = store.clock
+        self._keys = keys
+        self._version = version
+        self._url = url
+        self._port = port
+        self._wall_ms = wall_ms
+        self._id = secrets.token_hex(8)
+        self._is_writable = True  # as far as it is known; in doubt, it is written to
+        self._answered_at_ms = self._clock.now_ms()
+
+    async def note(self) -> None:
+        """Write the row, which shows that the store takes something in. Raises StoreUnavailable."""
+        node = Node(
+            id=self._id,
+            name=f"{socket.gethostname()}:{self._port}",
+            version=self._version,
+            schema=HEAD,
+            url=self._url,
+            token_keys=key_marks(self._keys.keyring),
+            pepper=fingerprint(self._keys.pepper),
+        )
+        await asyncio.to_thread(note_node, self._store, node, self._wall_ms)
+        self._is_writable = True
+
+    async def remove(self) -> None:
+        """Remove the row. Raises StoreUnavailable."""
+        await asyncio.to_thread(remove_node, self._store, self._id)
+
+    def store_failed(self) -> None:
+        """A request met a store that is out of reach: this node is not ready until it takes something in."""
+        self._is_writable = False
+
+    def store_answered(self) -> None:
+        """A look at the store was answered."""
+        self._answered_at_ms = self._clock.now_ms()
+
+    async def resolve_doubt(self) -> None:
+        """A store that answers questions may still take nothing in: a full disk, a standby that is gone."""
+        if not self._is_writable:
+            await self.note()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the store answers, and takes something in as far as is known."""
+        return self._is_writable and self._clock.now_ms() - self._answered_at_ms < SILENT_MS_MAX

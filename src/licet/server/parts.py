@@ -1,0 +1,42 @@
+"""What one server is made of: put together once, in `wiring.py`, for the listeners and the upkeep."""
+
+from typing import NamedTuple
+
+from licet.credentials.passwords import Passwords
+from licet.lanes.contract import Submitter
+from licet.ledger.commands import Command, Outcome
+from licet.log import Log
+from licet.server.keys import Keys
+from licet.server.node import ThisNode
+from licet.settings.model import Settings
+from licet.store.contract import Store
+from licet.telemetry.measures import Measures
+from licet.web.authentication import Authenticator
+from licet.web.public import Read
+from licet.web.recording import Recorder
+from licet.web.refusals import LogRateLimit
+
+
+class Parts(NamedTuple):
+    """The parts; `dashboard_url` is '' where there is no admin listener."""
+
+    settings: Settings
+    version: str
+    public_url: str
+    dashboard_url: str
+    log: Log
+    refusals: LogRateLimit
+    measures: Measures
+    keys: Keys
+    store: Store
+    node: ThisNode
+    recorder: Recorder
+    passwords: Passwords
+    authenticator: Authenticator
+    commits: Submitter[Command, Outcome]
+    reads: Submitter[bytes, Read]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether this server should get requests: `/health/ready`."""
+        return self.commits.is_open and self.node.is_ready

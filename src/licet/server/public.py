@@ -1,0 +1,84 @@
+"""The public listener under uvicorn: its bounds by the settings, and what of its connections is logged."""
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+
+from licet.protocol.errors import Refusal
+from licet.server.parts import Parts
+from licet.settings.model import Settings
+from licet.telemetry.measures import Measures
+from licet.web.http.connection import GuardedHttpProtocol
+from licet.web.http.connections import Limits, share_of
+from licet.web.refusals import Kind, LogRateLimit
+
+_NO_ROOM = 503  # what the listener answers when there are too many connections
+
+
+def per_source_max(settings: Settings) -> int:
+    """How many connections one source may have."""
+    return settings.connections_per_source_max or share_of(settings.connections_max)
+
+
+def public_config(application: Any, parts: Parts) -> uvicorn.Config:
+    """How an application is served to everybody."""
+    return uvicorn.Config(
+        application,
+        http=_protocol(parts.settings, parts.measures, parts.refusals),
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=parts.settings.shutdown_grace_s,
+    )
+
+
+def _protocol(settings: Settings, measures: Measures, refusals: LogRateLimit) -> type[GuardedHttpProtocol]:
+    class HttpProtocol(GuardedHttpProtocol):
+        limits = Limits(
+            connections_max=settings.connections_max,
+            per_source_max=per_source_max(settings),
+            trusted=settings.trusted_proxies,
+        )
+
+        @staticmethod
+        def tell(request_id: str, status: int, description: str, address: str) -> None:
+            measures.refused(status)
+            error = Refusal.UNAVAILABLE.error if status == _NO_ROOM else Refusal.INVALID_REQUEST.error
+            kind = Kind("info", "refused", status, error)
+            if refusals.admits(kind):
+                refusals.write(
+                    kind,
+                    request_id=request_id,
+                    status=status,
+                    error=error,
+                    detail=description,
+                    address=address,
+                )
+
+    return HttpProtocol
+
+
+class PublicServer(uvicorn.Server):
+    """uvicorn's server, which says when it listens, and when it begins to stop."""
+
+    def __init__(
+        self, config: uvicorn.Config, started: Callable[[], None], stopping: Callable[[], None]
+    ) -> None:
+        super().__init__(config)
+        self._started = started
+        self._stopping = stopping
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
+        await super().startup(sockets)
+        self._started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop, and say so."""
+        self._stopping()
+        await super().shutdown(sockets)

@@ -1,0 +1,32 @@
+"""The sockets that a server listens on, bound before anything else is made."""
+
+import errno
+import socket
+from contextlib import ExitStack
+
+
+class AddressInUse(Exception):
+    """Nobody can listen there; the text says why. `is_foreign`: the address is not one of this machine."""
+
+    is_foreign = False
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes any that is free.
+
+    Raises AddressInUse.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with ExitStack() as closing:
+            listening = closing.enter_context(socket.socket(family, kind, protocol))
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+            # Only now the address is taken: two that start at once may both have bound it.
+            listening.listen()
+            closing.pop_all()
+    except OSError as fault:
+        refused = AddressInUse(f"cannot listen on {host} port {port}: {fault.strerror or fault}")
+        refused.is_foreign = isinstance(fault, socket.gaierror) or fault.errno == errno.EADDRNOTAVAIL
+        raise refused from None
+    return listening

@@ -1,0 +1,216 @@
+"""Upkeep: what a server does beside the requests, in loops that each have a name and a pace.
+
+The rules:
+
+- A turn of a loop ends: what takes many transactions is done in pieces, so many at most, with a pause between
+  two of them, as grants have the store for most of the time.
+- A fault ends a turn and no loop. It is logged once, until the loop works again or fails in another way.
+- What one node does for all nodes (`keeps_house`) the others leave alone; this one, too, as soon as another
+  node has taken over.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Final, NamedTuple, TypeVar
+
+from licet.alerts.sender import Alerting
+from licet.credentials.keyring import KeyringUnusable
+from licet.journal.folding import ENTRIES_MAX, fold_journal
+from licet.journal.retention import SPENT_MAX, remove_aged, remove_history, remove_spent
+from licet.journal.summary import summarise
+from licet.lanes.contract import QueueFull
+from licet.ledger.commands import Sweep, Swept
+from licet.log import Log
+from licet.server.parts import Parts
+from licet.setup.last_used import note_keys_used, note_secrets_used
+from licet.store.contract import Store
+from licet.store.errors import StoreUnavailable
+from licet.store.nodes import NOTE_EVERY_S
+from licet.units import DAY_MS
+from licet.web.public import PublicApp
+
+LOOK_EVERY_S: Final = 0.25  # a change of the set-up counts within a second, with room for a slow look
+SWEEP_EVERY_S: Final = 1.0
+RECORD_EVERY_S: Final = 1.0  # of failed authentications a crash loses so much
+UPKEEP_EVERY_S: Final = 5.0  # more often it would write the same pages again and again
+FOLD_EVERY_S: Final = 5.0  # so long a client in a loop adds to the disk
+WRITE_DOWN_EVERY_S: Final = 30.0
+LOOK_FOR_ALERTS_EVERY_S: Final = 5.0
+SEND_ALERTS_EVERY_S: Final = 1.0
+PAUSE_S: Final = 0.02  # between two transactions that follow each other
+PIECES_MAX: Final = 1000  # in one turn; the history of a large tenant takes many turns
+SUMMED_HOURS_MAX: Final = 100  # in one turn; a year that was never summed is, within an hour
+
+Used = TypeVar("Used")
+
+
+class Loop(NamedTuple):
+    """Work that is done again and again; `name` is what the log calls it."""
+
+    name: str
+    every_s: float
+    work: Callable[[], Awaitable[object]]
+
+
+async def run_loops(loops: Iterator[Loop], log: Log) -> None:
+    """Run these beside each other, until cancelled."""
+    await asyncio.gather(*(_repeat(loop, log) for loop in loops))
+
+
+async def _repeat(loop: Loop, log: Log) -> None:
+    logged = ""
+    while True:
+        try:
+            await loop.work()
+            logged = ""
+        except Exception as fault:
+            detail = f"{type(fault).__name__}: {fault}"
+            if detail != logged:
+                is_expected = isinstance(fault, StoreUnavailable | QueueFull | KeyringUnusable)
+                bug = None if is_expected else fault
+                log.error("housekeeping_failed", what=loop.name, detail=detail, exc_info=bug)  # noqa: TRY400
+            logged = detail
+        await asyncio.sleep(loop.every_s)
+
+
+class Upkeep:
+    """The upkeep of one server."""
+
+    def __init__(self, parts: Parts, public: PublicApp, alerting: Alerting) -> None:
+        self._parts = parts
+        self._store = parts.store
+        self._public = public
+        self._alerting = alerting
+
+    async def run(self) -> None:
+        """Keep the server up, until cancelled."""
+        await run_loops(self._loops(), self._parts.log)
+
+    def _loops(self) -> Iterator[Loop]:
+        node, recorder, store = self._parts.node, self._parts.recorder, self._store
+        yield Loop("look", LOOK_EVERY_S, self._look)
+        yield Loop("sweep", SWEEP_EVERY_S, self._sweep)
+        yield Loop("note_node", NOTE_EVERY_S, node.note)
+        yield Loop("note_node", LOOK_EVERY_S, node.resolve_doubt)
+        yield Loop("record", RECORD_EVERY_S, partial(recorder.write_down, store))
+        yield Loop("upkeep", UPKEEP_EVERY_S, partial(asyncio.to_thread, store.upkeep))
+        yield Loop("fold_journal", FOLD_EVERY_S, self._fold_journal)
+        yield Loop("write_down", WRITE_DOWN_EVERY_S, self._write_down)
+        yield Loop("look_for_alerts", LOOK_FOR_ALERTS_EVERY_S, self._alerting.look)
+        yield Loop("send_alerts", SEND_ALERTS_EVERY_S, self._alerting.send)
+
+    async def note_used(self) -> None:
+        """Write down which secrets and keys were used. Raises StoreUnavailable."""
+        authenticator = self._parts.authenticator
+        await self._note(authenticator.secrets_used, note_secrets_used)
+        await self._note(authenticator.keys_used, note_keys_used)
+
+    async def _note(
+        self, collected: dict[Used, int], note: Callable[[Store, Mapping[Used, int]], None]
+    ) -> None:
+        used = collected.copy()
+        if used:
+            await asyncio.to_thread(note, self._store, used)
+        for key, at_ms in used.items():
+            if collected[key] == at_ms:
+                del collected[key]
+
+    async def _look(self) -> None:
+        """See whether the set-up or the keys changed, and whether the store answers."""
+        node, keys = self._parts.node, self._parts.keys
+        await asyncio.to_thread(self._probe)
+        node.store_answered()
+        if is_changed := await keys.has_changed():
+            self._parts.log.info("keys_changed", keys=len(keys.keyring.token_keys))
+        tokens = keys.tokens(self._store.clock.now_ms())
+        if tokens.made_with != self._public.tokens.made_with:  # else they go on, with what they remember
+            self._public.tokens = tokens
+        if is_changed:  # `licet check` should not take it for a difference between nodes.
+            await node.note()
+
+    def _probe(self) -> None:
+        self._store.refresh_tenants()
+        self._store.probe()
+
+    async def _sweep(self) -> None:
+        sessions_max = self._parts.settings.sweep_sessions_max
+
+        async def sweep() -> bool:
+            swept = await self._parts.commits.submit(Sweep(sessions_max=sessions_max))
+            assert isinstance(swept, Swept)
+            return swept.sessions >= sessions_max
+
+        await self._in_pieces(sweep, pause_s=0.0)
+
+    async def _fold_journal(self) -> None:
+        await self._in_pieces(self._full(fold_journal, ENTRIES_MAX))
+
+    async def _write_down(self) -> None:
+        """Write down what was used and sum the journal up; remove what is old."""
+        await self.note_used()
+        await self._in_pieces(self._full(remove_spent, SPENT_MAX))
+        settings = self._parts.settings
+        keep_ms = settings.journal_retention_days * DAY_MS
+        keep_usage_ms = settings.usage_retention_days * DAY_MS
+
+        async def sum_up() -> bool:
+            return bool(await asyncio.to_thread(summarise, self._store, keep_ms))
+
+        async def remove() -> bool:
+            removed = await asyncio.to_thread(remove_aged, self._store, keep_ms, keep_usage_ms)
+            return bool(removed + await asyncio.to_thread(remove_history, self._store))
+
+        if await self._in_pieces(sum_up, pieces_max=SUMMED_HOURS_MAX):  # else it is not to be removed yet
+            await self._in_pieces(remove)
+
+    def _full(self, do: Callable[[Store], int], full: int) -> Callable[[], Awaitable[bool]]:
+        """A piece of work of which there is more when it was as large as it may be."""
+
+        async def piece() -> bool:
+            return await asyncio.to_thread(do, self._store) >= full
+
+        return piece
+
+    async def _in_pieces(
+        self,
+        do: Callable[[], Awaitable[bool]],
+        *,
+        pieces_max: int = PIECES_MAX,
+        pause_s: float = PAUSE_S,
+    ) -> bool:
+        """Do pieces of work while each says that there is more, and this node does it for all.
+
+        Returns whether all of it is done.
+        """
+        for _ in range(pieces_max):
+            if not self._store.keeps_house():
+                return False
+            if not await do():
+                return True
+            await asyncio.sleep(pause_s)
+        return False
+
+
+class SetupFollower:
+    """Sees to it that a server does not fall behind the set-up that its committing process decides on.
+
+    A request is authenticated with the server's snapshot of the set-up: when the committer has used a newer
+    version, the snapshot is refreshed at once, and not at the next look.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._sought = 0
+        self.refreshing: asyncio.Task[None] | None = None
+
+    def follow(self, version: int) -> None:
+        """The committer decided on this version."""
+        if version > max(self._store.setup_version, self._sought):
+            self._sought = version
+            self.refreshing = asyncio.create_task(asyncio.to_thread(self._refresh))
+
+    def _refresh(self) -> None:
+        with suppress(StoreUnavailable):  # then the next look does it
+            self._store.refresh_tenants()

@@ -1,0 +1,322 @@
+"""The wiring of a server: settings in; clock, store, lanes and listeners together; and their end, in order.
+
+This is the only place that knows all of them. It does nothing by itself: the listeners answer requests, and
+`upkeep.py` does what has to be done beside them.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.metadata import version
+from time import perf_counter
+from typing import Any
+
+from licet.alerts.destinations import MailServer
+from licet.alerts.sender import Alerting
+from licet.clock import Clock, SystemClock, wall_ms
+from licet.credentials.generated import ClientSecrets
+from licet.credentials.keyring import FILE_NAME as KEYRING_NAME
+from licet.credentials.passwords import Passwords, Remembered
+from licet.credentials.webhook_signatures import WebhookSecrets
+from licet.lanes.commit import commit
+from licet.lanes.contract import Submitter
+from licet.lanes.process import Committer
+from licet.lanes.process_main import COMMAND as COMMITTER
+from licet.lanes.process_main import spare_the_collector
+from licet.lanes.process_main import start as start_committer
+from licet.lanes.thread import Lane
+from licet.ledger.commands import Command, Outcome
+from licet.log import Log
+from licet.model import Tenant, User
+from licet.server.admin import AdminListener
+from licet.server.keys import Keys
+from licet.server.node import ThisNode
+from licet.server.parts import Parts
+from licet.server.public import PublicServer, per_source_max, public_config
+from licet.server.upkeep import SetupFollower, Upkeep
+from licet.settings.model import Settings
+from licet.setup.last_used import keep_password_hash
+from licet.store.errors import StoreUnavailable
+from licet.store.opening import StoreAt
+from licet.telemetry.measures import Measures
+from licet.telemetry.traces import begin as begin_traces
+from licet.web.authentication import Authenticator
+from licet.web.forwarded import Forwarded
+from licet.web.public import PublicApp, Read
+from licet.web.recording import Recorder
+from licet.web.refusals import LogRateLimit
+from licet.web.tarpit import Tarpit
+from licet.web.throttle import Throttle
+
+
+class Server:
+    """One running Licet. Make it, `await run()`, and it is over when that returns.
+
+    Raises StoreUnavailable, SchemaOutdated, KeyringUnusable when it is made.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        listening: socket.socket,
+        log: Log,
+        clock: Clock | None = None,
+        committer: Sequence[str] = COMMITTER,
+        *,
+        admin_listening: socket.socket | None = None,
+    ) -> None:
+        self._settings = settings
+        self._listening = listening
+        self._admin_listening = admin_listening
+        self._log = log
+        self._committer = committer
+        self._version = version("licet")
+        port = listening.getsockname()[1]
+        self._public_url = settings.base_url(port)
+        self._keys = Keys(settings.data / KEYRING_NAME, self._public_url)
+        self._store_at = StoreAt(settings.data, settings.store_url())
+        self._store = self._store_at.open(clock or SystemClock())
+        self._clock = self._store.clock
+        self._node = ThisNode(
+            self._store,
+            self._keys,
+            version=self._version,
+            url=self._public_url,
+            port=port,
+            wall_ms=clock.now_ms if clock else wall_ms,
+        )
+        self._measures = Measures()
+        self._refusals = LogRateLimit(log)
+        self._traces = begin_traces(os.environ, self._version, log)
+        self._passwords = Passwords(
+            memory_kib=settings.hash_memory_mib * 1024, time_cost=settings.hash_time_cost
+        )
+
+    async def run(self, on_started: Callable[[], None] = lambda: None) -> None:
+        """Serve until SIGTERM or SIGINT; then answer what is under way and commit the last batch."""
+        parts = await self._parts()
+        await parts.authenticator.recall(self._store)
+        public, alerting = self._public(parts), self._alerting()
+        spare_the_collector()
+        self._store.watch()
+        # Who answers is known: `licet migrate --finish` counts on it.
+        with contextlib.suppress(StoreUnavailable):
+            await self._node.note()
+        upkeep = Upkeep(parts, public, alerting)
+        keeping_up = asyncio.create_task(upkeep.run())
+        try:
+            await self._listen(public, parts, on_started)
+        finally:
+            keeping_up.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await keeping_up
+            await alerting.close()
+            await parts.commits.close()
+            await parts.reads.close()
+            with contextlib.suppress(StoreUnavailable):
+                await parts.recorder.write_down(self._store)
+                await upkeep.note_used()
+                await self._node.remove()
+            parts.authenticator.close()
+            if self._traces is not None:
+                await self._traces.close()
+            self._store.close()
+            self._refusals.report()
+            self._log.info("stopped")
+
+    async def _parts(self) -> Parts:
+        listening = self._admin_listening
+        return Parts(
+            settings=self._settings,
+            version=self._version,
+            public_url=self._public_url,
+            dashboard_url=self._settings.admin_base_url(listening.getsockname()[1]) if listening else "",
+            log=self._log,
+            refusals=self._refusals,
+            measures=self._measures,
+            keys=self._keys,
+            store=self._store,
+            node=self._node,
+            recorder=Recorder(self._clock, ClientSecrets(self._keys.pepper), self._measures.failures),
+            passwords=self._passwords,
+            authenticator=self._authenticator(),
+            commits=await self._commits(),
+            reads=Lane(
+                self._read,
+                name="licet-read",
+                queue_max=self._settings.queue_commands_max,
+                answer_within_s=self._store.differences.answer_within_s,
+            ),
+        )
+
+    # What is decided and read
+
+    async def _commits(self) -> Submitter[Command, Outcome]:
+        """The commit lane: a process of its own where there is a processor for it, else a thread."""
+        settings, within_s = self._settings, self._store.differences.answer_within_s
+        if not settings.commit_process:
+            return Lane(
+                self._commit,
+                name="licet-commit",
+                batch_max=settings.batch_commands_max,
+                queue_max=settings.queue_commands_max,
+                answer_within_s=within_s,
+            )
+        start = partial(
+            start_committer,
+            self._committer,
+            self._store_at,
+            self._store.identity,
+            settings.batch_commands_max,
+        )
+        committer = Committer(
+            start,
+            tell=self._committer_ended,
+            saw_version=SetupFollower(self._store).follow,
+            committed=self._measures.committed,
+            queue_max=settings.queue_commands_max,
+            answer_within_s=within_s,
+        )
+        try:
+            await committer.open()
+        except OSError as fault:  # no memory or no process to be had
+            raise StoreUnavailable(f"the committing process cannot be started: {fault}") from None
+        return committer
+
+    def _commit(self, batch: Sequence[Command]) -> Sequence[Outcome | Exception]:
+        """The commit of a lane in a thread; what happened, the server's own store counts."""
+        began_s = perf_counter()
+        try:
+            return commit(self._store, batch)
+        finally:
+            self._measures.committed(len(batch), perf_counter() - began_s, {})
+
+    def _committer_ended(self, why: str) -> None:
+        self._measures.restarts += 1
+        self._log.error("committing_process_ended", detail=why)
+
+    def _read(self, sids: Sequence[bytes]) -> list[Read]:
+        now_ms, sessions = self._store.read_sessions(sids)
+        return [(now_ms, sessions.get(sid)) for sid in sids]
+
+    # Who asks
+
+    def _authenticator(self) -> Authenticator:
+        settings = self._settings
+        made = Authenticator(
+            clock=self._clock,
+            passwords=self._passwords,
+            client_secrets=ClientSecrets(self._keys.pepper),
+            remembered=Remembered(
+                self._clock,
+                ttl_s=settings.remember_passwords_s,
+                entries_max=settings.remember_passwords_max,
+            ),
+            throttle=Throttle(
+                self._clock,
+                per_client_max=settings.login_failures_per_client_max,
+                per_source_max=settings.login_failures_per_source_max,
+            ),
+            upgrade=self._upgrade_password,
+            workers=settings.hash_workers,
+            queue_max=settings.hash_queue_max,
+            hashed=self._measures.hashed,
+        )
+        if self._traces is not None:
+            made.hashing = self._traces.hashing(made.hashing)
+        return made
+
+    def _upgrade_password(self, tenant: Tenant, user: User, password: str) -> None:
+        assert user.password_hash is not None
+        new = self._passwords.hash(password)
+        with contextlib.suppress(StoreUnavailable):  # then the next good login does it
+            keep_password_hash(self._store, tenant.id, user.initials, old=user.password_hash, new=new)
+
+    # The listeners
+
+    def _public(self, parts: Parts) -> PublicApp:
+        commits, reads = parts.commits, parts.reads
+        if self._traces is not None:
+            commits = self._traces.submitter(commits, "commit")
+            reads = self._traces.submitter(reads, "read")
+        return PublicApp(
+            clock=self._clock,
+            find_tenant=self._store.tenant,
+            commits=commits,
+            reads=reads,
+            authenticator=parts.authenticator,
+            tokens=self._keys.tokens(self._clock.now_ms()),
+            public_url=self._public_url,
+            is_ready=lambda: parts.is_ready,
+            store_failed=self._node.store_failed,
+            measures=self._measures,
+            refusals=self._refusals,
+            dashboard_url=parts.dashboard_url,
+            tarpit=Tarpit(
+                per_source_max=per_source_max(self._settings),
+                waiting_max=self._settings.connections_max // 2,
+            ),
+            recorder=parts.recorder,
+        )
+
+    async def _listen(self, public: PublicApp, parts: Parts, on_started: Callable[[], None]) -> None:
+        listening = self._admin_listening
+        admin = AdminListener(listening, parts) if listening is not None else None
+
+        def started() -> None:
+            self._log.info("started", url=self._public_url)
+            on_started()
+            if admin is not None:
+                admin.start()
+
+        # uvicorn raises the signal again when it is done; it has done what it asked for.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+        stopping = admin.stop if admin is not None else lambda: None
+        config = public_config(self._application(public), parts)
+        try:
+            await PublicServer(config, started, stopping).serve(sockets=[self._listening])
+        finally:
+            if admin is not None:
+                await admin.ended()
+
+    def _application(self, public: PublicApp) -> Any:
+        """The public application, traced and behind proxies where it is."""
+        application: Any = public
+        if self._traces is not None:
+            application = self._traces.application(public, self._store.tenant)
+        trusted = self._settings.trusted_proxies
+        return Forwarded(application, [str(network) for network in trusted]) if trusted else application
+
+    # Alerts
+
+    def _alerting(self) -> Alerting:
+        settings = self._settings
+        return Alerting(
+            store=self._store,
+            secrets=WebhookSecrets(self._keys.pepper),
+            refused=settings.webhook_refused,
+            http_allowed=settings.webhook_http,
+            private_allowed=settings.webhook_private,
+            mail_server=_mail_server(settings),
+            user_agent=f"Licet/{self._version}",
+            log=self._log,
+        )
+
+
+def _mail_server(settings: Settings) -> MailServer | None:
+    if not settings.alert_mail_to:
+        return None
+    return MailServer(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        security=settings.smtp_security,
+        user=settings.smtp_user,
+        password_file=settings.smtp_password_file,
+        sender=settings.smtp_from,
+        receivers=settings.alert_mail_to,
+    )
