@@ -138,7 +138,7 @@ class TestRoutes:
         )
         served = {
             f"/{{tenant}}/{name}": {method.lower() for method in methods}
-            for name, (methods, _) in application._endpoints.items()
+            for name, (methods, _) in application._routes.items()
         }
         described = {
             path: METHODS & item.keys() for path, item in DOCUMENT["paths"].items() if path in served

@@ -15,7 +15,8 @@ from licet.model import Client, ClientSecret, Tenant, User
 from licet.protocol.errors import OAuthError
 from licet.protocol.message import Credentials, Request
 from licet.web.authentication import Authenticator
-from licet.web.public import Exchange, PublicApp
+from licet.web.endpoints import Endpoints
+from licet.web.request import AsgiExchange
 from licet.web.throttle import Throttle
 from support.examples import jim_test
 
@@ -155,7 +156,7 @@ class Desk:
 def prove(desk: Desk, find_tenant: Callable[[str], Tenant]) -> Coroutine[Any, Any, tuple[Tenant, Client]]:
     """What the public listener makes of a request with the right password."""
     nobody = cast("Any", None)
-    public = PublicApp(
+    endpoints = Endpoints(
         clock=nobody,
         find_tenant=find_tenant,
         commits=nobody,
@@ -163,19 +164,15 @@ def prove(desk: Desk, find_tenant: Callable[[str], Tenant]) -> Coroutine[Any, An
         authenticator=desk.authenticator,
         tokens=nobody,
         public_url="",
-        is_ready=nobody,
-        store_failed=nobody,
-        measures=nobody,
-        refusals=nobody,
-        tarpit=nobody,
-        recorder=nobody,
     )
 
     async def receive() -> dict[str, Any]:
         await asyncio.Event().wait()
         return {}
 
-    exchange = Exchange({"client": (HERE, 1), "headers": []}, receive, TENANT.name)
+    head = {"method": "POST", "path": "/", "query_string": b"", "headers": [], "client": (HERE, 1)}
+    exchange = AsgiExchange(head, receive)
+    exchange.tenant = TENANT.name
     basic = Credentials(candidates=(("TestClientId", PASSWORD),))
     request = Request(tenant=TENANT.name, basic=basic, form={}, address=HERE)
-    return public._authenticate(exchange, request, "token")
+    return endpoints.authenticate(exchange, request, "token")

@@ -12,7 +12,7 @@ from licet.settings.model import Settings
 from licet.store.contract import Store
 from licet.telemetry.measures import Measures
 from licet.web.authentication import Authenticator
-from licet.web.public import Read
+from licet.web.endpoints import Read
 from licet.web.recording import Recorder
 from licet.web.refusals import LogRateLimit
 

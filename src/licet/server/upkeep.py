@@ -29,7 +29,7 @@ from licet.store.contract import Store
 from licet.store.errors import StoreUnavailable
 from licet.store.nodes import NOTE_EVERY_S
 from licet.units import DAY_MS
-from licet.web.public import PublicApp
+from licet.web.endpoints import Endpoints
 
 LOOK_EVERY_S: Final = 0.25  # a change of the set-up counts within a second, with room for a slow look
 SWEEP_EVERY_S: Final = 1.0
@@ -78,10 +78,10 @@ async def _repeat(loop: Loop, log: Log) -> None:
 class Upkeep:
     """The upkeep of one server."""
 
-    def __init__(self, parts: Parts, public: PublicApp, alerting: Alerting) -> None:
+    def __init__(self, parts: Parts, endpoints: Endpoints, alerting: Alerting) -> None:
         self._parts = parts
         self._store = parts.store
-        self._public = public
+        self._endpoints = endpoints
         self._alerting = alerting
 
     async def run(self) -> None:
@@ -125,8 +125,8 @@ class Upkeep:
         if is_changed := await keys.has_changed():
             self._parts.log.info("keys_changed", keys=len(keys.keyring.token_keys))
         tokens = keys.tokens(self._store.clock.now_ms())
-        if tokens.made_with != self._public.tokens.made_with:  # else they go on, with what they remember
-            self._public.tokens = tokens
+        if tokens.made_with != self._endpoints.tokens.made_with:  # else they go on, with what they remember
+            self._endpoints.tokens = tokens
         if is_changed:  # `licet check` should not take it for a difference between nodes.
             await node.note()
 

@@ -45,8 +45,9 @@ from licet.store.opening import StoreAt
 from licet.telemetry.measures import Measures
 from licet.telemetry.traces import begin as begin_traces
 from licet.web.authentication import Authenticator
+from licet.web.endpoints import Read
 from licet.web.forwarded import Forwarded
-from licet.web.public import PublicApp, Read
+from licet.web.public import PublicApp
 from licet.web.recording import Recorder
 from licet.web.refusals import LogRateLimit
 from licet.web.tarpit import Tarpit
@@ -106,7 +107,7 @@ class Server:
         # Who answers is known: `licet migrate --finish` counts on it.
         with contextlib.suppress(StoreUnavailable):
             await self._node.note()
-        upkeep = Upkeep(parts, public, alerting)
+        upkeep = Upkeep(parts, public.endpoints, alerting)
         keeping_up = asyncio.create_task(upkeep.run())
         try:
             await self._listen(public, parts, on_started)

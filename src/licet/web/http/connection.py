@@ -21,14 +21,12 @@ import os
 from typing import Any, ClassVar, Final
 
 import httptools
-from uvicorn._types import HTTPScope
 from uvicorn.config import Config
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from licet.web.http.connections import Connections, Entry, Limits
-from licet.web.http.exchange import Common, Cycle, Line, Outlet, Run, refusal
+from licet.web.http.exchange import Common, Cycle, Line, Outlet, Run, UnderWay, refusal
 from licet.web.http.head import objection_to, scope_of, without_upgrade
 from licet.web.http.phases import (
     ANSWER_TIMEOUT_S,
@@ -49,6 +47,7 @@ from licet.web.http.phases import (
 )
 
 _BLANK_LINE: Final = b"\r\n\r\n"
+_BLANK_LINE_BYTES: Final = 4
 _NEVER: Final = math.inf
 _ROOM: Final = "room"
 _FULL: Final = {
@@ -108,6 +107,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._phase: Phase = _NEW
         self._client_is_done = False
         self._outlet: Outlet
+        self._under_way: UnderWay
         self._starting: Cycle | None = None
         self._line: Line
         self._common = Common([], b"")
@@ -158,7 +158,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     def waiting_s(self) -> float | None:
         """For how long it has waited for the client; None while a request is being answered."""
         bounds = BOUNDS[self._phase]
-        is_answering = self._phase is _BODY and (self._deadline == _NEVER or self.cycle.response_started)
+        is_answering = self._phase is _BODY and (self._deadline == _NEVER or self._under_way.response_started)
         if not bounds.is_waiting or is_answering:
             return None
         timeout_s: float = getattr(self, bounds.timeout_s)
@@ -174,7 +174,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if self._phase in (_BODY, _HEAD):
             self._refuse(400, "The request ended before it was complete.")
         if self._phase is _ANSWER:
-            self.cycle.message_event.set()  # Who waits in a line may give its place back.
+            self._under_way.client_is_done()
         is_answering = self._phase in (_ANSWER, Phase.LAST_ANSWER) and self.serves_half_closed
         # TLS has no half-closed connections, and asyncio warns about being asked for one.
         if is_answering and self.transport.can_write_eof():
@@ -185,8 +185,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """The server stops: the request that is being answered is the last one."""
         self._reusable = False
-        if self._phase in _ANSWERING and not self.cycle.response_complete:
-            self.cycle.keep_alive = False
+        if self._phase in _ANSWERING and not self._under_way.response_complete:
+            self._under_way.be_last()
         elif self._phase is not Phase.LINGER:  # whose time is short
             self._close()
 
@@ -259,7 +259,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if len(self._held) > HELD_BYTES_MAX:
             self._held.clear()
             self._step(Event.TOO_MUCH_HELD)
-            self.cycle.keep_alive = False
+            self._under_way.be_last()
 
     def _through_blank_line(self, data: bytes) -> bytes:
         """The first of the bytes, up to a blank line and with it; all of them if there is none.
@@ -267,13 +267,16 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         Heads and chunked bodies end with a blank line and nowhere else: the parser, as it is configured,
         takes no line end but CR LF.
         """
-        seen = self._last_bytes + data if self._last_bytes else data
+        last = self._last_bytes
+        seen = last + data if last else data
         at = seen.find(_BLANK_LINE)
         if at < 0:
-            self._last_bytes = seen[1 - len(_BLANK_LINE) :]
+            self._last_bytes = seen[1 - _BLANK_LINE_BYTES :]
             return data
-        end = at + len(_BLANK_LINE) - len(self._last_bytes)
-        self._last_bytes = b""
+        end = at + _BLANK_LINE_BYTES
+        if last:
+            end -= len(last)
+            self._last_bytes = b""
         return data[:end]
 
     # The parser
@@ -288,13 +291,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self.headers.append((name.lower(), value))
 
     def on_body(self, body: bytes) -> None:
-        """The parser has a part of a body, which is kept for the application until that has answered."""
-        cycle = self.cycle
-        if not cycle.response_complete:
-            cycle.body += body
-            if len(cycle.body) > HIGH_WATER_LIMIT:
-                self.flow.pause_reading()
-            cycle.message_event.set()
+        """The parser has a part of a body."""
+        self._under_way.add_body(body)
 
     def _parse(self, piece: bytes) -> None:
         try:
@@ -337,15 +335,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         expects_100 = expected is not None and version == "1.1" and expected.lower() == b"100-continue"
         # An answer that begins before the request is whole ends the connection; see on_message_complete.
         self._reusable = version == "1.1" and self.parser.should_keep_alive()
-        scope = scope_of(
-            self.url,
-            method=self.parser.get_method(),
-            version=version,
-            headers=self.headers,
-            ends=(self.server, self.client),
-            scheme=self.scheme or "http",
-        )
-        self._starting = self.cycle = self._cycle(scope, expects_100=expects_100)
+        self._starting = self.cycle = self._under_way = self._cycle(version, expects_100=expects_100)
         # With an expectation there may be an interim answer first, and that must not wait.
         self._outlet.head_is_next = not expects_100
         self._step(_HEAD_COMPLETE)
@@ -356,7 +346,16 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         # Trailer fields must not join the header fields (RFC 9110 section 6.5.1).
         self.headers = []
 
-    def _cycle(self, scope: HTTPScope, *, expects_100: bool) -> Cycle:
+    def _cycle(self, version: str, *, expects_100: bool) -> Cycle:
+        """Make what answers this request. Here and in `_start` alone there is ASGI."""
+        scope = scope_of(
+            self.url,
+            method=self.parser.get_method(),
+            version=version,
+            headers=self.headers,
+            ends=(self.server, self.client),
+            scheme=self.scheme or "http",
+        )
         fields = self.server_state.default_headers
         if fields is not self._common.fields:  # uvicorn makes a new list each second, for the date
             self._common = Common(fields, b"".join(b"%s: %s\r\n" % field for field in fields))
@@ -374,11 +373,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if self._phase is not _BODY:
             return
         self._step(_BODY_COMPLETE)
-        cycle = self.cycle
-        cycle.more_body = False
-        cycle.message_event.set()
-        if not cycle.response_started:
-            cycle.keep_alive = self._reusable
+        self._under_way.request_complete(is_reusable=self._reusable)
 
     # What goes out
 
@@ -420,15 +415,12 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if self._phase in _OVER:
             return  # The parser, too, found something in what is refused already.
         if self._phase is _BODY:
-            cycle = self.cycle
-            if cycle.response_started:
+            if self._under_way.response_started:
                 # The application was faster. Its answer says `connection: close` already.
                 self._step(Event.SPOILT)
                 self._must_end_by(self.answer_timeout_s)
                 return
-            cycle.disconnected = True
-            cycle.waiting_for_100_continue = False
-            cycle.message_event.set()
+            self._under_way.refused()
         request_id = os.urandom(8).hex()
         self.tell(request_id, status, description, self.client[0] if self.client else "")
         status_line, line_end, rest = self.refusal(status, description, request_id).partition(b"\r\n")

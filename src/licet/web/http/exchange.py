@@ -16,10 +16,10 @@ import http
 import json
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from uvicorn._types import HTTPScope
-from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 _FRAMING = (b"connection", b"transfer-encoding")
@@ -85,8 +85,42 @@ class Common(NamedTuple):
     lines: bytes
 
 
+class UnderWay(Protocol):
+    """One request and its answer, as much of them as a connection knows."""
+
+    response_started: bool
+    response_complete: bool
+
+    def add_body(self, part: bytes) -> None:
+        """A part of the body has come."""
+
+    def request_complete(self, *, is_reusable: bool) -> None:
+        """All of the request has come; `is_reusable`: its connection may be used again after the answer."""
+
+    def client_is_done(self) -> None:
+        """The client sends no more, and may have gone."""
+
+    def be_last(self) -> None:
+        """The answer is the last one of the connection."""
+
+    def refused(self) -> None:
+        """The connection has answered by itself: nothing is to be written any more."""
+
+
 class Cycle(RequestResponseCycle):
-    """One request and its answer."""
+    """One request and its answer, for an ASGI application."""
+
+    # What each begins with, by uvicorn's names: most of it stays as it is.
+    access_log = False
+    disconnected = False
+    keep_alive = False
+    more_body = True
+    response_started = False
+    response_complete = False
+    chunked_encoding: bool | None = None
+    expected_content_length = 0
+    _start: Any = None
+    _is_received = False
 
     def __init__(
         self,
@@ -97,26 +131,47 @@ class Cycle(RequestResponseCycle):
         expects_100: bool,
         on_response: Callable[[], None],
     ) -> None:
-        # uvicorn's attributes, set here: its own way there costs a quarter of what all of this saves.
+        # uvicorn's attributes, without its own way there: that costs a quarter of what all of this saves.
         self.scope = scope
         self.transport = cast("asyncio.Transport", line.outlet)
         self.flow = line.flow
         self.logger = self.access_logger = line.logger
-        self.access_log = False
         self.default_headers = common.fields
         self.message_event = line.event
         self.on_response = on_response
-        self.disconnected = self.keep_alive = False
         self.waiting_for_100_continue = expects_100
         self.body = bytearray()
-        self.more_body = True
-        self.response_started = self.response_complete = False
-        self.chunked_encoding: bool | None = None
-        self.expected_content_length = 0
         self._outlet = line.outlet
         self._common = common.lines
-        self._start: Any = None
-        self._is_received = False
+
+    def add_body(self, part: bytes) -> None:
+        """A part of the body has come, which is kept until the application has answered."""
+        if not self.response_complete:
+            self.body += part
+            if len(self.body) > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
+            self.message_event.set()
+
+    def request_complete(self, *, is_reusable: bool) -> None:
+        """All of the request has come; where its answer has begun, that said how the connection goes on."""
+        self.more_body = False
+        self.message_event.set()
+        if not self.response_started:
+            self.keep_alive = is_reusable
+
+    def client_is_done(self) -> None:
+        """The client sends no more: who waits in a line may give its place back."""
+        self.message_event.set()
+
+    def be_last(self) -> None:
+        """The answer is the last one of the connection."""
+        self.keep_alive = False
+
+    def refused(self) -> None:
+        """The connection has answered by itself: the application learns that the client is gone."""
+        self.disconnected = True
+        self.waiting_for_100_continue = False
+        self.message_event.set()
 
     async def receive(self) -> Any:
         """The body, at once when all of it is here; then, when there is one, the end of the connection."""
@@ -205,7 +260,8 @@ class Run:
     """An application at work on one request, in `running` until its end; like a task it can be cancelled.
 
     `asyncio.current_task()` does not know it: an application may wait for futures, and for nothing that
-    needs a task of its own.
+    needs a task of its own. An eager task would do the same without these lines, but asyncio has them from
+    Python 3.12 on only, and 3.11 is supported.
     """
 
     __slots__ = ("_context", "_coroutine", "_loop", "_running", "_waits_for")

@@ -1,0 +1,144 @@
+"""The endpoints of a tenant, one short function each: read, have it done, turn the outcome into an answer.
+
+    exchange -> (body -> form) -> authenticate -> protocol.read -> lane -> protocol.respond
+
+What a request means is in `licet.protocol`, who may have a seat in `licet.ledger.rules`. Whatever is refused
+is an `OAuthError` on its way to `licet.web.public`.
+"""
+
+from collections.abc import Callable
+
+from licet.clock import Clock
+from licet.credentials.client_assertions import Assertion
+from licet.credentials.tokens import Tokens, new_sid
+from licet.lanes.contract import Submitter
+from licet.ledger.commands import Command, End, Outcome
+from licet.model import Client, EndReason, Session, Tenant
+from licet.protocol import forward_auth, introspect, logoff, metadata, revoke, token
+from licet.protocol.client_authentication import audiences, read_credentials
+from licet.protocol.errors import no_token
+from licet.protocol.message import Request, Response
+from licet.web.authentication import Authenticator
+from licet.web.request import Exchange
+
+Read = tuple[int, Session | None]
+
+
+class Endpoints:
+    """The endpoints. `tokens` is replaced when the keys change.
+
+    Each raises OAuthError, QueueFull, StoreUnavailable, Disconnected.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        find_tenant: Callable[[str], Tenant | None],
+        commits: Submitter[Command, Outcome],
+        reads: Submitter[bytes, Read],
+        authenticator: Authenticator,
+        tokens: Tokens,
+        public_url: str,
+    ) -> None:
+        self.tokens = tokens
+        self._clock = clock
+        self._find_tenant = find_tenant
+        self._commits = commits
+        self._reads = reads
+        self._authenticator = authenticator
+        self._public_url = public_url
+
+    async def token(self, exchange: Exchange) -> Response:
+        """A grant or a refresh."""
+        request = await exchange.request()
+        tenant, client = await self.authenticate(exchange, request, "token")
+        command = token.read(request, tenant, client, self.tokens, new_sid(self._clock.now_ms()))
+        outcome = await self._commits.submit(command)
+        return token.respond(outcome, tenant, self.tokens)
+
+    async def logoff(self, exchange: Exchange) -> Response:
+        """The end of a session, by its token as a bearer or by a form with credentials."""
+        exchange.must_be_clear()
+        if (sent := logoff.bearer(exchange.authorization)) is not None:
+            return await self._logoff_bearer(exchange, sent)
+        if exchange.content_type is None:
+            raise no_token()
+        request = await exchange.request()
+        tenant, client = await self.authenticate(exchange, request, "logoff")
+        end = logoff.read_form(request, tenant, client, self.tokens)
+        return logoff.respond(await self._commits.submit(end))
+
+    async def _logoff_bearer(self, exchange: Exchange, sent: str) -> Response:
+        tenant = self._find_tenant(exchange.tenant)
+        access = logoff.read_bearer(sent, tenant, self.tokens)
+        assert tenant is not None
+        if access.expires_at_ms <= self._clock.now_ms():
+            now_ms, session = await self._reads.submit(access.sid)
+            logoff.must_be_current(access, session, now_ms)
+        end = End(tenant_id=tenant.id, sid=access.sid, reason=EndReason.LOGOFF)
+        return logoff.respond(await self._commits.submit(end))
+
+    async def revoke(self, exchange: Exchange) -> Response:
+        """The end of a session (RFC 7009)."""
+        request = await exchange.request()
+        tenant, client = await self.authenticate(exchange, request, "revoke")
+        end = revoke.read(request, tenant, client, self.tokens)
+        if end is not None:
+            await self._commits.submit(end)
+        return revoke.respond()
+
+    async def introspect(self, exchange: Exchange) -> Response:
+        """Whether a token is active (RFC 7662)."""
+        request = await exchange.request()
+        tenant, client = await self.authenticate(exchange, request, "introspect")
+        question = introspect.read(request, tenant, client, self.tokens)
+        now_ms, session = await self._reads.submit(question.sid) if question else (0, None)
+        issuer = metadata.issuer(self._public_url, tenant)
+        return introspect.respond(question, session, tenant, issuer, now_ms)
+
+    async def verify(self, exchange: Exchange, *, is_below: bool) -> Response:
+        """Forward authentication for a proxy. `is_below`: the path goes on behind the endpoint's.
+
+        The body, if there is one, is the original request's: nobody waits for it.
+        """
+        exchange.must_be_clear()
+        asked = forward_auth.Asked(
+            method=exchange.method, query=exchange.query, headers=exchange.headers, is_below=is_below
+        )
+        tenant = self._find_tenant(exchange.tenant)
+        access = forward_auth.read(asked, exchange.authorization, tenant, self.tokens)
+        assert tenant is not None
+        now_ms, session = await self._reads.submit(access.sid)
+        return forward_auth.respond(asked, access, session, tenant, now_ms)
+
+    async def authenticate(
+        self, exchange: Exchange, request: Request, endpoint: str
+    ) -> tuple[Tenant, Client]:
+        """The tenant, and the client that the request's credentials authenticate (RFC 6749 2.3).
+
+        Raises OAuthError, QueueFull, StoreUnavailable.
+        """
+        exchange.is_authenticating, exchange.named = True, request.form.get("client_id")
+        exchange.credentials = credentials = read_credentials(request)
+        tenant = self._find_tenant(exchange.tenant)
+        if isinstance(credentials, Assertion):
+            is_strict = tenant is not None and tenant.strict_assertions
+            issuer = f"{self._public_url}/{exchange.tenant}"
+            exchange.audiences = audiences(issuer, endpoint, is_strict=is_strict)
+            client = await self._authenticator.check_assertion(
+                tenant,
+                credentials,
+                exchange.audiences,
+                exchange.address,
+                self._commits.submit,
+            )
+        else:
+            client = await self._authenticator.check(tenant, credentials, exchange.address, exchange.gone)
+            while (now := self._find_tenant(exchange.tenant)) is not tenant:
+                # It waited for a hash, and the password may have been changed meanwhile.
+                tenant = now
+                client = await self._authenticator.check(tenant, credentials, exchange.address, exchange.gone)
+        exchange.is_authenticating = False
+        assert tenant is not None  # where there is no tenant, no client is authenticated
+        return tenant, client

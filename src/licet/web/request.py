@@ -1,0 +1,146 @@
+"""One request to the public listener: its head, and its body where an endpoint wants one.
+
+Below the boundary (`PublicApp.__call__`) nobody knows how a request came: there it is an `Exchange`. An HTTP
+server that does not speak ASGI needs another kind of it, with two methods: `body` and `gone`.
+"""
+
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from licet.credentials.client_assertions import Assertion
+from licet.model import Tenant
+from licet.protocol.client_authentication import parse_basic
+from licet.protocol.errors import invalid_request
+from licet.protocol.message import (
+    BODY_BYTES_MAX,
+    Credentials,
+    Request,
+    body_too_large,
+    check_content_type,
+    parse_form,
+)
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Sent = Credentials | Assertion
+Headers = list[tuple[bytes, bytes]]
+
+
+class Disconnected(Exception):
+    """The client went away before its request was whole."""
+
+
+class Exchange:
+    """One request under way: what is known of it, for its endpoint and for the log."""
+
+    __slots__ = (
+        "address",
+        "audiences",
+        "authorization",
+        "content_length",
+        "content_type",
+        "credentials",
+        "headers",
+        "is_ambiguous",
+        "is_authenticating",
+        "method",
+        "named",
+        "path",
+        "query",
+        "request_id",
+        "tenant",
+    )
+
+    def __init__(self, method: str, path: str, query: bytes, headers: Headers, address: str) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.address = address
+        self.request_id = ""
+        self.tenant = ""  # its name in the path
+        self.credentials: Sent | None = None
+        self.audiences: frozenset[str] = frozenset()
+        self.named: str | None = None  # the client_id of a form, for when there are no credentials
+        self.is_authenticating = False  # and what is refused meanwhile is a failed authentication
+        fields = dict(headers)
+        self.authorization = fields.get(b"authorization")
+        self.content_type = fields.get(b"content-type")
+        length = fields.get(b"content-length")
+        self.content_length = 0 if length is None else int(length)
+        self.is_ambiguous = len(fields) < len(headers) and _is_repeated(b"authorization", headers)
+
+    @abstractmethod
+    async def body(self) -> bytes:
+        """All of the body. Raises Disconnected, and OAuthError when it is too large."""
+
+    @abstractmethod
+    async def gone(self) -> None:
+        """Return when the client waits no more, once the body is here."""
+
+    async def request(self) -> Request:
+        """The request with its body, once its head allows it.
+
+        What the head alone can refuse is refused before a client that waits for `100 Continue` sends the
+        body (RFC 9110 10.1.1). Raises OAuthError, Disconnected.
+        """
+        self.must_be_clear()
+        check_content_type(self.content_type)
+        if self.content_length > BODY_BYTES_MAX:
+            raise body_too_large()
+        basic = None if self.authorization is None else parse_basic(self.authorization)
+        form = parse_form(await self.body())
+        return Request(tenant=self.tenant, basic=basic, form=form, address=self.address)
+
+    def must_be_clear(self) -> None:
+        """Return unless there are two Authorization headers, of which nobody knows the right one.
+
+        Raises OAuthError.
+        """
+        if self.is_ambiguous:
+            raise invalid_request("There are two Authorization headers.")
+
+    def known_client_id(self, tenant: Tenant | None) -> str | None:
+        """The client_id that was sent, if there is such a client."""
+        if tenant is None:
+            return None
+        sent = self.credentials.client_ids if self.credentials else (self.named,)
+        return next((it for it in sent if it in tenant.clients), None)
+
+
+class AsgiExchange(Exchange):
+    """A request as an ASGI server hands it over."""
+
+    __slots__ = ("_receive",)
+
+    def __init__(self, connection: dict[str, Any], receive: Receive) -> None:
+        client = connection["client"]
+        super().__init__(
+            connection["method"],
+            connection["path"],
+            connection["query_string"],
+            connection["headers"],
+            client[0] if client else "",
+        )
+        self._receive = receive
+
+    async def body(self) -> bytes:
+        """All of the body. Raises Disconnected, and OAuthError when it is too large."""
+        body = bytearray()
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise Disconnected
+            body += message["body"]
+            if len(body) > BODY_BYTES_MAX:
+                raise body_too_large()
+            if not message["more_body"]:
+                return bytes(body)
+
+    async def gone(self) -> None:
+        """Return when the client waits no more, once the body is here."""
+        await self._receive()
+
+
+def _is_repeated(sought: bytes, headers: Headers) -> bool:
+    return sum(name == sought for name, _ in headers) > 1
