@@ -432,12 +432,12 @@ class LicenceMachine(RuleBasedStateMachine):
         assert [seen(it) for it in outcomes] == [self.model.end(it, EndReason.DISABLED) for it in ended]
         self.model.clients[client_key] = replace(self.model.clients[client_key], enabled=enabled)
 
-    def _change_bar(self, client_key: int, for_ms: int | None) -> None:
+    def _change_suspend(self, client_key: int, for_ms: int | None) -> None:
         """L12. It counts for the next grant that needs a seat, and ends nothing."""
         until_ms = None if for_ms is None else self.model.now_ms + for_ms
         with self._set_up() as transaction:
             transaction.connection.execute(
-                update(schema.client).filter_by(key=client_key).values(suspended_until_ms=until_ms)
+                update(schema.client).filter_by(key=client_key).values(barred_until_ms=until_ms)
             )
         self.model.clients[client_key] = replace(self.model.clients[client_key], suspended_until_ms=until_ms)
 
