@@ -19,7 +19,7 @@ from licet.ledger import rules, seat_life
 from licet.ledger.book import Book, Change, SeatFreed, SeatKey
 from licet.ledger.commands import Command, Outcome
 from licet.model import EndReason, NoSeatReason, Pool, Session
-from licet.server import wiring
+from licet.server import commits as lane
 from licet.store.contract import Purpose, Store
 from licet.store.sqlite import store as sqlite
 
@@ -61,7 +61,7 @@ def _answer_before_it_is_durable() -> None:
         commits += 1
         return commit(store, commands) if commits % FORGETS_EVERY else _commit_nothing(store, commands)
 
-    wiring.commit = forget  # type: ignore[attr-defined]
+    lane.commit = forget  # type: ignore[attr-defined]
 
 
 class _Forgotten(Exception):

@@ -21,7 +21,7 @@ import msgspec
 from licet.credentials.passwords import Passwords
 from licet.lanes import process_main as committing
 from licet.model import User
-from licet.server import wiring
+from licet.server import commits
 from licet.settings.load import load_settings
 from licet.store.opening import StoreAt
 from licet.testing import serving
@@ -146,7 +146,7 @@ def _be(order: Order, descriptors: list[int], first: int) -> None:
 
 def _serve() -> None:
     if load_settings().commit_process:
-        vars(wiring)["start_committer"] = _Waiting(committing.start).start
+        vars(commits)["start_committer"] = _Waiting(committing.start).start
     serving.main(COMMITTER, _adjust)
 
 

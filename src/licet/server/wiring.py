@@ -10,34 +10,26 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
-from functools import partial
 from importlib.metadata import version
-from time import perf_counter
 from typing import Any
 
-from licet.alerts.destinations import MailServer
-from licet.alerts.sender import Alerting
 from licet.clock import Clock, SystemClock, wall_ms
 from licet.credentials.generated import ClientSecrets
 from licet.credentials.keyring import FILE_NAME as KEYRING_NAME
 from licet.credentials.passwords import Passwords, Remembered
-from licet.credentials.webhook_signatures import WebhookSecrets
-from licet.lanes.commit import commit
-from licet.lanes.contract import Submitter
-from licet.lanes.process import Committer
 from licet.lanes.process_main import COMMAND as COMMITTER
 from licet.lanes.process_main import spare_the_collector
-from licet.lanes.process_main import start as start_committer
 from licet.lanes.thread import Lane
-from licet.ledger.commands import Command, Outcome
 from licet.log import Log
 from licet.model import Tenant, User
 from licet.server.admin import AdminListener
+from licet.server.alerting import alerting_of
+from licet.server.commits import Commits, process_of, thread_of
 from licet.server.keys import Keys
 from licet.server.node import ThisNode
 from licet.server.parts import Parts
 from licet.server.public import PublicServer, per_source_max, public_config
-from licet.server.upkeep import SetupFollower, Upkeep
+from licet.server.upkeep import Upkeep
 from licet.settings.model import Settings
 from licet.setup.last_used import keep_password_hash
 from licet.store.errors import StoreUnavailable
@@ -101,7 +93,7 @@ class Server:
         """Serve until SIGTERM or SIGINT; then answer what is under way and commit the last batch."""
         parts = await self._parts()
         await parts.authenticator.recall(self._store)
-        public, alerting = self._public(parts), self._alerting()
+        public, alerting = self._public(parts), alerting_of(parts)
         spare_the_collector()
         self._store.watch()
         # Who answers is known: `licet migrate --finish` counts on it.
@@ -156,49 +148,17 @@ class Server:
 
     # What is decided and read
 
-    async def _commits(self) -> Submitter[Command, Outcome]:
-        """The commit lane: a process of its own where there is a processor for it, else a thread."""
-        settings, within_s = self._settings, self._store.differences.answer_within_s
-        if not settings.commit_process:
-            return Lane(
-                self._commit,
-                name="licet-commit",
-                batch_max=settings.batch_commands_max,
-                queue_max=settings.queue_commands_max,
-                answer_within_s=within_s,
-            )
-        start = partial(
-            start_committer,
-            self._committer,
-            self._store_at,
-            self._store.identity,
-            settings.batch_commands_max,
+    async def _commits(self) -> Commits:
+        if not self._settings.commit_process:
+            return thread_of(self._store, self._settings, self._measures)
+        return await process_of(
+            self._store,
+            self._settings,
+            self._measures,
+            at=self._store_at,
+            command=self._committer,
+            log=self._log,
         )
-        committer = Committer(
-            start,
-            tell=self._committer_ended,
-            saw_version=SetupFollower(self._store).follow,
-            committed=self._measures.committed,
-            queue_max=settings.queue_commands_max,
-            answer_within_s=within_s,
-        )
-        try:
-            await committer.open()
-        except OSError as fault:  # no memory or no process to be had
-            raise StoreUnavailable(f"the committing process cannot be started: {fault}") from None
-        return committer
-
-    def _commit(self, batch: Sequence[Command]) -> Sequence[Outcome | Exception]:
-        """The commit of a lane in a thread; what happened, the server's own store counts."""
-        began_s = perf_counter()
-        try:
-            return commit(self._store, batch)
-        finally:
-            self._measures.committed(len(batch), perf_counter() - began_s, {})
-
-    def _committer_ended(self, why: str) -> None:
-        self._measures.restarts += 1
-        self._log.error("committing_process_ended", detail=why)
 
     def _read(self, sids: Sequence[bytes]) -> list[Read]:
         now_ms, sessions = self._store.read_sessions(sids)
@@ -292,32 +252,3 @@ class Server:
             application = self._traces.application(public, self._store.tenant)
         trusted = self._settings.trusted_proxies
         return Forwarded(application, [str(network) for network in trusted]) if trusted else application
-
-    # Alerts
-
-    def _alerting(self) -> Alerting:
-        settings = self._settings
-        return Alerting(
-            store=self._store,
-            secrets=WebhookSecrets(self._keys.pepper),
-            refused=settings.webhook_refused,
-            http_allowed=settings.webhook_http,
-            private_allowed=settings.webhook_private,
-            mail_server=_mail_server(settings),
-            user_agent=f"Licet/{self._version}",
-            log=self._log,
-        )
-
-
-def _mail_server(settings: Settings) -> MailServer | None:
-    if not settings.alert_mail_to:
-        return None
-    return MailServer(
-        host=settings.smtp_host,
-        port=settings.smtp_port,
-        security=settings.smtp_security,
-        user=settings.smtp_user,
-        password_file=settings.smtp_password_file,
-        sender=settings.smtp_from,
-        receivers=settings.alert_mail_to,
-    )

@@ -16,7 +16,6 @@ It does not know the application: not its paths, not its clients, not its own sm
 
 import asyncio
 import contextvars
-import math
 import os
 from typing import Any, ClassVar, Final
 
@@ -45,10 +44,10 @@ from licet.web.http.phases import (
     Phase,
     no_transition,
 )
+from licet.web.http.timer import NEVER, OneTimer
 
 _BLANK_LINE: Final = b"\r\n\r\n"
 _BLANK_LINE_BYTES: Final = 4
-_NEVER: Final = math.inf
 _ROOM: Final = "room"
 _FULL: Final = {
     Entry.SOURCE_IS_FULL: "There are too many connections from this address.",
@@ -70,13 +69,11 @@ _ANSWERING: Final = (_BODY, _ANSWER, Phase.LAST_ANSWER)
 _OVER: Final = (Phase.LINGER, Phase.CLOSING)
 
 
-class GuardedHttpProtocol(HttpToolsProtocol):
+class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
     """One connection, from the first byte to the last.
 
     The parser is fed one message at a time and never past its end: that is how a head is counted to the
     byte, and why a malformed request cannot reach into the answer of the one before.
-    There is one timer for a connection, not one for each request: a request moves `_deadline`, which is
-    an assignment, and the timer looks at it when it goes off.
     """
 
     body_bytes_max: ClassVar[int] = BODY_BYTES_MAX
@@ -123,10 +120,6 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         # What follows it.
         self._held = bytearray()
         self._discardable = LINGER_BYTES_MAX
-        # The one timer.
-        self._deadline = _NEVER
-        self._alarm: asyncio.TimerHandle | None = None
-        self._alarm_at = _NEVER
 
     # The connection
 
@@ -151,14 +144,12 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._step(Event.LOST)
         self._outlet.let_go()
         self._held.clear()
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+        self._cancel_alarm()
 
     def waiting_s(self) -> float | None:
         """For how long it has waited for the client; None while a request is being answered."""
         bounds = BOUNDS[self._phase]
-        is_answering = self._phase is _BODY and (self._deadline == _NEVER or self._under_way.response_started)
+        is_answering = self._phase is _BODY and (self._deadline == NEVER or self._under_way.response_started)
         if not bounds.is_waiting or is_answering:
             return None
         timeout_s: float = getattr(self, bounds.timeout_s)
@@ -339,7 +330,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         # With an expectation there may be an interim answer first, and that must not wait.
         self._outlet.head_is_next = not expects_100
         self._step(_HEAD_COMPLETE)
-        self._deadline = _NEVER
+        self._deadline = NEVER
         self._body_bytes = 0
         length = fields.get(b"content-length")
         self._body_length = None if length is None else int(length)
@@ -474,37 +465,16 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     # The timer
 
-    def _must_end_by(self, seconds: float) -> None:
-        """Set the deadline of what the connection waits for now."""
-        self._deadline = self.loop.time() + seconds
-        if self._deadline < self._alarm_at:
-            self._set_alarm()
-
     def _limit_the_wait(self) -> None:
         """The bytes so far end within a message: its rest has a deadline, which more bytes do not move."""
         if self._phase is _BODY:
-            if self._deadline == _NEVER:
+            if self._deadline == NEVER:
                 self._must_end_by(self.body_timeout_s)
         elif self._phase is _IDLE:
             self._step(Event.HEAD_BEGUN)
             self._must_end_by(self.head_timeout_s)
         elif self._phase is _NEW:  # whose deadline is that of the first head already
             self._step(Event.HEAD_BEGUN)
-
-    def _set_alarm(self) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm_at = self._deadline
-        self._alarm = self.loop.call_at(self._deadline, self._on_alarm)
-
-    def _on_alarm(self) -> None:
-        """Look whether the deadline has moved since the alarm was set."""
-        self._alarm = None
-        self._alarm_at = _NEVER
-        if self._deadline <= self.loop.time():
-            self._on_deadline()
-        elif self._deadline < _NEVER:
-            self._set_alarm()
 
     def _on_deadline(self) -> None:
         overdue = BOUNDS[self._phase].overdue
