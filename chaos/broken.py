@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from licet.lanes.commit import commit, settle_all
+from licet.lanes.commit import apply_all, commit
 from licet.ledger import rules, seat_life
 from licet.ledger.book import Book, Change, SeatFreed, SeatKey
 from licet.ledger.commands import Command, Outcome
@@ -71,7 +71,7 @@ class _Forgotten(Exception):
 def _commit_nothing(store: Store, commands: Sequence[Command]) -> list[Outcome | Exception]:
     outcomes: list[Outcome | Exception] = []
     with suppress(_Forgotten), store.transaction(Purpose.BATCH) as transaction:
-        outcomes += settle_all(transaction, commands)
+        outcomes += apply_all(transaction, commands)
         raise _Forgotten
     return outcomes
 

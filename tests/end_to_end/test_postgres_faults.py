@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 
 from licet.cli import app
 from licet.extras import how_to_install
-from licet.lanes.commit import commit, settle_all
+from licet.lanes.commit import apply_all, commit
 from licet.ledger.commands import Denied, Granted
 from licet.store.contract import Purpose, Store
 from licet.store.errors import SchemaOutdated, StoreUnavailable
@@ -118,7 +118,7 @@ class TestALostConnection:
         other, stopped = place.open(), PostgresStore(postgres_places.url)
         found = []
         with unavailable("closed the connection"), stopped.transaction(Purpose.BATCH) as transaction:
-            settle_all(transaction, [grant(1, 1)])
+            apply_all(transaction, [grant(1, 1)])
             with suppress(StoreUnavailable):
                 found = answers(other, grant(2, 2))  # It waits here.
         assert found == [Granted]

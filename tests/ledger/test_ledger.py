@@ -32,7 +32,7 @@ from licet.ledger.commands import (
     Sweep,
     Swept,
 )
-from licet.ledger.rules import ScopeGrant, decide, free_expired, holder_of, resolve_scope, settle
+from licet.ledger.rules import ScopeGrant, apply, decide, free_expired, holder_of, resolve_scope
 from licet.model import Client, Duplicates, EndReason, NoSeatReason, Pool, Scope, Tenant
 from support.examples import (
     ALL,
@@ -100,7 +100,7 @@ class Desk:
     def batch(self, *commands: Command) -> list[Outcome]:
         """Decide these commands together."""
         self.open()
-        return [settle(self.book, command, self.clock.now_ms()) for command in commands]
+        return [apply(self.book, command, self.clock.now_ms()) for command in commands]
 
     def one(self, command: Command) -> Outcome:
         """Decide this command alone."""

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from msgspec.structs import replace
 from sqlalchemy import text, update
 
-from licet.lanes.commit import commit, settle_all
+from licet.lanes.commit import apply_all, commit
 from licet.ledger.commands import (
     ClientRefused,
     Command,
@@ -397,7 +397,7 @@ class LicenceMachine(RuleBasedStateMachine):
             return
         ended = self.model.live(client_key)
         with self._set_up() as transaction:
-            outcomes = settle_all(transaction, [end(number, EndReason.ADMINISTRATOR) for number in ended])
+            outcomes = apply_all(transaction, [end(number, EndReason.ADMINISTRATOR) for number in ended])
             transaction.connection.execute(
                 update(schema.client).filter_by(key=client_key).values(initials=initials)
             )
@@ -425,7 +425,7 @@ class LicenceMachine(RuleBasedStateMachine):
         """L4. Disabling ends what the client has, in the same transaction."""
         ended = [] if enabled else self.model.live(client_key)
         with self._set_up() as transaction:
-            outcomes = settle_all(transaction, [end(number, EndReason.DISABLED) for number in ended])
+            outcomes = apply_all(transaction, [end(number, EndReason.DISABLED) for number in ended])
             transaction.connection.execute(
                 update(schema.client).filter_by(key=client_key).values(enabled=enabled)
             )

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from licet.lanes.commit import commit, settle_all
+from licet.lanes.commit import apply_all, commit
 from licet.ledger.commands import Sweep
 from licet.store.contract import Purpose, Store
 from licet.store.counters import taken
@@ -54,7 +54,7 @@ def test_what_expired_is_counted_when_it_is_swept(place: Place, store: Store) ->
 def test_what_is_rolled_back_did_not_happen(store: Store) -> None:
     """It is counted after COMMIT, as it is answered after COMMIT (L9)."""
     with suppress(_Undone), store.transaction(Purpose.SETUP) as transaction:
-        settle_all(transaction, [grant(1, 1)])
+        apply_all(transaction, [grant(1, 1)])
         raise _Undone
     assert store.happened == {}
 
@@ -62,7 +62,7 @@ def test_what_is_rolled_back_did_not_happen(store: Store) -> None:
 def test_a_change_of_the_setup_counts_what_ends_with_it(store: Store) -> None:
     commit(store, [grant(1, 1)])
     with store.transaction() as transaction:
-        settle_all(transaction, [end(1)])
+        apply_all(transaction, [end(1)])
     assert store.happened["ended logoff"] == 1
 
 

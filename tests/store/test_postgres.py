@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from sqlalchemy import update
 
 from licet.clock import FollowingClock
-from licet.lanes.commit import COLLISIONS_MAX, commit, settle_all
+from licet.lanes.commit import COLLISIONS_MAX, apply_all, commit
 from licet.ledger.commands import Command, Denied, Granted, SessionUnknown
 from licet.ledger.prefetch import Need
 from licet.model import Pool
@@ -58,7 +58,7 @@ class TestLocks:
     def batch(self, store: Store, *commands: Command) -> Iterator[None]:
         """A batch that has its locks as long as the block is."""
         with store.transaction(Purpose.BATCH) as transaction:
-            settle_all(transaction, commands)
+            apply_all(transaction, commands)
             yield
 
     def test_batches_of_different_tenants_do_not_wait_for_each_other(

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, text
 from licet.journal.retention import SPENT_MAX, remove_spent
 from licet.lanes.commit import commit
 from licet.ledger.book import AssertionUsed, Book
-from licet.ledger.commands import Command, Granted, Outcome, Spend, Spent
+from licet.ledger.commands import AssertionUse, Command, Granted, Outcome, UseAssertion
 from licet.ledger.rules import decide
 from licet.setup.change import changing
 from licet.setup.last_used import note_keys_used
@@ -24,7 +24,7 @@ from support.kinds import Place
 from support.signing import Signer
 
 START_MS = 1_700_000_040_000
-FIRST, AGAIN = Spent(is_first=True), Spent(is_first=False)
+FIRST, AGAIN = AssertionUse(is_first=True), AssertionUse(is_first=False)
 
 
 @pytest.fixture
@@ -49,9 +49,11 @@ def store(place: Place) -> Store:
     return store
 
 
-def spend(number: int, client_key: int = 1, tenant_id: int = 1, lives_s: int = 60) -> Spend:
+def spend(number: int, client_key: int = 1, tenant_id: int = 1, lives_s: int = 60) -> UseAssertion:
     jti = number.to_bytes(16, "big")
-    return Spend(tenant_id=tenant_id, client_key=client_key, jti=jti, until_ms=START_MS + lives_s * 1000)
+    return UseAssertion(
+        tenant_id=tenant_id, client_key=client_key, jti=jti, until_ms=START_MS + lives_s * 1000
+    )
 
 
 def do(store: Store, *commands: Command) -> list[Outcome]:
@@ -70,7 +72,7 @@ def kept(store: Store) -> int:
 
 def test_the_ledger_lets_the_first_in_and_nobody_after_it() -> None:
     """RFC 7523 3, 7: within a batch as well."""
-    book = Book(tenants={1: jim_test()}, spent=[(1, spend(7).jti)])
+    book = Book(tenants={1: jim_test()}, assertions_used=[(1, spend(7).jti)])
     outcome, changes = decide(book, spend(8), START_MS)
     assert outcome == FIRST
     assert changes == [AssertionUsed(tenant_id=1, client_key=1, jti=spend(8).jti, until_ms=spend(8).until_ms)]

@@ -26,7 +26,7 @@ from sqlalchemy import Connection, FromClause, Table, delete, func, insert, sele
 
 from licet.clock import ManualClock
 from licet.journal.folding import fold_journal
-from licet.lanes.commit import commit, settle_all
+from licet.lanes.commit import apply_all, commit
 from licet.ledger.book import Book, SeatTaken, SessionRenewed, SessionStarted
 from licet.ledger.commands import (
     ClientRefused,
@@ -39,7 +39,7 @@ from licet.ledger.commands import (
     Sweep,
     Swept,
 )
-from licet.ledger.rules import settle
+from licet.ledger.rules import apply
 from licet.model import Duplicates, EndReason, NoSeatReason, Pool, Scope, Seat, Session, Tenant, TokenFormat
 from licet.store import migrate, schema
 from licet.store.contract import Store, Transaction
@@ -535,7 +535,7 @@ class TestReading:
     def test_a_reader_does_not_see_what_is_not_committed(self, store: Store) -> None:
         """L9."""
         with store.transaction() as transaction:
-            settle_all(transaction, [grant(1, 1)])
+            apply_all(transaction, [grant(1, 1)])
             assert store.read_sessions([sid(1)])[1] == {}
         assert numbers(store.read_sessions([sid(1)])[1]) == [1]
 
@@ -553,7 +553,7 @@ class TestRollingBack:
         before = everything(store)
         place.clock.advance(seconds=SESSION_S)
         with undone(store) as transaction:
-            settle_all(transaction, [grant(3, 3), grant(1, 4), Sweep(sessions_max=10)])
+            apply_all(transaction, [grant(3, 3), grant(1, 4), Sweep(sessions_max=10)])
             transaction.connection.execute(update(schema.user).values(name="Nobody"))
         assert everything(store) == before
         assert isinstance(do(store, grant(3, 3))[0], Granted)
@@ -565,7 +565,7 @@ class TestRollingBack:
         with undone(store) as transaction:
             transaction.connection.execute(update(schema.pool).values(seats=50))
             bump(transaction.connection, 1)
-            settle_all(transaction, [grant(1, 1)])
+            apply_all(transaction, [grant(1, 1)])
         assert store.tenants()[1].pools[1].seats == 5
         other = place.open()
         with other.transaction() as transaction:
@@ -609,14 +609,14 @@ class TestContradictions:
         do(store, *(grant(key, key) for key in range(1, 6)))
         with self.refused(store, grant(6, 6)) as (transaction, book):
             book.in_use_before[1] = book.in_use[1] = 4
-            assert isinstance(settle(book, grant(6, 6), transaction.now_ms), Granted)
+            assert isinstance(apply(book, grant(6, 6), transaction.now_ms), Granted)
 
     def test_a_second_seat_of_one_holder_is_refused(self, store: Store) -> None:
         """L2. A unique constraint on the seat."""
         do(store, grant(1, 1))
         with self.refused(store, grant(1, 2)) as (transaction, book):
             book.seats.clear()
-            assert isinstance(settle(book, grant(1, 2), transaction.now_ms), Granted)
+            assert isinstance(apply(book, grant(1, 2), transaction.now_ms), Granted)
 
     def test_a_session_that_is_there_already_is_refused(self, store: Store) -> None:
         """L5. A unique constraint on the session."""
@@ -637,14 +637,14 @@ class TestContradictions:
         do(store, grant(1, 1), grant(2, 2))
         with self.refused(store, end(2)) as (transaction, book):
             transaction.connection.execute(delete(schema.session).where(schema.session.c.sid == sid(2)))
-            settle(book, end(2), transaction.now_ms)
+            apply(book, end(2), transaction.now_ms)
 
     def test_a_seat_that_comes_back_twice_is_refused(self, store: Store) -> None:
         """L5. As many rows as were decided, or none."""
         do(store, grant(1, 1), grant(2, 2))
         with self.refused(store, end(2)) as (transaction, book):
             transaction.connection.execute(delete(schema.seat).filter_by(holder="client:Client1"))
-            settle(book, end(2), transaction.now_ms)
+            apply(book, end(2), transaction.now_ms)
 
 
 class TestCommit:
@@ -733,7 +733,7 @@ class TestTheSetUp:
         do(store, grant(1, 1), grant(2, 2))
         other = place.open()
         with other.transaction() as transaction:
-            settle_all(transaction, [end(1, EndReason.DISABLED)])
+            apply_all(transaction, [end(1, EndReason.DISABLED)])
             transaction.connection.execute(update(schema.client).filter_by(key=1).values(enabled=False))
             bump(transaction.connection, 1)
         assert do(store, grant(1, 3), refresh(1, 1)) == [ClientRefused(), SessionUnknown()]
@@ -1320,7 +1320,7 @@ class TestAFile:
         """`upkeep` keeps no commit waiting, and none keeps it."""
         commit(store, [grant(1, 1)])
         with store.transaction() as transaction:
-            settle_all(transaction, [grant(2, 2)])
+            apply_all(transaction, [grant(2, 2)])
             store.upkeep()
         store.upkeep()
         copy = Path(shutil.copy(store.path, store.path.with_suffix(".copy")))

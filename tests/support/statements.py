@@ -25,7 +25,7 @@ from licet.cli import app
 from licet.clock import ManualClock, SystemClock
 from licet.journal.retention import remove_aged, remove_spent
 from licet.lanes.commit import commit
-from licet.ledger.commands import Command, End, Grant, Refresh, Spend, Sweep
+from licet.ledger.commands import Command, End, Grant, Refresh, Sweep, UseAssertion
 from licet.ledger.rules import ScopeGrant, resolve_scope
 from licet.model import EndReason
 from licet.setup.last_used import keep_password_hash, note_keys_used, note_secrets_used
@@ -311,7 +311,7 @@ def _grant(store: SqliteStore, client_id: str, number: int, *scopes: str) -> Gra
 
 def _spend(store: SqliteStore, number: int) -> Command:
     grant = _grant(store, "c1", number)
-    return Spend(
+    return UseAssertion(
         tenant_id=grant.tenant_id,
         client_key=grant.client_key,
         jti=number.to_bytes(16, "big"),

@@ -43,7 +43,7 @@ class Everything:
             expired=self._expired,
             live_sessions={key: len(sids) for key, sids in started.items()},
             started=started,
-            spent=self._used,
+            assertions_used=self._used,
         )
 
     def live(self, tenant_id: int) -> list[Session]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from licet.credentials.client_assertions import parse, signing_key
-from licet.ledger.commands import Outcome, Spend, Spent
+from licet.ledger.commands import AssertionUse, Outcome, UseAssertion
 from licet.model import User
 from licet.protocol.errors import OAuthError
 from licet.protocol.message import Credentials
@@ -246,8 +246,8 @@ class TestAssertions:
         now_s = desk.clock.now_ms() / 1000
         assertion = parse(signer.sign(claims(client_id, self.ISSUER, now_s=now_s)))
 
-        async def spend(_: Spend) -> Outcome:
-            return Spent(is_first=True)
+        async def spend(_: UseAssertion) -> Outcome:
+            return AssertionUse(is_first=True)
 
         try:
             proved = await desk.authenticator.check_assertion(self.KEYED, assertion, [self.ISSUER], at, spend)

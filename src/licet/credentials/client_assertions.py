@@ -4,7 +4,7 @@
 
 Strict, and bounded before anything is parsed. Pure: what time it is, is passed in. A flaw is told to the log
 in words that hold nothing of the assertion; a client hears one answer, whatever was wrong.
-That each is good once is for the ledger: `licet.ledger.commands.Spend`.
+That each is good once is for the ledger: `licet.ledger.commands.UseAssertion`.
 """
 
 import hashlib

@@ -8,7 +8,7 @@ another transaction was taken back whole, and is tried again as it is.
 from collections.abc import Sequence
 
 from licet.ledger.commands import Command, Outcome
-from licet.ledger.rules import free_expired, settle
+from licet.ledger.rules import apply, free_expired
 from licet.store.contract import Purpose, Store, Transaction
 from licet.store.errors import Collided, StoreUnavailable
 
@@ -35,7 +35,7 @@ def _in_one(store: Store, commands: Sequence[Command]) -> Sequence[Outcome]:
     while True:
         try:
             with store.transaction(Purpose.BATCH) as transaction:
-                return settle_all(transaction, commands)
+                return apply_all(transaction, commands)
         except Collided:
             collided += 1
             if collided > COLLISIONS_MAX:
@@ -55,10 +55,10 @@ def _one_by_one(store: Store, commands: Sequence[Command]) -> list[Outcome | Exc
     return answers
 
 
-def settle_all(transaction: Transaction, commands: Sequence[Command]) -> list[Outcome]:
+def apply_all(transaction: Transaction, commands: Sequence[Command]) -> list[Outcome]:
     """Decide these commands, in their order, within a transaction."""
     book = transaction.load(commands)
     free_expired(book, transaction.now_ms)
-    outcomes = [settle(book, command, transaction.now_ms) for command in commands]
+    outcomes = [apply(book, command, transaction.now_ms) for command in commands]
     transaction.save(book)
     return outcomes

@@ -91,7 +91,7 @@ class Book:
 
     `sessions` are alive, `expired` are not and wait for a sweep. `in_use` counts the seats of each pool.
     `started` lists the live sessions of each client that a grant may have to end, oldest first, and
-    `live_sessions` counts all of them. `spent` are the assertions that are used, by client and `jti`.
+    `live_sessions` counts all of them. `assertions_used` are those that are used, by client and `jti`.
     `changes` are what was applied, in order.
     """
 
@@ -105,7 +105,7 @@ class Book:
         expired: Iterable[Session] = (),
         live_sessions: Mapping[int, int] | None = None,
         started: Mapping[int, Iterable[bytes]] | None = None,
-        spent: Iterable[tuple[int, bytes]] = (),
+        assertions_used: Iterable[tuple[int, bytes]] = (),
     ) -> None:
         self.tenants = tenants
         self.in_use_before = dict(in_use or {})
@@ -116,7 +116,7 @@ class Book:
         self.expired = {session.sid: session for session in expired}
         self.live_sessions = Counter(live_sessions or {})
         self.started = {key: dict.fromkeys(sids) for key, sids in (started or {}).items()}
-        self.spent = set(spent)
+        self.assertions_used = set(assertions_used)
         self.changes: list[Change] = []
         for session in sessions:
             self._put(session)
@@ -143,7 +143,7 @@ class Book:
                     del self.seats[seat.key]
                     self.in_use[seat.pool_id] -= 1
                 case AssertionUsed():
-                    self.spent.add((change.client_key, change.jti))
+                    self.assertions_used.add((change.client_key, change.jti))
                 case GrantDenied():
                     pass
 

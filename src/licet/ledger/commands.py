@@ -51,7 +51,7 @@ class Sweep(Value, frozen=True, kw_only=True, tag=True, array_like=True):
     sessions_max: int
 
 
-class Spend(Value, frozen=True, kw_only=True, tag=True, array_like=True):
+class UseAssertion(Value, frozen=True, kw_only=True, tag=True, array_like=True):
     """A client authenticates with a signed assertion, which is good once (RFC 7523 3).
 
     `jti` is a hash of what tells it from all others of this client; until `until_ms` it is remembered.
@@ -63,7 +63,7 @@ class Spend(Value, frozen=True, kw_only=True, tag=True, array_like=True):
     until_ms: int
 
 
-Command = Grant | Refresh | End | Sweep | Spend
+Command = Grant | Refresh | End | Sweep | UseAssertion
 
 
 class Granted(Value, frozen=True, kw_only=True, tag=True, array_like=True):
@@ -122,10 +122,10 @@ class Swept(Value, frozen=True, kw_only=True, tag=True, array_like=True):
     sessions: int
 
 
-class Spent(Value, frozen=True, kw_only=True, tag=True, array_like=True):
+class AssertionUse(Value, frozen=True, kw_only=True, tag=True, array_like=True):
     """The assertion counts from now on as used; `is_first` is whether it did not before."""
 
     is_first: bool
 
 
-Outcome = Granted | Denied | ClientRefused | SessionUnknown | ScopeRefused | Ended | Swept | Spent
+Outcome = Granted | Denied | ClientRefused | SessionUnknown | ScopeRefused | Ended | Swept | AssertionUse

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from licet.ledger.book import SeatKey
-from licet.ledger.commands import Command, End, Grant, Refresh, Spend, Sweep
+from licet.ledger.commands import Command, End, Grant, Refresh, Sweep, UseAssertion
 from licet.ledger.rules import SESSION_HOLDER, holder_of
 from licet.model import Duplicates, Seat, Session, Tenant
 
@@ -74,7 +74,7 @@ class Need:
         self.sweep = 0
 
         # assertions: those which may have been used before (RFC 7523 3), as tenant, client and `jti`.
-        #   Spend(A, x)               assertions = {(tenant, 1, x)}
+        #   UseAssertion(A, x)               assertions = {(tenant, 1, x)}
         self.assertions: set[tuple[int, int, bytes]] = set()
 
         self._tenants = tenants
@@ -93,7 +93,7 @@ class Need:
                     self._ending_of.add(command.tenant_id)
                 case Sweep():
                     self.sweep += command.sessions_max
-                case Spend():
+                case UseAssertion():
                     self.assertions.add((command.tenant_id, command.client_key, command.jti))
         for client_key, key in asked:
             self.holders.add(key)

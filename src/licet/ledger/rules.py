@@ -2,7 +2,7 @@
 
 `decide(book, command, now_ms)` answers a command with an outcome and the changes that make it true.
 It is pure and synchronous: it reads no clock, no store and no random number, and it changes nothing;
-`settle` then puts the changes into the book, so that the next command of the batch sees them.
+`apply` then puts the changes into the book, so that the next command of the batch sees them.
 
 The rules are numbered as in docs/explanation/licence-rules.md, L1 to L12 and L18. A session or seat lives
 while `now_ms < expires_at_ms`; what is no longer alive counts for nothing here, swept or not (L4).
@@ -27,6 +27,7 @@ from licet.ledger.book import (
     SessionStarted,
 )
 from licet.ledger.commands import (
+    AssertionUse,
     ClientRefused,
     Command,
     Denied,
@@ -38,10 +39,9 @@ from licet.ledger.commands import (
     Refresh,
     ScopeRefused,
     SessionUnknown,
-    Spend,
-    Spent,
     Sweep,
     Swept,
+    UseAssertion,
 )
 from licet.ledger.seat_life import free_at, latest_expiry, with_token_of, without
 from licet.model import (
@@ -89,7 +89,7 @@ def resolve_scope(tenant: Tenant, client: Client, asked: tuple[str, ...]) -> Sco
     return ScopeGrant(scope=" ".join(names), pool_id=pool.id if pool else None)
 
 
-def settle(book: Book, command: Command, now_ms: int) -> Outcome:
+def apply(book: Book, command: Command, now_ms: int) -> Outcome:
     """Decide one command and put what follows into the book."""
     outcome, changes = decide(book, command, now_ms)
     book.apply(changes)
@@ -114,8 +114,8 @@ def decide(book: Book, command: Command, now_ms: int) -> tuple[Outcome, list[Cha
             return _end(book, command, now_ms)
         case Sweep():
             return _sweep(book, command)
-        case Spend():
-            return _spend(book, command)
+        case UseAssertion():
+            return _use_assertion(book, command)
         case _:
             assert_never(command)
 
@@ -290,13 +290,13 @@ def _sweep(book: Book, sweep: Sweep) -> tuple[Outcome, list[Change]]:
     return Swept(sessions=len(changes)), changes
 
 
-def _spend(book: Book, spend: Spend) -> tuple[Outcome, list[Change]]:
-    if (spend.client_key, spend.jti) in book.spent:
-        return Spent(is_first=False), []
+def _use_assertion(book: Book, use: UseAssertion) -> tuple[Outcome, list[Change]]:
+    if (use.client_key, use.jti) in book.assertions_used:
+        return AssertionUse(is_first=False), []
     used = AssertionUsed(
-        tenant_id=spend.tenant_id, client_key=spend.client_key, jti=spend.jti, until_ms=spend.until_ms
+        tenant_id=use.tenant_id, client_key=use.client_key, jti=use.jti, until_ms=use.until_ms
     )
-    return Spent(is_first=True), [used]
+    return AssertionUse(is_first=True), [used]
 
 
 def _asker(book: Book, command: Grant | Refresh) -> tuple[Tenant | None, Client | None]:

@@ -8,6 +8,7 @@ from typing import assert_never
 
 from licet.credentials.tokens import AccessToken, Tokens
 from licet.ledger.commands import (
+    AssertionUse,
     ClientRefused,
     Denied,
     End,
@@ -16,7 +17,6 @@ from licet.ledger.commands import (
     Outcome,
     ScopeRefused,
     SessionUnknown,
-    Spent,
     Swept,
 )
 from licet.model import Client, EndReason, Session, Tenant
@@ -84,7 +84,7 @@ def respond(outcome: Outcome) -> Response:
             return answer({"logged_off": True, "seat_released": False, "seat_released_in": seconds})
         case SessionUnknown():
             raise invalid_token(_NOT_OURS)
-        case Granted() | Denied() | ClientRefused() | ScopeRefused() | Swept() | Spent():
+        case Granted() | Denied() | ClientRefused() | ScopeRefused() | Swept() | AssertionUse():
             raise AssertionError("not an outcome of a logoff")
         case _:
             assert_never(outcome)

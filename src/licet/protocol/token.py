@@ -6,6 +6,7 @@ from typing import assert_never
 
 from licet.credentials.tokens import Tokens
 from licet.ledger.commands import (
+    AssertionUse,
     ClientRefused,
     Command,
     Denied,
@@ -16,7 +17,6 @@ from licet.ledger.commands import (
     Refresh,
     ScopeRefused,
     SessionUnknown,
-    Spent,
     Swept,
 )
 from licet.ledger.rules import resolve_scope
@@ -105,7 +105,7 @@ def respond(outcome: Outcome, tenant: Tenant, tokens: Tokens) -> Response:
             raise invalid_grant("no live session of this client")
         case ClientRefused():
             raise invalid_client("disabled since it authenticated", FailureCause.CLIENT_DISABLED)
-        case Ended() | Swept() | Spent():
+        case Ended() | Swept() | AssertionUse():
             raise AssertionError("not an outcome of a grant or refresh")
         case _:
             assert_never(outcome)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from sqlalchemy import ColumnElement, Select, func, select, update
 
-from licet.lanes.commit import settle_all
+from licet.lanes.commit import apply_all
 from licet.ledger.commands import End, Ended, Sweep, Swept
 from licet.model import EndReason, InvalidValue, Value, out_of_range
 from licet.refusal import Code
@@ -70,7 +70,7 @@ def sweep_all(transaction: Transaction) -> None:
     """Clear away every expired session, so that a pool counts only what is held."""
     swept = BATCH
     while swept == BATCH:
-        outcome = settle_all(transaction, [Sweep(sessions_max=BATCH)])[0]
+        outcome = apply_all(transaction, [Sweep(sessions_max=BATCH)])[0]
         assert isinstance(outcome, Swept)
         swept = outcome.sessions
 
@@ -86,7 +86,7 @@ def end_sessions(
     outcomes: list[Ended] = []
     for at in range(0, len(sids), BATCH):
         ends = [End(tenant_id=tenant_id, sid=sid, reason=reason) for sid in sids[at : at + BATCH]]
-        for outcome in settle_all(transaction, ends):
+        for outcome in apply_all(transaction, ends):
             assert isinstance(outcome, Ended)
             outcomes.append(outcome)
         on_ended(len(outcomes), len(sids))

@@ -26,14 +26,19 @@ from licet.extras import how_to_install
 from licet.lanes.contract import Submitter
 from licet.lanes.hashing import Attempting, Check, Hashed, Hashing, Part
 from licet.ledger.commands import (
+    AssertionUse,
     ClientRefused,
     Denied,
+    End,
     Ended,
+    Grant,
     Granted,
+    Refresh,
     ScopeRefused,
     SessionUnknown,
-    Spent,
+    Sweep,
     Swept,
+    UseAssertion,
 )
 from licet.log import Log
 from licet.model import Tenant
@@ -59,12 +64,19 @@ _ROUTES: Final = {
     "health": "/health",
 }
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
+_COMMANDS: Final[Mapping[type, str]] = {
+    Grant: "grant",
+    Refresh: "refresh",
+    End: "end",
+    Sweep: "sweep",
+    UseAssertion: "use_assertion",
+}
 _OUTCOMES: Final[Mapping[type, str]] = {
     Granted: "granted",
     Denied: "denied",
     Ended: "ended",
     Swept: "swept",
-    Spent: "spent",
+    AssertionUse: "used",
     ClientRefused: "refused",
     ScopeRefused: "refused",
     SessionUnknown: "refused",
@@ -246,8 +258,8 @@ class _TracedSubmitter(Generic[Item, Answer]):
         """Have it done. Raises what the lane raises."""
         request = self._current()
         with self._traces.tracer.start_as_current_span(self._name, record_exception=False) as span:
-            if not isinstance(item, bytes):
-                span.set_attribute("licet.command", type(item).__name__.lower())
+            if (command := _COMMANDS.get(type(item))) is not None:
+                span.set_attribute("licet.command", command)
             outcome = await self._inner.submit(item)
             if (name := _OUTCOMES.get(type(outcome))) is not None:
                 span.set_attribute("licet.outcome", name)

@@ -23,7 +23,7 @@ from licet.credentials.public_keys import Signatures
 from licet.journal.origins import recent_origins
 from licet.journal.restores import restored_at_ms
 from licet.lanes.hashing import Check, Hashing, Part, TooManyFailures
-from licet.ledger.commands import Outcome, Spend, Spent
+from licet.ledger.commands import AssertionUse, Outcome, UseAssertion
 from licet.model import Client, FailureCause, PublicKey, Tenant, User
 from licet.protocol.errors import (
     OAuthError,
@@ -106,11 +106,11 @@ class Authenticator:
         assertion: Assertion,
         ours: Collection[str],
         address: str,
-        spend: Callable[[Spend], Awaitable[Outcome]],
+        use: Callable[[UseAssertion], Awaitable[Outcome]],
     ) -> Client:
         """The client that this assertion proves, which it does once.
 
-        `ours` are the names that it may be meant for; `spend` marks it as used where all nodes see it, and
+        `ours` are the names that it may be meant for; `use` marks it as used where all nodes see it, and
         only what was signed by the client gets there. Raises OAuthError, QueueFull, StoreUnavailable.
         """
         if not self._signatures.is_ready:
@@ -142,16 +142,16 @@ class Authenticator:
         if may_be_used_before(assertion, self._restored_at_ms):
             why = "the assertion may have been used before the store was restored from a copy"
             raise refused(why, FailureCause.USED_ASSERTION)
-        spent = await spend(
-            Spend(
+        used = await use(
+            UseAssertion(
                 tenant_id=tenant.id,
                 client_key=client.key,
                 jti=assertion.jti_hash,
                 until_ms=assertion.until_ms,
             )
         )
-        assert isinstance(spent, Spent)
-        if not spent.is_first:
+        assert isinstance(used, AssertionUse)
+        if not used.is_first:
             raise refused("the assertion was used before", FailureCause.USED_ASSERTION)
         self._throttle.succeeded(subject, source)
         self.keys_used[client.key, key.thumbprint] = now_ms

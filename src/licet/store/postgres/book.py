@@ -231,9 +231,9 @@ def parameters(
 class Loaded:
     """What was found: the rows of a book, the moment and the version of the set-up that they are of."""
 
-    def __init__(self, cursor: Cursor[tuple[Any, ...]], spent: Iterable[tuple[int, bytes]] = ()) -> None:
+    def __init__(self, cursor: Cursor[tuple[Any, ...]], used: Iterable[tuple[int, bytes]] = ()) -> None:
         self.now_ms = self.version = 0
-        self._spent = spent
+        self._used = used
         self._sessions: dict[bytes, Session] = {}
         self._expired: list[Session] = []
         self._seats: list[Seat] = []
@@ -253,7 +253,7 @@ class Loaded:
             expired=self._expired,
             live_sessions=self._live_sessions,
             started=self._started,
-            spent=self._spent,
+            assertions_used=self._used,
         )
 
     def _add(self, kind: int, row: list[Any]) -> None:

@@ -235,7 +235,7 @@ class _Loading:
             expired=self._expired,
             live_sessions=self._live,
             started=self._oldest,
-            spent=self._used_assertions(),
+            assertions_used=self._used_assertions(),
         )
 
     def _load_oldest(self) -> None:
