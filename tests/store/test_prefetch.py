@@ -117,7 +117,7 @@ class Decided(NamedTuple):
     """What became of a batch: the outcomes, and what is written, without the order of the rows of a kind."""
 
     outcomes: list[Outcome]
-    written: list[list[str]]
+    written: dict[str, list[str]]
 
 
 class Licence:
@@ -148,7 +148,10 @@ class Licence:
             # What has expired in a pool that a batch has nothing to do with may wait for another one.
             touched = concerned(everything, commands, now_ms) | counted
             whole = everything.book(without_expired_of=everything.pools - touched)
-            assert found == decided(whole, commands, now_ms)
+            expected = decided(whole, commands, now_ms)
+            assert found.outcomes == expected.outcomes
+            for kind, rows in expected.written.items():
+                assert (kind, found.written[kind]) == (kind, rows)
             transaction.save(book)
 
     def _change(self, kind: str, value: int) -> None:
@@ -186,11 +189,13 @@ def decided(book: Book, commands: Sequence[Command], now_ms: int) -> Decided:
     """What the ledger makes of it, as a commit does."""
     free_expired(book, now_ms)
     outcomes = [apply(book, command, now_ms) for command in commands]
-    return Decided(outcomes, [sorted(map(repr, rows)) for rows in rows_of(book)])
+    return Decided(
+        outcomes, {kind: sorted(map(repr, rows)) for kind, rows in rows_of(book)._asdict().items()}
+    )
 
 
 def concerned(everything: Everything, commands: Sequence[Command], now_ms: int) -> set[int]:
-    """The pools of which the batch asks for seats, or takes and gives back seats that have not expired."""
+    """The pools of which known clients ask for seats, or of which lasting seats are taken and given back."""
     if any(isinstance(it, Sweep) for it in commands):
         return everything.pools
     book = everything.book(without_expired_of=set())
@@ -200,8 +205,8 @@ def concerned(everything: Everything, commands: Sequence[Command], now_ms: int) 
         for it in book.changes
         if isinstance(it, SeatTaken) or (isinstance(it, SeatFreed) and it.seat.expires_at_ms > now_ms)
     }
-    asked = {it.pool_id for it in commands if isinstance(it, Grant) and it.pool_id is not None}
-    return moved | (asked & everything.pools)
+    grants = [it for it in commands if isinstance(it, Grant) and it.client_key != UNKNOWN]
+    return moved | {it.pool_id for it in grants if it.pool_id is not None}
 
 
 def compare(
