@@ -5,8 +5,10 @@ from threading import Barrier, Thread
 
 import pytest
 
-from licet.accounts import administrators, sign_ins
-from licet.accounts.administrators import LastOwner, NotYours, changing, read_admins, read_api_keys
+from licet.accounts import administrators, api_keys, sign_ins
+from licet.accounts.account import NotYours
+from licet.accounts.administrators import LastOwner, changing, read_admins
+from licet.accounts.api_keys import read_api_keys
 from licet.accounts.sign_ins import Lives
 from licet.credentials.generated import ApiKeys
 from licet.model import InvalidValue, Role
@@ -272,8 +274,8 @@ def test_keys_are_kept_as_a_hash_with_what_they_may_do(site: Site) -> None:
         "ada", JIM, "add", "API key deploy", f"{made.key_id}, operator of tenant {JIM}, expires never"
     )  # fmt: skip
     with site.store.reading() as connection:
-        assert administrators.find_api_key(connection, made.key_id) == key
-        assert administrators.find_api_key(connection, "0" * 12) is None
+        assert api_keys.find_api_key(connection, made.key_id) == key
+        assert api_keys.find_api_key(connection, "0" * 12) is None
     assert (key.created_by, key.created_at_ms, key.last_used_at_ms) == ("ada", START_MS, None)
     assert made.key not in repr(made)
     assert made.key not in str(site.rows(schema.api_key))

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from licet.accounts.administrators import NotYours
+from licet.accounts.account import NotYours
+from licet.alerts.deliveries import DeliveryPage, State, counts, deliveries
 from licet.alerts.outbox import (
     ATTEMPTS_MAX,
     CLAIM_MS,
@@ -18,18 +19,7 @@ from licet.alerts.outbox import (
     put,
     settle,
 )
-from licet.alerts.webhooks import (
-    WEBHOOKS_MAX,
-    DeliveryPage,
-    State,
-    Webhook,
-    changing,
-    counts,
-    deliveries,
-    find_webhook,
-    redeliver,
-    webhooks,
-)
+from licet.alerts.webhooks import WEBHOOKS_MAX, Webhook, changing, find_webhook, redeliver, webhooks
 from licet.journal.retention import remove_aged
 from licet.model import InvalidValue
 from licet.setup.change import changing as changing_setup

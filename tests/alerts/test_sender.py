@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from licet.alerts.deliveries import State
 from licet.alerts.outbox import ATTEMPTS_MAX, Attempt
-from licet.alerts.webhooks import SECRET_OVERLAP_MS, State
+from licet.alerts.webhooks import SECRET_OVERLAP_MS
 from licet.credentials.webhook_signatures import WebhookSecrets
 from licet.setup.change import changing as changing_setup
 from licet.store import schema

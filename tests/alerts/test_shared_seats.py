@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from licet.alerts.mail_sender import subject
+from licet.alerts.raised import raised
 from licet.alerts.shared_seats import REPORTED_MAX
-from licet.alerts.webhooks import raised
 from licet.journal.denials import holders_at
 from licet.ledger.commands import Grant, Granted, Refresh
 from licet.ledger.rules import ScopeGrant, resolve_scope

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from licet.alerts.deliveries import State
 from licet.alerts.destinations import check_url
 from licet.alerts.outbox import Attempt, claim
 from licet.alerts.webhook_sender import NOT_REACHED
-from licet.alerts.webhooks import State
 from licet.model import InvalidValue
 from licet.networks import METADATA, is_public, is_within
 from licet.settings.load import load_settings

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from licet.accounts.administrators import find_admin, find_api_key
+from licet.accounts.administrators import find_admin
+from licet.accounts.api_keys import find_api_key
 from licet.clock import SystemClock
 from licet.credentials.generated import ApiKeys
 from licet.credentials.keyring import read_keyring

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from licet.accounts.administrators import AccountsChange, LastOwner, NotYours
+from licet.accounts.account import NotYours
+from licet.accounts.administrators import AccountsChange, LastOwner
 from licet.accounts.administrators import changing as changing_accounts
 from licet.alerts.destinations import check_url
 from licet.alerts.webhooks import changing as changing_webhooks

@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 from structlog.testing import CapturingLogger
 
+from licet.alerts.deliveries import State, deliveries
 from licet.alerts.outbox import Attempt, Message
 from licet.alerts.sender import Alerting
 from licet.alerts.webhook_sender import Posting
-from licet.alerts.webhooks import State, Webhook, changing, deliveries
+from licet.alerts.webhooks import Webhook, changing
 from licet.credentials.webhook_signatures import WebhookSecrets
 from licet.lanes.commit import commit
 from licet.ledger.commands import Denied, Grant

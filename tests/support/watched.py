@@ -6,7 +6,8 @@ from itertools import count
 from typing import Any
 
 from licet.alerts.evaluation import look
-from licet.alerts.webhooks import Raised, changing, raised
+from licet.alerts.raised import Raised, raised
+from licet.alerts.webhooks import changing
 from licet.ledger.commands import End, Granted
 from licet.model import EndReason
 from licet.store import schema

@@ -16,7 +16,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from licet.admin import metrics as scraping
-from licet.admin.api import routers, upkeep
+from licet.admin.api import declaration, routers
 from licet.admin.api.advice import advised
 from licet.admin.api.dry_run import Rehearsed
 from licet.admin.context import Desk, address, request_id
@@ -36,7 +36,8 @@ from licet.admin.pages import (
 from licet.admin.pages import help as help_page
 from licet.admin.pages import request as request_page
 from licet.admin.pages.setup import (
-    account_pages,
+    administrator_pages,
+    api_key_pages,
     client_key_pages,
     client_secret_pages,
     noun_pages,
@@ -73,7 +74,7 @@ def admin_application(desk: Desk) -> Application:
         urls=(desk.base_url, desk.public_url),
         closing=desk.closing,
         refuse=told.refusal,
-        larger={upkeep.DECLARATION: upkeep.DECLARATION_BYTES_MAX},
+        larger={declaration.DECLARATION: declaration.DECLARATION_BYTES_MAX},
     )
 
 
@@ -98,7 +99,8 @@ def _pages(desk: Desk) -> list[APIRouter]:
         noun_pages.router(desk),
         client_secret_pages.router(desk),
         client_key_pages.router(desk),
-        account_pages.router(desk),
+        administrator_pages.router(desk),
+        api_key_pages.router(desk),
         webhook_pages.router(desk),
         alerts.router(desk),
         help_page.router(desk),

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from licet.accounts.administrators import NotYours
+from licet.accounts.account import NotYours
 from licet.admin.sign_in import TooManyAttempts
 from licet.credentials.keyring import KeyringUnusable
 from licet.formats import sentence

@@ -26,7 +26,9 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from licet.accounts import sign_ins
-from licet.accounts.administrators import Admin, ApiKey, changing, find_admin, find_api_key, is_name
+from licet.accounts.account import is_name
+from licet.accounts.administrators import Admin, changing, find_admin
+from licet.accounts.api_keys import ApiKey, find_api_key
 from licet.accounts.sign_ins import Lives, OwnSignIn, SignIn
 from licet.credentials.generated import ApiKeys
 from licet.credentials.passwords import PASSWORD_CHARS_MAX, Passwords, check_new_password

@@ -1,4 +1,4 @@
-"""Alerts as administrators see and set them: what is raised now, the webhooks, and what was sent to them.
+"""Reads and changes webhooks: adds, sets, rotates their secrets, tests and removes them.
 
     with changing(store, actor="ada") as change:
         webhook = change.add("https://example.com/licet", tenant_id=None)
@@ -19,26 +19,22 @@ What raises an alert is in `raising.py`, how a message goes its way in `outbox.p
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from enum import StrEnum
-from itertools import chain
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, select, tuple_, update
+from sqlalchemy import Connection, Row, delete, func, select, update
 
-from licet.accounts.administrators import NotYours
+from licet.accounts.account import NotYours
+from licet.alerts.deliveries import fitting, of_tenant
 from licet.alerts.destinations import check_url, place_of
 from licet.alerts.evaluation import payload
-from licet.alerts.licence_ends import raised_ends
 from licet.alerts.outbox import TEST, disable, put
-from licet.alerts.shared_seats import raised_shared
 from licet.credentials.webhook_signatures import new_webhook_id
-from licet.model import DENIED, EXPIRES, SHARED, Tenant, Value
+from licet.model import Value
 from licet.refusal import Code, Subject
 from licet.store import schema
 from licet.store.contract import Purpose, Store, Transaction
 from licet.store.errors import NotFound, StillInUse, unknown
 from licet.store.events import Event, keep_events
-from licet.store.paging import LIMIT, bounded, read_cursor, write_cursor
 
 WEBHOOKS_MAX = 100  # a guess: each of them is told of each alert of its tenants
 SECRET_OVERLAP_MS = 24 * 3_600_000  # for which the secret before signs too, after a rotation
@@ -66,115 +62,10 @@ class Webhook(Value, frozen=True, kw_only=True):
         return place_of(self.url)
 
 
-class State(StrEnum):
-    """How far a message is."""
-
-    WAITING = "waiting"
-    DELIVERED = "delivered"
-    GIVEN_UP = "given_up"
-
-
-class Delivery(Value, frozen=True, kw_only=True):
-    """A message, and how far it is. `webhook_id` is None when it goes by e-mail."""
-
-    id: str
-    webhook_id: str | None
-    tenant_id: int | None
-    type: str
-    payload: str  # JSON
-    state: State
-    created_at_ms: int
-    attempts: int
-    last_at_ms: int | None
-    last_error: str
-    next_at_ms: int | None
-    delivered_at_ms: int | None
-
-
-class DeliveryPage(Value, frozen=True, kw_only=True):
-    """Messages, newest first; `next` is the cursor of the next page, None at the end."""
-
-    deliveries: tuple[Delivery, ...]
-    next: str | None
-
-
-class Raised(Value, frozen=True, kw_only=True):
-    """An alert that is raised now. `threshold` says which: `80`, `denied`, `expires`, `shared`.
-
-    `expires_at_ms` is the end of the licence, where the alert is about that; where it is about a seat that is
-    shared, `client_id` has it, and it was used from so many `addresses` when that was reported.
-    """
-
-    tenant: str
-    pool: str
-    threshold: str
-    raised_at_ms: int
-    told_at_ms: int | None
-    seats: int
-    in_use: int
-    expires_at_ms: int | None = None
-    client_id: str | None = None
-    addresses: int | None = None
-
-
-def raised(connection: Connection, tenants: Iterable[Tenant]) -> tuple[Raised, ...]:
-    """What is raised now for these tenants, those that were raised last first."""
-    names = {tenant.id: tenant.name for tenant in tenants}
-    alert, pool = schema.alert.c, schema.pool.c
-    rows = connection.execute(
-        select(schema.alert, pool.name, pool.seats, pool.in_use)
-        .join(schema.pool, pool.id == alert.pool_id)
-        .where(alert.cleared_at_ms.is_(None))
-    )
-    found = (
-        Raised(
-            tenant=names[row.tenant_id],
-            pool=row.name,
-            threshold=row.threshold,
-            raised_at_ms=row.raised_at_ms,
-            told_at_ms=row.told_at_ms,
-            seats=row.seats,
-            in_use=row.in_use,
-        )
-        for row in rows
-        if row.tenant_id in names
-    )
-    ends = (
-        Raised(
-            tenant=names[row.tenant_id],
-            pool=row.name,
-            threshold=EXPIRES,
-            raised_at_ms=row.raised_at_ms,
-            told_at_ms=row.raised_at_ms,
-            seats=row.seats,
-            in_use=row.in_use,
-            expires_at_ms=row.expires_at_ms,
-        )
-        for row in raised_ends(connection)
-        if row.tenant_id in names
-    )
-    shared = (
-        Raised(
-            tenant=names[row.tenant_id],
-            pool=row.name,
-            threshold=SHARED,
-            raised_at_ms=row.raised_at_ms,
-            told_at_ms=row.raised_at_ms,
-            seats=row.seats,
-            in_use=row.in_use,
-            client_id=row.client_id,
-            addresses=row.addresses,
-        )
-        for row in raised_shared(connection)
-        if row.tenant_id in names
-    )
-    return tuple(sorted(chain(found, ends, shared), key=_standing))
-
-
 def webhooks(connection: Connection, within: int | None = None) -> tuple[Webhook, ...]:
     """The webhooks, oldest first; with `within`, a tenant's id, those of that tenant only."""
     query = select(schema.webhook).order_by(schema.webhook.c.created_at_ms, schema.webhook.c.id)
-    return tuple(_webhook(row) for row in connection.execute(query.where(*_of(within))))
+    return tuple(_webhook(row) for row in connection.execute(query.where(*of_tenant(within))))
 
 
 def find_webhook(connection: Connection, webhook_id: str, within: int | None = None) -> Webhook:
@@ -182,48 +73,11 @@ def find_webhook(connection: Connection, webhook_id: str, within: int | None = N
 
     Raises NotFound.
     """
-    query = select(schema.webhook).where(schema.webhook.c.id == webhook_id, *_of(within))
+    query = select(schema.webhook).where(schema.webhook.c.id == webhook_id, *of_tenant(within))
     row = connection.execute(query).one_or_none()
     if row is None:
         raise unknown(Subject("webhook", webhook_id))
     return _webhook(row)
-
-
-def deliveries(
-    connection: Connection,
-    *,
-    within: int | None = None,
-    webhook_id: str | None = None,
-    state: State | None = None,
-    after: str | None = None,
-    limit: int = LIMIT,
-) -> DeliveryPage:
-    """What was sent or is to be, newest first; `after` is the `next` of the page before.
-
-    With `within`, a tenant's id, what goes to the webhooks of that tenant. Raises InvalidCursor.
-    """
-    delivery, limit = schema.delivery.c, bounded(limit)
-    query = select(schema.delivery).where(*_of_page(within, webhook_id, state))
-    if after is not None:
-        query = query.where(
-            tuple_(delivery.created_at_ms, delivery.id) < tuple_(*read_cursor(after, tuple[int, str]))
-        )
-    newest_first = query.order_by(delivery.created_at_ms.desc(), delivery.id.desc())
-    rows = connection.execute(newest_first.limit(limit + 1)).all()
-    page = tuple(_delivery(row) for row in rows[:limit])
-    is_end = len(rows) <= limit
-    return DeliveryPage(
-        deliveries=page, next=None if is_end else write_cursor(page[-1].created_at_ms, page[-1].id)
-    )
-
-
-def counts(connection: Connection, within: int | None = None) -> dict[State, int]:
-    """How many messages there are, by how far they are."""
-    query = select(func.count()).select_from(schema.delivery)
-    return {
-        state: int(connection.execute(query.where(*_of_page(within, None, state))).scalar_one())
-        for state in State
-    }
 
 
 @contextmanager
@@ -378,7 +232,7 @@ class WebhooksChange:
             .where(
                 delivery.id.in_(list(ids)),
                 delivery.next_at_ms.is_(None),
-                *_of_page(self._reach, None, None),
+                *fitting(self._reach, None, None),
                 func.coalesce(delivery.webhook_id, "").not_in(disabled),
             )
             .values(next_at_ms=self._now_ms, attempts=0, delivered_at_ms=None)
@@ -426,45 +280,5 @@ class WebhooksChange:
         self.events.append(event)
 
 
-def _standing(it: Raised) -> tuple[int, str, str, int]:
-    """The newest first; of one pool the end of its licence, denials, and then the highest threshold."""
-    level = {EXPIRES: 102, DENIED: 101, SHARED: 200}.get(it.threshold) or int(it.threshold)
-    return (-it.raised_at_ms, it.tenant, it.pool, -level)
-
-
-def _of(within: int | None) -> list[ColumnElement[bool]]:
-    return [] if within is None else [schema.webhook.c.tenant_id == within]
-
-
-def _of_page(
-    within: int | None, webhook_id: str | None, state: State | None
-) -> Iterator[ColumnElement[bool]]:
-    delivery = schema.delivery.c
-    if within is not None:
-        of_tenant: Select[Any] = select(schema.webhook.c.id).where(*_of(within))
-        yield delivery.webhook_id.in_(of_tenant)
-    if webhook_id is not None:
-        yield delivery.webhook_id == webhook_id
-    match state:
-        case State.WAITING:
-            yield delivery.next_at_ms.is_not(None)
-        case State.DELIVERED:
-            yield delivery.delivered_at_ms.is_not(None)
-        case State.GIVEN_UP:
-            yield and_(delivery.next_at_ms.is_(None), delivery.delivered_at_ms.is_(None))
-        case None:
-            pass
-
-
 def _webhook(row: Row[Any]) -> Webhook:
     return Webhook(**{field: getattr(row, field) for field in Webhook.__struct_fields__})
-
-
-def _delivery(row: Row[Any]) -> Delivery:
-    fields = {field: getattr(row, field) for field in Delivery.__struct_fields__ if field != "state"}
-    state = State.GIVEN_UP
-    if row.next_at_ms is not None:
-        state = State.WAITING
-    elif row.delivered_at_ms is not None:
-        state = State.DELIVERED
-    return Delivery(**fields, state=state)

@@ -22,7 +22,8 @@ from typing import Unpack
 from msgspec.structs import replace
 from sqlalchemy import delete, func, insert, select, update
 
-from licet.accounts.administrators import read_admins, read_api_keys
+from licet.accounts.administrators import read_admins
+from licet.accounts.api_keys import read_api_keys
 from licet.model import Scope, Tenant
 from licet.refusal import Code, Subject
 from licet.setup.changes import TenantChanges, with_access_ttl

@@ -18,12 +18,20 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    literal_column,
-    select,
     text,
-    union_all,
 )
 
+from licet.store.journal_tables import denial_summary as denial_summary  # noqa: PLC0414 - as all
+from licet.store.journal_tables import entry_minute as entry_minute  # noqa: PLC0414 - as all
+from licet.store.journal_tables import holding as holding  # noqa: PLC0414 - as all
+from licet.store.journal_tables import journal as journal  # noqa: PLC0414 - as all
+from licet.store.journal_tables import journal_entry as journal_entry  # noqa: PLC0414 - as all
+from licet.store.journal_tables import session_summary as session_summary  # noqa: PLC0414 - as all
+from licet.store.journal_tables import summed as summed  # noqa: PLC0414 - as all
+from licet.store.journal_tables import usage_hour as usage_hour  # noqa: PLC0414 - as all
+from licet.store.journal_tables import usage_minute as usage_minute  # noqa: PLC0414 - as all
+from licet.store.journal_tables import usage_summary as usage_summary  # noqa: PLC0414 - as all
+from licet.store.journal_tables import whole_journal as whole_journal  # noqa: PLC0414 - as all
 from licet.store.refusal_tables import authentication_failure as authentication_failure  # noqa: PLC0414 - as all
 from licet.store.refusal_tables import refused_request as refused_request  # noqa: PLC0414 - as all
 from licet.store.table_parts import KEY as _KEY
@@ -203,176 +211,6 @@ seat = Table(
     Column("issued_at_ms", BigInteger, nullable=False, server_default="0"),  # its newest token (L18)
     Column("sources", Text, nullable=False, server_default=""),  # by which addresses: `seat_sources.py`
     Index(None, "pool_id", "expires_at_ms"),
-    sqlite_with_rowid=False,
-)
-
-# What happened, folded by minute (L11): one row counts all that a client met alike in one minute.
-journal = Table(
-    "journal",
-    metadata,
-    _tenant_id(primary_key=True),
-    Column("minute", BigInteger, primary_key=True),
-    Column("kind", Text, primary_key=True),  # granted, denied, ended
-    Column("reason", Text, primary_key=True),  # why denied or ended, else ''
-    Column("pool", Text, primary_key=True),  # its name, '' for none
-    Column("client_id", Text, primary_key=True),
-    Column("initials", Text, nullable=False),
-    Column("times", BigInteger, nullable=False),
-    Column("first_at_ms", BigInteger, nullable=False),
-    Column("last_at_ms", BigInteger, nullable=False),
-    Column("seats", Integer),  # of a denial: the pool as it was at the last one
-    Column("in_use", Integer),
-    Column("address", Text, nullable=False),  # of the last one
-    Index(None, "minute"),
-    sqlite_with_rowid=False,
-)
-# The denials of a tenant, without a walk through its grants.
-Index(
-    "ix_journal_denied",
-    journal.c.tenant_id,
-    journal.c.minute,
-    sqlite_where=text("kind = 'denied'"),
-    postgresql_where=text("kind = 'denied'"),
-)
-
-# Grants and endings that are not folded into the journal yet, in the order in which they happened. A commit
-# appends them, which costs a third of finding each client's row; a few seconds later they are folded
-# (`folding.py`). What happened is in one of the two tables at every instant.
-# No foreign key: entries are removed together with their tenant, and those of one that is gone are dropped.
-journal_entry = Table(
-    "journal_entry",
-    metadata,
-    Column("number", _KEY, primary_key=True),
-    Column("tenant_id", BigInteger, nullable=False),
-    Column("at_ms", BigInteger, nullable=False),
-    Column("kind", Text, nullable=False),  # granted, ended
-    Column("reason", Text, nullable=False),
-    Column("pool", Text, nullable=False),
-    Column("client_id", Text, nullable=False),
-    Column("initials", Text, nullable=False),
-    Column("address", Text, nullable=False),
-)
-
-entry_minute = (journal_entry.c.at_ms // literal_column("60000", BigInteger)).label("minute")
-
-# Both together, as if each entry was a row of the journal: for sums, which do not mind.
-whole_journal = union_all(
-    select(journal),
-    select(
-        journal_entry.c.tenant_id,
-        entry_minute,
-        journal_entry.c.kind,
-        journal_entry.c.reason,
-        journal_entry.c.pool,
-        journal_entry.c.client_id,
-        journal_entry.c.initials,
-        literal_column("1"),
-        journal_entry.c.at_ms,
-        journal_entry.c.at_ms,
-        literal_column("NULL"),
-        literal_column("NULL"),
-        journal_entry.c.address,
-    ),
-).subquery("whole_journal")
-
-# A pool's use in each minute in which it changed; between two rows it stays at `in_use`.
-usage_minute = Table(
-    "usage_minute",
-    metadata,
-    _tenant_id(primary_key=True),
-    Column("pool", Text, primary_key=True),
-    Column("minute", BigInteger, primary_key=True),
-    Column("seats", Integer, nullable=False),
-    Column("peak", Integer, nullable=False),
-    Column("in_use", Integer, nullable=False),  # at the end of the minute
-    Index(None, "minute"),
-    sqlite_with_rowid=False,
-)
-
-# How long a client's holders held seats in each hour, written when a seat comes back.
-usage_hour = Table(
-    "usage_hour",
-    metadata,
-    _tenant_id(primary_key=True),
-    Column("pool", Text, primary_key=True),
-    Column("hour", BigInteger, primary_key=True),
-    Column("client_id", Text, primary_key=True),
-    Column("initials", Text, nullable=False),
-    Column("held_ms", BigInteger, nullable=False),
-    # Of these, since the last token of the seat.
-    Column("idle_ms", BigInteger, nullable=False, server_default="0"),
-    Index(None, "hour"),
-    sqlite_with_rowid=False,
-)
-
-# Who held a seat from when until when, written when it comes back. What a client held within one minute
-# is one row, so that a client in a loop cannot fill the disk.
-holding = Table(
-    "holding",
-    metadata,
-    _tenant_id(primary_key=True),
-    Column("pool", Text, primary_key=True),
-    Column("minute", BigInteger, primary_key=True),  # in which it was taken
-    Column("client_id", Text, primary_key=True),
-    Column("initials", Text, nullable=False),
-    Column("taken_at_ms", BigInteger, nullable=False),  # the first of them
-    Column("freed_at_ms", BigInteger, nullable=False),  # the last of them
-    Column("times", BigInteger, nullable=False),
-    # By how many addresses at most in a day one of them was used; 0 is not known.
-    Column("addresses", Integer, nullable=False, server_default="0"),
-    # Who held a seat at an instant. There is no index by time alone: every seat that comes back would pay
-    # for it, and what is aged can be found pool by pool.
-    Index(None, "tenant_id", "pool", "freed_at_ms", "minute"),
-    sqlite_with_rowid=False,
-)
-
-# One row: all that happened before it is in the three tables below, so that a report of a year need not read
-# its minutes. They are written beside the requests (`summary.py`).
-summed = Table("summed", metadata, Column("until_ms", BigInteger, nullable=False))
-
-# A pool's use in each quarter of an hour in which it changed. Every zone's hours and days begin with one.
-usage_summary = Table(
-    "usage_summary",
-    metadata,
-    _tenant_id(primary_key=True),
-    Column("pool", Text, primary_key=True),
-    Column("quarter", BigInteger, primary_key=True),
-    Column("seats", Integer, nullable=False),
-    Column("peak", Integer, nullable=False),
-    Column("in_use", Integer, nullable=False),  # at the end
-    Index(None, "quarter"),
-    sqlite_with_rowid=False,
-)
-
-# The denials of a client in each quarter of an hour.
-denial_summary = Table(
-    "denial_summary",
-    metadata,
-    _tenant_id(primary_key=True),
-    Column("quarter", BigInteger, primary_key=True),
-    Column("reason", Text, primary_key=True),
-    Column("pool", Text, primary_key=True),
-    Column("client_id", Text, primary_key=True),
-    Column("initials", Text, nullable=False),
-    Column("times", BigInteger, nullable=False),
-    Column("first_at_ms", BigInteger, nullable=False),
-    Column("last_at_ms", BigInteger, nullable=False),
-    Column("seats", Integer),  # the most there were
-    Index(None, "quarter"),
-    sqlite_with_rowid=False,
-)
-
-# How many sessions began and ended in each hour.
-session_summary = Table(
-    "session_summary",
-    metadata,
-    _tenant_id(primary_key=True),
-    Column("hour", BigInteger, primary_key=True),
-    Column("kind", Text, primary_key=True),  # granted, ended
-    Column("reason", Text, primary_key=True),
-    Column("pool", Text, primary_key=True),
-    Column("times", BigInteger, nullable=False),
-    Index(None, "hour"),
     sqlite_with_rowid=False,
 )
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from licet.accounts import administrators
+from licet.accounts import administrators, api_keys
 from licet.alerts import webhooks
 from licet.model import Role
 from licet.setup.change import changing
@@ -185,7 +185,7 @@ def test_an_account_that_she_makes_is_of_her_tenant(site: DashboardSite, olga: R
         otto = administrators.find_admin(connection, "otto")
         assert otto is not None
         assert otto.tenant_id == tenant.id
-        (key,) = administrators.read_api_keys(connection, tenant.id)
+        (key,) = api_keys.read_api_keys(connection, tenant.id)
         assert key.name == "others-key"
         (webhook,) = webhooks.webhooks(connection, tenant.id)
         assert webhook.url == "https://example.com/x"

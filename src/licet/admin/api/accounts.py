@@ -10,14 +10,8 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from sqlalchemy import Connection
 
-from licet.accounts.administrators import (
-    AccountsChange,
-    Admin,
-    ApiKey,
-    find_admin,
-    read_admins,
-    read_api_keys,
-)
+from licet.accounts.administrators import AccountsChange, Admin, find_admin, read_admins
+from licet.accounts.api_keys import ApiKey, read_api_keys
 from licet.admin.api import openapi, requests, responses
 from licet.admin.api.call import (
     Call,
@@ -30,10 +24,9 @@ from licet.admin.api.call import (
     at,
     created,
     edited,
-    must_match,
-    represent,
     there,
 )
+from licet.admin.api.conditional import must_match, represent
 from licet.credentials.generated import ApiKeys
 from licet.credentials.keyring import read_keyring
 from licet.refusal import Subject

@@ -1,4 +1,4 @@
-"""One call of the admin API: who makes it, on what condition, and how it is answered.
+"""Handles one call of the admin API: who makes it, on what condition, and how it is answered.
 
     async def get_pool(call: Reading, tenant: TenantPath, pool: NamePath) -> Response:
         return await call.show(lambda: shapes.pool(...))
@@ -14,7 +14,6 @@ The rules:
 - A long list comes in pages: `next` is the cursor of the next one, and a `Link` header has its address.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Protocol, TypeVar
@@ -29,15 +28,12 @@ from starlette.requests import Request
 
 from licet.accounts.administrators import AccountsChange
 from licet.accounts.administrators import changing as changing_accounts
+from licet.admin.api.conditional import Shown, matches, must_match, represent
 from licet.admin.api.dry_run import Rehearsed, is_asked, must_be_possible
 from licet.admin.api.requests import Body
 from licet.admin.context import Desk, must_be
 from licet.admin.gate import SLASH
-from licet.admin.problems import (
-    Problem,
-    not_allowed,
-    not_found,
-)
+from licet.admin.problems import Problem, not_allowed, not_found
 from licet.admin.sign_in import Identity
 from licet.model import Role, Tenant, Value
 from licet.refusal import Subject
@@ -49,27 +45,11 @@ from licet.store.errors import unknown
 from licet.store.paging import LIMIT, LIMIT_MAX, read_cursor, write_cursor
 
 API = "/api/v1"
-ETAG_BYTES = 12
 JSON = "application/json"
 
 Made = TypeVar("Made")
 Found = TypeVar("Found")
 Content = tuple[Value, bytes]  # what is shown, and what belongs to it and never is
-
-
-class Shown(Value, frozen=True, kw_only=True):
-    """The representation of something that can be edited: its bytes, and its entity tag."""
-
-    body: bytes
-    etag: str
-
-    @property
-    def content(self) -> Any:
-        """As a member of a problem."""
-        try:
-            return msgspec.json.decode(self.body)
-        except msgspec.DecodeError:
-            return self.body.decode()
 
 
 class NotThere(Problem):
@@ -109,7 +89,7 @@ class Call:
         """The answer to a conditional GET."""
         known = self.request.headers.get("if-none-match")
         headers = {"ETag": found.etag, "Cache-Control": "no-cache, private"}
-        if known is not None and _matches(known, found.etag, weakly=True):
+        if known is not None and matches(known, found.etag, weakly=True):
             return Response(None, 304, headers)
         return Response(found.body, 200, headers, content_type)
 
@@ -285,21 +265,6 @@ def answer(content: Any, status: int = 200, headers: dict[str, str] | None = Non
     return Response(msgspec.json.encode(content), status, headers, JSON)
 
 
-def represent(value: Value, hidden: bytes = b"") -> Shown:
-    """The bytes of something that can be edited, and the tag of its content."""
-    return _tagged(msgspec.json.encode(value), hidden)
-
-
-def represent_text(text: str) -> Shown:
-    """The same of a text."""
-    return _tagged(text.encode(), b"")
-
-
-def _tagged(body: bytes, hidden: bytes) -> Shown:
-    digest = hashlib.sha256(body + b"\0" + hidden).hexdigest()
-    return Shown(body=body, etag=f'"{digest[: 2 * ETAG_BYTES]}"')
-
-
 def created(made: Shown, at: str) -> Response:
     """The answer when something was made; `at` is its address."""
     return Response(made.body, 201, {"Location": at, "ETag": made.etag}, JSON)
@@ -323,29 +288,6 @@ def there(found: Found | None, what: str, name: str) -> Found:
     if found is None:
         raise NotThere(what, name)
     return found
-
-
-def must_match(condition: str, found: Shown) -> None:
-    """Return if this is the content that is meant.
-
-    Raises Problem, with what is there.
-    """
-    if not _matches(condition, found.etag):
-        raise Problem(
-            412,
-            "changed-meanwhile",
-            "It is not what you have seen: somebody changed it first. `current` is what is there now.",
-            headers={"ETag": found.etag},
-            current=found.content,
-        )
-
-
-def _matches(condition: str, etag: str, *, weakly: bool = False) -> bool:
-    """Whether a list of entity tags has this one (RFC 9110 8.8.3, 13.1)."""
-    tags = [tag.strip() for tag in condition.split(",")]
-    if weakly:
-        tags = [tag.removeprefix("W/") for tag in tags]
-    return tags == ["*"] or etag in tags
 
 
 # Who calls

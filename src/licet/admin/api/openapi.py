@@ -16,7 +16,8 @@ from fastapi.responses import Response
 from licet.admin.api import responses as shapes
 from licet.admin.api.dry_run import Rehearsal
 from licet.admin.problems import MEDIA_TYPE, TITLES, FieldError
-from licet.alerts.webhooks import DeliveryPage, Raised
+from licet.alerts.deliveries import DeliveryPage
+from licet.alerts.raised import Raised
 from licet.journal.denials import DenialPage, Holder
 from licet.journal.failures import FailurePage, Refused
 from licet.journal.history import HistoryPage

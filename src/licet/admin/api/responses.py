@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from licet.accounts.administrators import Admin as StoredAdmin
-from licet.accounts.administrators import ApiKey as StoredApiKey
+from licet.accounts.api_keys import ApiKey as StoredApiKey
 from licet.alerts.webhooks import Webhook as StoredWebhook
 from licet.credentials.keyring import Keyring, TokenKey, fingerprint
 from licet.credentials.public_keys import kind_of, name_of, told

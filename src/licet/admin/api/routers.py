@@ -11,18 +11,34 @@ from fastapi import APIRouter, FastAPI
 from fastapi.responses import RedirectResponse, Response
 from fastapi.routing import APIRoute
 
-from licet.admin.api import accounts, client_keys, nouns, refusals, reports, upkeep, webhooks
+from licet.admin.api import (
+    accounts,
+    check,
+    client_keys,
+    client_secrets,
+    clients,
+    declaration,
+    keys,
+    pools,
+    refusals,
+    reports,
+    scopes,
+    tenants,
+    users,
+    webhooks,
+)
 from licet.admin.api.call import API, NEEDED, answer
 from licet.admin.api.openapi import document
 
 PARTS = (
     accounts.me,
     reports.overviews,
-    nouns.tenants,
-    nouns.pools,
-    nouns.scopes,
-    nouns.users,
-    nouns.clients,
+    tenants.tenants,
+    pools.pools,
+    scopes.scopes,
+    users.users,
+    clients.clients,
+    client_secrets.client_secrets,
     client_keys.client_keys,
     reports.live,
     reports.reports,
@@ -30,8 +46,9 @@ PARTS = (
     refusals.of_tenant,
     accounts.admins,
     accounts.api_keys,
-    upkeep.keys,
-    upkeep.upkeep,
+    keys.keys,
+    check.checks,
+    declaration.declaration,
     webhooks.now,
     webhooks.webhooks,
     webhooks.deliveries,

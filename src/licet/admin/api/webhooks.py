@@ -24,12 +24,15 @@ from licet.admin.api.call import (
     at,
     created,
     edited,
-    must_match,
-    represent,
     there,
 )
+from licet.admin.api.conditional import must_match, represent
 from licet.alerts import webhooks as alerts
-from licet.alerts.webhooks import DeliveryPage, Raised, State, WebhooksChange
+from licet.alerts.deliveries import DeliveryPage, State
+from licet.alerts.deliveries import deliveries as read_deliveries
+from licet.alerts.raised import Raised
+from licet.alerts.raised import raised as raised_now
+from licet.alerts.webhooks import WebhooksChange
 from licet.credentials.keyring import read_keyring
 from licet.credentials.webhook_signatures import WebhookSecrets
 from licet.model import Role
@@ -51,7 +54,7 @@ async def list_alerts(call: Reading) -> Response:
 
     def make() -> tuple[Raised, ...]:
         tenants = call.desk.tenants_now(call.identity)
-        return call.desk.read_now(lambda connection: alerts.raised(connection, tenants))
+        return call.desk.read_now(lambda connection: raised_now(connection, tenants))
 
     return await call.show(make)
 
@@ -170,7 +173,7 @@ async def list_deliveries(
     """What was sent, is to be or was given up, newest first."""
 
     def read(connection: Connection) -> DeliveryPage:
-        return alerts.deliveries(
+        return read_deliveries(
             connection,
             within=call.identity.tenant_id,
             webhook_id=webhook,

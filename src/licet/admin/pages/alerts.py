@@ -16,17 +16,9 @@ from licet.admin.context import Desk
 from licet.admin.pages.filters import cleaned, tenant_or_all
 from licet.admin.pages.frame import link, page, posting, see, visiting
 from licet.admin.problems import not_found
-from licet.alerts.webhooks import (
-    Delivery,
-    Raised,
-    State,
-    Webhook,
-    counts,
-    deliveries,
-    raised,
-    redeliver,
-    webhooks,
-)
+from licet.alerts.deliveries import Delivery, State, counts, deliveries
+from licet.alerts.raised import Raised, raised
+from licet.alerts.webhooks import Webhook, redeliver, webhooks
 from licet.formats import counted
 from licet.model import DENIED, EXPIRES, SHARED, Role
 from licet.seat_sources import counted_addresses

@@ -5,7 +5,8 @@ tenants end here; what an administrator has to decide about is listed.
 """
 
 from licet.accounts import sign_ins
-from licet.accounts.administrators import read_admins, read_api_keys
+from licet.accounts.administrators import read_admins
+from licet.accounts.api_keys import read_api_keys
 from licet.cli.change import endings
 from licet.cli.options import actor, confirm
 from licet.cli.output import say

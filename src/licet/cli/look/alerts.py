@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from licet.alerts import webhooks as store_alerts
+from licet.alerts.raised import Raised, raised
 from licet.cli import completing
 from licet.cli.options import AsJson, Data
 from licet.cli.output import Instant, Record, note, show_list, when
@@ -47,7 +47,7 @@ def _records(data: Path | None, tenant: str | None) -> list[Record]:
     with opened(data) as store:
         tenants = list(store.tenants().values()) if tenant is None else [chosen_tenant(store, tenant)]
         with store.reading() as connection:
-            found = store_alerts.raised(connection, tenants)
+            found = raised(connection, tenants)
     return [
         {
             "tenant": it.tenant,
@@ -63,7 +63,7 @@ def _records(data: Path | None, tenant: str | None) -> list[Record]:
     ]
 
 
-def _alert(it: store_alerts.Raised) -> str:
+def _alert(it: Raised) -> str:
     if it.addresses is not None:
         return f"{it.client_id}: {counted_addresses(it.addresses)} addresses"
     return f"{it.threshold}%" if it.threshold.isdigit() else it.threshold

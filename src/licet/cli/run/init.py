@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from licet.accounts import administrators
+from licet.accounts import account, administrators
 from licet.cli.errors import Refused, WrongUse
 from licet.cli.options import Data, actor, ask_password, exclusive
 from licet.cli.output import say
@@ -121,7 +121,7 @@ def _first_admin(name: str | None, *, from_stdin: bool) -> _FirstAdmin | None:
     """Who is to look after all of it, checked before anything is made."""
     if name is None:
         return None
-    administrators.check_name("administrator", name)
+    account.check_name("administrator", name)
     from licet.credentials.passwords import Passwords  # noqa: PLC0415 - hashing, which only this needs
 
     password = ask_password(f"administrator {name}", from_stdin=from_stdin, option="--admin-password-stdin")

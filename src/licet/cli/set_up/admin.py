@@ -11,18 +11,16 @@ from typing import Annotated
 
 import typer
 
+from licet.accounts.account import check_name, there_already
 from licet.accounts.administrators import (
     AccountsChange,
     Admin,
     AdminChanges,
-    ApiKey,
     changing,
-    check_name,
     find_admin,
     read_admins,
-    read_api_keys,
-    there_already,
 )
+from licet.accounts.api_keys import ApiKey, read_api_keys
 from licet.cli import completing
 from licet.cli.noun import Noun
 from licet.cli.options import (

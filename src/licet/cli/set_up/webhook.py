@@ -12,17 +12,9 @@ from typing import Annotated
 
 import typer
 
+from licet.alerts.deliveries import Delivery, State, deliveries
 from licet.alerts.outbox import Attempt, Message, claim_one, settle
-from licet.alerts.webhooks import (
-    SECRET_OVERLAP_MS,
-    Delivery,
-    State,
-    Webhook,
-    changing,
-    deliveries,
-    find_webhook,
-    webhooks,
-)
+from licet.alerts.webhooks import SECRET_OVERLAP_MS, Webhook, changing, find_webhook, webhooks
 from licet.cli.errors import Refused, WrongUse
 from licet.cli.noun import Noun
 from licet.cli.options import AsJson, Data, Yes, actor, confirm, exclusive

@@ -1,0 +1,42 @@
+"""Serves what is wrong with the set-up or worth knowing, and which servers work on the store."""
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from licet.admin.api import openapi, responses
+from licet.admin.api.call import Reading
+from licet.credentials.keyring import fingerprint, read_keyring
+from licet.setup.check import check, check_nodes
+from licet.store.nodes import read_nodes
+
+checks = APIRouter(tags=["Upkeep"])
+
+
+@checks.get(
+    "/check",
+    operation_id="getCheck",
+    **openapi.one(responses.Checked),
+)
+async def get_check(call: Reading) -> Response:
+    """What is wrong with the set-up or worth knowing, and which servers work on the store."""
+
+    def make() -> responses.Checked:
+        seen = {tenant.id: tenant for tenant in call.desk.tenants_now(call.identity)}
+        is_all = call.identity.tenant_id is None
+        own_pepper = fingerprint(read_keyring(call.desk.keyring_path).pepper) if is_all else None
+        with call.desk.store.reporting() as connection:
+            now_ms = call.now_ms()
+            nodes = read_nodes(connection) if is_all else []
+            findings = check_nodes(
+                nodes,
+                now_ms,
+                many_machines=call.desk.store.differences.many_machines,
+                own_pepper=own_pepper,
+            )
+            findings += check(connection, seen, now_ms)
+        return responses.Checked(
+            findings=tuple(finding for finding in findings if is_all or finding.tenant),
+            nodes=tuple(responses.node(node, now_ms) for node in nodes),
+        )
+
+    return await call.show(make)

@@ -1,0 +1,90 @@
+"""Reads the alerts that are raised now: full pools, licences that end, and seats that many share."""
+
+from collections.abc import Iterable
+from itertools import chain
+
+from sqlalchemy import Connection, select
+
+from licet.alerts.licence_ends import raised_ends
+from licet.alerts.shared_seats import raised_shared
+from licet.model import DENIED, EXPIRES, SHARED, Tenant, Value
+from licet.store import schema
+
+
+class Raised(Value, frozen=True, kw_only=True):
+    """An alert that is raised now. `threshold` says which: `80`, `denied`, `expires`, `shared`.
+
+    `expires_at_ms` is the end of the licence, where the alert is about that; where it is about a seat that is
+    shared, `client_id` has it, and it was used from so many `addresses` when that was reported.
+    """
+
+    tenant: str
+    pool: str
+    threshold: str
+    raised_at_ms: int
+    told_at_ms: int | None
+    seats: int
+    in_use: int
+    expires_at_ms: int | None = None
+    client_id: str | None = None
+    addresses: int | None = None
+
+
+def raised(connection: Connection, tenants: Iterable[Tenant]) -> tuple[Raised, ...]:
+    """What is raised now for these tenants, those that were raised last first."""
+    names = {tenant.id: tenant.name for tenant in tenants}
+    alert, pool = schema.alert.c, schema.pool.c
+    rows = connection.execute(
+        select(schema.alert, pool.name, pool.seats, pool.in_use)
+        .join(schema.pool, pool.id == alert.pool_id)
+        .where(alert.cleared_at_ms.is_(None))
+    )
+    found = (
+        Raised(
+            tenant=names[row.tenant_id],
+            pool=row.name,
+            threshold=row.threshold,
+            raised_at_ms=row.raised_at_ms,
+            told_at_ms=row.told_at_ms,
+            seats=row.seats,
+            in_use=row.in_use,
+        )
+        for row in rows
+        if row.tenant_id in names
+    )
+    ends = (
+        Raised(
+            tenant=names[row.tenant_id],
+            pool=row.name,
+            threshold=EXPIRES,
+            raised_at_ms=row.raised_at_ms,
+            told_at_ms=row.raised_at_ms,
+            seats=row.seats,
+            in_use=row.in_use,
+            expires_at_ms=row.expires_at_ms,
+        )
+        for row in raised_ends(connection)
+        if row.tenant_id in names
+    )
+    shared = (
+        Raised(
+            tenant=names[row.tenant_id],
+            pool=row.name,
+            threshold=SHARED,
+            raised_at_ms=row.raised_at_ms,
+            told_at_ms=row.raised_at_ms,
+            seats=row.seats,
+            in_use=row.in_use,
+            client_id=row.client_id,
+            addresses=row.addresses,
+        )
+        for row in raised_shared(connection)
+        if row.tenant_id in names
+    )
+    return tuple(sorted(chain(found, ends, shared), key=_standing))
+
+
+def _standing(it: Raised) -> tuple[int, str, str, int]:
+    """The newest first; of one pool the end of its licence, denials, and then the highest threshold."""
+    level = {EXPIRES: 102, DENIED: 101, SHARED: 200}.get(it.threshold) or int(it.threshold)
+    return (-it.raised_at_ms, it.tenant, it.pool, -level)
