@@ -150,7 +150,7 @@ def test_what_nobody_is_called_is_not_found(site: Site) -> None:
 def test_there_are_so_many_accounts_and_no_more(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are listed whole."""
     monkeypatch.setattr(administrators, "ADMINS_MAX", 1)
-    monkeypatch.setattr(administrators, "API_KEYS_MAX", 0)
+    monkeypatch.setattr(api_keys, "API_KEYS_MAX", 0)
     with pytest.raises(StillInUse, match="there are 1 administrators already"):
         add(site, "grace")
     with pytest.raises(StillInUse, match="remove one first"), changing(site.store, ADA) as change:

@@ -80,6 +80,9 @@ class Need:
         self._tenants = tenants
         self._seats: dict[int, int] = {}  # of the pools that are asked
         self._ending_of: set[int] = set()  # tenants of which a session is ended by name
+        self._add(commands)
+
+    def _add(self, commands: Sequence[Command]) -> None:
         asked: list[tuple[int, SeatKey]] = []
         for command in commands:
             match command:

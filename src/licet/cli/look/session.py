@@ -17,7 +17,7 @@ from licet.model import Tenant
 from licet.refusal import Subject
 from licet.reports.live import LiveSession, seats, sessions
 from licet.setup.change import end_sessions
-from licet.setup.end_sessions import check_ending
+from licet.setup.end_sessions import SessionsEnded, check_ending
 from licet.store.contract import Store
 from licet.store.errors import unknown
 
@@ -149,6 +149,10 @@ def end(
                 cool_down_s=cool_down_s,
                 on_ended=on_ended,
             )
+    _report(done, cool_down_s)
+
+
+def _report(done: SessionsEnded, cool_down_s: int) -> None:
     say(f"{counted(done.sessions, 'session')} ended; {counted(done.seats, 'seat')} came back.")
     if done.seats_free_at_ms is not None:
         left = nearness(done.seats_free_at_ms, SystemClock().now_ms())
