@@ -84,6 +84,21 @@ def show(sid: Sid, *, tenant: TenantName = None, data: Data = None, as_json: AsJ
     show_one(_record(session, pools, is_short=False), as_json=as_json)
 
 
+CoolDown = Annotated[
+    str | None,
+    typer.Option(
+        "--cool-down", metavar="TIME", help="Their clients get no seat for so long: 5m, 1h, at most 24h."
+    ),
+]
+AfterRestore = Annotated[
+    bool,
+    typer.Option(
+        "--after-restore",
+        help="With --all: of all tenants, and all sign-ins at the dashboard; lists what to look over.",
+    ),
+]
+
+
 @app.verb("end")
 def end(
     sid: Annotated[
@@ -96,19 +111,8 @@ def end(
     data: Data = None,
     every: Annotated[bool, typer.Option("--all", help="All of the tenant.")] = False,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the journal.")] = "",
-    cool_down: Annotated[
-        str | None,
-        typer.Option(
-            "--cool-down", metavar="TIME", help="Their clients get no seat for so long: 5m, 1h, at most 24h."
-        ),
-    ] = None,
-    after_restore: Annotated[
-        bool,
-        typer.Option(
-            "--after-restore",
-            help="With --all: of all tenants, and all sign-ins at the dashboard; lists what to look over.",
-        ),
-    ] = False,
+    cool_down: CoolDown = None,
+    after_restore: AfterRestore = False,
     yes: Yes = False,
 ) -> None:
     """End one session, those of a client or user, or all: their tokens stop working at once.
