@@ -1,17 +1,21 @@
 """What of a refusal is logged, and how often: by the limit alone, and by servers that are flooded."""
 
+import gc
 import json
 from base64 import b64encode
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from socket import create_connection
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import httpx
 import pytest
 
+from licet.protocol.errors import OAuthError
+from licet.web.public import PublicApp
 from licet.web.refusals import KINDS_MAX, LINES_MAX, Kind, LogRateLimit
+from licet.web.request import AsgiExchange
 from support.faults import until
 from support.running import PATIENCE_S, RunningServer
 
@@ -22,6 +26,13 @@ GRANT = {"grant_type": "client_credentials"}
 UNKNOWN = Kind("info", "refused", 404, "invalid_request")
 WRONG = Kind("info", "refused", 401, "invalid_client")
 FLOOD = 10 * LINES_MAX
+NOWHERE: dict[str, Any] = {
+    "method": "GET",
+    "path": "/nothing/here",
+    "query_string": b"",
+    "headers": [],
+    "client": None,
+}
 
 
 class Limit:
@@ -60,6 +71,38 @@ def suppressed(lines: int, kind: Kind = UNKNOWN) -> tuple[str, dict[str, Any]]:
     """The line that says so."""
     fields = {"of": kind.event, "status": kind.status, "error": kind.error, "lines": lines}
     return "lines_suppressed", fields
+
+
+def test_a_refusal_leaves_nothing_to_the_garbage_collector() -> None:
+    """An error that is kept with its traceback is a cycle, and a look of the collector stops all requests."""
+    nobody = cast("Any", None)
+    application = PublicApp(
+        clock=nobody,
+        find_tenant=lambda _: None,
+        commits=nobody,
+        reads=nobody,
+        authenticator=nobody,
+        tokens=nobody,
+        public_url="",
+        is_ready=nobody,
+        store_failed=nobody,
+        measures=nobody,
+        refusals=LogRateLimit(nobody, lines_max=0, later=lambda *_: None),
+        tarpit=nobody,
+        recorder=nobody,
+    )
+    gc.collect()
+    gc.disable()
+    try:
+        answering = application.answer(AsgiExchange(NOWHERE, nobody))
+        with pytest.raises(StopIteration) as answered:
+            answering.send(None)
+        assert answered.value.value.status == 404
+        del answered, answering
+        found = [it for it in gc.get_objects() if isinstance(it, OAuthError)]
+        assert found == []
+    finally:
+        gc.enable()
 
 
 def test_a_kind_has_some_lines_a_second() -> None:

@@ -113,7 +113,7 @@ class PublicApp:
         except Disconnected:
             raise
         except OAuthError as error:
-            refused = error
+            refused = error.with_traceback(None)  # which would hold this frame, and this frame the error
         except QueueFull:
             refused = unavailable("too much waits already")
         except StoreUnavailable as down:
