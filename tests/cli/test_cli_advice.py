@@ -1,6 +1,7 @@
 """A refusal comes with the line of the command that helps; the rooms below the command line know none."""
 
 import ast
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -8,8 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from licet.cli.errors import _ADVICE, advice
+from licet.admin.api.advice import _OF_FINDINGS as API_OF_FINDINGS
+from licet.admin.api.advice import advice_of as api_advice_of
+from licet.cli.errors import _ADVICE, KEYRING_ADVICE, advice
+from licet.cli.run.finding_advice import _ADVICE as OF_FINDINGS
+from licet.cli.run.finding_advice import advice_of
 from licet.refusal import Code, Subject
+from licet.setup.check import Finding, FindingCode
 from licet.store.errors import SetupError, unknown
 from support.cli_site import PASSWORD, Desk, copy_of, new_desk
 from support.command_line import run
@@ -33,12 +39,6 @@ SHARED = (
     "model.py",
     "refusal.py",
 )
-# What an operator reads in a log, in a file or in the tables, and finds out by a command.
-NAMED_ON_PURPOSE: set[str] = {
-    "setup/check.py",  # its findings are those of `licet check`
-    "setup/file.py",  # the first line of the file that `licet export` writes
-    "credentials/keyring.py",  # what a server that cannot start writes
-}
 COMMAND = re.compile(r"\blicet [a-z]+\b|(?<![\w-])--[a-z][a-z-]+")
 PROSE = re.compile(r"\blicet (fingerprint|and|is|or)\b")
 
@@ -84,7 +84,7 @@ def test_no_text_for_the_command_line_stands_below_it() -> None:
         for text in texts(module)
         if COMMAND.search(PROSE.sub("", text))
     }
-    assert {(module, text) for module, text in found if module not in NAMED_ON_PURPOSE} == set()
+    assert found == set()
 
 
 def test_nothing_looks_for_words_in_the_text_of_an_exception() -> None:
@@ -92,7 +92,6 @@ def test_nothing_looks_for_words_in_the_text_of_an_exception() -> None:
     found = [
         f"{module.relative_to(SOURCE)}:{node.lineno}"
         for module in modules("admin", "cli")
-        if module.name != "check.py"
         for node in searches(ast.parse(module.read_text()))
     ]
     assert found == []
@@ -122,16 +121,17 @@ def is_text_of(node: ast.expr, name: str) -> bool:
 
 
 def lines() -> list[str]:
-    found = [re.findall(r"licet [a-z].*", text) for text in _ADVICE.values()]
-    return [line.partition(" shows ")[0] for of_one in found for line in of_one]
+    every = (*_ADVICE.values(), *KEYRING_ADVICE.values(), *OF_FINDINGS.values())
+    found = [re.findall(r"licet (?:(?!, |; | shows ).)*", text) for text in every]
+    return [line for of_one in found for line in of_one]
 
 
 @pytest.mark.parametrize("line", sorted(set(lines())))
 def test_each_line_of_advice_can_be_run(line: str) -> None:
     """Its verb is one, and so are its options."""
-    words = shlex.split(line.format(name="x", client="c"))[1:]
-    verb = [word for word in words if word.islower() and not word.startswith("-") and word not in {"x", "c"}]
-    verb = verb[: 3 if verb[:2] in (["admin", "key"], ["client", "key"], ["client", "secret"]) else 2]
+    words = shlex.split(re.sub(r"\{\w+\}", "X", line.replace("{of}", "")))[1:]
+    is_deep = words[:2] in (["admin", "key"], ["client", "key"], ["client", "secret"])
+    verb = words[: 3 if is_deep else 1 if words[0] == "migrate" else 2]
     usage = run(*verb, "--help").stdout
     assert all(option in usage for option in words if option.startswith("--")), usage
 
@@ -192,3 +192,58 @@ def test_where_names_are_told_there_is_no_more_advice() -> None:
     assert advice(unknown(Subject("pool", "x", "T"), ["full"])) == ""
     assert advice(unknown(Subject("pool", "x", "T"), [])) == "; add one: licet pool add NAME --seats 5"
     assert advice(SetupError("x", code=Code.CHANGED_MEANWHILE)) == ""
+
+
+# What the check finds
+
+SHARED_ADVICE = {  # is the same for everybody, or is found by the command line alone
+    FindingCode.CONTRADICTION,
+    FindingCode.PEPPERS_DIFFER,
+    FindingCode.SIGNING_KEY_MISSING,
+    FindingCode.SIGNING_KEYS_DIFFER,
+    FindingCode.VERSIONS_DIFFER,
+    FindingCode.URLS_DIFFER,
+    FindingCode.CLOCK_WRONG,
+    FindingCode.NODE_SILENT,
+    FindingCode.FILE_READABLE,
+    FindingCode.KEYRING_UNUSABLE,
+    FindingCode.SETTINGS_WRONG,
+    FindingCode.SCHEMA_OUTDATED,
+    FindingCode.SCHEMA_UNKNOWN,
+    FindingCode.TABLES_DAMAGED,
+    FindingCode.CONNECTION_INSECURE,
+}
+NAMES = {"pool": "p{x}", "client": "c 1", "user": "TC", "secret": "s", "key": "k"}
+
+
+def test_each_finding_comes_with_advice_on_each_face() -> None:
+    """In the table of that face, if it is not the same for all."""
+    assert set(OF_FINDINGS) == set(API_OF_FINDINGS) == set(FindingCode) - SHARED_ADVICE
+
+
+@pytest.mark.parametrize("code", sorted(set(FindingCode) - SHARED_ADVICE))
+def test_advice_on_a_finding_is_whole(code: FindingCode) -> None:
+    """Names are put in as they are, and one that looks like a template is none."""
+    found = Finding(is_wrong=True, code=code, tenant="T", target="", problem="", names=NAMES)
+    line, operation = advice_of(found, names_tenant=True), api_advice_of(found)
+    assert "{" not in line.replace("p{x}", "") + operation.replace("p{x}", "")
+    assert ("p{x}" in line) == ("{pool}" in OF_FINDINGS[code])
+    assert code is FindingCode.UPGRADE_UNFINISHED or "licet " not in operation
+
+
+def test_advice_that_is_the_same_for_all_is_the_finding_s() -> None:
+    found = Finding(
+        is_wrong=True, code=FindingCode.CLOCK_WRONG, tenant="", target="", problem="", advice="set it right"
+    )
+    assert advice_of(found, names_tenant=True) == api_advice_of(found) == "set it right"
+
+
+def test_keys_that_are_lost_and_too_many_come_with_their_line(desk: Desk) -> None:
+    kept = desk.secrets_file.read_bytes()
+    desk.secrets_file.write_bytes(b"{}")
+    lost = "put back a copy of it, or remove it and make new keys: licet key new"
+    assert desk.error("key", "list", exit_code=3).endswith(lost)
+    found = json.loads(desk.run("check", "--json", exit_code=1).stdout)["findings"]
+    (damaged,) = [it for it in found if it["code"] == "keyring_unusable"]
+    assert (damaged["problem"], damaged["advice"]) == (f"{desk.secrets_file} is damaged", lost)
+    desk.secrets_file.write_bytes(kept)

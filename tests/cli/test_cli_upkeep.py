@@ -149,6 +149,7 @@ def test_a_hint_is_nothing_wrong(desk: Desk) -> None:
     assert desk.json("check")["findings"] == [
         {
             "kind": "hint",
+            "code": "no_introspection",
             "tenant": "Jim_Test",
             "target": "clients",
             "problem": "none may introspect, so that no API can ask about tokens",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy import update
 
+from licet.cli.run.finding_advice import advice_of
 from licet.lanes.commit import commit
 from licet.ledger.commands import Denied, End, Ended, Granted, Sweep, Swept
 from licet.model import Duplicates, EndReason, NoSeatReason, TokenFormat
@@ -419,7 +420,10 @@ def findings(site: Site) -> list[str]:
     store, now_ms = site.store, site.clock.now_ms()
     store.refresh_tenants()
     with store.reading() as connection:
-        return [f"{it.problem}: {it.advice}" for it in check(connection, store.tenants(), now_ms)]
+        return [
+            f"{it.problem}: {advice_of(it, names_tenant=False)}"
+            for it in check(connection, store.tenants(), now_ms)
+        ]
 
 
 def test_the_check_warns_where_a_client_in_a_loop_can_fill_a_pool(site: Site) -> None:

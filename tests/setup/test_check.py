@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Table, delete, update
 
+from licet.cli.run.finding_advice import advice_of
 from licet.model import TokenFormat
 from licet.setup.change import changing
 from licet.setup.check import SKEW_MAX_MS, Finding, authenticates_by, check, check_nodes
@@ -42,7 +43,8 @@ def findings(site: Site) -> list[Finding]:
 
 def found(site: Site) -> list[tuple[str, str, str]]:
     return [
-        ("wrong" if it.is_wrong else "hint", f"{it.target}: {it.problem}", it.advice) for it in findings(site)
+        ("wrong" if it.is_wrong else "hint", f"{it.target}: {it.problem}", advice_of(it, names_tenant=False))
+        for it in findings(site)
     ]
 
 
@@ -228,7 +230,7 @@ def test_advice_names_the_tenant_where_there_are_several(site: Site) -> None:
     with changing(site.store, ADA) as change:
         change.add_tenant("Another", seats=0)
         change.tenant(JIM).set_user("U1", enabled=False)
-    told = {it.tenant: it.advice for it in findings(site) if it.is_wrong}
+    told = {it.tenant: advice_of(it, names_tenant=True) for it in findings(site) if it.is_wrong}
     assert told == {
         "Another": "licet pool set full --seats N --tenant Another",
         JIM: f"licet user enable U1 --tenant {JIM}, or licet client disable c1 --tenant {JIM}",

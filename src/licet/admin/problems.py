@@ -7,7 +7,7 @@ as a page elsewhere. What the store and the model raise becomes one here, too, s
 bug is told with its request id and nothing else. No text has a secret in it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
@@ -186,8 +186,8 @@ def problem_of(fault: Exception, field_names: Sequence[str] = ()) -> Problem | N
             return problem
         case DeclarationInvalid():
             errors = (
-                FieldError(pointer="", code=Code.MALFORMED, message=mistake)
-                for mistake in fault.mistakes[:MISTAKES_MAX]
+                FieldError(pointer=pointer_of(it.path), code=it.code, message=str(it))
+                for it in fault.mistakes[:MISTAKES_MAX]
             )
             return invalid(*errors, detail=sentence(fault.summary))
         case InvalidCursor():
@@ -239,6 +239,12 @@ def _of_terms(terms: Sequence[Term], names: Sequence[str]) -> list[FieldError]:
         )
         for term in terms[:MISTAKES_MAX]
     ]
+
+
+def pointer_of(path: Iterable[object]) -> str:
+    """A pointer (RFC 6901 3 and 6) to what stands under these keys of the body; '' for all of it."""
+    steps = [str(part).replace("~", "~0").replace("/", "~1") for part in path]
+    return f"#/{'/'.join(steps)}" if steps else ""
 
 
 def pointer_to(refusal: Refusal, names: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from fastapi.exceptions import RequestValidationError
 
 from licet.admin.api.requests import ALLOWED
-from licet.admin.problems import FieldError, Problem, invalid
+from licet.admin.problems import FieldError, Problem, invalid, pointer_of
 from licet.formats import sentence
 from licet.refusal import Code
 
@@ -78,10 +78,8 @@ def _field_error(error: Mapping[str, Any]) -> FieldError:
 def _place(location: tuple[Any, ...]) -> str:
     """Where a value stands: in the body by a pointer (RFC 6901), elsewhere by its name."""
     where, *rest = location
-    path = "/".join(str(part).replace("~", "~0").replace("/", "~1") for part in rest)
-    if where == "body":
-        return f"#/{path}" if path else ""
-    return f"{where}:{path}"
+    pointer = pointer_of(rest)
+    return pointer if where == "body" else f"{where}:{pointer.removeprefix('#/')}"
 
 
 def _message(error: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import typer
 
-from licet.credentials.keyring import KeyringUnusable
+from licet.credentials.keyring import KeyringCode, KeyringUnusable
 from licet.model import InvalidValue
 from licet.refusal import Code, Refusal, SubjectKind
 from licet.store.errors import SetupError, StoreUnavailable
@@ -53,6 +53,8 @@ def told(fault: Exception) -> str:
         return f"licet: {first_line}"  # What follows is a driver's, about its statement.
     if isinstance(fault, Refusal):
         return f"licet: {fault}{advice(fault)}"
+    if isinstance(fault, KeyringUnusable):
+        return f"licet: {fault}{KEYRING_ADVICE.get(fault.code, '')}"
     if not isinstance(fault, typer.TyperException):
         return f"licet: {fault}"
     context = getattr(fault, "ctx", None)
@@ -103,6 +105,15 @@ _ADVICE: Mapping[tuple[Code, SubjectKind | None], str] = MappingProxyType(
         (Code.DISABLED, "webhook"): ": licet webhook set {name} --enable",
         (Code.OLDER_NODES, None): ", or say --force",
         (Code.SHARED_KEY, None): ": licet client secret add CLIENT_ID",
+    }
+)
+
+
+KEYRING_ADVICE: Mapping[KeyringCode, str] = MappingProxyType(
+    {
+        KeyringCode.UNREADABLE: ", or make new keys: licet key new",
+        KeyringCode.DAMAGED: ", or remove it and make new keys: licet key new",
+        KeyringCode.TOO_MANY: ": licet key prune",
     }
 )
 

@@ -98,9 +98,9 @@ def _open(at: StoreAt) -> Store:
     try:
         return at.open(SystemClock())
     except SchemaOutdated as fault:
-        raise SchemaOutdated(f"{fault}; run: licet migrate --data {at.data}") from None
+        raise SchemaOutdated(f"{fault}; run: licet migrate --data {at.data}") from fault
     except SchemaUnknown as fault:
-        raise SchemaUnknown(f"{at.place}: {fault}; use that one") from None
+        raise SchemaUnknown(f"{at.place}: {fault}; use that one") from fault
     except SetupDamaged:
         raise
     except StoreUnavailable as fault:

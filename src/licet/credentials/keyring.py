@@ -13,6 +13,7 @@ import os
 import secrets
 import stat
 from base64 import b64decode, b64encode
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,24 @@ FINGERPRINT_CHARS = 8  # enough to tell a handful of keys apart
 KEYS_MAX = 16  # a guess: more rotations than anybody keeps alive at once
 
 
+class KeyringCode(StrEnum):
+    """Why the file of secrets cannot be used."""
+
+    UNREADABLE = "unreadable"
+    OPEN_TO_OTHERS = "open_to_others"
+    DAMAGED = "damaged"
+    UNWRITABLE = "unwritable"
+    TOO_MANY = "too_many"
+
+
 class KeyringUnusable(Exception):
-    """The file of secrets is missing, damaged or readable by others; the text says what to do."""
+    """The file of secrets is missing, damaged or readable by others; the text says what mends it."""
+
+    def __init__(self, code: KeyringCode, problem: str, advice: str = "") -> None:
+        super().__init__(f"{problem}; {advice}" if advice else problem)
+        self.code = code
+        self.problem = problem
+        self.advice = advice
 
 
 class TokenKey(Value, frozen=True, kw_only=True):
@@ -70,7 +87,7 @@ class Keyring(Value, frozen=True, kw_only=True):
         """
         if len(self.token_keys) >= KEYS_MAX:
             raise KeyringUnusable(
-                f"there are {KEYS_MAX} keys already; remove old ones first: licet key prune"
+                KeyringCode.TOO_MANY, f"there are {KEYS_MAX} keys already", "remove the older ones first"
             )
         taken = {key.id for key in self.token_keys}
         newest = self.newest.id
@@ -106,16 +123,16 @@ def read_keyring(path: Path) -> Keyring:
             mode = os.fstat(file.fileno()).st_mode
             text = file.read()
     except OSError as fault:
-        advice = "put back a copy of it, or make new keys: licet key new"
-        raise KeyringUnusable(f"{path} cannot be read ({fault.strerror}); {advice}") from None
+        problem = f"{path} cannot be read ({fault.strerror})"
+        raise KeyringUnusable(KeyringCode.UNREADABLE, problem, "put back a copy of it") from None
     if stat.S_IMODE(mode) & 0o077:
-        raise KeyringUnusable(f"{path} is readable by others; mend it: chmod 600 {path}")
+        problem, advice = f"{path} is readable by others", f"mend it: chmod 600 {path}"
+        raise KeyringUnusable(KeyringCode.OPEN_TO_OTHERS, problem, advice)
     try:
         return _decode(text)
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise KeyringUnusable(
-            f"{path} is damaged; put back a copy of it, or remove it: licet key new"
-        ) from None
+        advice = "put back a copy of it"
+        raise KeyringUnusable(KeyringCode.DAMAGED, f"{path} is damaged", advice) from None
 
 
 def write_keyring(path: Path, keyring: Keyring) -> None:
@@ -136,7 +153,8 @@ def write_keyring(path: Path, keyring: Keyring) -> None:
     except OSError as fault:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
-        raise KeyringUnusable(f"{path} cannot be written ({fault.strerror})") from None
+        problem = f"{path} cannot be written ({fault.strerror})"
+        raise KeyringUnusable(KeyringCode.UNWRITABLE, problem) from None
 
 
 def _new_key(number: int, now_ms: int, signs_after_ms: int) -> TokenKey:

@@ -11,7 +11,7 @@ The rules:
 import difflib
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +25,10 @@ _VALUE_CHARS_MAX = 60  # of a wrong value, how much is repeated
 
 class SettingsError(Exception):
     """The settings cannot be used; the text names every mistake and is ready to print."""
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        super().__init__(_told(mistakes))
+        self.mistakes = tuple(map(_escaped, mistakes))
 
 
 class _Found:
@@ -60,7 +64,7 @@ def load_settings(
     except ValidationError as faults:
         mistakes += [_mistake(fault, found) for fault in faults.errors()]
     if mistakes:
-        raise SettingsError(_told(mistakes))
+        raise SettingsError(mistakes)
     return settings
 
 
@@ -177,7 +181,7 @@ def _problem(fault: ErrorDetails) -> str:
             return _KINDS.get(kind, "is not text")
 
 
-def _told(mistakes: list[str]) -> str:
+def _told(mistakes: Sequence[str]) -> str:
     count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
     return "\n".join([f"The settings have {count}:", *(f"  {_escaped(it)}" for it in mistakes)])
 

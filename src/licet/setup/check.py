@@ -1,12 +1,17 @@
 """What is wrong with a set-up: rows that contradict each other, and settings that leave somebody outside.
 
-A finding says what it is and what to do. `is_wrong` tells what has to be mended from what is only worth
-knowing. It reads, and mends nothing. Of the nodes it compares what each has written about itself.
+A finding is data: a code, what it is about, and the names that an advice needs. What to do about it each face
+says in its own words, by the code; where it is the same for all of them, the finding has it. `is_wrong` tells
+what has to be mended from what is only worth knowing. It reads, and mends nothing. Of the nodes it compares
+what each has written about itself.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
 from typing import Any
 
+import msgspec
+from msgspec.structs import replace
 from sqlalchemy import Connection, FromClause, Select, and_, case, exists, func, select
 
 from licet.credentials.public_keys import name_of
@@ -23,14 +28,67 @@ JWT_TTL_S_MAX = 300  # a guess: longer than that a session that is over should n
 SOON_MS = 30 * DAY_MS  # a guess: time enough to buy a licence, or to hand out another secret
 
 
+Names = Mapping[str, str]
+_NO_NAMES: Names = {}
+
+
+class FindingCode(StrEnum):
+    """What is found. Programs depend on these words: one is never given another meaning."""
+
+    UPGRADE_UNFINISHED = "upgrade_unfinished"
+    NO_TENANT = "no_tenant"
+    NO_CLIENT = "no_client"
+    NO_INTROSPECTION = "no_introspection"
+    LICENCE_EXPIRED = "licence_expired"
+    LICENCE_EXPIRES = "licence_expires"
+    POOL_UNUSED = "pool_unused"
+    NO_SEATS = "no_seats"
+    SEATS_HELD_PER_SESSION = "seats_held_per_session"
+    SEATS_OVERUSED = "seats_overused"
+    DEFAULT_SCOPE_MISSING = "default_scope_missing"
+    ALL_UNLICENSED = "all_unlicensed"
+    JWT_LIVES_LONG = "jwt_lives_long"
+    USER_DISABLED = "user_disabled"
+    NO_PASSWORD = "no_password"  # noqa: S105 - a code, no secret
+    NO_CREDENTIALS = "no_credentials"
+    SCOPE_MISSING = "scope_missing"
+    NO_SCOPE = "no_scope"
+    SECRET_EXPIRED = "secret_expired"  # noqa: S105 - as above
+    SECRET_EXPIRES = "secret_expires"  # noqa: S105 - as above
+    KEY_EXPIRED = "key_expired"
+    KEY_EXPIRES = "key_expires"
+    CONTRADICTION = "contradiction"
+    PEPPERS_DIFFER = "peppers_differ"
+    SIGNING_KEY_MISSING = "signing_key_missing"
+    SIGNING_KEYS_DIFFER = "signing_keys_differ"
+    VERSIONS_DIFFER = "versions_differ"
+    URLS_DIFFER = "urls_differ"
+    CLOCK_WRONG = "clock_wrong"
+    NODE_SILENT = "node_silent"
+    # What only a look at the machine finds
+    FILE_READABLE = "file_readable"
+    KEYRING_UNUSABLE = "keyring_unusable"
+    SETTINGS_WRONG = "settings_wrong"
+    SCHEMA_OUTDATED = "schema_outdated"
+    SCHEMA_UNKNOWN = "schema_unknown"
+    TABLES_DAMAGED = "tables_damaged"
+    CONNECTION_INSECURE = "connection_insecure"
+
+
 class Finding(Value, frozen=True, kw_only=True):
-    """Something to mend, or with `is_wrong` false to know. `tenant` is '' for the whole of it."""
+    """Something to mend, or with `is_wrong` false to know. `tenant` is '' for the whole of it.
+
+    `names` are those that an advice needs beside the tenant's: `pool`, `client`, `user`, `secret`, `key`.
+    `advice` is what everybody may do about it; '' where each face has words of its own.
+    """
 
     is_wrong: bool
+    code: FindingCode
     tenant: str
     target: str  # "client TestClientId"
     problem: str
-    advice: str
+    advice: str = ""
+    names: Names = msgspec.field(default_factory=dict)
 
 
 def check(connection: Connection, tenants: Mapping[int, Tenant], now_ms: int) -> list[Finding]:
@@ -38,13 +96,11 @@ def check(connection: Connection, tenants: Mapping[int, Tenant], now_ms: int) ->
     findings: list[Finding] = []
     if is_unfinished(connection):
         problem = "the last step of an upgrade is due: what only an older version needs is still there"
-        findings.append(_hint("", "store", problem, "licet migrate --finish, when no older node runs"))
+        findings.append(_hint(FindingCode.UPGRADE_UNFINISHED, "", "store", problem))
     if not tenants:
-        findings.append(_hint("", "store", "it has no tenant", "licet tenant add NAME --seats 5"))
+        findings.append(_hint(FindingCode.NO_TENANT, "", "store", "it has no tenant"))
     for tenant in sorted(tenants.values(), key=lambda it: it.name):
-        # What a verb has to be told where there are several.
-        of = f" --tenant {tenant.name}" if len(tenants) > 1 else ""
-        of_tenant = [*_of_rows(connection, tenant, of, now_ms), *_of_setup(tenant, of, now_ms)]
+        of_tenant = [*_of_rows(connection, tenant, now_ms), *_of_setup(tenant, now_ms)]
         findings += sorted(of_tenant, key=lambda finding: not finding.is_wrong)
     return findings
 
@@ -80,70 +136,53 @@ def check_nodes(
     return sorted(findings, key=lambda finding: not finding.is_wrong)
 
 
-def _of_setup(tenant: Tenant, of: str, now_ms: int) -> Iterator[Finding]:
+def _of_setup(tenant: Tenant, now_ms: int) -> Iterator[Finding]:
     for pool in tenant.pools.values():
-        yield from _of_pool(tenant, of, pool, now_ms)
-    yield from _of_scopes(tenant, of)
+        yield from _of_pool(tenant, pool, now_ms)
+    yield from _of_scopes(tenant)
     yield from _of_token_format(tenant)
     for client in tenant.clients.values():
         if client.enabled:
-            yield from _of_client(tenant, of, client, now_ms)
-        yield from _of_secrets(tenant, of, client, now_ms)
-        yield from _of_keys_of_client(tenant, of, client, now_ms)
+            yield from _of_client(tenant, client, now_ms)
+        yield from _of_secrets(tenant, client, now_ms)
+        yield from _of_keys_of_client(tenant, client, now_ms)
     if not tenant.clients:
-        advice = f"licet client add CLIENT_ID --user INITIALS{of}"
-        yield _hint(tenant.name, "clients", "there are none", advice)
+        yield _hint(FindingCode.NO_CLIENT, tenant.name, "clients", "there are none")
     elif not any(client.introspects for client in tenant.clients.values()):
-        yield _hint(
-            tenant.name,
-            "clients",
-            "none may introspect, so that no API can ask about tokens",
-            f"licet client set CLIENT_ID --introspects{of}, for the API's own client",
-        )
+        problem = "none may introspect, so that no API can ask about tokens"
+        yield _hint(FindingCode.NO_INTROSPECTION, tenant.name, "clients", problem)
 
 
-def _of_pool(tenant: Tenant, of: str, pool: Pool, now_ms: int) -> Iterator[Finding]:
-    target, expires_at_ms = f"pool {pool.name}", pool.expires_at_ms
+def _of_pool(tenant: Tenant, pool: Pool, now_ms: int) -> Iterator[Finding]:
+    about = (tenant.name, f"pool {pool.name}")
+    names, expires_at_ms = {"pool": pool.name}, pool.expires_at_ms
     if expires_at_ms is not None and expires_at_ms <= now_ms:
-        yield _wrong(
-            tenant.name,
-            target,
-            f"the licence expired {end_in_words(expires_at_ms, tenant.zone)}",
-            f"licet pool set {pool.name} --expires DATE{of}",
-        )
+        problem = f"the licence expired {end_in_words(expires_at_ms, tenant.zone)}"
+        yield _wrong(FindingCode.LICENCE_EXPIRED, *about, problem, names=names)
     elif expires_at_ms is not None and expires_at_ms <= now_ms + SOON_MS:
-        yield _hint(
-            tenant.name,
-            target,
-            f"the licence expires {end_in_words(expires_at_ms, tenant.zone)}",
-            f"licet pool set {pool.name} --expires DATE{of}",
-        )
+        problem = f"the licence expires {end_in_words(expires_at_ms, tenant.zone)}"
+        yield _hint(FindingCode.LICENCE_EXPIRES, *about, problem, names=names)
     if not any(scope.pool == pool.name for scope in tenant.scopes.values()):
-        advice = f"licet scope set SCOPE --pool {pool.name}{of}, or licet pool remove {pool.name}{of}"
-        yield _hint(tenant.name, target, "no scope draws on it", advice)
+        yield _hint(FindingCode.POOL_UNUSED, *about, "no scope draws on it", names=names)
     elif pool.seats == 0:
-        yield _wrong(tenant.name, target, "it has no seats", f"licet pool set {pool.name} --seats N{of}")
+        yield _wrong(FindingCode.NO_SEATS, *about, "it has no seats", names=names)
     hold_s = tenant.hold_s_of(pool)
     if hold_s and pool.duplicates is Duplicates.NONE:
         problem = (
             f"every session has a seat of its own, which is held for {duration(hold_s)}: a client that asks"
             " again and again can fill the pool for that long"
         )
-        yield _hint(tenant.name, target, problem, f"licet pool set {pool.name} --duplicates client{of}")
+        yield _hint(FindingCode.SEATS_HELD_PER_SESSION, *about, problem, names=names)
 
 
-def _of_scopes(tenant: Tenant, of: str) -> Iterator[Finding]:
+def _of_scopes(tenant: Tenant) -> Iterator[Finding]:
     if tenant.scope_default not in tenant.scopes:
-        yield _wrong(
-            tenant.name,
-            f"scope {tenant.scope_default}",
-            "it is the default and does not exist",
-            f"licet tenant set {tenant.name} --default-scope SCOPE",
-        )
+        target, problem = f"scope {tenant.scope_default}", "it is the default and does not exist"
+        yield _wrong(FindingCode.DEFAULT_SCOPE_MISSING, tenant.name, target, problem)
     every = tenant.scopes.get(Scope.ALL)
     if every is not None and not every.licensed:
         problem = "it is unlicensed, so that no seat is needed for it"
-        yield _hint(tenant.name, "scope all", problem, f"licet scope set all --pool POOL{of}")
+        yield _hint(FindingCode.ALL_UNLICENSED, tenant.name, "scope all", problem)
 
 
 def _of_token_format(tenant: Tenant) -> Iterator[Finding]:
@@ -152,74 +191,70 @@ def _of_token_format(tenant: Tenant) -> Iterator[Finding]:
             f"its access tokens are JWTs that live {duration(tenant.access_ttl_s)}: a logoff cannot reach a"
             " token that nobody asks about"
         )
-        advice = f"licet tenant set {tenant.name} --access-ttl 60s"
-        yield _hint(tenant.name, "token_format", problem, advice)
+        yield _hint(FindingCode.JWT_LIVES_LONG, tenant.name, "token_format", problem)
 
 
-def _of_client(tenant: Tenant, of: str, client: Client, now_ms: int) -> Iterator[Finding]:
-    target, user = f"client {client.client_id}", client.user.initials
+def _of_client(tenant: Tenant, client: Client, now_ms: int) -> Iterator[Finding]:
+    about = (tenant.name, f"client {client.client_id}")
+    user = client.user.initials
+    names = {"client": client.client_id, "user": user}
     if not client.user.enabled:
-        advice = f"licet user enable {user}{of}, or licet client disable {client.client_id}{of}"
-        yield _wrong(tenant.name, target, f"its user {user} is disabled", advice)
+        yield _wrong(FindingCode.USER_DISABLED, *about, f"its user {user} is disabled", names=names)
     if not authenticates_by(client, now_ms):
+        code = FindingCode.NO_PASSWORD if client.password_allowed else FindingCode.NO_CREDENTIALS
         problem = "it cannot authenticate: no password works for it, no secret and no key"
-        advice = f"licet client secret add {client.client_id}{of}"
-        if client.password_allowed:
-            advice = f"licet user password {user}{of}, or {advice}"
-        yield _wrong(tenant.name, target, problem, advice)
+        yield _wrong(code, *about, problem, names=names)
     unknown = sorted((client.scopes or set()) - tenant.scopes.keys())
     if unknown:
         problem = f"it may have a scope that does not exist: {', '.join(unknown)}"
-        advice = f"licet client set {client.client_id} --scope SCOPE{of}"
-        yield _wrong(tenant.name, target, problem, advice)
+        yield _wrong(FindingCode.SCOPE_MISSING, *about, problem, names=names)
     if client.scopes is not None and not client.scopes:
-        advice = f"licet client set {client.client_id} --scope SCOPE{of}, or --every-scope"
-        yield _hint(tenant.name, target, "it may have no scope at all", advice)
+        yield _hint(FindingCode.NO_SCOPE, *about, "it may have no scope at all", names=names)
 
 
-def _of_secrets(tenant: Tenant, of: str, client: Client, now_ms: int) -> Iterator[Finding]:
+def _of_secrets(tenant: Tenant, client: Client, now_ms: int) -> Iterator[Finding]:
     for secret in client.secrets:
         if secret.expires_at_ms is None or secret.expires_at_ms > now_ms + SOON_MS:
             continue
-        client_id, secret_id, end = (
-            client.client_id,
-            secret.secret_id,
-            end_in_words(secret.expires_at_ms, tenant.zone),
+        is_over = secret.expires_at_ms <= now_ms
+        end = end_in_words(secret.expires_at_ms, tenant.zone)
+        yield _hint(
+            FindingCode.SECRET_EXPIRED if is_over else FindingCode.SECRET_EXPIRES,
+            tenant.name,
+            f"client {client.client_id}",
+            f"its secret {secret.secret_id} {'expired' if is_over else 'expires'} {end}",
+            names={"client": client.client_id, "secret": secret.secret_id},
         )
-        if secret.expires_at_ms <= now_ms:
-            problem, advice = f"its secret {secret_id} expired {end}", f"remove {client_id} {secret_id}"
-        else:
-            problem, advice = f"its secret {secret_id} expires {end}", f"add {client_id}"
-        yield _hint(tenant.name, f"client {client_id}", problem, f"licet client secret {advice}{of}")
 
 
-def _of_keys_of_client(tenant: Tenant, of: str, client: Client, now_ms: int) -> Iterator[Finding]:
+def _of_keys_of_client(tenant: Tenant, client: Client, now_ms: int) -> Iterator[Finding]:
     for key in client.keys:
         if key.expires_at_ms is None or key.expires_at_ms > now_ms + SOON_MS:
             continue
-        client_id, name, end = client.client_id, name_of(key), end_in_words(key.expires_at_ms, tenant.zone)
-        if key.is_live(now_ms):
-            problem, advice = f"its key {name} expires {end}", f"add {client_id} FILE"
-        else:
-            problem, advice = f"its key {name} expired {end}", f"remove {client_id} {name}"
-        yield _hint(tenant.name, f"client {client_id}", problem, f"licet client key {advice}{of}")
+        is_live, name, end = key.is_live(now_ms), name_of(key), end_in_words(key.expires_at_ms, tenant.zone)
+        yield _hint(
+            FindingCode.KEY_EXPIRES if is_live else FindingCode.KEY_EXPIRED,
+            tenant.name,
+            f"client {client.client_id}",
+            f"its key {name} {'expires' if is_live else 'expired'} {end}",
+            names={"client": client.client_id, "key": name},
+        )
 
 
-def _of_rows(connection: Connection, tenant: Tenant, of: str, now_ms: int) -> Iterator[Finding]:
+def _of_rows(connection: Connection, tenant: Tenant, now_ms: int) -> Iterator[Finding]:
     """What the ledger keeps true; none of it can happen, short of a bug or a hand in the tables."""
     counts = connection.execute(_counts(tenant)).all()
     for row in counts:
+        target = f"pool {row.name}"
         if row.in_use != row.counted:
             problem = f"its count of seats in use is {row.in_use}, and there are {row.counted}"
-            yield _wrong(tenant.name, f"pool {row.name}", problem, _BUG)
+            yield _wrong(FindingCode.CONTRADICTION, tenant.name, target, problem, _BUG)
         if row.overuse > 0:
             problem = f"more seats are in use than it has: {row.in_use} of {row.seats}"
-            advice = "nothing: no new seat is given until it fits"
-            advice += f"; or licet pool set {row.name} --seats N{of}"
-            yield _wrong(tenant.name, f"pool {row.name}", problem, advice)
+            yield _wrong(FindingCode.SEATS_OVERUSED, tenant.name, target, problem, names={"pool": row.name})
     for query, problem in _contradictions(tenant, now_ms):
         if found := connection.execute(query).scalar_one():
-            yield _wrong(tenant.name, "sessions", f"{problem}: {found}", _BUG)
+            yield _wrong(FindingCode.CONTRADICTION, tenant.name, "sessions", f"{problem}: {found}", _BUG)
 
 
 def _of_peppers(live: Sequence[Node], own: str | None) -> Iterator[Finding]:
@@ -227,10 +262,10 @@ def _of_peppers(live: Sequence[Node], own: str | None) -> Iterator[Finding]:
     if len(peppers) > 1:
         told = ", ".join(f"{node.name} ({node.pepper})" for node in live)
         problem = f"they have different peppers, so that one refuses what another accepts: {told}"
-        yield _wrong("", "nodes", problem, _ONE_FILE)
+        yield _wrong(FindingCode.PEPPERS_DIFFER, "", "nodes", problem, _ONE_FILE)
     elif own is not None and peppers - {own}:
         problem = "secrets.json here has another pepper than the nodes, which refuse what is made here"
-        yield _wrong("", "nodes", problem, _ONE_FILE)
+        yield _wrong(FindingCode.PEPPERS_DIFFER, "", "nodes", problem, _ONE_FILE)
 
 
 def _of_keys(live: Sequence[Node], now_ms: int) -> Iterator[Finding]:
@@ -242,21 +277,23 @@ def _of_keys(live: Sequence[Node], now_ms: int) -> Iterator[Finding]:
     refused = {told: names for told, names in lacking.items() if names}
     for told, names in refused.items():
         problem = f"key {told} signs, and is not on {', '.join(names)}, which refuses its tokens"
-        yield _wrong("", "nodes", problem, _ONE_FILE)
+        yield _wrong(FindingCode.SIGNING_KEY_MISSING, "", "nodes", problem, _ONE_FILE)
     if not refused and len({frozenset(marks) for marks in keys.values()}) > 1:
         problem = "they have different signing keys, though all have those that sign now"
-        yield _hint("", "nodes", problem, _ONE_FILE)
+        yield _hint(FindingCode.SIGNING_KEYS_DIFFER, "", "nodes", problem, _ONE_FILE)
 
 
 def _of_versions(live: Sequence[Node]) -> Iterator[Finding]:
     versions = sorted({node.version for node in live})
     if len(versions) > 1:
         advice = "upgrade the others; docs/how-to/upgrade.md"
-        yield _hint("", "nodes", f"they are of different versions: {', '.join(versions)}", advice)
+        problem = f"they are of different versions: {', '.join(versions)}"
+        yield _hint(FindingCode.VERSIONS_DIFFER, "", "nodes", problem, advice)
     urls = sorted({node.url for node in live})
     if len(urls) > 1:
         problem = f"they call themselves by different addresses: {', '.join(urls)}"
-        yield _hint("", "nodes", problem, "set public_url on each, to what clients use")
+        advice = "set public_url on each, to what clients use"
+        yield _hint(FindingCode.URLS_DIFFER, "", "nodes", problem, advice)
 
 
 def _of_clock(node: Node, *, many_machines: bool) -> Finding:
@@ -265,13 +302,13 @@ def _of_clock(node: Node, *, many_machines: bool) -> Finding:
     advice = "start it again: the clock was set back while it ran, and sessions follow the clock from before"
     if many_machines:
         advice = "set it right, for the times in its log; sessions and seats follow the database's clock"
-    return _hint("", f"node {node.name}", problem, advice)
+    return _hint(FindingCode.CLOCK_WRONG, "", f"node {node.name}", problem, advice)
 
 
 def _silent(node: Node) -> Finding:
     problem = f"nothing was heard of it since {instant(node.seen_at_ms)}"
     advice = "start it, or find out what keeps it from the store; one that is gone is forgotten after a day"
-    return _hint("", f"node {node.name}", problem, advice)
+    return _hint(FindingCode.NODE_SILENT, "", f"node {node.name}", problem, advice)
 
 
 _ONE_FILE = "put the same secrets.json on all; docs/how-to/run-several-nodes.md"
@@ -314,9 +351,15 @@ def _count(rows: FromClause) -> Select[Any]:
     return select(func.count()).select_from(rows)
 
 
-def _wrong(tenant: str, target: str, problem: str, advice: str) -> Finding:
-    return Finding(is_wrong=True, tenant=tenant, target=target, problem=problem, advice=advice)
+def _wrong(  # noqa: PLR0917 - what a finding is made of
+    code: FindingCode, tenant: str, target: str, problem: str, advice: str = "", names: Names = _NO_NAMES
+) -> Finding:
+    return Finding(
+        is_wrong=True, code=code, tenant=tenant, target=target, problem=problem, advice=advice, names=names
+    )
 
 
-def _hint(tenant: str, target: str, problem: str, advice: str) -> Finding:
-    return Finding(is_wrong=False, tenant=tenant, target=target, problem=problem, advice=advice)
+def _hint(  # noqa: PLR0917 - as above
+    code: FindingCode, tenant: str, target: str, problem: str, advice: str = "", names: Names = _NO_NAMES
+) -> Finding:
+    return replace(_wrong(code, tenant, target, problem, advice, names), is_wrong=False)

@@ -53,15 +53,17 @@ from licet.model import (
     Tenant,
     TokenFormat,
     User,
+    Value,
     read_alerts,
 )
+from licet.refusal import Code
 from licet.setup.spelling import CLIENT_DEFAULTS, POOL_DEFAULTS, TENANT_DEFAULTS, USER_DEFAULTS, Fact, facts
 from licet.zones import find_zone
 
 POOL_OF_ALL = "full"
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _HEAD = (
-    "A set-up of Licet, without passwords and secrets. `licet apply FILE` makes a store match it.",
+    "A set-up of Licet, without passwords and secrets. A store is made to match it.",
     "A key that is not here has its default.",
 )
 NO_SEAT_STATUS = 400
@@ -73,19 +75,31 @@ Made = TypeVar("Made")
 Choice = TypeVar("Choice", Duplicates, TokenFormat)
 
 
+class Mistake(Value, frozen=True, kw_only=True):
+    """What is wrong under a key of the file; `path` is () for the whole of it."""
+
+    path: tuple[str, ...] = ()
+    code: Code
+    text: str
+
+    def __str__(self) -> str:
+        """`tenant.Jim_Test.pool.full.seats: a whole number is allowed, not 'many'`."""
+        return f"{_dotted(self.path)}: {self.text}" if self.path else self.text
+
+
 class DeclarationInvalid(Exception):
     """The file is no set-up; the text names every mistake and is ready to print."""
 
-    def __init__(self, source: str, mistakes: list[str]) -> None:
-        self.mistakes = mistakes
+    def __init__(self, source: str, mistakes: Sequence[Mistake]) -> None:
+        self.mistakes = tuple(mistakes)
         self.summary = f"{source} has {_counted(mistakes)}"
-        told = mistakes[:_MISTAKES_MAX]
+        told = list(map(str, mistakes[:_MISTAKES_MAX]))
         if len(mistakes) > len(told):
             told.append(f"and {len(mistakes) - len(told)} more")
         super().__init__("\n".join([f"{self.summary}:", *(f"  {mistake}" for mistake in told)]))
 
 
-def _counted(mistakes: Sequence[str]) -> str:
+def _counted(mistakes: Sequence[Mistake]) -> str:
     return "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
 
 
@@ -150,32 +164,41 @@ def read(text: str, source: str) -> list[Tenant]:
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as fault:
-        raise DeclarationInvalid(source, [f"it is not TOML: {fault}"]) from None
+        raise _no_toml(source, f"it is not TOML: {fault}") from None
     except RecursionError:
-        raise DeclarationInvalid(source, ["it is nested too deeply"]) from None
-    mistakes: list[str] = []
+        raise _no_toml(source, "it is nested too deeply") from None
+    mistakes: list[Mistake] = []
     root = _Keys(content, (), mistakes)
     tenants = [_Reading(name, keys).tenant() for name, keys in root.tables("tenant")]
     root.finish()
     if not content:
-        mistakes.append("it is empty; a tenant begins with [tenant.NAME]")
+        mistakes.append(Mistake(code=Code.MISSING, text="it is empty; a tenant begins with [tenant.NAME]"))
     if mistakes:
         raise DeclarationInvalid(source, mistakes)
     return tenants
 
 
+def _no_toml(source: str, text: str) -> DeclarationInvalid:
+    return DeclarationInvalid(source, [Mistake(code=Code.MALFORMED, text=text)])
+
+
 class _Keys:
     """A table of the file. What is asked of it is of the right kind, or a mistake is noted."""
 
-    def __init__(self, content: Mapping[str, Any], path: tuple[str, ...], mistakes: list[str]) -> None:
+    def __init__(self, content: Mapping[str, Any], path: tuple[str, ...], mistakes: list[Mistake]) -> None:
         self._content = content
         self._path = path
         self._mistakes = mistakes
         self._known: list[str] = []
 
-    def mistake(self, text: str, *keys: str) -> None:
+    def mistake(self, code: Code, text: str, *keys: str) -> None:
         """Note a mistake in this table, or under a key of it."""
-        self._mistakes.append(f"{_dotted((*self._path, *keys))}: {text}")
+        self._mistakes.append(Mistake(path=(*self._path, *keys), code=code, text=text))
+
+    def refused(self, wrong: InvalidValue, *keys: str) -> None:
+        """Note a value that is refused: under a key, or under that of its field where the table has it."""
+        found = () if keys else tuple(it for it in (wrong.field, wrong.beside) if it in self._content)[:1]
+        self.mistake(wrong.code, str(wrong), *keys, *found)
 
     def finish(self) -> None:
         """Note the keys that nobody asked for."""
@@ -183,7 +206,7 @@ class _Keys:
             if key not in self._known:
                 near = get_close_matches(key, self._known, n=1)
                 hint = f"did you mean {near[0]}?" if near else f"allowed: {', '.join(self._known)}"
-                self.mistake(f"there is no such key; {hint}", key)
+                self.mistake(Code.UNKNOWN_FIELD, f"there is no such key; {hint}", key)
 
     def tables(self, key: str) -> Iterator[tuple[str, "_Keys"]]:
         """The tables under a key, by name."""
@@ -192,7 +215,7 @@ class _Keys:
             if isinstance(table, dict):
                 yield name, _Keys(table, (*self._path, key, name), self._mistakes)
             else:
-                self.mistake(f"a table is allowed, not {table!r:.40}", key, name)
+                self.mistake(Code.WRONG_TYPE, f"a table is allowed, not {table!r:.40}", key, name)
 
     def text(self, key: str, default: str | None) -> str | None:
         """A text."""
@@ -212,7 +235,7 @@ class _Keys:
         """A list of texts; None when it is not there."""
         found = self._get(key, None, list, "a list of texts")
         if found is not None and not all(isinstance(name, str) for name in found):
-            self.mistake(f"a list of texts is allowed, not {found!r:.40}", key)
+            self.mistake(Code.WRONG_TYPE, f"a list of texts is allowed, not {found!r:.40}", key)
             return None
         return None if found is None else frozenset(found)
 
@@ -224,7 +247,7 @@ class _Keys:
         try:
             return read_duration_s(found)
         except InvalidValue as fault:
-            self.mistake(str(fault), key)
+            self.refused(fault, key)
             return default
 
     def end_ms(self, key: str, zone: tzinfo) -> int | None:
@@ -233,7 +256,7 @@ class _Keys:
         try:
             return read_end_ms(found, zone) if isinstance(found, str) else found and end_ms(found, zone)
         except InvalidValue as fault:
-            self.mistake(str(fault), key)
+            self.refused(fault, key)
             return None
 
     def choice(self, key: str, default: Choice) -> Choice:
@@ -243,7 +266,7 @@ class _Keys:
         try:
             return kind(found)
         except ValueError:
-            self.mistake(f"allowed: {_choices(kind)}; not {found!r:.40}", key)
+            self.mistake(Code.UNKNOWN_CHOICE, f"allowed: {_choices(kind)}; not {found!r:.40}", key)
             return default
 
     def alerts(self, key: str) -> tuple[str, ...]:
@@ -252,7 +275,7 @@ class _Keys:
         try:
             return read_alerts(found)
         except InvalidValue as fault:
-            self.mistake(str(fault), key)
+            self.refused(fault, key)
             return ALERTS
 
     def zone(self, key: str) -> str:
@@ -260,7 +283,8 @@ class _Keys:
         name = self.text(key, None) or TIME_ZONE
         if name == TIME_ZONE or find_zone(name) is not None:
             return name
-        self.mistake(f"a time zone like Australia/Sydney, or UTC, is allowed, not {name!r:.40}", key)
+        text = f"a time zone like Australia/Sydney, or UTC, is allowed, not {name!r:.40}"
+        self.mistake(Code.UNKNOWN_CHOICE, text, key)
         return TIME_ZONE
 
     def keys(self, key: str, zone: tzinfo) -> tuple[PublicKey, ...]:
@@ -274,13 +298,13 @@ class _Keys:
 
     def _key(self, jwk: Any, zone: tzinfo, *path: str) -> PublicKey | None:
         if not isinstance(jwk, dict):
-            self.mistake("a JWK is allowed, no text", *path)
+            self.mistake(Code.WRONG_TYPE, "a JWK is allowed, no text", *path)
             return None
         end = _Keys(jwk, (*self._path, *path), self._mistakes).end_ms("expires", zone)
         try:
             return replace(read_jwk(jwk), expires_at_ms=end)
         except InvalidValue as fault:
-            self.mistake(str(fault), *path)
+            self.refused(fault, *path)
             return None
 
     def _get(self, key: str, default: Any, kinds: Any, allowed: str) -> Any:
@@ -291,7 +315,7 @@ class _Keys:
         is_flag = isinstance(found, bool)  # which Python takes for a number
         if isinstance(found, kinds) and is_flag == (kinds is bool):
             return found
-        self.mistake(f"{allowed} is allowed, not {found!r:.40}", key)
+        self.mistake(Code.WRONG_TYPE, f"{allowed} is allowed, not {found!r:.40}", key)
         return default
 
 
@@ -357,6 +381,7 @@ class _Reading:
                 scopes[Scope.ALL] = Scope(name=Scope.ALL, licensed=True, read_only=False, pool=POOL_OF_ALL)
             else:
                 self._keys.mistake(
+                    Code.MISSING,
                     f"it has no pool {POOL_OF_ALL}, so that the scope all needs a table that names its pool",
                     "scope",
                     Scope.ALL,
@@ -370,7 +395,7 @@ class _Reading:
         if pool is not None:
             self._refer("pool", pool, table, "pool")
         if name == Scope.VIEW and (pool is not None or not read_only):
-            table.mistake("view is built in: it is read-only and needs no seat")
+            table.mistake(Code.BUILT_IN, "view is built in: it is read-only and needs no seat")
         return _made(
             table, lambda: Scope(name=name, licensed=pool is not None, read_only=read_only, pool=pool)
         )
@@ -388,7 +413,7 @@ class _Reading:
         for name in sorted(scopes or ()):
             self._refer("scope", name, table, "scopes")
         if initials is None:
-            table.mistake("it is missing: the initials of the client's user", "user")
+            table.mistake(Code.MISSING, "it is missing: the initials of the client's user", "user")
             return None
         self._refer("user", initials, table, "user")
         if (user := users.get(initials)) is None:
@@ -404,7 +429,7 @@ class _Reading:
             there = (
                 f"the file has: {', '.join(sorted(names)[:_NAMES_TOLD])}" if names else "the file has none"
             )
-            table.mistake(f"there is no {what} {name} in this tenant; {there}", key)
+            table.mistake(Code.NOT_FOUND, f"there is no {what} {name} in this tenant; {there}", key)
 
 
 def _pool(zone: tzinfo, name: str, table: _Keys) -> Pool | None:
@@ -412,7 +437,7 @@ def _pool(zone: tzinfo, name: str, table: _Keys) -> Pool | None:
     duplicates, expires_at_ms = table.choice("duplicates", Duplicates.CLIENT), table.end_ms("expires", zone)
     alerts, hold_s = table.alerts("alerts"), table.duration_s("hold", 0)
     if seats is None:
-        table.mistake("it is missing: how many seats the pool has", "seats")
+        table.mistake(Code.MISSING, "it is missing: how many seats the pool has", "seats")
         return None
     return _made(
         table,
@@ -441,7 +466,9 @@ def _grant_types(table: _Keys) -> frozenset[GrantType]:
         return frozenset(GrantType)
     if not names or not names.issubset(set(GrantType)):
         table.mistake(
-            f"allowed: one or more of {_choices(GrantType)}; not {sorted(names)!r:.60}", "grant_types"
+            Code.UNKNOWN_CHOICE,
+            f"allowed: one or more of {_choices(GrantType)}; not {sorted(names)!r:.60}",
+            "grant_types",
         )
     return frozenset(GrantType(name) for name in names & set(GrantType))
 
@@ -451,7 +478,7 @@ def _made(table: _Keys, make: Callable[[], Made]) -> Made | None:
     try:
         return make()
     except InvalidValue as fault:
-        table.mistake(str(fault))
+        table.refused(fault)
         return None
 
 

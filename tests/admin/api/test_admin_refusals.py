@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 
 from licet.admin.api import routers
-from licet.admin.api.advice import _ADVICE
+from licet.admin.api.advice import _ADVICE, _OF_FINDINGS
 from licet.admin.problems import pointer_to
 from licet.refusal import MEANING, Code, Refusal
 from licet.setup.change import changing
@@ -226,7 +226,11 @@ def test_each_operation_that_is_advised_is_one() -> None:
     application.include_router(routers.router())
     document = routers.openapi_document(application)
     known = {it["operationId"] for item in document["paths"].values() for it in item.values()}
-    advised = {word for text in _ADVICE.values() for word in re.findall(r"\b[a-z]+[A-Z]\w*", text)}
+    advised = {
+        word
+        for text in (*_ADVICE.values(), *_OF_FINDINGS.values())
+        for word in re.findall(r"\b[a-z]+[A-Z]\w*", text)
+    }
     assert advised <= known, advised - known
     assert len(advised) > 10
     assert document["components"]["schemas"]["Code"]["enum"] == sorted(MEANING)
@@ -244,3 +248,37 @@ def test_a_field_is_pointed_at_where_the_body_has_it() -> None:
     assert pointer("hold", "threshold_s", "seats") == ""
     assert pointer("", "_s", "name") == ""
     assert pointer("access_ttl", "session_ttl_s", beside="session_ttl") == "#/session_ttl_s"
+
+
+def test_each_mistake_in_a_declaration_is_pointed_at(site: AdminSite) -> None:
+    """By the keys of the file, with its code; RFC 6901 3: a slash in a name is escaped."""
+    wrong = b"""
+    [tenant."J/1"]
+    session_ttl = "9m"
+    colour = "red"
+    [tenant."J/1".pool.full]
+    seats = -1
+    [tenant."J/1".client.c]
+    user = "XX"
+    """
+    headers = {"content-type": "application/toml"}
+    answer = site.call("PUT", "/declaration", if_match="*", content=wrong, headers=headers)
+    told = problem(answer, 422, "invalid-value")
+    assert {it["pointer"]: it["code"] for it in told["errors"]} == {
+        "#/tenant/J~11": "malformed",
+        "#/tenant/J~11/session_ttl": "out_of_range",
+        "#/tenant/J~11/colour": "unknown_field",
+        "#/tenant/J~11/pool/full/seats": "out_of_range",
+        "#/tenant/J~11/client/c/user": "not_found",
+    }, told
+    broken = site.call("PUT", "/declaration", if_match="*", content=b"[tenant", headers=headers)
+    (only,) = problem(broken, 422, "invalid-value")["errors"]
+    assert (only["pointer"], only["code"]) == ("", "malformed")
+
+
+def test_the_check_names_the_operation_that_mends(site: AdminSite) -> None:
+    """And no verb of the command line."""
+    findings = site.get("/check")["findings"]
+    advice = {it["advice"] for it in findings if it["code"] == "no_introspection"}
+    assert advice == {"changeClient with introspects true, for the API's own client"}
+    assert not [it for it in findings if "licet " in it["advice"]]

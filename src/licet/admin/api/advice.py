@@ -1,9 +1,10 @@
-"""Names the operation of the admin API that helps with a refusal, by its code and what it is about."""
+"""Names the operation of the admin API that helps with a refusal, or mends what the check has found."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from licet.refusal import Code, Refusal, SubjectKind
+from licet.setup.check import Finding, FindingCode
 
 # In words that follow the detail of a problem; each names operations of the OpenAPI document.
 _ADVICE: Mapping[tuple[Code, SubjectKind | None], str] = MappingProxyType(
@@ -40,3 +41,43 @@ def advised(detail: str, refusal: Refusal | None) -> str:
         return detail
     kind = refusal.subject.kind if refusal.subject else None
     return " ".join(filter(None, (detail, _ADVICE.get((refusal.code, kind)))))
+
+
+_OF_FINDINGS: Mapping[FindingCode, str] = MappingProxyType(
+    {
+        FindingCode.UPGRADE_UNFINISHED: "on the server, when no older node runs: licet migrate --finish",
+        FindingCode.NO_TENANT: "addTenant",
+        FindingCode.NO_CLIENT: "addClient",
+        FindingCode.NO_INTROSPECTION: "changeClient with introspects true, for the API's own client",
+        FindingCode.LICENCE_EXPIRED: "changePool {pool} with expires_at",
+        FindingCode.LICENCE_EXPIRES: "changePool {pool} with expires_at",
+        FindingCode.POOL_UNUSED: "changeScope with the pool {pool}, or removePool {pool}",
+        FindingCode.NO_SEATS: "changePool {pool} with seats",
+        FindingCode.SEATS_HELD_PER_SESSION: "changePool {pool} with duplicates client",
+        FindingCode.SEATS_OVERUSED: (
+            "nothing: no new seat is given until it fits; or changePool {pool} with seats"
+        ),
+        FindingCode.DEFAULT_SCOPE_MISSING: "changeTenant {tenant} with default_scope",
+        FindingCode.ALL_UNLICENSED: "changeScope all with a pool",
+        FindingCode.JWT_LIVES_LONG: "changeTenant {tenant} with access_ttl_s 60",
+        FindingCode.USER_DISABLED: (
+            "changeUser {user} with enabled true, or changeClient {client} with enabled false"
+        ),
+        FindingCode.NO_PASSWORD: "changeUser {user} with a password, or addSecret for {client}",
+        FindingCode.NO_CREDENTIALS: "addSecret for {client}",
+        FindingCode.SCOPE_MISSING: "changeClient {client} with scopes",
+        FindingCode.NO_SCOPE: "changeClient {client} with scopes; null is every scope",
+        FindingCode.SECRET_EXPIRED: "removeSecret {secret} of {client}",
+        FindingCode.SECRET_EXPIRES: "addSecret for {client}",
+        FindingCode.KEY_EXPIRED: "removeClientKey {key} of {client}",
+        FindingCode.KEY_EXPIRES: "addClientKey for {client}",
+    }
+)
+
+
+def advice_of(finding: Finding) -> str:
+    """What to do about a finding."""
+    template = _OF_FINDINGS.get(finding.code)
+    if finding.advice or template is None:
+        return finding.advice
+    return template.format_map({**finding.names, "tenant": finding.tenant})

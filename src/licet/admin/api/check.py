@@ -35,7 +35,9 @@ async def get_check(call: Reading) -> Response:
             )
             findings += check(connection, seen, now_ms)
         return responses.Checked(
-            findings=tuple(finding for finding in findings if is_all or finding.tenant),
+            findings=tuple(
+                responses.check_finding(finding) for finding in findings if is_all or finding.tenant
+            ),
             nodes=tuple(responses.node(node, now_ms) for node in nodes),
         )
 

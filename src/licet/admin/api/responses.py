@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from licet.accounts.administrators import Admin as StoredAdmin
 from licet.accounts.api_keys import ApiKey as StoredApiKey
+from licet.admin.api.advice import advice_of
 from licet.alerts.webhooks import Webhook as StoredWebhook
 from licet.credentials.keyring import Keyring, TokenKey, fingerprint
 from licet.credentials.public_keys import kind_of, name_of, told
@@ -22,7 +23,7 @@ from licet.model import Pool as ModelPool
 from licet.model import Scope as ModelScope
 from licet.model import Tenant as ModelTenant
 from licet.model import User as ModelUser
-from licet.setup.check import Finding, authenticates_by
+from licet.setup.check import Finding, FindingCode, authenticates_by
 from licet.setup.plan import Applied, Step
 from licet.store.nodes import Node, is_silent
 
@@ -242,10 +243,33 @@ class NodeNow(Value, frozen=True, kw_only=True):
     pepper: str
 
 
+class CheckFinding(Value, frozen=True, kw_only=True):
+    """Something to mend, or with `is_wrong` false to know. `tenant` is '' for the whole of it."""
+
+    is_wrong: bool
+    code: FindingCode
+    tenant: Annotated[str, Meta(examples=[_JIM])]
+    target: Annotated[str, Meta(examples=["pool full"])]
+    problem: Annotated[str, Meta(examples=["it has no seats"])]
+    advice: Annotated[str, Meta(examples=["changePool full with seats"])]
+
+
+def check_finding(value: Finding) -> CheckFinding:
+    """A finding, and the operation that mends it."""
+    return CheckFinding(
+        is_wrong=value.is_wrong,
+        code=value.code,
+        tenant=value.tenant,
+        target=value.target,
+        problem=value.problem,
+        advice=advice_of(value),
+    )
+
+
 class Checked(Value, frozen=True, kw_only=True):
     """What is wrong with the set-up or worth knowing, and the servers that work on the store."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[CheckFinding, ...]
     nodes: tuple[NodeNow, ...]
 
 

@@ -10,13 +10,15 @@ from typing import NamedTuple
 
 import typer
 
+from licet.cli.errors import KEYRING_ADVICE
 from licet.cli.options import AsJson, Data
 from licet.cli.output import Instant, Record, note, say, show_json, show_list
+from licet.cli.run.finding_advice import advice_of
 from licet.cli.stores import data_directory, opened, store_at
 from licet.credentials.keyring import FILE_NAME, KeyringUnusable, fingerprint, read_keyring
 from licet.formats import counted
 from licet.settings.load import SettingsError, load_settings
-from licet.setup.check import Finding, check_nodes
+from licet.setup.check import Finding, FindingCode, check_nodes
 from licet.setup.check import check as check_store
 from licet.store.errors import SchemaOutdated, SchemaUnknown, SetupDamaged
 from licet.store.nodes import Node, is_silent, read_nodes
@@ -36,6 +38,7 @@ _HEADINGS = {
 class _Found(NamedTuple):
     nodes: list[Record]
     findings: list[Finding]
+    names_tenant: bool = False  # there are several, and a line has to say which
 
 
 def check(*, data: Data = None, as_json: AsJson = False) -> None:
@@ -46,25 +49,32 @@ def check(*, data: Data = None, as_json: AsJson = False) -> None:
     Example: [bold]licet check[/]
     """
     directory = data_directory(data)
-    nodes, of_store = _look_at_store(directory)
+    nodes, of_store, names_tenant = _look_at_store(directory)
     findings = [*of_store, *_file_findings(directory), *_settings_findings(directory)]
     if as_json:
-        show_json({"nodes": nodes, "findings": [_record(finding) for finding in findings]})
+        show_json(
+            {
+                "nodes": nodes,
+                "findings": [_record(finding, names_tenant=names_tenant) for finding in findings],
+            }
+        )
     else:
-        _print(nodes, findings)
+        _print(nodes, findings, names_tenant=names_tenant)
     wrong = sum(finding.is_wrong for finding in findings)
     if wrong:
         note(f"{counted(wrong, 'thing')} to mend.")
         raise typer.Exit(1)
 
 
-def _print(nodes: list[Record], findings: list[Finding]) -> None:
+def _print(nodes: list[Record], findings: list[Finding], *, names_tenant: bool) -> None:
     if nodes:
         show_list([{**node, "skew": _skew(node)} for node in nodes], _HEADINGS, empty="")
         say("")
     for finding in findings:
         where = ", ".join(filter(None, (finding.tenant, finding.target)))
-        say(f"{_kind(finding)}: {where}: {finding.problem}\n  {finding.advice}")
+        say(
+            f"{_kind(finding)}: {where}: {finding.problem}\n  {advice_of(finding, names_tenant=names_tenant)}"
+        )
     if not findings:
         say("Nothing is wrong.")
 
@@ -90,13 +100,14 @@ def _node_record(node: Node, now_ms: int) -> Record:
     }
 
 
-def _record(finding: Finding) -> dict[str, str]:
+def _record(finding: Finding, *, names_tenant: bool) -> dict[str, str]:
     return {
         "kind": _kind(finding),
+        "code": finding.code.value,
         "tenant": finding.tenant,
         "target": finding.target,
         "problem": finding.problem,
-        "advice": finding.advice,
+        "advice": advice_of(finding, names_tenant=names_tenant),
     }
 
 
@@ -110,7 +121,7 @@ def _look_at_store(directory: Path) -> _Found:
     except SettingsError:  # They are found as well; until they are right, nobody knows which store it is.
         return _Found([], [])
     where = SQLITE_NAME if at.url is None else at.place
-    insecure = [_wrong(where, problem, advice) for problem, advice in at.weaknesses()]
+    insecure = [_wrong(FindingCode.CONNECTION_INSECURE, where, *it) for it in at.weaknesses()]
     try:
         with opened(at) as store, store.reading() as connection:
             now_ms, nodes = store.clock.now_ms(), read_nodes(connection)
@@ -121,14 +132,16 @@ def _look_at_store(directory: Path) -> _Found:
                 own_pepper=_own_pepper(directory),
             )
             findings += [*insecure, *check_store(connection, store.tenants(), now_ms)]
-            return _Found([_node_record(node, now_ms) for node in nodes], findings)
+            records = [_node_record(node, now_ms) for node in nodes]
+            return _Found(records, findings, names_tenant=len(store.tenants()) > 1)
     except SchemaOutdated as fault:
-        advice = f"licet migrate --data {directory}"
-        return _Found([], [_wrong(where, str(fault).partition(";")[0], advice)])
+        problem, advice = str(fault.__cause__), f"licet migrate --data {directory}"
+        return _Found([], [_wrong(FindingCode.SCHEMA_OUTDATED, where, problem, advice)])
     except SchemaUnknown as fault:
-        return _Found([], [_wrong(where, str(fault).partition("; ")[0], "use that version")])
+        problem, advice = str(fault.__cause__), "use that version"
+        return _Found([], [_wrong(FindingCode.SCHEMA_UNKNOWN, where, problem, advice)])
     except SetupDamaged as fault:
-        return _Found([], [_wrong("tables", str(fault), "mend that row")])
+        return _Found([], [_wrong(FindingCode.TABLES_DAMAGED, "tables", str(fault), "mend that row")])
 
 
 def _own_pepper(directory: Path) -> str | None:
@@ -141,21 +154,23 @@ def _own_pepper(directory: Path) -> str | None:
 def _file_findings(directory: Path) -> Iterator[Finding]:
     for path, mode in ((directory, "700"), (directory / SQLITE_NAME, "600")):
         if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
-            yield _wrong(str(path), "it can be read by others", f"chmod {mode} {path}")
+            advice = f"chmod {mode} {path}"
+            yield _wrong(FindingCode.FILE_READABLE, str(path), "it can be read by others", advice)
     try:
         read_keyring(directory / FILE_NAME)
     except KeyringUnusable as fault:
-        problem, _, advice = str(fault).partition("; ")
-        yield _wrong(FILE_NAME, problem, advice)
+        advice = f"{fault.advice}{KEYRING_ADVICE.get(fault.code, '')}"
+        yield _wrong(FindingCode.KEYRING_UNUSABLE, FILE_NAME, fault.problem, advice)
 
 
 def _settings_findings(directory: Path) -> Iterator[Finding]:
     try:
         load_settings(overrides={"data": directory})
     except SettingsError as fault:
-        for mistake in str(fault).splitlines()[1:]:
-            yield _wrong("settings", mistake.strip(), "docs/reference/configuration.md has all of them")
+        advice = "docs/reference/configuration.md has all of them"
+        for mistake in fault.mistakes:
+            yield _wrong(FindingCode.SETTINGS_WRONG, "settings", mistake, advice)
 
 
-def _wrong(target: str, problem: str, advice: str) -> Finding:
-    return Finding(is_wrong=True, tenant="", target=target, problem=problem, advice=advice)
+def _wrong(code: FindingCode, target: str, problem: str, advice: str) -> Finding:
+    return Finding(is_wrong=True, code=code, tenant="", target=target, problem=problem, advice=advice)
