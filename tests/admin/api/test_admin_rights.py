@@ -206,7 +206,12 @@ class TestTenants:
         problem(wider, 403, "not-allowed")
         elsewhere = site.call("POST", "/api-keys", who, json={"name": "else", "tenant": JIM})
         assert problem(elsewhere, 422, "invalid-value")["errors"] == [
-            {"pointer": "#/tenant", "message": f"There is no tenant {JIM}."}
+            {
+                "pointer": "#/tenant",
+                "code": "not_found",
+                "message": f"There is no tenant {JIM}.",
+                "limit": None,
+            }
         ]
         assert site.call("DELETE", "/api-keys/owner", who).status_code == 204
         assert site.get("/me")["actor"] == "key owner"  # It is there still.

@@ -275,7 +275,7 @@ def test_what_stands_under_something_is_not_removed(site: DashboardSite, ada: Re
     assert page.status_code == 409
     assert "Pool full is drawn on by scope all" in page.text
     assert "<button" not in page.text.partition("<main")[2]
-    assert places(page) == {"Open scope all": f"/set-up/scopes/edit{HERE}&name=all"}
+    assert places(page)["Open scope all"] == f"/set-up/scopes/edit{HERE}&name=all"
     assert ada.get(places(page)["Open scope all"]).status_code == 200
 
 
