@@ -305,8 +305,8 @@ def test_all_mistakes_are_told_together_and_once() -> None:
     assert [line.split(":")[0].strip() for line in found[1:]] == [
         "tenant.X.pool.full.seats",
         "tenant.X.user.TOOLONG",
-        "tenant.X",
-        "tenant.X",
+        "tenant.X.session_ttl",
+        "tenant.X.no_seat_status",
         "tenant.Y.scope.all",
     ]
 
