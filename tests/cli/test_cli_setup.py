@@ -409,7 +409,7 @@ def test_a_file_that_is_wrong_is_exit_code_2(desk: Desk, tmp_path: Path) -> None
     assert not result.stdout
     assert result.stderr.splitlines() == [
         f"licet: {file} has 2 mistakes:",
-        "  tenant.X.pool.full: pool full: seats is 0 to 1000000, not -1",
+        "  tenant.X.pool.full.seats: pool full: seats is 0 to 1000000, not -1",
         "  tenant.X.pool.full.seat: there is no such key; did you mean seats?",
     ]
     file.write_bytes(b"\xff")
