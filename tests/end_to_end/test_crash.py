@@ -37,6 +37,7 @@ SEATS = 12  # fewer than clients, so that some are denied
 SESSIONS_MAX = 6  # of one connection: then it logs off
 TOKENS_ASKED_ABOUT = 3  # of one session, the newest
 SEED = 20_261_124
+APPLY_S = 60  # for a command that another process runs: far more than it needs
 
 
 class Held:
@@ -423,14 +424,14 @@ class TestCommandLine:
             statements = self._count_statements(server, tmp_path / "copy", file)
             for fatal in (*sorted(dice.sample(range(1, statements), 5)), statements):
                 dying = _run(server.data, fatal, "apply", str(file), "--yes")
-                dying.communicate(timeout=PATIENCE_S)
+                dying.communicate(timeout=APPLY_S)
                 assert dying.returncode == -signal.SIGKILL
                 assert _seen(server) == before
             self._kill_around_the_commit(server, tmp_path, file, statements)
             async with opened([server.url]) as (caller,):
                 await self._all_must_live(caller, clients, tokens)
                 living = _run(server.data, 0, "apply", str(file), "--yes")
-                told, _ = living.communicate(timeout=PATIENCE_S)
+                told, _ = living.communicate(timeout=APPLY_S)
                 assert living.returncode == 0
                 assert "4 sessions ended" in told
             async with opened([server.url]) as (caller,):
@@ -442,7 +443,7 @@ class TestCommandLine:
         """Those of an apply up to its COMMIT; a copy is changed for it."""
         shutil.copytree(server.data, copy)
         counting = _run(copy, 0, "apply", str(file), "--yes")
-        told = counting.communicate(timeout=PATIENCE_S)[1]
+        told = counting.communicate(timeout=APPLY_S)[1]
         return int(told.rpartition("statements ")[2])
 
     @staticmethod
@@ -451,7 +452,7 @@ class TestCommandLine:
         for number in range(4):
             copy = tmp_path / f"copy{number}"
             shutil.copytree(server.data, copy)
-            _run(copy, -statements, "apply", str(file), "--yes").communicate(timeout=PATIENCE_S)
+            _run(copy, -statements, "apply", str(file), "--yes").communicate(timeout=APPLY_S)
             with closing(sqlite3.connect(copy / SQLITE_NAME)) as connection:
                 assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
                 assert connection.execute(_WHAT_AN_APPLY_DOES).fetchone() in {(0, 0, 0), (_DECLARED, 1, 4)}
