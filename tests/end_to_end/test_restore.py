@@ -180,6 +180,6 @@ def test_the_secrets_are_restored_by_the_lines_of_the_page(installation: Install
     secrets = installation.at.data / FILE_NAME
     content = secrets.read_bytes()
     secrets.unlink()
-    installation.paste(lines_of("What a copy from the past means", "sh"))
+    installation.paste(lines_of("What to check after a restore", "sh"))
     assert secrets.read_bytes() == content
     assert secrets.stat().st_mode & 0o777 == 0o600
