@@ -41,7 +41,7 @@ from licet.model import Role, Tenant
 from licet.refusal import Subject
 from licet.setup.change import SetupChange, changing
 from licet.store.contract import Store
-from licet.store.errors import StoreUnavailable, unknown
+from licet.store.errors import NotFound, StoreUnavailable, unknown
 from licet.telemetry.metrics import Metrics
 from licet.web.refusals import LogRateLimit
 
@@ -130,8 +130,14 @@ class Desk:
 
     def change_now(self, identity: Identity, work: Callable[[SetupChange], Made]) -> Made:
         """The same for who is in a thread already."""
-        with changing(self.store, identity.actor, keeps_licence=not identity.owns_licence) as change:
-            made = work(change)
+        try:
+            with changing(self.store, identity.actor, keeps_licence=not identity.owns_licence) as change:
+                made = work(change)
+        except NotFound as fault:
+            if fault.subject is None or fault.subject.kind != "tenant":
+                raise
+            # It was removed since somebody looked; which others there are is not for an owner of one tenant.
+            raise unknown(fault.subject, field=fault.field) from None
         self.store.refresh_tenants()  # Who looks next sees what was changed.
         return made
 

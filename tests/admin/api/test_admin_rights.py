@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from licet.accounts import administrators
-from licet.admin.sign_in import FAILURES_PER_SOURCE_MAX
+from licet.admin.sign_in import FAILURES_PER_SOURCE_MAX, Identity
 from licet.model import Role
+from licet.store.errors import NotFound
 from support.admin_site import API, OTHER, PASSWORD, URL, AdminSite, problem
 from support.kinds import Place, SqlitePlaces
 from support.setup_site import JIM, START_MS
@@ -215,6 +216,16 @@ class TestTenants:
         ]
         assert site.call("DELETE", "/api-keys/owner", who).status_code == 204
         assert site.get("/me")["actor"] == "key owner"  # It is there still.
+
+    def test_a_tenant_that_goes_meanwhile_is_not_answered_with_the_names_of_the_others(
+        self, site: AdminSite
+    ) -> None:
+        """It was there when the call began, and is gone in the transaction."""
+        owner = Identity(actor="key owner of Other", role=Role.OWNER, tenant_id=2)
+        with pytest.raises(NotFound) as caught:
+            site.desk.change_now(owner, lambda change: change.tenant("Gone"))
+        assert str(caught.value) == "there is no tenant Gone"
+        assert caught.value.others == ()
 
     def test_a_tenant_that_is_gone_takes_its_keys_with_it(
         self, make_place: Callable[[int], Place], tmp_path: Path
