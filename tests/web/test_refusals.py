@@ -239,7 +239,8 @@ def test_wrong_secrets_and_those_that_have_to_wait_are_two_kinds(flooded: Floode
     """RFC 6749 5.2 and RFC 6585 4."""
     kinds = [("refused", 401, "invalid_client"), ("refused", 429, "temporarily_unavailable")]
     found = [flooded.lines[kind] for kind in kinds]
-    assert all(of["written"] >= LINES_MAX for of in found)
+    # How many had to wait depends on how soon the others were hashed.
+    assert all(of["written"] >= min(LINES_MAX, of["written"] + of["suppressed"]) > 0 for of in found)
     assert sum(of["written"] + of["suppressed"] for of in found) == FLOOD
 
 
