@@ -30,7 +30,7 @@ class ForkedProcess:
         while (code := self._wait(0 if until_s is None else os.WNOHANG)) is None:
             if until_s is not None and time.monotonic() > until_s:
                 raise subprocess.TimeoutExpired(["forked"], timeout or 0.0)
-            time.sleep(_STEP_S)
+            time.sleep(_STEP_S)  # waitpid(2) has no time-out, and no signal is ours to wait for
         return code
 
     def send_signal(self, number: int) -> None:

@@ -1,6 +1,6 @@
 """Serves the accounts of the admin listener: administrators, API keys, and who the caller is.
 
-Only an owner sees and changes them: of all tenants, or those of its own tenant. An API key is told once.
+Only an owner sees and changes them: of all tenants, or those of its own tenant. An API key is shown once.
 """
 
 from collections.abc import Callable
@@ -187,7 +187,7 @@ async def list_api_keys(call: Owning, page: Paged) -> Response:
     **openapi.added(responses.NewApiKey),
 )
 async def add_api_key(call: Owning, body: requests.ApiKeyNew) -> Response:
-    """Generate an API key; it is told once."""
+    """Generate an API key; it is shown once."""
     given = await _changes(call, body)
     given.setdefault("role", body.role)
     given.setdefault("tenant_id", call.identity.tenant_id)

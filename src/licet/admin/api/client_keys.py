@@ -72,7 +72,7 @@ async def remove_key(call: Owning, tenant: TenantPath, client_id: NamePath, kid:
 async def rotate_secret(
     call: Owning, tenant: TenantPath, client_id: NamePath, body: requests.SecretRotation
 ) -> Response:
-    """Generate a secret in the place of all others, which work on for a while; it is told once."""
+    """Generate a secret in the place of all others, which work on for a while; it is shown once."""
     call.given(body)
     secret = (await call.desk.run(call.desk.client_secrets)).generate()
 

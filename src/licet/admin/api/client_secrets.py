@@ -40,7 +40,7 @@ async def list_secrets(call: Reading, tenant: TenantPath, client_id: NamePath, p
 async def add_secret(
     call: Owning, tenant: TenantPath, client_id: NamePath, body: requests.SecretNew
 ) -> Response:
-    """Generate one more; it is told once, and the others go on working."""
+    """Generate one more; it is shown once, and the others go on working."""
     call.given(body)
     secret = (await call.desk.run(call.desk.client_secrets)).generate()
 

@@ -82,7 +82,7 @@ async def list_clients(  # noqa: PLR0917 - what is looked for
     **rehearsable(openapi.added(responses.NewClient)),
 )
 async def add_client(call: Owning, tenant: TenantPath, body: requests.ClientNew) -> Response:
-    """Add a client; a secret that is generated with it is told once."""
+    """Add a client; a secret that is generated with it is shown once."""
     given = _of_client(call.given(body))
     client_id, wants_secret = given.pop("client_id"), given.pop("generate_secret", False)
     expires_at_ms = given.pop("secret_expires_at_ms", None)

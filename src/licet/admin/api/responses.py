@@ -143,7 +143,7 @@ class NewSecret(Value, frozen=True, kw_only=True):
     """A generated secret in the one answer that has it."""
 
     secret_id: Annotated[str, Meta(examples=["5f0c11aa93d2"])]
-    secret: Annotated[str, Meta(description="Keep it: it is told once.", examples=["lcs_5f0c11aa93d2..."])]
+    secret: Annotated[str, Meta(description="Keep it: it is shown once.", examples=["lcs_5f0c11aa93d2..."])]
     expires_at_ms: Annotated[int | None, Meta(examples=[None])]
 
 
@@ -207,7 +207,7 @@ class ApiKey(Value, frozen=True, kw_only=True):
 class NewApiKey(ApiKey, frozen=True, kw_only=True):
     """An API key in the one answer that has it."""
 
-    key: Annotated[str, Meta(description="Keep it: it is told once.", examples=["lck_93d25f0c11aa..."])]
+    key: Annotated[str, Meta(description="Keep it: it is shown once.", examples=["lck_93d25f0c11aa..."])]
 
 
 class Me(Value, frozen=True, kw_only=True):
