@@ -15,6 +15,7 @@ import hypothesis
 import pytest
 
 from licet.lanes.process_main import spare_the_collector
+from licet.store.contract import Store
 from licet.store.opening import SQLITE_NAME
 from licet.store.postgres.store import PostgresStore
 from support import statement_cache
@@ -23,6 +24,7 @@ from support.kinds import KINDS, Place, PostgresPlaces, SqlitePlaces
 from support.postgres import Postgres
 from support.running import RunningServer
 from support.served_tenant import AWAY, ServedTenant
+from support.store_site import START_MS, begin
 
 if TYPE_CHECKING:
     from support.browser import Browser
@@ -160,6 +162,20 @@ def make_place(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[int]
         return places.make
     files: SqlitePlaces = request.getfixturevalue("sqlite_places")
     return partial(files.make, tmp_path)
+
+
+@pytest.fixture
+def place(make_place: Callable[[int], Place]) -> Iterator[Place]:
+    """Each kind of store in turn, empty, at a whole hour."""
+    place = make_place(START_MS)
+    yield place
+    place.close()
+
+
+@pytest.fixture
+def store(place: Place) -> Store:
+    """Each kind of store in turn, with the tenant `Jim_Test`."""
+    return begin(place)
 
 
 @pytest.fixture(scope="module")

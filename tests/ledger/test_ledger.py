@@ -33,11 +33,17 @@ from licet.ledger.commands import (
     Swept,
 )
 from licet.ledger.rules import ScopeGrant, apply, decide, free_expired, holder_of, resolve_scope
-from licet.model import Client, Duplicates, EndReason, NoSeatReason, Pool, Scope, Tenant
+from licet.model import Client, EndReason, NoSeatReason, Pool, Scope, Tenant
 from support.examples import (
     ALL,
+    BY_USER,
     CLIENTS,
+    EACH,
     FULL,
+    REPORT,
+    REPORTS,
+    SMALL,
+    TWINS,
     VIEW,
     client,
     end,
@@ -50,12 +56,6 @@ from support.examples import (
 
 SESSION_MS = 1_200_000
 ACCESS_MS = 600_000
-SMALL = replace(FULL, seats=1)
-BY_USER = replace(FULL, duplicates=Duplicates.USER)
-EACH = replace(FULL, duplicates=Duplicates.NONE)
-REPORTS = Pool(id=2, name="reports", seats=1)
-REPORT = Scope(name="report", licensed=True, read_only=True, pool="reports")
-TWINS = (client(1, "Desktop", "TC"), client(2, "Phone", "TC"), client(3, "Other", "OT"))
 
 
 def limited(sessions_max: int, *, others: int = 2) -> tuple[Client, ...]:

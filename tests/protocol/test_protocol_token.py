@@ -23,16 +23,14 @@ from licet.ledger.commands import (
     SessionUnknown,
     Swept,
 )
-from licet.model import Client, GrantType, NoSeatReason, Pool, Scope, Session
+from licet.model import Client, GrantType, NoSeatReason, Scope, Session
 from licet.protocol import token
 from licet.protocol.errors import OAuthError
 from licet.protocol.message import Request
-from support.examples import ALL, CLIENTS, FULL, VIEW, jim_test, sid
+from support.examples import ALL, CLIENTS, FULL, REPORT, REPORTS, VIEW, jim_test, sid
 
 NOW_MS = 1_700_000_000_000
 TOKENS = Tokens(new_keyring(NOW_MS))
-REPORT = Scope(name="report", licensed=True, read_only=True, pool="reports")
-REPORTS = Pool(id=2, name="reports", seats=1)
 TENANT = jim_test(scopes=(VIEW, ALL, REPORT), pools=(FULL, REPORTS))
 CLIENT = CLIENTS[0]
 SESSION = Session(

@@ -7,17 +7,22 @@
 from collections.abc import Sequence
 from typing import Any
 
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 from sqlalchemy import Connection, Table, insert, select, text, update
 
 from licet.ledger.commands import End, Grant, Refresh
-from licet.model import Client, EndReason, Pool, Scope, Tenant, User, Value
+from licet.model import Client, Duplicates, EndReason, Pool, Scope, Tenant, User, Value
 from licet.setup.changes import alert_columns
 from licet.store import schema
 
 FULL = Pool(id=1, name="full", seats=5)
 VIEW = Scope(name="view", licensed=False, read_only=True, pool=None)
 ALL = Scope(name="all", licensed=True, read_only=False, pool="full")
+SMALL = replace(FULL, seats=1)
+BY_USER = replace(FULL, duplicates=Duplicates.USER)
+EACH = replace(FULL, duplicates=Duplicates.NONE)
+REPORTS = Pool(id=2, name="reports", seats=1)
+REPORT = Scope(name="report", licensed=True, read_only=True, pool="reports")
 
 
 def client(key: int, client_id: str, initials: str, **changes: Any) -> Client:
@@ -30,6 +35,7 @@ CLIENTS = (
     client(1, "TestClientId", "TC"),
     *(client(number + 1, f"Client{number}", f"C{number}") for number in range(1, 7)),
 )
+TWINS = (client(1, "Desktop", "TC"), client(2, "Phone", "TC"), client(3, "Other", "OT"))
 
 
 def jim_test(
