@@ -1,7 +1,7 @@
 """What only the store for many nodes can meet: locks that nodes share, and what they tell each other.
 
-What every store promises is in the files beside this one, whose tests run on a real PostgreSQL as well; what fails
-is in test_postgres_faults.py.
+What every store promises is in the files beside this one, whose tests run on a real PostgreSQL as well; what
+fails is in test_postgres_faults.py.
 """
 
 from collections.abc import Callable, Iterator
