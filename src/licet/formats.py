@@ -189,4 +189,4 @@ def sentence(text: str) -> str:
 
 def printable(text: str, instead: str = "\N{REPLACEMENT CHARACTER}", kept: str = "") -> str:
     """Without control characters, which could take over a terminal: `instead` for each but those `kept`."""
-    return "".join(it if it.isprintable() or it in kept else instead for it in text)
+    return "".join(char if char.isprintable() or char in kept else instead for char in text)

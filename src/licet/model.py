@@ -447,12 +447,12 @@ def read_alerts(text: str) -> tuple[str, ...]:
             f" these are not: {text[:60]!r}"
         )
         raise InvalidValue(text, code=Code.MALFORMED, field="alerts")
-    return (*sorted(percentages, key=int), *(it for it in (DENIED, EXPIRES) if it in words), *shared)
+    return (*sorted(percentages, key=int), *(word for word in (DENIED, EXPIRES) if word in words), *shared)
 
 
 def shared_from(alerts: Iterable[str]) -> int | None:
     """From how many addresses on the use of a seat is reported; None where it is not."""
-    return next((int(found[1]) for it in alerts if (found := _SHARED.fullmatch(it))), None)
+    return next((int(found[1]) for alert in alerts if (found := _SHARED.fullmatch(alert))), None)
 
 
 def _zone(name: str) -> tzinfo:

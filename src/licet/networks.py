@@ -78,10 +78,10 @@ def older(address: Address) -> Iterator[Address]:
 def is_within(address: Address, networks: tuple[Network, ...]) -> bool:
     """Whether it, or what it stands for, is in one of these networks."""
     return any(
-        it in network
-        for it in (address, *older(address))
+        form in network
+        for form in (address, *older(address))
         for network in networks
-        if network.version == it.version
+        if network.version == form.version
     )
 
 

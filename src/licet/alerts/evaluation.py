@@ -135,9 +135,9 @@ def look(store: Store, *, by_mail: bool = False, is_first: bool = False) -> int:
             if note(connection, end, now_ms) and end.type
         ]
         messages += [
-            _Message(it.tenant_id, it.type, it.data)
-            for it in shared
-            if note_shared(connection, it, now_ms) and it.type
+            _Message(client.tenant_id, client.type, client.data)
+            for client in shared
+            if note_shared(connection, client, now_ms) and client.type
         ]
         return _queue(connection, messages, now_ms, by_mail=by_mail)
 
@@ -150,18 +150,24 @@ def _steps(connection: Connection, now_ms: int, back_ms: int) -> Iterator[_Step]
 
 def _of_thresholds(pool: _Pool) -> Iterator[_Step]:
     level, raised = max(pool.in_use, pool.peak), pool.thresholds_raised
-    reached = [it for it in pool.thresholds if it not in raised and _is_reached(pool, level, it)]
+    reached = [
+        threshold
+        for threshold in pool.thresholds
+        if threshold not in raised and _is_reached(pool, level, threshold)
+    ]
     if reached:
         data = {"threshold": reached[-1], "peak": level}
         yield _Step(pool, raises=_names(reached), type=THRESHOLD_REACHED, data=data)
-    unwanted = [it for it in raised if it not in pool.thresholds]
-    left = [it for it in raised if it not in unwanted and _is_left(pool, level, it)]
+    unwanted = [threshold for threshold in raised if threshold not in pool.thresholds]
+    left = [
+        threshold for threshold in raised if threshold not in unwanted and _is_left(pool, level, threshold)
+    ]
     if not left:
         if unwanted:
             yield _Step(pool, clears=_names(unwanted))
         return
     is_normal = not reached and len(left) + len(unwanted) == len(raised)
-    since_ms = min(pool.raised[str(it)].raised_at_ms for it in raised)
+    since_ms = min(pool.raised[str(threshold)].raised_at_ms for threshold in raised)
     yield _Step(
         pool,
         clears=_names([*left, *unwanted]),
@@ -184,25 +190,25 @@ def _of_denials(pool: _Pool, now_ms: int) -> Iterator[_Step]:
         if row is not None and row.cleared_at_ms is None:
             yield _Step(pool, clears=(DENIED,))
         return
-    counted = [it for it in pool.denials if it.minute >= _first_minute(pool, row)]
+    counted = [denial for denial in pool.denials if denial.minute >= _first_minute(pool, row)]
     told_before: int = row.told_times if row is not None and _is_in_view(pool, row) else 0
-    times = sum(it.times for it in counted) - told_before
+    times = sum(denial.times for denial in counted) - told_before
     if times > 0 and (row is None or now_ms - row.told_at_ms >= QUIET_MS):
-        first_at_ms = min(it.first_at_ms for it in counted)
+        first_at_ms = min(denial.first_at_ms for denial in counted)
         since_ms = row.told_at_ms if row is not None and told_before else first_at_ms
         yield _Step(
             pool,
             raises=(DENIED,),
-            told_times=sum(it.times for it in counted if it.minute >= _still_open(now_ms)),
+            told_times=sum(denial.times for denial in counted if denial.minute >= _still_open(now_ms)),
             type=POOL_DENIED,
             data={
                 "denials": times,
-                "reasons": sorted({it.reason for it in counted}),
+                "reasons": sorted({denial.reason for denial in counted}),
                 "since": instant(since_ms),
             },
         )
     elif times <= 0 and row is not None and row.cleared_at_ms is None:
-        last_at_ms = max((it.last_at_ms for it in counted), default=0)
+        last_at_ms = max((denial.last_at_ms for denial in counted), default=0)
         if now_ms - max(last_at_ms, row.told_at_ms) >= QUIET_MS:
             yield _Step(pool, clears=(DENIED,))
 
@@ -344,7 +350,7 @@ def _queue(connection: Connection, messages: Iterable[_Message], now_ms: int, *,
     ).all()
     queued = 0
     for message in messages:
-        ids = [it.id for it in webhooks if it.tenant_id in {None, message.tenant_id}]
+        ids = [hook.id for hook in webhooks if hook.tenant_id in {None, message.tenant_id}]
         queued += len(
             put(
                 connection,

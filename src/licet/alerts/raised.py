@@ -84,7 +84,7 @@ def raised(connection: Connection, tenants: Iterable[Tenant]) -> tuple[Raised, .
     return tuple(sorted(chain(found, ends, shared), key=_standing))
 
 
-def _standing(it: Raised) -> tuple[int, str, str, int]:
+def _standing(alert: Raised) -> tuple[int, str, str, int]:
     """The newest first; of one pool the end of its licence, denials, and then the highest threshold."""
-    level = {EXPIRES: 102, DENIED: 101, SHARED: 200}.get(it.threshold) or int(it.threshold)
-    return (-it.raised_at_ms, it.tenant, it.pool, -level)
+    level = {EXPIRES: 102, DENIED: 101, SHARED: 200}.get(alert.threshold) or int(alert.threshold)
+    return (-alert.raised_at_ms, alert.tenant, alert.pool, -level)

@@ -109,7 +109,10 @@ def endings(ending: Consequences) -> str:
         verb = "ends" if ending.sessions_cut_short == 1 else "end"
         parts.append(f"{counted(ending.sessions_cut_short, 'session')} {verb} when the pool does")
     told = ending.clients[:_CLIENTS_TOLD]
-    whose = [f"{it.client_id} ({it.sessions})" if it.sessions > 1 else it.client_id for it in told]
+    whose = [
+        f"{client.client_id} ({client.sessions})" if client.sessions > 1 else client.client_id
+        for client in told
+    ]
     more = len(ending.clients) + ending.clients_more - len(told)
     if more:
         whose.append(f"{more} more")

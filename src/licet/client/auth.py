@@ -81,7 +81,7 @@ class LicetAuth(httpx.Auth):
             raise ValueError("timeout must be more than nothing, and wait_for_seat not less")
         url = _tenant_url(tenant_url, allow_http=allow_http)
         urls = [api] if isinstance(api, str) else list(api)
-        self._origins = frozenset(_api_origin(it, allow_http=allow_http) for it in urls)
+        self._origins = frozenset(_api_origin(given, allow_http=allow_http) for given in urls)
         if not self._origins:
             raise ValueError("api names no URL")
         timing = timing or Timing()

@@ -80,4 +80,4 @@ class SessionClosed(LicetError, RuntimeError):
 def told(value: object) -> str:
     """What a server says, as one short line that can be shown; empty where it says nothing."""
     text = value if isinstance(value, str) else ""
-    return "".join(it if it.isprintable() else " " for it in text[:TOLD_CHARS_MAX]).strip()
+    return "".join(char if char.isprintable() else " " for char in text[:TOLD_CHARS_MAX]).strip()

@@ -114,7 +114,7 @@ def parse(text: str) -> Assertion:
     if len(parts) != 3 or not all(map(_PART.fullmatch, parts)):  # noqa: PLR2004 - RFC 7515 7.1
         raise InvalidAssertion("the assertion is not three parts of base64url")
     try:
-        header_json, claims_json, signature = (decode(it.encode()) for it in parts)
+        header_json, claims_json, signature = (decode(part.encode()) for part in parts)
         header, claims = _decode_header(header_json), _decode_claims(claims_json)
     except (NotBase64, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise InvalidAssertion("the assertion's header or claims are not what they must be") from None
@@ -169,7 +169,7 @@ def may_be_used_before(assertion: Assertion, moment_ms: int) -> bool:
 
 def is_meant_for(assertion: Assertion, ours: Collection[str]) -> bool:
     """Whether it names an audience, and no other than a server of these names."""
-    return bool(assertion.audiences) and all(it in ours for it in assertion.audiences)
+    return bool(assertion.audiences) and all(audience in ours for audience in assertion.audiences)
 
 
 def signing_key(
@@ -183,15 +183,15 @@ def signing_key(
 
 def _candidates(assertion: Assertion, client: Client | None, now_ms: int) -> Sequence[PublicKey]:
     """The live keys that it may be signed by, the newest first."""
-    live = [it for it in client.keys if it.is_live(now_ms)] if client is not None else []
+    live = [key for key in client.keys if key.is_live(now_ms)] if client is not None else []
     if assertion.key_id is not None:
-        return [it for it in live if assertion.key_id in {it.kid, it.thumbprint}]
-    fitting = [it for it in live if _fits(it, assertion.algorithm)]
-    return sorted(fitting, key=lambda it: it.created_at_ms, reverse=True)
+        return [key for key in live if assertion.key_id in {key.kid, key.thumbprint}]
+    fitting = [key for key in live if _fits(key, assertion.algorithm)]
+    return sorted(fitting, key=lambda key: key.created_at_ms, reverse=True)
 
 
 def _fits(key: PublicKey, algorithm: str) -> bool:
-    kind = next(it for it, names in ALGORITHMS.items() if algorithm in names)
+    kind = next(kind for kind, names in ALGORITHMS.items() if algorithm in names)
     return f'"kty":"{kind}"' in key.jwk and key.algorithm in {None, algorithm}
 
 

@@ -62,7 +62,8 @@ class ClientSecrets:
         """The kept secret that this one is, if it is the client's and has not expired."""
         secret_id = secret[len(SECRET_PREFIX) :][:_ID_CHARS]
         hashed = self._hash(secret)  # also for an unknown client: it takes as long as a known one
-        kept = next((it for it in client.secrets if it.secret_id == secret_id), None) if client else None
+        secrets = client.secrets if client else ()
+        kept = next((found for found in secrets if found.secret_id == secret_id), None)
         if not hmac.compare_digest(hashed, kept.hash if kept else bytes(len(hashed))) or kept is None:
             return None
         return kept if kept.expires_at_ms is None or now_ms < kept.expires_at_ms else None

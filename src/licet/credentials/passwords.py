@@ -112,8 +112,10 @@ def _refused(code: Code, text: str) -> InvalidValue:
 def about_user(tenant: Tenant, initials: str, name: str | None = None) -> tuple[str, ...]:
     """What everybody knows of a user, new or not: initials, names, and the clients that stand for it."""
     user = tenant.users.get(initials)
-    clients = (it.client_id for it in tenant.clients.values() if it.user.initials == initials)
-    return tuple(it for it in (initials, name, user.name if user else None, tenant.name, *clients) if it)
+    clients = (client.client_id for client in tenant.clients.values() if client.user.initials == initials)
+    return tuple(
+        word for word in (initials, name, user.name if user else None, tenant.name, *clients) if word
+    )
 
 
 def _beside(password: str, about: Iterable[str]) -> str:
@@ -123,7 +125,7 @@ def _beside(password: str, about: Iterable[str]) -> str:
     for word in sorted(words, key=len, reverse=True):
         if len(word) > 1:
             left = left.replace(word.casefold(), " ")
-    return "".join(it for it in left if it.isalnum())
+    return "".join(char for char in left if char.isalnum())
 
 
 class Remembered:

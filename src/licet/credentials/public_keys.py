@@ -78,7 +78,7 @@ def read_jwk(jwk: Mapping[str, Any]) -> PublicKey:
     if not isinstance(kind, str) or kind not in _MEMBERS:
         raise _refused(_KINDS, Code.UNSUPPORTED_KEY)
     members = {name: jwk.get(name) for name in _MEMBERS[kind]}
-    if not all(isinstance(it, str) and _BASE64URL.fullmatch(it) for it in members.values()):
+    if not all(isinstance(member, str) and _BASE64URL.fullmatch(member) for member in members.values()):
         raise _refused(f"this JWK is not whole: it needs {', '.join(_MEMBERS[kind])}")
     _must_be_for_signatures(jwk)
     return _made(_loaded(members), kid=_text(jwk, "kid"), algorithm=_text(jwk, "alg"))
@@ -91,7 +91,7 @@ def _refused(text: str, code: Code = Code.MALFORMED) -> InvalidValue:
 def told(key: PublicKey) -> dict[str, Any]:
     """A key as a JWK, with what is known of it but when it was used."""
     named = {"kid": key.kid, "alg": key.algorithm}
-    return {**json.loads(key.jwk), **{name: it for name, it in named.items() if it is not None}}
+    return {**json.loads(key.jwk), **{name: value for name, value in named.items() if value is not None}}
 
 
 def name_of(key: PublicKey) -> str:
@@ -125,7 +125,7 @@ class Signatures:
         from jwt.algorithms import get_default_algorithms  # noqa: PLC0415 - few use it
 
         known = get_default_algorithms()
-        algorithms = {it: known[it] for it in ("ES256", "EdDSA", "RS256", "PS256")}
+        algorithms = {name: known[name] for name in ("ES256", "EdDSA", "RS256", "PS256")}
         self._algorithms = algorithms | {"Ed25519": known["EdDSA"]}
 
     def find(
@@ -161,7 +161,7 @@ class Signatures:
 
     def _dummy(self, algorithm: str, signature_bytes: int) -> Any:
         """A key that nobody has, so that it takes as long to refuse who is not known."""
-        kind = next(it for it, names in ALGORITHMS.items() if algorithm in names)
+        kind = next(kind for kind, names in ALGORITHMS.items() if algorithm in names)
         bits = min(max(signature_bytes * 8, RSA_BITS_MIN), RSA_BITS_MAX) if kind == "RSA" else 0
         found = self._dummies.get((kind, bits))
         if found is None:
@@ -191,9 +191,9 @@ def _read_json(text: str) -> list[PublicKey]:
     if "keys" not in content:
         return [read_jwk(content)]
     found = content["keys"]
-    if not isinstance(found, list) or not all(isinstance(it, dict) for it in found):
+    if not isinstance(found, list) or not all(isinstance(jwk, dict) for jwk in found):
         raise _refused(_WHAT)
-    return [read_jwk(it) for it in found if it.get("use") != "enc"]
+    return [read_jwk(jwk) for jwk in found if jwk.get("use") != "enc"]
 
 
 def _read_pem(text: str) -> list[PublicKey]:
@@ -204,7 +204,10 @@ def _read_pem(text: str) -> list[PublicKey]:
         raise _refused(_KEEP_PRIVATE, Code.PRIVATE_KEY)
     if any("PUBLIC KEY" not in label for label in labels):
         raise _refused(f"{_WHAT}; of a certificate: openssl x509 -in FILE -pubkey -noout")
-    return [_made(_understood(lambda it=it: load_pem_public_key(it.encode()))) for it in _pem_blocks(text)]
+    return [
+        _made(_understood(lambda block=block: load_pem_public_key(block.encode())))
+        for block in _pem_blocks(text)
+    ]
 
 
 def _pem_blocks(text: str) -> Iterator[str]:

@@ -51,7 +51,7 @@ def read_keys(body: bytes) -> Keys | Unusable:
         return Unusable("is no key set")
     if not isinstance(keys, list) or len(keys) > KEYS_MAX:
         return Unusable("is no key set")
-    found = {it["kid"]: key for it in keys if (key := _read_key(it)) is not None}
+    found = {jwk["kid"]: key for jwk in keys if (key := _read_key(jwk)) is not None}
     return found or Unusable(f"has no key for {ALGORITHM}")
 
 

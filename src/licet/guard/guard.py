@@ -248,7 +248,7 @@ def _scopes(name: str, scopes: Iterable[str]) -> frozenset[str]:
     if isinstance(scopes, str):
         raise ValueError(f"{name} is a list of scopes, not one text")  # noqa: TRY004 - as all mistakes here
     found = frozenset(scopes)
-    if not all(_SCOPE.fullmatch(it) for it in found):
+    if not all(_SCOPE.fullmatch(scope) for scope in found):
         raise ValueError(f"{name} has one that is no scope")
     return found
 

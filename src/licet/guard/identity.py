@@ -25,7 +25,7 @@ def identity(request: Any) -> Identity:
 
     Raises LookupError when no guard stands before it.
     """
-    for place in (request, *(getattr(request, it, None) for it in ("scope", "environ", "META"))):
+    for place in (request, *(getattr(request, name, None) for name in ("scope", "environ", "META"))):
         if isinstance(place, Mapping) and isinstance(found := place.get(KEY), Identity):
             return found
     raise LookupError("no guard of Licet stands before this handler")

@@ -195,8 +195,9 @@ class Desks:
         if desk is None:
             if self._verify is None:
                 self._verify = httpx.create_ssl_context()
-            for it in [it for it in list(self._desks) if it.is_closed()]:  # others come and go meanwhile
-                self._desks.pop(it, None)
+            # Other threads add and remove loops meanwhile.
+            for closed in [loop for loop in list(self._desks) if loop.is_closed()]:
+                self._desks.pop(closed, None)
             desk = self._desks[loop] = Desk(self._how, self._verify)
         return desk
 

@@ -113,16 +113,16 @@ def _key(row: Row[Any]) -> Key:
     return (row.pool, row.reason, row.client_id)
 
 
-def _told(it: Range) -> DenialRange:
-    row = it.last
+def _told(denials: Range) -> DenialRange:
+    row = denials.last
     return DenialRange(
         pool=row.pool,
         client_id=row.client_id,
         initials=row.initials,
         name=row.name,
         reason=row.reason,
-        times=it.times,
-        first_at_ms=it.first_at_ms,
+        times=denials.times,
+        first_at_ms=denials.first_at_ms,
         last_at_ms=row.last_at_ms,
         seats=row.seats or 0,
         in_use=row.in_use or 0,
@@ -131,26 +131,26 @@ def _told(it: Range) -> DenialRange:
 
 
 def _rows(tenant: Tenant, only: DenialFilter) -> Select[Any]:
-    it, user = schema.journal.c, schema.user
-    wanted: list[ColumnElement[bool]] = [it.tenant_id == tenant.id, it.kind == DENIED]
+    entry, user = schema.journal.c, schema.user
+    wanted: list[ColumnElement[bool]] = [entry.tenant_id == tenant.id, entry.kind == DENIED]
     for column, value in (
-        (it.pool, only.pool),
-        (it.client_id, only.client),
-        (it.initials, only.user),
-        (it.reason, only.reason),
+        (entry.pool, only.pool),
+        (entry.client_id, only.client),
+        (entry.initials, only.user),
+        (entry.reason, only.reason),
     ):
         if value:
             wanted.append(column == str(value))
     if only.from_ms is not None:
-        wanted += [it.minute >= only.from_ms // MINUTE_MS, it.last_at_ms >= only.from_ms]
+        wanted += [entry.minute >= only.from_ms // MINUTE_MS, entry.last_at_ms >= only.from_ms]
     if only.until_ms is not None:
-        wanted += [it.minute <= only.until_ms // MINUTE_MS, it.first_at_ms < only.until_ms]
-    same_user = and_(user.c.tenant_id == it.tenant_id, user.c.initials == it.initials)
+        wanted += [entry.minute <= only.until_ms // MINUTE_MS, entry.first_at_ms < only.until_ms]
+    same_user = and_(user.c.tenant_id == entry.tenant_id, user.c.initials == entry.initials)
     return (
         select(schema.journal, func.coalesce(user.c.name, "").label("name"))
         .join_from(schema.journal, user, same_user, isouter=True)
         .where(*wanted)
-        .order_by(it.minute.desc(), it.pool, it.reason, it.client_id)
+        .order_by(entry.minute.desc(), entry.pool, entry.reason, entry.client_id)
     )
 
 
@@ -166,42 +166,42 @@ def holders_at(
         connection.execute(_still_taken(tenant, pool, at_ms)),
     )
     holders = (_holder(row, now_ms) for row in rows)
-    return tuple(sorted(holders, key=lambda it: (it.taken_at_ms, it.client_id))[:HOLDERS_MAX])
+    return tuple(sorted(holders, key=lambda holder: (holder.taken_at_ms, holder.client_id))[:HOLDERS_MAX])
 
 
 def _came_back(tenant: Tenant, pool: str, at_ms: int) -> Select[Any]:
-    it, user = schema.holding.c, schema.user
-    same_user = and_(user.c.tenant_id == it.tenant_id, user.c.initials == it.initials)
+    holding, user = schema.holding.c, schema.user
+    same_user = and_(user.c.tenant_id == holding.tenant_id, user.c.initials == holding.initials)
     return (
         select(schema.holding, func.coalesce(user.c.name, "").label("name"), literal("").label("sources"))
         .join_from(schema.holding, user, same_user, isouter=True)
-        .where(it.tenant_id == tenant.id, it.pool == pool, it.freed_at_ms > at_ms)
-        .where(it.minute <= at_ms // MINUTE_MS, it.taken_at_ms <= at_ms)
-        .order_by(it.freed_at_ms)
+        .where(holding.tenant_id == tenant.id, holding.pool == pool, holding.freed_at_ms > at_ms)
+        .where(holding.minute <= at_ms // MINUTE_MS, holding.taken_at_ms <= at_ms)
+        .order_by(holding.freed_at_ms)
         .limit(HOLDERS_MAX)
     )
 
 
 def _still_taken(tenant: Tenant, pool: str, at_ms: int) -> Select[Any]:
     """Those that did not come back; one that expired was free from then on."""
-    it, user = schema.seat.c, schema.user
-    same_user = and_(user.c.tenant_id == it.tenant_id, user.c.initials == it.initials)
-    of_pool = and_(schema.pool.c.id == it.pool_id, schema.pool.c.name == pool)
+    seat, user = schema.seat.c, schema.user
+    same_user = and_(user.c.tenant_id == seat.tenant_id, user.c.initials == seat.initials)
+    of_pool = and_(schema.pool.c.id == seat.pool_id, schema.pool.c.name == pool)
     return (
         select(
-            it.client_id,
-            it.initials,
+            seat.client_id,
+            seat.initials,
             func.coalesce(user.c.name, "").label("name"),
-            it.taken_at_ms,
-            it.expires_at_ms.label("freed_at_ms"),
+            seat.taken_at_ms,
+            seat.expires_at_ms.label("freed_at_ms"),
             literal(1).label("times"),
             literal(0).label("addresses"),
-            it.sources,
+            seat.sources,
         )
         .join_from(schema.seat, schema.pool, of_pool)
         .outerjoin(user, same_user)
-        .where(schema.pool.c.tenant_id == tenant.id, it.taken_at_ms <= at_ms, it.expires_at_ms > at_ms)
-        .order_by(it.taken_at_ms)
+        .where(schema.pool.c.tenant_id == tenant.id, seat.taken_at_ms <= at_ms, seat.expires_at_ms > at_ms)
+        .order_by(seat.taken_at_ms)
         .limit(HOLDERS_MAX)
     )
 

@@ -107,8 +107,8 @@ def failed_most(
     connection: Connection, tenant: Tenant | None, *, only: FailureFilter | None = None
 ) -> tuple[Most, ...]:
     """The known clients that failed most often."""
-    it = schema.authentication_failure.c
-    rows = _rows(tenant, only or FailureFilter()).where(it.name != "", it.who == Who.CLIENT.value)
+    failure = schema.authentication_failure.c
+    rows = _rows(tenant, only or FailureFilter()).where(failure.name != "", failure.who == Who.CLIENT.value)
     return most_of(connection, rows, name="name", user_name="user_name")
 
 
@@ -120,19 +120,20 @@ def find_request(
     with_administrators: bool = False,
 ) -> Refused | None:
     """What became of the request of this id, in this tenant or in any; None where it is not kept."""
-    it = schema.refused_request
-    same_user = and_(_user.c.tenant_id == it.c.tenant_id, _user.c.initials == it.c.initials)
-    is_its = and_(_tenant.c.id == it.c.tenant_id, schema.is_there)
-    wanted = [it.c.request_id == request_id]
+    request = schema.refused_request
+    same_user = and_(_user.c.tenant_id == request.c.tenant_id, _user.c.initials == request.c.initials)
+    is_its = and_(_tenant.c.id == request.c.tenant_id, schema.is_there)
+    wanted = [request.c.request_id == request_id]
     if tenant_id is not None:
-        wanted.append(it.c.tenant_id == tenant_id)
+        wanted.append(request.c.tenant_id == tenant_id)
     if not with_administrators:
-        wanted.append(it.c.who == Who.CLIENT.value)
+        wanted.append(request.c.who == Who.CLIENT.value)
     names = (
         func.coalesce(_tenant.c.name, "").label("tenant"),
         func.coalesce(_user.c.name, "").label("user_name"),
     )
-    query = select(it, *names).join_from(it, _tenant, is_its, isouter=True).outerjoin(_user, same_user)
+    query = select(request, *names).join_from(request, _tenant, is_its, isouter=True)
+    query = query.outerjoin(_user, same_user)
     row = connection.execute(query.where(*wanted)).one_or_none()
     if row is None:
         return None
@@ -152,34 +153,40 @@ def find_request(
 
 
 def _rows(tenant: Tenant | None, only: FailureFilter) -> Select[Any]:
-    it = schema.authentication_failure
-    same_user = and_(_user.c.tenant_id == it.c.tenant_id, _user.c.initials == it.c.initials)
-    is_its = and_(_tenant.c.id == it.c.tenant_id, schema.is_there)
+    failure = schema.authentication_failure
+    same_user = and_(_user.c.tenant_id == failure.c.tenant_id, _user.c.initials == failure.c.initials)
+    is_its = and_(_tenant.c.id == failure.c.tenant_id, schema.is_there)
     return (
         select(
-            it,
+            failure,
             func.coalesce(_tenant.c.name, "").label("tenant"),
             func.coalesce(_user.c.name, "").label("user_name"),
         )
-        .join_from(it, _tenant, is_its, isouter=True)
+        .join_from(failure, _tenant, is_its, isouter=True)
         .outerjoin(_user, same_user)
         .where(*_wanted(tenant, only))
-        .order_by(it.c.minute.desc(), it.c.tenant_id, it.c.who, it.c.cause, it.c.name)
+        .order_by(
+            failure.c.minute.desc(), failure.c.tenant_id, failure.c.who, failure.c.cause, failure.c.name
+        )
     )
 
 
 def _wanted(tenant: Tenant | None, only: FailureFilter) -> list[ColumnElement[bool]]:
-    it = schema.authentication_failure.c
-    wanted: list[ColumnElement[bool]] = [] if tenant is None else [it.tenant_id == tenant.id]
+    failure = schema.authentication_failure.c
+    wanted: list[ColumnElement[bool]] = [] if tenant is None else [failure.tenant_id == tenant.id]
     if not only.with_administrators:
-        wanted.append(it.who == Who.CLIENT.value)
-    for column, value in ((it.name, only.client), (it.initials, only.user), (it.cause, only.cause)):
+        wanted.append(failure.who == Who.CLIENT.value)
+    for column, value in (
+        (failure.name, only.client),
+        (failure.initials, only.user),
+        (failure.cause, only.cause),
+    ):
         if value:
             wanted.append(column == str(value))
     if only.from_ms is not None:
-        wanted += [it.minute >= only.from_ms // MINUTE_MS, it.last_at_ms >= only.from_ms]
+        wanted += [failure.minute >= only.from_ms // MINUTE_MS, failure.last_at_ms >= only.from_ms]
     if only.until_ms is not None:
-        wanted += [it.minute <= only.until_ms // MINUTE_MS, it.first_at_ms < only.until_ms]
+        wanted += [failure.minute <= only.until_ms // MINUTE_MS, failure.first_at_ms < only.until_ms]
     return wanted
 
 
@@ -192,8 +199,8 @@ def _key(row: Row[Any]) -> Key:
     return (row.tenant_id, row.who, row.cause, row.name)
 
 
-def _told(it: Range) -> FailureRange:
-    row = it.last
+def _told(failures: Range) -> FailureRange:
+    row = failures.last
     return FailureRange(
         tenant=row.tenant,
         who=Who(row.who),
@@ -201,8 +208,8 @@ def _told(it: Range) -> FailureRange:
         initials=row.initials,
         user_name=row.user_name,
         cause=FailureCause(row.cause),
-        times=it.times,
-        first_at_ms=it.first_at_ms,
+        times=failures.times,
+        first_at_ms=failures.first_at_ms,
         last_at_ms=row.last_at_ms,
         address=row.address,
     )

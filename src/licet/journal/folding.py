@@ -107,8 +107,8 @@ def fold_journal(store: Store, entries_max: int = ENTRIES_MAX) -> int:
 def first_minute(connection: Connection) -> int | None:
     """The minute in which the whole journal begins; None when there is nothing in it."""
     columns = (schema.journal.c.minute, schema.entry_minute)
-    found = [connection.execute(select(func.min(it))).scalar() for it in columns]
-    return min((it for it in found if it is not None), default=None)
+    found = [connection.execute(select(func.min(column))).scalar() for column in columns]
+    return min((minute for minute in found if minute is not None), default=None)
 
 
 def _fold_in_sqlite(connection: Connection, entries_max: int) -> int:

@@ -135,7 +135,7 @@ def history(
     rows = merge(
         _journal(connection, tenant, only, place, limit + 1),
         _events(connection, tenant, only, place, limit + 1),
-        key=lambda it: it[0],
+        key=lambda placed: placed[0],
         reverse=True,
     )
     found = list(islice(rows, limit + 1))
@@ -209,28 +209,32 @@ def _failed(
     connection: Connection, tenant: Tenant | None, only: HistoryFilter, place: _Place | None, limit: int
 ) -> Iterator[Row[Any]]:
     """Failed authentications as rows of the journal; who failed stands in the place of a pool."""
-    it = schema.authentication_failure.c
-    wanted = [] if tenant is None else [it.tenant_id == tenant.id]
+    failure = schema.authentication_failure.c
+    wanted = [] if tenant is None else [failure.tenant_id == tenant.id]
     if only.client or not only.with_administrators:
-        wanted.append(it.who == Who.CLIENT.value)
-    for column, value in ((it.cause, only.reason), (it.name, only.client), (it.initials, only.user)):
+        wanted.append(failure.who == Who.CLIENT.value)
+    for column, value in (
+        (failure.cause, only.reason),
+        (failure.name, only.client),
+        (failure.initials, only.user),
+    ):
         wanted += [column == value] if value else []
-    wanted += _within(it, only)
+    wanted += _within(failure, only)
     rows = (
         select(
-            it.tenant_id,
-            it.minute,
+            failure.tenant_id,
+            failure.minute,
             literal(Kind.FAILED.value).label("kind"),
-            it.cause.label("reason"),
-            it.who.label("pool"),
-            it.name.label("client_id"),
-            it.initials,
-            it.times,
-            it.first_at_ms,
-            it.last_at_ms,
+            failure.cause.label("reason"),
+            failure.who.label("pool"),
+            failure.name.label("client_id"),
+            failure.initials,
+            failure.times,
+            failure.first_at_ms,
+            failure.last_at_ms,
             null().label("seats"),
             null().label("in_use"),
-            it.address,
+            failure.address,
         )
         .where(*wanted)
         .subquery("failed")
@@ -246,17 +250,17 @@ def _counted(tenant: Tenant | None, only: HistoryFilter) -> Select[Any]:
 
     Only by what all entries of a row share: the rest is looked for when they are together.
     """
-    it = schema.journal_entry.c
-    key = (it.tenant_id, schema.entry_minute, it.kind, it.reason, it.pool, it.client_id)
-    wanted = [] if tenant is None else [it.tenant_id == tenant.id]
-    wanted += [it.client_id == only.client] if only.client else []
+    entry = schema.journal_entry.c
+    key = (entry.tenant_id, schema.entry_minute, entry.kind, entry.reason, entry.pool, entry.client_id)
+    wanted = [] if tenant is None else [entry.tenant_id == tenant.id]
+    wanted += [entry.client_id == only.client] if only.client else []
     return (
         select(
             *key,
             func.count().label("times"),
-            func.min(it.at_ms).label("first_at_ms"),
-            func.max(it.at_ms).label("last_at_ms"),
-            func.max(it.number).label("number"),
+            func.min(entry.at_ms).label("first_at_ms"),
+            func.max(entry.at_ms).label("last_at_ms"),
+            func.max(entry.number).label("number"),
         )
         .where(*wanted)
         .group_by(*key)
@@ -265,44 +269,44 @@ def _counted(tenant: Tenant | None, only: HistoryFilter) -> Select[Any]:
 
 def _behind(query: Select[Any], table: FromClause, place: _Place | None, limit: int) -> Select[Any]:
     """The first of them behind a place."""
-    it = table.c
-    order = (it.first_at_ms, it.kind, it.reason, it.pool, it.client_id, it.tenant_id)
+    entry = table.c
+    order = (entry.first_at_ms, entry.kind, entry.reason, entry.pool, entry.client_id, entry.tenant_id)
     if place is not None:
-        query = query.where(it.minute <= place[0] // MINUTE_MS)
+        query = query.where(entry.minute <= place[0] // MINUTE_MS)
         query = query.where(tuple_(*order) < tuple_(*map(literal, place)))
     # The minute goes before, as it is what there is an index for.
-    return query.order_by(it.minute.desc(), *(column.desc() for column in order)).limit(limit)
+    return query.order_by(entry.minute.desc(), *(column.desc() for column in order)).limit(limit)
 
 
 def _rows(table: FromClause, tenant: Tenant | None, only: HistoryFilter) -> Select[Any]:
-    it, kinds = table.c, _kinds(only)
-    wanted: list[ColumnElement[bool]] = [] if tenant is None else [it.tenant_id == tenant.id]
+    entry, kinds = table.c, _kinds(only)
+    wanted: list[ColumnElement[bool]] = [] if tenant is None else [entry.tenant_id == tenant.id]
     if kinds == {Kind.DENIED}:
-        wanted.append(it.kind == DENIED)  # which has an index
+        wanted.append(entry.kind == DENIED)  # which has an index
     elif len(kinds) < len(Kind) - 1:
-        wanted.append(it.kind.in_([str(kind) for kind in kinds]))
+        wanted.append(entry.kind.in_([str(kind) for kind in kinds]))
     for column, value in (
-        (it.reason, only.reason),
-        (it.pool, only.pool),
-        (it.client_id, only.client),
-        (it.initials, only.user),
+        (entry.reason, only.reason),
+        (entry.pool, only.pool),
+        (entry.client_id, only.client),
+        (entry.initials, only.user),
     ):
         if value:
             wanted.append(column == value)
-    wanted += _within(it, only)
+    wanted += _within(entry, only)
     return (
         select(table, schema.tenant.c.name.label("tenant"))
-        .join_from(table, schema.tenant, schema.tenant.c.id == it.tenant_id)
+        .join_from(table, schema.tenant, schema.tenant.c.id == entry.tenant_id)
         .where(schema.is_there, *wanted)
     )
 
 
-def _within(it: ReadOnlyColumnCollection[str, Any], only: HistoryFilter) -> list[ColumnElement[bool]]:
+def _within(columns: ReadOnlyColumnCollection[str, Any], only: HistoryFilter) -> list[ColumnElement[bool]]:
     wanted: list[ColumnElement[bool]] = []
     if only.from_ms is not None:
-        wanted += [it.minute >= only.from_ms // MINUTE_MS, it.last_at_ms >= only.from_ms]
+        wanted += [columns.minute >= only.from_ms // MINUTE_MS, columns.last_at_ms >= only.from_ms]
     if only.until_ms is not None:
-        wanted += [it.minute <= only.until_ms // MINUTE_MS, it.first_at_ms < only.until_ms]
+        wanted += [columns.minute <= only.until_ms // MINUTE_MS, columns.first_at_ms < only.until_ms]
     return wanted
 
 
@@ -339,15 +343,15 @@ def _events(
 ) -> Iterator[tuple[_Place, Happened | Did]]:
     if only.reason or (only.kinds and Kind.EVENT not in only.kinds):
         return
-    it = schema.event.c
+    event = schema.event.c
     query = select(schema.event).where(*_events_wanted(tenant, only))
     if place is not None:
         at_ms, kind, *_, event_id = place
         if kind == Kind.EVENT:
-            query = query.where(tuple_(it.at_ms, it.id) < tuple_(literal(at_ms), literal(event_id)))
+            query = query.where(tuple_(event.at_ms, event.id) < tuple_(literal(at_ms), literal(event_id)))
         else:
-            query = query.where(it.at_ms <= at_ms if kind > Kind.EVENT else it.at_ms < at_ms)
-    for row in connection.execute(query.order_by(it.at_ms.desc(), it.id.desc()).limit(limit)):
+            query = query.where(event.at_ms <= at_ms if kind > Kind.EVENT else event.at_ms < at_ms)
+    for row in connection.execute(query.order_by(event.at_ms.desc(), event.id.desc()).limit(limit)):
         yield (
             (row.at_ms, Kind.EVENT, "", "", "", row.id),
             Did(
@@ -362,7 +366,7 @@ def _events(
 
 
 def _events_wanted(tenant: Tenant | None, only: HistoryFilter) -> list[ColumnElement[bool]]:
-    it = schema.event.c
+    event = schema.event.c
     wanted: list[ColumnElement[bool]] = []
     if tenant is not None:  # Events outlive a tenant: those of one before, of the same name, are not its own.
         of_name = schema.event.alias("of_name").c
@@ -371,15 +375,15 @@ def _events_wanted(tenant: Tenant | None, only: HistoryFilter) -> list[ColumnEle
             of_name.action == "add",
             of_name.target == f"tenant {tenant.name}",
         )
-        wanted += [it.tenant == tenant.name, it.id >= func.coalesce(added.scalar_subquery(), 0)]
+        wanted += [event.tenant == tenant.name, event.id >= func.coalesce(added.scalar_subquery(), 0)]
     if only.actor:
-        wanted.append(it.actor == only.actor)
+        wanted.append(event.actor == only.actor)
     named = {"pool": only.pool, "client": only.client, "user": only.user}
     targets = [f"{noun} {name}" for noun, name in named.items() if name]
     if targets:
-        wanted.append(it.target.in_(targets))
+        wanted.append(event.target.in_(targets))
     if only.from_ms is not None:
-        wanted.append(it.at_ms >= only.from_ms)
+        wanted.append(event.at_ms >= only.from_ms)
     if only.until_ms is not None:
-        wanted.append(it.at_ms < only.until_ms)
+        wanted.append(event.at_ms < only.until_ms)
     return wanted

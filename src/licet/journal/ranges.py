@@ -98,18 +98,18 @@ def most_of(connection: Connection, query: Select[Any], *, name: str, user_name:
 
     `name` and `user_name` are what the query calls them.
     """
-    it = query.limit(ROWS_MAX).subquery("newest").c
-    times = func.sum(it.times).label("times")
+    newest = query.limit(ROWS_MAX).subquery("newest").c
+    times = func.sum(newest.times).label("times")
     rows = connection.execute(
         select(
-            it[name].label("name"),
-            func.max(it.initials).label("initials"),
-            func.max(it[user_name]).label("user_name"),
+            newest[name].label("name"),
+            func.max(newest.initials).label("initials"),
+            func.max(newest[user_name]).label("user_name"),
             times,
-            func.max(it.last_at_ms).label("last_at_ms"),
+            func.max(newest.last_at_ms).label("last_at_ms"),
         )
-        .group_by(it.tenant_id, it[name])
-        .order_by(times.desc(), it[name])
+        .group_by(newest.tenant_id, newest[name])
+        .order_by(times.desc(), newest[name])
         .limit(MOST_MAX)
     )
     return tuple(
@@ -165,7 +165,7 @@ def _folded(
             known.add(row)
             continue
         if len(found) == count:
-            if all(it.minute > row.minute + 1 for it in found):
+            if all(later.minute > row.minute + 1 for later in found):
                 return found, True
             continue
         begun = last[key] = Range(row, key)

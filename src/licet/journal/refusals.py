@@ -69,7 +69,7 @@ _KEY = ", ".join(FailureKey._fields)
 _ADD = text(
     f"""
 INSERT INTO authentication_failure AS this ({_KEY}, {", ".join(Failure._fields)})
-VALUES ({", ".join(f":{it}" for it in FailureKey._fields + Failure._fields)})
+VALUES ({", ".join(f":{field}" for field in FailureKey._fields + Failure._fields)})
 ON CONFLICT ({_KEY}) DO UPDATE SET
   times = this.times + excluded.times, initials = excluded.initials, address = excluded.address,
   first_at_ms = CASE WHEN excluded.first_at_ms < this.first_at_ms
@@ -80,7 +80,7 @@ ON CONFLICT ({_KEY}) DO UPDATE SET
 _NOTE = text(
     f"""
 INSERT INTO refused_request ({", ".join(RefusedRequest._fields)})
-VALUES ({", ".join(f":{it}" for it in RefusedRequest._fields)})
+VALUES ({", ".join(f":{field}" for field in RefusedRequest._fields)})
 ON CONFLICT (request_id) DO NOTHING"""  # noqa: S608 - names of our own
 )
 
@@ -95,12 +95,17 @@ def write_refusals(
     with store.transaction(Purpose.UPKEEP) as transaction:
         connection = transaction.connection
         if failures:  # In one order, so that two nodes do not wait for each other.
-            connection.execute(_ADD, [key._asdict() | it._asdict() for key, it in sorted(failures.items())])
+            connection.execute(
+                _ADD, [key._asdict() | failure._asdict() for key, failure in sorted(failures.items())]
+            )
         if requests:
-            connection.execute(_NOTE, [it._asdict() for it in requests])
+            connection.execute(_NOTE, [request._asdict() for request in requests])
 
 
 def beyond_kept() -> ColumnElement[bool]:
     """The request ids that are older than the newest `REQUESTS_KEPT_MAX`."""
-    it = schema.refused_request
-    return it.c.number <= select(func.max(it.c.number) - REQUESTS_KEPT_MAX).correlate(None).scalar_subquery()
+    request = schema.refused_request
+    return (
+        request.c.number
+        <= select(func.max(request.c.number) - REQUESTS_KEPT_MAX).correlate(None).scalar_subquery()
+    )

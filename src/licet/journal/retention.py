@@ -54,7 +54,9 @@ def remove_aged(store: Store, keep_ms: int, keep_usage_ms: int | None = None) ->
     with store.transaction(Purpose.UPKEEP) as transaction:
         before_ms = transaction.now_ms - keep_ms
         usage_before_ms = transaction.now_ms - max(keep_ms, keep_usage_ms or 0)
-        aged = [(*it, before_ms) for it in _AGED] + [(*it, usage_before_ms) for it in _AGED_USAGE]
+        aged = [(*column, before_ms) for column in _AGED] + [
+            (*column, usage_before_ms) for column in _AGED_USAGE
+        ]
         for table, column, unit_ms, least_ms in aged:
             rows = select(*table.primary_key.columns).where(column < least_ms // unit_ms).limit(ROWS_MAX)
             if table is schema.usage_minute:

@@ -82,7 +82,7 @@ def _settled_ms(connection: Connection, now_ms: int) -> int:
         connection.execute(select(func.min(table.c.expires_at_ms))).scalar()
         for table in (schema.session, schema.seat)
     ]
-    return min([now_ms - SETTLED_MS, *(it for it in ends if it is not None)])
+    return min([now_ms - SETTLED_MS, *(end for end in ends if end is not None)])
 
 
 def _next_hour(connection: Connection, hour: int, at_most: int) -> int:
@@ -91,7 +91,7 @@ def _next_hour(connection: Connection, hour: int, at_most: int) -> int:
         connection.execute(select(func.min(column)).where(column >= hour * _HOUR)).scalar()
         for column in (schema.usage_minute.c.minute, schema.journal.c.minute, schema.entry_minute)
     ]
-    return min((it // _HOUR for it in first if it is not None), default=at_most)
+    return min((minute // _HOUR for minute in first if minute is not None), default=at_most)
 
 
 def _queries(hour: int) -> Sequence[tuple[Table, Select[Any]]]:
@@ -105,50 +105,56 @@ def _queries(hour: int) -> Sequence[tuple[Table, Select[Any]]]:
 
 def _use(minutes: range) -> Select[Any]:
     """The last row of each quarter, with the highest peak of it."""
-    table, it = schema.usage_minute, schema.usage_minute.c
-    quarter = (it.minute // QUARTER).label("quarter")
+    table, usage = schema.usage_minute, schema.usage_minute.c
+    quarter = (usage.minute // QUARTER).label("quarter")
     top = (
         select(
-            it.tenant_id, it.pool, quarter, func.max(it.minute).label("last"), func.max(it.peak).label("peak")
+            usage.tenant_id,
+            usage.pool,
+            quarter,
+            func.max(usage.minute).label("last"),
+            func.max(usage.peak).label("peak"),
         )
-        .where(_within(it.minute, minutes))
-        .group_by(it.tenant_id, it.pool, "quarter")
+        .where(_within(usage.minute, minutes))
+        .group_by(usage.tenant_id, usage.pool, "quarter")
         .subquery()
     )
-    return select(it.tenant_id, it.pool, top.c.quarter, it.seats, top.c.peak, it.in_use).join_from(
+    return select(
+        usage.tenant_id, usage.pool, top.c.quarter, usage.seats, top.c.peak, usage.in_use
+    ).join_from(
         top,
         table,
-        (it.tenant_id == top.c.tenant_id) & (it.pool == top.c.pool) & (it.minute == top.c.last),
+        (usage.tenant_id == top.c.tenant_id) & (usage.pool == top.c.pool) & (usage.minute == top.c.last),
     )
 
 
 def denials_by_quarter(minutes: range, *only: ColumnElement[bool]) -> Select[Any]:
     """The denials of each client in each quarter, as `denial_summary` has them."""
-    it = schema.journal.c
-    quarter = (it.minute // QUARTER).label("quarter")
-    key = (it.tenant_id, it.reason, it.pool, it.client_id)
+    entry = schema.journal.c
+    quarter = (entry.minute // QUARTER).label("quarter")
+    key = (entry.tenant_id, entry.reason, entry.pool, entry.client_id)
     return (
         select(
             *key,
             quarter,
-            func.max(it.initials).label("initials"),
-            func.sum(it.times).label("times"),
-            func.min(it.first_at_ms).label("first_at_ms"),
-            func.max(it.last_at_ms).label("last_at_ms"),
-            func.max(it.seats).label("seats"),
+            func.max(entry.initials).label("initials"),
+            func.sum(entry.times).label("times"),
+            func.min(entry.first_at_ms).label("first_at_ms"),
+            func.max(entry.last_at_ms).label("last_at_ms"),
+            func.max(entry.seats).label("seats"),
         )
-        .where(it.kind == DENIED, _within(it.minute, minutes), *only)
+        .where(entry.kind == DENIED, _within(entry.minute, minutes), *only)
         .group_by(*key, "quarter")
     )
 
 
 def _sessions(minutes: range, hour: int) -> Select[Any]:
-    it = schema.whole_journal.c
-    key = (it.tenant_id, it.kind, it.reason, it.pool)
+    whole = schema.whole_journal.c
+    key = (whole.tenant_id, whole.kind, whole.reason, whole.pool)
     whole_hour: ColumnElement[int] = literal_column(str(hour))
     return (
-        select(*key, whole_hour.label("hour"), func.sum(it.times).label("times"))
-        .where(it.kind != DENIED, _within(it.minute, minutes))
+        select(*key, whole_hour.label("hour"), func.sum(whole.times).label("times"))
+        .where(whole.kind != DENIED, _within(whole.minute, minutes))
         .group_by(*key)
     )
 

@@ -107,7 +107,7 @@ def commit_until_closed(
         if waiting:
             batch = [waiting.popleft() for _ in range(min(batch_max, len(waiting)))]
             began_s = perf_counter()
-            replies = [_reply(it) for it in _worked(work, batch)]
+            replies = [_reply(result) for result in _worked(work, batch)]
             took_s = perf_counter() - began_s
             try:
                 connection.sendall(frame((setup_version(), took_s, happened(), replies)))

@@ -206,5 +206,7 @@ class Need:
 
     def pools_with_hold(self) -> list[int]:
         """The pools that have a hold, of the tenants of which a session is ended by name."""
-        tenants = [self._tenants[it] for it in self._ending_of if it in self._tenants]
-        return [pool_id for it in tenants for pool_id in it.pools if self.has_hold(it.id, pool_id)]
+        tenants = [self._tenants[tenant_id] for tenant_id in self._ending_of if tenant_id in self._tenants]
+        return [
+            pool_id for tenant in tenants for pool_id in tenant.pools if self.has_hold(tenant.id, pool_id)
+        ]

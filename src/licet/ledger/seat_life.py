@@ -40,7 +40,7 @@ def without(book: Book, seat: Seat, ended: list[Session], now_ms: int) -> Seat |
     """The seat once these sessions are gone, of which one at least was its own; None where it is free."""
     remaining = latest_expiry(book, seat, without=ended)
     # A node of the version before may have renewed a session, and noted nothing at its seat.
-    newest_ms = max(it.renewed_at_ms for it in ended if it.seat_key == seat.key)
+    newest_ms = max(session.renewed_at_ms for session in ended if session.seat_key == seat.key)
     issued_at_ms = max(seat.issued_at_ms, newest_ms)
     expires_at_ms = max(remaining or 0, _held_until(book, seat, issued_at_ms))
     if remaining is None and expires_at_ms <= now_ms:

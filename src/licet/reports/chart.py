@@ -71,10 +71,18 @@ def write_csv(file: TextIO, found: Usage, by: By, pool: str | None = None) -> in
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(("tenant", "pool", "from", "until", "peak", "seats", "denials"))
     rows = [
-        (found.tenant, of.pool, instant(it.from_ms), instant(it.until_ms), it.peak, it.seats, it.denials)
+        (
+            found.tenant,
+            of.pool,
+            instant(step.from_ms),
+            instant(step.until_ms),
+            step.peak,
+            step.seats,
+            step.denials,
+        )
         for of in found.pools
         if pool in {None, of.pool}
-        for it in peaks_of(of, by)
+        for step in peaks_of(of, by)
     ]
     writer.writerows(rows)
     return len(rows)
@@ -104,14 +112,14 @@ def draw(
         raise ChartsMissing(
             f"pictures need an extra ({missing.name} is missing): {how_to_install('charts')}"
         ) from None
-    pools = [it for it in found.pools if pool in {None, it.pool}][:POOLS_MAX]
+    pools = [of for of in found.pools if pool in {None, of.pool}][:POOLS_MAX]
     with _LOCK, mpl.rc_context(_STYLE):
         height = _POOL_IN * max(1, len(pools)) + 0.4
         figure = Figure(figsize=(_WIDTH_IN, height), layout="constrained", facecolor="white")
         figure.suptitle(_title(found, zone), x=0.01, ha="left", fontsize=11, color=_PALE)
         panels = figure.subplots(max(1, len(pools)), squeeze=False)[:, 0]
-        for panel, it in zip(panels, pools, strict=False):
-            _draw_pool(panel, found, it, by, zone)
+        for panel, of in zip(panels, pools, strict=False):
+            _draw_pool(panel, found, of, by, zone)
         if not pools:
             panels[0].set_axis_off()
             panels[0].text(0.5, 0.5, "no pool", ha="center", color=_PALE)
@@ -126,7 +134,9 @@ def _title(found: Usage, zone: tzinfo | None) -> str:
 def _draw_pool(axes: "Axes", found: Usage, pool: PoolUsage, by: By, zone: tzinfo | None) -> None:
     peaks = peaks_of(pool, by)
     axes.set_title(f"{pool.pool}: {answer(found, pool)}", loc="left", fontsize=12, fontweight="bold", pad=26)
-    edges = [_moment(it.from_ms, zone) for it in peaks] + [_moment(it.until_ms, zone) for it in peaks[-1:]]
+    edges = [_moment(peak.from_ms, zone) for peak in peaks] + [
+        _moment(peak.until_ms, zone) for peak in peaks[-1:]
+    ]
     if len(edges) > 1 and edges[-1] > edges[0]:
         _draw_peaks(axes, peaks, edges, by)
         _draw_seats(axes, peaks, edges)
@@ -134,7 +144,7 @@ def _draw_pool(axes: "Axes", found: Usage, pool: PoolUsage, by: By, zone: tzinfo
         axes.set_xlim(edges[0], edges[-1])  # type: ignore[arg-type]
     _scale(axes, peaks, zone)
     handles, labels = axes.get_legend_handles_labels()
-    ordered = sorted(zip(labels, handles, strict=True), key=lambda it: _LEGEND.index(it[0].split()[0]))
+    ordered = sorted(zip(labels, handles, strict=True), key=lambda entry: _LEGEND.index(entry[0].split()[0]))
     if ordered:
         axes.legend(
             [handle for _, handle in ordered],
@@ -150,7 +160,7 @@ def _draw_pool(axes: "Axes", found: Usage, pool: PoolUsage, by: By, zone: tzinfo
 
 
 def _draw_peaks(axes: "Axes", peaks: Sequence[Peak], edges: Sequence[datetime], by: By) -> None:
-    label, heights = f"peak of each {by}", [it.peak for it in peaks]
+    label, heights = f"peak of each {by}", [peak.peak for peak in peaks]
     if len(peaks) > _BARS_MAX:
         axes.stairs(heights, edges, fill=True, color=_BAR, label=label)  # type: ignore[arg-type]
         return
@@ -160,16 +170,16 @@ def _draw_peaks(axes: "Axes", peaks: Sequence[Peak], edges: Sequence[datetime], 
 
 
 def _draw_seats(axes: "Axes", peaks: Sequence[Peak], edges: Sequence[datetime]) -> None:
-    seats = [it.seats for it in peaks]
+    seats = [peak.seats for peak in peaks]
     axes.stairs(seats, edges, baseline=None, color=_SEATS, linewidth=1.6, label="seats")  # type: ignore[arg-type]
 
 
 def _draw_denials(axes: "Axes", peaks: Sequence[Peak], edges: Sequence[datetime]) -> None:
     """A mark above each bar in which there were any, larger where there were more."""
     denied = [
-        (begin + (until - begin) / 2, max(it.peak, it.seats), it.denials)
-        for it, begin, until in zip(peaks, edges, edges[1:], strict=False)
-        if it.denials
+        (begin + (until - begin) / 2, max(peak.peak, peak.seats), peak.denials)
+        for peak, begin, until in zip(peaks, edges, edges[1:], strict=False)
+        if peak.denials
     ]
     if not denied:
         return
@@ -190,7 +200,7 @@ def _scale(axes: "Axes", peaks: Iterable[Peak], zone: tzinfo | None) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # noqa: PLC0415 - as `draw`
     from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - as `draw`
 
-    most = max((max(it.peak, it.seats) for it in peaks), default=0)
+    most = max((max(peak.peak, peak.seats) for peak in peaks), default=0)
     axes.set_ylim(0, max(1.0, most * 1.2) + 0.2)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     axes.set_ylabel("seats in use")

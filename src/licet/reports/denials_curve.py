@@ -17,8 +17,8 @@ def denials_curve(pool: PoolUsage, points_max: int = POINTS_MAX) -> Sequence[Rem
 
     Of more than `points_max` numbers of seats at which fewer are denied, some between are left out.
     """
-    others = sum(it.times for it in pool.denials if it.reason not in SPARED)
-    points = [Remaining(seats=it.seats, denials=it.denials - others) for it in pool.remaining]
+    others = sum(denial.times for denial in pool.denials if denial.reason not in SPARED)
+    points = [Remaining(seats=point.seats, denials=point.denials - others) for point in pool.remaining]
     if len(points) == 1:
         return ()
     if len(points) <= points_max:

@@ -46,15 +46,15 @@ def occupancy(connection: Connection, now_ms: int, *, tenants_max: int) -> Occup
     on_hold = _on_hold(connection, named, now_ms)
     pools = tuple(
         PoolNow(
-            it.tenant,
-            it.pool,
-            int(it.seats),
-            int(it.in_use),
-            on_hold[it.tenant, it.pool],
-            int(it.overuse),
-            it.expires_at_ms,
+            row.tenant,
+            row.pool,
+            int(row.seats),
+            int(row.in_use),
+            on_hold[row.tenant, row.pool],
+            int(row.overuse),
+            row.expires_at_ms,
         )
-        for it in connection.execute(_pools(named, now_ms))
+        for row in connection.execute(_pools(named, now_ms))
     )
     sessions = _folded(connection.execute(_sessions(named, now_ms)))
     return Occupancy(pools, sessions, tenants, min(tenants, tenants_max))

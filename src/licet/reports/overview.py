@@ -108,15 +108,15 @@ def overview(
 
 
 def _tenants(tenant_id: int | None, matching: str, after: str | None) -> Select[Any]:
-    it = schema.tenant.c
-    query = select(it.id, it.name).where(schema.is_there).order_by(it.name)
+    tenant = schema.tenant.c
+    query = select(tenant.id, tenant.name).where(schema.is_there).order_by(tenant.name)
     if tenant_id is not None:
-        query = query.where(it.id == tenant_id)
+        query = query.where(tenant.id == tenant_id)
     if matching:
-        query = query.where(func.lower(it.name).contains(matching.lower(), autoescape=True))
+        query = query.where(func.lower(tenant.name).contains(matching.lower(), autoescape=True))
     if after is not None:
         [name] = read_cursor(after, tuple[str])
-        query = query.where(it.name > name)
+        query = query.where(tenant.name > name)
     return query
 
 
@@ -141,37 +141,37 @@ class _Reading:
         self._pools = _by(self._rows(self._query_pools()), "tenant_id")
         self._expired = _by(self._rows(self._query_expired()), "pool_id")
         self._sessions = _by(self._rows(self._query_sessions()), "tenant_id")
-        have_hold = any(has_hold(it) for pools in self._pools.values() for it in pools)
+        have_hold = any(has_hold(pool) for pools in self._pools.values() for pool in pools)
         self._on_hold = seats_on_hold(connection, now_ms, self._mine(schema.pool)) if have_hold else {}
-        self._denied = {(it.tenant_id, it.pool): int(it.times) for it in self._rows(self._query_denied())}
-        self._failed = {it.tenant_id: int(it.times) for it in self._rows(self._query_failed())}
-        self._top = {(it.tenant_id, it.pool): it for it in self._rows(self._query_top())}
+        self._denied = {(row.tenant_id, row.pool): int(row.times) for row in self._rows(self._query_denied())}
+        self._failed = {row.tenant_id: int(row.times) for row in self._rows(self._query_failed())}
+        self._top = {(row.tenant_id, row.pool): row for row in self._rows(self._query_top())}
         self._changes = self._read_changes()
 
     def tenant(self, row: Row[Any]) -> TenantOverview:
         """One of them."""
-        pools = tuple(self._pool(it) for it in self._pools[row.id])
+        pools = tuple(self._pool(pool) for pool in self._pools[row.id])
         sessions = self._by_scope(row.id)
         return TenantOverview(
             id=row.id,
             tenant=row.name,
             pools=pools,
             sessions=sessions,
-            unlicensed=sum(it.sessions for it in sessions if not it.licensed),
-            denials=sum(it.denials for it in pools),
+            unlicensed=sum(session.sessions for session in sessions if not session.licensed),
+            denials=sum(pool.denials for pool in pools),
             failures=self._failed.get(row.id, 0),
         )
 
     def _by_scope(self, tenant_id: int) -> tuple[ScopeSessions, ...]:
         """The licensed scopes first, and those with most sessions."""
         counted: defaultdict[tuple[bool, str], int] = defaultdict(int)
-        for it in self._sessions[tenant_id]:
-            counted[it.pool_id is not None, it.scope] += it.sessions
+        for session in self._sessions[tenant_id]:
+            counted[session.pool_id is not None, session.scope] += session.sessions
         found = (
             ScopeSessions(scope=scope, licensed=licensed, sessions=sessions)
             for (licensed, scope), sessions in counted.items()
         )
-        return tuple(sorted(found, key=lambda it: (not it.licensed, -it.sessions, it.scope)))
+        return tuple(sorted(found, key=lambda scope: (not scope.licensed, -scope.sessions, scope.scope)))
 
     def _pool(self, row: Row[Any]) -> PoolOverview:
         key = (row.tenant_id, row.name)
@@ -193,7 +193,9 @@ class _Reading:
             denials=self._denied.get(key, 0),
             next_free_at_ms=row.next_free_at_ms,
             expires_at_ms=row.expires_at_ms,
-            sessions=sum(it.sessions for it in self._sessions[row.tenant_id] if it.pool_id == row.id),
+            sessions=sum(
+                session.sessions for session in self._sessions[row.tenant_id] if session.pool_id == row.id
+            ),
             points=points,
         )
 
@@ -204,8 +206,8 @@ class _Reading:
 
         Seats that expired and were not cleared away did so after all that was written of their pool.
         """
-        changes = {it.quarter: it for it in self._changes.get((row.tenant_id, row.name), ())}
-        gone = [it.expires_at_ms // QUARTER_MS for it in expired]
+        changes = {counted.quarter: counted for counted in self._changes.get((row.tenant_id, row.name), ())}
+        gone = [pool.expires_at_ms // QUARTER_MS for pool in expired]
         now, seats = row.before_in_use, row.before_seats
         if now is None:
             now, seats = (0, row.seats) if changes else (row.in_use, row.seats)
@@ -218,7 +220,7 @@ class _Reading:
             peak = now
             if (change := changes.get(quarter)) is not None:
                 peak, now, seats = max(peak, change.peak), change.in_use, change.seats
-            now -= sum(it == quarter for it in gone)
+            now -= sum(ended == quarter for ended in gone)
             points.append(Point(at_ms=quarter * QUARTER_MS, peak=max(0, peak), seats=seats))
         last = points[-1]
         points[-1] = Point(at_ms=last.at_ms, peak=max(last.peak, in_use), seats=row.seats)
@@ -263,32 +265,32 @@ class _Reading:
         return _live_sessions(self._mine(schema.client), self._now_ms)
 
     def _query_denied(self) -> Select[Any]:
-        it = schema.journal.c
+        entry = schema.journal.c
         return (
-            select(it.tenant_id, it.pool, func.sum(it.times).label("times"))
-            .where(self._mine(schema.journal), it.kind == DENIED)
-            .where(it.minute >= self._today_ms // MINUTE_MS, it.last_at_ms >= self._today_ms)
-            .group_by(it.tenant_id, it.pool)
+            select(entry.tenant_id, entry.pool, func.sum(entry.times).label("times"))
+            .where(self._mine(schema.journal), entry.kind == DENIED)
+            .where(entry.minute >= self._today_ms // MINUTE_MS, entry.last_at_ms >= self._today_ms)
+            .group_by(entry.tenant_id, entry.pool)
         )
 
     def _query_failed(self) -> Select[Any]:
-        it = schema.authentication_failure.c
+        failure = schema.authentication_failure.c
         return (
-            select(it.tenant_id, func.sum(it.times).label("times"))
+            select(failure.tenant_id, func.sum(failure.times).label("times"))
             .where(self._mine(schema.authentication_failure))
-            .where(it.minute >= self._today_ms // MINUTE_MS, it.last_at_ms >= self._today_ms)
-            .group_by(it.tenant_id)
+            .where(failure.minute >= self._today_ms // MINUTE_MS, failure.last_at_ms >= self._today_ms)
+            .group_by(failure.tenant_id)
         )
 
     def _query_top(self) -> Select[Any]:
         """The highest peak of today, and its first minute."""
-        it = schema.usage_minute.c
+        usage = schema.usage_minute.c
         pool = schema.pool
-        rank = func.row_number().over(partition_by=pool.c.id, order_by=(it.peak.desc(), it.minute))
+        rank = func.row_number().over(partition_by=pool.c.id, order_by=(usage.peak.desc(), usage.minute))
         ranked = (
-            select(it.tenant_id, it.pool, it.peak, it.minute, rank.label("rank"))
+            select(usage.tenant_id, usage.pool, usage.peak, usage.minute, rank.label("rank"))
             .join_from(pool, schema.usage_minute, _same_pool(schema.usage_minute))
-            .where(self._mine(pool), it.minute >= self._today_ms // MINUTE_MS)
+            .where(self._mine(pool), usage.minute >= self._today_ms // MINUTE_MS)
             .subquery()
         )
         return select(ranked).where(ranked.c.rank == 1)
@@ -305,24 +307,26 @@ class _Reading:
             .where(sums.c.quarter >= self._quarters.start, sums.c.quarter < first),
             self._query_minutes(first),
         ):
-            for it in self._rows(query.where(self._mine(schema.pool))):
-                changes[it.tenant_id, it.pool].append(_Change(it.quarter, it.peak, it.in_use, it.seats))
+            for row in self._rows(query.where(self._mine(schema.pool))):
+                changes[row.tenant_id, row.pool].append(_Change(row.quarter, row.peak, row.in_use, row.seats))
         return changes
 
     def _query_minutes(self, first: int) -> Select[Any]:
         minute, pool = schema.usage_minute, schema.pool
-        it = minute.c
+        usage = minute.c
         top = (
-            select(pool.c.tenant_id, pool.c.name.label("pool"), (it.minute // QUARTER).label("quarter"))
-            .add_columns(func.max(it.minute).label("last"), func.max(it.peak).label("peak"))
+            select(pool.c.tenant_id, pool.c.name.label("pool"), (usage.minute // QUARTER).label("quarter"))
+            .add_columns(func.max(usage.minute).label("last"), func.max(usage.peak).label("peak"))
             .join_from(pool, minute, _same_pool(minute))
-            .where(self._mine(pool), it.minute >= first * QUARTER)
+            .where(self._mine(pool), usage.minute >= first * QUARTER)
             .group_by(pool.c.id, "quarter")
             .subquery()
         )
-        same = (it.tenant_id == top.c.tenant_id) & (it.pool == top.c.pool) & (it.minute == top.c.last)
+        same = (
+            (usage.tenant_id == top.c.tenant_id) & (usage.pool == top.c.pool) & (usage.minute == top.c.last)
+        )
         return (
-            select(it.tenant_id, it.pool, top.c.quarter, top.c.peak, it.in_use, it.seats)
+            select(usage.tenant_id, usage.pool, top.c.quarter, top.c.peak, usage.in_use, usage.seats)
             .join_from(top, minute, same)
             .join(pool, _same_pool(minute))
         )
@@ -337,9 +341,9 @@ class _Reading:
 def sessions_of_pools(connection: Connection, tenant_id: int, now_ms: int) -> dict[int, int]:
     """How many sessions of a tenant live on seats of each pool, by its id."""
     found: defaultdict[int, int] = defaultdict(int)
-    for it in connection.execute(_live_sessions(schema.client.c.tenant_id == tenant_id, now_ms)):
-        if it.pool_id is not None:
-            found[it.pool_id] += it.sessions
+    for session in connection.execute(_live_sessions(schema.client.c.tenant_id == tenant_id, now_ms)):
+        if session.pool_id is not None:
+            found[session.pool_id] += session.sessions
     return dict(found)
 
 

@@ -143,27 +143,27 @@ class Span:
             )
             for row in rows
         )
-        return sorted(found, key=lambda it: (it.first_at_ms, it.client_id, it.reason))
+        return sorted(found, key=lambda denial: (denial.first_at_ms, denial.client_id, denial.reason))
 
     def pools_held(self) -> set[str]:
         """Those of which seats ever came back, looked up one by one: a tenant has few."""
-        it = schema.usage_hour.c
-        query = select(func.min(it.pool)).where(self._mine(schema.usage_hour))
+        usage = schema.usage_hour.c
+        query = select(func.min(usage.pool)).where(self._mine(schema.usage_hour))
         found: set[str] = set()
         name = self._connection.execute(query).scalar()
         while name is not None:
             found.add(name)
-            name = self._connection.execute(query.where(it.pool > name)).scalar()
+            name = self._connection.execute(query.where(usage.pool > name)).scalar()
         return found
 
     def held(self, pool: str) -> Sequence[Row[Any]]:
         """For how long seats were held that came back, and how much of that since their last token."""
-        it = schema.usage_hour.c
-        key = (it.client_id, it.initials)
-        total = (func.sum(it.held_ms).label("held_ms"), func.sum(it.idle_ms).label("idle_ms"))
+        usage = schema.usage_hour.c
+        key = (usage.client_id, usage.initials)
+        total = (func.sum(usage.held_ms).label("held_ms"), func.sum(usage.idle_ms).label("idle_ms"))
         return self._all(
             select(*key, *total)
-            .where(self._mine(schema.usage_hour), it.pool == pool, _within(it.hour, self.hours))
+            .where(self._mine(schema.usage_hour), usage.pool == pool, _within(usage.hour, self.hours))
             .group_by(*key)
         )
 
@@ -182,24 +182,24 @@ class Span:
         )
         return [
             *self._steps_of_minutes(pool, parts.before),
-            *(Step(it.quarter * QUARTER, it.peak, it.in_use, it.seats) for it in self._all(summed)),
+            *(Step(row.quarter * QUARTER, row.peak, row.in_use, row.seats) for row in self._all(summed)),
             *self._steps_of_minutes(pool, parts.behind),
         ]
 
     def _steps_of_minutes(self, pool: str, minutes: range) -> Iterator[Step]:
-        table, it = schema.usage_minute, schema.usage_minute.c
-        quarter = (it.minute // QUARTER).label("quarter")
+        table, usage = schema.usage_minute, schema.usage_minute.c
+        quarter = (usage.minute // QUARTER).label("quarter")
         top = (
-            select(quarter, func.max(it.minute).label("last"), func.max(it.peak).label("peak"))
-            .where(self._mine(table), it.pool == pool, _within(it.minute, minutes))
+            select(quarter, func.max(usage.minute).label("last"), func.max(usage.peak).label("peak"))
+            .where(self._mine(table), usage.pool == pool, _within(usage.minute, minutes))
             .group_by("quarter")
             .subquery()
         )
         rows = self._all(
-            select(it.minute, top.c.peak, it.in_use, it.seats)
-            .join(top, it.minute == top.c.last)
-            .where(self._mine(table), it.pool == pool)
-            .order_by(it.minute)
+            select(usage.minute, top.c.peak, usage.in_use, usage.seats)
+            .join(top, usage.minute == top.c.last)
+            .where(self._mine(table), usage.pool == pool)
+            .order_by(usage.minute)
         )
         return (Step(row.minute, row.peak, row.in_use, row.seats) for row in rows)
 
@@ -220,22 +220,22 @@ class Span:
 
     def first_with(self, pool: str, peak: int, minutes: range) -> int | None:
         """The first of these minutes with this peak."""
-        it = schema.usage_minute.c
+        usage = schema.usage_minute.c
         return self._connection.execute(
-            select(func.min(it.minute))
-            .where(self._mine(schema.usage_minute), it.pool == pool, it.peak >= peak)
-            .where(_within(it.minute, minutes))
+            select(func.min(usage.minute))
+            .where(self._mine(schema.usage_minute), usage.pool == pool, usage.peak >= peak)
+            .where(_within(usage.minute, minutes))
         ).scalar()
 
     def expired_sessions(self, pool_id: int | None) -> int:
         """How many sessions expired in the span that the journal does not know of yet."""
-        it = schema.session.c
+        session = schema.session.c
         return self._connection.execute(
             select(func.count())
             .select_from(schema.session)
-            .where(self._mine(schema.session), it.pool_id.is_not_distinct_from(pool_id))
-            .where(it.expires_at_ms >= self.from_ms, it.expires_at_ms < self.until_ms)
-            .where(it.expires_at_ms <= self.now_ms)
+            .where(self._mine(schema.session), session.pool_id.is_not_distinct_from(pool_id))
+            .where(session.expires_at_ms >= self.from_ms, session.expires_at_ms < self.until_ms)
+            .where(session.expires_at_ms <= self.now_ms)
         ).scalar_one()
 
     def user_names(self) -> dict[str, str]:

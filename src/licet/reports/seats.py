@@ -228,7 +228,7 @@ def free_at_ms(
     Of many it may be told too late.
     """
     seat = schema.seat.c
-    seats = {it.seat for it in ending if it.frees_seat and it.seat is not None}
+    seats = {session.seat for session in ending if session.frees_seat and session.seat is not None}
     pools = {pool_id for pool_id, _ in seats if tenant.hold_s_of(tenant.pools[pool_id])}
     if not pools:
         return None
@@ -254,7 +254,7 @@ def mark(connection: Connection, tenant_id: int, now_ms: int) -> str:
         .join_from(schema.pool, schema.seat, seat.pool_id == pool.id)
         .where(pool.tenant_id == tenant_id, seat.expires_at_ms > now_ms)
     )
-    return "-".join(str(it or 0) for it in (*found, connection.execute(in_use).scalar()))
+    return "-".join(str(count or 0) for count in (*found, connection.execute(in_use).scalar()))
 
 
 def _seats_that_fit(tenant: Tenant, now_ms: int, only: HolderFilter) -> list[ColumnElement[bool]]:
@@ -320,7 +320,7 @@ def _sessions_of(
     if not seats:
         return found
     session = schema.session.c
-    keys = {tenant.clients[it.client_id].key for it in seats if it.client_id in tenant.clients}
+    keys = {tenant.clients[held.client_id].key for held in seats if held.client_id in tenant.clients}
     of_users = _of_users({(it.pool_id, it.holder) for it in seats})
     seat = (session.pool_id, session.holder)
     number = func.row_number().over(partition_by=seat, order_by=(session.started_at_ms, session.number))

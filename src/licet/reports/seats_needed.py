@@ -30,9 +30,9 @@ def seats_needed(
     """
     needed: Counter[int] = Counter()
     waiting = _Waiting()
-    for it in denied:
-        number = waiting.seat(holder(it), it.first_at_ms, it.last_at_ms + session_ttl_s * 1000)
-        needed[it.seats + number] += it.times
+    for denial in denied:
+        number = waiting.seat(holder(denial), denial.first_at_ms, denial.last_at_ms + session_ttl_s * 1000)
+        needed[denial.seats + number] += denial.times
     return needed
 
 

@@ -12,7 +12,7 @@ _DAYS_A_MONTH = 30.44
 
 def with_seats_told(found: Usage, pool: PoolUsage, seats: int) -> str:
     """The same as a sentence: `with 6 seats you would have had 0 denials in these 30 days`."""
-    others = sum(it.times for it in pool.denials if it.reason not in SPARED)
+    others = sum(denial.times for denial in pool.denials if denial.reason not in SPARED)
     denials = with_seats(pool, seats) - others
     at_least = "at least " if seats < pool.remaining[0].seats else ""
     told = (
@@ -21,7 +21,8 @@ def with_seats_told(found: Usage, pool: PoolUsage, seats: int) -> str:
     )
     if not others:
         return told
-    why = [text for reason, text in _NOT_FOR_SEATS.items() if any(it.reason == reason for it in pool.denials)]
+    reasons = {denial.reason for denial in pool.denials}
+    why = [text for reason, text in _NOT_FOR_SEATS.items() if reason in reasons]
     return f"{told}, beside {others:,} that no seat avoids ({', '.join(why)})"
 
 

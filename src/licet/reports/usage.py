@@ -126,7 +126,7 @@ class PoolUsage(Value, frozen=True, kw_only=True):
     @property
     def denied(self) -> int:
         """How many denials there were."""
-        return sum(it.times for it in self.denials)
+        return sum(denial.times for denial in self.denials)
 
     @property
     def idle_share(self) -> float:
@@ -178,14 +178,14 @@ class _Happened:
 
     def __init__(self, denied: Iterable[DeniedClient], sessions: Mapping[SessionKey, int]) -> None:
         self._denied: defaultdict[str, list[DeniedClient]] = defaultdict(list)
-        for it in denied:
-            self._denied[it.pool].append(it)
+        for denial in denied:
+            self._denied[denial.pool].append(denial)
         self._sessions = sessions
 
     @property
     def pools(self) -> set[str]:
         """Those in which anything happened."""
-        return {*self._denied, *(it.pool for it in self._sessions)} - {""}
+        return {*self._denied, *(session.pool for session in self._sessions)} - {""}
 
     def denied(self, pool: str) -> Sequence[DeniedClient]:
         """The denials of a pool, in their order."""
@@ -194,12 +194,14 @@ class _Happened:
     def tally(self, pool: str, expired: int) -> Tally:
         """The sessions of a pool, and so many that expired and were not cleared away."""
         grants, endings = 0, Counter({EndReason.EXPIRED.value: expired} if expired else {})
-        for it, times in self._sessions.items():
-            if it.pool == pool and it.kind == "granted":
+        for session, times in self._sessions.items():
+            if session.pool == pool and session.kind == "granted":
                 grants += times
-            elif it.pool == pool:
-                endings[it.reason] += times
-        return Tally(grants=grants, endings=dict(sorted(endings.items(), key=lambda it: (-it[1], it[0]))))
+            elif session.pool == pool:
+                endings[session.reason] += times
+        return Tally(
+            grants=grants, endings=dict(sorted(endings.items(), key=lambda entry: (-entry[1], entry[0])))
+        )
 
 
 def _pool_usage(
@@ -221,8 +223,8 @@ def _pool_usage(
         hours=hours,
         days=days,
         heat=_heat(hours, span.zone),
-        held_ms=sum(it.held_ms for it in held),
-        idle_ms=sum(it.idle_ms for it in held),
+        held_ms=sum(user.held_ms for user in held),
+        idle_ms=sum(user.idle_ms for user in held),
         held=held,
         users=_users(held),
         denials=_denials(denied),
@@ -264,7 +266,7 @@ def _peak_at_ms(span: Span, name: str, timeline: Sequence[Step], peak: int) -> i
     """The minute in which a peak was reached first."""
     if timeline[0].in_use >= peak:
         return span.from_ms
-    step = next((it for it in timeline if it.peak >= peak), None)
+    step = next((step for step in timeline if step.peak >= peak), None)
     if step is None:
         return span.from_ms
     quarter = step.minute - step.minute % QUARTER
@@ -280,8 +282,8 @@ def _parts(
 ) -> tuple[Peak, ...]:
     """What the parts of a span between these edges looked like."""
     denials: Counter[int] = Counter()
-    for it in denied:
-        denials[max(0, bisect_right(edges, it.last_at_ms, hi=len(edges) - 1) - 1)] += it.times
+    for denial in denied:
+        denials[max(0, bisect_right(edges, denial.last_at_ms, hi=len(edges) - 1) - 1)] += denial.times
     parts = []
     at = 0
     for part, (from_ms, until_ms) in enumerate(pairwise(edges)):
@@ -304,16 +306,16 @@ def _parts(
 def _heat(hours: Iterable[Peak], zone: tzinfo | None) -> tuple[HeatCell, ...]:
     """The hours of a span by weekday and hour."""
     cells: defaultdict[tuple[int, int], list[Peak]] = defaultdict(list)
-    for it in hours:
-        local = datetime.fromtimestamp(it.from_ms // 1000, zone)
-        cells[local.weekday(), local.hour].append(it)
+    for step in hours:
+        local = datetime.fromtimestamp(step.from_ms // 1000, zone)
+        cells[local.weekday(), local.hour].append(step)
     return tuple(
         HeatCell(
             weekday=weekday,
             hour=hour,
-            mean=round(sum(it.peak for it in parts) / len(parts), 2),
-            peak=max(it.peak for it in parts),
-            denials=sum(it.denials for it in parts),
+            mean=round(sum(part.peak for part in parts) / len(parts), 2),
+            peak=max(part.peak for part in parts),
+            denials=sum(part.denials for part in parts),
         )
         for (weekday, hour), parts in sorted(cells.items())
     )
@@ -343,44 +345,44 @@ def _held(span: Span, tenant: Tenant, name: str, taken: Iterable[Row[Any]]) -> t
             held_ms=held_ms,
             idle_ms=idle[key],
         )
-        for key, held_ms in sorted(held.items(), key=lambda it: (-it[1], it[0]))
+        for key, held_ms in sorted(held.items(), key=lambda entry: (-entry[1], entry[0]))
     )
 
 
 def _users(held: Iterable[Held]) -> tuple[HeldByUser, ...]:
     """The same by user."""
     of_user: defaultdict[tuple[str, str], list[Held]] = defaultdict(list)
-    for it in held:
-        of_user[it.initials, it.name].append(it)
+    for user in held:
+        of_user[user.initials, user.name].append(user)
     users = [
         HeldByUser(
             initials=initials,
             name=name,
-            held_ms=sum(it.held_ms for it in parts),
-            idle_ms=sum(it.idle_ms for it in parts),
+            held_ms=sum(part.held_ms for part in parts),
+            idle_ms=sum(part.idle_ms for part in parts),
         )
         for (initials, name), parts in of_user.items()
     ]
-    return tuple(sorted(users, key=lambda it: (-it.held_ms, it.initials)))
+    return tuple(sorted(users, key=lambda user: (-user.held_ms, user.initials)))
 
 
 def _denials(denied: Iterable[DeniedClient]) -> tuple[Denials, ...]:
     """Who was denied how often, the most often first."""
     of_client: defaultdict[tuple[str, str, str], list[DeniedClient]] = defaultdict(list)
-    for it in denied:
-        of_client[it.client_id, it.initials, it.reason].append(it)
+    for denial in denied:
+        of_client[denial.client_id, denial.initials, denial.reason].append(denial)
     denials = [
         Denials(
             client_id=client_id,
             initials=initials,
             reason=reason,
-            times=sum(it.times for it in parts),
-            first_at_ms=min(it.first_at_ms for it in parts),
-            last_at_ms=max(it.last_at_ms for it in parts),
+            times=sum(part.times for part in parts),
+            first_at_ms=min(part.first_at_ms for part in parts),
+            last_at_ms=max(part.last_at_ms for part in parts),
         )
         for (client_id, initials, reason), parts in of_client.items()
     ]
-    return tuple(sorted(denials, key=lambda it: (-it.times, it.client_id, it.reason)))
+    return tuple(sorted(denials, key=lambda denial: (-denial.times, denial.client_id, denial.reason)))
 
 
 def _remaining(
@@ -388,10 +390,12 @@ def _remaining(
 ) -> tuple[Remaining, ...]:
     """What would have remained of the denials, by the number of seats, as long as one more would help."""
     by_user = pool is not None and pool.duplicates == Duplicates.USER
-    spared = [it for it in denied if it.reason in SPARED]
-    needed = seats_needed(spared, tenant.session_ttl_s, lambda it: it.initials if by_user else it.client_id)
-    least = min([it.seats for it in spared] + ([] if pool is None else [pool.seats]), default=0)
-    left = sum(it.times for it in denied)
+    spared = [denial for denial in denied if denial.reason in SPARED]
+    needed = seats_needed(
+        spared, tenant.session_ttl_s, lambda denial: denial.initials if by_user else denial.client_id
+    )
+    least = min([denial.seats for denial in spared] + ([] if pool is None else [pool.seats]), default=0)
+    left = sum(denial.times for denial in denied)
     remaining = [Remaining(seats=least, denials=left)]
     for seats in sorted(needed):
         left -= needed[seats]
@@ -405,5 +409,5 @@ def with_seats(pool: PoolUsage, seats: int) -> int:
     It is an estimate: docs/explanation/usage-figures.md says how it is reckoned. With fewer seats than there
     were it is all of them, and at least that.
     """
-    at = bisect_right(pool.remaining, seats, key=lambda it: it.seats) - 1
+    at = bisect_right(pool.remaining, seats, key=lambda point: point.seats) - 1
     return pool.remaining[max(0, at)].denials

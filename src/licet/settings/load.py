@@ -53,14 +53,14 @@ def load_settings(
     Raises SettingsError.
     """
     environment = os.environ if environment is None else environment
-    given = {key: it for key, it in (overrides or {}).items() if it is not None}
+    given = {key: value for key, value in (overrides or {}).items() if value is not None}
     mistakes: list[str] = []
     variables = _read_environment(environment, mistakes)
-    options = {key: _Found(it, f"--{key.replace('_', '-')}") for key, it in given.items()}
+    options = {key: _Found(value, f"--{key.replace('_', '-')}") for key, value in given.items()}
     file = _read_file(_config(config, environment, variables | options), mistakes)
     found = file | variables | options
     try:
-        settings = Settings.model_validate({key: it.value for key, it in found.items()})
+        settings = Settings.model_validate({key: value.value for key, value in found.items()})
     except ValidationError as faults:
         mistakes += [_mistake(fault, found) for fault in faults.errors()]
     if mistakes:
@@ -144,8 +144,8 @@ def _read_content(
 
 
 def _suggestion(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name.lower(), [it.lower() for it in known], n=1)
-    return f"; did you mean {next(it for it in known if it.lower() == near[0])}?" if near else ""
+    near = difflib.get_close_matches(name.lower(), [name.lower() for name in known], n=1)
+    return f"; did you mean {next(name for name in known if name.lower() == near[0])}?" if near else ""
 
 
 def _mistake(fault: ErrorDetails, found: Mapping[str, _Found]) -> str:
@@ -183,9 +183,9 @@ def _problem(fault: ErrorDetails) -> str:
 
 def _told(mistakes: Sequence[str]) -> str:
     count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-    return "\n".join([f"The settings have {count}:", *(f"  {_escaped(it)}" for it in mistakes)])
+    return "\n".join([f"The settings have {count}:", *(f"  {_escaped(mistake)}" for mistake in mistakes)])
 
 
 def _escaped(text: str) -> str:
     """One line, whatever a path or key is made of."""
-    return "".join(it if it.isprintable() else repr(it)[1:-1] for it in text)
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

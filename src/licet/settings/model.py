@@ -361,5 +361,5 @@ def allowed(key: str) -> str:
         return str(extra["allowed"])
     if choices := get_args(field.annotation):
         return ", ".join(choices)
-    bounds = {type(it).__name__: it for it in field.metadata}
+    bounds = {type(bound).__name__: bound for bound in field.metadata}
     return f"{bounds['Ge'].ge} to {bounds['Le'].le}"

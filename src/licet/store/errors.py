@@ -33,8 +33,8 @@ def unknown(
     names = sorted(there)
     text += f"; there is: {names_of(names)}" if names else "; there is none yet"
     others = tuple(
-        Subject(subject.kind, it, subject.tenant if is_part else it, subject.client)
-        for it in names[:OTHERS_MAX]
+        Subject(subject.kind, name, subject.tenant if is_part else name, subject.client)
+        for name in names[:OTHERS_MAX]
     )
     return NotFound(text, code=Code.NOT_FOUND, field=field, subject=subject, others=others)
 

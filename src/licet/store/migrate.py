@@ -160,7 +160,7 @@ def _due(connection: Connection, kind: Kind) -> list[str]:
     schema = current(connection)
     done = "" if schema is None else getattr(schema, kind)
     scripts = ScriptDirectory.from_config(_config(connection, kind))
-    return sorted(it.revision for it in scripts.walk_revisions() if it.revision > done)
+    return sorted(revision.revision for revision in scripts.walk_revisions() if revision.revision > done)
 
 
 def _config(connection: Connection, kind: Kind) -> "Config":

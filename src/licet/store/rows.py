@@ -48,16 +48,17 @@ def rows_of(book: Book) -> Saving[Sequence[Row]]:
     writes, folded, before = Writes(book.changes), Folded(book), book.in_use_before
     return Saving(
         sessions_gone=[(sid,) for sid in writes.sessions_gone],
-        sessions_new=[astuple(it) for it in writes.sessions_new.values()],
+        sessions_new=[astuple(session) for session in writes.sessions_new.values()],
         sessions_renewed=[
-            (it.sid, it.renewed_at_ms, it.expires_at_ms) for it in writes.sessions_renewed.values()
+            (session.sid, session.renewed_at_ms, session.expires_at_ms)
+            for session in writes.sessions_renewed.values()
         ],
         seats_gone=list(writes.seats_gone),
-        seats_new=[astuple(it) for it in writes.seats_new.values()],
-        seats_kept=[astuple(it) for it in writes.seats_kept.values()],
-        assertions_used=[astuple(it) for it in writes.assertions_used],
+        seats_new=[astuple(seat) for seat in writes.seats_new.values()],
+        seats_kept=[astuple(seat) for seat in writes.seats_kept.values()],
+        assertions_used=[astuple(assertion) for assertion in writes.assertions_used],
         # By how many its seats in use are more.
-        pools=[(key, it - before[key]) for key, it in book.in_use.items() if it != before[key]],
+        pools=[(key, seats - before[key]) for key, seats in book.in_use.items() if seats != before[key]],
         entries=folded.entries,
         denials=[key + denial for key, denial in folded.denials.items()],
         minutes=[key + minute for key, minute in folded.minutes.items()],

@@ -99,7 +99,7 @@ def begin(environment: Mapping[str, str], version: str, log: Log) -> "Traces | N
     """
     if not any(environment.get(name) for name in ENDPOINTS) or _is_off(environment):
         return None
-    protocol = next((it for name in PROTOCOLS if (it := environment.get(name))), PROTOCOL)
+    protocol = next((value for name in PROTOCOLS if (value := environment.get(name))), PROTOCOL)
     if protocol != PROTOCOL:
         log.error("traces_off", detail=f"traces are sent by {PROTOCOL} only; set {PROTOCOLS[0]} to that")
         return None

@@ -134,8 +134,8 @@ class LicetTenant:
     def add_clients(self, secrets: Mapping[str, str | None], **settings: Unpack[ClientChanges]) -> None:
         """More clients, as `add_client`."""
         # Hashed before the transaction: it keeps grants waiting.
-        hashes = {it: Passwords().hash(secret) for it, secret in secrets.items() if secret is not None}
-        made = {it: self._client_secrets.generate() for it, secret in secrets.items() if secret is None}
+        hashes = {name: Passwords().hash(secret) for name, secret in secrets.items() if secret is not None}
+        made = {name: self._client_secrets.generate() for name, secret in secrets.items() if secret is None}
         with self.changing() as setup:
             for client_id in secrets:
                 initials = settings.get("user") or self._next_initials(setup.users)
@@ -147,8 +147,8 @@ class LicetTenant:
                 own = settings.copy()
                 own["user"] = initials
                 setup.add_client(client_id, made.get(client_id), **own)
-        self._secrets |= {it: secret for it, secret in secrets.items() if secret is not None}
-        self._secrets |= {it: new.secret for it, new in made.items()}
+        self._secrets |= {client_id: secret for client_id, secret in secrets.items() if secret is not None}
+        self._secrets |= {client_id: new.secret for client_id, new in made.items()}
 
     def set_client(self, client_id: str, **changes: Unpack[ClientChanges]) -> None:
         """Change a client, as `enabled=False`; sessions that it could not get any more end.
@@ -251,9 +251,9 @@ class LicetTenant:
 
     def _give_back(self, taken: list[Session]) -> None:
         """End these sessions; their seats are free at once, also where they would be held."""
-        self._commit([End(tenant_id=it.tenant_id, sid=it.sid, reason=EndReason.LOGOFF) for it in taken])
+        self._commit([End(tenant_id=old.tenant_id, sid=old.sid, reason=EndReason.LOGOFF) for old in taken])
         with self.server.store.transaction() as transaction:
-            free(transaction, self._pool().id, [it.holder for it in taken if it.holder is not None])
+            free(transaction, self._pool().id, [old.holder for old in taken if old.holder is not None])
 
     def _take(self, seats: int) -> list[Session]:
         """Seats for clients that nobody else is; the sessions that hold them."""
@@ -277,7 +277,7 @@ class LicetTenant:
             )
             for name in names
         ]
-        return [it.session for it in self._commit(grants) if isinstance(it, Granted)]
+        return [outcome.session for outcome in self._commit(grants) if isinstance(outcome, Granted)]
 
     def _seats_free(self) -> int:
         return max(0, self._pool().seats - self.seats_in_use)
@@ -309,7 +309,7 @@ class LicetTenant:
         """Those of a user that the tenant has not, `001` first."""
         for number in range(self._users + 1, _USERS_MAX):
             high, low = divmod(number, len(_DIGITS))
-            initials = "".join(_DIGITS[it] for it in (*divmod(high, len(_DIGITS)), low))
+            initials = "".join(_DIGITS[digit] for digit in (*divmod(high, len(_DIGITS)), low))
             if initials not in taken:
                 self._users = number
                 return initials

@@ -216,7 +216,7 @@ class Authenticator:
             if credentials.flaw
             else invalid_client("unknown or disabled client, or a wrong secret")
         )
-        passwords = [it for it in credentials.candidates if not it[1].startswith(SECRET_PREFIX)]
+        passwords = [pair for pair in credentials.candidates if not pair[1].startswith(SECRET_PREFIX)]
         if not passwords:
             if (wait_s := self._throttle.source_wait_s(source)) is not None:
                 raise rate_limited(wait_s)

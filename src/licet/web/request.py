@@ -105,7 +105,7 @@ class Exchange:
         if tenant is None:
             return None
         sent = self.credentials.client_ids if self.credentials else (self.named,)
-        return next((it for it in sent if it in tenant.clients), None)
+        return next((client_id for client_id in sent if client_id in tenant.clients), None)
 
 
 class AsgiExchange(Exchange):

@@ -66,8 +66,8 @@ def _to_look_over(store: Store) -> list[str]:
     with store.reading() as connection:
         admins, keys = read_admins(connection), read_api_keys(connection)
     told = ["Look over what is again as it was when the copy was made:"]
-    told.append(f"  administrators: {', '.join(it.name for it in admins) or 'none'}")
-    told.append(f"  API keys: {', '.join(it.name for it in keys) or 'none'}")
+    told.append(f"  administrators: {', '.join(admin.name for admin in admins) or 'none'}")
+    told.append(f"  API keys: {', '.join(key.name for key in keys) or 'none'}")
     told.append("  set-up: licet check, licet export")
     clients = [client for tenant in store.tenants().values() for client in tenant.clients.values()]
     if signing := sum(bool(client.keys) for client in clients):

@@ -39,7 +39,7 @@ def alerts(*, tenant: OfTenant = None, data: Data = None, as_json: AsJson = Fals
     """
     records = _records(data, tenant)
     show_list(records, _HEADINGS, as_json=as_json, empty="Nothing is raised.")
-    if any(it["is_lower_now"] for it in records) and not as_json:
+    if any(record["is_lower_now"] for record in records) and not as_json:
         note("Less is in use by now: an alert stays until that was so for 10 minutes.")
 
 
@@ -50,20 +50,21 @@ def _records(data: Path | None, tenant: str | None) -> list[Record]:
             found = raised(connection, tenants)
     return [
         {
-            "tenant": it.tenant,
-            "pool": it.pool,
-            "alert": _alert(it),
-            "in_use": it.in_use,
-            "seats": it.seats,
-            "is_lower_now": it.threshold.isdigit() and it.in_use * 100 < int(it.threshold) * it.seats,
-            "raised_at": Instant(it.raised_at_ms),
-            "told_at": when(it.told_at_ms),
+            "tenant": alert.tenant,
+            "pool": alert.pool,
+            "alert": _alert(alert),
+            "in_use": alert.in_use,
+            "seats": alert.seats,
+            "is_lower_now": alert.threshold.isdigit()
+            and alert.in_use * 100 < int(alert.threshold) * alert.seats,
+            "raised_at": Instant(alert.raised_at_ms),
+            "told_at": when(alert.told_at_ms),
         }
-        for it in found
+        for alert in found
     ]
 
 
-def _alert(it: Raised) -> str:
-    if it.addresses is not None:
-        return f"{it.client_id}: {counted_addresses(it.addresses)} addresses"
-    return f"{it.threshold}%" if it.threshold.isdigit() else it.threshold
+def _alert(alert: Raised) -> str:
+    if alert.addresses is not None:
+        return f"{alert.client_id}: {counted_addresses(alert.addresses)} addresses"
+    return f"{alert.threshold}%" if alert.threshold.isdigit() else alert.threshold

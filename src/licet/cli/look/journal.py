@@ -118,9 +118,9 @@ def journal(
             if (after := page.next) is None:
                 break
     if as_json:
-        show_json([plain(it) for it in found])
+        show_json([plain(entry) for entry in found])
         return
-    is_one = len({it.tenant for it in found}) == 1
+    is_one = len({entry.tenant for entry in found}) == 1
     headings = {key: text for key, text in _HEADINGS.items() if key != "tenant" or not is_one}
     empty = "Nothing like this happened, as far back as the journal goes."
     show_list(_records(found), headings, empty=empty)
@@ -157,32 +157,33 @@ def _whose(who: Who, name: str, initials: str) -> str:
 
 
 def _records(found: list[Happened | Did]) -> Iterator[Record]:
-    for it in found:
-        yield _did(it) if isinstance(it, Did) else _happened(it)
+    for entry in found:
+        yield _did(entry) if isinstance(entry, Did) else _happened(entry)
 
 
-def _did(it: Did) -> Record:
+def _did(did: Did) -> Record:
     return {
-        "at": Instant(it.at_ms),
-        "tenant": it.tenant,
-        "kind": it.action,
+        "at": Instant(did.at_ms),
+        "tenant": did.tenant,
+        "kind": did.action,
         "reason": "",
-        "who": it.actor,
-        "what": it.target,
+        "who": did.actor,
+        "what": did.target,
         "times": 1,
-        "detail": it.detail,
+        "detail": did.detail,
     }
 
 
-def _happened(it: Happened) -> Record:
-    use = "" if it.seats is None else f"{it.in_use} of {it.seats} in use, "
+def _happened(happened: Happened) -> Record:
+    use = "" if happened.seats is None else f"{happened.in_use} of {happened.seats} in use, "
+    nothing = "" if happened.kind is Kind.FAILED else "no pool"
     return {
-        "at": Instant(it.last_at_ms),
-        "tenant": it.tenant,
-        "kind": it.kind.value,
-        "reason": it.reason,
-        "who": _whose(it.who, it.client_id, it.initials),
-        "what": f"pool {it.pool}" if it.pool else "" if it.kind is Kind.FAILED else "no pool",
-        "times": it.times,
-        "detail": f"{use}from {it.address}" if it.address else use.removesuffix(", "),
+        "at": Instant(happened.last_at_ms),
+        "tenant": happened.tenant,
+        "kind": happened.kind.value,
+        "reason": happened.reason,
+        "who": _whose(happened.who, happened.client_id, happened.initials),
+        "what": f"pool {happened.pool}" if happened.pool else nothing,
+        "times": happened.times,
+        "detail": f"{use}from {happened.address}" if happened.address else use.removesuffix(", "),
     }

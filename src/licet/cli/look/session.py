@@ -209,7 +209,9 @@ def _pools(store: Store, tenant: Tenant) -> dict[str, str]:
     """The pool whose seat a session holds, by the session's id."""
     with store.reading() as connection:
         now = seats(connection, tenant, SystemClock().now_ms())
-    return {it.sid: pool.pool for pool in now.pools for seat in pool.in_use_by for it in seat.sessions}
+    return {
+        session.sid: pool.pool for pool in now.pools for seat in pool.in_use_by for session in seat.sessions
+    }
 
 
 def _record(session: LiveSession, pools: Mapping[str, str], *, is_short: bool) -> Record:

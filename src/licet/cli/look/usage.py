@@ -207,13 +207,13 @@ def _sentence(pool: PoolUsage, now_ms: int) -> str:
     """The answer in one line."""
     seats = "of a pool that is no more" if pool.seats is None else f"of {counted(pool.seats, 'seat')}"
     at = f" at {clock_time(pool.peak_at_ms, now_ms)}" if pool.peak else ""
-    denials = counted(sum(it.times for it in pool.denials), "denial")
+    denials = counted(sum(denial.times for denial in pool.denials), "denial")
     idle = f" ({pool.idle_share:.0%} idle)" if pool.idle_ms else ""
     return f"{pool.pool}: peak {pool.peak:,} {seats}{at}, {denials}, {_hours(pool.held)} seat-hours{idle}"
 
 
 def _hours(held: Iterable[Held]) -> str:
-    return seat_hours(sum(it.held_ms for it in held))
+    return seat_hours(sum(user.held_ms for user in held))
 
 
 def _few(peaks: Sequence[Peak], by: By) -> tuple[Sequence[Peak], str]:
@@ -222,7 +222,7 @@ def _few(peaks: Sequence[Peak], by: By) -> tuple[Sequence[Peak], str]:
         return peaks, "%a %d %b %H:%M"
     if len(peaks) <= _BARS_MAX:
         return peaks, "%a %d %b"
-    weeks = groupby(peaks, key=lambda it: local(it.from_ms).isocalendar()[:2])
+    weeks = groupby(peaks, key=lambda peak: local(peak.from_ms).isocalendar()[:2])
     return [_together(list(days)) for _, days in weeks], "week of %d %b %Y"
 
 
@@ -230,9 +230,9 @@ def _together(peaks: Sequence[Peak]) -> Peak:
     return Peak(
         from_ms=peaks[0].from_ms,
         until_ms=peaks[-1].until_ms,
-        peak=max(it.peak for it in peaks),
+        peak=max(peak.peak for peak in peaks),
         seats=peaks[-1].seats,
-        denials=sum(it.denials for it in peaks),
+        denials=sum(peak.denials for peak in peaks),
     )
 
 
@@ -240,18 +240,18 @@ def _chart(peaks: Sequence[Peak], form: str, console: "Console") -> "Iterable[Te
     """A bar a peak, with the line of the seats."""
     from rich.text import Text  # noqa: PLC0415 - only a page needs it
 
-    most = max((max(it.peak, it.seats) for it in peaks), default=0)
+    most = max((max(peak.peak, peak.seats) for peak in peaks), default=0)
     least, widest = _BAR_COLUMNS
     columns = max(least, min(widest, console.width - len(f"{local(0):{form}}") - 30))
     full, line = ("#", "|") if console.options.ascii_only else (_FULL, _LINE)
-    for it in peaks:
-        length, at = (-(-number * columns // most) if most else 0 for number in (it.peak, it.seats))
+    for peak in peaks:
+        length, at = (-(-number * columns // most) if most else 0 for number in (peak.peak, peak.seats))
         bar = (full * length).ljust(columns)
-        text = Text(f"{local(it.from_ms):{form}}  ", no_wrap=True)
-        text.append(bar[:at], style_of(it.peak, it.seats)).append(line, "dim")
-        text.append(bar[at:], "red").append(f"  {it.peak:>{len(str(most))},}")
-        if it.denials:
-            text.append(f"  {counted(it.denials, 'denial')}", "red")
+        text = Text(f"{local(peak.from_ms):{form}}  ", no_wrap=True)
+        text.append(bar[:at], style_of(peak.peak, peak.seats)).append(line, "dim")
+        text.append(bar[at:], "red").append(f"  {peak.peak:>{len(str(most))},}")
+        if peak.denials:
+            text.append(f"  {counted(peak.denials, 'denial')}", "red")
         yield text
 
 
@@ -276,8 +276,8 @@ def _heat(pool: PoolUsage, console: "Console") -> "Iterable[Text]":
     if len(pool.days) < _HEAT_DAYS_MIN:
         return
     shades = _SHADES_ASCII if console.options.ascii_only else _SHADES
-    most = max([pool.seats or 0, *(it.peak for it in pool.heat)])
-    cells = {(it.weekday, it.hour): it for it in pool.heat}
+    most = max([pool.seats or 0, *(cell.peak for cell in pool.heat)])
+    cells = {(cell.weekday, cell.hour): cell for cell in pool.heat}
     yield Text()
     yield Text(
         f"mean of the peaks by hour, {shades[1]} is some and {shades[-1]} is {counted(most, 'seat')}", "dim"
@@ -312,11 +312,11 @@ def _tables(pool: PoolUsage, now_ms: int) -> "Iterable[RenderableType]":
 def _held_table(held: Sequence[Held]) -> Any:
     columns = {"user": "left", "client": "left", "seat-hours": "right", "share": "right", "idle": "right"}
     table = _table(columns)
-    total = sum(it.held_ms for it in held)
-    for it in held[:_ROWS_MAX]:
-        share = f"{100 * it.held_ms / total:.0f} %"
-        idle = f"{100 * it.idle_ms / it.held_ms:.0f} %"
-        table.add_row(whose(it.initials, it.name), it.client_id, _hours([it]), share, idle)
+    total = sum(user.held_ms for user in held)
+    for user in held[:_ROWS_MAX]:
+        share = f"{100 * user.held_ms / total:.0f} %"
+        idle = f"{100 * user.idle_ms / user.held_ms:.0f} %"
+        table.add_row(whose(user.initials, user.name), user.client_id, _hours([user]), share, idle)
     _add_rest(table, held)
     return table
 
@@ -332,10 +332,10 @@ def _denials_table(denials: Sequence[Denials], now_ms: int) -> Any:
             "last": "right",
         }
     )
-    for it in denials[:_ROWS_MAX]:
-        first, last = (clock_time(ms, now_ms) for ms in (it.first_at_ms, it.last_at_ms))
-        why = _REASONS[NoSeatReason(it.reason)]
-        table.add_row(it.initials, it.client_id, f"{it.times:,}", why, first, last)
+    for denial in denials[:_ROWS_MAX]:
+        first, last = (clock_time(ms, now_ms) for ms in (denial.first_at_ms, denial.last_at_ms))
+        why = _REASONS[NoSeatReason(denial.reason)]
+        table.add_row(denial.initials, denial.client_id, f"{denial.times:,}", why, first, last)
     _add_rest(table, denials)
     return table
 

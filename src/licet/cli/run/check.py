@@ -121,7 +121,7 @@ def _look_at_store(directory: Path) -> _Found:
     except SettingsError:  # They are found as well; until they are right, nobody knows which store it is.
         return _Found([], [])
     where = SQLITE_NAME if at.url is None else at.place
-    insecure = [_wrong(FindingCode.CONNECTION_INSECURE, where, *it) for it in at.weaknesses()]
+    insecure = [_wrong(FindingCode.CONNECTION_INSECURE, where, *weakness) for weakness in at.weaknesses()]
     try:
         with opened(at) as store, store.reading() as connection:
             now_ms, nodes = store.clock.now_ms(), read_nodes(connection)

@@ -307,7 +307,7 @@ def list_secrets(
     """
     client, zone = found_with_zone(data, tenant, client_id)
     records = [
-        _secret_record(secret, zone) for secret in sorted(client.secrets, key=lambda it: it.created_at_ms)
+        _secret_record(secret, zone) for secret in sorted(client.secrets, key=lambda kept: kept.created_at_ms)
     ]
     empty = f"No secret yet. Add one: licet client secret add {client_id}"
     show_list(records, _SECRET_HEADINGS, as_json=as_json, empty=empty)

@@ -95,7 +95,7 @@ def list_(
     Example: [bold]licet client key list TestClientId[/]
     """
     client, zone = found_with_zone(data, tenant, client_id)
-    records = [_record(key, zone) for key in sorted(client.keys, key=lambda it: it.created_at_ms)]
+    records = [_record(key, zone) for key in sorted(client.keys, key=lambda kept: kept.created_at_ms)]
     empty = f"No key yet. Add one: licet client key add {client_id} FILE"
     show_list(records, _HEADINGS, as_json=as_json, empty=empty)
 

@@ -110,7 +110,7 @@ def set_(
         warning=_warning(changes, expires),
         yes=yes,
     )
-    overuse = next((it["overuse"] for it in _records(data, tenant) if it["name"] == name), 0)
+    overuse = next((record["overuse"] for record in _records(data, tenant) if record["name"] == name), 0)
     if overuse:
         note(
             f"{counted(int(str(overuse)), 'seat')} too many in use. Sessions go on;"

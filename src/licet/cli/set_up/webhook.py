@@ -99,8 +99,8 @@ def list_(*, data: Data = None, as_json: AsJson = False) -> None:
     with opened(data) as store:
         with store.reading() as connection:
             found = webhooks(connection)
-        names = {it.id: it.name for it in store.tenants().values()}
-    show_list((_record(it, names) for it in found), _HEADINGS, as_json=as_json, empty=_NO_WEBHOOK)
+        names = {tenant.id: tenant.name for tenant in store.tenants().values()}
+    show_list((_record(hook, names) for hook in found), _HEADINGS, as_json=as_json, empty=_NO_WEBHOOK)
 
 
 @app.verb("set")
@@ -210,7 +210,7 @@ def show_deliveries(
     """
     with opened(data) as store, store.reading() as connection:
         page = deliveries(connection, webhook_id=webhook, state=state, limit=min(limit, LIMIT_MAX))
-    records = [_delivery_record(it) for it in page.deliveries]
+    records = [_delivery_record(delivery) for delivery in page.deliveries]
     show_list(records, _DELIVERY_HEADINGS, as_json=as_json, empty="No message yet.")
     if page.next is not None and not as_json:
         note("There are older ones; --limit shows more.")
@@ -259,7 +259,7 @@ def _url(url: str | None, *, from_stdin: bool) -> str:
 def _given_up(store: Store) -> list[str]:
     with store.reading() as connection:
         found = deliveries(connection, state=State.GIVEN_UP, limit=LIMIT_MAX)
-    return [it.id for it in found.deliveries]
+    return [delivery.id for delivery in found.deliveries]
 
 
 async def _attempt(store: Store, message: Message, settings: Settings, secrets: WebhookSecrets) -> Attempt:

@@ -26,7 +26,7 @@ def numbers(values: Iterable[int | None]) -> str:
 
 def flags(values: Iterable[bool]) -> str:
     """An array of boolean."""
-    return "{" + ",".join(["t" if it else "f" for it in values]) + "}"
+    return "{" + ",".join(["t" if value else "f" for value in values]) + "}"
 
 
 def texts(values: Iterable[str | None]) -> str:
@@ -34,7 +34,7 @@ def texts(values: Iterable[str | None]) -> str:
     values = list(values)
     written = _encode(values).decode()
     if "\\" in written:  # There JSON and PostgreSQL differ.
-        return "{" + ",".join(["NULL" if it is None else _quoted(it) for it in values]) + "}"
+        return "{" + ",".join(["NULL" if value is None else _quoted(value) for value in values]) + "}"
     return "{" + written[1:-1] + "}"
 
 
@@ -44,7 +44,7 @@ def _quoted(text: str) -> str:
 
 def byte_strings(values: Iterable[bytes]) -> str:
     """An array of bytea."""
-    return "{" + ",".join([f'"\\\\x{it.hex()}"' for it in values]) + "}"
+    return "{" + ",".join([f'"\\\\x{value.hex()}"' for value in values]) + "}"
 
 
 WRITERS: Mapping[str, Callable[[Iterable[Any]], str]] = {"b": byte_strings, "i": numbers, "t": texts}

@@ -212,8 +212,8 @@ def parameters(
         "tenants": None if locked is None else numbers(locked),
         "commands": need.commands,
         "sids": byte_strings(named),
-        "renewed": flags(it in need.renewed for it in named),
-        "ended": flags(it in need.ended for it in named),
+        "renewed": flags(sid in need.renewed for sid in named),
+        "ended": flags(sid in need.ended for sid in named),
         "clients": numbers(need.rooms),
         "rooms": numbers(need.rooms.values()),
         "sweep": need.sweep,
@@ -222,9 +222,9 @@ def parameters(
         "pools": numbers(need.grants),
         "grants": numbers(need.grants.values()),
         "with_hold": numbers(need.pools_with_hold()),
-        "crowded": numbers(it[0] for it in crowded),
-        "crowded_pools": numbers(it[1] for it in crowded),
-        "crowded_holders": texts(it[2] for it in crowded),
+        "crowded": numbers(client_key for client_key, _, _ in crowded),
+        "crowded_pools": numbers(pool_id for _, pool_id, _ in crowded),
+        "crowded_holders": texts(holder for _, _, holder in crowded),
     }
 
 
@@ -294,7 +294,7 @@ def read_live(
     statement = _READ_LIVE.encode()
     rows = raw.execute(statement, [least_ms, byte_strings(sids)], prepare=True, binary=True).fetchall()
     found = [to_session(row[1:]) for row in rows if row[1] is not None]
-    return rows[0][0], {it.sid: it for it in found}
+    return rows[0][0], {session.sid: session for session in found}
 
 
 def tenants_of_expired(raw: DriverConnection, least_ms: int, sessions_max: int) -> Cursor[tuple[Any, ...]]:

@@ -22,7 +22,7 @@ class _Bulk:
 
     def __init__(self, statement: str, types: str, *, exact: bool = True) -> None:
         names = {"b": "bytea", "i": "bigint", "t": "text"}
-        arrays = ", ".join(f"%s::{names[it]}[]" for it in types)
+        arrays = ", ".join(f"%s::{names[type_]}[]" for type_ in types)
         statement = statement.replace("ROWS", f"unnest({arrays})")
         if exact:
             statement = (
@@ -30,7 +30,7 @@ class _Bulk:
                 " SELECT 1 / (count(*) = %s::integer)::integer FROM done"
             )
         self._statement = statement.encode()
-        self._writers = [WRITERS[it] for it in types]
+        self._writers = [WRITERS[type_] for type_ in types]
         self._exact = exact
 
     def send(self, raw: DriverConnection, rows: Collection[Sequence[Any]]) -> None:

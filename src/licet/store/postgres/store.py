@@ -314,8 +314,8 @@ class _Batch:
 
     def _tenants_of(self, commands: Sequence[Command], pipeline: Pipeline) -> set[int]:
         """The tenants that these commands are of; a sweep is of those that it would find something of."""
-        sessions_max = sum(it.sessions_max for it in commands if isinstance(it, Sweep))
-        named = {it.tenant_id for it in commands if not isinstance(it, Sweep)}
+        sessions_max = sum(command.sessions_max for command in commands if isinstance(command, Sweep))
+        named = {command.tenant_id for command in commands if not isinstance(command, Sweep)}
         if not sessions_max:
             return named
         cursor = tenants_of_expired(self._raw, self._clock.heard_ms, sessions_max)
@@ -429,4 +429,4 @@ def _must_hold(raw: DriverConnection, commit: Cursor[Any]) -> None:
 
 def _lock_numbers(tenant_ids: Collection[int]) -> str:
     """As one array, ascending: who takes several locks takes them in this order."""
-    return "{" + ",".join(map(str, sorted({it & _LOCK_MAX for it in tenant_ids}))) + "}"
+    return "{" + ",".join(map(str, sorted({id_ & _LOCK_MAX for id_ in tenant_ids}))) + "}"

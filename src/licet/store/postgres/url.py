@@ -89,7 +89,7 @@ def weaknesses_of_url(url: str) -> list[Weakness]:
                 f"use sslmode={SSLMODE}, and sslrootcert=FILE where its authority is not one of the system's",
             )
         )
-    methods = {it.strip() for it in str(effective.get("require_auth", "")).split(",")}
+    methods = {word.strip() for word in str(effective.get("require_auth", "")).split(",")}
     if not methods <= (_SAFE_METHODS | {"none"} if effective.get("sslcert") else _SAFE_METHODS):
         found.append(
             Weakness(
@@ -106,7 +106,7 @@ def is_local(parameters: Mapping[str, Any]) -> bool:
         return False  # The host stands in a file that only libpq reads.
     hosts = str(parameters.get("host") or os.environ.get("PGHOST") or "")
     addresses = str(parameters.get("hostaddr") or os.environ.get("PGHOSTADDR") or "")
-    return all(_is_local(it.strip()) for it in [*hosts.split(","), *addresses.split(",")])
+    return all(_is_local(host.strip()) for host in [*hosts.split(","), *addresses.split(",")])
 
 
 def _is_local(host: str) -> bool:

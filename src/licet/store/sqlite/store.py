@@ -187,7 +187,9 @@ class SqliteStore:
         with self._read_lock, _faults():
             self._must_be_there()
             now_ms = self.clock.now_ms()
-            return now_ms, {it.sid: it for it in read_live(_driver(self._reader), sids, now_ms)}
+            return now_ms, {
+                session.sid: session for session in read_live(_driver(self._reader), sids, now_ms)
+            }
 
     def probe(self) -> None:
         """Return if the store answers and its tables are of this version.

@@ -120,7 +120,7 @@ class Connections:
         waited = [
             (waiting_s, held_one) for held_one in held if (waiting_s := held_one.waiting_s()) is not None
         ]
-        longest_s, connection = max(waited, key=lambda it: it[0], default=(-1.0, None))
+        longest_s, connection = max(waited, key=lambda entry: entry[0], default=(-1.0, None))
         if connection is None or longest_s < waited_least_s:
             return False
         self.leave(connection)
