@@ -53,7 +53,7 @@ def measure(cell: Cell, contenders: Mapping[str, Contender], length: Length, dir
     for number in range(length.rounds + 1):
         sent = {
             name: _rows(contenders[name], number, expected[name], directory / f"{name}.rows")
-            for name in sorted(contenders, key=lambda it: it == FLOOR)  # it is sent what a Licet is sent
+            for name in sorted(contenders, key=lambda name: name == FLOOR)  # it is sent what a Licet is sent
         }
         for name, contender in list(contenders.items()):
             try:
@@ -119,15 +119,16 @@ def summary(cell: Cell, clients: int, found: Found) -> dict[str, Any]:
 def _told(rounds: Sequence[Measured], floors: Sequence[Measured]) -> dict[str, Any]:
     ratios = sorted(ours.round.rate / its.round.rate for ours, its in zip(rounds, floors, strict=True))
     return {
-        "rate": statistics.median(it.round.rate for it in rounds),
-        "p50_ms": statistics.median(it.round.p50_ms for it in rounds),
-        "p99_ms": statistics.median(it.round.p99_ms for it in rounds),
-        "cpu_us": statistics.median(it.cpu_us for it in rounds),
-        "database_cpu_us": statistics.median(it.database_cpu_us for it in rounds),
+        "rate": statistics.median(taken.round.rate for taken in rounds),
+        "p50_ms": statistics.median(taken.round.p50_ms for taken in rounds),
+        "p99_ms": statistics.median(taken.round.p99_ms for taken in rounds),
+        "cpu_us": statistics.median(taken.cpu_us for taken in rounds),
+        "database_cpu_us": statistics.median(taken.database_cpu_us for taken in rounds),
         "ratio": statistics.median(ratios),
         "ratio_least": ratios[0],
         "ratio_most": ratios[-1],
         "rounds": [
-            it.round._asdict() | {"cpu_us": it.cpu_us, "database_cpu_us": it.database_cpu_us} for it in rounds
+            taken.round._asdict() | {"cpu_us": taken.cpu_us, "database_cpu_us": taken.database_cpu_us}
+            for taken in rounds
         ],
     }

@@ -97,7 +97,7 @@ class OnStore:
         least = events(self.sent, answered)
         least["ended"] = min(least["ended"], sum(row.event == "ended" for row in self.sent))
         self.most += events(self.sent, answered + unknown)
-        self.least += Counter({key: it - unknown for key, it in least.items()})
+        self.least += Counter({key: count - unknown for key, count in least.items()})
         if (share := self._cell.scenario.rows_once) and answered > len(self.sent) * share:
             raise TooFewRows
 
@@ -123,7 +123,7 @@ class OnFloor:
 
         Raises WrongAnswer.
         """
-        if not answers or any(it.status != HTTPStatus.OK or it != answers[0] for it in answers):
+        if not answers or any(answer.status != HTTPStatus.OK or answer != answers[0] for answer in answers):
             raise WrongAnswer("the floor did not answer")
 
     def was_sent(self, answered: int, refused: int) -> None:

@@ -70,7 +70,9 @@ class Tracer:
             instructions=round(files.total() / requests, 1),
             sqlite_loops=0.0,
             wal_pages=0.0,
-            files={name: round(it / requests, 1) for name, it in sorted(files.items()) if it >= requests},
+            files={
+                name: round(count / requests, 1) for name, count in sorted(files.items()) if count >= requests
+            },
         )
 
     def __call__(self, frame: FrameType, event: str, argument: object) -> Any:
@@ -129,7 +131,7 @@ async def _ask(made: Work, kind: str, count: int, tracer: Tracer, loops: _Loops)
     answers = await made.answer(requests)
     counts = tracer.end(count)
     wanted = _STATUSES.get(kind, HTTPStatus.OK)
-    assert all(it.status == wanted for it in answers), answers
+    assert all(answer.status == wanted for answer in answers), answers
     return counts._replace(
         sqlite_loops=round((loops.count - looped) / count, 1),
         wal_pages=round((_pages(made.wal) - pages) / count, 2),

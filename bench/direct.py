@@ -50,11 +50,13 @@ class Direct:
     def grants(self, count: int = BATCH) -> list[Command]:
         """So many grants, of the next clients."""
         now_ms = self._store.clock.now_ms()
-        return [self.loaded.command(it, new_sid(now_ms)) for it in islice(self._numbers, count)]
+        return [self.loaded.command(number, new_sid(now_ms)) for number in islice(self._numbers, count)]
 
     def ends(self, grants: Sequence[Command]) -> list[Command]:
         """The ends of sessions that these grants began."""
-        return [self.loaded.end(it.client_key - 1, it.sid) for it in grants if isinstance(it, Grant)]
+        return [
+            self.loaded.end(grant.client_key - 1, grant.sid) for grant in grants if isinstance(grant, Grant)
+        ]
 
     def measure(self, batches: Sequence[list[Command]], outcome: type = Granted) -> Taken:
         """What a command of these batches takes."""
@@ -73,7 +75,7 @@ class Direct:
     def store_bytes(self) -> int:
         """How large the store is."""
         if self.loaded.kind.name != POSTGRES:
-            return sum(it.stat().st_size for it in self.loaded.place.data.glob("licet.db"))
+            return sum(path.stat().st_size for path in self.loaded.place.data.glob("licet.db"))
         with self._store.reading() as connection:
             query = "SELECT pg_database_size(current_database())"
             return int(connection.exec_driver_sql(query).scalar_one())

@@ -59,8 +59,8 @@ def draw(store: str, scenarios: Sequence[str], directory: Path, scratch: Path) -
                 recording = [_record(pid, path) for pid, path in zip(pids, files, strict=False)]
                 found = wrk.load(contender.target.url, sent, connections=CONNECTIONS, seconds=SECONDS)
                 contender.was_sent(found.answers, found.refused)
-                for it in recording:
-                    if it.wait():
+                for recorder in recording:
+                    if recorder.wait():
                         raise NoPySpy("py-spy could not read the server: it needs root, or ptrace_scope=0")
                 for process, path in zip(seen, files, strict=True):
                     _entitle(path, f"{name} on {store}, {CONNECTIONS} connections: {process}")

@@ -86,7 +86,10 @@ def ratio(pairs: Sequence[Pair]) -> float:
 def _pairs(target: Target, site: Site, length: Length, directory: Path) -> list[Pair]:
     grants = [site.grant(MANY, number) for number in range(CONNECTIONS)]
     held = tokens_of(ask_all(target.url, grants))
-    good = [site.refresh(MANY, number, it.refresh).raw(host_of(target.url)) for number, it in enumerate(held)]
+    good = [
+        site.refresh(MANY, number, tokens.refresh).raw(host_of(target.url))
+        for number, tokens in enumerate(held)
+    ]
     live = [Request("GET", "/health/live", ())]
     header = basic("Client0", f"{SECRET_PREFIX}{'x' * 43}")
     wrong = [form(f"/{MANY}/token", header, grant_type="client_credentials")]

@@ -58,7 +58,7 @@ class Baseline:
 
         Raises LookupError when nothing was ever written down.
         """
-        return [it for kind, now in counts.items() for it in self._compare(kind, now, calibration)]
+        return [figure for kind, now in counts.items() for figure in self._compare(kind, now, calibration)]
 
     def _compare(self, kind: str, now: Counts, calibration: float) -> Iterator[Compared]:
         version = self._nearest(kind)
@@ -78,10 +78,10 @@ class Baseline:
 
     def _nearest(self, kind: str) -> str:
         """The version that knows this kind and is nearest to this one."""
-        known = [it for it, then in self._versions.items() if kind in then["kinds"]]
+        known = [version for version, then in self._versions.items() if kind in then["kinds"]]
         if not known:
             raise LookupError(f"there is no baseline of {kind}: make bench-guard WITH=--renew")
-        return min(known, key=lambda it: abs(_minor(it) - _minor(_version())))
+        return min(known, key=lambda version: abs(_minor(version) - _minor(_version())))
 
     def files(self, kind: str, now: Counts) -> Iterator[str]:
         """The files of a kind of request that need more than before, the worst first."""
@@ -102,14 +102,15 @@ def told(baseline: Baseline, counts: Mapping[str, Counts], compared: list[Compar
     """The comparison in lines; after a loss, where it is."""
     yield f"{'':12}{'instructions':>24}{'SQLite loops':>24}{'pages written':>24}"
     for kind, now in counts.items():
-        mine = [it for it in compared if it.kind == kind]
-        yield f"{kind:12}" + "".join(f"{it.now:14,.1f} ({it.change:+6.1%})" for it in mine)
-        for it in mine:
-            if it.is_loss:
-                yield f"  LOSS: {it.name}: {it.then:,.1f} then, {it.now:,.1f} now ({it.change:+.1%})"
-        if any(it.is_loss and it.name == "instructions" for it in mine):
+        mine = [figure for figure in compared if figure.kind == kind]
+        yield f"{kind:12}" + "".join(f"{figure.now:14,.1f} ({figure.change:+6.1%})" for figure in mine)
+        for figure in mine:
+            if figure.is_loss:
+                values = f"{figure.then:,.1f} then, {figure.now:,.1f} now"
+                yield f"  LOSS: {figure.name}: {values} ({figure.change:+.1%})"
+        if any(figure.is_loss and figure.name == "instructions" for figure in mine):
             yield from (f"    {line}" for line in baseline.files(kind, now))
-    if any(it.is_gain for it in compared):
+    if any(figure.is_gain for figure in compared):
         yield "There is a gain that the baseline does not have: make bench-guard WITH=--renew"
 
 

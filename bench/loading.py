@@ -90,20 +90,22 @@ def _insert_tenants(connection: Connection, shape: Shape) -> None:
     life = {"version": 0, "session_ttl_s": DAY_S, "access_ttl_s": DAY_S, "scope_default": "all"}
     connection.execute(
         insert(schema.tenant),
-        [{"id": it, "name": f"Tenant{it}", "no_seat_status": 400} | life for it in numbers],
+        [{"id": number, "name": f"Tenant{number}", "no_seat_status": 400} | life for number in numbers],
     )
     seats = -(-shape.clients // shape.tenants) + shape.room
     pool = {"name": "full", "seats": seats, "duplicates": "client", "in_use": 0, "overuse": 0}
-    connection.execute(insert(schema.pool), [{"id": it, "tenant_id": it} | pool for it in numbers])
+    connection.execute(
+        insert(schema.pool), [{"id": number, "tenant_id": number} | pool for number in numbers]
+    )
     view: list[dict[str, object]] = [
-        {"tenant_id": it, "name": "view", "read_only": True, "pool_id": None} for it in numbers
+        {"tenant_id": number, "name": "view", "read_only": True, "pool_id": None} for number in numbers
     ]
     every: list[dict[str, object]] = [
-        {"tenant_id": it, "name": "all", "read_only": False, "pool_id": it} for it in numbers
+        {"tenant_id": number, "name": "all", "read_only": False, "pool_id": number} for number in numbers
     ]
     connection.execute(insert(schema.scope), view + every)
     user = {"initials": _USER, "name": "Bench", "password_hash": None, "enabled": True}
-    connection.execute(insert(schema.user), [{"tenant_id": it} | user for it in numbers])
+    connection.execute(insert(schema.user), [{"tenant_id": number} | user for number in numbers])
 
 
 def _insert_clients(
@@ -120,18 +122,21 @@ def _insert_clients(
     }
     for begin in range(0, len(secrets), _MANY_ROWS):
         numbers = range(begin, min(len(secrets), begin + _MANY_ROWS))
-        tenants = {it: it % shape.tenants + 1 for it in numbers}
-        clients = [{"key": it + 1, "tenant_id": tenants[it], "client_id": f"Client{it}"} for it in numbers]
-        connection.execute(insert(schema.client), [it | common for it in clients])
+        tenants = {number: number % shape.tenants + 1 for number in numbers}
+        clients = [
+            {"key": number + 1, "tenant_id": tenants[number], "client_id": f"Client{number}"}
+            for number in numbers
+        ]
+        connection.execute(insert(schema.client), [client | common for client in clients])
         kept = [
             {
-                "secret_id": secrets[it].secret_id,
-                "tenant_id": tenants[it],
-                "client_key": it + 1,
-                "hash": secrets[it].hash,
+                "secret_id": secrets[number].secret_id,
+                "tenant_id": tenants[number],
+                "client_key": number + 1,
+                "hash": secrets[number].hash,
                 "created_at_ms": now_ms,
             }
-            for it in numbers
+            for number in numbers
         ]
         connection.execute(insert(schema.client_secret), kept)
 

@@ -90,40 +90,40 @@ def measure(kind: Kind, length: Length, directory: Path) -> dict[str, Any]:
 
 def told(found: Mapping[str, Any]) -> Iterator[str]:
     """What came of it, in lines."""
-    for name, it in found["memory"].items():
+    for name, row in found["memory"].items():
         yield (
-            f"{APIS[name]}, without a network: {it['alone_us']:.1f} us, {it['guarded_us']:.1f} guarded:"
-            f" keeps {it['ratio']:.2f} ({it['ratio_least']:.2f} to {it['ratio_most']:.2f})"
+            f"{APIS[name]}, without a network: {row['alone_us']:.1f} us, {row['guarded_us']:.1f} guarded:"
+            f" keeps {row['ratio']:.2f} ({row['ratio_least']:.2f} to {row['ratio_most']:.2f})"
         )
         if name in ASKING:
-            yield f"{APIS[name]}, without a network: {it['asking_us']:.0f} us, asking each time"
+            yield f"{APIS[name]}, without a network: {row['asking_us']:.0f} us, asking each time"
     for name, connections in found["guard"].items():
-        for count, it in connections.items():
+        for count, row in connections.items():
             yield (
-                f"{APIS[name]}, {count} connections: {it['alone_rate']:,.0f}/s, {it['guarded_rate']:,.0f}"
-                f" guarded: keeps {it['ratio']:.2f} ({it['ratio_least']:.2f} to {it['ratio_most']:.2f})"
+                f"{APIS[name]}, {count} connections: {row['alone_rate']:,.0f}/s, {row['guarded_rate']:,.0f}"
+                f" guarded: keeps {row['ratio']:.2f} ({row['ratio_least']:.2f} to {row['ratio_most']:.2f})"
             )
             if name in ASKING:
-                asking = it["asking"]
+                asking = row["asking"]
                 yield (
                     f"{APIS[name]}, {count} connections: {asking['rate']:,.0f}/s asking each time: keeps"
                     f" {asking['ratio']:.2f} ({asking['ratio_least']:.2f} to {asking['ratio_most']:.2f})"
                 )
-    for name, it in found["client"].items():
+    for name, row in found["client"].items():
         yield (
-            f"a request of {name}: {it['plain_us']:.1f} us, {it['static_us']:.1f} with a token that never"
-            f" changes, {it['licet_us']:.1f} with LicetAuth: {it['added_us']:.1f} more than the first"
+            f"a request of {name}: {row['plain_us']:.1f} us, {row['static_us']:.1f} with a token that never"
+            f" changes, {row['licet_us']:.1f} with LicetAuth: {row['added_us']:.1f} more than the first"
         )
 
 
 def missed(found: Mapping[str, Any]) -> Iterator[str]:
     """Which of the bounds are not kept."""
-    for name, it in found["memory"].items():
-        if name in _BOUND and it["ratio"] < KEPT_LEAST:
-            yield f"{APIS[name]} keeps {it['ratio']:.2f} of its rate, and not {KEPT_LEAST}."
-    for name, it in found["client"].items():
-        if it["added_us"] > ADDED_MOST_US:
-            yield f"LicetAuth adds {it['added_us']:.0f} us to a request of {name}."
+    for name, row in found["memory"].items():
+        if name in _BOUND and row["ratio"] < KEPT_LEAST:
+            yield f"{APIS[name]} keeps {row['ratio']:.2f} of its rate, and not {KEPT_LEAST}."
+    for name, row in found["client"].items():
+        if row["added_us"] > ADDED_MOST_US:
+            yield f"LicetAuth adds {row['added_us']:.0f} us to a request of {name}."
 
 
 @contextmanager
@@ -144,7 +144,7 @@ def _licet(kind: Kind) -> Iterator[Base]:
 
 
 def _requests(base: Base, tenant: str = MANY) -> list[Request]:
-    return [Request("GET", "/jobs", (("Authorization", f"Bearer {it}"),)) for it in base.tokens[tenant]]
+    return [Request("GET", "/jobs", (("Authorization", f"Bearer {token}"),)) for token in base.tokens[tenant]]
 
 
 def _variables(base: Base) -> dict[str, str]:
@@ -160,7 +160,9 @@ def _in_memory(base: Base, rounds: int) -> dict[str, Any]:
     """Each API without a network: processor time of a request, without a guard and with one."""
     with _named(_variables(base)), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         api = importlib.import_module("bench.api")
-        rows, asked = ([it.raw("api.example") for it in _requests(base, tenant)] for tenant in (MANY, ASKED))
+        rows, asked = (
+            [request.raw("api.example") for request in _requests(base, tenant)] for tenant in (MANY, ASKED)
+        )
         found = {}
         for name in APIS:
             apps = [getattr(api, name), getattr(api, f"{name}_guarded")]
@@ -182,14 +184,16 @@ def _in_memory(base: Base, rounds: int) -> dict[str, Any]:
 async def _turns(
     apps: Sequence[Any], rows: Sequence[bytes], rounds: int, requests: int = _REQUESTS
 ) -> list[list[float]]:
-    connections = [Connection(config(it, HttpToolsProtocol), asyncio.get_running_loop()) for it in apps]
-    found = [[await _turn(it, rows, requests) for it in connections] for _ in range(rounds + 1)]
+    connections = [Connection(config(app, HttpToolsProtocol), asyncio.get_running_loop()) for app in apps]
+    found = [
+        [await _turn(connection, rows, requests) for connection in connections] for _ in range(rounds + 1)
+    ]
     return found[1:]  # but the first
 
 
 async def _turn(connection: Connection, rows: Sequence[bytes], requests: int) -> float:
     answers = [await connection.ask(it) for it in rows]  # a token that is forgotten is asked about now
-    assert all(it.startswith(b"HTTP/1.1 200 ") for it in answers), answers
+    assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in answers), answers
     began = time.process_time()
     for row in itertools.islice(itertools.cycle(rows), requests):
         await connection.ask(row)
@@ -233,14 +237,14 @@ class Api(NamedTuple):
 def _in_turn(apis: Sequence[Api], connections: int, length: Length, directory: Path) -> dict[str, Any]:
     """The rates of an API without a guard, with one, and with one that asks each time if there is one."""
     rounds = [
-        [_round(it.target, it.requests, connections, length.seconds, directory) for it in apis]
+        [_round(api.target, api.requests, connections, length.seconds, directory) for api in apis]
         for _ in range(length.rounds + 1)
     ][1:]  # the first warms up
-    alone, guarded, *more = ([it.rate for it in rates] for rates in zip(*rounds, strict=True))
+    alone, guarded, *more = ([rate.rate for rate in rates] for rates in zip(*rounds, strict=True))
     found = _told_ratios(_kept(guarded, alone)) | {
         "alone_rate": statistics.median(alone),
         "guarded_rate": statistics.median(guarded),
-        "rounds": [[it._asdict() for it in each] for each in rounds],
+        "rounds": [[answer._asdict() for answer in each] for each in rounds],
     }
     for asking in more:
         found["asking"] = _told_ratios(_kept(asking, alone)) | {"rate": statistics.median(asking)}
@@ -308,11 +312,11 @@ def _threads(base: Base, rounds: int) -> Calls:
     auth, auths = _auths(base)
     with auth, httpx.Client(transport=httpx.MockTransport(_answer)) as http:
         times: list[list[float]] = [[], [], []]
-        for number, (it, kept) in itertools.product(range(rounds + 1), zip(auths, times, strict=True)):
-            url = f"{_API}/jobs" if it else f"{_API}/open"
+        for number, (used, kept) in itertools.product(range(rounds + 1), zip(auths, times, strict=True)):
+            url = f"{_API}/jobs" if used else f"{_API}/open"
             began = time.process_time()
             for _ in range(_CALLS):
-                http.get(url, auth=it)
+                http.get(url, auth=used)
             if number:
                 kept.append((time.process_time() - began) * 1e6 / _CALLS)
     return Calls(*times)
@@ -327,11 +331,11 @@ async def _in_tasks(base: Base, rounds: int) -> Calls:
     auth, auths = _auths(base)
     async with auth, httpx.AsyncClient(transport=httpx.MockTransport(_answer)) as http:
         times: list[list[float]] = [[], [], []]
-        for number, (it, kept) in itertools.product(range(rounds + 1), zip(auths, times, strict=True)):
-            url = f"{_API}/jobs" if it else f"{_API}/open"
+        for number, (used, kept) in itertools.product(range(rounds + 1), zip(auths, times, strict=True)):
+            url = f"{_API}/jobs" if used else f"{_API}/open"
             began = time.process_time()
             for _ in range(_CALLS):
-                await http.get(url, auth=it)
+                await http.get(url, auth=used)
             if number:
                 kept.append((time.process_time() - began) * 1e6 / _CALLS)
     return Calls(*times)

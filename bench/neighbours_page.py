@@ -28,10 +28,10 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     )
     for name, title in APIS.items():
-        it = found["memory"][name]
-        asking = f"{it['asking_us']:.0f} us" if name in ASKING else ""
+        row = found["memory"][name]
+        asking = f"{row['asking_us']:.0f} us" if name in ASKING else ""
         yield (
-            f"| {title} | no network | {it['alone_us']:.1f} us | {it['guarded_us']:.1f} us | {_kept(it)}"
+            f"| {title} | no network | {row['alone_us']:.1f} us | {row['guarded_us']:.1f} us | {_kept(row)}"
             f" | {asking} | |"
         )
         for count, rates in found["guard"][name].items():
@@ -43,10 +43,10 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield "| a request with | no authentication | a token that never changes | `LicetAuth` | it adds |"
     yield "| --- | ---: | ---: | ---: | ---: |"
     for name, title in _PROGRAMS.items():
-        it = found["client"][name]
+        row = found["client"][name]
         yield (
-            f"| {title} | {it['plain_us']:.1f} us | {it['static_us']:.1f} us | {it['licet_us']:.1f} us"
-            f" | {it['added_us']:.1f} us ({it['added_least_us']:.1f} to {it['added_most_us']:.1f}) |"
+            f"| {title} | {row['plain_us']:.1f} us | {row['static_us']:.1f} us | {row['licet_us']:.1f} us"
+            f" | {row['added_us']:.1f} us ({row['added_least_us']:.1f} to {row['added_most_us']:.1f}) |"
         )
     yield ""
 
@@ -55,5 +55,5 @@ def _asking(rates: Mapping[str, Any], name: str) -> str:
     return f"{rates['asking']['rate']:,.0f}/s | {_kept(rates['asking'])}" if name in ASKING else "|"
 
 
-def _kept(it: Mapping[str, Any]) -> str:
-    return f"{it['ratio']:.2f} ({it['ratio_least']:.2f} to {it['ratio_most']:.2f})"
+def _kept(row: Mapping[str, Any]) -> str:
+    return f"{row['ratio']:.2f} ({row['ratio_least']:.2f} to {row['ratio_most']:.2f})"

@@ -67,7 +67,10 @@ def told(found: dict[str, Counts]) -> Iterator[str]:
     yield f"{'':12}{'instructions':>24}{'SQLite loops':>24}{'pages written':>24}"
     yield f"{'with all':12}" + "".join(f"{getattr(whole, name):24,.1f}" for name in _COUNTED)
     for part in (*PARTS, "both"):
-        taken = ((getattr(whole, it) - getattr(found[part], it), getattr(whole, it)) for it in _COUNTED)
+        taken = (
+            (getattr(whole, figure) - getattr(found[part], figure), getattr(whole, figure))
+            for figure in _COUNTED
+        )
         yield f"{part:12}" + "".join(f"{more:14,.1f} ({more / (of or 1):6.1%})" for more, of in taken)
 
 

@@ -72,7 +72,7 @@ def _machine(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _main_table(found: Mapping[str, Any]) -> Iterator[str]:
-    cells = [it for it in found["cells"] if it["connections"] == CONNECTIONS and it["clients"] > 1]
+    cells = [cell for cell in found["cells"] if cell["connections"] == CONNECTIONS and cell["clients"] > 1]
     yield f"At {CONNECTIONS} connections, by {found['options']['many']:,} clients in turn:"
     yield ""
     yield (
@@ -83,17 +83,18 @@ def _main_table(found: Mapping[str, Any]) -> Iterator[str]:
     for cell in cells:
         floor = cell["targets"][FLOOR]
         for kind, name in NAMES.items():
-            if (it := cell["targets"].get(kind)) is not None:
-                database = f" + {it['database_cpu_us']:.0f}" if it["database_cpu_us"] else ""
+            if (target := cell["targets"].get(kind)) is not None:
+                database = f" + {target['database_cpu_us']:.0f}" if target["database_cpu_us"] else ""
                 yield (
-                    f"| {SCENARIOS[cell['scenario']].title} | {name} | {it['rate']:,.0f}"
-                    f" | {_share(it['ratio'])} ({_share(it['ratio_least'])} to {_share(it['ratio_most'])})"
-                    f" | {it['p99_ms']:.1f} ms | {it['p99_ms'] / floor['p99_ms']:.1f}"
-                    f" | {it['cpu_us']:.0f}{database} us |"
+                    f"| {SCENARIOS[cell['scenario']].title} | {name} | {target['rate']:,.0f}"
+                    f" | {_share(target['ratio'])}"
+                    f" ({_share(target['ratio_least'])} to {_share(target['ratio_most'])})"
+                    f" | {target['p99_ms']:.1f} ms | {target['p99_ms'] / floor['p99_ms']:.1f}"
+                    f" | {target['cpu_us']:.0f}{database} us |"
                 )
     yield ""
-    rates = [it["targets"][FLOOR]["rate"] for it in cells]
-    cpu = [it["targets"][FLOOR]["cpu_us"] for it in cells]
+    rates = [of["targets"][FLOOR]["rate"] for of in cells]
+    cpu = [of["targets"][FLOOR]["cpu_us"] for of in cells]
     yield (
         f"The floor answered {min(rates):,.0f} to {max(rates):,.0f} a second, for {min(cpu):.0f} to"
         f" {max(cpu):.0f} us of processor time. Processor time is that of all processes of the server, and"
@@ -112,9 +113,9 @@ def _ratio_table(found: Mapping[str, Any]) -> Iterator[str]:
     for name in options["scenarios"]:
         for clients in options["clients"]:
             cells = {
-                it["connections"]: it["targets"]
-                for it in found["cells"]
-                if it["scenario"] == name and it["clients"] == clients
+                cell["connections"]: cell["targets"]
+                for cell in found["cells"]
+                if cell["scenario"] == name and cell["clients"] == clients
             }
             if cells:
                 ratios = [
@@ -125,7 +126,7 @@ def _ratio_table(found: Mapping[str, Any]) -> Iterator[str]:
 
 def _peers(found: Mapping[str, Any]) -> Iterator[str]:
     """Of each peer how it is set up, and of each kind of request how it compares."""
-    keep_nothing = {it["name"] for it in found["peers"] if not it["durable"]}
+    keep_nothing = {peer["name"] for peer in found["peers"] if not peer["durable"]}
     yield (
         f"Beside others, on the same work in the same rounds, at {CONNECTIONS} connections. What peers keep,"
         " they keep in a PostgreSQL of their own on this machine; its processor time stands behind the plus."
@@ -139,13 +140,14 @@ def _peers(found: Mapping[str, Any]) -> Iterator[str]:
     yield "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
     for cell in _peer_cells(found):
         targets = cell["targets"]
-        for name, it in sorted(targets.items(), key=lambda pair: -pair[1]["rate"]):
+        for name, target in sorted(targets.items(), key=lambda pair: -pair[1]["rate"]):
             is_peer = name != FLOOR and name not in NAMES
             who = f"{_name(name)} (keeps nothing)" if name in keep_nothing else _name(name)
-            times = [_times(targets.get(kind), it) if is_peer else "" for kind in NAMES]
+            times = [_times(targets.get(kind), target) if is_peer else "" for kind in NAMES]
             yield (
                 f"| {SCENARIOS[cell['scenario']].title} | {cell['clients']:,} | {who}"
-                f" | {_rate(it['rate'])} | {_share(it['ratio'])} | {_ms(it['p99_ms'])} | {_cpu(it)}"
+                f" | {_rate(target['rate'])} | {_share(target['ratio'])} | {_ms(target['p99_ms'])}"
+                f" | {_cpu(target)}"
                 f" | {times[0]} | {times[1]} |"
             )
     yield ""
@@ -177,17 +179,17 @@ def _absent(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _peer_cells(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [it for it in found["peer_cells"] if it["connections"] == CONNECTIONS]
+    return [cell for cell in found["peer_cells"] if cell["connections"] == CONNECTIONS]
 
 
-def _times(ours: Mapping[str, Any] | None, it: Mapping[str, Any]) -> str:
+def _times(ours: Mapping[str, Any] | None, target: Mapping[str, Any]) -> str:
     """How many times as fast as a peer Licet is."""
-    return f"{ours['rate'] / it['rate']:,.1f} times as fast" if ours else ""
+    return f"{ours['rate'] / target['rate']:,.1f} times as fast" if ours else ""
 
 
-def _cpu(it: Mapping[str, Any]) -> str:
-    database = f" + {it['database_cpu_us']:,.0f}" if it["database_cpu_us"] else ""
-    return f"{it['cpu_us']:,.0f}{database} us"
+def _cpu(target: Mapping[str, Any]) -> str:
+    database = f" + {target['database_cpu_us']:,.0f}" if target["database_cpu_us"] else ""
+    return f"{target['cpu_us']:,.0f}{database} us"
 
 
 def _rate(rate: float) -> str:
@@ -218,7 +220,7 @@ def _name(target: str) -> str:
 
 
 def _chart(found: Mapping[str, Any], measure: str) -> str:
-    cells = [it for it in found["cells"] if it["connections"] == CONNECTIONS and it["clients"] > 1]
+    cells = [cell for cell in found["cells"] if cell["connections"] == CONNECTIONS and cell["clients"] > 1]
     rows = [bar for cell in cells for bar in _bars(cell, measure)]
     title = f"at {CONNECTIONS} connections, {found['options']['many']:,} clients"
     what = (
@@ -235,11 +237,18 @@ def _bars(cell: Mapping[str, Any], measure: str) -> Iterator[Bar]:
     for number, kind in enumerate(NAMES):
         if kind not in targets:
             continue
-        it = targets[kind]
+        target = targets[kind]
         if measure == "ratio":
-            yield Bar(label, number, it["ratio"], f"{it['ratio']:.2f}", it["ratio_least"], it["ratio_most"])
+            yield Bar(
+                label,
+                number,
+                target["ratio"],
+                f"{target['ratio']:.2f}",
+                target["ratio_least"],
+                target["ratio_most"],
+            )
         elif label != "password":  # it is another order of time: argon2 takes it on purpose
-            yield Bar(label, number, it["p99_ms"], f"{it['p99_ms']:.1f} ms")
+            yield Bar(label, number, target["p99_ms"], f"{target['p99_ms']:.1f} ms")
     if measure != "ratio" and label != "password":
         yield Bar(label, 4, targets[FLOOR]["p99_ms"], f"{targets[FLOOR]['p99_ms']:.1f} ms")
 

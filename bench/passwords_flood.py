@@ -53,7 +53,7 @@ def measure(directory: Path) -> Iterator[tuple[str, Waits]]:
 def told(name: str, waits: Waits) -> str:
     """What came of one flood, in a line."""
     first, again = (
-        ", ".join(f"{it * 1000:,.0f} ms" for it in them) for them in (waits.first_s, waits.again_s)
+        ", ".join(f"{seconds * 1000:,.0f} ms" for seconds in them) for them in (waits.first_s, waits.again_s)
     )
     return (
         f"{AT_ONCE} wrong passwords at a time from one address, {name}: at another address the first grant of"

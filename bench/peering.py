@@ -43,9 +43,9 @@ def installed(wanted: Sequence[str]) -> list[Peer]:
     All of them for `all`.
     """
     return [
-        it
-        for it in (peers.installed() if wanted else [])
-        if "all" in wanted or it.name in wanted or it.name.partition(",")[0] in wanted
+        peer
+        for peer in (peers.installed() if wanted else [])
+        if "all" in wanted or peer.name in wanted or peer.name.partition(",")[0] in wanted
     ]
 
 
@@ -107,7 +107,9 @@ class RunningPeer:
                 is_grant = scenario == "grant"
                 work = self.work(scenario, len(self.works.grant.rows) if is_grant else _WARM_ROWS)
                 if work is not None:
-                    rows = wrk.write_rows(directory / "warm-up", work.url, [it.request for it in _rows(work)])
+                    rows = wrk.write_rows(
+                        directory / "warm-up", work.url, [row.request for row in _rows(work)]
+                    )
                     seconds = -(-self.peer.warm_up_s // (1 if is_grant else 3))
                     wrk.load(work.url, rows, connections=_WARM_CONNECTIONS, seconds=seconds)
 
@@ -213,17 +215,17 @@ def asked(
 ) -> tuple[dict[str, OnPeer], dict[str, str]]:
     """The peers that take part in a cell, and of those that should and cannot, why not."""
     found, left = {}, {}
-    for it in all_running:
-        if it.peer.round_s and not many:
+    for running in all_running:
+        if running.peer.round_s and not many:
             continue
         try:
-            with it.turn():
-                work = it.work(scenario, clients)
+            with running.turn():
+                work = running.work(scenario, clients)
                 if work is not None:
-                    found[it.peer.name] = OnPeer(it, scenario, work)
+                    found[running.peer.name] = OnPeer(running, scenario, work)
         except _FAULTS as fault:
-            left[it.peer.name] = str(fault)
-            print(f"  {it.peer.name} leaves: {fault}", flush=True)
+            left[running.peer.name] = str(fault)
+            print(f"  {running.peer.name} leaves: {fault}", flush=True)
     return found, left
 
 
@@ -238,7 +240,9 @@ def until_idle(target: Target) -> None:
 
 
 def _rows(work: Work) -> list[Row]:
-    return [Row(Request(it.method, it.path, tuple(it.headers.items()), it.body.encode())) for it in work.rows]
+    return [
+        Row(Request(row.method, row.path, tuple(row.headers.items()), row.body.encode())) for row in work.rows
+    ]
 
 
 def _began(pid: int) -> str:

@@ -94,18 +94,20 @@ class Run:
 
     def _is_done(self, cell: Cell, kept_as: str) -> bool:
         asked = (cell.scenario.name, cell.connections, self._clients(many=cell.many))
-        return any(asked == (it["scenario"], it["connections"], it["clients"]) for it in self.found[kept_as])
+        return any(
+            asked == (cell["scenario"], cell["connections"], cell["clients"]) for cell in self.found[kept_as]
+        )
 
     def measure(self) -> None:
         """Licet against the floor in every cell, and against the peers in those that they have part in."""
-        cells = [it for it in _cells(self._options) if not self._is_done(it, "cells")]
-        beside = [it for it in _peer_cells(self._options) if self._peers]
-        beside = [it for it in beside if not self._is_done(it, "peer_cells")]
+        cells = [todo for todo in _cells(self._options) if not self._is_done(todo, "cells")]
+        beside = [todo for todo in _peer_cells(self._options) if self._peers]
+        beside = [cell for cell in beside if not self._is_done(cell, "peer_cells")]
         self._cells_before = len(self.found["cells"]) + len(self.found["peer_cells"])
         for cell in cells:
             self._measure(cell, "cells", {}, len(cells) + len(beside))
         if beside:
-            scenarios = list(dict.fromkeys(it.scenario.name for it in beside))
+            scenarios = list(dict.fromkeys(cell.scenario.name for cell in beside))
             with ExitStack() as stack:
                 started, self.found["peers_faulty"] = start_all(
                     self._peers, self._options.many, scenarios, self._directory, stack
@@ -119,7 +121,7 @@ class Run:
         self._measure(cell, "peer_cells", contenders, total)
         found = self.found["peer_cells"][-1]
         found["left"] |= left
-        found["lost"] = {name: lost for name, it in contenders.items() if (lost := it.lost())}
+        found["lost"] = {name: lost for name, contender in contenders.items() if (lost := contender.lost())}
         for name, lost in found["lost"].items():
             print(f"  {name} has {lost} fewer grants stored than it answered", flush=True)
         self._keep()
@@ -160,9 +162,9 @@ def run(options: Options, directory: Path, result: Path) -> None:
 def _peer_cells(options: Options) -> list[Cell]:
     """Peers have no part in the cells that nobody will compare: it would take hours."""
     return [
-        it
-        for it in _cells(options)
-        if it.scenario.name in PEER_SCENARIOS and it.connections in options.peer_connections
+        cell
+        for cell in _cells(options)
+        if cell.scenario.name in PEER_SCENARIOS and cell.connections in options.peer_connections
     ]
 
 
@@ -201,10 +203,11 @@ def _starts(kind: Kind) -> list[float]:
 
 def _tell(cell: dict[str, Any], how_far: str) -> None:
     print(f"{cell['scenario']}, {cell['connections']} connections, {cell['clients']} clients ({how_far})")
-    for name, it in cell["targets"].items():
-        ratio = f"{it['ratio']:.2f} ({it['ratio_least']:.2f} to {it['ratio_most']:.2f})"
-        cpu = f"{it['cpu_us']:.0f} + {it['database_cpu_us']:.0f} us"
+    for name, target in cell["targets"].items():
+        ratio = f"{target['ratio']:.2f} ({target['ratio_least']:.2f} to {target['ratio_most']:.2f})"
+        cpu = f"{target['cpu_us']:.0f} + {target['database_cpu_us']:.0f} us"
         print(
-            f"  {name:10} {it['rate']:8,.0f}/s  p99 {it['p99_ms']:7.1f} ms  of the floor {ratio}  {cpu}",
+            f"  {name:10} {target['rate']:8,.0f}/s  p99 {target['p99_ms']:7.1f} ms"
+            f"  of the floor {ratio}  {cpu}",
             flush=True,
         )

@@ -45,21 +45,21 @@ CURVES = {
         Curve(
             "sessions",
             "live sessions",
-            {it: Shape(sessions=it) for it in (1_000, 10_000, 100_000, 1_000_000)},
+            {count: Shape(sessions=count) for count in (1_000, 10_000, 100_000, 1_000_000)},
             asked_max=1_000,
         ),
-        Curve("tenants", "tenants", {it: Shape(tenants=it) for it in (1, 10, 100, 1_000, 10_000)}),
+        Curve("tenants", "tenants", {count: Shape(tenants=count) for count in (1, 10, 100, 1_000, 10_000)}),
         Curve(
             "clients",
             "clients",
-            {it: Shape(clients=it, sessions=it) for it in (10, 100, 1_000, 10_000, 100_000)},
+            {count: Shape(clients=count, sessions=count) for count in (10, 100, 1_000, 10_000, 100_000)},
         ),
         Curve(
             "seats",
             "seats of one pool",
             {
-                it: Shape(clients=it - 5, sessions=it - 5, late=LATE, room=5)
-                for it in (10, 100, 1_000, 10_000, 100_000)
+                count: Shape(clients=count - 5, sessions=count - 5, late=LATE, room=5)
+                for count in (10, 100, 1_000, 10_000, 100_000)
             },
         ),
     )
@@ -113,8 +113,8 @@ def _curve(curve: Curve, kind: Kind, length: Length, directory: Path) -> list[di
     loaded = {at: Loaded(kind, keys, shape) for at, shape in curve.points.items()}
     straight = _direct(curve, loaded, length)
     served = _servers(curve, loaded, length, directory)
-    for it in loaded.values():
-        kind.remove(it.place)
+    for store in loaded.values():
+        kind.remove(store.place)
     points = [{"at": at, **straight[at], **served[at]} for at in loaded]
     for point in points:
         _tell(curve, kind, point)
@@ -131,15 +131,15 @@ def _asked(curve: Curve, shape: Shape) -> Sequence[int]:
 def _direct(curve: Curve, loaded: Mapping[int, Loaded], length: Length) -> dict[int, dict[str, Any]]:
     rounds: dict[int, list[Taken]] = {at: [] for at in loaded}
     with ExitStack() as stack:
-        stores = {at: Direct(it, _asked(curve, it.shape)) for at, it in loaded.items()}
-        for it in stores.values():
-            stack.callback(it.close)
+        stores = {at: Direct(place, _asked(curve, place.shape)) for at, place in loaded.items()}
+        for store in stores.values():
+            stack.callback(store.close)
         for _ in range(length.rounds + 1):
-            for at, it in stores.items():
-                rounds[at].append(_take_and_give(it) if it.loaded.shape.late else _grants(it))
+            for at, store in stores.items():
+                rounds[at].append(_take_and_give(store) if store.loaded.shape.late else _grants(store))
         return {
-            at: {"direct": direct.told(rounds[at][1:]), "store_bytes": it.store_bytes()}
-            for at, it in stores.items()
+            at: {"direct": direct.told(rounds[at][1:]), "store_bytes": store.store_bytes()}
+            for at, store in stores.items()
         }
 
 
@@ -160,23 +160,23 @@ def _servers(
     curve: Curve, loaded: Mapping[int, Loaded], length: Length, directory: Path
 ) -> dict[int, dict[str, Any]]:
     with ExitStack() as stack:
-        servers = {at: stack.enter_context(licet(it.kind, it.place)) for at, it in loaded.items()}
+        servers = {at: stack.enter_context(licet(place.kind, place.place)) for at, place in loaded.items()}
         rows = {
-            at: wrk.write_rows(directory / f"scale-{at}", servers[at].url, _requests(curve, it))
-            for at, it in loaded.items()
+            at: wrk.write_rows(directory / f"scale-{at}", servers[at].url, _requests(curve, place))
+            for at, place in loaded.items()
         }
-        for at, it in loaded.items():
+        for at, place in loaded.items():
             # Until it has answered, it may be starting. And the room that is left to those who are late is
             # taken: what is measured is a full pool.
-            first = _asked(curve, it.shape)[: it.shape.room]
-            ask_all(servers[at].url, [it.grant(number) for number in first])
+            first = _asked(curve, place.shape)[: place.shape.room]
+            ask_all(servers[at].url, [place.grant(number) for number in first])
         rounds: dict[int, list[dict[str, float]]] = {at: [] for at in loaded}
         for _ in range(length.rounds + 1):
             for at, target in servers.items():
                 rounds[at].append(_round([(target, rows[at])], length.seconds))
         return {
-            at: {"server": _medians(rounds[at][1:]), "resident_mb": it.resident_mb()}
-            for at, it in servers.items()
+            at: {"server": _medians(rounds[at][1:]), "resident_mb": server.resident_mb()}
+            for at, server in servers.items()
         }
 
 
@@ -220,7 +220,7 @@ def _nodes(kind: Kind, length: Length, directory: Path) -> list[dict[str, Any]]:
 
 def _node_rows(loaded: Loaded, node: Target, path: Path, tenant: int) -> Path:
     numbers = range(tenant, loaded.shape.clients, loaded.shape.tenants)
-    return wrk.write_rows(path, node.url, [loaded.grant(it) for it in numbers])
+    return wrk.write_rows(path, node.url, [loaded.grant(number) for number in numbers])
 
 
 def _round(asked: Sequence[tuple[Target, Path]], seconds: int) -> dict[str, float]:
@@ -228,15 +228,17 @@ def _round(asked: Sequence[tuple[Target, Path]], seconds: int) -> dict[str, floa
     before = _used(asked)
     with ThreadPoolExecutor(len(asked)) as pool:
         rounds = list(
-            pool.map(lambda it: wrk.load(it[0].url, it[1], connections=CONNECTIONS, seconds=seconds), asked)
+            pool.map(
+                lambda pair: wrk.load(pair[0].url, pair[1], connections=CONNECTIONS, seconds=seconds), asked
+            )
         )
     after = _used(asked)
-    answers = sum(it.answers for it in rounds)
+    answers = sum(taken.answers for taken in rounds)
     assert answers, "nothing was answered"
     return {
-        "rate": sum(it.rate for it in rounds),
-        "p99_ms": max(it.p99_ms for it in rounds),
-        "refused": sum(it.refused for it in rounds) / answers,
+        "rate": sum(taken.rate for taken in rounds),
+        "p99_ms": max(taken.p99_ms for taken in rounds),
+        "refused": sum(taken.refused for taken in rounds) / answers,
         "cpu_us": (after[0] - before[0]) * 1e6 / answers,
         "database_cpu_us": (after[1] - before[1]) * 1e6 / answers,
     }
@@ -248,7 +250,7 @@ def _used(asked: Sequence[tuple[Target, Path]]) -> tuple[float, float]:
 
 
 def _medians(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    return {name: statistics.median(it[name] for it in rounds) for name in rounds[0]}
+    return {name: statistics.median(taken[name] for taken in rounds) for name in rounds[0]}
 
 
 def _tell(curve: Curve, kind: Kind, point: Mapping[str, Any]) -> None:

@@ -109,7 +109,7 @@ def _nodes(found: Mapping[str, Any]) -> Iterator[str]:
 def _chart(found: Mapping[str, Any], name: str) -> str:
     parts = _PARTS_OF_SEATS if name == "seats" else _PARTS
     series = [
-        Line(f"{NAMES[kind]}, {what}", [(it["at"], _all_us(it[part])) for it in points])
+        Line(f"{NAMES[kind]}, {what}", [(point["at"], _all_us(point[part])) for point in points])
         for kind, points in found["curves"][name].items()
         for part, what in parts
     ]
@@ -123,7 +123,7 @@ def _all_us(taken: Mapping[str, float]) -> float:
 
 def _memory_chart(found: Mapping[str, Any]) -> str:
     series = [
-        Line(NAMES[kind], [(it["at"], _above(found, kind, it)) for it in points])
+        Line(NAMES[kind], [(point["at"], _above(found, kind, point)) for point in points])
         for kind, points in found["curves"]["sessions"].items()
     ]
     return lines(
@@ -132,9 +132,9 @@ def _memory_chart(found: Mapping[str, Any]) -> str:
 
 
 def _nodes_chart(found: Mapping[str, Any]) -> str:
-    points: list[dict[str, Any]] = [it for some in found["curves"]["nodes"].values() for it in some]
+    points: list[dict[str, Any]] = [point for some in found["curves"]["nodes"].values() for point in some]
     series = [
-        Line(whose, [(it["at"], _all_us(it["server"])) for it in points if it["whose"] == whose])
+        Line(whose, [(point["at"], _all_us(point["server"])) for point in points if point["whose"] == whose])
         for whose in ("one pool", "own pools")
     ]
     return lines("Processor time of a grant, by nodes", "nodes", "us, database included", series)

@@ -78,7 +78,7 @@ class Scenario(NamedTuple):
 
 
 def _grants(desk: Desk, tenant: str, **wanted: str) -> list[Row]:
-    return [Row(desk.site.grant(tenant, it, **wanted), "granted") for it in desk.clients(tenant)]
+    return [Row(desk.site.grant(tenant, client, **wanted), "granted") for client in desk.clients(tenant)]
 
 
 def _grant(desk: Desk) -> list[Row]:
@@ -106,25 +106,25 @@ def _password(desk: Desk) -> list[Row]:
 
 def _denial(desk: Desk) -> list[Row]:
     tenant = desk.tenant()
-    return [Row(desk.site.grant(tenant, it, scope=SCARCE), "denied") for it in desk.clients(tenant)]
+    return [Row(desk.site.grant(tenant, client, scope=SCARCE), "denied") for client in desk.clients(tenant)]
 
 
 def _refresh(desk: Desk) -> list[Row]:
     tenant = desk.tenant()
     held = desk.held[tenant]
-    return [Row(desk.site.refresh(tenant, it, held[it].refresh)) for it in desk.clients(tenant)]
+    return [Row(desk.site.refresh(tenant, client, held[client].refresh)) for client in desk.clients(tenant)]
 
 
 def _introspect(desk: Desk) -> list[Row]:
     tenant = desk.tenant()
     held = desk.held[tenant]
-    return [Row(desk.site.introspect(tenant, held[it].access)) for it in desk.clients(tenant)]
+    return [Row(desk.site.introspect(tenant, held[client].access)) for client in desk.clients(tenant)]
 
 
 def _verify(desk: Desk) -> list[Row]:
     tenant = desk.tenant()
     held = desk.held[tenant]
-    return [Row(desk.site.verify(tenant, held[it].access)) for it in desk.clients(tenant)]
+    return [Row(desk.site.verify(tenant, held[client].access)) for client in desk.clients(tenant)]
 
 
 def _logoff(desk: Desk) -> list[Row]:

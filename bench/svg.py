@@ -47,7 +47,7 @@ class Line(NamedTuple):
 
 def bars(title: str, names: Sequence[str], rows: Sequence[Bar]) -> str:
     """A chart of bars, one below the other; a label that repeats is written once. `names` are the series'."""
-    most = max((it.most or it.value for it in rows), default=0) or 1.0
+    most = max((row.most or row.value for row in rows), default=0) or 1.0
     height = _TOP + sum(_BAR + (_GAP if _is_last(rows, at) else 2) for at in range(len(rows)))
     body, y = [*_legend(names)], _TOP
     for at, bar in enumerate(rows):

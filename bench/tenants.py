@@ -192,4 +192,4 @@ def tokens_of(answers: Sequence[Answer]) -> list[Held]:
     """The tokens of these answers to grants."""
     contents = [json.loads(answer.body) for answer in answers if answer.status == HTTPStatus.OK]
     assert len(contents) == len(answers), "a grant of the set-up was refused"
-    return [Held(it["access_token"], it["refresh_token"]) for it in contents]
+    return [Held(content["access_token"], content["refresh_token"]) for content in contents]

@@ -127,22 +127,24 @@ class Work:
         site, numbers = self._site, list(islice(cycle(range(CLIENTS)), count))
         match kind:
             case "grant" | "view":
-                return [site.grant(MANY, it, scope="view" if kind == "view" else "") for it in numbers]
+                return [
+                    site.grant(MANY, number, scope="view" if kind == "view" else "") for number in numbers
+                ]
             case "limit":
-                return [site.grant(LIMITED, it) for it in numbers]
+                return [site.grant(LIMITED, number) for number in numbers]
             case "refresh":
-                return [site.refresh(MANY, it, self._held[MANY][it].refresh) for it in numbers]
+                return [site.refresh(MANY, number, self._held[MANY][number].refresh) for number in numbers]
             case "introspect":
-                return [site.introspect(MANY, self._held[MANY][it].access) for it in numbers]
+                return [site.introspect(MANY, self._held[MANY][number].access) for number in numbers]
             case "verify":
-                return [site.verify(MANY, self._held[MANY][it].access) for it in numbers]
+                return [site.verify(MANY, self._held[MANY][number].access) for number in numbers]
             case "logoff":
-                begun = tokens_of(await self.answer([site.grant(MANY, it) for it in numbers]))
-                return [site.logoff(MANY, it.access) for it in begun]
+                begun = tokens_of(await self.answer([site.grant(MANY, number) for number in numbers]))
+                return [site.logoff(MANY, tokens.access) for tokens in begun]
             case "denial":
-                return [site.grant(MANY, it, scope=SCARCE) for it in numbers]
+                return [site.grant(MANY, number, scope=SCARCE) for number in numbers]
             case "wrong":
-                return [site.grant(MANY, it, password=_WRONG) for it in numbers]
+                return [site.grant(MANY, number, password=_WRONG) for number in numbers]
         raise ValueError(kind)
 
     async def answer(self, requests: Sequence[Request]) -> list[Answer]:
@@ -153,7 +155,8 @@ class Work:
             self._clock.advance(seconds=0.001)
             asked = zip(self._connections, wave, strict=False)
             answers += [
-                _parse(it) for it in await asyncio.gather(*(one.ask(it.raw(_HOST)) for one, it in asked))
+                _parse(answer)
+                for answer in await asyncio.gather(*(one.ask(request.raw(_HOST)) for one, request in asked))
             ]
         return answers
 

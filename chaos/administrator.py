@@ -119,7 +119,7 @@ class Administrator:
 
     def _turn_some_client(self, store: Store, plan: TenantPlan, tenant: Tenant, client: ClientPlan) -> None:
         """Let a client in again, if one is shut out; else shut this one out."""
-        shut = [it for it in tenant.clients.values() if not it.enabled]
+        shut = [off for off in tenant.clients.values() if not off.enabled]
         if shut and self._dice.random() < 0.6:
             self._enable(store, plan, self._dice.choice(shut).client_id, enabled=True)
         else:
@@ -134,8 +134,10 @@ class Administrator:
 
     def _turn_secret(self, store: Store, plan: TenantPlan, client: Client) -> None:
         """Give a client the secret back that it lacks; else take one away."""
-        kept = {it.secret_id for it in client.secrets}
-        lacking = [it for it in self._secrets[plan.name, client.client_id] if it.secret_id not in kept]
+        kept = {secret.secret_id for secret in client.secrets}
+        lacking = [
+            secret for secret in self._secrets[plan.name, client.client_id] if secret.secret_id not in kept
+        ]
         taken = self._dice.choice(self._secrets[plan.name, client.client_id])
 
         def change_it() -> None:
@@ -151,15 +153,19 @@ class Administrator:
     def _end_sessions(self, store: Store, tenant: Tenant, client: ClientPlan) -> None:
         now_ms, _ = store.read_sessions(())
         with store.reading() as connection:
-            live = [it for it in sessions(connection, tenant, now_ms) if it.client_id == client.client_id]
+            live = [
+                session
+                for session in sessions(connection, tenant, now_ms)
+                if session.client_id == client.client_id
+            ]
         if not live:
             return
 
         def end_them() -> None:
-            sids = [bytes.fromhex(it.sid) for it in live]
+            sids = [bytes.fromhex(session.sid) for session in live]
             end_sessions(store, ACTOR, tenant.name, sids)
 
-        named = tuple(it.sid for it in live)
+        named = tuple(session.sid for session in live)
         self._note("end", tenant.name, end_them, client=client.client_id, sids=named)
 
     def _put_right(self, store: Store) -> None:

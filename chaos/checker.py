@@ -69,7 +69,7 @@ class _Sorted:
         self.final: Final | None = None
         for record in records:
             self._put(record)
-        self.operations.sort(key=lambda it: it.sent_us)
+        self.operations.sort(key=lambda operation: operation.sent_us)
 
     def _put(self, record: AnyRecord) -> None:
         match record:
@@ -144,9 +144,13 @@ def _is_during(figure: Figure, fault: Fault) -> bool:
 
 def _failover_s(operations: Sequence[Operation], promoted: Figure) -> float:
     """From a promotion to the first answer to a grant that was asked for after it."""
-    first = bisect_left(operations, promoted.at_us, key=lambda it: it.sent_us)
-    granted = (it for it in operations[first:] if it.kind == "grant" and it.told == "granted")
-    answered_us = min((it.received_us for it in islice(granted, GRANTS_LOOKED_AT)), default=FOREVER)
+    first = bisect_left(operations, promoted.at_us, key=lambda operation: operation.sent_us)
+    granted = (
+        operation
+        for operation in operations[first:]
+        if operation.kind == "grant" and operation.told == "granted"
+    )
+    answered_us = min((grant.received_us for grant in islice(granted, GRANTS_LOOKED_AT)), default=FOREVER)
     return (answered_us - promoted.at_us) / 1e6
 
 
@@ -155,11 +159,13 @@ def _report(found: _Sorted, begun: Begun, findings: Findings) -> Report:
     return Report(
         begun=begun,
         findings=findings,
-        operations=Counter(it.kind for it in found.operations),
-        told=Counter(f"{it.kind} {it.told or 'unanswered'}" for it in found.operations),
-        unanswered=sum(it.is_unknown for it in found.operations),
-        actions=Counter(it.kind for of_one in found.actions.values() for it in of_one if it.done == "done"),
-        faults=Counter(it.kind for it in found.faults),
+        operations=Counter(operation.kind for operation in found.operations),
+        told=Counter(f"{operation.kind} {operation.told or 'unanswered'}" for operation in found.operations),
+        unanswered=sum(operation.is_unknown for operation in found.operations),
+        actions=Counter(
+            action.kind for of_one in found.actions.values() for action in of_one if action.done == "done"
+        ),
+        faults=Counter(fault.kind for fault in found.faults),
         figures=figures,
         seconds=_span_s(found.operations),
     )

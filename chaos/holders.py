@@ -24,7 +24,7 @@ def check_holders(lives: Lives, seats: Seats, operations: Sequence[Operation], f
     grants: Mapping[str, Operation] | None = None
     active: dict[str, dict[str, Life]] = defaultdict(dict)  # by holder, its sessions by sid
     ends: list[tuple[int, str, str]] = []
-    for life in sorted(lives.holding(), key=lambda it: it.received_us):
+    for life in sorted(lives.holding(), key=lambda life: life.received_us):
         at_us = life.received_us
         while ends and ends[0][0] < at_us:
             _, holder, sid = heapq.heappop(ends)
@@ -37,15 +37,15 @@ def check_holders(lives: Lives, seats: Seats, operations: Sequence[Operation], f
         heapq.heappush(ends, (life.must_hold_until_us, life.holder, life.sid))
         if len(active) <= seats.least_ever:
             continue
-        last_us = max(max(it.since_us for it in of_one.values()) for of_one in active.values())
+        last_us = max(max(taken.since_us for taken in of_one.values()) for of_one in active.values())
         most = seats.most(last_us, at_us)
         findings.checked["moments at which every seat was held"] += len(active) == most
         if len(active) > most:
             if grants is None:
-                grants = {it.sid: it for it in operations if it.kind == "grant"}
+                grants = {operation.sid: operation for operation in operations if operation.kind == "grant"}
             text = f"{len(active)} holders of {most} seats in {lives.plan.name} at {at_us}"
             held = (it for of_one in active.values() for it in of_one.values())
-            findings.add("over_issued", text, *(grants[it.sid] for it in held))
+            findings.add("over_issued", text, *(grants[life.sid] for life in held))
 
 
 def check_denials(lives: Lives, seats: Seats, operations: Iterable[Operation], findings: Findings) -> None:

@@ -120,7 +120,7 @@ class Lives:
                 longest_us = max(self._ttl_us, self._hold_us)
                 spans[holder].append((sent_us, by_us + longest_us + ALLOWANCE_US, None))
         for of_holder in spans.values():
-            of_holder.sort(key=lambda it: it[0])
+            of_holder.sort(key=lambda entry: entry[0])
         return spans
 
     def _add(self, operation: Operation, grants: list[tuple[int, int, Life | None]]) -> None:

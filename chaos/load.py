@@ -269,7 +269,7 @@ class Actor:
     def _forget_expired(self) -> None:
         if self._held:
             before_us = now_us() - self._ttl_us
-            for held in [it for it in self._held if it.received_us < before_us]:
+            for held in [held for held in self._held if held.received_us < before_us]:
                 self._end(held)
 
 

@@ -32,7 +32,7 @@ def told(report: Report) -> str:
         f"  faults           {report.faults.total():11,}   {_counts(report.faults)}",
     ]
     for name, seconds in sorted(report.figures.items()):
-        worst = ", ".join(f"{it:.2f}" for it in sorted(seconds))
+        worst = ", ".join(f"{second:.2f}" for second in sorted(seconds))
         lines.append(f"  {name:<27} {worst} s")
     lines.append("checked, among others:")
     lines += [f"  {count:11,}   {what}" for what, count in sorted(report.findings.checked.items())]

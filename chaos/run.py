@@ -130,7 +130,7 @@ class Run:
 
     def files(self) -> list[Path]:
         """The files of its history, as far as there are any."""
-        return [path for path in (*self.history, *(it.history for it in self._loads)) if path.exists()]
+        return [path for path in (*self.history, *(load.history for load in self._loads)) if path.exists()]
 
     def _look_at_the_end(self, database: Database, writer: Writer) -> None:
         store = database.open()
@@ -271,9 +271,9 @@ class Run:
     def _tell(self, nemesis: Nemesis, begun_s: float, is_over: threading.Event) -> None:
         while not is_over.wait(TELL_EVERY_S) and not self.options.is_quiet:
             counts = [load.count for load in self._loads]
-            operations = sum(it.operations for it in counts)
+            operations = sum(count.operations for count in counts)
             seconds = time.monotonic() - begun_s
-            unknown = sum(it.unknown for it in counts)
+            unknown = sum(count.unknown for count in counts)
             faults = sum(nemesis.count.values())
             print(
                 f"{seconds:5.0f} of {self.options.seconds + self.options.calm_s:.0f} s"
@@ -297,7 +297,7 @@ def _committing(node: int, broken: str) -> dict[str, str]:
 
 def _share(tenants: Sequence[TenantSite], number: int, loads: int) -> tuple[TenantSite, ...]:
     """The clients that one of several processes of the load plays."""
-    return tuple(msgspec.structs.replace(it, clients=it.clients[number::loads]) for it in tenants)
+    return tuple(msgspec.structs.replace(tenant, clients=tenant.clients[number::loads]) for tenant in tenants)
 
 
 @contextmanager

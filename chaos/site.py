@@ -94,7 +94,7 @@ def make_site(store: Store, keyring: Keyring, begun: Begun) -> Made:
         for tenant in begun.tenants:
             _add(change, tenant, secrets, askers[tenant.name])
     return Made(
-        tenants=tuple(_tenant_site(it, secrets, askers[it.name].secret) for it in begun.tenants),
+        tenants=tuple(_tenant_site(plan, secrets, askers[plan.name].secret) for plan in begun.tenants),
         secrets=secrets,
     )
 
@@ -129,7 +129,7 @@ def _tenant_site(
         clients=tuple(
             ClientSite(
                 client_id=client.client_id,
-                secrets=tuple(it.secret for it in secrets[plan.name, client.client_id]),
+                secrets=tuple(secret.secret for secret in secrets[plan.name, client.client_id]),
             )
             for client in plan.clients
         ),

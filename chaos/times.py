@@ -26,7 +26,7 @@ class Faults:
     def __init__(self, faults: Iterable[Fault]) -> None:
         self._begun: list[int] = []
         self._ended: list[int] = []
-        for fault in sorted(faults, key=lambda it: it.begun_us):
+        for fault in sorted(faults, key=lambda struck: struck.begun_us):
             if self._ended and fault.begun_us <= self._ended[-1] + STALE_US:
                 self._ended[-1] = max(self._ended[-1], fault.ended_us)
             else:
@@ -51,11 +51,15 @@ class Seats:
     """How many seats a pool may have had when."""
 
     def __init__(self, first: int, actions: Sequence[Action]) -> None:
-        ordered = sorted((it for it in actions if it.kind == "seats"), key=lambda it: it.begun_us)
-        self._values = [first, *(it.seats for it in ordered)]
-        self._from = [0, *(it.begun_us for it in ordered)]
+        ordered = sorted(
+            (action for action in actions if action.kind == "seats"), key=lambda action: action.begun_us
+        )
+        self._values = [first, *(action.seats for action in ordered)]
+        self._from = [0, *(action.begun_us for action in ordered)]
         self._until = [self._undone_us(0, ordered)]
-        self._until += [self._undone_us(it.ended_us, ordered[at:]) for at, it in enumerate(ordered, start=1)]
+        self._until += [
+            self._undone_us(action.ended_us, ordered[at:]) for at, action in enumerate(ordered, start=1)
+        ]
 
     def most(self, from_us: int, until_us: int) -> int:
         """The most that it may have had at any moment between these."""
@@ -86,7 +90,9 @@ class Seats:
     @staticmethod
     def _undone_us(ended_us: int, later: Sequence[Action]) -> int:
         """When another number was set for certain."""
-        of_later = (it.ended_us for it in later if it.done == "done" and it.begun_us >= ended_us)
+        of_later = (
+            action.ended_us for action in later if action.done == "done" and action.begun_us >= ended_us
+        )
         return min(of_later, default=FOREVER)
 
 
@@ -98,7 +104,7 @@ class Spans:
     ) -> None:
         self._spans: list[tuple[int, int]] = []
         begun_us: int | None = None
-        for action in sorted(actions, key=lambda it: it.begun_us):
+        for action in sorted(actions, key=lambda done: done.begun_us):
             if action.kind == begins and begun_us is None:
                 begun_us = action.begun_us
             elif action.kind == ends and action.done == "done" and begun_us is not None:
@@ -118,7 +124,7 @@ class Shut:
     def __init__(self, actions: Iterable[Action]) -> None:
         self._spans: list[tuple[int, int]] = []
         since_us: int | None = None
-        for action in sorted(actions, key=lambda it: it.begun_us):
+        for action in sorted(actions, key=lambda done: done.begun_us):
             if action.kind == "disable" and action.done == "done":
                 since_us = action.ended_us
             elif action.kind == "enable" and since_us is not None:

@@ -31,7 +31,7 @@ COMMANDS = {
 def placed(name: str, directory: Path, ports: Mapping[int, int]) -> list[str]:
     """Put a configuration into a directory, with other ports; the command that runs it."""
     text = CONFIGURATIONS[name].read_text(encoding="utf-8")
-    text = re.sub(r"(?<=127\.0\.0\.1:)\d+", lambda it: str(ports.get(int(it[0]), it[0])), text)
+    text = re.sub(r"(?<=127\.0\.0\.1:)\d+", lambda found: str(ports.get(int(found[0]), found[0])), text)
     (directory / CONFIGURATIONS[name].name).write_text(text, encoding="utf-8")
     directory.chmod(0o755)  # its workers are somebody else
     return [part.format(directory) for part in COMMANDS[name]]

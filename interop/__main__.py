@@ -21,10 +21,10 @@ def main() -> int:
     parser.add_argument("--only", action="append", default=[], help="a part, such as python/authlib_requests")
     options = parser.parse_args()
     known = clients() + resource_servers()
-    chosen = [it for it in known if not options.only or it.name in options.only]
-    if unknown := set(options.only) - {it.name for it in known}:
+    chosen = [row for row in known if not options.only or row.name in options.only]
+    if unknown := set(options.only) - {row.name for row in known}:
         parser.error(
-            f"there is no {', '.join(sorted(unknown))}; there is: {', '.join(it.name for it in known)}"
+            f"there is no {', '.join(sorted(unknown))}; there is: {', '.join(row.name for row in known)}"
         )
     parts = run(chosen, tell, check_versions=not options.write)
     if options.write:

@@ -83,7 +83,7 @@ def resource_servers() -> list[Manifest]:
 
 def _all(folder: Path, scenarios: tuple[str, ...]) -> list[Manifest]:
     read = [_read(path, scenarios) for path in folder.glob("*/*.toml")]
-    return sorted(read, key=lambda it: (it.language.lower(), it.library.lower()))
+    return sorted(read, key=lambda client: (client.language.lower(), client.library.lower()))
 
 
 def _read(path: Path, scenarios: tuple[str, ...]) -> Manifest:
@@ -105,4 +105,4 @@ def _read(path: Path, scenarios: tuple[str, ...]) -> Manifest:
 
 
 def _frozen(value: Any) -> Any:
-    return tuple(_frozen(it) for it in value) if isinstance(value, list) else value
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

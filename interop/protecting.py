@@ -49,43 +49,43 @@ def run(protected: Protected) -> dict[str, str]:
     return {name: _STEPS[name](protected) for name in PROTECTIONS}
 
 
-def _live(it: Protected) -> str:
-    granted = it.site.grant(it.tenant, ORDINARY)
-    _refused(it.ask(granted["refresh_token"]))  # it is live, and for no API
+def _live(protected: Protected) -> str:
+    granted = protected.site.grant(protected.tenant, ORDINARY)
+    _refused(protected.ask(granted["refresh_token"]))  # it is live, and for no API
     token = granted["access_token"]
-    return f"GET {it.ask(token).status_code}, POST {it.ask(token, 'POST').status_code}"
+    return f"GET {protected.ask(token).status_code}, POST {protected.ask(token, 'POST').status_code}"
 
 
-def _view(it: Protected) -> str:
-    token = it.token(scope="view")
-    return f"GET {it.ask(token).status_code}, POST {it.ask(token, 'POST').status_code}"
+def _view(protected: Protected) -> str:
+    token = protected.token(scope="view")
+    return f"GET {protected.ask(token).status_code}, POST {protected.ask(token, 'POST').status_code}"
 
 
-def _none(it: Protected) -> str:
-    answer = it.ask(None)
+def _none(protected: Protected) -> str:
+    answer = protected.ask(None)
     scheme = answer.headers.get("www-authenticate", "no challenge").split()[0]
     return f"{answer.status_code} {scheme}"
 
 
-def _other_tenant(it: Protected) -> str:
-    return _refused(it.ask(it.token(_OTHER_TENANT)))
+def _other_tenant(protected: Protected) -> str:
+    return _refused(protected.ask(protected.token(_OTHER_TENANT)))
 
 
-def _ended(it: Protected) -> str:
-    token = it.token()
-    assert it.ask(token).is_success
-    it.site.end(it.tenant, it.site.told(it.tenant, token)["sid"])
-    answer = it.ask(token)
+def _ended(protected: Protected) -> str:
+    token = protected.token()
+    assert protected.ask(token).is_success
+    protected.site.end(protected.tenant, protected.site.told(protected.tenant, token)["sid"])
+    answer = protected.ask(token)
     return "passes for a while" if answer.is_success else _refused(answer)
 
 
-def _expired(it: Protected) -> str:
-    token = it.token()
-    told = it.site.told(it.tenant, token)
+def _expired(protected: Protected) -> str:
+    token = protected.token()
+    told = protected.site.told(protected.tenant, token)
     seconds = told["exp"] - told["iat"] + _TOLERANCE_S
-    it.site.advance(seconds)
-    it.program.ask("age", seconds=seconds)
-    return _refused(it.ask(token))
+    protected.site.advance(seconds)
+    protected.program.ask("age", seconds=seconds)
+    return _refused(protected.ask(token))
 
 
 def _refused(answer: httpx.Response) -> str:
@@ -93,23 +93,23 @@ def _refused(answer: httpx.Response) -> str:
     return str(answer.status_code)
 
 
-def _special_credentials(it: Protected) -> str:
-    if not it.credentials:
+def _special_credentials(protected: Protected) -> str:
+    if not protected.credentials:
         return "none needed"
-    with it.start() as program:
-        answer = it.ask(it.token(), url=it.serve(program, SPECIAL))
+    with protected.start() as program:
+        answer = protected.ask(protected.token(), url=protected.serve(program, SPECIAL))
     return "works" if answer.is_success else str(answer.status_code)
 
 
-def _identity(it: Protected) -> str:
-    told: dict[str, str] = it.ask(it.token(who=SPECIAL)).raise_for_status().json()
+def _identity(protected: Protected) -> str:
+    told: dict[str, str] = protected.ask(protected.token(who=SPECIAL)).raise_for_status().json()
     return told["client"] or "the user alone"
 
 
-def _store_down(it: Protected) -> str:
-    token = it.token()
-    with it.site.store_down():
-        answer = it.ask(token)
+def _store_down(protected: Protected) -> str:
+    token = protected.token()
+    with protected.site.store_down():
+        answer = protected.ask(token)
     return "passes" if answer.is_success else str(answer.status_code)
 
 

@@ -82,7 +82,7 @@ class Recorder:
 
     def since(self, mark: int, end: str = "/token") -> list[Asked]:
         """What was asked after `len(asked)` was `mark`, at paths that end so."""
-        return [it for it in self.asked[mark:] if it.path.endswith(end)]
+        return [request for request in self.asked[mark:] if request.path.endswith(end)]
 
     def _run(self) -> None:
         with asyncio.Runner() as runner:

@@ -118,7 +118,7 @@ def _default_auth(case: Case) -> str:
     mark = len(case.site.recorder.asked)
     case.open(who=_WRONG)
     case.try_token()
-    ways = [it.by for it in case.site.recorder.since(mark)]
+    ways = [request.by for request in case.site.recorder.since(mark)]
     case.open()
     case.try_token()
     return ", ".join(dict.fromkeys(ways))
@@ -132,7 +132,7 @@ def _refresh(case: Case) -> str:
     asked = case.site.recorder.since(mark)
     status, after = case.call()
     assert (status, after["sid"]) == (204, before["sid"]), "a refresh goes on with the same session"
-    assert [it.grant_type for it in asked] == ["refresh_token"]
+    assert [request.grant_type for request in asked] == ["refresh_token"]
     return "refreshed"
 
 
@@ -164,7 +164,7 @@ def _ended(case: Case) -> str:
 def _call_again(case: Case, before: dict[str, Any]) -> str:
     mark = len(case.site.recorder.asked)
     status, told = case.call()
-    asked = [it.grant_type for it in case.site.recorder.since(mark) if it.status == 200]
+    asked = [request.grant_type for request in case.site.recorder.since(mark) if request.status == 200]
     if not asked:
         assert status == (204 if told["active"] else 401)
         return "keeps" if told["active"] else "nothing"
@@ -212,7 +212,7 @@ def _special(who: Who) -> Callable[[Case], str]:
         mark = len(case.site.recorder.asked)
         case.open(who=who, auth="basic")
         answer = case.try_token()
-        sent = [it.basic for it in case.site.recorder.since(mark) if it.basic is not None]
+        sent = [request.basic for request in case.site.recorder.since(mark) if request.basic is not None]
         if not sent:
             return UNSUPPORTED if UNSUPPORTED in answer else f"raises {answer['raised']}"
         how = spelling(sent[0], who)
@@ -240,7 +240,7 @@ def _special_body(case: Case) -> str:
         return (
             UNSUPPORTED if UNSUPPORTED in answer else str(answer.get("code") or f"raises {answer['raised']}")
         )
-    assert [it.by for it in case.site.recorder.since(mark)] == ["body"]
+    assert [request.by for request in case.site.recorder.since(mark)] == ["body"]
     return "works"
 
 

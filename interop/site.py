@@ -60,7 +60,7 @@ class Site:
             name = f"Full{status}"
             self._tenants[name] = licet.tenant(name, seats=1, clients={}, apis=(), no_seat_status=status)
         for tenant in self._tenants.values():
-            tenant.add_clients({it.client_id: it.secret for it in _CLIENTS}, introspects=True)
+            tenant.add_clients({client.client_id: client.secret for client in _CLIENTS}, introspects=True)
         self.private_key = self._with_key()
 
     def urls(self, tenant: str, *, direct: bool = False) -> dict[str, str]:

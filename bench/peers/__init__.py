@@ -44,7 +44,7 @@ def installed() -> list[Peer]:
 
 def peers_of(source: Source) -> list[Peer]:
     """Each set-up of one server, if it is installed; its settings are words in one line."""
-    return [it._replace(settings=" ".join(it.settings.split())) for it in source.peers()]
+    return [peer._replace(settings=" ".join(peer.settings.split())) for peer in source.peers()]
 
 
 def missing() -> dict[str, str]:
@@ -57,6 +57,6 @@ def why_not(source: Source) -> str:
     reason = INSTALLED / f"{source.NAME}.reason"
     if reason.exists():
         return f"cannot be had: {reason.read_text(encoding='utf-8').strip()}"
-    if absent := [it for it in source.NEEDS if shutil.which(it) is None]:
+    if absent := [need for need in source.NEEDS if shutil.which(need) is None]:
         return f"cannot be had: {' and '.join(absent)} is not on this machine"
     return f"not installed; python -m bench.peers install {source.NAME}"

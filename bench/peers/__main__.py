@@ -25,7 +25,7 @@ def main() -> None:
     wanted = set(options.names) or {"all"}
     if unknown := wanted - {"all", *names}:
         parser.error(f"there is no {', '.join(sorted(unknown))}; there is {', '.join(names)}")
-    sys.exit(0 if options.do([it for it in SOURCES if "all" in wanted or it.NAME in wanted]) else 1)
+    sys.exit(0 if options.do([peer for peer in SOURCES if "all" in wanted or peer.NAME in wanted]) else 1)
 
 
 def _install(sources: list[Source]) -> bool:

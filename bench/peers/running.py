@@ -186,10 +186,10 @@ def answers(work: Work) -> list[dict[str, Any]]:
             told += pool.map(lambda row: _ask(client, work.url, row), rows)
             if time.monotonic() > give_up:
                 break
-    wrong = [it for it in told if not work.check(it)]
+    wrong = [answer for answer in told if not work.check(answer)]
     if wrong:
         raise RuntimeError(f"not the answer that was hoped for: {wrong[0][:500]!r}")
-    return [json.loads(it) for it in told]
+    return [json.loads(answer) for answer in told]
 
 
 def scratch() -> AbstractContextManager[str]:
@@ -272,7 +272,7 @@ def java_words() -> str:
     """Which Java it is, in words."""
     version = _java_version(java_home())
     assert version is not None
-    return "Java " + ".".join(str(it) for it in version)
+    return "Java " + ".".join(str(number) for number in version)
 
 
 def _java_version(home: Path) -> tuple[int, ...] | None:
@@ -280,7 +280,7 @@ def _java_version(home: Path) -> tuple[int, ...] | None:
     if not (home / "bin" / "java").exists() or not release.exists():
         return None
     found = re.search(r'^JAVA_VERSION="([\d.]+)', release.read_text(encoding="utf-8"), re.MULTILINE)
-    return tuple(int(it) for it in found[1].split(".")) if found else None
+    return tuple(int(word) for word in found[1].split(".")) if found else None
 
 
 def make_environment(directory: Path, requirements: Path) -> None:

@@ -122,5 +122,5 @@ def _ready(url: str) -> None:
 
 
 def _introspect(grant: Work) -> Work:
-    forms = [(0, {"token": it["access_token"]}) for it in answers(grant)]
+    forms = [(0, {"token": answer["access_token"]}) for answer in answers(grant)]
     return Work(grant.url, form_rows("/o/introspect/", forms), live)

@@ -94,7 +94,9 @@ def _start(clients: int) -> Iterator[Works]:
             encoding="utf-8",
         )
         url = f"http://127.0.0.1:{port}"
-        env = {"LD_LIBRARY_PATH": ":".join(str(it) for it in sorted((root / "usr/lib").glob("*-linux-gnu*")))}
+        env = {
+            "LD_LIBRARY_PATH": ":".join(str(path) for path in sorted((root / "usr/lib").glob("*-linux-gnu*")))
+        }
         command: list[str | Path] = [root / "usr/bin/glewlwyd", f"--config-file={configuration}"]
         with running(command, partial(_ready, url), env=env):
             grant = Work(url, grant_rows("/api/oidc/token", clients, _GRANT), granted)
@@ -129,6 +131,7 @@ def _set_up(server: Database, root: Path, clients: int) -> None:
 def _introspect(clients: int, grant: Work) -> Work:
     told = answers(grant)
     forms = [
-        (client, {"token": it["access_token"]}) for client, it in zip(shuffled(clients), told, strict=False)
+        (client, {"token": answer["access_token"]})
+        for client, answer in zip(shuffled(clients), told, strict=False)
     ]
     return Work(grant.url, form_rows("/api/oidc/introspect", forms), live)

@@ -135,5 +135,5 @@ def _set_up(server: Database, admin_url: str, clients: int) -> None:
 
 def _introspect(admin_url: str, grant: Work) -> Work:
     """Questions for the administrative port, which asks for no credentials."""
-    forms = [(0, {"token": it["access_token"]}) for it in answers(grant)]
+    forms = [(0, {"token": answer["access_token"]}) for answer in answers(grant)]
     return Work(admin_url, form_rows("/admin/oauth2/introspect", forms, _PROXIED), live)

@@ -224,14 +224,14 @@ def _copy_client(server: Database, clients: int) -> None:
 
 
 def _introspect(grant: Work) -> Work:
-    forms = [(0, {"token": it["access_token"]}) for it in answers(grant)]
+    forms = [(0, {"token": answer["access_token"]}) for answer in answers(grant)]
     return Work(grant.url, form_rows(f"{_REALM}/token/introspect", forms), live)
 
 
 def _refresh(grant: Work) -> Work:
     """Each client refreshes what it was granted; `answers` are in the order of the rows."""
     rows = []
-    for asked, it in zip(grant.rows, answers(grant), strict=False):
-        body = f"grant_type=refresh_token&refresh_token={it['refresh_token']}"
+    for asked, answer in zip(grant.rows, answers(grant), strict=False):
+        body = f"grant_type=refresh_token&refresh_token={answer['refresh_token']}"
         rows.append(Row("POST", f"{_REALM}/token", {**asked.headers, "Content-Type": FORM}, body))
     return Work(grant.url, rows, refreshed)
