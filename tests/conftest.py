@@ -205,5 +205,5 @@ def browser() -> Iterator["Browser"]:
     """
     from support import browser as chromium  # noqa: PLC0415 - it takes a while, and most tests need none
 
-    with chromium.opened() as it:
-        yield it
+    with chromium.opened() as opened:
+        yield opened

@@ -61,7 +61,10 @@ def wait(site: Site, seconds: float) -> None:
 
 def admins(site: Site, within: int | None = None) -> dict[str, tuple[Role, int | None, bool]]:
     with site.store.reading() as connection:
-        return {it.name: (it.role, it.tenant_id, it.enabled) for it in read_admins(connection, within)}
+        return {
+            admin.name: (admin.role, admin.tenant_id, admin.enabled)
+            for admin in read_admins(connection, within)
+        }
 
 
 def keys(site: Site, within: int | None = None) -> list[str]:

@@ -379,8 +379,8 @@ def test_who_looks_after_one_tenant_has_the_webhooks_of_that_tenant(site: Outbox
             change.add(URL, tenant_id=None)
         change.add(URL, tenant_id=site.tenant_id)
         change.set(mine.id, enabled=False)
-    for it in site.claim():
-        settle(site.store, it, Attempt())
+    for claimed in site.claim():
+        settle(site.store, claimed, Attempt())
     assert redeliver(site.store, ADA, ids, within=site.tenant_id) == 0
 
 

@@ -135,8 +135,8 @@ class Shared(Watched):
     def share(self, client_id: str, number: int, first: int = 1) -> Granted:
         """A client's session is renewed from so many addresses."""
         granted = self.from_address(client_id, f"192.0.2.{first}")
-        for it in range(first + 1, first + number):
-            self.from_address(client_id, f"192.0.2.{it}", granted)
+        for host in range(first + 1, first + number):
+            self.from_address(client_id, f"192.0.2.{host}", granted)
         return granted
 
     def alerts(self, text: str) -> None:

@@ -285,6 +285,6 @@ def _answers(addresses: list[str], port: int) -> Any:
     """A resolver that knows these addresses for every name."""
 
     def found(*_: Any, **__: Any) -> list[Any]:
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (it, port)) for it in addresses]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
 
     return found

@@ -103,7 +103,7 @@ def test_the_list_follows_by_itself_and_leaves_open_what_is_open(
         expect(page.locator("tr.more")).to_have_count(2)
         expect(page.locator("tr.more").first).to_be_visible()
         page.get_by_label("Choose Desk").check()
-        with page.expect_request(lambda it: it.headers.get("x-licet-follows") == "1"):
+        with page.expect_request(lambda request: request.headers.get("x-licet-follows") == "1"):
             take(site, "List", "Phone").raise_for_status()
         heading(page, "2 of 2 seats in use in List")
         expect(page.locator("tr.more").first).to_be_visible()

@@ -109,7 +109,9 @@ def searches(tree: ast.Module) -> Iterator[ast.expr]:
                 case ast.Call(func=ast.Attribute(value=value)) if is_text_of(value, handler.name):
                     yield node
                 case ast.Call(func=ast.Attribute(), args=arguments) if any(
-                    is_text_of(it, handler.name) for it in arguments if "re." in ast.unparse(node.func)
+                    is_text_of(argument, handler.name)
+                    for argument in arguments
+                    if "re." in ast.unparse(node.func)
                 ):
                     yield node
                 case _:

@@ -170,8 +170,8 @@ def test_secrets_are_listed_and_removed_by_their_ids(desk: Desk) -> None:
     assert re.search(rf"^{old['secret_id']}  20\S+Z  2099-02-01T00:00:00Z  never$", shown, re.MULTILINE)
     assert desk.json("client", "show", "TestClientId")["authenticates_by"] == ["password", "secret"]
     assert "  password or secret\n" in desk.out("client", "show", "TestClientId")
-    for it in (old, new):
-        assert it["client_secret"] not in shown + desk.out("export") + desk.out("client", "list", "--json")
+    for given in (old, new):
+        assert given["client_secret"] not in shown + desk.out("export") + desk.out("client", "list", "--json")
     removed = desk.out("client", "secret", "remove", "TestClientId", "--yes", "--", old["secret_id"])
     assert removed == f"Secret {old['secret_id']} of client TestClientId removed.\n"
     assert not works(desk, "TestClientId", old["client_secret"])

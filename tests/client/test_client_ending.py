@@ -123,7 +123,7 @@ class TestClosing:
         auth = auth_for(tokens.url, api.url, ManualTiming())
         Threads().call(auth, "GET", api.url)
         sys_hook, caught = sys.unraisablehook, []
-        sys.unraisablehook = lambda it: caught.append(str(it.exc_value))
+        sys.unraisablehook = lambda unraisable: caught.append(str(unraisable.exc_value))
         try:
             del auth
             gc.collect()

@@ -127,9 +127,9 @@ class TestClientSecrets:
     def test_a_secret_has_256_random_bits_and_a_prefix_for_scanners(self) -> None:
         """S18; RFC 6749 10.10."""
         secrets = [self.made.generate() for _ in range(1000)]
-        for it in secrets:
-            assert re.fullmatch(r"lcs_[A-Za-z0-9_-]{12}[A-Za-z0-9_-]{43}", it.secret)
-            assert it.secret.startswith(SECRET_PREFIX + it.secret_id)
+        for secret in secrets:
+            assert re.fullmatch(r"lcs_[A-Za-z0-9_-]{12}[A-Za-z0-9_-]{43}", secret.secret)
+            assert secret.secret.startswith(SECRET_PREFIX + secret.secret_id)
         assert len({it.secret[-43:] for it in secrets}) == len({it.secret_id for it in secrets}) == 1000
 
     def test_an_altered_secret_is_not_found(self) -> None:

@@ -560,7 +560,7 @@ class Licence:
         """L4: of each pool, swept or not, a seat is to be had exactly when it has one free."""
         tenant = self._tenant()
         with self.office.reading() as connection:
-            now = {it.pool: it for it in seats(connection, tenant, self.clock.now_ms()).pools}
+            now = {of.pool: of for of in seats(connection, tenant, self.clock.now_ms()).pools}
         for scope, pool_name in (("all", "full"), ("single", "each"), ("person", "people")):
             pool = tenant.pool_named(pool_name)
             grant = self.asked(self.office, PROBE, scope)

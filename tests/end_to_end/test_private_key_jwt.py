@@ -144,8 +144,8 @@ class TestOnce:
     ) -> None:
         """RFC 7519 4.1.7."""
         other = Keyed(ServedTenant(server, f"{keyed.tenant.name}b"))
-        for it, client_id in ((keyed, WHO), (keyed, "Api"), (other, WHO)):
-            assert it.ask("revoke", it.sign(client_id, jti="same"), token="x").status_code == 200
+        for tenant, client_id in ((keyed, WHO), (keyed, "Api"), (other, WHO)):
+            assert tenant.ask("revoke", tenant.sign(client_id, jti="same"), token="x").status_code == 200
 
     @pytest.mark.parametrize("commit_process", [True, False])
     def test_it_is_spent_after_a_crash(self, tmp_path: Path, commit_process: bool) -> None:
@@ -272,7 +272,7 @@ class TestRefusal:
             for part in assertion.split("."):
                 assert part not in seen
         assert "evil.example.com" not in seen
-        lines = [json.loads(it) for it in server.log().splitlines() if keyed.tenant.name in it]
+        lines = [json.loads(line) for line in server.log().splitlines() if keyed.tenant.name in line]
         details = [it["detail"] for it in lines if it["event"] == "refused"]
         assert details[0] == "the assertion's aud is not this server alone"
         assert details[1] == "unknown or disabled client, or signed by none of its keys"

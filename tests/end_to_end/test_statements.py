@@ -255,7 +255,10 @@ def test_whoever_fails_to_authenticate_gets_the_same_answer_for_the_same_work(te
     ]
     for attempts, cost in ((strangers, 1), (with_secrets, 0)):
         for in_header in (True, False):
-            assert len({_anonymous(tenant.server, *it, cost, in_header=in_header) for it in attempts}) == 1
+            assert (
+                len({_anonymous(tenant.server, *attempt, cost, in_header=in_header) for attempt in attempts})
+                == 1
+            )
 
 
 def test_what_is_kept_of_a_secret_is_not_the_secret(tenant: ServedTenant) -> None:

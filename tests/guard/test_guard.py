@@ -23,7 +23,7 @@ from support.served_tenant import ServedTenant
 PATIENCE = timedelta(seconds=PATIENCE_S)
 
 
-@pytest.fixture(params=[*KINDS, *FRAMEWORKS], ids=lambda it: it.__name__)
+@pytest.fixture(params=[*KINDS, *FRAMEWORKS], ids=lambda made: made.__name__)
 def api(request: pytest.FixtureRequest) -> Api:
     """Each kind of API, also in the frameworks that people use."""
     kind: Api = request.param

@@ -65,7 +65,7 @@ class Now:
         return self.s
 
 
-@pytest.fixture(params=KINDS, ids=lambda it: it.__name__)
+@pytest.fixture(params=KINDS, ids=lambda made: made.__name__)
 def api(request: pytest.FixtureRequest) -> Api:
     """Each kind of API."""
     kind: Api = request.param

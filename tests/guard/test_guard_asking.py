@@ -302,8 +302,8 @@ class TestAdmission:
             others = [_Asker(admission, is_known=not first) for _ in range(50)]
             await asyncio.sleep(0)
             found = sum(it.is_in for it in many), sum(it.is_in for it in others)
-            for it in (*many, *others):
-                await it.leave()
+            for asker in (*many, *others):
+                await asker.leave()
             assert not admission._under_way
             return found
 
@@ -332,8 +332,8 @@ class TestAdmission:
             await asyncio.sleep(0)
             assert stranger.is_in
             first.task.cancel()  # with its place
-            for it in (*inside, stranger, first, second, gone):
-                await it.leave()
+            for asker in (*inside, stranger, first, second, gone):
+                await asker.leave()
             assert not admission._under_way
 
         asyncio.run(run())
@@ -352,8 +352,8 @@ class TestAdmission:
             await gives_up.leave()
             await asyncio.sleep(0)
             assert (gives_up.is_in, waits.is_in) == (False, True)
-            for it in (*inside, waits):
-                await it.leave()
+            for asker in (*inside, waits):
+                await asker.leave()
             assert not admission._under_way
 
         asyncio.run(run())
@@ -371,8 +371,8 @@ class TestAdmission:
                     pass
             async with admission.place(is_known=True):
                 pass
-            for it in there:
-                await it.leave()
+            for asker in there:
+                await asker.leave()
 
         asyncio.run(run())
 
@@ -438,7 +438,9 @@ class TestFlood:
         with api(guard) as url:
             asyncio.run(run(url))
         guard.close()
-        told = [it for it in caplog.messages if "too many wait whose tokens were never live" in it]
+        told = [
+            message for message in caplog.messages if "too many wait whose tokens were never live" in message
+        ]
         assert len(told) == 1  # its clock stands still
 
     def test_a_known_caller_is_let_in_by_licet_itself(self, server_of_licet: LicetServer, api: Any) -> None:

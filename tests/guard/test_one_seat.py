@@ -93,7 +93,11 @@ class Site:
 
     def let_in(self, tokens: Sequence["Granted"], guard: Guard | None = None) -> list["Granted"]:
         """Those with which somebody is let in now, by one guard or by any."""
-        return [it for it in tokens if any(_lets_in(by, it) for by in ([guard] if guard else self.guards))]
+        return [
+            token
+            for token in tokens
+            if any(_lets_in(by, token) for by in ([guard] if guard else self.guards))
+        ]
 
     def _asking(self) -> Guard:
         return Guard(self.tenant.url, *self.tenant.credentials("Api"), ssl_context=CONTEXT, now_s=self.now_s)

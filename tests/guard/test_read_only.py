@@ -45,7 +45,7 @@ def verified(tenant: LicetTenant, token: str, method: str) -> int:
     return httpx.get(f"{tenant.url}/verify", headers=headers, verify=CONTEXT).status_code
 
 
-@pytest.fixture(params=KINDS, ids=lambda it: it.__name__)
+@pytest.fixture(params=KINDS, ids=lambda made: made.__name__)
 def api(request: pytest.FixtureRequest) -> Api:
     """Each kind of API."""
     kind: Api = request.param

@@ -52,12 +52,12 @@ def told(ranges: list[DenialRange] | tuple[DenialRange, ...]) -> list[tuple[str,
     """Who, from which minute to which one after noon, how often."""
     return [
         (
-            it.client_id,
-            (it.first_at_ms - NOON_MS) // MINUTE_MS,
-            (it.last_at_ms - NOON_MS) // MINUTE_MS,
-            it.times,
+            range_.client_id,
+            (range_.first_at_ms - NOON_MS) // MINUTE_MS,
+            (range_.last_at_ms - NOON_MS) // MINUTE_MS,
+            range_.times,
         )
-        for it in ranges
+        for range_ in ranges
     ]
 
 

@@ -84,10 +84,10 @@ def entry(dice: random.Random, number: int) -> dict[str, Any]:
     }
 
 
-def add_to(model: dict[tuple[Any, ...], dict[str, Any]], it: dict[str, Any]) -> None:
+def add_to(model: dict[tuple[Any, ...], dict[str, Any]], entry: dict[str, Any]) -> None:
     """What an upsert of this entry, alone, makes of the journal: as it was when each grant did that."""
-    at_ms = it["at_ms"]
-    row = {name: it[name] for name in it if name != "at_ms"} | {"minute": at_ms // 60_000}
+    at_ms = entry["at_ms"]
+    row = {name: entry[name] for name in entry if name != "at_ms"} | {"minute": at_ms // 60_000}
     before = model.get(tuple(row[name] for name in KEY), {})
     model[tuple(row[name] for name in KEY)] = row | {
         "times": before.get("times", 0) + 1,
@@ -114,14 +114,14 @@ def test_a_folded_journal_is_what_an_upsert_of_each_would_have_made(site: Site, 
         added = [entry(dice, number + more) for more in range(6)]
         with site.store.transaction() as transaction:
             transaction.connection.execute(insert(schema.journal_entry), added)
-        for it in added:
-            add_to(model, it)
+        for one in added:
+            add_to(model, one)
         if dice.random() < 0.6:
             fold_journal(site.store, dice.choice([1, 4, 100]))
         if not waiting(site.store) and dice.random() < 0.5:
-            it = entry(dice, number)
-            add_to(model, it)
-            row = model[it["tenant_id"], it["at_ms"] // 60_000, *(it[name] for name in KEY[2:])]
+            one = entry(dice, number)
+            add_to(model, one)
+            row = model[one["tenant_id"], one["at_ms"] // 60_000, *(one[name] for name in KEY[2:])]
             with site.store.transaction() as transaction:
                 upsert(transaction.connection, row)
         assert total(site.store) == sum(row["times"] for row in model.values())
@@ -199,15 +199,15 @@ def test_two_fold_at_once_while_others_are_granted(place: Place, site: Site) -> 
             faults.append(fault)
 
     folding = [threading.Thread(target=fold, args=(place.open(),)) for _ in range(2)]
-    for it in folding:
-        it.start()
+    for thread in folding:
+        thread.start()
     granted = 0
     for number in range(1, 121, 4):
         commands = [view(key, number + key) for key in range(1, 5)]
         granted += len([it for it in commit(site.store, commands) if not isinstance(it, Exception)])
     over.set()
-    for it in folding:
-        it.join()
+    for thread in folding:
+        thread.join()
     assert not faults
     fold_all(site.store)
     assert sum(row["times"] for row in rows(site.store) if row["kind"] == "granted") == granted == 120
@@ -277,7 +277,7 @@ def test_history_looks_for_what_the_row_will_be(site: Site) -> None:
     def look(**only: Any) -> list[tuple[str, int]]:
         with site.store.reporting() as connection:
             page = history(connection, site.tenant, only=HistoryFilter(**only))
-        return [(it.client_id, it.times) for it in page.entries if isinstance(it, Happened)]
+        return [(of.client_id, of.times) for of in page.entries if isinstance(of, Happened)]
 
     for _ in range(2):
         assert look(user="OLD") == [("Client1", 1)]

@@ -54,10 +54,10 @@ def told(page: HistoryPage) -> list[str]:
     return [_words(it) for it in page.entries]
 
 
-def _words(it: Happened | Did) -> str:
-    if isinstance(it, Did):
-        return f"{it.actor} {it.action} {it.target}"
-    return f"{it.client_id} {it.kind} {it.reason} {it.times}".replace("  ", " ")
+def _words(happened: Happened | Did) -> str:
+    if isinstance(happened, Did):
+        return f"{happened.actor} {happened.action} {happened.target}"
+    return f"{happened.client_id} {happened.kind} {happened.reason} {happened.times}".replace("  ", " ")
 
 
 ALL_OF_IT = [
@@ -81,7 +81,7 @@ def test_the_journal_and_events_are_one_list_the_newest_first(site: Site) -> Non
         found[:3]
     ) == set(ALL_OF_IT[:3])
     assert sorted(found) == sorted(ALL_OF_IT)
-    instants = [it.at_ms if isinstance(it, Did) else it.first_at_ms for it in page.entries]
+    instants = [entry.at_ms if isinstance(entry, Did) else entry.first_at_ms for entry in page.entries]
     assert instants == sorted(instants, reverse=True)
     assert page.next is None
     denied = next(it for it in page.entries if isinstance(it, Happened) and it.times == 2)
@@ -234,7 +234,11 @@ def test_failures_of_no_tenant_and_of_administrators_are_in_the_list_of_all(site
         wanted = HistoryFilter(kinds=frozenset({Kind.FAILED}), **only)
         with site.store.reporting() as connection:
             page = history(connection, None, only=wanted)
-        return sorted((it.tenant, it.who, it.client_id) for it in page.entries if isinstance(it, Happened))
+        return sorted(
+            (entry.tenant, entry.who, entry.client_id)
+            for entry in page.entries
+            if isinstance(entry, Happened)
+        )
 
     assert look(site, kinds=frozenset({Kind.FAILED})).entries == ()
     assert failed() == [("", "client", "")]

@@ -78,8 +78,8 @@ def told(store: Store) -> dict[str, int]:
     with store.reading() as connection:
         found = failures(connection, None, only=FailureFilter(with_administrators=True), limit=500).ranges
     times: dict[str, int] = {}
-    for it in found:
-        times[it.name] = times.get(it.name, 0) + it.times
+    for failure in found:
+        times[failure.name] = times.get(failure.name, 0) + failure.times
     return times
 
 

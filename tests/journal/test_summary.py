@@ -51,7 +51,8 @@ def summed(site: Site) -> dict[str, int]:
     tables = (schema.usage_summary, schema.denial_summary, schema.session_summary)
     with site.store.reading() as connection:
         return {
-            it.name: connection.execute(select(func.count()).select_from(it)).scalar_one() for it in tables
+            table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
+            for table in tables
         }
 
 
@@ -60,7 +61,8 @@ def rows_of_history(site: Site) -> dict[str, int]:
     tables = (schema.journal, schema.usage_minute, schema.usage_hour, schema.holding)
     with site.store.reading() as connection:
         rows = {
-            it.name: connection.execute(select(func.count()).select_from(it)).scalar_one() for it in tables
+            table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
+            for table in tables
         }
     return rows | summed(site)
 

@@ -294,7 +294,7 @@ KINDS_OF_UNAVAILABLE = (
 class TestFaults:
     """What goes wrong in the work, and for whom."""
 
-    @pytest.mark.parametrize("fault", KINDS_OF_UNAVAILABLE, ids=lambda it: type(it).__name__)
+    @pytest.mark.parametrize("fault", KINDS_OF_UNAVAILABLE, ids=lambda made: type(made).__name__)
     def test_a_store_out_of_reach_is_the_answer_to_everybody_in_the_batch_and_the_next_is_tried(
         self, fault: StoreUnavailable
     ) -> None:
@@ -308,7 +308,7 @@ class TestFaults:
     @pytest.mark.parametrize(
         "fault",
         [KeyError("a bug"), Contradiction("a bug"), OSError("a bug"), StopIteration("a bug"), MemoryError()],
-        ids=lambda it: type(it).__name__,
+        ids=lambda made: type(made).__name__,
     )
     def test_a_bug_in_the_work_is_a_fault_to_everybody_in_the_batch_and_the_process_goes_on(
         self, fault: Exception
@@ -371,7 +371,7 @@ class TestFaults:
             replies = child.hear(2)
             child.say(*_sweeps([3]))
             assert child.hear(1) == [Swept(sessions=3)]
-        assert all(isinstance(it, Failed) and "each command once" in it.text for it in replies)
+        assert all(isinstance(reply, Failed) and "each command once" in reply.text for reply in replies)
 
     @pytest.mark.parametrize("kind", [StoreUnavailable, KeyError])
     def test_a_text_that_is_no_utf_8_can_be_told(self, kind: type[Exception]) -> None:

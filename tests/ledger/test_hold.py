@@ -22,8 +22,8 @@ from support.setup_site import ADA, JIM, START_MS, Site
 @pytest.fixture
 def site(make_place: Callable[[int], Place]) -> Iterator[Site]:
     """A pool of one seat with a hold of a minute, and three clients."""
-    with site_with_hold(make_place(START_MS)) as it:
-        yield it
+    with site_with_hold(make_place(START_MS)) as made:
+        yield made
 
 
 def test_a_seat_that_was_given_back_is_nobody_elses_until_its_hold_is_over(site: Site) -> None:

@@ -15,8 +15,8 @@ from support.setup_site import ADA, JIM, START_MS, Site
 @pytest.fixture
 def site(make_place: Callable[[int], Place]) -> Iterator[Site]:
     """A pool of one seat with a hold of a minute, and three clients."""
-    with site_with_hold(make_place(START_MS)) as it:
-        yield it
+    with site_with_hold(make_place(START_MS)) as made:
+        yield made
 
 
 def test_a_longer_hold_counts_for_seats_that_are_in_use(site: Site) -> None:

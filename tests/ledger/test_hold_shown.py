@@ -26,8 +26,8 @@ from support.setup_site import ADA, JIM, START_MS, Site
 @pytest.fixture
 def site(make_place: Callable[[int], Place]) -> Iterator[Site]:
     """A pool of one seat with a hold of a minute, and three clients."""
-    with site_with_hold(make_place(START_MS)) as it:
-        yield it
+    with site_with_hold(make_place(START_MS)) as made:
+        yield made
 
 
 def test_a_seat_on_hold_is_in_use_for_the_figures_and_idle_since_its_last_token(site: Site) -> None:

@@ -28,7 +28,9 @@ def test_the_page_is_what_the_manifests_make_of_it() -> None:
     assert page.put(text, manifest.clients(), manifest.resource_servers()) == text
 
 
-@pytest.mark.parametrize("made", manifest.clients() + manifest.resource_servers(), ids=lambda it: it.name)
+@pytest.mark.parametrize(
+    "made", manifest.clients() + manifest.resource_servers(), ids=lambda named: named.name
+)
 def test_every_outcome_on_the_page_is_a_word_and_has_a_version(made: Manifest) -> None:
     """What nobody has seen yet is no row of the page."""
     assert made.version

@@ -26,7 +26,7 @@ def test_a_page_shows_programs_as_they_are(page: Path) -> None:
 
 def test_every_program_is_on_a_page() -> None:
     """And on one only."""
-    files = (it for it in SNIPPETS.rglob("*") if it.suffix in CODE and MADE.isdisjoint(it.parts))
+    files = (path for path in SNIPPETS.rglob("*") if path.suffix in CODE and MADE.isdisjoint(path.parts))
     there = sorted(str(it.relative_to(ROOT)) for it in files)
     pages = [page.read_text(encoding="utf-8") for page in PAGES]
     assert len(there) > 10

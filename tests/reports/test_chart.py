@@ -112,7 +112,9 @@ def test_usage_tells_the_answer_the_idle_share_and_the_week(site: Site) -> None:
         "Wed",
         "Sun",
     ]
-    full = next(it for it in json.loads(site.run("usage", "--json").stdout)["pools"] if it["pool"] == "full")
+    full = next(
+        load for load in json.loads(site.run("usage", "--json").stdout)["pools"] if load["pool"] == "full"
+    )
     assert full["remaining"] == [{"seats": 1, "denials": 1}, {"seats": 2, "denials": 0}]
     assert full["held"][0].keys() == {"client_id", "user", "name", "held_s", "idle_s"}
     assert full["users"][0]["user"] == "TC"

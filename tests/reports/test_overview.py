@@ -209,7 +209,7 @@ def test_the_number_of_queries_is_the_same_for_one_tenant_and_for_many(site: Sit
     defaults = {"session_ttl_s": 1200, "access_ttl_s": 600, "scope_default": "all", "no_seat_status": 400}
     with site.store.transaction() as transaction:
         connection = transaction.connection
-        rows = [{"id": it, "name": f"T{it:04}", "version": 0, **defaults} for it in tenants]
+        rows = [{"id": tenant, "name": f"T{tenant:04}", "version": 0, **defaults} for tenant in tenants]
         connection.execute(insert(schema.tenant), rows)
         pools = [
             {"id": number, "tenant_id": number // 2, "name": name, "seats": 5, "duplicates": "client"}

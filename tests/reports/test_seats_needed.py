@@ -25,7 +25,7 @@ def denied(
 
 def needed(*rows: DeniedClient) -> dict[int, int]:
     """How many denials needed how many seats."""
-    return dict(seats_needed(rows, TTL_S, lambda it: it.client_id))
+    return dict(seats_needed(rows, TTL_S, lambda denial: denial.client_id))
 
 
 def test_one_client_needs_one_more_seat_however_often_it_knocks() -> None:
@@ -48,7 +48,7 @@ def test_who_comes_again_when_a_lower_seat_is_free_takes_that() -> None:
 def test_who_shares_a_seat_is_one() -> None:
     """L2."""
     rows = [denied("A", 0), denied("B", 1)]
-    assert dict(seats_needed(rows, TTL_S, lambda it: it.initials)) == {6: 2}
+    assert dict(seats_needed(rows, TTL_S, lambda denial: denial.initials)) == {6: 2}
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -66,12 +66,12 @@ def replayed(rows: list[DeniedClient], more: int) -> int:
     """The denials that remain with so many more seats, by going through them once with just these."""
     held: dict[str, int] = {}
     remaining = 0
-    for it in rows:
-        held = {client: until for client, until in held.items() if until > it.first_at_ms}
-        if it.client_id in held or len(held) < more:
-            held[it.client_id] = it.last_at_ms + TTL_S * 1000
+    for row in rows:
+        held = {client: until for client, until in held.items() if until > row.first_at_ms}
+        if row.client_id in held or len(held) < more:
+            held[row.client_id] = row.last_at_ms + TTL_S * 1000
         else:
-            remaining += it.times
+            remaining += row.times
     return remaining
 
 

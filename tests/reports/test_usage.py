@@ -130,7 +130,7 @@ class TestWhoHoldsWhat:
             now_ms = by_user.now_ms
 
             def found(**only: Any) -> list[str]:
-                return [it.client_id for it in sessions(connection, by_user.tenant, now_ms, **only)]
+                return [session.client_id for session in sessions(connection, by_user.tenant, now_ms, **only)]
 
             assert found() == ["Desk", "Phone", "Other"]
             assert found(client="Phone") == ["Phone"]

@@ -62,7 +62,7 @@ class TestSetup:
             setup.add_key("c1", KEY, START_MS + 60_000)
             setup.add_key("c1", replace(OTHER, kid="2026-11"))
             setup.add_key("c2", KEY)
-        first, second = sorted(site.client("c1").keys, key=lambda it: it.expires_at_ms is None)
+        first, second = sorted(site.client("c1").keys, key=lambda key: key.expires_at_ms is None)
         assert first == replace(KEY, created_at_ms=START_MS, expires_at_ms=START_MS + 60_000)
         assert second == replace(OTHER, kid="2026-11", created_at_ms=START_MS)
         assert site.client("c1").password_allowed
@@ -71,7 +71,7 @@ class TestSetup:
             change.tenant(JIM).remove_key("c1", KEY.thumbprint)
         assert not site.client("c1").keys
         assert [it.thumbprint for it in site.client("c2").keys] == [KEY.thumbprint]
-        events = [(it.action, it.detail) for it in site.rows(schema.event) if it.target == "client c1"]
+        events = [(row.action, row.detail) for row in site.rows(schema.event) if row.target == "client c1"]
         assert events[-4:] == [
             ("add key", f"{KEY.thumbprint}, expires 2023-11-14T22:15:00Z"),
             ("add key", f"{OTHER.thumbprint}, expires never"),
@@ -164,10 +164,10 @@ class TestRotation:
             short.secret_id: START_MS + 60_000,
             new.secret_id: START_MS + 86_400_000,
         }
-        for it, until_ms in ((old, now_ms + 3_600_000), (short, START_MS + 60_000)):
-            assert secrets.find(client, it.secret, until_ms - 1) is not None
-            assert secrets.find(client, it.secret, until_ms) is None
-        details = [it.detail for it in site.rows(schema.event) if it.action == "rotate secret"]
+        for kept, until_ms in ((old, now_ms + 3_600_000), (short, START_MS + 60_000)):
+            assert secrets.find(client, kept.secret, until_ms - 1) is not None
+            assert secrets.find(client, kept.secret, until_ms) is None
+        details = [row.detail for row in site.rows(schema.event) if row.action == "rotate secret"]
         assert details == ["2 others until 2023-11-14T23:14:01Z at most"]
 
     def test_without_an_overlap_they_end_at_once(self, site: Site) -> None:

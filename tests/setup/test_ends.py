@@ -83,7 +83,7 @@ def test_what_never_comes_is_refused(text: str, said: str) -> None:
 
 @given(
     ms=st.integers(0, INSTANT_MS_MAX - 86_400_000)
-    | st.integers(0, 10**10).map(lambda it: it * 1000 % 10**13),
+    | st.integers(0, 10**10).map(lambda number: number * 1000 % 10**13),
     name=st.sampled_from(["UTC", SYDNEY, "Africa/Cairo", "Europe/Dublin", "Asia/Kathmandu", "Pacific/Apia"]),
 )
 def test_what_is_written_is_read_as_the_same_instant(ms: int, name: str) -> None:

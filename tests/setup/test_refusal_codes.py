@@ -145,8 +145,8 @@ def refusal(do: Callable[[], object], kind: type[Refusal] = Refusal) -> Refusal:
     return caught.value
 
 
-def told(it: Refusal) -> tuple[Code, str, str | None, int | None]:
-    return (it.code, it.field, None if it.subject is None else str(it.subject), it.limit)
+def told(found: Refusal) -> tuple[Code, str, str | None, int | None]:
+    return (found.code, found.field, None if found.subject is None else str(found.subject), found.limit)
 
 
 @pytest.mark.parametrize(("do", "code", "field", "subject", "limit"), VALUES)
@@ -204,39 +204,39 @@ OTHER_KEY = {"kty": "EC", "crv": "P-256"} | {
     "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
 }
 PART: list[tuple[Callable[[TenantSetup], object], type[Refusal], Code, str, str | None, int | None]] = [
-    (lambda it: it.set(scope_default="x"), NotFound, Code.NOT_FOUND, "default_scope", "scope x", None),
-    (lambda it: it.add_pool("full", seats=1), AlreadyThere, Code.ALREADY_THERE, "name", "pool full", None),
-    (lambda it: it.set_pool("x", seats=1), NotFound, Code.NOT_FOUND, "", "pool x", None),
-    (lambda it: it.remove_pool("full"), StillInUse, Code.IN_USE, "", "pool full", None),
-    (lambda it: it.add_scope("all"), AlreadyThere, Code.ALREADY_THERE, "name", "scope all", None),
-    (lambda it: it.add_scope("a", pool="x"), NotFound, Code.NOT_FOUND, "pool", "pool x", None),
-    (lambda it: it.set_scope("view", pool="full"), InvalidValue, Code.BUILT_IN, "pool", "scope view", None),
+    (lambda to: to.set(scope_default="x"), NotFound, Code.NOT_FOUND, "default_scope", "scope x", None),
+    (lambda to: to.add_pool("full", seats=1), AlreadyThere, Code.ALREADY_THERE, "name", "pool full", None),
+    (lambda to: to.set_pool("x", seats=1), NotFound, Code.NOT_FOUND, "", "pool x", None),
+    (lambda to: to.remove_pool("full"), StillInUse, Code.IN_USE, "", "pool full", None),
+    (lambda to: to.add_scope("all"), AlreadyThere, Code.ALREADY_THERE, "name", "scope all", None),
+    (lambda to: to.add_scope("a", pool="x"), NotFound, Code.NOT_FOUND, "pool", "pool x", None),
+    (lambda to: to.set_scope("view", pool="full"), InvalidValue, Code.BUILT_IN, "pool", "scope view", None),
     (
-        lambda it: it.set_scope("view", read_only=False),
+        lambda to: to.set_scope("view", read_only=False),
         InvalidValue,
         Code.BUILT_IN,
         "read_only",
         "scope view",
         None,
     ),
-    (lambda it: it.remove_scope("view"), StillInUse, Code.BUILT_IN, "", "scope view", None),
-    (lambda it: it.remove_scope("orders"), StillInUse, Code.IN_USE, "", "scope orders", None),
-    (lambda it: it.add_user("U1"), AlreadyThere, Code.ALREADY_THERE, "initials", "user U1", None),
-    (lambda it: it.add_user("u1"), AlreadyThere, Code.DIFFERS_BY_CASE, "initials", "user U1", None),
-    (lambda it: it.add_user("XX", name=""), InvalidValue, Code.MALFORMED, "name", "user XX", 100),
-    (lambda it: it.set_user("XX", name="x"), NotFound, Code.NOT_FOUND, "", "user XX", None),
-    (lambda it: it.remove_user("U1"), StillInUse, Code.IN_USE, "", "user U1", None),
+    (lambda to: to.remove_scope("view"), StillInUse, Code.BUILT_IN, "", "scope view", None),
+    (lambda to: to.remove_scope("orders"), StillInUse, Code.IN_USE, "", "scope orders", None),
+    (lambda to: to.add_user("U1"), AlreadyThere, Code.ALREADY_THERE, "initials", "user U1", None),
+    (lambda to: to.add_user("u1"), AlreadyThere, Code.DIFFERS_BY_CASE, "initials", "user U1", None),
+    (lambda to: to.add_user("XX", name=""), InvalidValue, Code.MALFORMED, "name", "user XX", 100),
+    (lambda to: to.set_user("XX", name="x"), NotFound, Code.NOT_FOUND, "", "user XX", None),
+    (lambda to: to.remove_user("U1"), StillInUse, Code.IN_USE, "", "user U1", None),
     (
-        lambda it: it.add_client("c1", user="U1"),
+        lambda to: to.add_client("c1", user="U1"),
         AlreadyThere,
         Code.ALREADY_THERE,
         "client_id",
         "client c1",
         None,
     ),
-    (lambda it: it.add_client("n", user="XX"), NotFound, Code.NOT_FOUND, "user", "user XX", None),
+    (lambda to: to.add_client("n", user="XX"), NotFound, Code.NOT_FOUND, "user", "user XX", None),
     (
-        lambda it: it.set_client("c1", scopes=frozenset({"x"})),
+        lambda to: to.set_client("c1", scopes=frozenset({"x"})),
         NotFound,
         Code.NOT_FOUND,
         "scopes",
@@ -244,7 +244,7 @@ PART: list[tuple[Callable[[TenantSetup], object], type[Refusal], Code, str, str 
         None,
     ),
     (
-        lambda it: it.set_client("c1", grant_types=frozenset()),
+        lambda to: to.set_client("c1", grant_types=frozenset()),
         InvalidValue,
         Code.MISSING,
         "grant_types",
@@ -252,7 +252,7 @@ PART: list[tuple[Callable[[TenantSetup], object], type[Refusal], Code, str, str 
         None,
     ),
     (
-        lambda it: it.add_client("n", secret(), 5, user="U1"),
+        lambda to: to.add_client("n", secret(), 5, user="U1"),
         InvalidValue,
         Code.IN_THE_PAST,
         "secret_expires",
@@ -260,26 +260,26 @@ PART: list[tuple[Callable[[TenantSetup], object], type[Refusal], Code, str, str 
         None,
     ),
     (
-        lambda it: it.add_secret("c1", secret(), 5),
+        lambda to: to.add_secret("c1", secret(), 5),
         InvalidValue,
         Code.IN_THE_PAST,
         "expires",
         "secret",
         None,
     ),
-    (lambda it: it.add_secret("c3", secret()), StillInUse, Code.TOO_MANY, "", "secret", 16),
-    (lambda it: it.remove_secret("c1", "no"), NotFound, Code.NOT_FOUND, "", "secret no", None),
+    (lambda to: to.add_secret("c3", secret()), StillInUse, Code.TOO_MANY, "", "secret", 16),
+    (lambda to: to.remove_secret("c1", "no"), NotFound, Code.NOT_FOUND, "", "secret no", None),
     (
-        lambda it: it.rotate_secret("c1", secret(), -1),
+        lambda to: to.rotate_secret("c1", secret(), -1),
         InvalidValue,
         Code.OUT_OF_RANGE,
         "overlap",
         "client c1",
         0,
     ),
-    (lambda it: it.remove_key("c1", "no"), NotFound, Code.NOT_FOUND, "", "key no", None),
+    (lambda to: to.remove_key("c1", "no"), NotFound, Code.NOT_FOUND, "", "key no", None),
     (
-        lambda it: it.add_key("c1", read_jwk(OTHER_KEY), 5),
+        lambda to: to.add_key("c1", read_jwk(OTHER_KEY), 5),
         InvalidValue,
         Code.IN_THE_PAST,
         "expires",
@@ -287,7 +287,7 @@ PART: list[tuple[Callable[[TenantSetup], object], type[Refusal], Code, str, str 
         None,
     ),
     (
-        lambda it: it.add_key("c1", read_jwk({**OTHER_KEY, "kid": "one"})),
+        lambda to: to.add_key("c1", read_jwk({**OTHER_KEY, "kid": "one"})),
         AlreadyThere,
         Code.SAME_KID,
         "kid",
@@ -295,14 +295,14 @@ PART: list[tuple[Callable[[TenantSetup], object], type[Refusal], Code, str, str 
         None,
     ),
     (
-        lambda it: it.set_client("c1", keys=(read_jwk(OTHER_KEY),) * (KEYS_MAX + 1)),
+        lambda to: to.set_client("c1", keys=(read_jwk(OTHER_KEY),) * (KEYS_MAX + 1)),
         StillInUse,
         Code.TOO_MANY,
         "",
         "key",
         KEYS_MAX,
     ),
-    (lambda it: it.suspend("c1", 5), InvalidValue, Code.OUT_OF_RANGE, "cool_down", "client c1", None),
+    (lambda to: to.suspend("c1", 5), InvalidValue, Code.OUT_OF_RANGE, "cool_down", "client c1", None),
 ]
 
 
@@ -334,9 +334,9 @@ def test_what_a_tenant_refuses_says_what_it_is_about(  # noqa: PLR0917 - a table
 
 def test_what_stands_in_the_way_is_named(site: Site) -> None:
     """As far as anybody reads: 10 of them."""
-    assert of_tenant(site, lambda it: it.remove_pool("full")).others == (Subject("scope", "all", JIM),)
-    assert of_tenant(site, lambda it: it.remove_scope("orders")).others == (Subject("client", "c1", JIM),)
-    clients = of_tenant(site, lambda it: it.remove_user("U1")).others
+    assert of_tenant(site, lambda to: to.remove_pool("full")).others == (Subject("scope", "all", JIM),)
+    assert of_tenant(site, lambda to: to.remove_scope("orders")).others == (Subject("client", "c1", JIM),)
+    clients = of_tenant(site, lambda to: to.remove_user("U1")).others
     assert clients == (Subject("client", "c1", JIM), Subject("client", "c2", JIM))
 
 
@@ -352,10 +352,10 @@ def test_the_default_scope_leads_to_its_tenant(site: Site) -> None:
 
 def test_where_a_name_is_not_known_those_that_there_are_are_named(site: Site) -> None:
     """10 at most, and none where there is none."""
-    found = of_tenant(site, lambda it: it.set_client("x", enabled=False))
+    found = of_tenant(site, lambda to: to.set_client("x", enabled=False))
     assert len(found.others) == OTHERS_MAX
     assert str(found).endswith("and 2 more")
-    none = of_tenant(site, lambda it: it.remove_key("c2", "x"))
+    none = of_tenant(site, lambda to: to.remove_key("c2", "x"))
     assert (none.others, str(none)) == (
         (),
         "there is no key of client c2 x in tenant Jim_Test; there is none yet",
@@ -370,12 +370,12 @@ def test_a_tenant_that_is_there_or_not_is_named_as_its_own(site: Site) -> None:
 
         return refusal(change_it)
 
-    there = of_all(lambda it: it.add_tenant(JIM, seats=1))
+    there = of_all(lambda to: to.add_tenant(JIM, seats=1))
     assert told(there) == (Code.ALREADY_THERE, "name", f"tenant {JIM}", None)
-    gone = of_all(lambda it: it.tenant("Nowhere"))
+    gone = of_all(lambda to: to.tenant("Nowhere"))
     assert told(gone) == (Code.NOT_FOUND, "", "tenant Nowhere", None)
     assert gone.others == (Subject("tenant", JIM, JIM),)
-    bare = of_all(lambda it: it.add_tenant("Bare"))
+    bare = of_all(lambda to: to.add_tenant("Bare"))
     assert told(bare) == (Code.MISSING, "scope", "tenant Bare", None)
 
 
@@ -392,21 +392,21 @@ def test_accounts_refuse_by_code(site: Site) -> None:
     viewer = {"password_hash": "hash", "role": Role.VIEWER}
 
     def add(name: str, tenant_id: int | None = None) -> Callable[[AccountsChange], object]:
-        return lambda it: it.add_admin(name, tenant_id=tenant_id, **viewer)  # type: ignore[arg-type]
+        return lambda to: to.add_admin(name, tenant_id=tenant_id, **viewer)  # type: ignore[arg-type]
 
-    last = of_accounts(site, lambda it: it.remove_admin("ada"))
+    last = of_accounts(site, lambda to: to.remove_admin("ada"))
     assert (type(last), *told(last)) == (LastOwner, Code.LAST_OWNER, "", "administrator ada", None)
     there = of_accounts(site, add("ada"))
     assert told(there) == (Code.ALREADY_THERE, "name", "administrator ada", None)
-    key = of_accounts(site, lambda it: it.add_api_key("deploy", made, role=Role.VIEWER))
+    key = of_accounts(site, lambda to: to.add_api_key("deploy", made, role=Role.VIEWER))
     assert told(key) == (Code.ALREADY_THERE, "name", "API key deploy", None)
-    late = of_accounts(site, lambda it: it.add_api_key("late", made, role=Role.VIEWER, expires_at_ms=5))
+    late = of_accounts(site, lambda to: to.add_api_key("late", made, role=Role.VIEWER, expires_at_ms=5))
     assert told(late) == (Code.IN_THE_PAST, "expires", "API key late", None)
     assert told(of_accounts(site, add("A B"))) == (Code.MALFORMED, "name", None, None)
     assert told(of_accounts(site, add("bob", 99))) == (Code.NOT_FOUND, "tenant", "tenant", None)
     wide = of_accounts(site, add("bob"), within=site.tenant.id)
     assert (type(wide), *told(wide)) == (NotYours, Code.NOT_YOURS, "tenant", None, None)
-    gone = of_accounts(site, lambda it: it.remove_api_key("nobody"))
+    gone = of_accounts(site, lambda to: to.remove_api_key("nobody"))
     assert told(gone) == (Code.NOT_FOUND, "", "API key nobody", None)
 
 

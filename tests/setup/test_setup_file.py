@@ -190,7 +190,9 @@ _POOL = st.builds(
 def test_whatever_is_written_is_read_as_it_was(
     *, client_ids: set[str], initials: set[str], scope: str, pool: Pool, ttl_s: int
 ) -> None:
-    users = {it: User(initials=it, name=f"{it} of ours", password_hash=None) for it in initials}
+    users = {
+        initial: User(initials=initial, name=f"{initial} of ours", password_hash=None) for initial in initials
+    }
     user = next(iter(users.values()))
     scopes = (
         Scope(name=scope, licensed=False, read_only=False, pool=None),
@@ -206,7 +208,9 @@ def test_whatever_is_written_is_read_as_it_was(
         pools={0: pool},
         scopes={it.name: it for it in scopes},
         users=users,
-        clients={it: Client(key=0, client_id=it, user=user, scopes=frozenset({scope})) for it in client_ids},
+        clients={
+            id_: Client(key=0, client_id=id_, user=user, scopes=frozenset({scope})) for id_ in client_ids
+        },
     )
     assert read(write([tenant]), "f.toml") == [tenant]
 

@@ -41,7 +41,7 @@ CLIENTS = (
     client(3, "Robot", "C1", sessions_max=2),
     client(4, "Till", "C2", sessions_max=100),
 )
-SCOPES = (VIEW, *(Scope(name=it.name, licensed=True, read_only=False, pool=it.name) for it in POOLS))
+SCOPES = (VIEW, *(Scope(name=pool.name, licensed=True, read_only=False, pool=pool.name) for pool in POOLS))
 SCOPE_OF_POOL = {None: "view"} | {it.id: it.name for it in POOLS}
 OTHER_POOL = Pool(id=9, name="full", seats=1)
 TENANT = jim_test(pools=POOLS, scopes=SCOPES, clients=CLIENTS, scope_default="view", access_ttl_s=60)
@@ -62,13 +62,13 @@ RENEWED_AND_ENDED = st.lists(PICKED, min_size=1, max_size=3).map(
     lambda picked: [(kind, it) for kind in ("refresh", "end") for it in picked]
 )
 RENEWED_AND_SUPERSEDED = st.tuples(PICKED, KEYS).map(
-    lambda it: [("refresh", it[0]), *[("grant", it[1], None)] * 2]
+    lambda drawn: [("refresh", drawn[0]), *[("grant", drawn[1], None)] * 2]
 )
 RENEWED_AND_ASKED = st.tuples(st.lists(PICKED, min_size=1, max_size=3), KEYS, POOL_IDS).map(
-    lambda it: [*[("refresh", picked) for picked in it[0]], ("grant", it[1], it[2])]
+    lambda drawn: [*[("refresh", picked) for picked in drawn[0]], ("grant", drawn[1], drawn[2])]
 )
 BURST = st.tuples(KEYS, st.lists(POOL_IDS, min_size=2, max_size=4)).map(
-    lambda it: [("grant", it[0], pool_id) for pool_id in it[1]]
+    lambda drawn: [("grant", drawn[0], pool_id) for pool_id in drawn[1]]
 )
 BATCHES = st.one_of(
     st.lists(COMMANDS, min_size=1, max_size=6),
@@ -205,11 +205,12 @@ def concerned(everything: Everything, commands: Sequence[Command], now_ms: int) 
     book = everything.book(without_expired_of=set())
     decided(book, commands, now_ms)
     moved = {
-        it.seat.pool_id
-        for it in book.changes
-        if isinstance(it, SeatTaken) or (isinstance(it, SeatFreed) and it.seat.expires_at_ms > now_ms)
+        change.seat.pool_id
+        for change in book.changes
+        if isinstance(change, SeatTaken)
+        or (isinstance(change, SeatFreed) and change.seat.expires_at_ms > now_ms)
     }
-    grants = [it for it in commands if isinstance(it, Grant) and it.client_key != UNKNOWN]
+    grants = [command for command in commands if isinstance(command, Grant) and command.client_key != UNKNOWN]
     return moved | {it.pool_id for it in grants if it.pool_id is not None}
 
 

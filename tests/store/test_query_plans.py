@@ -104,7 +104,9 @@ def test_nothing_reads_all_that_was_kept(site: Site, what: Callable[[Site], obje
     names = {table.name for table in LARGE}
     scanned = [it for it in plans if it.startswith("SCAN ") and it.split()[1] in names]
     assert scanned == []
-    assert [it for it in plans if it.endswith("(tenant_id=?)") and it.split()[1] in names - SMALL] == []
+    assert [
+        plan for plan in plans if plan.endswith("(tenant_id=?)") and plan.split()[1] in names - SMALL
+    ] == []
 
 
 @pytest.mark.parametrize(
@@ -138,7 +140,9 @@ def test_failures_and_request_ids_are_found_by_an_index(site: Site) -> None:
         find_request(connection, "43e14aae-23")
     of_failures = [it for it in plans if "authentication_failure" in it]
     assert len(of_failures) >= 8
-    assert not [it for it in of_failures if it.startswith("SCAN ") and "USING INDEX" not in it], of_failures
+    assert not [
+        failure for failure in of_failures if failure.startswith("SCAN ") and "USING INDEX" not in failure
+    ], of_failures
     assert [it for it in plans if " refused_request " in it] == [
         "SEARCH refused_request USING INDEX sqlite_autoindex_refused_request_1 (request_id=?)"
     ]

@@ -89,8 +89,8 @@ def test_so_many_threads_make_reports_at_once_and_one_more_is_told_so(
     with ThreadPoolExecutor(REPORTS_MAX) as pool, ExitStack() as released:
         released.callback(done.set)
         made = [pool.submit(report, number) for number in range(REPORTS_MAX)]
-        for it in ready:
-            it.wait()
+        for thread in ready:
+            thread.wait()
         with pytest.raises(StoreUnavailable, match="4 reports are being made"), store.reporting():
             pass
         done.set()

@@ -224,7 +224,10 @@ class TestAFile:
         do(store, end(1), end(2), end(3))
         raw.set_trace_callback(None)
         statements = [it for it in said if it.startswith(("SELECT", "UPDATE", "DELETE"))]
-        plans = {it: [row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {it}")] for it in statements}
+        plans = {
+            statement: [row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {statement}")]
+            for statement in statements
+        }
         tables = {"session", "seat", "journal", "journal_entry", "usage_minute", "usage_hour"}
         walks = {(it, step) for it, plan in plans.items() for step in plan if _walked(step) in tables}
         assert len(plans) > 10

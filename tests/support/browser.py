@@ -52,8 +52,8 @@ class Browser:
         context.set_default_timeout(PATIENCE_MS)
         complaints: list[str] = []
         context.on("weberror", lambda error: complaints.append(str(error.error)))
-        context.on("console", lambda it: complaints.append(it.text) if it.type == "error" else None)
-        context.on("request", lambda it: complaints.extend(_asks_outside(it.url)))
+        context.on("console", lambda event: complaints.append(event.text) if event.type == "error" else None)
+        context.on("request", lambda event: complaints.extend(_asks_outside(event.url)))
         try:
             yield context.new_page()
         finally:

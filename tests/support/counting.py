@@ -75,8 +75,8 @@ class Model:
         """The sessions that live, of one client or all, the oldest first."""
         return [
             number
-            for number, it in self.sessions.items()
-            if it.expires_ms > self.now_ms and client_key in {None, it.client_key}
+            for number, session in self.sessions.items()
+            if session.expires_ms > self.now_ms and client_key in {None, session.client_key}
         ]
 
     def seats(self, pool_id: int, without: Collection[int] = ()) -> dict[object, int]:
@@ -85,9 +85,9 @@ class Model:
         for (id_, holder), issued_ms in self.issued_ms.items():
             if id_ == pool_id and (held_ms := self.held_ms_of(pool_id, issued_ms)) > self.now_ms:
                 until[holder] = held_ms
-        for it in (self.sessions[number] for number in self.live() if number not in without):
-            if it.pool_id == pool_id:
-                until[it.holder] = max(until.get(it.holder, 0), it.expires_ms)
+        for session in (self.sessions[number] for number in self.live() if number not in without):
+            if session.pool_id == pool_id:
+                until[session.holder] = max(until.get(session.holder, 0), session.expires_ms)
         return until
 
     def held_ms_of(self, pool_id: int, issued_ms: int) -> int:
@@ -178,10 +178,10 @@ class Model:
         """A client renews a session (L5)."""
         if number not in self.live(client_key):
             return ("unknown",)
-        it = self.sessions[number]
-        expires_ms = max(it.expires_ms, self.expiry_ms(it.pool_id))
-        self.sessions[number] = it._replace(expires_ms=expires_ms)
-        self.issue(it.pool_id, it.holder)
+        session = self.sessions[number]
+        expires_ms = max(session.expires_ms, self.expiry_ms(session.pool_id))
+        self.sessions[number] = session._replace(expires_ms=expires_ms)
+        self.issue(session.pool_id, session.holder)
         return ("granted", expires_ms)
 
     def end(self, number: int, reason: EndReason, client_key: int | None = None) -> Seen:
@@ -190,19 +190,19 @@ class Model:
             return ("ended", False, False, None)
         if number not in self.live(client_key):
             return ("unknown",)
-        it = self.sessions.pop(number)
+        session = self.sessions.pop(number)
         self.counts["ended", reason] += 1
-        if it.pool_id is None:
+        if session.pool_id is None:
             return ("ended", True, False, None)
-        until_ms = self.seats(it.pool_id).get(it.holder)
+        until_ms = self.seats(session.pool_id).get(session.holder)
         self.forget()
-        if until_ms is None or any(self.sessions[other][1:3] == it[1:3] for other in self.live()):
+        if until_ms is None or any(self.sessions[other][1:3] == session[1:3] for other in self.live()):
             return ("ended", True, until_ms is None, None)
         return ("ended", True, False, max(1, math.ceil((until_ms - self.now_ms) / 1000)))
 
     def sweep(self) -> Seen:
         """Forget what has expired."""
-        dead = [number for number, it in self.sessions.items() if it.expires_ms <= self.now_ms]
+        dead = [number for number, session in self.sessions.items() if session.expires_ms <= self.now_ms]
         for number in dead:
             del self.sessions[number]
             self.counts["ended", EndReason.EXPIRED] += 1

@@ -116,14 +116,14 @@ def add_tenant(connection: Connection, tenant: Tenant) -> None:
         add(schema.scope, scope, tenant_id=tenant.id, pool_id=pool_id)
     for user in tenant.users.values():
         add(schema.user, user, tenant_id=tenant.id)
-    for it in tenant.clients.values():
+    for one in tenant.clients.values():
         add(
             schema.client,
-            it,
+            one,
             tenant_id=tenant.id,
-            initials=it.user.initials,
-            scopes=None if it.scopes is None else " ".join(sorted(it.scopes)),
-            grant_types=" ".join(sorted(it.grant_types)),
+            initials=one.user.initials,
+            scopes=None if one.scopes is None else " ".join(sorted(one.scopes)),
+            grant_types=" ".join(sorted(one.grant_types)),
         )
     bump(connection, tenant.id)
 

@@ -61,7 +61,7 @@ def started(command: list[str], port: int, log: Path, **variables: str) -> Itera
 
 def must_be_there(name: str) -> None:
     """Return if it is installed; else the test is skipped or fails."""
-    missing = [it for it in _NEEDS[name] if shutil.which(it) is None and not Path(it).is_file()]
+    missing = [need for need in _NEEDS[name] if shutil.which(need) is None and not Path(need).is_file()]
     if missing:
         why = f"there is no {missing[0]}: the example with {name} is NOT tested"
         if os.environ.get("CI") == "true":

@@ -358,7 +358,8 @@ def _main() -> None:
         "made": made,
         "statements": texts,
         "calls": [
-            [it.connection, texts.index(it.statement), _plain(it.parameters), it.is_many] for it in calls
+            [made.connection, texts.index(made.statement), _plain(made.parameters), made.is_many]
+            for made in calls
         ],
         "answers": answers,
     }

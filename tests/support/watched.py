@@ -37,7 +37,9 @@ class Watched(Site):
         before = {row.id for row in self.rows(schema.delivery)}
         look(self.store, is_first=is_first)
         new = [row for row in self.rows(schema.delivery) if row.id not in before]
-        payloads = [json.loads(row.payload) for row in sorted(new, key=lambda it: it.type, reverse=True)]
+        payloads = [
+            json.loads(row.payload) for row in sorted(new, key=lambda message: message.type, reverse=True)
+        ]
         assert all(row.type == json.loads(row.payload)["type"] for row in new)
         return [(it["type"], it["data"]) for it in payloads]
 
@@ -47,16 +49,16 @@ class Watched(Site):
 
     def give_back(self, *granted: Granted) -> None:
         """These sessions end."""
-        for it in granted:
-            session = it.session
+        for grant in granted:
+            session = grant.session
             self.commit(End(tenant_id=session.tenant_id, sid=session.sid, reason=EndReason.LOGOFF))
 
     def hold_on(self, granted: Iterable[Granted], *, seconds: float) -> None:
         """For this time these sessions go on, and nobody looks."""
         for _ in range(2):
             self.clock.advance(seconds=seconds / 2)
-            for it in granted:
-                self.refresh(it)
+            for grant in granted:
+                self.refresh(grant)
 
     def deny(self, times: int, *, reason: str = "all_in_use", at_ms: int | None = None) -> None:
         """So many are denied at this moment, as the journal has it."""

@@ -22,7 +22,7 @@ class Everything:
         sessions = [to_session(row) for row in _rows(connection, schema.session, SESSION, "number")]
         self._sessions: list[Session] = [it for it in sessions if it.expires_at_ms > now_ms]
         expired = [it for it in sessions if it.expires_at_ms <= now_ms]
-        self._expired = sorted(expired, key=lambda it: it.expires_at_ms)
+        self._expired = sorted(expired, key=lambda session: session.expires_at_ms)
         used = connection.execute(select(schema.assertion_used))
         self._used = [(row.client_key, row.jti) for row in used]
 
@@ -35,9 +35,9 @@ class Everything:
             tenants=self._tenants,
             in_use=self._in_use,
             seats=[
-                it
-                for it in self._seats
-                if it.expires_at_ms > self._now_ms or it.pool_id not in without_expired_of
+                seat
+                for seat in self._seats
+                if seat.expires_at_ms > self._now_ms or seat.pool_id not in without_expired_of
             ],
             sessions=self._sessions,
             expired=self._expired,

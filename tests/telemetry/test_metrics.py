@@ -98,7 +98,9 @@ def values(metrics: Metrics) -> Values:
     """What a scrape tells, by name and labels."""
     found = families(scraped(metrics))
     return {
-        (it.name, tuple(sorted(it.labels.items()))): it.value for family in found for it in family.samples
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in found
+        for sample in family.samples
     }
 
 
@@ -183,7 +185,9 @@ def test_a_client_that_mixes_scopes_makes_no_more_than_the_usual_series(place: P
         add_tenant(transaction.connection, jim_test(scopes=scopes))
     store.refresh_tenants()
     commit(store, [grant(1, n, scope=name, pool_id=None) for n, name in enumerate(names)])
-    found = {labels: it for (name, labels), it in values(made(store)).items() if name == "licet_sessions"}
+    found = {
+        labels: value for (name, labels), value in values(made(store)).items() if name == "licet_sessions"
+    }
     assert len(found) == SCOPES_MAX + 1
     assert found[("pool", ""), ("scope", OTHERS), ("tenant", "Jim_Test")] == 10
 
@@ -361,7 +365,9 @@ def test_the_test_of_conventions_finds_what_is_wrong() -> None:
 
 
 def test_every_family_is_made_and_none_beside_them(file: SqliteStore) -> None:
-    of_server = {it.name for it in families(scraped(made(file))) if not it.name.startswith("process")}
+    of_server = {
+        found.name for found in families(scraped(made(file))) if not found.name.startswith("process")
+    }
     known = {family.name.removesuffix("_total") for family in FAMILIES}
     assert of_server <= known
     assert len(known) == len(FAMILIES)

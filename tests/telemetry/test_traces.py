@@ -73,7 +73,7 @@ class Collector:
         return {"request": mine} | {it.name: it for it in self.spans() if it.parent_span_id == mine.span_id}
 
     def _request(self, request_id: str) -> Any:
-        return next((it for it in self.spans() if told(it).get("licet.request_id") == request_id), None)
+        return next((span for span in self.spans() if told(span).get("licet.request_id") == request_id), None)
 
     def close(self) -> None:
         """Take no more."""
@@ -83,7 +83,10 @@ class Collector:
 
 def told(span: Any) -> dict[str, Any]:
     """The attributes of a span."""
-    return {it.key: it.value.string_value or it.value.int_value for it in span.attributes}
+    return {
+        attribute.key: attribute.value.string_value or attribute.value.int_value
+        for attribute in span.attributes
+    }
 
 
 @pytest.fixture(scope="module")

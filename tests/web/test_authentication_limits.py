@@ -125,12 +125,12 @@ class TestLimit:
         many = [client(at, f"Client{at}") for at in range(50)]
         office = jim_test(clients=many)
         desk = Desk(per_source_max=3, queue_max=512, remember_s=0)
-        for it in many:
-            assert await desk.check(it.client_id, at=office) == it.client_id
+        for known in many:
+            assert await desk.check(known.client_id, at=office) == known.client_id
         told = [await desk.check("Nobody", f"wrong {at}", at=office) for at in range(10)]
         assert told[-1] == "rate_limited"
-        for it in many:
-            assert await desk.check(it.client_id, at=office) == it.client_id
+        for known in many:
+            assert await desk.check(known.client_id, at=office) == known.client_id
 
     async def test_a_client_at_work_needs_no_hash_through_hours_of_a_flood(self) -> None:
         """It refreshes every ten minutes; there is no room in any line all the time."""

@@ -135,7 +135,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize(
-    ("cause", "fail"), [*SECRETS.items(), *ASSERTIONS.items()], ids=lambda it: getattr(it, "value", "")
+    ("cause", "fail"), [*SECRETS.items(), *ASSERTIONS.items()], ids=lambda cause: getattr(cause, "value", "")
 )
 def test_a_failure_is_kept_with_its_cause_and_found_by_its_request_id(
     site: Site, cause: FailureCause, fail: Callable[[Site], httpx.Response]

@@ -201,16 +201,16 @@ def flooded(tmp_path_factory: pytest.TempPathFactory) -> Flooded:
         log = server.log()
     found: dict[tuple[str, int, str], Counter[str]] = {}
     for line in filter(lambda line: line.startswith("{"), log.splitlines()):
-        it = json.loads(line)
-        is_summary = it["event"] == "lines_suppressed"
+        entry = json.loads(line)
+        is_summary = entry["event"] == "lines_suppressed"
         kind = (
-            it["of"] if is_summary else it["event"],
-            it.get("status", 0),
-            it.get("error", it.get("problem", "")),
+            entry["of"] if is_summary else entry["event"],
+            entry.get("status", 0),
+            entry.get("error", entry.get("problem", "")),
         )
         of = found.setdefault(kind, Counter())
-        of["suppressed" if is_summary else "written"] += it["lines"] if is_summary else 1
-        of[f"in {it['timestamp'][:19]}"] += 1
+        of["suppressed" if is_summary else "written"] += entry["lines"] if is_summary else 1
+        of[f"in {entry['timestamp'][:19]}"] += 1
     series = 'licet_http_requests_total{endpoint="other",status="404"} '
     (of_404,) = (line.removeprefix(series) for line in counted.splitlines() if line.startswith(series))
     return Flooded(found, int(float(of_404)))

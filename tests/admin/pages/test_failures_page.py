@@ -57,8 +57,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         site.take("Client3")
         site.ids = {name: answer.json()["request_id"] for name, answer in answers.items()}
         with site.reader("ada") as reader:
-            for it in site.ids.values():
-                until(lambda it=it: "is not among" not in heading(find(reader, it)))  # type: ignore[misc]
+            for id_ in site.ids.values():
+                until(lambda id_=id_: "is not among" not in heading(find(reader, id_)))  # type: ignore[misc]
         yield site
 
 
@@ -170,7 +170,7 @@ def test_the_lists_are_files_too(site: Site, ada: Reader) -> None:
     answer = ada.get(f"/failures/download.csv{HERE}")
     assert answer.headers["content-disposition"] == 'attachment; filename="licet-Jim_Test-failures.csv"'
     rows = list(csv.DictReader(StringIO(answer.text)))
-    assert [(it["name"], it["cause"], it["times"]) for it in rows if it["name"] == "Client1"] == [
+    assert [(row["name"], row["cause"], row["times"]) for row in rows if row["name"] == "Client1"] == [
         ("Client1", "wrong_secret", "12")
     ]
     assert all(it["first"].endswith("+11:00") for it in rows)

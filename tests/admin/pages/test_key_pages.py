@@ -76,7 +76,7 @@ def test_a_password_that_nobody_has_set_proves_nothing(site: DashboardSite, ada:
     of, signers = f"{HERE}&name=Keyed", [Signer.new("ES256"), Signer.new("ES256")]
     assert "with its user&#39;s password" not in ada.get(f"/set-up/clients/edit{of}").text
     assert "with its user's password" not in ada.get(f"/set-up/clients/edit{of}").text
-    paths = [f"/set-up/clients/keys/remove{of}&key={it.key.thumbprint}" for it in signers]
+    paths = [f"/set-up/clients/keys/remove{of}&key={other.key.thumbprint}" for other in signers]
     lives = ["2099-01-31", "never"]
     for signer, made_expires in zip(signers, lives, strict=True):
         path = f"/set-up/clients/keys/add{of}"
@@ -137,7 +137,7 @@ def test_a_secret_in_the_place_of_all_is_shown_once(site: DashboardSite, ada: Re
     grant = {"grant_type": "client_credentials", "scope": "view"}
     for secret in (old, new):
         assert site.ask("Jim_Test/token", "Rotates", secret, **grant).status_code == 200
-    expiring = [it for it in client(site, "Rotates").secrets if old.startswith(f"lcs_{it.secret_id}")]
+    expiring = [kept for kept in client(site, "Rotates").secrets if old.startswith(f"lcs_{kept.secret_id}")]
     now_ms = site.clock.now_ms()
     assert all(now_ms < (it.expires_at_ms or 0) <= now_ms + HOUR_MS for it in expiring)
     assert len(expiring) == 1

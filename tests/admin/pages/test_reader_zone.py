@@ -129,7 +129,7 @@ def test_days_of_the_chart_and_the_file_begin_at_the_reader_s_midnight(
     assert [(it["from"], it["denials"]) for it in rows] == [(begins, "5")]
     page = ada.get(f"/usage{HERE}&span=30d", **of_zone(ada, cookie)).text
     chart = page.partition('data-chart="')[2].partition('"')[0]
-    at = [int(it) for it in unescape(chart).partition('"at":[')[2].partition("]")[0].split(",")]
+    at = [int(word) for word in unescape(chart).partition('"at":[')[2].partition("]")[0].split(",")]
     assert round(datetime.fromisoformat(begins).timestamp()) in at
 
 
