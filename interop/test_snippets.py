@@ -194,7 +194,7 @@ class Site:
         self.server = server
         self.recorder = recorder
         self.api = api
-        self._hashes = {secret: Passwords().hash(secret) for secret in (SECRET, SPECIAL_SECRET)}
+        self._hashes = {it: Passwords().hash(it) for it in (SECRET, SPECIAL_SECRET)}
 
     def tenant(self, status: int = 400, seats: int = 1, access_ttl_s: int = 600) -> "Tenant":
         """A tenant for one test."""
@@ -241,19 +241,14 @@ class Tenant:
 
     def asked(self) -> list[tuple[str | None, int]]:
         """For what grants it was asked, and how it answered."""
-        return [
-            (request.grant_type, request.status)
-            for request in self.site.recorder.since(0, f"/{self.name}/token")
-        ]
+        return [(it.grant_type, it.status) for it in self.site.recorder.since(0, f"/{self.name}/token")]
 
 
 class Program:
     """A snippet that runs."""
 
     def __init__(self, snippet: Snippet, tenant: Tenant, client_id: str, secret: str) -> None:
-        kept = {
-            name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "PYTHONPATH") if name in os.environ
-        }
+        kept = {it: os.environ[it] for it in ("PATH", "HOME", "TMPDIR", "PYTHONPATH") if it in os.environ}
         told = {"TENANT_URL": tenant.url, "API_URL": tenant.api_url, "CLIENT_ID": client_id}
         self._process = subprocess.Popen(
             filled_in(snippet.run),
@@ -321,7 +316,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     api.close()
 
 
-@pytest.fixture(scope="session", params=ALL, ids=lambda snippet: snippet.file)
+@pytest.fixture(scope="session", params=ALL, ids=lambda it: it.file)
 def snippet(request: pytest.FixtureRequest) -> Snippet:
     """One of them, built."""
     told: Snippet = request.param
@@ -352,8 +347,8 @@ class TestWork:
         before = len(site.api.tokens)
         with running(snippet, tenant) as program:
             jobs = [program.add(title) for title in ("Mow the lawn", '"Äpfel" & \\', "3")]
-            assert [job["title"] for job in jobs] == ["Mow the lawn", '"Äpfel" & \\', "3"]
-            assert len({job["session"] for job in jobs}) == len(set(site.api.tokens[before:])) == 1
+            assert [it["title"] for it in jobs] == ["Mow the lawn", '"Äpfel" & \\', "3"]
+            assert len({it["session"] for it in jobs}) == len(set(site.api.tokens[before:])) == 1
             assert tenant.asked() == [GRANTED]
             assert tenant.is_full()
             assert program.ended() == (0, "")
@@ -424,7 +419,7 @@ class TestWork:
 
 def test_curl_is_given_no_secret_as_an_argument(site: Site, tmp_path: Path, monkeypatch: Any) -> None:
     """Arguments can be seen by everybody on the machine; here by a curl that keeps them."""
-    shell = next(snippet for snippet in ALL if snippet.file == "bash/jobs.sh")
+    shell = next(it for it in ALL if it.file == "bash/jobs.sh")
     before, kept = shutil.which("curl"), tmp_path / "arguments"
     curl = tmp_path / "curl"
     curl.write_text(f'#!/bin/sh\necho "$@" >> {kept}\nexec {before} "$@"\n', encoding="ascii")

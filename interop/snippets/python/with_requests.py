@@ -21,9 +21,7 @@ class OAuthError(Exception):
     """The token endpoint refused; `answer` has its reasons."""
 
     def __init__(self, answer: dict[str, Any]) -> None:
-        super().__init__(
-            " ".join(str(answer.get(field, "")) for field in ("error", "reason", "error_description"))
-        )
+        super().__init__(" ".join(str(answer.get(it, "")) for it in ("error", "reason", "error_description")))
         self.answer = answer
 
 
