@@ -12,9 +12,9 @@ import pytest
 
 from licet.cli.run.demo import PASSWORD
 from support.dashboard import DashboardSite, reader_of
-from support.faults import until
 from support.running import PATIENCE_S, RunningServer
 from support.served import HashGate
+from support.waiting import until
 
 HOME = "192.0.2.1"
 _STRICT: dict[str, Any] = {"login_failures_per_client_max": 5, "login_failures_per_source_max": 3}

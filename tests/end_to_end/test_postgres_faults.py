@@ -26,9 +26,10 @@ from licet.store.contract import Purpose, Store
 from licet.store.errors import SchemaOutdated, StoreUnavailable
 from licet.store.postgres.store import PostgresStore
 from support.examples import FULL, add_tenant, grant, jim_test, refresh, sid
-from support.faults import answers, unavailable, until, works
+from support.faults import answers, unavailable, works
 from support.kinds import Place, PostgresPlaces, begun_in_postgres
 from support.postgres import PASSWORD, WARY, Postgres
+from support.waiting import until
 
 START_MS = 1_700_000_040_000
 

@@ -27,9 +27,10 @@ from licet.store.postgres.arrays import byte_strings, flags, numbers, texts
 from licet.store.postgres.book import _LOAD, parameters
 from licet.store.postgres.store import _TENANT_LOCK, PostgresStore
 from support.examples import FULL, bump, client, end, grant, jim_test, refresh, sid
-from support.faults import PATIENCE_S, answers, unavailable, until, works
+from support.faults import answers, unavailable, works
 from support.kinds import Place, PostgresPlaces, begun_in_postgres, opened_in_postgres
 from support.postgres import Postgres
+from support.waiting import PATIENCE_S, until
 
 START_MS = 1_700_000_040_000
 OTHER = jim_test(

@@ -1,6 +1,6 @@
 """What a test says of a store that fails, and of one that works again."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
 from typing import Any
@@ -12,20 +12,12 @@ from licet.ledger.commands import Command
 from licet.store.contract import Store
 from licet.store.errors import StoreUnavailable
 
-PATIENCE_S = 20.0
 ANSWERED_WITHIN_S = 2.0  # what a caller waits for an answer, also for the one that there is none
 
 
 def answers(store: Store, *commands: Command) -> list[type[Any]]:
     """What sort of answer each command gets."""
     return [type(it) for it in commit(store, commands)]
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    """Return when it is so, which has to be soon."""
-    end_s = monotonic() + PATIENCE_S
-    while not is_so():
-        assert monotonic() < end_s, "it did not happen"
 
 
 def works(store: Store, command: Command) -> bool:

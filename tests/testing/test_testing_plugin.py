@@ -3,13 +3,13 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
 from support.running import PATIENCE_S, is_over
+from support.waiting import until
 
 pytest_plugins = ["pytester"]
 
@@ -82,12 +82,6 @@ def ran(project: pytest.Pytester, *arguments: str, **outcomes: int) -> pytest.Ru
     result = project.runpytest_subprocess(*arguments, timeout=PATIENCE_S * 6)
     assert result.parseoutcomes() == outcomes, result.stdout.str()
     return result
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Return when it does; the time-out of the test is that of the wait."""
-    while not holds():
-        pass
 
 
 def test_a_project_has_the_fixtures_when_licet_is_installed(project: pytest.Pytester) -> None:

@@ -16,8 +16,8 @@ from licet.protocol.errors import OAuthError
 from licet.web.public import PublicApp
 from licet.web.refusals import KINDS_MAX, LINES_MAX, Kind, LogRateLimit
 from licet.web.request import AsgiExchange
-from support.faults import until
 from support.running import PATIENCE_S, RunningServer
+from support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

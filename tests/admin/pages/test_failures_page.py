@@ -12,9 +12,9 @@ from playwright.sync_api import expect
 from licet.model import FailureCause, Role
 from support.browser import Browser
 from support.dashboard import DashboardSite, Reader, add_admin, heading
-from support.faults import until
 from support.pages import links_of, text_of
 from support.running import PASSWORD_HASH
+from support.waiting import until
 
 HERE = "?tenant=Jim_Test"
 GRANT = {"grant_type": "client_credentials"}
