@@ -28,19 +28,12 @@ from support.calling import CONTEXT
 from support.frameworks import flask_application
 from support.guarded import an_asgi_api, answer_ok, token_of
 from support.http_site import PATIENCE_S, Asked, Reply, Site, says
+from support.introspecting import PATIENCE, TOKEN, guard_at
 from support.threaded_servers import serving
 
-TOKEN = token_of("abc")
 LIVE = {"active": True, "scope": "all", "client_id": "TestClientId", "username": "TC", "read_only": False}
 ENDED = {"active": False}
-PATIENCE = timedelta(seconds=PATIENCE_S)
 MADE_UP = 400
-
-
-def guard_at(url: str, **options: Any) -> Guard:
-    """A guard of the tenant `Jim_Test` there, whose clock stands still."""
-    options = {"timeout": PATIENCE, "ssl_context": CONTEXT, "now_s": lambda: 1000.0, **options}
-    return Guard(f"{url}/Jim_Test", "Api", "password", **options)
 
 
 class Held:

@@ -3,13 +3,17 @@
 import asyncio
 import contextvars
 import json
+import logging
 import queue
 import socket
 import struct
 import threading
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
+import pytest
 import uvicorn
 
 from licet.web.http.connection import GuardedHttpProtocol
@@ -35,6 +39,19 @@ LARGE = 50_000
 """An answer that is larger than small socket buffers, and too small for uvicorn to wait with it."""
 
 LAST_PATH: contextvars.ContextVar[str] = contextvars.ContextVar("LAST_PATH", default="")
+
+
+@contextmanager
+def silent(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, *, is_bug: bool = False
+) -> Iterator[None]:
+    """No line of the log is a warning or worse in the block, but one of a bug where there is to be one."""
+    # pytest makes uvicorn write its access log, which is off.
+    monkeypatch.setattr(logging.getLogger("uvicorn.access"), "disabled", True)
+    caplog.set_level(logging.INFO, "uvicorn")  # a server's settings of another test have it silent
+    yield
+    told = [record.getMessage() for record in caplog.get_records("call") if record.levelno > logging.INFO]
+    assert told == (["Exception in ASGI application\n"] if is_bug else [])
 
 
 class PatientProtocol(GuardedHttpProtocol):

@@ -4,77 +4,34 @@ Nothing here sleeps: a test that needs time to pass waits for bytes, for the end
 signal of the application.
 """
 
-import itertools
 import json
-import logging
-import random
 import socket
-import ssl
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
-from typing import Any
 
 import pytest
 
 from licet.web.http import connection as listener
 from licet.web.http.exchange import refusal
-from licet.web.http.phases import (
-    BODY_BYTES_MAX,
-    HEAD_BYTES_MAX,
-    HEADERS_MAX,
-    HELD_BYTES_MAX,
-    LINGER_BYTES_MAX,
-    LINGER_TIMEOUT_S,
-)
+from licet.web.http.phases import HEAD_BYTES_MAX, HEADERS_MAX, HELD_BYTES_MAX, LINGER_BYTES_MAX
 from support.listening import (
-    BODY_LIMIT,
-    HASTE_S,
-    LARGE,
     PATIENCE_S,
-    Client,
-    HastyProtocol,
     PatientProtocol,
     Server,
-    SmallProtocol,
     assert_refusal,
     chunked,
     get,
     head_of,
     post,
+    silent,
 )
-
-FUZZ_SEED = 20_260_711
-
-
-def assert_all_time_out(server: Server, *parts: bytes) -> None:
-    with ExitStack() as stack:
-        clients = [stack.enter_context(server.connect()) for _ in parts]
-        for client, part in zip(clients, parts, strict=True):
-            client.send(part)
-        for client in clients:
-            assert_refusal(client.last_answer(), 408)
 
 
 @pytest.fixture(scope="module")
 def patient() -> Iterator[Server]:
     """A server with the time-outs of production."""
     with Server(PatientProtocol) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def hasty() -> Iterator[Server]:
-    """A server with time-outs of a fifth of a second."""
-    with Server(HastyProtocol, idle_s=1) as server:
-        yield server
-
-
-@pytest.fixture
-def narrow() -> Iterator[Server]:
-    """A server that can send little at a time."""
-    with Server(HastyProtocol, idle_s=1, buffer_bytes=4096) as server:
         yield server
 
 
@@ -85,25 +42,13 @@ def stopping() -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture
-def small() -> Iterator[Server]:
-    """A server with room for two connections."""
-    with Server(SmallProtocol) as server:
-        yield server
-
-
 @pytest.fixture(autouse=True)
 def silence(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Iterator[None]:
     """Whatever a client sends: no warning, no traceback, none of its bytes in the log."""
-    # pytest makes uvicorn write its access log, which is off.
-    monkeypatch.setattr(logging.getLogger("uvicorn.access"), "disabled", True)
-    caplog.set_level(logging.INFO, "uvicorn")  # a server's settings of another test have it silent
-    yield
-    told = [record.getMessage() for record in caplog.get_records("call") if record.levelno > logging.INFO]
-    expected = ["Exception in ASGI application\n"] if request.node.name.startswith("test_a_bug") else []
-    assert told == expected
+    with silent(caplog, monkeypatch, is_bug=request.node.name.startswith("test_a_bug")):
+        yield
 
 
 class TestTheHead:
@@ -198,398 +143,6 @@ class TestTheHead:
         with patient.connect() as client:
             client.send(b"\r\n\r\n" + post() + b"\r\n" + post())
             assert [client.answer().status for _ in range(2)] == [200, 200]
-
-
-class TestTime:
-    """Every wait for the client has an end."""
-
-    def test_a_client_that_sends_nothing_is_left_without_a_word(self, hasty: Server) -> None:
-        """There is no request to answer."""
-        with hasty.connect() as client:
-            assert client.end() == b""
-
-    def test_a_client_that_stops_within_a_head_is_told_so(self, hasty: Server) -> None:
-        """RFC 9110 section 15.5.9."""
-        assert_all_time_out(hasty, b"G", b"\r\n", post()[:-1], post()[:-4])
-
-    @pytest.mark.parametrize("begun", [b"", post()], ids=["first", "second"])
-    @pytest.mark.parametrize(
-        "part", [post()[:-2] + b"X: ", post("/token", b"x" * 100)[:-100]], ids=["head", "body"]
-    )
-    def test_more_bytes_do_not_make_the_time_longer(self, hasty: Server, begun: bytes, part: bytes) -> None:
-        """The deadline is that of the whole head or body."""
-        with hasty.connect() as client:
-            client.send(begun)
-            assert begun == b"" or client.answer().status == 200
-            client.send(part)
-            for count in itertools.count():
-                assert count < 10
-                if not client.hears_nothing(HASTE_S / 5):
-                    break
-                client.send(b"x")
-            assert_refusal(client.last_answer(), 408)
-
-    def test_a_second_request_has_a_time_of_its_own(self, hasty: Server) -> None:
-        """It starts with the request's first byte."""
-        with hasty.connect() as client:
-            client.send(post())
-            assert client.answer().status == 200
-            assert client.hears_nothing(HASTE_S + 0.1)
-            client.send(post()[:20])
-            assert_refusal(client.last_answer(), 408)
-
-    def test_an_idle_connection_is_closed_without_a_word(self, hasty: Server) -> None:
-        """RFC 9112 section 9.5. The time is uvicorn's timeout_keep_alive."""
-        with hasty.connect() as client:
-            client.send(post())
-            assert client.answer().status == 200
-            assert client.end() == b""
-
-    def test_a_client_that_stops_within_a_body_is_told_so(self, hasty: Server) -> None:
-        """RFC 9110 section 15.5.9. The application learns that the request is no more."""
-        hasty.application.saw_disconnect.clear()
-        whole = post("/token", b"ab")
-        assert_all_time_out(hasty, whole[:-2], whole[:-1], chunked(b"1\r\na\r\n"), chunked(b"0\r\n\r"))
-        assert hasty.application.saw_disconnect.wait(PATIENCE_S)
-
-    def test_a_body_has_a_time_of_its_own(self, hasty: Server) -> None:
-        """The head's deadline ends with the head, and the first request's with that."""
-        with hasty.connect() as client:
-            assert client.hears_nothing(HASTE_S - 0.1)
-            for _ in range(2):
-                client.send(post("/token", b"ab")[:-1])
-                assert client.hears_nothing(HASTE_S - 0.1)
-                client.send(b"b")
-                assert client.answer().json["body"] == "ab"
-
-    @pytest.mark.parametrize("late", [0, 1])
-    def test_the_application_has_all_the_time_it_needs(self, hasty: Server, late: int) -> None:
-        """The time-outs are the client's."""
-        request = post("/gated", b"a=b")
-        with hasty.connect() as client:
-            client.send(request[: len(request) - late])
-            hasty.wait_at_the_gate()
-            client.send(request[len(request) - late :])
-            assert client.hears_nothing(HASTE_S + 0.1)
-            hasty.open_the_gate()
-            assert client.answer().status == 200
-
-    def test_an_answer_that_has_begun_is_not_followed_by_a_refusal(self, hasty: Server) -> None:
-        """A client that stops within a body, but is being answered, gets that answer or none."""
-        with hasty.connect() as client:
-            client.send(post("/begun", b"ab")[:-1])
-            assert client.end().endswith(b"\r\n\r\nbegin")
-        hasty.open_the_gate()
-
-    def test_a_client_that_does_not_take_its_answer_is_dropped(self, hasty: Server) -> None:
-        """An answer waits for its reader, but not for ever."""
-        with hasty.connect() as client:
-            client.send(post("/endless"))
-            assert hasty.application.released.wait(PATIENCE_S)
-
-    @pytest.mark.parametrize("connection", ["close", "keep-alive"])
-    def test_a_client_that_does_not_take_a_last_answer_is_dropped(
-        self, narrow: Server, connection: str
-    ) -> None:
-        """The same when the application is done with it."""
-        with Client(socket.socket()) as client:
-            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-            client.socket.connect(narrow.address)
-            client.send(post("/large", b"", f"Connection: {connection}"))
-            assert client.is_gone()
-            assert len(client.end()) < LARGE
-
-    def test_whole_requests_set_no_timers(self, patient: Server) -> None:
-        """One alarm for the connection and one for its first idle time, however many requests."""
-        with patient.connect() as client:
-            PatientProtocol.alarms = 0
-            for _ in range(50):
-                client.send(post("/token", b"a=b"))
-                assert client.answer().status == 200
-            assert PatientProtocol.alarms <= 2
-
-
-class TestTheBody:
-    """What follows a head, and what an early answer does to it."""
-
-    def test_an_early_answer_reaches_a_client_that_still_sends(self, patient: Server) -> None:
-        """RFC 9112 section 9.6: the answer is followed by an end, not by a reset."""
-        for size in (BODY_LIMIT + 1, BODY_BYTES_MAX, BODY_BYTES_MAX + 1, 200_000, LINGER_BYTES_MAX):
-            for _ in range(5):
-                with patient.connect() as client:
-                    client.send(post("/token", b"x" * size, "Connection: keep-alive"))
-                    last = client.last_answer() if size > BODY_BYTES_MAX else client.answer()
-                    assert last.status == 413
-                    assert size <= BODY_BYTES_MAX or last.headers["connection"] == "close"
-
-    def test_an_answer_before_the_body_ends_the_connection(self, patient: Server) -> None:
-        """RFC 9112 section 9.3: what follows could not be told from the body."""
-        with patient.connect() as client:
-            client.send(post("/early", b"x" * LINGER_BYTES_MAX)[:-LINGER_BYTES_MAX])
-            assert not client.hears_nothing(PATIENCE_S)
-            client.send(b"x" * (LINGER_BYTES_MAX - 1))
-            early = client.last_answer()
-            assert early.status == 401
-            assert early.headers["connection"] == "close"
-
-    def test_it_does_so_even_if_the_body_comes_during_the_answer(self, patient: Server) -> None:
-        """The answer has said `connection: close`."""
-        with patient.connect() as client:
-            client.send(post("/begun", b"ab")[:-1])
-            patient.wait_at_the_gate()
-            client.send(b"b")
-            patient.catch_up()
-            patient.open_the_gate()
-            begun = client.last_answer()
-            assert (begun.headers["connection"], begun.body) == ("close", b"beginclose")
-
-    def test_an_early_answer_to_a_whole_request_keeps_the_connection(self, patient: Server) -> None:
-        """The body came with the head."""
-        with patient.connect() as client:
-            for _ in range(2):
-                client.send(post("/early", b"a=b"))
-                early = client.answer()
-                assert early.status == 401
-                assert "connection" not in early.headers
-
-    def test_a_body_that_was_not_asked_for_is_not_waited_for(self, patient: Server) -> None:
-        """RFC 9110 section 10.1.1."""
-        with patient.connect() as client:
-            client.send(post("/early", b"ab", "Expect: 100-continue")[:-2])
-            refused = client.last_answer()
-            assert refused.status == 401
-            assert refused.headers["connection"] == "close"
-
-    def test_a_body_that_is_asked_for_keeps_the_connection(self, patient: Server) -> None:
-        """RFC 9110 section 10.1.1: the interim answer comes when the application wants the body."""
-        with patient.connect() as client:
-            for _ in range(2):
-                client.send(post("/token", b"ab", "Expect: 100-continue")[:-2])
-                assert client.answer().status == 100
-                client.send(b"ab")
-                assert client.answer().json["body"] == "ab"
-
-    def test_an_expectation_in_version_1_0_is_ignored(self, patient: Server) -> None:
-        """RFC 9110 section 10.1.1."""
-        with patient.connect() as client:
-            client.send(b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
-            patient.catch_up()
-            client.send(b"ab")
-            assert client.last_answer().json["body"] == "ab"
-
-    def test_a_body_that_is_asked_for_too_late_is_not_asked_for(self, hasty: Server) -> None:
-        """The request was refused; no interim answer follows its answer."""
-        hasty.application.saw_disconnect.clear()
-        with hasty.connect() as client:
-            client.send(post("/gated", b"ab", "Expect: 100-continue")[:-2])
-            assert not client.hears_nothing(PATIENCE_S)
-            hasty.open_the_gate()
-            assert_refusal(client.last_answer(), 408)
-            assert hasty.application.saw_disconnect.wait(PATIENCE_S)
-
-    def test_an_expected_body_that_does_not_come_has_a_deadline(self, hasty: Server) -> None:
-        """The interim answer is not the end of it."""
-        with hasty.connect() as client:
-            client.send(post("/token", b"ab", "Expect: 100-continue")[:-2])
-            assert client.answer().status == 100
-            assert_refusal(client.last_answer(), 408)
-
-    @pytest.mark.parametrize("framed", [False, True])
-    def test_a_body_that_the_application_does_not_read_is_bounded(
-        self, patient: Server, framed: bool
-    ) -> None:
-        """RFC 9110 section 15.5.14. Chunk framing counts: a body of chunks can be nothing but framing."""
-        body = b"1;" + b"x" * BODY_BYTES_MAX if framed else b"x" * (BODY_BYTES_MAX + 1)
-        head = chunked(b"") if framed else post("/gated", body)[: -len(body)]
-        with patient.connect() as client:
-            client.send(head.replace(b"/token", b"/gated") + body[:20_000])
-            patient.catch_up()
-            client.send(body[20_000:])
-            assert not client.hears_nothing(PATIENCE_S)
-            patient.application.saw_disconnect.clear()
-            patient.open_the_gate()
-            assert_refusal(client.last_answer(), 413)
-            assert patient.application.saw_disconnect.wait(PATIENCE_S)
-
-    def test_a_client_that_does_not_stop_sending_is_cut_off(self, patient: Server) -> None:
-        """LINGER_BYTES_MAX: the answer was there to be read before."""
-        with patient.connect() as client:
-            client.send(post("/early", b"x")[:-1])
-            assert client.answer().status == 401
-            assert client.is_cut_off()
-
-    @pytest.mark.parametrize(
-        "sent", [post("/early", b"x")[:-1], post("/early", b"", "Connection: close") + b"x"]
-    )
-    def test_a_client_that_does_not_close_is_closed(self, hasty: Server, sent: bytes) -> None:
-        """LINGER_TIMEOUT_S."""
-        with hasty.connect() as client:
-            client.send(sent)
-            assert client.last_answer().status == 401
-            assert client.is_gone()
-
-    def test_a_chunked_body_is_read_wherever_it_is_cut(self, patient: Server) -> None:
-        """RFC 9112 section 7.1."""
-        body = b"3;a=b\r\n\r\n\r\r\n4\r\n\n\r\n\r\r\n0\r\nT: v\r\n\r\n"
-        with patient.connect() as client:
-            message = chunked(body)
-            for cut in range(len(message)):
-                client.send(message[:cut])
-                patient.catch_up()
-                client.send(message[cut:] + post("/token", b"next"))
-                assert client.answer().json["body"] == "\r\n\r\n\r\n\r"
-                assert client.answer().json["body"] == "next"
-
-    def test_trailer_fields_do_not_become_header_fields(self, patient: Server) -> None:
-        """RFC 9110 section 6.5.1."""
-        with patient.connect() as client:
-            client.send(chunked(b"1\r\na\r\n0\r\nAuthorization: Basic x\r\n\r\n"))
-            assert client.answer().json["names"] == ["host", "transfer-encoding"]
-
-
-def malformed() -> list[Any]:
-    host = "Host: licet.test"
-    both = "Content-Length: 2\r\nTransfer-Encoding: chunked"
-    return [
-        pytest.param(message, id=name)
-        for name, message in {
-            "no host": get(),
-            "two hosts": get(host, host),
-            "two hosts in version 1.0": get(host, host, version="1.0"),
-            "host with a space": get("Host: a b"),
-            "host with a path": get("Host: a/b"),
-            "host with user": get("Host: a@b"),
-            "host beyond ASCII": get("Host: \xe9"),
-            "length and coding": get(host, both),
-            "coding and length": get(host, *reversed(both.split("\r\n"))),
-            "two lengths": get(host, "Content-Length: 2", "Content-Length: 3"),
-            "the same length twice": get(host, "Content-Length: 2", "Content-Length: 2"),
-            "list of lengths": get(host, "Content-Length: 2, 2"),
-            "length with a sign": get(host, "Content-Length: +2"),
-            "length below nought": get(host, "Content-Length: -2"),
-            "length in hexadecimal": get(host, "Content-Length: 0x2"),
-            "length beyond 64 bits": get(host, "Content-Length: 99999999999999999999"),
-            "no length": get(host, "Content-Length:"),
-            "unknown coding": get(host, "Transfer-Encoding: gzip"),
-            "two codings": get(host, "Transfer-Encoding: gzip, chunked"),
-            "two codings in two lines": get(host, "Transfer-Encoding: gzip", "Transfer-Encoding: chunked"),
-            "identity coding": get(host, "Transfer-Encoding: identity"),
-            "coding in version 1.0": get(host, "Transfer-Encoding: chunked", version="1.0") + b"0\r\n\r\n",
-            "bad chunk size": chunked(b"x\r\n"),
-            "chunk size below nought": chunked(b"-1\r\n"),
-            "chunk size beyond 64 bits": chunked(b"11111111111111111\r\n"),
-            "chunk longer than its size": chunked(b"1\r\nab\r\n"),
-            "chunk with bare line feeds": chunked(b"1\na\n0\n\n"),
-            "last chunk with a bare line feed": chunked(b"0\r\n\n"),
-            "chunk extension with a line feed": chunked(b'1;a="\n"\r\na\r\n0\r\n\r\n'),
-            "folded header": get(host, "X: a\r\n b"),
-            "space before the first header": get(" X: a", host),
-            "space before the colon": get("Host : licet.test"),
-            "header without a name": get(host, ": a"),
-            "header without a colon": get(host, "X"),
-            "header name beyond ASCII": get(host, "\xe9: a"),
-            "null in a header": get(host, "X: a\0b"),
-            "bare line feeds": b"GET / HTTP/1.1\nHost: licet.test\n\n",
-            "bare line feed after a header": b"GET / HTTP/1.1\r\nHost: licet.test\n\r\n",
-            "bare line feed at the end": b"GET / HTTP/1.1\r\nHost: licet.test\r\n\n",
-            "bare carriage return": b"GET / HTTP/1.1\rHost: licet.test\r\r",
-            "target beyond ASCII": get(host, path="/\xe9"),
-            "query beyond ASCII": get(host, path="/?\xff"),
-            "null in the target": get(host, path="/\0"),
-            "space in the target": get(host, path="/ a"),
-            "target without a path": get(host, path="licet.test:443"),
-            "version 0.9": b"GET /\r\n\r\n",
-            "version 1.2": get(host, version="1.2"),
-            "version 2.0": get(host, version="2.0"),
-            "version 3": get(host, version="3"),
-            "HTTP/2 without asking": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-            "unknown method": b"FETCH / HTTP/1.1\r\nHost: licet.test\r\n\r\n",
-            "method in small letters": b"get / HTTP/1.1\r\nHost: licet.test\r\n\r\n",
-            "tunnel": b"CONNECT licet.test:443 HTTP/1.1\r\nHost: licet.test\r\n\r\n\x16\x03\x01",
-            "an answer": b"HTTP/1.1 200 OK\r\n\r\n",
-            "SSH": b"SSH-2.0-OpenSSH_9.9\r\n",
-            "SMTP": b"EHLO licet.test\r\n",
-            "nulls": b"\0" * 100,
-            "line feeds of UTF-16": "GET / HTTP/1.1\r\n\r\n".encode("utf-16"),
-        }.items()
-    ]
-
-
-def client_hello() -> bytes:
-    """The first bytes of a TLS client."""
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    context = ssl.create_default_context()
-    with pytest.raises(ssl.SSLWantReadError):
-        context.wrap_bio(incoming, outgoing, server_hostname="licet.test").do_handshake()
-    return outgoing.read()
-
-
-class TestMalformedRequests:
-    """What is not HTTP/1.1, or could be read in two ways."""
-
-    @pytest.mark.parametrize("message", malformed())
-    def test_a_malformed_request_is_refused_at_once(self, patient: Server, message: bytes) -> None:
-        """RFC 9112 sections 2.2, 3, 3.2, 5.1, 5.2, 6.1, 6.3 and 7.1; the client need not end its side."""
-        with patient.connect() as client:
-            client.send(message)
-            assert_refusal(client.last_answer(), 400)
-
-    @pytest.mark.parametrize("message", malformed())
-    def test_it_does_not_touch_the_answer_before_it(self, patient: Server, message: bytes) -> None:
-        """RFC 9112 section 9.3.2: first the answer that is pending, whole, then the refusal."""
-        with patient.connect() as client:
-            client.send(post("/gated", b"a=b") + message)
-            patient.wait_at_the_gate()
-            patient.open_the_gate()
-            assert client.answer().json["body"] == "a=b"
-            assert_refusal(client.last_answer(), 400)
-
-    def test_tls_on_a_plain_port_is_refused_at_once(self, patient: Server) -> None:
-        """A client that was given https for http must not wait."""
-        with patient.connect() as client:
-            client.send(client_hello())
-            assert_refusal(client.last_answer(), 400)
-
-    def test_a_malformed_body_is_refused_and_the_application_told(self, patient: Server) -> None:
-        """The application gets a disconnect, not half a body as a whole one."""
-        patient.application.saw_disconnect.clear()
-        with patient.connect() as client:
-            client.send(chunked(b"1\r\na\r\n"))
-            patient.catch_up()
-            client.send(b"x\r\n")
-            assert patient.application.saw_disconnect.wait(LINGER_TIMEOUT_S / 2)
-            assert_refusal(client.last_answer(), 400)
-
-    def test_a_malformed_body_does_not_touch_the_answer_that_has_begun(self, patient: Server) -> None:
-        """The answer is completed, and the connection closed."""
-        with patient.connect() as client:
-            client.send(chunked(b"1\r\na\r\n").replace(b"/token", b"/begun"))
-            patient.wait_at_the_gate()
-            client.send(b"x\r\n" * 10)
-            patient.open_the_gate()
-            begun = client.last_answer()
-            assert (begun.status, begun.body) == (200, b"beginclose")
-            assert begun.headers["connection"] == "close"
-
-    @pytest.mark.parametrize("version", ["1.0", "1.1"])
-    @pytest.mark.parametrize("host", ["a", "a:80", "a.example:", "192.0.2.1", "[2001:db8::1]:8080", ""])
-    def test_a_host_of_any_kind_is_good(self, patient: Server, host: str, version: str) -> None:
-        """RFC 9110 section 7.2; an empty one too (RFC 9112 section 3.2)."""
-        with patient.connect() as client:
-            client.send(get(f"Host: {host}", version=version))
-            assert client.answer().status == 200
-
-    def test_version_1_0_needs_no_host(self, patient: Server) -> None:
-        """RFC 9112 section 3.2."""
-        with patient.connect() as client:
-            client.send(get(version="1.0"))
-            assert client.last_answer().status == 200
-
-    def test_an_absolute_target_is_good(self, patient: Server) -> None:
-        """RFC 9112 section 3.2.2."""
-        with patient.connect() as client:
-            client.send(get("Host: licet.test", path="http://licet.test/token"))
-            assert client.answer().json["path"] == "/token"
 
 
 class TestUpgrades:
@@ -754,64 +307,6 @@ class TestHalfClosedConnections:
             assert client.answer().status == 200
 
 
-class TestRoom:
-    """Connections are counted."""
-
-    def test_a_client_without_room_is_told_when_to_come_again(self, small: Server) -> None:
-        """RFC 9110 sections 15.6.4 and 10.2.3."""
-        with small.connect() as first, small.connect() as second:
-            for client in (first, second):
-                client.send(post())
-                assert client.answer().status == 200
-            with small.connect() as third:
-                third.send(post("/token", b"a=b"))
-                refused = third.last_answer()
-            assert_refusal(refused, 503)
-            assert refused.headers["retry-after"] == "1"
-
-    def test_a_client_without_room_that_says_nothing_is_told_nothing(self, small: Server) -> None:
-        """An answer that comes before its request is an error to some clients."""
-        with small.connect() as first, small.connect() as second:
-            for client in (first, second):
-                client.send(post())
-                assert client.answer().status == 200
-            with small.connect() as third:
-                assert third.end() == b""
-
-    def test_even_the_clients_without_room_are_bounded(self, small: Server) -> None:
-        """TURNED_AWAY_MAX."""
-        with small.connect() as first, small.connect() as second:
-            for client in (first, second):
-                client.send(post())
-                assert client.answer().status == 200
-            # A reset or an end, as the system likes it.
-            with small.connect(), small.connect() as fourth, suppress(ConnectionError):
-                fourth.send(post())
-                assert fourth.end() == b""
-
-    def test_a_connection_that_ends_makes_room(self, small: Server) -> None:
-        """The count goes down."""
-        for _ in range(10):
-            with small.connect() as client:
-                client.send(post("/token", b"", "Connection: close"))
-                assert client.last_answer().status == 200
-
-    def test_a_connection_that_ended_leaves_nothing_behind(self, patient: Server) -> None:
-        """Not even until the next garbage collection."""
-        last = post("/early", b"", "Connection: close") + post()
-        for message in (post(), get(), post("/early", b"x")[:-1], last, head_of(HEAD_BYTES_MAX + 1), b"\0"):
-            with patient.connect() as client:
-                client.send(message)
-                client.answer()
-        with patient.connect() as client:
-            for _ in range(1000):
-                client.send(post())
-                assert client.answer().status == 200
-                if len(PatientProtocol.living) <= 1:
-                    return
-        pytest.fail(f"{len(PatientProtocol.living)} connections are still there")
-
-
 class TestAnswers:
     """What the protocol writes itself, and what it passes on."""
 
@@ -898,43 +393,3 @@ class TestAnswers:
             assert last.json["body"] == "a=b"
             assert last.headers["connection"] == "close"
             stop.join(PATIENCE_S)
-
-
-def fuzzed(dice: random.Random) -> bytes:
-    """Good requests, some of them spoilt, or plain noise."""
-    if dice.random() < 0.2:
-        return dice.randbytes(dice.randrange(1, 3000))
-    good = [
-        post("/token", b"a=b"),
-        chunked(b"3\r\nabc\r\n0\r\n\r\n"),
-        get("Host: a", "Connection: Upgrade", "Upgrade: h2c"),
-        post("/early", b"x" * 100, "Expect: 100-continue"),
-    ]
-    message = bytearray(b"".join(dice.choices(good, k=dice.randrange(1, 4))))
-    for _ in range(dice.randrange(4)):
-        at = dice.randrange(len(message))
-        piece = dice.choice([b"", b"\r\n", b"\n", b"\0", b" ", b":", b"\xff", bytes(message[:at]), b"9" * 30])
-        message[at : at + dice.randrange(5)] = piece
-    return bytes(message)
-
-
-class TestAnyBytes:
-    """Whatever comes."""
-
-    def test_any_bytes_in_any_cutting_get_whole_answers_and_an_end(self, patient: Server) -> None:
-        """No 500, no hang, no half an answer; the server is as before."""
-        print(f"fuzz seed {FUZZ_SEED}")  # noqa: T201 -- shown when it fails
-        dice = random.Random(FUZZ_SEED)  # noqa: S311 -- must be repeatable
-        for _ in range(600):
-            message = fuzzed(dice)
-            cut = dice.randrange(len(message) + 1)
-            with patient.connect() as client:
-                client.send(message[:cut])
-                client.send(message[cut:])
-                client.say_no_more()
-                client._received = client.end()
-                while client._received:
-                    assert client.answer().status in {100, 200, 400, 401, 404, 431}, message
-        with patient.connect() as client:
-            client.send(post())
-            assert client.answer().status == 200

@@ -1,0 +1,195 @@
+"""Histories for the checker of the fault harness, written by hand, in seconds since they began.
+
+A history stands for one tenant of two seats, whose sessions live ten seconds and its access tokens five.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import count
+from typing import Any
+
+from chaos.checker import check
+from chaos.findings import FindingKind
+from chaos.history import (
+    Action,
+    ActionKind,
+    AnyRecord,
+    Begun,
+    ClientPlan,
+    Done,
+    Fault,
+    Final,
+    HolderKind,
+    JournalRow,
+    Kind,
+    Operation,
+    PoolRow,
+    SeatRow,
+    SessionRow,
+    TenantPlan,
+)
+
+TENANT = "Jim_Test"
+EPOCH_S = 1000  # of the store's clock, at the beginning
+TTL_S, ACCESS_S = 10, 5
+TOOK_S = 0.01  # a request, unless it is told
+
+
+def us(seconds: float) -> int:
+    """A moment of the history."""
+    return round(seconds * 1_000_000) + 1_000_000
+
+
+class Story:
+    """A history that is being written. Clients are `a`, `b`, `c`, `d`; `a` and `b` are of one user."""
+
+    def __init__(
+        self,
+        *,
+        duplicates: HolderKind = "client",
+        seats: int = 2,
+        sessions_max: int = 100,
+        hold_s: int = 0,
+    ) -> None:
+        users = {"a": "AB", "b": "AB", "c": "CC", "d": "DD"}
+        clients = tuple(
+            ClientPlan(client_id=name, user=user, sessions_max=sessions_max) for name, user in users.items()
+        )
+        plan = TenantPlan(
+            name=TENANT,
+            seats=seats,
+            duplicates=duplicates,
+            session_ttl_s=TTL_S,
+            access_ttl_s=ACCESS_S,
+            clients=clients,
+            hold_s=hold_s,
+        )
+        self.records: list[AnyRecord] = [Begun(seed=1, store="sqlite", nodes=2, tenants=(plan,))]
+        self._sids = count(1)
+
+    def ask(  # noqa: PLR0917 - who asks what, and when
+        self, at_s: float, client: str, kind: Kind, told: str, sid: str, took_s: float = TOOK_S, **more: Any
+    ) -> Operation:
+        """A request and its answer."""
+        operation = Operation(
+            kind=kind,
+            sent_us=us(at_s),
+            received_us=us(at_s + took_s) if told else 0,
+            node=0,
+            tenant=TENANT,
+            client=client,
+            licensed=more.pop("licensed", True),
+            told=told,
+            sid=sid,
+            **more,
+        )
+        self.records.append(operation)
+        return operation
+
+    def grant(self, at_s: float, client: str, *, took_s: float = TOOK_S, licensed: bool = True) -> str:
+        """A grant that is answered; the session."""
+        sid = f"sid{next(self._sids)}"
+        self.ask(at_s, client, "grant", "granted", sid, took_s, licensed=licensed)
+        return sid
+
+    def lose(self, at_s: float, client: str, kind: Kind = "grant", sid: str = "") -> None:
+        """A request that nobody answers."""
+        self.ask(at_s, client, kind, "", sid)
+
+    def deny(
+        self, at_s: float, client: str, *, in_use: int = 2, seats: int = 2, told: str = "all_in_use"
+    ) -> None:
+        """A grant that is denied."""
+        self.ask(at_s, client, "grant", told, "", in_use=in_use, seats=seats)
+
+    def log_off(self, at_s: float, client: str, sid: str, *, took_s: float = TOOK_S) -> None:
+        """A logoff that gives a seat back."""
+        self.ask(at_s, client, "logoff", "logged_off", sid, took_s, released=True)
+
+    def refresh(self, at_s: float, client: str, sid: str, told: str = "granted") -> None:
+        """A refresh."""
+        self.ask(at_s, client, "refresh", told, sid)
+
+    def look_at(self, at_s: float, client: str, sid: str, told: str, *, token_s: float | None = None) -> None:
+        """An introspection, of the refresh token or of an access token that was asked for at `token_s`."""
+        of_access = {}
+        if token_s is not None:
+            of_access = {"token_sent_us": us(token_s), "token_received_us": us(token_s + TOOK_S)}
+        self.ask(at_s, client, "introspect", told, sid, **of_access)
+
+    def act(
+        self,
+        at_s: float,
+        kind: ActionKind,
+        client: str = "",
+        took_s: float = TOOK_S,
+        done: Done = "done",
+        **more: Any,
+    ) -> None:
+        """An administrator does something."""
+        self.records.append(
+            Action(
+                kind=kind,
+                begun_us=us(at_s),
+                ended_us=us(at_s + took_s),
+                tenant=TENANT,
+                done=done,
+                client=client,
+                **more,
+            )
+        )
+
+    def break_it(self, from_s: float, until_s: float) -> None:
+        """Something is broken for a while."""
+        self.records.append(Fault(kind="kill", begun_us=us(from_s), ended_us=us(until_s)))
+
+    def end(
+        self,
+        at_s: float,
+        sessions: Sequence[tuple[str, str, str, float]] = (),
+        journal: Iterable[tuple[str, str, int]] = (),
+        **pool: int,
+    ) -> None:
+        """The tables after quiet: sessions with their client, holder and end, and the journal by client."""
+        until_ms = {holder: round((EPOCH_S + end_s) * 1000) for _, _, holder, end_s in sessions if holder}
+        numbers = {"seats": 2, "overuse": 0, "in_use": len(until_ms), "rows": len(until_ms)} | pool
+        numbers = {"minute_in_use": numbers["in_use"], "minute_peak": 2} | numbers
+        self.records.append(
+            Final(
+                begun_us=us(at_s),
+                ended_us=us(at_s + TOOK_S),
+                now_ms=round((EPOCH_S + at_s) * 1000),
+                pools=(PoolRow(tenant=TENANT, **numbers),),
+                sessions=tuple(
+                    SessionRow(
+                        sid=sid,
+                        tenant=TENANT,
+                        client=client,
+                        holder=holder,
+                        expires_at_ms=round((EPOCH_S + end_s) * 1000),
+                    )
+                    for sid, client, holder, end_s in sessions
+                ),
+                seats=tuple(
+                    SeatRow(tenant=TENANT, holder=holder, expires_at_ms=end_ms)
+                    for holder, end_ms in until_ms.items()
+                ),
+                journal=tuple(
+                    JournalRow(tenant=TENANT, client=client, kind=kind, times=times)
+                    for client, kind, times in journal
+                ),
+            )
+        )
+
+    def found(self) -> set[FindingKind]:
+        """What the checker finds."""
+        return set(check(self.records).findings.count)
+
+
+def finished(**pool: int) -> Story:
+    """A history with its tables: `a` has a seat, `c` has logged off."""
+    story = Story()
+    sid = story.grant(0, "a")
+    story.log_off(2, "c", story.grant(1, "c"))
+    journal = [("a", "granted", 1), ("c", "granted", 1), ("c", "ended", 1)]
+    story.end(5, [(sid, "a", "client:a", 10)], journal, **pool)
+    return story

@@ -1,0 +1,240 @@
+"""How long an HTTP connection may take for what, and how many there may be."""
+
+import itertools
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+
+import pytest
+
+from licet.web.http.phases import HEAD_BYTES_MAX
+from support.listening import (
+    HASTE_S,
+    LARGE,
+    PATIENCE_S,
+    Client,
+    HastyProtocol,
+    PatientProtocol,
+    Server,
+    SmallProtocol,
+    assert_refusal,
+    chunked,
+    get,
+    head_of,
+    post,
+    silent,
+)
+
+
+def assert_all_time_out(server: Server, *parts: bytes) -> None:
+    """Who sends these and no more is refused."""
+    with ExitStack() as stack:
+        clients = [stack.enter_context(server.connect()) for _ in parts]
+        for client, part in zip(clients, parts, strict=True):
+            client.send(part)
+        for client in clients:
+            assert_refusal(client.last_answer(), 408)
+
+
+@pytest.fixture(scope="module")
+def patient() -> Iterator[Server]:
+    """A server with the time-outs of production."""
+    with Server(PatientProtocol) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def hasty() -> Iterator[Server]:
+    """A server with time-outs of a fifth of a second."""
+    with Server(HastyProtocol, idle_s=1) as server:
+        yield server
+
+
+@pytest.fixture
+def narrow() -> Iterator[Server]:
+    """A server that can send little at a time."""
+    with Server(HastyProtocol, idle_s=1, buffer_bytes=4096) as server:
+        yield server
+
+
+@pytest.fixture
+def small() -> Iterator[Server]:
+    """A server with room for two connections."""
+    with Server(SmallProtocol) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def silence(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[None]:
+    """Whatever a client sends: no warning, no traceback, none of its bytes in the log."""
+    with silent(caplog, monkeypatch, is_bug=request.node.name.startswith("test_a_bug")):
+        yield
+
+
+class TestTime:
+    """Every wait for the client has an end."""
+
+    def test_a_client_that_sends_nothing_is_left_without_a_word(self, hasty: Server) -> None:
+        """There is no request to answer."""
+        with hasty.connect() as client:
+            assert client.end() == b""
+
+    def test_a_client_that_stops_within_a_head_is_told_so(self, hasty: Server) -> None:
+        """RFC 9110 section 15.5.9."""
+        assert_all_time_out(hasty, b"G", b"\r\n", post()[:-1], post()[:-4])
+
+    @pytest.mark.parametrize("begun", [b"", post()], ids=["first", "second"])
+    @pytest.mark.parametrize(
+        "part", [post()[:-2] + b"X: ", post("/token", b"x" * 100)[:-100]], ids=["head", "body"]
+    )
+    def test_more_bytes_do_not_make_the_time_longer(self, hasty: Server, begun: bytes, part: bytes) -> None:
+        """The deadline is that of the whole head or body."""
+        with hasty.connect() as client:
+            client.send(begun)
+            assert begun == b"" or client.answer().status == 200
+            client.send(part)
+            for count in itertools.count():
+                assert count < 10
+                if not client.hears_nothing(HASTE_S / 5):
+                    break
+                client.send(b"x")
+            assert_refusal(client.last_answer(), 408)
+
+    def test_a_second_request_has_a_time_of_its_own(self, hasty: Server) -> None:
+        """It starts with the request's first byte."""
+        with hasty.connect() as client:
+            client.send(post())
+            assert client.answer().status == 200
+            assert client.hears_nothing(HASTE_S + 0.1)
+            client.send(post()[:20])
+            assert_refusal(client.last_answer(), 408)
+
+    def test_an_idle_connection_is_closed_without_a_word(self, hasty: Server) -> None:
+        """RFC 9112 section 9.5. The time is uvicorn's timeout_keep_alive."""
+        with hasty.connect() as client:
+            client.send(post())
+            assert client.answer().status == 200
+            assert client.end() == b""
+
+    def test_a_client_that_stops_within_a_body_is_told_so(self, hasty: Server) -> None:
+        """RFC 9110 section 15.5.9. The application learns that the request is no more."""
+        hasty.application.saw_disconnect.clear()
+        whole = post("/token", b"ab")
+        assert_all_time_out(hasty, whole[:-2], whole[:-1], chunked(b"1\r\na\r\n"), chunked(b"0\r\n\r"))
+        assert hasty.application.saw_disconnect.wait(PATIENCE_S)
+
+    def test_a_body_has_a_time_of_its_own(self, hasty: Server) -> None:
+        """The head's deadline ends with the head, and the first request's with that."""
+        with hasty.connect() as client:
+            assert client.hears_nothing(HASTE_S - 0.1)
+            for _ in range(2):
+                client.send(post("/token", b"ab")[:-1])
+                assert client.hears_nothing(HASTE_S - 0.1)
+                client.send(b"b")
+                assert client.answer().json["body"] == "ab"
+
+    @pytest.mark.parametrize("late", [0, 1])
+    def test_the_application_has_all_the_time_it_needs(self, hasty: Server, late: int) -> None:
+        """The time-outs are the client's."""
+        request = post("/gated", b"a=b")
+        with hasty.connect() as client:
+            client.send(request[: len(request) - late])
+            hasty.wait_at_the_gate()
+            client.send(request[len(request) - late :])
+            assert client.hears_nothing(HASTE_S + 0.1)
+            hasty.open_the_gate()
+            assert client.answer().status == 200
+
+    def test_an_answer_that_has_begun_is_not_followed_by_a_refusal(self, hasty: Server) -> None:
+        """A client that stops within a body, but is being answered, gets that answer or none."""
+        with hasty.connect() as client:
+            client.send(post("/begun", b"ab")[:-1])
+            assert client.end().endswith(b"\r\n\r\nbegin")
+        hasty.open_the_gate()
+
+    def test_a_client_that_does_not_take_its_answer_is_dropped(self, hasty: Server) -> None:
+        """An answer waits for its reader, but not for ever."""
+        with hasty.connect() as client:
+            client.send(post("/endless"))
+            assert hasty.application.released.wait(PATIENCE_S)
+
+    @pytest.mark.parametrize("connection", ["close", "keep-alive"])
+    def test_a_client_that_does_not_take_a_last_answer_is_dropped(
+        self, narrow: Server, connection: str
+    ) -> None:
+        """The same when the application is done with it."""
+        with Client(socket.socket()) as client:
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            client.socket.connect(narrow.address)
+            client.send(post("/large", b"", f"Connection: {connection}"))
+            assert client.is_gone()
+            assert len(client.end()) < LARGE
+
+    def test_whole_requests_set_no_timers(self, patient: Server) -> None:
+        """One alarm for the connection and one for its first idle time, however many requests."""
+        with patient.connect() as client:
+            PatientProtocol.alarms = 0
+            for _ in range(50):
+                client.send(post("/token", b"a=b"))
+                assert client.answer().status == 200
+            assert PatientProtocol.alarms <= 2
+
+
+class TestRoom:
+    """Connections are counted."""
+
+    def test_a_client_without_room_is_told_when_to_come_again(self, small: Server) -> None:
+        """RFC 9110 sections 15.6.4 and 10.2.3."""
+        with small.connect() as first, small.connect() as second:
+            for client in (first, second):
+                client.send(post())
+                assert client.answer().status == 200
+            with small.connect() as third:
+                third.send(post("/token", b"a=b"))
+                refused = third.last_answer()
+            assert_refusal(refused, 503)
+            assert refused.headers["retry-after"] == "1"
+
+    def test_a_client_without_room_that_says_nothing_is_told_nothing(self, small: Server) -> None:
+        """An answer that comes before its request is an error to some clients."""
+        with small.connect() as first, small.connect() as second:
+            for client in (first, second):
+                client.send(post())
+                assert client.answer().status == 200
+            with small.connect() as third:
+                assert third.end() == b""
+
+    def test_even_the_clients_without_room_are_bounded(self, small: Server) -> None:
+        """TURNED_AWAY_MAX."""
+        with small.connect() as first, small.connect() as second:
+            for client in (first, second):
+                client.send(post())
+                assert client.answer().status == 200
+            # A reset or an end, as the system likes it.
+            with small.connect(), small.connect() as fourth, suppress(ConnectionError):
+                fourth.send(post())
+                assert fourth.end() == b""
+
+    def test_a_connection_that_ends_makes_room(self, small: Server) -> None:
+        """The count goes down."""
+        for _ in range(10):
+            with small.connect() as client:
+                client.send(post("/token", b"", "Connection: close"))
+                assert client.last_answer().status == 200
+
+    def test_a_connection_that_ended_leaves_nothing_behind(self, patient: Server) -> None:
+        """Not even until the next garbage collection."""
+        last = post("/early", b"", "Connection: close") + post()
+        for message in (post(), get(), post("/early", b"x")[:-1], last, head_of(HEAD_BYTES_MAX + 1), b"\0"):
+            with patient.connect() as client:
+                client.send(message)
+                client.answer()
+        with patient.connect() as client:
+            for _ in range(1000):
+                client.send(post())
+                assert client.answer().status == 200
+                if len(PatientProtocol.living) <= 1:
+                    return
+        pytest.fail(f"{len(PatientProtocol.living)} connections are still there")
