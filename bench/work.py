@@ -77,7 +77,7 @@ class Work:
         """Start what a server starts."""
         store, clock, measures = self._store, self._clock, Measures()
         self._committer = Committer(
-            self._start, tell=_fail, saw_version=lambda _: None, committed=measures.committed
+            self._start, on_end=_fail, saw_version=lambda _: None, committed=measures.committed
         )
         await self._committer.open()
         self._reads: Lane[bytes, tuple[int, Session | None]] = Lane(self._read, name="work-read")
@@ -171,7 +171,7 @@ class Work:
             connection,
             self._commit,
             lambda: self._store.setup_version,
-            happened=lambda: taken(self._store.happened, self._store.collisions),
+            counted=lambda: taken(self._store.counted, self._store.collisions),
         )
         return _AsProcess(run, connection)
 

@@ -64,7 +64,7 @@ async def _lane(work: _Work) -> Submits:
 
 async def _committer(work: _Work) -> Submits:
     start: Any = partial(_AsProcess, work)
-    committer = Committer(start, tell=pytest.fail, saw_version=lambda _: None, queue_max=4)
+    committer = Committer(start, on_end=pytest.fail, saw_version=lambda _: None, queue_max=4)
     await committer.open()
     return committer
 

@@ -111,7 +111,7 @@ class TestStarting:
 
     async def test_one_that_cannot_be_started_at_first_is_an_error_at_once(self, data: Path) -> None:
         """A server that would never commit does not come up; and nothing is left open."""
-        committer = Committer(starting(data, ["/nowhere"]), tell=print, saw_version=print)
+        committer = Committer(starting(data, ["/nowhere"]), on_end=print, saw_version=print)
         with pytest.raises(FileNotFoundError):
             await committer.open()
         assert not committer.is_open

@@ -41,14 +41,14 @@ def store(place: Place) -> Store:
 def test_a_batch_is_counted_by_what_became_of_it(store: Store) -> None:
     grants = [grant(key, key) for key in range(1, 7)]
     commit(store, [*grants, view(1, 10), refresh(1, 1), end(2)])
-    assert store.happened == {"granted": 6, "renewed": 1, "denied all_in_use": 1, "ended logoff": 1}
+    assert store.counted == {"granted": 6, "renewed": 1, "denied all_in_use": 1, "ended logoff": 1}
 
 
 def test_what_expired_is_counted_when_it_is_swept(place: Place, store: Store) -> None:
     commit(store, [grant(1, 1), view(2, 2)])
     place.clock.advance(seconds=1201)
     commit(store, [Sweep(sessions_max=10)])
-    assert store.happened == {"granted": 2, "ended expired": 2}
+    assert store.counted == {"granted": 2, "ended expired": 2}
 
 
 def test_what_is_rolled_back_did_not_happen(store: Store) -> None:
@@ -56,22 +56,22 @@ def test_what_is_rolled_back_did_not_happen(store: Store) -> None:
     with suppress(_Undone), store.transaction(Purpose.SETUP) as transaction:
         apply_all(transaction, [grant(1, 1)])
         raise _Undone
-    assert store.happened == {}
+    assert store.counted == {}
 
 
 def test_a_change_of_the_setup_counts_what_ends_with_it(store: Store) -> None:
     commit(store, [grant(1, 1)])
     with store.transaction() as transaction:
         apply_all(transaction, [end(1)])
-    assert store.happened["ended logoff"] == 1
+    assert store.counted["ended logoff"] == 1
 
 
 def test_a_question_leaves_nothing_behind(store: Store) -> None:
     commit(store, [refresh(1, 99)])  # there is no such session
-    assert store.happened == {}
+    assert store.counted == {}
 
 
 def test_news_is_told_once() -> None:
-    happened, collisions = Counter({"granted": 2}), Counter({"deadlock": 1})
-    assert taken(happened, collisions) == {"granted": 2, "collided deadlock": 1}
-    assert taken(happened, collisions) == {}
+    counted, collisions = Counter({"granted": 2}), Counter({"deadlock": 1})
+    assert taken(counted, collisions) == {"granted": 2, "collided deadlock": 1}
+    assert taken(counted, collisions) == {}

@@ -263,31 +263,31 @@ class TestTheClock:
 
 
 class TestWatching:
-    """A change of the set-up counts everywhere at once, and one node keeps house."""
+    """A change of the set-up counts everywhere at once, and one node is the leader."""
 
     def test_a_change_of_the_set_up_is_heard_of(self, place: Place, store: PostgresStore) -> None:
         """Within a second on all nodes; a poll stands behind it, and is not needed here."""
         other = place.open()
-        assert other.differences.tells_changes
+        assert other.differences.notifies_changes
         other.watch()
-        until(other.keeps_house)  # So it listens.
+        until(other.is_leader)  # So it listens.
         with changing(store, "ada") as change:
             change.tenant("Jim_Test").set_pool("full", seats=7)
         until(lambda: other.tenants()[1].pools[1].seats == 7)
 
-    def test_one_store_keeps_house_and_when_it_is_gone_another(
+    def test_one_store_is_the_leader_and_when_it_is_gone_another(
         self, place: Place, store: PostgresStore
     ) -> None:
         """Housekeeping runs on one node at a time."""
         other = opened_in_postgres(place)
-        assert not store.keeps_house()
+        assert not store.is_leader()
         store.watch()
-        until(store.keeps_house)
+        until(store.is_leader)
         other.watch()
         until(other._watcher._thread.is_alive)
-        assert not other.keeps_house()
+        assert not other.is_leader()
         store.close()
-        until(other.keeps_house)
+        until(other.is_leader)
 
 
 class TestPlans:

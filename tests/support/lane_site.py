@@ -111,7 +111,7 @@ async def at(
     started = start_at or starting(data, identity=identity, batch_max=batch_max)
     committer = Committer(
         started,
-        tell=told.append,
+        on_end=told.append,
         saw_version=versions.append,
         queue_max=queue_max,
         answer_within_s=answer_within_s,

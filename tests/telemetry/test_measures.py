@@ -72,7 +72,7 @@ def test_a_batch_brings_news_of_another_process() -> None:
     measures = Measures()
     measures.committed(8, 0.002, {"granted": 7, "denied all_in_use": 1})
     measures.committed(1, 0.001, {"granted": 1})
-    assert measures.happened == {"granted": 8, "denied all_in_use": 1}
+    assert measures.counted == {"granted": 8, "denied all_in_use": 1}
     assert (sum(measures.batches.counts), measures.batches.total) == (2, 9)
     assert sum(measures.commits.counts) == 2
     assert measures.commits.total == pytest.approx(0.003)

@@ -64,7 +64,7 @@ class Alerting:
 
         Raises StoreUnavailable.
         """
-        if not self._store.keeps_house():
+        if not self._store.is_leader():
             return
         now_ms = self._store.clock.now_ms()
         is_first = now_ms - self._looked_at_ms > LOOKED_MS
@@ -79,7 +79,7 @@ class Alerting:
 
         Raises StoreUnavailable.
         """
-        if not self._store.keeps_house() or len(self._sending) >= CLAIMS_MAX:
+        if not self._store.is_leader() or len(self._sending) >= CLAIMS_MAX:
             return
         busy = set(self._sending)
         if self._mail_server is None:

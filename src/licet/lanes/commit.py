@@ -1,8 +1,8 @@
-"""The commit: load the book, decide, save, journal, COMMIT. The one way in which a seat changes hands.
+"""The commit: load the book, decide, save, journal, COMMIT. Seats change hands in no other way.
 
 A batch is one transaction. When it fails, each of its commands is tried alone, so that a faulty one
 fails for itself only; a store that is out of reach fails them all at once. A batch that collided with
-another transaction was taken back whole, and is tried again as it is.
+another transaction was rolled back whole, and is tried again as it is.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from licet.ledger.rules import apply, free_expired
 from licet.store.contract import Purpose, Store, Transaction
 from licet.store.errors import Collided, StoreUnavailable
 
-COLLISIONS_MAX = 3  # of one batch, in a row; locks are taken in one order, so that even one is rare
+COLLISIONS_MAX = 3  # of one batch, in a row; locks are taken in one order, so even one is rare
 
 
 def commit(store: Store, commands: Sequence[Command]) -> Sequence[Outcome | Exception]:

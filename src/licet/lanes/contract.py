@@ -3,9 +3,9 @@
 The rules for all of them:
 
 - An item is answered once, when what it asks for is durable, or it fails for the one who submitted it.
-- What waits is bounded: one item more raises QueueFull at once, and is never done.
+- The queue is bounded: one item more raises QueueFull at once, and is never done.
 - Nobody waits for ever: after the store's time for an answer, `submit` raises StoreUnavailable.
-- What is under way when one is closed is finished; nothing new is taken.
+- Closing finishes what is under way and takes nothing new.
 """
 
 from typing import Final, Protocol, TypeVar
@@ -22,7 +22,7 @@ Answer_co = TypeVar("Answer_co", covariant=True)
 
 
 class QueueFull(Exception):
-    """There is no room for more work, or it is no longer taken."""
+    """There is no room for more work, or no more is taken."""
 
 
 class Submitter(Protocol[Item_contra, Answer_co]):
@@ -39,7 +39,7 @@ class Submitter(Protocol[Item_contra, Answer_co]):
 
     @property
     def is_open(self) -> bool:
-        """Whether there is somebody to do the work."""
+        """Whether work is taken: its thread or process runs."""
 
     @property
     def queue_length(self) -> int:

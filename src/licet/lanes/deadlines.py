@@ -1,7 +1,7 @@
-"""How long a caller waits for an answer of the store: it is told in time that there is none.
+"""Deadlines: how long a caller waits for an answer of the store, before it gets an error instead.
 
-A batch has a time of its own within the store, but what waits for a batch that fails has waited already. What
-is given up on before it was sent is never done; of what is under way nobody knows.
+The store limits the time of each batch, but an item may have waited for batches before its own. An item given
+up before it was sent is never done; whether one that is under way will be done is unknown.
 """
 
 import asyncio
@@ -15,9 +15,9 @@ LOOK_EVERY_S: Final = 0.1
 
 
 class Deadlines:
-    """Gives up on futures that are not done within so many seconds, or a look later. Use it from one loop.
+    """Fails futures that are not done within so many seconds, give or take one tick. Use it from one loop.
 
-    There is one timer for all, and none where nothing waits: a future costs an entry in a queue.
+    There is one timer for all, and none where nothing waits: a future costs one entry in a queue.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, within_s: float) -> None:
@@ -27,7 +27,7 @@ class Deadlines:
         self._is_looking = False
 
     def watch(self, future: "asyncio.Future[Any]") -> None:
-        """Give up on this one when its time is over: it then raises StoreUnavailable."""
+        """Fail this future with StoreUnavailable when its time is over."""
         if self._within_s == math.inf:
             return
         self._watched.append((self._loop.time() + self._within_s, future))

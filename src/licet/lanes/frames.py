@@ -3,8 +3,8 @@
     server    -> frame [command, ...]                                       -> committing process
     server    <- frame (set-up version, seconds it took, counts, [reply])   <- committing process
 
-Both sides read a stream of bytes, which is cut anywhere; a frame is handed on when it is whole. Replies come
-in the order of their commands.
+Both sides read a stream of bytes, which may be cut anywhere; a frame is handed on when it is whole. Replies
+come in the order of their commands.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _LENGTH_BYTES = 4
 
 
 class Failed(Value, frozen=True, kw_only=True, tag=True, array_like=True):
-    """Why there is no outcome of a command."""
+    """Why a command has no outcome."""
 
     is_unavailable: bool
     text: str
@@ -32,13 +32,13 @@ decode_replies = msgspec.msgpack.Decoder(tuple[int, float, dict[str, int], list[
 
 
 def frame(content: object) -> bytes:
-    """Content as it travels."""
+    """Content encoded as a frame."""
     payload = encode(content)
     return len(payload).to_bytes(_LENGTH_BYTES, "big") + payload
 
 
 class Frames:
-    """Takes bytes as they come, and gives frames as they are whole."""
+    """Collects bytes as they arrive, and yields each frame once it is whole."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()

@@ -1,16 +1,18 @@
-"""Where passwords are hashed: a few worker threads, in front of which everybody waits in a bounded line.
+"""Hashes passwords on a few worker threads, in front of which attempts wait in bounded lines.
 
-One hash takes some 15 ms of a processor, so whoever sends wrong passwords could keep others waiting. The
-rules:
+One hash takes some 15 ms of a processor, so a client that sends wrong passwords could keep others waiting.
+The rules:
 
-- Three parts take turns: clients that were good before at their source, those that are new there, and
-  administrators. The first goes first, the second has half of the turns at most while others wait, and half
+- Three parts take turns: clients that authenticated before from their source, clients that are new there, and
+  administrators. The first goes first; the second has at most half of the turns while others wait, and half
   of the threads; none of them can keep another one out.
-- Within a part the lines take turns, and each has 4 attempts under way at most. Which line it is, the attempt
-  says (`licet.web.throttle`): that of all who are new at one source, or that of one pair that was good.
-- A part that is full takes the last place of its longest line for somebody whose line is shorter.
-- An attempt is looked at again when its turn comes: what has failed meanwhile counts.
-- Equal checks are one, whoever waits for it; and whoever goes away gives its place back.
+- Within a part the lines take turns, and each has 4 attempts under way at most. The attempt names its line
+  (`licet.web.throttle`): one for all new clients of a source, or one for a client and source that were good
+  before.
+- A part that is full drops the last of its longest line for an attempt whose line is shorter.
+- The limit on failures is checked again when an attempt's turn comes: what has failed meanwhile counts.
+- Equal checks are hashed once, however many wait for the result; a client that goes away gives its place
+  back.
 """
 
 import asyncio
@@ -24,14 +26,14 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from licet.lanes.contract import QueueFull
 
 AT_ONCE_MAX = 4  # attempts of one line under way
-ADMINS_WAITING_MAX = 32  # a guess: more than there are administrators who begin in one second
+ADMINS_WAITING_MAX = 32  # a guess: more administrators than sign in within one second
 
 Hashed = TypeVar("Hashed")
 Future = asyncio.Future
 
 
 class TooManyFailures(Exception):
-    """So many attempts failed that the next has to wait for `wait_s` seconds."""
+    """So many attempts failed that the next one has to wait for `wait_s` seconds."""
 
     def __init__(self, wait_s: int) -> None:
         super().__init__(f"too many failed attempts; wait {wait_s} s before the next one")
@@ -46,7 +48,7 @@ class Part(StrEnum):
     ADMIN = "admin"
 
 
-# Whose turn it is, and whose instead where nobody of that part waits.
+# Whose turn it is, and who follows where nobody of that part waits.
 _TURNS = (
     (Part.KNOWN, Part.NEW, Part.ADMIN),
     (Part.NEW, Part.KNOWN, Part.ADMIN),
@@ -58,8 +60,8 @@ _TURNS = (
 class Check(NamedTuple, Generic[Hashed]):
     """What is to be hashed. Two with one `key` are one.
 
-    `do` runs on a worker thread. `is_right` hears of the result in the event loop, once, whether anybody
-    still waits for it or not.
+    `do` runs on a worker thread. `is_right` is called with the result in the event loop, once, whether
+    anybody still waits for it or not.
     """
 
     key: Hashable
@@ -68,24 +70,24 @@ class Check(NamedTuple, Generic[Hashed]):
 
 
 class Attempting(Protocol):
-    """What is known of one attempt: `licet.web.throttle.Attempt`."""
+    """One attempt to authenticate, as `licet.web.throttle.Attempt` counts it."""
 
     line: Hashable
 
     def may_begin(self) -> bool:
-        """Whether its turn has come. Raises TooManyFailures."""
+        """Whether it may be hashed now. Raises TooManyFailures."""
 
     def begin(self) -> None:
-        """It is under way."""
+        """Count it as under way."""
 
     def end(self, *, is_right: bool | None) -> None:
-        """It is over."""
+        """Count it as over."""
 
 
 class Hashing:
-    """The worker threads and who waits for them. Use it from one event loop.
+    """The worker threads, and the attempts that wait for them. Use it from one event loop.
 
-    `queue_max` are the clients that may wait, half of them known and half of them new.
+    `queue_max` is how many clients may wait, half of them known and half of them new.
     """
 
     def __init__(self, *, workers: int, queue_max: int) -> None:
@@ -102,7 +104,7 @@ class Hashing:
         self._waiting: dict[Future[Any], _Ticket] = {}
 
     def start(self, check: Check[Hashed], attempt: Attempting, part: Part) -> Future[Hashed]:
-        """Have something hashed in its turn; the future raises TooManyFailures when that is refused then.
+        """Hash something when its turn comes; the future raises TooManyFailures where it is refused then.
 
         Raises QueueFull, TooManyFailures.
         """
@@ -121,7 +123,7 @@ class Hashing:
         return future
 
     def give_up(self, future: Future[Any]) -> None:
-        """Nobody waits for this any more: it is cancelled, unless it is being hashed already."""
+        """Cancel what nobody waits for any more, unless it is being hashed already."""
         if future in self._waiting:
             future.cancel()
 
@@ -136,7 +138,7 @@ class Hashing:
         return sum(len(part) for part in self._parts.values())
 
     def close(self) -> None:
-        """Let the threads go; what waits is not done."""
+        """End the threads; what waits is not done."""
         for future in list(self._waiting):
             future.cancel()
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -153,7 +155,7 @@ class Hashing:
         last.refuse(TooManyFailures(1))
 
     def _drop(self, ticket: "_Ticket") -> None:
-        """Take somebody out of the line."""
+        """Take a caller out of its line."""
         del self._waiting[ticket.future]
         ticket.part.remove(ticket)
         ticket.job.tickets.remove(ticket)
@@ -178,7 +180,7 @@ class Hashing:
         return None
 
     def _may_begin(self, ticket: "_Ticket") -> bool:
-        if ticket.future.done():  # It was cancelled a moment ago.
+        if ticket.future.done():  # It was cancelled before its turn.
             return False
         try:
             return ticket.attempt.may_begin()
@@ -229,7 +231,7 @@ class _Job:
 
 
 class _Ticket:
-    """Somebody who waits, in a line of a part."""
+    """One caller that waits, in a line of a part."""
 
     __slots__ = ("attempt", "future", "job", "part")
 
@@ -240,10 +242,10 @@ class _Ticket:
         self.part = part
 
     def refuse(self, why: BaseException) -> None:
-        """Let the one who waits know, if there still is one."""
+        """Fail the future with this, unless it is done or cancelled."""
         if not self.future.done():
             self.future.set_exception(why)
-            self.future.exception()  # Whoever waited may be gone, and that is no fault.
+            self.future.exception()  # Mark it as retrieved: the caller may be gone, which is no fault.
 
 
 class _Part:
@@ -261,25 +263,25 @@ class _Part:
 
     @property
     def is_full(self) -> bool:
-        """Whether nobody else may wait."""
+        """Whether no more may wait."""
         return self._waiting >= self.waiting_max
 
     def waits(self, line: Hashable) -> bool:
-        """Whether somebody waits in this line."""
+        """Whether an attempt waits in this line."""
         return line in self._lines
 
     def last_of_longer(self, line: Hashable) -> _Ticket | None:
-        """The last one of the longest line, if that is longer than this one with one more in it."""
+        """The last of the longest line, if that line is longer than this one would be with one more."""
         longest = max(self._lines.values(), key=len, default={})
         return next(reversed(longest)) if len(longest) > len(self._lines.get(line, ())) + 1 else None
 
     def add(self, ticket: _Ticket) -> None:
-        """Somebody waits."""
+        """Put it at the end of its line."""
         self._lines.setdefault(ticket.attempt.line, {})[ticket] = None
         self._waiting += 1
 
     def remove(self, ticket: _Ticket) -> None:
-        """And waits no more."""
+        """Take it out of its line."""
         line = self._lines[ticket.attempt.line]
         del line[ticket]
         self._waiting -= 1
@@ -287,7 +289,7 @@ class _Part:
             del self._lines[ticket.attempt.line]
 
     def begun(self, ticket: _Ticket, by: int) -> None:
-        """Somebody is being hashed (`by` is 1), so that the turn of this line is over; or no longer (-1)."""
+        """Count it as begun (`by` is 1), which ends the turn of its line, or as finished (-1)."""
         line = ticket.attempt.line
         self._running[line] += by
         if not self._running[line]:
@@ -296,7 +298,7 @@ class _Part:
             self._lines[line] = waiting
 
     def candidates(self) -> Iterator[_Ticket]:
-        """Who may be next, in that order; whoever is taken out is followed by the next of its line."""
+        """Who may be next, in order; one that is removed meanwhile is followed by the next of its line."""
         if self._running.total() >= self._running_max:
             return
         for line in tuple(self._lines):

@@ -7,7 +7,7 @@ between them: commands one way and outcomes the other, in one order. While a bat
 loop reads and answers other requests; what it has read by then is the next batch. So neither waits for the
 other, and nothing has to be tuned.
 
-A `Lane` does the same in a thread, and less of it in a second: see docs/explanation/performance.md.
+A `Lane` does the same in a thread, and does less per second: see docs/explanation/performance.md.
 When the process dies, what was under way is unknown and answered as such; another one is started.
 """
 
@@ -29,10 +29,10 @@ from licet.ledger.commands import Command, Outcome
 from licet.store.errors import StoreUnavailable
 
 SEND_AT: Final = 8  # commands; more at once would leave the process idle while the loop reads the rest
-RESTART_AFTER_S: Final = 0.05  # the first time; twice as long each time after, until a batch was answered
+RESTART_AFTER_S: Final = 0.05  # the first time; twice as long each further time, until a batch was answered
 RESTART_AFTER_S_MAX: Final = 1.0
 FINISH_WITHIN_S: Final = 10.0  # what is under way; a store that does not answer is given up long before
-END_WITHIN_S: Final = 5.0  # a process that was told to end, and has nothing left to do
+END_WITHIN_S: Final = 5.0  # a process whose socket was closed, and that has nothing left to do
 
 
 class CommitFault(Exception):
@@ -42,23 +42,23 @@ class CommitFault(Exception):
 class Committer(asyncio.Protocol):
     """The server's side. `start` makes the process, with its end of the socket pair.
 
-    Use it from one event loop. `tell` hears why the process ended, when it was not told to;
-    `saw_version` which version of the set-up it decides on; `committed` of each batch how many commands
-    it had, how many seconds it took, and what happened.
+    Use it from one event loop. It calls `on_end` with the reason when the process ended by itself;
+    `saw_version` with the version of the set-up that the process decides on; `committed` after each batch,
+    with how many commands it had, how many seconds it took, and what it counted.
     """
 
     def __init__(
         self,
         start: Callable[[socket.socket], "subprocess.Popen[bytes]"],
         *,
-        tell: Callable[[str], None],
+        on_end: Callable[[str], None],
         saw_version: Callable[[int], None],
         committed: Callable[[int, float, Mapping[str, int]], None] = lambda *_: None,
         queue_max: int = QUEUE_MAX,
         answer_within_s: float = math.inf,
     ) -> None:
         self._start = start
-        self._tell = tell
+        self._on_end = on_end
         self._saw_version = saw_version
         self._committed = committed
         self._queue_max = queue_max
@@ -111,7 +111,7 @@ class Committer(asyncio.Protocol):
             raise QueueFull
         if self._transport is None:
             raise StoreUnavailable("the committing process is being started again")
-        encoded = msgspec.Raw(encode(command))  # What cannot travel fails here, for itself alone.
+        encoded = msgspec.Raw(encode(command))  # What cannot be encoded fails here, alone.
         future: asyncio.Future[Outcome] = self._loop.create_future()
         if not self._unsent:
             self._idle.clear()
@@ -126,10 +126,10 @@ class Committer(asyncio.Protocol):
     async def close(self) -> None:
         """Take nothing new, finish what is under way, and end the process."""
         self._closing.set()
-        with contextlib.suppress(TimeoutError):  # it may be stopped, or hang with its store
+        with contextlib.suppress(TimeoutError):  # it may be stopped, or its store may hang
             await asyncio.wait_for(self._idle.wait(), FINISH_WITHIN_S)
         if self._restarting is not None:
-            await asyncio.wait([self._restarting])  # a start that has begun comes to its end first
+            await asyncio.wait([self._restarting])  # let a start that has begun finish first
         if self._transport is not None:
             self._transport.close()
             await self._ended.wait()
@@ -141,15 +141,15 @@ class Committer(asyncio.Protocol):
         self._unsent.clear()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The process can be spoken to."""
+        """The process is connected."""
         self._transport = cast("asyncio.WriteTransport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Outcomes, of the commands that wait for the longest."""
+        """Outcomes arrived: they are those of the oldest commands."""
         for payload in self._frames.feed(data):
-            version, took_s, happened, replies = decode_replies(payload)
+            version, took_s, counted, replies = decode_replies(payload)
             self._saw_version(version)
-            self._committed(len(replies), took_s, happened)
+            self._committed(len(replies), took_s, counted)
             for reply in replies:
                 _answer(self._waiters.popleft(), reply)
             self._restart_after_s = RESTART_AFTER_S
@@ -173,7 +173,7 @@ class Committer(asyncio.Protocol):
     async def _restart(self) -> None:
         why = f"exit code {await asyncio.to_thread(self._bury)}"
         while True:
-            self._tell(why)
+            self._on_end(why)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), self._restart_after_s)
             if self._closing.is_set():
@@ -181,13 +181,13 @@ class Committer(asyncio.Protocol):
             self._restart_after_s = min(2 * self._restart_after_s, RESTART_AFTER_S_MAX)
             try:
                 await self.open()
-            except OSError as fault:  # no process or file to be had: again in a moment
+            except OSError as fault:  # no process or file descriptor is left: try again
                 why = f"it cannot be started again: {fault}"
             else:
                 return
 
     def _bury(self) -> int:
-        """Wait for the end of the process, which is near; its exit code."""
+        """Wait for the process, which is ending; return its exit code."""
         try:
             return self._process.wait(END_WITHIN_S)
         except subprocess.TimeoutExpired:
@@ -196,7 +196,7 @@ class Committer(asyncio.Protocol):
 
 
 def _answer(waiter: "asyncio.Future[Outcome]", reply: Reply) -> None:
-    if waiter.done():  # Its caller went away, or was told; what was done for it stays done.
+    if waiter.done():  # Its caller went away or gave up; what was committed for it stays.
         return
     if isinstance(reply, Failed):
         waiter.set_exception(

@@ -1,7 +1,7 @@
 """The process that commits for a server: `python -m licet.lanes.process_main FD`, which the server starts.
 
-FD is its end of a socket pair. Where the store is comes by standard input: a password that may be in it
-stands in no argument list and no environment. The process ends when the server closes its end, or is gone.
+FD is its end of a socket pair. The store's location comes by standard input, so that a password in it appears
+in no argument list and no environment. The process ends when the server closes its end, or is gone.
 """
 
 import contextlib
@@ -53,7 +53,7 @@ def start(
 
     It has a session of its own: Ctrl-C is for the server, which ends it when all is answered.
     """
-    # It is begun with these signals held back, until it can ignore them.
+    # It starts with these signals blocked, until it can ignore them.
     held = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     try:
         process = subprocess.Popen(  # noqa: S603 - this interpreter and a module of ours
@@ -66,7 +66,7 @@ def start(
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
     assert process.stdin is not None
-    # Where it has ended already there is nobody to read: its end of the socket pair tells.
+    # It may have ended already: its end of the socket pair shows that.
     with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
         pipe.write(msgspec.msgpack.encode(_Order(os.fsencode(at.data), at.url, identity, batch_max)))
     return process
@@ -75,7 +75,7 @@ def start(
 def run(clock: Clock) -> None:
     """Be the process; `clock` is for a store that has none of its own."""
     for number in _STOPPING:
-        signal.signal(number, signal.SIG_IGN)  # a service manager tells all of a service's processes
+        signal.signal(number, signal.SIG_IGN)  # a service manager signals all processes of a service
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
     order = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=_Order)
     with socket.socket(fileno=int(sys.argv[-1])) as connection:
@@ -85,7 +85,7 @@ def run(clock: Clock) -> None:
             commits,
             commits.setup_version,
             batch_max=order.batch_max,
-            happened=commits.happened,
+            counted=commits.counted,
         )
         commits.close()
 
@@ -96,11 +96,11 @@ def commit_until_closed(
     setup_version: Callable[[], int],
     *,
     batch_max: int = BATCH_MAX,
-    happened: Callable[[], dict[str, int]] = dict,
+    counted: Callable[[], dict[str, int]] = dict,
 ) -> None:
     """The committing process: commit what arrives, until the server closes its end or is gone.
 
-    `happened` says what did since it was asked last.
+    `counted` returns what was counted since its last call.
     """
     frames, waiting = Frames(), deque[Command]()
     while waiting or _receive(connection, frames, waiting):
@@ -110,14 +110,14 @@ def commit_until_closed(
             replies = [_reply(result) for result in _worked(work, batch)]
             took_s = perf_counter() - began_s
             try:
-                connection.sendall(frame((setup_version(), took_s, happened(), replies)))
+                connection.sendall(frame((setup_version(), took_s, counted(), replies)))
             except OSError:
-                return  # The server is gone: what it was not told is committed all the same.
+                return  # The server is gone: what it got no answer for is committed all the same.
             _receive(connection, frames, waiting, socket.MSG_DONTWAIT)
 
 
 def _receive(connection: socket.socket, frames: Frames, waiting: deque[Command], flags: int = 0) -> bool:
-    """Put what arrives behind what waits; False when nothing more can arrive."""
+    """Append what arrives to what waits; False when nothing more can arrive."""
     try:
         data = connection.recv(_READ_BYTES, flags)
     except BlockingIOError:
@@ -142,16 +142,16 @@ def _reply(answer: Outcome | Exception) -> Reply:
     if not isinstance(answer, Exception):
         return answer
     is_unavailable = isinstance(answer, StoreUnavailable)
-    # Where it happened, without the values there: they could be anybody's secret.
+    # The traceback without values, which could be secrets.
     text = str(answer) if is_unavailable else "".join(format_exception(answer))
     # A path in it need not be UTF-8.
     return Failed(is_unavailable=is_unavailable, text=text.encode(errors="backslashreplace").decode())
 
 
 def spare_the_collector() -> None:
-    """Leave out what is there now: it stays, and need not be looked at again and again.
+    """Exclude what exists now from garbage collection: it stays, and need not be scanned again and again.
 
-    What a request or a batch makes has no cycles, so that a rare look is enough.
+    What a request or a batch allocates has no cycles, so that a rare collection is enough.
     """
     gc.collect()
     gc.freeze()
@@ -159,7 +159,7 @@ def spare_the_collector() -> None:
 
 
 class _Commits:
-    """Commits in a store. One that cannot be opened is tried again with each batch."""
+    """Commits in a store. A store that cannot be opened is tried again with each batch."""
 
     def __init__(self, at: StoreAt, identity: str, clock: Clock) -> None:
         self._at = at
@@ -180,9 +180,9 @@ class _Commits:
         """The version of the set-up that was last decided on; 0 is none yet."""
         return self._store.setup_version if self._store is not None else 0
 
-    def happened(self) -> dict[str, int]:
+    def counted(self) -> dict[str, int]:
         """What was committed since this was asked last, and how often a batch collided."""
-        return taken(self._store.happened, self._store.collisions) if self._store is not None else {}
+        return taken(self._store.counted, self._store.collisions) if self._store is not None else {}
 
     def close(self) -> None:
         if self._store is not None:

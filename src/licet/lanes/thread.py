@@ -1,9 +1,8 @@
 """A lane: what arrives while a batch is being worked on is worked on together, as the next batch.
 
-This is the group commit, and the group read: one thread, one batch at a time, no ticker. An idle lane
-starts with all that the event loop brings until it is quiet, a tenth of a millisecond later at most. Queue
-and batch are bounded.
-A lane knows nothing of what it carries.
+This is the group commit, and the group read: one thread, one batch at a time, no timer. An idle lane starts
+once the event loop brings nothing more, a tenth of a millisecond later at most. Queue and batch are bounded.
+A lane knows nothing of the items it carries.
 """
 
 import asyncio
@@ -26,7 +25,7 @@ _Waiting = tuple[Item, asyncio.Future[Answer]]
 
 
 class Lane(Generic[Item, Answer]):
-    """Carries items to `work` in batches, on a thread of its own, and answers to those who wait.
+    """Carries items to `work` in batches, on a thread of its own, and the answers to their callers.
 
     `work` gets a batch and returns an answer or an exception for each item, in their order; what it
     raises itself is everybody's answer. Use a lane from one event loop.
@@ -108,7 +107,7 @@ class Lane(Generic[Item, Answer]):
         batch: list[_Waiting[Item, Answer]] = []
         while self._waiting and len(batch) < self._batch_max:
             item, future = self._waiting.popleft()
-            if not future.done():  # Its caller went away, or was told, before anything was done for it.
+            if not future.done():  # Its caller went away or gave up before anything was done.
                 batch.append((item, future))
         if batch:
             self._batches.put(batch)
@@ -128,9 +127,9 @@ class Lane(Generic[Item, Answer]):
 
     def _finish(self, batch: list[_Waiting[Item, Answer]], answers: Sequence[Answer | Exception]) -> None:
         for (_, future), answer in zip(batch, answers, strict=True):
-            if future.done():  # Its caller went away; what was done for it stays done.
+            if future.done():  # Its caller went away; what was committed for it stays.
                 continue
-            if isinstance(answer, StopIteration):  # the one that a future does not take
+            if isinstance(answer, StopIteration):  # which a future does not accept
                 future.set_exception(RuntimeError("work answered StopIteration"))
             elif isinstance(answer, Exception):
                 future.set_exception(answer)

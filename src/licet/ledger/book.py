@@ -66,7 +66,7 @@ class GrantDenied(Value, frozen=True, kw_only=True):
 
 
 class AssertionUsed(Value, frozen=True, kw_only=True):
-    """A client authenticated with an assertion, which is not good again. In the order of the columns."""
+    """A client used an assertion, which cannot be used again. The fields are in the order of the columns."""
 
     tenant_id: int
     client_key: int
@@ -89,7 +89,7 @@ Change = (
 class Book:
     """The working copy of one batch. `apply` is the only thing that changes it.
 
-    `sessions` are alive, `expired` are not and wait for a sweep. `in_use` counts the seats of each pool.
+    `sessions` are alive; `expired` are not, and wait for a sweep. `in_use` counts the seats of each pool.
     `started` lists the live sessions of each client that a grant may have to end, oldest first, and
     `live_sessions` counts all of them. `assertions_used` are those that are used, by client and `jti`.
     `changes` are what was applied, in order.
@@ -122,7 +122,7 @@ class Book:
             self._put(session)
 
     def apply(self, changes: Iterable[Change]) -> None:
-        """Make what was decided true for the commands that follow in this batch."""
+        """Put what was decided into the book, so that the commands that follow in this batch see it."""
         for change in changes:
             self.changes.append(change)
             match change:

@@ -52,9 +52,10 @@ class Sweep(Value, frozen=True, kw_only=True, tag=True, array_like=True):
 
 
 class UseAssertion(Value, frozen=True, kw_only=True, tag=True, array_like=True):
-    """A client authenticates with a signed assertion, which is good once (RFC 7523 3).
+    """A client authenticates with a signed assertion, which can be used once (RFC 7523 3).
 
-    `jti` is a hash of what tells it from all others of this client; until `until_ms` it is remembered.
+    `jti` is a hash of the assertion's identifier, which no other of this client has; it is remembered until
+    `until_ms`.
     """
 
     tenant_id: int
@@ -123,7 +124,7 @@ class Swept(Value, frozen=True, kw_only=True, tag=True, array_like=True):
 
 
 class AssertionUse(Value, frozen=True, kw_only=True, tag=True, array_like=True):
-    """The assertion counts from now on as used; `is_first` is whether it did not before."""
+    """The assertion is marked as used; `is_first` is whether this was its first use."""
 
     is_first: bool
 

@@ -1,16 +1,16 @@
 """Which rows of the store a batch of commands needs, so that each can be decided, whatever their order.
 
-`Need` says it once, for every store. Its attributes follow from the commands and the set-up alone; its
-methods from rows that were read by them, as who is on a seat is known to the store only. One store calls the
-methods between its statements; another, which has to load everything by one statement, says them again in
-it, each under the name of its clause.
+`Need` states the rule once, for every store. Its attributes follow from the commands and the set-up alone.
+Its methods also take rows that the store has read by then, because only the store knows who is on a seat. The
+SQLite store calls the methods between its statements; the PostgreSQL store, which loads everything by one
+statement, repeats each of them in SQL, under the name of its clause.
 
 The examples are all of one tenant. Its pool 1 has two seats, counted for clients (L2); its pool 2 has one,
 counted for users. The clients `A` (key 1) and `B` (key 2) are of the user `AB` and may have two sessions each
 (L8). `S1` and `S2` are sessions of `A`, `S3` is one of `B`.
 
-What no clause asks for, no command misses: `tests/store/test_prefetch.py` compares with a book that has
-everything, and leaves out one clause after the other.
+`tests/store/test_prefetch.py` shows that the clauses are enough and that each is needed: it compares with a
+book that holds everything, and leaves out one clause after the other.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -135,7 +135,7 @@ class Need:
         return keys | self.holders
 
     def ending(self, sessions: Mapping[bytes, Session], oldest: Iterable[bytes]) -> list[Session]:
-        """Of the sessions that were found those which may end: the named ones, and the `oldest`.
+        """Those of the sessions found that may end: the named ones, and the `oldest`.
 
         `End(S1)`, `Refresh(S2)`: `S1`.
         """
@@ -150,12 +150,13 @@ class Need:
         return {pool_id for session in ending if (pool_id := session.pool_id) is not None}.union(self.grants)
 
     def earliest(self, in_use: Mapping[int, int], sessions: int) -> dict[int, int]:
-        """The pools that the grants may fill, and of each how many seats, those first that expire first.
+        """The pools that the grants may fill, and of how many seats each, by earliest expiry, are needed.
 
-        Who is denied is told when the first seat expires. A batch moves no more seats than it has commands
-        and sessions that were found, so that of one more than these the first is known.
-        One seat of pool 1 is in use: `Grant(A, pool 1)` needs none of them. Two are: it needs 2, its own and
-        the one behind it.
+        The answer to a denied client says when the first seat expires. A batch moves no more seats than it
+        has commands
+            and sessions that were found, so that of one more than these the first is known. One seat of pool
+            1 is in use: `Grant(A, pool 1)` needs none of them. Two are: it needs 2, its own and the one
+            behind it.
         """
         return {
             pool_id: self.commands + sessions + 1
@@ -187,11 +188,12 @@ class Need:
     def others_matter(self, ending: Session, seat: Seat) -> bool:
         """Whether it makes a difference who else is on the seat of a session that ends.
 
-        last     The seat lasts as long as this session: it is free, or lasts as long as the next one.
-                 `End(S1)`, where `S1` expires after `S2`.
-        renewed  It may be the last one when it ends. `Refresh(S1)`, `End(S1)`, where `S2` expires after `S1`.
-        on hold  Who ends the last session is told until when the seat is held (L18). `End(S1)` in a pool
-                 that has a hold.
+                last     The seat lasts as long as this session: it is free, or lasts as long as the next one.
+                         `End(S1)`, where `S1` expires after `S2`.
+                renewed  It may be the last one when it ends. `Refresh(S1)`, `End(S1)`, where `S2` expires
+                after `S1`.
+        on hold  The answer to the end of the last session says until when the seat is held (L18).
+                         `End(S1)` in a pool that has a hold.
         """
         return (
             ending.expires_at_ms >= seat.expires_at_ms

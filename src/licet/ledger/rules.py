@@ -57,12 +57,12 @@ from licet.model import (
     Value,
 )
 
-# What stands before the name of a holder: so a client and a user of one name never share a seat.
+# The prefix of a holder's name: a client and a user of the same name never share a seat.
 CLIENT_HOLDER, USER_HOLDER, SESSION_HOLDER = (f"{kind}:" for kind in ("client", "user", "session"))
 
 
 class ScopeGrant(Value, frozen=True, kw_only=True):
-    """What a grant of these scopes is: its scope as one string, and the pool it needs a seat of."""
+    """What these scopes grant: the scope as one string, and the pool that a seat is needed of."""
 
     scope: str
     pool_id: int | None
@@ -124,7 +124,7 @@ def _grant(book: Book, grant: Grant, now_ms: int) -> tuple[Outcome, list[Change]
     tenant, client = _asker(book, grant)
     if tenant is None or client is None or not client.usable:
         return ClientRefused(), []
-    # The set-up may have changed since the request was read: what was taken away, nobody gets any more.
+    # The set-up may have changed since the request was read: a scope that was taken away is not granted.
     resolved = resolve_scope(tenant, client, tuple(grant.scope.split(" ")))
     if isinstance(resolved, ScopeRefused):
         return resolved, []
@@ -207,7 +207,7 @@ def _earliest_expiry(book: Book, pool: Pool) -> int:
 def _denied(
     book: Book, grant: Grant, pool: Pool, reason: NoSeatReason, now_ms: int, *, until_ms: int | None
 ) -> tuple[Outcome, list[Change]]:
-    """Refuse a seat. Until `until_ms` waiting may help, or it will not when that is None."""
+    """Refuse a seat. Waiting until `until_ms` may help; it will not where that is None."""
     in_use = book.in_use[pool.id]
     retry_after_s = None if until_ms is None else _seconds_until(until_ms, now_ms)
     denied = Denied(
@@ -227,7 +227,7 @@ def _denied(
 
 
 def _seconds_until(until_ms: int, now_ms: int) -> int:
-    """How many whole seconds to wait, so that it is no earlier then."""
+    """How many whole seconds to wait, rounded up, so that `until_ms` has passed then."""
     return max(1, -(-(until_ms - now_ms) // 1000))
 
 
@@ -316,7 +316,7 @@ def _live(book: Book, sid: bytes, tenant_id: int, now_ms: int) -> Session | None
     if session is None or session.tenant_id != tenant_id or session.expires_at_ms <= now_ms:
         return None
     if (key := session.seat_key) is not None and key not in book.seats:
-        # A process whose clock is a moment ahead gave its seat back as expired: so it has.
+        # A process whose clock is ahead has given its seat back as expired: treat the session as expired too.
         return None
     return session
 
@@ -331,7 +331,7 @@ def _ending(
 ) -> list[Change]:
     """End these sessions together; a seat goes with the last of its own (L4), or is on hold then (L18).
 
-    `but_keep` is a seat that a new session is about to share: the caller sees to it.
+    `but_keep` is a seat that a new session is about to share: the caller decides what becomes of it.
     """
     if not sessions:
         return []

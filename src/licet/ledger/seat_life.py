@@ -1,11 +1,11 @@
 """How long a seat is its holder's: as long as its sessions live (L4), and until its hold is over (L18).
 
-A token may be believed for a while after its session ended: a guard remembers what it asked, and a JWT is
-checked without asking. So a seat that has a hold is nobody else's until so long after the newest token that
-was issued with it, however its sessions ended. A hold is never over earlier than that token could be, and
-never later than its pool (L7).
+An API may accept a token for a while after its session ended: a guard caches introspection answers, and a JWT
+is checked without asking. So a seat with a hold goes to nobody else until that long after the newest token
+was issued with it, however its sessions ended. A hold never ends before that token expires, and never later
+than its pool (L7).
 
-The ledger alone decides by this; what is here changes nothing.
+The functions here are pure: only the ledger decides by them.
 """
 
 from msgspec.structs import replace
@@ -17,7 +17,7 @@ from licet.seat_sources import used_from
 
 
 def held_until(tenant: Tenant, pool: Pool, issued_at_ms: int) -> int:
-    """Until when a seat is its holder's, whatever becomes of its sessions (L18); 0 where there is no hold.
+    """Until when a seat stays with its holder after its sessions end (L18); 0 where there is no hold.
 
     `issued_at_ms` is when the newest token was issued with it. A hold ends with its pool (L7).
     """
@@ -29,7 +29,7 @@ def held_until(tenant: Tenant, pool: Pool, issued_at_ms: int) -> int:
 
 
 def with_token_of(book: Book, seat: Seat, session: Session, address: str) -> Seat:
-    """The seat once this session was given a token just now, which was asked for from this address."""
+    """The seat after a token was just issued for this session, at a request from this address."""
     issued_at_ms = max(seat.issued_at_ms, session.renewed_at_ms)
     expires_at_ms = max(seat.expires_at_ms, session.expires_at_ms, _held_until(book, seat, issued_at_ms))
     sources = used_from(seat.sources, source_of(address), session.renewed_at_ms)
@@ -37,9 +37,9 @@ def with_token_of(book: Book, seat: Seat, session: Session, address: str) -> Sea
 
 
 def without(book: Book, seat: Seat, ended: list[Session], now_ms: int) -> Seat | None:
-    """The seat once these sessions are gone, of which one at least was its own; None where it is free."""
+    """The seat once these sessions are gone, at least one of which held it; None where it is free then."""
     remaining = latest_expiry(book, seat, without=ended)
-    # A node of the version before may have renewed a session, and noted nothing at its seat.
+    # A node of the previous version may have renewed a session without writing that to its seat.
     newest_ms = max(session.renewed_at_ms for session in ended if session.seat_key == seat.key)
     issued_at_ms = max(seat.issued_at_ms, newest_ms)
     expires_at_ms = max(remaining or 0, _held_until(book, seat, issued_at_ms))
@@ -49,12 +49,12 @@ def without(book: Book, seat: Seat, ended: list[Session], now_ms: int) -> Seat |
 
 
 def free_at(book: Book, ended: Session) -> int | None:
-    """When the seat of a session that is to end is free, where it is on hold then and nobody lives on it."""
+    """When the seat of a session that is about to end becomes free; None unless it goes on hold then."""
     key = ended.seat_key
     if key is None or book.sessions_of_seat[key] - {ended.sid}:
         return None
     seat = book.seats[key]
-    # Without a hold the book need not have the others: then one of them lives.
+    # Without a hold the book may not hold the other sessions of the seat; then one of them is alive.
     return _held_until(book, seat, max(seat.issued_at_ms, ended.renewed_at_ms)) or None
 
 

@@ -52,7 +52,7 @@ async def process_of(
 
     committer = Committer(
         partial(start_committer, command, at, store.identity, settings.batch_commands_max),
-        tell=ended,
+        on_end=ended,
         saw_version=SetupFollower(store).follow,
         committed=measures.committed,
         queue_max=settings.queue_commands_max,

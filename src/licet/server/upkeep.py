@@ -5,7 +5,7 @@ The rules:
 - A turn of a loop ends: what takes many transactions is done in pieces, so many at most, with a pause between
   two of them, as grants have the store for most of the time.
 - A fault ends a turn and no loop. It is logged once, until the loop works again or fails in another way.
-- What one node does for all nodes (`keeps_house`) the others leave alone; this one, too, as soon as another
+- What one node does for all nodes (`is_leader`) the others leave alone; this one, too, as soon as another
   node has taken over.
 """
 
@@ -185,7 +185,7 @@ class Upkeep:
         Returns whether all of it is done.
         """
         for _ in range(pieces_max):
-            if not self._store.keeps_house():
+            if not self._store.is_leader():
                 return False
             if not await do():
                 return True

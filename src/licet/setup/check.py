@@ -273,7 +273,7 @@ def _of_keys(live: Sequence[Node], now_ms: int) -> Iterator[Finding]:
     lacking: dict[str, list[str]] = {}
     for signing in live:
         mark = signing_mark(signing.token_keys, now_ms)
-        lacking[mark.told] = [node.name for node in live if mark.fingerprint not in keys[node.id]]
+        lacking[mark.text] = [node.name for node in live if mark.fingerprint not in keys[node.id]]
     refused = {told: names for told, names in lacking.items() if names}
     for told, names in refused.items():
         problem = f"key {told} signs, and is not on {', '.join(names)}, which refuses its tokens"

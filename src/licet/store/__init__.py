@@ -1,1 +1,1 @@
-"""A store keeps sessions, seats, the set-up and the journal."""
+"""Stores keep sessions, seats, the set-up and the journal, in SQLite or PostgreSQL."""

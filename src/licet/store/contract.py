@@ -1,7 +1,7 @@
 """Defines what every store promises to its callers.
 
 A store loads what a batch of commands needs, saves what the ledger made of it, and decides nothing.
-All of a transaction becomes durable at once, or nothing of it. No driver's exception leaves a store.
+A transaction becomes durable as a whole or not at all. No driver's exception leaves a store.
 """
 
 from collections import Counter
@@ -18,12 +18,12 @@ from licet.ledger.commands import Command
 from licet.model import Session, Tenant
 
 BUSY_S = 5.0  # how long a transaction waits for another one before the store counts as unreachable
-REPORTS_MAX = 4  # that are made at once; more of them would only make each other slow
-REPORT_S = 30.0  # for one; nobody looks at a page for longer than that
+REPORTS_MAX = 4  # made at once; more would only slow each other down
+REPORT_S = 30.0  # for one; nobody waits for a page for longer
 
 
 class Purpose(Enum):
-    """What a transaction is for, which says whom it waits for and what it may do."""
+    """What a transaction is for: this decides what it waits for and what it may do."""
 
     BATCH = auto()
     """One `load` and one `save`, alone with the tenants that its commands are of; no `connection`."""
@@ -34,18 +34,18 @@ class Purpose(Enum):
 
 
 class Differences(NamedTuple):
-    """What stores do not have in common: who has to know asks here, and not for a store's name."""
+    """How the kinds of stores differ: callers ask for a property, never for a store's name."""
 
     many_machines: bool  # nodes on several machines may share it
     tenants_apart: bool  # batches of different tenants do not wait for each other
-    answer_within_s: float  # what takes longer counts as out of reach, with the wait for a batch before it
-    tells_changes: bool  # `watch` hears of a change of the set-up as soon as it is made
+    answer_within_s: float  # longer, with the wait for the batch before, counts as out of reach
+    notifies_changes: bool  # `watch` learns of a change of the set-up as soon as it is made
 
 
 class Transaction(Protocol):
     """One unit of work, alone on the pools it touches, at one instant of the store's clock."""
 
-    now_ms: int  # of a batch: from `load` on
+    now_ms: int  # in a batch: set by `load`
 
     @property
     def connection(self) -> Connection:
@@ -66,36 +66,36 @@ class Store(Protocol):
 
     @property
     def clock(self) -> Clock:
-        """What tells the time by which sessions are kept; no I/O."""
+        """The clock by which sessions live and expire; no I/O."""
 
     @property
     def differences(self) -> Differences:
-        """What this kind of store does not have in common with others."""
+        """How this kind of store differs from others."""
 
     @property
     def collisions(self) -> Counter[str]:
         """How often a transaction was `Collided`, by name."""
 
     @property
-    def happened(self) -> Counter[str]:
-        """How often what happened was committed by this store, as `licet.store.counters` names it."""
+    def counted(self) -> Counter[str]:
+        """How often this store committed each kind of event, as `licet.store.counters` names them."""
 
     def tenant(self, name: str) -> Tenant | None:
-        """The tenant as it was when last looked at; no I/O."""
+        """The tenant as last read; no I/O."""
 
     def tenants(self) -> Mapping[int, Tenant]:
-        """All tenants by their id, as they were when last looked at; no I/O."""
+        """All tenants by their id, as last read; no I/O."""
 
     @property
     def identity(self) -> str:
-        """Which store it is, as far as another could take its place unseen: a file can be replaced."""
+        """Identifies the store, so that a file that was replaced is detected."""
 
     @property
     def setup_version(self) -> int:
         """The version of the set-up that `tenants` are of; a later one is greater."""
 
     def refresh_tenants(self) -> None:
-        """Look whether the set-up changed, and read what did."""
+        """Read again what has changed of the set-up."""
 
     def reading(self) -> AbstractContextManager[Connection]:
         """A connection that sees the store at one instant.
@@ -104,10 +104,10 @@ class Store(Protocol):
         """
 
     def reporting(self) -> AbstractContextManager[Connection]:
-        """As `reading`, on a connection that nothing else waits for: for what people look at.
+        """As `reading`, on a connection that no request waits for: for pages and reports.
 
-        `REPORTS_MAX` threads may be in it at once, one more waits for `BUSY_S`; what takes longer than
-        `REPORT_S` is given up. Nothing can be written by it. Raises StoreUnavailable.
+        `REPORTS_MAX` threads may use it at once, one more waits for `BUSY_S`; a report that takes longer than
+        `REPORT_S` is cancelled. The connection is read-only. Raises StoreUnavailable.
         """
 
     def transaction(self, purpose: Purpose = Purpose.SETUP) -> AbstractContextManager[Transaction]:
@@ -129,22 +129,22 @@ class Store(Protocol):
         """
 
     def watch(self) -> None:
-        """From now on look at the set-up by itself when another store has changed it, where it can be told.
+        """From now on read the set-up again when another node changes it, where the store notifies of that.
 
-        And stand for election as the one that keeps house.
+        Also stand for election as leader.
         """
 
-    def keeps_house(self) -> bool:
-        """Whether it is this store's turn to clear away what has expired or is aged; no I/O.
+    def is_leader(self) -> bool:
+        """Whether this node is the leader, which removes what has expired or is too old; no I/O.
 
-        One of all that watch has it, and another one when that is gone.
+        One of all nodes that watch is the leader; when it is gone, another one becomes it.
         """
 
     def upkeep(self) -> None:
-        """Do what the store needs now and then; it keeps no commit waiting.
+        """Do the maintenance that the store needs now and then, without keeping a commit waiting.
 
         Raises StoreUnavailable.
         """
 
     def close(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""

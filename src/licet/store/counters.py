@@ -1,7 +1,7 @@
 """Counts committed events of this process, for the metrics.
 
-The journal has all of it by minute and client, for everybody and for years. This is what one process did
-since it started, and costs next to nothing: a batch is counted at once, and only once it is committed.
+The journal has all of them by minute and client, of all processes and for years. These counters have what one
+process committed since it started, and cost next to nothing: each batch is counted once, after its COMMIT.
 """
 
 from collections import Counter
@@ -16,28 +16,28 @@ ENDED = "ended "  # and why
 COLLIDED = "collided "  # and how
 
 
-def count(happened: Counter[str], changes: Sequence[Change]) -> None:
+def count(counted: Counter[str], changes: Sequence[Change]) -> None:
     """Add what was committed."""
-    kinds = Counter(map(type, changes))  # in C: what a grant changes is not looked at one by one
+    kinds = Counter(map(type, changes))  # in C, so that changes are not counted one by one
     if (granted := kinds[SessionStarted]) > 0:
-        happened[GRANTED] += granted
+        counted[GRANTED] += granted
     if (renewed := kinds[SessionRenewed]) > 0:
-        happened[RENEWED] += renewed
+        counted[RENEWED] += renewed
     if SessionEnded in kinds or GrantDenied in kinds:
         for change in changes:
             if isinstance(change, SessionEnded):
-                happened[ENDED + change.reason] += 1
+                counted[ENDED + change.reason] += 1
             elif isinstance(change, GrantDenied):
-                happened[DENIED + change.reason] += 1
+                counted[DENIED + change.reason] += 1
 
 
-def taken(happened: Counter[str], collisions: Counter[str]) -> dict[str, int]:
-    """What was counted so far, and begin again: so a process tells another one what is new.
+def taken(counted: Counter[str], collisions: Counter[str]) -> dict[str, int]:
+    """Return what was counted since the last call, and reset: so one process reports to another.
 
-    `collisions` are a store's; nobody else may count meanwhile.
+    `collisions` are a store's. No other thread may count meanwhile.
     """
-    found = dict(happened)
-    happened.clear()
+    found = dict(counted)
+    counted.clear()
     if collisions:
         found |= {COLLIDED + name: times for name, times in collisions.items()}
         collisions.clear()

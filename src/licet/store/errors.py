@@ -6,11 +6,11 @@ from licet.refusal import OTHERS_MAX, Code, Refusal, Subject, names_of
 
 
 class SetupError(Refusal):
-    """The set-up cannot be changed like this."""
+    """A change of the set-up is refused."""
 
 
 class NotFound(SetupError):
-    """There is nothing of this name. It is a value's when there is a `field`, else that of whoever asks."""
+    """Nothing has this name: a value of `field` where that is given, else what the caller asked for."""
 
 
 class AlreadyThere(SetupError):
@@ -18,13 +18,13 @@ class AlreadyThere(SetupError):
 
 
 class StillInUse(SetupError):
-    """It cannot be as things are: something depends on it, or there are as many as there may be."""
+    """The change is not possible now: something depends on it, or a limit is reached."""
 
 
 def unknown(
     subject: Subject, there: Iterable[str] | None = None, *, field: str = "", of: str = ""
 ) -> NotFound:
-    """What to raise when there is nothing of this kind and name; `there` are the names that there are."""
+    """The error to raise when nothing has this kind and name; `there` are the names that exist."""
     is_part = subject.kind != "tenant" and subject.tenant
     where = f" in tenant {subject.tenant}" if is_part else ""
     text = f"there is no {subject.kind}{f' of {of}' if of else ''} {subject.name}{where}"
@@ -40,23 +40,23 @@ def unknown(
 
 
 class StoreUnavailable(Exception):
-    """The store does not answer, or did not keep what it was given; nothing of the transaction holds."""
+    """The store does not answer, or did not commit; nothing of the transaction is kept."""
 
 
 class SchemaOutdated(StoreUnavailable):
-    """The tables are not those of this version; `licet migrate` mends it."""
+    """The tables are not those of this version; `licet migrate` updates them."""
 
 
 class SchemaUnknown(StoreUnavailable):
-    """The tables are those of a later version, which alone may touch them."""
+    """The tables are those of a later version, and only that version may use them."""
 
 
 class SetupDamaged(StoreUnavailable):
-    """A row of the set-up was changed by hand into something that cannot be; `licet check` tells which."""
+    """A row of the set-up is invalid, because it was changed by hand; `licet check` names it."""
 
 
 class Collided(StoreUnavailable):
-    """Two transactions were in each other's way, and the store took this one back: it may be tried again."""
+    """Two transactions were in conflict, and the store rolled this one back: it can be tried again."""
 
     def __init__(self, name: str, text: str) -> None:
         super().__init__(text)

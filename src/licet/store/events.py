@@ -12,7 +12,7 @@ ACTOR_CHARS_MAX = 200
 
 
 class Event(Value, frozen=True, kw_only=True):
-    """Who did what, to what, in which tenant. `detail` has no secret in it."""
+    """Who did what, to what, in which tenant. `detail` contains no secret."""
 
     actor: str
     tenant: str
@@ -22,7 +22,7 @@ class Event(Value, frozen=True, kw_only=True):
 
 
 def keep_events(transaction: Transaction, events: Sequence[Event]) -> None:
-    """Keep what was done in this transaction."""
+    """Write the events of what this transaction changed."""
     rows = [
         {
             "at_ms": transaction.now_ms,

@@ -1,9 +1,9 @@
 """Writes the journal of a batch in its transaction, folded by minute (L11).
 
-`Folded` turns the changes of a batch into rows. A store adds them to those of the same key, so a client in a
-loop makes one row a minute, and not one an attempt. Grants and endings are only appended, one behind the
-other, as every grant pays for it; `fold_journal` (`housekeeping.py`) folds them some seconds later. Denials
-are folded at once: alerts and pages look at them, and who is denied tries again and again.
+`Folded` turns the changes of a batch into rows. A store adds them to the rows of the same key, so a client
+that retries in a loop makes one row a minute, and not one per attempt. Grants and endings are only appended,
+because every grant pays for it; `fold_journal` (`licet.journal.folding`) folds them some seconds later.
+Denials are folded at once: alerts and pages read them, and a denied client tries again and again.
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from licet.model import Seat, Session
 from licet.seat_sources import most_addresses
 from licet.units import HOUR_MS, MINUTE_MS
 
-# A grant or an ending: tenant, instant, kind, reason, pool, client, initials, address. No class: each grant
-# makes one.
+# A grant or an ending: tenant, instant, kind, reason, pool, client, initials, address. A tuple and no class,
+# because each grant makes one.
 Entry = tuple[int, int, str, str, str, str, str, str]
 
 
@@ -31,7 +31,7 @@ class DenialKey(NamedTuple):
 
 
 class Denial(NamedTuple):
-    """How often, when first and last, and how it looked the last time."""
+    """How often, when first and last, and the state of the pool at the last one."""
 
     initials: str
     times: int
@@ -68,7 +68,7 @@ class HourKey(NamedTuple):
 
 
 class Hour(NamedTuple):
-    """Whose seats, for how long together, and how much of that since their last tokens."""
+    """Whose seats, for how long in total, and how much of that after their last tokens."""
 
     initials: str
     held_ms: int
@@ -85,9 +85,9 @@ class HoldingKey(NamedTuple):
 
 
 class Holding(NamedTuple):
-    """Whose seats; when the first of them was taken, and the last one came back; and how many.
+    """Whose seats; when the first was taken and the last came back; and how many.
 
-    `addresses` is by how many at most in a day one of them was used.
+    `addresses` is the most addresses that used one of them within a day.
     """
 
     initials: str
@@ -196,7 +196,7 @@ class Folded:
 def idle_since(issued_at_ms: int, expires_at_ms: int, session_ttl_s: int) -> int:
     """When the last token of a seat was issued.
 
-    Where a node of the version before took the seat and noted nothing, by when it expires.
+    Where a node of the previous version took the seat and did not write it, it follows from the expiry.
     """
     return issued_at_ms or expires_at_ms - session_ttl_s * 1000
 

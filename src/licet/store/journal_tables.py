@@ -17,7 +17,7 @@ from licet.store.table_parts import KEY as _KEY
 from licet.store.table_parts import metadata
 from licet.store.table_parts import tenant_id as _tenant_id
 
-# What happened, folded by minute (L11): one row counts all that a client met alike in one minute.
+# Events folded by minute (L11): one row counts the same event of a client in one minute.
 journal = Table(
     "journal",
     metadata,
@@ -46,10 +46,10 @@ Index(
     postgresql_where=text("kind = 'denied'"),
 )
 
-# Grants and endings that are not folded into the journal yet, in the order in which they happened. A commit
-# appends them, which costs a third of finding each client's row; a few seconds later they are folded
-# (`folding.py`). What happened is in one of the two tables at every instant.
-# No foreign key: entries are removed together with their tenant, and those of one that is gone are dropped.
+# Grants and endings that are not folded into the journal yet, in their order. A commit appends them, which
+# costs a third of finding each client's row; a few seconds later they are folded (`licet.journal.folding`).
+# Each event is in exactly one of the two tables at every instant. No foreign key: entries are removed
+# together with their tenant, and those of one that is gone are dropped.
 journal_entry = Table(
     "journal_entry",
     metadata,
@@ -66,7 +66,7 @@ journal_entry = Table(
 
 entry_minute = (journal_entry.c.at_ms // literal_column("60000", BigInteger)).label("minute")
 
-# Both together, as if each entry was a row of the journal: for sums, which do not mind.
+# Both together, as if each entry were a row of the journal: good enough for sums.
 whole_journal = union_all(
     select(journal),
     select(
@@ -129,7 +129,7 @@ holding = Table(
     Column("taken_at_ms", BigInteger, nullable=False),  # the first of them
     Column("freed_at_ms", BigInteger, nullable=False),  # the last of them
     Column("times", BigInteger, nullable=False),
-    # By how many addresses at most in a day one of them was used; 0 is not known.
+    # The most addresses that used one of them within a day; 0 is unknown.
     Column("addresses", Integer, nullable=False, server_default="0"),
     # Who held a seat at an instant. There is no index by time alone: every seat that comes back would pay
     # for it, and what is aged can be found pool by pool.
@@ -137,8 +137,8 @@ holding = Table(
     sqlite_with_rowid=False,
 )
 
-# One row: all that happened before it is in the three tables below, so that a report of a year need not read
-# its minutes. They are written beside the requests (`summary.py`).
+# One row: events before this instant are summed in the three tables below, so that a report of a year need
+# not read minutes. They are written off the request path (`licet.journal.summary`).
 summed = Table("summed", metadata, Column("until_ms", BigInteger, nullable=False))
 
 # A pool's use in each quarter of an hour in which it changed. Every zone's hours and days begin with one.

@@ -3,19 +3,18 @@
 A schema is a number. Nodes are upgraded one after the other, so for a while code of two versions works on
 the same tables. That is why a change comes in two steps:
 
-- A `pre` step only adds: code of the schema before goes on working. It is run before the first new node
+- A `pre` step only adds: code of the previous schema goes on working. It is run before the first new node
   starts, while the old ones run.
 - A `post` step takes away what only older code needs. It is run when the last old node has stopped. Most
   changes have none.
 
 So code of the schema n works on tables whose pre steps are done up to n at least, and whose post steps are
-done up to n at most. The steps of a kind are run in their order. A pre step must not mind whether the post
-steps before it are done, and a post step may count on all pre steps of its version.
+done up to n at most. The steps of a kind are run in their order. A pre step must work whether or not the
+post steps before it are done, and a post step may rely on all pre steps of its version.
 
-What is done is kept in two tables. `schema_version` has the last pre step. The last post step is in
-`alembic_version`: so the oldest code that may work here is what 0.1.0, which knows no such steps, looks for
-under that name. The heads are constants, so that a server starts without reading the migrations; a test keeps
-them true.
+Two tables say which steps are done. `schema_version` has the last pre step. `alembic_version` has the last
+post step, because version 0.1.0, which knows no such steps, looks there for the oldest code that may work
+here. The heads are constants, so that a server starts without reading the migrations; a test checks them.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,7 +35,7 @@ HEAD = "0004"  # the last pre step: what this code needs
 COMPATIBLE_FROM = "0001"  # the last post step: the oldest code that may work when all steps are done
 
 Kind = Literal["pre", "post"]
-Tell = Callable[[int, int], None]  # gets the steps done, and of how many
+Report = Callable[[int, int], None]  # gets the steps done, and of how many
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _TABLES = {"pre": "schema_version", "post": "alembic_version"}
@@ -82,36 +81,38 @@ def is_unfinished(connection: Connection) -> bool:
     return schema is not None and schema.post < COMPATIBLE_FROM
 
 
-def upgrade(connection: Connection, tell: Tell = lambda *_: None) -> None:
-    """Bring the tables to this version, as far as code of the version before goes on working on them.
+def upgrade(connection: Connection, report: Report = lambda *_: None) -> None:
+    """Bring the tables to this version, as far as code of the previous version can still work on them.
 
-    It is for the caller to commit: all steps are one transaction. Raises SchemaUnknown when the tables are
+    The caller commits: all steps are one transaction. Raises SchemaUnknown when the tables are
     a later version's.
     """
     _wait_for_others(connection)
     schema = current(connection)
     if schema is None:
-        _run(connection, ("pre", "post"), tell)
+        _run(connection, ("pre", "post"), report)
     else:
         _must_be_known(schema)
-        _run(connection, ("pre",), tell)
+        _run(connection, ("pre",), report)
 
 
-def finish(connection: Connection, now_ms: int, tell: Tell = lambda *_: None, *, force: bool = False) -> None:
-    """Do what is left of all steps: after that no older version can work on the tables.
+def finish(
+    connection: Connection, now_ms: int, report: Report = lambda *_: None, *, force: bool = False
+) -> None:
+    """Do all steps that are left: after that no older version can work on the tables.
 
-    It is for the caller to commit. Raises StillInUse when a node of an older version runs, unless by
+    The caller commits. Raises StillInUse when a node of an older version runs, unless by
     `force`, and SchemaUnknown when the tables are a later version's.
     """
-    upgrade(connection, tell)
+    upgrade(connection, report)
     due = _due(connection, "post")
     if due and not force:
         _must_be_unused(connection, due[-1], now_ms)
-    _run(connection, ("post",), tell)
+    _run(connection, ("post",), report)
 
 
 def _wait_for_others(connection: Connection) -> None:
-    if connection.dialect.name == "postgresql":  # The lock goes with the transaction.
+    if connection.dialect.name == "postgresql":  # The lock ends with the transaction.
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
 
 
@@ -133,19 +134,19 @@ def _must_be_unused(connection: Connection, step: str, now_ms: int) -> None:
         )
 
 
-def _run(connection: Connection, kinds: Sequence[Kind], tell: Tell) -> None:
+def _run(connection: Connection, kinds: Sequence[Kind], report: Report) -> None:
     from alembic import command  # noqa: PLC0415 - a fifth of a second that only a migration should cost
 
     _take_over(connection)
     steps = [(kind, step) for kind in kinds for step in _due(connection, kind)]
     for done, (kind, step) in enumerate(steps):
-        tell(done, len(steps))
+        report(done, len(steps))
         command.upgrade(_config(connection, kind), step)
-        tell(done + 1, len(steps))
+        report(done + 1, len(steps))
 
 
 def _take_over(connection: Connection) -> None:
-    """Note which pre steps 0.1.0 has done: it kept no table of them."""
+    """Write down which pre steps 0.1.0 has done: it kept no table of them."""
     from alembic import command  # noqa: PLC0415 - the same
 
     schema = current(connection)

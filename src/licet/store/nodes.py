@@ -1,8 +1,8 @@
 """Registers the servers that work on a store, with their version, their keys and their clock's error.
 
-Each server writes its own row every few seconds, off the path of any request, and removes it when it stops.
-One that was killed stays as silent until it starts again under its name, or a day has passed. A row has marks
-of the keys, and never a key: `licet check` compares them.
+Each server writes its own row every few seconds, off the request path, and removes it when it stops. The row
+of a server that was killed stays, as silent, until it starts again under its name or a day has passed. A row
+has fingerprints of the keys, and never a key: `licet check` compares them.
 """
 
 from collections.abc import Callable
@@ -19,8 +19,8 @@ from licet.store.contract import Purpose, Store
 from licet.units import DAY_MS
 
 NOTE_EVERY_S = 5.0
-SILENT_AFTER_MS = 15_000  # three times that nothing was heard of it
-FORGOTTEN_AFTER_MS = DAY_MS  # a guess: long enough for whoever looks the next morning
+SILENT_AFTER_MS = 15_000  # three rows missed
+FORGOTTEN_AFTER_MS = DAY_MS  # a guess: long enough to be seen the next morning
 
 # The clock of the store itself, where it has one: on SQLite that is the wall clock of this machine.
 _NOW_MS = {
@@ -30,20 +30,20 @@ _NOW_MS = {
 
 
 class KeyMark(Value, frozen=True, kw_only=True):
-    """What a row tells of a signing key: its id, its fingerprint, and from when on it signs."""
+    """What a row says of a signing key: its id, its fingerprint, and from when on it signs."""
 
     id: int
     fingerprint: str
     signs_at_ms: int
 
     @property
-    def told(self) -> str:
+    def text(self) -> str:
         """`2:5f0c11aa`, as a list has it."""
         return f"{self.id}:{self.fingerprint}"
 
 
 class Node(Value, frozen=True, kw_only=True):
-    """A server, as it tells of itself; `note_node` adds what the store's clock says."""
+    """A server, as it describes itself; `note_node` adds what the store's clock says."""
 
     id: str  # random, another one at each start
     name: str
@@ -72,7 +72,7 @@ def signing_mark(marks: tuple[KeyMark, ...], now_ms: int) -> KeyMark:
 
 
 def note_node(store: Store, node: Node, wall_ms: Callable[[], int]) -> None:
-    """Write that this node is there, and forget those that are not.
+    """Write the row of this node, and remove those of nodes that are gone.
 
     `wall_ms` is its wall clock, to compare with the store's. Raises StoreUnavailable.
     """
@@ -91,7 +91,7 @@ def note_node(store: Store, node: Node, wall_ms: Callable[[], int]) -> None:
 
 
 def remove_node(store: Store, node_id: str) -> None:
-    """A node that stops is no more.
+    """Remove the row of a node that stops.
 
     Raises StoreUnavailable.
     """
@@ -100,13 +100,13 @@ def remove_node(store: Store, node_id: str) -> None:
 
 
 def read_nodes(connection: Connection) -> list[Node]:
-    """All nodes by name, those that run and those that fell silent."""
+    """All nodes by name, running and silent."""
     rows = connection.execute(select(schema.node).order_by(schema.node.c.name, schema.node.c.started_at_ms))
     return list(map(_node, rows))
 
 
 def is_silent(node: Node, now_ms: int) -> bool:
-    """Whether nothing was heard of a node for too long."""
+    """Whether a node has written no row for too long."""
     return node.seen_at_ms < now_ms - SILENT_AFTER_MS
 
 
@@ -132,7 +132,7 @@ def _node(row: Row[Any]) -> Node:
 
 
 def _certain(least_ms: int, most_ms: int) -> int:
-    """What is certain of a difference between these two: the transaction may have waited for its turn."""
+    """The part of a difference that is certain: the transaction may have waited to begin."""
     if least_ms <= 0 <= most_ms:
         return 0
     return least_ms if least_ms > 0 else most_ms

@@ -1,7 +1,7 @@
 """Opens the store that the settings name: SQLite in the data directory, or PostgreSQL by a URL.
 
-What a kind of store needs is imported when it is opened: a third of a second that `--help` saves, and an
-extra that who keeps SQLite need not install.
+What a kind of store needs is imported when it is opened: `--help` saves a third of a second, and SQLite needs
+no extra installed.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ SQLITE_NAME = "licet.db"
 
 
 class StoreAt(NamedTuple):
-    """Where a store is: at `url`, which may have a password in it, or without one in `data`."""
+    """Where a store is: at `url`, which may contain a password, or else in the directory `data`."""
 
     data: Path
     url: str | None = None
@@ -33,7 +33,7 @@ class StoreAt(NamedTuple):
 
     @property
     def place(self) -> str:
-        """In words that may be shown.
+        """The place as text that may be shown: without a password.
 
         Raises StoreUnavailable.
         """
@@ -89,7 +89,7 @@ class StoreAt(NamedTuple):
 def _extra() -> Iterator[None]:
     try:
         yield
-    except ImportError as fault:  # also where the driver finds no library of the system
+    except ImportError as fault:  # also where the driver does not find libpq
         if fault.name is None or not fault.name.startswith("psycopg"):
             raise
         raise StoreUnavailable(

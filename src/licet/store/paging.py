@@ -1,8 +1,7 @@
 """Reads a long list in pages: a cursor says where the last page ended.
 
-A cursor is opaque text for whoever holds it, and names a place by what stands there and not by a number, so
-that a page stays right while rows are added. It is no secret and proves nothing: who may see what is asked
-again with each page.
+A cursor is opaque text. It names the last row of a page by its values and not by its number, so that pages
+stay right while rows are added. It is no secret and gives no rights: access is checked again for each page.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -46,12 +45,12 @@ def read_cursor(text: str, kind: type[_Place]) -> _Place:
 
 
 def _is_of_a_store(value: object) -> bool:
-    """Whether a store can look for it: anybody can write a cursor, with anything in it."""
+    """Whether a store can search for it: anybody can write a cursor, with any value in it."""
     if isinstance(value, str):
         return "\0" not in value
     return not isinstance(value, int) or -_NUMBER_MAX <= value <= _NUMBER_MAX
 
 
 def bounded(limit: int) -> int:
-    """A page's length, within what there may be."""
+    """A page's length, within the bounds."""
     return max(1, min(limit, LIMIT_MAX))

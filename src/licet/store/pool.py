@@ -11,7 +11,7 @@ _Connection = TypeVar("_Connection")
 
 
 class ConnectionPool(Generic[_Connection]):
-    """Each is made when it is first wanted, and there are `most` at most."""
+    """Connections are made when they are first needed, `most` at most."""
 
     def __init__(self, make: Callable[[], _Connection], *, most: int) -> None:
         self._make = make
@@ -40,7 +40,7 @@ class ConnectionPool(Generic[_Connection]):
             self._places.release()
 
     def close(self) -> list[_Connection]:
-        """Wait until none is in use, let nobody have one any more, and return all that were made."""
+        """Wait until none is in use, give out no more, and return all that were made."""
         self._is_closed = True
         for _ in range(self._most):
             self._places.acquire()

@@ -4,9 +4,9 @@ from sqlalchemy import BigInteger, Column, Index, Table, Text
 
 from licet.store.table_parts import KEY, metadata
 
-# Failed authentications, folded by minute: one row counts those of one cause. Tenant 0 is none of ours, and
-# name '' nobody known, or several: what was sent and is no name of ours is kept nowhere.
-# No foreign key: a row may be of no tenant.
+# Failed authentications, folded by minute: one row counts those of one cause. Tenant 0 is an unknown tenant,
+# and name '' is an unknown name, or several: a name that was sent and that we do not know is kept nowhere. No
+# foreign key: a row may be of no tenant.
 authentication_failure = Table(
     "authentication_failure",
     metadata,
@@ -24,7 +24,7 @@ authentication_failure = Table(
     sqlite_with_rowid=False,
 )
 
-# Which refusal a request id is of: denials and failed authentications, some of each minute's.
+# Which refusal a request id belongs to: some denials and failed authentications of each minute.
 refused_request = Table(
     "refused_request",
     metadata,

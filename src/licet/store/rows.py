@@ -1,6 +1,7 @@
 """The rows that both stores read into a book and write from it, as values in the order of their columns.
 
-How a row travels is each store's own; what is in it, and in which order a batch writes, stands here.
+Each store has its own way to send rows; their content, and the order in which a batch writes, is defined
+here.
 """
 
 from collections.abc import Sequence
@@ -23,9 +24,9 @@ Row = tuple[Any, ...]
 
 
 class Saving(NamedTuple, Generic[_Of]):
-    """Something for each kind of row that a batch writes, in the order in which they are written.
+    """One value for each kind of row that a batch writes, in the order in which they are written.
 
-    What is gone comes before what is new: a seat's key may be the same.
+    Rows are removed before new ones are added: a seat's key may be the same.
     """
 
     sessions_gone: _Of
@@ -57,7 +58,7 @@ def rows_of(book: Book) -> Saving[Sequence[Row]]:
         seats_new=[astuple(seat) for seat in writes.seats_new.values()],
         seats_kept=[astuple(seat) for seat in writes.seats_kept.values()],
         assertions_used=[astuple(assertion) for assertion in writes.assertions_used],
-        # By how many its seats in use are more.
+        # By how many the seats in use of each pool grow.
         pools=[(key, seats - before[key]) for key, seats in book.in_use.items() if seats != before[key]],
         entries=folded.entries,
         denials=[key + denial for key, denial in folded.denials.items()],

@@ -38,8 +38,8 @@ from licet.store.table_parts import KEY as _KEY
 from licet.store.table_parts import metadata as metadata  # noqa: PLC0414 - who has the tables has them all
 from licet.store.table_parts import tenant_id as _tenant_id
 
-# One row: `version` grows with every change of the set-up, so that a server sees in one look whether
-# what it remembers is still true.
+# One row: `version` grows with every change of the set-up, so that a server sees by one query whether its
+# snapshot is current.
 setup = Table("setup", metadata, Column("version", BigInteger, nullable=False))
 
 tenant = Table(
@@ -55,7 +55,7 @@ tenant = Table(
     Column("token_format", Text, nullable=False, server_default="reference"),
     Column("strict_assertions", Boolean, nullable=False, server_default=text("false")),
     Column("time_zone", Text, nullable=False, server_default="UTC"),  # of dates that name no zone
-    # Nothing is left of it but what happened, which is removed in pieces; its name is free again.
+    # Only the journal of a removed tenant is left, which is deleted in pieces; its name is free again.
     Column("removed_at_ms", BigInteger),
     sqlite_autoincrement=True,  # a number is never given twice
 )
@@ -75,14 +75,14 @@ pool = Table(
     Column("in_use", Integer, nullable=False, server_default="0"),
     # By how much `seats` was lowered below what was in use (L6). Only that change raises it.
     Column("overuse", Integer, nullable=False, server_default="0"),
-    # What alerts are raised at: percentages of the seats in use, "denied"; apart by a space, '' is never.
+    # What alerts are raised at: percentages of the seats in use, "denied"; separated by a space, '' is never.
     Column("alerts", Text, nullable=False, server_default="80 90 100 denied"),
     Column("hold_s", Integer, nullable=False, server_default="0"),  # L18
     # Those that code of schema 0003 does not know: "expires", "shared:5".
     Column("alerts_more", Text, nullable=False, server_default=""),
     UniqueConstraint("tenant_id", "name"),
     CheckConstraint("seats >= 0", name="seats"),
-    # Behind the ledger: a forgotten lock is an error here, and never a seat too many.
+    # The second guard, behind the ledger: a missing lock is an error here, and never a seat too many.
     CheckConstraint("in_use >= 0 AND in_use <= seats + overuse", name="in_use"),
     sqlite_autoincrement=True,
 )
@@ -115,11 +115,11 @@ client = Table(
     Column("initials", Text, nullable=False),
     Column("enabled", Boolean, nullable=False),
     Column("sessions_max", Integer, nullable=False),
-    Column("scopes", Text),  # names apart by a space; none: every scope of the tenant
+    Column("scopes", Text),  # names separated by a space; none: every scope of the tenant
     Column("grant_types", Text, nullable=False),
     Column("introspects", Boolean, nullable=False),
     Column("password_allowed", Boolean, nullable=False),
-    Column("barred_until_ms", BigInteger),  # an administrator ended its session, and wants it to stay away
+    Column("barred_until_ms", BigInteger),  # suspended by an administrator who ended its session
     UniqueConstraint("tenant_id", "client_id"),
     ForeignKeyConstraint(["tenant_id", "initials"], ["user_account.tenant_id", "user_account.initials"]),
     sqlite_autoincrement=True,
@@ -152,7 +152,7 @@ public_key = Table(
     Column("last_used_at_ms", BigInteger),
 )
 
-# The assertions that clients authenticated with, until they have expired: each is good once (RFC 7523 3).
+# The assertions that clients authenticated with, until they have expired: each can be used once (RFC 7523 3).
 # No foreign key: a row outlives its client by minutes.
 assertion_used = Table(
     "assertion_used",
@@ -165,8 +165,8 @@ assertion_used = Table(
     sqlite_with_rowid=False,
 )
 
-# The two tables that every grant writes. They have no foreign keys: what they point at is removed
-# only together with them, by a set-up change that ends the sessions first.
+# The two tables that every grant writes. They have no foreign keys: what they refer to is removed only by a
+# set-up change that ends the sessions first.
 session = Table(
     "session",
     metadata,
@@ -182,13 +182,13 @@ session = Table(
     Column("renewed_at_ms", BigInteger, nullable=False),
     Column("expires_at_ms", BigInteger, nullable=False),
     Column("address", Text, nullable=False),
-    # A client's live sessions, without a look at the rows. An entry is small on purpose: each grant of
-    # a client touches a page of this index, and what a commit costs is pages.
+    # A client's live sessions, by the index alone. An entry is small on purpose: each grant of a client
+    # touches a page of this index, and a commit costs as much as the pages it touches.
     Index(None, "client_key", "expires_at_ms"),
-    # What has expired.
+    # For the sessions that have expired.
     Index(None, "expires_at_ms"),
 )
-# Which sessions of other clients are on a seat that is a user's; who shares another's is its client's.
+# Which sessions of other clients are on a user's seat; the others are found by their client.
 Index(
     "ix_session_user_seat",
     session.c.pool_id,
@@ -214,7 +214,7 @@ seat = Table(
     sqlite_with_rowid=False,
 )
 
-# What administrators did; `tenant` is a name, because the event outlives what it tells of.
+# What administrators did; `tenant` is a name, because the event outlives the tenant.
 event = Table(
     "event",
     metadata,
@@ -298,7 +298,7 @@ webhook = Table(
     Column("private_allowed", Boolean, nullable=False, server_default=text("false")),
 )
 
-# Whether a pool is beyond a threshold, so that it is told once and not with every grant.
+# Whether a pool is beyond a threshold, so that it is reported once and not with every grant.
 alert = Table(
     "alert",
     metadata,
@@ -311,7 +311,7 @@ alert = Table(
     Column("told_times", BigInteger, nullable=False, server_default="0"),  # what was counted then
 )
 
-# What was reported of the end of a pool's licence: of which end, and how many days before; 0 is the end.
+# Which end of a pool's licence was reported, and how many days before; 0 is the end itself.
 licence_notice = Table(
     "licence_notice",
     metadata,
@@ -334,13 +334,13 @@ shared_seat = Table(
     Column("raised_at_ms", BigInteger, nullable=False),
 )
 
-# Messages on their way, and those that were given up.
+# Messages that are being delivered, and those that were given up.
 delivery = Table(
     "delivery",
     metadata,
     Column("id", Text, primary_key=True),  # the message's id, the same in each attempt
     Column("webhook_id", ForeignKey("webhook.id", ondelete="CASCADE"), index=True),  # none: by e-mail
-    Column("tenant_id", BigInteger),  # whose alert it tells
+    Column("tenant_id", BigInteger),  # whose alert it reports
     Column("type", Text, nullable=False),  # pool.threshold_reached, ...
     Column("payload", Text, nullable=False),
     Column("created_at_ms", BigInteger, nullable=False),

@@ -1,7 +1,7 @@
 """Keeps the set-up in memory: snapshots of all tenants, renewed when the store's version grows.
 
-Reading them costs no I/O, so that parsing a request and checking a client wait for nothing. A transaction
-asks for them again, so that what it decides on is true at its own instant.
+Reading them costs no I/O, so that parsing a request and authenticating a client wait for nothing. A
+transaction checks their version again, so that it decides on the set-up of its own instant.
 """
 
 import threading
@@ -62,7 +62,7 @@ def read_version(connection: Connection) -> int:
 
 
 def read_tenants(connection: Connection, ids: set[int]) -> Iterable[Tenant]:
-    """These tenants with all that they have, in a handful of queries.
+    """These tenants with all that belongs to them, in a handful of queries.
 
     Raises SetupDamaged.
     """
@@ -90,7 +90,7 @@ def _rows_by_tenant(connection: Connection, table: Table, ids: set[int]) -> defa
 
 
 def _only(query: Select[Any], column: Column[Any], ids: set[int]) -> Select[Any]:
-    """Narrow a query to these tenants; so many of them that it would be long are read with all others."""
+    """Narrow a query to these tenants; where there are too many for one statement, all are read."""
     return query.where(column.in_(ids)) if len(ids) <= _IDS_MAX else query
 
 

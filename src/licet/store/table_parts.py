@@ -12,12 +12,12 @@ metadata = MetaData(
     }
 )
 
-# SQLite numbers rows by itself only where the type is INTEGER to the letter.
+# SQLite numbers rows by itself only where the type is exactly INTEGER.
 KEY = BigInteger().with_variant(Integer, "sqlite")
 
 
 def tenant_id(*, primary_key: bool = False) -> Column[int]:
-    """The column that says of which tenant a row is."""
+    """The column of the tenant that a row belongs to."""
     return Column(
         "tenant_id", ForeignKey("tenant.id", ondelete="CASCADE"), primary_key=primary_key, nullable=False
     )

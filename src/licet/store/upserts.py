@@ -6,8 +6,8 @@ from sqlalchemy import Connection, Table
 
 
 def insert_into(connection: Connection, table: Table) -> Any:
-    """An insert that may say what to do when the row is there already."""
-    # Where a store is of one kind, what the other kind needs is not imported: a fifth of a second.
+    """An insert that can say what to do when the row exists already."""
+    # What the other kind of store needs is not imported: it would take a fifth of a second.
     if connection.dialect.name == "postgresql":
         from sqlalchemy.dialects.postgresql import insert as for_postgres  # noqa: PLC0415
 

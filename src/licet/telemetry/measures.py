@@ -62,7 +62,7 @@ class Measures:
         self.batches = Histogram(COMMANDS)
         self.commits = Histogram(SECONDS)
         self.hashes = Histogram(SECONDS)
-        self.happened: Counter[str] = Counter()  # in the committing process
+        self.counted: Counter[str] = Counter()  # in the committing process
         self.failures: Counter[FailureCause] = Counter()  # of authentications, which the recorder counts
         self.restarts = 0
         self._hashing = Lock()
@@ -75,12 +75,12 @@ class Measures:
         of.counts[bisect_left(of.bounds, took_s)] += 1
         of.total += took_s
 
-    def committed(self, commands: int, took_s: float, happened: Mapping[str, int]) -> None:
+    def committed(self, commands: int, took_s: float, counted: Mapping[str, int]) -> None:
         """A batch of so many commands was worked on for so long; `happened` is news of another process."""
         self.batches.add(commands)
         self.commits.add(took_s)
-        for name, times in happened.items():
-            self.happened[name] += times
+        for name, times in counted.items():
+            self.counted[name] += times
 
     def hashed(self, took_s: float) -> None:
         """A password was hashed."""

@@ -231,7 +231,7 @@ class Metrics:
         _put(of, "licet_ready", (), int(self._is_ready()))
         if found is not None:
             _put_occupancy(of, found)
-        _put_happened(of, self._happened())
+        _put_counted(of, self._counted())
         for cause in FailureCause:  # 0 as well: a rate knows no beginning of a series
             _put(of, "licet_authentication_failures_total", (cause,), self._measures.failures[cause])
         _put_requests(of, self._measures.requests.copy())
@@ -246,14 +246,14 @@ class Metrics:
         for process in self._processes:
             yield from process.collect()  # nothing of one that is gone
 
-    def _happened(self) -> dict[str, int]:
+    def _counted(self) -> dict[str, int]:
         """In the committing process, and in this one."""
-        happened = dict(self._measures.happened)
-        for name, times in dict(self._store.happened).items():
-            happened[name] = happened.get(name, 0) + times
+        counted = dict(self._measures.counted)
+        for name, times in dict(self._store.counted).items():
+            counted[name] = counted.get(name, 0) + times
         for name, times in dict(self._store.collisions).items():
-            happened[COLLIDED + name] = happened.get(COLLIDED + name, 0) + times
-        return happened
+            counted[COLLIDED + name] = counted.get(COLLIDED + name, 0) + times
+        return counted
 
 
 class _Found(Collector):
@@ -286,15 +286,15 @@ def _put_occupancy(of: Mapping[str, Metric], found: Occupancy) -> None:
         _put(of, "licet_sessions", of_scope, sessions)
 
 
-def _put_happened(of: Mapping[str, Metric], happened: Mapping[str, int]) -> None:
+def _put_counted(of: Mapping[str, Metric], counted: Mapping[str, int]) -> None:
     """A reason that did not occur is 0: a rate knows no beginning of a series."""
-    _put(of, "licet_grants_total", (), happened.get(GRANTED, 0))
-    _put(of, "licet_refreshes_total", (), happened.get(RENEWED, 0))
+    _put(of, "licet_grants_total", (), counted.get(GRANTED, 0))
+    _put(of, "licet_refreshes_total", (), counted.get(RENEWED, 0))
     for denied in NoSeatReason:
-        _put(of, "licet_denials_total", (denied,), happened.get(DENIED + denied, 0))
+        _put(of, "licet_denials_total", (denied,), counted.get(DENIED + denied, 0))
     for ended in EndReason:
-        _put(of, "licet_endings_total", (ended,), happened.get(ENDED + ended, 0))
-    for name, times in happened.items():
+        _put(of, "licet_endings_total", (ended,), counted.get(ENDED + ended, 0))
+    for name, times in counted.items():
         if name.startswith(COLLIDED):
             _put(of, "licet_store_collisions_total", (name.removeprefix(COLLIDED),), times)
 

@@ -471,7 +471,7 @@ def node(value: Node, now_ms: int) -> NodeNow:
         seen_at_ms=value.seen_at_ms,
         silent=is_silent(value, now_ms),
         skew_ms=value.skew_ms,
-        token_keys=tuple(mark.told for mark in value.token_keys),
+        token_keys=tuple(mark.text for mark in value.token_keys),
         pepper=value.pepper,
     )
 

@@ -95,7 +95,7 @@ def _node_record(node: Node, now_ms: int) -> Record:
         "seen_at": Instant(node.seen_at_ms),
         "silent": is_silent(node, now_ms),
         "skew_ms": node.skew_ms,
-        "token_keys": [mark.told for mark in node.token_keys],
+        "token_keys": [mark.text for mark in node.token_keys],
         "pepper": node.pepper,
     }
 

@@ -1,4 +1,4 @@
-"""Alembic's entry: run the migrations on the connection that `licet.store.migrate` hands over."""
+"""Alembic's entry: runs the migrations on the connection that `licet.store.migrate` passes."""
 
 from alembic import context
 
@@ -11,4 +11,4 @@ context.configure(
     target_metadata=metadata,
     render_as_batch=True,
 )
-context.run_migrations()  # in the transaction that is there: all steps hold, or none
+context.run_migrations()  # in the caller's transaction: all steps, or none

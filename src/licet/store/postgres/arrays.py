@@ -1,6 +1,6 @@
-"""Rows on their way to PostgreSQL: as arrays, one for each column.
+"""Writes rows for PostgreSQL as arrays, one for each column.
 
-They are written here: a value costs a part of what the driver's own way of writing a list does.
+Writing them here costs a fraction of what the driver takes to write a list.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -12,7 +12,7 @@ _encode = msgspec.json.Encoder().encode  # The quickest way to write a list, and
 
 
 def seat_of(columns: str, asked: str) -> str:
-    """The one seat of the pool and holder that are asked for."""
+    """SQL for the one seat of a pool and holder."""
     return (
         f"SELECT {columns} FROM seat WHERE pool_id = {asked}.pool_id"
         f" AND holder >= {asked}.holder AND holder <= {asked}.holder ORDER BY holder LIMIT 1"
@@ -33,7 +33,7 @@ def texts(values: Iterable[str | None]) -> str:
     """An array of text."""
     values = list(values)
     written = _encode(values).decode()
-    if "\\" in written:  # There JSON and PostgreSQL differ.
+    if "\\" in written:  # Here JSON and PostgreSQL differ.
         return "{" + ",".join(["NULL" if value is None else _quoted(value) for value in values]) + "}"
     return "{" + written[1:-1] + "}"
 

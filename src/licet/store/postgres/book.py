@@ -1,15 +1,14 @@
-"""The rows of a book in PostgreSQL: loading them before the ledger decides.
+"""Loads the rows of a book from PostgreSQL, before the ledger decides.
 
-After that they are saved by `licet.store.postgres.saving`.
+`licet.store.postgres.saving` writes what the ledger made of them.
 
 The rules:
 
-- All that a batch needs is one statement: its snapshot is one instant, and no step waits for the network. So
-  what follows from rows that were read is said in SQL here, clause by clause of `licet.ledger.prefetch`.
-- No statement may need statistics to be fast: a plan is made once for a connection, maybe while the tables
-  are empty. So each lookup is written in such a way that one index serves it best, however little is known:
-  columns are compared together and ordered as in that index, and one that has an index of its own is kept
-  from it by `+ 0`.
+- One statement loads all that a batch needs: its snapshot is one instant, and no step waits for the network.
+  So what follows from rows read before is SQL here, clause by clause of `licet.ledger.prefetch`.
+- No statement may need statistics to be fast: a plan is made once per connection, maybe while the tables are
+  empty. So each lookup is written so that one index serves it best without statistics: columns are compared
+  together and ordered as in that index, and `+ 0` keeps the planner from another index on a column.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -27,23 +26,23 @@ from licet.store.rows import SESSION, to_seat, to_session
 
 _NOW_MS = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
-# Rows of several kinds come in one shape, that of a session: `kind` first.
+# Rows of several kinds have one shape, that of a session with `kind` before it.
 _MOMENT, _NAMED, _OLDEST, _EXPIRED, _SEAT_ROW, _POOL, _CLIENT = range(7)
 
-# A part with OFFSET 0 is looked up by itself, for each row before it: so all that it says about a row can
-# be a condition of the index. What `now` is, is a value that is known before.
+# A part with OFFSET 0 is evaluated by itself for each row before it, so that all its conditions on a row can
+# use the index. `now` is a value that is known before.
 _NOW = "(SELECT now_ms FROM moment)"
 _EVER = 2**62
 
 
 def _lives(columns: str, values: str) -> str:
-    """That a session has these values and lives: its expiry is the index's next column."""
+    """SQL: a session has these values and is alive; its expiry is the index's next column."""
     columns = f"({columns}, expires_at_ms)"
     return f"{columns} > ({values}, {_NOW}) AND {columns} <= ({values}, {_EVER})"
 
 
 def _pools_of_expired(asked: str) -> str:
-    """The pools that have an expired seat, where more than 0 are asked for; each is looked up by itself."""
+    """SQL for the pools with an expired seat, where more than 0 are asked for; looked up one by one."""
     return (
         f"SELECT pool.* FROM pool CROSS JOIN LATERAL (SELECT 1 FROM seat WHERE pool_id = pool.id"
         f" AND expires_at_ms <= {_NOW} ORDER BY expires_at_ms LIMIT 1) AS seat"
@@ -52,7 +51,7 @@ def _pools_of_expired(asked: str) -> str:
 
 
 # The parts of the statement that loads a batch, named after the clauses of `licet.ledger.prefetch`; each may
-# ask those before it. `moment` and `touched` are this store's own: the time, and the sessions found so far.
+# use those before it. `moment` and `touched` are this store's own: the time, and the sessions found so far.
 PARTS = {
     "moment": f"SELECT coalesce(%(now_ms)s::bigint, greatest(%(least_ms)s::bigint, {_NOW_MS})) AS now_ms",
     "named": f"""
@@ -201,8 +200,8 @@ def parameters(
 ) -> dict[str, object]:
     """What a batch needs, as parameters of the one statement that loads it.
 
-    `locked` are the tenants that it is alone with, None for all; `now_ms` is None where the database is to
-    say, and `least_ms` what it must not go behind.
+    `locked` are the tenants that the batch has locked, None for all. `now_ms` is None where the database's
+    clock is to be read, and `least_ms` is the earliest value that it may give.
     """
     named = need.renewed | need.ended
     crowded = [(client_key, *key) for client_key, key in need.crowded]
@@ -229,7 +228,7 @@ def parameters(
 
 
 class Loaded:
-    """What was found: the rows of a book, the moment and the version of the set-up that they are of."""
+    """The rows of a book that were found, with their instant and the version of the set-up."""
 
     def __init__(self, cursor: Cursor[tuple[Any, ...]], used: Iterable[tuple[int, bytes]] = ()) -> None:
         self.now_ms = self.version = 0
@@ -274,12 +273,12 @@ class Loaded:
 
 
 def load(raw: DriverConnection, asked: Mapping[str, object]) -> Cursor[tuple[Any, ...]]:
-    """Ask for the rows of a book by these `parameters`; the cursor has them when the pipeline is through."""
+    """Ask for the rows of a book by these `parameters`; the cursor has them after the pipeline's sync."""
     return raw.execute(_LOAD.encode(), asked, prepare=True, binary=True)
 
 
 def load_used(raw: DriverConnection, need: Need) -> Iterable[tuple[int, bytes]]:
-    """Ask which of the assertions are used; it has them when the pipeline is through."""
+    """Ask which of the assertions are used; the result is there after the pipeline's sync."""
     if not need.assertions:  # as nearly always
         return ()
     tenants, clients, hashes = zip(*need.assertions, strict=True)
@@ -298,7 +297,7 @@ def read_live(
 
 
 def tenants_of_expired(raw: DriverConnection, least_ms: int, sessions_max: int) -> Cursor[tuple[Any, ...]]:
-    """Ask for the tenants of the sessions and seats that a sweep would find now."""
+    """Ask for the tenants of the sessions and seats that a sweep would clear now."""
     return raw.execute(_TENANTS_OF_EXPIRED.encode(), [least_ms, *[sessions_max] * 3], prepare=True)
 
 

@@ -1,11 +1,11 @@
-"""One connection to PostgreSQL that mends itself, and the words for what goes wrong on it.
+"""One connection to PostgreSQL that reconnects by itself, and the texts of what goes wrong on it.
 
 The rules:
 
-- Every use of a link has a deadline on this machine's own uptime, whatever the network or the server does:
-  a server that is stopped still answers keepalives, and a cancelled COMMIT would count as done.
-- A connection on which anything was left in doubt is thrown away. A new one is made in the background, at
-  once, then after waits that double up to a second; until there is one, every use fails at once.
+- Every use of a link has a deadline on this machine's monotonic clock, whatever the network or the server
+  does: a stopped server still answers keepalives, and a cancelled COMMIT would count as done.
+- A connection in doubt is discarded. A new one is made in the background, at once, then after waits that
+  double up to a second; until there is one, every use fails at once.
 - No driver's exception leaves a link, and no password: a message has the host, the port and the database.
 """
 
@@ -49,8 +49,8 @@ _DURABLE = (
     "SELECT set_config('synchronous_commit', 'on', false)"
     " WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')"
 )
-# A COMMIT that a standby does not confirm keeps its connection until it does. Where one waits already, more
-# would use up the connections there are.
+# A COMMIT that no standby confirms holds its connection until one does. Where one waits already, more would
+# use up all connections.
 _UNCONFIRMED = (
     "SELECT count(*) FROM pg_stat_activity WHERE usename = current_user AND wait_event = 'SyncRep'"
     " AND clock_timestamp() - query_start > interval '1 second'"
@@ -75,16 +75,16 @@ _COLLISIONS: Mapping[type[psycopg.Error], str] = {
 
 
 class Doubtful(StoreUnavailable):
-    """It is not known what became of a transaction."""
+    """Whether a transaction was committed is unknown."""
 
 
 class DriverConnection(psycopg.Connection[tuple[Any, ...]]):
-    """A connection of the driver that keeps the warnings it gets.
+    """A connection of the driver that collects the server's warnings.
 
-    No wait of it is longer than `patience_s`, and none goes past `deadline`.
+    No wait is longer than `step_s`, and none goes past `deadline`.
     """
 
-    deadline = patience_s = math.inf
+    deadline = step_s = math.inf
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -93,40 +93,40 @@ class DriverConnection(psycopg.Connection[tuple[Any, ...]]):
 
     def wait(self, gen: PQGen[Any], interval: float = 0.1, timeout: float | None = None) -> Any:
         """Wait as the driver does, until the deadline at most."""
-        longest = min(self.patience_s, max(0.0, self.deadline - monotonic()))
+        longest = min(self.step_s, max(0.0, self.deadline - monotonic()))
         if longest != math.inf:
             timeout = longest if timeout is None else min(longest, timeout)
         try:
             return super().wait(gen, interval, timeout)
         except errors._WaitTimeout:  # noqa: SLF001 - it has no other name
             self.pgconn.finish()
-            with suppress(Exception):  # What is left of it would go on waiting.
+            with suppress(Exception):  # What is left of the query would go on waiting.
                 gen.close()
             raise
 
     def _keep_warning(self, notice: errors.Diagnostic) -> None:
-        # Not by its text, which is in the language of the server.
+        # Not by its text, which is in the server's language.
         if notice.severity_nonlocalized == "WARNING":
             self.warnings.append(notice.message_primary or "a warning")
 
 
 class Wire(NamedTuple):
-    """A connection as the driver has it, and as SQLAlchemy has it."""
+    """One connection, as the driver's object and as SQLAlchemy's."""
 
     raw: DriverConnection
     connection: Connection
 
 
 class Link:
-    """One connection, used by one thread at a time. It is made when it is first used.
+    """One connection, used by one thread at a time. It is opened when it is first used.
 
-    `options` are settings of the server for it. `writes` is for the link that commits.
+    `options` are settings of the server for this connection. `writes` marks the link that commits.
     """
 
     def __init__(
         self, url: str, name: str, options: Mapping[str, str] | None = None, *, writes: bool = False
     ) -> None:
-        logging.getLogger("psycopg").disabled = True  # What it has to say is in what it raises.
+        logging.getLogger("psycopg").disabled = True  # Its exceptions have all that it logs.
         self._parameters = _parameters(url, name, options or {})
         self.place = place_of(self._parameters)
         self._name = name
@@ -143,7 +143,7 @@ class Link:
     def using(self, within_s: float, *, each_s: float = math.inf) -> Iterator[Wire]:
         """The connection, in no transaction; what is left open at the end of the block is rolled back.
 
-        `within_s` is for all of the block, `each_s` for each statement in it. What takes longer raises
+        `within_s` limits the whole block, `each_s` each statement in it. What takes longer raises
         StoreUnavailable. Raises StoreUnavailable, Contradiction, Collided.
         """
         deadline = monotonic() + within_s
@@ -151,20 +151,20 @@ class Link:
             raise StoreUnavailable(f"{self.place}: this process is busy with another transaction")
         try:
             wire = self._ready(deadline)
-            wire.raw.deadline, wire.raw.patience_s = deadline, each_s
+            wire.raw.deadline, wire.raw.step_s = deadline, each_s
             with self._throwing_away(wire), _faults(self.place):
                 yield wire
         finally:
             self._lock.release()
 
     def close(self) -> None:
-        """Let go of the connection, for good."""
+        """Close the connection for good."""
         self._closed.set()
         with self._lock:
             self._throw_away()
 
     def _ready(self, deadline: float) -> Wire:
-        """The connection; the first use waits for it to be made, no later one does."""
+        """The connection; only the first use waits until it is made."""
         if self._closed.is_set():
             raise StoreUnavailable("the store is closed")
         if self._wire is None and self._maker is None:
@@ -197,7 +197,7 @@ class Link:
         self._maker.start()
 
     def _try(self) -> None:
-        """Make a connection, however often it takes."""
+        """Try to connect until it succeeds."""
         wait_s = WAIT_FIRST_S
         while not self._closed.is_set():
             try:
@@ -206,8 +206,8 @@ class Link:
             except StoreUnavailable as fault:
                 self._down = str(fault)
             self._tried.set()
-            # As many nodes as lost it at once do not come back at once.
-            self._closed.wait(wait_s * random.uniform(0.5, 1.0))  # noqa: S311 - nobody is to guess nothing
+            # Nodes that lost it at the same time do not all come back at the same time.
+            self._closed.wait(wait_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
             wait_s = min(2 * wait_s, WAIT_MAX_S)
         if self._maker is threading.current_thread():  # and not another one, if this was short-lived
             self._maker = None
@@ -218,7 +218,7 @@ class Link:
     def _throw_away(self) -> None:
         wire, self._wire = self._wire, None
         if wire is not None:
-            wire.raw.close()  # No word to the server, which may not answer.
+            wire.raw.close()  # Without a word to the server, which may not answer.
             with suppress(SQLAlchemyError, psycopg.Error):
                 wire.connection.invalidate()
                 wire.connection.close()
@@ -242,7 +242,7 @@ class Link:
 
     def _make_engine(self) -> Engine:
         def connect() -> DriverConnection:
-            # A transaction begins and ends where the store says so.
+            # The store begins and ends transactions itself.
             raw = DriverConnection.connect(**self._parameters, autocommit=True)
             raw.prepared_max = 500
             raw.deadline = monotonic() + CONNECT_S
@@ -254,7 +254,7 @@ class Link:
             poolclass=NullPool,
             isolation_level="AUTOCOMMIT",
             use_native_hstore=False,
-            hide_parameters=True,  # of a statement that failed: a password hash may be among them
+            hide_parameters=True,  # of a failed statement: they may contain a password hash
         )
 
 
@@ -268,13 +268,13 @@ def _parameters(url: str, name: str, options: Mapping[str, str]) -> dict[str, An
     given = parameters_of(url)
     settings = [f"-c {key}={value}" for key, value in options.items()]
     said = {"options": " ".join([str(given.get("options") or ""), *settings]).strip()}
-    # Whichever host is the one that takes writes: after a failover it is another one.
+    # The host that accepts writes: after a failover it is another one.
     own = {"target_session_attrs": "read-write", "application_name": f"licet {name}"}
     return {**_TCP, **own, **given, **said}
 
 
 def _is_certain(fault: BaseException) -> bool:
-    """Whether a fault leaves no doubt about the connection: ours, or one that the server has answered."""
+    """Whether a fault leaves no doubt about the connection: it is ours, or the server's answer."""
     if not isinstance(fault, StoreUnavailable | Contradiction):
         return True
     cause = fault.__cause__
@@ -284,12 +284,12 @@ def _is_certain(fault: BaseException) -> bool:
 
 
 def _is_over(cause: psycopg.Error) -> bool:
-    """Whether an answer of the server is one to go elsewhere with, like a demoted primary's."""
+    """Whether the server's answer means that another host has to be found, like a demoted primary's."""
     return cause.sqlstate is not None and cause.sqlstate.startswith(_ELSEWHERE)
 
 
 def _tidied(raw: DriverConnection) -> bool:
-    """Bring a connection out of its transaction, if that can be done."""
+    """End a connection's transaction, if possible."""
     if raw.closed:
         return False
     raw.deadline = monotonic() + TIDY_S
@@ -303,7 +303,7 @@ def _tidied(raw: DriverConnection) -> bool:
 
 @contextmanager
 def _faults(place: str) -> Iterator[None]:
-    """Turn what the driver raises into what a store may raise."""
+    """Turn the driver's exceptions into those that a store may raise."""
     try:
         yield
     except psycopg.Error as fault:
@@ -322,10 +322,10 @@ def _as_a_store_says(fault: psycopg.Error, place: str) -> StoreUnavailable | Con
     for kind, name in _COLLISIONS.items():
         if isinstance(fault, kind):
             return Collided(name, f"{place}: transactions are in each other's way ({name})")
-    return StoreUnavailable(f"{place}: {_told(fault)}")
+    return StoreUnavailable(f"{place}: {_message(fault)}")
 
 
-def _told(fault: psycopg.Error) -> str:
+def _message(fault: psycopg.Error) -> str:
     for kind, words in _WORDS.items():
         if isinstance(fault, kind):
             return words

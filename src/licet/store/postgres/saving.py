@@ -1,8 +1,8 @@
-"""Saving a book in PostgreSQL: the net effect of its changes, and the journal of them.
+"""Saves a book in PostgreSQL: the net effect of its changes, and the journal of them.
 
-Every statement is for all rows of its kind at once. One that has to touch so many rows and no other counts
-them itself, and fails by a division by zero where it does not: so the transaction is lost before the COMMIT
-that travels with it.
+Every statement is for all rows of its kind at once. A statement that must touch exactly so many rows counts
+them itself, and fails by a division by zero where the number differs: so the transaction fails before the
+COMMIT that is sent with it.
 """
 
 from collections.abc import Collection, Sequence
@@ -15,7 +15,7 @@ from licet.store.rows import SEAT, SESSION, Saving, rows_of
 
 
 class _Bulk:
-    """A statement for many rows. `ROWS` in it stands for them; `types` are those of their columns.
+    """A statement for many rows. `ROWS` in its text stands for them; `types` are those of their columns.
 
     An exact one fails when it does not touch as many rows as it was given.
     """
@@ -65,8 +65,8 @@ _WRITES = Saving(
     assertions_used=_Bulk(
         "INSERT INTO assertion_used (tenant_id, client_key, jti, until_ms) SELECT * FROM ROWS", "iibi"
     ),
-    # Added, not set, and overuse only shrinks: so the check `in_use <= seats + overuse` stands behind the
-    # ledger, whatever number it began with (L6).
+    # Added, not set, and overuse only shrinks: so the check `in_use <= seats + overuse` guards behind the
+    # ledger, whatever the number was before (L6).
     pools=_Bulk(
         "UPDATE pool SET in_use = in_use + new.more,"
         " overuse = greatest(0, least(overuse, in_use + new.more - seats))"

@@ -4,15 +4,15 @@ The rules:
 
 - A batch is one transaction in two round trips: begin, lock, load; then save and commit. Between them the
   ledger decides.
-- A batch is alone with the tenants of its commands, by advisory locks taken in ascending order; a lock on a
-  row would make the nodes that meet there wait in a convoy. All batches share the lock of the set-up, which a
-  change of the set-up has for itself: so it waits for them, they wait for it, and no order can be crossed.
+- A batch locks the tenants of its commands, by advisory locks taken in ascending order; row locks would make
+  the nodes that meet there wait in a convoy. All batches share the lock of the set-up, which a change of the
+  set-up takes exclusively: it waits for them and they wait for it, so there is no deadlock.
 - READ COMMITTED: a statement sees what was committed before it began, and it begins when the locks are held.
-- What is answered is committed, on the synchronous standby too where there is one: a warning at COMMIT, or
-  no word of it, is a fault and never an answer.
-- Behind the locks stand the tables: a unique (pool, holder), and a check of the seats in use.
+- What is answered is committed, on the synchronous standby too where there is one: a warning at COMMIT, or no
+  reply to it, is a fault and never an answer.
+- Behind the locks the tables guard: a unique (pool, holder), and a check of the seats in use.
 
-What is rare goes through SQLAlchemy, on the same connection.
+Rare statements go through SQLAlchemy, on the same connection.
 """
 
 import math
@@ -46,8 +46,8 @@ ANSWER_S = 1.5  # a batch or a read that takes longer is a store out of reach; a
 STEP_S = BUSY_S + ANSWER_S  # of a change of the set-up: it may have to wait for the batches
 READ_S = 300.0  # of the whole store, or of a migration
 
-# Spaces of advisory locks, each with numbers of its own: "lic" in ASCII, and which.
-_SETUP_LOCK, _TENANT_LOCK = 0x6C_69_63_00, 0x6C_69_63_01  # HOUSE_LOCK is a third
+# Classes of advisory locks, each with keys of its own: "lic" in ASCII, and a number.
+_SETUP_LOCK, _TENANT_LOCK = 0x6C_69_63_00, 0x6C_69_63_01  # LEADER_LOCK is a third
 _LOCK_MAX = 0x7FFF_FFFF
 
 _BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED"
@@ -67,25 +67,25 @@ _MOMENT = (
     b"SELECT greatest(%s::bigint, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint),"
     b" (SELECT version FROM setup)"
 )
-_TELL = f"SELECT pg_notify('{CHANNEL}', '') FROM setup WHERE version <> %s::bigint".encode()
+_NOTIFY = f"SELECT pg_notify('{CHANNEL}', '') FROM setup WHERE version <> %s::bigint".encode()
 
-# A node that is stopped in a transaction keeps others waiting: for less than they wait at most.
+# A node that stops in a transaction keeps others waiting, but for less than they wait at most.
 _WRITER = {
     "lock_timeout": "1300ms",
     "idle_in_transaction_session_timeout": "1000ms",
     # One plan for all batches, made once; it must be good for any number of rows. So it is made of indexes
-    # and loops, whatever the statistics say of tables that were empty a moment ago.
+    # and loops, whatever the statistics say of tables that were empty when it was made.
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "enable_bitmapscan": "off",
-    "enable_hashagg": "off",  # made as large as the rows that are feared, for the few that come
+    "enable_hashagg": "off",  # sized for the worst estimate, while few rows come
     "max_parallel_workers_per_gather": "0",
     "jit": "off",
 }
 _READER = {**_WRITER, "statement_timeout": "1400ms"}
-# A report is bounded by its time alone: what its snapshot sees, no vacuum clears away.
+# A report is limited by its time alone: vacuum cannot remove the rows that its snapshot sees.
 _REPORTER = {
     "statement_timeout": f"{REPORT_S:.0f}s",
     "idle_in_transaction_session_timeout": f"{REPORT_S:.0f}s",
@@ -101,16 +101,16 @@ class PostgresStore:
     """
 
     differences = Differences(
-        many_machines=True, tenants_apart=True, answer_within_s=ANSWER_S + 0.3, tells_changes=True
+        many_machines=True, tenants_apart=True, answer_within_s=ANSWER_S + 0.3, notifies_changes=True
     )
 
     def __init__(self, url: str, *, create: bool = False, answer_s: float = ANSWER_S) -> None:
         self.clock = FollowingClock()
         self._answer_s = answer_s
         self.collisions: Counter[str] = Counter()
-        self.happened: Counter[str] = Counter()
+        self.counted: Counter[str] = Counter()
         self._tenants = Tenants()
-        # Who may take longer for a batch may also stand still for longer within it.
+        # A batch that may take longer may also be idle for longer.
         idle = {"idle_in_transaction_session_timeout": f"{answer_s / ANSWER_S * 1000:.0f}ms"}
         self._writer = Link(url, "writer", _WRITER | idle, writes=True)
         self._reader = Link(url, "reader", _READER | idle)
@@ -132,16 +132,16 @@ class PostgresStore:
             raise
 
     def tenant(self, name: str) -> Tenant | None:
-        """The tenant as it was when last looked at; no I/O."""
+        """The tenant as last read; no I/O."""
         return self._tenants.by_name.get(name)
 
     def tenants(self) -> Mapping[int, Tenant]:
-        """All tenants by their id, as they were when last looked at; no I/O."""
+        """All tenants by their id, as last read; no I/O."""
         return self._tenants.by_id
 
     @property
     def identity(self) -> str:
-        """Nothing: what answers at the URL is the store, also after a failover."""
+        """Always '': whatever answers at the URL is the store, also after a failover."""
         return ""
 
     @property
@@ -150,7 +150,7 @@ class PostgresStore:
         return self._tenants.version
 
     def refresh_tenants(self) -> None:
-        """Look whether the set-up changed, and read what did.
+        """Read again what has changed of the set-up.
 
         Raises StoreUnavailable.
         """
@@ -168,7 +168,7 @@ class PostgresStore:
 
     @contextmanager
     def reporting(self) -> Iterator[Connection]:
-        """As `reading`, on a connection that nothing else waits for; several threads at once.
+        """As `reading`, on a connection that no request waits for; several threads at once.
 
         Raises StoreUnavailable.
         """
@@ -187,13 +187,13 @@ class PostgresStore:
                     batch = _Batch(wire, pipelines, self._tenants, self.clock)
                     yield batch
                     batch.commit()
-                    count(self.happened, batch.changes)
+                    count(self.counted, batch.changes)
             else:
                 with self._writer.using(math.inf, each_s=STEP_S) as wire:
                     change = _Change(wire, self._tenants, self.clock, purpose)
                     yield change
                     change.commit()
-                    count(self.happened, change.changes)
+                    count(self.counted, change.changes)
         except Collided as fault:
             self.collisions[fault.name] += 1
             raise
@@ -218,24 +218,24 @@ class PostgresStore:
         self._hear()
 
     def watch(self) -> None:
-        """From now on hear of changes of the set-up, and stand for election as the one that keeps house."""
+        """From now on listen for changes of the set-up, and stand for election as leader."""
         self._watcher.start()
 
-    def keeps_house(self) -> bool:
-        """Whether it is this store's turn to clear away what has expired or is aged; no I/O."""
-        return self._watcher.keeps_house
+    def is_leader(self) -> bool:
+        """Whether this node is the leader, which removes what has expired or is too old; no I/O."""
+        return self._watcher.is_leader
 
     def upkeep(self) -> None:
-        """Nothing: the database sees to itself."""
+        """Nothing: the database maintains itself."""
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._watcher.close()
         for link in (self._writer, self._reader, self._looker, self._whole, *self._reporters.close()):
             link.close()
 
     def _looking(self) -> AbstractContextManager[Connection]:
-        # A set-up may be large: it is each statement that has to be answered in time.
+        # A set-up may be large: the limit is for each statement.
         return _reading(self._looker, self._answer_s)
 
     def _refresh(self, connection: Connection) -> None:
@@ -244,7 +244,7 @@ class PostgresStore:
             self._tenants.refresh(connection, version)
 
     def _hear(self) -> None:
-        """Set the clock: an idle node must not be led by its own."""
+        """Set the clock by the database's: that of an idle node must not drift."""
         with self._looker.using(self._answer_s) as wire:
             [row] = wire.raw.execute(_MOMENT, [self.clock.heard_ms])
             self.clock.hear(row[0])
@@ -265,7 +265,7 @@ class _Batch:
 
     @property
     def connection(self) -> Connection:
-        """A batch has none: it is alone with some tenants and not with the set-up."""
+        """A batch has none: it has locked some tenants and not the set-up."""
         raise AssertionError("a batch changes no set-up")
 
     def load(self, commands: Sequence[Command]) -> Book:
@@ -280,14 +280,14 @@ class _Batch:
         need = Need(commands, tenants)
         cursor = load(raw, parameters(need, locked=locked, least_ms=heard_ms))
         asked_used = load_used(raw, need)
-        # Not by leaving the pipeline: after what that sends, the database would not notice that this node
-        # stands still in the middle of a transaction.
+        # Not by leaving the pipeline: after what that sends, the database would not notice that this node is
+        # idle in a transaction.
         pipeline.sync()
         used = tuple(asked_used)
         loaded = Loaded(cursor, used)
         self._clock.hear(loaded.now_ms)
         self.now_ms = loaded.now_ms
-        if loaded.version != version:  # The set-up stands still from here on: what it wants is asked again.
+        if loaded.version != version:  # The set-up cannot change from here on: load it again.
             self._pipelines.close()
             tenants = self._tenants.refresh(self._connection, loaded.version)
             need = Need(commands, tenants)
@@ -296,7 +296,7 @@ class _Batch:
         return loaded.book(tenants)
 
     def save(self, book: Book) -> None:
-        """Have the net effect of the book's changes written, and the journal of them, with the COMMIT."""
+        """Keep the net effect of the book's changes, and the journal of them; `commit` writes them."""
         self._book = book
         self.changes += book.changes
 
@@ -313,7 +313,7 @@ class _Batch:
         _must_hold(self._raw, commit)
 
     def _tenants_of(self, commands: Sequence[Command], pipeline: Pipeline) -> set[int]:
-        """The tenants that these commands are of; a sweep is of those that it would find something of."""
+        """The tenants of these commands; those of a sweep are where it would find something to clear."""
         sessions_max = sum(command.sessions_max for command in commands if isinstance(command, Sweep))
         named = {command.tenant_id for command in commands if not isinstance(command, Sweep)}
         if not sessions_max:
@@ -358,17 +358,17 @@ class _Change:
         self.changes += book.changes
 
     def commit(self) -> None:
-        """Commit, and tell the other nodes when the set-up is another one now."""
+        """Commit, and notify the other nodes when the set-up changed."""
         with self._raw.pipeline():
             if self._changes_setup:
-                self._raw.execute(_TELL, [self._version])
+                self._raw.execute(_NOTIFY, [self._version])
             commit = _send_commit(self._raw)
         _must_hold(self._raw, commit)
 
     def _current_tenants(self) -> dict[int, Tenant]:
         if self._changes_setup:
             version = read_version(self._connection)
-            if version != self._version:  # What is not committed yet is remembered by nobody.
+            if version != self._version:  # A set-up that is not committed yet is not cached.
                 return Tenants().refresh(self._connection, version)
         if self._version == self._tenants.version:
             return self._tenants.by_id
@@ -391,7 +391,7 @@ def migrating(url: str) -> Iterator[Connection]:
 
 @contextmanager
 def _reading(link: Link, each_s: float, within_s: float = math.inf) -> Iterator[Connection]:
-    """Everything at one instant."""
+    """A connection that sees everything at one instant."""
     with link.using(within_s, each_s=each_s) as wire:
         wire.raw.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         yield wire.connection
@@ -418,7 +418,7 @@ def _send_commit(raw: DriverConnection) -> Cursor[Any]:
 
 
 def _must_hold(raw: DriverConnection, commit: Cursor[Any]) -> None:
-    """Be sure that it is committed.
+    """Raise unless it is committed.
 
     PostgreSQL gives no more than a warning when a commit stopped waiting for its standby.
     """
@@ -428,5 +428,5 @@ def _must_hold(raw: DriverConnection, commit: Cursor[Any]) -> None:
 
 
 def _lock_numbers(tenant_ids: Collection[int]) -> str:
-    """As one array, ascending: who takes several locks takes them in this order."""
+    """As one array, ascending: whoever takes several locks takes them in this order."""
     return "{" + ",".join(map(str, sorted({id_ & _LOCK_MAX for id_ in tenant_ids}))) + "}"

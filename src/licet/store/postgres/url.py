@@ -4,10 +4,10 @@ The rules:
 
 - A connection to another machine is encrypted, the server's certificate is verified, and the server gets no
   password that it could use elsewhere: `sslmode=verify-full` and `require_auth=scram-sha-256`, unless the
-  URL, or the environment variables of libpq, say otherwise. Who writes to the database owns the licence.
-- Local is a Unix socket, `localhost` and the loopback addresses, by their name alone: what a name resolves to
-  is the answer of a network that is not trusted yet.
-- No password is in a text from here.
+  URL, or the environment variables of libpq, say otherwise. Whoever writes to the database owns the licence.
+- Local is a Unix socket, `localhost` and the loopback addresses, by their name alone: name resolution is not
+  trusted.
+- No text made here contains a password.
 """
 
 import os
@@ -26,7 +26,7 @@ SSLMODE = "verify-full"
 REQUIRE_AUTH = "scram-sha-256"
 # libpq takes several, of which any is enough. `none` is safe beside a client certificate alone.
 _SAFE_METHODS = frozenset({"scram-sha-256", "gss", "sspi"})
-# Where libpq looks by itself.
+# Where libpq looks by default.
 _TRUSTED_BY_USER = Path("~/.postgresql/root.crt")
 _VARIABLES = {
     "sslmode": "PGSSLMODE",
@@ -44,7 +44,7 @@ class Weakness(NamedTuple):
 
 
 def parameters_of(url: str) -> dict[str, Any]:
-    """What the driver is to connect with: the parameters of the URL, and secure defaults for the others.
+    """The driver's parameters: those of the URL, and secure defaults for the others.
 
     Raises StoreUnavailable when the driver does not take the URL.
     """
@@ -55,7 +55,7 @@ def parameters_of(url: str) -> dict[str, Any]:
 
 
 def place_of(parameters: Mapping[str, Any]) -> str:
-    """Where a database is, in words that may be shown."""
+    """Where a database is, as text that may be shown."""
     hosts = str(parameters.get("host") or parameters.get("hostaddr") or "localhost").split(",")
     ports = str(parameters.get("port") or "5432").split(",")
     ports = ports * len(hosts) if len(ports) == 1 else ports
@@ -73,7 +73,7 @@ def place_of_url(url: str) -> str:
 
 
 def weaknesses_of_url(url: str) -> list[Weakness]:
-    """What somebody between this machine and the database could do; nothing when all is as it should be.
+    """What somebody between this machine and the database could do; empty when the connection is secure.
 
     Raises StoreUnavailable when the driver does not take the URL.
     """
@@ -103,7 +103,7 @@ def weaknesses_of_url(url: str) -> list[Weakness]:
 def is_local(parameters: Mapping[str, Any]) -> bool:
     """Whether a connection with these parameters does not leave this machine."""
     if parameters.get("service") or os.environ.get("PGSERVICE"):
-        return False  # The host stands in a file that only libpq reads.
+        return False  # The host is in a file that only libpq reads.
     hosts = str(parameters.get("host") or os.environ.get("PGHOST") or "")
     addresses = str(parameters.get("hostaddr") or os.environ.get("PGHOSTADDR") or "")
     return all(_is_local(host.strip()) for host in [*hosts.split(","), *addresses.split(",")])
@@ -136,5 +136,5 @@ def _from_environment() -> dict[str, str]:
 def _read(url: str) -> dict[str, Any]:
     try:
         return dict(conninfo_to_dict(url))
-    except psycopg.Error:  # Its text may have a part of the password.
+    except psycopg.Error:  # Its text may contain part of the password.
         raise StoreUnavailable("the URL of the store is not one of PostgreSQL") from None

@@ -1,6 +1,6 @@
-"""Listens for changes of the set-up by other nodes, and holds the lock of the node that does the upkeep.
+"""Listens for changes of the set-up by other nodes, and holds the lock of the leader, which does the upkeep.
 
-A thread of its own with a connection of its own: where that is lost, another node gets the lock.
+It is a thread with a connection of its own: where that is lost, another node gets the lock.
 """
 
 import socket
@@ -14,9 +14,9 @@ from licet.store.postgres.connection import DriverConnection, Link
 
 HEARTBEAT_S = 1.0
 CHANNEL = "licet_setup"
-HOUSE_LOCK = 0x6C_69_63_02  # a space of advisory locks: "lic" in ASCII, and which
+LEADER_LOCK = 0x6C_69_63_02  # a class of advisory locks: "lic" in ASCII, and a number
 
-# A node that is stopped does not keep the house for long.
+# A stopped node does not stay leader for long.
 _WATCHER = {"idle_session_timeout": f"{10 * HEARTBEAT_S:.0f}s"}
 
 
@@ -27,7 +27,7 @@ class Watcher:
     """
 
     def __init__(self, url: str, on_change: Callable[[], None], answer_s: float) -> None:
-        self.keeps_house = False
+        self.is_leader = False
         self._link = Link(url, "watcher", _WATCHER)
         self._on_change = on_change
         self._answer_s = answer_s
@@ -40,7 +40,7 @@ class Watcher:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop, and give the lock back."""
+        """Stop, and release the lock."""
         self._closed.set()
         self._waker.close()
         if self._thread.is_alive():
@@ -50,16 +50,16 @@ class Watcher:
 
     def _run(self) -> None:
         while not self._closed.is_set():
-            with suppress(Exception):  # Whoever looks for changes is told why, and this tries again.
+            with suppress(Exception):  # Readers of the set-up get the error; this tries again.
                 self._listen()
-            self.keeps_house = False
+            self.is_leader = False
             self._closed.wait(HEARTBEAT_S / 4)
 
     def _listen(self) -> None:
-        """Until it is closed, or the connection is lost: then somebody else may keep house."""
+        """Listen until it is closed, or the connection is lost: then another node may become leader."""
         with self._link.using(self._answer_s) as wire:
             wire.raw.execute(f"LISTEN {CHANNEL}".encode())
-            self._on_change()  # What was told while nobody listened.
+            self._on_change()  # What changed while nobody listened.
             while not self._closed.is_set():
                 wire.raw.deadline = monotonic() + self._answer_s
                 self._stand(wire.raw)
@@ -68,7 +68,7 @@ class Watcher:
                 select([wire.raw.fileno(), self._woken.fileno()], [], [], HEARTBEAT_S)
 
     def _stand(self, raw: DriverConnection) -> None:
-        """Take the lock of the house if it is free. It goes with the connection, so see that this lives."""
-        statement = "SELECT true" if self.keeps_house else f"SELECT pg_try_advisory_lock({HOUSE_LOCK}, 0)"
+        """Take the leader's lock if it is free. It ends with the connection, so check that this is alive."""
+        statement = "SELECT true" if self.is_leader else f"SELECT pg_try_advisory_lock({LEADER_LOCK}, 0)"
         [(is_mine,)] = raw.execute(statement.encode())
-        self.keeps_house = is_mine
+        self.is_leader = is_mine

@@ -1,9 +1,9 @@
 """The rows of a book in SQLite: loading them before the ledger decides, saving them after.
 
-Every statement is for all rows of its kind at once. The driver gives the interpreter's lock away with each
-step of a statement and has to win it back from the event loop: one step for a batch, and not one for a row,
-is most of the speed of a commit. That is why rows come as one JSON value, and go as one `VALUES` list.
-Lists have few lengths, so that each statement is prepared once for each of them and then is there.
+Every statement is for all rows of its kind at once. The driver releases the interpreter's lock at each step
+of a statement and has to win it back from the event loop: one step per batch instead of one per row is most
+of the speed of a commit. That is why rows are read as one JSON value, and written as one `VALUES` list. Lists
+have few lengths, so that each statement is prepared once per length and then cached.
 """
 
 import sqlite3
@@ -23,7 +23,7 @@ from licet.store.errors import Contradiction
 from licet.store.rows import SEAT, SESSION, Saving, rows_of, to_seat, to_session
 
 ROWS_MAX = 64  # of one statement; more of them are several statements
-# How many of so many rows go into one statement: all of a few, and else a multiple of eight.
+# How many rows go into one statement: all, where they are few, and else a multiple of eight.
 _FEW = 16
 _LENGTHS = tuple(rows if rows <= _FEW else rows & -8 for rows in range(ROWS_MAX + 1))
 
@@ -45,7 +45,7 @@ _OLDEST = (
 )
 _OLDEST_BY_NUMBER = f"{_SESSIONS} session WHERE number IN (%s)"
 _SWEEP = f"{_SESSIONS} (SELECT * FROM session WHERE expires_at_ms <= ? ORDER BY expires_at_ms LIMIT ?)"
-# By each pool there is: what is on hold expires without a session.
+# Looks at every pool, because a seat on hold expires without a session.
 _SWEEP_POOLS = (
     "SELECT json_group_array(id) FROM (SELECT id FROM pool WHERE in_use > 0 AND EXISTS"
     " (SELECT 1 FROM seat WHERE pool_id = pool.id AND expires_at_ms <= ?) LIMIT ?)"
@@ -72,14 +72,14 @@ _ASSERTIONS = (
 
 
 class _Bulk(NamedTuple):
-    """A statement for many rows: what stands before and after its `VALUES` list, and the places of a row."""
+    """A statement for many rows: its text before and after `VALUES`, and the placeholders of a row."""
 
     before: str
     places: int
     after: str = ""
 
     def run(self, raw: sqlite3.Connection, rows: Sequence[tuple[Any, ...]], *first: object) -> None:
-        """Execute it for these rows; `first` fills the places that stand before them.
+        """Execute it for these rows; `first` fills the placeholders before them.
 
         Raises Contradiction when it does not touch each of them once.
         """
@@ -96,7 +96,7 @@ def _text(bulk: _Bulk, rows: int) -> str:
 
 
 class _BulkOfPool(_Bulk):
-    """One that is for the rows of one pool, which stands before them: SQLite looks pairs up by a walk."""
+    """A statement for the rows of one pool, its first parameter: SQLite would scan for a list of pairs."""
 
     def run(self, raw: sqlite3.Connection, rows: Sequence[tuple[Any, ...]], *first: object) -> None:
         """Execute it for these rows, of whatever pools."""
@@ -122,8 +122,8 @@ _WRITES = Saving(
         ") AS new WHERE pool_id = new.column1 AND holder = new.column2",
     ),
     assertions_used=_Bulk("INSERT INTO assertion_used (tenant_id, client_key, jti, until_ms) VALUES", 4),
-    # Added, not set, and overuse only shrinks: so the check `in_use <= seats + overuse` stands behind the
-    # ledger, whatever number it began with (L6).
+    # Added, not set, and overuse only shrinks: so the check `in_use <= seats + overuse` guards behind the
+    # ledger, whatever the number was before (L6).
     pools=_Bulk(
         "UPDATE pool SET in_use = in_use + new.column2,"
         " overuse = max(0, min(overuse, in_use + new.column2 - seats)) FROM (VALUES",
@@ -183,8 +183,8 @@ def load_book(
 ) -> Book:
     """The book of these commands, as `licet.ledger.prefetch` says.
 
-    `sessions_at_most` remembers how many live sessions a client has at most, by its key: whose limit is
-    out of reach need not be counted again.
+    `sessions_at_most` remembers how many live sessions a client has at most, by its key: a client whose
+    limit cannot be reached is not counted again.
     """
     return _Loading(raw, Need(commands, tenants), sessions_at_most, now_ms).book(tenants)
 
@@ -200,7 +200,7 @@ def save_book(raw: sqlite3.Connection, book: Book) -> None:
 
 
 class _Loading:
-    """Gathers the rows of a book, clause by clause; each adds to what the next one asks for."""
+    """Collects the rows of a book, clause by clause; each clause may add to what the next one needs."""
 
     def __init__(
         self, raw: sqlite3.Connection, need: Need, sessions_at_most: dict[int, int], now_ms: int
@@ -268,7 +268,7 @@ class _Loading:
                 self._add_seats(_HELD % _places(part), pool_id, *part)
 
     def _load_swept(self) -> set[int]:
-        """The sessions that have expired; which pools have seats that have."""
+        """Load the sessions that have expired; return the pools that have expired seats."""
         limit = self._need.sweep
         if not limit:
             return set()

@@ -2,8 +2,8 @@
 
 A transaction takes the file's write lock before it reads (`BEGIN IMMEDIATE`), so that several processes
 may work on one file: a server, a second server, the command line. Each sees what was committed before it.
-The statements of a batch are the driver's own (`sqlite_book`), for speed; what is rare goes through
-SQLAlchemy.
+The statements of a batch are the driver's own (`licet.store.sqlite.book`), for speed; rare statements
+go through SQLAlchemy.
 """
 
 import math
@@ -36,18 +36,18 @@ from licet.store.sqlite.book import load_book, read_live, save_book
 _SETUP_VERSION = "SELECT version FROM setup"
 _DATA_VERSION = "PRAGMA data_version"  # another number whenever another connection has written
 _WAIT_S = 0.01
-_STEPS = 100_000  # of SQLite's machine, a millisecond or so
+_STEPS = 100_000  # of SQLite's virtual machine, a millisecond or so
 
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",  # L9: a commit that was answered survives a loss of power.
     "PRAGMA foreign_keys = ON",
     "PRAGMA cache_size = -16384",  # 16 MiB
-    "PRAGMA temp_store = MEMORY",  # what a statement keeps for its own undoing is a few rows
-    # Checkpoints are made beside the commits (`upkeep`). While commits never pause, the log begins anew only
-    # by one within them, at 256 MiB: each keeps a commit waiting for some 10 ms, so that they must be rare.
+    "PRAGMA temp_store = MEMORY",  # a statement keeps few rows for its rollback
+    # Checkpoints are made beside the commits (`upkeep`). While commits never pause, only a checkpoint within
+    # a commit, at 256 MiB, restarts the log: each delays a commit by some 10 ms, so they must be rare.
     "PRAGMA wal_autocheckpoint = 65536",
-    # More than it ever has, 384 MiB: a log that is cut and grows again is synced twice as slowly.
+    # 384 MiB, more than it ever has: a log that is truncated and grows again is synced twice as slowly.
     "PRAGMA journal_size_limit = 402653184",
 )
 
@@ -58,16 +58,16 @@ class SqliteStore:
     Raises StoreUnavailable, SchemaOutdated.
     """
 
-    # One wait for the lock, behind a batch that waited for it in vain.
+    # One wait for the lock, after a batch that waited for it in vain.
     differences = Differences(
-        many_machines=False, tenants_apart=False, answer_within_s=2 * BUSY_S, tells_changes=False
+        many_machines=False, tenants_apart=False, answer_within_s=2 * BUSY_S, notifies_changes=False
     )
 
     def __init__(self, path: Path, clock: Clock, *, create: bool = False) -> None:
         self.path = path
         self.clock = clock
-        self.collisions: Counter[str] = Counter()  # None: a writer waits for its turn.
-        self.happened: Counter[str] = Counter()
+        self.collisions: Counter[str] = Counter()  # Stays empty: a writer waits for its turn.
+        self.counted: Counter[str] = Counter()
         self._tenants = Tenants()
         self._data_version = 0
         self._sessions_at_most: dict[int, int] = {}
@@ -90,7 +90,7 @@ class SqliteStore:
             self._opened = opened.pop_all()
 
     def _make_tables(self) -> None:
-        """All of the tables or none, whoever else is about to make them."""
+        """Make all of the tables or none, even where another process makes them too."""
         raw = _driver(self._writer)
         raw.execute("BEGIN IMMEDIATE")
         try:
@@ -101,16 +101,16 @@ class SqliteStore:
         raw.commit()
 
     def tenant(self, name: str) -> Tenant | None:
-        """The tenant as it was when last looked at; no I/O."""
+        """The tenant as last read; no I/O."""
         return self._tenants.by_name.get(name)
 
     def tenants(self) -> Mapping[int, Tenant]:
-        """All tenants by their id, as they were when last looked at; no I/O."""
+        """All tenants by their id, as last read; no I/O."""
         return self._tenants.by_id
 
     @property
     def identity(self) -> str:
-        """Which file it is: another one at the same place is another store."""
+        """Identifies the file: another file at the same place is another store."""
         return "{}:{}".format(*self._identity)
 
     @property
@@ -119,7 +119,7 @@ class SqliteStore:
         return self._tenants.version
 
     def refresh_tenants(self) -> None:
-        """Look whether the set-up changed, and read what did.
+        """Read again what has changed of the set-up.
 
         Raises StoreUnavailable.
         """
@@ -141,7 +141,7 @@ class SqliteStore:
 
     @contextmanager
     def reporting(self) -> Iterator[Connection]:
-        """As `reading`, on a connection that nothing else waits for; several threads at once.
+        """As `reading`, on a connection that no request waits for; several threads at once.
 
         Raises StoreUnavailable.
         """
@@ -152,7 +152,7 @@ class SqliteStore:
 
     @contextmanager
     def transaction(self, purpose: Purpose = Purpose.SETUP) -> Iterator["SqliteTransaction"]:
-        """Begin; commit at the end of the block, roll back when it raises. Any is alone in the file.
+        """Begin; commit at the end of the block, roll back when it raises. Each is alone in the file.
 
         Raises StoreUnavailable, Contradiction.
         """
@@ -166,13 +166,13 @@ class SqliteStore:
                 transaction = SqliteTransaction(self._writer, self._tenants, at_most, now_ms)
                 yield transaction
                 raw.execute("COMMIT")
-                count(self.happened, transaction.changes)
+                count(self.counted, transaction.changes)
             finally:
                 if raw.in_transaction:
                     raw.execute("ROLLBACK")
 
     def _remembered(self, raw: sqlite3.Connection) -> dict[int, int]:
-        """How many live sessions each client has at most, as far as nobody else has written since."""
+        """How many live sessions each client has at most; empty when another connection has written since."""
         data_version = raw.execute(_DATA_VERSION).fetchone()[0]
         if data_version != self._data_version:
             self._data_version = data_version
@@ -200,14 +200,14 @@ class SqliteStore:
             check_current(connection)
 
     def watch(self) -> None:
-        """There is nobody who tells: `refresh_tenants` has to look."""
+        """Nothing: nobody notifies, so `refresh_tenants` has to look."""
 
-    def keeps_house(self) -> bool:
-        """True: several servers on one machine may do it, and what one did the other finds done."""
+    def is_leader(self) -> bool:
+        """True: several servers on one machine may do the upkeep, each only what is left to do."""
         return True
 
     def upkeep(self) -> None:
-        """Bring what was committed from the log into the file, without keeping a commit waiting.
+        """Move what was committed from the log into the file, without keeping a commit waiting.
 
         Raises StoreUnavailable.
         """
@@ -215,15 +215,15 @@ class SqliteStore:
             _driver(self._looker).execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         for reporter in self._reporters.close():
             reporter.close()
         with self._write_lock, self._read_lock, self._look_lock:
             self._opened.close()
 
     def _must_be_there(self) -> None:
-        # A file that was moved or replaced goes on living for who has it open, and nobody else would
-        # ever see what is written to it.
+        # A file that was moved or replaced still exists for the process that has it open, and nobody else
+        # would ever see what it writes there.
         if _identity(self.path) != self._identity:
             raise StoreUnavailable(f"{self.path} was moved or replaced while it was in use")
 
@@ -231,8 +231,8 @@ class SqliteStore:
 class _Reads:
     """Read transactions of a connection, one after the other.
 
-    What a user leaves half read is closed with its transaction. SQLite keeps a connection at the instant of
-    its oldest open query: whoever reads on it next would miss what was committed since.
+    Queries that the caller left half read are closed with their transaction. SQLite keeps a connection at the
+    instant of its oldest open query: the next reader would miss what was committed since.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -316,7 +316,7 @@ class SqliteTransaction:
     def _current_tenants(self) -> dict[int, Tenant]:
         if self._changes_setup:
             version: int = self._raw.execute(_SETUP_VERSION).fetchone()[0]
-            if version != self._version:  # What is not committed yet is remembered by nobody.
+            if version != self._version:  # A set-up that is not committed yet is not cached.
                 return Tenants().refresh(self._connection, version)
         if self._version == self._tenants.version:
             return self._tenants.by_id
@@ -343,9 +343,9 @@ def migrating(path: Path) -> Iterator[Connection]:
 
 
 def _must_exist(path: Path, *, create: bool) -> None:
-    """Make the file, readable by its owner only, or see that it is there.
+    """Make the file, readable by its owner only, or check that it exists.
 
-    One that is there is not opened: its close would take away the locks that this process may have on it
+    An existing file is not opened: closing it would drop the locks that this process may have on it
     (https://sqlite.org/howtocorrupt.html, 2.2).
     """
     if create:
@@ -356,7 +356,7 @@ def _must_exist(path: Path, *, create: bool) -> None:
 
 def _engine(path: Path) -> Engine:
     def connect() -> sqlite3.Connection:
-        # No isolation level: a transaction begins and ends where this file says so.
+        # No isolation level: this module begins and ends transactions itself.
         raw = sqlite3.connect(
             path, timeout=BUSY_S, isolation_level=None, check_same_thread=False, cached_statements=1024
         )
@@ -372,12 +372,12 @@ def _engine(path: Path) -> Engine:
         creator=connect,
         poolclass=NullPool,
         isolation_level="AUTOCOMMIT",
-        hide_parameters=True,  # of a statement that failed: a password hash may be among them
+        hide_parameters=True,  # of a failed statement: they may contain a password hash
     )
 
 
 def _prepare(raw: sqlite3.Connection) -> None:
-    # Two that turn a new file into WAL at once do not wait for each other as they do later on.
+    # Two connections that switch a new file to WAL at once do not wait for each other by themselves.
     for _ in range(round(BUSY_S / _WAIT_S)):
         try:
             raw.execute(_PRAGMAS[0])
@@ -403,15 +403,15 @@ def _identity(path: Path) -> tuple[int, int]:
 
 @contextmanager
 def _faults() -> Iterator[None]:
-    """Turn what the driver raises into what a store may raise."""
+    """Turn the driver's exceptions into those that a store may raise."""
     try:
         yield
     except (sqlite3.IntegrityError, IntegrityError) as fault:
-        raise Contradiction(_told(fault)) from fault
+        raise Contradiction(_message(fault)) from fault
     except (sqlite3.Error, SQLAlchemyError, OSError) as fault:
-        raise StoreUnavailable(_told(fault)) from fault
+        raise StoreUnavailable(_message(fault)) from fault
 
 
-def _told(fault: Exception) -> str:
-    """What the driver said, without what SQLAlchemy wraps it in."""
+def _message(fault: Exception) -> str:
+    """The driver's own message, without SQLAlchemy's wrapping."""
     return str(getattr(fault, "orig", None) or fault)
