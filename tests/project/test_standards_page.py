@@ -50,7 +50,11 @@ def names(path: Path) -> dict[str, str]:
     return found
 
 
-STATED = names(TESTS / "end_to_end" / "test_statements.py")
+STATED = {
+    name: text
+    for file in (TESTS / "end_to_end").glob("test_statements_*.py")
+    for name, text in names(file).items()
+}
 
 
 def test_every_statement_is_there_once_and_in_order() -> None:
