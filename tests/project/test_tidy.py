@@ -17,7 +17,7 @@ SRC = ROOT / "src" / "licet"
 MIGRATIONS = SRC / "store" / "migrations"  # each is one step from top to bottom, and is never changed again
 MODULES = sorted(SRC.rglob("*.py"))
 TEMPLATES = sorted((SRC / "admin" / "templates").rglob("*.html"))
-MEASURING = ("bench", "chaos", "interop")
+BESIDE = ("bench", "chaos", "interop", "tests")
 
 
 def functions(module: Path) -> Iterator[tuple[str, int]]:
@@ -34,14 +34,22 @@ def line_count(file: Path) -> int:
 
 
 def test_no_file_is_longer_than_can_be_read_at_one_sitting() -> None:
-    """A file has one subject."""
-    beside = (it.relative_to(ROOT) for room in MEASURING for it in (ROOT / room).rglob("*.py"))
+    """A file has one subject, also one of tests, which is found by its path."""
+    beside = (it.relative_to(ROOT) for room in BESIDE for it in (ROOT / room).rglob("*.py"))
     ours = (
         it for it in beside if not any(part.startswith(".") or part == "node_modules" for part in it.parts)
     )
     files = [*MODULES, *(ROOT / it for it in ours)]  # what is installed there for peers is not
     assert len(files) > len(MODULES)
     assert not {str(it.relative_to(ROOT)): line_count(it) for it in files if line_count(it) > LINES_MAX}
+
+
+def test_no_test_needs_another_test() -> None:
+    """What they share stands in tests/support/; conftest.py gives its fixtures by their names."""
+    imports = re.compile(r"^\s*(?:from|import) (?:test_|conftest)", re.MULTILINE)
+    files = sorted((ROOT / "tests").rglob("*.py"))
+    assert len(files) > 200
+    assert not [str(it.relative_to(ROOT)) for it in files if imports.search(it.read_text(encoding="utf-8"))]
 
 
 def test_no_function_is_longer_than_a_screen() -> None:
