@@ -23,7 +23,7 @@ from licet.credentials.public_keys import (
     name_of,
     read_jwk,
     read_keys,
-    told,
+    to_jwk,
 )
 from licet.model import InvalidValue
 from support.signing import ALGORITHMS as SIGNED_BY
@@ -57,7 +57,7 @@ class TestReading:
     def test_a_key_is_the_same_in_pem_as_a_jwk_and_in_a_set(self, algorithm: str) -> None:
         """RFC 7517 4 and 5, RFC 7468 13."""
         [key] = read_keys(SIGNERS[algorithm].pem)
-        jwk = told(key)
+        jwk = to_jwk(key)
         assert read_keys(json.dumps(jwk)) == [key]
         encryption = {**jwk, "use": "enc"}
         assert read_keys(json.dumps({"keys": [jwk, jwk, encryption]})) == [key]
@@ -71,15 +71,15 @@ class TestReading:
         """RFC 7517 4.5; a kid that is the thumbprint says nothing more."""
         key = SIGNERS["ES256"].key
         assert name_of(key) == key.thumbprint
-        assert read_jwk({**told(key), "kid": key.thumbprint}) == key
-        assert name_of(read_jwk({**told(key), "kid": "2026-11"})) == "2026-11"
+        assert read_jwk({**to_jwk(key), "kid": key.thumbprint}) == key
+        assert name_of(read_jwk({**to_jwk(key), "kid": "2026-11"})) == "2026-11"
         assert [kind_of(it.key) for it in SIGNERS.values()] == [
             "ES256",
             "EdDSA",
             "RS256 PS256",
             "RS256 PS256",
         ]
-        assert kind_of(read_jwk({**told(SIGNERS["PS256"].key), "alg": "PS256"})) == "PS256"
+        assert kind_of(read_jwk({**to_jwk(SIGNERS["PS256"].key), "alg": "PS256"})) == "PS256"
 
 
 class TestRefusal:
@@ -169,7 +169,7 @@ class TestRefusal:
         self, changes: dict[str, object]
     ) -> None:
         """RFC 7517 4, RFC 7518 6.2.1: the point is on its curve, and every member is what it has to be."""
-        jwk = {**told(SIGNERS["ES256"].key), **changes}
+        jwk = {**to_jwk(SIGNERS["ES256"].key), **changes}
         with pytest.raises(InvalidValue):
             read_keys(json.dumps(jwk))
 
@@ -198,7 +198,7 @@ class TestRefusal:
 
     def test_a_file_has_a_bounded_number_of_keys(self) -> None:
         """No more than a client may have."""
-        jwk = told(SIGNERS["ES256"].key)
+        jwk = to_jwk(SIGNERS["ES256"].key)
         with pytest.raises(InvalidValue, match="more than 16"):
             read_keys(json.dumps({"keys": [jwk] * (KEYS_READ_MAX + 1)}))
 
@@ -226,7 +226,7 @@ class TestRefusal:
             key = read_jwk(jwk)
         except InvalidValue:
             return
-        assert read_jwk(told(key)) == key
+        assert read_jwk(to_jwk(key)) == key
 
 
 class TestSignatures:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from licet.cli.run.finding_advice import advice_of
 from licet.credentials.generated import ClientSecrets
-from licet.credentials.public_keys import told
+from licet.credentials.public_keys import to_jwk
 from licet.model import InvalidValue
 from licet.setup.change import changing
 from licet.setup.check import SOON_MS, check
@@ -306,7 +306,7 @@ class TestCommandLine:
 
     def test_what_does_not_go_is_told_in_a_line(self, desk: Desk, tmp_path: Path) -> None:
         """With the exit code that goes with it."""
-        both = json.dumps({"keys": [told(KEY), told(OTHER)]})
+        both = json.dumps({"keys": [to_jwk(KEY), to_jwk(OTHER)]})
         assert "cannot be read" in desk.error("client", "key", "add", "TestClientId", str(tmp_path / "none"))
         assert "--kid names one key" in desk.error(
             "client", "key", "add", "TestClientId", "--kid", "a", stdin=both, exit_code=2
@@ -362,7 +362,7 @@ class TestApi:
     def test_a_key_is_added_shown_listed_and_removed(self, api: AdminSite) -> None:
         """By its kid or its thumbprint."""
         where = f"/tenants/{JIM}/clients/c1/keys"
-        body = {"key": json.dumps(told(KEY)), "kid": "2026-11", "expires_at_ms": START_MS + 5000}
+        body = {"key": json.dumps(to_jwk(KEY)), "kid": "2026-11", "expires_at_ms": START_MS + 5000}
         made = api.call("POST", where, "owner", json=body)
         assert (made.status_code, made.headers["location"].endswith(KEY.thumbprint)) == (201, True)
         shown = made.json()
@@ -370,7 +370,7 @@ class TestApi:
             "kid": "2026-11",
             "thumbprint": KEY.thumbprint,
             "algorithm": "ES256",
-            "jwk": {**told(KEY), "kid": "2026-11"},
+            "jwk": {**to_jwk(KEY), "kid": "2026-11"},
             "created_at_ms": START_MS,
             "expires_at_ms": START_MS + 5000,
             "last_used_at_ms": None,
@@ -388,7 +388,8 @@ class TestApi:
         assert api.call("GET", f"{where}/2026-11", "viewer").status_code == 404
 
     @pytest.mark.parametrize(
-        "key", ["rubbish", '{"kty": "oct", "k": "c2VjcmV0"}', json.dumps({"keys": [told(KEY), told(OTHER)]})]
+        "key",
+        ["rubbish", '{"kty": "oct", "k": "c2VjcmV0"}', json.dumps({"keys": [to_jwk(KEY), to_jwk(OTHER)]})],
     )
     def test_what_is_not_one_public_key_is_refused(self, api: AdminSite, key: str) -> None:
         """422, and nothing of it is told."""

@@ -1,10 +1,10 @@
-"""Checks client assertions: signed texts that authenticate once (RFC 7521 4.2, RFC 7523 2.2 and 3).
+"""Checks client assertions: signed texts that authenticate a client once (RFC 7521 4.2, RFC 7523 2.2 and 3).
 
-    parse -> what it says of itself -> claims that hold now -> a key of the client that made the signature
+    parse -> claims, unproved -> claims that hold now -> the client's key that made the signature
 
-Strict, and bounded before anything is parsed. Pure: what time it is, is passed in. A flaw is told to the log
-in words that hold nothing of the assertion; a client hears one answer, whatever was wrong.
-That each is good once is for the ledger: `licet.ledger.commands.UseAssertion`.
+Strict, and bounded before anything is parsed. Pure: the caller passes the time. The log gets the flaw in
+words that contain nothing of the assertion; the client gets one answer, whatever was wrong. The ledger makes
+sure that each is used once: `licet.ledger.commands.UseAssertion`.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"  # RFC 75
 SIGNING_ALGORITHMS: Final = tuple(sorted(name for names in ALGORITHMS.values() for name in names))
 STRICT_ALGORITHMS: Final = tuple(name for name in SIGNING_ALGORITHMS if name != "RS256")  # FAPI 2.0 5.4
 ASSERTION_CHARS_MAX = 4096  # a signature of RSA 4096 takes 683 of them; half of what a body may have
-LIFE_S_MAX = 3600  # from now until `exp`: so long its jti is remembered. Authlib says an hour, and no less
+LIFE_S_MAX = 3600  # from now until `exp`; its jti is remembered for that long. Authlib uses an hour
 LEEWAY_S = 60  # by which a client's clock may be wrong
 JTI_CHARS_MAX = 256
 TRIES_MAX = 4  # keys that are tried for an assertion that names none
@@ -32,25 +32,26 @@ Given = TypeVar("Given", str, float)
 
 USABLE_S_MAX = LIFE_S_MAX + 2 * LEEWAY_S  # of a client whose clock is fast, with a leeway at its end
 
-_KEPT_BEYOND_S = 60  # a node whose clock is behind still finds it used
-_JTI_HASH_BYTES = 16  # who finds two alike refuses only itself
+_KEPT_BEYOND_S = 60  # so that a node whose clock is behind still finds it used
+_JTI_HASH_BYTES = 16  # a client that finds a collision locks out only itself
 _PART = re.compile(r"[A-Za-z0-9_-]+")
-# RFC 8725 3.11: what was signed to be something else is none. RFC 7515 4.1.9: `application/` may be left out.
+# RFC 8725 3.11: a text that was signed for another use is refused. RFC 7515 4.1.9: `application/` may be left
+# out.
 _TYPES = frozenset({"jwt", "client-authentication+jwt"})
 
 
 class InvalidAssertion(ValueError):
-    """It proves nothing; the text is for the log, and holds nothing of it."""
+    """The assertion is not valid; the text is for the log, and contains nothing of it."""
 
 
 class Assertion(Value, frozen=True, kw_only=True):
-    """What a client sent, as it says of itself: nothing of it is proved. Times are seconds since 1970."""
+    """The claims of an assertion as they were sent, not verified. Times are seconds since 1970."""
 
     client_id: str
     key_id: str | None
     algorithm: str
     audiences: tuple[str, ...]
-    has_one_audience: bool  # a text of its own, and no list of one
+    has_one_audience: bool  # a string, and no list of one
     expires_at_s: float
     issued_at_s: float | None
     not_before_s: float | None
@@ -64,22 +65,22 @@ class Assertion(Value, frozen=True, kw_only=True):
 
     @property
     def client_ids(self) -> tuple[str, ...]:
-        """Who it may be of."""
+        """The clients that it may come from."""
         return (self.client_id,)
 
     @property
     def jti_hash(self) -> bytes:
-        """What tells it from the client's others, in a fixed length."""
+        """The hash of its `jti`, which no other assertion of the client has, in a fixed length."""
         return hashlib.blake2b(self.jti.encode(), digest_size=_JTI_HASH_BYTES).digest()
 
     @property
     def until_ms(self) -> int:
-        """Until when it has to be remembered that it was used."""
+        """Until when its use has to be remembered."""
         return int((self.expires_at_s + LEEWAY_S + _KEPT_BEYOND_S) * 1000)
 
 
 class _Header(msgspec.Struct):
-    """RFC 7515 4.1. What else may stand there, a key above all, is not looked at."""
+    """RFC 7515 4.1. Other members are ignored, a key above all."""
 
     alg: str
     kid: str | msgspec.UnsetType = msgspec.UNSET
@@ -104,7 +105,7 @@ _decode_claims = msgspec.json.Decoder(_Claims).decode
 
 
 def parse(text: str) -> Assertion:
-    """What an assertion says of itself.
+    """The claims of an assertion, not verified.
 
     Raises InvalidAssertion.
     """
@@ -136,13 +137,13 @@ def parse(text: str) -> Assertion:
 
 
 def flaw(assertion: Assertion, ours: Collection[str], now_ms: int, *, is_strict: bool = False) -> str | None:
-    """Why its claims do not hold at this moment, for a server of these names; None when they do.
+    """Why its claims do not hold at this instant, for a server with these names; None when they do.
 
-    Where it `is_strict`, the audience is a text and no list (draft-ietf-oauth-rfc7523bis), and RS256 proves
-    nothing.
+    Where it `is_strict`, the audience must be a string (draft-ietf-oauth-rfc7523bis), and RS256 is not
+    accepted.
 
-    RFC 7523 3 lets an audience be one of several. One that names another server as well could be sent on by
-    it, so all of them have to be ours (draft-ietf-oauth-rfc7523bis).
+    RFC 7523 3 allows several audiences. Another server that is named as well could pass the assertion on, so
+    all of them have to be ours (draft-ietf-oauth-rfc7523bis).
     """
     now_s = now_ms / 1000
     if is_strict and (assertion.algorithm not in STRICT_ALGORITHMS or not assertion.has_one_audience):
@@ -160,7 +161,7 @@ def flaw(assertion: Assertion, ours: Collection[str], now_ms: int, *, is_strict:
 
 
 def may_be_used_before(assertion: Assertion, moment_ms: int) -> bool:
-    """Whether a server may have let it in before this moment, by what it says and by what `flaw` allows."""
+    """Whether a server may have accepted it before this instant, by its claims and by what `flaw` allows."""
     since_s = assertion.expires_at_s - LIFE_S_MAX
     for claimed_s in (assertion.issued_at_s, assertion.not_before_s):
         since_s = since_s if claimed_s is None else max(since_s, claimed_s)
@@ -168,21 +169,21 @@ def may_be_used_before(assertion: Assertion, moment_ms: int) -> bool:
 
 
 def is_meant_for(assertion: Assertion, ours: Collection[str]) -> bool:
-    """Whether it names an audience, and no other than a server of these names."""
+    """Whether it names an audience, and only servers with these names."""
     return bool(assertion.audiences) and all(audience in ours for audience in assertion.audiences)
 
 
 def signing_key(
     assertion: Assertion, client: Client | None, signatures: Signatures, now_ms: int
 ) -> PublicKey | None:
-    """The client's key that made the signature. No client, or none with such a key, takes as long."""
+    """The client's key that made the signature. An unknown client, or no such key, takes as long."""
     tries = TRIES_MAX if assertion.key_id is None else 1
     keys = _candidates(assertion, client, now_ms)[:tries]
     return signatures.find(keys, assertion.algorithm, assertion.signed, assertion.signature, tries=tries)
 
 
 def _candidates(assertion: Assertion, client: Client | None, now_ms: int) -> Sequence[PublicKey]:
-    """The live keys that it may be signed by, the newest first."""
+    """The live keys that may have signed it, the newest first."""
     live = [key for key in client.keys if key.is_live(now_ms)] if client is not None else []
     if assertion.key_id is not None:
         return [key for key in live if assertion.key_id in {key.kid, key.thumbprint}]

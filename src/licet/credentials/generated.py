@@ -13,7 +13,7 @@ SECRET_PREFIX = "lcs_"  # noqa: S105 - tells secret scanners what it is; no secr
 API_KEY_PREFIX = "lck_"
 
 
-RENEWED_EVERY_MS = 30_000  # a use that is so much younger than the last one is not written down
+RENEWED_EVERY_MS = 30_000  # a use so soon after the last one is not written
 
 _ID_CHARS = 12
 _SECRET_BYTES = 32
@@ -23,7 +23,7 @@ _API_KEY = re.compile(rf"{API_KEY_PREFIX}([0-9a-f]{{{_ID_CHARS}}})[A-Za-z0-9_-]{
 
 
 class NewClientSecret(Value, frozen=True, kw_only=True):
-    """A generated client secret, in the one moment in which it is known."""
+    """A new client secret: only now is it known in clear."""
 
     secret_id: str
     secret: str
@@ -35,7 +35,7 @@ class NewClientSecret(Value, frozen=True, kw_only=True):
 
 
 class NewApiKey(Value, frozen=True, kw_only=True):
-    """A generated API key, in the one moment in which it is known."""
+    """A new API key: only now is it known in clear."""
 
     key_id: str
     key: str
@@ -59,9 +59,9 @@ class ClientSecrets:
         return NewClientSecret(secret_id=secret_id, secret=secret, hash=self._hash(secret))
 
     def find(self, client: Client | None, secret: str, now_ms: int) -> ClientSecret | None:
-        """The kept secret that this one is, if it is the client's and has not expired."""
+        """The stored secret that matches, if it is the client's and has not expired."""
         secret_id = secret[len(SECRET_PREFIX) :][:_ID_CHARS]
-        hashed = self._hash(secret)  # also for an unknown client: it takes as long as a known one
+        hashed = self._hash(secret)  # for an unknown client too, which takes as long
         secrets = client.secrets if client else ()
         kept = next((found for found in secrets if found.secret_id == secret_id), None)
         if not hmac.compare_digest(hashed, kept.hash if kept else bytes(len(hashed))) or kept is None:
@@ -88,14 +88,14 @@ class ApiKeys:
 
     @staticmethod
     def id_of(key: str) -> str | None:
-        """The id that a key names; None when it has not the shape of a key."""
+        """The id within a key; None when the text does not have the shape of a key."""
         found = _API_KEY.fullmatch(key)
         return found[1] if found else None
 
     def matches(self, key: str, kept: bytes | None) -> bool:
-        """Whether this key is kept so; takes the same time, and is not, when none is kept."""
+        """Whether the stored hash is of this key; takes the same time, and is false, when none is stored."""
         if self.id_of(key) is None:
-            return False  # and of what has not the shape of a key, nothing is to be told by time
+            return False  # a text without the shape of a key has no id, so time reveals nothing
         hashed = self._hash(key)
         return hmac.compare_digest(hashed, kept or bytes(len(hashed))) and kept is not None
 

@@ -1,6 +1,6 @@
 """Encodes JWTs and keys: base64url without padding, and the thumbprint of a key (RFC 7638).
 
-The one place for what is the server's own and what clients bring. It knows neither a key nor a token.
+Both the server's own keys and those of clients use it. It knows neither keys nor tokens.
 """
 
 import json
@@ -23,15 +23,15 @@ def decode(content: bytes) -> bytes:
 
 
 def number(value: int, length: int | None = None) -> str:
-    """A whole number in as many octets, leading zeros as well, or in no more than it takes (RFC 7518 6)."""
+    """A whole number in `length` octets, with leading zeros, or in as few as possible (RFC 7518 6)."""
     return encode(value.to_bytes(length or (value.bit_length() + 7) // 8, "big")).decode("ascii")
 
 
 def canonical(public: Mapping[str, str]) -> str:
-    """The required members of a public key in the one way that a thumbprint is made of (RFC 7638 3)."""
+    """The required members of a public key in canonical form, of which a thumbprint is made (RFC 7638 3)."""
     return json.dumps(dict(public), sort_keys=True, separators=(",", ":"))
 
 
 def thumbprint(public: Mapping[str, str]) -> str:
-    """What a public key is known by: RFC 7638 3 with SHA-256, of its required members."""
+    """The thumbprint of a public key: RFC 7638 3 with SHA-256, of its required members."""
     return encode(sha256(canonical(public).encode()).digest()).decode("ascii")

@@ -4,15 +4,15 @@
 
 The rules:
 
-- The header of a token is that of one of our keys, to the byte, or the token is none of ours. So nobody
-  chooses an algorithm, a type or a key but who signs: `none`, HS256 under the public key, a `jwk` or a `crit`
-  in the header need no rule of their own.
+- The header of a token is that of one of our keys, to the byte, or the token is not ours. So only the signer
+  chooses algorithm, type and key: `none`, HS256 under the public key, a `jwk` or a `crit` in the header need
+  no rule of their own.
 - The key is one of the tenant's: of the previous, the current or the next period, under any key of the
   keyring.
-- Issuer and audience are the tenant's own URL: what is signed for one tenant says nothing to another.
+- Issuer and audience are the tenant's own URL: a token of one tenant is not valid at another.
 - Times are whole seconds, rounded down, so that no token outlives its session.
 
-It may have expired, and its session may be over: that is for who asks the clock and the store.
+It may have expired, and its session may be over: the caller checks the clock and the store.
 """
 
 from binascii import Error as NotBase64
@@ -37,7 +37,7 @@ _encode_json = msgspec.json.Encoder().encode
 
 
 class Claims(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """What an access token says (RFC 9068 2.2); what is ours is as introspection has it."""
+    """The claims of an access token (RFC 9068 2.2); our own claims are those of introspection."""
 
     iss: str
     aud: str
@@ -50,21 +50,21 @@ class Claims(Value, frozen=True, kw_only=True, omit_defaults=True):
     exp: int
     jti: str
     pool: str | None = None
-    read_only: bool | None = None  # tokens of older versions do not say it
+    read_only: bool | None = None  # absent in tokens of older versions
 
 
 _decode_claims = msgspec.json.Decoder(Claims).decode
 
 
 class JwtTokens:
-    """Signs and reads the tokens of all tenants, with the keys of this moment, as `made_with` tells them."""
+    """Signs and reads the tokens of all tenants, with the current keys, which are in `made_with`."""
 
     def __init__(self, keys: JwtKeys, keyring: Keyring, public_url: str, now_ms: int) -> None:
         self._keys = keys
         self._keyring = keyring
         self._public_url = public_url
         self._period = now_ms // PERIOD_MS
-        # What verifiers have had the time to learn of.
+        # The newest key that verifiers have had time to fetch.
         self._signing = keyring.signing(now_ms - PUBLISHED_BEFORE_MS)
         self.made_with = (keyring, self._signing.id, self._period)
         self._by_header: dict[int, Mapping[bytes, JwtKey]] = {}
@@ -94,7 +94,7 @@ class JwtTokens:
         return (b"%b.%b" % (content, key.sign(content))).decode("ascii")
 
     def read(self, token: str, tenant: Tenant) -> Claims | None:
-        """What a token of this tenant says; None when it is not one."""
+        """The claims of a token of this tenant; None when it is not one."""
         if len(token) > JWT_CHARS_MAX or not token.isascii():
             return None
         parts = token.encode("ascii").split(b".")
@@ -139,5 +139,5 @@ class JwtTokens:
 
 
 def looks_like_jwt(token: str) -> bool:
-    """Whether it may be one: three parts, of which the first begins as an object of JSON does."""
+    """Whether it may be one: three parts, and the first begins like a JSON object."""
     return token.startswith("eyJ") and token.count(".") == _PARTS - 1

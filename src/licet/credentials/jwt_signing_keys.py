@@ -1,15 +1,15 @@
 """Derives the keys that sign JWT access tokens (ES256, RFC 7518 3.4), one for each tenant and period.
 
 They are derived from the keys of the keyring and stored nowhere: every node with the same `secrets.json` has
-the same ones, a stolen database signs nothing, and each period brings new ones without anybody's doing.
+the same ones, a stolen database signs nothing, and each period has new ones without a rotation by hand.
 
     d = HKDF-Expand( token key, "licet jwt es256" 0 tenant period ) mod (n - 1) + 1
 
-HKDF-Expand is RFC 5869 2.3 with SHA-256; 320 bits are 64 more than the order n has, so that no scalar is
-likelier than another (FIPS 186-5 A.2.1). A reference token is signed by the same token key over what begins
-with its prefix, which this label is not. A key is known by its thumbprint (RFC 7638).
+HKDF-Expand is RFC 5869 2.3 with SHA-256; 320 bits are 64 more than the order n has, so that the scalars are
+uniform (FIPS 186-5 A.2.1). A reference token is signed by the same token key, over a text that begins with
+its prefix and never with this label. A key's id is its thumbprint (RFC 7638).
 
-`cryptography` is imported when the first key is derived: a server without JWTs does without.
+`cryptography` is imported when the first key is derived: a server without JWTs never needs it.
 """
 
 import json
@@ -23,8 +23,8 @@ from licet.units import DAY_MS
 ALGORITHM: Final = "ES256"
 TYPE: Final = "at+jwt"  # RFC 9068 2.1
 PERIOD_MS: Final = 30 * DAY_MS
-# So long a key set may be kept (RFC 9111 5.2.2.1); a new key of the keyring is in it for twice as long before
-# it signs a JWT. That of the next period always is.
+# How long a key set may be cached (RFC 9111 5.2.2.1); a new key of the keyring is in it for twice as long
+# before it signs a JWT. The key of the next period always is.
 KEY_SET_MAX_AGE_S: Final = 300
 PUBLISHED_BEFORE_MS: Final = 2 * KEY_SET_MAX_AGE_S * 1000
 KEYS_KEPT_MAX: Final = 4096  # of 24 us and some 5 kB each; three for each tenant
@@ -59,12 +59,12 @@ class JwtKey:
         return f"JwtKey({self.kid})"
 
     def sign(self, content: bytes) -> bytes:
-        """The signature of this content, as a token carries it (RFC 7518 3.4)."""
+        """The signature of this content, as it is in a token (RFC 7518 3.4)."""
         r, s = self._to_numbers(self._private.sign(content, self._algorithm))
         return encode(r.to_bytes(_NUMBER_BYTES, "big") + s.to_bytes(_NUMBER_BYTES, "big"))
 
     def is_signed(self, content: bytes, signature: bytes) -> bool:
-        """Whether this is a signature of this content, in the one way to spell it."""
+        """Whether this is a signature of this content, in its one valid encoding."""
         from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - see above
 
         try:
@@ -82,7 +82,7 @@ class JwtKey:
 
 
 class JwtKeys:
-    """Derives keys, and remembers them: it lives as long as the server."""
+    """Derives keys, and caches them for as long as the server runs."""
 
     def __init__(self) -> None:
         self._derived = lru_cache(maxsize=KEYS_KEPT_MAX)(_derived)
@@ -102,7 +102,7 @@ def scalar(key: bytes, tenant_id: int, period: int) -> int:
 
 
 def to_scalar(derived: bytes) -> int:
-    """The number that these random bits stand for (FIPS 186-5 A.2.1)."""
+    """The scalar that these random bits give (FIPS 186-5 A.2.1)."""
     return int.from_bytes(derived, "big") % (_ORDER - 1) + 1
 
 

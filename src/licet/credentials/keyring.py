@@ -1,9 +1,9 @@
 """Keeps the secrets of a server: the keys that sign tokens, and the pepper of client secrets.
 
-They live in one file, `secrets.json` in the data directory, readable by its owner only, so that a stolen
+They are in one file, `secrets.json` in the data directory, readable by its owner only, so that a stolen
 database yields no token. Tokens are accepted under any key of the file. A new key signs half a second after
-it was made, when every server that looks at the file has it; or later by choice, when each machine has a copy
-of the file. The pepper never changes: what it keyed can't be keyed anew.
+it was made, when every server that reads the file has it; or later by choice, where each machine has a copy
+of the file. The pepper never changes: hashes under it cannot be made again.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from licet.model import Value
 FILE_NAME = "secrets.json"
 KEY_BYTES = 32
 KEY_ID_MAX = 255  # it is one byte of each token
-SIGNS_AFTER_MS = 500  # servers look at the file every quarter of a second
+SIGNS_AFTER_MS = 500  # servers check the file every quarter of a second
 FINGERPRINT_CHARS = 8  # enough to tell a handful of keys apart
 KEYS_MAX = 16  # a guess: more rotations than anybody keeps alive at once
 
@@ -38,7 +38,7 @@ class KeyringCode(StrEnum):
 
 
 class KeyringUnusable(Exception):
-    """The file of secrets is missing, damaged or readable by others; the text says what mends it."""
+    """The file of secrets is missing, damaged or readable by others; the text says how to fix it."""
 
     def __init__(self, code: KeyringCode, problem: str, advice: str = "") -> None:
         super().__init__(f"{problem}; {advice}" if advice else problem)
@@ -48,7 +48,7 @@ class KeyringUnusable(Exception):
 
 
 class TokenKey(Value, frozen=True, kw_only=True):
-    """A key that signs tokens from a moment on. `id`, 1 to 255, stands in each token that it signed."""
+    """A key that signs tokens from a moment on. `id`, 1 to 255, is in each token that it signed."""
 
     id: int
     key: bytes
@@ -76,12 +76,12 @@ class Keyring(Value, frozen=True, kw_only=True):
         return self.token_keys[-1]
 
     def signing(self, now_ms: int) -> TokenKey:
-        """The key that signs at this moment: the newest that all servers have."""
+        """The key that signs at this instant: the newest that all servers have."""
         known = [key for key in self.token_keys if key.signs_at_ms <= now_ms]
         return known[-1] if known else self.token_keys[0]
 
     def rotated(self, now_ms: int, *, signs_after_ms: int = SIGNS_AFTER_MS) -> "Keyring":
-        """With one more key, which signs after this time; the older ones are still accepted.
+        """The keyring with one more key, which signs after this time; the older ones are still accepted.
 
         Raises KeyringUnusable when there are too many already.
         """
@@ -98,7 +98,7 @@ class Keyring(Value, frozen=True, kw_only=True):
         return Keyring(token_keys=(*self.token_keys, key), pepper=self.pepper)
 
     def pruned(self, now_ms: int) -> "Keyring":
-        """Without the keys before the one that signs; what they signed is no longer accepted."""
+        """The keyring without the keys before the one that signs: their tokens are no longer accepted."""
         signs = self.token_keys.index(self.signing(now_ms + SIGNS_AFTER_MS))
         return Keyring(token_keys=self.token_keys[signs:], pepper=self.pepper)
 
@@ -109,7 +109,7 @@ def new_keyring(now_ms: int) -> Keyring:
 
 
 def fingerprint(secret: bytes) -> str:
-    """What tells one secret of 256 random bits from another, and nothing else of it."""
+    """A short text that identifies a secret of 256 random bits and reveals nothing else of it."""
     return hashlib.sha256(b"licet fingerprint\0" + secret).hexdigest()[:FINGERPRINT_CHARS]
 
 
@@ -167,7 +167,7 @@ def _new_key(number: int, now_ms: int, signs_after_ms: int) -> TokenKey:
 
 
 def _sync_directory(directory: Path) -> None:
-    """A file that was renamed survives a loss of power once its directory is written."""
+    """Sync the directory: only then does a renamed file survive a loss of power."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -203,7 +203,7 @@ def _decode_key(content: dict[str, Any]) -> TokenKey:
         id=int(content["id"]),
         key=_secret(content["key"]),
         created_at_ms=created_at_ms,
-        # 0.1.0 knew no other time.
+        # 0.1.0 had no time of its own.
         signs_at_ms=int(content.get("signs_at_ms", created_at_ms + SIGNS_AFTER_MS)),
     )
 

@@ -1,10 +1,9 @@
 """Hashes and verifies passwords with Argon2id, and remembers those verified a moment ago.
 
-A password is a person's choice and kept under Argon2id, which costs some 15 ms on purpose: hash and verify
-on a worker thread. A generated client secret or API key has 256 random bits and is kept under a keyed fast
-hash.
-A password that was right is remembered in memory as long as it is used, so that it need not be hashed at
-every call; one that was wrong never is.
+A password is chosen by a person and stored as an Argon2id hash, which takes some 15 ms on purpose: hash and
+verify on a worker thread. A generated client secret or API key has 256 random bits and is stored as a fast
+keyed hash. A password that was right is remembered in memory as long as it is used, so that it need not be
+hashed at every request; a wrong one never is.
 """
 
 import hmac
@@ -21,12 +20,12 @@ from licet.credentials.generated import RENEWED_EVERY_MS, SECRET_PREFIX
 from licet.model import Client, InvalidValue, Tenant, User
 from licet.refusal import Code
 
-PASSWORD_CHARS_MAX = 256  # more is refused before it is hashed
+PASSWORD_CHARS_MAX = 256  # a longer one is refused before it is hashed
 PASSWORD_CHARS_MIN = 8
-PASSWORD_GUESSES_MIN = 10**6  # 110 guesses a minute at one client (licet.web.throttle) take six days for them
+PASSWORD_GUESSES_MIN = 10**6  # at 110 guesses a minute for one client (licet.web.throttle), six days
 
 _CHARS_BESIDE_MIN = 5  # a guess: a year and a sign are too few
-_CHARS_ESTIMATED_MAX = 40  # what is estimated of a longer one: it takes the square of the length
+_CHARS_ESTIMATED_MAX = 40  # only so many are estimated: the time grows with the square of the length
 
 
 class Passwords:
@@ -37,21 +36,21 @@ class Passwords:
 
     def __init__(self, *, memory_kib: int = 19_456, time_cost: int = 2) -> None:
         self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=1)
-        # What an unknown client is checked against, so that it takes as long as a known one.
+        # An unknown client is checked against this, so that it takes as long as a known one.
         self._nobody = self._hasher.hash(secrets.token_hex())
 
     def hash(self, password: str) -> str:
-        """A password as it is kept.
+        """The hash of a password, as it is stored.
 
-        Raises InvalidValue when it may not be one.
+        Raises InvalidValue when the password is not allowed.
         """
         check_password(password)
         return self._hasher.hash(password)
 
     def hash_new(self, password: str, *about: str) -> str:
-        """A password that somebody chose, as it is kept; `about` is what everybody knows of its owner.
+        """The hash of a newly chosen password; `about` is what everybody knows of its owner.
 
-        Raises InvalidValue when it may not be one.
+        Raises InvalidValue when the password is not allowed.
         """
         check_new_password(password, *about)
         return self.hash(password)
@@ -61,7 +60,7 @@ class Passwords:
         return self.verify_hash(user.password_hash if user else None, password)
 
     def verify_hash(self, kept: str | None, password: str) -> bool:
-        """Whether this password is kept so; takes the same time, and is wrong, when none is kept."""
+        """Whether the stored hash is of this password; where none is stored, false after the same time."""
         try:
             self._hasher.verify(kept or self._nobody, password)
         except (VerificationError, InvalidHashError):
@@ -74,7 +73,7 @@ class Passwords:
 
 
 def check_password(password: str) -> None:
-    """Return if this may be a password.
+    """Return if this password is allowed.
 
     Raises InvalidValue.
     """
@@ -90,7 +89,7 @@ def check_password(password: str) -> None:
 
 
 def check_new_password(password: str, *about: str) -> None:
-    """Return if somebody may choose this password; `about` is what everybody knows of its owner.
+    """Return if this password may be chosen; `about` is what everybody knows of its owner.
 
     It takes up to 0.1 s. Raises InvalidValue.
     """
@@ -110,7 +109,7 @@ def _refused(code: Code, text: str) -> InvalidValue:
 
 
 def about_user(tenant: Tenant, initials: str, name: str | None = None) -> tuple[str, ...]:
-    """What everybody knows of a user, new or not: initials, names, and the clients that stand for it."""
+    """What everybody knows of a user, new or not: initials, names, and its clients."""
     user = tenant.users.get(initials)
     clients = (client.client_id for client in tenant.clients.values() if client.user.initials == initials)
     return tuple(
@@ -119,7 +118,7 @@ def about_user(tenant: Tenant, initials: str, name: str | None = None) -> tuple[
 
 
 def _beside(password: str, about: Iterable[str]) -> str:
-    """The letters and digits of a password that are not of these texts, nor of words in them."""
+    """The letters and digits of a password that are left without these texts and the words in them."""
     left = password.casefold()
     words = {word for text in about for word in (text, *re.split(r"[\W_]+", text))}
     for word in sorted(words, key=len, reverse=True):
@@ -129,11 +128,11 @@ def _beside(password: str, about: Iterable[str]) -> str:
 
 
 class Remembered:
-    """Passwords that were right, under a key that is made at the start and never leaves this process.
+    """Passwords that were right, hashed under a key that is made at the start and never leaves this process.
 
-    An entry holds until it was not used for `ttl_s` seconds, and for the password hash that it was checked
-    against: when the user's password changes, it is worth nothing, whoever changed it. There are
-    `entries_max` at most, and the one that was not used for longest goes first.
+    An entry is valid until it was unused for `ttl_s` seconds, and only for the password hash that it was
+    checked against: when the user's password changes, it is void, whoever changed it. There are `entries_max`
+    at most; the least recently used goes first.
     """
 
     def __init__(self, clock: Clock, *, ttl_s: int = 43_200, entries_max: int = 50_000) -> None:
@@ -158,7 +157,7 @@ class Remembered:
             del self._entries[key]
             return False
         if left_ms < self._ttl_ms - RENEWED_EVERY_MS:
-            del self._entries[key]  # so that it is the last one to go
+            del self._entries[key]  # and add it again, so that it is the last one to go
             self._entries[key] = (password_hash, until_ms - left_ms + self._ttl_ms)
         return True
 

@@ -1,10 +1,10 @@
 """Reads, bounds and shows the public keys by which clients authenticate, and verifies their signatures.
 
-A key comes as a JWK or a set of them (RFC 7517), or in PEM. What is no public key is refused: a private one
-stays with the client, and a shared one is a secret by another name. Each kind of key is good for the
+A key comes as a JWK or a set of them (RFC 7517), or in PEM. Other keys than public ones are refused: a
+private key stays with the client, and a symmetric one is a shared secret. Each kind of key is used with the
 algorithms of `ALGORITHMS` alone, so that nobody else chooses how a signature is checked (RFC 8725 3.1).
 
-The library that knows the mathematics is imported when a key is first looked at.
+`cryptography` is imported when a key is first read.
 """
 
 import json
@@ -29,8 +29,8 @@ ALGORITHMS: Final[Mapping[str, tuple[str, ...]]] = {
 TEXT_BYTES_MAX = 65_536  # of a file with keys; a guess, far above a set of a few
 KEYS_READ_MAX = 16  # of one file, as many as a client may have
 RSA_BITS_MIN = 2048  # RFC 7518 3.3
-RSA_BITS_MAX = 4096  # a guess: what is larger takes more of the server than of an attacker
-_EXPONENT_MAX = 2**32  # a larger one is slow, and nobody has it
+RSA_BITS_MAX = 4096  # a guess: a larger one costs the server more than an attacker
+_EXPONENT_MAX = 2**32  # a larger one is slow, and not in use
 _LOADED_MAX = 10_000  # some 20 MB
 
 _MEMBERS: Final = {"EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x"), "RSA": ("e", "kty", "n")}
@@ -49,9 +49,9 @@ _WHAT = "this is no public key: a JWK, a JWKS or PEM is; openssl pkey -in FILE -
 
 
 def read_keys(text: str) -> list[PublicKey]:
-    """The keys of a text: a JWK, a JWKS or PEM. What a JWKS has for encryption is left out.
+    """The keys of a text: a JWK, a JWKS or PEM. Keys for encryption in a JWKS are left out.
 
-    Raises InvalidValue, which tells nothing of what the text holds.
+    Raises InvalidValue, whose text repeats nothing of the input.
     """
     if len(text.encode(errors="replace")) > TEXT_BYTES_MAX:
         text = f"a file with keys has {TEXT_BYTES_MAX} bytes at most"
@@ -68,7 +68,7 @@ def read_keys(text: str) -> list[PublicKey]:
 def read_jwk(jwk: Mapping[str, Any]) -> PublicKey:
     """The key of a JWK (RFC 7517 4), with its `kid` and `alg`.
 
-    Raises InvalidValue, which tells nothing of what it holds.
+    Raises InvalidValue, whose text repeats nothing of the input.
     """
     kind = jwk.get("kty")
     if kind == "oct":
@@ -88,19 +88,19 @@ def _refused(text: str, code: Code = Code.MALFORMED) -> InvalidValue:
     return InvalidValue(text, code=code, field="key")
 
 
-def told(key: PublicKey) -> dict[str, Any]:
-    """A key as a JWK, with what is known of it but when it was used."""
+def to_jwk(key: PublicKey) -> dict[str, Any]:
+    """A key as a JWK, with its `kid` and `alg`, as it is shown and exported."""
     named = {"kid": key.kid, "alg": key.algorithm}
     return {**json.loads(key.jwk), **{name: value for name, value in named.items() if value is not None}}
 
 
 def name_of(key: PublicKey) -> str:
-    """What an assertion names it by: its own `kid`, else its thumbprint."""
+    """The name that an assertion uses for it: its own `kid`, else its thumbprint."""
     return key.kid or key.thumbprint
 
 
 def kind_of(key: PublicKey) -> str:
-    """What kind it is: `ES256`, `EdDSA`, or of RSA its algorithms."""
+    """Its kind: `ES256`, `EdDSA`, or for RSA its algorithms."""
     if key.algorithm is not None:
         return key.algorithm
     kind: str = json.loads(key.jwk)["kty"]
@@ -121,7 +121,7 @@ class Signatures:
         return bool(self._algorithms)
 
     def prepare(self) -> None:
-        """Import what checks signatures; it takes a tenth of a second, the first time."""
+        """Import `cryptography`, which takes a tenth of a second the first time."""
         from jwt.algorithms import get_default_algorithms  # noqa: PLC0415 - few use it
 
         known = get_default_algorithms()
@@ -133,7 +133,7 @@ class Signatures:
     ) -> PublicKey | None:
         """The first of these keys that made the signature.
 
-        When none did, it took as many tries as it is told, whatever keys there are.
+        When none did, it took `tries` tries, however many keys there are.
         """
         assert len(keys) <= tries
         if not self.is_ready:
@@ -142,7 +142,7 @@ class Signatures:
         for key in keys:
             kind, loaded = self._load(key)
             fits = algorithm in ALGORITHMS[kind] and key.algorithm in {None, algorithm}
-            # An RSA key refuses what is not as long as itself at once (RFC 8017 8.2.2).
+            # An RSA key refuses a signature of another length at once (RFC 8017 8.2.2).
             fits = fits and (kind != "RSA" or (loaded.key_size + 7) // 8 == len(signature))
             if check.verify(signed, loaded if fits else dummy, signature) and fits:
                 return key
@@ -160,7 +160,7 @@ class Signatures:
         return found
 
     def _dummy(self, algorithm: str, signature_bytes: int) -> Any:
-        """A key that nobody has, so that it takes as long to refuse who is not known."""
+        """A key that nobody has, so that refusing an unknown client takes as long."""
         kind = next(kind for kind, names in ALGORITHMS.items() if algorithm in names)
         bits = min(max(signature_bytes * 8, RSA_BITS_MIN), RSA_BITS_MAX) if kind == "RSA" else 0
         found = self._dummies.get((kind, bits))
@@ -176,7 +176,7 @@ def _random(kind: str, bits: int) -> Any:
         return ec.generate_private_key(ec.SECP256R1()).public_key()
     if kind == "OKP":
         return ed25519.Ed25519PrivateKey.generate().public_key()
-    # Two primes would take a while to find; a check does not ask how the number came about.
+    # No product of two primes, which would take a while to find: a check works with any modulus.
     modulus = secrets.randbits(bits) | 1 << (bits - 1) | 1
     return rsa.RSAPublicNumbers(65_537, modulus).public_key()
 
@@ -248,7 +248,7 @@ def _understood(load: Any) -> Any:
 
 
 def _made(loaded: "PublicKeyTypes", kid: str | None = None, algorithm: str | None = None) -> PublicKey:
-    """A key that was understood, if it is one of ours; its JWK is written anew, in one way only."""
+    """The key, if its kind is one of `ALGORITHMS`; its JWK is written again in canonical form."""
     members = _members(loaded)
     if members is None:
         raise _refused(_KINDS, Code.UNSUPPORTED_KEY)

@@ -1,17 +1,17 @@
 """Issues and checks reference tokens, without a store.
 
-A token names its session and is signed; nothing about it is stored. Whether the session lives, the store
-alone decides, so that a logoff is final at once.
+A token names its session and is signed; nothing about it is stored. The store alone says whether the session
+is alive, so that a logoff is final at once.
 
     access token   lca_ base64url( version, key id, sid, issue, expiry, scope, signature )
     refresh token  lcr_ base64url( version, key id, sid, signature )
 
 version and key id are one byte each, sid 20, issue and expiry 6 (milliseconds since 1970), the
-signature 32: HMAC-SHA-256 over prefix, tenant id and all that stands before it. scope is empty when it is the
+signature 32: HMAC-SHA-256 over prefix, tenant id and all bytes before it. scope is empty when it is the
 session's; it ends in NULs so that the length is a multiple of three, and every token has one spelling only.
 
-A tenant may have JWTs as access tokens instead (`licet.credentials.jwt_access_tokens`). What one is, its look
-tells, so that those of before a tenant changed its mind go on working.
+A tenant may have JWTs as access tokens instead (`licet.credentials.jwt_access_tokens`). A token's form shows
+its kind, so that older tokens go on working after a tenant changes it.
 """
 
 import hmac
@@ -35,13 +35,13 @@ _SIGNATURE_BYTES = 32
 _REFRESH_BODY_BYTES = 2 + SID_BYTES
 _ACCESS_BODY_BYTES = _REFRESH_BODY_BYTES + 12
 _TO_URL = bytes.maketrans(b"+/", b"-_")
-_FROM_URL = bytes.maketrans(b"-_+/=", b"+/   ")  # what is not of the URL alphabet becomes an error
+_FROM_URL = bytes.maketrans(b"-_+/=", b"+/   ")  # a character outside the URL alphabet becomes an error
 _ACCESS = ACCESS_PREFIX.encode()
 _REFRESH = REFRESH_PREFIX.encode()
 
 
 class AccessToken(Value, frozen=True, kw_only=True):
-    """What an access token says; `scope` is '' when it is its session's."""
+    """The content of an access token; `scope` is '' when it is its session's."""
 
     sid: bytes
     issued_at_ms: int
@@ -50,16 +50,16 @@ class AccessToken(Value, frozen=True, kw_only=True):
 
 
 def new_sid(now_ms: int) -> bytes:
-    """A new identity: the moment, so that what is new stands together on disk, and 128 random bits."""
-    moment = (now_ms >> 4) & 0xFFFFFFFF  # it comes round after two years, which hurts nobody
+    """A new session id: the time, so that new rows are together on disk, and 128 random bits."""
+    moment = (now_ms >> 4) & 0xFFFFFFFF  # it repeats after two years, which does no harm
     return moment.to_bytes(4, "big") + next(_random_bytes)
 
 
 def _pool_of_random_bytes() -> Iterator[bytes]:
-    """Random bytes for one identity after the other; asked of the system for many at once.
+    """Random bytes for one id after the other, read from the system for many at once.
 
-    Each question gives the interpreter's lock away, which costs more than the bytes. A process that forks
-    would go on with the same bytes in both: servers do not.
+    Each read releases the interpreter's lock, which costs more than the bytes. After a fork both processes
+    would use the same bytes: servers do not fork.
     """
     count = SID_BYTES - 4
     while True:
@@ -71,12 +71,12 @@ _random_bytes = _pool_of_random_bytes()
 
 
 class Tokens:
-    """Makes tokens with one key, the newest unless told otherwise, and checks them with any.
+    """Makes tokens with one key, by default the newest, and checks them with any.
 
-    Without `jwts` there are references only. An API sends the same access token again and again: what a good
-    one says is remembered, so that its signature is checked once. Whether its session lives is another
-    question. Who could read that in memory could read the keys there. Use it from one thread.
-    `made_with` are the keys: where they are the same, another one would say nothing else.
+    Without `jwts` there are reference tokens only. An API sends the same access token again and again: the
+    content of a valid one is cached, so that its signature is checked once. Whether its session is alive is
+    checked elsewhere. Whoever could read the cache in memory could read the keys there. Use it from one
+    thread. `made_with` are the keys: with the same keys, another instance gives the same answers.
     """
 
     __slots__ = ("_head", "_key", "_keys", "_known", "jwts", "made_with")
@@ -95,7 +95,7 @@ class Tokens:
     def access(
         self, session: Session, tenant: Tenant, *, issued_at_ms: int, expires_at_ms: int, scope: str
     ) -> str:
-        """An access token of this session, of the kind that its tenant has."""
+        """An access token of this session, of the kind that its tenant uses."""
         if tenant.token_format is TokenFormat.JWT and self.jwts is not None:
             return self.jwts.sign(
                 session, tenant, issued_at_ms=issued_at_ms, expires_at_ms=expires_at_ms, scope=scope
@@ -107,11 +107,11 @@ class Tokens:
         return self._sign(_ACCESS, session.tenant_id, body)
 
     def refresh(self, session: Session) -> str:
-        """The refresh token of this session: the same one as long as the key is."""
+        """The refresh token of this session: the same one as long as the key is the same."""
         return self._sign(_REFRESH, session.tenant_id, self._head + session.sid)
 
     def read_access(self, token: str, tenant: Tenant) -> AccessToken | None:
-        """What a token of this tenant says; None when it is not one. It may have expired."""
+        """The content of a token of this tenant; None when it is not one. It may have expired."""
         key = (token, tenant.id, tenant.version)
         known = self._known.get(key)
         if known is None and (known := self._read_access(token, tenant)) is not None:
@@ -172,6 +172,6 @@ class Tokens:
 
 
 def _signature(key: hmac.HMAC, prefix: bytes, tenant_id: int, body: bytes) -> bytes:
-    signature = key.copy()  # the key's own share of the work is done once: 0.8 us instead of 1.3
+    signature = key.copy()  # the key is absorbed once: 0.8 us instead of 1.3
     signature.update(prefix + tenant_id.to_bytes(8, "big") + body)
     return signature.digest()

@@ -1,6 +1,6 @@
 """Signs messages to webhooks as Standard Webhooks says: HMAC-SHA-256 under a secret of each webhook.
 
-A webhook's secret is made from the installation's pepper, the webhook's id and a number that grows with
+A webhook's secret is derived from the installation's pepper, the webhook's id and a number that grows with
 each rotation. So none is stored, a stolen database signs nothing, and it can be shown again on demand.
 """
 
@@ -28,12 +28,12 @@ class WebhookSecrets:
         return keyed.digest()
 
     def spelt(self, webhook_id: str, number: int) -> str:
-        """The secret as a receiver is given it."""
+        """The secret as it is shown to a receiver."""
         return SECRET_PREFIX + b64encode(self.key(webhook_id, number)).decode()
 
 
 def sign(key: bytes, message_id: str, timestamp_s: int, body: bytes) -> str:
-    """One signature, as it stands in the header `webhook-signature`."""
+    """One signature, as it is in the header `webhook-signature`."""
     digest = hmac.digest(key, f"{message_id}.{timestamp_s}.".encode() + body, sha256)
     return f"{_VERSION},{b64encode(digest).decode()}"
 
@@ -44,5 +44,5 @@ def new_webhook_id() -> str:
 
 
 def new_message_id() -> str:
-    """A name for a message that no other has. It has no full stop, which the signed text is parted by."""
+    """A name for a message that no other has. It has no full stop, which separates the signed parts."""
     return f"msg_{secrets.token_hex(_MESSAGE_ID_BYTES)}"

@@ -2,7 +2,7 @@
 
 RFC 6749 2.3.1 has the first two, RFC 7521 4.2 the third.
 
-Basic credentials come in two spellings. RFC 6749 App. B has id and secret form-encoded first; curl and the
+Basic credentials come in two encodings. RFC 6749 App. B form-encodes id and secret first; curl and the
 example call of the Jim2 Web API send them as they are. They differ only where there is a `+` or a `%`, and
 then both are candidates.
 """
@@ -19,14 +19,14 @@ from licet.protocol.errors import OAuthError, invalid_assertion, invalid_client,
 from licet.protocol.message import Credentials, Request, form_decode, required
 
 CLIENT_ID_CHARS_MAX = 128
-_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")  # what a form encoding leaves as it is
-SECRET_CHARS_MAX = 256  # more is refused before it is hashed
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")  # characters that a form encoding does not change
+SECRET_CHARS_MAX = 256  # a longer one is refused before it is hashed
 
 
 def read_credentials(request: Request) -> Credentials | Assertion:
-    """What a request has to prove its client by.
+    """The credentials that a request authenticates its client with.
 
-    Raises OAuthError: malformed, in two ways, or nothing at all.
+    Raises OAuthError when they are malformed, missing or given in two ways.
     """
     if "client_assertion" in request.form or "client_assertion_type" in request.form:
         return _read_assertion(request)
@@ -43,9 +43,9 @@ def read_credentials(request: Request) -> Credentials | Assertion:
 
 
 def audiences(issuer: str, endpoint: str, *, is_strict: bool = False) -> frozenset[str]:
-    """What an assertion for this endpoint may name as its audience.
+    """The audiences that an assertion for this endpoint may name.
 
-    RFC 7523 3 has the issuer or the token endpoint; clients also name the endpoint that they call. Where it
+    RFC 7523 3 says the issuer or the token endpoint; clients also name the endpoint that they call. Where it
     `is_strict`, the issuer alone counts (FAPI 2.0 5.3, draft-ietf-oauth-rfc7523bis).
     """
     if is_strict:
@@ -54,7 +54,7 @@ def audiences(issuer: str, endpoint: str, *, is_strict: bool = False) -> frozens
 
 
 def _read_assertion(request: Request) -> Assertion:
-    """RFC 7521 4.2: one that is not of the kind or of the client that it says is worth nothing."""
+    """RFC 7521 4.2: an assertion of another type, or of another client than the request names, is refused."""
     form = request.form
     if request.basic is not None or "client_secret" in form:
         raise invalid_request("The client authenticates in two ways: by an assertion and by a secret.")
@@ -84,7 +84,7 @@ def parse_basic(authorization: bytes) -> Credentials:
         raw = _decode(encoded.strip()).decode("utf-8")
     except (NotBase64, UnicodeDecodeError):
         raise invalid_request("The Basic credentials are not Base64 of UTF-8.") from None
-    client_id, colon, secret = raw.partition(":")  # the first colon: an id has none
+    client_id, colon, secret = raw.partition(":")  # at the first colon: an id has none
     if not colon:
         raise invalid_request("The Basic credentials have no colon between id and secret.")
     return _bounded(_candidates(client_id, secret))
@@ -92,7 +92,7 @@ def parse_basic(authorization: bytes) -> Credentials:
 
 def _decode(encoded: bytes) -> bytes:
     decoded = a2b_base64(encoded, strict_mode=True)
-    if b2a_base64(decoded, newline=False) != encoded:  # strict_mode lets a surplus `=` pass
+    if b2a_base64(decoded, newline=False) != encoded:  # strict_mode accepts a surplus `=`
         raise NotBase64
     return decoded
 

@@ -1,7 +1,7 @@
 """Defines the error table: every refusal that a client can get, with its status and its standard.
 
-`OAuthError` carries two texts: `description` goes to the client and reveals nothing, `detail` goes to the
-log and never holds a secret. What is told is ASCII without quotes and backslashes (RFC 6749 5.2).
+`OAuthError` has two texts: `description` goes to the client and reveals nothing, `detail` goes to the log and
+never contains a secret. The description is ASCII without quotes and backslashes (RFC 6749 5.2).
 """
 
 from collections.abc import Mapping
@@ -52,7 +52,7 @@ _BEARER_INVALID = (b"www-authenticate", b'Bearer realm="licet", error="invalid_t
 class OAuthError(Exception):
     """A refusal on its way to the client.
 
-    `fields` stand beside `error` and `error_description` in the answer; `detail` is for the log alone, and
+    `fields` are in the answer beside `error` and `error_description`; `detail` is for the log alone, and
     `cause`, of an authentication that failed, for administrators.
     """
 
@@ -96,28 +96,28 @@ def invalid_assertion(detail: str, cause: FailureCause | None = None) -> OAuthEr
 
 
 def invalid_grant(detail: str) -> OAuthError:
-    """The refresh token is worth nothing here: one answer, whatever was wrong."""
+    """The refresh token is not valid: one answer, whatever was wrong."""
     description = "The refresh token is unknown, has expired, or is not of this client."
     return OAuthError(Refusal.INVALID_GRANT, description, detail=detail)
 
 
 def invalid_scope(description: str) -> OAuthError:
-    """The scope cannot be had."""
+    """The scope cannot be granted."""
     return OAuthError(Refusal.INVALID_SCOPE, description)
 
 
 def no_token(description: str = _SEND_ONE) -> OAuthError:
-    """RFC 6750 3.1: who sends no token gets the challenge without an error code."""
+    """RFC 6750 3.1: without a token the challenge has no error code."""
     return OAuthError(Refusal.NO_TOKEN, description, headers=(_BEARER,))
 
 
 def invalid_token(description: str, detail: str = "") -> OAuthError:
-    """The token is none of ours, or has expired."""
+    """The token is not ours, or has expired."""
     return OAuthError(Refusal.INVALID_TOKEN, description, detail=detail, headers=(_BEARER_INVALID,))
 
 
 def insufficient_scope(scope: str, detail: str) -> OAuthError:
-    """The token is live and read-only; `scope` is one that may do more, '' where none is to be named."""
+    """The token is live and read-only; `scope` is one that allows more, '' where none is to be named."""
     challenge = b'Bearer realm="licet", error="insufficient_scope"'
     if scope:
         challenge += b', scope="%b"' % scope.encode("ascii")  # a scope has no quote (RFC 6749 3.3)
@@ -130,7 +130,7 @@ def insufficient_scope(scope: str, detail: str) -> OAuthError:
 
 
 def no_seat(denied: Denied, status: int) -> OAuthError:
-    """No seat was free; who holds them is never told."""
+    """No seat was free; the answer never says who holds them."""
     fields: dict[str, str | int] = {
         "reason": denied.reason.value,
         "pool": denied.pool,
@@ -167,7 +167,7 @@ def rate_limited(retry_after_s: int) -> OAuthError:
 
 
 def unavailable(detail: str, retry_after_s: int = 1) -> OAuthError:
-    """The store does not answer, or too much waits already."""
+    """The store does not answer, or the queue is full."""
     return OAuthError(
         Refusal.UNAVAILABLE,
         "The server cannot answer now; try again soon.",
@@ -178,8 +178,8 @@ def unavailable(detail: str, retry_after_s: int = 1) -> OAuthError:
 
 
 def fault() -> OAuthError:
-    """A bug of ours; the log has it under the request id."""
-    return OAuthError(Refusal.FAULT, "The server failed; its log tells why under this request id.")
+    """A bug in Licet; the log has it under the request id."""
+    return OAuthError(Refusal.FAULT, "The server failed; its log has the cause under this request id.")
 
 
 def _retry_after(seconds: int) -> Header:

@@ -1,15 +1,15 @@
 """Answers `/{tenant}/verify`: a proxy asks whether a request may pass, and for whom.
 
-nginx (`auth_request`), Traefik, Caddy and others ask at `/{tenant}/verify`, by GET whatever the method of the
-request was, which a header tells. Envoy (`ext_authz`) asks by that method at `/{tenant}/verify/...`, and its
-own path follows; it takes 200 for a yes, and nothing else. The rules:
+nginx (`auth_request`), Traefik, Caddy and others ask at `/{tenant}/verify` by GET, and give the method of the
+request in a header. Envoy (`ext_authz`) asks by the request's own method at `/{tenant}/verify/...`, followed
+by the request's path; it accepts 200 as a yes, and nothing else. The rules:
 
-- The token is the request's own, and who asks need not authenticate: it learns of a token that it has.
-- A read-only token passes with a safe method (RFC 9110 9.2.1). Where several are told, all have to
-  be safe, so that a header of the client's own gains nothing; where none is told, nobody knows, and it
-  is not.
-- Nothing is remembered: a logoff counts from the next question on.
-- What is told is there in every yes and never empty, so that a proxy that sets it leaves nothing forged.
+- The token is the request's own, and the proxy need not authenticate: it learns only about a token that it
+  has.
+- A read-only token passes with a safe method (RFC 9110 9.2.1). Where several methods are given, all have to
+  be safe, so that a header of the client's own gains nothing; where none is given, it counts as not safe.
+- Nothing is cached: a logoff counts from the next request on.
+- Every yes has all headers and none is empty, so that a proxy that sets them overwrites forged ones.
 """
 
 from collections.abc import Sequence
@@ -21,18 +21,18 @@ from licet.protocol.errors import Header, insufficient_scope, invalid_token, no_
 from licet.protocol.logoff import bearer
 from licet.protocol.message import Response, check_query
 
-_SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})  # TRACE is safe too, and shows the token in its answer
+_SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})  # TRACE is safe too, but its answer shows the token
 _METHODS = frozenset({b"x-original-method", b"x-forwarded-method"})
-# What is behind the proxy may take its method from these; in a WSGI application both spellings are one.
+# An application behind the proxy may take its method from these; in WSGI `-` and `_` are the same.
 _OVERRIDING = frozenset({b"x-http-method-override", b"x-http-method", b"x-method-override"})
-# What is spoken after these carries anything. `Upgrade` does not get here; what else a handshake cannot do
-# without does: RFC 6455 4.1, RFC 7540 3.2.1.
+# After these another protocol follows, which can carry any method. `Upgrade` does not get here, but these
+# fields, without which there is no handshake, do: RFC 6455 4.1, RFC 7540 3.2.1.
 _UPGRADING = frozenset({b"sec-websocket-key", b"http2-settings"})
 
-# RFC 6750 2.3 has the token in a query; RFC 9700 4.3.2 takes that back. The rest of a query is the API's.
+# RFC 6750 2.3 allows a token in the query; RFC 9700 4.3.2 forbids it. The rest of a query belongs to the API.
 _NEVER_IN_ITS_QUERY = frozenset({"access_token"})
 
-_VISIBLE = "!\"#$&'()*+,/:;<=>?@[\\]^`{|}"  # beside what `quote` never touches; % is not there
+_VISIBLE = "!\"#$&'()*+,/:;<=>?@[\\]^`{|}"  # beside what `quote` never changes; % is not among them
 
 _NO_STORE: Header = (b"cache-control", b"no-store")
 _SEND_ONE = "Send an access token: Authorization: Bearer."
@@ -40,7 +40,7 @@ _NOT_LIVE = "The access token is not live; get a new one."
 
 
 class Asked(Value, frozen=True, kw_only=True):
-    """How a proxy asked: `is_below` is whether the path of the request that it asks for follows ours."""
+    """How a proxy asked: `is_below` is whether the path of the request follows ours."""
 
     method: str
     query: bytes
@@ -69,7 +69,7 @@ def read(asked: Asked, authorization: bytes | None, tenant: Tenant | None, token
 def respond(
     asked: Asked, access: AccessToken, session: Session | None, tenant: Tenant, now_ms: int
 ) -> Response:
-    """The yes, from the session as the store has it at `now_ms`; None when it does not live.
+    """The yes, for the session as the store has it at `now_ms`, None where it is not alive.
 
     Raises OAuthError.
     """
@@ -84,17 +84,17 @@ def respond(
     if tenant.is_read_only(scope) and not _is_safe(asked):
         raise insufficient_scope(_writing(tenant), f"a token of {client.client_id} is read-only")
     return Response(
-        status=200 if asked.is_below else 204, headers=_told(client, scope, session.sid), body=b""
+        status=200 if asked.is_below else 204, headers=_headers(client, scope, session.sid), body=b""
     )
 
 
 def _writing(tenant: Tenant) -> str:
-    """The scope to ask for, where that is plain; else ''."""
+    """The scope to ask for, where there is only one; else ''."""
     return "" if tenant.is_read_only(tenant.scope_default) else tenant.scope_default
 
 
 def _is_safe(asked: Asked) -> bool:
-    """Whether the request that the proxy asks for changes nothing, by all that is told of it."""
+    """Whether the request changes nothing, by every method that the proxy gives."""
     is_known = asked.is_below
     if asked.method.encode("latin-1") not in _SAFE:
         return False
@@ -108,18 +108,18 @@ def _is_safe(asked: Asked) -> bool:
     return is_known
 
 
-def _told(client: Client, scope: str, sid: bytes) -> tuple[Header, ...]:
+def _headers(client: Client, scope: str, sid: bytes) -> tuple[Header, ...]:
     return (
         (b"x-licet-user", _spelt(client.user.initials)),
         (b"x-licet-client", _spelt(client.client_id)),
-        (b"x-licet-scope", _spelt(scope, also=" ")),  # what stands between two of them
+        (b"x-licet-scope", _spelt(scope, also=" ")),  # the separator of two scopes
         (b"x-licet-session", sid.hex().encode()),
         _NO_STORE,
     )
 
 
 def _spelt(text: str, also: str = "") -> bytes:
-    """Visible ASCII: what is not, and `%`, as %XX of its UTF-8. So no value can begin another header."""
-    if not (text.isascii() and text.isalnum()):  # most are, and this is quick
+    """The text in visible ASCII, other characters and `%` as %XX of UTF-8: no value can begin a header."""
+    if not (text.isascii() and text.isalnum()):  # the usual case, and quick
         text = quote(text, safe=_VISIBLE + also)
     return text.encode()

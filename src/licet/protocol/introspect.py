@@ -1,7 +1,7 @@
 """Answers `POST /{tenant}/introspect` (RFC 7662): whether a token is live, whose it is, and with which scope.
 
-The caller is a client of the tenant that may introspect. What is not live, not of this tenant or not a token
-at all gets the same answer, `{"active": false}` (RFC 7662 2.2).
+The caller is a client of the tenant that may introspect. A token that is not live, or not of this tenant, and
+a text that is no token get the same answer, `{"active": false}` (RFC 7662 2.2).
 """
 
 from licet.credentials.tokens import Tokens
@@ -16,7 +16,7 @@ _REFRESH = "refresh_token"
 
 
 class Question(Value, frozen=True, kw_only=True):
-    """A token of this tenant, as it says of itself; a refresh token leaves times and scope to its session."""
+    """The content of a token of this tenant; the times and scope of a refresh token are its session's."""
 
     sid: bytes
     token_type: str
@@ -26,7 +26,7 @@ class Question(Value, frozen=True, kw_only=True):
 
 
 def read(request: Request, tenant: Tenant, client: Client, tokens: Tokens) -> Question | None:
-    """What is asked; None when the token is none of this tenant.
+    """The token that is asked about; None when it is not one of this tenant.
 
     Raises OAuthError when this client may not ask.
     """
@@ -41,8 +41,8 @@ def read(request: Request, tenant: Tenant, client: Client, tokens: Tokens) -> Qu
             expires_at_ms=access.expires_at_ms,
             scope=access.scope,
         )
-    # Resource servers let in what is active, and few look at its type: who means a refresh token has to say
-    # so. RFC 7662 2.2 leaves it to us what is active for whom.
+    # Resource servers accept any active token, and few check its type: a refresh token is active only where
+    # the hint names it. RFC 7662 2.2 lets us decide what is active for whom.
     if request.form.get("token_type_hint") != _REFRESH:
         return None
     if (sid := tokens.read_refresh(token, tenant.id)) is not None:
@@ -53,7 +53,7 @@ def read(request: Request, tenant: Tenant, client: Client, tokens: Tokens) -> Qu
 def respond(
     question: Question | None, session: Session | None, tenant: Tenant, issuer: str, now_ms: int
 ) -> Response:
-    """The answer, from the session as the store has it at `now_ms`; None when it does not live."""
+    """The answer, for the session as the store has it at `now_ms`, None where it is not alive."""
     if question is None or session is None or session.tenant_id != tenant.id:
         return _inactive()
     client = tenant.clients_by_key.get(session.client_key)
@@ -69,10 +69,10 @@ def respond(
         "token_type": question.token_type,
         "exp": expires_at_ms // 1000,
         "iat": (question.issued_at_ms or session.started_at_ms) // 1000,
-        "sub": f"client:{client.client_id}",  # no user is called that (RFC 9700 4.15)
+        "sub": f"client:{client.client_id}",  # no user can have this name (RFC 9700 4.15)
         "iss": issuer,
         "sid": session.sid.hex(),
-        "read_only": tenant.is_read_only(scope),  # as the set-up is now
+        "read_only": tenant.is_read_only(scope),  # by the current set-up
         "cache_for": _cache_for_s(session, tenant, expires_at_ms, now_ms),
     }
     if session.pool_id is not None and (pool := tenant.pools.get(session.pool_id)) is not None:
@@ -81,9 +81,9 @@ def respond(
 
 
 def _cache_for_s(session: Session, tenant: Tenant, expires_at_ms: int, now_ms: int) -> int:
-    """For how many whole seconds the answer may be believed: so long its seat is nobody else's (L18).
+    """For how many whole seconds the answer may be cached: for that long nobody else gets the seat (L18).
 
-    The seat's last token is at least as young as the session's.
+    The seat's newest token is at least as young as the session's.
     """
     believed_until_ms = min(expires_at_ms, now_ms + CACHE_FOR_MAX_S * 1000)
     if session.pool_id is not None:

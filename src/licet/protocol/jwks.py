@@ -1,7 +1,7 @@
 """Answers `GET /{tenant}/jwks.json` with the public keys of a tenant's JWT access tokens (RFC 7517 5).
 
-Every tenant has the document, so that those who check tokens can go on while the last of them expire when it
-goes back to references. It may be kept for a while: the keys to come are in it long before they sign.
+Every tenant has the document, so that the last JWTs can still be checked after a tenant goes back to
+reference tokens. It may be cached for a while: new keys are in it long before they sign.
 """
 
 import msgspec

@@ -1,7 +1,7 @@
 """Answers `POST` or `GET /{tenant}/logoff`: ends the session of a token and frees its seat.
 
-The token comes as Bearer; or, when the access token has expired, as refresh_token in the body together with
-the credentials of its client. Logging off twice is no error.
+The token comes as a bearer token; or, when the access token has expired, as refresh_token in the body
+together with the credentials of its client. Logging off twice is no error.
 """
 
 from typing import assert_never
@@ -23,7 +23,7 @@ from licet.model import Client, EndReason, Session, Tenant
 from licet.protocol.errors import invalid_token, no_token
 from licet.protocol.message import Request, Response, answer
 
-_USUAL = b"Bearer "  # as all write it
+_USUAL = b"Bearer "  # as nearly all clients write it
 _NOT_OURS = "The token is not one of this server."
 _EXPIRED = "The access token has expired; send the refresh token with the credentials of its client."
 
@@ -41,7 +41,7 @@ def bearer(authorization: bytes | None) -> str | None:
 def read_bearer(token: str, tenant: Tenant | None, tokens: Tokens) -> AccessToken:
     """The access token of a logoff.
 
-    Raises OAuthError when it was never ours.
+    Raises OAuthError when it is not a token of this tenant.
     """
     access = tokens.read_access(token, tenant) if tenant else None
     if access is None:
@@ -50,7 +50,7 @@ def read_bearer(token: str, tenant: Tenant | None, tokens: Tokens) -> AccessToke
 
 
 def must_be_current(access: AccessToken, session: Session | None, now_ms: int) -> None:
-    """Return unless a token that has expired is to end a session that lives on.
+    """Return unless an expired token is to end a session that is still alive.
 
     Raises OAuthError.
     """

@@ -14,12 +14,12 @@ import msgspec
 from licet.model import Value
 from licet.protocol.errors import Header, OAuthError, Refusal, invalid_request
 
-BODY_BYTES_MAX = 8192  # some ten times what a long token and long credentials need
+BODY_BYTES_MAX = 8192  # some ten times a long token with long credentials
 PARAMETERS_MAX = 64  # a guess, as the body's limit: no honest client comes near
 
 FORM_TYPE = b"application/x-www-form-urlencoded"
 
-# RFC 6749, 7009, 7521, 7662: what some endpoint reads. None of it may stand in a query (RFC 9700 4.3).
+# RFC 6749, 7009, 7521, 7662: the parameters that an endpoint reads. None may be in a query (RFC 9700 4.3).
 KNOWN = frozenset(
     {
         "grant_type",
@@ -40,7 +40,7 @@ _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 _JSON: tuple[Header, ...] = (
     (b"content-type", b"application/json"),
-    # RFC 6749 5.1: what may hold a token is kept by nobody on the way.
+    # RFC 6749 5.1: an answer that may contain a token must not be cached.
     (b"cache-control", b"no-store"),
     (b"pragma", b"no-cache"),
 )
@@ -49,9 +49,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Credentials(Value, frozen=True, kw_only=True):
-    """What a client sent, as (client_id, secret) pairs that it may mean; the first is the RFC's.
+    """What a client sent, as the (client_id, secret) pairs that it may mean; the first is by the RFC.
 
-    `flaw`, when there is one, is what to answer if no pair is right.
+    `flaw`, where there is one, is the error to answer if no pair is right.
     """
 
     candidates: tuple[tuple[str, str], ...]
@@ -59,7 +59,7 @@ class Credentials(Value, frozen=True, kw_only=True):
 
     @property
     def client_ids(self) -> tuple[str, ...]:
-        """Who they may be of."""
+        """The clients that they may belong to."""
         return tuple(client_id for client_id, _ in self.candidates)
 
     def __repr__(self) -> str:
@@ -68,7 +68,7 @@ class Credentials(Value, frozen=True, kw_only=True):
 
 
 class Request(Value, frozen=True, kw_only=True):
-    """What an endpoint sees of a request. `tenant` is the first path segment, known or not.
+    """A request as an endpoint sees it. `tenant` is the first path segment, known or not.
 
     `basic` are the credentials of the Authorization header, None when there is none; `form` are the
     body's parameters.
@@ -81,7 +81,7 @@ class Request(Value, frozen=True, kw_only=True):
 
 
 class Response(Value, frozen=True, kw_only=True):
-    """What an endpoint answers."""
+    """The answer of an endpoint."""
 
     status: int
     headers: tuple[Header, ...]
@@ -94,7 +94,7 @@ def answer(content: Mapping[str, Any]) -> Response:
 
 
 def refusal(error: OAuthError, request_id: str) -> Response:
-    """The error as JSON, with what finds it in the log."""
+    """The error as JSON, with the request id, which finds it in the log."""
     content = {
         "error": error.error,
         "error_description": error.description,
@@ -114,7 +114,7 @@ def check_content_type(value: bytes | None) -> None:
 
 
 def check_query(query: bytes, never: frozenset[str] = _NEVER_IN_QUERY) -> None:
-    """Return if nothing in the query belongs into the body or a header: no parameter of these names.
+    """Return if the query has no parameter of these names, which belong in the body or a header.
 
     Raises OAuthError (RFC 9700 4.3).
     """

@@ -1,4 +1,4 @@
-"""Answers with the authorization server metadata of a tenant (RFC 8414): what works, and nothing else."""
+"""Answers with the authorization server metadata of a tenant (RFC 8414): only what works."""
 
 from urllib.parse import urlsplit
 
@@ -16,7 +16,7 @@ def tenant_at(segments: list[str], public_url: str) -> str | None:
     """The tenant whose metadata this path is to show; None for any other path.
 
     RFC 8414 3.1 puts the well-known part between host and path of an issuer, and a proxy that serves us below
-    a path of its own hands that on; the other address is below the issuer, where people look for it.
+    a path of its own passes that on; the other address is below the issuer, where people expect it.
     """
     if segments[1:] == _WELL_KNOWN:
         return segments[0]
@@ -25,7 +25,7 @@ def tenant_at(segments: list[str], public_url: str) -> str | None:
 
 
 def issuer(public_url: str, tenant: Tenant) -> str:
-    """RFC 8414 2: the tenant's own."""
+    """The issuer of a tenant (RFC 8414 2)."""
     return f"{public_url}/{tenant.name}"
 
 
@@ -42,7 +42,7 @@ def respond(public_url: str, tenant: Tenant) -> Response:
             "grant_types_supported": [grant_type.value for grant_type in GrantType],
             "response_types_supported": [],  # required by RFC 8414 2; there is no authorization endpoint
             "scopes_supported": sorted(tenant.scopes),
-            # References are signed too, and by nothing that others could check.
+            # Reference tokens are signed too, but only we can check them.
             **({"jwks_uri": f"{base}/jwks.json"} if tenant.token_format is TokenFormat.JWT else {}),
             "revocation_endpoint": f"{base}/revoke",
             "revocation_endpoint_auth_methods_supported": AUTH_METHODS,

@@ -1,6 +1,6 @@
 """Answers `POST /{tenant}/revoke` (RFC 7009): ends the session of a token, and with it all its tokens.
 
-An access token takes its session along, as RFC 7009 2.1 allows: a seat is held by a session, not by a token.
+Revoking an access token ends its session, as RFC 7009 2.1 allows: a session holds the seat, not a token.
 """
 
 from licet.credentials.tokens import Tokens
@@ -10,9 +10,9 @@ from licet.protocol.message import Request, Response, answer, required
 
 
 def read(request: Request, tenant: Tenant, client: Client, tokens: Tokens) -> End | None:
-    """The session to end; None when the token is none of this tenant, which is no error (RFC 7009 2.2).
+    """The session to end; None when the token is not one of this tenant, which is no error (RFC 7009 2.2).
 
-    A hint is not needed: the prefix of a token tells its kind. Raises OAuthError.
+    No hint is needed: the prefix of a token shows its kind. Raises OAuthError.
     """
     token = required(request.form, "token")
     access = tokens.read_access(token, tenant)
@@ -23,5 +23,5 @@ def read(request: Request, tenant: Tenant, client: Client, tokens: Tokens) -> En
 
 
 def respond() -> Response:
-    """RFC 7009 2.2: 200, whatever became of the token. Nobody reads what is in it; some have to parse it."""
+    """RFC 7009 2.2: 200, whatever the token was. The body means nothing, but some clients parse it."""
     return answer({})

@@ -24,13 +24,13 @@ from licet.model import Client, FailureCause, GrantType, Tenant, TokenFormat
 from licet.protocol.errors import OAuthError, Refusal, invalid_client, invalid_grant, invalid_scope, no_seat
 from licet.protocol.message import Request, Response, answer, required
 
-SCOPE_CHARS_MAX = 512  # it may stand in a token, and a token in a header
+SCOPE_CHARS_MAX = 512  # it may be in a token, and a token in a header
 # RFC 6749 App. A.4: scope = scope-token *( SP scope-token )
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
 
 
 def read(request: Request, tenant: Tenant, client: Client, tokens: Tokens, sid: bytes) -> Command:
-    """What a client that authenticated asks for; `sid` is the identity of a new session.
+    """The command of a client that has authenticated; `sid` is the id of a new session.
 
     Raises OAuthError.
     """
@@ -135,14 +135,15 @@ def _granted(granted: Granted, tenant: Tenant, tokens: Tokens) -> dict[str, str 
 
 
 def _jwt_expiry_ms(granted: Granted, tenant: Tenant) -> int:
-    """In whole seconds, as a JWT tells it, so that `expires_in` says the same.
+    """In whole seconds, as in a JWT, so that `expires_in` agrees with it.
 
-    The tenant that decided may have had references still, which live longer than it is good for a JWT.
+    The tenant may still have had reference tokens when it was decided, which may live longer than a JWT
+    should.
     """
     latest_ms = granted.at_ms + tenant.access_ttl_s * 1000
     return min(granted.access_expires_at_ms, latest_ms) // 1000 * 1000
 
 
 def _whole_seconds(duration_ms: int) -> int:
-    """Rounded down, so that nobody trusts a token too long; yet a live one lasts at least a second."""
+    """Rounded down, so that nobody trusts a token too long; but a live one lasts at least a second."""
     return max(1, duration_ms // 1000)

@@ -1,7 +1,7 @@
 """Writes structured logs: one event a line, as JSON for machines or plain for a terminal.
 
-A log never holds a secret, a token, a header, a body or a query; what a client sends is named only
-where it is known to be a name of ours.
+A log never contains a secret, a token, a header, a body or a query; a name that a client sends is logged only
+where it is a name that we know.
 """
 
 import logging
@@ -14,7 +14,7 @@ from licet.log import Log
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
-# Where a fault was, and not what the variables there held: a secret may be among them.
+# Where a fault was, without the values of variables: a secret may be among them.
 _tracebacks = structlog.processors.ExceptionRenderer(
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 )
@@ -23,10 +23,10 @@ _tracebacks = structlog.processors.ExceptionRenderer(
 def configure_logs(*, level: str, as_json: bool) -> Log:
     """The logger of this process, writing to standard error.
 
-    What a level leaves out costs a method call and nothing more.
+    An event below the level costs one method call.
     """
-    logging.basicConfig(stream=sys.stderr, level=logging.ERROR)  # what libraries have to say
-    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # it would print what the network sent
+    logging.basicConfig(stream=sys.stderr, level=logging.ERROR)  # of libraries
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # it would log what clients sent
     renderer: structlog.types.Processor = (
         structlog.processors.JSONRenderer()
         if as_json

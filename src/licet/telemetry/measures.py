@@ -1,10 +1,11 @@
-"""Counts and times requests in plain numbers, beside the requests.
+"""Counts and times requests in plain numbers, cheaply enough for every request.
 
 A request pays for one look into a dictionary and two additions, all in the event loop's thread: no lock, and
-nothing of Prometheus (`licet.telemetry.metrics` makes its families of this when it is asked). The rules:
+nothing of Prometheus (`licet.telemetry.metrics` makes its families of these numbers when it is scraped). The
+rules:
 
 - Numbers only grow, from the start of the process on.
-- What a client sends never becomes a name here: there are as many as endpoints and statuses.
+- Nothing that a client sends becomes a label: there are only endpoints and statuses.
 - Times are of `perf_counter`, in seconds: durations, and never an instant.
 """
 
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from licet.model import FailureCause
 
-# Bounds are guesses at where an answer is good, slow and lost; the last is what the store has for one.
+# The bounds are guesses at what is quick, slow and lost; the last is how long the store may take.
 SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 COMMANDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096)  # of a batch; 256 is the usual most
 
@@ -39,7 +40,7 @@ _VERIFY: Final = "verify/"
 
 
 class Histogram:
-    """How many values were at most each of these bounds, and how many were greater; and their sum."""
+    """How many values were at most each of these bounds, how many were greater, and the sum of all."""
 
     __slots__ = ("bounds", "counts", "total")
 
@@ -49,13 +50,13 @@ class Histogram:
         self.total = 0.0
 
     def add(self, value: float) -> None:
-        """One more."""
+        """Count one value."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
 
 class Measures:
-    """What one server process knows of itself. Use it from the event loop; `hashed` from any thread."""
+    """The numbers of one server process. Use it from the event loop; `hashed` from any thread."""
 
     def __init__(self) -> None:
         self.requests: dict[tuple[str, int], Histogram] = {}
@@ -76,7 +77,7 @@ class Measures:
         of.total += took_s
 
     def committed(self, commands: int, took_s: float, counted: Mapping[str, int]) -> None:
-        """A batch of so many commands was worked on for so long; `happened` is news of another process."""
+        """Count a batch of so many commands that took so long, and what the committing process counted."""
         self.batches.add(commands)
         self.commits.add(took_s)
         for name, times in counted.items():
@@ -88,7 +89,7 @@ class Measures:
             self.hashes.add(took_s)
 
     def refused(self, status: int) -> None:
-        """A connection was told so before there was a request for any endpoint."""
+        """A connection got this status before there was a request for any endpoint."""
         self._of(OTHER, status).add(0.0)
 
     def _rare(self, path: str, status: int) -> Histogram:
@@ -99,7 +100,7 @@ class Measures:
 
 
 def endpoint_of(path: str) -> str:
-    """The endpoint that a path is of: one of a few names, whatever was sent."""
+    """The endpoint of a path: one of a few names, whatever was sent."""
     name = path[path.find("/", 1) + 1 :]
     if name.startswith(_VERIFY):
         return "verify"

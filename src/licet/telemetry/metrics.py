@@ -1,13 +1,13 @@
-"""Serves the metrics to Prometheus, made of the measures when they are asked for.
+"""Serves the metrics to Prometheus, made of the measures at each scrape.
 
     GET /metrics -> one read of the store | the numbers of `measures` -> families -> text or OpenMetrics
 
 The rules:
 
-- Nothing here runs on the way of a request.
-- A store that does not answer costs a scrape a few seconds and its own families; the rest is told.
+- Nothing here runs on the path of a request.
+- A store that does not answer costs a scrape a few seconds and the store's families; it still has all others.
 - There is one read of the store at a time, however many scrape.
-- A label's values are ours or an administrator's, never a client's, and there is a bound on how many.
+- A label's values are ours or an administrator's, never a client's, and their number is bounded.
 
 Names and units are those of https://prometheus.io/docs/practices/naming/. `python -m licet.telemetry.metrics`
 prints docs/reference/metrics.md.
@@ -38,18 +38,18 @@ from licet.store.errors import StoreUnavailable
 from licet.telemetry.measures import COMMANDS, OTHER, SECONDS, Histogram, Measures
 
 READ_WITHIN_S: Final = 3.0  # of the 10 s that a scrape has by default
-COMMITTER: Final = "licet_commit"  # what stands before the names of the committing process
+COMMITTER: Final = "licet_commit"  # the prefix of the committing process's metrics
 
 
 class Page(NamedTuple):
-    """A scrape, as it is sent."""
+    """The answer to a scrape."""
 
     body: bytes
     content_type: str
 
 
 class Queue(NamedTuple):
-    """What waits, and how much may."""
+    """How much waits in a queue, and how much may."""
 
     length: Callable[[], int]
     limit: int
@@ -64,7 +64,7 @@ class Family(NamedTuple):
     text: str
 
     def make(self) -> Metric:
-        """Without a sample yet."""
+        """The metric, without a sample yet."""
         match self.kind:
             case "counter":
                 return CounterMetricFamily(self.name, self.text, labels=self.labels)
@@ -202,7 +202,7 @@ class Metrics:
         return await asyncio.to_thread(self._encode, found, accept)
 
     async def _occupancy(self) -> Occupancy | None:
-        """What the store tells; None when it does not, or not in time. Who asks meanwhile shares it."""
+        """What the store has; None when it does not answer in time. Scrapes at the same time share it."""
         if self._reading is None or self._reading.done():
             self._reading = asyncio.ensure_future(asyncio.to_thread(self._read))
         done, _ = await asyncio.wait({self._reading}, timeout=READ_WITHIN_S)
@@ -220,7 +220,7 @@ class Metrics:
         registry.register(_Found(list(self._families(found))))
         try:
             encode, content_type = choose_encoder(accept)
-        except (ValueError, TypeError):  # a version that is no number
+        except (ValueError, TypeError):  # a malformed version in the header
             encode, content_type = choose_encoder("")
         return Page(encode(registry), content_type)
 
@@ -232,7 +232,7 @@ class Metrics:
         if found is not None:
             _put_occupancy(of, found)
         _put_counted(of, self._counted())
-        for cause in FailureCause:  # 0 as well: a rate knows no beginning of a series
+        for cause in FailureCause:  # 0 as well: a rate needs the beginning of a series
             _put(of, "licet_authentication_failures_total", (cause,), self._measures.failures[cause])
         _put_requests(of, self._measures.requests.copy())
         _put_histogram(of, "licet_commit_batch_commands", (), [self._measures.batches])
@@ -244,10 +244,10 @@ class Metrics:
         _put(of, "licet_commit_process_restarts_total", (), self._measures.restarts)
         yield from (family for family in of.values() if family.samples)
         for process in self._processes:
-            yield from process.collect()  # nothing of one that is gone
+            yield from process.collect()  # nothing where the process is gone
 
     def _counted(self) -> dict[str, int]:
-        """In the committing process, and in this one."""
+        """What the committing process and this one have counted, together."""
         counted = dict(self._measures.counted)
         for name, times in dict(self._store.counted).items():
             counted[name] = counted.get(name, 0) + times
@@ -257,13 +257,13 @@ class Metrics:
 
 
 class _Found(Collector):
-    """What a registry is given when it is all there."""
+    """Gives a registry families that were collected before."""
 
     def __init__(self, families: Sequence[Metric]) -> None:
         self._families = families
 
     def collect(self) -> Sequence[Metric]:
-        """As it was found."""
+        """The families."""
         return self._families
 
 
@@ -287,7 +287,7 @@ def _put_occupancy(of: Mapping[str, Metric], found: Occupancy) -> None:
 
 
 def _put_counted(of: Mapping[str, Metric], counted: Mapping[str, int]) -> None:
-    """A reason that did not occur is 0: a rate knows no beginning of a series."""
+    """A reason that did not occur is 0: a rate needs the beginning of a series."""
     _put(of, "licet_grants_total", (), counted.get(GRANTED, 0))
     _put(of, "licet_refreshes_total", (), counted.get(RENEWED, 0))
     for denied in NoSeatReason:
@@ -311,7 +311,7 @@ def _put_requests(of: Mapping[str, Metric], requests: Mapping[tuple[str, int], H
 def _put_histogram(
     of: Mapping[str, Metric], name: str, labels: Sequence[str], parts: Sequence[Histogram]
 ) -> None:
-    """All of these together, which have the same bounds."""
+    """The sum of these histograms, which have the same bounds."""
     counts = accumulate(map(sum, zip(*(part.counts for part in parts), strict=True)))
     bounds = [*(f"{float(bound)}" for bound in parts[0].bounds), "+Inf"]
     buckets = list(zip(bounds, counts, strict=True))

@@ -6,9 +6,9 @@
 
 The rules:
 
-- Off unless the standard variable OTEL_EXPORTER_OTLP_ENDPOINT says where to. Off, it imports nothing and is
-  on the way of no request: it wraps what the server is made of, or does not.
-- A caller's `traceparent` is taken over (https://www.w3.org/TR/trace-context/), and nothing else of it.
+- Traces are off unless the standard variable OTEL_EXPORTER_OTLP_ENDPOINT says where to send them. When off,
+  nothing is imported, and no request passes through this module: it wraps parts of the server, or does not.
+- A caller's `traceparent` is used (https://www.w3.org/TR/trace-context/), and nothing else of its context.
 - An attribute is a name of ours or an administrator's: never a path, a header, a form, a token or an address.
 - A collector that does not answer costs spans, and no request.
 
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 PROTOCOL: Final = "http/protobuf"
-LAST_WITHIN_S: Final = 3.0  # what is still to be sent when the server stops
+LAST_WITHIN_S: Final = 3.0  # to send what is left when the server stops
 
 _ROUTES: Final = {
     "token": "/{tenant}/token",
@@ -93,9 +93,9 @@ Answer = TypeVar("Answer")
 
 
 def begin(environment: Mapping[str, str], version: str, log: Log) -> "Traces | None":
-    """Traces, where the environment asks for them; None where it does not, or they cannot be had.
+    """Traces, where the environment asks for them; None where it does not, or where they are not possible.
 
-    The log says why.
+    The log then says why.
     """
     if not any(environment.get(name) for name in ENDPOINTS) or _is_off(environment):
         return None
@@ -129,7 +129,7 @@ def _is_off(environment: Mapping[str, str]) -> bool:
 
 
 class Traces:
-    """Wraps what a server is made of, so that it makes spans."""
+    """Wraps the parts of a server, so that they make spans."""
 
     def __init__(self, provider: "TracerProvider", version: str) -> None:
         from opentelemetry.trace.propagation.tracecontext import (  # noqa: PLC0415 - an extra
@@ -153,14 +153,14 @@ class Traces:
         return _TracedHashing(self, inner)
 
     async def close(self) -> None:
-        """Send what is left, as far as that is quick."""
+        """Send what is left, for a few seconds at most."""
         thread = threading.Thread(target=self._provider.shutdown, daemon=True)
         thread.start()
         await asyncio.to_thread(thread.join, LAST_WITHIN_S)
 
 
 class _TracedApplication:
-    """One span for each request, under the caller's where it says so."""
+    """One span for each request, a child of the caller's where it sends one."""
 
     def __init__(
         self, traces: Traces, inner: Application, find_tenant: Callable[[str], Tenant | None]
@@ -202,7 +202,7 @@ class _TracedApplication:
         found = {"http.request.method": method, "url.scheme": scope["scheme"]}
         if route:
             found["http.route"] = route
-        # What is not the name of a tenant could be anything, a secret in the wrong place as well.
+        # What is not the name of a tenant could be anything, even a secret in the wrong place.
         names = scope["path"].split("/")
         tenants = (self._find_tenant(name) for name in (*names[1:2], names[-1]))
         if (tenant := next((it for it in tenants if it), None)) is not None:
@@ -219,7 +219,7 @@ class _TracedApplication:
 
 
 def _sent(scope: Scope) -> dict[str, str]:
-    """The caller's context. One that is there twice is none (Trace Context 3.2)."""
+    """The caller's context. A repeated header is ignored (Trace Context 3.2)."""
     found: dict[str, str] = {}
     parents = 0
     for name, value in scope["headers"]:
@@ -235,16 +235,16 @@ def _sent(scope: Scope) -> dict[str, str]:
 def _note_refusal(span: "Span", body: bytes) -> None:
     """The codes of an answer of the error table: `error`, and `reason` of a denial."""
     try:
-        told = json.loads(body)
+        content = json.loads(body)
     except ValueError:  # a HEAD has none
         return
     for key in ("error", "reason"):
-        if isinstance(told, dict) and isinstance(told.get(key), str):
-            span.set_attribute(f"licet.{key}", told[key])
+        if isinstance(content, dict) and isinstance(content.get(key), str):
+            span.set_attribute(f"licet.{key}", content[key])
 
 
 class _TracedSubmitter(Generic[Item, Answer]):
-    """One span for each wait, and the outcome of it on the request's span, too."""
+    """One span for each wait; the request's span gets the outcome, too."""
 
     def __init__(self, traces: Traces, inner: Submitter[Item, Answer], name: str) -> None:
         from opentelemetry.trace import get_current_span  # noqa: PLC0415 - an extra
@@ -255,7 +255,7 @@ class _TracedSubmitter(Generic[Item, Answer]):
         self._current = get_current_span
 
     async def submit(self, item: Item) -> Answer:
-        """Have it done. Raises what the lane raises."""
+        """Submit it to the lane. Raises what the lane raises."""
         request = self._current()
         with self._traces.tracer.start_as_current_span(self._name, record_exception=False) as span:
             if (command := _COMMANDS.get(type(item))) is not None:
@@ -272,7 +272,7 @@ class _TracedSubmitter(Generic[Item, Answer]):
 
     @property
     def is_open(self) -> bool:
-        """Whether there is somebody to do the work."""
+        """Whether work is taken."""
         return self._inner.is_open
 
     @property
@@ -282,7 +282,7 @@ class _TracedSubmitter(Generic[Item, Answer]):
 
 
 class _TracedHashing(Hashing):
-    """A span from the queue to the verdict, for what belongs to a request."""
+    """A span from the queue to the result, for what belongs to a request."""
 
     def __init__(self, traces: Traces, inner: Hashing) -> None:
         from opentelemetry.trace import get_current_span  # noqa: PLC0415 - an extra
@@ -292,7 +292,7 @@ class _TracedHashing(Hashing):
         self._current = get_current_span
 
     def start(self, check: Check[Hashed], attempt: Attempting, part: Part) -> asyncio.Future[Hashed]:
-        """Have something hashed. Raises QueueFull, TooManyFailures."""
+        """Hash something when its turn comes. Raises QueueFull, TooManyFailures."""
         future = self._inner.start(check, attempt, part)
         if self._current().get_span_context().is_valid:
             span = self._traces.tracer.start_span("hash")
@@ -300,7 +300,7 @@ class _TracedHashing(Hashing):
         return future
 
     def give_up(self, future: asyncio.Future[Any]) -> None:
-        """Nobody waits for this any more."""
+        """Cancel what nobody waits for any more."""
         self._inner.give_up(future)
 
     @property
@@ -314,5 +314,5 @@ class _TracedHashing(Hashing):
         return self._inner.queue_length
 
     def close(self) -> None:
-        """Let the threads go."""
+        """End the threads."""
         self._inner.close()

@@ -15,7 +15,7 @@ from licet.accounts.api_keys import ApiKey as StoredApiKey
 from licet.admin.api.advice import advice_of
 from licet.alerts.webhooks import Webhook as StoredWebhook
 from licet.credentials.keyring import Keyring, TokenKey, fingerprint
-from licet.credentials.public_keys import kind_of, name_of, told
+from licet.credentials.public_keys import kind_of, name_of, to_jwk
 from licet.formats import instant
 from licet.model import Client as ModelClient
 from licet.model import ClientSecret, Duplicates, GrantType, PublicKey, Role, TokenFormat, Value
@@ -391,7 +391,7 @@ def client_key(value: PublicKey) -> ClientKey:
         kid=name_of(value),
         thumbprint=value.thumbprint,
         algorithm=kind_of(value),
-        jwk=told(value),
+        jwk=to_jwk(value),
         created_at_ms=value.created_at_ms,
         expires_at_ms=value.expires_at_ms,
         last_used_at_ms=value.last_used_at_ms,

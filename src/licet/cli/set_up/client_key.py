@@ -21,7 +21,7 @@ from licet.cli.options import AsJson, Data, TenantName, Yes, confirm, read_end
 from licet.cli.output import Instant, Record, ends, note, show_list, when
 from licet.cli.stores import chosen_tenant, opened
 from licet.clock import SystemClock
-from licet.credentials.public_keys import TEXT_BYTES_MAX, kind_of, name_of, read_keys, told
+from licet.credentials.public_keys import TEXT_BYTES_MAX, kind_of, name_of, read_keys, to_jwk
 from licet.model import Client, PublicKey
 from licet.refusal import Subject
 from licet.setup.tenant import TenantSetup
@@ -144,7 +144,7 @@ def new(
     public = pair.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     [key] = read_keys(public.decode())
     note(f"The private key is in {out}; it stays on this machine.")
-    typer.echo(json.dumps({**told(key), "kid": key.thumbprint, "alg": "ES256", "use": "sig"}, indent=2))
+    typer.echo(json.dumps({**to_jwk(key), "kid": key.thumbprint, "alg": "ES256", "use": "sig"}, indent=2))
 
 
 def found_client(data: Path | None, tenant: str | None, client_id: str) -> Client:
