@@ -66,7 +66,7 @@ class PatientProtocol(GuardedHttpProtocol):
         PatientProtocol.living.add(self)
 
     @staticmethod
-    def tell(request_id: str, status: int, description: str, address: str) -> None:
+    def report(request_id: str, status: int, description: str, address: str) -> None:
         """Keep it."""
         PatientProtocol.told.append((request_id, status, description, address))
 

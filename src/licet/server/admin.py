@@ -128,7 +128,7 @@ class AdminListener:
             )
 
             @staticmethod
-            def tell(request_id: str, status: int, description: str, address: str) -> None:
+            def report(request_id: str, status: int, description: str, address: str) -> None:
                 kind = Kind("info", "admin_refused", status, kind_of(status))
                 if desk.refusals.admits(kind):
                     desk.refusals.write(

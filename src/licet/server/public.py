@@ -46,7 +46,7 @@ def _protocol(settings: Settings, measures: Measures, refusals: LogRateLimit) ->
         )
 
         @staticmethod
-        def tell(request_id: str, status: int, description: str, address: str) -> None:
+        def report(request_id: str, status: int, description: str, address: str) -> None:
             measures.refused(status)
             error = Refusal.UNAVAILABLE.error if status == _NO_ROOM else Refusal.INVALID_REQUEST.error
             kind = Kind("info", "refused", status, error)

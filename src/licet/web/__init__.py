@@ -1,1 +1,1 @@
-"""The web side of the server: HTTP on one side, the protocol on the other."""
+"""The public listener: HTTP on one side, the OAuth protocol on the other."""

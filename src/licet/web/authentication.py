@@ -1,12 +1,13 @@
-"""Is the client who it says it is? What was right a moment ago is remembered; the rest is hashed elsewhere.
+"""Client authentication (RFC 6749 2.3): by a secret, a password or a signed assertion.
 
-A generated secret is checked at once: its hash is fast. A password is looked up among the remembered ones,
-and hashed on a worker thread in its turn (`hashing`) when it is not there.
-An unknown client takes the same way and the same time as a wrong secret.
+A generated secret is checked at once: its hash is fast. A password is looked up among those that were right
+before, and otherwise hashed on a worker thread when its turn comes (`licet.lanes.hashing`). An unknown client
+takes the same path and the same time as a wrong secret.
 
-An assertion is checked at once as well, a tenth of a millisecond by the key of whoever it says it is of; then
-the commit lane marks it as used, for all nodes, and only who was first is let in. From a source that has sent
-too many wrong ones none is checked, unless the client was good there before, and then in a thread.
+An assertion is checked at once as well: a tenth of a millisecond, by the key of the client that it names.
+Then the commit lane marks it as used, for all nodes, and only its first use is accepted. From a source that
+has sent too many wrong ones none is checked, unless the client authenticated there before, and then in a
+thread.
 """
 
 import asyncio
@@ -47,12 +48,12 @@ Candidates = Sequence[tuple[str, str]]
 
 
 class Authenticator:
-    """Checks credentials. `upgrade` keeps a stronger hash of a password; it runs on a worker thread.
+    """Checks credentials. `upgrade` stores a stronger hash of a password; it runs on a worker thread.
 
-    `hashed` hears there for how many seconds a password was checked.
-    `secrets_used` collects when which generated secret was last good, `keys_used` when which key was, by its
-    client's key in the store and its thumbprint; whoever writes it down empties it.
-    `hashing` has the worker threads, which administrators' sign-ins use as well.
+    `hashed` is called there with how many seconds a password took.
+    `secrets_used` collects when each generated secret was last used, `keys_used` when each key was, by its
+    client's key in the store and its thumbprint; whoever writes them to the store empties them.
+    `hashing` has the worker threads, which the sign-ins of administrators use as well.
     """
 
     def __init__(
@@ -80,14 +81,14 @@ class Authenticator:
         self._hashed = hashed
         self.hashing = Hashing(workers=workers, queue_max=queue_max)
         self._beside = 0
-        self._restored_at_ms = 0  # the last time, of those that matter
+        self._restored_at_ms = 0  # the latest restore that still matters
 
     async def check(
         self, tenant: Tenant | None, credentials: Credentials, address: str, gone: Gone | None = None
     ) -> Client:
-        """The client that these credentials prove.
+        """The client that these credentials authenticate.
 
-        Where it has to wait for a hash and `gone` returns meanwhile, it gives its place back.
+        Where it waits for a hash and `gone` returns meanwhile, it gives its place back.
         Raises OAuthError, QueueFull.
         """
         for client_id, secret in credentials.candidates:
@@ -108,16 +109,16 @@ class Authenticator:
         address: str,
         use: Callable[[UseAssertion], Awaitable[Outcome]],
     ) -> Client:
-        """The client that this assertion proves, which it does once.
+        """The client that this assertion authenticates, which it does once.
 
-        `ours` are the names that it may be meant for; `use` marks it as used where all nodes see it, and
-        only what was signed by the client gets there. Raises OAuthError, QueueFull, StoreUnavailable.
+        `ours` are the audiences that it may name; `use` marks it as used where all nodes see it, and is
+        called only for what the client has signed. Raises OAuthError, QueueFull, StoreUnavailable.
         """
         if not self._signatures.is_ready:
             await asyncio.to_thread(self._signatures.prepare)
         subject, source = (tenant.id if tenant else 0, assertion.client_id), source_of(address)
         is_known = self._throttle.is_known(subject, source)
-        # Nobody can guess a signature: how often others failed with this client makes no difference.
+        # Nobody can guess a signature, so how often others failed with this client does not matter.
         wait_s = self._throttle.wait_s(subject, source) if is_known else self._throttle.source_wait_s(source)
         if wait_s is not None and not is_known:
             raise rate_limited(wait_s)
@@ -158,9 +159,9 @@ class Authenticator:
         return client
 
     async def _checked_beside(self, signed: Callable[[], PublicKey | None]) -> PublicKey | None:
-        """Check a signature of a client that is known where it has failed too often: off the event loop.
+        """Check a signature of a client known at a source that has failed too often: off the event loop.
 
-        So whoever guesses at the same source cannot keep out who has the key. Raises OAuthError.
+        So whoever guesses at the same source cannot keep out the client that has the key. Raises OAuthError.
         """
         if self._beside >= BESIDE_MAX:
             raise rate_limited(1)
@@ -171,10 +172,10 @@ class Authenticator:
             self._beside -= 1
 
     async def recall(self, store: Store) -> None:
-        """Learn from the store what a server that ran would know.
+        """Learn from the store what a running server would know.
 
-        Whoever has a session was good where it comes from: a restart makes nobody a stranger. Where nobody
-        can say whether the store was restored a moment ago, it counts as restored.
+        A client with a session counts as known where it comes from, also after a restart. Where it is unknown
+        whether the store was restored a moment ago, it counts as restored.
         """
         now_ms = self._clock.now_ms()
         try:
@@ -192,7 +193,7 @@ class Authenticator:
         return self.hashing.queue_length
 
     def close(self) -> None:
-        """Let the workers go."""
+        """End the worker threads."""
         self.hashing.close()
 
     def _authenticates_at_once(self, tenant: Tenant, client: Client | None, secret: str) -> bool:
@@ -209,7 +210,7 @@ class Authenticator:
     async def _check_slowly(
         self, tenant: Tenant | None, credentials: Credentials, source: str, gone: Gone | None
     ) -> Client:
-        """What two candidates mean is one attempt: it is asked for once, and counted once."""
+        """Check a password by its hash. Two candidates are one attempt: one check, counted once."""
         subject = (tenant.id if tenant else 0, credentials.candidates[0][0])
         wrong = (
             invalid_request(credentials.flaw)
@@ -233,7 +234,7 @@ class Authenticator:
         return client
 
     async def _waited_for(self, future: asyncio.Future[int | None], gone: Gone | None) -> int | None:
-        """What the hash says. Raises OAuthError when nobody waits for it any more, and TooManyFailures."""
+        """The result of the hash. Raises OAuthError when nobody waits any more, and TooManyFailures."""
         watch = None if gone is None or future.done() else asyncio.ensure_future(gone())
         if watch is not None:
             watch.add_done_callback(lambda _: self.hashing.give_up(future))
@@ -248,9 +249,9 @@ class Authenticator:
                 watch.cancel()
 
     def _check_of(self, tenant: Tenant | None, passwords: Candidates) -> Check[int | None]:
-        """The check of a password in the spellings that it may have."""
+        """The check of a password in the encodings that it may have."""
         clients = [_usable(tenant, client_id) for client_id, _ in passwords]
-        # A check against what the password was, or of a client that could be used, is another check.
+        # After a change of the password, or of whether the client may be used, it is another check.
         kept = tuple(client.user.password_hash if client else None for client in clients)
 
         def is_right(at: int | None) -> bool:

@@ -1,9 +1,9 @@
-"""The endpoints of a tenant, one short function each: read, have it done, turn the outcome into an answer.
+"""The endpoints of a tenant, one short function each: read, submit, turn the outcome into an answer.
 
     exchange -> (body -> form) -> authenticate -> protocol.read -> lane -> protocol.respond
 
-What a request means is in `licet.protocol`, who may have a seat in `licet.ledger.rules`. Whatever is refused
-is an `OAuthError` on its way to `licet.web.public`.
+What a request means is in `licet.protocol`, who may have a seat in `licet.ledger.rules`. A refusal is an
+`OAuthError`, which `licet.web.public` turns into an answer.
 """
 
 from collections.abc import Callable
@@ -98,9 +98,9 @@ class Endpoints:
         return introspect.respond(question, session, tenant, issuer, now_ms)
 
     async def verify(self, exchange: Exchange, *, is_below: bool) -> Response:
-        """Forward authentication for a proxy. `is_below`: the path goes on behind the endpoint's.
+        """Forward authentication for a proxy. `is_below`: the path goes on after the endpoint's.
 
-        The body, if there is one, is the original request's: nobody waits for it.
+        The body, if there is one, is the original request's, and is not read.
         """
         exchange.must_be_clear()
         asked = forward_auth.Asked(
@@ -140,5 +140,5 @@ class Endpoints:
                 tenant = now
                 client = await self._authenticator.check(tenant, credentials, exchange.address, exchange.gone)
         exchange.is_authenticating = False
-        assert tenant is not None  # where there is no tenant, no client is authenticated
+        assert tenant is not None  # without a tenant no client is authenticated
         return tenant, client

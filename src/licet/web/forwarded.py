@@ -1,7 +1,7 @@
-"""What a trusted proxy says of the one for whom it asks: the address, and whether TLS was spoken.
+"""Reads what trusted proxies say of their client: its address, and whether it used TLS.
 
-`X-Forwarded-For` is read from its end, past the proxies that are trusted. What stands there and is no address
-changes nothing: the request counts as the proxy's own, and nothing of it gets into the log or the store.
+`X-Forwarded-For` is read from its end, past the trusted proxies. An entry that is no address is ignored: the
+request counts as the proxy's own, and nothing of the entry gets into the log or the store.
 """
 
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ _PEER = "licet.peer"
 
 
 class Forwarded:
-    """An application behind proxies, of which it believes those that are trusted: addresses and networks."""
+    """An application behind proxies. `trusted` are the addresses and networks of those that it believes."""
 
     def __init__(self, application: Any, trusted: Sequence[str]) -> None:
         self._application = application
         self._forwarded = ProxyHeadersMiddleware(self._checked, trusted_hosts=list(trusted))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Let a request through, with the address that it comes from."""
+        """Pass a request on, with the address of the client."""
         scope[_PEER] = scope.get("client")
         await self._forwarded(scope, receive, send)
 

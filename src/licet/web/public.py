@@ -1,8 +1,8 @@
 """The public listener: routes a request to its endpoint, and answers and logs what is refused.
 
-Two path segments choose the endpoint, and a router for them costs a quarter of the requests a second
-(docs/explanation/performance.md). It decides nothing: what an endpoint does is in `endpoints.py`, what a
-refusal looks like in `licet.protocol.errors`. Every refusal is an `OAuthError` on its way here.
+Two path segments choose the endpoint; a routing library would cost a quarter of the requests a second
+(docs/explanation/performance.md). What an endpoint does is in `endpoints.py`, what a refusal looks like in
+`licet.protocol.errors`. Every refusal gets here as an `OAuthError`.
 
 `__call__` is the boundary to ASGI; `answer` and all below it know an `Exchange` and a `Response` only.
 """
@@ -83,7 +83,7 @@ class PublicApp:
             "revoke": (frozenset({"POST"}), self.endpoints.revoke),
             "introspect": (frozenset({"POST"}), self.endpoints.introspect),
         }
-        # Unique in this log for as long as it matters, and cheap: a random start, then a count.
+        # Unique in this log for long enough, and cheap: a random prefix, then a count.
         prefix = secrets.token_hex(4)
         self._request_ids = (f"{prefix}-{number:x}" for number in itertools.count(1))
 
@@ -113,7 +113,7 @@ class PublicApp:
         except Disconnected:
             raise
         except OAuthError as error:
-            refused = error.with_traceback(None)  # which would hold this frame, and this frame the error
+            refused = error.with_traceback(None)  # which would hold this frame, which holds the error
         except QueueFull:
             refused = unavailable("too much waits already")
         except StoreUnavailable as down:
@@ -127,7 +127,7 @@ class PublicApp:
             return self._failed(bug, exchange)
 
     def _routed(self, exchange: Exchange) -> Awaitable[Response]:
-        """The answer to come. Raises OAuthError."""
+        """The answer, to be awaited. Raises OAuthError."""
         segments = exchange.path.split("/")[1:]
         if segments:
             exchange.tenant = segments[0]
@@ -167,16 +167,16 @@ class PublicApp:
         raise _nothing()
 
     def _for_browsers(self, exchange: Exchange) -> Response | None:
-        """The answer to a person who opens this address, and to what a browser asks for by itself."""
+        """The answer to a person who opens this address in a browser, and to the browser's own requests."""
         if exchange.method not in _READ:
             return None
         if exchange.path == "/" and accepts_page(exchange.headers):
             return welcome(self._dashboard_url, exchange.address)
-        # Not to the log: nobody made a mistake.
+        # Not logged: nobody made a mistake.
         return refusal(_nothing(), exchange.request_id) if exchange.path == "/favicon.ico" else None
 
     def _readiness(self, exchange: Exchange) -> Response:
-        # Not to the log: it is asked every few seconds, and the log has the cause once.
+        # Not logged: it is asked every few seconds, and the log has the cause once.
         if self._is_ready():
             return answer({"status": "ready"})
         return refusal(unavailable(""), exchange.request_id)
@@ -198,9 +198,9 @@ class PublicApp:
         return refusal(refused, exchange.request_id)
 
     def _attempt(self, refused: OAuthError, exchange: Exchange) -> Attempt | None:
-        """The failed authentication that a refusal is, if it is one; it is recorded when it is answered.
+        """The failed authentication that this refusal is, if any; it is recorded after the answer.
 
-        The request id of a denial is recorded at once: what it is of is no secret.
+        The request id of a denial is recorded at once: it reveals nothing by its time.
         """
         is_denied = refused.refusal is Refusal.NO_SEAT
         if not (is_denied or exchange.is_authenticating or refused.refusal is Refusal.INVALID_CLIENT):
@@ -221,12 +221,12 @@ class PublicApp:
             return None
         attempt = Attempt(refused, tenant, client, exchange.credentials, exchange.audiences)
         record = partial(self._recorder.client_failed, attempt, request_id=request_id, address=address)
-        # The answer is sent without another wait: this is behind it, and its time says nothing of the cause.
+        # The answer is sent without another wait, so this runs after it, and its time reveals no cause.
         asyncio.get_running_loop().call_soon(record)
         return attempt
 
     def _note(self, kind: Kind, refused: OAuthError, attempt: Attempt | None, exchange: Exchange) -> None:
-        # What is not the name of ours could be anything, a secret in the wrong place as well.
+        # A name that we do not know could be anything, even a secret in the wrong place.
         tenant = self._find_tenant(exchange.tenant)
         self._refusals.write(
             kind,

@@ -4,15 +4,15 @@
 
 The rules:
 
-- Whoever failed gets one answer for all causes, after the same work: it is on its way before the cause is
-  looked up. Where the log needs the cause sooner, a generated secret is hashed for no client as well.
+- A failed attempt gets one answer for all causes, after the same work: it is sent before the cause is looked
+  up. Where the log needs the cause sooner, a generated secret is hashed for an unknown client as well.
 - What is collected is bounded, whatever is sent and however long the store is down: `NAMES_MAX` in a minute,
   `NAMES_OF_SOURCE_MAX` from one source, beyond which a row without a name counts; `ROWS_MAX` that wait,
   beyond which one row for each cause counts; and request ids of a row, of a source and of a minute, beyond
   which none is kept. No count is lost.
-- A name is a tenant's, a client's, an administrator's or an API key's as we know it: what else was sent could
-  be a secret in the wrong place, and is not kept.
-- A crash loses what was collected since the last write, a second of it.
+- Only names of tenants, clients, administrators and API keys that exist are kept: any other text could be a
+  secret in the wrong place.
+- A crash loses what was collected since the last write, about a second.
 
 Use it from the event loop.
 """
@@ -34,17 +34,17 @@ from licet.store.errors import StoreUnavailable
 from licet.units import MINUTE_MS
 from licet.web.source import source_of
 
-NAMES_MAX = 200  # in a minute, of all tenants; a guess: more clients than that fail together in an attack
-NAMES_OF_SOURCE_MAX = 50  # of these: who tries all clients from one address leaves room for others
-ROWS_MAX = 2_000  # that wait for the store: ten minutes of the most names
-REQUESTS_OF_ROW_MAX = 64  # a minute; one a second, and the row says how many there were
+NAMES_MAX = 200  # in a minute, of all tenants; a guess: more clients fail together only in an attack
+NAMES_OF_SOURCE_MAX = 50  # of these: one address that tries all clients leaves room for others
+ROWS_MAX = 2_000  # that wait for the store: ten minutes of names at their limit
+REQUESTS_OF_ROW_MAX = 64  # a minute; about one a second, and the row has the number
 REQUESTS_OF_SOURCE_MAX = 16  # of these: a flood from one address leaves room for others
 REQUESTS_MAX = 1_000  # a minute
 WAITING_REQUESTS_MAX = 2_000
 
 
 class Caller(NamedTuple):
-    """Who failed, as far as it is known: tenant 0 and name '' are nobody known."""
+    """Who failed, as far as it is known: tenant 0 and name '' are unknown."""
 
     who: Who
     tenant_id: int
@@ -53,7 +53,7 @@ class Caller(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """A client's authentication that failed: of which tenant and client, as far as they are ours.
+    """A failed authentication of a client: the tenant and client, as far as they are known.
 
     `credentials` are None where none could be read; `ours` are the audiences that an assertion may have had.
     """
@@ -83,7 +83,7 @@ class Recorder:
         self._ids = 0
 
     def client_failed(self, attempt: Attempt, *, request_id: str, address: str) -> None:
-        """Collect that a client's authentication failed. Call it when the answer is on its way."""
+        """Collect that a client's authentication failed. Call it after the answer was sent."""
         tenant, client = attempt.tenant, attempt.client
         caller = Caller(
             Who.CLIENT,
@@ -100,7 +100,7 @@ class Recorder:
     def failed(self, caller: Caller, cause: FailureCause, *, request_id: str, address: str) -> None:
         """Collect that an authentication failed."""
         now_ms = self._clock.now_ms()
-        self._turn(now_ms // MINUTE_MS)
+        self._new_minute(now_ms // MINUTE_MS)
         self.counts[cause] += 1
         key = FailureKey(caller.tenant_id, self._minute, caller.who, cause, caller.name)
         key = self._bounded(key, source_of(address))
@@ -126,15 +126,15 @@ class Recorder:
         self,
         tenant: Tenant,
         client: Client,
-        told: Mapping[str, str | int],
+        fields: Mapping[str, str | int],
         *,
         request_id: str,
         address: str,
     ) -> None:
-        """Collect the request id of a denial, which is in the journal already (L11), by what was answered."""
-        reason, pool = str(told["reason"]), str(told["pool"])
+        """Collect the request id of a denial, which the journal has already (L11), by its answer's fields."""
+        reason, pool = str(fields["reason"]), str(fields["pool"])
         now_ms = self._clock.now_ms()
-        self._turn(now_ms // MINUTE_MS)
+        self._new_minute(now_ms // MINUTE_MS)
         if self._may_keep((tenant.id, client.client_id, reason, pool), address):
             self._keep(
                 RefusedRequest(
@@ -152,7 +152,7 @@ class Recorder:
             )
 
     async def write_down(self, store: Store) -> None:
-        """Write what was collected; what the store does not take is kept for the next time.
+        """Write what was collected; what the store does not accept is kept for the next time.
 
         Raises StoreUnavailable.
         """
@@ -177,7 +177,7 @@ class Recorder:
         credentials: Credentials | Assertion | None,
         ours: Collection[str],
     ) -> FailureCause:
-        if error.refusal is Refusal.RATE_LIMITED:  # known client or not: nothing is hashed for either
+        if error.refusal is Refusal.RATE_LIMITED:  # nothing is hashed, for a known or an unknown client
             return FailureCause.THROTTLED
         has_expired = self._was_right(client, credentials)
         if tenant is None or credentials is None or client is None or not client.usable:
@@ -192,11 +192,11 @@ class Recorder:
         return FailureCause.WRONG_SECRET
 
     def _was_right(self, client: Client | None, credentials: Credentials | Assertion | None) -> bool:
-        """Whether a generated secret is the client's, expired or not; hashed for no client as well."""
+        """Whether a generated secret is the client's, expired or not; hashed for an unknown client too."""
         if not isinstance(credentials, Credentials):
             return False
         found = [
-            self._client_secrets.find(client, secret, 0)  # at which nothing has expired
+            self._client_secrets.find(client, secret, 0)  # at instant 0 nothing has expired
             for _, secret in credentials.candidates
             if secret.startswith(SECRET_PREFIX)
         ]
@@ -214,7 +214,7 @@ class Recorder:
             return FailureCause.NOT_STRICT
         return FailureCause.BAD_SIGNATURE
 
-    def _turn(self, minute: int) -> None:
+    def _new_minute(self, minute: int) -> None:
         if minute != self._minute:
             self._minute, self._ids = minute, 0
             self._keys.clear()
@@ -222,7 +222,7 @@ class Recorder:
             self._rows_of.clear()
 
     def _bounded(self, key: FailureKey, source: str) -> FailureKey:
-        """The row that counts it: its own, or one of nobody's where too many have one in this minute."""
+        """The row that counts it: its own, or one without a name where a minute has too many names."""
         if key in self._keys:
             return key
         if len(self._keys) < NAMES_MAX and self._rows_of[source] < NAMES_OF_SOURCE_MAX:
@@ -233,7 +233,7 @@ class Recorder:
         if several in self._keys or len(self._keys) < 2 * NAMES_MAX:
             self._keys.add(several)
             return several
-        return several._replace(tenant_id=0)  # of which there are as many as causes
+        return several._replace(tenant_id=0)  # of which there are only as many as causes
 
     def _add(self, key: FailureKey, failure: Failure) -> None:
         if key not in self._failures and len(self._failures) >= ROWS_MAX:
@@ -264,7 +264,7 @@ class Recorder:
 def _nobody(
     tenant: Tenant | None, credentials: Credentials | Assertion | None, client: Client | None
 ) -> FailureCause:
-    """Why there is no client that could authenticate."""
+    """The cause where no client could authenticate."""
     if tenant is None:
         return FailureCause.UNKNOWN_TENANT
     if credentials is None:

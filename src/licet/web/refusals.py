@@ -1,14 +1,14 @@
-"""What of a refusal is logged, and how often: a flood of refused requests must not fill the disk.
+"""Limits how often refusals are logged: a flood of refused requests must not fill the disk.
 
 The rules:
 
 - Of each kind (event, status, error) ten lines a second are written; the others are counted.
-- At most a second later one line has how many were suppressed, also when nobody is refused any more.
-- The metrics count every request, logged or not: nothing here is asked for that.
-- Kinds are ours and never what a client sent, and there is a bound on how many.
+- At most a second later one line says how many were suppressed, also when nobody is refused any more.
+- The metrics count every request, logged or not, independently of this.
+- Kinds are ours and never what a client sent, and their number is bounded.
 
-Whoever refuses asks `admits` first and makes the fields of a line only then: refusing is to cost less than
-granting.
+A caller asks `admits` first and makes the fields of a line only then: a refusal should cost less than a
+grant.
 """
 
 import asyncio
@@ -99,7 +99,7 @@ class LogRateLimit:
 
 
 class _Window:
-    """What was written and suppressed of one kind, in the second that began at `began_s`."""
+    """How many lines of one kind were written and suppressed in the second that began at `began_s`."""
 
     __slots__ = ("began_s", "lines", "suppressed")
 

@@ -1,7 +1,7 @@
 """One request to the public listener: its head, and its body where an endpoint wants one.
 
-Below the boundary (`PublicApp.__call__`) nobody knows how a request came: there it is an `Exchange`. An HTTP
-server that does not speak ASGI needs another kind of it, with two methods: `body` and `gone`.
+Behind the boundary (`PublicApp.__call__`) a request is an `Exchange`, however it came. An HTTP server without
+ASGI needs another subclass, with two methods: `body` and `gone`.
 """
 
 from abc import abstractmethod
@@ -31,7 +31,7 @@ class Disconnected(Exception):
 
 
 class Exchange:
-    """One request under way: what is known of it, for its endpoint and for the log."""
+    """One request: what its endpoint and the log know of it."""
 
     __slots__ = (
         "address",
@@ -61,8 +61,8 @@ class Exchange:
         self.tenant = ""  # its name in the path
         self.credentials: Sent | None = None
         self.audiences: frozenset[str] = frozenset()
-        self.named: str | None = None  # the client_id of a form, for when there are no credentials
-        self.is_authenticating = False  # and what is refused meanwhile is a failed authentication
+        self.named: str | None = None  # the client_id of a form, where there are no credentials
+        self.is_authenticating = False  # a refusal meanwhile is a failed authentication
         fields = dict(headers)
         self.authorization = fields.get(b"authorization")
         self.content_type = fields.get(b"content-type")
@@ -76,12 +76,12 @@ class Exchange:
 
     @abstractmethod
     async def gone(self) -> None:
-        """Return when the client waits no more, once the body is here."""
+        """Return when the client no longer waits, once the body is here."""
 
     async def request(self) -> Request:
         """The request with its body, once its head allows it.
 
-        What the head alone can refuse is refused before a client that waits for `100 Continue` sends the
+        A request that its head makes wrong is refused before a client that waits for `100 Continue` sends the
         body (RFC 9110 10.1.1). Raises OAuthError, Disconnected.
         """
         self.must_be_clear()
@@ -93,7 +93,7 @@ class Exchange:
         return Request(tenant=self.tenant, basic=basic, form=form, address=self.address)
 
     def must_be_clear(self) -> None:
-        """Return unless there are two Authorization headers, of which nobody knows the right one.
+        """Return unless there are two Authorization headers, either of which could be meant.
 
         Raises OAuthError.
         """
@@ -109,7 +109,7 @@ class Exchange:
 
 
 class AsgiExchange(Exchange):
-    """A request as an ASGI server hands it over."""
+    """A request from an ASGI server."""
 
     __slots__ = ("_receive",)
 
@@ -138,7 +138,7 @@ class AsgiExchange(Exchange):
                 return bytes(body)
 
     async def gone(self) -> None:
-        """Return when the client waits no more, once the body is here."""
+        """Return when the client no longer waits, once the body is here."""
         await self._receive()
 
 

@@ -1,4 +1,4 @@
-"""Which network a request comes from: what limits count instead of its address.
+"""The source of a request: the network that limits count instead of the address.
 
 Whoever has one IPv6 address has at least the /64 around it (RFC 4291 2.5.4), and usually a /56 or /48 (RFC
 6177). So a source is an IPv4 address or the /64 of an IPv6 address, and a limit can count the wider networks
@@ -21,8 +21,8 @@ def networks_around(source: str) -> tuple[str, ...]:
 
 
 def parsed(text: str) -> str | None:
-    """An address as it is written usually (RFC 5952), IPv4 in IPv6 as IPv4; None when it is no address."""
-    if len(text) > ADDRESS_CHARS_MAX or "%" in text:  # A zone means something on its own machine only.
+    """The canonical text of an address (RFC 5952), IPv4 in IPv6 as IPv4; None when it is no address."""
+    if len(text) > ADDRESS_CHARS_MAX or "%" in text:  # A zone has a meaning on its own machine only.
         return None
     try:
         return str(unfolded(text))

@@ -1,9 +1,9 @@
-"""Answers a source late that has failed too often, so that its flood is slow and costs the others little.
+"""Delays answers to a source that has failed too often, so that its flood is slow and cheap for the others.
 
-Who sends the next request when the last one is answered sends four a second on each connection, instead of a
-thousand. The rules:
+A client that sends its next request after each answer then sends four a second on each connection, instead of
+a thousand. The rules:
 
-- Only what is refused with 429 is late: who is let in never waits here.
+- Only a refusal with 429 is delayed: a client that is accepted never waits here.
 - How many answers wait is bounded, for one source and for all; one more is answered at once. Behind a proxy,
   each keeps one of its connections busy.
 """
@@ -19,7 +19,7 @@ longer for a refusal than for a page."""
 
 
 class Tarpit:
-    """The answers that wait. Use it from one event loop; `sleep` is that of asyncio, but for a test."""
+    """The answers that wait. Use it from one event loop; `sleep` is that of asyncio, except in a test."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Tarpit:
         self._waiting_of_all = 0
 
     async def hold(self, source: str) -> None:
-        """Return when an answer to this source may go out."""
+        """Return when an answer to this source may be sent."""
         if self._waiting[source] >= self._per_source_max or self._waiting_of_all >= self._waiting_max:
             return
         self._waiting[source] += 1

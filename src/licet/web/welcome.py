@@ -1,8 +1,7 @@
-"""What a person finds who opens the public listener in a browser: what this is, and where to go on.
+"""The page for a person who opens the public listener in a browser: what this is, and where to go on.
 
-A browser asks for `text/html`, and programs do not: they go on getting an error in JSON, as at any address
-where nothing is. The page names the dashboard only to who is on the machine itself, where it listens by
-default.
+A browser asks for `text/html`. Programs do not, and get an error in JSON, as at any unknown address. The page
+names the dashboard only to a person on the machine itself, where it listens by default.
 """
 
 from html import escape
@@ -39,7 +38,7 @@ _HEADERS = (
 
 
 def accepts_page(headers: list[tuple[bytes, bytes]]) -> bool:
-    """Whether a browser asks."""
+    """Whether a browser sent this."""
     return any(name == b"accept" and b"text/html" in value.lower() for name, value in headers)
 
 

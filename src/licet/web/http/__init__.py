@@ -1,1 +1,1 @@
-"""HTTP connections of both listeners: bounded in number, while a request arrives and while it is answered."""
+"""HTTP connections of both listeners: bounded in number, in what they send, and in how long they take."""

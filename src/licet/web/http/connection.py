@@ -1,17 +1,17 @@
-"""The HTTP connection: what may come from the network before there is a request to look at.
+"""The HTTP connection: bounds what a client may send, and how long it may take.
 
 uvicorn's protocol parses HTTP and runs the application; this subclass sets its bounds. In which phase a
 connection is, what leads to the next one, and what each phase allows is one table (`phases.py`). The rules:
 
-- Whatever comes in gets an answer that is complete, or none: an error is never written into another answer.
-- Everything that is kept has a largest size, and every wait that depends on the client has an end.
-- One request at a time: bytes after it stay unparsed until it is answered, so that each is counted alone
-  and no request is begun on a connection that is about to be closed.
-- A connection is used again only after a request that was received whole; after any other it is closed
-  so that the client still gets the answer (RFC 9112 section 9.6).
-- Nothing of what the client sent is logged, nor repeated in an answer.
+- A request gets a complete answer or none: an error is never written into another answer.
+- Everything that is buffered has a largest size, and every wait that depends on the client has an end.
+- One request at a time: bytes after it stay unparsed until it is answered, so that each is counted alone and
+  no request begins on a connection that is about to be closed.
+- A connection is used again only after a request that was received whole; after any other it is closed in
+  such a way that the client still gets the answer (RFC 9112 section 9.6).
+- Nothing that the client sent is logged, or repeated in an answer.
 
-It does not know the application: not its paths, not its clients, not its own smaller limits.
+It does not know the application: neither its paths nor its clients nor its own smaller limits.
 """
 
 import asyncio
@@ -55,7 +55,8 @@ _FULL: Final = {
 }
 
 
-# Short names: each request looks several times, and in Python 3.11 a member of an enum is found by a call.
+# Short names, because each request uses them several times, and in Python 3.11 a member of an enum costs a
+# call.
 _NEW: Final[Phase] = Phase.NEW
 _IDLE: Final[Phase] = Phase.IDLE
 _HEAD: Final[Phase] = Phase.HEAD
@@ -85,8 +86,8 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
     limits: ClassVar[Limits] = Limits()
 
     @staticmethod
-    def tell(request_id: str, status: int, description: str, address: str) -> None:
-        """Nobody is told, unless a subclass does it."""
+    def report(request_id: str, status: int, description: str, address: str) -> None:
+        """Report a refusal; a subclass may log it."""
 
     @staticmethod
     def refusal(status: int, description: str, request_id: str) -> bytes:
@@ -124,7 +125,7 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
     # The connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client is there: it is served, told that there is no room, or shut out."""
+        """A client has connected: serve it, answer that there is no room, or close at once."""
         super().connection_made(transport)
         self._outlet = Outlet(transport, self._end)
         self._line = Line(self._outlet, self.flow, self.logger, asyncio.Event())
@@ -138,7 +139,7 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
             self._must_end_by(self.linger_timeout_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone: let go of everything, without waiting for the garbage collector."""
+        """The connection is gone: drop all references, without waiting for the garbage collector."""
         super().connection_lost(exc)
         self._room.leave(self)
         self._step(Event.LOST)
@@ -156,18 +157,18 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         return self.loop.time() - self._deadline + timeout_s
 
     def give_way(self) -> None:
-        """End, for a connection that needs the room."""
+        """End this connection, for another one that needs its place."""
         self._close()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """The client sends no more. True keeps the way back open: what it did send is answered."""
+        """The client sends no more. True keeps the connection open for the answer to what it has sent."""
         self._client_is_done = True
         if self._phase in (_BODY, _HEAD):
             self._refuse(400, "The request ended before it was complete.")
         if self._phase is _ANSWER:
             self._under_way.client_is_done()
         is_answering = self._phase in (_ANSWER, Phase.LAST_ANSWER) and self.serves_half_closed
-        # TLS has no half-closed connections, and asyncio warns about being asked for one.
+        # TLS has no half-closed connections, and asyncio warns where one is asked for.
         if is_answering and self.transport.can_write_eof():
             return True
         self._step(Event.CLOSE)  # and the caller closes
@@ -178,18 +179,18 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         self._reusable = False
         if self._phase in _ANSWERING and not self._under_way.response_complete:
             self._under_way.be_last()
-        elif self._phase is not Phase.LINGER:  # whose time is short
+        elif self._phase is not Phase.LINGER:  # which has a short deadline anyway
             self._close()
 
     def pause_writing(self) -> None:
-        """The client does not take its answers: it has until the deadline to begin with it."""
+        """The client does not read its answers: it has until the deadline to begin."""
         super().pause_writing()
         self._must_end_by(self.answer_timeout_s)
 
     # What comes in
 
     def data_received(self, data: bytes) -> None:
-        """Bytes from the client, from none of a message to many of them."""
+        """Bytes from the client: a part of a message, or many messages."""
         while data:
             if self._phase in _EXPECTING:
                 data = self._take_head(data)
@@ -206,11 +207,11 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
             self._start(cycle)
 
     def _start(self, cycle: Cycle) -> None:
-        """Have the application answer a request."""
+        """Start the application on a request."""
         Run(cycle.run_asgi(self.app), self.tasks, self.loop)
 
     def _take_head(self, data: bytes) -> bytes:
-        """Parse a head as far as it has come; returns what is behind it."""
+        """Parse a head as far as it has come; returns the bytes after it."""
         piece = self._through_blank_line(data)
         self._head_bytes += len(piece)
         if self._head_bytes > HEAD_BYTES_MAX:
@@ -220,7 +221,7 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         return data[len(piece) :]
 
     def _take_body(self, data: bytes) -> bytes:
-        """Parse a body as far as it has come; returns what is behind it."""
+        """Parse a body as far as it has come; returns the bytes after it."""
         if self._body_length is None:
             piece = self._through_blank_line(data)
         else:
@@ -338,7 +339,7 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         self.headers = []
 
     def _cycle(self, version: str, *, expects_100: bool) -> Cycle:
-        """Make what answers this request. Here and in `_start` alone there is ASGI."""
+        """Make the cycle that answers this request. Only here and in `_start` is there ASGI."""
         scope = scope_of(
             self.url,
             method=self.parser.get_method(),
@@ -375,7 +376,7 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         if self._phase is not _ANSWER or self.transport.is_closing():
             return
         if self._held:
-            # Not from here: this is still the application's task, with its context.
+            # Not directly: this is still the application's task, with its context.
             if not self._client_is_done:
                 self.flow.pause_reading()
             self.loop.call_soon(self._go_on, context=contextvars.Context())
@@ -391,7 +392,7 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         self.flow.resume_reading()
 
     def _go_on(self) -> None:
-        """Take the bytes that were held."""
+        """Parse the bytes that were held."""
         if self.transport.is_closing():
             return
         held = bytes(self._held)
@@ -402,9 +403,9 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
             self.eof_received()
 
     def _refuse(self, status: int, description: str) -> None:
-        """Answer instead of the application, as the last thing on this connection."""
+        """Answer instead of the application; it is the last answer on this connection."""
         if self._phase in _OVER:
-            return  # The parser, too, found something in what is refused already.
+            return  # The parser objects too, to what is refused already.
         if self._phase is _BODY:
             if self._under_way.response_started:
                 # The application was faster. Its answer says `connection: close` already.
@@ -413,7 +414,7 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
                 return
             self._under_way.refused()
         request_id = os.urandom(8).hex()
-        self.tell(request_id, status, description, self.client[0] if self.client else "")
+        self.report(request_id, status, description, self.client[0] if self.client else "")
         status_line, line_end, rest = self.refusal(status, description, request_id).partition(b"\r\n")
         common = b"".join(b"%s: %s\r\n" % field for field in self.server_state.default_headers)
         self.transport.write(status_line + line_end + common + rest)
@@ -421,7 +422,7 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         self._linger()
 
     def _end(self) -> None:
-        """The last answer is complete, or will never be."""
+        """The last answer is complete, or never will be."""
         self._outlet.flush()
         if self._phase is _ANSWER and not self._held:
             self._close()
@@ -434,8 +435,8 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
     def _linger(self) -> None:
         """Close in stages (RFC 9112 section 9.6).
 
-        A close with unread bytes, or with bytes still to come, makes the client's side throw away
-        an answer that it has not read yet.
+        A close with unread bytes, or with bytes still to come, makes the client's system discard an answer
+        that the client has not read yet.
         """
         self._held.clear()
         if self._client_is_done:
@@ -446,17 +447,17 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         self._must_end_by(self.linger_timeout_s)
 
     def _close(self) -> None:
-        """Close when what is written is sent."""
+        """Close once everything written is sent."""
         self._step(Event.CLOSE)
         self.transport.close()
 
     def _abort(self) -> None:
-        """Close, whatever is written."""
+        """Close at once, even if not everything written is sent."""
         self._step(Event.CLOSE)
         self.transport.abort()
 
     def _step(self, event: Event) -> None:
-        """Go on to the next phase."""
+        """Enter the next phase."""
         try:
             self._phase = TRANSITIONS[self._phase][event]
         except KeyError:
@@ -473,7 +474,7 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         elif self._phase is _IDLE:
             self._step(Event.HEAD_BEGUN)
             self._must_end_by(self.head_timeout_s)
-        elif self._phase is _NEW:  # whose deadline is that of the first head already
+        elif self._phase is _NEW:  # which has the deadline of the first head already
             self._step(Event.HEAD_BEGUN)
 
     def _on_deadline(self) -> None:

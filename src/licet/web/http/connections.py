@@ -1,14 +1,15 @@
-"""Which connections a listener serves: no source holds so many that others find no room.
+"""Bounds the connections of a listener, so that no source holds so many that others find no room.
 
 The rules:
 
 - A source, an IPv4 address or the /64 of an IPv6 address, has `per_source_max` connections. One more takes
-  the place of the one of its own that has kept the server waiting longest; where none has, it is turned away.
-- When the listener is full, whoever holds fewer connections than somebody else takes the place of one that
+  the place of its own connection that has kept the server waiting longest; where none has, it is turned away.
+- When the listener is full, a source with fewer connections than another takes the place of a connection that
   keeps the server waiting, from the source that holds the most.
 - A connection whose request is being answered is never taken.
 - Trusted proxies are no sources: each speaks for many, and has to bound them by itself.
-- Some that are turned away are told so; how many at a time is bounded as well, and any more are shut out.
+- Connections that are turned away get an answer, but only a bounded number at a time; any more are closed at
+  once.
 """
 
 from enum import Enum, auto
@@ -23,7 +24,7 @@ CONNECTIONS_MAX: Final = 800
 the usual soft limit on open files, and at worst (150 KiB held for each) below 128 MiB."""
 
 TURNED_AWAY_MAX: Final = 100
-"""Connections without room that are told so at the same time; any more are closed without a word."""
+"""Connections without room that get an answer at the same time; any more are closed without one."""
 
 SHARE: Final = 10
 """A source has one connection of so many that the listener has."""
@@ -53,7 +54,7 @@ class Limits(NamedTuple):
 
 
 class Entry(Enum):
-    """What becomes of a new connection."""
+    """How a new connection is treated."""
 
     SERVED = auto()
     SOURCE_IS_FULL = auto()
@@ -62,13 +63,13 @@ class Entry(Enum):
 
 
 class Connection(Protocol):
-    """As much of a connection as is needed here."""
+    """The part of a connection that is needed here."""
 
     def waiting_s(self) -> float | None:
         """For how long it has kept the server waiting for a request; None while one is being answered."""
 
     def give_way(self) -> None:
-        """End, for one that needs the room."""
+        """End this connection, for another one that needs its place."""
 
 
 class Connections:
@@ -81,7 +82,7 @@ class Connections:
         self._turned_away: set[Connection] = set()
 
     def enter(self, connection: Connection, address: str) -> Entry:
-        """Serve a new connection if there is room, or can be made."""
+        """Serve a new connection if there is room, or if room can be made."""
         limits = self._limits
         source = None if _is_in(limits.trusted, address) else source_of(address)
         own = self._of_source.get(source, {}) if source is not None else {}
@@ -112,7 +113,7 @@ class Connections:
         return entry
 
     def _make_room(self, more_than: int) -> bool:
-        """Take a place from the largest holder that has more than so many, and one that waits."""
+        """Take the place of a waiting connection of the source that holds the most, if more than so many."""
         holders = sorted(self._of_source.values(), key=len, reverse=True)
         return any(self._take_place_in(held, 0.0) for held in holders if len(held) > more_than)
 

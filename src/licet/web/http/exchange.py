@@ -3,9 +3,9 @@
 uvicorn's cycle is right for every answer; this subclass of it is quick for the usual one, a whole answer to
 a request that is here. The rules:
 
-- A head is not written before the first of the body, as ASGI wants it: one packet and one system call.
-- What is not usual is left to uvicorn: a body in parts, one of unknown length, HEAD, a full connection.
-- The application runs on within the event that it waited for, and not as a task one turn of the loop later.
+- A head is not written before the first part of the body, as ASGI demands: one packet and one system call.
+- uvicorn does what is unusual: a body in parts, one of unknown length, HEAD, a full connection.
+- The application continues within the event that it waited for, and not as a task one turn of the loop later.
 
 It takes 4 us less for each request, of 14 that the HTTP server took (measured with the floor of `bench/`).
 """
@@ -27,9 +27,9 @@ _NO_CONTENT = 204  # it has neither a length nor a body (RFC 9110 8.6)
 
 
 class Outlet:
-    """What an answer may do with the connection: the cycle takes it for the transport.
+    """What an answer may do with the connection: for the cycle it stands in for the transport.
 
-    `close` is not the transport's: whether the client still sends is known to the protocol only.
+    `close` is not the transport's: only the protocol knows whether the client still sends.
     """
 
     __slots__ = ("_head", "_transport", "close", "head_is_next", "is_closing")
@@ -58,19 +58,19 @@ class Outlet:
         self._transport.write(answer)
 
     def flush(self) -> None:
-        """Write a head that no body follows."""
+        """Write a held head that no body follows."""
         if self._head:
             self._transport.write(self._head)
             self._head = b""
 
     def let_go(self) -> None:
-        """The connection is gone; the application may not have noticed yet."""
+        """Write nothing more: the connection is gone, and the application may not have noticed yet."""
         self._head = b""
         self.close = self._transport.close
 
 
 class Line(NamedTuple):
-    """What all cycles of a connection share. There is one cycle at a time, so that one event is enough."""
+    """What all cycles of a connection share. There is one cycle at a time, so one event is enough."""
 
     outlet: Outlet
     flow: FlowControl
@@ -79,23 +79,23 @@ class Line(NamedTuple):
 
 
 class Common(NamedTuple):
-    """The header fields of every answer, and the same as they are written."""
+    """The header fields of every answer, as pairs and as bytes."""
 
     fields: list[tuple[bytes, bytes]]
     lines: bytes
 
 
 class UnderWay(Protocol):
-    """One request and its answer, as much of them as a connection knows."""
+    """One request and its answer, as far as a connection knows them."""
 
     response_started: bool
     response_complete: bool
 
     def add_body(self, part: bytes) -> None:
-        """A part of the body has come."""
+        """A part of the body has arrived."""
 
     def request_complete(self, *, is_reusable: bool) -> None:
-        """All of the request has come; `is_reusable`: its connection may be used again after the answer."""
+        """All of the request has arrived; `is_reusable`: the connection may be used again afterwards."""
 
     def client_is_done(self) -> None:
         """The client sends no more, and may have gone."""
@@ -104,13 +104,13 @@ class UnderWay(Protocol):
         """The answer is the last one of the connection."""
 
     def refused(self) -> None:
-        """The connection has answered by itself: nothing is to be written any more."""
+        """The connection has answered by itself: nothing more may be written."""
 
 
 class Cycle(RequestResponseCycle):
     """One request and its answer, for an ASGI application."""
 
-    # What each begins with, by uvicorn's names: most of it stays as it is.
+    # The initial values, by uvicorn's names: most of them never change.
     access_log = False
     disconnected = False
     keep_alive = False
@@ -131,7 +131,7 @@ class Cycle(RequestResponseCycle):
         expects_100: bool,
         on_response: Callable[[], None],
     ) -> None:
-        # uvicorn's attributes, without its own way there: that costs a quarter of what all of this saves.
+        # uvicorn's attributes, without its `__init__`, which costs a quarter of what all of this saves.
         self.scope = scope
         self.transport = cast("asyncio.Transport", line.outlet)
         self.flow = line.flow
@@ -145,7 +145,7 @@ class Cycle(RequestResponseCycle):
         self._common = common.lines
 
     def add_body(self, part: bytes) -> None:
-        """A part of the body has come, which is kept until the application has answered."""
+        """A part of the body has arrived; it is kept until the application has answered."""
         if not self.response_complete:
             self.body += part
             if len(self.body) > HIGH_WATER_LIMIT:
@@ -153,14 +153,14 @@ class Cycle(RequestResponseCycle):
             self.message_event.set()
 
     def request_complete(self, *, is_reusable: bool) -> None:
-        """All of the request has come; where its answer has begun, that said how the connection goes on."""
+        """All of the request has arrived; an answer that has begun has already decided on the connection."""
         self.more_body = False
         self.message_event.set()
         if not self.response_started:
             self.keep_alive = is_reusable
 
     def client_is_done(self) -> None:
-        """The client sends no more: who waits in a line may give its place back."""
+        """The client sends no more: a request that waits in a line may give its place back."""
         self.message_event.set()
 
     def be_last(self) -> None:
@@ -176,7 +176,7 @@ class Cycle(RequestResponseCycle):
     async def receive(self) -> Any:
         """The body, at once when all of it is here; then, when there is one, the end of the connection."""
         if self._is_received and not self.disconnected and not self.response_complete:
-            # Nothing more comes in: not uvicorn's way, which would go on to read what is held back.
+            # Nothing more comes in. Not uvicorn's `receive`, which would read the bytes that are held back.
             await self.message_event.wait()
             return {"type": "http.disconnect"}
         if self._is_received or self.more_body or self.waiting_for_100_continue or self.disconnected:
@@ -206,7 +206,7 @@ class Cycle(RequestResponseCycle):
             self._complete(answer)
 
     def _usual(self, start: Any, message: Any) -> bytes | None:
-        """The answer as it is written; None when it is not a usual one, or not a right one."""
+        """The answer as bytes; None when it is an unusual one, or an invalid one."""
         if message.get("more_body") or self.flow.write_paused or self.scope["method"] == "HEAD":
             return None
         lines, length, body = [STATUS_LINE[start["status"]]], None, message.get("body", b"")
@@ -219,7 +219,7 @@ class Cycle(RequestResponseCycle):
         head = b"".join(lines)
         if length != b"%d" % len(body) and (start["status"] != _NO_CONTENT or length is not None or body):
             return None
-        # A line end within a value would begin a header of somebody else's making.
+        # A line end within a value would begin a forged header.
         if not len(lines) == head.count(b"\r") == head.count(b"\n"):
             return None
         closing = b"" if self.keep_alive else b"connection: close\r\n"
@@ -257,11 +257,11 @@ def refusal(status: int, description: str, request_id: str) -> bytes:
 
 
 class Run:
-    """An application at work on one request, in `running` until its end; like a task it can be cancelled.
+    """An application that answers one request, in `running` until its end; like a task it can be cancelled.
 
-    `asyncio.current_task()` does not know it: an application may wait for futures, and for nothing that
-    needs a task of its own. An eager task would do the same without these lines, but asyncio has them from
-    Python 3.12 on only, and 3.11 is supported.
+    `asyncio.current_task()` does not know it: an application may wait for futures, but for nothing that needs
+    a task of its own. An eager task would do the same without these lines, but asyncio has them only since
+    Python 3.12, and 3.11 is supported.
     """
 
     __slots__ = ("_context", "_coroutine", "_loop", "_running", "_waits_for")
@@ -290,10 +290,10 @@ class Run:
             if waits_for is None:  # asyncio.sleep(0)
                 self._loop.call_soon(self.go_on)
             else:
-                # As a task does: the future is being waited for.
+                # As a task does: mark the future as waited for.
                 waits_for._asyncio_future_blocking = False  # noqa: SLF001
                 waits_for.add_done_callback(self.go_on)
 
     def cancel(self, _: object = None) -> bool:
-        """Have what it waits for cancelled, so that it ends."""
+        """Cancel what it waits for, so that it ends."""
         return self._waits_for is not None and self._waits_for.cancel()

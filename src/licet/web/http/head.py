@@ -1,10 +1,10 @@
-"""The head of a request: what makes it a bad one although the parser takes it, and which path it asks for.
+"""The head of a request: refuses some that the parser accepts, and finds the path.
 
 The rules:
 
-- Where two who read a request could disagree about its end, it is refused (RFC 9112 section 11.2).
-- An escape of a separator is no separator: `/health%2Flive` is one segment, and not the path
-  `/health/live`. A proxy that filters paths as they are sent can rely on that.
+- A request is refused where a proxy and we could disagree about its end (RFC 9112 section 11.2).
+- An escaped separator is not a separator: `/health%2Flive` is one segment, and not the path `/health/live`. A
+  proxy that filters paths as they are sent can rely on that.
 """
 
 import re
@@ -25,15 +25,15 @@ _SEPARATOR: Final = re.compile(r"%(?=2[fF]|5[cC])")
 
 
 def objection_to(version: str, headers: list[tuple[bytes, bytes]], fields: dict[bytes, bytes]) -> str | None:
-    """What makes a head that the parser takes a bad request all the same."""
+    """Why a head that the parser accepts is a bad request; None when it is not."""
     if version not in _VERSIONS:
         return "The version of HTTP is neither 1.1 nor 1.0."
     host = fields.get(b"host")
     if version == "1.1" if host is None else not _HOST.fullmatch(host.strip()):
         return "The Host header is missing or malformed."
     coding = fields.get(b"transfer-encoding")
-    # Version 1.0 had no transfer codings, and one that is not understood hides where the body ends
-    # (RFC 9112 section 6.1).
+    # Version 1.0 had no transfer codings, and an unknown one hides where the body ends (RFC 9112 section
+    # 6.1).
     if coding is not None and (version == "1.0" or coding.strip().lower() != b"chunked"):
         return "The transfer coding is not chunked."
     if len(fields) < len(headers) and _repeats(headers):
@@ -55,7 +55,7 @@ def scope_of(
     ends: tuple[Any, Any],
     scheme: Literal["http", "https"],
 ) -> HTTPScope:
-    """What an application gets of a head; `ends` are the server's and the client's address."""
+    """The ASGI scope of a head; `ends` are the server's and the client's address."""
     if target.startswith(b"/") and b"#" not in target:
         raw_path, _, query = target.partition(b"?")
     else:  # with scheme and host, as for a proxy (RFC 9112 section 3.2.2)
@@ -81,7 +81,7 @@ def scope_of(
 
 
 def path_of(raw_path: bytes) -> str:
-    """A path without its escapes, but for those of a slash or backslash, which stay as they are."""
+    """The unescaped path; escapes of a slash or backslash stay as they are."""
     path = raw_path.decode("ascii")
     return unquote(_SEPARATOR.sub("%25", path)) if "%" in path else path
 

@@ -1,7 +1,7 @@
-"""The phases of an HTTP connection as one table: in which phase which event leads to which other phase.
+"""The phases of an HTTP connection as one table: which event leads from which phase to which other.
 
-`connection.py` knows a phase and makes events of what it sees; every change of phase is a look-up here. An
-event that the table does not have in a phase is a bug of ours, never something that a client can send.
+`connection.py` knows its phase and turns what it sees into events; every change of phase is a look-up here.
+An event that the table does not have in a phase is a bug in Licet: no client can cause one.
 docs/explanation/connection.md is made from this file (docs/make_connection.py).
 """
 
@@ -155,12 +155,12 @@ TRANSITIONS: Final[Mapping[Phase, Mapping[Event, Phase]]] = {
         **_END,
     },
     Phase.LINGER: {
-        Event.LAST_COMPLETE: Phase.LINGER,  # the application fails behind its last answer
+        Event.LAST_COMPLETE: Phase.LINGER,  # the application fails after its last answer
         **_END,
     },
     Phase.CLOSING: {
         Event.LAST_COMPLETE: Phase.CLOSING,  # the same
-        Event.CLOSE: Phase.CLOSING,  # the client does not take what is written: now it is cut off
+        Event.CLOSE: Phase.CLOSING,  # the client does not read what is written: now it is cut off
         Event.LOST: Phase.CLOSED,
     },
     Phase.CLOSED: {},
@@ -168,7 +168,7 @@ TRANSITIONS: Final[Mapping[Phase, Mapping[Event, Phase]]] = {
 
 
 class Overdue(StrEnum):
-    """What ends a phase that has lasted too long."""
+    """What happens when a phase lasts too long."""
 
     CLOSE = "is closed without a word"
     REFUSE = "is answered 408"
@@ -205,5 +205,5 @@ BOUNDS: Final[Mapping[Phase, Bounds]] = {
 
 
 def no_transition(phase: Phase, event: Event) -> AssertionError:
-    """The bug that it is when an event has no place in a phase."""
+    """The error for an event that has no place in a phase: a bug."""
     return AssertionError(f"a connection in the phase {phase.name} has no transition for {event.name}")

@@ -1,7 +1,7 @@
 """The one timer of a connection: a deadline that moves costs an assignment, and no timer of the event loop.
 
-A request moves the deadline several times. The alarm stays where it was set, and looks at the deadline when
-it goes off.
+A request moves the deadline several times. The alarm stays where it was set, and checks the deadline when it
+goes off.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ NEVER: Final = math.inf
 
 
 class OneTimer:
-    """A part of a connection. `_deadline` may be set straight to NEVER or a later time."""
+    """A base of a connection. `_deadline` may be set directly to NEVER or a later time."""
 
     loop: asyncio.AbstractEventLoop
     _deadline: float = NEVER
@@ -42,7 +42,7 @@ class OneTimer:
             self._alarm = None
 
     def _on_alarm(self) -> None:
-        """Look whether the deadline has moved since the alarm was set."""
+        """Check whether the deadline has moved since the alarm was set."""
         self._alarm = None
         self._alarm_at = NEVER
         if self._deadline <= self.loop.time():
