@@ -197,13 +197,17 @@ def lonely(stoppable: Postgres) -> Iterator[PostgresStore]:
     stoppable.drop_database("lonely")
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    """A Chromium for the tests of pages; see support/browser.py.
+@pytest.fixture(scope="session")
+def chromium() -> Iterator["Browser"]:
+    """A Chromium that all tests of pages share; see support/browser.py."""
+    from support import browser  # noqa: PLC0415 - it takes a while, and most tests need none
 
-    While it is open, its driver has an event loop in this thread: no other test could have one.
-    """
-    from support import browser as chromium  # noqa: PLC0415 - it takes a while, and most tests need none
-
-    with chromium.opened() as opened:
+    with browser.opened() as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: "Browser") -> Iterator["Browser"]:
+    """It, at work. Its driver has an event loop in this thread: no other test of the file could have one."""
+    with chromium.at_work():
+        yield chromium

@@ -233,7 +233,7 @@ def test_a_form_that_comes_too_late_is_there_again_as_it_was_typed(
 def test_a_countdown_that_reaches_zero_fades_its_row(browser: Browser, site: DashboardSite) -> None:
     """The next state comes from the server, which alone knows whether the session was renewed."""
     take(site, "Fading", "Desk").raise_for_status()
-    with browser.person(site) as page:
+    with browser.person(site, is_kept=False) as page:
         page.clock.install()
         page.goto(f"{site.admin_url}/seats?tenant=Fading")
         row = page.locator("tbody", has_text="Desk")
@@ -322,22 +322,14 @@ PAGES = {
 }
 
 
-@pytest.fixture(scope="module")
-def window(browser: Browser, site: DashboardSite) -> Iterator[Page]:
-    """One window for all pages: to open one takes longer than to read a page."""
-    with browser.person(site) as page:
-        yield page
-
-
 @pytest.mark.parametrize("name", few(PAGES, 2))
-def test_nothing_keeps_anybody_from_using_a_page(
-    browser: Browser, site: DashboardSite, window: Page, name: str
-) -> None:
+def test_nothing_keeps_anybody_from_using_a_page(browser: Browser, site: DashboardSite, name: str) -> None:
     """WCAG 2.2 AA as far as axe can tell, in light and dark; no wider than a telephone; names of any kind."""
-    window.goto(f"{site.admin_url}{PAGES[name]}")
-    window.locator("time[data-time]").first.or_(window.locator("h1")).first.wait_for()
-    browser.check_access(window)
-    browser.show(window, name)
+    with browser.person(site) as page:
+        page.goto(f"{site.admin_url}{PAGES[name]}")
+        page.locator("time[data-time]").first.or_(page.locator("h1")).first.wait_for()
+        browser.check_access(page)
+        browser.show(page, name)
 
 
 def test_nothing_keeps_anybody_from_signing_in(browser: Browser, site: DashboardSite) -> None:

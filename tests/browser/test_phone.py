@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from licet.alerts.evaluation import look
 from licet.credentials.generated import ClientSecrets
@@ -40,6 +40,18 @@ BEYOND = """
   .map((it) => `${it.getAttribute("aria-label")}: ${it.scrollWidth} in ${it.clientWidth}`)
 """
 
+UNNAMED = """
+[...document.querySelectorAll("table.cards tbody td:not([data-label])")]
+  .filter((it) => it.textContent.trim() && !it.querySelector(".button, button, input"))
+  .map((it) => it.textContent.trim())
+"""
+COVERED = """
+[...document.querySelectorAll("table.cards [data-label]")]
+  .filter((it) => parseFloat(getComputedStyle(it, "::before").width)
+    > parseFloat(getComputedStyle(it).paddingInlineStart))
+  .map((it) => it.dataset.label)
+"""
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
@@ -66,41 +78,23 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
         yield site
 
 
-@pytest.fixture(scope="module")
-def window(browser: Browser, site: DashboardSite) -> Iterator[Page]:
-    """One window for all pages: to open one takes longer than to read a page."""
-    with browser.person(site, "ada", timezone_id="Pacific/Auckland") as page:
-        yield page
-
-
 @pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
-def test_no_table_is_wider_than_the_screen(site: DashboardSite, window: Page, path: str) -> None:
-    for width, height in (WIDE, PHONE):
-        window.set_viewport_size({"width": width, "height": height})
-        window.goto(f"{site.admin_url}{path}")
-        expect(window.locator("h1")).to_be_visible()
-        assert window.evaluate(BEYOND) == [], width
-        assert window.evaluate("document.documentElement.scrollWidth <= innerWidth")
+def test_no_table_is_wider_than_the_screen_and_a_row_on_a_phone_names_its_cells(
+    browser: Browser, site: DashboardSite, path: str
+) -> None:
+    """Every cell of a card, but for those that hold a button or a mark to choose it; the name covers nothing.
 
-
-def test_a_row_on_a_phone_names_what_each_of_its_cells_is(browser: Browser, site: DashboardSite) -> None:
-    """Every cell of a card, but for those that hold a button or a mark to choose it; it covers nothing."""
-    unnamed = """
-        [...document.querySelectorAll("table.cards tbody td:not([data-label])")]
-          .filter((it) => it.textContent.trim() && !it.querySelector(".button, button, input"))
-          .map((it) => it.textContent.trim())
+    The last page is that of a phone.
     """
-    covered = """
-        [...document.querySelectorAll("table.cards [data-label]")]
-          .filter((it) => parseFloat(getComputedStyle(it, "::before").width)
-            > parseFloat(getComputedStyle(it).paddingInlineStart))
-          .map((it) => it.dataset.label)
-    """
-    with browser.person(site, "ada", size=PHONE) as page:
-        for path in PAGES.values():
+    with browser.person(site, "ada", timezone_id="Pacific/Auckland") as page:
+        for width, height in (WIDE, PHONE):
+            page.set_viewport_size({"width": width, "height": height})
             page.goto(f"{site.admin_url}{path}")
-            assert page.evaluate(unnamed) == [], path
-            assert page.evaluate(covered) == [], path
+            expect(page.locator("h1")).to_be_visible()
+            assert page.evaluate(BEYOND) == [], width
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.evaluate(UNNAMED) == []
+        assert page.evaluate(COVERED) == []
 
 
 def test_a_long_name_leaves_its_place_to_the_mark_that_chooses_it(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from licet.alerts import webhooks
 from licet.credentials.generated import ClientSecrets
@@ -197,17 +197,11 @@ PAGES = {
 }
 
 
-@pytest.fixture(scope="module")
-def window(browser: Browser, site: DashboardSite) -> Iterator[Page]:
-    """One window for all pages: to open one takes longer than to read a page."""
-    with browser.person(site) as page:
-        yield page
-
-
 @pytest.mark.parametrize("name", few(PAGES, 2))
-def test_every_page_is_for_everybody(browser: Browser, site: DashboardSite, window: Page, name: str) -> None:
+def test_every_page_is_for_everybody(browser: Browser, site: DashboardSite, name: str) -> None:
     """Axe finds nothing in light and dark, and on a phone nothing is wider than the screen."""
-    window.goto(f"{site.admin_url}{PAGES[name]}")
-    expect(window.locator("h1")).to_be_visible()
-    browser.check_access(window)
-    browser.show(window, name)
+    with browser.person(site) as page:
+        page.goto(f"{site.admin_url}{PAGES[name]}")
+        expect(page.locator("h1")).to_be_visible()
+        browser.check_access(page)
+        browser.show(page, name)

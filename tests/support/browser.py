@@ -4,25 +4,34 @@
         with browser.person(site, "ada") as page:
             page.goto(f"{site.url}/seats")
             browser.check_access(page)              # axe finds nothing
-            browser.show(page, "seats")             # build/screenshots/seats-light.png, -dark, -phone
+            browser.show(page, "seats")             # it fits on a phone
 
 `browser` is a fixture of conftest.py. Chromium is the system's; where it is missing these tests are skipped,
 and say so; with CI=true they fail.
 `expect` waits for what must happen, and nothing here sleeps.
+
+`SCREENSHOTS=1` has `show` leave pictures to look at: build/screenshots/seats-light.png, -dark and -phone.
+
+A new window takes a second of the processor, and a page in one that is there a sixth of it. So a window is
+kept for the next test with the same options, without its cookies, its storage and its page. One with a clock
+of its own is not (`is_kept=False`): a page never gets rid of that.
 """
 
+import asyncio
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 import pytest
 from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
 from support.dashboard import PASSWORD
 from support.paths import ROOT
@@ -31,34 +40,96 @@ from support.running import RunningServer
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 PATIENCE_MS = 30_000  # for what must happen; a machine that does much else is slow
 SCREENSHOTS = ROOT / "build" / "screenshots"
+_SHOWS = bool(os.environ.get("SCREENSHOTS"))
 WIDE, PHONE = (1280, 800), (375, 740)
 _AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+_KEPT_MAX = 8  # windows that wait for a test: a guess at how many kinds there are
+# A blank page that the page itself asks for stays in its process; else there would be a new one.
+_LEAVE = "localStorage.clear(); sessionStorage.clear(); location.replace('about:blank')"
+
+
+@dataclass(kw_only=True)
+class _Window:
+    """A profile with one page."""
+
+    options: str
+    context: BrowserContext
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+
+    def empty(self) -> None:
+        """Take from it what the last test has left."""
+        for other in self.context.pages[1:]:
+            other.close()
+        if self.page.url.startswith("http"):
+            self.page.evaluate(_LEAVE)
+            self.page.wait_for_url("about:blank")
+        self.context.clear_cookies()
+
+
+class _Driver:
+    """The event loop in which Playwright waits: this thread's while it works, as others have their own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._hooks = sys.get_asyncgen_hooks()
+
+    def work(self) -> None:
+        """From now on."""
+        asyncio._set_running_loop(self._loop)
+        sys.set_asyncgen_hooks(*self._hooks)
+
+    def rest(self) -> None:
+        """Until it works again."""
+        asyncio._set_running_loop(None)
+        sys.set_asyncgen_hooks(None, None)
 
 
 class Browser:
     """One Chromium for all tests; each person has a profile of its own."""
 
-    def __init__(self, chromium: Chromium) -> None:
+    def __init__(self, chromium: Chromium, driver: _Driver) -> None:
         self._chromium = chromium
-        self._signed_in: dict[tuple[str, str], Any] = {}
+        self._driver = driver
+        self._kept: list[_Window] = []
+        self._signed_in: WeakKeyDictionary[RunningServer, dict[tuple[str, str], Any]] = WeakKeyDictionary()
 
     @contextmanager
-    def window(self, size: tuple[int, int] = WIDE, **options: Any) -> Iterator[Page]:
-        """A window of somebody who is not signed in. What its scripts complain of is an error of the test."""
-        context = self._chromium.new_context(
-            viewport={"width": size[0], "height": size[1]},
-            **{"locale": "en-GB", "timezone_id": "Europe/London", **options},
-        )
-        context.set_default_timeout(PATIENCE_MS)
-        complaints: list[str] = []
-        context.on("weberror", lambda error: complaints.append(str(error.error)))
-        context.on("console", lambda event: complaints.append(event.text) if event.type == "error" else None)
-        context.on("request", lambda event: complaints.extend(_asks_outside(event.url)))
+    def at_work(self) -> Iterator[None]:
+        """While it is, no test of this thread can have an event loop."""
+        self._driver.work()
         try:
-            yield context.new_page()
+            yield
         finally:
-            context.close()
-        unexpected = [it for it in complaints if "Failed to load resource" not in it]
+            self._driver.rest()
+
+    @contextmanager
+    def window(
+        self,
+        size: tuple[int, int] = WIDE,
+        *,
+        color_scheme: Literal["light", "dark"] = "light",
+        is_kept: bool = True,
+        **options: Any,
+    ) -> Iterator[Page]:
+        """A window of somebody who is not signed in. What its scripts complain of is an error of the test."""
+        window = self._window({"locale": "en-GB", "timezone_id": "Europe/London", **options})
+        window.page.set_viewport_size({"width": size[0], "height": size[1]})
+        window.page.emulate_media(color_scheme=color_scheme)
+        try:
+            yield window.page
+            if is_kept:
+                window.empty()
+                self._keep(window)
+            else:
+                window.context.close()
+        except BaseException:
+            window.context.close()
+            raise
+        unexpected = [text for text in window.complaints if "Failed to load resource" not in text]
+        window.complaints.clear()
         assert not unexpected, unexpected
 
     @contextmanager
@@ -66,12 +137,36 @@ class Browser:
         self, site: RunningServer, name: str = "ada", size: tuple[int, int] = WIDE, **options: Any
     ) -> Iterator[Page]:
         """A window of an administrator who is signed in; the sign-in is shared by all windows of one name."""
+        signed_in = self._signed_in.setdefault(site, {})
         key = (site.admin_url, name)
-        with self.window(size, storage_state=self._signed_in.get(key), **options) as page:
-            if key not in self._signed_in:
-                sign_in(page, site, name)
-                self._signed_in[key] = page.context.storage_state()
+        with self.window(size, **options) as page:
+            if key in signed_in:
+                page.context.add_cookies(signed_in[key])
+            else:
+                form: dict[str, str | float | bool] = {"name": name, "password": PASSWORD}
+                assert page.context.request.post(f"{site.admin_url}/sign-in", form=form).ok
+                signed_in[key] = page.context.cookies()
             yield page
+
+    def _window(self, options: dict[str, Any]) -> _Window:
+        """One with these options, that was kept or is new."""
+        as_text = repr(sorted(options.items()))
+        for at, kept in enumerate(self._kept):
+            if kept.options == as_text:
+                return self._kept.pop(at)
+        context = self._chromium.new_context(**options)
+        context.set_default_timeout(PATIENCE_MS)
+        window = _Window(options=as_text, context=context, page=context.new_page())
+        complaints = window.complaints
+        context.on("weberror", lambda error: complaints.append(str(error.error)))
+        context.on("console", lambda event: complaints.append(event.text) if event.type == "error" else None)
+        context.on("request", lambda event: complaints.extend(_asks_outside(event.url)))
+        return window
+
+    def _keep(self, window: _Window) -> None:
+        self._kept.append(window)
+        if len(self._kept) > _KEPT_MAX:
+            self._kept.pop(0).context.close()
 
     @staticmethod
     def check_access(page: Page) -> None:
@@ -84,20 +179,25 @@ class Browser:
 
     @staticmethod
     def show(page: Page, name: str) -> None:
-        """Keep pictures of a page: light, dark, and on a phone."""
-        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        """On a phone the page is no wider than the screen; and pictures are made, where they are wished."""
+        if _SHOWS:
+            _picture(page, f"{name}-light", "light")
+            _picture(page, f"{name}-dark", "dark")
         wide = page.viewport_size
-        page.emulate_media(color_scheme="light")
-        page.screenshot(path=SCREENSHOTS / f"{name}-light.png", full_page=True)
-        page.emulate_media(color_scheme="dark")
-        page.screenshot(path=SCREENSHOTS / f"{name}-dark.png", full_page=True)
-        page.emulate_media(color_scheme="light")
         page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
         fits = page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        page.screenshot(path=SCREENSHOTS / f"{name}-phone.png", full_page=True)
+        if _SHOWS:
+            _picture(page, f"{name}-phone", "light")
         if wide is not None:
             page.set_viewport_size(wide)
         assert fits, f"{name}: on a phone the page is wider than the screen"
+
+
+def _picture(page: Page, name: str, colours: Literal["light", "dark"]) -> None:
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.emulate_media(color_scheme=colours)
+    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+    page.emulate_media(color_scheme="light")
 
 
 def sign_in(page: Page, site: RunningServer, name: str, password: str = PASSWORD) -> None:
@@ -167,7 +267,12 @@ def opened() -> Iterator[Browser]:
         chromium = playwright.chromium.launch(
             executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         )
-        yield Browser(chromium)
+        driver = _Driver()
+        driver.rest()
+        try:
+            yield Browser(chromium, driver)
+        finally:
+            driver.work()
         chromium.close()
 
 
