@@ -22,7 +22,7 @@ from licet.model import (
 )
 from licet.setup.change import changing
 from licet.setup.file import DeclarationInvalid, read, write
-from licet.setup.spelling import facts
+from licet.setup.nouns import facts
 from support.kinds import Place
 from support.setup_site import ADA, JIM, RICH, SMALL, START_MS, Site, secret
 

@@ -6,12 +6,11 @@ import sqlite3
 from base64 import b64encode
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, closing, suppress
-from typing import Any, NamedTuple, Unpack
+from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 from licet.credentials.generated import ClientSecrets
 from licet.credentials.keyring import FILE_NAME, read_keyring
-from licet.setup.changes import ClientChanges
 from licet.store.opening import SQLITE_NAME
 from support.running import RunningServer
 
@@ -96,7 +95,7 @@ def with_secrets(
     client_ids: Collection[str],
     *,
     tenant: str = TENANT,
-    **settings: Unpack[ClientChanges],
+    **settings: Any,
 ) -> dict[str, str]:
     """Add clients; the Authorization header of each, of a secret that costs no Argon2."""
     secrets = ClientSecrets(read_keyring(server.data / FILE_NAME).pepper)

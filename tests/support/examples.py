@@ -7,13 +7,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 from sqlalchemy import Connection, Table, insert, select, text, update
 
 from licet.ledger.commands import End, Grant, Refresh
 from licet.model import Client, Duplicates, EndReason, Pool, Scope, Tenant, User, Value
-from licet.setup.changes import alert_columns
 from licet.store import schema
+from licet.store.setup_rows import columns_of
 
 FULL = Pool(id=1, name="full", seats=5)
 VIEW = Scope(name="view", licensed=False, read_only=True, pool=None)
@@ -101,30 +101,21 @@ def add_tenant(connection: Connection, tenant: Tenant) -> None:
     """Put a tenant with all that it has, but for client secrets, where a store keeps it."""
 
     def add(table: Table, value: Value, **columns: object) -> None:
-        names = {column.name for column in table.columns}
-        connection.execute(
-            insert(table).values({name: it for name, it in asdict(value).items() if name in names} | columns)
-        )
+        numbers = {name: getattr(value, name) for name in ("id", "key") if hasattr(value, name)}
+        connection.execute(insert(table).values(columns_of(value, table) | numbers | columns))
 
     add(schema.tenant, tenant, version=0)
     if connection.dialect.name == "postgresql":  # which counts on from what it gave itself
         connection.execute(text("SELECT setval(pg_get_serial_sequence('tenant', 'id'), max(id)) FROM tenant"))
     for pool in tenant.pools.values():
-        add(schema.pool, pool, tenant_id=tenant.id, **alert_columns(pool.alerts))
+        add(schema.pool, pool, tenant_id=tenant.id)
     for scope in tenant.scopes.values():
         pool_id = next((pool.id for pool in tenant.pools.values() if pool.name == scope.pool), None)
         add(schema.scope, scope, tenant_id=tenant.id, pool_id=pool_id)
     for user in tenant.users.values():
         add(schema.user, user, tenant_id=tenant.id)
-    for one in tenant.clients.values():
-        add(
-            schema.client,
-            one,
-            tenant_id=tenant.id,
-            initials=one.user.initials,
-            scopes=None if one.scopes is None else " ".join(sorted(one.scopes)),
-            grant_types=" ".join(sorted(one.grant_types)),
-        )
+    for client in tenant.clients.values():
+        add(schema.client, client, tenant_id=tenant.id)
     bump(connection, tenant.id)
 
 

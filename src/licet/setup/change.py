@@ -17,7 +17,7 @@ Passwords and secrets are hashed by the caller, before the transaction: it keeps
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Unpack
+from typing import Any
 
 from msgspec.structs import replace
 from sqlalchemy import delete, func, insert, select, update
@@ -26,17 +26,17 @@ from licet.accounts.administrators import read_admins
 from licet.accounts.api_keys import read_api_keys
 from licet.model import Scope, Tenant
 from licet.refusal import Code, Subject
-from licet.setup.changes import TenantChanges, with_access_ttl
 from licet.setup.consequences import Tally, client_names
 from licet.setup.end_sessions import SessionsEnded, sweep_all
 from licet.setup.holds import held_differently, recount
 from licet.setup.licence_terms import must_keep_licence
-from licet.setup.spelling import told
-from licet.setup.tenant import TenantSetup
+from licet.setup.nouns import described
+from licet.setup.tenant import TenantSetup, with_access_ttl
 from licet.store import schema
 from licet.store.contract import Store, Transaction
 from licet.store.errors import AlreadyThere, unknown
 from licet.store.events import Event, keep_events
+from licet.store.setup_rows import columns_of
 from licet.units import MINUTE_MS
 
 POOL_FIRST = "full"  # the pool of a new tenant
@@ -130,9 +130,7 @@ class SetupChange:
         """All tenants by name, as they were committed."""
         return self._tenants.copy()
 
-    def add_tenant(
-        self, name: str, *, seats: int | None = None, **settings: Unpack[TenantChanges]
-    ) -> TenantSetup:
+    def add_tenant(self, name: str, *, seats: int | None = None, **settings: Any) -> TenantSetup:
         """A new tenant with the scope `view`, and with `seats` also the pool `full` and its scope `all`.
 
         Without `seats` the caller adds a pool and `all`. Raises AlreadyThere, InvalidValue.
@@ -144,7 +142,7 @@ class SetupChange:
         tenant = self._insert(Tenant(id=0, name=name, version=0, **with_access_ttl(settings, None)))
         added = self._touched[name] = TenantSetup(self, tenant)
         added.is_changed = True
-        self.tell(name, "add", f"tenant {name}", told(tenant))
+        self.tell(name, "add", f"tenant {name}", described(tenant))
         added.add_scope(Scope.VIEW, read_only=True)
         if seats is not None:
             added.add_pool(POOL_FIRST, seats=seats)
@@ -174,7 +172,7 @@ class SetupChange:
         connection.execute(update(schema.tenant).where(schema.tenant.c.id == tenant.id).values(gone))
         del self._touched[name]
         self._tenants.pop(name, None)
-        self.tell(name, "remove", f"tenant {name}", told(tenant))
+        self.tell(name, "remove", f"tenant {name}", described(tenant))
 
     def _tell_of_accounts(self, tenant: Tenant) -> None:
         """Administrators and API keys of one tenant go with it."""
@@ -257,16 +255,6 @@ class SetupChange:
             connection.execute(insert(minute).values(**key, seats=pool.seats, peak=in_use, in_use=in_use))
 
     def _insert(self, tenant: Tenant) -> Tenant:
-        row = {
-            "name": tenant.name,
-            "version": 0,  # until `finish`
-            "session_ttl_s": tenant.session_ttl_s,
-            "access_ttl_s": tenant.access_ttl_s,
-            "scope_default": tenant.scope_default,
-            "no_seat_status": tenant.no_seat_status,
-            "token_format": tenant.token_format.value,
-            "strict_assertions": tenant.strict_assertions,
-            "time_zone": tenant.time_zone,
-        }
+        row = columns_of(tenant, schema.tenant) | {"version": 0}  # until `finish`
         statement = insert(schema.tenant).values(row).returning(schema.tenant.c.id)
         return replace(tenant, id=self.transaction.connection.execute(statement).scalar_one())

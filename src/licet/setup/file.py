@@ -26,7 +26,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from difflib import get_close_matches
 from functools import partial
 from typing import Any, TypeVar
@@ -36,29 +36,21 @@ from msgspec.structs import replace
 from tomlkit.items import Array, Table
 
 from licet.credentials.public_keys import read_jwk
-from licet.formats import end_ms, read_duration_s, read_end_ms
 from licet.model import (
-    ALERTS,
     SCOPE_DEFAULT,
-    SESSION_TTL_S,
-    SESSIONS_MAX,
-    TIME_ZONE,
     Client,
-    Duplicates,
-    GrantType,
     InvalidValue,
     Pool,
     PublicKey,
     Scope,
     Tenant,
-    TokenFormat,
     User,
     Value,
-    read_alerts,
 )
 from licet.refusal import Code
-from licet.setup.spelling import CLIENT_DEFAULTS, POOL_DEFAULTS, TENANT_DEFAULTS, USER_DEFAULTS, Fact, facts
-from licet.zones import find_zone
+from licet.setup.kinds import End, Keys
+from licet.setup.noun import Facts, Noun, Setting, Settings, defaults_of
+from licet.setup.nouns import CLIENT, POOL, SCOPE, TENANT, USER, said
 
 POOL_OF_ALL = "full"
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -66,13 +58,12 @@ _HEAD = (
     "A set-up of Licet, without passwords and secrets. A store is made to match it.",
     "A key that is not here has its default.",
 )
-NO_SEAT_STATUS = 400
+_KEY_ENDS = Setting(field="expires_at_ms", kind=End(), help="When a public key expires.")
 _ANY_NAME = "NAME"
 _MISTAKES_MAX = 50  # told at once
 _NAMES_TOLD = 10  # of all that there are, in a mistake
 
 Made = TypeVar("Made")
-Choice = TypeVar("Choice", Duplicates, TokenFormat)
 
 
 class Mistake(Value, frozen=True, kw_only=True):
@@ -117,12 +108,12 @@ def write(tenants: Iterable[Tenant]) -> str:
 
 
 def _tenant_table(tenant: Tenant) -> Table:
-    table = _table(facts(tenant), TENANT_DEFAULTS)
+    table = _table(said(tenant))
     parts: dict[str, dict[str, Table]] = {
-        "pool": {pool.name: _table(facts(pool), POOL_DEFAULTS) for pool in tenant.pools.values()},
-        "scope": {name: _table(facts(scope), {}) for name, scope in tenant.scopes.items()},
-        "user": {name: _table(facts(user), USER_DEFAULTS) for name, user in tenant.users.items()},
-        "client": {name: _table(facts(client), CLIENT_DEFAULTS) for name, client in tenant.clients.items()},
+        "pool": {pool.name: _table(said(pool)) for pool in tenant.pools.values()},
+        "scope": {name: _table(said(scope)) for name, scope in tenant.scopes.items()},
+        "user": {name: _table(said(user)) for name, user in tenant.users.items()},
+        "client": {name: _table(said(client)) for name, client in tenant.clients.items()},
     }
     for what, tables in parts.items():
         if tables:
@@ -133,11 +124,10 @@ def _tenant_table(tenant: Tenant) -> Table:
     return table
 
 
-def _table(content: Mapping[str, Fact], defaults: Mapping[str, Fact]) -> Table:
+def _table(content: Facts) -> Table:
     table = tomlkit.table()
     for key, fact in content.items():
-        if fact is not None and (key not in defaults or fact != defaults[key]):
-            table.add(key, _key_list(fact) if key == "keys" and isinstance(fact, list) else fact)
+        table.add(key, _key_list(fact) if key == "keys" and isinstance(fact, list) else fact)
     table.add(tomlkit.nl())
     return table
 
@@ -210,86 +200,45 @@ class _Keys:
 
     def tables(self, key: str) -> Iterator[tuple[str, "_Keys"]]:
         """The tables under a key, by name."""
-        content = self._get(key, {}, dict, f"tables like [{_dotted((*self._path, key, 'NAME'))}]")
+        content = self._get(key, {}, (dict,), f"tables like [{_dotted((*self._path, key, 'NAME'))}]")
         for name, table in content.items():
             if isinstance(table, dict):
                 yield name, _Keys(table, (*self._path, key, name), self._mistakes)
             else:
                 self.mistake(Code.WRONG_TYPE, f"a table is allowed, not {table!r:.40}", key, name)
 
-    def text(self, key: str, default: str | None) -> str | None:
-        """A text."""
-        found: str | None = self._get(key, default, str, "a text")
+    def settings(self, noun: Noun, zone: tzinfo, **defaults: Any) -> Settings:
+        """All settings of a noun; one that is needed and not there is a mistake, and not among them.
+
+        `defaults` are by field, where they are others than the model's.
+        """
+        usual = {**defaults_of(noun), **defaults}
+        found = {it.field: self.setting(it, usual.get(it.field), zone) for it in noun.settings}
+        for setting in noun.settings:
+            if setting.field not in usual and found[setting.field] is None:
+                del found[setting.field]
+                if setting.name not in self._content:
+                    needed = setting.help[:1].lower() + setting.help[1:].rstrip(".")
+                    self.mistake(Code.MISSING, f"it is missing: {needed}", setting.name)
         return found
 
-    def flag(self, key: str, *, default: bool) -> bool:
-        """True or false."""
-        return bool(self._get(key, default, bool, "true or false"))
-
-    def whole(self, key: str, default: int | None) -> int | None:
-        """A whole number."""
-        found: int | None = self._get(key, default, int, "a whole number")
-        return found
-
-    def names(self, key: str) -> frozenset[str] | None:
-        """A list of texts; None when it is not there."""
-        found = self._get(key, None, list, "a list of texts")
-        if found is not None and not all(isinstance(name, str) for name in found):
-            self.mistake(Code.WRONG_TYPE, f"a list of texts is allowed, not {found!r:.40}", key)
-            return None
-        return None if found is None else frozenset(found)
-
-    def duration_s(self, key: str, default: int) -> int:
-        """A duration in seconds."""
-        found = self._get(key, default, (int, str), 'a duration like "20m"')
-        if isinstance(found, int):
-            return found
+    def setting(self, setting: Setting, default: Any, zone: tzinfo) -> Any:
+        """One setting; what it is by default where it is not there, or wrong."""
+        key, kind = setting.name, setting.kind
+        if isinstance(kind, Keys):
+            return self._keys(key, zone)
+        found = self._get(key, None, kind.types, kind.allowed)
+        if found is None:
+            return default
         try:
-            return read_duration_s(found)
+            return kind.of_fact(found, zone)
         except InvalidValue as fault:
             self.refused(fault, key)
             return default
 
-    def end_ms(self, key: str, zone: tzinfo) -> int | None:
-        """When something ends, by the clocks of a zone; None for never."""
-        found = self._get(key, None, (date, str), "a date, a datetime or 'never'")
-        try:
-            return read_end_ms(found, zone) if isinstance(found, str) else found and end_ms(found, zone)
-        except InvalidValue as fault:
-            self.refused(fault, key)
-            return None
-
-    def choice(self, key: str, default: Choice) -> Choice:
-        """One of those that there are of the default's kind."""
-        kind = type(default)
-        found = self._get(key, default.value, str, _choices(kind))
-        try:
-            return kind(found)
-        except ValueError:
-            self.mistake(Code.UNKNOWN_CHOICE, f"allowed: {_choices(kind)}; not {found!r:.40}", key)
-            return default
-
-    def alerts(self, key: str) -> tuple[str, ...]:
-        """What is told of a pool."""
-        found = self._get(key, " ".join(ALERTS), str, f'a text like "{" ".join(ALERTS)}"')
-        try:
-            return read_alerts(found)
-        except InvalidValue as fault:
-            self.refused(fault, key)
-            return ALERTS
-
-    def zone(self, key: str) -> str:
-        """The name of a time zone."""
-        name = self.text(key, None) or TIME_ZONE
-        if name == TIME_ZONE or find_zone(name) is not None:
-            return name
-        text = f"a time zone like Australia/Sydney, or UTC, is allowed, not {name!r:.40}"
-        self.mistake(Code.UNKNOWN_CHOICE, text, key)
-        return TIME_ZONE
-
-    def keys(self, key: str, zone: tzinfo) -> tuple[PublicKey, ...]:
+    def _keys(self, key: str, zone: tzinfo) -> tuple[PublicKey, ...]:
         """Public keys, each a JWK with, it may be, an `expires`."""
-        found = self._get(key, [], list, 'a list of JWKs like {kty = "EC", ...}')
+        found = self._get(key, [], Keys.types, Keys.written)
         return tuple(
             it
             for number, jwk in enumerate(found, 1)
@@ -300,20 +249,20 @@ class _Keys:
         if not isinstance(jwk, dict):
             self.mistake(Code.WRONG_TYPE, "a JWK is allowed, no text", *path)
             return None
-        end = _Keys(jwk, (*self._path, *path), self._mistakes).end_ms("expires", zone)
+        ends = _Keys(jwk, (*self._path, *path), self._mistakes).setting(_KEY_ENDS, None, zone)
         try:
-            return replace(read_jwk(jwk), expires_at_ms=end)
+            return replace(read_jwk(jwk), expires_at_ms=ends)
         except InvalidValue as fault:
             self.refused(fault, *path)
             return None
 
-    def _get(self, key: str, default: Any, kinds: Any, allowed: str) -> Any:
+    def _get(self, key: str, default: Any, types: tuple[type, ...], allowed: str) -> Any:
         self._known.append(key)
         if key not in self._content:
             return default
         found = self._content[key]
         is_flag = isinstance(found, bool)  # which Python takes for a number
-        if isinstance(found, kinds) and is_flag == (kinds is bool):
+        if isinstance(found, types) and is_flag == (bool in types):
             return found
         self.mistake(Code.WRONG_TYPE, f"{allowed} is allowed, not {found!r:.40}", key)
         return default
@@ -331,33 +280,25 @@ class _Reading:
 
     def tenant(self) -> Tenant:
         keys = self._keys
-        session_ttl_s = keys.duration_s("session_ttl", SESSION_TTL_S)
-        token_format = keys.choice("token_format", TokenFormat.REFERENCE)
-        access_ttl_s = keys.duration_s("access_ttl", token_format.access_ttl_s)
-        scope_default = keys.text("default_scope", SCOPE_DEFAULT) or SCOPE_DEFAULT
-        no_seat_status = keys.whole("no_seat_status", NO_SEAT_STATUS) or 0
-        strict_assertions = keys.flag("strict_assertions", default=False)
-        itself = Tenant(id=0, name=_ANY_NAME, version=0, time_zone=keys.zone("time_zone"))
+        settings = keys.settings(TENANT, UTC, access_ttl_s=None)
+        if settings["access_ttl_s"] is None:
+            settings["access_ttl_s"] = settings["token_format"].access_ttl_s
+        scope_default = settings.pop("scope_default") or SCOPE_DEFAULT
+        itself = Tenant(id=0, name=_ANY_NAME, version=0, time_zone=settings.pop("time_zone"))
         self._zone = itself.zone
-        pools: dict[str, Pool] = self._parts("pool", partial(_pool, self._zone))
+        pools: dict[str, Pool] = self._parts("pool", self._pool)
         scopes = self._scopes()
-        users: dict[str, User] = self._parts("user", _user)
+        users: dict[str, User] = self._parts("user", self._user)
         clients: dict[str, Client] = self._parts("client", partial(self._client, users))
         self._refer("scope", scope_default, keys, "default_scope")
         keys.finish()
-        # One by one, so that one mistake does not hide another.
-        settings: list[dict[str, Any]] = [
-            {"name": self._name},
-            {"session_ttl_s": session_ttl_s, "access_ttl_s": access_ttl_s},
-            {"no_seat_status": no_seat_status},
-            {"token_format": token_format},
-        ]
-        for changes in settings:
+        # One by one, so that one mistake does not hide another; the lives belong together.
+        lives = {field: settings.pop(field) for field in ("session_ttl_s", "access_ttl_s")}
+        for changes in ({"name": self._name}, lives, *({name: value} for name, value in settings.items())):
             itself = _made(keys, partial(replace, itself, **changes)) or itself
         return replace(
             itself,
             scope_default=scope_default,
-            strict_assertions=strict_assertions,
             pools=dict(enumerate(pools.values())),
             scopes=scopes,
             users=users,
@@ -389,39 +330,34 @@ class _Reading:
         self._names["scope"] |= {Scope.VIEW, Scope.ALL}
         return scopes
 
+    def _pool(self, name: str, table: _Keys) -> Pool | None:
+        settings = table.settings(POOL, self._zone)
+        return _made(table, lambda: Pool(id=0, name=name, **settings)) if "seats" in settings else None
+
     def _scope(self, name: str, table: _Keys) -> Scope | None:
-        pool = table.text("pool", None)
-        read_only = table.flag("read_only", default=name == Scope.VIEW)
+        settings = table.settings(SCOPE, self._zone, pool=None, read_only=name == Scope.VIEW)
+        pool = settings["pool"]
         if pool is not None:
             self._refer("pool", pool, table, "pool")
-        if name == Scope.VIEW and (pool is not None or not read_only):
+        if name == Scope.VIEW and (pool is not None or not settings["read_only"]):
             table.mistake(Code.BUILT_IN, "view is built in: it is read-only and needs no seat")
-        return _made(
-            table, lambda: Scope(name=name, licensed=pool is not None, read_only=read_only, pool=pool)
-        )
+        return _made(table, lambda: Scope(name=name, licensed=pool is not None, **settings))
+
+    def _user(self, initials: str, table: _Keys) -> User | None:
+        settings = table.settings(USER, self._zone, name=initials)
+        return _made(table, lambda: User(initials=initials, password_hash=None, **settings))
 
     def _client(self, users: Mapping[str, User], client_id: str, table: _Keys) -> Client | None:
-        initials, scopes = table.text("user", None), table.names("scopes")
-        settings = {
-            "enabled": table.flag("enabled", default=True),
-            "sessions_max": table.whole("max_sessions", SESSIONS_MAX),
-            "grant_types": _grant_types(table),
-            "introspects": table.flag("introspects", default=False),
-            "password_allowed": table.flag("password_allowed", default=True),
-            "keys": table.keys("keys", self._zone),
-        }
-        for name in sorted(scopes or ()):
+        settings = table.settings(CLIENT, self._zone)
+        for name in sorted(settings["scopes"] or ()):
             self._refer("scope", name, table, "scopes")
+        initials = settings.pop("user", None)
         if initials is None:
-            table.mistake(Code.MISSING, "it is missing: the initials of the client's user", "user")
             return None
         self._refer("user", initials, table, "user")
         if (user := users.get(initials)) is None:
             return None
-        return _made(
-            table,
-            lambda: Client(key=0, client_id=client_id, user=user, scopes=scopes, **settings),  # type: ignore[arg-type]
-        )
+        return _made(table, lambda: Client(key=0, client_id=client_id, user=user, **settings))
 
     def _refer(self, what: str, name: str, table: _Keys, key: str) -> None:
         names = self._names[what]
@@ -432,47 +368,6 @@ class _Reading:
             table.mistake(Code.NOT_FOUND, f"there is no {what} {name} in this tenant; {there}", key)
 
 
-def _pool(zone: tzinfo, name: str, table: _Keys) -> Pool | None:
-    seats = table.whole("seats", None)
-    duplicates, expires_at_ms = table.choice("duplicates", Duplicates.CLIENT), table.end_ms("expires", zone)
-    alerts, hold_s = table.alerts("alerts"), table.duration_s("hold", 0)
-    if seats is None:
-        table.mistake(Code.MISSING, "it is missing: how many seats the pool has", "seats")
-        return None
-    return _made(
-        table,
-        lambda: Pool(
-            id=0,
-            name=name,
-            seats=seats,
-            duplicates=duplicates,
-            expires_at_ms=expires_at_ms,
-            alerts=alerts,
-            hold_s=hold_s,
-        ),
-    )
-
-
-def _user(initials: str, table: _Keys) -> User | None:
-    name, enabled = table.text("name", initials), table.flag("enabled", default=True)
-    return _made(
-        table, lambda: User(initials=initials, name=name or initials, password_hash=None, enabled=enabled)
-    )
-
-
-def _grant_types(table: _Keys) -> frozenset[GrantType]:
-    names = table.names("grant_types")
-    if names is None:
-        return frozenset(GrantType)
-    if not names or not names.issubset(set(GrantType)):
-        table.mistake(
-            Code.UNKNOWN_CHOICE,
-            f"allowed: one or more of {_choices(GrantType)}; not {sorted(names)!r:.60}",
-            "grant_types",
-        )
-    return frozenset(GrantType(name) for name in names & set(GrantType))
-
-
 def _made(table: _Keys, make: Callable[[], Made]) -> Made | None:
     """The value; None, and a mistake noted, when the model refuses it."""
     try:
@@ -480,10 +375,6 @@ def _made(table: _Keys, make: Callable[[], Made]) -> Made | None:
     except InvalidValue as fault:
         table.refused(fault)
         return None
-
-
-def _choices(kind: type[Duplicates] | type[GrantType] | type[TokenFormat]) -> str:
-    return ", ".join(choice.value for choice in kind)
 
 
 def _dotted(path: Iterable[str]) -> str:

@@ -18,21 +18,14 @@ from typing import Any, Protocol
 
 from licet.model import Client, Pool, Scope, Tenant, Value
 from licet.refusal import Code
-from licet.setup.spelling import spelt
+from licet.setup.noun import Noun
+from licet.setup.nouns import POOL, SCOPE, TENANT
 from licet.store.errors import SetupError
 
 # What is no setting: the store's numbers, the names, and the nouns that are looked at by themselves.
 _NO_SETTING = frozenset({"id", "version", "name", "scopes", "pools", "users", "clients", "clients_by_key"})
 
-# Of the nouns that have to do with the licence, what an owner of the tenant may set all the same.
-_OWN: Mapping[str, frozenset[str]] = MappingProxyType(
-    {
-        "tenant": frozenset({"scope_default", "no_seat_status", "strict_assertions"}),
-        "pool": frozenset({"alerts"}),
-        "scope": frozenset(),
-    }
-)
-_TYPES: Mapping[str, type[Value]] = MappingProxyType({"tenant": Tenant, "pool": Pool, "scope": Scope})
+_COUNTED: Mapping[str, Noun] = MappingProxyType({noun.word: noun for noun in (TENANT, POOL, SCOPE)})
 
 WHY = "It is part of the licence, which an owner of all tenants changes."
 
@@ -77,14 +70,21 @@ class After(Protocol):
 
 def licence_fields(word: str) -> frozenset[str]:
     """The settings of a `tenant`, `pool` or `scope` that are part of the licence; none of another noun."""
-    if word not in _TYPES:
+    if word not in _COUNTED:
         return frozenset()
-    return frozenset(_TYPES[word].__struct_fields__) - _NO_SETTING - _OWN[word]
+    noun = _COUNTED[word]
+    own = {setting.field for setting in noun.settings if setting.is_own}
+    return frozenset(noun.model.__struct_fields__) - _NO_SETTING - own
+
+
+def licence_names(word: str) -> frozenset[str]:
+    """The same, by their names."""
+    return frozenset(_COUNTED[word].name_of(field) for field in licence_fields(word))
 
 
 def is_counted(word: str) -> bool:
     """Whether to add or to remove one of these is to change the licence."""
-    return word in _TYPES
+    return word in _COUNTED
 
 
 def must_keep_licence(
@@ -125,7 +125,8 @@ def _of_all(word: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> I
 def _of_one(word: str, name: str, before: Value, after: Value) -> Iterator[Term]:
     for field in sorted(licence_fields(word)):
         if getattr(before, field) != getattr(after, field):
-            yield Term(field=spelt(field), text=f"{spelt(field)} of {word} {name} is part of the licence")
+            called = _COUNTED[word].name_of(field)
+            yield Term(field=called, text=f"{called} of {word} {name} is part of the licence")
 
 
 def _given_away(before: Tenant, after: After) -> Iterator[Term]:

@@ -13,9 +13,9 @@ from typing import Any
 from licet.model import Client, Pool, Scope, Tenant, User, Value
 from licet.refusal import Code
 from licet.setup.change import SetupChange
-from licet.setup.changes import ClientChanges, PoolChanges, ScopeChanges, TenantChanges, UserChanges
 from licet.setup.consequences import Consequences
-from licet.setup.spelling import differences, facts, told
+from licet.setup.noun import Settings
+from licet.setup.nouns import described, differences, noun_of
 from licet.setup.tenant import BUILT_IN, TenantSetup
 from licet.store.contract import Store
 from licet.store.errors import SetupError
@@ -103,14 +103,14 @@ def _deeds(there: Mapping[str, Tenant], wanted: Sequence[Tenant], *, prune: bool
 
 
 def _tenant_deeds(before: Tenant | None, after: Tenant, *, prune: bool) -> Iterator[_Deed]:
-    name, settings = after.name, _tenant_settings(after)
+    name, settings = after.name, _settings(after)
     if before is None:
-        step = Step(action=ADD, tenant=name, target=f"tenant {name}", detail=told(after))
+        step = Step(action=ADD, tenant=name, target=f"tenant {name}", detail=described(after))
         yield step, lambda change: change.add_tenant(name, **settings)
         before = Tenant(id=0, name=name, version=0, scopes={Scope.VIEW: after.scopes[Scope.VIEW]}, **settings)
     for what, was, to_be in _parts(before, after):
         yield from _part_deeds(name, what, was, to_be)
-    if changed := differences(facts(before), facts(after)):
+    if changed := differences(before, after):
         step = Step(action=SET, tenant=name, target=f"tenant {name}", detail=changed)
         yield step, lambda change: change.tenant(name).set(**settings)
     for what, was, to_be in reversed(_parts(before, after)):
@@ -135,9 +135,9 @@ def _part_deeds(
     tenant: str, what: str, was: Mapping[str, _Part], to_be: Mapping[str, _Part]
 ) -> Iterator[_Deed]:
     for name in sorted(to_be):
-        action, detail = ADD, told(to_be[name])
+        action, detail = ADD, described(to_be[name])
         if name in was:
-            action, detail = SET, differences(facts(was[name]), facts(to_be[name]))
+            action, detail = SET, differences(was[name], to_be[name])
         if action == ADD or detail:
             step = Step(action=action, tenant=tenant, target=f"{what} {name}", detail=detail)
             verb = (_SET if name in was else _ADD)[what]
@@ -191,40 +191,7 @@ def _nothing(_: SetupChange) -> None:
     pass
 
 
-def _tenant_settings(tenant: Tenant) -> TenantChanges:
-    return {
-        "session_ttl_s": tenant.session_ttl_s,
-        "access_ttl_s": tenant.access_ttl_s,
-        "scope_default": tenant.scope_default,
-        "no_seat_status": tenant.no_seat_status,
-        "token_format": tenant.token_format,
-        "strict_assertions": tenant.strict_assertions,
-        "time_zone": tenant.time_zone,
-    }
-
-
-def _settings(part: _Part) -> PoolChanges | ScopeChanges | UserChanges | ClientChanges:
-    match part:
-        case Pool():
-            return {
-                "seats": part.seats,
-                "duplicates": part.duplicates,
-                "expires_at_ms": part.expires_at_ms,
-                "alerts": part.alerts,
-                "hold_s": part.hold_s,
-            }
-        case Scope():
-            return {"pool": part.pool, "read_only": part.read_only}
-        case User():
-            return {"name": part.name, "enabled": part.enabled}
-        case Client():
-            return {
-                "user": part.user.initials,
-                "enabled": part.enabled,
-                "sessions_max": part.sessions_max,
-                "scopes": part.scopes,
-                "grant_types": part.grant_types,
-                "introspects": part.introspects,
-                "password_allowed": part.password_allowed,
-                "keys": part.keys,
-            }
+def _settings(value: Tenant | _Part) -> Settings:
+    """What is set of it, as a change of it takes it: a client's user by initials."""
+    settings = noun_of(value).settings_of(value)
+    return {**settings, "user": value.user.initials} if isinstance(value, Client) else settings

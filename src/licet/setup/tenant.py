@@ -12,24 +12,15 @@ It is made by `licet.setup.change`, which begins the transaction and makes the c
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Unpack
+from typing import Any
 
 from msgspec.structs import replace
 from sqlalchemy import delete, insert, select
 
 from licet.credentials.generated import NewClientSecret
 from licet.formats import instant
-from licet.model import Client, EndReason, InvalidValue, Pool, Scope, User
+from licet.model import SESSION_TTL_S, Client, EndReason, InvalidValue, Pool, Scope, Tenant, TokenFormat, User
 from licet.refusal import Code, Subject, names_of
-from licet.setup.changes import (
-    ClientChanges,
-    PoolChanges,
-    ScopeChanges,
-    TenantChanges,
-    UserChanges,
-    alert_columns,
-    with_access_ttl,
-)
 from licet.setup.client_credentials import ClientCredentials
 from licet.setup.consequences import client_names
 from licet.setup.end_sessions import (
@@ -47,9 +38,11 @@ from licet.setup.end_sessions import (
 )
 from licet.setup.holds import free
 from licet.setup.limits import check_name, must_be_new, must_be_other_initials
-from licet.setup.spelling import differences, facts, told
+from licet.setup.noun import Settings
+from licet.setup.nouns import described, differences
 from licet.store import schema
 from licet.store.errors import StillInUse
+from licet.store.setup_rows import columns_of
 
 BUILT_IN = frozenset({Scope.VIEW, Scope.ALL})
 
@@ -57,31 +50,30 @@ BUILT_IN = frozenset({Scope.VIEW, Scope.ALL})
 class TenantSetup(ClientCredentials):
     """A tenant as it is in this transaction. What changes it answers whether there was anything to change."""
 
-    def set(self, **changes: Unpack[TenantChanges]) -> bool:
+    def set(self, **changes: Any) -> bool:
         """Change the tenant itself. A life of sessions that is shortened counts from the next session on."""
         changes = with_access_ttl(changes, self.tenant)
         before, after = self.tenant, replace(self.tenant, **changes)
         self._find("scope", after.scope_default, self.scopes, field="default_scope")
         if after == before:
             return False
-        row = {**changes, "token_format": after.token_format.value}
-        self._update(schema.tenant, {"id": after.id}, row)
+        self._update(schema.tenant, {"id": after.id}, columns_of(after, schema.tenant))
         self.tenant = after
-        return self._told("set", "tenant", after.name, differences(facts(before), facts(after)))
+        return self._told("set", "tenant", after.name, differences(before, after))
 
     # Pools
 
-    def add_pool(self, name: str, **settings: Unpack[PoolChanges]) -> bool:
+    def add_pool(self, name: str, **settings: Any) -> bool:
         """A new pool; `seats` has to be among its settings."""
         must_be_new("pool", name, self.pools, self.tenant.name)
         pool = Pool(id=0, name=name, **settings)
-        statement = insert(schema.pool).values(tenant_id=self.tenant.id, name=name, **_pool_row(pool))
+        statement = insert(schema.pool).values(tenant_id=self.tenant.id, **columns_of(pool, schema.pool))
         pool_id = self._connection.execute(statement.returning(schema.pool.c.id)).scalar_one()
         self.pools[name] = replace(pool, id=pool_id)
         self.pools_resized.add(name)
-        return self._told("add", "pool", name, told(pool))
+        return self._told("add", "pool", name, described(pool))
 
-    def set_pool(self, name: str, **changes: Unpack[PoolChanges]) -> bool:
+    def set_pool(self, name: str, **changes: Any) -> bool:
         """Change a pool. Sessions stay when its seats become too few (L6), and end no later than it (L7).
 
         Whose sessions share a seat, `duplicates`, counts for new sessions; the hold for all seats (L18).
@@ -94,12 +86,12 @@ class TenantSetup(ClientCredentials):
         if after.expires_at_ms is not None:
             self._let_expire(after, after.expires_at_ms)
         in_use = self._seats_in_use(after)
-        row = _pool_row(after) | {"overuse": max(0, in_use - after.seats)}
+        row = columns_of(after, schema.pool) | {"overuse": max(0, in_use - after.seats)}
         self._update(schema.pool, {"id": after.id}, row)
         self.pools[name] = after
         if after.seats != before.seats:
             self.pools_resized.add(name)
-        return self._told("set", "pool", name, differences(facts(before), facts(after)))
+        return self._told("set", "pool", name, differences(before, after))
 
     def remove_pool(self, name: str) -> bool:
         """Remove a pool that no scope draws on."""
@@ -122,7 +114,7 @@ class TenantSetup(ClientCredentials):
         )
         del self.pools[name]
         self.pools_resized.discard(name)
-        return self._told("remove", "pool", name, told(pool))
+        return self._told("remove", "pool", name, described(pool))
 
     def _let_expire(self, pool: Pool, expires_at_ms: int) -> None:
         transaction = self._work.transaction
@@ -142,17 +134,17 @@ class TenantSetup(ClientCredentials):
 
     # Scopes
 
-    def add_scope(self, name: str, **settings: Unpack[ScopeChanges]) -> bool:
+    def add_scope(self, name: str, **settings: Any) -> bool:
         """A new scope: unlicensed without a pool."""
         must_be_new("scope", name, self.scopes, self.tenant.name)
         scope = self._scope(name, settings.get("pool"), read_only=settings.get("read_only", False))
         self._connection.execute(
-            insert(schema.scope).values(tenant_id=self.tenant.id, name=name, **self._scope_row(scope))
+            insert(schema.scope).values(tenant_id=self.tenant.id, **self._scope_row(scope))
         )
         self.scopes[name] = scope
-        return self._told("add", "scope", name, told(scope))
+        return self._told("add", "scope", name, described(scope))
 
-    def set_scope(self, name: str, **changes: Unpack[ScopeChanges]) -> bool:
+    def set_scope(self, name: str, **changes: Any) -> bool:
         """Change a scope. With another pool its sessions end: their seats are not of that pool."""
         before = self._find("scope", name, self.scopes)
         pool, read_only = changes.get("pool", before.pool), changes.get("read_only", before.read_only)
@@ -164,7 +156,7 @@ class TenantSetup(ClientCredentials):
             self._end(sids, EndReason.ADMINISTRATOR)
         self._update(schema.scope, {"tenant_id": self.tenant.id, "name": name}, self._scope_row(after))
         self.scopes[name] = after
-        return self._told("set", "scope", name, differences(facts(before), facts(after)))
+        return self._told("set", "scope", name, differences(before, after))
 
     def remove_scope(self, name: str) -> bool:
         """Remove a scope that is neither built in, nor the default, nor given to a client by name."""
@@ -188,7 +180,7 @@ class TenantSetup(ClientCredentials):
         self._end(sids, EndReason.REMOVED)
         self._delete(schema.scope, {"tenant_id": self.tenant.id, "name": name})
         del self.scopes[name]
-        return self._told("remove", "scope", name, told(scope))
+        return self._told("remove", "scope", name, described(scope))
 
     def _scope(self, name: str, pool: str | None, *, read_only: bool) -> Scope:
         if pool is not None:
@@ -204,11 +196,11 @@ class TenantSetup(ClientCredentials):
 
     def _scope_row(self, scope: Scope) -> dict[str, Any]:
         pool_id = None if scope.pool is None else self.pools[scope.pool].id
-        return {"read_only": scope.read_only, "pool_id": pool_id}
+        return columns_of(scope, schema.scope) | {"pool_id": pool_id}
 
     # Users
 
-    def add_user(self, initials: str, **settings: Unpack[UserChanges]) -> bool:
+    def add_user(self, initials: str, **settings: Any) -> bool:
         """A new user; without a password hash no password works."""
         must_be_new("user", initials, self.users, self.tenant.name)
         must_be_other_initials(initials, self.users, self.tenant.name)
@@ -220,12 +212,12 @@ class TenantSetup(ClientCredentials):
         )
         check_name(user)
         self._connection.execute(
-            insert(schema.user).values(tenant_id=self.tenant.id, initials=initials, **_user_row(user))
+            insert(schema.user).values(tenant_id=self.tenant.id, **columns_of(user, schema.user))
         )
         self.users[initials] = user
-        return self._told("add", "user", initials, told(user))
+        return self._told("add", "user", initials, described(user))
 
-    def set_user(self, initials: str, **changes: Unpack[UserChanges]) -> bool:
+    def set_user(self, initials: str, **changes: Any) -> bool:
         """Change a user. Disabled, it ends the sessions of its clients; a new password ends none."""
         before = self._find("user", initials, self.users)
         after = replace(before, **changes)
@@ -236,11 +228,13 @@ class TenantSetup(ClientCredentials):
             keys = {client.key for client in self._clients_of(initials)}
             sids = sessions_of_clients(self._work.transaction, self.tenant.id, keys)
             self._end(sids, EndReason.DISABLED)
-        self._update(schema.user, {"tenant_id": self.tenant.id, "initials": initials}, _user_row(after))
+        self._update(
+            schema.user, {"tenant_id": self.tenant.id, "initials": initials}, columns_of(after, schema.user)
+        )
         self.users[initials] = after
         for client in self._clients_of(initials):
             self.clients[client.client_id] = replace(client, user=after)
-        changed = [differences(facts(before), facts(after))]
+        changed = [differences(before, after)]
         if after.password_hash != before.password_hash:
             changed.append("password taken away" if after.password_hash is None else "password changed")
         return self._told("set", "user", initials, ", ".join(filter(None, changed)))
@@ -256,7 +250,7 @@ class TenantSetup(ClientCredentials):
             )
         self._delete(schema.user, {"tenant_id": self.tenant.id, "initials": initials})
         del self.users[initials]
-        return self._told("remove", "user", initials, told(user))
+        return self._told("remove", "user", initials, described(user))
 
     def _clients_of(self, initials: str) -> list[Client]:
         return [client for client in self.clients.values() if client.user.initials == initials]
@@ -268,7 +262,7 @@ class TenantSetup(ClientCredentials):
         client_id: str,
         secret: NewClientSecret | None = None,
         secret_expires_at_ms: int | None = None,
-        **settings: Unpack[ClientChanges],
+        **settings: Any,
     ) -> bool:
         """A new client; `user` has to be among its settings.
 
@@ -279,17 +273,17 @@ class TenantSetup(ClientCredentials):
             settings.setdefault("password_allowed", False)
         client = Client(key=0, client_id=client_id, **self._client_values(settings))
         self._check_scopes(client)
-        row = {"tenant_id": self.tenant.id, "client_id": client_id} | _client_row(client)
+        row = {"tenant_id": self.tenant.id} | columns_of(client, schema.client)
         statement = insert(schema.client).values(row).returning(schema.client.c.key)
         client = replace(client, key=self._connection.execute(statement).scalar_one())
         self.clients[client_id] = client = replace(client, keys=self._dated(client.keys, ()))
         self._write_keys(client)
-        self._told("add", "client", client_id, told(client))
+        self._told("add", "client", client_id, described(client))
         if secret is not None:
             self._add_secret(client, secret, secret_expires_at_ms, field="secret_expires")
         return True
 
-    def set_client(self, client_id: str, **changes: Unpack[ClientChanges]) -> bool:
+    def set_client(self, client_id: str, **changes: Any) -> bool:
         """Change a client, and end the sessions that it could not get any more."""
         before = self._find("client", client_id, self.clients)
         after = replace(before, **self._client_values(changes))
@@ -298,11 +292,11 @@ class TenantSetup(ClientCredentials):
             return False
         self._check_scopes(after)
         self._end_what_is_lost(before, after)
-        self._update(schema.client, {"key": after.key}, _client_row(after))
+        self._update(schema.client, {"key": after.key}, columns_of(after, schema.client))
         if after.keys != before.keys:
             self._write_keys(after)
         self.clients[client_id] = after
-        return self._told("set", "client", client_id, differences(facts(before), facts(after)))
+        return self._told("set", "client", client_id, differences(before, after))
 
     def remove_client(self, client_id: str) -> bool:
         """Remove a client with its secrets and sessions."""
@@ -314,7 +308,7 @@ class TenantSetup(ClientCredentials):
         self._delete(schema.public_key, {"client_key": client.key})
         self._delete(schema.client, {"key": client.key})
         del self.clients[client_id]
-        return self._told("remove", "client", client_id, told(client))
+        return self._told("remove", "client", client_id, described(client))
 
     def suspend(self, client_id: str, until_ms: int | None) -> bool:
         """Let a client have no seat until this instant, or from now on again with None.
@@ -338,7 +332,7 @@ class TenantSetup(ClientCredentials):
         self.clients[client.client_id] = replace(client, suspended_until_ms=until_ms)
         self.is_changed = True
 
-    def _client_values(self, settings: ClientChanges) -> dict[str, Any]:
+    def _client_values(self, settings: Settings) -> dict[str, Any]:
         values: dict[str, Any] = dict(settings)
         if "user" in settings:
             values["user"] = self._find("user", settings["user"], self.users, field="user")
@@ -428,27 +422,14 @@ class TenantSetup(ClientCredentials):
         return {names[key]: count for key, count in keys.items()}
 
 
-def _pool_row(pool: Pool) -> dict[str, Any]:
-    return {
-        "seats": pool.seats,
-        "duplicates": pool.duplicates.value,
-        "expires_at_ms": pool.expires_at_ms,
-        **alert_columns(pool.alerts),
-        "hold_s": pool.hold_s,
-    }
+def with_access_ttl(changes: Settings, before: Tenant | None) -> Settings:
+    """The changes with the life that goes with another token format, where they name none.
 
-
-def _user_row(user: User) -> dict[str, Any]:
-    return {"name": user.name, "password_hash": user.password_hash, "enabled": user.enabled}
-
-
-def _client_row(client: Client) -> dict[str, Any]:
-    return {
-        "initials": client.user.initials,
-        "enabled": client.enabled,
-        "sessions_max": client.sessions_max,
-        "scopes": None if client.scopes is None else " ".join(sorted(client.scopes)),
-        "grant_types": " ".join(sorted(client.grant_types)),
-        "introspects": client.introspects,
-        "password_allowed": client.password_allowed,
-    }
+    `before` is None for a new tenant.
+    """
+    old = before.token_format if before else TokenFormat.REFERENCE
+    new = changes.get("token_format", old)
+    if new is old or "access_ttl_s" in changes:
+        return changes
+    session_ttl_s = changes.get("session_ttl_s", before.session_ttl_s if before else SESSION_TTL_S)
+    return {**changes, "access_ttl_s": min(new.access_ttl_s, session_ttl_s)}

@@ -11,21 +11,10 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Row, Select, Table, select
 
-from licet.model import (
-    Client,
-    ClientSecret,
-    Duplicates,
-    GrantType,
-    Pool,
-    PublicKey,
-    Scope,
-    Tenant,
-    TokenFormat,
-    User,
-    read_alerts,
-)
+from licet.model import ClientSecret, PublicKey, Tenant, User
 from licet.store import schema
 from licet.store.errors import SetupDamaged
+from licet.store.setup_rows import client_of, pool_of, scope_of, tenant_of, value_of
 
 
 class Tenants:
@@ -95,92 +84,23 @@ def _only(query: Select[Any], column: Column[Any], ids: set[int]) -> Select[Any]
 
 
 def _tenant(row: Row[Any], parts: dict[Table, list[Row[Any]]]) -> Tenant:
-    pools = {part.id: _pool(part) for part in parts[schema.pool]}
-    users = {part.initials: _user(part) for part in parts[schema.user]}
+    pools = {part.id: pool_of(part) for part in parts[schema.pool]}
+    users = {part.initials: value_of(User, part) for part in parts[schema.user]}
     secrets: defaultdict[int, list[ClientSecret]] = defaultdict(list)
     for part in parts[schema.client_secret]:
-        secrets[part.client_key].append(_secret(part))
+        secrets[part.client_key].append(value_of(ClientSecret, part))
     keys: defaultdict[int, list[PublicKey]] = defaultdict(list)
     for part in parts[schema.public_key]:
-        keys[part.client_key].append(_public_key(part))
+        keys[part.client_key].append(value_of(PublicKey, part))
     clients = [
-        _client(part, users[part.initials], secrets[part.key], keys[part.key])
+        client_of(part, users[part.initials], secrets=tuple(secrets[part.key]), keys=tuple(keys[part.key]))
         for part in parts[schema.client]
     ]
-    return Tenant(
-        id=row.id,
-        name=row.name,
-        version=row.version,
-        session_ttl_s=row.session_ttl_s,
-        access_ttl_s=row.access_ttl_s,
-        scope_default=row.scope_default,
-        no_seat_status=row.no_seat_status,
-        token_format=TokenFormat(row.token_format),
-        strict_assertions=row.strict_assertions,
-        time_zone=row.time_zone,
-        scopes={part.name: _scope(part, pools) for part in parts[schema.scope]},
+    return tenant_of(
+        row,
         pools=pools,
+        scopes={part.name: scope_of(part, pools) for part in parts[schema.scope]},
         users=users,
         clients={client.client_id: client for client in clients},
         clients_by_key={client.key: client for client in clients},
-    )
-
-
-def _pool(row: Row[Any]) -> Pool:
-    return Pool(
-        id=row.id,
-        name=row.name,
-        seats=row.seats,
-        duplicates=Duplicates(row.duplicates),
-        expires_at_ms=row.expires_at_ms,
-        alerts=read_alerts(f"{row.alerts} {row.alerts_more}"),
-        hold_s=row.hold_s,
-    )
-
-
-def _scope(row: Row[Any], pools: dict[int, Pool]) -> Scope:
-    pool = None if row.pool_id is None else pools[row.pool_id].name
-    return Scope(name=row.name, licensed=pool is not None, read_only=row.read_only, pool=pool)
-
-
-def _user(row: Row[Any]) -> User:
-    return User(initials=row.initials, name=row.name, password_hash=row.password_hash, enabled=row.enabled)
-
-
-def _secret(row: Row[Any]) -> ClientSecret:
-    return ClientSecret(
-        secret_id=row.secret_id,
-        hash=row.hash,
-        created_at_ms=row.created_at_ms,
-        expires_at_ms=row.expires_at_ms,
-        last_used_at_ms=row.last_used_at_ms,
-    )
-
-
-def _public_key(row: Row[Any]) -> PublicKey:
-    return PublicKey(
-        thumbprint=row.thumbprint,
-        jwk=row.jwk,
-        kid=row.kid,
-        algorithm=row.algorithm,
-        created_at_ms=row.created_at_ms,
-        expires_at_ms=row.expires_at_ms,
-        last_used_at_ms=row.last_used_at_ms,
-    )
-
-
-def _client(row: Row[Any], user: User, secrets: list[ClientSecret], keys: list[PublicKey]) -> Client:
-    return Client(
-        key=row.key,
-        client_id=row.client_id,
-        user=user,
-        enabled=row.enabled,
-        sessions_max=row.sessions_max,
-        scopes=None if row.scopes is None else frozenset(row.scopes.split()),
-        grant_types=frozenset(GrantType(name) for name in row.grant_types.split()),
-        introspects=row.introspects,
-        password_allowed=row.password_allowed,
-        suspended_until_ms=row.barred_until_ms,
-        secrets=tuple(secrets),
-        keys=tuple(keys),
     )

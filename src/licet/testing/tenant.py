@@ -2,7 +2,7 @@
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, Protocol, Unpack
+from typing import Any, Final, Protocol
 
 import httpx
 
@@ -19,7 +19,6 @@ from licet.refusal import Code
 from licet.reports import live
 from licet.reports.live import LiveSession
 from licet.setup.change import POOL_FIRST
-from licet.setup.changes import ClientChanges, PoolChanges, TenantChanges
 from licet.setup.holds import free
 from licet.setup.tenant import TenantSetup
 from licet.testing.server import ServerUnderTest
@@ -120,9 +119,7 @@ class LicetTenant:
         told: dict[str, Any] = answer.json()
         return told
 
-    def add_client(
-        self, client_id: str, secret: str | None = None, **settings: Unpack[ClientChanges]
-    ) -> tuple[str, str]:
+    def add_client(self, client_id: str, secret: str | None = None, **settings: Any) -> tuple[str, str]:
         """One more client; its id and secret.
 
         Without a secret it gets a generated one. `user` are the initials of its user, by default one of its
@@ -131,7 +128,7 @@ class LicetTenant:
         self.add_clients({client_id: secret}, **settings)
         return self.credentials(client_id)
 
-    def add_clients(self, secrets: Mapping[str, str | None], **settings: Unpack[ClientChanges]) -> None:
+    def add_clients(self, secrets: Mapping[str, str | None], **settings: Any) -> None:
         """More clients, as `add_client`."""
         # Hashed before the transaction: it keeps grants waiting.
         hashes = {name: Passwords().hash(secret) for name, secret in secrets.items() if secret is not None}
@@ -150,7 +147,7 @@ class LicetTenant:
         self._secrets |= {client_id: secret for client_id, secret in secrets.items() if secret is not None}
         self._secrets |= {client_id: new.secret for client_id, new in made.items()}
 
-    def set_client(self, client_id: str, **changes: Unpack[ClientChanges]) -> None:
+    def set_client(self, client_id: str, **changes: Any) -> None:
         """Change a client, as `enabled=False`; sessions that it could not get any more end.
 
         Raises SetupError, InvalidValue.
@@ -204,7 +201,7 @@ class LicetTenant:
         finally:
             self.set_pool(expires_at_ms=before)
 
-    def set_pool(self, **changes: Unpack[PoolChanges]) -> None:
+    def set_pool(self, **changes: Any) -> None:
         """Change the pool `full`, as `seats=3`; sessions stay when its seats become too few (L6).
 
         Raises InvalidValue.
@@ -327,7 +324,7 @@ class LicetServer(ServerUnderTest):
         clients: Iterable[str] | Mapping[str, str] = ("TestClientId",),
         apis: Iterable[str] = ("Api",),
         duplicates: Duplicates | str = Duplicates.CLIENT,
-        **settings: Unpack[TenantChanges],
+        **settings: Any,
     ) -> LicetTenant:
         """A new tenant with a pool `full` of these seats, its clients, and clients that may introspect.
 

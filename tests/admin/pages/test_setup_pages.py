@@ -67,7 +67,7 @@ def test_a_scope_a_user_and_a_client_of_it(site: DashboardSite, ada: Reader) -> 
         client_id="Engine",
         user="AL",
         generate=None,
-        by_user="yes",
+        password_allowed="yes",
         scopes_all="some",
         scopes=["orders", "view"],
     )

@@ -48,7 +48,7 @@ def ada(site: DashboardSite) -> Iterator[Reader]:
         ("clients", {"client_id": "c", "user": ""}, {"user": "Say whom it stands for, by initials."}),
         ("clients", {"client_id": "c", "user": "QQ"}, {"user": "There is no user QQ in Jim_Test"}),
         ("clients", {"client_id": "a\x07b", "user": "TC"}, {"client_id": "A client_id is 1 to 128"}),
-        ("clients", {"client_id": "c", "user": "TC", "sessions_max": "0"}, {"sessions_max": "A whole"}),
+        ("clients", {"client_id": "c", "user": "TC", "max_sessions": "0"}, {"max_sessions": "A whole"}),
         (
             "clients",
             {"client_id": "c", "user": "TC", "grant_types": None},

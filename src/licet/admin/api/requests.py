@@ -145,6 +145,18 @@ TimeZone = Annotated[
 ]
 
 
+class TenantPatch(Body):
+    """Changes of a tenant itself."""
+
+    session_ttl_s: Seconds = SESSION_TTL_S
+    access_ttl_s: Seconds = ACCESS_TTL
+    default_scope: ScopeName = "all"
+    no_seat_status: Status = 400
+    token_format: AccessTokens = TokenFormat.REFERENCE
+    strict_assertions: Flag = False
+    time_zone: TimeZone = TIME_ZONE
+
+
 class TenantNew(Body):
     """A new tenant; it has the scope `view`, the pool `full` of so many seats, and the scope `all` on it."""
 
@@ -158,30 +170,6 @@ class TenantNew(Body):
     time_zone: TimeZone = TIME_ZONE
 
 
-class TenantPatch(Body):
-    """Changes of a tenant itself."""
-
-    session_ttl_s: Seconds = SESSION_TTL_S
-    access_ttl_s: Seconds = ACCESS_TTL
-    default_scope: ScopeName = "all"
-    no_seat_status: Status = 400
-    token_format: AccessTokens = TokenFormat.REFERENCE
-    strict_assertions: Flag = False
-    time_zone: TimeZone = TIME_ZONE
-
-
-class PoolNew(Body):
-    """A new pool."""
-
-    name: PoolName
-    seats: Seats
-    duplicates: Duplicates = Duplicates.CLIENT
-    expires_at_ms: Instant = None
-    expires_at: End = None
-    alerts: Alerts = list(ALERTS)
-    hold_s: Hold = 0
-
-
 class PoolPatch(Body):
     """Changes of a pool."""
 
@@ -193,12 +181,11 @@ class PoolPatch(Body):
     hold_s: Hold = 0
 
 
-class ScopeNew(Body):
-    """A new scope."""
+class PoolNew(PoolPatch):
+    """A new pool."""
 
-    name: ScopeName
-    pool: PoolName | None = None
-    read_only: Flag = False
+    name: PoolName
+    seats: Seats
 
 
 class ScopePatch(Body):
@@ -208,13 +195,10 @@ class ScopePatch(Body):
     read_only: Flag = False
 
 
-class UserNew(Body):
-    """A new user; without a password, none works."""
+class ScopeNew(ScopePatch):
+    """A new scope."""
 
-    initials: Initials
-    name: UserName | None = None
-    password: Password | None = None
-    enabled: Flag = True
+    name: ScopeName
 
 
 class UserPatch(Body):
@@ -225,19 +209,11 @@ class UserPatch(Body):
     enabled: Flag = True
 
 
-class ClientNew(Body):
-    """A new client. With `generate_secret` its user's password works for it only where that is said."""
+class UserNew(UserPatch):
+    """A new user; without a password, none works."""
 
-    client_id: ClientId
-    user: Initials
-    enabled: Flag = True
-    max_sessions: MaxSessions = SESSIONS_MAX
-    scopes: Scopes = None
-    grant_types: GrantTypes = list(GrantType)
-    introspects: Flag = False
-    password_allowed: Flag | None = None
-    generate_secret: Flag = False
-    secret_expires_at_ms: Instant = None
+    initials: Initials
+    name: UserName | None = None  # type: ignore[assignment]  # null: its initials
 
 
 class ClientPatch(Body):
@@ -250,6 +226,16 @@ class ClientPatch(Body):
     grant_types: GrantTypes = list(GrantType)
     introspects: Flag = False
     password_allowed: Flag = True
+
+
+class ClientNew(ClientPatch):
+    """A new client. With `generate_secret` its user's password works for it only where that is said."""
+
+    client_id: ClientId
+    user: Initials
+    password_allowed: Flag | None = None  # type: ignore[assignment]  # null: as the secret says
+    generate_secret: Flag = False
+    secret_expires_at_ms: Instant = None
 
 
 class SecretNew(Body):

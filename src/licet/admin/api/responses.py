@@ -24,6 +24,7 @@ from licet.model import Scope as ModelScope
 from licet.model import Tenant as ModelTenant
 from licet.model import User as ModelUser
 from licet.setup.check import Finding, FindingCode, authenticates_by
+from licet.setup.nouns import CLIENT, POOL, SCOPE, TENANT, USER
 from licet.setup.plan import Applied, Step
 from licet.store.nodes import Node, is_silent
 
@@ -323,45 +324,25 @@ class Queued(Value, frozen=True, kw_only=True):
 
 def tenant(value: ModelTenant) -> Tenant:
     """A tenant, shown."""
-    return Tenant(
-        name=value.name,
-        session_ttl_s=value.session_ttl_s,
-        access_ttl_s=value.access_ttl_s,
-        default_scope=value.scope_default,
-        no_seat_status=value.no_seat_status,
-        token_format=value.token_format,
-        strict_assertions=value.strict_assertions,
-        time_zone=value.time_zone,
-    )
+    return Tenant(name=value.name, **TENANT.shown(value))
 
 
 def pool(value: ModelPool, of: ModelTenant) -> Pool:
     """A pool of a tenant, shown."""
-    return Pool(
-        name=value.name,
-        seats=value.seats,
-        duplicates=value.duplicates,
-        expires_at_ms=value.expires_at_ms,
-        expires_at=None if value.expires_at_ms is None else instant(value.expires_at_ms),
-        alerts=value.alerts,
-        hold_s=value.hold_s,
-        effective_hold_s=of.hold_s_of(value),
-    )
+    expires_at = None if value.expires_at_ms is None else instant(value.expires_at_ms)
+    hold_s = of.hold_s_of(value)
+    return Pool(name=value.name, expires_at=expires_at, effective_hold_s=hold_s, **POOL.shown(value))
 
 
 def scope(value: ModelScope) -> Scope:
     """A scope, shown."""
-    return Scope(name=value.name, pool=value.pool, read_only=value.read_only)
+    return Scope(name=value.name, **SCOPE.shown(value))
 
 
 def user(value: ModelUser) -> User:
     """A user, shown."""
-    return User(
-        initials=value.initials,
-        name=value.name,
-        enabled=value.enabled,
-        has_password=value.password_hash is not None,
-    )
+    has_password = value.password_hash is not None
+    return User(initials=value.initials, has_password=has_password, **USER.shown(value))
 
 
 def client(value: ModelClient, now_ms: int) -> Client:
@@ -370,19 +351,14 @@ def client(value: ModelClient, now_ms: int) -> Client:
 
 
 def client_members(value: ModelClient, now_ms: int) -> dict[str, Any]:
-    """What there is to show of a client."""
-    return {
+    """What there is to show of a client; its keys have a list of their own."""
+    members = CLIENT.shown(value) | {
         "client_id": value.client_id,
-        "user": value.user.initials,
-        "enabled": value.enabled,
-        "max_sessions": value.sessions_max,
-        "scopes": None if value.scopes is None else tuple(sorted(value.scopes)),
-        "grant_types": tuple(sorted(value.grant_types)),
-        "introspects": value.introspects,
-        "password_allowed": value.password_allowed,
         "authenticates_by": tuple(authenticates_by(value, now_ms)),
         "suspended_until_ms": value.suspended_at(now_ms),
     }
+    del members["keys"]
+    return members
 
 
 def client_key(value: PublicKey) -> ClientKey:

@@ -23,8 +23,8 @@ from licet.credentials.generated import ClientSecrets, NewClientSecret
 from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.formats import duration, read_duration_s
 from licet.model import Client, ClientSecret, GrantType
-from licet.setup.changes import ClientChanges
 from licet.setup.check import authenticates_by
+from licet.setup.noun import Settings
 from licet.setup.tenant import TenantSetup
 
 app = Noun(
@@ -341,8 +341,8 @@ def _changes(
     scope: list[str] | None,
     grant_type: list[GrantType] | None,
     max_sessions: int | None,
-) -> ClientChanges:
-    changes: ClientChanges = given(user=user, sessions_max=max_sessions)
+) -> Settings:
+    changes: Settings = given(user=user, sessions_max=max_sessions)
     if scope:
         changes["scopes"] = frozenset(scope)
     if grant_type:
@@ -355,7 +355,7 @@ def _change(
     tenant: str | None,
     client_id: str,
     done: str,
-    changes: ClientChanges,
+    changes: Settings,
     *,
     yes: bool = False,
 ) -> None:

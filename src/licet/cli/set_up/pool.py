@@ -8,15 +8,17 @@ import typer
 from licet.cli import completing
 from licet.cli.change import change_tenant
 from licet.cli.noun import Noun
-from licet.cli.options import AsJson, Data, TenantName, Yes, given, read_end, required
-from licet.cli.output import Duration, Record, ends, note, show_list, show_one
+from licet.cli.options import AsJson, Data, TenantName, Yes, required
+from licet.cli.output import Duration, Record, note, show_list, show_one
+from licet.cli.set_up.settings import Given, read, sets, shown
 from licet.cli.stores import chosen_tenant, opened
 from licet.clock import SystemClock
-from licet.formats import counted, read_duration_s
-from licet.model import Duplicates, Pool, Tenant, read_alerts
+from licet.formats import counted
+from licet.model import Pool, Tenant
 from licet.refusal import Subject
 from licet.reports import live
-from licet.setup.changes import PoolChanges
+from licet.setup.noun import Settings
+from licet.setup.nouns import POOL
 from licet.store.errors import unknown
 
 app = Noun("Counted licences: how many seats there are, and how they are counted.")
@@ -24,33 +26,6 @@ app = Noun("Counted licences: how many seats there are, and how they are counted
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="The pool's name.", autocompletion=completing.pools)
 ]
-CountedBy = Annotated[
-    Duplicates | None,
-    typer.Option("--duplicates", metavar="RULE", help="Whose sessions share a seat: client, user or none."),
-]
-Expires = Annotated[
-    str | None,
-    typer.Option(
-        "--expires",
-        metavar="DATE",
-        help="When the licence ends: 2027-01-31 (to the end of that day) or never.",
-    ),
-]
-Alerts = Annotated[
-    str | None,
-    typer.Option("--alerts", metavar="LIST", help="What is reported: '80 90 100 denied expires', or none."),
-]
-
-Hold = Annotated[
-    str | None,
-    typer.Option(
-        "--hold",
-        metavar="DURATION",
-        help="How long a seat stays its holder's after its last token: 60s, 20m; 0 is not at all.",
-    ),
-]
-
-
 _HEADINGS = {
     "name": "pool",
     "seats": "seats",
@@ -65,14 +40,11 @@ _HEADINGS = {
 
 
 @app.verb("add")
+@sets(POOL, needed=("seats",))
 def add(
     name: Name,
     *,
-    seats: Annotated[int, typer.Option("--seats", metavar="N", help="How many there are.")],
-    duplicates: CountedBy = None,
-    hold: Hold = None,
-    expires: Expires = None,
-    alerts: Alerts = None,
+    settings: Given,
     tenant: TenantName = None,
     data: Data = None,
 ) -> None:
@@ -80,19 +52,16 @@ def add(
 
     Example: [bold]licet pool add mobile --seats 3 --duplicates user[/]
     """
-    settings = _changes(seats, duplicates, hold, alerts) | _end(data, tenant, expires)
-    change_tenant(data, tenant, f"Pool {name} added", lambda setup: setup.add_pool(name, **settings))
+    pool = read(POOL, settings, data, tenant)
+    change_tenant(data, tenant, f"Pool {name} added", lambda setup: setup.add_pool(name, **pool))
 
 
 @app.verb("set")
+@sets(POOL)
 def set_(
     name: Name,
     *,
-    seats: Annotated[int | None, typer.Option("--seats", metavar="N", help="How many there are.")] = None,
-    duplicates: CountedBy = None,
-    hold: Hold = None,
-    expires: Expires = None,
-    alerts: Alerts = None,
+    settings: Given,
     tenant: TenantName = None,
     data: Data = None,
     yes: Yes = False,
@@ -101,13 +70,13 @@ def set_(
 
     Example: [bold]licet pool set full --seats 7 --expires 2027-01-31[/]
     """
-    changes = required(_changes(seats, duplicates, hold, alerts) | _end(data, tenant, expires))
+    changes = required(read(POOL, settings, data, tenant))
     change_tenant(
         data,
         tenant,
         f"Pool {name} changed",
         lambda setup: setup.set_pool(name, **changes),
-        warning=_warning(changes, expires),
+        warning=_warning(changes, settings.get("expires_at_ms", "")),
         yes=yes,
     )
     overuse = next((record["overuse"] for record in _records(data, tenant) if record["name"] == name), 0)
@@ -160,22 +129,7 @@ def remove(name: Name, *, tenant: TenantName = None, data: Data = None, yes: Yes
     )
 
 
-def _changes(
-    seats: int | None, duplicates: Duplicates | None, hold: str | None, alerts: str | None
-) -> PoolChanges:
-    changes: PoolChanges = given(seats=seats, duplicates=duplicates)
-    if hold is not None:
-        changes["hold_s"] = read_duration_s(hold)
-    if alerts is not None:
-        changes["alerts"] = read_alerts(alerts)
-    return changes
-
-
-def _end(data: Path | None, tenant: str | None, expires: str | None) -> PoolChanges:
-    return {} if expires is None else {"expires_at_ms": read_end(data, tenant, expires)}
-
-
-def _warning(changes: PoolChanges, typed: str | None) -> str:
+def _warning(changes: Settings, typed: str) -> str:
     """What to say before a pool gets an end that is over: a wrong digit would have all sessions end."""
     expires_at_ms = changes.get("expires_at_ms")
     if expires_at_ms is None or expires_at_ms > SystemClock().now_ms():
@@ -198,13 +152,9 @@ def _records(data: Path | None, tenant: str | None) -> list[Record]:
 def _record(tenant: Tenant, pool: Pool, now: live.PoolNow) -> Record:
     return {
         "name": pool.name,
-        "seats": now.seats,
+        **shown(POOL, pool, tenant.zone),
         "in_use": now.in_use,
         "overuse": now.overuse,
-        "duplicates": pool.duplicates.value,
-        "hold_s": Duration(pool.hold_s),
         "effective_hold_s": Duration(tenant.hold_s_of(pool)),
         "scopes": [scope.name for scope in tenant.scopes.values() if scope.pool == pool.name],
-        "expires_at": ends(now.expires_at_ms, tenant.zone, "expired"),
-        "alerts": list(pool.alerts),
     }

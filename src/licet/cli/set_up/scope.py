@@ -15,7 +15,7 @@ from licet.refusal import Subject
 from licet.store.errors import unknown
 
 if TYPE_CHECKING:
-    from licet.setup.changes import ScopeChanges
+    from licet.setup.noun import Settings
 
 app = Noun("What a token may do. A scope with a pool is licensed: its token holds a seat.")
 
@@ -50,7 +50,7 @@ def add(
 
     Example: [bold]licet scope add orders --pool mobile[/]
     """
-    settings: ScopeChanges = given(pool=pool, read_only=read_only)
+    settings: Settings = given(pool=pool, read_only=read_only)
     change_tenant(data, tenant, f"Scope {name} added", lambda setup: setup.add_scope(name, **settings))
 
 
@@ -70,7 +70,7 @@ def set_(
 
     Example: [bold]licet scope set orders --pool full[/]
     """
-    changes: ScopeChanges = given(pool=pool)
+    changes: Settings = given(pool=pool)
     exclusive(("--pool", pool is not None), ("--unlicensed", unlicensed))
     exclusive(("--read-only", read_only), ("--read-write", read_write))
     if unlicensed:

@@ -6,54 +6,21 @@ import typer
 
 from licet.cli import completing
 from licet.cli.change import and_ended, change_tenant, make
-from licet.cli.errors import WrongUse
 from licet.cli.noun import Noun
-from licet.cli.options import AsJson, Data, Yes, actor, given, required
-from licet.cli.output import Duration, Record, note, say, show_list, show_one
+from licet.cli.options import AsJson, Data, Yes, actor, required
+from licet.cli.output import Record, note, say, show_list, show_one
+from licet.cli.set_up.settings import Given, read, sets, shown
 from licet.cli.stores import chosen_tenant, opened
-from licet.formats import counted, read_duration_s
-from licet.model import Tenant, TokenFormat
+from licet.formats import counted
+from licet.model import Tenant
 from licet.setup.change import changing
-from licet.setup.changes import TenantChanges
+from licet.setup.nouns import TENANT
 
 app = Noun("Customer databases: a tenant is the first segment of a token's URL.")
 
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="The tenant's name.", autocompletion=completing.tenants)
 ]
-SessionTtl = Annotated[
-    str | None,
-    typer.Option("--session-ttl", metavar="TIME", help="A session's life after its last token, like 20m."),
-]
-AccessTtl = Annotated[
-    str | None, typer.Option("--access-ttl", metavar="TIME", help="An access token's life at most, like 10m.")
-]
-NoSeatStatus = Annotated[
-    int | None,
-    typer.Option("--no-seat-status", metavar="CODE", help="400, 429 or 503: when no seat is free."),
-]
-AccessTokens = Annotated[
-    str | None,
-    typer.Option(
-        "--token-format",
-        metavar="FORMAT",
-        help="What access tokens are: reference, or jwt, which live 60 s unless --access-ttl says otherwise.",
-    ),
-]
-StrictAssertions = Annotated[
-    bool | None,
-    typer.Option(
-        "--strict-assertions/--lax-assertions",
-        help="Whether an assertion names the issuer alone as its audience, and RS256 is refused.",
-    ),
-]
-TimeZone = Annotated[
-    str | None,
-    typer.Option(
-        "--time-zone", metavar="ZONE", help="In which dates without a zone are meant, like Australia/Sydney."
-    ),
-]
-
 _HEADINGS = {
     "name": "tenant",
     "seats": "seats",
@@ -65,56 +32,39 @@ _HEADINGS = {
 
 
 @app.verb("add")
+@sets(TENANT, without=("scope_default",))
 def add(
     name: Name,
     *,
     seats: Annotated[int, typer.Option("--seats", metavar="N", help="Seats of its pool `full`.")],
-    session_ttl: SessionTtl = None,
-    access_ttl: AccessTtl = None,
-    no_seat_status: NoSeatStatus = None,
-    token_format: AccessTokens = None,
-    strict_assertions: StrictAssertions = None,
-    time_zone: TimeZone = None,
+    settings: Given,
     data: Data = None,
 ) -> None:
     """Add a tenant with the pool `full` and the scopes `view` and `all`.
 
     Example: [bold]licet tenant add Jim_Test --seats 5[/]
     """
-    settings = given(strict_assertions=strict_assertions) | _settings(
-        session_ttl, access_ttl, no_seat_status, token_format, time_zone
-    )
+    tenant = read(TENANT, settings, data, None)
     with opened(data) as store, changing(store, actor()) as change:
-        change.add_tenant(name, seats=seats, **settings)
+        change.add_tenant(name, seats=seats, **tenant)
     say(f"Tenant {name} added, with a pool full of {counted(seats, 'seat')}.")
 
 
 @app.verb("set")
+@sets(TENANT)
 def set_(
     name: Name,
     *,
-    session_ttl: SessionTtl = None,
-    access_ttl: AccessTtl = None,
-    default_scope: Annotated[
-        str | None,
-        typer.Option("--default-scope", metavar="SCOPE", help="What a client gets that asks for none."),
-    ] = None,
-    no_seat_status: NoSeatStatus = None,
-    token_format: AccessTokens = None,
-    strict_assertions: StrictAssertions = None,
-    time_zone: TimeZone = None,
+    settings: Given,
     data: Data = None,
 ) -> None:
     """Change a tenant. A shorter life counts for the next sessions.
 
     Example: [bold]licet tenant set Jim_Test --session-ttl 30m[/]
     """
-    changes = given(scope_default=default_scope, strict_assertions=strict_assertions) | _settings(
-        session_ttl, access_ttl, no_seat_status, token_format, time_zone
-    )
-    required(changes)
+    changes = required(read(TENANT, settings, data, None))
     change_tenant(data, name, f"Tenant {name} changed", lambda setup: setup.set(**changes))
-    if token_format is not None and access_ttl is None:
+    if "token_format" in settings and "access_ttl_s" not in settings:
         note(f"How long its access tokens live goes with what they are: licet tenant show {name}")
 
 
@@ -162,40 +112,10 @@ def remove(name: Name, *, data: Data = None, yes: Yes = False) -> None:
     say(f"Tenant {name} removed{and_ended(ending)}.")
 
 
-def _settings(
-    session_ttl: str | None,
-    access_ttl: str | None,
-    no_seat_status: int | None,
-    token_format: str | None,
-    time_zone: str | None,
-) -> TenantChanges:
-    settings: TenantChanges = given(no_seat_status=no_seat_status, time_zone=time_zone)
-    if session_ttl is not None:
-        settings["session_ttl_s"] = read_duration_s(session_ttl)
-    if access_ttl is not None:
-        settings["access_ttl_s"] = read_duration_s(access_ttl)
-    if token_format is not None:
-        settings["token_format"] = _token_format(token_format)
-    return settings
-
-
-def _token_format(text: str) -> TokenFormat:
-    try:
-        return TokenFormat(text)
-    except ValueError:
-        raise WrongUse(f"--token-format is {' or '.join(TokenFormat)}, not {text[:40]!r}") from None
-
-
 def _record(tenant: Tenant) -> Record:
     return {
         "name": tenant.name,
-        "session_ttl_s": Duration(tenant.session_ttl_s),
-        "access_ttl_s": Duration(tenant.access_ttl_s),
-        "default_scope": tenant.scope_default,
-        "no_seat_status": tenant.no_seat_status,
-        "token_format": tenant.token_format.value,
-        "strict_assertions": tenant.strict_assertions,
-        "time_zone": tenant.time_zone,
+        **shown(TENANT, tenant, tenant.zone),
         "seats": sum(pool.seats for pool in tenant.pools.values()),
         "pools": len(tenant.pools),
         "scopes": len(tenant.scopes),

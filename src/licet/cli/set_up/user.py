@@ -23,7 +23,7 @@ from licet.cli.output import Record, note, show_list, show_one
 from licet.cli.stores import chosen_tenant, opened
 from licet.model import Tenant, User
 from licet.refusal import Subject
-from licet.setup.changes import UserChanges
+from licet.setup.noun import Settings
 from licet.store.errors import unknown
 
 app = Noun("Persons and services, known by initials. A client authenticates with its user's password.")
@@ -60,7 +60,7 @@ def add(
 
     Example: [bold]licet user add TC --name "Test Client"[/]
     """
-    settings: UserChanges = given(name=name)
+    settings: Settings = given(name=name)
     settings["password_hash"] = _hashed(
         data, tenant, initials, name, from_stdin=password_stdin, none=no_password
     )
@@ -75,7 +75,7 @@ def set_(initials: Initials, *, name: FullName = None, tenant: TenantName = None
 
     Example: [bold]licet user set TC --name "Test Client 2"[/]
     """
-    changes: UserChanges = required(given(name=name))
+    changes: Settings = required(given(name=name))
     _change(data, tenant, initials, "changed", changes)
 
 
@@ -164,7 +164,7 @@ def _change(
     tenant: str | None,
     initials: str,
     done: str,
-    changes: UserChanges,
+    changes: Settings,
     *,
     yes: bool = False,
 ) -> None:

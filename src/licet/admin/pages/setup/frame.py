@@ -28,8 +28,7 @@ from licet.journal.history import Did, HistoryFilter
 from licet.model import Role, Tenant
 from licet.refusal import Refusal
 from licet.setup.change import SetupChange
-from licet.setup.licence_terms import WHY, is_counted, licence_fields
-from licet.setup.spelling import spelt
+from licet.setup.licence_terms import WHY, is_counted, licence_names
 from licet.store.errors import SetupError
 from licet.store.paging import LIMIT_MAX
 
@@ -310,7 +309,7 @@ def _only_shown(field: Field) -> Field:
 
 def _in_licence(word: str) -> frozenset[str]:
     """What a form calls the settings that are part of the licence."""
-    return frozenset(map(spelt, licence_fields(word)))
+    return licence_names(word)
 
 
 async def chosen_tenant(desk: Desk, visit: Visit) -> Tenant:

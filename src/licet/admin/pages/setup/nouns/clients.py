@@ -3,19 +3,24 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from licet.admin.pages.forms import Field, Kind, Option, Texts, whole
-from licet.admin.pages.setup.noun import NO, YES, Cell, dated, enabled_field, few, named_once, state_of
+from msgspec.structs import replace
+
+from licet.admin.pages.forms import Field, Kind, Option, Texts
+from licet.admin.pages.setup.noun import YES, Cell, dated, few, named_once, state_of
+from licet.admin.pages.setup.settings import field_of, settings_of, texts_of
 from licet.formats import counted
-from licet.model import SESSIONS_MAX, SESSIONS_MAX_MAX, Client, GrantType, InvalidValue, Tenant, User
+from licet.model import Client, GrantType, InvalidValue, Tenant, User
 from licet.refusal import Code
 from licet.setup.check import authenticates_by
+from licet.setup.noun import Settings
+from licet.setup.nouns import CLIENT
 from licet.setup.tenant import TenantSetup
 
 SUGGESTIONS_MAX = 500  # users that a client's form offers; any other can be typed
 
 _GRANTS = {
-    GrantType.CLIENT_CREDENTIALS: "begin a session with its credentials",
-    GrantType.REFRESH_TOKEN: "renew a session with a refresh token",
+    "client_credentials": ("begin a session with its credentials", ""),
+    "refresh_token": ("renew a session with a refresh token", ""),
 }
 _ANY_USER = User(initials="NN", name="", password_hash=None)
 _CLIENT_ID = Field(
@@ -36,35 +41,6 @@ _FIRST_SECRET = (
         label="The secret expires",
         kind=Kind.END,
         about="secret_expires",
-    ),
-)
-_BY_USER = Field(
-    name="by_user",
-    label="The user's password works for it",
-    kind=Kind.MARK,
-    help="A secret of its own is better: it is random, and can be replaced without the user.",
-)
-_WHAT_IT_MAY = (
-    Field(
-        name="grant_types",
-        label="It may",
-        kind=Kind.MARKS,
-        options=tuple(Option(value=it.value, label=label) for it, label in _GRANTS.items()),
-    ),
-    Field(
-        name="sessions_max",
-        label="Sessions at most",
-        about="max_sessions",
-        kind=Kind.NUMBER,
-        help="One more ends its oldest: so a client that asks for a token at every call is bounded.",
-        read=whole(1, SESSIONS_MAX_MAX),
-        width="short",
-    ),
-    Field(
-        name="introspects",
-        label="It is an API, and may ask about tokens",
-        kind=Kind.MARK,
-        help="It may use the introspection endpoint.",
     ),
 )
 
@@ -95,51 +71,39 @@ class Clients:
 
     def fields(self, tenant: Tenant, part: Client | None) -> tuple[Field, ...]:
         """Name, user, what it may, how it authenticates."""
-        fields = [
+        labels = {"grant_types": _GRANTS}
+        own = {it.name: field_of(it, tenant, labels=labels.get(it.name)) for it in CLIENT.settings}
+        first = dated(_FIRST_SECRET, tenant) if part is None else ()
+        return (
             named_once(_CLIENT_ID, part),
-            Field(
-                name="user",
-                label="User",
-                help="The initials of whom it stands for."
-                if part is None
-                else "The initials of whom it stands for. With another user its sessions end.",
-                read=_known_user(tenant),
-                suggestions=tuple(sorted(tenant.users)[:SUGGESTIONS_MAX]),
-                width="short",
-            ),
-        ]
-        if part is None:
-            fields += dated(_FIRST_SECRET, tenant)
-        fields += [_BY_USER, *_scope_fields(tenant), *_WHAT_IT_MAY]
-        if part:
-            fields.append(enabled_field("Its sessions end at once, and it gets no new ones."))
-        return tuple(fields)
+            _user_field(own["user"], tenant),
+            *first,
+            own["password_allowed"],
+            *_scope_fields(own["scopes"], tenant),
+            own["grant_types"],
+            own["max_sessions"],
+            own["introspects"],
+            *([own["enabled"]] if part else ()),
+        )
 
-    def texts(self, tenant: Tenant, part: Client | None) -> Texts:  # noqa: ARG002 - as any noun
+    def texts(self, tenant: Tenant, part: Client | None) -> Texts:
         """A client's values; those of a new one."""
-        client = part or Client(key=0, client_id="new", user=_ANY_USER)
-        texts = {
-            "client_id": (part.client_id if part else "",),
-            "user": (part.user.initials if part else "",),
-            "by_user": YES if part and part.password_allowed else NO,
-            "scopes_all": ("every" if client.scopes is None else "some",),
-            "scopes": tuple(sorted(client.scopes or ())),
-            "grant_types": tuple(sorted(it.value for it in client.grant_types)),
-            "sessions_max": (str(client.sessions_max if part else SESSIONS_MAX),),
-            "introspects": YES if client.introspects else NO,
+        client = part or Client(key=0, client_id="new", user=_ANY_USER, password_allowed=False)
+        texts = texts_of(CLIENT, client, tenant) | {
+            "scopes_all": ("every" if client.scopes is None else "some",)
         }
         if part is None:
-            return texts | {"generate": YES, "made_expires": ("",)}
-        return texts | {"enabled": YES if client.enabled else NO}
+            return texts | {"client_id": ("",), "user": ("",), "generate": YES, "made_expires": ("",)}
+        return texts | {"client_id": (part.client_id,)}
 
     def add(self, setup: TenantSetup, name: str, values: dict[str, Any]) -> object:
         """A new client, with the secret that the page has generated."""
         made = values.get("made")
-        return setup.add_client(name, made, values.get("made_expires"), **self._changes(values))
+        return setup.add_client(name, made, values.get("made_expires"), **_settings(values))
 
     def set(self, setup: TenantSetup, name: str, values: dict[str, Any]) -> object:
         """Change a client."""
-        return setup.set_client(name, **self._changes(values), enabled=values["enabled"])
+        return setup.set_client(name, **_settings(values))
 
     def remove(self, setup: TenantSetup, name: str) -> object:
         """Remove a client."""
@@ -154,15 +118,13 @@ class Clients:
         """Name and user."""
         return f"{part.client_id} {part.user.initials} {part.user.name}"
 
-    def _changes(self, values: dict[str, Any]) -> Any:
-        return {
-            "user": values["user"],
-            "password_allowed": values["by_user"],
-            "scopes": None if values["scopes_all"] == "every" else values["scopes"],
-            "grant_types": frozenset(GrantType(it) for it in values["grant_types"]),
-            "sessions_max": values["sessions_max"],
-            "introspects": values["introspects"],
-        }
+
+def _settings(values: dict[str, Any]) -> Settings:
+    given = settings_of(CLIENT, values)
+    return given | {
+        "scopes": None if values["scopes_all"] == "every" else values["scopes"],
+        "grant_types": frozenset(map(GrantType, values["grant_types"])),
+    }
 
 
 def _off(client: Client, now_ms: int) -> str:
@@ -172,33 +134,28 @@ def _off(client: Client, now_ms: int) -> str:
     return "suspended" if client.suspended_at(now_ms) is not None else ""
 
 
-def _scope_fields(tenant: Tenant) -> list[Field]:
-    scopes = [tenant.scopes[name] for name in sorted(tenant.scopes)]
-    return [
-        Field(
-            name="scopes_all",
-            label="It may have",
-            kind=Kind.CHOICE,
-            options=(
-                Option(value="every", label="every scope of the tenant, also those to come"),
-                Option(value="some", label="only the scopes that are marked"),
-            ),
+def _scope_fields(field: Field, tenant: Tenant) -> tuple[Field, Field]:
+    """Whether it may have every scope, and which where it may not."""
+    every = Field(
+        name="scopes_all",
+        label="It may have",
+        kind=Kind.CHOICE,
+        options=(
+            Option(value="every", label="every scope of the tenant, also those to come"),
+            Option(value="some", label="only the scopes that are marked"),
         ),
-        Field(
-            name="scopes",
-            label="Scopes",
-            kind=Kind.MARKS,
-            help="Saving ends sessions that hold a scope you untick.",
-            options=tuple(
-                Option(
-                    value=scope.name,
-                    label=scope.name,
-                    help=f"a seat of {scope.pool}" if scope.pool else "needs no seat",
-                )
-                for scope in scopes
-            ),
-        ),
-    ]
+    )
+    seats = {name: tenant.scopes[name].pool for name in sorted(tenant.scopes)}
+    options = tuple(
+        Option(value=name, label=name, help=f"a seat of {pool}" if pool else "needs no seat")
+        for name, pool in seats.items()
+    )
+    return every, replace(field, kind=Kind.MARKS, options=options)
+
+
+def _user_field(field: Field, tenant: Tenant) -> Field:
+    suggestions = tuple(sorted(tenant.users)[:SUGGESTIONS_MAX])
+    return replace(field, read=_known_user(tenant), suggestions=suggestions, width="short")
 
 
 def _known_user(tenant: Tenant) -> Any:

@@ -3,10 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from licet.admin.pages.forms import Field, Kind, Option, Texts
-from licet.admin.pages.setup.noun import NO, YES, Cell, named_once
+from msgspec.structs import replace
+
+from licet.admin.pages.forms import Field, Kind, Texts
+from licet.admin.pages.setup.noun import Cell, named_once
+from licet.admin.pages.setup.settings import field_of, settings_of, texts_of
 from licet.formats import counted
 from licet.model import Scope, Tenant
+from licet.setup.nouns import SCOPE
 from licet.setup.tenant import TenantSetup
 
 NO_POOL = ""  # of a scope that needs no seat
@@ -55,46 +59,23 @@ class Scopes:
             )
             return (named_once(_SCOPE_NAME, part), fixed)
         pools = sorted(pool.name for pool in tenant.pools.values())
-        return (
-            named_once(_SCOPE_NAME, part),
-            Field(
-                name="pool",
-                label="A session needs a seat of",
-                kind=Kind.CHOICE,
-                help="With another pool its sessions end: their seats are not of that pool.",
-                options=(
-                    Option(value=NO_POOL, label="no pool: it needs no seat"),
-                    *(Option(value=pool, label=pool) for pool in pools),
-                ),
-                read=lambda text: text or None,
-            ),
-            Field(
-                name="read_only",
-                label="Read-only",
-                kind=Kind.MARK,
-                help="Its tokens may not change data: APIs behind the guard refuse them.",
-            ),
-        )
+        labels = {NO_POOL: ("no pool: it needs no seat", "")} | {pool: (pool, "") for pool in pools}
+        fields = {it.name: field_of(it, tenant, labels=labels) for it in SCOPE.settings}
+        pool = replace(fields["pool"], kind=Kind.CHOICE, read=lambda text: text or None)
+        return (named_once(_SCOPE_NAME, part), pool, replace(fields["read_only"], options=()))
 
-    def texts(self, tenant: Tenant, part: Scope | None) -> Texts:  # noqa: ARG002 - as any noun
+    def texts(self, tenant: Tenant, part: Scope | None) -> Texts:
         """A scope's values; those of a new one."""
-        if part is None:
-            return {"name": ("",), "pool": (NO_POOL,), "read_only": NO}
-        return {
-            "name": (part.name,),
-            "pool": (part.pool or NO_POOL,),
-            "read_only": YES if part.read_only else NO,
-        }
+        scope = part or Scope(name="new", licensed=False, read_only=False, pool=None)
+        return {"name": (part.name if part else "",), **texts_of(SCOPE, scope, tenant)}
 
     def add(self, setup: TenantSetup, name: str, values: dict[str, Any]) -> object:
         """A new scope."""
-        return setup.add_scope(name, pool=values["pool"], read_only=values["read_only"])
+        return setup.add_scope(name, **settings_of(SCOPE, values))
 
     def set(self, setup: TenantSetup, name: str, values: dict[str, Any]) -> object:
         """Change a scope."""
-        if "pool" not in values:
-            return False
-        return setup.set_scope(name, pool=values["pool"], read_only=values["read_only"])
+        return setup.set_scope(name, **settings_of(SCOPE, values))
 
     def remove(self, setup: TenantSetup, name: str) -> object:
         """Remove a scope."""

@@ -1,38 +1,21 @@
 """Describes the form of a tenant."""
 
-from functools import cache
 from typing import Any
-from zoneinfo import available_timezones
 
 from msgspec.structs import replace
 
 from licet.admin.pages.forms import Field, Kind, Option, Texts, whole
-from licet.admin.pages.setup.noun import NO, SEATS_FIRST, YES, named_once
-from licet.formats import duration, read_duration_s
-from licet.model import (
-    ACCESS_TTL_S,
-    SEATS_MAX,
-    SESSION_TTL_S,
-    TIME_ZONE,
-    TTL_S_MAX,
-    Tenant,
-    TokenFormat,
-    out_of_range,
-)
+from licet.admin.pages.setup.noun import SEATS_FIRST, named_once
+from licet.admin.pages.setup.settings import field_of, settings_of, texts_of
+from licet.model import ACCESS_TTL_S, SEATS_MAX, Tenant
 from licet.setup.change import SetupChange
+from licet.setup.nouns import TENANT
 
 _STATUSES = {
-    "400": "400, which every OAuth library hands on",
-    "429": "429, too many requests",
-    "503": "503, service unavailable",
+    "400": ("400, which every OAuth library hands on", ""),
+    "429": ("429, too many requests", ""),
+    "503": ("503, service unavailable", ""),
 }
-
-
-def _read_life(text: str) -> int:
-    seconds = read_duration_s(text)
-    if not 1 <= seconds <= TTL_S_MAX:
-        raise out_of_range(f"1 second to 31 days, and not {duration(seconds)}", "", seconds, 1, TTL_S_MAX)
-    return seconds
 
 
 _NAME = Field(
@@ -50,103 +33,25 @@ _SEATS = Field(
     read=whole(0, SEATS_MAX),
     width="short",
 )
-_FIELDS = (
-    Field(
-        name="session_ttl",
-        label="A session lives",
-        help="After its last token: 20m, 8h or 1200. So long a seat stays taken when a program dies."
-        " Counts for new tokens.",
-        read=_read_life,
-        width="short",
-    ),
-    Field(
-        name="token_format",
-        label="Access tokens are",
-        kind=Kind.CHOICE,
-        help="An API has to ask Licet about a reference, so that a logoff counts at once. It may check a"
-        " JWT by itself, and a logoff does not reach it.",
-        options=(
-            Option(value=TokenFormat.REFERENCE.value, label="references"),
-            Option(value=TokenFormat.JWT.value, label="JWTs, signed with ES256"),
-        ),
-        read=TokenFormat,
-    ),
-    Field(
-        name="access_ttl",
-        label="An access token lives",
-        help="If you change the token format and not this, it becomes that"
-        " format's default: 60 s (JWT) or 10 min (reference).",
-        read=_read_life,
-        width="short",
-    ),
-    Field(
-        name="no_seat_status",
-        label="Status when no seat is free",
-        kind=Kind.CHOICE,
-        options=tuple(Option(value=value, label=label) for value, label in _STATUSES.items()),
-        read=int,
-    ),
-    Field(
-        name="strict_assertions",
-        label="Strict assertions",
-        kind=Kind.MARK,
-        help="An assertion that a client signs names the issuer alone as its audience, and RS256 is refused:"
-        " PS256, ES256 and EdDSA work. FAPI 2.0 asks for it.",
-    ),
-)
-
-
-@cache
-def _zones() -> tuple[str, ...]:
-    """The zones that are named after a place; reading which there are takes a tenth of a second."""
-    return tuple(sorted(it for it in available_timezones() if "/" in it and not it.startswith("Etc/")))
-
-
-_TIME_ZONE = Field(
-    name="time_zone",
-    label="Time zone",
-    help="In which dates without a zone are meant, like the day on which a licence ends: Australia/Sydney, or"
-    " UTC. Another zone moves no end that is set.",
-    read=lambda text: Tenant(id=0, name="new", version=0, time_zone=text or TIME_ZONE).time_zone,
-    width="medium",
-)
+_FORMATS = {"reference": ("references", ""), "jwt": ("JWTs, signed with ES256", "")}
 
 
 def tenant_fields(tenant: Tenant | None) -> tuple[Field, ...]:
-    """What can be said of a tenant."""
-    scopes = sorted(tenant.scopes) if tenant else []
-    default = Field(
-        name="scope_default",
-        label="Default scope",
-        about="default_scope",
-        kind=Kind.CHOICE,
-        help="What a client gets that asks for none.",
-        options=tuple(Option(value=scope, label=scope) for scope in scopes),
-    )
-    return (
-        named_once(_NAME, tenant),
-        default if tenant else _SEATS,
-        *_FIELDS,
-        replace(_TIME_ZONE, suggestions=_zones()),
-    )
+    """The settings of a tenant, or of a new one, which has a first pool and no scopes to choose from yet."""
+    labels = {"token_format": _FORMATS, "no_seat_status": _STATUSES}
+    fields = {it.name: field_of(it, tenant, labels=labels.get(it.name)) for it in TENANT.settings}
+    default = fields.pop("default_scope")
+    if tenant is None:
+        return (_NAME, _SEATS, *fields.values())
+    scopes = tuple(Option(value=scope, label=scope) for scope in sorted(tenant.scopes))
+    return (named_once(_NAME, tenant), replace(default, kind=Kind.CHOICE, options=scopes), *fields.values())
 
 
 def tenant_texts(tenant: Tenant | None) -> Texts:
     """A tenant's values; those of a new one."""
-    own = tenant or Tenant(
-        id=0, name="new", version=0, session_ttl_s=SESSION_TTL_S, access_ttl_s=ACCESS_TTL_S
-    )
-    return {
-        "name": (tenant.name if tenant else "",),
-        "seats": (str(SEATS_FIRST),),
-        "scope_default": (own.scope_default,),
-        "session_ttl": (duration(own.session_ttl_s),),
-        "access_ttl": (duration(own.access_ttl_s),),
-        "no_seat_status": (str(own.no_seat_status),),
-        "token_format": (own.token_format.value,),
-        "strict_assertions": YES if own.strict_assertions else NO,
-        "time_zone": (own.time_zone,),
-    }
+    own = tenant or Tenant(id=0, name="new", version=0)
+    first = {"name": (tenant.name if tenant else "",), "seats": (str(SEATS_FIRST),)}
+    return first | texts_of(TENANT, own, tenant)
 
 
 def save_tenant(change: SetupChange, name: str | None, values: dict[str, Any]) -> None:
@@ -154,8 +59,7 @@ def save_tenant(change: SetupChange, name: str | None, values: dict[str, Any]) -
 
     Raises SetupError, InvalidValue.
     """
-    names = {"session_ttl": "session_ttl_s", "access_ttl": "access_ttl_s"}
-    settings: Any = {names.get(it, it): value for it, value in values.items() if it not in {"name", "seats"}}
+    settings = settings_of(TENANT, values)
     before = None if name is None else change.tenant(name).tenant
     if settings.get("access_ttl_s") == (before.access_ttl_s if before else ACCESS_TTL_S):
         del settings["access_ttl_s"]  # it was not named; what goes with the token format counts

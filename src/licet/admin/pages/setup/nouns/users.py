@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from licet.admin.pages.forms import Field, Kind, Texts
-from licet.admin.pages.setup.noun import NO, YES, Cell, enabled_field, few, named_once, state_of
-from licet.model import InvalidValue, Tenant, User
-from licet.refusal import Code
-from licet.setup.limits import NAME_CHARS_MAX
+from licet.admin.pages.setup.noun import NO, Cell, few, named_once, state_of
+from licet.admin.pages.setup.settings import field_of, settings_of, texts_of
+from licet.model import Tenant, User
+from licet.setup.nouns import USER
 from licet.setup.tenant import TenantSetup
 
 _INITIALS = Field(
@@ -42,16 +42,17 @@ class Users:
             Cell(few(clients), state="" if clients else "off"),
         )
 
-    def fields(self, tenant: Tenant, part: User | None) -> tuple[Field, ...]:  # noqa: ARG002 - as any noun
+    def fields(self, tenant: Tenant, part: User | None) -> tuple[Field, ...]:
         """Initials, name, password, state."""
         password_help = (
             "Empty: it stays as it is. Sessions go on until they have to be renewed."
             if part and part.password_hash
             else "8 to 256 characters, not easy to guess. Empty: no password, and its clients need a secret."
         )
+        name, enabled = (field_of(it, tenant) for it in USER.settings)
         fields = [
             named_once(_INITIALS, part),
-            Field(name="name", label="Name in full", read=_read_name),
+            name,
             Field(name="password", label="Password", kind=Kind.PASSWORD, help=password_help),
         ]
         if part and part.password_hash:
@@ -63,21 +64,14 @@ class Users:
                     help="The user has no password then. Clients with a secret of their own go on.",
                 )
             )
-        if part:
-            fields.append(enabled_field("The sessions of its clients end at once, and they get no new ones."))
-        return tuple(fields)
+        return (*fields, enabled) if part else tuple(fields)
 
-    def texts(self, tenant: Tenant, part: User | None) -> Texts:  # noqa: ARG002 - as any noun
+    def texts(self, tenant: Tenant, part: User | None) -> Texts:
         """A user's values, and never a password."""
         if part is None:
             return {"initials": ("",), "name": ("",), "password": ("",)}
-        return {
-            "initials": (part.initials,),
-            "name": (part.name,),
-            "password": ("",),
-            "none_works": NO,
-            "enabled": YES if part.enabled else NO,
-        }
+        own = texts_of(USER, part, tenant)
+        return {"initials": (part.initials,), "password": ("",), "none_works": NO, **own}
 
     def add(self, setup: TenantSetup, name: str, values: dict[str, Any]) -> object:
         """A new user."""
@@ -85,7 +79,7 @@ class Users:
 
     def set(self, setup: TenantSetup, name: str, values: dict[str, Any]) -> object:
         """Change a user."""
-        changes: Any = {"name": values["name"], "enabled": values["enabled"]}
+        changes = settings_of(USER, values)
         if values.get("none_works"):
             changes["password_hash"] = None
         if values["password_hash"] is not None:
@@ -103,10 +97,3 @@ class Users:
     def words(self, part: User) -> str:
         """Initials and name."""
         return f"{part.initials} {part.name}"
-
-
-def _read_name(text: str) -> str:
-    if not 0 < len(text) <= NAME_CHARS_MAX or not text.isprintable():
-        allowed = f"1 to {NAME_CHARS_MAX} characters without control characters"
-        raise InvalidValue(allowed, code=Code.MALFORMED)
-    return text

@@ -1,0 +1,91 @@
+"""Makes the fields of a form of a noun's settings, and the texts that they begin with."""
+
+from collections.abc import Mapping
+from datetime import UTC
+from functools import cache
+from typing import Any
+from zoneinfo import available_timezones
+
+from licet.admin.pages.forms import Field, Option
+from licet.admin.pages.forms import Kind as Drawn
+from licet.admin.pages.setup.noun import NO, YES, dated
+from licet.formats import end
+from licet.model import Tenant, Value
+from licet.setup.kinds import Alerts, Choice, Choices, Duration, End, Flag, Kind, Number, TimeZone, Whole
+from licet.setup.noun import Noun, Setting, Settings
+
+_DRAWN: Mapping[type[Kind], tuple[Drawn, str]] = {
+    Whole: (Drawn.NUMBER, "short"),
+    Duration: (Drawn.TEXT, "short"),
+    End: (Drawn.END, "line"),
+    Flag: (Drawn.MARK, "line"),
+    Choice: (Drawn.CHOICE, "line"),
+    Number: (Drawn.CHOICE, "line"),
+    Choices: (Drawn.MARKS, "line"),
+    Alerts: (Drawn.TEXT, "medium"),
+    TimeZone: (Drawn.TEXT, "medium"),
+}
+
+Labels = Mapping[str, tuple[str, str]]  # of an option, by its value: what it is called, and what helps
+
+
+def field_of(
+    setting: Setting, tenant: Tenant | None, *, at_ms: int | None = None, labels: Labels | None = None
+) -> Field:
+    """The field of a setting, whose dates are meant in the tenant's zone, or in UTC without one.
+
+    `at_ms` is the instant that it is now; `labels` are those of a choice, without which a value is its own.
+    """
+    kind, name = setting.kind, setting.name
+    drawn, width = _DRAWN.get(type(kind), (Drawn.TEXT, "line"))
+    values = map(str, kind.of) if isinstance(kind, Choice | Choices | Number) else ()
+    named = {value: (value, "") for value in values} | dict(labels or {})
+    field = Field(
+        name=name,
+        label=setting.label or name.capitalize(),
+        kind=drawn,
+        help=setting.page_help or setting.help,
+        options=tuple(Option(value=value, label=label, help=text) for value, (label, text) in named.items()),
+        read=lambda text: kind.read(text, tenant.zone if tenant else UTC),
+        placeholder=_placeholder(kind),
+        width=width,
+        at_ms=at_ms,
+        suggestions=_zones() if isinstance(kind, TimeZone) else (),
+    )
+    return dated([field], tenant)[0]
+
+
+def text_of(setting: Setting, value: Any, tenant: Tenant | None) -> tuple[str, ...]:
+    """What the field of a setting holds: one text, or as many as are marked."""
+    kind = setting.kind
+    match kind:
+        case Flag():
+            return YES if value else NO
+        case End():
+            return ("" if value is None else end(value, tenant.zone if tenant else UTC),)
+        case Alerts():
+            return (" ".join(value) or "none",)
+    fact = kind.fact(value)
+    return tuple(fact) if isinstance(fact, list) else ("" if fact is None else str(fact),)
+
+
+def texts_of(noun: Noun, value: Value, tenant: Tenant | None) -> dict[str, tuple[str, ...]]:
+    """What the fields of all settings of a value hold."""
+    return {it.name: text_of(it, getattr(value, it.field), tenant) for it in noun.settings}
+
+
+def settings_of(noun: Noun, values: Mapping[str, Any]) -> Settings:
+    """The settings among the values of a filled form; a field that was only shown is not among them."""
+    return {it.field: values[it.name] for it in noun.settings if it.name in values}
+
+
+def _placeholder(kind: Kind) -> str:
+    if isinstance(kind, Duration) and not kind.least_s:
+        return "0s"
+    return "none" if isinstance(kind, Alerts) else ""
+
+
+@cache
+def _zones() -> tuple[str, ...]:
+    """The zones that are named after a place; reading which there are takes a tenth of a second."""
+    return tuple(sorted(it for it in available_timezones() if "/" in it and not it.startswith("Etc/")))

@@ -1,0 +1,111 @@
+"""Defines what a noun of the set-up is: a kind of thing that is set up, and its settings.
+
+A setting is told in three forms: its value in the model, the fact that the set-up file has, and the words of
+an event. What comes of a list of settings is here, once for all nouns; the lists are in `licet.setup.nouns`.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType
+from typing import Any
+
+from msgspec.structs import fields
+
+from licet.model import Value
+from licet.refusal import SubjectKind
+from licet.setup.kinds import Fact, Kind
+
+Facts = dict[str, Fact]  # by the names of settings
+Settings = dict[str, Any]  # by the fields of the model; in a change, those alone that become something else
+
+
+class Setting(Value, frozen=True, kw_only=True):
+    """One thing that an administrator sets. `help` is one sentence; a page, which has room, has `page_help`.
+
+    `label` stands before it on a page; without one it is called by its name.
+    """
+
+    field: str  # of the model
+    kind: Kind
+    help: str
+    page_help: str = ""
+    label: str = ""
+    called: str = ""  # its name, where that is not the field's
+    off: str = ""  # of a flag: the option that takes it back, `lax-assertions`
+    is_always_written: bool = False  # also where it is what it is by default
+    is_own: bool = False  # an owner of the tenant sets it: it is no part of the licence
+
+    @property
+    def name(self) -> str:
+        """What the set-up file and the command line call it: the field without its unit."""
+        return self.called or self.field.removesuffix("_s").removesuffix("_at_ms")
+
+    @property
+    def wire(self) -> str:
+        """What the admin API calls it: with its unit."""
+        return self.called or self.field
+
+
+class Noun(Value, frozen=True, kw_only=True):
+    """A kind of thing that is set up; `key` is the field that names one."""
+
+    word: SubjectKind
+    model: type[Value]
+    settings: tuple[Setting, ...]
+    key: str = "name"
+
+    def name_of(self, field: str) -> str:
+        """The name of a setting, by its field; a field that is no setting is its own name."""
+        return next((it.name for it in self.settings if it.field == field), field)
+
+    def settings_of(self, value: Value) -> Settings:
+        """All that is set of a value."""
+        return {setting.field: getattr(value, setting.field) for setting in self.settings}
+
+    def shown(self, value: Value) -> dict[str, Any]:
+        """All that is set of a value, as the admin API has it."""
+        return {it.wire: it.kind.shown(getattr(value, it.field)) for it in self.settings}
+
+    def facts(self, value: Value) -> Facts:
+        """All that is set of a value, as the set-up file has it; None stands for what is not there."""
+        return {it.name: it.kind.fact(getattr(value, it.field)) for it in self.settings}
+
+    def said(self, value: Value) -> Facts:
+        """The facts that are worth saying: those that are there, and not as always."""
+        usual = _usual(self)
+        facts = self.facts(value)
+        return {name: facts[name] for name in facts if facts[name] != usual.get(name)}
+
+    def described(self, value: Value) -> str:
+        """A value in one line: `seats 5, duplicates client`."""
+        said = self.said(value)
+        return ", ".join(
+            f"{it.name} {it.kind.words(said[it.name])}" for it in self.settings if it.name in said
+        )
+
+    def differences(self, before: Value, after: Value) -> str:
+        """What changed, in one line: `seats 5 -> 7`."""
+        was, now = self.facts(before), self.facts(after)
+        return ", ".join(
+            f"{it.name} {it.kind.words(was[it.name])} -> {it.kind.words(now[it.name])}"
+            for it in self.settings
+            if was[it.name] != now[it.name]
+        )
+
+
+@cache
+def defaults_of(noun: Noun) -> Mapping[str, Any]:
+    """What each setting is by default, by field; one that has to be said is not among it."""
+    found = {it.name: it for it in fields(noun.model) if not it.required}
+    return MappingProxyType({it.field: found[it.field].default for it in noun.settings if it.field in found})
+
+
+@cache
+def _usual(noun: Noun) -> Facts:
+    """The facts that are not worth saying."""
+    defaults = defaults_of(noun)
+    return {
+        it.name: it.kind.fact(defaults[it.field])
+        for it in noun.settings
+        if it.field in defaults and not it.is_always_written
+    }

@@ -1,0 +1,292 @@
+"""Declares what an administrator sets of a tenant, a pool, a scope, a user and a client: each setting once.
+
+    POOL.facts(pool) == {"seats": 5, "duplicates": "client", "expires": None, ...}
+
+The rules:
+
+- The set-up file, the command line, the admin API, the pages and the events are made of these settings. What
+  one may be is said by its kind (`licet.setup.kinds`), what it is by default by the model.
+- A setting has one name: that of the field without its unit, `hold` and `--hold` for `hold_s`.
+- Passwords and secrets are no settings: they are never written, and none is read.
+- What happens with a change, as sessions that end, is code: `licet.setup.tenant`.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from licet.model import (
+    ALERTS,
+    HOLD_S_MAX,
+    NO_SEAT_STATUSES,
+    SEATS_MAX,
+    SESSIONS_MAX_MAX,
+    TTL_S_MAX,
+    Client,
+    Duplicates,
+    GrantType,
+    Pool,
+    Scope,
+    Tenant,
+    TokenFormat,
+    User,
+    Value,
+)
+from licet.setup.kinds import (
+    Alerts,
+    Choice,
+    Choices,
+    Duration,
+    End,
+    Flag,
+    Keys,
+    Line,
+    Names,
+    Number,
+    Reference,
+    TimeZone,
+    Whole,
+)
+from licet.setup.limits import NAME_CHARS_MAX
+from licet.setup.noun import Facts, Noun, Setting
+
+TENANT = Noun(
+    word="tenant",
+    model=Tenant,
+    settings=(
+        Setting(
+            field="session_ttl_s",
+            kind=Duration(1, TTL_S_MAX),
+            is_always_written=True,
+            label="A session lives",
+            help="How long a session lives after its last token.",
+            page_help="After its last token: 20m, 8h or 1200. So long a seat stays taken when a program dies."
+            " Counts for new tokens.",
+        ),
+        Setting(
+            field="access_ttl_s",
+            kind=Duration(1, TTL_S_MAX),
+            is_always_written=True,
+            label="An access token lives",
+            help="How long an access token lives at most.",
+            page_help="If you change the token format and not this, it becomes that format's default: 60 s"
+            " (JWT) or 10 min (reference).",
+        ),
+        Setting(
+            field="scope_default",
+            called="default_scope",
+            kind=Reference("scope"),
+            is_always_written=True,
+            is_own=True,
+            label="Default scope",
+            help="What a grant gets that asks for no scope.",
+        ),
+        Setting(
+            field="no_seat_status",
+            kind=Number(tuple(sorted(NO_SEAT_STATUSES))),
+            is_always_written=True,
+            is_own=True,
+            label="Status when no seat is free",
+            help="The HTTP status of a denial.",
+        ),
+        Setting(
+            field="token_format",
+            kind=Choice(TokenFormat),
+            label="Access tokens are",
+            help="What access tokens are.",
+            page_help="An API has to ask Licet about a reference, so that a logoff counts at once. It may"
+            " check a JWT by itself, and a logoff does not reach it.",
+        ),
+        Setting(
+            field="strict_assertions",
+            kind=Flag(),
+            off="lax-assertions",
+            is_own=True,
+            label="Strict assertions",
+            help="Whether an assertion names the issuer alone as its audience, and RS256 is refused.",
+            page_help="An assertion that a client signs names the issuer alone as its audience, and RS256 is"
+            " refused: PS256, ES256 and EdDSA work. FAPI 2.0 asks for it.",
+        ),
+        Setting(
+            field="time_zone",
+            kind=TimeZone(),
+            label="Time zone",
+            help="In which dates that name none are meant, like Australia/Sydney.",
+            page_help="In which dates without a zone are meant, like the day on which a licence ends:"
+            " Australia/Sydney, or UTC. Another zone moves no end that is set.",
+        ),
+    ),
+)
+
+POOL = Noun(
+    word="pool",
+    model=Pool,
+    settings=(
+        Setting(
+            field="seats",
+            kind=Whole(0, SEATS_MAX),
+            help="How many may be in use at once.",
+            page_help="How many may be in use at once. When it is lowered below what is in use, sessions"
+            " stay, and no new seat is given until it fits.",
+        ),
+        Setting(
+            field="duplicates",
+            kind=Choice(Duplicates),
+            is_always_written=True,
+            label="A seat is shared by the sessions of",
+            help="Whose sessions share a seat.",
+            page_help="Counts for new sessions.",
+        ),
+        Setting(
+            field="expires_at_ms",
+            kind=End(),
+            help="When the licence ends.",
+            page_help="No session lives past it.",
+        ),
+        Setting(
+            field="alerts",
+            kind=Alerts(),
+            is_own=True,
+            help="What alerts are raised at.",
+            page_help="When so many per cent of its seats are in use, when a seat is denied, and before its"
+            f" licence expires: {' '.join(ALERTS)}, or none. With shared:5 also when a seat is used from 5"
+            " addresses in a day.",
+        ),
+        Setting(
+            field="hold_s",
+            kind=Duration(0, HOLD_S_MAX),
+            label="A seat is held for",
+            help="How long a seat stays its holder's after the last token issued with it.",
+            page_help="After the last token issued with it, however it ended: 60s, 20m, at most 24h; 0 is not"
+            " at all. Meanwhile it is in use, and its holder may take it again. Where an API does not ask about"
+            " each request, a hold keeps clients from taking turns on a seat.",
+        ),
+    ),
+)
+
+SCOPE = Noun(
+    word="scope",
+    model=Scope,
+    settings=(
+        Setting(
+            field="pool",
+            kind=Reference("pool"),
+            is_always_written=True,
+            label="A session needs a seat of",
+            help="The pool that its seats come from; without one it needs no seat.",
+            page_help="With another pool its sessions end: their seats are not of that pool.",
+        ),
+        Setting(
+            field="read_only",
+            kind=Flag(),
+            is_always_written=True,
+            label="Read-only",
+            help="Its tokens may not change data.",
+            page_help="Its tokens may not change data: APIs behind the guard refuse them.",
+        ),
+    ),
+)
+
+USER = Noun(
+    word="user",
+    model=User,
+    key="initials",
+    settings=(
+        Setting(
+            field="name",
+            kind=Line(NAME_CHARS_MAX),
+            is_always_written=True,
+            label="Name in full",
+            help="The name in full.",
+        ),
+        Setting(
+            field="enabled",
+            kind=Flag(),
+            help="Whether its clients get sessions.",
+            page_help="When it is not: the sessions of its clients end at once, and they get no new ones.",
+        ),
+    ),
+)
+
+CLIENT = Noun(
+    word="client",
+    model=Client,
+    key="client_id",
+    settings=(
+        Setting(
+            field="user",
+            kind=Reference("user"),
+            help="The user it stands for, by initials.",
+            page_help="The initials of whom it stands for. With another user its sessions end.",
+        ),
+        Setting(
+            field="enabled",
+            kind=Flag(),
+            help="Whether it gets sessions.",
+            page_help="When it is not: its sessions end at once, and it gets no new ones.",
+        ),
+        Setting(
+            field="sessions_max",
+            called="max_sessions",
+            kind=Whole(1, SESSIONS_MAX_MAX),
+            label="Sessions at most",
+            help="How many sessions it may have: one more ends its oldest.",
+            page_help="One more ends its oldest: so a client that asks for a token at every call is bounded.",
+        ),
+        Setting(
+            field="scopes",
+            kind=Names("scope"),
+            help="The scopes it may have.",
+            page_help="Saving ends sessions that hold a scope you untick.",
+        ),
+        Setting(
+            field="grant_types",
+            kind=Choices(GrantType),
+            label="It may",
+            help="The grant types it may use.",
+        ),
+        Setting(
+            field="introspects",
+            kind=Flag(),
+            label="It is an API, and may ask about tokens",
+            help="Whether it may ask about tokens: an API.",
+            page_help="It may use the introspection endpoint.",
+        ),
+        Setting(
+            field="password_allowed",
+            kind=Flag(),
+            label="The user's password works for it",
+            help="Whether its user's password works for it.",
+            page_help="A secret of its own is better: it is random, and can be replaced without the user.",
+        ),
+        Setting(field="keys", kind=Keys(), help="The public keys by which it authenticates."),
+    ),
+)
+
+_NOUNS: Mapping[type[Value], Noun] = MappingProxyType(
+    {noun.model: noun for noun in (TENANT, POOL, SCOPE, USER, CLIENT)}
+)
+
+
+def noun_of(value: Value) -> Noun:
+    """The noun that a value is one of."""
+    return _NOUNS[type(value)]
+
+
+def facts(value: Value) -> Facts:
+    """What is set of a value, as the set-up file has it."""
+    return noun_of(value).facts(value)
+
+
+def described(value: Value) -> str:
+    """A value in one line, without what is not there or as always."""
+    return noun_of(value).described(value)
+
+
+def differences(before: Value, after: Value) -> str:
+    """What changed, in one line: `seats 5 -> 7`."""
+    return noun_of(after).differences(before, after)
+
+
+def said(value: Value) -> Facts:
+    """The facts of a value that are worth saying: those that are there, and not as always."""
+    return noun_of(value).said(value)

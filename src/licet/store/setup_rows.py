@@ -1,0 +1,109 @@
+"""Turns the values of the set-up into rows and back: a column keeps the field that has its name.
+
+An enumeration is kept as its text, and a set as its words, in order and apart by a space; NULL is None. What
+is kept otherwise stands here too: the alerts of a pool, the pool of a scope, and the user of a client.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from functools import cache
+from typing import Any, TypeVar
+
+from sqlalchemy import Row, Table
+
+from licet.model import (
+    DENIED,
+    Client,
+    Duplicates,
+    GrantType,
+    Pool,
+    Scope,
+    Tenant,
+    TokenFormat,
+    User,
+    Value,
+    read_alerts,
+)
+
+Kept = TypeVar("Kept", bound=Value)
+
+_OF_STORE = frozenset({"id", "key", "version"})  # columns that no change of a value writes
+
+
+def columns_of(value: Value, table: Table) -> dict[str, Any]:
+    """The columns of a value that an administrator sets, and those by which it is found."""
+    fields = [name for name in value.__struct_fields__ if name in table.c and name not in _OF_STORE]
+    return {name: _plain(getattr(value, name)) for name in fields} | _kept_otherwise(value)
+
+
+def value_of(kind: type[Kept], row: Row[Any], **others: Any) -> Kept:
+    """The value that a row keeps, with what is not in the column of its name.
+
+    Raises ValueError.
+    """
+    fields = _names(kind)
+    return kind(**{name: kept for name, kept in row._asdict().items() if name in fields} | others)
+
+
+@cache
+def _names(kind: type[Value]) -> frozenset[str]:
+    return frozenset(kind.__struct_fields__)
+
+
+def tenant_of(row: Row[Any], **parts: Any) -> Tenant:
+    """A tenant with its parts. Raises ValueError."""
+    return value_of(Tenant, row, token_format=TokenFormat(row.token_format), **parts)
+
+
+def pool_of(row: Row[Any]) -> Pool:
+    """Raises ValueError."""
+    alerts = read_alerts(f"{row.alerts} {row.alerts_more}")
+    return value_of(Pool, row, duplicates=Duplicates(row.duplicates), alerts=alerts)
+
+
+def scope_of(row: Row[Any], pools: Mapping[int, Pool]) -> Scope:
+    """A scope that draws on one of these pools, by id, or on none. Raises ValueError."""
+    pool = None if row.pool_id is None else pools[row.pool_id].name
+    return value_of(Scope, row, licensed=pool is not None, pool=pool)
+
+
+def client_of(row: Row[Any], user: User, **credentials: Any) -> Client:
+    """A client of this user. Raises ValueError."""
+    return value_of(
+        Client,
+        row,
+        user=user,
+        scopes=None if row.scopes is None else frozenset(row.scopes.split()),
+        grant_types=frozenset(GrantType(name) for name in row.grant_types.split()),
+        suspended_until_ms=row.barred_until_ms,
+        **credentials,
+    )
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Enum():
+            return value.value
+        case frozenset():
+            return " ".join(sorted(value))
+        case _:
+            return value
+
+
+def _kept_otherwise(value: Value) -> dict[str, Any]:
+    match value:
+        case Pool():
+            return _alerts(value.alerts)
+        case Client():
+            return {"initials": value.user.initials}
+        case _:
+            return {}
+
+
+def _alerts(alerts: tuple[str, ...]) -> dict[str, str]:
+    """In two columns: code of schema 0003 knows percentages and `denied` alone."""
+    known = [word for word in alerts if word == DENIED or word.isdigit()]
+    return {
+        "alerts": " ".join(known),
+        "alerts_more": " ".join(word for word in alerts if word not in known),
+    }
