@@ -330,7 +330,7 @@ class Tenant(Value, frozen=True, kw_only=True):
             raise InvalidValue(text, code=Code.UNKNOWN_CHOICE, field="no_seat_status", subject=about)
         self._check_lives()
         if self.time_zone != TIME_ZONE:
-            _zone(self.time_zone)
+            zone_named(self.time_zone)
 
     def _check_lives(self) -> None:
         about, access_ttl_s, session_ttl_s = (
@@ -357,7 +357,7 @@ class Tenant(Value, frozen=True, kw_only=True):
     @property
     def zone(self) -> tzinfo:
         """The zone in which a date or a time of day that names none is meant."""
-        return UTC if self.time_zone == TIME_ZONE else _zone(self.time_zone)
+        return UTC if self.time_zone == TIME_ZONE else zone_named(self.time_zone)
 
     def hold_s_of(self, pool: Pool) -> int:
         """The effective hold of a seat of this pool, in seconds after the last token issued with it (L18).
@@ -455,8 +455,11 @@ def shared_from(alerts: Iterable[str]) -> int | None:
     return next((int(found[1]) for alert in alerts if (found := _SHARED.fullmatch(alert))), None)
 
 
-def _zone(name: str) -> tzinfo:
-    """Raises InvalidValue."""
+def zone_named(name: str) -> tzinfo:
+    """The time zone of this name.
+
+    Raises InvalidValue.
+    """
     if (zone := find_zone(name)) is None:
         text = (
             f"a time zone is a name of the IANA database, like Australia/Sydney, or UTC; this is not:"

@@ -17,9 +17,8 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from licet.formats import NEVER, duration, end_ms, instant, moment_of, read_duration_s, read_end_ms
-from licet.model import TIME_ZONE, InvalidValue, PublicKey, User, Value, out_of_range, read_alerts
+from licet.model import TIME_ZONE, InvalidValue, PublicKey, User, Value, out_of_range, read_alerts, zone_named
 from licet.refusal import Code
-from licet.zones import find_zone
 
 Fact = str | int | bool | datetime | list[str] | None
 
@@ -280,9 +279,7 @@ class TimeZone(Kind, frozen=True):
 
     def of_fact(self, fact: str, zone: tzinfo) -> str:  # noqa: ARG002 - as any kind
         """The name; none is UTC."""
-        if fact and fact != TIME_ZONE and find_zone(fact) is None:
-            allowed = f"a time zone like Australia/Sydney, or UTC, is allowed, not {fact[:40]!r}"
-            raise InvalidValue(allowed, code=Code.UNKNOWN_CHOICE)
+        zone_named(fact or TIME_ZONE)
         return fact or TIME_ZONE
 
 

@@ -54,6 +54,10 @@ class Noun(Value, frozen=True, kw_only=True):
     settings: tuple[Setting, ...]
     key: str = "name"
 
+    def setting(self, field: str) -> Setting:
+        """The setting of this field."""
+        return next(it for it in self.settings if it.field == field)
+
     def name_of(self, field: str) -> str:
         """The name of a setting, by its field; a field that is no setting is its own name."""
         return next((it.name for it in self.settings if it.field == field), field)

@@ -157,8 +157,8 @@ POOL = Noun(
             label="A seat is held for",
             help="How long a seat stays its holder's after the last token issued with it.",
             page_help="After the last token issued with it, however it ended: 60s, 20m, at most 24h; 0 is not"
-            " at all. Meanwhile it is in use, and its holder may take it again. Where an API does not ask about"
-            " each request, a hold keeps clients from taking turns on a seat.",
+            " at all. Meanwhile it is in use, and its holder may take it again. Where an API does not ask"
+            " about each request, a hold keeps clients from taking turns on a seat.",
         ),
     ),
 )

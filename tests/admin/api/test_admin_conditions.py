@@ -175,10 +175,9 @@ class TestDeclaration:
         told = problem(refused, 422, "invalid-value")
         assert [error["message"].partition(":")[0] for error in told["errors"]] == [
             "tenant.Jim_Test.pool.full.seats",
-            "tenant.Jim_Test.pool.full.seats",
             "tenant.Jim_Test.pool.full.x",
         ]
-        assert told["detail"] == "The declaration has 3 mistakes."
+        assert told["detail"] == "The declaration has 2 mistakes."
         problem(self.apply(site, content=b"\xff"), 400, "malformed-request")
         problem(self.apply(site, content="x = ["), 422, "invalid-value")
         problem(self.apply(site, headers={"content-type": "text/plain"}), 415, "wrong-media-type")

@@ -164,7 +164,7 @@ REFUSED: list[tuple[str, str, Any, int, str, dict[str, Any], str]] = [
         {"name": "a b"},
         422,
         "invalid-value",
-        {"errors": ["#/name malformed None", "#/seats missing None"]},
+        {"errors": ["#/seats missing None", "#/name malformed None"]},
         "",
     ),
     (

@@ -31,7 +31,7 @@ Verb = TypeVar("Verb", bound=Callable[..., None])
 _METAVARS: Mapping[type[Kind], str] = {
     Whole: "N",
     Number: "CODE",
-    Duration: "DURATION",
+    Duration: "TIME",
     End: "DATE",
     Choice: "WORD",
     Reference: "NAME",

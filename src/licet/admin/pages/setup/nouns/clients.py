@@ -76,7 +76,7 @@ class Clients:
         first = dated(_FIRST_SECRET, tenant) if part is None else ()
         return (
             named_once(_CLIENT_ID, part),
-            _user_field(own["user"], tenant),
+            _user_field(own["user"], tenant, part),
             *first,
             own["password_allowed"],
             *_scope_fields(own["scopes"], tenant),
@@ -153,9 +153,10 @@ def _scope_fields(field: Field, tenant: Tenant) -> tuple[Field, Field]:
     return every, replace(field, kind=Kind.MARKS, options=options)
 
 
-def _user_field(field: Field, tenant: Tenant) -> Field:
+def _user_field(field: Field, tenant: Tenant, part: Client | None) -> Field:
+    text = CLIENT.setting("user").help if part is None else field.help
     suggestions = tuple(sorted(tenant.users)[:SUGGESTIONS_MAX])
-    return replace(field, read=_known_user(tenant), suggestions=suggestions, width="short")
+    return replace(field, read=_known_user(tenant), suggestions=suggestions, width="short", help=text)
 
 
 def _known_user(tenant: Tenant) -> Any:
