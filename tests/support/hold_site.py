@@ -26,7 +26,7 @@ def site_with_hold(place: Place) -> Iterator[Site]:
 def set_pool(site: Site, **changes: object) -> None:
     """Change the pool."""
     with changing(site.store, ADA) as change:
-        change.tenant(JIM).set_pool("full", **changes)  # type: ignore[arg-type]
+        change.tenant(JIM).set_pool("full", **changes)
 
 
 def end(site: Site, granted: Granted, reason: EndReason = EndReason.LOGOFF) -> Ended:
