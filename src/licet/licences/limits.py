@@ -1,4 +1,4 @@
-"""Combines what is signed for a pool with what its administrator set: rules L13 and L14.
+"""Combines what is signed for a pool with what its administrator set.
 
 The rules:
 

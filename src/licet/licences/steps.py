@@ -1,4 +1,4 @@
-"""Computes how many seats licences give a pool at each moment: the step function signed(t) of rule L13.
+"""Computes how many seats licences give a pool at each moment: the step function signed(t).
 
 The rules:
 
