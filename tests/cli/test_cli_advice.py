@@ -122,6 +122,9 @@ def is_text_of(node: ast.expr, name: str) -> bool:
     return ast.unparse(node) == f"str({name})"
 
 
+PLACES = ("name", "client", "tenant", "pool", "user", "secret", "key")
+
+
 def lines() -> list[str]:
     every = (*_ADVICE.values(), *KEYRING_ADVICE.values(), *OF_FINDINGS.values())
     found = [re.findall(r"licet (?:(?!, |; | shows ).)*", text) for text in every]
@@ -130,8 +133,9 @@ def lines() -> list[str]:
 
 @pytest.mark.parametrize("line", sorted(set(lines())))
 def test_each_line_of_advice_can_be_run(line: str) -> None:
-    """Its verb is one, and so are its options."""
-    words = shlex.split(re.sub(r"\{\w+\}", "X", line.replace("{of}", "")))[1:]
+    """Its verb is one, and so are its options, with those that lead it to a tenant and its data."""
+    whole = line.format(to=" --tenant X --data X", at=" --data X", **dict.fromkeys(PLACES, "X"))
+    words = shlex.split(whole)[1:]
     is_deep = words[:2] in (["admin", "key"], ["client", "key"], ["client", "secret"])
     verb = words[: 3 if is_deep else 1 if words[0] == "migrate" else 2]
     usage = run(*verb, "--help").stdout
@@ -187,7 +191,7 @@ def test_a_name_with_braces_in_it_is_no_template() -> None:
     """What somebody calls a client is told as it is."""
     braces = "{0} {client} {name.__class__}"
     there = SetupError("x", code=Code.ALREADY_THERE, subject=Subject("client", braces))
-    assert advice(there) == f"; change it with: licet client set {braces}"
+    assert advice(there) == f"; change it with: licet client set '{braces}'"
 
 
 def test_where_names_are_told_there_is_no_more_advice() -> None:

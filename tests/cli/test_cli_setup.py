@@ -272,7 +272,10 @@ def test_scope_refuses(desk: Desk, arguments: str, exit_code: int, told: str) ->
 def test_users_are_added_changed_shown_and_removed(desk: Desk) -> None:
     added = desk.run("user", "add", "AP", "--no-password")
     assert added.stdout == "User AP added.\n"
-    assert added.stderr == "AP has no password; its clients need a secret: licet client add --secret\n"
+    assert (
+        added.stderr
+        == "AP has no password; its clients need a secret: licet client add CLIENT_ID --user AP --secret\n"
+    )
     assert desk.out("user", "set", "AP", "--name", "An API") == "User AP changed.\n"
     assert desk.out("user", "disable", "AP") == "User AP disabled.\n"
     assert desk.out("user", "disable", "AP") == "Nothing to change.\n"

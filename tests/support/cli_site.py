@@ -30,10 +30,8 @@ class Desk:
         self._sids = count(1)
 
     def run(self, *arguments: str, stdin: str | None = None, exit_code: int = 0) -> Result:
-        """Run a verb on it, piped."""
-        at = arguments.index("--") if "--" in arguments else len(arguments)
-        where = ("--data", str(self.data))
-        return run(*arguments[:at], *where, *arguments[at:], stdin=stdin, exit_code=exit_code)
+        """Run a verb on it, piped; where it is, the environment says."""
+        return run(*arguments, stdin=stdin, exit_code=exit_code, LICET_DATA=str(self.data))
 
     def out(self, *arguments: str, stdin: str | None = None) -> str:
         """What a verb prints when it is done."""

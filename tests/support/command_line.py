@@ -19,9 +19,9 @@ WAIT_S = 30  # for another process: far more than it needs
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def run(*arguments: str, stdin: str | None = None, exit_code: int = 0) -> Result:
+def run(*arguments: str, stdin: str | None = None, exit_code: int = 0, **variables: str) -> Result:
     """Run a verb whose output is no terminal."""
-    result = CliRunner().invoke(app, arguments, input=stdin)
+    result = CliRunner(env=variables).invoke(app, arguments, input=stdin)
     assert result.exit_code == exit_code, (result.output, result.exception)
     return result
 

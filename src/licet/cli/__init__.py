@@ -6,15 +6,16 @@ raises what it meets, and knows nothing of exit codes.
 """
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperCommand
 from typer.main import get_command
 
-from licet.cli.noun import PlainCommand, PlainGroup
+from licet.cli.noun import NAMED, PlainCommand, PlainGroup
 
 
 class Verb(NamedTuple):
@@ -77,12 +78,12 @@ class _Root(PlainGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb."""
-        with _errors_told():
+        with _errors_told(ctx.meta):
             return super().invoke(ctx)
 
 
 @contextmanager
-def _errors_told() -> Iterator[None]:
+def _errors_told(call: Mapping[str, Any] = MappingProxyType({})) -> Iterator[None]:
     """Say what went wrong on stderr, and end with the exit code that says whose fault it was."""
     try:
         yield
@@ -94,7 +95,7 @@ def _errors_told() -> Iterator[None]:
         code = exit_code(fault)
         if code is None:  # A bug shows where it is.
             raise
-        if text := told(fault):
+        if text := told(fault, **call.get(NAMED, {})):
             typer.echo(text, err=True)
         raise typer.Exit(code) from None
 

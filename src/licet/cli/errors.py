@@ -8,10 +8,13 @@ what it is about.
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
+from shlex import quote
 from types import MappingProxyType
 
 import typer
 
+from licet.cli.pasting import of_data, of_tenant
 from licet.credentials.keyring import KeyringCode, KeyringUnusable
 from licet.model import InvalidValue
 from licet.refusal import Code, Refusal, SubjectKind
@@ -46,15 +49,15 @@ def exit_code(fault: Exception) -> int | None:
             return None
 
 
-def told(fault: Exception) -> str:
-    """The fault in words; '' when nothing is left to say."""
+def told(fault: Exception, tenant: str | None = None, data: Path | None = None) -> str:
+    """The fault in words, for a call that was given these; '' when nothing is left to say."""
     if isinstance(fault, StoreUnavailable):
         first_line = str(fault).partition("\n")[0]
         return f"licet: {first_line}"  # What follows is a driver's, about its statement.
     if isinstance(fault, Refusal):
-        return f"licet: {fault}{advice(fault)}"
+        return f"licet: {fault}{advice(fault, tenant, data)}"
     if isinstance(fault, KeyringUnusable):
-        return f"licet: {fault}{KEYRING_ADVICE.get(fault.code, '')}"
+        return f"licet: {fault}{KEYRING_ADVICE.get(fault.code, '').format(at=of_data(data))}"
     if not isinstance(fault, typer.TyperException):
         return f"licet: {fault}"
     context = getattr(fault, "ctx", None)
@@ -63,57 +66,60 @@ def told(fault: Exception) -> str:
     return f"licet: {text[0].lower()}{text[1:]}{where}" if text else ""
 
 
-def advice(refusal: Refusal) -> str:
+def advice(refusal: Refusal, tenant: str | None = None, data: Path | None = None) -> str:
     """What to do next, to follow the text of a refusal; '' where the text is enough."""
     subject = refusal.subject
     if refusal.code is Code.NOT_FOUND and refusal.others:
         return ""  # it names those there are
     template = _ADVICE.get((refusal.code, subject.kind if subject else None), "")
-    names = {"name": subject.name, "client": subject.client or "CLIENT_ID"} if subject else {}
+    names = {"to": of_tenant(tenant, data), "at": of_data(data), "client": "CLIENT_ID"}
+    if subject is not None:
+        names |= {"name": quote(subject.name)} | ({"client": quote(subject.client)} if subject.client else {})
     return template.format_map(names)
 
 
+# {to} leads a line to the same tenant and data, {at} to the same data.
 _ADVICE: Mapping[tuple[Code, SubjectKind | None], str] = MappingProxyType(
     {
-        (Code.ALREADY_THERE, "tenant"): "; change it with: licet tenant set {name}",
-        (Code.ALREADY_THERE, "pool"): "; change it with: licet pool set {name}",
-        (Code.ALREADY_THERE, "scope"): "; change it with: licet scope set {name}",
-        (Code.ALREADY_THERE, "user"): "; change it with: licet user set {name}",
-        (Code.ALREADY_THERE, "client"): "; change it with: licet client set {name}",
-        (Code.ALREADY_THERE, "key"): "; see: licet client key list {client}",
-        (Code.ALREADY_THERE, "administrator"): "; change it with: licet admin set {name}",
-        (Code.ALREADY_THERE, "API key"): "; choose another name, or: licet admin key remove {name}",
-        (Code.NOT_FOUND, "tenant"): "; add one: licet tenant add NAME --seats 5",
-        (Code.NOT_FOUND, "pool"): "; add one: licet pool add NAME --seats 5",
-        (Code.NOT_FOUND, "user"): "; add one: licet user add INITIALS",
-        (Code.NOT_FOUND, "client"): "; add one: licet client add CLIENT_ID --user INITIALS",
-        (Code.NOT_FOUND, "secret"): "; add one: licet client secret add {client}",
-        (Code.NOT_FOUND, "key"): "; add one: licet client key add {client} FILE",
-        (Code.NOT_FOUND, "administrator"): "; licet admin list shows those there are",
-        (Code.NOT_FOUND, "API key"): "; licet admin key list shows those there are",
-        (Code.NOT_FOUND, "webhook"): "; licet webhook list shows those there are",
-        (Code.IN_USE, "pool"): ": licet scope set SCOPE --pool POOL",
-        (Code.IN_USE, "scope"): ": licet client set CLIENT_ID --scope SCOPE",
-        (Code.IN_USE, "user"): ": licet client set CLIENT_ID --user INITIALS",
-        (Code.IS_DEFAULT, "scope"): ": licet tenant set TENANT --default-scope SCOPE",
-        (Code.TOO_MANY, "secret"): ": licet client secret remove {client} SECRET_ID",
-        (Code.TOO_MANY, "key"): ": licet client key remove {client} KID",
-        (Code.TOO_MANY, "administrator"): ": licet admin remove NAME",
-        (Code.TOO_MANY, "API key"): ": licet admin key remove NAME",
-        (Code.TOO_MANY, "webhook"): ": licet webhook remove WEBHOOK_ID",
-        (Code.LAST_OWNER, "administrator"): ": licet admin add NAME --role owner",
-        (Code.DISABLED, "webhook"): ": licet webhook set {name} --enable",
+        (Code.ALREADY_THERE, "tenant"): "; change it with: licet tenant set {name}{at}",
+        (Code.ALREADY_THERE, "pool"): "; change it with: licet pool set {name}{to}",
+        (Code.ALREADY_THERE, "scope"): "; change it with: licet scope set {name}{to}",
+        (Code.ALREADY_THERE, "user"): "; change it with: licet user set {name}{to}",
+        (Code.ALREADY_THERE, "client"): "; change it with: licet client set {name}{to}",
+        (Code.ALREADY_THERE, "key"): "; see: licet client key list {client}{to}",
+        (Code.ALREADY_THERE, "administrator"): "; change it with: licet admin set {name}{at}",
+        (Code.ALREADY_THERE, "API key"): "; choose another name, or: licet admin key remove {name}{at}",
+        (Code.NOT_FOUND, "tenant"): "; add one: licet tenant add NAME --seats 5{at}",
+        (Code.NOT_FOUND, "pool"): "; add one: licet pool add NAME --seats 5{to}",
+        (Code.NOT_FOUND, "user"): "; add one: licet user add INITIALS{to}",
+        (Code.NOT_FOUND, "client"): "; add one: licet client add CLIENT_ID --user INITIALS{to}",
+        (Code.NOT_FOUND, "secret"): "; add one: licet client secret add {client}{to}",
+        (Code.NOT_FOUND, "key"): "; add one: licet client key add {client} FILE{to}",
+        (Code.NOT_FOUND, "administrator"): "; licet admin list{at} shows those there are",
+        (Code.NOT_FOUND, "API key"): "; licet admin key list{at} shows those there are",
+        (Code.NOT_FOUND, "webhook"): "; licet webhook list{at} shows those there are",
+        (Code.IN_USE, "pool"): ": licet scope set SCOPE --pool POOL{to}",
+        (Code.IN_USE, "scope"): ": licet client set CLIENT_ID --scope SCOPE{to}",
+        (Code.IN_USE, "user"): ": licet client set CLIENT_ID --user INITIALS{to}",
+        (Code.IS_DEFAULT, "scope"): ": licet tenant set TENANT --default-scope SCOPE{at}",
+        (Code.TOO_MANY, "secret"): ": licet client secret remove {client} SECRET_ID{to}",
+        (Code.TOO_MANY, "key"): ": licet client key remove {client} KID{to}",
+        (Code.TOO_MANY, "administrator"): ": licet admin remove NAME{at}",
+        (Code.TOO_MANY, "API key"): ": licet admin key remove NAME{at}",
+        (Code.TOO_MANY, "webhook"): ": licet webhook remove WEBHOOK_ID{at}",
+        (Code.LAST_OWNER, "administrator"): ": licet admin add NAME --role owner{at}",
+        (Code.DISABLED, "webhook"): ": licet webhook set {name} --enable{at}",
         (Code.OLDER_NODES, None): ", or say --force",
-        (Code.SHARED_KEY, None): ": licet client secret add CLIENT_ID",
+        (Code.SHARED_KEY, None): ": licet client secret add CLIENT_ID{to}",
     }
 )
 
 
 KEYRING_ADVICE: Mapping[KeyringCode, str] = MappingProxyType(
     {
-        KeyringCode.UNREADABLE: ", or make new keys: licet key new",
-        KeyringCode.DAMAGED: ", or remove it and make new keys: licet key new",
-        KeyringCode.TOO_MANY: ": licet key prune",
+        KeyringCode.UNREADABLE: ", or make new keys: licet key new{at}",
+        KeyringCode.DAMAGED: ", or remove it and make new keys: licet key new{at}",
+        KeyringCode.TOO_MANY: ": licet key prune{at}",
     }
 )
 

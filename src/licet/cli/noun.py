@@ -13,12 +13,20 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+NAMED = "licet.named"  # in the `meta` of a context, which is one for the whole call: what the verb was given
+
+
 class PlainCommand(TyperCommand):
     """A verb."""
 
     def get_params(self, ctx: Any) -> Any:
         """The options, as the help shows them."""
         return _plain(super().get_params(ctx))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it, and note which tenant and data it was given: advice on what went wrong names them."""
+        ctx.meta[NAMED] = {name: ctx.params[name] for name in ("tenant", "data") if name in ctx.params}
+        return super().invoke(ctx)
 
 
 class PlainGroup(TyperGroup):

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from stat import S_ISDIR
 from typing import TYPE_CHECKING
 
@@ -98,7 +99,7 @@ def _open(at: StoreAt) -> Store:
     try:
         return at.open(SystemClock())
     except SchemaOutdated as fault:
-        raise SchemaOutdated(f"{fault}; run: licet migrate --data {at.data}") from fault
+        raise SchemaOutdated(f"{fault}; run: licet migrate --data {quote(str(at.data))}") from fault
     except SchemaUnknown as fault:
         raise SchemaUnknown(f"{at.place}: {fault}; use that one") from fault
     except SetupDamaged:
@@ -108,7 +109,7 @@ def _open(at: StoreAt) -> Store:
             raise
         if isinstance(fault.__cause__, FileNotFoundError | NotADirectoryError):
             raise StoreUnavailable(
-                f"there is no store in {at.data}; make one: licet init --data {at.data}"
+                f"there is no store in {at.data}; make one: licet init --data {quote(str(at.data))}"
             ) from None
         raise StoreUnavailable(f"{at.place} cannot be opened: {fault}") from None
 

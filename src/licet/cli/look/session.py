@@ -10,6 +10,7 @@ from licet.cli.errors import Refused, WrongUse
 from licet.cli.noun import Noun
 from licet.cli.options import AsJson, Data, TenantName, Yes, actor, confirm
 from licet.cli.output import Instant, Record, on_terminal, progress, say, show_list, show_one
+from licet.cli.pasting import of_tenant
 from licet.cli.stores import chosen_tenant, opened
 from licet.clock import SystemClock
 from licet.formats import counted, duration, nearness, read_duration_s
@@ -80,7 +81,8 @@ def show(sid: Sid, *, tenant: TenantName = None, data: Data = None, as_json: AsJ
     """
     with opened(data) as store:
         chosen = chosen_tenant(store, tenant)
-        session, pools = _one(store, chosen, sid), _pools(store, chosen)
+        session = _one(store, chosen, sid, of_tenant(tenant, data))
+        pools = _pools(store, chosen)
     show_one(_record(session, pools, is_short=False), as_json=as_json)
 
 
@@ -136,7 +138,10 @@ def end(
     check_ending(reason, cool_down_s)  # Nobody is asked in vain.
     with opened(data) as store:
         found = chosen_tenant(store, tenant)
-        ending = [_one(store, found, sid)] if sid is not None else _live(store, found, client, user)
+        if sid is not None:
+            ending = [_one(store, found, sid, of_tenant(tenant, data))]
+        else:
+            ending = _live(store, found, client, user)
         if not ending:
             raise Refused(f"there is no active session{_of(client, user)} in tenant {found.name}")
         whose = "its client" if len(ending) == 1 else "their clients"
@@ -182,11 +187,12 @@ def _live(store: Store, tenant: Tenant, client: str | None, user: str | None) ->
         return list(sessions(connection, tenant, SystemClock().now_ms(), client=client, user=user))
 
 
-def _one(store: Store, tenant: Tenant, sid: str) -> LiveSession:
+def _one(store: Store, tenant: Tenant, sid: str, options: str) -> LiveSession:
     found = [session for session in _live(store, tenant, None, None) if session.sid.startswith(sid.lower())]
     if not found or not sid:
         raise Refused(
-            f"no active session in {tenant.name} has an id that begins with {sid}; see: licet session list"
+            f"no active session in {tenant.name} has an id that begins with {sid};"
+            f" see: licet session list{options}"
         )
     if len(found) > 1:
         raise Refused(f"{counted(len(found), 'session')} begin with {sid}; say more of it")

@@ -6,6 +6,7 @@ And which nodes work on the store.
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import NamedTuple
 
 import typer
@@ -13,6 +14,7 @@ import typer
 from licet.cli.errors import KEYRING_ADVICE
 from licet.cli.options import AsJson, Data
 from licet.cli.output import Instant, Record, note, say, show_json, show_list
+from licet.cli.pasting import of_data
 from licet.cli.run.finding_advice import advice_of
 from licet.cli.stores import data_directory, opened, store_at
 from licet.credentials.keyring import FILE_NAME, KeyringUnusable, fingerprint, read_keyring
@@ -50,31 +52,30 @@ def check(*, data: Data = None, as_json: AsJson = False) -> None:
     """
     directory = data_directory(data)
     nodes, of_store, names_tenant = _look_at_store(directory)
-    findings = [*of_store, *_file_findings(directory), *_settings_findings(directory)]
+    findings = [*of_store, *_file_findings(directory, data), *_settings_findings(directory)]
     if as_json:
         show_json(
             {
                 "nodes": nodes,
-                "findings": [_record(finding, names_tenant=names_tenant) for finding in findings],
+                "findings": [_record(finding, data, names_tenant=names_tenant) for finding in findings],
             }
         )
     else:
-        _print(nodes, findings, names_tenant=names_tenant)
+        _print(nodes, findings, data, names_tenant=names_tenant)
     wrong = sum(finding.is_wrong for finding in findings)
     if wrong:
         note(f"{counted(wrong, 'thing')} to mend.")
         raise typer.Exit(1)
 
 
-def _print(nodes: list[Record], findings: list[Finding], *, names_tenant: bool) -> None:
+def _print(nodes: list[Record], findings: list[Finding], data: Path | None, *, names_tenant: bool) -> None:
     if nodes:
         show_list([{**node, "skew": _skew(node)} for node in nodes], _HEADINGS, empty="")
         say("")
     for finding in findings:
         where = ", ".join(filter(None, (finding.tenant, finding.target)))
-        say(
-            f"{_kind(finding)}: {where}: {finding.problem}\n  {advice_of(finding, names_tenant=names_tenant)}"
-        )
+        advice = advice_of(finding, names_tenant=names_tenant, data=data)
+        say(f"{_kind(finding)}: {where}: {finding.problem}\n  {advice}")
     if not findings:
         say("Nothing is wrong.")
 
@@ -100,14 +101,14 @@ def _node_record(node: Node, now_ms: int) -> Record:
     }
 
 
-def _record(finding: Finding, *, names_tenant: bool) -> dict[str, str]:
+def _record(finding: Finding, data: Path | None, *, names_tenant: bool) -> dict[str, str]:
     return {
         "kind": _kind(finding),
         "code": finding.code.value,
         "tenant": finding.tenant,
         "target": finding.target,
         "problem": finding.problem,
-        "advice": advice_of(finding, names_tenant=names_tenant),
+        "advice": advice_of(finding, names_tenant=names_tenant, data=data),
     }
 
 
@@ -135,7 +136,7 @@ def _look_at_store(directory: Path) -> _Found:
             records = [_node_record(node, now_ms) for node in nodes]
             return _Found(records, findings, names_tenant=len(store.tenants()) > 1)
     except SchemaOutdated as fault:
-        problem, advice = str(fault.__cause__), f"licet migrate --data {directory}"
+        problem, advice = str(fault.__cause__), f"licet migrate --data {quote(str(directory))}"
         return _Found([], [_wrong(FindingCode.SCHEMA_OUTDATED, where, problem, advice)])
     except SchemaUnknown as fault:
         problem, advice = str(fault.__cause__), "use that version"
@@ -151,7 +152,7 @@ def _own_pepper(directory: Path) -> str | None:
         return None
 
 
-def _file_findings(directory: Path) -> Iterator[Finding]:
+def _file_findings(directory: Path, data: Path | None) -> Iterator[Finding]:
     for path, mode in ((directory, "700"), (directory / SQLITE_NAME, "600")):
         if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
             advice = f"chmod {mode} {path}"
@@ -159,7 +160,7 @@ def _file_findings(directory: Path) -> Iterator[Finding]:
     try:
         read_keyring(directory / FILE_NAME)
     except KeyringUnusable as fault:
-        advice = f"{fault.advice}{KEYRING_ADVICE.get(fault.code, '')}"
+        advice = f"{fault.advice}{KEYRING_ADVICE.get(fault.code, '').format(at=of_data(data))}"
         yield _wrong(FindingCode.KEYRING_UNUSABLE, FILE_NAME, fault.problem, advice)
 
 

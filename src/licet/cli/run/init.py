@@ -5,6 +5,7 @@ for an answer. What it did not make, it says how to make.
 """
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, NamedTuple
 
 import typer
@@ -163,7 +164,7 @@ def _make_directory(directory: Path) -> None:
 
 
 def _next_steps(directory: Path, first: _FirstTenant | None, *, admin: bool) -> list[str]:
-    data = "" if directory == data_directory(None) else f" --data {directory}"
+    data = "" if directory == data_directory(None) else f" --data {quote(str(directory))}"
     steps = [
         'licet user add TC --name "Test Client"',
         "licet client add TestClientId --user TC",

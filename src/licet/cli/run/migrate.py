@@ -7,6 +7,7 @@ import typer
 from licet.cli.errors import Refused, WrongUse
 from licet.cli.options import Data, exclusive
 from licet.cli.output import progress, say
+from licet.cli.pasting import of_data
 from licet.cli.stores import opened, store_at
 from licet.store import migrate as versions
 from licet.store.errors import SchemaOutdated
@@ -45,18 +46,19 @@ def migrate(
         if check:
             raise Refused(str(fault)) from None
         before, is_left = None, False
+    last_step = _LAST_STEP.format(at=of_data(data))
     if check and is_left:
-        raise Refused(f"{at.place}: {_LAST_STEP}")
+        raise Refused(f"{at.place}: {last_step}")
     if before is None or finish:
         before, after, is_left = _migrate(at, finish=finish, force=force)
         say(_told(at, before, after))
     else:
         say(f"{_capital(at.place)} is at schema {before.pre}, {_fits(before.pre)}.")
     if is_left:
-        say(f"{_capital(_LAST_STEP)}.")
+        say(f"{_capital(last_step)}.")
 
 
-_LAST_STEP = "the last step is due when no server of an older version runs: licet migrate --finish"
+_LAST_STEP = "the last step is due when no server of an older version runs: licet migrate --finish{at}"
 
 
 def _migrate(at: StoreAt, *, finish: bool, force: bool) -> tuple[Schema | None, Schema, bool]:

@@ -37,6 +37,7 @@ from licet.cli.options import (
     required,
 )
 from licet.cli.output import Absent, Instant, Record, ends, note, say, show_json, show_list, when
+from licet.cli.pasting import of_data
 from licet.cli.stores import chosen_tenant, data_directory, opened
 from licet.clock import SystemClock
 from licet.credentials.generated import ApiKeys, NewApiKey
@@ -187,7 +188,7 @@ def list_(*, data: Data = None, as_json: AsJson = False) -> None:
         with store.reading() as connection:
             found = read_admins(connection)
         records = [_record(store, admin) for admin in found]
-    empty = "No administrator yet. Add the first one: licet admin add NAME --role owner"
+    empty = f"No administrator yet. Add the first one: licet admin add NAME --role owner{of_data(data)}"
     show_list(records, _HEADINGS, as_json=as_json, empty=empty)
 
 
@@ -237,7 +238,7 @@ def list_keys(*, data: Data = None, as_json: AsJson = False) -> None:
         with store.reading() as connection:
             found = read_api_keys(connection)
         records = [_key_record(store, key) for key in found]
-    empty = "No API key yet. Make one: licet admin key add NAME --role viewer"
+    empty = f"No API key yet. Make one: licet admin key add NAME --role viewer{of_data(data)}"
     show_list(records, _KEY_HEADINGS, as_json=as_json, empty=empty)
 
 

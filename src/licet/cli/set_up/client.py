@@ -6,6 +6,7 @@ A generated secret is shown once: on a terminal with a word about it, alone on s
 import sys
 from datetime import tzinfo
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -16,6 +17,7 @@ from licet.cli.errors import WrongUse
 from licet.cli.noun import Noun
 from licet.cli.options import AsJson, Data, TenantName, Yes, exclusive, given, read_end, required
 from licet.cli.output import Absent, AnyOf, Instant, Record, ends, note, show_json, show_list, show_one, when
+from licet.cli.pasting import of_tenant
 from licet.cli.set_up.client_key import found_client, found_with_zone, key_app
 from licet.cli.stores import chosen_tenant, data_directory, opened
 from licet.clock import SystemClock
@@ -207,8 +209,8 @@ def list_(*, tenant: TenantName = None, data: Data = None, as_json: AsJson = Fal
     with opened(data) as store:
         found = chosen_tenant(store, tenant)
     records = [_record(client) for _, client in sorted(found.clients.items())]
-    empty = "No client yet. Add the first one: licet client add CLIENT_ID --user INITIALS"
-    show_list(records, _HEADINGS, as_json=as_json, empty=empty)
+    line = f"licet client add CLIENT_ID --user INITIALS{of_tenant(tenant, data)}"
+    show_list(records, _HEADINGS, as_json=as_json, empty=f"No client yet. Add the first one: {line}")
 
 
 @app.verb("show")
@@ -309,7 +311,7 @@ def list_secrets(
     records = [
         _secret_record(secret, zone) for secret in sorted(client.secrets, key=lambda kept: kept.created_at_ms)
     ]
-    empty = f"No secret yet. Add one: licet client secret add {client_id}"
+    empty = f"No secret yet. Add one: licet client secret add {quote(client_id)}{of_tenant(tenant, data)}"
     show_list(records, _SECRET_HEADINGS, as_json=as_json, empty=empty)
 
 

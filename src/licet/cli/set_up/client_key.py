@@ -8,6 +8,7 @@ import os
 import sys
 from datetime import tzinfo
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -19,6 +20,7 @@ from licet.cli.errors import Refused, WrongUse
 from licet.cli.noun import Noun
 from licet.cli.options import AsJson, Data, TenantName, Yes, confirm, read_end
 from licet.cli.output import Instant, Record, ends, note, show_list, when
+from licet.cli.pasting import of_tenant
 from licet.cli.stores import chosen_tenant, opened
 from licet.clock import SystemClock
 from licet.credentials.public_keys import TEXT_BYTES_MAX, kind_of, name_of, read_keys, to_jwk
@@ -96,7 +98,7 @@ def list_(
     """
     client, zone = found_with_zone(data, tenant, client_id)
     records = [_record(key, zone) for key in sorted(client.keys, key=lambda kept: kept.created_at_ms)]
-    empty = f"No key yet. Add one: licet client key add {client_id} FILE"
+    empty = f"No key yet. Add one: licet client key add {quote(client_id)} FILE{of_tenant(tenant, data)}"
     show_list(records, _HEADINGS, as_json=as_json, empty=empty)
 
 

@@ -13,6 +13,7 @@ from licet.cli.errors import Refused, WrongUse
 from licet.cli.noun import Noun
 from licet.cli.options import AsJson, Data, Yes, actor, confirm
 from licet.cli.output import Instant, Record, note, say, show_list
+from licet.cli.pasting import of_data
 from licet.cli.stores import data_directory, opened
 from licet.clock import SystemClock
 from licet.credentials.keyring import (
@@ -83,7 +84,9 @@ def rotate(
     path, after_ms = _path(data), _after_ms(signs_after)
     before = read_keyring(path)
     if len(before.token_keys) >= KEYS_MAX:
-        raise Refused(f"there are {KEYS_MAX} keys already; remove the older ones first: licet key prune")
+        raise Refused(
+            f"there are {KEYS_MAX} keys already; remove the older ones first: licet key prune{of_data(data)}"
+        )
     keyring = before.rotated(SystemClock().now_ms(), signs_after_ms=after_ms)
     write_keyring(path, keyring)
     key = keyring.newest
@@ -104,7 +107,7 @@ def new(*, data: Data = None, yes: Yes = False) -> None:
     """
     path = _path(data)
     if path.exists():
-        raise Refused(f"{path} is there; to add a key: licet key rotate")
+        raise Refused(f"{path} is there; to add a key: licet key rotate{of_data(data)}")
     question = "Make new keys? All tokens and generated client secrets of the old ones stop working."
     confirm(question, yes=yes)
     keyring = new_keyring(SystemClock().now_ms())

@@ -10,6 +10,7 @@ from licet.cli.change import change_tenant
 from licet.cli.noun import Noun
 from licet.cli.options import AsJson, Data, TenantName, Yes, required
 from licet.cli.output import Duration, Record, note, show_list, show_one
+from licet.cli.pasting import of_tenant
 from licet.cli.set_up.settings import Given, read, sets, shown
 from licet.cli.stores import chosen_tenant, opened
 from licet.clock import SystemClock
@@ -97,7 +98,7 @@ def list_(*, tenant: TenantName = None, data: Data = None, as_json: AsJson = Fal
         _records(data, tenant),
         _HEADINGS,
         as_json=as_json,
-        empty="No pool yet. Add the first one: licet pool add full --seats 5",
+        empty=f"No pool yet. Add the first one: licet pool add full --seats 5{of_tenant(tenant, data)}",
     )
 
 

@@ -1,5 +1,6 @@
 """Runs `licet tenant`: sets customer databases, each with users, clients, scopes and pools of its own."""
 
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ from licet.cli.change import and_ended, change_tenant, make
 from licet.cli.noun import Noun
 from licet.cli.options import AsJson, Data, Yes, actor, required
 from licet.cli.output import Record, note, say, show_list, show_one
+from licet.cli.pasting import of_data
 from licet.cli.set_up.settings import Given, read, sets, shown
 from licet.cli.stores import chosen_tenant, opened
 from licet.formats import counted
@@ -65,7 +67,8 @@ def set_(
     changes = required(read(TENANT, settings, data, None))
     change_tenant(data, name, f"Tenant {name} changed", lambda setup: setup.set(**changes))
     if "token_format" in settings and "access_ttl_s" not in settings:
-        note(f"How long its access tokens live goes with what they are: licet tenant show {name}")
+        line = f"licet tenant show {quote(name)}{of_data(data)}"
+        note(f"How long its access tokens live goes with what they are: {line}")
 
 
 @app.verb("list")
@@ -80,7 +83,7 @@ def list_(*, data: Data = None, as_json: AsJson = False) -> None:
         map(_record, tenants),
         _HEADINGS,
         as_json=as_json,
-        empty="No tenant yet. Add the first one: licet tenant add NAME --seats 5",
+        empty=f"No tenant yet. Add the first one: licet tenant add NAME --seats 5{of_data(data)}",
     )
 
 

@@ -20,6 +20,7 @@ from licet.cli.options import (
     required,
 )
 from licet.cli.output import Record, note, show_list, show_one
+from licet.cli.pasting import of_tenant
 from licet.cli.stores import chosen_tenant, opened
 from licet.model import Tenant, User
 from licet.refusal import Subject
@@ -66,7 +67,8 @@ def add(
     )
     change_tenant(data, tenant, f"User {initials} added", lambda setup: setup.add_user(initials, **settings))
     if no_password:
-        note(f"{initials} has no password; its clients need a secret: licet client add --secret")
+        line = f"licet client add CLIENT_ID --user {initials} --secret{of_tenant(tenant, data)}"
+        note(f"{initials} has no password; its clients need a secret: {line}")
 
 
 @app.verb("set")
@@ -124,7 +126,7 @@ def list_(*, tenant: TenantName = None, data: Data = None, as_json: AsJson = Fal
     with opened(data) as store:
         found = chosen_tenant(store, tenant)
     records = [_record(found, user) for _, user in sorted(found.users.items())]
-    empty = 'No user yet. Add the first one: licet user add TC --name "Test Client"'
+    empty = f'No user yet. Add the first one: licet user add TC --name "Test Client"{of_tenant(tenant, data)}'
     show_list(records, _HEADINGS, as_json=as_json, empty=empty)
 
 

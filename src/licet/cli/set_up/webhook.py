@@ -19,6 +19,7 @@ from licet.cli.errors import Refused, WrongUse
 from licet.cli.noun import Noun
 from licet.cli.options import AsJson, Data, Yes, actor, confirm, exclusive
 from licet.cli.output import Absent, Instant, Record, note, on_terminal, say, show_json, show_list
+from licet.cli.pasting import of_data
 from licet.cli.stores import chosen_tenant, data_directory, opened
 from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.credentials.webhook_signatures import WebhookSecrets
@@ -57,7 +58,6 @@ _DELIVERY_HEADINGS = {
     "next_at": "next",
     "error": "error",
 }
-_NO_WEBHOOK = "No webhook yet. Add the first one: licet webhook add https://example.com/alerts"
 
 
 @app.verb("add")
@@ -100,7 +100,8 @@ def list_(*, data: Data = None, as_json: AsJson = False) -> None:
         with store.reading() as connection:
             found = webhooks(connection)
         names = {tenant.id: tenant.name for tenant in store.tenants().values()}
-    show_list((_record(hook, names) for hook in found), _HEADINGS, as_json=as_json, empty=_NO_WEBHOOK)
+    empty = f"No webhook yet. Add the first one: licet webhook add https://example.com/alerts{of_data(data)}"
+    show_list((_record(hook, names) for hook in found), _HEADINGS, as_json=as_json, empty=empty)
 
 
 @app.verb("set")
@@ -184,7 +185,8 @@ def try_out(webhook_id: Id, *, data: Data = None) -> None:
             message_id = change.test(webhook_id)
         message = claim_one(store, message_id)
         if message is None:
-            say(f"A server is sending message {message_id}: licet webhook deliveries --webhook {webhook_id}")
+            line = f"licet webhook deliveries --webhook {webhook_id}{of_data(data)}"
+            say(f"A server is sending message {message_id}: {line}")
             return
         attempt = asyncio.run(_attempt(store, message, settings, secrets))
         settle(store, message, attempt)
