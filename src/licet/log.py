@@ -1,4 +1,4 @@
-"""The interface of a log: an event, and fields that never hold a secret, nor what a client sent."""
+"""Defines the interface of a log: an event, and fields that never hold a secret, nor what a client sent."""
 
 from typing import Any, Protocol
 

@@ -1,4 +1,4 @@
-"""Why something is refused, as data: a code, the field, what it is about, and the limit.
+"""Defines why something is refused, as data: a code, the field, what it is about, and the limit.
 
     raise AlreadyThere("there is a pool full already", code=Code.ALREADY_THERE, field="name",
                        subject=Subject("pool", "full", tenant="Jim_Test"))

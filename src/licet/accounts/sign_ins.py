@@ -1,4 +1,4 @@
-"""Sign-ins of administrators: who is signed in, since when, and until when at the latest.
+"""Keeps the sign-ins of administrators: who is signed in, since when, and until when at the latest.
 
 A sign-in is known by the hash of a random token, which is in the browser's cookie only. It ends when it was
 not used for a while, a day's work after it began whatever happens, and with whatever `accounts` says. None

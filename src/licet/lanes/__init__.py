@@ -1,1 +1,1 @@
-"""Bounded queues: how work gets from the event loop to a thread or a process, and back."""
+"""Lanes are bounded queues: they carry work from the event loop to a thread or a process, and back."""

@@ -1,4 +1,4 @@
-"""The commit: load the book, decide, save, journal, COMMIT. Seats change hands in no other way.
+"""Commits a batch: load the book, decide, save, journal, COMMIT. Seats change hands in no other way.
 
 A batch is one transaction. When it fails, each of its commands is tried alone, so that a faulty one
 fails for itself only; a store that is out of reach fails them all at once. A batch that collided with

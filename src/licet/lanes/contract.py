@@ -1,4 +1,4 @@
-"""Submitting work: one contract, whoever does the work, a thread or another process, traced or not.
+"""Defines how work is submitted: one contract, whether a thread or another process does it.
 
 The rules for all of them:
 

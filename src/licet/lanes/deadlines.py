@@ -1,4 +1,4 @@
-"""Deadlines: how long a caller waits for an answer of the store, before it gets an error instead.
+"""Bounds how long a caller waits for an answer of the store before it gets an error instead.
 
 The store limits the time of each batch, but an item may have waited for batches before its own. An item given
 up before it was sent is never done; whether one that is under way will be done is unknown.

@@ -1,4 +1,4 @@
-"""What travels between the server and the committing process: frames of a length and MessagePack.
+"""Frames what travels between the server and the committing process: a length and MessagePack.
 
     server    -> frame [command, ...]                                       -> committing process
     server    <- frame (set-up version, seconds it took, counts, [reply])   <- committing process

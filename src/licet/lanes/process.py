@@ -1,4 +1,4 @@
-"""The commit lane in a process of its own, so that it does not share the interpreter's lock with the loop.
+"""Runs the commit lane in a process of its own, so that it shares no interpreter's lock with the loop.
 
     submit -> frame -> [ all that is there: load, decide, save, COMMIT ] -> frame -> waiters wake
 

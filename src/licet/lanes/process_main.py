@@ -1,4 +1,4 @@
-"""The process that commits for a server: `python -m licet.lanes.process_main FD`, which the server starts.
+"""Commits for a server: the process `python -m licet.lanes.process_main FD`, which the server starts.
 
 FD is its end of a socket pair. The store's location comes by standard input, so that a password in it appears
 in no argument list and no environment. The process ends when the server closes its end, or is gone.

@@ -1,4 +1,4 @@
-"""A lane: what arrives while a batch is being worked on is worked on together, as the next batch.
+"""Runs a lane in a thread: what arrives during a batch is worked on together, as the next batch.
 
 This is the group commit, and the group read: one thread, one batch at a time, no timer. An idle lane starts
 once the event loop brings nothing more, a tenth of a millisecond later at most. Queue and batch are bounded.

@@ -1,1 +1,1 @@
-"""Who may have a seat: commands, rules, and the rows they are decided on; pure, without I/O."""
+"""The ledger decides who may have a seat: commands, rules, and the rows that they need; without I/O."""

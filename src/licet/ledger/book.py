@@ -1,4 +1,4 @@
-"""The book: the rows that one batch of commands needs, and what the batch made of them.
+"""Keeps the rows that one batch of commands needs, and what the batch made of them.
 
 A store fills a book before the ledger decides and saves it afterwards: it is the seam between them.
 `licet.ledger.prefetch` says what a book must hold, so that every command of its batch can be decided,

@@ -1,4 +1,4 @@
-"""What may be asked of the ledger and what it answers: commands and their outcomes, as values.
+"""Defines what may be asked of the ledger and what it answers: commands and their outcomes.
 
 They cross from the event loop to the commit lane and back as MessagePack: each is an array with a tag, so a
 field is added at the end.

@@ -1,4 +1,4 @@
-"""Which rows of the store a batch of commands needs, so that each can be decided, whatever their order.
+"""Says which rows of the store a batch needs, so that each command can be decided in any order.
 
 `Need` states the rule once, for every store. Its attributes follow from the commands and the set-up alone.
 Its methods also take rows that the store has read by then, because only the store knows who is on a seat. The
@@ -153,10 +153,10 @@ class Need:
         """The pools that the grants may fill, and of how many seats each, by earliest expiry, are needed.
 
         The answer to a denied client says when the first seat expires. A batch moves no more seats than it
-        has commands
-            and sessions that were found, so that of one more than these the first is known. One seat of pool
-            1 is in use: `Grant(A, pool 1)` needs none of them. Two are: it needs 2, its own and the one
-            behind it.
+        has commands and sessions that were found, so that of one more than these the first is known.
+
+        One seat of pool 1 is in use: `Grant(A, pool 1)` needs none of them. Two are: it needs 2, its own and
+        the one behind it.
         """
         return {
             pool_id: self.commands + sessions + 1
@@ -188,12 +188,12 @@ class Need:
     def others_matter(self, ending: Session, seat: Seat) -> bool:
         """Whether it makes a difference who else is on the seat of a session that ends.
 
-                last     The seat lasts as long as this session: it is free, or lasts as long as the next one.
-                         `End(S1)`, where `S1` expires after `S2`.
-                renewed  It may be the last one when it ends. `Refresh(S1)`, `End(S1)`, where `S2` expires
-                after `S1`.
-        on hold  The answer to the end of the last session says until when the seat is held (L18).
-                         `End(S1)` in a pool that has a hold.
+        - last: the seat lasts as long as this session. Then it is free, or lasts as long as the next one.
+          `End(S1)`, where `S1` expires after `S2`.
+        - renewed: it may be the last one when it ends. `Refresh(S1)`, `End(S1)`, where `S2` expires after
+          `S1`.
+        - on hold: the answer to the end of the last session says until when the seat is held (L18).
+          `End(S1)` in a pool that has a hold.
         """
         return (
             ending.expires_at_ms >= seat.expires_at_ms

@@ -1,4 +1,4 @@
-"""The ledger: the only place that decides about seats.
+"""Decides about seats, by the rules of the licence: nothing else does.
 
 `decide(book, command, now_ms)` answers a command with an outcome and the changes that make it true.
 It is pure and synchronous: it reads no clock, no store and no random number, and it changes nothing;

@@ -1,4 +1,4 @@
-"""How long a seat is its holder's: as long as its sessions live (L4), and until its hold is over (L18).
+"""Computes how long a seat is its holder's: while its sessions live (L4), and until its hold is over (L18).
 
 An API may accept a token for a while after its session ended: a guard caches introspection answers, and a JWT
 is checked without asking. So a seat with a hold goes to nobody else until that long after the newest token

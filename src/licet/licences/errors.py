@@ -1,4 +1,4 @@
-"""Why a licence or a vendor's file is refused, as data: a code, the member, the bound, and what helps.
+"""Defines why a licence or a vendor's file is refused: a code, the member, the bound, and what helps.
 
     raise LicenceRefused(LicenceCode.OUT_OF_RANGE, "serial is 1 to 2147483647", field="serial", limit=1)
 

@@ -1,4 +1,4 @@
-"""A licence that a vendor has signed, and what it says of a pool: frozen values.
+"""Defines a licence that a vendor has signed, and what it says of a pool, as frozen values.
 
 Times are milliseconds since 1970, as everywhere in Licet, though a licence has whole seconds.
 """

@@ -1,4 +1,4 @@
-"""How names, words and texts in a licence and in a vendor's file are spelt: patterns, and what they allow.
+"""Defines how names, words and texts in a licence and in a vendor's file are spelt.
 
 Names of tenants, pools and scopes are spelt as Licet spells them (`licet.model`), which this room must not
 import; a test holds the two together.

@@ -1,4 +1,4 @@
-"""The wiring of the admin listener: beside the public one, in the same event loop, from its start to its end.
+"""Starts and ends the admin listener beside the public one, in the same event loop.
 
 The rules:
 

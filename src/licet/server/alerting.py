@@ -1,4 +1,4 @@
-"""The alerts of a server: where they go, by the settings."""
+"""Builds the sender of a server's alerts, and says where they go, by the settings."""
 
 from licet.alerts.destinations import MailServer
 from licet.alerts.sender import Alerting

@@ -1,4 +1,4 @@
-"""The commit lane of a server: a process of its own where there is a processor for it, else a thread."""
+"""Starts the commit lane: a process of its own where there is a processor for it, else a thread."""
 
 from collections.abc import Sequence
 from functools import partial

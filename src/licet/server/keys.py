@@ -1,4 +1,4 @@
-"""The keys of a server: the key file, read again when it has changed, and the tokens made with it."""
+"""Loads the keys of a server, reads the key file again when it has changed, and makes tokens with them."""
 
 import asyncio
 from pathlib import Path

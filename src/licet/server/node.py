@@ -1,4 +1,4 @@
-"""This node: the row by which other nodes and `licet check` know it, and whether it is ready for requests."""
+"""Registers this node with the others and `licet check`, and says whether it is ready for requests."""
 
 import asyncio
 import secrets

@@ -1,4 +1,4 @@
-"""What one server is made of: put together once, in `wiring.py`, for the listeners and the upkeep."""
+"""Holds what one server is made of: put together once, in `wiring.py`, for the listeners and the upkeep."""
 
 from typing import NamedTuple
 

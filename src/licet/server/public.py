@@ -1,4 +1,4 @@
-"""The public listener under uvicorn: its bounds by the settings, and what of its connections is logged."""
+"""Runs the public listener under uvicorn, with its bounds by the settings, and logs its connections."""
 
 import socket
 from collections.abc import Callable

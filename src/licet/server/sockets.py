@@ -1,4 +1,4 @@
-"""The sockets that a server listens on, bound before anything else is made."""
+"""Binds the sockets that a server listens on, before anything else is made."""
 
 import errno
 import socket

@@ -1,4 +1,4 @@
-"""Upkeep: what a server does beside the requests, in loops that each have a name and a pace.
+"""Runs what a server does beside the requests, in loops that each have a name and a pace.
 
 The rules:
 

@@ -1,4 +1,4 @@
-"""The wiring of a server: settings in; clock, store, lanes and listeners together; and their end, in order.
+"""Wires a server: makes clock, store, lanes and listeners of the settings, and ends them in order.
 
 This is the only place that knows all of them. It does nothing by itself: the listeners answer requests, and
 `upkeep.py` does what has to be done beside them.

@@ -1,4 +1,4 @@
-"""Changing the set-up: tenants and all that they have. The command line and the admin API do it here.
+"""Changes the set-up in one transaction, for the command line, the admin API and the pages.
 
     with changing(store, actor="ada") as change:
         change.tenant("Jim_Test").set_pool("full", seats=7)

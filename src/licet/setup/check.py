@@ -1,4 +1,4 @@
-"""What is wrong with a set-up: rows that contradict each other, and settings that leave somebody outside.
+"""Finds what is wrong with a set-up: rows that contradict each other, settings that lock somebody out.
 
 A finding is data: a code, what it is about, and the names that an advice needs. What to do about it each face
 says in its own words, by the code; where it is the same for all of them, the finding has it. `is_wrong` tells

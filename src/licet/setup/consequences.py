@@ -1,4 +1,4 @@
-"""Which sessions end with a change of the set-up: counted while it is made, and agreed to before it is kept.
+"""Counts the sessions that end with a change of the set-up, so that they are agreed to first.
 
     tried = attempt(change_it, do, agrees=lambda ending: ending.sessions_ended <= 4)
 

@@ -1,4 +1,4 @@
-"""Ending sessions from outside: by an administrator, or because the set-up that they stand on changes.
+"""Ends sessions from outside: for an administrator, or because the set-up that they depend on changes.
 
 Which sessions, is asked here; what their end means for a seat, the ledger decides (L4). All of it happens
 within the caller's transaction, before the caller changes a row and before the set-up's version grows:

@@ -1,4 +1,4 @@
-"""The set-up as a TOML file, so that it can live in version control.
+"""Reads and writes the set-up as a TOML file, so that it can live in version control.
 
     [tenant.Jim_Test]
     session_ttl = "20m"

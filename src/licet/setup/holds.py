@@ -1,4 +1,4 @@
-"""What a change of the set-up does to seats on hold (L18).
+"""Recounts the seats on hold when a change of the set-up makes a hold longer or shorter (L18).
 
 A seat's row says when it expires, so that no grant has to reckon it: `seat_life.py` has the rule. Where a
 pool's hold, its end, or the life of its tenant's JWTs becomes another, all its rows are written anew in the

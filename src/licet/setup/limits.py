@@ -1,4 +1,4 @@
-"""What is looked at before a tenant's set-up changes: names, and what goes together."""
+"""Checks what a change of the set-up adds: names that are free, and keys that go together."""
 
 from collections.abc import Iterable, Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""From the set-up that is to the one that a file declares: the steps, and taking them.
+"""Plans and takes the steps from the set-up that is to the one that a file declares.
 
 Steps come in an order in which each finds what it refers to, and what nothing refers to any more goes
 last. What a tenant of the file does not name is removed only on demand; passwords and secrets stay as they

@@ -1,4 +1,4 @@
-"""The rows that both stores read into a book and write from it, as values in the order of their columns.
+"""Converts the rows that both stores read into a book and write from it, in the order of their columns.
 
 Each store has its own way to send rows; their content, and the order in which a batch writes, is defined
 here.

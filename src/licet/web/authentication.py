@@ -1,4 +1,4 @@
-"""Client authentication (RFC 6749 2.3): by a secret, a password or a signed assertion.
+"""Authenticates clients (RFC 6749 2.3): by a secret, a password or a signed assertion.
 
 A generated secret is checked at once: its hash is fast. A password is looked up among those that were right
 before, and otherwise hashed on a worker thread when its turn comes (`licet.lanes.hashing`). An unknown client

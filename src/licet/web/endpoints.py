@@ -1,4 +1,4 @@
-"""The endpoints of a tenant, one short function each: read, submit, turn the outcome into an answer.
+"""Serves the endpoints of a tenant, one function each: read, submit, turn the outcome into an answer.
 
     exchange -> (body -> form) -> authenticate -> protocol.read -> lane -> protocol.respond
 

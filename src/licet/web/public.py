@@ -1,4 +1,4 @@
-"""The public listener: routes a request to its endpoint, and answers and logs what is refused.
+"""Routes a request to the public listener to its endpoint, and answers and logs what is refused.
 
 Two path segments choose the endpoint; a routing library would cost a quarter of the requests a second
 (docs/explanation/performance.md). What an endpoint does is in `endpoints.py`, what a refusal looks like in

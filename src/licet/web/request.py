@@ -1,4 +1,4 @@
-"""One request to the public listener: its head, and its body where an endpoint wants one.
+"""Reads one request to the public listener: its head, and its body where an endpoint wants one.
 
 Behind the boundary (`PublicApp.__call__`) a request is an `Exchange`, however it came. An HTTP server without
 ASGI needs another subclass, with two methods: `body` and `gone`.

@@ -1,4 +1,4 @@
-"""The page for a person who opens the public listener in a browser: what this is, and where to go on.
+"""Serves a page to who opens the public listener in a browser: what this is, and where to go on.
 
 A browser asks for `text/html`. Programs do not, and get an error in JSON, as at any unknown address. The page
 names the dashboard only to a person on the machine itself, where it listens by default.

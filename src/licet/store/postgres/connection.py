@@ -1,4 +1,4 @@
-"""One connection to PostgreSQL that reconnects by itself, and the texts of what goes wrong on it.
+"""Keeps one connection to PostgreSQL, reconnects by itself, and names what goes wrong on it.
 
 The rules:
 

@@ -1,4 +1,4 @@
-"""The store for many nodes: one PostgreSQL database, whose clock is the only clock.
+"""Implements the store for many nodes: one PostgreSQL database, whose clock is the only clock.
 
 The rules:
 

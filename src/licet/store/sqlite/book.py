@@ -1,4 +1,4 @@
-"""The rows of a book in SQLite: loading them before the ledger decides, saving them after.
+"""Loads the rows of a book from SQLite before the ledger decides, and saves them after.
 
 Every statement is for all rows of its kind at once. The driver releases the interpreter's lock at each step
 of a statement and has to win it back from the event loop: one step per batch instead of one per row is most

@@ -1,4 +1,4 @@
-"""The embedded store: SQLite in the data directory, WAL, `synchronous=FULL`.
+"""Implements the embedded store: SQLite in the data directory, WAL, `synchronous=FULL`.
 
 A transaction takes the file's write lock before it reads (`BEGIN IMMEDIATE`), so that several processes
 may work on one file: a server, a second server, the command line. Each sees what was committed before it.

@@ -1,4 +1,4 @@
-"""The HTTP connection: bounds what a client may send, and how long it may take.
+"""Speaks HTTP on one connection, and bounds what a client may send and how long it may take.
 
 uvicorn's protocol parses HTTP and runs the application; this subclass sets its bounds. In which phase a
 connection is, what leads to the next one, and what each phase allows is one table (`phases.py`). The rules:

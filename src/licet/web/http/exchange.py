@@ -1,4 +1,4 @@
-"""One request and its answer, between the connection and the application.
+"""Passes one request and its answer between the connection and the application.
 
 uvicorn's cycle is right for every answer; this subclass of it is quick for the usual one, a whole answer to
 a request that is here. The rules:

@@ -1,4 +1,4 @@
-"""The head of a request: refuses some that the parser accepts, and finds the path.
+"""Reads the head of a request: refuses some that the parser accepts, and finds the path.
 
 The rules:
 

@@ -1,4 +1,4 @@
-"""The phases of an HTTP connection as one table: which event leads from which phase to which other.
+"""Defines the phases of an HTTP connection as one table: which event leads from which to which.
 
 `connection.py` knows its phase and turns what it sees into events; every change of phase is a look-up here.
 An event that the table does not have in a phase is a bug in Licet: no client can cause one.

@@ -1,4 +1,4 @@
-"""The one timer of a connection: a deadline that moves costs an assignment, and no timer of the event loop.
+"""Keeps the one timer of a connection: a deadline that moves costs an assignment, and no new timer.
 
 A request moves the deadline several times. The alarm stays where it was set, and checks the deadline when it
 goes off.

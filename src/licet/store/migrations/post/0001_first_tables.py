@@ -1,4 +1,4 @@
-"""Nothing: no code is older than the first tables."""
+"""Removes nothing: no code is older than the first tables."""
 
 revision = "0001"
 down_revision = None

@@ -1,4 +1,4 @@
-"""Administrators, alerts, and what reports of a long time need."""
+"""Adds administrators, alerts, and what reports of a long time need."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""What makes a licence hold at the API too, what is kept of refusals, and where alerts may be sent."""
+"""Adds holds, what is kept of refusals, and where alerts may be sent."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Describes the form of a tenant."""
+"""Describes the form of a tenant, and makes a tenant what a filled form says."""
 
 from typing import Any
 
