@@ -7,7 +7,6 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from time import monotonic
 from typing import Any
 
 import httpx
@@ -16,8 +15,9 @@ import pytest
 from licet.cli.run.demo import PASSWORD
 from licet.model import GrantType
 from licet.store.opening import SQLITE_NAME
-from support.running import PATIENCE_S, RunningServer
+from support.running import RunningServer
 from support.served_tenant import AWAY, ServedTenant, suspend
+from support.waiting import until
 
 GRANT = {"grant_type": "client_credentials"}
 BASIC, BEARER = 'Basic realm="licet", charset="UTF-8"', 'Bearer realm="licet"'
@@ -339,6 +339,4 @@ def _store_back(server: RunningServer) -> Iterator[None]:
 
 
 def _until_ready(server: RunningServer) -> None:
-    deadline = monotonic() + PATIENCE_S
-    while server.http.get("/health/ready").status_code != 200:
-        assert monotonic() < deadline
+    until(lambda: server.http.get("/health/ready").status_code == 200)

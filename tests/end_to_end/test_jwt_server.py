@@ -13,6 +13,7 @@ from licet.credentials.keyring import FILE_NAME, read_keyring, write_keyring
 from licet.model import TokenFormat
 from support.running import RunningServer
 from support.served_tenant import ServedTenant
+from support.waiting import until
 
 PERIOD_S = PERIOD_MS / 1000
 METADATA = ".well-known/oauth-authorization-server"
@@ -198,8 +199,7 @@ class TestKeys:
             assert sets[-1][0] == signing[-1]
             assert tenant.introspect(token)["active"]
             tenant.server.advance(seconds=PERIOD_S)
-            while kids(tenant)[0] == signing[-1]:  # it looks four times a second
-                pass
+            until(lambda: kids(tenant)[0] != signing[-1])  # it looks four times a second
         assert len(set(signing)) == 3
         assert signing[1] in sets[0]
         assert signing[0] in sets[1]
@@ -212,8 +212,7 @@ class TestKeys:
         tenant.server.advance(seconds=PERIOD_S - now_s % PERIOD_S - 10)
         token = tenant.grant(scope="view")["access_token"]
         tenant.server.advance(seconds=20)
-        while kids(tenant)[0] == kid_of(token):
-            pass
+        until(lambda: kids(tenant)[0] != kid_of(token))
         assert kid_of(token) in kids(tenant)
         assert tenant.introspect(token)["active"]
 
@@ -225,19 +224,16 @@ class TestKeys:
         path = server.data / FILE_NAME
         first, before = tenant.grant(scope="view")["access_token"], kids(tenant)
         write_keyring(path, read_keyring(path).rotated(server.clock.now_ms()))
-        while len(kids(tenant)) == len(before):
-            pass
+        until(lambda: len(kids(tenant)) != len(before))
         assert kids(tenant)[0] == kid_of(first)
         server.advance(seconds=PUBLISHED_BEFORE_MS / 1000 + 1)
-        while kids(tenant)[0] == kid_of(first):
-            pass
+        until(lambda: kids(tenant)[0] != kid_of(first))
         second = tenant.grant(scope="view")["access_token"]
         assert kid_of(second) == kids(tenant)[0]
         assert set(before) < set(kids(tenant))
         third = tenant.grant("Client2", scope="view")["access_token"]
         write_keyring(path, read_keyring(path).pruned(server.clock.now_ms()))
-        while kid_of(first) in kids(tenant):
-            pass
+        until(lambda: kid_of(first) not in kids(tenant))
         assert set(kids(tenant)).isdisjoint(before)
         assert tenant.introspect(third)["active"]
 

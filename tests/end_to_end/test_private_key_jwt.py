@@ -5,7 +5,6 @@ What an assertion has to say is in test_client_assertions.py, claim by claim.
 
 import json
 import socket
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,6 +23,7 @@ from support.keyed import GRANT, SIGNER, SIGNERS, WHO, Keyed, refused
 from support.running import PATIENCE_S, RunningServer
 from support.served_tenant import AWAY, ServedTenant
 from support.signing import ALGORITHMS, Signer, claims, proof
+from support.waiting import until
 
 
 @pytest.fixture
@@ -438,9 +438,7 @@ class TestUpkeep:
             assert _spent(server) == 1
             server.advance(seconds=300)
             server.start()  # it keeps house from its start on
-            deadline = time.monotonic() + PATIENCE_S
-            while _spent(server):
-                assert time.monotonic() < deadline, "nobody forgets it"
+            until(lambda: not _spent(server))
 
     def test_when_a_key_was_last_used_is_known_after_a_stop(self, tmp_path: Path) -> None:
         """As of a secret."""

@@ -27,6 +27,7 @@ from licet.lanes.process_main import COMMAND, start
 from licet.ledger.commands import Command, Outcome, Sweep, Swept
 from licet.store.opening import SQLITE_NAME, StoreAt
 from licet.store.sqlite.store import SqliteStore
+from support.waiting import STEP_S
 
 if TYPE_CHECKING:
     import subprocess
@@ -143,8 +144,8 @@ def starting(
 
 async def until(condition: Callable[[], bool]) -> None:
     """Look again and again, until it is so; `fail_after` is around it."""
-    while not condition():
-        await checkpoint()
+    while not condition():  # noqa: ASYNC110 - no event of this process
+        await asyncio.sleep(STEP_S)
 
 
 def script(script: str) -> Sequence[str]:

@@ -18,7 +18,6 @@ test before.
 import atexit
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -40,6 +39,7 @@ from licet.testing.process import ServerProcess
 from licet.testing.shared_memory import SharedNumber
 from support import served
 from support.nursery import Nursery
+from support.waiting import until
 
 if TYPE_CHECKING:
     import subprocess
@@ -107,10 +107,8 @@ class RunningServer(ServerProcess):
 
     def committing(self) -> int:
         """The process that commits for it, once there is one."""
-        deadline = time.monotonic() + PATIENCE_S
-        while not (found := children(self.process.pid)):
-            assert time.monotonic() < deadline, "nobody commits"
-        (pid,) = found
+        until(lambda: bool(children(self.process.pid)))
+        (pid,) = children(self.process.pid)
         return pid
 
     def _begun(self, log: IO[bytes]) -> "subprocess.Popen[bytes]":

@@ -1,7 +1,8 @@
 """The process of a `RunningServer`: that of `licet.testing`, which counts passwords and hashes them cheaply.
 
-`python served.py` is one server. `python served.py nursery FD` has imported what a server needs, and forks
-one for each order that comes by the socket FD. What commits for it is forked as well, or is `committing.py`.
+`python served.py` is one server. `python served.py nursery FD` has imported what a server needs, compiled its
+statements and its templates, and forks one for each order that comes by the socket FD. What commits for it is
+forked as well, or is `committing.py`.
 """
 
 import gc
@@ -10,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,18 +20,21 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from licet.clock import SystemClock
 from licet.credentials.passwords import Passwords
 from licet.lanes import process_main as committing
 from licet.model import User
-from licet.server import commits
+from licet.server import commits, wiring
 from licet.settings.load import load_settings
-from licet.store.opening import StoreAt
+from licet.store.opening import SQLITE_NAME, StoreAt
+from licet.store.sqlite.store import SqliteStore
 from licet.testing import serving
 from licet.testing.shared_memory import SharedNumber
 
 if __name__ == "__main__":  # as a script, it is in the room itself
     sys.path[0] = str(Path(__file__).parent.parent)
 
+from support import statement_cache
 from support.forked import ForkedProcess
 
 COMMAND = (sys.executable, "-W", "error", __file__)
@@ -97,9 +102,13 @@ class _CountingPasswords(Passwords):
         return super().verify(user, password)
 
 
+def _counting(**_: object) -> Passwords:
+    data = Path(os.environ["LICET_DATA"])
+    return _CountingPasswords(SharedNumber(data / HASHES), HashGate(data))
+
+
 def _adjust(server: serving.SwitchedServer) -> None:
     data = Path(os.environ["LICET_DATA"])
-    server._passwords = _CountingPasswords(SharedNumber(data / HASHES), HashGate(data))
     if (data / LOGS_ALL).exists():
         server._refusals._lines_max = sys.maxsize
 
@@ -108,6 +117,7 @@ def _nurse(orders: socket.socket) -> None:
     """Fork a server for each order, until nobody can order more."""
     for module in ("licet.admin.app", "licet.admin.http", "licet.telemetry.metrics"):
         importlib.import_module(module)  # a server imports them as well, a little later
+    _compile()
     gc.collect()
     gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with who orders
@@ -130,6 +140,18 @@ def _nurse(orders: socket.socket) -> None:
             os.close(descriptor)
 
 
+def _compile() -> None:
+    """Compile what a server compiles when it is first needed."""
+    from licet.admin.pages.frame import _templates  # noqa: PLC0415 - a server that is executed imports it later
+
+    templates = _templates()
+    for name in templates.list_templates():
+        templates.get_template(name)
+    statement_cache.share()
+    with tempfile.TemporaryDirectory(prefix="licet-nursery-") as directory:
+        SqliteStore(Path(directory) / SQLITE_NAME, SystemClock(), create=True).close()
+
+
 def _be(order: Order, descriptors: list[int], first: int) -> None:
     """Be the server, and end."""
     while os.getppid() == first:
@@ -145,6 +167,7 @@ def _be(order: Order, descriptors: list[int], first: int) -> None:
 
 
 def _serve() -> None:
+    vars(wiring)["Passwords"] = _counting  # before a server hashes anything
     if load_settings().commit_process:
         vars(commits)["start_committer"] = _Waiting(committing.start).start
     serving.main(COMMITTER, _adjust)
@@ -219,4 +242,5 @@ if __name__ == "__main__":
         with socket.socket(fileno=int(sys.argv[-1])) as ordered:
             _nurse(ordered)
     else:
+        vars(wiring)["Passwords"] = _counting
         serving.main(COMMITTER, _adjust)

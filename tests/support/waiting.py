@@ -1,9 +1,13 @@
-"""How a test waits for what has to come about: it looks again and again, and never sleeps."""
+"""How a test waits for what has to come about: it looks again and again, and never waits for a time to pass.
+
+Between two looks it leaves the processor to what it waits for.
+"""
 
 import time
 from collections.abc import Callable
 
 PATIENCE_S = 20.0  # for what must happen: a test that waits as long as this has failed
+STEP_S = 0.005
 
 
 def until(is_so: Callable[[], bool], *, within_s: float = PATIENCE_S) -> None:
@@ -11,3 +15,4 @@ def until(is_so: Callable[[], bool], *, within_s: float = PATIENCE_S) -> None:
     deadline = time.monotonic() + within_s
     while not is_so():
         assert time.monotonic() < deadline, "it has not come about"
+        time.sleep(STEP_S)
