@@ -17,7 +17,7 @@ from licet.alerts.outbox import (
     Message,
     claim,
     put,
-    settle,
+    record_attempt,
 )
 from licet.alerts.webhooks import WEBHOOKS_MAX, Webhook, changing, find_webhook, redeliver, webhooks
 from licet.journal.retention import remove_aged
@@ -124,7 +124,7 @@ def test_two_nodes_never_send_a_message_at_the_same_time(site: Outbox) -> None:
 def test_what_was_delivered_is_not_sent_again(site: Outbox) -> None:
     site.put(site.add().id)
     [message] = site.claim()
-    settle(site.store, message, Attempt())
+    record_attempt(site.store, message, Attempt())
     site.advance(10 * 86_400)
     assert site.claim() == []
     assert site.states() == [State.DELIVERED]
@@ -147,8 +147,8 @@ def test_who_comes_back_after_that_changes_nothing(site: Outbox) -> None:
     [slow] = site.claim()
     site.advance(CLAIM_MS / 1000 + 1)
     [again] = site.claim()
-    settle(site.store, again, Attempt())
-    settle(site.store, slow, Attempt("answered 500"))
+    record_attempt(site.store, again, Attempt())
+    record_attempt(site.store, slow, Attempt("answered 500"))
     assert site.states() == [State.DELIVERED]
 
 
@@ -158,7 +158,7 @@ def test_attempts_are_made_over_three_days_and_then_given_up(site: Outbox) -> No
     attempts = 0
     for pause_s in (*PAUSES_S, None):
         [message] = site.claim()
-        settle(site.store, message, Attempt(f"answered 500\r\n{'x' * 1000}"))
+        record_attempt(site.store, message, Attempt(f"answered 500\r\n{'x' * 1000}"))
         attempts += 1
         if pause_s is not None:
             site.advance(pause_s - 1)
@@ -180,7 +180,7 @@ def test_a_receiver_that_asks_for_it_is_left_alone_for_longer(
     """RFC 9110 10.2.3: never for less than it would be, and for a day at most."""
     site.put(site.add().id)
     [message] = site.claim()
-    settle(site.store, message, Attempt("answered 503", wait_s=wait_s))
+    record_attempt(site.store, message, Attempt("answered 503", wait_s=wait_s))
     site.advance(pause_s - 1)
     assert site.claim() == []
     site.advance(1)
@@ -201,7 +201,7 @@ def test_a_gone_receiver_is_left_alone(site: Outbox) -> None:
     gone, other = site.add(), site.add()
     site.put(gone.id, other.id, times=2)
     [message] = site.claim(other.id)
-    settle(site.store, message, Attempt("answered 410", is_gone=True))
+    record_attempt(site.store, message, Attempt("answered 410", is_gone=True))
     webhook = site.webhook(gone.id)
     assert (webhook.enabled, webhook.disabled_why) == (False, "answered 410: no more is sent there")
     assert [it.webhook_id for it in site.page(state=State.GIVEN_UP).deliveries] == [gone.id, gone.id]
@@ -228,7 +228,7 @@ def test_a_message_is_sent_again_on_demand(site: Outbox) -> None:
     """With the id that it had, and all of its attempts."""
     [message_id] = site.put(site.add().id)
     [message] = site.claim()
-    settle(site.store, message, Attempt("answered 410", is_gone=True))
+    record_attempt(site.store, message, Attempt("answered 410", is_gone=True))
     assert redeliver(site.store, ADA, [message_id]) == 0, "the webhook is disabled"
     with changing(site.store, ADA) as change:
         change.set(message.webhook_id, enabled=True)
@@ -256,7 +256,7 @@ def test_a_test_is_sent_once(site: Outbox) -> None:
     with changing(site.store, ADA) as change:
         change.test(webhook.id)
     [message] = site.claim()
-    settle(site.store, message, Attempt("answered 500"))
+    record_attempt(site.store, message, Attempt("answered 500"))
     assert site.states() == [State.GIVEN_UP]
 
 
@@ -351,7 +351,7 @@ def test_what_is_aged_is_removed_and_what_waits_stays(site: Outbox) -> None:
     one, two = site.add(), site.add()
     site.put(one.id, two.id)
     [message] = site.claim(two.id)
-    settle(site.store, message, Attempt())
+    record_attempt(site.store, message, Attempt())
     site.advance(3601)
     assert remove_aged(site.store, 3600 * 1000) > 0
     assert [it.webhook_id for it in site.page().deliveries] == [two.id]
@@ -380,7 +380,7 @@ def test_who_looks_after_one_tenant_has_the_webhooks_of_that_tenant(site: Outbox
         change.add(URL, tenant_id=site.tenant_id)
         change.set(mine.id, enabled=False)
     for claimed in site.claim():
-        settle(site.store, claimed, Attempt())
+        record_attempt(site.store, claimed, Attempt())
     assert redeliver(site.store, ADA, ids, within=site.tenant_id) == 0
 
 

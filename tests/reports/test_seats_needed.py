@@ -6,7 +6,7 @@ import pytest
 
 from licet.reports.period import DeniedClient, Reach
 from licet.reports.seats_needed import seats_needed
-from licet.reports.sentences import answer, with_seats_told
+from licet.reports.sentences import answer, with_seats_sentence
 from licet.reports.usage import Denials, Peak, PoolUsage, Remaining, Tally, Usage
 from support.report_site import DAY_MS, HOUR_MS, NOON_MS
 
@@ -106,11 +106,11 @@ def pool(days: int, *remaining: tuple[int, int], hours: int = 24) -> tuple[Usage
 def test_the_sentence_says_what_a_number_of_seats_would_have_done() -> None:
     """Between two numbers that change anything, the lower one counts; below what there was, it is a bound."""
     report = pool(30, (5, 1200), (6, 40), (9, 1))
-    assert with_seats_told(*report, 4) == (
+    assert with_seats_sentence(*report, 4) == (
         "with 4 seats you would have had at least 1,200 denials in these 30 days"
     )
-    assert with_seats_told(*report, 5).startswith("with 5 seats you would have had 1,200 denials")
-    assert "had 40 denials" in with_seats_told(*report, 8)
+    assert with_seats_sentence(*report, 5).startswith("with 5 seats you would have had 1,200 denials")
+    assert "had 40 denials" in with_seats_sentence(*report, 8)
     assert answer(*report) == "with 9 seats you would have had 1 denial in these 30 days"
 
 

@@ -44,7 +44,7 @@ class Sender(Site):
             for _ in range(rounds):
                 await alerting.look()
                 await alerting.send()
-                await alerting.settled()
+                await alerting.finished()
                 self.clock.advance(seconds=then_s)
             await alerting.close()
 

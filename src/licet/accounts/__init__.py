@@ -1,1 +1,1 @@
-"""Who may administer: administrators, API keys, sign-ins."""
+"""Accounts: the administrators and API keys that may use the admin listener, and their sign-ins."""

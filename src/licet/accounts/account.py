@@ -16,11 +16,11 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_.@+-]{0,63}")
 
 
 class NotYours(SetupError):
-    """Who looks after one tenant gives nobody another one, or all."""
+    """An administrator of one tenant cannot give rights to another tenant, or to all."""
 
 
 def check_name(kind: SubjectKind, name: str) -> None:
-    """Return if this may be the name of an administrator or API key.
+    """Return if an administrator or API key may have this name.
 
     Raises InvalidValue.
     """
@@ -38,19 +38,19 @@ def is_name(text: str) -> bool:
 
 
 class Account(Protocol):
-    """What administrators and API keys have alike."""
+    """What administrators and API keys have in common."""
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Its name."""
 
     @property
     def tenant_id(self) -> int | None:
-        """The tenant that it looks after; None is all."""
+        """The tenant that it administers; None is all."""
 
 
 class AccountChange:
-    """One change of accounts: who makes it, of which tenant, and the events that it leaves."""
+    """One change of accounts: who makes it, for which tenant, and the events that it records."""
 
     def __init__(self, transaction: Transaction, actor: str, within: int | None) -> None:
         self.events: list[Event] = []
@@ -84,13 +84,13 @@ class AccountChange:
             raise NotFound(text, code=Code.NOT_FOUND, field="tenant", subject=Subject("tenant"))
         return name
 
-    def _told(self, role: Role, tenant_id: int | None) -> str:
-        return f"{role.value} of {self._tenants_told(tenant_id)}"
+    def _rights_text(self, role: Role, tenant_id: int | None) -> str:
+        return f"{role.value} of {self._tenants_text(tenant_id)}"
 
-    def _tenants_told(self, tenant_id: int | None) -> str:
+    def _tenants_text(self, tenant_id: int | None) -> str:
         return "all tenants" if tenant_id is None else f"tenant {self._tenant_name(tenant_id)}"
 
-    def _tell(self, action: str, what: str, account: Account, detail: str) -> None:
+    def _record(self, action: str, what: str, account: Account, detail: str) -> None:
         tenant = self._tenant_name(account.tenant_id)
         target = f"{what} {account.name}"
         self.events.append(

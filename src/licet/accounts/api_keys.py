@@ -16,7 +16,7 @@ API_KEYS_MAX = 1000
 
 
 class ApiKey(Value, frozen=True, kw_only=True):
-    """What a program signs in with, as it is kept: never the key, but its keyed hash."""
+    """The API key of a program, as it is stored: a keyed hash, never the key."""
 
     id: str
     name: str
@@ -32,7 +32,7 @@ class ApiKey(Value, frozen=True, kw_only=True):
         check_name("API key", self.name)
 
     def is_expired(self, now_ms: int) -> bool:
-        """Whether its time is over."""
+        """Whether it has expired."""
         return self.expires_at_ms is not None and self.expires_at_ms <= now_ms
 
 
@@ -98,18 +98,18 @@ class ApiKeysChange(AccountChange):
         self._must_have_room(schema.api_key, API_KEYS_MAX, "API key")
         row = {field: getattr(key, field) for field in key.__struct_fields__} | {"role": role.value}
         self._connection.execute(insert(schema.api_key).values(row))
-        detail = f"{key.id}, {self._told(role, tenant_id)}, expires {instant(expires_at_ms)}"
-        self._tell("add", "API key", key, detail)
+        detail = f"{key.id}, {self._rights_text(role, tenant_id)}, expires {instant(expires_at_ms)}"
+        self._record("add", "API key", key, detail)
         return key
 
     def remove_api_key(self, name: str) -> bool:
-        """Remove an API key: from now on nothing is done with it.
+        """Remove an API key: from now on it is refused.
 
         Raises NotFound.
         """
         key = self.api_key(name)
         self._connection.execute(delete(schema.api_key).where(schema.api_key.c.id == key.id))
-        self._tell("remove", "API key", key, f"{key.id}, {self._told(key.role, key.tenant_id)}")
+        self._record("remove", "API key", key, f"{key.id}, {self._rights_text(key.role, key.tenant_id)}")
         return True
 
     def _has_api_key(self, name: str) -> bool:

@@ -1,8 +1,8 @@
 """Keeps the sign-ins of administrators: who is signed in, since when, and until when at the latest.
 
-A sign-in is known by the hash of a random token, which is in the browser's cookie only. It ends when it was
-not used for a while, a day's work after it began whatever happens, and with whatever `accounts` says. None
-of it touches a seat or the set-up, so it is written beside the batches.
+A sign-in is identified by the hash of a random token, which only the browser's cookie contains. It ends after
+a time without use, in any case a working day after it began, and when its administrator is signed out
+(`licet.accounts.administrators`). It touches no seat and no set-up, so it is written beside the batches.
 """
 
 from collections.abc import Mapping
@@ -28,8 +28,8 @@ from licet.store.contract import Purpose, Store, Transaction
 from licet.store.events import Event, keep_events
 
 SEEN_EVERY_MS = 60_000  # a page that asks every second must not write every second
-SIGN_INS_MAX = 20  # of one administrator, a guess: more browsers than anybody has; the oldest goes
-ADDRESS_CHARS_MAX = 45  # as an address is written (RFC 4291 2.2)
+SIGN_INS_MAX = 20  # of one administrator, a guess: more browsers than anybody uses; the oldest is removed
+ADDRESS_CHARS_MAX = 45  # the longest text of an address (RFC 4291 2.2)
 
 
 class Lives(Value, frozen=True, kw_only=True):
@@ -52,7 +52,7 @@ class SignIn(Value, frozen=True, kw_only=True):
 
 
 class OwnSignIn(Value, frozen=True, kw_only=True):
-    """One of the sign-ins of whoever looks at them. `is_this` is the one by which it looks."""
+    """One of the sign-ins of an administrator, for that administrator. `is_this` marks the one in use."""
 
     since_ms: int
     seen_at_ms: int
@@ -70,9 +70,9 @@ def begin(
     *,
     stronger_hash: str | None = None,
 ) -> bool:
-    """Sign an administrator in, if it is still the one whose password was right; answer whether it is.
+    """Sign an administrator in, unless the account or password changed meanwhile; return whether it did.
 
-    `stronger_hash` is of the same password, and kept from now on. Raises StoreUnavailable.
+    `stronger_hash` is of the same password, and stored from now on. Raises StoreUnavailable.
     """
     with store.transaction(Purpose.UPKEEP) as transaction:
         connection, row = transaction.connection, schema.admin.c
@@ -85,12 +85,12 @@ def begin(
         connection.execute(insert(schema.admin_session).values(_row(transaction, admin, token_hash, address)))
         if stronger_hash is not None:
             connection.execute(update(schema.admin).where(*same).values(password_hash=stronger_hash))
-        _tell(transaction, "sign in", admin.name, found.tenant_id, f"from {address[:ADDRESS_CHARS_MAX]}")
+        _record(transaction, "sign in", admin.name, found.tenant_id, f"from {address[:ADDRESS_CHARS_MAX]}")
         return True
 
 
 def find(store: Store, token_hash: bytes, lives: Lives, *, is_use: bool = True) -> SignIn | None:
-    """The sign-in of this token, if it has not ended. A use is written down once a minute.
+    """The sign-in of this token, if it has not ended. A use is written once a minute.
 
     Raises StoreUnavailable.
     """
@@ -120,7 +120,7 @@ def find(store: Store, token_hash: bytes, lives: Lives, *, is_use: bool = True) 
 
 
 def own(store: Store, token_hash: bytes, lives: Lives) -> list[OwnSignIn]:
-    """All sign-ins of the administrator who has this one, the newest first; none when it has ended.
+    """All sign-ins of the administrator of this one, the newest first; none when it has ended.
 
     Raises StoreUnavailable.
     """
@@ -147,7 +147,7 @@ def own(store: Store, token_hash: bytes, lives: Lives) -> list[OwnSignIn]:
 
 
 def end_others(store: Store, token_hash: bytes, lives: Lives) -> int:
-    """End all sign-ins of an administrator but this one; answer how many that were.
+    """End all sign-ins of an administrator except this one; return how many.
 
     Raises StoreUnavailable.
     """
@@ -163,12 +163,12 @@ def end_others(store: Store, token_hash: bytes, lives: Lives) -> int:
         hashes = list(connection.execute(select(session.token_hash).where(*others)).scalars())
         if hashes:
             connection.execute(delete(schema.admin_session).where(session.token_hash.in_(hashes)))
-            _tell(transaction, "sign out", row.name, row.tenant_id, f"everywhere else: {len(hashes)}")
+            _record(transaction, "sign out", row.name, row.tenant_id, f"everywhere else: {len(hashes)}")
         return len(hashes)
 
 
 def end_all(store: Store, actor: str, reason: str) -> int:
-    """End every sign-in of every administrator; answer how many that were.
+    """End every sign-in of every administrator; return how many.
 
     Raises StoreUnavailable.
     """
@@ -182,7 +182,7 @@ def end_all(store: Store, actor: str, reason: str) -> int:
 
 
 def end(store: Store, token_hash: bytes) -> bool:
-    """End a sign-in; answer whether there was one.
+    """End a sign-in; return whether there was one.
 
     Raises StoreUnavailable.
     """
@@ -197,12 +197,12 @@ def end(store: Store, token_hash: bytes) -> bool:
         if row is None:
             return False
         transaction.connection.execute(delete(schema.admin_session).where(session.token_hash == token_hash))
-        _tell(transaction, "sign out", row.name, row.tenant_id, "")
+        _record(transaction, "sign out", row.name, row.tenant_id, "")
         return True
 
 
 def note_api_keys_used(store: Store, used: Mapping[str, int]) -> None:
-    """Keep when each API key was last good, in milliseconds since 1970 by its id.
+    """Write when each API key was last used, in milliseconds since 1970 by its id.
 
     Raises StoreUnavailable.
     """
@@ -212,7 +212,7 @@ def note_api_keys_used(store: Store, used: Mapping[str, int]) -> None:
         .values(last_used_at_ms=bindparam("at_ms"))
     )
     with store.transaction(Purpose.UPKEEP) as transaction:
-        # In one order, so that two nodes do not wait for each other.
+        # In one order, so that two nodes do not deadlock.
         rows = [{"key_id": key_id, "at_ms": at_ms} for key_id, at_ms in sorted(used.items())]
         transaction.connection.execute(statement, rows)
 
@@ -265,7 +265,7 @@ def _has_ended(now_ms: int, lives: Lives) -> ColumnElement[bool]:
     )
 
 
-def _tell(transaction: Transaction, action: str, name: str, tenant_id: int | None, detail: str) -> None:
+def _record(transaction: Transaction, action: str, name: str, tenant_id: int | None, detail: str) -> None:
     query = select(schema.tenant.c.name).where(schema.tenant.c.id == tenant_id)
     tenant = "" if tenant_id is None else transaction.connection.execute(query).scalar_one()
     event = Event(actor=name, tenant=tenant, action=action, target=f"admin {name}", detail=detail)

@@ -12,7 +12,7 @@ from licet.store.paging import LIMIT, bounded, read_cursor, write_cursor
 
 
 class State(StrEnum):
-    """How far a message is."""
+    """The state of a delivery."""
 
     WAITING = "waiting"
     DELIVERED = "delivered"
@@ -20,7 +20,7 @@ class State(StrEnum):
 
 
 class Delivery(Value, frozen=True, kw_only=True):
-    """A message, and how far it is. `webhook_id` is None when it goes by e-mail."""
+    """A message and its state. `webhook_id` is None when it goes by e-mail."""
 
     id: str
     webhook_id: str | None
@@ -52,9 +52,9 @@ def deliveries(
     after: str | None = None,
     limit: int = LIMIT,
 ) -> DeliveryPage:
-    """What was sent or is to be, newest first; `after` is the `next` of the page before.
+    """The messages that were sent or wait, newest first; `after` is the `next` of the page before.
 
-    With `within`, a tenant's id, what goes to the webhooks of that tenant. Raises InvalidCursor.
+    With `within`, a tenant's id, only those to the webhooks of that tenant. Raises InvalidCursor.
     """
     delivery, limit = schema.delivery.c, bounded(limit)
     query = select(schema.delivery).where(*fitting(within, webhook_id, state))
@@ -72,7 +72,7 @@ def deliveries(
 
 
 def counts(connection: Connection, within: int | None = None) -> dict[State, int]:
-    """How many messages there are, by how far they are."""
+    """How many messages there are in each state."""
     query = select(func.count()).select_from(schema.delivery)
     return {
         state: int(connection.execute(query.where(*fitting(within, None, state))).scalar_one())
@@ -81,12 +81,12 @@ def counts(connection: Connection, within: int | None = None) -> dict[State, int
 
 
 def of_tenant(within: int | None) -> list[ColumnElement[bool]]:
-    """Whether a webhook is of this tenant; None is all of them."""
+    """The condition that a webhook is of this tenant; None is all tenants."""
     return [] if within is None else [schema.webhook.c.tenant_id == within]
 
 
 def fitting(within: int | None, webhook_id: str | None, state: State | None) -> Iterator[ColumnElement[bool]]:
-    """Which deliveries are of this tenant, to this webhook and in this state; None is any."""
+    """The conditions for deliveries of this tenant, to this webhook and in this state; None is any."""
     delivery = schema.delivery.c
     if within is not None:
         theirs: Select[Any] = select(schema.webhook.c.id).where(*of_tenant(within))

@@ -1,6 +1,6 @@
 """Checks where alerts are sent: the URL of a webhook before it is resolved, and the mail server.
 
-What a name stands for is only known when a message is sent: `licet.alerts.webhook_sender` looks at that.
+The addresses of a name are known only when a message is sent: `licet.alerts.webhook_sender` checks them.
 """
 
 import ipaddress
@@ -16,7 +16,7 @@ _HTTPS, _HTTP = "https", "http"
 
 
 class MailServer(Value, frozen=True, kw_only=True):
-    """Where e-mail is handed in, and for whom. `security` is `starttls`, `tls` or `none`."""
+    """The mail server to send by, and the recipients. `security` is `starttls`, `tls` or `none`."""
 
     host: str
     port: int
@@ -28,7 +28,7 @@ class MailServer(Value, frozen=True, kw_only=True):
 
 
 def check_url(url: str, *, http_allowed: bool, private_allowed: bool = True) -> None:
-    """Return if alerts may be sent there; `private_allowed`: to this machine and private networks as well.
+    """Return if alerts may be sent there; `private_allowed`: also to this machine and private networks.
 
     Raises InvalidValue.
     """
@@ -40,7 +40,7 @@ def check_url(url: str, *, http_allowed: bool, private_allowed: bool = True) -> 
             if fault
             else _place_fault(parts, http_allowed=http_allowed, private_allowed=private_allowed)
         )
-    except ValueError:  # a port that is not a number, a bracket that is not closed
+    except ValueError:  # a port that is not a number, or an unclosed bracket
         code, fault = Code.MALFORMED, "it is not a URL"
     if fault:
         text = f"a webhook is a URL like https://example.com/alerts; {fault}"
@@ -48,7 +48,7 @@ def check_url(url: str, *, http_allowed: bool, private_allowed: bool = True) -> 
 
 
 def place_of(url: str) -> str:
-    """A URL as far as everybody may see it: scheme, host and port."""
+    """The part of a URL that everybody may see: scheme, host and port."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
 
@@ -91,7 +91,7 @@ def _is_this_machine(host: str) -> bool:
 
 
 def _is_private(host: str) -> bool:
-    """Whether that can be seen by its spelling; other spellings are seen when a message is sent."""
+    """Whether the text shows that; other spellings are detected when a message is sent."""
     try:
         return not is_public(ipaddress.ip_address(host))
     except ValueError:

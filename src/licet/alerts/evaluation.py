@@ -1,18 +1,20 @@
 """Evaluates alerts every few seconds, off the request path: raises and clears them for each pool.
 
-A grant pays nothing for it. What was told is written in the transaction that queues the message, so that a
-crash neither loses an alert nor tells it again.
+A grant pays nothing for it. What was reported is written in the transaction that queues the message, so that
+a crash neither loses an alert nor repeats it.
 
 The rules:
 
-- A threshold is reached when so many per cent of the seats were in use at once, now or in one of the last
-  `QUIET_MS`: a short peak between two looks counts. It is told once, and of several at a time the highest.
-- It is left when for `QUIET_MS` less was in use than `MARGIN` points below it. When the last one of a pool is
-  left, that the pool is back to normal is told, once.
-- A denial is told at once, and those that follow together, every `QUIET_MS` at most, with their number.
+- A threshold is reached when so many per cent of the seats were in use at once, now or within the last
+  `QUIET_MS`: a short peak between two evaluations counts. It is reported once, and of several at a time only
+  the highest.
+- It is cleared when for `QUIET_MS` the use was more than `MARGIN` points below it. When the last threshold of
+  a pool is cleared, one message says that the pool is back to normal.
+- A denial is reported at once, and those that follow together, every `QUIET_MS` at most, with their number.
 - Before and at the end of a licence: `licence_ends.py`.
 - Seats that are used from many addresses: `shared_seats.py`.
-- A message has numbers only: never who holds a seat, or was denied one. That a seat is shared has its client.
+- A message has numbers only: never who holds a seat, or was denied one. Only the alert of a shared seat names
+  its client.
 """
 
 import json
@@ -34,13 +36,13 @@ from licet.units import MINUTE_MS
 
 QUIET_MS = 10 * MINUTE_MS  # a guess: long enough to fold a busy morning, short enough to act on
 MARGIN = 5  # percentage points
-LOOK_BACK_MS = 60 * MINUTE_MS  # for denials that nobody looked for: a house that was not kept
+LOOK_BACK_MS = 60 * MINUTE_MS  # for denials after a time without a leader
 
 THRESHOLD_REACHED = "pool.threshold_reached"
 BACK_TO_NORMAL = "pool.back_to_normal"
 POOL_DENIED = "pool.denied"
 
-# A batch that was under way when it was looked at may still add to the minute before.
+# A batch under way at an evaluation may still add to the minute before.
 _MINUTES_UNDER_WAY = 1
 
 
@@ -55,7 +57,7 @@ class _Denials(NamedTuple):
 
 
 class _Pool(NamedTuple):
-    """A pool as it is looked at. `peak` is that of the last `QUIET_MS`; `raised` has the rows of `alert`."""
+    """A pool as it is evaluated. `peak` is that of the last `QUIET_MS`; `raised` has the rows of `alert`."""
 
     id: int
     tenant_id: int
@@ -66,12 +68,12 @@ class _Pool(NamedTuple):
     alerts: tuple[str, ...]
     peak: int
     denials: Sequence[_Denials]
-    denials_from: int  # the first minute that they are of
+    denials_from: int  # the first minute that `denials` covers
     raised: Mapping[str, Row[Any]]
 
     @property
     def thresholds(self) -> list[int]:
-        """The percentages that are told of it, ascending."""
+        """Its percentages, ascending."""
         return [int(alert) for alert in self.alerts if alert != DENIED]
 
     @property
@@ -83,7 +85,7 @@ class _Pool(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """One thing to write: of these thresholds, that they are raised or cleared, and what is told with it."""
+    """One thing to write: that these thresholds are raised or cleared, and what the message says."""
 
     pool: _Pool
     raises: tuple[str, ...] = ()
@@ -94,7 +96,7 @@ class _Step(NamedTuple):
 
 
 class _Message(NamedTuple):
-    """What is sent to all who are to know of a tenant's pools."""
+    """A message to all webhooks and addresses of a tenant's pools."""
 
     tenant_id: int
     type: str
@@ -102,16 +104,16 @@ class _Message(NamedTuple):
 
 
 def look(store: Store, *, by_mail: bool = False, is_first: bool = False) -> int:
-    """Look at all pools, write down what is new, and queue what is to be told; how many messages that is.
+    """Evaluate all pools, write what is new, and queue its messages; return how many.
 
-    `by_mail` says that there is somebody to be told by e-mail, beside the webhooks; `is_first` that nobody
-    may have looked for a while. Raises StoreUnavailable.
+    `by_mail`: there are e-mail addresses, beside the webhooks. `is_first`: nobody may have evaluated for a
+    while. Raises StoreUnavailable.
     """
     back_ms = LOOK_BACK_MS if is_first else QUIET_MS + 2 * MINUTE_MS
     with store.reading() as connection:
         now_ms = store.clock.now_ms()
-        # Whole, as a query that is not read to its end keeps this connection at its instant: whoever reads on
-        # it next would miss what was committed since.
+        # Read whole: a query that is not read to its end keeps this connection at its instant, and the next
+        # reader would miss what was committed since.
         news = [
             *_steps(connection, now_ms, back_ms),
             *licence_ends(connection, now_ms),
@@ -191,11 +193,11 @@ def _of_denials(pool: _Pool, now_ms: int) -> Iterator[_Step]:
             yield _Step(pool, clears=(DENIED,))
         return
     counted = [denial for denial in pool.denials if denial.minute >= _first_minute(pool, row)]
-    told_before: int = row.told_times if row is not None and _is_in_view(pool, row) else 0
-    times = sum(denial.times for denial in counted) - told_before
+    reported_before: int = row.told_times if row is not None and _is_in_view(pool, row) else 0
+    times = sum(denial.times for denial in counted) - reported_before
     if times > 0 and (row is None or now_ms - row.told_at_ms >= QUIET_MS):
         first_at_ms = min(denial.first_at_ms for denial in counted)
-        since_ms = row.told_at_ms if row is not None and told_before else first_at_ms
+        since_ms = row.told_at_ms if row is not None and reported_before else first_at_ms
         yield _Step(
             pool,
             raises=(DENIED,),
@@ -219,12 +221,12 @@ def _still_open(at_ms: int) -> int:
 
 
 def _is_in_view(pool: _Pool, row: Row[Any]) -> bool:
-    """Whether all that was told of the minutes then still open is among the denials looked at."""
+    """Whether the denials that were read include the minutes that were still open at the last report."""
     return bool(_still_open(row.told_at_ms) >= pool.denials_from)
 
 
 def _first_minute(pool: _Pool, row: Row[Any] | None) -> int:
-    """The first minute whose denials count; where some of it was told already, `told_times` is how many."""
+    """The first minute whose denials count; `told_times` is how many of them were reported already."""
     if row is None:
         return pool.denials_from
     if _is_in_view(pool, row):
@@ -246,8 +248,8 @@ def _pools(connection: Connection, now_ms: int, back_ms: int) -> Iterator[_Pool]
     denials_from = (now_ms - back_ms) // MINUTE_MS
     denials = _denials(connection, denials_from)
     query = select(schema.pool, tenant.name.label("tenant")).join(schema.tenant, tenant.id == pool.tenant_id)
-    told = or_(pool.alerts != "", pool.id.in_(select(schema.alert.c.pool_id)))
-    for row in connection.execute(query.where(told).order_by(pool.id)):
+    wanted = or_(pool.alerts != "", pool.id.in_(select(schema.alert.c.pool_id)))
+    for row in connection.execute(query.where(wanted).order_by(pool.id)):
         yield _Pool(
             id=row.id,
             tenant_id=row.tenant_id,
@@ -264,7 +266,7 @@ def _pools(connection: Connection, now_ms: int, back_ms: int) -> Iterator[_Pool]
 
 
 def _raised(connection: Connection, now_ms: int) -> defaultdict[int, dict[str, Row[Any]]]:
-    """What is raised, and of denials what was told lately."""
+    """The raised alerts, and of denials those that were reported lately."""
     alert = schema.alert.c
     lately = (alert.threshold == DENIED) & (alert.told_at_ms >= now_ms - LOOK_BACK_MS - 2 * MINUTE_MS)
     found: defaultdict[int, dict[str, Row[Any]]] = defaultdict(dict)
@@ -275,7 +277,7 @@ def _raised(connection: Connection, now_ms: int) -> defaultdict[int, dict[str, R
 
 def _peaks(connection: Connection, from_minute: int) -> dict[tuple[int, str], int]:
     minute = schema.usage_minute.c
-    # Not in the order of the key: SQLite would read all minutes there are to have them in it.
+    # Not in the order of the key: for that SQLite would read all minutes.
     tenant_id = (minute.tenant_id + 0).label("tenant_id")
     query = select(tenant_id, minute.pool, func.max(minute.peak).label("peak"))
     rows = connection.execute(query.where(minute.minute >= from_minute).group_by(tenant_id, minute.pool))
@@ -284,7 +286,7 @@ def _peaks(connection: Connection, from_minute: int) -> dict[tuple[int, str], in
 
 def _denials(connection: Connection, from_minute: int) -> defaultdict[tuple[int, str], list[_Denials]]:
     journal = schema.journal.c
-    # What an administrator suspended for a time was not denied for want of a seat.
+    # A suspended client was not denied for want of a seat.
     is_denial = (journal.kind == DENIED) & (journal.reason != NoSeatReason.SUSPENDED.value)
     by = (journal.tenant_id, journal.pool, journal.minute, journal.reason)
     query = select(
@@ -304,7 +306,7 @@ def _denials(connection: Connection, from_minute: int) -> defaultdict[tuple[int,
 
 
 def _write(connection: Connection, step: _Step, now_ms: int) -> bool:
-    """Whether nobody else wrote it first: the house may change hands in the middle of a look."""
+    """Return whether no other node wrote it first: the leader may change during an evaluation."""
     is_mine = False
     for threshold in step.raises:
         is_mine = _raise(connection, step, threshold, now_ms)
@@ -333,7 +335,7 @@ def _raise(connection: Connection, step: _Step, threshold: str, now_ms: int) -> 
     as_seen: ColumnElement[bool] = alert.cleared_at_ms.is_not(None)
     if threshold == DENIED and before is not None:
         as_seen = alert.told_at_ms == before.told_at_ms
-    # What two of them want to insert at once, one of them does.
+    # Where two nodes insert it at once, one succeeds.
     statement = insert_into(connection, schema.alert).values(
         pool_id=step.pool.id, threshold=threshold, tenant_id=step.pool.tenant_id, **values
     )
@@ -365,7 +367,7 @@ def _queue(connection: Connection, messages: Iterable[_Message], now_ms: int, *,
 
 
 def payload(type_: str, at_ms: int, data: Mapping[str, object]) -> str:
-    """A message's body: JSON of one line."""
+    """The body of a message: JSON in one line."""
     content = {"type": type_, "timestamp": instant(at_ms), "data": data}
     return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
 

@@ -2,11 +2,11 @@
 
 The rules:
 
-- A pool whose alerts have `expires` is looked at with all others. Each step is reported once, over restarts
-  and nodes: what was reported is a row that is written in the transaction which queues the message.
-- Of several steps at once, as after a time without a server, the last one is reported alone.
-- The row names the end that it is about. When the end is moved, nothing is raised any more, and the steps of
-  the new end are reported as they come.
+- Pools whose alerts contain `expires` are evaluated with all others. Each step is reported once, over
+  restarts and nodes: what was reported is a row that is written in the transaction which queues the message.
+- Of several steps at once, as after a time without a server, only the last one is reported.
+- The row names the end that it is about. When the end is moved, the alert is cleared, and the steps of the
+  new end are reported as they come.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,12 +26,12 @@ EXPIRED = "pool.expired"
 
 
 class LicenceEnd(NamedTuple):
-    """A pool whose licence ends soon or has ended. `step` is new; None: what was reported no longer holds."""
+    """A pool whose licence ends soon or has ended. `step` is new; None: the report is no longer true."""
 
     pool_id: int
     tenant_id: int
     step: int | None
-    before: tuple[int, int] | None  # the end and the step of the row that is there
+    before: tuple[int, int] | None  # the end and the step of the existing row
     expires_at_ms: int
     data: Mapping[str, object]
 
@@ -44,14 +44,14 @@ class LicenceEnd(NamedTuple):
 
 
 def step_of(expires_at_ms: int, now_ms: int) -> int | None:
-    """The days before an end of which an alert is due; 0 at its end, None when it is farther away."""
+    """The days before an end at which an alert is due; 0 at the end, None when it is farther away."""
     if expires_at_ms <= now_ms:
         return 0
     return next((days for days in STEPS if expires_at_ms - now_ms <= days * DAY_MS), None)
 
 
 def licence_ends(connection: Connection, now_ms: int) -> Iterator[LicenceEnd]:
-    """What there is to report, and to forget."""
+    """What has to be reported, and what is no longer true."""
     pool, notice = schema.pool.c, schema.licence_notice.c
     query = (
         select(
@@ -90,7 +90,7 @@ def _end(row: Row[Any], step: int | None, before: tuple[int, int] | None) -> Lic
 
 
 def note(connection: Connection, end: LicenceEnd, now_ms: int) -> bool:
-    """Write down what is reported; whether nobody else wrote it first."""
+    """Write what is reported; return whether no other node wrote it first."""
     table, notice = schema.licence_notice, schema.licence_notice.c
     is_as_seen = None
     if end.before is not None:
@@ -111,7 +111,7 @@ def note(connection: Connection, end: LicenceEnd, now_ms: int) -> bool:
 
 
 def raised_ends(connection: Connection) -> list[Row[Any]]:
-    """The pools of which the end of the licence is raised now, with when it was."""
+    """The pools for which the end of the licence is raised now, with the instant of the alert."""
     pool, notice = schema.pool.c, schema.licence_notice.c
     query = (
         select(schema.pool, notice.raised_at_ms)

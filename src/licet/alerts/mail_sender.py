@@ -2,9 +2,9 @@
 
 The rules:
 
-- What is to be encrypted is encrypted or not sent.
+- Where encryption is set, a message is encrypted or not sent.
 - The password is read from its file when it is needed, and is in no log, no error and no process list.
-- A message has the same Message-ID in each attempt, so that a mail server can tell a repetition.
+- A message has the same Message-ID in each attempt, so that a mail server can detect a repetition.
 
 It blocks: call it in a thread.
 """
@@ -30,16 +30,16 @@ ANSWER_S = 15.0
 
 
 def mail(server: MailServer, message: Message, answer_s: float = ANSWER_S) -> Attempt:
-    """Hand a message to the mail server."""
+    """Give a message to the mail server."""
     try:
         with closing(_connected(server, answer_s)) as smtp:
             if server.user is not None:
                 smtp.login(server.user, _password(server))
             refused = smtp.send_message(_written(server, message))
-            with suppress(smtplib.SMTPException, OSError):  # It has been taken, however they part.
+            with suppress(smtplib.SMTPException, OSError):  # The message is accepted already.
                 smtp.quit()
     except (smtplib.SMTPException, OSError, ValueError) as fault:
-        return Attempt(_told(fault))
+        return Attempt(_why(fault))
     return Attempt(f"not taken for {', '.join(refused)}" if refused else "")
 
 
@@ -103,7 +103,7 @@ def _written(server: MailServer, message: Message) -> EmailMessage:
     email["To"] = ", ".join(server.receivers)
     email["Date"] = format_datetime(datetime.fromtimestamp(message.created_at_ms / 1000, tz=UTC))
     email["Message-ID"] = f"<{message.id}@{server.sender.rpartition('@')[2]}>"
-    email["Auto-Submitted"] = "auto-generated"  # RFC 3834 5: nobody's absence is to be told of it
+    email["Auto-Submitted"] = "auto-generated"  # RFC 3834 5: no automatic replies, please
     email.set_content(f"{subject(message.type, data)}.\n\n{_lines(content['timestamp'], data)}")
     return email
 
@@ -111,15 +111,15 @@ def _written(server: MailServer, message: Message) -> EmailMessage:
 def _lines(timestamp: str, data: Mapping[str, Any]) -> str:
     facts = {"time": timestamp, **data}
     width = max(map(len, facts)) + 2
-    return "".join(f"{name.replace('_', ' '):{width}}{_told_fact(fact)}\n" for name, fact in facts.items())
+    return "".join(f"{name.replace('_', ' '):{width}}{_fact_text(fact)}\n" for name, fact in facts.items())
 
 
-def _told_fact(fact: object) -> str:
+def _fact_text(fact: object) -> str:
     texts: Sequence[object] = fact if isinstance(fact, list) else [fact]
     return ", ".join(map(str, texts))
 
 
-def _told(fault: Exception) -> str:
+def _why(fault: Exception) -> str:
     match fault:
         case smtplib.SMTPRecipientsRefused():
             return f"not taken for {', '.join(fault.recipients)}"

@@ -1,16 +1,17 @@
 """Queues messages durably in the store, so that any number of servers may deliver them.
 
-A message is written in the transaction in which its alert is raised. Who sends it claims it first, in a
-transaction, so that no two send it at one time; who dies while sending loses the claim after a minute, and
-the next attempt has the same id. So a message arrives at least once, and a receiver tells repetitions by it.
+A message is written in the transaction in which its alert is raised. A server that sends it claims it first,
+in a transaction, so that no two send it at once. The claim of a server that dies expires after a minute, and
+the next attempt has the same id. So a message arrives at least once, and a receiver detects repetitions by
+the id.
 
 The rules:
 
 - Attempts are made at once and then after the pauses that Standard Webhooks recommends, over three days; a
   receiver may ask for a longer one, of a day at most. A message that failed each time is given up: it stays,
-  with why, and can be sent again by hand.
+  with the reason, and can be sent again by hand.
 - A webhook has one message under way at most, oldest first, so that a slow one keeps no other waiting.
-- An answer of 410 disables the webhook. What waits for one that is disabled is given up.
+- An answer of 410 disables the webhook. Messages that wait for a disabled webhook are given up.
 """
 
 from collections.abc import Collection
@@ -29,17 +30,17 @@ PAUSES_S = (5, 300, 1800, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 2
 ATTEMPTS_MAX = len(PAUSES_S) + 1
 CLAIM_MS = 60_000  # longer than an attempt may take
 CLAIMS_MAX = 32  # a guess: far more webhooks than are slow at once
-WAITING_MAX = 1000  # of one webhook; a guess: nobody reads so many when it is back
+WAITING_MAX = 1000  # of one webhook; a guess: nobody reads more of them later
 ERROR_CHARS_MAX = 200
-TEST = "webhook.test"  # a message that tells nothing; whoever waits for it looks now, so it is tried once
+TEST = "webhook.test"  # a message without news; the person who sent it waits, so it is tried once
 BY_MAIL = ""  # the webhook that a message by e-mail counts for
 
 
 class Attempt(NamedTuple):
-    """How an attempt to send ended: '' is delivered. With `is_gone` the receiver wants nothing any more.
+    """How an attempt to send ended: '' is delivered. With `is_gone` the receiver wants no more messages.
 
-    `wait_s` is for how long the receiver wants to be left alone. `detail` is for the log alone, where it says
-    more than those may know who see the message.
+    `wait_s` is how long the receiver asks us to wait. `detail` is for the log alone, where it says more than
+    the readers of the message may know.
     """
 
     error: str = ""
@@ -51,8 +52,8 @@ class Attempt(NamedTuple):
 class Message(Value, frozen=True, kw_only=True):
     """A message to be sent now; `attempts` counts this one. `url` is None when it goes by e-mail.
 
-    `rotated_at_ms` tells since when the secret has this number. It goes to this machine and to private
-    networks only where that is `private_allowed`.
+    `rotated_at_ms` is when the secret got this number. The message is sent to this machine and to private
+    networks only where `private_allowed`.
     """
 
     id: str
@@ -76,7 +77,7 @@ def put(
     payload: str,
     now_ms: int,
 ) -> list[str]:
-    """Queue a message for each of these webhooks, `BY_MAIL` among them; their ids."""
+    """Queue a message for each of these webhooks, which may include `BY_MAIL`; return the ids."""
     rows = [
         {
             "id": new_message_id(),
@@ -97,7 +98,7 @@ def put(
 
 
 def claim(store: Store, busy: Collection[str] = (), most: int = CLAIMS_MAX) -> list[Message]:
-    """Take what is due, one message for each webhook that is not `busy` and `most` of all, for a minute.
+    """Claim what is due for a minute: one message for each webhook that is not `busy`, and `most` in all.
 
     Raises StoreUnavailable.
     """
@@ -111,7 +112,7 @@ def claim(store: Store, busy: Collection[str] = (), most: int = CLAIMS_MAX) -> l
 
 
 def claim_one(store: Store, message_id: str) -> Message | None:
-    """Take this message, due or not, unless it is under way, delivered or given up.
+    """Claim this message, due or not, unless it is under way, delivered or given up.
 
     Raises StoreUnavailable.
     """
@@ -123,8 +124,8 @@ def claim_one(store: Store, message_id: str) -> Message | None:
         return _message(row)
 
 
-def settle(store: Store, message: Message, attempt: Attempt) -> None:
-    """Note how an attempt ended. What failed is tried again later, until it was tried often enough.
+def record_attempt(store: Store, message: Message, attempt: Attempt) -> None:
+    """Write how an attempt ended. A failed message is tried again later, until all attempts are made.
 
     Raises StoreUnavailable.
     """
@@ -138,9 +139,9 @@ def settle(store: Store, message: Message, attempt: Attempt) -> None:
             pause_s = max(PAUSES_S[message.attempts - 1], min(wait_s, PAUSES_S[-1]))
             values["next_at_ms"] = now_ms + pause_s * 1000
         delivery = schema.delivery.c
-        # Of an attempt that took so long that another one was begun, nothing is noted.
+        # An attempt that took so long that another one began is not written.
         mine = (delivery.id == message.id) & (delivery.attempts == message.attempts)
-        if error:  # What was given up meanwhile stays so.
+        if error:  # A message that was given up meanwhile stays given up.
             mine &= delivery.next_at_ms.is_not(None)
         transaction.connection.execute(update(schema.delivery).where(mine).values(values))
         if is_gone:
@@ -149,7 +150,7 @@ def settle(store: Store, message: Message, attempt: Attempt) -> None:
 
 
 def disable(connection: Connection, webhook_id: str, why: str = "") -> None:
-    """Disable a webhook, and give up what waits for it. `why` is for what nobody did."""
+    """Disable a webhook, and give up what waits for it. `why` is the reason where no administrator did it."""
     connection.execute(
         update(schema.webhook)
         .where(schema.webhook.c.id == webhook_id)
@@ -165,7 +166,7 @@ def disable(connection: Connection, webhook_id: str, why: str = "") -> None:
 
 def _messages() -> Select[Any]:
     webhook = schema.webhook.c
-    # What tells of all tenants was set by an owner of all of them.
+    # A webhook for all tenants was set by an owner of all of them.
     private_allowed = webhook.private_allowed | webhook.tenant_id.is_(None)
     return select(
         schema.delivery,
@@ -194,7 +195,7 @@ def _due(now_ms: int, busy: Collection[str]) -> Select[Any]:
 
 
 def _take(connection: Connection, row: Row[Any], now_ms: int) -> bool:
-    """Whether nobody else has taken it."""
+    """Claim it; return whether no other server has it."""
     delivery = schema.delivery.c
     as_seen = (delivery.id == row.id) & (delivery.attempts == row.attempts)
     if row.next_at_ms is None or (row.webhook_id is not None and row.url is None):
@@ -223,7 +224,7 @@ def _message(row: Row[Any]) -> Message:
 
 
 def _bound(connection: Connection, webhook_id: str) -> None:
-    """Give up the oldest of what waits for one webhook, where it is more than anybody will read."""
+    """Give up the oldest messages that wait for one webhook, where there are more than `WAITING_MAX`."""
     delivery = schema.delivery.c
     newest = (
         select(delivery.id)
@@ -242,6 +243,6 @@ def _bound(connection: Connection, webhook_id: str) -> None:
 
 
 def _one_line(text: str) -> str:
-    """One short line: what a receiver or a mail server said may be anything."""
+    """The text as one short line: a receiver or a mail server may have sent anything."""
     shown = printable(text[: ERROR_CHARS_MAX + 1], " ")
     return shown if len(shown) <= ERROR_CHARS_MAX else f"{shown[: ERROR_CHARS_MAX - 3]}..."

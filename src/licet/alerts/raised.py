@@ -14,8 +14,8 @@ from licet.store import schema
 class Raised(Value, frozen=True, kw_only=True):
     """An alert that is raised now. `threshold` says which: `80`, `denied`, `expires`, `shared`.
 
-    `expires_at_ms` is the end of the licence, where the alert is about that; where it is about a seat that is
-    shared, `client_id` has it, and it was used from so many `addresses` when that was reported.
+    `expires_at_ms` is the end of the licence, where the alert is about that; where it is about a shared
+    seat, `client_id` holds it, and it was used from so many `addresses` when that was reported.
     """
 
     tenant: str
@@ -31,7 +31,7 @@ class Raised(Value, frozen=True, kw_only=True):
 
 
 def raised(connection: Connection, tenants: Iterable[Tenant]) -> tuple[Raised, ...]:
-    """What is raised now for these tenants, those that were raised last first."""
+    """The alerts that are raised now for these tenants, the newest first."""
     names = {tenant.id: tenant.name for tenant in tenants}
     alert, pool = schema.alert.c, schema.pool.c
     rows = connection.execute(

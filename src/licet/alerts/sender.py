@@ -2,11 +2,11 @@
 
 The rules:
 
-- All of it is beside the requests: the store is asked in threads, and names and mail servers, which may keep
-  one waiting, in threads of their own.
+- All of it is off the request path: the store is asked in threads, and name servers and mail servers, which
+  may be slow, in threads of their own.
 - A webhook has one message under way; up to `CLAIMS_MAX` go at once. A slow receiver keeps nobody waiting.
-- The node that keeps house does it. Where two do for a moment, the outbox sees to it that no message is sent
-  twice at a time.
+- The leader does it. Where two nodes lead for a moment, the outbox prevents that a message is sent twice at
+  once.
 - The HTTP client is imported when there is something to send: a start without alerts pays nothing for it.
 """
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from licet.alerts.destinations import MailServer
 from licet.alerts.evaluation import look
-from licet.alerts.outbox import BY_MAIL, CLAIMS_MAX, Attempt, Message, claim, settle
+from licet.alerts.outbox import BY_MAIL, CLAIMS_MAX, Attempt, Message, claim, record_attempt
 from licet.credentials.webhook_signatures import WebhookSecrets
 from licet.log import Log
 from licet.store.contract import Store
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from licet.alerts.webhook_sender import Posting
     from licet.networks import Network
 
-LOOKED_MS = 60_000  # who did not look for longer than this looks further back
+LOOKED_MS = 60_000  # after a gap this long, scan the full window
 
 
 class Alerting:
-    """Looks for alerts, and sends messages."""
+    """Evaluates alerts, and sends messages."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Alerting:
         self._sending: dict[str, asyncio.Task[None]] = {}
 
     async def look(self) -> None:
-        """Find out what is to be told, where it is this node's turn.
+        """Evaluate the alerts, where this node is the leader.
 
         Raises StoreUnavailable.
         """
@@ -69,13 +69,13 @@ class Alerting:
         now_ms = self._store.clock.now_ms()
         is_first = now_ms - self._looked_at_ms > LOOKED_MS
         has_mail = self._mail_server is not None
-        told = await asyncio.to_thread(look, self._store, by_mail=has_mail, is_first=is_first)
+        queued = await asyncio.to_thread(look, self._store, by_mail=has_mail, is_first=is_first)
         self._looked_at_ms = now_ms
-        if told:
-            self._log.info("alerts_raised", messages=told)
+        if queued:
+            self._log.info("alerts_raised", messages=queued)
 
     async def send(self) -> None:
-        """Begin to send what is due, where it is this node's turn; return while it is under way.
+        """Begin to send what is due, where this node is the leader; return while it is under way.
 
         Raises StoreUnavailable.
         """
@@ -85,11 +85,11 @@ class Alerting:
         if self._mail_server is None:
             busy.add(
                 BY_MAIL
-            )  # What was queued for it waits until there is one again, or is given up by hand.
+            )  # What is queued by mail waits until there is a mail server again, or is given up by hand.
         for message in await asyncio.to_thread(claim, self._store, busy, CLAIMS_MAX - len(self._sending)):
             self._sending[message.webhook_id] = asyncio.create_task(self._deliver(message))
 
-    async def settled(self) -> None:
+    async def finished(self) -> None:
         """Return when nothing is under way."""
         await asyncio.gather(*self._sending.values())
 
@@ -114,7 +114,7 @@ class Alerting:
             self._log.exception("alert_failed", message=message.id)
             attempt = Attempt(f"a bug: {type(fault).__name__}")
         try:
-            await asyncio.to_thread(settle, self._store, message, attempt)
+            await asyncio.to_thread(record_attempt, self._store, message, attempt)
         except StoreUnavailable as fault:  # the claim expires, and it is sent again
             attempt = Attempt(f"how it ended could not be kept: {fault}; it was {attempt.error or 'sent'}")
         self._log.info(

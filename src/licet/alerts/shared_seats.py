@@ -2,11 +2,12 @@
 
 The rules:
 
-- A pool whose alerts have `shared:N` is looked at with all others; no pool has it unless somebody says so.
-- A seat that was used from N addresses or more in a day (`seat_sources.py`) is reported once, with its client
-  and the number; of one look `REPORTED_MAX` seats of a pool at most, those with the most first.
-- It is over when the seat is gone, when a day brings fewer addresses, or after a day: what goes on is
-  reported again then.
+- Pools whose alerts contain `shared:N` are evaluated with all others; by default no pool has it.
+- A seat that was used from N addresses or more in a day (`licet.seat_sources`) is reported once, with its
+  client and the number; one evaluation reports `REPORTED_MAX` seats of a pool at most, those with the most
+  addresses first.
+- The alert is cleared when the seat is gone, when a day has fewer addresses, or after a day: if it goes on,
+  it is reported again then.
 - What is reported is a row that is written in the transaction which queues the message.
 """
 
@@ -22,11 +23,11 @@ from licet.store.upserts import insert_into
 from licet.units import DAY_MS
 
 SEAT_SHARED = "pool.seat_shared"
-REPORTED_MAX = 20  # a guess: more are not looked into at once, and the next look has the others
+REPORTED_MAX = 20  # a guess: nobody examines more at once, and the next evaluation has the others
 
 
 class SharedSeat(NamedTuple):
-    """A seat that is used from many addresses; without `is_new`, one of which that is over."""
+    """A seat that is used from many addresses; without `is_new`, one whose alert is to be cleared."""
 
     pool_id: int
     tenant_id: int
@@ -34,7 +35,7 @@ class SharedSeat(NamedTuple):
     is_new: bool
     client_id: str
     addresses: int
-    raised_at_ms: int  # of the row that is there
+    raised_at_ms: int  # of the existing row
     data: Mapping[str, object]
 
     @property
@@ -44,7 +45,7 @@ class SharedSeat(NamedTuple):
 
 
 def shared_seats(connection: Connection, now_ms: int) -> Iterator[SharedSeat]:
-    """What there is to report, and to forget."""
+    """What has to be reported, and what is no longer true."""
     pool = schema.pool.c
     query = select(schema.pool, schema.tenant.c.name.label("tenant")).join(
         schema.tenant, schema.tenant.c.id == pool.tenant_id
@@ -99,13 +100,13 @@ def _new(connection: Connection, pool: Row[Any], least: int, now_ms: int) -> Ite
 
 
 def _addresses() -> ColumnElement[int]:
-    """As `seat_sources.addresses`: how many there are, each behind a space."""
+    """As `seat_sources.addresses`, in SQL: how many there are, each after a space."""
     sources = schema.seat.c.sources
     return func.length(sources) - func.length(func.replace(sources, " ", ""))
 
 
 def note_shared(connection: Connection, found: SharedSeat, now_ms: int) -> bool:
-    """Write down what is reported, or that it is over; whether nobody else wrote it first."""
+    """Write what is reported, or that it is over; return whether no other node wrote it first."""
     table, notice = schema.shared_seat, schema.shared_seat.c
     if not found.is_new:
         this = and_(notice.pool_id == found.pool_id, notice.holder == found.holder)
@@ -124,7 +125,7 @@ def note_shared(connection: Connection, found: SharedSeat, now_ms: int) -> bool:
 
 
 def raised_shared(connection: Connection) -> list[Row[Any]]:
-    """The seats of which it is raised now, with their pools."""
+    """The seats for which it is raised now, with their pools."""
     pool, notice = schema.pool.c, schema.shared_seat.c
     query = select(schema.pool, notice.client_id, notice.addresses, notice.raised_at_ms, notice.holder).join(
         schema.shared_seat, notice.pool_id == pool.id

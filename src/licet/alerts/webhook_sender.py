@@ -2,13 +2,13 @@
 
 The rules:
 
-- Of an answer the status counts, and with an error how long to wait (RFC 9110 section 10.2.3), and nothing
-  else: its body is not read, and a redirection is not followed.
-- All of an attempt takes `answer_s` at most, however slowly a receiver talks.
-- A webhook that somebody set who looks after one tenant goes to public addresses, and of an attempt that got
-  no answer they learn only that: what listens where would be told by the difference.
-- A host is looked up once, and the connection goes to the address that was looked at: a name cannot stand
-  for one address when it is asked about, and for a refused one a moment later. No proxy is asked.
+- Of an answer only the status counts, and with an error how long to wait (RFC 9110 section 10.2.3): its body
+  is not read, and no redirection is followed.
+- An attempt takes `answer_s` at most, however slowly a receiver answers.
+- A webhook that an administrator of one tenant set is sent to public addresses only, and every attempt
+  without an answer has the same text: the difference would reveal what listens where.
+- A host is resolved once, and the connection goes to the address that was checked: a name cannot resolve to
+  one address for the check and to a refused one a moment later. No proxy is used.
 
 It imports an HTTP client: a server does so when there is something to send.
 """
@@ -35,7 +35,7 @@ from licet.model import InvalidValue
 from licet.networks import Address, Network, is_public, is_within
 
 ANSWER_S = 15.0  # Standard Webhooks, "Request timeouts": 15 to 30 s
-ADDRESSES_MAX = 4  # of a host with many, as many are tried
+ADDRESSES_MAX = 4  # of a host with many, so many are tried
 
 NOT_REACHED = "no answer: its host has no public address, or nobody there takes messages by TLS"
 
@@ -43,7 +43,7 @@ _DIGITS = re.compile("[0-9]{1,9}")
 
 
 class Posting:
-    """Sends messages. `executor` is where names are looked up, which may take long."""
+    """Sends messages. `executor` resolves names, which may take long."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Posting:
         self._user_agent = user_agent
         self._executor = executor
         self._answer_s = answer_s
-        # What the system trusts, and where it has no list, or an old one, what the HTTP client does.
+        # The system's authorities, and those of the HTTP client where the system has none, or an old list.
         self._tls = ssl.create_default_context()
         self._tls.load_verify_locations(certifi.where())
 
@@ -71,7 +71,7 @@ class Posting:
         """Send a message at this instant."""
         assert message.url is not None
         private_allowed = message.private_allowed or self._private_allowed
-        try:  # The settings may be others by now.
+        try:  # The settings may have changed.
             check_url(message.url, http_allowed=self._http_allowed, private_allowed=private_allowed)
         except InvalidValue as fault:
             return Attempt(str(fault))
@@ -114,7 +114,7 @@ class Posting:
                         "user-agent": self._user_agent,
                         **self._signed(message, body, now_ms // 1000),
                     },
-                    # The certificate has to be of the name and not of the address.
+                    # The certificate has to match the name, not the address.
                     extensions={"sni_hostname": target.raw_host.decode("ascii")},
                 )
                 try:
@@ -158,7 +158,7 @@ class Posting:
 
 
 class _Refused(Exception):
-    """It is not sent there."""
+    """The address is not allowed."""
 
 
 def _judged(answered: httpx.Response, now_ms: int) -> Attempt:
@@ -177,6 +177,6 @@ def _seconds(retry_after: str, now_ms: int) -> int:
         return int(retry_after)
     try:
         moment_s = parsedate_to_datetime(retry_after).timestamp()
-    except (ValueError, OverflowError):  # an offset or a year that is no number of this machine's
+    except (ValueError, OverflowError):  # an offset or a year out of range
         return 0
     return max(0, round(moment_s - now_ms / 1000))

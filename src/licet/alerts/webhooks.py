@@ -5,16 +5,16 @@
 
 The rules:
 
-- A webhook is of one tenant, or of all. Who looks after one tenant sees and changes the webhooks of that
-  tenant only: that is `within`.
+- A webhook is of one tenant, or of all. An administrator of one tenant sees and changes the webhooks of
+  that tenant only: that is `within`.
 - It is reached by https; by http only on this machine, unless the settings allow more.
-- Where who looks after one tenant set its URL, it goes to public addresses only: else they would learn from
-  the answers what listens on this machine and in the network around it.
-- Each change leaves an event. It tells the host of a URL only: what follows may be a secret.
-- No secret is kept or handled here: `licet.credentials.webhook_signatures` makes it from the webhook's id and
-  number.
+- A URL that an administrator of one tenant set is reached at public addresses only: else they would learn
+  from the answers what listens on this machine and in the network around it.
+- Each change records an event. It has only the host of a URL: what follows may be a secret.
+- No secret is stored or handled here: `licet.credentials.webhook_signatures` derives it from the webhook's id
+  and number.
 
-What raises an alert is in `raising.py`, how a message goes its way in `outbox.py`.
+What raises an alert is in `evaluation.py`, how a message is delivered in `outbox.py`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -36,14 +36,15 @@ from licet.store.contract import Purpose, Store, Transaction
 from licet.store.errors import NotFound, StillInUse, unknown
 from licet.store.events import Event, keep_events
 
-WEBHOOKS_MAX = 100  # a guess: each of them is told of each alert of its tenants
+WEBHOOKS_MAX = 100  # a guess: each of them gets each alert of its tenants
 SECRET_OVERLAP_MS = 24 * 3_600_000  # for which the secret before signs too, after a rotation
 
 
 class Webhook(Value, frozen=True, kw_only=True):
     """Where alerts are sent: those of one tenant, or of all when `tenant_id` is None.
 
-    `disabled_why` tells why nobody disabled it. `rotated_at_ms` is when its secret got this number.
+    `disabled_why` is the reason where no administrator disabled it. `rotated_at_ms` is when its secret got
+    this number.
     """
 
     id: str
@@ -58,7 +59,7 @@ class Webhook(Value, frozen=True, kw_only=True):
 
     @property
     def place(self) -> str:
-        """Its URL as far as everybody may see it: what follows the host may be a secret."""
+        """The part of its URL that everybody may see: what follows the host may be a secret."""
         return place_of(self.url)
 
 
@@ -82,9 +83,9 @@ def find_webhook(connection: Connection, webhook_id: str, within: int | None = N
 
 @contextmanager
 def changing(store: Store, actor: str, *, within: int | None = None) -> Iterator["WebhooksChange"]:
-    """Change webhooks, all of the block or nothing of it. `actor` is who does it, for the events.
+    """Change webhooks in one transaction. `actor` is who makes the change, for the events.
 
-    With `within`, a tenant's id, there are the webhooks of that tenant and no others.
+    With `within`, a tenant's id, only the webhooks of that tenant can be seen and changed.
     Raises SetupError, InvalidValue, StoreUnavailable.
     """
     with store.transaction(Purpose.UPKEEP) as transaction:
@@ -94,9 +95,9 @@ def changing(store: Store, actor: str, *, within: int | None = None) -> Iterator
 
 
 def redeliver(store: Store, actor: str, ids: Iterable[str], *, within: int | None = None) -> int:
-    """Send these messages again, with their ids, from the first attempt on; how many there were.
+    """Send these messages again, with their ids, from the first attempt on; return how many.
 
-    What is waiting anyway, and what goes to a webhook that is disabled, is left alone.
+    Messages that wait anyway, and those to a disabled webhook, are left alone.
     Raises StoreUnavailable.
     """
     with changing(store, actor, within=within) as change:
@@ -123,7 +124,7 @@ class WebhooksChange:
     def add(
         self, url: str, *, tenant_id: int | None, http_allowed: bool = False, private_allowed: bool = False
     ) -> Webhook:
-        """A new webhook, of one tenant or all. What is allowed is as the settings have it.
+        """Add a webhook, of one tenant or all; the settings say what is allowed.
 
         Raises InvalidValue, NotYours, NotFound for the tenant, StillInUse when there are too many.
         """
@@ -149,7 +150,7 @@ class WebhooksChange:
         )
         row = {field: getattr(added, field) for field in added.__struct_fields__}
         self._connection.execute(schema.webhook.insert().values(row))
-        self._tell("add", added, added.place)
+        self._record("add", added, added.place)
         return added
 
     def set(
@@ -161,7 +162,7 @@ class WebhooksChange:
         http_allowed: bool = False,
         private_allowed: bool = False,
     ) -> bool:
-        """Change a webhook; whether there was anything to change. What waits for a disabled one is given up.
+        """Change a webhook; return whether anything changed. Disabling it gives up the messages that wait.
 
         Raises NotFound, InvalidValue.
         """
@@ -177,18 +178,18 @@ class WebhooksChange:
                 disable(self._connection, webhook_id)
             details.append(f"enabled {'no -> yes' if enabled else 'yes -> no'}")
         if details:
-            self._tell("set", before, ", ".join(details))
+            self._record("set", before, ", ".join(details))
         return bool(details)
 
     def rotate(self, webhook_id: str) -> Webhook:
-        """Give a webhook its next secret. For `SECRET_OVERLAP_MS` the one before signs too.
+        """Give a webhook its next secret. For `SECRET_OVERLAP_MS` the previous one signs too.
 
         Raises NotFound.
         """
         number = self.webhook(webhook_id).secret_number + 1
         self._update(webhook_id, secret_number=number, rotated_at_ms=self._now_ms)
         rotated = self.webhook(webhook_id)
-        self._tell("rotate secret", rotated, f"number {number}")
+        self._record("rotate secret", rotated, f"number {number}")
         return rotated
 
     def remove(self, webhook_id: str) -> None:
@@ -198,10 +199,10 @@ class WebhooksChange:
         """
         webhook = self.webhook(webhook_id)
         self._connection.execute(delete(schema.webhook).where(schema.webhook.c.id == webhook_id))
-        self._tell("remove", webhook, webhook.place)
+        self._record("remove", webhook, webhook.place)
 
     def test(self, webhook_id: str) -> str:
-        """Queue a message that tells nothing, to see whether it arrives at the first attempt; its id.
+        """Queue a test message, to see whether it arrives at the first attempt; return its id.
 
         Raises NotFound, StillInUse when the webhook is disabled.
         """
@@ -217,13 +218,13 @@ class WebhooksChange:
             payload=payload(TEST, self._now_ms, {"webhook": webhook_id}),
             now_ms=self._now_ms,
         )
-        self._tell("test", webhook, webhook.place)
+        self._record("test", webhook, webhook.place)
         return message_id
 
     def redeliver(self, ids: Iterable[str]) -> int:
-        """Send these messages again, with their ids, from the first attempt on; how many there were.
+        """Send these messages again, with their ids, from the first attempt on; return how many.
 
-        What is waiting anyway, and what goes to a webhook that is disabled, is left alone.
+        Messages that wait anyway, and those to a disabled webhook, are left alone.
         """
         delivery, webhook = schema.delivery.c, schema.webhook.c
         disabled = select(webhook.id).where(webhook.enabled.is_(False))
@@ -269,7 +270,7 @@ class WebhooksChange:
             raise NotFound(text, code=Code.NOT_FOUND, field="tenant", subject=Subject("tenant"))
         return name
 
-    def _tell(self, action: str, webhook: Webhook, detail: str) -> None:
+    def _record(self, action: str, webhook: Webhook, detail: str) -> None:
         event = Event(
             actor=self._actor,
             tenant=self._tenant_name(webhook.tenant_id),

@@ -1,1 +1,1 @@
-"""Reports tell administrators who holds seats, how full a pool was, and how many seats would be enough."""
+"""Reports show administrators who holds seats, how full a pool was, and how many seats would be enough."""

@@ -7,7 +7,7 @@ from licet.store import schema
 
 
 def made_at_ms(connection: Connection, tenant: Tenant) -> int | None:
-    """When this tenant was added; None where the events do not go back so far."""
+    """When this tenant was added; None where the events do not reach back so far."""
     event = schema.event.c
     added = (
         (event.tenant == tenant.name) & (event.action == "add") & (event.target == f"tenant {tenant.name}")

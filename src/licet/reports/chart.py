@@ -1,8 +1,8 @@
 """Draws a usage report as a picture, with peaks as bars, seats as a line, denials as marks; or writes CSV.
 
 The page and the command line draw the same. The same report is the same picture, to the byte: nothing in it
-comes from when or where it was drawn. matplotlib is an extra, and imported when the first picture is drawn.
-It keeps its settings for the whole process, so one picture is drawn at a time.
+depends on when or where it was drawn. matplotlib is an extra, and imported when the first picture is drawn.
+Its settings are global to the process, so one picture is drawn at a time.
 """
 
 import csv
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-POOLS_MAX = 12  # in one picture; more of them nobody looks at together
+POOLS_MAX = 12  # in one picture; more are too many to compare
 
 _INK, _PALE, _GRID = "#1f2933", "#52606d", "#e4e7eb"
 _BAR, _SEATS, _DENIED = "#3b82c4", "#1f2933", "#c0262d"
-_BARS_MAX = 120  # more of them stand without gaps, or they would be thinner than a line
+_BARS_MAX = 120  # more have no gaps between them, or they would be thinner than a line
 _WIDTH_IN, _POOL_IN, _DPI = 10.0, 3.6, 144
 _STYLE: Any = {
     "font.family": "sans-serif",
@@ -42,32 +42,32 @@ _STYLE: Any = {
     "svg.hashsalt": "licet",
 }
 _LEGEND = ("peak", "seats", "denials")
-# By year, month, day, hour, minute and second; and the first of each within the greater one.
+# By year, month, day, hour, minute and second; and the first of each within the larger unit.
 _TICKS = ["%Y", "%b", "%d %b", "%H:%M", "%H:%M", "%H:%M"]
 _FIRST_TICKS = ["", "%b %Y", "%d %b", "%d %b", "%H:%M", "%H:%M"]
 _LOCK = threading.Lock()
 
 
 class Form(StrEnum):
-    """What a picture is."""
+    """The format of a picture."""
 
     SVG = "svg"
     PNG = "png"
 
 
 class By(StrEnum):
-    """What a bar is the peak of."""
+    """The unit whose peak a bar shows."""
 
     DAY = "day"
     HOUR = "hour"
 
 
 class ChartsMissing(Exception):
-    """What draws is not installed; the text says what to do."""
+    """matplotlib is not installed; the text says what to do."""
 
 
 def write_csv(file: TextIO, found: Usage, by: By, pool: str | None = None) -> int:
-    """Write the peaks of a report as CSV, of one pool or of all; how many rows there were."""
+    """Write the peaks of a report as CSV, of one pool or of all; return how many rows."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(("tenant", "pool", "from", "until", "peak", "seats", "denials"))
     rows = [
@@ -89,7 +89,7 @@ def write_csv(file: TextIO, found: Usage, by: By, pool: str | None = None) -> in
 
 
 def peaks_of(pool: PoolUsage, by: By) -> Sequence[Peak]:
-    """The parts of a report that a bar or a row stands for."""
+    """The parts of a report that bars or rows show."""
     return pool.days if by is By.DAY else pool.hours
 
 

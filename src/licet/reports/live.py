@@ -1,7 +1,6 @@
 """Reads the live seats and sessions of a tenant, all at once: who holds which seat now.
 
-What has expired is over at the moment when it expired, swept or not (L4). It changes nothing and decides
-nothing.
+What has expired is over from that instant on, swept or not (L4). The module only reads.
 """
 
 from collections import defaultdict
@@ -13,12 +12,12 @@ from licet.model import Tenant, Value
 from licet.seat_sources import addresses
 from licet.store import schema
 
-# Of a session: its client, and the client's user.
+# The columns of a session's client, and of the client's user.
 WHOSE = (schema.client.c.client_id, schema.client.c.initials, schema.user.c.name)
 
 
 class LiveSession(Value, frozen=True, kw_only=True):
-    """A session that lives: whose it is, and when it was begun, was last given a token, and expires."""
+    """A live session: whose it is, and when it began, got its last token, and expires."""
 
     sid: str
     client_id: str
@@ -32,9 +31,9 @@ class LiveSession(Value, frozen=True, kw_only=True):
 
 
 class SeatInUse(Value, frozen=True, kw_only=True):
-    """A seat, who took it, and the sessions that share it, oldest first; without one it is on hold.
+    """A seat, who took it, and the sessions that share it, oldest first; without a session it is on hold.
 
-    `addresses` is how many asked for its tokens in a day: 17 is more than 16, 0 is not known.
+    `addresses` is how many asked for its tokens in a day: 17 is more than 16, 0 is unknown.
     """
 
     holder: str
@@ -97,9 +96,9 @@ def sessions(
     after: tuple[int, bytes] | None = None,
     limit: int | None = None,
 ) -> tuple[LiveSession, ...]:
-    """The sessions that live at `now_ms`, oldest first; those of one client or user (its initials) only.
+    """The sessions alive at `now_ms`, oldest first; of one client or user (its initials), if given.
 
-    A page of them begins behind `after`, the start and sid of a session.
+    A page of them begins after `after`, the start and sid of a session.
     """
     session = schema.session.c
     query = _live_sessions(tenant, now_ms).limit(limit)
@@ -121,10 +120,10 @@ def _all_of(table: Table, tenant: Tenant) -> Select[Any]:
 
 
 def live(tenant: Tenant, now_ms: int, query: Select[Any]) -> Select[Any]:
-    """This query, of the tenant's live sessions with their clients and users."""
+    """This query, over the tenant's live sessions with their clients and users."""
     session, client, user = schema.session, schema.client, schema.user
     joined = session.join(client, client.c.key == session.c.client_key).join(user, same_user(client))
-    # Of the client, too: sessions have an index by their client, and none by their tenant.
+    # By the client's tenant, too: sessions have an index by client, and none by tenant.
     mine = (client.c.tenant_id == tenant.id, session.c.tenant_id == tenant.id)
     return query.select_from(joined).where(*mine, session.c.expires_at_ms > now_ms)
 
@@ -145,7 +144,7 @@ def _live_seats(tenant: Tenant, now_ms: int) -> Select[Any]:
 
 
 def same_user(table: Table) -> ColumnElement[bool]:
-    """Whether a row of `user` is the user that a row of this table names."""
+    """The condition that a row of `user` is the user that a row of this table names."""
     return (schema.user.c.tenant_id == table.c.tenant_id) & (schema.user.c.initials == table.c.initials)
 
 

@@ -1,8 +1,8 @@
 """Counts seats in use and live sessions of all tenants at once, for the metrics.
 
-Few queries, however many tenants there are. Each series that a scrape makes is kept by who scrapes, for
-months: so only the oldest tenants are named, and all others together are one. What has expired counts for
-nothing, swept or not (L4).
+It takes few queries, however many tenants there are. Prometheus keeps each series for months: so only the
+oldest tenants are named, and all others are one together. What has expired counts for nothing, swept or not
+(L4).
 """
 
 from collections import Counter
@@ -14,12 +14,12 @@ from sqlalchemy import ColumnElement, Connection, Label, Select, case, func, lit
 from licet.reports.seats_on_hold import seats_on_hold
 from licet.store import schema
 
-OTHERS = "(others)"  # no name of a tenant, pool or scope: they have no brackets, or no place for this
-SCOPES_MAX = 20  # of one pool of a tenant; a client that asks for scopes in any order makes no more than this
+OTHERS = "(others)"  # not a valid name of a tenant, pool or scope
+SCOPES_MAX = 20  # of one pool of a tenant, in whatever order clients ask for scopes
 
 
 class PoolNow(NamedTuple):
-    """A pool; of the tenants that are not named, all of theirs together. None is a licence without end."""
+    """A pool, or all pools of the unnamed tenants together. None is a licence without end."""
 
     tenant: str
     pool: str
@@ -31,7 +31,7 @@ class PoolNow(NamedTuple):
 
 
 class Occupancy(NamedTuple):
-    """The pools; how many sessions live, by tenant, pool ('' for none) and scope; and how many tenants."""
+    """The pools; the number of live sessions by tenant, pool ('' for none) and scope; and that of tenants."""
 
     pools: tuple[PoolNow, ...]
     sessions: Mapping[tuple[str, str, str], int]
@@ -40,7 +40,7 @@ class Occupancy(NamedTuple):
 
 
 def occupancy(connection: Connection, now_ms: int, *, tenants_max: int) -> Occupancy:
-    """How it is at `now_ms`, with so many tenants by name."""
+    """The occupancy at `now_ms`, with so many tenants by name."""
     [(tenants, last)] = connection.execute(_tenants(tenants_max))
     named = schema.tenant.c.id <= (last or 0) if tenants > tenants_max else true()
     on_hold = _on_hold(connection, named, now_ms)
@@ -61,7 +61,7 @@ def occupancy(connection: Connection, now_ms: int, *, tenants_max: int) -> Occup
 
 
 def _tenants(tenants_max: int) -> Select[Any]:
-    """How many there are, and the id of the last one that is named."""
+    """How many tenants there are, and the id of the last one that is named."""
     present = select(schema.tenant.c.id).where(schema.is_there)
     ids = present.order_by(schema.tenant.c.id).limit(tenants_max).subquery()
     last = select(func.max(ids.c.id)).scalar_subquery()
@@ -138,7 +138,7 @@ def _name(named: ColumnElement[bool], name: ColumnElement[Any], label: str) -> L
 
 
 def _folded(rows: Any) -> Counter[tuple[str, str, str]]:
-    """The sessions; what was granted is the same in any order, and beyond the usual scopes one of many."""
+    """The sessions by scope: the order of scopes does not count, and rare scopes are one together."""
     counted: Counter[tuple[str, str, str]] = Counter()
     for row in rows:
         counted[row.tenant, row.pool, " ".join(sorted(row.scope.split(" ")))] += row.times

@@ -1,7 +1,7 @@
 """Reads every tenant at a glance: its pools now and in 24 hours, its sessions, and today's denials.
 
-The number of queries is the same for one tenant and for a page of 500 of them. What has expired is free at
-its moment, swept or not (L4). It changes nothing and decides nothing.
+The number of queries is the same for one tenant and for a page of 500 of them. A seat that has expired is
+free from that instant on, swept or not (L4). The module only reads.
 """
 
 from collections import defaultdict
@@ -21,7 +21,7 @@ from licet.units import DAY_MS, MINUTE_MS, QUARTER_MS
 
 
 class Point(Value, frozen=True, kw_only=True):
-    """A quarter of an hour from `at_ms` on: the most seats in use at once, and how many there were."""
+    """A quarter of an hour from `at_ms` on: the most seats in use at once, and the seats of the pool."""
 
     at_ms: int
     peak: int
@@ -29,7 +29,7 @@ class Point(Value, frozen=True, kw_only=True):
 
 
 class ScopeSessions(Value, frozen=True, kw_only=True):
-    """How many sessions of a scope live. Those that need no seat are not `licensed`."""
+    """How many sessions of a scope are alive. Those that need no seat are not `licensed`."""
 
     scope: str
     licensed: bool
@@ -37,7 +37,7 @@ class ScopeSessions(Value, frozen=True, kw_only=True):
 
 
 class PoolOverview(Value, frozen=True, kw_only=True):
-    """A pool at one instant, and how it came there.
+    """A pool at one instant, and its last 24 hours.
 
     `peak` is today's, first reached in the minute of `peak_at_ms` (None when nothing was in use today). One
     of its seats is free at `next_free_at_ms` at the latest (None when none is in use). `points` are the
@@ -59,7 +59,7 @@ class PoolOverview(Value, frozen=True, kw_only=True):
 
 
 class TenantOverview(Value, frozen=True, kw_only=True):
-    """A tenant at one instant: today's `denials` of all pools, the sessions without a seat: `unlicensed`.
+    """A tenant at one instant: today's `denials` of all pools, and `unlicensed`, the sessions without a seat.
 
     `failures` are today's failed authentications.
     """
@@ -130,7 +130,7 @@ class _Change(NamedTuple):
 
 
 class _Reading:
-    """What is read of some tenants: one query for each kind of thing, whatever their number."""
+    """Reads some tenants: one query for each kind of row, however many tenants there are."""
 
     def __init__(self, connection: Connection, ids: Collection[int], now_ms: int, today_ms: int) -> None:
         self._connection = connection
@@ -149,7 +149,7 @@ class _Reading:
         self._changes = self._read_changes()
 
     def tenant(self, row: Row[Any]) -> TenantOverview:
-        """One of them."""
+        """The overview of one tenant."""
         pools = tuple(self._pool(pool) for pool in self._pools[row.id])
         sessions = self._by_scope(row.id)
         return TenantOverview(
@@ -163,7 +163,7 @@ class _Reading:
         )
 
     def _by_scope(self, tenant_id: int) -> tuple[ScopeSessions, ...]:
-        """The licensed scopes first, and those with most sessions."""
+        """The licensed scopes first, then by the number of sessions."""
         counted: defaultdict[tuple[bool, str], int] = defaultdict(int)
         for session in self._sessions[tenant_id]:
             counted[session.pool_id is not None, session.scope] += session.sessions
@@ -204,7 +204,7 @@ class _Reading:
     ) -> tuple[tuple[Point, ...], int]:
         """The quarters of the last 24 hours, and what was in use when today began.
 
-        Seats that expired and were not cleared away did so after all that was written of their pool.
+        Seats that expired and are not swept yet expired after the last row of their pool.
         """
         changes = {counted.quarter: counted for counted in self._changes.get((row.tenant_id, row.name), ())}
         gone = [pool.expires_at_ms // QUARTER_MS for pool in expired]
@@ -238,7 +238,7 @@ class _Reading:
         before = (
             func.coalesce(
                 _last_before(minute, minute.c.minute, first * QUARTER, name),
-                _last_before(summed, summed.c.quarter, first, name),  # where minutes are kept for a day
+                _last_before(summed, summed.c.quarter, first, name),  # where minutes are kept for only a day
             ).label(f"before_{name}")
             for name in ("in_use", "seats")
         )
@@ -252,7 +252,7 @@ class _Reading:
         return query.where(self._mine(pool)).order_by(pool.c.name)
 
     def _query_expired(self) -> Select[Any]:
-        """The seats that have expired and are not cleared away."""
+        """The seats that have expired and are not swept yet."""
         pool, seat = schema.pool, schema.seat
         return (
             select(seat.c.pool_id, seat.c.expires_at_ms)
@@ -261,7 +261,7 @@ class _Reading:
         )
 
     def _query_sessions(self) -> Select[Any]:
-        """How many sessions live, by scope and pool: found by the clients, whose sessions have an index."""
+        """How many sessions are alive, by scope and pool, found by the index of each client's sessions."""
         return _live_sessions(self._mine(schema.client), self._now_ms)
 
     def _query_denied(self) -> Select[Any]:
@@ -296,7 +296,7 @@ class _Reading:
         return select(ranked).where(ranked.c.rank == 1)
 
     def _read_changes(self) -> dict[tuple[int, str], list[_Change]]:
-        """How use changed in the last 24 hours: what is summed from the sums, the rest from the minutes."""
+        """How use changed in the last 24 hours: from the sums as far as they go, then from the minutes."""
         summed = (summed_until_ms(self._connection) or 0) // QUARTER_MS
         first = min(max(self._quarters.start, summed), self._quarters.stop)
         changes: defaultdict[tuple[int, str], list[_Change]] = defaultdict(list)
@@ -339,7 +339,7 @@ class _Reading:
 
 
 def sessions_of_pools(connection: Connection, tenant_id: int, now_ms: int) -> dict[int, int]:
-    """How many sessions of a tenant live on seats of each pool, by its id."""
+    """How many sessions of a tenant are alive on seats of each pool, by the pool's id."""
     found: defaultdict[int, int] = defaultdict(int)
     for session in connection.execute(_live_sessions(schema.client.c.tenant_id == tenant_id, now_ms)):
         if session.pool_id is not None:
@@ -365,7 +365,7 @@ def _last_before(table: Table, unit: ColumnElement[int], first: int, name: str) 
 
 
 def _same_pool(table: Table) -> ColumnElement[bool]:
-    # Not an index of the pools: else SQLite takes all rows of the tenants, and looks for the pool of each.
+    # Without an index of the pools: else SQLite reads all rows of the tenants, and looks up the pool of each.
     tenant_id, name = schema.pool.c.tenant_id + 0, schema.pool.c.name.concat("")
     return (table.c.tenant_id == tenant_id) & (table.c.pool == name)
 

@@ -1,10 +1,10 @@
-"""Reads what is kept of a tenant in a span of time, and divides the span into its days and hours.
+"""Reads the journal and usage of a tenant in a span of time, and divides the span into days and hours.
 
-What is summed (`licet.journal.summary`) is read from the sums, and the rest, like the edges of a span that
-begin or end within a sum, from the rows that were summed: what a span has is the same either way. Where those
-rows are no longer kept, a sum that the span cuts counts as a whole.
+Sums (`licet.journal.summary`) are used where they exist. The rest, like the edges of a span that begins or
+ends within a sum, is read from the rows that were summed: the result is the same. Where those rows are no
+longer kept, a sum that the span cuts counts as a whole.
 
-A span is half open. It knows nothing of what its rows mean together: `licet.reports.usage` does.
+A span is half open. What the rows mean together is in `licet.reports.usage`.
 """
 
 from collections import Counter
@@ -53,7 +53,7 @@ class Session(NamedTuple):
 
 
 class _Parts(NamedTuple):
-    """A span in whole units that are summed, and the minutes before and behind them."""
+    """A span as whole units that are summed, and the minutes before and after them."""
 
     units: range
     before: range
@@ -61,7 +61,7 @@ class _Parts(NamedTuple):
 
 
 class Span:
-    """What is read of one tenant in a span. One that reaches up to now includes this very millisecond."""
+    """What is read of one tenant in a span. A span up to now includes the current millisecond."""
 
     def __init__(  # noqa: PLR0917 - what of whom, from when until when, by whose clock
         self,
@@ -84,12 +84,12 @@ class Span:
 
     @property
     def minutes(self) -> range:
-        """Those that it touches."""
+        """The minutes that it touches."""
         return range(self.from_ms // MINUTE_MS, -(-self.until_ms // MINUTE_MS))
 
     @property
     def hours(self) -> range:
-        """Those that begin in it."""
+        """The hours that begin in it."""
         return range(-(-self.from_ms // HOUR_MS), -(-self.until_ms // HOUR_MS))
 
     def includes(self, at_ms: int) -> bool:
@@ -97,7 +97,7 @@ class Span:
         return self.from_ms <= at_ms < self.until_ms
 
     def edges(self, floor: Callable[[int, tzinfo | None], int], step_ms: int) -> list[int]:
-        """Where its parts begin, and its end. From the begin of one part, a step leads into the next."""
+        """Where its parts begin, and its end. `step_ms` after the begin of a part is within the next one."""
         edges = [self.from_ms]
         at_ms = _after(floor(self.from_ms, self.zone), step_ms, floor, self.zone)
         while at_ms < self.until_ms:
@@ -146,7 +146,7 @@ class Span:
         return sorted(found, key=lambda denial: (denial.first_at_ms, denial.client_id, denial.reason))
 
     def pools_held(self) -> set[str]:
-        """Those of which seats ever came back, looked up one by one: a tenant has few."""
+        """The pools of which seats came back, looked up one by one: a tenant has few."""
         usage = schema.usage_hour.c
         query = select(func.min(usage.pool)).where(self._mine(schema.usage_hour))
         found: set[str] = set()
@@ -157,7 +157,7 @@ class Span:
         return found
 
     def held(self, pool: str) -> Sequence[Row[Any]]:
-        """For how long seats were held that came back, and how much of that since their last token."""
+        """For how long seats that came back were held, and how much of that after their last token."""
         usage = schema.usage_hour.c
         key = (usage.client_id, usage.initials)
         total = (func.sum(usage.held_ms).label("held_ms"), func.sum(usage.idle_ms).label("idle_ms"))
@@ -168,7 +168,7 @@ class Span:
         )
 
     def taken(self, pool_id: int) -> Sequence[Row[Any]]:
-        """The seats that did not come back yet, though they may have expired, the first to expire first."""
+        """The seats that did not come back yet, although they may have expired, by expiry."""
         seat = schema.seat
         return self._all(select(seat).where(seat.c.pool_id == pool_id).order_by(seat.c.expires_at_ms))
 
@@ -228,7 +228,7 @@ class Span:
         ).scalar()
 
     def expired_sessions(self, pool_id: int | None) -> int:
-        """How many sessions expired in the span that the journal does not know of yet."""
+        """How many sessions expired in the span that the journal does not have yet."""
         session = schema.session.c
         return self._connection.execute(
             select(func.count())
@@ -239,7 +239,7 @@ class Span:
         ).scalar_one()
 
     def user_names(self) -> dict[str, str]:
-        """The names of all users of today, by their initials."""
+        """The names of all current users, by their initials."""
         user = schema.user
         query = select(user.c.initials, user.c.name).where(self._mine(user))
         return {row.initials: row.name for row in self._all(query)}
@@ -269,7 +269,7 @@ def _within(column: ColumnElement[int], units: range) -> ColumnElement[bool]:
 
 
 def _after(at_ms: int, step_ms: int, floor: Callable[[int, tzinfo | None], int], zone: tzinfo | None) -> int:
-    """Where the part begins that follows this one.
+    """Where the next part begins.
 
     Where a clock is set back by half an hour, as on Lord Howe Island, that half hour is a part of its own.
     """
@@ -290,7 +290,7 @@ def day_of(at_ms: int, zone: tzinfo | None) -> int:
 
 
 class Reach(StrEnum):
-    """The spans that a report is usually asked for: they end now."""
+    """The usual spans of a report: they end now."""
 
     DAY = "24h"
     WEEK = "7d"

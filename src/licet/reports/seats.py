@@ -5,9 +5,9 @@ The rules:
 - A row of seats is one holder with its sessions, the oldest seat first; a session without a seat is a row.
 - What has expired is over, swept or not (L4).
 - Of one holder's sessions the oldest `SESSIONS_SHOWN_MAX` are listed, and all are counted.
-- Each page costs three queries, however many seats there are; `mark` tells in one whether to look again.
+- Each page costs three queries, however many seats there are; `mark` shows in one whether anything changed.
 
-It changes nothing and decides nothing.
+The module only reads.
 """
 
 from collections import defaultdict
@@ -41,7 +41,7 @@ TEXT_CHARS_MAX = 128  # the longest that is searched for, a client_id
 
 
 class HolderFilter(Value, frozen=True, kw_only=True):
-    """Which ones: `text` stands somewhere in the user, client or address, whatever the case; '' is all."""
+    """Which seats: `text` occurs in the user, client or address, whatever the case; '' is all."""
 
     text: str = ""
     pool: str = ""
@@ -49,11 +49,11 @@ class HolderFilter(Value, frozen=True, kw_only=True):
 
 
 class SeatHeld(Value, frozen=True, kw_only=True):
-    """A seat with who took it. `renewed_at_ms` is when one of its sessions was last given a token.
+    """A seat and who took it. `renewed_at_ms` is when one of its sessions last got a token.
 
-    `sessions_count` is of all that share it, `sessions` are the oldest of them. Where none does, the seat is
-    on hold until `expires_at_ms` (L18). `addresses` is how many asked for its tokens, on the last day
-    on which one did: 17 is more than 16, 0 is not known.
+    `sessions_count` counts all sessions that share it, `sessions` are the oldest of them. Without a session
+    the seat is on hold until `expires_at_ms` (L18). `addresses` is how many asked for its tokens on the last
+    day on which one did: 17 is more than 16, 0 is unknown.
     """
 
     pool: str
@@ -91,7 +91,7 @@ class SessionPage(Value, frozen=True, kw_only=True):
 
 
 class SessionToEnd(Value, frozen=True, kw_only=True):
-    """A session that somebody chose to end: whose it is, and whether its seat comes back with all chosen."""
+    """A session that an administrator chose to end, and whether its seat comes back when all chosen end."""
 
     sid: bytes
     client_id: str
@@ -179,7 +179,7 @@ def sessions_without_seat(
 def sessions_on_seats(
     connection: Connection, tenant: Tenant, now_ms: int, places: Collection[tuple[str, str]]
 ) -> list[SessionToEnd]:
-    """All sessions on these seats, which are told by the names of pool and holder."""
+    """All sessions on these seats, which are named by pool and holder."""
     seat = schema.seat.c
     wanted = {(pool.id, holder) for name, holder in places if (pool := tenant.pool_named(name))}
     if not wanted:
@@ -192,7 +192,7 @@ def sessions_on_seats(
 def sessions_that_fit(
     connection: Connection, tenant: Tenant, now_ms: int, only: HolderFilter, *, have_seat: bool
 ) -> list[SessionToEnd]:
-    """All sessions on the seats that fit a filter, or all that fit it and need none."""
+    """All sessions on the seats that match a filter, or all sessions without a seat that match it."""
     if not have_seat:
         fits = [schema.session.c.pool_id.is_(None), *_that_fit(only)]
         query = live(tenant, now_ms, select(schema.session, *WHOSE)).where(*fits)
@@ -206,7 +206,7 @@ def sessions_that_fit(
 def sessions_named(
     connection: Connection, tenant: Tenant, now_ms: int, sids: Collection[bytes]
 ) -> list[SessionToEnd]:
-    """Those of these sessions that live; a seat comes back when none that shares it is left."""
+    """Those of these sessions that are alive; a seat comes back when no session that shares it is left."""
     session = schema.session.c
     query = live(tenant, now_ms, select(schema.session, *WHOSE)).where(session.sid.in_(sids))
     rows = connection.execute(query).all()
@@ -223,9 +223,9 @@ def sessions_named(
 def free_at_ms(
     connection: Connection, tenant: Tenant, now_ms: int, ending: Collection[SessionToEnd]
 ) -> int | None:
-    """When the last of the seats that come back with these is free; None where all are at once.
+    """When the last of the seats that come back with these is free; None where all are free at once.
 
-    Of many it may be told too late.
+    Of many seats the answer may be too late.
     """
     seat = schema.seat.c
     seats = {session.seat for session in ending if session.frees_seat and session.seat is not None}
@@ -240,7 +240,7 @@ def free_at_ms(
 
 
 def mark(connection: Connection, tenant_id: int, now_ms: int) -> str:
-    """Another text whenever a session of the tenant began, went on or ended, or a seat came back."""
+    """A text that changes whenever a session of the tenant begins, goes on or ends, or a seat comes back."""
     session, client = schema.session.c, schema.client.c
     query = select(func.count(), func.max(session.number), func.sum(session.expires_at_ms))
     found = connection.execute(
@@ -287,7 +287,7 @@ def _that_fit(only: HolderFilter) -> list[ColumnElement[bool]]:
 
 
 def _has_text(text: str, *more: ColumnElement[str]) -> ColumnElement[bool]:
-    """Whether it stands in one of these columns or in the user's name; of a session, in the client's, too."""
+    """Whether the text occurs in one of these columns or the user's name; for a session, the client's too."""
     columns = [schema.user.c.name, *more]
     if schema.session.c.address in more:
         columns += [schema.client.c.client_id, schema.client.c.initials]
@@ -302,7 +302,7 @@ def _has_scope(name: str) -> ColumnElement[bool]:
 def _page(
     rows: Sequence[Row[Any]], limit: int, place: tuple[str, ...]
 ) -> tuple[Sequence[Row[Any]], str | None]:
-    """The rows of a page, of which one more was read, and the cursor of the next."""
+    """The rows of a page, where one more was read, and the cursor of the next page."""
     if len(rows) <= bounded(limit):
         return rows, None
     shown = rows[: bounded(limit)]
@@ -347,7 +347,7 @@ def _sessions_of(
 
 
 def _of_users(seats: Collection[tuple[int, str]]) -> ColumnElement[bool]:
-    """The sessions on those of these seats that are a user's, in the words of the index of such seats."""
+    """The sessions on those of these seats that are a user's, by the condition of the partial index."""
     of_users = [seat for seat in seats if seat[1].startswith(USER_HOLDER)]
     if not of_users:
         return literal(False)

@@ -1,13 +1,20 @@
 """Computes how many seats the denials would have needed, by a replay of them with more seats.
 
-Who was denied a seat is taken to have wanted one from its first denial until `session_ttl` after its last,
-and gets the lowest free number of the seats that were not there. The denials of who has number k are those
-that k more seats would have spared. Two that want a seat at once get two numbers; a number is free again when
-it is wanted no more, and then who has a higher one moves down to it with its next denial, as it would have
-found that seat free. So one replay answers for every number of seats.
+A denied client is assumed to want a seat from its first denial until `session_ttl` after its last one. It
+gets the lowest free number of an additional seat. With k more seats, the denials of the clients with numbers
+up to k would have been spared. Two clients that want a seat at the same time get two numbers. A number is
+free again when its client no longer wants a seat; a client with a higher number then moves down to it with
+its next denial, because it would have found that seat free. So one replay answers for every number of seats.
+An example:
 
-It is an estimate. Who gets a seat may stay for longer than it knocks, and then more seats are needed; who is
-turned away may go for good, and how long it would have stayed nobody knows.
+    A is denied from 9:00 to 9:30    number 1
+    B is denied from 9:10 to 9:20    number 2: A still wants a seat
+    C is denied at 12:00             number 1 again
+
+One more seat would have spared the denials of A and C, two more those of all three.
+
+It is an estimate. A client that gets a seat may keep it for longer than it would have retried, and then more
+seats are needed; a client that is denied may give up, and how long it would have stayed is unknown.
 """
 
 from collections import Counter
@@ -17,16 +24,16 @@ from heapq import heappop, heappush
 from licet.model import NoSeatReason
 from licet.reports.period import DeniedClient
 
-# A suspended client, and one whose licence expired, wants none that more seats would give.
+# More seats would not help a suspended client, or one whose licence expired.
 SPARED = frozenset({NoSeatReason.ALL_IN_USE, NoSeatReason.NO_SEATS})
 
 
 def seats_needed(
     denied: Iterable[DeniedClient], session_ttl_s: int, holder: Callable[[DeniedClient], str]
 ) -> Counter[int]:
-    """How many denials fewer seats than this could not have spared; `denied` are one pool's, in their order.
+    """How many denials need each number of seats; `denied` are one pool's, in their order.
 
-    Two that have the same `holder` share a seat (L2).
+    Clients with the same `holder` share a seat (L2).
     """
     needed: Counter[int] = Counter()
     waiting = _Waiting()
@@ -37,7 +44,7 @@ def seats_needed(
 
 
 class _Waiting:
-    """Who wants a seat, by the number that it has."""
+    """The holders that want a seat, by their numbers."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}

@@ -1,6 +1,6 @@
-"""Counts the seats on hold: in use, though no session lives on them any more (L18).
+"""Counts the seats on hold: in use, although no session is alive on them (L18).
 
-Where no pool has a hold, one short query is all that it costs. What has expired counts for nothing (L4).
+Where no pool has a hold, it costs one short query. What has expired counts for nothing (L4).
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from licet.store import schema
 
 
 def has_hold(row: Row[Any]) -> bool:
-    """Whether a pool has one, by its row with the `token_format` of its tenant."""
+    """Whether a pool has a hold, by its row with the `token_format` of its tenant."""
     held: bool = row.hold_s > 0 or row.token_format == TokenFormat.JWT.value
     return held
 
@@ -20,7 +20,7 @@ def has_hold(row: Row[Any]) -> bool:
 def seats_on_hold(
     connection: Connection, now_ms: int, of_pool: ColumnElement[bool] | None = None
 ) -> dict[int, int]:
-    """How many there are, by the id of each pool that has a hold; of those pools only, or of all."""
+    """How many seats are on hold, by the id of each pool that has a hold; of these pools, or of all."""
     pool, tenant, seat, session = schema.pool.c, schema.tenant.c, schema.seat.c, schema.session.c
     is_held = or_(pool.hold_s > 0, tenant.token_format == TokenFormat.JWT.value)
     held = (
@@ -34,7 +34,7 @@ def seats_on_hold(
     in_use = select(seat.pool_id, func.count().label("seats")).where(seat.expires_at_ms > now_ms)
     for row in connection.execute(in_use.where(seat.pool_id.in_(held)).group_by(seat.pool_id)):
         found[row.pool_id] = row.seats
-    # By the clients: sessions have an index by their client, and none by their pool.
+    # By the clients: sessions have an index by client, and none by pool.
     tenants = select(pool.tenant_id).where(pool.id.in_(held))
     seated = (
         select(session.pool_id, func.count(session.holder.distinct()).label("seats"))

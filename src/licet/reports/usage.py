@@ -2,12 +2,12 @@
 
 The rules:
 
-- A peak is exact to the minute. Use is written only when it changes, so the last change before a span, or
-  before a part of it, is carried into it.
+- A peak is exact to the minute. Use is written only when it changes, so a span, or a part of it, begins
+  with the last change before it.
 - Seat-hours are kept by whole hours of UTC: a span has those of the hours that begin in it.
 - Spans are half open, begin with a whole minute, and end now at the latest.
 
-It changes nothing, decides nothing, and speaks to any store through SQLAlchemy alone.
+The module only reads, from any store, through SQLAlchemy.
 """
 
 from bisect import bisect_right
@@ -41,7 +41,7 @@ class Peak(Value, frozen=True, kw_only=True):
 
 
 class Held(Value, frozen=True, kw_only=True):
-    """For how long a client's seats were held, together. `name` is empty when the user is no more.
+    """For how long a client's seats were held, in total. `name` is empty when the user was removed.
 
     `idle_ms` of that passed between the last token of a seat and its return.
     """
@@ -63,7 +63,7 @@ class HeldByUser(Value, frozen=True, kw_only=True):
 
 
 class HeatCell(Value, frozen=True, kw_only=True):
-    """One hour of the week, by the reader's clock: Monday is 0. Only those that the span has are told.
+    """One hour of the week, by the reader's clock: Monday is 0. Only hours within the span are listed.
 
     `mean` is the mean of the peaks of these hours, `peak` the highest of them.
     """
@@ -101,11 +101,11 @@ class Tally(Value, frozen=True, kw_only=True):
 
 
 class PoolUsage(Value, frozen=True, kw_only=True):
-    """One pool in a span. `seats` is None when the pool is no more.
+    """One pool in a span. `seats` is None when the pool was removed.
 
     `peak` is the high-water mark, and `peak_at_ms` the minute in which it was reached first; the start of the
-    span when it was reached before. `remaining` begins with the seats there are, and ends where no more seats
-    would have helped: see `with_seats`.
+    span when it was reached before. `remaining` begins with the current seats, and ends where more seats
+    would not have helped: see `with_seats`.
     """
 
     pool: str
@@ -130,7 +130,7 @@ class PoolUsage(Value, frozen=True, kw_only=True):
 
     @property
     def idle_share(self) -> float:
-        """How much of the time in which seats were held they were idle: 0 to 1."""
+        """The part of the time held in which seats were idle: 0 to 1."""
         return self.idle_ms / self.held_ms if self.held_ms else 0.0
 
 
@@ -153,7 +153,7 @@ def usage(
     now_ms: int,
     zone: tzinfo | None = UTC,
 ) -> Usage:
-    """What happened from `from_ms` until `until_ms`, or until now when that is earlier.
+    """The usage from `from_ms` until `until_ms`, or until now when that is earlier.
 
     Days and hours begin by the clocks of `zone`; None is the zone of this machine.
     """
@@ -161,19 +161,19 @@ def usage(
     end_ms = until_ms if until_ms < now_ms else now_ms + 1
     span = Span(connection, tenant.id, from_ms, end_ms, now_ms, zone)
     pools = {row.name: row for row in connection.execute(_all_of(schema.pool, tenant))}
-    happened = _Happened(span.denied(), span.sessions())
+    events = _Events(span.denied(), span.sessions())
     gone = {name for name in span.pools_held() - pools.keys() if span.held(name)}
-    names = {*pools, *gone, *happened.pools}
+    names = {*pools, *gone, *events.pools}
     return Usage(
         tenant=tenant.name,
         from_ms=from_ms,
         until_ms=min(until_ms, now_ms),
-        pools=tuple(_pool_usage(span, tenant, name, pools.get(name), happened) for name in sorted(names)),
-        unlicensed=happened.tally("", span.expired_sessions(None)),
+        pools=tuple(_pool_usage(span, tenant, name, pools.get(name), events) for name in sorted(names)),
+        unlicensed=events.tally("", span.expired_sessions(None)),
     )
 
 
-class _Happened:
+class _Events:
     """The denials and sessions of a span, by pool."""
 
     def __init__(self, denied: Iterable[DeniedClient], sessions: Mapping[SessionKey, int]) -> None:
@@ -184,7 +184,7 @@ class _Happened:
 
     @property
     def pools(self) -> set[str]:
-        """Those in which anything happened."""
+        """The pools with any denial or session."""
         return {*self._denied, *(session.pool for session in self._sessions)} - {""}
 
     def denied(self, pool: str) -> Sequence[DeniedClient]:
@@ -192,7 +192,7 @@ class _Happened:
         return self._denied.get(pool, ())
 
     def tally(self, pool: str, expired: int) -> Tally:
-        """The sessions of a pool, and so many that expired and were not cleared away."""
+        """The sessions of a pool, with so many that expired and are not swept yet."""
         grants, endings = 0, Counter({EndReason.EXPIRED.value: expired} if expired else {})
         for session, times in self._sessions.items():
             if session.pool == pool and session.kind == "granted":
@@ -204,14 +204,12 @@ class _Happened:
         )
 
 
-def _pool_usage(
-    span: Span, tenant: Tenant, name: str, pool: Row[Any] | None, happened: _Happened
-) -> PoolUsage:
+def _pool_usage(span: Span, tenant: Tenant, name: str, pool: Row[Any] | None, events: _Events) -> PoolUsage:
     taken = span.taken(pool.id) if pool else ()
     timeline = _timeline(span, name, pool, taken)
-    denied = happened.denied(name)
+    denied = events.denied(name)
     hours = _parts(span, span.edges(hour_of, HOUR_MS), timeline, denied)
-    # A day and a half after midnight it is the next day, however the clocks are changed.
+    # A day and a half after midnight is in the next day, however the clocks are changed.
     days = _parts(span, span.edges(day_of, 36 * HOUR_MS), timeline, denied)
     held = _held(span, tenant, name, taken)
     peak = max((part.peak for part in days), default=0)
@@ -229,14 +227,14 @@ def _pool_usage(
         users=_users(held),
         denials=_denials(denied),
         remaining=_remaining(tenant, pool, denied),
-        sessions=happened.tally(name, span.expired_sessions(pool.id) if pool else 0),
+        sessions=events.tally(name, span.expired_sessions(pool.id) if pool else 0),
     )
 
 
 def _timeline(span: Span, name: str, pool: Row[Any] | None, taken: Sequence[Row[Any]]) -> list[Step]:
-    """How use changed, what was in use before the span at the front.
+    """How use changed, beginning with what was in use before the span.
 
-    Seats that expired and were not swept yet did so after everything that was written about their pool.
+    Seats that expired and are not swept yet expired after the last row of their pool.
     """
     steps = [_before(span, name, pool, taken), *span.steps(name)]
     for seat in taken:
@@ -256,7 +254,7 @@ def _before(span: Span, name: str, pool: Row[Any] | None, taken: Sequence[Row[An
     if row is not None:
         expired = sum(seat.expires_at_ms < span.from_ms for seat in taken)
         in_use, seats = max(0, row.in_use - expired), row.seats
-    else:  # Nothing was written, or it was so long ago that it is no longer kept.
+    else:  # Nothing was written, or it is no longer kept.
         in_use = sum(seat.taken_at_ms < span.from_ms <= seat.expires_at_ms for seat in taken)
         seats = pool.seats if pool else 0
     return Step(span.minutes.start - 1, in_use, in_use, seats)
@@ -273,14 +271,14 @@ def _peak_at_ms(span: Span, name: str, timeline: Sequence[Step], peak: int) -> i
     minutes = range(max(quarter, span.minutes.start), min(quarter + QUARTER, span.minutes.stop))
     minute = span.first_with(name, peak, minutes)
     if minute is None or minute < span.minutes_kept_from:
-        minute = quarter  # Which of its minutes it was, is no longer kept.
+        minute = quarter  # The exact minute is no longer kept.
     return max(span.from_ms, minute * MINUTE_MS)
 
 
 def _parts(
     span: Span, edges: Sequence[int], timeline: Sequence[Step], denied: Iterable[DeniedClient]
 ) -> tuple[Peak, ...]:
-    """What the parts of a span between these edges looked like."""
+    """The parts of a span between these edges."""
     denials: Counter[int] = Counter()
     for denial in denied:
         denials[max(0, bisect_right(edges, denial.last_at_ms, hi=len(edges) - 1) - 1)] += denial.times
@@ -332,7 +330,7 @@ def _held(span: Span, tenant: Tenant, name: str, taken: Iterable[Row[Any]]) -> t
         from_ms, until_ms = max(seat.taken_at_ms, begin_ms), min(seat.expires_at_ms, end_ms)
         if from_ms < until_ms:
             held[seat.client_id, seat.initials] += until_ms - from_ms
-            if seat.expires_at_ms <= span.now_ms:  # How idle a seat is that is held, its return will tell.
+            if seat.expires_at_ms <= span.now_ms:  # That of a seat still held is known when it comes back.
                 issued_ms = idle_since(seat.issued_at_ms, seat.expires_at_ms, tenant.session_ttl_s)
                 idle_from_ms = max(from_ms, issued_ms)
                 idle[seat.client_id, seat.initials] += max(0, until_ms - idle_from_ms)
@@ -388,7 +386,7 @@ def _denials(denied: Iterable[DeniedClient]) -> tuple[Denials, ...]:
 def _remaining(
     tenant: Tenant, pool: Row[Any] | None, denied: Sequence[DeniedClient]
 ) -> tuple[Remaining, ...]:
-    """What would have remained of the denials, by the number of seats, as long as one more would help."""
+    """The denials that would have remained, by the number of seats, as long as one more would help."""
     by_user = pool is not None and pool.duplicates == Duplicates.USER
     spared = [denial for denial in denied if denial.reason in SPARED]
     needed = seats_needed(
@@ -406,8 +404,8 @@ def _remaining(
 def with_seats(pool: PoolUsage, seats: int) -> int:
     """How many of the denials would have remained with so many seats.
 
-    It is an estimate: docs/explanation/usage-figures.md says how it is reckoned. With fewer seats than there
-    were it is all of them, and at least that.
+    It is an estimate, explained in docs/explanation/usage-figures.md. With fewer seats than the pool had it
+    is all of them, or more.
     """
     at = bisect_right(pool.remaining, seats, key=lambda point: point.seats) - 1
     return pool.remaining[max(0, at)].denials

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from licet.alerts.evaluation import look
-from licet.alerts.outbox import Attempt, claim, settle
+from licet.alerts.outbox import Attempt, claim, record_attempt
 from licet.setup.change import changing
 from support.admin_site import API, OTHER, AdminSite, mistakes, problem
 from support.kinds import Place, SqlitePlaces
@@ -141,7 +141,7 @@ def test_what_is_raised_and_sent_is_shown(site: AdminSite) -> None:
     assert (raised["tenant"], raised["pool"], raised["threshold"]) == (JIM, "full", "80")
     assert site.get("/alerts", "viewer of Other") == []
     [message] = claim(site.store)
-    settle(site.store, message, Attempt("answered 410", is_gone=True))
+    record_attempt(site.store, message, Attempt("answered 410", is_gone=True))
     [shown] = site.get("/deliveries?state=given_up", "viewer")["deliveries"]
     assert (shown["id"], shown["webhook_id"], shown["last_error"]) == (
         message.id,

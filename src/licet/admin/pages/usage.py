@@ -24,7 +24,7 @@ from licet.model import SEATS_MAX, Tenant
 from licet.reports.chart import By, ChartsMissing, Form, draw, write_csv
 from licet.reports.denials_curve import denials_curve
 from licet.reports.period import Reach
-from licet.reports.sentences import with_seats_told
+from licet.reports.sentences import with_seats_sentence
 from licet.reports.usage import HeatCell, Peak, PoolUsage, Usage, usage
 
 HERE = "Usage"
@@ -181,12 +181,12 @@ def _pool_context(found: Usage, pool: PoolUsage, asked: Asked) -> dict[str, Any]
         "peaks": peaks,
         "chart": _chart(peaks, pool),
         "seats": seats,
-        "sentence": sentence(with_seats_told(found, pool, seats)),
+        "sentence": sentence(with_seats_sentence(found, pool, seats)),
         "slider": {
             "least": first,
             "most": min(most, first + SLIDER_MAX),
             "told": [
-                sentence(with_seats_told(found, pool, it))
+                sentence(with_seats_sentence(found, pool, it))
                 for it in range(first, min(most, first + SLIDER_MAX) + 1)
             ],
         },

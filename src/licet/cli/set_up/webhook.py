@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from licet.alerts.deliveries import Delivery, State, deliveries
-from licet.alerts.outbox import Attempt, Message, claim_one, settle
+from licet.alerts.outbox import Attempt, Message, claim_one, record_attempt
 from licet.alerts.webhooks import SECRET_OVERLAP_MS, Webhook, changing, find_webhook, webhooks
 from licet.cli.errors import Refused, WrongUse
 from licet.cli.noun import Noun
@@ -189,7 +189,7 @@ def try_out(webhook_id: Id, *, data: Data = None) -> None:
             say(f"A server is sending message {message_id}: {line}")
             return
         attempt = asyncio.run(_attempt(store, message, settings, secrets))
-        settle(store, message, attempt)
+        record_attempt(store, message, attempt)
     if attempt.error:
         raise Refused(f"message {message_id} was not delivered: {attempt.detail or attempt.error}")
     say(f"Message {message_id} was delivered.")
