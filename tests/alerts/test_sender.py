@@ -160,7 +160,7 @@ def test_a_crash_between_sending_and_noting_sends_it_again(
     site.add(receiver.url)
     site.grant("c1")
     with monkeypatch.context() as patch:
-        patch.setattr("licet.alerts.sender.settle", lambda *_: None)
+        patch.setattr("licet.alerts.sender.record_attempt", lambda *_: None)
         site.send()
     site.send(then_s=61)
     assert len(receiver.received) == 1

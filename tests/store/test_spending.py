@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy import func, select, text
 
-from licet.journal.retention import SPENT_MAX, remove_spent
+from licet.journal.retention import USED_MAX, remove_used_assertions
 from licet.lanes.commit import commit
 from licet.ledger.book import AssertionUsed, Book
 from licet.ledger.commands import AssertionUse, Command, Granted, Outcome, UseAssertion
@@ -135,13 +135,13 @@ def test_of_two_nodes_at_once_one_wins(place: Place, store: Store) -> None:
 
 def test_it_is_forgotten_when_it_has_expired_and_no_sooner(place: Place, store: Store) -> None:
     """In pieces, so that no grant waits for long."""
-    do(store, *(spend(number, lives_s=10) for number in range(SPENT_MAX + 5)), spend(9999, lives_s=11))
-    assert remove_spent(store) == 0
+    do(store, *(spend(number, lives_s=10) for number in range(USED_MAX + 5)), spend(9999, lives_s=11))
+    assert remove_used_assertions(store) == 0
     place.clock.advance(seconds=10)
-    assert [remove_spent(store) for _ in range(3)] == [SPENT_MAX, 5, 0]
+    assert [remove_used_assertions(store) for _ in range(3)] == [USED_MAX, 5, 0]
     assert do(store, spend(9999)) == [AGAIN]
     place.clock.advance(seconds=1)
-    assert remove_spent(store) == 1
+    assert remove_used_assertions(store) == 1
     assert kept(store) == 0
 
 

@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 from licet.cli import app
 from licet.clock import ManualClock, SystemClock
-from licet.journal.retention import remove_aged, remove_spent
+from licet.journal.retention import remove_aged, remove_used_assertions
 from licet.lanes.commit import commit
 from licet.ledger.commands import Command, End, Grant, Refresh, Sweep, UseAssertion
 from licet.ledger.rules import ScopeGrant, resolve_scope
@@ -275,7 +275,7 @@ def _serve(store: SqliteStore) -> None:
         commit(later, [Sweep(sessions_max=3), _grant(later, "c1", 20)])
         commit(later, [Sweep(sessions_max=100)])
         remove_aged(later, DAY_MS // 24)
-        remove_spent(later)
+        remove_used_assertions(later)
     commit(store, [_grant(store, "c1", 30), _grant(store, "c2", 31, "orders"), _grant(store, "c3", 32)])
 
 

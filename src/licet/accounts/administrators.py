@@ -61,7 +61,7 @@ class Admin(Value, frozen=True, kw_only=True):
 
 
 class AdminChanges(TypedDict, total=False):
-    """The fields of an administrator that may be set: a tenant of None is all, the hash is of `Passwords.hash`."""
+    """The fields of an administrator that may be set. A tenant of None is all."""
 
     role: Role
     tenant_id: int | None

@@ -1,1 +1,1 @@
-"""The journal records what happened; here it is folded by minute, summed, removed after a while, and read."""
+"""The journal: the record of grants, denials and endings, which is folded, summed, read and removed here."""

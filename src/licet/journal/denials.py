@@ -5,7 +5,7 @@ The rules:
 - Consecutive minutes of one client, pool and reason are one range: 09:41-09:44 Client6, 37 times.
 - Newest first, by the minute in which a range ends; then by pool, reason and client (`ranges.py`).
 
-It changes nothing and decides nothing.
+The module only reads.
 """
 
 from itertools import chain
@@ -38,8 +38,8 @@ class DenialFilter(Value, frozen=True, kw_only=True):
 class DenialRange(Value, frozen=True, kw_only=True):
     """One client was denied a seat of one pool, for one reason, again and again.
 
-    `seats` and `in_use` are the pool's, `address` is the client's, at the last of them. `name` is the user's,
-    '' when there is none of these initials any more.
+    `seats` and `in_use` are the pool's, `address` is the client's, at the last denial. `name` is the user's,
+    '' when the user was removed.
     """
 
     pool: str
@@ -66,8 +66,9 @@ class DenialPage(Value, frozen=True, kw_only=True):
 class Holder(Value, frozen=True, kw_only=True):
     """A client that held a seat, from when until when; `freed_at_ms` is None while it still does.
 
-    What a client took within one minute is told as one: `times` is how often it took a seat in that minute.
-    `addresses` is from how many at most in a day one of them was used: 17 is more than 16, 0 is not known.
+    Seats that a client took within one minute are one row: `times` is how often it took a seat in that
+    minute. `addresses` is the most addresses that used one of them in a day: 17 is more than 16, 0 is
+    unknown.
     """
 
     client_id: str
@@ -94,7 +95,7 @@ def denials(
     page = RangePage(
         connection, _rows(tenant, only or DenialFilter()), _key, _place, after=after, limit=limit
     )
-    return DenialPage(tenant=tenant.name, ranges=tuple(map(_told, page.ranges)), next=page.next)
+    return DenialPage(tenant=tenant.name, ranges=tuple(map(_denial_range, page.ranges)), next=page.next)
 
 
 def denied_most(
@@ -109,11 +110,11 @@ def _place(cursor: str) -> tuple[int, str, str, str, bool]:
 
 
 def _key(row: Row[Any]) -> Key:
-    """What makes denials alike."""
+    """The key of denials that belong to one range."""
     return (row.pool, row.reason, row.client_id)
 
 
-def _told(denials: Range) -> DenialRange:
+def _denial_range(denials: Range) -> DenialRange:
     row = denials.last
     return DenialRange(
         pool=row.pool,
@@ -159,7 +160,7 @@ def holders_at(
 ) -> tuple[Holder, ...]:
     """Who held the seats of a pool at an instant, the longest holder first; `HOLDERS_MAX` of them at most.
 
-    It knows of seats that came back since holdings are kept, as long as the journal is.
+    Seats that came back are known for as long as the journal is kept.
     """
     rows = chain(
         connection.execute(_came_back(tenant, pool, at_ms)),
@@ -183,7 +184,7 @@ def _came_back(tenant: Tenant, pool: str, at_ms: int) -> Select[Any]:
 
 
 def _still_taken(tenant: Tenant, pool: str, at_ms: int) -> Select[Any]:
-    """Those that did not come back; one that expired was free from then on."""
+    """The seats that did not come back; one that expired was free from then on."""
     seat, user = schema.seat.c, schema.user
     same_user = and_(user.c.tenant_id == seat.tenant_id, user.c.initials == seat.initials)
     of_pool = and_(schema.pool.c.id == seat.pool_id, schema.pool.c.name == pool)

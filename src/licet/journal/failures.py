@@ -3,12 +3,13 @@
 The rules:
 
 - Consecutive minutes of one client and cause are one range (`ranges.py`).
-- A tenant's are its own. Those of no tenant of ours are in the list of all tenants only.
-- Sign-ins of administrators and API keys belong to no tenant, and are left out unless they are asked for: who
-  asks decides who may see them.
-- A request id is found as long as it is kept: not all of a minute are (`licet.web.recording`).
+- The failures of a tenant are in its own list. Those of an unknown tenant are in the list of all tenants
+  only.
+- Sign-ins of administrators and API keys belong to no tenant, and are included only on request: the caller
+  decides who may see them.
+- A request id is found as long as it is kept, and not all are kept (`licet.web.recording`).
 
-It changes nothing and decides nothing.
+The module only reads.
 """
 
 from typing import Any
@@ -29,7 +30,7 @@ _user, _tenant = schema.user, schema.tenant
 class FailureFilter(Value, frozen=True, kw_only=True):
     """Which failures: those from `from_ms` on and before `until_ms`; None and '' are all.
 
-    `with_administrators` is whether those of administrators and API keys are among them.
+    `with_administrators` includes those of administrators and API keys.
     """
 
     client: str = ""
@@ -43,8 +44,8 @@ class FailureFilter(Value, frozen=True, kw_only=True):
 class FailureRange(Value, frozen=True, kw_only=True):
     """Authentications that failed again and again for one cause.
 
-    `tenant` is '' for none of ours. `name` is the client's id, or the name of an administrator or API key; ''
-    where what was sent is the name of none, or it was several. `address` is that of the last of them.
+    `tenant` is '' for an unknown tenant. `name` is the client's id, or the name of an administrator or API
+    key; '' for an unknown name, or several. `address` is that of the last failure.
     """
 
     tenant: str
@@ -67,9 +68,9 @@ class FailurePage(Value, frozen=True, kw_only=True):
 
 
 class Refused(Value, frozen=True, kw_only=True):
-    """What became of the request of an id. `kind` is `denied` or `failed`, `reason` why or the cause.
+    """How a request was refused. `kind` is `denied` or `failed`, `reason` the reason or the cause.
 
-    What else there is to say is as in `FailureRange`; `pool` is '' for a failure.
+    The other fields are as in `FailureRange`; `pool` is '' for a failure.
     """
 
     request_id: str
@@ -93,14 +94,14 @@ def failures(
     after: str | None = None,
     limit: int = LIMIT,
 ) -> FailurePage:
-    """The failures of a tenant, newest first; None is all tenants, and none.
+    """The failures of a tenant, newest first; None is all tenants, known or not.
 
     `after` is the cursor of the page before. Raises InvalidCursor.
     """
     page = RangePage(
         connection, _rows(tenant, only or FailureFilter()), _key, _place, after=after, limit=limit
     )
-    return FailurePage(ranges=tuple(map(_told, page.ranges)), next=page.next)
+    return FailurePage(ranges=tuple(map(_failure_range, page.ranges)), next=page.next)
 
 
 def failed_most(
@@ -119,7 +120,7 @@ def find_request(
     tenant_id: int | None = None,
     with_administrators: bool = False,
 ) -> Refused | None:
-    """What became of the request of this id, in this tenant or in any; None where it is not kept."""
+    """How the request of this id was refused, in this tenant or in any; None where the id is not kept."""
     request = schema.refused_request
     same_user = and_(_user.c.tenant_id == request.c.tenant_id, _user.c.initials == request.c.initials)
     is_its = and_(_tenant.c.id == request.c.tenant_id, schema.is_there)
@@ -195,11 +196,11 @@ def _place(cursor: str) -> tuple[int, int, str, str, str, bool]:
 
 
 def _key(row: Row[Any]) -> Key:
-    """What makes failures alike."""
+    """The key of failures that belong to one range."""
     return (row.tenant_id, row.who, row.cause, row.name)
 
 
-def _told(failures: Range) -> FailureRange:
+def _failure_range(failures: Range) -> FailureRange:
     row = failures.last
     return FailureRange(
         tenant=row.tenant,

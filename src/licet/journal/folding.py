@@ -1,14 +1,14 @@
-"""Folds grants and endings: one entry each becomes a row that counts those alike within a minute.
+"""Folds grants and endings: their entries become rows that count equal ones by minute.
 
-A commit appends entries one behind the other, and they are folded here some seconds later: by so much less a
-grant has to write (L11). The rules:
+A commit appends entries, and they are folded here some seconds later, so that a grant has less to write
+(L11). The rules:
 
-- An entry is added and removed in one transaction: it is in one of the two tables at every instant, and a
-  reader of both (`schema.whole_journal`) sees the same before and after.
+- An entry is added to its row and removed in one transaction: it is in one of the two tables at every
+  instant, and a reader of both (`schema.whole_journal`) sees the same before and after.
 - The oldest are folded first, so a row has the initials and the address of the last one.
-- `ENTRIES_MAX` in one transaction, so that it never keeps a grant waiting for long.
-- One folds at a time; another one finds nothing to do. A node of a version before, which adds its own to the
-  journal, is right beside it; where the two meet on rows, this one gives way and folds the next time.
+- At most `ENTRIES_MAX` are folded in one transaction, so that no grant waits for long.
+- One node folds at a time; another one finds nothing to do. A node of the previous version, which adds to the
+  journal itself, may run beside it; where the two meet on a row, this one gives way and folds the next time.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,15 +22,15 @@ from licet.units import MINUTE_MS
 ENTRIES_MAX = 1000  # a few milliseconds of writing
 GIVE_WAY_MS = 100  # a tenth of what PostgreSQL waits before it looks for a deadlock
 
-# A lock of PostgreSQL, in a space of its own beside those of `postgres.py`.
+# An advisory lock of PostgreSQL, in a class of its own beside those of `licet.store.postgres.store`.
 _LOCK = 0x6C_69_63_03
 
 _KEY = ("tenant_id", "minute", "kind", "reason", "pool", "client_id")
 
 
-# What was alike among `taken`, with the initials and the address of the last of each. SQLite joins quicker
-# than its windows are; PostgreSQL, on a connection that is kept from other joins than loops (`postgres.py`),
-# would look at each pair of entries.
+# Counts equal entries among `taken`, with the initials and the address of the last of each. In SQLite a join
+# is quicker than a window; PostgreSQL, on a connection that allows only nested loops
+# (`licet.store.postgres.store`), would compare each pair of entries.
 _COUNTED_BY_JOIN = f"""
   SELECT counted.*, latest.initials, latest.address
   FROM (
@@ -50,9 +50,9 @@ _COUNTED_BY_WINDOW = f"""
 
 
 def _add(counted: str) -> str:
-    """The statement that adds these entries to the journal, in the order in which its rows lie.
+    """The statement that adds these entries to the journal, in the order of its key.
 
-    Entries of a tenant that was removed are of nobody.
+    Entries of a removed tenant are dropped.
     """
     key = ", ".join(_KEY)
     return f"""
@@ -69,7 +69,7 @@ ON CONFLICT ({key}) DO UPDATE SET
     THEN excluded.last_at_ms ELSE this.last_at_ms END"""  # noqa: S608 - names of our own
 
 
-# SQLite has one writer: between these nobody adds anything.
+# SQLite has one writer: between these two statements nobody adds anything.
 _LAST = text(
     "SELECT max(number) FROM (SELECT number FROM journal_entry ORDER BY number LIMIT :most) AS oldest"
 )
@@ -78,8 +78,8 @@ _ADD = text(
 )
 _REMOVE = text("DELETE FROM journal_entry WHERE number <= :last")
 
-# PostgreSQL goes on adding meanwhile, also with lower numbers than those that are there. What is added is
-# exactly what is removed.
+# In PostgreSQL other transactions add entries meanwhile, also with lower numbers than existing ones. Exactly
+# the entries that are added to the journal are removed.
 _GIVE_WAY = text(
     f"SELECT set_config('lock_timeout', '{GIVE_WAY_MS}ms', true), pg_try_advisory_xact_lock({_LOCK}, 0)"
 )
@@ -95,7 +95,7 @@ SELECT count(*) FROM taken"""  # noqa: S608
 
 
 def fold_journal(store: Store, entries_max: int = ENTRIES_MAX) -> int:
-    """Fold the oldest entries, so many at most; return how many they were.
+    """Fold the oldest entries, at most so many; return how many.
 
     Raises StoreUnavailable.
     """
@@ -105,7 +105,7 @@ def fold_journal(store: Store, entries_max: int = ENTRIES_MAX) -> int:
 
 
 def first_minute(connection: Connection) -> int | None:
-    """The minute in which the whole journal begins; None when there is nothing in it."""
+    """The minute in which the whole journal begins; None when it is empty."""
     columns = (schema.journal.c.minute, schema.entry_minute)
     found = [connection.execute(select(func.min(column))).scalar() for column in columns]
     return min((minute for minute in found if minute is not None), default=None)

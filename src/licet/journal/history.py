@@ -2,14 +2,14 @@
 
 The rules:
 
-- The journal is folded by minute: one entry counts all that a client met alike in one minute. What is not
-  folded yet, the last seconds, is added to its row when a page is read: so a page is the same before and
-  after, and a cursor stays right across it.
-- An entry stands where it began: a journal's at its first time in that minute, an event's when it was made.
+- The journal is folded by minute: one entry counts equal grants, denials or endings of a client in one
+  minute. Entries of the last seconds, which are not folded yet, are added to their row when a page is read:
+  so a page is the same before and after, and a cursor stays right.
+- The place of a journal entry is its first time in that minute, that of an event is when it was made.
 - A page stays right while rows are added, which are newer than any cursor.
-- Failed authentications have a table of their own, as they may be of no tenant (`failures.py`).
+- Failed authentications have a table of their own, because they may be of no tenant (`failures.py`).
 
-It changes nothing and decides nothing.
+The module only reads.
 """
 
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ from licet.units import MINUTE_MS
 
 
 class Kind(StrEnum):
-    """What an entry tells of."""
+    """The kind of an entry."""
 
     GRANTED = "granted"
     DENIED = "denied"
@@ -54,8 +54,8 @@ class Kind(StrEnum):
 class HistoryFilter(Value, frozen=True, kw_only=True):
     """Which entries: those from `from_ms` on and before `until_ms`; None, '' and no kinds are all.
 
-    `actor` leaves events only, `reason` the journal only. `pool`, `client` and `user` leave of the events
-    those whose target they are. `with_administrators` is as in `FailureFilter`.
+    `actor` selects events only, `reason` the journal only. `pool`, `client` and `user` select of the events
+    those with this target. `with_administrators` is as in `FailureFilter`.
     """
 
     kinds: frozenset[Kind] = frozenset()
@@ -73,7 +73,7 @@ class Happened(Value, frozen=True, kw_only=True, tag_field="entry", tag="journal
     """One entry of the journal: how often in its minute, when first and last.
 
     `seats` and `in_use` are the pool's at the last denial, `address` is that of the last time. `pool` is ''
-    for what needs no seat. Of a failed authentication `reason` is the cause, `tenant` and `client_id` are ''
+    where no seat is needed. Of a failed authentication `reason` is the cause, `tenant` and `client_id` are ''
     where there is none, and `client_id` is the name of an administrator or an API key (`who`).
     """
 
@@ -110,11 +110,11 @@ class HistoryPage(Value, frozen=True, kw_only=True):
     next: str | None
 
 
-# What the rows of one minute have in common that are folded into one.
+# The columns that are equal in entries that are folded into one.
 _KEY = ("tenant_id", "minute", "kind", "reason", "pool", "client_id")
 
-# Where an entry stands: its instant, and what no two of one instant share. A journal's goes on with its key,
-# to its tenant's id; an event's has its own id there. By their kinds the two are in one order.
+# The place of an entry: its instant, and values that no two entries of one instant share. A journal entry has
+# its key there, up to its tenant's id; an event has its own id. Their kinds put both into one order.
 _Place = tuple[int, str, str, str, str, int]
 
 
@@ -126,7 +126,7 @@ def history(
     after: str | None = None,
     limit: int = LIMIT,
 ) -> HistoryPage:
-    """What happened in a tenant; None is all tenants, and what belongs to none.
+    """The entries of a tenant; None is all tenants, and entries of none.
 
     `after` is the cursor of the page before. Raises InvalidCursor.
     """
@@ -166,7 +166,7 @@ def _journal(
 def _folded(
     connection: Connection, tenant: Tenant | None, only: HistoryFilter, place: _Place | None, limit: int
 ) -> Iterator[Row[Any]]:
-    """Rows of the journal to which nothing is to be added; as many pages of them as are asked for."""
+    """Rows of the journal to which no waiting entry is added, page after page as they are needed."""
     while True:
         found = _behind(_rows(schema.journal, tenant, only), schema.journal, place, limit).subquery("found")
         added = _counted(tenant, only).subquery("added")
@@ -182,7 +182,7 @@ def _folded(
 def _unfolded(
     connection: Connection, tenant: Tenant | None, only: HistoryFilter, place: _Place | None, limit: int
 ) -> Iterator[Row[Any]]:
-    """Rows as they will be when the entries that wait are folded."""
+    """Rows as they will be when the waiting entries are folded."""
     counted, entry, row = _counted(tenant, only).subquery("counted"), schema.journal_entry, schema.journal
     last = entry.alias("last")
     same = and_(*(row.c[name] == counted.c[name] for name in _KEY))
@@ -208,7 +208,7 @@ def _unfolded(
 def _failed(
     connection: Connection, tenant: Tenant | None, only: HistoryFilter, place: _Place | None, limit: int
 ) -> Iterator[Row[Any]]:
-    """Failed authentications as rows of the journal; who failed stands in the place of a pool."""
+    """Failed authentications as rows of the journal; the kind of caller is in the column of the pool."""
     failure = schema.authentication_failure.c
     wanted = [] if tenant is None else [failure.tenant_id == tenant.id]
     if only.client or not only.with_administrators:
@@ -246,9 +246,9 @@ def _failed(
 
 
 def _counted(tenant: Tenant | None, only: HistoryFilter) -> Select[Any]:
-    """The entries that wait, as they count; whose initials and address are the last, is told by `number`.
+    """The waiting entries, counted; `number` identifies the last one, whose initials and address count.
 
-    Only by what all entries of a row share: the rest is looked for when they are together.
+    The filter uses only what all entries of a row share; the rest is filtered when they are together.
     """
     entry = schema.journal_entry.c
     key = (entry.tenant_id, schema.entry_minute, entry.kind, entry.reason, entry.pool, entry.client_id)
@@ -268,13 +268,13 @@ def _counted(tenant: Tenant | None, only: HistoryFilter) -> Select[Any]:
 
 
 def _behind(query: Select[Any], table: FromClause, place: _Place | None, limit: int) -> Select[Any]:
-    """The first of them behind a place."""
+    """The first rows after a place."""
     entry = table.c
     order = (entry.first_at_ms, entry.kind, entry.reason, entry.pool, entry.client_id, entry.tenant_id)
     if place is not None:
         query = query.where(entry.minute <= place[0] // MINUTE_MS)
         query = query.where(tuple_(*order) < tuple_(*map(literal, place)))
-    # The minute goes before, as it is what there is an index for.
+    # The minute comes first, because there is an index on it.
     return query.order_by(entry.minute.desc(), *(column.desc() for column in order)).limit(limit)
 
 
@@ -311,7 +311,7 @@ def _within(columns: ReadOnlyColumnCollection[str, Any], only: HistoryFilter) ->
 
 
 def _kinds(only: HistoryFilter) -> frozenset[Kind]:
-    """Those of the journal."""
+    """The kinds of the journal that are wanted."""
     return (only.kinds or frozenset(Kind)) - {Kind.EVENT}
 
 
@@ -368,7 +368,7 @@ def _events(
 def _events_wanted(tenant: Tenant | None, only: HistoryFilter) -> list[ColumnElement[bool]]:
     event = schema.event.c
     wanted: list[ColumnElement[bool]] = []
-    if tenant is not None:  # Events outlive a tenant: those of one before, of the same name, are not its own.
+    if tenant is not None:  # Events outlive a tenant: not those of an earlier one of this name.
         of_name = schema.event.alias("of_name").c
         added = select(func.max(of_name.id)).where(
             of_name.tenant == tenant.name,

@@ -1,4 +1,4 @@
-"""Reads from where clients came before, so that a server that starts knows good addresses."""
+"""Reads the addresses that clients came from, so that a server that starts knows good ones."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from licet.store.contract import Store
 
 
 class Origin(NamedTuple):
-    """A client that had a token from an address."""
+    """A client that got a token at an address."""
 
     tenant_id: int
     client_id: str
@@ -17,7 +17,7 @@ class Origin(NamedTuple):
 
 
 def recent_origins(store: Store, most: int) -> set[Origin]:
-    """Of so many sessions, the newest that are kept, who began or renewed them, and where.
+    """The client and address of the newest sessions in the journal, at most so many.
 
     Raises StoreUnavailable.
     """

@@ -1,10 +1,8 @@
-"""Reads what is counted by minute in ranges: consecutive minutes of the same are one range.
+"""Reads rows that count by minute as ranges: consecutive minutes of the same key are one range.
 
-And who is in them most often.
+It also finds who is in them most often. The rules:
 
-The rules:
-
-- Newest first, by the minute in which a range ends; then by what is alike.
+- Newest first, by the minute in which a range ends; then by the key.
 - A range is never cut by a page, except one of more than `ROWS_MAX` minutes.
 """
 
@@ -16,14 +14,14 @@ from sqlalchemy import Connection, Row, Select, func, select
 from licet.model import Value
 from licet.store.paging import bounded, write_cursor
 
-ROWS_FIRST = 1000  # of the table are most pages made
+ROWS_FIRST = 1000  # of the table; enough for most pages
 ROWS_MAX = 20_000  # of the table that one page reads: two weeks of a client that never stops
 
 MOST_MAX = 10
 
 
 class Most(Value, frozen=True, kw_only=True):
-    """Who is in a list how often, in all ranges together; `user_name` is '' where there is none."""
+    """How often somebody is in a list, in all ranges together; `user_name` is '' where there is none."""
 
     name: str
     initials: str
@@ -32,7 +30,7 @@ class Most(Value, frozen=True, kw_only=True):
     last_at_ms: int
 
 
-# What makes rows alike: numbers and texts, in one order in all rows.
+# The key of rows that belong to one range: numbers and texts, in one order in all rows.
 Key = tuple[Any, ...]
 _Place = tuple[Any, ...]
 
@@ -47,21 +45,21 @@ class Range:
         self.times = int(row.times)
 
     def add(self, row: Row[Any]) -> None:
-        """The row of the minute before."""
+        """Add the row of the minute before."""
         self.minute, self.first_at_ms = row.minute, row.first_at_ms
         self.times += int(row.times)
 
     @property
     def place(self) -> _Place:
-        """Where it stands in the order: from the greatest minute down, then by what is alike."""
+        """Its place in the order: from the latest minute down, then by the key."""
         return (-self.until, *self.key)
 
 
 class RangePage:
     """Ranges of a query, which has a minute, `first_at_ms`, `last_at_ms` and `times`, newest first.
 
-    `key_of` is what makes rows alike. `after` is the cursor of the page before, of which `place_of` makes the
-    minute, the key, and whether it was cut. Raises InvalidCursor.
+    `key_of` gives the key of a row. `after` is the cursor of the page before, from which `place_of` makes the
+    minute, the key, and whether the range was cut. Raises InvalidCursor.
     """
 
     def __init__(
@@ -79,7 +77,7 @@ class RangePage:
         if after is not None:
             minute, *key, is_cut = place_of(after)
             place = None if is_cut else (minute, *key)
-            # One minute more: what goes on from there is a part of a range that was told.
+            # One minute more: what continues from there belongs to a range of the page before.
             query = query.where(query.selected_columns.minute <= -minute + (not is_cut))
 
         def read_rows(rows_max: int) -> _Read:
@@ -94,9 +92,9 @@ class RangePage:
 
 
 def most_of(connection: Connection, query: Select[Any], *, name: str, user_name: str) -> tuple[Most, ...]:
-    """Who is in the newest `ROWS_MAX` rows of a query most often, `MOST_MAX` of them.
+    """Who is most often in the newest `ROWS_MAX` rows of a query, at most `MOST_MAX`.
 
-    `name` and `user_name` are what the query calls them.
+    `name` and `user_name` are the columns of the query.
     """
     newest = query.limit(ROWS_MAX).subquery("newest").c
     times = func.sum(newest.times).label("times")
@@ -125,7 +123,7 @@ def most_of(connection: Connection, query: Select[Any], *, name: str, user_name:
 
 
 class _Read:
-    """The first ranges behind a place, so many at most, as far as these rows tell them."""
+    """The first ranges after a place, at most so many, as far as these rows show them."""
 
     def __init__(
         self,
@@ -138,7 +136,7 @@ class _Read:
     ) -> None:
         self._cut: int | None = None
         self._blank: Key = ()
-        if is_cut:  # Of the last minute there may be more.
+        if is_cut:  # The last minute may have more rows.
             self._cut = rows[-1].minute
             self._blank = tuple(type(part)() for part in key_of(rows[-1]))
             rows = [row for row in rows if row.minute != self._cut]
@@ -155,7 +153,7 @@ class _Read:
 def _folded(
     rows: Iterable[Row[Any]], key_of: Callable[[Row[Any]], Key], place: _Place | None, count: int
 ) -> tuple[list[Range], bool]:
-    """The ranges that rows make, which come from the newest on; whether no row behind them adds to them."""
+    """The ranges of these rows, newest first, and whether no later row adds to them."""
     found: list[Range] = []
     last: dict[Key, Range] = {}
     for row in rows:

@@ -1,11 +1,11 @@
 """Records what is refused before the ledger decides: failed authentications by minute, and request ids.
 
-An authentication fails in the process that speaks HTTP, without a commit. What failed is collected there
+An authentication fails in the process that speaks HTTP, without a commit. Failures are collected there
 (`licet.web.recording`) and written here about once a second, in one transaction beside the batches.
 The rules:
 
 - A failure is added to the row of its minute: a flood makes as many rows as there are names and causes.
-- A request id is written once; of what is kept, the newest `REQUESTS_KEPT_MAX` stay.
+- A request id is written once; the newest `REQUESTS_KEPT_MAX` are kept.
 - A transaction whose COMMIT was not answered is written again: then its failures may count twice.
 """
 
@@ -21,7 +21,7 @@ REQUESTS_KEPT_MAX = 200_000  # some 40 MB
 
 
 class FailureKey(NamedTuple):
-    """What one row counts: tenant 0 is none of ours, and name '' nobody known, or several."""
+    """What one row counts: tenant 0 is an unknown tenant, name '' an unknown name, or several."""
 
     tenant_id: int
     minute: int
@@ -40,7 +40,7 @@ class Failure(NamedTuple):
     address: str
 
     def and_then(self, later: "Failure") -> "Failure":
-        """Both together."""
+        """The sum of both."""
         return Failure(
             later.initials,
             self.times + later.times,
@@ -51,7 +51,7 @@ class Failure(NamedTuple):
 
 
 class RefusedRequest(NamedTuple):
-    """What became of one request: `kind` is denied or failed, `reason` why denied, or the cause."""
+    """How one request was refused: `kind` is denied or failed, `reason` the reason or the cause."""
 
     request_id: str
     tenant_id: int
@@ -94,7 +94,7 @@ def write_refusals(
     """
     with store.transaction(Purpose.UPKEEP) as transaction:
         connection = transaction.connection
-        if failures:  # In one order, so that two nodes do not wait for each other.
+        if failures:  # In one order, so that two nodes do not deadlock.
             connection.execute(
                 _ADD, [key._asdict() | failure._asdict() for key, failure in sorted(failures.items())]
             )

@@ -2,7 +2,8 @@
 
 The rules:
 
-- `licet session end --all --after-restore` keeps the moment as an event, before a server starts on the store.
+- `licet session end --all --after-restore` records the instant as an event, before a server starts on the
+  store.
 - A server reads it when it starts, and refuses assertions that may have been used before that moment.
 """
 
@@ -16,7 +17,7 @@ _ACTION, _TARGET = "restore", "the store"
 
 
 def keep_restore(store: Store, actor: str, detail: str) -> None:
-    """Keep that the store was restored, at this moment.
+    """Record that the store was restored, at this instant.
 
     Raises StoreUnavailable.
     """
@@ -26,7 +27,7 @@ def keep_restore(store: Store, actor: str, detail: str) -> None:
 
 
 def restored_at_ms(store: Store, since_ms: int) -> int | None:
-    """The last moment since then at which the store was restored, in milliseconds since 1970.
+    """The last instant since `since_ms` at which the store was restored, in milliseconds since 1970.
 
     Raises StoreUnavailable.
     """

@@ -1,4 +1,4 @@
-"""Removes journal, usage and refusals that are older than they are kept, and what removed tenants left.
+"""Removes journal, usage and refusals that are too old, and what is left of removed tenants.
 
 Each function is one short transaction of a bounded number of rows, so that it never keeps a grant waiting for
 long.
@@ -14,7 +14,7 @@ from licet.store.contract import Purpose, Store
 from licet.units import HOUR_MS, MINUTE_MS, QUARTER_MS
 
 ROWS_MAX = 100  # of each table: some milliseconds of deleting, though they lie far apart
-SPENT_MAX = 1000  # small rows; a client may make one with each request
+USED_MAX = 1000  # small rows; a client may make one with each request
 _AGED = (
     (schema.journal, schema.journal.c.minute, MINUTE_MS),
     (schema.usage_minute, schema.usage_minute.c.minute, MINUTE_MS),
@@ -44,9 +44,9 @@ _AGED_USAGE = (
 
 
 def remove_aged(store: Store, keep_ms: int, keep_usage_ms: int | None = None) -> int:
-    """Remove what is older than this, `ROWS_MAX` of each table at most; return how many rows went.
+    """Remove what is older than this, at most `ROWS_MAX` of each table; return how many rows.
 
-    `keep_usage_ms` is for what is summed by the hour; it is not kept for less than the journal.
+    `keep_usage_ms` is for hourly sums, which are kept at least as long as the journal.
 
     Raises StoreUnavailable.
     """
@@ -65,16 +65,16 @@ def remove_aged(store: Store, keep_ms: int, keep_usage_ms: int | None = None) ->
                 rows = rows.where(_is_of_pool(), table.c.minute < least_ms // MINUTE_MS).correlate(None)
             elif table is schema.refused_request:
                 rows = select(table.c.number).where(or_(column < least_ms, beyond_kept())).limit(ROWS_MAX)
-            elif table is schema.delivery:  # What is on its way stays.
+            elif table is schema.delivery:  # A message that is still to be delivered stays.
                 rows = rows.where(schema.delivery.c.next_at_ms.is_(None))
             removed += _remove(transaction.connection, table, rows)
     return removed
 
 
 def remove_history(store: Store) -> int:
-    """Remove what happened to a tenant that was removed, `ROWS_MAX` of each table; return how many rows went.
+    """Remove the journal of removed tenants, at most `ROWS_MAX` of each table; return how many rows.
 
-    Its own row is the last, and counts. Raises StoreUnavailable.
+    The row of the tenant is the last one, and counts. Raises StoreUnavailable.
     """
     tenant = schema.tenant.c
     with store.transaction(Purpose.UPKEEP) as transaction:
@@ -93,7 +93,7 @@ def remove_history(store: Store) -> int:
 
 
 def _remove(connection: Connection, table: Table, rows: Select[Any]) -> int:
-    """Remove these, each by its key: of a list of keys SQLite may read all rows of each tenant in it."""
+    """Remove these, each by its key: for a list of keys SQLite may read all rows of each tenant in it."""
     keys = [dict(row._mapping) for row in connection.execute(rows)]  # noqa: SLF001 - its name in SQLAlchemy
     if keys:
         this = [column == bindparam(f"old_{column.name}") for column in table.primary_key.columns]
@@ -103,7 +103,7 @@ def _remove(connection: Connection, table: Table, rows: Select[Any]) -> int:
 
 
 def _has_later_minute(before: int) -> ColumnElement[bool]:
-    """The last minute of a pool before what is kept stays: so much was in use when that began."""
+    """That a pool has a later minute before the limit: its last one is kept, for the use at the limit."""
     this, later = schema.usage_minute.c, schema.usage_minute.alias("later").c
     return exists().where(
         later.tenant_id == this.tenant_id,
@@ -114,15 +114,15 @@ def _has_later_minute(before: int) -> ColumnElement[bool]:
 
 
 def _is_of_pool() -> ColumnElement[bool]:
-    """By each pool there is, a holding is found by its key; those of a pool go when the pool is removed."""
+    """The condition that a holding is of a pool, by its key; those of a removed pool are removed with it."""
     this, pool = schema.holding.c, schema.pool.c
-    # `+ 0`: else SQLite reads all holdings there are, and looks for the pool of each.
+    # `+ 0`: else SQLite reads all holdings, and looks up the pool of each.
     return (this.tenant_id == pool.tenant_id + 0) & (this.pool == pool.name)
 
 
-def remove_spent(store: Store) -> int:
-    """Forget assertions that have expired, `SPENT_MAX` at most; return how many. Raises StoreUnavailable."""
+def remove_used_assertions(store: Store) -> int:
+    """Remove used assertions that expired, at most `USED_MAX`; return how many. Raises StoreUnavailable."""
     used = schema.assertion_used
     with store.transaction(Purpose.UPKEEP) as transaction:
         rows = select(*used.primary_key.columns).where(used.c.until_ms <= transaction.now_ms)
-        return _remove(transaction.connection, used, rows.order_by(used.c.until_ms).limit(SPENT_MAX))
+        return _remove(transaction.connection, used, rows.order_by(used.c.until_ms).limit(USED_MAX))

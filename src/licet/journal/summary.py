@@ -3,11 +3,11 @@
 The rules:
 
 - An hour is summed once nothing can change it any more: `SETTLED_MS` after its end, and after all that
-  expired in it was cleared away, as an end that is found late is written where it belongs (L4, L11).
-- Up to `summed.until_ms` everything is summed and nothing after it counts. Rows come before that mark moves,
-  so a step that was broken off, or that two servers make at once, does no harm.
-- When the clock was set back, what is summed of the time to come is thrown away.
-- A quarter of an hour is the unit of use and denials, as no zone's hours begin within one.
+  expired in it was swept, because an end that is found late is written at its own time (L4, L11).
+- Everything before `summed.until_ms` is summed, and sums after it do not count. Rows are written before that
+  mark moves, so a step that was interrupted, or that two servers make at once, does no harm.
+- When the clock was set back, sums of the future are removed.
+- A quarter of an hour is the unit of use and denials, because the hours of every time zone begin with one.
 
 One step is one hour: it is read beside all others, and written in transactions of `ROWS_MAX` rows.
 """
@@ -34,7 +34,7 @@ from licet.store import schema
 from licet.store.contract import Purpose, Store
 from licet.units import HOUR_MS, MINUTE_MS, QUARTER_MS
 
-SETTLED_MS = HOUR_MS  # a batch is under way for seconds, and an hour of minutes is soon read
+SETTLED_MS = HOUR_MS  # ample: a batch takes seconds
 ROWS_MAX = 1000  # a few milliseconds of writing
 
 QUARTER = QUARTER_MS // MINUTE_MS
@@ -44,15 +44,15 @@ _UNITS = (
     (schema.denial_summary, schema.denial_summary.c.quarter, QUARTER_MS),
     (schema.session_summary, schema.session_summary.c.hour, HOUR_MS),
 )
-DENIED: ColumnElement[str] = literal_column("'denied'")  # as it stands in the index of the denials
+DENIED: ColumnElement[str] = literal_column("'denied'")  # as in the index of the denials
 
 
 def summarise(store: Store, keep_ms: int) -> bool:
-    """Sum the next hour in which anything happened, if there is one; whether there was.
+    """Sum the next hour that has any row, if there is one; return whether there was.
 
     Minutes are kept for `keep_ms`. Raises StoreUnavailable.
     """
-    with store.transaction(Purpose.UPKEEP) as transaction:  # which has the store's own clock
+    with store.transaction(Purpose.UPKEEP) as transaction:  # by the store's own clock
         now_ms = transaction.now_ms
     with store.reporting() as connection:
         settled = _settled_ms(connection, now_ms) // HOUR_MS
@@ -71,13 +71,13 @@ def summarise(store: Store, keep_ms: int) -> bool:
 
 
 def summed_until_ms(connection: Connection) -> int | None:
-    """Up to when all is summed; None when nothing is."""
+    """The instant up to which all is summed; None when nothing is."""
     until_ms: int | None = connection.execute(select(func.max(schema.summed.c.until_ms))).scalar()
     return until_ms
 
 
 def _settled_ms(connection: Connection, now_ms: int) -> int:
-    """Up to when nothing is written any more."""
+    """The instant before which nothing is written any more."""
     ends: list[int | None] = [
         connection.execute(select(func.min(table.c.expires_at_ms))).scalar()
         for table in (schema.session, schema.seat)
@@ -86,7 +86,7 @@ def _settled_ms(connection: Connection, now_ms: int) -> int:
 
 
 def _next_hour(connection: Connection, hour: int, at_most: int) -> int:
-    """The first hour from this one on in which anything happened."""
+    """The first hour from this one on that has any row."""
     first = [
         connection.execute(select(func.min(column)).where(column >= hour * _HOUR)).scalar()
         for column in (schema.usage_minute.c.minute, schema.journal.c.minute, schema.entry_minute)
@@ -104,7 +104,7 @@ def _queries(hour: int) -> Sequence[tuple[Table, Select[Any]]]:
 
 
 def _use(minutes: range) -> Select[Any]:
-    """The last row of each quarter, with the highest peak of it."""
+    """The last row of each quarter, with its highest peak."""
     table, usage = schema.usage_minute, schema.usage_minute.c
     quarter = (usage.minute // QUARTER).label("quarter")
     top = (
@@ -164,7 +164,7 @@ def _within(column: ColumnElement[int], units: range) -> ColumnElement[bool]:
 
 
 def _write(store: Store, table: Table, rows: Sequence[Row[Any]]) -> None:
-    """Write what is not there yet. Of a tenant that was removed meanwhile, nothing is kept."""
+    """Write rows that do not exist yet. Rows of a tenant that was removed meanwhile are dropped."""
     names = [column.name for column in table.columns]
     places = ", ".join(f":{name}" for name in names)
     statement = text(
@@ -180,7 +180,7 @@ def _write(store: Store, table: Table, rows: Sequence[Row[Any]]) -> None:
 
 
 def _values(row: Row[Any]) -> dict[str, Any]:
-    """A database sums up to a number that is not whole."""
+    """The values of a row, with whole numbers: a database may return sums as decimals."""
     values = dict(row._mapping)  # noqa: SLF001 - its name in SQLAlchemy
     if "times" in values:
         values["times"] = int(values["times"])
@@ -198,7 +198,7 @@ def _set_mark(connection: Connection, until_ms: int) -> None:
 
 
 def _forget(store: Store, from_ms: int) -> None:
-    """Throw away what is summed from then on."""
+    """Remove sums from then on."""
     with store.transaction(Purpose.UPKEEP) as transaction:
         _set_mark(transaction.connection, from_ms)
         for table, column, unit_ms in _UNITS:

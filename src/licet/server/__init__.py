@@ -1,1 +1,1 @@
-"""The server process: settings in, its parts together, its listeners out."""
+"""The server process: reads the settings, makes the parts and serves both listeners."""

@@ -8,7 +8,7 @@ from licet.settings.model import Settings
 
 
 def alerting_of(parts: Parts) -> Alerting:
-    """What evaluates and sends the alerts of this server."""
+    """The part that evaluates and sends the alerts of this server."""
     settings = parts.settings
     return Alerting(
         store=parts.store,

@@ -22,7 +22,7 @@ Commits = Submitter[Command, Outcome]
 
 
 def thread_of(store: Store, settings: Settings, measures: Measures) -> Commits:
-    """Commits in a thread of the server, by the server's own store."""
+    """Commit in a thread of the server, with the server's own store."""
     return Lane(
         partial(_commit, store, measures),
         name="licet-commit",
@@ -41,7 +41,7 @@ async def process_of(
     command: Sequence[str],
     log: Log,
 ) -> Commits:
-    """Commits in a process that `command` starts, in the store there.
+    """Commit in a process that `command` starts, which opens the store itself.
 
     Raises StoreUnavailable when it cannot be started.
     """
@@ -60,13 +60,13 @@ async def process_of(
     )
     try:
         await committer.open()
-    except OSError as fault:  # no memory or no process to be had
+    except OSError as fault:  # no memory or no process is left
         raise StoreUnavailable(f"the committing process cannot be started: {fault}") from None
     return committer
 
 
 def _commit(store: Store, measures: Measures, batch: Sequence[Command]) -> Sequence[Outcome | Exception]:
-    """What else happened, the server's own store counts."""
+    """Commit a batch and count it; its events are counted by the server's own store."""
     began_s = perf_counter()
     try:
         return commit(store, batch)

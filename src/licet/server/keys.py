@@ -12,7 +12,7 @@ from licet.credentials.tokens import Tokens
 class Keys:
     """The keys in a file.
 
-    Raises KeyringUnusable when it is made.
+    The constructor raises KeyringUnusable.
     """
 
     def __init__(self, path: Path, public_url: str) -> None:
@@ -24,18 +24,18 @@ class Keys:
 
     @property
     def pepper(self) -> bytes:
-        """What stored hashes are keyed with; it never changes."""
+        """The key of stored hashes; it never changes."""
         return self.keyring.pepper
 
     def tokens(self, now_ms: int) -> Tokens:
-        """Tokens with the key that signs at this time."""
+        """Tokens with the key that signs at this instant."""
         jwts = JwtTokens(self._jwt_keys, self.keyring, self._public_url, now_ms)
         return Tokens(self.keyring, self.keyring.signing(now_ms), jwts)
 
     async def has_changed(self) -> bool:
-        """Whether the file has changed since it was looked at last; then it has been read again.
+        """Read the file again if it has changed since the last call; return whether it had.
 
-        Raises KeyringUnusable, and the keys stay as they were.
+        Raises KeyringUnusable, and keeps the keys as they were.
         """
         seen = _modified(self.path)
         if seen == self._seen:
@@ -49,4 +49,4 @@ def _modified(path: Path) -> int:
     try:
         return path.stat().st_mtime_ns
     except OSError:
-        return 0  # Reading it says why.
+        return 0  # Reading it will say why.

@@ -30,11 +30,11 @@ class ThisNode:
         self._port = port
         self._wall_ms = wall_ms
         self._id = secrets.token_hex(8)
-        self._is_writable = True  # as far as it is known; in doubt, it is written to
+        self._is_writable = True  # as far as is known; in doubt, a write is tried
         self._answered_at_ms = self._clock.now_ms()
 
     async def note(self) -> None:
-        """Write the row, which shows that the store takes something in. Raises StoreUnavailable."""
+        """Write the row, which shows that the store accepts writes. Raises StoreUnavailable."""
         node = Node(
             id=self._id,
             name=f"{socket.gethostname()}:{self._port}",
@@ -52,19 +52,19 @@ class ThisNode:
         await asyncio.to_thread(remove_node, self._store, self._id)
 
     def store_failed(self) -> None:
-        """A request met a store that is out of reach: this node is not ready until it takes something in."""
+        """A request found the store out of reach: this node is not ready until the store accepts a write."""
         self._is_writable = False
 
     def store_answered(self) -> None:
-        """A look at the store was answered."""
+        """The store answered a probe."""
         self._answered_at_ms = self._clock.now_ms()
 
     async def resolve_doubt(self) -> None:
-        """A store that answers questions may still take nothing in: a full disk, a standby that is gone."""
+        """In doubt, try a write: a store that can be read may accept none (a full disk, no standby)."""
         if not self._is_writable:
             await self.note()
 
     @property
     def is_ready(self) -> bool:
-        """Whether the store answers, and takes something in as far as is known."""
+        """Whether the store answers, and accepts writes as far as is known."""
         return self._is_writable and self._clock.now_ms() - self._answered_at_ms < SILENT_MS_MAX

@@ -14,7 +14,7 @@ from licet.web.http.connection import GuardedHttpProtocol
 from licet.web.http.connections import Limits, share_of
 from licet.web.refusals import Kind, LogRateLimit
 
-_NO_ROOM = 503  # what the listener answers when there are too many connections
+_NO_ROOM = 503  # the answer when there are too many connections
 
 
 def per_source_max(settings: Settings) -> int:
@@ -23,7 +23,7 @@ def per_source_max(settings: Settings) -> int:
 
 
 def public_config(application: Any, parts: Parts) -> uvicorn.Config:
-    """How an application is served to everybody."""
+    """The configuration of uvicorn for the public application."""
     return uvicorn.Config(
         application,
         http=_protocol(parts.settings, parts.measures, parts.refusals),
@@ -74,11 +74,11 @@ class PublicServer(uvicorn.Server):
         self._stopping = stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and say so."""
+        """Listen, and call back."""
         await super().startup(sockets)
         self._started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop, and say so."""
+        """Stop, and call back."""
         self._stopping()
         await super().shutdown(sockets)

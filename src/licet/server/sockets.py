@@ -6,13 +6,13 @@ from contextlib import ExitStack
 
 
 class AddressInUse(Exception):
-    """Nobody can listen there; the text says why. `is_foreign`: the address is not one of this machine."""
+    """The address cannot be listened on; the text says why. `is_foreign`: it is not one of this machine."""
 
     is_foreign = False
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes any that is free.
+    """A listening socket; port 0 takes any free port.
 
     Raises AddressInUse.
     """
@@ -22,7 +22,7 @@ def bind(host: str, port: int) -> socket.socket:
             listening = closing.enter_context(socket.socket(family, kind, protocol))
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind(address)
-            # Only now the address is taken: two that start at once may both have bound it.
+            # Only now the address is taken: two servers that start at once may both have bound it.
             listening.listen()
             closing.pop_all()
     except OSError as fault:

@@ -2,11 +2,11 @@
 
 The rules:
 
-- A turn of a loop ends: what takes many transactions is done in pieces, so many at most, with a pause between
-  two of them, as grants have the store for most of the time.
-- A fault ends a turn and no loop. It is logged once, until the loop works again or fails in another way.
-- What one node does for all nodes (`is_leader`) the others leave alone; this one, too, as soon as another
-  node has taken over.
+- A turn of a loop is bounded: work of many transactions is done in pieces, at most so many, with a pause
+  between them, so that grants have the store for most of the time.
+- A fault ends a turn, not the loop. It is logged once, until the loop works again or fails in another way.
+- What one node does for all is done by the leader only (`is_leader`), and it stops as soon as another node
+  leads.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from typing import Final, NamedTuple, TypeVar
 from licet.alerts.sender import Alerting
 from licet.credentials.keyring import KeyringUnusable
 from licet.journal.folding import ENTRIES_MAX, fold_journal
-from licet.journal.retention import SPENT_MAX, remove_aged, remove_history, remove_spent
+from licet.journal.retention import USED_MAX, remove_aged, remove_history, remove_used_assertions
 from licet.journal.summary import summarise
 from licet.lanes.contract import QueueFull
 from licet.ledger.commands import Sweep, Swept
@@ -31,15 +31,15 @@ from licet.store.nodes import NOTE_EVERY_S
 from licet.units import DAY_MS
 from licet.web.endpoints import Endpoints
 
-LOOK_EVERY_S: Final = 0.25  # a change of the set-up counts within a second, with room for a slow look
+LOOK_EVERY_S: Final = 0.25  # a change of the set-up takes effect within a second, even after a slow read
 SWEEP_EVERY_S: Final = 1.0
-RECORD_EVERY_S: Final = 1.0  # of failed authentications a crash loses so much
-UPKEEP_EVERY_S: Final = 5.0  # more often it would write the same pages again and again
-FOLD_EVERY_S: Final = 5.0  # so long a client in a loop adds to the disk
+RECORD_EVERY_S: Final = 1.0  # a crash loses failed authentications of this time
+UPKEEP_EVERY_S: Final = 5.0  # more often would write the same pages again and again
+FOLD_EVERY_S: Final = 5.0  # for this long a client in a loop adds entries
 WRITE_DOWN_EVERY_S: Final = 30.0
 LOOK_FOR_ALERTS_EVERY_S: Final = 5.0
 SEND_ALERTS_EVERY_S: Final = 1.0
-PAUSE_S: Final = 0.02  # between two transactions that follow each other
+PAUSE_S: Final = 0.02  # between two transactions in a row
 PIECES_MAX: Final = 1000  # in one turn; the history of a large tenant takes many turns
 SUMMED_HOURS_MAX: Final = 100  # in one turn; a year that was never summed is, within an hour
 
@@ -47,7 +47,7 @@ Used = TypeVar("Used")
 
 
 class Loop(NamedTuple):
-    """Work that is done again and again; `name` is what the log calls it."""
+    """Work that is repeated; `name` is its name in the log."""
 
     name: str
     every_s: float
@@ -55,7 +55,7 @@ class Loop(NamedTuple):
 
 
 async def run_loops(loops: Iterator[Loop], log: Log) -> None:
-    """Run these beside each other, until cancelled."""
+    """Run these concurrently, until cancelled."""
     await asyncio.gather(*(_repeat(loop, log) for loop in loops))
 
 
@@ -85,7 +85,7 @@ class Upkeep:
         self._alerting = alerting
 
     async def run(self) -> None:
-        """Keep the server up, until cancelled."""
+        """Run all loops, until cancelled."""
         await run_loops(self._loops(), self._parts.log)
 
     def _loops(self) -> Iterator[Loop]:
@@ -102,7 +102,7 @@ class Upkeep:
         yield Loop("send_alerts", SEND_ALERTS_EVERY_S, self._alerting.send)
 
     async def note_used(self) -> None:
-        """Write down which secrets and keys were used. Raises StoreUnavailable."""
+        """Write which secrets and keys were used. Raises StoreUnavailable."""
         authenticator = self._parts.authenticator
         await self._note(authenticator.secrets_used, note_secrets_used)
         await self._note(authenticator.keys_used, note_keys_used)
@@ -118,16 +118,16 @@ class Upkeep:
                 del collected[key]
 
     async def _look(self) -> None:
-        """See whether the set-up or the keys changed, and whether the store answers."""
+        """Check whether the set-up or the keys changed, and whether the store answers."""
         node, keys = self._parts.node, self._parts.keys
         await asyncio.to_thread(self._probe)
         node.store_answered()
         if is_changed := await keys.has_changed():
             self._parts.log.info("keys_changed", keys=len(keys.keyring.token_keys))
         tokens = keys.tokens(self._store.clock.now_ms())
-        if tokens.made_with != self._endpoints.tokens.made_with:  # else they go on, with what they remember
+        if tokens.made_with != self._endpoints.tokens.made_with:  # else keep the old ones, with their cache
             self._endpoints.tokens = tokens
-        if is_changed:  # `licet check` should not take it for a difference between nodes.
+        if is_changed:  # `licet check` must not report a difference between nodes.
             await node.note()
 
     def _probe(self) -> None:
@@ -148,9 +148,9 @@ class Upkeep:
         await self._in_pieces(self._full(fold_journal, ENTRIES_MAX))
 
     async def _write_down(self) -> None:
-        """Write down what was used and sum the journal up; remove what is old."""
+        """Write what was used, sum up the journal, and remove what is old."""
         await self.note_used()
-        await self._in_pieces(self._full(remove_spent, SPENT_MAX))
+        await self._in_pieces(self._full(remove_used_assertions, USED_MAX))
         settings = self._parts.settings
         keep_ms = settings.journal_retention_days * DAY_MS
         keep_usage_ms = settings.usage_retention_days * DAY_MS
@@ -162,11 +162,11 @@ class Upkeep:
             removed = await asyncio.to_thread(remove_aged, self._store, keep_ms, keep_usage_ms)
             return bool(removed + await asyncio.to_thread(remove_history, self._store))
 
-        if await self._in_pieces(sum_up, pieces_max=SUMMED_HOURS_MAX):  # else it is not to be removed yet
+        if await self._in_pieces(sum_up, pieces_max=SUMMED_HOURS_MAX):  # else minutes must not be removed yet
             await self._in_pieces(remove)
 
     def _full(self, do: Callable[[Store], int], full: int) -> Callable[[], Awaitable[bool]]:
-        """A piece of work of which there is more when it was as large as it may be."""
+        """A piece of work that returns whether there is more: it was as large as allowed."""
 
         async def piece() -> bool:
             return await asyncio.to_thread(do, self._store) >= full
@@ -180,7 +180,7 @@ class Upkeep:
         pieces_max: int = PIECES_MAX,
         pause_s: float = PAUSE_S,
     ) -> bool:
-        """Do pieces of work while each says that there is more, and this node does it for all.
+        """Do pieces of work while there is more and this node is the leader.
 
         Returns whether all of it is done.
         """
@@ -194,10 +194,10 @@ class Upkeep:
 
 
 class SetupFollower:
-    """Sees to it that a server does not fall behind the set-up that its committing process decides on.
+    """Refreshes the server's snapshot when the committing process has used a newer set-up version.
 
-    A request is authenticated with the server's snapshot of the set-up: when the committer has used a newer
-    version, the snapshot is refreshed at once, and not at the next look.
+    Requests are authenticated with the server's snapshot: so it is refreshed at once, and not at the next
+    regular check.
     """
 
     def __init__(self, store: Store) -> None:
@@ -212,5 +212,5 @@ class SetupFollower:
             self.refreshing = asyncio.create_task(asyncio.to_thread(self._refresh))
 
     def _refresh(self) -> None:
-        with suppress(StoreUnavailable):  # then the next look does it
+        with suppress(StoreUnavailable):  # then the next regular check does it
             self._store.refresh_tenants()

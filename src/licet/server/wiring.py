@@ -1,7 +1,7 @@
 """Wires a server: makes clock, store, lanes and listeners of the settings, and ends them in order.
 
-This is the only place that knows all of them. It does nothing by itself: the listeners answer requests, and
-`upkeep.py` does what has to be done beside them.
+Only this module knows all of them. It does nothing by itself: the listeners answer requests, and `upkeep.py`
+does the work beside them.
 """
 
 import asyncio
@@ -47,9 +47,9 @@ from licet.web.throttle import Throttle
 
 
 class Server:
-    """One running Licet. Make it, `await run()`, and it is over when that returns.
+    """One running Licet: construct it and `await run()`, which returns when the server has ended.
 
-    Raises StoreUnavailable, SchemaOutdated, KeyringUnusable when it is made.
+    The constructor raises StoreUnavailable, SchemaOutdated, KeyringUnusable.
     """
 
     def __init__(
@@ -90,13 +90,13 @@ class Server:
         )
 
     async def run(self, on_started: Callable[[], None] = lambda: None) -> None:
-        """Serve until SIGTERM or SIGINT; then answer what is under way and commit the last batch."""
+        """Serve until SIGTERM or SIGINT; then answer requests under way and commit the last batch."""
         parts = await self._parts()
         await parts.authenticator.recall(self._store)
         public, alerting = self._public(parts), alerting_of(parts)
         spare_the_collector()
         self._store.watch()
-        # Who answers is known: `licet migrate --finish` counts on it.
+        # A node that answers has its row: `licet migrate --finish` relies on it.
         with contextlib.suppress(StoreUnavailable):
             await self._node.note()
         upkeep = Upkeep(parts, public.endpoints, alerting)
@@ -146,7 +146,7 @@ class Server:
             ),
         )
 
-    # What is decided and read
+    # Deciding and reading
 
     async def _commits(self) -> Commits:
         if not self._settings.commit_process:
@@ -164,7 +164,7 @@ class Server:
         now_ms, sessions = self._store.read_sessions(sids)
         return [(now_ms, sessions.get(sid)) for sid in sids]
 
-    # Who asks
+    # Authentication
 
     def _authenticator(self) -> Authenticator:
         settings = self._settings
@@ -194,7 +194,7 @@ class Server:
     def _upgrade_password(self, tenant: Tenant, user: User, password: str) -> None:
         assert user.password_hash is not None
         new = self._passwords.hash(password)
-        with contextlib.suppress(StoreUnavailable):  # then the next good login does it
+        with contextlib.suppress(StoreUnavailable):  # then the next successful authentication does it
             keep_password_hash(self._store, tenant.id, user.initials, old=user.password_hash, new=new)
 
     # The listeners
@@ -234,7 +234,7 @@ class Server:
             if admin is not None:
                 admin.start()
 
-        # uvicorn raises the signal again when it is done; it has done what it asked for.
+        # uvicorn raises the signal again at its end, although it has been handled.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
         stopping = admin.stop if admin is not None else lambda: None
@@ -246,7 +246,7 @@ class Server:
                 await admin.ended()
 
     def _application(self, public: PublicApp) -> Any:
-        """The public application, traced and behind proxies where it is."""
+        """The public application, with traces and trusted proxies where they are set."""
         application: Any = public
         if self._traces is not None:
             application = self._traces.application(public, self._store.tenant)

@@ -1,1 +1,1 @@
-"""The settings say how a server runs: what may be configured, and where values come from."""
+"""The settings of a server: what can be configured, and where values come from."""

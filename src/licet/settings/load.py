@@ -3,9 +3,9 @@
 The rules:
 
 - The command line wins over the environment, the environment over the file, the file over the defaults.
-- All mistakes are reported together, each with where it stands, what is wrong with it and what is allowed.
+- All mistakes are reported together, each with its place, what is wrong and what is allowed.
 - An unknown key or variable is a mistake too, so that a misspelt key is never a silent default.
-- The value of a key or variable that is unknown is never shown: it may be anybody's secret.
+- The value of an unknown key or variable is never shown: it may be a secret.
 """
 
 import difflib
@@ -20,19 +20,19 @@ from pydantic_core import ErrorDetails
 
 from licet.settings.model import FILE_NAME, NOT_SETTINGS, PREFIX, Settings, allowed
 
-_VALUE_CHARS_MAX = 60  # of a wrong value, how much is repeated
+_VALUE_CHARS_MAX = 60  # how much of a wrong value is repeated
 
 
 class SettingsError(Exception):
     """The settings cannot be used; the text names every mistake and is ready to print."""
 
     def __init__(self, mistakes: Sequence[str]) -> None:
-        super().__init__(_told(mistakes))
+        super().__init__(_text(mistakes))
         self.mistakes = tuple(map(_escaped, mistakes))
 
 
 class _Found:
-    """A value as somebody wrote it, and where."""
+    """A value as it was written, and where."""
 
     __slots__ = ("value", "where")
 
@@ -48,8 +48,8 @@ def load_settings(
 ) -> Settings:
     """The settings of this process.
 
-    `config` and `overrides` are the command line's; an override that is None was not given. Without
-    `config` and `LICET_CONFIG` the file is `licet.toml` in the data directory, and need not be there.
+    `config` and `overrides` are the command line's; an override of None was not given. Without `config` and
+    `LICET_CONFIG` the file is `licet.toml` in the data directory, and need not exist.
     Raises SettingsError.
     """
     environment = os.environ if environment is None else environment
@@ -69,7 +69,7 @@ def load_settings(
 
 
 class _Config:
-    """The file to read; `named` when somebody asked for this one, so that it must be there."""
+    """The file to read; `named` when it was asked for, so that it must exist."""
 
     __slots__ = ("named", "path", "where")
 
@@ -89,7 +89,7 @@ def _config(config: Path | None, environment: Mapping[str, str], found: Mapping[
 
 
 def _read_environment(environment: Mapping[str, str], mistakes: list[str]) -> dict[str, _Found]:
-    """The settings among the variables; one that is empty counts as not there."""
+    """The settings among the variables; an empty one counts as not set."""
     found = {}
     for name in sorted(environment):
         if not name.startswith(PREFIX) or name in NOT_SETTINGS or not environment[name]:
@@ -125,7 +125,7 @@ def _why_unreadable(fault: OSError | ValueError) -> str:
         case tomllib.TOMLDecodeError():
             return f"is not TOML: {fault}"
         case _:
-            return "is not a path"  # a NUL in its name
+            return "is not a path"  # it contains a NUL
 
 
 def _read_content(
@@ -181,11 +181,11 @@ def _problem(fault: ErrorDetails) -> str:
             return _KINDS.get(kind, "is not text")
 
 
-def _told(mistakes: Sequence[str]) -> str:
+def _text(mistakes: Sequence[str]) -> str:
     count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
     return "\n".join([f"The settings have {count}:", *(f"  {_escaped(mistake)}" for mistake in mistakes)])
 
 
 def _escaped(text: str) -> str:
-    """One line, whatever a path or key is made of."""
+    """The text as one line, whatever a path or key contains."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

@@ -1,7 +1,7 @@
 """Defines every setting of a server: its type, default, bounds and description.
 
-What changes while a server runs (tenants, pools, users, clients) is in the store and not here. Where values
-come from is in `licet.settings.load`, the reference page is made by `licet.settings.page`.
+What changes while a server runs (tenants, pools, users, clients) is in the store. `licet.settings.load` reads
+the values, `licet.settings.page` makes the reference page.
 """
 
 import ipaddress
@@ -17,10 +17,10 @@ from licet.networks import METADATA, Network
 
 FILE_NAME: Final = "licet.toml"
 PREFIX: Final = "LICET_"
-# Variables of the command line, which are no settings of the server.
+# Variables of the command line, which are not settings of the server.
 NOT_SETTINGS: Final = frozenset({"LICET_CONFIG", "LICET_TENANT"})
 
-URL_CHARS_MAX: Final = 255  # a guess: the base of an issuer, which stands twice in a JWT
+URL_CHARS_MAX: Final = 255  # a guess: the base of an issuer, which is twice in a JWT
 _HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.(?!-)[A-Za-z0-9-]{1,63})*\.?")
 # A host of a database: a name, an address, or a directory of sockets with its slashes as %2F.
 _HOST_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._%-]*)(?::\d*)?")
@@ -51,7 +51,7 @@ def _public_url(value: str) -> str:
     try:
         parts = urlsplit(value)
         fault = _url_fault(value, parts) or ""
-    except ValueError:  # a port that is not a number, a bracket that is not closed
+    except ValueError:  # a port that is not a number, or an unclosed bracket
         pass
     if fault:
         raise ValueError(fault)
@@ -80,7 +80,7 @@ def _store(value: object) -> object:
 
 
 def _store_fault(value: str) -> str | None:
-    """What is wrong with the URL of a store, without a word of it: it may have a password in it."""
+    """What is wrong with the URL of a store, without repeating it: it may contain a password."""
     scheme, _, rest = value.partition("://")
     if scheme not in {"postgresql", "postgres"}:
         return "is not the URL of a PostgreSQL database"
@@ -147,7 +147,7 @@ def _other(default: object, allowed: str, description: str) -> Any:
 
 
 def _processors() -> int:
-    """How many this process may use."""
+    """How many processors this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)  # not on every system
     return len(affinity(0)) if affinity else (os.cpu_count() or 1)
 
@@ -158,7 +158,7 @@ def _hash_workers() -> int:
 
 
 class Settings(BaseModel):
-    """What a server is started with. Durations end in their unit, bounds in `_max`."""
+    """The settings of a server. Names of durations end in their unit, those of bounds in `_max`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -220,7 +220,9 @@ class Settings(BaseModel):
         "IP addresses, and networks in which there is nothing but proxies; in a variable, apart by commas",
         "Whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed: name your proxies one by one.",
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least told of.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least severe level that is logged."
+    )
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="`auto` is `console` on a terminal and `json` elsewhere."
     )
@@ -301,15 +303,15 @@ class Settings(BaseModel):
     )
     webhook_refused: Annotated[tuple[Network, ...], BeforeValidator(_networks)] = Field(
         default_factory=lambda: METADATA,
-        description="Where no webhook is sent to, whatever its host is called: what is there by default tells"
-        " the secrets of a machine in a cloud.",
+        description="Addresses to which no webhook is sent, whatever name resolves to them: the default ones"
+        " reveal the secrets of a machine in a cloud.",
         json_schema_extra={
             "default": f"`{' '.join(map(str, METADATA))}`",
             "allowed": "IP addresses and networks like 10.0.0.0/8; in a variable, apart by commas",
         },
     )
     alert_mail_to: Annotated[tuple[str, ...], BeforeValidator(_mail_addresses)] = _other(
-        (), _MAIL_ADDRESSES, "Who is told of alerts by e-mail; without it nobody is."
+        (), _MAIL_ADDRESSES, "The addresses that alerts are e-mailed to; without any, none is e-mailed."
     )
     smtp_host: Annotated[str, AfterValidator(_host)] = _other(
         "localhost", "an IP address or host name", "The mail server that takes the alerts."
@@ -329,20 +331,20 @@ class Settings(BaseModel):
     shutdown_grace_s: Whole = _whole(10, 0, 3600, "Seconds that open requests get when the server stops.")
 
     def store_url(self) -> str | None:
-        """The URL of the store with the password that may be in it: never to be shown."""
+        """The URL of the store, possibly with its password: never to be shown."""
         return None if self.store is None else self.store.get_secret_value()
 
     def base_url(self, port: int | None = None) -> str:
         """The base of every issuer, without a slash at its end.
 
-        `port` is the one that was bound, where the settings leave it open.
+        `port` is the one that was bound, where the settings leave the choice to the system.
         """
         if self.public_url is not None:
             return self.public_url
         return _url(self.host, self.port if port is None else port)
 
     def admin_base_url(self, port: int | None = None) -> str:
-        """How administrators reach the admin listener; as `base_url`."""
+        """The URL of the admin listener; `port` as in `base_url`."""
         if self.admin_url is not None:
             return self.admin_url
         return _url(self.admin_host, self.admin_port if port is None else port)
@@ -354,7 +356,7 @@ def _url(host: str, port: int) -> str:
 
 
 def allowed(key: str) -> str:
-    """The values that a setting may have, as text for people."""
+    """The allowed values of a setting, as text for people."""
     field = Settings.model_fields[key]
     extra = field.json_schema_extra
     if isinstance(extra, dict) and "allowed" in extra:

@@ -9,8 +9,8 @@ _PAGE = """# Settings
 <!-- Made by `python -m licet.settings.page`; edit src/licet/settings/model.py instead. -->
 
 A server reads its settings once, when it starts. An option of the command line wins over a variable of the
-environment, a variable over the file, and the file over the default. All mistakes are told together, and
-`licet` ends with exit code 2.
+environment, a variable over the file, and the file over the default. All mistakes are reported together,
+and `licet` ends with exit code 2.
 
 The file is the one that `--config` or `LICET_CONFIG` names, else `licet.toml` in the data directory, where
 it may be missing. The data directory is `--data`, `LICET_DATA` or `licet-data`.
