@@ -1,0 +1,71 @@
+"""Signs a licence: takes a serial, has the signature made, and reads what came of it before anybody gets it.
+
+All that can be refused is refused before a serial is taken: the claims are read as whoever gets the licence
+will read them, and the key is opened.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from licet.licences.claims import SERIAL_MAX, read_claims
+from licet.licences.errors import LicenceRefused
+from licet.licences.jws import SIGNATURE_BYTES, put_together, take_apart, what_to_sign
+from licet.licences.licence import SignedLicence
+from licet.licences.reading import read, read_unverified
+from licet.licences.vendor_file import Vendor, VendorKey
+from licet.vendor.register import Register
+from licet.vendor.signers import Sign
+
+
+class Draft(NamedTuple):
+    """What is to be signed, and how it reads; its serial is not the one that it will have."""
+
+    claims: Mapping[str, Any]
+    licence: SignedLicence
+
+
+def drafted(claims: Mapping[str, Any], key: VendorKey) -> Draft:
+    """These claims, if they make a licence.
+
+    Raises LicenceRefused.
+    """
+    longest = {**claims, "serial": SERIAL_MAX}
+    text = put_together(what_to_sign(key.kid, longest), bytes(SIGNATURE_BYTES))
+    return Draft(claims, read_claims(take_apart(text), text))
+
+
+def signed(
+    draft: Draft, key: VendorKey, vendor: Vendor, *, sign: Sign, register: Register, serial: int | None = None
+) -> SignedLicence:
+    """The licence, with the next serial or with this one; it is in the register.
+
+    Raises VendorRefused, and LicenceRefused if what was signed is no licence.
+    """
+    licence = draft.licence
+    taken = register.take(licence.licence, licence.tenant, serial)
+    content = what_to_sign(key.kid, {**draft.claims, "serial": taken})
+    made = read(put_together(content, sign(content)), [vendor])
+    register.keep(made.licence, made.serial, made.text)
+    return made
+
+
+def beside(licence: SignedLicence, register: Register) -> tuple[SignedLicence, ...]:
+    """The other licences of the register for the same tenant and installation, each in its newest serial.
+
+    Those of one pool add up with it: somebody who gave a renewal another id would double what was bought.
+    Raises VendorRefused.
+    """
+    newest: dict[str, SignedLicence] = {}
+    for entry in register.entries():
+        if entry.text is None or (entry.tenant, entry.licence == licence.licence) != (licence.tenant, False):
+            continue
+        try:
+            newest[entry.licence] = read_unverified(entry.text)
+        except LicenceRefused:  # of a version that allowed more
+            continue
+    return tuple(it for it in newest.values() if _is_same_place(it, licence))
+
+
+def _is_same_place(one: SignedLicence, other: SignedLicence) -> bool:
+    is_bound_elsewhere = one.installation is not None and other.installation not in {None, one.installation}
+    return not is_bound_elsewhere and (one.customer is None or one.customer == other.customer)
