@@ -26,15 +26,16 @@ _HEAD = """# Command line
 Most verbs work on a data directory: that of `--data`, of `LICET_DATA`, or `licet-data` where the command
 runs. They open the store themselves, so a server need not run; one that does sees a change within a second.
 Verbs about one tenant take it from `--tenant` or `LICET_TENANT`; the only tenant needs no name.
-`licet token` alone is a client: it talks to a server over HTTP and opens no store.
+`licet token` is a client: it talks to a server over HTTP and opens no store. `licet vendor` is for who sells
+licences, and works on files alone.
 
 On a terminal a list is a table with times like `in 12 min`; piped, it has full values, and times in ISO 8601,
 UTC. `--json` has all there is. A list goes to standard output; what is only said about it goes to standard
 error.
 
-A password or secret comes from a prompt, or from standard input with `--password-stdin` or `--secret-stdin`,
-never from an argument. A verb that removes something, or ends sessions, says how many and whose, and asks
-first; where nobody can be asked, say `--yes`.
+A password, secret or passphrase comes from a prompt, or from standard input with `--password-stdin`,
+`--secret-stdin` or `--passphrase-stdin`, never from an argument. A verb that removes something, or ends
+sessions, says how many and whose, and asks first; where nobody can be asked, say `--yes`.
 
 `licet --install-completion` has your shell complete verbs, options, and the names of tenants, pools, scopes,
 users and clients, which it reads from the data directory.

@@ -56,6 +56,9 @@ _PANELS = {
         Verb("apply", "set_up.setup_file", "apply", "Make the store match a declarative TOML file."),
         Verb("export", "set_up.setup_file", "export", "Write the set-up as such a file, without secrets."),
     ),
+    "Sell": (
+        Verb("vendor", "vendor.verbs", "app", "Sign licences for your customers. Needs no store, no server."),
+    ),
 }
 
 

@@ -16,9 +16,11 @@ import typer
 
 from licet.cli.pasting import of_data, of_tenant
 from licet.credentials.keyring import KeyringCode, KeyringUnusable
+from licet.licences.errors import LicenceRefused
 from licet.model import InvalidValue
 from licet.refusal import Code, Refusal, SubjectKind
 from licet.store.errors import SetupError, StoreUnavailable
+from licet.vendor.errors import VendorCode, VendorRefused
 
 REFUSED, WRONG_USE, UNREACHABLE = 1, 2, 3
 
@@ -39,7 +41,9 @@ def exit_code(fault: Exception) -> int | None:
     match fault:
         case typer.TyperException():
             return fault.exit_code
-        case Refused() | SetupError():
+        case VendorRefused(code=VendorCode.BAD_ORDER | VendorCode.WEAK_PASSPHRASE):
+            return WRONG_USE
+        case Refused() | SetupError() | LicenceRefused() | VendorRefused():
             return REFUSED
         case WrongUse() | InvalidValue() | SettingsError() | DeclarationInvalid():
             return WRONG_USE
@@ -58,6 +62,8 @@ def told(fault: Exception, tenant: str | None = None, data: Path | None = None) 
         return f"licet: {fault}{advice(fault, tenant, data)}"
     if isinstance(fault, KeyringUnusable):
         return f"licet: {fault}{KEYRING_ADVICE.get(fault.code, '').format(at=of_data(data))}"
+    if isinstance(fault, VendorRefused):
+        return f"licet: {fault}{VENDOR_ADVICE.get(fault.code, '')}"
     if not isinstance(fault, typer.TyperException):
         return f"licet: {fault}"
     context = getattr(fault, "ctx", None)
@@ -124,6 +130,16 @@ KEYRING_ADVICE: Mapping[KeyringCode, str] = MappingProxyType(
 )
 
 
+VENDOR_ADVICE: Mapping[VendorCode, str] = MappingProxyType(
+    {
+        VendorCode.NO_VENDOR: "; make it: licet vendor key new --vendor NAME --product NAME -o DIR",
+        VendorCode.VENDOR_THERE: "; to add a key: licet vendor key add --key DIR",
+        VendorCode.NO_PRIVATE_KEY: ", or, if an HSM keeps the key, say --signer",
+        VendorCode.SERIAL_TAKEN: "; see: licet vendor list",
+    }
+)
+
+
 def _plain(text: str) -> str:
     """What a library says of an option, in words of ours."""
     if found := _SECRET_OPTION.match(text):
@@ -137,7 +153,7 @@ def _plain(text: str) -> str:
     return text
 
 
-_SECRET_OPTION = re.compile(r"(?:No such option: |Option ')--(\w+-)?(password|secret)\b")
+_SECRET_OPTION = re.compile(r"(?:No such option: |Option ')--(\w+-)?(password|passphrase|secret)\b")
 _LIBRARY_SAYS = (  # pydantic, by which typer reads values
     (re.compile(r"Input should be a valid integer.*"), "it has to be a whole number"),
     (re.compile(r"Input should be a valid number.*"), "it has to be a number"),

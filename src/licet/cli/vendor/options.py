@@ -1,0 +1,50 @@
+"""Defines the options that the verbs of a vendor share, and asks for passphrases.
+
+A passphrase is asked for on a terminal, twice when it is new, or read from standard input: never from an
+argument or a variable, which others can read.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from licet.cli.errors import WrongUse
+
+PASSPHRASE_READ_MAX = 1024  # characters of a line of standard input: more than one may have
+
+Key = Annotated[
+    Path, typer.Option("--key", metavar="DIR", readable=False, help="The vendor's directory: vendor.")
+]
+PassphraseStdin = Annotated[
+    bool, typer.Option("--passphrase-stdin", help="Read the passphrase from standard input, one line.")
+]
+Public = Annotated[
+    Path | None,
+    typer.Option(
+        "--public",
+        metavar="FILE",
+        readable=False,
+        help="The public key of a private one that stays in an HSM: PEM or JWK. None is made then.",
+    ),
+]
+VENDOR = Path("vendor")
+
+
+def ask_passphrase(what: str, *, is_new: bool, from_stdin: bool) -> str:
+    """The passphrase of a key.
+
+    Raises WrongUse where there is none to be had.
+    """
+    if from_stdin:
+        line = sys.stdin.readline(PASSPHRASE_READ_MAX).rstrip("\r\n")
+        if not line:
+            raise WrongUse("there is no passphrase on standard input")
+        return line
+    if not sys.stdin.isatty():
+        raise WrongUse(
+            f"the passphrase of {what} is asked for on a terminal; elsewhere say --passphrase-stdin"
+        )
+    # Asked for on stderr: a licence may go to standard output.
+    return str(typer.prompt(f"Passphrase of {what}", hide_input=True, confirmation_prompt=is_new, err=True))

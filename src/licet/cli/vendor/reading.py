@@ -1,0 +1,118 @@
+"""Runs `licet vendor read`: shows what licences say, and whether the vendor signed it."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+
+from licet.cli.errors import REFUSED, Refused
+from licet.cli.options import AsJson
+from licet.cli.output import note, show_json, show_one
+from licet.cli.vendor.options import VENDOR
+from licet.cli.vendor.shown import as_json as plain
+from licet.cli.vendor.shown import record
+from licet.formats import counted, printable
+from licet.licences.armour import FILE_BYTES_MAX, split
+from licet.licences.errors import LicenceRefused
+from licet.licences.licence import SignedLicence
+from licet.licences.reading import read as read_signed
+from licet.licences.reading import read_unverified
+from licet.licences.vendor_file import Vendor
+from licet.vendor.directory import VENDOR_FILE, read_directory
+from licet.vendor.errors import VendorRefused
+from licet.vendor.files import read_bounded
+
+UNVERIFIED = "not verified"
+
+
+class _Found(NamedTuple):
+    licence: SignedLicence
+    signature: str
+
+
+def read(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE", help="Files with licences; - is standard input.")
+    ],
+    *,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            "--key",
+            metavar="DIR",
+            readable=False,
+            help="The vendor's directory, or a vendor.json; vendor, if that is here.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what licences say. What was changed since it was signed is refused.
+
+    Example: [bold]licet vendor read c1.licence[/]
+    """
+    vendor = _vendor(key)
+    found: list[_Found] = []
+    refused = False
+    for file in files:
+        try:
+            found += _read(file, vendor)
+        except (LicenceRefused, VendorRefused, Refused) as fault:
+            refused = True
+            note(f"licet: {'' if isinstance(fault, VendorRefused) else f'{printable(file)}: '}{fault}")
+    _show(found, as_json=as_json)
+    if vendor is None and found:
+        note(
+            "No signature was verified, so anybody may have written this: say --key DIR or --key vendor.json"
+        )
+    for line in _added_up([it.licence for it in found]):
+        note(line)
+    if refused:
+        raise typer.Exit(REFUSED)
+
+
+def _vendor(key: Path | None) -> Vendor | None:
+    """Whose licences these are to be; None where nobody said it and no vendor is here."""
+    if key is None and not (VENDOR / VENDOR_FILE).exists():
+        return None
+    return read_directory(VENDOR if key is None else key).vendor
+
+
+def _read(file: str, vendor: Vendor | None) -> Iterator[_Found]:
+    content = sys.stdin.buffer.read(FILE_BYTES_MAX + 1) if file == "-" else _content(file)
+    for text in split(content):
+        if vendor is None:
+            yield _Found(read_unverified(text), UNVERIFIED)
+        else:
+            licence = read_signed(text, [vendor])
+            yield _Found(licence, f"of {licence.vendor}, by key {licence.kid}")
+
+
+def _content(file: str) -> bytes:
+    return read_bounded(Path(file), FILE_BYTES_MAX)
+
+
+def _show(found: Sequence[_Found], *, as_json: bool) -> None:
+    if as_json:
+        show_json([plain(*it, is_verified=it.signature != UNVERIFIED) for it in found])
+        return
+    for number, it in enumerate(found):
+        if number:
+            typer.echo()
+        show_one(record(*it), as_json=False)
+
+
+def _added_up(licences: Sequence[SignedLicence]) -> Iterator[str]:
+    """What adds up: two licences of one purchase under two ids would double it."""
+    newest = {(it.tenant, *it.key): it for it in sorted(licences, key=lambda it: (it.licence, it.serial))}
+    for one, other in combinations(newest.values(), 2):
+        if (one.tenant, one.customer) != (other.tenant, other.customer):
+            continue
+        for pool in sorted(one.pools.keys() & other.pools.keys()):
+            seats = one.pools[pool].seats + other.pools[pool].seats
+            yield (
+                f"Licences {one.licence} and {other.licence} both give pool {pool} seats in {one.tenant};"
+                f" they add up to {counted(seats, 'seat')}."
+            )
