@@ -4,7 +4,7 @@ Minutes of a client that fails again and again for one cause are one row. Who lo
 those of no tenant of ours, and an owner of all tenants the sign-ins that failed.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -76,10 +76,6 @@ def _show(desk: Desk) -> Callable[[Request], Any]:
         )
 
     return show
-
-
-def _clients(ranges: Iterable[FailureRange]) -> int:
-    return len({(it.tenant, it.name) for it in ranges if it.name and it.who is Who.CLIENT})
 
 
 def _download(desk: Desk) -> Callable[[Request], Any]:

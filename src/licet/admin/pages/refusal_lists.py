@@ -67,6 +67,7 @@ def list_context(filters: Filters, path: str, seen: Seen[Any], after: str | None
     """What the templates of both pages are given."""
     newest, next_ = seen.newest, seen.shown.next
     return {
+        "path": path,
         "ranges": seen.shown.ranges,
         "newest": newest.ranges[0] if newest.ranges else None,
         "times": sum(it.times for it in newest.ranges),

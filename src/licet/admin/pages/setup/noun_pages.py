@@ -34,7 +34,7 @@ from licet.admin.pages.setup.frame import (
     with_it,
 )
 from licet.admin.pages.setup.noun import Noun
-from licet.admin.pages.setup.nouns.clients import Clients
+from licet.admin.pages.setup.nouns.clients import Clients, listed_keys, listed_secrets
 from licet.admin.pages.setup.nouns.pools import Pools
 from licet.admin.pages.setup.nouns.scopes import Scopes
 from licet.admin.pages.setup.nouns.users import Users
@@ -43,7 +43,6 @@ from licet.admin.pages.setup.saving import Gone, Outcome, Saving
 from licet.admin.problems import not_allowed, not_found
 from licet.credentials.generated import NewClientSecret
 from licet.credentials.passwords import about_user
-from licet.credentials.public_keys import kind_of, name_of
 from licet.formats import counted, sentence
 from licet.model import InvalidValue, Role, Tenant
 from licet.setup.change import SetupChange
@@ -258,10 +257,8 @@ class _NounPages:
                 "name": name,
                 "suspended": client.suspended_at(visit.now_ms),
                 "by_password": "password" in authenticates_by(client, visit.now_ms),
-                "secrets": sorted(client.secrets, key=lambda it: it.created_at_ms),
-                "keys": sorted(client.keys, key=lambda it: it.created_at_ms),
-                "name_of": name_of,
-                "kind_of": kind_of,
+                "secrets": listed_secrets(visit, client),
+                "keys": listed_keys(visit, client),
             }
         what = f"{noun.word.capitalize()} {name}" if name else f"A new {noun.word}"
         may = may_change(visit, noun.word, form.fields)

@@ -1,15 +1,18 @@
 """Describes the pages of clients: the user of each, how it authenticates, and what it may ask for."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
 from licet.admin.pages.forms import Field, Kind, Option, Texts
+from licet.admin.pages.frame import Visit, link
 from licet.admin.pages.setup.noun import YES, Cell, dated, few, named_once, state_of
+from licet.admin.pages.setup.places import ROOT
 from licet.admin.pages.setup.settings import field_of, settings_of, texts_of
+from licet.credentials.public_keys import kind_of, name_of
 from licet.formats import counted
-from licet.model import Client, GrantType, InvalidValue, Tenant, User
+from licet.model import Client, ClientSecret, GrantType, InvalidValue, PublicKey, Tenant, User
 from licet.refusal import Code
 from licet.setup.check import authenticates_by
 from licet.setup.noun import Settings
@@ -43,6 +46,16 @@ _FIRST_SECRET = (
         about="secret_expires",
     ),
 )
+
+
+class Credential(NamedTuple):
+    """A secret or public key, as the page of its client lists it."""
+
+    name: str
+    kept: ClientSecret | PublicKey
+    removal: str  # the page that removes it
+    title: str = ""
+    algorithm: str = ""
 
 
 class Clients:
@@ -117,6 +130,30 @@ class Clients:
     def words(self, part: Client) -> str:
         """Name and user."""
         return f"{part.client_id} {part.user.initials} {part.user.name}"
+
+
+def listed_secrets(visit: Visit, client: Client) -> list[Credential]:
+    """The secrets of a client, oldest first."""
+    path = f"{ROOT}/clients/secrets/remove"
+    return [
+        Credential(f"lcs_{it.secret_id}", it, link(visit, path, name=client.client_id, secret=it.secret_id))
+        for it in sorted(client.secrets, key=lambda it: it.created_at_ms)
+    ]
+
+
+def listed_keys(visit: Visit, client: Client) -> list[Credential]:
+    """The public keys of a client, oldest first."""
+    path = f"{ROOT}/clients/keys/remove"
+    return [
+        Credential(
+            name_of(it),
+            it,
+            link(visit, path, name=client.client_id, key=it.thumbprint),
+            it.thumbprint,
+            kind_of(it),
+        )
+        for it in sorted(client.keys, key=lambda it: it.created_at_ms)
+    ]
 
 
 def _settings(values: dict[str, Any]) -> Settings:
