@@ -5,7 +5,8 @@ input.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from getpass import getuser
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -15,7 +16,8 @@ import typer
 from licet.cli import completing
 from licet.cli.errors import Refused, WrongUse
 from licet.cli.stores import chosen_tenant, opened
-from licet.formats import NEVER, read_end_ms
+from licet.formats import NEVER, read_duration_s, read_end_ms
+from licet.model import InvalidValue
 
 Changes = TypeVar("Changes", bound=Mapping[str, object])
 
@@ -42,15 +44,34 @@ PasswordStdin = Annotated[
 ]
 
 
-def read_end(data: Path | None, tenant: str | None, text: str | None) -> int | None:
+@contextmanager
+def of_option(option: str) -> Iterator[None]:
+    """What cannot be read within it is refused with the name of its option."""
+    try:
+        yield
+    except InvalidValue as wrong:
+        wrong.args = (f"{option}: {wrong}",)
+        raise
+
+
+def read_end(option: str, text: str | None, data: Path | None, tenant: str | None) -> int | None:
     """When something ends: by the clocks of the tenant where the text names no zone; None for never.
 
     Raises InvalidValue, NotFound, StoreUnavailable.
     """
     if text is None or text.strip() == NEVER:
         return None
-    with opened(data) as store:
+    with opened(data) as store, of_option(option):
         return read_end_ms(text, chosen_tenant(store, tenant).zone)
+
+
+def read_duration(option: str, text: str) -> int:
+    """The seconds of a duration.
+
+    Raises InvalidValue.
+    """
+    with of_option(option):
+        return read_duration_s(text)
 
 
 def given(**options: object) -> Any:

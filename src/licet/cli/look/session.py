@@ -8,12 +8,12 @@ import typer
 from licet.cli import completing
 from licet.cli.errors import Refused, WrongUse
 from licet.cli.noun import Noun
-from licet.cli.options import AsJson, Data, TenantName, Yes, actor, confirm
+from licet.cli.options import AsJson, Data, TenantName, Yes, actor, confirm, read_duration
 from licet.cli.output import Instant, Record, on_terminal, progress, say, show_list, show_one
 from licet.cli.pasting import of_tenant
 from licet.cli.stores import chosen_tenant, opened
 from licet.clock import SystemClock
-from licet.formats import counted, duration, nearness, read_duration_s
+from licet.formats import counted, duration, nearness
 from licet.model import Tenant
 from licet.refusal import Subject
 from licet.reports.live import LiveSession, seats, sessions
@@ -134,7 +134,7 @@ def end(
         with opened(data) as store:
             end_all(store, yes=yes)
         return
-    cool_down_s = read_duration_s(cool_down) if cool_down is not None else 0
+    cool_down_s = read_duration("--cool-down", cool_down) if cool_down is not None else 0
     check_ending(reason, cool_down_s)  # Nobody is asked in vain.
     with opened(data) as store:
         found = chosen_tenant(store, tenant)

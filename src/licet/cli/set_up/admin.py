@@ -33,6 +33,7 @@ from licet.cli.options import (
     confirm,
     exclusive,
     given,
+    of_option,
     read_end,
     required,
 )
@@ -217,7 +218,11 @@ def add_key(
 
     Example: [bold]licet admin key add deploy --role owner --tenant Jim_Test --expires 2027-01-31[/]
     """
-    expires_at_ms = read_end(data, tenant, expires) if tenant else read_end_ms(expires or NEVER, UTC)
+    if tenant:
+        expires_at_ms = read_end("--expires", expires, data, tenant)
+    else:
+        with of_option("--expires"):
+            expires_at_ms = read_end_ms(expires or NEVER, UTC)
     role = role or Role.VIEWER
     made = ApiKeys(read_keyring(data_directory(data) / FILE_NAME).pepper).generate()
     with opened(data) as store:

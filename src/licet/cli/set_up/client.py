@@ -15,7 +15,17 @@ from licet.cli import completing
 from licet.cli.change import change_tenant
 from licet.cli.errors import WrongUse
 from licet.cli.noun import Noun
-from licet.cli.options import AsJson, Data, TenantName, Yes, exclusive, given, read_end, required
+from licet.cli.options import (
+    AsJson,
+    Data,
+    TenantName,
+    Yes,
+    exclusive,
+    given,
+    read_duration,
+    read_end,
+    required,
+)
 from licet.cli.output import Absent, AnyOf, Instant, Record, ends, note, show_json, show_list, show_one, when
 from licet.cli.pasting import of_tenant
 from licet.cli.set_up.client_key import found_client, found_with_zone, key_app
@@ -23,7 +33,7 @@ from licet.cli.stores import chosen_tenant, data_directory, opened
 from licet.clock import SystemClock
 from licet.credentials.generated import ClientSecrets, NewClientSecret
 from licet.credentials.keyring import FILE_NAME, read_keyring
-from licet.formats import duration, read_duration_s
+from licet.formats import duration
 from licet.model import Client, ClientSecret, GrantType
 from licet.setup.check import authenticates_by
 from licet.setup.noun import Settings
@@ -118,7 +128,7 @@ def add(
         settings["password_allowed"] = True
     done = f"Client {client_id} added"
     if secret:
-        expires_at_ms = read_end(data, tenant, secret_expires)
+        expires_at_ms = read_end("--secret-expires", secret_expires, data, tenant)
         made = _generated(data)
         change_tenant(
             data,
@@ -256,7 +266,7 @@ def add_secret(
 
     Example: [bold]licet client secret add TestClientId --expires 2027-01-31[/]
     """
-    expires_at_ms = read_end(data, tenant, expires)
+    expires_at_ms = read_end("--expires", expires, data, tenant)
     made = _generated(data)
 
     def change(setup: TenantSetup) -> bool:
@@ -284,7 +294,8 @@ def rotate_secret(
 
     Example: [bold]licet client secret rotate TestClientId --overlap 24h[/]
     """
-    overlap_s, expires_at_ms = read_duration_s(overlap), read_end(data, tenant, expires)
+    overlap_s = read_duration("--overlap", overlap)
+    expires_at_ms = read_end("--expires", expires, data, tenant)
     made = _generated(data)
     done = (
         f"Secret {made.secret_id} of client {client_id} added; the others work for {duration(overlap_s)} more"

@@ -69,7 +69,8 @@ def add(
 
     Example: [bold]licet client key add TestClientId public.pem --expires 2027-01-31[/]
     """
-    keys, expires_at_ms = read_keys(_text(file)), read_end(data, tenant, expires)
+    keys = read_keys(_text(file))
+    expires_at_ms = read_end("--expires", expires, data, tenant)
     if kid is not None:
         if len(keys) > 1:
             raise WrongUse(f"--kid names one key, and these are {len(keys)}")

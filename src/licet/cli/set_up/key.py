@@ -11,7 +11,7 @@ import typer
 
 from licet.cli.errors import Refused, WrongUse
 from licet.cli.noun import Noun
-from licet.cli.options import AsJson, Data, Yes, actor, confirm
+from licet.cli.options import AsJson, Data, Yes, actor, confirm, read_duration
 from licet.cli.output import Instant, Record, note, say, show_list
 from licet.cli.pasting import of_data
 from licet.cli.stores import data_directory, opened
@@ -26,7 +26,7 @@ from licet.credentials.keyring import (
     read_keyring,
     write_keyring,
 )
-from licet.formats import counted, instant, read_duration_s
+from licet.formats import counted, instant
 from licet.store.contract import Purpose
 from licet.store.errors import StoreUnavailable
 from licet.store.events import Event, keep_events
@@ -147,7 +147,7 @@ def _soon_ms() -> int:
 def _after_ms(signs_after: str | None) -> int:
     if signs_after is None:
         return SIGNS_AFTER_MS
-    after_s = read_duration_s(signs_after)
+    after_s = read_duration("--signs-after", signs_after)
     if after_s > SIGNS_AFTER_S_MAX:
         raise WrongUse(f"--signs-after is 31d at most; this is not: {signs_after}")
     return max(SIGNS_AFTER_MS, after_s * 1000)

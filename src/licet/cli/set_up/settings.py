@@ -18,10 +18,10 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from licet.cli.options import read_end
+from licet.cli.options import of_option, read_end
 from licet.cli.output import Duration as ShownDuration
 from licet.cli.output import Record, Shown, ends
-from licet.model import InvalidValue, Value
+from licet.model import Value
 from licet.setup.kinds import Alerts, Choice, Duration, End, Flag, Kind, Number, Reference, TimeZone, Whole
 from licet.setup.noun import Noun, Setting, Settings
 
@@ -105,13 +105,11 @@ def _help(setting: Setting) -> str:
 def _read(setting: Setting, given: Any, data: Path | None, tenant: str | None) -> Any:
     if not isinstance(given, str) or isinstance(setting.kind, Choice):
         return given  # typer has read it
-    try:
-        if isinstance(setting.kind, End):
-            return read_end(data, tenant, given)
+    option = f"--{setting.name.replace('_', '-')}"
+    if isinstance(setting.kind, End):
+        return read_end(option, given, data, tenant)
+    with of_option(option):
         return setting.kind.read(given, UTC)
-    except InvalidValue as wrong:
-        wrong.args = (f"--{setting.name.replace('_', '-')}: {wrong}",)
-        raise
 
 
 def _shown(setting: Setting, value: Any, zone: tzinfo) -> Shown:

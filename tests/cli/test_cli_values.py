@@ -1,0 +1,82 @@
+"""A value that cannot be read is refused with the name of its option: a duration, an instant, a count."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from licet.cli import app
+from support.cli_site import Desk, new_desk
+
+READ = {"N", "CODE", "TIME", "DURATION", "DATE"}
+KEY = '{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}'
+# What each verb needs besides, to come as far as to the value.
+NEEDED = {
+    "client add": "X --user TC --secret",
+    "client set": "TestClientId",
+    "client key add": "TestClientId {key}",
+    "client secret add": "TestClientId",
+    "client secret rotate": "TestClientId",
+    "admin key add": "x",
+    "tenant add": "X --seats 1",
+    "tenant set": "Jim_Test",
+    "pool add": "x --seats 1",
+    "pool set": "full",
+    "session end": "--all --yes",
+    "usage": "",
+    "journal": "",
+    "key rotate": "",
+    "webhook deliveries": "",
+    "serve": "",
+    "demo": "",
+    "init": "--tenant X",
+}
+BESIDE = {"--until": ("--from", "2026-01-01")}
+
+
+def options(group: Any, *names: str) -> Iterator[tuple[str, str]]:
+    """Every option that takes a duration, an instant or a count, with its verb."""
+    for name, command in group.commands.items():
+        true = command.callback() if not names else command  # of the root: imports the verb
+        if isinstance(true, TyperGroup):
+            yield from options(true, *names, name)
+        else:
+            verb = " ".join((*names, name))
+            yield from ((verb, it.opts[0]) for it in true.params if it.metavar in READ)
+
+
+FOUND = sorted(options(get_command(app)))
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """A data directory that nothing here changes."""
+    desk = Desk(new_desk(tmp_path_factory.mktemp("values") / "licet-data"))
+    (desk.data / "key.jwk").write_text(KEY, encoding="ascii")
+    return desk
+
+
+@pytest.mark.parametrize(("verb", "option"), FOUND)
+def test_a_value_that_cannot_be_read_names_its_option(desk: Desk, verb: str, option: str) -> None:
+    """In one line: a command may have several of them."""
+    needed = NEEDED[verb].format(key=desk.data / "key.jwk").split()
+    if option in needed:
+        needed = [it for it in needed if it not in {option, "1"}]
+    told = desk.error(*verb.split(), *needed, *BESIDE.get(option, ()), option, "20x", exit_code=2)
+    assert option in told, told
+
+
+def test_each_kind_of_value_is_among_them() -> None:
+    """The options are found by what the help calls their values."""
+    assert {
+        ("tenant set", "--session-ttl"),
+        ("pool set", "--hold"),
+        ("pool set", "--expires"),
+        ("pool set", "--seats"),
+        ("client secret rotate", "--overlap"),
+        ("session end", "--cool-down"),
+        ("key rotate", "--signs-after"),
+        ("usage", "--from"),
+    } <= set(FOUND)
