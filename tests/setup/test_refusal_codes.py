@@ -1,5 +1,6 @@
 """What the set-up refuses is data: a code, the field, what it is about, the limit, what stands in the way."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -34,6 +35,7 @@ from licet.setup.limits import KEYS_MAX
 from licet.setup.plan import apply
 from licet.setup.tenant import TenantSetup
 from licet.store.errors import AlreadyThere, NotFound, SetupError, StillInUse
+from support.paths import ROOT
 from support.setup_site import ADA, JIM, START_MS, Site, secret
 
 KEY = {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
@@ -451,6 +453,19 @@ def test_every_code_has_a_meaning_and_is_a_word_of_its_own() -> None:
     """Programs depend on them."""
     assert set(MEANING) == set(Code)
     assert all(code.value == code.name.lower() and code.value.isascii() for code in Code)
+
+
+def test_every_code_is_named_by_a_test() -> None:
+    """As a value, or as the word that a program gets: nobody else would notice that it is another."""
+    texts = [it.read_text(encoding="utf-8") for it in (ROOT / "tests").rglob("test_*.py")]
+    wire = [it for it in texts if "problem(" in it]
+
+    def is_named(code: Code) -> bool:
+        return any(re.search(rf"\bCode\.{code.name}\b", it) for it in texts) or any(
+            re.search(rf'["\s]{code.value}["\s]', it) for it in wire
+        )
+
+    assert [code for code in Code if not is_named(code)] == []
 
 
 def test_no_refusal_repeats_a_secret() -> None:

@@ -17,6 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 from licet.clock import ManualClock
+from licet.refusal import Code
 from licet.setup.check import check
 from licet.store import schema
 from licet.store.errors import SchemaOutdated, SchemaUnknown, StillInUse, StoreUnavailable
@@ -242,8 +243,9 @@ class TestNodesInTheWay:
             upgrade(connection)
             add_node(connection, schema_of_code=HEAD)
         told = r"servers of an older version still run: licence1:8080 \(0.2.0\); stop them first"
-        with next_version.code(), pytest.raises(StillInUse, match=told), begin() as connection:
+        with next_version.code(), pytest.raises(StillInUse, match=told) as refused, begin() as connection:
             finish(connection, store_now_ms(connection))
+        assert refused.value.code is Code.OLDER_NODES
         with begin() as connection:
             assert current(connection) == Schema(pre=HEAD, post=COMPATIBLE_FROM)
 

@@ -8,6 +8,7 @@ It has another column for events; the old one goes when no older code is left to
 """
 
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,17 @@ def upgrade() -> None:
     op.drop_column("event", "detail")
 """,
 }
+# The command line with the migrations of a directory, the first of its arguments.
+_PROGRAM = f"""
+import sys
+from pathlib import Path
+from licet.store import migrate
+
+migrate.MIGRATIONS, migrate.HEAD, migrate.COMPATIBLE_FROM = Path(sys.argv.pop(1)), "{NEXT}", "{NEXT}"
+from licet.cli import app
+
+app()
+"""
 
 
 class NextVersion:
@@ -54,6 +66,10 @@ class NextVersion:
         """Let the pre step fail after it has done a part."""
         step = self.directory / "pre" / f"{NEXT}.py"
         step.write_text(f'{step.read_text(encoding="ascii")}    op.drop_table("nothing")\n', encoding="ascii")
+
+    def command(self, *arguments: str) -> list[str]:
+        """Its command line, to be run as a process."""
+        return [sys.executable, "-W", "error", "-c", _PROGRAM, str(self.directory), *arguments]
 
     @contextmanager
     def code(self) -> Iterator[None]:
