@@ -124,7 +124,7 @@ def test_a_password_is_read_from_standard_input_and_kept_as_a_hash(desk: Desk, s
         ("key remove nobody --yes", 1, "there is no API key nobody; licet admin key list shows those"),
         ("key remove nobody", 2, "Remove API key nobody? Nobody can be asked here; say --yes"),
         ("key add k --expires 2020-01-01", 2, "a new API key expires later than now"),
-        ("key add k --expires soon", 2, "a moment is written 2027-01-31"),
+        ("key add k --expires soon", 2, "--expires: a moment is written 2027-01-31"),
         ("key add A", 2, "the name of an API key is 1 to 64 small letters"),
         ("key add k --tenant Nowhere", 1, "there is no tenant Nowhere"),
     ],
@@ -232,7 +232,7 @@ def test_the_question_says_what_the_cool_down_does(desk: Desk) -> None:
     ("options", "told"),
     [
         (["--cool-down", "2d"], "a cool-down is at most 24h; to keep a client out for longer, disable it"),
-        (["--cool-down", "soon"], "a duration is written 1200, 1200s, 20m, 8h or 31d"),
+        (["--cool-down", "soon"], "--cool-down: a duration is written 1200, 1200s, 20m, 8h or 31d"),
         (["--reason", "x" * 201], "a reason is one line of at most 200 characters"),
         (["--reason", "a\nb"], "a reason is one line of at most 200 characters"),
     ],
