@@ -12,7 +12,7 @@ def main() -> None:
 
         sys.exit(f"licet needs its server extra ({missing.name} is missing): {how_to_install('server')}")
     for stream in (sys.stdout, sys.stderr):
-        # A name that the terminal cannot show is no reason to fail.
+        # A character that the terminal cannot show must not raise.
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     app()
 

@@ -1,8 +1,7 @@
-"""Reads the time; nothing else does.
+"""Reads the time; no other module does.
 
-All instants are whole milliseconds since 1970 (UTC), `..._ms`; all durations say their unit.
-A clock never goes back: a seat's life is measured with it, and a wall clock that is set back
-must not lengthen a life.
+All instants are whole milliseconds since 1970 (UTC), `..._ms`; all durations say their unit. A clock never
+goes back: the life of a seat is measured with it, and setting the wall clock back must not lengthen it.
 """
 
 import time
@@ -10,17 +9,17 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What tells the time."""
+    """A source of the time."""
 
     def now_ms(self) -> int:
         """Milliseconds since 1970, never less than before."""
 
 
 class SystemClock:
-    """The wall clock, but for its steps back: over those it runs on with the machine's uptime.
+    """The wall clock, except for its steps back: over those it continues by the machine's uptime.
 
-    A step forward counts: after a pause of the machine it is the truth, and the command line beside a
-    server sees the same time. CLOCK_BOOTTIME, where there is one, also counts the time that a machine sleeps.
+    A step forward is followed: after a pause of the machine it is right, and the command line beside a server
+    sees the same time. CLOCK_BOOTTIME, where there is one, also counts the time that a machine sleeps.
     """
 
     __slots__ = ("_offset_ns", "_uptime")
@@ -39,44 +38,44 @@ class SystemClock:
 
 
 class FollowingClock:
-    """The clock of another machine: what it last told, and this machine's uptime since.
+    """The clock of another machine: its last reading, and this machine's uptime since.
 
-    So a wall clock that jumps here changes nothing, and all who follow one clock agree but for the time
-    that its word takes to arrive. Any thread may use it.
+    So a jump of the wall clock here changes nothing, and all followers of a clock agree except for the time
+    that a reading takes to arrive. Any thread may use it.
     """
 
-    __slots__ = ("_heard_ms", "_offset_ms", "_told_ms", "_uptime")
+    __slots__ = ("_heard_ms", "_last_ms", "_offset_ms", "_uptime")
 
     def __init__(self) -> None:
         self._uptime = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-        self._offset_ms = self._heard_ms = self._told_ms = 0
+        self._offset_ms = self._heard_ms = self._last_ms = 0
 
     @property
     def heard_ms(self) -> int:
-        """The latest time that was heard; 0 is none yet."""
+        """The latest reading; 0 is none yet."""
         return self._heard_ms
 
     def hear(self, at_ms: int) -> None:
-        """Take note of what the other clock told just now."""
+        """Note a reading of the other clock, made just now."""
         self._offset_ms = at_ms - self._uptime_ms()
         self._heard_ms = max(self._heard_ms, at_ms)
 
     def now_ms(self) -> int:
         """Milliseconds since 1970, never less than before."""
-        self._told_ms = max(self._told_ms, self._heard_ms, self._uptime_ms() + self._offset_ms)
-        return self._told_ms
+        self._last_ms = max(self._last_ms, self._heard_ms, self._uptime_ms() + self._offset_ms)
+        return self._last_ms
 
     def _uptime_ms(self) -> int:
         return time.clock_gettime_ns(self._uptime) // 1_000_000
 
 
 def wall_ms() -> int:
-    """The wall clock of this machine, with its steps: to compare, and not to count a life by."""
+    """The wall clock of this machine, with its steps: for comparisons, not for the life of a seat."""
     return time.time_ns() // 1_000_000
 
 
 class ManualClock:
-    """A clock that moves only when told to, for tests."""
+    """A clock that moves only by `advance`, for tests."""
 
     __slots__ = ("_now_ms",)
 

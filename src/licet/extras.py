@@ -1,6 +1,6 @@
 """Says how to install an extra of Licet from where it was installed: a clone, a wheel or a repository.
 
-Licet is on no package index, so that its name alone would be somebody else's package there. pip keeps where a
+Licet is on no package index, and its name alone could be somebody else's package there. pip records where a
 package came from (PEP 610, `direct_url.json`).
 """
 
@@ -10,11 +10,11 @@ from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-_ELSEWHERE = "./licet"  # where nobody knows: a folder or a file, which pip looks up nowhere
+_ELSEWHERE = "./licet"  # where it is unknown: a local path, which pip never looks up in an index
 
 
 def how_to_install(extra: str) -> str:
-    """The command that adds an extra to what is installed."""
+    """The command that installs an extra."""
     return f"pip install {_requirement(extra, _origin())}"
 
 

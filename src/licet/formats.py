@@ -3,9 +3,9 @@
 A duration is whole seconds, `1200`, or with a unit: `1200s`, `20m`, `8h`, `31d`. When something ends is
 ISO 8601:
 
-- A date is the end of that day: `2027-01-31` is the first moment of 1 February, in which it is over.
-- A time that names no zone is meant in the tenant's, and so is a date. One with a zone is that instant.
-- A time that comes twice, when clocks are put back, is the later one; one that never comes is refused.
+- A date means the end of that day: `2027-01-31` is the first instant of 1 February.
+- A time without a zone is in the tenant's zone, and so is a date. A time with a zone is that instant.
+- A time that occurs twice, when clocks are put back, is the later one; one that never occurs is refused.
 """
 
 import re
@@ -21,7 +21,7 @@ _DURATION = re.compile(r"([0-9]{1,9})([smhd]?)")
 _NEAR = ((90, 1, "s"), (90 * 60, 60, "min"), (36 * 3600, 3600, "h"))  # below, unit, its name
 NEVER = "never"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-INSTANT_MS_MAX = 253_370_764_800_000  # the year 9999, which no time zone carries out of the calendar
+INSTANT_MS_MAX = 253_370_764_800_000  # in the year 9999, within the calendar in every time zone
 
 
 def read_duration_s(text: str) -> int:
@@ -45,7 +45,7 @@ def duration(seconds: int) -> str:
 
 
 def seat_hours(held_ms: int) -> str:
-    """How long seats were held, in hours to a tenth; `under 0.1` is less than that, and not nothing."""
+    """How long seats were held, in hours to a tenth; `under 0.1` is less, but not 0."""
     tenths = round(held_ms * 10 / HOUR_MS)
     return "under 0.1" if held_ms and not tenths else f"{tenths / 10:,.1f}"
 
@@ -77,16 +77,16 @@ def end_ms(moment: date, zone: tzinfo) -> int:
         if placed.tzinfo is None:
             placed = _placed(placed, zone)
         ms = round(placed.timestamp() * 1000)
-    except OverflowError:  # the last day of the calendar has no end in it
+    except OverflowError:  # the end of the calendar's last day is beyond it
         ms = -1
     if not 0 <= ms < INSTANT_MS_MAX:
-        told = f"a moment is in the years 1970 to 9998; this is not: {moment.isoformat()}"
-        raise InvalidValue(told, code=Code.OUT_OF_RANGE)
+        text = f"a moment is in the years 1970 to 9998; this is not: {moment.isoformat()}"
+        raise InvalidValue(text, code=Code.OUT_OF_RANGE)
     return ms
 
 
 def end(ms: int | None, zone: tzinfo) -> str:
-    """What `read_end_ms` reads as this instant, as short as can be; `never` for None."""
+    """The shortest text that `read_end_ms` reads as this instant; `never` for None."""
     if ms is None:
         return NEVER
     local = moment_of(ms).astimezone(zone)
@@ -100,29 +100,29 @@ def end(ms: int | None, zone: tzinfo) -> str:
 
 
 def _next_midnight(day: date, zone: tzinfo) -> datetime:
-    """The end of a day; where clocks are put forward at midnight, that is the first moment after."""
+    """The end of a day; where clocks are put forward at midnight, that is the first instant after."""
     return datetime.combine(day + timedelta(days=1), time(), zone)
 
 
 def _placed(moment: datetime, zone: tzinfo) -> datetime:
-    """A time of day that names no zone.
+    """The instant of a time of day without a zone.
 
     Raises InvalidValue.
     """
     if not _is_there(moment, zone):
-        told = f"there is no {moment:%H:%M} on {moment:%Y-%m-%d} in {zone}: the clocks are put forward then"
-        raise InvalidValue(told, code=Code.NO_SUCH_TIME)
+        text = f"there is no {moment:%H:%M} on {moment:%Y-%m-%d} in {zone}: the clocks are put forward then"
+        raise InvalidValue(text, code=Code.NO_SUCH_TIME)
     return moment.replace(tzinfo=zone, fold=1)
 
 
 def _is_there(moment: datetime, zone: tzinfo) -> bool:
-    """Whether clocks of this zone ever show it."""
+    """Whether the clocks of this zone ever show this time."""
     placed = moment.replace(tzinfo=zone)
     return placed.astimezone(UTC).astimezone(zone).replace(tzinfo=None) == moment
 
 
 def _no_moment(text: str) -> InvalidValue:
-    """What is wrong with a text that is no moment."""
+    """The error for a text that is not a date or time."""
     day = _DAY.match(text)
     if day is not None:
         try:
@@ -135,7 +135,7 @@ def _no_moment(text: str) -> InvalidValue:
 
 def moment_of(ms: int) -> datetime:
     """The datetime of an instant, in UTC."""
-    return _EPOCH + timedelta(milliseconds=ms)  # exact, which a float far from now is not
+    return _EPOCH + timedelta(milliseconds=ms)  # exact, unlike a float far from now
 
 
 def instant(ms: int | None) -> str:
@@ -155,12 +155,12 @@ def end_in_words(ms: int, zone: tzinfo) -> str:
 
 
 def nearness(ms: int, now_ms: int) -> str:
-    """An instant as a reader thinks of it: `in 12 min`, `3 h ago`, and a date when it is far."""
+    """An instant relative to now: `in 12 min`, `3 h ago`, and a date when it is far."""
     return _near(ms, now_ms) or moment_of(ms).strftime("%Y-%m-%d")
 
 
 def nearness_of_end(ms: int, now_ms: int, zone: tzinfo) -> str:
-    """The same of an end, and when it is far its last day: `2027-01-31` where it is the end of that day."""
+    """The same for an end; when it is far, its last day: `2027-01-31` where it is the end of that day."""
     return _near(ms, now_ms) or end(ms, zone)
 
 
@@ -181,12 +181,12 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 
 
 def sentence(text: str) -> str:
-    """A message as a person reads it: with a capital and a full stop."""
+    """A text as a sentence: with a capital letter and a full stop."""
     text = text.strip()
     ending = "" if text.endswith((".", "?", "!")) else "."
     return text[:1].upper() + text[1:] + ending
 
 
 def printable(text: str, instead: str = "\N{REPLACEMENT CHARACTER}", kept: str = "") -> str:
-    """Without control characters, which could take over a terminal: `instead` for each but those `kept`."""
+    """The text with `instead` for control characters but `kept`: they could take over a terminal."""
     return "".join(char if char.isprintable() or char in kept else instead for char in text)

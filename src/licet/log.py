@@ -7,13 +7,13 @@ class Log(Protocol):
     """A structured log, as `licet.telemetry.logs` makes one."""
 
     def info(self, event: str, **fields: Any) -> object:
-        """Something worth knowing happened."""
+        """Something worth recording happened."""
 
     def warning(self, event: str, **fields: Any) -> object:
-        """Something should be changed by whoever runs this."""
+        """An administrator should change something."""
 
     def error(self, event: str, **fields: Any) -> object:
         """Something failed."""
 
     def exception(self, event: str, **fields: Any) -> object:
-        """Something failed by a bug, whose traceback belongs to it."""
+        """A bug showed; the traceback is logged."""

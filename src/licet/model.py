@@ -1,7 +1,7 @@
-"""Defines the frozen values that everything works on: a tenant with its parts, sessions and seats.
+"""Defines the frozen values that all rooms work on: a tenant with its parts, sessions and seats.
 
-Every value is frozen and checks itself when it is made, so that a function which gets one
-need not ask again. A value here knows nothing of HTTP, of rows or of files.
+Every value is frozen and checks itself when it is made, so that a function which gets one need not check it.
+A value here knows nothing of HTTP, rows or files.
 """
 
 import re
@@ -17,21 +17,21 @@ from licet.zones import find_zone
 
 SCOPE_DEFAULT = "all"
 SESSION_TTL_S = 1200  # the seed: a refresh token has an expiry time of 20 minutes
-ACCESS_TTL_S = 600  # half a session, so that a client asks again while its seat is still its own
-JWT_ACCESS_TTL_S = 60  # a logoff does not reach a token that nobody asks about
-JWT_ACCESS_TTL_S_MAX = 86_400  # so that it has expired long before the key that signed it is forgotten
-TTL_S_MAX = 31 * 86_400  # a guess: a seat that is kept longer than a month is a seat lost
+ACCESS_TTL_S = 600  # half a session, so that a client refreshes while it still has its seat
+JWT_ACCESS_TTL_S = 60  # short, because an API that checks JWTs itself does not learn of a logoff
+JWT_ACCESS_TTL_S_MAX = 86_400  # so that it expires long before its signing key is removed
+TTL_S_MAX = 31 * 86_400  # a guess: a seat that is kept for longer than a month is lost
 NO_SEAT_STATUSES = frozenset({400, 429, 503})
 SEATS_MAX = 1_000_000
 TIME_ZONE = "UTC"
 HOLD_S_MAX = 86_400  # a seat is held for a day at most; the life of a JWT has the same bound
 SESSIONS_MAX_MAX = 100_000
-SESSIONS_MAX = 100  # a guess: far above what a client needs, far below what hurts
+SESSIONS_MAX = 100  # a guess: far more than a client needs, far fewer than would do harm
 DENIED = "denied"
 EXPIRES = "expires"
-SHARED = "shared"  # and from how many addresses on: `shared:5`
+SHARED = "shared"  # with the number of addresses: `shared:5`
 ALERTS = ("80", "90", "100", DENIED, EXPIRES)
-ALERTS_MAX = 10  # a guess: more would not be told apart
+ALERTS_MAX = 10  # a guess: more could not be distinguished
 
 # RFC 6749 App. A.4: scope-token = 1*( %x21 / %x23-5B / %x5D-7E )
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")
@@ -40,31 +40,31 @@ _POOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _INITIALS = re.compile(r"[A-Za-z0-9.]{2,3}")
 _SHARED = re.compile(rf"{SHARED}:([2-9]|1[0-6])")
 _PERCENTAGE = re.compile(r"[1-9][0-9]?|100")
-# RFC 6749 App. A.1: client-id = *VSCHAR; a letter beyond ASCII is let in, a control character is not.
+# RFC 6749 App. A.1: client-id = *VSCHAR; letters beyond ASCII are allowed, control characters are not.
 _CLIENT_ID = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,128}")
 _KEY_ID = _CLIENT_ID
 
 
 class InvalidValue(Refusal, ValueError):
-    """A name or number is not what it may be; the text says what is allowed."""
+    """A name or number is not allowed; the text says what is."""
 
 
 class GrantType(StrEnum):
-    """RFC 6749 4.4 and 6: what a client may ask the token endpoint for."""
+    """The grant types that a client may use (RFC 6749 4.4 and 6)."""
 
     CLIENT_CREDENTIALS = "client_credentials"
     REFRESH_TOKEN = "refresh_token"  # noqa: S105 - the RFC's word, not a secret
 
 
 class TokenFormat(StrEnum):
-    """What a tenant's access tokens are."""
+    """The format of a tenant's access tokens."""
 
     REFERENCE = "reference"
     JWT = "jwt"  # RFC 9068
 
     @property
     def access_ttl_s(self) -> int:
-        """How long such a token lives unless somebody says otherwise."""
+        """The default life of such a token."""
         return JWT_ACCESS_TTL_S if self is TokenFormat.JWT else ACCESS_TTL_S
 
 
@@ -86,7 +86,7 @@ class NoSeatReason(StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> "NoSeatReason | None":
-        return cls.SUSPENDED if value == "barred" else None  # as a node of the version before writes it
+        return cls.SUSPENDED if value == "barred" else None  # as a node of the previous version writes it
 
 
 class EndReason(StrEnum):
@@ -102,7 +102,7 @@ class EndReason(StrEnum):
 
 
 class Who(StrEnum):
-    """What kind of caller an authentication was of."""
+    """The kind of caller that authenticated."""
 
     CLIENT = "client"
     ADMINISTRATOR = "administrator"
@@ -110,42 +110,42 @@ class Who(StrEnum):
 
 
 class FailureCause(StrEnum):
-    """Why an authentication failed. Administrators read it; whoever failed gets one answer for all."""
+    """Why an authentication failed. Only administrators see it; the caller gets one answer for all causes."""
 
     UNKNOWN_TENANT = "unknown_tenant"
     UNKNOWN_CLIENT = "unknown_client"
-    NO_CREDENTIALS = "no_credentials"  # or none that can be read
+    NO_CREDENTIALS = "no_credentials"  # or unreadable ones
     WRONG_SECRET = "wrong_secret"  # noqa: S105 - or password
     EXPIRED_SECRET = "expired_secret"  # noqa: S105 - no secret
     PASSWORD_NOT_ALLOWED = "password_not_allowed"  # noqa: S105 - no password
     CLIENT_DISABLED = "client_disabled"
     USER_DISABLED = "user_disabled"
-    THROTTLED = "throttled"  # too many failed before: not looked at
+    THROTTLED = "throttled"  # too many failed before: not checked
     BAD_SIGNATURE = "bad_signature"
     WRONG_AUDIENCE = "wrong_audience"
     EXPIRED_ASSERTION = "expired_assertion"  # or not valid yet, or for too long
     USED_ASSERTION = "used_assertion"
-    NOT_STRICT = "not_strict"  # an assertion, of a tenant that takes strict ones only
+    NOT_STRICT = "not_strict"  # an assertion, at a tenant that accepts strict ones only
     UNKNOWN_ADMINISTRATOR = "unknown_administrator"
     ADMINISTRATOR_DISABLED = "administrator_disabled"
     UNKNOWN_API_KEY = "unknown_api_key"
 
 
 class Role(StrEnum):
-    """What an administrator or an API key may do: each role what the one before it may, and more."""
+    """The rights of an administrator or API key: each role includes the one before it."""
 
     VIEWER = "viewer"
     OPERATOR = "operator"
     OWNER = "owner"
 
     def includes(self, other: "Role") -> bool:
-        """Whether this role may do all that the other may."""
+        """Whether this role has all rights of the other."""
         order = list(Role)
         return order.index(self) >= order.index(other)
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
-    """What all values have in common: they never change."""
+    """The base of all values: they never change."""
 
 
 class Scope(Value, frozen=True, kw_only=True):
@@ -172,10 +172,10 @@ class Scope(Value, frozen=True, kw_only=True):
 class Pool(Value, frozen=True, kw_only=True):
     """A counted licence. `id` is the store's; `expires_at_ms` is None for a licence without end.
 
-    `alerts` is what is told of it, as `read_alerts` gives it: percentages of its seats in use,
-    `denied`, `expires`, and `shared:5`.
-    `hold_s` is how long a seat stays its holder's after the last token issued with it (L18), as the pool
-    says; `Tenant.hold_s_of` is the hold that counts.
+    `alerts` is what is reported of it, as from `read_alerts`: percentages of its seats in use, `denied`,
+    `expires`, and `shared:5`.
+    `hold_s` is how long a seat stays with its holder after the last token issued with it (L18), as set for
+    the pool; `Tenant.hold_s_of` is the effective hold.
     """
 
     id: int
@@ -206,7 +206,7 @@ class Pool(Value, frozen=True, kw_only=True):
 
 
 class User(Value, frozen=True, kw_only=True):
-    """A person or service, known to its tenant by initials. No password means: none works."""
+    """A person or service, identified by initials within its tenant. Without a password none is accepted."""
 
     initials: str
     name: str
@@ -218,7 +218,7 @@ class User(Value, frozen=True, kw_only=True):
 
 
 class ClientSecret(Value, frozen=True, kw_only=True):
-    """A generated client secret, as it is kept: never the secret, but its keyed hash."""
+    """A generated client secret as it is stored: a keyed hash, never the secret."""
 
     secret_id: str
     hash: bytes
@@ -228,10 +228,10 @@ class ClientSecret(Value, frozen=True, kw_only=True):
 
 
 class PublicKey(Value, frozen=True, kw_only=True):
-    """A key by which a client authenticates: the public half, which is no secret.
+    """A public key by which a client authenticates.
 
-    `jwk` is what RFC 7638 3 makes the thumbprint of; `kid` is how the client calls the key, when it has a
-    name of its own for it; `algorithm` is the only one to be used with it, None for every one that fits.
+    `jwk` is the text that the thumbprint is made of (RFC 7638 3); `kid` is the client's own name for the key,
+    if it has one; `algorithm` is the only one to be used with it, None for every one that fits.
     """
 
     thumbprint: str
@@ -252,9 +252,9 @@ class PublicKey(Value, frozen=True, kw_only=True):
 
 
 class Client(Value, frozen=True, kw_only=True):
-    """An OAuth client and the user it stands for. `key` is the store's.
+    """An OAuth client and its user. `key` is the store's.
 
-    An administrator may have suspended it for a time: until `suspended_until_ms` it gets no seat.
+    Where an administrator has suspended it, it gets no seat until `suspended_until_ms`.
     """
 
     key: int
@@ -290,7 +290,7 @@ class Client(Value, frozen=True, kw_only=True):
         return self.enabled and self.user.enabled
 
     def suspended_at(self, now_ms: int) -> int | None:
-        """Until when it gets no seat; None when it is not suspended, or not any more."""
+        """Until when it is suspended; None when it is not."""
         until_ms = self.suspended_until_ms
         return until_ms if until_ms is not None and until_ms > now_ms else None
 
@@ -356,13 +356,13 @@ class Tenant(Value, frozen=True, kw_only=True):
 
     @property
     def zone(self) -> tzinfo:
-        """The zone in which a date or a time of day that names none is meant."""
+        """The zone of a date or time that names none."""
         return UTC if self.time_zone == TIME_ZONE else zone_named(self.time_zone)
 
     def hold_s_of(self, pool: Pool) -> int:
         """The effective hold of a seat of this pool, in seconds after the last token issued with it (L18).
 
-        It is the pool's own, and at least the life of an access token that nobody need ask about.
+        It is the pool's own, and at least the life of an access token that APIs check without introspection.
         """
         return max(pool.hold_s, self.access_ttl_s if self.token_format is TokenFormat.JWT else 0)
 
@@ -385,9 +385,9 @@ class Tenant(Value, frozen=True, kw_only=True):
 class Session(Value, frozen=True, kw_only=True, array_like=True):
     """A session of a client: begun by a grant, renewed by every refresh, as long-lived as its refresh token.
 
-    `sid` is its 20 byte identity; `scope` is what was granted, names apart by a space; `pool_id` and `holder`
-    are None when it needs no seat. It lives while the clock shows less than `expires_at_ms`.
-    The order of the fields is that of the columns.
+    `sid` is its id of 20 bytes; `scope` is what was granted, names separated by a space; `pool_id` and
+    `holder` are None when it needs no seat. It lives while the clock shows less than `expires_at_ms`. The
+    order of the fields is that of the columns.
     """
 
     sid: bytes
@@ -410,10 +410,10 @@ class Session(Value, frozen=True, kw_only=True, array_like=True):
 class Seat(Value, frozen=True, kw_only=True):
     """One unit of a pool, in use by one holder until `expires_at_ms`.
 
-    That is when the last of its sessions expires, or its hold is over, whichever is later (L18).
-    `client_id` and `initials` tell whose grant took it. `issued_at_ms` is when the newest token was issued
-    with it, by all its sessions, ended ones too; 0 where a node of the version before took it.
-    The order of the fields is that of the columns.
+    That is when the last of its sessions expires, or its hold is over, whichever is later (L18). `client_id`
+    and `initials` say whose grant took it. `issued_at_ms` is when the newest token was issued with it, of all
+    its sessions, ended ones too; 0 where a node of the previous version took it. The order of the fields is
+    that of the columns.
     """
 
     pool_id: int
@@ -428,12 +428,12 @@ class Seat(Value, frozen=True, kw_only=True):
 
     @property
     def key(self) -> tuple[int, str]:
-        """What no two seats share."""
+        """The pool and holder, which no two seats share."""
         return (self.pool_id, self.holder)
 
 
 def read_alerts(text: str) -> tuple[str, ...]:
-    """What is reported of a pool: `80 90 100 denied expires`, `80%,shared:5` or `none`; in order, each once.
+    """The alerts of a pool from text: `80 90 100 denied expires`, `80%,shared:5`, `none`; sorted, each once.
 
     Raises InvalidValue.
     """
@@ -451,7 +451,7 @@ def read_alerts(text: str) -> tuple[str, ...]:
 
 
 def shared_from(alerts: Iterable[str]) -> int | None:
-    """From how many addresses on the use of a seat is reported; None where it is not."""
+    """The number of addresses from which on a shared seat is reported; None where it is not."""
     return next((int(found[1]) for alert in alerts if (found := _SHARED.fullmatch(alert))), None)
 
 
@@ -478,7 +478,7 @@ def out_of_range(  # noqa: PLR0917 - a sentence, and what it is made of
     subject: Subject | None = None,
     beside: str = "",
 ) -> InvalidValue:
-    """What to raise of a number that is not from `least` to `most`; its limit is the bound that it passes."""
+    """The error for a number that is not from `least` to `most`; its limit is the bound that it exceeds."""
     limit = least if number < least else most
     return InvalidValue(
         text, code=Code.OUT_OF_RANGE, field=field, beside=beside, subject=subject, limit=limit

@@ -1,12 +1,12 @@
-"""Classifies IP networks: from which a request comes, and which a message must never be sent to.
+"""Classifies IP addresses: the source of a request, and those to which no message may be sent.
 
 The rules:
 
 - Whoever has one IPv6 address has at least the /64 around it (RFC 4291 2.5.4), so a source is an IPv4 address
   or the /64 of an IPv6 address.
-- An address of the newer kind that stands for one of the older (mapped, 6to4, NAT64) is what it stands for.
-- Public is what the registries of IANA call global and one receiver has: no address of a private network, of
-  this machine, of a link, of documentation or of a group is.
+- An IPv6 address that embeds an IPv4 address (mapped, 6to4, NAT64) counts as that IPv4 address.
+- Public are the unicast addresses that the registries of IANA call global: none of a private network, of this
+  machine, of a link or of documentation, and no multicast address.
 """
 
 import ipaddress
@@ -17,11 +17,11 @@ from typing import Final
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-# Where clouds tell a machine its own secrets, by what asks on it; and all link-local addresses with them.
+# Where clouds serve a machine's own secrets to any program on it; with all link-local addresses.
 METADATA: Final[tuple[Network, ...]] = tuple(
     ipaddress.ip_network(network)
     for network in (
-        "169.254.0.0/16",  # nearly everybody
+        "169.254.0.0/16",  # nearly all
         "fe80::/10",
         "fd00:ec2::/32",  # Amazon
         "fd20:ce::/32",  # Google
@@ -36,12 +36,12 @@ METADATA: Final[tuple[Network, ...]] = tuple(
 ADDRESS_CHARS_MAX = 45  # INET6_ADDRSTRLEN of POSIX, without its NUL
 _REMEMBERED_MAX = 4096  # some 1 MB; parsing an IPv6 address takes 5 microseconds
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
-_UNICAST = ipaddress.IPv6Network("2000::/3")  # RFC 4291 2.4: what IANA has given out of it is global
+_UNICAST = ipaddress.IPv6Network("2000::/3")  # RFC 4291 2.4: what IANA has assigned of it is global
 _PROTOCOLS = ipaddress.IPv4Network("192.0.0.0/24")  # RFC 6890, which Python calls global in parts
 
 
 def source_of(address: str) -> str:
-    """The source of an address: `192.0.2.1`, or `2001:db8:1:2::/64`; of what is no address, its beginning."""
+    """The source of an address: `192.0.2.1`, or `2001:db8:1:2::/64`; of any other text, its beginning."""
     if ":" not in address:
         return address[:ADDRESS_CHARS_MAX]
     return _source(address[:ADDRESS_CHARS_MAX])
@@ -68,7 +68,7 @@ def _source(address: str) -> str:
 
 
 def older(address: Address) -> Iterator[Address]:
-    """The addresses of the older kind that one of the newer stands for."""
+    """The IPv4 addresses that an IPv6 address embeds."""
     if isinstance(address, ipaddress.IPv6Address):
         yield from filter(None, (address.ipv4_mapped, address.sixtofour))
         if address in _NAT64:
@@ -76,7 +76,7 @@ def older(address: Address) -> Iterator[Address]:
 
 
 def is_within(address: Address, networks: tuple[Network, ...]) -> bool:
-    """Whether it, or what it stands for, is in one of these networks."""
+    """Whether it, or an address that it embeds, is in one of these networks."""
     return any(
         form in network
         for form in (address, *older(address))
@@ -86,7 +86,7 @@ def is_within(address: Address, networks: tuple[Network, ...]) -> bool:
 
 
 def is_public(address: Address) -> bool:
-    """Whether it is of the internet: of nobody's private network, and not of this machine."""
+    """Whether it is a public address of the internet: not of a private network or this machine."""
     if isinstance(address, ipaddress.IPv4Address):
         return address.is_global and not address.is_multicast and address not in _PROTOCOLS
     if meant := tuple(older(address)):

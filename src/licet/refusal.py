@@ -7,9 +7,9 @@ The rules:
 
 - The text is one sentence that is true for everybody: what is wrong, and what is allowed. It names no verb of
   the command line, no operation of the API and no page.
-- What to do next each face says in its own words, by the code and the kind of the subject:
+- The command line, the API and the pages add what to do next, by the code and the kind of the subject:
   `licet.cli.errors`, `licet.admin.api.advice` and `licet.admin.pages.setup.places`.
-- A field has one name for all faces, that of the set-up file and of the option: `session_ttl`, `expires`.
+- A field has the same name everywhere, that of the set-up file and of the option: `session_ttl`, `expires`.
 - The text never repeats a value that may be a secret.
 """
 
@@ -28,7 +28,7 @@ SubjectKind = Literal[
     "scope",
     "user",
     "client",
-    "secret",  # of a client, as a key is
+    "secret",  # of a client, like a key
     "key",
     "administrator",
     "API key",
@@ -39,7 +39,7 @@ SubjectKind = Literal[
 
 
 class Code(StrEnum):
-    """What is wrong. Programs depend on these words: one is never given another meaning."""
+    """What is wrong. Programs depend on these words: their meaning never changes."""
 
     # A value
     MISSING = "missing"
@@ -113,7 +113,7 @@ MEANING: Mapping[Code, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a refusal is about. `client` is the client_id of whose secret or key it is."""
+    """The subject of a refusal. `client` is the client_id of a secret or key."""
 
     kind: SubjectKind
     name: str = ""
@@ -128,8 +128,8 @@ class Subject:
 class Refusal(Exception):
     """Something is refused; its text says why.
 
-    `field` is '' where no value is to blame, and `beside` the other field that it does not go with. `others`
-    are what stands in the way, as the scopes that draw on a pool, or what there is instead.
+    `field` is '' where no value is wrong, and `beside` the other field that it conflicts with. `others` are
+    what prevents it, such as the scopes of a pool, or the names that exist.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class Refusal(Exception):
 
 
 def names_of(names: Iterable[str]) -> str:
-    """Some names for a refusal, `A, B and 3 more`."""
+    """Some names for the text of a refusal: `A, B and 3 more`."""
     ordered = sorted(names)
     more = f" and {len(ordered) - OTHERS_MAX} more" if len(ordered) > OTHERS_MAX else ""
     return ", ".join(ordered[:OTHERS_MAX]) + more
@@ -161,7 +161,7 @@ def names_of(names: Iterable[str]) -> str:
 
 @contextmanager
 def of_field(field: str) -> Iterator[None]:
-    """What is refused within it, and does not know its field, is about this one."""
+    """Give this field to every refusal within the block that has none."""
     try:
         yield
     except Refusal as refusal:

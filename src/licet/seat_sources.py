@@ -1,28 +1,28 @@
 """Counts the addresses that use a seat, in a bounded text of the seat's row that each token renews.
 
-Whoever passes credentials or a refresh token on to other machines works on one seat, and nothing of a token
-shows that. What shows it is the number of addresses that ask for tokens with the seat.
+Credentials or a refresh token that are passed on to other machines share one seat, and no token shows that.
+The number of addresses that ask for tokens with the seat does.
 
 The rules:
 
-- A source is an IPv4 address or the /64 of an IPv6 address (`networks.source_of`). The sources of one day
-  (UTC) count: a machine that is given another address each night is one machine.
+- A source is an IPv4 address or the /64 of an IPv6 address (`networks.source_of`). Only the sources of one
+  day (UTC) count: a machine that gets another address each night is one machine.
 - A seat's row has `SOURCES_MAX` of them at most. One more makes the number `SOURCES_MAX` + 1, which means
-  more than `SOURCES_MAX`, and nothing is added any more on that day.
-- The text is `DAY/MOST SOURCE SOURCE ...`: the day's number since 1970, the most that there were on a day
-  before, and the sources of that day in the order in which they came. '' is a seat of which nothing is known.
+  more than `SOURCES_MAX`, and nothing more is added on that day.
+- The text is `DAY/MOST SOURCE SOURCE ...`: the day's number since 1970, the most sources of an earlier day,
+  and the sources of that day in the order in which they came. '' means that nothing is known.
 """
 
 from typing import Final
 
 from licet.units import DAY_MS
 
-SOURCES_MAX: Final = 16  # some 600 bytes of a row at most; who shares a seat by so many is found anyway
+SOURCES_MAX: Final = 16  # some 600 bytes of a row at most; a seat shared by so many is reported anyway
 _MORE = "+"
 
 
 def used_from(sources: str, source: str, at_ms: int) -> str:
-    """The sources once a token was issued with the seat to this one."""
+    """The text after a token was issued to this source."""
     if not source:
         return sources
     day, most = at_ms // DAY_MS, 0
@@ -43,7 +43,7 @@ def addresses(sources: str) -> int:
 
 
 def most_addresses(sources: str) -> int:
-    """How many used it on the day on which most did."""
+    """The most addresses that used a seat on one day."""
     if not sources:
         return 0
     return max(int(sources.partition(" ")[0].partition("/")[2]), addresses(sources))

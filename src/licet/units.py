@@ -1,4 +1,4 @@
-"""Names the spans of time that the rest is measured in; the ledger uses them, which must not know a clock."""
+"""Names spans of time in milliseconds, apart from the clock, so that the ledger can use them."""
 
 from typing import Final
 

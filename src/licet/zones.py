@@ -1,12 +1,12 @@
 """Reads time zones by their names in the IANA database: `Australia/Sydney`.
 
-The machine's own database is asked first, and then that of the package `tzdata`, which has every name that a
-browser may send (some systems leave the older ones, like `Asia/Katmandu`, out of theirs).
+The machine's own database is used first, then the package `tzdata`, which has every name that a browser may
+send (some systems lack older ones, such as `Asia/Katmandu`).
 """
 
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-NAME_CHARS_MAX = 64  # the longest name there is has 32
+NAME_CHARS_MAX = 64  # the longest existing name has 32
 
 
 def find_zone(name: str) -> ZoneInfo | None:
@@ -15,5 +15,5 @@ def find_zone(name: str) -> ZoneInfo | None:
         return None
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # unknown; a path out of the database; a folder
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # unknown, outside the database, or a folder
         return None

@@ -182,7 +182,7 @@ class TestArguments:
         guard = guard_at(licet.url)
         with caplog.at_level(logging.DEBUG), pytest.raises(Refused) as raised:
             guard.check("GET", f"Bearer {TOKEN}")
-        kept = repr([guard, vars(guard), vars(guard._desks), raised.value, vars(raised.value)])
+        kept = repr([guard, vars(guard), vars(guard._introspector), raised.value, vars(raised.value)])
         for secret in (TOKEN, "password", "Basic "):
             assert secret not in kept
             assert secret not in caplog.text

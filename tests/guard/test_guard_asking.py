@@ -84,7 +84,7 @@ def in_threads(guard: Guard, held: Held, later: int) -> list[int]:
         first = pool.submit(_status_of, guard)
         held.wait()
         others = [pool.submit(_status_of, guard) for _ in range(later)]
-        loop: asyncio.AbstractEventLoop = guard._desks._background._started()  # type: ignore[attr-defined]
+        loop: asyncio.AbstractEventLoop = guard._introspector._background._started()  # type: ignore[attr-defined]
         while len(asyncio.all_tasks(loop)) < 1 + later + 2:  # each request is one, and each question
             assert not any(it.done() for it in others)
         asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result(PATIENCE_S)  # all of them have begun
@@ -482,7 +482,7 @@ def test_the_guard_closes_before_a_server_hears_that_all_is_over(licet: Site) ->
 
     async def send(message: Any) -> None:
         if message["type"] == "lifespan.shutdown.complete":
-            open_then.append(len(guard._desks._desks))  # type: ignore[attr-defined]
+            open_then.append(len(guard._introspector._of_loops))  # type: ignore[attr-defined]
 
     async def receive() -> dict[str, str]:
         return {}

@@ -247,7 +247,7 @@ class TestTogether:
         """Some servers stop threads: here the one that asks never gets to it."""
         guard = guard_at(licet.url, timeout=timedelta(milliseconds=50))
         freed = threading.Event()
-        guard._desks._background._started().call_soon_threadsafe(freed.wait, PATIENCE_S)  # type: ignore[attr-defined]
+        guard._introspector._background._started().call_soon_threadsafe(freed.wait, PATIENCE_S)  # type: ignore[attr-defined]
         with pytest.raises(Refused) as refused:
             guard.check("GET", f"Bearer {TOKEN}")
         assert refused.value.status == 503

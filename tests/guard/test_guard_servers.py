@@ -70,7 +70,7 @@ def test_event_loops_of_several_threads_share_what_is_remembered(licet: Site, gu
     with ThreadPoolExecutor(THREADS) as pool:
         assert set(pool.map(lambda number: asyncio.run(call(number)), range(CALLS))) == {"TC"}
     assert TOKENS <= len(licet.asked) <= THREADS * TOKENS  # they do not wait for one another
-    assert not guard._desks._desks  # type: ignore[attr-defined]
+    assert not guard._introspector._of_loops  # type: ignore[attr-defined]
 
 
 class TestServers:

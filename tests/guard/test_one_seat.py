@@ -286,7 +286,7 @@ def test_a_request_from_after_a_logoff_is_not_let_in_by_an_answer_from_before_it
     site = site_of(seats=1)
     guard, first = site.guards[0], site.grant(CLIENTS[0])
     assert first is not None
-    loop: asyncio.AbstractEventLoop = guard._desks._background._started()  # type: ignore[attr-defined]
+    loop: asyncio.AbstractEventLoop = guard._introspector._background._started()  # type: ignore[attr-defined]
     with ThreadPoolExecutor(4) as pool:
         with licet.silent() as silence:
             early = pool.submit(_lets_in, guard, first)

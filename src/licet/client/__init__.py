@@ -4,8 +4,8 @@
     with auth, httpx.Client(base_url="https://api.example.com", auth=auth) as api:
         api.get("/jobs")
 
-It is in the base install and needs httpx alone; nothing else of Licet is imported. Any server will do whose
-token endpoint answers as RFC 6749 says.
+It is in the base install and needs httpx alone; nothing else of Licet is imported. It works with any
+server whose token endpoint answers as RFC 6749 says.
 """
 
 from licet.client.auth import LicetAuth

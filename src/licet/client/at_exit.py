@@ -1,10 +1,10 @@
 """Ends sessions when the interpreter ends, and drops them in a child after a fork.
 
-A program that ends without logging off keeps its seat until the session expires. So at the end whatever is
-still held is logged off, one session after the other, for a few seconds at most. Sessions are known weakly,
-but for those whose `LicetAuth` was dropped unclosed: these are kept to the end, the last hundred of them.
+A program that ends without logging off keeps its seat until the session expires. So at exit all sessions that
+are still held are logged off, one after the other, for a few seconds at most. Sessions are referenced weakly,
+except those whose `LicetAuth` was dropped unclosed: of these the last hundred are kept until exit.
 
-There is one list for the process, as the interpreter has one end; it begins with the first session.
+There is one list for the process, made with the first session.
 """
 
 import atexit
@@ -16,8 +16,8 @@ from collections import deque
 
 from licet.client.session import Session
 
-BUDGET_S = 4.0  # for all of them; a guess: what somebody accepts to wait at the end of a program
-EACH_S = 2.0  # so that one server that is silent does not cost the others theirs
+BUDGET_S = 4.0  # for all of them; a guess: what people accept to wait at the end of a program
+EACH_S = 2.0  # so that a silent server does not use up the time of the others
 DROPPED_MAX = 100  # as many live sessions as Licet lets a client have (L8)
 
 _open: "weakref.WeakSet[Session]" = weakref.WeakSet()
@@ -26,7 +26,7 @@ _watched: list[bool] = []
 
 
 def watch(session: Session, owner: object) -> None:
-    """Have this session end with the interpreter, whatever becomes of its owner."""
+    """End this session with the interpreter, even if its owner is dropped."""
     if not _watched:
         _watched.append(True)
         atexit.register(log_off_all)
@@ -37,7 +37,7 @@ def watch(session: Session, owner: object) -> None:
 
 
 def log_off_all() -> None:
-    """Log off whatever is held, within the budget."""
+    """Log off all sessions that are held, within the budget."""
     end_s = time.monotonic() + BUDGET_S
     for session in list(_open):
         left_s = end_s - time.monotonic()
@@ -49,7 +49,7 @@ def log_off_all() -> None:
 
 
 def forget_all() -> None:
-    """A child's sessions are its own: what it inherited is the parent's to log off."""
+    """Drop all sessions in a child process: its parent logs them off."""
     _dropped.clear()
     for session in list(_open):
         session.begin_anew()

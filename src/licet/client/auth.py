@@ -1,7 +1,7 @@
 """Defines `LicetAuth`, the authentication of an httpx client: each request carries a valid token.
 
-What a request goes through is one generator for threads and tasks. The token goes to the origins of the API
-and nowhere else; across a redirect to another origin httpx takes it off.
+One generator handles a request, for threads and for tasks. The token is sent to the origins of the API only;
+on a redirect to another origin httpx removes it.
 """
 
 import ssl
@@ -29,7 +29,7 @@ _UNAUTHORIZED = 401
 
 
 class _Need(NamedTuple):
-    """Tokens are needed, others than these."""
+    """New tokens are needed, other than these."""
 
     worn: Tokens | None
 
@@ -38,20 +38,21 @@ _Origin = tuple[str, str, int | None]
 
 
 class LicetAuth(httpx.Auth):
-    """Authentication of an httpx client, sync or async, by a session of a client of Licet.
+    """Authenticates the requests of an httpx client, sync or async, by a session of a Licet client.
 
-    - `tenant_url`: what `token` and `logoff` hang from, as `https://licence.example.com/Jim_Test`.
-    - `api`: the URL of the API, or several; the token goes to their origins only.
+    - `tenant_url`: the URL before `/token` and `/logoff`, such as `https://licence.example.com/Jim_Test`.
+    - `api`: the URL of the API, or several; the token is sent to their origins only.
     - `private_key`: instead of a secret, an unlocked private key in PEM, which signs an assertion for each
-      request (RFC 7523); it needs `licet[jwt]`. `key_id` is how the server calls it.
-    - `scope`: what to ask for; None for the server's default.
-    - `wait_for_seat`: how long to wait when no seat is free. All who use this share the wait.
+      request (RFC 7523); it needs `licet[jwt]`. `key_id` is its `kid` at the server.
+    - `scope`: the scope to ask for; None for the server's default.
+    - `wait_for_seat`: how long to wait when no seat is free. All users of this object share the wait.
     - `credentials_in_body`: None chooses the header, or the body where id or secret have characters that
-      servers read in two ways in the header.
+      servers read differently in the header.
     - `timeout`: for one request to the token server.
-    - `allow_http`: also send secrets and tokens in clear, to other machines than this one.
+    - `allow_http`: also send secrets and tokens to other machines without TLS.
 
-    As a context manager, sync or async, it logs off at the end. Raises ValueError when an argument can't be.
+    As a context manager, sync or async, it logs off at the end. Raises ValueError when an argument is
+    invalid.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class LicetAuth(httpx.Auth):
         is_signed = private_key is not None
         if is_signed == (client_secret is not None):
             raise ValueError("give either client_secret or private_key")
-        del client_secret, private_key  # a traceback that shows variables shows none of them
+        del client_secret, private_key  # so that a traceback with variables does not show them
         _check_credentials(client_id, key if is_signed else secret)
         if timeout <= NO_WAIT or wait_for_seat < NO_WAIT:
             raise ValueError("timeout must be more than nothing, and wait_for_seat not less")
@@ -93,11 +94,11 @@ class LicetAuth(httpx.Auth):
             in_body=goes_in_body(client_id, secret) if credentials_in_body is None else credentials_in_body,
         )
         wire = Wire(url, timeout_s=timeout.total_seconds(), verify=ssl_context, timing=timing)
-        self._session = Session(self._server, wire, timing, patience_s=wait_for_seat.total_seconds())
+        self._session = Session(self._server, wire, timing, seat_wait_s=wait_for_seat.total_seconds())
         at_exit.watch(self._session, self)
 
     def __repr__(self) -> str:
-        server: TokenServer | None = getattr(self, "_server", None)  # none yet where a traceback shows it
+        server: TokenServer | None = getattr(self, "_server", None)  # absent where a traceback shows it early
         if server is None:
             return "LicetAuth(...)"
         return f"LicetAuth({server.url!r}, {server.client_id!r}, scope={server.scope!r})"
@@ -115,14 +116,14 @@ class LicetAuth(httpx.Auth):
         await self.aclose()
 
     def log_off(self) -> bool:
-        """End the session, which frees its seat; whether the server said so.
+        """End the session, which frees its seat; return whether the server confirmed it.
 
-        The next request begins another.
+        The next request begins a new one.
         """
         return self._session.log_off()
 
     async def alog_off(self) -> bool:
-        """The same, while other tasks run."""
+        """The same, for tasks."""
         return await self._session.alog_off()
 
     def close(self) -> None:
@@ -131,12 +132,12 @@ class LicetAuth(httpx.Auth):
         self._session.log_off()
 
     async def aclose(self) -> None:
-        """The same, while other tasks run."""
+        """The same, for tasks."""
         self._session.close()
         await self._session.alog_off()
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """What httpx drives for a request of a `Client`.
+        """Called by httpx for a request of a `Client`.
 
         Raises LicetError.
         """
@@ -150,7 +151,7 @@ class LicetAuth(httpx.Auth):
             got = self._session.get(step.worn) if isinstance(step, _Need) else (yield step)
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """What httpx drives for a request of an `AsyncClient`.
+        """Called by httpx for a request of an `AsyncClient`.
 
         Raises LicetError.
         """
@@ -166,9 +167,9 @@ class LicetAuth(httpx.Auth):
     def _flow(
         self, request: httpx.Request
     ) -> Generator[_Need | httpx.Request, Tokens | httpx.Response | None, None]:
-        """One request to the API; once more with new tokens, if it answers 401."""
+        """Send a request to the API, and once more with new tokens if it answers 401."""
         if _origin(request.url) not in self._origins:
-            raise ForeignOrigin(f"{_told_origin(request.url)} is not the API; the token is not sent there")
+            raise ForeignOrigin(f"{_origin_text(request.url)} is not the API; the token is not sent there")
         tokens = yield _Need(None)
         assert isinstance(tokens, Tokens)
         request.headers["Authorization"] = tokens.authorization
@@ -186,7 +187,7 @@ class LicetAuth(httpx.Auth):
 
 
 def _can_be_repeated(request: httpx.Request) -> bool:
-    """Whether the body is still there; one that came from a generator or a file is not."""
+    """Whether the body can be sent again; one from a generator or a file cannot."""
     try:
         request.content  # noqa: B018 - a property that raises
     except httpx.RequestNotRead:
@@ -212,9 +213,9 @@ def _api_origin(text: str, *, allow_http: bool) -> _Origin:
 
 
 def _checked(name: str, text: str, *, allow_http: bool) -> str:
-    """A URL that may be asked.
+    """The URL, if it is allowed.
 
-    Raises ValueError, which shows nothing of it: there might be a password in it.
+    Raises ValueError, whose text does not show it: it may contain a password.
     """
     try:
         parts = urlsplit(text)
@@ -232,5 +233,5 @@ def _origin(url: httpx.URL) -> _Origin:
     return url.scheme, url.host, url.port or _PORTS.get(url.scheme)
 
 
-def _told_origin(url: httpx.URL) -> str:
+def _origin_text(url: httpx.URL) -> str:
     return f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from licet.client.tokens import Secret
 
-LIFE_S = 60  # as short as clocks that differ allow
+LIFE_S = 60  # as short as differing clocks allow
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 _UNUSABLE = (
@@ -19,9 +19,9 @@ _RSA_BITS_MIN = 2048
 
 
 class Signing:
-    """What signs for a client; `audience` is the server's issuer, `wall_s` tells seconds since 1970.
+    """Signs for a client; `audience` is the server's issuer, `wall_s` returns seconds since 1970.
 
-    Raises ValueError when the key can't be used, and ImportError without PyJWT.
+    Raises ValueError when the key is unusable, and ImportError without PyJWT.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Signing:
         return f"Signing({self._algorithm})"
 
     def form(self) -> dict[str, str]:
-        """What proves the client in one request; the next one takes another."""
+        """The form fields that authenticate one request; the next one needs new ones."""
         import jwt  # noqa: PLC0415 - an extra
 
         now_s = int(self._wall_s())
@@ -60,7 +60,7 @@ class Signing:
 
 
 def _loaded(private_key: Secret) -> tuple[Any, str]:
-    """The key, and the algorithm that goes with it."""
+    """The key, and its algorithm."""
     try:
         import jwt  # noqa: F401, PLC0415 - an extra
         from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - as above
@@ -78,6 +78,6 @@ def _loaded(private_key: Secret) -> tuple[Any, str]:
         case ed25519.Ed25519PrivateKey():
             return key, "EdDSA"
         case rsa.RSAPrivateKey() if key.key_size >= _RSA_BITS_MIN:
-            return key, "PS256"  # what a server with strict assertions takes as well
+            return key, "PS256"  # which a server with strict assertions accepts, too
         case _:
             raise ValueError(_UNUSABLE)

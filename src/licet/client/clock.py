@@ -1,4 +1,4 @@
-"""Gives a client its time, pauses and random numbers, so that a test can give it others."""
+"""Gives a client its time, pauses and random numbers; a test can replace them."""
 
 import asyncio
 import random
@@ -7,18 +7,18 @@ import time
 
 
 class Timing:
-    """As the system has them. The clock is monotonic: a wall clock that is set changes nothing."""
+    """Those of the system. The clock is monotonic: setting the wall clock changes nothing."""
 
     def now_s(self) -> float:
-        """Seconds, from any beginning."""
+        """Seconds since some fixed instant."""
         return time.monotonic()
 
     def wall_s(self) -> float:
-        """Seconds since 1970, as other machines count them: for what is signed."""
+        """Seconds since 1970, by the wall clock: for assertions."""
         return time.time()
 
     def pause(self, seconds: float, closed: threading.Event) -> None:
-        """Wait, but not after it is closed."""
+        """Wait, but no longer than until it is closed."""
         closed.wait(seconds)
 
     async def apause(self, seconds: float) -> None:
@@ -26,5 +26,5 @@ class Timing:
         await asyncio.sleep(seconds)
 
     def jitter_s(self, up_to_s: float) -> float:
-        """A length of time between none and this, by chance: so those who wait do not come back together."""
+        """A random time from 0 to this, so that clients that wait do not come back together."""
         return random.uniform(0, up_to_s)  # noqa: S311 - guards nothing

@@ -1,10 +1,10 @@
 """Defines the errors for which a program gets no token.
 
-None of them holds a secret: not in its text, not in its attributes, and none is chained to an error of the
-HTTP library, whose frames have the request as it was sent. What a server said is cut short and printable.
+None of them contains a secret: neither its text nor its attributes, and none is chained to an error of the
+HTTP library, whose frames contain the request. A server's text is shortened and made printable.
 """
 
-TOLD_CHARS_MAX = 300  # of what a server says
+SHOWN_CHARS_MAX = 300  # of a server's text
 
 
 class LicetError(Exception):
@@ -12,10 +12,10 @@ class LicetError(Exception):
 
 
 class NoSeatAvailable(LicetError):
-    """The credentials are right, and no seat is free.
+    """The credentials are right, but no seat is free.
 
-    What the server does not tell is None; `retry_after` is in seconds. A `reason` of Licet is `all_in_use`,
-    `no_seats`, `licence_expired` or `suspended`.
+    An attribute that the server does not send is None; `retry_after` is in seconds. A `reason` of Licet is
+    `all_in_use`, `no_seats`, `licence_expired` or `suspended`.
     """
 
     def __init__(
@@ -48,8 +48,8 @@ class TokenRefused(LicetError):
         retry_after: int | None = None,
         request_id: str | None = None,
     ) -> None:
-        told = f"{error}: {description}" if description else error
-        super().__init__(f"{told} (request {request_id})" if request_id else told)
+        text = f"{error}: {description}" if description else error
+        super().__init__(f"{text} (request {request_id})" if request_id else text)
         self.error = error
         self.description = description
         self.status = status
@@ -62,7 +62,7 @@ class ServerUnreachable(LicetError):
 
 
 class UnusableAnswer(LicetError):
-    """What answers at the token endpoint is no OAuth server: no JSON, or a redirect, with this `status`."""
+    """The answer is not of an OAuth token endpoint: not JSON, or a redirect, with this `status`."""
 
     def __init__(self, description: str, *, status: int) -> None:
         super().__init__(description)
@@ -70,14 +70,14 @@ class UnusableAnswer(LicetError):
 
 
 class ForeignOrigin(LicetError, ValueError):
-    """A request would take the token to an origin that is not the API's; it was not sent."""
+    """A request would send the token to an origin that is not the API's; it was not sent."""
 
 
 class SessionClosed(LicetError, RuntimeError):
     """The `LicetAuth` was closed, and its session logged off."""
 
 
-def told(value: object) -> str:
-    """What a server says, as one short line that can be shown; empty where it says nothing."""
+def shown(value: object) -> str:
+    """A server's text as one short, printable line; empty where there is none."""
     text = value if isinstance(value, str) else ""
-    return "".join(char if char.isprintable() else " " for char in text[:TOLD_CHARS_MAX]).strip()
+    return "".join(char if char.isprintable() else " " for char in text[:SHOWN_CHARS_MAX]).strip()

@@ -1,14 +1,14 @@
 """Manages the session of one client: its tokens, which thread or task renews them, and its end.
 
-One flight at a time: of all the threads and tasks that need new tokens one asks the server, and the others
-wait for what it gets. What is asked, in which order, is one flow for both kinds, without I/O.
+One renewal (`Flight`) at a time: of all threads and tasks that need new tokens one asks the server, and the
+others wait for its result. What is asked, in which order, is one flow for both, without I/O.
 
-- Tokens that last are used as they are. Shortly before they expire, and when the API refuses one, they are
+- Fresh tokens are used as they are. Shortly before they expire, and when the API refuses one, they are
   renewed: by the refresh token, else by a new grant.
-- A renewal ahead of time never fails a request: while the old token works, it is used.
-- Who is told that no seat is free comes back when the server said, as long as the patience lasts, and once
-  more at its end. Where the server says nothing, the pauses grow.
-- A flight that lands after the session was closed logs off what it brought.
+- An early renewal that fails never fails a request: while the old token works, it is used.
+- When no seat is free, the client tries again when the server says, for as long as it waits for a seat, and
+  once more at the end. Where the server says nothing, the pauses grow.
+- A renewal that ends after the session was closed logs off the tokens that it got.
 """
 
 import asyncio
@@ -33,9 +33,9 @@ from licet.client.token_endpoint import WAITING_IS_VAIN, Answer, TokenServer, re
 from licet.client.tokens import Tokens
 from licet.client.transport import Ask, Flow, NoAnswer, Pause, Wire
 
-PAUSE_MIN_S = 1.0  # between two questions for a seat, where the server does not say
-PAUSE_MAX_S = 30.0  # a guess: a seat that came free is found that soon
-JITTER_SHARE = 0.1  # of a pause, on top of it
+PAUSE_MIN_S = 1.0  # between two requests for a seat, where the server does not say
+PAUSE_MAX_S = 30.0  # a guess: a free seat is found within this time
+JITTER_SHARE = 0.1  # of a pause, added to it
 JITTER_MIN_S = 1.0
 
 _LOG = logging.getLogger("licet.client")
@@ -46,11 +46,11 @@ _SUCCESS = range(200, 300)
 
 
 class Flight:
-    """One errand for new tokens; it lands with them, with an error, or, if it was broken off, with None."""
+    """One renewal, on which others wait; it ends with tokens, an error or, if it was interrupted, None."""
 
     def __init__(self) -> None:
         self.landed: Future[Tokens | None] = Future()
-        self.landed.set_running_or_notify_cancel()  # who waits may give up without an effect on others
+        self.landed.set_running_or_notify_cancel()  # a caller that gives up does not affect others
         self.thread = threading.get_ident()
         self.task: asyncio.Task[None] | None = None
 
@@ -62,22 +62,22 @@ def _landed(held: Tokens) -> Flight:
 
 
 class Session:
-    """What is held for one client; any thread and any event loop may use it."""
+    """The tokens of one client; any thread and any event loop may use it."""
 
-    def __init__(self, server: TokenServer, wire: Wire, timing: Timing, *, patience_s: float) -> None:
+    def __init__(self, server: TokenServer, wire: Wire, timing: Timing, *, seat_wait_s: float) -> None:
         self._server = server
         self._wire = wire
         self._timing = timing
-        self._patience_s = patience_s
+        self._seat_wait_s = seat_wait_s
         self._lock = threading.Lock()
         self._tokens: Tokens | None = None
         self._flight: Flight | None = None
         self._closed = threading.Event()
 
     def begin_anew(self) -> None:
-        """Forget everything, as a child does after a fork: what is there is its parent's.
+        """Forget everything, in a child after a fork: the tokens belong to its parent.
 
-        Locks are new as well: a thread that the child does not have may have held the old ones.
+        Locks are new as well: a thread that does not exist in the child may have held the old ones.
         """
         was_closed = self._closed.is_set()
         self._lock = threading.Lock()
@@ -87,14 +87,14 @@ class Session:
             self._closed.set()
 
     def current(self, worn: Tokens | None) -> Tokens | None:
-        """Tokens that can be used as they are, if there are any; `worn` are some that the API refused."""
+        """Tokens that can be used as they are, if any; `worn` are tokens that the API refused."""
         held = self._tokens
         if held is None or held.is_same(worn) or self._closed.is_set():
             return None
         return held if held.is_fresh(self._timing.now_s()) else None
 
     def get(self, worn: Tokens | None = None) -> Tokens:
-        """Tokens that work.
+        """Tokens that can be used.
 
         Raises LicetError.
         """
@@ -109,11 +109,11 @@ class Session:
         return held
 
     async def aget(self, worn: Tokens | None = None) -> Tokens:
-        """The same, while other tasks run."""
+        """The same, for tasks."""
         while (held := self.current(worn)) is None:
             flight, is_mine = self._board(worn, is_task=True)
             if is_mine:
-                # A task of its own: a caller that is cancelled must not lose the session that is on its way.
+                # A task of its own: when a caller is cancelled, the new session must not be lost.
                 flight.task = asyncio.create_task(self._afly(flight, worn))
             got = await wrap_future(flight.landed)
             if got is not None and not got.is_same(worn):
@@ -121,21 +121,21 @@ class Session:
         return held
 
     def doubt(self, worn: Tokens) -> None:
-        """The API refused these: have them renewed by whoever asks next."""
+        """The API refused these tokens: renew them at the next request."""
         with self._lock:
             if self._tokens is worn:
                 self._tokens = replace(worn, renew_at_s=self._timing.now_s())
 
     def log_off(self, timeout_s: float | None = None) -> bool:
-        """End the session, if there is one; whether the server said so."""
+        """End the session, if there is one; return whether the server confirmed it."""
         return self._wire.run(self._ending(self._take()), self._closed, timeout_s)
 
     async def alog_off(self) -> bool:
-        """The same, while other tasks run."""
+        """The same, for tasks."""
         return await self._wire.arun(self._ending(self._take()))
 
     def close(self) -> None:
-        """From now on nobody gets tokens."""
+        """Give out no more tokens."""
         self._closed.set()
 
     @property
@@ -144,27 +144,27 @@ class Session:
         return self._tokens is not None
 
     def _board(self, worn: Tokens | None, *, is_task: bool) -> tuple[Flight, bool]:
-        """The flight to wait for, and whether it is for the caller to fly."""
+        """The renewal to wait for, and whether the caller has to do it."""
         with self._lock:
-            if (held := self.current(worn)) is not None:  # one has landed since the caller looked
+            if (held := self.current(worn)) is not None:  # one has ended since the caller looked
                 return _landed(held), False
             if self._closed.is_set():
                 raise SessionClosed("the LicetAuth is closed; its session was logged off")
             if self._flight is None:
                 self._flight = Flight()
                 return self._flight, True
-            # A task of this very thread flies, and could not go on while the thread waits for it.
+            # A task of this thread renews, and could not go on while the thread waits for it.
             if not is_task and self._flight.thread == threading.get_ident():
                 return Flight(), True
             return self._flight, False
 
     async def _afly(self, flight: Flight, worn: Tokens | None) -> None:
-        with suppress(LicetError), self._flying(flight):  # those who wait are told
+        with suppress(LicetError), self._flying(flight):  # those who wait get the error
             flight.landed.set_result(await self._wire.arun(self._renewing(worn)))
 
     @contextmanager
     def _flying(self, flight: Flight) -> Iterator[None]:
-        """Whatever happens, those who wait hear of it."""
+        """End the renewal in any case, so that those who wait go on."""
         try:
             yield
         except LicetError as refused:
@@ -210,7 +210,7 @@ class Session:
                 return spare.postponed(now_s) if spare is not None else got
             if isinstance(got, TokenRefused) and got.error == "invalid_grant":
                 spare = None  # its session is over
-        got = yield from self._granted(self._patience_s if spare is None else 0.0)
+        got = yield from self._granted(self._seat_wait_s if spare is None else 0.0)
         if isinstance(got, LicetError) and spare is not None:
             return spare.postponed(now_s)
         return got
@@ -221,9 +221,9 @@ class Session:
         answer = yield Ask(self._server.refresh(old.refresh_token))
         return self._read(answer, sent_s, old)
 
-    def _granted(self, patience_s: float) -> Flow[Tokens | LicetError]:
-        """A new session; for want of a seat it is asked for again while the patience lasts."""
-        end_s = self._timing.now_s() + patience_s
+    def _granted(self, seat_wait_s: float) -> Flow[Tokens | LicetError]:
+        """A new session; while no seat is free, try again until `seat_wait_s` is over."""
+        end_s = self._timing.now_s() + seat_wait_s
         pause_s = PAUSE_MIN_S
         while True:
             sent_s = self._timing.now_s()
@@ -232,9 +232,9 @@ class Session:
             left_s = end_s - self._timing.now_s()
             if not isinstance(got, NoSeatAvailable) or got.reason in WAITING_IS_VAIN or left_s <= 0:
                 return got
-            told_s = pause_s if got.retry_after is None else max(got.retry_after, PAUSE_MIN_S)
-            jitter_s = self._timing.jitter_s(max(told_s * JITTER_SHARE, JITTER_MIN_S))
-            yield Pause(min(told_s + jitter_s, left_s))
+            wait_s = pause_s if got.retry_after is None else max(got.retry_after, PAUSE_MIN_S)
+            jitter_s = self._timing.jitter_s(max(wait_s * JITTER_SHARE, JITTER_MIN_S))
+            yield Pause(min(wait_s + jitter_s, left_s))
             if self._closed.is_set():
                 return SessionClosed("the LicetAuth was closed while it waited for a seat")
             pause_s = min(pause_s * 2, PAUSE_MAX_S)
@@ -248,7 +248,7 @@ class Session:
         return read(answer, self._server.url, sent_s=sent_s, old=old)
 
     def _ending(self, held: Tokens | None) -> Flow[bool]:
-        """Log off; a server that can't be told is no reason to fail, as the session ends by itself."""
+        """Log off. A server that cannot be reached is no error, because the session expires by itself."""
         if held is None:
             return False
         answer = None
@@ -274,7 +274,7 @@ def _why(answer: Answer | NoAnswer | None) -> str:
 
 
 def _is_final(refused: LicetError) -> bool:
-    """Whether a refresh that went wrong leaves nothing to try: a new grant would go the same way."""
+    """Whether a failed refresh is final, because a new grant would fail in the same way."""
     match refused:
         case NoSeatAvailable():
             return False

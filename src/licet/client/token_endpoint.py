@@ -1,7 +1,7 @@
 """Builds the requests to the endpoints of a tenant, and interprets the answers.
 
-Without I/O. What is not as RFC 6749 asks becomes an error, and never a token; what only Licet tells
-(`reason`, `pool`, `seats`, `in_use`, `refresh_expires_in`, `request_id`) may be missing.
+Without I/O. An answer that is not as in RFC 6749 becomes an error, and never a token; fields that only Licet
+sends (`reason`, `pool`, `seats`, `in_use`, `refresh_expires_in`, `request_id`) may be missing.
 """
 
 import json
@@ -18,17 +18,17 @@ from urllib.parse import quote_plus, urlencode
 import httpx
 
 from licet.client.client_assertion import Signing
-from licet.client.errors import LicetError, NoSeatAvailable, TokenRefused, UnusableAnswer, told
+from licet.client.errors import LicetError, NoSeatAvailable, TokenRefused, UnusableAnswer, shown
 from licet.client.tokens import Secret, Tokens, tokens
 
 NO_SEAT = "temporarily_unavailable"  # RFC 6749 4.1.2.1
 WAITING_IS_VAIN = frozenset({"no_seats", "licence_expired"})
-RETRY_AFTER_MAX_S = 86_400  # a day; who says more is taken to say this
-SECONDS_MAX = 1e10  # more is not believed
+RETRY_AFTER_MAX_S = 86_400  # a day; a longer time counts as this
+SECONDS_MAX = 1e10  # a larger number is ignored
 
 _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")  # RFC 6749 A.12, without the space, which no header could carry
 _DIGITS = re.compile(r"[0-9]{1,10}")
-_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")  # what a form encoding leaves as it is
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")  # characters that a form encoding does not change
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "licet-client"}
 
 _OK = 200
@@ -38,11 +38,11 @@ _BAD_REQUEST = 400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a server answered."""
+    """The answer of a server."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)  # a token may be in it
+    body: bytes = field(repr=False)  # it may contain a token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ class TokenServer:
         )
 
     def logoff(self, held: Tokens) -> httpx.Request:
-        """The end of a session by its access token."""
+        """The request that ends a session, by its access token."""
         headers = {**_HEADERS, "Authorization": held.authorization}
         return httpx.Request("POST", f"{self.url}logoff", headers=headers)
 
@@ -87,33 +87,33 @@ class TokenServer:
         return httpx.Request("POST", f"{self.url}{endpoint}", headers=headers, content=content)
 
     def _basic(self, secret: Secret) -> str:
-        # RFC 6749 2.3.1: id and secret are form-encoded before they go into the header.
+        # RFC 6749 2.3.1: id and secret are form-encoded within the header.
         pair = f"{quote_plus(self.client_id)}:{quote_plus(secret.reveal())}"
         return f"Basic {b64encode(pair.encode()).decode('ascii')}"
 
 
 def goes_in_body(client_id: str, secret: Secret) -> bool:
-    """Whether the body is the place where every server reads these credentials alike.
+    """Whether servers read these credentials in the same way only in the body.
 
-    RFC 6749 has them form-encoded in the header, and many servers do not decode them.
+    RFC 6749 form-encodes them in the header, and many servers do not decode them.
     """
     return not (_PLAIN.fullmatch(client_id) and _PLAIN.fullmatch(secret.reveal()))
 
 
 def read(answer: Answer, url: str, *, sent_s: float, old: Tokens | None = None) -> Tokens | LicetError:
-    """What a token endpoint answered; `old` are the tokens that were to be renewed."""
+    """The result of a token request; `old` are the tokens that it was to renew."""
     content = _content(answer)
     if answer.status == _OK:
         return _granted(content, url, sent_s, old)
-    if answer.status < _BAD_REQUEST or content is None or not (error := told(content.get("error"))):
+    if answer.status < _BAD_REQUEST or content is None or not (error := shown(content.get("error"))):
         return UnusableAnswer(f"{url}token {_unusable(answer)}", status=answer.status)
-    description, retry_after = told(content.get("error_description")), _retry_after(answer, content)
-    reason = told(content.get("reason")) or None
+    description, retry_after = shown(content.get("error_description")), _retry_after(answer, content)
+    reason = shown(content.get("reason")) or None
     if error == NO_SEAT and reason != "rate_limited":
         return NoSeatAvailable(
             description,
             reason=reason,
-            pool=told(content.get("pool")) or None,
+            pool=shown(content.get("pool")) or None,
             seats=_count(content.get("seats")),
             in_use=_count(content.get("in_use")),
             retry_after=retry_after,
@@ -123,7 +123,7 @@ def read(answer: Answer, url: str, *, sent_s: float, old: Tokens | None = None) 
         description,
         status=answer.status,
         retry_after=retry_after,
-        request_id=told(content.get("request_id")) or None,
+        request_id=shown(content.get("request_id")) or None,
     )
 
 
@@ -135,7 +135,7 @@ def _granted(
     access_token = _secret(content.get("access_token"))
     if access_token is None:
         return UnusableAnswer(f"{url}token answers without an access token", status=_OK)
-    # RFC 6749 7.1: who does not understand the type must not use the token. The seed does not name it.
+    # RFC 6749 7.1: a client must not use a token of an unknown type. Jim2 does not name the type.
     if str(content.get("token_type", "Bearer")).lower() != "bearer":
         return UnusableAnswer(f"{url}token answers with a token that is not of type Bearer", status=_OK)
     kept = old.refresh_token if old is not None else None  # RFC 6749 6: unless a new one is issued
@@ -167,7 +167,7 @@ def _secret(value: object) -> Secret | None:
 
 
 def _seconds(value: object) -> float | None:
-    """A length of time; None where there is none that makes sense."""
+    """A duration; None where there is no sensible one."""
     if isinstance(value, str) and _DIGITS.fullmatch(value):
         return float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -187,7 +187,7 @@ def _retry_after(answer: Answer, content: Mapping[str, Any]) -> int | None:
 
 
 def _header_seconds(retry_after: str, date: str) -> float | None:
-    """RFC 9110 10.2.3: seconds, or an instant, which is held against the server's own clock."""
+    """RFC 9110 10.2.3: seconds, or an instant, which is compared with the server's own clock."""
     if _DIGITS.fullmatch(retry_after):
         return float(retry_after)
     until = _instant(retry_after)

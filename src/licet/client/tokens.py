@@ -1,13 +1,13 @@
 """Models the tokens of a session and how long they last, by a monotonic clock.
 
-Nothing here shows what it keeps: a secret is a `Secret` until the moment when it is sent.
+Nothing here reveals a token: it is a `Secret` until it is sent.
 """
 
 from dataclasses import dataclass, replace
 
-MARGIN_SHARE = 0.1  # of a token's life: it is renewed that long before its end
-MARGIN_MAX_S = 60.0  # a guess: longer than any request to an API should take to arrive
-POSTPONED_S = 5.0  # a guess: how soon a renewal ahead of time is tried again, when it failed
+MARGIN_SHARE = 0.1  # of a token's life: it is renewed this long before it expires
+MARGIN_MAX_S = 60.0  # a guess: longer than a request should take to reach the API
+POSTPONED_S = 5.0  # a guess: how soon a failed early renewal is tried again
 
 
 class Secret:
@@ -31,7 +31,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tokens:
-    """What a server granted; instants are of the monotonic clock, and None where the server tells none."""
+    """The tokens of a grant; instants are of the monotonic clock, None where the server gives none."""
 
     access_token: Secret
     refresh_token: Secret | None
@@ -40,11 +40,11 @@ class Tokens:
     refresh_expires_at_s: float | None
 
     def is_fresh(self, now_s: float) -> bool:
-        """Whether a request may be made with it and nothing need be done."""
+        """Whether the access token can be used and need not be renewed yet."""
         return self.renew_at_s is None or now_s < self.renew_at_s
 
     def lives(self, now_s: float) -> bool:
-        """Whether the access token still works, for all that is known."""
+        """Whether the access token still works, as far as is known."""
         return self.expires_at_s is None or now_s < self.expires_at_s
 
     def may_refresh(self, now_s: float) -> bool:
@@ -54,7 +54,7 @@ class Tokens:
         )
 
     def is_same(self, other: "Tokens | None") -> bool:
-        """Whether it is the same access token, perhaps with another time to renew it."""
+        """Whether it is the same access token, perhaps with another renewal time."""
         return other is not None and self.access_token is other.access_token
 
     def postponed(self, now_s: float) -> "Tokens":
@@ -75,7 +75,7 @@ def tokens(
     expires_in_s: float | None,
     refresh_expires_in_s: float | None,
 ) -> Tokens:
-    """Tokens that were asked for at `sent_s`: counted from then, they never seem to live too long."""
+    """Tokens that were requested at `sent_s`: their life is counted from then, so it is never too long."""
     expires_at_s = renew_at_s = None
     if expires_in_s is not None:
         expires_at_s = sent_s + expires_in_s

@@ -1,9 +1,9 @@
 """Sends requests to the token server from threads and from asynchronous tasks, by one flow.
 
-A flow yields an `Ask` or a `Pause` and is given an `Answer`, or a `NoAnswer` that says why there is none.
-Each request has a connection of its own, so that nothing is shared with another event loop or after a fork;
-there are few of them. No redirect is followed, no cookie kept, no more read than a token endpoint has to say,
-and nothing is raised: an error of the HTTP library has the secret among its frames.
+A flow yields an `Ask` or a `Pause` and gets an `Answer`, or a `NoAnswer` that says why there is none. Each
+request has a connection of its own, so that nothing is shared with another event loop or after a fork; there
+are few requests. No redirect is followed, no cookie is kept, the size of an answer is bounded, and nothing is
+raised: an error of the HTTP library has the secret in its frames.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from licet.client.clock import Timing
-from licet.client.errors import told
+from licet.client.errors import shown
 from licet.client.token_endpoint import Answer
 
 BODY_BYTES_MAX = 65_536  # an answer with two tokens of 16 KiB fits
@@ -34,13 +34,13 @@ class Ask(NamedTuple):
 
 
 class Pause(NamedTuple):
-    """Some time that has to go by."""
+    """A time to wait."""
 
     seconds: float
 
 
 class NoAnswer(NamedTuple):
-    """Nothing that can be read came back, and why."""
+    """No readable answer came back, and why."""
 
     why: str
 
@@ -50,19 +50,19 @@ Flow = Generator[Ask | Pause, Answer | NoAnswer | None, Result]
 
 
 class Wire:
-    """What runs flows."""
+    """Runs flows."""
 
     def __init__(self, url: str, *, timeout_s: float, verify: ssl.SSLContext | None, timing: Timing) -> None:
         self.timeout_s = timeout_s
         self._verify = verify
         self._timing = timing
-        # What runs on this machine is not behind a proxy.
+        # A server on this machine is not behind a proxy.
         self._trusts_environment = urlsplit(url).hostname not in LOOPBACK
 
     def run(self, flow: Flow[Result], closed: threading.Event, timeout_s: float | None = None) -> Result:
-        """The result of a flow, which may take so long altogether, or each request as long as one may.
+        """The result of a flow. `timeout_s` limits all of it; without it the usual one limits each request.
 
-        Whatever it raises is raised.
+        An exception of the flow is raised.
         """
         end_s = None if timeout_s is None else time.monotonic() + timeout_s
         got: Answer | NoAnswer | None = None
@@ -80,7 +80,7 @@ class Wire:
                 got = self._send(step.request, left_s) if left_s > 0 else NoAnswer("is given no more time")
 
     async def arun(self, flow: Flow[Result]) -> Result:
-        """The same, while other tasks run."""
+        """The same, for tasks."""
         got: Answer | NoAnswer | None = None
         while True:
             try:
@@ -146,6 +146,6 @@ def _too_much(body: bytearray) -> NoAnswer:
 def _no_answer(fault: Exception) -> NoAnswer:
     if isinstance(fault, httpx.TimeoutException | TimeoutError):
         return NoAnswer("does not answer in time")
-    # The text of other errors may hold what was sent.
-    why = told(str(fault)) if isinstance(fault, httpx.ConnectError) else ""
+    # The text of other errors may contain what was sent.
+    why = shown(str(fault)) if isinstance(fault, httpx.ConnectError) else ""
     return NoAnswer(f"does not answer: {why or type(fault).__name__}")

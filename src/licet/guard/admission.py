@@ -2,12 +2,13 @@
 
 The rules:
 
-- A token that was live is known until it expires; whoever comes with another is a stranger.
-- At most `UNDER_WAY_MAX` questions are under way in an event loop. Known callers leave some of these places
-  to strangers, and strangers half of them to known callers: neither waits until the others are fewer.
-- Of strangers a few may wait; the next one is refused at once. Each token has one question at a time, so that
-  never more known ones wait than are remembered.
-- Of a token a keyed hash is remembered, for the token's own life.
+- A token that was live is known until it expires; a caller with any other token is a stranger.
+- At most `UNDER_WAY_MAX` introspection requests are under way in an event loop. Known callers leave some of
+  these places to strangers, and strangers leave half of them to known callers: neither waits for the others
+  to finish.
+- A few strangers may wait; the next one is refused at once. Each token has one request at a time, so never
+  more known ones wait than are remembered.
+- A token is remembered by a keyed hash, until it expires.
 """
 
 import asyncio
@@ -20,12 +21,10 @@ from hashlib import blake2b
 
 from licet.guard.introspection import Live, Secret, Unusable
 
-UNDER_WAY_MAX = 20  # a guess: more questions at once wait for each other
-KNOWN_UNDER_WAY_MAX = 15  # the rest is left to strangers: everybody begins as one
+UNDER_WAY_MAX = 20  # a guess: more requests at once would wait for each other
+KNOWN_UNDER_WAY_MAX = 15  # the rest is for strangers: every caller begins as one
 STRANGERS_UNDER_WAY_MAX = 10
-STRANGERS_WAITING_MAX = (
-    64  # a guess: some 50 ms of a server at work, and less than half a second of a slow one
-)
+STRANGERS_WAITING_MAX = 64  # a guess: some 50 ms of a busy server, and less than half a second of a slow one
 KNOWN_MAX = 10_000  # some 1.5 MB
 
 _HASH_BYTES = 16
@@ -44,15 +43,15 @@ class Known:
         return f"Known({len(self._ends_s)})"
 
     def has(self, token: Secret, now_s: float) -> bool:
-        """Whether this token was live, and cannot have expired."""
+        """Whether this token was live, and has not expired since."""
         return now_s < self._ends_s.get(self._hash(token), now_s)
 
     def learn(self, token: Secret, found: object, asked_s: float) -> None:
-        """Remember a token that is live for as long as it lives, and forget one that is not."""
+        """Remember a live token until it expires, and forget one that is not live."""
         hashed = self._hash(token)
         with self._lock:
             if isinstance(found, Live):
-                if found.left_s is None:  # nobody knows its life
+                if found.left_s is None:  # its life is unknown
                     return
                 self._ends_s[hashed] = asked_s + found.left_s
                 self._ends_s.move_to_end(hashed)
@@ -66,7 +65,7 @@ class Known:
 
 
 class TooMany(Exception):
-    """Too many strangers wait already."""
+    """Too many strangers already wait."""
 
 
 class Admission:
@@ -77,12 +76,12 @@ class Admission:
 
     @property
     def is_closed_to_strangers(self) -> bool:
-        """Whether so many wait that the next one is refused."""
+        """Whether so many strangers wait that the next one is refused."""
         return len(self._strangers.waiting) >= STRANGERS_WAITING_MAX
 
     @asynccontextmanager
     async def place(self, *, is_known: bool) -> AsyncIterator[None]:
-        """In the block a question may be asked.
+        """Hold a place for an introspection request during the block.
 
         Raises TooMany.
         """
@@ -104,13 +103,13 @@ class Admission:
             await turn
         except asyncio.CancelledError:
             line.waiting.pop(turn, None)
-            if not turn.cancelled():  # it has its place, and does not take it
+            if not turn.cancelled():  # it got its place, and does not use it
                 line.under_way -= 1
                 self._admit()
             raise
 
     def _admit(self) -> None:
-        """Let in whoever has a place now, known callers first."""
+        """Give free places to those who wait, known callers first."""
         for line in (self._known, self._strangers):
             while line.waiting and line.under_way < line.under_way_max and self._under_way < UNDER_WAY_MAX:
                 turn = next(iter(line.waiting))
@@ -125,7 +124,7 @@ class Admission:
 
 
 class _Line:
-    """Those of one kind: how many have a place, and who waits, the first one first."""
+    """Callers of one kind: how many have a place, and who waits, in order."""
 
     def __init__(self, under_way_max: int) -> None:
         self.under_way_max = under_way_max

@@ -1,7 +1,7 @@
 """Puts the guard before an ASGI application: Starlette, FastAPI, Django, Quart and others.
 
-HTTP and WebSocket are guarded; a WebSocket carries anything, so a read-only token opens none. Any
-other kind of connection is not passed on, but for `lifespan`.
+HTTP and WebSocket are guarded; a WebSocket can carry anything, so a read-only token cannot open one. Other
+kinds of connections are not passed on, except `lifespan`.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -20,16 +20,16 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _NO_PERSON = 1008  # RFC 6455 7.4.1: policy violation
 _GUARDED = frozenset({"http", "websocket"})
-_OPENED = "WEBSOCKET"  # no method is safe that has this name
+_OPENED = "WEBSOCKET"  # not a safe method
 _NAME = b"authorization"
 _OVERRIDING = frozenset(name.encode() for name in OVERRIDING)
-_LENGTHS = frozenset(map(len, [_NAME, *_OVERRIDING]))  # few others have to be looked at closer
-# Lower case; and to what is behind, as a WSGI application, both of these may be one.
+_LENGTHS = frozenset(map(len, [_NAME, *_OVERRIDING]))  # few other headers have to be compared
+# To lower case, and `_` to `-`: for an application behind it, such as WSGI, the two may be the same.
 _SPELLING = bytes.maketrans(ascii_uppercase.encode() + b"_", ascii_lowercase.encode() + b"-")
 
 
 class GuardMiddleware:
-    """An application behind a guard; `public` are paths, each as a whole, that need no token."""
+    """An application behind a guard; `public` are whole paths that need no token."""
 
     def __init__(self, app: Application, guard: Guard, public: Iterable[str] = ()) -> None:
         self._app = app
@@ -37,7 +37,7 @@ class GuardMiddleware:
         self._public = frozenset(public)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One connection."""
+        """Serve one connection."""
         if scope["type"] not in _GUARDED:
             await self._pass_on(scope, receive, send)
             return
@@ -54,7 +54,7 @@ class GuardMiddleware:
             raise RuntimeError(f"the guard does not know connections of type {scope['type']!r}")
 
         async def send_after_closing(message: Message) -> None:
-            if message["type"].startswith("lifespan.shutdown"):  # after which the event loop may end
+            if message["type"].startswith("lifespan.shutdown"):  # afterwards the event loop may end
                 await self._guard.aclose()
             await send(message)
 
@@ -65,7 +65,7 @@ class GuardMiddleware:
 
 
 def recall(guard: Guard, scope: Scope, scopes: Iterable[str] = ()) -> Identity | None:
-    """Who makes a request, which needs these scopes beside those of the guard; None where `check` has to ask.
+    """The caller of a request that needs these scopes and the guard's; None where `check` has to ask.
 
     Raises Refused.
     """
@@ -86,7 +86,7 @@ def recall(guard: Guard, scope: Scope, scopes: Iterable[str] = ()) -> Identity |
 
 
 async def check(guard: Guard, scope: Scope, scopes: Iterable[str] = ()) -> Identity:
-    """The same, when nobody remembers; a header that came twice has been refused by then.
+    """The caller, when the cache does not have it; a repeated header has been refused by then.
 
     Raises Refused.
     """
@@ -109,7 +109,7 @@ async def _refuse(scope: Scope, _receive: Receive, send: Send, refused: Refused,
 
 
 async def _close(scope: Scope, receive: Receive, send: Send, refused: Refused) -> None:
-    """Before it is accepted, so that the handshake is refused."""
+    """Close before accepting, so that the handshake is refused."""
     await receive()
     if "websocket.http.response" in scope.get("extensions", {}):
         await _refuse(scope, receive, send, refused, "websocket.http")

@@ -1,10 +1,10 @@
-"""Remembers for a moment what introspection said of a token.
+"""Caches the result of introspection for a short time.
 
-It is bounded. Live and dead tokens are kept apart: who sends many bad ones pushes none of the good ones out.
+It is bounded. Live and dead tokens are kept apart, so that many bad ones cannot push out the good ones.
 
-It is looked into for every request, so it is keyed by the header as it comes, unread: a hash of it would take
-3 microseconds more, of some 20 that a small API takes altogether. What has expired goes with the next answer,
-and nothing here shows a token.
+Every request looks into it, so its key is the header as it was sent: a hash would take 3 microseconds more,
+of some 20 that a small API takes in total. Expired entries are removed with the next answer, and nothing here
+shows a token.
 """
 
 import threading
@@ -15,11 +15,11 @@ from licet.guard.introspection import Dead, Live, Secret, Unusable
 
 Entry = TypeVar("Entry", bound="tuple[float, Live | Dead]")
 DEAD = Dead()
-DEAD_MAX_S = 1.0  # a token that is not live now will hardly be a second later; a guess
+DEAD_MAX_S = 1.0  # a guess: a token that is not live now will hardly be live a second later
 
 
 def header_of(token: Secret) -> bytes:
-    """The header of a request with a token, as it is mostly spelt (RFC 6750 2.1)."""
+    """The header of a request with a token, in its usual spelling (RFC 6750 2.1)."""
     return b"Bearer " + token.reveal().encode()
 
 
@@ -41,7 +41,7 @@ class Cache:
         self._lock = threading.Lock()
 
     def recall(self, header: bytes, now_s: float) -> Live | Dead | None:
-        """What is known of the token in a header."""
+        """The cached result for the token in a header."""
         live = self._live.get(header)
         if live is not None and now_s < live[0]:
             return live[1]
@@ -49,7 +49,7 @@ class Cache:
         return dead[1] if dead is not None and now_s < dead[0] else None
 
     def keep(self, token: Secret, found: Live | Dead | Unusable, asked_s: float) -> None:
-        """Remember what was said, from when it was asked; a live token as long as is said."""
+        """Cache a result, counted from when it was asked; a live token for as long as the server allows."""
         match found:
             case Live(believed_s=believed_s):
                 life_s = min(self._life_s, believed_s)
@@ -59,7 +59,7 @@ class Cache:
                     self._live.pop(header_of(token), None)
                 life_s = min(self._life_s, DEAD_MAX_S)
                 self._keep(self._dead, token, (asked_s + life_s, DEAD), asked_s)
-            case Unusable():  # what was known before goes on to count
+            case Unusable():  # what was known before stays valid
                 pass
 
     def _keep(self, kept: _Kept[Entry], token: Secret, entry: Entry, asked_s: float) -> None:

@@ -3,8 +3,8 @@
 The rules:
 
 - ES256 is the only algorithm, `at+jwt` the only type, and the key is one that the issuer has published under
-  the token's `kid`. What else a header offers, a key or the address of one, is not looked at.
-- Signature first: of a token that has none nothing is told but that.
+  the token's `kid`. Other members of the header, such as a key or its address, are ignored.
+- The signature is checked first: of a token without a valid one nothing else is reported.
 - A token that has expired is dead, by this machine's clock and without leeway. One from the future is dead
   beyond the leeway: then one of two clocks is wrong.
 
@@ -27,14 +27,14 @@ KEYS_MAX = 200  # of one set; Licet has some 50 at most
 
 _TYPES = frozenset({"at+jwt", "application/at+jwt"})  # RFC 9068 4
 _REQUIRED = ("iss", "exp", "aud", "sub", "client_id", "iat", "jti")  # RFC 9068 2.2
-_SHOWN_MAX = 100  # characters of what an issuer says
+_SHOWN_MAX = 100  # characters of an issuer's text
 
 Keys = Mapping[str, jwt.PyJWK]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """Whose tokens these are to be, and for whom; `leeway_s` is by how much clocks may differ."""
+    """The issuer and audience that a token must have; `leeway_s` is by how much clocks may differ."""
 
     tenant: str
     issuer: str
@@ -43,7 +43,7 @@ class Expected:
 
 
 def read_keys(body: bytes) -> Keys | Unusable:
-    """The keys of a key set that ES256 can do with (RFC 7517 5); others are passed over."""
+    """The ES256 keys of a key set (RFC 7517 5); others are skipped."""
     try:
         content = json.loads(body)
         keys = content["keys"]
@@ -56,7 +56,7 @@ def read_keys(body: bytes) -> Keys | Unusable:
 
 
 def read_kid(token: str) -> str | Dead:
-    """The name of the key that a token says it is signed with."""
+    """The `kid` in the header of a token, not verified."""
     try:
         header = jwt.get_unverified_header(token)
     except (jwt.PyJWTError, ValueError, RecursionError):
@@ -66,13 +66,13 @@ def read_kid(token: str) -> str | Dead:
         return Dead(f"it is not signed with {ALGORITHM}")
     if not isinstance(kind, str) or kind.lower() not in _TYPES:
         return Dead("it is a JWT, and no access token: its type is not at+jwt")
-    if "crit" in header:  # RFC 7515 4.1.11: what has to be understood, is not
+    if "crit" in header:  # RFC 7515 4.1.11: no critical extension is understood
         return Dead("its header asks for what is not known here")
     return kid if isinstance(kid, str) else Dead("it does not name the key that it is signed with")
 
 
 def read(token: str, key: jwt.PyJWK, expected: Expected, now_s: float) -> Live | Dead:
-    """Whose a token is, and for how long it lives."""
+    """Verify a token; whose it is, and for how long it is live."""
     try:
         claims = jwt.decode(
             token,
@@ -80,7 +80,7 @@ def read(token: str, key: jwt.PyJWK, expected: Expected, now_s: float) -> Live |
             algorithms=[ALGORITHM],
             issuer=expected.issuer,
             audience=expected.audience,
-            options={  # the times are looked at below
+            options={  # the times are checked below
                 "require": list(_REQUIRED),
                 "verify_exp": False,
                 "verify_iat": False,
@@ -128,7 +128,7 @@ def _live(claims: Mapping[str, Any], expected: Expected, now_s: float) -> Live:
 def _read_key(content: object) -> jwt.PyJWK | None:
     if not isinstance(content, dict) or (content.get("kty"), content.get("crv")) != ("EC", "P-256"):
         return None
-    if not isinstance(content.get("kid"), str):  # no token names it
+    if not isinstance(content.get("kid"), str):  # no token can name it
         return None
     if content.get("use", "sig") != "sig" or content.get("alg", ALGORITHM) != ALGORITHM:
         return None

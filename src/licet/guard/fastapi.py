@@ -19,12 +19,12 @@ from licet.guard.refusal import Refused
 
 
 def dependency(guard: Guard, scopes: Iterable[str] = ()) -> Callable[..., Awaitable[Identity]]:
-    """Who makes a request, which needs these scopes beside those of the guard; else it is refused."""
+    """A dependency that gives the caller; the request needs these scopes and the guard's, or is refused."""
     return _Licensed(guard, tuple(scopes))
 
 
 class _Licensed(SecurityBase):
-    """As FastAPI knows it: so it is in the document of the API, and one step of a request, not two."""
+    """A security scheme of FastAPI: so it is in the OpenAPI document, and one step of a request, not two."""
 
     def __init__(self, guard: Guard, scopes: tuple[str, ...]) -> None:
         self.model = HTTPBearer(description="An access token of Licet.")

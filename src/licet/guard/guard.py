@@ -1,7 +1,7 @@
-"""Defines `Guard`, which decides whether a request may pass, and as whom.
+"""Defines `Guard`, which decides whether a request may pass, and who its caller is.
 
-It fails closed: a token counts as live for a request that came before its question was sent, and for as long
-as the server said that this may be believed. What is remembered is all that an outage is bridged with.
+It fails closed: a token counts as live for a request that came before the token was introspected, and for as
+long as the server allows to cache that. During an outage only the cache admits requests.
 """
 
 import logging
@@ -17,15 +17,15 @@ from licet.guard.admission import Known
 from licet.guard.cache import Cache, header_of
 from licet.guard.identity import Identity
 from licet.guard.introspection import Dead, Introspection, Live, Secret, Unusable, last_segment
-from licet.guard.introspector import LOOPBACK, Answering, Asking, Desks, Found
+from licet.guard.introspector import LOOPBACK, Answering, Found, Introspector, IntrospectorConfig
 from licet.guard.refusal import Refused, insufficient_scope, invalid_token, malformed, no_token, unavailable
 
-CACHE = timedelta(seconds=5)  # at most; the server says for how long it may be
+CACHE = timedelta(seconds=5)  # at most; the server says how long it may be
 CACHE_ENTRIES_MAX = 10_000  # some 8 MB, and 14 of JWTs
 TIMEOUT = timedelta(seconds=3)  # a guess: introspection takes milliseconds
-TOKEN_CHARS_MAX = 4096  # a reference of Licet has at most 1024
+TOKEN_CHARS_MAX = 4096  # a reference token of Licet has at most 1024
 
-# RFC 9110 9.2.1. TRACE is safe as well, and shows the token to whoever reads the answer.
+# RFC 9110 9.2.1. TRACE is safe as well, but its answer shows the token.
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _LOG = logging.getLogger("licet.guard")
@@ -34,23 +34,23 @@ _SCHEME = re.compile(r"(?i:bearer)(?: |$)")
 _QUOTABLE = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]+")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 3.3
 NOTHING = timedelta(0)
-TELL_EVERY_S = 1.0
+LOG_EVERY_S = 1.0
 
 
 class Guard:
-    """Whoever may introspect in a tenant, and what a request needs.
+    """Admits requests with a live token of a tenant, and says who the caller is.
 
-    - `tenant_url`: what `introspect` hangs from, as `https://licence.example.com/Jim_Test`.
+    - `tenant_url`: the URL before `/introspect`, such as `https://licence.example.com/Jim_Test`.
     - `client_id`, `client_secret`: of a client that may introspect.
-    - `scopes`: what every request needs, all of them.
-    - `read_only_scopes`: a token that has no other is read-only here, whatever the server says.
-    - `writing_scope`: what the answer names to one that wants to write.
-    - `cache`: how long an answer is remembered at most; 0 asks at every request. The server says for how
-      long it may be: not at all where the token's seat could be somebody else's the next moment.
-    - `issuer`: of the tokens; None takes any whose last part is the tenant's name.
-    - `timeout`: for one question; `allow_http`: also ask other machines in clear.
+    - `scopes`: the scopes that every request needs, all of them.
+    - `read_only_scopes`: a token without any other scope is read-only here, whatever the server says.
+    - `writing_scope`: the scope that a refusal names to a read-only caller.
+    - `cache`: how long an answer is cached at most; 0 asks at every request. The server says how long it may
+      be: not at all where another holder could get the token's seat at once.
+    - `issuer`: of the tokens; None accepts any whose last part is the tenant's name.
+    - `timeout`: for one introspection request; `allow_http`: also ask other machines without TLS.
 
-    Any thread and any event loop may use it. Raises ValueError when an argument can't be.
+    Any thread and any event loop may use it. Raises ValueError when an argument is invalid.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Guard:
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         secret = Secret(client_secret)
-        del client_secret  # a traceback that shows variables shows none of it
+        del client_secret  # so that a traceback with variables does not show it
         url = read_tenant_url(tenant_url, allow_http=allow_http)
         if not (_is_text(client_id) and _is_text(secret.reveal())):
             raise ValueError("client_id and client_secret must be text, and not be empty")
@@ -88,7 +88,7 @@ class Guard:
         )
         self._asked_of = f"{url}introspect"
         self._shown = f"Guard({url!r}, {client_id!r})"
-        how = Asking(
+        how = IntrospectorConfig(
             introspection=Introspection(
                 url=url, client_id=client_id, secret=secret, tenant=last_segment(url), issuer=issuer
             ),
@@ -97,7 +97,7 @@ class Guard:
             known=Known(cache_entries_max),
             now_s=now_s,
         )
-        self._desks: Answering = Desks(how, ssl_context)
+        self._introspector: Answering = Introspector(how, ssl_context)
 
     def _keep_rules(
         self,
@@ -111,7 +111,7 @@ class Guard:
         timeout: timedelta,
         now_s: Callable[[], float],
     ) -> None:
-        """What counts for every guard, however it learns of a token.
+        """Keep the rules of every guard, however it checks a token.
 
         Raises ValueError.
         """
@@ -124,7 +124,7 @@ class Guard:
             raise ValueError("timeout and cache_entries_max must be more than nothing, and cache not less")
         self.realm = realm
         self._now_s = now_s
-        self._told_s = dict.fromkeys((logging.WARNING, logging.ERROR), -TELL_EVERY_S - 1)
+        self._logged_s = dict.fromkeys((logging.WARNING, logging.ERROR), -LOG_EVERY_S - 1)
         self._cache = Cache(life_s=cache.total_seconds(), entries_max=cache_entries_max)
 
     def __repr__(self) -> str:
@@ -139,14 +139,14 @@ class Guard:
         scopes: Iterable[str] = (),
         is_overridden: bool = False,
     ) -> Identity:
-        """Who makes this request, which needs these scopes beside those of the guard; for threads.
+        """The caller of this request, which needs these scopes and the guard's; for threads.
 
         `is_overridden`: whether a header names another method. Raises Refused.
         """
         who = self.recall(_encoded(authorization))
         if who is None:
             token = self._token(authorization)
-            who = self._live(self._recalled(token) or self._desks.ask(token))
+            who = self._live(self._recalled(token) or self._introspector.ask(token))
         return self.permit(who, method, scopes, is_overridden=is_overridden)
 
     async def acheck(
@@ -157,20 +157,20 @@ class Guard:
         scopes: Iterable[str] = (),
         is_overridden: bool = False,
     ) -> Identity:
-        """The same, for tasks.
+        """As `check`, for tasks.
 
         Raises Refused.
         """
         who = self.recall(_encoded(authorization))
         if who is None:
             token = self._token(authorization)
-            who = self._live(self._recalled(token) or await self._desks.aask(token))
+            who = self._live(self._recalled(token) or await self._introspector.aask(token))
         return self.permit(who, method, scopes, is_overridden=is_overridden)
 
     def recall(self, authorization: bytes) -> Identity | None:
-        """Who it is, if that is remembered; None where `check` has to be asked.
+        """The caller, if the cache has it; None where `check` is needed.
 
-        A header is remembered only when a token was read from it, so it is not read again. Raises Refused.
+        A header is cached only when a token was read from it, so it is not parsed again. Raises Refused.
         """
         found = self._cache.recall(authorization, self._now_s())
         if isinstance(found, Live):
@@ -180,7 +180,7 @@ class Guard:
     def permit(
         self, who: Identity, method: str, scopes: Iterable[str] = (), *, is_overridden: bool
     ) -> Identity:
-        """The same caller, who may do this.
+        """Return the caller if it may do this.
 
         Raises Refused.
         """
@@ -194,11 +194,11 @@ class Guard:
 
     def close(self) -> None:
         """Close the connections that threads have used."""
-        self._desks.close()
+        self._introspector.close()
 
     async def aclose(self) -> None:
         """Close the connections of this event loop."""
-        await self._desks.aclose()
+        await self._introspector.aclose()
 
     def _token(self, authorization: str | None) -> Secret:
         found = None if authorization is None else _BEARER.fullmatch(authorization)
@@ -212,28 +212,28 @@ class Guard:
         return self._cache.recall(header_of(token), self._now_s())
 
     def _live(self, found: Found) -> Identity:
-        """Whose the token is.
+        """The caller of a live token.
 
-        Raises Refused when it does not live, or nobody knows.
+        Raises Refused when it is not live, or when that is unknown.
         """
         match found:
             case Live(identity=identity):
                 return identity
             case Dead(why=why):
                 if why:
-                    self._tell(logging.WARNING, f"a token is refused: {why}")
+                    self._log_refusal(logging.WARNING, f"a token is refused: {why}")
                 raise invalid_token(self.realm)
             case Unusable(why=why):
-                self._tell(logging.ERROR, f"{self._asked_of} {why}; requests are refused")
+                self._log_refusal(logging.ERROR, f"{self._asked_of} {why}; requests are refused")
                 raise unavailable()
             case _:
                 assert_never(found)
 
-    def _tell(self, level: int, text: str) -> None:
-        """Why requests are refused, one line of each kind a second at most: anybody may send many."""
+    def _log_refusal(self, level: int, text: str) -> None:
+        """Log why requests are refused, at most one line of each kind a second: anybody may send many."""
         now_s = self._now_s()
-        if now_s >= self._told_s[level] + TELL_EVERY_S:
-            self._told_s[level] = now_s
+        if now_s >= self._logged_s[level] + LOG_EVERY_S:
+            self._logged_s[level] = now_s
             _LOG.log(level, "%s", text)
 
 

@@ -1,4 +1,4 @@
-"""Defines the caller whom a handler is given."""
+"""Defines the identity of a caller, which a handler gets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ KEY = "licet.identity"  # in an ASGI scope and in a WSGI environ
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """A live token's client and user; what the server does not say is None, and `read_only` true."""
+    """A live token's client and user. A field that the server does not send is None, `read_only` is true."""
 
     tenant: str
     client: str | None
@@ -21,9 +21,9 @@ class Identity:
 
 
 def identity(request: Any) -> Identity:
-    """Who calls, of a request of Starlette, FastAPI, Flask or Django, of an ASGI scope or a WSGI environ.
+    """The caller of a request of Starlette, FastAPI, Flask or Django, of an ASGI scope or a WSGI environ.
 
-    Raises LookupError when no guard stands before it.
+    Raises LookupError when no guard is before it.
     """
     for place in (request, *(getattr(request, name, None) for name in ("scope", "environ", "META"))):
         if isinstance(place, Mapping) and isinstance(found := place.get(KEY), Identity):

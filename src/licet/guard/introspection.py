@@ -1,7 +1,7 @@
 """Builds the request to an introspection endpoint, and interprets the answer (RFC 7662), without I/O.
 
-The server decides: a token lives when it answers `active: true`, and for nothing else. What can't be read as
-an answer is `Unusable`, and lets nobody in.
+The server decides: a token is live only when the answer has `active: true`. An answer that cannot be read is
+`Unusable`, and admits nobody.
 """
 
 import json
@@ -18,11 +18,11 @@ import httpx
 
 from licet.guard.identity import Identity
 
-SECONDS_MAX = 1e11  # an instant beyond is no instant
+SECONDS_MAX = 1e11  # a later instant is not valid
 
-_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")  # what a form encoding leaves as it is
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")  # characters that a form encoding does not change
 _OK = 200
-_TOLD_CHARS_MAX = 200  # of what a server says
+_SHOWN_CHARS_MAX = 200  # of a server's text
 
 
 class Secret:
@@ -43,9 +43,9 @@ class Secret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
-    """A live token: whose it is, and for how long, in seconds; None where nothing says it.
+    """A live token: whose it is, and for how long, in seconds; None where that is unknown.
 
-    `believed_s` is for how long that may be believed, from when it was asked.
+    `believed_s` is for how long that may be cached, from when it was asked.
     """
 
     identity: Identity
@@ -55,21 +55,21 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """A token that is not live, or not one for this API; and why, for the log, where that is no everyday."""
+    """A token that is not live, or not for this API, and why, for the log, where that is unusual."""
 
     why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """No answer to the question, and why; for the log."""
+    """No usable answer, and why, for the log."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Introspection:
-    """A tenant's endpoint, as the API that may ask it knows it; the URL ends with a slash."""
+    """A tenant's introspection endpoint, as an API knows it; the URL ends with a slash."""
 
     url: str
     client_id: str
@@ -86,7 +86,7 @@ class Introspection:
         if _PLAIN.fullmatch(self.client_id) and _PLAIN.fullmatch(self.secret.reveal()):
             pair = f"{quote_plus(self.client_id)}:{quote_plus(self.secret.reveal())}"
             headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode('ascii')}"
-        else:  # where servers read the header in two ways, and the body in one
+        else:  # servers read such a header in two ways, and the body in one
             form |= {"client_id": self.client_id, "client_secret": self.secret.reveal()}
         headers |= {"Content-Type": "application/x-www-form-urlencoded", "User-Agent": "licet-guard"}
         return httpx.Request(
@@ -94,10 +94,10 @@ class Introspection:
         )
 
     def read(self, status: int, headers: Mapping[str, str], body: bytes) -> Live | Dead | Unusable:
-        """What the answer says of the token."""
+        """The result of introspection in this answer."""
         content = _content(body)
         if status != _OK or content is None:
-            return Unusable(f"answers {status} {_told_error(content)}")
+            return Unusable(f"answers {status} {_error_text(content)}")
         match content.get("active"):
             case True:
                 return self._live(content, headers)
@@ -110,14 +110,14 @@ class Introspection:
         scope = content.get("scope", "")
         if not isinstance(scope, str):
             return Unusable("answers with a scope that is no text")
-        # A refresh token is live as well, and not for an API.
+        # A refresh token is live as well, but not for an API.
         if str(content.get("token_type", "Bearer")).lower() != "bearer":
             return Dead("it is live, and no access token")
         if not self._is_ours(issuer := content.get("iss")):
             ours = self.issuer or f"any that ends with {self.tenant}"
-            return Dead(f"its issuer is {issuer!r:.{_TOLD_CHARS_MAX}}, and not {ours}")
+            return Dead(f"its issuer is {issuer!r:.{_SHOWN_CHARS_MAX}}, and not {ours}")
         left_s = _left_s(content.get("exp"), headers.get("date", ""))
-        cache_for_s = _seconds(content.get("cache_for")) or 0.0  # not said: it counts now, and no longer
+        cache_for_s = _seconds(content.get("cache_for")) or 0.0  # absent: it is valid for this request only
         return Live(
             identity=Identity(
                 tenant=self.tenant,
@@ -133,7 +133,7 @@ class Introspection:
         )
 
     def _is_ours(self, issuer: object) -> bool:
-        """Whether it is a token of this tenant; a server that names no issuer answers for its own."""
+        """Whether it is a token of this tenant; without an issuer the answer is about the server's own."""
         if self.issuer is not None:
             return issuer == self.issuer
         if issuer is None:
@@ -157,7 +157,7 @@ def _content(body: bytes) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def _told_error(content: Mapping[str, Any] | None) -> str:
+def _error_text(content: Mapping[str, Any] | None) -> str:
     error = (content or {}).get("error")
     return error if isinstance(error, str) and re.fullmatch(r"[a-z_]{1,60}", error) else "and no OAuth error"
 
@@ -167,10 +167,9 @@ def _text(value: object) -> str | None:
 
 
 def _left_s(exp: object, date: str) -> float | None:
-    """How long a token lives, by the clock of the server that answered: this machine's may be wrong.
+    """How long a token is live, by the clock of the server that answered: this machine's may be wrong.
 
-    Only how long the answer is remembered depends on it, so a clock that is wrong costs questions and lets
-    nobody in.
+    Only how long the answer is cached depends on it, so a wrong clock costs requests and admits nobody.
     """
     if exp is None:
         return None
@@ -179,7 +178,7 @@ def _left_s(exp: object, date: str) -> float | None:
 
 
 def _seconds(value: object) -> float | None:
-    """A number of seconds, or an instant; None where it is none."""
+    """A number of seconds, or an instant; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return value if 0 <= value <= SECONDS_MAX else None

@@ -1,12 +1,12 @@
 """Sends introspection requests from an event loop: one at a time for a token, within a bounded time.
 
-Callers that have no event loop share a thread that has one. An event loop has connections of its own, which
-are kept for the next question.
+Callers without an event loop share a thread that has one. Each event loop has connections of its own, which
+are kept for the next request.
 
-An answer is for those who came before its question was sent. Who comes later waits for it, and takes it where
-the server says that it may be believed for longer, and where it lets nobody in. Else all who came meanwhile
-share the next question: the answer to one from before a request could let in a token that was logged off in
-between, and whose seat is another's by now.
+An answer is valid for callers that came before its request was sent. Later callers wait for it, and use it
+only where the server allows to cache it, or where it is a refusal. Otherwise they share the next request: an
+answer from before a caller came could admit a token that was logged off since, and whose seat another holder
+has now.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from licet.guard.token_shape import looks_like_ours
 
 BODY_BYTES_MAX = 65_536
 KEPT_S = 4.0  # Licet closes a connection that rests for 5 s
-GRACE_S = 0.5  # a guess: how long a thread may wait for its turn, beside the time of the question itself
+GRACE_S = 0.5  # a guess: how long a thread may wait for its turn, beside the request's own time
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 Result = TypeVar("Result")
@@ -35,13 +35,13 @@ Found = Live | Dead | Unusable
 
 
 class Answering(Protocol):
-    """What tells of a token whether it lives, for threads and for tasks."""
+    """Finds out whether a token is live, for threads and for tasks."""
 
     def ask(self, token: Secret) -> Found:
-        """What is known of a token; for threads."""
+        """The result for a token; for threads."""
 
     async def aask(self, token: Secret) -> Found:
-        """The same, for tasks."""
+        """As `ask`, for tasks."""
 
     def close(self) -> None:
         """Close what threads have used."""
@@ -50,8 +50,8 @@ class Answering(Protocol):
         """Close what belongs to this event loop."""
 
 
-class Asking(NamedTuple):
-    """How it is asked, and what is remembered of the answers."""
+class IntrospectorConfig(NamedTuple):
+    """How to introspect, and where results are cached."""
 
     introspection: Introspection
     timeout_s: float
@@ -61,7 +61,7 @@ class Asking(NamedTuple):
 
 
 class Question:
-    """A question about one token, and its answer for all who wait for it; until it is sent more may join."""
+    """One introspection request, and its result for all who wait; until it is sent more may join."""
 
     task: asyncio.Task[Found]
 
@@ -75,12 +75,12 @@ _NOT_OURS = Dead("it does not look like an access token of Licet")
 _TOO_MANY = Unusable("is not asked: too many wait whose tokens were never live")
 
 
-class Desk:
-    """Where one event loop asks."""
+class LoopIntrospector:
+    """Introspects from one event loop."""
 
-    def __init__(self, how: Asking, verify: ssl.SSLContext) -> None:
+    def __init__(self, how: IntrospectorConfig, verify: ssl.SSLContext) -> None:
         self._how = how
-        self._asked: dict[bytes, Question] = {}  # the last one about each token, by the header
+        self._asked: dict[bytes, Question] = {}  # the last one of each token, by the header
         self._admission = Admission()
         self.http = httpx.AsyncClient(
             verify=verify,
@@ -90,20 +90,20 @@ class Desk:
         )
 
     async def ask(self, token: Secret) -> Found:
-        """What is said of a token; it is remembered as well."""
+        """The result for a token, which is cached as well."""
         header = header_of(token)
-        # The answer may have come while the caller was on its way here.
+        # The answer may have come since the caller looked into the cache.
         if (kept := self._how.cache.recall(header, self._how.now_s())) is not None:
             return kept
         question = self._asked.get(header)
         if question is None or question.is_sent:
             if self._admission.is_closed_to_strangers and not self._is_known(token):
-                return _TOO_MANY  # there may be very many of them: each costs as little as can be
+                return _TOO_MANY  # there may be very many: each must cost as little as possible
             question = Question(token, before=question)
             question.task = asyncio.get_running_loop().create_task(self._bounded(question))
             question.task.add_done_callback(lambda _: self._forget(header, question))
             self._asked[header] = question
-        return await asyncio.shield(question.task)  # one caller that gives up takes nobody along
+        return await asyncio.shield(question.task)  # a caller that gives up does not cancel it for others
 
     def _forget(self, header: bytes, question: Question) -> None:
         if self._asked.get(header) is question:
@@ -121,7 +121,7 @@ class Desk:
             return Unusable(f"does not answer: {type(fault).__name__}")
 
     async def _answer_before(self, question: Question) -> Found | None:
-        """The answer to the question that was on its way, where it is good for those who came after it."""
+        """The answer to the request that was under way, where later callers may use it."""
         if question.before is None:
             return None
         found = await asyncio.shield(question.before.task)
@@ -138,7 +138,7 @@ class Desk:
             try:
                 found = await self._send(token)
             except (httpx.ReadError, httpx.RemoteProtocolError, httpx.WriteError):
-                found = await self._send(token)  # a connection that was kept may be closing
+                found = await self._send(token)  # an idle connection may have been closed
         how.cache.keep(token, found, asked_s)
         how.known.learn(token, found, asked_s)
         return found
@@ -157,21 +157,21 @@ class Desk:
         return self._how.introspection.read(response.status_code, response.headers, bytes(body))
 
 
-class Desks:
-    """A desk for each event loop, and one for all who have none."""
+class Introspector:
+    """Introspects for any caller: from its own event loop, or from a thread that has one."""
 
-    def __init__(self, how: Asking, verify: ssl.SSLContext | None) -> None:
+    def __init__(self, how: IntrospectorConfig, verify: ssl.SSLContext | None) -> None:
         self._how = how
         self._verify = verify
-        self._desks: dict[asyncio.AbstractEventLoop, Desk] = {}
+        self._of_loops: dict[asyncio.AbstractEventLoop, LoopIntrospector] = {}
         self._background = Background()
 
     async def aask(self, token: Secret) -> Found:
-        """What is said of a token."""
+        """The result for a token."""
         return await self._here().ask(token) if looks_like_ours(token.reveal()) else _NOT_OURS
 
     def ask(self, token: Secret) -> Found:
-        """The same, where there is no event loop."""
+        """As `aask`, where there is no event loop."""
         if not looks_like_ours(token.reveal()):
             return _NOT_OURS
         try:
@@ -180,50 +180,50 @@ class Desks:
             return Unusable("cannot be asked in time; do threads run in this process?")
 
     async def aclose(self) -> None:
-        """Close what this event loop has open."""
-        desk = self._desks.pop(asyncio.get_running_loop(), None)
-        if desk is not None:
-            await desk.http.aclose()
+        """Close the connections of this event loop."""
+        found = self._of_loops.pop(asyncio.get_running_loop(), None)
+        if found is not None:
+            await found.http.aclose()
 
     def close(self) -> None:
-        """Close what the thread has open, and end it."""
+        """Close the connections of the thread, and end it."""
         self._background.close(self.aclose())
 
-    def _here(self) -> Desk:
+    def _here(self) -> LoopIntrospector:
         loop = asyncio.get_running_loop()
-        desk = self._desks.get(loop)
-        if desk is None:
+        found = self._of_loops.get(loop)
+        if found is None:
             if self._verify is None:
                 self._verify = httpx.create_ssl_context()
             # Other threads add and remove loops meanwhile.
-            for closed in [loop for loop in list(self._desks) if loop.is_closed()]:
-                self._desks.pop(closed, None)
-            desk = self._desks[loop] = Desk(self._how, self._verify)
-        return desk
+            for closed in [loop for loop in list(self._of_loops) if loop.is_closed()]:
+                self._of_loops.pop(closed, None)
+            found = self._of_loops[loop] = LoopIntrospector(self._how, self._verify)
+        return found
 
 
 class Background:
-    """A thread with an event loop; it begins with the first question, and again in a child after a fork."""
+    """A thread with an event loop; it starts with the first request, and again in a child after a fork."""
 
     def __init__(self) -> None:
-        self._locks: dict[int, threading.Lock] = {}  # by the process: after a fork the old one may be held
+        self._locks: dict[int, threading.Lock] = {}  # by process id: after a fork the old lock may be held
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._process = 0
 
     def run(self, asking: Coroutine[Any, Any, Result], timeout_s: float) -> Result:
-        """The result of what bounds itself to this time.
+        """The result of a coroutine that limits itself to this time.
 
-        Raises TimeoutError when the thread does not come to it, as in a server that runs no threads.
+        Raises TimeoutError when the thread does not run it, as in a server that runs no threads.
         """
         return asyncio.run_coroutine_threadsafe(asking, self._started()).result(timeout_s + GRACE_S)
 
     async def arun(self, asking: Coroutine[Any, Any, Result]) -> Result:
-        """The same, for tasks of another event loop."""
+        """As `run`, for tasks of another event loop."""
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asking, self._started()))
 
     def close(self, closing: Coroutine[Any, Any, None]) -> None:
-        """Do this at last, and end the thread, if there is one."""
+        """Run this last, and end the thread, if there is one."""
         loop, thread = self._loop, self._thread
         if loop is None or thread is None or self._process != os.getpid():
             closing.close()
@@ -236,7 +236,7 @@ class Background:
 
     def _started(self) -> asyncio.AbstractEventLoop:
         process = os.getpid()
-        with self._locks.setdefault(process, threading.Lock()):  # one for all, whoever comes first
+        with self._locks.setdefault(process, threading.Lock()):  # the first caller makes it
             if self._process != process:
                 self._loop, self._process = None, process
             if self._loop is None:

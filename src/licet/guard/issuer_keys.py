@@ -1,14 +1,14 @@
 """Fetches the keys of an issuer when they are needed, caches them, and verifies tokens with them.
 
-Where they are, the issuer's metadata says (RFC 8414). The rules:
+The issuer's metadata has their address (RFC 8414). The rules:
 
-- What is fetched counts for `KEYS_LIFE_S`. When it can't be renewed then, nobody is let in.
-- A key that is not known is looked for once more, but no more often than every `UNKNOWN_EVERY_S`: who makes
-  names up gets 401, and asks nobody anything.
+- Keys are valid for `KEYS_LIFE_S`. When they cannot be renewed then, nobody is admitted.
+- An unknown key causes one more fetch, but at most one every `UNKNOWN_EVERY_S`: a caller that invents key ids
+  gets 401, and causes no traffic.
 - A fetch is bounded in time and size, is made once for all who wait for it, and follows no redirect.
-- The metadata tell what time it is at the issuer's. Where this machine's clock is far from that, it can tell
-  no live token from a dead one, and lets nobody in. Where it is behind, the issuer's time counts: by that a
-  seat is held until its JWTs have expired, and then may be somebody else's.
+- The answer with the metadata has the issuer's time. Where this machine's clock differs too much from it,
+  expiry cannot be checked, and nobody is admitted. Where it is behind, the issuer's time is used: by that
+  time a seat is held until its JWTs have expired, and then another holder may get it.
 """
 
 import asyncio
@@ -29,9 +29,9 @@ from licet.guard.claims import Expected, Keys, read, read_keys, read_kid
 from licet.guard.introspection import Dead, Secret, Unusable
 from licet.guard.introspector import BODY_BYTES_MAX, LOOPBACK, Background, Found
 
-KEYS_LIFE_S = 300.0  # as long as Licet lets anybody keep them; a key that was stolen is out after that
+KEYS_LIFE_S = 300.0  # as long as Licet allows to cache them; a stolen key is out after that
 UNKNOWN_EVERY_S = 10.0
-RETRY_AFTER_S = 2.0  # after a fetch that failed
+RETRY_AFTER_S = 2.0  # after a failed fetch
 SKEW_MAX_S = 30.0  # half of the shortest usual life; a network and two time servers make less than 1
 
 _OK = 200
@@ -39,7 +39,7 @@ _REDIRECTS = range(300, 400)
 
 
 class Source(NamedTuple):
-    """Where an issuer's keys are; `url` is the tenant's and ends with a slash."""
+    """An issuer whose keys are fetched; `url` is the tenant's and ends with a slash."""
 
     url: str
     issuer: str
@@ -50,14 +50,14 @@ class Source(NamedTuple):
 
 
 class _Published(NamedTuple):
-    """The keys, and by how much this machine's clock is behind their issuer's at least."""
+    """The keys, and by how much this machine's clock is at least behind their issuer's."""
 
     keys: Keys
     behind_s: float
 
 
 class _Known(NamedTuple):
-    """What was published and when it was fetched; when it was tried last, and what became of that."""
+    """The published keys and when they were fetched; the last attempt, and its result."""
 
     published: _Published
     fetched_s: float
@@ -69,7 +69,7 @@ _NOTHING = _Known(_Published({}, 0.0), -1e9, -1e9, None)
 
 
 class IssuerKeys:
-    """The keys; any thread may look, and one event loop fetches."""
+    """The keys; any thread may read them, and one event loop fetches them."""
 
     def __init__(self, source: Source, verify: ssl.SSLContext | None) -> None:
         self._source = source
@@ -78,7 +78,7 @@ class IssuerKeys:
         self._fetching: asyncio.Task[None] | None = None
 
     def find(self, kid: str) -> jwt.PyJWK | Dead | Unusable | None:
-        """The key of this name; None when it has to be fetched."""
+        """The key of this id; None when it has to be fetched."""
         known, now_s = self._known, self._source.now_s()
         is_fresh = now_s < known.fetched_s + KEYS_LIFE_S
         if is_fresh and (key := known.published.keys.get(kid)) is not None:
@@ -90,14 +90,14 @@ class IssuerKeys:
         return Dead("it is signed with a key that its issuer does not publish") if is_fresh else None
 
     def now_s(self) -> float:
-        """The time, as far as it is known what it is at the issuer's."""
+        """The time, by the issuer's clock as far as it is known."""
         return self._source.wall_s() + self._known.published.behind_s
 
     async def renew(self, kid: str) -> None:
-        """Fetch them, unless somebody just did; whoever comes meanwhile waits for the same answer."""
+        """Fetch the keys, unless they just were; callers that come meanwhile wait for the same answer."""
         loop = asyncio.get_running_loop()
         task = self._fetching
-        if task is None or task.done() or task.get_loop() is not loop:  # or it is of before a fork
+        if task is None or task.done() or task.get_loop() is not loop:  # or it is from before a fork
             if self.find(kid) is not None:
                 return
             task = self._fetching = loop.create_task(self._fetch())
@@ -146,8 +146,8 @@ class IssuerKeys:
         return _Published(found, max(0.0, -ahead_s))
 
 
-class JwtDesk:
-    """Where tokens are checked; it stands for the desks that ask about them."""
+class JwtVerifier:
+    """Verifies tokens; it takes the place of an introspector."""
 
     def __init__(
         self, source: Source, expected: Expected, cache: Cache, verify: ssl.SSLContext | None
@@ -159,22 +159,22 @@ class JwtDesk:
         self._background = Background()
 
     def ask(self, token: Secret) -> Found:
-        """Whose a token is."""
+        """The result for a token; for threads."""
         kid = read_kid(token.reveal())
         if isinstance(kid, str) and self._keys.find(kid) is None:
-            with suppress(TimeoutError):  # then they do not come in time
+            with suppress(TimeoutError):  # then they did not come in time
                 self._background.run(self._keys.renew(kid), self._source.timeout_s)
         return self._checked(token, kid)
 
     async def aask(self, token: Secret) -> Found:
-        """The same, where there is an event loop."""
+        """As `ask`, for tasks."""
         kid = read_kid(token.reveal())
         if isinstance(kid, str) and self._keys.find(kid) is None:
             await self._background.arun(self._keys.renew(kid))
         return self._checked(token, kid)
 
     async def aclose(self) -> None:
-        """Nothing belongs to this event loop."""
+        """Nothing to do: this event loop has no connections."""
 
     def close(self) -> None:
         """End the thread that fetches."""
@@ -225,8 +225,8 @@ def _key_set_address(metadata: _Answer, source: Source, ahead_s: float) -> str |
         return Unusable("cannot be found: what should be metadata is none")
     issuer, address = content.get("issuer"), content.get("jwks_uri")
     if issuer != source.issuer:  # RFC 8414 3.3
-        told = f"{issuer!r:.100}"
-        return Unusable(f"are not its own: the issuer is {told}; if that is right, say issuer={told}")
+        shown = f"{issuer!r:.100}"
+        return Unusable(f"are not its own: the issuer is {shown}; if that is right, say issuer={shown}")
     if not isinstance(address, str):
         return Unusable("are not published: its access tokens are references; `Guard` takes them")
     parts = urlsplit(address)
@@ -240,7 +240,7 @@ def _key_set_address(metadata: _Answer, source: Source, ahead_s: float) -> str |
 
 
 def _ahead_s(metadata: _Answer, source: Source) -> float:
-    """By how much this machine's clock is ahead of the issuer's at most; 0 where that does not say its time.
+    """By how much this machine's clock is at most ahead of the issuer's; 0 where the issuer sends no time.
 
     The issuer rounds down, and its answer took a while: where the clocks agree, this is not below 0.
     """

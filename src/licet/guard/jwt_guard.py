@@ -3,7 +3,8 @@
     guard = JwtGuard("https://licence.example.com/Jim_Test")
 
 For a tenant with `token_format` jwt. It fetches the issuer's keys every five minutes and needs no client of
-its own. The price: a logoff does not reach it. A token counts until it expires, after a minute by default.
+its own. The price: it does not learn of a logoff. A token is valid until it expires, after a minute by
+default.
 """
 
 import ssl
@@ -14,19 +15,19 @@ from datetime import timedelta
 from licet.guard.guard import CACHE, CACHE_ENTRIES_MAX, NOTHING, TIMEOUT, Guard, read_tenant_url
 from licet.guard.introspection import last_segment
 
-LEEWAY = timedelta(seconds=10)  # a guess: what clocks of two machines that are looked after differ by
+LEEWAY = timedelta(seconds=10)  # a guess: by how much the clocks of two maintained machines differ
 
 
 class JwtGuard(Guard):
-    """Whose tokens are let in, and what a request needs.
+    """Admits requests with a valid JWT of a tenant, and says who the caller is.
 
-    - `tenant_url`: the tenant's, as `https://licence.example.com/Jim_Test`.
-    - `issuer`: of the tokens; None is `tenant_url`. `audience`: for whom they are; None is the issuer.
+    - `tenant_url`: the tenant's URL, such as `https://licence.example.com/Jim_Test`.
+    - `issuer`: of the tokens; None is `tenant_url`. `audience`: of the tokens; None is the issuer.
     - `leeway`: by how much a token may be from the future.
-    - `cache`: how long it is remembered that a token was good; it costs less than to check it again.
+    - `cache`: how long a verified token is cached, which costs less than to verify it again.
     - The others are `Guard`'s.
 
-    Raises ValueError when an argument can't be, ImportError without the extra `licet[jwt]`.
+    Raises ValueError when an argument is invalid, ImportError without the extra `licet[jwt]`.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class JwtGuard(Guard):
         expected_issuer = url.rstrip("/") if issuer is None else issuer
         self._asked_of = f"the keys of {url}"
         self._shown = f"JwtGuard({url!r})"
-        self._desks = issuer_keys.JwtDesk(
+        self._introspector = issuer_keys.JwtVerifier(
             issuer_keys.Source(
                 url=url,
                 issuer=expected_issuer,

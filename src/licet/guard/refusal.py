@@ -6,13 +6,13 @@ A refusal says what is missing and repeats nothing of the request.
 import json
 from collections.abc import Iterable
 
-RETRY_AFTER_S = 2  # a guess: an outage is over, or will take longer than anybody waits
+RETRY_AFTER_S = 2  # a guess: by then an outage is over, or lasts longer than anybody waits
 
 _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _UNAVAILABLE = 400, 401, 403, 503
 
 
 class Refused(Exception):
-    """An answer instead of the API's; `headers` and `body` are ready to be sent."""
+    """The request is refused; `headers` and `body` are ready to be sent instead of the API's answer."""
 
     def __init__(self, status: int, error: str, description: str, headers: dict[str, str]) -> None:
         super().__init__(f"{error}: {description}")
@@ -32,7 +32,7 @@ def no_token(realm: str) -> Refused:
 
 
 def malformed(realm: str) -> Refused:
-    """An Authorization header that holds no token, or two."""
+    """The Authorization header has no token, or there are two."""
     description = "The Authorization header is not Bearer and one token."
     return Refused(
         _BAD_REQUEST, "invalid_request", description, _challenge(realm, "invalid_request", description)
@@ -48,13 +48,13 @@ def invalid_token(realm: str) -> Refused:
 
 
 def insufficient_scope(realm: str, scopes: Iterable[str], description: str) -> Refused:
-    """The token is live, and does not reach this far."""
+    """The token is live, but its scope is not enough."""
     headers = _challenge(realm, "insufficient_scope", description, scope=" ".join(sorted(scopes)))
     return Refused(_FORBIDDEN, "insufficient_scope", description, headers)
 
 
 def unavailable() -> Refused:
-    """Nobody can say whether the token is live, so it does not count as such."""
+    """Whether the token is live is unknown, so it counts as not live."""
     description = "Whether the token is live can't be found out now; try again soon."
     return Refused(_UNAVAILABLE, "temporarily_unavailable", description, {"Retry-After": str(RETRY_AFTER_S)})
 

@@ -3,7 +3,7 @@
     lca_...   a reference: 88 characters of base64url or more, and at most 1020
     eyJ...    a JWT: three parts of base64url, of which the last is a signature of ES256
 
-It says nothing of whether a token is good: anybody can make one up that looks like this.
+It does not say whether a token is valid: anybody can invent a text with this shape.
 """
 
 import re

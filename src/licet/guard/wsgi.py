@@ -15,7 +15,7 @@ _OVERRIDING = frozenset(f"HTTP_{name.upper().replace('-', '_')}" for name in OVE
 
 
 class WsgiGuardMiddleware:
-    """An application behind a guard; `public` are paths, each as a whole, that need no token."""
+    """An application behind a guard; `public` are whole paths that need no token."""
 
     def __init__(self, app: Application, guard: Guard, public: Iterable[str] = ()) -> None:
         self._app = app
@@ -23,13 +23,13 @@ class WsgiGuardMiddleware:
         self._public = frozenset(public)
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """One request."""
+        """Serve one request."""
         environ.pop(KEY, None)
         if environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "") not in self._public:
             try:
                 environ[KEY] = self._guard.check(
                     environ["REQUEST_METHOD"],
-                    environ.get("HTTP_AUTHORIZATION"),  # two of them arrive as one, which is malformed
+                    environ.get("HTTP_AUTHORIZATION"),  # a repeated header is one malformed value
                     is_overridden=not environ.keys().isdisjoint(_OVERRIDING),
                 )
             except Refused as refused:

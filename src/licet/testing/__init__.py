@@ -6,7 +6,7 @@
             ...  # what the program does now
 
 `plugin.py` has the fixtures. They start a server in a process of its own, with its own data, whose clock
-stands still until the test moves it. It needs `licet[server]`; nothing of the rest may import this.
+stands still until the test moves it. It needs `licet[server]`; no other part of Licet may import it.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -38,10 +38,10 @@ _PLACES = {
 
 
 class ServerMissing(ImportError):
-    """What the server is made with is not installed; the text says how it is."""
+    """The server's packages are not installed; the text says how to install them."""
 
 
-if not TYPE_CHECKING:  # every run of pytest imports this module, and most of them need nothing of it
+if not TYPE_CHECKING:  # every run of pytest imports this module, and most do not use it
 
     def __getattr__(name: str) -> Any:
         if name not in _PLACES:

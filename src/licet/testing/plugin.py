@@ -1,7 +1,7 @@
 """Defines the fixtures `licet`, `licet_tenant` and `licet_server_factory`.
 
-pytest imports this module in every run where Licet is installed. So it imports nothing but pytest, and what a
-fixture needs when that is used.
+pytest imports this module in every run where Licet is installed. So it imports only pytest, and what a
+fixture needs when the fixture is used.
 """
 
 from contextlib import ExitStack
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from licet.testing.tenant import LicetServer, LicetServerFactory, LicetTenant
 
-_LOG_CHARS_MAX = 20_000  # a guess: of a failed test nobody reads more
+_LOG_CHARS_MAX = 20_000  # a guess: nobody reads more of a failed test
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let `@pytest.mark.licet` be known."""
+    """Register `@pytest.mark.licet`."""
     config.addinivalue_line(
         "markers", "licet(...): the tenant that `licet_tenant` is, by the arguments of LicetServer.tenant"
     )
@@ -75,8 +75,8 @@ def licet_tenant(request: pytest.FixtureRequest, licet: "LicetServer") -> "Licet
 class _Shared:
     """The server that the tests of a process share, one after the other.
 
-    Another one is started where a test has moved the clock beyond the machine's, as a clock never goes back;
-    and where it has ended.
+    A new one is started when a test has moved the clock beyond the machine's, because a clock never goes
+    back, and when the old one has ended.
     """
 
     def __init__(self, start: "Callable[[], LicetServer]") -> None:
@@ -84,7 +84,7 @@ class _Shared:
         self._server: LicetServer | None = None
 
     def ready(self) -> "LicetServer":
-        """A server as it was when it was new."""
+        """A server in the state of a new one."""
         if self._server is not None and not self._server.is_as_new:
             self._server.close()
             self._server = None
@@ -95,5 +95,5 @@ class _Shared:
 
 
 def _failed(fault: Exception) -> BaseException:
-    """The failure of a test whose server is not as it should be: the text alone, without our frames."""
+    """The failure of a test whose server did not start: the text alone, without our frames."""
     return pytest.fail.Exception(str(fault), pytrace=False)

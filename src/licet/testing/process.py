@@ -17,9 +17,9 @@ from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite.store import SqliteStore
 from licet.testing.shared_memory import Switches
 
-# Not from the directory where the tests run: a file there may be called like a module of Python.
+# Not from the directory where the tests run: a file there may have the name of a module of Python.
 COMMAND: Final = (sys.executable, "-P", "-m", "licet.testing.serving")
-START_S = 30.0  # a start takes half a second; what takes as long as this has failed
+START_S = 30.0  # a start takes half a second; one that takes longer has failed
 END_S = 30.0
 LOG_LINES = 20  # of a server that did not start
 
@@ -50,7 +50,7 @@ class ServerProcess:
         manual_from_ms: int | None = None,
         settings: Mapping[str, object],
     ) -> None:
-        """`manual_from_ms` makes time stand still from then on; a clock that is there already goes on."""
+        """`manual_from_ms` makes time stand still at that instant; an existing clock continues."""
         self.data = data
         self.switches = Switches(data)
         if manual_from_ms is not None and not self.switches.clock.is_set:
@@ -84,12 +84,12 @@ class ServerProcess:
         """
         with (self.data / "log").open("ab") as log:
             self.process = self._begun(log)
-        told = _first_line(self.process, START_S)
-        if not told:
+        line = _first_line(self.process, START_S)
+        if not line:
             self.process.kill()
             ServerProcess._ended(self)
             raise NotStarted(f"Licet did not start; the end of its log:\n{self.end_of_log()}")
-        self.url, _, self.admin_url = told.partition(" ")
+        self.url, _, self.admin_url = line.partition(" ")
 
     @property
     def is_running(self) -> bool:
@@ -97,17 +97,17 @@ class ServerProcess:
         return self.process.poll() is None
 
     def terminate(self) -> int:
-        """Have it stop, as an administrator does; its exit code."""
+        """Stop it, as an administrator does; return its exit code."""
         self.process.terminate()
         return self._ended()
 
     def kill(self) -> None:
-        """Have it die, as in a power cut."""
+        """Kill it, as in a power cut."""
         self.process.kill()
         self._ended()
 
     def let_it_look(self) -> None:
-        """Return when it has seen every change of the set-up, whatever the switches keep from being answered.
+        """Return when it has read every change of the set-up, even while the switches delay answers.
 
         Raises TimeoutError.
         """
@@ -122,11 +122,11 @@ class ServerProcess:
                 time.sleep(_STEP_S)
 
     def log(self) -> str:
-        """What it has logged: all that belongs to an answer, as soon as that is here."""
+        """Its log: complete for an answer as soon as the answer has arrived."""
         return (self.data / "log").read_text(encoding="utf-8")
 
     def end_of_log(self) -> str:
-        """The last lines of it."""
+        """The last lines of its log."""
         return "\n".join(self.log().splitlines()[-LOG_LINES:])
 
     @contextmanager
@@ -139,7 +139,7 @@ class ServerProcess:
             store.close()
 
     def _begun(self, log: IO[bytes]) -> "subprocess.Popen[bytes]":
-        """The process, which says its URLs by its standard output and all else by `log`."""
+        """The process, which prints its URLs to its standard output and logs to `log`."""
         return subprocess.Popen(  # noqa: S603 - this interpreter and a module of ours
             self._command, env=self._environment, stdout=subprocess.PIPE, stderr=log
         )
@@ -152,7 +152,7 @@ class ServerProcess:
 
 
 def _first_line(process: "subprocess.Popen[bytes]", within_s: float) -> str:
-    """What a process prints first; '' when it ends before, or does not in time."""
+    """The first line that a process prints; '' when it ends before, or takes too long."""
     assert process.stdout is not None
     read, until_s = b"", time.monotonic() + within_s
     while not read.endswith(b"\n"):

@@ -6,8 +6,8 @@
             ...
         licet.clock.advance(minutes=20)
 
-The server is the real one, with SQLite and one process, without an admin listener. What a test changes, the
-server has seen before it answers the next request.
+The server is the real one, with SQLite and one process, without an admin listener. Before it answers the next
+request it has read every change that a test made.
 """
 
 import os
@@ -28,13 +28,13 @@ from licet.testing.process import ServerProcess
 from licet.testing.shared_memory import UNTIL_RELEASED_MS, SharedClock, Switches
 
 ACTOR: Final = "a test"
-PATIENCE_S: Final = 10.0  # for requests that must come: a test that waits as long as this has failed
+WAIT_MAX_S: Final = 10.0  # for requests that must come: a test that waits longer has failed
 
-# Tests do not wait for each other, whatever secrets they try; the rest is to start soon and stay small.
+# Limits must not slow tests down, whatever secrets they try; the rest is for a quick start and little memory.
 _SETTINGS: Final[Mapping[str, object]] = {
     "commit_process": False,
     "hash_workers": 1,
-    "connections_per_source_max": 1_000_000,  # a test has one address
+    "connections_per_source_max": 1_000_000,  # all tests use one address
     "login_failures_per_client_max": 1_000_000,
     "login_failures_per_source_max": 1_000_000,
 }
@@ -44,7 +44,7 @@ _STEP_S: Final = 0.005
 
 
 class Silence:
-    """A time in which no answer comes; `answers` counts those that were ready in it."""
+    """A time without answers; `answers` counts those that were ready in it."""
 
     def __init__(self, switches: Switches) -> None:
         self._switches = switches
@@ -52,11 +52,11 @@ class Silence:
 
     @property
     def answers(self) -> int:
-        """How many requests have been done, and not answered."""
+        """How many requests were done but not answered."""
         return self._switches.waited.get() - self._before
 
-    def wait_for_answers(self, count: int = 1, *, within_s: float = PATIENCE_S) -> None:
-        """Return when so many requests have been done.
+    def wait_for_answers(self, count: int = 1, *, within_s: float = WAIT_MAX_S) -> None:
+        """Return when so many requests were done.
 
         Raises TimeoutError.
         """
@@ -70,7 +70,7 @@ class Silence:
 class ServerUnderTest:
     """A server that runs until `close`, or the end of its block. `settings` are those of licet.toml.
 
-    Time stands still there until `clock.advance`, unless `manual_clock=False`. `data` is its data directory.
+    Its time stands still until `clock.advance`, unless `manual_clock=False`. `data` is its data directory.
     Raises NotStarted.
     """
 
@@ -105,7 +105,7 @@ class ServerUnderTest:
 
     @property
     def url(self) -> str:
-        """Where it listens, without a slash at the end."""
+        """Its URL, without a slash at the end."""
         return self._process.url
 
     @property
@@ -138,18 +138,18 @@ class ServerUnderTest:
 
     @contextmanager
     def slow(self, *, seconds: float) -> Iterator[None]:
-        """Each answer comes so many seconds late, and at the end of the block at the latest.
+        """Each answer is delayed by so many seconds, but at most until the end of the block.
 
-        What was asked for is done before.
+        The request is done before the delay.
         """
         with self._paused(round(seconds * 1000)):
             yield
 
     @contextmanager
     def silent(self) -> Iterator[Silence]:
-        """No answer comes before the end of the block, though what was asked for is done.
+        """No answer is sent before the end of the block, although requests are done.
 
-        For a client's time-out, and for what many do at once.
+        For testing a client's time-out, and many requests at once.
         """
         silence = Silence(self._process.switches)
         with self._paused(UNTIL_RELEASED_MS):
@@ -159,7 +159,7 @@ class ServerUnderTest:
     def stopped(self) -> Iterator[None]:
         """The server is killed, as in a power cut, and started again on its data at the end of the block.
 
-        In between nobody listens at its port. Raises NotStarted.
+        In between nothing listens at its port. Raises NotStarted.
         """
         self._process.kill()
         try:
@@ -169,16 +169,16 @@ class ServerUnderTest:
             self._process.start()
 
     def log(self) -> str:
-        """What it has logged, a JSON object a line: also the cause that a client is not told."""
+        """Its log, one JSON object a line, with the causes that clients do not get."""
         return self._process.log()
 
     def close(self) -> None:
-        """End it; a second time it does nothing."""
+        """End it; a second call does nothing."""
         self._opened.close()
 
     @contextmanager
     def changing(self) -> Iterator[SetupChange]:
-        """Change the set-up, all of the block or nothing of it.
+        """Change the set-up in one transaction.
 
         Raises SetupError, InvalidValue, RuntimeError.
         """
@@ -197,17 +197,17 @@ class ServerUnderTest:
         return self._store
 
     def watch(self, auth: LicetAuth) -> LicetAuth:
-        """Close this at the end of the test, if the test does not."""
+        """Close it at the end of the test, unless the test does."""
         self._auths.append(auth)
         return auth
 
     @property
     def is_as_new(self) -> bool:
-        """Whether it runs, and its clock was not moved beyond the machine's."""
+        """Whether it runs, and its clock is not beyond the machine's."""
         return self._process.is_running and self._process.clock.now_ms() <= wall_ms()
 
     def clear(self) -> None:
-        """Make it what it was: switches off, clients logged off, no tenants, and the clock at the machine's.
+        """Reset it: switches off, clients logged off, no tenants, and the clock at the machine's.
 
         Raises RuntimeError when it has ended by itself.
         """
@@ -216,7 +216,7 @@ class ServerUnderTest:
             raise RuntimeError(f"Licet has ended; the end of its log:\n{self._process.end_of_log()}")
         self._close_auths()
         self.store.refresh_tenants()
-        if tenants := self.store.tenants():  # also those that a test has added in a change of its own
+        if tenants := self.store.tenants():  # also those that a test added in a change of its own
             with self.changing() as change:
                 for tenant in tenants.values():
                     change.remove_tenant(tenant.name)
@@ -239,10 +239,10 @@ class ServerUnderTest:
 
 
 def _now_ms() -> int:
-    """The machine's time in whole seconds: what a token tells of times is then exact."""
+    """The machine's time in whole seconds, so that the times in tokens are exact."""
     return wall_ms() // 1000 * 1000
 
 
 def _environment() -> dict[str, str]:
-    """That of the tests, but for what is to change a server that somebody else runs."""
+    """The environment of the tests, without the variables that configure a Licet server."""
     return {key: value for key, value in os.environ.items() if not key.startswith(_INHERITED_NOT)}

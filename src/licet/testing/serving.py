@@ -1,10 +1,10 @@
-"""Serves as `licet serve` does, in the process under test, with the clock and the switches of a test.
+"""Serves like `licet serve`, in the process under test, with the clock and the switches of a test.
 
-It is `python -m licet.testing.serving`, started by `process.py` and by nobody else. Its URL goes to standard
-output when it listens. It ends with the process that started it, however that one ended. A process that
-commits for it is this module with `commit`.
+`process.py` starts it as `python -m licet.testing.serving`. It prints its URL to standard output when it
+listens. It ends with the process that started it, however that one ended. With the argument `commit` this
+module is the process that commits.
 
-The public application has a layer before it, `Switched`; behind that all is as it ever is.
+The public application has a layer before it, `Switched`; the rest is the same as in `licet serve`.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class Switched:
-    """The public application, as the switches of a test have it."""
+    """The public application, controlled by the switches of a test."""
 
     def __init__(self, application: Any, switches: Switches, look: Callable[[], None]) -> None:
         self._application = application
@@ -46,9 +46,9 @@ class Switched:
         self._look = look
 
     async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
-        """Answer one request: with the set-up as it is now, and no sooner than the test lets it.
+        """Answer one request, with the current set-up, and not before the test allows it.
 
-        What was asked for is done when the answer waits: a client that does not has its seat all the same.
+        The request is done before the answer waits: a client that does not wait has its seat all the same.
         """
         await self._see_changes()
 
@@ -62,7 +62,7 @@ class Switched:
     async def _see_changes(self) -> None:
         changes, seen = self._switches.changes.get(), self._switches.seen
         if changes != seen.get():
-            with suppress(StoreUnavailable):  # then the next request looks
+            with suppress(StoreUnavailable):  # then the next request tries
                 await asyncio.to_thread(self._look)
                 seen.set(changes)
 
@@ -85,11 +85,11 @@ class SwitchedServer(Server):
 
 
 def main(command: Sequence[str] = COMMAND, adjust: Callable[[SwitchedServer], None] = lambda _: None) -> None:
-    """Be the process that was started with `command`; `adjust` gets the server before it runs."""
+    """Run the process that `command` starts; `adjust` gets the server before it runs."""
     if "commit" in sys.argv:
         _commit()
     else:
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background ignores it
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # else ignored in the background
         threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
         _serve((*command, "commit"), adjust)
 
@@ -109,7 +109,7 @@ def _serve(committer: Sequence[str], adjust: Callable[[SwitchedServer], None]) -
         server.switches = switches
         adjust(server)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(server.run(lambda: _tell(" ".join(urls))))
+            runner.run(server.run(lambda: _print_line(" ".join(urls))))
 
 
 def _commit() -> None:
@@ -118,13 +118,13 @@ def _commit() -> None:
 
 
 def _end_with(parent: int) -> None:
-    """End this process when the one that started it is gone, also where nobody could say so."""
+    """End this process when the one that started it is gone, even if that one was killed."""
     while os.getppid() == parent:
         time.sleep(_LOOK_FOR_PARENT_S)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _tell(urls: str) -> None:
+def _print_line(urls: str) -> None:
     sys.stdout.write(f"{urls}\n")
     sys.stdout.flush()
 

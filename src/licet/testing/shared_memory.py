@@ -1,7 +1,7 @@
 """Shares numbers in memory between a test and its server, and makes switches of them.
 
-A number is a file of eight bytes that both processes have mapped; setting it is heard of at once, and nobody
-waits for it. It belongs to who writes it: the server counts, the test sets all else.
+A number is a file of eight bytes that both processes map; a new value is visible at once, without a lock.
+Each number has one writer: the server writes its counters, the test all others.
 """
 
 import threading
@@ -15,7 +15,7 @@ _BYTES = 8
 
 
 class SharedNumber:
-    """A whole number from 0 on, 0 at first. One process writes it, in any of its threads."""
+    """A whole number, at first 0. One process writes it, from any of its threads."""
 
     def __init__(self, path: Path) -> None:
         path.touch(mode=0o600)
@@ -25,15 +25,15 @@ class SharedNumber:
         self._lock = threading.Lock()
 
     def get(self) -> int:
-        """What it is now."""
+        """Its value."""
         return int.from_bytes(self._memory[:], "big")
 
     def set(self, number: int) -> None:
-        """Make it another."""
+        """Set its value."""
         self._memory[:] = number.to_bytes(_BYTES, "big")
 
     def add(self, number: int = 1) -> None:
-        """Make it greater."""
+        """Increase its value."""
         with self._lock:
             self.set(self.get() + number)
 
@@ -46,7 +46,7 @@ class SharedClock:
 
     @property
     def is_set(self) -> bool:
-        """Whether it is this clock that counts; one that was never set is none."""
+        """Whether this clock is in use: it was set once."""
         return self._now.get() != 0
 
     def now_ms(self) -> int:
@@ -71,8 +71,8 @@ class SharedClock:
 class Switches:
     """The numbers of one data directory.
 
-    `changes` counts the changes of the set-up, and `seen` those that the server knows: it looks before it
-    answers anybody. Answers wait for `pause_ms`, and `waited` counts those that had to.
+    `changes` counts the changes of the set-up, and `seen` those that the server has read: it reads them
+    before it answers. Answers wait for `pause_ms`, and `waited` counts those that waited.
     """
 
     def __init__(self, data: Path) -> None:

@@ -45,27 +45,27 @@ class LicetTenant:
 
     @property
     def url(self) -> str:
-        """What its endpoints hang from, and its issuer."""
+        """The base URL of its endpoints, which is its issuer."""
         return f"{self.server.url}/{self.name}"
 
     @property
     def token_url(self) -> str:
-        """Where tokens come from."""
+        """The token endpoint."""
         return f"{self.url}/token"
 
     @property
     def logoff_url(self) -> str:
-        """Where sessions end."""
+        """The logoff endpoint."""
         return f"{self.url}/logoff"
 
     @property
     def introspect_url(self) -> str:
-        """Where an API asks what a token is."""
+        """The introspection endpoint."""
         return f"{self.url}/introspect"
 
     @property
     def metadata_url(self) -> str:
-        """RFC 8414: where it tells of its endpoints."""
+        """The URL of its metadata (RFC 8414)."""
         return f"{self.url}/.well-known/oauth-authorization-server"
 
     # Its clients
@@ -76,7 +76,7 @@ class LicetTenant:
         return self._secrets.copy()
 
     def credentials(self, client_id: str) -> tuple[str, str]:
-        """The id of a client and its secret, as HTTP libraries take them.
+        """The id of a client and its secret, as a pair for HTTP libraries.
 
         Raises LookupError.
         """
@@ -88,7 +88,7 @@ class LicetTenant:
     def auth(self, client_id: str, *, api: str, **options: Any) -> LicetAuth:
         """Authentication for an httpx client that calls an API; `options` are those of LicetAuth.
 
-        It is closed at the end of the test, if not before.
+        It is closed at the end of the test, unless it was before.
         """
         return self.server.watch(LicetAuth(self.url, *self.credentials(client_id), api=api, **options))
 
@@ -107,7 +107,7 @@ class LicetTenant:
         return token
 
     def introspect(self, token: str, client_id: str = "Api") -> dict[str, Any]:
-        """What an API is told of a token (RFC 7662), at the endpoint.
+        """The answer to an API's introspection of a token (RFC 7662).
 
         Raises RuntimeError when the API is refused.
         """
@@ -116,21 +116,21 @@ class LicetTenant:
         answer = httpx.post(self.introspect_url, data=form, timeout=_TIMEOUT_S)
         if answer.status_code != httpx.codes.OK:
             raise RuntimeError(f"{client_id} may not ask: {answer.status_code} {answer.text}")
-        told: dict[str, Any] = answer.json()
-        return told
+        content: dict[str, Any] = answer.json()
+        return content
 
     def add_client(self, client_id: str, secret: str | None = None, **settings: Any) -> tuple[str, str]:
-        """One more client; its id and secret.
+        """Add a client; return its id and secret.
 
-        Without a secret it gets a generated one. `user` are the initials of its user, by default one of its
-        own. Raises SetupError, InvalidValue.
+        Without a secret it gets a generated one. `user` are the initials of its user, by default a new one.
+        Raises SetupError, InvalidValue.
         """
         self.add_clients({client_id: secret}, **settings)
         return self.credentials(client_id)
 
     def add_clients(self, secrets: Mapping[str, str | None], **settings: Any) -> None:
-        """More clients, as `add_client`."""
-        # Hashed before the transaction: it keeps grants waiting.
+        """Add several clients, as `add_client`."""
+        # Hash before the transaction, which keeps grants waiting.
         hashes = {name: Passwords().hash(secret) for name, secret in secrets.items() if secret is not None}
         made = {name: self._client_secrets.generate() for name, secret in secrets.items() if secret is None}
         with self.changing() as setup:
@@ -148,14 +148,14 @@ class LicetTenant:
         self._secrets |= {client_id: new.secret for client_id, new in made.items()}
 
     def set_client(self, client_id: str, **changes: Any) -> None:
-        """Change a client, as `enabled=False`; sessions that it could not get any more end.
+        """Change a client, such as `enabled=False`; sessions that it could no longer get are ended.
 
         Raises SetupError, InvalidValue.
         """
         with self.changing() as setup:
             setup.set_client(client_id, **changes)
 
-    # Who is in, and who was not let in
+    # Seats, sessions and denials
 
     @property
     def seats_in_use(self) -> int:
@@ -166,13 +166,13 @@ class LicetTenant:
         return next(len(pool.in_use_by) for pool in found.pools if pool.pool == POOL_FIRST)
 
     def sessions(self, client_id: str | None = None) -> tuple[LiveSession, ...]:
-        """The sessions that live now, oldest first; those of one client only."""
+        """The live sessions, oldest first; of one client, if given."""
         store, tenant = self.server.store, self._tenant()
         with store.reading() as connection:
             return live.sessions(connection, tenant, store.clock.now_ms(), client=client_id)
 
     def denials(self) -> tuple[DenialRange, ...]:
-        """Who was denied a seat and why, the latest first; what is alike is one, with its `times`."""
+        """Who was denied a seat and why, the latest first; equal denials are one range, with its `times`."""
         tenant = self._tenant()
         with self.server.store.reading() as connection:
             return denials.denials(connection, tenant).ranges
@@ -181,9 +181,9 @@ class LicetTenant:
 
     @contextmanager
     def full_pool(self) -> Iterator[None]:
-        """Every seat of the pool `full` that is free is taken by others, until the end of the block.
+        """Other clients take every free seat of the pool `full`, until the end of the block.
 
-        Who has a seat keeps it. The others' sessions expire like any.
+        Clients with a seat keep it. The sessions of the others expire like any.
         """
         taken = self._take(self._seats_free())
         try:
@@ -202,7 +202,7 @@ class LicetTenant:
             self.set_pool(expires_at_ms=before)
 
     def set_pool(self, **changes: Any) -> None:
-        """Change the pool `full`, as `seats=3`; sessions stay when its seats become too few (L6).
+        """Change the pool `full`, such as `seats=3`; sessions stay when its seats become too few (L6).
 
         Raises InvalidValue.
         """
@@ -215,13 +215,13 @@ class LicetTenant:
             setup.end_sessions([bytes.fromhex(session.sid)], reason=reason)
 
     def end_sessions(self, client_id: str | None = None, *, reason: str = "") -> int:
-        """End all sessions, or those of one client, as an administrator does; how many there were."""
+        """End all sessions, or those of one client, as an administrator does; return how many."""
         sids = [bytes.fromhex(session.sid) for session in self.sessions(client_id)]
         with self.changing() as setup:
             return setup.end_sessions(sids, reason=reason).sessions
 
     def suspend(self, client_id: str, *, hours: float = 0, minutes: float = 0, seconds: float = 0) -> None:
-        """Let a client have no seat for so long (L12); what it holds, it keeps.
+        """Suspend a client: for so long it gets no new seat (L12); seats that it holds stay.
 
         Raises SetupError, InvalidValue.
         """
@@ -230,7 +230,7 @@ class LicetTenant:
             setup.suspend(client_id, self.server.store.clock.now_ms() + for_ms)
 
     def resume(self, client_id: str) -> None:
-        """Let it have a seat again.
+        """Lift the suspension of a client.
 
         Raises SetupError.
         """
@@ -239,7 +239,7 @@ class LicetTenant:
 
     @contextmanager
     def changing(self) -> Iterator[TenantSetup]:
-        """Change anything of it, all of the block or nothing of it.
+        """Change the set-up of this tenant in one transaction.
 
         Raises SetupError, InvalidValue.
         """
@@ -247,13 +247,13 @@ class LicetTenant:
             yield change.tenant(self.name)
 
     def _give_back(self, taken: list[Session]) -> None:
-        """End these sessions; their seats are free at once, also where they would be held."""
+        """End these sessions; their seats are free at once, even where the pool has a hold."""
         self._commit([End(tenant_id=old.tenant_id, sid=old.sid, reason=EndReason.LOGOFF) for old in taken])
         with self.server.store.transaction() as transaction:
             free(transaction, self._pool().id, [old.holder for old in taken if old.holder is not None])
 
     def _take(self, seats: int) -> list[Session]:
-        """Seats for clients that nobody else is; the sessions that hold them."""
+        """Take seats for new clients; return the sessions that hold them."""
         names = [f"somebody else {number}" for number in range(1, seats + 1)]
         there = self._tenant().clients
         with self.changing() as setup:
@@ -280,7 +280,7 @@ class LicetTenant:
         return max(0, self._pool().seats - self.seats_in_use)
 
     def _commit(self, commands: Sequence[Command]) -> Sequence[Outcome]:
-        """The outcomes of these, decided as the server decides them."""
+        """The outcomes of these commands, decided as the server decides them."""
         outcomes: list[Outcome] = []
         for outcome in commit(self.server.store, commands) if commands else ():
             if isinstance(outcome, Exception):
@@ -303,7 +303,7 @@ class LicetTenant:
         return pool
 
     def _next_initials(self, taken: Container[str]) -> str:
-        """Those of a user that the tenant has not, `001` first."""
+        """Initials that no user of the tenant has, `001` first."""
         for number in range(self._users + 1, _USERS_MAX):
             high, low = divmod(number, len(_DIGITS))
             initials = "".join(_DIGITS[digit] for digit in (*divmod(high, len(_DIGITS)), low))
@@ -326,9 +326,9 @@ class LicetServer(ServerUnderTest):
         duplicates: Duplicates | str = Duplicates.CLIENT,
         **settings: Any,
     ) -> LicetTenant:
-        """A new tenant with a pool `full` of these seats, its clients, and clients that may introspect.
+        """Add a tenant with a pool `full` of so many seats, clients, and clients that may introspect.
 
-        Clients come with the secrets of a test's choosing, or get generated ones. `settings` are those of a
+        Clients have the secrets that the test gives, or generated ones. `settings` are those of a
         tenant: `session_ttl_s`, `access_ttl_s`, `scope_default`, `no_seat_status` and others. In the fixture
         it is removed at the end of the test. Raises SetupError, InvalidValue.
         """
@@ -343,7 +343,7 @@ class LicetServer(ServerUnderTest):
 
 
 class LicetServerFactory(Protocol):
-    """What the fixture `licet_server_factory` is."""
+    """The type of the fixture `licet_server_factory`."""
 
     def __call__(self, *, manual_clock: bool = True, **settings: object) -> LicetServer:
-        """A server of its own, with these settings of licet.toml; it ends with the session, if not before."""
+        """Start a server with these settings of licet.toml; it ends with the test session, if not before."""
