@@ -15,7 +15,9 @@ from licet.guard.asgi import GuardMiddleware
 from licet.guard.guard import Guard
 from licet.guard.identity import Identity, identity
 from licet.guard.jwt_guard import JwtGuard
+from licet.guard.memory import OneProcess, SeatMemory
 from licet.guard.refusal import Refused
+from licet.guard.sql_memory import SqlMemory
 from licet.guard.wsgi import WsgiGuardMiddleware
 
 __all__ = [
@@ -23,7 +25,10 @@ __all__ = [
     "GuardMiddleware",
     "Identity",
     "JwtGuard",
+    "OneProcess",
     "Refused",
+    "SeatMemory",
+    "SqlMemory",
     "WsgiGuardMiddleware",
     "identity",
 ]
