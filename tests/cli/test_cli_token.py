@@ -13,12 +13,13 @@ from typer.testing import Result
 
 from licet.cli.look.token import ServerUnreachable, _Credentials, _refuse, _tenant_url
 from support.command_line import WAIT_S, run, terminal
+from support.nursery import Program
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of the tenant of a demo server."""
-    with subprocess.Popen(
+    with Program(
         [sys.executable, "-m", "licet", "demo", "--port", "0", "--admin-port", "0"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

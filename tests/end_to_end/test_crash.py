@@ -28,6 +28,7 @@ from licet.setup.change import end_sessions
 from licet.store.opening import SQLITE_NAME
 from support.callers import GRANT, TENANT, Answer, Caller, bearer, in_use, opened, rows, with_secrets
 from support.examples import jim_test
+from support.nursery import Program
 from support.running import PATIENCE_S, RunningServer
 
 KILLS = 5
@@ -390,8 +391,8 @@ def _set_up_file(path: Path) -> Path:
     return path
 
 
-def _run(data: Path, fatal: int, *arguments: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
+def _run(data: Path, fatal: int, *arguments: str) -> Program:
+    return Program(
         [sys.executable, "-c", _DYING, str(fatal), *arguments, "--data", str(data)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -16,6 +16,7 @@ from licet.credentials.keyring import FILE_NAME
 from licet.store.opening import SQLITE_NAME
 from support.callers import TENANT
 from support.command_line import run
+from support.nursery import Program, ran
 from support.operating import command, environment
 from support.running import PATIENCE_S
 from support.waiting import until
@@ -23,14 +24,8 @@ from support.waiting import until
 
 def _serve(data: Path, *options: str) -> tuple[int, str]:
     """A server that cannot start: its exit code, and what it says."""
-    ended = subprocess.run(
-        command("serve", "--data", data, *(options or ("--port", "0"))),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE_S,
-        env=environment(),
-    )
+    serve = command("serve", "--data", data, *(options or ("--port", "0")))
+    ended = ran(serve, PATIENCE_S, env=environment())
     assert not ended.stdout
     assert "Traceback" not in ended.stderr
     return ended.returncode, ended.stderr
@@ -226,23 +221,15 @@ class TestDemo:
 
 
 def _run_in(directory: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        command(*arguments),
-        cwd=directory,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    return ran(command(*arguments), PATIENCE_S, cwd=directory, env=environment())
 
 
 def _has_welcomed(stdout: IO[str]) -> bool:
     return "Ctrl-C ends it" in stdout.readline()
 
 
-def _demo(directory: Path) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
+def _demo(directory: Path) -> Program:
+    return Program(
         command("demo", "--port", "0", "--admin-port", "0"),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

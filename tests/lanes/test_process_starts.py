@@ -154,7 +154,7 @@ class TestStarting:
         """Everybody on the machine may read the arguments of a process."""
         secret = token_hex(10)
         url = f"postgresql://licet:{secret}@127.0.0.1:1/licet"
-        async with at(data, starting(data, url=url)) as site:
+        async with at(data, starting(data, list(STRICT), url=url)) as site:  # executed, not forked
             with pytest.raises(StoreUnavailable) as raised:
                 await site.committer.submit(grant(1, 1))
             process = Path(f"/proc/{site.pid}")

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from chaos import nodes
 from chaos.checker import Report, check
 from chaos.findings import FindingKind
 from chaos.history import read_history
 from chaos.report import told
 from chaos.run import Options, Run
+from support.nursery import has_forked
 
 SEED = 20_261_124
 # What is broken, and for how many seconds.
@@ -19,6 +21,12 @@ _SQLITE = ((("kill all",), 0.0), (("quota", "pause committer"), 0.5))
 _POSTGRES = ((("lost commits", "kill"), 0.2), (("failover", "clock"), 0.5))
 REST_S = 0.8
 REST_OPERATIONS = 300  # fifty of the rarest in a run of three rests, as quick as the machine is
+
+
+@pytest.fixture(autouse=True)
+def _forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nodes are forked here; `make chaos` starts them as programs."""
+    has_forked(monkeypatch, nodes)
 
 
 def ran(directory: Path, options: Options) -> Report:

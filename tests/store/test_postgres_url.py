@@ -13,6 +13,7 @@ from licet.cli import app
 from licet.store.errors import SchemaOutdated, StoreUnavailable
 from licet.store.postgres.store import PostgresStore
 from licet.store.postgres.url import is_local, parameters_of, weaknesses_of_url
+from support.nursery import Program
 from support.postgres import PASSWORD, WARY, Postgres
 from support.tls_front import Certificate, Impostor, SecureImpostor, TlsFront, make_certificate
 
@@ -206,7 +207,7 @@ class TestWhatIsSaidOfIt:
             assert "use sslmode=verify-full" in said
             assert "use require_auth=scram-sha-256" in said
             serve = [sys.executable, "-m", "licet", "serve", *arguments, "--port", "0", "--admin-port", "0"]
-            with subprocess.Popen(serve, stderr=subprocess.PIPE, env=environment, text=True) as process:
+            with Program(serve, stderr=subprocess.PIPE, env=environment, text=True) as process:
                 assert process.stderr is not None
                 lines = [next(process.stderr) for _ in range(2)]
                 process.kill()

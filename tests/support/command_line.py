@@ -4,7 +4,6 @@ import os
 import pty
 import re
 import select
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from typer.testing import CliRunner, Result
 
 from licet.cli import app
+from support.nursery import Program
 
 WAIT_S = 30  # for another process: far more than it needs
 
@@ -32,7 +32,7 @@ class Terminal:
     def __init__(self, *arguments: str) -> None:
         self.text = ""
         self._keyboard, screen = pty.openpty()
-        self.process = subprocess.Popen(
+        self.process = Program(
             [sys.executable, "-m", "licet", *arguments],
             stdin=screen,
             stdout=screen,

@@ -15,18 +15,21 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import pytest
 from anyio import fail_after
 from anyio.lowlevel import checkpoint
 
 from licet.clock import ManualClock
+from licet.lanes import process_main
 from licet.lanes.frames import frame
 from licet.lanes.process import Committer
 from licet.lanes.process_main import COMMAND, start
 from licet.ledger.commands import Command, Outcome, Sweep, Swept
 from licet.store.opening import SQLITE_NAME, StoreAt
 from licet.store.sqlite.store import SqliteStore
+from support.nursery import has_forked
 from support.waiting import STEP_S
 
 if TYPE_CHECKING:
@@ -138,8 +141,16 @@ def starting(
     batch_max: int = 256,
     url: str | None = None,
 ) -> Start:
-    """What starts a process on the store that is there."""
-    return partial(start, command, StoreAt(data, url), identity or identity_of(data), batch_max)
+    """What starts a process on the store that is there; the usual one is forked."""
+    how = start_forked if command is STRICT else start
+    return partial(how, command, StoreAt(data, url), identity or identity_of(data), batch_max)
+
+
+def start_forked(*order: Any) -> "subprocess.Popen[bytes]":
+    """As `start`, but that the process finds all of Licet imported."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        has_forked(monkeypatch, process_main)
+        return start(*order)
 
 
 async def until(condition: Callable[[], bool]) -> None:

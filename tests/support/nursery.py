@@ -1,8 +1,11 @@
-"""Where servers of tests come from: a process that has imported all that a server needs, and forks servers.
+"""Where servers and programs of tests come from: a process that has imported what they need forks them.
 
-A server that starts as a program takes a second of the processor until it listens, most of it for imports.
-There is one nursery for each process of tests, made when it is first needed; it ends with that. What it forks
-becomes the child of the process of tests, which adopts orphans (prctl(2), PR_SET_CHILD_SUBREAPER).
+A server that starts as a program takes a second of the processor until it listens, and a verb of the command
+line half of one, most of it for imports. There is one nursery for each process of tests, made when it is
+first needed; it ends with that. What it forks becomes the child of the process of tests, which adopts orphans
+(prctl(2), PR_SET_CHILD_SUBREAPER).
+
+    with Program([sys.executable, "-m", "licet", "pool", "list"], stdout=subprocess.PIPE) as process: ...
 """
 
 import atexit
@@ -10,33 +13,40 @@ import ctypes
 import os
 import socket
 import subprocess
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from threading import Lock
+from types import ModuleType, SimpleNamespace
+from typing import IO, Any
 
 import msgspec
+import pytest
 
-from support import served
+from support import nursing
 from support.forked import ForkedProcess
 
 _PR_SET_CHILD_SUBREAPER = 36
 _ANSWER_WITHIN_S = 60.0
 _PID_BYTES = 32
+_OF_THE_START = ("PYTHON", "LANG", "LC_")
+_LATER = {"PYTHONUNBUFFERED": ""}
 
 
 class Nursery:
-    """One process that forks servers."""
+    """One process that forks others."""
 
     _current: "Nursery | None" = None
 
     def __init__(self) -> None:
         if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "orphans cannot be adopted")
+        self._lock = Lock()
         self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._orders.settimeout(_ANSWER_WITHIN_S)
         with theirs:
             self._process = subprocess.Popen(
-                [*served.COMMAND, "nursery", str(theirs.fileno())],
+                [*nursing.COMMAND, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )
@@ -52,13 +62,77 @@ class Nursery:
     def fork(self, environment: Mapping[str, str], log: IO[bytes]) -> ForkedProcess:
         """A new server with this environment, which logs there; its standard output is to be read."""
         reading, writing = os.pipe()
-        order = served.Order(dict(environment), str(Path.cwd()))
         with os.fdopen(writing, "wb"):
-            socket.send_fds(self._orders, [msgspec.msgpack.encode(order)], [writing, log.fileno()])
-            pid = int(self._orders.recv(_PID_BYTES))
+            order = nursing.Order(
+                environment=dict(environment), directory=str(Path.cwd()), numbers=[1, 2], arguments=[]
+            )
+            pid = self.have(order, [writing, log.fileno()])
         return ForkedProcess(pid, os.fdopen(reading, "rb"))
 
+    def have(self, order: nursing.Order, descriptors: Sequence[int]) -> int:
+        """Have a process forked, and given these descriptors; its number."""
+        with self._lock:
+            socket.send_fds(self._orders, [msgspec.msgpack.encode(order)], descriptors)
+            return int(self._orders.recv(_PID_BYTES))
+
     def close(self) -> None:
-        """End it; servers that it forked run on."""
+        """End it; what it forked runs on."""
         self._orders.close()
         self._process.wait(_ANSWER_WITHIN_S)
+
+
+class Program(subprocess.Popen[Any]):
+    """As `subprocess.Popen` of this interpreter, but forked and not executed: it finds all of Licet imported.
+
+    Where the start of a program is what a test is about, it is not for that.
+    """
+
+    def _execute_child(
+        self, args: Sequence[Any], _: Any, __: Any, ___: Any, pass_fds: Any, cwd: Any, env: Any, *more: Any
+    ) -> None:
+        """As Popen does it. `more` has the ends of the pipes, for the child and for us."""
+        ends, has_session = more[3:9], more[-2]
+        descriptors = [number if end == -1 else end for number, end in enumerate((ends[0], ends[3], ends[5]))]
+        passed = sorted(pass_fds)
+        order = nursing.Order(
+            environment=_environment(os.environ if env is None else env),
+            directory=os.fspath(cwd or Path.cwd()),
+            numbers=[0, 1, 2, *passed],
+            arguments=_arguments(args),
+            has_session=has_session,
+        )
+        self.pid = Nursery.current().have(order, [*descriptors, *passed])
+        self._child_created = True
+        self._close_pipe_fds(*ends)  # type: ignore[attr-defined]
+
+
+def ran(command: Sequence[str], timeout_s: float, **options: Any) -> "subprocess.CompletedProcess[str]":
+    """A program that was forked and has ended, with all that it wrote, as text."""
+    pipe = subprocess.PIPE
+    with Program(command, stdout=pipe, stderr=pipe, text=True, **options) as process:
+        stdout, stderr = process.communicate(timeout=timeout_s)
+    return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
+
+
+def has_forked(monkeypatch: pytest.MonkeyPatch, *modules: ModuleType) -> None:
+    """Have these modules fork the programs that they start."""
+    forking = SimpleNamespace(**vars(subprocess) | {"Popen": Program})
+    for module in modules:
+        monkeypatch.setattr(module, "subprocess", forking)
+
+
+def _environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """What a forked process can still have: an interpreter looks at the others when it starts."""
+    told = {key: text for key, text in variables.items() if key.startswith(_OF_THE_START)}
+    here = {key: text for key, text in os.environ.items() if key.startswith(_OF_THE_START)}
+    assert told | _LATER == here | _LATER, "this is for a program that is executed"
+    return dict(variables)
+
+
+def _arguments(command: Sequence[Any]) -> list[str]:
+    """What an interpreter is to run, without the ways that a forked one has anyway."""
+    executable, *arguments = map(os.fsdecode, command)
+    assert executable == sys.executable
+    while arguments[0] in {"-P", "-W"}:
+        arguments = arguments[2:] if arguments[0] == "-W" else arguments[1:]
+    return arguments

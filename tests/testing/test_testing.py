@@ -1,5 +1,6 @@
 """`licet.testing`: the server, its clock, its switches and its tenants, by the fixtures themselves."""
 
+import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,12 +13,21 @@ import pytest
 
 from licet.client import NoSeatAvailable, ServerUnreachable, SessionClosed, TokenRefused
 from licet.model import Duplicates, InvalidValue
-from licet.testing import LicetServer, LicetServerFactory, LicetTenant
+from licet.testing import LicetServer, LicetServerFactory, LicetTenant, process
 from licet.testing.process import NotStarted
 from support.http_site import Site, says
+from support.nursery import has_forked
 
 NEVER_S = 3600.0  # an answer that late never comes; no test waits for it
 SOON = timedelta(milliseconds=50)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forked() -> Iterator[None]:
+    """Servers are forked here; the plugin's own tests start them as programs (test_testing_plugin.py)."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        has_forked(monkeypatch, process)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -398,6 +408,7 @@ class TestServersOfTheirOwn:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Variables of another Licet, warnings as errors, a file of the tests with a name of Python's."""
+        monkeypatch.setattr(process, "subprocess", subprocess)  # it is a program here
         monkeypatch.setenv("LICET_STORE", "postgresql://nobody@127.0.0.1:1/licet")
         monkeypatch.setenv("PYTHONWARNINGS", "error")
         (tmp_path / "secrets.py").write_text("raise SystemExit('not this one')", encoding="utf-8")
