@@ -123,7 +123,8 @@ def _pool(path: str, content: object) -> SignedPool:
         raise _wrong(path, "an object", content)
     if more := sorted(content.keys() - POOL_MEMBERS):
         told = f"{path} has {shown(more[0])}, which is not known here"
-        raise LicenceRefused(LicenceCode.UNKNOWN_POOL_MEMBER, told, field=f"{path}.{more[0]}")
+        field = f"{path}.{more[0]}" if WORD.fullmatch(more[0]) else path
+        raise LicenceRefused(LicenceCode.UNKNOWN_POOL_MEMBER, told, field=field)
     plain = SignedPool(seats=0, scopes=frozenset())
     return SignedPool(
         seats=_number(content, "seats", 0, SEATS_MAX, path=path),

@@ -4,7 +4,7 @@ Times are milliseconds since 1970, as everywhere in Licet, though a licence has 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
@@ -58,7 +58,7 @@ class SignedLicence:
     customer: str | None
     updates_until: date | None
     features: tuple[str, ...]
-    pools: Mapping[str, SignedPool]
+    pools: Mapping[str, SignedPool] = field(hash=False)
     kid: str
     text: str
 

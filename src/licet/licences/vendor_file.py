@@ -70,7 +70,7 @@ class Vendor:
 
     name: str
     product: str
-    keys: Mapping[str, VendorKey]
+    keys: Mapping[str, VendorKey] = field(hash=False)
 
 
 def read_vendor(content: bytes) -> Vendor:
