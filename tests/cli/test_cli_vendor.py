@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import stat
 import subprocess
 import sys
@@ -14,10 +13,8 @@ import pytest
 
 from licet.licences.reading import read_file
 from licet.licences.vendor_file import read_vendor
-from support.command_line import WAIT_S, run, terminal
-from support.vendor_site import PASSPHRASE, SIGN, VendorSite
-
-HASH = "2RPcS67qy7OeMdQR0OI5PasHIPqgqGmm6DoDkp4q-Ng"
+from support.command_line import run, terminal
+from support.vendor_site import HASH, PASSPHRASE, SIGN, VendorSite
 
 
 @pytest.fixture
@@ -50,7 +47,7 @@ class TestKeys:
         before = {path.name: path.read_bytes() for path in site.directory.iterdir()}
         arguments = ("key", "new", "--vendor", "acme", "--product", "p", "-o", str(site.directory))
         told = site.error(*arguments, "--passphrase-stdin")
-        assert told.endswith("is there already, and stays; to add a key: licet vendor key add --key DIR")
+        assert told.endswith(f"and stays; to add a key: licet vendor key add --key {site.directory}")
         assert {path.name: path.read_bytes() for path in site.directory.iterdir()} == before
 
     def test_a_second_key_signs_when_it_is_named(self, site: VendorSite) -> None:
@@ -175,6 +172,14 @@ class TestSigning:
             ("C-1.emergency", 1, "newest"),
         ]
 
+    def test_a_renewal_that_takes_seats_away_at_once_is_pointed_out(self, site: VendorSite) -> None:
+        """It may have been meant for the next year."""
+        site.sign("--expires", "2099-12-31")
+        told = site.sign("--pool", "full=20", "--yes")
+        assert "serial 1 as soon as it is installed, which gives more: 25 seats of full, until" in told
+        assert "which gives more" not in site.sign("--pool", "full=20", "--begins", "2101-01-01", "--yes")
+        assert "which gives more" not in site.sign("--pool", "full=40", "--yes")
+
     def test_a_licence_goes_to_standard_output_alone(self, site: VendorSite) -> None:
         """What is said about it goes to standard error, so that it can be piped."""
         where = ("--key", str(site.directory), "--passphrase-stdin")
@@ -297,7 +302,8 @@ class TestSigning:
         assert "serial 41" in site.sign("--yes")
         told = site.sign("--serial", "40", "--yes", exit_code=1)
         assert (
-            "serial 40 of C-1.Jim_Test is not above 41, which was given out; see: licet vendor list" in told
+            "serial 40 of C-1.Jim_Test is not above 41, which was given out; see: licet vendor list --key"
+            in told
         )
 
     def test_a_wrong_passphrase_signs_nothing(self, site: VendorSite) -> None:
@@ -324,93 +330,6 @@ class TestSigning:
             assert screen.ended() == 0
         assert PASSPHRASE not in screen.text
         assert shown(site)[0]["serial"] == 1
-
-
-class TestSigner:
-    """A key that stays in an HSM."""
-
-    @pytest.fixture
-    def hsm(self, tmp_path: Path) -> tuple[Path, str]:
-        """A vendor's directory without a private key, and the command that signs."""
-        private, public, where = tmp_path / "hsm.pem", tmp_path / "public.pem", tmp_path / "hsm"
-        options = "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out"
-        subprocess.run(["openssl", *options.split(), str(private)], check=True, capture_output=True)
-        command = ["openssl", "pkey", "-in", str(private), "-pubout", "-out", str(public)]
-        subprocess.run(command, check=True)
-        arguments = ("--vendor", "acme", "--product", "p", "-o", str(where), "--public", str(public))
-        run("vendor", "key", "new", *arguments)
-        assert [path.name for path in where.iterdir()] == ["vendor.json"]
-        return where, f"openssl dgst -sha256 -sign {private}"
-
-    def test_another_program_signs(self, hsm: tuple[Path, str], tmp_path: Path) -> None:
-        """It has the key, we have the bytes."""
-        where, command = hsm
-        file = tmp_path / "c1.licence"
-        bound = ("--installation", f"-{HASH[1:]}")  # a hash may begin with a dash
-        run("vendor", "sign", "--key", str(where), *SIGN, *bound, "--signer", command, "-o", str(file))
-        [licence] = json.loads(run("vendor", "read", str(file), "--key", str(where), "--json").stdout)
-        assert (licence["verified"], licence["product"], licence["serial"]) == (True, "p", 1)
-        assert licence["installation"] == f"-{HASH[1:]}"
-
-    def test_a_signer_that_fails_leaves_a_gap_and_no_file(
-        self, hsm: tuple[Path, str], tmp_path: Path
-    ) -> None:
-        """A serial is not given out again, whatever became of it."""
-        where, command = hsm
-        file = tmp_path / "c1.licence"
-        arguments = ("vendor", "sign", "--key", str(where), *SIGN, "-o", str(file), "--signer")
-        for failing in ("false", "true", "/nowhere/signer"):
-            run(*arguments, failing, exit_code=1)
-        assert not file.exists()
-        assert "serial 4" in run(*arguments, command).stdout
-        listed = run("vendor", "list", "--key", str(where)).stdout
-        assert listed.count("not signed") == 3
-
-    def test_without_its_private_key_a_vendor_needs_a_signer(self, hsm: tuple[Path, str]) -> None:
-        """And is told so before anything is asked."""
-        result = run("vendor", "sign", "--key", str(hsm[0]), *SIGN, exit_code=1)
-        assert (
-            "is not there: put back a copy of it, or, if an HSM keeps the key, say --signer" in result.stderr
-        )
-
-    def test_signers_at_once_get_serials_of_their_own(self, hsm: tuple[Path, str], tmp_path: Path) -> None:
-        """Six processes."""
-        where, command = hsm
-        names = [tmp_path / f"{number}.licence" for number in range(6)]
-        line = [
-            sys.executable,
-            "-m",
-            "licet",
-            "vendor",
-            "sign",
-            "--key",
-            str(where),
-            *SIGN,
-            "--signer",
-            command,
-        ]
-        signers = [subprocess.Popen([*line, "-o", str(name)], stdout=subprocess.DEVNULL) for name in names]
-        assert [signer.wait(WAIT_S) for signer in signers] == [0] * 6
-        files = [str(name) for name in names]
-        found = json.loads(run("vendor", "read", *files, "--key", str(where), "--json").stdout)
-        assert sorted(it["serial"] for it in found) == [1, 2, 3, 4, 5, 6]
-
-    def test_a_kill_while_it_signs_leaves_the_register_whole(
-        self, hsm: tuple[Path, str], tmp_path: Path
-    ) -> None:
-        """The serial that was taken is gone, the next one is signed, and there is no half a file."""
-        where, command = hsm
-        pipe, file = tmp_path / "pipe", tmp_path / "c1.licence"
-        os.mkfifo(pipe)
-        arguments = ["vendor", "sign", "--key", str(where), *SIGN, "-o", str(file), "--signer"]
-        process = subprocess.Popen([sys.executable, "-m", "licet", *arguments, f"cat {pipe}"])
-        with pipe.open("wb"):  # opened when its signer reads, and so after the serial was taken
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait(WAIT_S)
-        assert not file.exists()
-        assert "serial 2" in run(*arguments, command).stdout
-        [licence] = json.loads(run("vendor", "read", str(file), "--key", str(where), "--json").stdout)
-        assert licence["serial"] == 2
 
 
 class TestReading:

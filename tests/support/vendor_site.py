@@ -8,6 +8,7 @@ from tempfile import mkdtemp
 from support.command_line import run
 
 PASSPHRASE = "correct horse battery staple wren"
+HASH = "2RPcS67qy7OeMdQR0OI5PasHIPqgqGmm6DoDkp4q-Ng"  # of an installation
 SIGN = ("--customer", "C-1", "--tenant", "Jim_Test", "--pool", "full=25")
 
 

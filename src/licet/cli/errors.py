@@ -63,7 +63,8 @@ def told(fault: Exception, tenant: str | None = None, data: Path | None = None) 
     if isinstance(fault, KeyringUnusable):
         return f"licet: {fault}{KEYRING_ADVICE.get(fault.code, '').format(at=of_data(data))}"
     if isinstance(fault, VendorRefused):
-        return f"licet: {fault}{VENDOR_ADVICE.get(fault.code, '')}"
+        where = "vendor" if fault.directory is None else quote(str(fault.directory))
+        return f"licet: {fault}{VENDOR_ADVICE.get(fault.code, '').format(directory=where)}"
     if not isinstance(fault, typer.TyperException):
         return f"licet: {fault}"
     context = getattr(fault, "ctx", None)
@@ -132,10 +133,10 @@ KEYRING_ADVICE: Mapping[KeyringCode, str] = MappingProxyType(
 
 VENDOR_ADVICE: Mapping[VendorCode, str] = MappingProxyType(
     {
-        VendorCode.NO_VENDOR: "; make it: licet vendor key new --vendor NAME --product NAME -o DIR",
-        VendorCode.VENDOR_THERE: "; to add a key: licet vendor key add --key DIR",
+        VendorCode.NO_VENDOR: "; make it: licet vendor key new --vendor NAME --product NAME -o {directory}",
+        VendorCode.VENDOR_THERE: "; to add a key: licet vendor key add --key {directory}",
         VendorCode.NO_PRIVATE_KEY: ", or, if an HSM keeps the key, say --signer",
-        VendorCode.SERIAL_TAKEN: "; see: licet vendor list",
+        VendorCode.SERIAL_TAKEN: "; see: licet vendor list --key {directory}",
     }
 )
 

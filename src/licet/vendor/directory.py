@@ -89,7 +89,7 @@ def read_directory(path: Path) -> VendorDirectory:
     directory = path.parent if path.is_file() else path
     file = path if path.is_file() else directory / VENDOR_FILE
     if not file.exists():
-        raise VendorRefused(VendorCode.NO_VENDOR, f"{file} is not there")
+        raise VendorRefused(VendorCode.NO_VENDOR, f"{file} is not there", directory=path)
     try:
         return VendorDirectory(directory, read_vendor(read_bounded(file, VENDOR_BYTES_MAX)))
     except LicenceRefused as refused:
@@ -103,7 +103,8 @@ def must_be_new(path: Path) -> None:
     Raises VendorRefused.
     """
     if (path / VENDOR_FILE).exists():
-        raise VendorRefused(VendorCode.VENDOR_THERE, f"{path / VENDOR_FILE} is there already, and stays")
+        told = f"{path / VENDOR_FILE} is there already, and stays"
+        raise VendorRefused(VendorCode.VENDOR_THERE, told, directory=path)
 
 
 def keep_new(path: Path, vendor: Vendor, encrypted: bytes | None) -> VendorDirectory:

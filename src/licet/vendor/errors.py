@@ -4,6 +4,7 @@ The text names no verb of the command line; which one helps stands in `licet.cli
 """
 
 from enum import StrEnum
+from pathlib import Path
 
 
 class VendorCode(StrEnum):
@@ -29,8 +30,12 @@ class VendorCode(StrEnum):
 
 
 class VendorRefused(Exception):
-    """It is not done; the text says why. It never holds a passphrase or a private key."""
+    """It is not done; the text says why. It never holds a passphrase or a private key.
 
-    def __init__(self, code: VendorCode, text: str) -> None:
+    `directory` is the vendor's, where the refusal is about that.
+    """
+
+    def __init__(self, code: VendorCode, text: str, *, directory: Path | None = None) -> None:
         super().__init__(text)
         self.code = code
+        self.directory = directory

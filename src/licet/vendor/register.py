@@ -62,10 +62,10 @@ class Register:
             taken = highest + 1 if serial is None else serial
             if taken <= highest:
                 told = f"serial {serial} of {licence} is not above {highest}, which was given out"
-                raise VendorRefused(VendorCode.SERIAL_TAKEN, told)
+                raise VendorRefused(VendorCode.SERIAL_TAKEN, told, directory=self._path.parent)
             if taken > SERIAL_MAX:
-                told = f"{licence} has no serial left; give the licence another name"
-                raise VendorRefused(VendorCode.SERIAL_TAKEN, told)
+                told = f"{licence} has no serial left; give the licence another id"
+                raise VendorRefused(VendorCode.SERIAL_TAKEN, told, directory=self._path.parent)
             row = (licence, taken, tenant)
             connection.execute("INSERT INTO licence (licence, serial, tenant) VALUES (?, ?, ?)", row)
             connection.execute("COMMIT")

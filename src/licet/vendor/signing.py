@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from licet.licences.claims import SERIAL_MAX, read_claims
 from licet.licences.errors import LicenceRefused
 from licet.licences.jws import SIGNATURE_BYTES, put_together, take_apart, what_to_sign
-from licet.licences.licence import SignedLicence
+from licet.licences.licence import SignedLicence, Standing
 from licet.licences.reading import read, read_unverified
 from licet.licences.vendor_file import Vendor, VendorKey
 from licet.vendor.register import Register
@@ -47,6 +47,25 @@ def signed(
     made = read(put_together(content, sign(content)), [vendor])
     register.keep(made.licence, made.serial, made.text)
     return made
+
+
+def replaced(licence: SignedLicence, register: Register) -> SignedLicence | None:
+    """The serial of the register whose place this one takes, if it gives more seats of a pool at that moment.
+
+    Raises VendorRefused.
+    """
+    texts = [it.text for it in register.entries() if it.licence == licence.licence and it.text is not None]
+    try:
+        before = read_unverified(texts[-1]) if texts else None
+    except LicenceRefused:  # of a version that allowed more
+        return None
+    if before is None or before.standing(licence.begins_at_ms) is Standing.OVER:
+        return None
+    is_less = any(
+        name not in licence.pools or licence.pools[name].seats < pool.seats
+        for name, pool in before.pools.items()
+    )
+    return before if is_less and before.tenant == licence.tenant else None
 
 
 def beside(licence: SignedLicence, register: Register) -> tuple[SignedLicence, ...]:

@@ -22,7 +22,7 @@ from licet.vendor.files import PUBLIC, write_file
 from licet.vendor.orders import claims_of, read_template
 from licet.vendor.register import Register
 from licet.vendor.signers import Sign, by_command
-from licet.vendor.signing import Draft, beside, drafted, signed
+from licet.vendor.signing import Draft, beside, drafted, replaced, signed
 
 _STDOUT = Path("-")
 
@@ -187,10 +187,10 @@ def sign(
         confirm(f"{out} is there already. Replace it?", yes=yes)
     register = Register(kept.register)
     make = _signer(kept, signing, signer, from_stdin=passphrase_stdin)
-    others = beside(draft.licence, register)
+    others, before = beside(draft.licence, register), replaced(draft.licence, register)
     made = signed(draft, signing, kept.vendor, sign=make, register=register, serial=serial)
     _keep(made, out)
-    _report(made, others, out)
+    _report(made, others, before, out)
 
 
 def _of_pools(
@@ -287,12 +287,19 @@ def _keep(made: SignedLicence, out: Path) -> None:
         write_file(out, text.encode(), mode=PUBLIC, replacing=True)
 
 
-def _report(made: SignedLicence, others: Iterable[SignedLicence], out: Path) -> None:
+def _report(
+    made: SignedLicence, others: Iterable[SignedLicence], before: SignedLicence | None, out: Path
+) -> None:
     """On stderr if the licence itself goes to stdout."""
     report = note if out == _STDOUT else say
     what = f"{what_is_given(made)}, {until(made)}"
     where = "." if out == _STDOUT else f"; it is in {out}."
     report(f"Licence {made.licence}, serial {made.serial}: {what}{where}")
+    if before is not None:
+        note(
+            f"It takes the place of serial {before.serial} as soon as it is installed, which gives more:"
+            f" {what_is_given(before)}, {until(before)}. To let that come to its end: --begins DATE"
+        )
     for other in others:
         for name in made.pools.keys() & other.pools.keys():
             seats = made.pools[name].seats + other.pools[name].seats
