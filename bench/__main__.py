@@ -12,7 +12,7 @@ from bench import callgrind, flood, neighbours, overhead, page, passwords_flood,
 from bench.callgrind import NoValgrind
 from bench.counting import calibrate, count
 from bench.flames import NoPySpy, draw
-from bench.guard import LOSS_MAX, Baseline, told
+from bench.guard import LOSS_MAX, Baseline, report
 from bench.made import made
 from bench.neighbour_counts import count_neighbours
 from bench.run import Options, run
@@ -145,7 +145,7 @@ def _guard(asked: argparse.Namespace) -> None:
         baseline.renew(counts, calibration)
         baseline = Baseline()
     compared = baseline.compare(counts, calibration)
-    print("\n".join(told(baseline, counts, compared)))
+    print("\n".join(report(baseline, counts, compared)))
     if any(it.is_loss for it in compared):
         sys.exit(f"A request takes more than {LOSS_MAX:.0%} more than it did.")
 
@@ -173,7 +173,7 @@ def _add_overhead(verbs: Any) -> None:
 def _overhead(asked: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="licet-bench-") as scratch:
         found = overhead.measure(asked.kind, lambda: Path(tempfile.mkdtemp(dir=scratch)))
-    print("\n".join(overhead.told(found)))
+    print("\n".join(overhead.report(found)))
     if asked.valgrind:
         whole = callgrind.count_one(asked.kind)
         for parts in (("metrics",), ("journal",), overhead.PARTS):
@@ -202,7 +202,7 @@ def _neighbours(asked: argparse.Namespace) -> None:
     ):
         found = neighbours.measure(kind, length, Path(scratch))
     path.write_text(json.dumps(found, indent=1))
-    print("\n".join(neighbours.told(found)))
+    print("\n".join(neighbours.report(found)))
     print(f"Kept. Into docs/explanation/performance.md: make bench-page WITH='--neighbours {path}'")
     if lost := list(neighbours.missed(found)):
         sys.exit("\n".join(lost))
@@ -222,7 +222,7 @@ def _flood(asked: argparse.Namespace) -> None:
         kinds(Path(scratch), KINDS[:1]) as (kind,),
     ):
         for name, pairs in flood.measure(kind, length, Path(scratch)):
-            print(flood.told(name, pairs), flush=True)
+            print(flood.report(name, pairs), flush=True)
             is_lost |= name == flood.LIMITED and flood.ratio(pairs) < flood.KEPT_LEAST
     if is_lost:
         sys.exit(f"Good clients keep less than {flood.KEPT_LEAST} of their rate beside a flood.")
@@ -237,7 +237,7 @@ def _passwords(_: argparse.Namespace) -> None:
     is_late = False
     with tempfile.TemporaryDirectory(prefix="licet-bench-") as scratch:
         for name, waits in passwords_flood.measure(Path(scratch)):
-            print(passwords_flood.told(name, waits), flush=True)
+            print(passwords_flood.report(name, waits), flush=True)
             is_late |= max(waits.first_s) >= passwords_flood.WANTED_S or waits.refused > 0
     if is_late:
         sys.exit(f"A password waits for {passwords_flood.WANTED_S} s or more, or is refused, beside a flood.")

@@ -1,7 +1,7 @@
 """Measuring a cell: its contenders in turn, round by round, and what a table needs of it.
 
 The first round warms up; all its answers are kept, read and checked, and it does not count. In each round
-after, every contender has its turn, and what is told is the ratio within a round: machines differ, and are
+after, every contender has its turn, and the result is the ratio within a round: machines differ, and are
 noisy, but much less so from one second to the next.
 """
 
@@ -17,7 +17,7 @@ from bench.scenarios import TooFewRows, WrongAnswer
 from bench.targets import FLOOR
 from bench.wrk import Round
 
-_RATE_FIRST = 6000  # requests a second that a round may send, before one has told
+_RATE_FIRST = 6000  # requests a second that a round may send, before the first one is measured
 _MARGIN = 2
 _SECONDS_OF_THE_SLOWEST = 10  # of a round of a peer that answers nothing in a shorter one
 
@@ -89,8 +89,8 @@ def _round(cell: Cell, contender: Contender, rows: Path, seconds: int, *, is_che
         try:
             found = wrk.load(target.url, rows, connections=cell.connections, seconds=seconds, answers=answers)
         except (CalledProcessError, ValueError) as fault:
-            told = getattr(fault, "stderr", None) or fault
-            raise WrongAnswer(f"{target.name} cannot be asked: {told}") from fault
+            why = getattr(fault, "stderr", None) or fault
+            raise WrongAnswer(f"{target.name} cannot be asked: {why}") from fault
         cpu_s, database_cpu_s = target.cpu_s() - cpu_s, target.database_cpu_s() - database_cpu_s
     if not found.answers and contender.may_leave and seconds < _SECONDS_OF_THE_SLOWEST:
         return _round(cell, contender, rows, _SECONDS_OF_THE_SLOWEST, is_checked=is_checked)
@@ -111,12 +111,12 @@ def summary(cell: Cell, clients: int, found: Found) -> dict[str, Any]:
         "scenario": cell.scenario.name,
         "connections": cell.connections,
         "clients": clients,
-        "targets": {name: _told(rounds, floors) for name, rounds in found.rounds.items()},
+        "targets": {name: _target(rounds, floors) for name, rounds in found.rounds.items()},
         "left": found.left,
     }
 
 
-def _told(rounds: Sequence[Measured], floors: Sequence[Measured]) -> dict[str, Any]:
+def _target(rounds: Sequence[Measured], floors: Sequence[Measured]) -> dict[str, Any]:
     ratios = sorted(ours.round.rate / its.round.rate for ours, its in zip(rounds, floors, strict=True))
     return {
         "rate": statistics.median(taken.round.rate for taken in rounds),

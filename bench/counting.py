@@ -2,7 +2,7 @@
 
 Three counts of each request: instructions of Python's own machine, in all code but the event loop's and ours
 here; loops of SQLite's machine, which is asked to call back at each; and pages written to SQLite's log.
-Work inside of C code is not seen: of that, valgrind can tell.
+Work inside of C code is not seen; valgrind can count it.
 """
 
 import asyncio

@@ -92,7 +92,7 @@ class Direct:
             return int(connection.exec_driver_sql(query).scalar_one())
 
 
-def told(rounds: Sequence[Taken]) -> dict[str, Any]:
+def summary(rounds: Sequence[Taken]) -> dict[str, Any]:
     """The medians of some rounds."""
     medians = [statistics.median(values) for values in zip(*rounds, strict=True)]
     # A log that begins again does not grow.

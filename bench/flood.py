@@ -68,7 +68,7 @@ def measure(kind: Kind, length: Length, directory: Path) -> Iterator[tuple[str, 
             yield name, _pairs(target, site, length, directory)
 
 
-def told(name: str, pairs: Sequence[Pair]) -> str:
+def report(name: str, pairs: Sequence[Pair]) -> str:
     """What came of one flood, in a line."""
     ratios = sorted(pair.flooded / pair.live for pair in pairs)
     live, flooded = (statistics.median(rates) for rates in zip(*pairs, strict=True))

@@ -18,7 +18,7 @@ BASELINE = Path(__file__).with_name("baseline.json")
 LOSS_MAX = 0.15
 LOSS_MAX_ROUGH = 0.40
 _LEAST = {"instructions": 1.0, "sqlite_loops": 5.0, "wal_pages": 0.1}  # less than that is nothing
-_FILES_TOLD = 5
+_FILES_SHOWN = 5
 
 
 class Compared(NamedTuple):
@@ -87,7 +87,7 @@ class Baseline:
         """The files of a kind of request that need more than before, the worst first."""
         then = self._versions.get(_version(), {}).get("kinds", {}).get(kind, {}).get("files", {})
         more = sorted(((count - then.get(file, 0), file) for file, count in now.files.items()), reverse=True)
-        for difference, file in more[:_FILES_TOLD]:
+        for difference, file in more[:_FILES_SHOWN]:
             if difference >= 1:
                 yield f"{file}: {then.get(file, 0):,.0f} then, {now.files[file]:,.0f} now"
 
@@ -98,7 +98,7 @@ class Baseline:
         self._path.write_text(json.dumps(self._versions, indent=1, sort_keys=True) + "\n")
 
 
-def told(baseline: Baseline, counts: Mapping[str, Counts], compared: list[Compared]) -> Iterator[str]:
+def report(baseline: Baseline, counts: Mapping[str, Counts], compared: list[Compared]) -> Iterator[str]:
     """The comparison in lines; after a loss, where it is."""
     yield f"{'':12}{'instructions':>24}{'SQLite loops':>24}{'pages written':>24}"
     for kind, now in counts.items():

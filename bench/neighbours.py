@@ -84,11 +84,13 @@ def measure(kind: Kind, length: Length, directory: Path) -> dict[str, Any]:
     with _licet(kind) as base:
         found["memory"] = _in_memory(base, length.rounds)
         found["guard"] = {name: _guard(base, name, length, directory) for name in APIS}
-        found["client"] = {name: _told_calls(run(base, length.rounds)) for name, run in _PROGRAMS.items()}
+        found["client"] = {
+            name: _summary_of_calls(run(base, length.rounds)) for name, run in _PROGRAMS.items()
+        }
     return found
 
 
-def told(found: Mapping[str, Any]) -> Iterator[str]:
+def report(found: Mapping[str, Any]) -> Iterator[str]:
     """What came of it, in lines."""
     for name, row in found["memory"].items():
         yield (
@@ -168,7 +170,7 @@ def _in_memory(base: Base, rounds: int) -> dict[str, Any]:
             apps = [getattr(api, name), getattr(api, f"{name}_guarded")]
             pairs = runner.run(_turns(apps, rows, rounds))
             ratios = sorted(without / ours for without, ours in pairs)
-            found[name] = _told_ratios(ratios) | {
+            found[name] = _summary_of_ratios(ratios) | {
                 "alone_us": statistics.median(without for without, _ in pairs),
                 "guarded_us": statistics.median(ours for _, ours in pairs),
                 "rounds": pairs,
@@ -241,13 +243,13 @@ def _in_turn(apis: Sequence[Api], connections: int, length: Length, directory: P
         for _ in range(length.rounds + 1)
     ][1:]  # the first warms up
     alone, guarded, *more = ([rate.rate for rate in rates] for rates in zip(*rounds, strict=True))
-    found = _told_ratios(_kept(guarded, alone)) | {
+    found = _summary_of_ratios(_kept(guarded, alone)) | {
         "alone_rate": statistics.median(alone),
         "guarded_rate": statistics.median(guarded),
         "rounds": [[answer._asdict() for answer in each] for each in rounds],
     }
     for asking in more:
-        found["asking"] = _told_ratios(_kept(asking, alone)) | {"rate": statistics.median(asking)}
+        found["asking"] = _summary_of_ratios(_kept(asking, alone)) | {"rate": statistics.median(asking)}
     return found
 
 
@@ -255,7 +257,7 @@ def _kept(ours: Sequence[float], alone: Sequence[float]) -> list[float]:
     return sorted(rate / without for rate, without in zip(ours, alone, strict=True))
 
 
-def _told_ratios(ratios: Sequence[float]) -> dict[str, Any]:
+def _summary_of_ratios(ratios: Sequence[float]) -> dict[str, Any]:
     return {"ratio": statistics.median(ratios), "ratio_least": ratios[0], "ratio_most": ratios[-1]}
 
 
@@ -344,7 +346,7 @@ async def _in_tasks(base: Base, rounds: int) -> Calls:
 _PROGRAMS: dict[str, Callable[[Base, int], Calls]] = {"threads": _threads, "tasks": _tasks}
 
 
-def _told_calls(calls: Calls) -> dict[str, Any]:
+def _summary_of_calls(calls: Calls) -> dict[str, Any]:
     """Medians, and of what is added the extremes as well."""
     added = sorted(ours - plain for ours, plain in zip(calls.licet_us, calls.plain_us, strict=True))
     return {

@@ -1,4 +1,4 @@
-"""The part of docs/explanation/performance.md that tells what Licet's neighbours pay."""
+"""Makes the part of docs/explanation/performance.md about what the client library and the guards cost."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

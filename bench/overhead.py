@@ -19,7 +19,7 @@ LOSS_MAX = 0.05  # of a grant, both together
 
 
 class _NotFolded:
-    """A batch of which nothing is told."""
+    """A batch without a report."""
 
     def __init__(self, book: object) -> None:
         del book
@@ -61,7 +61,7 @@ def measure(kind: str, directory: Callable[[], Path]) -> dict[str, Counts]:
     return found
 
 
-def told(found: dict[str, Counts]) -> Iterator[str]:
+def report(found: dict[str, Counts]) -> Iterator[str]:
     """What each part takes, in lines."""
     whole = found["all"]
     yield f"{'':12}{'instructions':>24}{'SQLite loops':>24}{'pages written':>24}"

@@ -211,7 +211,7 @@ def _sentence(text: str) -> str:
 
 
 def _share(ratio: float) -> str:
-    """Two digits that tell something."""
+    """A number with two significant digits."""
     return f"{ratio:.2f}" if ratio >= 0.095 else f"{ratio:.2g}"
 
 

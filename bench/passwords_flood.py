@@ -50,7 +50,7 @@ def measure(directory: Path) -> Iterator[tuple[str, Waits]]:
             yield name, asyncio.run(_waits(url))
 
 
-def told(name: str, waits: Waits) -> str:
+def report(name: str, waits: Waits) -> str:
     """What came of one flood, in a line."""
     first, again = (
         ", ".join(f"{seconds * 1000:,.0f} ms" for seconds in them) for them in (waits.first_s, waits.again_s)

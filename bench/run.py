@@ -141,7 +141,7 @@ class Run:
         done = len(self.found["cells"]) + len(self.found["peer_cells"]) - self._cells_before
         left_s = (time.monotonic() - self._began) / done * (total - done)
         self._keep()
-        _tell(self.found[kept_as][-1], f"{done} of {total}, {left_s / 60:.0f} minutes left")
+        _print_cell(self.found[kept_as][-1], f"{done} of {total}, {left_s / 60:.0f} minutes left")
 
     def _keep(self) -> None:
         """What there is so far, whatever comes."""
@@ -201,7 +201,7 @@ def _starts(kind: Kind) -> list[float]:
     return times
 
 
-def _tell(cell: dict[str, Any], how_far: str) -> None:
+def _print_cell(cell: dict[str, Any], how_far: str) -> None:
     print(f"{cell['scenario']}, {cell['connections']} connections, {cell['clients']} clients ({how_far})")
     for name, target in cell["targets"].items():
         ratio = f"{target['ratio']:.2f} ({target['ratio_least']:.2f} to {target['ratio_most']:.2f})"

@@ -117,7 +117,7 @@ def _curve(curve: Curve, kind: Kind, length: Length, directory: Path) -> list[di
         kind.remove(store.place)
     points = [{"at": at, **straight[at], **served[at]} for at in loaded]
     for point in points:
-        _tell(curve, kind, point)
+        _print_point(curve, kind, point)
     return points
 
 
@@ -138,7 +138,7 @@ def _direct(curve: Curve, loaded: Mapping[int, Loaded], length: Length) -> dict[
             for at, store in stores.items():
                 rounds[at].append(_take_and_give(store) if store.loaded.shape.late else _grants(store))
         return {
-            at: {"direct": direct.told(rounds[at][1:]), "store_bytes": store.store_bytes()}
+            at: {"direct": direct.summary(rounds[at][1:]), "store_bytes": store.store_bytes()}
             for at, store in stores.items()
         }
 
@@ -253,7 +253,7 @@ def _medians(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: statistics.median(taken[name] for taken in rounds) for name in rounds[0]}
 
 
-def _tell(curve: Curve, kind: Kind, point: Mapping[str, Any]) -> None:
+def _print_point(curve: Curve, kind: Kind, point: Mapping[str, Any]) -> None:
     straight, server = point["direct"], point["server"]
     print(
         f"{curve.title}: {point['at']:9,} {kind.name:9}"

@@ -181,8 +181,8 @@ def _is_logoff(status: int, content: dict[str, Any]) -> bool:
 
 
 def _is_denial(status: int, content: dict[str, Any]) -> bool:
-    is_told = content.get("reason") == "all_in_use" and content.get("pool") == SCARCE
-    return status == HTTPStatus.BAD_REQUEST and is_told and content.get("seats") == 1
+    is_denial = content.get("reason") == "all_in_use" and content.get("pool") == SCARCE
+    return status == HTTPStatus.BAD_REQUEST and is_denial and content.get("seats") == 1
 
 
 def _is_of_pair(status: int, content: dict[str, Any]) -> bool:

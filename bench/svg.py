@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
-COLOURS = 5  # of series; more are told by their names alone
+COLOURS = 5  # of series; more have only their names
 _WIDTH = 720
 _LEFT, _RIGHT = 250, 130  # of bars: room for labels, and for values
 _BAR, _GAP, _TOP = 16, 14, 52

@@ -55,8 +55,8 @@ def check_tables(place: Place, before: Counter[str], least: Counter[str], most: 
     grown.subtract(before)
     for event in ("granted", "denied", "ended"):
         if not least[event] <= grown[event] <= most[event]:
-            told = f"{least[event]} to {most[event]} {event} were asked for"
-            raise TablesDisagree(f"{told}, and {grown[event]} are in the journal")
+            asked_for = f"{least[event]} to {most[event]} {event} were asked for"
+            raise TablesDisagree(f"{asked_for}, and {grown[event]} are in the journal")
 
 
 def _journal(opened: Connection) -> Counter[str]:

@@ -42,8 +42,8 @@ def must_be_there() -> str:
     """
     if shutil.which("wrk") is None:
         raise NoWrk("this needs wrk, a load generator: apt-get install wrk, or brew install wrk")
-    told = subprocess.run(["wrk", "--version"], check=False, capture_output=True, text=True).stdout
-    found = re.search(r"\d+\.\d+\.\d+", told)
+    printed = subprocess.run(["wrk", "--version"], check=False, capture_output=True, text=True).stdout
+    found = re.search(r"\d+\.\d+\.\d+", printed)
     return f"wrk {found[0]}" if found else "wrk"
 
 
@@ -75,7 +75,7 @@ def read_report(text: str, wrk_cpu_s: float = 0.0) -> Round:
     totals = re.search(r"(\d+) requests in ([\d.]+)(us|ms|s|m),", text)
     rate = re.search(r"Requests/sec:\s+([\d.]+)", text)
     if totals is None or rate is None:
-        raise ValueError(f"wrk told nothing: {text!r}")
+        raise ValueError(f"wrk printed nothing: {text!r}")
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
     broken = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
     return Round(
@@ -93,7 +93,7 @@ def read_report(text: str, wrk_cpu_s: float = 0.0) -> Round:
 def _percentile(text: str, name: str) -> float:
     found = re.search(rf"\s{name}\s+([\d.]+)(us|ms|s|m)", text)
     if found is None:
-        raise ValueError(f"wrk told no {name}: {text!r}")
+        raise ValueError(f"wrk printed no {name}: {text!r}")
     return float(found[1]) * _UNITS_MS[found[2]]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from chaos.checker import check
 from chaos.history import read_history
-from chaos.report import told
+from chaos.report import summary
 from chaos.run import Options, Run
 
 
@@ -71,7 +71,7 @@ def _run(asked: argparse.Namespace) -> int:
 
 def _check(files: list[Path]) -> int:
     report = check(read_history(files))
-    print(told(report))
+    print(summary(report))
     return 0 if report.is_clean else 1
 
 

@@ -195,7 +195,7 @@ class Administrator:
             do_it()
             done = "done"
             self.done[kind] += 1
-        except Contradiction:  # The checker tells of it.
+        except Contradiction:  # The checker reports it.
             done = "contradiction"
         finally:
             self._writer.write(

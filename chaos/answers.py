@@ -1,4 +1,4 @@
-"""Answers against lives: what lives is told to live, what is over stays over, no error without a reason.
+"""Compares answers with lives: a live token is active, an ended one never again, and each error has a reason.
 
 Operations are read in the order in which they were sent: what was sent later cannot have renewed a session
 before.
@@ -57,7 +57,7 @@ class _Answers:
 
     def check(self, operation: Operation) -> None:
         """One that was answered."""
-        if operation.told == "invalid_client":
+        if operation.outcome == "invalid_client":
             self._check_refusal(operation)
         elif operation.kind == "grant":
             self._check_grant(operation)
@@ -76,18 +76,18 @@ class _Answers:
         self._renewed_by_us[operation.sid] = max(known_us, by_us)
 
     def _check_grant(self, operation: Operation) -> None:
-        match operation.told:
+        match operation.outcome:
             case "granted":
                 self.may_renew(operation, operation.received_us)
                 if self._clients[operation.client].is_shut.cover(operation.sent_us, operation.received_us):
                     self._findings.add("undone_logoff", "a client that is disabled was granted", operation)
-            case told if told not in DENIALS:
-                self._findings.add("unexplained_refusal", told, operation)
+            case outcome if outcome not in DENIALS:
+                self._findings.add("unexplained_refusal", outcome, operation)
 
     def _check_refresh(self, operation: Operation, life: Life) -> None:
         must_live = life.must_live(operation.sent_us, operation.received_us)
         self._findings.checked["refreshes that had to be granted"] += must_live
-        match operation.told:
+        match operation.outcome:
             case "granted":
                 self._must_not_be_over(operation, life)
                 self.may_renew(operation, operation.received_us)
@@ -97,22 +97,22 @@ class _Answers:
                     self._findings.add("lost_refresh", f"{life.sid} must live", operation)
             case "another_session":
                 self._findings.add("doubled", "a refresh made another session", operation)
-            case told:
-                kind: FindingKind = "lost_refresh" if told in DENIALS else "unexplained_refusal"
-                self._findings.add(kind, f"a refresh was answered {told}", operation)
+            case outcome:
+                kind: FindingKind = "lost_refresh" if outcome in DENIALS else "unexplained_refusal"
+                self._findings.add(kind, f"a refresh was answered {outcome}", operation)
 
     def _check_introspection(self, operation: Operation, life: Life) -> None:
         must_live = life.must_live(operation.sent_us, operation.received_us)
         must_live = must_live and not self._may_have_expired(operation)
         self._findings.checked["introspections that had to be active"] += must_live
-        if operation.told == "active":
+        if operation.outcome == "active":
             self._must_not_be_over(operation, life)
             if operation.token_sent_us:
                 ran_out_us = operation.token_received_us + self._access_us + ALLOWANCE_US
                 if operation.sent_us > ran_out_us:
                     self._findings.add("undone_logoff", "the access token has expired (L3)", operation)
-        elif operation.told != "inactive":
-            self._findings.add("unexplained_refusal", operation.told, operation)
+        elif operation.outcome != "inactive":
+            self._findings.add("unexplained_refusal", operation.outcome, operation)
         elif must_live:
             shut = self._clients[life.client].may_be_shut
             if not shut.touch(operation.sent_us, operation.received_us):
@@ -121,10 +121,10 @@ class _Answers:
             self._must_be_over(operation, life)
 
     def _check_ending(self, operation: Operation, life: Life) -> None:
-        if operation.told not in {"logged_off", "revoked"}:
-            if operation.told == "invalid_token" and self._may_have_expired(operation):
+        if operation.outcome not in {"logged_off", "revoked"}:
+            if operation.outcome == "invalid_token" and self._may_have_expired(operation):
                 return
-            self._findings.add("unexplained_refusal", operation.told, operation)
+            self._findings.add("unexplained_refusal", operation.outcome, operation)
         elif operation.released:
             if (before := self._released.get(life.sid)) is not None:
                 self._findings.add("doubled", "its seat was given back twice", before, operation)
@@ -142,7 +142,7 @@ class _Answers:
         self._findings.add("unexplained_refusal", "the client authenticated", operation)
 
     def _must_be_over(self, operation: Operation, life: Life) -> None:
-        """Count what could not have been told of one that lives."""
+        """Report an answer that a live session cannot get."""
         is_over = operation.sent_us > min(life.ended_us, life.may_until_us)
         self._findings.checked["sessions that had to be over"] += is_over
 

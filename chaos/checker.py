@@ -1,4 +1,4 @@
-"""The checker: is what a history tells what a licence allows?
+"""The checker: compares a history with what the licence allows.
 
 It is pure: records in, findings out. It trusts nothing but what clients sent and were answered, what
 administrators did, and the tables after quiet. Where a history leaves a choice, the server has the benefit
@@ -43,7 +43,7 @@ class Report(msgspec.Struct, kw_only=True):
     begun: Begun
     findings: Findings
     operations: Counter[str]
-    told: Counter[str]
+    outcomes: Counter[str]
     unanswered: int
     actions: Counter[str]
     faults: Counter[str]
@@ -148,7 +148,7 @@ def _failover_s(operations: Sequence[Operation], promoted: Figure) -> float:
     granted = (
         operation
         for operation in operations[first:]
-        if operation.kind == "grant" and operation.told == "granted"
+        if operation.kind == "grant" and operation.outcome == "granted"
     )
     answered_us = min((grant.received_us for grant in islice(granted, GRANTS_LOOKED_AT)), default=FOREVER)
     return (answered_us - promoted.at_us) / 1e6
@@ -160,7 +160,9 @@ def _report(found: _Sorted, begun: Begun, findings: Findings) -> Report:
         begun=begun,
         findings=findings,
         operations=Counter(operation.kind for operation in found.operations),
-        told=Counter(f"{operation.kind} {operation.told or 'unanswered'}" for operation in found.operations),
+        outcomes=Counter(
+            f"{operation.kind} {operation.outcome or 'unanswered'}" for operation in found.operations
+        ),
         unanswered=sum(operation.is_unknown for operation in found.operations),
         actions=Counter(
             action.kind for of_one in found.actions.values() for action in of_one if action.done == "done"

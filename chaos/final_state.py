@@ -94,9 +94,9 @@ def _check_journal(
             written[row.client, row.kind] += row.times
     answered: Counter[tuple[str, str]] = Counter()
     for operation in operations:
-        if operation.kind == "grant" and operation.told == "granted":
+        if operation.kind == "grant" and operation.outcome == "granted":
             answered[operation.client, "granted"] += 1
-        elif operation.kind == "grant" and operation.told in DENIALS:
+        elif operation.kind == "grant" and operation.outcome in DENIALS:
             answered[operation.client, "denied"] += 1
     unanswered = Counter(client for _, _, client, _ in lives.unanswered)
     rows = Counter(row.client for row in sessions)

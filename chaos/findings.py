@@ -1,11 +1,11 @@
-"""What a checker may find, and how much of it is told."""
+"""What a checker may find, and how much of it is printed."""
 
 from collections import Counter
 from typing import Literal
 
 import msgspec
 
-from chaos.history import AnyRecord, told
+from chaos.history import AnyRecord, line_of
 
 FindingKind = Literal[
     "over_issued",  # more holders than seats, for certain
@@ -30,16 +30,18 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     records: tuple[AnyRecord, ...] = ()
 
-    def told(self) -> str:
+    def in_full(self) -> str:
         """As it is printed."""
-        return "\n".join((f"{self.kind}: {self.text}", *(f"    {told(record)}" for record in self.records)))
+        return "\n".join(
+            (f"{self.kind}: {self.text}", *(f"    {line_of(record)}" for record in self.records))
+        )
 
 
 class Findings:
     """All that was found: the count of each kind, and the first of each; and how much could have been.
 
     `checked` counts what would have been a finding, had it been otherwise: so a history that leaves too much
-    open to show anything can be told from a good one.
+    open to show anything can be distinguished from a good one.
     """
 
     def __init__(self) -> None:

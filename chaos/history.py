@@ -13,7 +13,7 @@ from typing import IO, Literal, Self
 
 import msgspec
 
-# What is told of an operation that nobody answered, or that was answered with a 503: it may have been done.
+# The outcome of an operation that was not answered, or answered with 503: it may have been done.
 UNKNOWN = ""
 UNAVAILABLE = "unavailable"
 
@@ -64,7 +64,7 @@ class Begun(Record, frozen=True, kw_only=True, tag="begun"):
 class Operation(Record, frozen=True, kw_only=True, tag="op"):
     """One request. `received_us` is 0 when nobody answered.
 
-    `told` is `granted`, `active`, `inactive`, `logged_off`, `revoked` or the reason or error of a refusal.
+    `outcome` is `granted`, `active`, `inactive`, `logged_off`, `revoked` or the reason or error of a refusal.
     `sid` is the session's: of the answer to a grant, else of the token that was sent. Of an access token that
     was sent, `token_sent_us` and `token_received_us` say when it was asked for and had.
     `in_use` and `seats` are those of a denial.
@@ -77,7 +77,7 @@ class Operation(Record, frozen=True, kw_only=True, tag="op"):
     tenant: str
     client: str
     licensed: bool
-    told: str
+    outcome: str
     status: int = 0
     sid: str = ""
     token_sent_us: int = 0
@@ -89,7 +89,7 @@ class Operation(Record, frozen=True, kw_only=True, tag="op"):
     @property
     def is_unknown(self) -> bool:
         """Whether what was asked for may have been done or not."""
-        return self.told in {UNKNOWN, UNAVAILABLE}
+        return self.outcome in {UNKNOWN, UNAVAILABLE}
 
 
 class Action(Record, frozen=True, kw_only=True, tag="action"):
@@ -121,7 +121,7 @@ class Fault(Record, frozen=True, kw_only=True, tag="fault"):
 class Figure(Record, frozen=True, kw_only=True, tag="figure"):
     """Something that was measured, or happened.
 
-    `promoted` is when a standby was told to be the primary, `expiry ...` by how much later than its life a
+    `promoted` is when a standby was promoted to primary, `expiry ...` by how much later than its life a
     seat was free.
     """
 
@@ -232,6 +232,6 @@ def read_history(paths: Iterable[Path]) -> Iterator[AnyRecord]:
                     yield decode(line)
 
 
-def told(record: AnyRecord) -> str:
+def line_of(record: AnyRecord) -> str:
     """A record as its line in the file."""
     return msgspec.json.encode(record).decode()

@@ -56,7 +56,7 @@ def check_denials(lives: Lives, seats: Seats, operations: Iterable[Operation], f
         for life in lives.holding():
             must_hold[life.holder].append(life)
     for operation in operations:
-        if operation.kind != "grant" or operation.told not in DENIALS:
+        if operation.kind != "grant" or operation.outcome not in DENIALS:
             continue
         window = operation.sent_us, operation.received_us
         holder = lives.holder(operation.client, "")
@@ -64,7 +64,9 @@ def check_denials(lives: Lives, seats: Seats, operations: Iterable[Operation], f
             findings.add("unexplained_denial", f"{holder} holds a seat already (L2)", operation)
         elif not seats.may_be(operation.seats, *window):
             findings.add("unexplained_denial", f"there were not {operation.seats} seats", operation)
-        elif operation.in_use < operation.seats or (operation.told == "no_seats") != (operation.seats == 0):
+        elif operation.in_use < operation.seats or (operation.outcome == "no_seats") != (
+            operation.seats == 0
+        ):
             findings.add("unexplained_denial", "what it says is no reason", operation)
         elif operation.in_use > (may := most.between(*window)):
             text = f"{operation.in_use} seats in use, and {may} holders at most"

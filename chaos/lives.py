@@ -25,7 +25,7 @@ from chaos.times import ALLOWANCE_US, FOREVER, Faults
 
 
 class Life(msgspec.Struct, kw_only=True, gc=False):
-    """A session of which a client was told. `holder` is '' when it needs no seat."""
+    """A session that a client knows. `holder` is '' when it needs no seat."""
 
     sid: str
     client: str
@@ -134,7 +134,7 @@ class Lives:
             by_us = self._faults.late_us(operation.sent_us)
             self.unanswered.append((operation.sent_us, by_us, operation.client, operation.licensed))
             grants.append((operation.sent_us, by_us, None))
-        elif operation.told == "granted":
+        elif operation.outcome == "granted":
             life = self.by_sid[operation.sid] = Life(
                 sid=operation.sid,
                 client=operation.client,
@@ -149,7 +149,7 @@ class Lives:
             grants.append((operation.sent_us, operation.received_us, life))
 
     def _change(self, life: Life, operation: Operation) -> None:
-        match operation.kind, operation.told:
+        match operation.kind, operation.outcome:
             case "refresh", "granted":
                 life.renewed_sent_us = max(life.renewed_sent_us, operation.sent_us)
                 life.renewed_by_us = max(life.renewed_by_us, operation.received_us)

@@ -32,7 +32,7 @@ UNAVAILABLE_STATUS = 503
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
-    """What a process of the load is told: who it is, where the nodes are, and whom it plays."""
+    """The orders for a process of the load: its number, the nodes, and the clients that it plays."""
 
     seed: int
     ports: tuple[int, ...]
@@ -100,7 +100,7 @@ class Load:
         """Keep what was asked and answered."""
         self._writer.write(operation)
         self.count.operations += 1
-        self.count.granted += operation.kind == "grant" and operation.told == "granted"
+        self.count.granted += operation.kind == "grant" and operation.outcome == "granted"
         self.count.unknown += operation.is_unknown
 
 
@@ -125,7 +125,7 @@ class Actor:
             await self._act()
 
     async def look_back(self) -> None:
-        """Ask about everything it was told of: what lives, and what is over."""
+        """Ask about everything that it knows: what is alive, and what is over."""
         for held in (*self._held, *self._ended):
             await self._introspect(held, by_access=False)
 
@@ -167,7 +167,7 @@ class Actor:
         licensed = self._dice.random() < 0.8
         form = {"grant_type": GRANT, "scope": "all" if licensed else "view"}
         operation, answer = await self._ask("grant", "token", form, licensed=licensed)
-        if answer is not None and operation.told == "granted":
+        if answer is not None and operation.outcome == "granted":
             self._held.append(
                 Held(
                     sid=operation.sid,
@@ -184,10 +184,10 @@ class Actor:
     async def _refresh(self, held: Held) -> None:
         form = {"grant_type": REFRESH, "refresh_token": held.refresh}
         operation, answer = await self._ask("refresh", "token", form, held=held)
-        if answer is not None and operation.told == "granted":
+        if answer is not None and operation.outcome == "granted":
             held.access = answer.said.access_token
             held.sent_us, held.received_us = operation.sent_us, operation.received_us
-        elif operation.told == "invalid_grant":
+        elif operation.outcome == "invalid_grant":
             self._end(held)
 
     async def _introspect(self, held: Held, *, by_access: bool) -> None:
@@ -195,7 +195,7 @@ class Actor:
         operation, _ = await self._ask(
             "introspect", "introspect", form, held=held, by_access=by_access, authorization=self._asker
         )
-        if operation.told == "inactive" and not by_access:
+        if operation.outcome == "inactive" and not by_access:
             self._end(held)
 
     async def _log_off(self, held: Held, *, by_bearer: bool) -> None:
@@ -206,13 +206,13 @@ class Actor:
             )
         else:
             operation, _ = await self._ask("logoff", "logoff", {"refresh_token": held.refresh}, held=held)
-        if operation.told in {"logged_off", UNKNOWN}:
+        if operation.outcome in {"logged_off", UNKNOWN}:
             self._end(held)
 
     async def _revoke(self, held: Held, *, by_access: bool) -> None:
         form = {"token": held.access if by_access else held.refresh}
         operation, _ = await self._ask("revoke", "revoke", form, held=held, by_access=by_access)
-        if operation.told in {"revoked", UNKNOWN}:
+        if operation.outcome in {"revoked", UNKNOWN}:
             self._end(held)
 
     async def _ask(
@@ -244,7 +244,7 @@ class Actor:
             tenant=self._tenant,
             client=self._client,
             licensed=held.licensed if held else licensed,
-            told=_told(kind, answer, held),
+            outcome=_outcome(kind, answer, held),
             status=answer.status if answer else 0,
             sid=held.sid if held else _sid(answer),
             token_sent_us=held.sent_us if held and by_access else 0,
@@ -254,7 +254,7 @@ class Actor:
             released=answer.said.seat_released if answer else False,
         )
         self._load.note(operation)
-        if operation.told == "invalid_client":  # Perhaps this secret was taken away just now.
+        if operation.outcome == "invalid_client":  # Perhaps this secret was taken away just now.
             self._secrets.reverse()
             await asyncio.sleep(self._dice.random() * DENIED_S)
         elif operation.is_unknown:
@@ -278,7 +278,7 @@ def _sid(answer: Answer | None) -> str:
     return sid_of(answer.said.access_token) if answer is not None and answer.said.access_token else ""
 
 
-def _told(kind: Kind, answer: Answer | None, held: Held | None) -> str:
+def _outcome(kind: Kind, answer: Answer | None, held: Held | None) -> str:
     """What an answer says, in one word."""
     if answer is None:
         return UNKNOWN
@@ -302,15 +302,15 @@ async def _serve(spec: Spec) -> None:
     with Writer(Path(spec.history)) as writer:
         load = Load(spec, writer)
         running = asyncio.create_task(load.run())
-        telling = asyncio.create_task(_tell(load))
+        reporting = asyncio.create_task(_report(load))
         await reader.readline()  # `quiet`, or the end of who started it
         load.is_over = True
         await running
-        telling.cancel()
+        reporting.cancel()
         _say(load)
 
 
-async def _tell(load: Load) -> None:
+async def _report(load: Load) -> None:
     while True:
         await asyncio.sleep(SAY_EVERY_S)
         _say(load)

@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import IO
 
-from chaos.processes import limit_files, tell_all, with_children
+from chaos.processes import limit_files, signal_all, with_children
 from chaos.served import BROKEN, CLOCK, WallClock
 
 PATIENCE_S = 30.0  # for what must happen
@@ -77,20 +77,20 @@ class Node:
 
     def pause(self) -> None:
         """Have all of it stand still, if it runs."""
-        tell_all(self.pids(), signal.SIGSTOP)
+        signal_all(self.pids(), signal.SIGSTOP)
 
     def pause_committer(self) -> None:
         """Have only the process stand still that commits for it, if it has one; else all of it."""
         pids = self.pids()
-        tell_all(pids[1:] or pids, signal.SIGSTOP)
+        signal_all(pids[1:] or pids, signal.SIGSTOP)
 
     def kill_committer(self) -> None:
         """Have only the process die that commits for it, if it has one."""
-        tell_all(self.pids()[1:], signal.SIGKILL)
+        signal_all(self.pids()[1:], signal.SIGKILL)
 
     def go_on(self) -> None:
         """Have all of it go on, if it runs."""
-        tell_all(self.pids(), signal.SIGCONT)
+        signal_all(self.pids(), signal.SIGCONT)
 
     def limit_files(self, size: int | None) -> None:
         """Let no file of it grow beyond so many bytes; None takes the limit away."""
@@ -110,7 +110,7 @@ class Node:
         return self._log.read_text(encoding="utf-8") if self._log.exists() else ""
 
     def _die(self, pids: list[int]) -> None:
-        tell_all(pids, signal.SIGKILL)
+        signal_all(pids, signal.SIGKILL)
         if self._process is not None and self._keeping is not None:
             self._process.wait(PATIENCE_S)
             self._keeping.join(PATIENCE_S)  # until all of it is gone

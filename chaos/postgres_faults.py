@@ -46,7 +46,7 @@ class PostgresFaults:
 
     @contextmanager
     def cut(self) -> Iterator[tuple[int, ...]]:
-        """Nothing goes through between one node and the database, and nobody is told."""
+        """Drop everything between one node and the database, silently."""
         node = self._some_node()
         with self._mended(self._database.ways_of([node])) as ways:
             for way in ways:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from chaos.history import now_us
 from chaos.nodes import free_port, wait_until
-from chaos.processes import tell_all, with_children
+from chaos.processes import signal_all, with_children
 from chaos.proxy import Network, Proxy
 from licet.clock import SystemClock
 from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
@@ -132,7 +132,7 @@ class PostgresDatabase:
         return any(state == "sync" for (state,) in found)
 
     def promote(self, *, silently: bool) -> int | None:
-        """Make the standby the primary; when it was told to, in microseconds. None when there is none.
+        """Promote the standby; return when it was ordered, in microseconds. None when there is none.
 
         Nobody comes to the old one any more: two primaries are two licences. Who tries gets no answer, as of
         a machine that is gone, or is refused, as by one on which nobody listens.
@@ -143,7 +143,7 @@ class PostgresDatabase:
             return None
         for ways in self.ways:
             ways[old].shut(silently=silently)
-        tell_all(self.pids(place), signal.SIGCONT)
+        signal_all(self.pids(place), signal.SIGCONT)
         self.has_standby = False
         at_us = now_us()
         standby.promote()
@@ -152,7 +152,7 @@ class PostgresDatabase:
 
     def crash(self) -> None:
         """The primary dies as in a power cut."""
-        tell_all(self.pids(self.primary), signal.SIGKILL)
+        signal_all(self.pids(self.primary), signal.SIGKILL)
 
     def mend(self) -> None:
         """Start the primary if it does not run, and see that it has a standby."""
@@ -203,11 +203,11 @@ class PostgresDatabase:
     def paused(self, place: int) -> Iterator[None]:
         """A server stands still with all that it has."""
         pids = self.pids(place)
-        tell_all(pids, signal.SIGSTOP)
+        signal_all(pids, signal.SIGSTOP)
         try:
             yield
         finally:
-            tell_all(pids, signal.SIGCONT)
+            signal_all(pids, signal.SIGCONT)
 
     def ways_of(self, nodes: Sequence[int], place: int | None = None) -> list[Proxy]:
         """The ways of these nodes, to one place or to both."""
@@ -230,11 +230,11 @@ class PostgresDatabase:
         """End the server at a place, however it is, with all that it has."""
         server, self.servers[place] = self.servers[place], None
         if server is not None:
-            tell_all(self.pids(place, server), signal.SIGKILL)
+            signal_all(self.pids(place, server), signal.SIGKILL)
             self._forget_pid(server)
             server.close()
 
     @staticmethod
     def _forget_pid(server: "Postgres") -> None:
-        """A server that died left a file that tells its process; somebody else may have that number."""
+        """A server that died left a file with its process id, which another process may have by now."""
         (server.data / "postmaster.pid").unlink(missing_ok=True)

@@ -72,7 +72,7 @@ class Proxy:
         self._server = await asyncio.start_server(self._meet, "127.0.0.1", self.port)
 
     def hold(self) -> None:
-        """Let nothing through, as a network that swallows all; nobody is told."""
+        """Drop everything silently, like a network that loses all packets."""
         self._network.run(self._set(held=True))
 
     def refuse(self) -> None:
@@ -84,7 +84,7 @@ class Proxy:
         self._network.run(self._set(delay_s=seconds))
 
     def lose_commits(self, count: int) -> None:
-        """Break the next connections behind a COMMIT, when the server has answered and nobody was told."""
+        """Break the next connections at a COMMIT: the server has answered, the client has not read it."""
         self._network.run(self._set(to_lose=count))
 
     def mend(self) -> None:

@@ -3,7 +3,7 @@
 from chaos.checker import Report
 from chaos.findings import KINDS
 
-_TOLD = {
+_TEXTS = {
     "over_issued": "seats issued twice",
     "lost_grant": "answered grants lost",
     "undone_logoff": "answered endings undone",
@@ -17,7 +17,7 @@ _TOLD = {
 }
 
 
-def told(report: Report) -> str:
+def summary(report: Report) -> str:
     """The table at the end of a run, and the first of what was found."""
     begun = report.begun
     operations = report.operations.total()
@@ -26,7 +26,7 @@ def told(report: Report) -> str:
         f"seed {begun.seed}, {begun.store}, {begun.nodes} nodes",
         f"  operations       {operations:11,}   {_counts(report.operations)}",
         f"  a second         {operations / report.seconds if report.seconds else 0:11,.0f}",
-        f"  granted          {report.told['grant granted']:11,}   denied {_denied(report):,}",
+        f"  granted          {report.outcomes['grant granted']:11,}   denied {_denied(report):,}",
         f"  unanswered       {report.unanswered:11,}   may have been done or not",
         f"  administrators   {report.actions.total():11,}   {_counts(report.actions)}",
         f"  faults           {report.faults.total():11,}   {_counts(report.faults)}",
@@ -37,13 +37,13 @@ def told(report: Report) -> str:
     lines.append("checked, among others:")
     lines += [f"  {count:11,}   {what}" for what, count in sorted(report.findings.checked.items())]
     lines.append("found:")
-    lines += [f"  {report.findings.count[kind]:11,}   {_TOLD[kind]}" for kind in KINDS]
-    lines += ["", *(finding.told() for finding in report.findings.first)]
+    lines += [f"  {report.findings.count[kind]:11,}   {_TEXTS[kind]}" for kind in KINDS]
+    lines += ["", *(finding.in_full() for finding in report.findings.first)]
     return "\n".join(lines)
 
 
 def _denied(report: Report) -> int:
-    return sum(report.told[f"grant {reason}"] for reason in ("all_in_use", "no_seats"))
+    return sum(report.outcomes[f"grant {reason}"] for reason in ("all_in_use", "no_seats"))
 
 
 def _counts(counter: dict[str, int]) -> str:

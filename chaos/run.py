@@ -27,7 +27,7 @@ from chaos.postgres_site import PostgresDatabase
 from chaos.site import Made, TenantSite, make_site, plan
 from chaos.tables import final
 
-TELL_EVERY_S = 5.0
+REPORT_EVERY_S = 5.0
 LOOK_EVERY_S = 0.05
 KNOWN_S = 1.0  # until every node knows of a change of the set-up
 
@@ -59,7 +59,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadProcess:
-    """A process of the load, and what it has told of itself."""
+    """A process of the load, and its latest report."""
 
     def __init__(self, spec: Spec, path: Path) -> None:
         path.write_bytes(msgspec.json.encode(spec))
@@ -233,9 +233,11 @@ class Run:
     def _break_until_the_end(self, nemesis: Nemesis) -> None:
         begun_s = time.monotonic()
         end_s = begun_s + self.options.seconds
-        telling = threading.Event()
-        teller = threading.Thread(target=self._tell, args=(nemesis, begun_s, telling), daemon=True)
-        teller.start()
+        is_over = threading.Event()
+        reporter = threading.Thread(
+            target=self._report_progress, args=(nemesis, begun_s, is_over), daemon=True
+        )
+        reporter.start()
         try:
             self._rest()
             for names, seconds in self.options.turns:
@@ -245,8 +247,8 @@ class Run:
                 nemesis.turn()
             time.sleep(self.options.calm_s)
         finally:
-            telling.set()
-            teller.join()
+            is_over.set()
+            reporter.join()
 
     def _rest(self) -> None:
         done = self._operations() + self.options.rest_operations
@@ -268,8 +270,8 @@ class Run:
         for load in self._loads:
             load.quiet()
 
-    def _tell(self, nemesis: Nemesis, begun_s: float, is_over: threading.Event) -> None:
-        while not is_over.wait(TELL_EVERY_S) and not self.options.is_quiet:
+    def _report_progress(self, nemesis: Nemesis, begun_s: float, is_over: threading.Event) -> None:
+        while not is_over.wait(REPORT_EVERY_S) and not self.options.is_quiet:
             counts = [load.count for load in self._loads]
             operations = sum(count.operations for count in counts)
             seconds = time.monotonic() - begun_s

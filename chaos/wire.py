@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import msgspec
 
-PATIENCE_S = 2.5  # for an answer; a store that is out of reach has to be told of within two
+PATIENCE_S = 2.5  # for an answer; a store out of reach has to be reported within two
 SWEEP_S = 0.25
 _HEAD_END = b"\r\n\r\n"
 _LENGTH = b"content-length: "

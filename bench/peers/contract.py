@@ -87,9 +87,9 @@ class Peer(NamedTuple):
 
 def granted(answer: bytes) -> bool:
     """Whether an answer has a bearer token in it that can be used for a while."""
-    told = _object(answer)
-    lives = isinstance(told.get("expires_in"), int)
-    return bool(told.get("access_token")) and str(told.get("token_type")).lower() == "bearer" and lives
+    content = _object(answer)
+    lives = isinstance(content.get("expires_in"), int)
+    return bool(content.get("access_token")) and str(content.get("token_type")).lower() == "bearer" and lives
 
 
 def refreshed(answer: bytes) -> bool:
@@ -138,7 +138,7 @@ def grant_rows(
 
 def _object(answer: bytes) -> dict[str, object]:
     try:
-        told = json.loads(answer)
+        content = json.loads(answer)
     except ValueError:
         return {}
-    return told if isinstance(told, dict) else {}
+    return content if isinstance(content, dict) else {}

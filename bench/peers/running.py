@@ -129,8 +129,8 @@ def _until_ready(process: subprocess.Popen[bytes], ready: Callable[[], object], 
         except httpx.HTTPError as error:
             if process.poll() is not None or time.monotonic() > give_up:
                 log.seek(0)
-                told = log.read().decode(errors="replace")[-4000:]
-                raise RuntimeError(f"{process.args!r} is not ready ({error}):\n{told}") from error
+                logged = log.read().decode(errors="replace")[-4000:]
+                raise RuntimeError(f"{process.args!r} is not ready ({error}):\n{logged}") from error
             time.sleep(0.05)
         else:
             return
@@ -145,7 +145,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    """Tell the whole group, which may be there without its first process."""
+    """Signal the whole group, which may exist without its first process."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
 
@@ -178,18 +178,18 @@ def answers(work: Work) -> list[dict[str, Any]]:
 
     There are TOKENS at most, and fewer where the peer is slow.
     """
-    told: list[bytes] = []
+    answers: list[bytes] = []
     give_up = time.monotonic() + _ASKING_S
     with httpx.Client() as client, ThreadPoolExecutor(4) as pool:
         for first in range(0, min(TOKENS, len(work.rows)), 4):
             rows = work.rows[first : min(first + 4, TOKENS)]
-            told += pool.map(lambda row: _ask(client, work.url, row), rows)
+            answers += pool.map(lambda row: _ask(client, work.url, row), rows)
             if time.monotonic() > give_up:
                 break
-    wrong = [answer for answer in told if not work.check(answer)]
+    wrong = [answer for answer in answers if not work.check(answer)]
     if wrong:
         raise RuntimeError(f"not the answer that was hoped for: {wrong[0][:500]!r}")
-    return [json.loads(answer) for answer in told]
+    return [json.loads(answer) for answer in answers]
 
 
 def scratch() -> AbstractContextManager[str]:

@@ -45,7 +45,7 @@ def test_a_request_takes_no_more_than_was_written_down(tmp_path: Path) -> None:
     baseline = guard.Baseline()
     compared = baseline.compare(counts, counting.calibrate())
     losses = [it for it in compared if it.is_loss]
-    assert not losses, "\n".join(guard.told(baseline, counts, compared))
+    assert not losses, "\n".join(guard.report(baseline, counts, compared))
 
 
 def test_a_fifth_more_work_in_python_is_a_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from chaos import nodes
 from chaos.checker import Report, check
 from chaos.findings import FindingKind
 from chaos.history import read_history
-from chaos.report import told
+from chaos.report import summary
 from chaos.run import Options, Run
 from support.nursery import has_forked
 
@@ -33,7 +33,7 @@ def ran(directory: Path, options: Options) -> Report:
     """What the checker says of a run."""
     print(f"seed {options.seed}")  # noqa: T201 - shown when it fails
     report = check(read_history(Run(options, directory).run()))
-    print(told(report))  # noqa: T201 - the same
+    print(summary(report))  # noqa: T201 - the same
     return report
 
 
@@ -64,7 +64,7 @@ class TestLicet:
             is_quiet=True,
         )
         report = ran(tmp_path, options)
-        assert report.is_clean, told(report)
+        assert report.is_clean, summary(report)
         assert sum(report.faults.values()) == sum(len(names) for names, _ in turns)
         assert {kind for kind, count in report.operations.items() if count > 50} == {
             "grant",

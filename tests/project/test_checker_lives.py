@@ -37,11 +37,11 @@ class TestLives:
     def test_a_session_that_lives_after_its_logoff_was_answered_is_found(self) -> None:
         """L9: an answered logoff is final."""
         cases: list[tuple[str, Kind]] = [("active", "introspect"), ("granted", "refresh")]
-        for told, kind in cases:
+        for outcome, kind in cases:
             story = Story()
             sid = story.grant(0, "a")
             story.log_off(1, "a", sid)
-            story.ask(2, "a", kind, told, sid)
+            story.ask(2, "a", kind, outcome, sid)
             assert story.found() == {"undone_logoff"}
 
     def test_a_session_that_lives_after_its_revocation_was_answered_is_found(self) -> None:
@@ -100,10 +100,10 @@ class TestLives:
 
     def test_a_refresh_that_is_refused_while_its_session_must_live_is_found(self) -> None:
         """L5: who is at work is not thrown out; and it needs no free seat."""
-        for told in ("invalid_grant", "all_in_use", "no_seats"):
+        for outcome in ("invalid_grant", "all_in_use", "no_seats"):
             story = Story()
             sid = story.grant(0, "a")
-            story.refresh(1, "a", sid, told)
+            story.refresh(1, "a", sid, outcome)
             assert story.found() == {"lost_refresh"}
 
     def test_a_refresh_that_makes_another_session_is_found(self) -> None:

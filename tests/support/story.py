@@ -67,18 +67,25 @@ class Story:
         self._sids = count(1)
 
     def ask(  # noqa: PLR0917 - who asks what, and when
-        self, at_s: float, client: str, kind: Kind, told: str, sid: str, took_s: float = TOOK_S, **more: Any
+        self,
+        at_s: float,
+        client: str,
+        kind: Kind,
+        outcome: str,
+        sid: str,
+        took_s: float = TOOK_S,
+        **more: Any,
     ) -> Operation:
         """A request and its answer."""
         operation = Operation(
             kind=kind,
             sent_us=us(at_s),
-            received_us=us(at_s + took_s) if told else 0,
+            received_us=us(at_s + took_s) if outcome else 0,
             node=0,
             tenant=TENANT,
             client=client,
             licensed=more.pop("licensed", True),
-            told=told,
+            outcome=outcome,
             sid=sid,
             **more,
         )
@@ -96,25 +103,27 @@ class Story:
         self.ask(at_s, client, kind, "", sid)
 
     def deny(
-        self, at_s: float, client: str, *, in_use: int = 2, seats: int = 2, told: str = "all_in_use"
+        self, at_s: float, client: str, *, in_use: int = 2, seats: int = 2, outcome: str = "all_in_use"
     ) -> None:
         """A grant that is denied."""
-        self.ask(at_s, client, "grant", told, "", in_use=in_use, seats=seats)
+        self.ask(at_s, client, "grant", outcome, "", in_use=in_use, seats=seats)
 
     def log_off(self, at_s: float, client: str, sid: str, *, took_s: float = TOOK_S) -> None:
         """A logoff that gives a seat back."""
         self.ask(at_s, client, "logoff", "logged_off", sid, took_s, released=True)
 
-    def refresh(self, at_s: float, client: str, sid: str, told: str = "granted") -> None:
+    def refresh(self, at_s: float, client: str, sid: str, outcome: str = "granted") -> None:
         """A refresh."""
-        self.ask(at_s, client, "refresh", told, sid)
+        self.ask(at_s, client, "refresh", outcome, sid)
 
-    def look_at(self, at_s: float, client: str, sid: str, told: str, *, token_s: float | None = None) -> None:
+    def look_at(
+        self, at_s: float, client: str, sid: str, outcome: str, *, token_s: float | None = None
+    ) -> None:
         """An introspection, of the refresh token or of an access token that was asked for at `token_s`."""
         of_access = {}
         if token_s is not None:
             of_access = {"token_sent_us": us(token_s), "token_received_us": us(token_s + TOOK_S)}
-        self.ask(at_s, client, "introspect", told, sid, **of_access)
+        self.ask(at_s, client, "introspect", outcome, sid, **of_access)
 
     def act(
         self,

@@ -79,7 +79,7 @@ def _start(clients: int) -> Iterator[Works]:
             "--log-level=error",
             "server:app",
         ]
-        # Authlib refuses to be spoken to without TLS; the setting tells it that a proxy in front ends it.
+        # Authlib refuses requests without TLS; this setting says that a proxy in front ends TLS.
         env |= {"AUTHLIB_INSECURE_TRANSPORT": "1"}
         with running(command, partial(_ready, url), cwd=directory, env=env):
             grant = Work(url, grant_rows("/oauth/token", clients), granted)

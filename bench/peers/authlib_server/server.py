@@ -54,7 +54,7 @@ class Introspection(IntrospectionEndpoint):
         return True
 
     def introspect_token(self, token: Token) -> dict[str, object]:
-        """What it is told of a live one."""
+        """The answer for a live token."""
         return {
             "active": True,
             "client_id": token.client_id,
@@ -88,7 +88,7 @@ def issue() -> Response:
 
 @app.post("/oauth/introspect")
 def introspect() -> Response:
-    """Tell whether a token is live."""
+    """Answer whether a token is live."""
     return server.create_endpoint_response(Introspection.ENDPOINT_NAME)
 
 

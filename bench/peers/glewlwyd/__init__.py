@@ -129,9 +129,9 @@ def _set_up(server: Database, root: Path, clients: int) -> None:
 
 
 def _introspect(clients: int, grant: Work) -> Work:
-    told = answers(grant)
+    tokens = answers(grant)
     forms = [
         (client, {"token": answer["access_token"]})
-        for client, answer in zip(shuffled(clients), told, strict=False)
+        for client, answer in zip(shuffled(clients), tokens, strict=False)
     ]
     return Work(grant.url, form_rows("/api/oidc/introspect", forms), live)
