@@ -18,13 +18,13 @@ def page(text: str, found: Mapping[str, Any]) -> str:
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     machine, options = found["machine"], found["options"]
     yield (
-        f"Measured at {found['at']} UTC on {machine['processors']} processors ({machine['processor']}),"
+        f"Measured on {found['at']} UTC on {machine['processors']} processors ({machine['processor']}),"
         f" Python {machine['python']}, {found['wrk']}; medians of {options['rounds']} rounds, in brackets"
-        f" the least and the most. {options['tokens']} tokens in turn."
+        f" the least and the most. {options['tokens']} tokens are used in turn."
     )
     yield from (
         "",
-        "| an API on uvicorn | | without a guard | with one | it keeps | asking each time | it keeps |",
+        "| an API on uvicorn | | without a guard | with a guard | ratio | introspecting each time | ratio |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     )
     for name, title in APIS.items():
@@ -40,7 +40,7 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
                 f" | {rates['guarded_rate']:,.0f}/s | {_kept(rates)} | {_asking(rates, name)} |"
             )
     yield ""
-    yield "| a request with | no authentication | a token that never changes | `LicetAuth` | it adds |"
+    yield "| a request with | no authentication | a fixed token | `LicetAuth` | cost of `LicetAuth` |"
     yield "| --- | ---: | ---: | ---: | ---: |"
     for name, title in _PROGRAMS.items():
         row = found["client"][name]

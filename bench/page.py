@@ -45,7 +45,7 @@ def _page(found: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield from _main_table(found)
     yield ""
-    yield "![The slowest of a hundred](charts/slowest.svg)"
+    yield "![The 99th percentile of response times](charts/slowest.svg)"
     yield ""
     yield from _ratio_table(found)
     if found.get("peers"):
@@ -56,17 +56,17 @@ def _page(found: Mapping[str, Any]) -> Iterator[str]:
 def _machine(found: Mapping[str, Any]) -> Iterator[str]:
     machine, options = found["machine"], found["options"]
     yield (
-        f"Measured at {found['at']} UTC on {machine['processors']} processors ({machine['processor']}), which"
+        f"Measured on {found['at']} UTC on {machine['processors']} processors ({machine['processor']}), which"
         f" the load generator shares; {machine['system']} {machine['kernel']}, Python {machine['python']}"
-        f" ({machine['python_build']}), SQLite {machine['sqlite']}, {found['wrk']}. A sync of the disk"
-        f" took {machine['sync_ms']:.2f} ms. {options['rounds']} rounds of {options['seconds']} s of each, in"
-        " turn, after one that warms up and is checked."
+        f" ({machine['python_build']}), SQLite {machine['sqlite']}, {found['wrk']}. A sync to disk"
+        f" took {machine['sync_ms']:.2f} ms. {options['rounds']} rounds of {options['seconds']} s each, in"
+        " turn, after a round that warms up and is checked."
     )
     for kind, settings in found["stores"].items():
         starts = found["start_s"][kind]
         yield ""
         yield (
-            f"{NAMES[kind]}: {settings}. From the start to the first answered grant"
+            f"{NAMES[kind]}: {settings}. From its start to its first grant a server takes"
             f" {min(starts):.2f} to {max(starts):.2f} s."
         )
 
@@ -76,7 +76,7 @@ def _main_table(found: Mapping[str, Any]) -> Iterator[str]:
     yield f"At {CONNECTIONS} connections, by {found['options']['many']:,} clients in turn:"
     yield ""
     yield (
-        "| what | store | requests a second | of the floor | slowest of a hundred | of the floor's"
+        "| request | store | requests a second | of the floor | 99th percentile | times the floor's"
         " | processor time of a request |"
     )
     yield "| --- | --- | ---: | ---: | ---: | ---: | ---: |"
@@ -96,9 +96,9 @@ def _main_table(found: Mapping[str, Any]) -> Iterator[str]:
     rates = [of["targets"][FLOOR]["rate"] for of in cells]
     cpu = [of["targets"][FLOOR]["cpu_us"] for of in cells]
     yield (
-        f"The floor answered {min(rates):,.0f} to {max(rates):,.0f} a second, for {min(cpu):.0f} to"
-        f" {max(cpu):.0f} us of processor time. Processor time is that of all processes of the server, and"
-        " with a plus that of the database: on a noisy machine it is steadier than a rate."
+        f"The floor answered {min(rates):,.0f} to {max(rates):,.0f} requests a second, with {min(cpu):.0f} to"
+        f" {max(cpu):.0f} us of processor time each. Processor time is that of all processes of the server,"
+        " after the plus that of the database: on a noisy machine it is steadier than a rate."
     )
 
 
@@ -106,9 +106,9 @@ def _ratio_table(found: Mapping[str, Any]) -> Iterator[str]:
     options = found["options"]
     stores = [kind for kind in NAMES if kind in found["stores"]]
     across = [(kind, connections) for kind in stores for connections in options["connections"]]
-    yield "Of the floor, at each number of connections:"
+    yield "Requests a second as a share of the floor's, at each number of connections:"
     yield ""
-    yield "| what | clients | " + " | ".join(f"{NAMES[kind]}, {count}" for kind, count in across) + " |"
+    yield "| request | clients | " + " | ".join(f"{NAMES[kind]}, {count}" for kind, count in across) + " |"
     yield "| --- | ---: |" + " ---: |" * len(across)
     for name in options["scenarios"]:
         for clients in options["clients"]:
@@ -125,16 +125,16 @@ def _ratio_table(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _peers(found: Mapping[str, Any]) -> Iterator[str]:
-    """Of each peer how it is set up, and of each kind of request how it compares."""
-    keep_nothing = {peer["name"] for peer in found["peers"] if not peer["durable"]}
+    """How each peer is set up, and how it compares for each kind of request."""
+    store_nothing = {peer["name"] for peer in found["peers"] if not peer["durable"]}
     yield (
-        f"Beside others, on the same work in the same rounds, at {CONNECTIONS} connections. What peers keep,"
-        " they keep in a PostgreSQL of their own on this machine; its processor time stands behind the plus."
-        f" Introspection and refresh are of {TOKENS:,} tokens at most, and of more where Licet is asked."
+        f"Other servers, on the same work in the same rounds, at {CONNECTIONS} connections. They"
+        " store data in a PostgreSQL of their own on this machine; its processor time is after the plus."
+        f" They introspect and refresh {TOKENS:,} tokens at most, Licet more."
     )
     yield ""
     yield (
-        "| what | clients | who | requests a second | of the floor | slowest of a hundred"
+        "| request | clients | server | requests a second | of the floor | 99th percentile"
         " | processor time of a request | Licet on SQLite is | Licet on PostgreSQL is |"
     )
     yield "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
@@ -142,7 +142,7 @@ def _peers(found: Mapping[str, Any]) -> Iterator[str]:
         targets = cell["targets"]
         for name, target in sorted(targets.items(), key=lambda pair: -pair[1]["rate"]):
             is_peer = name != FLOOR and name not in NAMES
-            who = f"{_name(name)} (keeps nothing)" if name in keep_nothing else _name(name)
+            who = f"{_name(name)} (stores nothing)" if name in store_nothing else _name(name)
             times = [_times(targets.get(kind), target) if is_peer else "" for kind in NAMES]
             yield (
                 f"| {SCENARIOS[cell['scenario']].title} | {cell['clients']:,} | {who}"
@@ -159,14 +159,14 @@ def _peers(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _absent(found: Mapping[str, Any]) -> Iterator[str]:
-    """Who is not in the table, and why; and whose figures are worth less than they seem."""
+    """Peers that are not in the table, and why; and figures that cannot be trusted."""
     lines = [f"{name}: {_reason(why)}" for name, why in found.get("peers_missing", {}).items()]
     lines += [
         f"{name}: does not start. {_reason(why)}" for name, why in found.get("peers_faulty", {}).items()
     ]
     for cell in _peer_cells(found):
         where = f"{SCENARIOS[cell['scenario']].title}, {cell['clients']:,} clients"
-        lines += [f"{name}, {where}: left. {_reason(why)}" for name, why in cell["left"].items()]
+        lines += [f"{name}, {where}: stopped. {_reason(why)}" for name, why in cell["left"].items()]
         lines += [
             f"{name}, {where}: {lost:,} of the grants it answered were not stored."
             for name, lost in cell["lost"].items()
@@ -201,7 +201,7 @@ def _ms(ms: float) -> str:
 
 
 def _reason(text: str) -> str:
-    """The beginning of what a fault said: it may be a log, and name where things are on this machine."""
+    """The beginning of a fault's text, which may be a log, without paths of this machine."""
     return _sentence(shorten(text.replace(f"{ROOT}/", ""), 200, placeholder=" [more]"))
 
 
@@ -226,7 +226,7 @@ def _chart(found: Mapping[str, Any], measure: str) -> str:
     what = (
         "Requests a second, as a share of the floor's"
         if measure == "ratio"
-        else "Slowest of a hundred, in ms"
+        else "99th percentile of response times, in ms"
     )
     names = list(NAMES.values()) if measure == "ratio" else [*NAMES.values(), "", "", "floor"]
     return bars(f"{what}, {title}", names, rows)
@@ -247,14 +247,14 @@ def _bars(cell: Mapping[str, Any], measure: str) -> Iterator[Bar]:
                 target["ratio_least"],
                 target["ratio_most"],
             )
-        elif label != "password":  # it is another order of time: argon2 takes it on purpose
+        elif label != "password":  # another order of magnitude, on purpose: Argon2id
             yield Bar(label, number, target["p99_ms"], f"{target['p99_ms']:.1f} ms")
     if measure != "ratio" and label != "password":
         yield Bar(label, 4, targets[FLOOR]["p99_ms"], f"{targets[FLOOR]['p99_ms']:.1f} ms")
 
 
 def write(made: Mapping[Path, str]) -> Sequence[Path]:
-    """Write what is another than it was; which files that is."""
+    """Write the files that have changed; return which."""
     changed = [path for path, text in made.items() if not path.exists() or path.read_text("utf-8") != text]
     for path in changed:
         path.parent.mkdir(exist_ok=True)

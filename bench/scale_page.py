@@ -20,12 +20,12 @@ _BATCH = 32
 _PARTS = (("server", "server"), ("direct", "commit"))
 _PARTS_OF_SEATS = (("server", "denied"), ("direct", "take, give"))
 _WHAT = {
-    "sessions": "Live sessions of 10,000 clients, of which 1,000 ask in turn.",
-    "tenants": "Tenants, among which 10,000 clients are shared out; all ask in turn, so a batch of 32 grants"
-    " is of as many tenants as it can be.",
-    "clients": "Clients of one tenant, each with a session and a seat; up to 10,000 ask in turn.",
+    "sessions": "Live sessions of 10,000 clients, of which 1,000 send grants in turn.",
+    "tenants": "Tenants that share 10,000 clients; all clients send grants in turn, so a batch of 32 grants"
+    " is of as many tenants as possible.",
+    "clients": "Clients of one tenant, each with a session and a seat; up to 10,000 send grants in turn.",
     "seats": "Seats of one pool. The commit alone is of grants that take the last seats and logoffs that give"
-    " them back, one of each; the whole server's grants are denied, as the pool is full.",
+    " them back, one of each; the grants of the whole server are denied, because the pool is full.",
 }
 
 
@@ -42,9 +42,9 @@ def files(found: Mapping[str, Any]) -> dict[Path, str]:
 def _page(found: Mapping[str, Any]) -> Iterator[str]:
     machine = found["machine"]
     yield (
-        f"Measured at {found['at']} UTC on {machine['processors']} processors ({machine['processor']}),"
+        f"Measured on {found['at']} UTC on {machine['processors']} processors ({machine['processor']}),"
         f" Python {machine['python']}, SQLite {machine['sqlite']}; medians of {found['rounds']} rounds."
-        " Processor time is that of the server's processes, and with a plus that of the database."
+        " Processor time is that of the server's processes, after the plus that of the database."
     )
     for name in CURVES:
         if name in found["curves"]:
@@ -63,7 +63,7 @@ def _curve(found: Mapping[str, Any], name: str) -> Iterator[str]:
     if name == "sessions":
         yield from ("![Memory by live sessions](charts/scale-memory.svg)", "")
     yield (
-        f"| {title} | store | commit alone | by the clock | log | whole server | a second"
+        f"| {title} | store | commit alone | elapsed time | log | whole server | requests a second"
         " | memory above an empty server |"
     )
     yield "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
@@ -90,12 +90,11 @@ def _nodes(found: Mapping[str, Any]) -> Iterator[str]:
     yield from ("", "### Nodes", "")
     yield (
         f"One to {NODES} nodes on one PostgreSQL, each with 32 connections of its own, all on the same"
-        " processors: what a second node adds is not more processors, but more to wait for. So what counts is"
-        " how little more a grant takes, and that one pool which all of them grant from is no worse than a"
-        " pool for each."
+        " processors: a second node adds no processors, only more waiting. So the result is how little more a"
+        " grant takes, and whether one pool for all nodes is as good as a pool for each."
     )
     yield from ("", "![Processor time by nodes](charts/scale-nodes.svg)", "")
-    yield "| nodes | grants are of | a second | processor time of a grant | slowest of a hundred |"
+    yield "| nodes | grants are of | grants a second | processor time of a grant | 99th percentile |"
     yield "| ---: | --- | ---: | ---: | ---: |"
     for points in found["curves"]["nodes"].values():
         for point in points:
@@ -152,7 +151,7 @@ def _paper(found: Mapping[str, Any]) -> Iterator[str]:
     renewals, grants = _TARGET / _RENEWED_EVERY_S, _TARGET / _LASTS_S
     writes = renewals + 2 * grants
     yield from ("", f"### The arithmetic to {_TARGET:,} sessions", "")
-    yield "| what | how | for all | for each shard |"
+    yield "| quantity | assumption | in all | per shard |"
     yield "| --- | --- | ---: | ---: |"
     for what, how, total, unit in (
         ("sessions", f"{_SHARD_SESSIONS:,} for each shard", _TARGET, ""),
