@@ -85,7 +85,7 @@ def test_the_report_of_the_load_generator() -> None:
 
 
 def test_a_report_that_says_nothing_is_no_round() -> None:
-    with pytest.raises(ValueError, match="told nothing"):
+    with pytest.raises(ValueError, match="printed nothing"):
         read_report("unable to connect")
 
 

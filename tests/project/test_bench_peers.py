@@ -190,7 +190,7 @@ def test_all_grants_are_lost_where_the_database_does_not_say() -> None:
     assert contender.lost() == 10
 
 
-@pytest.mark.parametrize("fault", [CalledProcessError(1, "wrk"), ValueError("wrk told nothing")])
+@pytest.mark.parametrize("fault", [CalledProcessError(1, "wrk"), ValueError("wrk printed nothing")])
 def test_a_peer_that_has_died_leaves_and_the_others_go_on(
     fault: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -298,12 +298,12 @@ def test_each_client_asks_once_in_an_order_that_is_not_the_tables() -> None:
 def test_a_page_has_a_peer_beside_both_stores_and_says_who_is_not_there() -> None:
     text = "\n".join(page._peers(_result()))
     assert ".." not in text
-    assert "| introspection | 10,000 | fast (keeps nothing) | 1,000 | 0.10 | 2.0 ms | 40 us" in text
+    assert "| introspection | 10,000 | fast (stores nothing) | 1,000 | 0.10 | 2.0 ms | 40 us" in text
     assert "| kept | 100 | 0.01 | 2.0 ms | 40 + 60 us | 50.0 times as fast | 20.0 times as fast |" in text
     assert "- gone: cannot be had: no network." in text
     assert "- broken: does not start. bench/it: no port. log log " in text
     assert "log [more]." in text
-    assert "- wrong, introspection, 10,000 clients: left. 401." in text
+    assert "- wrong, introspection, 10,000 clients: stopped. 401." in text
     assert "- kept, introspection, 10,000 clients: 3 of the grants it answered were not stored." in text
     assert "- **kept** 1.0: One process. On disk for a grant: a row." in text
     assert "- **fast** 2.0: Two processes. On disk for a grant: nothing." in text
