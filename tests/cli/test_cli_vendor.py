@@ -313,6 +313,20 @@ class TestSigning:
         assert "ostrich" not in told
         assert not (site.directory / "register.db").exists()
 
+    def test_a_passphrase_that_is_no_text_is_refused(self, site: VendorSite) -> None:
+        """In one line, whatever the locale makes of it."""
+        line = [sys.executable, "-m", "licet", "vendor", "sign", "--key", str(site.directory), *SIGN]
+        for locale in ("C", "C.UTF-8"):
+            done = subprocess.run(
+                [*line, "--passphrase-stdin"],
+                input=b"caf\xe9 battery staple\n",
+                env=os.environ | {"LC_ALL": locale},
+                capture_output=True,
+                check=False,
+            )
+            assert done.returncode == 2
+            assert done.stderr == b"licet: the passphrase on standard input is no text in UTF-8\n"
+
     def test_a_licence_is_signed_on_a_terminal(self, site: VendorSite) -> None:
         """The passphrase is asked for once, before that whether a file may be replaced."""
         site.file.write_text("a file of somebody")

@@ -5,6 +5,7 @@ file can guess at its passphrase for as long as they like, so that has to be har
 at a login. Neither a key nor a passphrase is in a message, a `repr` or an argument.
 """
 
+import os
 import stat
 import unicodedata
 from pathlib import Path
@@ -91,8 +92,12 @@ def read_private_file(path: Path) -> bytes:
 
     Raises VendorRefused.
     """
-    content = read_bounded(path, KEY_BYTES_MAX)
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+    try:
+        with path.open("rb") as file:
+            mode, content = os.fstat(file.fileno()).st_mode, file.read(KEY_BYTES_MAX)
+    except OSError as fault:
+        raise VendorRefused(VendorCode.UNREADABLE, f"{path} cannot be read: {fault.strerror}") from None
+    if stat.S_IMODE(mode) & 0o077:
         told = f"{path} is readable by others; if nobody has read it: chmod 600 {path}"
         raise VendorRefused(VendorCode.OPEN_TO_OTHERS, told)
     return content

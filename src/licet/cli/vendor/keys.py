@@ -35,7 +35,8 @@ def new(
         str, typer.Option("--product", metavar="NAME", help="The API that the licences are for.")
     ],
     out: Annotated[
-        Path, typer.Option("-o", "--out", metavar="DIR", help="The directory to make: vendor.")
+        Path,
+        typer.Option("-o", "--out", metavar="DIR", show_default=False, help="The directory to make: vendor."),
     ] = VENDOR,
     public: Public = None,
     passphrase_stdin: PassphraseStdin = False,

@@ -136,6 +136,7 @@ Out = Annotated[
         "--out",
         metavar="FILE",
         readable=False,
+        show_default=False,
         help="The file to write; standard output if it is not said.",
     ),
 ]
@@ -183,13 +184,14 @@ def sign(
     said |= given(begins=begins, expires=expires, grace=grace, updates_until=updates_until, features=feature)
     ordered = _of_pools(pool, overdraft, scopes, duplicates, hold=hold, access_ttl_max=access_ttl_max)
     draft = _draft(kept, signing, _with_id({**members, **said}), _over(pools, ordered))
-    if out != _STDOUT and out.exists():
+    is_there = out != _STDOUT and out.exists()
+    if is_there:
         confirm(f"{out} is there already. Replace it?", yes=yes)
     register = Register(kept.register)
     make = _signer(kept, signing, signer, from_stdin=passphrase_stdin)
     others, before = beside(draft.licence, register), replaced(draft.licence, register)
     made = signed(draft, signing, kept.vendor, sign=make, register=register, serial=serial)
-    _keep(made, out)
+    _keep(made, out, replacing=is_there)
     _report(made, others, before, out)
 
 
@@ -279,12 +281,12 @@ def _signer(kept: VendorDirectory, key: VendorKey, command: str | None, *, from_
     return kept.open(key, ask_passphrase(str(path), is_new=False, from_stdin=from_stdin)).sign
 
 
-def _keep(made: SignedLicence, out: Path) -> None:
+def _keep(made: SignedLicence, out: Path, *, replacing: bool) -> None:
     text = armoured(made.text)
     if out == _STDOUT:
         typer.echo(text, nl=False)
     else:
-        write_file(out, text.encode(), mode=PUBLIC, replacing=True)
+        write_file(out, text.encode(), mode=PUBLIC, replacing=replacing)
 
 
 def _report(
