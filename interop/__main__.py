@@ -26,13 +26,13 @@ def main() -> int:
         parser.error(
             f"there is no {', '.join(sorted(unknown))}; there is: {', '.join(row.name for row in known)}"
         )
-    parts = run(chosen, tell, check_versions=not options.write)
+    parts = run(chosen, report, check_versions=not options.write)
     if options.write:
         _write(parts)
     return result(parts, [] if _page_is_true() else [f"{page.PAGE} is out of date: make interop WRITE=1"])
 
 
-def tell(part: Part) -> None:
+def report(part: Part) -> None:
     """Print what became of a part."""
     name = part.manifest.name
     if part.missing:

@@ -17,7 +17,7 @@ _LOCKED = HERE / "requirements.lock"
 _BUILT = HERE / ".built"  # a file for each build, with the digest of what it was made of
 _MADE = {"build", "bin", "node_modules", "obj", "target", "vendor", "__pycache__"}
 _PATIENCE_S = 900  # a cold build fetches what it needs
-_TOLD_CHARS = 2000
+_SHOWN_CHARS = 2000
 _ONE_AT_A_TIME = Lock()  # two clients of one language share what is built
 
 
@@ -75,8 +75,8 @@ def _absent_packages(manifest: Manifest) -> list[str]:
     if not manifest.install or shutil.which("dpkg-query") is None:
         return []
     asked = ("dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status}\n", *manifest.install)
-    told = subprocess.run(asked, capture_output=True, encoding="utf-8", timeout=_PATIENCE_S, check=False)
-    there = {line.split()[0] for line in told.stdout.splitlines() if line.endswith(" installed")}
+    listed = subprocess.run(asked, capture_output=True, encoding="utf-8", timeout=_PATIENCE_S, check=False)
+    there = {line.split()[0] for line in listed.stdout.splitlines() if line.endswith(" installed")}
     return [package for package in manifest.install if package not in there]
 
 
@@ -115,5 +115,5 @@ def _run(command: Command, folder: Path) -> None:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Missing(f"{' '.join(command)}: {error}") from error
     if done.returncode:
-        said = (done.stdout + done.stderr)[-_TOLD_CHARS:]
+        said = (done.stdout + done.stderr)[-_SHOWN_CHARS:]
         raise Missing(f"{' '.join(command)} failed:\n{said}")

@@ -92,10 +92,10 @@ def _read(path: Path, scenarios: tuple[str, ...]) -> Manifest:
     Raises ManifestError.
     """
     try:
-        told = {
+        values = {
             name: _frozen(value) for name, value in tomllib.loads(path.read_text(encoding="utf-8")).items()
         }
-        made = Manifest(name=f"{path.parent.name}/{path.stem}", folder=path.parent, **told)
+        made = Manifest(name=f"{path.parent.name}/{path.stem}", folder=path.parent, **values)
     except (TypeError, tomllib.TOMLDecodeError) as error:
         raise ManifestError(f"{path}: {error}") from error
     if set(made.expect) != set(scenarios):

@@ -41,7 +41,7 @@ _CREDENTIALS = {
     "special_body": "all of them in the body",
 }
 _RENEWING = {
-    "refresh": "refresh, when told to",
+    "refresh": "refresh, on request",
     "early": "at the next call, 30 s before the token expires",
     "expiry": "at the next call, when the token has expired",
     "ended": "at the next call, when the session was ended",
@@ -70,7 +70,7 @@ _PROTECTED = {
     "ended": "session ended",
     "expired": "expired",
     "special_credentials": "special characters in its credentials",
-    "identity": "client `+ %41&=` is told as",
+    "identity": "client `+ %41&=` is reported as",
     "store_down": "Licet's store is down",
 }
 
@@ -110,7 +110,7 @@ def _versions(parts: list[Manifest]) -> Iterator[str]:
 def _table(parts: list[Manifest], columns: dict[str, str]) -> Iterator[str]:
     yield from _header(["", *columns.values()])
     for part in parts:
-        cells = [part.library, *(_told(name, part.expect[name]) for name in columns)]
+        cells = [part.library, *(_text(name, part.expect[name]) for name in columns)]
         yield f"| {' | '.join(cells)} |"
 
 
@@ -128,7 +128,7 @@ def _pitfalls(parts: list[Manifest]) -> Iterator[str]:
             yield from (f"{'    ' if at else '  - '}{line}" for at, line in enumerate(lines))
 
 
-def _told(scenario: str, outcome: str) -> str:
+def _text(scenario: str, outcome: str) -> str:
     """An outcome in words."""
     if outcome == "unsupported" and scenario in _TIMED:
         return "keeps no time"
@@ -146,7 +146,7 @@ def _told(scenario: str, outcome: str) -> str:
 
 def _visible(words: list[str]) -> str:
     named = [_NAMES[word] for word in words if word in _NAMES]
-    told = _ALL if len(named) == len(_NAMES) else ", ".join(named)
+    text = _ALL if len(named) == len(_NAMES) else ", ".join(named)
     if "text" in words:
-        told = ", ".join(filter(None, ["`error` in the message only", told]))
-    return f"{told}, by parsing the body" if "by_hand" in words else told
+        text = ", ".join(filter(None, ["`error` in the message only", text]))
+    return f"{text}, by parsing the body" if "by_hand" in words else text

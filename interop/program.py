@@ -13,7 +13,7 @@ from interop.manifest import Command
 PATIENCE_S = 60.0  # for one answer: a JVM on a busy machine takes its time
 _ROOT = Path(__file__).parent.parent  # from where Python's clients import their side of the protocol
 _END_S = 10.0  # to end when its input does, with what it started
-_TOLD_CHARS = 2000  # of what a program said when it fails
+_SHOWN_CHARS = 2000  # of what a program said when it fails
 
 
 class ProgramFailed(Exception):
@@ -68,7 +68,7 @@ class Program:
             answer = None
         if not isinstance(answer, dict) or not isinstance(answer.get("ok"), bool):
             self._end()
-            said = self._errors.read_text(encoding="utf-8", errors="replace")[-_TOLD_CHARS:]
+            said = self._errors.read_text(encoding="utf-8", errors="replace")[-_SHOWN_CHARS:]
             raise ProgramFailed(f"{do} was answered {line.strip() or 'by nothing'}\n{said}")
         return answer
 

@@ -74,15 +74,15 @@ def _other_tenant(protected: Protected) -> str:
 def _ended(protected: Protected) -> str:
     token = protected.token()
     assert protected.ask(token).is_success
-    protected.site.end(protected.tenant, protected.site.told(protected.tenant, token)["sid"])
+    protected.site.end(protected.tenant, protected.site.introspected(protected.tenant, token)["sid"])
     answer = protected.ask(token)
     return "passes for a while" if answer.is_success else _refused(answer)
 
 
 def _expired(protected: Protected) -> str:
     token = protected.token()
-    told = protected.site.told(protected.tenant, token)
-    seconds = told["exp"] - told["iat"] + _TOLERANCE_S
+    introspected = protected.site.introspected(protected.tenant, token)
+    seconds = introspected["exp"] - introspected["iat"] + _TOLERANCE_S
     protected.site.advance(seconds)
     protected.program.ask("age", seconds=seconds)
     return _refused(protected.ask(token))
@@ -102,8 +102,8 @@ def _special_credentials(protected: Protected) -> str:
 
 
 def _identity(protected: Protected) -> str:
-    told: dict[str, str] = protected.ask(protected.token(who=SPECIAL)).raise_for_status().json()
-    return told["client"] or "the user alone"
+    introspected: dict[str, str] = protected.ask(protected.token(who=SPECIAL)).raise_for_status().json()
+    return introspected["client"] or "the user alone"
 
 
 def _store_down(protected: Protected) -> str:

@@ -109,8 +109,8 @@ class Recorder:
     async def _api(self, tenant: str, token: str | None) -> httpx.Response:
         if token is not None:
             url = f"{self.target}/{tenant}/introspect"
-            told = await self._http.post(url, data={"token": token}, auth=self._api_auth)
-            if told.raise_for_status().json()["active"]:
+            introspected = await self._http.post(url, data={"token": token}, auth=self._api_auth)
+            if introspected.raise_for_status().json()["active"]:
                 return httpx.Response(204)
         return httpx.Response(401, headers={"www-authenticate": 'Bearer error="invalid_token"'})
 

@@ -16,7 +16,7 @@ from interop.program import Program
 from interop.site import Site, opened
 
 _AT_ONCE = 2  # each has a server and a program; more would only wait for two processors
-_TOLD_CHARS = 3000  # of what went wrong
+_SHOWN_CHARS = 3000  # of what went wrong
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +31,13 @@ class Part:
     missing: str = ""
 
 
-def run(manifests: list[Manifest], tell: Callable[[Part], None], *, check_versions: bool) -> list[Part]:
-    """Run parts, each on a server of its own; in the order given. `tell` hears of each at its end."""
+def run(manifests: list[Manifest], report: Callable[[Part], None], *, check_versions: bool) -> list[Part]:
+    """Run parts, each on a server of its own; in the order given. `report` is called with each at its end."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return list(pool.map(partial(_run, tell, check_versions=check_versions), manifests))
+        return list(pool.map(partial(_run, report, check_versions=check_versions), manifests))
 
 
-def _run(tell: Callable[[Part], None], manifest: Manifest, *, check_versions: bool) -> Part:
+def _run(report: Callable[[Part], None], manifest: Manifest, *, check_versions: bool) -> Part:
     try:
         installed(manifest)
         with tempfile.TemporaryDirectory(prefix="licet-interop-") as folder:
@@ -45,8 +45,8 @@ def _run(tell: Callable[[Part], None], manifest: Manifest, *, check_versions: bo
     except Missing as why:
         part = Part(manifest=manifest, missing=str(why))
     except Exception:  # noqa: BLE001 - one that fails keeps no other from being run
-        part = Part(manifest=manifest, faults=(traceback.format_exc()[-_TOLD_CHARS:],))
-    tell(part)
+        part = Part(manifest=manifest, faults=(traceback.format_exc()[-_SHOWN_CHARS:],))
+    report(part)
     return part
 
 

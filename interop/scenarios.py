@@ -32,8 +32,8 @@ class Case:
     ) -> None:
         """Set the library up."""
         self.tenant, self.who = tenant, who
-        told = {"client_id": who.client_id, "client_secret": who.secret, "auth": auth, "scope": scope}
-        self.do("open", **self.site.urls(tenant), **told)
+        options = {"client_id": who.client_id, "client_secret": who.secret, "auth": auth, "scope": scope}
+        self.do("open", **self.site.urls(tenant), **options)
 
     def do(self, what: str, **members: Any) -> dict[str, Any]:
         """Have it do something that is to succeed.
@@ -68,7 +68,7 @@ class Case:
             return self._used(mark)
         if not answer["ok"]:
             raise Outcome(f"raises {answer['raised']}")
-        return self.site.told(self.tenant, answer["access_token"])
+        return self.site.introspected(self.tenant, answer["access_token"])
 
     def call(self) -> tuple[int, dict[str, Any]]:
         """The API's answer, and what introspection says of the token that it was asked with."""
@@ -78,7 +78,7 @@ class Case:
 
     def _used(self, mark: int) -> dict[str, Any]:
         token = self.site.recorder.since(mark, f"/api/{self.tenant}")[-1].token
-        return self.site.told(self.tenant, token or "")
+        return self.site.introspected(self.tenant, token or "")
 
 
 _WRONG = Who(client_id=ORDINARY.client_id, secret="another secret")
@@ -99,17 +99,17 @@ def _seen(steps: Callable[[Case], str], case: Case) -> str:
 def _token(case: Case) -> str:
     case.open()
     case.do("token")
-    status, told = case.call()
-    assert (status, told["scope"]) == (204, "all"), (status, told)
+    status, found = case.call()
+    assert (status, found["scope"]) == (204, "all"), (status, found)
     return "token"
 
 
 def _view(case: Case) -> str:
     case.open(scope="view")
     case.do("token")
-    status, told = case.call()
-    assert (status, told["scope"]) == (204, "view"), (status, told)
-    assert "pool" not in told, "a view session has no seat"
+    status, found = case.call()
+    assert (status, found["scope"]) == (204, "view"), (status, found)
+    assert "pool" not in found, "a view session has no seat"
     return "token"
 
 
@@ -138,38 +138,38 @@ def _refresh(case: Case) -> str:
 
 def _early(case: Case) -> str:
     case.open()
-    told = case.obtain()
-    seconds = told["exp"] - told["iat"] - _EARLY_S
+    found = case.obtain()
+    seconds = found["exp"] - found["iat"] - _EARLY_S
     case.do("age", seconds=seconds)
     case.site.advance(seconds)
-    return _call_again(case, told)
+    return _call_again(case, found)
 
 
 def _expiry(case: Case) -> str:
     case.open()
-    told = case.obtain()
-    seconds = told["exp"] - told["iat"] + 1
+    found = case.obtain()
+    seconds = found["exp"] - found["iat"] + 1
     case.do("age", seconds=seconds)
     case.site.advance(seconds)
-    return _call_again(case, told)
+    return _call_again(case, found)
 
 
 def _ended(case: Case) -> str:
     case.open()
-    told = case.obtain()
-    case.site.end(case.tenant, told["sid"])
-    return _call_again(case, told)
+    found = case.obtain()
+    case.site.end(case.tenant, found["sid"])
+    return _call_again(case, found)
 
 
 def _call_again(case: Case, before: dict[str, Any]) -> str:
     mark = len(case.site.recorder.asked)
-    status, told = case.call()
+    status, found = case.call()
     asked = [request.grant_type for request in case.site.recorder.since(mark) if request.status == 200]
     if not asked:
-        assert status == (204 if told["active"] else 401)
-        return "keeps" if told["active"] else "nothing"
+        assert status == (204 if found["active"] else 401)
+        return "keeps" if found["active"] else "nothing"
     assert status == 204
-    assert (told["sid"] == before["sid"]) == (asked[-1] == "refresh_token")
+    assert (found["sid"] == before["sid"]) == (asked[-1] == "refresh_token")
     return {"refresh_token": "refreshed", "client_credentials": "new grant"}[asked[-1] or ""]
 
 
@@ -200,7 +200,7 @@ def visible(answer: dict[str, Any], true: dict[str, Any]) -> str:
     if UNSUPPORTED in answer:
         return UNSUPPORTED
     wrong = {name: answer[name] for name, value in true.items() if answer.get(name) not in (None, value)}
-    assert not wrong, f"the caller is told {wrong}, and the truth is {true}"
+    assert not wrong, f"the caller is reported as {wrong}, and is {true}"
     seen = [name for name in _VISIBLE if answer.get(name) is not None]
     if "code" not in seen and true["code"] in str(answer.get("text")):
         seen = ["text", *seen]
@@ -251,8 +251,8 @@ def _logoff(case: Case) -> str:
     mark = len(case.site.recorder.asked)
     assert case.do("logoff")["status"] == 200
     used = case.site.recorder.since(mark, "/logoff")[-1].token or ""
-    assert case.site.told(case.tenant, used) == {"active": False}
-    assert case.site.told(case.tenant, token)["sid"] != sid, "another session goes on"
+    assert case.site.introspected(case.tenant, used) == {"active": False}
+    assert case.site.introspected(case.tenant, token)["sid"] != sid, "another session goes on"
     return "logged off"
 
 
@@ -264,8 +264,8 @@ def _revoke(case: Case) -> str:
     answer = case.program.ask("revoke")
     if UNSUPPORTED in answer:
         return UNSUPPORTED
-    status, told = case.call()
-    assert (status, told) == (401, {"active": False}), (status, told)
+    status, found = case.call()
+    assert (status, found) == (401, {"active": False}), (status, found)
     return "revoked" if answer["ok"] else f"revoked, raises {answer['raised']}"
 
 
@@ -286,13 +286,13 @@ def _discovery(case: Case) -> str:
 
 def _private_key_jwt(case: Case) -> str:
     case.tenant = PLAIN
-    told = {
+    options = {
         "client_id": SIGNING,
         "auth": "private_key_jwt",
         "private_key": case.site.private_key,
         "scope": None,
     }
-    case.do("open", **case.site.urls(PLAIN, direct=True), **told)
+    case.do("open", **case.site.urls(PLAIN, direct=True), **options)
     case.do("token")
     case.do("token")  # another assertion: Licet takes each once
     status, _ = case.call()

@@ -85,7 +85,7 @@ class Site:
         with self._tenants[tenant].full_pool():
             yield
 
-    def told(self, tenant: str, token: str) -> dict[str, Any]:
+    def introspected(self, tenant: str, token: str) -> dict[str, Any]:
         """What introspection says of a token."""
         return self._posted(tenant, "introspect", API, {"token": token})
 
@@ -112,8 +112,8 @@ class Site:
     def _posted(self, tenant: str, end: str, who: Who, form: dict[str, str]) -> dict[str, Any]:
         form = {"client_id": who.client_id, "client_secret": who.secret, **form}
         answer = self._http.post(f"{self._licet.url}/{tenant}/{end}", data=form)
-        told: dict[str, Any] = answer.raise_for_status().json()
-        return told
+        introspected: dict[str, Any] = answer.raise_for_status().json()
+        return introspected
 
 
 @contextmanager

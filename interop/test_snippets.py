@@ -249,11 +249,11 @@ class Program:
 
     def __init__(self, snippet: Snippet, tenant: Tenant, client_id: str, secret: str) -> None:
         kept = {it: os.environ[it] for it in ("PATH", "HOME", "TMPDIR", "PYTHONPATH") if it in os.environ}
-        told = {"TENANT_URL": tenant.url, "API_URL": tenant.api_url, "CLIENT_ID": client_id}
+        variables = {"TENANT_URL": tenant.url, "API_URL": tenant.api_url, "CLIENT_ID": client_id}
         self._process = subprocess.Popen(
             filled_in(snippet.run),
             cwd=snippet.manifest.folder,
-            env={**kept, "LANG": "C.UTF-8", **told, "CLIENT_SECRET": secret},
+            env={**kept, "LANG": "C.UTF-8", **variables, "CLIENT_SECRET": secret},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -319,14 +319,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture(scope="session", params=ALL, ids=lambda it: it.file)
 def snippet(request: pytest.FixtureRequest) -> Snippet:
     """One of them, built."""
-    told: Snippet = request.param
+    made: Snippet = request.param
     try:
-        installed(told.manifest)
+        installed(made.manifest)
     except Missing as why:
         if not may_be_passed_over():
             raise
-        pytest.skip(f"{told.file}: {why}")
-    return told
+        pytest.skip(f"{made.file}: {why}")
+    return made
 
 
 @contextmanager
@@ -406,7 +406,7 @@ class TestWork:
             assert set(tenant.asked()[1:]) == {REFRESHED}
             assert program.ended() == (0, "")
 
-    def test_it_logs_off_when_it_is_told_to_end(self, snippet: Snippet, site: Site) -> None:
+    def test_it_logs_off_when_it_is_stopped(self, snippet: Snippet, site: Site) -> None:
         """Ctrl-C, and what systemd sends."""
         for number in snippet.logs_off_at:
             tenant = site.tenant()
@@ -428,11 +428,11 @@ def test_curl_is_given_no_secret_as_an_argument(site: Site, tmp_path: Path, monk
     with running(shell, site.tenant()) as program:
         program.add("one")
         assert program.ended() == (0, "")
-    told = kept.read_text(encoding="utf-8")
-    assert "/logoff" in told
-    assert SECRET not in told
-    assert "lca_" not in told
-    assert "lcr_" not in told
+    text = kept.read_text(encoding="utf-8")
+    assert "/logoff" in text
+    assert SECRET not in text
+    assert "lca_" not in text
+    assert "lcr_" not in text
 
 
 class TestRefusals:
@@ -455,23 +455,21 @@ class TestRefusals:
             assert program.ended() == (0, "")
 
     @pytest.mark.parametrize("status", [400, 429, 503])
-    def test_it_tells_that_no_seat_is_free_for_long(self, snippet: Snippet, site: Site, status: int) -> None:
+    def test_it_says_that_no_seat_is_free_for_long(self, snippet: Snippet, site: Site, status: int) -> None:
         """Twenty minutes are more than it has patience for."""
         if snippet.waits_in_vain:
             pytest.skip("it waits")
         tenant = site.tenant(status)
         tenant.grant()
-        assert "all_in_use" in told_by(snippet, tenant)
+        assert "all_in_use" in printed_by(snippet, tenant)
 
     @pytest.mark.parametrize("status", [400, 429, 503])
-    def test_it_tells_at_once_that_there_are_no_seats(
-        self, snippet: Snippet, site: Site, status: int
-    ) -> None:
+    def test_it_says_at_once_that_there_are_no_seats(self, snippet: Snippet, site: Site, status: int) -> None:
         """Without Retry-After there is nothing to wait for."""
-        told = told_by(snippet, site.tenant(status, seats=0))
-        assert "no_seats" in told or "This licence has no seats." in told, told
+        printed = printed_by(snippet, site.tenant(status, seats=0))
+        assert "no_seats" in printed or "This licence has no seats." in printed, printed
 
-    def test_it_tells_that_its_secret_is_wrong(self, snippet: Snippet, site: Site) -> None:
+    def test_it_says_that_its_secret_is_wrong(self, snippet: Snippet, site: Site) -> None:
         """And asks once only: a second try counts as another failure."""
         tenant = site.tenant()
         with running(snippet, tenant, "jobs", "another secret") as program:
@@ -482,14 +480,14 @@ class TestRefusals:
         assert "another secret" not in said
         assert tenant.asked() == [("client_credentials", 401)]
 
-    def test_it_tells_what_something_else_than_licet_answers(self, snippet: Snippet, site: Site) -> None:
+    def test_it_says_what_something_else_than_licet_answers(self, snippet: Snippet, site: Site) -> None:
         """A proxy whose Licet is away: no JSON, and no OAuth."""
         tenant = site.tenant()
         tenant.url = f"{site.api.url}{PROXY}/{tenant.name}"
-        assert "502" in told_by(snippet, tenant)
+        assert "502" in printed_by(snippet, tenant)
 
 
-def told_by(snippet: Snippet, tenant: Tenant) -> str:
+def printed_by(snippet: Snippet, tenant: Tenant) -> str:
     """What it says when it ends for want of a token; it keeps its secret to itself."""
     with running(snippet, tenant) as program:
         program.begin("one")

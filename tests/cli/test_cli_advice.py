@@ -188,7 +188,7 @@ def test_the_last_owner_and_a_disabled_webhook_come_with_their_line(desk: Desk) 
 
 
 def test_a_name_with_braces_in_it_is_no_template() -> None:
-    """What somebody calls a client is told as it is."""
+    """What somebody calls a client is reported as it is."""
     braces = "{0} {client} {name.__class__}"
     there = SetupError("x", code=Code.ALREADY_THERE, subject=Subject("client", braces))
     assert advice(there) == f"; change it with: licet client set '{braces}'"

@@ -88,7 +88,7 @@ def test_what_a_caller_can_see_is_told_in_a_fixed_order(answer: dict[str, Any], 
 @pytest.mark.parametrize("lie", [{"code": "invalid_client"}, {"status": 401}, {"reason": "rate_limited"}])
 def test_a_caller_that_is_told_something_else_is_a_fault(lie: dict[str, Any]) -> None:
     """A member that is there has to be true."""
-    with pytest.raises(AssertionError, match="the truth"):
+    with pytest.raises(AssertionError, match="the caller is reported as"):
         visible({**REFUSED, **lie}, NO_SEAT)
 
 
@@ -172,7 +172,7 @@ def test_what_is_missing_fails_unless_somebody_says_that_it_is_to_be_left_out(
 ) -> None:
     """Nothing is left out in silence."""
     monkeypatch.setenv("PASS_OVER", pass_over)
-    suite.tell(part)
+    suite.report(part)
     assert suite.result([part], []) == code
     told = capsys.readouterr().out
     word = "SKIPPED" if pass_over else "MISSING"

@@ -112,7 +112,7 @@ sealed class Client
     static readonly JavaScriptSerializer Json = new JavaScriptSerializer();
 
     readonly Library library;
-    Members told, token;
+    Members setup, token;
 
     Client(Library library)
     {
@@ -174,12 +174,12 @@ sealed class Client
                 };
             case "open":
                 if ((string)request["auth"] == "private_key_jwt") throw new Unsupported("signs nothing");
-                told = request;
+                setup = request;
                 token = null;
                 return new Members();
             case "token":
                 var form = new Members { ["grant_type"] = "client_credentials" };
-                if (told["scope"] != null) form["scope"] = told["scope"];
+                if (setup["scope"] != null) form["scope"] = setup["scope"];
                 return Granted(form);
             case "refresh":
                 return Granted(new Members
@@ -200,9 +200,9 @@ sealed class Client
                 var active = Posted("introspect_url", new Members { ["token"] = token["access_token"] })["active"];
                 return new Members { ["active"] = active };
             case "discover":
-                var url = told["issuer"] + "/.well-known/oauth-authorization-server";
-                told["token_url"] = Checked("GET", url, null, null)["token_endpoint"];
-                return new Members { ["token_endpoint"] = told["token_url"] };
+                var url = setup["issuer"] + "/.well-known/oauth-authorization-server";
+                setup["token_url"] = Checked("GET", url, null, null)["token_endpoint"];
+                return new Members { ["token_endpoint"] = setup["token_url"] };
             default:
                 throw new Unsupported("has no " + what);
         }
@@ -223,23 +223,23 @@ sealed class Client
 
     Members Posted(string url, Members form)
     {
-        var way = (string)told["auth"] == "default" ? library.Auth : (string)told["auth"];
-        if (way == "basic") return Checked("POST", (string)told[url], Basic(), form);
-        form["client_id"] = told["client_id"];
-        form["client_secret"] = told["client_secret"];
-        return Checked("POST", (string)told[url], null, form);
+        var way = (string)setup["auth"] == "default" ? library.Auth : (string)setup["auth"];
+        if (way == "basic") return Checked("POST", (string)setup[url], Basic(), form);
+        form["client_id"] = setup["client_id"];
+        form["client_secret"] = setup["client_secret"];
+        return Checked("POST", (string)setup[url], null, form);
     }
 
     string Basic()
     {
-        var pair = told["client_id"] + ":" + told["client_secret"];
+        var pair = setup["client_id"] + ":" + setup["client_secret"];
         return "Basic " + Convert.ToBase64String(Encoding.UTF8.GetBytes(pair));
     }
 
     int Status(string method, string url)
     {
         int status;
-        library.Send(method, (string)told[url], "Bearer " + token["access_token"], null, out status);
+        library.Send(method, (string)setup[url], "Bearer " + token["access_token"], null, out status);
         return status;
     }
 

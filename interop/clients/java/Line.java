@@ -21,7 +21,7 @@ final class Line {
         void seen(Exception error, Map<String, Object> answer);
     }
 
-    /** The library has no function for what is asked, or cannot be told to do it so. */
+    /** The library has no function for what is asked, or cannot be made to do it so. */
     static final class Unsupported extends RuntimeException {
         Unsupported(String why) {
             super(why);

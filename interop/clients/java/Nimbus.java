@@ -37,7 +37,7 @@ public final class Nimbus implements Line.Client {
         }
     }
 
-    private JsonNode told;
+    private JsonNode setup;
     private URI tokenUri;
     private AccessTokenResponse token;
 
@@ -50,7 +50,7 @@ public final class Nimbus implements Line.Client {
         return switch (what) {
             case "hello" -> Line.hello("Nimbus OAuth 2.0 SDK", TokenRequest.class);
             case "open" -> {
-                told = request;
+                setup = request;
                 tokenUri = url("token_url");
                 yield Map.of();
             }
@@ -62,7 +62,7 @@ public final class Nimbus implements Line.Client {
             case "revoke" -> revoke();
             case "introspect" -> introspect();
             case "discover" -> {
-                var issuer = new Issuer(told.get("issuer").asString());
+                var issuer = new Issuer(setup.get("issuer").asString());
                 tokenUri = AuthorizationServerMetadata.resolve(issuer).getTokenEndpointURI();
                 yield Map.of("token_endpoint", tokenUri.toString());
             }
@@ -83,10 +83,10 @@ public final class Nimbus implements Line.Client {
     }
 
     private ClientAuthentication credentials() throws Exception {
-        var id = new ClientID(told.get("client_id").asString());
-        return switch (told.get("auth").asString()) {
+        var id = new ClientID(setup.get("client_id").asString());
+        return switch (setup.get("auth").asString()) {
             case "private_key_jwt" -> {
-                var key = ECKey.parse(told.get("private_key").toString());
+                var key = ECKey.parse(setup.get("private_key").toString());
                 var alg = JWSAlgorithm.ES256;
                 yield new PrivateKeyJWT(id, tokenUri, alg, key.toPrivateKey(), key.getKeyID(), null);
             }
@@ -96,11 +96,11 @@ public final class Nimbus implements Line.Client {
     }
 
     private Secret secret() {
-        return new Secret(told.get("client_secret").asString());
+        return new Secret(setup.get("client_secret").asString());
     }
 
     private Map<String, Object> ask(AuthorizationGrant grant) throws Exception {
-        var scope = told.hasNonNull("scope") ? new Scope(told.get("scope").asString()) : null;
+        var scope = setup.hasNonNull("scope") ? new Scope(setup.get("scope").asString()) : null;
         var request = new TokenRequest.Builder(tokenUri, credentials(), grant).scope(scope).build();
         var response = TokenResponse.parse(request.toHTTPRequest().send());
         if (!response.indicatesSuccess()) throw new Refused(response.toErrorResponse().getErrorObject());
@@ -136,6 +136,6 @@ public final class Nimbus implements Line.Client {
     }
 
     private URI url(String name) {
-        return URI.create(told.get(name).asString());
+        return URI.create(setup.get(name).asString());
     }
 }

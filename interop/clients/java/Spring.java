@@ -33,7 +33,7 @@ public final class Spring implements Line.Client {
         "body", ClientAuthenticationMethod.CLIENT_SECRET_POST,
         "private_key_jwt", ClientAuthenticationMethod.PRIVATE_KEY_JWT);
 
-    private JsonNode told;
+    private JsonNode setup;
     private String principal;
     private Duration aged;
     private OAuth2AuthorizedClientService held;
@@ -49,7 +49,7 @@ public final class Spring implements Line.Client {
         return switch (what) {
             case "hello" -> Line.hello("Spring Security, `oauth2-client`", ClientRegistration.class);
             case "open" -> {
-                told = request;
+                setup = request;
                 principal = request.get("client_id").asString();
                 use(registration(request.get("token_url").asString()));
                 yield Map.of();
@@ -84,10 +84,10 @@ public final class Spring implements Line.Client {
         var made = ClientRegistration.withRegistrationId(ID)
             .authorizationGrantType(AuthorizationGrantType.CLIENT_CREDENTIALS)
             .tokenUri(tokenUri)
-            .clientId(told.get("client_id").asString());
-        if (told.hasNonNull("client_secret")) made.clientSecret(told.get("client_secret").asString());
-        if (told.hasNonNull("scope")) made.scope(told.get("scope").asString());
-        var method = METHODS.get(told.get("auth").asString());
+            .clientId(setup.get("client_id").asString());
+        if (setup.hasNonNull("client_secret")) made.clientSecret(setup.get("client_secret").asString());
+        if (setup.hasNonNull("scope")) made.scope(setup.get("scope").asString());
+        var method = METHODS.get(setup.get("auth").asString());
         if (method != null) made.clientAuthenticationMethod(method);
         return made.build();
     }
@@ -98,7 +98,7 @@ public final class Spring implements Line.Client {
         held = new InMemoryOAuth2AuthorizedClientService(known);
         var provider = new ClientCredentialsOAuth2AuthorizedClientProvider();
         provider.setClock(new Moved());
-        if (told.hasNonNull("private_key")) provider.setAccessTokenResponseClient(signing());
+        if (setup.hasNonNull("private_key")) provider.setAccessTokenResponseClient(signing());
         manager = new AuthorizedClientServiceOAuth2AuthorizedClientManager(known, held);
         manager.setAuthorizedClientProvider(provider);
         var interceptor = new OAuth2ClientHttpRequestInterceptor(manager);
@@ -119,7 +119,7 @@ public final class Spring implements Line.Client {
 
     private JWK key() {
         try {
-            return JWK.parse(told.get("private_key").toString());
+            return JWK.parse(setup.get("private_key").toString());
         } catch (java.text.ParseException bad) {
             throw new IllegalArgumentException(bad);
         }
@@ -137,12 +137,12 @@ public final class Spring implements Line.Client {
     }
 
     private int status(HttpMethod method, String url) {
-        return http.method(method).uri(told.get(url).asString())
+        return http.method(method).uri(setup.get(url).asString())
             .exchange((request, response) -> response.getStatusCode().value());
     }
 
     private Map<String, Object> discover() {
-        var found = ClientRegistrations.fromIssuerLocation(told.get("issuer").asString())
+        var found = ClientRegistrations.fromIssuerLocation(setup.get("issuer").asString())
             .authorizationGrantType(AuthorizationGrantType.CLIENT_CREDENTIALS)
             .clientId(principal)
             .build().getProviderDetails().getTokenUri();

@@ -6,7 +6,7 @@
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 
-/** The library has no function for what is asked, or cannot be told to do it so. */
+/** The library has no function for what is asked, or cannot be made to do it so. */
 export class Unsupported extends Error {}
 
 /** The answer to `hello`. */

@@ -3,26 +3,26 @@
 import * as oauth from "openid-client";
 import { hello, ofToken, serve, Unsupported } from "./line.js";
 
-let told, config, token;
+let setup, config, token;
 
 const client = {
   hello: () => hello("openid-client"),
 
   async open(request) {
-    told = request;
+    setup = request;
     token = undefined;
     const server = {
-      issuer: told.issuer,
-      token_endpoint: told.token_url,
-      revocation_endpoint: told.revoke_url,
-      introspection_endpoint: told.introspect_url,
+      issuer: setup.issuer,
+      token_endpoint: setup.token_url,
+      revocation_endpoint: setup.revoke_url,
+      introspection_endpoint: setup.introspect_url,
     };
-    config = new oauth.Configuration(server, told.client_id, told.client_secret, await authentication());
+    config = new oauth.Configuration(server, setup.client_id, setup.client_secret, await authentication());
     oauth.allowInsecureRequests(config); // http on 127.0.0.1
   },
 
   async token() {
-    return held(await oauth.clientCredentialsGrant(config, told.scope ? { scope: told.scope } : {}));
+    return held(await oauth.clientCredentialsGrant(config, setup.scope ? { scope: setup.scope } : {}));
   },
 
   async refresh() {
@@ -35,12 +35,12 @@ const client = {
   },
 
   async call() {
-    const url = new URL(told.api_url);
+    const url = new URL(setup.api_url);
     return seenOf(() => oauth.fetchProtectedResource(config, token.access_token, url, "GET"));
   },
 
   async logoff() {
-    const url = new URL(told.logoff_url);
+    const url = new URL(setup.logoff_url);
     return seenOf(() => oauth.fetchProtectedResource(config, token.access_token, url, "POST"));
   },
 
@@ -53,7 +53,7 @@ const client = {
   },
 
   async discover() {
-    const found = await oauth.discovery(new URL(told.issuer), told.client_id, told.client_secret, undefined, {
+    const found = await oauth.discovery(new URL(setup.issuer), setup.client_id, setup.client_secret, undefined, {
       algorithm: "oauth2",
       execute: [oauth.allowInsecureRequests],
     });
@@ -63,18 +63,18 @@ const client = {
 };
 
 async function authentication() {
-  switch (told.auth) {
+  switch (setup.auth) {
     case "default":
       return undefined;
     case "basic":
-      return oauth.ClientSecretBasic(told.client_secret);
+      return oauth.ClientSecretBasic(setup.client_secret);
     case "body":
-      return oauth.ClientSecretPost(told.client_secret);
+      return oauth.ClientSecretPost(setup.client_secret);
     default: {
-      const { alg, kid } = told.private_key;
+      const { alg, kid } = setup.private_key;
       const way = { name: "ECDSA", namedCurve: "P-256" };
       if (alg !== "ES256") throw new Unsupported(`knows ${alg}, and this program does not`);
-      const key = await crypto.subtle.importKey("jwk", told.private_key, way, false, ["sign"]);
+      const key = await crypto.subtle.importKey("jwk", setup.private_key, way, false, ["sign"]);
       return oauth.PrivateKeyJwt({ key, kid });
     }
   }

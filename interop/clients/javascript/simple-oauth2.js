@@ -3,27 +3,27 @@
 import { ClientCredentials } from "simple-oauth2";
 import { hello, ofToken, serve, Unsupported } from "./line.js";
 
-let told, library, token;
+let setup, library, token;
 
 const client = {
   hello: () => hello("simple-oauth2"),
 
   open(request) {
-    told = request;
+    setup = request;
     token = undefined;
-    if (told.auth === "private_key_jwt") throw new Unsupported("has no private_key_jwt");
-    const { origin, pathname } = new URL(told.token_url);
-    const options = { body: { authorizationMethod: "body" }, basic: { authorizationMethod: "header" } }[told.auth];
+    if (setup.auth === "private_key_jwt") throw new Unsupported("has no private_key_jwt");
+    const { origin, pathname } = new URL(setup.token_url);
+    const options = { body: { authorizationMethod: "body" }, basic: { authorizationMethod: "header" } }[setup.auth];
     library = () =>
       new ClientCredentials({
-        client: { id: told.client_id, secret: told.client_secret },
-        auth: { tokenHost: origin, tokenPath: pathname, revokePath: new URL(told.revoke_url).pathname },
+        client: { id: setup.client_id, secret: setup.client_secret },
+        auth: { tokenHost: origin, tokenPath: pathname, revokePath: new URL(setup.revoke_url).pathname },
         options,
       });
   },
 
   async token() {
-    token = await library().getToken(told.scope ? { scope: told.scope } : {});
+    token = await library().getToken(setup.scope ? { scope: setup.scope } : {});
     return ofToken(token.token);
   },
 
@@ -37,14 +37,14 @@ const client = {
     Date.now = () => now() + seconds * 1000;
   },
 
-  // The library only gets tokens, and tells whether one has expired: its manual has these two lines.
+  // The library only gets tokens, and says whether one has expired: its manual has these two lines.
   async call() {
     if (token.expired()) token = await token.refresh();
-    return { status: (await fetch(told.api_url, { headers: bearer() })).status };
+    return { status: (await fetch(setup.api_url, { headers: bearer() })).status };
   },
 
   async logoff() {
-    return { status: (await fetch(told.logoff_url, { method: "POST", headers: bearer() })).status };
+    return { status: (await fetch(setup.logoff_url, { method: "POST", headers: bearer() })).status };
   },
 
   async revoke() {

@@ -16,7 +16,7 @@ final class Refused extends Exception
 /** One caller, with what `open` said. */
 final class Client
 {
-    private array $told = [];
+    private array $setup = [];
     private array $token = [];
 
     public function hello(): array
@@ -30,13 +30,13 @@ final class Client
         if ($request['auth'] === 'private_key_jwt') {
             throw new Unsupported('signs nothing');
         }
-        [$this->told, $this->token] = [$request, []];
+        [$this->setup, $this->token] = [$request, []];
         return [];
     }
 
     public function token(): array
     {
-        $scope = array_filter(['scope' => $this->told['scope']]);
+        $scope = array_filter(['scope' => $this->setup['scope']]);
         return $this->granted(['grant_type' => 'client_credentials'] + $scope);
     }
 
@@ -55,31 +55,31 @@ final class Client
 
     public function call(): array
     {
-        return ['status' => $this->sent($this->told['api_url'], $this->bearer())[0]];
+        return ['status' => $this->sent($this->setup['api_url'], $this->bearer())[0]];
     }
 
     public function logoff(): array
     {
-        return ['status' => $this->sent($this->told['logoff_url'], [CURLOPT_POST => true] + $this->bearer())[0]];
+        return ['status' => $this->sent($this->setup['logoff_url'], [CURLOPT_POST => true] + $this->bearer())[0]];
     }
 
     public function revoke(): array
     {
-        $this->posted($this->told['revoke_url'], ['token' => $this->token['access_token']]);
+        $this->posted($this->setup['revoke_url'], ['token' => $this->token['access_token']]);
         return [];
     }
 
     public function introspect(): array
     {
-        $told = $this->posted($this->told['introspect_url'], ['token' => $this->token['access_token']]);
-        return ['active' => $told['active']];
+        $found = $this->posted($this->setup['introspect_url'], ['token' => $this->token['access_token']]);
+        return ['active' => $found['active']];
     }
 
     public function discover(): array
     {
-        $url = $this->told['issuer'] . '/.well-known/oauth-authorization-server';
-        $this->told['token_url'] = $this->checked($url, [])['token_endpoint'];
-        return ['token_endpoint' => $this->told['token_url']];
+        $url = $this->setup['issuer'] . '/.well-known/oauth-authorization-server';
+        $this->setup['token_url'] = $this->checked($url, [])['token_endpoint'];
+        return ['token_endpoint' => $this->setup['token_url']];
     }
 
     /** What a caller can read from a refusal. */
@@ -95,14 +95,14 @@ final class Client
 
     private function granted(array $form): array
     {
-        return $this->token = $this->posted($this->told['token_url'], $form);
+        return $this->token = $this->posted($this->setup['token_url'], $form);
     }
 
     private function posted(string $url, array $form): array
     {
-        [$id, $secret] = [$this->told['client_id'], $this->told['client_secret']];
+        [$id, $secret] = [$this->setup['client_id'], $this->setup['client_secret']];
         $basic = [];
-        if ($this->told['auth'] === 'body') {
+        if ($this->setup['auth'] === 'body') {
             $form += ['client_id' => $id, 'client_secret' => $secret];
         } else {
             $basic = [CURLOPT_USERPWD => "$id:$secret"];

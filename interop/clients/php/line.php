@@ -2,7 +2,7 @@
 // A PHP client's side of the suite's protocol: JSON lines on standard input and output (interop/README.md).
 declare(strict_types=1);
 
-/** The library has no function for what is asked, or cannot be told to do it so. */
+/** The library has no function for what is asked, or cannot be made to do it so. */
 final class Unsupported extends Exception
 {
 }

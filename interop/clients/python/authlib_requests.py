@@ -26,7 +26,7 @@ class Client:
 
     def open(self, request: Members) -> None:
         """Make the session."""
-        self._told = request
+        self._setup = request
         method, key = _METHODS[request["auth"]], request.get("private_key")
         self._session = OAuth2Session(
             request["client_id"],
@@ -56,26 +56,26 @@ class Client:
 
     def call(self, _: Members) -> Members:
         """Ask the API."""
-        return {"status": self._session.get(self._told["api_url"]).status_code}
+        return {"status": self._session.get(self._setup["api_url"]).status_code}
 
     def logoff(self, _: Members) -> Members:
         """Free the seat."""
-        return {"status": self._session.post(self._told["logoff_url"]).status_code}
+        return {"status": self._session.post(self._setup["logoff_url"]).status_code}
 
     def revoke(self, _: Members) -> None:
         """Revoke the access token."""
         token = self._session.token["access_token"]
-        self._session.revoke_token(self._told["revoke_url"], token=token).raise_for_status()
+        self._session.revoke_token(self._setup["revoke_url"], token=token).raise_for_status()
 
     def introspect(self, _: Members) -> Members:
         """Ask about the access token."""
         token = self._session.token["access_token"]
-        answer = self._session.introspect_token(self._told["introspect_url"], token=token)
+        answer = self._session.introspect_token(self._setup["introspect_url"], token=token)
         return {"active": answer.json()["active"]}
 
     def discover(self, _: Members) -> Members:
         """Read the metadata: Authlib knows where they are, and checks them."""
-        url = get_well_known_url(self._told["issuer"], external=True, suffix="oauth-authorization-server")
+        url = get_well_known_url(self._setup["issuer"], external=True, suffix="oauth-authorization-server")
         metadata = AuthorizationServerMetadata(self._session.get(url, withhold_token=True).json())
         metadata.validate_token_endpoint()
         self._session.metadata["token_endpoint"] = metadata.token_endpoint

@@ -28,11 +28,11 @@ class Client:
         """Remember the credentials."""
         if request["auth"] == "private_key_jwt":
             raise Unsupported("signs nothing")
-        self._told = request
+        self._setup = request
 
     def token(self, _: Members) -> Members:
         """Get a token."""
-        scope = [f"scope={self._told['scope']}"] if self._told["scope"] else []
+        scope = [f"scope={self._setup['scope']}"] if self._setup["scope"] else []
         return self._granted("grant_type=client_credentials", *scope)
 
     def refresh(self, _: Members) -> Members:
@@ -45,37 +45,37 @@ class Client:
 
     def call(self, _: Members) -> Members:
         """Ask the API."""
-        return {"status": _ask(self._told["api_url"], *self._bearer())[0]}
+        return {"status": _ask(self._setup["api_url"], *self._bearer())[0]}
 
     def logoff(self, _: Members) -> Members:
         """Free the seat."""
-        return {"status": _ask(self._told["logoff_url"], "-X", "POST", *self._bearer())[0]}
+        return {"status": _ask(self._setup["logoff_url"], "-X", "POST", *self._bearer())[0]}
 
     def revoke(self, _: Members) -> None:
         """Revoke the access token."""
-        self._posted(self._told["revoke_url"], f"token={self._token['access_token']}")
+        self._posted(self._setup["revoke_url"], f"token={self._token['access_token']}")
 
     def introspect(self, _: Members) -> Members:
         """Ask about the access token."""
-        told = self._posted(self._told["introspect_url"], f"token={self._token['access_token']}")
-        return {"active": json.loads(told)["active"]}
+        found = self._posted(self._setup["introspect_url"], f"token={self._token['access_token']}")
+        return {"active": json.loads(found)["active"]}
 
     def discover(self, _: Members) -> Members:
         """Read the metadata."""
-        status, body = _ask(f"{self._told['issuer']}/.well-known/oauth-authorization-server")
+        status, body = _ask(f"{self._setup['issuer']}/.well-known/oauth-authorization-server")
         if status != 200:
             raise Refused(status, body)
         found = json.loads(body)["token_endpoint"]
-        self._told = {**self._told, "token_url": found}
+        self._setup = {**self._setup, "token_url": found}
         return {"token_endpoint": found}
 
     def _granted(self, *form: str) -> Members:
-        self._token: dict[str, Any] = json.loads(self._posted(self._told["token_url"], *form))
+        self._token: dict[str, Any] = json.loads(self._posted(self._setup["token_url"], *form))
         return of_token(self._token)
 
     def _posted(self, url: str, *form: str) -> str:
-        who = (self._told["client_id"], self._told["client_secret"])
-        if self._told["auth"] == "body":
+        who = (self._setup["client_id"], self._setup["client_secret"])
+        if self._setup["auth"] == "body":
             auth: tuple[str, ...] = ()
             form += (f"client_id={who[0]}", f"client_secret={who[1]}")
         else:

@@ -18,7 +18,7 @@ class Client:
 
     def open(self, request: Members) -> None:
         """Make the client."""
-        self._told = request
+        self._setup = request
         methods = {"basic": "client_secret_basic", "body": "client_secret_post"}
         if request["auth"] == "private_key_jwt":
             raise Unsupported("has no private_key_jwt")
@@ -53,11 +53,11 @@ class Client:
         """Ask the API; the library only gets tokens, and can tell whether one has expired."""
         if self._token.is_expired():
             self.refresh({})
-        return {"status": httpx.get(self._told["api_url"], headers=self._bearer()).status_code}
+        return {"status": httpx.get(self._setup["api_url"], headers=self._bearer()).status_code}
 
     def logoff(self, _: Members) -> Members:
         """Free the seat."""
-        return {"status": httpx.post(self._told["logoff_url"], headers=self._bearer()).status_code}
+        return {"status": httpx.post(self._setup["logoff_url"], headers=self._bearer()).status_code}
 
     def revoke(self, _: Members) -> None:
         """Revoke the access token."""

@@ -16,7 +16,7 @@ Members = Mapping[str, Any]
 
 
 class Unsupported(Exception):
-    """The library has no function for what is asked, or cannot be told to do it so."""
+    """The library has no function for what is asked, or cannot be made to do it so."""
 
 
 def serve(client: object, seen: Callable[[Exception], Members]) -> None:

@@ -22,7 +22,7 @@ class Client:
         """Make the session; it renews by itself, as far as it can."""
         if request["auth"] == "private_key_jwt":
             raise Unsupported("has no private_key_jwt for client credentials")
-        self._told = request
+        self._setup = request
         who = {name: request[name] for name in ("client_id", "client_secret")}
         in_body = request["auth"] == "body"
         self._auth = None if in_body else HTTPBasicAuth(who["client_id"], who["client_secret"])
@@ -37,15 +37,15 @@ class Client:
     def token(self, _: Members) -> Members:
         """Get a token."""
         how = {
-            "default": {"client_secret": self._told["client_secret"]},
+            "default": {"client_secret": self._setup["client_secret"]},
             "basic": {"auth": self._auth},
-            "body": {"client_secret": self._told["client_secret"], "include_client_id": True},
+            "body": {"client_secret": self._setup["client_secret"], "include_client_id": True},
         }
-        return of_token(self._session.fetch_token(self._told["token_url"], **how[self._told["auth"]]))
+        return of_token(self._session.fetch_token(self._setup["token_url"], **how[self._setup["auth"]]))
 
     def refresh(self, _: Members) -> Members:
         """Renew it."""
-        return of_token(self._session.refresh_token(self._told["token_url"], auth=self._auth))
+        return of_token(self._session.refresh_token(self._setup["token_url"], auth=self._auth))
 
     def age(self, request: Members) -> None:
         """Have the token expire earlier."""
@@ -54,12 +54,12 @@ class Client:
 
     def call(self, _: Members) -> Members:
         """Ask the API; the credentials with which to renew go with each request."""
-        who = {name: self._told[name] for name in ("client_id", "client_secret")} if self._auth else {}
-        return {"status": self._session.get(self._told["api_url"], **who).status_code}
+        who = {name: self._setup[name] for name in ("client_id", "client_secret")} if self._auth else {}
+        return {"status": self._session.get(self._setup["api_url"], **who).status_code}
 
     def logoff(self, _: Members) -> Members:
         """Free the seat."""
-        return {"status": self._session.post(self._told["logoff_url"]).status_code}
+        return {"status": self._session.post(self._setup["logoff_url"]).status_code}
 
 
 def seen(error: Exception) -> Members:

@@ -22,14 +22,14 @@ _VERSIONS = {"nginx": ("nginx", "-v"), "apache": ("apache2", "-v")}
 
 
 class Api(BaseHTTPRequestHandler):
-    """An API that tells what the proxy tells it of the caller."""
+    """An API that answers with what the proxy sends of the caller."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         """Answer."""
-        told = {"client": self.headers["X-Licet-Client"], "user": self.headers["X-Licet-User"]}
-        body = json.dumps(told).encode()
+        setup = {"client": self.headers["X-Licet-Client"], "user": self.headers["X-Licet-User"]}
+        body = json.dumps(setup).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -54,15 +54,15 @@ class Proxy:
         version = re.search(r"/(\d[\d.]+)", done.stdout + done.stderr)
         return {"library": self._name, "version": version[1] if version else "", "runtime": sys.platform}
 
-    def serve(self, told: dict[str, Any]) -> dict[str, Any]:
+    def serve(self, setup: dict[str, Any]) -> dict[str, Any]:
         """Start it."""
         api = ThreadingHTTPServer(("127.0.0.1", 0), Api)
         threading.Thread(target=api.serve_forever, daemon=True).start()
-        issuer, port = urlsplit(told["issuer"]), free_port()
+        issuer, port = urlsplit(setup["issuer"]), free_port()
         ports = {LICET: issuer.port or 0, API: api.server_port, FRONT: port}
         command = placed(self._name, self._folder, ports)
-        self._name_the_rest(issuer.path.strip("/"), told["client_id"])
-        secret = {"LICET_SECRET": quote(told["client_secret"], safe="")}
+        self._name_the_rest(issuer.path.strip("/"), setup["client_id"])
+        secret = {"LICET_SECRET": quote(setup["client_secret"], safe="")}
         self._running = subprocess.Popen(command, env=os.environ | secret, stdin=subprocess.DEVNULL, stdout=2)
         until_listening(self._running, port)
         return {"url": f"http://127.0.0.1:{port}"}

@@ -29,9 +29,9 @@ credentials() {
     field client_secret "$CLIENT_SECRET"
 }
 
-bearer() { printf 'header = "Authorization: Bearer %s"\n' "$(told .access_token)"; }
+bearer() { printf 'header = "Authorization: Bearer %s"\n' "$(value .access_token)"; }
 
-told() { jq -r "$1 // empty" <<<"$TOKEN"; }
+value() { jq -r "$1 // empty" <<<"$TOKEN"; }
 
 # Sets TOKEN; fails if the server refuses for good. The life of a token is counted from the question.
 get_token() {
@@ -44,12 +44,12 @@ get_token() {
         waited_s=$((waited_s + RETRY_AFTER))
     done
     TOKEN=$BODY
-    GOOD_UNTIL_S=$((asked_s + $(told .expires_in) * 9 / 10))
+    GOOD_UNTIL_S=$((asked_s + $(value .expires_in) * 9 / 10))
 }
 
 renew() {
     local refresh_token
-    refresh_token=$(told .refresh_token)
+    refresh_token=$(value .refresh_token)
     if [[ -n $refresh_token ]]; then
         get_token "$(field grant_type refresh_token)" "$(field refresh_token "$refresh_token")" && return
         [[ $(jq -r .error <<<"$BODY") == invalid_grant ]] || refused
@@ -59,16 +59,16 @@ renew() {
 }
 
 refused() {
-    local told='[.error, .reason, .error_description] | map(values) | join(" ")'
-    { jq --exit-status --raw-output "$told" <<<"$BODY" 2>/dev/null || echo "HTTP $STATUS"; } >&2
+    local text='[.error, .reason, .error_description] | map(values) | join(" ")'
+    { jq --exit-status --raw-output "$text" <<<"$BODY" 2>/dev/null || echo "HTTP $STATUS"; } >&2
     exit 1
 }
 
 # Gives the seat back, which is else taken for 20 minutes more.
 log_off() {
     [[ -n $TOKEN ]] || return 0
-    if [[ -n $(told .refresh_token) ]]; then # works also when the access token has expired
-        ask "$(credentials; field refresh_token "$(told .refresh_token)")" "$TENANT_URL/logoff"
+    if [[ -n $(value .refresh_token) ]]; then # works also when the access token has expired
+        ask "$(credentials; field refresh_token "$(value .refresh_token)")" "$TENANT_URL/logoff"
     else
         ask "$(bearer)" --request POST "$TENANT_URL/logoff"
     fi

@@ -132,9 +132,9 @@ public sealed class LicetSession
                 }
                 // No seat (400, 429 or 503), or a busy server (503).
                 int seconds;
-                var isTold = int.TryParse(response.Headers["Retry-After"], out seconds);
+                var isGiven = int.TryParse(response.Headers["Retry-After"], out seconds);
                 wait = TimeSpan.FromSeconds(seconds);
-                if (!isTold || waited + wait > Patience) throw new OAuthException(answer);
+                if (!isGiven || waited + wait > Patience) throw new OAuthException(answer);
             }
             Thread.Sleep(wait);
             waited += wait;

@@ -8,8 +8,8 @@ final class OAuthException extends RuntimeException
     /** @param array<string, mixed> $answer what the token endpoint says */
     public function __construct(public readonly array $answer)
     {
-        $told = array_intersect_key($answer, array_flip(['error', 'reason', 'error_description']));
-        parent::__construct(implode(' ', $told));
+        $parts = array_intersect_key($answer, array_flip(['error', 'reason', 'error_description']));
+        parent::__construct(implode(' ', $parts));
     }
 }
 

@@ -68,7 +68,7 @@ def test_a_public_key_is_added_shown_and_removed(site: DashboardSite, ada: Reade
 
 
 def test_a_password_that_nobody_has_set_proves_nothing(site: DashboardSite, ada: Reader) -> None:
-    """The page does not say that it does, and the last key is told as such; one that has expired is none."""
+    """The page does not say that it does, and the last key is named as such; an expired one is none."""
     with site.changing() as change:
         tenant = change.tenant("Jim_Test")
         tenant.add_user("NP", name="No password")
