@@ -221,6 +221,15 @@ class TestSeats:
         assert licet_tenant.seats_in_use == 0
         assert licet_tenant.end_sessions("TestClientId") == 0
 
+    def test_settings_have_the_names_of_the_admin_api(self, licet_tenant: LicetTenant) -> None:
+        """One name for a value, wherever it is said: `max_sessions` here as there."""
+        licet_tenant.add_client("Often", "the first password", max_sessions=1)
+        tokens = [licet_tenant.token("Often") for _ in range(2)]
+        assert [is_live(licet_tenant, it) for it in tokens] == [False, True]
+        licet_tenant.set_client("Often", max_sessions=2)
+        tokens.append(licet_tenant.token("Often"))
+        assert [is_live(licet_tenant, it) for it in tokens] == [False, True, True]
+
     def test_a_client_can_be_kept_off_the_seats(self, licet: LicetServer, licet_tenant: LicetTenant) -> None:
         """L12."""
         licet_tenant.suspend("TestClientId", minutes=5)

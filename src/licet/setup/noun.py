@@ -62,6 +62,11 @@ class Noun(Value, frozen=True, kw_only=True):
         """The name of a setting, by its field; a field that is no setting is its own name."""
         return next((it.name for it in self.settings if it.field == field), field)
 
+    def by_field(self, named: Mapping[str, Any]) -> Settings:
+        """Settings by their names of the admin API, as the fields of the model; any other name stays."""
+        fields = {it.wire: it.field for it in self.settings}
+        return {fields.get(name, name): it for name, it in named.items()}
+
     def settings_of(self, value: Value) -> Settings:
         """All that is set of a value."""
         return {setting.field: getattr(value, setting.field) for setting in self.settings}

@@ -20,6 +20,7 @@ from licet.reports import live
 from licet.reports.live import LiveSession
 from licet.setup.change import POOL_FIRST
 from licet.setup.holds import free
+from licet.setup.nouns import CLIENT, TENANT
 from licet.setup.tenant import TenantSetup
 from licet.testing.server import ServerUnderTest
 
@@ -123,7 +124,7 @@ class LicetTenant:
         """Add a client; return its id and secret.
 
         Without a secret it gets a generated one. `user` are the initials of its user, by default a new one.
-        Raises SetupError, InvalidValue.
+        All settings have the names of the admin API. Raises SetupError, InvalidValue.
         """
         self.add_clients({client_id: secret}, **settings)
         return self.credentials(client_id)
@@ -141,7 +142,7 @@ class LicetTenant:
                 elif client_id in hashes:
                     text = f"user {initials} has a password already: {client_id} cannot have one"
                     raise InvalidValue(text, code=Code.NOT_TOGETHER, field="password")
-                own = settings.copy()
+                own = CLIENT.by_field(settings)
                 own["user"] = initials
                 setup.add_client(client_id, made.get(client_id), **own)
         self._secrets |= {client_id: secret for client_id, secret in secrets.items() if secret is not None}
@@ -153,7 +154,7 @@ class LicetTenant:
         Raises SetupError, InvalidValue.
         """
         with self.changing() as setup:
-            setup.set_client(client_id, **changes)
+            setup.set_client(client_id, **CLIENT.by_field(changes))
 
     # Seats, sessions and denials
 
@@ -328,12 +329,12 @@ class LicetServer(ServerUnderTest):
     ) -> LicetTenant:
         """Add a tenant with a pool `full` of so many seats, clients, and clients that may introspect.
 
-        Clients have the secrets that the test gives, or generated ones. `settings` are those of a
-        tenant: `session_ttl_s`, `access_ttl_s`, `scope_default`, `no_seat_status` and others. In the fixture
+        Clients have the secrets that the test gives, or generated ones. `settings` are those of a tenant, as
+        the admin API names them: `session_ttl_s`, `access_ttl_s`, `no_seat_status` and others. In the fixture
         it is removed at the end of the test. Raises SetupError, InvalidValue.
         """
         with self.changing() as change:
-            setup = change.add_tenant(name, seats=seats, **settings)
+            setup = change.add_tenant(name, seats=seats, **TENANT.by_field(settings))
             setup.set_pool("full", duplicates=Duplicates(duplicates))
         tenant = LicetTenant(self, name, self._pepper)
         secrets = clients if isinstance(clients, Mapping) else dict.fromkeys(clients)

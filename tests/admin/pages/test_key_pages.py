@@ -51,7 +51,7 @@ def client(site: DashboardSite, client_id: str) -> Client:
 
 def test_a_public_key_is_added_shown_and_removed(site: DashboardSite, ada: Reader, vera: Reader) -> None:
     of, signer = added(site, "Signs"), Signer.new("ES256")
-    page = send(ada, f"/set-up/clients/keys/add{of}", no_secret_key=signer.pem, made_expires="2099-01-31")
+    page = send(ada, f"/set-up/clients/keys/add{of}", no_secret_key=signer.pem, expires="2099-01-31")
     assert page.status_code == 303, page.text
     (kept,) = client(site, "Signs").keys
     assert kept.thumbprint == signer.key.thumbprint
@@ -78,9 +78,9 @@ def test_a_password_that_nobody_has_set_proves_nothing(site: DashboardSite, ada:
     assert "with its user's password" not in ada.get(f"/set-up/clients/edit{of}").text
     paths = [f"/set-up/clients/keys/remove{of}&key={other.key.thumbprint}" for other in signers]
     lives = ["2099-01-31", "never"]
-    for signer, made_expires in zip(signers, lives, strict=True):
+    for signer, expires in zip(signers, lives, strict=True):
         path = f"/set-up/clients/keys/add{of}"
-        send(ada, path, no_secret_key=signer.pem, made_expires=made_expires)
+        send(ada, path, no_secret_key=signer.pem, expires=expires)
     assert "the only thing by which" not in ada.get(paths[0]).text
     send(ada, paths[0])
     assert "the only thing by which the client can authenticate" in ada.get(paths[1]).text
@@ -89,7 +89,7 @@ def test_a_password_that_nobody_has_set_proves_nothing(site: DashboardSite, ada:
 def test_a_set_of_keys_takes_the_password_away_where_that_is_said(site: DashboardSite, ada: Reader) -> None:
     of = added(site, "Several")
     pems = Signer.new("ES256").pem + Signer.new("EdDSA").pem
-    page = send(ada, f"/set-up/clients/keys/add{of}", no_secret_key=pems, no_other="yes")
+    page = send(ada, f"/set-up/clients/keys/add{of}", no_secret_key=pems, no_password="yes")
     assert page.status_code == 303, page.text
     found = client(site, "Several")
     assert (len(found.keys), found.password_allowed) == (2, False)
@@ -113,8 +113,8 @@ def test_a_private_key_is_refused_and_not_shown_again(site: DashboardSite, ada: 
     [
         ({"no_secret_key": ""}, "no_secret_key", "no public key"),
         ({"no_secret_key": "rubbish"}, "no_secret_key", "no public key"),
-        ({"made_expires": "soon"}, "made_expires", "A moment is written"),
-        ({"made_expires": "2020-01-01"}, "made_expires", "later than now"),
+        ({"expires": "soon"}, "expires", "A moment is written"),
+        ({"expires": "2020-01-01"}, "expires", "later than now"),
     ],
 )
 def test_what_is_wrong_stands_beside_its_field(

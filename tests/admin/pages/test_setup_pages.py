@@ -66,7 +66,7 @@ def test_a_scope_a_user_and_a_client_of_it(site: DashboardSite, ada: Reader) -> 
         f"/set-up/clients/add{HERE}",
         client_id="Engine",
         user="AL",
-        generate=None,
+        generate_secret=None,
         password_allowed="yes",
         scopes_all="some",
         scopes=["orders", "view"],
@@ -100,7 +100,7 @@ def test_one_more_secret_and_one_less(site: DashboardSite, ada: Reader) -> None:
     with site.changing() as change:
         change.tenant("Jim_Test").add_client("Twice", user="TC")
     path = f"/set-up/clients/secrets/add{HERE}&name=Twice"
-    secret = secret_on(send(ada, path, made_expires="2031-01-31", no_other="yes"))
+    secret = secret_on(send(ada, path, expires="2031-01-31", no_password="yes"))
     client = tenant_of(site).clients["Twice"]
     assert not client.password_allowed
     (kept,) = client.secrets
@@ -175,14 +175,14 @@ def test_a_password_that_is_left_empty_stays(site: DashboardSite, ada: Reader) -
     done(send(ada, edit("users", "C4"), name="Fourth Client"), "/set-up/users")
     user = tenant_of(site).users["C4"]
     assert (user.name, user.password_hash) == ("Fourth Client", before)
-    done(send(ada, edit("users", "C4"), none_works="yes"), "/set-up/users")
+    done(send(ada, edit("users", "C4"), no_password="yes"), "/set-up/users")
     assert tenant_of(site).users["C4"].password_hash is None
 
 
 def test_a_name_with_every_letter_in_it_is_found_again(site: DashboardSite, ada: Reader) -> None:
     """A client_id has no bounds but control characters, and stands in addresses."""
     odd = 'a/b?c=d&e#f%2F "quoted" <i>עברית'
-    page = send(ada, f"/set-up/clients/add{HERE}", client_id=odd, user="TC", generate=None)
+    page = send(ada, f"/set-up/clients/add{HERE}", client_id=odd, user="TC", generate_secret=None)
     done(page, "/set-up/clients")
     page = ada.get(edit("clients", odd))
     assert page.status_code == 200

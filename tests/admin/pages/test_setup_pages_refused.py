@@ -56,8 +56,8 @@ def ada(site: DashboardSite) -> Iterator[Reader]:
         ),
         (
             "clients",
-            {"client_id": "c", "user": "TC", "made_expires": "2001-01-01"},
-            {"made_expires": "A new secret expires later than now"},
+            {"client_id": "c", "user": "TC", "secret_expires": "2001-01-01"},
+            {"secret_expires": "A new secret expires later than now"},
         ),
     ],
 )
@@ -214,6 +214,22 @@ def test_what_was_typed_is_in_the_form(site: DashboardSite) -> None:
         assert PASSWORD_TYPED not in page.text
         done(resend(reader, page, path), "/set-up/users")
     assert tenant_of(site).users["KP"].name == "Kept Person"
+
+
+def test_what_is_said_of_a_password_or_a_secret_comes_back_as_well(site: DashboardSite) -> None:
+    """Marks and a date are no secrets, whatever their names: one that was lost would be another client."""
+    typed = {"client_id": "Kept", "user": "TC", "secret_expires": "2099-01-31", "password_allowed": "yes"}
+    with site.reader("ada") as reader:
+        path = f"/set-up/clients/add{HERE}"
+        opened = reader.get(path)
+        reader.http.cookies.clear()
+        page = resend(reader, opened, path, **typed, generate_secret=None)
+        page = reader.sign_in("ada", **hidden(page))
+        form = form_of(page)
+        assert {name: form[name][0] for name in typed} == typed
+        assert "generate_secret" not in form
+        done(resend(reader, page, path, user="TC"), "/set-up/clients")
+    assert tenant_of(site).clients["Kept"].password_allowed
 
 
 def test_a_form_that_changes_something_knows_what_it_showed(site: DashboardSite) -> None:

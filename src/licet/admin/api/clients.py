@@ -25,6 +25,7 @@ from licet.admin.api.dry_run import rehearsable
 from licet.admin.api.queries import Matching, OfUser, OnlyEnabled, has_part
 from licet.model import Client, GrantType, InvalidValue
 from licet.refusal import Code
+from licet.setup.nouns import CLIENT
 from licet.setup.tenant import TenantSetup
 
 _CANNOT_AUTHENTICATE = (
@@ -194,8 +195,7 @@ def _shown_client(found: Client | None, client_id: str, now_ms: int) -> Content:
 
 def _of_client(given: dict[str, Any]) -> dict[str, Any]:
     """A client's settings by the model's names."""
-    if "max_sessions" in given:
-        given["sessions_max"] = given.pop("max_sessions")
+    given = CLIENT.by_field(given)
     if given.get("scopes") is not None:
         given["scopes"] = frozenset(given["scopes"])
     if "grant_types" in given:

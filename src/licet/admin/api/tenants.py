@@ -14,6 +14,7 @@ from licet.admin.api.dry_run import rehearsable
 from licet.admin.api.queries import Matching, has_part
 from licet.model import Tenant
 from licet.setup.change import SetupChange
+from licet.setup.nouns import TENANT
 
 tenants = APIRouter(prefix="/tenants", tags=["Tenants"])
 
@@ -50,9 +51,7 @@ async def get_tenant(call: Reading, tenant: TenantPath) -> Response:
 @tenants.patch("/{tenant}", operation_id="changeTenant", **rehearsable(openapi.edited(responses.Tenant)))
 async def change_tenant(call: Owning, tenant: TenantPath, body: requests.TenantPatch) -> Response:
     """Change it. An owner of one tenant changes neither a life nor the token format."""
-    given = call.given(body)
-    if "default_scope" in given:
-        given["scope_default"] = given.pop("default_scope")
+    given = TENANT.by_field(call.given(body))
     return await call.edit(
         tenant, lambda setup: (responses.tenant(setup.tenant), b""), lambda setup: setup.set(**given)
     )

@@ -54,6 +54,8 @@ _INDENTATION = re.compile(r"^[ \t]+", re.MULTILINE)
 _ARROW = "\N{RIGHTWARDS ARROW}"
 _EXPIRES = re.compile(rf"\bexpires (?:never {_ARROW} )?$")
 _NEVER_KEPT = ("password", "secret", CSRF_FIELD)
+# Of a password or secret, and none: marks, and a date.
+_KEPT_ANYHOW = frozenset({"generate_secret", "no_password", "password_allowed", "secret_expires"})
 _NO_SIGN_IN = frozenset({"sign-in-needed", "forged-request"})
 _TYPES = {
     "css": "text/css; charset=utf-8",
@@ -144,8 +146,12 @@ async def read_form(request: Request) -> Kept:
 
 def kept_of(items: Kept) -> Kept:
     """Of what was typed, all that may wait for a sign-in."""
-    kept = tuple((name, text) for name, text in items if not any(it in name for it in _NEVER_KEPT))
+    kept = tuple((name, text) for name, text in items if name in _KEPT_ANYHOW or not _may_be_secret(name))
     return kept if sum(len(name) + len(text) for name, text in kept) <= KEPT_CHARS_MAX else ()
+
+
+def _may_be_secret(name: str) -> bool:
+    return any(it in name for it in _NEVER_KEPT)
 
 
 def page(

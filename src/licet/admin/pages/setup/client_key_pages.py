@@ -40,19 +40,18 @@ _FIELDS = (
         about="key",
     ),
     Field(
-        name="made_expires",
+        name="expires",
         label="The key expires",
         kind=Kind.END,
         help="Others go on working, so that a new one and an old one overlap.",
-        about="expires",
     ),
     Field(
-        name="no_other",
+        name="no_password",
         label="From now on the user's password does not work for this client",
         kind=Kind.MARK,
     ),
 )
-_TEXTS: Texts = {_KEY: ("",), "made_expires": ("",), "no_other": ()}
+_TEXTS: Texts = {_KEY: ("",), "expires": ("",), "no_password": ()}
 
 
 def router(desk: Desk) -> APIRouter:
@@ -109,7 +108,7 @@ class _KeyPages:
         return await self._removal_page(request, posted.visit, ends_of(posted))
 
     def _add(self, visit: Visit, tenant: Tenant, client: Client, values: dict[str, object]) -> None:
-        keys, expires = values[_KEY], values["made_expires"]
+        keys, expires = values[_KEY], values["expires"]
         assert isinstance(keys, list)
         assert expires is None or isinstance(expires, int)
 
@@ -117,7 +116,7 @@ class _KeyPages:
             setup = change.tenant(tenant.name)
             for key in keys:
                 setup.add_key(client.client_id, key, expires)
-            if values["no_other"]:
+            if values["no_password"]:
                 setup.set_client(client.client_id, password_allowed=False)
 
         self._desk.change_now(visit.identity, add)

@@ -37,18 +37,18 @@ _PATH = f"{ROOT}/clients/secrets"
 TAB = "Clients"
 _FIELDS = (
     Field(
-        name="made_expires",
+        name="expires",
         label="The secret expires",
         kind=Kind.END,
         help="The others go on working, so that a new one and an old one overlap.",
     ),
     Field(
-        name="no_other",
+        name="no_password",
         label="From now on the user's password does not work for this client",
         kind=Kind.MARK,
     ),
 )
-_TEXTS: Texts = {"made_expires": ("",), "no_other": ()}
+_TEXTS: Texts = {"expires": ("",), "no_password": ()}
 _ROTATION = (
     Field(
         name="overlap",
@@ -60,7 +60,7 @@ _ROTATION = (
     ),
     replace(_FIELDS[0], help=""),
 )
-_ROTATION_TEXTS: Texts = {"overlap": ("24h",), "made_expires": ("",)}
+_ROTATION_TEXTS: Texts = {"overlap": ("24h",), "expires": ("",)}
 
 
 def router(desk: Desk) -> APIRouter:
@@ -179,13 +179,13 @@ class _SecretPages:
         self, visit: Visit, tenant: Tenant, client: Client, values: dict[str, object]
     ) -> NewClientSecret:
         made = self._desk.client_secrets().generate()
-        expires = values["made_expires"]
+        expires = values["expires"]
         assert expires is None or isinstance(expires, int)
 
         def add(change: SetupChange) -> None:
             setup = change.tenant(tenant.name)
             setup.add_secret(client.client_id, made, expires)
-            if values["no_other"]:
+            if values["no_password"]:
                 setup.set_client(client.client_id, password_allowed=False)
 
         self._desk.change_now(visit.identity, add)
@@ -195,7 +195,7 @@ class _SecretPages:
         self, visit: Visit, tenant: Tenant, client: Client, values: dict[str, object]
     ) -> NewClientSecret:
         made = self._desk.client_secrets().generate()
-        overlap_s, expires = values["overlap"], values["made_expires"]
+        overlap_s, expires = values["overlap"], values["expires"]
         assert isinstance(overlap_s, int)
         assert expires is None or isinstance(expires, int)
 

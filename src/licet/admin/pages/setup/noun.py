@@ -1,8 +1,8 @@
 """Defines what a noun of the set-up gives to its pages, and the cells and fields that several nouns share.
 
 Each noun says what its list and its form look like, and what a filled form changes. It decides nothing: what
-may be, the model and `licet.setup.change` say. Passwords come to it hashed. No field but those of a secret
-has "password" or "secret" in its name: what is typed into those is not kept over a sign-in.
+may be, the model and `licet.setup.change` say. Passwords come to it hashed. What is typed into a field with
+"password" or "secret" in its name is not kept over a sign-in, unless `admin/pages/frame.py` names it as none.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

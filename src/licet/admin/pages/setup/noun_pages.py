@@ -328,8 +328,8 @@ def _prepared(  # noqa: PLR0917 - what is saved, and of whom
                 values["password_hash"] = desk.passwords.hash_new(password, *about)
             except InvalidValue as wrong:
                 form.refuse_for(wrong)
-    if not values.get("generate"):
-        values.pop("made_expires", None)
+    if not values.get("generate_secret"):
+        values.pop("secret_expires", None)
         return None
     values["made"] = made = desk.client_secrets().generate()
     return made

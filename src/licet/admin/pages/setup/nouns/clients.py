@@ -34,16 +34,15 @@ _CLIENT_ID = Field(
 )
 _FIRST_SECRET = (
     Field(
-        name="generate",
+        name="generate_secret",
         label="Generate a secret",
         kind=Kind.MARK,
         help="256 random bits, shown once on the next page.",
     ),
     Field(
-        name="made_expires",
+        name="secret_expires",
         label="The secret expires",
         kind=Kind.END,
-        about="secret_expires",
     ),
 )
 
@@ -106,13 +105,18 @@ class Clients:
             "scopes_all": ("every" if client.scopes is None else "some",)
         }
         if part is None:
-            return texts | {"client_id": ("",), "user": ("",), "generate": YES, "made_expires": ("",)}
+            return texts | {
+                "client_id": ("",),
+                "user": ("",),
+                "generate_secret": YES,
+                "secret_expires": ("",),
+            }
         return texts | {"client_id": (part.client_id,)}
 
     def add(self, setup: TenantSetup, name: str, values: dict[str, Any]) -> object:
         """A new client, with the secret that the page has generated."""
         made = values.get("made")
-        return setup.add_client(name, made, values.get("made_expires"), **_settings(values))
+        return setup.add_client(name, made, values.get("secret_expires"), **_settings(values))
 
     def set(self, setup: TenantSetup, name: str, values: dict[str, Any]) -> object:
         """Change a client."""

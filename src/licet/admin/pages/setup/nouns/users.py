@@ -58,7 +58,7 @@ class Users:
         if part and part.password_hash:
             fields.append(
                 Field(
-                    name="none_works",
+                    name="no_password",
                     label="Take the password away",
                     kind=Kind.MARK,
                     help="The user has no password then. Clients with a secret of their own go on.",
@@ -71,7 +71,7 @@ class Users:
         if part is None:
             return {"initials": ("",), "name": ("",), "password": ("",)}
         own = texts_of(USER, part, tenant)
-        return {"initials": (part.initials,), "password": ("",), "none_works": NO, **own}
+        return {"initials": (part.initials,), "password": ("",), "no_password": NO, **own}
 
     def add(self, setup: TenantSetup, name: str, values: dict[str, Any]) -> object:
         """A new user."""
@@ -80,7 +80,7 @@ class Users:
     def set(self, setup: TenantSetup, name: str, values: dict[str, Any]) -> object:
         """Change a user."""
         changes = settings_of(USER, values)
-        if values.get("none_works"):
+        if values.get("no_password"):
             changes["password_hash"] = None
         if values["password_hash"] is not None:
             changes["password_hash"] = values["password_hash"]
