@@ -46,8 +46,8 @@ class TestKeys:
         """No question asked: it may be the only one that signs."""
         before = {path.name: path.read_bytes() for path in site.directory.iterdir()}
         arguments = ("key", "new", "--vendor", "acme", "--product", "p", "-o", str(site.directory))
-        told = site.error(*arguments, "--passphrase-stdin")
-        assert told.endswith(f"and stays; to add a key: licet vendor key add --key {site.directory}")
+        message = site.error(*arguments, "--passphrase-stdin")
+        assert message.endswith(f"and stays; to add a key: licet vendor key add --key {site.directory}")
         assert {path.name: path.read_bytes() for path in site.directory.iterdir()} == before
 
     def test_a_second_key_signs_when_it_is_named(self, site: VendorSite) -> None:
@@ -58,14 +58,14 @@ class TestKeys:
         assert [it["signs"] for it in keys] == [True, False]
         site.sign()
         assert shown(site)[0]["key"] == keys[0]["kid"]
-        told = site.sign("--kid", keys[1]["kid"][:8], "--yes", exit_code=1)
-        assert "the passphrase of" in told
+        message = site.sign("--kid", keys[1]["kid"][:8], "--yes", exit_code=1)
+        assert "the passphrase of" in message
         site.sign("--kid", keys[1]["kid"][:8], "--yes", stdin="another five words to guess\n")
         assert shown(site)[0]["key"] == keys[1]["kid"]
         assert f"is nope; there is: {keys[0]['kid']}" in site.sign("--kid", "nope", "--yes", exit_code=1)
 
     @pytest.mark.parametrize(
-        ("names", "stdin", "told"),
+        ("names", "stdin", "message"),
         [
             (("acme", "jim2-api"), "", "there is no passphrase on standard input"),
             (("acme", "jim2-api"), "short\n", "a passphrase is 12 to 256 characters"),
@@ -75,21 +75,21 @@ class TestKeys:
         ],
     )
     def test_what_may_be_no_key_makes_nothing(
-        self, site: VendorSite, tmp_path: Path, names: tuple[str, str], stdin: str, told: str
+        self, site: VendorSite, tmp_path: Path, names: tuple[str, str], stdin: str, message: str
     ) -> None:
         """Exit code 2, and no directory."""
         where = tmp_path / "new"
         arguments = ("--vendor", names[0], "--product", names[1], "-o", str(where), "--passphrase-stdin")
-        assert told in site.error("key", "new", *arguments, exit_code=2, stdin=stdin)
+        assert message in site.error("key", "new", *arguments, exit_code=2, stdin=stdin)
         assert not where.exists()
 
     def test_a_passphrase_is_never_an_argument(self, site: VendorSite, tmp_path: Path) -> None:
         """And is not asked for where nobody can answer."""
-        told = site.error("key", "new", "--passphrase", PASSPHRASE, exit_code=2)
-        assert told.startswith("a passphrase is never an argument, which others on this machine can read")
+        message = site.error("key", "new", "--passphrase", PASSPHRASE, exit_code=2)
+        assert message.startswith("a passphrase is never an argument, which others on this machine can read")
         arguments = ("--vendor", "acme", "--product", "p", "-o", str(tmp_path / "new"))
-        told = site.error("key", "new", *arguments, exit_code=2)
-        assert told == (
+        message = site.error("key", "new", *arguments, exit_code=2)
+        assert message == (
             "the passphrase of the new key is asked for on a terminal; elsewhere say --passphrase-stdin"
         )
 
@@ -121,8 +121,8 @@ class TestSigning:
 
     def test_a_licence_is_signed_as_it_was_ordered(self, site: VendorSite) -> None:
         """The line of the handbook."""
-        told = site.sign("--overdraft", "full=3", "--expires", "2099-12-31", "--grace", "14d")
-        assert told == (
+        message = site.sign("--overdraft", "full=3", "--expires", "2099-12-31", "--grace", "14d")
+        assert message == (
             "Licence C-1.Jim_Test, serial 1: 25 seats of full and 3 of overdraft, until the end of"
             f" 2099-12-31; it is in {site.file}.\n"
         )
@@ -159,11 +159,11 @@ class TestSigning:
         """The same order again; and another id begins with 1, and is said to add up."""
         site.sign()
         assert "serial 2" in site.sign("--yes")
-        told = site.sign("--licence", "C-1.emergency", "--pool", "full=1", "--yes")
-        assert "Licence C-1.emergency, serial 1: 1 seat of full, without end" in told
+        message = site.sign("--licence", "C-1.emergency", "--pool", "full=1", "--yes")
+        assert "Licence C-1.emergency, serial 1: 1 seat of full, without end" in message
         assert (
             "Licence C-1.Jim_Test gives pool full seats as well, without end; they add up to 26 seats."
-            in told
+            in message
         )
         entries = json.loads(run("vendor", "list", "--key", str(site.directory), "--json").stdout)
         assert [(it["licence"], it["serial"], it["state"]) for it in entries] == [
@@ -175,8 +175,8 @@ class TestSigning:
     def test_a_renewal_that_takes_seats_away_at_once_is_pointed_out(self, site: VendorSite) -> None:
         """It may have been meant for the next year."""
         site.sign("--expires", "2099-12-31")
-        told = site.sign("--pool", "full=20", "--yes")
-        assert "serial 1 as soon as it is installed, which gives more: 25 seats of full, until" in told
+        message = site.sign("--pool", "full=20", "--yes")
+        assert "serial 1 as soon as it is installed, which gives more: 25 seats of full, until" in message
         assert "which gives more" not in site.sign("--pool", "full=20", "--begins", "2101-01-01", "--yes")
         assert "which gives more" not in site.sign("--pool", "full=40", "--yes")
 
@@ -194,8 +194,8 @@ class TestSigning:
         """And no serial is taken for it."""
         site.sign()
         before = site.file.read_bytes()
-        told = site.sign(exit_code=2)
-        assert told.endswith("is there already. Replace it? Nobody can be asked here; say --yes\n")
+        message = site.sign(exit_code=2)
+        assert message.endswith("is there already. Replace it? Nobody can be asked here; say --yes\n")
         assert site.file.read_bytes() == before
         assert "serial 2" in site.sign("--yes")
 
@@ -230,7 +230,7 @@ class TestSigning:
         assert licence["updates_until"] == "2098-12-31"
 
     @pytest.mark.parametrize(
-        ("arguments", "told"),
+        ("arguments", "message"),
         [
             (("--pool", "full"), "--pool is written POOL=..., as in full=25; this is not: 'full'"),
             (("--pool", "full=many"), "--pool needs a whole number behind the =; this is not: 'many'"),
@@ -259,16 +259,16 @@ class TestSigning:
         ],
     )
     def test_an_order_that_makes_no_licence_takes_no_serial(
-        self, site: VendorSite, arguments: tuple[str, ...], told: str
+        self, site: VendorSite, arguments: tuple[str, ...], message: str
     ) -> None:
         """It is refused by the same rules by which it would be read."""
-        exit_code = 1 if "cannot be read" in told else 2
-        assert told in site.sign(*arguments, exit_code=exit_code)
+        exit_code = 1 if "cannot be read" in message else 2
+        assert message in site.sign(*arguments, exit_code=exit_code)
         assert not (site.directory / "register.db").exists()
         assert not site.file.exists()
 
     @pytest.mark.parametrize(
-        ("content", "told"),
+        ("content", "message"),
         [
             ("seats = 5", "there is no seats; there is: begins, customer, expires, features, grace"),
             ("[pool.full]\nwait = 5", "pool full: there is no wait; there is: access_ttl_max, duplicates"),
@@ -279,38 +279,38 @@ class TestSigning:
         ],
     )
     def test_a_template_that_is_none_is_refused(
-        self, site: VendorSite, tmp_path: Path, content: str, told: str
+        self, site: VendorSite, tmp_path: Path, content: str, message: str
     ) -> None:
         """With what is wrong in it."""
         template = tmp_path / "template.toml"
         template.write_text(content.replace("full]\nseats = '5'", "lite]\nseats = '5'\nscopes = ['all']"))
-        assert told in site.sign("--from", str(template), exit_code=2)
+        assert message in site.sign("--from", str(template), exit_code=2)
 
     def test_a_licence_says_for_whom_it_is(self, site: VendorSite) -> None:
         """Tenant and customer are not guessed."""
         where = ("sign", "--key", str(site.directory), "--passphrase-stdin")
-        told = site.error(*where, "--customer", "C-1", "--pool", "full=1", exit_code=2)
-        assert told == "say for which tenant of the customer's Licet it is: --tenant NAME"
-        told = site.error(*where, "--tenant", "Jim_Test", "--pool", "full=1", exit_code=2)
-        assert told == "say for whom it is: --customer NAME, or --licence ID"
-        told = site.error(*where, "--tenant", "Jim_Test", "--customer", "C-1", exit_code=2)
-        assert told == "say how many seats it gives: --pool full=25"
+        message = site.error(*where, "--customer", "C-1", "--pool", "full=1", exit_code=2)
+        assert message == "say for which tenant of the customer's Licet it is: --tenant NAME"
+        message = site.error(*where, "--tenant", "Jim_Test", "--pool", "full=1", exit_code=2)
+        assert message == "say for whom it is: --customer NAME, or --licence ID"
+        message = site.error(*where, "--tenant", "Jim_Test", "--customer", "C-1", exit_code=2)
+        assert message == "say how many seats it gives: --pool full=25"
 
     def test_a_lost_register_is_begun_above_what_was_given_out(self, site: VendorSite) -> None:
         """With --serial, once."""
         assert "serial 40" in site.sign("--serial", "40")
         assert "serial 41" in site.sign("--yes")
-        told = site.sign("--serial", "40", "--yes", exit_code=1)
+        message = site.sign("--serial", "40", "--yes", exit_code=1)
         assert (
             "serial 40 of C-1.Jim_Test is not above 41, which was given out; see: licet vendor list --key"
-            in told
+            in message
         )
 
     def test_a_wrong_passphrase_signs_nothing(self, site: VendorSite) -> None:
         """It is repeated nowhere, and takes no serial."""
-        told = site.sign(stdin="correct horse battery staple ostrich\n", exit_code=1)
-        assert "is wrong, or the file is damaged" in told
-        assert "ostrich" not in told
+        message = site.sign(stdin="correct horse battery staple ostrich\n", exit_code=1)
+        assert "is wrong, or the file is damaged" in message
+        assert "ostrich" not in message
         assert not (site.directory / "register.db").exists()
 
     def test_a_passphrase_that_is_no_text_is_refused(self, site: VendorSite) -> None:
@@ -355,8 +355,8 @@ class TestReading:
         content = site.file.read_text()
         at = content.index("\n", 200) - 5
         site.file.write_text(content[:at] + ("A" if content[at] != "A" else "B") + content[at + 1 :])
-        told = site.error("read", str(site.file), "--key", str(site.directory))
-        assert told.startswith(
+        message = site.error("read", str(site.file), "--key", str(site.directory))
+        assert message.startswith(
             f"{site.file}: its signature is wrong: it was changed, or acme never signed it;"
         )
 
@@ -366,8 +366,8 @@ class TestReading:
         other = tmp_path / "other"
         arguments = ("--vendor", "other", "--product", "p", "-o", str(other), "--passphrase-stdin")
         run("vendor", "key", "new", *arguments, stdin=f"{PASSPHRASE}\n")
-        told = site.error("read", str(site.file), "--key", str(other / "vendor.json"))
-        assert "which is of no vendor that is trusted here; if the vendor has a new key, get" in told
+        message = site.error("read", str(site.file), "--key", str(other / "vendor.json"))
+        assert "which is of no vendor that is trusted here; if the vendor has a new key, get" in message
 
     def test_without_a_vendor_nothing_is_verified_and_that_is_said(
         self, site: VendorSite, monkeypatch: pytest.MonkeyPatch
@@ -403,10 +403,10 @@ class TestReading:
         first, site.file = site.file, second
         site.sign("--licence", "other")
         result = run("vendor", "read", str(first), str(second), "--key", str(site.directory))
-        told = (
+        message = (
             "Licences C-1.Jim_Test and other both give pool full seats in Jim_Test; they add up to 50 seats."
         )
-        assert told in result.stderr
+        assert message in result.stderr
 
     def test_the_day_on_which_a_licence_ends_is_its_last(self, site: VendorSite) -> None:
         """In UTC."""

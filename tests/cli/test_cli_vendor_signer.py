@@ -52,7 +52,7 @@ def test_a_signer_that_fails_leaves_a_gap_and_no_file(hsm: tuple[Path, str], tmp
 
 
 def test_without_its_private_key_a_vendor_needs_a_signer(hsm: tuple[Path, str]) -> None:
-    """And is told so before anything is asked."""
+    """And is message so before anything is asked."""
     result = run("vendor", "sign", "--key", str(hsm[0]), *SIGN, exit_code=1)
     assert "is not there: put back a copy of it, or, if an HSM keeps the key, say --signer" in result.stderr
 

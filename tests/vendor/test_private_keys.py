@@ -144,7 +144,7 @@ def test_a_private_key_shows_nothing_of_itself(key: PrivateKey) -> None:
 
 
 @pytest.mark.parametrize(
-    ("passphrase", "told"),
+    ("passphrase", "message"),
     [
         ("short", "12 to 256 characters"),
         ("x" * 257, "12 to 256 characters"),
@@ -154,9 +154,9 @@ def test_a_private_key_shows_nothing_of_itself(key: PrivateKey) -> None:
         ("111111111111111111111", "must be hard to guess"),
     ],
 )
-def test_a_passphrase_that_is_easily_guessed_is_refused(passphrase: str, told: str) -> None:
+def test_a_passphrase_that_is_easily_guessed_is_refused(passphrase: str, message: str) -> None:
     """Whoever has the file has all the time to guess."""
-    with pytest.raises(VendorRefused, match=told) as refused:
+    with pytest.raises(VendorRefused, match=message) as refused:
         check_new_passphrase(passphrase, "acme", "jim2-api")
     assert refused.value.code is VendorCode.WEAK_PASSPHRASE
     assert passphrase not in str(refused.value)
@@ -187,6 +187,6 @@ class TestPublic:
             "is no public key in PEM": b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
             "is no public key of P-256, in PEM or as a JWK": b"nonsense",
         }
-        for told, content in contents.items():
-            with pytest.raises((VendorRefused, LicenceRefused), match=told):
+        for message, content in contents.items():
+            with pytest.raises((VendorRefused, LicenceRefused), match=message):
                 read_public_key(written(tmp_path / "public", content))

@@ -101,14 +101,14 @@ def test_a_signer_that_is_killed_loses_no_serial_that_it_said(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [(b"nonsense" * 1000, "is damaged"), (b"SQLite format 3\0" + bytes(200), "register.db")],
 )
-def test_a_damaged_register_signs_nothing(tmp_path: Path, content: bytes, told: str) -> None:
+def test_a_damaged_register_signs_nothing(tmp_path: Path, content: bytes, message: str) -> None:
     """It is not begun anew, as serials would come again."""
     path = tmp_path / "register.db"
     path.write_bytes(content)
-    with pytest.raises(VendorRefused, match=told) as refused:
+    with pytest.raises(VendorRefused, match=message) as refused:
         Register(path).take("C-1", "Jim_Test")
     assert refused.value.code is VendorCode.REGISTER_FAILED
     assert path.read_bytes() == content

@@ -74,7 +74,7 @@ def test_openssl_alone_is_a_signer(hsm: tuple[Path, VendorKey]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "message"),
     [
         ("", "a signer is a command"),
         ("'unfinished", "a signer is a command"),
@@ -89,10 +89,10 @@ def test_openssl_alone_is_a_signer(hsm: tuple[Path, VendorKey]) -> None:
     ],
 )
 def test_a_command_that_signs_nothing_is_refused(
-    hsm: tuple[Path, VendorKey], command: str, told: str
+    hsm: tuple[Path, VendorKey], command: str, message: str
 ) -> None:
     """Each with what it did."""
-    assert told in str(refusal(command, hsm[1]))
+    assert message in str(refusal(command, hsm[1]))
 
 
 def test_a_signer_with_another_key_is_refused(hsm: tuple[Path, VendorKey], tmp_path: Path) -> None:

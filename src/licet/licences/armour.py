@@ -29,8 +29,8 @@ def split(content: bytes) -> tuple[str, ...]:
     Raises LicenceRefused.
     """
     if len(content) > FILE_BYTES_MAX:
-        told = f"a file of licences has {FILE_BYTES_MAX} bytes at most"
-        raise LicenceRefused(LicenceCode.TOO_LARGE, told, limit=FILE_BYTES_MAX)
+        problem = f"a file of licences has {FILE_BYTES_MAX} bytes at most"
+        raise LicenceRefused(LicenceCode.TOO_LARGE, problem, limit=FILE_BYTES_MAX)
     content = content.removeprefix(_MARK)
     if BEGIN.encode() not in content:
         raise LicenceRefused(LicenceCode.NOT_A_LICENCE, f"no line of the file is {BEGIN}")
@@ -40,8 +40,8 @@ def split(content: bytes) -> tuple[str, ...]:
         raise _damaged("there are characters in it that no licence has") from None
     found = _licences(_lines(text))
     if len(found) > LICENCES_MAX:
-        told = f"a file has {LICENCES_MAX} licences at most, and this has {len(found)}"
-        raise LicenceRefused(LicenceCode.TOO_MANY, told, limit=LICENCES_MAX)
+        problem = f"a file has {LICENCES_MAX} licences at most, and this has {len(found)}"
+        raise LicenceRefused(LicenceCode.TOO_MANY, problem, limit=LICENCES_MAX)
     return found
 
 
@@ -84,8 +84,8 @@ def _joined(lines: list[str], number: int) -> str:
         raise _damaged(f"a line of the licence that ends in line {number} was broken, joined or lost")
     text = "".join(lines)
     if len(text) > LICENCE_BYTES_MAX:
-        told = f"a licence has {LICENCE_BYTES_MAX} bytes at most"
-        raise LicenceRefused(LicenceCode.TOO_LARGE, told, limit=LICENCE_BYTES_MAX)
+        problem = f"a licence has {LICENCE_BYTES_MAX} bytes at most"
+        raise LicenceRefused(LicenceCode.TOO_LARGE, problem, limit=LICENCE_BYTES_MAX)
     return text
 
 

@@ -95,8 +95,8 @@ def _must_be_known(claims: Mapping[str, Any]) -> None:
     """RFC 7515 4.1.11 does the same for headers: `crit` names what is there and has to be understood."""
     for name in _words(claims, "must", WORD, WORD_IS, 0, MUST_MAX):
         if name not in KNOWN:
-            told = f"it may only be read by who knows the claim {shown(name)}, which is not known here"
-            raise LicenceRefused(LicenceCode.UNKNOWN_MUST, told, field=name)
+            problem = f"it may only be read by who knows the claim {shown(name)}, which is not known here"
+            raise LicenceRefused(LicenceCode.UNKNOWN_MUST, problem, field=name)
         if name not in claims:
             raise _apart("must", f"must names the claim {name}, which is not there")
 
@@ -106,8 +106,8 @@ def _pools(claims: Mapping[str, Any]) -> Mapping[str, SignedPool]:
     if not isinstance(found, dict) or not found:
         raise _wrong("pools", "an object with at least one pool", found)
     if len(found) > POOLS_MAX:
-        told = f"a licence has {POOLS_MAX} pools at most, and this has {len(found)}"
-        raise LicenceRefused(LicenceCode.TOO_MANY, told, field="pools", limit=POOLS_MAX)
+        problem = f"a licence has {POOLS_MAX} pools at most, and this has {len(found)}"
+        raise LicenceRefused(LicenceCode.TOO_MANY, problem, field="pools", limit=POOLS_MAX)
     for name in found:
         if not NAME.fullmatch(name):
             raise LicenceRefused(
@@ -122,9 +122,9 @@ def _pool(path: str, content: object) -> SignedPool:
     if not isinstance(content, dict):
         raise _wrong(path, "an object", content)
     if more := sorted(content.keys() - POOL_MEMBERS):
-        told = f"{path} has {shown(more[0])}, which is not known here"
+        problem = f"{path} has {shown(more[0])}, which is not known here"
         field = f"{path}.{more[0]}" if WORD.fullmatch(more[0]) else path
-        raise LicenceRefused(LicenceCode.UNKNOWN_POOL_MEMBER, told, field=field)
+        raise LicenceRefused(LicenceCode.UNKNOWN_POOL_MEMBER, problem, field=field)
     plain = SignedPool(seats=0, scopes=frozenset())
     return SignedPool(
         seats=_number(content, "seats", 0, SEATS_MAX, path=path),
@@ -155,8 +155,8 @@ def _number(
         raise _wrong(where, f"a whole number from {least} to {most}", found)
     if not least <= found <= most:
         limit = least if found < least else most
-        told = f"{where} is {least} to {most}, and not {found}"
-        raise LicenceRefused(LicenceCode.OUT_OF_RANGE, told, field=where, limit=limit)
+        problem = f"{where} is {least} to {most}, and not {found}"
+        raise LicenceRefused(LicenceCode.OUT_OF_RANGE, problem, field=where, limit=limit)
     return found
 
 
@@ -176,9 +176,9 @@ def _words(  # noqa: PLR0917 - a member, what its words are, and how many
     if not isinstance(found, list) or not all(isinstance(word, str) for word in found):
         raise _wrong(where, "a list of words", found)
     if not least <= len(found) <= most:
-        told = f"{where} has {least} to {most} words, and not {len(found)}"
+        problem = f"{where} has {least} to {most} words, and not {len(found)}"
         limit = most if len(found) > most else least
-        raise LicenceRefused(LicenceCode.OUT_OF_RANGE, told, field=where, limit=limit)
+        raise LicenceRefused(LicenceCode.OUT_OF_RANGE, problem, field=where, limit=limit)
     for word in found:
         if not pattern.fullmatch(word):
             raise _wrong(where, f"a list of words, each {allowed}", word)
@@ -233,8 +233,8 @@ def _path(path: str, name: str) -> str:
 
 
 def _wrong(field: str, allowed: str, found: object) -> LicenceRefused:
-    told = f"{field} is {allowed}; this is not: {shown(found)}"
-    return LicenceRefused(LicenceCode.WRONG_VALUE, told, field=field)
+    problem = f"{field} is {allowed}; this is not: {shown(found)}"
+    return LicenceRefused(LicenceCode.WRONG_VALUE, problem, field=field)
 
 
 def _apart(field: str, why: str) -> LicenceRefused:

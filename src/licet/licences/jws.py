@@ -42,20 +42,20 @@ def take_apart(text: str) -> Jws:
     Raises LicenceRefused.
     """
     if len(text) > LICENCE_BYTES_MAX:
-        told = f"a licence has {LICENCE_BYTES_MAX} bytes at most"
-        raise LicenceRefused(LicenceCode.TOO_LARGE, told, limit=LICENCE_BYTES_MAX)
+        problem = f"a licence has {LICENCE_BYTES_MAX} bytes at most"
+        raise LicenceRefused(LicenceCode.TOO_LARGE, problem, limit=LICENCE_BYTES_MAX)
     if text.lstrip().startswith("{"):
-        told = "this is a JWS in JSON, in which there may be several signatures"
-        raise LicenceRefused(LicenceCode.SEVERAL_SIGNATURES, told)
+        problem = "this is a JWS in JSON, in which there may be several signatures"
+        raise LicenceRefused(LicenceCode.SEVERAL_SIGNATURES, problem)
     parts = text.split(".")
     if len(parts) != _PARTS:
-        told = f"a licence has three parts with a dot between them, and this has {len(parts)}"
-        raise LicenceRefused(LicenceCode.MALFORMED, told)
+        problem = f"a licence has three parts with a dot between them, and this has {len(parts)}"
+        raise LicenceRefused(LicenceCode.MALFORMED, problem)
     kid = _kid(read_object(decode(parts[0]), "the header"))  # first: what is not ours has other parts
     payload, signature = decode(parts[1]), decode(parts[2])
     if len(signature) != SIGNATURE_BYTES:
-        told = f"the signature has {len(signature)} bytes, and one of {ALGORITHM} has {SIGNATURE_BYTES}"
-        raise LicenceRefused(LicenceCode.MALFORMED, told)
+        problem = f"the signature has {len(signature)} bytes, and one of {ALGORITHM} has {SIGNATURE_BYTES}"
+        raise LicenceRefused(LicenceCode.MALFORMED, problem)
     return Jws(kid, text.rpartition(".")[0].encode(), payload, signature)
 
 
@@ -85,22 +85,22 @@ def decode(text: str) -> bytes:
     except (Error, ValueError):
         content = b""
     if not content or encode(content) != text:
-        told = "a part of it is not base64url: a character was changed, added or lost"
-        raise LicenceRefused(LicenceCode.MALFORMED, told)
+        problem = "a part of it is not base64url: a character was changed, added or lost"
+        raise LicenceRefused(LicenceCode.MALFORMED, problem)
     return content
 
 
 def _kid(header: dict[str, Any]) -> str:
     """What the header calls its key, if the rest of it is as it has to be."""
     if header.get("alg") != ALGORITHM:
-        told = f"its algorithm is {shown(header.get('alg'))}, and a licence is signed with {ALGORITHM}"
-        raise LicenceRefused(LicenceCode.WRONG_ALGORITHM, told, field="alg")
+        problem = f"its algorithm is {shown(header.get('alg'))}, and a licence is signed with {ALGORITHM}"
+        raise LicenceRefused(LicenceCode.WRONG_ALGORITHM, problem, field="alg")
     if header.get("typ") != TYPE:
-        told = f"its type is {shown(header.get('typ'))}, and that of a licence is {TYPE}"
-        raise LicenceRefused(LicenceCode.WRONG_TYPE, told, field="typ")
+        problem = f"its type is {shown(header.get('typ'))}, and that of a licence is {TYPE}"
+        raise LicenceRefused(LicenceCode.WRONG_TYPE, problem, field="typ")
     if more := sorted(header.keys() - _HEADER):
-        told = f"its header has {shown(more[0])}, and that of a licence has alg, kid and typ only"
-        raise LicenceRefused(LicenceCode.UNKNOWN_HEADER, told, field=shown(more[0]))
+        problem = f"its header has {shown(more[0])}, and that of a licence has alg, kid and typ only"
+        raise LicenceRefused(LicenceCode.UNKNOWN_HEADER, problem, field=shown(more[0]))
     kid = header.get("kid")
     if not isinstance(kid, str):
         raise LicenceRefused(LicenceCode.UNKNOWN_KEY, "it does not name the key that signed it", field="kid")

@@ -1,6 +1,6 @@
 """Reads a licence under the keys of trusted vendors, and says whether it is for this place.
 
-First the signature, then what it says: of a licence that nobody signed nothing is parsed but its header.
+The signature is verified first: of a licence without a valid one, only the header is parsed.
 """
 
 from collections.abc import Iterable
@@ -26,11 +26,11 @@ def read(text: str, vendors: Iterable[Vendor]) -> SignedLicence:
     # A vendor may sign for several products with one key, each of which has a file of its own.
     known = [vendor for vendor in vendors if jws.kid in vendor.keys]
     if not known:
-        told = f"it is signed with the key {shown(jws.kid)}, which is of no vendor that is trusted here"
-        raise LicenceRefused(LicenceCode.UNKNOWN_KEY, told, field="kid")
+        problem = f"it is signed with the key {shown(jws.kid)}, which is of no vendor that is trusted here"
+        raise LicenceRefused(LicenceCode.UNKNOWN_KEY, problem, field="kid")
     if not known[0].keys[jws.kid].is_signed(jws.signed, jws.signature):
-        told = f"its signature is wrong: it was changed, or {known[0].name} never signed it"
-        raise LicenceRefused(LicenceCode.BAD_SIGNATURE, told)
+        problem = f"its signature is wrong: it was changed, or {known[0].name} never signed it"
+        raise LicenceRefused(LicenceCode.BAD_SIGNATURE, problem)
     licence = read_claims(jws, text)
     _must_be_of(licence, known)
     return licence
@@ -46,7 +46,7 @@ def read_file(content: bytes, vendors: Iterable[Vendor]) -> tuple[SignedLicence,
 
 
 def read_unverified(text: str) -> SignedLicence:
-    """What a licence says that anybody may have written: to show it, and for nothing else.
+    """The licence of a compact JWS whose signature is not verified: only to show it.
 
     Raises LicenceRefused.
     """
@@ -59,8 +59,8 @@ def must_be_for_tenant(licence: SignedLicence, tenant: str) -> None:
     Raises LicenceRefused.
     """
     if licence.tenant != tenant:
-        told = f"it is for tenant {shown(licence.tenant)}, and not for {shown(tenant)}"
-        raise LicenceRefused(LicenceCode.OTHER_TENANT, told, field="tenant")
+        problem = f"it is for tenant {shown(licence.tenant)}, and not for {shown(tenant)}"
+        raise LicenceRefused(LicenceCode.OTHER_TENANT, problem, field="tenant")
 
 
 def must_cover(licence: SignedLicence, *, tenant: str, installation: str | None, built: date) -> None:
@@ -71,11 +71,11 @@ def must_cover(licence: SignedLicence, *, tenant: str, installation: str | None,
     """
     must_be_for_tenant(licence, tenant)
     if licence.installation not in {None, installation}:
-        told = f"it is for the installation {licence.installation}, and not for this one"
-        raise LicenceRefused(LicenceCode.OTHER_INSTALLATION, told, field="installation")
+        problem = f"it is for the installation {licence.installation}, and not for this one"
+        raise LicenceRefused(LicenceCode.OTHER_INSTALLATION, problem, field="installation")
     if licence.updates_until is not None and built > licence.updates_until:
-        told = f"it has updates until {licence.updates_until}, and this build is of {built}"
-        raise LicenceRefused(LicenceCode.UPDATES_ENDED, told, field="updates_until")
+        problem = f"it has updates until {licence.updates_until}, and this build is of {built}"
+        raise LicenceRefused(LicenceCode.UPDATES_ENDED, problem, field="updates_until")
 
 
 def installation_hash(secret: str) -> str:
@@ -85,8 +85,8 @@ def installation_hash(secret: str) -> str:
 
 def _must_be_of(licence: SignedLicence, known: list[Vendor]) -> None:
     if not any(vendor.name == licence.vendor for vendor in known):
-        told = f"it says to be of {shown(licence.vendor)}, and the key is of {shown(known[0].name)}"
-        raise LicenceRefused(LicenceCode.OTHER_VENDOR, told, field="iss")
+        problem = f"it says to be of {shown(licence.vendor)}, and the key is of {shown(known[0].name)}"
+        raise LicenceRefused(LicenceCode.OTHER_VENDOR, problem, field="iss")
     if not any((it.name, it.product) == (licence.vendor, licence.product) for it in known):
-        told = f"it is for the product {shown(licence.product)}, and not for {shown(known[0].product)}"
-        raise LicenceRefused(LicenceCode.OTHER_PRODUCT, told, field="product")
+        problem = f"it is for the product {shown(licence.product)}, and not for {shown(known[0].product)}"
+        raise LicenceRefused(LicenceCode.OTHER_PRODUCT, problem, field="product")

@@ -159,8 +159,8 @@ def must_agree(licences: Iterable[SignedLicence], now_ms: int) -> None:
         seats = signed_seats(known, pool)
         for step in (seats.at(now_ms), *seats.after(now_ms)):
             if step.conflict is not None:
-                told = f"pool {shown(pool)}: {_CONFLICTS[step.conflict]}"
-                raise LicenceRefused(step.conflict, told, field=f"pools.{pool}")
+                problem = f"pool {shown(pool)}: {_CONFLICTS[step.conflict]}"
+                raise LicenceRefused(step.conflict, problem, field=f"pools.{pool}")
 
 
 def licence_time_ms(clock_ms: int, built_ms: int, licences: Iterable[SignedLicence]) -> int:

@@ -52,5 +52,5 @@ def _whole_number(text: str) -> int:
 
 
 def _no_number(text: str) -> NoReturn:
-    told = f"{shown(text)} is not a whole number between -(2^53 - 1) and 2^53 - 1"
-    raise LicenceRefused(LicenceCode.NOT_A_WHOLE_NUMBER, told)
+    problem = f"{shown(text)} is not a whole number between -(2^53 - 1) and 2^53 - 1"
+    raise LicenceRefused(LicenceCode.NOT_A_WHOLE_NUMBER, problem)

@@ -79,8 +79,8 @@ def read_vendor(content: bytes) -> Vendor:
     Raises LicenceRefused.
     """
     if len(content) > VENDOR_BYTES_MAX:
-        told = f"the vendor's file has {VENDOR_BYTES_MAX} bytes at most"
-        raise LicenceRefused(LicenceCode.TOO_LARGE, told, limit=VENDOR_BYTES_MAX)
+        problem = f"the vendor's file has {VENDOR_BYTES_MAX} bytes at most"
+        raise LicenceRefused(LicenceCode.TOO_LARGE, problem, limit=VENDOR_BYTES_MAX)
     if b"PRIVATE KEY-----" in content:
         raise _private()
     try:
@@ -91,8 +91,8 @@ def read_vendor(content: bytes) -> Vendor:
     if not isinstance(keys, list) or not keys:
         raise LicenceRefused(LicenceCode.NOT_A_VENDOR, "the vendor's file has no list of keys", field="keys")
     if len(keys) > KEYS_MAX:
-        told = f"a vendor has {KEYS_MAX} keys at most, and this has {len(keys)}"
-        raise LicenceRefused(LicenceCode.TOO_MANY, told, field="keys", limit=KEYS_MAX)
+        problem = f"a vendor has {KEYS_MAX} keys at most, and this has {len(keys)}"
+        raise LicenceRefused(LicenceCode.TOO_MANY, problem, field="keys", limit=KEYS_MAX)
     read = [read_key(key, f"keys.{at}") for at, key in enumerate(keys)]
     if len({key.kid for key in read}) != len(read):
         raise LicenceRefused(LicenceCode.NOT_A_VENDOR, "a key stands there twice", field="keys")
@@ -122,13 +122,13 @@ def read_key(jwk: object, path: str = "") -> VendorKey:
         raise _private(path)
     is_ours = (jwk.get("kty"), jwk.get("crv")) == ("EC", "P-256")
     if not is_ours or jwk.get("use", "sig") != "sig" or jwk.get("alg", ALGORITHM) != ALGORITHM:
-        told = f"a vendor's key is EC on P-256, for {ALGORITHM}"
-        raise LicenceRefused(LicenceCode.UNSUPPORTED_KEY, told, field=path)
+        problem = f"a vendor's key is EC on P-256, for {ALGORITHM}"
+        raise LicenceRefused(LicenceCode.UNSUPPORTED_KEY, problem, field=path)
     x, y = (_coordinate(jwk, name, path) for name in ("x", "y"))
     kid = thumbprint(x, y)
     if jwk.get("kid", kid) != kid:
-        told = f"a key of the vendor's calls itself {shown(jwk['kid'])}, and its thumbprint is {kid}"
-        raise LicenceRefused(LicenceCode.WRONG_KID, told, field=path)
+        problem = f"a key of the vendor's calls itself {shown(jwk['kid'])}, and its thumbprint is {kid}"
+        raise LicenceRefused(LicenceCode.WRONG_KID, problem, field=path)
     return VendorKey(kid, x, y, _load(x, y, path))
 
 
@@ -145,8 +145,8 @@ def _coordinate(jwk: Mapping[str, Any], name: str, path: str) -> str:
             return found
     except LicenceRefused:
         pass
-    told = f"{name} of a vendor's key is the base64url of {_NUMBER_BYTES} bytes"
-    raise LicenceRefused(LicenceCode.UNSUPPORTED_KEY, told, field=f"{path}.{name}")
+    problem = f"{name} of a vendor's key is the base64url of {_NUMBER_BYTES} bytes"
+    raise LicenceRefused(LicenceCode.UNSUPPORTED_KEY, problem, field=f"{path}.{name}")
 
 
 def _load(x: str, y: str, path: str) -> Any:
@@ -156,15 +156,15 @@ def _load(x: str, y: str, path: str) -> Any:
     try:
         return ec.EllipticCurvePublicNumbers(at_x, at_y, ec.SECP256R1()).public_key()
     except ValueError:
-        told = "a key of the vendor's is no point of P-256"
-        raise LicenceRefused(LicenceCode.UNSUPPORTED_KEY, told, field=path) from None
+        problem = "a key of the vendor's is no point of P-256"
+        raise LicenceRefused(LicenceCode.UNSUPPORTED_KEY, problem, field=path) from None
 
 
 def _text(of: Mapping[str, Any], name: str) -> str:
     found = of.get(name)
     if not isinstance(found, str) or not TEXT.fullmatch(found):
-        told = f"{name} is {TEXT_IS}; this is not: {shown(found)}"
-        raise LicenceRefused(LicenceCode.NOT_A_VENDOR, told, field=name)
+        problem = f"{name} is {TEXT_IS}; this is not: {shown(found)}"
+        raise LicenceRefused(LicenceCode.NOT_A_VENDOR, problem, field=name)
     return found
 
 

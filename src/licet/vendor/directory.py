@@ -1,11 +1,11 @@
-"""The directory of a vendor: `vendor.json` for everybody, private keys and a register for nobody else.
+"""Keeps the directory of a vendor: `vendor.json` for everybody, private keys and a register for the vendor.
 
     vendor/vendor.json          name, product and public keys: compiled into the API, sent to customers
     vendor/key-KID.pem          a private key, encrypted; none for a key that an HSM keeps
     vendor/register.db          which serials were given to whom
 
-A key that is there is never written over. The first key of `vendor.json` signs unless another is named, so
-that a new one can be added, and reach every API, before it signs.
+An existing key is never overwritten. The first key of `vendor.json` signs unless another is named, so that a
+new key can be added, and reach every API, before it signs.
 """
 
 from dataclasses import replace
@@ -30,7 +30,7 @@ REGISTER_FILE: Final = "register.db"
 
 
 class VendorDirectory(NamedTuple):
-    """Where a vendor's things are, and who the vendor is."""
+    """A vendor and the directory of its files."""
 
     path: Path
     vendor: Vendor
@@ -49,22 +49,22 @@ class VendorDirectory(NamedTuple):
         found = [key for name, key in keys.items() if name.startswith(kid or next(iter(keys)))]
         if len(found) == 1:
             return found[0]
-        told = f"{'no key' if not found else 'more than one key'} of {self.path / VENDOR_FILE} is {kid}"
-        raise VendorRefused(VendorCode.NO_KEY, f"{told}; there is: {', '.join(keys)}")
+        problem = f"{'no key' if not found else 'more than one key'} of {self.path / VENDOR_FILE} is {kid}"
+        raise VendorRefused(VendorCode.NO_KEY, f"{problem}; there is: {', '.join(keys)}")
 
     def key_file(self, key: VendorKey) -> Path:
         """Where the private half of a key is, if it is here at all."""
         return self.path / f"key-{key.kid}.pem"
 
     def must_have(self, key: VendorKey) -> None:
-        """Return if the private half of a key is here, for nobody else to read.
+        """Return if the private half of a key is here, and only its owner can read the file.
 
         Raises VendorRefused.
         """
         path = self.key_file(key)
         if not path.exists():
-            told = f"{path} is not there: put back a copy of it"
-            raise VendorRefused(VendorCode.NO_PRIVATE_KEY, told)
+            problem = f"{path} is not there: put back a copy of it"
+            raise VendorRefused(VendorCode.NO_PRIVATE_KEY, problem)
         read_private_file(path)
 
     def open(self, key: VendorKey, passphrase: str) -> PrivateKey:
@@ -76,8 +76,8 @@ class VendorDirectory(NamedTuple):
         path = self.key_file(key)
         found = open_private_key(path, passphrase)
         if found.public.kid != key.kid:
-            told = f"{path} holds another key: put back the file of this one"
-            raise VendorRefused(VendorCode.WRONG_KEY, told)
+            problem = f"{path} holds another key: put back the file of this one"
+            raise VendorRefused(VendorCode.WRONG_KEY, problem)
         return found
 
 
@@ -93,8 +93,8 @@ def read_directory(path: Path) -> VendorDirectory:
     try:
         return VendorDirectory(directory, read_vendor(read_bounded(file, VENDOR_BYTES_MAX)))
     except LicenceRefused as refused:
-        told = f"{file}: {refused.text}; put back a copy of it"
-        raise VendorRefused(VendorCode.DAMAGED, told) from None
+        problem = f"{file}: {refused.text}; put back a copy of it"
+        raise VendorRefused(VendorCode.DAMAGED, problem) from None
 
 
 def must_be_new(path: Path) -> None:
@@ -103,8 +103,8 @@ def must_be_new(path: Path) -> None:
     Raises VendorRefused.
     """
     if (path / VENDOR_FILE).exists():
-        told = f"{path / VENDOR_FILE} is there already, and stays"
-        raise VendorRefused(VendorCode.VENDOR_THERE, told, directory=path)
+        problem = f"{path / VENDOR_FILE} is there already, and stays"
+        raise VendorRefused(VendorCode.VENDOR_THERE, problem, directory=path)
 
 
 def keep_new(path: Path, vendor: Vendor, encrypted: bytes | None) -> VendorDirectory:
@@ -121,7 +121,7 @@ def keep_new(path: Path, vendor: Vendor, encrypted: bytes | None) -> VendorDirec
 
 
 def keep_another(kept: VendorDirectory, key: VendorKey, encrypted: bytes | None) -> VendorDirectory:
-    """Add a key behind those that there are.
+    """Add a key after the existing ones.
 
     Raises VendorRefused.
     """
@@ -141,8 +141,10 @@ def must_have_room(kept: VendorDirectory) -> None:
     Raises VendorRefused.
     """
     if len(kept.vendor.keys) >= KEYS_MAX:
-        told = f"there are {KEYS_MAX} keys; take one out of {VENDOR_FILE} by which no licence is signed now"
-        raise VendorRefused(VendorCode.TOO_MANY_KEYS, told)
+        problem = (
+            f"there are {KEYS_MAX} keys; take one out of {VENDOR_FILE} by which no licence is signed now"
+        )
+        raise VendorRefused(VendorCode.TOO_MANY_KEYS, problem)
 
 
 def _keep_key(kept: VendorDirectory, key: VendorKey, encrypted: bytes | None) -> None:

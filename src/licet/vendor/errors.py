@@ -1,4 +1,4 @@
-"""Why something of a vendor's is not done, as data: a code, and a text that says what is wrong.
+"""Defines why a command of a vendor is refused, as data: a code, and a text that says what is wrong.
 
 The text names no verb of the command line; which one helps stands in `licet.cli.errors`, by the code.
 """
@@ -30,7 +30,7 @@ class VendorCode(StrEnum):
 
 
 class VendorRefused(Exception):
-    """It is not done; the text says why. It never holds a passphrase or a private key.
+    """The command is refused; the text says why, and never holds a passphrase or a private key.
 
     `directory` is the vendor's, where the refusal is about that.
     """

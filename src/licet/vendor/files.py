@@ -1,7 +1,7 @@
-"""Writes files whole or not at all, and none over another unless it is asked to.
+"""Writes files whole or not at all, and never over another file unless asked to.
 
-A file is written beside its place under a name of its own, synced, and then put there in one step: a process
-that is killed leaves the old file or the new one, and perhaps a draft that nobody reads.
+The content goes to a draft in the same directory, is synced, and takes its place in one step: a process that
+is killed leaves the old file or the new one, and perhaps a draft that nobody reads.
 """
 
 import os
@@ -17,7 +17,7 @@ PUBLIC: Final = 0o644  # less what the umask takes away
 
 
 def read_bounded(path: Path, bytes_max: int) -> bytes:
-    """What is in a file: one byte more than may be, if there is more, and no further.
+    """The content of a file, or its first `bytes_max` + 1 bytes if it has more.
 
     Raises VendorRefused.
     """
@@ -31,7 +31,7 @@ def read_bounded(path: Path, bytes_max: int) -> bytes:
 def write_file(path: Path, content: bytes, *, mode: int, replacing: bool = False) -> None:
     """Write a file.
 
-    Raises VendorRefused; of code ALREADY_THERE if there is one and `replacing` is not said.
+    Raises VendorRefused; its code is ALREADY_THERE if the file exists and `replacing` is false.
     """
     draft = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}")
     try:

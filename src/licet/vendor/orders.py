@@ -1,6 +1,6 @@
-"""What is ordered, from a template and from options, as the claims of a licence.
+"""Turns an order, from a template and from options, into the claims of a licence.
 
-A template is TOML, with the names of the claims but for times, which are written as people write them:
+A template is TOML with the names of the claims; times are written as people write them:
 
     grace = "14d"
     features = ["export"]
@@ -11,8 +11,8 @@ A template is TOML, with the names of the claims but for times, which are writte
     overdraft = 3
     hold = "60s"
 
-What is said beside it takes its place, each member of a pool by itself. What a value may be is decided where
-licences are read (`licences/claims.py`): here only its spelling is changed.
+An option replaces a value of the template, each member of a pool by itself. Only the spelling of a value is
+changed here; its bounds are checked where licences are read (`licences/claims.py`).
 """
 
 import tomllib
@@ -36,7 +36,7 @@ Members = Mapping[str, Any]
 
 
 def read_template(path: Path) -> tuple[Members, Mapping[str, Members]]:
-    """The members of a template, as they stand there, and those of each of its pools.
+    """The members of a template, unchanged, and those of each of its pools.
 
     Raises VendorRefused.
     """
@@ -62,8 +62,8 @@ def claims_of(
 ) -> dict[str, Any]:
     """The claims of what is ordered, issued now, of serial 1; `vendor` is its name and product.
 
-    A pool may draw on the scope of its own name `all` only where it is called `full`, as in a new tenant of
-    Licet. Raises VendorRefused.
+    A pool `full` without scopes gets `all`, as in a new tenant of Licet; another pool has to name its scopes.
+    Raises VendorRefused.
     """
     claims: dict[str, Any] = {"iss": vendor[0], "product": vendor[1], "serial": 1, "iat": now_s}
     claims |= {name: members[name] for name in PLAIN if name in members}
@@ -140,5 +140,5 @@ def _must_be_known(members: Members, known: set[str], where: str) -> None:
         raise _bad(f"{where}: there is no {more[0]}; there is: {', '.join(sorted(known))}")
 
 
-def _bad(told: str) -> VendorRefused:
-    return VendorRefused(VendorCode.BAD_ORDER, told)
+def _bad(problem: str) -> VendorRefused:
+    return VendorRefused(VendorCode.BAD_ORDER, problem)

@@ -77,11 +77,11 @@ def open_private_key(path: Path, passphrase: str) -> PrivateKey:
     try:
         found: Any = load_pem_private_key(content, _bytes_of(passphrase))
     except ValueError:
-        told = f"the passphrase of {path} is wrong, or the file is damaged"
-        raise VendorRefused(VendorCode.WRONG_PASSPHRASE, told) from None
+        problem = f"the passphrase of {path} is wrong, or the file is damaged"
+        raise VendorRefused(VendorCode.WRONG_PASSPHRASE, problem) from None
     except TypeError:  # it is not encrypted
-        told = f"{path} is not encrypted; encrypt it: openssl pkcs8 -topk8 -scrypt -in FILE -out NEW"
-        raise VendorRefused(VendorCode.DAMAGED, told) from None
+        problem = f"{path} is not encrypted; encrypt it: openssl pkcs8 -topk8 -scrypt -in FILE -out NEW"
+        raise VendorRefused(VendorCode.DAMAGED, problem) from None
     if not isinstance(found, ec.EllipticCurvePrivateKey) or not isinstance(found.curve, ec.SECP256R1):
         raise VendorRefused(VendorCode.WRONG_KEY, f"{path} is no key of P-256, with which ES256 signs")
     return PrivateKey(found)
@@ -98,8 +98,8 @@ def read_private_file(path: Path) -> bytes:
     except OSError as fault:
         raise VendorRefused(VendorCode.UNREADABLE, f"{path} cannot be read: {fault.strerror}") from None
     if stat.S_IMODE(mode) & 0o077:
-        told = f"{path} is readable by others; if nobody has read it: chmod 600 {path}"
-        raise VendorRefused(VendorCode.OPEN_TO_OTHERS, told)
+        problem = f"{path} is readable by others; if nobody has read it: chmod 600 {path}"
+        raise VendorRefused(VendorCode.OPEN_TO_OTHERS, problem)
     return content
 
 
@@ -111,13 +111,13 @@ def read_public_key(path: Path) -> VendorKey:
     content = read_bounded(path, KEY_BYTES_MAX)
     if not content.lstrip().startswith(b"-----BEGIN PUBLIC KEY-----"):
         if b"-----BEGIN" in content and b"PRIVATE KEY" in content:
-            told = f"{path} is a private key; give the public one: openssl pkey -in {path} -pubout"
-            raise VendorRefused(VendorCode.WRONG_KEY, told)
+            problem = f"{path} is a private key; give the public one: openssl pkey -in {path} -pubout"
+            raise VendorRefused(VendorCode.WRONG_KEY, problem)
         try:
             return read_key(read_object(content, str(path)))
         except LicenceRefused as refused:
-            told = f"{path} is no public key of P-256, in PEM or as a JWK: {refused.text}"
-            raise VendorRefused(VendorCode.WRONG_KEY, told) from None
+            problem = f"{path} is no public key of P-256, in PEM or as a JWK: {refused.text}"
+            raise VendorRefused(VendorCode.WRONG_KEY, problem) from None
     try:
         found: Any = load_pem_public_key(content)
     except ValueError:
@@ -133,18 +133,18 @@ def check_new_passphrase(passphrase: str, *about: str) -> None:
     Raises VendorRefused.
     """
     if not PASSPHRASE_CHARS_MIN <= len(passphrase) <= PASSPHRASE_CHARS_MAX:
-        told = f"a passphrase is {PASSPHRASE_CHARS_MIN} to {PASSPHRASE_CHARS_MAX} characters"
-        raise VendorRefused(VendorCode.WEAK_PASSPHRASE, told)
+        problem = f"a passphrase is {PASSPHRASE_CHARS_MIN} to {PASSPHRASE_CHARS_MAX} characters"
+        raise VendorRefused(VendorCode.WEAK_PASSPHRASE, problem)
     if not passphrase.isprintable():
         raise VendorRefused(VendorCode.WEAK_PASSPHRASE, "a passphrase has no control characters")
     from zxcvbn import zxcvbn  # noqa: PLC0415 - its lists of words; most verbs never need them
 
     if zxcvbn(passphrase[:_CHARS_ESTIMATED_MAX], user_inputs=about)["guesses"] < PASSPHRASE_GUESSES_MIN:
-        told = (
+        problem = (
             "a passphrase must be hard to guess, as whoever copies the file can try for years; take five"
             " words that have nothing to do with each other"
         )
-        raise VendorRefused(VendorCode.WEAK_PASSPHRASE, told)
+        raise VendorRefused(VendorCode.WEAK_PASSPHRASE, problem)
 
 
 def _bytes_of(passphrase: str) -> bytes:

@@ -1,11 +1,11 @@
-"""The register of a vendor: which serial of which licence was given to whom.
+"""Keeps the register of a vendor: which serial of which licence was issued, and its text.
 
-It is a file of SQLite, which keeps it whole when a process is killed or power is lost, and has two who sign
-at the same time wait for each other. The rules:
+The register is a file of SQLite, which stays whole when a process is killed or power is lost, and lets two
+processes that sign at the same time wait for each other. The rules:
 
-- A serial is taken before it is signed, and never given out again: if signing fails, there is a gap, which
-  harms nobody, where the same serial on two licences would.
-- What was signed is kept, so that a licence that was lost can be sent again.
+- A serial is taken before the licence is signed, and never issued again. If signing fails, a gap is left,
+  which is harmless; the same serial on two licences is not.
+- The signed text is kept, so that a lost licence can be sent again.
 """
 
 import os
@@ -61,11 +61,11 @@ class Register:
             ).fetchone()
             taken = highest + 1 if serial is None else serial
             if taken <= highest:
-                told = f"serial {serial} of {licence} is not above {highest}, which was given out"
-                raise VendorRefused(VendorCode.SERIAL_TAKEN, told, directory=self._path.parent)
+                problem = f"serial {serial} of {licence} is not above {highest}, which was given out"
+                raise VendorRefused(VendorCode.SERIAL_TAKEN, problem, directory=self._path.parent)
             if taken > SERIAL_MAX:
-                told = f"{licence} has no serial left; give the licence another id"
-                raise VendorRefused(VendorCode.SERIAL_TAKEN, told, directory=self._path.parent)
+                problem = f"{licence} has no serial left; give the licence another id"
+                raise VendorRefused(VendorCode.SERIAL_TAKEN, problem, directory=self._path.parent)
             row = (licence, taken, tenant)
             connection.execute("INSERT INTO licence (licence, serial, tenant) VALUES (?, ?, ?)", row)
             connection.execute("COMMIT")
@@ -104,11 +104,11 @@ class Register:
                 connection.execute(_SCHEMA)
                 yield connection
         except OSError as fault:
-            told = f"{self._path} cannot be opened: {fault.strerror}"
-            raise VendorRefused(VendorCode.REGISTER_FAILED, told) from None
+            problem = f"{self._path} cannot be opened: {fault.strerror}"
+            raise VendorRefused(VendorCode.REGISTER_FAILED, problem) from None
         except sqlite3.OperationalError as fault:
-            told = f"{self._path} cannot be written now ({fault}); nothing was signed, try again"
-            raise VendorRefused(VendorCode.REGISTER_FAILED, told) from None
+            problem = f"{self._path} cannot be written now ({fault}); nothing was signed, try again"
+            raise VendorRefused(VendorCode.REGISTER_FAILED, problem) from None
         except sqlite3.DatabaseError as fault:
-            told = f"{self._path} is damaged ({fault}); put back a copy of it"
-            raise VendorRefused(VendorCode.REGISTER_FAILED, told) from None
+            problem = f"{self._path} is damaged ({fault}); put back a copy of it"
+            raise VendorRefused(VendorCode.REGISTER_FAILED, problem) from None

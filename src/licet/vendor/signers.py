@@ -1,8 +1,8 @@
 """Makes signatures: with a private key that is here, or by a command that asks an HSM.
 
-The command gets on its standard input the bytes to be signed, and prints the signature (ECDSA on P-256 with
-SHA-256): the 64 bytes of RFC 7518 3.4 or DER, as they are or in base64, as tools of HSMs and clouds differ in
-that. Whatever it prints is taken only if it is a signature under the vendor's public key.
+The command reads the bytes to sign from its standard input, and prints the signature (ECDSA on P-256 with
+SHA-256). Tools of HSMs and clouds differ in the format, so four are accepted: the 64 bytes of RFC 7518 3.4 or
+DER, as they are or in base64. The output is used only if it verifies under the vendor's public key.
 """
 
 import os
@@ -44,17 +44,17 @@ def by_command(command: str, key: VendorKey, *, wait_s: float = WAIT_S) -> Sign:
         for signature in _signatures(printed):
             if key.is_signed(content, signature):
                 return signature
-        told = (
+        problem = (
             f"what {arguments[0]} printed is no signature of these bytes under the key {key.kid}: it has to"
             " sign all of its standard input by ECDSA on P-256 with SHA-256, with that key"
         )
-        raise VendorRefused(VendorCode.SIGNER_FAILED, told)
+        raise VendorRefused(VendorCode.SIGNER_FAILED, problem)
 
     return sign
 
 
 def _printed(arguments: list[str], content: bytes, wait_s: float) -> bytes:
-    """What a command prints; its errors go where ours do, and so do its questions."""
+    """What a command prints. It shares our stderr and terminal, so that it can ask for a PIN."""
     name = arguments[0]
     try:
         process = subprocess.Popen(  # noqa: S603 - the command is its caller's own
@@ -101,7 +101,7 @@ def _exchange(process: "subprocess.Popen[bytes]", content: bytes, until_s: float
 
 
 def _signatures(printed: bytes) -> Iterator[bytes]:
-    """What it may have meant, each as 64 bytes."""
+    """The signatures that this output can stand for, each as 64 bytes."""
     for content in (printed, _from_base64(printed)):
         if len(content) == SIGNATURE_BYTES:
             yield content
@@ -127,5 +127,5 @@ def _from_der(content: bytes) -> bytes | None:
         return None
 
 
-def _failed(told: str) -> VendorRefused:
-    return VendorRefused(VendorCode.SIGNER_FAILED, f"{told}; nothing was signed")
+def _failed(problem: str) -> VendorRefused:
+    return VendorRefused(VendorCode.SIGNER_FAILED, f"{problem}; nothing was signed")

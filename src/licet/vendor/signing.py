@@ -1,7 +1,7 @@
-"""Signs a licence: takes a serial, has the signature made, and reads what came of it before anybody gets it.
+"""Signs a licence: takes a serial, makes the signature, and verifies the result before anybody gets it.
 
-All that can be refused is refused before a serial is taken: the claims are read as whoever gets the licence
-will read them, and the key is opened.
+Whatever can be refused is refused before a serial is taken: the claims are checked by the same rules that
+readers apply, and the key is opened first.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Shows a licence: as a record for people and for programs, and in half a sentence."""
+"""Shows a licence: as a record for people and for programs, and as a part of a sentence."""
 
 from collections.abc import Mapping
 from datetime import UTC

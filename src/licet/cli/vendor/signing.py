@@ -267,10 +267,10 @@ def _draft(
     try:
         return drafted(claims, key)
     except (LicenceRefused, UnicodeEncodeError) as refused:
-        told = refused.text if isinstance(refused, LicenceRefused) else "a name is text, and this is not"
+        problem = refused.text if isinstance(refused, LicenceRefused) else "a name is text, and this is not"
         if isinstance(refused, LicenceRefused) and refused.field == "licence":
-            told = f"{told}; give it another id: --licence ID"
-        raise WrongUse(told) from None
+            problem = f"{problem}; give it another id: --licence ID"
+        raise WrongUse(problem) from None
 
 
 def _signer(kept: VendorDirectory, key: VendorKey, command: str | None, *, from_stdin: bool) -> Sign:
