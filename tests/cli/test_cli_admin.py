@@ -176,7 +176,7 @@ def test_a_key_is_shown_once_and_only_its_hash_is_kept(desk: Desk, store: Sqlite
     assert key_id in desk.out("admin", "key", "list")
     assert desk.error("admin", "key", "add", "deploy").startswith("there is an API key deploy already")
     assert desk.out("admin", "key", "remove", "deploy", "--yes") == "API key deploy removed.\n"
-    assert desk.run("admin", "key", "list").stderr.startswith("No API key yet. Make one: ")
+    assert desk.run("admin", "key", "list").stderr.startswith("No API key yet. Add the first one: ")
 
 
 def test_a_key_as_json_has_what_a_script_needs(desk: Desk) -> None:

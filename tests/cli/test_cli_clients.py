@@ -152,7 +152,7 @@ def test_a_generated_secret_as_json(desk: Desk) -> None:
 
 def test_secrets_are_listed_and_removed_by_their_ids(desk: Desk) -> None:
     assert desk.run("client", "secret", "list", "TestClientId").stderr == (
-        "No secret yet. Add one: licet client secret add TestClientId\n"
+        "No secret yet. Add the first one: licet client secret add TestClientId\n"
     )
     old = desk.json("client", "secret", "add", "TestClientId", "--expires", "2099-01-31")
     new = desk.json("client", "secret", "add", "TestClientId")

@@ -207,7 +207,7 @@ def test_a_licence_that_is_over_tells_what_it_ended(desk: Desk) -> None:
         ("set full --alerts '80 101'", 2, "--alerts: alerts are up to 10 percentages from 1 to 100"),
         ("set full", 2, "say what to change"),
         ("set x --seats 1", 1, "there is no pool x in tenant Jim_Test; there is: full"),
-        ("show x", 1, "there is no pool x; there is: full"),
+        ("show x", 1, "there is no pool x in tenant Jim_Test; there is: full"),
         ("remove full", 1, "pool full is drawn on by scope all; remove it or give it another pool"),
         (
             "remove full --yes",
@@ -327,7 +327,7 @@ def test_a_disabled_user_is_out_at_once(desk: Desk) -> None:
         ("add tc --no-password", "", 1, "there is a user TC already, and tc differs by case alone"),
         ("add LONG --no-password", "", 2, "initials are 2 or 3 letters, digits or dots"),
         ("set TC", "", 2, "say what to change"),
-        ("set TC --name '\x1b]0;x'", "", 2, "user TC: a name is 1 to 100 characters without control"),
+        ("set TC --name '\x1b]0;x'", "", 2, "--name: 1 to 100 characters without control"),
         ("password XX --no-password", "", 1, "there is no user XX in tenant Jim_Test; there is: TC"),
         ("disable XX", "", 1, "there is no user XX"),
         ("show XX", "", 1, "there is no user XX in tenant Jim_Test; there is: TC"),

@@ -279,7 +279,7 @@ class TestCommandLine:
         removed = desk.out("client", "key", "remove", "TestClientId", public["kid"], "--yes")
         assert removed == f"Key {public['kid']} of client TestClientId removed.\n"
         assert desk.run("client", "key", "list", "TestClientId").stderr == (
-            "No key yet. Add one: licet client key add TestClientId FILE\n"
+            "No key yet. Add the first one: licet client key add TestClientId FILE\n"
         )
         before = private.read_bytes()
         assert "is there already" in error_of("client", "key", "new", "--out", str(private))

@@ -5,6 +5,7 @@ Only how they look: what a verb does is in the noun's own file.
 
 from collections.abc import Callable
 from functools import partial
+from inspect import Parameter, Signature
 from typing import Any, TypeVar
 
 import typer
@@ -57,6 +58,23 @@ def _usage_name(argument: Any) -> str:
     """`NAME`, or `[SID]` where it can be left out."""
     name = argument.display_name_raw + ("..." if argument.nargs != 1 else "")
     return name if argument.required else f"[{name}]"
+
+
+def argument(name: str, annotation: object) -> Parameter:
+    """What a verb takes by its position."""
+    return Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, annotation=annotation)
+
+
+def option(name: str, annotation: object, default: object = None) -> Parameter:
+    """What a verb takes as an option; one without a default has to be given."""
+    return Parameter(name, Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+
+
+def takes(verb: Function, *parameters: Parameter) -> Function:
+    """The verb with these arguments and options: typer reads them from its signature."""
+    vars(verb)["__signature__"] = Signature(parameters)
+    verb.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return verb
 
 
 class Noun(typer.Typer):

@@ -37,6 +37,9 @@ TenantName = Annotated[
         autocompletion=completing.tenants,
     ),
 ]
+Expires = Annotated[
+    str | None, typer.Option("--expires", metavar="DATE", help="Its last day, like 2027-01-31, or never.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON; times in ISO 8601, UTC.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 PasswordStdin = Annotated[

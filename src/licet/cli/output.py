@@ -153,12 +153,27 @@ def show_one(record: Record, *, as_json: bool) -> None:
     if as_json:
         show_json(record)
         return
-    labels = {key: key.removesuffix("_s").removesuffix("_at").replace("_", " ") for key in record}
+    labels = {key: label(key) for key in record}
     width = max(map(len, labels.values())) + 2
     for key, value in record.items():
         shown = _cell(value)
         exact = value.exact() if isinstance(value, Instant | End) and on_terminal() else shown
         typer.echo(f"{labels[key]:{width}}{shown if exact == shown else f'{exact}  {shown}'}")
+
+
+def show_secret(secret: str, record: Record, said: str, *, as_json: bool) -> None:
+    """Print a secret alone on standard output, with a word about it on a terminal; as JSON, its record."""
+    if as_json:
+        show_json(record)
+        return
+    if on_terminal():
+        note(said)
+    typer.echo(secret)
+
+
+def label(key: str) -> str:
+    """How a key of a record is called, where it has no heading of its own."""
+    return key.removesuffix("_s").removesuffix("_at").replace("_", " ")
 
 
 def show_json(value: object) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from licet.cli.errors import WrongUse
 from licet.clock import SystemClock
+from licet.credentials.keyring import FILE_NAME as KEYRING
+from licet.credentials.keyring import read_keyring
 from licet.model import Tenant
 from licet.refusal import Code, Subject
 from licet.store.contract import Store
@@ -38,6 +40,14 @@ def data_directory(data: Path | None) -> Path:
     from licet.settings.load import load_settings  # noqa: PLC0415 - a tenth of a second that --data saves
 
     return load_settings().data
+
+
+def pepper(data: Path | None) -> bytes:
+    """What the hashes of generated secrets in a data directory are made with.
+
+    Raises KeyringUnusable, SettingsError.
+    """
+    return read_keyring(data_directory(data) / KEYRING).pepper
 
 
 def store_at(data: Path | None) -> StoreAt:

@@ -31,7 +31,9 @@ class Setting(Value, frozen=True, kw_only=True):
     page_help: str = ""
     label: str = ""
     called: str = ""  # its name, where that is not the field's
-    off: str = ""  # of a flag: the option that takes it back, `lax-assertions`
+    option: str = ""  # of the command line, where that is not called by its name
+    off: str = ""  # the option that takes it back, `lax-assertions`: no, or none
+    off_help: str = ""
     is_always_written: bool = False  # also where it is what it is by default
     is_own: bool = False  # an owner of the tenant sets it: it is no part of the licence
 

@@ -6,43 +6,33 @@ A key pair is made where the client runs, by `new` or by OpenSSL; only its publi
 import json
 import os
 import sys
-from datetime import tzinfo
+from collections.abc import Iterator
 from pathlib import Path
-from shlex import quote
 from typing import Annotated
 
 import typer
 from msgspec.structs import replace
 
-from licet.cli import completing
 from licet.cli.change import change_tenant
 from licet.cli.errors import Refused, WrongUse
-from licet.cli.noun import Noun
-from licet.cli.options import AsJson, Data, TenantName, Yes, confirm, read_end
-from licet.cli.output import Instant, Record, ends, note, show_list, when
-from licet.cli.pasting import of_tenant
-from licet.cli.stores import chosen_tenant, opened
+from licet.cli.options import Data, Expires, TenantName, read_end
+from licet.cli.output import Instant, Record, ends, note, when
+from licet.cli.set_up.places import ClientId, NoPassword, OfClient
+from licet.cli.set_up.verbs import SetUpNoun
 from licet.clock import SystemClock
 from licet.credentials.public_keys import TEXT_BYTES_MAX, kind_of, name_of, read_keys, to_jwk
-from licet.model import Client, PublicKey
-from licet.refusal import Subject
+from licet.model import Client, Tenant
 from licet.setup.tenant import TenantSetup
-from licet.store.errors import unknown
 
-key_app = Noun("Public keys of a client, which then signs an assertion instead of sending a secret.")
+Key = Annotated[str, typer.Argument(metavar="KEY", help="As the list shows it.")]
 
-ClientId = Annotated[
-    str,
-    typer.Argument(metavar="CLIENT_ID", help="The client's client_id.", autocompletion=completing.clients),
-]
-
-_HEADINGS = {
-    "kid": "key",
-    "algorithm": "algorithm",
-    "created_at": "created",
-    "expires_at": "expires",
-    "last_used_at": "last used",
-}
+key_app = SetUpNoun(
+    "key",
+    OfClient,
+    Key,
+    "Public keys of a client, which then signs an assertion instead of sending a secret.",
+    command="client key",
+)
 
 
 @key_app.verb("add")
@@ -55,13 +45,8 @@ def add(
     kid: Annotated[
         str | None, typer.Option("--kid", metavar="NAME", help="How the client calls the key, if it does.")
     ] = None,
-    expires: Annotated[
-        str | None,
-        typer.Option("--expires", metavar="DATE", help="Its last day, like 2027-01-31, or never."),
-    ] = None,
-    no_password: Annotated[
-        bool, typer.Option("--no-password", help="From now on the user's password does not work for it.")
-    ] = False,
+    expires: Expires = None,
+    no_password: NoPassword = False,
     tenant: TenantName = None,
     data: Data = None,
 ) -> None:
@@ -89,36 +74,29 @@ def add(
         typer.echo(key.thumbprint)
 
 
-@key_app.verb("list")
-def list_(
-    client_id: ClientId, *, tenant: TenantName = None, data: Data = None, as_json: AsJson = False
-) -> None:
+@key_app.lists("kid algorithm created_at expires_at last_used_at", first="FILE")
+def records(client: Client, tenant: Tenant) -> Iterator[Record]:
     """List a client's public keys.
 
     Example: [bold]licet client key list TestClientId[/]
     """
-    client, zone = found_with_zone(data, tenant, client_id)
-    records = [_record(key, zone) for key in sorted(client.keys, key=lambda kept: kept.created_at_ms)]
-    empty = f"No key yet. Add one: licet client key add {quote(client_id)} FILE{of_tenant(tenant, data)}"
-    show_list(records, _HEADINGS, as_json=as_json, empty=empty)
+    for key in sorted(client.keys, key=lambda kept: kept.created_at_ms):
+        yield {
+            "kid": name_of(key),
+            "thumbprint": key.thumbprint,
+            "algorithm": kind_of(key),
+            "created_at": Instant(key.created_at_ms),
+            "expires_at": ends(key.expires_at_ms, tenant.zone),
+            "last_used_at": when(key.last_used_at_ms),
+            "expired": not key.is_live(SystemClock().now_ms()),
+        }
 
 
-@key_app.verb("remove")
-def remove(
-    client_id: ClientId,
-    kid: Annotated[str, typer.Argument(metavar="KEY", help="As the list shows it.")],
-    *,
-    tenant: TenantName = None,
-    data: Data = None,
-    yes: Yes = False,
-) -> None:
-    """Remove a public key. Its sessions go on until they have to be renewed.
-
-    Example: [bold]licet client key remove TestClientId 2026-11[/]
-    """
-    confirm(f"Remove key {kid} of client {client_id}?", yes=yes)
-    done = f"Key {kid} of client {client_id} removed"
-    change_tenant(data, tenant, done, lambda setup: setup.remove_key(client_id, kid))
+key_app.removes(
+    TenantSetup.remove_key,
+    "Remove a public key. Its sessions go on until they have to be renewed.",
+    "TestClientId 2026-11",
+)
 
 
 @key_app.verb("new")
@@ -150,26 +128,6 @@ def new(
     typer.echo(json.dumps({**to_jwk(key), "kid": key.thumbprint, "alg": "ES256", "use": "sig"}, indent=2))
 
 
-def found_client(data: Path | None, tenant: str | None, client_id: str) -> Client:
-    """The client of this id.
-
-    Raises NotFound.
-    """
-    return found_with_zone(data, tenant, client_id)[0]
-
-
-def found_with_zone(data: Path | None, tenant: str | None, client_id: str) -> tuple[Client, tzinfo]:
-    """The same, and its tenant's zone.
-
-    Raises NotFound.
-    """
-    with opened(data) as store:
-        found = chosen_tenant(store, tenant)
-    if client_id not in found.clients:
-        raise unknown(Subject("client", client_id, found.name), found.clients)
-    return found.clients[client_id], found.zone
-
-
 def _text(file: str) -> str:
     try:
         if file == "-":
@@ -193,15 +151,3 @@ def _keep(path: Path, private: bytes) -> None:
         raise Refused(f"{path} cannot be written: {fault.strerror}") from None
     with os.fdopen(descriptor, "wb") as file:
         file.write(private)
-
-
-def _record(key: PublicKey, zone: tzinfo) -> Record:
-    return {
-        "kid": name_of(key),
-        "thumbprint": key.thumbprint,
-        "algorithm": kind_of(key),
-        "created_at": Instant(key.created_at_ms),
-        "expires_at": ends(key.expires_at_ms, zone),
-        "last_used_at": when(key.last_used_at_ms),
-        "expired": not key.is_live(SystemClock().now_ms()),
-    }

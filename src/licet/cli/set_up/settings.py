@@ -13,54 +13,89 @@ import inspect
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, tzinfo
 from functools import wraps
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
-from licet.cli.options import of_option, read_end
+from licet.cli import completing
+from licet.cli.noun import option, takes
+from licet.cli.options import exclusive, of_option, read_end
+from licet.cli.output import Absent, Record, Shown, ends
 from licet.cli.output import Duration as ShownDuration
-from licet.cli.output import Record, Shown, ends
 from licet.model import Value
-from licet.setup.kinds import Alerts, Choice, Duration, End, Flag, Kind, Number, Reference, TimeZone, Whole
+from licet.setup.kinds import (
+    Alerts,
+    Choice,
+    Choices,
+    Duration,
+    End,
+    Flag,
+    Kind,
+    Line,
+    Names,
+    Number,
+    TimeZone,
+    Whole,
+)
 from licet.setup.noun import Noun, Setting, Settings
 
 Given = Mapping[str, Any]  # what was given, by field; an option that was not given is not among it
 Verb = TypeVar("Verb", bound=Callable[..., None])
 
-_METAVARS: Mapping[type[Kind], str] = {
+BY_VERBS = frozenset({"enabled", "keys"})  # by field: `enable`, `disable` and `key add` set them
+_METAVARS: Mapping[type[Kind] | str, str] = {
+    Line: "NAME",
     Whole: "N",
     Number: "CODE",
     Duration: "TIME",
     End: "DATE",
     Choice: "WORD",
-    Reference: "NAME",
+    Choices: "WORD",
     Alerts: "LIST",
     TimeZone: "ZONE",
+    # Names of what a tenant has
+    "pool": "POOL",
+    "scope": "SCOPE",
+    "user": "INITIALS",
+}
+_COMPLETING: Mapping[Any, Any] = {
+    "pool": completing.pools,
+    "scope": completing.scopes,
+    "user": completing.users,
 }
 
 
 def sets(
-    noun: Noun, *, needed: Collection[str] = (), without: Collection[str] = ()
+    noun: Noun, *, needed: Collection[str] = (), without: Collection[str] = (), both_ways: bool = True
 ) -> Callable[[Verb], Verb]:
-    """A verb that sets what a noun has: an option for each setting, `without` some, by field."""
-    settings = [setting for setting in noun.settings if setting.field not in without]
+    """A verb that sets what a noun has: an option for each setting, `without` some, by field.
+
+    Unless it is `both_ways`, there is none that takes a setting back: what is new has nothing to be taken.
+    """
+    settings = [it for it in noun.settings if it.field not in {*without, *BY_VERBS}]
+    with_off = [it for it in settings if it.off and both_ways]
 
     def with_options(verb: Verb) -> Verb:
-        own = inspect.signature(verb, eval_str=True)
-        options = [_option(setting, is_needed=setting.field in needed) for setting in settings]
-        parameters: list[inspect.Parameter] = []
-        for parameter in own.parameters.values():
-            parameters += options if parameter.name == "settings" else [parameter]
+        own = inspect.signature(verb, eval_str=True).parameters.values()
+        options = []
+        for it in settings:
+            options.append(_option(it, is_needed=it.field in needed))
+            options += [_off_option(it)] if it in with_off else []
 
         @wraps(verb)
         def run(**arguments: Any) -> None:
             given = {it.field: arguments.pop(it.field) for it in settings}
-            verb(**arguments, settings={name: it for name, it in given.items() if it is not None})
+            given = {field: value for field, value in given.items() if value is not None}
+            for it in with_off:
+                if arguments.pop(_off(it)):
+                    exclusive((f"--{_called(it)}", it.field in given), (f"--{it.off}", True))
+                    given[it.field] = False if isinstance(it.kind, Flag) else None
+            verb(**arguments, settings=given)
 
-        vars(run)["__signature__"] = own.replace(parameters=parameters)
-        run.__annotations__ = {it.name: it.annotation for it in parameters}
-        return run  # type: ignore[return-value]  # typer calls it, by its new signature
+        parameters = [[it] if it.name != "settings" else options for it in own]
+        return takes(run, *chain.from_iterable(parameters))  # type: ignore[return-value]  # typer calls it
 
     return with_options
 
@@ -78,50 +113,84 @@ def shown(noun: Noun, value: Value, zone: tzinfo) -> Record:
     return {it.wire.removesuffix("_ms"): _shown(it, getattr(value, it.field), zone) for it in noun.settings}
 
 
+def _called(setting: Setting) -> str:
+    return setting.option or setting.name.replace("_", "-")
+
+
+def _off(setting: Setting) -> str:
+    return f"no_{setting.field}"
+
+
 def _option(setting: Setting, *, is_needed: bool) -> inspect.Parameter:
-    kind, name = setting.kind, setting.name.replace("_", "-")
-    named = f"--{name}/--{setting.off}" if isinstance(kind, Flag) else f"--{name}"
-    option = typer.Option(named, metavar=_METAVARS.get(type(kind)), help=_help(setting))
-    of: Any = int if isinstance(kind, Whole | Number) else str
-    if isinstance(kind, Choice | Flag):
-        of = kind.of if isinstance(kind, Choice) else bool
-    return inspect.Parameter(
-        setting.field,
-        inspect.Parameter.KEYWORD_ONLY,
-        annotation=Annotated[of if is_needed else of | None, option],
-        default=inspect.Parameter.empty if is_needed else None,
+    kind, of = setting.kind, getattr(setting.kind, "of", None)
+    shown = typer.Option(
+        f"--{_called(setting)}",
+        metavar=_METAVARS.get(of if isinstance(of, str) else type(kind)),
+        help=_help(setting),
+        autocompletion=_COMPLETING.get(of),
     )
+    if is_needed:
+        return option(setting.field, Annotated[_type(kind), shown], inspect.Parameter.empty)
+    return option(setting.field, Annotated[_type(kind) | None, shown])
+
+
+def _off_option(setting: Setting) -> inspect.Parameter:
+    shown = typer.Option(f"--{setting.off}", help=setting.off_help)
+    return option(_off(setting), Annotated[bool, shown], default=False)
+
+
+def _type(kind: Kind) -> Any:
+    """As what typer reads it."""
+    match kind:
+        case Flag():
+            return bool
+        case Whole() | Number():
+            return int
+        case Choice():
+            return kind.of
+        case Choices():
+            return list[kind.of]  # type: ignore[name-defined]  # it is what the kind says
+        case Names():
+            return list[str]
+        case _:
+            return str
 
 
 def _help(setting: Setting) -> str:
     """What it is, and how it is written."""
     kind, text = setting.kind, setting.help.rstrip(".")
-    if isinstance(kind, Choice | Number):
+    if isinstance(kind, Choice | Number | Choices):
         *first, last = map(str, kind.of)
-        return f"{text}: {', '.join(first)} or {last}."
-    return f"{text}, like {kind.hint}." if kind.hint else setting.help
+        text = f"{text}: {', '.join(first)} or {last}"
+    if isinstance(kind, Choices | Names):
+        return f"{text}; repeatable."
+    return f"{text}, like {kind.hint}." if kind.hint else f"{text}."
 
 
 def _read(setting: Setting, given: Any, data: Path | None, tenant: str | None) -> Any:
+    if isinstance(given, list):
+        return frozenset(given)
     if not isinstance(given, str) or isinstance(setting.kind, Choice):
         return given  # typer has read it
-    option = f"--{setting.name.replace('_', '-')}"
     if isinstance(setting.kind, End):
-        return read_end(option, given, data, tenant)
-    with of_option(option):
+        return read_end(f"--{_called(setting)}", given, data, tenant)
+    with of_option(f"--{_called(setting)}"):
         return setting.kind.read(given, UTC)
 
 
 def _shown(setting: Setting, value: Any, zone: tzinfo) -> Shown:
-    match setting.kind:
+    kind = setting.kind
+    match kind:
         case Duration():
-            return ShownDuration(value)
+            shown: Shown = ShownDuration(value)
         case End():
-            return ends(value, zone, "expired")
-        case Choice():
-            return str(value.value)
+            shown = ends(value, zone, "expired")
         case Alerts():
-            return list(value)
+            shown = list(value)
+        case Names() if value is None:
+            shown = Absent(kind.nothing)
+        case Names() | Choice() | Choices():
+            shown = kind.fact(value)
         case _:
-            shown: Shown = setting.kind.shown(value)
-            return shown
+            shown = kind.shown(value)
+    return shown

@@ -1,5 +1,6 @@
 """Runs `licet tenant`: sets customer databases, each with users, clients, scopes and pools of its own."""
 
+from collections.abc import Iterator
 from shlex import quote
 from typing import Annotated
 
@@ -7,30 +8,25 @@ import typer
 
 from licet.cli import completing
 from licet.cli.change import and_ended, change_tenant, make
-from licet.cli.noun import Noun
-from licet.cli.options import AsJson, Data, Yes, actor, required
-from licet.cli.output import Record, note, say, show_list, show_one
+from licet.cli.options import Data, Yes, actor, required
+from licet.cli.output import Record, note, say
 from licet.cli.pasting import of_data
+from licet.cli.set_up.places import OfStore
 from licet.cli.set_up.settings import Given, read, sets, shown
+from licet.cli.set_up.verbs import SetUpNoun
 from licet.cli.stores import chosen_tenant, opened
 from licet.formats import counted
-from licet.model import Tenant
 from licet.setup.change import changing
 from licet.setup.nouns import TENANT
-
-app = Noun("Customer databases: a tenant is the first segment of a token's URL.")
+from licet.store.contract import Store
 
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="The tenant's name.", autocompletion=completing.tenants)
 ]
-_HEADINGS = {
-    "name": "tenant",
-    "seats": "seats",
-    "users": "users",
-    "clients": "clients",
-    "session_ttl_s": "session",
-    "access_ttl_s": "access",
-}
+
+app = SetUpNoun(
+    TENANT.word, OfStore, Name, "Customer databases: a tenant is the first segment of a token's URL."
+)
 
 
 @app.verb("add")
@@ -71,30 +67,29 @@ def set_(
         note(f"How long its access tokens live goes with what they are: {line}")
 
 
-@app.verb("list")
-def list_(*, data: Data = None, as_json: AsJson = False) -> None:
+@app.lists(
+    "name seats users clients session_ttl_s access_ttl_s",
+    first="NAME --seats 5",
+    headings={"session_ttl_s": "session", "access_ttl_s": "access"},
+)
+def records(store: Store) -> Iterator[Record]:
     """List the tenants.
 
     Example: [bold]licet tenant list[/]
     """
-    with opened(data) as store:
-        tenants = sorted(store.tenants().values(), key=lambda tenant: tenant.name)
-    show_list(
-        map(_record, tenants),
-        _HEADINGS,
-        as_json=as_json,
-        empty=f"No tenant yet. Add the first one: licet tenant add NAME --seats 5{of_data(data)}",
-    )
+    for tenant in sorted(store.tenants().values(), key=lambda it: it.name):
+        yield {
+            "name": tenant.name,
+            **shown(TENANT, tenant, tenant.zone),
+            "seats": sum(pool.seats for pool in tenant.pools.values()),
+            "pools": len(tenant.pools),
+            "scopes": len(tenant.scopes),
+            "users": len(tenant.users),
+            "clients": len(tenant.clients),
+        }
 
 
-@app.verb("show")
-def show(name: Name, *, data: Data = None, as_json: AsJson = False) -> None:
-    """Show one tenant.
-
-    Example: [bold]licet tenant show Jim_Test[/]
-    """
-    with opened(data) as store:
-        show_one(_record(chosen_tenant(store, name)), as_json=as_json)
+app.shows("Jim_Test")
 
 
 @app.verb("remove")
@@ -113,15 +108,3 @@ def remove(name: Name, *, data: Data = None, yes: Yes = False) -> None:
             yes=yes,
         )
     say(f"Tenant {name} removed{and_ended(ending)}.")
-
-
-def _record(tenant: Tenant) -> Record:
-    return {
-        "name": tenant.name,
-        **shown(TENANT, tenant, tenant.zone),
-        "seats": sum(pool.seats for pool in tenant.pools.values()),
-        "pools": len(tenant.pools),
-        "scopes": len(tenant.scopes),
-        "users": len(tenant.users),
-        "clients": len(tenant.clients),
-    }

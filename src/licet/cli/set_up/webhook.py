@@ -5,6 +5,7 @@ A secret is shown when it is made and on demand, alone on stdout when that is pi
 
 import asyncio
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -14,22 +15,20 @@ import typer
 
 from licet.alerts.deliveries import Delivery, State, deliveries
 from licet.alerts.outbox import Attempt, Message, claim_one, record_attempt
-from licet.alerts.webhooks import SECRET_OVERLAP_MS, Webhook, changing, find_webhook, webhooks
+from licet.alerts.webhooks import SECRET_OVERLAP_MS, Webhook, WebhooksChange, changing, find_webhook, webhooks
 from licet.cli.errors import Refused, WrongUse
-from licet.cli.noun import Noun
-from licet.cli.options import AsJson, Data, Yes, actor, confirm, exclusive
-from licet.cli.output import Absent, Instant, Record, note, on_terminal, say, show_json, show_list
+from licet.cli.options import AsJson, Data, actor, exclusive
+from licet.cli.output import Absent, Instant, Record, note, say, show_list, show_secret
 from licet.cli.pasting import of_data
-from licet.cli.stores import chosen_tenant, data_directory, opened
-from licet.credentials.keyring import FILE_NAME, read_keyring
+from licet.cli.set_up.places import OfStore, tenant_id, tenant_name
+from licet.cli.set_up.verbs import SetUpNoun
+from licet.cli.stores import opened, pepper
 from licet.credentials.webhook_signatures import WebhookSecrets
 from licet.formats import counted, duration
 from licet.settings.load import load_settings
 from licet.settings.model import Settings
 from licet.store.contract import Store
 from licet.store.paging import LIMIT, LIMIT_MAX
-
-app = Noun("Webhooks: where alerts are sent, signed as Standard Webhooks says.")
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="As the list shows it.")]
 # No variable: one that is set for other verbs must not keep a webhook from the alerts of other tenants.
@@ -41,23 +40,16 @@ UrlStdin = Annotated[
     typer.Option("--url-stdin", help="Read the URL from standard input, one line: its path may be a secret."),
 ]
 
-_HEADINGS = {
-    "webhook": "webhook",
-    "url": "url",
-    "tenant": "tenant",
-    "state": "state",
-    "created_at": "created",
-}
-_DELIVERY_HEADINGS = {
-    "message": "message",
-    "type": "type",
-    "webhook": "webhook",
-    "state": "state",
-    "attempts": "attempts",
-    "created_at": "created",
-    "next_at": "next",
-    "error": "error",
-}
+
+class OfWebhooks(OfStore):
+    """Where webhooks are."""
+
+    changing = staticmethod(changing)
+
+
+app = SetUpNoun(
+    "webhook", OfWebhooks, Id, "Webhooks: where alerts are sent, signed as Standard Webhooks says."
+)
 
 
 @app.verb("add")
@@ -84,24 +76,30 @@ def add(
     url = _url(url, from_stdin=url_stdin)
     settings, secrets = _settings(data), _secrets(data)
     with opened(data) as store:
-        tenant_id = None if tenant is None else chosen_tenant(store, tenant).id
+        within = tenant_id(store, tenant)
         with changing(store, actor()) as change:
-            added = change.add(url, tenant_id=tenant_id, http_allowed=settings.webhook_http)
+            added = change.add(url, tenant_id=within, http_allowed=settings.webhook_http)
     _show_secret(added, secrets, f"Webhook {added.id} added.", as_json=as_json)
 
 
-@app.verb("list")
-def list_(*, data: Data = None, as_json: AsJson = False) -> None:
+@app.lists("webhook url tenant state created_at", first="https://example.com/alerts")
+def records(store: Store) -> Iterator[Record]:
     """List the webhooks.
 
     Example: [bold]licet webhook list[/]
     """
-    with opened(data) as store:
-        with store.reading() as connection:
-            found = webhooks(connection)
-        names = {tenant.id: tenant.name for tenant in store.tenants().values()}
-    empty = f"No webhook yet. Add the first one: licet webhook add https://example.com/alerts{of_data(data)}"
-    show_list((_record(hook, names) for hook in found), _HEADINGS, as_json=as_json, empty=empty)
+    with store.reading() as connection:
+        found = webhooks(connection)
+    for webhook in found:
+        yield {
+            "webhook": webhook.id,
+            "url": webhook.url,
+            "tenant": tenant_name(store, webhook.tenant_id),
+            "state": "enabled" if webhook.enabled else "disabled",
+            "disabled_why": webhook.disabled_why or None,
+            "secret_number": webhook.secret_number,
+            "created_at": Instant(webhook.created_at_ms),
+        }
 
 
 @app.verb("set")
@@ -132,16 +130,7 @@ def set_(
     say(f"Webhook {webhook_id} changed." if is_changed else "Nothing to change.")
 
 
-@app.verb("remove")
-def remove(webhook_id: Id, *, data: Data = None, yes: Yes = False) -> None:
-    """Remove a webhook, with what was sent to it.
-
-    Example: [bold]licet webhook remove wh_9f86d081884c[/]
-    """
-    confirm(f"Remove webhook {webhook_id}?", yes=yes)
-    with opened(data) as store, changing(store, actor()) as change:
-        change.remove(webhook_id)
-    say(f"Webhook {webhook_id} removed.")
+app.removes(WebhooksChange.remove, "Remove a webhook, with what was sent to it.", "wh_9f86d081884c")
 
 
 @app.verb("secret")
@@ -212,8 +201,18 @@ def show_deliveries(
     """
     with opened(data) as store, store.reading() as connection:
         page = deliveries(connection, webhook_id=webhook, state=state, limit=min(limit, LIMIT_MAX))
-    records = [_delivery_record(delivery) for delivery in page.deliveries]
-    show_list(records, _DELIVERY_HEADINGS, as_json=as_json, empty="No message yet.")
+    found = [_delivery_record(delivery) for delivery in page.deliveries]
+    headings = {
+        "message": "message",
+        "type": "type",
+        "webhook": "webhook",
+        "state": "state",
+        "attempts": "attempts",
+        "created_at": "created",
+        "next_at": "next",
+        "error": "error",
+    }
+    show_list(found, headings, as_json=as_json, empty="No message yet.")
     if page.next is not None and not as_json:
         note("There are older ones; --limit shows more.")
 
@@ -284,32 +283,15 @@ def _settings(data: Path | None) -> Settings:
 
 
 def _secrets(data: Path | None) -> WebhookSecrets:
-    return WebhookSecrets(read_keyring(data_directory(data) / FILE_NAME).pepper)
+    return WebhookSecrets(pepper(data))
 
 
 def _show_secret(webhook: Webhook, secrets: WebhookSecrets, done: str, *, as_json: bool) -> None:
     spelt = secrets.spelt(webhook.id, webhook.secret_number)
     if done:
         note(done)
-    if as_json:
-        show_json({"webhook": webhook.id, "secret": spelt, "secret_number": webhook.secret_number})
-        return
-    if on_terminal():
-        note("Its messages are signed with:")
-    typer.echo(spelt)
-
-
-def _record(webhook: Webhook, names: dict[int, str]) -> Record:
-    of_all = webhook.tenant_id is None
-    return {
-        "webhook": webhook.id,
-        "url": webhook.url,
-        "tenant": Absent("all") if of_all else names.get(webhook.tenant_id or 0, "-"),
-        "state": "enabled" if webhook.enabled else "disabled",
-        "disabled_why": webhook.disabled_why or None,
-        "secret_number": webhook.secret_number,
-        "created_at": Instant(webhook.created_at_ms),
-    }
+    record: Record = {"webhook": webhook.id, "secret": spelt, "secret_number": webhook.secret_number}
+    show_secret(spelt, record, "Its messages are signed with:", as_json=as_json)
 
 
 def _delivery_record(delivery: Delivery) -> Record:
