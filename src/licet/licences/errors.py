@@ -50,6 +50,9 @@ class LicenceCode(StrEnum):
     OTHER_INSTALLATION = "other_installation"
     UPDATES_ENDED = "updates_ended"
     # Beside others
+    SERIAL_TAKEN = "serial_taken"
+    REMOVED_SERIAL = "removed_serial"
+    OUT_OF_DATE = "out_of_date"
     TWO_VENDORS = "two_vendors"
     NO_COMMON_SCOPE = "no_common_scope"
     NO_COMMON_HOLDER = "no_common_holder"
@@ -91,6 +94,9 @@ ADVICE: Final[Mapping[LicenceCode, str]] = MappingProxyType(
         LicenceCode.OTHER_TENANT: "install it in that tenant, or ask the vendor for one for this tenant",
         LicenceCode.OTHER_INSTALLATION: "send the vendor the hash that the product shows here, for a new one",
         LicenceCode.UPDATES_ENDED: "ask the vendor to extend the updates, or go back to the older build",
+        LicenceCode.SERIAL_TAKEN: "ask the vendor to sign it again, with the next serial",
+        LicenceCode.REMOVED_SERIAL: "ask the vendor for a new serial",
+        LicenceCode.OUT_OF_DATE: "use the newest file of the vendor",
         LicenceCode.TWO_VENDORS: "remove the licences of one of them, or ask for another name of the pool",
         LicenceCode.NO_COMMON_SCOPE: "ask the vendor for licences of this pool that agree",
         LicenceCode.NO_COMMON_HOLDER: "ask the vendor for licences of this pool that agree",

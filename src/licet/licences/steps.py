@@ -128,7 +128,7 @@ def signed_seats(licences: Iterable[SignedLicence], pool: str) -> SignedSeats:
 def counting(serials: Sequence[SignedLicence], now_ms: int) -> SignedLicence | None:
     """Of the serials of one licence the one that counts: the highest that has begun, also if it is over."""
     begun = (it for it in serials if it.begins_at_ms <= now_ms)
-    return max(begun, key=lambda it: it.serial, default=None)
+    return max(begun, key=lambda it: (it.serial, it.text), default=None)
 
 
 def counting_of_all(licences: Iterable[SignedLicence], now_ms: int) -> tuple[SignedLicence, ...]:
