@@ -49,6 +49,10 @@ class Kind(Value, frozen=True, kw_only=False):
         """A value as the admin API has it."""
         return value
 
+    def taken(self, value: Any) -> Any:
+        """The value of what the admin API was sent."""
+        return value
+
     def of_fact(self, fact: Any, zone: tzinfo) -> Any:  # noqa: ARG002 - only an instant needs it
         """The value of what the set-up file has."""
         return fact
@@ -210,6 +214,10 @@ class Choices(Kind, frozen=True):
         """In order."""
         return tuple(sorted(value))
 
+    def taken(self, value: Iterable[StrEnum]) -> frozenset[StrEnum]:
+        """The members."""
+        return frozenset(value)
+
     def of_fact(self, fact: list[Any], zone: tzinfo) -> frozenset[StrEnum]:  # noqa: ARG002 - as any kind
         """The members."""
         names = _texts(fact)
@@ -240,6 +248,10 @@ class Names(Kind, frozen=True):
         """In order."""
         return None if value is None else tuple(sorted(value))
 
+    def taken(self, value: Iterable[str] | None) -> frozenset[str] | None:
+        """The names."""
+        return None if value is None else frozenset(value)
+
     def of_fact(self, fact: list[Any], zone: tzinfo) -> frozenset[str]:  # noqa: ARG002 - as any kind
         """The names."""
         return _texts(fact)
@@ -268,6 +280,10 @@ class Alerts(Kind, frozen=True):
     def fact(self, value: tuple[str, ...]) -> str:
         """All of them in one text."""
         return " ".join(value)
+
+    def taken(self, value: Iterable[str]) -> tuple[str, ...]:
+        """All of them, in order."""
+        return read_alerts(" ".join(value))
 
     def of_fact(self, fact: str, zone: tzinfo) -> tuple[str, ...]:  # noqa: ARG002 - as any kind
         """All of them, in order."""

@@ -77,6 +77,13 @@ class Noun(Value, frozen=True, kw_only=True):
         """All that is set of a value, as the admin API has it."""
         return {it.wire: it.kind.shown(getattr(value, it.field)) for it in self.settings}
 
+    def taken(self, sent: Mapping[str, Any]) -> Settings:
+        """What the admin API was sent, by the fields of the model; what is no setting stays as it is."""
+        kinds = {it.wire: it.kind for it in self.settings}
+        return self.by_field(
+            {name: kinds[name].taken(it) if name in kinds else it for name, it in sent.items()}
+        )
+
     def facts(self, value: Value) -> Facts:
         """All that is set of a value, as the set-up file has it; None stands for what is not there."""
         return {it.name: it.kind.fact(getattr(value, it.field)) for it in self.settings}

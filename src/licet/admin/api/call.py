@@ -14,8 +14,7 @@ The rules:
 - A long list comes in pages: `next` is the cursor of the next one, and a `Link` header has its address.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -26,9 +25,7 @@ from pydantic import BeforeValidator
 from sqlalchemy import Connection
 from starlette.requests import Request
 
-from licet.accounts.administrators import AccountsChange
-from licet.accounts.administrators import changing as changing_accounts
-from licet.admin.api.conditional import Shown, matches, must_match, represent
+from licet.admin.api.conditional import Shown, matches
 from licet.admin.api.dry_run import Rehearsed, is_asked, must_be_possible
 from licet.admin.api.requests import Body
 from licet.admin.context import Desk, must_be
@@ -49,7 +46,6 @@ JSON = "application/json"
 
 Made = TypeVar("Made")
 Found = TypeVar("Found")
-Content = tuple[Value, bytes]  # what is shown, and what belongs to it and never is
 
 
 class NotThere(Problem):
@@ -81,9 +77,9 @@ class Call:
         """What `make` gives, as JSON."""
         return await self.desk.run(lambda: answer(make()))
 
-    async def show_edited(self, make: Callable[[], Content]) -> Response:
+    async def show_edited(self, make: Callable[[], Shown]) -> Response:
         """The same of something that can be edited; 304 where the caller has it already."""
-        return await self.desk.run(lambda: self.shown(represent(*make())))
+        return await self.desk.run(lambda: self.shown(make()))
 
     def shown(self, found: Shown, content_type: str = JSON) -> Response:
         """The answer to a conditional GET."""
@@ -94,21 +90,17 @@ class Call:
         return Response(found.body, 200, headers, content_type)
 
     async def show_list(
-        self,
-        make: Callable[[], Iterable[Made]],
-        key: Callable[[Made], str],
-        shape: Callable[[Made], Any],
-        page: "Page",
+        self, make: Callable[[], Mapping[str, Made]], shape: Callable[[Made], Any], page: "Page"
     ) -> Response:
-        """A page of these, ordered by a key that no two share."""
+        """A page of these, in the order of their keys."""
 
         def work() -> Response:
             after = read_cursor(page.after, tuple[str])[0] if page.after is not None else None
-            found = sorted(((key(it), it) for it in make()), key=lambda it: it[0])
-            rest = [it for name, it in found if after is None or name > after]
-            items = rest[: page.limit]
-            next_ = write_cursor(key(items[-1])) if len(rest) > len(items) else None
-            return self.page({"items": [shape(it) for it in items], "next": next_}, next_)
+            found = make()
+            rest = sorted(key for key in found if after is None or key > after)
+            keys = rest[: page.limit]
+            next_ = write_cursor(keys[-1]) if len(rest) > len(keys) else None
+            return self.page({"items": [shape(found[key]) for key in keys], "next": next_}, next_)
 
         return await self.desk.run(work)
 
@@ -158,62 +150,9 @@ class Call:
         self.request.state.field_names = tuple(given)
         return given
 
-    async def add(
-        self, tenant: str, do: Callable[[TenantSetup], Made], show: Callable[[Made], Content], at: str
-    ) -> Response:
-        """Add something to a tenant, and show it: 201, and where it is."""
-
-        def work(change: SetupChange) -> Made:
-            return do(self.setup(change, tenant))
-
-        made = await self.change_setup(work)
-        return await self.desk.run(lambda: created(represent(*show(made)), at))
-
-    async def edit(
-        self,
-        tenant: str,
-        show: Callable[[TenantSetup], Content],
-        do: Callable[[TenantSetup], object],
-    ) -> Response:
-        """Change something of a tenant, if it is still what the caller means; it is shown as it is then."""
-        condition = self.condition()
-
-        def work(change: SetupChange) -> Shown:
-            setup = self.setup(change, tenant)
-            must_match(condition, represent(*show(setup)))
-            do(setup)
-            return represent(*show(setup))
-
-        return edited(await self.change_setup(work))
-
-    async def remove(
-        self,
-        tenant: str,
-        show: Callable[[TenantSetup], Content],
-        do: Callable[[TenantSetup], object],
-    ) -> Response:
-        """Remove something of a tenant, if it is still what the caller means; 204 also when it is gone."""
-        condition = self.condition()
-
-        def work(change: SetupChange) -> None:
-            setup = self.setup(change, tenant)
-            try:
-                found = represent(*show(setup))
-            except NotThere:
-                return
-            must_match(condition, found)
-            do(setup)
-
-        await self.change_setup(work)
-        return Response(status_code=204)
-
-    async def change(self, tenant: str, do: Callable[[TenantSetup, int], Made]) -> Made:
-        """Change something of a tenant that has no condition; `do` gets the transaction's now as well."""
-
-        def work(change: SetupChange) -> Made:
-            return do(self.setup(change, tenant), change.transaction.now_ms)
-
-        return await self.change_setup(work)
+    async def change(self, tenant: str, do: Callable[[TenantSetup], Made]) -> Made:
+        """What `do` gives, which changes something of a tenant; with `dry_run` it is taken back."""
+        return await self.change_setup(lambda change: do(self.setup(change, tenant)))
 
     async def change_setup(self, work: Callable[[SetupChange], Made]) -> Made:
         """What `work` gives, which changes the set-up; with `dry_run` it is taken back.
@@ -228,25 +167,20 @@ class Call:
 
         raise Rehearsed((await self.desk.run(rehearse)).ending)
 
-    async def change_accounts(self, do: Callable[[AccountsChange], Made]) -> Made:
-        """Change accounts, of all tenants or of the caller's own."""
-
-        def work() -> Made:
-            within = self.identity.tenant_id
-            with changing_accounts(self.desk.store, self.identity.actor, within=within) as change:
-                return do(change)
-
-        return await self.desk.run(work)
-
     def setup(self, change: SetupChange, name: str) -> TenantSetup:
         """A tenant, to be changed.
 
         Raises NotFound.
         """
-        known = change.tenants().get(name)
-        if known is None or not self.identity.sees(known.id):
+        found = change.tenant(name)
+        if not self.identity.sees(found.tenant.id):
             raise unknown(Subject("tenant", name, name))
-        return change.tenant(name)
+        return found
+
+    def below(self, name: str) -> str:
+        """The address of what has this name in the list that is called."""
+        segments = self.request.scope["path"].removeprefix(f"{API}/").split("/")
+        return at(*(segment.replace(SLASH, "/") for segment in segments), name)
 
     def condition(self) -> str:
         """What `If-Match` says.
@@ -299,61 +233,41 @@ def desk_of(request: Request) -> Desk:
     return desk
 
 
-async def _call(request: Request, role: Role, *, of_all: bool = False) -> Call:
-    desk = desk_of(request)
-    identity = await desk.identity(request)
-    must_be(identity, role)
-    must_be_possible(request)
-    if of_all and identity.tenant_id is not None:
-        raise not_allowed("This concerns all tenants, and yours is one of them.")
-    return Call(desk, identity, request)
+class Who(Value, frozen=True, kw_only=True):
+    """Who may make a call, as a dependency that gives it: a role at least, for one tenant or of all."""
+
+    role: Role
+    of_all: bool = False
+    why_of_all: str = "This concerns all tenants, and yours is one of them."
+
+    async def __call__(self, request: Request) -> Call:
+        """Raises Problem."""
+        desk = desk_of(request)
+        identity = await desk.identity(request)
+        must_be(identity, self.role)
+        must_be_possible(request)
+        if self.of_all and identity.tenant_id is not None:
+            raise not_allowed(self.why_of_all)
+        return Call(desk, identity, request)
+
+    @property
+    def words(self) -> str:
+        """What it takes."""
+        return f"{self.role} of all tenants" if self.of_all else str(self.role)
 
 
-async def _reading(request: Request) -> Call:
-    return await _call(request, Role.VIEWER)
+READING = Who(role=Role.VIEWER)
+READING_ALL = Who(role=Role.VIEWER, of_all=True)
+OPERATING = Who(role=Role.OPERATOR)
+OWNING = Who(role=Role.OWNER)
+OWNING_ALL = Who(role=Role.OWNER, of_all=True)
+LICENSING = Who(role=Role.OWNER, of_all=True, why_of_all=f"{WHY} Your role is for one tenant.")
 
-
-async def _reading_all(request: Request) -> Call:
-    return await _call(request, Role.VIEWER, of_all=True)
-
-
-async def _operating(request: Request) -> Call:
-    return await _call(request, Role.OPERATOR)
-
-
-async def _owning(request: Request) -> Call:
-    return await _call(request, Role.OWNER)
-
-
-async def _owning_all(request: Request) -> Call:
-    return await _call(request, Role.OWNER, of_all=True)
-
-
-async def _licensing(request: Request) -> Call:
-    call = await _call(request, Role.OWNER)
-    if not call.identity.owns_licence:
-        raise not_allowed(f"{WHY} Your role is for one tenant.")
-    return call
-
-
-Reading = Annotated[Call, Depends(_reading)]
-ReadingAll = Annotated[Call, Depends(_reading_all)]
-Operating = Annotated[Call, Depends(_operating)]
-Owning = Annotated[Call, Depends(_owning)]
-OwningAll = Annotated[Call, Depends(_owning_all)]
-Licensing = Annotated[Call, Depends(_licensing)]
-
-# What each of these needs, in words.
-NEEDED: Mapping[Callable[..., Any], str] = MappingProxyType(
-    {
-        _reading: "viewer",
-        _reading_all: "viewer of all tenants",
-        _operating: "operator",
-        _owning: "owner",
-        _owning_all: "owner of all tenants",
-        _licensing: "owner of all tenants",
-    }
-)
+Reading = Annotated[Call, Depends(READING)]
+ReadingAll = Annotated[Call, Depends(READING_ALL)]
+Operating = Annotated[Call, Depends(OPERATING)]
+Owning = Annotated[Call, Depends(OWNING)]
+OwningAll = Annotated[Call, Depends(OWNING_ALL)]
 
 
 # Parameters
@@ -374,7 +288,7 @@ class Page:
         self.after = after
 
 
-def _name(sent: str) -> str:
+def _named(sent: str) -> str:
     """A name in an address, with the slashes that were encoded."""
     name = sent.replace(SLASH, "/")
     if not name.isprintable():  # No name of ours is like this, and not every store could look for it.
@@ -383,5 +297,21 @@ def _name(sent: str) -> str:
 
 
 Paged = Annotated[Page, Depends()]
-NamePath = Annotated[str, Path(min_length=1, max_length=200), BeforeValidator(_name)]
-TenantPath = Annotated[str, Path(min_length=1, max_length=200, examples=["Jim_Test"]), BeforeValidator(_name)]
+NamePath = Annotated[str, Path(min_length=1, max_length=200), BeforeValidator(_named)]
+TenantPath = Annotated[
+    str, Path(min_length=1, max_length=200, examples=["Jim_Test"]), BeforeValidator(_named)
+]
+
+
+def name_in_path(key: str) -> Callable[[str], str]:
+    """A dependency that reads a name from this parameter of the path."""
+    examples = ["Jim_Test"] if key == "tenant" else None
+
+    def read(
+        name: Annotated[
+            str, Path(alias=key, min_length=1, max_length=200, examples=examples), BeforeValidator(_named)
+        ],
+    ) -> str:
+        return name
+
+    return read

@@ -14,6 +14,7 @@ from licet.accounts.administrators import Admin as StoredAdmin
 from licet.accounts.api_keys import ApiKey as StoredApiKey
 from licet.admin.api.advice import advice_of
 from licet.alerts.webhooks import Webhook as StoredWebhook
+from licet.credentials.generated import NewClientSecret
 from licet.credentials.keyring import Keyring, TokenKey, fingerprint
 from licet.credentials.public_keys import kind_of, name_of, to_jwk
 from licet.formats import instant
@@ -382,6 +383,11 @@ def secret(value: ClientSecret) -> Secret:
         expires_at_ms=value.expires_at_ms,
         last_used_at_ms=value.last_used_at_ms,
     )
+
+
+def new_secret(value: NewClientSecret, expires_at_ms: int | None) -> NewSecret:
+    """A client's secret, shown once."""
+    return NewSecret(secret_id=value.secret_id, secret=value.secret, expires_at_ms=expires_at_ms)
 
 
 def administrator(value: StoredAdmin, tenants: Mapping[int, ModelTenant]) -> Administrator:

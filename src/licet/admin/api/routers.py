@@ -14,8 +14,7 @@ from fastapi.routing import APIRoute
 from licet.admin.api import (
     accounts,
     check,
-    client_keys,
-    client_secrets,
+    client_credentials,
     clients,
     declaration,
     keys,
@@ -27,30 +26,30 @@ from licet.admin.api import (
     users,
     webhooks,
 )
-from licet.admin.api.call import API, NEEDED, answer
+from licet.admin.api.call import API, Who, answer
 from licet.admin.api.openapi import document
 
 PARTS = (
     accounts.me,
     reports.overviews,
-    tenants.tenants,
-    pools.pools,
-    scopes.scopes,
-    users.users,
-    clients.clients,
-    client_secrets.client_secrets,
-    client_keys.client_keys,
+    tenants.tenants.router,
+    pools.pools.router,
+    scopes.scopes.router,
+    users.users.router,
+    clients.clients.router,
+    client_credentials.secrets.router,
+    client_credentials.keys.router,
     reports.live,
     reports.reports,
     refusals.everywhere,
     refusals.of_tenant,
-    accounts.admins,
-    accounts.api_keys,
+    accounts.admins.router,
+    accounts.api_keys.router,
     keys.keys,
     check.checks,
     declaration.declaration,
     webhooks.now,
-    webhooks.webhooks,
+    webhooks.webhooks.router,
     webhooks.deliveries,
 )
 
@@ -77,7 +76,8 @@ def _routes() -> Iterator[APIRoute]:
 def _needed(route: APIRoute) -> tuple[str, str]:
     """The id of an operation, and the role that it takes."""
     hint = get_type_hints(route.endpoint, include_extras=True)["call"]
-    return str(route.operation_id), NEEDED[hint.__metadata__[0].dependency]
+    who: Who = hint.__metadata__[0].dependency
+    return str(route.operation_id), who.words
 
 
 def _to_the_description() -> Response:

@@ -4,8 +4,7 @@ A URL may have a secret in it, so that only an owner sees all of it. Who is of o
 that tenant.
 """
 
-from collections.abc import Callable
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
@@ -13,20 +12,18 @@ from sqlalchemy import Connection
 
 from licet.admin.api import openapi, requests, responses
 from licet.admin.api.call import (
+    OWNING,
     Call,
-    Content,
     NamePath,
     Operating,
     Owning,
     Paged,
     Reading,
     answer,
-    at,
     created,
-    edited,
-    there,
 )
-from licet.admin.api.conditional import must_match, represent
+from licet.admin.api.collection import OfStore, Owner
+from licet.admin.api.noun_endpoints import Endpoints, Given
 from licet.alerts import webhooks as alerts
 from licet.alerts.deliveries import DeliveryPage, State
 from licet.alerts.deliveries import deliveries as read_deliveries
@@ -37,13 +34,10 @@ from licet.credentials.keyring import read_keyring
 from licet.credentials.webhook_signatures import WebhookSecrets
 from licet.model import Role
 from licet.refusal import Subject
-from licet.store.errors import NotFound, unknown
+from licet.store.errors import unknown
 
 now = APIRouter(prefix="/alerts", tags=["Alerts"])
-webhooks = APIRouter(prefix="/webhooks", tags=["Alerts"])
 deliveries = APIRouter(prefix="/deliveries", tags=["Alerts"])
-
-Made = TypeVar("Made")
 
 _IDENTITY = r"^[A-Za-z0-9_]*$"
 
@@ -62,18 +56,39 @@ async def list_alerts(call: Reading) -> Response:
 # Webhooks
 
 
-@webhooks.get("", operation_id="listWebhooks", **openapi.listed(responses.Webhook))
-async def list_webhooks(call: Reading, page: Paged) -> Response:
-    """The webhooks."""
-    return await call.show_list(
-        lambda: call.desk.read_now(lambda connection: alerts.webhooks(connection, call.identity.tenant_id)),
-        lambda webhook: webhook.id,
-        lambda webhook: _shape(call, webhook),
-        page,
-    )
+def _tenant_id(call: Call, name: str) -> int:
+    """Raises Problem."""
+    found = call.desk.store.tenant(name)
+    if found is None or not call.identity.sees(found.id):
+        raise unknown(Subject("tenant", name), field="tenant")
+    return found.id
 
 
-@webhooks.post("", operation_id="addWebhook", **openapi.added(responses.Webhook))
+def _allowed(call: Call) -> dict[str, bool]:
+    """Where a webhook may go, as the settings have it."""
+    return {"http_allowed": call.desk.webhook_http, "private_allowed": call.desk.webhook_private}
+
+
+async def _as_allowed(call: Call, owner: Owner, name: str, given: Given) -> Given:  # noqa: ARG001
+    return given | _allowed(call)
+
+
+webhooks = Endpoints(
+    "Webhook",
+    OfStore(alerts.webhooks, lambda webhook: webhook.id, alerts.changing, WebhooksChange.webhook),
+    path="/webhooks",
+    tag="Alerts",
+    key="webhook",
+    word="webhook",
+    shape=responses.Webhook,
+    show=lambda call, webhook: responses.webhook(
+        webhook, call.desk.store.tenants(), has_url=call.identity.may(Role.OWNER)
+    ),
+)
+webhooks.lists("The webhooks.")
+
+
+@webhooks.router.post("", operation_id="addWebhook", **openapi.added(responses.Webhook))
 async def add_webhook(call: Owning, body: requests.WebhookNew) -> Response:
     """Add a webhook."""
     given = call.given(body)
@@ -84,79 +99,54 @@ async def add_webhook(call: Owning, body: requests.WebhookNew) -> Response:
             tenant_id = _tenant_id(call, given["tenant"])
         return change.add(given["url"], tenant_id=tenant_id, **_allowed(call))
 
-    made = await _change(call, do)
-    return created(represent(*_shown(call, made)), at("webhooks", made.id))
+    made = await webhooks.collection.change(call, (), do)
+    return created(webhooks.shown(call, made), call.below(made.id))
 
 
-@webhooks.get("/{webhook}", operation_id="getWebhook", **openapi.shown(responses.Webhook))
-async def get_webhook(call: Reading, webhook: NamePath) -> Response:
-    """A webhook."""
-    return await call.show_edited(lambda: _shown(call, _found(call, webhook)))
+webhooks.shows("A webhook.")
+webhooks.changes(
+    "Change it; what waits for one that is disabled is given up.",
+    OWNING,
+    requests.WebhookPatch,
+    WebhooksChange.set,
+    prepare=_as_allowed,
+)
+webhooks.removes("Remove it, with what was sent to it.", OWNING, WebhooksChange.remove)
 
 
-@webhooks.patch("/{webhook}", operation_id="changeWebhook", **openapi.edited(responses.Webhook))
-async def change_webhook(call: Owning, webhook: NamePath, body: requests.WebhookPatch) -> Response:
-    """Change it; what waits for one that is disabled is given up."""
-    condition, given = call.condition(), call.given(body)
-
-    def do(change: WebhooksChange) -> Content:
-        must_match(condition, represent(*_shown(call, _of(change, webhook))))
-        change.set(webhook, url=given.get("url"), enabled=given.get("enabled"), **_allowed(call))
-        return _shown(call, change.webhook(webhook))
-
-    return edited(represent(*await _change(call, do)))
-
-
-@webhooks.delete("/{webhook}", operation_id="removeWebhook", **openapi.removed())
-async def remove_webhook(call: Owning, webhook: NamePath) -> Response:
-    """Remove it, with what was sent to it."""
-    condition = call.condition()
-
-    def do(change: WebhooksChange) -> None:
-        try:
-            found = change.webhook(webhook)
-        except NotFound:
-            return
-        must_match(condition, represent(*_shown(call, found)))
-        change.remove(webhook)
-
-    await _change(call, do)
-    return Response(status_code=204)
-
-
-@webhooks.get(
+@webhooks.router.get(
     "/{webhook}/secret", operation_id="getWebhookSecret", **openapi.one(responses.WebhookSecret, 404)
 )
 async def get_secret(call: Owning, webhook: NamePath) -> Response:
     """The secret that its messages are signed with."""
-    return await call.show(lambda: _secret(call, _found(call, webhook)))
+    return await call.show(lambda: _secret(call, webhooks.find(call, (), webhook)))
 
 
-@webhooks.post(
+@webhooks.router.post(
     "/{webhook}/rotate", operation_id="rotateWebhookSecret", **openapi.one(responses.WebhookSecret, 404)
 )
 async def rotate_secret(call: Owning, webhook: NamePath) -> Response:
     """Give it another secret; for a day the one before signs too."""
 
     def do(change: WebhooksChange) -> alerts.Webhook:
-        _of(change, webhook)
+        webhooks.find_in(change, call, (), webhook)
         return change.rotate(webhook)
 
-    rotated = await _change(call, do)
+    rotated = await webhooks.collection.change(call, (), do)
     return await call.show(lambda: _secret(call, rotated))
 
 
-@webhooks.post(
+@webhooks.router.post(
     "/{webhook}/test", operation_id="testWebhook", **openapi.one(responses.Queued, 404, 409, status=202)
 )
 async def test_webhook(call: Owning, webhook: NamePath) -> Response:
     """Send it a message that tells nothing, once."""
 
     def do(change: WebhooksChange) -> str:
-        _of(change, webhook)
+        webhooks.find_in(change, call, (), webhook)
         return change.test(webhook)
 
-    await _change(call, do)
+    await webhooks.collection.change(call, (), do)
     return answer(responses.Queued(messages=1), 202)
 
 
@@ -195,52 +185,8 @@ async def list_deliveries(
 async def send_again(call: Operating, body: requests.SendAgain) -> Response:
     """Send messages again, with their ids; what is waiting, and for a disabled webhook, is left alone."""
     call.given(body)
-    times = await _change(call, lambda change: change.redeliver(body.messages))
+    times = await webhooks.collection.change(call, (), lambda change: change.redeliver(body.messages))
     return answer(responses.Queued(messages=times), 202)
-
-
-async def _change(call: Call, do: Callable[[WebhooksChange], Made]) -> Made:
-    """Raises SetupError, InvalidValue, StoreUnavailable."""
-
-    def work() -> Made:
-        identity = call.identity
-        with alerts.changing(call.desk.store, identity.actor, within=identity.tenant_id) as change:
-            return do(change)
-
-    return await call.desk.run(work)
-
-
-def _found(call: Call, webhook_id: str) -> alerts.Webhook:
-    """Raises NotThere."""
-
-    def read(connection: Connection) -> alerts.Webhook | None:
-        try:
-            return alerts.find_webhook(connection, webhook_id, call.identity.tenant_id)
-        except NotFound:
-            return None
-
-    return there(call.desk.read_now(read), "webhook", webhook_id)
-
-
-def _of(change: WebhooksChange, webhook_id: str) -> alerts.Webhook:
-    """Raises NotThere."""
-    try:
-        return change.webhook(webhook_id)
-    except NotFound:
-        return there(None, "webhook", webhook_id)
-
-
-def _tenant_id(call: Call, name: str) -> int:
-    """Raises Problem."""
-    found = call.desk.store.tenant(name)
-    if found is None or not call.identity.sees(found.id):
-        raise unknown(Subject("tenant", name), field="tenant")
-    return found.id
-
-
-def _allowed(call: Call) -> dict[str, bool]:
-    """Where a webhook may go, as the settings have it."""
-    return {"http_allowed": call.desk.webhook_http, "private_allowed": call.desk.webhook_private}
 
 
 def _secret(call: Call, webhook: alerts.Webhook) -> responses.WebhookSecret:
@@ -250,11 +196,3 @@ def _secret(call: Call, webhook: alerts.Webhook) -> responses.WebhookSecret:
         secret=secrets.spelt(webhook.id, webhook.secret_number),
         secret_number=webhook.secret_number,
     )
-
-
-def _shown(call: Call, webhook: alerts.Webhook) -> Content:
-    return _shape(call, webhook), b""
-
-
-def _shape(call: Call, webhook: alerts.Webhook) -> responses.Webhook:
-    return responses.webhook(webhook, call.desk.store.tenants(), has_url=call.identity.may(Role.OWNER))

@@ -1,0 +1,141 @@
+"""Serves what a client authenticates by: its generated secrets and its public keys.
+
+What a secret is, is in the one answer that made it, and in no other.
+"""
+
+from collections.abc import Callable
+
+from fastapi.responses import Response
+from msgspec.structs import replace
+
+from licet.admin.api import openapi, requests, responses
+from licet.admin.api.call import OWNING, Call, NamePath, Owning, TenantPath, answer, at, there
+from licet.admin.api.collection import OfClient
+from licet.admin.api.dry_run import rehearsable
+from licet.admin.api.noun_endpoints import Endpoints
+from licet.credentials.generated import NewClientSecret
+from licet.credentials.public_keys import read_keys
+from licet.model import Client, InvalidValue, PublicKey
+from licet.refusal import Code
+from licet.setup.tenant import TenantSetup
+
+# Secrets
+
+secrets = Endpoints(
+    "Secret",
+    OfClient(lambda client: {secret.secret_id: secret for secret in client.secrets}),
+    path="/tenants/{tenant}/clients/{client_id}/secrets",
+    tag="Clients",
+    key="secret_id",
+    word="secret",
+    shape=responses.Secret,
+    show=lambda _, secret: responses.secret(secret),
+    order=lambda secret: f"{secret.created_at_ms:020} {secret.secret_id}",
+    has_tag=False,
+)
+secrets.lists("Its generated secrets, without what they are.")
+
+
+@secrets.router.post("", operation_id="addSecret", **rehearsable(openapi.added(responses.NewSecret)))
+async def add_secret(
+    call: Owning, tenant: TenantPath, client_id: NamePath, body: requests.SecretNew
+) -> Response:
+    """Generate one more; it is shown once, and the others go on working."""
+
+    def do(setup: TenantSetup, secret: NewClientSecret) -> None:
+        setup.add_secret(client_id, secret, body.expires_at_ms)
+
+    return await _generate(call, tenant, client_id, body, do)
+
+
+secrets.shows("One of its secrets, without what it is.")
+secrets.removes(
+    "Remove one; what it began lives on until it has to be renewed.", OWNING, TenantSetup.remove_secret
+)
+
+
+@secrets.router.post(
+    "/rotate", operation_id="rotateSecret", **rehearsable(openapi.added(responses.NewSecret))
+)
+async def rotate_secret(
+    call: Owning, tenant: TenantPath, client_id: NamePath, body: requests.SecretRotation
+) -> Response:
+    """Generate a secret in the place of all others, which work on for a while; it is shown once."""
+
+    def do(setup: TenantSetup, secret: NewClientSecret) -> None:
+        setup.rotate_secret(client_id, secret, body.overlap_s, body.expires_at_ms)
+
+    return await _generate(call, tenant, client_id, body, do)
+
+
+async def _generate(
+    call: Call,
+    tenant: str,
+    client_id: str,
+    body: requests.SecretNew | requests.SecretRotation,
+    do: Callable[[TenantSetup, NewClientSecret], None],
+) -> Response:
+    """Generate a secret, have it kept, and show it."""
+    call.given(body)
+    made = (await call.desk.run(call.desk.client_secrets)).generate()
+
+    def work(setup: TenantSetup) -> None:
+        there(setup.clients.get(client_id), "client", client_id)
+        do(setup, made)
+
+    await call.change(tenant, work)
+    where = at("tenants", tenant, "clients", client_id, "secrets", made.secret_id)
+    return answer(responses.new_secret(made, body.expires_at_ms), 201, {"Location": where})
+
+
+# Public keys
+
+
+def _keys(client: Client) -> dict[str, PublicKey]:
+    """By the kid as well as by the thumbprint."""
+    return {name: key for key in client.keys for name in (key.thumbprint, key.kid) if name is not None}
+
+
+keys = Endpoints(
+    "ClientKey",
+    OfClient(_keys),
+    path="/tenants/{tenant}/clients/{client_id}/keys",
+    tag="Clients",
+    key="kid",
+    word="key",
+    shape=responses.ClientKey,
+    show=lambda _, key: responses.client_key(key),
+    order=lambda key: f"{key.created_at_ms:020} {key.thumbprint}",
+    has_tag=False,
+)
+keys.lists("Its public keys.")
+
+
+@keys.router.post("", operation_id="addClientKey", **rehearsable(openapi.added(responses.ClientKey)))
+async def add_key(
+    call: Owning, tenant: TenantPath, client_id: NamePath, body: requests.ClientKeyNew
+) -> Response:
+    """Add one more public key by which it may authenticate (`private_key_jwt`, RFC 7523)."""
+    call.given(body)
+    key = await call.desk.run(_read_one, body)
+
+    def do(setup: TenantSetup) -> PublicKey:
+        there(setup.clients.get(client_id), "client", client_id)
+        setup.add_key(client_id, key, body.expires_at_ms)
+        return _keys(setup.clients[client_id])[key.thumbprint]
+
+    made = await call.change(tenant, do)
+    return answer(responses.client_key(made), 201, {"Location": call.below(made.thumbprint)})
+
+
+def _read_one(body: requests.ClientKeyNew) -> PublicKey:
+    found = read_keys(body.key)
+    if len(found) > 1:
+        text = f"these are {len(found)} keys; add them one by one"
+        raise InvalidValue(text, code=Code.TOO_MANY, field="key", limit=1)
+    kid = body.kid if body.kid is not None else found[0].kid
+    return replace(found[0], kid=None if kid == found[0].thumbprint else kid)
+
+
+keys.shows("One of its keys, by its kid or its thumbprint.")
+keys.removes("Remove one; what it began lives on until it has to be renewed.", OWNING, TenantSetup.remove_key)

@@ -1,0 +1,166 @@
+"""Says where the things of a noun are: how they are read, and in which transaction they are changed.
+
+Whose they are stands in the address. Where it is not there, NotFound or NotThere is raised; one of the things
+themselves that is not there is None. What reads is called in a thread.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from typing import Generic, Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+from licet.admin.api.call import Call, NamePath, TenantPath, there
+from licet.model import Client, Tenant
+from licet.setup.change import SetupChange
+from licet.setup.tenant import TenantSetup
+from licet.store.contract import Store
+from licet.store.errors import NotFound
+
+Change = TypeVar("Change")  # what changes them, in a transaction
+Change_co = TypeVar("Change_co", covariant=True)
+Thing = TypeVar("Thing")
+Made = TypeVar("Made")
+Parts = Tenant | TenantSetup  # a tenant as it is now, or in a transaction
+Owner = tuple[str, ...]  # whose they are: a tenant's, those of a client of a tenant, or nobody's
+
+
+def nobody() -> Owner:
+    """A dependency that reads from the address whose things are meant; here there is no owner."""
+    return ()
+
+
+def a_tenant(tenant: TenantPath) -> Owner:
+    """The same for what a tenant has."""
+    return (tenant,)
+
+
+def a_client(tenant: TenantPath, client_id: NamePath) -> Owner:
+    """The same for what a client has."""
+    return tenant, client_id
+
+
+class Collection(ABC, Generic[Change, Thing]):
+    """Where the things of a noun are."""
+
+    owner: Callable[..., Owner] = staticmethod(nobody)
+    can_be_rehearsed = True
+
+    @abstractmethod
+    def all(self, call: Call, owner: Owner, /) -> Mapping[str, Thing]:
+        """All that the caller sees, by name."""
+
+    def find(self, call: Call, owner: Owner, name: str, /) -> Thing | None:
+        """One of them."""
+        return self.all(call, owner).get(name)
+
+    @abstractmethod
+    def find_in(self, change: Change, call: Call, owner: Owner, name: str, /) -> Thing | None:
+        """One as it is in a transaction."""
+
+    @abstractmethod
+    async def change(self, call: Call, owner: Owner, work: Callable[[Change], Made], /) -> Made:
+        """What `work` gives, which changes them in one transaction."""
+
+
+class Tenants(Collection[SetupChange, Tenant]):
+    """The tenants themselves."""
+
+    def all(self, call: Call, _: Owner) -> Mapping[str, Tenant]:
+        """As they are now."""
+        return {tenant.name: tenant for tenant in call.desk.tenants_now(call.identity)}
+
+    def find(self, call: Call, _: Owner, name: str) -> Tenant:
+        """Raises NotFound."""
+        return call.tenant(name)
+
+    def find_in(self, change: SetupChange, call: Call, _: Owner, name: str) -> Tenant:
+        """Raises NotFound."""
+        return call.setup(change, name).tenant
+
+    async def change(self, call: Call, _: Owner, work: Callable[[SetupChange], Made]) -> Made:
+        """In a change of the set-up."""
+        return await call.change_setup(work)
+
+
+class OfTenant(Collection[TenantSetup, Thing]):
+    """What a tenant has of one kind: `parts`, by name."""
+
+    owner: Callable[..., Owner] = staticmethod(a_tenant)
+
+    def __init__(self, parts: Callable[[Parts], Mapping[str, Thing]]) -> None:
+        self._parts = parts
+
+    def _of(self, tenant: Parts, _: Owner) -> Mapping[str, Thing]:
+        return self._parts(tenant)
+
+    def all(self, call: Call, owner: Owner) -> Mapping[str, Thing]:
+        """As they are now."""
+        return self._of(call.tenant(owner[0]), owner)
+
+    def find_in(self, change: TenantSetup, _: Call, owner: Owner, name: str) -> Thing | None:
+        """One as it is in a transaction."""
+        return self._of(change, owner).get(name)
+
+    async def change(self, call: Call, owner: Owner, work: Callable[[TenantSetup], Made]) -> Made:
+        """In a change of the set-up."""
+        return await call.change(owner[0], work)
+
+
+class OfClient(OfTenant[Thing]):
+    """What a client of a tenant has of one kind: `parts`, by name."""
+
+    owner: Callable[..., Owner] = staticmethod(a_client)
+
+    def __init__(self, parts: Callable[[Client], Mapping[str, Thing]]) -> None:
+        super().__init__(lambda _: {})
+        self._parts_of_client = parts
+
+    def _of(self, tenant: Parts, owner: Owner) -> Mapping[str, Thing]:
+        return self._parts_of_client(there(tenant.clients.get(owner[1]), "client", owner[1]))
+
+
+class Changing(Protocol[Change_co]):
+    """Begins a transaction that changes rows of all tenants or, with `within`, of one."""
+
+    def __call__(self, store: Store, actor: str, *, within: int | None) -> AbstractContextManager[Change_co]:
+        """`actor` is who changes them."""
+
+
+class OfStore(Collection[Change, Thing]):
+    """Accounts and webhooks: who is of one tenant has those of that tenant."""
+
+    can_be_rehearsed = False
+
+    def __init__(
+        self,
+        read: Callable[[Connection, int | None], Iterable[Thing]],
+        name: Callable[[Thing], str],
+        changing: Changing[Change],
+        find_in: Callable[[Change, str], Thing],
+    ) -> None:
+        self._read, self._name = read, name
+        self._changing, self._find_in = changing, find_in
+
+    def all(self, call: Call, _: Owner) -> Mapping[str, Thing]:
+        """As they are now."""
+        found = call.desk.read_now(lambda connection: self._read(connection, call.identity.tenant_id))
+        return {self._name(it): it for it in found}
+
+    def find_in(self, change: Change, _: Call, __: Owner, name: str) -> Thing | None:
+        """One as it is in a transaction."""
+        try:
+            return self._find_in(change, name)
+        except NotFound:
+            return None
+
+    async def change(self, call: Call, _: Owner, work: Callable[[Change], Made]) -> Made:
+        """In a transaction of their own."""
+
+        def run() -> Made:
+            identity = call.identity
+            with self._changing(call.desk.store, identity.actor, within=identity.tenant_id) as change:
+                return work(change)
+
+        return await call.desk.run(run)
