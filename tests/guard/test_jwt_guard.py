@@ -72,6 +72,7 @@ class TestLetIn:
             "session": "0a0b",
             "pool": None,
             "read_only": False,
+            "features": [],
         }
         assert [asked.path for asked in issuer.site.asked] == [METADATA, JWKS]
 

@@ -71,7 +71,7 @@ KINDS: tuple[Api, ...] = (plain, fastapi, wsgi)
 
 def shown(who: Identity) -> dict[str, Any]:
     """An identity as JSON has it."""
-    return asdict(who) | {"scopes": sorted(who.scopes)}
+    return asdict(who) | {"scopes": sorted(who.scopes), "features": sorted(who.features)}
 
 
 async def _asked(guard: Guard, app: Any, method: str, headers: Headers, path: str) -> httpx.Response:

@@ -6,15 +6,19 @@
     identity(request).user
 
 `licet.guard.fastapi` has the same as a dependency of FastAPI. It is in the base install and needs httpx
-alone; nothing else of Licet is imported. It asks by introspection (RFC 7662), and believes what Licet adds to
-the answer, `read_only` and `cache_for`. `JwtGuard` takes the place of `Guard` where access tokens are JWTs
-that are to be checked without asking; it needs the extra `licet[jwt]`.
+alone; of the rest of Licet it imports only what reads licences. It asks by introspection (RFC 7662), and
+believes what Licet adds to the answer, `read_only` and `cache_for`. `JwtGuard` takes the place of `Guard`
+where access tokens are JWTs that are to be checked without asking; it needs the extra `licet[jwt]`.
+
+`Licence` is for the vendor of an API: with it a guard counts the seats again, by licences that the vendor
+signed, whatever the customer's server says. It needs the same extra.
 """
 
 from licet.guard.asgi import GuardMiddleware
 from licet.guard.guard import Guard
 from licet.guard.identity import Identity, identity
 from licet.guard.jwt_guard import JwtGuard
+from licet.guard.licence import Licence
 from licet.guard.memory import OneProcess, SeatMemory
 from licet.guard.refusal import Refused
 from licet.guard.sql_memory import SqlMemory
@@ -25,6 +29,7 @@ __all__ = [
     "GuardMiddleware",
     "Identity",
     "JwtGuard",
+    "Licence",
     "OneProcess",
     "Refused",
     "SeatMemory",

@@ -11,14 +11,13 @@ from typing import Any
 from licet.guard.guard import OVERRIDING, Guard
 from licet.guard.identity import KEY, Identity
 from licet.guard.refusal import Refused, malformed
+from licet.guard.watching import POLICY_VIOLATION, Message, Watched
 
-Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_NO_PERSON = 1008  # RFC 6455 7.4.1: policy violation
 _GUARDED = frozenset({"http", "websocket"})
 _OPENED = "WEBSOCKET"  # not a safe method
 _NAME = b"authorization"
@@ -47,7 +46,18 @@ class GuardMiddleware:
             except Refused as refused:
                 await (_refuse if scope["type"] == "http" else _close)(scope, receive, send, refused)
                 return
+            if scope["type"] == "websocket" and (every_s := self._guard.rechecks_every_s) is not None:
+                receive, send = self._watched(scope, receive, send, every_s)
         await self._app(scope, receive, send)
+
+    def _watched(self, scope: Scope, receive: Receive, send: Send, every_s: float) -> tuple[Receive, Send]:
+        """Check a WebSocket again with its messages."""
+
+        async def again() -> Identity:
+            return recall(self._guard, scope) or await check(self._guard, scope)
+
+        watched = Watched(receive, send, again, now_s=self._guard.now_s, every_s=every_s)
+        return watched.receive, watched.send
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
@@ -114,4 +124,4 @@ async def _close(scope: Scope, receive: Receive, send: Send, refused: Refused) -
     if "websocket.http.response" in scope.get("extensions", {}):
         await _refuse(scope, receive, send, refused, "websocket.http")
     else:
-        await send({"type": "websocket.close", "code": _NO_PERSON})
+        await send({"type": "websocket.close", "code": POLICY_VIOLATION})

@@ -21,6 +21,7 @@ import jwt
 
 from licet.guard.identity import Identity
 from licet.guard.introspection import SECONDS_MAX, Dead, Live, Unusable
+from licet.guard.seat_claims import claimant
 
 ALGORITHM = "ES256"
 KEYS_MAX = 200  # of one set; Licet has some 50 at most
@@ -40,6 +41,7 @@ class Expected:
     issuer: str
     audience: str
     leeway_s: float
+    is_counted: bool = False  # whether a licence is counted, for which more of the claims is kept
 
 
 def read_keys(body: bytes) -> Keys | Unusable:
@@ -110,16 +112,17 @@ def _dead(claims: Mapping[str, Any], expected: Expected, now_s: float) -> Dead |
 
 
 def _live(claims: Mapping[str, Any], expected: Expected, now_s: float) -> Live:
+    identity = Identity(
+        tenant=expected.tenant,
+        client=claims["client_id"],
+        user=_text(claims.get("username")),
+        scopes=frozenset(claims.get("scope", "").split()),
+        session=_text(claims.get("sid")),
+        pool=_text(claims.get("pool")),
+        read_only=claims.get("read_only") is not False,
+    )
     return Live(
-        identity=Identity(
-            tenant=expected.tenant,
-            client=claims["client_id"],
-            user=_text(claims.get("username")),
-            scopes=frozenset(claims.get("scope", "").split()),
-            session=_text(claims.get("sid")),
-            pool=_text(claims.get("pool")),
-            read_only=claims.get("read_only") is not False,
-        ),
+        identity=claimant(identity, claims) if expected.is_counted else identity,
         left_s=claims["exp"] - now_s,
         believed_s=claims["exp"] - now_s,
     )

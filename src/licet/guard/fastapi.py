@@ -6,6 +6,7 @@ licensed = dependency(guard)
 async def add(who: Annotated[Identity, Depends(licensed)]) -> ...:
 """
 
+import json
 from collections.abc import Awaitable, Callable, Iterable
 
 from fastapi import HTTPException, Request
@@ -39,6 +40,7 @@ class _Licensed(SecurityBase):
                 found = await check(self._guard, request.scope, self._scopes)
         except Refused as refused:
             headers = {name: value for name, value in refused.headers.items() if name != "Content-Type"}
-            raise HTTPException(refused.status, refused.description, headers) from None
+            said = refused.description if not refused.reason else json.loads(refused.body)
+            raise HTTPException(refused.status, said, headers) from None
         request.scope[KEY] = found
         return found

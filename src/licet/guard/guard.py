@@ -15,9 +15,13 @@ from urllib.parse import urlsplit
 
 from licet.guard.admission import Known
 from licet.guard.cache import Cache, header_of
+from licet.guard.counting import BELIEVED_S, Counting, Rules
+from licet.guard.coverage import Place
 from licet.guard.identity import Identity
 from licet.guard.introspection import Dead, Introspection, Live, Secret, Unusable, last_segment
 from licet.guard.introspector import LOOPBACK, Answering, Found, Introspector, IntrospectorConfig
+from licet.guard.licence import Licence
+from licet.guard.licence_source import Client, LicenceSource
 from licet.guard.refusal import Refused, insufficient_scope, invalid_token, malformed, no_token, unavailable
 
 CACHE = timedelta(seconds=5)  # at most; the server says how long it may be
@@ -49,6 +53,7 @@ class Guard:
       be: not at all where another holder could get the token's seat at once.
     - `issuer`: of the tokens; None accepts any whose last part is the tenant's name.
     - `timeout`: for one introspection request; `allow_http`: also ask other machines without TLS.
+    - `licence`: counts the seats again, whatever the server says (`licet.guard.licence`).
 
     Any thread and any event loop may use it. Raises ValueError when an argument is invalid.
     """
@@ -69,12 +74,13 @@ class Guard:
         realm: str = "licet",
         allow_http: bool = False,
         ssl_context: ssl.SSLContext | None = None,
+        licence: Licence | None = None,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         secret = Secret(client_secret)
         del client_secret  # so that a traceback with variables does not show it
         url = read_tenant_url(tenant_url, allow_http=allow_http)
-        if not (_is_text(client_id) and _is_text(secret.reveal())):
+        if not (is_text(client_id) and is_text(secret.reveal())):
             raise ValueError("client_id and client_secret must be text, and not be empty")
         self._keep_rules(
             scopes=scopes,
@@ -90,7 +96,12 @@ class Guard:
         self._shown = f"Guard({url!r}, {client_id!r})"
         how = IntrospectorConfig(
             introspection=Introspection(
-                url=url, client_id=client_id, secret=secret, tenant=last_segment(url), issuer=issuer
+                url=url,
+                client_id=client_id,
+                secret=secret,
+                tenant=last_segment(url),
+                issuer=issuer,
+                is_counted=licence is not None,
             ),
             timeout_s=timeout.total_seconds(),
             cache=self._cache,
@@ -98,6 +109,8 @@ class Guard:
             now_s=now_s,
         )
         self._introspector: Answering = Introspector(how, ssl_context)
+        if licence is not None:
+            self._count(licence, Client(url, client_id, secret, timeout.total_seconds()), ssl_context)
 
     def _keep_rules(
         self,
@@ -126,6 +139,23 @@ class Guard:
         self._now_s = now_s
         self._logged_s = dict.fromkeys((logging.WARNING, logging.ERROR), -LOG_EVERY_S - 1)
         self._cache = Cache(life_s=cache.total_seconds(), entries_max=cache_entries_max)
+        self._cache_s = cache.total_seconds()
+        self._counting: Counting | None = None
+
+    def _count(self, licence: Licence, client: Client, verify: ssl.SSLContext | None) -> None:
+        """Count the seats of a licence from now on; the client may fetch it."""
+        tenant = last_segment(client.url)
+        place = Place(licence.vendor, tenant, licence.installation, licence.built)
+        source = LicenceSource(client, place, now_s=self._now_s, wall_s=licence.wall_s, verify=verify)
+        rules = Rules(
+            realm=self.realm,
+            tenant=tenant,
+            read_only_scopes=self.read_only_scopes,
+            cache_s=self._cache_s,
+            timeout_s=client.timeout_s,
+            now_s=self._now_s,
+        )
+        self._counting = Counting(licence, source, rules)
 
     def __repr__(self) -> str:
         shown: str = getattr(self, "_shown", f"{type(self).__name__}(...)")
@@ -147,7 +177,12 @@ class Guard:
         if who is None:
             token = self._token(authorization)
             who = self._live(self._recalled(token) or self._introspector.ask(token))
-        return self.permit(who, method, scopes, is_overridden=is_overridden)
+        permitted = self.permit(who, method, scopes, is_overridden=is_overridden)
+        if permitted is None:
+            assert self._counting is not None
+            is_writing = is_overridden or method not in SAFE
+            permitted = self._counting.admit(who, self.scopes.union(scopes), is_writing=is_writing)
+        return permitted
 
     async def acheck(
         self,
@@ -165,7 +200,12 @@ class Guard:
         if who is None:
             token = self._token(authorization)
             who = self._live(self._recalled(token) or await self._introspector.aask(token))
-        return self.permit(who, method, scopes, is_overridden=is_overridden)
+        permitted = self.permit(who, method, scopes, is_overridden=is_overridden)
+        if permitted is None:
+            assert self._counting is not None
+            is_writing = is_overridden or method not in SAFE
+            permitted = await self._counting.aadmit(who, self.scopes.union(scopes), is_writing=is_writing)
+        return permitted
 
     def recall(self, authorization: bytes) -> Identity | None:
         """The caller, if the cache has it; None where `check` is needed.
@@ -179,8 +219,8 @@ class Guard:
 
     def permit(
         self, who: Identity, method: str, scopes: Iterable[str] = (), *, is_overridden: bool
-    ) -> Identity:
-        """Return the caller if it may do this.
+    ) -> Identity | None:
+        """Return the caller if it may do this; None where `check` has to ask whether its seat counts.
 
         Raises Refused.
         """
@@ -190,11 +230,24 @@ class Guard:
         if (is_overridden or method not in SAFE) and (who.read_only or who.scopes <= self.read_only_scopes):
             description = "The token is read-only: GET, HEAD and OPTIONS."
             raise insufficient_scope(self.realm, needed | {self._writing_scope}, description)
-        return who
+        if self._counting is None:
+            return who
+        return self._counting.permit(who, needed, is_writing=is_overridden or method not in SAFE)
+
+    @property
+    def rechecks_every_s(self) -> float | None:
+        """How often an open WebSocket is checked again at most; None where it is not."""
+        return None if self._counting is None else min(self._cache_s, BELIEVED_S)
+
+    def now_s(self) -> float:
+        """The time, by a clock that only goes forward."""
+        return self._now_s()
 
     def close(self) -> None:
         """Close the connections that threads have used."""
         self._introspector.close()
+        if self._counting is not None:
+            self._counting.close()
 
     async def aclose(self) -> None:
         """Close the connections of this event loop."""
@@ -273,7 +326,8 @@ def read_tenant_url(text: str, *, allow_http: bool) -> str:
     return url
 
 
-def _is_text(text: str) -> bool:
+def is_text(text: str) -> bool:
+    """Whether it is text that can be sent."""
     return text != "" and text.encode(errors="replace").decode() == text
 
 

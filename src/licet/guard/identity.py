@@ -9,7 +9,10 @@ KEY = "licet.identity"  # in an ASGI scope and in a WSGI environ
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """A live token's client and user. A field that the server does not send is None, `read_only` is true."""
+    """A live token's client and user. A field that the server does not send is None, `read_only` is true.
+
+    `features` are those that a vendor has signed, where the guard has a licence (`licet.guard.licence`).
+    """
 
     tenant: str
     client: str | None
@@ -18,6 +21,7 @@ class Identity:
     session: str | None
     pool: str | None
     read_only: bool = True
+    features: frozenset[str] = frozenset()
 
 
 def identity(request: Any) -> Identity:

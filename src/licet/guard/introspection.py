@@ -17,6 +17,7 @@ from urllib.parse import quote_plus, urlencode, urlsplit
 import httpx
 
 from licet.guard.identity import Identity
+from licet.guard.seat_claims import claimant
 
 SECONDS_MAX = 1e11  # a later instant is not valid
 
@@ -76,6 +77,7 @@ class Introspection:
     secret: Secret
     tenant: str
     issuer: str | None
+    is_counted: bool = False  # whether a licence is counted, for which more of the answer is kept
 
     def question(self, token: Secret) -> httpx.Request:
         """RFC 7662 2.1."""
@@ -118,16 +120,17 @@ class Introspection:
             return Dead(f"its issuer is {issuer!r:.{_SHOWN_CHARS_MAX}}, and not {ours}")
         left_s = _left_s(content.get("exp"), headers.get("date", ""))
         cache_for_s = _seconds(content.get("cache_for")) or 0.0  # absent: it is valid for this request only
+        identity = Identity(
+            tenant=self.tenant,
+            client=_text(content.get("client_id")),
+            user=_text(content.get("username")),
+            scopes=frozenset(scope.split()),
+            session=_text(content.get("sid")),
+            pool=_text(content.get("pool")),
+            read_only=content.get("read_only") is not False,
+        )
         return Live(
-            identity=Identity(
-                tenant=self.tenant,
-                client=_text(content.get("client_id")),
-                user=_text(content.get("username")),
-                scopes=frozenset(scope.split()),
-                session=_text(content.get("sid")),
-                pool=_text(content.get("pool")),
-                read_only=content.get("read_only") is not False,
-            ),
+            identity=claimant(identity, content) if self.is_counted else identity,
             left_s=left_s,
             believed_s=cache_for_s if left_s is None else min(cache_for_s, left_s),
         )

@@ -222,6 +222,10 @@ class Background:
         """As `run`, for tasks of another event loop."""
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asking, self._started()))
 
+    def begin(self, asking: Coroutine[Any, Any, None]) -> None:
+        """Start a coroutine without waiting for it."""
+        asyncio.run_coroutine_threadsafe(asking, self._started())
+
     def close(self, closing: Coroutine[Any, Any, None]) -> None:
         """Run this last, and end the thread, if there is one."""
         loop, thread = self._loop, self._thread

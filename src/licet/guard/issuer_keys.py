@@ -14,8 +14,8 @@ The issuer's metadata has their address (RFC 8414). The rules:
 import asyncio
 import json
 import ssl
-from collections.abc import Callable, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
@@ -26,6 +26,7 @@ import jwt
 
 from licet.guard.cache import Cache
 from licet.guard.claims import Expected, Keys, read, read_keys, read_kid
+from licet.guard.fetching import Answer, fetch
 from licet.guard.introspection import Dead, Secret, Unusable
 from licet.guard.introspector import BODY_BYTES_MAX, LOOPBACK, Background, Found
 
@@ -33,9 +34,6 @@ KEYS_LIFE_S = 300.0  # as long as Licet allows to cache them; a stolen key is ou
 UNKNOWN_EVERY_S = 10.0
 RETRY_AFTER_S = 2.0  # after a failed fetch
 SKEW_MAX_S = 30.0  # half of the shortest usual life; a network and two time servers make less than 1
-
-_OK = 200
-_REDIRECTS = range(300, 400)
 
 
 class Source(NamedTuple):
@@ -130,14 +128,16 @@ class IssuerKeys:
             timeout=source.timeout_s,
             headers={"Accept-Encoding": "identity", "User-Agent": "licet-guard"},
         ) as http:
-            metadata = await _get(http, f"{source.url}.well-known/oauth-authorization-server")
+            metadata = await fetch(
+                http, f"{source.url}.well-known/oauth-authorization-server", BODY_BYTES_MAX
+            )
             if isinstance(metadata, Unusable):
                 return metadata
             ahead_s = _ahead_s(metadata, source)
             address = _key_set_address(metadata, source, ahead_s)
             if isinstance(address, Unusable):
                 return address
-            key_set = await _get(http, address)
+            key_set = await fetch(http, address, BODY_BYTES_MAX)
             if isinstance(key_set, Unusable):
                 return key_set
         found = read_keys(key_set.body)
@@ -196,26 +196,7 @@ class JwtVerifier:
                 return read(token.reveal(), signing, self._expected, self._keys.now_s())
 
 
-class _Answer(NamedTuple):
-    headers: Mapping[str, str]
-    body: bytes
-
-
-async def _get(http: httpx.AsyncClient, url: str) -> _Answer | Unusable:
-    async with aclosing(await http.send(http.build_request("GET", url), stream=True)) as response:
-        if response.status_code in _REDIRECTS:
-            return Unusable(f"cannot be fetched: {url} redirects, which is not followed")
-        if response.status_code != _OK:
-            return Unusable(f"cannot be fetched: {url} answers {response.status_code}")
-        body = bytearray()
-        async for chunk in response.aiter_raw():
-            body += chunk
-            if len(body) > BODY_BYTES_MAX:
-                return Unusable(f"cannot be used: {url} answers more than it may")
-        return _Answer(response.headers, bytes(body))
-
-
-def _key_set_address(metadata: _Answer, source: Source, ahead_s: float) -> str | Unusable:
+def _key_set_address(metadata: Answer, source: Source, ahead_s: float) -> str | Unusable:
     """Where the key set is (RFC 8414 2), when this is the issuer and the clocks agree."""
     try:
         content: Any = json.loads(metadata.body)
@@ -239,7 +220,7 @@ def _key_set_address(metadata: _Answer, source: Source, ahead_s: float) -> str |
     return Unusable(f"are of no use: the clock of this machine is {abs(ahead_s):.0f} s {way} the issuer's")
 
 
-def _ahead_s(metadata: _Answer, source: Source) -> float:
+def _ahead_s(metadata: Answer, source: Source) -> float:
     """By how much this machine's clock is at most ahead of the issuer's; 0 where the issuer sends no time.
 
     The issuer rounds down, and its answer took a while: where the clocks agree, this is not below 0.

@@ -14,13 +14,17 @@ _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _UNAVAILABLE = 400, 401, 403, 503
 class Refused(Exception):
     """The request is refused; `headers` and `body` are ready to be sent instead of the API's answer."""
 
-    def __init__(self, status: int, error: str, description: str, headers: dict[str, str]) -> None:
+    def __init__(
+        self, status: int, error: str, description: str, headers: dict[str, str], reason: str = ""
+    ) -> None:
         super().__init__(f"{error}: {description}")
         self.status = status
         self.error = error
         self.description = description
+        self.reason = reason  # of `licence_refused`; else empty
         self.headers = {"Content-Type": "application/json", "Cache-Control": "no-store", **headers}
-        self.body = json.dumps({"error": error, "error_description": description}).encode()
+        said = {"error": error, "error_description": description}
+        self.body = json.dumps({**said, "reason": reason} if reason else said).encode()
 
 
 def no_token(realm: str) -> Refused:
@@ -57,6 +61,18 @@ def unavailable() -> Refused:
     """Whether the token is live is unknown, so it counts as not live."""
     description = "Whether the token is live can't be found out now; try again soon."
     return Refused(_UNAVAILABLE, "temporarily_unavailable", description, {"Retry-After": str(RETRY_AFTER_S)})
+
+
+def handed_over(retry_after_s: int) -> Refused:
+    """Another holder has the seat's number still, or has it again."""
+    description = f"Your seat is being handed over; try again in {retry_after_s} seconds."
+    return Refused(_UNAVAILABLE, "temporarily_unavailable", description, {"Retry-After": str(retry_after_s)})
+
+
+def licence_refused(reason: str) -> Refused:
+    """No licence that the vendor signed covers this; a new token does not help."""
+    description = f"The licence does not cover this seat ({reason})."
+    return Refused(_FORBIDDEN, "licence_refused", description, {}, reason)
 
 
 def _challenge(realm: str, error: str, description: str, **more: str) -> dict[str, str]:
