@@ -56,7 +56,7 @@ def page() -> str:
     """The whole page, as Markdown."""
     verbs = list(_verbs(get_command(app), ("licet",)))
     index = "".join(
-        f"| [`{name}`](#{name.replace(' ', '-')}) | {_told(help_)} |\n" for name, help_, _ in verbs
+        f"| [`{name}`](#{name.replace(' ', '-')}) | {_text(help_)} |\n" for name, help_, _ in verbs
     )
     return _HEAD + index + "".join(f"\n{_section(name, verb)}" for name, _, verb in verbs)
 
@@ -77,11 +77,11 @@ def _section(name: str, command: Any) -> str:
     lines = [f"## {name}", ""]
     if isinstance(command, TyperGroup):
         verbs = ", ".join(f"[`{verb}`](#{name.replace(' ', '-')}-{verb})" for verb in command.commands)
-        return "\n".join([*lines, _told(command.help), "", f"Its verbs: {verbs}.", ""])
+        return "\n".join([*lines, _text(command.help), "", f"Its verbs: {verbs}.", ""])
     arguments = [_usage(it) for it in command.params if it.param_type_name == "argument"]
     examples = []
     for paragraph in (command.help or "").split("\n\n"):
-        text = _told(" ".join(paragraph.split()))
+        text = _text(" ".join(paragraph.split()))
         if example := _EXAMPLE.fullmatch(text):
             examples += ["```sh", example[1], "```", ""]
         else:
@@ -101,7 +101,7 @@ def _row(param: Any) -> str:
     name = _metavar(param)
     if param.param_type_name == "option":
         name = ", ".join(param.opts) + (f" {name}" if name else "")
-    words = [_told(param.help)]
+    words = [_text(param.help)]
     if param.required:
         words.append("Required.")
     if param.envvar:
@@ -117,7 +117,7 @@ def _in_table(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _told(text: str | None) -> str:
+def _text(text: str | None) -> str:
     """Help as Markdown."""
     return _MARKUP.sub(r"`\1`", text or "")
 

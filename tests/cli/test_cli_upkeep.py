@@ -88,7 +88,7 @@ def test_migrate_has_two_steps_and_servers_of_both_versions_work_between_them(
     with next_version.code():
         told = desk.out("migrate").splitlines()
         assert told == [
-            f"{store} is at schema {NEXT} now. Servers of the version before go on working.",
+            f"{store} is at schema {NEXT} now. Servers of the previous version go on working.",
             f"{due[0].upper()}{due[1:]}.",
         ]
         assert desk.error("migrate", "--check") == f"the store in {desk.data}: {due}"

@@ -1,8 +1,7 @@
-"""The command line has one file for each noun, with its verbs, in folders by who uses them.
+"""The command line: one module for each noun, with its verbs, in folders by purpose.
 
-A verb's file is imported when the verb is used and not before, so that `licet --help` costs nothing of the
-database and the hashing. What went wrong becomes one line and an exit code in one place, here: a verb
-raises what it meets, and knows nothing of exit codes.
+A verb's module is imported only when the verb is used, so that `licet --help` does not import the database
+and the hashing. Errors become one line and an exit code in one place, here: a verb only raises.
 """
 
 import importlib
@@ -19,7 +18,7 @@ from licet.cli.noun import NAMED, PlainCommand, PlainGroup
 
 
 class Verb(NamedTuple):
-    """A verb and where it is: `target` is a `Typer` or a function in the module `licet.cli.<module>`."""
+    """A verb and its place: `target` is a `Typer` or a function in the module `licet.cli.<module>`."""
 
     name: str
     module: str
@@ -63,42 +62,42 @@ _PANELS = {
 
 
 class _Lazy(TyperCommand):
-    """Stands for a verb until it is used; its callback imports the true one."""
+    """A placeholder for a verb; its callback imports the real one."""
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        """The context of the true command, which takes over from here."""
+        """The context of the real command, which takes over from here."""
         assert self.callback is not None
         return self.callback().make_context(info_name, args, parent, **extra)
 
 
 class _Root(PlainGroup):
-    """The whole of the command line: the one place where errors end."""
+    """The command line as a whole: here errors become messages."""
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Read the options before the verb."""
-        with _errors_told():
+        with _errors_reported():
             return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb."""
-        with _errors_told(ctx.meta):
+        with _errors_reported(ctx.meta):
             return super().invoke(ctx)
 
 
 @contextmanager
-def _errors_told(call: Mapping[str, Any] = MappingProxyType({})) -> Iterator[None]:
-    """Say what went wrong on stderr, and end with the exit code that says whose fault it was."""
+def _errors_reported(call: Mapping[str, Any] = MappingProxyType({})) -> Iterator[None]:
+    """Print an error to stderr, and end with its exit code."""
     try:
         yield
     except (typer.Exit, typer.Abort):
         raise
     except Exception as fault:
-        from licet.cli.errors import exit_code, told  # noqa: PLC0415 - only when something went wrong
+        from licet.cli.errors import exit_code, text_of  # noqa: PLC0415 - only when something went wrong
 
         code = exit_code(fault)
-        if code is None:  # A bug shows where it is.
+        if code is None:  # A bug: show its traceback.
             raise
-        if text := told(fault, **call.get(NAMED, {})):
+        if text := text_of(fault, **call.get(NAMED, {})):
             typer.echo(text, err=True)
         raise typer.Exit(code) from None
 
@@ -132,8 +131,8 @@ def _main(
 ) -> None:
     """Licet, an OAuth 2.0 authorization server whose tokens hold the seats of a licence.
 
-    Try it: [bold]licet demo[/]. In earnest: [bold]licet init[/], then [bold]licet serve[/].
-    A verb's own help: [bold]licet pool add --help[/].
+    To try it: [bold]licet demo[/]. For production: [bold]licet init[/], then [bold]licet serve[/].
+    Help for a verb: [bold]licet pool add --help[/].
     """
     if ctx.invoked_subcommand is None:
         ctx.get_help()  # Rich prints it.

@@ -1,11 +1,11 @@
-"""Changes the set-up for a verb, and asks first about the sessions that would end.
+"""Changes the set-up for a verb, and first asks about the sessions that would end.
 
 The rules:
 
-- A change that ends sessions, or cuts them short, is shown with how many and whose before it is made. On a
-  terminal the answer is yes or no; elsewhere it has to be `--yes`, and without it the exit code is 2.
-- What is refused is refused before anybody is asked.
-- When more sessions would end than were agreed to, as one began meanwhile, it is asked again.
+- Before a change ends or shortens sessions, it says how many and whose. On a terminal the answer is yes or
+  no; elsewhere `--yes` is needed, and without it the exit code is 2.
+- A change that is refused is refused before the question.
+- When more sessions would end than were confirmed, because one began meanwhile, the question is repeated.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from licet.setup.consequences import Consequences, attempt
 from licet.setup.tenant import TenantSetup
 from licet.store.contract import Store
 
-_CLIENTS_TOLD = 5
+_CLIENTS_SHOWN = 5
 
 
 def change_tenant(
@@ -33,11 +33,11 @@ def change_tenant(
     ask: str = "",
     warning: str = "",
     yes: bool = False,
-    tell: Callable[[str], None] | None = None,
+    report: Callable[[str], None] | None = None,
 ) -> None:
     """Change the set-up of a tenant, and say that it is done.
 
-    With `ask`, a question such as "Remove pool full?", or a `warning` it asks though no session ends.
+    With `ask`, a question such as "Remove pool full?", or a `warning`, it asks even if no session ends.
     Raises SetupError, InvalidValue, StoreUnavailable, Refused, WrongUse.
     """
     is_changed = False
@@ -49,7 +49,7 @@ def change_tenant(
     with opened(data) as store:
         name = chosen_tenant(store, tenant).name
         ending = make(store, do, ask=ask, warning=warning, must_ask=lambda: is_changed, yes=yes)
-    (tell or say)(f"{done if is_changed else 'Nothing to change'}{and_ended(ending)}.")
+    (report or say)(f"{done if is_changed else 'Nothing to change'}{and_ended(ending)}.")
 
 
 def make(
@@ -61,9 +61,9 @@ def make(
     must_ask: Callable[[], bool] = lambda: True,
     yes: bool = False,
 ) -> Consequences:
-    """Make a change, once what ends with it is agreed to; what ended.
+    """Make a change once its consequences are confirmed; return them.
 
-    A question or a warning is put though nothing ends, unless `must_ask` says that nothing changes.
+    A question or a warning is asked even if nothing ends, unless `must_ask` says that nothing changes.
 
     Raises as `change_tenant`.
     """
@@ -89,7 +89,7 @@ def make(
 
 
 def _is_within(ending: Consequences, agreed: Consequences) -> bool:
-    """Whether no more ends than was agreed to."""
+    """Whether no more ends than was confirmed."""
     return (
         ending.sessions_ended <= agreed.sessions_ended
         and ending.sessions_ended + ending.sessions_cut_short
@@ -98,7 +98,7 @@ def _is_within(ending: Consequences, agreed: Consequences) -> bool:
 
 
 def endings(ending: Consequences) -> str:
-    """What a change does to sessions, in sentences: how many, and whose; '' where it does nothing to any."""
+    """What a change does to sessions, as sentences: how many, and whose; '' where it ends none."""
     if not ending.are_any:
         return ""
     parts = []
@@ -108,19 +108,19 @@ def endings(ending: Consequences) -> str:
     if ending.sessions_cut_short:
         verb = "ends" if ending.sessions_cut_short == 1 else "end"
         parts.append(f"{counted(ending.sessions_cut_short, 'session')} {verb} when the pool does")
-    told = ending.clients[:_CLIENTS_TOLD]
+    shown = ending.clients[:_CLIENTS_SHOWN]
     whose = [
         f"{client.client_id} ({client.sessions})" if client.sessions > 1 else client.client_id
-        for client in told
+        for client in shown
     ]
-    more = len(ending.clients) + ending.clients_more - len(told)
+    more = len(ending.clients) + ending.clients_more - len(shown)
     if more:
         whose.append(f"{more} more")
     return f"{' and '.join(parts)}: {', '.join(whose)}."
 
 
 def and_ended(ending: Consequences) -> str:
-    """What to add to a sentence when sessions ended with it."""
+    """What to add to a sentence about a change that ended sessions."""
     cut = ending.sessions_cut_short
     return (f"; {counted(ending.sessions_ended, 'session')} ended" if ending.sessions_ended else "") + (
         f"; {counted(cut, 'session')} cut short" if cut else ""

@@ -1,7 +1,7 @@
 """Completes names in a shell: tenants, pools, scopes, users and clients.
 
-They are read from the store that the line is about. Where it cannot be read, nothing is completed, and
-nothing is said: somebody is typing.
+They are read from the store of the command. Where it cannot be read, nothing is completed and nothing is
+printed, because a person is typing.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,7 +12,7 @@ import typer
 from licet.cli.stores import chosen_tenant, opened
 from licet.model import Tenant
 
-_NAMES_MAX = 1000  # a guess: nobody chooses among more
+_NAMES_MAX = 1000  # a guess: more are useless as a choice
 
 
 def tenants(ctx: typer.Context, incomplete: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Turns what a verb raises into a line on stderr and an exit code.
 
-A refusal of the set-up says what is wrong; which line of the command helps stands here, by its code and by
-what it is about.
+A refusal of the set-up says what is wrong. This module adds the command that helps, by the code and the
+subject.
 
 0 done, 1 refused or not found, 2 wrong use, 3 store unreachable.
 """
@@ -26,11 +26,11 @@ REFUSED, WRONG_USE, UNREACHABLE = 1, 2, 3
 
 
 class Refused(Exception):
-    """It cannot be done as things are; the text says what to do."""
+    """The command is not possible now; the text says what to do."""
 
 
 class WrongUse(Exception):
-    """The options do not go together, or one is missing; the text says which."""
+    """The options conflict, or one is missing; the text says which."""
 
 
 def exit_code(fault: Exception) -> int | None:
@@ -53,11 +53,11 @@ def exit_code(fault: Exception) -> int | None:
             return None
 
 
-def told(fault: Exception, tenant: str | None = None, data: Path | None = None) -> str:
-    """The fault in words, for a call that was given these; '' when nothing is left to say."""
+def text_of(fault: Exception, tenant: str | None = None, data: Path | None = None) -> str:
+    """The text of a fault, for a call with these options; '' when nothing is to be printed."""
     if isinstance(fault, StoreUnavailable):
         first_line = str(fault).partition("\n")[0]
-        return f"licet: {first_line}"  # What follows is a driver's, about its statement.
+        return f"licet: {first_line}"  # The rest is the driver's, about its statement.
     if isinstance(fault, Refusal):
         return f"licet: {fault}{advice(fault, tenant, data)}"
     if isinstance(fault, KeyringUnusable):
@@ -74,10 +74,10 @@ def told(fault: Exception, tenant: str | None = None, data: Path | None = None) 
 
 
 def advice(refusal: Refusal, tenant: str | None = None, data: Path | None = None) -> str:
-    """What to do next, to follow the text of a refusal; '' where the text is enough."""
+    """What to do next, after the text of a refusal; '' where the text is enough."""
     subject = refusal.subject
     if refusal.code is Code.NOT_FOUND and refusal.others:
-        return ""  # it names those there are
+        return ""  # it names the existing ones
     template = _ADVICE.get((refusal.code, subject.kind if subject else None), "")
     names = {"to": of_tenant(tenant, data), "at": of_data(data), "client": "CLIENT_ID"}
     if subject is not None:
@@ -85,7 +85,7 @@ def advice(refusal: Refusal, tenant: str | None = None, data: Path | None = None
     return template.format_map(names)
 
 
-# {to} leads a line to the same tenant and data, {at} to the same data.
+# {to} adds the options for the same tenant and data, {at} those for the same data.
 _ADVICE: Mapping[tuple[Code, SubjectKind | None], str] = MappingProxyType(
     {
         (Code.ALREADY_THERE, "tenant"): "; change it with: licet tenant set {name}{at}",
@@ -142,20 +142,20 @@ VENDOR_ADVICE: Mapping[VendorCode, str] = MappingProxyType(
 
 
 def _plain(text: str) -> str:
-    """What a library says of an option, in words of ours."""
+    """A library's text about an option, in our words."""
     if found := _SECRET_OPTION.match(text):
         return (
             f"a {found[2]} is never an argument, which others on this machine can read: it is asked for on a"
             f" terminal, or read from standard input with --{found[2]}-stdin"
         )
     text = text.replace("Value error, ", "")
-    for said, told in _LIBRARY_SAYS:
-        text = said.sub(told, text)
+    for said, ours in _LIBRARY_SAYS:
+        text = said.sub(ours, text)
     return text
 
 
 _SECRET_OPTION = re.compile(r"(?:No such option: |Option ')--(\w+-)?(password|passphrase|secret)\b")
-_LIBRARY_SAYS = (  # pydantic, by which typer reads values
+_LIBRARY_SAYS = (  # pydantic, which typer reads values with
     (re.compile(r"Input should be a valid integer.*"), "it has to be a whole number"),
     (re.compile(r"Input should be a valid number.*"), "it has to be a number"),
     (re.compile(r"Input should be "), "it has to be "),

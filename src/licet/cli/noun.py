@@ -1,6 +1,6 @@
 """Makes the group of commands of a noun: `licet pool add`, `licet pool list`.
 
-Only how they look: what a verb does is in the noun's own file.
+It defines only their look: what a verb does is in the noun's own module.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-NAMED = "licet.named"  # in the `meta` of a context, which is one for the whole call: what the verb was given
+NAMED = "licet.named"  # key in the context's `meta`, which the whole call shares: the options of the verb
 
 
 class PlainCommand(TyperCommand):
@@ -25,7 +25,7 @@ class PlainCommand(TyperCommand):
         return _plain(super().get_params(ctx))
 
     def invoke(self, ctx: Any) -> Any:
-        """Run it, and note which tenant and data it was given: advice on what went wrong names them."""
+        """Run it, and note its tenant and data for the advice in an error."""
         ctx.meta[NAMED] = {name: ctx.params[name] for name in ("tenant", "data") if name in ctx.params}
         return super().invoke(ctx)
 
@@ -39,7 +39,7 @@ class PlainGroup(TyperGroup):
 
 
 def _plain(params: Any) -> Any:
-    """A flag takes no value, so the help shows none; an argument is called by its name, and not by a type."""
+    """The help shows no value for a flag, and for an argument its name instead of a type."""
     for param in params:
         if getattr(param, "is_flag", False) and param.metavar is None:
             param.metavar = ""
@@ -55,7 +55,7 @@ def _no_type(ctx: Any) -> None:  # noqa: ARG001 - as typer calls it
 
 
 def _usage_name(argument: Any) -> str:
-    """`NAME`, or `[SID]` where it can be left out."""
+    """`NAME`, or `[SID]` where it is optional."""
     name = argument.display_name_raw + ("..." if argument.nargs != 1 else "")
     return name if argument.required else f"[{name}]"
 
@@ -78,7 +78,7 @@ def takes(verb: Function, *parameters: Parameter) -> Function:
 
 
 class Noun(typer.Typer):
-    """A noun, to which `verb` adds what can be done with it. Without a verb it shows its help."""
+    """A noun, to which `verb` adds its verbs. Without a verb it shows its help."""
 
     def __init__(self, text: str) -> None:
         super().__init__(
@@ -91,5 +91,5 @@ class Noun(typer.Typer):
         )
 
     def verb(self, name: str) -> Callable[[Function], Function]:
-        """The function is this verb; its docstring is the help."""
+        """Make the function this verb; its docstring is the help."""
         return self.command(name, cls=PlainCommand)

@@ -49,7 +49,7 @@ PasswordStdin = Annotated[
 
 @contextmanager
 def of_option(option: str) -> Iterator[None]:
-    """What cannot be read within it is refused with the name of its option."""
+    """Name this option in a refusal of a value within the block."""
     try:
         yield
     except InvalidValue as wrong:
@@ -58,7 +58,7 @@ def of_option(option: str) -> Iterator[None]:
 
 
 def read_end(option: str, text: str | None, data: Path | None, tenant: str | None) -> int | None:
-    """When something ends: by the clocks of the tenant where the text names no zone; None for never.
+    """When something ends, in the tenant's zone where the text names none; None for never.
 
     Raises InvalidValue, NotFound, StoreUnavailable.
     """
@@ -83,7 +83,7 @@ def given(**options: object) -> Any:
 
 
 def required(changes: Changes) -> Changes:
-    """These changes, if there are any.
+    """These changes; at least one is required.
 
     Raises WrongUse.
     """
@@ -93,7 +93,7 @@ def required(changes: Changes) -> Changes:
 
 
 def exclusive(*options: tuple[str, bool]) -> None:
-    """Return if one of these options was given at most, by name and whether it was.
+    """Return if at most one of these options was given; each is a name and whether it was given.
 
     Raises WrongUse.
     """
@@ -103,7 +103,7 @@ def exclusive(*options: tuple[str, bool]) -> None:
 
 
 def actor() -> str:
-    """Who works here, for the list of events."""
+    """Who runs the command, for the events."""
     try:
         return f"{getuser()} at the command line"
     except (OSError, KeyError):  # a user id without a name, as in a container
@@ -113,7 +113,7 @@ def actor() -> str:
 def confirm(question: str, *, yes: bool) -> None:
     """Return if the answer is yes.
 
-    Raises Refused when it is no, and WrongUse where nobody can be asked.
+    Raises Refused when it is no, and WrongUse without a terminal.
     """
     if yes:
         return
@@ -126,7 +126,7 @@ def confirm(question: str, *, yes: bool) -> None:
 def ask_password(who: str, *, from_stdin: bool, option: str = "--password-stdin") -> str:
     """A password, asked for twice on a terminal or read from standard input; never from an argument.
 
-    Raises WrongUse where there is none to be had.
+    Raises WrongUse where none can be read.
     """
     if from_stdin:
         password = sys.stdin.readline().rstrip("\r\n")

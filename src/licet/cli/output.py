@@ -1,7 +1,7 @@
 """Prints tables and single records, for people, for pipes and as JSON.
 
 Results go to stdout: a table on a terminal, aligned text of full values when piped, JSON with `--json`.
-What is only said about a result goes to stderr where stdout carries something to keep.
+Messages go to stderr where stdout has a result.
 """
 
 import json
@@ -18,20 +18,20 @@ from licet.formats import NEVER, duration, end, instant, nearness, nearness_of_e
 
 
 class AnyOf(list[str]):
-    """Words of which each does alone: in a row, `secret` and `key` would be one thing."""
+    """Alternatives, joined by "or": `secret or key`."""
 
 
 class Instant(NamedTuple):
-    """A moment to show: a near one in words on a terminal, exact elsewhere."""
+    """An instant to show: on a terminal relative to now when it is near, elsewhere exact."""
 
     ms: int
 
-    def told(self) -> str:
-        """As a table has it."""
+    def text(self) -> str:
+        """As in a table."""
         return nearness(self.ms, SystemClock().now_ms()) if on_terminal() else instant(self.ms)
 
     def exact(self) -> str:
-        """The moment itself."""
+        """The exact instant."""
         return instant(self.ms)
 
     def as_json(self) -> str:
@@ -40,20 +40,20 @@ class Instant(NamedTuple):
 
 
 class End(NamedTuple):
-    """When something ends, by the clocks of its tenant's zone: on a terminal, its last day."""
+    """When something ends, in its tenant's zone: on a terminal, its last day."""
 
     ms: int
     zone: tzinfo
-    word: str = ""  # of one that is over
+    word: str = ""  # the word once it is over
 
-    def told(self) -> str:
-        """As a table has it."""
+    def text(self) -> str:
+        """As in a table."""
         now_ms = SystemClock().now_ms()
         at = nearness_of_end(self.ms, now_ms, self.zone) if on_terminal() else instant(self.ms)
         return f"{self.word} {at}" if self.word and self.ms <= now_ms else at
 
     def exact(self) -> str:
-        """As the option that sets it takes it."""
+        """As the option that sets it accepts it."""
         return end(self.ms, self.zone)
 
     def as_json(self) -> str:
@@ -62,11 +62,11 @@ class End(NamedTuple):
 
 
 class Duration(NamedTuple):
-    """A length of time to show."""
+    """A duration to show."""
 
     seconds: int
 
-    def told(self) -> str:
+    def text(self) -> str:
         """In its largest whole unit."""
         return duration(self.seconds)
 
@@ -76,11 +76,11 @@ class Duration(NamedTuple):
 
 
 class Absent(NamedTuple):
-    """What is not there, and the word for that: `never`, `every`."""
+    """A missing value, and the word for it: `never`, `every`."""
 
     word: str
 
-    def told(self) -> str:
+    def text(self) -> str:
         """The word."""
         return self.word
 
@@ -98,18 +98,18 @@ def on_terminal() -> bool:
 
 
 def say(text: str) -> None:
-    """Tell what was done."""
+    """Print what was done."""
     typer.echo(printable(text, kept="\n"))
 
 
 def note(text: str) -> None:
-    """Tell something beside the result."""
+    """Print a message beside the result."""
     typer.echo(printable(text, kept="\n"), err=True)
 
 
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show on a terminal how far long work is; call what this gives with the steps done, and of how many."""
+    """Show progress on a terminal; the function that it yields takes the steps done, and of how many."""
     if not sys.stderr.isatty():
         yield lambda *_: None
         return
@@ -127,16 +127,16 @@ def when(ms: int | None) -> Shown:
 
 
 def ends(ms: int | None, zone: tzinfo, over: str = "") -> Shown:
-    """An end to show, or `never`; `over` is the word of one that is over."""
+    """An end to show, or `never`; `over` is the word once it is over."""
     return Absent(NEVER) if ms is None else End(ms, zone, over)
 
 
 def show_list(
     records: Iterable[Record], headings: Mapping[str, str], *, as_json: bool = False, empty: str
 ) -> None:
-    """Print records as a table of these headings, by key; as JSON with all that they have.
+    """Print records as a table with these headings, by key; as JSON with all fields.
 
-    `empty` tells what to do when there are none.
+    `empty` is printed when there are none.
     """
     found = list(records)
     if as_json:
@@ -214,7 +214,7 @@ def _cell(value: Shown) -> str:
         case bool():
             return "yes" if value else "no"
         case Instant() | End() | Duration() | Absent():
-            return value.told()
+            return value.text()
         case AnyOf():
             return " or ".join(value) or "-"
         case str() | int():

@@ -1,6 +1,6 @@
-"""Says which options a line of advice needs besides its own, to find the tenant and the data of this call.
+"""Adds the options to a command in advice that make it find the same tenant and data as this call.
 
-The line is pasted into the same shell: what the environment says, it says to that line as well.
+The command is pasted into the same shell, so it has the same environment.
 """
 
 import os
@@ -9,12 +9,12 @@ from shlex import quote
 
 
 def of_data(data: Path | None) -> str:
-    """` --data /srv/licet`, for a line about the whole store; '' where it is found without."""
+    """` --data /srv/licet`, for a command about the whole store; '' where it is not needed."""
     return _option("--data", None if data is None else str(data), "LICET_DATA")
 
 
 def of_tenant(tenant: str | None, data: Path | None) -> str:
-    """The same with ` --tenant Jim_Test`, for a line about a part of a tenant."""
+    """The same with ` --tenant Jim_Test`, for a command about a part of a tenant."""
     return _option("--tenant", tenant, "LICET_TENANT") + of_data(data)
 
 

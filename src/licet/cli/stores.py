@@ -51,7 +51,7 @@ def pepper(data: Path | None) -> bytes:
 
 
 def store_at(data: Path | None) -> StoreAt:
-    """Where the store is that goes with a data directory.
+    """The location of the store of a data directory.
 
     Raises SettingsError.
     """
@@ -62,18 +62,18 @@ def store_at(data: Path | None) -> StoreAt:
         must_be_readable(data)
     says = (os.environ.get("LICET_STORE"), os.environ.get("LICET_CONFIG"))
     if data is not None and not any(says) and not (data / FILE_NAME).exists():
-        return StoreAt(data)  # Nobody can have named another.
+        return StoreAt(data)  # No setting can name another.
     return store_of(load_settings(overrides={"data": data}))
 
 
 def must_be_readable(directory: Path) -> None:
-    """Return unless a data directory is there and somebody else's.
+    """Return unless a data directory exists and cannot be read.
 
-    Raises WrongUse, with who may read it.
+    Raises WrongUse, whose text says who may read it.
     """
     try:
         status = directory.stat()
-    except OSError:  # it is not there, or nobody can tell: what opens it says more
+    except OSError:  # it does not exist, or that is unknown: opening it will say more
         return
     if not S_ISDIR(status.st_mode) or os.access(directory, os.R_OK | os.X_OK):
         return
@@ -87,7 +87,7 @@ def must_be_readable(directory: Path) -> None:
 
 
 def store_of(settings: "Settings") -> StoreAt:
-    """Where the store of these settings is."""
+    """The location of the store of these settings."""
     return StoreAt(settings.data, settings.store_url())
 
 
@@ -95,7 +95,7 @@ def store_of(settings: "Settings") -> StoreAt:
 def opened(at: StoreAt | Path | None) -> Iterator[Store]:
     """A store, or that of a data directory.
 
-    Raises StoreUnavailable and SchemaOutdated, with what to do.
+    Raises StoreUnavailable and SchemaOutdated, whose texts say what to do.
     """
     at = at if isinstance(at, StoreAt) else store_at(at)
     store = _open(at)
@@ -115,7 +115,7 @@ def _open(at: StoreAt) -> Store:
     except SetupDamaged:
         raise
     except StoreUnavailable as fault:
-        if at.url is not None:  # It says where by itself.
+        if at.url is not None:  # Its text has the place already.
             raise
         if isinstance(fault.__cause__, FileNotFoundError | NotADirectoryError):
             raise StoreUnavailable(

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 DURATIONS = frozenset({"held_ms", "idle_ms"})  # all other `..._ms` are instants
-_RENAMED = {"initials": "user"}  # as the other verbs call it
-PIPED_COLUMNS = 120  # where nobody says how wide a page is
+_RENAMED = {"initials": "user"}  # as in other verbs
+PIPED_COLUMNS = 120  # where the width is unknown
 NEARLY_FULL = 0.8
 
 _MINUTE_S, _HOUR_MIN, _DAY_MIN = 60, 60, 1440
 
 
 def plain(value: object) -> object:
-    """A report as JSON has it: instants are `..._at`, durations `..._s`."""
+    """A report for JSON: instants are `..._at`, durations `..._s`."""
     match value:
         case Value():
             return dict(_entry(key, part) for key, part in asdict(value).items())
@@ -50,13 +50,11 @@ def _entry(key: str, value: object) -> tuple[str, object]:
 
 
 def page() -> "Console":
-    """Where a report is printed. Nothing in it is markup, whatever names are made of."""
+    """The console that prints a report. It interprets no markup, whatever names contain."""
     from rich.console import Console  # noqa: PLC0415 - a moment that --json saves
 
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(
-            errors="replace"
-        )  # A name beyond the terminal's alphabet is no reason to fail.
+        sys.stdout.reconfigure(errors="replace")  # A character that the terminal cannot show must not raise.
     width = None if on_terminal() else PIPED_COLUMNS
     return Console(markup=False, highlight=False, emoji=False, width=width)
 
@@ -67,7 +65,7 @@ def local(ms: int) -> datetime:
 
 
 def clock_time(ms: int, now_ms: int) -> str:
-    """`08:12`, with the day when it is another one."""
+    """`08:12`, with the day where it is not today."""
     moment = local(ms)
     is_today = moment.date() == local(now_ms).date()
     return moment.strftime("%H:%M" if is_today else "%d %b %H:%M")
@@ -92,7 +90,7 @@ def whose(initials: str, name: str) -> str:
 
 
 def style_of(in_use: int, seats: int) -> str:
-    """How full a pool is, as a colour; the numbers beside it say it too."""
+    """How full a pool is, as a colour; the numbers beside it show it too."""
     if in_use >= seats:
         return "red"
     return "yellow" if in_use >= seats * NEARLY_FULL else "green"

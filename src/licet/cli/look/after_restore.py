@@ -1,7 +1,7 @@
 """Runs `licet session end --all --after-restore`: ends every session that a restored copy brought back.
 
-A copy of the store knows of no logoff, sign-out or removal since it was made. Sessions and sign-ins of all
-tenants end here; what an administrator has to decide about is listed.
+A copy of the store has no logoff, sign-out or removal since it was made. This ends the sessions and sign-ins
+of all tenants, and lists what an administrator has to decide.
 """
 
 from licet.accounts import sign_ins
@@ -25,7 +25,7 @@ REASON = "the store was restored from a copy"
 
 
 def end_all(store: Store, *, yes: bool) -> None:
-    """End every session and sign-in of a store, and list what has to be looked over.
+    """End every session and sign-in of a store, and list what has to be checked.
 
     Raises Refused, WrongUse, StoreUnavailable.
     """
@@ -62,17 +62,17 @@ def _end(store: Store, tenant: Tenant) -> SessionsEnded:
 
 
 def _to_look_over(store: Store) -> list[str]:
-    """What is as it was when the copy was made, and what a client may still have in hand."""
+    """What is as it was when the copy was made, and which credentials clients may still have."""
     with store.reading() as connection:
         admins, keys = read_admins(connection), read_api_keys(connection)
-    told = ["Look over what is again as it was when the copy was made:"]
-    told.append(f"  administrators: {', '.join(admin.name for admin in admins) or 'none'}")
-    told.append(f"  API keys: {', '.join(key.name for key in keys) or 'none'}")
-    told.append("  set-up: licet check, licet export")
+    lines = ["Look over what is again as it was when the copy was made:"]
+    lines.append(f"  administrators: {', '.join(admin.name for admin in admins) or 'none'}")
+    lines.append(f"  API keys: {', '.join(key.name for key in keys) or 'none'}")
+    lines.append("  set-up: licet check, licet export")
     clients = [client for tenant in store.tenants().values() for client in tenant.clients.values()]
     if signing := sum(bool(client.keys) for client in clients):
-        told.append(
+        lines.append(
             f"{counted(signing, 'client')} can sign assertions. Those that may have been used before now"
             f" are refused: for {duration(LEEWAY_S)}, and for up to {duration(USABLE_S_MAX)} without iat."
         )
-    return told
+    return lines

@@ -12,7 +12,7 @@ from licet.cli.output import Instant, Record, note, show_list, when
 from licet.cli.stores import chosen_tenant, opened
 from licet.seat_sources import counted_addresses
 
-# No variable: what is not asked for one tenant is asked for all.
+# No variable: without the option it is for all tenants.
 OfTenant = Annotated[
     str | None,
     typer.Option("--tenant", metavar="NAME", help="Of this tenant only.", autocompletion=completing.tenants),
@@ -25,15 +25,15 @@ _HEADINGS = {
     "in_use": "in use",
     "seats": "seats",
     "raised_at": "since",
-    "told_at": "told",
+    "told_at": "reported",
 }
 
 
 def alerts(*, tenant: OfTenant = None, data: Data = None, as_json: AsJson = False) -> None:
     """Show which pools have reached a threshold, and where grants are denied.
 
-    A percentage stays until for 10 minutes less than 5 points below it was in use, so that a busy hour is one
-    alert. A server looks every few seconds. Where alerts are sent: [bold]licet webhook[/].
+    An alert of a percentage stays until for 10 minutes the use was more than 5 points below it, so that a
+    busy hour is one alert. A server checks every few seconds. Where alerts are sent: [bold]licet webhook[/].
 
     Example: [bold]licet alerts[/]
     """

@@ -1,7 +1,7 @@
 """Runs `licet journal`: lists grants, denials, endings, failures, and what administrators did, newest first.
 
-What a client met alike within one minute is one line, with how often. `--request-id` shows what became of one
-request.
+Equal entries of a client within one minute are one line, with their number. `--request-id` shows how one
+request was refused.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from licet.store.paging import LIMIT_MAX
 from licet.units import DAY_MS
 
 LINES = 50
-LINES_MAX = 100_000  # a guess: more is read by other programs, in pages, from the admin API
+LINES_MAX = 100_000  # a guess: programs read more in pages, from the admin API
 _HEADINGS = {
     "at": "when",
     "tenant": "tenant",
@@ -42,7 +42,7 @@ Kinds = Annotated[
     typer.Option(
         "--only",
         metavar="KIND",
-        help="Only granted, denied, ended, failed or event; may be said several times.",
+        help="Only granted, denied, ended, failed or event; may be given several times.",
     ),
 ]
 Client = Annotated[
@@ -61,13 +61,11 @@ Reason = Annotated[
 ]
 RequestId = Annotated[
     str | None,
-    typer.Option(
-        "--request-id", metavar="ID", help="What became of the request that was answered with this."
-    ),
+    typer.Option("--request-id", metavar="ID", help="Show how the request with this id was refused."),
 ]
 Days = Annotated[int | None, typer.Option("--days", min=1, max=4000, metavar="N", help="Of the last N days.")]
 Lines = Annotated[
-    int, typer.Option("--lines", "-n", min=1, max=LINES_MAX, metavar="N", help="So many at most.")
+    int, typer.Option("--lines", "-n", min=1, max=LINES_MAX, metavar="N", help="At most so many lines.")
 ]
 
 
@@ -88,8 +86,8 @@ def journal(
 ) -> None:
     """What happened: grants, denials, endings, failures, and what administrators did; the newest first.
 
-    What a client met alike within a minute is one line. Who did what to the set-up: [bold]--only event[/].
-    Who did not get in, and why: [bold]--only failed[/].
+    Equal entries of a client within a minute are one line. Who changed the set-up: [bold]--only event[/].
+    Whose authentication failed, and why: [bold]--only failed[/].
 
     Example: [bold]licet journal --only denied --days 1[/]
     """

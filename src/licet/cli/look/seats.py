@@ -1,7 +1,7 @@
 """Runs `licet seats` and `licet top`: shows who holds which seats, once and live.
 
-One line a session, so that sessions which share a seat are seen, and one for a seat that is on hold (L18).
-It reads the store and changes nothing.
+It prints one line per session, so that sessions which share a seat are seen, and one for a seat on hold
+(L18). It only reads the store.
 """
 
 import os
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 EVERY_S = 1.0
-ON_HOLD = "(on hold)"  # in the place of a scope; no scope is called that
-_SOON_MS = 30 * DAY_MS  # from here on, how long a licence still lasts is said
-INTERRUPTED = 130  # as a shell says it: 128 and the number of SIGINT
+ON_HOLD = "(on hold)"  # in the place of a scope; not a valid scope
+_SOON_MS = 30 * DAY_MS  # from here on the end of a licence is shown
+INTERRUPTED = 130  # as in a shell: 128 and the number of SIGINT
 
 _BAR_MAX = 20  # seats that are drawn one by one
-_USER_MIN, _CLIENT_MIN = 6, 10  # columns that these keep when a terminal is narrow
+_USER_MIN, _CLIENT_MIN = 6, 10  # their least width on a narrow terminal
 _GAP = 2
 _COLUMNS = {
     "pool": "pool",
@@ -58,7 +58,7 @@ _COLUMNS = {
 def seats(*, tenant: TenantName = None, data: Data = None, as_json: AsJson = False) -> None:
     """Who holds which seat, since when and until when.
 
-    Sessions that share a seat stand under each other, those that need none stand apart.
+    Sessions that share a seat are listed together, those without a seat separately.
     """
     with opened(data) as store:
         found = _read(store, chosen_tenant(store, tenant))
@@ -71,10 +71,10 @@ def seats(*, tenant: TenantName = None, data: Data = None, as_json: AsJson = Fal
 
 
 def top(*, tenant: TenantName = None, data: Data = None) -> None:
-    """Who holds which seat, live: the same as [bold]licet seats[/], drawn anew each second.
+    """Who holds which seat, live: the same as [bold]licet seats[/], refreshed each second.
 
-    `q` or Ctrl-C ends it. Where there are several tenants, --tenant says which. To end what you see there:
-    [bold]licet session end[/]. Where the output is no terminal it is printed once.
+    `q` or Ctrl-C ends it. Where there are several tenants, --tenant says which. To end a session:
+    [bold]licet session end[/]. Without a terminal it is printed once.
 
     Example: [bold]licet top --tenant Jim_Test[/]
     """
@@ -95,7 +95,7 @@ def _read(store: Store, tenant: Tenant) -> SeatsNow:
 
 
 def _watch(read: Callable[[], SeatsNow]) -> None:
-    """Draw again and again, until somebody presses q."""
+    """Redraw until q is pressed."""
     from rich.live import Live  # noqa: PLC0415 - only a terminal needs it
 
     console = page()
@@ -106,7 +106,7 @@ def _watch(read: Callable[[], SeatsNow]) -> None:
 
 
 def _screen(found: SeatsNow, console: "Console") -> "RenderableType":
-    """As much as there is room for, and how much is not shown."""
+    """As much as fits, and how much is not shown."""
     from rich.console import Group  # noqa: PLC0415 - only a terminal needs it
     from rich.segment import Segments  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
@@ -122,8 +122,8 @@ def _screen(found: SeatsNow, console: "Console") -> "RenderableType":
 
 @contextmanager
 def _keys() -> Iterator[Callable[[float], bytes]]:
-    """What waits for a key, so many seconds at most; empty for none."""
-    if not sys.stdin.isatty():  # Nobody can press a key; Ctrl-C is left.
+    """A function that waits for a key, at most so many seconds; empty for none."""
+    if not sys.stdin.isatty():  # There is no keyboard; Ctrl-C still works.
         yield _no_key
         return
     import termios  # noqa: PLC0415 - not on every system
@@ -152,7 +152,7 @@ def _headline(found: SeatsNow) -> str:
 
 
 def _state(pool: PoolNow, now_ms: int) -> str:
-    """What there is to say about a pool, in words."""
+    """The state of a pool, in words."""
     facts = [f"{pool.in_use:,} of {counted(pool.seats, 'seat')} in use"]
     if on_hold := sum(not seat.sessions for seat in pool.in_use_by):
         facts.append(f"{on_hold:,} of them on hold")
@@ -173,7 +173,7 @@ def _state(pool: PoolNow, now_ms: int) -> str:
 
 
 def _zone(ms: int) -> tzinfo:
-    """That of this machine at this instant."""
+    """The zone of this machine at this instant."""
     zone = local(ms).tzinfo
     assert zone is not None
     return zone
@@ -220,7 +220,7 @@ def _record(session: LiveSession, pool: str | None, seat: SeatInUse | None) -> R
 
 
 def _held_record(seat: SeatInUse, pool: str) -> Record:
-    """A seat that is held for its last token: no session lives on it."""
+    """A seat on hold: no session is alive on it."""
     return {
         "pool": pool,
         "user": seat.initials,
@@ -288,7 +288,7 @@ def _table(rows: list[tuple[str, ...]], width: int) -> "Table":
 
 
 def _seat_rows(seat: SeatInUse, now_ms: int) -> Iterator[tuple[str, ...]]:
-    """Its sessions, or that it is held until when."""
+    """Its sessions, or until when it is on hold."""
     if seat.sessions:
         others = f" +{counted_addresses(seat.addresses - 1)}" if seat.addresses > 1 else ""
         yield from _rows(list(seat.sessions), others, now_ms)
@@ -305,7 +305,7 @@ def _seat_rows(seat: SeatInUse, now_ms: int) -> Iterator[tuple[str, ...]]:
 
 
 def _rows(sessions: list[LiveSession], others: str, now_ms: int) -> Iterator[tuple[str, ...]]:
-    """A line each; `others` is how many more addresses asked for the seat's tokens than are shown."""
+    """One line per session; `others` is how many more addresses used the seat than are shown."""
     client_id = None
     for at, session in enumerate(sessions):
         yield (
@@ -321,7 +321,7 @@ def _rows(sessions: list[LiveSession], others: str, now_ms: int) -> Iterator[tup
 
 
 def _widths(rows: list[tuple[str, ...]], width: int) -> tuple[int, int]:
-    """How wide user and client may be, so that the rest has its place."""
+    """How wide user and client may be, so that the rest fits."""
     from rich.cells import cell_len  # noqa: PLC0415 - only a terminal needs it
 
     user, client, *others = (max(cell_len(row[at]) for row in rows) for at in range(len(rows[0])))

@@ -24,7 +24,7 @@ from licet.store.errors import unknown
 
 app = Noun("Sessions: who is in, since when, and ending it.")
 
-Sid = Annotated[str, typer.Argument(metavar="SID", help="The session, or the beginning of its name.")]
+Sid = Annotated[str, typer.Argument(metavar="SID", help="The id of the session, or the beginning of it.")]
 OfClient = Annotated[
     str | None,
     typer.Option(
@@ -38,8 +38,8 @@ OfUser = Annotated[
     ),
 ]
 
-_CLIENTS_TOLD = 10
-SID_CHARS_SHOWN = 16  # the moment and 32 random bits: enough to tell apart
+_CLIENTS_SHOWN = 10
+SID_CHARS_SHOWN = 16  # the time and 32 random bits: enough to distinguish sessions
 _HEADINGS = {
     "sid": "session",
     "client_id": "client",
@@ -89,14 +89,14 @@ def show(sid: Sid, *, tenant: TenantName = None, data: Data = None, as_json: AsJ
 CoolDown = Annotated[
     str | None,
     typer.Option(
-        "--cool-down", metavar="TIME", help="Their clients get no seat for so long: 5m, 1h, at most 24h."
+        "--cool-down", metavar="TIME", help="Suspend their clients for so long: 5m, 1h, at most 24h."
     ),
 ]
 AfterRestore = Annotated[
     bool,
     typer.Option(
         "--after-restore",
-        help="With --all: of all tenants, and all sign-ins at the dashboard; lists what to look over.",
+        help="With --all: of all tenants, and all sign-ins at the dashboard; lists what to check.",
     ),
 ]
 
@@ -104,22 +104,24 @@ AfterRestore = Annotated[
 @app.verb("end")
 def end(
     sid: Annotated[
-        str | None, typer.Argument(metavar="SID", help="The session, or the beginning of its name.")
+        str | None, typer.Argument(metavar="SID", help="The id of the session, or the beginning of it.")
     ] = None,
     *,
     client: OfClient = None,
     user: OfUser = None,
     tenant: TenantName = None,
     data: Data = None,
-    every: Annotated[bool, typer.Option("--all", help="All of the tenant.")] = False,
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the journal.")] = "",
+    every: Annotated[bool, typer.Option("--all", help="All sessions of the tenant.")] = False,
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="The reason, for the journal.")
+    ] = "",
     cool_down: CoolDown = None,
     after_restore: AfterRestore = False,
     yes: Yes = False,
 ) -> None:
     """End one session, those of a client or user, or all: their tokens stop working at once.
 
-    Without --cool-down a client may come back at once. When a copy of the store was put back, say
+    Without --cool-down a client may come back at once. After restoring a copy of the store, use
     --all --after-restore before the server starts.
 
     Example: [bold]licet session end --client TestClientId --reason "It hangs" --cool-down 5m[/]
@@ -135,7 +137,7 @@ def end(
             end_all(store, yes=yes)
         return
     cool_down_s = read_duration("--cool-down", cool_down) if cool_down is not None else 0
-    check_ending(reason, cool_down_s)  # Nobody is asked in vain.
+    check_ending(reason, cool_down_s)  # Refuse before asking.
     with opened(data) as store:
         found = chosen_tenant(store, tenant)
         if sid is not None:
@@ -146,7 +148,7 @@ def end(
             raise Refused(f"there is no active session{_of(client, user)} in tenant {found.name}")
         whose = "its client" if len(ending) == 1 else "their clients"
         away = f", and give {whose} no seat for {duration(cool_down_s)}" if cool_down_s else ""
-        confirm(f"End {_told(ending)}{away}?", yes=yes)
+        confirm(f"End {_clients_text(ending)}{away}?", yes=yes)
         sids = [bytes.fromhex(session.sid) for session in ending]
         with progress("ending sessions") as on_ended:
             done = end_sessions(
@@ -172,7 +174,7 @@ def _report(done: SessionsEnded, cool_down_s: int) -> None:
 
 
 def _of(client: str | None, user: str | None) -> str:
-    """Whose sessions were meant."""
+    """The options that select sessions, as text."""
     parts = [f"client {client}"] * (client is not None) + [f"user {user}"] * (user is not None)
     return f" of {' and '.join(parts)}" if parts else ""
 
@@ -199,7 +201,7 @@ def _one(store: Store, tenant: Tenant, sid: str, options: str) -> LiveSession:
     return found[0]
 
 
-def _told(ending: list[LiveSession]) -> str:
+def _clients_text(ending: list[LiveSession]) -> str:
     if len(ending) == 1:
         session = ending[0]
         return f"the session of client {session.client_id}, user {session.initials}"
@@ -207,8 +209,8 @@ def _told(ending: list[LiveSession]) -> str:
 
 
 def _names(clients: Sequence[str]) -> str:
-    more = len(clients) - _CLIENTS_TOLD
-    return ", ".join(clients[:_CLIENTS_TOLD]) + (f" and {more} more" if more > 0 else "")
+    more = len(clients) - _CLIENTS_SHOWN
+    return ", ".join(clients[:_CLIENTS_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _pools(store: Store, tenant: Tenant) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Runs `licet token`: gets a token as a client would, over HTTP, and explains the answer.
 
-It is a client and nothing more: it opens no store, and knows of the server only what its answers tell.
+It is only a client: it opens no store, and knows only the answers of the server.
 A client secret comes from a prompt or standard input, never from an argument.
 """
 
@@ -26,13 +26,13 @@ SERVER = "http://127.0.0.1:8080"
 TIMEOUT_S = 10.0  # a guess: a commit takes milliseconds, a password's hash some 15 of them
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-_TOLD_CHARS_MAX = 300  # of what a server says
+_SHOWN_CHARS_MAX = 300  # of a server's text
 
 Answer = Mapping[str, Any]
 
 
 class ServerUnreachable(StoreUnavailable):
-    """A server does not answer, or cannot do its work: to the caller the same as a store out of reach."""
+    """A server does not answer, or cannot work: for the caller the same as a store out of reach."""
 
 
 class _Credentials(Value, frozen=True, kw_only=True):
@@ -48,7 +48,7 @@ class _Credentials(Value, frozen=True, kw_only=True):
     def headers(self) -> dict[str, str]:
         if self.in_body:
             return {}
-        # RFC 6749 2.3.1: id and secret are form-encoded before they go into the header.
+        # RFC 6749 2.3.1: id and secret are form-encoded within the header.
         pair = f"{quote_plus(self.client_id)}:{quote_plus(self.secret)}"
         return {"Authorization": f"Basic {b64encode(pair.encode()).decode('ascii')}"}
 
@@ -57,18 +57,19 @@ class _Credentials(Value, frozen=True, kw_only=True):
 
 
 Where = Annotated[str, typer.Argument(metavar="TENANT|URL", help=f"A tenant of {SERVER}, or a tenant's URL.")]
-ClientId = Annotated[str, typer.Option("--client-id", metavar="ID", help="Which client to be.")]
+ClientId = Annotated[str, typer.Option("--client-id", metavar="ID", help="The client to authenticate as.")]
 SecretStdin = Annotated[
     bool, typer.Option("--secret-stdin", help="Read the secret from standard input, one line.")
 ]
 Scope = Annotated[
-    str | None, typer.Option("--scope", metavar="SCOPES", help="What to ask for, as 'view' or 'view all'.")
+    str | None,
+    typer.Option("--scope", metavar="SCOPES", help="The scope to ask for, such as 'view' or 'view all'."),
 ]
 BodyCredentials = Annotated[
     bool, typer.Option("--body-credentials", help="Send the credentials in the body, not in the header.")
 ]
 Introspect = Annotated[
-    bool, typer.Option("--introspect", help="Ask about the token; the client must be allowed to.")
+    bool, typer.Option("--introspect", help="Also introspect the token; the client must be allowed to.")
 ]
 Logoff = Annotated[bool, typer.Option("--logoff", help="Log off at the end, which frees the seat.")]
 
@@ -86,7 +87,7 @@ def token(
 ) -> None:
     """Get a token as a client would, and show it.
 
-    Without --logoff its session lives on, and so does the seat that it holds.
+    Without --logoff its session stays active and keeps its seat.
 
     Example: [bold]licet token Jim_Test --client-id TestClientId --scope view[/]
     """
@@ -97,14 +98,16 @@ def token(
         answer = _post(server, "token", credentials, {"grant_type": "client_credentials"}, scope=scope)
         access_token = _text(answer, "access_token")
         try:
-            told = _post(server, "introspect", credentials, {"token": access_token}) if introspect else None
+            introspected = (
+                _post(server, "introspect", credentials, {"token": access_token}) if introspect else None
+            )
         finally:
             ended = _log_off(server, access_token) if logoff else None
-    (_show_as_json if as_json else _show)(answer, told, ended)
+    (_show_as_json if as_json else _show)(answer, introspected, ended)
 
 
 def _tenant_url(where: str) -> str:
-    """The URL that `token` and `logoff` hang from, with a slash at its end.
+    """The URL of the tenant, before `token` and `logoff`, with a slash at its end.
 
     Raises WrongUse.
     """
@@ -125,7 +128,7 @@ def _tenant_url(where: str) -> str:
 def _secret(client_id: str, *, from_stdin: bool) -> str:
     """The secret of a client.
 
-    Raises WrongUse where there is none to be had.
+    Raises WrongUse where none can be read.
     """
     if from_stdin:
         if secret := sys.stdin.readline().rstrip("\r\n"):
@@ -139,7 +142,7 @@ def _secret(client_id: str, *, from_stdin: bool) -> str:
 def _connection(url: str) -> "httpx.Client":
     import httpx  # noqa: PLC0415 - an eighth of a second that a mistake in the options saves
 
-    # What runs on this machine is not behind a proxy.
+    # A server on this machine is not behind a proxy.
     is_near = urlsplit(url).hostname in _LOOPBACK
     return httpx.Client(base_url=url, timeout=TIMEOUT_S, trust_env=not is_near)
 
@@ -163,9 +166,9 @@ def _log_off(server: "httpx.Client", access_token: str) -> Answer:
 def _answer(
     server: "httpx.Client", endpoint: str, headers: Mapping[str, str], form: Mapping[str, str] | None
 ) -> Answer:
-    """What the server answers when it agrees.
+    """The answer of the server, when it is no error.
 
-    Raises Refused when it does not, and ServerUnreachable.
+    Raises Refused when it is one, and ServerUnreachable.
     """
     import httpx  # noqa: PLC0415 - imported already
 
@@ -188,7 +191,7 @@ def _answer(
 
 
 def _refuse(status: int, content: Answer) -> NoReturn:
-    """Say why, with what can be done."""
+    """Raise Refused with the reason and advice."""
     why = _no_seat(content) or _described(content)
     wait = content.get("retry_after")
     if isinstance(wait, int):
@@ -201,7 +204,7 @@ def _refuse(status: int, content: Answer) -> NoReturn:
 def _no_seat(content: Answer) -> str | None:
     """Why there is no seat; None when the refusal is about something else."""
     pool, seats, in_use = (
-        printable(str(content.get(key)))[:_TOLD_CHARS_MAX] for key in ("pool", "seats", "in_use")
+        printable(str(content.get(key)))[:_SHOWN_CHARS_MAX] for key in ("pool", "seats", "in_use")
     )
     match content.get("reason"):
         case NoSeatReason.ALL_IN_USE:
@@ -221,11 +224,11 @@ def _no_seat(content: Answer) -> str | None:
 
 def _described(content: Answer) -> str:
     error, description, request = (
-        printable(str(content.get(key, "")))[:_TOLD_CHARS_MAX].rstrip(".")
+        printable(str(content.get(key, "")))[:_SHOWN_CHARS_MAX].rstrip(".")
         for key in ("error", "error_description", "request_id")
     )
-    told = f"{error or 'refused'}: {description}" if description else error or "refused without a reason"
-    return f"{told} (request {request})" if request else told
+    text = f"{error or 'refused'}: {description}" if description else error or "refused without a reason"
+    return f"{text} (request {request})" if request else text
 
 
 def _text(answer: Answer, key: str) -> str:
@@ -235,16 +238,16 @@ def _text(answer: Answer, key: str) -> str:
     return value
 
 
-def _show_as_json(answer: Answer, told: Answer | None, ended: Answer | None) -> None:
-    more = {"introspection": told, "logoff": ended}
+def _show_as_json(answer: Answer, introspected: Answer | None, ended: Answer | None) -> None:
+    more = {"introspection": introspected, "logoff": ended}
     show_json({**answer, **{key: value for key, value in more.items() if value is not None}})
 
 
-def _show(answer: Answer, told: Answer | None, ended: Answer | None) -> None:
+def _show(answer: Answer, introspected: Answer | None, ended: Answer | None) -> None:
     _show_answer(answer)
-    if told is not None:
+    if introspected is not None:
         say("\nintrospection")
-        _show_answer(told)
+        _show_answer(introspected)
     if ended is not None:
         say(f"\nLogged off; {_of_seat(ended)}.")
     elif on_terminal() and isinstance(life_s := answer.get("refresh_expires_in"), int):

@@ -1,7 +1,7 @@
 """Runs `licet usage`: reports peaks, denials and seat-hours in a span of time.
 
-A page for people, JSON with all there is, CSV of the peaks, or a picture of them. Days and hours are those of
-this machine's zone. It reads the store and changes nothing. The figures are those of the dashboard's page.
+It prints a page for people, JSON with everything, CSV of the peaks, or draws them. Days and hours are those
+of this machine's zone. It only reads the store. The figures are those of the dashboard's page.
 """
 
 import sys
@@ -35,15 +35,15 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 DAYS = 7
-DAYS_MAX = 3660  # ten years: hours beyond it are nobody's question
+DAYS_MAX = 3660  # ten years: more is not useful
 
-_LONG_DAYS = 62  # what is longer may take seconds to read
+_LONG_DAYS = 62  # a longer span may take seconds to read
 _BARS_MAX = 62  # more days than these are drawn as weeks
 _BAR_COLUMNS = (10, 40)  # at least and at most
 _FULL, _LINE = "\N{FULL BLOCK}", "\N{BOX DRAWINGS LIGHT VERTICAL}"
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _SHADES, _SHADES_ASCII = " \N{LIGHT SHADE}\N{MEDIUM SHADE}\N{DARK SHADE}\N{FULL BLOCK}", " .:+#"
-_HEAT_DAYS_MIN = 3  # of fewer there is nothing to compare
+_HEAT_DAYS_MIN = 3  # with fewer there is nothing to compare
 _ROWS_MAX = 10  # of a table; JSON has all
 _REASONS = {
     NoSeatReason.ALL_IN_USE: "all seats in use",
@@ -59,9 +59,9 @@ Days = Annotated[
 ]
 From = Annotated[
     str | None,
-    typer.Option("--from", metavar="TIME", help="Where it begins, as 2026-06-01 or 2026-06-01T08:00."),
+    typer.Option("--from", metavar="TIME", help="When it begins, such as 2026-06-01 or 2026-06-01T08:00."),
 ]
-Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Where it ends, else now.")]
+Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="When it ends; by default now.")]
 PeaksBy = Annotated[By, typer.Option("--by", help="Peaks by day or by hour.")]
 CsvFile = Annotated[
     str | None, typer.Option("--csv", metavar="FILE", help="Write the peaks as CSV; - is the output.")
@@ -85,8 +85,8 @@ def usage(
 ) -> None:
     """Peaks, denials and seat-hours of a span of time.
 
-    Times are those of this machine's clock, and a date alone is its first moment.
-    The line in the chart is how many seats there were.
+    Times are those of this machine's clock, and a date alone means its beginning.
+    The line in the chart is the number of seats.
 
     Example: [bold]licet usage --from 2026-06-01 --until 2026-07-01 --csv june.csv[/]
     """
@@ -104,7 +104,7 @@ def usage(
         is_long = until_ms - from_ms > _LONG_DAYS * 24 * HOUR_MS
         waiting = progress("reading the journal") if is_long else nullcontext()
         with store.reporting() as connection, waiting:
-            if from_ is None:  # Before it was made there was nothing.
+            if from_ is None:  # Before the tenant was made there was nothing.
                 begin_ms = made_at_ms(connection, chosen) or 0
                 from_ms = max(from_ms, begin_ms) if begin_ms < until_ms else from_ms
             found = read_usage(connection, chosen, from_ms, until_ms, now_ms=now_ms, zone=None)
@@ -121,7 +121,7 @@ def usage(
 
 
 def _span(days: int | None, from_: str | None, until: str | None, now_ms: int) -> tuple[int, int]:
-    """From when until when.
+    """The begin and end of the span.
 
     Raises WrongUse.
     """
@@ -167,7 +167,7 @@ def _write_csv(target: str, found: Usage, by: By) -> None:
 
 
 def _write_picture(target: str, found: Usage, by: By, form: Form) -> None:
-    """Draw it into a file; `-` is the output.
+    """Draw the picture into a file; `-` is the output.
 
     Raises Refused.
     """
@@ -199,12 +199,12 @@ def _drawn(found: Usage, by: By, console: "Console") -> "list[RenderableType]":
             parts += _heat(pool, console)
         parts += _tables(pool, found.until_ms)
     if found.unlicensed.grants or found.unlicensed.endings:
-        parts += [Text(), Text(f"without a seat: {_told(found.unlicensed)}")]
+        parts += [Text(), Text(f"without a seat: {_tally_text(found.unlicensed)}")]
     return parts
 
 
 def _sentence(pool: PoolUsage, now_ms: int) -> str:
-    """The answer in one line."""
+    """The answer as one sentence."""
     seats = "of a pool that is no more" if pool.seats is None else f"of {counted(pool.seats, 'seat')}"
     at = f" at {clock_time(pool.peak_at_ms, now_ms)}" if pool.peak else ""
     denials = counted(sum(denial.times for denial in pool.denials), "denial")
@@ -217,7 +217,7 @@ def _hours(held: Iterable[Held]) -> str:
 
 
 def _few(peaks: Sequence[Peak], by: By) -> tuple[Sequence[Peak], str]:
-    """As many as can be looked at, weeks instead of very many days; and how their begin is written."""
+    """As many as can be shown, weeks instead of very many days, and the format of their begin."""
     if by is By.HOUR:
         return peaks, "%a %d %b %H:%M"
     if len(peaks) <= _BARS_MAX:
@@ -256,7 +256,7 @@ def _chart(peaks: Sequence[Peak], form: str, console: "Console") -> "Iterable[Te
 
 
 def _curve(pool: PoolUsage, console: "Console") -> "Iterable[Text]":
-    """The denials that there would have been with more seats, a bar each."""
+    """The denials with more seats, one bar for each number."""
     from rich.text import Text  # noqa: PLC0415 - only a page needs it
 
     points = denials_curve(pool)
@@ -270,7 +270,7 @@ def _curve(pool: PoolUsage, console: "Console") -> "Iterable[Text]":
 
 
 def _heat(pool: PoolUsage, console: "Console") -> "Iterable[Text]":
-    """The mean of the peaks of each hour of the week, as shades of the seats; of some days at least."""
+    """The mean of the peaks of each hour of the week, as shades; only for several days."""
     from rich.text import Text  # noqa: PLC0415 - only a page needs it
 
     if len(pool.days) < _HEAT_DAYS_MIN:
@@ -289,7 +289,7 @@ def _heat(pool: PoolUsage, console: "Console") -> "Iterable[Text]":
 
 
 def _shade(cell: HeatCell | None, most: int, shades: str) -> str:
-    """Blank for none, and only for none."""
+    """Blank only for none."""
     if cell is None or not cell.mean:
         return " "
     return shades[max(1, round(cell.mean / most * (len(shades) - 1)))]
@@ -306,7 +306,7 @@ def _tables(pool: PoolUsage, now_ms: int) -> "Iterable[RenderableType]":
         yield _denials_table(pool.denials, now_ms)
     if pool.sessions.grants or pool.sessions.endings:
         yield Text()
-        yield Text(_told(pool.sessions))
+        yield Text(_tally_text(pool.sessions))
 
 
 def _held_table(held: Sequence[Held]) -> Any:
@@ -355,6 +355,6 @@ def _add_rest(table: Any, rows: Sequence[object]) -> None:
         table.add_row("...", f"{len(rows) - _ROWS_MAX:,} more: --json")
 
 
-def _told(tally: Tally) -> str:
+def _tally_text(tally: Tally) -> str:
     endings = ", ".join(f"{times:,} {reason}" for reason, times in tally.endings.items())
     return f"{counted(tally.grants, 'session')} begun" + (f"; ended: {endings}" if endings else "")

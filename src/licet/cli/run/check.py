@@ -1,7 +1,4 @@
-"""Runs `licet check`: finds what is wrong with a set-up, from the modes of its files to its last client.
-
-And which nodes work on the store.
-"""
+"""Runs `licet check`: finds what is wrong with a set-up, from file modes to clients, and lists the nodes."""
 
 import stat
 from collections.abc import Iterator
@@ -40,11 +37,11 @@ _HEADINGS = {
 class _Found(NamedTuple):
     nodes: list[Record]
     findings: list[Finding]
-    names_tenant: bool = False  # there are several, and a line has to say which
+    names_tenant: bool = False  # there are several, so a line has to name it
 
 
 def check(*, data: Data = None, as_json: AsJson = False) -> None:
-    """Find what is wrong with a set-up, and say what to do. Exit code 1 when something is.
+    """Find what is wrong with a set-up, and say what to do. Exit code 1 when anything is wrong.
 
     It also lists the nodes: the servers that work on the store.
 
@@ -119,7 +116,7 @@ def _kind(finding: Finding) -> str:
 def _look_at_store(directory: Path) -> _Found:
     try:
         at = store_at(directory)
-    except SettingsError:  # They are found as well; until they are right, nobody knows which store it is.
+    except SettingsError:  # Reported as findings; until they are correct, the store is unknown.
         return _Found([], [])
     where = SQLITE_NAME if at.url is None else at.place
     insecure = [_wrong(FindingCode.CONNECTION_INSECURE, where, *weakness) for weakness in at.weaknesses()]
@@ -142,13 +139,13 @@ def _look_at_store(directory: Path) -> _Found:
         problem, advice = str(fault.__cause__), "use that version"
         return _Found([], [_wrong(FindingCode.SCHEMA_UNKNOWN, where, problem, advice)])
     except SetupDamaged as fault:
-        return _Found([], [_wrong(FindingCode.TABLES_DAMAGED, "tables", str(fault), "mend that row")])
+        return _Found([], [_wrong(FindingCode.TABLES_DAMAGED, "tables", str(fault), "repair that row")])
 
 
 def _own_pepper(directory: Path) -> str | None:
     try:
         return fingerprint(read_keyring(directory / FILE_NAME).pepper)
-    except KeyringUnusable:  # which is found as well
+    except KeyringUnusable:  # reported as a finding
         return None
 
 

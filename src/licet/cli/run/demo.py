@@ -1,7 +1,7 @@
 """Runs `licet demo`: a throw-away server with a set-up, and lines to paste.
 
-Its data is in `licet-demo`, in the directory where it was started, so that a second terminal finds it. It is
-removed at the end. What a killed demo left there, the next one clears away; anything else of that name stays.
+Its data is in `licet-demo` in the current directory, so that a second terminal finds it, and is removed at
+the end. The next demo removes what a killed one left there; anything else of that name stays.
 """
 
 import fcntl
@@ -62,11 +62,11 @@ and Api, which may introspect. Paste this into another terminal, from the top:
   ACCESS=$(echo "$TOKENS" | {access})
   curl -s -u Api:{password} -d token="$ACCESS" $URL/introspect; echo
 
-  # A logoff: Client2's seat is free at once, and its token worth nothing.
+  # A logoff: Client2's seat is free at once, and its token no longer works.
   curl -s -X POST -H "Authorization: Bearer $ACCESS" $URL/logoff; echo
   curl -s -u Api:{password} -d token="$ACCESS" $URL/introspect; echo
 
-  # A full pool: TestClientId has a seat, four of these get one, and two are told when to try again.
+  # A full pool: TestClientId has a seat, four of these get one, two are denied and learn when to try again.
   for n in 1 2 3 4 5 6; do
     curl -s -u Client$n:{password} -d grant_type=client_credentials $URL/token; echo
   done
@@ -76,7 +76,7 @@ and Api, which may introspect. Paste this into another terminal, from the top:
 
 Ctrl-C ends it{keeps}.
 """
-_LOCK = "demo.lock"  # held as long as the demo runs; it also says that a demo made the directory
+_LOCK = "demo.lock"  # held while the demo runs; it also shows that a demo made the directory
 _PICK = r"""sed 's/.*"{name}":"\([^"]*\).*/\1/'"""
 
 
@@ -94,11 +94,11 @@ def demo(
 
     Example: [bold]licet demo[/]
     """
-    # Until the server listens to it, SIGTERM ends this like Ctrl-C: nothing is left behind.
+    # Until the server handles SIGTERM, it ends this like Ctrl-C, so that nothing is left behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with ExitStack() as stack:
         directory = data or stack.enter_context(_thrown_away(DIRECTORY.absolute()))
-        # A demo is alike everywhere: no file and no variable changes it.
+        # A demo is the same everywhere: no file or variable configures it.
         overrides = {"host": host, "port": port, "admin_port": admin_port, "data": directory}
         settings = load_settings(environment={}, overrides=overrides)
         if not (directory / SQLITE_NAME).exists():
@@ -113,7 +113,7 @@ def demo(
 
 @contextmanager
 def _thrown_away(directory: Path) -> Iterator[Path]:
-    """A directory that is made now, locked, and removed at the end.
+    """A directory that is made, locked, and removed at the end.
 
     Raises Refused where another demo runs in it, or something else has its name.
     """
@@ -132,11 +132,11 @@ def _thrown_away(directory: Path) -> Iterator[Path]:
 
 
 def _clear_away(directory: Path) -> None:
-    """Remove what a demo left that was killed."""
+    """Remove what a killed demo left."""
     try:
         with (directory / _LOCK).open("r") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(directory)  # It follows no link.
+            shutil.rmtree(directory)  # It does not follow links.
     except BlockingIOError:
         raise Refused(f"a demo runs in {directory} already; give this one another with --data") from None
     except FileNotFoundError:
@@ -184,6 +184,6 @@ def _welcome(base_url: str, dashboard: str, directory: Path, *, kept: bool) -> N
 
 
 def _command() -> str:
-    """How this command was called, for who is to call it again."""
+    """How this command was called, for lines to paste."""
     called = Path(sys.argv[0])
     return str(called) if called.name == "licet" else "licet"

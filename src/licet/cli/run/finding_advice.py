@@ -1,4 +1,4 @@
-"""Says which line of the command mends what `licet check` has found."""
+"""Says which command corrects what `licet check` has found."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +8,7 @@ from types import MappingProxyType
 from licet.cli.pasting import of_data, of_tenant
 from licet.setup.check import Finding, FindingCode
 
-# {to} says which tenant, where there are several, and which data; {at} only the latter.
+# {to} adds the tenant, where there are several, and the data; {at} only the data.
 _ADVICE: Mapping[FindingCode, str] = MappingProxyType(
     {
         FindingCode.UPGRADE_UNFINISHED: "licet migrate --finish{at}, when no older node runs",
@@ -42,7 +42,7 @@ _ADVICE: Mapping[FindingCode, str] = MappingProxyType(
 
 
 def advice_of(finding: Finding, *, names_tenant: bool, data: Path | None = None) -> str:
-    """What to do about a finding; with `names_tenant` a line says of which tenant."""
+    """What to do about a finding; with `names_tenant` a command names the tenant."""
     template = _ADVICE.get(finding.code)
     if finding.advice or template is None:
         return finding.advice

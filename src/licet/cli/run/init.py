@@ -1,7 +1,7 @@
 """Runs `licet init`: makes a data directory.
 
-It asks nothing but the password of an administrator who was named: what is pasted behind it is never taken
-for an answer. What it did not make, it says how to make.
+It asks only for the password of a named administrator, so that lines pasted after it are never taken for
+answers. It says how to make what it did not make.
 """
 
 from pathlib import Path
@@ -63,8 +63,8 @@ def init(
 ) -> None:
     """Make a data directory: a store, the keys that sign tokens, and a first tenant.
 
-    With --admin it asks for that administrator's password, twice and hidden; it asks nothing else, and never
-    touches what is there already.
+    With --admin it asks for that administrator's password, twice and hidden. It asks nothing else, and never
+    changes what exists already.
 
     Example: [bold]licet init --data /var/lib/licet --tenant Jim_Test --seats 5 --admin ada[/]
     """
@@ -82,8 +82,8 @@ def init(
         say(f"Tenant {first_tenant.name} has a pool {POOL_FIRST} of {counted(first_tenant.seats, 'seat')}.")
     if first_admin is not None:
         say(f"Administrator {first_admin.name} may sign in at the dashboard, as owner of all tenants.")
-    is_told_of_admin = first_admin is None and not no_admin
-    say("\n".join(["What is next:", *_next_steps(directory, first_tenant, admin=is_told_of_admin)]))
+    says_admin = first_admin is None and not no_admin
+    say("\n".join(["What is next:", *_next_steps(directory, first_tenant, admin=says_admin)]))
 
 
 def _must_be_free(directory: Path) -> None:
@@ -93,7 +93,7 @@ def _must_be_free(directory: Path) -> None:
 
 
 def _must_be_first(at: StoreAt) -> None:
-    """The secrets of a database that others work on are theirs, and new ones would be refused by them."""
+    """Refuse a database that other servers use: their tokens need their secrets, not new ones."""
     if at.url is None:
         return
     with at.migrating() as connection:
@@ -119,7 +119,7 @@ def _first_tenant(name: str | None, seats: int | None) -> _FirstTenant | None:
 
 
 def _first_admin(name: str | None, *, from_stdin: bool) -> _FirstAdmin | None:
-    """Who is to look after all of it, checked before anything is made."""
+    """The first administrator of the options, checked before anything is made."""
     if name is None:
         return None
     account.check_name("administrator", name)
@@ -154,7 +154,7 @@ def _cannot_be_made(directory: Path, fault: OSError) -> StoreUnavailable:
 
 
 def _make_directory(directory: Path) -> None:
-    """A directory that nobody else can read; one that is there becomes it only when it has nothing in it."""
+    """Make a directory that nobody else can read; an existing one is used only when it is empty."""
     directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
     if not directory.stat().st_mode & 0o077:
         return

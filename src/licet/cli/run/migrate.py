@@ -20,7 +20,7 @@ from licet.store.opening import StoreAt
 def migrate(
     *,
     data: Data = None,
-    check: Annotated[bool, typer.Option("--check", help="Only tell; exit code 1 when it is due.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only report; exit code 1 when it is due.")] = False,
     finish: Annotated[
         bool, typer.Option("--finish", help="Also take away what only older versions need.")
     ] = False,
@@ -28,9 +28,9 @@ def migrate(
         bool, typer.Option("--force", help="With --finish: even while a server of an older version runs.")
     ] = False,
 ) -> None:
-    """Bring the tables of a store to this version. Servers of the version before go on working.
+    """Bring the tables of a store to this version. Servers of the previous version go on working.
 
-    So run it before the first server of this version starts. When the last one of the older version has
+    Run it before the first server of this version starts. When the last server of the older version has
     stopped, --finish does what is left.
 
     Example: [bold]licet migrate --check[/]
@@ -51,7 +51,7 @@ def migrate(
         raise Refused(f"{at.place}: {last_step}")
     if before is None or finish:
         before, after, is_left = _migrate(at, finish=finish, force=force)
-        say(_told(at, before, after))
+        say(_result(at, before, after))
     else:
         say(f"{_capital(at.place)} is at schema {before.pre}, {_fits(before.pre)}.")
     if is_left:
@@ -63,31 +63,31 @@ _LAST_STEP = "the last step is due when no server of an older version runs: lice
 
 def _migrate(at: StoreAt, *, finish: bool, force: bool) -> tuple[Schema | None, Schema, bool]:
     """The schema before and after, and whether a step is left to do."""
-    with progress("Migrating") as tell, at.migrating() as connection:
+    with progress("Migrating") as report, at.migrating() as connection:
         before = current(connection)
         if finish:
-            finish_steps(connection, store_now_ms(connection), tell, force=force)
+            finish_steps(connection, store_now_ms(connection), report, force=force)
         else:
-            upgrade(connection, tell)
+            upgrade(connection, report)
         after = current(connection)
         assert after is not None
         return before, after, is_unfinished(connection)
 
 
-def _told(at: StoreAt, before: Schema | None, after: Schema) -> str:
+def _result(at: StoreAt, before: Schema | None, after: Schema) -> str:
     place = _capital(at.place)
     if before == after:
         return f"{place} is at schema {after.pre}; nothing is left to do."
-    told = f"{place} is at schema {after.pre} now."
+    text = f"{place} is at schema {after.pre} now."
     if before is None:
-        return told
+        return text
     if before.post == after.post:
-        return f"{told} Servers of the version before go on working."
-    return f"{told} Servers of versions that need a schema before {after.post} cannot work on it any more."
+        return f"{text} Servers of the previous version go on working."
+    return f"{text} Servers of versions that need a schema before {after.post} cannot work on it any more."
 
 
 def _fits(schema: str) -> str:
-    """What a schema is to this version, which can work on it."""
+    """How a schema relates to this version, which can work on it."""
     if schema == versions.HEAD:
         return "as this version needs it"
     return f"of a later version of Licet; this one, of schema {versions.HEAD}, can work on it"

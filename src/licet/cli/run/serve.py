@@ -48,9 +48,9 @@ def serve(
     config: Config = None,
     data: Data = None,
 ) -> None:
-    """Run the server until it is told to stop (SIGTERM, or Ctrl-C).
+    """Run the server until SIGTERM or Ctrl-C.
 
-    What is under way is then answered, and the last batch committed. All settings are in
+    It then answers the requests under way, and commits the last batch. All settings are in
     docs/reference/configuration.md.
 
     Example: [bold]licet serve --data /var/lib/licet --port 8080[/]
@@ -58,7 +58,7 @@ def serve(
     overrides = {"host": host, "port": port, "admin_port": admin_port, "data": data}
     settings = load_settings(config, overrides=overrides)
     with opened(store_of(settings)):
-        pass  # The same errors, with what to do, as every other verb.
+        pass  # The same errors, with the same advice, as every other verb.
     run(settings)
 
 
@@ -104,7 +104,7 @@ def _bound_for_admin(settings: Settings) -> socket:
 
 
 def _is_private(url: str, host: str) -> bool:
-    """Whether nothing leaves this machine in clear."""
+    """Whether nothing leaves this machine unencrypted."""
     if url.startswith("https://"):
         return True
     try:

@@ -66,7 +66,7 @@ def add(
             tenant,
             done,
             lambda setup: setup.add_client(client_id, made, expires_at_ms, **values),
-            tell=note,
+            report=note,
         )
         show_generated(client_id, made, expires_at_ms, as_json=as_json)
     elif secret_expires is not None or as_json:

@@ -69,7 +69,7 @@ def add(
         return True
 
     what = "Key" if len(keys) == 1 else f"{len(keys)} keys"
-    change_tenant(data, tenant, f"{what} of client {client_id} added", change, tell=note)
+    change_tenant(data, tenant, f"{what} of client {client_id} added", change, report=note)
     for key in keys:
         typer.echo(key.thumbprint)
 

@@ -54,7 +54,7 @@ def add(
             setup.set_client(client_id, password_allowed=False)
         return setup.add_secret(client_id, made, expires_at_ms)
 
-    change_tenant(data, tenant, f"Secret {made.secret_id} of client {client_id} added", change, tell=note)
+    change_tenant(data, tenant, f"Secret {made.secret_id} of client {client_id} added", change, report=note)
     show_generated(client_id, made, expires_at_ms, as_json=as_json)
 
 
@@ -83,7 +83,7 @@ def rotate(
         f"Secret {made.secret_id} of client {client_id} added; the others work for"
         f" {duration(overlap_s)} more",
         lambda setup: setup.rotate_secret(client_id, made, overlap_s, expires_at_ms),
-        tell=note,
+        report=note,
     )
     show_generated(client_id, made, expires_at_ms, as_json=as_json)
 
