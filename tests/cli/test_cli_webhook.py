@@ -174,10 +174,10 @@ def test_what_is_raised_is_shown(desk: Desk) -> None:
     desk.run("pool", "set", "full", "--seats", "1", "--alerts", "90 denied")
     desk.grant("TestClientId")
     store = SqliteStore(desk.store_file, SystemClock())
-    assert look(store) == 0, "there is nobody to be told"
+    assert look(store) == 0, "there is no receiver"
     store.close()
     heading, line = desk.out("alerts").splitlines()
-    assert heading.split() == ["tenant", "pool", "alert", "in", "use", "seats", "since", "told"]
+    assert heading.split() == ["tenant", "pool", "alert", "in", "use", "seats", "since", "reported"]
     assert line.split()[:5] == [TENANT, "full", "90%", "1", "1"]
     [record] = desk.json("alerts", "--tenant", TENANT)
     assert (record["alert"], record["in_use"]) == ("90%", 1)
