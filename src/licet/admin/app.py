@@ -35,15 +35,7 @@ from licet.admin.pages import (
 )
 from licet.admin.pages import help as help_page
 from licet.admin.pages import request as request_page
-from licet.admin.pages.setup import (
-    administrator_pages,
-    api_key_pages,
-    client_key_pages,
-    client_secret_pages,
-    noun_pages,
-    tenant_pages,
-    webhook_pages,
-)
+from licet.admin.pages.setup import routes as setup_pages
 from licet.admin.problems import EXPECTED, MEDIA_TYPE, Problem, internal_error, of_status, problem_of
 from licet.admin.validation import problem_of_validation
 from licet.store.errors import StoreUnavailable
@@ -95,13 +87,7 @@ def _pages(desk: Desk) -> list[APIRouter]:
         request_page.router(desk),
         usage.router(desk),
         journal.router(desk),
-        tenant_pages.router(desk),
-        noun_pages.router(desk),
-        client_secret_pages.router(desk),
-        client_key_pages.router(desk),
-        administrator_pages.router(desk),
-        api_key_pages.router(desk),
-        webhook_pages.router(desk),
+        setup_pages.router(desk),
         alerts.router(desk),
         help_page.router(desk),
     ]

@@ -1,119 +1,253 @@
-"""Defines what a noun of the set-up gives to its pages, and the cells and fields that several nouns share.
+"""Defines what a noun of the set-up gives to its pages: its words, its list, its form, and how it is changed.
 
-Each noun says what its list and its form look like, and what a filled form changes. It decides nothing: what
-may be, the model and `licet.setup.change` say. Passwords come to it hashed. What is typed into a field with
-"password" or "secret" in its name is not kept over a sign-in, unless `admin/pages/frame.py` names it as none.
+    class Pools(OfTenant[Pool]):
+        path, word, plural = "pools", "pool", "pools"
+        def row(self, part: Pool) -> Sequence[Cell]: ...
+
+The rules:
+
+- A description is a class, and an object of it is what one request sees: who looks, and of which tenant.
+  Where nouns live, as in a tenant or under a client, is in `homes.py`; `NounPages` serves them all alike.
+- It decides nothing: what may be, the model and the room of the noun say. It hashes and generates in
+  `prepare`, before the transaction.
+- What waits for the store is called in a thread: all but the words, the form and the links.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, tzinfo
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
-from msgspec.structs import replace
+from fastapi import Request
 
-from licet.admin.pages.forms import Field, Kind, Texts
-from licet.formats import NEVER, end, read_end_ms
-from licet.model import TIME_ZONE, Tenant
-from licet.setup.tenant import TenantSetup
+from licet.admin.context import Desk
+from licet.admin.pages.forms import Field, Form, Texts
+from licet.admin.pages.frame import Visit, link
+from licet.admin.pages.setup.cells import Cell
+from licet.admin.pages.setup.history import changes_of
+from licet.admin.pages.setup.places import ROOT
+from licet.journal.history import Did
+from licet.model import InvalidValue, Role, Tenant
+from licet.refusal import SubjectKind
+from licet.setup.consequences import Attempt, attempt
 
-YES = ("yes",)  # a mark that is set
-NO: tuple[str, ...] = ()
-SEATS_FIRST = 5  # a guess, and only what a form begins with
+Part = TypeVar("Part")
 
 
-class Cell(NamedTuple):
-    """What a list shows in one place. `state` is `ok`, `warn` or `off`, told by the text as well."""
+class Secret(NamedTuple):
+    """A secret that a page shows, most of them once, and an example of its use."""
+
+    headline: str
+    secret: str
+    label: str
+    about: str
+    back: str
+    example_title: str = ""
+    example: str = ""
+    is_once: bool = True
+
+
+class Empty(NamedTuple):
+    """What to do where there is none: in words, on the command line, and which other page comes first."""
 
     text: str
-    state: str = ""
-    is_number: bool = False
-    at_ms: int | None = None
-    is_end: bool = False  # the instant is when something expires: its last day is shown
+    command: str
+    first_step: tuple[str, str] | None = None  # where, and what the button says
 
 
-class Noun(Protocol):
-    """One kind of what a tenant has."""
+class Noun(Generic[Part]):
+    """One kind of what is set up, as one reader sees it; `tenant` is the one that is looked at, if any."""
 
-    path: str  # in addresses: "pools"
-    word: str  # "pool"
-    plural: str
-    about: str  # what it is, below the title
-    empty: str  # what to do when there is none
-    command: str  # the same on the command line
-    key: str  # the field that names it
+    path: ClassVar[str]  # in addresses: "pools"
+    word: ClassVar[SubjectKind]
+    plural: ClassVar[str]
+    key: ClassVar[str] = "name"  # the field of its name
+    asked: ClassVar[str] = "name"  # what names one in an address
+    actions: ClassVar[tuple[str, ...]] = ("add", "edit", "remove")
+    sees_list: ClassVar[Role | None] = Role.VIEWER  # None: there is no list of its own
+    sees_one: ClassVar[Role] = Role.VIEWER
+    event: ClassVar[str] = ""  # what the journal calls it; its pages show no changes without
+    about: ClassVar[str] = ""  # what it is, above its list
+    empty: ClassVar[str] = ""  # what is said where there is none
+    command: ClassVar[str] = ""  # and how one is added on the command line
+    columns: ClassVar[tuple[str, ...]] = ()
+    add_button: ClassVar[str] = ""
+    template: ClassVar[str] = "setup/form.html"  # of its form, which gets the noun and the `part` as well
+    after: ClassVar[str] = ""  # what stays when one is removed
+    is_rehearsed: ClassVar[bool] = True  # a removal is tried before it is asked about, to know what ends
+
+    def __init__(self, context: Desk, visit: Visit, tenant: Tenant | None) -> None:
+        self.context = context
+        self.visit = visit
+        self.tenant = tenant
+
+    @classmethod
+    async def seen(cls, context: Desk, request: Request, visit: Visit) -> Self:
+        """What this reader sees at this address.
+
+        Raises Problem, NotFound.
+        """
+        raise NotImplementedError
+
+    # Words and links
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """What stands above a list."""
+    def tab(self) -> str:
+        """Where it stands among the parts of the set-up."""
+        return capital(self.plural)
 
-    def parts(self, tenant: Tenant) -> Mapping[str, Any]:
-        """All of a tenant's, by name."""
+    @property
+    def with_article(self) -> str:
+        """`a pool`, `an API key`."""
+        return f"an {self.word}" if self.word[0] in "aA" else f"a {self.word}"
 
-    def row(self, tenant: Tenant, part: Any, now_ms: int) -> Sequence[Cell]:
+    @property
+    def back(self) -> str:
+        """The page to go back to: its list."""
+        return link(self.visit, f"{ROOT}/{self.path}")
+
+    def link_to(self, action: str, name: str) -> str:
+        """A page of one."""
+        return link(self.visit, f"{ROOT}/{self.path}/{action}", **{self.asked: name})
+
+    @property
+    def of(self) -> str:
+        """Whose they are, as the end of a headline: ` in Jim_Test`."""
+        return ""
+
+    def called(self, name: str) -> str:
+        """What one is called in a sentence: `pool full`."""
+        return f"{self.word} {name}"
+
+    def headline(self, name: str | None) -> str:
+        """What stands above the form of one, or of a new one."""
+        return f"{capital(self.called(name)) if name else f'A new {self.word}'}{self.of}"
+
+    def nothing_yet(self) -> Empty:
+        """What to do where there is none: to add the first one."""
+        return Empty(self.empty, self.command)
+
+    def journal(self, _name: str | None) -> str:
+        """Where all changes of it are."""
+        return link(self.visit, "/journal", kind="event", within="all")
+
+    # What there is
+
+    def parts(self) -> Mapping[str, Part]:
+        """All of them by name."""
+        raise NotImplementedError
+
+    def find(self, name: str) -> Part | None:
+        """The one of this name.
+
+        Raises Problem.
+        """
+        return self.parts().get(name)
+
+    @classmethod
+    def named_in(cls, request: Request, _visit: Visit) -> str | None:
+        """The name in an address; None where there is none."""
+        return request.query_params.get(cls.asked)
+
+    def row(self, part: Part) -> Sequence[Cell]:
         """What a list shows of one, without its name."""
+        raise NotImplementedError
 
-    def fields(self, tenant: Tenant, part: Any | None) -> tuple[Field, ...]:
+    def sought(self, name: str, _part: Part) -> str:
+        """What one is found by."""
+        return name
+
+    def changes(self, name: str | None) -> Sequence[Did]:
+        """Who changed it last, or this one of it."""
+        if not self.event:
+            return ()
+        return self.context.read_now(lambda it: changes_of(it, self.tenant, self.event, name))
+
+    # Its form
+
+    def fields(self, part: Part | None) -> tuple[Field, ...]:
         """What can be said of one that is there, or of a new one."""
+        raise NotImplementedError
 
-    def texts(self, tenant: Tenant, part: Any | None) -> Texts:
+    def texts(self, part: Part | None) -> Texts:
         """What a form begins with."""
+        raise NotImplementedError
 
-    def add(self, setup: TenantSetup, name: str, values: dict[str, Any]) -> object:
-        """Make one of a filled form."""
+    def prepare(self, form: Form, values: dict[str, Any], part: Part | None) -> None:
+        """Hash a password or generate a secret, and put it among the values."""
 
-    def set(self, setup: TenantSetup, name: str, values: dict[str, Any]) -> object:
-        """Make it what a filled form says."""
+    def hashed(self, form: Form, password: str, *about: str) -> str | None:
+        """The hash of a new password; None, and the form says why, where it may not be one."""
+        try:
+            return self.context.passwords.hash_new(password, *about)
+        except InvalidValue as wrong:
+            form.refuse_for(wrong)
+            return None
 
-    def remove(self, setup: TenantSetup, name: str) -> object:
-        """Take it away."""
+    def secret(self, _values: Mapping[str, Any]) -> Secret | None:
+        """The secret to show when a new one is there."""
+        return None
 
-    def goes_with_it(self, part: Any) -> Sequence[str]:
-        """What is lost when it is removed, beside its sessions."""
+    def added(self, values: Mapping[str, Any]) -> tuple[str, str]:
+        """Where to go on from a new one, and what is said there."""
+        return self.back, f"{capital(self.called(values[self.key]))} added."
 
-    def words(self, part: Any) -> str:
-        """What it is found by."""
+    # Its removal
+
+    def question(self, name: str, _part: Part) -> str:
+        """What is asked before one is removed."""
+        return f"Remove {self.called(name)}?"
+
+    def goes(self, _part: Part) -> Sequence[str]:
+        """What is lost with one, beside its sessions."""
+        return ()
+
+    def is_built_in(self, _name: str) -> bool:
+        """Whether this one stays, whoever looks."""
+        return False
+
+    def must_type(self, _part: Part) -> str:
+        """What has to be typed to remove one."""
+        return ""
+
+    # Its changes: within a transaction that `attempt` opens
+
+    def attempt(self, do: Callable[[Any], None], ends: int) -> Attempt:
+        """Do something in a transaction, unless more sessions end with it than these.
+
+        Raises Refusal, StoreUnavailable.
+        """
+        return attempt(
+            lambda work: self.context.change_now(self.visit.identity, work),
+            do,
+            agrees=lambda ending: ending.sessions_ended <= ends,
+        )
+
+    def enter(self, change: Any) -> Any:
+        """What the methods below are given: the change, or the tenant in it.
+
+        Raises NotFound.
+        """
+        return change
+
+    def current(self, change: Any, name: str) -> Part:
+        """One as it is now.
+
+        Raises NotFound.
+        """
+        raise NotImplementedError
+
+    def add(self, change: Any, values: dict[str, Any]) -> None:
+        """Make a new one of a filled form."""
+        raise NotImplementedError
+
+    def set(self, change: Any, name: str, values: dict[str, Any]) -> None:
+        """Make one what a filled form says."""
+        raise NotImplementedError
+
+    def remove(self, change: Any, name: str) -> None:
+        """Take one away."""
+        raise NotImplementedError
 
 
-def dated(fields: Iterable[Field], tenant: Tenant | None) -> tuple[Field, ...]:
-    """These fields; what says when something ends is meant in the tenant's zone, or in UTC without one."""
-    zone, name = (UTC, TIME_ZONE) if tenant is None else (tenant.zone, tenant.time_zone)
-    return tuple(_in_zone(it, zone, name) if it.kind is Kind.END else it for it in fields)
-
-
-def _in_zone(field: Field, zone: tzinfo, name: str) -> Field:
-    told = f"Without a time, it ends with that day in {name}. Empty is never. {field.help}"
-    return replace(field, help=told.strip(), read=lambda text: read_end_ms(text or NEVER, zone))
-
-
-def end_text(at_ms: int | None, tenant: Tenant) -> str:
-    """What a field holds that says when something ends; nothing for never."""
-    return "" if at_ms is None else end(at_ms, tenant.zone)
-
-
-def state_of(*, is_on: bool, off: str = "") -> Cell:
-    """Whether something is let in."""
-    if not is_on:
-        return Cell("disabled", state="warn")
-    return Cell(off, state="warn") if off else Cell("enabled", state="ok")
-
-
-def named_once(field: Field, part: object | None) -> Field:
-    """The field of a name: it is given once, and shown from then on."""
-    if part is None:
-        return field
-    return Field(name=field.name, label=field.label, kind=Kind.FIXED)
-
-
-def few(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
-    first = ", ".join(names[:3])
-    return f"{first} and {len(names) - 3:,} more" if len(names) > 3 else first or "none"  # noqa: PLR2004
-
-
-def enabled_field(text: str) -> Field:
-    """The field that turns it off; `text` says what happens then."""
-    return Field(name="enabled", label="Enabled", kind=Kind.MARK, help=f"When it is not: {_lower(text)}")
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
+def capital(text: str) -> str:
+    """A text with its first letter large."""
+    return text[:1].upper() + text[1:]

@@ -1,4 +1,4 @@
-"""Saves a form of the set-up in one transaction, which checks whether somebody saved first and what ends.
+"""Saves and removes a noun in one transaction, which checks whether somebody saved first and what ends.
 
 The rules:
 
@@ -7,24 +7,19 @@ The rules:
 - A change that ends sessions is rolled back unless the person has seen how many, and no more than these end.
 - What the store refuses stands beside the field that it is about.
 
-What is hashed or generated is made before. All of it waits for the store: it runs in the desk's threads.
+What is hashed or generated is made before. All of it waits for the store: call it in a thread.
 """
 
-from collections.abc import Callable
 from typing import Any
 
-from licet.admin.context import Desk
 from licet.admin.pages.forms import Form, Texts
-from licet.admin.pages.frame import Visit
 from licet.admin.pages.setup.noun import Noun
-from licet.admin.pages.setup.nouns.tenants import save_tenant, tenant_texts
 from licet.admin.pages.setup.places import places
-from licet.admin.sign_in import Identity
 from licet.model import Value
 from licet.refusal import Code, Refusal
-from licet.setup.change import SetupChange
-from licet.setup.consequences import Attempt, Consequences, attempt
 from licet.store.errors import NotFound, SetupError
+
+REHEARSED = -1  # sessions that somebody agreed to end who was not asked yet: nothing is done
 
 
 class Gone(SetupError):
@@ -32,102 +27,62 @@ class Gone(SetupError):
 
 
 class Outcome(Value, frozen=True, kw_only=True):
-    """What became of it. When it is not done, the form says why, or so many sessions would end."""
+    """What became of it. When it is not done, it was refused, or so many sessions would end."""
 
     is_done: bool
     sessions_ended: int = 0
+    refusal: Refusal | None = None
 
 
-class _NotInEarnest(Exception):
-    """Rolls the transaction back."""
+class _NotFirst(Exception):
+    """Rolls the transaction back: somebody else was first."""
 
 
-class Saving:
-    """One filled form on its way into the store. `ends` is how many sessions the person agreed to end."""
+def save(noun: Noun[Any], form: Form, name: str | None, values: dict[str, Any], ends: int) -> Outcome:
+    """Save what a form holds: one that is there, or a new one without a name.
 
-    def __init__(self, desk: Desk, visit: Visit, form: Form, ends: int) -> None:
-        self._desk = desk
-        self._visit = visit
-        self._form = form
-        self._ends = ends
-
-    def part(self, tenant: str, noun: Noun, name: str | None, values: dict[str, Any]) -> Outcome:
-        """Save what a tenant has: one that is there, or a new one when there is no name.
-
-        Raises Gone, StoreUnavailable.
-        """
-
-        def do(change: SetupChange) -> None:
-            setup = _found(change, tenant)
-            if name is None:
-                noun.add(setup, values[noun.key], values)
-                return
-            part = noun.parts(setup.tenant).get(name)
-            if part is None:
-                raise _gone(f"{noun.word} {name}")
-            self._must_be_first(noun.texts(setup.tenant, part))
-            noun.set(setup, name, values)
-
-        return self._save(do)
-
-    def tenant(self, name: str | None, values: dict[str, Any]) -> Outcome:
-        """Save a tenant's own settings, or a new tenant.
-
-        Raises Gone, StoreUnavailable.
-        """
-
-        def do(change: SetupChange) -> None:
-            if name is not None:
-                self._must_be_first(tenant_texts(_found(change, name).tenant))
-            save_tenant(change, name, values)
-
-        return self._save(do)
-
-    def _must_be_first(self, now: Texts) -> None:
-        if self._form.is_behind(now):
-            self._form.meet(now)
-            raise _NotInEarnest
-
-    def _save(self, do: Callable[[SetupChange], None]) -> Outcome:
-        try:
-            tried = _tried(self._desk, self._visit.identity, do, self._ends)
-        except Gone:
-            raise
-        except Refusal as refusal:
-            self._form.refuse_for(refusal, places(self._visit, refusal))
-            return Outcome(is_done=False)
-        return Outcome(is_done=tried.is_made, sessions_ended=tried.ending.sessions_ended)
-
-
-def remove(
-    desk: Desk, identity: Identity, do: Callable[[SetupChange], object], *, ends: int | None
-) -> Outcome:
-    """Remove something; without `ends`, or when more sessions end than that, it is only rehearsed.
-
-    Raises SetupError, StoreUnavailable.
+    `ends` is how many sessions the person agreed to end. What is refused is said in the form.
+    Raises Gone, StoreUnavailable.
     """
-    tried = _tried(desk, identity, do, -1 if ends is None else ends)
+
+    def do(change: Any) -> None:
+        within, now = _found(noun, change, name)
+        if now is None or name is None:
+            noun.add(within, values)
+            return
+        if form.is_behind(now):
+            form.meet(now)
+            raise _NotFirst
+        noun.set(within, name, values)
+
+    try:
+        tried = noun.attempt(do, ends)
+    except Gone:
+        raise
+    except _NotFirst:
+        return Outcome(is_done=False)
+    except Refusal as refusal:
+        form.refuse_for(refusal, places(noun.visit, refusal))
+        return Outcome(is_done=False, refusal=refusal)
     return Outcome(is_done=tried.is_made, sessions_ended=tried.ending.sessions_ended)
 
 
-def _tried(desk: Desk, identity: Identity, do: Callable[[SetupChange], object], ends: int) -> Attempt:
-    """Do it unless more sessions end than may, or somebody was first."""
+def remove(noun: Noun[Any], name: str, ends: int) -> Outcome:
+    """Remove one, unless more than `ends` sessions end with it; with REHEARSED nothing is done.
+
+    Raises StoreUnavailable.
+    """
     try:
-        return attempt(
-            lambda work: desk.change_now(identity, work),
-            do,
-            agrees=lambda ending: ending.sessions_ended <= ends,
-        )
-    except _NotInEarnest:
-        return Attempt(is_made=False, ending=Consequences())
+        tried = noun.attempt(lambda change: noun.remove(noun.enter(change), name), ends)
+    except SetupError as refusal:
+        return Outcome(is_done=False, refusal=refusal)
+    return Outcome(is_done=tried.is_made, sessions_ended=tried.ending.sessions_ended)
 
 
-def _found(change: SetupChange, tenant: str) -> Any:
+def _found(noun: Noun[Any], change: Any, name: str | None) -> tuple[Any, Texts | None]:
+    """Where a noun is changed in this transaction, and what the form of this one would show now."""
     try:
-        return change.tenant(tenant)
-    except NotFound:
-        raise _gone(f"tenant {tenant}") from None
-
-
-def _gone(what: str) -> Gone:
-    return Gone(f"{what} was removed by somebody else", code=Code.NOT_FOUND)
+        within = noun.enter(change)
+        return within, None if name is None else noun.texts(noun.current(within, name))
+    except NotFound as gone:
+        raise Gone(f"{gone.subject} was removed by somebody else", code=Code.NOT_FOUND) from None

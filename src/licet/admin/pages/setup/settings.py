@@ -1,16 +1,21 @@
-"""Makes the fields of a form of a noun's settings, and the texts that they begin with."""
+"""Makes the fields of a form of a noun's settings, and the texts that they begin with.
 
-from collections.abc import Mapping
-from datetime import UTC
+What is typed into a field with "password" or "secret" in its name is not kept over a sign-in, unless
+`admin/pages/frame.py` names it as none.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, tzinfo
 from functools import cache
 from typing import Any
 from zoneinfo import available_timezones
 
+from msgspec.structs import replace
+
 from licet.admin.pages.forms import Field, Option
 from licet.admin.pages.forms import Kind as Drawn
-from licet.admin.pages.setup.noun import NO, YES, dated
-from licet.formats import end
-from licet.model import Tenant, Value
+from licet.formats import NEVER, end, read_end_ms
+from licet.model import TIME_ZONE, Tenant, Value
 from licet.setup.kinds import Alerts, Choice, Choices, Duration, End, Flag, Kind, Number, TimeZone, Whole
 from licet.setup.noun import Noun, Setting, Settings
 
@@ -25,6 +30,10 @@ _DRAWN: Mapping[type[Kind], tuple[Drawn, str]] = {
     Alerts: (Drawn.TEXT, "medium"),
     TimeZone: (Drawn.TEXT, "medium"),
 }
+
+YES = ("yes",)  # a mark that is set
+NO: tuple[str, ...] = ()
+SEATS_FIRST = 5  # a guess, and only what a form begins with
 
 Labels = Mapping[str, tuple[str, str]]  # of an option, by its value: what it is called, and what helps
 
@@ -55,6 +64,17 @@ def field_of(
     return dated([field], tenant)[0]
 
 
+def dated(fields: Iterable[Field], tenant: Tenant | None) -> tuple[Field, ...]:
+    """These fields; what says when something ends is meant in the tenant's zone, or in UTC without one."""
+    zone, name = (UTC, TIME_ZONE) if tenant is None else (tenant.zone, tenant.time_zone)
+    return tuple(_in_zone(it, zone, name) if it.kind is Drawn.END else it for it in fields)
+
+
+def named_once(field: Field, part: object | None) -> Field:
+    """The field of a name: it is given once, and shown from then on."""
+    return field if part is None else Field(name=field.name, label=field.label, kind=Drawn.FIXED)
+
+
 def text_of(setting: Setting, value: Any, tenant: Tenant | None) -> tuple[str, ...]:
     """What the field of a setting holds: one text, or as many as are marked."""
     kind = setting.kind
@@ -77,6 +97,11 @@ def texts_of(noun: Noun, value: Value, tenant: Tenant | None) -> dict[str, tuple
 def settings_of(noun: Noun, values: Mapping[str, Any]) -> Settings:
     """The settings among the values of a filled form; a field that was only shown is not among them."""
     return {it.field: values[it.name] for it in noun.settings if it.name in values}
+
+
+def _in_zone(field: Field, zone: tzinfo, name: str) -> Field:
+    text = f"Without a time, it ends with that day in {name}. Empty is never. {field.help}"
+    return replace(field, help=text.strip(), read=lambda text: read_end_ms(text or NEVER, zone))
 
 
 def _placeholder(kind: Kind) -> str:

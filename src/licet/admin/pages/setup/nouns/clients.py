@@ -1,18 +1,22 @@
 """Describes the pages of clients: the user of each, how it authenticates, and what it may ask for."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec.structs import replace
 
-from licet.admin.pages.forms import Field, Kind, Option, Texts
-from licet.admin.pages.frame import Visit, link
-from licet.admin.pages.setup.noun import YES, Cell, dated, few, named_once, state_of
+from licet.admin.pages.forms import Field, Form, Kind, Option, Texts
+from licet.admin.pages.frame import link
+from licet.admin.pages.setup.cells import Cell, few, state_of
+from licet.admin.pages.setup.homes import OfTenant
+from licet.admin.pages.setup.noun import Empty, Secret
+from licet.admin.pages.setup.nouns.client_keys import ClientKeys
+from licet.admin.pages.setup.nouns.client_secrets import ClientSecrets, shown_once
+from licet.admin.pages.setup.nouns.users import Users
 from licet.admin.pages.setup.places import ROOT
-from licet.admin.pages.setup.settings import field_of, settings_of, texts_of
-from licet.credentials.public_keys import kind_of, name_of
+from licet.admin.pages.setup.settings import YES, dated, field_of, named_once, settings_of, texts_of
 from licet.formats import counted
-from licet.model import Client, ClientSecret, GrantType, InvalidValue, PublicKey, Tenant, User
+from licet.model import Client, GrantType, InvalidValue, Tenant, User
 from licet.refusal import Code
 from licet.setup.check import authenticates_by
 from licet.setup.noun import Settings
@@ -47,61 +51,53 @@ _FIRST_SECRET = (
 )
 
 
-class Credential(NamedTuple):
-    """A secret or public key, as the page of its client lists it."""
-
-    name: str
-    kept: ClientSecret | PublicKey
-    removal: str  # the page that removes it
-    title: str = ""
-    algorithm: str = ""
-
-
-class Clients:
+class Clients(OfTenant[Client]):
     """OAuth clients."""
 
-    path, word, plural, key = "clients", "client", "clients", "client_id"
+    path, word, plural, event = "clients", "client", "clients", "client"
+    key = "client_id"
+    template = "setup/client.html"
     about = "A client is a program. It authenticates with its user's password, or a secret or key of its own."
     empty = "No client yet. Add the first one"
     command = "licet client add TestClientId --user TC"
     columns = ("User", "State", "Scopes", "Authenticates by")
 
-    def parts(self, tenant: Tenant) -> Mapping[str, Client]:
+    def parts_of(self, tenant: Tenant) -> Mapping[str, Client]:
         """All clients by client_id."""
         return tenant.clients
 
-    def row(self, tenant: Tenant, part: Client, now_ms: int) -> Sequence[Cell]:  # noqa: ARG002 - as any noun
+    def row(self, part: Client) -> Sequence[Cell]:
         """User, state, scopes, and what it authenticates by."""
         name = part.user.name if part.user.name != part.user.initials else ""
-        proof = " or ".join(authenticates_by(part, now_ms))
+        proof = " or ".join(authenticates_by(part, self.visit.now_ms))
         return (
             Cell(f"{part.user.initials} {name}".strip()),
-            state_of(is_on=part.enabled, off=_off(part, now_ms)),
+            state_of(is_on=part.enabled, off=_off(part, self.visit.now_ms)),
             Cell("every" if part.scopes is None else few(sorted(part.scopes))),
             Cell(proof or "nothing yet", state="" if proof else "warn"),
         )
 
-    def fields(self, tenant: Tenant, part: Client | None) -> tuple[Field, ...]:
+    def fields(self, part: Client | None) -> tuple[Field, ...]:
         """Name, user, what it may, how it authenticates."""
         labels = {"grant_types": _GRANTS}
-        own = {it.name: field_of(it, tenant, labels=labels.get(it.name)) for it in CLIENT.settings}
-        first = dated(_FIRST_SECRET, tenant) if part is None else ()
+        own = {it.name: field_of(it, self.tenant, labels=labels.get(it.name)) for it in CLIENT.settings}
+        first = dated(_FIRST_SECRET, self.tenant) if part is None else ()
         return (
             named_once(_CLIENT_ID, part),
-            _user_field(own["user"], tenant, part),
+            _user_field(own["user"], self.tenant, part),
             *first,
             own["password_allowed"],
-            *_scope_fields(own["scopes"], tenant),
+            *_scope_fields(own["scopes"], self.tenant),
             own["grant_types"],
             own["max_sessions"],
             own["introspects"],
             *([own["enabled"]] if part else ()),
         )
 
-    def texts(self, tenant: Tenant, part: Client | None) -> Texts:
+    def texts(self, part: Client | None) -> Texts:
         """A client's values; those of a new one."""
         client = part or Client(key=0, client_id="new", user=_ANY_USER, password_allowed=False)
-        texts = texts_of(CLIENT, client, tenant) | {
+        texts = texts_of(CLIENT, client, self.tenant) | {
             "scopes_all": ("every" if client.scopes is None else "some",)
         }
         if part is None:
@@ -113,51 +109,56 @@ class Clients:
             }
         return texts | {"client_id": (part.client_id,)}
 
-    def add(self, setup: TenantSetup, name: str, values: dict[str, Any]) -> object:
-        """A new client, with the secret that the page has generated."""
+    def prepare(self, _form: Form, values: dict[str, Any], _part: Client | None) -> None:
+        """Generate the first secret, if it is to have one."""
+        if values.get("generate_secret"):
+            values["made"] = self.context.client_secrets().generate()
+
+    def add(self, change: TenantSetup, values: dict[str, Any]) -> None:
+        """A new client, with the secret that was generated."""
         made = values.get("made")
-        return setup.add_client(name, made, values.get("secret_expires"), **_settings(values))
+        expires = values["secret_expires"] if made else None
+        change.add_client(values["client_id"], made, expires, **_settings(values))
 
-    def set(self, setup: TenantSetup, name: str, values: dict[str, Any]) -> object:
+    def set(self, change: TenantSetup, name: str, values: dict[str, Any]) -> None:
         """Change a client."""
-        return setup.set_client(name, **_settings(values))
+        change.set_client(name, **_settings(values))
 
-    def remove(self, setup: TenantSetup, name: str) -> object:
+    def remove(self, change: TenantSetup, name: str) -> None:
         """Remove a client."""
-        return setup.remove_client(name)
+        change.remove_client(name)
 
-    def goes_with_it(self, part: Client) -> Sequence[str]:
+    def secret(self, values: Mapping[str, Any]) -> Secret | None:
+        """Its first secret."""
+        made = values.get("made")
+        return shown_once(self.context, self.visit, self.tenant, values["client_id"], made) if made else None
+
+    def goes(self, part: Client) -> Sequence[str]:
         """Its secrets and keys."""
         own = {"secret": len(part.secrets), "public key": len(part.keys)}
         return [f"its {counted(number, what)}" for what, number in own.items() if number]
 
-    def words(self, part: Client) -> str:
+    def sought(self, name: str, part: Client) -> str:
         """Name and user."""
-        return f"{part.client_id} {part.user.initials} {part.user.name}"
+        return f"{name} {part.user.initials} {part.user.name}"
 
+    def nothing_yet(self) -> Empty:
+        """To add a user first, where there is none."""
+        if self.tenant.users:
+            return super().nothing_yet()
+        users = Users(self.context, self.visit, self.tenant)
+        to = link(self.visit, f"{ROOT}/users/add")
+        text = "A client stands for a user. Add a user first"
+        return Empty(text, users.nothing_yet().command, (to, "Add a user"))
 
-def listed_secrets(visit: Visit, client: Client) -> list[Credential]:
-    """The secrets of a client, oldest first."""
-    path = f"{ROOT}/clients/secrets/remove"
-    return [
-        Credential(f"lcs_{it.secret_id}", it, link(visit, path, name=client.client_id, secret=it.secret_id))
-        for it in sorted(client.secrets, key=lambda it: it.created_at_ms)
-    ]
+    def credentials(self, part: Client) -> tuple[ClientSecrets, ClientKeys]:
+        """Its secrets and its keys, which stand on its page."""
+        own = self.context, self.visit, self.tenant, part
+        return ClientSecrets(*own), ClientKeys(*own)
 
-
-def listed_keys(visit: Visit, client: Client) -> list[Credential]:
-    """The public keys of a client, oldest first."""
-    path = f"{ROOT}/clients/keys/remove"
-    return [
-        Credential(
-            name_of(it),
-            it,
-            link(visit, path, name=client.client_id, key=it.thumbprint),
-            it.thumbprint,
-            kind_of(it),
-        )
-        for it in sorted(client.keys, key=lambda it: it.created_at_ms)
-    ]
+    def uses_password(self, part: Client) -> bool:
+        """Whether it can authenticate with its user's password."""
+        return "password" in authenticates_by(part, self.visit.now_ms)
 
 
 def _settings(values: dict[str, Any]) -> Settings:

@@ -6,12 +6,13 @@ from typing import Any
 from msgspec.structs import replace
 
 from licet.admin.pages.forms import Field, Kind, Texts
-from licet.admin.pages.setup.noun import Cell, named_once
-from licet.admin.pages.setup.settings import field_of, settings_of, texts_of
+from licet.admin.pages.setup.cells import Cell
+from licet.admin.pages.setup.homes import OfTenant
+from licet.admin.pages.setup.settings import field_of, named_once, settings_of, texts_of
 from licet.formats import counted
 from licet.model import Scope, Tenant
 from licet.setup.nouns import SCOPE
-from licet.setup.tenant import TenantSetup
+from licet.setup.tenant import BUILT_IN, TenantSetup
 
 NO_POOL = ""  # of a scope that needs no seat
 
@@ -25,30 +26,30 @@ _SCOPE_NAME = Field(
 )
 
 
-class Scopes:
+class Scopes(OfTenant[Scope]):
     """What a token may do."""
 
-    path, word, plural, key = "scopes", "scope", "scopes", "name"
+    path, word, plural, event = "scopes", "scope", "scopes", "scope"
     about = "A scope says what a token may do. One that draws on a pool needs a seat of it."
     empty = "No scope yet. Add the first one"
     command = "licet scope add orders --pool full"
     columns = ("Seat of pool", "May change data", "Given to")
 
-    def parts(self, tenant: Tenant) -> Mapping[str, Scope]:
+    def parts_of(self, tenant: Tenant) -> Mapping[str, Scope]:
         """All scopes by name."""
         return tenant.scopes
 
-    def row(self, tenant: Tenant, part: Scope, now_ms: int) -> Sequence[Cell]:  # noqa: ARG002 - as any noun
+    def row(self, part: Scope) -> Sequence[Cell]:
         """Pool, whether it only reads, and who has it."""
-        named = sum(part.name in (client.scopes or ()) for client in tenant.clients.values())
-        every = sum(client.scopes is None for client in tenant.clients.values())
+        named = sum(part.name in (client.scopes or ()) for client in self.tenant.clients.values())
+        every = sum(client.scopes is None for client in self.tenant.clients.values())
         return (
             Cell(part.pool or "needs no seat", state="" if part.pool else "off"),
             Cell("no, read-only" if part.read_only else "yes"),
             Cell(counted(named + every, "client")),
         )
 
-    def fields(self, tenant: Tenant, part: Scope | None) -> tuple[Field, ...]:
+    def fields(self, part: Scope | None) -> tuple[Field, ...]:
         """Name, pool, and whether it only reads."""
         if part is not None and part.name == Scope.VIEW:
             fixed = Field(
@@ -58,33 +59,33 @@ class Scopes:
                 help="It is read-only and needs no seat, so that looking is always possible.",
             )
             return (named_once(_SCOPE_NAME, part), fixed)
-        pools = sorted(pool.name for pool in tenant.pools.values())
+        pools = sorted(pool.name for pool in self.tenant.pools.values())
         labels = {NO_POOL: ("no pool: it needs no seat", "")} | {pool: (pool, "") for pool in pools}
-        fields = {it.name: field_of(it, tenant, labels=labels) for it in SCOPE.settings}
+        fields = {it.name: field_of(it, self.tenant, labels=labels) for it in SCOPE.settings}
         pool = replace(fields["pool"], kind=Kind.CHOICE, read=lambda text: text or None)
         return (named_once(_SCOPE_NAME, part), pool, replace(fields["read_only"], options=()))
 
-    def texts(self, tenant: Tenant, part: Scope | None) -> Texts:
+    def texts(self, part: Scope | None) -> Texts:
         """A scope's values; those of a new one."""
         scope = part or Scope(name="new", licensed=False, read_only=False, pool=None)
-        return {"name": (part.name if part else "",), **texts_of(SCOPE, scope, tenant)}
+        return {"name": (part.name if part else "",), **texts_of(SCOPE, scope, self.tenant)}
 
-    def add(self, setup: TenantSetup, name: str, values: dict[str, Any]) -> object:
+    def add(self, change: TenantSetup, values: dict[str, Any]) -> None:
         """A new scope."""
-        return setup.add_scope(name, **settings_of(SCOPE, values))
+        change.add_scope(values["name"], **settings_of(SCOPE, values))
 
-    def set(self, setup: TenantSetup, name: str, values: dict[str, Any]) -> object:
+    def set(self, change: TenantSetup, name: str, values: dict[str, Any]) -> None:
         """Change a scope."""
-        return setup.set_scope(name, **settings_of(SCOPE, values))
+        change.set_scope(name, **settings_of(SCOPE, values))
 
-    def remove(self, setup: TenantSetup, name: str) -> object:
+    def remove(self, change: TenantSetup, name: str) -> None:
         """Remove a scope."""
-        return setup.remove_scope(name)
+        change.remove_scope(name)
 
-    def goes_with_it(self, part: Scope) -> Sequence[str]:  # noqa: ARG002 - as any noun
-        """Nothing."""
-        return ()
+    def is_built_in(self, name: str) -> bool:
+        """`view` stays."""
+        return name in BUILT_IN
 
-    def words(self, part: Scope) -> str:
+    def sought(self, name: str, part: Scope) -> str:
         """Its name and pool."""
-        return f"{part.name} {part.pool or ''}"
+        return f"{name} {part.pool or ''}"

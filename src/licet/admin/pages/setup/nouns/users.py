@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from licet.admin.pages.forms import Field, Kind, Texts
-from licet.admin.pages.setup.noun import NO, Cell, few, named_once, state_of
-from licet.admin.pages.setup.settings import field_of, settings_of, texts_of
+from licet.admin.pages.forms import Field, Form, Kind, Texts
+from licet.admin.pages.setup.cells import Cell, few, state_of
+from licet.admin.pages.setup.homes import OfTenant
+from licet.admin.pages.setup.settings import NO, field_of, named_once, settings_of, texts_of
+from licet.credentials.passwords import about_user
 from licet.model import Tenant, User
 from licet.setup.nouns import USER
 from licet.setup.tenant import TenantSetup
@@ -19,22 +21,25 @@ _INITIALS = Field(
 )
 
 
-class Users:
+class Users(OfTenant[User]):
     """Persons and services, known by initials."""
 
-    path, word, plural, key = "users", "user", "users", "initials"
+    path, word, plural, event = "users", "user", "users", "user"
+    key = "initials"
     about = "A user is a person or service. A client stands for one, and may authenticate with its password."
     empty = "No user yet. A client stands for a user: add the first one"
     command = 'licet user add TC --name "Test Client"'
     columns = ("Name", "State", "Password", "Clients")
 
-    def parts(self, tenant: Tenant) -> Mapping[str, User]:
+    def parts_of(self, tenant: Tenant) -> Mapping[str, User]:
         """All users by initials."""
         return tenant.users
 
-    def row(self, tenant: Tenant, part: User, now_ms: int) -> Sequence[Cell]:  # noqa: ARG002 - as any noun
+    def row(self, part: User) -> Sequence[Cell]:
         """Name, state, whether it has a password, and who stands for it."""
-        clients = sorted(it.client_id for it in tenant.clients.values() if it.user.initials == part.initials)
+        clients = sorted(
+            it.client_id for it in self.tenant.clients.values() if it.user.initials == part.initials
+        )
         return (
             Cell(part.name),
             state_of(is_on=part.enabled),
@@ -42,14 +47,14 @@ class Users:
             Cell(few(clients), state="" if clients else "off"),
         )
 
-    def fields(self, tenant: Tenant, part: User | None) -> tuple[Field, ...]:
+    def fields(self, part: User | None) -> tuple[Field, ...]:
         """Initials, name, password, state."""
         password_help = (
             "Empty: it stays as it is. Sessions go on until they have to be renewed."
             if part and part.password_hash
             else "8 to 256 characters, not easy to guess. Empty: no password, and its clients need a secret."
         )
-        name, enabled = (field_of(it, tenant) for it in USER.settings)
+        name, enabled = (field_of(it, self.tenant) for it in USER.settings)
         fields = [
             named_once(_INITIALS, part),
             name,
@@ -66,34 +71,42 @@ class Users:
             )
         return (*fields, enabled) if part else tuple(fields)
 
-    def texts(self, tenant: Tenant, part: User | None) -> Texts:
+    def texts(self, part: User | None) -> Texts:
         """A user's values, and never a password."""
         if part is None:
             return {"initials": ("",), "name": ("",), "password": ("",)}
-        own = texts_of(USER, part, tenant)
+        own = texts_of(USER, part, self.tenant)
         return {"initials": (part.initials,), "password": ("",), "no_password": NO, **own}
 
-    def add(self, setup: TenantSetup, name: str, values: dict[str, Any]) -> object:
-        """A new user."""
-        return setup.add_user(name, name=values["name"], password_hash=values["password_hash"])
+    def prepare(self, form: Form, values: dict[str, Any], part: User | None) -> None:
+        """Hash the password, if there is one."""
+        values["password_hash"] = None
+        if password := values.get("password"):
+            initials = part.initials if part else values.get("initials") or ""
+            about = about_user(self.tenant, initials, values.get("name"))
+            values["password_hash"] = self.hashed(form, password, *about)
 
-    def set(self, setup: TenantSetup, name: str, values: dict[str, Any]) -> object:
+    def add(self, change: TenantSetup, values: dict[str, Any]) -> None:
+        """A new user."""
+        change.add_user(values["initials"], name=values["name"], password_hash=values["password_hash"])
+
+    def set(self, change: TenantSetup, name: str, values: dict[str, Any]) -> None:
         """Change a user."""
         changes = settings_of(USER, values)
         if values.get("no_password"):
             changes["password_hash"] = None
         if values["password_hash"] is not None:
             changes["password_hash"] = values["password_hash"]
-        return setup.set_user(name, **changes)
+        change.set_user(name, **changes)
 
-    def remove(self, setup: TenantSetup, name: str) -> object:
+    def remove(self, change: TenantSetup, name: str) -> None:
         """Remove a user."""
-        return setup.remove_user(name)
+        change.remove_user(name)
 
-    def goes_with_it(self, part: User) -> Sequence[str]:
+    def goes(self, part: User) -> Sequence[str]:
         """Its password."""
         return ("its password",) if part.password_hash else ()
 
-    def words(self, part: User) -> str:
+    def sought(self, name: str, part: User) -> str:
         """Initials and name."""
-        return f"{part.initials} {part.name}"
+        return f"{name} {part.name}"

@@ -1,0 +1,56 @@
+"""Makes what a list of the set-up shows of one noun, place by place."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from licet.formats import NEVER
+
+
+class Cell(NamedTuple):
+    """What a list shows in one place. `state` is `ok`, `warn` or `off`, which the text says as well."""
+
+    text: str
+    state: str = ""
+    is_number: bool = False
+    at_ms: int | None = None
+    form: str = "day"  # how the instant is shown; `last` is the last day of what expires
+
+
+class Row(NamedTuple):
+    """One of a list, and the page of it; `label` is what stands there instead of its name."""
+
+    name: str
+    href: str
+    cells: Sequence[Cell]
+    label: str = ""
+
+
+def number(count: int) -> Cell:
+    """A count."""
+    return Cell(f"{count:,}", is_number=True)
+
+
+def state_of(*, is_on: bool, off: str = "") -> Cell:
+    """Whether something is enabled; `off` is why it does not work all the same."""
+    if not is_on:
+        return Cell("disabled", state="warn")
+    return Cell(off, state="warn") if off else Cell("enabled", state="ok")
+
+
+def expiry(expires_at_ms: int | None, now_ms: int) -> Cell:
+    """When something expires, and whether it has."""
+    if expires_at_ms is None:
+        return Cell(NEVER, state="off")
+    state = "warn" if expires_at_ms <= now_ms else ""
+    return Cell("expired" if state else "", state, at_ms=expires_at_ms, form="last")
+
+
+def last_use(at_ms: int | None, form: str = "day") -> Cell:
+    """When something was used last, if it was."""
+    return Cell("not yet", state="off") if at_ms is None else Cell("", at_ms=at_ms, form=form)
+
+
+def few(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    first = ", ".join(names[:3])
+    return f"{first} and {len(names) - 3:,} more" if len(names) > 3 else first or "none"  # noqa: PLR2004

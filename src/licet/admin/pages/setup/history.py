@@ -1,0 +1,27 @@
+"""Finds in the journal who changed what of the set-up last."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from licet.journal import history
+from licet.journal.history import Did, HistoryFilter
+from licet.model import Tenant
+from licet.store.paging import LIMIT_MAX
+
+CHANGES = 5  # that a page shows
+
+
+def changes_of(connection: Connection, tenant: Tenant | None, word: str, name: str | None) -> Sequence[Did]:
+    """Who changed this noun last, or this one of it, newest first."""
+    only = HistoryFilter(
+        kinds=frozenset({history.Kind.EVENT}),
+        pool=name or "" if word == "pool" else "",
+        client=name or "" if word == "client" else "",
+        user=name or "" if word == "user" else "",
+    )
+    entries = history.history(connection, tenant, only=only, limit=LIMIT_MAX).entries
+    events = [it for it in entries if isinstance(it, Did)]
+    if name is None:
+        return [it for it in events if it.target.startswith(f"{word} ")][:CHANGES]
+    return [it for it in events if it.target == f"{word} {name}"][:CHANGES]

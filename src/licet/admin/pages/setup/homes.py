@@ -1,0 +1,224 @@
+"""Says where nouns live and how they are changed there: in a tenant, under a client, beside all tenants."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar, Self, TypeVar
+
+from fastapi import Request
+
+from licet.accounts import administrators
+from licet.admin.context import Desk
+from licet.admin.pages.forms import Field, Kind, Option
+from licet.admin.pages.frame import Visit, link
+from licet.admin.pages.setup.cells import Cell, Row, expiry, last_use
+from licet.admin.pages.setup.noun import Empty, Noun, Part
+from licet.admin.pages.setup.places import ROOT
+from licet.admin.problems import not_found
+from licet.journal.history import Did
+from licet.model import Client, ClientSecret, PublicKey, Tenant
+from licet.refusal import Subject
+from licet.setup.change import SetupChange
+from licet.setup.check import authenticates_by
+from licet.setup.consequences import Attempt, Consequences
+from licet.setup.tenant import TenantSetup
+from licet.store.errors import unknown
+
+ALL_TENANTS = ""  # as a form has it
+_IN_JOURNAL = frozenset({"pool", "client", "user"})  # nouns that the journal can be narrowed by
+
+Credential = TypeVar("Credential", ClientSecret, PublicKey)
+
+
+class OfTenant(Noun[Part]):
+    """Pools, scopes, users and clients: a tenant has them."""
+
+    after = "The journal and the usage reports keep what was."
+    tenant: Tenant
+
+    @classmethod
+    async def seen(cls, context: Desk, _: Request, visit: Visit) -> Self:
+        """Those of the chosen tenant, as it is now."""
+        return cls(context, visit, await _chosen(context, visit))
+
+    @property
+    def of(self) -> str:
+        """The tenant."""
+        return f" in {self.tenant.name}"
+
+    def nothing_yet(self) -> Empty:
+        """To add the first one to the tenant."""
+        return Empty(self.empty, f"{self.command} --tenant {self.tenant.name}")
+
+    def question(self, name: str, _: Part) -> str:
+        """With the tenant."""
+        return f"Remove {self.called(name)} from {self.tenant.name}?"
+
+    def journal(self, name: str | None) -> str:
+        """Narrowed to this one, where the journal can be."""
+        only: dict[str, object] = {self.word: name} if name and self.word in _IN_JOURNAL else {}
+        return link(self.visit, "/journal", kind="event", within="all", **only)
+
+    def parts(self) -> Mapping[str, Part]:
+        """Those of the tenant."""
+        return self.parts_of(self.tenant)
+
+    def parts_of(self, tenant: Tenant) -> Mapping[str, Part]:
+        """Those of this tenant, by name."""
+        raise NotImplementedError
+
+    def enter(self, change: SetupChange) -> TenantSetup:
+        """The tenant in a change."""
+        return change.tenant(self.tenant.name)
+
+    def current(self, change: TenantSetup, name: str) -> Part:
+        """One of the tenant, as the change finds it."""
+        part = self.parts_of(change.tenant).get(name)
+        if part is None:
+            raise unknown(Subject(self.word, name))
+        return part
+
+
+class OfClient(Noun[Credential]):
+    """The secrets and public keys of a client, which stand on its page."""
+
+    plural = "clients"  # their tab
+    actions: ClassVar[tuple[str, ...]] = ("add", "remove")
+    sees_list = None
+    after = "Sessions that it began go on until they have to be renewed."
+    tenant: Tenant
+
+    def __init__(self, context: Desk, visit: Visit, tenant: Tenant, client: Client) -> None:
+        super().__init__(context, visit, tenant)
+        self.client = client
+
+    @classmethod
+    async def seen(cls, context: Desk, request: Request, visit: Visit) -> Self:
+        """Those of the client that the address names."""
+        tenant = await _chosen(context, visit)
+        name = request.query_params.get("name", "")
+        client = tenant.clients.get(name)
+        if client is None:
+            raise not_found(f"There is no client {name[:64]} in {tenant.name}. It may have been removed.")
+        return cls(context, visit, tenant, client)
+
+    @property
+    def back(self) -> str:
+        """The page of the client."""
+        return link(self.visit, f"{ROOT}/clients/edit", name=self.client.client_id)
+
+    def link_to(self, action: str, name: str) -> str:
+        """A page of one, with the client."""
+        query = {"name": self.client.client_id, self.asked: name}
+        return link(self.visit, f"{ROOT}/{self.path}/{action}", **query)
+
+    @property
+    def of(self) -> str:
+        """The client and its tenant."""
+        return f" for client {self.client.client_id} in {self.tenant.name}"
+
+    def question(self, name: str, _: Credential) -> str:
+        """With the client."""
+        return f"Remove {self.called(name)} of client {self.client.client_id}?"
+
+    def rows(self) -> Sequence[Row]:
+        """All of the client's, oldest first, each with the page that removes it."""
+        parts = sorted(self.parts().items(), key=lambda it: it[1].created_at_ms)
+        return [
+            Row(name, self.link_to("remove", name), self.row(part), self.short(part)) for name, part in parts
+        ]
+
+    def row(self, part: Credential) -> Sequence[Cell]:
+        """Since when, until when, and the last use."""
+        created = Cell("", at_ms=part.created_at_ms)
+        expires = expiry(part.expires_at_ms, self.visit.now_ms)
+        return created, expires, last_use(part.last_used_at_ms, "ago")
+
+    def short(self, part: Credential) -> str:
+        """What one is told from the others by."""
+        raise NotImplementedError
+
+    def lost_without(self, left: Client) -> list[str]:
+        """What is lost with one when nothing is left by which the client can authenticate."""
+        before, after = (authenticates_by(it, self.visit.now_ms) for it in (self.client, left))
+        return ["the only thing by which the client can authenticate"] if before and not after else []
+
+    def enter(self, change: SetupChange) -> TenantSetup:
+        """The tenant in a change."""
+        return change.tenant(self.tenant.name)
+
+
+class OfAll(Noun[Part]):
+    """Administrators, API keys and webhooks: each is of one tenant, or of all.
+
+    Who looks after one tenant sees and changes those of that tenant only. `tenant` is the reader's own.
+    """
+
+    tenant_label: ClassVar[str] = "Of"
+    is_rehearsed = False  # no session ends with one
+
+    @classmethod
+    async def seen(cls, context: Desk, _: Request, visit: Visit) -> Self:
+        """Those of the reader's tenants."""
+        own = next((it for it in visit.tenants if it.id == visit.identity.tenant_id), None)
+        return cls(context, visit, own)
+
+    @property
+    def within(self) -> int | None:
+        """The tenant that the reader looks after, by id; None is all."""
+        return self.visit.identity.tenant_id
+
+    @property
+    def tenant_names(self) -> dict[int, str]:
+        """The names of the tenants that the reader sees, by id."""
+        return {it.id: it.name for it in self.visit.tenants}
+
+    def tenant_name(self, tenant_id: int | None) -> str:
+        """The name of a tenant as a list shows it."""
+        return (
+            "all tenants" if tenant_id is None else self.tenant_names.get(tenant_id, "a tenant that is new")
+        )
+
+    def tenant_field(self) -> Field:
+        """The field of whose one is: a choice for who may see all tenants."""
+        if self.within is not None:
+            return Field(name="tenant", label=self.tenant_label, kind=Kind.FIXED)
+        tenants = (Option(value=it.name, label=it.name) for it in self.visit.tenants)
+        every = Option(value=ALL_TENANTS, label="all tenants")
+        return Field(name="tenant", label=self.tenant_label, kind=Kind.CHOICE, options=(every, *tenants))
+
+    def tenant_text(self, tenant_id: int | None) -> tuple[str]:
+        """What that field holds."""
+        return (ALL_TENANTS if tenant_id is None else self.tenant_name(tenant_id),)
+
+    def tenant_id(self, values: Mapping[str, Any]) -> int | None:
+        """The tenant that was chosen, by id; who looks after one has no choice."""
+        if self.within is not None:
+            return self.within
+        if values["tenant"] == ALL_TENANTS:
+            return None
+        return {it.name: it.id for it in self.visit.tenants}[values["tenant"]]
+
+    def changes(self, name: str | None) -> tuple[Did, ...]:
+        """Those of the reader's tenant; of all, for who may see all."""
+        is_new_here = self.within is not None and self.tenant is None
+        return () if is_new_here else tuple(super().changes(name))
+
+    def attempt(self, do: Callable[[Any], None], _: int) -> Attempt:
+        """In a transaction of their own."""
+        with self.changing() as change:
+            do(change)
+        return Attempt(is_made=True, ending=Consequences())
+
+    def changing(self) -> AbstractContextManager[Any]:
+        """Such a transaction: of accounts."""
+        return administrators.changing(self.context.store, self.visit.identity.actor, within=self.within)
+
+
+async def _chosen(context: Desk, visit: Visit) -> Tenant:
+    """The tenant that is looked at, as it is now.
+
+    Raises Problem, NotFound.
+    """
+    if visit.the_tenant is None:
+        raise not_found("Say of which tenant.")
+    return await context.tenant(visit.identity, visit.the_tenant.name)
