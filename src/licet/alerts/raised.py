@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from itertools import chain
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
 from licet.alerts.licence_ends import raised_ends
 from licet.alerts.shared_seats import raised_shared
@@ -39,45 +40,27 @@ def raised(connection: Connection, tenants: Iterable[Tenant]) -> tuple[Raised, .
         .join(schema.pool, pool.id == alert.pool_id)
         .where(alert.cleared_at_ms.is_(None))
     )
-    found = (
-        Raised(
+
+    def alert_of(row: Row[Any], threshold: str, told_at_ms: int | None, **more: Any) -> Raised:
+        return Raised(
             tenant=names[row.tenant_id],
             pool=row.name,
-            threshold=row.threshold,
+            threshold=threshold,
             raised_at_ms=row.raised_at_ms,
-            told_at_ms=row.told_at_ms,
+            told_at_ms=told_at_ms,
             seats=row.seats,
             in_use=row.in_use,
+            **more,
         )
-        for row in rows
-        if row.tenant_id in names
-    )
+
+    found = (alert_of(row, row.threshold, row.told_at_ms) for row in rows if row.tenant_id in names)
     ends = (
-        Raised(
-            tenant=names[row.tenant_id],
-            pool=row.name,
-            threshold=EXPIRES,
-            raised_at_ms=row.raised_at_ms,
-            told_at_ms=row.raised_at_ms,
-            seats=row.seats,
-            in_use=row.in_use,
-            expires_at_ms=row.expires_at_ms,
-        )
+        alert_of(row, EXPIRES, row.raised_at_ms, expires_at_ms=row.expires_at_ms)
         for row in raised_ends(connection)
         if row.tenant_id in names
     )
     shared = (
-        Raised(
-            tenant=names[row.tenant_id],
-            pool=row.name,
-            threshold=SHARED,
-            raised_at_ms=row.raised_at_ms,
-            told_at_ms=row.raised_at_ms,
-            seats=row.seats,
-            in_use=row.in_use,
-            client_id=row.client_id,
-            addresses=row.addresses,
-        )
+        alert_of(row, SHARED, row.raised_at_ms, client_id=row.client_id, addresses=row.addresses)
         for row in raised_shared(connection)
         if row.tenant_id in names
     )

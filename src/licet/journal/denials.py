@@ -11,8 +11,9 @@ The module only reads.
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, literal, select
+from sqlalchemy import Connection, Row, Select, and_, func, literal, select
 
+from licet.journal.minutes import equal, within
 from licet.journal.ranges import Key, Most, Range, RangePage, most_of
 from licet.journal.summary import DENIED
 from licet.model import NoSeatReason, Tenant, Value
@@ -133,19 +134,14 @@ def _denial_range(denials: Range) -> DenialRange:
 
 def _rows(tenant: Tenant, only: DenialFilter) -> Select[Any]:
     entry, user = schema.journal.c, schema.user
-    wanted: list[ColumnElement[bool]] = [entry.tenant_id == tenant.id, entry.kind == DENIED]
-    for column, value in (
+    wanted = [entry.tenant_id == tenant.id, entry.kind == DENIED]
+    wanted += equal(
         (entry.pool, only.pool),
         (entry.client_id, only.client),
         (entry.initials, only.user),
         (entry.reason, only.reason),
-    ):
-        if value:
-            wanted.append(column == str(value))
-    if only.from_ms is not None:
-        wanted += [entry.minute >= only.from_ms // MINUTE_MS, entry.last_at_ms >= only.from_ms]
-    if only.until_ms is not None:
-        wanted += [entry.minute <= only.until_ms // MINUTE_MS, entry.first_at_ms < only.until_ms]
+    )
+    wanted += within(entry, only.from_ms, only.until_ms)
     same_user = and_(user.c.tenant_id == entry.tenant_id, user.c.initials == entry.initials)
     return (
         select(schema.journal, func.coalesce(user.c.name, "").label("name"))

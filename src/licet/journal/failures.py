@@ -14,13 +14,13 @@ The module only reads.
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, select
+from sqlalchemy import Connection, Row, Select, Table, and_, func, select
 
+from licet.journal.minutes import Conditions, equal, within
 from licet.journal.ranges import Key, Most, Range, RangePage, most_of
 from licet.model import FailureCause, Tenant, Value, Who
 from licet.store import schema
 from licet.store.paging import LIMIT, read_cursor
-from licet.units import MINUTE_MS
 
 NOT_KEPT = "this id is not among the refusals that are kept; look in the log"
 
@@ -122,20 +122,12 @@ def find_request(
 ) -> Refused | None:
     """How the request of this id was refused, in this tenant or in any; None where the id is not kept."""
     request = schema.refused_request
-    same_user = and_(_user.c.tenant_id == request.c.tenant_id, _user.c.initials == request.c.initials)
-    is_its = and_(_tenant.c.id == request.c.tenant_id, schema.is_there)
     wanted = [request.c.request_id == request_id]
     if tenant_id is not None:
         wanted.append(request.c.tenant_id == tenant_id)
     if not with_administrators:
         wanted.append(request.c.who == Who.CLIENT.value)
-    names = (
-        func.coalesce(_tenant.c.name, "").label("tenant"),
-        func.coalesce(_user.c.name, "").label("user_name"),
-    )
-    query = select(request, *names).join_from(request, _tenant, is_its, isouter=True)
-    query = query.outerjoin(_user, same_user)
-    row = connection.execute(query.where(*wanted)).one_or_none()
+    row = connection.execute(_named(request).where(*wanted)).one_or_none()
     if row is None:
         return None
     return Refused(
@@ -155,40 +147,29 @@ def find_request(
 
 def _rows(tenant: Tenant | None, only: FailureFilter) -> Select[Any]:
     failure = schema.authentication_failure
-    same_user = and_(_user.c.tenant_id == failure.c.tenant_id, _user.c.initials == failure.c.initials)
-    is_its = and_(_tenant.c.id == failure.c.tenant_id, schema.is_there)
-    return (
-        select(
-            failure,
-            func.coalesce(_tenant.c.name, "").label("tenant"),
-            func.coalesce(_user.c.name, "").label("user_name"),
-        )
-        .join_from(failure, _tenant, is_its, isouter=True)
-        .outerjoin(_user, same_user)
-        .where(*_wanted(tenant, only))
-        .order_by(
-            failure.c.minute.desc(), failure.c.tenant_id, failure.c.who, failure.c.cause, failure.c.name
-        )
+    order = (failure.c.minute.desc(), failure.c.tenant_id, failure.c.who, failure.c.cause, failure.c.name)
+    return _named(failure).where(*_wanted(tenant, only)).order_by(*order)
+
+
+def _named(table: Table) -> Select[Any]:
+    """The rows of a table with the names of their tenant and user; '' where there is none."""
+    same_user = and_(_user.c.tenant_id == table.c.tenant_id, _user.c.initials == table.c.initials)
+    is_its = and_(_tenant.c.id == table.c.tenant_id, schema.is_there)
+    names = (
+        func.coalesce(_tenant.c.name, "").label("tenant"),
+        func.coalesce(_user.c.name, "").label("user_name"),
     )
+    query = select(table, *names).join_from(table, _tenant, is_its, isouter=True)
+    return query.outerjoin(_user, same_user)
 
 
-def _wanted(tenant: Tenant | None, only: FailureFilter) -> list[ColumnElement[bool]]:
+def _wanted(tenant: Tenant | None, only: FailureFilter) -> Conditions:
     failure = schema.authentication_failure.c
-    wanted: list[ColumnElement[bool]] = [] if tenant is None else [failure.tenant_id == tenant.id]
+    wanted: Conditions = [] if tenant is None else [failure.tenant_id == tenant.id]
     if not only.with_administrators:
         wanted.append(failure.who == Who.CLIENT.value)
-    for column, value in (
-        (failure.name, only.client),
-        (failure.initials, only.user),
-        (failure.cause, only.cause),
-    ):
-        if value:
-            wanted.append(column == str(value))
-    if only.from_ms is not None:
-        wanted += [failure.minute >= only.from_ms // MINUTE_MS, failure.last_at_ms >= only.from_ms]
-    if only.until_ms is not None:
-        wanted += [failure.minute <= only.until_ms // MINUTE_MS, failure.first_at_ms < only.until_ms]
-    return wanted
+    wanted += equal((failure.name, only.client), (failure.initials, only.user), (failure.cause, only.cause))
+    return wanted + within(failure, only.from_ms, only.until_ms)
 
 
 def _place(cursor: str) -> tuple[int, int, str, str, str, bool]:

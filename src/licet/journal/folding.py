@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 
 from sqlalchemy import Connection, func, select, text
 
+from licet.journal.minutes import TAKE_IN
 from licet.store import schema
 from licet.store.contract import Purpose, Store
 from licet.units import MINUTE_MS
@@ -61,12 +62,7 @@ SELECT {key}, initials, times, first_at_ms, last_at_ms, address
 FROM ({counted}) AS counted
 WHERE tenant_id IN (SELECT id FROM tenant WHERE removed_at_ms IS NULL)
 ORDER BY {key}
-ON CONFLICT ({key}) DO UPDATE SET
-  times = this.times + excluded.times, initials = excluded.initials, address = excluded.address,
-  first_at_ms = CASE WHEN excluded.first_at_ms < this.first_at_ms
-    THEN excluded.first_at_ms ELSE this.first_at_ms END,
-  last_at_ms = CASE WHEN excluded.last_at_ms > this.last_at_ms
-    THEN excluded.last_at_ms ELSE this.last_at_ms END"""  # noqa: S608 - names of our own
+ON CONFLICT ({key}) DO UPDATE SET{TAKE_IN}"""  # noqa: S608 - names of our own
 
 
 # SQLite has one writer: between these two statements nobody adds anything.

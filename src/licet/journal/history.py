@@ -19,7 +19,6 @@ from itertools import islice
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     FromClause,
     Row,
@@ -32,8 +31,8 @@ from sqlalchemy import (
     select,
     tuple_,
 )
-from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
+from licet.journal.minutes import Conditions, equal, within
 from licet.journal.summary import DENIED
 from licet.model import Tenant, Value, Who
 from licet.store import schema
@@ -213,13 +212,8 @@ def _failed(
     wanted = [] if tenant is None else [failure.tenant_id == tenant.id]
     if only.client or not only.with_administrators:
         wanted.append(failure.who == Who.CLIENT.value)
-    for column, value in (
-        (failure.cause, only.reason),
-        (failure.name, only.client),
-        (failure.initials, only.user),
-    ):
-        wanted += [column == value] if value else []
-    wanted += _within(failure, only)
+    wanted += equal((failure.cause, only.reason), (failure.name, only.client), (failure.initials, only.user))
+    wanted += within(failure, only.from_ms, only.until_ms)
     rows = (
         select(
             failure.tenant_id,
@@ -280,34 +274,23 @@ def _behind(query: Select[Any], table: FromClause, place: _Place | None, limit: 
 
 def _rows(table: FromClause, tenant: Tenant | None, only: HistoryFilter) -> Select[Any]:
     entry, kinds = table.c, _kinds(only)
-    wanted: list[ColumnElement[bool]] = [] if tenant is None else [entry.tenant_id == tenant.id]
+    wanted: Conditions = [] if tenant is None else [entry.tenant_id == tenant.id]
     if kinds == {Kind.DENIED}:
         wanted.append(entry.kind == DENIED)  # which has an index
     elif len(kinds) < len(Kind) - 1:
         wanted.append(entry.kind.in_([str(kind) for kind in kinds]))
-    for column, value in (
+    wanted += equal(
         (entry.reason, only.reason),
         (entry.pool, only.pool),
         (entry.client_id, only.client),
         (entry.initials, only.user),
-    ):
-        if value:
-            wanted.append(column == value)
-    wanted += _within(entry, only)
+    )
+    wanted += within(entry, only.from_ms, only.until_ms)
     return (
         select(table, schema.tenant.c.name.label("tenant"))
         .join_from(table, schema.tenant, schema.tenant.c.id == entry.tenant_id)
         .where(schema.is_there, *wanted)
     )
-
-
-def _within(columns: ReadOnlyColumnCollection[str, Any], only: HistoryFilter) -> list[ColumnElement[bool]]:
-    wanted: list[ColumnElement[bool]] = []
-    if only.from_ms is not None:
-        wanted += [columns.minute >= only.from_ms // MINUTE_MS, columns.last_at_ms >= only.from_ms]
-    if only.until_ms is not None:
-        wanted += [columns.minute <= only.until_ms // MINUTE_MS, columns.first_at_ms < only.until_ms]
-    return wanted
 
 
 def _kinds(only: HistoryFilter) -> frozenset[Kind]:
@@ -365,9 +348,9 @@ def _events(
         )
 
 
-def _events_wanted(tenant: Tenant | None, only: HistoryFilter) -> list[ColumnElement[bool]]:
+def _events_wanted(tenant: Tenant | None, only: HistoryFilter) -> Conditions:
     event = schema.event.c
-    wanted: list[ColumnElement[bool]] = []
+    wanted: Conditions = []
     if tenant is not None:  # Events outlive a tenant: not those of an earlier one of this name.
         of_name = schema.event.alias("of_name").c
         added = select(func.max(of_name.id)).where(

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, func, select, text
 
+from licet.journal.minutes import TAKE_IN
 from licet.store import schema
 from licet.store.contract import Purpose, Store
 
@@ -70,12 +71,7 @@ _ADD = text(
     f"""
 INSERT INTO authentication_failure AS this ({_KEY}, {", ".join(Failure._fields)})
 VALUES ({", ".join(f":{field}" for field in FailureKey._fields + Failure._fields)})
-ON CONFLICT ({_KEY}) DO UPDATE SET
-  times = this.times + excluded.times, initials = excluded.initials, address = excluded.address,
-  first_at_ms = CASE WHEN excluded.first_at_ms < this.first_at_ms
-    THEN excluded.first_at_ms ELSE this.first_at_ms END,
-  last_at_ms = CASE WHEN excluded.last_at_ms > this.last_at_ms
-    THEN excluded.last_at_ms ELSE this.last_at_ms END"""  # noqa: S608 - names of our own
+ON CONFLICT ({_KEY}) DO UPDATE SET{TAKE_IN}"""  # noqa: S608 - names of our own
 )
 _NOTE = text(
     f"""

@@ -1,5 +1,8 @@
 """Defines the tables of the journal and of what is summed from it, which belong to the schema."""
 
+from collections.abc import Iterator
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -17,6 +20,36 @@ from licet.store.table_parts import KEY as _KEY
 from licet.store.table_parts import metadata
 from licet.store.table_parts import tenant_id as _tenant_id
 
+
+def _client() -> Iterator[Column[Any]]:
+    """The columns of whose row it is: a client, and its user at the last time."""
+    yield Column("client_id", Text, primary_key=True)
+    yield Column("initials", Text, nullable=False)
+
+
+def _counted() -> Iterator[Column[Any]]:
+    """The columns of how often something happened, and when first and last."""
+    yield Column("times", BigInteger, nullable=False)
+    yield Column("first_at_ms", BigInteger, nullable=False)
+    yield Column("last_at_ms", BigInteger, nullable=False)
+
+
+def _pool_use(name: str, *, per: str) -> Table:
+    """A table of a pool's use in each minute, or whatever it is counted by, in which it changed."""
+    return Table(
+        name,
+        metadata,
+        _tenant_id(primary_key=True),
+        Column("pool", Text, primary_key=True),
+        Column(per, BigInteger, primary_key=True),
+        Column("seats", Integer, nullable=False),
+        Column("peak", Integer, nullable=False),
+        Column("in_use", Integer, nullable=False),  # at its end
+        Index(None, per),
+        sqlite_with_rowid=False,
+    )
+
+
 # Events folded by minute (L11): one row counts the same event of a client in one minute.
 journal = Table(
     "journal",
@@ -26,11 +59,8 @@ journal = Table(
     Column("kind", Text, primary_key=True),  # granted, denied, ended
     Column("reason", Text, primary_key=True),  # why denied or ended, else ''
     Column("pool", Text, primary_key=True),  # its name, '' for none
-    Column("client_id", Text, primary_key=True),
-    Column("initials", Text, nullable=False),
-    Column("times", BigInteger, nullable=False),
-    Column("first_at_ms", BigInteger, nullable=False),
-    Column("last_at_ms", BigInteger, nullable=False),
+    *_client(),
+    *_counted(),
     Column("seats", Integer),  # of a denial: the pool as it was at the last one
     Column("in_use", Integer),
     Column("address", Text, nullable=False),  # of the last one
@@ -87,18 +117,7 @@ whole_journal = union_all(
 ).subquery("whole_journal")
 
 # A pool's use in each minute in which it changed; between two rows it stays at `in_use`.
-usage_minute = Table(
-    "usage_minute",
-    metadata,
-    _tenant_id(primary_key=True),
-    Column("pool", Text, primary_key=True),
-    Column("minute", BigInteger, primary_key=True),
-    Column("seats", Integer, nullable=False),
-    Column("peak", Integer, nullable=False),
-    Column("in_use", Integer, nullable=False),  # at the end of the minute
-    Index(None, "minute"),
-    sqlite_with_rowid=False,
-)
+usage_minute = _pool_use("usage_minute", per="minute")
 
 # How long a client's holders held seats in each hour, written when a seat comes back.
 usage_hour = Table(
@@ -107,8 +126,7 @@ usage_hour = Table(
     _tenant_id(primary_key=True),
     Column("pool", Text, primary_key=True),
     Column("hour", BigInteger, primary_key=True),
-    Column("client_id", Text, primary_key=True),
-    Column("initials", Text, nullable=False),
+    *_client(),
     Column("held_ms", BigInteger, nullable=False),
     # Of these, since the last token of the seat.
     Column("idle_ms", BigInteger, nullable=False, server_default="0"),
@@ -124,8 +142,7 @@ holding = Table(
     _tenant_id(primary_key=True),
     Column("pool", Text, primary_key=True),
     Column("minute", BigInteger, primary_key=True),  # in which it was taken
-    Column("client_id", Text, primary_key=True),
-    Column("initials", Text, nullable=False),
+    *_client(),
     Column("taken_at_ms", BigInteger, nullable=False),  # the first of them
     Column("freed_at_ms", BigInteger, nullable=False),  # the last of them
     Column("times", BigInteger, nullable=False),
@@ -142,18 +159,7 @@ holding = Table(
 summed = Table("summed", metadata, Column("until_ms", BigInteger, nullable=False))
 
 # A pool's use in each quarter of an hour in which it changed. Every zone's hours and days begin with one.
-usage_summary = Table(
-    "usage_summary",
-    metadata,
-    _tenant_id(primary_key=True),
-    Column("pool", Text, primary_key=True),
-    Column("quarter", BigInteger, primary_key=True),
-    Column("seats", Integer, nullable=False),
-    Column("peak", Integer, nullable=False),
-    Column("in_use", Integer, nullable=False),  # at the end
-    Index(None, "quarter"),
-    sqlite_with_rowid=False,
-)
+usage_summary = _pool_use("usage_summary", per="quarter")
 
 # The denials of a client in each quarter of an hour.
 denial_summary = Table(
@@ -163,11 +169,8 @@ denial_summary = Table(
     Column("quarter", BigInteger, primary_key=True),
     Column("reason", Text, primary_key=True),
     Column("pool", Text, primary_key=True),
-    Column("client_id", Text, primary_key=True),
-    Column("initials", Text, nullable=False),
-    Column("times", BigInteger, nullable=False),
-    Column("first_at_ms", BigInteger, nullable=False),
-    Column("last_at_ms", BigInteger, nullable=False),
+    *_client(),
+    *_counted(),
     Column("seats", Integer),  # the most there were
     Index(None, "quarter"),
     sqlite_with_rowid=False,
