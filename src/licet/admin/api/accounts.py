@@ -3,8 +3,6 @@
 Only an owner sees and changes them: of all tenants, or those of its own tenant. An API key is shown once.
 """
 
-from collections.abc import Callable
-
 from fastapi import APIRouter
 from fastapi.responses import Response
 
@@ -17,8 +15,6 @@ from licet.admin.api.noun_endpoints import Endpoints, Given
 from licet.credentials.generated import ApiKeys
 from licet.credentials.keyring import read_keyring
 from licet.model import Role
-from licet.refusal import Subject
-from licet.store.errors import NotFound, unknown
 
 me = APIRouter(tags=["Accounts"])
 
@@ -53,20 +49,8 @@ async def _kept(call: Call, owner: Owner, name: str, given: Given) -> Given:  # 
         password = given.pop("password")
         given["password_hash"] = await call.desk.run(call.desk.passwords.hash_new, password, name)
     if "tenant" in given:
-        given["tenant_id"] = await call.desk.run(_tenant_id(call, given.pop("tenant")))
+        given["tenant_id"] = await call.desk.run(call.tenant_id, given.pop("tenant"))
     return given
-
-
-def _tenant_id(call: Call, name: str | None) -> Callable[[], int | None]:
-    def find() -> int | None:
-        if name is None:
-            return None
-        try:
-            return call.tenant(name).id
-        except NotFound:
-            raise unknown(Subject("tenant", name), field="tenant") from None
-
-    return find
 
 
 # Administrators
@@ -122,10 +106,9 @@ async def add_api_key(call: Owning, body: requests.ApiKeyNew) -> Response:
     def do(change: AccountsChange) -> ApiKey:
         return change.add_api_key(name, made, **given)
 
-    members = responses.api_key_members(
-        await api_keys.collection.change(call, (), do), call.desk.store.tenants()
-    )
-    return answer(responses.NewApiKey(**members, key=made.key), 201, {"Location": call.below(name)})
+    kept = await api_keys.collection.change(call, (), do)
+    shown = responses.new_api_key(responses.api_key(kept, call.desk.store.tenants()), made.key)
+    return answer(shown, 201, {"Location": call.below(name)})
 
 
 api_keys.shows("An API key.", OWNING)

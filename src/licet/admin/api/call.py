@@ -38,7 +38,7 @@ from licet.setup.change import SetupChange
 from licet.setup.consequences import Attempt, attempt
 from licet.setup.licence_terms import WHY
 from licet.setup.tenant import TenantSetup
-from licet.store.errors import unknown
+from licet.store.errors import NotFound, unknown
 from licet.store.paging import LIMIT, LIMIT_MAX, read_cursor, write_cursor
 
 API = "/api/v1"
@@ -115,19 +115,36 @@ class Call:
             headers["Link"] = f'<{path}?{urlencode([*given, ("after", next_)])}>; rel="next"'
         return answer(content, headers=headers)
 
-    async def page_of(
-        self, tenant: str | None, read: Callable[[Connection, Tenant | None], ListPage]
-    ) -> Response:
-        """A page of a list of this tenant; for None of all tenants, or of the caller's only one."""
+    async def show_of(self, tenant: str, read: Callable[[Connection, Tenant], Any]) -> Response:
+        """What is read of a tenant, at one instant, as JSON."""
+
+        def make() -> Any:
+            known = self.tenant(tenant)
+            return self.desk.read_now(lambda connection: read(connection, known))
+
+        return await self.show(make)
+
+    async def show_page(self, page: "Page", read: Callable[..., ListPage]) -> Response:
+        """A page of what `read` finds, which is given a connection, `after` and `limit`."""
 
         def work() -> Response:
-            known = None if tenant is None else self.tenant(tenant)
-            if tenant is None and self.identity.tenant_id is not None:
-                known = self.desk.tenants_now(self.identity)[0]
-            found = self.desk.read_now(lambda connection: read(connection, known))
+            found = self.desk.read_now(
+                lambda connection: read(connection, after=page.after, limit=page.limit)
+            )
             return self.page(found, found.next)
 
         return await self.desk.run(work)
+
+    async def show_page_of(self, tenant: str | None, page: "Page", read: Callable[..., ListPage]) -> Response:
+        """The same of a tenant, which `read` is given too; None is all tenants, or the caller's only one."""
+
+        def find() -> Tenant | None:
+            if tenant is None and self.identity.tenant_id is not None:
+                return self.desk.tenants_now(self.identity)[0]
+            return None if tenant is None else self.tenant(tenant)
+
+        known = await self.desk.run(find)
+        return await self.show_page(page, lambda connection, **part: read(connection, known, **part))
 
     # Tenants
 
@@ -137,6 +154,16 @@ class Call:
         Raises NotFound.
         """
         return self.desk.tenant_now(self.identity, name)
+
+    def tenant_id(self, name: str | None) -> int | None:
+        """The id of the tenant that a body names, None for all of them; call it in a thread.
+
+        Raises NotFound at this member of the body.
+        """
+        try:
+            return None if name is None else self.tenant(name).id
+        except NotFound:
+            raise unknown(Subject("tenant", name or ""), field="tenant") from None
 
     def now_ms(self) -> int:
         """The store's clock."""

@@ -65,15 +65,13 @@ async def add_client(call: Owning, tenant: TenantPath, body: requests.ClientNew)
         setup.add_client(client_id, secret, expires_at_ms, **given)
         return setup.clients[client_id]
 
-    made, now_ms = await call.change(tenant, do), call.now_ms()
-    members = responses.client_members(made, now_ms)
-    shown = responses.NewClient(
-        **members,
+    made = responses.client(await call.change(tenant, do), call.now_ms())
+    shown = responses.new_client(
+        made,
         secret=None if secret is None else responses.new_secret(secret, expires_at_ms),
-        warnings=() if members["authenticates_by"] else (_CANNOT_AUTHENTICATE,),
+        warnings=() if made.authenticates_by else (_CANNOT_AUTHENTICATE,),
     )
-    etag = represent(responses.client(made, now_ms)).etag
-    return answer(shown, 201, {"Location": call.below(client_id), "ETag": etag})
+    return answer(shown, 201, {"Location": call.below(client_id), "ETag": represent(made).etag})
 
 
 clients.shows("A client.")

@@ -7,7 +7,7 @@ themselves that is not there is None. What reads is called in a thread.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from sqlalchemy import Connection
 
@@ -15,11 +15,9 @@ from licet.admin.api.call import Call, NamePath, TenantPath, there
 from licet.model import Client, Tenant
 from licet.setup.change import SetupChange
 from licet.setup.tenant import TenantSetup
-from licet.store.contract import Store
 from licet.store.errors import NotFound
 
 Change = TypeVar("Change")  # what changes them, in a transaction
-Change_co = TypeVar("Change_co", covariant=True)
 Thing = TypeVar("Thing")
 Made = TypeVar("Made")
 Parts = Tenant | TenantSetup  # a tenant as it is now, or in a transaction
@@ -121,13 +119,6 @@ class OfClient(OfTenant[Thing]):
         return self._parts_of_client(there(tenant.clients.get(owner[1]), "client", owner[1]))
 
 
-class Changing(Protocol[Change_co]):
-    """Begins a transaction that changes rows of all tenants or, with `within`, of one."""
-
-    def __call__(self, store: Store, actor: str, *, within: int | None) -> AbstractContextManager[Change_co]:
-        """`actor` is who changes them."""
-
-
 class OfStore(Collection[Change, Thing]):
     """Accounts and webhooks: who is of one tenant has those of that tenant."""
 
@@ -137,7 +128,7 @@ class OfStore(Collection[Change, Thing]):
         self,
         read: Callable[[Connection, int | None], Iterable[Thing]],
         name: Callable[[Thing], str],
-        changing: Changing[Change],
+        changing: Callable[..., AbstractContextManager[Change]],
         find_in: Callable[[Change, str], Thing],
     ) -> None:
         self._read, self._name = read, name

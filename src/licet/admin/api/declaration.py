@@ -22,14 +22,6 @@ DECLARATION_BYTES_MAX = 4 * 1024 * 1024  # of some twenty thousand clients
 declaration = APIRouter(tags=["Upkeep"])
 
 
-# Signing keys
-
-
-# The check
-
-
-# The set-up as a file
-
 _TOML_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,

@@ -6,6 +6,7 @@ answers msgspec's: they are made of the values that are sent.
 """
 
 from collections.abc import Mapping
+from inspect import isclass
 from typing import Any, Final, get_args
 
 import msgspec
@@ -32,25 +33,7 @@ TOML: Final = "application/toml"
 
 # All that an answer is made of; what they are made of comes with them.
 SHOWN: Final = (
-    shapes.Tenant,
-    shapes.Pool,
-    shapes.Scope,
-    shapes.User,
-    shapes.Client,
-    shapes.NewClient,
-    shapes.Secret,
-    shapes.NewSecret,
-    shapes.ClientKey,
-    shapes.Administrator,
-    shapes.ApiKey,
-    shapes.NewApiKey,
-    shapes.Me,
-    shapes.SigningKey,
-    shapes.Checked,
-    shapes.Plan,
-    shapes.Webhook,
-    shapes.WebhookSecret,
-    shapes.Queued,
+    *(shape for shape in vars(shapes).values() if isclass(shape) and shape.__module__ == shapes.__name__),
     Rehearsal,
     Raised,
     DeliveryPage,

@@ -4,13 +4,15 @@ Who sees what: a tenant's administrators that tenant's; those of all tenants als
 owners of all tenants the sign-ins of administrators and the API keys that failed.
 """
 
+from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Depends, Path
 from fastapi.responses import Response
+from msgspec.structs import replace
 
 from licet.admin.api import openapi
-from licet.admin.api.call import Call, Paged, Reading, TenantPath
+from licet.admin.api.call import Paged, Reading, TenantPath
 from licet.admin.api.reports import Moment, Text
 from licet.admin.problems import not_found
 from licet.journal.failures import NOT_KEPT, FailureFilter, FailurePage, Refused, failures, find_request
@@ -24,63 +26,34 @@ RequestId = Annotated[
 ]
 
 
-@everywhere.get(
-    "/failures",
-    operation_id="listAllFailures",
-    **openapi.paged(FailurePage),
-)
-async def list_all_failures(  # noqa: PLR0917 - what is looked for
-    call: Reading,
-    page: Paged,
+def _wanted(
     cause: FailureCause | None = None,
     client: Text = "",
     user: Text = "",
     from_ms: Moment = None,
     until_ms: Moment = None,
-) -> Response:
+) -> FailureFilter:
+    return FailureFilter(cause=cause, client=client, user=user, from_ms=from_ms, until_ms=until_ms)
+
+
+Wanted = Annotated[FailureFilter, Depends(_wanted)]
+
+
+@everywhere.get("/failures", operation_id="listAllFailures", **openapi.paged(FailurePage))
+async def list_all_failures(call: Reading, only: Wanted, page: Paged) -> Response:
     """Whose authentication failed, when and why, in all tenants that you see, and of none; newest first."""
-    only = FailureFilter(
-        cause=cause,
-        client=client,
-        user=user,
-        from_ms=from_ms,
-        until_ms=until_ms,
-        with_administrators=call.identity.sees_sign_ins,
-    )
-    return await _failures(call, None, only, page)
+    only = replace(only, with_administrators=call.identity.sees_sign_ins)
+    return await call.show_page_of(None, page, partial(failures, only=only))
 
 
-@of_tenant.get(
-    "/failures",
-    operation_id="listFailures",
-    **openapi.paged(FailurePage, 404),
-)
-async def list_failures(  # noqa: PLR0917 - what is looked for
-    call: Reading,
-    tenant: TenantPath,
-    page: Paged,
-    cause: FailureCause | None = None,
-    client: Text = "",
-    user: Text = "",
-    from_ms: Moment = None,
-    until_ms: Moment = None,
-) -> Response:
+@of_tenant.get("/failures", operation_id="listFailures", **openapi.paged(FailurePage, 404))
+async def list_failures(call: Reading, tenant: TenantPath, only: Wanted, page: Paged) -> Response:
     """Whose authentication failed in a tenant, when and why, folded into ranges, newest first."""
-    only = FailureFilter(cause=cause, client=client, user=user, from_ms=from_ms, until_ms=until_ms)
-    return await _failures(call, tenant, only, page)
-
-
-async def _failures(call: Call, tenant: str | None, only: FailureFilter, page: Paged) -> Response:
-    return await call.page_of(
-        tenant,
-        lambda connection, known: failures(connection, known, only=only, after=page.after, limit=page.limit),
-    )
+    return await call.show_page_of(tenant, page, partial(failures, only=only))
 
 
 @everywhere.get(
-    "/refused-requests/{request_id}",
-    operation_id="getRefusedRequest",
-    **openapi.one(Refused, 404),
+    "/refused-requests/{request_id}", operation_id="getRefusedRequest", **openapi.one(Refused, 404)
 )
 async def get_refused_request(call: Reading, request_id: RequestId) -> Response:
     """What became of a request that was refused: a denial, or a failed authentication. Not all are kept."""

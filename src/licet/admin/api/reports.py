@@ -5,11 +5,13 @@ are.
 """
 
 from datetime import UTC, tzinfo
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import Response
 from msgspec.structs import replace
+from sqlalchemy import Connection
 
 from licet.admin.api import openapi, requests
 from licet.admin.api.call import Call, Operating, Paged, Reading, TenantPath, answer, there
@@ -18,7 +20,7 @@ from licet.admin.problems import FieldError, invalid
 from licet.formats import INSTANT_MS_MAX
 from licet.journal.denials import DenialFilter, DenialPage, Holder, denials, holders_at
 from licet.journal.history import HistoryFilter, HistoryPage, Kind, history
-from licet.model import NoSeatReason
+from licet.model import NoSeatReason, Tenant
 from licet.refusal import Code
 from licet.reports.live import LiveSession, SeatsNow, seats, sessions
 from licet.reports.overview import Overview, overview
@@ -76,47 +78,21 @@ def _wanted(  # noqa: PLR0917 - what is looked for
 Wanted = Annotated[HistoryFilter, Depends(_wanted)]
 
 
-@overviews.get(
-    "/overview",
-    operation_id="getOverview",
-    **openapi.paged(Overview),
-)
+@overviews.get("/overview", operation_id="getOverview", **openapi.paged(Overview))
 async def get_overview(call: Reading, page: Paged, matching: Text = "", zone: Zone = "UTC") -> Response:
     """Every tenant at a glance: its pools now and in the last 24 hours, its denials today."""
-    where = _zone(zone)
-
-    def work() -> Response:
-        found = call.desk.read_now(
-            lambda connection: overview(
-                connection,
-                call.now_ms(),
-                tenant_id=call.identity.tenant_id,
-                matching=matching,
-                zone=where,
-                after=page.after,
-                limit=page.limit,
-            )
-        )
-        return call.page(found, found.next)
-
-    return await call.desk.run(work)
+    within, where = call.identity.tenant_id, _zone(zone)
+    only = partial(overview, tenant_id=within, matching=matching, zone=where)
+    return await call.show_page(page, lambda connection, **part: only(connection, call.now_ms(), **part))
 
 
-@overviews.get(
-    "/journal",
-    operation_id="getWholeJournal",
-    **openapi.paged(HistoryPage),
-)
+@overviews.get("/journal", operation_id="getWholeJournal", **openapi.paged(HistoryPage))
 async def get_whole_journal(call: Reading, only: Wanted, page: Paged) -> Response:
     """What happened, newest first, in all tenants that you see, and what belongs to none."""
     return await _history(call, None, only, page)
 
 
-@reports.get(
-    "/journal",
-    operation_id="getJournal",
-    **openapi.paged(HistoryPage, 404),
-)
+@reports.get("/journal", operation_id="getJournal", **openapi.paged(HistoryPage, 404))
 async def get_journal(call: Reading, tenant: TenantPath, only: Wanted, page: Paged) -> Response:
     """What happened in a tenant, newest first: grants, denials, endings, failures, administrators' acts."""
     return await _history(call, tenant, only, page)
@@ -124,33 +100,16 @@ async def get_journal(call: Reading, tenant: TenantPath, only: Wanted, page: Pag
 
 async def _history(call: Call, tenant: str | None, only: HistoryFilter, page: Paged) -> Response:
     only = replace(only, with_administrators=call.identity.sees_sign_ins)
-
-    return await call.page_of(
-        tenant,
-        lambda connection, known: history(connection, known, only=only, after=page.after, limit=page.limit),
-    )
+    return await call.show_page_of(tenant, page, partial(history, only=only))
 
 
-@reports.get(
-    "/seats",
-    operation_id="getSeats",
-    **openapi.one(SeatsNow, 404),
-)
+@reports.get("/seats", operation_id="getSeats", **openapi.one(SeatsNow, 404))
 async def get_seats(call: Reading, tenant: TenantPath) -> Response:
     """Who holds which seat, since when and until when."""
-
-    def make() -> SeatsNow:
-        found = call.tenant(tenant)
-        return call.desk.read_now(lambda connection: seats(connection, found, call.now_ms()))
-
-    return await call.show(make)
+    return await call.show_of(tenant, lambda connection, known: seats(connection, known, call.now_ms()))
 
 
-@reports.get(
-    "/usage",
-    operation_id="getUsage",
-    **openapi.one(Usage, 404),
-)
+@reports.get("/usage", operation_id="getUsage", **openapi.one(Usage, 404))
 async def get_usage(  # noqa: PLR0917 - a span has two ways to be said
     call: Reading,
     tenant: TenantPath,
@@ -173,20 +132,12 @@ async def get_usage(  # noqa: PLR0917 - a span has two ways to be said
         message = "A span ends behind its beginning, and within 400 days of it."
         raise invalid(FieldError(pointer="query:until_ms", code=Code.OUT_OF_RANGE, message=message))
 
-    def make() -> Usage:
-        found = call.tenant(tenant)
-        return call.desk.read_now(
-            lambda connection: usage(connection, found, begins_ms, ends_ms, now_ms=now_ms, zone=where)
-        )
-
-    return await call.show(make)
+    return await call.show_of(
+        tenant, partial(usage, from_ms=begins_ms, until_ms=ends_ms, now_ms=now_ms, zone=where)
+    )
 
 
-@reports.get(
-    "/denials",
-    operation_id="listDenials",
-    **openapi.paged(DenialPage, 404),
-)
+@reports.get("/denials", operation_id="listDenials", **openapi.paged(DenialPage, 404))
 async def list_denials(  # noqa: PLR0917 - what is looked for
     call: Reading,
     tenant: TenantPath,
@@ -202,22 +153,10 @@ async def list_denials(  # noqa: PLR0917 - what is looked for
     only = DenialFilter(
         pool=pool, client=client, user=user, reason=reason, from_ms=from_ms, until_ms=until_ms
     )
-
-    def work() -> Response:
-        known = call.tenant(tenant)
-        found = call.desk.read_now(
-            lambda connection: denials(connection, known, only=only, after=page.after, limit=page.limit)
-        )
-        return call.page(found, found.next)
-
-    return await call.desk.run(work)
+    return await call.show_page_of(tenant, page, partial(denials, only=only))
 
 
-@reports.get(
-    "/holders",
-    operation_id="listHolders",
-    **openapi.many(Holder, 404),
-)
+@reports.get("/holders", operation_id="listHolders", **openapi.many(Holder, 404))
 async def list_holders(
     call: Reading,
     tenant: TenantPath,
@@ -225,21 +164,13 @@ async def list_holders(
     at_ms: Annotated[int, Query(ge=0, lt=INSTANT_MS_MAX)],
 ) -> Response:
     """Who held the seats of a pool at an instant, as that of a denial."""
-
-    def make() -> tuple[Holder, ...]:
-        known = call.tenant(tenant)
-        return call.desk.read_now(
-            lambda connection: holders_at(connection, known, pool, at_ms, now_ms=call.now_ms())
-        )
-
-    return await call.show(make)
+    return await call.show_of(
+        tenant,
+        lambda connection, known: holders_at(connection, known, pool, at_ms, now_ms=call.now_ms()),
+    )
 
 
-@live.get(
-    "",
-    operation_id="listSessions",
-    **openapi.listed(LiveSession, 404),
-)
+@live.get("", operation_id="listSessions", **openapi.listed(LiveSession, 404))
 async def list_sessions(  # noqa: PLR0917 - what is looked for
     call: Reading,
     tenant: TenantPath,
@@ -285,21 +216,14 @@ def _sid(text: str) -> bytes:
 async def get_session(call: Reading, tenant: TenantPath, sid: Sid) -> Response:
     """A session."""
 
-    def make() -> LiveSession:
-        known = call.tenant(tenant)
-        found = call.desk.read_now(
-            lambda connection: sessions(connection, known, call.now_ms(), sid=bytes.fromhex(sid))
-        )
+    def read(connection: Connection, known: Tenant) -> LiveSession:
+        found = sessions(connection, known, call.now_ms(), sid=bytes.fromhex(sid))
         return there(found[0] if found else None, "session", sid)
 
-    return await call.show(make)
+    return await call.show_of(tenant, read)
 
 
-@live.post(
-    "/end",
-    operation_id="endSessions",
-    **rehearsable(openapi.one(SessionsEnded, 404, 413, 415)),
-)
+@live.post("/end", operation_id="endSessions", **rehearsable(openapi.one(SessionsEnded, 404, 413, 415)))
 async def end_sessions(call: Operating, tenant: TenantPath, body: requests.Ending) -> Response:
     """End sessions: their tokens stop working at once; those that live no more are no error."""
     call.given(body)

@@ -6,7 +6,7 @@ secret is in the answer that made it, and in no other.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from msgspec import Meta
 
@@ -15,7 +15,7 @@ from licet.accounts.api_keys import ApiKey as StoredApiKey
 from licet.admin.api.advice import advice_of
 from licet.alerts.webhooks import Webhook as StoredWebhook
 from licet.credentials.generated import NewClientSecret
-from licet.credentials.keyring import Keyring, TokenKey, fingerprint
+from licet.credentials.keyring import Keyring, fingerprint
 from licet.credentials.public_keys import kind_of, name_of, to_jwk
 from licet.formats import instant
 from licet.model import Client as ModelClient
@@ -26,8 +26,11 @@ from licet.model import Tenant as ModelTenant
 from licet.model import User as ModelUser
 from licet.setup.check import Finding, FindingCode, authenticates_by
 from licet.setup.nouns import CLIENT, POOL, SCOPE, TENANT, USER
-from licet.setup.plan import Applied, Step
+from licet.setup.plan import Applied
 from licet.store.nodes import Node, is_silent
+
+Shape = TypeVar("Shape", bound=Value)
+Tenants = Mapping[int, ModelTenant]
 
 _JIM = "Jim_Test"
 _AT_MS = 1_798_761_600_000
@@ -256,18 +259,6 @@ class CheckFinding(Value, frozen=True, kw_only=True):
     advice: Annotated[str, Meta(examples=["changePool full with seats"])]
 
 
-def check_finding(value: Finding) -> CheckFinding:
-    """A finding, and the operation that mends it."""
-    return CheckFinding(
-        is_wrong=value.is_wrong,
-        code=value.code,
-        tenant=value.tenant,
-        target=value.target,
-        problem=value.problem,
-        advice=advice_of(value),
-    )
-
-
 class Checked(Value, frozen=True, kw_only=True):
     """What is wrong with the set-up or worth knowing, and the servers that work on the store."""
 
@@ -347,91 +338,59 @@ def user(value: ModelUser) -> User:
 
 
 def client(value: ModelClient, now_ms: int) -> Client:
-    """A client, shown."""
-    return Client(**client_members(value, now_ms))
+    """A client, shown; its keys have a list of their own."""
+    settings = CLIENT.shown(value)
+    del settings["keys"]
+    return Client(
+        client_id=value.client_id,
+        authenticates_by=tuple(authenticates_by(value, now_ms)),
+        suspended_until_ms=value.suspended_at(now_ms),
+        **settings,
+    )
 
 
-def client_members(value: ModelClient, now_ms: int) -> dict[str, Any]:
-    """What there is to show of a client; its keys have a list of their own."""
-    members = CLIENT.shown(value) | {
-        "client_id": value.client_id,
-        "authenticates_by": tuple(authenticates_by(value, now_ms)),
-        "suspended_until_ms": value.suspended_at(now_ms),
-    }
-    del members["keys"]
-    return members
+def new_client(value: Client, secret: NewSecret | None, warnings: tuple[str, ...]) -> NewClient:
+    """A client that was just made, shown."""
+    return _like(NewClient, value, secret=secret, warnings=warnings)
 
 
 def client_key(value: PublicKey) -> ClientKey:
     """A client's public key, shown."""
-    return ClientKey(
-        kid=name_of(value),
-        thumbprint=value.thumbprint,
-        algorithm=kind_of(value),
-        jwk=to_jwk(value),
-        created_at_ms=value.created_at_ms,
-        expires_at_ms=value.expires_at_ms,
-        last_used_at_ms=value.last_used_at_ms,
-    )
+    return _like(ClientKey, value, kid=name_of(value), algorithm=kind_of(value), jwk=to_jwk(value))
 
 
 def secret(value: ClientSecret) -> Secret:
     """A client's secret, shown."""
-    return Secret(
-        secret_id=value.secret_id,
-        created_at_ms=value.created_at_ms,
-        expires_at_ms=value.expires_at_ms,
-        last_used_at_ms=value.last_used_at_ms,
-    )
+    return _like(Secret, value)
 
 
 def new_secret(value: NewClientSecret, expires_at_ms: int | None) -> NewSecret:
     """A client's secret, shown once."""
-    return NewSecret(secret_id=value.secret_id, secret=value.secret, expires_at_ms=expires_at_ms)
+    return _like(NewSecret, value, expires_at_ms=expires_at_ms)
 
 
-def administrator(value: StoredAdmin, tenants: Mapping[int, ModelTenant]) -> Administrator:
+def administrator(value: StoredAdmin, tenants: Tenants) -> Administrator:
     """An administrator, shown."""
-    return Administrator(
-        name=value.name,
-        role=value.role,
-        tenant=_tenant_name(value.tenant_id, tenants),
-        enabled=value.enabled,
-        created_at_ms=value.created_at_ms,
-    )
+    return _like(Administrator, value, tenant=_tenant_name(value, tenants))
 
 
-def api_key(value: StoredApiKey, tenants: Mapping[int, ModelTenant]) -> ApiKey:
+def api_key(value: StoredApiKey, tenants: Tenants) -> ApiKey:
     """An API key, shown."""
-    return ApiKey(**api_key_members(value, tenants))
+    return _like(ApiKey, value, key_id=value.id, tenant=_tenant_name(value, tenants))
 
 
-def api_key_members(value: StoredApiKey, tenants: Mapping[int, ModelTenant]) -> dict[str, Any]:
-    """What there is to show of an API key."""
-    return {
-        "name": value.name,
-        "key_id": value.id,
-        "role": value.role,
-        "tenant": _tenant_name(value.tenant_id, tenants),
-        "created_by": value.created_by,
-        "created_at_ms": value.created_at_ms,
-        "expires_at_ms": value.expires_at_ms,
-        "last_used_at_ms": value.last_used_at_ms,
-    }
+def new_api_key(value: ApiKey, key: str) -> NewApiKey:
+    """An API key, shown once."""
+    return _like(NewApiKey, value, key=key)
 
 
-def webhook(value: StoredWebhook, tenants: Mapping[int, ModelTenant], *, has_url: bool) -> Webhook:
+def webhook(value: StoredWebhook, tenants: Tenants, *, has_url: bool) -> Webhook:
     """A webhook, shown; its URL to owners only."""
-    return Webhook(
-        id=value.id,
-        tenant=_tenant_name(value.tenant_id, tenants),
-        place=value.place,
+    return _like(
+        Webhook,
+        value,
+        tenant=_tenant_name(value, tenants),
         url=value.url if has_url else None,
-        enabled=value.enabled,
-        disabled_why=value.disabled_why,
-        secret_number=value.secret_number,
-        rotated_at_ms=value.rotated_at_ms,
-        created_at_ms=value.created_at_ms,
         private_allowed=value.private_allowed or value.tenant_id is None,
     )
 
@@ -439,44 +398,36 @@ def webhook(value: StoredWebhook, tenants: Mapping[int, ModelTenant], *, has_url
 def signing_keys(keyring: Keyring, soon_ms: int) -> tuple[SigningKey, ...]:
     """The keys that sign tokens, the newest last."""
     signs = keyring.signing(soon_ms)
-    return tuple(_signing_key(key, signs=key is signs) for key in keyring.token_keys)
+    return tuple(
+        _like(SigningKey, key, fingerprint=fingerprint(key.key), signs=key is signs)
+        for key in keyring.token_keys
+    )
+
+
+def check_finding(value: Finding) -> CheckFinding:
+    """A finding, and the operation that mends it."""
+    return _like(CheckFinding, value, advice=advice_of(value))
 
 
 def node(value: Node, now_ms: int) -> NodeNow:
     """A node, shown."""
-    return NodeNow(
-        name=value.name,
-        version=value.version,
-        schema=value.schema,
-        url=value.url,
-        started_at_ms=value.started_at_ms,
-        seen_at_ms=value.seen_at_ms,
-        silent=is_silent(value, now_ms),
-        skew_ms=value.skew_ms,
-        token_keys=tuple(mark.text for mark in value.token_keys),
-        pepper=value.pepper,
-    )
+    marks = tuple(mark.text for mark in value.token_keys)
+    return _like(NodeNow, value, silent=is_silent(value, now_ms), token_keys=marks)
 
 
 def plan(value: Applied, *, is_done: bool) -> Plan:
     """The steps of a declaration, shown."""
-    return Plan(is_done=is_done, steps=tuple(map(_step, value.steps)), sessions_ended=value.sessions_ended)
+    return _like(Plan, value, is_done=is_done, steps=tuple(_like(PlanStep, step) for step in value.steps))
 
 
-def _step(value: Step) -> PlanStep:
-    return PlanStep(action=value.action, tenant=value.tenant, target=value.target, detail=value.detail)
+def _like(shape: type[Shape], value: object, **others: Any) -> Shape:
+    """A shape made of what a value has by the same names, and of others."""
+    same = (name for name in shape.__struct_fields__ if name not in others)
+    return shape(**{name: getattr(value, name) for name in same}, **others)
 
 
-def _signing_key(key: TokenKey, *, signs: bool) -> SigningKey:
-    return SigningKey(
-        id=key.id,
-        fingerprint=fingerprint(key.key),
-        created_at_ms=key.created_at_ms,
-        signs_at_ms=key.signs_at_ms,
-        signs=signs,
-    )
-
-
-def _tenant_name(tenant_id: int | None, tenants: Mapping[int, ModelTenant]) -> str | None:
-    found = tenants.get(tenant_id) if tenant_id is not None else None
-    return None if tenant_id is None else found.name if found else ""
+def _tenant_name(value: StoredAdmin | StoredApiKey | StoredWebhook, tenants: Tenants) -> str | None:
+    if value.tenant_id is None:
+        return None
+    found = tenants.get(value.tenant_id)
+    return found.name if found else ""

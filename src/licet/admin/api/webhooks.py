@@ -4,11 +4,11 @@ A URL may have a secret in it, so that only an owner sees all of it. Who is of o
 that tenant.
 """
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
-from sqlalchemy import Connection
 
 from licet.admin.api import openapi, requests, responses
 from licet.admin.api.call import (
@@ -33,8 +33,6 @@ from licet.alerts.webhooks import WebhooksChange
 from licet.credentials.keyring import read_keyring
 from licet.credentials.webhook_signatures import WebhookSecrets
 from licet.model import Role
-from licet.refusal import Subject
-from licet.store.errors import unknown
 
 now = APIRouter(prefix="/alerts", tags=["Alerts"])
 deliveries = APIRouter(prefix="/deliveries", tags=["Alerts"])
@@ -54,14 +52,6 @@ async def list_alerts(call: Reading) -> Response:
 
 
 # Webhooks
-
-
-def _tenant_id(call: Call, name: str) -> int:
-    """Raises Problem."""
-    found = call.desk.store.tenant(name)
-    if found is None or not call.identity.sees(found.id):
-        raise unknown(Subject("tenant", name), field="tenant")
-    return found.id
 
 
 def _allowed(call: Call) -> dict[str, bool]:
@@ -91,15 +81,13 @@ webhooks.lists("The webhooks.")
 @webhooks.router.post("", operation_id="addWebhook", **openapi.added(responses.Webhook))
 async def add_webhook(call: Owning, body: requests.WebhookNew) -> Response:
     """Add a webhook."""
-    given = call.given(body)
-
-    def do(change: WebhooksChange) -> alerts.Webhook:
-        tenant_id = call.identity.tenant_id
-        if given.get("tenant") is not None:
-            tenant_id = _tenant_id(call, given["tenant"])
-        return change.add(given["url"], tenant_id=tenant_id, **_allowed(call))
-
-    made = await webhooks.collection.change(call, (), do)
+    call.given(body)
+    tenant_id = call.identity.tenant_id
+    if body.tenant is not None:
+        tenant_id = await call.desk.run(call.tenant_id, body.tenant)
+    made = await webhooks.collection.change(
+        call, (), lambda change: change.add(body.url, tenant_id=tenant_id, **_allowed(call))
+    )
     return created(webhooks.shown(call, made), call.below(made.id))
 
 
@@ -161,22 +149,10 @@ async def list_deliveries(
     state: State | None = None,
 ) -> Response:
     """What was sent, is to be or was given up, newest first."""
-
-    def read(connection: Connection) -> DeliveryPage:
-        return read_deliveries(
-            connection,
-            within=call.identity.tenant_id,
-            webhook_id=webhook,
-            state=state,
-            after=page.after,
-            limit=page.limit,
-        )
-
-    def work() -> Response:
-        found = call.desk.read_now(read)
-        return call.page(found, found.next)
-
-    return await call.desk.run(work)
+    within = call.identity.tenant_id
+    return await call.show_page(
+        page, partial(read_deliveries, within=within, webhook_id=webhook, state=state)
+    )
 
 
 @deliveries.post(
