@@ -142,6 +142,13 @@ class TestDocument:
         made = runpy.run_path(str(DOCS / "make_admin_api.py"))["page"]()
         assert "".join(made) == (DOCS / "reference" / "admin-api.md").read_text(encoding="utf-8")
 
+    def test_what_names_a_new_one_stands_first(self) -> None:
+        """As a reader expects it, though a body may extend that of a change."""
+        for name, schema in DOCUMENT["components"]["schemas"].items():
+            members = list(schema.get("properties", ()))
+            if name.endswith("New") and {"name", "initials", "client_id"} & set(members):
+                assert members[0] in {"name", "initials", "client_id"}, name
+
     def test_a_change_has_no_defaults(self) -> None:
         """What it leaves out stays as it is."""
         for name, schema in DOCUMENT["components"]["schemas"].items():

@@ -12,11 +12,7 @@ from licet.store.nodes import read_nodes
 checks = APIRouter(tags=["Upkeep"])
 
 
-@checks.get(
-    "/check",
-    operation_id="getCheck",
-    **openapi.one(responses.Checked),
-)
+@checks.get("/check", operation_id="getCheck", **openapi.one(responses.Checked))
 async def get_check(call: Reading) -> Response:
     """What is wrong with the set-up or worth knowing, and which servers work on the store."""
 

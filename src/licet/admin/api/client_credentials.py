@@ -9,7 +9,8 @@ from fastapi.responses import Response
 from msgspec.structs import replace
 
 from licet.admin.api import openapi, requests, responses
-from licet.admin.api.call import OWNING, Call, NamePath, Owning, TenantPath, answer, at, there
+from licet.admin.api.call import OWNING, Call, NamePath, Owning, TenantPath, answer, at
+from licet.admin.api.clients import clients
 from licet.admin.api.collection import OfClient
 from licet.admin.api.dry_run import rehearsable
 from licet.admin.api.noun_endpoints import Endpoints
@@ -78,12 +79,7 @@ async def _generate(
     """Generate a secret, have it kept, and show it."""
     call.given(body)
     made = (await call.desk.run(call.desk.client_secrets)).generate()
-
-    def work(setup: TenantSetup) -> None:
-        there(setup.clients.get(client_id), "client", client_id)
-        do(setup, made)
-
-    await call.change(tenant, work)
+    await clients.change_one(call, (tenant,), client_id, lambda setup, _: do(setup, made))
     where = at("tenants", tenant, "clients", client_id, "secrets", made.secret_id)
     return answer(responses.new_secret(made, body.expires_at_ms), 201, {"Location": where})
 
@@ -119,12 +115,11 @@ async def add_key(
     call.given(body)
     key = await call.desk.run(_read_one, body)
 
-    def do(setup: TenantSetup) -> PublicKey:
-        there(setup.clients.get(client_id), "client", client_id)
+    def do(setup: TenantSetup, _: str) -> PublicKey:
         setup.add_key(client_id, key, body.expires_at_ms)
         return _keys(setup.clients[client_id])[key.thumbprint]
 
-    made = await call.change(tenant, do)
+    made = await clients.change_one(call, (tenant,), client_id, do)
     return answer(responses.client_key(made), 201, {"Location": call.below(made.thumbprint)})
 
 

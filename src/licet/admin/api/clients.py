@@ -105,16 +105,9 @@ async def suspend_client(
 
 
 @clients.router.delete(
-    "/{client_id}/suspension",
-    operation_id="resumeClient",
-    **rehearsable(openapi.one(None, 404, status=204)),
+    "/{client_id}/suspension", operation_id="resumeClient", **rehearsable(openapi.one(None, 404, status=204))
 )
 async def resume_client(call: Operating, tenant: TenantPath, client_id: NamePath) -> Response:
     """Let it have seats again."""
-
-    def do(setup: TenantSetup) -> None:
-        there(setup.clients.get(client_id), "client", client_id)
-        setup.suspend(client_id, None)
-
-    await call.change(tenant, do)
+    await clients.change_one(call, (tenant,), client_id, lambda setup, _: setup.suspend(client_id, None))
     return Response(status_code=204)

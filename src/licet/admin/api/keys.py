@@ -27,21 +27,13 @@ from licet.store.events import Event, keep_events
 keys = APIRouter(prefix="/keys", tags=["Upkeep"])
 
 
-@keys.get(
-    "",
-    operation_id="listKeys",
-    **openapi.many(responses.SigningKey),
-)
+@keys.get("", operation_id="listKeys", **openapi.many(responses.SigningKey))
 async def list_keys(call: ReadingAll) -> Response:
     """The keys that sign tokens, the newest last; what they are is never shown."""
     return await call.show(lambda: _shown_keys(call, read_keyring(call.desk.keyring_path)))
 
 
-@keys.post(
-    "",
-    operation_id="rotateKeys",
-    **openapi.added(responses.SigningKey),
-)
+@keys.post("", operation_id="rotateKeys", **openapi.added(responses.SigningKey))
 async def rotate_keys(call: OwningAll, body: requests.KeyRotation) -> Response:
     """Add a key, which signs from now on or later; tokens of the older ones go on working."""
     after_ms = max(SIGNS_AFTER_MS, body.signs_after_s * 1000)
@@ -62,11 +54,7 @@ async def rotate_keys(call: OwningAll, body: requests.KeyRotation) -> Response:
     return await call.desk.run(work)
 
 
-@keys.post(
-    "/prune",
-    operation_id="pruneKeys",
-    **openapi.many(responses.SigningKey),
-)
+@keys.post("/prune", operation_id="pruneKeys", **openapi.many(responses.SigningKey))
 async def prune_keys(call: OwningAll) -> Response:
     """Remove the keys before the one that signs: tokens that they signed stop working."""
 

@@ -30,6 +30,7 @@ from licet.store.errors import NotFound
 
 Change = TypeVar("Change")
 Thing = TypeVar("Thing")
+Made = TypeVar("Made")
 Given = dict[str, Any]
 
 # Adds, changes or removes, in a transaction. It is given the client, where that is the owner, then the name,
@@ -95,6 +96,20 @@ class Endpoints(Generic[Change, Thing]):
         Raises NotThere, NotFound.
         """
         return there(self.collection.find_in(change, call, owner, name), self._word, name)
+
+    async def change_one(
+        self, call: Call, owner: Owner, name: str, do: Callable[[Change, str], Made]
+    ) -> Made:
+        """What `do` gives, which changes one of this name, whatever its content is.
+
+        Raises NotThere, NotFound.
+        """
+
+        def work(change: Change) -> Made:
+            self.find_in(change, call, owner, name)
+            return do(change, name)
+
+        return await self.collection.change(call, owner, work)
 
     def shown(self, call: Call, thing: Thing) -> Shown:
         """One as it is shown, with its tag."""

@@ -6,7 +6,16 @@ what it means together with others by the model and the store. A name that nobod
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    Strict,
+    StringConstraints,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
 from licet.alerts.destinations import URL_CHARS_MAX
 from licet.credentials.keyring import SIGNS_AFTER_MS
@@ -128,6 +137,15 @@ class Body(BaseModel):
         """What was sent, and not what has its default."""
         return {name: getattr(self, name) for name in self.model_fields_set}
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Its own fields stand before those of the body that it extends: a name is first."""
+        schema = handler.resolve_ref_schema(handler(core))
+        fields: dict[str, Any] = schema["properties"]
+        own = {name: fields[name] for name in cls.__annotations__ if name in fields}
+        schema["properties"] = own | fields
+        return schema
+
 
 AccessTokens = Annotated[
     TokenFormat,
@@ -145,29 +163,26 @@ TimeZone = Annotated[
 ]
 
 
-class TenantPatch(Body):
-    """Changes of a tenant itself."""
-
+class _TenantSettings(Body):
     session_ttl_s: Seconds = SESSION_TTL_S
     access_ttl_s: Seconds = ACCESS_TTL
-    default_scope: ScopeName = "all"
     no_seat_status: Status = 400
     token_format: AccessTokens = TokenFormat.REFERENCE
     strict_assertions: Flag = False
     time_zone: TimeZone = TIME_ZONE
 
 
-class TenantNew(Body):
+class TenantPatch(_TenantSettings):
+    """Changes of a tenant itself."""
+
+    default_scope: ScopeName = "all"
+
+
+class TenantNew(_TenantSettings):
     """A new tenant; it has the scope `view`, the pool `full` of so many seats, and the scope `all` on it."""
 
     name: TenantName
     seats: Seats
-    session_ttl_s: Seconds = SESSION_TTL_S
-    access_ttl_s: Seconds = ACCESS_TTL
-    no_seat_status: Status = 400
-    token_format: AccessTokens = TokenFormat.REFERENCE
-    strict_assertions: Flag = False
-    time_zone: TimeZone = TIME_ZONE
 
 
 class PoolPatch(Body):

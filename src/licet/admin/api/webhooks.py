@@ -115,12 +115,7 @@ async def get_secret(call: Owning, webhook: NamePath) -> Response:
 )
 async def rotate_secret(call: Owning, webhook: NamePath) -> Response:
     """Give it another secret; for a day the one before signs too."""
-
-    def do(change: WebhooksChange) -> alerts.Webhook:
-        webhooks.find_in(change, call, (), webhook)
-        return change.rotate(webhook)
-
-    rotated = await webhooks.collection.change(call, (), do)
+    rotated = await webhooks.change_one(call, (), webhook, WebhooksChange.rotate)
     return await call.show(lambda: _secret(call, rotated))
 
 
@@ -129,12 +124,7 @@ async def rotate_secret(call: Owning, webhook: NamePath) -> Response:
 )
 async def test_webhook(call: Owning, webhook: NamePath) -> Response:
     """Send it a message that tells nothing, once."""
-
-    def do(change: WebhooksChange) -> str:
-        webhooks.find_in(change, call, (), webhook)
-        return change.test(webhook)
-
-    await webhooks.collection.change(call, (), do)
+    await webhooks.change_one(call, (), webhook, WebhooksChange.test)
     return answer(responses.Queued(messages=1), 202)
 
 
