@@ -23,7 +23,7 @@ from support.running import PATIENCE_S, RunningServer
 from support.waiting import until
 
 if TYPE_CHECKING:
-    from licet.admin.context import Desk
+    from licet.admin.context import AdminContext
     from licet.telemetry.metrics import Metrics
 
 GRANT = {"grant_type": "client_credentials"}
@@ -147,7 +147,7 @@ def test_metrics_that_are_public_need_nobody() -> None:
             return Page(accept.encode(), "text/plain; version=0.0.4; charset=utf-8")
 
     application = FastAPI()
-    application.include_router(metrics.router(cast("Desk", None), cast("Metrics", Shown())))
+    application.include_router(metrics.router(cast("AdminContext", None), cast("Metrics", Shown())))
 
     async def ask() -> httpx.Response:
         transport = httpx.ASGITransport(application)

@@ -19,7 +19,7 @@ import httpx
 
 from licet.accounts import administrators
 from licet.admin.app import admin_application
-from licet.admin.context import Desk
+from licet.admin.context import AdminContext
 from licet.admin.gate import Application
 from licet.admin.sign_in import Access
 from licet.credentials.generated import ApiKeys, ClientSecrets
@@ -63,7 +63,7 @@ class Log:
 class Node:
     """An admin listener on a store; one with options of its own has an application of its own."""
 
-    _unused: ClassVar[list[tuple[asyncio.Runner, Desk, Application]]] = []
+    _unused: ClassVar[list[tuple[asyncio.Runner, AdminContext, Application]]] = []
 
     def __init__(self, store: Store, keyring_path: Path, pepper: bytes, **options: Any) -> None:
         self.log = Log()
@@ -81,7 +81,9 @@ class Node:
             self.desk = self.run(lambda: self._desk(store, keyring_path, pepper, options))
             self.application = admin_application(self.desk)
 
-    async def _desk(self, store: Store, keyring_path: Path, pepper: bytes, options: dict[str, Any]) -> Desk:
+    async def _desk(
+        self, store: Store, keyring_path: Path, pepper: bytes, options: dict[str, Any]
+    ) -> AdminContext:
         passwords = Passwords(memory_kib=8, time_cost=1)
         access = Access(
             store=store,
@@ -93,7 +95,7 @@ class Node:
             recorder=Recorder(store.clock, ClientSecrets(pepper)),
         )
         nobody: Any = None  # no command is given here
-        return Desk(
+        return AdminContext(
             **{
                 "store": store,
                 "access": access,

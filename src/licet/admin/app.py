@@ -3,7 +3,7 @@
     gate (names, origins, bounds, security headers) -> FastAPI -> a router of the API or of a page
 
 Importing this imports FastAPI, which takes a second: `licet.server.admin` does it in a thread, when the
-public listener answers. Each module of pages has `router(desk)`; here is the only list of them.
+public listener answers. Each module of pages has `router(context)`; here is the only list of them.
 """
 
 from importlib.metadata import version
@@ -19,7 +19,7 @@ from licet.admin import metrics as scraping
 from licet.admin.api import declaration, routers
 from licet.admin.api.advice import advised
 from licet.admin.api.dry_run import Rehearsed
-from licet.admin.context import Desk, address, request_id
+from licet.admin.context import AdminContext, address, request_id
 from licet.admin.gate import Application, Gate
 from licet.admin.pages import (
     alerts,
@@ -46,25 +46,25 @@ _FOR_PROGRAMS = (API_PREFIX, scraping.PATH)  # which a page would not help
 _FAULT = 500
 
 
-def admin_application(desk: Desk) -> Application:
+def admin_application(context: AdminContext) -> Application:
     """All of the admin listener, ready to be served."""
-    told = _Told(desk)
+    told = _Told(context)
     inner = FastAPI(title="Licet", version=version("licet"), openapi_url=None, redirect_slashes=False)
-    inner.state.desk = desk
+    inner.state.context = context
     inner.include_router(routers.router())
     inner.include_router(routers.describe(inner))
     inner.include_router(routers.guesses())
-    if desk.metrics is not None:
-        inner.include_router(scraping.router(desk, desk.metrics), include_in_schema=False)
-    for router in _pages(desk):
+    if context.metrics is not None:
+        inner.include_router(scraping.router(context, context.metrics), include_in_schema=False)
+    for router in _pages(context):
         inner.include_router(router, include_in_schema=False)
     for kind in (*EXPECTED, HTTPException, RequestValidationError, Exception):
         inner.add_exception_handler(kind, told.answer)
     inner.add_exception_handler(Rehearsed, _rehearsed)
     return Gate(
         _Guarded(inner, told),
-        urls=(desk.base_url, desk.public_url),
-        closing=desk.closing,
+        urls=(context.base_url, context.public_url),
+        closing=context.closing,
         refuse=told.refusal,
         larger={declaration.DECLARATION: declaration.DECLARATION_BYTES_MAX},
     )
@@ -74,22 +74,22 @@ async def _rehearsed(_: Request, done: Any) -> Response:
     return Response(msgspec.json.encode(done.rehearsal), media_type="application/json")
 
 
-def _pages(desk: Desk) -> list[APIRouter]:
+def _pages(context: AdminContext) -> list[APIRouter]:
     """The routers of the pages."""
     return [
-        frame.router(desk),
-        sign_in.router(desk),
-        password.router(desk),
-        overview.router(desk),
-        seats.router(desk),
-        denials.router(desk),
-        failures.router(desk),
-        request_page.router(desk),
-        usage.router(desk),
-        journal.router(desk),
-        setup_pages.router(desk),
-        alerts.router(desk),
-        help_page.router(desk),
+        frame.router(context),
+        sign_in.router(context),
+        password.router(context),
+        overview.router(context),
+        seats.router(context),
+        denials.router(context),
+        failures.router(context),
+        request_page.router(context),
+        usage.router(context),
+        journal.router(context),
+        setup_pages.router(context),
+        alerts.router(context),
+        help_page.router(context),
     ]
 
 
@@ -120,8 +120,8 @@ class _Guarded:
 class _Told:
     """What is told of a fault: a problem for programs, a page for persons, a line in the log for both."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: AdminContext) -> None:
+        self._context = context
 
     async def answer(self, request: Request, fault: Exception) -> Response:
         """The answer to a request that could not be done."""
@@ -133,10 +133,10 @@ class _Told:
         try:
             visit = None
             if problem.kind == "not-found":
-                visit = await frame.visit_if_signed_in(self._desk, request)
+                visit = await frame.visit_if_signed_in(self._context, request)
             return frame.problem_page(request, problem, visit)
         except Exception:  # What tells of a fault must not be one.
-            self._desk.log.exception("fault", request_id=request_id(request))
+            self._context.log.exception("fault", request_id=request_id(request))
             return plain_page(problem, request_id(request))
 
     def refusal(self, scope: dict[str, Any], problem: Problem) -> Application:
@@ -151,10 +151,10 @@ class _Told:
     def _note(self, request: Request, problem: Problem, fault: Exception) -> None:
         level = "error" if problem.status >= _FAULT else "info"
         kind = Kind(level, "admin_refused", problem.status, problem.kind)
-        if not self._desk.refusals.admits(kind):
+        if not self._context.refusals.admits(kind):
             return
         identity = getattr(request.state, "identity", None)
-        self._desk.refusals.write(
+        self._context.refusals.write(
             kind,
             request_id=request_id(request),
             status=problem.status,

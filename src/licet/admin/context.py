@@ -1,11 +1,11 @@
 """Defines what every operation and page of the admin listener works with: the store, threads, who asks.
 
-    found = await desk.read(lambda connection: seats(connection, tenant, desk.clock.now_ms()))
-    await desk.change(identity, lambda change: change.tenant("Jim_Test").set_pool("full", seats=7))
+    found = await context.read(lambda connection: seats(connection, tenant, context.clock.now_ms()))
+    await context.change(identity, lambda change: change.tenant("Jim_Test").set_pool("full", seats=7))
 
 The rules:
 
-- What waits for a disk or a network runs in one of the desk's threads, a few at a time, and never in the
+- What waits for a disk or a network runs in one of the context's threads, a few at a time, and never in the
   event loop, which serves grants. Long encoding belongs there, too.
 - Who asks is asked once for each request: `identity` for the API, `signed_in` for pages. A method that is not
   safe needs the CSRF token beside the cookie; a key needs none, because no browser sends it by itself.
@@ -56,7 +56,7 @@ WAITING_MAX = 64  # what may wait for a thread; one more is answered 503
 Made = TypeVar("Made")
 
 
-class Desk:
+class AdminContext:
     """One for each admin listener. `base_url` is how administrators reach it, without a slash at its end."""
 
     def __init__(

@@ -12,7 +12,7 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
-from licet.admin.context import Desk, must_be
+from licet.admin.context import AdminContext, must_be
 from licet.admin.problems import not_allowed
 from licet.admin.sign_in import Identity
 from licet.lanes.contract import QueueFull
@@ -25,10 +25,10 @@ KNOWN_WITHIN_S: Final = 3.0  # after that the store counts as out of reach; a sc
 SCRAPERS_MAX: Final = 16  # that are remembered
 
 
-def router(desk: Desk, metrics: Metrics) -> APIRouter:
+def router(context: AdminContext, metrics: Metrics) -> APIRouter:
     """The route of the metrics."""
     routes = APIRouter()
-    scrapers = _Scrapers(desk)
+    scrapers = _Scrapers(context)
 
     @routes.get(PATH)
     async def scrape(request: Request) -> Response:
@@ -44,8 +44,8 @@ def router(desk: Desk, metrics: Metrics) -> APIRouter:
 class _Scrapers:
     """Knows who scraped before, by a mark that is worth nothing outside of this process."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: AdminContext) -> None:
+        self._context = context
         self._key = token_bytes(32)
         self._known: dict[bytes, Identity] = {}
 
@@ -64,7 +64,7 @@ class _Scrapers:
         mark = blake2b(sent.encode(), key=self._key).digest()
         before = self._known.pop(mark, None)
         try:
-            identity = await asyncio.wait_for(self._desk.identity(request), KNOWN_WITHIN_S)
+            identity = await asyncio.wait_for(self._context.identity(request), KNOWN_WITHIN_S)
         except (StoreUnavailable, QueueFull, TimeoutError):
             if before is None:
                 raise StoreUnavailable("nobody can be looked up") from None

@@ -2,10 +2,10 @@
 
 The rules:
 
-- It starts when the public listener answers, and what it needs is imported in a thread: a grant never waits
-  for FastAPI. Until then a connection to its port waits, as that is bound already.
-- It ends with the server, and keeps nobody waiting: event streams are told to end first.
-- Where it fails, the log has it, and the public listener goes on.
+- It starts when the public listener answers, and imports what it needs in a thread: a grant never waits for
+  FastAPI. Until then a connection to its port waits, because the port is bound already.
+- It ends with the server, and does not delay it: event streams are ended first.
+- Where it fails, that is logged, and the public listener goes on.
 """
 
 import asyncio
@@ -27,86 +27,86 @@ from licet.web.http.connection import GuardedHttpProtocol
 from licet.web.refusals import Kind
 
 if TYPE_CHECKING:
-    from licet.admin.context import Desk
+    from licet.admin.context import AdminContext
     from licet.telemetry.metrics import Metrics
 
-STARTS_AFTER_S = 0.1  # who waited for the public listener gets the first answers undisturbed
+STARTS_AFTER_S = 0.1  # so that the first answers of the public listener are not delayed
 WRITE_DOWN_EVERY_S = 30.0
-STOPS_WITHIN_S = 5  # what is still under way after that is cut off
+STOPS_WITHIN_S = 5  # requests still under way then are cut off
 
 
 class AdminListener:
-    """The admin listener of one server, which is made of these parts."""
+    """The admin listener of one server, made of its parts."""
 
     def __init__(self, listening: socket.socket, parts: Parts) -> None:
         self._listening = listening
         self._parts = parts
         self._trusted_proxies = [str(network) for network in parts.settings.trusted_proxies]
         self._log = parts.log
-        self._desk: Desk | None = None
+        self._context: AdminContext | None = None
         self._server: _Quiet | None = None
         self._serving: asyncio.Task[None] | None = None
-        self._house: asyncio.Task[None] | None = None
+        self._noting: asyncio.Task[None] | None = None
         self._is_stopping = False
 
     def start(self) -> None:
-        """Begin to serve, soon."""
+        """Begin to serve, in a moment."""
         self._serving = asyncio.create_task(self._serve())
 
     def stop(self) -> None:
         """Let streams end and take no more requests; `ended` waits for the last of them."""
         self._is_stopping = True
-        if self._desk is not None:
-            self._desk.closing.set()
+        if self._context is not None:
+            self._context.closing.set()
         if self._server is not None:
             self._server.should_exit = True
 
     async def ended(self) -> None:
-        """Return when nothing is under way any more."""
+        """Return when no request is under way any more."""
         self.stop()
         if self._serving is not None:
-            if self._server is None:  # There is nobody to be waited for.
+            if self._server is None:  # It was never started.
                 self._serving.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._serving
-        if self._house is not None:
-            self._house.cancel()
-        if self._desk is not None:
-            await self._desk.close()
+        if self._noting is not None:
+            self._noting.cancel()
+        if self._context is not None:
+            await self._context.close()
         self._listening.close()
 
     async def _serve(self) -> None:
         try:
             await asyncio.sleep(STARTS_AFTER_S)
             await asyncio.to_thread(importlib.import_module, "licet.admin.app")
-            self._desk = _desk(self._parts)
-            config = await asyncio.to_thread(self._configured, self._desk)
-            gc.freeze()  # What was made stays, and need not be looked at again and again.
+            self._context = _context(self._parts)
+            config = await asyncio.to_thread(self._configured, self._context)
+            gc.freeze()  # What exists now stays, and need not be scanned again and again.
             if not self._is_stopping:
                 self._server = _Quiet(config)
-                self._log.info("admin_started", url=self._desk.base_url)
-                self._house = asyncio.create_task(self._keep_house(self._desk))
+                self._log.info("admin_started", url=self._context.base_url)
+                self._noting = asyncio.create_task(self._note_keys_used(self._context))
                 await self._server.serve(sockets=[self._listening])
         except Exception as fault:  # noqa: BLE001 - grants go on without it
             self._log.error("admin_listener_failed", exc_info=fault)
 
-    async def _keep_house(self, desk: "Desk") -> None:
-        """Write down now and then which API keys were used."""
+    async def _note_keys_used(self, context: "AdminContext") -> None:
+        """Write now and then which API keys were used."""
         while True:
             await asyncio.sleep(WRITE_DOWN_EVERY_S)
-            await desk.write_down()
+            await context.write_down()
 
-    def _configured(self, desk: "Desk") -> uvicorn.Config:
+    def _configured(self, context: "AdminContext") -> uvicorn.Config:
         """The application, and how it is served."""
         from licet.admin.app import admin_application  # noqa: PLC0415 - as above
         from licet.admin.http import KEEP_ALIVE_S  # noqa: PLC0415 - not before the public listener answers
 
-        application: Any = admin_application(desk)
+        application: Any = admin_application(context)
         if self._trusted_proxies:
             application = Forwarded(application, self._trusted_proxies)
         config = uvicorn.Config(
             application,
-            http=self._http_protocol(desk),
+            http=self._http_protocol(context),
             ws="none",
             lifespan="off",
             access_log=False,
@@ -119,7 +119,7 @@ class AdminListener:
         config.load()
         return config
 
-    def _http_protocol(self, desk: "Desk") -> type[GuardedHttpProtocol]:
+    def _http_protocol(self, context: "AdminContext") -> type[GuardedHttpProtocol]:
         from licet.admin.http import AdminHttpProtocol, kind_of  # noqa: PLC0415 - as above
 
         class HttpProtocol(AdminHttpProtocol):
@@ -130,8 +130,8 @@ class AdminListener:
             @staticmethod
             def report(request_id: str, status: int, description: str, address: str) -> None:
                 kind = Kind("info", "admin_refused", status, kind_of(status))
-                if desk.refusals.admits(kind):
-                    desk.refusals.write(
+                if context.refusals.admits(kind):
+                    context.refusals.write(
                         kind,
                         request_id=request_id,
                         status=status,
@@ -143,9 +143,9 @@ class AdminListener:
         return HttpProtocol
 
 
-def _desk(parts: Parts) -> "Desk":
-    """What the admin listener works with."""
-    from licet.admin.context import Desk  # noqa: PLC0415 - as above
+def _context(parts: Parts) -> "AdminContext":
+    """The context of the admin listener."""
+    from licet.admin.context import AdminContext  # noqa: PLC0415 - as above
     from licet.admin.sign_in import Access  # noqa: PLC0415 - not before the public listener answers
 
     settings = parts.settings
@@ -159,7 +159,7 @@ def _desk(parts: Parts) -> "Desk":
         recorder=parts.recorder,
         lives=Lives(idle_s=settings.admin_idle_s, longest_s=settings.admin_sign_in_s),
     )
-    return Desk(
+    return AdminContext(
         store=parts.store,
         access=access,
         commits=parts.commits,
@@ -196,9 +196,9 @@ def _metrics(parts: Parts) -> "Metrics":
 
 
 class _Quiet(uvicorn.Server):
-    """uvicorn's server beside another one, whose signals they are."""
+    """uvicorn's server beside another one, which handles the signals."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave them to the other."""
+        """Leave the signals to the other server."""
         yield

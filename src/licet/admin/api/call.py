@@ -28,7 +28,7 @@ from starlette.requests import Request
 from licet.admin.api.conditional import Shown, matches
 from licet.admin.api.dry_run import Rehearsed, is_asked, must_be_possible
 from licet.admin.api.requests import Body
-from licet.admin.context import Desk, must_be
+from licet.admin.context import AdminContext, must_be
 from licet.admin.gate import SLASH
 from licet.admin.problems import Problem, not_allowed, not_found
 from licet.admin.sign_in import Identity
@@ -66,7 +66,7 @@ class ListPage(Protocol):
 class Call:
     """A call by somebody who may make it."""
 
-    def __init__(self, desk: Desk, identity: Identity, request: Request) -> None:
+    def __init__(self, desk: AdminContext, identity: Identity, request: Request) -> None:
         self.desk = desk
         self.identity = identity
         self.request = request
@@ -254,9 +254,9 @@ def there(found: Found | None, what: str, name: str) -> Found:
 # Who calls
 
 
-def desk_of(request: Request) -> Desk:
+def desk_of(request: Request) -> AdminContext:
     """The desk of the listener that a request came to."""
-    desk: Desk = request.app.state.desk
+    desk: AdminContext = request.app.state.context
     return desk
 
 

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 from sqlalchemy import Connection
 
-from licet.admin.context import Desk
+from licet.admin.context import AdminContext
 from licet.admin.pages.filters import cleaned, tenant_or_all
 from licet.admin.pages.frame import link, page, posting, see, visiting
 from licet.admin.problems import not_found
@@ -32,17 +32,17 @@ _LOOKS = {State.WAITING: "", State.DELIVERED: "on", State.GIVEN_UP: "bad"}
 _WORDS = {State.WAITING: "on its way", State.DELIVERED: "delivered", State.GIVEN_UP: "given up"}
 
 
-def router(desk: Desk) -> APIRouter:
+def router(context: AdminContext) -> APIRouter:
     """`/alerts`, and sending a message again."""
     routes = APIRouter()
-    routes.add_api_route(PATH, _show(desk), methods=["GET"])
-    routes.add_api_route(PATH, _send_again(desk), methods=["POST"])
-    routes.add_api_route(f"{PATH}/badge", _badge(desk), methods=["GET"])
+    routes.add_api_route(PATH, _show(context), methods=["GET"])
+    routes.add_api_route(PATH, _send_again(context), methods=["POST"])
+    routes.add_api_route(f"{PATH}/badge", _badge(context), methods=["GET"])
     return routes
 
 
-def _show(desk: Desk) -> Callable[[Request], Any]:
-    seen = visiting(desk)
+def _show(context: AdminContext) -> Callable[[Request], Any]:
+    seen = visiting(context)
 
     async def show(request: Request) -> Response:
         visit = await seen(request)
@@ -61,7 +61,7 @@ def _show(desk: Desk) -> Callable[[Request], Any]:
             }
 
         try:
-            found = await desk.read(read)
+            found = await context.read(read)
         except InvalidCursor:
             raise not_found("This page of the list is not there; begin with the first.") from None
 
@@ -96,14 +96,14 @@ def _show(desk: Desk) -> Callable[[Request], Any]:
     return show
 
 
-def _badge(desk: Desk) -> Callable[[Request], Any]:
+def _badge(context: AdminContext) -> Callable[[Request], Any]:
     """How many pools have an alert, for the navigation; nothing where none has."""
-    seen = visiting(desk)
+    seen = visiting(context)
 
     async def show(request: Request) -> Response:
         visit = await seen(request)
         tenants = [visit.the_tenant] if visit.the_tenant else visit.tenants
-        found = await desk.read(lambda connection: raised(connection, tenants))
+        found = await context.read(lambda connection: raised(connection, tenants))
         pools = len({(it.tenant, it.pool) for it in found})
         text = f'<span class="badge">{pools:,}<span class="hidden"> raised</span></span>' if pools else ""
         return HTMLResponse(text, headers={"cache-control": "no-store"})
@@ -122,14 +122,14 @@ def _folded(found: Iterable[Raised]) -> list[Raised]:
     return list(shown.values())
 
 
-def _send_again(desk: Desk) -> Callable[[Request], Any]:
-    sent = posting(desk, Role.OPERATOR)
+def _send_again(context: AdminContext) -> Callable[[Request], Any]:
+    sent = posting(context, Role.OPERATOR)
 
     async def send(request: Request) -> Response:
         posted = await sent(request)
         identity = posted.visit.identity
         ids = list(dict.fromkeys(map(cleaned, posted.texts("id"))))[:SENT_AGAIN_MAX]
-        times = await desk.run(redeliver, desk.store, identity.actor, ids, within=identity.tenant_id)
+        times = await context.run(redeliver, context.store, identity.actor, ids, within=identity.tenant_id)
         return see(request, link(posted.visit, PATH), _said(times, len(ids)))
 
     return send

@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from licet.admin.context import Desk
+from licet.admin.context import AdminContext
 from licet.admin.pages.downloads import file_name, moment
 from licet.admin.pages.filters import REASONS, Filters, cleaned, instant_of, reason_told
 from licet.admin.pages.frame import Visit, link, page, visiting
@@ -40,26 +40,28 @@ _HEADINGS = (
 _NAMES = {"pool": "pool", "client": "client", "user": "user", "reason": "why"}
 
 
-def router(desk: Desk) -> APIRouter:
+def router(context: AdminContext) -> APIRouter:
     """`/denials`, and who held the seats at one of them."""
     routes = APIRouter()
-    routes.add_api_route(PATH, _show(desk), methods=["GET"])
-    routes.add_api_route(f"{PATH}/download.csv", _download(desk), methods=["GET"])
-    routes.add_api_route(f"{PATH}/holders", _show_holders(desk), methods=["GET"])
+    routes.add_api_route(PATH, _show(context), methods=["GET"])
+    routes.add_api_route(f"{PATH}/download.csv", _download(context), methods=["GET"])
+    routes.add_api_route(f"{PATH}/holders", _show_holders(context), methods=["GET"])
     return routes
 
 
-def _show(desk: Desk) -> Callable[[Request], Any]:
-    visiting_desk = visiting(desk)
+def _show(context: AdminContext) -> Callable[[Request], Any]:
+    visit_of = visiting(context)
 
     async def show(request: Request) -> Response:
-        visit = await visiting_desk(request)
+        visit = await visit_of(request)
         if (tenant := visit.the_tenant) is None:
             return choose(request, visit, HERE, PATH, "Denials of which tenant?")
         filters = Filters(visit, PATH, request.query_params, _NAMES)
         after = request.query_params.get("after") or None
         only = _only(filters)
-        seen = await look(desk, _reader(tenant, only), partial(denied_most, tenant=tenant, only=only), after)
+        seen = await look(
+            context, _reader(tenant, only), partial(denied_most, tenant=tenant, only=only), after
+        )
         return page(
             request,
             visit,
@@ -78,8 +80,8 @@ def _show(desk: Desk) -> Callable[[Request], Any]:
     return show
 
 
-def _show_holders(desk: Desk) -> Callable[[Request], Any]:
-    seen = visiting(desk)
+def _show_holders(context: AdminContext) -> Callable[[Request], Any]:
+    seen = visiting(context)
 
     async def show(request: Request) -> Response:
         visit = await seen(request)
@@ -87,7 +89,7 @@ def _show_holders(desk: Desk) -> Callable[[Request], Any]:
         pool = cleaned(request.query_params.get("pool", ""))
         if tenant is None or at_ms is None or not pool:
             raise not_found("Say of which tenant and pool, and at which instant.")
-        found = await desk.read(
+        found = await context.read(
             lambda connection: holders_at(connection, tenant, pool, at_ms, now_ms=visit.now_ms)
         )
         back = link(visit, PATH)
@@ -124,8 +126,8 @@ def lasted(duration_ms: int) -> str:
     return f"{hours} h {minutes:02} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"  # noqa: PLR2004
 
 
-def _download(desk: Desk) -> Callable[[Request], Any]:
-    seen = visiting(desk)
+def _download(context: AdminContext) -> Callable[[Request], Any]:
+    seen = visiting(context)
 
     async def download(request: Request) -> Response:
         visit = await seen(request)
@@ -134,7 +136,7 @@ def _download(desk: Desk) -> Callable[[Request], Any]:
         only = _only(Filters(visit, PATH, request.query_params, _NAMES))
         name = file_name("licet", tenant.name, "denials")
         row = partial(_row, tenant.name, zone=zone_of(request))
-        return await csv_of(desk, _reader(tenant, only), row, name, _HEADINGS)
+        return await csv_of(context, _reader(tenant, only), row, name, _HEADINGS)
 
     return download
 

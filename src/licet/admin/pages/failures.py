@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from licet.admin.context import Desk
+from licet.admin.context import AdminContext
 from licet.admin.pages.downloads import file_name, moment
 from licet.admin.pages.filters import CAUSES, Filters, tenant_or_all
 from licet.admin.pages.frame import Visit, link, page, visiting
@@ -39,24 +39,26 @@ _ADVICE = {
 }
 
 
-def router(desk: Desk) -> APIRouter:
+def router(context: AdminContext) -> APIRouter:
     """`/failures`, and the same as a file."""
     routes = APIRouter()
-    routes.add_api_route(PATH, _show(desk), methods=["GET"])
-    routes.add_api_route(f"{PATH}/download.csv", _download(desk), methods=["GET"])
+    routes.add_api_route(PATH, _show(context), methods=["GET"])
+    routes.add_api_route(f"{PATH}/download.csv", _download(context), methods=["GET"])
     return routes
 
 
-def _show(desk: Desk) -> Callable[[Request], Any]:
-    visiting_desk = visiting(desk)
+def _show(context: AdminContext) -> Callable[[Request], Any]:
+    visit_of = visiting(context)
 
     async def show(request: Request) -> Response:
-        visit = await visiting_desk(request)
+        visit = await visit_of(request)
         tenant = _tenant(visit)
         filters = Filters(visit, PATH, request.query_params, _NAMES)
         after = request.query_params.get("after") or None
         only = _only(visit, filters)
-        seen = await look(desk, _reader(tenant, only), partial(failed_most, tenant=tenant, only=only), after)
+        seen = await look(
+            context, _reader(tenant, only), partial(failed_most, tenant=tenant, only=only), after
+        )
         return page(
             request,
             visit,
@@ -78,16 +80,16 @@ def _show(desk: Desk) -> Callable[[Request], Any]:
     return show
 
 
-def _download(desk: Desk) -> Callable[[Request], Any]:
-    visiting_desk = visiting(desk)
+def _download(context: AdminContext) -> Callable[[Request], Any]:
+    visit_of = visiting(context)
 
     async def download(request: Request) -> Response:
-        visit = await visiting_desk(request)
+        visit = await visit_of(request)
         tenant = _tenant(visit)
         only = _only(visit, Filters(visit, PATH, request.query_params, _NAMES))
         name = file_name("licet", tenant.name if tenant else "", "failures")
         row = partial(_row, zone=zone_of(request))
-        return await csv_of(desk, _reader(tenant, only), row, name, _HEADINGS)
+        return await csv_of(context, _reader(tenant, only), row, name, _HEADINGS)
 
     return download
 

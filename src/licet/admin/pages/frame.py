@@ -2,8 +2,8 @@
 
 A page is made in three steps:
 
-    visit = Depends(visiting(desk))                        # signed in, and may see this tenant
-    posted = Depends(posting(desk, Role.OPERATOR))         # the same for a form, whose CSRF token is right
+    visit = Depends(visiting(context))                        # signed in, and may see this tenant
+    posted = Depends(posting(context, Role.OPERATOR))         # the same for a form, whose CSRF token is right
     return page(request, visit, "seats.html", here="seats", ...)
 
 The rules:
@@ -35,7 +35,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from licet.admin.context import CSRF_FIELD, Desk, form_of, is_secure, must_be, request_id
+from licet.admin.context import CSRF_FIELD, AdminContext, form_of, is_secure, must_be, request_id
 from licet.admin.pages.licence_state import licence_state
 from licet.admin.problems import Problem, not_found
 from licet.admin.sign_in import Identity, SignedIn
@@ -113,19 +113,19 @@ class SignInNeeded(Problem):
         self.kept = kept
 
 
-def visiting(desk: Desk, role: Role = Role.VIEWER) -> Callable[[Request], Awaitable[Visit]]:
+def visiting(context: AdminContext, role: Role = Role.VIEWER) -> Callable[[Request], Awaitable[Visit]]:
     """What finds out who looks at a page that takes this role.
 
     It raises Problem.
     """
 
     async def visit(request: Request) -> Visit:
-        return await _visit(desk, request, role, ())
+        return await _visit(context, request, role, ())
 
     return visit
 
 
-def posting(desk: Desk, role: Role) -> Callable[[Request], Awaitable[Posted]]:
+def posting(context: AdminContext, role: Role) -> Callable[[Request], Awaitable[Posted]]:
     """What takes in a form of somebody who has this role.
 
     It raises Problem.
@@ -133,7 +133,7 @@ def posting(desk: Desk, role: Role) -> Callable[[Request], Awaitable[Posted]]:
 
     async def posted(request: Request) -> Posted:
         items = await read_form(request)
-        return Posted(visit=await _visit(desk, request, role, kept_of(items)), items=items)
+        return Posted(visit=await _visit(context, request, role, kept_of(items)), items=items)
 
     return posted
 
@@ -155,14 +155,14 @@ def _may_be_secret(name: str) -> bool:
 
 
 def page(
-    request: Request, visit: Visit | None, template: str, *, here: str = "", status: int = 200, **context: Any
+    request: Request, visit: Visit | None, template: str, *, here: str = "", status: int = 200, **values: Any
 ) -> HTMLResponse:
     """A page; `here` is its entry in the navigation."""
     told = "" if request.headers.get("hx-request") else unquote(request.cookies.get(_TOLD, ""))
     html = (
         _templates()
         .get_template(template)
-        .render(visit=visit, here=here, told=told[:TOLD_CHARS_MAX], request=request, Role=Role, **context)
+        .render(visit=visit, here=here, told=told[:TOLD_CHARS_MAX], request=request, Role=Role, **values)
     )
     answer = HTMLResponse(html, status, {"cache-control": "no-store"})
     if told:
@@ -170,10 +170,10 @@ def page(
     return answer
 
 
-def part(template: str, block: str, **context: Any) -> str:
+def part(template: str, block: str, **values: Any) -> str:
     """One block of a template, for who has the rest of the page already."""
     found = _templates().get_template(template)
-    made = found.new_context({"Role": Role, "here": "", "told": "", **context})
+    made = found.new_context({"Role": Role, "here": "", "told": "", **values})
     return "".join(found.blocks[block](made))
 
 
@@ -193,15 +193,15 @@ def see(request: Request, path: str, told: str = "") -> Response:
     return answer
 
 
-async def visit_if_signed_in(desk: Desk, request: Request) -> Visit | None:
+async def visit_if_signed_in(context: AdminContext, request: Request) -> Visit | None:
     """Who looks at a page that is not there, for its navigation; None where nobody is known to."""
     if request.method != "GET":
         return None
     try:
-        found = await desk.signed_in(request)
+        found = await context.signed_in(request)
     except (Problem, StoreUnavailable):
         return None
-    return _visit_of(desk, request, found, None)
+    return _visit_of(context, request, found, None)
 
 
 def problem_page(request: Request, problem: Problem, visit: Visit | None = None) -> Response:
@@ -289,9 +289,9 @@ def link(visit: Visit | None, path: str, **query: object) -> str:
     return f"{path}?{urlencode(given)}" if given else path
 
 
-def router(desk: Desk) -> APIRouter:
+def router(context: AdminContext) -> APIRouter:
     """What is served beside the pages."""
-    del desk
+    del context
     made = APIRouter()
 
     @made.get("/static/{name}")
@@ -305,23 +305,23 @@ def router(desk: Desk) -> APIRouter:
     return made
 
 
-async def _visit(desk: Desk, request: Request, role: Role, kept: Kept) -> Visit:
+async def _visit(context: AdminContext, request: Request, role: Role, kept: Kept) -> Visit:
     try:
-        found = await desk.signed_in(request)
+        found = await context.signed_in(request)
     except Problem as problem:
         if problem.kind in _NO_SIGN_IN:
             raise SignInNeeded(kept) from None
         raise
     must_be(found.identity, role)
     asked = request.query_params.get("tenant", "")
-    visit = _visit_of(desk, request, found, asked)
+    visit = _visit_of(context, request, found, asked)
     if asked and visit.tenant is None:
         raise not_found(f"There is no tenant {asked[:64]}, or it is not yours to see.")
     return visit
 
 
-def _visit_of(desk: Desk, request: Request, found: SignedIn, asked: str | None) -> Visit:
-    seen = [it for it in desk.store.tenants().values() if found.identity.sees(it.id)]
+def _visit_of(context: AdminContext, request: Request, found: SignedIn, asked: str | None) -> Visit:
+    seen = [it for it in context.store.tenants().values() if found.identity.sees(it.id)]
     tenants = tuple(sorted(seen, key=lambda it: it.name.casefold()))
     tenant = next((it for it in tenants if it.name == asked), None)
     return Visit(
@@ -329,7 +329,7 @@ def _visit_of(desk: Desk, request: Request, found: SignedIn, asked: str | None) 
         csrf=found.csrf,
         tenants=tenants,
         tenant=tenant,
-        now_ms=desk.clock.now_ms(),
+        now_ms=context.clock.now_ms(),
         kept=getattr(request.state, "kept", ()),
     )
 

@@ -5,14 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
-from licet.admin.context import Desk
+from licet.admin.context import AdminContext
 from licet.admin.pages.frame import Visit, page, visiting
 
 
-def router(desk: Desk) -> APIRouter:
+def router(context: AdminContext) -> APIRouter:
     """`/help`."""
     made = APIRouter()
-    visitor = visiting(desk)
+    visitor = visiting(context)
 
     @made.get("/help")
     async def show(request: Request, visit: Annotated[Visit, Depends(visitor)]) -> Response:

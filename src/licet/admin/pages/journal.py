@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from licet.admin.context import Desk
+from licet.admin.context import AdminContext
 from licet.admin.pages.filters import CAUSES, WITHIN, Filters, reason_told, tenant_or_all
 from licet.admin.pages.frame import Visit, link, page, visiting
 from licet.admin.problems import not_found
@@ -100,15 +100,15 @@ def did_told(action: str, target: str) -> str:
     return f"{_DONE.get(action, action)} {target}"
 
 
-def router(desk: Desk) -> APIRouter:
+def router(context: AdminContext) -> APIRouter:
     """`/journal`."""
     routes = APIRouter()
-    routes.add_api_route(PATH, _show(desk), methods=["GET"])
+    routes.add_api_route(PATH, _show(context), methods=["GET"])
     return routes
 
 
-def _show(desk: Desk) -> Callable[[Request], Any]:
-    seen = visiting(desk)
+def _show(context: AdminContext) -> Callable[[Request], Any]:
+    seen = visiting(context)
 
     async def show(request: Request) -> Response:
         visit = await seen(request)
@@ -117,7 +117,7 @@ def _show(desk: Desk) -> Callable[[Request], Any]:
         after = request.query_params.get("after") or None
         only = _only(visit, filters)
         try:
-            found = await desk.read(lambda connection: history(connection, tenant, only=only, after=after))
+            found = await context.read(lambda connection: history(connection, tenant, only=only, after=after))
         except InvalidCursor:
             raise not_found("This page of the list is not there; begin with the first.") from None
         return page(

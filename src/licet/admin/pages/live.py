@@ -1,6 +1,6 @@
 """Keeps open pages up to date by server-sent events: one reader of the store serves all who look.
 
-    live = Live(desk, read)                # read(connection, views, now_ms) -> what each of them shows
+    live = Live(context, read)                # read(connection, views, now_ms) -> what each of them shows
     return live.stream(view, token)        # an answer that goes on
 
 The rules:
@@ -25,7 +25,7 @@ from fastapi.responses import Response
 from sqlalchemy import Connection
 from starlette.types import Receive, Scope, Send
 
-from licet.admin.context import Desk
+from licet.admin.context import AdminContext
 from licet.admin.problems import unavailable
 from licet.lanes.contract import QueueFull
 from licet.store.errors import StoreUnavailable
@@ -50,14 +50,14 @@ class Live:
 
     def __init__(
         self,
-        desk: Desk,
+        context: AdminContext,
         read: Read,
         *,
         look_every_s: float = LOOK_EVERY_S,
         send_within_s: float = SEND_WITHIN_S,
         ask_again_s: float = ASK_AGAIN_S,
     ) -> None:
-        self.desk = desk
+        self.context = context
         self.send_within_s = send_within_s
         self.ask_again_s = ask_again_s
         self._look_every_s = look_every_s
@@ -93,10 +93,10 @@ class Live:
 
     async def _follow(self) -> None:
         """Look once a second for as long as somebody looks."""
-        closing, loop = self.desk.closing, asyncio.get_running_loop()
+        closing, loop = self.context.closing, asyncio.get_running_loop()
         while self._viewers and not closing.is_set():
             views = self._of_this_turn()
-            now_ms, began_s = self.desk.clock.now_ms(), loop.time()
+            now_ms, began_s = self.context.clock.now_ms(), loop.time()
             shown = await self._look(views, now_ms)
             took_s = loop.time() - began_s
             for viewer in self._viewers:
@@ -108,11 +108,11 @@ class Live:
     async def _look(self, views: Sequence[Hashable], now_ms: int) -> Mapping[Any, Shown]:
         """What these views show; nothing while the store does not answer."""
         try:
-            return await self.desk.read(lambda connection: self._read(connection, views, now_ms))
+            return await self.context.read(lambda connection: self._read(connection, views, now_ms))
         except (QueueFull, StoreUnavailable):
             return {}
         except Exception as fault:
-            self.desk.log.exception("live_look_failed", exc_info=fault)
+            self.context.log.exception("live_look_failed", exc_info=fault)
             return {}
 
     def _of_this_turn(self) -> Sequence[Hashable]:
@@ -205,7 +205,7 @@ class _Stream(Response):
     async def _is_signed_in(self) -> bool:
         """Whether the sign-in lives; where nobody can say, it is taken to."""
         try:
-            return await self._live.desk.access.signed_in(self._viewer.token, is_use=False) is not None
+            return await self._live.context.access.signed_in(self._viewer.token, is_use=False) is not None
         except (QueueFull, StoreUnavailable):
             return True
 

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 from sqlalchemy import Connection
 
-from licet.admin.context import Desk, cookie_name
+from licet.admin.context import AdminContext, cookie_name
 from licet.admin.pages.frame import Visit, page, part, visiting
 from licet.admin.pages.licence_state import LicenceState, licence_state
 from licet.admin.pages.live import Live
@@ -50,11 +50,11 @@ class Seen(NamedTuple):
     in_now: SeatPage | None
 
 
-def router(desk: Desk) -> APIRouter:
+def router(context: AdminContext) -> APIRouter:
     """`/`, and `/live` where it goes on."""
     made = APIRouter()
-    live = Live(desk, lambda connection, views, now_ms: _show_all(desk, connection, views, now_ms))
-    visitor = visiting(desk)
+    live = Live(context, lambda connection, views, now_ms: _show_all(context, connection, views, now_ms))
+    visitor = visiting(context)
 
     @made.get("/")
     async def look(
@@ -62,10 +62,10 @@ def router(desk: Desk) -> APIRouter:
     ) -> Response:
         view = _view(request, visit, q, after)
         try:
-            seen = await desk.read(lambda it: _see(desk, it, view, visit.now_ms))
+            seen = await context.read(lambda it: _see(context, it, view, visit.now_ms))
         except InvalidCursor:
             raise not_found("The list has no such page.") from None
-        return page(request, visit, "overview.html", here="Overview", **_context(view, seen))
+        return page(request, visit, "overview.html", here="Overview", **_values(view, seen))
 
     @made.get("/live")
     async def follow(
@@ -121,7 +121,7 @@ def _view(request: Request, visit: Visit, text: str, after: str | None) -> View:
     )
 
 
-def _see(desk: Desk, connection: Connection, view: View, now_ms: int) -> Seen:
+def _see(context: AdminContext, connection: Connection, view: View, now_ms: int) -> Seen:
     found = overview(
         connection,
         now_ms,
@@ -131,13 +131,13 @@ def _see(desk: Desk, connection: Connection, view: View, now_ms: int) -> Seen:
         after=view.after,
         limit=TENANTS_A_PAGE,
     )
-    tenant = desk.store.tenant(view.name) if view.name else None
+    tenant = context.store.tenant(view.name) if view.name else None
     in_now = seats_held(connection, tenant, now_ms, limit=IN_NOW_MAX) if tenant else None
     return Seen(found, in_now)
 
 
 def _show_all(
-    desk: Desk, connection: Connection, views: Sequence[View], now_ms: int
+    context: AdminContext, connection: Connection, views: Sequence[View], now_ms: int
 ) -> dict[View, dict[str, Any]]:
     """What each of these views shows, for who has the page already."""
     shown: dict[View, dict[str, Any]] = {}
@@ -145,12 +145,12 @@ def _show_all(
         if view.only_mark and view.tenant_id is not None:
             shown[view] = {"mark": mark(connection, view.tenant_id, now_ms)}
             continue
-        context = _context(view, _see(desk, connection, view, now_ms))
-        shown[view] = {"headline": context["sentence"], "html": part("overview.html", "live", **context)}
+        values = _values(view, _see(context, connection, view, now_ms))
+        shown[view] = {"headline": values["sentence"], "html": part("overview.html", "live", **values)}
     return shown
 
 
-def _context(view: View, seen: Seen) -> dict[str, Any]:
+def _values(view: View, seen: Seen) -> dict[str, Any]:
     return {
         "view": view,
         "found": seen.found,

@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
-from licet.admin.context import Desk, address, cookie_name, request_id
+from licet.admin.context import AdminContext, address, cookie_name, request_id
 from licet.admin.pages.frame import Posted, Visit, page, posting, see, visiting
 from licet.admin.pages.sign_in import set_cookie
 from licet.admin.sign_in import SignInRefused, TooManyAttempts
@@ -22,7 +22,7 @@ PATH = "/password"
 ELSEWHERE = f"{PATH}/sign-out-elsewhere"
 
 
-def router(desk: Desk) -> APIRouter:
+def router(context: AdminContext) -> APIRouter:
     """`/password`."""
     made = APIRouter()
 
@@ -36,26 +36,26 @@ def router(desk: Desk) -> APIRouter:
             status=status,
             errors=errors or {},
             bounds=(PASSWORD_CHARS_MIN, PASSWORD_CHARS_MAX),
-            sign_ins=await desk.access.own_sign_ins(request.cookies.get(cookie_name(request), "")),
+            sign_ins=await context.access.own_sign_ins(request.cookies.get(cookie_name(request), "")),
         )
 
     @made.post(ELSEWHERE)
     async def elsewhere(
-        request: Request, posted: Annotated[Posted, Depends(posting(desk, Role.VIEWER))]
+        request: Request, posted: Annotated[Posted, Depends(posting(context, Role.VIEWER))]
     ) -> Response:
         del posted
-        ended = await desk.access.sign_out_elsewhere(request.cookies.get(cookie_name(request), ""))
+        ended = await context.access.sign_out_elsewhere(request.cookies.get(cookie_name(request), ""))
         if not ended:
             return see(request, PATH, "You are signed in here only.")
         return see(request, PATH, f"{counted(ended, 'other sign-in')} ended. You are signed in here only.")
 
     @made.get(PATH)
-    async def form(request: Request, visit: Annotated[Visit, Depends(visiting(desk))]) -> Response:
+    async def form(request: Request, visit: Annotated[Visit, Depends(visiting(context))]) -> Response:
         return await shown(request, visit)
 
     @made.post(PATH)
     async def change(
-        request: Request, posted: Annotated[Posted, Depends(posting(desk, Role.VIEWER))]
+        request: Request, posted: Annotated[Posted, Depends(posting(context, Role.VIEWER))]
     ) -> Response:
         old, new, again = (posted.text(f"{which}_password") for which in ("old", "new", "again"))
         if new != again:
@@ -63,7 +63,7 @@ def router(desk: Desk) -> APIRouter:
             return await shown(request, posted.visit, status=422, errors=errors)
         cookie = request.cookies.get(cookie_name(request), "")
         try:
-            token = await desk.access.change_password(
+            token = await context.access.change_password(
                 cookie, old, new, address(request), request_id=request_id(request)
             )
         except InvalidValue as wrong:

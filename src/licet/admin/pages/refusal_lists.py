@@ -10,7 +10,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from fastapi.responses import Response
 from sqlalchemy import Connection
 
-from licet.admin.context import Desk
+from licet.admin.context import AdminContext
 from licet.admin.pages.downloads import ROWS_MAX, csv_file
 from licet.admin.pages.filters import WITHIN, Filters
 from licet.admin.problems import not_found
@@ -45,7 +45,7 @@ class Seen(NamedTuple, Generic[Range]):
 
 
 async def look(
-    desk: Desk, read: Read[Range], most: Callable[[Connection], Sequence[Most]], after: str | None
+    context: AdminContext, read: Read[Range], most: Callable[[Connection], Sequence[Most]], after: str | None
 ) -> Seen[Range]:
     """The page of a list behind a cursor.
 
@@ -58,7 +58,7 @@ async def look(
         return Seen(shown, shown if is_whole else read(connection, None, LIMIT_MAX), most(connection))
 
     try:
-        return await desk.read(seen)
+        return await context.read(seen)
     except InvalidCursor:
         raise not_found("This page of the list is not there; begin with the first.") from None
 
@@ -82,7 +82,7 @@ def list_context(filters: Filters, path: str, seen: Seen[Any], after: str | None
 
 
 async def csv_of(
-    desk: Desk,
+    context: AdminContext,
     read: Read[Range],
     row: Callable[[Range], Sequence[object]],
     name: str,
@@ -99,6 +99,6 @@ async def csv_of(
                 return
 
     def make() -> Response:
-        return csv_file(name, headings, desk.read_now(lambda connection: list(rows(connection))))
+        return csv_file(name, headings, context.read_now(lambda connection: list(rows(connection))))
 
-    return await desk.run(make)
+    return await context.run(make)

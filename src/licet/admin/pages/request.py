@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from licet.admin.context import Desk
+from licet.admin.context import AdminContext
 from licet.admin.pages.filters import CAUSES, cleaned, reason_told
 from licet.admin.pages.frame import Visit, link, page, visiting
 from licet.journal.failures import Refused, find_request
@@ -22,20 +22,20 @@ PATH = "/denials/request"
 _ID = re.compile(r"[0-9A-Za-z-]{1,64}")  # else it is in no command that somebody is to copy
 
 
-def router(desk: Desk) -> APIRouter:
+def router(context: AdminContext) -> APIRouter:
     """`/denials/request`."""
     routes = APIRouter()
-    routes.add_api_route(PATH, _show(desk), methods=["GET"])
+    routes.add_api_route(PATH, _show(context), methods=["GET"])
     return routes
 
 
-def _show(desk: Desk) -> Callable[[Request], Any]:
-    seen = visiting(desk)
+def _show(context: AdminContext) -> Callable[[Request], Any]:
+    seen = visiting(context)
 
     async def show(request: Request) -> Response:
         visit = await seen(request)
         request_id = cleaned(request.query_params.get("id", ""))
-        found = await desk.read(
+        found = await context.read(
             lambda connection: find_request(
                 connection,
                 request_id,

@@ -18,7 +18,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from sqlalchemy import Connection
 
-from licet.admin.context import Desk
+from licet.admin.context import AdminContext
 from licet.admin.pages.frame import Kept, Posted, Visit, link, page, posting, see, visiting
 from licet.admin.pages.licence_state import LicenceState, licence_state
 from licet.admin.problems import not_found
@@ -87,11 +87,11 @@ class Chosen(Value, frozen=True, kw_only=True):
         )
 
 
-def router(desk: Desk) -> APIRouter:
+def router(context: AdminContext) -> APIRouter:
     """`/seats` and `/seats/end`."""
     made = APIRouter()
-    visitor, operator = visiting(desk), visiting(desk, Role.OPERATOR)
-    poster = posting(desk, Role.OPERATOR)
+    visitor, operator = visiting(context), visiting(context, Role.OPERATOR)
+    poster = posting(context, Role.OPERATOR)
 
     @made.get("/seats")
     async def look(
@@ -99,11 +99,11 @@ def router(desk: Desk) -> APIRouter:
     ) -> Response:
         tenant = visit.the_tenant
         if tenant is None:
-            return await _choose(desk, request, visit)
+            return await _choose(context, request, visit)
         search = _search(tuple(request.query_params.multi_items()))
         try:
-            found, seen = await desk.read(lambda it: _read(it, tenant, search, visit.now_ms, after))
-            ending = await desk.read(lambda it: _licences(it, tenant, search, visit.now_ms))
+            found, seen = await context.read(lambda it: _read(it, tenant, search, visit.now_ms, after))
+            ending = await context.read(lambda it: _licences(it, tenant, search, visit.now_ms))
         except InvalidCursor:
             raise not_found("The list has no such page.") from None
         return page(
@@ -119,26 +119,26 @@ def router(desk: Desk) -> APIRouter:
     @made.get("/seats/end")
     async def ask(request: Request, visit: Annotated[Visit, Depends(operator)]) -> Response:
         items = visit.kept or tuple(request.query_params.multi_items())
-        return await _ask(desk, request, visit, items)
+        return await _ask(context, request, visit, items)
 
     @made.post("/seats/end")
     async def end(request: Request, posted: Annotated[Posted, Depends(poster)]) -> Response:
         visit, tenant, chosen = posted.visit, _tenant(posted.visit), _chosen(posted.items)
         if not posted.text("sure"):
-            return await _ask(desk, request, visit, posted.items)
+            return await _ask(context, request, visit, posted.items)
         reason, cool_down_s = posted.text("reason").strip(), _cool_down_s(posted.text("cool_down"))
         try:
             check_ending(reason, cool_down_s)
         except InvalidValue as fault:
-            return await _ask(desk, request, visit, posted.items, problem=sentence(str(fault)))
-        done = await desk.run(_end, desk, visit, tenant, chosen, reason, cool_down_s)
+            return await _ask(context, request, visit, posted.items, problem=sentence(str(fault)))
+        done = await context.run(_end, context, visit, tenant, chosen, reason, cool_down_s)
         told = _told(done, cool_down_s, visit.now_ms)
         return see(request, _back(visit, tenant, posted.text("back")), told)
 
     return made
 
 
-async def _choose(desk: Desk, request: Request, visit: Visit) -> Response:
+async def _choose(context: AdminContext, request: Request, visit: Visit) -> Response:
     """Of which tenant? A list of them, with what is in use."""
     text = printable(request.query_params.get("q", ""), "").strip()[:TEXT_CHARS_MAX]
     after = request.query_params.get("after")
@@ -154,7 +154,7 @@ async def _choose(desk: Desk, request: Request, visit: Visit) -> Response:
         )
 
     try:
-        found = await desk.read(read)
+        found = await context.read(read)
     except InvalidCursor:
         raise not_found("The list has no such page.") from None
     return page(request, visit, "seats_tenants.html", here="Seats", found=found, text=text, after=after)
@@ -227,10 +227,12 @@ def _mark_of(pool: str, holder: str) -> str:
     return sha256(f"{pool}/{holder}".encode()).hexdigest()[:12]
 
 
-async def _ask(desk: Desk, request: Request, visit: Visit, items: Kept, *, problem: str = "") -> Response:
+async def _ask(
+    context: AdminContext, request: Request, visit: Visit, items: Kept, *, problem: str = ""
+) -> Response:
     """The page that says what will happen, and asks why and for how long."""
     tenant, chosen = _tenant(visit), _chosen(items)
-    ending, free_ms = await desk.read(lambda it: _ending_and_free(it, tenant, chosen, visit.now_ms))
+    ending, free_ms = await context.read(lambda it: _ending_and_free(it, tenant, chosen, visit.now_ms))
     texts = dict(items)
     clients = sorted({(it.client_id, it.initials) for it in ending})
     return page(
@@ -276,10 +278,10 @@ def _ending(connection: Connection, tenant: Tenant, chosen: Chosen, now_ms: int)
 
 
 def _end(  # noqa: PLR0917 - all of what was asked for
-    desk: Desk, visit: Visit, tenant: Tenant, chosen: Chosen, reason: str, cool_down_s: int
+    context: AdminContext, visit: Visit, tenant: Tenant, chosen: Chosen, reason: str, cool_down_s: int
 ) -> SessionsEnded:
     """Look again at what was chosen, and end it, in one transaction."""
-    return desk.change_now(
+    return context.change_now(
         visit.identity,
         lambda change: change.tenant(tenant.name).end_sessions(
             [

@@ -17,7 +17,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from licet.accounts.administrators import has_admin
-from licet.admin.context import Desk, address, cookie_name, is_secure, request_id
+from licet.admin.context import AdminContext, address, cookie_name, is_secure, request_id
 from licet.admin.pages.frame import Kept, Posted, local_path, posting, read_form, see, sign_in_form
 from licet.admin.sign_in import SignInRefused, TooManyAttempts
 from licet.lanes.contract import QueueFull
@@ -27,7 +27,7 @@ from licet.store.errors import StoreUnavailable
 _KEPT = "kept."
 
 
-def router(desk: Desk) -> APIRouter:
+def router(context: AdminContext) -> APIRouter:
     """`/sign-in` and `/sign-out`."""
     made = APIRouter()
 
@@ -35,9 +35,9 @@ def router(desk: Desk) -> APIRouter:
     async def form(request: Request, then: str = "/") -> Response:
         then = local_path(then)
         token = request.cookies.get(cookie_name(request))
-        if token and await desk.access.signed_in(token):
+        if token and await context.access.signed_in(token):
             return RedirectResponse(then, 303)
-        return sign_in_form(request, then=then, has_admin=await desk.read(has_admin))
+        return sign_in_form(request, then=then, has_admin=await context.read(has_admin))
 
     @made.post("/sign-in")
     async def sign_in(request: Request) -> Response:
@@ -46,7 +46,7 @@ def router(desk: Desk) -> APIRouter:
         name, password, then = texts.get("name", ""), texts.get("password", ""), texts.get("then", "/")
         kept = _kept(items)
         try:
-            token = await desk.access.sign_in(
+            token = await context.access.sign_in(
                 name, password, address(request), request_id=request_id(request)
             )
         except (SignInRefused, TooManyAttempts, QueueFull, StoreUnavailable) as refused:
@@ -61,10 +61,10 @@ def router(desk: Desk) -> APIRouter:
 
     @made.post("/sign-out")
     async def sign_out(
-        request: Request, posted: Annotated[Posted, Depends(posting(desk, Role.VIEWER))]
+        request: Request, posted: Annotated[Posted, Depends(posting(context, Role.VIEWER))]
     ) -> Response:
         del posted
-        await desk.access.sign_out(request.cookies.get(cookie_name(request), ""))
+        await context.access.sign_out(request.cookies.get(cookie_name(request), ""))
         answer = see(request, "/sign-in", "You are signed out.")
         answer.delete_cookie(
             cookie_name(request), path="/", secure=is_secure(request), httponly=True, samesite="strict"

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from licet.admin.context import Desk
+from licet.admin.context import AdminContext
 from licet.admin.pages.denials import choose, lasted
 from licet.admin.pages.downloads import file_name
 from licet.admin.pages.filters import cleaned
@@ -63,28 +63,28 @@ class Asked(NamedTuple):
     zone: str
 
 
-def router(desk: Desk) -> APIRouter:
+def router(context: AdminContext) -> APIRouter:
     """`/usage`, and the same as files."""
     routes = APIRouter()
-    routes.add_api_route(PATH, _show(desk), methods=["GET"])
+    routes.add_api_route(PATH, _show(context), methods=["GET"])
     for kind in _TYPES:
-        routes.add_api_route(f"{PATH}/download.{kind}", _download(desk, kind), methods=["GET"])
+        routes.add_api_route(f"{PATH}/download.{kind}", _download(context, kind), methods=["GET"])
     return routes
 
 
-def _show(desk: Desk) -> Callable[[Request], Any]:
-    seen = visiting(desk)
+def _show(context: AdminContext) -> Callable[[Request], Any]:
+    seen = visiting(context)
 
     async def show(request: Request) -> Response:
         visit = await seen(request)
         if visit.the_tenant is None:
             return choose(request, visit, HERE, PATH, "Usage of which tenant?")
         asked = asked_of(request, visit.the_tenant)
-        found = await desk.run(read_usage, desk, asked, visit.now_ms)
+        found = await context.run(read_usage, context, asked, visit.now_ms)
         pool = next(
             (it for it in found.pools if it.pool == asked.pool), found.pools[0] if found.pools else None
         )
-        context = _pool_context(found, pool, asked) if pool else {"by": "hour"}
+        figures = _pool_context(found, pool, asked) if pool else {"by": "hour"}
         return page(
             request,
             visit,
@@ -101,14 +101,14 @@ def _show(desk: Desk) -> Callable[[Request], Any]:
             download=lambda kind: _link(
                 visit, asked, path=f"{PATH}/download.{kind}", pool=pool.pool if pool else ""
             ),
-            **context,
+            **figures,
         )
 
     return show
 
 
-def _download(desk: Desk, kind: str) -> Callable[[Request], Any]:
-    seen = visiting(desk)
+def _download(context: AdminContext, kind: str) -> Callable[[Request], Any]:
+    seen = visiting(context)
 
     async def download(request: Request) -> Response:
         visit = await seen(request)
@@ -116,7 +116,7 @@ def _download(desk: Desk, kind: str) -> Callable[[Request], Any]:
             raise not_found("Say whose usage.")
         asked = asked_of(request, visit.the_tenant)
         try:
-            content = await desk.run(_file, desk, asked, visit.now_ms, kind)
+            content = await context.run(_file, context, asked, visit.now_ms, kind)
         except ChartsMissing as missing:
             raise Problem(409, "not-possible", sentence(str(missing))) from None
         name = file_name("licet", asked.tenant.name, asked.pool, asked.reach.value)
@@ -129,9 +129,9 @@ def _download(desk: Desk, kind: str) -> Callable[[Request], Any]:
     return download
 
 
-def _file(desk: Desk, asked: Asked, now_ms: int, kind: str) -> bytes:
+def _file(context: AdminContext, asked: Asked, now_ms: int, kind: str) -> bytes:
     """What `licet usage` writes, in the reader's zone."""
-    found = read_usage(desk, asked, now_ms)
+    found = read_usage(context, asked, now_ms)
     by = By.HOUR if asked.reach in _BY_HOUR else By.DAY
     if kind != "csv":
         return draw(found, form=Form(kind), by=by, pool=asked.pool or None, zone=ZoneInfo(asked.zone))
@@ -154,11 +154,11 @@ def asked_of(request: Request, tenant: Tenant) -> Asked:
     )
 
 
-def read_usage(desk: Desk, asked: Asked, now_ms: int) -> Usage:
+def read_usage(context: AdminContext, asked: Asked, now_ms: int) -> Usage:
     """The figures, as `licet usage` has them."""
     zone = ZoneInfo(asked.zone)
     from_ms = asked.reach.from_ms(now_ms, zone)
-    return desk.read_now(
+    return context.read_now(
         lambda connection: usage(connection, asked.tenant, from_ms, now_ms + 1, now_ms=now_ms, zone=zone)
     )
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self, TypeVar
 from fastapi import Request
 
 from licet.accounts import administrators
-from licet.admin.context import Desk
+from licet.admin.context import AdminContext
 from licet.admin.pages.forms import Field, Kind, Option
 from licet.admin.pages.frame import Visit, link
 from licet.admin.pages.setup.cells import Cell, Row, expiry, last_use
@@ -36,7 +36,7 @@ class OfTenant(Noun[Part]):
     tenant: Tenant
 
     @classmethod
-    async def seen(cls, context: Desk, _: Request, visit: Visit) -> Self:
+    async def seen(cls, context: AdminContext, _: Request, visit: Visit) -> Self:
         """Those of the chosen tenant, as it is now."""
         return cls(context, visit, await _chosen(context, visit))
 
@@ -87,12 +87,12 @@ class OfClient(Noun[Credential]):
     after = "Sessions that it began go on until they have to be renewed."
     tenant: Tenant
 
-    def __init__(self, context: Desk, visit: Visit, tenant: Tenant, client: Client) -> None:
+    def __init__(self, context: AdminContext, visit: Visit, tenant: Tenant, client: Client) -> None:
         super().__init__(context, visit, tenant)
         self.client = client
 
     @classmethod
-    async def seen(cls, context: Desk, request: Request, visit: Visit) -> Self:
+    async def seen(cls, context: AdminContext, request: Request, visit: Visit) -> Self:
         """Those of the client that the address names."""
         tenant = await _chosen(context, visit)
         name = request.query_params.get("name", "")
@@ -157,7 +157,7 @@ class OfAll(Noun[Part]):
     is_rehearsed = False  # no session ends with one
 
     @classmethod
-    async def seen(cls, context: Desk, _: Request, visit: Visit) -> Self:
+    async def seen(cls, context: AdminContext, _: Request, visit: Visit) -> Self:
         """Those of the reader's tenants."""
         own = next((it for it in visit.tenants if it.id == visit.identity.tenant_id), None)
         return cls(context, visit, own)
@@ -214,7 +214,7 @@ class OfAll(Noun[Part]):
         return administrators.changing(self.context.store, self.visit.identity.actor, within=self.within)
 
 
-async def _chosen(context: Desk, visit: Visit) -> Tenant:
+async def _chosen(context: AdminContext, visit: Visit) -> Tenant:
     """The tenant that is looked at, as it is now.
 
     Raises Problem, NotFound.

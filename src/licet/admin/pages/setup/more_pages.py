@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from licet.admin.context import Desk
+from licet.admin.context import AdminContext
 from licet.admin.pages.frame import link, posting, see
 from licet.admin.pages.setup.frame import question_page, secret_page
 from licet.admin.pages.setup.noun_pages import NounPages
@@ -21,7 +21,7 @@ from licet.store.errors import SetupError
 class ClientPages(NounPages[Clients]):
     """The pages of clients, on which one that was suspended is resumed as well."""
 
-    def __init__(self, context: Desk) -> None:
+    def __init__(self, context: AdminContext) -> None:
         super().__init__(context, Clients)
         self._operated = posting(context, Role.OPERATOR)
 
@@ -49,7 +49,7 @@ class ClientPages(NounPages[Clients]):
 class WebhookPages(NounPages[Webhooks]):
     """The pages of webhooks: their secrets are shown and rotated, and a test message is sent."""
 
-    def __init__(self, context: Desk) -> None:
+    def __init__(self, context: AdminContext) -> None:
         super().__init__(context, Webhooks)
 
     def add_to(self, routes: APIRouter) -> None:

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 from fastapi import Request
 
-from licet.admin.context import Desk
+from licet.admin.context import AdminContext
 from licet.admin.pages.forms import Field, Form, Texts
 from licet.admin.pages.frame import Visit, link
 from licet.admin.pages.setup.cells import Cell
@@ -74,13 +74,13 @@ class Noun(Generic[Part]):
     after: ClassVar[str] = ""  # what stays when one is removed
     is_rehearsed: ClassVar[bool] = True  # a removal is tried before it is asked about, to know what ends
 
-    def __init__(self, context: Desk, visit: Visit, tenant: Tenant | None) -> None:
+    def __init__(self, context: AdminContext, visit: Visit, tenant: Tenant | None) -> None:
         self.context = context
         self.visit = visit
         self.tenant = tenant
 
     @classmethod
-    async def seen(cls, context: Desk, request: Request, visit: Visit) -> Self:
+    async def seen(cls, context: AdminContext, request: Request, visit: Visit) -> Self:
         """What this reader sees at this address.
 
         Raises Problem, NotFound.

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from licet.admin.context import Desk
+from licet.admin.context import AdminContext
 from licet.admin.pages.forms import Field, Form, read_seen, read_texts
 from licet.admin.pages.frame import Posted, Visit, link, posting, see, visiting
 from licet.admin.pages.setup.frame import list_page, listed, question_page, secret_page, setup_page
@@ -32,7 +32,7 @@ AnyNoun = TypeVar("AnyNoun", bound=Noun[Any])
 class NounPages(Generic[AnyNoun]):
     """The pages of one noun."""
 
-    def __init__(self, context: Desk, noun: type[AnyNoun]) -> None:
+    def __init__(self, context: AdminContext, noun: type[AnyNoun]) -> None:
         self.context = context
         self._noun = noun
         self._path = f"{ROOT}/{noun.path}"

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from licet.admin.context import Desk
+from licet.admin.context import AdminContext
 from licet.admin.pages.frame import link, visiting
 from licet.admin.pages.setup.more_pages import ClientPages, WebhookPages
 from licet.admin.pages.setup.noun import Noun
@@ -35,7 +35,7 @@ _ALIKE: tuple[type[Noun[Any]], ...] = (
 )
 
 
-def router(context: Desk) -> APIRouter:
+def router(context: AdminContext) -> APIRouter:
     """All of them."""
     routes = APIRouter()
     routes.add_api_route(ROOT, _first(context), methods=["GET"])
@@ -46,7 +46,7 @@ def router(context: Desk) -> APIRouter:
     return routes
 
 
-def _first(context: Desk) -> Callable[[Request], Any]:
+def _first(context: AdminContext) -> Callable[[Request], Any]:
     seen = visiting(context)
 
     async def show(request: Request) -> Response:

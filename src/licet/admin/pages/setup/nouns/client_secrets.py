@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from licet.admin.context import Desk
+from licet.admin.context import AdminContext
 from licet.admin.pages.forms import Field, Form, Kind, Texts
 from licet.admin.pages.frame import Visit, link
 from licet.admin.pages.setup.homes import OfClient
@@ -32,7 +32,9 @@ _OVERLAP = Field(
 )
 
 
-def shown_once(context: Desk, visit: Visit, tenant: Tenant, client_id: str, made: NewClientSecret) -> Secret:
+def shown_once(
+    context: AdminContext, visit: Visit, tenant: Tenant, client_id: str, made: NewClientSecret
+) -> Secret:
     """What shows a new secret of a client."""
     credentials = "'" + f"{client_id}:SECRET".replace("'", "'\\''") + "'"
     return Secret(

@@ -7,7 +7,7 @@ from fastapi import Request
 from msgspec.structs import replace
 from sqlalchemy import Connection, func, select
 
-from licet.admin.context import Desk
+from licet.admin.context import AdminContext
 from licet.admin.pages.forms import Field, Kind, Option, Texts, whole
 from licet.admin.pages.frame import Visit, link
 from licet.admin.pages.setup.cells import Cell, number
@@ -60,7 +60,7 @@ class Tenants(Noun[Tenant]):
     is_rehearsed = False  # that would lock the store for long; live sessions are counted instead
 
     @classmethod
-    async def seen(cls, context: Desk, _: Request, visit: Visit) -> Self:
+    async def seen(cls, context: AdminContext, _: Request, visit: Visit) -> Self:
         """All that the reader sees."""
         return cls(context, visit, visit.the_tenant)
 
