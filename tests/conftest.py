@@ -28,6 +28,7 @@ from support.store_site import START_MS, begin
 
 if TYPE_CHECKING:
     from support.browser import Browser
+    from support.cli_site import Desk
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - what is made in it has names that nobody knows before
 _MEMORY_BYTES_MIN = 4 * 2**30  # a guess: a run keeps less than one
@@ -211,3 +212,19 @@ def browser(chromium: "Browser") -> Iterator["Browser"]:
     """It, at work. Its driver has an event loop in this thread: no other test of the file could have one."""
     with chromium.at_work():
         yield chromium
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory for the command line. A file whose tests begin with more has a `made` of its own."""
+    from support.cli_site import new_desk  # noqa: PLC0415 - the command line, which few of the rooms need
+
+    return new_desk(tmp_path_factory.mktemp("made") / "licet-data")
+
+
+@pytest.fixture
+def desk(made: Path, tmp_path: Path) -> "Desk":
+    """A copy of it, for one test."""
+    from support.cli_site import copy_of  # noqa: PLC0415 - as above
+
+    return copy_of(made, tmp_path)

@@ -16,22 +16,10 @@ from typer.core import TyperGroup
 
 from licet.cli import _PANELS, _loader
 from licet.credentials.keyring import read_keyring
-from support.cli_site import TENANT, Desk, copy_of, new_desk
+from support.cli_site import TENANT, Desk
 from support.command_line import run, terminal
 
 UNPROVEN = "it cannot authenticate: no password works for it, no secret and no key"
-
-
-@pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data directory, made once."""
-    return new_desk(tmp_path_factory.mktemp("made") / "licet-data")
-
-
-@pytest.fixture
-def desk(made: Path, tmp_path: Path) -> Desk:
-    """A copy of it, for one test."""
-    return copy_of(made, tmp_path)
 
 
 def mode(path: Path) -> int:

@@ -15,7 +15,7 @@ from licet.credentials.keyring import read_keyring
 from licet.credentials.passwords import Passwords
 from licet.store import schema
 from licet.store.sqlite.store import SqliteStore
-from support.cli_site import TENANT, Desk, copy_of, new_desk
+from support.cli_site import TENANT, Desk, new_desk
 
 PASSWORD = "battery staple"
 LATER = "2035-01-31"
@@ -27,12 +27,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = new_desk(tmp_path_factory.mktemp("admin") / "licet-data")
     Desk(data).run("admin", "add", "ada", "--role", "owner", "--password-stdin", stdin=f"{PASSWORD}\n")
     return data
-
-
-@pytest.fixture
-def desk(made: Path, tmp_path: Path) -> Desk:
-    """A copy of it."""
-    return copy_of(made, tmp_path)
 
 
 @pytest.fixture

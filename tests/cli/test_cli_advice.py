@@ -17,7 +17,7 @@ from licet.cli.run.finding_advice import advice_of
 from licet.refusal import Code, Subject
 from licet.setup.check import Finding, FindingCode
 from licet.store.errors import SetupError, unknown
-from support.cli_site import PASSWORD, Desk, copy_of, new_desk
+from support.cli_site import PASSWORD, Desk
 from support.command_line import run
 from support.paths import ROOT
 
@@ -41,18 +41,6 @@ SHARED = (
 )
 COMMAND = re.compile(r"\blicet [a-z]+\b|(?<![\w-])--[a-z][a-z-]+")
 PROSE = re.compile(r"\blicet (fingerprint|and|is|or)\b")
-
-
-@pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data directory, made once."""
-    return new_desk(tmp_path_factory.mktemp("made") / "licet-data")
-
-
-@pytest.fixture
-def desk(made: Path, tmp_path: Path) -> Desk:
-    """A copy of it, for one test."""
-    return copy_of(made, tmp_path)
 
 
 def modules(*rooms: str) -> Iterator[Path]:

@@ -9,7 +9,7 @@ from licet.accounts.administrators import find_admin
 from licet.clock import SystemClock
 from licet.store import schema
 from licet.store.sqlite.store import SqliteStore
-from support.cli_site import Desk, copy_of, new_desk
+from support.cli_site import Desk, new_desk
 from support.command_line import run, terminal
 
 END = ("session", "end", "--all", "--after-restore")
@@ -31,12 +31,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert sign_ins.begin(store, admin, b"h" * 32, "192.0.2.1", sign_ins.Lives())
     store.close()
     return data
-
-
-@pytest.fixture
-def desk(made: Path, tmp_path: Path) -> Desk:
-    """A copy of it, which is what a restored store is."""
-    return copy_of(made, tmp_path)
 
 
 def signed_in(desk: Desk) -> int:

@@ -10,7 +10,7 @@ from licet.clock import SystemClock
 from licet.setup.change import SetupChange, changing
 from licet.setup.consequences import CLIENTS_MAX, Consequences, Tally, attempt
 from licet.store.sqlite.store import SqliteStore
-from support.cli_site import Desk, copy_of, new_desk
+from support.cli_site import Desk, new_desk
 from support.command_line import terminal
 
 # Each ends the one session of TestClientId, and what it says when it is done.
@@ -31,12 +31,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = new_desk(tmp_path_factory.mktemp("asks") / "licet-data")
     Desk(data).grant("TestClientId")
     return data
-
-
-@pytest.fixture
-def desk(made: Path, tmp_path: Path) -> Desk:
-    """A copy of it."""
-    return copy_of(made, tmp_path)
 
 
 class TestWithoutATerminal:

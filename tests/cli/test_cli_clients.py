@@ -1,78 +1,18 @@
 """The verbs for clients, their generated secrets, and sessions."""
 
 import re
-import shlex
-from pathlib import Path
 
 import pytest
 
 from licet.clock import SystemClock
 from licet.credentials.generated import ClientSecrets
 from licet.credentials.keyring import read_keyring
-from licet.model import Tenant
-from licet.store.sqlite.store import SqliteStore
-from support.cli_site import TENANT, Desk, copy_of, new_desk
+from support.cli_site import Desk
 
 TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
-@pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data directory, made once."""
-    return new_desk(tmp_path_factory.mktemp("made") / "licet-data")
-
-
-@pytest.fixture
-def desk(made: Path, tmp_path: Path) -> Desk:
-    """A copy of it, for one test."""
-    return copy_of(made, tmp_path)
-
-
-def tenant_of(desk: Desk) -> Tenant:
-    store = SqliteStore(desk.store_file, SystemClock())
-    tenant = store.tenant(TENANT)
-    store.close()
-    assert tenant is not None
-    return tenant
-
-
 # client
-
-
-def test_clients_are_added_changed_shown_and_removed(desk: Desk) -> None:
-    added = desk.out(
-        "client", "add", "Api", "--user", "TC", "--introspects", "--max-sessions", "7",
-        "--scope", "view", "--grant-type", "client_credentials",
-    )  # fmt: skip
-    assert added == "Client Api added.\n"
-    assert desk.out("client", "list").splitlines() == [
-        "client        user  enabled  scopes  introspects  authenticates by",
-        "Api           TC    yes      view    yes          password",
-        "TestClientId  TC    yes      every   no           password",
-    ]
-    assert desk.json("client", "show", "Api") == {
-        "client_id": "Api",
-        "user": "TC",
-        "enabled": True,
-        "scopes": ["view"],
-        "grant_types": ["client_credentials"],
-        "max_sessions": 7,
-        "introspects": True,
-        "password_allowed": True,
-        "secrets": 0,
-        "keys": 0,
-        "authenticates_by": ["password"],
-        "suspended_until": None,
-    }
-    changed = desk.out("client", "set", "Api", "--every-scope", "--no-introspection", "--no-password")
-    assert changed == "Client Api changed.\n"
-    api = tenant_of(desk).clients["Api"]
-    assert (api.scopes, api.introspects, api.password_allowed) == (None, False, False)
-    assert desk.json("client", "show", "Api")["scopes"] is None
-    assert desk.out("client", "disable", "Api") == "Client Api disabled.\n"
-    assert desk.out("client", "enable", "Api") == "Client Api enabled.\n"
-    assert desk.out("client", "set", "Api", "--password") == "Client Api changed.\n"
-    assert desk.out("client", "remove", "Api", "--yes") == "Client Api removed.\n"
 
 
 def test_a_change_tells_what_it_ended(desk: Desk) -> None:
@@ -94,38 +34,9 @@ def test_a_change_tells_what_it_ended(desk: Desk) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("arguments", "exit_code", "told"),
-    [
-        ("add TestClientId --user TC", 1, "there is a client TestClientId already"),
-        ("add x --user XX", 1, "there is no user XX in tenant Jim_Test; there is: TC"),
-        ("add x --user TC --scope x", 1, "there is no scope x"),
-        ("add '' --user TC", 2, "a client_id is 1 to 128 characters"),
-        ("add x --user TC --max-sessions 0", 2, "client x: max_sessions is 1 to 100000, not 0"),
-        ("add x --user TC --grant-type password", 2, "invalid value for '--grant-type'"),
-        ("add x --user TC --json", 2, "--secret-expires and --json are about a generated secret"),
-        ("add x --user TC --secret-expires never", 2, "--secret-expires and --json are about"),
-        ("add x --user TC --secret --secret-expires 2020-01-01", 2, "a new secret expires later"),
-        ("set TestClientId", 2, "say what to change"),
-        ("set TestClientId --scope view --every-scope", 2, "--scope and --every-scope exclude"),
-        ("set TestClientId --introspects --no-introspection", 2, "--introspects and --no-introspection"),
-        ("set TestClientId --password --no-password", 2, "--password and --no-password exclude"),
-        ("set x --user TC", 1, "there is no client x"),
-        ("show x", 1, "there is no client x in tenant Jim_Test; there is: TestClientId"),
-        ("remove x", 1, "there is no client x in tenant Jim_Test; there is: TestClientId"),
-        ("secret list x", 1, "there is no client x"),
-        ("secret add x", 1, "there is no client x"),
-        ("secret add TestClientId --expires 2020-01-01", 2, "a new secret expires later than now"),
-        ("secret remove TestClientId x --yes", 1, "there is no secret of client TestClientId x"),
-    ],
-)
-def test_client_refuses(desk: Desk, arguments: str, exit_code: int, told: str) -> None:
-    assert desk.error("client", *shlex.split(arguments), exit_code=exit_code).startswith(told)
-
-
 def works(desk: Desk, client_id: str, secret: str) -> bool:
     secrets = ClientSecrets(read_keyring(desk.secrets_file).pepper)
-    return secrets.find(tenant_of(desk).clients[client_id], secret, SystemClock().now_ms()) is not None
+    return secrets.find(desk.tenant().clients[client_id], secret, SystemClock().now_ms()) is not None
 
 
 def test_a_generated_secret_is_alone_on_standard_output(desk: Desk) -> None:
@@ -133,7 +44,7 @@ def test_a_generated_secret_is_alone_on_standard_output(desk: Desk) -> None:
     secret = result.stdout.rstrip("\n")
     assert works(desk, "Api", secret)
     assert result.stderr == "Client Api added.\n"
-    assert not tenant_of(desk).clients["Api"].password_allowed
+    assert not desk.tenant().clients["Api"].password_allowed
 
 
 def test_a_generated_secret_as_json(desk: Desk) -> None:
@@ -143,11 +54,11 @@ def test_a_generated_secret_as_json(desk: Desk) -> None:
     assert set(made) == {"client_id", "secret_id", "client_secret", "expires_at"}
     assert (made["client_id"], made["expires_at"]) == ("Api", "2099-02-01T00:00:00Z")
     assert works(desk, "Api", made["client_secret"])
-    assert tenant_of(desk).clients["Api"].password_allowed
+    assert desk.tenant().clients["Api"].password_allowed
     more = desk.json("client", "secret", "add", "Api", "--no-password")
     assert more["expires_at"] is None
     assert works(desk, "Api", more["client_secret"])
-    assert not tenant_of(desk).clients["Api"].password_allowed
+    assert not desk.tenant().clients["Api"].password_allowed
 
 
 def test_secrets_are_listed_and_removed_by_their_ids(desk: Desk) -> None:
@@ -236,18 +147,3 @@ def test_many_sessions_are_ended_together(desk: Desk, which: list[str]) -> None:
     seats = "2 seats" if number == 3 else "1 seat"
     assert desk.out("session", "end", *which, "--yes") == f"{number} sessions ended; {seats} came back.\n"
     assert desk.json("pool", "show", "full")["in_use"] == 3 - number
-
-
-@pytest.mark.parametrize(
-    ("arguments", "exit_code", "told"),
-    [
-        ("end --yes", 2, "say which: a session, --client or --user, or --all"),
-        ("end 30 --all --yes", 2, "say which: a session"),
-        ("end --client x --all --yes", 2, "say which: a session"),
-        ("end ffff --yes", 1, "no active session in Jim_Test has an id that begins with ffff"),
-        ("end --client x --yes", 1, "there is no client x"),
-        ("show ffff", 1, "no active session in Jim_Test has an id that begins with ffff"),
-    ],
-)
-def test_session_refuses(desk: Desk, arguments: str, exit_code: int, told: str) -> None:
-    assert desk.error("session", *shlex.split(arguments), exit_code=exit_code).startswith(told)

@@ -15,7 +15,7 @@ from licet.credentials.keyring import fingerprint, read_keyring
 from licet.store.migrate import COMPATIBLE_FROM, HEAD
 from licet.store.nodes import KeyMark, Node, key_marks, note_node
 from licet.store.sqlite.store import SqliteStore
-from support.cli_site import Desk, copy_of, new_desk
+from support.cli_site import Desk
 from support.next_version import NEXT, NextVersion
 from support.postgres import Postgres
 
@@ -29,18 +29,6 @@ NODE: dict[str, Any] = {
     "token_keys": (KeyMark(id=1, fingerprint="5f0c11aa", signs_at_ms=0),),
     "pepper": "77aa90b1",
 }
-
-
-@pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data directory, made once."""
-    return new_desk(tmp_path_factory.mktemp("made") / "licet-data")
-
-
-@pytest.fixture
-def desk(made: Path, tmp_path: Path) -> Desk:
-    """A copy of it, for one test."""
-    return copy_of(made, tmp_path)
 
 
 def mode(path: Path) -> int:

@@ -2,28 +2,17 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from licet.alerts.evaluation import look
 from licet.clock import SystemClock
 from licet.store.sqlite.store import SqliteStore
-from support.cli_site import TENANT, Desk, copy_of, new_desk
+from support.cli_site import TENANT, Desk
 from support.command_line import terminal
 from support.receiver import Receiver, says
 
 URL = "https://example.com/alerts"
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return new_desk(tmp_path_factory.mktemp("made") / "licet-data")
-
-
-@pytest.fixture
-def desk(made: Path, tmp_path: Path) -> Desk:
-    return copy_of(made, tmp_path)
 
 
 @pytest.fixture

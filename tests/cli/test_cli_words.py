@@ -13,7 +13,7 @@ from licet.cli.run.migrate import _fits
 from licet.cli.stores import must_be_readable
 from licet.server.sockets import bind
 from licet.store.migrate import HEAD
-from support.cli_site import Desk, copy_of, new_desk
+from support.cli_site import Desk
 from support.command_line import run
 
 
@@ -35,18 +35,6 @@ def completed(line: str, data: Path) -> str:
     )
     assert not done.stderr
     return done.stdout.strip()
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data directory, copied by the tests that change it."""
-    return new_desk(tmp_path_factory.mktemp("words") / "licet-data")
-
-
-@pytest.fixture
-def desk(made: Path, tmp_path: Path) -> Desk:
-    """A copy of it."""
-    return copy_of(made, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -158,6 +146,10 @@ def test_two_pictures_are_drawn_of_one_report(desk: Desk, tmp_path: Path) -> Non
         ("licet scope show a", "all"),
         ("licet user disable ", "TC"),
         ("licet client set Test", "TestClientId"),
+        ("licet client set TestClientId --scope v", "view"),
+        ("licet client add x --user ", "TC"),
+        ("licet scope set all --pool ", "full"),
+        ("licet client secret list ", "TestClientId"),
         ("licet session end --client ", "TestClientId"),
         ("licet seats --tenant J", "Jim_Test"),
         ("licet pool set x", ""),

@@ -13,6 +13,7 @@ from licet.credentials.keyring import FILE_NAME
 from licet.lanes.commit import commit
 from licet.ledger.commands import Grant, Granted
 from licet.ledger.rules import ScopeGrant, resolve_scope
+from licet.model import Tenant
 from licet.store.sqlite.store import SqliteStore
 from support.command_line import run
 
@@ -50,11 +51,17 @@ class Desk:
         """What a verb prints as JSON."""
         return json.loads(self.out(*arguments, "--json"))
 
+    def tenant(self) -> Tenant:
+        """Its tenant, as the store has it."""
+        store = SqliteStore(self.store_file, SystemClock())
+        tenant = _tenant(store)
+        store.close()
+        return tenant
+
     def grant(self, client_id: str, *scopes: str) -> str:
         """A client gets a session; its name."""
         store = SqliteStore(self.store_file, SystemClock())
-        tenant = store.tenant(TENANT)
-        assert tenant is not None
+        tenant = _tenant(store)
         client = tenant.clients[client_id]
         found = resolve_scope(tenant, client, scopes)
         assert isinstance(found, ScopeGrant)
@@ -71,6 +78,12 @@ class Desk:
         store.close()
         assert isinstance(outcome, Granted), outcome
         return sid.hex()
+
+
+def _tenant(store: SqliteStore) -> Tenant:
+    tenant = store.tenant(TENANT)
+    assert tenant is not None
+    return tenant
 
 
 def new_desk(data: Path) -> Path:
