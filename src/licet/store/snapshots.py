@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, Select, Table, select
+from sqlalchemy import BindParameter, Connection, Row, Table, bindparam, select
 
 from licet.model import ClientSecret, PublicKey, Tenant, User
 from licet.store import schema
@@ -30,8 +30,7 @@ class Tenants:
         """The tenants as of the store's `version`, which this connection sees."""
         with self._lock:
             if version > self.version:  # Another thread may have seen a later one.
-                present = select(schema.tenant.c.id, schema.tenant.c.version).where(schema.is_there)
-                known = {row.id: row.version for row in connection.execute(present)}
+                known = {row.id: row.version for row in connection.execute(_PRESENT)}
                 changed = {key for key, row_version in known.items() if self._is_stale(key, row_version)}
                 by_id = {key: tenant for key, tenant in self.by_id.items() if key in known}
                 by_id |= {tenant.id: tenant for tenant in read_tenants(connection, changed)}
@@ -46,7 +45,7 @@ class Tenants:
 
 def read_version(connection: Connection) -> int:
     """The version of the set-up; every change makes it greater."""
-    version: int = connection.execute(select(schema.setup.c.version)).scalar_one()
+    version: int = connection.execute(_VERSION).scalar_one()
     return version
 
 
@@ -55,9 +54,10 @@ def read_tenants(connection: Connection, ids: set[int]) -> Iterable[Tenant]:
 
     Raises SetupDamaged.
     """
-    rows = _only(select(schema.tenant), schema.tenant.c.id, ids).order_by(schema.tenant.c.name)
+    if not ids:
+        return
     parts = {table: _rows_by_tenant(connection, table, ids) for table in _PARTS}
-    for row in connection.execute(rows):
+    for row in _rows(connection, schema.tenant, ids):
         if row.id not in ids:
             continue
         try:
@@ -68,19 +68,28 @@ def read_tenants(connection: Connection, ids: set[int]) -> Iterable[Tenant]:
 
 _IDS_MAX = 1000  # parameters of one statement, well below the limit of any engine
 _PARTS = (schema.pool, schema.scope, schema.user, schema.client, schema.client_secret, schema.public_key)
+# To make a statement takes as long as to execute it.
+_VERSION = select(schema.setup.c.version)
+_PRESENT = select(schema.tenant.c.id, schema.tenant.c.version).where(schema.is_there)
+_IDS: BindParameter[int] = bindparam("ids", expanding=True)
+_ALL = {table: select(table).order_by(*table.primary_key.columns) for table in _PARTS}
+_ALL[schema.tenant] = select(schema.tenant).order_by(schema.tenant.c.name)
+_SOME = {table: query.where(table.c.tenant_id.in_(_IDS)) for table, query in _ALL.items() if table in _PARTS}
+_SOME[schema.tenant] = _ALL[schema.tenant].where(schema.tenant.c.id.in_(_IDS))
 
 
 def _rows_by_tenant(connection: Connection, table: Table, ids: set[int]) -> defaultdict[int, list[Row[Any]]]:
     rows: defaultdict[int, list[Row[Any]]] = defaultdict(list)
-    query = _only(select(table), table.c.tenant_id, ids).order_by(*table.primary_key.columns)
-    for row in connection.execute(query):
+    for row in _rows(connection, table, ids):
         rows[row.tenant_id].append(row)
     return rows
 
 
-def _only(query: Select[Any], column: Column[Any], ids: set[int]) -> Select[Any]:
-    """Narrow a query to these tenants; where there are too many for one statement, all are read."""
-    return query.where(column.in_(ids)) if len(ids) <= _IDS_MAX else query
+def _rows(connection: Connection, table: Table, ids: set[int]) -> Iterable[Row[Any]]:
+    """The rows of these tenants; where there are too many for one statement, all are read."""
+    if len(ids) > _IDS_MAX:
+        return connection.execute(_ALL[table])
+    return connection.execute(_SOME[table], {"ids": list(ids)})
 
 
 def _tenant(row: Row[Any], parts: dict[Table, list[Row[Any]]]) -> Tenant:
