@@ -40,6 +40,12 @@ Transfer/sec:     12.33MB
 """
 
 
+@pytest.fixture(scope="module")
+def grant(tmp_path_factory: pytest.TempPathFactory) -> counting.Counts:
+    """What a grant takes as it is."""
+    return counting.count(tmp_path_factory.mktemp("grant"), ["grant"])["grant"]
+
+
 def test_a_request_takes_no_more_than_was_written_down(tmp_path: Path) -> None:
     counts = counting.count(tmp_path) | count_neighbours()
     baseline = guard.Baseline()
@@ -48,13 +54,14 @@ def test_a_request_takes_no_more_than_was_written_down(tmp_path: Path) -> None:
     assert not losses, "\n".join(guard.report(baseline, counts, compared))
 
 
-def test_a_fifth_more_work_in_python_is_a_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fifth_more_work_in_python_is_a_loss(
+    grant: counting.Counts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     then = guard.Baseline().of("grant")
-    (now := tmp_path / "now").mkdir()
-    (more := tmp_path / "more").mkdir()
-    drift = {it.name: it.change for it in _compare("grant", now)[0]}
+    now = guard.Baseline().compare({"grant": grant}, counting.calibrate())
+    drift = {it.name: it.change for it in now}
     monkeypatch.setattr("bench.work.commit", _with_more_work(commit, round(then.instructions / 5)))
-    compared, losses = _compare("grant", more)
+    compared, losses = _compare("grant", tmp_path)
     assert [it.name for it in losses] == ["instructions"]
     assert 0.18 < losses[0].change - drift["instructions"] < 0.22
     assert not any(it.is_gain for it in compared)
@@ -135,12 +142,8 @@ def _with_more_work(work: Callable[..., Any], instructions: int) -> Callable[...
     return committed
 
 
-def test_metrics_take_less_of_a_grant_than_they_may(tmp_path: Path) -> None:
+def test_metrics_take_less_of_a_grant_than_they_may(grant: counting.Counts, tmp_path: Path) -> None:
     """They may take 5 per cent together with the journal; by themselves they are far below."""
-    directories = iter([tmp_path / name for name in ("with", "without")])
-    counts = []
-    for parts in ((), ("metrics",)):
-        (directory := next(directories)).mkdir()
-        with overhead.without(parts):
-            counts.append(counting.count(directory, ["grant"])["grant"].instructions)
-    assert 0 < counts[0] - counts[1] < 0.03 * counts[0]
+    with overhead.without(("metrics",)):
+        without = counting.count(tmp_path, ["grant"])["grant"].instructions
+    assert 0 < grant.instructions - without < 0.03 * grant.instructions
