@@ -245,7 +245,7 @@ def test_a_step_that_was_broken_off_is_done_again(site: Site) -> None:
 
 def test_the_history_of_a_removed_tenant_goes_in_pieces(site: Site) -> None:
     """It may be millions of rows: no transaction has more than its share, and meanwhile nobody sees them."""
-    live_through(site, 7, 1500)
+    live_through(site, 7, 400)
     sum_all(site)
     with changing(site.store, "ada") as change:
         change.remove_tenant("Jim_Test")

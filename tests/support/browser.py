@@ -31,7 +31,7 @@ from weakref import WeakKeyDictionary
 
 import pytest
 from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, CDPSession, Page, expect, sync_playwright
 
 from support.dashboard import PASSWORD
 from support.paths import ROOT
@@ -57,6 +57,7 @@ class _Window:
     options: str
     context: BrowserContext
     page: Page
+    devtools: CDPSession
     complaints: list[str] = field(default_factory=list)
 
     def empty(self) -> None:
@@ -111,13 +112,16 @@ class Browser:
         size: tuple[int, int] = WIDE,
         *,
         color_scheme: Literal["light", "dark"] = "light",
+        timezone_id: str = "Europe/London",
         is_kept: bool = True,
         **options: Any,
     ) -> Iterator[Page]:
         """A window of somebody who is not signed in. What its scripts complain of is an error of the test."""
-        window = self._window({"locale": "en-GB", "timezone_id": "Europe/London", **options})
+        window = self._window({"locale": "en-GB", **options})
         window.page.set_viewport_size({"width": size[0], "height": size[1]})
         window.page.emulate_media(color_scheme=color_scheme)
+        # As an option of the profile, each zone would need a window of its own.
+        window.devtools.send("Emulation.setTimezoneOverride", {"timezoneId": timezone_id})
         try:
             yield window.page
             if is_kept:
@@ -156,7 +160,9 @@ class Browser:
                 return self._kept.pop(at)
         context = self._chromium.new_context(**options)
         context.set_default_timeout(PATIENCE_MS)
-        window = _Window(options=as_text, context=context, page=context.new_page())
+        page = context.new_page()
+        devtools = context.new_cdp_session(page)
+        window = _Window(options=as_text, context=context, page=page, devtools=devtools)
         complaints = window.complaints
         context.on("weberror", lambda error: complaints.append(str(error.error)))
         context.on("console", lambda event: complaints.append(event.text) if event.type == "error" else None)
