@@ -263,7 +263,7 @@ class TestTable:
         for number in range(20):
             time.s += HOLD_S
             assert memory.take("seat", f"who {number}", START_S, HOLD_S) is None
-        assert len(memory) == 1
+        assert memory.seats == 1
         assert database.execute("SELECT count(*) FROM licet_seat") == [(1,)]
 
     def test_its_schema_can_be_applied_again(self, database: Database, time: Time) -> None:
@@ -287,7 +287,7 @@ class TestOutOfReach:
         for _ in range(2):
             with pytest.raises(OSError, match="no route"):
                 nowhere.take("seat", "A", START_S, HOLD_S)
-        assert len(nowhere) == 0
+        assert nowhere.seats == 0
         nowhere.close()
 
     def test_a_table_that_is_missing_is_raised(self, tmp_path: Path, time: Time) -> None:

@@ -36,6 +36,7 @@ class Database:
     def __init__(self, connect: Callable[[], Any]) -> None:
         self.connect = connect
         self.memories: list[SqlMemory] = []
+        self._own = connect()
         self.execute(SqlMemory.SCHEMA)
 
     @classmethod
@@ -51,15 +52,11 @@ class Database:
 
     def execute(self, statement: str) -> list[tuple[Any, ...]]:
         """The rows of a statement, which is committed."""
-        connection = self.connect()
-        try:
-            cursor = connection.cursor()
-            cursor.execute(statement)
-            rows = cursor.fetchall() if cursor.description else []
-            connection.commit()
-            return [*rows]
-        finally:
-            connection.close()
+        cursor = self._own.cursor()
+        cursor.execute(statement)
+        rows = cursor.fetchall() if cursor.description else []
+        self._own.commit()
+        return [*rows]
 
     def memory(self, time: Time | None = None, **options: Any) -> SqlMemory:
         """One process' memory; by the clocks of the machine if no time is given."""
@@ -69,6 +66,7 @@ class Database:
         return self.memories[-1]
 
     def close(self) -> None:
-        """Close all memories."""
+        """Close all memories, and the connection of the test's own."""
+        self._own.close()
         for memory in self.memories:
             memory.close()

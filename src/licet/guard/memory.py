@@ -80,7 +80,9 @@ class OneProcess:
     def __repr__(self) -> str:
         return f"OneProcess({len(self._holders)})"
 
-    def __len__(self) -> int:
+    @property
+    def seats(self) -> int:
+        """How many seats it knows a holder of."""
         return len(self._holders)
 
     def recall(self, seat: str, who: str, iat: int) -> bool:

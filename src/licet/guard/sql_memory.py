@@ -111,7 +111,9 @@ class SqlMemory:
     def __repr__(self) -> str:
         return f"SqlMemory({len(self._known)})"
 
-    def __len__(self) -> int:
+    @property
+    def seats(self) -> int:
+        """How many seats it knows a holder of."""
         return len(self._known)
 
     def recall(self, seat: str, who: str, iat: int) -> bool:
