@@ -19,18 +19,18 @@ from typing import Annotated, Any, Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
-from fastapi import Depends, Path, Query
+from fastapi import Depends
 from fastapi.responses import Response
-from pydantic import BeforeValidator
 from sqlalchemy import Connection
 from starlette.requests import Request
 
 from licet.admin.api.conditional import Shown, matches
 from licet.admin.api.dry_run import Rehearsed, is_asked, must_be_possible
+from licet.admin.api.parameters import Page
 from licet.admin.api.requests import Body
 from licet.admin.context import AdminContext, must_be
 from licet.admin.gate import SLASH
-from licet.admin.problems import Problem, not_allowed, not_found
+from licet.admin.problems import Problem, not_allowed
 from licet.admin.sign_in import Identity
 from licet.model import Role, Tenant, Value
 from licet.refusal import Subject
@@ -39,7 +39,7 @@ from licet.setup.consequences import Attempt, attempt
 from licet.setup.licence_terms import WHY
 from licet.setup.tenant import TenantSetup
 from licet.store.errors import NotFound, unknown
-from licet.store.paging import LIMIT, LIMIT_MAX, read_cursor, write_cursor
+from licet.store.paging import read_cursor, write_cursor
 
 API = "/api/v1"
 JSON = "application/json"
@@ -90,7 +90,7 @@ class Call:
         return Response(found.body, 200, headers, content_type)
 
     async def show_list(
-        self, make: Callable[[], Mapping[str, Made]], shape: Callable[[Made], Any], page: "Page"
+        self, make: Callable[[], Mapping[str, Made]], shape: Callable[[Made], Any], page: Page
     ) -> Response:
         """A page of these, in the order of their keys."""
 
@@ -124,7 +124,7 @@ class Call:
 
         return await self.show(make)
 
-    async def show_page(self, page: "Page", read: Callable[..., ListPage]) -> Response:
+    async def show_page(self, page: Page, read: Callable[..., ListPage]) -> Response:
         """A page of what `read` finds, which is given a connection, `after` and `limit`."""
 
         def work() -> Response:
@@ -135,7 +135,7 @@ class Call:
 
         return await self.desk.run(work)
 
-    async def show_page_of(self, tenant: str | None, page: "Page", read: Callable[..., ListPage]) -> Response:
+    async def show_page_of(self, tenant: str | None, page: Page, read: Callable[..., ListPage]) -> Response:
         """The same of a tenant, which `read` is given too; None is all tenants, or the caller's only one."""
 
         def find() -> Tenant | None:
@@ -295,50 +295,3 @@ ReadingAll = Annotated[Call, Depends(READING_ALL)]
 Operating = Annotated[Call, Depends(OPERATING)]
 Owning = Annotated[Call, Depends(OWNING)]
 OwningAll = Annotated[Call, Depends(OWNING_ALL)]
-
-
-# Parameters
-
-
-class Page:
-    """Which part of a list is wanted."""
-
-    def __init__(
-        self,
-        limit: Annotated[int, Query(ge=1, le=LIMIT_MAX, description="How many at most.")] = LIMIT,
-        after: Annotated[
-            str | None,
-            Query(max_length=1000, pattern=r"^[A-Za-z0-9_-]+$", description="`next` of the page before."),
-        ] = None,
-    ) -> None:
-        self.limit = limit
-        self.after = after
-
-
-def _named(sent: str) -> str:
-    """A name in an address, with the slashes that were encoded."""
-    name = sent.replace(SLASH, "/")
-    if not name.isprintable():  # No name of ours is like this, and not every store could look for it.
-        raise not_found()
-    return name
-
-
-Paged = Annotated[Page, Depends()]
-NamePath = Annotated[str, Path(min_length=1, max_length=200), BeforeValidator(_named)]
-TenantPath = Annotated[
-    str, Path(min_length=1, max_length=200, examples=["Jim_Test"]), BeforeValidator(_named)
-]
-
-
-def name_in_path(key: str) -> Callable[[str], str]:
-    """A dependency that reads a name from this parameter of the path."""
-    examples = ["Jim_Test"] if key == "tenant" else None
-
-    def read(
-        name: Annotated[
-            str, Path(alias=key, min_length=1, max_length=200, examples=examples), BeforeValidator(_named)
-        ],
-    ) -> str:
-        return name
-
-    return read

@@ -9,11 +9,12 @@ from fastapi.responses import Response
 from msgspec.structs import replace
 
 from licet.admin.api import openapi, requests, responses
-from licet.admin.api.call import OWNING, Call, NamePath, Owning, TenantPath, answer, at
+from licet.admin.api.call import OWNING, Call, Owning, answer, at
 from licet.admin.api.clients import clients
 from licet.admin.api.collection import OfClient
 from licet.admin.api.dry_run import rehearsable
 from licet.admin.api.noun_endpoints import Endpoints
+from licet.admin.api.parameters import NamePath, TenantPath
 from licet.credentials.generated import NewClientSecret
 from licet.credentials.public_keys import read_keys
 from licet.model import Client, InvalidValue, PublicKey

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from fastapi.responses import Response
 
 from licet.admin.api import openapi, requests, responses
-from licet.admin.api.call import OWNING, NamePath, Operating, Owning, TenantPath, answer, there
+from licet.admin.api.call import OWNING, Operating, Owning, answer, there
 from licet.admin.api.collection import OfTenant
 from licet.admin.api.conditional import represent
 from licet.admin.api.dry_run import rehearsable
 from licet.admin.api.noun_endpoints import Endpoints
-from licet.admin.api.queries import Matching, OfUser, OnlyEnabled, has_part
+from licet.admin.api.parameters import Matching, NamePath, OfUser, OnlyEnabled, TenantPath, has_part
 from licet.model import Client, InvalidValue
 from licet.refusal import Code
 from licet.setup.change import SetupChange

@@ -11,7 +11,8 @@ from typing import Generic, TypeVar
 
 from sqlalchemy import Connection
 
-from licet.admin.api.call import Call, NamePath, TenantPath, there
+from licet.admin.api.call import Call, there
+from licet.admin.api.parameters import NamePath, TenantPath
 from licet.model import Client, Tenant
 from licet.setup.change import SetupChange
 from licet.setup.tenant import TenantSetup

@@ -19,10 +19,11 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
 from licet.admin.api import openapi
-from licet.admin.api.call import READING, Call, Paged, Who, created, edited, name_in_path, there
+from licet.admin.api.call import READING, Call, Who, created, edited, there
 from licet.admin.api.collection import Collection, Owner
 from licet.admin.api.conditional import Shown, must_match, represent
 from licet.admin.api.dry_run import rehearsable
+from licet.admin.api.parameters import Paged, name_in_path
 from licet.admin.api.requests import Body
 from licet.model import Value
 from licet.setup.noun import Noun

@@ -12,8 +12,8 @@ from fastapi.responses import Response
 from msgspec.structs import replace
 
 from licet.admin.api import openapi
-from licet.admin.api.call import Paged, Reading, TenantPath
-from licet.admin.api.reports import Moment, Text
+from licet.admin.api.call import Reading
+from licet.admin.api.parameters import Moment, Paged, TenantPath, Text
 from licet.admin.problems import not_found
 from licet.journal.failures import NOT_KEPT, FailureFilter, FailurePage, Refused, failures, find_request
 from licet.model import FailureCause

@@ -8,14 +8,15 @@ from datetime import UTC, tzinfo
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from licet.admin.api import openapi, requests
-from licet.admin.api.call import Call, Operating, Paged, Reading, TenantPath, answer, there
+from licet.admin.api.call import Call, Operating, Reading, answer, there
 from licet.admin.api.dry_run import rehearsable
+from licet.admin.api.parameters import INITIALS, LINE, Moment, Paged, Sid, TenantPath, Text, Zone
 from licet.admin.problems import FieldError, invalid
 from licet.formats import INSTANT_MS_MAX
 from licet.journal.denials import DenialFilter, DenialPage, Holder, denials, holders_at
@@ -37,20 +38,6 @@ SPAN_MS_MAX = 400 * DAY_MS  # as long as the journal is kept, by default
 overviews = APIRouter(tags=["Reports"])
 reports = APIRouter(prefix="/tenants/{tenant}", tags=["Reports"])
 live = APIRouter(prefix="/tenants/{tenant}/sessions", tags=["Sessions"])
-
-_LINE = r"^[^\x00-\x1f\x7f]*$"
-Text = Annotated[str, Query(max_length=200, pattern=_LINE)]
-Moment = Annotated[int | None, Query(ge=0, lt=INSTANT_MS_MAX)]
-Zone = Annotated[
-    str,
-    Query(
-        max_length=64,
-        pattern=r"^[A-Za-z0-9_+/-]+$",
-        description="Days begin by its clocks.",
-        examples=["UTC"],
-    ),
-]
-Sid = Annotated[str, Path(pattern=r"^[0-9a-f]{40}$", examples=["6924173f0c1d" + "0" * 28])]
 
 
 def _wanted(  # noqa: PLR0917 - what is looked for
@@ -160,7 +147,7 @@ async def list_denials(  # noqa: PLR0917 - what is looked for
 async def list_holders(
     call: Reading,
     tenant: TenantPath,
-    pool: Annotated[str, Query(min_length=1, max_length=64, pattern=_LINE)],
+    pool: Annotated[str, Query(min_length=1, max_length=64, pattern=LINE)],
     at_ms: Annotated[int, Query(ge=0, lt=INSTANT_MS_MAX)],
 ) -> Response:
     """Who held the seats of a pool at an instant, as that of a denial."""
@@ -175,9 +162,9 @@ async def list_sessions(  # noqa: PLR0917 - what is looked for
     call: Reading,
     tenant: TenantPath,
     page: Paged,
-    client: Annotated[str | None, Query(max_length=128, pattern=_LINE)] = None,
-    user: Annotated[str | None, Query(pattern=r"^[A-Za-z0-9.]{2,3}$")] = None,
-    scope: Annotated[str | None, Query(max_length=64, pattern=_LINE)] = None,
+    client: Annotated[str | None, Query(max_length=128, pattern=LINE)] = None,
+    user: Annotated[str | None, Query(pattern=INITIALS)] = None,
+    scope: Annotated[str | None, Query(max_length=64, pattern=LINE)] = None,
 ) -> Response:
     """The sessions that live, oldest first; of a scope, a page may have fewer than its limit."""
     after = read_cursor(page.after, tuple[int, str]) if page.after is not None else None

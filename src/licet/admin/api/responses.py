@@ -32,6 +32,17 @@ from licet.store.nodes import Node, is_silent
 Shape = TypeVar("Shape", bound=Value)
 Tenants = Mapping[int, ModelTenant]
 
+
+def about(description: str, *examples: object) -> Meta:
+    """What the document says of a member, with what it is like."""
+    return Meta(description=description, examples=list(examples) or None)
+
+
+def example(*examples: object) -> Meta:
+    """The same of a member whose name says what it is."""
+    return Meta(examples=list(examples))
+
+
 _JIM = "Jim_Test"
 _AT_MS = 1_798_761_600_000
 
@@ -39,212 +50,188 @@ _AT_MS = 1_798_761_600_000
 class Tenant(Value, frozen=True, kw_only=True):
     """A customer database, with what counts for all of its sessions."""
 
-    name: Annotated[str, Meta(examples=[_JIM])]
-    session_ttl_s: Annotated[int, Meta(description="A session's life after its last token.", examples=[1200])]
-    access_ttl_s: Annotated[int, Meta(description="An access token's life.", examples=[600])]
-    default_scope: Annotated[str, Meta(description="What a grant gets that asks for none.", examples=["all"])]
-    no_seat_status: Annotated[int, Meta(description="The HTTP status of a denial.", examples=[400])]
-    token_format: Annotated[TokenFormat, Meta(description="What access tokens are.", examples=["reference"])]
+    name: Annotated[str, example(_JIM)]
+    session_ttl_s: Annotated[int, about("A session's life after its last token.", 1200)]
+    access_ttl_s: Annotated[int, about("An access token's life.", 600)]
+    default_scope: Annotated[str, about("What a grant gets that asks for none.", "all")]
+    no_seat_status: Annotated[int, about("The HTTP status of a denial.", 400)]
+    token_format: Annotated[TokenFormat, about("What access tokens are.", "reference")]
     strict_assertions: Annotated[
         bool,
-        Meta(
-            description="Whether an assertion names the issuer alone as its audience, and RS256 is refused.",
-            examples=[False],
+        about(
+            "Whether an assertion names the issuer alone as its audience, and RS256 is refused.",
+            False,
         ),
     ]
-    time_zone: Annotated[
-        str, Meta(description="In which dates that name none are meant.", examples=["Australia/Sydney"])
-    ]
+    time_zone: Annotated[str, about("In which dates that name none are meant.", "Australia/Sydney")]
 
 
 class Pool(Value, frozen=True, kw_only=True):
     """A counted licence."""
 
-    name: Annotated[str, Meta(examples=["full"])]
-    seats: Annotated[int, Meta(examples=[5])]
-    duplicates: Annotated[Duplicates, Meta(description="Whose sessions share a seat.", examples=["client"])]
-    expires_at_ms: Annotated[
-        int | None, Meta(description="When the licence ends; null is never.", examples=[_AT_MS])
-    ]
-    expires_at: Annotated[
-        str | None, Meta(description="The same, in ISO 8601.", examples=["2027-01-01T00:00:00Z"])
-    ]
+    name: Annotated[str, example("full")]
+    seats: Annotated[int, example(5)]
+    duplicates: Annotated[Duplicates, about("Whose sessions share a seat.", "client")]
+    expires_at_ms: Annotated[int | None, about("When the licence ends; null is never.", _AT_MS)]
+    expires_at: Annotated[str | None, about("The same, in ISO 8601.", "2027-01-01T00:00:00Z")]
     alerts: Annotated[
         tuple[str, ...],
-        Meta(
-            description="What alerts are raised at: percentages of seats in use, `denied`, `expires`, and"
+        about(
+            "What alerts are raised at: percentages of seats in use, `denied`, `expires`, and"
             " `shared:5`, a seat that is used from 5 addresses or more in a day.",
-            examples=[["80", "90", "100", "denied", "expires"]],
+            ["80", "90", "100", "denied", "expires"],
         ),
     ]
     hold_s: Annotated[
         int,
-        Meta(
-            description="How long a seat stays its holder's after the last token issued with it, in seconds,"
-            " as the pool says.",
-            examples=[60],
+        about(
+            "How long a seat stays its holder's after the last token issued with it, in seconds, as"
+            " the pool says.",
+            60,
         ),
     ]
     effective_hold_s: Annotated[
-        int,
-        Meta(
-            description="The hold that counts: at least `access_ttl_s` where access tokens are JWTs.",
-            examples=[60],
-        ),
+        int, about("The hold that counts: at least `access_ttl_s` where access tokens are JWTs.", 60)
     ]
 
 
 class Scope(Value, frozen=True, kw_only=True):
     """What a token may do."""
 
-    name: Annotated[str, Meta(examples=["all"])]
-    pool: Annotated[
-        str | None, Meta(description="The pool its seat comes from; null is unlicensed.", examples=["full"])
-    ]
-    read_only: Annotated[bool, Meta(examples=[False])]
+    name: Annotated[str, example("all")]
+    pool: Annotated[str | None, about("The pool its seat comes from; null is unlicensed.", "full")]
+    read_only: Annotated[bool, example(False)]
 
 
 class User(Value, frozen=True, kw_only=True):
     """A person or service."""
 
-    initials: Annotated[str, Meta(examples=["TC"])]
-    name: Annotated[str, Meta(examples=["Test Client"])]
-    enabled: Annotated[bool, Meta(examples=[True])]
-    has_password: Annotated[bool, Meta(description="Without one, no password works.", examples=[True])]
+    initials: Annotated[str, example("TC")]
+    name: Annotated[str, example("Test Client")]
+    enabled: Annotated[bool, example(True)]
+    has_password: Annotated[bool, about("Without one, no password works.", True)]
 
 
 class Client(Value, frozen=True, kw_only=True):
     """An OAuth client."""
 
-    client_id: Annotated[str, Meta(examples=["TestClientId"])]
-    user: Annotated[str, Meta(description="Initials of the user it stands for.", examples=["TC"])]
-    enabled: Annotated[bool, Meta(examples=[True])]
-    max_sessions: Annotated[int, Meta(description="One session more ends its oldest.", examples=[100])]
-    scopes: Annotated[
-        tuple[str, ...] | None, Meta(description="What it may have; null is every scope.", examples=[None])
-    ]
-    grant_types: Annotated[tuple[GrantType, ...], Meta(examples=[["client_credentials", "refresh_token"]])]
-    introspects: Annotated[bool, Meta(description="It may ask about tokens.", examples=[False])]
-    password_allowed: Annotated[bool, Meta(description="Its user's password works for it.", examples=[True])]
+    client_id: Annotated[str, example("TestClientId")]
+    user: Annotated[str, about("Initials of the user it stands for.", "TC")]
+    enabled: Annotated[bool, example(True)]
+    max_sessions: Annotated[int, about("One session more ends its oldest.", 100)]
+    scopes: Annotated[tuple[str, ...] | None, about("What it may have; null is every scope.", None)]
+    grant_types: Annotated[tuple[GrantType, ...], example(["client_credentials", "refresh_token"])]
+    introspects: Annotated[bool, about("It may ask about tokens.", False)]
+    password_allowed: Annotated[bool, about("Its user's password works for it.", True)]
     authenticates_by: Annotated[
-        tuple[str, ...],
-        Meta(description="What works now: `password`, `secret`, `key`.", examples=[["password"]]),
+        tuple[str, ...], about("What works now: `password`, `secret`, `key`.", ["password"])
     ]
     suspended_until_ms: Annotated[
-        int | None, Meta(description="It gets no seat until then; null is not suspended.", examples=[None])
+        int | None, about("It gets no seat until then; null is not suspended.", None)
     ]
 
 
 class Secret(Value, frozen=True, kw_only=True):
     """A generated secret of a client, without what it is."""
 
-    secret_id: Annotated[str, Meta(examples=["5f0c11aa93d2"])]
-    created_at_ms: Annotated[int, Meta(examples=[_AT_MS])]
-    expires_at_ms: Annotated[int | None, Meta(examples=[None])]
-    last_used_at_ms: Annotated[int | None, Meta(examples=[_AT_MS])]
+    secret_id: Annotated[str, example("5f0c11aa93d2")]
+    created_at_ms: Annotated[int, example(_AT_MS)]
+    expires_at_ms: Annotated[int | None, example(None)]
+    last_used_at_ms: Annotated[int | None, example(_AT_MS)]
 
 
 class NewSecret(Value, frozen=True, kw_only=True):
     """A generated secret in the one answer that has it."""
 
-    secret_id: Annotated[str, Meta(examples=["5f0c11aa93d2"])]
-    secret: Annotated[str, Meta(description="Keep it: it is shown once.", examples=["lcs_5f0c11aa93d2..."])]
-    expires_at_ms: Annotated[int | None, Meta(examples=[None])]
+    secret_id: Annotated[str, example("5f0c11aa93d2")]
+    secret: Annotated[str, about("Keep it: it is shown once.", "lcs_5f0c11aa93d2...")]
+    expires_at_ms: Annotated[int | None, example(None)]
 
 
 class ClientKey(Value, frozen=True, kw_only=True):
     """A public key by which a client authenticates."""
 
-    kid: Annotated[
-        str, Meta(description="What an assertion names it by; else its thumbprint.", examples=["2026-11"])
-    ]
-    thumbprint: Annotated[
-        str, Meta(description="RFC 7638.", examples=["NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"])
-    ]
-    algorithm: Annotated[
-        str, Meta(description="What it is used with; of RSA it may be either of two.", examples=["ES256"])
-    ]
+    kid: Annotated[str, about("What an assertion names it by; else its thumbprint.", "2026-11")]
+    thumbprint: Annotated[str, about("RFC 7638.", "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs")]
+    algorithm: Annotated[str, about("What it is used with; of RSA it may be either of two.", "ES256")]
     jwk: Annotated[
         Mapping[str, Any],
-        Meta(
-            description="The key itself (RFC 7517).",
-            examples=[{"kty": "EC", "crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"}],
+        about(
+            "The key itself (RFC 7517).",
+            {"kty": "EC", "crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"},
         ),
     ]
-    created_at_ms: Annotated[int, Meta(examples=[_AT_MS])]
-    expires_at_ms: Annotated[int | None, Meta(examples=[None])]
-    last_used_at_ms: Annotated[int | None, Meta(examples=[_AT_MS])]
+    created_at_ms: Annotated[int, example(_AT_MS)]
+    expires_at_ms: Annotated[int | None, example(None)]
+    last_used_at_ms: Annotated[int | None, example(_AT_MS)]
 
 
 class NewClient(Client, frozen=True, kw_only=True):
     """A client that was just made, with its first generated secret if it has one."""
 
     secret: NewSecret | None
-    warnings: Annotated[
-        tuple[str, ...],
-        Meta(description="What keeps it from working as it is.", examples=[[]]),
-    ]
+    warnings: Annotated[tuple[str, ...], about("What keeps it from working as it is.", [])]
 
 
 class Administrator(Value, frozen=True, kw_only=True):
     """Somebody who may sign in to the dashboard."""
 
-    name: Annotated[str, Meta(examples=["ada"])]
-    role: Annotated[Role, Meta(examples=["operator"])]
-    tenant: Annotated[str | None, Meta(description="The only tenant; null is all.", examples=[_JIM])]
-    enabled: Annotated[bool, Meta(examples=[True])]
-    created_at_ms: Annotated[int, Meta(examples=[_AT_MS])]
+    name: Annotated[str, example("ada")]
+    role: Annotated[Role, example("operator")]
+    tenant: Annotated[str | None, about("The only tenant; null is all.", _JIM)]
+    enabled: Annotated[bool, example(True)]
+    created_at_ms: Annotated[int, example(_AT_MS)]
 
 
 class ApiKey(Value, frozen=True, kw_only=True):
     """What a program signs in with, without what it is."""
 
-    name: Annotated[str, Meta(examples=["deploy"])]
-    key_id: Annotated[str, Meta(description="The part that is no secret.", examples=["93d25f0c11aa"])]
-    role: Annotated[Role, Meta(examples=["viewer"])]
-    tenant: Annotated[str | None, Meta(description="The only tenant; null is all.", examples=[None])]
-    created_by: Annotated[str, Meta(examples=["ada"])]
-    created_at_ms: Annotated[int, Meta(examples=[_AT_MS])]
-    expires_at_ms: Annotated[int | None, Meta(examples=[_AT_MS])]
-    last_used_at_ms: Annotated[int | None, Meta(examples=[None])]
+    name: Annotated[str, example("deploy")]
+    key_id: Annotated[str, about("The part that is no secret.", "93d25f0c11aa")]
+    role: Annotated[Role, example("viewer")]
+    tenant: Annotated[str | None, about("The only tenant; null is all.", None)]
+    created_by: Annotated[str, example("ada")]
+    created_at_ms: Annotated[int, example(_AT_MS)]
+    expires_at_ms: Annotated[int | None, example(_AT_MS)]
+    last_used_at_ms: Annotated[int | None, example(None)]
 
 
 class NewApiKey(ApiKey, frozen=True, kw_only=True):
     """An API key in the one answer that has it."""
 
-    key: Annotated[str, Meta(description="Keep it: it is shown once.", examples=["lck_93d25f0c11aa..."])]
+    key: Annotated[str, about("Keep it: it is shown once.", "lck_93d25f0c11aa...")]
 
 
 class Me(Value, frozen=True, kw_only=True):
     """Who asks."""
 
-    actor: Annotated[str, Meta(description="As events name it.", examples=["key deploy"])]
-    role: Annotated[Role, Meta(examples=["viewer"])]
-    tenant: Annotated[str | None, Meta(description="The only tenant; null is all.", examples=[None])]
+    actor: Annotated[str, about("As events name it.", "key deploy")]
+    role: Annotated[Role, example("viewer")]
+    tenant: Annotated[str | None, about("The only tenant; null is all.", None)]
 
 
 class SigningKey(Value, frozen=True, kw_only=True):
     """A key that signs tokens, or did; what it is, is never shown."""
 
-    id: Annotated[int, Meta(examples=[2])]
-    fingerprint: Annotated[str, Meta(examples=["5f0c11aa"])]
-    created_at_ms: Annotated[int, Meta(examples=[_AT_MS])]
-    signs_at_ms: Annotated[int, Meta(description="From when on it signs.", examples=[_AT_MS])]
-    signs: Annotated[bool, Meta(description="Whether it is the one that signs now.", examples=[True])]
+    id: Annotated[int, example(2)]
+    fingerprint: Annotated[str, example("5f0c11aa")]
+    created_at_ms: Annotated[int, example(_AT_MS)]
+    signs_at_ms: Annotated[int, about("From when on it signs.", _AT_MS)]
+    signs: Annotated[bool, about("Whether it is the one that signs now.", True)]
 
 
 class NodeNow(Value, frozen=True, kw_only=True):
     """A server that works on the store."""
 
-    name: Annotated[str, Meta(examples=["licence-1:8080"])]
+    name: Annotated[str, example("licence-1:8080")]
     version: str
     schema: str
     url: str
     started_at_ms: int
     seen_at_ms: int
-    silent: Annotated[bool, Meta(description="Nothing was heard of it for too long.")]
-    skew_ms: Annotated[int, Meta(description="How far its wall clock is ahead of the store's.")]
-    token_keys: Annotated[tuple[str, ...], Meta(examples=[["2:5f0c11aa"]])]
+    silent: Annotated[bool, about("Nothing was heard of it for too long.")]
+    skew_ms: Annotated[int, about("How far its wall clock is ahead of the store's.")]
+    token_keys: Annotated[tuple[str, ...], example(["2:5f0c11aa"])]
     pepper: str
 
 
@@ -253,10 +240,10 @@ class CheckFinding(Value, frozen=True, kw_only=True):
 
     is_wrong: bool
     code: FindingCode
-    tenant: Annotated[str, Meta(examples=[_JIM])]
-    target: Annotated[str, Meta(examples=["pool full"])]
-    problem: Annotated[str, Meta(examples=["it has no seats"])]
-    advice: Annotated[str, Meta(examples=["changePool full with seats"])]
+    tenant: Annotated[str, example(_JIM)]
+    target: Annotated[str, example("pool full")]
+    problem: Annotated[str, example("it has no seats")]
+    advice: Annotated[str, example("changePool full with seats")]
 
 
 class Checked(Value, frozen=True, kw_only=True):
@@ -269,10 +256,10 @@ class Checked(Value, frozen=True, kw_only=True):
 class PlanStep(Value, frozen=True, kw_only=True):
     """One thing that was done, or would be: `add`, `set`, `remove`, or `keep` what is not declared."""
 
-    action: Annotated[str, Meta(examples=["set"])]
-    tenant: Annotated[str, Meta(examples=[_JIM])]
-    target: Annotated[str, Meta(examples=["pool full"])]
-    detail: Annotated[str, Meta(examples=["seats 5 -> 7"])]
+    action: Annotated[str, example("set")]
+    tenant: Annotated[str, example(_JIM)]
+    target: Annotated[str, example("pool full")]
+    detail: Annotated[str, example("seats 5 -> 7")]
 
 
 class Plan(Value, frozen=True, kw_only=True):
@@ -286,32 +273,32 @@ class Plan(Value, frozen=True, kw_only=True):
 class Webhook(Value, frozen=True, kw_only=True):
     """Where alerts are sent."""
 
-    id: Annotated[str, Meta(examples=["wh_1f2e3d4c5b6a"])]
-    tenant: Annotated[str | None, Meta(description="Whose alerts; null is all.", examples=[None])]
-    place: Annotated[str, Meta(description="The URL without its path.", examples=["https://example.com"])]
-    url: Annotated[str | None, Meta(description="For owners only.", examples=["https://example.com/alerts"])]
-    enabled: Annotated[bool, Meta(examples=[True])]
-    disabled_why: Annotated[str, Meta(description="Where nobody disabled it.", examples=[""])]
-    secret_number: Annotated[int, Meta(examples=[1])]
-    rotated_at_ms: Annotated[int | None, Meta(examples=[None])]
-    created_at_ms: Annotated[int, Meta(examples=[_AT_MS])]
+    id: Annotated[str, example("wh_1f2e3d4c5b6a")]
+    tenant: Annotated[str | None, about("Whose alerts; null is all.", None)]
+    place: Annotated[str, about("The URL without its path.", "https://example.com")]
+    url: Annotated[str | None, about("For owners only.", "https://example.com/alerts")]
+    enabled: Annotated[bool, example(True)]
+    disabled_why: Annotated[str, about("Where nobody disabled it.", "")]
+    secret_number: Annotated[int, example(1)]
+    rotated_at_ms: Annotated[int | None, example(None)]
+    created_at_ms: Annotated[int, example(_AT_MS)]
     private_allowed: Annotated[
-        bool, Meta(description="Whether it also goes to private addresses: an owner of all tenants set it.")
+        bool, about("Whether it also goes to private addresses: an owner of all tenants set it.")
     ]
 
 
 class WebhookSecret(Value, frozen=True, kw_only=True):
     """What messages to a webhook are signed with."""
 
-    webhook: Annotated[str, Meta(examples=["wh_1f2e3d4c5b6a"])]
-    secret: Annotated[str, Meta(examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])]
-    secret_number: Annotated[int, Meta(examples=[1])]
+    webhook: Annotated[str, example("wh_1f2e3d4c5b6a")]
+    secret: Annotated[str, example("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
+    secret_number: Annotated[int, example(1)]
 
 
 class Queued(Value, frozen=True, kw_only=True):
     """Messages that a server sends as soon as it can."""
 
-    messages: Annotated[int, Meta(examples=[1])]
+    messages: Annotated[int, example(1)]
 
 
 def tenant(value: ModelTenant) -> Tenant:

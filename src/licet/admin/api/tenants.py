@@ -11,7 +11,7 @@ from licet.admin.api import requests, responses
 from licet.admin.api.call import OWNING, OWNING_ALL
 from licet.admin.api.collection import Tenants
 from licet.admin.api.noun_endpoints import Endpoints
-from licet.admin.api.queries import Matching, has_part
+from licet.admin.api.parameters import Matching, has_part
 from licet.model import Tenant
 from licet.setup.change import SetupChange
 from licet.setup.nouns import TENANT

@@ -6,7 +6,7 @@ from licet.admin.api import requests, responses
 from licet.admin.api.call import OWNING, Call
 from licet.admin.api.collection import OfTenant, Owner
 from licet.admin.api.noun_endpoints import Endpoints, Given
-from licet.admin.api.queries import Matching, OnlyEnabled, has_part
+from licet.admin.api.parameters import Matching, OnlyEnabled, has_part
 from licet.credentials.passwords import about_user
 from licet.model import User
 from licet.setup.tenant import TenantSetup

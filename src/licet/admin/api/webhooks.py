@@ -11,19 +11,10 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from licet.admin.api import openapi, requests, responses
-from licet.admin.api.call import (
-    OWNING,
-    Call,
-    NamePath,
-    Operating,
-    Owning,
-    Paged,
-    Reading,
-    answer,
-    created,
-)
+from licet.admin.api.call import OWNING, Call, Operating, Owning, Reading, answer, created
 from licet.admin.api.collection import OfStore, Owner
 from licet.admin.api.noun_endpoints import Endpoints, Given
+from licet.admin.api.parameters import NamePath, Paged
 from licet.alerts import webhooks as alerts
 from licet.alerts.deliveries import DeliveryPage, State
 from licet.alerts.deliveries import deliveries as read_deliveries

@@ -1,0 +1,92 @@
+"""Defines the parameters of endpoints: names in the path, the page of a list, and what is looked for."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import Depends, Path, Query
+from pydantic import BeforeValidator
+
+from licet.admin.gate import SLASH
+from licet.admin.problems import not_found
+from licet.formats import INSTANT_MS_MAX
+from licet.store.paging import LIMIT, LIMIT_MAX
+
+LINE = r"^[^\x00-\x1f\x7f]*$"
+_ZONE = r"^[A-Za-z0-9_+/-]+$"
+INITIALS = r"^[A-Za-z0-9.]{2,3}$"
+
+# Pages
+
+
+class Page:
+    """Which part of a list is wanted."""
+
+    def __init__(
+        self,
+        limit: Annotated[int, Query(ge=1, le=LIMIT_MAX, description="How many at most.")] = LIMIT,
+        after: Annotated[
+            str | None,
+            Query(max_length=1000, pattern=r"^[A-Za-z0-9_-]+$", description="`next` of the page before."),
+        ] = None,
+    ) -> None:
+        self.limit = limit
+        self.after = after
+
+
+Paged = Annotated[Page, Depends()]
+
+# Names in the path
+
+
+def _named(sent: str) -> str:
+    """A name in an address, with the slashes that were encoded."""
+    name = sent.replace(SLASH, "/")
+    if not name.isprintable():  # No name of ours is like this, and not every store could look for it.
+        raise not_found()
+    return name
+
+
+NamePath = Annotated[str, Path(min_length=1, max_length=200), BeforeValidator(_named)]
+TenantPath = Annotated[
+    str, Path(min_length=1, max_length=200, examples=["Jim_Test"]), BeforeValidator(_named)
+]
+
+
+def name_in_path(key: str) -> Callable[[str], str]:
+    """A dependency that reads a name from this parameter of the path."""
+    examples = ["Jim_Test"] if key == "tenant" else None
+
+    def read(
+        name: Annotated[
+            str, Path(alias=key, min_length=1, max_length=200, examples=examples), BeforeValidator(_named)
+        ],
+    ) -> str:
+        return name
+
+    return read
+
+
+# What is looked for
+
+OfUser = Annotated[str | None, Query(pattern=INITIALS, description="Those of this user only (initials).")]
+OnlyEnabled = Annotated[bool | None, Query(description="Only those that are, or are not.")]
+Matching = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=128,
+        pattern=LINE,
+        description="Those with this in their name, whatever the case.",
+    ),
+]
+Text = Annotated[str, Query(max_length=200, pattern=LINE)]
+Moment = Annotated[int | None, Query(ge=0, lt=INSTANT_MS_MAX)]
+Zone = Annotated[
+    str, Query(max_length=64, pattern=_ZONE, description="Days begin by its clocks.", examples=["UTC"])
+]
+Sid = Annotated[str, Path(pattern=r"^[0-9a-f]{40}$", examples=["6924173f0c1d" + "0" * 28])]
+
+
+def has_part(text: str, part: str | None) -> bool:
+    """Whether a text has this part, whatever the case; None is part of every text."""
+    return part is None or part.casefold() in text.casefold()
