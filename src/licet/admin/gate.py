@@ -77,9 +77,9 @@ class Gate:
         parts = [urlsplit(url.lower()) for url in urls]
         self._names = {
             socket.gethostname().lower(),
-            *(it.hostname.rstrip(".") for it in parts if it.hostname),
+            *(part.hostname.rstrip(".") for part in parts if part.hostname),
         }
-        self._origins = {f"{it.scheme}://{it.netloc}" for it in parts}
+        self._origins = {f"{part.scheme}://{part.netloc}" for part in parts}
         self._is_tls = bool(parts) and parts[0].scheme == "https"
         self._headers = (*SECURITY_HEADERS, _NO_STORE, *((_HSTS,) if self._is_tls else ()))
         self._closing = closing

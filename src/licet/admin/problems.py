@@ -100,7 +100,7 @@ def _members(refusal: Refusal | None) -> dict[str, Any]:
     if refusal.limit is not None:
         members["limit"] = refusal.limit
     if refusal.others:
-        members["others"] = [_subject(it) for it in refusal.others]
+        members["others"] = [_subject(other) for other in refusal.others]
     return members
 
 
@@ -186,8 +186,8 @@ def problem_of(fault: Exception, field_names: Sequence[str] = ()) -> Problem | N
             return problem
         case DeclarationInvalid():
             errors = (
-                FieldError(pointer=pointer_of(it.path), code=it.code, message=str(it))
-                for it in fault.mistakes[:MISTAKES_MAX]
+                FieldError(pointer=pointer_of(mistake.path), code=mistake.code, message=str(mistake))
+                for mistake in fault.mistakes[:MISTAKES_MAX]
             )
             return invalid(*errors, detail=sentence(fault.summary))
         case InvalidCursor():
@@ -254,7 +254,7 @@ def pointer_to(refusal: Refusal, names: Sequence[str]) -> str:
 
 def _pointer(field: str, names: Sequence[str]) -> str:
     """The API calls a field as the set-up file does, and adds its unit."""
-    found = next((it for it in names if field and it in {field + unit for unit in _UNITS}), None)
+    found = next((name for name in names if field and name in {field + unit for unit in _UNITS}), None)
     return "" if found is None else f"#/{found}"
 
 

@@ -177,8 +177,8 @@ class SetupChange:
     def _tell_of_accounts(self, tenant: Tenant) -> None:
         """Administrators and API keys of one tenant go with it."""
         connection = self.transaction.connection
-        going = [f"admin {it.name}" for it in read_admins(connection, tenant.id)]
-        going += [f"API key {it.name}" for it in read_api_keys(connection, tenant.id)]
+        going = [f"admin {admin.name}" for admin in read_admins(connection, tenant.id)]
+        going += [f"API key {key.name}" for key in read_api_keys(connection, tenant.id)]
         for target in going:
             self.tell(tenant.name, "remove", target, "went with its tenant")
 

@@ -99,7 +99,7 @@ def check(connection: Connection, tenants: Mapping[int, Tenant], now_ms: int) ->
         findings.append(_hint(FindingCode.UPGRADE_UNFINISHED, "", "store", problem))
     if not tenants:
         findings.append(_hint(FindingCode.NO_TENANT, "", "store", "it has no tenant"))
-    for tenant in sorted(tenants.values(), key=lambda it: it.name):
+    for tenant in sorted(tenants.values(), key=lambda one: one.name):
         of_tenant = [*_of_rows(connection, tenant, now_ms), *_of_setup(tenant, now_ms)]
         findings += sorted(of_tenant, key=lambda finding: not finding.is_wrong)
     return findings
@@ -110,9 +110,9 @@ def authenticates_by(client: Client, now_ms: int) -> list[str]:
     found = []
     if client.password_allowed and client.user.password_hash is not None:
         found.append("password")
-    if any(it.expires_at_ms is None or it.expires_at_ms > now_ms for it in client.secrets):
+    if any(secret.expires_at_ms is None or secret.expires_at_ms > now_ms for secret in client.secrets):
         found.append("secret")
-    if any(it.is_live(now_ms) for it in client.keys):
+    if any(key.is_live(now_ms) for key in client.keys):
         found.append("key")
     return found
 

@@ -89,13 +89,13 @@ class ClientCredentials(TenantRows):
         now_ms = self._work.transaction.now_ms
         until_ms = now_ms + overlap_s * 1000
         kept = []
-        for it in client.secrets:
-            if it.expires_at_ms is not None and it.expires_at_ms <= now_ms:
-                self._delete(schema.client_secret, {"secret_id": it.secret_id})
+        for old in client.secrets:
+            if old.expires_at_ms is not None and old.expires_at_ms <= now_ms:
+                self._delete(schema.client_secret, {"secret_id": old.secret_id})
                 continue
-            if it.expires_at_ms is None or it.expires_at_ms > until_ms:
-                self._update(schema.client_secret, {"secret_id": it.secret_id}, {"expires_at_ms": until_ms})
-            kept.append(replace(it, expires_at_ms=min(until_ms, it.expires_at_ms or until_ms)))
+            if old.expires_at_ms is None or old.expires_at_ms > until_ms:
+                self._update(schema.client_secret, {"secret_id": old.secret_id}, {"expires_at_ms": until_ms})
+            kept.append(replace(old, expires_at_ms=min(until_ms, old.expires_at_ms or until_ms)))
         self.clients[client_id] = replace(client, secrets=tuple(kept))
         detail = f"{len(kept)} other{'' if len(kept) == 1 else 's'} until {instant(until_ms)} at most"
         self._told("rotate secret", "client", client_id, detail)
@@ -125,7 +125,7 @@ class ClientCredentials(TenantRows):
     def remove_key(self, client_id: str, name: str) -> bool:
         """Remove a key, by its thumbprint or kid; sessions that it began live on until they are renewed."""
         client = self._find("client", client_id, self.clients)
-        known = {it: key for key in client.keys for it in (key.thumbprint, key.kid) if it is not None}
+        known = {name: key for key in client.keys for name in (key.thumbprint, key.kid) if name is not None}
         key = self._find("key", name, known, client=client_id)
         self._delete(schema.public_key, {"client_key": client.key, "thumbprint": key.thumbprint})
         others = tuple(it for it in client.keys if it.thumbprint != key.thumbprint)
@@ -134,13 +134,13 @@ class ClientCredentials(TenantRows):
 
     def _dated(self, keys: Sequence[PublicKey], before: Sequence[PublicKey]) -> tuple[PublicKey, ...]:
         """These keys with the history of those that were there; new ones are made now."""
-        there = {it.thumbprint: it for it in before}
+        there = {key.thumbprint: key for key in before}
         now_ms = self._work.transaction.now_ms
         return tuple(
-            replace(it, created_at_ms=known.created_at_ms, last_used_at_ms=known.last_used_at_ms)
-            if (known := there.get(it.thumbprint)) is not None
-            else replace(it, created_at_ms=now_ms, last_used_at_ms=None)
-            for it in keys
+            replace(key, created_at_ms=known.created_at_ms, last_used_at_ms=known.last_used_at_ms)
+            if (known := there.get(key.thumbprint)) is not None
+            else replace(key, created_at_ms=now_ms, last_used_at_ms=None)
+            for key in keys
         )
 
     def _write_keys(self, client: Client) -> None:

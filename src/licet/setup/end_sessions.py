@@ -41,10 +41,10 @@ def sessions_ended(
     outcomes: Sequence[Ended], clients: tuple[str, ...], suspended_until_ms: int | None
 ) -> SessionsEnded:
     """What became of them, by what the ledger said of each."""
-    held = [it.seat_free_at_ms for it in outcomes if it.seat_free_at_ms is not None]
+    held = [outcome.seat_free_at_ms for outcome in outcomes if outcome.seat_free_at_ms is not None]
     return SessionsEnded(
-        sessions=sum(it.session is not None for it in outcomes),
-        seats=sum(it.seat_released for it in outcomes),
+        sessions=sum(outcome.session is not None for outcome in outcomes),
+        seats=sum(outcome.seat_released for outcome in outcomes),
         seats_on_hold=len(held),
         seats_free_at_ms=max(held, default=None),
         clients=clients,

@@ -101,7 +101,7 @@ def write(tenants: Iterable[Tenant]) -> str:
         document.add(tomlkit.comment(line))
     document.add(tomlkit.nl())
     every = tomlkit.table(is_super_table=True)
-    for tenant in sorted(tenants, key=lambda it: it.name):
+    for tenant in sorted(tenants, key=lambda one: one.name):
         every.add(tenant.name, _tenant_table(tenant))
     document.add("tenant", every)
     return tomlkit.dumps(document).rstrip() + "\n"
@@ -136,8 +136,8 @@ def _key_list(spelt: Iterable[str]) -> Array:
     """Public keys as JWKs, one a line."""
     keys = tomlkit.array()
     keys.multiline(multiline=True)
-    for it in spelt:
-        members = json.loads(it)
+    for text in spelt:
+        members = json.loads(text)
         if "expires" in members:
             members["expires"] = datetime.fromisoformat(members["expires"])
         table = tomlkit.inline_table()
@@ -187,7 +187,8 @@ class _Keys:
 
     def refused(self, wrong: InvalidValue, *keys: str) -> None:
         """Note a value that is refused: under a key, or under that of its field where the table has it."""
-        found = () if keys else tuple(it for it in (wrong.field, wrong.beside) if it in self._content)[:1]
+        fields = () if keys else (wrong.field, wrong.beside)
+        found = tuple(field for field in fields if field in self._content)[:1]
         self.mistake(wrong.code, str(wrong), *keys, *found)
 
     def finish(self) -> None:
@@ -240,9 +241,9 @@ class _Keys:
         """Public keys, each a JWK with, it may be, an `expires`."""
         found = self._get(key, [], Keys.types, Keys.written)
         return tuple(
-            it
+            made
             for number, jwk in enumerate(found, 1)
-            if (it := self._key(jwk, zone, key, str(number))) is not None
+            if (made := self._key(jwk, zone, key, str(number))) is not None
         )
 
     def _key(self, jwk: Any, zone: tzinfo, *path: str) -> PublicKey | None:

@@ -36,7 +36,10 @@ def note_keys_used(store: Store, used: Mapping[tuple[int, str], int]) -> None:
         .values(last_used_at_ms=bindparam("at_ms"))
     )
     with store.transaction(Purpose.UPKEEP) as transaction:
-        rows = [{"of_client": it[0], "of_key": it[1], "at_ms": at_ms} for it, at_ms in sorted(used.items())]
+        rows = [
+            {"of_client": client, "of_key": key, "at_ms": at_ms}
+            for (client, key), at_ms in sorted(used.items())
+        ]
         transaction.connection.execute(statement, rows)
 
 

@@ -30,7 +30,7 @@ def must_be_other_initials(initials: str, known: Iterable[str], tenant: str) -> 
 
     Raises AlreadyThere.
     """
-    if twin := next((it for it in known if it.casefold() == initials.casefold()), None):
+    if twin := next((other for other in known if other.casefold() == initials.casefold()), None):
         text = f"there is a user {twin} already, and {initials} differs by case alone; choose others"
         about = Subject("user", twin, tenant)
         raise AlreadyThere(text, code=Code.DIFFERS_BY_CASE, field="initials", subject=about)
@@ -42,7 +42,7 @@ def check_keys(client_id: str, keys: Sequence[PublicKey]) -> None:
         text = f"client {client_id} has {KEYS_MAX} keys; remove one first"
         about = Subject("key", client=client_id)
         raise StillInUse(text, code=Code.TOO_MANY, subject=about, limit=KEYS_MAX)
-    names = [it for key in keys for it in {key.thumbprint, key.kid or key.thumbprint}]
+    names = [name for key in keys for name in {key.thumbprint, key.kid or key.thumbprint}]
     if len(set(names)) < len(names):
         text = f"client {client_id}: two of its keys would have the same kid"
         about = Subject("key", client=client_id)

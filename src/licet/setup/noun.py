@@ -58,16 +58,16 @@ class Noun(Value, frozen=True, kw_only=True):
 
     def setting(self, field: str) -> Setting:
         """The setting of this field."""
-        return next(it for it in self.settings if it.field == field)
+        return next(one for one in self.settings if one.field == field)
 
     def name_of(self, field: str) -> str:
         """The name of a setting, by its field; a field that is no setting is its own name."""
-        return next((it.name for it in self.settings if it.field == field), field)
+        return next((setting.name for setting in self.settings if setting.field == field), field)
 
     def by_field(self, named: Mapping[str, Any]) -> Settings:
         """Settings by their names of the admin API, as the fields of the model; any other name stays."""
-        fields = {it.wire: it.field for it in self.settings}
-        return {fields.get(name, name): it for name, it in named.items()}
+        fields = {setting.wire: setting.field for setting in self.settings}
+        return {fields.get(name, name): value for name, value in named.items()}
 
     def settings_of(self, value: Value) -> Settings:
         """All that is set of a value."""
@@ -75,18 +75,18 @@ class Noun(Value, frozen=True, kw_only=True):
 
     def shown(self, value: Value) -> dict[str, Any]:
         """All that is set of a value, as the admin API has it."""
-        return {it.wire: it.kind.shown(getattr(value, it.field)) for it in self.settings}
+        return {setting.wire: setting.kind.shown(getattr(value, setting.field)) for setting in self.settings}
 
     def taken(self, sent: Mapping[str, Any]) -> Settings:
         """What the admin API was sent, by the fields of the model; what is no setting stays as it is."""
-        kinds = {it.wire: it.kind for it in self.settings}
+        kinds = {setting.wire: setting.kind for setting in self.settings}
         return self.by_field(
-            {name: kinds[name].taken(it) if name in kinds else it for name, it in sent.items()}
+            {name: kinds[name].taken(value) if name in kinds else value for name, value in sent.items()}
         )
 
     def facts(self, value: Value) -> Facts:
         """All that is set of a value, as the set-up file has it; None stands for what is not there."""
-        return {it.name: it.kind.fact(getattr(value, it.field)) for it in self.settings}
+        return {setting.name: setting.kind.fact(getattr(value, setting.field)) for setting in self.settings}
 
     def said(self, value: Value) -> Facts:
         """The facts that are worth saying: those that are there, and not as always."""
@@ -98,24 +98,28 @@ class Noun(Value, frozen=True, kw_only=True):
         """A value in one line: `seats 5, duplicates client`."""
         said = self.said(value)
         return ", ".join(
-            f"{it.name} {it.kind.words(said[it.name])}" for it in self.settings if it.name in said
+            f"{setting.name} {setting.kind.words(said[setting.name])}"
+            for setting in self.settings
+            if setting.name in said
         )
 
     def differences(self, before: Value, after: Value) -> str:
         """What changed, in one line: `seats 5 -> 7`."""
         was, now = self.facts(before), self.facts(after)
         return ", ".join(
-            f"{it.name} {it.kind.words(was[it.name])} -> {it.kind.words(now[it.name])}"
-            for it in self.settings
-            if was[it.name] != now[it.name]
+            f"{of.name} {of.kind.words(was[of.name])} -> {of.kind.words(now[of.name])}"
+            for of in self.settings
+            if was[of.name] != now[of.name]
         )
 
 
 @cache
 def defaults_of(noun: Noun) -> Mapping[str, Any]:
     """What each setting is by default, by field; one that has to be said is not among it."""
-    found = {it.name: it for it in fields(noun.model) if not it.required}
-    return MappingProxyType({it.field: found[it.field].default for it in noun.settings if it.field in found})
+    found = {field.name: field for field in fields(noun.model) if not field.required}
+    return MappingProxyType(
+        {setting.field: found[setting.field].default for setting in noun.settings if setting.field in found}
+    )
 
 
 @cache
@@ -123,7 +127,7 @@ def _usual(noun: Noun) -> Facts:
     """The facts that are not worth saying."""
     defaults = defaults_of(noun)
     return {
-        it.name: it.kind.fact(defaults[it.field])
-        for it in noun.settings
-        if it.field in defaults and not it.is_always_written
+        setting.name: setting.kind.fact(defaults[setting.field])
+        for setting in noun.settings
+        if setting.field in defaults and not setting.is_always_written
     }

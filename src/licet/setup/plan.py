@@ -95,7 +95,7 @@ def apply(
 
 
 def _deeds(there: Mapping[str, Tenant], wanted: Sequence[Tenant], *, prune: bool) -> Iterator[_Deed]:
-    for tenant in sorted(wanted, key=lambda it: it.name):
+    for tenant in sorted(wanted, key=lambda tenant: tenant.name):
         yield from _tenant_deeds(there.get(tenant.name), tenant, prune=prune)
     for name in sorted(there.keys() - {tenant.name for tenant in wanted}):
         step = Step(action=_gone(prune=prune), tenant=name, target=f"tenant {name}", detail="")

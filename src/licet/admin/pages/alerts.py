@@ -79,12 +79,12 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
             tenant=tenant,
             state=state,
             webhook=webhook,
-            states=[(it, text, to(state=it.value)) for it, text in STATES.items()],
+            states=[(state, text, to(state=state.value)) for state, text in STATES.items()],
             all_link=to(state=None),
             without_webhook=to(webhook=None),
-            threshold_told=lambda it: _threshold_told(it, visit.now_ms),
+            threshold_told=lambda alert: _threshold_told(alert, visit.now_ms),
             has_receiver=bool(found["hooks"] or any(found["numbers"].values())),
-            place_told=lambda it: _place_told(it, found["hooks"]),
+            place_told=lambda delivery: _place_told(delivery, found["hooks"]),
             about=_about,
             look_of=_LOOKS.__getitem__,
             word_of=_WORDS.__getitem__,
@@ -104,7 +104,7 @@ def _badge(context: AdminContext) -> Callable[[Request], Any]:
         visit = await seen(request)
         tenants = [visit.the_tenant] if visit.the_tenant else visit.tenants
         found = await context.read(lambda connection: raised(connection, tenants))
-        pools = len({(it.tenant, it.pool) for it in found})
+        pools = len({(alert.tenant, alert.pool) for alert in found})
         text = f'<span class="badge">{pools:,}<span class="hidden"> raised</span></span>' if pools else ""
         return HTMLResponse(text, headers={"cache-control": "no-store"})
 
@@ -114,11 +114,11 @@ def _badge(context: AdminContext) -> Callable[[Request], Any]:
 def _folded(found: Iterable[Raised]) -> list[Raised]:
     """Of the thresholds of a pool the highest; beside it denials and the end of the licence."""
     shown: dict[tuple[str, str, str], Raised] = {}
-    for it in found:
-        kind = it.threshold if it.threshold in {DENIED, EXPIRES} else ""
-        before = shown.get((it.tenant, it.pool, kind))
-        if before is None or (not kind and int(it.threshold) > int(before.threshold)):
-            shown[it.tenant, it.pool, kind] = it
+    for alert in found:
+        kind = alert.threshold if alert.threshold in {DENIED, EXPIRES} else ""
+        before = shown.get((alert.tenant, alert.pool, kind))
+        if before is None or (not kind and int(alert.threshold) > int(before.threshold)):
+            shown[alert.tenant, alert.pool, kind] = alert
     return list(shown.values())
 
 
@@ -142,24 +142,24 @@ def _said(times: int, asked: int) -> str:
     return f"{counted(times, 'message')} on the way again.{left}"
 
 
-def _threshold_told(it: Raised, now_ms: int) -> str:
-    if it.threshold == EXPIRES:
-        return "licence expired" if (it.expires_at_ms or 0) <= now_ms else "licence expires"
-    if it.threshold == SHARED:
-        return f"{it.client_id}: used from {counted_addresses(it.addresses or 0)} addresses in a day"
-    return "a seat was denied" if it.threshold == DENIED else f"{it.threshold} % reached"
+def _threshold_told(alert: Raised, now_ms: int) -> str:
+    if alert.threshold == EXPIRES:
+        return "licence expired" if (alert.expires_at_ms or 0) <= now_ms else "licence expires"
+    if alert.threshold == SHARED:
+        return f"{alert.client_id}: used from {counted_addresses(alert.addresses or 0)} addresses in a day"
+    return "a seat was denied" if alert.threshold == DENIED else f"{alert.threshold} % reached"
 
 
-def _place_told(it: Delivery, hooks: dict[str, Webhook]) -> str:
-    if it.webhook_id is None:
+def _place_told(delivery: Delivery, hooks: dict[str, Webhook]) -> str:
+    if delivery.webhook_id is None:
         return "e-mail"
-    return hooks[it.webhook_id].place if it.webhook_id in hooks else it.webhook_id
+    return hooks[delivery.webhook_id].place if delivery.webhook_id in hooks else delivery.webhook_id
 
 
-def _about(it: Delivery) -> str:
+def _about(delivery: Delivery) -> str:
     """What a message tells of, in a few words."""
     try:
-        data = json.loads(it.payload).get("data", {})
+        data = json.loads(delivery.payload).get("data", {})
     except (ValueError, AttributeError):
         return ""
     return " ".join(str(data[name]) for name in ("tenant", "pool") if name in data)

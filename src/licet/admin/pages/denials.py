@@ -68,12 +68,12 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
             "denials.html",
             here=HERE,
             tenant=tenant,
-            clients=len({it.client_id for it in seen.newest.ranges}),
+            clients=len({range_.client_id for range_ in seen.newest.ranges}),
             all_link=lambda name: filters.link(client=name),
             reasons=[(reason.value, text) for reason, text in REASONS.items()],
             pools=[(name, name) for name in sorted(pool.name for pool in tenant.pools.values())],
-            why=lambda it: reason_told(it.reason, it.seats),
-            holders_link=lambda it: _holders_link(visit, it),
+            why=lambda denials: reason_told(denials.reason, denials.seats),
+            holders_link=lambda denials: _holders_link(visit, denials),
             **list_context(filters, PATH, seen, after),
         )
 
@@ -145,10 +145,11 @@ def _reader(tenant: Tenant, only: DenialFilter) -> Read[DenialRange]:
     return lambda connection, after, limit: denials(connection, tenant, only=only, after=after, limit=limit)
 
 
-def _row(tenant: str, it: DenialRange, *, zone: str) -> Sequence[object]:
-    times = it.times, moment(it.first_at_ms, zone), moment(it.last_at_ms, zone)
-    who = it.client_id, it.initials, it.name
-    return (tenant, it.pool, *who, it.reason, *times, it.seats, it.in_use, it.address)
+def _row(tenant: str, denials: DenialRange, *, zone: str) -> Sequence[object]:
+    times = denials.times, moment(denials.first_at_ms, zone), moment(denials.last_at_ms, zone)
+    who = denials.client_id, denials.initials, denials.name
+    state = denials.seats, denials.in_use, denials.address
+    return (tenant, denials.pool, *who, denials.reason, *times, *state)
 
 
 def _only(filters: Filters) -> DenialFilter:
@@ -166,5 +167,5 @@ def _only(filters: Filters) -> DenialFilter:
     )
 
 
-def _holders_link(visit: Visit, it: DenialRange) -> str:
-    return link(visit, f"{PATH}/holders", pool=it.pool, at=it.last_at_ms)
+def _holders_link(visit: Visit, denials: DenialRange) -> str:
+    return link(visit, f"{PATH}/holders", pool=denials.pool, at=denials.last_at_ms)

@@ -22,7 +22,7 @@ def csv_file(name: str, headings: Sequence[str], rows: Iterable[Sequence[object]
     file = StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(headings)
-    writer.writerows([_cell(it) for it in row] for row in rows)
+    writer.writerows([_cell(value) for value in row] for row in rows)
     headers = {
         "content-disposition": f'attachment; filename="{name}.csv"',
         "cache-control": "no-store",
@@ -32,7 +32,10 @@ def csv_file(name: str, headings: Sequence[str], rows: Iterable[Sequence[object]
 
 def file_name(*words: str) -> str:
     """These words, without what could be more than a name."""
-    kept = ("".join(it for it in word if it.isascii() and (it.isalnum() or it in "_.-")) for word in words)
+    kept = (
+        "".join(char for char in word if char.isascii() and (char.isalnum() or char in "_.-"))
+        for word in words
+    )
     return "-".join(filter(None, kept))
 
 

@@ -66,13 +66,15 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
             here=HERE,
             tenant=tenant,
             clients=len(
-                {(it.tenant, it.name) for it in seen.newest.ranges if it.name and it.who is Who.CLIENT}
+                {(of.tenant, of.name) for of in seen.newest.ranges if of.name and of.who is Who.CLIENT}
             ),
             causes=[(cause.value, text) for cause, text in CAUSES.items()],
-            why=lambda it: CAUSES[it.cause],
-            advice=lambda it: _ADVICE.get(it.cause, ""),
-            is_client=lambda it: it.who is Who.CLIENT,
-            client_link=lambda it: link(visit, "/set-up/clients/edit", tenant=it.tenant, name=it.name),
+            why=lambda failures: CAUSES[failures.cause],
+            advice=lambda failures: _ADVICE.get(failures.cause, ""),
+            is_client=lambda failures: failures.who is Who.CLIENT,
+            client_link=lambda failures: link(
+                visit, "/set-up/clients/edit", tenant=failures.tenant, name=failures.name
+            ),
             all_link=lambda name: filters.link(client=name, within="all"),
             **list_context(filters, PATH, seen, after),
         )
@@ -98,18 +100,18 @@ def _reader(tenant: Tenant | None, only: FailureFilter) -> Read[FailureRange]:
     return lambda connection, after, limit: failures(connection, tenant, only=only, after=after, limit=limit)
 
 
-def _row(it: FailureRange, zone: str) -> Sequence[object]:
+def _row(failures: FailureRange, zone: str) -> Sequence[object]:
     return (
-        it.tenant,
-        it.who.value,
-        it.name,
-        it.initials,
-        it.user_name,
-        it.cause.value,
-        it.times,
-        moment(it.first_at_ms, zone),
-        moment(it.last_at_ms, zone),
-        it.address,
+        failures.tenant,
+        failures.who.value,
+        failures.name,
+        failures.initials,
+        failures.user_name,
+        failures.cause.value,
+        failures.times,
+        moment(failures.first_at_ms, zone),
+        moment(failures.last_at_ms, zone),
+        failures.address,
     )
 
 

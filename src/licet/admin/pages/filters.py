@@ -139,7 +139,7 @@ def tenant_or_all(visit: Visit) -> Tenant | None:
 
 def cleaned(text: str) -> str:
     """What may be meant as a name: without control characters, and no longer than one."""
-    return "".join(it for it in text if it.isprintable()).strip()[:TEXT_CHARS_MAX]
+    return "".join(char for char in text if char.isprintable()).strip()[:TEXT_CHARS_MAX]
 
 
 def instant_of(text: str) -> int | None:

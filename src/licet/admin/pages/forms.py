@@ -197,7 +197,7 @@ class Form:
         """Put what is there now beside what was typed: what was touched stays, what was not is taken over."""
         found = []
         for field in self._compared():
-            was, is_now, typed = (tuple(it.get(field.name, ())) for it in (self.seen, now, self.texts))
+            was, is_now, typed = (tuple(texts.get(field.name, ())) for texts in (self.seen, now, self.texts))
             if is_now == was:
                 continue
             told = [_told(field, texts) for texts in (was, is_now, typed)]

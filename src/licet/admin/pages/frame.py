@@ -151,7 +151,7 @@ def kept_of(items: Kept) -> Kept:
 
 
 def _may_be_secret(name: str) -> bool:
-    return any(it in name for it in _NEVER_KEPT)
+    return any(secret in name for secret in _NEVER_KEPT)
 
 
 def page(
@@ -321,9 +321,9 @@ async def _visit(context: AdminContext, request: Request, role: Role, kept: Kept
 
 
 def _visit_of(context: AdminContext, request: Request, found: SignedIn, asked: str | None) -> Visit:
-    seen = [it for it in context.store.tenants().values() if found.identity.sees(it.id)]
-    tenants = tuple(sorted(seen, key=lambda it: it.name.casefold()))
-    tenant = next((it for it in tenants if it.name == asked), None)
+    seen = [one for one in context.store.tenants().values() if found.identity.sees(one.id)]
+    tenants = tuple(sorted(seen, key=lambda one: one.name.casefold()))
+    tenant = next((one for one in tenants if one.name == asked), None)
     return Visit(
         identity=found.identity,
         csrf=found.csrf,

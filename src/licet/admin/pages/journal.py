@@ -125,7 +125,7 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
             visit,
             "journal.html",
             here=HERE,
-            lines=[_line(visit, it) for it in found.entries],
+            lines=[_line(visit, entry) for entry in found.entries],
             filters=filters,
             kinds=[(kind.value, text) for kind, text in _KINDS.items()],
             within=[(value, text) for value, (text, _) in WITHIN.items()],
@@ -154,86 +154,90 @@ def _only(visit: Visit, filters: Filters) -> HistoryFilter:
     )
 
 
-def _line(visit: Visit, it: Happened | Did) -> Line:
-    if isinstance(it, Did):
-        return _did(visit, it)
-    return _failed(visit, it) if it.kind is Kind.FAILED else _happened(visit, it)
+def _line(visit: Visit, entry: Happened | Did) -> Line:
+    if isinstance(entry, Did):
+        return _did(visit, entry)
+    return _failed(visit, entry) if entry.kind is Kind.FAILED else _happened(visit, entry)
 
 
-def _happened(visit: Visit, it: Happened) -> Line:
-    tenant = {"tenant": it.tenant}
-    pool = f"a seat of {it.pool}" if it.pool else "no seat needed"
-    match it.kind:
+def _happened(visit: Visit, happened: Happened) -> Line:
+    tenant = {"tenant": happened.tenant}
+    pool = f"a seat of {happened.pool}" if happened.pool else "no seat needed"
+    match happened.kind:
         case Kind.GRANTED:
-            what = "began a session" if it.times == 1 else f"began {counted(it.times, 'session')}"
-            detail, target = pool, link(visit, "/seats", **tenant, q=it.client_id)
+            what = "began a session" if happened.times == 1 else f"began {counted(happened.times, 'session')}"
+            detail, target = pool, link(visit, "/seats", **tenant, q=happened.client_id)
         case Kind.DENIED:
-            what = f"was refused: {reason_told(it.reason, it.seats)}"
-            detail = f"pool {it.pool}"
-            target = link(visit, "/denials", **tenant, client=it.client_id, within="all")
+            what = f"was refused: {reason_told(happened.reason, happened.seats)}"
+            detail = f"pool {happened.pool}"
+            target = link(visit, "/denials", **tenant, client=happened.client_id, within="all")
         case _:
             ending = (
-                _ENDINGS.get(EndReason(it.reason), it.reason) if it.reason in set(EndReason) else it.reason
+                _ENDINGS.get(EndReason(happened.reason), happened.reason)
+                if happened.reason in set(EndReason)
+                else happened.reason
             )
-            is_own = it.reason in {EndReason.LOGOFF, EndReason.REVOKED}
+            is_own = happened.reason in {EndReason.LOGOFF, EndReason.REVOKED}
             what = ending if is_own else f"session {ending}"
-            detail, target = pool, link(visit, "/seats", **tenant, q=it.client_id)
+            detail, target = pool, link(visit, "/seats", **tenant, q=happened.client_id)
     return Line(
-        at_ms=it.first_at_ms,
-        until_ms=it.last_at_ms,
-        tag=_WORDS[it.kind],
-        tag_look=_TAGS[it.kind],
-        tenant=it.tenant,
-        subject=it.client_id,
-        subject_link=link(visit, "/set-up/clients/edit", **tenant, name=it.client_id),
-        initials=it.initials,
+        at_ms=happened.first_at_ms,
+        until_ms=happened.last_at_ms,
+        tag=_WORDS[happened.kind],
+        tag_look=_TAGS[happened.kind],
+        tenant=happened.tenant,
+        subject=happened.client_id,
+        subject_link=link(visit, "/set-up/clients/edit", **tenant, name=happened.client_id),
+        initials=happened.initials,
         what=what,
-        times=it.times,
-        detail=f"{detail}{', from ' + it.address if it.address else ''}",
+        times=happened.times,
+        detail=f"{detail}{', from ' + happened.address if happened.address else ''}",
         detail_link=target,
     )
 
 
-def _failed(visit: Visit, it: Happened) -> Line:
-    tenant = {"tenant": it.tenant} if it.tenant else {}
-    cause = FailureCause(it.reason)
-    is_client = it.who is Who.CLIENT
+def _failed(visit: Visit, happened: Happened) -> Line:
+    tenant = {"tenant": happened.tenant} if happened.tenant else {}
+    cause = FailureCause(happened.reason)
+    is_client = happened.who is Who.CLIENT
     place = "/set-up/clients/edit" if is_client else _PLACES["admin"]
-    has_page = it.client_id and it.who is not Who.API_KEY
+    has_page = happened.client_id and happened.who is not Who.API_KEY
     return Line(
-        at_ms=it.first_at_ms,
-        until_ms=it.last_at_ms,
-        tag=_WORDS[it.kind],
-        tag_look=_TAGS[it.kind],
-        tenant=it.tenant,
-        subject=it.client_id or "unknown",
-        subject_link=link(visit, place, **tenant, name=it.client_id) if has_page else "",
-        initials=it.initials,
+        at_ms=happened.first_at_ms,
+        until_ms=happened.last_at_ms,
+        tag=_WORDS[happened.kind],
+        tag_look=_TAGS[happened.kind],
+        tenant=happened.tenant,
+        subject=happened.client_id or "unknown",
+        subject_link=link(visit, place, **tenant, name=happened.client_id) if has_page else "",
+        initials=happened.initials,
         what=f"did not get in: {CAUSES[cause]}",
-        times=it.times,
-        detail=f"from {it.address}" if it.address else "all like this",
-        detail_link=link(visit, "/failures", **tenant, client=it.client_id, cause=it.reason, within="all"),
+        times=happened.times,
+        detail=f"from {happened.address}" if happened.address else "all like this",
+        detail_link=link(
+            visit, "/failures", **tenant, client=happened.client_id, cause=happened.reason, within="all"
+        ),
     )
 
 
-def _did(visit: Visit, it: Did) -> Line:
-    noun, _, name = it.target.partition(" ")
+def _did(visit: Visit, did: Did) -> Line:
+    noun, _, name = did.target.partition(" ")
     place = _PLACES.get(noun)
-    tenant = {"tenant": it.tenant} if it.tenant else {}
-    target = link(visit, place, **tenant, name=name) if place and it.action != "remove" else ""
-    if noun == "tenant" and it.action != "remove":
+    tenant = {"tenant": did.tenant} if did.tenant else {}
+    target = link(visit, place, **tenant, name=name) if place and did.action != "remove" else ""
+    if noun == "tenant" and did.action != "remove":
         target = link(visit, "/set-up/tenants/edit", tenant=name)
     return Line(
-        at_ms=it.at_ms,
-        until_ms=it.at_ms,
+        at_ms=did.at_ms,
+        until_ms=did.at_ms,
         tag=_WORDS[Kind.EVENT],
         tag_look=_TAGS[Kind.EVENT],
-        tenant=it.tenant,
-        subject=it.actor,
-        subject_link=link(visit, PATH, actor=it.actor, kind=Kind.EVENT.value),
+        tenant=did.tenant,
+        subject=did.actor,
+        subject_link=link(visit, PATH, actor=did.actor, kind=Kind.EVENT.value),
         initials="",
-        what=did_told(it.action, it.target),
+        what=did_told(did.action, did.target),
         times=1,
-        detail=it.detail,
+        detail=did.detail,
         detail_link=target,
     )

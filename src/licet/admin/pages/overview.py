@@ -62,7 +62,7 @@ def router(context: AdminContext) -> APIRouter:
     ) -> Response:
         view = _view(request, visit, q, after)
         try:
-            seen = await context.read(lambda it: _see(context, it, view, visit.now_ms))
+            seen = await context.read(lambda connection: _see(context, connection, view, visit.now_ms))
         except InvalidCursor:
             raise not_found("The list has no such page.") from None
         return page(request, visit, "overview.html", here="Overview", **_values(view, seen))
@@ -114,7 +114,7 @@ def _view(request: Request, visit: Visit, text: str, after: str | None) -> View:
     return View(
         tenant_id=scope,
         name=tenant.name if tenant else "",
-        matching="" if tenant else "".join(it for it in text if it.isprintable())[:_TEXT_CHARS_MAX],
+        matching="" if tenant else "".join(char for char in text if char.isprintable())[:_TEXT_CHARS_MAX],
         after=None if tenant else after,
         zone=zone_of(request),
         may_end=visit.may(Role.OPERATOR),
@@ -170,8 +170,8 @@ def _chart_of(pool: PoolOverview) -> dict[str, Any]:
     return {
         "at": [at_ms // 1000 for at_ms in (*(point.at_ms for point in points), *ends)],
         "series": [
-            {"label": "in use", "kind": "step", "values": [it.peak for it in (*points, *points[-1:])]},
-            {"label": "seats", "kind": "limit", "values": [it.seats for it in (*points, *points[-1:])]},
+            {"label": "in use", "kind": "step", "values": [point.peak for point in (*points, *points[-1:])]},
+            {"label": "seats", "kind": "limit", "values": [point.seats for point in (*points, *points[-1:])]},
         ],
         "unit": "seats",
         "rest": f"highest {highest:,} of {counted(pool.seats, 'seat')}",

@@ -70,7 +70,7 @@ def list_context(filters: Filters, path: str, seen: Seen[Any], after: str | None
         "path": path,
         "ranges": seen.shown.ranges,
         "newest": newest.ranges[0] if newest.ranges else None,
-        "times": sum(it.times for it in newest.ranges),
+        "times": sum(range_.times for range_ in newest.ranges),
         "is_more": newest.next is not None,
         "most": seen.most,
         "filters": filters,

@@ -81,8 +81,8 @@ class Chosen(Value, frozen=True, kw_only=True):
         """The same as fields of a form."""
         everything = [] if self.fitting is None else [("all", "1"), *self.fitting.query.items()]
         return (
-            *(("seat", it) for it in self.seats),
-            *(("session", it) for it in self.sessions),
+            *(("seat", seat) for seat in self.seats),
+            *(("session", session) for session in self.sessions),
             *((name, text) for name, text in everything if text),
         )
 
@@ -102,8 +102,12 @@ def router(context: AdminContext) -> APIRouter:
             return await _choose(context, request, visit)
         search = _search(tuple(request.query_params.multi_items()))
         try:
-            found, seen = await context.read(lambda it: _read(it, tenant, search, visit.now_ms, after))
-            ending = await context.read(lambda it: _licences(it, tenant, search, visit.now_ms))
+            found, seen = await context.read(
+                lambda connection: _read(connection, tenant, search, visit.now_ms, after)
+            )
+            ending = await context.read(
+                lambda connection: _licences(connection, tenant, search, visit.now_ms)
+            )
         except InvalidCursor:
             raise not_found("The list has no such page.") from None
         return page(
@@ -172,12 +176,13 @@ def _read(
 def _licences(connection: Connection, tenant: Tenant, search: Search, now_ms: int) -> list[tuple[Pool, int]]:
     """The pools whose licence has expired or ends soon, with their sessions."""
     pools = [
-        it
-        for it in sorted(tenant.pools.values(), key=lambda it: it.name)
-        if search.pool in {"", it.name} and licence_state(it.expires_at_ms, now_ms) is not LicenceState.FAR
+        pool
+        for pool in sorted(tenant.pools.values(), key=lambda pool: pool.name)
+        if search.pool in {"", pool.name}
+        and licence_state(pool.expires_at_ms, now_ms) is not LicenceState.FAR
     ]
     sessions = sessions_of_pools(connection, tenant.id, now_ms) if pools else {}
-    return [(it, sessions.get(it.id, 0)) for it in pools]
+    return [(pool, sessions.get(pool.id, 0)) for pool in pools]
 
 
 def _context(
@@ -216,7 +221,7 @@ def _headline(tenant: Tenant, search: Search, found: SeatPage | SessionPage) -> 
         return f"{counted(found.count, f'{fitting}session')} without a seat in {tenant.name}"
     of = ""
     if not fitting:
-        seats = sum(it.seats for it in tenant.pools.values() if search.pool in {"", it.name})
+        seats = sum(pool.seats for pool in tenant.pools.values() if search.pool in {"", pool.name})
         of = f" of {seats:,}"
         return f"{found.count:,}{of} {'seat' if seats == 1 else 'seats'} in use in {tenant.name}{in_pool}"
     return f"{counted(found.count, f'{fitting}seat')} in use in {tenant.name}{in_pool}"
@@ -232,9 +237,11 @@ async def _ask(
 ) -> Response:
     """The page that says what will happen, and asks why and for how long."""
     tenant, chosen = _tenant(visit), _chosen(items)
-    ending, free_ms = await context.read(lambda it: _ending_and_free(it, tenant, chosen, visit.now_ms))
+    ending, free_ms = await context.read(
+        lambda connection: _ending_and_free(connection, tenant, chosen, visit.now_ms)
+    )
     texts = dict(items)
-    clients = sorted({(it.client_id, it.initials) for it in ending})
+    clients = sorted({(session.client_id, session.initials) for session in ending})
     return page(
         request,
         visit,
@@ -244,9 +251,9 @@ async def _ask(
         tenant=tenant,
         chosen=chosen,
         sessions=len(ending),
-        seats=len({it.seat for it in ending if it.frees_seat}),
+        seats=len({session.seat for session in ending if session.frees_seat}),
         free_at_ms=free_ms,
-        kept_seats=len({it.seat for it in ending if it.seat and not it.frees_seat}),
+        kept_seats=len({session.seat for session in ending if session.seat and not session.frees_seat}),
         clients=clients[:CLIENTS_TOLD],
         more_clients=max(0, len(clients) - CLIENTS_TOLD),
         reason=texts.get("reason", ""),
@@ -271,7 +278,7 @@ def _ending(connection: Connection, tenant: Tenant, chosen: Chosen, now_ms: int)
     if chosen.fitting is not None:
         have_seat = chosen.fitting.kind != WITHOUT
         return sessions_that_fit(connection, tenant, now_ms, chosen.fitting.filter, have_seat=have_seat)
-    places = [(pool, holder) for pool, _, holder in (it.partition("/") for it in chosen.seats)]
+    places = [(pool, holder) for pool, _, holder in (seat.partition("/") for seat in chosen.seats)]
     sids = [bytes.fromhex(sid) for sid in chosen.sessions]
     found = sessions_on_seats(connection, tenant, now_ms, places) if places else []
     return [*found, *(sessions_named(connection, tenant, now_ms, sids) if sids else [])]
@@ -285,8 +292,10 @@ def _end(  # noqa: PLR0917 - all of what was asked for
         visit.identity,
         lambda change: change.tenant(tenant.name).end_sessions(
             [
-                it.sid
-                for it in _ending(change.transaction.connection, tenant, chosen, change.transaction.now_ms)
+                session.sid
+                for session in _ending(
+                    change.transaction.connection, tenant, chosen, change.transaction.now_ms
+                )
             ],
             reason=reason,
             cool_down_s=cool_down_s,
@@ -340,7 +349,7 @@ def _chosen(items: Sequence[tuple[str, str]]) -> Chosen:
 
 
 def _is_sid(text: str) -> bool:
-    return len(text) == _SID_CHARS and all(it in "0123456789abcdef" for it in text)
+    return len(text) == _SID_CHARS and all(char in "0123456789abcdef" for char in text)
 
 
 def _cool_down_s(text: str) -> int:

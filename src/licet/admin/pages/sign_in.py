@@ -139,6 +139,6 @@ async def _shown_again(request: Request, token: str, then: str, kept: Kept) -> R
     if not _is_page(start):
         return None
     answer = Response(b"".join(message.get("body", b"") for message in bodies))
-    answer.raw_headers = [it for it in start["headers"] if it[0] != b"content-length"]
+    answer.raw_headers = [header for header in start["headers"] if header[0] != b"content-length"]
     answer.headers["content-length"] = str(len(answer.body))
     return answer

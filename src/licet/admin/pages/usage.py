@@ -94,7 +94,7 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
             found=found,
             pool=pool,
             pools=[(it.pool, _link(visit, asked, pool=it.pool)) for it in found.pools],
-            reaches=[(it, text, _link(visit, asked, reach=it)) for it, text in REACHES.items()],
+            reaches=[(reach, text, _link(visit, asked, reach=reach)) for reach, text in REACHES.items()],
             asked=asked,
             span_told=REACHES[asked.reach],
             lasted=lasted,
@@ -186,8 +186,8 @@ def _pool_context(found: Usage, pool: PoolUsage, asked: Asked) -> dict[str, Any]
             "least": first,
             "most": min(most, first + SLIDER_MAX),
             "told": [
-                sentence(with_seats_sentence(found, pool, it))
-                for it in range(first, min(most, first + SLIDER_MAX) + 1)
+                sentence(with_seats_sentence(found, pool, seats))
+                for seats in range(first, min(most, first + SLIDER_MAX) + 1)
             ],
         },
         "curve": denials_curve(pool),
@@ -203,17 +203,17 @@ def _pool_context(found: Usage, pool: PoolUsage, asked: Asked) -> dict[str, Any]
 def _chart(peaks: Sequence[Peak], pool: PoolUsage) -> dict[str, Any]:
     """Peaks as bars, seats as a line, denials as marks where the seats ended."""
     return {
-        "at": [it.from_ms // 1000 for it in peaks],
+        "at": [peak.from_ms // 1000 for peak in peaks],
         "unit": "seats",
         "rest": f"Peak {pool.peak:,}, {counted(pool.denied, 'denial')}: point at a bar for its figures.",
         "series": [
-            {"label": "peak", "kind": "bars", "values": [it.peak for it in peaks]},
-            {"label": "seats", "kind": "limit", "values": [it.seats for it in peaks]},
+            {"label": "peak", "kind": "bars", "values": [peak.peak for peak in peaks]},
+            {"label": "seats", "kind": "limit", "values": [peak.seats for peak in peaks]},
             {
                 "label": "denials",
                 "kind": "marks",
-                "values": [it.denials or None for it in peaks],
-                "places": [max(it.seats, it.peak) if it.denials else None for it in peaks],
+                "values": [peak.denials or None for peak in peaks],
+                "places": [max(peak.seats, peak.peak) if peak.denials else None for peak in peaks],
             },
         ],
     }
@@ -221,8 +221,8 @@ def _chart(peaks: Sequence[Peak], pool: PoolUsage) -> dict[str, Any]:
 
 def _heat(pool: PoolUsage) -> list[list[Heat | None]]:
     """Weekdays by hours; how full is the mean of the peaks, of the seats there are or were needed."""
-    most = max([pool.seats or 0, *(it.peak for it in pool.heat), 1])
-    cells: dict[tuple[int, int], HeatCell] = {(it.weekday, it.hour): it for it in pool.heat}
+    most = max([pool.seats or 0, *(cell.peak for cell in pool.heat), 1])
+    cells: dict[tuple[int, int], HeatCell] = {(cell.weekday, cell.hour): cell for cell in pool.heat}
     return [[_heat_of(cells.get((day, hour)), most) for hour in range(24)] for day in range(7)]
 
 

@@ -61,7 +61,9 @@ def set_(
         yes=yes,
     )
     with OfTenant(data, tenant).parts() as parts:
-        overuse = next((int(str(it["overuse"])) for it in records(*parts) if it["name"] == name), 0)
+        overuse = next(
+            (int(str(record["overuse"])) for record in records(*parts) if record["name"] == name), 0
+        )
     if overuse:
         note(
             f"{counted(overuse, 'seat')} too many in use. Sessions go on;"
@@ -97,7 +99,7 @@ def records(store: Store, tenant: Tenant) -> Iterator[Record]:
                 "in_use": pool_now.in_use,
                 "overuse": pool_now.overuse,
                 "effective_hold_s": Duration(tenant.hold_s_of(pool)),
-                "scopes": [it.name for it in tenant.scopes.values() if it.pool == pool.name],
+                "scopes": [scope.name for scope in tenant.scopes.values() if scope.pool == pool.name],
             }
 
 

@@ -49,7 +49,9 @@ def records(_: Store, tenant: Tenant) -> Iterator[Record]:
             "licensed": scope.licensed,
             **shown(SCOPE, scope, tenant.zone),
             "default": name == tenant.scope_default,
-            "clients": [it.client_id for it in tenant.clients.values() if name in (it.scopes or ())],
+            "clients": [
+                client.client_id for client in tenant.clients.values() if name in (client.scopes or ())
+            ],
         }
 
 

@@ -74,27 +74,27 @@ def sets(
 
     Unless it is `both_ways`, there is none that takes a setting back: what is new has nothing to be taken.
     """
-    settings = [it for it in noun.settings if it.field not in {*without, *BY_VERBS}]
-    with_off = [it for it in settings if it.off and both_ways]
+    settings = [setting for setting in noun.settings if setting.field not in {*without, *BY_VERBS}]
+    with_off = [setting for setting in settings if setting.off and both_ways]
 
     def with_options(verb: Verb) -> Verb:
         own = inspect.signature(verb, eval_str=True).parameters.values()
         options = []
-        for it in settings:
-            options.append(_option(it, is_needed=it.field in needed))
-            options += [_off_option(it)] if it in with_off else []
+        for setting in settings:
+            options.append(_option(setting, is_needed=setting.field in needed))
+            options += [_off_option(setting)] if setting in with_off else []
 
         @wraps(verb)
         def run(**arguments: Any) -> None:
-            given = {it.field: arguments.pop(it.field) for it in settings}
+            given = {setting.field: arguments.pop(setting.field) for setting in settings}
             given = {field: value for field, value in given.items() if value is not None}
-            for it in with_off:
-                if arguments.pop(_off(it)):
-                    exclusive((f"--{_called(it)}", it.field in given), (f"--{it.off}", True))
-                    given[it.field] = False if isinstance(it.kind, Flag) else None
+            for setting in with_off:
+                if arguments.pop(_off(setting)):
+                    exclusive((f"--{_called(setting)}", setting.field in given), (f"--{setting.off}", True))
+                    given[setting.field] = False if isinstance(setting.kind, Flag) else None
             verb(**arguments, settings=given)
 
-        parameters = [[it] if it.name != "settings" else options for it in own]
+        parameters = [[parameter] if parameter.name != "settings" else options for parameter in own]
         return takes(run, *chain.from_iterable(parameters))  # type: ignore[return-value]  # typer calls it
 
     return with_options
@@ -105,12 +105,19 @@ def read(noun: Noun, given: Given, data: Path | None, tenant: str | None) -> Set
 
     Raises InvalidValue, NotFound, StoreUnavailable.
     """
-    return {it.field: _read(it, given[it.field], data, tenant) for it in noun.settings if it.field in given}
+    return {
+        setting.field: _read(setting, given[setting.field], data, tenant)
+        for setting in noun.settings
+        if setting.field in given
+    }
 
 
 def shown(noun: Noun, value: Value, zone: tzinfo) -> Record:
     """What is set of a value, by the names of the admin API."""
-    return {it.wire.removesuffix("_ms"): _shown(it, getattr(value, it.field), zone) for it in noun.settings}
+    return {
+        setting.wire.removesuffix("_ms"): _shown(setting, getattr(value, setting.field), zone)
+        for setting in noun.settings
+    }
 
 
 def _called(setting: Setting) -> str:

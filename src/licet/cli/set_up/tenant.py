@@ -77,7 +77,7 @@ def records(store: Store) -> Iterator[Record]:
 
     Example: [bold]licet tenant list[/]
     """
-    for tenant in sorted(store.tenants().values(), key=lambda it: it.name):
+    for tenant in sorted(store.tenants().values(), key=lambda one: one.name):
         yield {
             "name": tenant.name,
             **shown(TENANT, tenant, tenant.zone),

@@ -119,7 +119,9 @@ def records(_: Store, tenant: Tenant) -> Iterator[Record]:
             "initials": initials,
             **shown(USER, user, tenant.zone),
             "has_password": user.password_hash is not None,
-            "clients": [it.client_id for it in tenant.clients.values() if it.user.initials == initials],
+            "clients": [
+                client.client_id for client in tenant.clients.values() if client.user.initials == initials
+            ],
         }
 
 

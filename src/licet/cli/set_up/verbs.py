@@ -101,7 +101,7 @@ class SetUpNoun(Noun):
         own names. Where there are no records, `add` with `first` is advised.
         """
         key, *others = columns.split()
-        named = {key: self._word, **{it: headings.get(it, label(it)) for it in others}}
+        named = {key: self._word, **{other: headings.get(other, label(other)) for other in others}}
 
         def made(records: Records) -> Records:
             self._records, self._column = records, key

@@ -67,10 +67,12 @@ def listed(request: Request, noun: Noun[Any], parts: Mapping[str, Any]) -> Liste
     q, after = (request.query_params.get(name, "") for name in ("q", "after"))
     words = cleaned(q).casefold().split()
     found = [
-        name for name, part in parts.items() if all(it in noun.sought(name, part).casefold() for it in words)
+        name
+        for name, part in parts.items()
+        if all(word in noun.sought(name, part).casefold() for word in words)
     ]
     found.sort(key=_order)
-    begin = sum(_order(it) <= _order(after) for it in found) if after else 0
+    begin = sum(_order(name) <= _order(after) for name in found) if after else 0
     action = "edit" if "edit" in noun.actions else "remove"
     may = noun.visit.may(noun.sees_one)
     rows = [
@@ -87,7 +89,9 @@ def list_page(
     visit, path = noun.visit, request.url.path
     last = shown.first + len(shown.rows)
     numbers = [cell.is_number for cell in shown.rows[0].cells] if shown.rows else [False] * len(noun.columns)
-    headings = [Cell(text, is_number=it) for text, it in zip(noun.columns, numbers, strict=True)]
+    headings = [
+        Cell(text, is_number=is_number) for text, is_number in zip(noun.columns, numbers, strict=True)
+    ]
     return setup_page(
         request,
         noun,

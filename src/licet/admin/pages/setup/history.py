@@ -21,7 +21,7 @@ def changes_of(connection: Connection, tenant: Tenant | None, word: str, name: s
         user=name or "" if word == "user" else "",
     )
     entries = history.history(connection, tenant, only=only, limit=LIMIT_MAX).entries
-    events = [it for it in entries if isinstance(it, Did)]
+    events = [entry for entry in entries if isinstance(entry, Did)]
     if name is None:
-        return [it for it in events if it.target.startswith(f"{word} ")][:CHANGES]
-    return [it for it in events if it.target == f"{word} {name}"][:CHANGES]
+        return [event for event in events if event.target.startswith(f"{word} ")][:CHANGES]
+    return [event for event in events if event.target == f"{word} {name}"][:CHANGES]

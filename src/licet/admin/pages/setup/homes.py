@@ -122,7 +122,7 @@ class OfClient(Noun[Credential]):
 
     def rows(self) -> Sequence[Row]:
         """All of the client's, oldest first, each with the page that removes it."""
-        parts = sorted(self.parts().items(), key=lambda it: it[1].created_at_ms)
+        parts = sorted(self.parts().items(), key=lambda pair: pair[1].created_at_ms)
         return [
             Row(name, self.link_to("remove", name), self.row(part), self.short(part)) for name, part in parts
         ]
@@ -139,7 +139,7 @@ class OfClient(Noun[Credential]):
 
     def lost_without(self, left: Client) -> list[str]:
         """What is lost with one when nothing is left by which the client can authenticate."""
-        before, after = (authenticates_by(it, self.visit.now_ms) for it in (self.client, left))
+        before, after = (authenticates_by(client, self.visit.now_ms) for client in (self.client, left))
         return ["the only thing by which the client can authenticate"] if before and not after else []
 
     def enter(self, change: SetupChange) -> TenantSetup:
@@ -159,7 +159,7 @@ class OfAll(Noun[Part]):
     @classmethod
     async def seen(cls, context: AdminContext, _: Request, visit: Visit) -> Self:
         """Those of the reader's tenants."""
-        own = next((it for it in visit.tenants if it.id == visit.identity.tenant_id), None)
+        own = next((tenant for tenant in visit.tenants if tenant.id == visit.identity.tenant_id), None)
         return cls(context, visit, own)
 
     @property
@@ -170,7 +170,7 @@ class OfAll(Noun[Part]):
     @property
     def tenant_names(self) -> dict[int, str]:
         """The names of the tenants that the reader sees, by id."""
-        return {it.id: it.name for it in self.visit.tenants}
+        return {tenant.id: tenant.name for tenant in self.visit.tenants}
 
     def tenant_name(self, tenant_id: int | None) -> str:
         """The name of a tenant as a list shows it."""
@@ -182,7 +182,7 @@ class OfAll(Noun[Part]):
         """The field of whose one is: a choice for who may see all tenants."""
         if self.within is not None:
             return Field(name="tenant", label=self.tenant_label, kind=Kind.FIXED)
-        tenants = (Option(value=it.name, label=it.name) for it in self.visit.tenants)
+        tenants = (Option(value=tenant.name, label=tenant.name) for tenant in self.visit.tenants)
         every = Option(value=ALL_TENANTS, label="all tenants")
         return Field(name="tenant", label=self.tenant_label, kind=Kind.CHOICE, options=(every, *tenants))
 
@@ -196,7 +196,7 @@ class OfAll(Noun[Part]):
             return self.within
         if values["tenant"] == ALL_TENANTS:
             return None
-        return {it.name: it.id for it in self.visit.tenants}[values["tenant"]]
+        return {tenant.name: tenant.id for tenant in self.visit.tenants}[values["tenant"]]
 
     def changes(self, name: str | None) -> tuple[Did, ...]:
         """Those of the reader's tenant; of all, for who may see all."""

@@ -159,7 +159,7 @@ class Noun(Generic[Part]):
         """Who changed it last, or this one of it."""
         if not self.event:
             return ()
-        return self.context.read_now(lambda it: changes_of(it, self.tenant, self.event, name))
+        return self.context.read_now(lambda connection: changes_of(connection, self.tenant, self.event, name))
 
     # Its form
 

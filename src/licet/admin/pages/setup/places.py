@@ -42,8 +42,8 @@ def _places(visit: Visit, refusal: Refusal) -> Iterator[Place]:
     subject = refusal.subject
     match refusal.code:
         case Code.IN_USE | Code.IS_DEFAULT:
-            for it in refusal.others:
-                yield _page(visit, it)
+            for other in refusal.others:
+                yield _page(visit, other)
         case Code.LAST_OWNER:
             yield Place("Add an administrator", link(visit, f"{ROOT}/administrators/add"))
         case Code.NOT_FOUND if subject and refusal.field and subject.kind in _NEW:

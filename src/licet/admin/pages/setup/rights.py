@@ -43,7 +43,7 @@ def keeping_licence(visit: Visit, word: str, fields: Sequence[Field]) -> tuple[F
     if visit.identity.owns_licence or not may_change(visit, word, fields):
         return tuple(fields)
     licence = licence_names(word)
-    return tuple(_only_shown(it) if it.name in licence else it for it in fields)
+    return tuple(_only_shown(field) if field.name in licence else field for field in fields)
 
 
 def _only_shown(field: Field) -> Field:

@@ -67,7 +67,7 @@ def field_of(
 def dated(fields: Iterable[Field], tenant: Tenant | None) -> tuple[Field, ...]:
     """These fields; what says when something ends is meant in the tenant's zone, or in UTC without one."""
     zone, name = (UTC, TIME_ZONE) if tenant is None else (tenant.zone, tenant.time_zone)
-    return tuple(_in_zone(it, zone, name) if it.kind is Drawn.END else it for it in fields)
+    return tuple(_in_zone(field, zone, name) if field.kind is Drawn.END else field for field in fields)
 
 
 def named_once(field: Field, part: object | None) -> Field:
@@ -91,12 +91,14 @@ def text_of(setting: Setting, value: Any, tenant: Tenant | None) -> tuple[str, .
 
 def texts_of(noun: Noun, value: Value, tenant: Tenant | None) -> dict[str, tuple[str, ...]]:
     """What the fields of all settings of a value hold."""
-    return {it.name: text_of(it, getattr(value, it.field), tenant) for it in noun.settings}
+    return {
+        setting.name: text_of(setting, getattr(value, setting.field), tenant) for setting in noun.settings
+    }
 
 
 def settings_of(noun: Noun, values: Mapping[str, Any]) -> Settings:
     """The settings among the values of a filled form; a field that was only shown is not among them."""
-    return {it.field: values[it.name] for it in noun.settings if it.name in values}
+    return {setting.field: values[setting.name] for setting in noun.settings if setting.name in values}
 
 
 def _in_zone(field: Field, zone: tzinfo, name: str) -> Field:
@@ -113,4 +115,6 @@ def _placeholder(kind: Kind) -> str:
 @cache
 def _zones() -> tuple[str, ...]:
     """The zones that are named after a place; reading which there are takes a tenth of a second."""
-    return tuple(sorted(it for it in available_timezones() if "/" in it and not it.startswith("Etc/")))
+    return tuple(
+        sorted(name for name in available_timezones() if "/" in name and not name.startswith("Etc/"))
+    )

@@ -14,7 +14,7 @@ ROLE = Field(
     name="role",
     label="Role",
     kind=Kind.CHOICE,
-    options=tuple(Option(value=it.value, label=it.value, help=text) for it, text in _ROLES.items()),
+    options=tuple(Option(value=role.value, label=role.value, help=text) for role, text in _ROLES.items()),
     read=Role,
 )
 

@@ -34,7 +34,10 @@ class Administrators(OfAll[Admin]):
 
     def parts(self) -> Mapping[str, Admin]:
         """All administrators by name."""
-        return {it.name: it for it in self.context.read_now(lambda it: read_admins(it, self.within))}
+        return {
+            admin.name: admin
+            for admin in self.context.read_now(lambda connection: read_admins(connection, self.within))
+        }
 
     def find(self, name: str) -> Admin | None:
         """One, of a tenant that is known here: a form that does not know it could only offer all of them."""

@@ -34,7 +34,10 @@ class ApiKeys(OfAll[ApiKey]):
 
     def parts(self) -> Mapping[str, ApiKey]:
         """All API keys by name."""
-        return {it.name: it for it in self.context.read_now(lambda it: read_api_keys(it, self.within))}
+        return {
+            key.name: key
+            for key in self.context.read_now(lambda connection: read_api_keys(connection, self.within))
+        }
 
     def row(self, part: ApiKey) -> Sequence[Cell]:
         """Role, tenant, who made it, its end, its last use."""

@@ -63,7 +63,7 @@ class ClientKeys(OfClient[PublicKey]):
 
     def parts(self) -> Mapping[str, PublicKey]:
         """All keys by thumbprint."""
-        return {it.thumbprint: it for it in self.client.keys}
+        return {key.thumbprint: key for key in self.client.keys}
 
     def fields(self, _: PublicKey | None) -> tuple[Field, ...]:
         """What it is, and when it is to expire."""
@@ -95,5 +95,5 @@ class ClientKeys(OfClient[PublicKey]):
     def goes(self, part: PublicKey) -> Sequence[str]:
         """What is lost with the last one."""
         return self.lost_without(
-            replace(self.client, keys=tuple(it for it in self.client.keys if it is not part))
+            replace(self.client, keys=tuple(key for key in self.client.keys if key is not part))
         )

@@ -71,7 +71,7 @@ class ClientSecrets(OfClient[ClientSecret]):
 
     def parts(self) -> Mapping[str, ClientSecret]:
         """All secrets by id."""
-        return {it.secret_id: it for it in self.client.secrets}
+        return {secret.secret_id: secret for secret in self.client.secrets}
 
     def fields(self, _: ClientSecret | None) -> tuple[Field, ...]:
         """When it is to expire."""
@@ -101,7 +101,7 @@ class ClientSecrets(OfClient[ClientSecret]):
 
     def goes(self, part: ClientSecret) -> Sequence[str]:
         """What is lost with the last one."""
-        others = tuple(it for it in self.client.secrets if it is not part)
+        others = tuple(secret for secret in self.client.secrets if secret is not part)
         return self.lost_without(replace(self.client, secrets=others))
 
 

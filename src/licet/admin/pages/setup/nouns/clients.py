@@ -80,7 +80,10 @@ class Clients(OfTenant[Client]):
     def fields(self, part: Client | None) -> tuple[Field, ...]:
         """Name, user, what it may, how it authenticates."""
         labels = {"grant_types": _GRANTS}
-        own = {it.name: field_of(it, self.tenant, labels=labels.get(it.name)) for it in CLIENT.settings}
+        own = {
+            setting.name: field_of(setting, self.tenant, labels=labels.get(setting.name))
+            for setting in CLIENT.settings
+        }
         first = dated(_FIRST_SECRET, self.tenant) if part is None else ()
         return (
             named_once(_CLIENT_ID, part),

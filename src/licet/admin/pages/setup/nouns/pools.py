@@ -56,12 +56,17 @@ class Pools(OfTenant[Pool]):
         """Its name and its settings."""
         tenant, ends_ms = self.tenant, None if part is None else part.expires_at_ms
         named = {"duplicates": _SHARED_BY}
-        fields = [field_of(it, tenant, at_ms=ends_ms, labels=named.get(it.name)) for it in POOL.settings]
+        fields = [
+            field_of(setting, tenant, at_ms=ends_ms, labels=named.get(setting.name))
+            for setting in POOL.settings
+        ]
         if tenant.token_format is TokenFormat.JWT:
             least = (
                 f" Access tokens are JWTs here: their life counts at least, {duration(tenant.access_ttl_s)}."
             )
-            fields = [replace(it, help=it.help + least) if it.name == "hold" else it for it in fields]
+            fields = [
+                replace(field, help=field.help + least) if field.name == "hold" else field for field in fields
+            ]
         return (named_once(_POOL_NAME, part), *fields)
 
     def texts(self, part: Pool | None) -> Texts:

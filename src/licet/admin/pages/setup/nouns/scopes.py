@@ -61,7 +61,7 @@ class Scopes(OfTenant[Scope]):
             return (named_once(_SCOPE_NAME, part), fixed)
         pools = sorted(pool.name for pool in self.tenant.pools.values())
         labels = {NO_POOL: ("no pool: it needs no seat", "")} | {pool: (pool, "") for pool in pools}
-        fields = {it.name: field_of(it, self.tenant, labels=labels) for it in SCOPE.settings}
+        fields = {setting.name: field_of(setting, self.tenant, labels=labels) for setting in SCOPE.settings}
         pool = replace(fields["pool"], kind=Kind.CHOICE, read=lambda text: text or None)
         return (named_once(_SCOPE_NAME, part), pool, replace(fields["read_only"], options=()))
 

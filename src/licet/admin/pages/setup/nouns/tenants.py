@@ -76,11 +76,11 @@ class Tenants(Noun[Tenant]):
 
     def parts(self) -> Mapping[str, Tenant]:
         """All tenants by name."""
-        return {it.name: it for it in self.context.tenants_now(self.visit.identity)}
+        return {tenant.name: tenant for tenant in self.context.tenants_now(self.visit.identity)}
 
     def row(self, part: Tenant) -> Sequence[Cell]:
         """What it has, and two of its settings."""
-        counts = (number(len(it)) for it in (part.pools, part.users, part.clients))
+        counts = (number(len(parts)) for parts in (part.pools, part.users, part.clients))
         return (*counts, Cell(self.texts(part)["session_ttl"][0]), Cell(part.scope_default))
 
     def changes(self, name: str | None) -> Sequence[Did]:
@@ -89,7 +89,10 @@ class Tenants(Noun[Tenant]):
 
     def fields(self, part: Tenant | None) -> tuple[Field, ...]:
         """Its settings; a new one has a first pool, and no scopes to choose from yet."""
-        fields = {it.name: field_of(it, part, labels=_LABELS.get(it.name)) for it in TENANT.settings}
+        fields = {
+            setting.name: field_of(setting, part, labels=_LABELS.get(setting.name))
+            for setting in TENANT.settings
+        }
         default = fields.pop("default_scope")
         if part is None:
             return (_NAME, _SEATS, *fields.values())
@@ -136,7 +139,9 @@ class Tenants(Noun[Tenant]):
 
     def goes(self, part: Tenant) -> Sequence[str]:
         """All that it has."""
-        sessions = self.context.read_now(lambda it: _live_sessions(it, part, self.visit.now_ms))
+        sessions = self.context.read_now(
+            lambda connection: _live_sessions(connection, part, self.visit.now_ms)
+        )
         return (
             counted(sessions, "live session"),
             counted(len(part.pools), "pool"),
@@ -156,9 +161,9 @@ def _settings(values: dict[str, Any], access_ttl_s: int) -> Settings:
 
 
 def _live_sessions(connection: Connection, tenant: Tenant, now_ms: int) -> int:
-    it: Any = schema.session.c
+    session: Any = schema.session.c
     query = select(func.count()).select_from(schema.session)
     found: int = connection.execute(
-        query.where(it.tenant_id == tenant.id, it.expires_at_ms > now_ms)
+        query.where(session.tenant_id == tenant.id, session.expires_at_ms > now_ms)
     ).scalar_one()
     return found

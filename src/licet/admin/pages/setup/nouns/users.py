@@ -38,7 +38,9 @@ class Users(OfTenant[User]):
     def row(self, part: User) -> Sequence[Cell]:
         """Name, state, whether it has a password, and who stands for it."""
         clients = sorted(
-            it.client_id for it in self.tenant.clients.values() if it.user.initials == part.initials
+            client.client_id
+            for client in self.tenant.clients.values()
+            if client.user.initials == part.initials
         )
         return (
             Cell(part.name),
@@ -54,7 +56,7 @@ class Users(OfTenant[User]):
             if part and part.password_hash
             else "8 to 256 characters, not easy to guess. Empty: no password, and its clients need a secret."
         )
-        name, enabled = (field_of(it, self.tenant) for it in USER.settings)
+        name, enabled = (field_of(setting, self.tenant) for setting in USER.settings)
         fields = [
             named_once(_INITIALS, part),
             name,

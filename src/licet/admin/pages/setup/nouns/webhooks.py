@@ -44,7 +44,10 @@ class Webhooks(OfAll[Webhook]):
 
     def parts(self) -> Mapping[str, Webhook]:
         """All webhooks by id."""
-        return {it.id: it for it in self.context.read_now(lambda it: webhooks(it, self.within))}
+        return {
+            hook.id: hook
+            for hook in self.context.read_now(lambda connection: webhooks(connection, self.within))
+        }
 
     def row(self, part: Webhook) -> Sequence[Cell]:
         """Where it goes to, whose alerts, state."""
