@@ -90,6 +90,14 @@ def test_lives_that_do_not_fit_each_other(ada: Reader) -> None:
     assert form_of(page)["session_ttl"] == ["5m"]
 
 
+@pytest.mark.parametrize("action", ["add", "rotate"])
+def test_the_expiry_of_a_secret_that_is_over_stands_beside_its_field(ada: Reader, action: str) -> None:
+    """By the name that the refusal has for it."""
+    page = send(ada, f"/set-up/clients/secrets/{action}{HERE}&name=TestClientId", expires="2001-01-01")
+    assert page.status_code == 422
+    assert wrong(page)["expires"].startswith("A new secret expires later than now")
+
+
 def test_a_password_is_never_shown_again(ada: Reader) -> None:
     page = send(ada, f"/set-up/users/add{HERE}", initials="?", name="x", password=PASSWORD_TYPED)
     assert page.status_code == 422
