@@ -18,12 +18,13 @@ from licet.lanes.process_main import spare_the_collector
 from licet.store.contract import Store
 from licet.store.opening import SQLITE_NAME
 from licet.store.postgres.store import PostgresStore
-from support import statement_cache
+from support import setup_site, statement_cache
 from support.examples import add_tenant, jim_test
 from support.kinds import KINDS, Place, PostgresPlaces, SqlitePlaces
 from support.postgres import Postgres
 from support.running import RunningServer
 from support.served_tenant import AWAY, ServedTenant
+from support.setup_site import Site
 from support.store_site import START_MS, begin
 
 if TYPE_CHECKING:
@@ -177,6 +178,22 @@ def place(make_place: Callable[[int], Place]) -> Iterator[Place]:
 def store(place: Place) -> Store:
     """Each kind of store in turn, with the tenant `Jim_Test`."""
     return begin(place)
+
+
+@pytest.fixture
+def empty(make_place: Callable[[int], Place]) -> Iterator[Site]:
+    """A store of each kind without tenants; at the end all in it adds up."""
+    site = Site(make_place(setup_site.START_MS))
+    yield site
+    site.check()
+    site.close()
+
+
+@pytest.fixture
+def site(empty: Site) -> Site:
+    """The same with the tenant `Jim_Test`, five seats and three clients."""
+    empty.begin()
+    return empty
 
 
 @pytest.fixture(scope="module")

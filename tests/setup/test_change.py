@@ -1,6 +1,5 @@
 """Changing tenants: what may be, what is told of it, and how servers learn of it."""
 
-from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -14,25 +13,7 @@ from licet.model import Duplicates, InvalidValue, TokenFormat
 from licet.setup.change import changing
 from licet.store import schema
 from licet.store.errors import AlreadyThere, NotFound
-from support.kinds import Place
 from support.setup_site import ADA, JIM, SESSION_S, START_MS, Site, secret
-
-
-@pytest.fixture
-def empty(make_place: Callable[[int], Place]) -> Iterator[Site]:
-    """A store without tenants."""
-    site = Site(make_place(START_MS))
-    yield site
-    site.check()
-    site.close()
-
-
-@pytest.fixture
-def site(empty: Site) -> Site:
-    """A store with the tenant `Jim_Test`."""
-    empty.begin()
-    return empty
-
 
 # The tenant
 

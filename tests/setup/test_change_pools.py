@@ -1,6 +1,5 @@
 """Changing pools and what draws on them: what may be, and what it does to seats and sessions."""
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,24 +12,8 @@ from licet.setup.change import changing
 from licet.store import schema
 from licet.store.errors import AlreadyThere, NotFound, StillInUse
 from licet.units import MINUTE_MS
-from support.kinds import Place, SqlitePlaces
+from support.kinds import SqlitePlaces
 from support.setup_site import ADA, JIM, SESSION_S, START_MS, Site, secret
-
-
-@pytest.fixture
-def empty(make_place: Callable[[int], Place]) -> Iterator[Site]:
-    """A store without tenants."""
-    site = Site(make_place(START_MS))
-    yield site
-    site.check()
-    site.close()
-
-
-@pytest.fixture
-def site(empty: Site) -> Site:
-    """A store with the tenant `Jim_Test`."""
-    empty.begin()
-    return empty
 
 
 def test_a_pool_is_added_and_drawn_on(site: Site) -> None:

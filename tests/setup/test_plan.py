@@ -1,7 +1,5 @@
 """A set-up file made true in a store: the steps, what they end, and what they leave alone."""
 
-from collections.abc import Callable, Iterator
-
 import pytest
 
 from licet.credentials.generated import ClientSecrets
@@ -13,26 +11,10 @@ from licet.setup.file import read, write
 from licet.setup.plan import ADD, KEEP, REMOVE, SET, Applied, apply
 from licet.store import schema
 from licet.store.errors import SetupError, StillInUse
-from support.kinds import Place, SqlitePlaces
+from support.kinds import SqlitePlaces
 from support.setup_site import ADA, JIM, RICH, SMALL, START_MS, Site
 
 DEFAULTS = "session_ttl 20m, access_ttl 10m, default_scope all, no_seat_status 400"
-
-
-@pytest.fixture
-def empty(make_place: Callable[[int], Place]) -> Iterator[Site]:
-    """A store without tenants."""
-    site = Site(make_place(START_MS))
-    yield site
-    site.check()
-    site.close()
-
-
-@pytest.fixture
-def site(empty: Site) -> Site:
-    """A store with the tenant `Jim_Test`."""
-    empty.begin()
-    return empty
 
 
 def applied(site: Site, text: str, *, prune: bool = False, rehearse: bool = False) -> Applied:

@@ -1,7 +1,5 @@
 """Changing scopes, users, clients and client secrets, and ending sessions from outside."""
 
-from collections.abc import Callable, Iterator
-
 import pytest
 
 from licet.credentials.generated import ClientSecrets
@@ -12,25 +10,7 @@ from licet.setup.change import changing, end_sessions
 from licet.setup.client_credentials import SECRETS_MAX
 from licet.store import schema
 from licet.store.errors import AlreadyThere, NotFound, SetupError, StillInUse
-from support.kinds import Place
 from support.setup_site import ADA, JIM, SESSION_S, START_MS, Site, secret
-
-
-@pytest.fixture
-def empty(make_place: Callable[[int], Place]) -> Iterator[Site]:
-    """A store without tenants."""
-    site = Site(make_place(START_MS))
-    yield site
-    site.check()
-    site.close()
-
-
-@pytest.fixture
-def site(empty: Site) -> Site:
-    """A store with the tenant `Jim_Test`."""
-    empty.begin()
-    return empty
-
 
 # Scopes
 

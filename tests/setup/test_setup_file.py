@@ -1,6 +1,5 @@
 """The set-up as a TOML file: written, and read with all its mistakes."""
 
-from collections.abc import Callable, Iterator
 from datetime import UTC
 
 import pytest
@@ -23,24 +22,7 @@ from licet.model import (
 from licet.setup.change import changing
 from licet.setup.file import DeclarationInvalid, read, write
 from licet.setup.nouns import facts
-from support.kinds import Place
 from support.setup_site import ADA, JIM, RICH, SMALL, START_MS, Site, secret
-
-
-@pytest.fixture
-def empty(make_place: Callable[[int], Place]) -> Iterator[Site]:
-    """A store without tenants."""
-    site = Site(make_place(START_MS))
-    yield site
-    site.check()
-    site.close()
-
-
-@pytest.fixture
-def site(empty: Site) -> Site:
-    """A store with the tenant `Jim_Test`."""
-    empty.begin()
-    return empty
 
 
 def exported(site: Site) -> str:
