@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from licet.admin.pages.filters import cleaned
 from licet.admin.pages.frame import link, page
 from licet.admin.pages.journal import did_told
-from licet.admin.pages.setup.cells import Cell, Row
+from licet.admin.pages.setup.cells import Row
 from licet.admin.pages.setup.noun import Noun, Secret, capital
 from licet.admin.pages.setup.places import ROOT, places
 from licet.formats import counted, sentence
@@ -67,12 +67,10 @@ def listed(request: Request, noun: Noun[Any], parts: Mapping[str, Any]) -> Liste
     q, after = (request.query_params.get(name, "") for name in ("q", "after"))
     words = cleaned(q).casefold().split()
     found = [
-        name
-        for name, part in parts.items()
-        if all(word in noun.sought(name, part).casefold() for word in words)
+        name for name, part in parts.items() if all(it in noun.sought(name, part).casefold() for it in words)
     ]
     found.sort(key=_order)
-    begin = sum(_order(name) <= _order(after) for name in found) if after else 0
+    begin = sum(_order(it) <= _order(after) for it in found) if after else 0
     action = "edit" if "edit" in noun.actions else "remove"
     may = noun.visit.may(noun.sees_one)
     rows = [
@@ -88,10 +86,6 @@ def list_page(
     """What there is of a noun."""
     visit, path = noun.visit, request.url.path
     last = shown.first + len(shown.rows)
-    numbers = [cell.is_number for cell in shown.rows[0].cells] if shown.rows else [False] * len(noun.columns)
-    headings = [
-        Cell(text, is_number=is_number) for text, is_number in zip(noun.columns, numbers, strict=True)
-    ]
     return setup_page(
         request,
         noun,
@@ -101,7 +95,7 @@ def list_page(
         more=noun.journal(None),
         may=may_add,
         path=path,
-        columns=[Cell(capital(noun.word)), *headings],
+        headings=[capital(noun.word), *noun.columns],
         rows=shown.rows,
         has_any=bool(shown.all),
         empty=noun.nothing_yet(),

@@ -61,16 +61,10 @@ class Administrators(OfAll[Admin]):
 
     def texts(self, part: Admin | None) -> Texts:
         """An administrator's values, and never a password."""
-        if part is None:
-            role, tenant = Role.OPERATOR, self.tenant_text(self.within)
-            return {"name": ("",), "password": ("",), "role": (role.value,), "tenant": tenant}
-        return {
-            "name": (part.name,),
-            "password": ("",),
-            "role": (part.role.value,),
-            "tenant": self.tenant_text(part.tenant_id),
-            "enabled": YES if part.enabled else NO,
-        }
+        role, tenant_id = (part.role, part.tenant_id) if part else (Role.OPERATOR, self.within)
+        texts = {"name": (part.name if part else "",), "password": ("",), "role": (role.value,)}
+        enabled = YES if part is None or part.enabled else NO
+        return {**texts, "tenant": self.tenant_text(tenant_id), "enabled": enabled}
 
     def prepare(self, form: Form, values: dict[str, Any], part: Admin | None) -> None:
         """Hash the password, which a new one has to have."""
