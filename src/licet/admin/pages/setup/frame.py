@@ -1,7 +1,7 @@
 """Renders what the pages of the set-up share: their tabs, a list, the question before a removal, a secret."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 from fastapi import Request
 from fastapi.responses import Response
@@ -13,7 +13,6 @@ from licet.admin.pages.setup.cells import Row
 from licet.admin.pages.setup.noun import Noun, Secret, capital
 from licet.admin.pages.setup.places import ROOT, places
 from licet.formats import counted, sentence
-from licet.journal.history import Did
 from licet.model import Role
 from licet.refusal import Refusal
 
@@ -52,58 +51,41 @@ def setup_page(
     )
 
 
-class Listed(NamedTuple):
-    """Of a list in the order of names, what one page of it shows."""
+def list_page(request: Request, noun: Noun[Any], *, may_add: bool) -> Response:
+    """What an address asks for of all there are: those found by `q`, behind the name `after`.
 
-    rows: Sequence[Row]
-    first: int  # the place of the first of them, from 0
-    matching: int  # how many there are of what is looked for
-    all: int
-    q: str
-
-
-def listed(request: Request, noun: Noun[Any], parts: Mapping[str, Any]) -> Listed:
-    """The rows of a list that an address asks for: those found by `q`, behind the name `after`."""
+    There can be many, and it reads them: call it in a thread. Raises StoreUnavailable.
+    """
+    parts, visit, path = noun.parts(), noun.visit, request.url.path
     q, after = (request.query_params.get(name, "") for name in ("q", "after"))
-    words = cleaned(q).casefold().split()
+    q, words = cleaned(q), cleaned(q).casefold().split()
     found = [
         name for name, part in parts.items() if all(it in noun.sought(name, part).casefold() for it in words)
     ]
     found.sort(key=_order)
-    begin = sum(_order(it) <= _order(after) for it in found) if after else 0
+    first = sum(_order(it) <= _order(after) for it in found) if after else 0
+    names = found[first : first + ROWS]
+    last = first + len(names)
     action = "edit" if "edit" in noun.actions else "remove"
-    may = noun.visit.may(noun.sees_one)
-    rows = [
-        Row(name, noun.link_to(action, name) if may else "", noun.row(parts[name]))
-        for name in found[begin : begin + ROWS]
-    ]
-    return Listed(rows, begin, len(found), len(parts), cleaned(q))
-
-
-def list_page(
-    request: Request, noun: Noun[Any], shown: Listed, changes: Sequence[Did], *, may_add: bool
-) -> Response:
-    """What there is of a noun."""
-    visit, path = noun.visit, request.url.path
-    last = shown.first + len(shown.rows)
+    may_see = visit.may(noun.sees_one)
     return setup_page(
         request,
         noun,
         "setup/list.html",
-        f"{counted(shown.all, noun.word)}{noun.of}",
-        changes=changes,
+        f"{counted(len(parts), noun.word)}{noun.of}",
+        changes=noun.changes(None),
         more=noun.journal(None),
         may=may_add,
         path=path,
         headings=[capital(noun.word), *noun.columns],
-        rows=shown.rows,
-        has_any=bool(shown.all),
+        rows=[Row(it, noun.link_to(action, it) if may_see else "", noun.row(parts[it])) for it in names],
+        has_any=bool(parts),
         empty=noun.nothing_yet(),
-        q=shown.q,
-        may_find=shown.all > FIND_FROM or bool(shown.q),
-        shown=f"{shown.first + 1:,} to {last:,} of {shown.matching:,}" if last < shown.all or shown.q else "",
-        newer=link(visit, path, q=shown.q) if shown.first else None,
-        older=link(visit, path, q=shown.q, after=shown.rows[-1].name) if last < shown.matching else None,
+        q=q,
+        may_find=len(parts) > FIND_FROM or bool(q),
+        shown=f"{first + 1:,} to {last:,} of {len(found):,}" if last < len(parts) or q else "",
+        newer=link(visit, path, q=q) if first else None,
+        older=link(visit, path, q=q, after=names[-1]) if last < len(found) else None,
     )
 
 

@@ -178,9 +178,9 @@ class OfAll(Noun[Part]):
             "all tenants" if tenant_id is None else self.tenant_names.get(tenant_id, "a tenant that is new")
         )
 
-    def tenant_field(self) -> Field:
+    def tenant_field(self, *, is_fixed: bool = False) -> Field:
         """The field of whose one is: a choice for who may see all tenants."""
-        if self.within is not None:
+        if is_fixed or self.within is not None:
             return Field(name="tenant", label=self.tenant_label, kind=Kind.FIXED)
         tenants = (Option(value=tenant.name, label=tenant.name) for tenant in self.visit.tenants)
         every = Option(value=ALL_TENANTS, label="all tenants")

@@ -12,7 +12,7 @@ from fastapi.responses import RedirectResponse, Response
 from licet.admin.context import AdminContext
 from licet.admin.pages.forms import Field, Form, read_seen, read_texts
 from licet.admin.pages.frame import Posted, Visit, link, posting, see, visiting
-from licet.admin.pages.setup.frame import list_page, listed, question_page, secret_page, setup_page
+from licet.admin.pages.setup.frame import list_page, question_page, secret_page, setup_page
 from licet.admin.pages.setup.homes import OfTenant
 from licet.admin.pages.setup.noun import Noun, capital
 from licet.admin.pages.setup.places import ROOT
@@ -61,9 +61,7 @@ class NounPages(Generic[AnyNoun]):
         if issubclass(self._noun, OfTenant) and visit.the_tenant is None:
             return RedirectResponse(f"{ROOT}/tenants", 303)
         noun = await self._noun.seen(self.context, request, visit)
-        shown = await self.context.run(lambda: listed(request, noun, noun.parts()))
-        changes = await self.context.run(noun.changes, None)
-        return list_page(request, noun, shown, changes, may_add=may_add(visit, noun.word))
+        return await self.context.run(list_page, request, noun, may_add=may_add(visit, noun.word))
 
     async def show_new(self, request: Request) -> Response:
         """An empty form."""

@@ -67,8 +67,8 @@ class Webhooks(OfAll[Webhook]):
             check_url(text, http_allowed=self.context.webhook_http)
             return text
 
-        url, tenant = replace(_URL, read=read), self.tenant_field()
-        return (url, replace(tenant, kind=Kind.FIXED, options=()), _ENABLED) if part else (url, tenant)
+        url = replace(_URL, read=read)
+        return (url, self.tenant_field(is_fixed=True), _ENABLED) if part else (url, self.tenant_field())
 
     def texts(self, part: Webhook | None) -> Texts:
         """A webhook's values."""
