@@ -60,10 +60,12 @@ def list_page(request: Request, noun: Noun[Any], *, may_add: bool) -> Response:
     q, after = (request.query_params.get(name, "") for name in ("q", "after"))
     q, words = cleaned(q), cleaned(q).casefold().split()
     found = [
-        name for name, part in parts.items() if all(it in noun.sought(name, part).casefold() for it in words)
+        name
+        for name, part in parts.items()
+        if all(word in noun.sought(name, part).casefold() for word in words)
     ]
     found.sort(key=_order)
-    first = sum(_order(it) <= _order(after) for it in found) if after else 0
+    first = sum(_order(name) <= _order(after) for name in found) if after else 0
     names = found[first : first + ROWS]
     last = first + len(names)
     action = "edit" if "edit" in noun.actions else "remove"
@@ -78,7 +80,9 @@ def list_page(request: Request, noun: Noun[Any], *, may_add: bool) -> Response:
         may=may_add,
         path=path,
         headings=[capital(noun.word), *noun.columns],
-        rows=[Row(it, noun.link_to(action, it) if may_see else "", noun.row(parts[it])) for it in names],
+        rows=[
+            Row(name, noun.link_to(action, name) if may_see else "", noun.row(parts[name])) for name in names
+        ],
         has_any=bool(parts),
         empty=noun.nothing_yet(),
         q=q,
