@@ -3,12 +3,15 @@
 import json
 import runpy
 from collections.abc import Iterator
+from inspect import iscoroutinefunction
 from typing import Any, cast
 
 import jsonschema_rs
 import pytest
 import schemathesis
 from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 from openapi_spec_validator import validate
 from schemathesis import Case
 
@@ -155,6 +158,20 @@ class TestDocument:
             if name.endswith("Patch"):
                 assert not any("default" in member for member in schema["properties"].values())
                 assert "required" not in schema
+
+
+def test_no_thread_is_taken_to_read_a_parameter() -> None:
+    """What waits has the few threads of the listener; the framework has many, which it takes by itself."""
+
+    def readers(dependant: Dependant) -> Iterator[Any]:
+        for dependency in dependant.dependencies:
+            yield dependency.call
+            yield from readers(dependency)
+
+    routes = [it for part in routers.PARTS for it in part.routes if isinstance(it, APIRoute)]
+    found = {reader for route in routes for reader in (route.endpoint, *readers(route.dependant))}
+    assert len(found) > len(routes) > 50
+    assert not {it for it in found if not iscoroutinefunction(it) and not iscoroutinefunction(it.__call__)}
 
 
 @pytest.fixture(scope="module")

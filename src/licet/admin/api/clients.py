@@ -23,7 +23,7 @@ _CANNOT_AUTHENTICATE = (
 )
 
 
-def _wanted(
+async def _wanted(
     matching: Matching = None, user: OfUser = None, enabled: OnlyEnabled = None
 ) -> Callable[[Client], bool]:
     return lambda client: (

@@ -5,7 +5,7 @@ themselves that is not there is None. What reads is called in a thread.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Generic, TypeVar
 
@@ -25,17 +25,17 @@ Parts = Tenant | TenantSetup  # a tenant as it is now, or in a transaction
 Owner = tuple[str, ...]  # whose they are: a tenant's, those of a client of a tenant, or nobody's
 
 
-def nobody() -> Owner:
+async def nobody() -> Owner:
     """A dependency that reads from the address whose things are meant; here there is no owner."""
     return ()
 
 
-def a_tenant(tenant: TenantPath) -> Owner:
+async def a_tenant(tenant: TenantPath) -> Owner:
     """The same for what a tenant has."""
     return (tenant,)
 
 
-def a_client(tenant: TenantPath, client_id: NamePath) -> Owner:
+async def a_client(tenant: TenantPath, client_id: NamePath) -> Owner:
     """The same for what a client has."""
     return tenant, client_id
 
@@ -43,7 +43,7 @@ def a_client(tenant: TenantPath, client_id: NamePath) -> Owner:
 class Collection(ABC, Generic[Change, Thing]):
     """Where the things of a noun are."""
 
-    owner: Callable[..., Owner] = staticmethod(nobody)
+    owner: Callable[..., Awaitable[Owner]] = staticmethod(nobody)
     can_be_rehearsed = True
 
     @abstractmethod
@@ -86,7 +86,7 @@ class Tenants(Collection[SetupChange, Tenant]):
 class OfTenant(Collection[TenantSetup, Thing]):
     """What a tenant has of one kind: `parts`, by name."""
 
-    owner: Callable[..., Owner] = staticmethod(a_tenant)
+    owner: Callable[..., Awaitable[Owner]] = staticmethod(a_tenant)
 
     def __init__(self, parts: Callable[[Parts], Mapping[str, Thing]]) -> None:
         self._parts = parts
@@ -110,7 +110,7 @@ class OfTenant(Collection[TenantSetup, Thing]):
 class OfClient(OfTenant[Thing]):
     """What a client of a tenant has of one kind: `parts`, by name."""
 
-    owner: Callable[..., Owner] = staticmethod(a_client)
+    owner: Callable[..., Awaitable[Owner]] = staticmethod(a_client)
 
     def __init__(self, parts: Callable[[Client], Mapping[str, Thing]]) -> None:
         super().__init__(lambda _: {})

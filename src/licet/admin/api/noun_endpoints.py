@@ -34,6 +34,8 @@ Thing = TypeVar("Thing")
 Made = TypeVar("Made")
 Given = dict[str, Any]
 
+# A dependency that reads from the query which are looked for.
+Only = Callable[..., Awaitable[Callable[[Thing], bool]]]
 # Adds, changes or removes, in a transaction. It is given the client, where that is the owner, then the name,
 # and as keywords what was sent.
 Do = Callable[Concatenate[Change, str, ...], object]
@@ -41,7 +43,7 @@ Do = Callable[Concatenate[Change, str, ...], object]
 Prepare = Callable[[Call, Owner, str, Given], Awaitable[Given]]
 
 
-def _every() -> Callable[[object], bool]:
+async def _every() -> Callable[[object], bool]:
     return lambda _: True
 
 
@@ -118,10 +120,8 @@ class Endpoints(Generic[Change, Thing]):
 
     # Endpoints
 
-    def lists(
-        self, text: str, who: Who = READING, only: Callable[..., Callable[[Thing], bool]] = _every
-    ) -> None:
-        """Show a page of them. `only` is a dependency that reads which are looked for."""
+    def lists(self, text: str, who: Who = READING, only: Only[Thing] = _every) -> None:
+        """Show a page of them. `only` reads which are looked for."""
 
         async def endpoint(
             call: Annotated[Call, Depends(who)],

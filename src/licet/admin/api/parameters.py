@@ -1,6 +1,9 @@
-"""Defines the parameters of endpoints: names in the path, the page of a list, and what is looked for."""
+"""Defines the parameters of endpoints: names in the path, the page of a list, and what is looked for.
 
-from collections.abc import Callable
+What reads one is a coroutine function: the framework runs any other in a thread.
+"""
+
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Path, Query
@@ -9,31 +12,34 @@ from pydantic import BeforeValidator
 from licet.admin.gate import SLASH
 from licet.admin.problems import not_found
 from licet.formats import INSTANT_MS_MAX
+from licet.model import Value
 from licet.store.paging import LIMIT, LIMIT_MAX
 
 LINE = r"^[^\x00-\x1f\x7f]*$"
 _ZONE = r"^[A-Za-z0-9_+/-]+$"
+_CURSOR = r"^[A-Za-z0-9_-]+$"
 INITIALS = r"^[A-Za-z0-9.]{2,3}$"
 
 # Pages
 
 
-class Page:
+class Page(Value, frozen=True):
     """Which part of a list is wanted."""
 
-    def __init__(
-        self,
-        limit: Annotated[int, Query(ge=1, le=LIMIT_MAX, description="How many at most.")] = LIMIT,
-        after: Annotated[
-            str | None,
-            Query(max_length=1000, pattern=r"^[A-Za-z0-9_-]+$", description="`next` of the page before."),
-        ] = None,
-    ) -> None:
-        self.limit = limit
-        self.after = after
+    limit: int
+    after: str | None  # the cursor of the page before
 
 
-Paged = Annotated[Page, Depends()]
+async def _page(
+    limit: Annotated[int, Query(ge=1, le=LIMIT_MAX, description="How many at most.")] = LIMIT,
+    after: Annotated[
+        str | None, Query(max_length=1000, pattern=_CURSOR, description="`next` of the page before.")
+    ] = None,
+) -> Page:
+    return Page(limit, after)
+
+
+Paged = Annotated[Page, Depends(_page)]
 
 # Names in the path
 
@@ -52,11 +58,11 @@ TenantPath = Annotated[
 ]
 
 
-def name_in_path(key: str) -> Callable[[str], str]:
+def name_in_path(key: str) -> Callable[[str], Awaitable[str]]:
     """A dependency that reads a name from this parameter of the path."""
     examples = ["Jim_Test"] if key == "tenant" else None
 
-    def read(
+    async def read(
         name: Annotated[
             str, Path(alias=key, min_length=1, max_length=200, examples=examples), BeforeValidator(_named)
         ],

@@ -26,7 +26,7 @@ RequestId = Annotated[
 ]
 
 
-def _wanted(
+async def _wanted(
     cause: FailureCause | None = None,
     client: Text = "",
     user: Text = "",

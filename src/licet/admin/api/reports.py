@@ -40,7 +40,7 @@ reports = APIRouter(prefix="/tenants/{tenant}", tags=["Reports"])
 live = APIRouter(prefix="/tenants/{tenant}/sessions", tags=["Sessions"])
 
 
-def _wanted(  # noqa: PLR0917 - what is looked for
+async def _wanted(  # noqa: PLR0917 - what is looked for
     kind: Annotated[list[Kind] | None, Query(max_length=len(Kind))] = None,
     reason: Text = "",
     pool: Text = "",

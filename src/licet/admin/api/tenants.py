@@ -17,7 +17,7 @@ from licet.setup.change import SetupChange
 from licet.setup.nouns import TENANT
 
 
-def _wanted(matching: Matching = None) -> Callable[[Tenant], bool]:
+async def _wanted(matching: Matching = None) -> Callable[[Tenant], bool]:
     return lambda tenant: has_part(tenant.name, matching)
 
 

@@ -12,7 +12,7 @@ from licet.model import User
 from licet.setup.tenant import TenantSetup
 
 
-def _wanted(matching: Matching = None, enabled: OnlyEnabled = None) -> Callable[[User], bool]:
+async def _wanted(matching: Matching = None, enabled: OnlyEnabled = None) -> Callable[[User], bool]:
     return lambda user: enabled in {None, user.enabled} and has_part(f"{user.initials} {user.name}", matching)
 
 
