@@ -40,6 +40,16 @@ TenantName = Annotated[
 Expires = Annotated[
     str | None, typer.Option("--expires", metavar="DATE", help="Its last day, like 2027-01-31, or never.")
 ]
+# No variable: one that is set for other verbs must not, by accident, keep something from the other tenants.
+OnlyTenant = Annotated[
+    str | None,
+    typer.Option(
+        "--tenant",
+        metavar="NAME",
+        help="Of this tenant only; else of all.",
+        autocompletion=completing.tenants,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON; times in ISO 8601, UTC.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 PasswordStdin = Annotated[

@@ -12,11 +12,11 @@ import typer
 from licet.accounts.account import check_name, there_already
 from licet.accounts.administrators import AccountsChange, AdminChanges, changing, find_admin, read_admins
 from licet.accounts.api_keys import read_api_keys
-from licet.cli import completing
 from licet.cli.options import (
     AsJson,
     Data,
     Expires,
+    OnlyTenant,
     PasswordStdin,
     actor,
     ask_password,
@@ -43,16 +43,6 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="What it signs in with
 KeyName = Annotated[str, typer.Argument(metavar="NAME", help="What it is for: deploy, grafana.")]
 RoleGiven = Annotated[
     Role | None, typer.Option("--role", metavar="ROLE", help="viewer (else), operator or owner.")
-]
-# No variable: one that is set for other verbs must not make an administrator of one tenant by accident.
-OfTenant = Annotated[
-    str | None,
-    typer.Option(
-        "--tenant",
-        metavar="NAME",
-        help="Of this tenant only; else of all.",
-        autocompletion=completing.tenants,
-    ),
 ]
 
 
@@ -85,7 +75,7 @@ def add(
     name: Name,
     *,
     role: RoleGiven = None,
-    tenant: OfTenant = None,
+    tenant: OnlyTenant = None,
     data: Data = None,
     password_stdin: PasswordStdin = False,
 ) -> None:
@@ -113,7 +103,7 @@ def set_(
     name: Name,
     *,
     role: RoleGiven = None,
-    tenant: OfTenant = None,
+    tenant: OnlyTenant = None,
     all_tenants: Annotated[bool, typer.Option("--all-tenants", help="Of all tenants from now on.")] = False,
     data: Data = None,
 ) -> None:
@@ -142,9 +132,9 @@ def password(name: Name, *, data: Data = None, password_stdin: PasswordStdin = F
         if find_admin(connection, name) is None:
             raise unknown(Subject("administrator", name))
     hashed = _hashed(name, from_stdin=password_stdin)
-    with opened(data) as store, changing(store, actor()) as change:
-        change.set_admin(name, password_hash=hashed)
-    say(f"Password of administrator {name} set.")
+    OfAccounts(data).change(
+        f"Password of administrator {name} set", lambda change: change.set_admin(name, password_hash=hashed)
+    )
 
 
 app.enables(AccountsChange.set_admin, "Let an administrator sign in again.", "ada")
@@ -181,7 +171,7 @@ def add_key(
     name: KeyName,
     *,
     role: RoleGiven = None,
-    tenant: OfTenant = None,
+    tenant: OnlyTenant = None,
     expires: Expires = None,
     data: Data = None,
     as_json: AsJson = False,

@@ -72,7 +72,7 @@ class OfStore:
 
     def line(self, command: str, rest: str) -> str:
         """A line to be pasted, about the same: `licet webhook add URL --data /srv/licet`."""
-        return f"{' '.join(filter(None, ('licet', command, rest)))}{of_data(self.data)}"
+        return f"licet {command} {rest}".rstrip() + of_data(self.data)
 
 
 def tenant_id(store: Store, name: str | None) -> int | None:
@@ -115,7 +115,7 @@ class OfTenant(OfStore):
 
     def line(self, command: str, rest: str) -> str:
         """A line to be pasted, about the same."""
-        return f"{' '.join(filter(None, ('licet', command, rest)))}{of_tenant(self.tenant, self.data)}"
+        return f"licet {command} {rest}".rstrip() + of_tenant(self.tenant, self.data)
 
 
 class OfClient(OfTenant):

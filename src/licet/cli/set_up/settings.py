@@ -22,23 +22,10 @@ import typer
 from licet.cli import completing
 from licet.cli.noun import option, takes
 from licet.cli.options import exclusive, of_option, read_end
-from licet.cli.output import Absent, Record, Shown, ends
-from licet.cli.output import Duration as ShownDuration
+from licet.cli.output import Absent, Duration, Record, Shown, ends
 from licet.model import Value
-from licet.setup.kinds import (
-    Alerts,
-    Choice,
-    Choices,
-    Duration,
-    End,
-    Flag,
-    Kind,
-    Line,
-    Names,
-    Number,
-    TimeZone,
-    Whole,
-)
+from licet.setup import kinds
+from licet.setup.kinds import Kind
 from licet.setup.noun import Noun, Setting, Settings
 
 Given = Mapping[str, Any]  # what was given, by field; an option that was not given is not among it
@@ -46,15 +33,15 @@ Verb = TypeVar("Verb", bound=Callable[..., None])
 
 BY_VERBS = frozenset({"enabled", "keys"})  # by field: `enable`, `disable` and `key add` set them
 _METAVARS: Mapping[type[Kind] | str, str] = {
-    Line: "NAME",
-    Whole: "N",
-    Number: "CODE",
-    Duration: "TIME",
-    End: "DATE",
-    Choice: "WORD",
-    Choices: "WORD",
-    Alerts: "LIST",
-    TimeZone: "ZONE",
+    kinds.Line: "NAME",
+    kinds.Whole: "N",
+    kinds.Number: "CODE",
+    kinds.Duration: "TIME",
+    kinds.End: "DATE",
+    kinds.Choice: "WORD",
+    kinds.Choices: "WORD",
+    kinds.Alerts: "LIST",
+    kinds.TimeZone: "ZONE",
     # Names of what a tenant has
     "pool": "POOL",
     "scope": "SCOPE",
@@ -91,7 +78,7 @@ def sets(
             for setting in with_off:
                 if arguments.pop(_off(setting)):
                     exclusive((f"--{_called(setting)}", setting.field in given), (f"--{setting.off}", True))
-                    given[setting.field] = False if isinstance(setting.kind, Flag) else None
+                    given[setting.field] = False if isinstance(setting.kind, kinds.Flag) else None
             verb(**arguments, settings=given)
 
         parameters = [[parameter] if parameter.name != "settings" else options for parameter in own]
@@ -149,15 +136,15 @@ def _off_option(setting: Setting) -> inspect.Parameter:
 def _type(kind: Kind) -> Any:
     """As what typer reads it."""
     match kind:
-        case Flag():
+        case kinds.Flag():
             return bool
-        case Whole() | Number():
+        case kinds.Whole() | kinds.Number():
             return int
-        case Choice():
+        case kinds.Choice():
             return kind.of
-        case Choices():
+        case kinds.Choices():
             return list[kind.of]  # type: ignore[name-defined]  # it is what the kind says
-        case Names():
+        case kinds.Names():
             return list[str]
         case _:
             return str
@@ -166,10 +153,10 @@ def _type(kind: Kind) -> Any:
 def _help(setting: Setting) -> str:
     """What it is, and how it is written."""
     kind, text = setting.kind, setting.help.rstrip(".")
-    if isinstance(kind, Choice | Number | Choices):
+    if isinstance(kind, kinds.Choice | kinds.Number | kinds.Choices):
         *first, last = map(str, kind.of)
         text = f"{text}: {', '.join(first)} or {last}"
-    if isinstance(kind, Choices | Names):
+    if isinstance(kind, kinds.Choices | kinds.Names):
         return f"{text}; repeatable."
     return f"{text}, like {kind.hint}." if kind.hint else f"{text}."
 
@@ -177,9 +164,9 @@ def _help(setting: Setting) -> str:
 def _read(setting: Setting, given: Any, data: Path | None, tenant: str | None) -> Any:
     if isinstance(given, list):
         return frozenset(given)
-    if not isinstance(given, str) or isinstance(setting.kind, Choice):
+    if not isinstance(given, str) or isinstance(setting.kind, kinds.Choice):
         return given  # typer has read it
-    if isinstance(setting.kind, End):
+    if isinstance(setting.kind, kinds.End):
         return read_end(f"--{_called(setting)}", given, data, tenant)
     with of_option(f"--{_called(setting)}"):
         return setting.kind.read(given, UTC)
@@ -188,15 +175,15 @@ def _read(setting: Setting, given: Any, data: Path | None, tenant: str | None) -
 def _shown(setting: Setting, value: Any, zone: tzinfo) -> Shown:
     kind = setting.kind
     match kind:
-        case Duration():
-            shown: Shown = ShownDuration(value)
-        case End():
+        case kinds.Duration():
+            shown: Shown = Duration(value)
+        case kinds.End():
             shown = ends(value, zone, "expired")
-        case Alerts():
+        case kinds.Alerts():
             shown = list(value)
-        case Names() if value is None:
+        case kinds.Names() if value is None:
             shown = Absent(kind.nothing)
-        case Names() | Choice() | Choices():
+        case kinds.Names() | kinds.Choice() | kinds.Choices():
             shown = kind.fact(value)
         case _:
             shown = kind.shown(value)

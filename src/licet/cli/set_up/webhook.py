@@ -17,7 +17,7 @@ from licet.alerts.deliveries import Delivery, State, deliveries
 from licet.alerts.outbox import Attempt, Message, claim_one, record_attempt
 from licet.alerts.webhooks import SECRET_OVERLAP_MS, Webhook, WebhooksChange, changing, find_webhook, webhooks
 from licet.cli.errors import Refused, WrongUse
-from licet.cli.options import AsJson, Data, actor, exclusive
+from licet.cli.options import AsJson, Data, OnlyTenant, actor, exclusive
 from licet.cli.output import Absent, Instant, Record, note, say, show_list, show_secret
 from licet.cli.pasting import of_data
 from licet.cli.set_up.places import OfStore, tenant_id, tenant_name
@@ -31,10 +31,6 @@ from licet.store.contract import Store
 from licet.store.paging import LIMIT, LIMIT_MAX
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="As the list shows it.")]
-# No variable: one that is set for other verbs must not keep a webhook from the alerts of other tenants.
-OfTenant = Annotated[
-    str | None, typer.Option("--tenant", metavar="NAME", help="The alerts of this tenant only; else of all.")
-]
 UrlStdin = Annotated[
     bool,
     typer.Option("--url-stdin", help="Read the URL from standard input, one line: its path may be a secret."),
@@ -63,7 +59,7 @@ def add(
     ] = None,
     *,
     url_stdin: UrlStdin = False,
-    tenant: OfTenant = None,
+    tenant: OnlyTenant = None,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -125,9 +121,10 @@ def set_(
         raise WrongUse("say what to change; --help lists the options")
     http_allowed = _settings(data).webhook_http
     enabled = enable if enable or disable else None
-    with opened(data) as store, changing(store, actor()) as change:
-        is_changed = change.set(webhook_id, url=url, enabled=enabled, http_allowed=http_allowed)
-    say(f"Webhook {webhook_id} changed." if is_changed else "Nothing to change.")
+    OfWebhooks(data).change(
+        f"Webhook {webhook_id} changed",
+        lambda change: change.set(webhook_id, url=url, enabled=enabled, http_allowed=http_allowed),
+    )
 
 
 app.removes(WebhooksChange.remove, "Remove a webhook, with what was sent to it.", "wh_9f86d081884c")
