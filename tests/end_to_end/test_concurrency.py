@@ -21,6 +21,7 @@ from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite.store import SqliteStore
 from support.callers import GRANT, TENANT, Answer, Caller, bearer, in_use, opened, rows, with_secrets
 from support.journals import WHOLE_JOURNAL
+from support.made_once import empty_store
 from support.running import RunningServer
 
 pytestmark = pytest.mark.anyio
@@ -286,7 +287,7 @@ class TestChangesUnderWay:
     @pytest.fixture
     def store(self, tmp_path: Path) -> Iterator[SqliteStore]:
         """Two pools, a licensed scope, and one that needs no seat."""
-        store = SqliteStore(tmp_path / SQLITE_NAME, ManualClock(), create=True)
+        store = SqliteStore(empty_store(tmp_path / SQLITE_NAME), ManualClock())
         with changing(store, "a test") as change:
             setup = change.add_tenant(TENANT, seats=1)
             setup.add_pool("other", seats=1)

@@ -42,6 +42,7 @@ from licet.store.errors import SetupError
 from licet.store.sqlite.store import SqliteStore
 from support.callers import TENANT
 from support.journals import WHOLE_JOURNAL
+from support.made_once import empty_store
 
 pytestmark = pytest.mark.anyio
 
@@ -64,7 +65,7 @@ class Licence:
     def __init__(self, path: Path, seed: int) -> None:
         self.dice = random.Random(seed)  # noqa: S311 - must be repeatable
         self.clock = ManualClock()
-        self.stores = [SqliteStore(path, self.clock, create=True), SqliteStore(path, self.clock)]
+        self.stores = [SqliteStore(empty_store(path), self.clock), SqliteStore(path, self.clock)]
         self.office = SqliteStore(path, self.clock)
         self.answered: Counter[tuple[str, str]] = Counter()
         self.expires_at_ms: dict[bytes, int] = {}  # of each session, as it was last answered

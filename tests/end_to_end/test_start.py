@@ -1,6 +1,7 @@
 """A server that cannot start says why and what to do, and a demo leaves nothing behind."""
 
 import json
+import shutil
 import signal
 import socket
 import sqlite3
@@ -16,6 +17,7 @@ from licet.credentials.keyring import FILE_NAME
 from licet.store.opening import SQLITE_NAME
 from support.callers import TENANT
 from support.command_line import run
+from support.made_once import copied_from
 from support.nursery import Program, ran
 from support.operating import command, environment
 from support.running import PATIENCE_S
@@ -41,8 +43,11 @@ def _told(data: Path, exit_code: int) -> str:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A data directory that is as it should be."""
-    run("init", "--tenant", TENANT, "--seats", "5", "--data", str(tmp_path / "data"))
-    return tmp_path / "data"
+    return Path(shutil.copytree(copied_from("begun", _begin) / "data", tmp_path / "data"))
+
+
+def _begin(directory: Path) -> None:
+    run("init", "--tenant", TENANT, "--seats", "5", "--data", str(directory / "data"))
 
 
 class TestStarting:
@@ -130,7 +135,7 @@ class TestStarting:
             with socket.create_server(("127.0.0.1", 0)) as free:
                 port = free.getsockname()[1]
             rivals = [
-                subprocess.Popen(
+                Program(
                     command("serve", "--data", data, "--port", str(port)),
                     stderr=subprocess.PIPE,
                     text=True,

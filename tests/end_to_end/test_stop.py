@@ -32,7 +32,7 @@ class TestStopping:
     @pytest.mark.anyio
     async def test_a_grant_under_way_is_answered_and_durable(self, tmp_path: Path) -> None:
         """L9: the last batch is committed, though another process held the store when the signal came."""
-        with RunningServer(tmp_path, is_executed=True) as server:
+        with RunningServer(tmp_path) as server:
             clients = list(with_secrets(server, [f"Machine{n}" for n in range(5)]).values())
             with closing(sqlite3.connect(server.data / SQLITE_NAME)) as other:
                 other.execute("BEGIN IMMEDIATE")
@@ -57,7 +57,7 @@ class TestStopping:
             f"POST /{TENANT}/token HTTP/1.1\r\nhost: licet.test\r\nexpect: 100-continue\r\n"
             f"content-type: application/x-www-form-urlencoded\r\ncontent-length: {len(body)}\r\n\r\n"
         )
-        with RunningServer(tmp_path, is_executed=True) as server:
+        with RunningServer(tmp_path) as server:
             parts = urlsplit(server.url)
             with (
                 socket.create_connection((parts.hostname, parts.port), PATIENCE_S) as connection,
@@ -77,7 +77,7 @@ class TestStopping:
     @pytest.mark.anyio
     async def test_under_load_exactly_what_was_answered_is_kept(self, tmp_path: Path) -> None:
         """L9: whoever got no answer has no session, and nobody was answered in vain."""
-        with RunningServer(tmp_path, is_executed=True) as server:
+        with RunningServer(tmp_path) as server:
             with server.changing() as change:
                 change.tenant(TENANT).set_pool("full", seats=100)
             clients = with_secrets(server, [f"Machine{n}" for n in range(32)], sessions_max=10_000)

@@ -8,9 +8,11 @@ from licet.clock import ManualClock, SystemClock
 from licet.lanes.commit import commit
 from licet.ledger.commands import Command
 from licet.model import Tenant
+from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite.store import SqliteStore
 from support.command_line import run
 from support.examples import add_tenant
+from support.made_once import empty_store
 
 
 class Site:
@@ -20,7 +22,7 @@ class Site:
         self.data = data
         self.tenant = tenant
         self.clock = ManualClock(SystemClock().now_ms() - round(ago_s * 1000))
-        self.store = SqliteStore(data / "licet.db", self.clock, create=True)
+        self.store = SqliteStore(empty_store(data / SQLITE_NAME), self.clock)
         with self.store.transaction() as transaction:
             add_tenant(transaction.connection, tenant)
         self.store.refresh_tenants()

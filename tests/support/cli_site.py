@@ -16,6 +16,7 @@ from licet.ledger.rules import ScopeGrant, resolve_scope
 from licet.model import Tenant
 from licet.store.sqlite.store import SqliteStore
 from support.command_line import run
+from support.made_once import copied_from
 
 PASSWORD = "correct horse"
 TENANT = "Jim_Test"
@@ -88,11 +89,14 @@ def _tenant(store: SqliteStore) -> Tenant:
 
 def new_desk(data: Path) -> Path:
     """A tenant of 5 seats with the user TC and the client TestClientId; tests copy it."""
-    desk = Desk(data)
+    return Path(shutil.copytree(copied_from("desk", _make) / "licet-data", data))
+
+
+def _make(directory: Path) -> None:
+    desk = Desk(directory / "licet-data")
     desk.run("init", "--tenant", TENANT, "--seats", "5")
     desk.run("user", "add", "TC", "--name", "Test Client", "--password-stdin", stdin=f"{PASSWORD}\n")
     desk.run("client", "add", "TestClientId", "--user", "TC")
-    return data
 
 
 def copy_of(made: Path, place: Path) -> Desk:

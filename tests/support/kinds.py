@@ -21,6 +21,7 @@ from licet.store.contract import Store
 from licet.store.postgres.store import PostgresStore
 from licet.store.sqlite.store import SqliteStore
 from support.examples import add_tenant
+from support.made_once import empty_store
 from support.postgres import Postgres
 
 KINDS = ("sqlite", "postgres")
@@ -110,8 +111,7 @@ class SqlitePlaces:
     """Makes places of SQLite: copies of an empty store."""
 
     def __init__(self, directory: Path) -> None:
-        self._empty = directory / "licet.db"
-        SqliteStore(self._empty, ManualClock(), create=True).close()
+        self._empty = empty_store(directory / "licet.db")
 
     def make(self, directory: Path, now_ms: int) -> Place:
         """A place with an empty store, in this directory."""

@@ -15,14 +15,11 @@ One that many tests share logs each refusal, with `logs_all`: the ten lines of a
 test before.
 """
 
-import atexit
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
 
@@ -38,6 +35,7 @@ from licet.store.sqlite.store import SqliteStore
 from licet.testing.process import ServerProcess
 from licet.testing.shared_memory import SharedNumber
 from support import served
+from support.made_once import copied_from, empty_store
 from support.nursery import Nursery
 from support.waiting import until
 
@@ -144,23 +142,14 @@ def _parent(process: Path) -> tuple[int, int | None]:
 
 def _set_up(data: Path, clock: Clock) -> None:
     """The set-up of the demo: each process of tests makes it once for either kind of clock, and copies it."""
-    made = _made() / ("system" if isinstance(clock, SystemClock) else "manual")
-    if not made.exists():
-        made.mkdir()
-        _make(made, clock)
+    name = f"demo-{'system' if isinstance(clock, SystemClock) else 'manual'}"
+    made = copied_from(name, lambda directory: _make(directory, clock))
     shutil.copytree(made, data, dirs_exist_ok=True)
-
-
-@cache
-def _made() -> Path:
-    made = TemporaryDirectory(prefix="licet-made-")
-    atexit.register(made.cleanup)
-    return Path(made.name)
 
 
 def _make(data: Path, clock: Clock) -> None:
     write_keyring(data / FILE_NAME, new_keyring(clock.now_ms()))
-    store = SqliteStore(data / SQLITE_NAME, clock, create=True)
+    store = SqliteStore(empty_store(data / SQLITE_NAME), clock)
     with changing(store, "a test") as change:
         tenant = change.add_tenant(TENANT, seats=SEATS)
         for client_id, initials in CLIENTS.items():

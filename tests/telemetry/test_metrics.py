@@ -30,6 +30,7 @@ from licet.telemetry.measures import Measures
 from licet.telemetry.metrics import FAMILIES, Metrics, Page, Queue, reference
 from support.examples import ALL, VIEW, add_tenant, client, grant, jim_test, view
 from support.kinds import Place
+from support.made_once import empty_store
 from support.paths import DOCS
 
 START_MS = 1_700_000_000_000
@@ -67,7 +68,7 @@ def store(place: Place) -> Store:
 @pytest.fixture
 def file(tmp_path: Path) -> Iterator[SqliteStore]:
     """A store in a file."""
-    store = SqliteStore(tmp_path / "licet.db", ManualClock(), create=True)
+    store = SqliteStore(empty_store(tmp_path / "licet.db"), ManualClock())
     yield store
     store.close()
 
