@@ -11,7 +11,8 @@ believes what Licet adds to the answer, `read_only` and `cache_for`. `JwtGuard` 
 where access tokens are JWTs that are to be checked without asking; it needs the extra `licet[jwt]`.
 
 `Licence` is for the vendor of an API: with it a guard counts the seats again, by licences that the vendor
-signed, whatever the customer's server says. It needs the same extra.
+signed, whatever the customer's server says. It needs the same extra. docs/reference/guard-protocol.md has the
+steps, for guards in other languages.
 """
 
 from licet.guard.asgi import GuardMiddleware

@@ -14,6 +14,7 @@ Of a request that needs a seat these steps are taken, in this order; the first t
 Which requests need a seat: those that are not safe, and those that need a scope beyond `read_only_scopes`.
 """
 
+import asyncio
 import logging
 import math
 from collections.abc import Callable, Generator
@@ -138,7 +139,7 @@ class Counting:
 
     def close(self) -> None:
         """End the thread that fetches. The memory is the API's own to close."""
-        self._background.close(_nothing())
+        self._background.close(_stopped())
 
     def _fetched(self, every_s: float) -> None:
         try:
@@ -282,5 +283,9 @@ def _fault(fault: Exception) -> _Fault:
     return _Fault(told)
 
 
-async def _nothing() -> None:
-    """What is to be done at last."""
+async def _stopped() -> None:
+    """Stop what is fetched beside requests, in the event loop that is about to end."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
