@@ -123,7 +123,7 @@ class TestCounting:
         tally = Tally()
         tally.end("Jim_Test", {(f"client{number:02}", "TC"): 1 for number in range(CLIENTS_MAX + 5)})
         tally.cut_short("Jim_Test", {("client07", "TC"): 2})
-        told = tally.told()
+        told = tally.total()
         assert (told.sessions_ended, told.sessions_cut_short) == (CLIENTS_MAX + 5, 2)
         assert (told.clients[0].client_id, told.clients[0].sessions) == ("client07", 3)
         assert (len(told.clients), told.clients_more) == (CLIENTS_MAX, 5)

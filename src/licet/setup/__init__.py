@@ -1,1 +1,1 @@
-"""What administrators set: one transaction a change, its checks, and the sessions that end with it."""
+"""The set-up that administrators change: one transaction per change, its checks, the sessions it ends."""

@@ -7,11 +7,12 @@ The rules:
 
 - All changes of a block are one transaction and one new version of the set-up; a block that raises changes
   nothing. A server sees the version grow and reads the tenants whose own version grew.
-- The ledger sees the tenants as they were committed. So the versions grow last, when all sessions that the
-  change ends are ended: a store remembers tenants by their version.
-- What cannot be raises SetupError, what may not be InvalidValue, each with one line that says why.
+- The ledger sees the tenants as they were committed. So the versions grow last, after all sessions that the
+  change ends: a store caches tenants by their version.
+- A change that is not possible raises SetupError, a value that is not allowed InvalidValue, each with one
+  line that says why.
 
-Passwords and secrets are hashed by the caller, before the transaction: it keeps grants waiting.
+The caller hashes passwords and secrets before the transaction, which keeps grants waiting.
 """
 
 import secrets
@@ -41,7 +42,7 @@ from licet.units import MINUTE_MS
 
 POOL_FIRST = "full"  # the pool of a new tenant
 
-# In this order nothing points at a row that is gone.
+# In this order no row refers to one that is gone.
 _TABLES_OF_TENANT = (
     schema.session,
     schema.seat,
@@ -60,10 +61,10 @@ _TABLES_OF_TENANT = (
 
 @contextmanager
 def changing(store: Store, actor: str, *, keeps_licence: bool = False) -> Iterator["SetupChange"]:
-    """Change the set-up, all of the block or nothing of it. `actor` is who does it, for the events.
+    """Change the set-up in one transaction. `actor` is who makes the change, for the events.
 
     With `keeps_licence` a block that changes the licence of a tenant raises LicenceKept.
-    A store that is open elsewhere learns of it when it looks the next time.
+    A store that is open elsewhere sees it at its next check.
     Raises SetupError, InvalidValue, StoreUnavailable.
     """
     with store.transaction() as transaction:
@@ -82,9 +83,9 @@ def end_sessions(
     cool_down_s: int = 0,
     on_ended: Callable[[int, int], None] = lambda *_: None,
 ) -> SessionsEnded:
-    """End sessions of a tenant because somebody says so, and suspend their clients for a while.
+    """End sessions of a tenant for an administrator, and suspend their clients for a while.
 
-    Those that live no more are none of the ended. Raises NotFound, InvalidValue, StoreUnavailable.
+    Sessions that are over already are not counted. Raises NotFound, InvalidValue, StoreUnavailable.
     """
     with changing(store, actor) as change:
         return change.tenant(tenant).end_sessions(
@@ -93,9 +94,9 @@ def end_sessions(
 
 
 class SetupChange:
-    """One change of the set-up, from the first look at it to its new version.
+    """One change of the set-up, from reading it to its new version.
 
-    `tally` counts the sessions that it takes with it.
+    `tally` counts the sessions that end with it.
     """
 
     def __init__(self, transaction: Transaction, actor: str, *, keeps_licence: bool = False) -> None:
@@ -103,7 +104,7 @@ class SetupChange:
         self._keeps_licence = keeps_licence
         self.tally = Tally()
         self._actor = actor
-        # Before the first row changes: what the store remembers from here on is what was committed.
+        # Before the first row changes, so that the store caches what was committed.
         self._before = {tenant.name: tenant for tenant in transaction.load(()).tenants.values()}
         self._tenants = self._before.copy()
         self._touched: dict[str, TenantSetup] = {}
@@ -112,11 +113,11 @@ class SetupChange:
 
     @property
     def sessions_ended(self) -> int:
-        """How many sessions it ends, up to now."""
+        """How many sessions it has ended so far."""
         return self.tally.sessions_ended
 
     def tenant(self, name: str) -> TenantSetup:
-        """A tenant, to change it or what it has.
+        """A tenant, to change it or its parts.
 
         Raises NotFound.
         """
@@ -131,7 +132,7 @@ class SetupChange:
         return self._tenants.copy()
 
     def add_tenant(self, name: str, *, seats: int | None = None, **settings: Any) -> TenantSetup:
-        """A new tenant with the scope `view`, and with `seats` also the pool `full` and its scope `all`.
+        """Add a tenant with the scope `view`, and with `seats` also the pool `full` and its scope `all`.
 
         Without `seats` the caller adds a pool and `all`. Raises AlreadyThere, InvalidValue.
         """
@@ -142,7 +143,7 @@ class SetupChange:
         tenant = self._insert(Tenant(id=0, name=name, version=0, **with_access_ttl(settings, None)))
         added = self._touched[name] = TenantSetup(self, tenant)
         added.is_changed = True
-        self.tell(name, "add", f"tenant {name}", described(tenant))
+        self.record(name, "add", f"tenant {name}", described(tenant))
         added.add_scope(Scope.VIEW, read_only=True)
         if seats is not None:
             added.add_pool(POOL_FIRST, seats=seats)
@@ -150,10 +151,10 @@ class SetupChange:
         return added
 
     def remove_tenant(self, name: str) -> None:
-        """Remove a tenant with everything that it has, its journal too. Only the events outlive it.
+        """Remove a tenant with all its parts and its journal. Only the events outlive it.
 
-        What happened can be millions of rows: nobody sees it from now on, and `remove_history` removes it in
-        pieces. Raises NotFound.
+        The journal can be millions of rows: it is hidden at once, and `remove_history` removes it in pieces.
+        Raises NotFound.
         """
         tenant = self.tenant(name).tenant
         connection, session = self.transaction.connection, schema.session.c
@@ -161,40 +162,40 @@ class SetupChange:
         of_clients = select(session.client_key, func.count()).where(live).group_by(session.client_key)
         names = client_names(tenant.clients.values())
         self.tally.end(name, {names[key]: count for key, count in connection.execute(of_clients)})
-        self._tell_of_accounts(tenant)
+        self._record_accounts(tenant)
         for table in _TABLES_OF_TENANT:
             connection.execute(delete(table).where(table.c.tenant_id == tenant.id))
         gone = {
             "removed_at_ms": self.transaction.now_ms,
             "name": f"removed.{secrets.token_hex(8)}",
-            "version": 0,  # another one: a node of a version before looks, and finds nothing in it
+            "version": 0,  # changed, so that a node of the previous version reads it, and finds nothing
         }
         connection.execute(update(schema.tenant).where(schema.tenant.c.id == tenant.id).values(gone))
         del self._touched[name]
         self._tenants.pop(name, None)
-        self.tell(name, "remove", f"tenant {name}", described(tenant))
+        self.record(name, "remove", f"tenant {name}", described(tenant))
 
-    def _tell_of_accounts(self, tenant: Tenant) -> None:
-        """Administrators and API keys of one tenant go with it."""
+    def _record_accounts(self, tenant: Tenant) -> None:
+        """Record that administrators and API keys of the tenant are removed with it."""
         connection = self.transaction.connection
         going = [f"admin {admin.name}" for admin in read_admins(connection, tenant.id)]
         going += [f"API key {key.name}" for key in read_api_keys(connection, tenant.id)]
         for target in going:
-            self.tell(tenant.name, "remove", target, "went with its tenant")
+            self.record(tenant.name, "remove", target, "went with its tenant")
 
     def sweep(self) -> None:
-        """Clear away what has expired, once: at one instant nothing more expires."""
+        """Sweep what has expired, once: at one instant nothing more expires."""
         if not self._is_swept:
             sweep_all(self.transaction)
         self._is_swept = True
 
-    def tell(self, tenant: str, action: str, target: str, detail: str) -> None:
-        """Keep who did what. `detail` has no secret in it."""
+    def record(self, tenant: str, action: str, target: str, detail: str) -> None:
+        """Record who did what. `detail` contains no secret."""
         event = Event(actor=self._actor, tenant=tenant, action=action, target=target, detail=detail)
         self._events.append(event)
 
     def must_keep_licence(self) -> None:
-        """Return if no licence is another one after this change.
+        """Return if this change leaves all licences as they were.
 
         Raises LicenceKept.
         """
@@ -202,7 +203,7 @@ class SetupChange:
         must_keep_licence(self._before, self._touched, removed)
 
     def finish(self) -> None:
-        """Make the change known: the last thing in the transaction.
+        """Publish the change by a new version, as the last step of the transaction.
 
         Raises InvalidValue when a tenant lacks something that it needs, and LicenceKept.
         """
@@ -225,7 +226,7 @@ class SetupChange:
             connection.execute(update(schema.tenant).where(of_this).values(version=version))
 
     def _hold_seats(self, changed: Sequence[TenantSetup]) -> None:
-        """Let every seat be held for as long as the set-up says now (L18)."""
+        """Recount the holds of seats by the new set-up (L18)."""
         held = [
             (after, pool)
             for setup in changed
@@ -239,7 +240,7 @@ class SetupChange:
             sweep_all(self.transaction)
 
     def _note_seats(self, setup: TenantSetup) -> None:
-        """Put the pools' new numbers of seats into their use, from this minute on."""
+        """Write the pools' new numbers of seats into the usage of this minute."""
         connection, minute = self.transaction.connection, schema.usage_minute
         for pool in (setup.pools[name] for name in setup.pools_resized):
             key = {

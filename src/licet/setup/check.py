@@ -1,9 +1,9 @@
 """Finds what is wrong with a set-up: rows that contradict each other, settings that lock somebody out.
 
-A finding is data: a code, what it is about, and the names that an advice needs. What to do about it each face
-says in its own words, by the code; where it is the same for all of them, the finding has it. `is_wrong` tells
-what has to be mended from what is only worth knowing. It reads, and mends nothing. Of the nodes it compares
-what each has written about itself.
+A finding is data: a code, the subject, and the names that advice needs. The command line, the API and the
+pages add advice by the code; where it is the same for all, the finding has it. `is_wrong` separates what has
+to be corrected from what is only worth knowing. The module only reads. It compares what each node has written
+about itself.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,9 +23,9 @@ from licet.store.migrate import is_unfinished
 from licet.store.nodes import Node, is_silent, signing_mark
 from licet.units import DAY_MS
 
-SKEW_MAX_MS = 1000  # more than a network and two time servers make
-JWT_TTL_S_MAX = 300  # a guess: longer than that a session that is over should not go on
-SOON_MS = 30 * DAY_MS  # a guess: time enough to buy a licence, or to hand out another secret
+SKEW_MAX_MS = 1000  # more than a network and two time servers cause
+JWT_TTL_S_MAX = 300  # a guess: an ended session should not go on for longer
+SOON_MS = 30 * DAY_MS  # a guess: time enough to buy a licence, or to distribute another secret
 
 
 Names = Mapping[str, str]
@@ -33,7 +33,7 @@ _NO_NAMES: Names = {}
 
 
 class FindingCode(StrEnum):
-    """What is found. Programs depend on these words: one is never given another meaning."""
+    """What is found. Programs depend on these words: their meaning never changes."""
 
     UPGRADE_UNFINISHED = "upgrade_unfinished"
     NO_TENANT = "no_tenant"
@@ -65,7 +65,7 @@ class FindingCode(StrEnum):
     URLS_DIFFER = "urls_differ"
     CLOCK_WRONG = "clock_wrong"
     NODE_SILENT = "node_silent"
-    # What only a look at the machine finds
+    # Found only on the machine itself
     FILE_READABLE = "file_readable"
     KEYRING_UNUSABLE = "keyring_unusable"
     SETTINGS_WRONG = "settings_wrong"
@@ -76,10 +76,10 @@ class FindingCode(StrEnum):
 
 
 class Finding(Value, frozen=True, kw_only=True):
-    """Something to mend, or with `is_wrong` false to know. `tenant` is '' for the whole of it.
+    """Something to correct, or with `is_wrong` false to know. `tenant` is '' for the whole store.
 
-    `names` are those that an advice needs beside the tenant's: `pool`, `client`, `user`, `secret`, `key`.
-    `advice` is what everybody may do about it; '' where each face has words of its own.
+    `names` are those that advice needs beside the tenant's: `pool`, `client`, `user`, `secret`, `key`.
+    `advice` is what to do about it, the same everywhere; '' where it depends on the interface.
     """
 
     is_wrong: bool
@@ -92,7 +92,7 @@ class Finding(Value, frozen=True, kw_only=True):
 
 
 def check(connection: Connection, tenants: Mapping[int, Tenant], now_ms: int) -> list[Finding]:
-    """All that is found, tenant by tenant, what is wrong first."""
+    """All findings, tenant by tenant, those that are wrong first."""
     findings: list[Finding] = []
     if is_unfinished(connection):
         problem = "the last step of an upgrade is due: what only an older version needs is still there"
@@ -106,7 +106,7 @@ def check(connection: Connection, tenants: Mapping[int, Tenant], now_ms: int) ->
 
 
 def authenticates_by(client: Client, now_ms: int) -> list[str]:
-    """What a client can authenticate by: some of `password`, `secret` and `key`, or nothing."""
+    """How a client can authenticate: by some of `password`, `secret` and `key`, or not at all."""
     found = []
     if client.password_allowed and client.user.password_hash is not None:
         found.append("password")
@@ -120,9 +120,9 @@ def authenticates_by(client: Client, now_ms: int) -> list[str]:
 def check_nodes(
     nodes: Sequence[Node], now_ms: int, *, many_machines: bool, own_pepper: str | None = None
 ) -> list[Finding]:
-    """What does not go together among the nodes, what is wrong first.
+    """Contradictions between the nodes, those that are wrong first.
 
-    `many_machines` says that they may be on several, and the store's clock counts. `own_pepper` is the
+    `many_machines`: they may be on several machines, and the store's clock counts. `own_pepper` is the
     fingerprint of the one that the command line here works with.
     """
     live = [node for node in nodes if not is_silent(node, now_ms)]
@@ -242,7 +242,7 @@ def _of_keys_of_client(tenant: Tenant, client: Client, now_ms: int) -> Iterator[
 
 
 def _of_rows(connection: Connection, tenant: Tenant, now_ms: int) -> Iterator[Finding]:
-    """What the ledger keeps true; none of it can happen, short of a bug or a hand in the tables."""
+    """Violations of the ledger's rules, which only a bug or a manual change of the tables can cause."""
     counts = connection.execute(_counts(tenant)).all()
     for row in counts:
         target = f"pool {row.name}"
@@ -260,8 +260,8 @@ def _of_rows(connection: Connection, tenant: Tenant, now_ms: int) -> Iterator[Fi
 def _of_peppers(live: Sequence[Node], own: str | None) -> Iterator[Finding]:
     peppers = {node.pepper for node in live}
     if len(peppers) > 1:
-        told = ", ".join(f"{node.name} ({node.pepper})" for node in live)
-        problem = f"they have different peppers, so that one refuses what another accepts: {told}"
+        shown = ", ".join(f"{node.name} ({node.pepper})" for node in live)
+        problem = f"they have different peppers, so that one refuses what another accepts: {shown}"
         yield _wrong(FindingCode.PEPPERS_DIFFER, "", "nodes", problem, _ONE_FILE)
     elif own is not None and peppers - {own}:
         problem = "secrets.json here has another pepper than the nodes, which refuse what is made here"
@@ -274,9 +274,9 @@ def _of_keys(live: Sequence[Node], now_ms: int) -> Iterator[Finding]:
     for signing in live:
         mark = signing_mark(signing.token_keys, now_ms)
         lacking[mark.text] = [node.name for node in live if mark.fingerprint not in keys[node.id]]
-    refused = {told: names for told, names in lacking.items() if names}
-    for told, names in refused.items():
-        problem = f"key {told} signs, and is not on {', '.join(names)}, which refuses its tokens"
+    refused = {key: names for key, names in lacking.items() if names}
+    for key, names in refused.items():
+        problem = f"key {key} signs, and is not on {', '.join(names)}, which refuses its tokens"
         yield _wrong(FindingCode.SIGNING_KEY_MISSING, "", "nodes", problem, _ONE_FILE)
     if not refused and len({frozenset(marks) for marks in keys.values()}) > 1:
         problem = "they have different signing keys, though all have those that sign now"

@@ -2,9 +2,9 @@
 
 The rules:
 
-- What a client already has goes on working, except what is removed or rotated.
-- A secret is only ever kept as its hash, and no event names more of it than its id.
-- How many of each a client may have is bounded.
+- Existing secrets and keys go on working, except those that are removed or rotated.
+- Only the hash of a secret is stored, and an event has only its id.
+- The number of each that a client may have is bounded.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from licet.setup.tenant_rows import TenantRows
 from licet.store import schema
 from licet.store.errors import AlreadyThere, StillInUse
 
-OVERLAP_S_MAX = 31 * 86_400  # a guess: a rotation that takes longer is none
+OVERLAP_S_MAX = 31 * 86_400  # a guess: a rotation should not take longer
 SECRETS_MAX = 16  # a guess: two overlap in a rotation, and a few deployments rotate on their own
 
 
@@ -32,7 +32,7 @@ class ClientCredentials(TenantRows):
     # Client secrets
 
     def add_secret(self, client_id: str, secret: NewClientSecret, expires_at_ms: int | None = None) -> bool:
-        """One more generated secret of a client; the others, and a password that worked, go on working."""
+        """Add a generated secret to a client; its other secrets, and its password, go on working."""
         client = self._find("client", client_id, self.clients)
         return self._add_secret(client, secret, expires_at_ms, field="expires")
 
@@ -61,24 +61,24 @@ class ClientCredentials(TenantRows):
         )
         self.clients[client_id] = replace(client, secrets=(*client.secrets, kept))
         detail = f"{kept.secret_id}, expires {instant(expires_at_ms)}"
-        return self._told("add secret", "client", client_id, detail)
+        return self._recorded("add secret", "client", client_id, detail)
 
     def remove_secret(self, client_id: str, secret_id: str) -> bool:
-        """Remove a secret; sessions that it began live on until they have to be renewed."""
+        """Remove a secret; sessions that it began stay active until their next refresh."""
         client = self._find("client", client_id, self.clients)
         kept = {secret.secret_id: secret for secret in client.secrets}
         self._find("secret", secret_id, kept, client=client_id)
         self._delete(schema.client_secret, {"secret_id": secret_id})
         others = tuple(secret for secret in client.secrets if secret.secret_id != secret_id)
         self.clients[client_id] = replace(client, secrets=others)
-        return self._told("remove secret", "client", client_id, secret_id)
+        return self._recorded("remove secret", "client", client_id, secret_id)
 
     def rotate_secret(
         self, client_id: str, secret: NewClientSecret, overlap_s: int, expires_at_ms: int | None = None
     ) -> bool:
-        """A new secret in the place of all others, which work on for so long, and never longer than they did.
+        """Add a secret that replaces all others, which work on for this time, but no longer than before.
 
-        What has expired already goes.
+        Expired secrets are removed.
         """
         client = self._find("client", client_id, self.clients)
         if not 0 <= overlap_s <= OVERLAP_S_MAX:
@@ -98,13 +98,13 @@ class ClientCredentials(TenantRows):
             kept.append(replace(old, expires_at_ms=min(until_ms, old.expires_at_ms or until_ms)))
         self.clients[client_id] = replace(client, secrets=tuple(kept))
         detail = f"{len(kept)} other{'' if len(kept) == 1 else 's'} until {instant(until_ms)} at most"
-        self._told("rotate secret", "client", client_id, detail)
+        self._recorded("rotate secret", "client", client_id, detail)
         return self.add_secret(client_id, secret, expires_at_ms)
 
     # Public keys of clients
 
     def add_key(self, client_id: str, key: PublicKey, expires_at_ms: int | None = None) -> bool:
-        """One more public key by which a client authenticates; whatever else worked goes on working."""
+        """Add a public key to a client; its other credentials go on working."""
         client = self._find("client", client_id, self.clients)
         now_ms = self._work.transaction.now_ms
         if expires_at_ms is not None and expires_at_ms <= now_ms:
@@ -120,20 +120,20 @@ class ClientCredentials(TenantRows):
         self._insert_key(client, made)
         self.clients[client_id] = replace(client, keys=(*client.keys, made))
         detail = f"{made.thumbprint}, expires {instant(expires_at_ms)}"
-        return self._told("add key", "client", client_id, detail)
+        return self._recorded("add key", "client", client_id, detail)
 
     def remove_key(self, client_id: str, name: str) -> bool:
-        """Remove a key, by its thumbprint or kid; sessions that it began live on until they are renewed."""
+        """Remove a key, by thumbprint or kid; sessions that it began stay active until their next refresh."""
         client = self._find("client", client_id, self.clients)
         known = {name: key for key in client.keys for name in (key.thumbprint, key.kid) if name is not None}
         key = self._find("key", name, known, client=client_id)
         self._delete(schema.public_key, {"client_key": client.key, "thumbprint": key.thumbprint})
         others = tuple(it for it in client.keys if it.thumbprint != key.thumbprint)
         self.clients[client_id] = replace(client, keys=others)
-        return self._told("remove key", "client", client_id, key.thumbprint)
+        return self._recorded("remove key", "client", client_id, key.thumbprint)
 
     def _dated(self, keys: Sequence[PublicKey], before: Sequence[PublicKey]) -> tuple[PublicKey, ...]:
-        """These keys with the history of those that were there; new ones are made now."""
+        """These keys with the dates of existing ones; new ones are dated now."""
         there = {key.thumbprint: key for key in before}
         now_ms = self._work.transaction.now_ms
         return tuple(

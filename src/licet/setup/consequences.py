@@ -1,12 +1,13 @@
-"""Counts the sessions that end with a change of the set-up, so that they are agreed to first.
+"""Counts the sessions that end with a change of the set-up, so that a person can confirm that first.
 
     tried = attempt(change_it, do, agrees=lambda ending: ending.sessions_ended <= 4)
 
 The rules:
 
-- A change is made whole, in its transaction: so it is known what ends with it. When that was not agreed to,
-  all of it is rolled back. Command line, dashboard and admin API ask here, so that they count alike.
-- A session ends at once, or it is cut short: it ends later, though sooner than it would have.
+- A change is made in its transaction, which shows what ends with it. When that was not confirmed, all of it
+  is rolled back. The command line, the dashboard and the admin API use this, so that they count in the same
+  way.
+- A session ends at once, or it is cut short: it ends later, but sooner than it would have.
 """
 
 from collections import Counter
@@ -16,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 from licet.model import Client, Value
 
-CLIENTS_MAX = 20  # that are named; a guess: who reads more of them looks at the list of sessions
+CLIENTS_MAX = 20  # that are named; a guess: for more there is the list of sessions
 
 
 class ClientSessions(Value, frozen=True, kw_only=True):
@@ -69,8 +70,8 @@ class Tally:
         for (client_id, user), sessions in clients.items():
             self._clients[tenant, client_id, user] += sessions
 
-    def told(self) -> Consequences:
-        """All of it."""
+    def total(self) -> Consequences:
+        """The consequences counted so far."""
         ordered = sorted(self._clients.items(), key=lambda counted: (-counted[1], counted[0]))
         return Consequences(
             sessions_ended=self.sessions_ended,
@@ -84,19 +85,19 @@ class Tally:
 
 
 class Attempt(Value, frozen=True, kw_only=True):
-    """What became of a change: whether it is made, and what ends, or would end, with it."""
+    """The result of an attempt: whether the change is made, and what ends, or would end, with it."""
 
     is_made: bool
     ending: Consequences
 
 
 class Change(Protocol):
-    """A change of the set-up in its transaction: what it does to sessions, and its last checks."""
+    """A change in its transaction: its effect on sessions, and its last checks."""
 
     tally: Tally
 
     def finish(self) -> None:
-        """Check what is only known at the end."""
+        """Make the checks that are possible only at the end."""
 
 
 AChange = TypeVar("AChange", bound=Change)
@@ -112,19 +113,19 @@ def attempt(
     *,
     agrees: Callable[[Consequences], bool],
 ) -> Attempt:
-    """Make a change unless its consequences are not agreed to; then nothing is changed.
+    """Make a change if its consequences are confirmed; otherwise nothing is changed.
 
-    `change_it` makes changes: it is given what to do, and does it within one transaction.
-    Raises SetupError, InvalidValue, StoreUnavailable, also where it would only be refused at the end.
+    `change_it` gets what to do, and does it in one transaction.
+    Raises SetupError, InvalidValue, StoreUnavailable, also for a refusal that comes only at the end.
     """
     ending = Consequences()
 
     def work(change: AChange) -> None:
         nonlocal ending
         do(change)
-        ending = change.tally.told()
+        ending = change.tally.total()
         if not agrees(ending):
-            change.finish()  # What would be refused there is refused now.
+            change.finish()  # So that its refusals are raised now.
             raise _TakenBack
 
     with suppress(_TakenBack):

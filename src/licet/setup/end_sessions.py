@@ -1,8 +1,8 @@
-"""Ends sessions from outside: for an administrator, or because the set-up that they depend on changes.
+"""Ends sessions for an administrator, or because the set-up that they depend on changes.
 
-Which sessions, is asked here; what their end means for a seat, the ledger decides (L4). All of it happens
-within the caller's transaction, before the caller changes a row and before the set-up's version grows:
-the ledger must see the tenants as they were committed.
+This module finds the sessions; the ledger decides what their end means for a seat (L4). All of it is in the
+caller's transaction, before the caller changes a row and before the set-up's version grows: the ledger must
+see the tenants as they were committed.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -18,15 +18,15 @@ from licet.store.contract import Transaction
 
 BATCH = 256  # sessions that one book holds; as in a lane
 REASON_CHARS_MAX = 200  # a guess: a sentence
-COOL_DOWN_S_MAX = 86_400  # who is to stay away for longer is better disabled
+COOL_DOWN_S_MAX = 86_400  # to suspend a client for longer, disable it
 _IDS_MAX = 500  # parameters of one statement
 
 
 class SessionsEnded(Value, frozen=True, kw_only=True):
-    """What became of sessions that somebody ended: how many lived, and how many seats came back.
+    """The result of ending sessions: how many were active, and how many seats came back.
 
-    `seats_on_hold` are held for their last tokens (L18), the last of them until `seats_free_at_ms`.
-    `clients` are theirs; they get no seat until `suspended_until_ms`, if that is not None.
+    `seats_on_hold` are on hold for their last tokens (L18), the last of them until `seats_free_at_ms`.
+    `clients` are those of the sessions, suspended until `suspended_until_ms`, if that is not None.
     """
 
     sessions: int
@@ -40,7 +40,7 @@ class SessionsEnded(Value, frozen=True, kw_only=True):
 def sessions_ended(
     outcomes: Sequence[Ended], clients: tuple[str, ...], suspended_until_ms: int | None
 ) -> SessionsEnded:
-    """What became of them, by what the ledger said of each."""
+    """The result, from the ledger's outcome for each session."""
     held = [outcome.seat_free_at_ms for outcome in outcomes if outcome.seat_free_at_ms is not None]
     return SessionsEnded(
         sessions=sum(outcome.session is not None for outcome in outcomes),
@@ -53,7 +53,7 @@ def sessions_ended(
 
 
 def check_ending(reason: str, cool_down_s: int) -> None:
-    """Return if sessions may be ended with these words, and with their clients away for so long.
+    """Return if sessions may be ended with this reason, and their clients suspended for this time.
 
     Raises InvalidValue.
     """
@@ -67,7 +67,7 @@ def check_ending(reason: str, cool_down_s: int) -> None:
 
 
 def sweep_all(transaction: Transaction) -> None:
-    """Clear away every expired session, so that a pool counts only what is held."""
+    """Sweep every expired session, so that a pool counts only seats in use."""
     swept = BATCH
     while swept == BATCH:
         outcome = apply_all(transaction, [Sweep(sessions_max=BATCH)])[0]
@@ -82,7 +82,7 @@ def end_sessions(
     reason: EndReason,
     on_ended: Callable[[int, int], None] = lambda *_: None,
 ) -> list[Ended]:
-    """End these sessions of a tenant; those that live no more are answered like any other."""
+    """End these sessions of a tenant; one that is over already has an outcome like any other."""
     outcomes: list[Ended] = []
     for at in range(0, len(sids), BATCH):
         ends = [End(tenant_id=tenant_id, sid=sid, reason=reason) for sid in sids[at : at + BATCH]]
@@ -136,9 +136,10 @@ def sessions_beyond(transaction: Transaction, pool_id: int, expires_at_ms: int) 
 
 
 def cut_short(transaction: Transaction, pool_id: int, expires_at_ms: int) -> None:
-    """Let no session or seat of a pool live past this instant, which is still to come (L7).
+    """Shorten all sessions and seats of a pool that would live past this future instant (L7).
 
-    A seat then expires with the last of its sessions as before, because all of them are cut alike.
+    A seat then expires with the last of its sessions as before, because all of them are shortened in the same
+    way.
     """
     for table in (schema.session, schema.seat):
         later = (table.c.pool_id == pool_id) & (table.c.expires_at_ms > expires_at_ms)

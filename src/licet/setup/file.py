@@ -14,12 +14,12 @@
 
 The rules:
 
-- The file is the whole of each tenant that it names: a key that is not there has its default.
+- The file describes each tenant that it names completely: an absent key has its default.
 - The scopes `view` and `all` need no table: `view` is built in, and `all` draws on the pool `full`.
 - No password or secret is ever written, and none is read. A public key is no secret.
-- All mistakes are told together, each with its key and what is allowed.
+- All mistakes are reported together, each with its key and what is allowed.
 
-It knows no store: `licet.setup.plan` compares what is read here with what is there.
+It uses no store: `licet.setup.plan` compares the file with the store.
 """
 
 import json
@@ -60,14 +60,14 @@ _HEAD = (
 )
 _KEY_ENDS = Setting(field="expires_at_ms", kind=End(), help="When a public key expires.")
 _ANY_NAME = "NAME"
-_MISTAKES_MAX = 50  # told at once
-_NAMES_TOLD = 10  # of all that there are, in a mistake
+_MISTAKES_MAX = 50  # reported at once
+_NAMES_MAX = 10  # of existing names, in a mistake
 
 Made = TypeVar("Made")
 
 
 class Mistake(Value, frozen=True, kw_only=True):
-    """What is wrong under a key of the file; `path` is () for the whole of it."""
+    """A mistake under a key of the file; `path` is () for the whole file."""
 
     path: tuple[str, ...] = ()
     code: Code
@@ -79,15 +79,15 @@ class Mistake(Value, frozen=True, kw_only=True):
 
 
 class DeclarationInvalid(Exception):
-    """The file is no set-up; the text names every mistake and is ready to print."""
+    """The file is not a valid set-up; the text names every mistake and is ready to print."""
 
     def __init__(self, source: str, mistakes: Sequence[Mistake]) -> None:
         self.mistakes = tuple(mistakes)
         self.summary = f"{source} has {_counted(mistakes)}"
-        told = list(map(str, mistakes[:_MISTAKES_MAX]))
-        if len(mistakes) > len(told):
-            told.append(f"and {len(mistakes) - len(told)} more")
-        super().__init__("\n".join([f"{self.summary}:", *(f"  {mistake}" for mistake in told)]))
+        lines = list(map(str, mistakes[:_MISTAKES_MAX]))
+        if len(mistakes) > len(lines):
+            lines.append(f"and {len(mistakes) - len(lines)} more")
+        super().__init__("\n".join([f"{self.summary}:", *(f"  {mistake}" for mistake in lines)]))
 
 
 def _counted(mistakes: Sequence[Mistake]) -> str:
@@ -147,7 +147,7 @@ def _key_list(spelt: Iterable[str]) -> Array:
 
 
 def read(text: str, source: str) -> list[Tenant]:
-    """The tenants of a set-up file, as they are to be; their ids and keys mean nothing.
+    """The tenants that a set-up file declares; their ids and keys have no meaning.
 
     Raises DeclarationInvalid; `source` is the file's name in its text.
     """
@@ -173,7 +173,7 @@ def _no_toml(source: str, text: str) -> DeclarationInvalid:
 
 
 class _Keys:
-    """A table of the file. What is asked of it is of the right kind, or a mistake is noted."""
+    """A table of the file. Its methods return values of the right kind, or note a mistake."""
 
     def __init__(self, content: Mapping[str, Any], path: tuple[str, ...], mistakes: list[Mistake]) -> None:
         self._content = content
@@ -186,13 +186,13 @@ class _Keys:
         self._mistakes.append(Mistake(path=(*self._path, *keys), code=code, text=text))
 
     def refused(self, wrong: InvalidValue, *keys: str) -> None:
-        """Note a value that is refused: under a key, or under that of its field where the table has it."""
+        """Note a refused value: under a key, or under that of its field where the table has it."""
         fields = () if keys else (wrong.field, wrong.beside)
         found = tuple(field for field in fields if field in self._content)[:1]
         self.mistake(wrong.code, str(wrong), *keys, *found)
 
     def finish(self) -> None:
-        """Note the keys that nobody asked for."""
+        """Note the keys that were not read: they are unknown."""
         for key in self._content:
             if key not in self._known:
                 near = get_close_matches(key, self._known, n=1)
@@ -209,9 +209,9 @@ class _Keys:
                 self.mistake(Code.WRONG_TYPE, f"a table is allowed, not {table!r:.40}", key, name)
 
     def settings(self, noun: Noun, zone: tzinfo, **defaults: Any) -> Settings:
-        """All settings of a noun; one that is needed and not there is a mistake, and not among them.
+        """All settings of a noun; a required one that is missing is a mistake, and not among them.
 
-        `defaults` are by field, where they are others than the model's.
+        `defaults` are by field, where they differ from the model's.
         """
         usual = {**defaults_of(noun), **defaults}
         found = {it.field: self.setting(it, usual.get(it.field), zone) for it in noun.settings}
@@ -224,7 +224,7 @@ class _Keys:
         return found
 
     def setting(self, setting: Setting, default: Any, zone: tzinfo) -> Any:
-        """One setting; what it is by default where it is not there, or wrong."""
+        """One setting; its default where it is absent or wrong."""
         key, kind = setting.name, setting.kind
         if isinstance(kind, Keys):
             return self._keys(key, zone)
@@ -238,7 +238,7 @@ class _Keys:
             return default
 
     def _keys(self, key: str, zone: tzinfo) -> tuple[PublicKey, ...]:
-        """Public keys, each a JWK with, it may be, an `expires`."""
+        """Public keys, each a JWK, possibly with `expires`."""
         found = self._get(key, [], Keys.types, Keys.written)
         return tuple(
             made
@@ -262,7 +262,7 @@ class _Keys:
         if key not in self._content:
             return default
         found = self._content[key]
-        is_flag = isinstance(found, bool)  # which Python takes for a number
+        is_flag = isinstance(found, bool)  # which is an int in Python
         if isinstance(found, types) and is_flag == (bool in types):
             return found
         self.mistake(Code.WRONG_TYPE, f"{allowed} is allowed, not {found!r:.40}", key)
@@ -270,12 +270,12 @@ class _Keys:
 
 
 class _Reading:
-    """A tenant of the file in the making."""
+    """Reads one tenant of the file."""
 
     def __init__(self, name: str, keys: _Keys) -> None:
         self._name = name
         self._keys = keys
-        # Every name that has a table: a mistake inside it must not make those who refer to it wrong.
+        # Every name that has a table: a mistake within it must not make references to it wrong.
         self._names: dict[str, set[str]] = {}
         self._zone: tzinfo = UTC
 
@@ -293,7 +293,7 @@ class _Reading:
         clients: dict[str, Client] = self._parts("client", partial(self._client, users))
         self._refer("scope", scope_default, keys, "default_scope")
         keys.finish()
-        # One by one, so that one mistake does not hide another; the lives belong together.
+        # One by one, so that one mistake does not hide another; the two lives depend on each other.
         lives = {field: settings.pop(field) for field in ("session_ttl_s", "access_ttl_s")}
         for changes in ({"name": self._name}, lives, *({name: value} for name, value in settings.items())):
             itself = _made(keys, partial(replace, itself, **changes)) or itself
@@ -363,9 +363,7 @@ class _Reading:
     def _refer(self, what: str, name: str, table: _Keys, key: str) -> None:
         names = self._names[what]
         if name not in names:
-            there = (
-                f"the file has: {', '.join(sorted(names)[:_NAMES_TOLD])}" if names else "the file has none"
-            )
+            there = f"the file has: {', '.join(sorted(names)[:_NAMES_MAX])}" if names else "the file has none"
             table.mistake(Code.NOT_FOUND, f"there is no {what} {name} in this tenant; {there}", key)
 
 

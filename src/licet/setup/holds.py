@@ -1,7 +1,7 @@
 """Recounts the seats on hold when a change of the set-up makes a hold longer or shorter (L18).
 
-A seat's row says when it expires, so that no grant has to reckon it: `seat_life.py` has the rule. Where a
-pool's hold, its end, or the life of its tenant's JWTs becomes another, all its rows are written anew in the
+A seat's row says when it expires, so that no grant has to compute it: `licet.ledger.seat_life` has the rule.
+When a pool's hold, its end, or the life of its tenant's JWTs changes, all its rows are written again in the
 transaction of the change. A longer hold counts for every seat that is in use; a shorter one may free some.
 """
 
@@ -17,7 +17,7 @@ from licet.store.contract import Transaction
 
 
 def held_differently(before: Tenant, after: Tenant) -> list[Pool]:
-    """The pools of which seats are held for another time than before, as they are now."""
+    """The pools whose hold has changed, as they are now."""
     return [
         pool
         for pool in after.pools.values()
@@ -27,7 +27,7 @@ def held_differently(before: Tenant, after: Tenant) -> list[Pool]:
 
 
 def recount(transaction: Transaction, tenant: Tenant, pool: Pool) -> None:
-    """Write anew until when the seats of a pool are in use; `tenant` and `pool` are as they will be."""
+    """Write again until when the seats of a pool are in use; `tenant` and `pool` are as after the change."""
     seat, session, now_ms = schema.seat, schema.session.c, transaction.now_ms
     in_use = (seat.c.pool_id == pool.id, seat.c.expires_at_ms > now_ms)
     live = (
@@ -41,13 +41,14 @@ def recount(transaction: Transaction, tenant: Tenant, pool: Pool) -> None:
         .subquery()
     )
     of_holder = (*in_use, seat.c.holder == live.c.holder)
-    # A node of the version before renewed it, and noted nothing.
+    # A node of the previous version renewed it without writing that.
     newer = (*of_holder, seat.c.issued_at_ms < live.c.issued_at_ms)
     held_ms = until_held(replace(tenant, pools={pool.id: pool}))
     held_ms = case((held_ms > now_ms, held_ms), else_=_instant(now_ms))
     for statement in (
         update(seat).where(*newer).values(issued_at_ms=live.c.issued_at_ms),
-        # What has no session and is not held any more is free now, and not as of a moment long ago.
+        # A seat without a session that is no longer held is free from now on, and not from an earlier
+        # instant.
         update(seat).where(*in_use).values(expires_at_ms=held_ms),
         update(seat)
         .where(seat.c.pool_id == pool.id, seat.c.expires_at_ms >= now_ms)
@@ -58,9 +59,9 @@ def recount(transaction: Transaction, tenant: Tenant, pool: Pool) -> None:
 
 
 def until_held(tenant: Tenant) -> ColumnElement[int]:
-    """Until when a seat of this tenant is its holder's whatever becomes of its sessions, for a query.
+    """SQL for until when a seat of this tenant stays with its holder after its sessions end.
 
-    As `seat_life.held_until` says of one: 0 where there is no hold.
+    It is the rule of `seat_life.held_until`: 0 where there is no hold.
     """
     seat, whens = schema.seat.c, []
     for pool in tenant.pools.values():
@@ -77,7 +78,7 @@ def _instant(ms: int) -> ColumnElement[int]:
 
 
 def free(transaction: Transaction, pool_id: int, holders: Collection[str] | None = None) -> None:
-    """Free seats of a pool of which no session lives, hold or not: those of these holders, or all."""
+    """Free seats of a pool without a live session, on hold or not: those of these holders, or all."""
     seat = schema.seat.c
     these = (seat.pool_id == pool_id) & (seat.expires_at_ms > transaction.now_ms)
     if holders is not None:

@@ -5,9 +5,10 @@
 
 The rules:
 
-- A kind knows no noun, no command and no page: each face asks it what a value may be and how it is written.
-- A fact is a value as the set-up file has it, where None is left out. `read` makes a value of what a person
-  typed. Dates and times that name no zone are meant in the zone that is given.
+- A kind knows no noun, no command and no page: these ask it which values are allowed and how they are
+  written.
+- A fact is a value as in the set-up file, where None is left out. `read` makes a value from a person's text.
+  Dates and times without a zone are in the zone that is given.
 """
 
 import json
@@ -24,41 +25,41 @@ Fact = str | int | bool | datetime | list[str] | None
 
 
 class Kind(Value, frozen=True, kw_only=False):
-    """What all kinds have in common; by itself, a text. Every method that reads raises InvalidValue."""
+    """The base of all kinds, itself a text. Every method that reads raises InvalidValue."""
 
-    types: ClassVar[tuple[type, ...]] = (str,)  # that the set-up file may have
+    types: ClassVar[tuple[type, ...]] = (str,)  # allowed in the set-up file
     written: ClassVar[str] = "a text"  # the same in words
     hint: ClassVar[str] = ""  # how a person writes one, after the word "like"
     nothing: ClassVar[str] = "none"  # the word for None
 
     @property
     def allowed(self) -> str:
-        """What may be written, to whom has written something of another type."""
+        """What is allowed, for a mistake about a value of another type."""
         return self.written
 
     def fact(self, value: Any) -> Fact:
-        """A value as the set-up file has it."""
+        """A value as in the set-up file."""
         fact: Fact = value
         return fact
 
     def words(self, fact: Fact) -> str:
-        """A fact as an event has it."""
+        """A fact as in an event."""
         return self.nothing if fact is None else str(fact) or "none"
 
     def shown(self, value: Any) -> Any:
-        """A value as the admin API has it."""
+        """A value as in the admin API's answers."""
         return value
 
     def taken(self, value: Any) -> Any:
-        """The value of what the admin API was sent."""
+        """The value of what was sent to the admin API."""
         return value
 
     def of_fact(self, fact: Any, zone: tzinfo) -> Any:  # noqa: ARG002 - only an instant needs it
-        """The value of what the set-up file has."""
+        """The value of a fact of the set-up file."""
         return fact
 
     def read(self, text: str, zone: tzinfo) -> Any:
-        """The value of what was typed."""
+        """The value of a text."""
         return self.of_fact(text, zone)
 
 
@@ -113,7 +114,7 @@ class Number(Kind, frozen=True):
 
 
 class Duration(Kind, frozen=True):
-    """Whole seconds. The model says how many, when it is read from a file."""
+    """A duration in whole seconds. The model checks the bounds of one from a file."""
 
     types = (int, str)
     written = 'a duration like "20m"'
@@ -178,7 +179,7 @@ class Choice(Kind, frozen=True):
 
     @property
     def allowed(self) -> str:
-        """All that there are."""
+        """All members."""
         return ", ".join(self.of)
 
     def fact(self, value: StrEnum) -> str:
@@ -228,7 +229,7 @@ class Choices(Kind, frozen=True):
 
 
 class Names(Kind, frozen=True):
-    """Some of what the tenant has of a noun; None is all of it, also what is still to come."""
+    """The names of some parts of the tenant; None is all of them, also future ones."""
 
     types = (list,)
     written = "a list of texts"
@@ -258,7 +259,7 @@ class Names(Kind, frozen=True):
 
 
 class Reference(Kind, frozen=True):
-    """One of what the tenant has of a noun, by its name."""
+    """One part of the tenant, by its name."""
 
     of: str
 

@@ -1,4 +1,4 @@
-"""Records when secrets and keys were last used, and keeps a password's hash when its cost has changed.
+"""Records when secrets and keys were last used, and stores a password's hash again when its cost has changed.
 
 Each function is one short transaction that a running server makes off the path of any request.
 """
@@ -12,9 +12,9 @@ from licet.store.contract import Purpose, Store
 
 
 def note_secrets_used(store: Store, used: Mapping[str, int]) -> None:
-    """Keep when each generated secret was last good, in milliseconds since 1970 by its id.
+    """Write when each generated secret was last used, in milliseconds since 1970 by its id.
 
-    No change of the set-up: no server needs to look at it again. Raises StoreUnavailable.
+    It is no change of the set-up: no server needs to read it again. Raises StoreUnavailable.
     """
     statement = (
         update(schema.client_secret)
@@ -22,7 +22,7 @@ def note_secrets_used(store: Store, used: Mapping[str, int]) -> None:
         .values(last_used_at_ms=bindparam("at_ms"))
     )
     with store.transaction(Purpose.UPKEEP) as transaction:
-        # In one order, so that two nodes do not wait for each other.
+        # In one order, so that two nodes do not deadlock.
         rows = [{"id": secret_id, "at_ms": at_ms} for secret_id, at_ms in sorted(used.items())]
         transaction.connection.execute(statement, rows)
 
@@ -44,7 +44,7 @@ def note_keys_used(store: Store, used: Mapping[tuple[int, str], int]) -> None:
 
 
 def keep_password_hash(store: Store, tenant_id: int, initials: str, *, old: str, new: str) -> None:
-    """Put a stronger hash of the same password in the place of `old`, if that still stands there.
+    """Replace `old` by a stronger hash of the same password, if it is still the stored one.
 
     Raises StoreUnavailable.
     """

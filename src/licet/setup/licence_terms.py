@@ -2,11 +2,12 @@
 
 The rules:
 
-- Who runs the server sells; an owner of one tenant may be the customer. So only owners of all tenants change
-  the licence: seats and how they are counted, until when, for how long, and what needs one.
-- What is not named here as the tenant's own belongs to the licence, also what is added to the model later.
-- A change is judged by what it makes of the tenant, in its own transaction and before COMMIT: so it does not
-  matter by which way it came, the API, a page or a file.
+- The operator of the server sells licences; an owner of one tenant may be the customer. So only owners of all
+  tenants change the licence: seats and how they are counted, their end, their hold, and what needs one.
+- Settings that are not marked as the tenant's own belong to the licence, including those added to the model
+  later.
+- A change is judged by the tenant that results, in its own transaction and before COMMIT: so it does not
+  matter whether it came by the API, a page or a file.
 - A scope that needs no seat and may change data is a licence by itself. So an owner of one tenant gives it to
   no client that does not have it.
 """
@@ -22,7 +23,7 @@ from licet.setup.noun import Noun
 from licet.setup.nouns import POOL, SCOPE, TENANT
 from licet.store.errors import SetupError
 
-# What is no setting: the store's numbers, the names, and the nouns that are looked at by themselves.
+# Fields that are not settings: the store's numbers, the names, and the nouns that are compared separately.
 _NO_SETTING = frozenset({"id", "version", "name", "scopes", "pools", "users", "clients", "clients_by_key"})
 
 _COUNTED: Mapping[str, Noun] = MappingProxyType({noun.word: noun for noun in (TENANT, POOL, SCOPE)})
@@ -31,14 +32,14 @@ WHY = "It is part of the licence, which an owner of all tenants changes."
 
 
 class Term(Value, frozen=True, kw_only=True):
-    """One thing of the licence that was to change. `field` is '' for all of it."""
+    """One part of the licence that the change would alter. `field` is '' for all of it."""
 
     field: str
     text: str
 
 
 class LicenceKept(SetupError):
-    """Who looks after one tenant may not change its licence; `terms` says what of it was to change."""
+    """An owner of one tenant may not change its licence; `terms` are the parts that would change."""
 
     def __init__(self, terms: tuple[Term, ...]) -> None:
         super().__init__(
@@ -49,7 +50,7 @@ class LicenceKept(SetupError):
 
 
 class After(Protocol):
-    """A tenant as a change leaves it."""
+    """A tenant after a change."""
 
     @property
     def tenant(self) -> Tenant:
@@ -83,16 +84,16 @@ def licence_names(word: str) -> frozenset[str]:
 
 
 def is_counted(word: str) -> bool:
-    """Whether to add or to remove one of these is to change the licence."""
+    """Whether adding or removing one of these changes the licence."""
     return word in _COUNTED
 
 
 def must_keep_licence(
     before: Mapping[str, Tenant], after: Mapping[str, After], removed: AbstractSet[str]
 ) -> None:
-    """Return if the licences of all tenants are after a change what they were before it.
+    """Return if a change leaves the licences of all tenants as they were.
 
-    `after` are the tenants that were looked at to be changed. Raises LicenceKept.
+    `after` are the tenants that the change touched. Raises LicenceKept.
     """
     terms = [Term(field="", text=f"tenant {name} is removed") for name in sorted(removed)]
     for name, setup in after.items():
@@ -130,7 +131,7 @@ def _of_one(word: str, name: str, before: Value, after: Value) -> Iterator[Term]
 
 
 def _given_away(before: Tenant, after: After) -> Iterator[Term]:
-    """Clients that would get a scope which needs no seat and may change data."""
+    """Clients that would get a scope that needs no seat and may change data."""
     free = {scope.name for scope in after.scopes.values() if not scope.licensed and not scope.read_only}
     for client in after.clients.values() if free else ():
         had = before.clients_by_key.get(client.key)

@@ -1,4 +1,4 @@
-"""Checks what a change of the set-up adds: names that are free, and keys that go together."""
+"""Checks what a change of the set-up adds: that names are free, and that keys do not conflict."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -26,7 +26,7 @@ def must_be_new(kind: SubjectKind, name: str, known: Mapping[str, object], tenan
 
 
 def must_be_other_initials(initials: str, known: Iterable[str], tenant: str) -> None:
-    """Return if no other user's initials are the same but for the case: TC and tc would be taken for one.
+    """Return if no other user's initials differ only in case: TC and tc would be confused.
 
     Raises AlreadyThere.
     """
@@ -37,7 +37,7 @@ def must_be_other_initials(initials: str, known: Iterable[str], tenant: str) -> 
 
 
 def check_keys(client_id: str, keys: Sequence[PublicKey]) -> None:
-    """Return if these may be the keys of one client: an assertion that names one means no other."""
+    """Return if a client may have these keys: the id in an assertion must identify one of them."""
     if len(keys) > KEYS_MAX:
         text = f"client {client_id} has {KEYS_MAX} keys; remove one first"
         about = Subject("key", client=client_id)
@@ -50,7 +50,7 @@ def check_keys(client_id: str, keys: Sequence[PublicKey]) -> None:
 
 
 def check_name(user: User) -> None:
-    """Return if the user's name in full may be one.
+    """Return if the user's full name is allowed.
 
     Raises InvalidValue.
     """

@@ -1,7 +1,7 @@
 """Defines what a noun of the set-up is: a kind of thing that is set up, and its settings.
 
-A setting is told in three forms: its value in the model, the fact that the set-up file has, and the words of
-an event. What comes of a list of settings is here, once for all nouns; the lists are in `licet.setup.nouns`.
+A setting has three forms: its value in the model, the fact in the set-up file, and the words in an event.
+What follows from a list of settings is here, once for all nouns; the lists are in `licet.setup.nouns`.
 """
 
 from collections.abc import Mapping
@@ -16,13 +16,13 @@ from licet.refusal import SubjectKind
 from licet.setup.kinds import Fact, Kind
 
 Facts = dict[str, Fact]  # by the names of settings
-Settings = dict[str, Any]  # by the fields of the model; in a change, those alone that become something else
+Settings = dict[str, Any]  # by the fields of the model; in a change only those that change
 
 
 class Setting(Value, frozen=True, kw_only=True):
-    """One thing that an administrator sets. `help` is one sentence; a page, which has room, has `page_help`.
+    """One setting. `help` is one sentence; a page, which has more room, may have `page_help`.
 
-    `label` stands before it on a page; without one it is called by its name.
+    `label` is its label on a page; by default its name.
     """
 
     field: str  # of the model
@@ -30,26 +30,26 @@ class Setting(Value, frozen=True, kw_only=True):
     help: str
     page_help: str = ""
     label: str = ""
-    called: str = ""  # its name, where that is not the field's
-    option: str = ""  # of the command line, where that is not called by its name
-    off: str = ""  # the option that takes it back, `lax-assertions`: no, or none
+    called: str = ""  # its name, where it is not the field's
+    option: str = ""  # of the command line, where it is not the name
+    off: str = ""  # the option that sets it to no or none, such as `lax-assertions`
     off_help: str = ""
-    is_always_written: bool = False  # also where it is what it is by default
-    is_own: bool = False  # an owner of the tenant sets it: it is no part of the licence
+    is_always_written: bool = False  # even with its default
+    is_own: bool = False  # an owner of the tenant may set it: it is not part of the licence
 
     @property
     def name(self) -> str:
-        """What the set-up file and the command line call it: the field without its unit."""
+        """Its name in the set-up file and the command line: the field without its unit."""
         return self.called or self.field.removesuffix("_s").removesuffix("_at_ms")
 
     @property
     def wire(self) -> str:
-        """What the admin API calls it: with its unit."""
+        """Its name in the admin API: with its unit."""
         return self.called or self.field
 
 
 class Noun(Value, frozen=True, kw_only=True):
-    """A kind of thing that is set up; `key` is the field that names one."""
+    """A kind of thing that is set up; `key` is the field with its name."""
 
     word: SubjectKind
     model: type[Value]
@@ -70,26 +70,26 @@ class Noun(Value, frozen=True, kw_only=True):
         return {fields.get(name, name): value for name, value in named.items()}
 
     def settings_of(self, value: Value) -> Settings:
-        """All that is set of a value."""
+        """All settings of a value."""
         return {setting.field: getattr(value, setting.field) for setting in self.settings}
 
     def shown(self, value: Value) -> dict[str, Any]:
-        """All that is set of a value, as the admin API has it."""
+        """All settings of a value, as in the admin API's answers."""
         return {setting.wire: setting.kind.shown(getattr(value, setting.field)) for setting in self.settings}
 
     def taken(self, sent: Mapping[str, Any]) -> Settings:
-        """What the admin API was sent, by the fields of the model; what is no setting stays as it is."""
+        """What was sent to the admin API, by the fields of the model; anything else stays as it is."""
         kinds = {setting.wire: setting.kind for setting in self.settings}
         return self.by_field(
             {name: kinds[name].taken(value) if name in kinds else value for name, value in sent.items()}
         )
 
     def facts(self, value: Value) -> Facts:
-        """All that is set of a value, as the set-up file has it; None stands for what is not there."""
+        """All settings of a value, as in the set-up file; None is an absent one."""
         return {setting.name: setting.kind.fact(getattr(value, setting.field)) for setting in self.settings}
 
     def said(self, value: Value) -> Facts:
-        """The facts that are worth saying: those that are there, and not as always."""
+        """The facts to mention: those that are present and not the default."""
         usual = _usual(self)
         facts = self.facts(value)
         return {name: facts[name] for name in facts if facts[name] != usual.get(name)}
@@ -115,7 +115,7 @@ class Noun(Value, frozen=True, kw_only=True):
 
 @cache
 def defaults_of(noun: Noun) -> Mapping[str, Any]:
-    """What each setting is by default, by field; one that has to be said is not among it."""
+    """The default of each setting, by field, without the required ones."""
     found = {field.name: field for field in fields(noun.model) if not field.required}
     return MappingProxyType(
         {setting.field: found[setting.field].default for setting in noun.settings if setting.field in found}
@@ -124,7 +124,7 @@ def defaults_of(noun: Noun) -> Mapping[str, Any]:
 
 @cache
 def _usual(noun: Noun) -> Facts:
-    """The facts that are not worth saying."""
+    """The facts that are defaults."""
     defaults = defaults_of(noun)
     return {
         setting.name: setting.kind.fact(defaults[setting.field])

@@ -4,11 +4,11 @@
 
 The rules:
 
-- The set-up file, the command line, the admin API, the pages and the events are made of these settings. What
-  one may be is said by its kind (`licet.setup.kinds`), what it is by default by the model.
+- The set-up file, the command line, the admin API, the pages and the events are made of these settings. The
+  kind (`licet.setup.kinds`) says which values are allowed, the model has the default.
 - A setting has one name: that of the field without its unit, `hold` and `--hold` for `hold_s`.
-- Passwords and secrets are no settings: they are never written, and none is read.
-- What happens with a change, as sessions that end, is code: `licet.setup.tenant`.
+- Passwords and secrets are not settings: they are never written or read.
+- The effects of a change, such as sessions that end, are code: `licet.setup.tenant`.
 """
 
 from collections.abc import Mapping
@@ -282,17 +282,17 @@ _NOUNS: Mapping[type[Value], Noun] = MappingProxyType(
 
 
 def noun_of(value: Value) -> Noun:
-    """The noun that a value is one of."""
+    """The noun of a value."""
     return _NOUNS[type(value)]
 
 
 def facts(value: Value) -> Facts:
-    """What is set of a value, as the set-up file has it."""
+    """The settings of a value, as in the set-up file."""
     return noun_of(value).facts(value)
 
 
 def described(value: Value) -> str:
-    """A value in one line, without what is not there or as always."""
+    """A value in one line, without absent settings and defaults."""
     return noun_of(value).described(value)
 
 
@@ -302,5 +302,5 @@ def differences(before: Value, after: Value) -> str:
 
 
 def said(value: Value) -> Facts:
-    """The facts of a value that are worth saying: those that are there, and not as always."""
+    """The facts of a value to mention: those that are present and not the default."""
     return noun_of(value).said(value)

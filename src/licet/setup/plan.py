@@ -1,8 +1,8 @@
-"""Plans and takes the steps from the set-up that is to the one that a file declares.
+"""Plans and takes the steps from the current set-up to the one that a file declares.
 
-Steps come in an order in which each finds what it refers to, and what nothing refers to any more goes
-last. What a tenant of the file does not name is removed only on demand; passwords and secrets stay as they
-are. A second run of the same file finds nothing to do.
+The steps are in an order in which each finds what it refers to, and parts are removed after what refers to
+them. A part that a tenant of the file does not name is removed only on demand; passwords and secrets stay as
+they are. A second run of the same file finds nothing to do.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ _Part = Pool | Scope | User | Client
 
 
 class Step(Value, frozen=True, kw_only=True):
-    """One thing to do, or with `keep` one to leave alone that the file does not name."""
+    """One thing to do, or with `keep` one to leave alone because the file does not name it."""
 
     action: str
     tenant: str
@@ -71,11 +71,10 @@ def apply(
 ) -> Applied:
     """Make the store match these tenants, in one transaction and one version.
 
-    A rehearsal does all of it and takes it back, so that it tells what would be refused and which sessions
-    would end. `expected` is what a rehearsal told: when it is another by now, nothing is done.
-    `must_be_meant` gets the tenants that it is compared with, and may raise.
-    `on_step` hears how many steps are done, and of how many.
-    Raises SetupError, InvalidValue, StoreUnavailable.
+    A rehearsal does all of it and rolls it back, so that it shows what would be refused and which sessions
+    would end. `expected` is the result of a rehearsal: when it is different by now, nothing is done.
+    `must_be_meant` gets the tenants that they are compared with, and may raise. `on_step` is called with how
+    many steps are done, and of how many. Raises SetupError, InvalidValue, StoreUnavailable.
     """
     with suppress(_NotInEarnest), store.transaction() as transaction:
         change = SetupChange(transaction, actor)
@@ -91,7 +90,7 @@ def apply(
         change.finish()
         if rehearse:
             raise _NotInEarnest
-    return Applied(steps=steps, ending=change.tally.told())
+    return Applied(steps=steps, ending=change.tally.total())
 
 
 def _deeds(there: Mapping[str, Tenant], wanted: Sequence[Tenant], *, prune: bool) -> Iterator[_Deed]:
@@ -192,6 +191,6 @@ def _nothing(_: SetupChange) -> None:
 
 
 def _settings(value: Tenant | _Part) -> Settings:
-    """What is set of it, as a change of it takes it: a client's user by initials."""
+    """Its settings, as a change takes them: a client's user by initials."""
     settings = noun_of(value).settings_of(value)
     return {**settings, "user": value.user.initials} if isinstance(value, Client) else settings

@@ -2,12 +2,12 @@
 
 The rules:
 
-- A value is made before a row is written, so that what may not be is refused by the model itself.
-- What a change takes away from a session ends that session, in the same transaction: a client or user that
-  is disabled, a scope that is no longer had, a pool that the session's seat is not of, a client's other user.
-- Each change leaves an event: who, what, of which tenant, and what it was before. Never a secret.
+- A value is made before a row is written, so that the model itself refuses invalid ones.
+- A change ends the sessions that it makes impossible, in the same transaction: those of a disabled client or
+  user, of a scope that the client loses, of a scope with another pool, of a client with another user.
+- Each change records an event: who, what, of which tenant, and what it was before. Never a secret.
 
-It is made by `licet.setup.change`, which begins the transaction and makes the change known at its end.
+`licet.setup.change` begins the transaction, and publishes the change at its end.
 """
 
 from collections import Counter
@@ -48,10 +48,10 @@ BUILT_IN = frozenset({Scope.VIEW, Scope.ALL})
 
 
 class TenantSetup(ClientCredentials):
-    """A tenant as it is in this transaction. What changes it answers whether there was anything to change."""
+    """A tenant as it is in this transaction. Methods that change it return whether anything changed."""
 
     def set(self, **changes: Any) -> bool:
-        """Change the tenant itself. A life of sessions that is shortened counts from the next session on."""
+        """Change the tenant itself. A shorter life of sessions counts from the next session on."""
         changes = with_access_ttl(changes, self.tenant)
         before, after = self.tenant, replace(self.tenant, **changes)
         self._find("scope", after.scope_default, self.scopes, field="default_scope")
@@ -59,24 +59,24 @@ class TenantSetup(ClientCredentials):
             return False
         self._update(schema.tenant, {"id": after.id}, columns_of(after, schema.tenant))
         self.tenant = after
-        return self._told("set", "tenant", after.name, differences(before, after))
+        return self._recorded("set", "tenant", after.name, differences(before, after))
 
     # Pools
 
     def add_pool(self, name: str, **settings: Any) -> bool:
-        """A new pool; `seats` has to be among its settings."""
+        """Add a pool; `seats` is required among its settings."""
         must_be_new("pool", name, self.pools, self.tenant.name)
         pool = Pool(id=0, name=name, **settings)
         statement = insert(schema.pool).values(tenant_id=self.tenant.id, **columns_of(pool, schema.pool))
         pool_id = self._connection.execute(statement.returning(schema.pool.c.id)).scalar_one()
         self.pools[name] = replace(pool, id=pool_id)
         self.pools_resized.add(name)
-        return self._told("add", "pool", name, described(pool))
+        return self._recorded("add", "pool", name, described(pool))
 
     def set_pool(self, name: str, **changes: Any) -> bool:
-        """Change a pool. Sessions stay when its seats become too few (L6), and end no later than it (L7).
+        """Change a pool. Sessions stay when its seats become too few (L6), and end by its expiry (L7).
 
-        Whose sessions share a seat, `duplicates`, counts for new sessions; the hold for all seats (L18).
+        A change of `duplicates` counts for new sessions; one of the hold for all seats (L18).
         """
         before = self._find("pool", name, self.pools)
         after = replace(before, **changes)
@@ -91,7 +91,7 @@ class TenantSetup(ClientCredentials):
         self.pools[name] = after
         if after.seats != before.seats:
             self.pools_resized.add(name)
-        return self._told("set", "pool", name, differences(before, after))
+        return self._recorded("set", "pool", name, differences(before, after))
 
     def remove_pool(self, name: str) -> bool:
         """Remove a pool that no scope draws on."""
@@ -107,14 +107,14 @@ class TenantSetup(ClientCredentials):
         self._end(sessions_of_pool(transaction, tenant_id, pool.id), EndReason.REMOVED)
         free(transaction, pool.id)
         self._connection.execute(delete(schema.pool).where(schema.pool.c.id == pool.id))
-        # Who held its seats is aged by the pool, and nobody could age it any more.
+        # Holdings are removed by age per pool, so they have to go with the pool.
         holding = schema.holding.c
         self._connection.execute(
             delete(schema.holding).where(holding.tenant_id == tenant_id, holding.pool == name)
         )
         del self.pools[name]
         self.pools_resized.discard(name)
-        return self._told("remove", "pool", name, described(pool))
+        return self._recorded("remove", "pool", name, described(pool))
 
     def _let_expire(self, pool: Pool, expires_at_ms: int) -> None:
         transaction = self._work.transaction
@@ -135,14 +135,14 @@ class TenantSetup(ClientCredentials):
     # Scopes
 
     def add_scope(self, name: str, **settings: Any) -> bool:
-        """A new scope: unlicensed without a pool."""
+        """Add a scope: unlicensed without a pool."""
         must_be_new("scope", name, self.scopes, self.tenant.name)
         scope = self._scope(name, settings.get("pool"), read_only=settings.get("read_only", False))
         self._connection.execute(
             insert(schema.scope).values(tenant_id=self.tenant.id, **self._scope_row(scope))
         )
         self.scopes[name] = scope
-        return self._told("add", "scope", name, described(scope))
+        return self._recorded("add", "scope", name, described(scope))
 
     def set_scope(self, name: str, **changes: Any) -> bool:
         """Change a scope. With another pool its sessions end: their seats are not of that pool."""
@@ -156,7 +156,7 @@ class TenantSetup(ClientCredentials):
             self._end(sids, EndReason.ADMINISTRATOR)
         self._update(schema.scope, {"tenant_id": self.tenant.id, "name": name}, self._scope_row(after))
         self.scopes[name] = after
-        return self._told("set", "scope", name, differences(before, after))
+        return self._recorded("set", "scope", name, differences(before, after))
 
     def remove_scope(self, name: str) -> bool:
         """Remove a scope that is neither built in, nor the default, nor given to a client by name."""
@@ -180,7 +180,7 @@ class TenantSetup(ClientCredentials):
         self._end(sids, EndReason.REMOVED)
         self._delete(schema.scope, {"tenant_id": self.tenant.id, "name": name})
         del self.scopes[name]
-        return self._told("remove", "scope", name, described(scope))
+        return self._recorded("remove", "scope", name, described(scope))
 
     def _scope(self, name: str, pool: str | None, *, read_only: bool) -> Scope:
         if pool is not None:
@@ -201,7 +201,7 @@ class TenantSetup(ClientCredentials):
     # Users
 
     def add_user(self, initials: str, **settings: Any) -> bool:
-        """A new user; without a password hash no password works."""
+        """Add a user; without a password hash no password works."""
         must_be_new("user", initials, self.users, self.tenant.name)
         must_be_other_initials(initials, self.users, self.tenant.name)
         user = User(
@@ -215,7 +215,7 @@ class TenantSetup(ClientCredentials):
             insert(schema.user).values(tenant_id=self.tenant.id, **columns_of(user, schema.user))
         )
         self.users[initials] = user
-        return self._told("add", "user", initials, described(user))
+        return self._recorded("add", "user", initials, described(user))
 
     def set_user(self, initials: str, **changes: Any) -> bool:
         """Change a user. Disabled, it ends the sessions of its clients; a new password ends none."""
@@ -237,10 +237,10 @@ class TenantSetup(ClientCredentials):
         changed = [differences(before, after)]
         if after.password_hash != before.password_hash:
             changed.append("password taken away" if after.password_hash is None else "password changed")
-        return self._told("set", "user", initials, ", ".join(filter(None, changed)))
+        return self._recorded("set", "user", initials, ", ".join(filter(None, changed)))
 
     def remove_user(self, initials: str) -> bool:
-        """Remove a user for whom no client stands."""
+        """Remove a user without clients."""
         user = self._find("user", initials, self.users)
         clients = [client.client_id for client in self._clients_of(initials)]
         if clients:
@@ -250,7 +250,7 @@ class TenantSetup(ClientCredentials):
             )
         self._delete(schema.user, {"tenant_id": self.tenant.id, "initials": initials})
         del self.users[initials]
-        return self._told("remove", "user", initials, described(user))
+        return self._recorded("remove", "user", initials, described(user))
 
     def _clients_of(self, initials: str) -> list[Client]:
         return [client for client in self.clients.values() if client.user.initials == initials]
@@ -264,9 +264,9 @@ class TenantSetup(ClientCredentials):
         secret_expires_at_ms: int | None = None,
         **settings: Any,
     ) -> bool:
-        """A new client; `user` has to be among its settings.
+        """Add a client; `user` is required among its settings.
 
-        With a generated secret of its own, the user's password works for it only when its settings say so.
+        With a generated secret, the user's password works for it only when its settings say so.
         """
         must_be_new("client", client_id, self.clients, self.tenant.name)
         if secret is not None:
@@ -278,13 +278,13 @@ class TenantSetup(ClientCredentials):
         client = replace(client, key=self._connection.execute(statement).scalar_one())
         self.clients[client_id] = client = replace(client, keys=self._dated(client.keys, ()))
         self._write_keys(client)
-        self._told("add", "client", client_id, described(client))
+        self._recorded("add", "client", client_id, described(client))
         if secret is not None:
             self._add_secret(client, secret, secret_expires_at_ms, field="secret_expires")
         return True
 
     def set_client(self, client_id: str, **changes: Any) -> bool:
-        """Change a client, and end the sessions that it could not get any more."""
+        """Change a client, and end the sessions that it could no longer get."""
         before = self._find("client", client_id, self.clients)
         after = replace(before, **self._client_values(changes))
         after = replace(after, keys=self._dated(after.keys, before.keys))
@@ -296,24 +296,24 @@ class TenantSetup(ClientCredentials):
         if after.keys != before.keys:
             self._write_keys(after)
         self.clients[client_id] = after
-        return self._told("set", "client", client_id, differences(before, after))
+        return self._recorded("set", "client", client_id, differences(before, after))
 
     def remove_client(self, client_id: str) -> bool:
         """Remove a client with its secrets and sessions."""
         client = self._find("client", client_id, self.clients)
-        # Also what expired: a row of `session` must not outlive its client.
+        # Expired ones too: a row of `session` must not outlive its client.
         self._work.sweep()
         self._end(self._sessions_of(client), EndReason.REMOVED)
         self._delete(schema.client_secret, {"client_key": client.key})
         self._delete(schema.public_key, {"client_key": client.key})
         self._delete(schema.client, {"key": client.key})
         del self.clients[client_id]
-        return self._told("remove", "client", client_id, described(client))
+        return self._recorded("remove", "client", client_id, described(client))
 
     def suspend(self, client_id: str, until_ms: int | None) -> bool:
-        """Let a client have no seat until this instant, or from now on again with None.
+        """Suspend a client from seats until this instant, or resume it with None.
 
-        What it holds, it keeps and may renew. Raises NotFound, InvalidValue.
+        Seats that it holds, it keeps and may renew. Raises NotFound, InvalidValue.
         """
         client = self._find("client", client_id, self.clients)
         now_ms = self._work.transaction.now_ms
@@ -323,11 +323,11 @@ class TenantSetup(ClientCredentials):
             text = f"a cool-down ends later than now and within 24h; this does not: {instant(until_ms)}"
             about = self._subject("client", client_id)
             raise InvalidValue(text, code=Code.OUT_OF_RANGE, field="cool_down", subject=about)
-        self._bar(client, until_ms)
+        self._suspend(client, until_ms)
         detail = "may take a seat again" if until_ms is None else f"no seat until {instant(until_ms)}"
-        return self._told("suspend" if until_ms is not None else "resume", "client", client_id, detail)
+        return self._recorded("suspend" if until_ms is not None else "resume", "client", client_id, detail)
 
-    def _bar(self, client: Client, until_ms: int | None) -> None:
+    def _suspend(self, client: Client, until_ms: int | None) -> None:
         self._update(schema.client, {"key": client.key}, {"barred_until_ms": until_ms})
         self.clients[client.client_id] = replace(client, suspended_until_ms=until_ms)
         self.is_changed = True
@@ -369,10 +369,10 @@ class TenantSetup(ClientCredentials):
         cool_down_s: int = 0,
         on_ended: Callable[[int, int], None] = lambda *_: None,
     ) -> SessionsEnded:
-        """End sessions because somebody says so; their clients get no seat for as long as `cool_down_s`.
+        """End sessions for an administrator; their clients are suspended for `cool_down_s`.
 
-        Each client has an event with the reason. `on_ended` hears how many are done, and of how many.
-        Raises InvalidValue.
+        Each client has an event with the reason. `on_ended` is called with how many are done, and of how
+        many. Raises InvalidValue.
         """
         reason = reason.strip()
         check_ending(reason, cool_down_s)
@@ -390,19 +390,19 @@ class TenantSetup(ClientCredentials):
         return sessions_ended(outcomes, tuple(client.client_id for client in clients), until_ms)
 
     def _ended(self, client: Client, sessions: int, until_ms: int | None, reason: str) -> None:
-        told = [f"{sessions} session{'' if sessions == 1 else 's'} ended"]
+        parts = [f"{sessions} session{'' if sessions == 1 else 's'} ended"]
         if until_ms is not None:
-            # A longer cool-down that somebody chose before goes on.
+            # A longer suspension from before stays.
             until_ms = max(until_ms, client.suspended_until_ms or 0)
-            self._bar(client, until_ms)
-            told.append(f"no seat until {instant(until_ms)}")
-        detail = ", ".join(told) + (f": {reason}" if reason else "")
-        self._work.tell(self.tenant.name, "end", f"client {client.client_id}", detail)
+            self._suspend(client, until_ms)
+            parts.append(f"no seat until {instant(until_ms)}")
+        detail = ", ".join(parts) + (f": {reason}" if reason else "")
+        self._work.record(self.tenant.name, "end", f"client {client.client_id}", detail)
 
-    # What all of them do
+    # Common to all
 
     def check(self) -> None:
-        """Return if the tenant can be left as it is.
+        """Return if the tenant is complete.
 
         Raises InvalidValue.
         """
@@ -423,7 +423,7 @@ class TenantSetup(ClientCredentials):
 
 
 def with_access_ttl(changes: Settings, before: Tenant | None) -> Settings:
-    """The changes with the life that goes with another token format, where they name none.
+    """The changes, with the default life of a new token format where they name none.
 
     `before` is None for a new tenant.
     """

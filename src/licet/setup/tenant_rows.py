@@ -15,23 +15,23 @@ Found = TypeVar("Found")
 
 
 class Work(Protocol):
-    """What a tenant's part of a change needs of the whole of it."""
+    """The parts of a change of the set-up that a tenant needs."""
 
     transaction: Transaction
     tally: Tally
 
     def sweep(self) -> None:
-        """Clear away what has expired."""
+        """Sweep what has expired."""
 
-    def tell(self, tenant: str, action: str, target: str, detail: str) -> None:
-        """Keep an event."""
+    def record(self, tenant: str, action: str, target: str, detail: str) -> None:
+        """Record an event."""
 
 
 class TenantRows:
     """A tenant as it is in this transaction, and its rows in the store."""
 
     def __init__(self, work: Work, tenant: Tenant) -> None:
-        self.tenant = tenant  # itself; its parts are the mappings below
+        self.tenant = tenant  # its own settings; its parts are in the mappings below
         self.pools = {pool.name: pool for pool in tenant.pools.values()}
         self.scopes = dict(tenant.scopes)
         self.users = dict(tenant.users)
@@ -44,7 +44,7 @@ class TenantRows:
     def _find(
         self, kind: SubjectKind, name: str, known: Mapping[str, Found], *, client: str = "", field: str = ""
     ) -> Found:
-        """What has this name; `field` is the value that names it, `client` the one that it is of."""
+        """The part of this name; `field` is the value that names it, `client` its client."""
         if (found := known.get(name)) is not None:
             return found
         about = self._subject(kind, name, client)
@@ -65,7 +65,7 @@ class TenantRows:
     def _delete(self, table: Table, key: dict[str, Any]) -> None:
         self._connection.execute(delete(table).filter_by(**key))
 
-    def _told(self, action: str, what: str, name: str, detail: str) -> bool:
+    def _recorded(self, action: str, what: str, name: str, detail: str) -> bool:
         self.is_changed = True
-        self._work.tell(self.tenant.name, action, f"{what} {name}", detail)
+        self._work.record(self.tenant.name, action, f"{what} {name}", detail)
         return True

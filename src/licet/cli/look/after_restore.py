@@ -34,7 +34,7 @@ def end_all(store: Store, *, yes: bool) -> None:
     tally = Tally()
     for name, found in live.items():
         tally.end(name, found)
-    confirm(f"{endings(tally.told())} End them, and all sign-ins at the dashboard?".lstrip(), yes=yes)
+    confirm(f"{endings(tally.total())} End them, and all sign-ins at the dashboard?".lstrip(), yes=yes)
     ended = [_end(store, tenant) for tenant in tenants]
     keep_restore(store, actor(), REASON)
     signed_out = sign_ins.end_all(store, actor(), REASON)
