@@ -1,7 +1,7 @@
 """Handles one call of the admin API: who makes it, on what condition, and how it is answered.
 
     async def get_pool(call: Reading, tenant: TenantPath, pool: NamePath) -> Response:
-        return await call.show(lambda: shapes.pool(...))
+        return await call.show(lambda: responses.pool(...))
 
 The rules:
 
@@ -260,8 +260,8 @@ def desk_of(request: Request) -> AdminContext:
     return desk
 
 
-class Who(Value, frozen=True, kw_only=True):
-    """Who may make a call, as a dependency that gives it: a role at least, for one tenant or of all."""
+class Rights(Value, frozen=True, kw_only=True):
+    """What a call takes of who makes it, as a dependency that gives the call: a role, and of all tenants."""
 
     role: Role
     of_all: bool = False
@@ -279,16 +279,16 @@ class Who(Value, frozen=True, kw_only=True):
 
     @property
     def words(self) -> str:
-        """What it takes."""
+        """What is needed."""
         return f"{self.role} of all tenants" if self.of_all else str(self.role)
 
 
-READING = Who(role=Role.VIEWER)
-READING_ALL = Who(role=Role.VIEWER, of_all=True)
-OPERATING = Who(role=Role.OPERATOR)
-OWNING = Who(role=Role.OWNER)
-OWNING_ALL = Who(role=Role.OWNER, of_all=True)
-LICENSING = Who(role=Role.OWNER, of_all=True, why_of_all=f"{WHY} Your role is for one tenant.")
+READING = Rights(role=Role.VIEWER)
+READING_ALL = Rights(role=Role.VIEWER, of_all=True)
+OPERATING = Rights(role=Role.OPERATOR)
+OWNING = Rights(role=Role.OWNER)
+OWNING_ALL = Rights(role=Role.OWNER, of_all=True)
+LICENSING = Rights(role=Role.OWNER, of_all=True, why_of_all=f"{WHY} Your role is for one tenant.")
 
 Reading = Annotated[Call, Depends(READING)]
 ReadingAll = Annotated[Call, Depends(READING_ALL)]

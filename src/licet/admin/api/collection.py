@@ -1,7 +1,7 @@
-"""Says where the things of a noun are: how they are read, and in which transaction they are changed.
+"""Reads all or one of a noun, and opens the transaction in which they are changed.
 
-Whose they are stands in the address. Where it is not there, NotFound or NotThere is raised; one of the things
-themselves that is not there is None. What reads is called in a thread.
+The address says whose they are. Where that owner is not there, NotFound or NotThere is raised; what is not
+there itself is None, but for a tenant, which is NotFound. What reads is called in a thread.
 """
 
 from abc import ABC, abstractmethod
@@ -21,7 +21,6 @@ from licet.store.errors import NotFound
 Change = TypeVar("Change")  # what changes them, in a transaction
 Thing = TypeVar("Thing")
 Made = TypeVar("Made")
-Parts = Tenant | TenantSetup  # a tenant as it is now, or in a transaction
 Owner = tuple[str, ...]  # whose they are: a tenant's, those of a client of a tenant, or nobody's
 
 
@@ -83,41 +82,50 @@ class Tenants(Collection[SetupChange, Tenant]):
         return await call.change_setup(work)
 
 
-class OfTenant(Collection[TenantSetup, Thing]):
-    """What a tenant has of one kind: `parts`, by name."""
+class InTenant(Collection[TenantSetup, Thing]):
+    """What is within one tenant."""
 
-    owner: Callable[..., Awaitable[Owner]] = staticmethod(a_tenant)
-
-    def __init__(self, parts: Callable[[Parts], Mapping[str, Thing]]) -> None:
-        self._parts = parts
-
-    def _of(self, tenant: Parts, _: Owner) -> Mapping[str, Thing]:
-        return self._parts(tenant)
+    @abstractmethod
+    def parts(self, tenant: Tenant | TenantSetup, owner: Owner, /) -> Mapping[str, Thing]:
+        """All of them, by name, of a tenant as it is now or in a transaction."""
 
     def all(self, call: Call, owner: Owner) -> Mapping[str, Thing]:
         """As they are now."""
-        return self._of(call.tenant(owner[0]), owner)
+        return self.parts(call.tenant(owner[0]), owner)
 
     def find_in(self, change: TenantSetup, _: Call, owner: Owner, name: str) -> Thing | None:
         """One as it is in a transaction."""
-        return self._of(change, owner).get(name)
+        return self.parts(change, owner).get(name)
 
     async def change(self, call: Call, owner: Owner, work: Callable[[TenantSetup], Made]) -> Made:
         """In a change of the set-up."""
         return await call.change(owner[0], work)
 
 
-class OfClient(OfTenant[Thing]):
-    """What a client of a tenant has of one kind: `parts`, by name."""
+class OfTenant(InTenant[Thing]):
+    """What a tenant has of one kind."""
 
-    owner: Callable[..., Awaitable[Owner]] = staticmethod(a_client)
+    owner = staticmethod(a_tenant)
+
+    def __init__(self, parts: Callable[[Tenant | TenantSetup], Mapping[str, Thing]]) -> None:
+        self._parts = parts
+
+    def parts(self, tenant: Tenant | TenantSetup, _: Owner) -> Mapping[str, Thing]:
+        """All of the tenant's."""
+        return self._parts(tenant)
+
+
+class OfClient(InTenant[Thing]):
+    """What a client of a tenant has of one kind."""
+
+    owner = staticmethod(a_client)
 
     def __init__(self, parts: Callable[[Client], Mapping[str, Thing]]) -> None:
-        super().__init__(lambda _: {})
-        self._parts_of_client = parts
+        self._parts = parts
 
-    def _of(self, tenant: Parts, owner: Owner) -> Mapping[str, Thing]:
-        return self._parts_of_client(there(tenant.clients.get(owner[1]), "client", owner[1]))
+    def parts(self, tenant: Tenant | TenantSetup, owner: Owner) -> Mapping[str, Thing]:
+        """All of the client's; raises NotThere."""
+        return self._parts(there(tenant.clients.get(owner[1]), "client", owner[1]))
 
 
 class OfStore(Collection[Change, Thing]):

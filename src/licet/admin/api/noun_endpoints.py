@@ -6,10 +6,10 @@
 
 The rules:
 
-- A noun has a file, which says where its things are and how one is shown. There, each endpoint that is like
-  those of other nouns is one call; any other is a function on the noun's `router`.
+- A noun has a file, which says in which collection its things are and how one is shown. There, each endpoint
+  that is like those of other nouns is one call; any other is a function on the noun's `router`.
 - What can be changed has an entity tag. To change or remove it, `If-Match` has to fit what the transaction
-  finds. Removing what is not there any more is done already.
+  finds (`licet.admin.api.call`); for the others, no condition is read.
 """
 
 from collections.abc import Awaitable, Callable
@@ -19,7 +19,7 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
 from licet.admin.api import openapi
-from licet.admin.api.call import READING, Call, Who, created, edited, there
+from licet.admin.api.call import READING, Call, Rights, created, edited, there
 from licet.admin.api.collection import Collection, Owner
 from licet.admin.api.conditional import Shown, must_match, represent
 from licet.admin.api.dry_run import rehearsable
@@ -120,7 +120,7 @@ class Endpoints(Generic[Change, Thing]):
 
     # Endpoints
 
-    def lists(self, text: str, who: Who = READING, only: Only[Thing] = _every) -> None:
+    def lists(self, text: str, who: Rights = READING, only: Only[Thing] = _every) -> None:
         """Show a page of them. `only` reads which are looked for."""
 
         async def endpoint(
@@ -139,7 +139,7 @@ class Endpoints(Generic[Change, Thing]):
         self._register("GET", "list", text, endpoint, openapi.listed(self._shape, *problems))
 
     def adds(
-        self, text: str, who: Who, body: type[Body], do: Do[Change], prepare: Prepare = _as_sent
+        self, text: str, who: Rights, body: type[Body], do: Do[Change], prepare: Prepare = _as_sent
     ) -> None:
         """Add one, and show it."""
 
@@ -161,7 +161,7 @@ class Endpoints(Generic[Change, Thing]):
 
         self._register("POST", "add", text, endpoint, openapi.added(self._shape))
 
-    def shows(self, text: str, who: Who = READING) -> None:
+    def shows(self, text: str, who: Rights = READING) -> None:
         """Show one."""
 
         async def endpoint(
@@ -177,7 +177,7 @@ class Endpoints(Generic[Change, Thing]):
         self._register("GET", "get", text, endpoint, route)
 
     def changes(
-        self, text: str, who: Who, body: type[Body], do: Do[Change], prepare: Prepare = _as_sent
+        self, text: str, who: Rights, body: type[Body], do: Do[Change], prepare: Prepare = _as_sent
     ) -> None:
         """Change one, if it is still what the caller means, and show it as it is then."""
 
@@ -199,7 +199,7 @@ class Endpoints(Generic[Change, Thing]):
 
         self._register("PATCH", "change", text, endpoint, openapi.edited(self._shape))
 
-    def removes(self, text: str, who: Who, do: Do[Change]) -> None:
+    def removes(self, text: str, who: Rights, do: Do[Change]) -> None:
         """Remove one, if it is still what the caller means; 204 also when it is gone."""
 
         async def endpoint(

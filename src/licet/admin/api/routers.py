@@ -26,7 +26,7 @@ from licet.admin.api import (
     users,
     webhooks,
 )
-from licet.admin.api.call import API, Who, answer
+from licet.admin.api.call import API, Rights, answer
 from licet.admin.api.openapi import document
 
 PARTS = (
@@ -76,7 +76,7 @@ def _routes() -> Iterator[APIRoute]:
 def _needed(route: APIRoute) -> tuple[str, str]:
     """The id of an operation, and the role that it takes."""
     hint = get_type_hints(route.endpoint, include_extras=True)["call"]
-    who: Who = hint.__metadata__[0].dependency
+    who: Rights = hint.__metadata__[0].dependency
     return str(route.operation_id), who.words
 
 
