@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import msgspec
 
+from licet.licences.steps import SignedSeats
 from licet.refusal import Code, Refusal, Subject
 from licet.zones import find_zone
 
@@ -82,6 +83,7 @@ class NoSeatReason(StrEnum):
     ALL_IN_USE = "all_in_use"
     NO_SEATS = "no_seats"
     LICENCE_EXPIRED = "licence_expired"
+    LICENCE_MISSING = "licence_missing"
     SUSPENDED = "suspended"
 
     @classmethod
@@ -176,6 +178,8 @@ class Pool(Value, frozen=True, kw_only=True):
     `expires`, and `shared:5`.
     `hold_s` is how long a seat stays with its holder after the last token issued with it (L18), as set for
     the pool; `Tenant.hold_s_of` is the effective hold.
+    `signed` says how many seats vendors have signed for it, and when (L13); None for a pool in no licence,
+    which has the seats that its administrator set.
     """
 
     id: int
@@ -185,6 +189,7 @@ class Pool(Value, frozen=True, kw_only=True):
     expires_at_ms: int | None = None
     alerts: tuple[str, ...] = ALERTS
     hold_s: int = 0
+    signed: SignedSeats | None = None
 
     def __post_init__(self) -> None:
         _must_match(
@@ -362,9 +367,11 @@ class Tenant(Value, frozen=True, kw_only=True):
     def hold_s_of(self, pool: Pool) -> int:
         """The effective hold of a seat of this pool, in seconds after the last token issued with it (L18).
 
-        It is the pool's own, and at least the life of an access token that APIs check without introspection.
+        It is the pool's own, and at least the life of an access token that APIs check without introspection,
+        and what is signed for a pool.
         """
-        return max(pool.hold_s, self.access_ttl_s if self.token_format is TokenFormat.JWT else 0)
+        hold_s = max(pool.hold_s, self.access_ttl_s if self.token_format is TokenFormat.JWT else 0)
+        return hold_s if pool.signed is None else max(hold_s, pool.signed.hold_s)
 
     def is_read_only(self, scope: str) -> bool:
         """Whether a token of these scopes may make safe requests only; a removed scope allows nothing."""
@@ -412,8 +419,8 @@ class Seat(Value, frozen=True, kw_only=True):
 
     That is when the last of its sessions expires, or its hold is over, whichever is later (L18). `client_id`
     and `initials` say whose grant took it. `issued_at_ms` is when the newest token was issued with it, of all
-    its sessions, ended ones too; 0 where a node of the previous version took it. The order of the fields is
-    that of the columns.
+    its sessions, ended ones too; 0 where a node of the previous version took it. `number` is which seat of a
+    signed pool it is (L13), 0 in any other. The order of the fields is that of the columns.
     """
 
     pool_id: int
@@ -425,6 +432,7 @@ class Seat(Value, frozen=True, kw_only=True):
     expires_at_ms: int
     issued_at_ms: int = 0
     sources: str = ""  # from which addresses it is used: `seat_sources.py`
+    number: int = 0
 
     @property
     def key(self) -> tuple[int, str]:

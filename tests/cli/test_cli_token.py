@@ -165,6 +165,8 @@ class TestWhatAServerSays:
             ({"reason": "no_seats", "pool": "full"}, "pool full has no seats"),
             ({"reason": "licence_expired", "pool": "full"},
              "the licence of pool full has expired; a scope that needs no seat still works"),
+            ({"reason": "licence_missing", "pool": "full"},
+             "no licence that counts now gives a seat of pool full for this scope"),
             ({"error": "temporarily_unavailable", "reason": "rate_limited", "retry_after": 3,
               "error_description": "Too many failed attempts; wait before the next one."},
              "temporarily_unavailable: Too many failed attempts; wait before the next one, try again in 3 s"),

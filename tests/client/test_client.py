@@ -376,7 +376,7 @@ class TestWaiting:
         assert timing.pauses == [22]
         program.log_off(auth)
 
-    @pytest.mark.parametrize("reason", ["no_seats", "licence_expired"])
+    @pytest.mark.parametrize("reason", ["no_seats", "licence_expired", "licence_missing"])
     def test_who_waits_in_vain_does_not_wait(
         self, tokens: TokenSite, api: Site, program: Program, timing: ManualTiming, reason: str
     ) -> None:

@@ -49,6 +49,7 @@ EVERY = (
     errors.no_seat(ALL_IN_USE, 400),
     errors.no_seat(denied(NoSeatReason.NO_SEATS, seats=0), 400),
     errors.no_seat(denied(NoSeatReason.LICENCE_EXPIRED), 400),
+    errors.no_seat(denied(NoSeatReason.LICENCE_MISSING), 400),
     errors.no_seat(denied(NoSeatReason.SUSPENDED, retry_after_s=300), 400),
     errors.rate_limited(7),
     errors.unavailable("a detail"),
@@ -138,7 +139,9 @@ def test_a_full_pool_is_told_in_numbers_and_when_to_try_again() -> None:
     assert "5 of 5" in error.description
 
 
-@pytest.mark.parametrize("reason", [NoSeatReason.NO_SEATS, NoSeatReason.LICENCE_EXPIRED])
+@pytest.mark.parametrize(
+    "reason", [NoSeatReason.NO_SEATS, NoSeatReason.LICENCE_EXPIRED, NoSeatReason.LICENCE_MISSING]
+)
 def test_where_waiting_will_not_help_nobody_is_told_to_wait(reason: NoSeatReason) -> None:
     """L7: an expired licence has no earliest free seat."""
     error = errors.no_seat(denied(reason), 400)

@@ -50,6 +50,7 @@ class Desk:
             expired=[it for it in sessions if it.expires_at_ms <= now_ms],
             live_sessions=Counter(it.client_key for it in alive),
             started=started,
+            numbers=self.book.numbers,
         )
         free_expired(self.book, now_ms)
         return self.book

@@ -8,6 +8,7 @@ whatever their order. A book decides nothing and does no I/O.
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from licet.ledger.numbers import Numbers
 from licet.model import EndReason, NoSeatReason, Seat, Session, Tenant, Value
 
 SeatKey = tuple[int, str]
@@ -34,9 +35,10 @@ class SessionEnded(Value, frozen=True, kw_only=True):
 
 
 class SeatTaken(Value, frozen=True, kw_only=True):
-    """A free seat was given to a holder."""
+    """A free seat was given to a holder. `is_new_number`: its number was never used before (L13)."""
 
     seat: Seat
+    is_new_number: bool = False
 
 
 class SeatKept(Value, frozen=True, kw_only=True):
@@ -46,10 +48,14 @@ class SeatKept(Value, frozen=True, kw_only=True):
 
 
 class SeatFreed(Value, frozen=True, kw_only=True):
-    """A seat came back to its pool at `at_ms`, which for an expired one is before now."""
+    """A seat came back to its pool at `at_ms`, which for an expired one is before now.
+
+    Its number, if it has one, may be given to somebody else from `number_from_ms` on.
+    """
 
     seat: Seat
     at_ms: int
+    number_from_ms: int = 0
 
 
 class GrantDenied(Value, frozen=True, kw_only=True):
@@ -92,7 +98,7 @@ class Book:
     `sessions` are alive; `expired` are not, and wait for a sweep. `in_use` counts the seats of each pool.
     `started` lists the live sessions of each client that a grant may have to end, oldest first, and
     `live_sessions` counts all of them. `assertions_used` are those that are used, by client and `jti`.
-    `changes` are what was applied, in order.
+    `numbers` are those that nobody has, of each signed pool. `changes` are what was applied, in order.
     """
 
     def __init__(
@@ -106,6 +112,7 @@ class Book:
         live_sessions: Mapping[int, int] | None = None,
         started: Mapping[int, Iterable[bytes]] | None = None,
         assertions_used: Iterable[tuple[int, bytes]] = (),
+        numbers: dict[int, Numbers] | None = None,
     ) -> None:
         self.tenants = tenants
         self.in_use_before = dict(in_use or {})
@@ -117,6 +124,7 @@ class Book:
         self.live_sessions = Counter(live_sessions or {})
         self.started = {key: dict.fromkeys(sids) for key, sids in (started or {}).items()}
         self.assertions_used = set(assertions_used)
+        self.numbers = {} if numbers is None else numbers
         self.changes: list[Change] = []
         for session in sessions:
             self._put(session)
@@ -135,17 +143,28 @@ class Book:
                 case SessionEnded(session=session):
                     self._remove(session)
                 case SeatTaken(seat=seat):
-                    self.seats[seat.key] = seat
-                    self.in_use[seat.pool_id] += 1
+                    self._take(seat)
                 case SeatKept(seat=seat):
                     self.seats[seat.key] = seat
-                case SeatFreed(seat=seat):
-                    del self.seats[seat.key]
-                    self.in_use[seat.pool_id] -= 1
+                case SeatFreed():
+                    self._free(change)
                 case AssertionUsed():
                     self.assertions_used.add((change.client_key, change.jti))
                 case GrantDenied():
                     pass
+
+    def _take(self, seat: Seat) -> None:
+        self.seats[seat.key] = seat
+        self.in_use[seat.pool_id] += 1
+        if seat.number:
+            self.numbers[seat.pool_id].take(seat.number)
+
+    def _free(self, freed: SeatFreed) -> None:
+        seat = freed.seat
+        del self.seats[seat.key]
+        self.in_use[seat.pool_id] -= 1
+        if seat.number and (numbers := self.numbers.get(seat.pool_id)) is not None:
+            numbers.give_back(seat.number, freed.number_from_ms)
 
     def _put(self, session: Session) -> None:
         self.sessions[session.sid] = session
@@ -162,8 +181,16 @@ class Book:
             self.sessions_of_seat[key].discard(session.sid)
 
 
+NumberKey = tuple[int, int]
+
+
 class Writes:
-    """What a store must write so that a book's changes last: the net effect, each row once."""
+    """What a store must write so that a book's changes last: the net effect, each row once.
+
+    But the seat of a signed pool that is freed and taken again is removed and added, as another may have got
+    its number meanwhile. The same holds for a free number. `numbers_used` is by how much the highest number
+    that was ever used grows, of each pool.
+    """
 
     def __init__(self, changes: Iterable[Change]) -> None:
         self.sessions_new: dict[bytes, Session] = {}
@@ -173,16 +200,21 @@ class Writes:
         self.seats_kept: dict[SeatKey, Seat] = {}
         self.seats_gone: dict[SeatKey, Seat] = {}
         self.assertions_used: list[AssertionUsed] = []
+        self.numbers_gone: dict[NumberKey, None] = {}
+        self.numbers_new: dict[NumberKey, int] = {}
+        self.numbers_used: dict[int, int] = {}
         for change in changes:
             match change:
                 case SessionStarted(session=session) | SessionRenewed(session=session):
                     self._put_session(session, is_new=isinstance(change, SessionStarted))
                 case SessionEnded(session=session):
                     self._remove_session(session)
-                case SeatTaken(seat=seat) | SeatKept(seat=seat):
-                    self._put_seat(seat, is_new=isinstance(change, SeatTaken))
-                case SeatFreed(seat=seat):
-                    self._remove_seat(seat)
+                case SeatTaken():
+                    self._take_seat(change)
+                case SeatKept(seat=seat):
+                    self._put_seat(seat, is_new=False)
+                case SeatFreed():
+                    self._free_seat(change)
                 case AssertionUsed():
                     self.assertions_used.append(change)
                 case GrantDenied():
@@ -198,12 +230,26 @@ class Writes:
             self.sessions_gone.append(session.sid)
 
     def _put_seat(self, seat: Seat, *, is_new: bool) -> None:
-        if is_new and self.seats_gone.pop(seat.key, None) is not None:
+        if is_new and (gone := self.seats_gone.get(seat.key)) is not None and not gone.number | seat.number:
+            del self.seats_gone[seat.key]
             is_new = False  # Freed and taken again in one batch: its row is still there.
         is_new = is_new or seat.key in self.seats_new
         (self.seats_new if is_new else self.seats_kept)[seat.key] = seat
 
-    def _remove_seat(self, seat: Seat) -> None:
+    def _free_seat(self, freed: SeatFreed) -> None:
+        seat = freed.seat
         self.seats_kept.pop(seat.key, None)
         if self.seats_new.pop(seat.key, None) is None:
             self.seats_gone[seat.key] = seat
+        if seat.number:
+            self.numbers_new[seat.pool_id, seat.number] = freed.number_from_ms
+
+    def _take_seat(self, taken: SeatTaken) -> None:
+        self._put_seat(taken.seat, is_new=True)
+        if not taken.seat.number:
+            return
+        key = (taken.seat.pool_id, taken.seat.number)
+        if taken.is_new_number:
+            self.numbers_used[key[0]] = self.numbers_used.get(key[0], 0) + 1
+        elif self.numbers_new.pop(key, None) is None:  # It was free before this batch.
+            self.numbers_gone[key] = None

@@ -70,7 +70,8 @@ Command = Grant | Refresh | End | Sweep | UseAssertion
 class Granted(Value, frozen=True, kw_only=True, tag=True, array_like=True):
     """A grant or refresh was made; `scope` is what the new access token may do.
 
-    `may_refresh` is whether the client gets a refresh token.
+    `may_refresh` is whether the client gets a refresh token. `seat_number` is the number of its seat in a
+    signed pool (L13), else 0.
     """
 
     session: Session
@@ -78,6 +79,7 @@ class Granted(Value, frozen=True, kw_only=True, tag=True, array_like=True):
     scope: str
     at_ms: int
     access_expires_at_ms: int
+    seat_number: int = 0
 
 
 class Denied(Value, frozen=True, kw_only=True, tag=True, array_like=True):

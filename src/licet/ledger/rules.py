@@ -4,7 +4,7 @@
 It is pure and synchronous: it reads no clock, no store and no random number, and it changes nothing;
 `apply` then puts the changes into the book, so that the next command of the batch sees them.
 
-The rules are numbered as in docs/explanation/licence-rules.md, L1 to L12 and L18. A session or seat lives
+The rules are numbered as in docs/explanation/licence-rules.md, L1 to L14 and L18. A session or seat lives
 while `now_ms < expires_at_ms`; what is no longer alive counts for nothing here, swept or not (L4).
 """
 
@@ -43,7 +43,16 @@ from licet.ledger.commands import (
     Swept,
     UseAssertion,
 )
-from licet.ledger.seat_life import free_at, latest_expiry, with_token_of, without
+from licet.ledger.seat_life import free_at, latest_expiry, lives_until, with_token_of, without
+from licet.ledger.signed_pools import (
+    access_ttl_s_of,
+    given_from_ms,
+    is_beyond,
+    number_for,
+    room_of,
+    seats_of,
+    why_unlicensed,
+)
 from licet.model import (
     Client,
     Duplicates,
@@ -100,7 +109,7 @@ def free_expired(book: Book, now_ms: int) -> None:
     """Give back every seat of the book that has expired, as of the moment it did (L4)."""
     expired = [seat for seat in book.seats.values() if seat.expires_at_ms <= now_ms]
     expired.sort(key=lambda seat: seat.expires_at_ms)
-    book.apply(SeatFreed(seat=seat, at_ms=seat.expires_at_ms) for seat in expired)
+    book.apply(_freed(book, seat, seat.expires_at_ms) for seat in expired)
 
 
 def decide(book: Book, command: Command, now_ms: int) -> tuple[Outcome, list[Change]]:
@@ -132,7 +141,7 @@ def _grant(book: Book, grant: Grant, now_ms: int) -> tuple[Outcome, list[Change]
         return ScopeRefused(why="The licence pool of this scope was changed just now; ask again."), []
     if grant.pool_id is not None:
         return _grant_seat(book, grant, tenant, client, now_ms)
-    session = _new_session(grant, now_ms, expires_at_ms=_session_expiry(tenant, None, now_ms))
+    session = _new_session(grant, now_ms, expires_at_ms=_session_expiry(tenant, None, 0, now_ms))
     ending = _ending(book, _superseded(book, client), EndReason.SUPERSEDED, now_ms)
     return _granted(tenant, client, session, now_ms), [*ending, SessionStarted(session=session)]
 
@@ -147,31 +156,64 @@ def _grant_seat(
     key = (pool.id, holder_of(pool, client, grant.sid))
     superseded = _superseded(book, client)
     ending = _ending(book, superseded, EndReason.SUPERSEDED, now_ms, but_keep=key)
-    freed = sum(isinstance(change, SeatFreed) and change.seat.pool_id == pool.id for change in ending)
-    reason = _no_seat(pool, now_ms, shared=key in book.seats, in_use=book.in_use[pool.id] - freed)
+    freed = [it for it in ending if isinstance(it, SeatFreed) and it.seat.pool_id == pool.id]
+    if pool.signed is not None:
+        reason = why_unlicensed(tenant, pool, grant.scope, now_ms)
+        if reason is not None:
+            return _denied(book, grant, pool, reason, now_ms, until_ms=None)
+    in_use = book.in_use[pool.id] - len(freed)
+    reason = _no_seat(pool, now_ms, shared=key in book.seats, in_use=in_use)
     if reason is not None:
         earliest_ms = _earliest_expiry(book, pool) if reason is NoSeatReason.ALL_IN_USE else None
         return _denied(book, grant, pool, reason, now_ms, until_ms=earliest_ms)
-    expires_at_ms = _session_expiry(tenant, pool, now_ms)
+    number = 0 if pool.signed is None else _number(book, pool, client, key, freed, now_ms)
+    if number is None:
+        until_ms = _numbers_again_ms(book, pool, key, freed, now_ms)
+        return _denied(book, grant, pool, NoSeatReason.ALL_IN_USE, now_ms, until_ms=until_ms)
+    expires_at_ms = _session_expiry(tenant, pool, number, now_ms)
     session = _new_session(grant, now_ms, expires_at_ms=expires_at_ms, holder=key[1])
-    return _granted(tenant, client, session, now_ms), [
+    return _granted(tenant, client, session, now_ms, number=number), [
         *ending,
         SessionStarted(session=session),
-        _taken_or_kept(book, key, session, client, superseded),
+        _taken_or_kept(book, key, session, client, superseded, number=number),
     ]
 
 
 def _no_seat(pool: Pool, now_ms: int, *, shared: bool, in_use: int) -> NoSeatReason | None:
-    """Why this pool has no seat to give; None when it has (L2, L6, L7)."""
+    """Why this pool has no seat to give; None when it has (L2, L6, L7, L14)."""
     if pool.expires_at_ms is not None and pool.expires_at_ms <= now_ms:
         return NoSeatReason.LICENCE_EXPIRED
-    if shared or in_use < pool.seats:
+    if shared or in_use < (pool.seats if pool.signed is None else room_of(pool, now_ms)):
         return None
     return NoSeatReason.ALL_IN_USE if pool.seats else NoSeatReason.NO_SEATS
 
 
+def _number(  # noqa: PLR0917 - a private step
+    book: Book, pool: Pool, client: Client, key: SeatKey, freed: list[SeatFreed], now_ms: int
+) -> int | None:
+    """The number of the seat that a holder has, or else gets (L13); None where none may be given now."""
+    if (seat := book.seats.get(key)) is not None:
+        # On hold for another user, for whom this client stood then: an API counts the two apart.
+        is_anothers = seat.initials != client.user.initials
+        return None if is_anothers or is_beyond(pool, seat.number, now_ms) else seat.number
+    given_back = [(it.seat.number, it.number_from_ms) for it in freed if it.seat.number]
+    return number_for(pool, book.numbers[pool.id], given_back, now_ms)
+
+
+def _numbers_again_ms(
+    book: Book, pool: Pool, key: SeatKey, freed: list[SeatFreed], now_ms: int
+) -> int | None:
+    """When a number may be given again; None where that is not known."""
+    if (seat := book.seats.get(key)) is not None:
+        return seat.expires_at_ms
+    moments = [it.number_from_ms for it in freed if it.number_from_ms > now_ms]
+    if (next_ms := book.numbers[pool.id].next_at_ms(now_ms)) is not None:
+        moments.append(next_ms)
+    return min(moments, default=None)
+
+
 def _taken_or_kept(
-    book: Book, key: SeatKey, session: Session, client: Client, superseded: list[Session]
+    book: Book, key: SeatKey, session: Session, client: Client, superseded: list[Session], *, number: int
 ) -> Change:
     seat = book.seats.get(key)
     if seat is None:
@@ -183,8 +225,12 @@ def _taken_or_kept(
             initials=client.user.initials,
             taken_at_ms=session.started_at_ms,
             expires_at_ms=session.expires_at_ms,
+            number=number,
         )
-        return SeatTaken(seat=with_token_of(book, taken, session, session.address))
+        taken = with_token_of(book, taken, session, session.address)
+        if not number:
+            return SeatTaken(seat=taken)
+        return SeatTaken(seat=taken, is_new_number=number > book.numbers[key[0]].used)
     remaining = latest_expiry(book, seat, without=superseded)
     # A seat on hold may have been taken for another user, for whom its client stood then.
     seat = replace(seat, initials=client.user.initials, expires_at_ms=remaining or 0)
@@ -210,15 +256,14 @@ def _denied(
     """Refuse a seat. Waiting until `until_ms` may help; it will not where that is None."""
     in_use = book.in_use[pool.id]
     retry_after_s = None if until_ms is None else _seconds_until(until_ms, now_ms)
-    denied = Denied(
-        reason=reason, pool=pool.name, seats=pool.seats, in_use=in_use, retry_after_s=retry_after_s
-    )
+    seats = seats_of(pool, now_ms)
+    denied = Denied(reason=reason, pool=pool.name, seats=seats, in_use=in_use, retry_after_s=retry_after_s)
     entry = GrantDenied(
         tenant_id=grant.tenant_id,
         client_key=grant.client_key,
         pool_id=pool.id,
         reason=reason,
-        seats=pool.seats,
+        seats=seats,
         in_use=in_use,
         at_ms=now_ms,
         address=grant.address,
@@ -250,17 +295,22 @@ def _refresh(book: Book, refresh: Refresh, now_ms: int) -> tuple[Outcome, list[C
     names = refresh.scope or tuple(granted_names)
     if not set(names).issubset(granted_names):
         return ScopeRefused(why="A refresh cannot widen the scope of its session."), []
-    renewed = _renewed(tenant, session, now_ms)
+    seat = None if (key := session.seat_key) is None else book.seats[key]
+    number = 0 if seat is None else seat.number
+    if seat is not None and number and is_beyond(tenant.pools[seat.pool_id], number, now_ms):
+        return SessionUnknown(), []
+    renewed = _renewed(tenant, session, number, now_ms)
     changes: list[Change] = [SessionRenewed(session=renewed)]
-    if (key := session.seat_key) is not None:
-        changes.append(SeatKept(seat=with_token_of(book, book.seats[key], renewed, refresh.address)))
-    return _granted(tenant, client, renewed, now_ms, scope=" ".join(dict.fromkeys(names))), changes
+    if seat is not None:
+        changes.append(SeatKept(seat=with_token_of(book, seat, renewed, refresh.address)))
+    scope = " ".join(dict.fromkeys(names))
+    return _granted(tenant, client, renewed, now_ms, scope=scope, number=number), changes
 
 
-def _renewed(tenant: Tenant, session: Session, now_ms: int) -> Session:
+def _renewed(tenant: Tenant, session: Session, number: int, now_ms: int) -> Session:
     pool = tenant.pools.get(session.pool_id) if session.pool_id is not None else None
     # A life that was shortened in the set-up counts from the next session on; this one only grows (L5).
-    expires_at_ms = max(_session_expiry(tenant, pool, now_ms), session.expires_at_ms)
+    expires_at_ms = max(_session_expiry(tenant, pool, number, now_ms), session.expires_at_ms)
     return replace(session, renewed_at_ms=now_ms, expires_at_ms=expires_at_ms)
 
 
@@ -272,7 +322,7 @@ def _end(book: Book, end: End, now_ms: int) -> tuple[Outcome, list[Change]]:
         return SessionUnknown(), []
     changes = _ending(book, [session], end.reason, now_ms)
     released = any(isinstance(change, SeatFreed) for change in changes)
-    if released or (free_at_ms := free_at(book, session)) is None:
+    if released or (free_at_ms := free_at(book, session, now_ms)) is None:
         return Ended(session=session, seat_released=released), changes
     return Ended(
         session=session,
@@ -304,11 +354,13 @@ def _asker(book: Book, command: Grant | Refresh) -> tuple[Tenant | None, Client 
     return tenant, tenant.clients_by_key.get(command.client_key) if tenant else None
 
 
-def _session_expiry(tenant: Tenant, pool: Pool | None, now_ms: int) -> int:
+def _session_expiry(tenant: Tenant, pool: Pool | None, number: int, now_ms: int) -> int:
     expires_at_ms = now_ms + tenant.session_ttl_s * 1000
-    if pool is None or pool.expires_at_ms is None:
+    if pool is None or (pool.expires_at_ms is None and pool.signed is None):
         return expires_at_ms
-    return min(expires_at_ms, pool.expires_at_ms)  # L7: a session never lives past its pool.
+    end_ms = lives_until(pool, number, now_ms)
+    # L7, L13: a session never lives past its pool, nor past its number.
+    return expires_at_ms if end_ms is None else min(expires_at_ms, end_ms)
 
 
 def _live(book: Book, sid: bytes, tenant_id: int, now_ms: int) -> Session | None:
@@ -345,10 +397,18 @@ def _ending(
             continue
         left = without(book, seat, sessions, now_ms)
         if left is None:
-            changes.append(SeatFreed(seat=seat, at_ms=now_ms))
+            changes.append(_freed(book, seat, now_ms))
         elif left != seat:
             changes.append(SeatKept(seat=left))
     return changes
+
+
+def _freed(book: Book, seat: Seat, at_ms: int) -> SeatFreed:
+    """A seat comes back; its number is held for its last token, however the seat ended."""
+    if not seat.number:
+        return SeatFreed(seat=seat, at_ms=at_ms)
+    from_ms = given_from_ms(book.tenants[seat.tenant_id], seat)
+    return SeatFreed(seat=seat, at_ms=at_ms, number_from_ms=from_ms)
 
 
 def _new_session(grant: Grant, now_ms: int, *, expires_at_ms: int, holder: str | None = None) -> Session:
@@ -367,13 +427,23 @@ def _new_session(grant: Grant, now_ms: int, *, expires_at_ms: int, holder: str |
 
 
 def _granted(
-    tenant: Tenant, client: Client, session: Session, now_ms: int, scope: str | None = None
+    tenant: Tenant,
+    client: Client,
+    session: Session,
+    now_ms: int,
+    *,
+    scope: str | None = None,
+    number: int = 0,
 ) -> Granted:
+    access_ttl_s = tenant.access_ttl_s
+    if number and session.pool_id is not None:
+        access_ttl_s = access_ttl_s_of(tenant, tenant.pools[session.pool_id], now_ms)
     return Granted(
         session=session,
         may_refresh=GrantType.REFRESH_TOKEN in client.grant_types,
         scope=scope or session.scope,
         at_ms=now_ms,
         # L3: an access token never outlives its session.
-        access_expires_at_ms=min(now_ms + tenant.access_ttl_s * 1000, session.expires_at_ms),
+        access_expires_at_ms=min(now_ms + access_ttl_s * 1000, session.expires_at_ms),
+        seat_number=number,
     )

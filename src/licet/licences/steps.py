@@ -20,7 +20,7 @@ An example: `A` gives 5 seats until 10, with 2 of grace, and its serial 2 from 9
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from licet.licences.errors import LicenceCode, LicenceRefused, shown
@@ -67,9 +67,17 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class SignedSeats:
-    """The step function of one pool. The first step begins with time, and gives nothing."""
+    """The step function of one pool. The first step begins with time, and gives nothing.
+
+    `hold_s` is the greatest hold of all steps, those gone by too: it becomes no shorter with time.
+    """
 
     steps: tuple[Step, ...]
+    hold_s: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        terms = [step.terms for step in self.steps if step.terms is not None]
+        object.__setattr__(self, "hold_s", max((it.hold_s for it in terms), default=0))
 
     def at(self, now_ms: int) -> Step:
         """What counts at this moment."""

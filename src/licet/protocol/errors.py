@@ -152,6 +152,8 @@ def _why_no_seat(denied: Denied) -> str:
             return "This licence has no seats."
         case NoSeatReason.LICENCE_EXPIRED:
             return "This licence has expired; scopes that need no seat go on working."
+        case NoSeatReason.LICENCE_MISSING:
+            return "No licence that counts now gives a seat for this scope; others go on working."
         case NoSeatReason.SUSPENDED:
             return "An administrator ended this client's session and gives it no seat for a while."
 

@@ -28,6 +28,7 @@ def with_seats_sentence(found: Usage, pool: PoolUsage, seats: int) -> str:
 
 _NOT_FOR_SEATS = {
     NoSeatReason.LICENCE_EXPIRED: "the licence had expired",
+    NoSeatReason.LICENCE_MISSING: "no licence that counted allowed it",
     NoSeatReason.SUSPENDED: "an administrator suspended the client",
 }
 

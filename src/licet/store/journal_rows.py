@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from licet.ledger.book import Book, Change, GrantDenied, SeatFreed, SeatTaken, SessionEnded, SessionStarted
+from licet.ledger.signed_pools import seats_of
 from licet.model import Seat, Session
 from licet.seat_sources import most_addresses
 from licet.units import HOUR_MS, MINUTE_MS
@@ -170,7 +171,7 @@ class Folded:
         key = MinuteKey(seat.tenant_id, pool.name, at_ms // MINUTE_MS)
         known = self.minutes.get(key)
         peak = max(before, after, known.peak if known else 0)
-        self.minutes[key] = Minute(seats=pool.seats, peak=peak, in_use=after)
+        self.minutes[key] = Minute(seats=seats_of(pool, at_ms), peak=peak, in_use=after)
 
     def _hold(self, seat: Seat, freed_at_ms: int) -> None:
         tenant, taken_at_ms, initials = self._tenants[seat.tenant_id], seat.taken_at_ms, seat.initials

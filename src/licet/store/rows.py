@@ -55,8 +55,8 @@ def rows_of(book: Book) -> Saving[Sequence[Row]]:
             for session in writes.sessions_renewed.values()
         ],
         seats_gone=list(writes.seats_gone),
-        seats_new=[astuple(seat) for seat in writes.seats_new.values()],
-        seats_kept=[astuple(seat) for seat in writes.seats_kept.values()],
+        seats_new=[astuple(seat)[:-1] for seat in writes.seats_new.values()],
+        seats_kept=[astuple(seat)[:-1] for seat in writes.seats_kept.values()],
         assertions_used=[astuple(assertion) for assertion in writes.assertions_used],
         # By how many the seats in use of each pool grow.
         pools=[(key, seats - before[key]) for key, seats in book.in_use.items() if seats != before[key]],

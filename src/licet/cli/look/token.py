@@ -212,14 +212,20 @@ def _no_seat(content: Answer) -> str | None:
                 return f"the only seat of pool {pool} is in use"
             counts = f"all {seats}" if seats == in_use else f"{in_use} of {seats}"
             return f"{counts} seats of pool {pool} are in use"
-        case NoSeatReason.NO_SEATS:
-            return f"pool {pool} has no seats"
-        case NoSeatReason.LICENCE_EXPIRED:
-            return f"the licence of pool {pool} has expired; a scope that needs no seat still works"
-        case NoSeatReason.SUSPENDED:
-            return f"an administrator suspended this client from the seats of pool {pool} for a while"
+        case str(reason) if reason in _NO_SEAT_FOR:
+            return _NO_SEAT_FOR[reason].format(pool=pool)
         case _:
             return None
+
+
+_NO_SEAT_FOR: dict[str, str] = {
+    NoSeatReason.NO_SEATS: "pool {pool} has no seats",
+    NoSeatReason.LICENCE_EXPIRED: "the licence of pool {pool} has expired;"
+    " a scope that needs no seat still works",
+    NoSeatReason.LICENCE_MISSING: "no licence that counts now gives a seat of pool {pool} for this scope",
+    NoSeatReason.SUSPENDED: "an administrator suspended this client from the seats of pool {pool}"
+    " for a while",
+}
 
 
 def _described(content: Answer) -> str:

@@ -49,6 +49,7 @@ _REASONS = {
     NoSeatReason.ALL_IN_USE: "all seats in use",
     NoSeatReason.NO_SEATS: "the pool has no seats",
     NoSeatReason.LICENCE_EXPIRED: "the licence expired",
+    NoSeatReason.LICENCE_MISSING: "in no licence that counted",
     NoSeatReason.SUSPENDED: "suspended by an administrator",
 }
 

@@ -1,0 +1,77 @@
+"""Applies what is signed for a pool: how many seats it has at a moment, and which numbers they may have.
+
+The rules:
+
+- A pool in no licence has the seats that its administrator set. Any other has at most what its licences give
+  at that moment (L13), with the overdraft that is signed (L14): `licences/limits.py`.
+- Where they give nothing, the licence has expired. Where they give seats, and none for this scope or this
+  way of counting, it is missing.
+- A number goes to nobody else before the hold since its last token is over.
+
+The functions here are pure: only the ledger decides by them.
+"""
+
+from licet.ledger.numbers import Numbers
+from licet.licences.limits import Limits, allows, limits
+from licet.model import SEATS_MAX, NoSeatReason, Pool, Seat, Tenant
+
+
+def seats_of(pool: Pool, at_ms: int) -> int:
+    """How many seats a pool has at a moment, without overdraft."""
+    return pool.seats if pool.signed is None else _limits(pool, at_ms).seats
+
+
+def room_of(pool: Pool, at_ms: int) -> int:
+    """How many seats of a pool may be in use at a moment (L6), with overdraft (L14)."""
+    return pool.seats if pool.signed is None else _limits(pool, at_ms).room
+
+
+def access_ttl_s_of(tenant: Tenant, pool: Pool, at_ms: int) -> int:
+    """How long an access token may live that is issued at a moment with a seat of this pool, in seconds."""
+    return _limits(pool, at_ms, access_ttl_s=tenant.access_ttl_s).access_ttl_s
+
+
+def why_unlicensed(tenant: Tenant, pool: Pool, scope: str, at_ms: int) -> NoSeatReason | None:
+    """Why no licence gives a seat of this signed pool for these scopes; None where one does."""
+    assert pool.signed is not None
+    step = pool.signed.at(at_ms)
+    if not step.signed:
+        return NoSeatReason.LICENCE_EXPIRED
+    names = (name for name in scope.split(" ") if tenant.scopes[name].pool == pool.name)
+    if all(allows(step, scope=name, counted_for=pool.duplicates.value) for name in names):
+        return None
+    return NoSeatReason.LICENCE_MISSING
+
+
+def is_beyond(pool: Pool, number: int, at_ms: int) -> bool:
+    """Whether a seat with this number may not live at this moment."""
+    return pool.signed is not None and number > pool.signed.at(at_ms).signed
+
+
+def number_for(pool: Pool, numbers: Numbers, freed: list[tuple[int, int]], at_ms: int) -> int | None:
+    """The number that a new seat gets: the lowest that is free, at most as many as are signed.
+
+    `freed` are those that come back just now, each with when it may be given. None where none may be.
+    """
+    assert pool.signed is not None
+    found = [number for number, from_ms in freed if max(from_ms, numbers.from_ms) <= at_ms]
+    if (lowest := numbers.lowest(at_ms)) is not None:
+        found.append(lowest)
+    number = min(found, default=None)
+    return None if number is None or is_beyond(pool, number, at_ms) else number
+
+
+def given_from_ms(tenant: Tenant, seat: Seat) -> int:
+    """From when on the number of a seat that comes back may be given to somebody else.
+
+    Its step may have cut the seat while an API still accepts its last token (L7, L18).
+    """
+    return seat.issued_at_ms + tenant.hold_s_of(tenant.pools[seat.pool_id]) * 1000
+
+
+def _limits(pool: Pool, at_ms: int, *, access_ttl_s: int = 0) -> Limits:
+    assert pool.signed is not None
+    # As many seats as a pool can have are no limit that an administrator set: it has all that are signed.
+    seats = None if pool.seats == SEATS_MAX else pool.seats
+    step = pool.signed.at(at_ms)
+    return limits(step, seats=seats, overdraft=None, hold_s=pool.hold_s, access_ttl_s=access_ttl_s)
