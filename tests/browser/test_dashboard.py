@@ -81,7 +81,7 @@ def test_a_seat_appears_counts_down_is_ended_and_its_client_is_refused(
         page.get_by_label("Why").fill("It hangs")
         page.get_by_label("5 minutes").check()
         page.get_by_role("button", name="End 1 session").click()
-        expect(page.locator(".told")).to_have_text(
+        expect(page.locator(".notice")).to_have_text(
             "1 session ended, 1 seat came back. Desk may not come back for 5 minutes."
         )
         heading(page, "0 of 2 seats in use in Watch")
@@ -130,7 +130,7 @@ def test_some_are_found_chosen_and_ended_together(browser: Browser, site: Dashbo
         page.get_by_role("button", name="End 2 chosen").click()
         heading(page, "End 2 sessions of 2 clients?")
         page.get_by_role("button", name="End 2 sessions").click()
-        expect(page.locator(".told")).to_have_text("2 sessions ended, 2 seats came back.")
+        expect(page.locator(".notice")).to_have_text("2 sessions ended, 2 seats came back.")
         expect(page.get_by_text("Nobody has a seat.")).to_be_visible()
 
 
@@ -161,7 +161,7 @@ def test_a_session_can_be_ended_with_the_keyboard_alone(browser: Browser, site: 
         page.keyboard.press("ArrowDown")
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
-        expect(page.locator(".told")).to_contain_text("Desk may not come back for 5 minutes.")
+        expect(page.locator(".notice")).to_contain_text("Desk may not come back for 5 minutes.")
         tab_to(page, "Signed in as oscar")
         page.keyboard.press("Enter")
         expect(page.get_by_role("button", name="Sign out")).to_be_visible()
@@ -171,7 +171,7 @@ def test_a_session_can_be_ended_with_the_keyboard_alone(browser: Browser, site: 
         tab_to(page, "Sign out")
         page.keyboard.press("Enter")
         heading(page, "Sign in")
-        expect(page.locator(".told")).to_have_text("You are signed out.")
+        expect(page.locator(".notice")).to_have_text("You are signed out.")
 
 
 def tab_to(page: Page, name: str) -> None:
@@ -199,8 +199,10 @@ def test_two_who_end_the_same_session_at_once_are_both_told_what_became_of_it(
             heading(page, "End 1 session of Desk?")
         for page in (first, second):
             page.get_by_role("button", name="End 1 session").click()
-        expect(first.locator(".told")).to_have_text("1 session ended, 1 seat came back.")
-        expect(second.locator(".told")).to_have_text("Nothing was ended: what you chose had ended by itself.")
+        expect(first.locator(".notice")).to_have_text("1 session ended, 1 seat came back.")
+        expect(second.locator(".notice")).to_have_text(
+            "Nothing was ended: what you chose had ended by itself."
+        )
         heading(second, "1 of 2 seats in use in Twice")
 
 

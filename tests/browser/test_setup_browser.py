@@ -112,7 +112,7 @@ def test_a_pool_is_widened_and_the_server_honours_it(browser: Browser, site: Das
         page.locator("#mistakes").get_by_role("link", name="Seats").click()
         page.get_by_label("Seats").fill("1")
         page.get_by_role("button", name="Save").click()
-        expect(page.locator(".told")).to_have_text("Pool mobile saved.")
+        expect(page.locator(".notice")).to_have_text("Pool mobile saved.")
         expect(page.locator(".changes li").first).to_contain_text("ada changed pool mobile seats 2 → 1")
         browser.show(page, "pools")
     assert site.take("Client1", scope="orders").status_code == 200
@@ -174,7 +174,7 @@ def test_what_ends_with_a_removal_is_said_before(browser: Browser, site: Dashboa
         browser.check_access(page)
         browser.show(page, "client-remove")
         page.get_by_role("button", name="Remove client and end 1 session").click()
-        expect(page.locator(".told")).to_have_text("Client Client5 removed, and 1 session ended.")
+        expect(page.locator(".notice")).to_have_text("Client Client5 removed, and 1 session ended.")
     assert site.take("Client6").status_code == 200  # its seat is free
 
 

@@ -153,7 +153,7 @@ def test_a_set_up_that_was_damaged_by_hand_is_named(desk: Desk) -> None:
 
 def test_a_keyring_that_others_can_read_is_exit_code_3(desk: Desk) -> None:
     desk.secrets_file.chmod(0o644)
-    told = f"{desk.secrets_file} is readable by others; mend it: chmod 600 {desk.secrets_file}"
+    told = f"{desk.secrets_file} is readable by others; correct it: chmod 600 {desk.secrets_file}"
     assert desk.error("key", "list", exit_code=3) == told
     assert desk.error("client", "add", "Api", "--user", "TC", "--secret", exit_code=3) == told
     assert "Api" not in desk.out("client", "list")

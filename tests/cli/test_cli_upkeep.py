@@ -153,7 +153,7 @@ def test_what_is_wrong_is_exit_code_1(desk: Desk) -> None:
         f"wrong: Jim_Test, client TestClientId: {UNPROVEN}",
         "  licet user password TC, or licet client secret add TestClientId",
     ]
-    assert result.stderr == "1 thing to mend.\n"
+    assert result.stderr == "1 thing to correct.\n"
 
 
 def wrong(desk: Desk) -> list[str]:
@@ -346,7 +346,7 @@ def test_a_store_that_is_down_keeps_nobody_from_a_rotation(desk: Desk) -> None:
     desk.store_file.unlink()
     result = desk.run("key", "rotate")
     assert result.stdout.startswith("Key 2 signs from now on")
-    assert result.stderr.startswith("No event tells of it: there is no store in ")
+    assert result.stderr.startswith("No event was recorded: there is no store in ")
     assert len(desk.json("key", "list")) == 2
 
 

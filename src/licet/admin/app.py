@@ -48,7 +48,7 @@ _FAULT = 500
 
 def admin_application(context: AdminContext) -> Application:
     """All of the admin listener, ready to be served."""
-    told = _Told(context)
+    answers = _FaultAnswers(context)
     inner = FastAPI(title="Licet", version=version("licet"), openapi_url=None, redirect_slashes=False)
     inner.state.context = context
     inner.include_router(routers.router())
@@ -59,13 +59,13 @@ def admin_application(context: AdminContext) -> Application:
     for router in _pages(context):
         inner.include_router(router, include_in_schema=False)
     for kind in (*EXPECTED, HTTPException, RequestValidationError, Exception):
-        inner.add_exception_handler(kind, told.answer)
+        inner.add_exception_handler(kind, answers.answer)
     inner.add_exception_handler(Rehearsed, _rehearsed)
     return Gate(
-        _Guarded(inner, told),
+        _Guarded(inner, answers),
         urls=(context.base_url, context.public_url),
         closing=context.closing,
-        refuse=told.refusal,
+        refuse=answers.refusal,
         larger={declaration.DECLARATION: declaration.DECLARATION_BYTES_MAX},
     )
 
@@ -96,9 +96,9 @@ def _pages(context: AdminContext) -> list[APIRouter]:
 class _Guarded:
     """Turns what the application raises into an answer, as long as none has begun."""
 
-    def __init__(self, application: Any, told: "_Told") -> None:
+    def __init__(self, application: Any, answers: "_FaultAnswers") -> None:
         self._application = application
-        self._told = told
+        self._answers = answers
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         has_begun = False
@@ -112,13 +112,13 @@ class _Guarded:
             await self._application(scope, receive, watched)
         except Exception as fault:  # noqa: BLE001 - nobody above knows what to answer
             if not has_begun or not scope["state"].get("is_told"):
-                answer = await self._told.answer(Request(scope, receive), fault)
+                answer = await self._answers.answer(Request(scope, receive), fault)
             if not has_begun:
                 await answer(scope, receive, send)
 
 
-class _Told:
-    """What is told of a fault: a problem for programs, a page for persons, a line in the log for both."""
+class _FaultAnswers:
+    """Answers a fault: with a problem for programs, a page for persons, and a line in the log for both."""
 
     def __init__(self, context: AdminContext) -> None:
         self._context = context
@@ -135,7 +135,7 @@ class _Told:
             if problem.kind == "not-found":
                 visit = await frame.visit_if_signed_in(self._context, request)
             return frame.problem_page(request, problem, visit)
-        except Exception:  # What tells of a fault must not be one.
+        except Exception:  # The answer to a fault must not raise one.
             self._context.log.exception("fault", request_id=request_id(request))
             return plain_page(problem, request_id(request))
 

@@ -8,7 +8,7 @@ The rules:
 - A method that is not safe must not come from another site's page, whatever cookies come with it.
 - A body has a largest size, and when the listener closes every stream ends.
 - Where administrators reach the listener by https, every request counts as one over TLS, whether the proxy is
-  trusted or not: so cookies are `Secure`, and browsers are told to come by https only (RFC 6797).
+  trusted or not: so cookies are `Secure`, and browsers are ordered to use https only (RFC 6797).
 
 Plain ASGI, as it has to work for streams as well. It knows nothing of what is behind it.
 """

@@ -22,7 +22,7 @@ CONNECTIONS_MAX: Final = 100
 """Open connections. A browser opens six, and each page that follows by itself keeps one."""
 
 TURNED_AWAY_MAX: Final = 10
-"""Connections without room that are told so at the same time."""
+"""Connections without room that get an answer at the same time."""
 
 BODY_BYTES_MAX: Final = 8 * 1024 * 1024
 """Twice the largest body that the gate takes: the refusal of a larger one is the gate's to give."""

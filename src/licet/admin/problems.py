@@ -3,8 +3,8 @@
     raise not_found("there is no tenant Jim_Test")
 
 A `Problem` is raised where it is met, and answered in one place: as `application/problem+json` under `/api/`,
-as a page elsewhere. What the store and the model raise becomes one here, too, so that both tell the same. A
-bug is told with its request id and nothing else. No text has a secret in it.
+as a page elsewhere. What the store and the model raise becomes one here, too, so that both say the same. A
+bug is answered with its request id and nothing else. No text contains a secret.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ from licet.store.paging import InvalidCursor
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
-MISTAKES_MAX = 50  # told at once, as on the command line
+MISTAKES_MAX = 50  # reported at once, as on the command line
 
 
 class FieldError(Value, frozen=True, kw_only=True):
@@ -163,7 +163,7 @@ def too_many_attempts(wait_s: int) -> Problem:
 
 def internal_error() -> Problem:
     """A bug; the log has it under the request id."""
-    return Problem(500, "internal-error", "The log tells what, under this request id.")
+    return Problem(500, "internal-error", "The log has the cause, under this request id.")
 
 
 def unavailable(detail: str) -> Problem:
@@ -173,7 +173,7 @@ def unavailable(detail: str) -> Problem:
 
 
 def problem_of(fault: Exception, field_names: Sequence[str] = ()) -> Problem | None:
-    """What is told of an exception that is `EXPECTED`; None for a bug.
+    """The answer to an exception that is `EXPECTED`; None for a bug.
 
     `field_names` are those of the request's body, in which a wrong value is pointed at.
     """

@@ -328,7 +328,7 @@ class Access:
         check = Check(
             key=object(),
             do=partial(self._verify, admin, password, new),
-            is_right=lambda told: told[0] and admin is not None,
+            is_right=lambda outcome: outcome[0] and admin is not None,
         )
         try:
             is_right, hashed = await self._hashing.start(

@@ -9,7 +9,7 @@ import secrets
 
 from licet.model import Client, ClientSecret, Value
 
-SECRET_PREFIX = "lcs_"  # noqa: S105 - tells secret scanners what it is; no secret
+SECRET_PREFIX = "lcs_"  # noqa: S105 - a mark for secret scanners; no secret
 API_KEY_PREFIX = "lck_"
 
 

@@ -23,7 +23,7 @@ FILE_NAME = "secrets.json"
 KEY_BYTES = 32
 KEY_ID_MAX = 255  # it is one byte of each token
 SIGNS_AFTER_MS = 500  # servers check the file every quarter of a second
-FINGERPRINT_CHARS = 8  # enough to tell a handful of keys apart
+FINGERPRINT_CHARS = 8  # enough to distinguish a few keys
 KEYS_MAX = 16  # a guess: more rotations than anybody keeps alive at once
 
 
@@ -126,7 +126,7 @@ def read_keyring(path: Path) -> Keyring:
         problem = f"{path} cannot be read ({fault.strerror})"
         raise KeyringUnusable(KeyringCode.UNREADABLE, problem, "put back a copy of it") from None
     if stat.S_IMODE(mode) & 0o077:
-        problem, advice = f"{path} is readable by others", f"mend it: chmod 600 {path}"
+        problem, advice = f"{path} is readable by others", f"correct it: chmod 600 {path}"
         raise KeyringUnusable(KeyringCode.OPEN_TO_OTHERS, problem, advice)
     try:
         return _decode(text)

@@ -334,7 +334,7 @@ the command line beside it. A store that does not answer within {READ_WITHIN_S:.
 kind out, and `licet_store_up` is 0.
 
 **How many series.** The oldest `metrics_tenants_max` tenants (200) have series of their own; all others
-are one tenant `{OTHERS}` with one pool, and `licet_tenants_named` tells how many are named. A tenant
+are one tenant `{OTHERS}` with one pool, and `licet_tenants_named` says how many are named. A tenant
 with one pool and two scopes makes five series. Of a pool the {SCOPES_MAX} scopes with the most sessions
 are named. No label has a client, a user or an address, nor anything else that a client sends.
 
@@ -354,7 +354,7 @@ Buckets of durations end at {", ".join(f"{bound:g}" for bound in SECONDS)} secon
 
 The process that speaks HTTP has `process_cpu_seconds_total`, `process_resident_memory_bytes`,
 `process_virtual_memory_bytes`, `process_start_time_seconds`, `process_open_fds` and `process_max_fds`;
-the one that commits has the same with `{COMMITTER}_` before them. Both are told on Linux only.
+the one that commits has the same with `{COMMITTER}_` before them. Both exist on Linux only.
 """
 
 

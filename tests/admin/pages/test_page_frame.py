@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
-from licet.admin.pages.frame import told_parts
+from licet.admin.pages.frame import text_parts
 from licet.alerts.evaluation import look
 from support.browser import PHONE, Browser
 from support.dashboard import DashboardSite, Reader, heading
@@ -94,13 +94,13 @@ def test_an_event_is_told_in_words_and_by_the_reader_s_clock(ada: Reader) -> Non
     page = ada.get(f"/journal{HERE}&kind=event&within=all")
     assert "expires never \N{RIGHTWARDS ARROW} <time datetime=" in page.text
     assert "->" not in text_of(page)
-    assert told_parts("seats 5 -> 2") == [("seats 5 \N{RIGHTWARDS ARROW} 2", None, "")]
-    assert told_parts("a 1970-01-01T00:00:01Z b") == [
+    assert text_parts("seats 5 -> 2") == [("seats 5 \N{RIGHTWARDS ARROW} 2", None, "")]
+    assert text_parts("a 1970-01-01T00:00:01Z b") == [
         ("a ", None, ""),
         ("1970-01-01T00:00:01Z", 1000, "moment"),
         (" b", None, ""),
     ]
-    assert told_parts("2026-99-99 <b>") == [("2026-99-99 <b>", None, "")]
+    assert text_parts("2026-99-99 <b>") == [("2026-99-99 <b>", None, "")]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_an_event_is_told_in_words_and_by_the_reader_s_clock(ada: Reader) -> Non
     ],
 )
 def test_an_event_shows_the_last_day_of_what_expires(detail: str, forms: list[str]) -> None:
-    assert [form for _, at_ms, form in told_parts(detail) if at_ms is not None] == forms
+    assert [form for _, at_ms, form in text_parts(detail) if at_ms is not None] == forms
 
 
 def test_headings_count_as_people_do(ada: Reader) -> None:

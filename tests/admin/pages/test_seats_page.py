@@ -61,7 +61,7 @@ class Pages:
         cookie = answer.headers["set-cookie"].partition(";")[0]
         headers = {"cookie": f"{self._cookie(who)['cookie']}; {cookie}"}
         page = self.site.node.send("GET", answer.headers["location"], headers=headers)
-        found = re.search(r'<p class="told" role="status">(.*?)</p>', page.text)
+        found = re.search(r'<p class="notice" role="status">(.*?)</p>', page.text)
         assert found, page.text
         return unescape(found[1])
 

@@ -80,7 +80,7 @@ def test_it_stands_beside_the_field(
 def test_several_at_once_are_all_told(ada: Reader) -> None:
     page = send(ada, "/set-up/tenants/add", name="", seats="-1", session_ttl="soon", access_ttl="0")
     assert wrong(page).keys() == {"name", "seats", "session_ttl", "access_ttl"}
-    assert "4 fields have to be mended; nothing is saved yet." in page.text
+    assert "4 fields have to be corrected; nothing is saved yet." in page.text
 
 
 def test_lives_that_do_not_fit_each_other(ada: Reader) -> None:

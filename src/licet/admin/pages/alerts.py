@@ -82,9 +82,9 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
             states=[(state, text, to(state=state.value)) for state, text in STATES.items()],
             all_link=to(state=None),
             without_webhook=to(webhook=None),
-            threshold_told=lambda alert: _threshold_told(alert, visit.now_ms),
+            threshold_text=lambda alert: _threshold_text(alert, visit.now_ms),
             has_receiver=bool(found["hooks"] or any(found["numbers"].values())),
-            place_told=lambda delivery: _place_told(delivery, found["hooks"]),
+            place_text=lambda delivery: _place_text(delivery, found["hooks"]),
             about=_about,
             look_of=_LOOKS.__getitem__,
             word_of=_WORDS.__getitem__,
@@ -142,7 +142,7 @@ def _said(times: int, asked: int) -> str:
     return f"{counted(times, 'message')} on the way again.{left}"
 
 
-def _threshold_told(alert: Raised, now_ms: int) -> str:
+def _threshold_text(alert: Raised, now_ms: int) -> str:
     if alert.threshold == EXPIRES:
         return "licence expired" if (alert.expires_at_ms or 0) <= now_ms else "licence expires"
     if alert.threshold == SHARED:
@@ -150,14 +150,14 @@ def _threshold_told(alert: Raised, now_ms: int) -> str:
     return "a seat was denied" if alert.threshold == DENIED else f"{alert.threshold} % reached"
 
 
-def _place_told(delivery: Delivery, hooks: dict[str, Webhook]) -> str:
+def _place_text(delivery: Delivery, hooks: dict[str, Webhook]) -> str:
     if delivery.webhook_id is None:
         return "e-mail"
     return hooks[delivery.webhook_id].place if delivery.webhook_id in hooks else delivery.webhook_id
 
 
 def _about(delivery: Delivery) -> str:
-    """What a message tells of, in a few words."""
+    """The subject of a message, in a few words."""
     try:
         data = json.loads(delivery.payload).get("data", {})
     except (ValueError, AttributeError):

@@ -13,7 +13,7 @@ from fastapi.responses import Response
 
 from licet.admin.context import AdminContext
 from licet.admin.pages.downloads import file_name, moment
-from licet.admin.pages.filters import REASONS, Filters, cleaned, instant_of, reason_told
+from licet.admin.pages.filters import REASONS, Filters, cleaned, instant_of, reason_text
 from licet.admin.pages.frame import Visit, link, page, visiting
 from licet.admin.pages.reader_zone import zone_of
 from licet.admin.pages.refusal_lists import Read, csv_of, list_context, look
@@ -72,7 +72,7 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
             all_link=lambda name: filters.link(client=name),
             reasons=[(reason.value, text) for reason, text in REASONS.items()],
             pools=[(name, name) for name in sorted(pool.name for pool in tenant.pools.values())],
-            why=lambda denials: reason_told(denials.reason, denials.seats),
+            why=lambda denials: reason_text(denials.reason, denials.seats),
             holders_link=lambda denials: _holders_link(visit, denials),
             **list_context(filters, PATH, seen, after),
         )

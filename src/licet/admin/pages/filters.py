@@ -88,12 +88,12 @@ class Filters:
         return None if length_ms is None else max(0, self._visit.now_ms - length_ms), None
 
     @property
-    def window_told(self) -> str:
+    def window_text(self) -> str:
         """In words, as the end of a sentence."""
         if self.from_ms is not None or self.until_ms is not None:
             return "in the time that was chosen"
-        told = WITHIN[self.within][0]
-        return f"in {told}"
+        window = WITHIN[self.within][0]
+        return f"in {window}"
 
     @property
     def is_set(self) -> bool:
@@ -151,7 +151,7 @@ def instant_of(text: str) -> int | None:
     return at_ms if at_ms < INSTANT_MS_MAX else None
 
 
-def reason_told(reason: str, seats: int | None = None) -> str:
+def reason_text(reason: str, seats: int | None = None) -> str:
     """Why a grant was denied."""
     if reason == NoSeatReason.ALL_IN_USE and seats:
         return "the only seat in use" if seats == 1 else f"all {seats:,} seats in use"

@@ -70,7 +70,7 @@ class Field(Value, frozen=True, kw_only=True):
     suggestions: tuple[str, ...] = ()
     placeholder: str = ""
     width: str = "line"  # how much text is usual: short, medium, or a line of it
-    at_ms: int | None = None  # what is told beside it, by the reader's clock
+    at_ms: int | None = None  # an instant to show beside it, by the reader's clock
     about: str = ""  # what a refusal calls it, where that is another name than the form's
 
     @property
@@ -101,7 +101,7 @@ class Field(Value, frozen=True, kw_only=True):
 
 
 class Place(NamedTuple):
-    """A page on which what stands in the way can be seen or mended."""
+    """A page on which the obstacle can be seen or removed."""
 
     text: str
     href: str
@@ -132,7 +132,7 @@ class Form:
 
     @property
     def is_wrong(self) -> bool:
-        """Whether something has to be mended before it can be saved."""
+        """Whether something has to be corrected before it can be saved."""
         return bool(self.errors or self.problem)
 
     @property
@@ -144,9 +144,9 @@ class Form:
         """What a field holds, to be shown."""
         return (self.texts.get(name) or ("",))[0]
 
-    def told(self, field: Field) -> str:
+    def shown(self, field: Field) -> str:
         """What a field holds that is not to be changed, as a person reads it."""
-        return _told(field, self.texts.get(field.name, ()))
+        return _shown(field, self.texts.get(field.name, ()))
 
     def holds(self, name: str, value: str) -> bool:
         """Whether this option is chosen or marked."""
@@ -200,14 +200,14 @@ class Form:
             was, is_now, typed = (tuple(texts.get(field.name, ())) for texts in (self.seen, now, self.texts))
             if is_now == was:
                 continue
-            told = [_told(field, texts) for texts in (was, is_now, typed)]
+            shown = [_shown(field, texts) for texts in (was, is_now, typed)]
             found.append(
                 Difference(
                     name=field.name,
                     label=field.label,
-                    before=told[0],
-                    now=told[1],
-                    typed=told[2],
+                    before=shown[0],
+                    now=shown[1],
+                    typed=shown[2],
                     is_in_conflict=typed not in {was, is_now},
                 )
             )
@@ -265,7 +265,7 @@ def _cleaned(field: Field, typed: list[str]) -> tuple[str, ...]:
     return tuple(text.strip() for text in typed[-1:])
 
 
-def _told(field: Field, texts: tuple[str, ...]) -> str:
+def _shown(field: Field, texts: tuple[str, ...]) -> str:
     """What a field holds, as a person reads it."""
     labels = {option.value: option.label for option in field.options}
     if field.kind is Kind.MARK:

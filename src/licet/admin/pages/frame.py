@@ -45,10 +45,10 @@ from licet.seat_sources import counted_addresses
 from licet.store.errors import StoreUnavailable
 
 KEPT_CHARS_MAX = 100_000  # of a form that waits for a sign-in
-TOLD_CHARS_MAX = 300
-TOLD_S = 30
+NOTICE_CHARS_MAX = 300
+NOTICE_S = 30
 
-_TOLD = "licet-told"
+_NOTICE_COOKIE = "licet-told"
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z)", re.ASCII)
 _INDENTATION = re.compile(r"^[ \t]+", re.MULTILINE)
 _ARROW = "\N{RIGHTWARDS ARROW}"
@@ -158,33 +158,35 @@ def page(
     request: Request, visit: Visit | None, template: str, *, here: str = "", status: int = 200, **values: Any
 ) -> HTMLResponse:
     """A page; `here` is its entry in the navigation."""
-    told = "" if request.headers.get("hx-request") else unquote(request.cookies.get(_TOLD, ""))
+    notice = "" if request.headers.get("hx-request") else unquote(request.cookies.get(_NOTICE_COOKIE, ""))
     html = (
         _templates()
         .get_template(template)
-        .render(visit=visit, here=here, told=told[:TOLD_CHARS_MAX], request=request, Role=Role, **values)
+        .render(
+            visit=visit, here=here, notice=notice[:NOTICE_CHARS_MAX], request=request, Role=Role, **values
+        )
     )
     answer = HTMLResponse(html, status, {"cache-control": "no-store"})
-    if told:
-        answer.delete_cookie(_TOLD, path="/")
+    if notice:
+        answer.delete_cookie(_NOTICE_COOKIE, path="/")
     return answer
 
 
 def part(template: str, block: str, **values: Any) -> str:
     """One block of a template, for who has the rest of the page already."""
     found = _templates().get_template(template)
-    made = found.new_context({"Role": Role, "here": "", "told": "", **values})
+    made = found.new_context({"Role": Role, "here": "", "notice": "", **values})
     return "".join(found.blocks[block](made))
 
 
-def see(request: Request, path: str, told: str = "") -> Response:
+def see(request: Request, path: str, notice: str = "") -> Response:
     """Send the reader on to another page when a form is done, with one sentence about it."""
     answer = RedirectResponse(path, 303)
-    if told:
+    if notice:
         answer.set_cookie(
-            _TOLD,
-            quote(told[:TOLD_CHARS_MAX]),
-            max_age=TOLD_S,
+            _NOTICE_COOKIE,
+            quote(notice[:NOTICE_CHARS_MAX]),
+            max_age=NOTICE_S,
             path="/",
             secure=is_secure(request),
             httponly=True,
@@ -373,7 +375,7 @@ def _templates() -> Environment:
     environment.globals |= {
         "counted_addresses": counted_addresses,
         "licence_state": licence_state,
-        "told_parts": told_parts,
+        "text_parts": text_parts,
         "licet_version": version("licet"),
     }
     environment.filters |= {"json_text": _json_text}
@@ -394,7 +396,7 @@ def _utc(at_ms: int) -> str:
     return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def told_parts(text: str) -> list[tuple[str, int | None, str]]:
+def text_parts(text: str) -> list[tuple[str, int | None, str]]:
     """The detail of an event for a person: pieces of text, and the instants among them in milliseconds.
 
     An instant comes with the form in which it is shown: `last` where it says when something expires.

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from licet.admin.context import AdminContext
-from licet.admin.pages.filters import CAUSES, WITHIN, Filters, reason_told, tenant_or_all
+from licet.admin.pages.filters import CAUSES, WITHIN, Filters, reason_text, tenant_or_all
 from licet.admin.pages.frame import Visit, link, page, visiting
 from licet.admin.problems import not_found
 from licet.formats import counted
@@ -57,7 +57,7 @@ _PLACES = {
 }
 
 
-# What the events of the store say, as it is told of somebody.
+# The store's events as sentences about a person.
 _DONE = {
     "add": "added",
     "set": "changed",
@@ -93,7 +93,7 @@ class Line(NamedTuple):
     detail_link: str
 
 
-def did_told(action: str, target: str) -> str:
+def did_text(action: str, target: str) -> str:
     """What an administrator did: `added pool full`."""
     if action == "sign in":
         return "signed in"
@@ -168,7 +168,7 @@ def _happened(visit: Visit, happened: Happened) -> Line:
             what = "began a session" if happened.times == 1 else f"began {counted(happened.times, 'session')}"
             detail, target = pool, link(visit, "/seats", **tenant, q=happened.client_id)
         case Kind.DENIED:
-            what = f"was refused: {reason_told(happened.reason, happened.seats)}"
+            what = f"was refused: {reason_text(happened.reason, happened.seats)}"
             detail = f"pool {happened.pool}"
             target = link(visit, "/denials", **tenant, client=happened.client_id, within="all")
         case _:
@@ -236,7 +236,7 @@ def _did(visit: Visit, did: Did) -> Line:
         subject=did.actor,
         subject_link=link(visit, PATH, actor=did.actor, kind=Kind.EVENT.value),
         initials="",
-        what=did_told(did.action, did.target),
+        what=did_text(did.action, did.target),
         times=1,
         detail=did.detail,
         detail_link=target,

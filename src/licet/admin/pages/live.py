@@ -12,7 +12,7 @@ The rules:
 - There are `VIEWERS_MAX` at most, of which one sign-in has `VIEWERS_OF_ONE_MAX`.
 - A stream keeps nobody signed in, and ends with the sign-in.
 
-It knows nothing of what it tells.
+It knows nothing of the content that it sends.
 """
 
 import asyncio
@@ -101,7 +101,7 @@ class Live:
             took_s = loop.time() - began_s
             for viewer in self._viewers:
                 if viewer.view in views:
-                    viewer.tell(shown.get(viewer.view), now_ms)
+                    viewer.note_news(shown.get(viewer.view), now_ms)
             with suppress(TimeoutError):
                 await asyncio.wait_for(closing.wait(), max(self._look_every_s, REST * took_s))
 
@@ -125,7 +125,7 @@ class Live:
 
 
 class Viewer:
-    """Who looks at a view, and the newest that it has not been told yet."""
+    """A viewer of a view, and the newest content that was not sent to it yet."""
 
     def __init__(self, view: Hashable, token: str) -> None:
         self.view = view
@@ -134,7 +134,7 @@ class Viewer:
         self._news = b""
         self._has_news = asyncio.Event()
 
-    def tell(self, shown: Shown | None, now_ms: int) -> None:
+    def note_news(self, shown: Shown | None, now_ms: int) -> None:
         """What the view shows now; None when nobody can say."""
         if shown == self._seen:
             return
@@ -167,7 +167,7 @@ class _Stream(Response):
         self._viewer = viewer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send what there is to tell."""
+        """Send what is new."""
         del scope
         self._live.join(self._viewer)
         telling = asyncio.create_task(self._tell(send))

@@ -27,12 +27,12 @@ from licet.units import QUARTER_MS
 
 TENANTS_A_PAGE = 50
 IN_NOW_MAX = 8
-_NAMES_TOLD = 2  # of pools, in a headline
+_NAMES_SHOWN = 2  # of pools, in a headline
 _TEXT_CHARS_MAX = 64
 
 
 class View(NamedTuple):
-    """What somebody looks at; who looks at the same is told the same."""
+    """A view that somebody looks at; equal views get the same content."""
 
     tenant_id: int | None  # None: all tenants
     name: str  # of the chosen tenant
@@ -102,7 +102,7 @@ def headline(found: Overview, tenants: int) -> str:
         return said
     if len(found.tenants) > 1:
         return f"{said}, {counted(len(expired), 'licence has', 'licences have')} expired"
-    if len(expired) > _NAMES_TOLD:
+    if len(expired) > _NAMES_SHOWN:
         return f"{said}, the licences of {len(expired):,} pools have expired"
     ended = "licence of {} has" if len(expired) == 1 else "licences of {} have"
     return f"{said}, the {ended.format(' and '.join(expired))} expired"

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from licet.admin.context import AdminContext
-from licet.admin.pages.filters import CAUSES, cleaned, reason_told
+from licet.admin.pages.filters import CAUSES, cleaned, reason_text
 from licet.admin.pages.frame import Visit, link, page, visiting
 from licet.journal.failures import Refused, find_request
 from licet.model import FailureCause, Who
@@ -61,7 +61,7 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
 
 def _why(found: Refused) -> str:
     if found.kind == "denied":
-        return reason_told(found.reason)
+        return reason_text(found.reason)
     return CAUSES[FailureCause(found.reason)] if found.reason in set(FailureCause) else found.reason
 
 

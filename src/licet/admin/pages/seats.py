@@ -44,7 +44,7 @@ from licet.store.paging import InvalidCursor
 ROWS_A_PAGE = 100
 TEXT_CHARS_MAX = 100
 CHOSEN_MAX = 500
-CLIENTS_TOLD = 12
+CLIENTS_SHOWN = 12
 COOL_DOWNS = ((0, "none: it may come back at once"), (300, "5 minutes"), (3600, "1 hour"))
 WITHOUT = "without-seat"
 _SID_CHARS = 40
@@ -136,8 +136,8 @@ def router(context: AdminContext) -> APIRouter:
         except InvalidValue as fault:
             return await _ask(context, request, visit, posted.items, problem=sentence(str(fault)))
         done = await context.run(_end, context, visit, tenant, chosen, reason, cool_down_s)
-        told = _told(done, cool_down_s, visit.now_ms)
-        return see(request, _back(visit, tenant, posted.text("back")), told)
+        text = _result(done, cool_down_s, visit.now_ms)
+        return see(request, _back(visit, tenant, posted.text("back")), text)
 
     return made
 
@@ -254,8 +254,8 @@ async def _ask(
         seats=len({session.seat for session in ending if session.frees_seat}),
         free_at_ms=free_ms,
         kept_seats=len({session.seat for session in ending if session.seat and not session.frees_seat}),
-        clients=clients[:CLIENTS_TOLD],
-        more_clients=max(0, len(clients) - CLIENTS_TOLD),
+        clients=clients[:CLIENTS_SHOWN],
+        more_clients=max(0, len(clients) - CLIENTS_SHOWN),
         reason=texts.get("reason", ""),
         cool_down_s=_cool_down_s(texts.get("cool_down", "")),
         cool_downs=COOL_DOWNS,
@@ -303,20 +303,20 @@ def _end(  # noqa: PLR0917 - all of what was asked for
     )
 
 
-def _told(done: SessionsEnded, cool_down_s: int, now_ms: int) -> str:
+def _result(done: SessionsEnded, cool_down_s: int, now_ms: int) -> str:
     """What became of it, in a sentence."""
     if not done.sessions:
         return "Nothing was ended: what you chose had ended by itself."
-    told = f"{counted(done.sessions, 'session')} ended, {counted(done.seats, 'seat')} came back."
+    text = f"{counted(done.sessions, 'session')} ended, {counted(done.seats, 'seat')} came back."
     if done.seats_free_at_ms is not None:
         which = "is on hold, and free" if done.seats_on_hold == 1 else "are on hold, and all free"
         left = nearness(done.seats_free_at_ms, now_ms)
-        told += f" {counted(done.seats_on_hold, 'seat')} {which} {left}."
+        text += f" {counted(done.seats_on_hold, 'seat')} {which} {left}."
     if done.suspended_until_ms is None:
-        return told
+        return text
     who = done.clients[0] if len(done.clients) == 1 else counted(len(done.clients), "client")
     away = dict(COOL_DOWNS).get(cool_down_s, counted(cool_down_s, "second"))
-    return f"{told} {who} may not come back for {away}."
+    return f"{text} {who} may not come back for {away}."
 
 
 def _tenant(visit: Visit) -> Tenant:

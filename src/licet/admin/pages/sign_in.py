@@ -5,7 +5,7 @@ The rules:
 - The cookie is for this host alone, out of reach of scripts, and is not sent by other sites' pages. It ends
   with the browser; the sign-in ends by itself after a time without use.
 - What was typed into a form whose sign-in had expired comes along, and is shown again where it was typed.
-- Why a sign-in is refused is never told; that there have been too many attempts is.
+- The answer never says why a sign-in is refused, except that there were too many attempts.
 """
 
 import asyncio

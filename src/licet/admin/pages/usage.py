@@ -96,7 +96,7 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
             pools=[(it.pool, _link(visit, asked, pool=it.pool)) for it in found.pools],
             reaches=[(reach, text, _link(visit, asked, reach=reach)) for reach, text in REACHES.items()],
             asked=asked,
-            span_told=REACHES[asked.reach],
+            span_text=REACHES[asked.reach],
             lasted=lasted,
             download=lambda kind: _link(
                 visit, asked, path=f"{PATH}/download.{kind}", pool=pool.pool if pool else ""
@@ -185,7 +185,7 @@ def _pool_context(found: Usage, pool: PoolUsage, asked: Asked) -> dict[str, Any]
         "slider": {
             "least": first,
             "most": min(most, first + SLIDER_MAX),
-            "told": [
+            "answers": [
                 sentence(with_seats_sentence(found, pool, seats))
                 for seats in range(first, min(most, first + SLIDER_MAX) + 1)
             ],

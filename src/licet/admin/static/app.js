@@ -107,7 +107,7 @@ const licet = (() => {
   }
 
   // A word for who listens instead of looking.
-  function tell(text) {
+  function announce(text) {
     const place = document.getElementById("live-word");
     if (place && place.textContent !== text) place.textContent = text;
   }
@@ -172,7 +172,7 @@ const licet = (() => {
       try {
         await navigator.clipboard.writeText(from.value ?? from.textContent.trim());
         button.textContent = "Copied";
-        tell("Copied");
+        announce("Copied");
       } catch {
         const range = document.createRange(); // no clipboard without TLS: then it is marked, ready for Ctrl-C
         range.selectNodeContents(from);
@@ -217,9 +217,9 @@ const licet = (() => {
     localise();
     setInterval(tick, 1000);
     document.addEventListener("htmx:after:swap", () => localise());
-    document.addEventListener("htmx:error", () => tell("The server did not answer. What you see may be old."));
+    document.addEventListener("htmx:error", () => announce("The server did not answer. What you see may be old."));
   }
 
   start();
-  return { clock, exact, hear, localise, now, tell };
+  return { clock, exact, hear, localise, now, announce };
 })();

@@ -7,12 +7,12 @@
   word.className = "warn";
   word.hidden = true;
   place.before(word);
-  let told = 0;
+  let announced = 0;
 
   function say(text) {
     word.hidden = !text;
     word.textContent = text;
-    if (text) licet.tell(text);
+    if (text) licet.announce(text);
   }
 
   async function show(news) {
@@ -21,9 +21,9 @@
     if (heading.textContent !== news.headline) {
       heading.textContent = news.headline;
       document.title = `${news.headline} · Licet`;
-      if (Date.now() - told > 20000) { // who listens need not hear every seat
-        told = Date.now();
-        licet.tell(news.headline);
+      if (Date.now() - announced > 20000) { // who listens need not hear every seat
+        announced = Date.now();
+        licet.announce(news.headline);
       }
     }
     say("");

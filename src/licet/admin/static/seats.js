@@ -60,7 +60,7 @@
     if (text && heading.textContent !== text) {
       heading.textContent = text;
       document.title = `${text} · Licet`;
-      licet.tell(text);
+      licet.announce(text);
     }
   });
 

@@ -3,7 +3,7 @@
 (() => {
   const form = document.querySelector("[data-what-if]");
   if (!form) return;
-  const { least, most, told } = JSON.parse(form.dataset.whatIf);
+  const { least, most, answers } = JSON.parse(form.dataset.whatIf);
   const number = form.querySelector("input[type=number]");
   const slider = form.querySelector("input[type=range]");
   const answer = document.getElementById("answer");
@@ -11,7 +11,7 @@
   form.querySelector("button").hidden = true;
 
   const say = (seats) => {
-    if (seats >= least && seats <= most) answer.textContent = told[seats - least];
+    if (seats >= least && seats <= most) answer.textContent = answers[seats - least];
   };
   slider.addEventListener("input", () => {
     number.value = slider.value;

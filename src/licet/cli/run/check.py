@@ -61,7 +61,7 @@ def check(*, data: Data = None, as_json: AsJson = False) -> None:
         _print(nodes, findings, data, names_tenant=names_tenant)
     wrong = sum(finding.is_wrong for finding in findings)
     if wrong:
-        note(f"{counted(wrong, 'thing')} to mend.")
+        note(f"{counted(wrong, 'thing')} to correct.")
         raise typer.Exit(1)
 
 

@@ -174,4 +174,4 @@ def _keep_event(data: Path | None, action: str, *keys: TokenKey, detail: str = "
         with opened(data) as store, store.transaction(Purpose.UPKEEP) as transaction:
             keep_events(transaction, events)
     except StoreUnavailable as fault:
-        note(f"No event tells of it: {fault}")
+        note(f"No event was recorded: {fault}")

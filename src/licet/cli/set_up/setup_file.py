@@ -31,7 +31,7 @@ def apply(
 ) -> None:
     """Make the store match a declarative TOML file, all of it or nothing.
 
-    Passwords and secrets are not in the file and stay as they are: [bold]licet check[/] tells who has none.
+    Passwords and secrets are not in the file and stay as they are: [bold]licet check[/] says who has none.
 
     Example: [bold]licet apply licet-setup.toml --dry-run[/]
     """

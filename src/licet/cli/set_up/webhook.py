@@ -159,7 +159,7 @@ def secret(
 
 @app.verb("test")
 def try_out(webhook_id: Id, *, data: Data = None) -> None:
-    """Send a message that tells nothing from here, once, and say what is answered.
+    """Send a test message from here, once, and print the answer.
 
     A server may reach another network than this machine.
 

@@ -8,7 +8,7 @@ from fastapi.responses import Response
 
 from licet.admin.pages.filters import cleaned
 from licet.admin.pages.frame import link, page
-from licet.admin.pages.journal import did_told
+from licet.admin.pages.journal import did_text
 from licet.admin.pages.setup.cells import Row
 from licet.admin.pages.setup.noun import Noun, Secret, capital
 from licet.admin.pages.setup.places import ROOT, places
@@ -46,7 +46,7 @@ def setup_page(
         here_path=f"{path}?{query}" if query else path,
         headline=headline,
         noun=noun,
-        did=did_told,
+        did=did_text,
         **context,
     )
 

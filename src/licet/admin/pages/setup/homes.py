@@ -134,7 +134,7 @@ class OfClient(Noun[Credential]):
         return created, expires, last_use(part.last_used_at_ms, "ago")
 
     def short(self, part: Credential) -> str:
-        """What one is told from the others by."""
+        """What distinguishes one from the others."""
         raise NotImplementedError
 
     def lost_without(self, left: Client) -> list[str]:

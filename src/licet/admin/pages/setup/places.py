@@ -34,7 +34,7 @@ _THERE = frozenset({Code.ALREADY_THERE, Code.DIFFERS_BY_CASE, Code.DISABLED, Cod
 
 
 def places(visit: Visit, refusal: Refusal) -> tuple[Place, ...]:
-    """The pages that help with a refusal; none where what is wrong is mended in the form itself."""
+    """The pages that help with a refusal; none where the mistake is corrected in the form itself."""
     return tuple(_places(visit, refusal))
 
 

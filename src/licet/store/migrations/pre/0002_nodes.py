@@ -1,4 +1,4 @@
-"""Adds the nodes, and what tells which code may work on the tables."""
+"""Adds the nodes, and the table that says which code may work on the tables."""
 
 import sqlalchemy as sa
 from alembic import op
