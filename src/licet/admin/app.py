@@ -42,7 +42,7 @@ from licet.store.errors import StoreUnavailable
 from licet.web.refusals import Kind
 
 API_PREFIX = "/api/"
-_FOR_PROGRAMS = (API_PREFIX, scraping.PATH)  # which a page would not help
+_FOR_PROGRAMS = (API_PREFIX, scraping.PATH)  # which are for programs, so a page would not help
 _FAULT = 500
 
 
@@ -111,7 +111,7 @@ class _Guarded:
         try:
             await self._application(scope, receive, watched)
         except Exception as fault:  # noqa: BLE001 - nobody above knows what to answer
-            if not has_begun or not scope["state"].get("is_told"):
+            if not has_begun or not scope["state"].get("is_answered"):
                 answer = await self._answers.answer(Request(scope, receive), fault)
             if not has_begun:
                 await answer(scope, receive, send)
@@ -127,7 +127,7 @@ class _FaultAnswers:
         """The answer to a request that could not be done."""
         problem = _problem(request, fault)
         self._note(request, problem, fault)
-        request.state.is_told = True
+        request.state.is_answered = True
         if request.url.path.startswith(_FOR_PROGRAMS):
             return problem_answer(problem, request_id(request), advised(problem.detail, problem.refusal))
         try:
@@ -140,7 +140,7 @@ class _FaultAnswers:
             return plain_page(problem, request_id(request))
 
     def refusal(self, scope: dict[str, Any], problem: Problem) -> Application:
-        """The same as an application, for the gate."""
+        """The answer as an application, for the gate."""
 
         async def refuse(_: Any, receive: Any, send: Any) -> None:
             answer = await self.answer(Request(scope, receive), problem)
@@ -167,13 +167,13 @@ class _FaultAnswers:
 
 
 def problem_answer(problem: Problem, id_of_request: str, detail: str) -> Response:
-    """A problem as `application/problem+json`; `detail` says which operation helps, too."""
+    """A problem as `application/problem+json`; `detail` may also name an operation that helps."""
     body = msgspec.json.encode(problem.content(id_of_request) | {"detail": detail})
     return Response(body, problem.status, problem.headers, MEDIA_TYPE)
 
 
 def plain_page(problem: Problem, id_of_request: str) -> Response:
-    """A problem as a page of text: what is left when there is nothing to make another of."""
+    """A problem as a page of text, where no other page can be made."""
     text = f"{problem.title}.\n\n{problem.detail}\n\nRequest id: {id_of_request}\n"
     return Response(text, problem.status, problem.headers, "text/plain; charset=utf-8")
 
@@ -192,7 +192,7 @@ def _problem(request: Request, fault: Exception) -> Problem:
 
 
 def _detail(problem: Problem, fault: Exception) -> str:
-    """What the log has: of a fault in the store what the driver said, and of a value only its place."""
+    """The text for the log: of a fault in the store the driver's, of a value only its place."""
     if isinstance(fault, StoreUnavailable):
         return str(fault).partition("\n")[0]
     return ", ".join(filter(None, [problem.detail, *(error.pointer for error in problem.errors)]))

@@ -1,17 +1,19 @@
-"""Defines what every operation and page of the admin listener works with: the store, threads, who asks.
+"""Defines the context of every operation and page of the admin listener: the store, threads, identities.
 
     found = await context.read(lambda connection: seats(connection, tenant, context.clock.now_ms()))
     await context.change(identity, lambda change: change.tenant("Jim_Test").set_pool("full", seats=7))
 
 The rules:
 
-- What waits for a disk or a network runs in one of the context's threads, a few at a time, and never in the
-  event loop, which serves grants. Long encoding belongs there, too.
-- Who asks is asked once for each request: `identity` for the API, `signed_in` for pages. A method that is not
-  safe needs the CSRF token beside the cookie; a key needs none, because no browser sends it by itself.
-- What somebody may not see is not there for him: `tenant` raises NotFound.
-- All changes of the set-up pass `change_now`, which keeps the licence from those who do not own it.
-- An event stream ends when `closing` is set; the listener ends those that do not look.
+- Work that waits for a disk or a network runs in one of the context's threads, a few at a time, and never in
+  the event loop, which serves grants. Long encoding runs there, too.
+- The caller is identified once for each request: by `identity` for the API, by `signed_in` for pages. A
+  method that is not safe needs the CSRF token beside the cookie; an API key needs none, because no browser
+  sends it by itself.
+- A tenant that an identity may not see does not exist for it: `tenant` raises NotFound.
+- All changes of the set-up go through `change_now`, which refuses changes of the licence by others than its
+  owners.
+- An event stream ends when `closing` is set; the listener ends those that do not check it.
 """
 
 import asyncio
@@ -50,8 +52,8 @@ CSRF_FIELD = "csrf"
 FOLLOWS_HEADER = "x-licet-follows"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
-THREADS = 4  # as many long reports at once; a guess, on the two processors of a small machine
-WAITING_MAX = 64  # what may wait for a thread; one more is answered 503
+THREADS = 4  # so many long reports at once; a guess for a small machine with two processors
+WAITING_MAX = 64  # that may wait for a thread; one more is answered with 503
 
 Made = TypeVar("Made")
 
@@ -77,7 +79,7 @@ class AdminContext:
     ) -> None:
         self.store = store
         self.metrics = metrics
-        self.webhook_http = webhook_http  # as the settings have it
+        self.webhook_http = webhook_http  # by the settings
         self.webhook_private = webhook_private
         self.access = access
         self.clock = store.clock
@@ -88,7 +90,7 @@ class AdminContext:
         self.public_url = public_url
         self.log = log
         self.refusals = refusals
-        self.keyring_lock = Lock()  # for who writes the file of keys
+        self.keyring_lock = Lock()  # held while the file of keys is written
         self.closing = asyncio.Event()
         self._threads = ThreadPoolExecutor(THREADS, "licet-admin")
         self._waiting = 0
@@ -96,9 +98,9 @@ class AdminContext:
     # Work
 
     async def run(self, work: Callable[..., Made], *arguments: Any, **more: Any) -> Made:
-        """What `work` gives, done in a thread.
+        """Run `work` in a thread; return its result.
 
-        Raises what it raises, and QueueFull when too much waits already.
+        Raises what it raises, and QueueFull when too much already waits.
         """
         if self._waiting >= WAITING_MAX + THREADS:
             raise QueueFull
@@ -110,35 +112,35 @@ class AdminContext:
             self._waiting -= 1
 
     async def read(self, work: Callable[[Connection], Made]) -> Made:
-        """What `work` reads from a connection that sees the store at one instant, for as long as it takes.
+        """Run `work` on a connection that sees the store at one instant; return its result.
 
         Raises StoreUnavailable.
         """
         return await self.run(self.read_now, work)
 
     def read_now(self, work: Callable[[Connection], Made]) -> Made:
-        """The same for who is in a thread already."""
+        """The same, for a caller that is in a thread already."""
         with self.store.reporting() as connection:
             return work(connection)
 
     async def change(self, identity: Identity, work: Callable[[SetupChange], Made]) -> Made:
-        """What `work` gives, which changes the set-up: all of it or nothing, in this identity's name.
+        """Run `work`, which changes the set-up in one transaction, as this identity; return its result.
 
         Raises SetupError, InvalidValue, StoreUnavailable.
         """
         return await self.run(self.change_now, identity, work)
 
     def change_now(self, identity: Identity, work: Callable[[SetupChange], Made]) -> Made:
-        """The same for who is in a thread already."""
+        """The same, for a caller that is in a thread already."""
         try:
             with changing(self.store, identity.actor, keeps_licence=not identity.owns_licence) as change:
                 made = work(change)
         except NotFound as fault:
             if fault.subject is None or fault.subject.kind != "tenant":
                 raise
-            # It was removed since somebody looked; which others there are is not for an owner of one tenant.
+            # It was removed meanwhile; an owner of one tenant must not see the names of others.
             raise unknown(fault.subject, field=fault.field) from None
-        self.store.refresh_tenants()  # Who looks next sees what was changed.
+        self.store.refresh_tenants()  # The next reader sees the change.
         return made
 
     async def tenants(self, identity: Identity) -> list[Tenant]:
@@ -149,7 +151,7 @@ class AdminContext:
         return await self.run(self.tenants_now, identity)
 
     def tenants_now(self, identity: Identity) -> list[Tenant]:
-        """The same for who is in a thread already."""
+        """The same, for a caller that is in a thread already."""
         self.store.refresh_tenants()
         found = [it for it in self.store.tenants().values() if identity.sees(it.id)]
         return sorted(found, key=lambda tenant: tenant.name)
@@ -162,7 +164,7 @@ class AdminContext:
         return await self.run(self.tenant_now, identity, name)
 
     def tenant_now(self, identity: Identity, name: str) -> Tenant:
-        """The same for who is in a thread already."""
+        """The same, for a caller that is in a thread already."""
         self.store.refresh_tenants()
         found = self.store.tenant(name)
         if found is None or not identity.sees(found.id):
@@ -170,16 +172,16 @@ class AdminContext:
         return found
 
     def client_secrets(self) -> ClientSecrets:
-        """What makes client secrets, by the keys as they are in their file now.
+        """The maker of client secrets, by the current file of keys.
 
         Raises KeyringUnusable. It reads a file: call it in a thread.
         """
         return ClientSecrets(read_keyring(self.keyring_path).pepper)
 
-    # Who asks
+    # The caller
 
     async def signed_in(self, request: Request) -> SignedIn:
-        """Who is signed in with the cookie; for a method that is not safe, with the CSRF token as well.
+        """The administrator signed in with the cookie; a method that is not safe needs the CSRF token too.
 
         The token is in the header, or in the form's field. Raises Problem, StoreUnavailable.
         """
@@ -196,7 +198,7 @@ class AdminContext:
         return found
 
     async def identity(self, request: Request) -> Identity:
-        """Who asks, by an API key or by the cookie.
+        """The caller, by an API key or by the cookie.
 
         Raises Problem, StoreUnavailable.
         """
@@ -212,12 +214,12 @@ class AdminContext:
         return found
 
     async def write_down(self) -> None:
-        """Write what is kept in memory only: which API keys were used; where the store is down, later."""
+        """Write which API keys were used, which is only in memory; where the store is down, later."""
         with suppress(QueueFull, StoreUnavailable):
             await self.access.write_down()
 
     async def close(self) -> None:
-        """Finish what is under way, and let go of the threads."""
+        """Finish what is under way, and end the threads."""
         self.closing.set()
         await self.write_down()
         await self.access.close()
@@ -225,7 +227,7 @@ class AdminContext:
 
 
 def must_be(identity: Identity, role: Role) -> None:
-    """Return if this identity may do what this role may.
+    """Return if this identity has the rights of this role.
 
     Raises Problem.
     """
@@ -239,12 +241,12 @@ def is_secure(request: Request) -> bool:
 
 
 def cookie_name(request: Request) -> str:
-    """The name of the cookie of a sign-in; a browser takes this prefix from TLS and for all paths only."""
+    """The name of the cookie of a sign-in; a browser accepts this prefix only over TLS and for all paths."""
     return "__Host-licet" if is_secure(request) else "licet"
 
 
 def address(request: Request) -> str:
-    """Where a request comes from; a trusted proxy has been looked through."""
+    """The address of a request's client, behind trusted proxies."""
     return request.client.host if request.client else ""
 
 
@@ -255,7 +257,7 @@ def request_id(request: Request) -> str:
 
 
 def _asks_by_itself(request: Request) -> bool:
-    """Whether a page that follows asked, and not its reader: this keeps nobody signed in."""
+    """Whether a page's script sent this by itself, and not its reader: that keeps nobody signed in."""
     headers = request.headers
     return FOLLOWS_HEADER in headers or headers.get("accept", "").startswith("text/event-stream")
 
@@ -271,7 +273,7 @@ async def _csrf_sent(request: Request) -> str:
 
 
 async def form_of(request: Request) -> FormData:
-    """The form that was sent, in UTF-8: other codecs make texts of it that nothing can write, or fail.
+    """The form that was sent, in UTF-8: other codecs may fail, or make texts that cannot be written.
 
     Raises Problem.
     """

@@ -2,15 +2,15 @@
 
 The rules:
 
-- Every answer has the security headers and a request id, also one of the framework's own.
-- A name that the server is not known by is refused: a page of another site whose name was made to point here
-  (DNS rebinding) must not read or do anything. An address as such is no such name.
+- Every answer has the security headers and a request id, even one that the framework makes.
+- A host name that is not the server's is refused: a page of another site whose name was made to resolve to
+  this server (DNS rebinding) must not read or change anything. An IP address is accepted.
 - A method that is not safe must not come from another site's page, whatever cookies come with it.
 - A body has a largest size, and when the listener closes every stream ends.
 - Where administrators reach the listener by https, every request counts as one over TLS, whether the proxy is
   trusted or not: so cookies are `Secure`, and browsers are ordered to use https only (RFC 6797).
 
-Plain ASGI, as it has to work for streams as well. It knows nothing of what is behind it.
+It is plain ASGI, because it has to work for streams as well. It knows nothing of the application behind it.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ Refuse = Callable[[Scope, Problem], Application]
 BODY_BYTES_MAX = 256 * 1024  # well above the largest form, and parsed within a millisecond or two
 HEAD_BYTES_MAX = 16 * 1024  # as on the public listener
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-SLASH = "\udc2f"  # a slash within a segment: no name has a surrogate in it
+SLASH = "\udc2f"  # a slash within a segment: no name contains a surrogate
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self';"
@@ -45,7 +45,7 @@ _POLICY = (
 SECURITY_HEADERS = (
     (b"content-security-policy", _POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
-    # With none at all, a browser calls the origin of our own forms "null".
+    # Without a referrer policy of this kind a browser sends "null" as the origin of our own forms.
     (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
@@ -57,10 +57,10 @@ _LOCAL = re.compile(r"localhost|.+\.localhost")
 
 
 class Gate:
-    """The outermost of the admin listener. `refuse` makes an answer of a problem.
+    """The outermost layer of the admin listener. `refuse` makes an answer from a problem.
 
-    It is known by the names in `urls`, by that of its machine, and by every address. Administrators come by
-    the first of `urls`.
+    Accepted host names are those in `urls`, that of its machine, and every IP address. Administrators use the
+    first of `urls`.
     """
 
     def __init__(
@@ -86,17 +86,17 @@ class Gate:
         self._refuse = refuse
         self._body_bytes_max = body_bytes_max
         self._larger = larger  # bodies, by path
-        # Unique in this log for as long as it matters: a random start, then a count.
+        # Unique in this log for long enough: a random prefix, then a count.
         prefix = secrets.token_hex(4)
         self._request_ids = (f"a{prefix}-{number:x}" for number in itertools.count(1))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or refuse it."""
-        if scope["type"] != "http":  # Nothing else is spoken here.
+        """Pass a request on, or refuse it."""
+        if scope["type"] != "http":  # No other protocol is served here.
             return
         request_id = next(self._request_ids)
         state = {**scope.get("state", {}), "request_id": request_id}
-        # A copy: the connection knows by its own that the answer to a HEAD has no body.
+        # A copy: the connection's own scope says that the answer to a HEAD has no body.
         scope = {**scope, "state": state, "path": _path(scope), "method": _method(scope)}
         if self._is_tls:
             scope["scheme"] = "https"
@@ -129,7 +129,7 @@ class Gate:
             raise forged_request("The request comes from a page of another site.")
 
     def _is_own_page(self, fields: dict[bytes, bytes], host: str) -> bool:
-        """Whether a page of ours sent it, or a program: a browser says where it comes from."""
+        """Whether our own page or a program sent it: a browser sends the origin."""
         if (site := fields.get(b"sec-fetch-site")) is not None:
             return site in {b"same-origin", b"none"}
         origin = fields.get(b"origin", b"").decode("latin-1")
@@ -141,7 +141,7 @@ class Gate:
 
 
 class _Incoming:
-    """What comes in: no more than may, and an end when the listener closes."""
+    """The incoming messages, bounded, with an end when the listener closes."""
 
     def __init__(self, receive: Receive, closing: asyncio.Event, bytes_max: int) -> None:
         self._receive = receive
@@ -161,7 +161,7 @@ class _Incoming:
         return message
 
     async def _end(self) -> Message:
-        """Behind the body there is only an end: the client's or ours."""
+        """Return the end after the body: the client's or ours."""
         waits = [asyncio.ensure_future(self._receive()), asyncio.ensure_future(self._closing.wait())]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -172,12 +172,12 @@ class _Incoming:
 
 
 def too_large(bytes_max: int) -> Problem:
-    """More than a body may have."""
+    """The problem of a body that is too large."""
     return Problem(413, "too-large", f"A body has at most {bytes_max // 1024} KiB.")
 
 
 def _dressed(send: Send, request_id: str, headers_of_all: Iterable[tuple[bytes, bytes]]) -> Send:
-    """Send with the headers that every answer has."""
+    """Send a message with the headers that every answer has."""
 
     async def dressed(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -191,7 +191,7 @@ def _dressed(send: Send, request_id: str, headers_of_all: Iterable[tuple[bytes, 
 
 
 def _path(scope: Scope) -> str:
-    """The path, in which a slash that was sent encoded does not part segments."""
+    """The path, in which an encoded slash does not separate segments."""
     raw = scope.get("raw_path")
     if raw is None or b"%" not in raw:
         path: str = scope["path"]
@@ -200,7 +200,7 @@ def _path(scope: Scope) -> str:
 
 
 def _method(scope: Scope) -> str:
-    """What it is answered as: a HEAD is a GET whose answer ends with its head (RFC 9110 9.3.2)."""
+    """The method that it is answered as: a HEAD is a GET without a body (RFC 9110 9.3.2)."""
     method: str = scope["method"]
     return "GET" if method == "HEAD" else method
 

@@ -2,9 +2,10 @@
 
 Framing, time-outs and limits are those of `licet.web.http.connection`. What differs:
 
-- Answers may be streams, whose applications need tasks of their own, and which end when the client goes.
-- Bodies are larger, and slower.
-- What is refused before there is a request is a problem (RFC 9457) with the security headers of every answer.
+- Answers may be streams, whose applications need tasks of their own, and which end when the client
+  disconnects.
+- Bodies may be larger, and slower.
+- A refusal before there is a request is a problem (RFC 9457) with the security headers of every answer.
 """
 
 from http import HTTPStatus
@@ -46,7 +47,9 @@ class AdminHttpProtocol(GuardedHttpProtocol):
     )
     body_bytes_max: ClassVar[int] = BODY_BYTES_MAX
     body_timeout_s: ClassVar[float] = BODY_TIMEOUT_S
-    serves_half_closed: ClassVar[bool] = False  # a browser closes both ways: an answer would go to nobody
+    serves_half_closed: ClassVar[bool] = (
+        False  # a browser closes both directions: nobody would read an answer
+    )
 
     @staticmethod
     def refusal(status: int, description: str, request_id: str) -> bytes:

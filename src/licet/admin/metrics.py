@@ -1,8 +1,8 @@
 """Serves `GET /metrics` to those who may scrape: the page of `licet.telemetry.metrics`.
 
-Metrics name every tenant and pool, so a scraper has an API key of an identity that sees all tenants, unless
-the settings make them public. While the store does not answer, nobody's key can be looked up, and that is
-when metrics are wanted most: a key that was right before is then taken as it was.
+Metrics name every tenant and pool, so a scraper needs an API key that sees all tenants, unless the settings
+make them public. While the store does not answer, no key can be looked up, and then metrics are needed most:
+a key that was right before is accepted as it was.
 """
 
 import asyncio
@@ -35,14 +35,14 @@ def router(context: AdminContext, metrics: Metrics) -> APIRouter:
         if not metrics.is_public:
             await scrapers.check(request)
         page = await metrics.page(request.headers.get("accept", ""))
-        # Not by `media_type`, which adds a charset to what has one.
+        # Not by `media_type`, which would add a second charset.
         return Response(page.body, headers={"content-type": page.content_type})
 
     return routes
 
 
 class _Scrapers:
-    """Knows who scraped before, by a mark that is worth nothing outside of this process."""
+    """Remembers scrapers by a mark that is useless outside this process."""
 
     def __init__(self, context: AdminContext) -> None:
         self._context = context
@@ -50,7 +50,7 @@ class _Scrapers:
         self._known: dict[bytes, Identity] = {}
 
     async def check(self, request: Request) -> None:
-        """Return if whoever asks may see the metrics.
+        """Return if the caller may see the metrics.
 
         Raises Problem, StoreUnavailable.
         """

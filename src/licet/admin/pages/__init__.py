@@ -1,1 +1,1 @@
-"""The pages are the dashboard: HTML and plain forms, with live updates."""
+"""The pages of the dashboard: HTML and plain forms, with live updates."""

@@ -1,7 +1,7 @@
 """Serves the page of alerts: which are raised now, and the deliveries of their messages.
 
-A message that was given up is a dead letter: it stays, with why, and can be sent again. Where messages go is
-set under Set-up, Webhooks; what raises an alert, at each pool.
+A message that was given up is a dead letter: it stays, with the reason, and can be sent again. Where messages
+go is set under Set-up, Webhooks; what raises an alert, at each pool.
 """
 
 import json
@@ -97,7 +97,7 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
 
 
 def _badge(context: AdminContext) -> Callable[[Request], Any]:
-    """How many pools have an alert, for the navigation; nothing where none has."""
+    """How many pools have an alert, for the navigation; empty where none has."""
     seen = visiting(context)
 
     async def show(request: Request) -> Response:
@@ -112,7 +112,7 @@ def _badge(context: AdminContext) -> Callable[[Request], Any]:
 
 
 def _folded(found: Iterable[Raised]) -> list[Raised]:
-    """Of the thresholds of a pool the highest; beside it denials and the end of the licence."""
+    """The highest threshold of each pool, and its alerts of denials and of the licence's end."""
     shown: dict[tuple[str, str, str], Raised] = {}
     for alert in found:
         kind = alert.threshold if alert.threshold in {DENIED, EXPIRES} else ""

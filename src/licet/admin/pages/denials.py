@@ -1,7 +1,7 @@
 """Serves the page of denials: who was denied a seat, when, why and how often, and who held the seats then.
 
-Minutes of a client that asks again and again are one row. A row opens to a part of the page
-`/denials/holders`, which stands for itself where no script runs. Beside it is `failures.py`.
+Consecutive minutes of a client that retries are one row. A row opens to a part of the page
+`/denials/holders`, which is a page of its own without scripts. `failures.py` is similar.
 """
 
 from collections.abc import Callable, Sequence
@@ -110,12 +110,12 @@ def _show_holders(context: AdminContext) -> Callable[[Request], Any]:
 
 
 def choose(request: Request, visit: Visit, here: str, path: str, headline: str) -> Response:
-    """A page that is about one tenant, for who looks at all of them."""
+    """A page about one tenant, for a reader who has chosen all of them: it asks to choose one."""
     return page(request, visit, "choose.html", here=here, path=path, headline=headline)
 
 
 def lasted(duration_ms: int) -> str:
-    """For how long: `4 min 10 s`, `2 h 05 min`, `3 d 4 h`."""
+    """A duration as text: `4 min 10 s`, `2 h 05 min`, `3 d 4 h`."""
     seconds = max(0, duration_ms) // 1000
     if seconds < 60:  # noqa: PLR2004 - a minute
         return f"{seconds} s"

@@ -1,7 +1,7 @@
 """Writes what a list shows as a CSV file, with times in the reader's zone.
 
-A text that a spreadsheet would take for a formula gets an apostrophe before it (OWASP, CSV injection): names
-are chosen by people.
+A text that a spreadsheet would read as a formula gets an apostrophe before it (OWASP, CSV injection), because
+people choose the names.
 """
 
 import csv
@@ -12,13 +12,13 @@ from zoneinfo import ZoneInfo
 
 from fastapi.responses import Response
 
-ROWS_MAX = 10_000  # a guess: more is read by programs, in pages, from the admin API
+ROWS_MAX = 10_000  # a guess: programs read more in pages, from the admin API
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_file(name: str, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
-    """The answer that is a file of these rows."""
+    """The answer with a file of these rows."""
     file = StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(headings)
@@ -31,7 +31,7 @@ def csv_file(name: str, headings: Sequence[str], rows: Iterable[Sequence[object]
 
 
 def file_name(*words: str) -> str:
-    """These words, without what could be more than a name."""
+    """A file name of these words, without special characters."""
     kept = (
         "".join(char for char in word if char.isascii() and (char.isalnum() or char in "_.-"))
         for word in words

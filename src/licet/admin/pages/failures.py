@@ -1,7 +1,7 @@
 """Serves the page of failed authentications: who, when, from where, why and how often.
 
-Minutes of a client that fails again and again for one cause are one row. Who looks at all tenants also sees
-those of no tenant of ours, and an owner of all tenants the sign-ins that failed.
+Consecutive minutes of a client that fails for one cause are one row. The list of all tenants also has the
+failures of unknown tenants, and for an owner of all tenants the sign-ins that failed.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ PATH = "/failures"
 _NAMES = {"client": "client", "user": "user", "cause": "why"}
 _HEADINGS = ("tenant", "who", "name", "user", "user_name", "cause", "times", "first", "last", "address")
 
-# What somebody can do about it. Of the others the cause says all there is.
+# What to do about a cause, where the cause alone does not say it.
 _ADVICE = {
     FailureCause.UNKNOWN_CLIENT: "The program sends a client_id that this tenant does not have.",
     FailureCause.UNKNOWN_TENANT: "The program calls an address with another tenant in it.",
@@ -40,7 +40,7 @@ _ADVICE = {
 
 
 def router(context: AdminContext) -> APIRouter:
-    """`/failures`, and the same as a file."""
+    """`/failures`, as a page and as a file."""
     routes = APIRouter()
     routes.add_api_route(PATH, _show(context), methods=["GET"])
     routes.add_api_route(f"{PATH}/download.csv", _download(context), methods=["GET"])
@@ -116,7 +116,7 @@ def _row(failures: FailureRange, zone: str) -> Sequence[object]:
 
 
 def _tenant(visit: Visit) -> Tenant | None:
-    """The tenant that is looked at. Of those of no tenant, the only one there is says nothing."""
+    """The chosen tenant. Failures of no tenant are shown even where there is only one tenant."""
     return visit.tenant if visit.identity.tenant_id is None else tenant_or_all(visit)
 
 

@@ -2,8 +2,8 @@
 
 The rules:
 
-- A filter is in the address, so that a list can be sent to somebody, and a chip is a link that takes it away.
-- What cannot be meant is left out: a list is shown rather than an error.
+- A filter is in the address, so that a list can be sent to somebody, and a chip is a link that removes it.
+- An invalid filter is ignored: a list is shown rather than an error.
 - Control characters never reach a store.
 """
 
@@ -68,12 +68,12 @@ class Chip(NamedTuple):
 
 
 class Filters:
-    """What an address narrows a list by. `texts` has what it holds, by the names that are asked for."""
+    """The filters of an address. `texts` has their values, by name."""
 
     def __init__(self, visit: Visit, path: str, query: QueryParams, names: Mapping[str, str]) -> None:
         self._visit = visit
         self._path = path
-        self._names = names  # and what a chip calls them; nothing for one that the page shows itself
+        self._names = names  # with their labels on chips; empty for one that the page shows itself
         self.texts = {name: cleaned(query.get(name, "")) for name in names}
         self.from_ms, self.until_ms = (instant_of(query.get(name, "")) for name in ("from", "until"))
         within = query.get("within", "")
@@ -81,7 +81,7 @@ class Filters:
 
     @property
     def window(self) -> tuple[int | None, int | None]:
-        """From when until when: exactly, or up to now."""
+        """The begin and end: exact, or up to now."""
         if self.from_ms is not None or self.until_ms is not None:
             return self.from_ms, self.until_ms
         length_ms = WITHIN[self.within][1]
@@ -97,12 +97,12 @@ class Filters:
 
     @property
     def is_set(self) -> bool:
-        """Whether more is left out than by time."""
+        """Whether there is a filter other than time."""
         return any(self.texts.values())
 
     @property
     def chips(self) -> list[Chip]:
-        """What is set."""
+        """The filters that are set."""
         chips = [
             Chip(self._names[name], text, self.link(**{name: None}))
             for name, text in self.texts.items()
@@ -113,7 +113,7 @@ class Filters:
         return chips
 
     def link(self, **changes: object) -> str:
-        """The list with these filters changed, from its first page on."""
+        """The link to the list with these filters changed, from its first page on."""
         return self.link_to(self._path, **changes)
 
     def link_to(self, path: str, **changes: object) -> str:
@@ -129,9 +129,9 @@ class Filters:
 
 
 def tenant_or_all(visit: Visit) -> Tenant | None:
-    """The tenant that is looked at; None is all tenants, for who may see all of them.
+    """The chosen tenant; None is all tenants, for a reader who may see all of them.
 
-    Raises Problem: a node that has not seen the reader's tenant yet must not take none for all.
+    Raises Problem: a node that does not know the reader's tenant yet must not show all.
     """
     if visit.the_tenant is None and visit.identity.tenant_id is not None:
         raise not_found("Your tenant is not there, or not there yet.")
@@ -139,7 +139,7 @@ def tenant_or_all(visit: Visit) -> Tenant | None:
 
 
 def cleaned(text: str) -> str:
-    """What may be meant as a name: without control characters, and no longer than one."""
+    """The text as a name: without control characters, and no longer than one."""
     return "".join(char for char in text if char.isprintable()).strip()[:TEXT_CHARS_MAX]
 
 

@@ -2,17 +2,17 @@
 
     form = Form(fields, texts)              # as it is shown
     form = Form(fields, read_texts(fields, items), seen=...)   # as it came back
-    values = form.values()                  # what was meant, or `form.errors` says why not
+    values = form.values()                  # the values, or `form.errors` says why not
 
 The rules:
 
 - A field's value travels as text, and what was typed is shown again as it was typed. A password never is.
-- Each field reads itself, so that what is wrong stands beside it. What only the store can tell is put
-  beside a field by the page.
-- A form carries what it showed (`seen`). When that is not what is there any more, somebody was first:
-  `meet` puts both beside each other, keeps what was typed, and takes over what was not touched.
+- Each field reads itself, so that a mistake is shown beside it. The page adds the mistakes that only the
+  store finds.
+- A form carries what it showed (`seen`). When the stored value is different by now, somebody else was first:
+  `meet` shows both, keeps what was typed, and updates fields that were not touched.
 
-It knows nothing of HTTP and of what its fields are about.
+It knows nothing of HTTP or of the meaning of its fields.
 """
 
 import json
@@ -27,17 +27,17 @@ from licet.formats import sentence
 from licet.model import InvalidValue, Value, out_of_range
 from licet.refusal import Code, Refusal
 
-TEXT_CHARS_MAX = 4096  # of one field; the longest that anything is, an address, is shorter
+TEXT_CHARS_MAX = 4096  # of one field; the longest value, a URL, is shorter
 MANY_MAX = 1000  # marks of one field
 _END = re.compile(r"(\d{4}-\d\d-\d\d)?(?:T(\d\d:\d\d(?::\d\d(?:\.\d{3})?)?))?", re.ASCII)
 _SHOWN_MAX = 80  # of what was typed, in a message
 
-Texts = Mapping[str, tuple[str, ...]]  # what each field holds: one text; marks are as many as are set
+Texts = Mapping[str, tuple[str, ...]]  # the texts of each field: one, or as many as there are marks
 Reader = Callable[[str], Any]  # Raises InvalidValue.
 
 
 class Kind(StrEnum):
-    """How a field is drawn, and how what it holds becomes a value."""
+    """How a field is drawn, and how its text becomes a value."""
 
     TEXT = "text"
     AREA = "area"  # a text of several lines
@@ -46,12 +46,12 @@ class Kind(StrEnum):
     MARK = "mark"  # yes or no
     MARKS = "marks"  # any of some
     PASSWORD = "password"  # noqa: S105 - a kind of field, no secret
-    END = "end"  # when something ends: a date, and it may be a time of day; nothing is never
-    FIXED = "fixed"  # shown, and not to be changed
+    END = "end"  # when something ends: a date, perhaps with a time of day; empty is never
+    FIXED = "fixed"  # shown, but cannot be changed
 
 
 class Option(Value, frozen=True, kw_only=True):
-    """One of those that may be chosen."""
+    """One option that may be chosen."""
 
     value: str
     label: str
@@ -71,7 +71,7 @@ class Field(Value, frozen=True, kw_only=True):
     placeholder: str = ""
     width: str = "line"  # how much text is usual: short, medium, or a line of it
     at_ms: int | None = None  # an instant to show beside it, by the reader's clock
-    about: str = ""  # what a refusal calls it, where that is another name than the form's
+    about: str = ""  # its name in a refusal, where it differs from the form's
 
     @property
     def refused_as(self) -> str:
@@ -79,7 +79,7 @@ class Field(Value, frozen=True, kw_only=True):
         return self.about or self.name
 
     def value(self, texts: tuple[str, ...]) -> Any:
-        """What was meant.
+        """The value of these texts.
 
         Raises InvalidValue.
         """
@@ -137,15 +137,15 @@ class Form:
 
     @property
     def seen_text(self) -> str:
-        """What was shown, to be carried by the form."""
+        """What was shown, as text that the form carries."""
         return json.dumps(self.seen, ensure_ascii=True, separators=(",", ":"))
 
     def text(self, name: str) -> str:
-        """What a field holds, to be shown."""
+        """The text of a field, to be shown."""
         return (self.texts.get(name) or ("",))[0]
 
     def shown(self, field: Field) -> str:
-        """What a field holds that is not to be changed, as a person reads it."""
+        """The value of a field that cannot be changed, as a person reads it."""
         return _shown(field, self.texts.get(field.name, ()))
 
     def holds(self, name: str, value: str) -> bool:
@@ -153,16 +153,16 @@ class Form:
         return value in self.texts.get(name, ())
 
     def day_and_time(self, name: str) -> tuple[str, str] | None:
-        """What an `END` holds, for the two pickers of a browser; None where it is more than they can say."""
+        """The value of an `END` for the two pickers of a browser; None where they cannot express it."""
         found = _END.fullmatch(self.text(name))
         return None if found is None else (found[1] or "", found[2] or "")
 
     def was_typed(self, name: str) -> bool:
-        """Whether there was something in a field that is not shown again."""
+        """Whether a field that is not shown again had a text."""
         return bool(self.text(name))
 
     def values(self) -> dict[str, Any]:
-        """What was meant by all of its fields; where one cannot be read, it is among the errors instead."""
+        """The values of all fields; one that cannot be read is among the errors instead."""
         values = {}
         for field in self.fields:
             if field.kind is Kind.FIXED:
@@ -174,27 +174,27 @@ class Form:
         return values
 
     def refuse(self, text: str, name: str | None = None) -> None:
-        """Say what is wrong, beside this field or above all of them."""
+        """Add a mistake, beside this field or above all of them."""
         if name is not None and any(field.name == name for field in self.fields):
             self.errors.setdefault(name, sentence(text))
         else:
             self.problem = sentence(text)
 
     def refuse_for(self, refusal: Refusal, places: Sequence[Place] = ()) -> None:
-        """Say why it is refused, beside the field that it is about, and where to go on."""
+        """Add a refusal, beside the field that it is about, and pages that help."""
         names = {field.refused_as: field.name for field in self.fields if field.kind is not Kind.FIXED}
         self.refuse(str(refusal), names.get(refusal.field) or names.get(refusal.beside))
         self.places = tuple(places)
 
     def is_behind(self, now: Texts) -> bool:
-        """Whether what is there is not what this form showed."""
+        """Whether the current values differ from those that this form showed."""
         return any(
             tuple(now.get(field.name, ())) != tuple(self.seen.get(field.name, ()))
             for field in self._compared()
         )
 
     def meet(self, now: Texts) -> None:
-        """Put what is there now beside what was typed: what was touched stays, what was not is taken over."""
+        """Show the current values beside what was typed: touched fields stay, others are updated."""
         found = []
         for field in self._compared():
             was, is_now, typed = (tuple(texts.get(field.name, ())) for texts in (self.seen, now, self.texts))
@@ -221,7 +221,7 @@ class Form:
 
 
 def read_texts(fields: Sequence[Field], items: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
-    """What was typed into these fields; a field that has one text only takes the last."""
+    """The texts of these fields; a field with one text takes the last one."""
     fields = [field for field in fields if field.kind is not Kind.FIXED]
     typed: dict[str, list[str]] = {field.name: [] for field in fields}
     for name, text in items:
@@ -231,7 +231,7 @@ def read_texts(fields: Sequence[Field], items: Iterable[tuple[str, str]]) -> dic
 
 
 def read_seen(text: str) -> dict[str, tuple[str, ...]]:
-    """What a form said that it showed; nothing when it is not what a form says."""
+    """What a form carried as shown; empty when that is malformed."""
     try:
         found = msgspec.json.decode(text, type=dict[str, list[str]])
     except (msgspec.MsgspecError, UnicodeError):
@@ -240,7 +240,7 @@ def read_seen(text: str) -> dict[str, tuple[str, ...]]:
 
 
 def whole(least: int, most: int) -> Reader:
-    """What reads a whole number between these."""
+    """A reader of whole numbers between these."""
 
     def read(text: str) -> int:
         digits = text.strip().replace(",", "").replace("\N{NARROW NO-BREAK SPACE}", "")
@@ -261,7 +261,7 @@ def _cleaned(field: Field, typed: list[str]) -> tuple[str, ...]:
         return tuple(sorted(set(typed)))
     if field.kind is Kind.END:
         return ("T".join(filter(None, (text.strip() for text in typed[-2:]))),)
-    # Browsers send line ends as two characters; around a text nobody means blanks.
+    # Browsers send line ends as two characters; blanks around a text are never meant.
     return tuple(text.strip() for text in typed[-1:])
 
 

@@ -9,15 +9,15 @@ A page is made in three steps:
 The rules:
 
 - A page is read with GET, and every change is a plain form that is posted to the path that shows it. When it
-  is done, `see` sends the reader on (303) with a sentence; when it is not, the page comes again as it was
-  typed. htmx only reads: it fetches whole pages and takes its part out of them (`hx-select`).
-- Where a sign-in has expired, what was typed travels through the sign-in page and is in `Visit.kept` of the
-  page that shows the form. A password never does.
+  is done, `see` redirects the reader (303) with a sentence; when it is not, the page is shown again with what
+  was typed. htmx only reads: it fetches whole pages and takes a part of them (`hx-select`).
+- Where a sign-in has expired, what was typed is carried through the sign-in page to `Visit.kept` of the page
+  that shows the form. A password never is.
 - Templates escape all they are given. There is no script or style within a page: the listener's
   Content-Security-Policy forbids it. Times are written by `time` in `macros/parts.html`, in UTC; `app.js`
   puts them into the reader's zone.
 
-It must not know what a page is about.
+It knows nothing of the content of a page.
 """
 
 import hashlib
@@ -54,7 +54,7 @@ _INDENTATION = re.compile(r"^[ \t]+", re.MULTILINE)
 _ARROW = "\N{RIGHTWARDS ARROW}"
 _EXPIRES = re.compile(rf"\bexpires (?:never {_ARROW} )?$")
 _NEVER_KEPT = ("password", "secret", CSRF_FIELD)
-# Of a password or secret, and none: marks, and a date.
+# Fields about passwords or secrets that contain none: marks, and a date.
 _KEPT_ANYHOW = frozenset({"generate_secret", "no_password", "password_allowed", "secret_expires"})
 _NO_SIGN_IN = frozenset({"sign-in-needed", "forged-request"})
 _TYPES = {
@@ -68,7 +68,7 @@ Kept = tuple[tuple[str, str], ...]
 
 
 class Visit(Value, frozen=True, kw_only=True):
-    """One look at a page: who looks, at which tenants, and what was typed before a sign-in expired.
+    """One request for a page: its reader, the tenants, and what was typed before a sign-in expired.
 
     `tenant` is the chosen one; None is all that the reader may see, which are `tenants`, by name.
     """
@@ -86,22 +86,22 @@ class Visit(Value, frozen=True, kw_only=True):
 
     @property
     def the_tenant(self) -> Tenant | None:
-        """The chosen tenant, or the only one there is."""
+        """The chosen tenant, or the only one."""
         return self.tenants[0] if self.tenant is None and len(self.tenants) == 1 else self.tenant
 
 
 class Posted(Value, frozen=True, kw_only=True):
-    """A form that came back, and whose it is. `items` has each field as often as it was sent."""
+    """A form that was posted, and by whom. `items` has each field as often as it was sent."""
 
     visit: Visit
     items: Kept
 
     def text(self, name: str) -> str:
-        """What a field holds; the last one counts."""
+        """The text of a field; the last one counts."""
         return next((text for key, text in reversed(self.items) if key == name), "")
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """All that was marked under this name."""
+        """All marks of this name."""
         return tuple(text for key, text in self.items if key == name)
 
 
