@@ -2,7 +2,7 @@
 
     raise not_found("there is no tenant Jim_Test")
 
-A `Problem` is raised where it is met, and answered in one place: as `application/problem+json` under `/api/`,
+A `Problem` is raised where it occurs, and answered in one place: as `application/problem+json` under `/api/`,
 as a page elsewhere. What the store and the model raise becomes one here, too, so that both say the same. A
 bug is answered with its request id and nothing else. No text contains a secret.
 """
@@ -35,7 +35,7 @@ class FieldError(Value, frozen=True, kw_only=True):
     """What is wrong with one value.
 
     `pointer` says where it is (RFC 6901, in a URI fragment), '' for all of the body; `code` what is wrong,
-    and `limit` the bound that it passes, where there is one.
+    and `limit` the bound that it exceeds, where there is one.
     """
 
     pointer: str
@@ -45,9 +45,9 @@ class FieldError(Value, frozen=True, kw_only=True):
 
 
 class Problem(Exception):
-    """A refusal on its way to who asked. `kind` names what happened and is the end of the problem's type.
+    """A refusal that becomes an answer. `kind` names it and is the end of the problem's type.
 
-    `refusal` is what the set-up said, where it did.
+    `refusal` is the refusal of the set-up behind it, if any.
     """
 
     refusal: Refusal | None = None
@@ -72,7 +72,7 @@ class Problem(Exception):
 
     @property
     def title(self) -> str:
-        """What kind of problem it is, in words."""
+        """The kind of problem, in words."""
         return TITLES[self.kind]
 
     def content(self, request_id: str) -> dict[str, Any]:
@@ -131,32 +131,32 @@ TITLES = {
 
 
 def sign_in_needed(detail: str = "Sign in, or send an API key as Bearer token.") -> Problem:
-    """Nobody is signed in: no key or cookie, or one that is worth nothing."""
+    """The caller is not authenticated: no key or cookie, or an invalid one."""
     return Problem(401, "sign-in-needed", detail, headers={"WWW-Authenticate": 'Bearer realm="licet"'})
 
 
 def not_allowed(detail: str) -> Problem:
-    """Whoever asks is known, and may not."""
+    """The caller is known, but not allowed."""
     return Problem(403, "not-allowed", detail)
 
 
 def forged_request(detail: str) -> Problem:
-    """Another site may have sent it in an administrator's name."""
+    """Another site may have sent it with an administrator's cookie."""
     return Problem(403, "forged-request", detail)
 
 
 def not_found(detail: str = "There is nothing at this address.") -> Problem:
-    """It is not there, or not for the eyes of whoever asks."""
+    """It does not exist, or the caller may not see it."""
     return Problem(404, "not-found", detail)
 
 
 def invalid(*errors: FieldError, detail: str = "") -> Problem:
-    """Values that may not be, each with its place."""
+    """Values that are not allowed, each with its place."""
     return Problem(422, "invalid-value", detail or _summary(errors), errors=errors)
 
 
 def too_many_attempts(wait_s: int) -> Problem:
-    """Somebody fails too often."""
+    """Too many attempts failed."""
     detail = f"Too many attempts failed; try again in {wait_s} s."
     return Problem(429, "too-many-attempts", detail, headers={"Retry-After": str(wait_s)})
 
@@ -167,7 +167,7 @@ def internal_error() -> Problem:
 
 
 def unavailable(detail: str) -> Problem:
-    """The store, or room in it, cannot be had now."""
+    """The store is out of reach, or too much already waits."""
     headers = {"Retry-After": str(RETRY_AFTER_S)}
     return Problem(503, "store-unavailable", detail, headers=headers)
 
@@ -175,7 +175,7 @@ def unavailable(detail: str) -> Problem:
 def problem_of(fault: Exception, field_names: Sequence[str] = ()) -> Problem | None:
     """The answer to an exception that is `EXPECTED`; None for a bug.
 
-    `field_names` are those of the request's body, in which a wrong value is pointed at.
+    `field_names` are those of the request's body, for the pointer to a wrong value.
     """
     match fault:
         case Problem():
@@ -197,10 +197,10 @@ def problem_of(fault: Exception, field_names: Sequence[str] = ()) -> Problem | N
         case TooManyAttempts():
             return too_many_attempts(fault.retry_after_s)
         case _:
-            return unavailable(_told_of_store(fault)) if isinstance(fault, EXPECTED) else None
+            return unavailable(_store_text(fault)) if isinstance(fault, EXPECTED) else None
 
 
-# What the store, the model and the keys raise when something is not as it should be, and no bug.
+# What the store, the model and the keys raise for an error that is not a bug.
 EXPECTED = (
     Problem,
     Refusal,
@@ -220,7 +220,7 @@ def _of_refusal(refusal: Refusal, names: Sequence[str]) -> Problem:
     match refusal:
         case InvalidValue():
             return invalid(error)
-        case NotFound():  # A name that the body gives is a wrong value.
+        case NotFound():  # A name in the body is a wrong value.
             return invalid(error) if pointer else not_found(detail)
         case AlreadyThere():
             return Problem(409, "already-there", detail, errors=errors)
@@ -242,18 +242,18 @@ def _of_terms(terms: Sequence[Term], names: Sequence[str]) -> list[FieldError]:
 
 
 def pointer_of(path: Iterable[object]) -> str:
-    """A pointer (RFC 6901 3 and 6) to what stands under these keys of the body; '' for all of it."""
+    """A pointer (RFC 6901 3 and 6) to the value under these keys of the body; '' for all of it."""
     steps = [str(part).replace("~", "~0").replace("/", "~1") for part in path]
     return f"#/{'/'.join(steps)}" if steps else ""
 
 
 def pointer_to(refusal: Refusal, names: Sequence[str]) -> str:
-    """Where the value stands in a body with these names, or the one that it does not go with; else ''."""
+    """The place of the value in a body with these names, or of the one that it conflicts with; else ''."""
     return _pointer(refusal.field, names) or _pointer(refusal.beside, names)
 
 
 def _pointer(field: str, names: Sequence[str]) -> str:
-    """The API calls a field as the set-up file does, and adds its unit."""
+    """The name of a field in the API: that of the set-up file, with its unit."""
     found = next((name for name in names if field and name in {field + unit for unit in _UNITS}), None)
     return "" if found is None else f"#/{found}"
 
@@ -261,18 +261,18 @@ def _pointer(field: str, names: Sequence[str]) -> str:
 _UNITS = ("", "_s", "_at_ms", "_at")
 
 
-def _told_of_store(fault: Exception) -> str:
+def _store_text(fault: Exception) -> str:
     match fault:
         case QueueFull():
             return "Too much waits already."
         case KeyringUnusable():
             return sentence(str(fault))
-        case _:  # What the driver says belongs into the log.
+        case _:  # The driver's text belongs in the log.
             return "The store does not answer. Nothing of the request was done."
 
 
 def of_status(status: int, headers: Mapping[str, str] | None = None) -> Problem:
-    """A refusal of the framework's, which says no more than its status, and some headers."""
+    """A refusal by the framework, which has only a status and some headers."""
     problem = _of_status(status)
     problem.headers |= headers or {}
     return problem

@@ -2,14 +2,14 @@
 
 The rules:
 
-- One answer for an unknown name, a disabled administrator and a wrong password, after the same work: a look
-  into the store and a hash, made by the few threads that hash clients' passwords too, in turns of their own.
-- Failures are counted by name and by source, and an attempt under way counts until it is none.
-- A sign-in is a random token in the browser's cookie; the store has its hash. What a form sends against
-  forgery (CSRF) is made from the token: nobody who has not the cookie can make it, and nothing is kept.
-- Administrators never need a seat (L10): nothing here meets the ledger.
+- One answer for an unknown name, a disabled administrator and a wrong password, after the same work: a read
+  of the store and a hash, in the few threads that hash clients' passwords too, with turns of their own.
+- Failures are counted by name and by source, and an attempt under way counts until it succeeds.
+- A sign-in is a random token in the browser's cookie; the store has its hash. The CSRF token of forms is
+  derived from it: nobody can make it without the cookie, and it is not stored.
+- Administrators never need a seat (L10): nothing here uses the ledger.
 
-The store is asked on a lane of its own: a store that hangs takes no thread from the public listener.
+The store is read on a lane of its own: a store that hangs takes no thread from the public listener.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ from licet.web.throttle import Throttle
 FAILURES_PER_NAME_MAX = 10  # in a minute
 FAILURES_PER_SOURCE_MAX = 20
 WRITE_DOWN_EVERY_S = 30.0
-QUEUE_MAX = 256  # a guess: more than a few dozen open pages ask at once
+QUEUE_MAX = 256  # a guess: more requests than a few dozen open pages send at once
 
 _TOKEN_BYTES = 32
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -63,7 +63,7 @@ class SignInRefused(Exception):
 
 
 class TooManyAttempts(Exception):
-    """So many attempts failed that the next has to wait for `retry_after_s` seconds."""
+    """So many attempts failed that the next one has to wait for `retry_after_s` seconds."""
 
     def __init__(self, retry_after_s: int) -> None:
         super().__init__(f"too many failed attempts; wait {retry_after_s} s before the next one")
@@ -71,23 +71,23 @@ class TooManyAttempts(Exception):
 
 
 class Identity(Value, frozen=True, kw_only=True):
-    """Who acts. Events call it by `actor`: `ada`, or `key deploy`; `tenant_id` is None for all tenants."""
+    """The caller. Events name it by `actor`: `ada`, or `key deploy`; `tenant_id` is None for all tenants."""
 
     actor: str
     role: Role
     tenant_id: int | None
 
     def may(self, role: Role) -> bool:
-        """Whether it may do what needs this role."""
+        """Whether it has the rights of this role."""
         return self.role.includes(role)
 
     @property
     def owns_licence(self) -> bool:
-        """Whether it may change what `licet.setup.licence_terms` names: the licence of every tenant."""
+        """Whether it may change licences, as `licet.setup.licence_terms` defines them."""
         return self.role is Role.OWNER and self.tenant_id is None
 
     def sees(self, tenant_id: int | None) -> bool:
-        """Whether this tenant is its business; None is what concerns all of them."""
+        """Whether it may see this tenant; None is what concerns all of them."""
         return self.tenant_id is None or self.tenant_id == tenant_id
 
     @property
@@ -116,7 +116,7 @@ _KEY_REFUSED = Kind("warning", "api_key_refused", 0, "")
 class Access:
     """Make it in a running event loop, and `await close()` it. `passwords` and `hashing` are the server's.
 
-    `api_keys_used` collects when which key was last good; now and then it is written down.
+    `api_keys_used` collects when each key was last used; now and then it is written to the store.
     """
 
     def __init__(
@@ -167,10 +167,10 @@ class Access:
     async def change_password(
         self, token: str, old: str, new: str, address: str, *, request_id: str = ""
     ) -> str:
-        """Another password for who is signed in and knows the old one; the token of a new sign-in.
+        """Change the password of an administrator who knows the old one; return the token of a new sign-in.
 
-        All sign-ins of the administrator end, and this one begins. Raises InvalidValue where the new one may
-        be no password, SignInRefused, TooManyAttempts, QueueFull, StoreUnavailable.
+        All sign-ins of the administrator end, and the new one begins. Raises InvalidValue where the new
+        password is not allowed, SignInRefused, TooManyAttempts, QueueFull, StoreUnavailable.
         """
         found = await self.signed_in(token)
         if found is None:
@@ -182,7 +182,7 @@ class Access:
         return await self._begin(replace(admin, password_hash=hashed), address)
 
     async def signed_in(self, token: str, *, is_use: bool = True) -> SignedIn | None:
-        """Who has this token, if the sign-in has not ended.
+        """The administrator with this token, if the sign-in has not ended.
 
         A page that looks by itself, without its reader, is no use and keeps nobody signed in.
         Raises QueueFull, StoreUnavailable.

@@ -237,8 +237,8 @@ def _sign_in_needed(request: Request, problem: Problem) -> Response:
     if isinstance(problem, SignInNeeded) and problem.kept:
         return sign_in_form(request, status=401, then=then, kept=problem.kept)
     if request.method == "GET" and request.headers.get("sec-fetch-site") == "cross-site":
-        # A link in a mail or on another site: the browser keeps the cookie back (SameSite=Strict) until one
-        # of our own pages asks for the same.
+        # A link in a mail or on another site: the browser holds back the cookie (SameSite=Strict) until one
+        # of our own pages requests the same.
         return page(request, None, "again.html")
     to = "/sign-in" if then == "/" else f"/sign-in?{urlencode({'then': then})}"
     if request.headers.get("hx-request"):
@@ -247,7 +247,7 @@ def _sign_in_needed(request: Request, problem: Problem) -> Response:
 
 
 def _page_of(request: Request) -> str:
-    """Where to sign in for who looks at a page and asked for a part of it."""
+    """The answer that sends the reader of a page to sign in, after a request for a part of it."""
     looked_at = urlsplit(request.headers.get("hx-current-url", ""))
     query = f"?{looked_at.query}" if looked_at.query else ""
     return f"/sign-in?{urlencode({'then': local_path(looked_at.path + query)})}"
@@ -263,7 +263,7 @@ def sign_in_form(
     refusal: str = "",
     has_admin: bool = True,
 ) -> Response:
-    """The page to sign in on, and to go on from to `then`, with what was typed there."""
+    """The sign-in page, which continues to `then` with what was typed there."""
     return page(
         request,
         None,
@@ -278,21 +278,21 @@ def sign_in_form(
 
 
 def local_path(text: str) -> str:
-    """A path of ours to go on to; anything else is the first page."""
+    """A path of the dashboard to continue to; anything else is the first page."""
     parts = urlsplit(text)
     is_ours = text.startswith("/") and not text.startswith(("//", "/\\")) and not parts.netloc
     return text if is_ours and text.isprintable() else "/"
 
 
 def link(visit: Visit | None, path: str, **query: object) -> str:
-    """A path with its query, at the tenant that is looked at; what is None or empty is left out."""
+    """A path with its query, for the chosen tenant; parameters that are None or empty are left out."""
     chosen = {"tenant": visit.tenant.name} if visit and visit.tenant else {}
     given = {name: value for name, value in (chosen | query).items() if value not in {None, ""}}
     return f"{path}?{urlencode(given)}" if given else path
 
 
 def router(context: AdminContext) -> APIRouter:
-    """What is served beside the pages."""
+    """The static files that are served."""
     del context
     made = APIRouter()
 
@@ -338,7 +338,7 @@ def _visit_of(context: AdminContext, request: Request, found: SignedIn, asked: s
 
 @cache
 def _static() -> Mapping[str, tuple[str, bytes]]:
-    """What is served beside the pages, with a mark of its content; some 150 kB."""
+    """The static files, with a hash of their content; some 150 kB."""
     found = {}
     ours = files("licet.admin").joinpath("static")
     for file in (*ours.iterdir(), *ours.joinpath("vendor").iterdir()):
@@ -349,9 +349,9 @@ def _static() -> Mapping[str, tuple[str, bytes]]:
 
 
 class _Templates(PackageLoader):
-    """The templates without their indentation, which would make half as much again of a long page.
+    """The templates without their indentation, which would make a long page half as large again.
 
-    One space is left of it: white space between two words, or two links, is seen.
+    One space is left, because white space between two words, or two links, is visible.
     """
 
     def get_source(
@@ -387,19 +387,19 @@ def _asset(name: str) -> str:
 
 
 def iso(at_ms: int) -> str:
-    """An instant for a machine."""
+    """An instant in ISO 8601."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _utc(at_ms: int) -> str:
-    """An instant for a person whose browser runs no script."""
+    """An instant for a browser without scripts."""
     return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def text_parts(text: str) -> list[tuple[str, int | None, str]]:
-    """The detail of an event for a person: pieces of text, and the instants among them in milliseconds.
+    """The detail of an event as pieces of text, and instants in milliseconds.
 
-    An instant comes with the form in which it is shown: `last` where it says when something expires.
+    An instant comes with the form in which it is shown: `last` for an expiry.
     """
     parts: list[tuple[str, int | None, str]] = []
     is_end = False

@@ -1,7 +1,7 @@
 """Serves the page of the journal: every grant, denial and ending, and what administrators did, newest first.
 
-Filters are chips in the address, and every row leads to what it is about: the client's sessions, the client,
-the denials, the part of the set-up, the administrator.
+Filters are in the address and shown as chips, and every row links to its subject: the client's sessions, the
+client, the denials, the part of the set-up, the administrator.
 """
 
 from collections.abc import Callable
@@ -47,7 +47,7 @@ _WORDS = {
     Kind.EVENT: "admin",
 }
 
-# Where the noun of an event's target is found: its list, or its form.
+# The page of an event's target, by noun: its list, or its form.
 _PLACES = {
     "pool": "/set-up/pools/edit",
     "scope": "/set-up/scopes/edit",
@@ -77,7 +77,7 @@ _DONE = {
 
 
 class Line(NamedTuple):
-    """One row: what it says, and where it leads."""
+    """One row: its text, and its links."""
 
     at_ms: int
     until_ms: int

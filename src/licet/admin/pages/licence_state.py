@@ -8,16 +8,16 @@ SOON_DAYS = 30
 
 
 class LicenceState(StrEnum):
-    """What the end of a licence means to who looks at a pool."""
+    """How near the end of a licence is, for the reader of a page."""
 
-    FAR = "far"  # more than 30 days away, or there is none
+    FAR = "far"  # more than 30 days away, or never
     SOON = "soon"
     LAST_DAY = "last-day"
     EXPIRED = "expired"
 
 
 def licence_state(expires_at_ms: int | None, now_ms: int) -> LicenceState:
-    """The state of a licence that ends at this instant; None never does."""
+    """The state of a licence that ends at this instant; None is never."""
     if expires_at_ms is None or expires_at_ms - now_ms > SOON_DAYS * DAY_MS:
         return LicenceState.FAR
     if expires_at_ms <= now_ms:

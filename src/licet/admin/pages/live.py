@@ -1,16 +1,16 @@
-"""Keeps open pages up to date by server-sent events: one reader of the store serves all who look.
+"""Keeps open pages up to date by server-sent events: one reader of the store serves all viewers.
 
-    live = Live(context, read)                # read(connection, views, now_ms) -> what each of them shows
+    live = Live(context, read)                # read(connection, views, now_ms) -> the content of each
     return live.stream(view, token)        # an answer that goes on
 
 The rules:
 
-- When nobody looks, nobody reads. The store is asked once a second at most, in one read, and a turn is of
-  `VIEWS_A_TURN_MAX` different views at most.
-- A viewer is told what its view shows when that has changed, and the newest only: who is slow misses what was
-  in between, and who takes nothing for `SEND_WITHIN_S` is dropped.
-- There are `VIEWERS_MAX` at most, of which one sign-in has `VIEWERS_OF_ONE_MAX`.
-- A stream keeps nobody signed in, and ends with the sign-in.
+- Without viewers nothing is read. The store is asked at most once a second, in one read of `VIEWS_A_TURN_MAX`
+  different views at most.
+- A viewer gets the content of its view when that has changed, and only the newest: a slow viewer misses what
+  was in between, and one that reads nothing for `SEND_WITHIN_S` is dropped.
+- There are at most `VIEWERS_MAX`, and `VIEWERS_OF_ONE_MAX` of one sign-in.
+- A stream does not keep a sign-in alive, and ends with it.
 
 It knows nothing of the content that it sends.
 """
@@ -31,12 +31,12 @@ from licet.lanes.contract import QueueFull
 from licet.store.errors import StoreUnavailable
 
 LOOK_EVERY_S = 1.0
-REST = 9.0  # times what a look took: a large store is not looked at all the time
+REST = 9.0  # pause after a read, times its duration: so a large store is not read all the time
 VIEWS_A_TURN_MAX = 20
 VIEWERS_MAX = 200  # a guess: administrators of one server, each with some windows
 VIEWERS_OF_ONE_MAX = 12
 SEND_WITHIN_S = 10.0
-ASK_AGAIN_S = 15.0  # whether a viewer is still signed in; what a proxy takes for silence is longer
+ASK_AGAIN_S = 15.0  # whether a viewer is still signed in; shorter than the idle limit of proxies
 
 Shown = Mapping[str, Any]  # goes to the browser as JSON
 Read = Callable[[Connection, Sequence[Any], int], Mapping[Any, Shown]]
@@ -67,9 +67,9 @@ class Live:
         self._turn = 0
 
     def stream(self, view: Hashable, token: str) -> Response:
-        """What this view shows, from now on, for who has this sign-in.
+        """A stream of the content of this view, for this sign-in.
 
-        Raises Problem when too many look already.
+        Raises Problem when there are too many viewers.
         """
         of_one = sum(viewer.token == token for viewer in self._viewers)
         if len(self._viewers) >= VIEWERS_MAX or of_one >= VIEWERS_OF_ONE_MAX:
@@ -78,21 +78,21 @@ class Live:
 
     @property
     def viewers(self) -> int:
-        """How many look."""
+        """The number of viewers."""
         return len(self._viewers)
 
     def join(self, viewer: "Viewer") -> None:
-        """One more looks."""
+        """Add a viewer."""
         self._viewers.add(viewer)
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._follow())
 
     def leave(self, viewer: "Viewer") -> None:
-        """It is gone."""
+        """Remove a viewer."""
         self._viewers.discard(viewer)
 
     async def _follow(self) -> None:
-        """Look once a second for as long as somebody looks."""
+        """Read once a second for as long as there are viewers."""
         closing, loop = self.context.closing, asyncio.get_running_loop()
         while self._viewers and not closing.is_set():
             views = self._of_this_turn()
@@ -106,7 +106,7 @@ class Live:
                 await asyncio.wait_for(closing.wait(), max(self._look_every_s, REST * took_s))
 
     async def _look(self, views: Sequence[Hashable], now_ms: int) -> Mapping[Any, Shown]:
-        """What these views show; nothing while the store does not answer."""
+        """The content of these views; empty while the store does not answer."""
         try:
             return await self.context.read(lambda connection: self._read(connection, views, now_ms))
         except (QueueFull, StoreUnavailable):
@@ -116,7 +116,7 @@ class Live:
             return {}
 
     def _of_this_turn(self) -> Sequence[Hashable]:
-        """The views that are read now; when there are many, each has its turn."""
+        """The views to read now; when there are many, they take turns."""
         views = list(dict.fromkeys(viewer.view for viewer in self._viewers))
         if len(views) <= VIEWS_A_TURN_MAX:
             return views
@@ -135,7 +135,7 @@ class Viewer:
         self._has_news = asyncio.Event()
 
     def note_news(self, shown: Shown | None, now_ms: int) -> None:
-        """What the view shows now; None when nobody can say."""
+        """Note the content of the view now; None when it is unknown."""
         if shown == self._seen:
             return
         self._seen = shown
@@ -144,7 +144,7 @@ class Viewer:
         self._has_news.set()
 
     async def news(self, within_s: float) -> bytes:
-        """The newest, as soon as there is any, or a sign of life."""
+        """The newest content, as soon as there is any, or a keep-alive."""
         try:
             async with asyncio.timeout(within_s):
                 await self._has_news.wait()
@@ -155,7 +155,7 @@ class Viewer:
 
 
 class _Stream(Response):
-    """An answer that goes on until the viewer, its sign-in or the listener is gone."""
+    """An answer that lasts until the viewer, its sign-in or the listener is gone."""
 
     def __init__(self, live: Live, viewer: Viewer) -> None:
         super().__init__(
@@ -170,18 +170,18 @@ class _Stream(Response):
         """Send what is new."""
         del scope
         self._live.join(self._viewer)
-        telling = asyncio.create_task(self._tell(send))
+        sending = asyncio.create_task(self._send_news(send))
         gone = asyncio.create_task(_gone(receive))
         try:
-            await asyncio.wait({telling, gone}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._live.leave(self._viewer)
-            for task in (telling, gone):
+            for task in (sending, gone):
                 task.cancel()
-            await asyncio.gather(telling, gone, return_exceptions=True)
+            await asyncio.gather(sending, gone, return_exceptions=True)
 
-    async def _tell(self, send: Send) -> None:
-        """Returns when the viewer is dropped, for whatever reason."""
+    async def _send_news(self, send: Send) -> None:
+        """Return when the viewer is dropped, for whatever reason."""
         loop, live = asyncio.get_running_loop(), self._live
         ask_at_s = loop.time() + live.ask_again_s
         with suppress(TimeoutError, OSError):
@@ -203,7 +203,7 @@ class _Stream(Response):
             await send(message)
 
     async def _is_signed_in(self) -> bool:
-        """Whether the sign-in lives; where nobody can say, it is taken to."""
+        """Whether the sign-in is still valid; assumed where that is unknown."""
         try:
             return await self._live.context.access.signed_in(self._viewer.token, is_use=False) is not None
         except (QueueFull, StoreUnavailable):

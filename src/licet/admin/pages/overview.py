@@ -1,7 +1,7 @@
 """Serves the overview: of each tenant and pool the seats in use, today's peak and denials, and 24 hours.
 
-One tenant has charts and who is in now; several are a table, page by page. Both follow by themselves. A page
-costs the same number of queries whatever it shows (`reports/overview.py`).
+One tenant has charts and its current holders; several are a table, in pages. Both update by themselves. A
+page costs the same number of queries whatever it shows (`licet.reports.overview`).
 """
 
 from collections.abc import Sequence
@@ -40,18 +40,18 @@ class View(NamedTuple):
     after: str | None
     zone: str
     may_end: bool
-    only_mark: bool = False  # for a list that asks for itself when something has changed
+    only_mark: bool = False  # for a list that reloads itself when something has changed
 
 
 class Seen(NamedTuple):
-    """What there is to see of it."""
+    """The content of a view."""
 
     found: Overview
     in_now: SeatPage | None
 
 
 def router(context: AdminContext) -> APIRouter:
-    """`/`, and `/live` where it goes on."""
+    """`/`, and `/live` with its updates."""
     made = APIRouter()
     live = Live(context, lambda connection, views, now_ms: _show_all(context, connection, views, now_ms))
     visitor = visiting(context)
@@ -139,7 +139,7 @@ def _see(context: AdminContext, connection: Connection, view: View, now_ms: int)
 def _show_all(
     context: AdminContext, connection: Connection, views: Sequence[View], now_ms: int
 ) -> dict[View, dict[str, Any]]:
-    """What each of these views shows, for who has the page already."""
+    """The content of each of these views, for pages that are open."""
     shown: dict[View, dict[str, Any]] = {}
     for view in views:
         if view.only_mark and view.tenant_id is not None:
@@ -163,7 +163,7 @@ def _values(view: View, seen: Seen) -> dict[str, Any]:
 
 
 def _chart_of(pool: PoolOverview) -> dict[str, Any]:
-    """The last 24 hours for chart.js; what a quarter of an hour shows, holds to its end."""
+    """The last 24 hours for chart.js; the value of a quarter of an hour holds to its end."""
     points = pool.points
     ends = [points[-1].at_ms + QUARTER_MS] if points else []
     highest = max((point.peak for point in points), default=0)
@@ -179,7 +179,7 @@ def _chart_of(pool: PoolOverview) -> dict[str, Any]:
 
 
 def _line_of(pool: PoolOverview, width: int, height: int) -> str:
-    """The same as points of a small line."""
+    """The same as the points of a sparkline."""
     most = max([1, *(max(point.peak, point.seats) for point in pool.points)])
     step = width / max(1, len(pool.points) - 1)
     return " ".join(

@@ -1,8 +1,8 @@
 """Serves the page on which administrators change their password and end their other sign-ins.
 
-The old one is asked for: at a browser that somebody left open, nobody else takes the account over. It counts
-as an attempt to sign in. All sign-ins of the administrator end, and the reader goes on with a new one.
-Those at other browsers may be ended without another password too.
+The old password is required, so that nobody else can take over the account at an open browser. It counts as
+an attempt to sign in. All sign-ins of the administrator end, and the reader continues with a new one. The
+sign-ins at other browsers can also be ended without a new password.
 """
 
 from typing import Annotated

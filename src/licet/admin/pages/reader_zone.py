@@ -1,6 +1,6 @@
 """Finds the reader's time zone, in which a day begins on every page and in every downloaded file.
 
-`app.js` writes the name of the browser's zone into a cookie, percent-encoded. What is no zone is UTC.
+`app.js` writes the name of the browser's zone into a cookie, percent-encoded. An unknown zone counts as UTC.
 """
 
 from urllib.parse import unquote
@@ -10,7 +10,7 @@ from fastapi import Request
 from licet.zones import find_zone
 
 ZONE_COOKIE = "licet-zone"
-_ENCODED_CHARS_MAX = 200  # more is no zone, and not worth decoding
+_ENCODED_CHARS_MAX = 200  # a longer text is not a zone
 
 
 def zone_of(request: Request) -> str:

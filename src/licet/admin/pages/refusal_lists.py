@@ -1,6 +1,6 @@
 """Reads the lists of denials and of failed authentications in ranges, the same way for both pages.
 
-A list is read by `Read`: ranges behind a cursor, newest first, so many at most. The headline counts the
+A list is read by `Read`: ranges after a cursor, newest first, at most so many. The headline counts the
 newest `LIMIT_MAX` of them, a file has `ROWS_MAX`.
 """
 
@@ -22,7 +22,7 @@ Range_co = TypeVar("Range_co", covariant=True)
 
 
 class RangePage(Protocol[Range_co]):
-    """A page of a list; `next` is the cursor of the one behind it, None at the end."""
+    """A page of a list; `next` is the cursor of the next page, None at the end."""
 
     @property
     def ranges(self) -> Sequence[Range_co]:
@@ -47,7 +47,7 @@ class Seen(NamedTuple, Generic[Range]):
 async def look(
     context: AdminContext, read: Read[Range], most: Callable[[Connection], Sequence[Most]], after: str | None
 ) -> Seen[Range]:
-    """The page of a list behind a cursor.
+    """The page of a list after a cursor.
 
     Raises Problem.
     """
@@ -64,7 +64,7 @@ async def look(
 
 
 def list_context(filters: Filters, path: str, seen: Seen[Any], after: str | None) -> dict[str, Any]:
-    """What the templates of both pages are given."""
+    """The values for the templates of both pages."""
     newest, next_ = seen.newest, seen.shown.next
     return {
         "path": path,

@@ -1,7 +1,7 @@
-"""Serves the page of one request: what became of it, found by its id.
+"""Serves the page of one refused request, found by its id.
 
-Ids of denials and of failed authentications are kept, not all of them and not for ever: what is not found may
-have happened all the same, and the page says where to look.
+Some ids of denials and of failed authentications are kept, for a while: a request that is not found may have
+been refused all the same, and the page says where to look.
 """
 
 import re
@@ -19,7 +19,7 @@ from licet.model import FailureCause, Who
 
 HERE = "Denials"
 PATH = "/denials/request"
-_ID = re.compile(r"[0-9A-Za-z-]{1,64}")  # else it is in no command that somebody is to copy
+_ID = re.compile(r"[0-9A-Za-z-]{1,64}")  # else it is not put into a command to copy
 
 
 def router(context: AdminContext) -> APIRouter:
@@ -66,7 +66,7 @@ def _why(found: Refused) -> str:
 
 
 def _list_link(visit: Visit, found: Refused) -> str:
-    """The list in which it stands, of what is alike."""
+    """The link to the list of equal refusals."""
     tenant = {"tenant": found.tenant} if found.tenant else {}
     if found.kind == "denied":
         return link(visit, "/denials", **tenant, client=found.name, within="all")

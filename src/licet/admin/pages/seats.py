@@ -2,11 +2,12 @@
 
 The rules:
 
-- The list has a row for each holder of a seat, which opens to its sessions; or one for each session that
-  needs no seat. It is read in pages.
-- Nothing is ended before a page has said what will happen. What is ended is what was chosen, as it is then: a
-  session that the holder of a seat began meanwhile goes with the others.
-- Ending takes the role of an operator. Who has it, why, and for how long the client stays away is an event.
+- The list has a row for each holder of a seat, which opens to its sessions; or one for each session without a
+  seat. It is read in pages.
+- Nothing is ended before a page has said what will happen. What was chosen is ended as it is then: a session
+  that the holder of a seat began meanwhile ends with the others.
+- Ending sessions needs the role of an operator. Who did it, why, and how long the client is suspended is an
+  event.
 """
 
 from collections.abc import Sequence
@@ -51,7 +52,7 @@ _SID_CHARS = 40
 
 
 class Search(NamedTuple):
-    """What part of the list somebody looks at."""
+    """The part of the list that is chosen."""
 
     text: str
     pool: str
@@ -60,17 +61,17 @@ class Search(NamedTuple):
 
     @property
     def filter(self) -> HolderFilter:
-        """The same for the store."""
+        """The search as a filter for the store."""
         return HolderFilter(text=self.text, pool=self.pool, scope=self.scope)
 
     @property
     def query(self) -> dict[str, str]:
-        """The same for a link."""
+        """The search as parameters of a link."""
         return {"q": self.text, "pool": self.pool, "scope": self.scope, "kind": self.kind}
 
 
 class Chosen(Value, frozen=True, kw_only=True):
-    """What somebody wants to end: seats (`pool/holder`), sessions, or all that fit a search."""
+    """What is chosen to be ended: seats (`pool/holder`), sessions, or all that match a search."""
 
     seats: tuple[str, ...] = ()
     sessions: tuple[str, ...] = ()
@@ -78,7 +79,7 @@ class Chosen(Value, frozen=True, kw_only=True):
 
     @property
     def fields(self) -> Kept:
-        """The same as fields of a form."""
+        """The choice as fields of a form."""
         everything = [] if self.fitting is None else [("all", "1"), *self.fitting.query.items()]
         return (
             *(("seat", seat) for seat in self.seats),
@@ -143,7 +144,7 @@ def router(context: AdminContext) -> APIRouter:
 
 
 async def _choose(context: AdminContext, request: Request, visit: Visit) -> Response:
-    """Of which tenant? A list of them, with what is in use."""
+    """The page to choose a tenant, with the seats in use of each."""
     text = printable(request.query_params.get("q", ""), "").strip()[:TEXT_CHARS_MAX]
     after = request.query_params.get("after")
 
@@ -167,7 +168,7 @@ async def _choose(context: AdminContext, request: Request, visit: Visit) -> Resp
 def _read(
     connection: Connection, tenant: Tenant, search: Search, now_ms: int, after: str | None
 ) -> tuple[SeatPage | SessionPage, str]:
-    """A page of the list, and the mark of what it shows."""
+    """A page of the list, and the mark of its content."""
     read = sessions_without_seat if search.kind == WITHOUT else seats_held
     found = read(connection, tenant, now_ms, only=search.filter, after=after, limit=ROWS_A_PAGE)
     return found, mark(connection, tenant.id, now_ms)
@@ -268,7 +269,7 @@ async def _ask(
 def _ending_and_free(
     connection: Connection, tenant: Tenant, chosen: Chosen, now_ms: int
 ) -> tuple[list[SessionToEnd], int | None]:
-    """The same, and when their seats are free; None where they are at once."""
+    """The same, and when their seats are free; None where all are free at once."""
     ending = _ending(connection, tenant, chosen, now_ms)
     return ending, free_at_ms(connection, tenant, now_ms, ending)
 
@@ -287,7 +288,7 @@ def _ending(connection: Connection, tenant: Tenant, chosen: Chosen, now_ms: int)
 def _end(  # noqa: PLR0917 - all of what was asked for
     context: AdminContext, visit: Visit, tenant: Tenant, chosen: Chosen, reason: str, cool_down_s: int
 ) -> SessionsEnded:
-    """Look again at what was chosen, and end it, in one transaction."""
+    """Read again what was chosen, and end it, in one transaction."""
     return context.change_now(
         visit.identity,
         lambda change: change.tenant(tenant.name).end_sessions(
@@ -304,7 +305,7 @@ def _end(  # noqa: PLR0917 - all of what was asked for
 
 
 def _result(done: SessionsEnded, cool_down_s: int, now_ms: int) -> str:
-    """What became of it, in a sentence."""
+    """The result as a sentence."""
     if not done.sessions:
         return "Nothing was ended: what you chose had ended by itself."
     text = f"{counted(done.sessions, 'session')} ended, {counted(done.seats, 'seat')} came back."
@@ -320,7 +321,7 @@ def _result(done: SessionsEnded, cool_down_s: int, now_ms: int) -> str:
 
 
 def _tenant(visit: Visit) -> Tenant:
-    """The tenant of which something is to be ended.
+    """The tenant whose sessions are to be ended.
 
     Raises Problem.
     """
@@ -340,7 +341,7 @@ def _search(items: Kept) -> Search:
 
 
 def _chosen(items: Sequence[tuple[str, str]]) -> Chosen:
-    """What was chosen; what cannot be the name of anything is not among it."""
+    """What was chosen, without texts that cannot be names."""
     if dict(items).get("all"):
         return Chosen(fitting=_search(tuple(items)))
     sids = [text for name, text in items if name == "session" and _is_sid(text)]
@@ -357,7 +358,7 @@ def _cool_down_s(text: str) -> int:
 
 
 def _back(visit: Visit, tenant: Tenant, query: str) -> str:
-    """The list, as it was left."""
+    """The link back to the list as it was."""
     return (
         query
         if query.startswith("/seats?") and query.isprintable()

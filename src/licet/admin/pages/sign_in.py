@@ -2,9 +2,9 @@
 
 The rules:
 
-- The cookie is for this host alone, out of reach of scripts, and is not sent by other sites' pages. It ends
-  with the browser; the sign-in ends by itself after a time without use.
-- What was typed into a form whose sign-in had expired comes along, and is shown again where it was typed.
+- The cookie is for this host alone, not readable by scripts, and not sent by other sites' pages. It ends with
+  the browser; the sign-in expires after a time without use.
+- What was typed into a form whose sign-in had expired is kept, and shown again in that form.
 - The answer never says why a sign-in is refused, except that there were too many attempts.
 """
 
@@ -75,7 +75,7 @@ def router(context: AdminContext) -> APIRouter:
 
 
 def _refusal(request: Request, refused: Exception) -> tuple[int, str]:
-    """The status and the sentence for somebody who was not let in."""
+    """The status and the sentence of a refused sign-in."""
     match refused:
         case TooManyAttempts():
             wait = f"{refused.retry_after_s} second{'' if refused.retry_after_s == 1 else 's'}"
@@ -87,7 +87,7 @@ def _refusal(request: Request, refused: Exception) -> tuple[int, str]:
 
 
 def set_cookie(request: Request, answer: Response, token: str) -> None:
-    """Let the browser keep the token of a sign-in."""
+    """Set the cookie with the token of a sign-in."""
     answer.set_cookie(
         cookie_name(request), token, path="/", secure=is_secure(request), httponly=True, samesite="strict"
     )
@@ -98,16 +98,16 @@ def _kept(items: Iterable[tuple[str, str]]) -> Kept:
 
 
 def _is_page(start: Any) -> bool:
-    """Whether it is there, and may have a form."""
+    """Whether the page exists, and may have a form."""
     content_type = dict(start["headers"]).get(b"content-type", b"")
     is_there: bool = start["status"] == 200  # noqa: PLR2004 - the form is there, or it is not
     return is_there and content_type.startswith(b"text/html")
 
 
 async def _shown_again(request: Request, token: str, then: str, kept: Kept) -> Response | None:
-    """The page with the form that was sent too late, filled again; None where there is no such page now.
+    """The page with the form that was sent too late, filled again; None where that page does not exist now.
 
-    It is asked for here and not by the browser: so what was typed is kept nowhere.
+    The server requests it, and not the browser: so what was typed is stored nowhere.
     """
     parts = urlsplit(then)
     left_out = {b"cookie", b"content-length", b"content-type"}

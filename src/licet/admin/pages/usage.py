@@ -38,7 +38,7 @@ REACHES = {
 }
 REACH_DEFAULT = Reach.WEEK
 ROWS = 20  # of a table; the file has all
-SLIDER_MAX = 100  # seats more than there are, that a slider reaches
+SLIDER_MAX = 100  # how many more seats a slider offers
 HEAT_LEVELS = 6
 _BY_HOUR = frozenset({Reach.DAY, Reach.WEEK})
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -54,7 +54,7 @@ class Heat(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """What somebody wants to see."""
+    """The choices of the reader."""
 
     tenant: Tenant
     pool: str
@@ -130,7 +130,7 @@ def _download(context: AdminContext, kind: str) -> Callable[[Request], Any]:
 
 
 def _file(context: AdminContext, asked: Asked, now_ms: int, kind: str) -> bytes:
-    """What `licet usage` writes, in the reader's zone."""
+    """The files of `licet usage`, in the reader's zone."""
     found = read_usage(context, asked, now_ms)
     by = By.HOUR if asked.reach in _BY_HOUR else By.DAY
     if kind != "csv":
@@ -141,7 +141,7 @@ def _file(context: AdminContext, asked: Asked, now_ms: int, kind: str) -> bytes:
 
 
 def asked_of(request: Request, tenant: Tenant) -> Asked:
-    """What an address asks for; what cannot be meant is what is usual."""
+    """The choices in an address; an invalid one is the default."""
     query = request.query_params
     reach, seats = query.get("span", ""), query.get("seats", "")
     is_number = seats.isascii() and seats.isdecimal() and len(seats) <= len(str(SEATS_MAX))
@@ -155,7 +155,7 @@ def asked_of(request: Request, tenant: Tenant) -> Asked:
 
 
 def read_usage(context: AdminContext, asked: Asked, now_ms: int) -> Usage:
-    """The figures, as `licet usage` has them."""
+    """The figures of `licet usage`."""
     zone = ZoneInfo(asked.zone)
     from_ms = asked.reach.from_ms(now_ms, zone)
     return context.read_now(
@@ -175,7 +175,7 @@ def _pool_context(found: Usage, pool: PoolUsage, asked: Asked) -> dict[str, Any]
     enough = pool.remaining[-1].seats if pool.remaining else pool.seats or 0
     seats = asked.seats if asked.seats is not None else enough
     first = min(pool.seats or 0, seats)
-    most = max(enough + 3, seats, (pool.seats or 0) + 5)  # a little further than is needed
+    most = max(enough + 3, seats, (pool.seats or 0) + 5)  # a little more than is needed
     return {
         "by": "hour" if by_hour else "day",
         "peaks": peaks,
@@ -220,7 +220,7 @@ def _chart(peaks: Sequence[Peak], pool: PoolUsage) -> dict[str, Any]:
 
 
 def _heat(pool: PoolUsage) -> list[list[Heat | None]]:
-    """Weekdays by hours; how full is the mean of the peaks, of the seats there are or were needed."""
+    """Weekdays by hours: the mean of the peaks, as a share of the seats or of the highest peak."""
     most = max([pool.seats or 0, *(cell.peak for cell in pool.heat), 1])
     cells: dict[tuple[int, int], HeatCell] = {(cell.weekday, cell.hour): cell for cell in pool.heat}
     return [[_heat_of(cells.get((day, hour)), most) for hour in range(24)] for day in range(7)]
