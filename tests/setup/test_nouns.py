@@ -97,9 +97,18 @@ def test_every_setting_has_a_case_here() -> None:
 
 
 def test_what_an_administrator_sets_of_a_value_is_all_that_its_model_has() -> None:
-    """But for names, numbers of the store, what has a life of its own, and credentials."""
+    """But for names, numbers of the store, what has a life of its own, credentials, and what vendors sign."""
     of_others = {"id", "key", "version", "name", "initials", "client_id", "licensed", "suspended_until_ms"}
-    of_others |= {"pools", "scopes", "users", "clients", "clients_by_key", "password_hash", "secrets"}
+    of_others |= {
+        "pools",
+        "scopes",
+        "users",
+        "clients",
+        "clients_by_key",
+        "password_hash",
+        "secrets",
+        "signed",
+    }
     for noun in NOUNS:
         fields = {setting.field for setting in noun.settings}
         assert set(noun.model.__struct_fields__) - fields <= of_others
