@@ -1,4 +1,4 @@
-"""Makes what a list of the set-up shows of one noun, place by place."""
+"""Makes the cells of a row in a list of the set-up."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,17 +7,17 @@ from licet.formats import NEVER
 
 
 class Cell(NamedTuple):
-    """What a list shows in one place. `state` is `ok`, `warn` or `off`, which the text says as well."""
+    """One cell of a list. `state` is `ok`, `warn` or `off`, which the text says as well."""
 
     text: str
     state: str = ""
     is_number: bool = False
     at_ms: int | None = None
-    form: str = "day"  # how the instant is shown; `last` is the last day of what expires
+    form: str = "day"  # how the instant is shown; `last` is the last day before an expiry
 
 
 class Row(NamedTuple):
-    """One of a list, and the page of it; `label` is what stands there instead of its name."""
+    """One row of a list, and the link to its page; `label` is shown instead of its name."""
 
     name: str
     href: str
@@ -31,7 +31,7 @@ def number(count: int) -> Cell:
 
 
 def state_of(*, is_on: bool, off: str = "") -> Cell:
-    """Whether something is enabled; `off` is why it does not work all the same."""
+    """Whether something is enabled; `off` is why it does not work although it is."""
     if not is_on:
         return Cell("disabled", state="warn")
     return Cell(off, state="warn") if off else Cell("enabled", state="ok")

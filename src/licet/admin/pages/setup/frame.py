@@ -17,7 +17,7 @@ from licet.model import Role
 from licet.refusal import Refusal
 
 ROWS = 100  # of one page of a list
-FIND_FROM = 10  # fewer are seen at once
+FIND_FROM = 10  # fewer fit on one screen
 
 TABS = (
     (f"{ROOT}/tenants", "Tenants"),
@@ -52,9 +52,9 @@ def setup_page(
 
 
 def list_page(request: Request, noun: Noun[Any], *, may_add: bool) -> Response:
-    """What an address asks for of all there are: those found by `q`, behind the name `after`.
+    """The part of a list that an address asks for: those that match `q`, after the name `after`.
 
-    There can be many, and it reads them: call it in a thread. Raises StoreUnavailable.
+    It may read many: call it in a thread. Raises StoreUnavailable.
     """
     parts, visit, path = noun.parts(), noun.visit, request.url.path
     q, after = (request.query_params.get(name, "") for name in ("q", "after"))
@@ -107,7 +107,7 @@ def question_page(
     must_type: str = "",
     wrong: str = "",
 ) -> Response:
-    """Is it meant? And what ends with it."""
+    """The question before a removal, and what ends with it."""
     return setup_page(
         request,
         noun,

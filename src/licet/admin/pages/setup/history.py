@@ -13,7 +13,7 @@ CHANGES = 5  # that a page shows
 
 
 def changes_of(connection: Connection, tenant: Tenant | None, word: str, name: str | None) -> Sequence[Did]:
-    """Who changed this noun last, or this one of it, newest first."""
+    """The last changes of this noun, or of one of it, newest first."""
     only = HistoryFilter(
         kinds=frozenset({history.Kind.EVENT}),
         pool=name or "" if word == "pool" else "",

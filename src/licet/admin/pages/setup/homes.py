@@ -1,4 +1,4 @@
-"""Says where nouns live and how they are changed there: in a tenant, under a client, beside all tenants."""
+"""Defines where nouns are and how they are changed: within a tenant, of a client, or of all tenants."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -23,21 +23,21 @@ from licet.setup.consequences import Attempt, Consequences
 from licet.setup.tenant import TenantSetup
 from licet.store.errors import unknown
 
-ALL_TENANTS = ""  # as a form has it
+ALL_TENANTS = ""  # as in a form
 _IN_JOURNAL = frozenset({"pool", "client", "user"})  # nouns that the journal can be narrowed by
 
 Credential = TypeVar("Credential", ClientSecret, PublicKey)
 
 
 class OfTenant(Noun[Part]):
-    """Pools, scopes, users and clients: a tenant has them."""
+    """The nouns within a tenant: pools, scopes, users and clients."""
 
     after = "The journal and the usage reports keep what was."
     tenant: Tenant
 
     @classmethod
     async def seen(cls, context: AdminContext, _: Request, visit: Visit) -> Self:
-        """Those of the chosen tenant, as it is now."""
+        """The noun for the chosen tenant, as it is now."""
         return cls(context, visit, await _chosen(context, visit))
 
     @property
@@ -54,7 +54,7 @@ class OfTenant(Noun[Part]):
         return f"Remove {self.called(name)} from {self.tenant.name}?"
 
     def journal(self, name: str | None) -> str:
-        """Narrowed to this one, where the journal can be."""
+        """The link to its journal, where the journal has such a filter."""
         only: dict[str, object] = {self.word: name} if name and self.word in _IN_JOURNAL else {}
         return link(self.visit, "/journal", kind="event", within="all", **only)
 
@@ -79,7 +79,7 @@ class OfTenant(Noun[Part]):
 
 
 class OfClient(Noun[Credential]):
-    """The secrets and public keys of a client, which stand on its page."""
+    """The nouns of a client: its secrets and public keys, which are on its page."""
 
     plural = "clients"  # their tab
     actions: ClassVar[tuple[str, ...]] = ("add", "remove")
@@ -93,7 +93,7 @@ class OfClient(Noun[Credential]):
 
     @classmethod
     async def seen(cls, context: AdminContext, request: Request, visit: Visit) -> Self:
-        """Those of the client that the address names."""
+        """The noun for the client that the address names."""
         tenant = await _chosen(context, visit)
         name = request.query_params.get("name", "")
         client = tenant.clients.get(name)
@@ -121,7 +121,7 @@ class OfClient(Noun[Credential]):
         return f"Remove {self.called(name)} of client {self.client.client_id}?"
 
     def rows(self) -> Sequence[Row]:
-        """All of the client's, oldest first, each with the page that removes it."""
+        """The rows on the client's page, oldest first, each with the link to remove it."""
         parts = sorted(self.parts().items(), key=lambda pair: pair[1].created_at_ms)
         return [
             Row(name, self.link_to("remove", name), self.row(part), self.short(part)) for name, part in parts
@@ -138,7 +138,7 @@ class OfClient(Noun[Credential]):
         raise NotImplementedError
 
     def lost_without(self, left: Client) -> list[str]:
-        """What is lost with one when nothing is left by which the client can authenticate."""
+        """The warning where the client could no longer authenticate without it."""
         before, after = (authenticates_by(client, self.visit.now_ms) for client in (self.client, left))
         return ["the only thing by which the client can authenticate"] if before and not after else []
 
@@ -148,9 +148,9 @@ class OfClient(Noun[Credential]):
 
 
 class OfAll(Noun[Part]):
-    """Administrators, API keys and webhooks: each is of one tenant, or of all.
+    """The nouns of one tenant or all: administrators, API keys and webhooks.
 
-    Who looks after one tenant sees and changes those of that tenant only. `tenant` is the reader's own.
+    An administrator of one tenant sees and changes those of that tenant only. `tenant` is the reader's own.
     """
 
     tenant_label: ClassVar[str] = "Of"
@@ -164,7 +164,7 @@ class OfAll(Noun[Part]):
 
     @property
     def within(self) -> int | None:
-        """The tenant that the reader looks after, by id; None is all."""
+        """The id of the reader's own tenant; None is all."""
         return self.visit.identity.tenant_id
 
     @property
@@ -179,7 +179,7 @@ class OfAll(Noun[Part]):
         )
 
     def tenant_field(self, *, is_fixed: bool = False) -> Field:
-        """The field of whose one is: a choice for who may see all tenants."""
+        """The field of its tenant: a choice for readers who may see all tenants."""
         if is_fixed or self.within is not None:
             return Field(name="tenant", label=self.tenant_label, kind=Kind.FIXED)
         tenants = (Option(value=tenant.name, label=tenant.name) for tenant in self.visit.tenants)
@@ -191,7 +191,7 @@ class OfAll(Noun[Part]):
         return (ALL_TENANTS if tenant_id is None else self.tenant_name(tenant_id),)
 
     def tenant_id(self, values: Mapping[str, Any]) -> int | None:
-        """The tenant that was chosen, by id; who looks after one has no choice."""
+        """The id of the chosen tenant; an administrator of one tenant has no choice."""
         if self.within is not None:
             return self.within
         if values["tenant"] == ALL_TENANTS:
@@ -199,7 +199,7 @@ class OfAll(Noun[Part]):
         return {tenant.name: tenant.id for tenant in self.visit.tenants}[values["tenant"]]
 
     def changes(self, name: str | None) -> tuple[Did, ...]:
-        """Those of the reader's tenant; of all, for who may see all."""
+        """All that the reader may see, by name."""
         is_new_here = self.within is not None and self.tenant is None
         return () if is_new_here else tuple(super().changes(name))
 
@@ -215,7 +215,7 @@ class OfAll(Noun[Part]):
 
 
 async def _chosen(context: AdminContext, visit: Visit) -> Tenant:
-    """The tenant that is looked at, as it is now.
+    """The chosen tenant, as it is now.
 
     Raises Problem, NotFound.
     """

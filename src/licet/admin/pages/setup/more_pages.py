@@ -1,4 +1,4 @@
-"""Serves the pages that clients and webhooks have beside those of every noun."""
+"""Serves the pages that only clients and webhooks have."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,7 @@ from licet.store.errors import SetupError
 
 
 class ClientPages(NounPages[Clients]):
-    """The pages of clients, on which one that was suspended is resumed as well."""
+    """The pages of clients, with the one to resume a suspended client."""
 
     def __init__(self, context: AdminContext) -> None:
         super().__init__(context, Clients)
@@ -33,12 +33,12 @@ class ClientPages(NounPages[Clients]):
         routes.add_api_route(path, self.resume, methods=["POST"])
 
     async def show_resumed(self, request: Request) -> Response:
-        """Lead to the client, as after a sign-in that had expired when it was to be resumed."""
+        """Show the client, after a sign-in that had expired when it was to be resumed."""
         clients = await Clients.seen(self.context, request, await self._sees_one(request))
         return RedirectResponse(clients.link_to("edit", request.query_params.get("name", "")), 303)
 
     async def resume(self, request: Request) -> Response:
-        """Resume a client that was suspended for a while."""
+        """Resume a suspended client."""
         visit = (await self._operated(request)).visit
         clients = await Clients.seen(self.context, request, visit)
         name, tenant = request.query_params.get("name", ""), clients.tenant.name

@@ -1,4 +1,4 @@
-"""Defines what a noun of the set-up gives to its pages: its words, its list, its form, and how it is changed.
+"""Defines how a noun of the set-up describes its pages: its words, list, form and changes.
 
     class Pools(OfTenant[Pool]):
         path, word, plural = "pools", "pool", "pools"
@@ -6,11 +6,11 @@
 
 The rules:
 
-- A description is a class, and an object of it is what one request sees: who looks, and of which tenant.
-  Where nouns live, as in a tenant or under a client, is in `homes.py`; `NounPages` serves them all alike.
-- It decides nothing: what may be, the model and the room of the noun say. It hashes and generates in
-  `prepare`, before the transaction.
-- What waits for the store is called in a thread: all but the words, the form and the links.
+- A description is a class; an instance is for one request, with its reader and tenant. `homes.py` has the
+  base classes for nouns within a tenant, of a client, or of all tenants; `NounPages` serves them all.
+- It decides nothing: the model and the room of the noun do. It hashes and generates in `prepare`, before the
+  transaction.
+- Methods that wait for the store are called in a thread: all except the words, the form and the links.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +33,7 @@ Part = TypeVar("Part")
 
 
 class Secret(NamedTuple):
-    """A secret that a page shows, most of them once, and an example of its use."""
+    """A secret that a page shows, usually once, and an example of its use."""
 
     headline: str
     secret: str
@@ -46,33 +46,35 @@ class Secret(NamedTuple):
 
 
 class Empty(NamedTuple):
-    """What to do where there is none: in words, on the command line, and which other page comes first."""
+    """What an empty list shows: a text, a command, and the page to begin with."""
 
     text: str
     command: str
-    first_step: tuple[str, str] | None = None  # where, and what the button says
+    first_step: tuple[str, str] | None = None  # its link, and the text of the button
 
 
 class Noun(Generic[Part]):
-    """One kind of what is set up, as one reader sees it; `tenant` is the one that is looked at, if any."""
+    """One kind of thing that is set up, for one reader; `tenant` is the chosen one, if any."""
 
     path: ClassVar[str]  # in addresses: "pools"
     word: ClassVar[SubjectKind]
     plural: ClassVar[str]
     key: ClassVar[str] = "name"  # the field of its name
-    asked: ClassVar[str] = "name"  # what names one in an address
+    asked: ClassVar[str] = "name"  # the parameter of an address that names one
     actions: ClassVar[tuple[str, ...]] = ("add", "edit", "remove")
-    sees_list: ClassVar[Role | None] = Role.VIEWER  # None: there is no list of its own
+    sees_list: ClassVar[Role | None] = Role.VIEWER  # None: it has no list of its own
     sees_one: ClassVar[Role] = Role.VIEWER
-    event: ClassVar[str] = ""  # what the journal calls it; its pages show no changes without
-    about: ClassVar[str] = ""  # what it is, above its list
-    empty: ClassVar[str] = ""  # what is said where there is none
-    command: ClassVar[str] = ""  # and how one is added on the command line
+    event: ClassVar[str] = ""  # its name in the journal; without it the pages show no changes
+    about: ClassVar[str] = ""  # the explanation above its list
+    empty: ClassVar[str] = ""  # the text of an empty list
+    command: ClassVar[str] = ""  # the command that adds one
     columns: ClassVar[tuple[str, ...]] = ()
     add_button: ClassVar[str] = ""
-    template: ClassVar[str] = "setup/form.html"  # of its form, which gets the noun and the `part` as well
-    after: ClassVar[str] = ""  # what stays when one is removed
-    is_rehearsed: ClassVar[bool] = True  # a removal is tried before it is asked about, to know what ends
+    template: ClassVar[str] = "setup/form.html"  # of its form; it also gets the noun and the `part`
+    after: ClassVar[str] = ""  # what stays after a removal
+    is_rehearsed: ClassVar[bool] = (
+        True  # a removal is tried and rolled back before the question, to know what ends
+    )
 
     def __init__(self, context: AdminContext, visit: Visit, tenant: Tenant | None) -> None:
         self.context = context
@@ -81,7 +83,7 @@ class Noun(Generic[Part]):
 
     @classmethod
     async def seen(cls, context: AdminContext, request: Request, visit: Visit) -> Self:
-        """What this reader sees at this address.
+        """The noun for this reader at this address.
 
         Raises Problem, NotFound.
         """
@@ -91,7 +93,7 @@ class Noun(Generic[Part]):
 
     @property
     def tab(self) -> str:
-        """Where it stands among the parts of the set-up."""
+        """Its link among the parts of the set-up."""
         return capital(self.plural)
 
     @property
@@ -101,35 +103,35 @@ class Noun(Generic[Part]):
 
     @property
     def back(self) -> str:
-        """The page to go back to: its list."""
+        """The link back: to its list."""
         return link(self.visit, f"{ROOT}/{self.path}")
 
     def link_to(self, action: str, name: str) -> str:
-        """A page of one."""
+        """The link to a page of one."""
         return link(self.visit, f"{ROOT}/{self.path}/{action}", **{self.asked: name})
 
     @property
     def of(self) -> str:
-        """Whose they are, as the end of a headline: ` in Jim_Test`."""
+        """The end of a headline that says whose they are: ` in Jim_Test`."""
         return ""
 
     def called(self, name: str) -> str:
-        """What one is called in a sentence: `pool full`."""
+        """The name of one in a sentence: `pool full`."""
         return f"{self.word} {name}"
 
     def headline(self, name: str | None) -> str:
-        """What stands above the form of one, or of a new one."""
+        """The headline of the form of one, or of a new one."""
         return f"{capital(self.called(name)) if name else f'A new {self.word}'}{self.of}"
 
     def nothing_yet(self) -> Empty:
-        """What to do where there is none: to add the first one."""
+        """What an empty list shows: how to add the first one."""
         return Empty(self.empty, self.command)
 
     def journal(self, _name: str | None) -> str:
-        """Where all changes of it are."""
+        """The link to all its changes in the journal."""
         return link(self.visit, "/journal", kind="event", within="all")
 
-    # What there is
+    # Reading
 
     def parts(self) -> Mapping[str, Part]:
         """All of them by name."""
@@ -148,15 +150,15 @@ class Noun(Generic[Part]):
         return request.query_params.get(cls.asked)
 
     def row(self, part: Part) -> Sequence[Cell]:
-        """What a list shows of one, without its name."""
+        """The cells of one in a list, without its name."""
         raise NotImplementedError
 
     def sought(self, name: str, _part: Part) -> str:
-        """What one is found by."""
+        """The text that a search of the list matches."""
         return name
 
     def changes(self, name: str | None) -> Sequence[Did]:
-        """Who changed it last, or this one of it."""
+        """The last changes of the noun, or of one."""
         if not self.event:
             return ()
         return self.context.read_now(lambda connection: changes_of(connection, self.tenant, self.event, name))
@@ -164,18 +166,18 @@ class Noun(Generic[Part]):
     # Its form
 
     def fields(self, part: Part | None) -> tuple[Field, ...]:
-        """What can be said of one that is there, or of a new one."""
+        """The fields of the form of one, or of a new one."""
         raise NotImplementedError
 
     def texts(self, part: Part | None) -> Texts:
-        """What a form begins with."""
+        """The texts that a form begins with."""
         raise NotImplementedError
 
     def prepare(self, form: Form, values: dict[str, Any], part: Part | None) -> None:
-        """Hash a password or generate a secret, and put it among the values."""
+        """Hash a password or generate a secret, and add it to the values."""
 
     def hashed(self, form: Form, password: str, *about: str) -> str | None:
-        """The hash of a new password; None, and the form says why, where it may not be one."""
+        """The hash of a new password; None where it is not allowed, and the form says why."""
         try:
             return self.context.passwords.hash_new(password, *about)
         except InvalidValue as wrong:
@@ -183,35 +185,35 @@ class Noun(Generic[Part]):
             return None
 
     def secret(self, _values: Mapping[str, Any]) -> Secret | None:
-        """The secret to show when a new one is there."""
+        """The secret to show after adding one."""
         return None
 
     def added(self, values: Mapping[str, Any]) -> tuple[str, str]:
-        """Where to go on from a new one, and what is said there."""
+        """The page after adding one, and its notice."""
         return self.back, f"{capital(self.called(values[self.key]))} added."
 
     # Its removal
 
     def question(self, name: str, _part: Part) -> str:
-        """What is asked before one is removed."""
+        """The question before one is removed."""
         return f"Remove {self.called(name)}?"
 
     def goes(self, _part: Part) -> Sequence[str]:
-        """What is lost with one, beside its sessions."""
+        """What a removal would lose, beside sessions."""
         return ()
 
     def is_built_in(self, _name: str) -> bool:
-        """Whether this one stays, whoever looks."""
+        """Whether this one cannot be removed by anybody."""
         return False
 
     def must_type(self, _part: Part) -> str:
-        """What has to be typed to remove one."""
+        """The text to type to confirm a removal."""
         return ""
 
     # Its changes: within a transaction that `attempt` opens
 
     def attempt(self, do: Callable[[Any], None], ends: int) -> Attempt:
-        """Do something in a transaction, unless more sessions end with it than these.
+        """Make a change in a transaction, unless more sessions would end than these.
 
         Raises Refusal, StoreUnavailable.
         """
@@ -222,7 +224,7 @@ class Noun(Generic[Part]):
         )
 
     def enter(self, change: Any) -> Any:
-        """What the methods below are given: the change, or the tenant in it.
+        """The object that the methods below get: the change, or the tenant in it.
 
         Raises NotFound.
         """
@@ -236,18 +238,18 @@ class Noun(Generic[Part]):
         raise NotImplementedError
 
     def add(self, change: Any, values: dict[str, Any]) -> None:
-        """Make a new one of a filled form."""
+        """Add one, from a filled form."""
         raise NotImplementedError
 
     def set(self, change: Any, name: str, values: dict[str, Any]) -> None:
-        """Make one what a filled form says."""
+        """Change one, by a filled form."""
         raise NotImplementedError
 
     def remove(self, change: Any, name: str) -> None:
-        """Take one away."""
+        """Remove one."""
         raise NotImplementedError
 
 
 def capital(text: str) -> str:
-    """A text with its first letter large."""
+    """A text with a capital letter."""
     return text[:1].upper() + text[1:]

@@ -1,7 +1,7 @@
 """Serves the pages of a noun: its list, and the forms to add one, to change it and to remove it.
 
-The same for each noun: what it is called, shows and saves is its description (`noun.py`, `nouns/`). What
-would end with a change is found by making it and rolling it back: it is said before it is done, and is true.
+They are the same for each noun; its description (`noun.py`, `nouns/`) has the words, fields and changes. What
+would end with a change is found by making it and rolling it back, so that the question before it is exact.
 """
 
 from typing import Any, Generic, TypeVar
@@ -23,7 +23,7 @@ from licet.formats import counted, sentence
 from licet.model import Role
 from licet.setup.licence_terms import WHY
 
-ENDS_MAX = 10_000_000  # sessions that a person may agree to end
+ENDS_MAX = 10_000_000  # sessions that a person may confirm to end
 
 
 AnyNoun = TypeVar("AnyNoun", bound=Noun[Any])
@@ -41,7 +41,7 @@ class NounPages(Generic[AnyNoun]):
         self._owned = posting(context, Role.OWNER)
 
     def add_to(self, routes: APIRouter) -> None:
-        """Put them where they are found."""
+        """Add their routes."""
         if self._noun.sees_list is not None:
             routes.add_api_route(self._path, self.show_list, methods=["GET"])
         pages = {
@@ -56,7 +56,7 @@ class NounPages(Generic[AnyNoun]):
             routes.add_api_route(f"{self._path}/{action}", take, methods=["POST"])
 
     async def show_list(self, request: Request) -> Response:
-        """All there are, and who changed them last."""
+        """The list, and its last changes."""
         visit = await self._sees_list(request)
         if issubclass(self._noun, OfTenant) and visit.the_tenant is None:
             return RedirectResponse(f"{ROOT}/tenants", 303)
@@ -94,7 +94,7 @@ class NounPages(Generic[AnyNoun]):
         return await self._save(request, posted, noun, name, part)
 
     async def show_removal(self, request: Request) -> Response:
-        """What would end with it."""
+        """The question before a removal, with what would end."""
         visit = await self._sees_one(request)
         must_add(visit, self._noun.word)
         noun, name, part = await self._one(request, visit)
@@ -104,7 +104,7 @@ class NounPages(Generic[AnyNoun]):
         return await self._removal_page(request, noun, name, part, outcome)
 
     async def take_removal(self, request: Request) -> Response:
-        """It is meant."""
+        """Remove it, after the confirmation."""
         posted = await self._owned(request)
         must_add(posted.visit, self._noun.word)
         noun, name, part = await self._one(request, posted.visit)
@@ -118,7 +118,7 @@ class NounPages(Generic[AnyNoun]):
         return see(request, noun.back, f"{capital(noun.called(name))} removed{_with_it(outcome)}.")
 
     async def _one(self, request: Request, visit: Visit) -> tuple[AnyNoun, str, Any]:
-        """The one that an address names: as a noun, by name, and itself.
+        """The one that an address names: its noun, name and value.
 
         Raises Problem, NotFound.
         """
@@ -151,7 +151,7 @@ class NounPages(Generic[AnyNoun]):
     async def _form_page(  # noqa: PLR0917 - what a form needs around it
         self, request: Request, noun: Noun[Any], name: str | None, part: Any, form: Form, ending: int = 0
     ) -> Response:
-        """A form, at the address that takes it. `ending` sessions would end with it."""
+        """The page with a form. `ending` sessions would end with its change."""
         visit, is_new = noun.visit, name is None
         may = may_change(visit, noun.word, form.fields)
         can_go = not is_new and may_add(visit, noun.word) and not noun.is_built_in(name or "")
@@ -198,7 +198,7 @@ def _fields(noun: Noun[Any], part: Any) -> tuple[Field, ...]:
 
 
 def _shown(noun: Noun[Any], part: Any) -> Form:
-    """A form as it is shown: with what was typed before a sign-in expired, if anything was."""
+    """A form to show, with what was typed before a sign-in expired, if anything."""
     fields, texts, kept = _fields(noun, part), noun.texts(part), noun.visit.kept
     if not kept:
         return Form(fields, texts)
@@ -207,7 +207,7 @@ def _shown(noun: Noun[Any], part: Any) -> Form:
 
 
 def _typed(noun: Noun[Any], part: Any, posted: Posted) -> Form:
-    """A form as it came back. What it does not say that it showed, it showed as it is now."""
+    """A posted form. For fields without a shown value, the current one counts as shown."""
     fields, texts = _fields(noun, part), noun.texts(part)
     return Form(
         fields, dict(texts) | read_texts(fields, posted.items), dict(texts) | read_seen(posted.text("seen"))
@@ -215,13 +215,13 @@ def _typed(noun: Noun[Any], part: Any, posted: Posted) -> Form:
 
 
 def _ends_of(posted: Posted) -> int:
-    """How many sessions the person has agreed to end."""
+    """How many sessions the person has confirmed to end."""
     text = posted.text("ends")
     is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(ENDS_MAX))
     return min(int(text), ENDS_MAX) if is_number else 0
 
 
 def _with_it(outcome: Outcome) -> str:
-    """What ended with a change, as the end of a sentence."""
+    """The end of a sentence that says what a change ended."""
     ended = outcome.sessions_ended
     return f", and {counted(ended, 'session')} ended" if ended else ""
