@@ -18,7 +18,7 @@ from licet.lanes.process_main import spare_the_collector
 from licet.store.contract import Store
 from licet.store.opening import SQLITE_NAME
 from licet.store.postgres.store import PostgresStore
-from support import setup_site, statement_cache
+from support import setup_site, statement_cache, tls_context
 from support.examples import add_tenant, jim_test
 from support.kinds import KINDS, Place, PostgresPlaces, SqlitePlaces
 from support.postgres import Postgres
@@ -54,6 +54,7 @@ def pytest_configure() -> None:
     hypothesis.settings.load_profile("tests")
     gc.disable()  # until all is collected: most of what is made now stays
     statement_cache.share()
+    tls_context.share()
     if "TMPDIR" not in os.environ and _has_room(_MEMORY):
         os.environ["TMPDIR"] = str(_MEMORY)
         tempfile.tempdir = None

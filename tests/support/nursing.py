@@ -27,7 +27,7 @@ if __name__ == "__main__":  # as a script, it is in the room itself
 from licet.clock import SystemClock
 from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite.store import SqliteStore
-from support import served, statement_cache
+from support import served, statement_cache, tls_context
 from support.ending import end_after
 
 COMMAND: Final = (sys.executable, "-W", "error", __file__)
@@ -99,6 +99,7 @@ def _compile() -> None:
     for name in templates.list_templates():
         templates.get_template(name)
     statement_cache.share()
+    tls_context.share()
     with tempfile.TemporaryDirectory(prefix="licet-nursery-") as directory:
         SqliteStore(Path(directory) / SQLITE_NAME, SystemClock(), create=True).close()
 
