@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from licet.clock import ManualClock
 from licet.journal.folding import _FOLD, fold_journal
-from licet.journal.history import Happened, HistoryFilter, history
+from licet.journal.history import HistoryFilter, JournalEntry, history
 from licet.journal.summary import summarise
 from licet.lanes.commit import commit
 from licet.ledger.commands import Sweep
@@ -250,7 +250,7 @@ def test_pages_of_history_stay_right_across_a_fold(site: Site, limit: int, porti
         site.clock.advance(seconds=1)
     with site.store.reporting() as connection:
         expected = history(connection, site.tenant).entries
-    assert Counter(it.times for it in expected if isinstance(it, Happened)) == {4: 3}
+    assert Counter(it.times for it in expected if isinstance(it, JournalEntry)) == {4: 3}
     found: list[object] = []
     after: str | None = None
     while True:
@@ -277,7 +277,7 @@ def test_history_looks_for_what_the_row_will_be(site: Site) -> None:
     def look(**only: Any) -> list[tuple[str, int]]:
         with site.store.reporting() as connection:
             page = history(connection, site.tenant, only=HistoryFilter(**only))
-        return [(of.client_id, of.times) for of in page.entries if isinstance(of, Happened)]
+        return [(of.client_id, of.times) for of in page.entries if isinstance(of, JournalEntry)]
 
     for _ in range(2):
         assert look(user="OLD") == [("Client1", 1)]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from licet.journal.history import Did, Happened, HistoryFilter, HistoryPage, Kind, history
+from licet.journal.history import EventEntry, HistoryFilter, HistoryPage, JournalEntry, Kind, history
 from licet.journal.refusals import Failure, FailureKey, write_refusals
 from licet.model import Pool
 from licet.setup.change import changing
@@ -54,8 +54,8 @@ def told(page: HistoryPage) -> list[str]:
     return [_words(it) for it in page.entries]
 
 
-def _words(happened: Happened | Did) -> str:
-    if isinstance(happened, Did):
+def _words(happened: JournalEntry | EventEntry) -> str:
+    if isinstance(happened, EventEntry):
         return f"{happened.actor} {happened.action} {happened.target}"
     return f"{happened.client_id} {happened.kind} {happened.reason} {happened.times}".replace("  ", " ")
 
@@ -81,10 +81,10 @@ def test_the_journal_and_events_are_one_list_the_newest_first(site: Site) -> Non
         found[:3]
     ) == set(ALL_OF_IT[:3])
     assert sorted(found) == sorted(ALL_OF_IT)
-    instants = [entry.at_ms if isinstance(entry, Did) else entry.first_at_ms for entry in page.entries]
+    instants = [entry.at_ms if isinstance(entry, EventEntry) else entry.first_at_ms for entry in page.entries]
     assert instants == sorted(instants, reverse=True)
     assert page.next is None
-    denied = next(it for it in page.entries if isinstance(it, Happened) and it.times == 2)
+    denied = next(it for it in page.entries if isinstance(it, JournalEntry) and it.times == 2)
     assert (denied.tenant, denied.pool, denied.initials, denied.seats, denied.in_use) == (
         "Jim_Test",
         "full",
@@ -138,7 +138,7 @@ def test_all_tenants_are_told_together_for_who_may_see_them(site: Site) -> None:
         whole = history(connection, None)
         assert {it.tenant for it in whole.entries} == {"Jim_Test", "Other"}
         assert len(whole.entries) == len(ALL_OF_IT) + 1
-        found: list[Happened | Did] = []
+        found: list[JournalEntry | EventEntry] = []
         after = None
         while True:
             page = history(connection, None, after=after, limit=2)
@@ -237,7 +237,7 @@ def test_failures_of_no_tenant_and_of_administrators_are_in_the_list_of_all(site
         return sorted(
             (entry.tenant, entry.who, entry.client_id)
             for entry in page.entries
-            if isinstance(entry, Happened)
+            if isinstance(entry, JournalEntry)
         )
 
     assert look(site, kinds=frozenset({Kind.FAILED})).entries == ()

@@ -68,7 +68,7 @@ class HistoryFilter(Value, frozen=True, kw_only=True):
     with_administrators: bool = False
 
 
-class Happened(Value, frozen=True, kw_only=True, tag_field="entry", tag="journal"):
+class JournalEntry(Value, frozen=True, kw_only=True, tag_field="entry", tag="journal"):
     """One entry of the journal: how often in its minute, when first and last.
 
     `seats` and `in_use` are the pool's at the last denial, `address` is that of the last time. `pool` is ''
@@ -91,7 +91,7 @@ class Happened(Value, frozen=True, kw_only=True, tag_field="entry", tag="journal
     who: Who = Who.CLIENT
 
 
-class Did(Value, frozen=True, kw_only=True, tag_field="entry", tag="event"):
+class EventEntry(Value, frozen=True, kw_only=True, tag_field="entry", tag="event"):
     """What an administrator did to a `target` like "client Desk"; `tenant` is '' for no single one."""
 
     tenant: str
@@ -105,7 +105,7 @@ class Did(Value, frozen=True, kw_only=True, tag_field="entry", tag="event"):
 class HistoryPage(Value, frozen=True, kw_only=True):
     """Entries, newest first; `next` is the cursor of the next page, None at the end."""
 
-    entries: tuple[Happened | Did, ...]
+    entries: tuple[JournalEntry | EventEntry, ...]
     next: str | None
 
 
@@ -146,7 +146,7 @@ def history(
 
 def _journal(
     connection: Connection, tenant: Tenant | None, only: HistoryFilter, place: _Place | None, limit: int
-) -> Iterator[tuple[_Place, Happened | Did]]:
+) -> Iterator[tuple[_Place, JournalEntry | EventEntry]]:
     kinds = _kinds(only)
     if only.actor or not kinds:
         return
@@ -302,9 +302,9 @@ def _place_of(row: Row[Any]) -> _Place:
     return (row.first_at_ms, row.kind, row.reason, row.pool, row.client_id, row.tenant_id)
 
 
-def _happened(row: Row[Any]) -> Happened:
+def _happened(row: Row[Any]) -> JournalEntry:
     is_failure = row.kind == Kind.FAILED
-    return Happened(
+    return JournalEntry(
         tenant=row.tenant,
         kind=Kind(row.kind),
         reason=row.reason,
@@ -323,7 +323,7 @@ def _happened(row: Row[Any]) -> Happened:
 
 def _events(
     connection: Connection, tenant: Tenant | None, only: HistoryFilter, place: _Place | None, limit: int
-) -> Iterator[tuple[_Place, Happened | Did]]:
+) -> Iterator[tuple[_Place, JournalEntry | EventEntry]]:
     if only.reason or (only.kinds and Kind.EVENT not in only.kinds):
         return
     event = schema.event.c
@@ -337,7 +337,7 @@ def _events(
     for row in connection.execute(query.order_by(event.at_ms.desc(), event.id.desc()).limit(limit)):
         yield (
             (row.at_ms, Kind.EVENT, "", "", "", row.id),
-            Did(
+            EventEntry(
                 tenant=row.tenant,
                 at_ms=row.at_ms,
                 actor=row.actor,

@@ -25,7 +25,7 @@ async def get_me(call: Reading) -> Response:
 
     def make() -> responses.Me:
         identity = call.identity
-        own = call.desk.tenants_now(identity)[0].name if identity.tenant_id is not None else None
+        own = call.context.tenants_now(identity)[0].name if identity.tenant_id is not None else None
         return responses.Me(actor=identity.actor, role=identity.role, tenant=own)
 
     return await call.show(make)
@@ -47,9 +47,9 @@ async def _kept(call: Call, owner: Owner, name: str, given: Given) -> Given:  # 
     """
     if "password" in given:
         password = given.pop("password")
-        given["password_hash"] = await call.desk.run(call.desk.passwords.hash_new, password, name)
+        given["password_hash"] = await call.context.run(call.context.passwords.hash_new, password, name)
     if "tenant" in given:
-        given["tenant_id"] = await call.desk.run(call.tenant_id, given.pop("tenant"))
+        given["tenant_id"] = await call.context.run(call.tenant_id, given.pop("tenant"))
     return given
 
 
@@ -63,7 +63,7 @@ admins = Endpoints(
     key="name",
     word="administrator",
     shape=responses.Administrator,
-    show=lambda call, admin: responses.administrator(admin, call.desk.store.tenants()),
+    show=lambda call, admin: responses.administrator(admin, call.context.store.tenants()),
     hidden=lambda admin: admin.password_hash.encode(),
 )
 admins.lists("The administrators.", OWNING)
@@ -89,7 +89,7 @@ api_keys = Endpoints(
     key="name",
     word="API key",
     shape=responses.ApiKey,
-    show=lambda call, key: responses.api_key(key, call.desk.store.tenants()),
+    show=lambda call, key: responses.api_key(key, call.context.store.tenants()),
     has_tag=False,
 )
 api_keys.lists("The API keys.", OWNING)
@@ -101,13 +101,13 @@ async def add_api_key(call: Owning, body: requests.ApiKeyNew) -> Response:
     given = call.given(body)
     name = given.pop("name")
     given = await _new(call, (), name, given)
-    made = (await call.desk.run(_api_keys, call)).generate()
+    made = (await call.context.run(_api_keys, call)).generate()
 
     def do(change: AccountsChange) -> ApiKey:
         return change.add_api_key(name, made, **given)
 
     kept = await api_keys.collection.change(call, (), do)
-    shown = responses.new_api_key(responses.api_key(kept, call.desk.store.tenants()), made.key)
+    shown = responses.new_api_key(responses.api_key(kept, call.context.store.tenants()), made.key)
     return answer(shown, 201, {"Location": call.below(name)})
 
 
@@ -116,4 +116,4 @@ api_keys.removes("Remove it: nothing is done with it any more.", OWNING, Account
 
 
 def _api_keys(call: Call) -> ApiKeys:
-    return ApiKeys(read_keyring(call.desk.keyring_path).pepper)
+    return ApiKeys(read_keyring(call.context.keyring_path).pepper)

@@ -1,4 +1,4 @@
-"""Names the operation of the admin API that helps with a refusal, or mends what the check has found."""
+"""Names the operation of the admin API that helps with a refusal, or corrects what the check has found."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

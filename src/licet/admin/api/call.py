@@ -5,10 +5,10 @@
 
 The rules:
 
-- All that meets the store, and the making of the answer's bytes, happens in a thread of the desk.
+- All that meets the store, and the making of the answer's bytes, happens in a thread of the context.
 - What can be edited has an entity tag, of its content. To change or remove it, `If-Match` has to say which
-  content is meant (428 without): two who edit at once are told apart in the transaction itself, and the one
-  who comes second gets what is there now (412). `*` is any content.
+  content is meant (428 without): two who edit at once are distinguished in the transaction itself, and the
+  one who comes second gets what is there now (412). `*` is any content.
 - Removing what is not there any more is done already (RFC 9110 13.1.1). What is not for the one who asks is
   not there either, but for the names of its own tenant.
 - A long list comes in pages: `next` is the cursor of the next one, and a `Link` header has its address.
@@ -66,8 +66,8 @@ class ListPage(Protocol):
 class Call:
     """A call by somebody who may make it."""
 
-    def __init__(self, desk: AdminContext, identity: Identity, request: Request) -> None:
-        self.desk = desk
+    def __init__(self, context: AdminContext, identity: Identity, request: Request) -> None:
+        self.context = context
         self.identity = identity
         self.request = request
 
@@ -75,11 +75,11 @@ class Call:
 
     async def show(self, make: Callable[[], Any]) -> Response:
         """What `make` gives, as JSON."""
-        return await self.desk.run(lambda: answer(make()))
+        return await self.context.run(lambda: answer(make()))
 
     async def show_edited(self, make: Callable[[], Shown]) -> Response:
         """The same of something that can be edited; 304 where the caller has it already."""
-        return await self.desk.run(lambda: self.shown(make()))
+        return await self.context.run(lambda: self.shown(make()))
 
     def shown(self, found: Shown, content_type: str = JSON) -> Response:
         """The answer to a conditional GET."""
@@ -102,7 +102,7 @@ class Call:
             next_ = write_cursor(keys[-1]) if len(rest) > len(keys) else None
             return self.page({"items": [shape(found[key]) for key in keys], "next": next_}, next_)
 
-        return await self.desk.run(work)
+        return await self.context.run(work)
 
     def page(self, content: Any, next_: str | None) -> Response:
         """A page of a list with the address of the next one."""
@@ -120,7 +120,7 @@ class Call:
 
         def make() -> Any:
             known = self.tenant(tenant)
-            return self.desk.read_now(lambda connection: read(connection, known))
+            return self.context.read_now(lambda connection: read(connection, known))
 
         return await self.show(make)
 
@@ -128,22 +128,22 @@ class Call:
         """A page of what `read` finds, which is given a connection, `after` and `limit`."""
 
         def work() -> Response:
-            found = self.desk.read_now(
+            found = self.context.read_now(
                 lambda connection: read(connection, after=page.after, limit=page.limit)
             )
             return self.page(found, found.next)
 
-        return await self.desk.run(work)
+        return await self.context.run(work)
 
     async def show_page_of(self, tenant: str | None, page: Page, read: Callable[..., ListPage]) -> Response:
         """The same of a tenant, which `read` is given too; None is all tenants, or the caller's only one."""
 
         def find() -> Tenant | None:
             if tenant is None and self.identity.tenant_id is not None:
-                return self.desk.tenants_now(self.identity)[0]
+                return self.context.tenants_now(self.identity)[0]
             return None if tenant is None else self.tenant(tenant)
 
-        known = await self.desk.run(find)
+        known = await self.context.run(find)
         return await self.show_page(page, lambda connection, **part: read(connection, known, **part))
 
     # Tenants
@@ -153,7 +153,7 @@ class Call:
 
         Raises NotFound.
         """
-        return self.desk.tenant_now(self.identity, name)
+        return self.context.tenant_now(self.identity, name)
 
     def tenant_id(self, name: str | None) -> int | None:
         """The id of the tenant that a body names, None for all of them; call it in a thread.
@@ -167,7 +167,7 @@ class Call:
 
     def now_ms(self) -> int:
         """The store's clock."""
-        return self.desk.clock.now_ms()
+        return self.context.clock.now_ms()
 
     # Changes
 
@@ -187,12 +187,14 @@ class Call:
         Raises Rehearsed, with what would end, where only that was asked.
         """
         if not is_asked(self.request):
-            return await self.desk.change(self.identity, work)
+            return await self.context.change(self.identity, work)
 
         def rehearse() -> Attempt:
-            return attempt(lambda do: self.desk.change_now(self.identity, do), work, agrees=lambda _: False)
+            return attempt(
+                lambda do: self.context.change_now(self.identity, do), work, agrees=lambda _: False
+            )
 
-        raise Rehearsed((await self.desk.run(rehearse)).ending)
+        raise Rehearsed((await self.context.run(rehearse)).ending)
 
     def setup(self, change: SetupChange, name: str) -> TenantSetup:
         """A tenant, to be changed.
@@ -255,9 +257,9 @@ def there(found: Found | None, what: str, name: str) -> Found:
 
 
 def desk_of(request: Request) -> AdminContext:
-    """The desk of the listener that a request came to."""
-    desk: AdminContext = request.app.state.context
-    return desk
+    """The context of the listener that a request came to."""
+    context: AdminContext = request.app.state.context
+    return context
 
 
 class Rights(Value, frozen=True, kw_only=True):
@@ -269,13 +271,13 @@ class Rights(Value, frozen=True, kw_only=True):
 
     async def __call__(self, request: Request) -> Call:
         """Raises Problem."""
-        desk = desk_of(request)
-        identity = await desk.identity(request)
+        context = desk_of(request)
+        identity = await context.identity(request)
         must_be(identity, self.role)
         must_be_possible(request)
         if self.of_all and identity.tenant_id is not None:
             raise not_allowed(self.why_of_all)
-        return Call(desk, identity, request)
+        return Call(context, identity, request)
 
     @property
     def words(self) -> str:

@@ -17,16 +17,16 @@ async def get_check(call: Reading) -> Response:
     """What is wrong with the set-up or worth knowing, and which servers work on the store."""
 
     def make() -> responses.Checked:
-        seen = {tenant.id: tenant for tenant in call.desk.tenants_now(call.identity)}
+        seen = {tenant.id: tenant for tenant in call.context.tenants_now(call.identity)}
         is_all = call.identity.tenant_id is None
-        own_pepper = fingerprint(read_keyring(call.desk.keyring_path).pepper) if is_all else None
-        with call.desk.store.reporting() as connection:
+        own_pepper = fingerprint(read_keyring(call.context.keyring_path).pepper) if is_all else None
+        with call.context.store.reporting() as connection:
             now_ms = call.now_ms()
             nodes = read_nodes(connection) if is_all else []
             findings = check_nodes(
                 nodes,
                 now_ms,
-                many_machines=call.desk.store.differences.many_machines,
+                many_machines=call.context.store.differences.many_machines,
                 own_pepper=own_pepper,
             )
             findings += check(connection, seen, now_ms)

@@ -79,7 +79,7 @@ async def _generate(
 ) -> Response:
     """Generate a secret, have it kept, and show it."""
     call.given(body)
-    made = (await call.desk.run(call.desk.client_secrets)).generate()
+    made = (await call.context.run(call.context.client_secrets)).generate()
     await clients.change_one(call, (tenant,), client_id, lambda setup, _: do(setup, made))
     where = at("tenants", tenant, "clients", client_id, "secrets", made.secret_id)
     return answer(responses.new_secret(made, body.expires_at_ms), 201, {"Location": where})
@@ -114,7 +114,7 @@ async def add_key(
 ) -> Response:
     """Add one more public key by which it may authenticate (`private_key_jwt`, RFC 7523)."""
     call.given(body)
-    key = await call.desk.run(_read_one, body)
+    key = await call.context.run(_read_one, body)
 
     def do(setup: TenantSetup, _: str) -> PublicKey:
         setup.add_key(client_id, key, body.expires_at_ms)

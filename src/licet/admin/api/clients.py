@@ -59,7 +59,7 @@ async def add_client(call: Owning, tenant: TenantPath, body: requests.ClientNew)
     if expires_at_ms is not None and not wants_secret:
         text = "secret_expires_at_ms is about a generated secret"
         raise InvalidValue(text, code=Code.NOT_TOGETHER, field="secret_expires")
-    secret = (await call.desk.run(call.desk.client_secrets)).generate() if wants_secret else None
+    secret = (await call.context.run(call.context.client_secrets)).generate() if wants_secret else None
 
     def do(setup: TenantSetup) -> Client:
         setup.add_client(client_id, secret, expires_at_ms, **given)

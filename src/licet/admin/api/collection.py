@@ -67,7 +67,7 @@ class Tenants(Collection[SetupChange, Tenant]):
 
     def all(self, call: Call, _: Owner) -> Mapping[str, Tenant]:
         """As they are now."""
-        return {tenant.name: tenant for tenant in call.desk.tenants_now(call.identity)}
+        return {tenant.name: tenant for tenant in call.context.tenants_now(call.identity)}
 
     def find(self, call: Call, _: Owner, name: str) -> Tenant:
         """Raises NotFound."""
@@ -145,8 +145,8 @@ class OfStore(Collection[Change, Thing]):
 
     def all(self, call: Call, _: Owner) -> Mapping[str, Thing]:
         """As they are now."""
-        found = call.desk.read_now(lambda connection: self._read(connection, call.identity.tenant_id))
-        return {self._name(it): it for it in found}
+        found = call.context.read_now(lambda connection: self._read(connection, call.identity.tenant_id))
+        return {self._name(value): value for value in found}
 
     def find_in(self, change: Change, _: Call, __: Owner, name: str) -> Thing | None:
         """One as it is in a transaction."""
@@ -160,7 +160,7 @@ class OfStore(Collection[Change, Thing]):
 
         def run() -> Made:
             identity = call.identity
-            with self._changing(call.desk.store, identity.actor, within=identity.tenant_id) as change:
+            with self._changing(call.context.store, identity.actor, within=identity.tenant_id) as change:
                 return work(change)
 
-        return await call.desk.run(run)
+        return await call.context.run(run)

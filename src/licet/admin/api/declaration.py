@@ -48,10 +48,10 @@ async def get_declaration(
     """The set-up as a TOML file, without passwords and secrets."""
 
     def work() -> Response:
-        found = call.desk.tenants_now(call.identity) if tenant is None else [call.tenant(tenant)]
+        found = call.context.tenants_now(call.identity) if tenant is None else [call.tenant(tenant)]
         return call.shown(represent_text(write(found)), f"{openapi.TOML}; charset=utf-8")
 
-    return await call.desk.run(work)
+    return await call.context.run(work)
 
 
 @declaration.put(
@@ -79,21 +79,21 @@ async def apply_declaration(
     def work() -> Response:
         wanted = read(_text(sent), "the declaration")
         done = apply(
-            call.desk.store,
+            call.context.store,
             wanted,
             call.identity.actor,
             prune=prune,
             rehearse=rehearse,
             must_be_meant=must_be_meant,
         )
-        call.desk.store.refresh_tenants()
+        call.context.store.refresh_tenants()
         return answer(responses.plan(done, is_done=not rehearse), headers={"ETag": _declared(call).etag})
 
-    return await call.desk.run(work)
+    return await call.context.run(work)
 
 
 def _declared(call: Call) -> Shown:
-    return represent_text(write(call.desk.tenants_now(call.identity)))
+    return represent_text(write(call.context.tenants_now(call.identity)))
 
 
 def _text(sent: bytes) -> str:

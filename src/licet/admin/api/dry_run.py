@@ -3,7 +3,7 @@
 The rules:
 
 - All is looked at as for the change itself: who asks, the condition, every value. What would be refused is.
-- An operation that has no dry run refuses to be asked for one: it would be done in earnest.
+- An operation without a dry run refuses the parameter: otherwise it would really be done.
 """
 
 from typing import Annotated, Any, Literal
@@ -79,7 +79,7 @@ def rehearsable(route: dict[str, Any]) -> dict[str, Any]:
     shape = {"$ref": f"#/components/schemas/{Rehearsal.__name__}"}
     responses = dict(route["responses"])
     done = responses.get(200)
-    schemas = [it["schema"] for it in done.get("content", {}).values()] if done else []
+    schemas = [content["schema"] for content in done.get("content", {}).values()] if done else []
     good = done or {"description": "With dry_run: what would end."}
     schema = {"anyOf": [*schemas, shape]} if schemas else shape
     responses[200] = good | {"content": {"application/json": {"schema": schema}}}

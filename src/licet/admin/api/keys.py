@@ -30,7 +30,7 @@ keys = APIRouter(prefix="/keys", tags=["Upkeep"])
 @keys.get("", operation_id="listKeys", **openapi.many(responses.SigningKey))
 async def list_keys(call: ReadingAll) -> Response:
     """The keys that sign tokens, the newest last; what they are is never shown."""
-    return await call.show(lambda: _shown_keys(call, read_keyring(call.desk.keyring_path)))
+    return await call.show(lambda: _shown_keys(call, read_keyring(call.context.keyring_path)))
 
 
 @keys.post("", operation_id="rotateKeys", **openapi.added(responses.SigningKey))
@@ -39,19 +39,19 @@ async def rotate_keys(call: OwningAll, body: requests.KeyRotation) -> Response:
     after_ms = max(SIGNS_AFTER_MS, body.signs_after_s * 1000)
 
     def work() -> Response:
-        with call.desk.keyring_lock:
-            before = read_keyring(call.desk.keyring_path)
+        with call.context.keyring_lock:
+            before = read_keyring(call.context.keyring_path)
             if len(before.token_keys) >= KEYS_MAX:
                 text = f"there are {KEYS_MAX} keys already; prune the older ones first"
                 about = Subject("signing key")
                 raise SetupError(text, code=Code.TOO_MANY, subject=about, limit=KEYS_MAX)
             keyring = before.rotated(call.now_ms(), signs_after_ms=after_ms)
-            write_keyring(call.desk.keyring_path, keyring)
+            write_keyring(call.context.keyring_path, keyring)
         newest = keyring.newest
         _keep_event(call, "add", newest, detail=f"signs from {instant(newest.signs_at_ms)}")
         return answer(_shown_keys(call, keyring)[-1], 201, {"Location": "/api/v1/keys"})
 
-    return await call.desk.run(work)
+    return await call.context.run(work)
 
 
 @keys.post("/prune", operation_id="pruneKeys", **openapi.many(responses.SigningKey))
@@ -59,16 +59,16 @@ async def prune_keys(call: OwningAll) -> Response:
     """Remove the keys before the one that signs: tokens that they signed stop working."""
 
     def work() -> Response:
-        with call.desk.keyring_lock:
-            before = read_keyring(call.desk.keyring_path)
+        with call.context.keyring_lock:
+            before = read_keyring(call.context.keyring_path)
             keyring = before.pruned(call.now_ms())
             gone = [key for key in before.token_keys if key not in keyring.token_keys]
             if gone:
-                write_keyring(call.desk.keyring_path, keyring)
+                write_keyring(call.context.keyring_path, keyring)
         _keep_event(call, "remove", *gone)
         return answer(_shown_keys(call, keyring))
 
-    return await call.desk.run(work)
+    return await call.context.run(work)
 
 
 def _shown_keys(call: Call, keyring: Keyring) -> tuple[responses.SigningKey, ...]:
@@ -88,5 +88,5 @@ def _keep_event(call: Call, action: str, *changed: TokenKey, detail: str = "") -
         for key in changed
     ]
     if events:
-        with call.desk.store.transaction(Purpose.UPKEEP) as transaction:
+        with call.context.store.transaction(Purpose.UPKEEP) as transaction:
             keep_events(transaction, events)

@@ -131,9 +131,13 @@ class Endpoints(Generic[Change, Thing]):
         ) -> Response:
             def found() -> dict[str, Thing]:
                 every = self.collection.all(call, owner).items()
-                return {self._order(it) if self._order else name: it for name, it in every if is_wanted(it)}
+                return {
+                    self._order(value) if self._order else name: value
+                    for name, value in every
+                    if is_wanted(value)
+                }
 
-            return await call.show_list(found, lambda it: self._show(call, it), page)
+            return await call.show_list(found, lambda value: self._show(call, value), page)
 
         problems = (404,) if "{" in self.router.prefix else ()
         self._register("GET", "list", text, endpoint, openapi.listed(self._shape, *problems))
@@ -157,7 +161,7 @@ class Endpoints(Generic[Change, Thing]):
                 return self.find_in(change, call, owner, name)
 
             made = await self.collection.change(call, owner, work)
-            return await call.desk.run(lambda: created(self.shown(call, made), call.below(name)))
+            return await call.context.run(lambda: created(self.shown(call, made), call.below(name)))
 
         self._register("POST", "add", text, endpoint, openapi.added(self._shape))
 

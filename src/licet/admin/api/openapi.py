@@ -76,8 +76,8 @@ Route = dict[str, Any]
 
 def one(shape: type[Any] | None, *problems: int, status: int = 200, media: str = JSON) -> Route:
     """An operation that shows one thing, or nothing."""
-    told = "Done." if shape is None else "What it is."
-    return _route(status, told, _schema(shape), problems, media=media)
+    description = "Done." if shape is None else "What it is."
+    return _route(status, description, _schema(shape), problems, media=media)
 
 
 def many(shape: type[Any], *problems: int) -> Route:
@@ -326,7 +326,7 @@ def _tidy_body(name: str, schema: dict[str, Any]) -> None:
 
 def _tidy_answer(schema: dict[str, Any]) -> dict[str, Any]:
     """All members of an answer are always there, and a text has no indentation."""
-    tidy = {key: it for key, it in schema.items() if key != "title"}
+    tidy = {key: member for key, member in schema.items() if key != "title"}
     if "description" in tidy:
         tidy["description"] = " ".join(tidy["description"].split())
     if "properties" in tidy:

@@ -59,7 +59,7 @@ async def get_refused_request(call: Reading, request_id: RequestId) -> Response:
     """What became of a request that was refused: a denial, or a failed authentication. Not all are kept."""
 
     def make() -> Refused:
-        found = call.desk.read_now(
+        found = call.context.read_now(
             lambda connection: find_request(
                 connection,
                 request_id,

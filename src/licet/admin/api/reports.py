@@ -172,7 +172,7 @@ async def list_sessions(  # noqa: PLR0917 - what is looked for
 
     def work() -> Response:
         known = call.tenant(tenant)
-        found = call.desk.read_now(
+        found = call.context.read_now(
             lambda connection: sessions(
                 connection,
                 known,
@@ -185,10 +185,10 @@ async def list_sessions(  # noqa: PLR0917 - what is looked for
         )
         items = found[: page.limit]
         next_ = write_cursor(items[-1].started_at_ms, items[-1].sid) if len(found) > len(items) else None
-        of_scope = [it for it in items if scope is None or scope in it.scope.split(" ")]
+        of_scope = [item for item in items if scope is None or scope in item.scope.split(" ")]
         return call.page({"items": of_scope, "next": next_}, next_)
 
-    return await call.desk.run(work)
+    return await call.context.run(work)
 
 
 def _sid(text: str) -> bytes:

@@ -57,7 +57,7 @@ _SID = r"^[0-9a-f]{40}$"
 _URL = r"^[\x21-\x7e]+$"
 _IDENTITY = r"^[A-Za-z0-9_]*$"
 
-# What is told of a text that has not this form.
+# The message about a text without this form.
 ALLOWED = {
     _LINE: "It has no control characters.",
     _NAME: "A name is 1 to 64 letters, digits, _ . -, and begins with a letter or digit.",

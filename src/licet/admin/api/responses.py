@@ -236,7 +236,7 @@ class NodeNow(Value, frozen=True, kw_only=True):
 
 
 class CheckFinding(Value, frozen=True, kw_only=True):
-    """Something to mend, or with `is_wrong` false to know. `tenant` is '' for the whole of it."""
+    """Something to correct, or with `is_wrong` false to know. `tenant` is '' for the whole store."""
 
     is_wrong: bool
     code: FindingCode
@@ -392,7 +392,7 @@ def signing_keys(keyring: Keyring, soon_ms: int) -> tuple[SigningKey, ...]:
 
 
 def check_finding(value: Finding) -> CheckFinding:
-    """A finding, and the operation that mends it."""
+    """A finding, and the operation that corrects it."""
     return _like(CheckFinding, value, advice=advice_of(value))
 
 

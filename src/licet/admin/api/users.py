@@ -29,9 +29,9 @@ async def _hashed(call: Call, owner: Owner, initials: str, given: Given) -> Give
 
         def hashed() -> str:
             about = about_user(call.tenant(owner[0]), initials, given.get("name"))
-            return call.desk.passwords.hash_new(password, *about)
+            return call.context.passwords.hash_new(password, *about)
 
-        given["password_hash"] = None if password is None else await call.desk.run(hashed)
+        given["password_hash"] = None if password is None else await call.context.run(hashed)
     return given
 
 

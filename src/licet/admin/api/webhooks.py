@@ -36,8 +36,8 @@ async def list_alerts(call: Reading) -> Response:
     """What is raised now."""
 
     def make() -> tuple[Raised, ...]:
-        tenants = call.desk.tenants_now(call.identity)
-        return call.desk.read_now(lambda connection: raised_now(connection, tenants))
+        tenants = call.context.tenants_now(call.identity)
+        return call.context.read_now(lambda connection: raised_now(connection, tenants))
 
     return await call.show(make)
 
@@ -47,7 +47,7 @@ async def list_alerts(call: Reading) -> Response:
 
 def _allowed(call: Call) -> dict[str, bool]:
     """Where a webhook may go, as the settings have it."""
-    return {"http_allowed": call.desk.webhook_http, "private_allowed": call.desk.webhook_private}
+    return {"http_allowed": call.context.webhook_http, "private_allowed": call.context.webhook_private}
 
 
 async def _as_allowed(call: Call, owner: Owner, name: str, given: Given) -> Given:  # noqa: ARG001
@@ -63,7 +63,7 @@ webhooks = Endpoints(
     word="webhook",
     shape=responses.Webhook,
     show=lambda call, webhook: responses.webhook(
-        webhook, call.desk.store.tenants(), has_url=call.identity.may(Role.OWNER)
+        webhook, call.context.store.tenants(), has_url=call.identity.may(Role.OWNER)
     ),
 )
 webhooks.lists("The webhooks.")
@@ -75,7 +75,7 @@ async def add_webhook(call: Owning, body: requests.WebhookNew) -> Response:
     call.given(body)
     tenant_id = call.identity.tenant_id
     if body.tenant is not None:
-        tenant_id = await call.desk.run(call.tenant_id, body.tenant)
+        tenant_id = await call.context.run(call.tenant_id, body.tenant)
     made = await webhooks.collection.change(
         call, (), lambda change: change.add(body.url, tenant_id=tenant_id, **_allowed(call))
     )
@@ -114,7 +114,7 @@ async def rotate_secret(call: Owning, webhook: NamePath) -> Response:
     "/{webhook}/test", operation_id="testWebhook", **openapi.one(responses.Queued, 404, 409, status=202)
 )
 async def test_webhook(call: Owning, webhook: NamePath) -> Response:
-    """Send it a message that tells nothing, once."""
+    """Send it a test message, once."""
     await webhooks.change_one(call, (), webhook, WebhooksChange.test)
     return answer(responses.Queued(messages=1), 202)
 
@@ -147,7 +147,7 @@ async def send_again(call: Operating, body: requests.SendAgain) -> Response:
 
 
 def _secret(call: Call, webhook: alerts.Webhook) -> responses.WebhookSecret:
-    secrets = WebhookSecrets(read_keyring(call.desk.keyring_path).pepper)
+    secrets = WebhookSecrets(read_keyring(call.context.keyring_path).pepper)
     return responses.WebhookSecret(
         webhook=webhook.id,
         secret=secrets.spelt(webhook.id, webhook.secret_number),

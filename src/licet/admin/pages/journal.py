@@ -15,7 +15,7 @@ from licet.admin.pages.filters import CAUSES, WITHIN, Filters, reason_text, tena
 from licet.admin.pages.frame import Visit, link, page, visiting
 from licet.admin.problems import not_found
 from licet.formats import counted
-from licet.journal.history import Did, Happened, HistoryFilter, Kind, history
+from licet.journal.history import EventEntry, HistoryFilter, JournalEntry, Kind, history
 from licet.model import EndReason, FailureCause, Who
 from licet.store.paging import InvalidCursor
 
@@ -154,90 +154,90 @@ def _only(visit: Visit, filters: Filters) -> HistoryFilter:
     )
 
 
-def _line(visit: Visit, entry: Happened | Did) -> Line:
-    if isinstance(entry, Did):
+def _line(visit: Visit, entry: JournalEntry | EventEntry) -> Line:
+    if isinstance(entry, EventEntry):
         return _did(visit, entry)
     return _failed(visit, entry) if entry.kind is Kind.FAILED else _happened(visit, entry)
 
 
-def _happened(visit: Visit, happened: Happened) -> Line:
-    tenant = {"tenant": happened.tenant}
-    pool = f"a seat of {happened.pool}" if happened.pool else "no seat needed"
-    match happened.kind:
+def _happened(visit: Visit, entry: JournalEntry) -> Line:
+    tenant = {"tenant": entry.tenant}
+    pool = f"a seat of {entry.pool}" if entry.pool else "no seat needed"
+    match entry.kind:
         case Kind.GRANTED:
-            what = "began a session" if happened.times == 1 else f"began {counted(happened.times, 'session')}"
-            detail, target = pool, link(visit, "/seats", **tenant, q=happened.client_id)
+            what = "began a session" if entry.times == 1 else f"began {counted(entry.times, 'session')}"
+            detail, target = pool, link(visit, "/seats", **tenant, q=entry.client_id)
         case Kind.DENIED:
-            what = f"was refused: {reason_text(happened.reason, happened.seats)}"
-            detail = f"pool {happened.pool}"
-            target = link(visit, "/denials", **tenant, client=happened.client_id, within="all")
+            what = f"was refused: {reason_text(entry.reason, entry.seats)}"
+            detail = f"pool {entry.pool}"
+            target = link(visit, "/denials", **tenant, client=entry.client_id, within="all")
         case _:
             ending = (
-                _ENDINGS.get(EndReason(happened.reason), happened.reason)
-                if happened.reason in set(EndReason)
-                else happened.reason
+                _ENDINGS.get(EndReason(entry.reason), entry.reason)
+                if entry.reason in set(EndReason)
+                else entry.reason
             )
-            is_own = happened.reason in {EndReason.LOGOFF, EndReason.REVOKED}
+            is_own = entry.reason in {EndReason.LOGOFF, EndReason.REVOKED}
             what = ending if is_own else f"session {ending}"
-            detail, target = pool, link(visit, "/seats", **tenant, q=happened.client_id)
+            detail, target = pool, link(visit, "/seats", **tenant, q=entry.client_id)
     return Line(
-        at_ms=happened.first_at_ms,
-        until_ms=happened.last_at_ms,
-        tag=_WORDS[happened.kind],
-        tag_look=_TAGS[happened.kind],
-        tenant=happened.tenant,
-        subject=happened.client_id,
-        subject_link=link(visit, "/set-up/clients/edit", **tenant, name=happened.client_id),
-        initials=happened.initials,
+        at_ms=entry.first_at_ms,
+        until_ms=entry.last_at_ms,
+        tag=_WORDS[entry.kind],
+        tag_look=_TAGS[entry.kind],
+        tenant=entry.tenant,
+        subject=entry.client_id,
+        subject_link=link(visit, "/set-up/clients/edit", **tenant, name=entry.client_id),
+        initials=entry.initials,
         what=what,
-        times=happened.times,
-        detail=f"{detail}{', from ' + happened.address if happened.address else ''}",
+        times=entry.times,
+        detail=f"{detail}{', from ' + entry.address if entry.address else ''}",
         detail_link=target,
     )
 
 
-def _failed(visit: Visit, happened: Happened) -> Line:
-    tenant = {"tenant": happened.tenant} if happened.tenant else {}
-    cause = FailureCause(happened.reason)
-    is_client = happened.who is Who.CLIENT
+def _failed(visit: Visit, entry: JournalEntry) -> Line:
+    tenant = {"tenant": entry.tenant} if entry.tenant else {}
+    cause = FailureCause(entry.reason)
+    is_client = entry.who is Who.CLIENT
     place = "/set-up/clients/edit" if is_client else _PLACES["admin"]
-    has_page = happened.client_id and happened.who is not Who.API_KEY
+    has_page = entry.client_id and entry.who is not Who.API_KEY
     return Line(
-        at_ms=happened.first_at_ms,
-        until_ms=happened.last_at_ms,
-        tag=_WORDS[happened.kind],
-        tag_look=_TAGS[happened.kind],
-        tenant=happened.tenant,
-        subject=happened.client_id or "unknown",
-        subject_link=link(visit, place, **tenant, name=happened.client_id) if has_page else "",
-        initials=happened.initials,
+        at_ms=entry.first_at_ms,
+        until_ms=entry.last_at_ms,
+        tag=_WORDS[entry.kind],
+        tag_look=_TAGS[entry.kind],
+        tenant=entry.tenant,
+        subject=entry.client_id or "unknown",
+        subject_link=link(visit, place, **tenant, name=entry.client_id) if has_page else "",
+        initials=entry.initials,
         what=f"did not get in: {CAUSES[cause]}",
-        times=happened.times,
-        detail=f"from {happened.address}" if happened.address else "all like this",
+        times=entry.times,
+        detail=f"from {entry.address}" if entry.address else "all like this",
         detail_link=link(
-            visit, "/failures", **tenant, client=happened.client_id, cause=happened.reason, within="all"
+            visit, "/failures", **tenant, client=entry.client_id, cause=entry.reason, within="all"
         ),
     )
 
 
-def _did(visit: Visit, did: Did) -> Line:
-    noun, _, name = did.target.partition(" ")
+def _did(visit: Visit, event: EventEntry) -> Line:
+    noun, _, name = event.target.partition(" ")
     place = _PLACES.get(noun)
-    tenant = {"tenant": did.tenant} if did.tenant else {}
-    target = link(visit, place, **tenant, name=name) if place and did.action != "remove" else ""
-    if noun == "tenant" and did.action != "remove":
+    tenant = {"tenant": event.tenant} if event.tenant else {}
+    target = link(visit, place, **tenant, name=name) if place and event.action != "remove" else ""
+    if noun == "tenant" and event.action != "remove":
         target = link(visit, "/set-up/tenants/edit", tenant=name)
     return Line(
-        at_ms=did.at_ms,
-        until_ms=did.at_ms,
+        at_ms=event.at_ms,
+        until_ms=event.at_ms,
         tag=_WORDS[Kind.EVENT],
         tag_look=_TAGS[Kind.EVENT],
-        tenant=did.tenant,
-        subject=did.actor,
-        subject_link=link(visit, PATH, actor=did.actor, kind=Kind.EVENT.value),
+        tenant=event.tenant,
+        subject=event.actor,
+        subject_link=link(visit, PATH, actor=event.actor, kind=Kind.EVENT.value),
         initials="",
-        what=did_text(did.action, did.target),
+        what=did_text(event.action, event.target),
         times=1,
-        detail=did.detail,
+        detail=event.detail,
         detail_link=target,
     )

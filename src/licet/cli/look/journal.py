@@ -19,7 +19,7 @@ from licet.cli.stores import chosen_tenant, opened
 from licet.cli.terminal import plain
 from licet.clock import SystemClock
 from licet.journal.failures import NOT_KEPT, find_request
-from licet.journal.history import Did, Happened, HistoryFilter, Kind, history
+from licet.journal.history import EventEntry, HistoryFilter, JournalEntry, Kind, history
 from licet.model import Who
 from licet.store.paging import LIMIT_MAX
 from licet.units import DAY_MS
@@ -106,7 +106,7 @@ def journal(
     )
     with opened(data) as store:
         chosen = None if tenant is None else chosen_tenant(store, tenant)
-        found: list[Happened | Did] = []
+        found: list[JournalEntry | EventEntry] = []
         after: str | None = None
         while len(found) < lines:
             with store.reporting() as connection:
@@ -154,34 +154,34 @@ def _whose(who: Who, name: str, initials: str) -> str:
     return f"{kind}{name} ({initials})" if initials else f"{kind}{name}"
 
 
-def _records(found: list[Happened | Did]) -> Iterator[Record]:
+def _records(found: list[JournalEntry | EventEntry]) -> Iterator[Record]:
     for entry in found:
-        yield _did(entry) if isinstance(entry, Did) else _happened(entry)
+        yield _did(entry) if isinstance(entry, EventEntry) else _happened(entry)
 
 
-def _did(did: Did) -> Record:
+def _did(event: EventEntry) -> Record:
     return {
-        "at": Instant(did.at_ms),
-        "tenant": did.tenant,
-        "kind": did.action,
+        "at": Instant(event.at_ms),
+        "tenant": event.tenant,
+        "kind": event.action,
         "reason": "",
-        "who": did.actor,
-        "what": did.target,
+        "who": event.actor,
+        "what": event.target,
         "times": 1,
-        "detail": did.detail,
+        "detail": event.detail,
     }
 
 
-def _happened(happened: Happened) -> Record:
-    use = "" if happened.seats is None else f"{happened.in_use} of {happened.seats} in use, "
-    nothing = "" if happened.kind is Kind.FAILED else "no pool"
+def _happened(entry: JournalEntry) -> Record:
+    use = "" if entry.seats is None else f"{entry.in_use} of {entry.seats} in use, "
+    nothing = "" if entry.kind is Kind.FAILED else "no pool"
     return {
-        "at": Instant(happened.last_at_ms),
-        "tenant": happened.tenant,
-        "kind": happened.kind.value,
-        "reason": happened.reason,
-        "who": _whose(happened.who, happened.client_id, happened.initials),
-        "what": f"pool {happened.pool}" if happened.pool else nothing,
-        "times": happened.times,
-        "detail": f"{use}from {happened.address}" if happened.address else use.removesuffix(", "),
+        "at": Instant(entry.last_at_ms),
+        "tenant": entry.tenant,
+        "kind": entry.kind.value,
+        "reason": entry.reason,
+        "who": _whose(entry.who, entry.client_id, entry.initials),
+        "what": f"pool {entry.pool}" if entry.pool else nothing,
+        "times": entry.times,
+        "detail": f"{use}from {entry.address}" if entry.address else use.removesuffix(", "),
     }

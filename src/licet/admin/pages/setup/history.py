@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from licet.journal import history
-from licet.journal.history import Did, HistoryFilter
+from licet.journal.history import EventEntry, HistoryFilter
 from licet.model import Tenant
 from licet.store.paging import LIMIT_MAX
 
 CHANGES = 5  # that a page shows
 
 
-def changes_of(connection: Connection, tenant: Tenant | None, word: str, name: str | None) -> Sequence[Did]:
+def changes_of(
+    connection: Connection, tenant: Tenant | None, word: str, name: str | None
+) -> Sequence[EventEntry]:
     """The last changes of this noun, or of one of it, newest first."""
     only = HistoryFilter(
         kinds=frozenset({history.Kind.EVENT}),
@@ -21,7 +23,7 @@ def changes_of(connection: Connection, tenant: Tenant | None, word: str, name: s
         user=name or "" if word == "user" else "",
     )
     entries = history.history(connection, tenant, only=only, limit=LIMIT_MAX).entries
-    events = [entry for entry in entries if isinstance(entry, Did)]
+    events = [entry for entry in entries if isinstance(entry, EventEntry)]
     if name is None:
         return [event for event in events if event.target.startswith(f"{word} ")][:CHANGES]
     return [event for event in events if event.target == f"{word} {name}"][:CHANGES]

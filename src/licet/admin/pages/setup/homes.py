@@ -14,7 +14,7 @@ from licet.admin.pages.setup.cells import Cell, Row, expiry, last_use
 from licet.admin.pages.setup.noun import Empty, Noun, Part
 from licet.admin.pages.setup.places import ROOT
 from licet.admin.problems import not_found
-from licet.journal.history import Did
+from licet.journal.history import EventEntry
 from licet.model import Client, ClientSecret, PublicKey, Tenant
 from licet.refusal import Subject
 from licet.setup.change import SetupChange
@@ -198,7 +198,7 @@ class OfAll(Noun[Part]):
             return None
         return {tenant.name: tenant.id for tenant in self.visit.tenants}[values["tenant"]]
 
-    def changes(self, name: str | None) -> tuple[Did, ...]:
+    def changes(self, name: str | None) -> tuple[EventEntry, ...]:
         """All that the reader may see, by name."""
         is_new_here = self.within is not None and self.tenant is None
         return () if is_new_here else tuple(super().changes(name))

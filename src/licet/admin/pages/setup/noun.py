@@ -24,7 +24,7 @@ from licet.admin.pages.frame import Visit, link
 from licet.admin.pages.setup.cells import Cell
 from licet.admin.pages.setup.history import changes_of
 from licet.admin.pages.setup.places import ROOT
-from licet.journal.history import Did
+from licet.journal.history import EventEntry
 from licet.model import InvalidValue, Role, Tenant
 from licet.refusal import SubjectKind
 from licet.setup.consequences import Attempt, attempt
@@ -157,7 +157,7 @@ class Noun(Generic[Part]):
         """The text that a search of the list matches."""
         return name
 
-    def changes(self, name: str | None) -> Sequence[Did]:
+    def changes(self, name: str | None) -> Sequence[EventEntry]:
         """The last changes of the noun, or of one."""
         if not self.event:
             return ()

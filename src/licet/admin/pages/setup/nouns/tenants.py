@@ -15,7 +15,7 @@ from licet.admin.pages.setup.noun import Noun
 from licet.admin.pages.setup.places import ROOT
 from licet.admin.pages.setup.settings import SEATS_FIRST, field_of, named_once, settings_of, texts_of
 from licet.formats import counted
-from licet.journal.history import Did
+from licet.journal.history import EventEntry
 from licet.model import ACCESS_TTL_S, SEATS_MAX, Tenant
 from licet.setup.change import SetupChange
 from licet.setup.noun import Settings
@@ -83,7 +83,7 @@ class Tenants(Noun[Tenant]):
         counts = (number(len(parts)) for parts in (part.pools, part.users, part.clients))
         return (*counts, Cell(self.texts(part)["session_ttl"][0]), Cell(part.scope_default))
 
-    def changes(self, name: str | None) -> Sequence[Did]:
+    def changes(self, name: str | None) -> Sequence[EventEntry]:
         """Those of one; of all there are none."""
         return super().changes(name) if name else ()
 
