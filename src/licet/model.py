@@ -1,4 +1,4 @@
-"""Defines the frozen values that all rooms work on: a tenant with its parts, sessions and seats.
+"""Defines the domain model as frozen values: tenants, pools, scopes, users, clients, sessions and seats.
 
 Every value is frozen and checks itself when it is made, so that a function which gets one need not check it.
 A value here knows nothing of HTTP, rows or files.

@@ -1,4 +1,4 @@
-"""Classifies IP addresses: the source of a request, and those to which no message may be sent.
+"""Classifies IP addresses: source (IPv4 address or IPv6 /64), public, or private.
 
 The rules:
 

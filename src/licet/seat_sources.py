@@ -1,4 +1,4 @@
-"""Counts the addresses that use a seat, in a bounded text of the seat's row that each token renews.
+"""Counts the addresses that use a seat, from a short text in its row that each new token updates.
 
 Credentials or a refresh token that are passed on to other machines share one seat, and no token shows that.
 The number of addresses that ask for tokens with the seat does.

@@ -1,4 +1,4 @@
-"""Names spans of time in milliseconds, apart from the clock, so that the ledger can use them."""
+"""Defines constants for spans of time in milliseconds: minute, quarter of an hour, hour and day."""
 
 from typing import Final
 

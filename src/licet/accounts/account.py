@@ -1,4 +1,4 @@
-"""Defines what administrators and API keys share: their names, their tenants, and the events of changes."""
+"""Defines the base of administrators and API keys: name, tenant, and the event that each change records."""
 
 import re
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""Reads administrators, and changes them and API keys: who may use the admin listener, with which role.
+"""Reads administrators, and opens the transaction that changes administrators and API keys.
 
     with changing(store, actor="ada") as change:
         change.add_admin("grace", password_hash=hashed, role=Role.OPERATOR)

@@ -1,4 +1,4 @@
-"""Reads, adds and removes the API keys of programs that use the admin API."""
+"""Reads the API keys of the admin API, and adds and removes them within a change of accounts."""
 
 from typing import Any
 

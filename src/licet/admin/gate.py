@@ -1,4 +1,4 @@
-"""Guards the admin listener: every request and every response passes this middleware.
+"""Protects the admin listener, as ASGI middleware: Host and Origin checks, size limits, security headers.
 
 The rules:
 

@@ -1,4 +1,4 @@
-"""Serves `GET /metrics` to those who may scrape: the page of `licet.telemetry.metrics`.
+"""Serves `GET /metrics`: checks who may scrape, and sends the page of `licet.telemetry.metrics`.
 
 Metrics name every tenant and pool, so a scraper needs an API key that sees all tenants, unless the settings
 make them public. While the store does not answer, no key can be looked up, and then metrics are needed most:

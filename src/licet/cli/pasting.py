@@ -1,4 +1,4 @@
-"""Adds the options to a command in advice that make it find the same tenant and data as this call.
+"""Adds `--data` and `--tenant` to a suggested command, so that it can be pasted and finds the same data.
 
 The command is pasted into the same shell, so it has the same environment.
 """

@@ -1,4 +1,4 @@
-"""Defines the errors for which a program gets no token.
+"""Defines the exceptions raised when a program gets no token, such as `NoSeatAvailable`.
 
 None of them contains a secret: neither its text nor its attributes, and none is chained to an error of the
 HTTP library, whose frames contain the request. A server's text is shortened and made printable.

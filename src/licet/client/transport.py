@@ -1,4 +1,4 @@
-"""Sends requests to the token server from threads and from asynchronous tasks, by one flow.
+"""Sends requests to the token server, from threads or from tasks, by one generator for both.
 
 A flow yields an `Ask` or a `Pause` and gets an `Answer`, or a `NoAnswer` that says why there is none. Each
 request has a connection of its own, so that nothing is shared with another event loop or after a fork; there

@@ -1,4 +1,4 @@
-"""Counts the seats of a licence again, whatever the server says: who may pass, and who is refused.
+"""Counts seats in the API itself, by the vendor's signed licences, without trust in the server.
 
 Of a request that needs a seat these steps are taken, in this order; the first that fails decides:
 

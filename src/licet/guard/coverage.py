@@ -1,4 +1,4 @@
-"""Says what the licences of a server give a pool, and why they give nothing; pure.
+"""Computes what the licences of a server grant a pool now, or why they grant nothing, without I/O.
 
 The rules:
 

@@ -1,4 +1,4 @@
-"""Defines `Licence`: what a vendor compiles into its API, so that a guard counts the seats again.
+"""Defines `Licence`: a vendor's key and product, compiled into an API so that its guard counts seats.
 
     licence = Licence(
         vendor=VENDOR_JSON, product="jim2-api", built=date(2026, 11, 28),

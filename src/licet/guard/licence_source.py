@@ -1,4 +1,4 @@
-"""Fetches the licences of a tenant from its server, and keeps what it has once seen.
+"""Fetches the signed licences of a tenant from its server, caches them, and ignores replayed serials.
 
 The rules:
 

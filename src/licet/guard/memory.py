@@ -1,4 +1,4 @@
-"""Remembers who has each seat of a signed pool, so that a number has one holder at a time.
+"""Defines the memory of who holds each numbered seat, and its in-process version, `OneProcess`.
 
     memory = OneProcess()
     memory.take("...", "...", iat=1_795_824_000, hold_s=60)  # None: let in

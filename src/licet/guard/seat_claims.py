@@ -1,4 +1,4 @@
-"""Reads what a token says of its seat, which its server made up or not.
+"""Reads the seat claims of a token: its number and holder, which the guard does not trust yet.
 
     "seat": {"number": 7, "counted_for": "client"}, "iat": 1795824000, "exp": 1795824600
 

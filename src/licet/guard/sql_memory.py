@@ -1,4 +1,4 @@
-"""Remembers who has each seat in a table of the API's own database, for all processes of the API together.
+"""Remembers who holds each numbered seat, in a table of the API's own database, for all its processes.
 
     memory = SqlMemory(lambda: psycopg.connect(dsn))
 

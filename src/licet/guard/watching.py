@@ -1,4 +1,4 @@
-"""Checks an open WebSocket again with its messages, where the guard counts seats.
+"""Checks the token of an open WebSocket again as messages pass, where the guard counts seats.
 
 Else somebody could open it with a seat, hand the seat's number on, and stay. The rules:
 

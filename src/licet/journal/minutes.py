@@ -1,4 +1,4 @@
-"""Says which rows of a table that counts by minute are wanted, and how one row takes in another.
+"""Builds SQL for tables that count by minute: the filter by value and time, and the merge of two rows.
 
 A row has a `minute`, the number of `times`, and when the first and the last were, `first_at_ms` and
 `last_at_ms`.

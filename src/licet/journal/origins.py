@@ -1,4 +1,4 @@
-"""Reads the addresses that clients came from, so that a server that starts knows good ones."""
+"""Reads the newest client addresses from the journal, so that a restarted server knows good ones."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Records what is refused before the ledger decides: failed authentications by minute, and request ids.
+"""Writes what `licet.web.recording` collected to the store: failed authentications and request ids.
 
 An authentication fails in the process that speaks HTTP, without a commit. Failures are collected there
 (`licet.web.recording`) and written here about once a second, in one transaction beside the batches.

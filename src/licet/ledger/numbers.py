@@ -1,4 +1,4 @@
-"""Keeps which numbers of a signed pool nobody has, as far as a batch needs them (L13).
+"""Keeps the free seat numbers of a signed pool that a batch needs, and when each may be given (L13).
 
 The rules:
 

@@ -1,4 +1,4 @@
-"""Says which rows of the store a batch needs, so that each command can be decided in any order.
+"""Says which rows a batch needs from the store, so that it can be decided without I/O.
 
 `Need` states the rule once, for every store. Its attributes follow from the commands and the set-up alone.
 Its methods also take rows that the store has read by then, because only the store knows who is on a seat. The

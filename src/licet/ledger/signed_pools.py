@@ -1,4 +1,4 @@
-"""Applies what is signed for a pool: how many seats it has at a moment, and which numbers they may have.
+"""Applies signed licences to a pool: its seats at a moment, its overdraft, and the numbers seats get.
 
 The rules:
 

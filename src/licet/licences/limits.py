@@ -1,4 +1,4 @@
-"""Combines what is signed for a pool with what its administrator set.
+"""Computes the effective limits of a pool: the stricter of its licence and its administrator's settings.
 
 The rules:
 

@@ -1,4 +1,4 @@
-"""Reads a licence under the keys of trusted vendors, and says whether it is for this place.
+"""Reads a licence, verifies its signature with vendors' keys, and checks its tenant and installation.
 
 The signature is verified first: of a licence without a valid one, only the header is parsed.
 """

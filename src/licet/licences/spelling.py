@@ -1,4 +1,4 @@
-"""Defines how names, words and texts in a licence and in a vendor's file are spelt.
+"""Defines the syntax of names, ids and texts in a licence or vendor's file, as regular expressions.
 
 Names of tenants, pools and scopes are spelt as Licet spells them (`licet.model`), which this room must not
 import; a test holds the two together.

@@ -1,4 +1,4 @@
-"""Reads every tenant at a glance: its pools now and in 24 hours, its sessions, and today's denials.
+"""Reads a summary of every tenant: its pools now and over the last 24 hours, sessions, today's denials.
 
 The number of queries is the same for one tenant and for a page of 500 of them. A seat that has expired is
 free from that instant on, swept or not (L4). The module only reads.

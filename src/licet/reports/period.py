@@ -1,4 +1,4 @@
-"""Reads the journal and usage of a tenant in a span of time, and divides the span into days and hours.
+"""Queries the journal and usage of a tenant in a span of time: the raw data of `licet.reports.usage`.
 
 Sums (`licet.journal.summary`) are used where they exist. The rest, like the edges of a span that begins or
 ends within a sum, is read from the rows that were summed: the result is the same. Where those rows are no

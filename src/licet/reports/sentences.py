@@ -1,4 +1,4 @@
-"""Sums a report of usage up in one sentence: how many seats are needed, and what other numbers would do."""
+"""Summarises a usage report in one sentence: how many seats are needed, and what other numbers would do."""
 
 from licet.formats import counted
 from licet.model import NoSeatReason

@@ -1,4 +1,4 @@
-"""Reads how a licence was used in a span of time: peaks, seat-hours, denials, and the week by hour.
+"""Computes the usage report of a tenant for a span of time: peaks, seat-hours, denials, the week by hour.
 
 The rules:
 

@@ -1,4 +1,4 @@
-"""Builds the sender of a server's alerts, and says where they go, by the settings."""
+"""Builds the alert sender of a server from its settings: webhooks and the mail server."""
 
 from licet.alerts.destinations import MailServer
 from licet.alerts.sender import Alerting

@@ -1,4 +1,4 @@
-"""Registers this node with the others and `licet check`, and says whether it is ready for requests."""
+"""Registers this node in the store, where `licet check` sees it, and says whether it is ready."""
 
 import asyncio
 import secrets

@@ -1,4 +1,4 @@
-"""Defines the kinds of settings: what each may be, and how it is written in the set-up file and in an event.
+"""Defines the data types of settings: allowed values, and their form in the set-up file, API and events.
 
     Duration(0, HOLD_S_MAX).read("20m", UTC) == 1200
     Duration(0, HOLD_S_MAX).fact(1200) == "20m"

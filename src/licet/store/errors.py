@@ -1,4 +1,4 @@
-"""Defines what a store raises: it is out of reach, contradictory, or a change of the set-up is refused."""
+"""Defines the exceptions of a store: unavailable, wrong schema, inconsistent, or a change is refused."""
 
 from collections.abc import Iterable
 

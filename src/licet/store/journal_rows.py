@@ -1,4 +1,4 @@
-"""Writes the journal of a batch in its transaction, folded by minute (L11).
+"""Turns the changes of a batch into rows of the journal, and counts denials by minute (L11).
 
 `Folded` turns the changes of a batch into rows. A store adds them to the rows of the same key, so a client
 that retries in a loop makes one row a minute, and not one per attempt. Grants and endings are only appended,

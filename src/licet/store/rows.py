@@ -1,4 +1,4 @@
-"""Converts the rows that both stores read into a book and write from it, in the order of their columns.
+"""Converts sessions, seats and journal entries between a book and table rows, in column order.
 
 Each store has its own way to send rows; their content, and the order in which a batch writes, is defined
 here.

@@ -1,4 +1,4 @@
-"""Serves the metrics to Prometheus, made of the measures at each scrape.
+"""Makes the Prometheus metrics page at each scrape, from the measures and one read of the store.
 
     GET /metrics -> one read of the store | the numbers of `measures` -> families -> text or OpenMetrics
 

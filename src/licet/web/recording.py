@@ -1,4 +1,4 @@
-"""Records what this process refused: collects it for the journal, and writes it about once a second.
+"""Collects refused requests and failed authentications in memory, and writes them about once a second.
 
     a refusal -> its cause -> a row of its minute, and its request id -> one transaction a second
 

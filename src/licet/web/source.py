@@ -1,4 +1,4 @@
-"""Finds the source of a request: the network that limits count instead of the address.
+"""Parses client addresses, and finds the wider IPv6 networks around a source, for rate limits.
 
 Whoever has one IPv6 address has at least the /64 around it (RFC 4291 2.5.4), and usually a /56 or /48 (RFC
 6177). So a source is an IPv4 address or the /64 of an IPv6 address, and a limit can count the wider networks

@@ -1,4 +1,4 @@
-"""Serves a page to who opens the public listener in a browser: what this is, and where to go on.
+"""Serves a page to a person who opens the public listener in a browser: what it is, and where to go next.
 
 A browser asks for `text/html`. Programs do not, and get an error in JSON, as at any unknown address. The page
 names the dashboard only to a person on the machine itself, where it listens by default.

@@ -1,4 +1,4 @@
-"""Names the operation of the admin API that helps with a refusal, or corrects what the check has found."""
+"""Adds to an error or a finding of `licet check` the operation of the admin API that corrects it."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

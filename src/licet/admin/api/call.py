@@ -1,4 +1,4 @@
-"""Handles one call of the admin API: who makes it, on what condition, and how it is answered.
+"""Handles a call of the admin API: required role, `If-Match`, transaction, and the JSON answer.
 
     async def get_pool(call: Reading, tenant: TenantPath, pool: NamePath) -> Response:
         return await call.show(lambda: responses.pool(...))

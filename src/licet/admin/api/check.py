@@ -1,4 +1,4 @@
-"""Serves what is wrong with the set-up or worth knowing, and which servers work on the store."""
+"""Serves the findings of `licet check`, and to administrators of all tenants the nodes of the store."""
 
 from fastapi import APIRouter
 from fastapi.responses import Response

@@ -1,4 +1,4 @@
-"""Reads all or one of a noun, and opens the transaction in which they are changed.
+"""Reads the objects of one kind, all or one, and opens the transaction that changes them.
 
 The address says whose they are. Where that owner is not there, NotFound or NotThere is raised; what is not
 there itself is None, but for a tenant, which is NotFound. What reads is called in a thread.

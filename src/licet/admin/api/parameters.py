@@ -1,4 +1,4 @@
-"""Defines the parameters of endpoints: names in the path, the page of a list, and what is looked for.
+"""Defines the path and query parameters of endpoints: names, the page of a list, and its filters.
 
 What reads one is a coroutine function: the framework runs any other in a thread.
 """

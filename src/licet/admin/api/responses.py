@@ -1,4 +1,4 @@
-"""Defines the bodies of responses of the admin API: one value for each kind, as its JSON has it.
+"""Defines the response bodies of the admin API: one class for each kind of object, with its members.
 
 Reports need none: what `licet.store` makes of them is shown as it is. Instants are milliseconds since 1970 in
 UTC and end in `_ms`, durations are seconds and end in `_s`. A password or hash is never among it; a generated

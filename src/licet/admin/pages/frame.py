@@ -1,4 +1,4 @@
-"""Renders the frame of every page: sign-in and tenant of the reader, templates, static files, errors.
+"""Renders the layout, static files and errors of all pages; checks sign-in, role and CSRF token.
 
 A page is made in three steps:
 

@@ -1,4 +1,4 @@
-"""Serves the overview: of each tenant and pool the seats in use, today's peak and denials, and 24 hours.
+"""Serves the overview: seats in use now, today's peak and denials, and the last 24 hours of each pool.
 
 One tenant has charts and its current holders; several are a table, in pages. Both update by themselves. A
 page costs the same number of queries whatever it shows (`licet.reports.overview`).

@@ -1,4 +1,4 @@
-"""Reads the lists of denials and of failed authentications in ranges, the same way for both pages.
+"""Pages, counts and exports the list of denials or failed authentications, the same way for both pages.
 
 A list is read by `Read`: ranges after a cursor, newest first, at most so many. The headline counts the
 newest `LIMIT_MAX` of them, a file has `ROWS_MAX`.

@@ -1,4 +1,4 @@
-"""Says which command corrects what `licet check` has found."""
+"""Says which command corrects a finding of `licet check`."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Runs `licet admin`: sets the administrators of the dashboard and the API keys of programs.
+"""Runs `licet admin`: manages the administrators of the dashboard and the API keys of programs.
 
 Works on the store itself, and needs no administrator: whoever may read the data directory is one.
 """

@@ -1,4 +1,4 @@
-"""Runs `licet client`: sets OAuth clients."""
+"""Runs `licet client`: adds, changes, lists and removes OAuth clients."""
 
 from collections.abc import Iterator
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Runs `licet client key`: sets the public keys by which clients authenticate (RFC 7523 2.2).
+"""Runs `licet client key`: manages the public keys of a client (RFC 7523 2.2), and makes key pairs.
 
 A key pair is made where the client runs, by `new` or by OpenSSL; only its public half comes here.
 """

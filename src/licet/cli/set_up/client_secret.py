@@ -1,4 +1,4 @@
-"""Runs `licet client secret`: generates and removes the secrets by which clients authenticate.
+"""Runs `licet client secret`: generates, rotates, lists and removes the generated secrets of a client.
 
 A generated secret is shown once: on a terminal with a word about it, alone on stdout when that is piped.
 """

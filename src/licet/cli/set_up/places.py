@@ -1,4 +1,4 @@
-"""Finds and changes what a verb of the set-up is about: of the whole store, of a tenant, or of a client.
+"""Defines where objects of the set-up belong (store, tenant or client), and how a command changes them.
 
 Each of these says which options lead there, of what its records are made, and how it is changed.
 """

@@ -1,4 +1,4 @@
-"""Runs `licet pool`: sets pools, which are counted licences."""
+"""Runs `licet pool`: manages pools, each a counted licence with its seats and expiry."""
 
 from collections.abc import Iterator
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Runs `licet scope`: sets what a token may do, and which pool its seat comes from."""
+"""Runs `licet scope`: manages scopes: what a token may do, and which pool its seat comes from."""
 
 from collections.abc import Iterator
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Makes the options of a noun's settings, reads what was given to them, and shows a value by them.
+"""Makes command-line options of an object's settings, reads their values, and formats them for output.
 
     @app.verb("set")
     @sets(POOL)

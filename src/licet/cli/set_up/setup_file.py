@@ -1,4 +1,4 @@
-"""Runs `licet apply` and `licet export`: writes and reads the set-up as a TOML file, for version control."""
+"""Runs `licet apply` and `licet export`: reads and writes the set-up as a TOML file, for version control."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Runs `licet tenant`: sets customer databases, each with users, clients, scopes and pools of its own."""
+"""Runs `licet tenant`: manages tenants, each with its own users, clients, scopes and pools."""
 
 from collections.abc import Iterator
 from shlex import quote

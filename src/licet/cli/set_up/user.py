@@ -1,4 +1,4 @@
-"""Runs `licet user`: sets the persons and services behind the clients, and their passwords."""
+"""Runs `licet user`: manages the persons and services that clients act for, and their passwords."""
 
 from collections.abc import Iterator
 from pathlib import Path

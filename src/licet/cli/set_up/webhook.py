@@ -1,4 +1,4 @@
-"""Runs `licet webhook`: sets where alerts are sent, and shows what was delivered.
+"""Runs `licet webhook`: manages the URLs that alerts are sent to, and lists and repeats deliveries.
 
 A secret is shown when it is made and on demand, alone on stdout when that is piped: it is not kept anywhere.
 """

@@ -1,1 +1,1 @@
-"""The verbs of a vendor: keys, licences for customers, and what is in a licence."""
+"""Defines the commands of a vendor: make keys, sign licences for customers, and read and list them."""

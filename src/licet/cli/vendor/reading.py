@@ -1,4 +1,4 @@
-"""Runs `licet vendor read`: shows what licences say, and whether the vendor signed it."""
+"""Runs `licet vendor read`: shows what licences say, and whether the vendor signed them."""
 
 import sys
 from collections.abc import Iterator, Sequence

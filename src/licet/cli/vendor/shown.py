@@ -1,4 +1,4 @@
-"""Shows a licence: as a record for people and for programs, and as a part of a sentence."""
+"""Formats a licence for output: as a table for people, as JSON, and as a phrase in a message."""
 
 from collections.abc import Mapping
 from datetime import UTC

@@ -1,4 +1,4 @@
-"""Makes the cells of a row in a list of the set-up."""
+"""Defines the rows and cells of a set-up table, and formats counts, states and expiry dates for them."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Renders what the pages of the set-up share: their tabs, a list, the question before a removal, a secret."""
+"""Renders what set-up pages share: tabs, lists, the question before a removal, and a new secret."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Defines where nouns are and how they are changed: within a tenant, of a client, or of all tenants."""
+"""Defines the base classes of nouns by owner: one tenant (`OfTenant`), a client (`OfClient`), or `OfAll`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager

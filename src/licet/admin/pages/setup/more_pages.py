@@ -1,4 +1,4 @@
-"""Serves the pages that only clients and webhooks have."""
+"""Serves the pages that resume a client, show or rotate a webhook's secret, or test a webhook."""
 
 from collections.abc import Callable
 from typing import Any

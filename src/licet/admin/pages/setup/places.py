@@ -1,4 +1,4 @@
-"""Links a refusal on a page to the pages that help: of what stands in the way, or is there already."""
+"""Links an error on a set-up page to the page where it can be corrected, or to the object in the way."""
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType

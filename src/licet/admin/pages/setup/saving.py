@@ -1,4 +1,4 @@
-"""Saves and removes a noun in one transaction, which checks whether somebody saved first and what ends.
+"""Saves or removes an object in one transaction that detects concurrent edits and counts ended sessions.
 
 The rules:
 

@@ -1,4 +1,4 @@
-"""Makes the fields of a form of a noun's settings, and the texts that they begin with.
+"""Makes the form fields of an object's settings, fills them with its values, and reads a sent form.
 
 What is typed into a field with "password" or "secret" in its name is not kept over a sign-in, unless
 `admin/pages/frame.py` names it as none.

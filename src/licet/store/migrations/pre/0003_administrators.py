@@ -1,4 +1,4 @@
-"""Adds administrators, alerts, and what reports of a long time need."""
+"""Adds administrators, API keys, webhooks, alerts, public keys, and the summaries that long reports read."""
 
 import sqlalchemy as sa
 from alembic import op

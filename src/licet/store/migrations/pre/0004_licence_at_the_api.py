@@ -1,4 +1,4 @@
-"""Adds holds, what is kept of refusals, and where alerts may be sent."""
+"""Adds seat holds, time zones of tenants, failed authentications, refused requests, and two alerts."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Describes the fields that administrators and API keys have in common: a name and a role."""
+"""Describes the form fields that administrators and API keys have in common: a name and a role."""
 
 from licet.accounts.account import check_name
 from licet.admin.pages.forms import Field, Kind, Option

@@ -1,4 +1,4 @@
-"""Describes the form of a tenant, and makes a tenant what a filled form says."""
+"""Describes the pages of tenants: their settings, and the first pool of a new one."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
