@@ -21,6 +21,7 @@ import ssl
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from email.utils import parsedate_to_datetime
+from functools import cache
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -63,9 +64,7 @@ class Posting:
         self._user_agent = user_agent
         self._executor = executor
         self._answer_s = answer_s
-        # The system's authorities, and those of the HTTP client where the system has none, or an old list.
-        self._tls = ssl.create_default_context()
-        self._tls.load_verify_locations(certifi.where())
+        self._tls = _authorities()
 
     async def post(self, message: Message, now_ms: int) -> Attempt:
         """Send a message at this instant."""
@@ -155,6 +154,17 @@ class Posting:
             "webhook-timestamp": str(timestamp_s),
             "webhook-signature": " ".join(sign(key, message.id, timestamp_s, body) for key in keys),
         }
+
+
+@cache
+def _authorities() -> ssl.SSLContext:
+    """The system's authorities, and those of the HTTP client where the system has none, or an old list.
+
+    They are read once for a process, which takes some 40 ms.
+    """
+    tls = ssl.create_default_context()
+    tls.load_verify_locations(certifi.where())
+    return tls
 
 
 class _Refused(Exception):
