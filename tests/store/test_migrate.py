@@ -171,8 +171,10 @@ class TestSteps:
             with pytest.raises(SchemaUnknown):
                 upgrade(connection)
 
-    def test_code_of_the_schema_before_may_leave_the_columns_of_a_hold_out(self, begin: Begin) -> None:
-        """It knows no hold (L18): its pools have none, and its seats say of no token when it was issued."""
+    def test_code_of_the_schema_before_may_leave_the_columns_of_holds_and_licences_out(
+        self, begin: Begin
+    ) -> None:
+        """It knows no hold (L18) and no licence (L13): its seats tell of no token, and have no number."""
         with begin() as connection:
             upgrade(connection)
             for row in (
@@ -189,6 +191,8 @@ class TestSteps:
                 connection.execute(text(f"INSERT INTO {row}"))
             held = "SELECT pool.hold_s, seat.issued_at_ms FROM pool, seat"
             assert connection.execute(text(held)).one() == (0, 0)
+            signed = "SELECT pool.is_signed, pool.numbers_used, seat.number FROM pool, seat"
+            assert connection.execute(text(signed)).one() == (False, 0, 0)
 
     def test_steps_are_done_once(self, begin: Begin) -> None:
         """A second run finds nothing to do."""

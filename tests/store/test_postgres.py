@@ -313,6 +313,7 @@ class TestPlans:
             "ix_session_expires_at_ms",
             "ix_session_user_seat",
             *["pk_seat"] * 2,
+            *["pk_seat_free"] * 2,
             "uq_session_sid",
         ]
         assert [line for line in scans if "Seq Scan" in line] == ["->  Seq Scan on setup"]

@@ -24,6 +24,7 @@ from licet.store.rows import rows_of
 from licet.store.sqlite import book as sqlite_book
 from support.examples import VIEW, add_tenant, bump, client, end, grant, jim_test, refresh
 from support.kinds import Place
+from support.signed_pools import put_licences, text_of, trust
 from support.whole_book import Everything
 
 START_MS = 1_700_000_000_000
@@ -34,6 +35,13 @@ POOLS = (
     Pool(id=3, name="each", seats=2, duplicates=Duplicates.NONE),
     Pool(id=4, name="held", seats=2, duplicates=Duplicates.USER, hold_s=60),
     Pool(id=5, name="kept", seats=2, hold_s=60),
+    Pool(id=6, name="signed", seats=5),
+)
+# Of the pool 6: one seat for good, and one with a gap of half a minute, which is shorter than its hold.
+LICENCES: tuple[tuple[str, int, dict[str, int]], ...] = (
+    ("A", 1, {"nbf": START_MS // 1000 - 1, "exp": START_MS // 1000 + 1500}),
+    ("A", 2, {"nbf": START_MS // 1000 + 1530}),
+    ("B", 1, {}),
 )
 CLIENTS = (
     client(1, "Desktop", "TC", sessions_max=1),
@@ -49,7 +57,7 @@ OTHER = jim_test(id=2, name="Other", pools=(OTHER_POOL,), clients=(client(11, "S
 UNKNOWN = 1_000_000  # a client and a session that there are not
 
 KEYS = st.sampled_from([1, 1, 2, 2, 3, 4])
-POOL_IDS = st.sampled_from([None, 1, 2, 2, 3, 4, 5])
+POOL_IDS = st.sampled_from([None, 1, 2, 2, 3, 4, 5, 6, 6])
 PICKED = st.integers(0, 4)  # the newest session that lives, the one before it, ...
 COMMANDS = st.one_of(
     st.tuples(st.just("grant"), KEYS, POOL_IDS),
@@ -114,6 +122,20 @@ EXAMPLES = (
     steps([("grant", 1, 2)], [("grant", 2, 2)], [("refresh", 1), ("grant", 1, None)]),
     # Not the last one ends on a seat that is held.
     steps([("grant", 1, 4)], [("grant", 2, 4)], [("end", 1)]),
+    # Two numbers that came back are asked for at once.
+    [
+        *steps([("grant", 3, 6), ("grant", 4, 6)], [("end", 0), ("end", 1)]),
+        (None, 61_000, [("sweep",)]),
+        (None, 1000, [("grant", 3, 6), ("grant", 4, 6)]),
+    ],
+    # A number that a gap took is signed again before it may be given.
+    [
+        (None, 1_490_000, [("grant", 3, 6), ("grant", 4, 6)]),
+        (None, 20_000, [("grant", 1, 6)]),
+        (None, 25_000, [("grant", 1, 6)]),
+    ],
+    # Where fewer are signed than the administrator set, the pool is full with these.
+    steps([("grant", 3, 6)], [("grant", 4, 6)], [("grant", 1, 6)]),
 )
 
 
@@ -134,6 +156,12 @@ class Licence:
         with self._store.transaction() as transaction:
             add_tenant(transaction.connection, TENANT)
             add_tenant(transaction.connection, OTHER)
+            trust(transaction.connection)
+            texts = [
+                text_of("signed", "signed", name=it[0], serial=it[1], seats=1, **it[2]) for it in LICENCES
+            ]
+            licences = [(*it[:2], text) for it, text in zip(LICENCES, texts, strict=True)]
+            put_licences(transaction.connection, [6], licences)
 
     def step(self, change: Asked | None, wait_ms: int, asked: Sequence[Asked]) -> None:
         """Change the set-up, let time go by, and decide a batch twice."""
@@ -302,7 +330,7 @@ def counted(need: Need, _: object) -> set[int]:
     return set(need.grants)
 
 
-def earliest(need: Need, in_use: Mapping[int, int], _: int) -> dict[int, int]:
+def earliest(need: Need, in_use: Mapping[int, int], *_: int) -> dict[int, int]:
     """One seat of each pool."""
     return dict.fromkeys(need.grants.keys() & in_use.keys(), 1)
 
@@ -330,7 +358,14 @@ def sharing(need: Need, ending: Iterable[Session], seats: Mapping[SeatKey, Seat]
 
 
 NOTHING = "WHERE false AND"
+LATER = ("AND from_ms > ", "AND false AND from_ms > ")
 OMISSIONS = {
+    "numbers": Omission("numbers"),
+    "numbers, as many as are asked": Omission(
+        sqlite=("_NUMBERS", "LIMIT ?3", "LIMIT min(1, ?3)"),
+        postgres=("numbers", "LIMIT counted.grants", "LIMIT 1"),
+    ),
+    "numbers, the next": Omission(sqlite=("_NUMBERS", *LATER), postgres=("numbers", *LATER)),
     "renewed": Omission("renewed"),
     "ended": Omission("ended"),
     "rooms": Omission("rooms"),

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, select
 
 from licet.ledger.book import Book
+from licet.ledger.numbers import Numbers
 from licet.model import Seat, Session, Tenant
 from licet.store import schema
 from licet.store.rows import SEAT, SESSION, to_seat, to_session
@@ -23,6 +24,14 @@ class Everything:
         self._sessions: list[Session] = [it for it in sessions if it.expires_at_ms > now_ms]
         expired = [it for it in sessions if it.expires_at_ms <= now_ms]
         self._expired = sorted(expired, key=lambda session: session.expires_at_ms)
+        signed = {
+            pool.id
+            for tenant in tenants.values()
+            for pool in tenant.pools.values()
+            if pool.signed is not None
+        }
+        self._signed = [row for row in connection.execute(select(schema.pool)) if row.id in signed]
+        self._free = list(connection.execute(select(schema.seat_free)))
         used = connection.execute(select(schema.assertion_used))
         self._used = [(row.client_key, row.jti) for row in used]
 
@@ -44,6 +53,14 @@ class Everything:
             live_sessions={key: len(sids) for key, sids in started.items()},
             started=started,
             assertions_used=self._used,
+            numbers={
+                row.id: Numbers(
+                    used=row.numbers_used,
+                    from_ms=row.numbers_from_ms,
+                    free=[(it.number, it.from_ms) for it in self._free if it.pool_id == row.id],
+                )
+                for row in self._signed
+            },
         )
 
     def live(self, tenant_id: int) -> list[Session]:

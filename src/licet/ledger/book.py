@@ -189,7 +189,7 @@ class Writes:
 
     But the seat of a signed pool that is freed and taken again is removed and added, as another may have got
     its number meanwhile. The same holds for a free number. `numbers_used` is by how much the highest number
-    that was ever used grows, of each pool.
+    that was ever used grows, of each pool of which a numbered seat was taken, the last one at `taken_at_ms`.
     """
 
     def __init__(self, changes: Iterable[Change]) -> None:
@@ -203,6 +203,7 @@ class Writes:
         self.numbers_gone: dict[NumberKey, None] = {}
         self.numbers_new: dict[NumberKey, int] = {}
         self.numbers_used: dict[int, int] = {}
+        self.taken_at_ms: dict[int, int] = {}
         for change in changes:
             match change:
                 case SessionStarted(session=session) | SessionRenewed(session=session):
@@ -249,7 +250,9 @@ class Writes:
         if not taken.seat.number:
             return
         key = (taken.seat.pool_id, taken.seat.number)
+        self.taken_at_ms[key[0]] = taken.seat.taken_at_ms
+        self.numbers_used[key[0]] = self.numbers_used.get(key[0], 0) + taken.is_new_number
         if taken.is_new_number:
-            self.numbers_used[key[0]] = self.numbers_used.get(key[0], 0) + 1
-        elif self.numbers_new.pop(key, None) is None:  # It was free before this batch.
+            return
+        if self.numbers_new.pop(key, None) is None:  # It was free before this batch.
             self.numbers_gone[key] = None

@@ -19,7 +19,10 @@ from typing import NamedTuple
 from licet.ledger.book import SeatKey
 from licet.ledger.commands import Command, End, Grant, Refresh, Sweep, UseAssertion
 from licet.ledger.rules import SESSION_HOLDER, holder_of
-from licet.model import Duplicates, Seat, Session, Tenant
+from licet.ledger.signed_pools import room_of
+from licet.model import Duplicates, Pool, Seat, Session, Tenant
+
+EVER_MS = 2**62
 
 
 class Sharing(NamedTuple):
@@ -64,6 +67,12 @@ class Need:
         #   Grant(A, pool 1), Grant(B, pool 1), Grant(B, pool 2)      grants = {1: 2, 2: 1}
         self.grants: dict[int, int] = {}
 
+        # numbers: how many free numbers of each signed pool (L13): the lowest that may be given now, and the
+        # first that may be given later, so that a denied client learns when.
+        #   Grant(A, pool 1), Grant(B, pool 1), where pool 1 is signed      numbers = {1: 2}
+        #   where it is in no licence                                       numbers = {}
+        self.numbers: dict[int, int] = {}
+
         # crowded: seats, and for which client, of which a session may begin and end in this batch.
         #   Grant(A, pool 1), 3 times  crowded = {(1, (1, "client:A"))}: the third ends the first
         self.crowded: set[tuple[int, SeatKey]] = set()
@@ -78,7 +87,7 @@ class Need:
         self.assertions: set[tuple[int, int, bytes]] = set()
 
         self._tenants = tenants
-        self._seats: dict[int, int] = {}  # of the pools that are asked
+        self._pools: dict[int, Pool] = {}  # those that are asked
         self._ending_of: set[int] = set()  # tenants of which a session is ended by name
         self._add(commands)
 
@@ -115,7 +124,9 @@ class Need:
         if pool is None:
             return None
         self.grants[pool.id] = self.grants.get(pool.id, 0) + 1
-        self._seats[pool.id] = pool.seats
+        self._pools[pool.id] = pool
+        if pool.signed is not None:
+            self.numbers[pool.id] = self.grants[pool.id]
         return None if pool.duplicates is Duplicates.NONE else (pool.id, holder_of(pool, client, grant.sid))
 
     def oldest(self, client_key: int, live: int) -> int:
@@ -149,7 +160,7 @@ class Need:
         """
         return {pool_id for session in ending if (pool_id := session.pool_id) is not None}.union(self.grants)
 
-    def earliest(self, in_use: Mapping[int, int], sessions: int) -> dict[int, int]:
+    def earliest(self, in_use: Mapping[int, int], sessions: int, now_ms: int) -> dict[int, int]:
         """The pools that the grants may fill, and of how many seats each, by earliest expiry, are needed.
 
         The answer to a denied client says when the first seat expires. A batch moves no more seats than it
@@ -161,8 +172,18 @@ class Need:
         return {
             pool_id: self.commands + sessions + 1
             for pool_id, grants in self.grants.items()
-            if pool_id in in_use and in_use[pool_id] + grants > self._seats[pool_id]
+            if pool_id in in_use and in_use[pool_id] + grants > room_of(self._pools[pool_id], now_ms)
         }
+
+    def room(self, pool_id: int, now_ms: int) -> tuple[int, int]:
+        """How many seats of a signed pool that is asked may be in use, and until when that counts.
+
+        For a store whose own clock says later what the time is.
+        """
+        pool = self._pools[pool_id]
+        assert pool.signed is not None
+        later = pool.signed.after(now_ms)
+        return room_of(pool, now_ms), later[0].from_ms if later else EVER_MS
 
     def sharing(self, ending: Iterable[Session], seats: Mapping[SeatKey, Seat]) -> list[Sharing]:
         """Which other sessions must be known, to know whether a seat is free when one ends (L4).

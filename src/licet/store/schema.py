@@ -80,11 +80,57 @@ pool = Table(
     Column("hold_s", Integer, nullable=False, server_default="0"),  # L18
     # Those that code of schema 0003 does not know: "expires", "shared:5".
     Column("alerts_more", Text, nullable=False, server_default=""),
+    # Whether licences say how many seats it has, also where they say none (L13).
+    Column("is_signed", Boolean, nullable=False, server_default=text("false")),
+    # The highest number that a seat of it ever had. All seats of a signed pool have one: the check finds a
+    # seat that was taken without.
+    Column(
+        "numbers_used",
+        Integer,
+        CheckConstraint("numbers_used = 0 OR in_use <= numbers_used", name="numbers_used"),
+        nullable=False,
+        server_default="0",
+    ),
+    Column("numbers_from_ms", BigInteger, nullable=False, server_default="0"),  # no number is given before
     UniqueConstraint("tenant_id", "name"),
     CheckConstraint("seats >= 0", name="seats"),
     # The second guard, behind the ledger: a missing lock is an error here, and never a seat too many.
     CheckConstraint("in_use >= 0 AND in_use <= seats + overuse", name="in_use"),
     sqlite_autoincrement=True,
+)
+
+# The numbers of a signed pool that nobody has, up to `pool.numbers_used`, and from when on each may be given.
+seat_free = Table(
+    "seat_free",
+    metadata,
+    Column("pool_id", ForeignKey("pool.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("from_ms", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# The vendors whose licences count, for all tenants.
+vendor = Table(
+    "vendor",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("product", Text, primary_key=True),
+    Column("text", Text, nullable=False),  # vendor.json
+    Column("added_at_ms", BigInteger, nullable=False),
+)
+
+# The licences that were installed. Nothing drawn from the text is kept: it is verified whenever it is read.
+licence = Table(
+    "licence",
+    metadata,
+    _tenant_id(primary_key=True),
+    Column("vendor", Text, primary_key=True),
+    Column("product", Text, primary_key=True),
+    Column("licence", Text, primary_key=True),
+    Column("serial", BigInteger, primary_key=True, autoincrement=False),
+    Column("text", Text, nullable=False),  # the compact JWS
+    Column("installed_at_ms", BigInteger, nullable=False),
+    Column("removed_at_ms", BigInteger),  # it counts no more; nor can it be installed again
 )
 
 scope = Table(
@@ -210,8 +256,25 @@ seat = Table(
     Column("expires_at_ms", BigInteger, nullable=False),
     Column("issued_at_ms", BigInteger, nullable=False, server_default="0"),  # its newest token (L18)
     Column("sources", Text, nullable=False, server_default=""),  # by which addresses: `seat_sources.py`
+    # Which seat of a signed pool it is (L13); 0 in any other.
+    Column(
+        "number",
+        Integer,
+        CheckConstraint("number >= 0", name="number"),
+        nullable=False,
+        server_default="0",
+    ),
     Index(None, "pool_id", "expires_at_ms"),
     sqlite_with_rowid=False,
+)
+# Nobody has a number that somebody else has.
+Index(
+    "uq_seat_number",
+    seat.c.pool_id,
+    seat.c.number,
+    unique=True,
+    sqlite_where=text("number > 0"),
+    postgresql_where=text("number > 0"),
 )
 
 # What administrators did; `tenant` is a name, because the event outlives the tenant.

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Row, Table
 
+from licet.licences.steps import SignedSeats
 from licet.model import (
     DENIED,
     Client,
@@ -55,10 +56,10 @@ def tenant_of(row: Row[Any], **parts: Any) -> Tenant:
     return value_of(Tenant, row, token_format=TokenFormat(row.token_format), **parts)
 
 
-def pool_of(row: Row[Any]) -> Pool:
-    """Raises ValueError."""
+def pool_of(row: Row[Any], signed: SignedSeats | None = None) -> Pool:
+    """A pool with what is signed for it. Raises ValueError."""
     alerts = read_alerts(f"{row.alerts} {row.alerts_more}")
-    return value_of(Pool, row, duplicates=Duplicates(row.duplicates), alerts=alerts)
+    return value_of(Pool, row, duplicates=Duplicates(row.duplicates), alerts=alerts, signed=signed)
 
 
 def scope_of(row: Row[Any], pools: Mapping[int, Pool]) -> Scope:

@@ -14,6 +14,7 @@ from sqlalchemy import BindParameter, Connection, Row, Table, bindparam, select
 from licet.model import ClientSecret, PublicKey, Tenant, User
 from licet.store import schema
 from licet.store.errors import SetupDamaged
+from licet.store.licences_read import signed_of
 from licet.store.setup_rows import client_of, pool_of, scope_of, tenant_of, value_of
 
 
@@ -57,17 +58,26 @@ def read_tenants(connection: Connection, ids: set[int]) -> Iterable[Tenant]:
     if not ids:
         return
     parts = {table: _rows_by_tenant(connection, table, ids) for table in _PARTS}
+    vendors = [row.text for row in connection.execute(select(schema.vendor).order_by(schema.vendor.c.name))]
     for row in _rows(connection, schema.tenant, ids):
         if row.id not in ids:
             continue
         try:
-            yield _tenant(row, {table: parts[table][row.id] for table in _PARTS})
+            yield _tenant(row, {table: parts[table][row.id] for table in _PARTS}, vendors)
         except ValueError as fault:  # InvalidValue, or no member of an enumeration
             raise SetupDamaged(f"the set-up was changed by hand: {fault}") from None
 
 
 _IDS_MAX = 1000  # parameters of one statement, well below the limit of any engine
-_PARTS = (schema.pool, schema.scope, schema.user, schema.client, schema.client_secret, schema.public_key)
+_PARTS = (
+    schema.pool,
+    schema.scope,
+    schema.user,
+    schema.client,
+    schema.client_secret,
+    schema.public_key,
+    schema.licence,
+)
 # To make a statement takes as long as to execute it.
 _VERSION = select(schema.setup.c.version)
 _PRESENT = select(schema.tenant.c.id, schema.tenant.c.version).where(schema.is_there)
@@ -92,8 +102,14 @@ def _rows(connection: Connection, table: Table, ids: set[int]) -> Iterable[Row[A
     return connection.execute(_SOME[table], {"ids": list(ids)})
 
 
-def _tenant(row: Row[Any], parts: dict[Table, list[Row[Any]]]) -> Tenant:
-    pools = {part.id: pool_of(part) for part in parts[schema.pool]}
+def _tenant(row: Row[Any], parts: dict[Table, list[Row[Any]]], vendors: list[str]) -> Tenant:
+    pools = {
+        part.id: pool_of(
+            part,
+            signed_of(parts[schema.licence], vendors, row.name, part.name) if part.is_signed else None,
+        )
+        for part in parts[schema.pool]
+    }
     users = {part.initials: value_of(User, part) for part in parts[schema.user]}
     secrets: defaultdict[int, list[ClientSecret]] = defaultdict(list)
     for part in parts[schema.client_secret]:

@@ -19,6 +19,14 @@ def seat_of(columns: str, asked: str) -> str:
     )
 
 
+def number_of(asked: str) -> str:
+    """SQL for the row of one free number of a pool."""
+    return (
+        f"SELECT ctid FROM seat_free WHERE pool_id = {asked}.pool_id"
+        f" AND number >= {asked}.number AND number <= {asked}.number ORDER BY number LIMIT 1"
+    )
+
+
 def numbers(values: Iterable[int | None]) -> str:
     """An array of bigint or integer."""
     return "{" + _encode(list(values)).decode()[1:-1] + "}"

@@ -17,7 +17,8 @@ from typing import Any
 from psycopg import Cursor
 
 from licet.ledger.book import Book
-from licet.ledger.prefetch import Need
+from licet.ledger.numbers import Numbers
+from licet.ledger.prefetch import EVER_MS, Need
 from licet.ledger.rules import CLIENT_HOLDER, USER_HOLDER
 from licet.model import Seat, Session, Tenant
 from licet.store.postgres.arrays import byte_strings, flags, numbers, seat_of, texts
@@ -27,12 +28,13 @@ from licet.store.rows import SESSION, to_seat, to_session
 _NOW_MS = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
 # Rows of several kinds have one shape, that of a session with `kind` before it.
-_MOMENT, _NAMED, _OLDEST, _EXPIRED, _SEAT_ROW, _POOL, _CLIENT = range(7)
+_MOMENT, _NAMED, _OLDEST, _EXPIRED, _SEAT_ROW, _POOL, _CLIENT, _NUMBER = range(8)
 
 # A part with OFFSET 0 is evaluated by itself for each row before it, so that all its conditions on a row can
 # use the index. `now` is a value that is known before.
 _NOW = "(SELECT now_ms FROM moment)"
-_EVER = 2**62
+_EVER = EVER_MS
+_UNSIGNED = -1  # instead of a room: as many as the pool has seats
 
 
 def _lives(columns: str, values: str) -> str:
@@ -93,14 +95,19 @@ PARTS = {
     UNION SELECT * FROM unnest(%(holder_pools)s::bigint[], %(holders)s::text[])
   ) AS asked (pool_id, holder)
   CROSS JOIN LATERAL ({seat_of("*", "asked")}) AS seat""",
-    "counted": """
-  SELECT pool.id, pool.in_use, pool.in_use + asked.grants > pool.seats AS may_fill
+    "counted": f"""
+  SELECT pool.id, pool.in_use, pool.numbers_used, pool.numbers_from_ms, asked.grants, asked.room,
+    pool.in_use + asked.grants > CASE
+      WHEN asked.room < 0 THEN pool.seats WHEN {_NOW} < asked.room_until_ms THEN asked.room ELSE 0
+    END AS may_fill
   FROM (
-    SELECT pool_id, sum(grants) AS grants
+    SELECT pool_id, sum(grants) AS grants, max(room) AS room, max(room_until_ms) AS room_until_ms
     FROM (
-      SELECT pool_id, 0 AS grants FROM touched WHERE ending
-      UNION ALL SELECT id, 0 FROM sweep_pools
-      UNION ALL SELECT * FROM unnest(%(pools)s::bigint[], %(grants)s::integer[])
+      SELECT pool_id, 0 AS grants, {_UNSIGNED} AS room, 0 AS room_until_ms FROM touched WHERE ending
+      UNION ALL SELECT id, 0, {_UNSIGNED}, 0 FROM sweep_pools
+      UNION ALL SELECT * FROM unnest(
+        %(pools)s::bigint[], %(grants)s::integer[], %(rooms_of_pools)s::bigint[], %(rooms_until)s::bigint[]
+      )
     ) AS every GROUP BY pool_id
   ) AS asked
   CROSS JOIN LATERAL (SELECT * FROM pool WHERE pool.id = asked.pool_id OFFSET 0) AS pool""",
@@ -108,6 +115,14 @@ PARTS = {
   SELECT seat.* FROM counted CROSS JOIN LATERAL (
     SELECT * FROM seat WHERE pool_id = counted.id AND expires_at_ms <= {_NOW} ORDER BY expires_at_ms OFFSET 0
   ) AS seat""",
+    "numbers": f"""
+  SELECT free.* FROM counted CROSS JOIN LATERAL (
+    SELECT * FROM seat_free WHERE pool_id = counted.id AND from_ms <= {_NOW} ORDER BY number
+    LIMIT counted.grants
+  ) AS free WHERE counted.room >= 0
+  UNION ALL SELECT free.* FROM counted CROSS JOIN LATERAL (
+    SELECT * FROM seat_free WHERE pool_id = counted.id AND from_ms > {_NOW} ORDER BY from_ms LIMIT 1
+  ) AS free WHERE counted.room >= 0""",
     "earliest": f"""
   SELECT seat.* FROM counted CROSS JOIN LATERAL (
     SELECT * FROM seat WHERE counted.may_fill AND pool_id = counted.id AND expires_at_ms > {_NOW}
@@ -147,7 +162,7 @@ PARTS = {
 def statement_of(parts: Mapping[str, str]) -> str:
     """The statement that loads a batch, made of these parts."""
     named = ", ".join(f"{name} AS MATERIALIZED ({part})" for name, part in parts.items())
-    seats = "tenant_id, NULL, client_id, pool_id, holder, taken_at_ms, issued_at_ms, expires_at_ms,"
+    seats = "tenant_id, number, client_id, pool_id, holder, taken_at_ms, issued_at_ms, expires_at_ms,"
     seats += " initials || ' ' || sources"
     return f"""
 WITH {named}
@@ -162,7 +177,9 @@ UNION ALL SELECT {_EXPIRED}, {SESSION} FROM sweep
 UNION ALL SELECT {_SEAT_ROW}, NULL, {seats} FROM held
 UNION ALL SELECT {_SEAT_ROW}, NULL, {seats} FROM counted_expired
 UNION ALL SELECT {_SEAT_ROW}, NULL, {seats} FROM earliest
-UNION ALL SELECT {_POOL}, NULL, NULL, NULL, NULL, id, NULL, in_use, NULL, NULL, NULL FROM counted
+UNION ALL SELECT {_POOL}, NULL, room, NULL, NULL, id, NULL, in_use, numbers_used, numbers_from_ms, NULL
+  FROM counted
+UNION ALL SELECT {_NUMBER}, NULL, NULL, NULL, NULL, pool_id, NULL, number, NULL, from_ms, NULL FROM numbers
 UNION ALL SELECT {_CLIENT}, NULL, NULL, client_key, NULL, NULL, NULL, sessions, NULL, NULL, NULL FROM rooms
 """
 
@@ -205,6 +222,8 @@ def parameters(
     """
     named = need.renewed | need.ended
     crowded = [(client_key, *key) for client_key, key in need.crowded]
+    at_ms = least_ms if now_ms is None else now_ms
+    rooms = [need.room(key, at_ms) if key in need.numbers else (_UNSIGNED, 0) for key in need.grants]
     return {
         "now_ms": now_ms,
         "least_ms": least_ms,
@@ -220,6 +239,8 @@ def parameters(
         "holders": texts(key[1] for key in need.holders),
         "pools": numbers(need.grants),
         "grants": numbers(need.grants.values()),
+        "rooms_of_pools": numbers(room for room, _ in rooms),
+        "rooms_until": numbers(until_ms for _, until_ms in rooms),
         "with_hold": numbers(need.pools_with_hold()),
         "crowded": numbers(client_key for client_key, _, _ in crowded),
         "crowded_pools": numbers(pool_id for _, pool_id, _ in crowded),
@@ -239,6 +260,8 @@ class Loaded:
         self._in_use: dict[int, int] = {}
         self._live_sessions: dict[int, int] = {}
         self._started: dict[int, list[bytes]] = {}
+        self._numbered: list[tuple[int, int, int]] = []
+        self._free: dict[int, list[tuple[int, int]]] = {}
         for kind, *row in cursor:
             self._add(kind, row)
 
@@ -253,6 +276,10 @@ class Loaded:
             live_sessions=self._live_sessions,
             started=self._started,
             assertions_used=self._used,
+            numbers={
+                pool_id: Numbers(used=used, from_ms=from_ms, free=self._free.get(pool_id, ()))
+                for pool_id, used, from_ms in self._numbered
+            },
         )
 
     def _add(self, kind: int, row: list[Any]) -> None:
@@ -260,6 +287,10 @@ class Loaded:
             self._seats.append(_seat(row))
         elif kind == _POOL:
             self._in_use[row[4]] = row[6]
+            if row[1] >= 0:
+                self._numbered.append((row[4], row[7], row[8]))
+        elif kind == _NUMBER:
+            self._free.setdefault(row[4], []).append((row[6], row[8]))
         elif kind == _CLIENT:
             self._live_sessions[row[2]] = row[6]
         elif kind == _MOMENT:
@@ -302,6 +333,6 @@ def tenants_of_expired(raw: DriverConnection, least_ms: int, sessions_max: int) 
 
 
 def _seat(row: Sequence[Any]) -> Seat:
-    _, tenant_id, _, client_id, pool_id, holder, taken, issued, expires, initials_and_sources = row
+    _, tenant_id, number, client_id, pool_id, holder, taken, issued, expires, initials_and_sources = row
     initials, _, sources = initials_and_sources.partition(" ")  # Initials have no space.
-    return to_seat((pool_id, holder, tenant_id, client_id, initials, taken, expires, issued, sources))
+    return to_seat((pool_id, holder, tenant_id, client_id, initials, taken, expires, issued, sources, number))

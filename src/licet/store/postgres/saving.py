@@ -9,9 +9,9 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from licet.ledger.book import Book
-from licet.store.postgres.arrays import WRITERS, seat_of
+from licet.store.postgres.arrays import WRITERS, number_of, seat_of
 from licet.store.postgres.connection import DriverConnection
-from licet.store.rows import SEAT, SESSION, Saving, rows_of
+from licet.store.rows import SEAT, SEAT_KEPT, SESSION, Saving, rows_of
 
 
 class _Bulk:
@@ -53,14 +53,26 @@ _WRITES = Saving(
         f" CROSS JOIN LATERAL ({seat_of('ctid', 'old')}) AS found WHERE seat.ctid = found.ctid",
         "it",
     ),
-    seats_new=_Bulk(f"INSERT INTO seat ({SEAT}) SELECT * FROM ROWS", "itittiiit"),
+    numbers_gone=_Bulk(
+        "DELETE FROM seat_free USING ROWS AS old (pool_id, number)"
+        f" CROSS JOIN LATERAL ({number_of('old')}) AS found WHERE seat_free.ctid = found.ctid",
+        "ii",
+    ),
+    seats_new=_Bulk(f"INSERT INTO seat ({SEAT}) SELECT * FROM ROWS", "itittiiiti"),
     seats_kept=_Bulk(
         "UPDATE seat SET tenant_id = new.tenant_id, client_id = new.client_id, initials = new.initials,"
         " taken_at_ms = new.taken_at_ms, expires_at_ms = new.expires_at_ms, issued_at_ms = new.issued_at_ms,"
         " sources = new.sources"
-        f" FROM ROWS AS new ({SEAT})"
+        f" FROM ROWS AS new ({SEAT_KEPT})"
         f" CROSS JOIN LATERAL ({seat_of('ctid', 'new')}) AS found WHERE seat.ctid = found.ctid",
         "itittiiit",
+    ),
+    numbers_new=_Bulk("INSERT INTO seat_free (pool_id, number, from_ms) SELECT * FROM ROWS", "iii"),
+    # Added, not set, and before the seats in use grow: so the check finds a seat without a number.
+    numbers_used=_Bulk(
+        "UPDATE pool SET numbers_used = numbers_used + new.more, overuse = greatest(overuse, new.over)"
+        " FROM ROWS AS new (id, more, over) WHERE pool.id = new.id",
+        "iii",
     ),
     assertions_used=_Bulk(
         "INSERT INTO assertion_used (tenant_id, client_key, jti, until_ms) SELECT * FROM ROWS", "iibi"

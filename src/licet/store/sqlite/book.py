@@ -16,6 +16,7 @@ import msgspec
 
 from licet.ledger.book import Book, SeatKey
 from licet.ledger.commands import Command
+from licet.ledger.numbers import Numbers
 from licet.ledger.prefetch import Need, Sharing
 from licet.ledger.rules import CLIENT_HOLDER
 from licet.model import Seat, Session, Tenant
@@ -65,6 +66,14 @@ _SHARING_OF_USER = (
     f"{_SESSIONS} (SELECT * FROM session WHERE pool_id = ? AND holder = ? AND expires_at_ms > ?"
     " AND substr(holder, 1, 5) = 'user:' ORDER BY expires_at_ms DESC LIMIT ?)"
 )
+# One statement for each signed pool that is asked: what is known of its numbers.
+_NUMBERS = (
+    "SELECT json_array(numbers_used, numbers_from_ms, (SELECT json_group_array(json_array(number, from_ms))"
+    " FROM (SELECT * FROM (SELECT number, from_ms FROM seat_free WHERE pool_id = ?1 AND from_ms <= ?2"
+    " ORDER BY number LIMIT ?3)"
+    " UNION ALL SELECT * FROM (SELECT number, from_ms FROM seat_free WHERE pool_id = ?1 AND from_ms > ?2"
+    " ORDER BY from_ms LIMIT 1)))) FROM pool WHERE id = ?1"
+)
 _ASSERTIONS = (
     "SELECT json_group_array(json_array(client_key, hex(jti))) FROM assertion_used"
     " WHERE tenant_id = ? AND client_key = ? AND jti IN (%s)"
@@ -100,8 +109,9 @@ class _BulkOfPool(_Bulk):
 
     def run(self, raw: sqlite3.Connection, rows: Sequence[tuple[Any, ...]], *first: object) -> None:
         """Execute it for these rows, of whatever pools."""
-        for pool_id, holders in _by_pool(rows).items():
-            super().run(raw, [(holder,) for holder in holders], *first, pool_id)
+        asked: list[tuple[int, Any]] = [(row[0], row[1]) for row in rows]
+        for pool_id, found in _by_pool(asked).items():
+            super().run(raw, [(it,) for it in found], *first, pool_id)
 
 
 _WRITES = Saving(
@@ -113,13 +123,22 @@ _WRITES = Saving(
         ") AS new WHERE sid = new.column1",
     ),
     seats_gone=_BulkOfPool("DELETE FROM seat WHERE pool_id = ? AND holder IN (VALUES", 1, ")"),
-    seats_new=_Bulk(f"INSERT INTO seat ({SEAT}) VALUES", 9),
+    numbers_gone=_BulkOfPool("DELETE FROM seat_free WHERE pool_id = ? AND number IN (VALUES", 1, ")"),
+    seats_new=_Bulk(f"INSERT INTO seat ({SEAT}) VALUES", 10),
     seats_kept=_Bulk(
         "UPDATE seat SET tenant_id = new.column3, client_id = new.column4, initials = new.column5,"
         " taken_at_ms = new.column6, expires_at_ms = new.column7, issued_at_ms = new.column8,"
         " sources = new.column9 FROM (VALUES",
         9,
         ") AS new WHERE pool_id = new.column1 AND holder = new.column2",
+    ),
+    numbers_new=_Bulk("INSERT INTO seat_free (pool_id, number, from_ms) VALUES", 3),
+    # Added, not set, and before the seats in use grow: so the check finds a seat without a number.
+    numbers_used=_Bulk(
+        "UPDATE pool SET numbers_used = numbers_used + new.column2, overuse = max(overuse, new.column3)"
+        " FROM (VALUES",
+        3,
+        ") AS new WHERE id = new.column1",
     ),
     assertions_used=_Bulk("INSERT INTO assertion_used (tenant_id, client_key, jti, until_ms) VALUES", 4),
     # Added, not set, and overuse only shrinks: so the check `in_use <= seats + overuse` guards behind the
@@ -223,7 +242,7 @@ class _Loading:
         self._load_held(need.held(self._sessions.values()))
         ending = need.ending(self._sessions, chain.from_iterable(self._oldest.values()))
         self._load_counted(need.counted(ending) | self._load_swept())
-        for pool_id, seats in need.earliest(self._in_use, len(self._sessions)).items():
+        for pool_id, seats in need.earliest(self._in_use, len(self._sessions), self._now_ms).items():
             self._add_seats(_EARLIEST, pool_id, self._now_ms, seats)
         for sharing in need.sharing(ending, self._seats):
             self._load_sharing(sharing)
@@ -236,6 +255,7 @@ class _Loading:
             live_sessions=self._live,
             started=self._oldest,
             assertions_used=self._used_assertions(),
+            numbers=self._numbers() if need.numbers else None,
         )
 
     def _load_oldest(self) -> None:
@@ -289,6 +309,14 @@ class _Loading:
         else:
             self._add(_read_sessions(self._raw, _SHARING_OF_USER, *key, self._now_ms, limit))
 
+    def _numbers(self) -> dict[int, Numbers]:
+        found = {}
+        for pool_id, count in self._need.numbers.items():
+            for row in self._raw.execute(_NUMBERS, (pool_id, self._now_ms, count)):
+                used, from_ms, free = msgspec.json.decode(row[0])
+                found[pool_id] = Numbers(used=used, from_ms=from_ms, free=free)
+        return found
+
     def _used_assertions(self) -> Iterator[tuple[int, bytes]]:
         asked: dict[tuple[int, int], list[bytes]] = {}
         for tenant_id, client_key, jti in self._need.assertions:
@@ -328,12 +356,12 @@ def _parts(rows: Sequence[_Any]) -> Iterator[Sequence[_Any]]:
         at, left = at + length, left - length
 
 
-def _by_pool(keys: Iterable[SeatKey]) -> dict[int, list[str]]:
-    """The holders of each pool."""
-    holders: dict[int, list[str]] = {}
-    for pool_id, holder in keys:
-        holders.setdefault(pool_id, []).append(holder)
-    return holders
+def _by_pool(keys: Iterable[tuple[int, _Any]]) -> dict[int, list[_Any]]:
+    """The holders, or numbers, of each pool."""
+    found: dict[int, list[_Any]] = {}
+    for pool_id, what in keys:
+        found.setdefault(pool_id, []).append(what)
+    return found
 
 
 def _places(values: Sequence[object]) -> str:

@@ -1,0 +1,80 @@
+"""Reads the licences of a tenant, and gives each signed pool what they add up to (L13).
+
+The rules:
+
+- The store keeps the text of a licence, and nothing drawn from it counts. Whoever edits a row, or a number of
+  seats, gains no seat: each text is verified again under the keys of the vendors that are trusted now.
+- A row that was changed, or is of no vendor that is trusted, contributes nothing. A pool stays signed, with
+  no seat if need be, until an administrator makes it unsigned.
+- What was verified is remembered, as a text whose signature is good stays good.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any, Protocol
+
+from licet.licences.errors import LicenceRefused
+from licet.licences.licence import SignedLicence
+from licet.licences.reading import must_be_for_tenant, read
+from licet.licences.steps import SignedSeats, signed_seats
+from licet.licences.vendor_file import Vendor, read_vendor
+
+_REMEMBERED_MAX = 512  # texts of 16 KiB at most
+
+
+class LicenceRow(Protocol):
+    """A row of the table `licence`."""
+
+    vendor: Any
+    product: Any
+    licence: Any
+    serial: Any
+    text: Any
+    removed_at_ms: Any
+
+
+def read_licences(
+    rows: Iterable[LicenceRow], vendors: Sequence[str], tenant: str
+) -> tuple[list[SignedLicence], list[LicenceRow]]:
+    """The licences of these rows that count, and the rows that contribute nothing though they should.
+
+    `vendors` are the texts of the vendors that are trusted.
+    """
+    found, damaged = [], []
+    for row in rows:
+        if row.removed_at_ms is not None:
+            continue
+        licence = _verified(row.text, tuple(vendors), tenant)
+        if licence is None or (*licence.key, licence.serial) != (
+            row.vendor,
+            row.product,
+            row.licence,
+            row.serial,
+        ):
+            damaged.append(row)
+        else:
+            found.append(licence)
+    return found, damaged
+
+
+def signed_of(rows: Iterable[LicenceRow], vendors: Sequence[str], tenant: str, pool: str) -> SignedSeats:
+    """What the licences of these rows give a pool."""
+    return signed_seats(read_licences(rows, vendors, tenant)[0], pool)
+
+
+@lru_cache(maxsize=_REMEMBERED_MAX)
+def _verified(text: str, vendors: tuple[str, ...], tenant: str) -> SignedLicence | None:
+    try:
+        licence = read(text, [it for vendor in vendors if (it := _vendor(vendor)) is not None])
+        must_be_for_tenant(licence, tenant)
+    except LicenceRefused:
+        return None
+    return licence
+
+
+@lru_cache(maxsize=64)
+def _vendor(text: str) -> Vendor | None:
+    try:
+        return read_vendor(text.encode())
+    except LicenceRefused:
+        return None
