@@ -15,7 +15,8 @@ from licet.guard import Guard, Identity, OneProcess, Refused, SqlMemory
 from licet.guard.coverage import Why
 from licet.guard.licence_source import FETCH_EVERY_S, LICENCES_MAX, LOOK_AGAIN_S, RETRY_AFTER_S
 from licet.guard.memory import Kept
-from support.guarded import KINDS
+from support.calling import ManualTiming, Threads, auth_for
+from support.guarded import KINDS, an_asgi_api
 from support.http_site import PATIENCE_S, Site
 from support.issuing import INVALID, UNAVAILABLE, refused
 from support.seat_memories import START_S, Time
@@ -147,6 +148,24 @@ class TestHandOver:
 
 def _headers(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.mark.parametrize("life_s", [60, 3600])
+def test_a_token_from_before_the_licence_costs_its_client_one_renewal(
+    server: SignedServer, life_s: int
+) -> None:
+    """It has no seat, or may live for longer than is signed: 401, at which `LicetAuth` renews it."""
+    before = int(server.time.s) - 1200
+    old = {"seat": None} if life_s == 60 else {"iat": before}
+    server.granted = [server.token(exp=START_S + life_s, **old), server.token()]
+    guard = server.guard()
+    with an_asgi_api(guard) as api, auth_for(server.url, api, ManualTiming()) as auth:
+        assert Threads().call(auth, "POST", f"{api}jobs").status_code == 200
+        assert Threads().call(auth, "POST", f"{api}jobs").status_code == 200
+        assert not server.granted
+        asked = [it.form["grant_type"] for it in server.site.asked if it.path.endswith("/token")]
+    assert asked == ["client_credentials", "refresh_token"]
+    guard.close()
 
 
 class TestFetching:

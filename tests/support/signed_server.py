@@ -43,6 +43,7 @@ class SignedServer:
         self.is_down = False
         self.changed: dict[str, bytes] = {}  # what a path answers instead
         self.cache_for: int | None = 5
+        self.granted: list[str] = []  # the tokens that clients get, in this order
         self.introspected: dict[str, dict[str, Any]] = {}
         self._numbers = count()
         site.answer = self._answer
@@ -114,18 +115,23 @@ class SignedServer:
         path = asked.path.removeprefix(f"/{TENANT}/")
         if path in self.changed:
             return self.changed[path]
+        content = self._content(path, asked)
+        return Reply(404, b"{}", {}) if content is None else self._says(content)
+
+    def _content(self, path: str, asked: Asked) -> dict[str, Any] | None:
         match path:
             case ".well-known/oauth-authorization-server":
-                return self._says({"issuer": self.url, "jwks_uri": f"{self.url}/jwks.json"})
+                return {"issuer": self.url, "jwks_uri": f"{self.url}/jwks.json"}
             case "jwks.json":
-                return self._says({"keys": self.keys})
+                return {"keys": self.keys}
             case "introspect":
                 found = self.introspected.get(asked.form["token"], {"active": False})
-                more = {} if self.cache_for is None else {"cache_for": self.cache_for}
-                return self._says(found | more)
+                return found if self.cache_for is None else {**found, "cache_for": self.cache_for}
+            case "token":
+                return {"access_token": self.granted.pop(0), "expires_in": 60, "refresh_token": "refresh"}
             case "licences" if "authorization" in asked.headers:
-                return self._says({"licences": self.licences})
-        return Reply(404, b"{}", {})
+                return {"licences": self.licences}
+        return None
 
     def _says(self, content: Any) -> bytes:
         """An answer to the byte, as the library would date it by the clock of the machine."""

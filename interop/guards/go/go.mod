@@ -1,0 +1,3 @@
+module licet.example/guard
+
+go 1.21

@@ -1,0 +1,430 @@
+// Reads a licence as docs/reference/guard-protocol.md says, steps 2 and 3, with the standard library alone.
+
+package main
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"regexp"
+	"sort"
+	"strings"
+	"unicode/utf8"
+)
+
+const day = 86400
+
+type pool struct {
+	seats, overdraft, hold, accessTTLMax int64
+	scopes, duplicates                   []string
+}
+
+type licence struct {
+	id, product, tenant, installation, updatesUntil string
+	serial, iat, nbf, exp, grace                    int64 // exp is -1 for a perpetual one
+	pools                                           map[string]pool
+}
+
+type terms struct {
+	Signed       int64    `json:"signed"`
+	Scopes       []string `json:"scopes"`
+	Duplicates   []string `json:"duplicates"`
+	Hold         int64    `json:"hold"`
+	AccessTTLMax int64    `json:"access_ttl_max"`
+}
+
+// A licence that does not count says why; its pools are known if it can be read at all.
+type verdict struct {
+	licence *licence
+	reason  string
+}
+
+var known = set("iss product tenant licence serial iat nbf exp grace installation customer updates_until features must pools")
+var members = set("seats scopes overdraft hold access_ttl_max duplicates")
+var whole = regexp.MustCompile(`^-?[0-9]{1,16}$`)
+var name = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
+var errUnreadable = errors.New("licence_unreadable")
+
+func judge(text string, keys map[string]*ecdsa.PublicKey, at place) verdict {
+	found, err := verified(text, keys)
+	switch {
+	case err != nil && errors.Is(err, errUnreadable):
+		return verdict{found, "licence_unreadable"}
+	case err != nil:
+		return verdict{found, "unknown_vendor"}
+	case found.product != at.Product:
+		return verdict{found, "not_this_product"}
+	case found.tenant != at.Tenant:
+		return verdict{found, "not_this_tenant"}
+	case found.installation != "" && found.installation != at.InstallationHash:
+		return verdict{found, "not_this_installation"}
+	case found.updatesUntil != "" && at.Built > found.updatesUntil:
+		return verdict{found, "updates_ended"}
+	}
+	return verdict{found, ""}
+}
+
+func verified(text string, keys map[string]*ecdsa.PublicKey) (*licence, error) {
+	parts := strings.Split(text, ".")
+	if len(text) > 16384 || len(parts) != 3 {
+		return nil, errors.New("not three parts")
+	}
+	var decoded [3][]byte
+	for i, part := range parts {
+		content, err := base64.RawURLEncoding.Strict().DecodeString(part)
+		if err != nil || strings.ContainsAny(part, "\r\n") { // Go passes over line ends
+			return nil, errors.New("not base64url")
+		}
+		decoded[i] = content
+	}
+	header, err := object(decoded[0])
+	if err != nil {
+		return nil, err
+	}
+	kid, _ := header["kid"].(string)
+	if len(header) != 3 || header["alg"] != "ES256" || header["typ"] != "licet-licence+jws" || keys[kid] == nil {
+		return nil, errors.New("another header")
+	}
+	signature := decoded[2]
+	if len(signature) != 64 {
+		return nil, errors.New("not 64 bytes")
+	}
+	hash := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
+	r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
+	if !ecdsa.Verify(keys[kid], hash[:], r, s) {
+		return nil, errors.New("not signed")
+	}
+	claims, err := object(decoded[1])
+	if err != nil {
+		return nil, err
+	}
+	return read(claims)
+}
+
+func read(claims map[string]any) (*licence, error) {
+	r := reader{of: claims}
+	found := &licence{id: r.text("licence"), product: r.text("product"), tenant: r.text("tenant")}
+	found.serial = r.number("serial", 1, 1<<31-1, nil)
+	found.iat = r.number("iat", 0, 1<<53, nil)
+	found.nbf = r.number("nbf", 0, 1<<53, &found.iat)
+	perpetual, none := int64(-1), int64(0)
+	found.exp = r.number("exp", 0, 1<<53, &perpetual)
+	found.grace = r.number("grace", 0, 90*day, &none)
+	if claims["installation"] != nil {
+		found.installation = r.text("installation")
+	}
+	if claims["updates_until"] != nil {
+		found.updatesUntil = r.text("updates_until")
+	}
+	if !name.MatchString(found.tenant) || (found.exp >= 0 && found.exp <= found.nbf) || (found.exp < 0 && found.grace > 0) {
+		r.fail("claims that do not fit together")
+	}
+	var unreadable error
+	for _, it := range r.words("must", 0, 64) {
+		if !known[it] {
+			unreadable = errUnreadable
+		}
+	}
+	pools, _ := claims["pools"].(map[string]any)
+	if len(pools) == 0 || len(pools) > 64 {
+		r.fail("pools")
+	}
+	found.pools = map[string]pool{}
+	for of, content := range pools {
+		limits, ok := content.(map[string]any)
+		if !ok || !name.MatchString(of) {
+			r.fail("pools")
+		}
+		for member := range limits {
+			if !members[member] {
+				unreadable = errUnreadable
+			}
+		}
+		found.pools[of] = r.pool(limits)
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	return found, unreadable
+}
+
+// What is signed for a pool at a moment, a day around it; or why nothing is.
+func signed(all []verdict, of string, now int64, built int64) (*terms, string) {
+	var good []*licence
+	for _, it := range all {
+		if it.reason == "" {
+			good = append(good, it.licence)
+			now = max(now, it.licence.iat)
+		}
+	}
+	now = max(now, built)
+	is := false
+	for _, it := range good {
+		_, has := it.pools[of]
+		is = is || has
+	}
+	if !is {
+		return nil, whyNot(all, of, len(good) > 0)
+	}
+	moments := []int64{now - day, now + day}
+	for _, it := range good {
+		for _, moment := range []int64{it.nbf, it.exp + it.grace} {
+			if now-day <= moment && moment <= now+day {
+				moments = append(moments, moment)
+			}
+		}
+	}
+	var found *terms
+	for _, moment := range moments {
+		if at := given(good, of, moment); at != nil {
+			found = easier(found, at)
+		}
+	}
+	if found == nil {
+		return nil, "licence_over"
+	}
+	return found, ""
+}
+
+func given(good []*licence, of string, moment int64) *terms {
+	counting := map[string]*licence{}
+	for _, it := range good {
+		if it.nbf <= moment && (counting[it.id] == nil || counting[it.id].serial < it.serial) {
+			counting[it.id] = it
+		}
+	}
+	var found *terms
+	for _, it := range counting {
+		from, has := it.pools[of]
+		if !has || from.seats+from.overdraft == 0 || (it.exp >= 0 && moment >= it.exp+it.grace) {
+			continue
+		}
+		if found == nil {
+			found = &terms{0, from.scopes, from.duplicates, from.hold, from.accessTTLMax}
+		}
+		found.Signed += from.seats + from.overdraft
+		found.Scopes, found.Duplicates = both(found.Scopes, from.scopes), both(found.Duplicates, from.duplicates)
+		found.Hold, found.AccessTTLMax = max(found.Hold, from.hold), min(found.AccessTTLMax, from.accessTTLMax)
+	}
+	if found != nil && (len(found.Scopes) == 0 || len(found.Duplicates) == 0) {
+		return nil
+	}
+	return found
+}
+
+func easier(one, other *terms) *terms {
+	if one == nil {
+		return other
+	}
+	return &terms{
+		max(one.Signed, other.Signed), union(one.Scopes, other.Scopes), union(one.Duplicates, other.Duplicates),
+		min(one.Hold, other.Hold), max(one.AccessTTLMax, other.AccessTTLMax),
+	}
+}
+
+func whyNot(all []verdict, of string, hasGood bool) string {
+	order := []string{
+		"not_this_installation", "updates_ended", "not_this_tenant", "not_this_product", "licence_unreadable",
+		"unknown_vendor", "licence_over",
+	}
+	var meant, every []string
+	for _, it := range all {
+		if it.reason != "" {
+			every = append(every, it.reason)
+			if it.licence != nil && it.licence.pools[of].seats > 0 {
+				meant = append(meant, it.reason)
+			}
+		}
+	}
+	if len(meant) == 0 && !hasGood {
+		meant = every
+	}
+	for _, reason := range order {
+		for _, it := range meant {
+			if it == reason {
+				return reason
+			}
+		}
+	}
+	if hasGood {
+		return "wrong_pool"
+	}
+	return "licence_over"
+}
+
+// JSON without a member twice and with whole numbers only; Go takes the last of two, and rounds.
+func object(content []byte) (map[string]any, error) {
+	if !utf8.Valid(content) {
+		return nil, errors.New("not UTF-8")
+	}
+	decoder := json.NewDecoder(bytes.NewReader(content))
+	decoder.UseNumber()
+	found, err := value(decoder)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return nil, errors.New("more behind it")
+	}
+	is, ok := found.(map[string]any)
+	if !ok {
+		return nil, errors.New("not an object")
+	}
+	return is, nil
+}
+
+func value(decoder *json.Decoder) (any, error) {
+	token, err := decoder.Token()
+	if err != nil {
+		return nil, err
+	}
+	switch token {
+	case json.Delim('{'):
+		found := map[string]any{}
+		for decoder.More() {
+			key, err := decoder.Token()
+			if err != nil {
+				return nil, err
+			}
+			if _, twice := found[key.(string)]; twice {
+				return nil, errors.New("a member twice")
+			}
+			if found[key.(string)], err = value(decoder); err != nil {
+				return nil, err
+			}
+		}
+		_, err = decoder.Token()
+		return found, err
+	case json.Delim('['):
+		found := []any{}
+		for decoder.More() {
+			item, err := value(decoder)
+			if err != nil {
+				return nil, err
+			}
+			found = append(found, item)
+		}
+		_, err = decoder.Token()
+		return found, err
+	}
+	if number, is := token.(json.Number); is && (!whole.MatchString(number.String()) || number.String() == "-0") {
+		return nil, fmt.Errorf("%s is not whole", number)
+	}
+	return token, nil
+}
+
+// Reads members; what is wrong first is kept.
+type reader struct {
+	of  map[string]any
+	err error
+}
+
+func (r *reader) fail(what string) {
+	if r.err == nil {
+		r.err = errors.New(what)
+	}
+}
+
+func (r *reader) text(of string) string {
+	found, ok := r.of[of].(string)
+	if !ok || found == "" || utf8.RuneCountInString(found) > 100 {
+		r.fail(of)
+	}
+	return found
+}
+
+func (r *reader) number(of string, least, most int64, otherwise *int64) int64 {
+	if _, is := r.of[of]; !is && otherwise != nil {
+		return *otherwise
+	}
+	number, ok := r.of[of].(json.Number)
+	found, err := number.Int64()
+	if !ok || err != nil || found < least || found > most {
+		r.fail(of)
+	}
+	return found
+}
+
+func (r *reader) words(of string, least, most int) []string {
+	if _, is := r.of[of]; !is && least == 0 {
+		return nil
+	}
+	list, ok := r.of[of].([]any)
+	found := []string{}
+	for _, it := range list {
+		word, is := it.(string)
+		ok = ok && is && word != "" && len(word) <= 64
+		found = append(found, word)
+	}
+	if !ok || len(found) < least || len(found) > most || len(set(strings.Join(found, " "))) != len(found) {
+		r.fail(of)
+	}
+	sort.Strings(found)
+	return found
+}
+
+func (r *reader) pool(of map[string]any) pool {
+	within := reader{of: of, err: r.err}
+	none, hold, ttl := int64(0), int64(60), int64(600)
+	found := pool{
+		seats:        within.number("seats", 0, 1000000, nil),
+		overdraft:    within.number("overdraft", 0, 1000000, &none),
+		hold:         within.number("hold", 1, day, &hold),
+		accessTTLMax: within.number("access_ttl_max", 60, day, &ttl),
+		scopes:       within.words("scopes", 1, 32),
+		duplicates:   []string{"client", "user"},
+	}
+	if of["duplicates"] != nil {
+		found.duplicates = within.words("duplicates", 1, 2)
+	}
+	r.err = within.err
+	return found
+}
+
+func set(words string) map[string]bool {
+	found := map[string]bool{}
+	for _, it := range strings.Fields(words) {
+		found[it] = true
+	}
+	return found
+}
+
+func both(one, other []string) []string {
+	found, in := []string{}, set(strings.Join(other, " "))
+	for _, it := range one {
+		if in[it] {
+			found = append(found, it)
+		}
+	}
+	return found
+}
+
+func union(one, other []string) []string {
+	found, in := append([]string{}, one...), set(strings.Join(one, " "))
+	for _, it := range other {
+		if !in[it] {
+			found = append(found, it)
+		}
+	}
+	sort.Strings(found)
+	return found
+}
+
+func publicKey(x, y string) *ecdsa.PublicKey {
+	var at [2]*big.Int
+	for i, it := range []string{x, y} {
+		content, err := base64.RawURLEncoding.DecodeString(it)
+		if err != nil {
+			panic(err)
+		}
+		at[i] = new(big.Int).SetBytes(content)
+	}
+	return &ecdsa.PublicKey{Curve: elliptic.P256(), X: at[0], Y: at[1]}
+}
