@@ -139,7 +139,7 @@ class Counting:
 
     def close(self) -> None:
         """End the thread that fetches. The memory is the API's own to close."""
-        self._background.close(_stopped())
+        self._background.close(_finished())
 
     def _fetched(self, every_s: float) -> None:
         try:
@@ -283,9 +283,7 @@ def _fault(fault: Exception) -> _Fault:
     return _Fault(told)
 
 
-async def _stopped() -> None:
-    """Stop what is fetched beside requests, in the event loop that is about to end."""
+async def _finished() -> None:
+    """Wait for what is fetched beside requests, which is bounded in time; then the event loop may end."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
