@@ -41,9 +41,9 @@ from licet.store.sqlite.store import SqliteStore
 from licet.telemetry.measures import Measures
 from licet.web.authentication import Authenticator
 from licet.web.http.connection import GuardedHttpProtocol
+from licet.web.log_rate_limit import LogRateLimit
 from licet.web.public import PublicApp
 from licet.web.recording import Recorder
-from licet.web.refusals import LogRateLimit
 from licet.web.tarpit import Tarpit
 from licet.web.throttle import Throttle
 

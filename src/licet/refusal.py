@@ -8,7 +8,7 @@ The rules:
 - The text is one sentence that is true for everybody: what is wrong, and what is allowed. It names no verb of
   the command line, no operation of the API and no page.
 - The command line, the API and the pages add what to do next, by the code and the kind of the subject:
-  `licet.cli.errors`, `licet.admin.api.advice` and `licet.admin.pages.setup.places`.
+  `licet.cli.errors`, `licet.admin.api.advice` and `licet.admin.pages.setup.error_links`.
 - A field has the same name everywhere, that of the set-up file and of the option: `session_ttl`, `expires`.
 - The text never repeats a value that may be a secret.
 """

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from licet.accounts.administrators import changing
-from licet.admin.sign_in import TooManyAttempts
+from licet.admin.authentication import TooManyAttempts
 from licet.credentials.generated import ApiKeys
 from licet.journal.failures import FailureFilter, failures
 from licet.model import FailureCause, Role

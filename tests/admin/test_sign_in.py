@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from licet.accounts.administrators import changing
-from licet.admin.sign_in import SignInRefused, TooManyAttempts
+from licet.admin.authentication import SignInRefused, TooManyAttempts
 from licet.credentials.passwords import PASSWORD_CHARS_MAX
 from licet.model import InvalidValue, Role
 from licet.store import schema

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from licet.accounts.administrators import changing
-from licet.admin.sign_in import TooManyAttempts
+from licet.admin.authentication import TooManyAttempts
 from licet.lanes.hashing import ADMINS_WAITING_MAX
 from licet.model import Role
 from support.kinds import SqlitePlaces

@@ -12,8 +12,8 @@ import pytest
 from licet.admin.api.advice import _OF_FINDINGS as API_OF_FINDINGS
 from licet.admin.api.advice import advice_of as api_advice_of
 from licet.cli.errors import _ADVICE, KEYRING_ADVICE, advice
-from licet.cli.run.finding_advice import _ADVICE as OF_FINDINGS
-from licet.cli.run.finding_advice import advice_of
+from licet.cli.run.check_advice import _ADVICE as OF_FINDINGS
+from licet.cli.run.check_advice import advice_of
 from licet.refusal import Code, Subject
 from licet.setup.check import Finding, FindingCode
 from licet.store.errors import SetupError, unknown

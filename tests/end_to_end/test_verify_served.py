@@ -8,7 +8,7 @@ import pytest
 
 from licet.model import TokenFormat
 from licet.store.opening import SQLITE_NAME
-from licet.web.refusals import LINES_MAX
+from licet.web.log_rate_limit import LINES_MAX
 from support.running import RunningServer
 from support.served_tenant import AWAY, ServedTenant, suspend
 from support.wire import Wire

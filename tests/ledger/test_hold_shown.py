@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy import update
 
-from licet.cli.run.finding_advice import advice_of
+from licet.cli.run.check_advice import advice_of
 from licet.ledger.commands import Sweep
 from licet.model import Duplicates
 from licet.reports.live import seats

@@ -7,7 +7,7 @@ import pytest
 
 from licet import model
 from licet.licences import claims as bounds
-from licet.licences import spelling
+from licet.licences import syntax
 from licet.licences.errors import LicenceCode, LicenceRefused
 from licet.licences.reading import read
 from support.vendors import CLAIMS, ISSUED_S, TestVendor
@@ -190,8 +190,8 @@ def test_a_refusal_repeats_little_of_a_licence(acme: TestVendor) -> None:
 
 def test_names_are_spelt_as_licet_spells_them() -> None:
     """The room must not import them, and they must not drift apart."""
-    assert spelling.NAME.pattern == model._TENANT.pattern == model._POOL.pattern
-    assert spelling.WORD.pattern == model._SCOPE.pattern
+    assert syntax.NAME.pattern == model._TENANT.pattern == model._POOL.pattern
+    assert syntax.WORD.pattern == model._SCOPE.pattern
     assert (bounds.SEATS_MAX, bounds.HOLD_S_MAX) == (model.SEATS_MAX, model.HOLD_S_MAX)
     assert bounds.SECONDS_MAX * 1000 < 253_370_764_800_000
     assert set(model.Duplicates) - {"none"} == bounds.COUNTED_FOR

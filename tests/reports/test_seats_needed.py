@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from licet.reports.period import DeniedClient, Reach
 from licet.reports.seats_needed import seats_needed
-from licet.reports.sentences import answer, with_seats_sentence
 from licet.reports.usage import Denials, Peak, PoolUsage, Remaining, Tally, Usage
+from licet.reports.usage_queries import DeniedClient, Reach
+from licet.reports.usage_summary import answer, with_seats_sentence
 from support.report_site import DAY_MS, HOUR_MS, NOON_MS
 
 TTL_S = 1200

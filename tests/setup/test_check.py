@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Table, delete, update
 
-from licet.cli.run.finding_advice import advice_of
+from licet.cli.run.check_advice import advice_of
 from licet.model import TokenFormat
 from licet.setup.change import changing
 from licet.setup.check import SKEW_MAX_MS, Finding, authenticates_by, check, check_nodes

@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from licet.cli.run.finding_advice import advice_of
+from licet.cli.run.check_advice import advice_of
 from licet.credentials.generated import ClientSecrets
 from licet.credentials.public_keys import to_jwk
 from licet.model import InvalidValue
 from licet.setup.change import changing
 from licet.setup.check import SOON_MS, check
-from licet.setup.client_credentials import OVERLAP_S_MAX
+from licet.setup.client_secrets_and_keys import OVERLAP_S_MAX
 from licet.setup.file import DeclarationInvalid, read, write
-from licet.setup.limits import KEYS_MAX
 from licet.setup.plan import apply
+from licet.setup.validation import KEYS_MAX
 from licet.store import schema
 from licet.store.errors import AlreadyThere, NotFound, StillInUse
 from support.admin_site import AdminSite, problem

@@ -31,9 +31,9 @@ from licet.refusal import MEANING, OTHERS_MAX, Code, Refusal, Subject, of_field
 from licet.setup.change import SetupChange, changing
 from licet.setup.end_sessions import check_ending
 from licet.setup.licence_terms import LicenceKept
-from licet.setup.limits import KEYS_MAX
 from licet.setup.plan import apply
 from licet.setup.tenant import TenantSetup
+from licet.setup.validation import KEYS_MAX
 from licet.store.errors import AlreadyThere, NotFound, SetupError, StillInUse
 from support.paths import ROOT
 from support.setup_site import ADA, JIM, START_MS, Site, secret

@@ -19,9 +19,9 @@ import httpx
 
 from licet.accounts import administrators
 from licet.admin.app import admin_application
+from licet.admin.authentication import Access
 from licet.admin.context import AdminContext
 from licet.admin.gate import Application
-from licet.admin.sign_in import Access
 from licet.credentials.generated import ApiKeys, ClientSecrets
 from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.credentials.passwords import Passwords
@@ -29,8 +29,8 @@ from licet.lanes.hashing import Hashing
 from licet.model import Role
 from licet.setup.change import changing
 from licet.store.contract import Store
+from licet.web.log_rate_limit import LogRateLimit
 from licet.web.recording import Recorder
-from licet.web.refusals import LogRateLimit
 from support.kinds import Place
 from support.setup_site import ADA, Site
 

@@ -7,14 +7,14 @@ from typing import Any
 
 from licet.accounts.administrators import changing
 from licet.accounts.sign_ins import Lives
-from licet.admin.sign_in import Access, SignInRefused, TooManyAttempts
+from licet.admin.authentication import Access, SignInRefused, TooManyAttempts
 from licet.credentials.generated import ApiKeys, ClientSecrets, NewApiKey
 from licet.credentials.passwords import Passwords
 from licet.lanes.contract import QueueFull
 from licet.lanes.hashing import Hashing
 from licet.model import Role
+from licet.web.log_rate_limit import LogRateLimit
 from licet.web.recording import Recorder
-from licet.web.refusals import LogRateLimit
 from support.kinds import Place
 from support.setup_site import Site
 

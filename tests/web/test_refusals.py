@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from licet.protocol.errors import OAuthError
+from licet.web.log_rate_limit import KINDS_MAX, LINES_MAX, Kind, LogRateLimit
 from licet.web.public import PublicApp
-from licet.web.refusals import KINDS_MAX, LINES_MAX, Kind, LogRateLimit
 from licet.web.request import AsgiExchange
 from support.running import PATIENCE_S, RunningServer
 from support.waiting import until

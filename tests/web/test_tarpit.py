@@ -9,9 +9,9 @@ from licet.credentials.generated import ClientSecrets
 from licet.credentials.passwords import Passwords, Remembered
 from licet.telemetry.measures import Measures
 from licet.web.authentication import Authenticator
+from licet.web.log_rate_limit import LogRateLimit
 from licet.web.public import PublicApp
 from licet.web.recording import Recorder
-from licet.web.refusals import LogRateLimit
 from licet.web.tarpit import Tarpit
 from licet.web.throttle import Throttle
 

@@ -39,7 +39,7 @@ from licet.admin.pages.setup import routes as setup_pages
 from licet.admin.problems import EXPECTED, MEDIA_TYPE, Problem, internal_error, of_status, problem_of
 from licet.admin.validation import problem_of_validation
 from licet.store.errors import StoreUnavailable
-from licet.web.refusals import Kind
+from licet.web.log_rate_limit import Kind
 
 API_PREFIX = "/api/"
 _FOR_PROGRAMS = (API_PREFIX, scraping.PATH)  # which are for programs, so a page would not help

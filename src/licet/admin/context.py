@@ -31,8 +31,8 @@ from sqlalchemy import Connection
 from starlette.datastructures import FormData
 from starlette.requests import Request
 
+from licet.admin.authentication import Access, Identity, SignedIn
 from licet.admin.problems import Problem, forged_request, not_allowed, sign_in_needed
-from licet.admin.sign_in import Access, Identity, SignedIn
 from licet.credentials.generated import ClientSecrets
 from licet.credentials.keyring import read_keyring
 from licet.credentials.passwords import Passwords
@@ -45,7 +45,7 @@ from licet.setup.change import SetupChange, changing
 from licet.store.contract import Store
 from licet.store.errors import NotFound, StoreUnavailable, unknown
 from licet.telemetry.metrics import Metrics
-from licet.web.refusals import LogRateLimit
+from licet.web.log_rate_limit import LogRateLimit
 
 CSRF_HEADER = "x-csrf-token"
 CSRF_FIELD = "csrf"

@@ -12,9 +12,9 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
+from licet.admin.authentication import Identity
 from licet.admin.context import AdminContext, must_be
 from licet.admin.problems import not_allowed
-from licet.admin.sign_in import Identity
 from licet.lanes.contract import QueueFull
 from licet.model import Role
 from licet.store.errors import StoreUnavailable

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from licet.accounts.account import NotYours
-from licet.admin.sign_in import TooManyAttempts
+from licet.admin.authentication import TooManyAttempts
 from licet.credentials.keyring import KeyringUnusable
 from licet.formats import sentence
 from licet.lanes.contract import QueueFull

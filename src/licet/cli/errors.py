@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 import typer
 
-from licet.cli.pasting import of_data, of_tenant
+from licet.cli.suggested_options import of_data, of_tenant
 from licet.credentials.keyring import KeyringCode, KeyringUnusable
 from licet.licences.errors import LicenceRefused
 from licet.model import InvalidValue

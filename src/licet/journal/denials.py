@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, func, literal, select
 
-from licet.journal.minutes import equal, within
+from licet.journal.minute_sql import equal, within
 from licet.journal.ranges import Key, Most, Range, RangePage, most_of
 from licet.journal.summary import DENIED
 from licet.model import NoSeatReason, Tenant, Value

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, Table, and_, func, select
 
-from licet.journal.minutes import Conditions, equal, within
+from licet.journal.minute_sql import Conditions, equal, within
 from licet.journal.ranges import Key, Most, Range, RangePage, most_of
 from licet.model import FailureCause, Tenant, Value, Who
 from licet.store import schema

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 
 from sqlalchemy import Connection, func, select, text
 
-from licet.journal.minutes import TAKE_IN
+from licet.journal.minute_sql import TAKE_IN
 from licet.store import schema
 from licet.store.contract import Purpose, Store
 from licet.units import MINUTE_MS

@@ -32,7 +32,7 @@ from sqlalchemy import (
     tuple_,
 )
 
-from licet.journal.minutes import Conditions, equal, within
+from licet.journal.minute_sql import Conditions, equal, within
 from licet.journal.summary import DENIED
 from licet.model import Tenant, Value, Who
 from licet.store import schema

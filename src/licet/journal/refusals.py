@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, func, select, text
 
-from licet.journal.minutes import TAKE_IN
+from licet.journal.minute_sql import TAKE_IN
 from licet.store import schema
 from licet.store.contract import Purpose, Store
 

@@ -17,8 +17,8 @@ from typing import Any, Final, TypeVar
 from licet.licences.errors import LicenceCode, LicenceRefused, shown
 from licet.licences.jws import Jws, decode
 from licet.licences.licence import SECOND_MS, SignedLicence, SignedPool
-from licet.licences.spelling import DAY, HASH, ID, ID_IS, NAME, NAME_IS, TEXT, TEXT_IS, WORD, WORD_IS
 from licet.licences.strict_json import read_object
+from licet.licences.syntax import DAY, HASH, ID, ID_IS, NAME, NAME_IS, TEXT, TEXT_IS, WORD, WORD_IS
 
 POOLS_MAX: Final = 64
 SEATS_MAX: Final = 1_000_000  # as of a pool of Licet

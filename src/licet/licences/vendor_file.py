@@ -24,8 +24,8 @@ from typing import Any, Final
 
 from licet.licences.errors import LicenceCode, LicenceRefused, shown
 from licet.licences.jws import ALGORITHM, SIGNATURE_BYTES, decode, encode
-from licet.licences.spelling import TEXT, TEXT_IS
 from licet.licences.strict_json import read_object
+from licet.licences.syntax import TEXT, TEXT_IS
 
 VENDOR_BYTES_MAX: Final = 16_384
 KEYS_MAX: Final = 8

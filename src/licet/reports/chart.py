@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from licet.extras import how_to_install
 from licet.formats import instant
-from licet.reports.sentences import answer
 from licet.reports.usage import Peak, PoolUsage, Usage
+from licet.reports.usage_summary import answer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,8 +13,8 @@ from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, Select, Tab
 
 from licet.journal.summary import DENIED, QUARTER, summed_until_ms
 from licet.model import Value
-from licet.reports.period import day_of
 from licet.reports.seats_on_hold import has_hold, seats_on_hold
+from licet.reports.usage_queries import day_of
 from licet.store import schema
 from licet.store.paging import LIMIT, bounded, read_cursor, write_cursor
 from licet.units import DAY_MS, MINUTE_MS, QUARTER_MS

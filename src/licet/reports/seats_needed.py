@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 
 from licet.model import NoSeatReason
-from licet.reports.period import DeniedClient
+from licet.reports.usage_queries import DeniedClient
 
 # More seats would not help a suspended client, or one whose licence expired.
 SPARED = frozenset({NoSeatReason.ALL_IN_USE, NoSeatReason.NO_SEATS})

@@ -22,9 +22,9 @@ from sqlalchemy import Connection, Row
 from licet.journal.summary import QUARTER
 from licet.model import Duplicates, EndReason, Tenant, Value
 from licet.reports.live import _all_of
-from licet.reports.period import DeniedClient, Span, Step, day_of, hour_of
-from licet.reports.period import Session as SessionKey
 from licet.reports.seats_needed import SPARED, seats_needed
+from licet.reports.usage_queries import DeniedClient, Span, Step, day_of, hour_of
+from licet.reports.usage_queries import Session as SessionKey
 from licet.store import schema
 from licet.store.journal_rows import idle_since
 from licet.units import HOUR_MS, MINUTE_MS

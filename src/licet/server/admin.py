@@ -24,7 +24,7 @@ from licet.lanes.process import Committer
 from licet.server.parts import Parts
 from licet.web.forwarded import Forwarded
 from licet.web.http.connection import GuardedHttpProtocol
-from licet.web.refusals import Kind
+from licet.web.log_rate_limit import Kind
 
 if TYPE_CHECKING:
     from licet.admin.context import AdminContext
@@ -145,8 +145,8 @@ class AdminListener:
 
 def _context(parts: Parts) -> "AdminContext":
     """The context of the admin listener."""
+    from licet.admin.authentication import Access  # noqa: PLC0415 - not before the public listener answers
     from licet.admin.context import AdminContext  # noqa: PLC0415 - as above
-    from licet.admin.sign_in import Access  # noqa: PLC0415 - not before the public listener answers
 
     settings = parts.settings
     access = Access(

@@ -13,8 +13,8 @@ from licet.store.contract import Store
 from licet.telemetry.measures import Measures
 from licet.web.authentication import Authenticator
 from licet.web.endpoints import Read
+from licet.web.log_rate_limit import LogRateLimit
 from licet.web.recording import Recorder
-from licet.web.refusals import LogRateLimit
 
 
 class Parts(NamedTuple):

@@ -12,7 +12,7 @@ from licet.settings.model import Settings
 from licet.telemetry.measures import Measures
 from licet.web.http.connection import GuardedHttpProtocol
 from licet.web.http.connections import Limits, share_of
-from licet.web.refusals import Kind, LogRateLimit
+from licet.web.log_rate_limit import Kind, LogRateLimit
 
 _NO_ROOM = 503  # the answer when there are too many connections
 

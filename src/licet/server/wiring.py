@@ -39,9 +39,9 @@ from licet.telemetry.traces import begin as begin_traces
 from licet.web.authentication import Authenticator
 from licet.web.endpoints import Read
 from licet.web.forwarded import Forwarded
+from licet.web.log_rate_limit import LogRateLimit
 from licet.web.public import PublicApp
 from licet.web.recording import Recorder
-from licet.web.refusals import LogRateLimit
 from licet.web.tarpit import Tarpit
 from licet.web.throttle import Throttle
 

@@ -46,8 +46,8 @@ from licet.setup.kinds import (
     TimeZone,
     Whole,
 )
-from licet.setup.limits import NAME_CHARS_MAX
 from licet.setup.noun import Facts, Noun, Setting
+from licet.setup.validation import NAME_CHARS_MAX
 
 TENANT = Noun(
     word="tenant",

@@ -21,7 +21,7 @@ from licet.credentials.generated import NewClientSecret
 from licet.formats import instant
 from licet.model import SESSION_TTL_S, Client, EndReason, InvalidValue, Pool, Scope, Tenant, TokenFormat, User
 from licet.refusal import Code, Subject, names_of
-from licet.setup.client_credentials import ClientCredentials
+from licet.setup.client_secrets_and_keys import ClientCredentials
 from licet.setup.consequences import client_names
 from licet.setup.end_sessions import (
     COOL_DOWN_S_MAX,
@@ -37,9 +37,9 @@ from licet.setup.end_sessions import (
     sessions_with_scope_beyond,
 )
 from licet.setup.holds import free
-from licet.setup.limits import check_name, must_be_new, must_be_other_initials
 from licet.setup.noun import Settings
 from licet.setup.nouns import described, differences
+from licet.setup.validation import check_name, must_be_new, must_be_other_initials
 from licet.store import schema
 from licet.store.errors import StillInUse
 from licet.store.setup_rows import columns_of

@@ -27,8 +27,8 @@ from licet.store.errors import StoreUnavailable
 from licet.telemetry.measures import Measures
 from licet.web.authentication import Authenticator
 from licet.web.endpoints import Endpoints, Read
+from licet.web.log_rate_limit import Kind, LogRateLimit
 from licet.web.recording import Attempt, Recorder
-from licet.web.refusals import Kind, LogRateLimit
 from licet.web.request import AsgiExchange, Disconnected, Exchange, Receive
 from licet.web.source import source_of
 from licet.web.tarpit import Tarpit

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from licet.accounts import administrators
-from licet.admin.sign_in import FAILURES_PER_SOURCE_MAX, Identity
+from licet.admin.authentication import FAILURES_PER_SOURCE_MAX, Identity
 from licet.model import Role
 from licet.store.errors import NotFound
 from support.admin_site import API, OTHER, PASSWORD, URL, AdminSite, problem

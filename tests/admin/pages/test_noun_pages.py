@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from licet.admin.authentication import Identity
 from licet.admin.pages.forms import Form
 from licet.admin.pages.frame import Visit
 from licet.admin.pages.setup.noun import Noun
@@ -17,7 +18,6 @@ from licet.admin.pages.setup.nouns.tenants import Tenants
 from licet.admin.pages.setup.nouns.users import Users
 from licet.admin.pages.setup.nouns.webhooks import Webhooks
 from licet.admin.pages.setup.saving import Gone, remove, save
-from licet.admin.sign_in import Identity
 from licet.alerts import webhooks
 from licet.model import Role
 from licet.setup.change import changing

@@ -28,10 +28,10 @@ from licet.admin.api.conditional import Shown, matches
 from licet.admin.api.dry_run import Rehearsed, is_asked, must_be_possible
 from licet.admin.api.parameters import Page
 from licet.admin.api.requests import Body
+from licet.admin.authentication import Identity
 from licet.admin.context import AdminContext, must_be
 from licet.admin.gate import SLASH
 from licet.admin.problems import Problem, not_allowed
-from licet.admin.sign_in import Identity
 from licet.model import Role, Tenant, Value
 from licet.refusal import Subject
 from licet.setup.change import SetupChange

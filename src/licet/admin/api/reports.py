@@ -25,8 +25,8 @@ from licet.model import NoSeatReason, Tenant
 from licet.refusal import Code
 from licet.reports.live import LiveSession, SeatsNow, seats, sessions
 from licet.reports.overview import Overview, overview
-from licet.reports.period import Reach
 from licet.reports.usage import Usage, usage
+from licet.reports.usage_queries import Reach
 from licet.setup.change import SetupChange
 from licet.setup.end_sessions import SessionsEnded
 from licet.store.paging import InvalidCursor, read_cursor, write_cursor

@@ -36,9 +36,9 @@ from licet.model import (
     Role,
     TokenFormat,
 )
-from licet.setup.client_credentials import OVERLAP_S_MAX
+from licet.setup.client_secrets_and_keys import OVERLAP_S_MAX
 from licet.setup.end_sessions import COOL_DOWN_S_MAX, REASON_CHARS_MAX
-from licet.setup.limits import NAME_CHARS_MAX
+from licet.setup.validation import NAME_CHARS_MAX
 from licet.store.paging import LIMIT_MAX
 from licet.zones import NAME_CHARS_MAX as ZONE_CHARS_MAX
 

@@ -35,10 +35,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from licet.admin.authentication import Identity, SignedIn
 from licet.admin.context import CSRF_FIELD, AdminContext, form_of, is_secure, must_be, request_id
 from licet.admin.pages.licence_state import licence_state
 from licet.admin.problems import Problem, not_found
-from licet.admin.sign_in import Identity, SignedIn
 from licet.formats import counted
 from licet.model import Role, Tenant, Value
 from licet.seat_sources import counted_addresses

@@ -10,10 +10,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
+from licet.admin.authentication import SignInRefused, TooManyAttempts
 from licet.admin.context import AdminContext, address, cookie_name, request_id
 from licet.admin.pages.frame import Posted, Visit, page, posting, see, visiting
 from licet.admin.pages.sign_in import set_cookie
-from licet.admin.sign_in import SignInRefused, TooManyAttempts
 from licet.credentials.passwords import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
 from licet.formats import counted, sentence
 from licet.model import InvalidValue, Role

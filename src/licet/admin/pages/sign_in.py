@@ -17,9 +17,9 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from licet.accounts.administrators import has_admin
+from licet.admin.authentication import SignInRefused, TooManyAttempts
 from licet.admin.context import AdminContext, address, cookie_name, is_secure, request_id
 from licet.admin.pages.frame import Kept, Posted, local_path, posting, read_form, see, sign_in_form
-from licet.admin.sign_in import SignInRefused, TooManyAttempts
 from licet.lanes.contract import QueueFull
 from licet.model import Role
 from licet.store.errors import StoreUnavailable

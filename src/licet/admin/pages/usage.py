@@ -23,9 +23,9 @@ from licet.formats import counted, seat_hours, sentence
 from licet.model import SEATS_MAX, Tenant
 from licet.reports.chart import By, ChartsMissing, Form, draw, write_csv
 from licet.reports.denials_curve import denials_curve
-from licet.reports.period import Reach
-from licet.reports.sentences import with_seats_sentence
 from licet.reports.usage import HeatCell, Peak, PoolUsage, Usage, usage
+from licet.reports.usage_queries import Reach
+from licet.reports.usage_summary import with_seats_sentence
 
 HERE = "Usage"
 PATH = "/usage"

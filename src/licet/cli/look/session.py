@@ -10,8 +10,8 @@ from licet.cli.errors import Refused, WrongUse
 from licet.cli.noun import Noun
 from licet.cli.options import AsJson, Data, TenantName, Yes, actor, confirm, read_duration
 from licet.cli.output import Instant, Record, on_terminal, progress, say, show_list, show_one
-from licet.cli.pasting import of_tenant
 from licet.cli.stores import chosen_tenant, opened
+from licet.cli.suggested_options import of_tenant
 from licet.clock import SystemClock
 from licet.formats import counted, duration, nearness
 from licet.model import Tenant

@@ -25,9 +25,9 @@ from licet.model import NoSeatReason
 from licet.reports.beginnings import made_at_ms
 from licet.reports.chart import By, ChartsMissing, Form, draw, peaks_of, write_csv
 from licet.reports.denials_curve import denials_curve
-from licet.reports.sentences import answer
 from licet.reports.usage import Denials, HeatCell, Held, Peak, PoolUsage, Tally, Usage
 from licet.reports.usage import usage as read_usage
+from licet.reports.usage_summary import answer
 from licet.units import HOUR_MS
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import typer
 from licet.cli.errors import KEYRING_ADVICE
 from licet.cli.options import AsJson, Data
 from licet.cli.output import Instant, Record, note, say, show_json, show_list
-from licet.cli.pasting import of_data
-from licet.cli.run.finding_advice import advice_of
+from licet.cli.run.check_advice import advice_of
 from licet.cli.stores import data_directory, opened, store_at
+from licet.cli.suggested_options import of_data
 from licet.credentials.keyring import FILE_NAME, KeyringUnusable, fingerprint, read_keyring
 from licet.formats import counted
 from licet.settings.load import SettingsError, load_settings

@@ -7,8 +7,8 @@ import typer
 from licet.cli.errors import Refused, WrongUse
 from licet.cli.options import Data, exclusive
 from licet.cli.output import progress, say
-from licet.cli.pasting import of_data
 from licet.cli.stores import opened, store_at
+from licet.cli.suggested_options import of_data
 from licet.store import migrate as versions
 from licet.store.errors import SchemaOutdated
 from licet.store.migrate import Schema, current, is_unfinished, upgrade

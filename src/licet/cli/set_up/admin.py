@@ -27,7 +27,7 @@ from licet.cli.options import (
     required,
 )
 from licet.cli.output import Instant, Record, ends, note, say, show_secret, when
-from licet.cli.set_up.places import OfStore, tenant_id, tenant_name
+from licet.cli.set_up.owners import OfStore, tenant_id, tenant_name
 from licet.cli.set_up.verbs import SetUpNoun
 from licet.cli.stores import opened, pepper
 from licet.clock import SystemClock

@@ -11,7 +11,7 @@ from licet.cli.options import AsJson, Data, TenantName, read_end
 from licet.cli.output import AnyOf, Instant, Record, note
 from licet.cli.set_up.client_key import key_app
 from licet.cli.set_up.client_secret import generated, secret_app, show_generated
-from licet.cli.set_up.places import ClientId, OfTenant
+from licet.cli.set_up.owners import ClientId, OfTenant
 from licet.cli.set_up.settings import Given, read, sets, shown
 from licet.cli.set_up.verbs import SetUpNoun
 from licet.clock import SystemClock

@@ -17,7 +17,7 @@ from licet.cli.change import change_tenant
 from licet.cli.errors import Refused, WrongUse
 from licet.cli.options import Data, Expires, TenantName, read_end
 from licet.cli.output import Instant, Record, ends, note, when
-from licet.cli.set_up.places import ClientId, NoPassword, OfClient
+from licet.cli.set_up.owners import ClientId, NoPassword, OfClient
 from licet.cli.set_up.verbs import SetUpNoun
 from licet.clock import SystemClock
 from licet.credentials.public_keys import TEXT_BYTES_MAX, kind_of, name_of, read_keys, to_jwk

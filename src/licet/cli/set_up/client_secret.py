@@ -12,7 +12,7 @@ import typer
 from licet.cli.change import change_tenant
 from licet.cli.options import AsJson, Data, Expires, TenantName, read_duration, read_end
 from licet.cli.output import Instant, Record, ends, note, show_secret, when
-from licet.cli.set_up.places import ClientId, NoPassword, OfClient
+from licet.cli.set_up.owners import ClientId, NoPassword, OfClient
 from licet.cli.set_up.verbs import SetUpNoun
 from licet.cli.stores import pepper
 from licet.clock import SystemClock

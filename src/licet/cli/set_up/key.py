@@ -13,8 +13,8 @@ from licet.cli.errors import Refused, WrongUse
 from licet.cli.noun import Noun
 from licet.cli.options import AsJson, Data, Yes, actor, confirm, read_duration
 from licet.cli.output import Instant, Record, note, say, show_list
-from licet.cli.pasting import of_data
 from licet.cli.stores import data_directory, opened
+from licet.cli.suggested_options import of_data
 from licet.clock import SystemClock
 from licet.credentials.keyring import (
     FILE_NAME,

@@ -9,7 +9,7 @@ from licet.cli import completing
 from licet.cli.change import change_tenant
 from licet.cli.options import Data, TenantName, Yes, required
 from licet.cli.output import Duration, Record, note
-from licet.cli.set_up.places import OfTenant
+from licet.cli.set_up.owners import OfTenant
 from licet.cli.set_up.settings import Given, read, sets, shown
 from licet.cli.set_up.verbs import SetUpNoun
 from licet.clock import SystemClock

@@ -7,7 +7,7 @@ import typer
 
 from licet.cli import completing
 from licet.cli.output import Record
-from licet.cli.set_up.places import OfTenant
+from licet.cli.set_up.owners import OfTenant
 from licet.cli.set_up.settings import shown
 from licet.cli.set_up.verbs import SetUpNoun
 from licet.model import Tenant

@@ -10,11 +10,11 @@ from licet.cli import completing
 from licet.cli.change import and_ended, change_tenant, make
 from licet.cli.options import Data, Yes, actor, required
 from licet.cli.output import Record, note, say
-from licet.cli.pasting import of_data
-from licet.cli.set_up.places import OfStore
+from licet.cli.set_up.owners import OfStore
 from licet.cli.set_up.settings import Given, read, sets, shown
 from licet.cli.set_up.verbs import SetUpNoun
 from licet.cli.stores import chosen_tenant, opened
+from licet.cli.suggested_options import of_data
 from licet.formats import counted
 from licet.setup.change import changing
 from licet.setup.nouns import TENANT

@@ -10,11 +10,11 @@ from licet.cli import completing
 from licet.cli.change import change_tenant
 from licet.cli.options import Data, PasswordStdin, TenantName, ask_password, exclusive
 from licet.cli.output import Record, note
-from licet.cli.pasting import of_tenant
-from licet.cli.set_up.places import OfTenant
+from licet.cli.set_up.owners import OfTenant
 from licet.cli.set_up.settings import Given, read, sets, shown
 from licet.cli.set_up.verbs import SetUpNoun
 from licet.cli.stores import chosen_tenant, opened
+from licet.cli.suggested_options import of_tenant
 from licet.model import Tenant
 from licet.setup.nouns import USER
 from licet.setup.tenant import TenantSetup

@@ -26,7 +26,7 @@ from typing import Any
 from licet.cli.noun import Noun, argument, option, takes
 from licet.cli.options import AsJson, Yes, required
 from licet.cli.output import Record, label, show_list, show_one
-from licet.cli.set_up.places import Change, OfStore
+from licet.cli.set_up.owners import Change, OfStore
 from licet.cli.set_up.settings import Given, read, sets
 from licet.refusal import Subject, SubjectKind
 from licet.setup.noun import Noun as Settable

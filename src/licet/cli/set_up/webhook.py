@@ -19,10 +19,10 @@ from licet.alerts.webhooks import SECRET_OVERLAP_MS, Webhook, WebhooksChange, ch
 from licet.cli.errors import Refused, WrongUse
 from licet.cli.options import AsJson, Data, OnlyTenant, actor, exclusive
 from licet.cli.output import Absent, Instant, Record, note, say, show_list, show_secret
-from licet.cli.pasting import of_data
-from licet.cli.set_up.places import OfStore, tenant_id, tenant_name
+from licet.cli.set_up.owners import OfStore, tenant_id, tenant_name
 from licet.cli.set_up.verbs import SetUpNoun
 from licet.cli.stores import opened, pepper
+from licet.cli.suggested_options import of_data
 from licet.credentials.webhook_signatures import WebhookSecrets
 from licet.formats import counted, duration
 from licet.settings.load import load_settings

@@ -11,9 +11,9 @@ import typer
 from licet.cli.errors import REFUSED, Refused
 from licet.cli.options import AsJson
 from licet.cli.output import note, show_json, show_one
+from licet.cli.vendor.formatting import as_json as plain
+from licet.cli.vendor.formatting import record
 from licet.cli.vendor.options import VENDOR
-from licet.cli.vendor.shown import as_json as plain
-from licet.cli.vendor.shown import record
 from licet.formats import counted, printable
 from licet.licences.armour import FILE_BYTES_MAX, split
 from licet.licences.errors import LicenceRefused

@@ -9,8 +9,8 @@ import typer
 from licet.cli.errors import WrongUse
 from licet.cli.options import Yes, confirm, exclusive, given
 from licet.cli.output import note, say
+from licet.cli.vendor.formatting import until, what_is_given
 from licet.cli.vendor.options import VENDOR, Key, PassphraseStdin, ask_passphrase
-from licet.cli.vendor.shown import until, what_is_given
 from licet.clock import SystemClock
 from licet.formats import counted
 from licet.licences.armour import armoured

@@ -10,8 +10,8 @@ from licet.admin.pages.filters import cleaned
 from licet.admin.pages.frame import link, page
 from licet.admin.pages.journal import did_text
 from licet.admin.pages.setup.cells import Row
+from licet.admin.pages.setup.error_links import ROOT, places
 from licet.admin.pages.setup.noun import Noun, Secret, capital
-from licet.admin.pages.setup.places import ROOT, places
 from licet.formats import counted, sentence
 from licet.model import Role
 from licet.refusal import Refusal

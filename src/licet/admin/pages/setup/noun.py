@@ -6,7 +6,7 @@
 
 The rules:
 
-- A description is a class; an instance is for one request, with its reader and tenant. `homes.py` has the
+- A description is a class; an instance is for one request, with its reader and tenant. `owners.py` has the
   base classes for nouns within a tenant, of a client, or of all tenants; `NounPages` serves them all.
 - It decides nothing: the model and the room of the noun do. It hashes and generates in `prepare`, before the
   transaction.
@@ -22,8 +22,8 @@ from licet.admin.context import AdminContext
 from licet.admin.pages.forms import Field, Form, Texts
 from licet.admin.pages.frame import Visit, link
 from licet.admin.pages.setup.cells import Cell
+from licet.admin.pages.setup.error_links import ROOT
 from licet.admin.pages.setup.history import changes_of
-from licet.admin.pages.setup.places import ROOT
 from licet.journal.history import EventEntry
 from licet.model import InvalidValue, Role, Tenant
 from licet.refusal import SubjectKind

@@ -12,10 +12,10 @@ from fastapi.responses import RedirectResponse, Response
 from licet.admin.context import AdminContext
 from licet.admin.pages.forms import Field, Form, read_seen, read_texts
 from licet.admin.pages.frame import Posted, Visit, link, posting, see, visiting
+from licet.admin.pages.setup.error_links import ROOT
 from licet.admin.pages.setup.frame import list_page, question_page, secret_page, setup_page
-from licet.admin.pages.setup.homes import OfTenant
 from licet.admin.pages.setup.noun import Noun, capital
-from licet.admin.pages.setup.places import ROOT
+from licet.admin.pages.setup.owners import OfTenant
 from licet.admin.pages.setup.rights import keeping_licence, may_add, may_change, must_add
 from licet.admin.pages.setup.saving import REHEARSED, Gone, Outcome, remove, save
 from licet.admin.problems import not_allowed, not_found

@@ -8,7 +8,8 @@ from fastapi.responses import RedirectResponse, Response
 
 from licet.admin.context import AdminContext
 from licet.admin.pages.frame import link, visiting
-from licet.admin.pages.setup.more_pages import ClientPages, WebhookPages
+from licet.admin.pages.setup.client_and_webhook_pages import ClientPages, WebhookPages
+from licet.admin.pages.setup.error_links import ROOT
 from licet.admin.pages.setup.noun import Noun
 from licet.admin.pages.setup.noun_pages import NounPages
 from licet.admin.pages.setup.nouns.administrators import Administrators
@@ -19,7 +20,6 @@ from licet.admin.pages.setup.nouns.pools import Pools
 from licet.admin.pages.setup.nouns.scopes import Scopes
 from licet.admin.pages.setup.nouns.tenants import Tenants
 from licet.admin.pages.setup.nouns.users import Users
-from licet.admin.pages.setup.places import ROOT
 
 # Clients and webhooks have pages of their own beside these.
 _ALIKE: tuple[type[Noun[Any]], ...] = (

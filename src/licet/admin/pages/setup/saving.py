@@ -13,8 +13,8 @@ What is hashed or generated is made before. All of it waits for the store: call 
 from typing import Any
 
 from licet.admin.pages.forms import Form, Texts
+from licet.admin.pages.setup.error_links import places
 from licet.admin.pages.setup.noun import Noun
-from licet.admin.pages.setup.places import places
 from licet.model import Value
 from licet.refusal import Code, Refusal
 from licet.store.errors import NotFound, SetupError

@@ -6,8 +6,8 @@ from typing import Any
 from licet.accounts.administrators import AccountsChange, Admin, read_admins
 from licet.admin.pages.forms import Field, Form, Kind, Texts
 from licet.admin.pages.setup.cells import Cell, state_of
-from licet.admin.pages.setup.homes import OfAll
 from licet.admin.pages.setup.nouns.accounts import ROLE, name_field
+from licet.admin.pages.setup.owners import OfAll
 from licet.admin.pages.setup.settings import NO, YES, named_once
 from licet.admin.problems import not_found
 from licet.model import Role

@@ -7,9 +7,9 @@ from licet.accounts.administrators import AccountsChange
 from licet.accounts.api_keys import ApiKey, read_api_keys
 from licet.admin.pages.forms import Field, Form, Kind, Texts
 from licet.admin.pages.setup.cells import Cell, expiry, last_use
-from licet.admin.pages.setup.homes import OfAll
 from licet.admin.pages.setup.noun import Secret
 from licet.admin.pages.setup.nouns.accounts import ROLE, name_field
+from licet.admin.pages.setup.owners import OfAll
 from licet.admin.pages.setup.settings import dated
 from licet.credentials.generated import ApiKeys as GeneratedKeys
 from licet.credentials.keyring import read_keyring

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from licet.admin.pages.forms import Field, Form, Kind, Texts
 from licet.admin.pages.setup.cells import Cell
-from licet.admin.pages.setup.homes import OfClient
 from licet.admin.pages.setup.nouns.client_secrets import NO_PASSWORD
+from licet.admin.pages.setup.owners import OfClient
 from licet.admin.pages.setup.settings import NO, dated
 from licet.credentials.public_keys import kind_of, name_of, read_keys
 from licet.formats import counted

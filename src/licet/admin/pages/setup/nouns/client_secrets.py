@@ -8,9 +8,9 @@ from msgspec.structs import replace
 from licet.admin.context import AdminContext
 from licet.admin.pages.forms import Field, Form, Kind, Texts
 from licet.admin.pages.frame import Visit, link
-from licet.admin.pages.setup.homes import OfClient
+from licet.admin.pages.setup.error_links import ROOT
 from licet.admin.pages.setup.noun import Secret
-from licet.admin.pages.setup.places import ROOT
+from licet.admin.pages.setup.owners import OfClient
 from licet.admin.pages.setup.settings import NO, dated
 from licet.credentials.generated import NewClientSecret
 from licet.formats import read_duration_s

@@ -8,12 +8,12 @@ from msgspec.structs import replace
 from licet.admin.pages.forms import Field, Form, Kind, Option, Texts
 from licet.admin.pages.frame import link
 from licet.admin.pages.setup.cells import Cell, few, state_of
-from licet.admin.pages.setup.homes import OfTenant
+from licet.admin.pages.setup.error_links import ROOT
 from licet.admin.pages.setup.noun import Empty, Secret
 from licet.admin.pages.setup.nouns.client_keys import ClientKeys
 from licet.admin.pages.setup.nouns.client_secrets import ClientSecrets, shown_once
 from licet.admin.pages.setup.nouns.users import Users
-from licet.admin.pages.setup.places import ROOT
+from licet.admin.pages.setup.owners import OfTenant
 from licet.admin.pages.setup.settings import YES, dated, field_of, named_once, settings_of, texts_of
 from licet.formats import counted
 from licet.model import Client, GrantType, InvalidValue, Tenant, User

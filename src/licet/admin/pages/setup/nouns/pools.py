@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from licet.admin.pages.forms import Field, Texts
 from licet.admin.pages.setup.cells import Cell, expiry, number
-from licet.admin.pages.setup.homes import OfTenant
+from licet.admin.pages.setup.owners import OfTenant
 from licet.admin.pages.setup.settings import SEATS_FIRST, field_of, named_once, settings_of, texts_of
 from licet.formats import counted, duration
 from licet.model import Pool, Tenant, TokenFormat

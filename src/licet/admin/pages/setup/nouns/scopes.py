@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from licet.admin.pages.forms import Field, Kind, Texts
 from licet.admin.pages.setup.cells import Cell
-from licet.admin.pages.setup.homes import OfTenant
+from licet.admin.pages.setup.owners import OfTenant
 from licet.admin.pages.setup.settings import field_of, named_once, settings_of, texts_of
 from licet.formats import counted
 from licet.model import Scope, Tenant

@@ -11,8 +11,8 @@ from licet.admin.context import AdminContext
 from licet.admin.pages.forms import Field, Kind, Option, Texts, whole
 from licet.admin.pages.frame import Visit, link
 from licet.admin.pages.setup.cells import Cell, number
+from licet.admin.pages.setup.error_links import ROOT
 from licet.admin.pages.setup.noun import Noun
-from licet.admin.pages.setup.places import ROOT
 from licet.admin.pages.setup.settings import SEATS_FIRST, field_of, named_once, settings_of, texts_of
 from licet.formats import counted
 from licet.journal.history import EventEntry

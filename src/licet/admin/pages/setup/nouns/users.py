@@ -5,7 +5,7 @@ from typing import Any
 
 from licet.admin.pages.forms import Field, Form, Kind, Texts
 from licet.admin.pages.setup.cells import Cell, few, state_of
-from licet.admin.pages.setup.homes import OfTenant
+from licet.admin.pages.setup.owners import OfTenant
 from licet.admin.pages.setup.settings import NO, field_of, named_once, settings_of, texts_of
 from licet.credentials.passwords import about_user
 from licet.model import Tenant, User

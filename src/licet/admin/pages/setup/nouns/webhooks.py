@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from licet.admin.pages.forms import Field, Kind, Texts
 from licet.admin.pages.setup.cells import Cell, state_of
-from licet.admin.pages.setup.homes import OfAll
 from licet.admin.pages.setup.noun import Secret
+from licet.admin.pages.setup.owners import OfAll
 from licet.admin.pages.setup.settings import NO, YES
 from licet.alerts.destinations import check_url
 from licet.alerts.webhooks import Webhook, WebhooksChange, changing, webhooks

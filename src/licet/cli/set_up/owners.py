@@ -17,8 +17,8 @@ from licet.cli.change import change_tenant
 from licet.cli.noun import argument, option
 from licet.cli.options import Data, TenantName, actor, confirm
 from licet.cli.output import Absent, say
-from licet.cli.pasting import of_data, of_tenant
 from licet.cli.stores import chosen_tenant, opened
+from licet.cli.suggested_options import of_data, of_tenant
 from licet.refusal import Subject
 from licet.store.contract import Store
 from licet.store.errors import unknown

@@ -11,8 +11,8 @@ from licet.admin.context import AdminContext
 from licet.admin.pages.forms import Field, Kind, Option
 from licet.admin.pages.frame import Visit, link
 from licet.admin.pages.setup.cells import Cell, Row, expiry, last_use
+from licet.admin.pages.setup.error_links import ROOT
 from licet.admin.pages.setup.noun import Empty, Noun, Part
-from licet.admin.pages.setup.places import ROOT
 from licet.admin.problems import not_found
 from licet.journal.history import EventEntry
 from licet.model import Client, ClientSecret, PublicKey, Tenant

@@ -8,11 +8,11 @@ from fastapi.responses import RedirectResponse, Response
 
 from licet.admin.context import AdminContext
 from licet.admin.pages.frame import link, posting, see
+from licet.admin.pages.setup.error_links import ROOT
 from licet.admin.pages.setup.frame import question_page, secret_page
 from licet.admin.pages.setup.noun_pages import NounPages
 from licet.admin.pages.setup.nouns.clients import Clients
 from licet.admin.pages.setup.nouns.webhooks import Webhooks
-from licet.admin.pages.setup.places import ROOT
 from licet.alerts.webhooks import WebhooksChange
 from licet.model import Role
 from licet.store.errors import SetupError

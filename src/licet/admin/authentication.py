@@ -39,8 +39,8 @@ from licet.log import Log
 from licet.model import FailureCause, Role, Value, Who
 from licet.store.contract import Store
 from licet.store.errors import NotFound, StoreUnavailable
+from licet.web.log_rate_limit import Kind, LogRateLimit
 from licet.web.recording import Caller, Recorder
-from licet.web.refusals import Kind, LogRateLimit
 from licet.web.source import source_of
 from licet.web.throttle import Throttle
 

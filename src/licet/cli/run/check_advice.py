@@ -5,7 +5,7 @@ from pathlib import Path
 from shlex import quote
 from types import MappingProxyType
 
-from licet.cli.pasting import of_data, of_tenant
+from licet.cli.suggested_options import of_data, of_tenant
 from licet.setup.check import Finding, FindingCode
 
 # {to} adds the tenant, where there are several, and the data; {at} only the data.
