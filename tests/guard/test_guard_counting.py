@@ -360,7 +360,7 @@ class TestMemory:
         coverage = _coverage(guard)
         assert len(coverage._seats) == 1
         assert guard._counting is not None
-        assert len(guard._counting._told_s) < 20
+        assert len(guard._counting._logged_s) < 20
         guard.close()
 
 

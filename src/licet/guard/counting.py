@@ -46,14 +46,14 @@ class _Fetch(NamedTuple):
 class _Fault(NamedTuple):
     """The memory cannot be asked; why, for the log."""
 
-    told: str
+    detail: str
 
 
 class _No(NamedTuple):
     """A licence does not cover it; why, for the caller and for the log."""
 
     why: Why
-    told: str
+    detail: str
 
 
 _Step = _Fetch | Ticket
@@ -83,7 +83,7 @@ class Counting:
         self._read_only = rules.read_only_scopes
         self._believed_s = min(rules.cache_s, BELIEVED_S)
         self._background = Background()
-        self._told_s: dict[str, float] = {}  # by what is told: there are few
+        self._logged_s: dict[str, float] = {}  # by what is logged: there are few
 
     def permit(self, who: Identity, needed: frozenset[str], *, is_writing: bool) -> Identity | None:
         """The caller, if what was found out a moment ago still counts; None where `admit` has to be asked."""
@@ -177,7 +177,7 @@ class Counting:
             yield _Fetch(LOOK_AGAIN_S)
             found = self._judged(who, seat, needed)
         if isinstance(found, _No):
-            self._tell(logging.WARNING, f"403 {found.why}", f"a request is refused: {found.told}")
+            self._log_line(logging.WARNING, f"403 {found.why}", f"a request is refused: {found.detail}")
             raise licence_refused(found.why)
         kept = yield found
         if kept is not None:
@@ -248,10 +248,10 @@ class Counting:
 
     def _taken_by_another(self, kept: Kept | _Fault, ticket: Ticket) -> Refused:
         if isinstance(kept, _Fault):
-            return self._unavailable(kept.told)
+            return self._unavailable(kept.detail)
         if ticket.iat < kept.iat:
             return self._unauthorized(f"seat {ticket.seat} is another's by now, with a newer token")
-        self._tell(
+        self._log_line(
             logging.WARNING,
             "503 too soon",
             f"seat {ticket.seat} has two holders at the same time, so one is refused for"
@@ -259,28 +259,28 @@ class Counting:
         )
         return handed_over(max(1, math.ceil(kept.left_s)))
 
-    def _unauthorized(self, told: str) -> Refused:
-        self._tell(logging.WARNING, "401", f"a token is refused: {told}")
+    def _unauthorized(self, detail: str) -> Refused:
+        self._log_line(logging.WARNING, "401", f"a token is refused: {detail}")
         return invalid_token(self._rules.realm)
 
-    def _unavailable(self, told: str) -> Refused:
-        self._tell(logging.ERROR, "503", f"requests are refused: {told}")
+    def _unavailable(self, detail: str) -> Refused:
+        self._log_line(logging.ERROR, "503", f"requests are refused: {detail}")
         return unavailable()
 
-    def _tell(self, level: int, kind: str, text: str) -> None:
+    def _log_line(self, level: int, kind: str, text: str) -> None:
         """One line of each kind a second at most: anybody may send many."""
         now_s = self._now_s()
-        if now_s >= self._told_s.get(kind, -1e9) + TELL_EVERY_S:
-            self._told_s[kind] = now_s
+        if now_s >= self._logged_s.get(kind, -1e9) + TELL_EVERY_S:
+            self._logged_s[kind] = now_s
             _LOG.log(level, "%s", text)
 
 
 def _fault(fault: Exception) -> _Fault:
     """What of an exception may stand in a log: the text of a driver's may show how it connects."""
-    told = (
+    detail = (
         str(fault) if isinstance(fault, OutOfReach) else f"the memory of seats raises {type(fault).__name__}"
     )
-    return _Fault(told)
+    return _Fault(detail)
 
 
 async def _finished() -> None:

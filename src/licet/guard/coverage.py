@@ -65,10 +65,10 @@ class Place(NamedTuple):
 
 
 class Passed(NamedTuple):
-    """A licence that does not count here, and why; `told` is for the log."""
+    """A licence that does not count here, and why; `detail` is for the log."""
 
     why: Why
-    told: str
+    detail: str
     pools: frozenset[str]
 
 
@@ -84,7 +84,7 @@ class PoolTerms:
 
 
 class Coverage:
-    """What licences give; the clock is told with each question."""
+    """What licences give; the time is given with each question."""
 
     def __init__(self, licences: Sequence[SignedLicence], passed: Iterable[Passed], built_ms: int) -> None:
         self.licences = tuple(licences)
@@ -102,32 +102,32 @@ class Coverage:
             seats = self._seats[pool] = signed_seats(self.licences, pool)
         now_ms = self.time_ms(wall_ms)
         from_ms, to_ms = now_ms - STEP_LEEWAY_MS, now_ms + STEP_LEEWAY_MS
-        steps = [seats.at(from_ms), *(it for it in seats.after(from_ms) if it.from_ms <= to_ms)]
-        giving = [it.terms for it in steps if it.terms is not None and it.signed]
+        steps = [seats.at(from_ms), *(step for step in seats.after(from_ms) if step.from_ms <= to_ms)]
+        giving = [step.terms for step in steps if step.terms is not None and step.signed]
         if not giving:
             return Why.LICENCE_OVER
         return PoolTerms(
-            signed=max(it.signed for it in steps),
-            scopes=frozenset().union(*(it.scopes for it in giving)),
-            duplicates=frozenset().union(*(it.duplicates for it in giving)),
-            hold_s=min(it.hold_s for it in giving),
-            access_ttl_max_s=max(it.access_ttl_max_s for it in giving),
+            signed=max(step.signed for step in steps),
+            scopes=frozenset().union(*(step.scopes for step in giving)),
+            duplicates=frozenset().union(*(step.duplicates for step in giving)),
+            hold_s=min(step.hold_s for step in giving),
+            access_ttl_max_s=max(step.access_ttl_max_s for step in giving),
         )
 
     def features(self, wall_ms: int) -> frozenset[str]:
         """The features of the licences that count now, or did or will within a day."""
         now_ms = self.time_ms(wall_ms)
         moments = (now_ms - STEP_LEEWAY_MS, now_ms, now_ms + STEP_LEEWAY_MS)
-        return frozenset().union(*(features(self.licences, it) for it in moments))
+        return frozenset().union(*(features(self.licences, moment) for moment in moments))
 
     def time_ms(self, wall_ms: int) -> int:
         """Licence time."""
         return licence_time_ms(wall_ms, self._built_ms, self.licences)
 
     def _why_not(self, pool: str | None) -> Why:
-        meant = [it.why for it in self.passed if pool in it.pools]
+        meant = [one.why for one in self.passed if pool in one.pools]
         if not meant and not self.licences:
-            meant = [it.why for it in self.passed]
+            meant = [one.why for one in self.passed]
         nothing = Why.WRONG_POOL if self.licences else Why.LICENCE_OVER
         return min(meant, key=_NEAREST.__getitem__, default=nothing)
 

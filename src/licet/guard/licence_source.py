@@ -31,7 +31,7 @@ LOOK_AGAIN_S: Final = 10.0
 RETRY_AFTER_S: Final = 2.0  # after a fetch that failed, while there is no licence
 BODY_BYTES_MAX: Final = 262_144
 LICENCES_MAX: Final = 256  # of one answer; each is a signature to verify, a tenth of a millisecond
-TOLD_MAX: Final = 10  # lines of the log for one answer
+LOGGED_MAX: Final = 10  # lines of the log for one answer
 SERIALS_MAX: Final = 4096  # that are remembered; the vendor signed each
 
 _LOG = logging.getLogger("licet.guard")
@@ -66,7 +66,7 @@ class LicenceSource:
         self._tried_s = self._beside_s = -1e9
         self._fetching: asyncio.Task[None] | None = None
         self._begins_ms: dict[tuple[str, int], int] = {}  # of each serial that was ever seen
-        self._told: Sequence[Passed] = ()
+        self._logged: Sequence[Passed] = ()
         self.coverage: Coverage | None = None
         self.why = "the licences were not fetched yet"
 
@@ -112,31 +112,31 @@ class LicenceSource:
         good, passed = read_all(texts, self._place)
         good, superseded = self._without_superseded(good)
         passed += superseded
-        for it in passed[:TOLD_MAX] if passed != self._told else ():
-            _LOG.warning("a licence of %s does not count here: %s: %s", self._client.url, it.why, it.told)
-        self._told = passed
+        for one in passed[:LOGGED_MAX] if passed != self._logged else ():
+            _LOG.warning("a licence of %s does not count here: %s: %s", self._client.url, one.why, one.detail)
+        self._logged = passed
         if texts or self.coverage is not None:  # what has none yet says nothing of what it will have
             self.coverage = Coverage(good, passed, self._place.built_ms)
         else:
             self.why = f"{self._client.url} has no licence yet"
 
     def _without_superseded(self, good: Sequence[SignedLicence]) -> tuple[list[SignedLicence], list[Passed]]:
-        for it in good:
+        for licence in good:
             if len(self._begins_ms) < SERIALS_MAX:
-                self._begins_ms.setdefault((it.licence, it.serial), it.begins_at_ms)
+                self._begins_ms.setdefault((licence.licence, licence.serial), licence.begins_at_ms)
         now_ms = Coverage(good, (), self._place.built_ms).time_ms(self.wall_ms())
         newest: dict[str, int] = {}
-        for (licence, serial), begins_ms in self._begins_ms.items():
+        for (name, serial), begins_ms in self._begins_ms.items():
             if begins_ms + STEP_LEEWAY_MS <= now_ms:
-                newest[licence] = max(serial, newest.get(licence, 0))
+                newest[name] = max(serial, newest.get(name, 0))
         kept: list[SignedLicence] = []
         passed: list[Passed] = []
-        for it in good:
-            if it.serial >= (last := newest.get(it.licence, 0)):
-                kept.append(it)
+        for licence in good:
+            if licence.serial >= (last := newest.get(licence.licence, 0)):
+                kept.append(licence)
             else:
-                told = f"serial {it.serial} of {it.licence} was replaced by serial {last}"
-                passed.append(Passed(Why.LICENCE_OVER, told, frozenset(it.pools)))
+                detail = f"serial {licence.serial} of {licence.licence} was replaced by serial {last}"
+                passed.append(Passed(Why.LICENCE_OVER, detail, frozenset(licence.pools)))
         return kept, passed
 
     async def _bounded(self) -> list[str] | Unusable:

@@ -78,7 +78,7 @@ class Claimant(Identity):
         return Seat(number, counted_for, iat, exp, who)
 
 
-_FIELDS = [it.name for it in fields(Identity)]
+_FIELDS = [field.name for field in fields(Identity)]
 
 
 def claimant(identity: Identity, content: Mapping[str, Any]) -> Claimant:

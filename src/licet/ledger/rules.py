@@ -156,7 +156,7 @@ def _grant_seat(
     key = (pool.id, holder_of(pool, client, grant.sid))
     superseded = _superseded(book, client)
     ending = _ending(book, superseded, EndReason.SUPERSEDED, now_ms, but_keep=key)
-    freed = [it for it in ending if isinstance(it, SeatFreed) and it.seat.pool_id == pool.id]
+    freed = [change for change in ending if isinstance(change, SeatFreed) and change.seat.pool_id == pool.id]
     if pool.signed is not None:
         reason = why_unlicensed(tenant, pool, grant.scope, now_ms)
         if reason is not None:
@@ -196,7 +196,7 @@ def _number(  # noqa: PLR0917 - a private step
         # On hold for another user, for whom this client stood then: an API counts the two apart.
         is_anothers = seat.initials != client.user.initials
         return None if is_anothers or is_beyond(pool, seat.number, now_ms) else seat.number
-    given_back = [(it.seat.number, it.number_from_ms) for it in freed if it.seat.number]
+    given_back = [(change.seat.number, change.number_from_ms) for change in freed if change.seat.number]
     return number_for(pool, book.numbers[pool.id], given_back, now_ms)
 
 
@@ -206,7 +206,7 @@ def _numbers_again_ms(
     """When a number may be given again; None where that is not known."""
     if (seat := book.seats.get(key)) is not None:
         return seat.expires_at_ms
-    moments = [it.number_from_ms for it in freed if it.number_from_ms > now_ms]
+    moments = [change.number_from_ms for change in freed if change.number_from_ms > now_ms]
     if (next_ms := book.numbers[pool.id].next_at_ms(now_ms)) is not None:
         moments.append(next_ms)
     return min(moments, default=None)

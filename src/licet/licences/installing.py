@@ -31,23 +31,23 @@ def is_new(licence: SignedLicence, installed: Iterable[Installed], now_ms: int) 
     Licences of the same file count as installed once they were added. Raises LicenceRefused.
     """
     known = tuple(installed)
-    for it in known:
-        if it.licence.key != licence.key:
+    for one in known:
+        if one.licence.key != licence.key:
             continue
-        if it.is_removed and licence.serial <= it.licence.serial:
-            problem = f"serial {it.licence.serial} of {licence.licence} was removed here"
+        if one.is_removed and licence.serial <= one.licence.serial:
+            problem = f"serial {one.licence.serial} of {licence.licence} was removed here"
             raise LicenceRefused(LicenceCode.REMOVED_SERIAL, problem, field="serial")
-        if it.is_removed:
+        if one.is_removed:
             continue
-        if it.licence.serial == licence.serial:
-            if it.licence.text == licence.text:
+        if one.licence.serial == licence.serial:
+            if one.licence.text == licence.text:
                 return False
             problem = f"another licence is installed as serial {licence.serial} of {licence.licence}"
             raise LicenceRefused(LicenceCode.SERIAL_TAKEN, problem, field="serial")
-        if it.licence.serial > licence.serial and it.licence.begins_at_ms <= max(
+        if one.licence.serial > licence.serial and one.licence.begins_at_ms <= max(
             licence.begins_at_ms, now_ms
         ):
-            problem = f"serial {it.licence.serial} of {licence.licence} is installed and has taken its place"
+            problem = f"serial {one.licence.serial} of {licence.licence} is installed and has taken its place"
             raise LicenceRefused(LicenceCode.OUT_OF_DATE, problem, field="serial")
-    must_agree([*(it.licence for it in known if not it.is_removed), licence], now_ms)
+    must_agree([*(one.licence for one in known if not one.is_removed), licence], now_ms)
     return True

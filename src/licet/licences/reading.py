@@ -87,6 +87,6 @@ def _must_be_of(licence: SignedLicence, known: list[Vendor]) -> None:
     if not any(vendor.name == licence.vendor for vendor in known):
         problem = f"it says to be of {shown(licence.vendor)}, and the key is of {shown(known[0].name)}"
         raise LicenceRefused(LicenceCode.OTHER_VENDOR, problem, field="iss")
-    if not any((it.name, it.product) == (licence.vendor, licence.product) for it in known):
+    if not any((vendor.name, vendor.product) == (licence.vendor, licence.product) for vendor in known):
         problem = f"it is for the product {shown(licence.product)}, and not for {shown(known[0].product)}"
         raise LicenceRefused(LicenceCode.OTHER_PRODUCT, problem, field="product")

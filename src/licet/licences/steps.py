@@ -77,7 +77,7 @@ class SignedSeats:
 
     def __post_init__(self) -> None:
         terms = [step.terms for step in self.steps if step.terms is not None]
-        object.__setattr__(self, "hold_s", max((it.hold_s for it in terms), default=0))
+        object.__setattr__(self, "hold_s", max((one.hold_s for one in terms), default=0))
 
     def at(self, now_ms: int) -> Step:
         """What counts at this moment."""
@@ -127,7 +127,7 @@ def signed_seats(licences: Iterable[SignedLicence], pool: str) -> SignedSeats:
     serials = _by_licence(licences)
     steps = [*NO_SEATS.steps]
     for moment in _moments(serials.values(), pool):
-        step = _step(moment, [counting(it, moment) for it in serials.values()], pool)
+        step = _step(moment, [counting(of_one, moment) for of_one in serials.values()], pool)
         if replace(step, from_ms=steps[-1].from_ms) != steps[-1]:
             steps.append(step)
     return SignedSeats(tuple(steps))
@@ -135,26 +135,26 @@ def signed_seats(licences: Iterable[SignedLicence], pool: str) -> SignedSeats:
 
 def counting(serials: Sequence[SignedLicence], now_ms: int) -> SignedLicence | None:
     """Of the serials of one licence the one that counts: the highest that has begun, also if it is over."""
-    begun = (it for it in serials if it.begins_at_ms <= now_ms)
-    return max(begun, key=lambda it: (it.serial, it.text), default=None)
+    begun = (licence for licence in serials if licence.begins_at_ms <= now_ms)
+    return max(begun, key=lambda licence: (licence.serial, licence.text), default=None)
 
 
 def counting_of_all(licences: Iterable[SignedLicence], now_ms: int) -> tuple[SignedLicence, ...]:
     """Of each licence the serial that counts at this moment, in the order of their ids."""
     serials = _by_licence(licences)
     found = (counting(serials[key], now_ms) for key in sorted(serials))
-    return tuple(it for it in found if it is not None)
+    return tuple(licence for licence in found if licence is not None)
 
 
 def pools_of(licences: Iterable[SignedLicence]) -> frozenset[str]:
     """The pools that are signed: those of any serial, also of one that is over."""
-    return frozenset(name for it in licences for name in it.pools)
+    return frozenset(name for licence in licences for name in licence.pools)
 
 
 def features(licences: Iterable[SignedLicence], now_ms: int) -> frozenset[str]:
     """The features of all licences that count now and are not over."""
-    alive = (it for it in counting_of_all(licences, now_ms) if _is_alive(it, now_ms))
-    return frozenset(word for it in alive for word in it.features)
+    alive = (licence for licence in counting_of_all(licences, now_ms) if _is_alive(licence, now_ms))
+    return frozenset(word for licence in alive for word in licence.features)
 
 
 def must_agree(licences: Iterable[SignedLicence], now_ms: int) -> None:
@@ -173,7 +173,7 @@ def must_agree(licences: Iterable[SignedLicence], now_ms: int) -> None:
 
 def licence_time_ms(clock_ms: int, built_ms: int, licences: Iterable[SignedLicence]) -> int:
     """The time by which an API judges licences: never before its build, nor before one was issued."""
-    return max(clock_ms, built_ms, *(it.issued_at_ms for it in licences))
+    return max(clock_ms, built_ms, *(licence.issued_at_ms for licence in licences))
 
 
 _CONFLICTS: Final = {
@@ -194,8 +194,9 @@ def _moments(serials: Iterable[Sequence[SignedLicence]], pool: str) -> list[int]
     """When something may change for a pool."""
     found: set[int] = set()
     for of_one in serials:
-        if any(pool in it.pools for it in of_one):  # a serial without the pool ends what one before gave it
-            found.update(moment for it in of_one for moment in _ends_of(it))
+        # A serial without the pool ends what one before gave it.
+        if any(pool in licence.pools for licence in of_one):
+            found.update(moment for licence in of_one for moment in _ends_of(licence))
     return sorted(found)
 
 
@@ -212,13 +213,15 @@ def _is_alive(licence: SignedLicence, now_ms: int) -> bool:
 
 def _step(moment: int, found: Iterable[SignedLicence | None], pool: str) -> Step:
     giving = [
-        (it, it.pools[pool]) for it in found if it is not None and pool in it.pools and _is_alive(it, moment)
+        (licence, licence.pools[pool])
+        for licence in found
+        if licence is not None and pool in licence.pools and _is_alive(licence, moment)
     ]
-    giving = [(it, given) for it, given in giving if given.seats + given.overdraft]
+    giving = [(licence, given) for licence, given in giving if given.seats + given.overdraft]
     if not giving:
         return Step(from_ms=moment)
     terms = _terms(giving)
-    ids = tuple(sorted(it.licence for it, _ in giving))
+    ids = tuple(sorted(licence.licence for licence, _ in giving))
     if (conflict := _conflict(giving, terms)) is not None:
         return Step(from_ms=moment, licences=ids, conflict=conflict)
     return Step(
@@ -226,7 +229,9 @@ def _step(moment: int, found: Iterable[SignedLicence | None], pool: str) -> Step
         seats=sum(given.seats for _, given in giving),
         overdraft=sum(given.overdraft for _, given in giving),
         in_grace=sum(
-            given.seats + given.overdraft for it, given in giving if it.standing(moment) is Standing.GRACE
+            given.seats + given.overdraft
+            for licence, given in giving
+            if licence.standing(moment) is Standing.GRACE
         ),
         licences=ids,
         terms=terms,
@@ -238,15 +243,15 @@ def _terms(giving: Sequence[tuple[SignedLicence, SignedPool]]) -> Terms:
     return Terms(
         vendor=giving[0][0].vendor,
         product=giving[0][0].product,
-        scopes=frozenset.intersection(*(it.scopes for it in pools)),
-        duplicates=frozenset.intersection(*(it.duplicates for it in pools)),
-        hold_s=max(it.hold_s for it in pools),
-        access_ttl_max_s=min(it.access_ttl_max_s for it in pools),
+        scopes=frozenset.intersection(*(given.scopes for given in pools)),
+        duplicates=frozenset.intersection(*(given.duplicates for given in pools)),
+        hold_s=max(given.hold_s for given in pools),
+        access_ttl_max_s=min(given.access_ttl_max_s for given in pools),
     )
 
 
 def _conflict(giving: Sequence[tuple[SignedLicence, SignedPool]], terms: Terms) -> LicenceCode | None:
-    if len({(it.vendor, it.product) for it, _ in giving}) > 1:
+    if len({(licence.vendor, licence.product) for licence, _ in giving}) > 1:
         return LicenceCode.TWO_VENDORS
     if not terms.scopes:
         return LicenceCode.NO_COMMON_SCOPE

@@ -51,7 +51,9 @@ class VendorKey:
 
         if len(signature) != SIGNATURE_BYTES:
             return False
-        r, s = (int.from_bytes(it, "big") for it in (signature[:_NUMBER_BYTES], signature[_NUMBER_BYTES:]))
+        r, s = (
+            int.from_bytes(part, "big") for part in (signature[:_NUMBER_BYTES], signature[_NUMBER_BYTES:])
+        )
         try:
             self._loaded.verify(utils.encode_dss_signature(r, s), content, ec.ECDSA(SHA256()))
         except InvalidSignature:
@@ -152,7 +154,7 @@ def _coordinate(jwk: Mapping[str, Any], name: str, path: str) -> str:
 def _load(x: str, y: str, path: str) -> Any:
     from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415 - see above
 
-    at_x, at_y = (int.from_bytes(decode(it), "big") for it in (x, y))
+    at_x, at_y = (int.from_bytes(decode(part), "big") for part in (x, y))
     try:
         return ec.EllipticCurvePublicNumbers(at_x, at_y, ec.SECP256R1()).public_key()
     except ValueError:

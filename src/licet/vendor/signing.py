@@ -54,7 +54,11 @@ def replaced(licence: SignedLicence, register: Register) -> SignedLicence | None
 
     Raises VendorRefused.
     """
-    texts = [it.text for it in register.entries() if it.licence == licence.licence and it.text is not None]
+    texts = [
+        entry.text
+        for entry in register.entries()
+        if entry.licence == licence.licence and entry.text is not None
+    ]
     try:
         before = read_unverified(texts[-1]) if texts else None
     except LicenceRefused:  # of a version that allowed more
@@ -82,7 +86,7 @@ def beside(licence: SignedLicence, register: Register) -> tuple[SignedLicence, .
             newest[entry.licence] = read_unverified(entry.text)
         except LicenceRefused:  # of a version that allowed more
             continue
-    return tuple(it for it in newest.values() if _is_same_place(it, licence))
+    return tuple(other for other in newest.values() if _is_same_place(other, licence))
 
 
 def _is_same_place(one: SignedLicence, other: SignedLicence) -> bool:

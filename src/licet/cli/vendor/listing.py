@@ -42,7 +42,9 @@ def _records(entries: list[Entry]) -> Iterator[Record]:
             "serial": entry.serial,
             "tenant": entry.tenant,
             "customer": None if licence is None else licence.customer,
-            "pools": [] if licence is None else [f"{name}={it.seats}" for name, it in licence.pools.items()],
+            "pools": []
+            if licence is None
+            else [f"{name}={given.seats}" for name, given in licence.pools.items()],
             "expires_at": Absent("-") if licence is None else ends(licence.expires_at_ms, UTC),
             "state": _state(entry, newest),
             "text": None if entry.text is None else armoured(entry.text),

@@ -67,7 +67,7 @@ def read(
         note(
             "No signature was verified, so anybody may have written this: say --key DIR or --key vendor.json"
         )
-    for line in _added_up([it.licence for it in found]):
+    for line in _added_up([one.licence for one in found]):
         note(line)
     if refused:
         raise typer.Exit(REFUSED)
@@ -96,17 +96,19 @@ def _content(file: str) -> bytes:
 
 def _show(found: Sequence[_Found], *, as_json: bool) -> None:
     if as_json:
-        show_json([plain(*it, is_verified=it.signature != UNVERIFIED) for it in found])
+        show_json([plain(*one, is_verified=one.signature != UNVERIFIED) for one in found])
         return
-    for number, it in enumerate(found):
+    for number, one in enumerate(found):
         if number:
             typer.echo()
-        show_one(record(*it), as_json=False)
+        show_one(record(*one), as_json=False)
 
 
 def _added_up(licences: Sequence[SignedLicence]) -> Iterator[str]:
     """What adds up: two licences of one purchase under two ids would double it."""
-    newest = {(it.tenant, *it.key): it for it in sorted(licences, key=lambda it: (it.licence, it.serial))}
+    newest = {
+        (one.tenant, *one.key): one for one in sorted(licences, key=lambda one: (one.licence, one.serial))
+    }
     for one, other in combinations(newest.values(), 2):
         if (one.tenant, one.customer) != (other.tenant, other.customer):
             continue
