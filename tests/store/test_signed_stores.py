@@ -219,7 +219,8 @@ class TestWhatCounts:
         assert why(store) == "licence_expired"
 
     def test_a_pool_that_is_not_signed_has_the_seats_that_were_set(self, store: Store) -> None:
-        """Whatever licences there are."""
+        """Whatever licences there were."""
+        self.edit(store, update(schema.licence).values(removed_at_ms=1))
         self.edit(store, update(schema.pool).values(is_signed=False, seats=5))
         outcomes = do(store, *(grant(key, key) for key in range(1, 6)))
         assert [it.seat_number for it in outcomes if isinstance(it, Granted)] == [0] * 5

@@ -87,6 +87,14 @@ class SignedSeats:
         """What comes next, in order."""
         return self.steps[self._index(now_ms) + 1 :]
 
+    def falls(self, now_ms: int) -> Iterator[Step]:
+        """The steps to come at which numbers end: each gives fewer seats than all before it from now on."""
+        lowest = self.at(now_ms).signed
+        for step in self.after(now_ms):
+            if step.signed < lowest:
+                lowest = step.signed
+                yield step
+
     def greatest(self, from_ms: int, to_ms: int) -> int:
         """The most seats that are signed at any moment from `from_ms` to `to_ms`, both included."""
         return max(step.signed for step in self.steps[self._index(from_ms) : self._index(to_ms) + 1])

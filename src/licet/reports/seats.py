@@ -232,7 +232,9 @@ def free_at_ms(
     pools = {pool_id for pool_id, _ in seats if tenant.hold_s_of(tenant.pools[pool_id])}
     if not pools:
         return None
-    query = select(func.max(until_held(tenant))).where(seat.pool_id.in_(pools), seat.expires_at_ms > now_ms)
+    query = select(func.max(until_held(tenant, now_ms))).where(
+        seat.pool_id.in_(pools), seat.expires_at_ms > now_ms
+    )
     if len(seats) <= SEATS_NAMED_MAX:
         query = query.where(tuple_(seat.pool_id, seat.holder).in_(seats))
     until_ms: int | None = connection.execute(query).scalar()

@@ -25,12 +25,13 @@ from sqlalchemy import delete, func, insert, select, update
 
 from licet.accounts.administrators import read_admins
 from licet.accounts.api_keys import read_api_keys
+from licet.ledger.signed_pools import seats_of
 from licet.model import Scope, Tenant
 from licet.refusal import Code, Subject
 from licet.setup.consequences import Tally, client_names
 from licet.setup.end_sessions import SessionsEnded, sweep_all
-from licet.setup.holds import held_differently, recount
-from licet.setup.licence_terms import must_keep_licence
+from licet.setup.holds import held_differently, hold_numbers, recount
+from licet.setup.licence_terms import LicenceKept, Term, must_keep_licence
 from licet.setup.nouns import described
 from licet.setup.tenant import TenantSetup, with_access_ttl
 from licet.store import schema
@@ -52,6 +53,7 @@ _TABLES_OF_TENANT = (
     schema.user,
     schema.scope,
     schema.alert,
+    schema.licence,
     schema.pool,
     schema.webhook,
     schema.api_key,
@@ -194,6 +196,14 @@ class SetupChange:
         event = Event(actor=self._actor, tenant=tenant, action=action, target=target, detail=detail)
         self._events.append(event)
 
+    def must_be_operator(self, what: str) -> None:
+        """Return if whoever makes this change may change licences. `what` happens, for the refusal.
+
+        Raises LicenceKept.
+        """
+        if self._keeps_licence:
+            raise LicenceKept((Term(field="", text=what),))
+
     def must_keep_licence(self) -> None:
         """Return if this change leaves all licences as they were.
 
@@ -235,6 +245,8 @@ class SetupChange:
             for pool in held_differently(before, after)
         ]
         for after, pool in held:
+            before = self._tenants[after.name]
+            hold_numbers(self.transaction, after, pool, before.hold_s_of(before.pools[pool.id]))
             recount(self.transaction, after, pool)
         if held:
             sweep_all(self.transaction)
@@ -243,17 +255,18 @@ class SetupChange:
         """Write the pools' new numbers of seats into the usage of this minute."""
         connection, minute = self.transaction.connection, schema.usage_minute
         for pool in (setup.pools[name] for name in setup.pools_resized):
+            seats = seats_of(pool, self.transaction.now_ms)
             key = {
                 "tenant_id": setup.tenant.id,
                 "pool": pool.name,
                 "minute": self.transaction.now_ms // MINUTE_MS,
             }
-            if connection.execute(update(minute).filter_by(**key).values(seats=pool.seats)).rowcount:
+            if connection.execute(update(minute).filter_by(**key).values(seats=seats)).rowcount:
                 continue
             in_use = connection.execute(
                 select(schema.pool.c.in_use).where(schema.pool.c.id == pool.id)
             ).scalar_one()
-            connection.execute(insert(minute).values(**key, seats=pool.seats, peak=in_use, in_use=in_use))
+            connection.execute(insert(minute).values(**key, seats=seats, peak=in_use, in_use=in_use))
 
     def _insert(self, tenant: Tenant) -> Tenant:
         row = columns_of(tenant, schema.tenant) | {"version": 0}  # until `finish`

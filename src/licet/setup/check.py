@@ -337,7 +337,7 @@ def _contradictions(tenant: Tenant, now_ms: int) -> Iterator[tuple[Select[Any], 
         .subquery()
     )
     sharing = and_(last.c.pool_id == seat.c.pool_id, last.c.holder == seat.c.holder)
-    last_ms, held_ms = func.coalesce(last.c.ms, 0), until_held(tenant)
+    last_ms, held_ms = func.coalesce(last.c.ms, 0), until_held(tenant, now_ms)
     expected = case((held_ms > last_ms, held_ms), else_=last_ms)
     yield (
         _count(seat.outerjoin(last, sharing)).where(

@@ -43,7 +43,7 @@ def recount(transaction: Transaction, tenant: Tenant, pool: Pool) -> None:
     of_holder = (*in_use, seat.c.holder == live.c.holder)
     # A node of the previous version renewed it without writing that.
     newer = (*of_holder, seat.c.issued_at_ms < live.c.issued_at_ms)
-    held_ms = until_held(replace(tenant, pools={pool.id: pool}))
+    held_ms = until_held(replace(tenant, pools={pool.id: pool}), now_ms)
     held_ms = case((held_ms > now_ms, held_ms), else_=_instant(now_ms))
     for statement in (
         update(seat).where(*newer).values(issued_at_ms=live.c.issued_at_ms),
@@ -58,7 +58,23 @@ def recount(transaction: Transaction, tenant: Tenant, pool: Pool) -> None:
         transaction.connection.execute(statement)
 
 
-def until_held(tenant: Tenant) -> ColumnElement[int]:
+def hold_numbers(transaction: Transaction, tenant: Tenant, pool: Pool, before_s: int) -> None:
+    """Give the free numbers of a signed pool later where its hold was `before_s` and became longer.
+
+    Each by the difference, and none later than a hold from now: no token of it is newer.
+    """
+    hold_s = tenant.hold_s_of(pool)
+    if pool.signed is None or hold_s <= before_s:
+        return
+    later_ms: ColumnElement[int] = schema.seat_free.c.from_ms + (hold_s - before_s) * 1000
+    last_ms = transaction.now_ms + hold_s * 1000
+    from_ms = case((later_ms > last_ms, _instant(last_ms)), else_=later_ms)
+    transaction.connection.execute(
+        update(schema.seat_free).filter_by(pool_id=pool.id).values(from_ms=from_ms)
+    )
+
+
+def until_held(tenant: Tenant, now_ms: int) -> ColumnElement[int]:
     """SQL for until when a seat of this tenant stays with its holder after its sessions end.
 
     It is the rule of `seat_life.held_until`: 0 where there is no hold.
@@ -69,8 +85,23 @@ def until_held(tenant: Tenant) -> ColumnElement[int]:
             held_ms: ColumnElement[int] = seat.issued_at_ms + hold_s * 1000
             if pool.expires_at_ms is not None:
                 held_ms = case((held_ms > pool.expires_at_ms, _instant(pool.expires_at_ms)), else_=held_ms)
-            whens.append((seat.pool_id == pool.id, held_ms))
+            whens.append((seat.pool_id == pool.id, _cut(pool, held_ms, now_ms)))
     return case(*whens, else_=_instant(0)) if whens else _instant(0)
+
+
+def _cut(pool: Pool, held_ms: ColumnElement[int], now_ms: int) -> ColumnElement[int]:
+    """The same, but not past the first step below the number of a seat (L13)."""
+    if pool.signed is None:
+        return held_ms
+    number = schema.seat.c.number
+    whens: list[tuple[ColumnElement[bool], ColumnElement[int]]] = [
+        (number > pool.signed.at(now_ms).signed, _instant(now_ms)),
+        *(
+            ((number > step.signed) & (held_ms > step.from_ms), _instant(step.from_ms))
+            for step in pool.signed.falls(now_ms)
+        ),
+    ]
+    return case(*whens, else_=held_ms)
 
 
 def _instant(ms: int) -> ColumnElement[int]:

@@ -23,8 +23,11 @@ from licet.setup.noun import Noun
 from licet.setup.nouns import POOL, SCOPE, TENANT
 from licet.store.errors import SetupError
 
-# Fields that are not settings: the store's numbers, the names, and the nouns that are compared separately.
-_NO_SETTING = frozenset({"id", "version", "name", "scopes", "pools", "users", "clients", "clients_by_key"})
+# Fields that are not settings: the store's numbers, the names, what a vendor signed, and the nouns that are
+# compared separately.
+_NO_SETTING = frozenset(
+    {"id", "version", "name", "signed", "scopes", "pools", "users", "clients", "clients_by_key"}
+)
 
 _COUNTED: Mapping[str, Noun] = MappingProxyType({noun.word: noun for noun in (TENANT, POOL, SCOPE)})
 

@@ -104,7 +104,7 @@ class TenantSetup(ClientCredentials):
             raise self._in_use(text, "pool", name, "scope", users)
         self._work.sweep()
         transaction, tenant_id = self._work.transaction, self.tenant.id
-        self._end(sessions_of_pool(transaction, tenant_id, pool.id), EndReason.REMOVED)
+        self.end(sessions_of_pool(transaction, tenant_id, pool.id), EndReason.REMOVED)
         free(transaction, pool.id)
         self._connection.execute(delete(schema.pool).where(schema.pool.c.id == pool.id))
         # Holdings are removed by age per pool, so they have to go with the pool.
@@ -120,7 +120,7 @@ class TenantSetup(ClientCredentials):
         transaction = self._work.transaction
         if expires_at_ms <= transaction.now_ms:
             sids = sessions_of_pool(transaction, self.tenant.id, pool.id)
-            self._end(sids, EndReason.EXPIRED)
+            self.end(sids, EndReason.EXPIRED)
         else:
             self._work.tally.cut_short(
                 self.tenant.name, self._by_client(sessions_beyond(transaction, pool.id, expires_at_ms))
@@ -153,7 +153,7 @@ class TenantSetup(ClientCredentials):
             return False
         if after.pool != before.pool:
             sids = sessions_with_scope(self._work.transaction, self.tenant.id, name)
-            self._end(sids, EndReason.ADMINISTRATOR)
+            self.end(sids, EndReason.ADMINISTRATOR)
         self._update(schema.scope, {"tenant_id": self.tenant.id, "name": name}, self._scope_row(after))
         self.scopes[name] = after
         return self._recorded("set", "scope", name, differences(before, after))
@@ -177,7 +177,7 @@ class TenantSetup(ClientCredentials):
             text = f"scope {name} is given to client {names_of(users)}; take it away there first"
             raise self._in_use(text, "scope", name, "client", users)
         sids = sessions_with_scope(self._work.transaction, self.tenant.id, name)
-        self._end(sids, EndReason.REMOVED)
+        self.end(sids, EndReason.REMOVED)
         self._delete(schema.scope, {"tenant_id": self.tenant.id, "name": name})
         del self.scopes[name]
         return self._recorded("remove", "scope", name, described(scope))
@@ -227,7 +227,7 @@ class TenantSetup(ClientCredentials):
         if before.enabled and not after.enabled:
             keys = {client.key for client in self._clients_of(initials)}
             sids = sessions_of_clients(self._work.transaction, self.tenant.id, keys)
-            self._end(sids, EndReason.DISABLED)
+            self.end(sids, EndReason.DISABLED)
         self._update(
             schema.user, {"tenant_id": self.tenant.id, "initials": initials}, columns_of(after, schema.user)
         )
@@ -303,7 +303,7 @@ class TenantSetup(ClientCredentials):
         client = self._find("client", client_id, self.clients)
         # Expired ones too: a row of `session` must not outlive its client.
         self._work.sweep()
-        self._end(self._sessions_of(client), EndReason.REMOVED)
+        self.end(self._sessions_of(client), EndReason.REMOVED)
         self._delete(schema.client_secret, {"client_key": client.key})
         self._delete(schema.public_key, {"client_key": client.key})
         self._delete(schema.client, {"key": client.key})
@@ -349,12 +349,12 @@ class TenantSetup(ClientCredentials):
     def _end_what_is_lost(self, before: Client, after: Client) -> None:
         transaction, tenant_id = self._work.transaction, self.tenant.id
         if before.enabled and not after.enabled:
-            self._end(self._sessions_of(before), EndReason.DISABLED)
+            self.end(self._sessions_of(before), EndReason.DISABLED)
         elif before.user.initials != after.user.initials:
-            self._end(self._sessions_of(before), EndReason.ADMINISTRATOR)
+            self.end(self._sessions_of(before), EndReason.ADMINISTRATOR)
         elif after.scopes is not None:
             sids = sessions_with_scope_beyond(transaction, tenant_id, before.key, after.scopes)
-            self._end(sids, EndReason.ADMINISTRATOR)
+            self.end(sids, EndReason.ADMINISTRATOR)
 
     def _sessions_of(self, client: Client) -> list[bytes]:
         return sessions_of_clients(self._work.transaction, self.tenant.id, {client.key})
@@ -412,7 +412,8 @@ class TenantSetup(ClientCredentials):
             about = self._subject("tenant", self.tenant.name)
             raise InvalidValue(text, code=Code.MISSING, field="scope", subject=about)
 
-    def _end(self, sids: Sequence[bytes], reason: EndReason) -> None:
+    def end(self, sids: Sequence[bytes], reason: EndReason) -> None:
+        """End these sessions with the change, and count them."""
         ended = end_sessions(self._work.transaction, self.tenant.id, sids, reason)
         keys = Counter(outcome.session.client_key for outcome in ended if outcome.session is not None)
         self._work.tally.end(self.tenant.name, self._by_client(keys))

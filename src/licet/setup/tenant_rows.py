@@ -5,7 +5,7 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Table, delete, update
 
-from licet.model import Tenant
+from licet.model import Pool, Tenant
 from licet.refusal import OTHERS_MAX, Code, Subject, SubjectKind
 from licet.setup.consequences import Tally
 from licet.store.contract import Transaction
@@ -40,6 +40,13 @@ class TenantRows:
         self.is_changed = False
         self._work = work
         self._connection = work.transaction.connection
+
+    def pool(self, name: str) -> Pool:
+        """The pool of this name.
+
+        Raises NotFound.
+        """
+        return self._find("pool", name, self.pools)
 
     def _find(
         self, kind: SubjectKind, name: str, known: Mapping[str, Found], *, client: str = "", field: str = ""

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from licet.licences.errors import LicenceRefused
 from licet.licences.licence import SignedLicence
 from licet.licences.reading import must_be_for_tenant, read
-from licet.licences.steps import SignedSeats, signed_seats
+from licet.licences.steps import SignedSeats, pools_of, signed_seats
 from licet.licences.vendor_file import Vendor, read_vendor
 
 _REMEMBERED_MAX = 512  # texts of 16 KiB at most
@@ -33,33 +33,24 @@ class LicenceRow(Protocol):
     removed_at_ms: Any
 
 
-def read_licences(
-    rows: Iterable[LicenceRow], vendors: Sequence[str], tenant: str
-) -> tuple[list[SignedLicence], list[LicenceRow]]:
-    """The licences of these rows that count, and the rows that contribute nothing though they should.
+def signed_pools(
+    rows: Iterable[LicenceRow], vendors: Sequence[str], tenant: str, marked: Iterable[str]
+) -> dict[str, SignedSeats]:
+    """What these licences give each signed pool, by its name.
 
-    `vendors` are the texts of the vendors that are trusted.
+    `vendors` are the texts of the vendors that are trusted. A pool is signed where a licence names it, and
+    where it is `marked` as signed, though nothing counts.
     """
-    found, damaged = [], []
-    for row in rows:
-        if row.removed_at_ms is not None:
-            continue
-        licence = _verified(row.text, tuple(vendors), tenant)
-        if licence is None or (*licence.key, licence.serial) != (
-            row.vendor,
-            row.product,
-            row.licence,
-            row.serial,
-        ):
-            damaged.append(row)
-        else:
-            found.append(licence)
-    return found, damaged
+    kept = (row for row in rows if row.removed_at_ms is None)
+    found = [it for row in kept if (it := verified(row, vendors, tenant)) is not None]
+    return {name: signed_seats(found, name) for name in {*marked, *pools_of(found)}}
 
 
-def signed_of(rows: Iterable[LicenceRow], vendors: Sequence[str], tenant: str, pool: str) -> SignedSeats:
-    """What the licences of these rows give a pool."""
-    return signed_seats(read_licences(rows, vendors, tenant)[0], pool)
+def verified(row: LicenceRow, vendors: Sequence[str], tenant: str) -> SignedLicence | None:
+    """The licence of a row, removed or not; None where the row contributes nothing."""
+    licence = _verified(row.text, tuple(vendors), tenant)
+    called = (row.vendor, row.product, row.licence, row.serial)
+    return licence if licence is not None and (*licence.key, licence.serial) == called else None
 
 
 @lru_cache(maxsize=_REMEMBERED_MAX)

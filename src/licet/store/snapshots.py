@@ -14,7 +14,7 @@ from sqlalchemy import BindParameter, Connection, Row, Table, bindparam, select
 from licet.model import ClientSecret, PublicKey, Tenant, User
 from licet.store import schema
 from licet.store.errors import SetupDamaged
-from licet.store.licences_read import signed_of
+from licet.store.licences_read import signed_pools
 from licet.store.setup_rows import client_of, pool_of, scope_of, tenant_of, value_of
 
 
@@ -103,13 +103,9 @@ def _rows(connection: Connection, table: Table, ids: set[int]) -> Iterable[Row[A
 
 
 def _tenant(row: Row[Any], parts: dict[Table, list[Row[Any]]], vendors: list[str]) -> Tenant:
-    pools = {
-        part.id: pool_of(
-            part,
-            signed_of(parts[schema.licence], vendors, row.name, part.name) if part.is_signed else None,
-        )
-        for part in parts[schema.pool]
-    }
+    marked = [part.name for part in parts[schema.pool] if part.is_signed]
+    signed = signed_pools(parts[schema.licence], vendors, row.name, marked)
+    pools = {part.id: pool_of(part, signed.get(part.name)) for part in parts[schema.pool]}
     users = {part.initials: value_of(User, part) for part in parts[schema.user]}
     secrets: defaultdict[int, list[ClientSecret]] = defaultdict(list)
     for part in parts[schema.client_secret]:

@@ -1,0 +1,357 @@
+"""Trusts vendors, and installs and removes their licences, within a change of the set-up (L13).
+
+    with changing(store, actor="ada") as change:
+        trust(change, Path("vendor.json").read_bytes())
+        install(change, "Jim_Test", Path("c1.licence").read_bytes())
+
+The rules:
+
+- A licence is verified before a row is written, and decided beside those that are there
+  (`licences/installing.py`). What is refused changes nothing.
+- When a pool becomes signed, the seats in use get numbers, the oldest seat the lowest.
+- What lives longer than its number is signed for ends now or is cut short, and is counted, so that a person
+  can agree first (`consequences.py`).
+- A pool is not signed while it is counted in a way that the licence does not allow, nor while a server of a
+  version that knows no numbers works on the store.
+- The row of a licence that was removed stays, so that its serial is not installed again. Its pools stay
+  signed until somebody makes them unsigned.
+- Trust, removal, and making a pool unsigned are for owners of all tenants.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec.structs import replace
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
+
+from licet.formats import counted, instant
+from licet.licences.errors import LicenceCode, LicenceRefused
+from licet.licences.installing import Installed, is_new
+from licet.licences.licence import SignedLicence
+from licet.licences.reading import must_be_for_tenant, read_file
+from licet.licences.steps import SignedSeats, pools_of
+from licet.licences.vendor_file import Vendor, read_vendor
+from licet.model import Duplicates, EndReason, Pool
+from licet.refusal import Code, Subject
+from licet.setup.consequences import client_names
+from licet.setup.end_sessions import sweep_all
+from licet.store import schema
+from licet.store.errors import NotFound, SetupError, StillInUse
+from licet.store.licences_read import signed_pools, verified
+from licet.store.nodes import is_silent, read_nodes
+
+if TYPE_CHECKING:
+    from licet.setup.change import SetupChange
+    from licet.setup.tenant import TenantSetup
+
+NUMBERS_FROM = "0005"  # the first schema whose code knows numbers
+
+
+class InstalledLicence(NamedTuple):
+    """A row of a licence; `licence` is None where it contributes nothing, though nobody removed it."""
+
+    vendor: str
+    product: str
+    name: str
+    serial: int
+    licence: SignedLicence | None
+    installed_at_ms: int
+    removed_at_ms: int | None
+
+
+def trusted(connection: Connection) -> list[Vendor]:
+    """The vendors whose licences count."""
+    return [read_vendor(text.encode()) for text in _vendor_texts(connection)]
+
+
+def installed(connection: Connection, tenant_id: int, tenant: str) -> list[InstalledLicence]:
+    """The licences of a tenant, those that were removed too, in the order of their ids and serials."""
+    vendors = _vendor_texts(connection)
+    return [
+        InstalledLicence(
+            vendor=row.vendor,
+            product=row.product,
+            name=row.licence,
+            serial=row.serial,
+            licence=verified(row, vendors, tenant),
+            installed_at_ms=row.installed_at_ms,
+            removed_at_ms=row.removed_at_ms,
+        )
+        for row in _rows(connection, tenant_id)
+    ]
+
+
+def trust(change: "SetupChange", content: bytes) -> bool:
+    """Trust the vendor of a `vendor.json`, or take its new keys; whether anything changed.
+
+    What counts by keys that are not among them any more counts no longer. Raises LicenceRefused, LicenceKept.
+    """
+    vendor, connection = read_vendor(content), change.transaction.connection
+    change.must_be_operator(f"vendor {vendor.name} is trusted")
+    key = {"name": vendor.name, "product": vendor.product}
+    text = content.decode().removeprefix("\ufeff")
+    before = connection.execute(select(schema.vendor.c.text).filter_by(**key)).scalar_one_or_none()
+    if before == text:
+        return False
+    if before is None:
+        row = {"text": text, "added_at_ms": change.transaction.now_ms}
+        connection.execute(insert(schema.vendor).values(key | row))
+    else:
+        connection.execute(update(schema.vendor).filter_by(**key).values(text=text))
+    keys = ", ".join(vendor.keys)
+    change.record("", "trust", f"vendor {vendor.name}", f"product {vendor.product}, keys {keys}")
+    _count_all_anew(change)
+    return True
+
+
+def distrust(change: "SetupChange", name: str, product: str) -> None:
+    """Trust a vendor no more. Its licences give no seat from now on, and stay installed.
+
+    Raises NotFound, LicenceKept.
+    """
+    change.must_be_operator(f"vendor {name} is trusted no more")
+    key = {"name": name, "product": product}
+    if not change.transaction.connection.execute(delete(schema.vendor).filter_by(**key)).rowcount:
+        raise NotFound(f"there is no vendor {name} of product {product}", code=Code.NOT_FOUND, field="vendor")
+    change.record("", "distrust", f"vendor {name}", f"product {product}")
+    _count_all_anew(change)
+
+
+def install(change: "SetupChange", tenant: str, content: bytes) -> list[SignedLicence]:
+    """Install the licences of a file; those that were not installed already.
+
+    Raises LicenceRefused, SetupError.
+    """
+    setup, transaction = change.tenant(tenant), change.transaction
+    connection, now_ms = transaction.connection, transaction.now_ms
+    rows = installed(connection, setup.tenant.id, tenant)
+    known = [Installed(it.licence) for it in rows if it.licence is not None and it.removed_at_ms is None]
+    new: list[SignedLicence] = []
+    for licence in read_file(content, trusted(connection)):
+        must_be_for_tenant(licence, tenant)
+        _must_not_be_removed(licence, rows)
+        if is_new(licence, known, now_ms):
+            known.append(Installed(licence))
+            new.append(licence)
+    if not new:
+        return []
+    _must_have_pools(setup, new)
+    _must_know_numbers(connection, now_ms)
+    for it in new:
+        key = {"vendor": it.vendor, "product": it.product, "licence": it.licence, "serial": it.serial}
+        row = {"tenant_id": setup.tenant.id, "text": it.text, "installed_at_ms": now_ms}
+        # The row of this serial, if there is one, was damaged: it contributed nothing.
+        connection.execute(delete(schema.licence).filter_by(tenant_id=setup.tenant.id, **key))
+        connection.execute(insert(schema.licence).values(key | row))
+        change.record(tenant, "install", f"licence {it.licence}", _described(it))
+    setup.is_changed = True
+    names = pools_of(new)
+    connection.execute(
+        update(schema.pool)
+        .where(schema.pool.c.id.in_([setup.pools[name].id for name in names]))
+        .values(is_signed=True)
+    )
+    _count_anew(change, setup)
+    return new
+
+
+def remove(change: "SetupChange", tenant: str, licence: str, serial: int) -> None:
+    """Remove a serial of a licence and those below it, which would count again.
+
+    Raises NotFound, LicenceKept.
+    """
+    change.must_be_operator(f"licence {licence} is removed")
+    setup, transaction = change.tenant(tenant), change.transaction
+    row = schema.licence.c
+    of_this = (row.tenant_id == setup.tenant.id) & (row.licence == licence) & row.removed_at_ms.is_(None)
+    there = select(row.serial).where(of_this, row.serial == serial)
+    if transaction.connection.execute(there).first() is not None:
+        transaction.connection.execute(
+            update(schema.licence)
+            .where(of_this, row.serial <= serial)
+            .values(removed_at_ms=transaction.now_ms)
+        )
+    else:
+        text = f"there is no serial {serial} of a licence {licence} in tenant {tenant}"
+        raise NotFound(text, code=Code.NOT_FOUND, field="licence")
+    change.record(tenant, "remove", f"licence {licence}", f"serial {serial}")
+    setup.is_changed = True
+    _count_anew(change, setup)
+
+
+def unsign(change: "SetupChange", tenant: str, pool: str) -> bool:
+    """Let a pool that is in no licence any more have the seats that its administrator set.
+
+    Raises NotFound, StillInUse, LicenceKept.
+    """
+    change.must_be_operator(f"pool {pool} is made unsigned")
+    setup, connection = change.tenant(tenant), change.transaction.connection
+    found = setup.pool(pool)
+    if found.signed is None:
+        return False
+    kept = [it for it in installed(connection, setup.tenant.id, tenant) if it.removed_at_ms is None]
+    names = sorted(it.name for it in kept if it.licence is None or pool in it.licence.pools)
+    if names:
+        text = f"pool {pool} is in licence {', '.join(names)}; remove it first"
+        raise StillInUse(text, code=Code.IN_USE, subject=Subject("pool", pool, tenant))
+    change.sweep()
+    of_pool = schema.seat.c.pool_id == found.id
+    connection.execute(update(schema.seat).where(of_pool).values(number=0))
+    connection.execute(delete(schema.seat_free).where(schema.seat_free.c.pool_id == found.id))
+    in_use = connection.execute(select(schema.pool.c.in_use).filter_by(id=found.id)).scalar_one()
+    row = {
+        "is_signed": False,
+        "numbers_used": 0,
+        "numbers_from_ms": 0,
+        "overuse": max(0, in_use - found.seats),
+    }
+    connection.execute(update(schema.pool).filter_by(id=found.id).values(row))
+    setup.pools[pool] = replace(found, signed=None)
+    setup.pools_resized.add(pool)
+    setup.is_changed = True
+    change.record(tenant, "unsign", f"pool {pool}", f"it has {counted(found.seats, 'seat')} now")
+    return True
+
+
+def _must_not_be_removed(licence: SignedLicence, rows: Iterable[InstalledLicence]) -> None:
+    """Return if neither this serial nor a higher one was removed here, whatever became of its text.
+
+    Raises LicenceRefused.
+    """
+    for row in rows:
+        is_removed = row.removed_at_ms is not None and (row.vendor, row.product, row.name) == licence.key
+        if is_removed and row.serial >= licence.serial:
+            problem = f"serial {row.serial} of {row.name} was removed here"
+            raise LicenceRefused(LicenceCode.REMOVED_SERIAL, problem, field="serial")
+
+
+def _must_have_pools(setup: "TenantSetup", licences: Iterable[SignedLicence]) -> None:
+    """Return if the pools of these licences are there, and counted in a way that they allow."""
+    for licence in licences:
+        for name, given in licence.pools.items():
+            pool = setup.pool(name)
+            if pool.duplicates.value in given.duplicates:
+                continue
+            allowed = " or ".join(sorted(given.duplicates))
+            counts = "each session" if pool.duplicates is Duplicates.NONE else pool.duplicates.value
+            text = f"pool {name} counts its seats by {counts}, and licence {licence.licence} by {allowed}"
+            about = Subject("pool", name, setup.tenant.name)
+            raise SetupError(
+                f"{text}; change how the pool counts first",
+                code=Code.NOT_TOGETHER,
+                field="duplicates",
+                subject=about,
+            )
+
+
+def _must_know_numbers(connection: Connection, now_ms: int) -> None:
+    """Return if every server that works on the store knows numbers."""
+    older = [
+        f"{node.name} ({node.version})"
+        for node in read_nodes(connection)
+        if node.schema < NUMBERS_FROM and not is_silent(node, now_ms)
+    ]
+    if older:
+        text = (
+            f"servers of a version that knows no signed pools still run: {', '.join(older)}; stop them first"
+        )
+        raise StillInUse(text, code=Code.OLDER_NODES)
+
+
+def _count_all_anew(change: "SetupChange") -> None:
+    """Count the signed pools of all tenants that have a licence."""
+    connection = change.transaction.connection
+    with_licences = set(connection.execute(select(schema.licence.c.tenant_id).distinct()).scalars())
+    for tenant in change.tenants().values():
+        if tenant.id in with_licences:
+            setup = change.tenant(tenant.name)
+            setup.is_changed = True
+            _count_anew(change, setup)
+
+
+def _count_anew(change: "SetupChange", setup: "TenantSetup") -> None:
+    """Give the pools of a tenant what their licences add up to now, and cut what lives beyond it."""
+    connection, tenant = change.transaction.connection, setup.tenant
+    marked = select(schema.pool.c.name).filter_by(tenant_id=tenant.id, is_signed=True)
+    found = signed_pools(
+        _rows(connection, tenant.id),
+        _vendor_texts(connection),
+        tenant.name,
+        connection.execute(marked).scalars(),
+    )
+    for name in sorted(found.keys() & setup.pools.keys()):
+        pool, signed = setup.pools[name], found[name]
+        if signed == pool.signed:
+            continue
+        change.sweep()
+        if pool.signed is None:
+            _number_seats(connection, pool)
+        _end_beyond(change, setup, pool, signed)
+        _cut_short(change, setup, pool, signed)
+        setup.pools[name] = replace(pool, signed=signed)
+        setup.pools_resized.add(name)
+
+
+def _number_seats(connection: Connection, pool: Pool) -> None:
+    """Give the seats in use numbers, the oldest first."""
+    seat = schema.seat.c
+    query = select(seat.holder).where(seat.pool_id == pool.id).order_by(seat.taken_at_ms, seat.holder)
+    holders = [*connection.execute(query).scalars()]
+    for number, holder in enumerate(holders, start=1):
+        this = (seat.pool_id == pool.id) & (seat.holder == holder)
+        connection.execute(update(schema.seat).where(this).values(number=number))
+    connection.execute(update(schema.pool).filter_by(id=pool.id).values(numbers_used=len(holders)))
+
+
+def _end_beyond(change: "SetupChange", setup: "TenantSetup", pool: Pool, signed: SignedSeats) -> None:
+    """End the sessions, and the holds, of seats above what is signed now."""
+    transaction, now_ms = change.transaction, change.transaction.now_ms
+    highest, session = signed.at(now_ms).signed, schema.session.c
+    these = (session.expires_at_ms > now_ms) & _has_seat_above(pool, highest)
+    sids = list(transaction.connection.execute(select(session.sid).where(these)).scalars())
+    setup.end(sids, EndReason.EXPIRED)
+    seat = schema.seat.c
+    above = (seat.pool_id == pool.id) & (seat.number > highest) & (seat.expires_at_ms > now_ms)
+    transaction.connection.execute(update(schema.seat).where(above).values(expires_at_ms=now_ms))
+    sweep_all(transaction)
+
+
+def _cut_short(change: "SetupChange", setup: "TenantSetup", pool: Pool, signed: SignedSeats) -> None:
+    """Let no session or seat live past the first step below its number."""
+    connection, now_ms = change.transaction.connection, change.transaction.now_ms
+    session, seat = schema.session.c, schema.seat.c
+    names = client_names(setup.clients.values())
+    for step in signed.falls(now_ms):
+        these = (session.expires_at_ms > step.from_ms) & _has_seat_above(pool, step.signed)
+        of_clients = select(session.client_key, func.count()).where(these).group_by(session.client_key)
+        cut = {names[key]: count for key, count in connection.execute(of_clients)}
+        change.tally.cut_short(setup.tenant.name, cut)
+        connection.execute(update(schema.session).where(these).values(expires_at_ms=step.from_ms))
+        above = (seat.pool_id == pool.id) & (seat.number > step.signed) & (seat.expires_at_ms > step.from_ms)
+        connection.execute(update(schema.seat).where(above).values(expires_at_ms=step.from_ms))
+
+
+def _has_seat_above(pool: Pool, number: int) -> ColumnElement[bool]:
+    """Of a session: whether its seat has a higher number."""
+    session, seat = schema.session.c, schema.seat.c
+    holders = select(seat.holder).where(seat.pool_id == pool.id, seat.number > number)
+    return (session.pool_id == pool.id) & session.holder.in_(holders)
+
+
+def _rows(connection: Connection, tenant_id: int) -> Sequence[Row[Any]]:
+    query = select(schema.licence).filter_by(tenant_id=tenant_id)
+    return connection.execute(query.order_by(*schema.licence.primary_key)).all()
+
+
+def _vendor_texts(connection: Connection) -> list[str]:
+    return [*connection.execute(select(schema.vendor.c.text).order_by(*schema.vendor.primary_key)).scalars()]
+
+
+def _described(licence: SignedLicence) -> str:
+    """For the event."""
+    pools = ", ".join(
+        f"{name} {counted(given.seats, 'seat')}"
+        + (f" and {given.overdraft} above" if given.overdraft else "")
+        for name, given in sorted(licence.pools.items())
+    )
+    return f"serial {licence.serial} of {licence.vendor}: {pools}, expires {instant(licence.expires_at_ms)}"
