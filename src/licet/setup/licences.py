@@ -136,7 +136,7 @@ def install(change: "SetupChange", tenant: str, content: bytes) -> list[SignedLi
     if not new:
         return []
     _must_have_pools(setup, new)
-    _must_know_numbers(connection, now_ms)
+    _must_know_numbers(connection, now_ms, tenant)
     for it in new:
         key = {"vendor": it.vendor, "product": it.product, "licence": it.licence, "serial": it.serial}
         row = {"tenant_id": setup.tenant.id, "text": it.text, "installed_at_ms": now_ms}
@@ -244,7 +244,7 @@ def _must_have_pools(setup: "TenantSetup", licences: Iterable[SignedLicence]) ->
             )
 
 
-def _must_know_numbers(connection: Connection, now_ms: int) -> None:
+def _must_know_numbers(connection: Connection, now_ms: int, tenant: str) -> None:
     """Return if every server that works on the store knows numbers."""
     older = [
         f"{node.name} ({node.version})"
@@ -255,7 +255,7 @@ def _must_know_numbers(connection: Connection, now_ms: int) -> None:
         text = (
             f"servers of a version that knows no signed pools still run: {', '.join(older)}; stop them first"
         )
-        raise StillInUse(text, code=Code.OLDER_NODES)
+        raise StillInUse(text, code=Code.OLDER_NODES, subject=Subject("tenant", tenant, tenant))
 
 
 def _count_all_anew(change: "SetupChange") -> None:

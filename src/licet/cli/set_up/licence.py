@@ -1,0 +1,215 @@
+"""Runs `licet trust` and `licet licence`: which vendors count, and which of their licences are installed."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from licet.cli.change import and_ended, endings, make
+from licet.cli.noun import Noun
+from licet.cli.options import AsJson, Data, TenantName, Yes, actor
+from licet.cli.output import Absent, Instant, Record, say, show_json, show_list, show_one
+from licet.cli.stores import chosen_tenant, opened
+from licet.cli.vendor.formatting import STANDING, record, until, what_is_given
+from licet.cli.vendor.formatting import as_json as plain_of
+from licet.clock import SystemClock
+from licet.licences.armour import FILE_BYTES_MAX
+from licet.licences.licence import SignedLicence
+from licet.licences.vendor_file import VENDOR_BYTES_MAX, read_vendor
+from licet.refusal import Code
+from licet.setup import licences as setup
+from licet.setup.change import SetupChange, changing
+from licet.setup.consequences import attempt
+from licet.setup.licences import InstalledLicence
+from licet.store.errors import NotFound
+from licet.vendor.files import read_bounded
+
+trust_app = Noun("Vendors whose licences count here. Trust only a file that the vendor itself gave you.")
+app = Noun("Licences that vendors have signed: how many seats pools have, and until when.")
+
+VendorFile = Annotated[
+    str, typer.Argument(metavar="FILE", help="The vendor's vendor.json; - is standard input.")
+]
+LicenceFile = Annotated[
+    str, typer.Argument(metavar="FILE", help="As the vendor sent it; - is standard input.")
+]
+Name = Annotated[str, typer.Argument(metavar="LICENCE", help="Its id, as the list shows it.")]
+
+
+@trust_app.verb("add")
+def add(file: VendorFile, *, yes: Yes = False, data: Data = None) -> None:
+    """Trust a vendor, or take its new keys. What was signed by a key that is gone counts no more.
+
+    Example: [bold]licet trust add vendor.json[/]
+    """
+    content = _content(file, VENDOR_BYTES_MAX)
+    vendor = read_vendor(content)
+    with opened(data) as store:
+        ending = make(store, lambda change: setup.trust(change, content), yes=yes)
+    say(f"Vendor {vendor.name} is trusted for {vendor.product}{and_ended(ending)}.")
+
+
+@trust_app.verb("list")
+def list_vendors(*, data: Data = None, as_json: AsJson = False) -> None:
+    """List the vendors that are trusted.
+
+    Example: [bold]licet trust list[/]
+    """
+    with opened(data) as store, store.reading() as connection:
+        found = setup.trusted(connection)
+    records: Iterator[Record] = (
+        {"vendor": it.name, "product": it.product, "keys": tuple(it.keys)} for it in found
+    )
+    headings = {"vendor": "vendor", "product": "product", "keys": "keys"}
+    show_list(records, headings, as_json=as_json, empty="No vendor is trusted.")
+
+
+@trust_app.verb("remove")
+def distrust(
+    vendor: Annotated[str, typer.Argument(metavar="VENDOR", help="As the list shows it.")],
+    product: Annotated[str, typer.Argument(metavar="PRODUCT", help="As the list shows it.")],
+    *,
+    yes: Yes = False,
+    data: Data = None,
+) -> None:
+    """Trust a vendor no more. Its licences stay installed, and give no seat.
+
+    Example: [bold]licet trust remove acme jim2-api[/]
+    """
+    with opened(data) as store:
+        ask = f"Trust {vendor} no more?"
+        ending = make(store, lambda change: setup.distrust(change, vendor, product), ask=ask, yes=yes)
+    say(f"Vendor {vendor} is trusted no more{and_ended(ending)}.")
+
+
+@app.verb("check")
+def check(file: LicenceFile, *, tenant: TenantName = None, data: Data = None) -> None:
+    """Show what installing a file would do, and change nothing.
+
+    Example: [bold]licet licence check c1.licence[/]
+    """
+    content, new = _content(file, FILE_BYTES_MAX), list[SignedLicence]()
+    with opened(data) as store:
+        name = chosen_tenant(store, tenant).name
+
+        def change_it(work: Callable[[SetupChange], None]) -> None:
+            with changing(store, actor()) as change:
+                work(change)
+
+        def do(change: SetupChange) -> None:
+            new.extend(setup.install(change, name, content))
+
+        tried = attempt(change_it, do, agrees=lambda _: False)
+    for it in new:
+        say(f"Licence {it.licence}, serial {it.serial}, can be installed: {what_is_given(it)}, {until(it)}.")
+    if not new:
+        say("All of it is installed already.")
+    if sentence := endings(tried.ending):
+        say(sentence)
+
+
+@app.verb("install")
+def install(file: LicenceFile, *, tenant: TenantName = None, yes: Yes = False, data: Data = None) -> None:
+    """Install the licences of a file. What would end is said before.
+
+    Example: [bold]licet licence install c1.licence[/]
+    """
+    content, new = _content(file, FILE_BYTES_MAX), list[SignedLicence]()
+    with opened(data) as store:
+        name = chosen_tenant(store, tenant).name
+
+        def do(change: SetupChange) -> None:
+            new[:] = setup.install(change, name, content)
+
+        ending = make(store, do, yes=yes)
+    for it in new:
+        say(f"Licence {it.licence}, serial {it.serial}, installed: {what_is_given(it)}, {until(it)}.")
+    say(f"{'Done' if new else 'All of it was installed already'}{and_ended(ending)}.")
+
+
+@app.verb("list")
+def list_licences(*, tenant: TenantName = None, data: Data = None, as_json: AsJson = False) -> None:
+    """List the licences that are installed, also those that count no more.
+
+    Example: [bold]licet licence list[/]
+    """
+    headings = {key: key for key in ("licence", "serial", "vendor", "state", "gives", "expires_at")}
+    headings["expires_at"] = "until"
+    records = map(_record, _installed(data, tenant))
+    show_list(records, headings, as_json=as_json, empty="No licence is installed.")
+
+
+@app.verb("show")
+def show(name: Name, *, tenant: TenantName = None, data: Data = None, as_json: AsJson = False) -> None:
+    """Show what a licence says, serial by serial.
+
+    Example: [bold]licet licence show C-1[/]
+    """
+    found = [it for it in _installed(data, tenant) if it.name == name]
+    if not found:
+        raise NotFound(f"there is no licence {name}", code=Code.NOT_FOUND, field="licence")
+    if as_json:
+        plain = [
+            plain_of(it.licence, f"of {it.vendor}", is_verified=True) if it.licence else _record(it)
+            for it in found
+        ]
+        show_json(plain)
+        return
+    for it in found:
+        show_one(record(it.licence, f"of {it.vendor}") if it.licence else _record(it), as_json=False)
+
+
+@app.verb("remove")
+def remove(
+    name: Name,
+    serial: Annotated[int, typer.Argument(metavar="SERIAL", min=1, help="This one, and those below it.")],
+    *,
+    tenant: TenantName = None,
+    yes: Yes = False,
+    data: Data = None,
+) -> None:
+    """Remove a licence. It cannot be installed again: the vendor has to sign a new serial.
+
+    Example: [bold]licet licence remove C-1 2[/]
+    """
+    with opened(data) as store:
+        where = chosen_tenant(store, tenant).name
+        ask = f"Remove licence {name}, serial {serial}?"
+        ending = make(store, lambda change: setup.remove(change, where, name, serial), ask=ask, yes=yes)
+    say(f"Licence {name}, serial {serial}, removed{and_ended(ending)}.")
+
+
+def _installed(data: Path | None, tenant: str | None) -> list[InstalledLicence]:
+    with opened(data) as store:
+        of = chosen_tenant(store, tenant)
+        with store.reading() as connection:
+            return setup.installed(connection, of.id, of.name)
+
+
+def _record(it: InstalledLicence) -> Record:
+    licence = it.licence
+    if it.removed_at_ms is not None:
+        state = "removed"
+    elif licence is None:
+        state = "not counted: changed, or of no vendor that is trusted"
+    else:
+        state = STANDING[licence.standing(SystemClock().now_ms())]
+    ends_ms = None if licence is None else licence.expires_at_ms
+    return {
+        "licence": it.name,
+        "serial": it.serial,
+        "vendor": it.vendor,
+        "product": it.product,
+        "state": state,
+        "gives": None if licence is None else what_is_given(licence),
+        "installed_at": Instant(it.installed_at_ms),
+        "expires_at": Absent("never" if licence else "-") if ends_ms is None else Instant(ends_ms),
+    }
+
+
+def _content(file: str, bytes_max: int) -> bytes:
+    if file == "-":
+        return sys.stdin.buffer.read(bytes_max + 1)
+    return read_bounded(Path(file), bytes_max)

@@ -1,0 +1,99 @@
+"""`licet trust` and `licet licence`: from the vendor's files to the seats of a pool."""
+
+from pathlib import Path
+
+import pytest
+
+from licet.licences.armour import armoured
+from support.cli_site import Desk
+from support.signed_pools import text_of, the_vendor, vendor_file
+
+
+@pytest.fixture
+def vendor(tmp_path: Path) -> str:
+    """The vendor's file."""
+    path = tmp_path / "vendor.json"
+    path.write_text(vendor_file(the_vendor()), encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture
+def licence(tmp_path: Path) -> str:
+    """A licence of two seats."""
+    path = tmp_path / "c1.licence"
+    path.write_text(armoured(text_of("full", "all", seats=2)), encoding="utf-8")
+    return str(path)
+
+
+def test_a_licence_is_installed_once_its_vendor_is_trusted(desk: Desk, vendor: str, licence: str) -> None:
+    """Then the pool has its seats, and the list shows it."""
+    assert "of no vendor that is trusted here" in desk.error("licence", "install", licence)
+    assert desk.out("trust", "add", vendor) == "Vendor acme is trusted for jim2-api.\n"
+    said = desk.out("licence", "install", licence)
+    assert said.splitlines() == [
+        "Licence C-1, serial 1, installed: 2 seats of full, without end.",
+        "Done.",
+    ]
+    [pool] = desk.tenant().pools.values()
+    assert pool.signed is not None
+    assert pool.signed.steps[-1].signed == 2
+    [row] = desk.json("licence", "list")
+    assert (row["licence"], row["serial"], row["state"]) == ("C-1", 1, "valid")
+    assert desk.out("licence", "install", licence) == "All of it was installed already.\n"
+    assert [it["vendor"] for it in desk.json("trust", "list")] == ["acme"]
+    [shown] = desk.json("licence", "show", "C-1")
+    assert shown["pools"]["full"]["seats"] == 2
+    assert "2 seats" in desk.out("licence", "show", "C-1")
+
+
+def test_what_would_end_is_said_before_and_needs_a_yes(desk: Desk, vendor: str, licence: str) -> None:
+    """`check` says it, and changes nothing."""
+    for client_id in ("c1", "c2", "c3"):
+        desk.out("client", "add", client_id, "--user", "TC")
+        desk.grant(client_id, "all")
+    desk.out("trust", "add", vendor)
+    checked = desk.out("licence", "check", licence)
+    assert "can be installed: 2 seats of full, without end." in checked
+    assert "1 session ends at once: c3." in checked
+    assert desk.json("licence", "list") == []
+    assert "say --yes" in desk.error("licence", "install", licence, exit_code=2)
+    assert desk.json("licence", "list") == []
+    assert desk.out("licence", "install", licence, "--yes").endswith("Done; 1 session ended.\n")
+
+
+def test_removing_a_licence_and_trust_asks(desk: Desk, vendor: str, licence: str) -> None:
+    """A licence that was removed is not installed again."""
+    desk.out("trust", "add", vendor)
+    desk.out("licence", "install", licence)
+    assert "say --yes" in desk.error("licence", "remove", "C-1", "1", exit_code=2)
+    assert desk.out("licence", "remove", "C-1", "1", "--yes") == "Licence C-1, serial 1, removed.\n"
+    assert "was removed here" in desk.error("licence", "install", licence)
+    assert [it["state"] for it in desk.json("licence", "list")] == ["removed"]
+    assert "say --yes" in desk.error("trust", "remove", "acme", "jim2-api", exit_code=2)
+    assert desk.out("trust", "remove", "acme", "jim2-api", "--yes") == "Vendor acme is trusted no more.\n"
+    assert desk.run("trust", "list").stderr == "No vendor is trusted.\n"
+
+
+def test_what_is_not_there_is_said(desk: Desk) -> None:
+    """In one line, each with its own words."""
+    assert desk.error("licence", "show", "C-9") == "there is no licence C-9"
+    assert "no serial 1 of a licence C-9" in desk.error("licence", "remove", "C-9", "1", "--yes")
+    assert "no vendor acme of product x" in desk.error("trust", "remove", "acme", "x", "--yes")
+    assert desk.run("licence", "list").stderr == "No licence is installed.\n"
+
+
+def test_a_file_may_come_by_standard_input(desk: Desk, vendor: str, licence: str) -> None:
+    """As with other files."""
+    desk.out("trust", "add", "-", stdin=Path(vendor).read_text(encoding="utf-8"))
+    desk.out("licence", "install", "-", stdin=Path(licence).read_text(encoding="utf-8"))
+    assert len(desk.json("licence", "list")) == 1
+
+
+def test_a_licence_that_is_not_counted_says_so(desk: Desk, vendor: str, licence: str) -> None:
+    """Also where it is shown."""
+    desk.out("trust", "add", vendor)
+    desk.out("licence", "install", licence)
+    desk.out("trust", "remove", "acme", "jim2-api", "--yes")
+    assert [it["state"].partition(":")[0] for it in desk.json("licence", "list")] == ["not counted"]
+    assert "not counted" in desk.out("licence", "show", "C-1")
+    assert desk.json("licence", "show", "C-1")[0]["licence"] == "C-1"
