@@ -191,6 +191,7 @@ def test_where_names_are_told_there_is_no_more_advice() -> None:
 # What the check finds
 
 SHARED_ADVICE = {  # is the same for everybody, or is found by the command line alone
+    FindingCode.LICENCE_NOT_COUNTED,
     FindingCode.CONTRADICTION,
     FindingCode.PEPPERS_DIFFER,
     FindingCode.SIGNING_KEY_MISSING,

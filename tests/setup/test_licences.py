@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import delete, insert, update
 
 from licet.ledger.commands import Denied, Granted, Refresh, SessionUnknown, Sweep
 from licet.licences.armour import armoured
@@ -12,6 +12,7 @@ from licet.licences.errors import LicenceCode, LicenceRefused
 from licet.model import Duplicates
 from licet.refusal import Code
 from licet.setup.change import SetupChange, changing
+from licet.setup.check import check
 from licet.setup.licence_terms import LicenceKept
 from licet.setup.licences import distrust, install, installed, remove, trust, trusted, unsign
 from licet.store import schema
@@ -343,3 +344,49 @@ def test_a_file_that_is_no_vendors_changes_nothing(site: Site) -> None:
         trust(change, b"{}")
     with changing(site.store, ADA) as change:
         assert not trust(change, vendor_file(the_vendor()).encode())
+
+
+def test_a_licence_that_counts_for_nothing_is_found(site: Site) -> None:
+    """By `licet check`, which says what to do; one that was removed is no finding."""
+    put(site, licence(), licence(name="B"))
+    with site.store.transaction() as transaction:
+        row = schema.licence.c
+        transaction.connection.execute(update(schema.licence).where(row.licence == "B").values(text="x"))
+    assert found(site) == [
+        ("licence B", "serial 1 counts for nothing: its text was changed, or its vendor is not trusted")
+    ]
+    with changing(site.store, ADA) as change:
+        remove(change, JIM, "B", 1)
+    assert found(site) == []
+
+
+def found(site: Site) -> list[tuple[str, str]]:
+    """What `licet check` finds wrong of licences and pools."""
+    site.store.refresh_tenants()
+    with site.store.reading() as connection:
+        findings = check(connection, site.store.tenants(), site.clock.now_ms())
+    about = ("licence", "pool")
+    return [(it.target, it.problem) for it in findings if it.is_wrong and it.target.startswith(about)]
+
+
+def test_overdraft_is_no_overuse(site: Site) -> None:
+    """L14. The pool has the seats that were bought, and one more is in use."""
+    set_pool(site, seats=2)
+    put(site, licence(seats=2, overdraft=1))
+    for client in ("c1", "c2", "c3"):
+        site.grant(client)
+    assert site.pool().overuse == 1
+    assert found(site) == []
+
+
+def test_a_number_that_is_lost_is_found(site: Site) -> None:
+    """Whoever edited the tables: it can be nobody's any more."""
+    put(site, licence())
+    end(site, site.grant("c1"))
+    wait(site, 60)
+    site.commit(Sweep(sessions_max=1))
+    with site.store.transaction() as transaction:
+        transaction.connection.execute(delete(schema.seat_free))
+    assert found(site) == [("pool full", "its highest number is 1, and 0 are taken or free")]
+    with site.store.transaction() as transaction:
+        transaction.connection.execute(update(schema.pool).values(numbers_used=0))

@@ -16,8 +16,10 @@ from sqlalchemy import Connection, FromClause, Select, and_, case, exists, func,
 
 from licet.credentials.public_keys import name_of
 from licet.formats import duration, end_in_words, instant
+from licet.ledger.signed_pools import room_of, seats_of
 from licet.model import Client, Duplicates, Pool, Scope, Tenant, TokenFormat, Value
 from licet.setup.holds import until_held
+from licet.setup.licences import installed
 from licet.store import schema
 from licet.store.migrate import is_unfinished
 from licet.store.nodes import Node, is_silent, signing_mark
@@ -41,6 +43,7 @@ class FindingCode(StrEnum):
     NO_INTROSPECTION = "no_introspection"
     LICENCE_EXPIRED = "licence_expired"
     LICENCE_EXPIRES = "licence_expires"
+    LICENCE_NOT_COUNTED = "licence_not_counted"
     POOL_UNUSED = "pool_unused"
     NO_SEATS = "no_seats"
     SEATS_HELD_PER_SESSION = "seats_held_per_session"
@@ -249,12 +252,38 @@ def _of_rows(connection: Connection, tenant: Tenant, now_ms: int) -> Iterator[Fi
         if row.in_use != row.counted:
             problem = f"its count of seats in use is {row.in_use}, and there are {row.counted}"
             yield _wrong(FindingCode.CONTRADICTION, tenant.name, target, problem, _BUG)
-        if row.overuse > 0:
-            problem = f"more seats are in use than it has: {row.in_use} of {row.seats}"
+        pool = tenant.pool_named(row.name)
+        # In a signed pool, part of what is above its seats may be overdraft (L14).
+        if row.overuse > 0 and (pool is None or row.in_use > room_of(pool, now_ms)):
+            seats = row.seats if pool is None else seats_of(pool, now_ms)
+            problem = f"more seats are in use than it has: {row.in_use} of {seats}"
             yield _wrong(FindingCode.SEATS_OVERUSED, tenant.name, target, problem, names={"pool": row.name})
+    yield from _of_licences(connection, tenant)
     for query, problem in _contradictions(tenant, now_ms):
         if found := connection.execute(query).scalar_one():
             yield _wrong(FindingCode.CONTRADICTION, tenant.name, "sessions", f"{problem}: {found}", _BUG)
+
+
+def _of_licences(connection: Connection, tenant: Tenant) -> Iterator[Finding]:
+    """Licences that give nothing though nobody removed them, and numbers that do not add up (L13)."""
+    for it in installed(connection, tenant.id, tenant.name):
+        if it.licence is None and it.removed_at_ms is None:
+            problem = (
+                f"serial {it.serial} counts for nothing: its text was changed, or its vendor is not trusted"
+            )
+            target = f"licence {it.name}"
+            yield _wrong(FindingCode.LICENCE_NOT_COUNTED, tenant.name, target, problem, _AS_SENT)
+    seat, free = schema.seat.c, schema.seat_free.c
+    for pool in tenant.pools.values():
+        if pool.signed is None:
+            continue
+        of_pool = select(func.count()).where(seat.pool_id == pool.id, seat.number > 0)
+        numbers = connection.execute(of_pool).scalar_one()
+        numbers += connection.execute(select(func.count()).where(free.pool_id == pool.id)).scalar_one()
+        used = connection.execute(select(schema.pool.c.numbers_used).filter_by(id=pool.id)).scalar_one()
+        if numbers != used:
+            problem = f"its highest number is {used}, and {numbers} are taken or free"
+            yield _wrong(FindingCode.CONTRADICTION, tenant.name, f"pool {pool.name}", problem, _BUG)
 
 
 def _of_peppers(live: Sequence[Node], own: str | None) -> Iterator[Finding]:
@@ -313,6 +342,7 @@ def _silent(node: Node) -> Finding:
 
 _ONE_FILE = "put the same secrets.json on all; docs/how-to/run-several-nodes.md"
 _BUG = "this is a bug of Licet, or somebody changed the tables: please report it"
+_AS_SENT = "install the file again as the vendor sent it, or trust its vendor"
 
 
 def _counts(tenant: Tenant) -> Select[Any]:
