@@ -62,6 +62,7 @@ class Order(msgspec.Struct):
 
 def _nurse(orders: socket.socket) -> None:
     """Fork a process for each order, until nobody can order more."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # it may have been started where some are held back
     for module in _NEEDED:
         importlib.import_module(module)  # a server imports some of them as well, a little later
     _compile()
