@@ -213,9 +213,9 @@ class Application:
         await self.token(scope, receive, send)
 
     async def _wait(self) -> None:
+        self.gate.clear()  # it may have been opened for a request that was gone by then
         self.reached.set()
         await self.gate.wait()
-        self.gate.clear()
 
 
 async def answer(send: Any, status: int, content: dict[str, Any]) -> None:
