@@ -229,13 +229,20 @@ class TestFork:
             tokens,
             api,
             "import threading, warnings; warnings.simplefilter('default')\n"
+            "class Noted:\n"
+            "    def __init__(self): self.lock = threading.Lock(); self.waited_for = threading.Event()\n"
+            "    def acquire(self): self.lock.acquire()\n"
+            "    def release(self): self.lock.release()\n"
+            "    def __enter__(self): self.waited_for.set(); self.lock.acquire()\n"
+            "    def __exit__(self, *_): self.lock.release()\n"
             "with new() as other: call(other)\n"  # which imports what no child should find half imported
             "auth = new()\n"
-            "auth._session._lock.acquire()\n"
+            "lock = auth._session._lock = Noted(); lock.acquire()\n"
             "thread = threading.Thread(target=call, args=(auth,)); thread.start()\n"
+            "lock.waited_for.wait()\n"  # so that it holds no lock of the libraries, which no child would get
             "if (pid := os.fork()) == 0:\n"
             "    call(auth); sys.exit()\n"
-            "os.waitpid(pid, 0); auth._session._lock.release(); thread.join()",
+            "os.waitpid(pid, 0); lock.release(); thread.join()",
         )
         assert found.returncode == 0, found.stderr
         assert len(api.asked) == 3

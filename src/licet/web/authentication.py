@@ -40,6 +40,7 @@ from licet.store.errors import StoreUnavailable
 from licet.web.source import source_of
 from licet.web.throttle import KNOWN_MAX, Throttle
 
+RECALLS_MAX, RECALL_PAUSE_S = 3, 0.1  # a guess: a store that is there answers by then
 BESIDE_MAX = 4  # assertions that are checked in threads at once
 
 Upgrade = Callable[[Tenant, User, str], None]
@@ -175,14 +176,19 @@ class Authenticator:
         """Learn from the store what a running server would know.
 
         A client with a session counts as known where it comes from, also after a restart. Where it is unknown
-        whether the store was restored a moment ago, it counts as restored.
+        whether the store was restored a moment ago, it counts as restored: so a store that is busy, as with
+        the log of a server that was killed, is asked again.
         """
         now_ms = self._clock.now_ms()
-        try:
-            found = await asyncio.to_thread(restored_at_ms, store, now_ms - USABLE_S_MAX * 1000)
-            self._restored_at_ms = found or 0
-        except StoreUnavailable:
-            self._restored_at_ms = now_ms
+        for _ in range(RECALLS_MAX):
+            try:
+                found = await asyncio.to_thread(restored_at_ms, store, now_ms - USABLE_S_MAX * 1000)
+            except StoreUnavailable:
+                self._restored_at_ms = now_ms
+                await asyncio.sleep(RECALL_PAUSE_S)
+            else:
+                self._restored_at_ms = found or 0
+                break
         with suppress(StoreUnavailable):
             for tenant_id, client_id, address in await asyncio.to_thread(recent_origins, store, KNOWN_MAX):
                 self._throttle.succeeded((tenant_id, client_id), source_of(address))
