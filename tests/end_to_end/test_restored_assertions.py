@@ -29,7 +29,7 @@ class Restored:
         self.server = server
         self._url = f"http://127.0.0.1:{port}/Jim_Test/token"
         self._copy = copy
-        server.kill()
+        server.terminate()  # after a kill its committer may keep the file open, and the key out of it
         with server.store() as store, changing(store, "a test") as change:
             change.tenant("Jim_Test").add_key(WHO, SIGNER.key)
         shutil.copy(server.data / SQLITE_NAME, copy)
@@ -48,8 +48,8 @@ class Restored:
         return httpx.post(self._url, data=form, timeout=PATIENCE_S).status_code
 
     def restore(self) -> None:
-        """Put the copy in the place of the store, as the guide says, and start the server."""
-        self.server.kill()
+        """Stop the server, put the copy in the place of the store, as the guide says, and start it."""
+        self.server.terminate()
         for name in (SQLITE_NAME, f"{SQLITE_NAME}-wal", f"{SQLITE_NAME}-shm"):
             (self.server.data / name).unlink(missing_ok=True)
         shutil.copy(self._copy, self.server.data / SQLITE_NAME)
