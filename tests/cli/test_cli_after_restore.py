@@ -7,10 +7,12 @@ import pytest
 from licet.accounts import sign_ins
 from licet.accounts.administrators import find_admin
 from licet.clock import SystemClock
+from licet.licences.armour import armoured
 from licet.store import schema
 from licet.store.sqlite.store import SqliteStore
 from support.cli_site import Desk, new_desk
 from support.command_line import run, terminal
+from support.signed_pools import text_of, the_vendor, vendor_file
 
 END = ("session", "end", "--all", "--after-restore")
 
@@ -85,6 +87,20 @@ def test_it_asks_on_a_terminal_and_needs_yes_elsewhere(desk: Desk) -> None:
         screen.press("n\n")
         assert screen.ended() == 1
     assert signed_in(desk) == 1
+
+
+def test_a_signed_pool_gives_no_seat_until_its_hold_has_passed(desk: Desk, tmp_path: Path) -> None:
+    """An API knows who has which number, and the copy may not."""
+    vendor, licence = tmp_path / "vendor.json", tmp_path / "c1.licence"
+    vendor.write_text(vendor_file(the_vendor()), encoding="utf-8")
+    licence.write_text(armoured(text_of("full", "all", seats=2)), encoding="utf-8")
+    desk.out("trust", "add", str(vendor))
+    desk.out("licence", "install", str(licence), "--tenant", "Jim_Test")
+    told = desk.out(*END, "--yes").splitlines()[2]
+    assert told.startswith("Pool full of Jim_Test gives no seat until 20")
+    assert told.endswith("when its hold has passed: an API may have let in others since the copy was made.")
+    with pytest.raises(AssertionError, match=r"ALL_IN_USE.*retry_after_s=(59|60)"):
+        desk.grant("TestClientId")
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from licet.ledger.signed_pools import seats_of
 from licet.model import Scope, Tenant
 from licet.refusal import Code, Subject
 from licet.setup.consequences import Tally, client_names
-from licet.setup.end_sessions import SessionsEnded, sweep_all
+from licet.setup.end_sessions import SessionsEnded, sessions_of_tenant, sweep_all
 from licet.setup.holds import held_differently, hold_numbers, recount
 from licet.setup.licence_terms import LicenceKept, Term, must_keep_licence
 from licet.setup.nouns import described
@@ -93,6 +93,20 @@ def end_sessions(
         return change.tenant(tenant).end_sessions(
             sids, reason=reason, cool_down_s=cool_down_s, on_ended=on_ended
         )
+
+
+def end_all_after_restore(
+    store: Store, actor: str, tenant: str, reason: str
+) -> tuple[SessionsEnded, dict[str, int]]:
+    """End all sessions of a tenant whose store was restored, or may have lost its last commits.
+
+    The second value has the signed pools, each with the moment before which it gives no seat.
+    Raises NotFound, InvalidValue, StoreUnavailable.
+    """
+    with changing(store, actor) as change:
+        setup = change.tenant(tenant)
+        sids = sessions_of_tenant(change.transaction, setup.tenant.id)
+        return setup.end_sessions(sids, reason=reason), setup.withhold_numbers(reason)
 
 
 class SetupChange:

@@ -103,6 +103,11 @@ def sessions_of_clients(transaction: Transaction, tenant_id: int, keys: Collecti
     return found
 
 
+def sessions_of_tenant(transaction: Transaction, tenant_id: int) -> list[bytes]:
+    """All live sessions of a tenant."""
+    return _sids(transaction, _live(transaction, tenant_id))
+
+
 def sessions_of_pool(transaction: Transaction, tenant_id: int, pool_id: int) -> list[bytes]:
     """The live sessions that hold a seat of this pool."""
     return _sids(transaction, _live(transaction, tenant_id, schema.session.c.pool_id == pool_id))

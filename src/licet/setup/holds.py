@@ -61,17 +61,26 @@ def recount(transaction: Transaction, tenant: Tenant, pool: Pool) -> None:
 def hold_numbers(transaction: Transaction, tenant: Tenant, pool: Pool, before_s: int) -> None:
     """Give the free numbers of a signed pool later where its hold was `before_s` and became longer.
 
-    Each by the difference, and none later than a hold from now: no token of it is newer.
+    Each by the difference, and none later than a hold from now: no token of it is newer. The same holds for
+    the moment before which a restored store gives none at all.
     """
     hold_s = tenant.hold_s_of(pool)
     if pool.signed is None or hold_s <= before_s:
         return
-    later_ms: ColumnElement[int] = schema.seat_free.c.from_ms + (hold_s - before_s) * 1000
     last_ms = transaction.now_ms + hold_s * 1000
-    from_ms = case((later_ms > last_ms, _instant(last_ms)), else_=later_ms)
-    transaction.connection.execute(
-        update(schema.seat_free).filter_by(pool_id=pool.id).values(from_ms=from_ms)
-    )
+
+    def later(from_ms: ColumnElement[int]) -> ColumnElement[int]:
+        later_ms = from_ms + (hold_s - before_s) * 1000
+        return case((later_ms > last_ms, _instant(last_ms)), else_=later_ms)
+
+    free_number, row = schema.seat_free, schema.pool
+    for statement in (
+        update(free_number).filter_by(pool_id=pool.id).values(from_ms=later(free_number.c.from_ms)),
+        update(row)
+        .where(row.c.id == pool.id, row.c.numbers_from_ms > 0)
+        .values(numbers_from_ms=later(row.c.numbers_from_ms)),
+    ):
+        transaction.connection.execute(statement)
 
 
 def until_held(tenant: Tenant, now_ms: int) -> ColumnElement[int]:

@@ -399,6 +399,23 @@ class TenantSetup(ClientCredentials):
         detail = ", ".join(parts) + (f": {reason}" if reason else "")
         self._work.record(self.tenant.name, "end", f"client {client.client_id}", detail)
 
+    def withhold_numbers(self, reason: str) -> dict[str, int]:
+        """Give no seat of a signed pool until its hold has passed from now; until when, by pool.
+
+        For a store that may have forgotten who has which number (L13): an API still knows its last holders.
+        No session may be alive. Seats on hold come back, as another may have got their numbers since.
+        """
+        transaction, found = self._work.transaction, {}
+        for pool in sorted(self.pools.values(), key=lambda pool: pool.name):
+            if pool.signed is None:
+                continue
+            until_ms = transaction.now_ms + self.tenant.hold_s_of(pool) * 1000
+            free(transaction, pool.id)
+            self._update(schema.pool, {"id": pool.id}, {"numbers_from_ms": until_ms})
+            self._recorded("hold", "pool", pool.name, f"no seat until {instant(until_ms)}: {reason}")
+            found[pool.name] = until_ms
+        return found
+
     # Common to all
 
     def check(self) -> None:

@@ -1,7 +1,8 @@
 """Runs `licet session end --all --after-restore`: ends every session that a restored copy brought back.
 
 A copy of the store has no logoff, sign-out or removal since it was made. This ends the sessions and sign-ins
-of all tenants, and lists what an administrator has to decide.
+of all tenants, gives no seat of a signed pool until its hold has passed, and lists what an administrator has
+to decide.
 """
 
 from licet.accounts import sign_ins
@@ -12,13 +13,12 @@ from licet.cli.options import actor, confirm
 from licet.cli.output import say
 from licet.clock import SystemClock
 from licet.credentials.client_assertions import LEEWAY_S, USABLE_S_MAX
-from licet.formats import counted, duration
+from licet.formats import counted, duration, instant
 from licet.journal.restores import keep_restore
 from licet.model import Tenant
 from licet.reports.live import sessions
-from licet.setup.change import end_sessions
+from licet.setup.change import end_all_after_restore
 from licet.setup.consequences import Tally
-from licet.setup.end_sessions import SessionsEnded
 from licet.store.contract import Store
 
 REASON = "the store was restored from a copy"
@@ -35,12 +35,19 @@ def end_all(store: Store, *, yes: bool) -> None:
     for name, found in live.items():
         tally.end(name, found)
     confirm(f"{endings(tally.total())} End them, and all sign-ins at the dashboard?".lstrip(), yes=yes)
-    ended = [_end(store, tenant) for tenant in tenants]
+    done = {tenant.name: end_all_after_restore(store, actor(), tenant.name, REASON) for tenant in tenants}
+    ended = [ending for ending, _ in done.values()]
     keep_restore(store, actor(), REASON)
     signed_out = sign_ins.end_all(store, actor(), REASON)
     sessions_ended, seats = sum(it.sessions for it in ended), sum(it.seats for it in ended)
     say(f"{counted(sessions_ended, 'session')} ended; {counted(seats, 'seat')} came back.")
     say(f"{counted(signed_out, 'sign-in')} at the dashboard ended.")
+    for name, (_, withheld) in done.items():
+        for pool, until_ms in withheld.items():
+            say(
+                f"Pool {pool} of {name} gives no seat until {instant(until_ms)}, when its hold has passed: an"
+                " API may have let in others since the copy was made."
+            )
     say("\n".join(_to_look_over(store)))
 
 
@@ -52,13 +59,6 @@ def _live(store: Store, tenant: Tenant) -> dict[tuple[str, str], int]:
             key = (session.client_id, session.initials)
             found[key] = found.get(key, 0) + 1
     return found
-
-
-def _end(store: Store, tenant: Tenant) -> SessionsEnded:
-    with store.reading() as connection:
-        found = sessions(connection, tenant, SystemClock().now_ms())
-    sids = [bytes.fromhex(session.sid) for session in found]
-    return end_sessions(store, actor(), tenant.name, sids, reason=REASON)
 
 
 def _to_look_over(store: Store) -> list[str]:

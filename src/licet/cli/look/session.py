@@ -122,7 +122,7 @@ def end(
     """End one session, those of a client or user, or all: their tokens stop working at once.
 
     Without --cool-down a client may come back at once. After restoring a copy of the store, use
-    --all --after-restore before the server starts.
+    --all --after-restore before the server starts; also after a fail-over that may have lost commits.
 
     Example: [bold]licet session end --client TestClientId --reason "It hangs" --cool-down 5m[/]
     """
