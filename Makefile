@@ -12,7 +12,7 @@ said = $(if $(filter command line,$(origin $(1))),$(2) $($(1)))
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-wide test-long tools check format docs bench bench-quick bench-scale bench-page bench-flood bench-passwords bench-guard bench-instructions bench-overhead bench-neighbours bench-flames chaos interop lock clean
+.PHONY: help serve test test-wide test-long tools check format docs bench bench-quick bench-scale bench-page bench-flood bench-passwords bench-guard bench-instructions bench-overhead bench-neighbours bench-flames chaos interop release lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -95,10 +95,14 @@ interop: $(VENV)/dev.stamp ## run other people's clients and gateways against a 
 	@$(BIN)/python -m interop $(if $(WRITE),--write) $(addprefix --only ,$(ONLY))
 	@$(if $(ONLY),,$(BIN)/python -m pytest --quiet interop)
 
+release: $(VENV)/dev.stamp ## build this commit into dist/, try it in empty environments, write SBOM and checksums
+	@$(BIN)/python -m release
+
 lock: $(VENV)/dev.stamp ## renew the lock files from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --extra server --extra postgres --extra charts --extra otel --group build $(LOCK) -o requirements.lock
 	@$(BIN)/uv pip compile pyproject.toml --extra server --extra postgres --extra charts --extra otel --group build --group dev $(LOCK) -o requirements-dev.lock
 	@$(BIN)/uv pip compile interop/requirements.in $(LOCK) -o interop/requirements.lock
+	@$(BIN)/uv pip compile release/requirements.in $(LOCK) -o release/requirements.lock
 LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
 clean: ## remove the virtual environment and what tools left behind

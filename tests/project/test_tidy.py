@@ -17,7 +17,7 @@ SRC = ROOT / "src" / "licet"
 MIGRATIONS = SRC / "store" / "migrations"  # each is one step from top to bottom, and is never changed again
 MODULES = sorted(SRC.rglob("*.py"))
 TEMPLATES = sorted((SRC / "admin" / "templates").rglob("*.html"))
-BESIDE = ("bench", "chaos", "interop", "tests")
+BESIDE = ("bench", "chaos", "interop", "release", "tests")
 
 
 def functions(module: Path) -> Iterator[tuple[str, int]]:
