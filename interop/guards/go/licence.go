@@ -16,10 +16,14 @@ import (
 	"regexp"
 	"sort"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
 const day = 86400
+const secondsMax = 253370764799
+const levelsMax = 64 // of JSON
+const visible = `[^\x00-\x20\x7f-\x{9f}\x{2028}\x{2029}]`
 
 type pool struct {
 	seats, overdraft, hold, accessTTLMax int64
@@ -27,9 +31,9 @@ type pool struct {
 }
 
 type licence struct {
-	id, product, tenant, installation, updatesUntil string
-	serial, iat, nbf, exp, grace                    int64 // exp is -1 for a perpetual one
-	pools                                           map[string]pool
+	id, vendor, product, tenant, installation, updatesUntil string
+	serial, iat, nbf, exp, grace                            int64 // exp is -1 for a perpetual one
+	pools                                                   map[string]pool
 }
 
 type terms struct {
@@ -46,19 +50,23 @@ type verdict struct {
 	reason  string
 }
 
-var known = set("iss product tenant licence serial iat nbf exp grace installation customer updates_until features must pools")
-var members = set("seats scopes overdraft hold access_ttl_max duplicates")
-var whole = regexp.MustCompile(`^-?[0-9]{1,16}$`)
+var known = set("iss product tenant licence serial iat nbf exp grace installation customer updates_until features" +
+	" must pools")
+var poolMembers = set("seats scopes overdraft hold access_ttl_max duplicates")
 var name = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
+var plain = regexp.MustCompile(`^` + visible + `(([ ]|` + visible + `){0,98}` + visible + `)?$`)
+var id = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+var hash = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
+var word = regexp.MustCompile(`^[\x21\x23-\x5b\x5d-\x7e]{1,64}$`)
 var errUnreadable = errors.New("licence_unreadable")
 
 func judge(text string, keys map[string]*ecdsa.PublicKey, at place) verdict {
 	found, err := verified(text, keys)
 	switch {
-	case err != nil && errors.Is(err, errUnreadable):
-		return verdict{found, "licence_unreadable"}
+	case err != nil && !errors.Is(err, errUnreadable), found.vendor != at.Vendor:
+		return verdict{nil, "unknown_vendor"}
 	case err != nil:
-		return verdict{found, "unknown_vendor"}
+		return verdict{found, "licence_unreadable"}
 	case found.product != at.Product:
 		return verdict{found, "not_this_product"}
 	case found.tenant != at.Tenant:
@@ -96,9 +104,9 @@ func verified(text string, keys map[string]*ecdsa.PublicKey) (*licence, error) {
 	if len(signature) != 64 {
 		return nil, errors.New("not 64 bytes")
 	}
-	hash := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
+	digest := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
 	r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
-	if !ecdsa.Verify(keys[kid], hash[:], r, s) {
+	if !ecdsa.Verify(keys[kid], digest[:], r, s) {
 		return nil, errors.New("not signed")
 	}
 	claims, err := object(decoded[1])
@@ -110,26 +118,36 @@ func verified(text string, keys map[string]*ecdsa.PublicKey) (*licence, error) {
 
 func read(claims map[string]any) (*licence, error) {
 	r := reader{of: claims}
-	found := &licence{id: r.text("licence"), product: r.text("product"), tenant: r.text("tenant")}
+	found := &licence{id: r.text("licence", id), tenant: r.text("tenant", name)}
+	found.vendor, found.product = r.text("iss", plain), r.text("product", plain)
 	found.serial = r.number("serial", 1, 1<<31-1, nil)
-	found.iat = r.number("iat", 0, 1<<53, nil)
-	found.nbf = r.number("nbf", 0, 1<<53, &found.iat)
+	found.iat = r.number("iat", 0, secondsMax, nil)
+	found.nbf = r.number("nbf", 0, secondsMax, &found.iat)
 	perpetual, none := int64(-1), int64(0)
-	found.exp = r.number("exp", 0, 1<<53, &perpetual)
+	found.exp = r.number("exp", 0, secondsMax, &perpetual)
 	found.grace = r.number("grace", 0, 90*day, &none)
-	if claims["installation"] != nil {
-		found.installation = r.text("installation")
+	if _, is := claims["installation"]; is {
+		found.installation = r.text("installation", hash)
 	}
-	if claims["updates_until"] != nil {
-		found.updatesUntil = r.text("updates_until")
+	if _, is := claims["updates_until"]; is {
+		found.updatesUntil = r.text("updates_until", plain)
+		if _, err := time.Parse(time.DateOnly, found.updatesUntil); err != nil {
+			r.fail("updates_until")
+		}
 	}
-	if !name.MatchString(found.tenant) || (found.exp >= 0 && found.exp <= found.nbf) || (found.exp < 0 && found.grace > 0) {
+	if _, is := claims["customer"]; is {
+		r.text("customer", plain)
+	}
+	r.words("features", 0, 64)
+	if (found.exp >= 0 && found.exp <= found.nbf) || (found.exp < 0 && found.grace > 0) {
 		r.fail("claims that do not fit together")
 	}
 	var unreadable error
 	for _, it := range r.words("must", 0, 64) {
 		if !known[it] {
 			unreadable = errUnreadable
+		} else if _, is := claims[it]; !is {
+			r.fail("must")
 		}
 	}
 	pools, _ := claims["pools"].(map[string]any)
@@ -143,7 +161,7 @@ func read(claims map[string]any) (*licence, error) {
 			r.fail("pools")
 		}
 		for member := range limits {
-			if !members[member] {
+			if !poolMembers[member] {
 				unreadable = errUnreadable
 			}
 		}
@@ -238,8 +256,10 @@ func whyNot(all []verdict, of string, hasGood bool) string {
 	for _, it := range all {
 		if it.reason != "" {
 			every = append(every, it.reason)
-			if it.licence != nil && it.licence.pools[of].seats > 0 {
-				meant = append(meant, it.reason)
+			if it.licence != nil {
+				if _, is := it.licence.pools[of]; is {
+					meant = append(meant, it.reason)
+				}
 			}
 		}
 	}
@@ -259,14 +279,15 @@ func whyNot(all []verdict, of string, hasGood bool) string {
 	return "licence_over"
 }
 
-// JSON without a member twice and with whole numbers only; Go takes the last of two, and rounds.
+// JSON without a duplicate member and with whole numbers only; Go takes the last of two, rounds, and replaces halves
+// of characters.
 func object(content []byte) (map[string]any, error) {
 	if !utf8.Valid(content) {
 		return nil, errors.New("not UTF-8")
 	}
 	decoder := json.NewDecoder(bytes.NewReader(content))
 	decoder.UseNumber()
-	found, err := value(decoder)
+	found, err := value(decoder, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -280,44 +301,59 @@ func object(content []byte) (map[string]any, error) {
 	return is, nil
 }
 
-func value(decoder *json.Decoder) (any, error) {
+func value(decoder *json.Decoder, level int) (any, error) {
 	token, err := decoder.Token()
-	if err != nil {
-		return nil, err
+	if err != nil || level > levelsMax {
+		return nil, errors.Join(err, errors.New("not JSON, or too many levels"))
 	}
 	switch token {
 	case json.Delim('{'):
-		found := map[string]any{}
-		for decoder.More() {
-			key, err := decoder.Token()
-			if err != nil {
-				return nil, err
-			}
-			if _, twice := found[key.(string)]; twice {
-				return nil, errors.New("a member twice")
-			}
-			if found[key.(string)], err = value(decoder); err != nil {
-				return nil, err
-			}
-		}
-		_, err = decoder.Token()
-		return found, err
+		return members(decoder, level)
 	case json.Delim('['):
-		found := []any{}
-		for decoder.More() {
-			item, err := value(decoder)
-			if err != nil {
-				return nil, err
-			}
-			found = append(found, item)
-		}
-		_, err = decoder.Token()
-		return found, err
+		return items(decoder, level)
 	}
-	if number, is := token.(json.Number); is && (!whole.MatchString(number.String()) || number.String() == "-0") {
-		return nil, fmt.Errorf("%s is not whole", number)
+	if number, is := token.(json.Number); is {
+		found, err := number.Int64()
+		if err != nil || number.String() == "-0" || found > 1<<53-1 || found < 1-1<<53 {
+			return nil, fmt.Errorf("%s is not whole", number)
+		}
+	}
+	if text, is := token.(string); is && strings.ContainsRune(text, utf8.RuneError) {
+		return nil, errors.New("half a character")
 	}
 	return token, nil
+}
+
+func members(decoder *json.Decoder, level int) (any, error) {
+	found := map[string]any{}
+	for decoder.More() {
+		key, err := value(decoder, level+1)
+		if err != nil {
+			return nil, err
+		}
+		name, _ := key.(string)
+		if _, twice := found[name]; twice {
+			return nil, errors.New("a duplicate member")
+		}
+		if found[name], err = value(decoder, level+1); err != nil {
+			return nil, err
+		}
+	}
+	_, err := decoder.Token()
+	return found, err
+}
+
+func items(decoder *json.Decoder, level int) (any, error) {
+	found := []any{}
+	for decoder.More() {
+		item, err := value(decoder, level+1)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, item)
+	}
+	_, err := decoder.Token()
+	return found, err
 }
 
 // Reads members; what is wrong first is kept.
@@ -332,9 +368,9 @@ func (r *reader) fail(what string) {
 	}
 }
 
-func (r *reader) text(of string) string {
+func (r *reader) text(of string, pattern *regexp.Regexp) string {
 	found, ok := r.of[of].(string)
-	if !ok || found == "" || utf8.RuneCountInString(found) > 100 {
+	if !ok || !pattern.MatchString(found) {
 		r.fail(of)
 	}
 	return found
@@ -359,9 +395,9 @@ func (r *reader) words(of string, least, most int) []string {
 	list, ok := r.of[of].([]any)
 	found := []string{}
 	for _, it := range list {
-		word, is := it.(string)
-		ok = ok && is && word != "" && len(word) <= 64
-		found = append(found, word)
+		text, is := it.(string)
+		ok = ok && is && word.MatchString(text)
+		found = append(found, text)
 	}
 	if !ok || len(found) < least || len(found) > most || len(set(strings.Join(found, " "))) != len(found) {
 		r.fail(of)
@@ -381,8 +417,11 @@ func (r *reader) pool(of map[string]any) pool {
 		scopes:       within.words("scopes", 1, 32),
 		duplicates:   []string{"client", "user"},
 	}
-	if of["duplicates"] != nil {
+	if _, is := of["duplicates"]; is {
 		found.duplicates = within.words("duplicates", 1, 2)
+		if len(both(found.duplicates, []string{"client", "user"})) < len(found.duplicates) {
+			within.fail("duplicates")
+		}
 	}
 	r.err = within.err
 	return found

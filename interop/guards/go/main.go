@@ -1,6 +1,6 @@
 // Counts the seats of a licence as docs/reference/guard-protocol.md says, and compares each answer with the vectors.
 //
-//	go run . ../../../docs/reference/guard-vectors.json
+//	go run . vectors ../../../docs/reference/guard-vectors.json
 //
 // What is in place of an API here is the list of requests in the vectors; `answer` is what its guard would do.
 
@@ -23,6 +23,7 @@ import (
 const clocks = 300
 
 type place struct {
+	Vendor           string
 	Product          string   `json:"product"`
 	Tenant           string   `json:"tenant"`
 	Built            string   `json:"built"`
@@ -48,7 +49,8 @@ type result struct {
 
 type vectors struct {
 	Vendor struct {
-		Keys []struct{ Kid, X, Y string } `json:"keys"`
+		Vendor string                       `json:"vendor"`
+		Keys   []struct{ Kid, X, Y string } `json:"keys"`
 	} `json:"vendor"`
 	Place    place             `json:"place"`
 	Licences map[string]string `json:"licences"`
@@ -183,7 +185,7 @@ func secondsOf(of any) int64 {
 }
 
 func main() {
-	content, err := os.ReadFile(os.Args[1])
+	content, err := os.ReadFile(os.Args[2])
 	if err != nil {
 		panic(err)
 	}
@@ -201,6 +203,7 @@ func main() {
 			fmt.Printf("%s: expected %v, found %v\n", what, expected, found)
 		}
 	}
+	all.Place.Vendor = all.Vendor.Vendor
 	keys := map[string]*ecdsa.PublicKey{}
 	for _, it := range all.Vendor.Keys {
 		keys[it.Kid] = publicKey(it.X, it.Y)
