@@ -28,6 +28,8 @@ def read_object(content: bytes, what: str) -> dict[str, Any]:
             parse_constant=_no_number,
             parse_int=_whole_number,
         )
+        if "\\u" in text:  # an escape can be half a character, which other readers replace or refuse
+            json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise LicenceRefused(LicenceCode.NOT_JSON, f"{what} is not JSON") from None
     if not isinstance(found, dict):
