@@ -1,6 +1,7 @@
 """On a phone, and in a usual window, no part of a table lies beyond the edge of the screen."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
@@ -9,6 +10,7 @@ from licet.alerts.evaluation import look
 from licet.credentials.generated import ClientSecrets
 from support.browser import WIDE, Browser
 from support.dashboard import DashboardSite
+from support.licensed_site import DAY_S, days, put, signed, trust_vendor
 from support.signing import Signer
 
 HERE = "?tenant=Jim_Test"
@@ -22,6 +24,8 @@ PAGES = {
     "denials": f"/denials{HERE}",
     "failures": f"/failures{HERE}",
     "usage": f"/usage{HERE}",
+    "licences": f"/licences{HERE}",
+    "licences-none": f"/licences?tenant={LONG}",
     "journal": "/journal",
     "alerts": "/alerts",
     "tenants": "/set-up/tenants",
@@ -73,6 +77,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
         site.take("Client5", scope="stock")
         for client_id in ("Client2", "Client3"):
             site.ask("Jim_Test/token", client_id, "wrong", grant_type="client_credentials")
+        trust_vendor(site)
+        more: dict[str, Any] = {"seats": 1, "exp": days(site, 20), "grace": 9 * DAY_S}
+        put(site, "Jim_Test", signed(seats=1), signed(name=f"{LONG}.emergency", **more))
         with site.store() as store:
             look(store)
         yield site

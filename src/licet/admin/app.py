@@ -35,6 +35,7 @@ from licet.admin.pages import (
 )
 from licet.admin.pages import help as help_page
 from licet.admin.pages import request as request_page
+from licet.admin.pages.licences import show as licences
 from licet.admin.pages.setup import routes as setup_pages
 from licet.admin.problems import EXPECTED, MEDIA_TYPE, Problem, internal_error, of_status, problem_of
 from licet.admin.validation import problem_of_validation
@@ -86,6 +87,7 @@ def _pages(context: AdminContext) -> list[APIRouter]:
         failures.router(context),
         request_page.router(context),
         usage.router(context),
+        licences.router(context),
         journal.router(context),
         setup_pages.router(context),
         alerts.router(context),

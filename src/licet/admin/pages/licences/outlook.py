@@ -1,0 +1,194 @@
+"""Says in words what licences give a pool now, what comes next, and whether somebody has to act.
+
+    found = outlook(tenant.pool_named("full"), now_ms, in_use=4)
+    found.notice          # Notice(kind=SOON, ending=12, of=25, at_ms=...), or None
+
+The rules:
+
+- A notice asks for a renewal: a licence is in its grace, has expired, or ends within `SOON_DAYS`, and no
+  renewal that is installed puts that off.
+- An end in the past is noticed for `SOON_DAYS`, and for as long as the pool has no seat.
+
+It is pure; times are written by the template, in the reader's zone.
+"""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from itertools import pairwise
+from typing import NamedTuple
+
+from licet.admin.pages.licence_state import SOON_DAYS
+from licet.formats import counted
+from licet.ledger.signed_pools import seats_of
+from licet.licences.steps import SignedSeats, Step
+from licet.model import SEATS_MAX, Pool, Tenant
+from licet.units import DAY_MS
+
+CHANGES_SHOWN = 6  # of one pool; the table below its picture has all
+
+
+class Kind(StrEnum):
+    """Why a licence needs a renewal."""
+
+    SOON = "soon"  # some seats end within 30 days
+    LAST_DAY = "last-day"
+    GRACE = "grace"  # some are given by a licence that has expired
+    ENDED = "ended"  # some have ended
+    NONE = "none"  # the pool is signed, and no licence gives it a seat
+
+
+class Notice(NamedTuple):
+    """Of a pool, `ending` of `of` seats end, or have ended, at `at_ms`; None where no end is known.
+
+    The seats that end go on until `grace_until_ms` where the licence has a grace.
+    """
+
+    pool: str
+    kind: Kind
+    ending: int
+    of: int
+    at_ms: int | None
+    grace_until_ms: int | None = None
+
+
+class Change(NamedTuple):
+    """What changes at an instant. `form` is how the instant is shown: an end, or a begin."""
+
+    at_ms: int
+    text: str
+    form: str
+
+
+class Outlook(NamedTuple):
+    """What a signed pool has now, and what comes next.
+
+    `limit` is the number of seats that the set-up leaves to it, where that is less than what is signed.
+    """
+
+    pool: Pool
+    step: Step
+    in_use: int
+    limit: int | None
+    changes: tuple[Change, ...]
+    changes_more: int
+    notice: Notice | None
+
+
+def outlooks(tenant: Tenant, now_ms: int, in_use: dict[str, int]) -> list[Outlook]:
+    """Those of the signed pools of a tenant, by name; `in_use` are their seats in use."""
+    pools = sorted(tenant.pools.values(), key=lambda pool: pool.name)
+    return [outlook(pool, now_ms, in_use.get(pool.name, 0)) for pool in pools if pool.signed is not None]
+
+
+def outlook(pool: Pool, now_ms: int, in_use: int) -> Outlook:
+    """The outlook of a signed pool."""
+    assert pool.signed is not None
+    step, seats = pool.signed.at(now_ms), seats_of(pool, now_ms)
+    changes = tuple(_changes(pool.signed, now_ms))
+    return Outlook(
+        pool=pool,
+        step=step,
+        in_use=in_use,
+        limit=seats if pool.seats != SEATS_MAX and seats < step.seats else None,
+        changes=changes[:CHANGES_SHOWN],
+        changes_more=max(0, len(changes) - CHANGES_SHOWN),
+        notice=notice(pool, now_ms),
+    )
+
+
+def notices(tenant: Tenant | None, now_ms: int) -> dict[str, Notice]:
+    """Those of the signed pools of a tenant, by the pool's name; for pages that show pools."""
+    pools = () if tenant is None else tenant.pools.values()
+    found = ((pool.name, notice(pool, now_ms)) for pool in pools if pool.signed is not None)
+    return {name: it for name, it in sorted(found) if it is not None}
+
+
+def notice(pool: Pool, now_ms: int) -> Notice | None:
+    """Why a licence of a signed pool needs a renewal; None where none does."""
+    assert pool.signed is not None
+    signed = pool.signed
+    now = signed.at(now_ms)
+    if not now.signed:
+        return _of_none(pool.name, signed, now)
+    if now.in_grace:
+        end = next((step for step in signed.after(now_ms) if step.signed < now.signed), None)
+        if end is not None:
+            count = min(now.in_grace, now.signed - end.signed)
+            return Notice(pool.name, Kind.GRACE, count, now.signed, end.from_ms)
+    return _of_end(pool.name, signed, now, now_ms) or _of_past(pool.name, signed, now, now_ms)
+
+
+def change_text(before: Step, step: Step) -> str:
+    """What a step changes, in words."""
+    if step.conflict is not None:
+        return "its licences contradict each other, and give no seat"
+    more, grace = step.signed - before.signed, ""
+    if 0 < step.in_grace < step.signed:
+        grace = f", {step.in_grace:,} of them in grace"
+    if more < 0:
+        left = f"{step.signed:,} {_are(step.signed)}" if step.signed else "none is"
+        return f"{counted(-more, 'seat')} {_end(-more)}, and {left} left{grace}"
+    now = counted(step.signed, "seat")
+    if more > 0:
+        begin = "begins" if step.signed == 1 else "begin"
+        return f"{more:,} more, {now} then{grace}" if before.signed else f"{now} {begin}{grace}"
+    expired = step.in_grace - before.in_grace
+    if expired > 0:
+        end = "expires, and goes" if expired == 1 else "expire, and go"
+        return f"{counted(expired, 'seat')} {end} on in grace"
+    return f"a renewal takes over, {now} as before{grace}"
+
+
+def is_end(before: Step, step: Step) -> bool:
+    """Whether something ends at a step; its instant is then shown as an end: the last day."""
+    return step.signed < before.signed or step.in_grace > before.in_grace
+
+
+def _changes(signed: SignedSeats, now_ms: int) -> Iterator[Change]:
+    for before, step in pairwise((signed.at(now_ms), *signed.after(now_ms))):
+        form = "end" if is_end(before, step) else "moment"
+        yield Change(step.from_ms, change_text(before, step), form)
+
+
+def _of_none(pool: str, signed: SignedSeats, now: Step) -> Notice:
+    """No seat is signed now: since an end, or as nothing has ever counted."""
+    before = _before(signed, now)
+    if before is None or not before.signed:
+        return Notice(pool, Kind.NONE, 0, 0, None)
+    return Notice(pool, Kind.ENDED, before.signed, before.signed, now.from_ms)
+
+
+def _of_end(pool: str, signed: SignedSeats, now: Step, now_ms: int) -> Notice | None:
+    """Of the seats that are given now, some end soon, if grace does not count."""
+    at_ms = signed.expires_at_ms(now_ms)
+    if at_ms is None or at_ms - now_ms > SOON_DAYS * DAY_MS:
+        return None
+    step = signed.at(at_ms)
+    count = now.signed - (step.signed - (0 if now.in_grace else step.in_grace))
+    end = next((it for it in (step, *signed.after(at_ms)) if it.signed < now.signed), None)
+    kind = Kind.LAST_DAY if at_ms - now_ms <= DAY_MS else Kind.SOON
+    grace_until_ms = end.from_ms if end is not None and step.in_grace and end.from_ms > at_ms else None
+    return Notice(pool, kind, count, now.signed, at_ms, grace_until_ms)
+
+
+def _of_past(pool: str, signed: SignedSeats, now: Step, now_ms: int) -> Notice | None:
+    """Some have ended not long ago, with a licence that gives none any more."""
+    before = _before(signed, now)
+    if before is None or now_ms - now.from_ms > SOON_DAYS * DAY_MS or before.signed <= now.signed:
+        return None
+    if set(before.licences) <= set(now.licences):
+        return None  # a serial with fewer seats took over: that was ordered
+    return Notice(pool, Kind.ENDED, before.signed - now.signed, before.signed, now.from_ms)
+
+
+def _before(signed: SignedSeats, now: Step) -> Step | None:
+    index = signed.steps.index(now)
+    return signed.steps[index - 1] if index else None
+
+
+def _end(count: int) -> str:
+    return "ends" if count == 1 else "end"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"

@@ -1,0 +1,170 @@
+"""The page of licences, at a server: what counts, until when, what comes next, and what does not count."""
+
+import re
+from collections.abc import Iterator
+from html import unescape
+
+import httpx
+import pytest
+from sqlalchemy import update
+
+from licet.model import SEATS_MAX, Role
+from licet.setup.licences import remove
+from licet.store import schema
+from support.dashboard import DashboardSite, Reader, add_admin, heading
+from support.licensed_site import DAY_S, days, put, signed, trust_vendor
+from support.pages import links_of, text_of
+from support.signed_pools import text_of as licence_of
+from support.signed_pools import the_vendor
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
+    """A tenant for each story, the vendor of which is trusted; time stands still."""
+    with DashboardSite(tmp_path_factory.mktemp("site"), manual_clock=True) as site:
+        trust_vendor(site)
+        with site.changing() as change:
+            for name in ("None", "Grace", "Over", "Many", "Mixed", "Other"):
+                change.add_tenant(name, seats=SEATS_MAX)
+        yield site
+
+
+@pytest.fixture(scope="module")
+def ada(site: DashboardSite) -> Iterator[Reader]:
+    """An owner of all tenants."""
+    with site.reader("ada") as reader:
+        yield reader
+
+
+def page_of(reader: Reader, tenant: str) -> httpx.Response:
+    """The page of a tenant."""
+    page = reader.get(f"/licences?tenant={tenant}")
+    assert page.status_code == 200
+    return page
+
+
+def states(page: httpx.Response) -> dict[str, str]:
+    """What the list says of each serial of a licence."""
+    found = {}
+    for row in re.findall(r"<tr>(.*?)</tr>", page.text, re.DOTALL):
+        cells = [_words(cell) for cell in re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL)]
+        if 'data-label="Serial"' in row:
+            found[f"{cells[0]} {cells[1]}"] = cells[2]
+    return found
+
+
+def _words(html: str) -> str:
+    return " ".join(re.sub(r"<[^>]*>", " ", unescape(html)).split()).replace(" ;", ";")
+
+
+def test_a_tenant_without_a_licence_is_told_what_one_is_and_how_to_install_it(ada: Reader) -> None:
+    page = page_of(ada, "None")
+    assert heading(page) == "No licence is installed in None"
+    assert "licet licence install c1.licence --tenant None" in page.text
+    assert '<svg class="steps-plot"' not in page.text
+
+
+def test_the_page_says_what_counts_and_until_when(site: DashboardSite, ada: Reader) -> None:
+    """The seats, overdraft, those in use, the limit of the set-up, and the end; the table has the same."""
+    put(site, "Jim_Test", signed(seats=25, overdraft=3, exp=days(site, 400), grace=14 * DAY_S))
+    for client in ("Client1", "Client2"):
+        site.take(client).raise_for_status()
+    page = page_of(ada, "Jim_Test")
+    said = text_of(page)
+    assert heading(page) == "28 seats of full signed in Jim_Test; next change 2024-12-18 22:13 UTC"
+    assert "25 seats signed now, and 3 of overdraft; 2 in use. The set-up leaves it 5 of them." in said
+    assert "2024-12-18 22:13 UTC 28 seats expire, and go on in grace" in said
+    assert "2025-01-01 22:13 UTC 28 seats end, and none is left" in said
+    assert 'class="licence ' not in page.text
+    assert "Steps of full as a table" in said
+    assert states(page) == {"C-1 1": "counts"}
+    assert page.text.count('<rect class="grace"') == 1
+    assert "/set-up/pools/edit?tenant=Jim_Test&name=full" in links_of(page)
+
+
+def test_grace_and_an_end_are_said_above_all_else(site: DashboardSite, ada: Reader) -> None:
+    put(
+        site,
+        "Grace",
+        signed("Grace", exp=days(site, -1), grace=2 * DAY_S),
+        signed("Grace", name="B", seats=1),
+    )
+    page = page_of(ada, "Grace")
+    assert (
+        "A licence of full has expired: 5 of 6 seats are in grace, and end 2023-11-15 22:13 UTC"
+        in text_of(page)
+    )
+    assert states(page) == {
+        "B 1": "counts",
+        "C-1 1": "in grace until 2023-11-15 22:13 UTC; install a renewal",
+    }
+    put(site, "Over", signed("Over", exp=days(site, -1)))
+    page = page_of(ada, "Over")
+    assert heading(page) == "No seat of full signed in Over"
+    assert (
+        "No seat of full can be had: its licence expired 2023-11-13 22:13 UTC . Install a renewal."
+        in text_of(page)
+    )
+
+
+def test_each_licence_that_does_not_count_says_why(site: DashboardSite, ada: Reader) -> None:
+    """Replaced, removed, expired, not begun; its vendor is not trusted, or its row was changed."""
+    members = ("old", 1), ("old", 2), ("gone", 3), ("late", 1), ("soon", 1), ("torn", 1), ("alien", 1)
+    times = {"late": {"exp": days(site, -2)}, "soon": {"nbf": days(site, 2)}}
+    put(
+        site,
+        "Mixed",
+        *(signed("Mixed", name=name, serial=serial, **times.get(name, {})) for name, serial in members),
+    )
+    with site.changing() as change:
+        remove(change, "Mixed", "gone", 3)
+        connection, row = change.transaction.connection, schema.licence.c
+        connection.execute(update(schema.licence).where(row.licence == "torn").values(text="nothing"))
+        connection.execute(update(schema.licence).where(row.licence == "alien").values(vendor="nobody"))
+        change.tenant("Mixed").is_changed = True
+    found = states(page_of(ada, "Mixed"))
+    assert found == {
+        "old 2": "counts",
+        "soon 1": "not begun begins 2023-11-16 22:13 UTC",
+        "late 1": "expired 2023-11-12 22:13 UTC; install a renewal",
+        "alien 1": "vendor not trusted trust it again, or remove the licence",
+        "torn 1": "damaged its text was changed here, or its key is not the vendor's any more:"
+        " install the file again",
+        "old 1": "replaced by serial 2",
+        "gone 3": "removed 2023-11-14 22:13 UTC",
+    }
+
+
+def test_many_pools_are_counted_in_the_headline(site: DashboardSite, ada: Reader) -> None:
+    """With those that need a renewal."""
+    with site.changing() as change:
+        setup = change.tenant("Many")
+        setup.add_pool("more", seats=SEATS_MAX)
+        setup.add_scope("m", pool="more")
+    more = licence_of("more", "m", tenant="Many", name="M", seats=2, hold=60, exp=days(site, 3))
+    put(site, "Many", signed("Many"), more)
+    page = page_of(ada, "Many")
+    assert heading(page) == "2 pools signed in Many, 1 of them needs a renewal"
+    assert "All 2 seats of more expire 2023-11-17 22:13 UTC" in text_of(page)
+
+
+def test_who_sees_one_tenant_sees_the_vendors_that_signed_for_it(site: DashboardSite, ada: Reader) -> None:
+    """Vendors are trusted for all tenants, and may be those of other customers."""
+    with site.store() as store:
+        tenant = store.tenant("Other")
+        assert tenant is not None
+        add_admin(store, "olga", Role.VIEWER, tenant.id)
+    with site.reader("olga") as olga:
+        page = olga.get("/licences")
+        assert heading(page) == "No licence is installed in Other"
+        assert the_vendor().kid not in page.text
+        put(site, "Other", signed("Other"))
+        assert the_vendor().kid in olga.get("/licences").text
+        assert olga.get("/licences?tenant=Jim_Test").status_code == 404
+    assert the_vendor().kid in page_of(ada, "None").text
+
+
+def test_who_has_chosen_no_tenant_chooses_one(ada: Reader) -> None:
+    page = ada.get("/licences")
+    assert heading(page) == "Licences of which tenant?"
+    assert "/licences?tenant=Grace" in links_of(page)
