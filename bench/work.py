@@ -34,12 +34,12 @@ from licet.lanes.process import Committer
 from licet.lanes.process_main import commit_until_closed
 from licet.lanes.thread import Lane
 from licet.ledger.commands import Command, Outcome
-from licet.model import Session
 from licet.store.counters import taken
 from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite.store import SqliteStore
 from licet.telemetry.measures import Measures
 from licet.web.authentication import Authenticator
+from licet.web.endpoints import Read
 from licet.web.http.connection import GuardedHttpProtocol
 from licet.web.log_rate_limit import LogRateLimit
 from licet.web.public import PublicApp
@@ -81,7 +81,7 @@ class Work:
             self._start, on_end=_fail, saw_version=lambda _: None, committed=measures.committed
         )
         await self._committer.open()
-        self._reads: Lane[bytes, tuple[int, Session | None]] = Lane(self._read, name="work-read")
+        self._reads: Lane[bytes, Read] = Lane(self._read, name="work-read")
         self._authenticator = Authenticator(
             clock=clock,
             passwords=Passwords(),
@@ -161,9 +161,9 @@ class Work:
             ]
         return answers
 
-    def _read(self, sids: Sequence[bytes]) -> list[tuple[int, Session | None]]:
-        now_ms, sessions = self._store.read_sessions(sids)
-        return [(now_ms, sessions.get(sid)) for sid in sids]
+    def _read(self, sids: Sequence[bytes]) -> list[Read]:
+        now_ms, sessions, numbers = self._store.read_sessions(sids)
+        return [Read(now_ms, sessions.get(sid), numbers.get(sid, 0)) for sid in sids]
 
     def _start(self, theirs: socket.socket) -> Any:
         connection = socket.socket(fileno=os.dup(theirs.fileno()))

@@ -151,7 +151,7 @@ class Administrator:
         self._note("give_secret" if lacking else "take_secret", plan.name, change_it, client=client.client_id)
 
     def _end_sessions(self, store: Store, tenant: Tenant, client: ClientPlan) -> None:
-        now_ms, _ = store.read_sessions(())
+        now_ms = store.read_sessions(()).now_ms
         with store.reading() as connection:
             live = [
                 session

@@ -20,7 +20,7 @@ from licet.ledger.book import Book, Change, SeatFreed, SeatKey
 from licet.ledger.commands import Command, Outcome
 from licet.model import EndReason, NoSeatReason, Pool, Session
 from licet.server import commits as lane
-from licet.store.contract import Purpose, Store
+from licet.store.contract import LiveSessions, Purpose, Store
 from licet.store.sqlite import store as sqlite
 
 STALE_S = 0.3
@@ -80,12 +80,12 @@ def _remember_what_was_read() -> None:
     truly = sqlite.SqliteStore.read_sessions
     seen: dict[bytes, tuple[float, Session]] = {}
 
-    def read(store: sqlite.SqliteStore, sids: Sequence[bytes]) -> tuple[int, dict[bytes, Session]]:
+    def read(store: sqlite.SqliteStore, sids: Sequence[bytes]) -> LiveSessions:
         now_s = time.monotonic()
         known = {sid: seen[sid][1] for sid in sids if sid in seen and seen[sid][0] > now_s - STALE_S}
-        now_ms, found = truly(store, [sid for sid in sids if sid not in known])
-        seen.update((sid, (now_s, session)) for sid, session in found.items())
-        return now_ms, found | known
+        read = truly(store, [sid for sid in sids if sid not in known])
+        seen.update((sid, (now_s, session)) for sid, session in read.sessions.items())
+        return read._replace(sessions={**read.sessions, **known})
 
     sqlite.SqliteStore.read_sessions = read  # type: ignore[method-assign,assignment]
 

@@ -26,7 +26,7 @@ def final(store: Store) -> Final:
     begun_us = now_us()
     with store.reading() as connection:
         # Before the rows: what lived at this moment and has expired since is none of the checker's business.
-        now_ms, _ = store.read_sessions(())
+        now_ms = store.read_sessions(()).now_ms
         return Final(
             begun_us=begun_us,
             ended_us=now_us(),

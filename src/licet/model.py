@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import msgspec
 
+from licet.licences.licence import SignedLicence
 from licet.licences.steps import SignedSeats
 from licet.refusal import Code, Refusal, Subject
 from licet.zones import find_zone
@@ -321,6 +322,7 @@ class Tenant(Value, frozen=True, kw_only=True):
     users: Mapping[str, User] = msgspec.field(default_factory=dict)
     clients: Mapping[str, Client] = msgspec.field(default_factory=dict)
     clients_by_key: Mapping[int, Client] = msgspec.field(default_factory=dict)
+    licences: tuple[SignedLicence, ...] = ()  # that are installed and count by a vendor's key (L13)
 
     def __post_init__(self) -> None:
         _must_match(

@@ -16,7 +16,7 @@ from licet.credentials.jwt_signing_keys import PERIOD_MS, PUBLISHED_BEFORE_MS, J
 from licet.credentials.keyring import Keyring, new_keyring
 from licet.credentials.tokens import AccessToken, Tokens
 from licet.ledger.commands import Granted
-from licet.model import Pool, Session, Tenant, TokenFormat
+from licet.model import SEATS_MAX, Pool, Session, Tenant, TokenFormat
 from licet.protocol import jwks, token
 from licet.settings.model import URL_CHARS_MAX
 from support.examples import ALL, VIEW, client, jim_test, sid
@@ -175,7 +175,14 @@ class TestReading:
             access_ttl_s=60,
         )
         tokens = tokens_of(url="https://" + "h" * (URL_CHARS_MAX - 8))
-        sent = access(tokens, tenant, scope="s" * token.SCOPE_CHARS_MAX)
+        sent = tokens.access(
+            replace(SESSION, holder=f"session:{'0' * 40}"),
+            tenant,
+            issued_at_ms=NOW_MS,
+            expires_at_ms=NOW_MS + 60_000,
+            scope="s" * token.SCOPE_CHARS_MAX,
+            seat_number=SEATS_MAX,
+        )
         assert len(sent) <= JWT_CHARS_MAX
         assert tokens.read_access(sent, tenant) is not None
 

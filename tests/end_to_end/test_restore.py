@@ -134,7 +134,7 @@ def grant(store: Store, number: int) -> Grant:
 
 
 def live(store: Store, *grants: Grant) -> list[bool]:
-    _, found = store.read_sessions([it.sid for it in grants])
+    found = store.read_sessions([it.sid for it in grants]).sessions
     return [it.sid in found for it in grants]
 
 

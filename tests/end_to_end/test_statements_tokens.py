@@ -388,5 +388,5 @@ def _session(tenant: ServedTenant, tokens: dict[str, Any]) -> Session:
     """The session of these tokens, as it stands in the store."""
     sid = bytes.fromhex(tenant.introspect(tokens["access_token"])["sid"])
     with tenant.server.store() as store:
-        _, sessions = store.read_sessions([sid])
+        sessions = store.read_sessions([sid]).sessions
     return sessions[sid]

@@ -229,7 +229,7 @@ class LicenceMachine(RuleBasedStateMachine):
         """L3, L4, L8."""
         rows = self._rows("SELECT sid, expires_at_ms FROM session")
         assert {sid(number): it.expires_ms for number, it in self.model.sessions.items()} == dict(rows)
-        _, alive = self.stores[1].read_sessions([sid(number) for number in self.model.sessions])
+        alive = self.stores[1].read_sessions([sid(number) for number in self.model.sessions]).sessions
         assert set(alive) == {sid(number) for number in self.model.live()}
 
     def _check_seats(self) -> None:

@@ -149,7 +149,7 @@ class TestRoutes:
         """What needs no client, as `PublicApp._document` matches it."""
         endpoints = {
             "/{tenant}/token", "/{tenant}/logoff", "/{tenant}/revoke", "/{tenant}/introspect",
-            "/{tenant}/verify",
+            "/{tenant}/licences", "/{tenant}/verify",
         }  # fmt: skip
         addresses = {f"/{at}{{tenant}}{below}" for at, below in ((f"{METADATA}/", ""), ("", f"/{METADATA}"))}
         assert set(matched_paths()) | addresses == DOCUMENT["paths"].keys() - endpoints
@@ -328,7 +328,7 @@ def test_any_request_gets_an_answer_of_the_document(case: Case[Any], url: str) -
     case.call_and_validate(base_url=url)
 
 
-@API.exclude(path="/{tenant}/logoff", method="GET").parametrize()
+@API.exclude(path=["/{tenant}/logoff", "/{tenant}/licences"], method="GET").parametrize()
 def test_any_request_of_a_client_that_authenticates_gets_one_too(case: Case[Any], url: str) -> None:
     """The same behind the check of the client."""
     if isinstance(case.body, dict):

@@ -116,6 +116,14 @@ class TestAnswer:
             "cache_for": 0,
         }
 
+    def test_the_seat_of_a_signed_pool_is_told_with_whom_it_was_counted_for(self) -> None:
+        """L13: the session's holder says it, not the pool as it is now; a pool in no licence has none."""
+        seen = introspect.respond(read(access()), SESSION, TENANT, ISSUER, NOW_MS, seat_number=7)
+        assert json.loads(seen.body) == answered(access()) | {"seat": {"number": 7, "counted_for": "client"}}
+        of_user = replace(SESSION, holder="user:TC")
+        seen = introspect.respond(read(access()), of_user, TENANT, ISSUER, NOW_MS, seat_number=1)
+        assert json.loads(seen.body)["seat"] == {"number": 1, "counted_for": "user"}
+
     def test_a_refresh_token_is_told_apart_and_lives_as_long_as_its_session(self) -> None:
         """A resource server must not take it for an access token."""
         content = answered(TOKENS.refresh(SESSION), hint="refresh_token")

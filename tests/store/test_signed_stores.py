@@ -14,7 +14,7 @@ from licet.store import schema
 from licet.store.contract import Purpose, Store, Transaction
 from licet.store.errors import Contradiction
 from licet.store.rows import rows_of
-from support.examples import FULL, bump, end, grant, jim_test, refresh
+from support.examples import FULL, bump, end, grant, jim_test, refresh, sid, view
 from support.kinds import Place
 from support.signed_pools import put_licences, text_of, trust
 from support.store_site import begin, do, everything, rows, saving
@@ -100,6 +100,18 @@ class TestNumbers:
         other.refresh_tenants()
         do(other, grant(2, 2))
         assert seats(other) == {"TestClientId": 1, "Client1": 2}
+
+    def test_sessions_are_read_with_the_numbers_of_their_seats(self, place: Place, store: Store) -> None:
+        """Those that have one; another process reads the same, and one session that ended is gone."""
+        do(store, grant(1, 1), grant(2, 2), grant(1, 11), view(3, 3))
+        other = place.open()
+        asked = [sid(number) for number in (1, 2, 3, 11, 404)]
+        for reading in (store, other):
+            read = reading.read_sessions(asked)
+            assert read.sessions.keys() == {sid(1), sid(2), sid(3), sid(11)}
+            assert read.numbers == {sid(1): 1, sid(2): 2, sid(11): 1}
+        do(store, end(2))
+        assert store.read_sessions(asked).numbers == {sid(1): 1, sid(11): 1}
 
     def test_free_numbers_go_with_their_pool(self, place: Place, store: Store) -> None:
         """A pool that is removed leaves none behind."""

@@ -76,10 +76,10 @@ class TestReading:
         do(store, grant(2, 2), end(2))
         asked = [sid(2), sid(1), sid(404)]
         place.clock.advance(seconds=SESSION_S - 0.001)
-        assert store.read_sessions(asked) == (place.clock.now_ms(), {sid(1): first.session})
+        assert store.read_sessions(asked) == (place.clock.now_ms(), {sid(1): first.session}, {})
         place.clock.advance(seconds=0.001)
-        assert store.read_sessions(asked) == (place.clock.now_ms(), {})
-        assert store.read_sessions([]) == (place.clock.now_ms(), {})
+        assert store.read_sessions(asked) == (place.clock.now_ms(), {}, {})
+        assert store.read_sessions([]) == (place.clock.now_ms(), {}, {})
 
     def test_a_reader_sees_one_instant_while_others_write(self, place: Place, store: Store) -> None:
         """A report adds up."""

@@ -152,8 +152,7 @@ class Site:
 
     def lives(self, granted: Granted) -> bool:
         """Whether a session lives."""
-        _, found = self.store.read_sessions([granted.session.sid])
-        return bool(found)
+        return bool(self.store.read_sessions([granted.session.sid]).sessions)
 
     def rows(self, table: FromClause) -> list[Any]:
         """All rows of a table."""

@@ -26,6 +26,7 @@ from msgspec import Meta
 from licet.credentials.jose import decode, encode
 from licet.credentials.jwt_signing_keys import KEYS_KEPT_MAX, PERIOD_MS, PUBLISHED_BEFORE_MS, JwtKey, JwtKeys
 from licet.credentials.keyring import Keyring
+from licet.credentials.seat_claim import SeatClaim, seat_claim
 from licet.model import Session, Tenant, Value
 
 # A client_id of 128 letters of 4 bytes, a scope of 512, a public_url of 255 and the longest names make 3,900.
@@ -51,6 +52,7 @@ class Claims(Value, frozen=True, kw_only=True, omit_defaults=True):
     jti: str
     pool: str | None = None
     read_only: bool | None = None  # absent in tokens of older versions
+    seat: SeatClaim | None = None  # in a signed pool
 
 
 _decode_claims = msgspec.json.Decoder(Claims).decode
@@ -70,9 +72,16 @@ class JwtTokens:
         self._by_header: dict[int, Mapping[bytes, JwtKey]] = {}
 
     def sign(
-        self, session: Session, tenant: Tenant, *, issued_at_ms: int, expires_at_ms: int, scope: str
+        self,
+        session: Session,
+        tenant: Tenant,
+        *,
+        issued_at_ms: int,
+        expires_at_ms: int,
+        scope: str,
+        seat_number: int = 0,
     ) -> str:
-        """An access token of this session."""
+        """An access token of this session; `seat_number` is that of its seat in a signed pool, else 0."""
         client, issuer = tenant.clients_by_key[session.client_key], self._issuer(tenant)
         pool = None if session.pool_id is None else tenant.pools.get(session.pool_id)
         claims = Claims(
@@ -88,6 +97,7 @@ class JwtTokens:
             jti=token_hex(_ID_BYTES),
             pool=None if pool is None else pool.name,
             read_only=tenant.is_read_only(scope),
+            seat=seat_claim(session, seat_number),
         )
         key = self._keys.key(self._signing, tenant.id, self._period)
         content = b"%b.%b" % (key.header, encode(_encode_json(claims)))

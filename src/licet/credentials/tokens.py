@@ -93,12 +93,27 @@ class Tokens:
         self._head = bytes((_VERSION, key.id))
 
     def access(
-        self, session: Session, tenant: Tenant, *, issued_at_ms: int, expires_at_ms: int, scope: str
+        self,
+        session: Session,
+        tenant: Tenant,
+        *,
+        issued_at_ms: int,
+        expires_at_ms: int,
+        scope: str,
+        seat_number: int = 0,
     ) -> str:
-        """An access token of this session, of the kind that its tenant uses."""
+        """An access token of this session, of the kind that its tenant uses.
+
+        `seat_number` is that of its seat in a signed pool (L13), else 0; a reference says nothing of it.
+        """
         if tenant.token_format is TokenFormat.JWT and self.jwts is not None:
             return self.jwts.sign(
-                session, tenant, issued_at_ms=issued_at_ms, expires_at_ms=expires_at_ms, scope=scope
+                session,
+                tenant,
+                issued_at_ms=issued_at_ms,
+                expires_at_ms=expires_at_ms,
+                scope=scope,
+                seat_number=seat_number,
             )
         life = issued_at_ms.to_bytes(6, "big") + expires_at_ms.to_bytes(6, "big")
         written = b"" if scope == session.scope else scope.encode("ascii")

@@ -132,7 +132,7 @@ def signed_seats(licences: Iterable[SignedLicence], pool: str) -> SignedSeats:
 
     It depends on their order in nothing.
     """
-    serials = _by_licence(licences)
+    serials = by_licence(licences)
     steps = [*NO_SEATS.steps]
     for moment in _moments(serials.values(), pool):
         step = _step(moment, [counting(of_one, moment) for of_one in serials.values()], pool)
@@ -149,7 +149,7 @@ def counting(serials: Sequence[SignedLicence], now_ms: int) -> SignedLicence | N
 
 def counting_of_all(licences: Iterable[SignedLicence], now_ms: int) -> tuple[SignedLicence, ...]:
     """Of each licence the serial that counts at this moment, in the order of their ids."""
-    serials = _by_licence(licences)
+    serials = by_licence(licences)
     found = (counting(serials[key], now_ms) for key in sorted(serials))
     return tuple(licence for licence in found if licence is not None)
 
@@ -191,7 +191,8 @@ _CONFLICTS: Final = {
 }
 
 
-def _by_licence(licences: Iterable[SignedLicence]) -> dict[_Key, list[SignedLicence]]:
+def by_licence(licences: Iterable[SignedLicence]) -> dict[_Key, list[SignedLicence]]:
+    """The serials of each licence, by its key."""
     found: dict[_Key, list[SignedLicence]] = {}
     for licence in licences:
         found.setdefault(licence.key, []).append(licence)

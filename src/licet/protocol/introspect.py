@@ -4,6 +4,7 @@ The caller is a client of the tenant that may introspect. A token that is not li
 a text that is no token get the same answer, `{"active": false}` (RFC 7662 2.2).
 """
 
+from licet.credentials.seat_claim import seat_claim
 from licet.credentials.tokens import Tokens
 from licet.model import Client, Session, Tenant, Value
 from licet.protocol.errors import OAuthError, Refusal
@@ -51,9 +52,18 @@ def read(request: Request, tenant: Tenant, client: Client, tokens: Tokens) -> Qu
 
 
 def respond(
-    question: Question | None, session: Session | None, tenant: Tenant, issuer: str, now_ms: int
+    question: Question | None,
+    session: Session | None,
+    tenant: Tenant,
+    issuer: str,
+    now_ms: int,
+    *,
+    seat_number: int = 0,
 ) -> Response:
-    """The answer, for the session as the store has it at `now_ms`, None where it is not alive."""
+    """The answer, for the session as the store has it at `now_ms`, None where it is not alive.
+
+    `seat_number` is the number of its seat in a signed pool (L13), else 0.
+    """
     if question is None or session is None or session.tenant_id != tenant.id:
         return _inactive()
     client = tenant.clients_by_key.get(session.client_key)
@@ -77,6 +87,8 @@ def respond(
     }
     if session.pool_id is not None and (pool := tenant.pools.get(session.pool_id)) is not None:
         content["pool"] = pool.name
+    if (seat := seat_claim(session, seat_number)) is not None:
+        content["seat"] = seat
     return answer(content)
 
 

@@ -122,6 +122,7 @@ def _granted(granted: Granted, tenant: Tenant, tokens: Tokens) -> dict[str, str 
             issued_at_ms=granted.at_ms,
             expires_at_ms=expires_at_ms,
             scope=granted.scope,
+            seat_number=granted.seat_number,
         ),
         "token_type": "Bearer",
         "expires_in": _whole_seconds(expires_at_ms - granted.at_ms),

@@ -161,8 +161,8 @@ class Server:
         )
 
     def _read(self, sids: Sequence[bytes]) -> list[Read]:
-        now_ms, sessions = self._store.read_sessions(sids)
-        return [(now_ms, sessions.get(sid)) for sid in sids]
+        now_ms, sessions, numbers = self._store.read_sessions(sids)
+        return [Read(now_ms, sessions.get(sid), numbers.get(sid, 0)) for sid in sids]
 
     # Authentication
 

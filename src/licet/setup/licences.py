@@ -37,7 +37,7 @@ from licet.setup.consequences import client_names
 from licet.setup.end_sessions import sweep_all
 from licet.store import schema
 from licet.store.errors import NotFound, SetupError, StillInUse
-from licet.store.licences_read import signed_pools, verified
+from licet.store.licences_read import counting_licences, signed_pools, verified
 from licet.store.nodes import is_silent, read_nodes
 
 if TYPE_CHECKING:
@@ -273,12 +273,8 @@ def _count_anew(change: "SetupChange", setup: "TenantSetup") -> None:
     """Give the pools of a tenant what their licences add up to now, and cut what lives beyond it."""
     connection, tenant = change.transaction.connection, setup.tenant
     marked = select(schema.pool.c.name).filter_by(tenant_id=tenant.id, is_signed=True)
-    found = signed_pools(
-        _rows(connection, tenant.id),
-        _vendor_texts(connection),
-        tenant.name,
-        connection.execute(marked).scalars(),
-    )
+    licences = counting_licences(_rows(connection, tenant.id), _vendor_texts(connection), tenant.name)
+    found = signed_pools(licences, connection.execute(marked).scalars())
     for name in sorted(found.keys() & setup.pools.keys()):
         pool, signed = setup.pools[name], found[name]
         if signed == pool.signed:

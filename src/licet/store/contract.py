@@ -42,6 +42,17 @@ class Differences(NamedTuple):
     notifies_changes: bool  # `watch` learns of a change of the set-up as soon as it is made
 
 
+class LiveSessions(NamedTuple):
+    """Sessions that live at `now_ms`, by their id.
+
+    `numbers` says of those with a seat in a signed pool which number it has (L13).
+    """
+
+    now_ms: int
+    sessions: dict[bytes, Session]
+    numbers: dict[bytes, int]
+
+
 class Transaction(Protocol):
     """One unit of work, alone on the pools it touches, at one instant of the store's clock."""
 
@@ -116,8 +127,8 @@ class Store(Protocol):
         Raises StoreUnavailable, Collided, Contradiction.
         """
 
-    def read_sessions(self, sids: Sequence[bytes]) -> tuple[int, dict[bytes, Session]]:
-        """The store's now in milliseconds, and those of these sessions that live at it.
+    def read_sessions(self, sids: Sequence[bytes]) -> LiveSessions:
+        """Those of these sessions that live at the store's now, with the numbers of their seats.
 
         Raises StoreUnavailable.
         """

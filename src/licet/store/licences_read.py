@@ -33,17 +33,23 @@ class LicenceRow(Protocol):
     removed_at_ms: Any
 
 
-def signed_pools(
-    rows: Iterable[LicenceRow], vendors: Sequence[str], tenant: str, marked: Iterable[str]
-) -> dict[str, SignedSeats]:
-    """What these licences give each signed pool, by its name.
+def counting_licences(
+    rows: Iterable[LicenceRow], vendors: Sequence[str], tenant: str
+) -> tuple[SignedLicence, ...]:
+    """The licences of these rows that were not removed, and are verified.
 
-    `vendors` are the texts of the vendors that are trusted. A pool is signed where a licence names it, and
-    where it is `marked` as signed, though nothing counts.
+    `vendors` are the texts of the vendors that are trusted.
     """
     kept = (row for row in rows if row.removed_at_ms is None)
-    found = [it for row in kept if (it := verified(row, vendors, tenant)) is not None]
-    return {name: signed_seats(found, name) for name in {*marked, *pools_of(found)}}
+    return tuple(it for row in kept if (it := verified(row, vendors, tenant)) is not None)
+
+
+def signed_pools(licences: Sequence[SignedLicence], marked: Iterable[str]) -> dict[str, SignedSeats]:
+    """What these licences give each signed pool, by its name.
+
+    A pool is signed where a licence names it, and where it is `marked` as signed, though nothing counts.
+    """
+    return {name: signed_seats(licences, name) for name in {*marked, *pools_of(licences)}}
 
 
 def verified(row: LicenceRow, vendors: Sequence[str], tenant: str) -> SignedLicence | None:

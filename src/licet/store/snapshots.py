@@ -14,17 +14,21 @@ from sqlalchemy import BindParameter, Connection, Row, Table, bindparam, select
 from licet.model import ClientSecret, PublicKey, Tenant, User
 from licet.store import schema
 from licet.store.errors import SetupDamaged
-from licet.store.licences_read import signed_pools
+from licet.store.licences_read import counting_licences, signed_pools
 from licet.store.setup_rows import client_of, pool_of, scope_of, tenant_of, value_of
 
 
 class Tenants:
-    """The snapshots. `by_id` and `by_name` are replaced whole, never changed; any thread may read them."""
+    """The snapshots. `by_id` and `by_name` are replaced whole, never changed; any thread may read them.
+
+    `is_any_signed` is whether a tenant has a signed pool (L13).
+    """
 
     def __init__(self) -> None:
         self.version = -1
         self.by_id: dict[int, Tenant] = {}
         self.by_name: dict[str, Tenant] = {}
+        self.is_any_signed = False
         self._lock = threading.Lock()
 
     def refresh(self, connection: Connection, version: int) -> dict[int, Tenant]:
@@ -35,6 +39,7 @@ class Tenants:
                 changed = {key for key, row_version in known.items() if self._is_stale(key, row_version)}
                 by_id = {key: tenant for key, tenant in self.by_id.items() if key in known}
                 by_id |= {tenant.id: tenant for tenant in read_tenants(connection, changed)}
+                self.is_any_signed = any(map(_has_signed_pools, by_id.values()))
                 self.by_id, self.by_name = by_id, {tenant.name: tenant for tenant in by_id.values()}
                 self.version = version
             return self.by_id
@@ -42,6 +47,10 @@ class Tenants:
     def _is_stale(self, tenant_id: int, version: int) -> bool:
         known = self.by_id.get(tenant_id)
         return known is None or known.version != version
+
+
+def _has_signed_pools(tenant: Tenant) -> bool:
+    return any(pool.signed is not None for pool in tenant.pools.values())
 
 
 def read_version(connection: Connection) -> int:
@@ -104,7 +113,8 @@ def _rows(connection: Connection, table: Table, ids: set[int]) -> Iterable[Row[A
 
 def _tenant(row: Row[Any], parts: dict[Table, list[Row[Any]]], vendors: list[str]) -> Tenant:
     marked = [part.name for part in parts[schema.pool] if part.is_signed]
-    signed = signed_pools(parts[schema.licence], vendors, row.name, marked)
+    licences = counting_licences(parts[schema.licence], vendors, row.name)
+    signed = signed_pools(licences, marked)
     pools = {part.id: pool_of(part, signed.get(part.name)) for part in parts[schema.pool]}
     users = {part.initials: value_of(User, part) for part in parts[schema.user]}
     secrets: defaultdict[int, list[ClientSecret]] = defaultdict(list)
@@ -124,4 +134,5 @@ def _tenant(row: Row[Any], parts: dict[Table, list[Row[Any]]], vendors: list[str
         users=users,
         clients={client.client_id: client for client in clients},
         clients_by_key={client.key: client for client in clients},
+        licences=licences,
     )

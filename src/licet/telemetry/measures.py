@@ -29,6 +29,7 @@ _ENDPOINTS: Final = {
     "logoff": "logoff",
     "revoke": "revoke",
     "introspect": "introspect",
+    "licences": "licences",
     "verify": "verify",
     "jwks.json": "jwks",
     "live": "health",

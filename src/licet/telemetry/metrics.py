@@ -346,9 +346,9 @@ thread. The scrape counts sessions, which takes SQLite some 0.6 s of a processor
 """
 
 _PROCESSES = f"""
-`endpoint` is `token`, `logoff`, `revoke`, `introspect`, `verify`, `jwks`, `metadata`, `health`, or `{OTHER}`
-for anything else, also for what was refused before it was a whole request. `queue` is `commit`, `read` or
-`hash`.
+`endpoint` is `token`, `logoff`, `revoke`, `introspect`, `licences`, `verify`, `jwks`, `metadata`,
+`health`, or `{OTHER}` for anything else, also for what was refused before it was a whole request. `queue`
+is `commit`, `read` or `hash`.
 Buckets of durations end at {", ".join(f"{bound:g}" for bound in SECONDS)} seconds; those of a batch at
 {", ".join(map(str, COMMANDS))} commands.
 

@@ -58,6 +58,7 @@ _ROUTES: Final = {
     "logoff": "/{tenant}/logoff",
     "revoke": "/{tenant}/revoke",
     "introspect": "/{tenant}/introspect",
+    "licences": "/{tenant}/licences",
     "verify": "/{tenant}/verify",
     "jwks": "/{tenant}/jwks.json",
     "metadata": "/.well-known/oauth-authorization-server/{tenant}",

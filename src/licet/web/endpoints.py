@@ -7,6 +7,7 @@ What a request means is in `licet.protocol`, who may have a seat in `licet.ledge
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from licet.clock import Clock
 from licet.credentials.client_assertions import Assertion
@@ -14,14 +15,26 @@ from licet.credentials.tokens import Tokens, new_sid
 from licet.lanes.contract import Submitter
 from licet.ledger.commands import Command, End, Outcome
 from licet.model import Client, EndReason, Session, Tenant
-from licet.protocol import forward_auth, introspect, logoff, metadata, revoke, token
+from licet.protocol import forward_auth, introspect, licences, logoff, metadata, revoke, token
 from licet.protocol.client_authentication import audiences, read_credentials
 from licet.protocol.errors import no_token
 from licet.protocol.message import Request, Response
 from licet.web.authentication import Authenticator
 from licet.web.request import Exchange
 
-Read = tuple[int, Session | None]
+
+class Read(NamedTuple):
+    """A session as the store has it at `now_ms`, None where it does not live.
+
+    `seat_number` is the number of its seat in a signed pool (L13), else 0.
+    """
+
+    now_ms: int
+    session: Session | None
+    seat_number: int = 0
+
+
+_NO_SESSION = Read(0, None)
 
 
 class Endpoints:
@@ -74,8 +87,8 @@ class Endpoints:
         access = logoff.read_bearer(sent, tenant, self.tokens)
         assert tenant is not None
         if access.expires_at_ms <= self._clock.now_ms():
-            now_ms, session = await self._reads.submit(access.sid)
-            logoff.must_be_current(access, session, now_ms)
+            read = await self._reads.submit(access.sid)
+            logoff.must_be_current(access, read.session, read.now_ms)
         end = End(tenant_id=tenant.id, sid=access.sid, reason=EndReason.LOGOFF)
         return logoff.respond(await self._commits.submit(end))
 
@@ -93,9 +106,18 @@ class Endpoints:
         request = await exchange.request()
         tenant, client = await self.authenticate(exchange, request, "introspect")
         question = introspect.read(request, tenant, client, self.tokens)
-        now_ms, session = await self._reads.submit(question.sid) if question else (0, None)
+        read = await self._reads.submit(question.sid) if question else _NO_SESSION
         issuer = metadata.issuer(self._public_url, tenant)
-        return introspect.respond(question, session, tenant, issuer, now_ms)
+        return introspect.respond(
+            question, read.session, tenant, issuer, read.now_ms, seat_number=read.seat_number
+        )
+
+    async def licences(self, exchange: Exchange) -> Response:
+        """The signed licences of a tenant, for the guard of an API."""
+        request = await exchange.bare_request()
+        tenant, client = await self.authenticate(exchange, request, "licences")
+        licences.check(client)
+        return licences.respond(tenant, self._clock.now_ms())
 
     async def verify(self, exchange: Exchange, *, is_below: bool) -> Response:
         """Forward authentication for a proxy. `is_below`: the path goes on after the endpoint's.
@@ -109,8 +131,8 @@ class Endpoints:
         tenant = self._find_tenant(exchange.tenant)
         access = forward_auth.read(asked, exchange.authorization, tenant, self.tokens)
         assert tenant is not None
-        now_ms, session = await self._reads.submit(access.sid)
-        return forward_auth.respond(asked, access, session, tenant, now_ms)
+        read = await self._reads.submit(access.sid)
+        return forward_auth.respond(asked, access, read.session, tenant, read.now_ms)
 
     async def authenticate(
         self, exchange: Exchange, request: Request, endpoint: str

@@ -82,6 +82,7 @@ class PublicApp:
             "logoff": (frozenset({"POST", "GET"}), self.endpoints.logoff),
             "revoke": (frozenset({"POST"}), self.endpoints.revoke),
             "introspect": (frozenset({"POST"}), self.endpoints.introspect),
+            "licences": (frozenset({"GET"}), self.endpoints.licences),
         }
         # Unique in this log for long enough, and cheap: a random prefix, then a count.
         prefix = secrets.token_hex(4)

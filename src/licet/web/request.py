@@ -92,6 +92,16 @@ class Exchange:
         form = parse_form(await self.body())
         return Request(tenant=self.tenant, basic=basic, form=form, address=self.address)
 
+    async def bare_request(self) -> Request:
+        """The request of an endpoint that takes no form; a body is read and ignored.
+
+        Raises OAuthError, Disconnected.
+        """
+        self.must_be_clear()
+        basic = None if self.authorization is None else parse_basic(self.authorization)
+        await self.body()
+        return Request(tenant=self.tenant, basic=basic, form={}, address=self.address)
+
     def must_be_clear(self) -> None:
         """Return unless there are two Authorization headers, either of which could be meant.
 

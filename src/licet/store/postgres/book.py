@@ -21,6 +21,7 @@ from licet.ledger.numbers import Numbers
 from licet.ledger.prefetch import EVER_MS, Need
 from licet.ledger.rules import CLIENT_HOLDER, USER_HOLDER
 from licet.model import Seat, Session, Tenant
+from licet.store.contract import LiveSessions
 from licet.store.postgres.arrays import byte_strings, flags, numbers, seat_of, texts
 from licet.store.postgres.connection import DriverConnection
 from licet.store.rows import SESSION, to_seat, to_session
@@ -193,6 +194,9 @@ FROM moment LEFT JOIN session ON session.sid = ANY(%s::bytea[])
 AND session.expires_at_ms + 0 > moment.now_ms
 """
 
+_NUMBER_AT = 1 + len(SESSION.split(","))  # the column behind those of a session
+_READ_NUMBERED = _READ_LIVE.replace(SESSION, f"{SESSION}, ({seat_of('seat.number', 'session')})", 1)
+
 _TENANTS_OF_EXPIRED = f"""
 WITH moment AS MATERIALIZED (SELECT greatest(%s::bigint, {_NOW_MS}) AS now_ms)
 SELECT tenant_id FROM (
@@ -318,13 +322,15 @@ def load_used(raw: DriverConnection, need: Need) -> Iterable[tuple[int, bytes]]:
 
 
 def read_live(
-    raw: DriverConnection, sids: Collection[bytes], least_ms: int
-) -> tuple[int, dict[bytes, Session]]:
-    """The database's now in milliseconds, and those of these sessions that live at it."""
-    statement = _READ_LIVE.encode()
+    raw: DriverConnection, sids: Collection[bytes], least_ms: int, *, is_numbered: bool
+) -> LiveSessions:
+    """Those of these sessions that live at the database's now, with the numbers of their seats if asked."""
+    statement = (_READ_NUMBERED if is_numbered else _READ_LIVE).encode()
     rows = raw.execute(statement, [least_ms, byte_strings(sids)], prepare=True, binary=True).fetchall()
-    found = [to_session(row[1:]) for row in rows if row[1] is not None]
-    return rows[0][0], {session.sid: session for session in found}
+    found = [row for row in rows if row[1] is not None]
+    sessions = {row[1]: to_session(row[1:_NUMBER_AT]) for row in found}
+    numbers = {row[1]: row[_NUMBER_AT] for row in found if row[_NUMBER_AT]} if is_numbered else {}
+    return LiveSessions(rows[0][0], sessions, numbers)
 
 
 def tenants_of_expired(raw: DriverConnection, least_ms: int, sessions_max: int) -> Cursor[tuple[Any, ...]]:

@@ -30,8 +30,16 @@ from licet.clock import FollowingClock
 from licet.ledger.book import Book, Change
 from licet.ledger.commands import Command, Sweep
 from licet.ledger.prefetch import Need
-from licet.model import Session, Tenant
-from licet.store.contract import BUSY_S, REPORT_S, REPORTS_MAX, Differences, Purpose, Transaction
+from licet.model import Tenant
+from licet.store.contract import (
+    BUSY_S,
+    REPORT_S,
+    REPORTS_MAX,
+    Differences,
+    LiveSessions,
+    Purpose,
+    Transaction,
+)
 from licet.store.counters import count
 from licet.store.errors import Collided
 from licet.store.migrate import check_current, upgrade
@@ -198,15 +206,15 @@ class PostgresStore:
             self.collisions[fault.name] += 1
             raise
 
-    def read_sessions(self, sids: Sequence[bytes]) -> tuple[int, dict[bytes, Session]]:
-        """The database's now in milliseconds, and those of these sessions that live at it.
+    def read_sessions(self, sids: Sequence[bytes]) -> LiveSessions:
+        """Those of these sessions that live at the database's now, with the numbers of their seats.
 
         Raises StoreUnavailable.
         """
         with self._reader.using(self._answer_s) as wire:
-            now_ms, found = read_live(wire.raw, sids, self.clock.heard_ms)
-            self.clock.hear(now_ms)
-            return now_ms, found
+            found = read_live(wire.raw, sids, self.clock.heard_ms, is_numbered=self._tenants.is_any_signed)
+            self.clock.hear(found.now_ms)
+            return found
 
     def probe(self) -> None:
         """Return if the store answers and its tables are of this version.

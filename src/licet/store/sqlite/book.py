@@ -20,6 +20,7 @@ from licet.ledger.numbers import Numbers
 from licet.ledger.prefetch import Need, Sharing
 from licet.ledger.rules import CLIENT_HOLDER
 from licet.model import Seat, Session, Tenant
+from licet.store.contract import LiveSessions
 from licet.store.errors import Contradiction
 from licet.store.rows import SEAT, SESSION, Saving, rows_of, to_seat, to_session
 
@@ -28,11 +29,16 @@ ROWS_MAX = 64  # of one statement; more of them are several statements
 _FEW = 16
 _LENGTHS = tuple(rows if rows <= _FEW else rows & -8 for rows in range(ROWS_MAX + 1))
 
-_SESSIONS = f"SELECT json_group_array(json_array(hex({SESSION.replace('sid,', 'sid),', 1)})) FROM"
+_COLUMNS = f"hex({SESSION.replace('sid,', 'sid),', 1)}"
+_SESSIONS = f"SELECT json_group_array(json_array({_COLUMNS})) FROM"
 _SEATS = f"SELECT json_group_array(json_array({SEAT})) FROM"
 
 # Each is named after the clause of `licet.ledger.prefetch` that asks for it.
 _NAMED = f"{_SESSIONS} session WHERE expires_at_ms > ? AND sid IN (%s)"
+_NUMBER_OF_SEAT = (
+    "coalesce((SELECT number FROM seat WHERE pool_id = session.pool_id AND holder = session.holder), 0)"
+)
+_NAMED_NUMBERED = _NAMED.replace(_COLUMNS, f"{_COLUMNS}, {_NUMBER_OF_SEAT}", 1)
 # How many sessions of each client live, and which is its oldest; answered by an index alone.
 _ROOMS = (
     "SELECT json_group_array(json_array(client_key, live, oldest)) FROM"
@@ -191,6 +197,19 @@ def read_live(raw: sqlite3.Connection, sids: Sequence[bytes], now_ms: int) -> It
     """Those of these sessions that live."""
     for part in _parts(sids):
         yield from _read_sessions(raw, _NAMED % _places(part), now_ms, *part)
+
+
+def read_numbered(raw: sqlite3.Connection, sids: Sequence[bytes], now_ms: int) -> LiveSessions:
+    """Those of these sessions that live, with the numbers of their seats."""
+    sessions: dict[bytes, Session] = {}
+    numbers: dict[bytes, int] = {}
+    for part in _parts(sids):
+        for *row, number in _json(raw, _NAMED_NUMBERED % _places(part), now_ms, *part):
+            session = _session(row)
+            sessions[session.sid] = session
+            if number:
+                numbers[session.sid] = number
+    return LiveSessions(now_ms, sessions, numbers)
 
 
 def load_book(

@@ -24,14 +24,14 @@ from sqlalchemy.pool import NullPool
 from licet.clock import Clock
 from licet.ledger.book import Book, Change
 from licet.ledger.commands import Command
-from licet.model import Session, Tenant
-from licet.store.contract import BUSY_S, REPORT_S, REPORTS_MAX, Differences, Purpose
+from licet.model import Tenant
+from licet.store.contract import BUSY_S, REPORT_S, REPORTS_MAX, Differences, LiveSessions, Purpose
 from licet.store.counters import count
 from licet.store.errors import Contradiction, StoreUnavailable
 from licet.store.migrate import check_current, upgrade
 from licet.store.pool import ConnectionPool
 from licet.store.snapshots import Tenants, read_version
-from licet.store.sqlite.book import load_book, read_live, save_book
+from licet.store.sqlite.book import load_book, read_live, read_numbered, save_book
 
 _SETUP_VERSION = "SELECT version FROM setup"
 _DATA_VERSION = "PRAGMA data_version"  # another number whenever another connection has written
@@ -179,17 +179,18 @@ class SqliteStore:
             self._sessions_at_most.clear()
         return self._sessions_at_most
 
-    def read_sessions(self, sids: Sequence[bytes]) -> tuple[int, dict[bytes, Session]]:
-        """The store's now in milliseconds, and those of these sessions that live at it.
+    def read_sessions(self, sids: Sequence[bytes]) -> LiveSessions:
+        """Those of these sessions that live at the store's now, with the numbers of their seats.
 
         Raises StoreUnavailable.
         """
         with self._read_lock, _faults():
             self._must_be_there()
-            now_ms = self.clock.now_ms()
-            return now_ms, {
-                session.sid: session for session in read_live(_driver(self._reader), sids, now_ms)
-            }
+            now_ms, raw = self.clock.now_ms(), _driver(self._reader)
+            if self._tenants.is_any_signed:
+                return read_numbered(raw, sids, now_ms)
+            found = {session.sid: session for session in read_live(raw, sids, now_ms)}
+            return LiveSessions(now_ms, found, {})
 
     def probe(self) -> None:
         """Return if the store answers and its tables are of this version.
