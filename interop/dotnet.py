@@ -40,10 +40,15 @@ class DotNet:
         Raises Missing.
         """
         framework = self._folder / _RUNTIME / "shared" / "Microsoft.NETCore.App" / VERSION
-        libraries = sorted([*framework.glob("System*.dll"), framework / "netstandard.dll"])
+        more_of_it = ("netstandard.dll", "mscorlib.dll", "Microsoft.Win32.Primitives.dll")
+        libraries = [
+            path for path in sorted(framework.glob("System*.dll")) if "WindowsRuntime" not in path.name
+        ]
         for library in more:
             shutil.copy(library, program.parent)
-        references = [f"-r:{library}" for library in (*libraries, framework / "mscorlib.dll", *more)]
+        references = [
+            f"-r:{library}" for library in (*libraries, *map(framework.joinpath, more_of_it), *more)
+        ]
         _run([*_MCS, *references, f"-out:{program}", *map(str, sources)])
         options = {
             "framework": {"name": "Microsoft.NETCore.App", "version": VERSION},

@@ -4,86 +4,22 @@ One whose tools are missing fails, with `PASS_OVER=1` is skipped.
 """
 
 import json
-import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import connect
 from typing import Any
 
 import pytest
 
-from interop.dotnet import dotnet
-from interop.installing import Missing, may_be_passed_over
+from interop.guarding import PATIENCE_S, Built
 from licet.guard.coverage import read_all
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))  # the vendor of the vectors
 from support.guard_vectors import PLACE, VENDOR
 
-GUARDS = Path(__file__).parent / "guards"
 VECTORS = Path(__file__).parent.parent / "docs" / "reference" / "guard-vectors.json"
-PATIENCE_S = 300.0  # a cold build
-MONO_SQLITE = Path("/usr/lib/mono/4.5/Mono.Data.Sqlite.dll")  # ADO.NET's driver; .NET Core loads it as well
 pytestmark = pytest.mark.timeout(900)  # a cold build fetches what it needs
-
-
-@dataclass(frozen=True, kw_only=True)
-class Built:
-    """A program that is there, and with which variables it runs."""
-
-    command: tuple[str, ...]
-    environment: Mapping[str, str]
-
-    def compare(self, vectors: Path) -> subprocess.CompletedProcess[str]:
-        """What it says of vectors."""
-        command = [*self.command, "vectors", str(vectors)]
-        return subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
-        )
-
-
-@contextmanager
-def _as_it_may_be_missing() -> Iterator[None]:
-    try:
-        yield
-    except Missing as missing:
-        if may_be_passed_over():
-            pytest.skip(str(missing))
-        pytest.fail(f"{missing}; PASS_OVER=1 leaves out what cannot be run")
-
-
-@pytest.fixture(scope="module")
-def go(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """The program in Go, built once."""
-    with _as_it_may_be_missing():
-        if shutil.which("go") is None:
-            raise Missing("there is no go")
-    program = tmp_path_factory.mktemp("go") / "guard"
-    for command in (["go", "vet", "."], ["go", "build", "-o", str(program), "."]):
-        subprocess.run(command, cwd=GUARDS / "go", check=True, timeout=PATIENCE_S)
-    return Built(command=(str(program),), environment=os.environ)
-
-
-@pytest.fixture(scope="module")
-def csharp(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """The program in C#, built once."""
-    program = tmp_path_factory.mktemp("csharp") / "guard.dll"
-    with _as_it_may_be_missing():
-        net = dotnet()
-        net.build(program, sorted((GUARDS / "csharp").glob("*.cs")), MONO_SQLITE)
-    return Built(command=tuple(net.command(program)), environment=net.environment)
-
-
-@pytest.fixture(params=["go", "csharp"])
-def guard(request: pytest.FixtureRequest) -> Built:
-    """The program in each language."""
-    found = request.getfixturevalue(request.param)
-    assert isinstance(found, Built)
-    return found
 
 
 def test_a_guard_gives_every_answer_of_the_vectors(guard: Built) -> None:

@@ -238,11 +238,18 @@ public sealed class Coverage
     readonly List<Licence> good;
     readonly long builtAt;
 
+    /// <summary>builtAt: the beginning of the day of the build, in seconds since 1970.</summary>
     public Coverage(IEnumerable<Verdict> verdicts, long builtAt)
     {
         all = verdicts.ToList();
         good = all.Where(it => it.Reason == null).Select(it => it.Licence).ToList();
         this.builtAt = builtAt;
+    }
+
+    /// <summary>Licence time: a clock that was set back makes no licence younger.</summary>
+    public long Time(long now)
+    {
+        return good.Select(it => it.IssuedAt).Concat(new[] { now, builtAt }).Max();
     }
 
     /// <summary>What is signed for a pool now, a day around it; or null, and why nothing is.</summary>
@@ -254,7 +261,7 @@ public sealed class Coverage
             reason = WhyNothing(pool);
             return null;
         }
-        now = Math.Max(Math.Max(now, builtAt), good.Max(it => it.IssuedAt));
+        now = Time(now);
         var moments = good.SelectMany(it => new[] { it.BeginsAt, it.OverAt })
             .Where(it => now - Day <= it && it <= now + Day).Concat(new[] { now - Day, now + Day });
         Terms found = null;

@@ -2,6 +2,7 @@
 //
 //     dotnet guard.dll vectors ../../../docs/reference/guard-vectors.json
 //     dotnet guard.dll memory FILE
+//     dotnet guard.dll serve
 using System;
 using System.Data.Common;
 using System.Diagnostics;
@@ -14,8 +15,10 @@ public static class Program
         {
             case "vectors":
                 return Vectors.Compare(args[1]);
-            default:
+            case "memory":
                 return Memory(args[1]);
+            default:
+                return Api.Serve();
         }
     }
 

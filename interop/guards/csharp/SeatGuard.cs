@@ -11,9 +11,29 @@ using System.Text.Json;
 public sealed class Answer
 {
     public int Status;
-    public string Reason;   // of 403
+    public string Error, Reason;   // Reason: of licence_refused
     public long RetryAfter;   // of 503, in seconds
     public string[] Scopes = new string[0];
+
+    /// <summary>The header WWW-Authenticate (RFC 6750 3); null if there is none.</summary>
+    public string Challenge
+    {
+        get
+        {
+            if (Status == 200 || Status == 503 || Error == "licence_refused") return null;
+            return "Bearer realm=\"api\"" + (Error == null ? "" : $", error=\"{Error}\"");
+        }
+    }
+
+    /// <summary>The JSON of a refusal.</summary>
+    public string Body
+    {
+        get
+        {
+            var reason = Reason == null ? "" : $", \"reason\": \"{Reason}\"";
+            return $"{{\"error\": \"{Error ?? "invalid_request"}\"{reason}}}";
+        }
+    }
 }
 
 /// <summary>Who stands in the way: the newest iat of the seat, and how long its holder must be silent still.</summary>
@@ -33,7 +53,7 @@ public interface ISeatMemory
 public sealed class SeatGuard
 {
     const long Clocks = 300;   // seconds by which clocks may differ
-    static readonly Answer NoToken = new Answer { Status = 401 };
+    internal static readonly Answer NoToken = new Answer { Status = 401, Error = "invalid_token" };
     readonly Place place;
     readonly ISeatMemory memory;
 
@@ -46,11 +66,16 @@ public sealed class SeatGuard
     /// <summary>The licences that were fetched last; null before there are any.</summary>
     public volatile Coverage Coverage;
 
+    /// <summary>Whether a method only reads (RFC 9110 9.2.1). A header that overrides it makes it another.</summary>
+    public static bool IsSafe(string method)
+    {
+        return method == "GET" || method == "HEAD" || method == "OPTIONS";
+    }
+
     /// <summary>Whether a request needs a seat.</summary>
     public bool NeedsSeat(string method, IEnumerable<string> needs)
     {
-        var isSafe = method == "GET" || method == "HEAD" || method == "OPTIONS";
-        return !isSafe || !place.ReadOnlyScopes.IsSupersetOf(needs);
+        return !IsSafe(method) || !place.ReadOnlyScopes.IsSupersetOf(needs);
     }
 
     /// <summary>Steps 4 to 6, for a token that is active and has the needed scopes. now: seconds since 1970.</summary>
@@ -103,7 +128,7 @@ public sealed class SeatGuard
             && Whole(claims, "exp", out expiresAt);
     }
 
-    static string Text(JsonElement of, string name)
+    internal static string Text(JsonElement of, string name)
     {
         var isText = of.TryGetProperty(name, out var found) && found.ValueKind == JsonValueKind.String;
         return isText ? found.GetString() : null;
@@ -122,12 +147,12 @@ public sealed class SeatGuard
 
     static Answer Refused(string reason)
     {
-        return new Answer { Status = 403, Reason = reason };
+        return new Answer { Status = 403, Error = "licence_refused", Reason = reason };
     }
 
-    static Answer Later(long seconds)
+    internal static Answer Later(long seconds)
     {
-        return new Answer { Status = 503, RetryAfter = seconds };
+        return new Answer { Status = 503, Error = "temporarily_unavailable", RetryAfter = seconds };
     }
 }
 

@@ -173,16 +173,30 @@ func read(claims map[string]any) (*licence, error) {
 	return found, unreadable
 }
 
+// Licence time: a clock that was set back makes no licence younger.
+func licenceTime(all []verdict, now, built int64) int64 {
+	for _, it := range all {
+		if it.reason == "" {
+			now = max(now, it.licence.iat)
+		}
+	}
+	return max(now, built)
+}
+
+func installationHash(installation string) string {
+	hash := sha256.Sum256([]byte("licet installation\x00" + installation))
+	return base64.RawURLEncoding.EncodeToString(hash[:])
+}
+
 // What is signed for a pool at a moment, a day around it; or why nothing is.
 func signed(all []verdict, of string, now int64, built int64) (*terms, string) {
 	var good []*licence
 	for _, it := range all {
 		if it.reason == "" {
 			good = append(good, it.licence)
-			now = max(now, it.licence.iat)
 		}
 	}
-	now = max(now, built)
+	now = licenceTime(all, now, built)
 	is := false
 	for _, it := range good {
 		_, has := it.pools[of]

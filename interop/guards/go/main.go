@@ -1,36 +1,19 @@
-// Counts the seats of a licence as docs/reference/guard-protocol.md says, and compares each answer with the vectors.
+// Runs what make interop asks for. An API needs licence.go, counting.go and gate.go, and nothing of this file.
 //
 //	go run . vectors ../../../docs/reference/guard-vectors.json
-//
-// What is in place of an API here is the list of requests in the vectors; `answer` is what its guard would do.
+//	go run . serve
 
 package main
 
 import (
 	"bytes"
 	"crypto/ecdsa"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"os"
 	"reflect"
-	"sort"
-	"strings"
 	"time"
 )
-
-const clocks = 300
-
-type place struct {
-	Vendor           string
-	Product          string   `json:"product"`
-	Tenant           string   `json:"tenant"`
-	Built            string   `json:"built"`
-	Installation     string   `json:"installation"`
-	InstallationHash string   `json:"installation_hash"`
-	ReadOnlyScopes   []string `json:"read_only_scopes"`
-}
 
 type request struct {
 	Now    int64          `json:"now"`
@@ -38,13 +21,6 @@ type request struct {
 	Method string         `json:"method"`
 	Needs  []string       `json:"needs"`
 	result
-}
-
-type result struct {
-	Status     int      `json:"status"`
-	Reason     string   `json:"reason"`
-	RetryAfter int64    `json:"retry_after"`
-	Scopes     []string `json:"scopes"`
 }
 
 type vectors struct {
@@ -78,114 +54,18 @@ type vectors struct {
 	} `json:"scenarios"`
 }
 
-type holder struct {
-	who       string
-	iat, seen int64
-}
-
-type guard struct {
-	at       place
-	verdicts []verdict
-	built    int64
-	memory   map[string]holder
-}
-
-// Step 6: who has a seat, without a name in it.
-func whoHas(countedFor string, client, user *string) (string, bool) {
-	names := []*string{client, user}
-	if countedFor == "user" {
-		names = []*string{user}
-	}
-	if names[0] == nil {
-		return "", false
-	}
-	text := countedFor + ":"
-	for _, it := range names {
-		if it != nil {
-			text += fmt.Sprintf("%d:%s,", len(*it), *it)
-		}
-	}
-	hash := sha256.Sum256([]byte(text))
-	return base64.RawURLEncoding.EncodeToString(hash[:]), true
-}
-
-// Steps 4 to 6.
-func (g *guard) answer(of request) result {
-	pool, _ := of.Claims["pool"].(string)
-	scopes := strings.Fields(of.Claims["scope"].(string))
-	seat, number, countedFor, isSeat := seatOf(of.Claims)
-	given, reason := signed(g.verdicts, pool, of.Now, g.built)
-	seen := both(scopes, g.at.ReadOnlyScopes)
-	if isSeat && given != nil {
-		seen = both(scopes, union(g.at.ReadOnlyScopes, given.Scopes))
-	}
-	sort.Strings(seen)
-	isSafe := of.Method == "GET" || of.Method == "HEAD" || of.Method == "OPTIONS"
-	if isSafe && len(both(of.Needs, g.at.ReadOnlyScopes)) == len(of.Needs) {
-		return result{Status: 200, Scopes: seen}
-	}
-	switch {
-	case !isSeat:
-		return result{Status: 401}
-	case seat.iat-of.Now > clocks, of.Now-secondsOf(of.Claims["exp"]) > clocks:
-		return result{Status: 503, RetryAfter: 2}
-	case given == nil:
-		return result{Status: 403, Reason: reason}
-	case of.Now-seat.iat-given.AccessTTLMax > clocks:
-		return result{Status: 401}
-	case len(both(of.Needs, seen)) < len(of.Needs), len(both(seen, g.at.ReadOnlyScopes)) == len(seen):
-		return result{Status: 403, Reason: "wrong_pool"}
-	case len(both([]string{countedFor}, given.Duplicates)) == 0:
-		return result{Status: 403, Reason: "counted_otherwise"}
-	case number < 1 || number > given.Signed:
-		return result{Status: 403, Reason: "beyond_licence"}
-	}
-	key := fmt.Sprintf("%s/%s/%s/%d", g.at.Product, g.at.Tenant, pool, number)
-	before, is := g.memory[key]
-	left := before.seen + given.Hold - of.Now
-	if is && before.who != seat.who && seat.iat < before.iat+given.Hold && left > 0 {
-		if seat.iat < before.iat {
-			return result{Status: 401}
-		}
-		return result{Status: 503, RetryAfter: left}
-	}
-	g.memory[key] = holder{seat.who, max(seat.iat, before.iat), of.Now}
-	return result{Status: 200, Scopes: seen}
-}
-
-// Step 5.1.
-func seatOf(claims map[string]any) (found holder, number int64, countedFor string, ok bool) {
-	seat, isSeat := claims["seat"].(map[string]any)
-	digits, isNumber := seat["number"].(json.Number)
-	countedFor, isText := seat["counted_for"].(string)
-	if !isSeat || !isNumber || !isText || strings.ContainsAny(digits.String(), ".eE") {
-		return found, 0, "", false
-	}
-	number, err := digits.Int64()
-	if err != nil { // it is greater than any that is signed
-		number = -1
-	}
-	who, isKnown := whoHas(countedFor, text(claims["client_id"]), text(claims["username"]))
-	return holder{who: who, iat: secondsOf(claims["iat"])}, number, countedFor, isKnown
-}
-
-func text(of any) *string {
-	if found, is := of.(string); is {
-		return &found
-	}
-	return nil
-}
-
-func secondsOf(of any) int64 {
-	found, err := of.(json.Number).Int64()
-	if err != nil {
-		panic(err)
-	}
-	return found
-}
-
 func main() {
-	content, err := os.ReadFile(os.Args[2])
+	switch os.Args[1] {
+	case "vectors":
+		compare(os.Args[2])
+	default:
+		serve()
+	}
+}
+
+// Compares each answer of the guard with the test vectors.
+func compare(file string) {
+	content, err := os.ReadFile(file)
 	if err != nil {
 		panic(err)
 	}
@@ -212,8 +92,7 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
-	hash := sha256.Sum256([]byte("licet installation\x00" + all.Place.Installation))
-	expect("installation", all.Place.InstallationHash, base64.RawURLEncoding.EncodeToString(hash[:]))
+	expect("installation", all.Place.InstallationHash, installationHash(all.Place.Installation))
 	judged := func(names []string) (found []verdict) {
 		for _, it := range names {
 			found = append(found, judge(all.Licences[it], keys, all.Place))
@@ -240,9 +119,13 @@ func main() {
 		}
 	}
 	for _, it := range all.Scenarios {
-		g := &guard{all.Place, judged(it.Licences), day.Unix(), map[string]holder{}}
+		now := int64(0)
+		g := &guard{at: all.Place, builtAt: day.Unix(), seconds: func() float64 { return float64(now) }}
+		g.licences.Store(&coverage{judged(it.Licences)})
 		for number, of := range it.Requests {
-			expect(fmt.Sprintf("%s, request %d", it.Name, number+1), of.result, g.answer(of))
+			now = of.Now
+			found := g.count(of.Claims, of.Method, of.Needs, of.Now)
+			expect(fmt.Sprintf("%s, request %d", it.Name, number+1), of.result, found)
 		}
 	}
 	fmt.Printf("%d answers, %d wrong\n", count, wrong)

@@ -22,7 +22,6 @@ from typing import Any
 from licet.alerts.destinations import MailServer
 from licet.alerts.evaluation import BACK_TO_NORMAL, POOL_DENIED, THRESHOLD_REACHED
 from licet.alerts.licence_ends import EXPIRED, EXPIRES_SOON
-from licet.alerts.licence_subjects import licence_subject
 from licet.alerts.outbox import Attempt, Message
 from licet.alerts.shared_seats import SEAT_SHARED
 from licet.seat_sources import counted_addresses
@@ -62,7 +61,7 @@ def subject(type_: str, data: Mapping[str, Any]) -> str:
         case _ if type_ in {EXPIRES_SOON, EXPIRED}:
             return f"{pool}: the licence {_end(type_, data)}"
         case _:
-            return licence_subject(type_, data) or type_
+            return type_
 
 
 def _end(type_: str, data: Mapping[str, Any]) -> str:
