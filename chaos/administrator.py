@@ -1,4 +1,4 @@
-"""An administrator at work while the load runs: seats, clients, secrets and sessions of all tenants.
+"""An administrator at work while the load runs: seats, licences, clients, secrets and sessions.
 
 Mostly through the store, now and then through the command line in a process of its own. What failed may have
 been done; the administrator looks before the next step, and the checker reckons with both. Every now and then
@@ -15,8 +15,10 @@ from collections.abc import Callable
 
 from chaos.databases import Database
 from chaos.history import Action, ActionKind, Begun, ClientPlan, Done, TenantPlan, Writer, now_us
-from chaos.site import ACTOR, POOL, Made
+from chaos.licensing import Licensing, Signed, Step
+from chaos.site import ACTOR, Made
 from chaos.tables import look
+from chaos.vendor import POOL
 from licet.model import Client, Tenant
 from licet.reports.live import sessions
 from licet.setup.change import changing, end_sessions
@@ -27,6 +29,7 @@ PAUSE_S = 0.25  # between two actions, on average
 LOOK_EVERY = 8  # actions
 COMMAND_EVERY = 20  # actions, of which one is through the command line
 COMMAND_S = 20.0
+LICENCES = 0.6  # of all actions in a signed tenant
 UNREACHABLE = 3  # the exit code of a store that is out of reach
 
 
@@ -40,6 +43,7 @@ class Administrator:
         self._secrets = made.secrets
         self._writer = writer
         self._dice = random.Random(seed)
+        self._licensing = Licensing(begun.tenants, made.vendor, ACTOR, self._dice)
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="administrator")
         self._bug: Exception | None = None
@@ -89,6 +93,9 @@ class Administrator:
 
     def _act(self, store: Store) -> None:
         plan = self._dice.choice(self._tenants)
+        if plan.signed and self._dice.random() < LICENCES:
+            self._license(plan, self._licensing.step(store, plan))
+            return
         client = self._dice.choice(plan.clients)
         tenant = store.tenant(plan.name)
         assert tenant is not None
@@ -116,6 +123,10 @@ class Administrator:
             self._note("seats", plan.name, self._command(*command), seats=seats, by="command")
         else:
             self._note("seats", plan.name, change_it, seats=seats)
+
+    def _license(self, plan: TenantPlan, step: Step) -> None:
+        do_it, signed = step
+        self._note("licence", plan.name, do_it, signed=signed)
 
     def _turn_some_client(self, store: Store, plan: TenantPlan, tenant: Tenant, client: ClientPlan) -> None:
         """Let a client in again, if one is shut out; else shut this one out."""
@@ -172,6 +183,8 @@ class Administrator:
         """As many seats as at first, and everybody let in."""
         for plan in self._tenants:
             self._set_seats(store, plan, plan.seats)
+            for step in self._licensing.last_steps(store, plan) if plan.signed else ():
+                self._license(plan, step)
             tenant = store.tenant(plan.name)
             for client in tenant.clients.values() if tenant else ():
                 if not client.enabled:
@@ -187,6 +200,7 @@ class Administrator:
         seats: int = 0,
         sids: tuple[str, ...] = (),
         by: str = "store",
+        signed: Signed = (),
     ) -> None:
         """Do something, and keep when and with what result."""
         begun_us = now_us()
@@ -209,6 +223,7 @@ class Administrator:
                     seats=seats,
                     sids=sids,
                     by=by,
+                    signed=signed,
                 )
             )
 

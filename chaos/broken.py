@@ -6,6 +6,8 @@
 - `remembering`: an introspection is answered from what was read a moment ago.
 - `letting go`: a seat is given back when the last of its sessions ends, also where it has to be held.
 - `leaking`: a seat is not given back when the last of its sessions ends.
+- `hasty`: neither a seat nor its number is held after the last token.
+- `blind`: the memory of a guard lets everybody in. This one is of APIs, beside nodes that are hasty.
 
 Each takes away what would stand behind it in the tables, so that only the checker is left to see it.
 """
@@ -14,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from licet.guard import OneProcess, SqlMemory
 from licet.lanes.commit import apply_all, commit
 from licet.ledger import rules, seat_life
 from licet.ledger.book import Book, Change, SeatFreed, SeatKey
@@ -23,6 +26,7 @@ from licet.server import commits as lane
 from licet.store.contract import LiveSessions, Purpose, Store
 from licet.store.sqlite import store as sqlite
 
+HASTY, BLIND = "hasty", "blind"
 STALE_S = 0.3
 FORGETS_EVERY = 40  # commits
 
@@ -111,6 +115,20 @@ def _let_go_of_seats() -> None:
     seat_life.held_until = lambda *_: 0
 
 
+def _hold_no_number() -> None:
+    _let_go_of_seats()
+    rules.given_from_ms = lambda *_: 0  # type: ignore[attr-defined]
+
+
+def _let_everybody_in() -> None:
+    OneProcess.recall = SqlMemory.recall = lambda *_: True  # type: ignore[method-assign,assignment]
+    OneProcess.take = SqlMemory.take = lambda *_: None  # type: ignore[method-assign,assignment]
+
+    async def atake(*_: object) -> None: ...
+
+    OneProcess.atake = SqlMemory.atake = atake  # type: ignore[method-assign,assignment]
+
+
 def _look_away() -> None:
     """Take the check away that stands behind the rules."""
     pragmas = (*sqlite._PRAGMAS, "PRAGMA ignore_check_constraints = ON")
@@ -124,4 +142,6 @@ _MISTAKES: dict[str, Callable[[], None]] = {
     "remembering": _remember_what_was_read,
     "leaking": _leak_seats,
     "letting go": _let_go_of_seats,
+    HASTY: _hold_no_number,
+    BLIND: _let_everybody_in,
 }

@@ -28,8 +28,11 @@ from chaos.history import (
     Operation,
 )
 from chaos.holders import check_denials, check_holders
+from chaos.let_in import check_calls
 from chaos.lives import Lives
-from chaos.times import FOREVER, Faults, Seats
+from chaos.numbers import check_numbers
+from chaos.signed import Room
+from chaos.times import FOREVER, Faults
 
 FAILOVER_S_MAX = 10.0
 EXPIRY_S_MAX = 1.0
@@ -107,11 +110,14 @@ def check(records: Iterable[AnyRecord]) -> Report:
         for action in actions:
             if action.done == "contradiction":
                 findings.add("tables", "the tables refused an administrator's change", action)
-        lives = Lives(plan, operations, actions, faults)
-        seats = Seats(plan.seats, actions)
+        seats = Room(plan, actions)
+        lives = Lives(plan, operations, actions, faults, seats.signed)
         check_holders(lives, seats, operations, findings)
         check_denials(lives, seats, operations, findings)
         check_answers(lives, operations, actions, faults, findings)
+        if seats.signed is not None:
+            check_numbers(lives, seats.signed, operations, findings)
+            check_calls(lives, seats.signed, operations, found.begun, faults, findings)
         if found.final is not None:
             check_final(lives, seats, operations, found.final, findings)
     for look in found.looks:

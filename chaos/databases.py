@@ -5,16 +5,30 @@ administrators a store of their own.
 """
 
 import sqlite3
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from licet.clock import SystemClock
 from licet.credentials.keyring import FILE_NAME, Keyring, new_keyring, write_keyring
 from licet.store.contract import Store
 from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite.store import SqliteStore
+
+if TYPE_CHECKING:
+    from support.postgres import Postgres
+
+
+def tests_postgres() -> "type[Postgres]":
+    """The server that the tests run on; the harness needs no other one."""
+    tests = str(Path(__file__).parent.parent / "tests")
+    if tests not in sys.path:
+        sys.path.append(tests)
+    from support.postgres import Postgres  # noqa: PLC0415 - it is on the path only now
+
+    return Postgres
 
 
 class Database(Protocol):

@@ -7,7 +7,9 @@ from chaos.findings import Findings
 from chaos.history import Final, Look, Operation, PoolRow, SessionRow, TenantPlan
 from chaos.holders import DENIALS
 from chaos.lives import Lives
-from chaos.times import Seats
+from chaos.numbers import check_numbers_at_the_end
+from chaos.signed import Room
+from chaos.times import ALLOWANCE_US
 
 
 def check_look(pools: Iterable[PoolRow], seen: Look | Final, findings: Findings) -> None:
@@ -21,7 +23,7 @@ def check_look(pools: Iterable[PoolRow], seen: Look | Final, findings: Findings)
 
 
 def check_final(
-    lives: Lives, seats: Seats, operations: Iterable[Operation], final: Final, findings: Findings
+    lives: Lives, seats: Room, operations: Iterable[Operation], final: Final, findings: Findings
 ) -> None:
     """Is what the tables hold of one tenant what it has to be?"""
     name = lives.plan.name
@@ -33,10 +35,15 @@ def check_final(
             findings.add("tables", text)
         if pool.minute_peak > seats.most_ever:
             findings.add("tables", f"{name}: usage has a peak of {pool.minute_peak}")
-        if not seats.may_be(pool.seats, final.begun_us, final.ended_us):
+        if not seats.may_be_set(pool.seats, final.begun_us, final.ended_us):
             findings.add("tables", f"{name}: there are {pool.seats} seats")
     sessions = [row for row in final.sessions if row.tenant == name]
-    _check_seats(lives.plan, sessions, final, findings)
+    plan = lives.plan
+    known_us = (plan.hold_s + plan.session_ttl_s) * 1_000_000 + ALLOWANCE_US
+    if not seats.may_fall(final.begun_us - known_us, final.ended_us):
+        _check_seats(plan, sessions, final, findings)
+    if plan.signed:
+        check_numbers_at_the_end(lives, final, findings)
     _check_sessions(lives, sessions, final, findings)
     _check_journal(lives, operations, sessions, final, findings)
 

@@ -15,6 +15,9 @@ FindingKind = Literal[
     "doubled",  # one seat was given back twice, or one refresh made another session
     "unexplained_denial",  # a denial although there must have been a seat
     "unexplained_refusal",  # an error that nothing explains
+    "early_number",  # the number of a seat was given before it was free
+    "two_holders",  # a guard let two holders of one number in at a time
+    "refused_live",  # a guard refused a token that must live
     "tables",  # the tables contradict each other, or what was answered
     "slow_failover",  # no grant within ten seconds of a promotion
     "slow_seat",  # a seat whose client died was free too late, or too early

@@ -17,8 +17,8 @@ import msgspec
 UNKNOWN = ""
 UNAVAILABLE = "unavailable"
 
-Kind = Literal["grant", "refresh", "logoff", "revoke", "introspect"]
-ActionKind = Literal["seats", "disable", "enable", "take_secret", "give_secret", "end"]
+Kind = Literal["grant", "refresh", "logoff", "revoke", "introspect", "call"]
+ActionKind = Literal["seats", "disable", "enable", "take_secret", "give_secret", "end", "licence"]
 HolderKind = Literal["client", "user", "none"]
 Done = Literal["done", "unknown", "contradiction"]  # the last is a bug that the tables refused
 
@@ -41,7 +41,11 @@ class ClientPlan(Record, frozen=True, kw_only=True):
 
 
 class TenantPlan(Record, frozen=True, kw_only=True):
-    """A tenant of one pool, and those who want its seats."""
+    """A tenant of one pool, and those who want its seats.
+
+    `signed` is how many seats its vendor has signed at first, 0 where the pool is in no licence. `hold_s` is
+    the effective one. `is_jwt` is whether its access tokens are JWTs.
+    """
 
     name: str
     seats: int
@@ -50,6 +54,18 @@ class TenantPlan(Record, frozen=True, kw_only=True):
     access_ttl_s: int
     clients: tuple[ClientPlan, ...] = ()
     hold_s: int = 0
+    signed: int = 0
+    is_jwt: bool = False
+
+
+class ApiPlan(Record, frozen=True, kw_only=True):
+    """An API behind guards, one for each signed tenant.
+
+    Those of one `memory` count together. `overlap_s` is how long two of them may differ at a hand-over.
+    """
+
+    memory: str
+    overlap_s: float = 0.0
 
 
 class Begun(Record, frozen=True, kw_only=True, tag="begun"):
@@ -59,15 +75,18 @@ class Begun(Record, frozen=True, kw_only=True, tag="begun"):
     store: str
     nodes: int
     tenants: tuple[TenantPlan, ...]
+    apis: tuple[ApiPlan, ...] = ()
 
 
 class Operation(Record, frozen=True, kw_only=True, tag="op"):
     """One request. `received_us` is 0 when nobody answered.
 
-    `outcome` is `granted`, `active`, `inactive`, `logged_off`, `revoked` or the reason or error of a refusal.
+    `outcome` is `granted`, `active`, `inactive`, `logged_off`, `revoked`, `let_in` or the reason or error of
+    a refusal. A `call` goes to an API, which `node` is then.
     `sid` is the session's: of the answer to a grant, else of the token that was sent. Of an access token that
     was sent, `token_sent_us` and `token_received_us` say when it was asked for and had.
-    `in_use` and `seats` are those of a denial.
+    `issued_ms` is when that token was issued, or the one that is answered, by the store's clock.
+    `number` is that of the session's seat, as far as it is known. `in_use` and `seats` are those of a denial.
     """
 
     kind: Kind
@@ -85,6 +104,8 @@ class Operation(Record, frozen=True, kw_only=True, tag="op"):
     seats: int = 0
     in_use: int = 0
     released: bool = False
+    issued_ms: int = 0
+    number: int = 0
 
     @property
     def is_unknown(self) -> bool:
@@ -95,7 +116,8 @@ class Operation(Record, frozen=True, kw_only=True, tag="op"):
 class Action(Record, frozen=True, kw_only=True, tag="action"):
     """What an administrator did. `client` is '' where it is about the pool; `seats` is the new number.
 
-    `sids` are the sessions that were to end, where they were named.
+    `sids` are the sessions that were to end, where they were named. `signed` is what licences give from each
+    moment on, once this was done.
     """
 
     kind: ActionKind
@@ -107,6 +129,7 @@ class Action(Record, frozen=True, kw_only=True, tag="action"):
     seats: int = 0
     sids: tuple[str, ...] = ()
     by: str = "store"
+    signed: tuple[tuple[int, int], ...] = ()
 
 
 class Fault(Record, frozen=True, kw_only=True, tag="fault"):
@@ -167,6 +190,7 @@ class SeatRow(Record, frozen=True, kw_only=True):
     holder: str
     expires_at_ms: int
     issued_at_ms: int = 0
+    number: int = 0
 
 
 class JournalRow(Record, frozen=True, kw_only=True):

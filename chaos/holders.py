@@ -14,12 +14,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from chaos.findings import Findings
 from chaos.history import Operation
 from chaos.lives import Life, Lives
-from chaos.times import Seats
+from chaos.signed import Room
+from chaos.times import ALLOWANCE_US
 
-DENIALS = frozenset({"all_in_use", "no_seats", "licence_expired"})
+DENIALS = frozenset({"all_in_use", "no_seats", "licence_expired", "licence_missing"})
 
 
-def check_holders(lives: Lives, seats: Seats, operations: Sequence[Operation], findings: Findings) -> None:
+def check_holders(lives: Lives, seats: Room, operations: Sequence[Operation], findings: Findings) -> None:
     """Find the moments in which more held a seat for certain than there were."""
     grants: Mapping[str, Operation] | None = None
     active: dict[str, dict[str, Life]] = defaultdict(dict)  # by holder, its sessions by sid
@@ -48,7 +49,7 @@ def check_holders(lives: Lives, seats: Seats, operations: Sequence[Operation], f
             findings.add("over_issued", text, *(grants[life.sid] for life in held))
 
 
-def check_denials(lives: Lives, seats: Seats, operations: Iterable[Operation], findings: Findings) -> None:
+def check_denials(lives: Lives, seats: Room, operations: Iterable[Operation], findings: Findings) -> None:
     """Find the denials that cannot have been right."""
     most = _MostHolders(lives)
     must_hold: dict[str, list[Life]] = defaultdict(list)
@@ -64,9 +65,7 @@ def check_denials(lives: Lives, seats: Seats, operations: Iterable[Operation], f
             findings.add("unexplained_denial", f"{holder} holds a seat already (L2)", operation)
         elif not seats.may_be(operation.seats, *window):
             findings.add("unexplained_denial", f"there were not {operation.seats} seats", operation)
-        elif operation.in_use < operation.seats or (operation.outcome == "no_seats") != (
-            operation.seats == 0
-        ):
+        elif not _says_why(lives, seats, operation):
             findings.add("unexplained_denial", "what it says is no reason", operation)
         elif operation.in_use > (may := most.between(*window)):
             text = f"{operation.in_use} seats in use, and {may} holders at most"
@@ -74,6 +73,22 @@ def check_denials(lives: Lives, seats: Seats, operations: Iterable[Operation], f
         else:
             is_tight = operation.in_use == may
             findings.checked["denials with as many in use as may have been, and no more"] += is_tight
+
+
+def _says_why(lives: Lives, seats: Room, operation: Operation) -> bool:
+    """Whether what a denial says is a reason for it."""
+    window = operation.sent_us, operation.received_us
+    if operation.outcome == "licence_expired":
+        return seats.signed is not None and 0 in seats.signed.between(*window)
+    if operation.outcome == "licence_missing":
+        return False
+    if (operation.outcome == "no_seats") != (operation.seats == 0):
+        return operation.seats == 0 and seats.signed is not None and 0 in seats.signed.between(*window)
+    if operation.in_use >= operation.seats:
+        return True
+    # A number is held though its seat was cut with the licence.
+    held_us = lives.plan.hold_s * 1_000_000 + ALLOWANCE_US
+    return seats.may_fall(operation.sent_us - held_us, operation.received_us)
 
 
 class _MostHolders:

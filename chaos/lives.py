@@ -12,6 +12,9 @@ after the last that may have renewed it.
 
 Where the pool has a hold, its seat was held for as long after the last request that was granted, however the
 session ended (L18); and may have been for as long after the last that may have been.
+
+In a signed pool all that ends where fewer seats are signed than its number (L13): for certain where fewer may
+be, and at the latest where fewer must be.
 """
 
 import heapq
@@ -21,6 +24,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from chaos.history import Action, Operation, TenantPlan
+from chaos.signed import Signed, numbers_of
 from chaos.times import ALLOWANCE_US, FOREVER, Faults
 
 
@@ -39,11 +43,13 @@ class Life(msgspec.Struct, kw_only=True, gc=False):
     end_sent_us: int = FOREVER
     ended_us: int = FOREVER
     since_us: int = 0  # the earliest at which its seat may have been taken
+    number: int = 0  # of its seat, as far as anybody was told
+    cut_us: int = FOREVER  # from when on fewer seats may have been signed
 
     @property
     def must_until_us(self) -> int:
         """Until when it lived for certain."""
-        return min(self.end_sent_us, self.renewed_sent_us + self.ttl_us - ALLOWANCE_US)
+        return min(self.end_sent_us, self.cut_us, self.renewed_sent_us + self.ttl_us - ALLOWANCE_US)
 
     @property
     def may_until_us(self) -> int:
@@ -55,7 +61,8 @@ class Life(msgspec.Struct, kw_only=True, gc=False):
         """Until when its seat was its holder's for certain."""
         if not self.hold_us:
             return self.must_until_us
-        return max(self.must_until_us, self.renewed_sent_us + self.hold_us - ALLOWANCE_US)
+        held_us = min(self.cut_us, self.renewed_sent_us + self.hold_us - ALLOWANCE_US)
+        return max(self.must_until_us, held_us)
 
     @property
     def may_hold_until_us(self) -> int:
@@ -77,7 +84,12 @@ class Lives:
     """All sessions of one tenant. `operations` are in the order in which they were sent."""
 
     def __init__(
-        self, plan: TenantPlan, operations: Iterable[Operation], actions: Sequence[Action], faults: Faults
+        self,
+        plan: TenantPlan,
+        operations: Sequence[Operation],
+        actions: Sequence[Action],
+        faults: Faults,
+        signed: Signed | None = None,
     ) -> None:
         self.plan = plan
         self.by_sid: dict[str, Life] = {}
@@ -93,6 +105,8 @@ class Lives:
             _supersede(grants[client.client_id], client.sessions_max)
         for action in actions:
             self._act(action, grants)
+        if signed is not None:
+            self._cut(signed, numbers_of(operations))
         self._find_since()
 
     def holder(self, client: str, sid: str) -> str:
@@ -173,6 +187,18 @@ class Lives:
                 life.end_sent_us = min(life.end_sent_us, action.begun_us)
             if action.done == "done" and (action.sids or action.begun_us >= life.received_us):
                 life.ended_us = min(life.ended_us, action.ended_us)
+
+    def _cut(self, signed: Signed, numbers: Mapping[str, int]) -> None:
+        """End what has a higher number than is signed."""
+        for life in self.holding():
+            life.number = numbers.get(life.sid, 0)
+            if life.number:
+                life.cut_us = signed.may_be_below_from(life.number, life.sent_us)
+                beyond_us = signed.must_be_below_from(life.number, life.received_us)
+                life.ended_us = min(life.ended_us, beyond_us)
+            else:  # whatever it is, it is no more than what was signed when it was given
+                highest = max(signed.between(life.sent_us, life.received_us))
+                life.cut_us = signed.may_be_below_from(highest, life.sent_us)
 
     def _find_since(self) -> None:
         """Who may have held its seat all the time from an earlier session on, may have it since then."""

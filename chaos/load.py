@@ -3,7 +3,8 @@
 `python -m chaos.load SPEC` runs until its standard input says `quiet`; then it lets what is under way end,
 asks about every session that it still has, and is over. Each second it prints what it has done so far.
 A client may die: then it never comes back to its sessions, and nobody gives back its seats. It asks about
-sessions that are over as well, because what is over has to stay over.
+sessions that are over as well, because what is over has to stay over. In a signed tenant it calls an API too,
+behind a guard that counts, with tokens that live and with those of sessions that are over.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ import uvloop
 
 from chaos.history import UNAVAILABLE, UNKNOWN, Kind, Operation, Writer, now_us
 from chaos.site import ASKER, ClientSite, TenantSite
-from chaos.wire import PATIENCE_S, SWEEP_S, Answer, Line, basic, post, sid_of
+from chaos.wire import PATIENCE_S, SWEEP_S, Answer, Line, Said, basic, issued_ms_of, number_of, post, sid_of
 
 GRANT, REFRESH = "client_credentials", "refresh_token"
 ENDED_REMEMBERED = 4  # sessions of one client that are over, and asked about now and then
@@ -27,8 +28,12 @@ HELD_MAX = 8  # sessions of one client; more it logs off
 DENIED_S = 0.4  # how long a client without a seat waits at most before it asks again
 UNREACHED_S = 0.1
 SAY_EVERY_S = 0.25
+CALLS = 0.5  # of what is done with a session of a signed tenant
+CALL_S = 6.0  # more than its guard takes to find out that nobody answers
+CALLS_MAX = 6  # one after the other
 ERROR_STATUS = 400
 UNAVAILABLE_STATUS = 503
+HANDED_OVER = "handed over"  # a guard says it of a number, and of nothing else
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +44,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     tenants: tuple[TenantSite, ...]
     history: str
     actors_per_client: int = 1
+    apis: tuple[int, ...] = ()
 
 
 class Count(msgspec.Struct, kw_only=True):
@@ -50,7 +56,10 @@ class Count(msgspec.Struct, kw_only=True):
 
 
 class Held(msgspec.Struct, kw_only=True):
-    """A session that a client has, or had; its access token is the newest, `received_us` when that came."""
+    """A session that a client has, or had; its access token is the newest, `received_us` when that came.
+
+    `number` is that of its seat, as far as it is known.
+    """
 
     sid: str
     access: str
@@ -58,6 +67,8 @@ class Held(msgspec.Struct, kw_only=True):
     licensed: bool
     sent_us: int
     received_us: int
+    issued_ms: int
+    number: int = 0
 
 
 class Load:
@@ -68,6 +79,7 @@ class Load:
         self.is_over = False
         self.dice = random.Random(spec.seed)
         self.lines = [Line(port) for port in spec.ports]
+        self.apis = [Line(port) for port in spec.apis]
         self._writer = writer
         self._actors = [
             Actor(self, tenant, client, random.Random(self.dice.getrandbits(64)))
@@ -88,6 +100,8 @@ class Load:
             while True:
                 for line in self.lines:
                     line.sweep(PATIENCE_S)
+                for line in self.apis:
+                    line.sweep(CALL_S)
                 await asyncio.sleep(SWEEP_S)
 
         sweeping = asyncio.create_task(sweep())
@@ -113,6 +127,7 @@ class Actor:
         self._tenant = tenant.name
         self._client = client.client_id
         self._ttl_us = tenant.session_ttl_s * 1_000_000
+        self._calls = CALLS if load.apis and tenant.is_signed else 0.0
         self._secrets = [basic(client.client_id, secret) for secret in client.secrets]
         self._asker = basic(ASKER, tenant.asker_secret)
         self._held: list[Held] = []
@@ -132,9 +147,10 @@ class Actor:
     async def _act(self) -> None:
         self._forget_expired()
         lot = self._dice.random()
-        if self._ended and lot < 0.06:
+        past = 0.2 if self._calls else 0.06
+        if self._ended and lot < past:
             await self._ask_about_the_past()
-        elif not self._held or lot < 0.18:
+        elif not self._held or lot < past + 0.12:
             await self._grant()
         else:
             await self._use(self._dice.choice(self._held), self._dice.random())
@@ -142,6 +158,9 @@ class Actor:
     async def _use(self, held: Held, lot: float) -> None:
         if len(self._held) > HELD_MAX:
             lot = 0.75 + lot / 4
+        elif held.licensed and self._dice.random() < self._calls:
+            await self._call(held)
+            return
         if lot < 0.40:
             await self._introspect(held, by_access=lot < 0.20)
         elif lot < 0.74:
@@ -155,6 +174,9 @@ class Actor:
 
     async def _ask_about_the_past(self) -> None:
         held = self._dice.choice(self._ended)
+        if held.licensed and self._dice.random() < 2 * self._calls:
+            await self._call(held)
+            return
         match self._dice.randrange(4):
             case 0:
                 await self._refresh(held)
@@ -168,16 +190,19 @@ class Actor:
         form = {"grant_type": GRANT, "scope": "all" if licensed else "view"}
         operation, answer = await self._ask("grant", "token", form, licensed=licensed)
         if answer is not None and operation.outcome == "granted":
-            self._held.append(
-                Held(
-                    sid=operation.sid,
-                    access=answer.said.access_token,
-                    refresh=answer.said.refresh_token,
-                    licensed=licensed,
-                    sent_us=operation.sent_us,
-                    received_us=operation.received_us,
-                )
+            held = Held(
+                sid=operation.sid,
+                access=answer.said.access_token,
+                refresh=answer.said.refresh_token,
+                licensed=licensed,
+                sent_us=operation.sent_us,
+                received_us=operation.received_us,
+                issued_ms=operation.issued_ms,
+                number=operation.number,
             )
+            self._held.append(held)
+            if self._calls and licensed and not held.number:
+                await self._introspect(held, by_access=True)
         elif answer is not None and operation.seats:
             await asyncio.sleep(self._dice.random() * DENIED_S)
 
@@ -185,7 +210,7 @@ class Actor:
         form = {"grant_type": REFRESH, "refresh_token": held.refresh}
         operation, answer = await self._ask("refresh", "token", form, held=held)
         if answer is not None and operation.outcome == "granted":
-            held.access = answer.said.access_token
+            held.access, held.issued_ms = answer.said.access_token, operation.issued_ms
             held.sent_us, held.received_us = operation.sent_us, operation.received_us
         elif operation.outcome == "invalid_grant":
             self._end(held)
@@ -195,8 +220,15 @@ class Actor:
         operation, _ = await self._ask(
             "introspect", "introspect", form, held=held, by_access=by_access, authorization=self._asker
         )
+        held.number = operation.number or held.number
         if operation.outcome == "inactive" and not by_access:
             self._end(held)
+
+    async def _call(self, held: Held) -> None:
+        """Use an API for a while, as whoever has a token may."""
+        bearer = f"Bearer {held.access}"
+        for _ in range(self._dice.randint(1, CALLS_MAX)):
+            await self._ask("call", "", None, held=held, by_access=True, authorization=bearer)
 
     async def _log_off(self, held: Held, *, by_bearer: bool) -> None:
         if by_bearer:
@@ -226,16 +258,19 @@ class Actor:
         by_access: bool = False,
         authorization: str = "",
     ) -> tuple[Operation, Answer | None]:
-        """Ask a node, whichever can be reached, and keep what it answered."""
-        request = post(f"{self._tenant}/{endpoint}", authorization or self._secrets[0], form)
-        node = self._dice.randrange(len(self._load.lines))
-        while (connection := await self._load.lines[node].take()) is None:
+        """Ask a node, or an API, whichever can be reached, and keep what it answered."""
+        path = f"{self._tenant}/{endpoint}" if endpoint else self._tenant
+        request = post(path, authorization or self._secrets[0], form)
+        lines = self._load.lines if endpoint else self._load.apis
+        node = self._dice.randrange(len(lines))
+        while (connection := await lines[node].take()) is None:
             await asyncio.sleep(UNREACHED_S)
-            node = self._dice.randrange(len(self._load.lines))
+            node = self._dice.randrange(len(lines))
         sent_us = now_us()
         answer = await connection.ask(request)
         received_us = now_us()
-        self._load.lines[node].give_back(connection)
+        lines[node].give_back(connection)
+        issued_ms, number = _seat_of(answer, held)
         operation = Operation(
             kind=kind,
             sent_us=sent_us,
@@ -252,6 +287,8 @@ class Actor:
             seats=answer.said.seats if answer else 0,
             in_use=answer.said.in_use if answer else 0,
             released=answer.said.seat_released if answer else False,
+            issued_ms=issued_ms,
+            number=number,
         )
         self._load.note(operation)
         if operation.outcome == "invalid_client":  # Perhaps this secret was taken away just now.
@@ -278,21 +315,39 @@ def _sid(answer: Answer | None) -> str:
     return sid_of(answer.said.access_token) if answer is not None and answer.said.access_token else ""
 
 
+def _seat_of(answer: Answer | None, held: Held | None) -> tuple[int, int]:
+    """When the token was issued that is answered, or else was sent; and the number of its seat."""
+    known = held.number if held is not None else 0
+    if answer is not None and (token := answer.said.access_token):
+        return issued_ms_of(token), number_of(token) or known
+    if answer is not None and answer.said.seat is not None:
+        known = answer.said.seat.number
+    return held.issued_ms if held is not None else 0, known
+
+
 def _outcome(kind: Kind, answer: Answer | None, held: Held | None) -> str:
     """What an answer says, in one word."""
     if answer is None:
         return UNKNOWN
     status, said = answer
-    if status == UNAVAILABLE_STATUS and not said.reason:
-        return UNAVAILABLE
     if status >= ERROR_STATUS:
-        return said.reason or said.error or f"status_{status}"
+        return _refusal(status, said)
     if kind in {"grant", "refresh"}:
         is_same = held is None or sid_of(said.access_token) == held.sid
         return "granted" if is_same else "another_session"
     if kind == "introspect":
         return "active" if said.active else "inactive"
-    return "revoked" if kind == "revoke" else "logged_off" if said.logged_off else "not_logged_off"
+    if kind == "logoff":
+        return "logged_off" if said.logged_off else "not_logged_off"
+    return "revoked" if kind == "revoke" else "let_in"
+
+
+def _refusal(status: int, said: Said) -> str:
+    if HANDED_OVER in said.error_description:
+        return "handed_over"
+    if status == UNAVAILABLE_STATUS and not said.reason:
+        return UNAVAILABLE
+    return said.reason or said.error or f"status_{status}"
 
 
 async def _serve(spec: Spec) -> None:

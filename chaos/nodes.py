@@ -48,10 +48,19 @@ class Node:
         self._keeping: threading.Thread | None = None
 
     @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
     def pid(self) -> int:
         """Its process."""
         assert self._process is not None
         return self._process.pid
+
+    def publish(self, url: str) -> None:
+        """Have it call itself by this URL, as all nodes behind one name do."""
+        self._environment["LICET_PUBLIC_URL"] = url
 
     def start(self) -> None:
         """Start it; it does not answer yet."""

@@ -6,12 +6,12 @@ the one that is gone gets a new standby of the other. Administrators come withou
 """
 
 import signal
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chaos.databases import tests_postgres
 from chaos.history import now_us
 from chaos.nodes import free_port, wait_until
 from chaos.processes import signal_all, with_children
@@ -38,16 +38,6 @@ _MOVABLE_CLOCK = (
 _STANDBY = "standby"  # what it calls itself, and what the primary waits for
 
 
-def _postgres() -> "type[Postgres]":
-    """The server that the tests run on; the harness needs no other one."""
-    tests = str(Path(__file__).parent.parent / "tests")
-    if tests not in sys.path:
-        sys.path.append(tests)
-    from support.postgres import Postgres  # noqa: PLC0415 - it is on the path only now
-
-    return Postgres
-
-
 class PostgresDatabase:
     """Two servers, one of them primary, and the ways of so many nodes to them."""
 
@@ -58,7 +48,7 @@ class PostgresDatabase:
         self.data.mkdir(mode=0o700)
         self.keyring = new_keyring(SystemClock().now_ms())
         write_keyring(self.data / FILE_NAME, self.keyring)
-        self._kind = _postgres()
+        self._kind = tests_postgres()
         self._ports = [free_port() for _ in range(PLACES)]
         self.primary = 0  # which place has it
         self.has_standby = False

@@ -2,6 +2,7 @@
 
 from chaos.checker import Report
 from chaos.findings import KINDS
+from chaos.holders import DENIALS
 
 _TEXTS = {
     "over_issued": "seats issued twice",
@@ -11,6 +12,9 @@ _TEXTS = {
     "doubled": "seats given back twice",
     "unexplained_denial": "denials that nothing explains",
     "unexplained_refusal": "errors that nothing explains",
+    "early_number": "numbers of seats given too early",
+    "two_holders": "calls let in beside another holder",
+    "refused_live": "live tokens refused by a guard",
     "tables": "contradictions in the tables",
     "slow_failover": "failovers that took more than ten seconds",
     "slow_seat": "seats that were free too early or too late",
@@ -43,7 +47,7 @@ def summary(report: Report) -> str:
 
 
 def _denied(report: Report) -> int:
-    return sum(report.outcomes[f"grant {reason}"] for reason in ("all_in_use", "no_seats"))
+    return sum(report.outcomes[f"grant {reason}"] for reason in DENIALS)
 
 
 def _counts(counter: dict[str, int]) -> str:

@@ -9,16 +9,18 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 import msgspec
 
 from chaos.administrator import Administrator
+from chaos.apis import PLANS, apis
+from chaos.broken import BLIND, HASTY
 from chaos.databases import Database, SqliteDatabase
 from chaos.expiry import FULL_S, SHORT_S, ExpirySite, make_expiry_site, measure_expiry
-from chaos.history import Begun, Figure, Writer, now_us
+from chaos.history import ApiPlan, Begun, Figure, Writer, now_us
 from chaos.load import Count, Spec
 from chaos.nemesis import Nemesis, NodeFaults, SqliteFaults
 from chaos.nodes import PATIENCE_S, Node
@@ -26,6 +28,7 @@ from chaos.postgres_faults import PostgresFaults
 from chaos.postgres_site import PostgresDatabase
 from chaos.site import Made, TenantSite, make_site, plan
 from chaos.tables import final
+from chaos.vendor import Vendor
 
 REPORT_EVERY_S = 5.0
 LOOK_EVERY_S = 0.05
@@ -46,6 +49,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     store: str = "sqlite"
     nodes: int = 3
     loads: int = 1
+    apis: int = len(PLANS)
     share: float = 1.0
     faults: tuple[str, ...] = ()
     turns: tuple[tuple[tuple[str, ...], float], ...] = ()
@@ -111,7 +115,8 @@ class Run:
     def run(self) -> list[Path]:
         """Do it; the files of its history."""
         options = self.options
-        begun = plan(options.seed, options.store, options.nodes, share=options.share)
+        apis_planned = PLANS[: options.apis]
+        begun = plan(options.seed, options.store, options.nodes, share=options.share, apis=apis_planned)
         with ExitStack() as stack:
             writer = stack.enter_context(Writer(self.history[0]))
             writer.write(begun)
@@ -120,7 +125,8 @@ class Run:
             if options.broken and isinstance(database, PostgresDatabase):
                 database.look_away()
             stack.enter_context(self._served(database))
-            stack.enter_context(self._loaded(made))
+            ports = stack.enter_context(self._guarded(apis_planned, made))
+            stack.enter_context(self._loaded(made, ports))
             nemesis = self._nemesis(database, writer)
             with self._administered(database, begun, made):
                 self._break_until_the_end(nemesis)
@@ -166,17 +172,20 @@ class Run:
     def _make_site(self, database: Database, begun: Begun) -> Made:
         store = database.open()
         try:
-            return make_site(store, database.keyring, begun)
+            return make_site(store, database.keyring, begun, Vendor())
         finally:
             store.close()
 
     @contextmanager
     def _served(self, database: Database) -> Iterator[None]:
+        # What a blind guard overlooks is what Licet does not do: so Licet does it.
+        broken = HASTY if self.options.broken == BLIND else self.options.broken
         for number in range(self.options.nodes):
-            variables = {**database.variables(number), **_committing(number, self.options.broken)}
-            self._nodes.append(Node(number, self.directory, variables, broken=self.options.broken))
+            variables = {**database.variables(number), **_committing(number, broken)}
+            self._nodes.append(Node(number, self.directory, variables, broken=broken))
         try:
             for node in self._nodes:
+                node.publish(self._nodes[0].url)
                 node.start()
             for node in self._nodes:
                 node.wait_until_ready()
@@ -185,8 +194,13 @@ class Run:
             for node in self._nodes:
                 node.kill()
 
+    def _guarded(self, plans: tuple[ApiPlan, ...], made: Made) -> AbstractContextManager[tuple[int, ...]]:
+        options = self.options
+        is_blind = options.broken == BLIND
+        return apis(plans, made, self._nodes, self.directory, store=options.store, is_blind=is_blind)
+
     @contextmanager
-    def _loaded(self, made: Made) -> Iterator[None]:
+    def _loaded(self, made: Made, apis: tuple[int, ...]) -> Iterator[None]:
         ports = tuple(node.port for node in self._nodes)
         for number in range(self.options.loads):
             spec = Spec(
@@ -194,6 +208,7 @@ class Run:
                 ports=ports,
                 tenants=_share(made.tenants, number, self.options.loads),
                 history=str(self.directory / f"load{number}.history"),
+                apis=apis,
             )
             self._loads.append(LoadProcess(spec, self.directory / f"load{number}.json"))
         try:

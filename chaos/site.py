@@ -2,26 +2,28 @@
 
 Each tenant is of another kind: its holders are clients, users or sessions (L2), its sessions live seconds or
 twenty minutes (L3), its clients may have few of them (L8). Every client has two secrets, of which an
-administrator takes one away and gives it back, so that the load knows both from the start.
+administrator takes one away and gives it back, so that the load knows both from the start. Three pools are
+signed by a vendor, with references and with JWTs; before APIs stand guards that count their seats again.
 """
 
 import msgspec
 
-from chaos.history import Begun, ClientPlan, HolderKind, TenantPlan
+from chaos.history import ApiPlan, Begun, ClientPlan, HolderKind, TenantPlan
+from chaos.vendor import POOL, Vendor, first
 from licet.credentials.generated import ClientSecrets, NewClientSecret
 from licet.credentials.keyring import Keyring
-from licet.model import Duplicates
+from licet.model import Duplicates, TokenFormat
 from licet.setup.change import SetupChange, changing
+from licet.setup.licences import install, trust
 from licet.store.contract import Store
 
 ACTOR = "chaos"
-POOL = "full"
 ASKER = "Asker"  # introspects; no administrator touches it
 SECRETS = 2
 
 _Kind = tuple[str, int, HolderKind, int, int, int, int, int, int]
 # Name, seats, who holds one, lives of a session and of a token in seconds, clients, users, sessions of each,
-# hold in seconds.
+# hold in seconds. Of a signed pool, the seats are those that are signed.
 _TENANTS: tuple[_Kind, ...] = (
     ("Client", 6, "client", 20, 10, 60, 60, 100, 0),
     ("User", 5, "user", 8, 4, 60, 20, 6, 0),
@@ -31,6 +33,12 @@ _TENANTS: tuple[_Kind, ...] = (
     ("Crowd", 3, "client", 6, 3, 60, 60, 5, 0),
     ("Held", 6, "client", 3, 2, 20, 20, 3, 2),
 )
+_SIGNED: tuple[_Kind, ...] = (
+    ("SignedClient", 8, "client", 6, 3, 20, 20, 3, 2),
+    ("SignedUser", 6, "user", 4, 2, 24, 12, 4, 3),
+    ("SignedJwt", 8, "client", 6, 3, 20, 20, 3, 3),
+)
+_JWT = frozenset({"SignedJwt"})
 
 
 class ClientSite(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +55,8 @@ class TenantSite(msgspec.Struct, frozen=True, kw_only=True):
     session_ttl_s: int
     clients: tuple[ClientSite, ...]
     asker_secret: str
+    is_signed: bool = False
+    is_jwt: bool = False
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,15 +64,17 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
 
     tenants: tuple[TenantSite, ...]
     secrets: dict[tuple[str, str], tuple[NewClientSecret, ...]]
+    vendor: Vendor
 
 
-def plan(seed: int, store: str, nodes: int, *, share: float = 1.0) -> Begun:
+def plan(seed: int, store: str, nodes: int, *, share: float = 1.0, apis: tuple[ApiPlan, ...] = ()) -> Begun:
     """The plan of a run; `share` is how many of the clients take part."""
-    tenants = tuple(_tenant_plan(kind, share) for kind in _TENANTS)
-    return Begun(seed=seed, store=store, nodes=nodes, tenants=tenants)
+    tenants = [_tenant_plan(kind, share) for kind in _TENANTS]
+    tenants += [_tenant_plan(kind, share, is_signed=True) for kind in _SIGNED]
+    return Begun(seed=seed, store=store, nodes=nodes, tenants=tuple(tenants), apis=apis)
 
 
-def _tenant_plan(kind: _Kind, share: float) -> TenantPlan:
+def _tenant_plan(kind: _Kind, share: float, *, is_signed: bool = False) -> TenantPlan:
     name, seats, duplicates, session_ttl_s, access_ttl_s, clients, users, sessions_max, hold_s = kind
     return TenantPlan(
         name=name,
@@ -71,6 +83,8 @@ def _tenant_plan(kind: _Kind, share: float) -> TenantPlan:
         session_ttl_s=session_ttl_s,
         access_ttl_s=access_ttl_s,
         hold_s=hold_s,
+        signed=seats if is_signed else 0,
+        is_jwt=name in _JWT,
         clients=tuple(
             ClientPlan(client_id=f"{name}{number}", user=f"{number % users:03}", sessions_max=sessions_max)
             for number in range(max(seats + 2, round(clients * share)))
@@ -78,8 +92,8 @@ def _tenant_plan(kind: _Kind, share: float) -> TenantPlan:
     )
 
 
-def make_site(store: Store, keyring: Keyring, begun: Begun) -> Made:
-    """Put the tenants of a plan into a store.
+def make_site(store: Store, keyring: Keyring, begun: Begun, vendor: Vendor) -> Made:
+    """Put the tenants of a plan into a store, and what the vendor has signed for them.
 
     Raises StoreUnavailable.
     """
@@ -93,9 +107,15 @@ def make_site(store: Store, keyring: Keyring, begun: Begun) -> Made:
     with changing(store, ACTOR) as change:
         for tenant in begun.tenants:
             _add(change, tenant, secrets, askers[tenant.name])
+    with changing(store, ACTOR) as change:
+        trust(change, vendor.file)
+        for tenant in begun.tenants:
+            if tenant.signed:
+                install(change, tenant.name, vendor.file_of(tenant, first(tenant)))
     return Made(
         tenants=tuple(_tenant_site(plan, secrets, askers[plan.name].secret) for plan in begun.tenants),
         secrets=secrets,
+        vendor=vendor,
     )
 
 
@@ -106,9 +126,13 @@ def _add(
     asker: NewClientSecret,
 ) -> None:
     tenant = change.add_tenant(
-        plan.name, seats=plan.seats, session_ttl_s=plan.session_ttl_s, access_ttl_s=plan.access_ttl_s
+        plan.name,
+        seats=plan.seats,
+        session_ttl_s=plan.session_ttl_s,
+        access_ttl_s=plan.access_ttl_s,
+        token_format=TokenFormat.JWT if plan.is_jwt else TokenFormat.REFERENCE,
     )
-    tenant.set_pool(POOL, duplicates=Duplicates(plan.duplicates), hold_s=plan.hold_s)
+    tenant.set_pool(POOL, duplicates=Duplicates(plan.duplicates), hold_s=0 if plan.signed else plan.hold_s)
     for initials in dict.fromkeys(client.user for client in plan.clients):
         tenant.add_user(initials)
     for client in plan.clients:
@@ -134,4 +158,6 @@ def _tenant_site(
             for client in plan.clients
         ),
         asker_secret=asker_secret,
+        is_signed=plan.signed > 0,
+        is_jwt=plan.is_jwt,
     )

@@ -88,7 +88,8 @@ def _sessions(connection: Connection) -> tuple[SessionRow, ...]:
 
 def _seats(connection: Connection) -> tuple[SeatRow, ...]:
     seat = schema.seat
-    query = select(schema.tenant.c.name, seat.c.holder, seat.c.expires_at_ms, seat.c.issued_at_ms).join_from(
+    columns = (seat.c.holder, seat.c.expires_at_ms, seat.c.issued_at_ms, seat.c.number)
+    query = select(schema.tenant.c.name, *columns).join_from(
         seat, schema.tenant, seat.c.tenant_id == schema.tenant.c.id
     )
     return tuple(
@@ -97,6 +98,7 @@ def _seats(connection: Connection) -> tuple[SeatRow, ...]:
             holder=row.holder,
             expires_at_ms=row.expires_at_ms,
             issued_at_ms=row.issued_at_ms,
+            number=row.number,
         )
         for row in connection.execute(query)
     )

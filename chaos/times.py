@@ -38,6 +38,11 @@ class Faults:
         at = bisect_right(self._begun, at_us + STALE_US) - 1
         return max(at_us, self._ended[at]) if at >= 0 and self._ended[at] >= at_us else at_us
 
+    def touch(self, from_us: int, until_us: int) -> bool:
+        """Whether something was broken at some moment between these, or within moments of it."""
+        at = bisect_right(self._begun, until_us + STALE_US) - 1
+        return at >= 0 and self._ended[at] >= from_us - STALE_US
+
     def late_us(self, at_us: int) -> int:
         """Until when something asked for at this moment may be done, if nobody answered it."""
         return self.whole_us(at_us) + LATE_US
@@ -63,15 +68,15 @@ class Seats:
 
     def most(self, from_us: int, until_us: int) -> int:
         """The most that it may have had at any moment between these."""
-        return max(self._among(from_us, until_us))
+        return max(self.between(from_us, until_us))
 
     def least(self, from_us: int, until_us: int) -> int:
         """The fewest that it may have had at any moment between these."""
-        return min(self._among(from_us, until_us))
+        return min(self.between(from_us, until_us))
 
     def may_be(self, seats: int, from_us: int, until_us: int) -> bool:
         """Whether it may have had so many at some moment between these."""
-        return seats in self._among(from_us, until_us)
+        return seats in self.between(from_us, until_us)
 
     @property
     def most_ever(self) -> int:
@@ -83,9 +88,10 @@ class Seats:
         """The fewest that it may ever have had."""
         return min(self._values)
 
-    def _among(self, from_us: int, until_us: int) -> list[int]:
+    def between(self, from_us: int, until_us: int) -> set[int]:
+        """All numbers that it may have had at some moment between these."""
         first = bisect_left(self._until, from_us)
-        return self._values[first : bisect_right(self._from, until_us)]
+        return {*self._values[first : bisect_right(self._from, until_us)]}
 
     @staticmethod
     def _undone_us(ended_us: int, later: Sequence[Action]) -> int:

@@ -19,8 +19,14 @@ _HEAD_END = b"\r\n\r\n"
 _LENGTH = b"content-length: "
 
 
+class Seat(msgspec.Struct):
+    """The seat that a token says it has."""
+
+    number: int = 0
+
+
 class Said(msgspec.Struct):
-    """What an answer may say, of any endpoint."""
+    """What an answer may say, of any endpoint, and the claims of a token that is a JWT."""
 
     access_token: str = ""
     refresh_token: str = ""
@@ -31,6 +37,10 @@ class Said(msgspec.Struct):
     logged_off: bool = False
     seat_released: bool = False
     active: bool | None = None
+    seat: Seat | None = None
+    error_description: str = ""
+    sid: str = ""
+    iat: int = 0
 
 
 class Answer(NamedTuple):
@@ -160,10 +170,27 @@ def post(path: str, authorization: str, form: Mapping[str, str] | None = None) -
 
 
 def sid_of(token: str) -> str:
-    """The session of a token of either kind, in hexadecimal: 20 bytes behind version and key id."""
-    return urlsafe_b64decode(token[4:36])[2:22].hex()
+    """The session of a token of any kind, in hexadecimal: 20 bytes behind version and key id, or a claim."""
+    return _claims(token).sid if _is_jwt(token) else urlsafe_b64decode(token[4:36])[2:22].hex()
 
 
 def issued_ms_of(access_token: str) -> int:
-    """When an access token was made, by the clock of the store: 6 bytes behind the session."""
+    """When an access token was made, by the clock of the store: 6 bytes behind the session, or a claim."""
+    if _is_jwt(access_token):
+        return _claims(access_token).iat * 1000
     return int.from_bytes(urlsafe_b64decode(access_token[4:44])[22:28], "big")
+
+
+def number_of(access_token: str) -> int:
+    """The number of the seat of a JWT; 0 where it does not say one."""
+    seat = _claims(access_token).seat if _is_jwt(access_token) else None
+    return 0 if seat is None else seat.number
+
+
+def _is_jwt(token: str) -> bool:
+    return token.startswith("eyJ")
+
+
+def _claims(token: str) -> Said:
+    payload = token.split(".")[1]
+    return _decode(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))

@@ -13,6 +13,7 @@ from chaos.history import (
     Action,
     ActionKind,
     AnyRecord,
+    ApiPlan,
     Begun,
     ClientPlan,
     Done,
@@ -49,6 +50,9 @@ class Story:
         seats: int = 2,
         sessions_max: int = 100,
         hold_s: int = 0,
+        signed: int = 0,
+        is_jwt: bool = False,
+        apis: Sequence[ApiPlan] = (),
     ) -> None:
         users = {"a": "AB", "b": "AB", "c": "CC", "d": "DD"}
         clients = tuple(
@@ -62,8 +66,11 @@ class Story:
             access_ttl_s=ACCESS_S,
             clients=clients,
             hold_s=hold_s,
+            signed=signed,
+            is_jwt=is_jwt,
         )
-        self.records: list[AnyRecord] = [Begun(seed=1, store="sqlite", nodes=2, tenants=(plan,))]
+        begun = Begun(seed=1, store="sqlite", nodes=2, tenants=(plan,), apis=tuple(apis))
+        self.records: list[AnyRecord] = [begun]
         self._sids = count(1)
 
     def ask(  # noqa: PLR0917 - who asks what, and when
@@ -81,7 +88,7 @@ class Story:
             kind=kind,
             sent_us=us(at_s),
             received_us=us(at_s + took_s) if outcome else 0,
-            node=0,
+            node=more.pop("node", 0),
             tenant=TENANT,
             client=client,
             licensed=more.pop("licensed", True),
@@ -92,11 +99,46 @@ class Story:
         self.records.append(operation)
         return operation
 
-    def grant(self, at_s: float, client: str, *, took_s: float = TOOK_S, licensed: bool = True) -> str:
-        """A grant that is answered; the session."""
+    def grant(
+        self, at_s: float, client: str, *, took_s: float = TOOK_S, licensed: bool = True, number: int = 0
+    ) -> str:
+        """A grant that is answered; the session. `number` is that of its seat in a signed pool."""
         sid = f"sid{next(self._sids)}"
-        self.ask(at_s, client, "grant", "granted", sid, took_s, licensed=licensed)
+        issued_ms = round((EPOCH_S + at_s) * 1000)
+        self.ask(
+            at_s,
+            client,
+            "grant",
+            "granted",
+            sid,
+            took_s,
+            licensed=licensed,
+            number=number,
+            issued_ms=issued_ms,
+        )
         return sid
+
+    def call(
+        self,
+        at_s: float,
+        client: str,
+        sid: str,
+        outcome: str = "let_in",
+        *,
+        token_s: float = 0.0,
+        took_s: float = TOOK_S,
+        api: int = 0,
+    ) -> None:
+        """A request to an API, with the token that was asked for at `token_s`."""
+        issued_ms = round((EPOCH_S + token_s) * 1000)
+        times = {"token_sent_us": us(token_s), "token_received_us": us(token_s + TOOK_S)}
+        self.ask(at_s, client, "call", outcome, sid, took_s, node=api, issued_ms=issued_ms, **times)
+
+    def license(self, at_s: float, *steps: tuple[float, int], done: Done = "done") -> None:
+        """From now on so many seats are signed from these moments on."""
+        self.act(
+            at_s, "licence", done=done, signed=((0, 0), *((us(from_s), seats) for from_s, seats in steps))
+        )
 
     def lose(self, at_s: float, client: str, kind: Kind = "grant", sid: str = "") -> None:
         """A request that nobody answers."""
