@@ -84,7 +84,7 @@ class Connection(asyncio.Protocol):
         if len(body) < length:
             return
         self._buffer = b""
-        self._finish(Answer(int(head[9:12]), _decode(body) if body else _NOTHING))
+        self._finish(Answer(int(head[9:12]), _decode(body) if body.startswith(b"{") else _NOTHING))
 
     def ask(self, request: bytes) -> asyncio.Future[Answer | None]:
         """Send a request."""
