@@ -3,6 +3,7 @@
 Licences are published for APIs. The API is behind a real guard that counts by the vendor's key.
 """
 
+from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
@@ -22,10 +23,18 @@ def client(number: int) -> dict[str, Any]:
     return {"number": number, "counted_for": "client"}
 
 
+@pytest.fixture(scope="module")
+def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server whose answers are dated by its clock, as a guard of JWTs looks at that."""
+    data = tmp_path_factory.mktemp("server")
+    with RunningServer(data, manual_clock=True, dates_by_clock=True) as running:
+        yield running
+
+
 @pytest.fixture
-def tenant(server: RunningServer) -> LicensedTenant:
+def tenant(own_server: RunningServer) -> LicensedTenant:
     """A tenant of two seats, in no licence yet."""
-    return LicensedTenant(server, f"Signed{next(_NUMBERS)}")
+    return LicensedTenant(own_server, f"Signed{next(_NUMBERS)}")
 
 
 class TestTokens:

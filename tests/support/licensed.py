@@ -4,9 +4,8 @@ The licences are signed with a key of the tests, and trusted and installed by th
 line calls. The guards go by the server's clock, which stands still until a test moves it.
 """
 
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import Any
 
@@ -15,8 +14,8 @@ import jwt
 from licet.cli.run.demo import PASSWORD
 from licet.guard import Guard, JwtGuard, Licence, OneProcess, Refused
 from licet.licences.armour import armoured
-from licet.licences.vendor_file import vendor_file
-from licet.model import TokenFormat
+from licet.licences.vendor_file import Vendor, vendor_file
+from licet.model import SEATS_MAX, TokenFormat
 from licet.setup.licences import install, trust
 from support.calling import CONTEXT
 from support.http_site import PATIENCE_S
@@ -34,6 +33,8 @@ class LicensedTenant(ServedTenant):
 
     def __init__(self, server: RunningServer, name: str, vendor: TestVendor | None = None) -> None:
         super().__init__(server, name)
+        with server.changing() as change:
+            change.tenant(name).set_pool("full", seats=SEATS_MAX)  # all that is signed
         self.url = f"{server.url}/{name}"
         self.vendor = vendor or the_vendor()
         self.memory = OneProcess(now_s=self.now_s)
@@ -54,11 +55,11 @@ class LicensedTenant(ServedTenant):
             vendor.claims(tenant=self.name, licence=name, serial=serial, pools=pools, **claims)
         )
 
-    def install(self, *texts: str) -> None:
+    def install(self, *texts: str, trusted: Vendor | None = None) -> None:
         """Trust the vendor, and install these licences; by default one of two seats."""
         file = "".join(armoured(text) for text in texts or (self.signed(),)).encode()
         with self.server.changing() as change:
-            trust(change, vendor_file(self.vendor.vendor))
+            trust(change, vendor_file(trusted or self.vendor.vendor))
             install(change, self.name, file)
 
     def use_jwts(self, access_ttl_s: int = 60) -> None:
@@ -66,12 +67,23 @@ class LicensedTenant(ServedTenant):
         with self.server.changing() as change:
             change.tenant(self.name).set(token_format=TokenFormat.JWT, access_ttl_s=access_ttl_s)
 
+    def log_off(self, granted: dict[str, Any]) -> dict[str, Any]:
+        """The answer to a client that logs off."""
+        answer = self.post("logoff", authorization=f"Bearer {granted['access_token']}")
+        content: dict[str, Any] = answer.raise_for_status().json()
+        return content
+
+    def denied(self, client_id: str) -> tuple[str, int | None]:
+        """Why a client gets no seat, and after how many seconds it may try again."""
+        answer = self.ask("token", client_id, grant_type="client_credentials").json()
+        return answer["reason"], answer.get("retry_after")
+
     # What its API does
 
-    def licence(self, vendor: TestVendor | None = None, **options: Any) -> Licence:
+    def licence(self, vendor: Vendor | None = None, **options: Any) -> Licence:
         """What the vendor has compiled into the API."""
         usual: dict[str, Any] = {
-            "vendor": vendor_file((vendor or self.vendor).vendor),
+            "vendor": vendor_file(vendor or self.vendor.vendor),
             "product": "jim2-api",
             "built": BUILT,
             "installation": INSTALLATION,
@@ -89,21 +101,10 @@ class LicensedTenant(ServedTenant):
 
     @contextmanager
     def jwt_guard(self, licence: Licence | None = None, **options: Any) -> Iterator[JwtGuard]:
-        """A guard that counts; it checks JWTs by itself, for less than 300 s of the server's time.
-
-        Then it would look at the clock of the machine again, which the server dates its answers by.
-        """
-        has_keys = False
-
-        def wall_s() -> float:
-            return self.now_s() if has_keys else time.time()
-
-        usual = self._usual(licence) | {"client_id": "Api", "client_secret": PASSWORD, "wall_s": wall_s}
-        guard = JwtGuard(self.url, **usual | options)
+        """A guard that counts; it checks JWTs by itself. The server has to date its answers by its clock."""
+        more = {"client_id": "Api", "client_secret": PASSWORD, "wall_s": self.now_s}
+        guard = JwtGuard(self.url, **self._usual(licence) | more | options)
         with _closing(guard):
-            with suppress(Refused):
-                guard.check("GET", f"Bearer {self.grant(scope='view')['access_token']}")
-            has_keys = True
             yield guard
 
     def _usual(self, licence: Licence | None) -> dict[str, Any]:

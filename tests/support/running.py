@@ -60,16 +60,22 @@ class RunningServer(ServerProcess):
         *,
         manual_clock: bool = False,
         logs_all: bool = False,
+        dates_by_clock: bool = False,
         is_executed: bool = False,
         **settings: object,
     ) -> None:
-        """`is_executed`: it starts as a program, and is not forked from one that has imported all."""
+        """`is_executed`: it starts as a program, and is not forked from one that has imported all.
+
+        `dates_by_clock`: a guard of JWTs finds its manual clock to be right.
+        """
         self._is_executed = is_executed
         manual_from_ms = _EPOCH_MS if manual_clock else None
         super().__init__(data, command=served.COMMAND, manual_from_ms=manual_from_ms, settings=settings)
         self._hashes = SharedNumber(data / served.HASHES)
         if logs_all:
             (data / served.LOGS_ALL).touch()
+        if dates_by_clock:
+            (data / served.DATES_BY_CLOCK).touch()
         if not (data / SQLITE_NAME).exists():
             _set_up(data, self.clock)
         self.start()

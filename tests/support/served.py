@@ -10,16 +10,21 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
+from email.utils import formatdate
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import uvicorn
 
+from licet.clock import Clock
 from licet.credentials.passwords import Passwords
 from licet.lanes import process_main as committing
 from licet.model import User
 from licet.server import commits, wiring
+from licet.server.parts import Parts
+from licet.server.public import public_config
 from licet.settings.load import load_settings
 from licet.store.opening import StoreAt
 from licet.testing import serving
@@ -37,6 +42,7 @@ COMMITTER = (sys.executable, "-W", "error", str(Path(__file__).with_name("commit
 HASHED_WITH = {"memory_kib": 8, "time_cost": 1}
 HASHES = "hashes"  # the file in which passwords are counted
 LOGS_ALL = "logs-all"  # the file that lifts the bound on lines of a second
+DATES_BY_CLOCK = "dates-by-clock"  # the file that has answers dated by the server's clock
 _ORDER_BYTES_MAX = 1 << 16
 
 
@@ -100,9 +106,38 @@ def _adjust(server: serving.SwitchedServer) -> None:
         server._refusals._lines_max = sys.maxsize
 
 
+class _Dated:
+    """An application whose answers are dated by a clock of a test, and not by that of the machine."""
+
+    def __init__(self, application: Any, clock: Clock) -> None:
+        self._application = application
+        self._clock = clock
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def send_dated(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                at = formatdate(self._clock.now_ms() // 1000, usegmt=True)
+                message = {**message, "headers": [*message["headers"], (b"date", at.encode())]}
+            await send(message)
+
+        await self._application(scope, receive, send_dated)
+
+
+def _dated_config(application: Any, parts: Parts) -> uvicorn.Config:
+    config = public_config(_Dated(application, parts.store.clock), parts)
+    config.date_header = False  # the machine's
+    return config
+
+
+def _adjust_modules() -> None:
+    vars(wiring)["Passwords"] = _counting  # before a server hashes anything
+    if (Path(os.environ["LICET_DATA"]) / DATES_BY_CLOCK).exists():
+        vars(wiring)["public_config"] = _dated_config
+
+
 def serve() -> None:
     """Be a server that was forked, with one that is forked to commit for it."""
-    vars(wiring)["Passwords"] = _counting  # before a server hashes anything
+    _adjust_modules()
     if load_settings().commit_process:
         vars(commits)["start_committer"] = _Waiting(committing.start).start
     serving.main(COMMITTER, _adjust)
@@ -157,5 +192,5 @@ def _commit(wishes: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    vars(wiring)["Passwords"] = _counting
+    _adjust_modules()
     serving.main(COMMITTER, _adjust)
