@@ -148,7 +148,7 @@ class Shared(Watched):
         """What is raised now."""
         tenant = self.tenant
         with self.store.reading() as connection:
-            found = raised(connection, [tenant])
+            found = raised(connection, [tenant], self.clock.now_ms())
         return [(it.client_id, it.addresses) for it in found if it.threshold == "shared"]
 
 

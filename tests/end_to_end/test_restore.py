@@ -144,7 +144,7 @@ def test_a_store_is_backed_up_and_restored_by_the_lines_of_the_page(
     """What was ended after the copy was made does not live again, and no seat is lost or given twice."""
     with installation.opened() as store:
         before = grant(store, 1)
-    installation.paste(lines_of(f"Back up the store: {TITLES[kind]}", "bash" if kind == "sqlite" else "sh"))
+    installation.paste(lines_of(f"Back up the store: {TITLES[kind]}", "bash"))
     installation.paste(lines_of("Back up the secrets", "bash"))
     with installation.opened() as store:
         end = End(tenant_id=before.tenant_id, sid=before.sid, reason=EndReason.LOGOFF)

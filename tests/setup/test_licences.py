@@ -7,7 +7,6 @@ import pytest
 from sqlalchemy import delete, insert, update
 
 from licet.ledger.commands import Denied, Granted, Refresh, SessionUnknown, Sweep
-from licet.licences.armour import armoured
 from licet.licences.errors import LicenceCode, LicenceRefused
 from licet.model import Duplicates
 from licet.refusal import Code
@@ -21,7 +20,7 @@ from licet.store.nodes import SILENT_AFTER_MS
 from support.hold_site import end, set_pool, site_with_hold, wait
 from support.kinds import Place
 from support.setup_site import ADA, JIM, START_MS, Site
-from support.signed_pools import text_of, the_vendor, vendor_file
+from support.signed_pools import file_of, text_of, the_vendor, vendor_file
 from support.vendors import TestVendor
 
 NOW_S = START_MS // 1000
@@ -43,11 +42,6 @@ def put(site: Site, *texts: str) -> SetupChange:
         install(change, JIM, file_of(*texts))
     site.store.refresh_tenants()
     return change
-
-
-def file_of(*texts: str) -> bytes:
-    """A file of licences, as a vendor sends it."""
-    return "".join(map(armoured, texts)).encode()
 
 
 def licence(**members: Any) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, update
 
+from licet.licences.armour import armoured
 from licet.store import schema
 from support.examples import bump
 from support.vendors import TestVendor
@@ -32,6 +33,11 @@ def text_of(pool: str, scope: str, *, name: str = "C-1", serial: int = 1, **memb
     pools = {pool: {"scopes": [scope], **members}}
     vendor = the_vendor()
     return vendor.sign(vendor.claims(licence=name, serial=serial, iat=ISSUED_S, pools=pools, **own))
+
+
+def file_of(*texts: str) -> bytes:
+    """A file of licences, as a vendor sends it."""
+    return "".join(map(armoured, texts)).encode()
 
 
 def trust(connection: Connection, vendor: TestVendor | None = None) -> None:

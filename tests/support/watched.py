@@ -85,7 +85,7 @@ class Watched(Site):
         """What is raised now."""
         tenant = self.tenant
         with self.store.reading() as connection:
-            return list(raised(connection, [tenant]))
+            return list(raised(connection, [tenant], self.clock.now_ms()))
 
     def thresholds(self) -> set[str]:
         """The thresholds of it."""

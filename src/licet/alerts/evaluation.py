@@ -11,7 +11,9 @@ The rules:
 - It is cleared when for `QUIET_MS` the use was more than `MARGIN` points below it. When the last threshold of
   a pool is cleared, one message says that the pool is back to normal.
 - A denial is reported at once, and those that follow together, every `QUIET_MS` at most, with their number.
-- Before and at the end of a licence: `licence_ends.py`.
+- The overdraft of a signed pool (L14) is reported when it is used, once until nobody used it for `QUIET_MS`.
+- Before and at the end of a licence: `licence_ends.py`; of one that a vendor signed: `signed_licences.py`.
+- Installed licences that count for nothing: `uncounted_licences.py`.
 - Seats that are used from many addresses: `shared_seats.py`.
 - A message has numbers only: never who holds a seat, or was denied one. Only the alert of a shared seat names
   its client.
@@ -25,12 +27,17 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, update
 
 from licet.alerts.licence_ends import licence_ends, note
+from licet.alerts.notices import OVERDRAFT, Notice, kept_notices, write_notice
 from licet.alerts.outbox import BY_MAIL, put
 from licet.alerts.shared_seats import note_shared, shared_seats
+from licet.alerts.signed_licences import signed_licences
+from licet.alerts.uncounted_licences import uncounted_licences
 from licet.formats import instant
-from licet.model import DENIED, NoSeatReason, read_alerts
+from licet.ledger.signed_pools import room_of, seats_of
+from licet.model import DENIED, NoSeatReason, Pool, Tenant, read_alerts
 from licet.store import schema
 from licet.store.contract import Purpose, Store
+from licet.store.snapshots import read_tenants
 from licet.store.upserts import insert_into
 from licet.units import MINUTE_MS
 
@@ -41,6 +48,7 @@ LOOK_BACK_MS = 60 * MINUTE_MS  # for denials after a time without a leader
 THRESHOLD_REACHED = "pool.threshold_reached"
 BACK_TO_NORMAL = "pool.back_to_normal"
 POOL_DENIED = "pool.denied"
+OVERDRAFT_USED = "pool.overdraft_used"
 
 # A batch under way at an evaluation may still add to the minute before.
 _MINUTES_UNDER_WAY = 1
@@ -57,13 +65,18 @@ class _Denials(NamedTuple):
 
 
 class _Pool(NamedTuple):
-    """A pool as it is evaluated. `peak` is that of the last `QUIET_MS`; `raised` has the rows of `alert`."""
+    """A pool as it is evaluated. `peak` is that of the last `QUIET_MS`; `raised` has the rows of `alert`.
+
+    `seats_lately` is the most seats that it had then: at a step down, the peak was within them.
+    """
 
     id: int
     tenant_id: int
     tenant: str
     name: str
     seats: int
+    seats_lately: int
+    overdraft: int  # how many seats more may be used (L14)
     in_use: int
     alerts: tuple[str, ...]
     peak: int
@@ -80,7 +93,7 @@ class _Pool(NamedTuple):
     def thresholds_raised(self) -> list[int]:
         """Those that are raised, ascending."""
         return sorted(
-            int(alert) for alert, row in self.raised.items() if alert != DENIED and row.cleared_at_ms is None
+            int(alert) for alert, row in self.raised.items() if alert.isdigit() and row.cleared_at_ms is None
         )
 
 
@@ -110,43 +123,67 @@ def look(store: Store, *, by_mail: bool = False, is_first: bool = False) -> int:
     while. Raises StoreUnavailable.
     """
     back_ms = LOOK_BACK_MS if is_first else QUIET_MS + 2 * MINUTE_MS
+    store.refresh_tenants()
+    tenants = store.tenants()
     with store.reading() as connection:
         now_ms = store.clock.now_ms()
         # Read whole: a query that is not read to its end keeps this connection at its instant, and the next
         # reader would miss what was committed since.
         news = [
-            *_steps(connection, now_ms, back_ms),
+            *_steps(connection, tenants, now_ms, back_ms),
             *licence_ends(connection, now_ms),
             *shared_seats(connection, now_ms),
+            *_of_signed(connection, tenants, now_ms),
         ]
         if not news:
             return 0
     with store.transaction(Purpose.UPKEEP) as transaction:
         connection, now_ms = transaction.connection, transaction.now_ms
-        steps = list(_steps(connection, now_ms, back_ms))
-        ends = list(licence_ends(connection, now_ms))
-        shared = list(shared_seats(connection, now_ms))
-        messages = [
-            _Message(step.pool.tenant_id, step.type, _data(step))
-            for step in steps
-            if _write(connection, step, now_ms) and step.type
-        ]
-        messages += [
-            _Message(end.tenant_id, end.type, end.data)
-            for end in ends
-            if note(connection, end, now_ms) and end.type
-        ]
-        messages += [
-            _Message(client.tenant_id, client.type, client.data)
-            for client in shared
-            if note_shared(connection, client, now_ms) and client.type
-        ]
+        # As of this transaction: no change of the set-up is made beside it.
+        signed = {key for key, tenant in tenants.items() if any(map(_is_signed, tenant.pools.values()))}
+        tenants = {tenant.id: tenant for tenant in read_tenants(connection, signed)}
+        messages = list(_written(connection, tenants, now_ms, back_ms))
         return _queue(connection, messages, now_ms, by_mail=by_mail)
 
 
-def _steps(connection: Connection, now_ms: int, back_ms: int) -> Iterator[_Step]:
-    for pool in _pools(connection, now_ms, back_ms):
+def _is_signed(pool: Pool) -> bool:
+    return pool.signed is not None
+
+
+def _of_signed(connection: Connection, tenants: Mapping[int, Tenant], now_ms: int) -> Iterator[Notice]:
+    kept = kept_notices(connection)
+    yield from signed_licences(connection, tenants, kept, now_ms)
+    yield from uncounted_licences(connection, tenants, kept, now_ms)
+
+
+def _written(
+    connection: Connection, tenants: Mapping[int, Tenant], now_ms: int, back_ms: int
+) -> Iterator[_Message]:
+    """Write what is new; the messages about it, where no other node wrote it first."""
+    steps = list(_steps(connection, tenants, now_ms, back_ms))
+    ends = list(licence_ends(connection, now_ms))
+    shared = list(shared_seats(connection, now_ms))
+    notices = list(_of_signed(connection, tenants, now_ms))
+    for step in steps:
+        if _write(connection, step, now_ms) and step.type:
+            yield _Message(step.pool.tenant_id, step.type, _data(step))
+    for end in ends:
+        if note(connection, end, now_ms) and end.type:
+            yield _Message(end.tenant_id, end.type, end.data)
+    for client in shared:
+        if note_shared(connection, client, now_ms) and client.type:
+            yield _Message(client.tenant_id, client.type, client.data)
+    for notice in notices:
+        if write_notice(connection, notice, now_ms) and notice.type:
+            yield _Message(notice.tenant_id, notice.type, notice.data)
+
+
+def _steps(
+    connection: Connection, tenants: Mapping[int, Tenant], now_ms: int, back_ms: int
+) -> Iterator[_Step]:
+    for pool in _pools(connection, tenants, now_ms, back_ms):
         yield from _of_thresholds(pool)
+        yield from _of_overdraft(pool)
         yield from _of_denials(pool, now_ms)
 
 
@@ -179,11 +216,23 @@ def _of_thresholds(pool: _Pool) -> Iterator[_Step]:
 
 
 def _is_reached(pool: _Pool, level: int, threshold: int) -> bool:
-    return level > 0 and level * 100 >= threshold * pool.seats
+    return level > 0 and level * 100 >= threshold * pool.seats_lately
 
 
 def _is_left(pool: _Pool, level: int, threshold: int) -> bool:
-    return level == 0 or level * 100 < (threshold - MARGIN) * pool.seats
+    return level == 0 or level * 100 < (threshold - MARGIN) * pool.seats_lately
+
+
+def _of_overdraft(pool: _Pool) -> Iterator[_Step]:
+    level, row = max(pool.in_use, pool.peak), pool.raised.get(OVERDRAFT)
+    is_raised = row is not None and row.cleared_at_ms is None
+    # Of a pool whose licence is over nothing is overdraft.
+    is_used = bool(pool.alerts) and pool.overdraft > 0 and level > pool.seats_lately
+    if is_used and not is_raised:
+        data = {"overdraft": pool.overdraft, "peak": level}
+        yield _Step(pool, raises=(OVERDRAFT,), type=OVERDRAFT_USED, data=data)
+    elif is_raised and not is_used:
+        yield _Step(pool, clears=(OVERDRAFT,))
 
 
 def _of_denials(pool: _Pool, now_ms: int) -> Iterator[_Step]:
@@ -241,7 +290,9 @@ def _names(thresholds: Iterable[int]) -> tuple[str, ...]:
 # Reading
 
 
-def _pools(connection: Connection, now_ms: int, back_ms: int) -> Iterator[_Pool]:
+def _pools(
+    connection: Connection, tenants: Mapping[int, Tenant], now_ms: int, back_ms: int
+) -> Iterator[_Pool]:
     pool, tenant = schema.pool.c, schema.tenant.c
     raised = _raised(connection, now_ms)
     peaks = _peaks(connection, (now_ms - QUIET_MS) // MINUTE_MS)
@@ -250,12 +301,15 @@ def _pools(connection: Connection, now_ms: int, back_ms: int) -> Iterator[_Pool]
     query = select(schema.pool, tenant.name.label("tenant")).join(schema.tenant, tenant.id == pool.tenant_id)
     wanted = or_(pool.alerts != "", pool.id.in_(select(schema.alert.c.pool_id)))
     for row in connection.execute(query.where(wanted).order_by(pool.id)):
+        seats, lately, room = _seats(row, tenants.get(row.tenant_id), now_ms)
         yield _Pool(
             id=row.id,
             tenant_id=row.tenant_id,
             tenant=row.tenant,
             name=row.name,
-            seats=row.seats,
+            seats=seats,
+            seats_lately=lately,
+            overdraft=room - seats,
             in_use=row.in_use,
             alerts=read_alerts(row.alerts),
             peak=peaks.get((row.tenant_id, row.name), 0),
@@ -263,6 +317,15 @@ def _pools(connection: Connection, now_ms: int, back_ms: int) -> Iterator[_Pool]
             denials_from=denials_from,
             raised=raised[row.id],
         )
+
+
+def _seats(row: Row[Any], tenant: Tenant | None, now_ms: int) -> tuple[int, int, int]:
+    """How many seats a pool has, the most that it had lately, and how many may be used now."""
+    pool = tenant.pools.get(row.id) if tenant is not None else None
+    if pool is None or pool.signed is None:
+        return row.seats, row.seats, row.seats
+    seats = seats_of(pool, now_ms)
+    return seats, max(seats, seats_of(pool, now_ms - QUIET_MS)), room_of(pool, now_ms)
 
 
 def _raised(connection: Connection, now_ms: int) -> defaultdict[int, dict[str, Row[Any]]]:

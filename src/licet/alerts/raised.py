@@ -1,4 +1,7 @@
-"""Reads the alerts that are raised now: full pools, licences that end, and seats that many share."""
+"""Reads the alerts that are raised now: full pools, licences that end, and seats that many share.
+
+An alert of a signed licence has the end that it is about in its key (`notices.py`).
+"""
 
 from collections.abc import Iterable
 from itertools import chain
@@ -7,16 +10,26 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from licet.alerts.licence_ends import raised_ends
+from licet.alerts.notices import (
+    LICENCE_EXPIRED,
+    LICENCE_EXPIRES,
+    LICENCE_GRACE,
+    LICENCE_INVALID,
+    OF_LICENCES,
+    OVERDRAFT,
+)
 from licet.alerts.shared_seats import raised_shared
+from licet.ledger.signed_pools import seats_of
 from licet.model import DENIED, EXPIRES, SHARED, Tenant, Value
 from licet.store import schema
 
 
 class Raised(Value, frozen=True, kw_only=True):
-    """An alert that is raised now. `threshold` says which: `80`, `denied`, `expires`, `shared`.
+    """An alert that is raised now. `threshold` says which: `80`, `denied`, `overdraft`, `expires`, `shared`.
 
-    `expires_at_ms` is the end of the licence, where the alert is about that; where it is about a shared
-    seat, `client_id` holds it, and it was used from so many `addresses` when that was reported.
+    Of a signed licence it is `licence_expires`, `licence_grace`, `licence_expired` or `licence_invalid`.
+    `expires_at_ms` is the end of the licence, or of its grace, where the alert is about that; where it is
+    about a shared seat, `client_id` holds it, and so many `addresses` used it when that was reported.
     """
 
     tenant: str
@@ -31,9 +44,13 @@ class Raised(Value, frozen=True, kw_only=True):
     addresses: int | None = None
 
 
-def raised(connection: Connection, tenants: Iterable[Tenant]) -> tuple[Raised, ...]:
+def raised(connection: Connection, tenants: Iterable[Tenant], now_ms: int) -> tuple[Raised, ...]:
     """The alerts that are raised now for these tenants, the newest first."""
-    names = {tenant.id: tenant.name for tenant in tenants}
+    names: dict[int, str] = {}
+    seats: dict[tuple[int, str], int] = {}
+    for tenant in tenants:
+        names[tenant.id] = tenant.name
+        seats |= {(tenant.id, pool.name): seats_of(pool, now_ms) for pool in tenant.pools.values()}
     alert, pool = schema.alert.c, schema.pool.c
     rows = connection.execute(
         select(schema.alert, pool.name, pool.seats, pool.in_use)
@@ -48,12 +65,17 @@ def raised(connection: Connection, tenants: Iterable[Tenant]) -> tuple[Raised, .
             threshold=threshold,
             raised_at_ms=row.raised_at_ms,
             told_at_ms=told_at_ms,
-            seats=row.seats,
+            seats=seats.get((row.tenant_id, row.name), row.seats),
             in_use=row.in_use,
             **more,
         )
 
-    found = (alert_of(row, row.threshold, row.told_at_ms) for row in rows if row.tenant_id in names)
+    def kept_of(row: Row[Any]) -> Raised:
+        kind, _, about = row.threshold.partition(" ")
+        end_ms = int(about) if kind in OF_LICENCES and kind != LICENCE_INVALID else None
+        return alert_of(row, kind, row.told_at_ms, expires_at_ms=end_ms)
+
+    found = (kept_of(row) for row in rows if row.tenant_id in names)
     ends = (
         alert_of(row, EXPIRES, row.raised_at_ms, expires_at_ms=row.expires_at_ms)
         for row in raised_ends(connection)
@@ -69,5 +91,17 @@ def raised(connection: Connection, tenants: Iterable[Tenant]) -> tuple[Raised, .
 
 def _standing(alert: Raised) -> tuple[int, str, str, int]:
     """The newest first; of one pool the end of its licence, denials, and then the highest threshold."""
-    level = {EXPIRES: 102, DENIED: 101, SHARED: 200}.get(alert.threshold) or int(alert.threshold)
+    level = _LEVELS.get(alert.threshold) or int(alert.threshold)
     return (-alert.raised_at_ms, alert.tenant, alert.pool, -level)
+
+
+_LEVELS = {
+    DENIED: 101,
+    OVERDRAFT: 102,
+    EXPIRES: 103,
+    LICENCE_EXPIRES: 104,
+    LICENCE_GRACE: 105,
+    LICENCE_EXPIRED: 106,
+    LICENCE_INVALID: 107,
+    SHARED: 200,
+}

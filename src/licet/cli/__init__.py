@@ -32,6 +32,8 @@ _PANELS = {
         Verb("init", "run.init", "init", "Make a data directory, and its first tenant."),
         Verb("serve", "run.serve", "serve", "Run the server."),
         Verb("migrate", "run.migrate", "migrate", "Bring the tables of a store to this version."),
+        Verb("backup", "run.backup", "backup", "Copy the store into a file, while servers run."),
+        Verb("restore", "run.restore", "restore", "Put such a copy in the place of the store."),
         Verb("check", "run.check", "check", "Find what is wrong with a set-up."),
     ),
     "Look": (

@@ -37,7 +37,7 @@ from licet.setup.consequences import client_names
 from licet.setup.end_sessions import sweep_all
 from licet.store import schema
 from licet.store.errors import NotFound, SetupError, StillInUse
-from licet.store.licences_read import counting_licences, signed_pools, verified
+from licet.store.licences_read import Fault, counting_licences, fault_of, signed_pools, verified
 from licet.store.nodes import is_silent, read_nodes
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ NUMBERS_FROM = "0005"  # the first schema whose code knows numbers
 
 
 class InstalledLicence(NamedTuple):
-    """A row of a licence; `licence` is None where it contributes nothing, though nobody removed it."""
+    """A row of a licence; where `licence` is None it contributes nothing, and `fault` says why."""
 
     vendor: str
     product: str
@@ -57,6 +57,7 @@ class InstalledLicence(NamedTuple):
     licence: SignedLicence | None
     installed_at_ms: int
     removed_at_ms: int | None
+    fault: Fault | None = None
 
 
 def trusted(connection: Connection) -> list[Vendor]:
@@ -67,18 +68,38 @@ def trusted(connection: Connection) -> list[Vendor]:
 def installed(connection: Connection, tenant_id: int, tenant: str) -> list[InstalledLicence]:
     """The licences of a tenant, those that were removed too, in the order of their ids and serials."""
     vendors = _vendor_texts(connection)
+    return [_installed(row, vendors, tenant) for row in _rows(connection, tenant_id)]
+
+
+def not_counted(connection: Connection, tenant_id: int, tenant: str, now_ms: int) -> list[InstalledLicence]:
+    """The licences of a tenant that count for nothing, though nobody removed them.
+
+    Not those whose place a later serial has taken.
+    """
+    rows = [it for it in installed(connection, tenant_id, tenant) if it.removed_at_ms is None]
+    newest: dict[tuple[str, str, str], int] = {}
+    for row in rows:
+        if row.licence is not None and row.licence.begins_at_ms <= now_ms:
+            newest[row.licence.key] = max(row.serial, newest.get(row.licence.key, 0))
     return [
-        InstalledLicence(
-            vendor=row.vendor,
-            product=row.product,
-            name=row.licence,
-            serial=row.serial,
-            licence=verified(row, vendors, tenant),
-            installed_at_ms=row.installed_at_ms,
-            removed_at_ms=row.removed_at_ms,
-        )
-        for row in _rows(connection, tenant_id)
+        row
+        for row in rows
+        if row.licence is None and row.serial > newest.get((row.vendor, row.product, row.name), 0)
     ]
+
+
+def _installed(row: Row[Any], vendors: Sequence[str], tenant: str) -> InstalledLicence:
+    licence = verified(row, vendors, tenant)
+    return InstalledLicence(
+        vendor=row.vendor,
+        product=row.product,
+        name=row.licence,
+        serial=row.serial,
+        licence=licence,
+        installed_at_ms=row.installed_at_ms,
+        removed_at_ms=row.removed_at_ms,
+        fault=fault_of(row, vendors, tenant) if licence is None else None,
+    )
 
 
 def trust(change: "SetupChange", content: bytes) -> bool:

@@ -10,16 +10,25 @@ The rules:
 """
 
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Protocol
 
-from licet.licences.errors import LicenceRefused
+from licet.licences.errors import LicenceCode, LicenceRefused
 from licet.licences.licence import SignedLicence
 from licet.licences.reading import must_be_for_tenant, read
 from licet.licences.steps import SignedSeats, pools_of, signed_seats
 from licet.licences.vendor_file import Vendor, read_vendor
 
 _REMEMBERED_MAX = 512  # texts of 16 KiB at most
+
+
+class Fault(StrEnum):
+    """Why an installed licence counts for nothing. Programs depend on these words."""
+
+    VENDOR_NOT_TRUSTED = "vendor_not_trusted"
+    KEY_NOT_TRUSTED = "key_not_trusted"  # the vendor is, and its file has no such key any more
+    CHANGED = "changed"
 
 
 class LicenceRow(Protocol):
@@ -56,16 +65,28 @@ def verified(row: LicenceRow, vendors: Sequence[str], tenant: str) -> SignedLice
     """The licence of a row, removed or not; None where the row contributes nothing."""
     licence = _verified(row.text, tuple(vendors), tenant)
     called = (row.vendor, row.product, row.licence, row.serial)
-    return licence if licence is not None and (*licence.key, licence.serial) == called else None
+    if isinstance(licence, LicenceCode) or (*licence.key, licence.serial) != called:
+        return None
+    return licence
+
+
+def fault_of(row: LicenceRow, vendors: Sequence[str], tenant: str) -> Fault:
+    """Why the row of a licence that is not `verified` contributes nothing."""
+    trusted = {(it.name, it.product) for text in vendors if (it := _vendor(text)) is not None}
+    if (row.vendor, row.product) not in trusted:
+        return Fault.VENDOR_NOT_TRUSTED
+    is_unknown = _verified(row.text, tuple(vendors), tenant) is LicenceCode.UNKNOWN_KEY
+    return Fault.KEY_NOT_TRUSTED if is_unknown else Fault.CHANGED
 
 
 @lru_cache(maxsize=_REMEMBERED_MAX)
-def _verified(text: str, vendors: tuple[str, ...], tenant: str) -> SignedLicence | None:
+def _verified(text: str, vendors: tuple[str, ...], tenant: str) -> SignedLicence | LicenceCode:
+    """The licence, or why it is none."""
     try:
         licence = read(text, [it for vendor in vendors if (it := _vendor(vendor)) is not None])
         must_be_for_tenant(licence, tenant)
-    except LicenceRefused:
-        return None
+    except LicenceRefused as refused:
+        return refused.code
     return licence
 
 

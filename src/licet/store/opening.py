@@ -84,6 +84,20 @@ class StoreAt(NamedTuple):
             with postgres.migrating(self.url) as connection:
                 yield connection
 
+    def copy_to(self, file: Path) -> None:
+        """Copy the store, as it is at one instant, into a file that is empty; servers may run meanwhile.
+
+        Raises StoreUnavailable.
+        """
+        if self.url is None:
+            from licet.store.sqlite.backup import copy_store  # noqa: PLC0415 - see above
+
+            copy_store(self.data / SQLITE_NAME, file)
+        else:
+            with _extra():
+                from licet.store.postgres.backup import dump_store  # noqa: PLC0415 - see above
+            dump_store(self.url, file)
+
 
 @contextmanager
 def _extra() -> Iterator[None]:

@@ -37,7 +37,8 @@ async def list_alerts(call: Reading) -> Response:
 
     def make() -> tuple[Raised, ...]:
         tenants = call.context.tenants_now(call.identity)
-        return call.context.read_now(lambda connection: raised_now(connection, tenants))
+        now_ms = call.context.clock.now_ms()
+        return call.context.read_now(lambda connection: raised_now(connection, tenants, now_ms))
 
     return await call.show(make)
 

@@ -17,6 +17,13 @@ from licet.admin.pages.filters import cleaned, tenant_or_all
 from licet.admin.pages.frame import link, page, posting, see, visiting
 from licet.admin.problems import not_found
 from licet.alerts.deliveries import Delivery, State, counts, deliveries
+from licet.alerts.notices import (
+    LICENCE_EXPIRED,
+    LICENCE_EXPIRES,
+    LICENCE_GRACE,
+    LICENCE_INVALID,
+    OVERDRAFT,
+)
 from licet.alerts.raised import Raised, raised
 from licet.alerts.webhooks import Webhook, redeliver, webhooks
 from licet.formats import counted
@@ -54,7 +61,7 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
 
         def read(connection: Connection) -> dict[str, Any]:
             return {
-                "raised": _folded(raised(connection, [tenant] if tenant else visit.tenants)),
+                "raised": _folded(raised(connection, [tenant] if tenant else visit.tenants, visit.now_ms)),
                 "hooks": {it.id: it for it in webhooks(connection, within)},
                 "found": deliveries(connection, within=within, webhook_id=webhook, state=state, after=after),
                 "numbers": counts(connection, within),
@@ -82,6 +89,7 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
             states=[(state, text, to(state=state.value)) for state, text in STATES.items()],
             all_link=to(state=None),
             without_webhook=to(webhook=None),
+            full_ones=_FULL,
             threshold_text=lambda alert: _threshold_text(alert, visit.now_ms),
             has_receiver=bool(found["hooks"] or any(found["numbers"].values())),
             place_text=lambda delivery: _place_text(delivery, found["hooks"]),
@@ -103,7 +111,7 @@ def _badge(context: AdminContext) -> Callable[[Request], Any]:
     async def show(request: Request) -> Response:
         visit = await seen(request)
         tenants = [visit.the_tenant] if visit.the_tenant else visit.tenants
-        found = await context.read(lambda connection: raised(connection, tenants))
+        found = await context.read(lambda connection: raised(connection, tenants, visit.now_ms))
         pools = len({(alert.tenant, alert.pool) for alert in found})
         text = f'<span class="badge">{pools:,}<span class="hidden"> raised</span></span>' if pools else ""
         return HTMLResponse(text, headers={"cache-control": "no-store"})
@@ -112,10 +120,10 @@ def _badge(context: AdminContext) -> Callable[[Request], Any]:
 
 
 def _folded(found: Iterable[Raised]) -> list[Raised]:
-    """The highest threshold of each pool, and its alerts of denials and of the licence's end."""
+    """The highest threshold of each pool, and of each other kind, and shared seat, its newest alert."""
     shown: dict[tuple[str, str, str], Raised] = {}
     for alert in found:
-        kind = alert.threshold if alert.threshold in {DENIED, EXPIRES} else ""
+        kind = "" if alert.threshold.isdigit() else f"{alert.threshold} {alert.client_id}"
         before = shown.get((alert.tenant, alert.pool, kind))
         if before is None or (not kind and int(alert.threshold) > int(before.threshold)):
             shown[alert.tenant, alert.pool, kind] = alert
@@ -142,11 +150,23 @@ def _said(times: int, asked: int) -> str:
     return f"{counted(times, 'message')} on the way again.{left}"
 
 
+_FULL = ("100", DENIED, EXPIRES, LICENCE_GRACE, LICENCE_EXPIRED, LICENCE_INVALID)
+_TEXTS = {
+    LICENCE_EXPIRES: "licence expires",
+    LICENCE_GRACE: "licence expired, in its grace",
+    LICENCE_EXPIRED: "licence expired",
+    LICENCE_INVALID: "a licence gives no seats",
+    OVERDRAFT: "overdraft in use",
+}
+
+
 def _threshold_text(alert: Raised, now_ms: int) -> str:
     if alert.threshold == EXPIRES:
         return "licence expired" if (alert.expires_at_ms or 0) <= now_ms else "licence expires"
     if alert.threshold == SHARED:
         return f"{alert.client_id}: used from {counted_addresses(alert.addresses or 0)} addresses in a day"
+    if (text := _TEXTS.get(alert.threshold)) is not None:
+        return text
     return "a seat was denied" if alert.threshold == DENIED else f"{alert.threshold} % reached"
 
 

@@ -25,30 +25,61 @@ REASON = "the store was restored from a copy"
 
 
 def end_all(store: Store, *, yes: bool) -> None:
-    """End every session and sign-in of a store, and list what has to be checked.
+    """End every session and sign-in of a store, if whoever is asked agrees; list what has to be checked.
 
     Raises Refused, WrongUse, StoreUnavailable.
     """
-    tenants = sorted(store.tenants().values(), key=lambda tenant: tenant.name)
-    live = {tenant.name: _live(store, tenant) for tenant in tenants}
+    confirm(f"{what_ends(store)} End them, and all sign-ins at the dashboard?".lstrip(), yes=yes)
+    say("\n".join([*end_everything(store), *_to_look_over(store)]))
+
+
+def what_ends(store: Store) -> str:
+    """The sessions that are active, as a sentence; '' where there are none."""
     tally = Tally()
-    for name, found in live.items():
-        tally.end(name, found)
-    confirm(f"{endings(tally.total())} End them, and all sign-ins at the dashboard?".lstrip(), yes=yes)
+    for tenant in _tenants(store):
+        tally.end(tenant.name, _live(store, tenant))
+    return endings(tally.total())
+
+
+def end_everything(store: Store) -> list[str]:
+    """End every session and sign-in of a store; what was done, as sentences.
+
+    Raises StoreUnavailable.
+    """
+    tenants = _tenants(store)
     done = {tenant.name: end_all_after_restore(store, actor(), tenant.name, REASON) for tenant in tenants}
     ended = [ending for ending, _ in done.values()]
     keep_restore(store, actor(), REASON)
     signed_out = sign_ins.end_all(store, actor(), REASON)
     sessions_ended, seats = sum(it.sessions for it in ended), sum(it.seats for it in ended)
-    say(f"{counted(sessions_ended, 'session')} ended; {counted(seats, 'seat')} came back.")
-    say(f"{counted(signed_out, 'sign-in')} at the dashboard ended.")
+    lines = [
+        f"{counted(sessions_ended, 'session')} ended; {counted(seats, 'seat')} came back.",
+        f"{counted(signed_out, 'sign-in')} at the dashboard ended.",
+    ]
     for name, (_, withheld) in done.items():
         for pool, until_ms in withheld.items():
-            say(
+            lines.append(
                 f"Pool {pool} of {name} gives no seat until {instant(until_ms)}, when its hold has passed: an"
                 " API may have let in others since the copy was made."
             )
-    say("\n".join(_to_look_over(store)))
+    return lines
+
+
+def assertions_refused(store: Store) -> list[str]:
+    """For how long assertions are refused that may have been used; nothing where no client signs any."""
+    clients = [client for tenant in store.tenants().values() for client in tenant.clients.values()]
+    signing = sum(bool(client.keys) for client in clients)
+    if not signing:
+        return []
+    text = (
+        f"{counted(signing, 'client')} can sign assertions. Those that may have been used before now"
+        f" are refused: for {duration(LEEWAY_S)}, and for up to {duration(USABLE_S_MAX)} without iat."
+    )
+    return [text]
+
+
+def _tenants(store: Store) -> list[Tenant]:
+    return sorted(store.tenants().values(), key=lambda tenant: tenant.name)
 
 
 def _live(store: Store, tenant: Tenant) -> dict[tuple[str, str], int]:
@@ -69,10 +100,4 @@ def _to_look_over(store: Store) -> list[str]:
     lines.append(f"  administrators: {', '.join(admin.name for admin in admins) or 'none'}")
     lines.append(f"  API keys: {', '.join(key.name for key in keys) or 'none'}")
     lines.append("  set-up: licet check, licet export")
-    clients = [client for tenant in store.tenants().values() for client in tenant.clients.values()]
-    if signing := sum(bool(client.keys) for client in clients):
-        lines.append(
-            f"{counted(signing, 'client')} can sign assertions. Those that may have been used before now"
-            f" are refused: for {duration(LEEWAY_S)}, and for up to {duration(USABLE_S_MAX)} without iat."
-        )
-    return lines
+    return lines + assertions_refused(store)

@@ -30,7 +30,7 @@ _HEADINGS = {
 
 
 def alerts(*, tenant: OfTenant = None, data: Data = None, as_json: AsJson = False) -> None:
-    """Show which pools have reached a threshold, and where grants are denied.
+    """Show which pools have reached a threshold, where grants are denied, and which licences end.
 
     An alert of a percentage stays until for 10 minutes the use was more than 5 points below it, so that a
     busy hour is one alert. A server checks every few seconds. Where alerts are sent: [bold]licet webhook[/].
@@ -47,7 +47,7 @@ def _records(data: Path | None, tenant: str | None) -> list[Record]:
     with opened(data) as store:
         tenants = list(store.tenants().values()) if tenant is None else [chosen_tenant(store, tenant)]
         with store.reading() as connection:
-            found = raised(connection, tenants)
+            found = raised(connection, tenants, store.clock.now_ms())
     return [
         {
             "tenant": alert.tenant,
@@ -67,4 +67,4 @@ def _records(data: Path | None, tenant: str | None) -> list[Record]:
 def _alert(alert: Raised) -> str:
     if alert.addresses is not None:
         return f"{alert.client_id}: {counted_addresses(alert.addresses)} addresses"
-    return f"{alert.threshold}%" if alert.threshold.isdigit() else alert.threshold
+    return f"{alert.threshold}%" if alert.threshold.isdigit() else alert.threshold.replace("_", " ")

@@ -1,0 +1,126 @@
+"""Copies a SQLite store into a file while servers use it, and puts such a copy in the place of a store.
+
+The rules:
+
+- The copy is one instant of the store. `VACUUM INTO` reads it in one transaction: the backup API of SQLite
+  begins again with each commit of another process, so beside a busy server it might not end.
+- A store is replaced while nobody has it open, and never by half: it keeps its file under another name, and
+  the copy takes its place by one rename.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+from licet.store.contract import BUSY_S
+from licet.store.errors import StoreUnavailable
+
+_UNUSED_S = 0.5  # whoever has a store open keeps it open: to wait longer would not help
+_BESIDE = ("-wal", "-shm", "-journal")
+_HEADER = b"SQLite format 3\0"
+
+
+class StoreInUse(Exception):
+    """Another process has the store open."""
+
+
+def copy_store(path: Path, into: Path) -> None:
+    """Copy the store into a file that is empty.
+
+    Raises StoreUnavailable, also where the copy is damaged.
+    """
+    with _faults(), closing(_connected(path)) as connection:
+        connection.execute("VACUUM INTO ?", (str(into),))
+    must_be_sound(into)
+
+
+def must_be_sound(path: Path) -> None:
+    """Return if a file is a SQLite database without damage.
+
+    Raises StoreUnavailable.
+    """
+    with _faults(), path.open("rb") as file:
+        if file.read(len(_HEADER)) != _HEADER:
+            raise StoreUnavailable(f"{path} is not a database of SQLite")
+    with _faults(), closing(_connected(path)) as connection:
+        found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(3)")]
+    if found != ["ok"]:
+        raise StoreUnavailable(f"{path} is damaged: {'; '.join(found)}")
+
+
+@contextmanager
+def replaced(path: Path, copy: Path, aside: Path) -> Iterator[None]:
+    """Put a copy in the place of the store after the block; the store stays as the file `aside`.
+
+    The store is locked during the block, so nobody can begin to use it. Where there is none, the copy is put
+    there; one that is damaged is moved aside with what lies beside it. Raises StoreInUse, StoreUnavailable.
+    """
+    with _unused(path) as is_closed:
+        yield
+        with _faults():
+            if is_closed:
+                os.link(path, aside)  # Both names exist until the rename, so there is always a store.
+            else:
+                for end in ("", *_BESIDE):
+                    with suppress(FileNotFoundError):
+                        path.with_name(path.name + end).rename(aside.with_name(aside.name + end))
+            copy.replace(path)
+            _sync(path.parent)
+
+
+@contextmanager
+def _unused(path: Path) -> Iterator[bool]:
+    """Keep others from a store; False where there is none, or it is damaged.
+
+    In the journal mode DELETE all of the store is in its file. SQLite changes to it only for the last
+    connection (https://sqlite.org/pragma.html#pragma_journal_mode).
+    """
+    if not path.exists():
+        yield False
+        return
+    connection = _connected(path, _UNUSED_S)
+    try:
+        try:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            (mode,) = connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.DatabaseError as fault:
+            if _is_busy(fault):
+                raise StoreInUse(str(path)) from None
+            if isinstance(fault, sqlite3.OperationalError):
+                raise StoreUnavailable(str(fault)) from fault
+            mode = None  # it is damaged: what is there to lock?
+        if mode not in {"delete", None}:
+            raise StoreInUse(str(path))
+        yield mode is not None
+    finally:
+        connection.close()
+
+
+def _is_busy(fault: sqlite3.DatabaseError) -> bool:
+    code: int = getattr(fault, "sqlite_errorcode", 0)
+    return code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def _connected(path: Path, busy_s: float = BUSY_S) -> sqlite3.Connection:
+    path.stat()  # SQLite would make one
+    return sqlite3.connect(path, timeout=busy_s, isolation_level=None)
+
+
+def _sync(directory: Path) -> None:
+    """Only then does a renamed file survive a loss of power."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as fault:
+        raise StoreUnavailable(str(fault)) from fault
