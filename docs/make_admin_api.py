@@ -81,6 +81,29 @@ curl -X PATCH -H "Authorization: Bearer $KEY" -H 'If-Match: *' -H 'Content-Type:
 `clients` are 20 at most, those with most sessions first. The dry run of the set-up file answers its plan. An
 operation that has no dry run refuses to be asked for one (422).
 
+To trust a vendor or no longer, and to install or remove a licence, is refused where sessions would end,
+until `?may_end=` says how many may: 409 `would-end-sessions`, with the same members in `ending`. So a session
+that began meanwhile is not ended unseen.
+
+## Vendors and licences
+
+Send the files as the vendor sent them:
+
+```sh
+curl -H "Authorization: Bearer $KEY" -H 'Content-Type: application/json' --data-binary @vendor.json \
+  http://127.0.0.1:8081/api/v1/trust
+curl -H "Authorization: Bearer $KEY" -H 'Content-Type: text/plain' --data-binary @c1.licence \
+  'http://127.0.0.1:8081/api/v1/tenants/Jim_Test/licences?may_end=0'
+```
+
+A file that is refused changes nothing. The answer is 422 `licence-refused`, or 409 where it does not go with
+the licences that are installed; `code` is one of [these](licence-file.md#why-a-file-is-refused), `field` the
+member that is wrong, such as `pools.full.seats`, and `detail` says what to do. `POST .../licences/check`
+shows what installing a file would do.
+
+A licence `counts`, or its `state` says why not. `steps` of a pool is what its licences give, from the first
+one on to the last: each step counts until the next, and those with a later `from_ms` than now are to come.
+
 ## Lists
 
 A list comes in pages of `limit` (50, at most 500). `next` is the cursor of the next page, to be sent as

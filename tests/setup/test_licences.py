@@ -174,8 +174,9 @@ def test_a_pool_that_is_counted_otherwise_is_refused_and_why(site: Site, duplica
 
 def test_a_licence_of_a_pool_that_is_not_there_is_refused(site: Site) -> None:
     """It is added first."""
-    with pytest.raises(NotFound, match="other"):
+    with pytest.raises(SetupError, match="is for pool other, and tenant Jim_Test has none") as refused:
         put(site, text_of("other", "all", seats=2))
+    assert refused.value.code is Code.NOT_FOUND
 
 
 def test_it_is_refused_while_a_server_works_that_knows_no_numbers(site: Site) -> None:

@@ -19,6 +19,7 @@ from licet.admin import metrics as scraping
 from licet.admin.api import declaration, routers
 from licet.admin.api.advice import advised
 from licet.admin.api.dry_run import Rehearsed
+from licet.admin.api.licences.endpoints import LICENCES
 from licet.admin.context import AdminContext, address, request_id
 from licet.admin.gate import Application, Gate
 from licet.admin.pages import (
@@ -39,6 +40,7 @@ from licet.admin.pages.licences import show as licences
 from licet.admin.pages.setup import routes as setup_pages
 from licet.admin.problems import EXPECTED, MEDIA_TYPE, Problem, internal_error, of_status, problem_of
 from licet.admin.validation import problem_of_validation
+from licet.licences.armour import FILE_BYTES_MAX
 from licet.store.errors import StoreUnavailable
 from licet.web.log_rate_limit import Kind
 
@@ -67,7 +69,11 @@ def admin_application(context: AdminContext) -> Application:
         urls=(context.base_url, context.public_url),
         closing=context.closing,
         refuse=answers.refusal,
-        larger={declaration.DECLARATION: declaration.DECLARATION_BYTES_MAX},
+        larger={
+            declaration.DECLARATION: declaration.DECLARATION_BYTES_MAX,
+            LICENCES: FILE_BYTES_MAX,
+            f"{LICENCES}/check": FILE_BYTES_MAX,
+        },
     )
 
 

@@ -60,7 +60,7 @@ class Gate:
     """The outermost layer of the admin listener. `refuse` makes an answer from a problem.
 
     Accepted host names are those in `urls`, that of its machine, and every IP address. Administrators use the
-    first of `urls`.
+    first of `urls`. `larger` are the paths whose bodies may have so many bytes; `*` is any one segment.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Gate:
         self._closing = closing
         self._refuse = refuse
         self._body_bytes_max = body_bytes_max
-        self._larger = larger  # bodies, by path
+        self._larger = {tuple(path.split("/")): bytes_ for path, bytes_ in larger.items()}
         # Unique in this log for long enough: a random prefix, then a count.
         prefix = secrets.token_hex(4)
         self._request_ids = (f"a{prefix}-{number:x}" for number in itertools.count(1))
@@ -101,7 +101,7 @@ class Gate:
         if self._is_tls:
             scope["scheme"] = "https"
         application = self._application
-        bytes_max = self._larger.get(scope["path"], self._body_bytes_max)
+        bytes_max = self._bytes_max(scope["path"])
         try:
             self._check(scope, bytes_max)
         except Problem as problem:
@@ -127,6 +127,16 @@ class Gate:
             return
         if not self._is_own_page(fields, host):
             raise forged_request("The request comes from a page of another site.")
+
+    def _bytes_max(self, path: str) -> int:
+        """How many bytes a body may have that is sent to this path."""
+        segments = path.split("/")
+        for pattern, bytes_max in self._larger.items():
+            if len(pattern) == len(segments) and all(
+                part in {"*", segment} for part, segment in zip(pattern, segments, strict=True)
+            ):
+                return bytes_max
+        return self._body_bytes_max
 
     def _is_own_page(self, fields: dict[bytes, bytes], host: str) -> bool:
         """Whether our own page or a program sent it: a browser sends the origin."""

@@ -19,6 +19,7 @@ from licet.admin.authentication import TooManyAttempts
 from licet.credentials.keyring import KeyringUnusable
 from licet.formats import sentence
 from licet.lanes.contract import QueueFull
+from licet.licences.errors import LicenceCode, LicenceRefused
 from licet.model import InvalidValue, Value
 from licet.refusal import Code, Refusal, Subject
 from licet.setup.file import DeclarationInvalid
@@ -47,10 +48,10 @@ class FieldError(Value, frozen=True, kw_only=True):
 class Problem(Exception):
     """A refusal that becomes an answer. `kind` names it and is the end of the problem's type.
 
-    `refusal` is the refusal of the set-up behind it, if any.
+    `refusal` is the refusal behind it, if any: of the set-up, or of a licence.
     """
 
-    refusal: Refusal | None = None
+    refusal: Refusal | LicenceRefused | None = None
 
     def __init__(
         self,
@@ -90,10 +91,19 @@ class Problem(Exception):
         }
 
 
-def _members(refusal: Refusal | None) -> dict[str, Any]:
+def _members(refusal: Refusal | LicenceRefused | None) -> dict[str, Any]:
     """A refusal as data."""
-    if refusal is None:
-        return {}
+    match refusal:
+        case None:
+            return {}
+        case LicenceRefused():
+            found = {"code": refusal.code.value, "field": refusal.field, "limit": refusal.limit}
+            return {name: value for name, value in found.items() if value not in {"", None}}
+        case Refusal():
+            return _members_of_setup(refusal)
+
+
+def _members_of_setup(refusal: Refusal) -> dict[str, Any]:
     members: dict[str, Any] = {"code": refusal.code.value}
     if refusal.subject is not None:
         members["subject"] = _subject(refusal.subject)
@@ -122,6 +132,8 @@ TITLES = {
     "too-large": "The request is too large",
     "wrong-media-type": "The body is not of a kind that is taken here",
     "wrong-host": "The server is not known by this name",
+    "would-end-sessions": "Sessions would end",
+    "licence-refused": "The licence or the vendor's file is refused",
     "invalid-value": "A value is not what it may be",
     "condition-needed": "Say which state you change",
     "too-many-attempts": "Too many attempts",
@@ -180,8 +192,8 @@ def problem_of(fault: Exception, field_names: Sequence[str] = ()) -> Problem | N
     match fault:
         case Problem():
             return fault
-        case Refusal():
-            problem = _of_refusal(fault, field_names)
+        case Refusal() | LicenceRefused():
+            problem = _of_refusal(fault, field_names) if isinstance(fault, Refusal) else _of_licence(fault)
             problem.refusal = fault
             return problem
         case DeclarationInvalid():
@@ -204,12 +216,25 @@ def problem_of(fault: Exception, field_names: Sequence[str] = ()) -> Problem | N
 EXPECTED = (
     Problem,
     Refusal,
+    LicenceRefused,
     DeclarationInvalid,
     InvalidCursor,
     TooManyAttempts,
     QueueFull,
     KeyringUnusable,
     StoreUnavailable,
+)
+
+# What is refused because of the licences that are installed; else the file alone is to blame.
+_BESIDE_OTHERS = frozenset(
+    {
+        LicenceCode.SERIAL_TAKEN,
+        LicenceCode.REMOVED_SERIAL,
+        LicenceCode.OUT_OF_DATE,
+        LicenceCode.TWO_VENDORS,
+        LicenceCode.NO_COMMON_SCOPE,
+        LicenceCode.NO_COMMON_HOLDER,
+    }
 )
 
 
@@ -230,6 +255,10 @@ def _of_refusal(refusal: Refusal, names: Sequence[str]) -> Problem:
             return Problem(403, "not-allowed", detail, errors=_of_terms(refusal.terms, names))
         case _:
             return Problem(409, "not-possible", detail, errors=errors)
+
+
+def _of_licence(refused: LicenceRefused) -> Problem:
+    return Problem(409 if refused.code in _BESIDE_OTHERS else 422, "licence-refused", sentence(str(refused)))
 
 
 def _of_terms(terms: Sequence[Term], names: Sequence[str]) -> list[FieldError]:

@@ -37,7 +37,14 @@ from licet.setup.consequences import client_names
 from licet.setup.end_sessions import sweep_all
 from licet.store import schema
 from licet.store.errors import NotFound, SetupError, StillInUse
-from licet.store.licences_read import Fault, counting_licences, fault_of, signed_pools, verified
+from licet.store.licences_read import (
+    Fault,
+    counting_licences,
+    fault_of,
+    signed_pools,
+    vendor_of,
+    verified,
+)
 from licet.store.nodes import is_silent, read_nodes
 
 if TYPE_CHECKING:
@@ -60,15 +67,30 @@ class InstalledLicence(NamedTuple):
     fault: Fault | None = None
 
 
+class TrustedVendor(NamedTuple):
+    """A row of a vendor; `vendor` is None where its text was changed, so that nothing of it counts."""
+
+    name: str
+    product: str
+    vendor: Vendor | None
+    added_at_ms: int
+
+
 def trusted(connection: Connection) -> list[Vendor]:
     """The vendors whose licences count."""
-    return [read_vendor(text.encode()) for text in _vendor_texts(connection)]
+    return [it.vendor for it in vendors(connection) if it.vendor is not None]
+
+
+def vendors(connection: Connection) -> list[TrustedVendor]:
+    """The vendors that were trusted, also those that count for nothing as their row was changed."""
+    rows = connection.execute(select(schema.vendor).order_by(*schema.vendor.primary_key))
+    return [TrustedVendor(row.name, row.product, vendor_of(row.text), row.added_at_ms) for row in rows]
 
 
 def installed(connection: Connection, tenant_id: int, tenant: str) -> list[InstalledLicence]:
     """The licences of a tenant, those that were removed too, in the order of their ids and serials."""
-    vendors = _vendor_texts(connection)
-    return [_installed(row, vendors, tenant) for row in _rows(connection, tenant_id)]
+    texts = _vendor_texts(connection)
+    return [_installed(row, texts, tenant) for row in _rows(connection, tenant_id)]
 
 
 def not_counted(connection: Connection, tenant_id: int, tenant: str, now_ms: int) -> list[InstalledLicence]:
@@ -250,13 +272,18 @@ def _must_have_pools(setup: "TenantSetup", licences: Iterable[SignedLicence]) ->
     """Return if the pools of these licences are there, and counted in a way that they allow."""
     for licence in licences:
         for name, given in licence.pools.items():
-            pool = setup.pool(name)
+            about = Subject("pool", name, setup.tenant.name)
+            pool = setup.pools.get(name)
+            if pool is None:
+                text = (
+                    f"licence {licence.licence} is for pool {name}, and tenant {setup.tenant.name} has none"
+                )
+                raise SetupError(text, code=Code.NOT_FOUND, field="pools", subject=about)
             if pool.duplicates.value in given.duplicates:
                 continue
             allowed = " or ".join(sorted(given.duplicates))
             counts = "each session" if pool.duplicates is Duplicates.NONE else pool.duplicates.value
             text = f"pool {name} counts its seats by {counts}, and licence {licence.licence} by {allowed}"
-            about = Subject("pool", name, setup.tenant.name)
             raise SetupError(
                 f"{text}; change how the pool counts first",
                 code=Code.NOT_TOGETHER,

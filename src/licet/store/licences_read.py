@@ -72,7 +72,7 @@ def verified(row: LicenceRow, vendors: Sequence[str], tenant: str) -> SignedLice
 
 def fault_of(row: LicenceRow, vendors: Sequence[str], tenant: str) -> Fault:
     """Why the row of a licence that is not `verified` contributes nothing."""
-    trusted = {(it.name, it.product) for text in vendors if (it := _vendor(text)) is not None}
+    trusted = {(it.name, it.product) for text in vendors if (it := vendor_of(text)) is not None}
     if (row.vendor, row.product) not in trusted:
         return Fault.VENDOR_NOT_TRUSTED
     is_unknown = _verified(row.text, tuple(vendors), tenant) is LicenceCode.UNKNOWN_KEY
@@ -83,7 +83,7 @@ def fault_of(row: LicenceRow, vendors: Sequence[str], tenant: str) -> Fault:
 def _verified(text: str, vendors: tuple[str, ...], tenant: str) -> SignedLicence | LicenceCode:
     """The licence, or why it is none."""
     try:
-        licence = read(text, [it for vendor in vendors if (it := _vendor(vendor)) is not None])
+        licence = read(text, [it for vendor in vendors if (it := vendor_of(vendor)) is not None])
         must_be_for_tenant(licence, tenant)
     except LicenceRefused as refused:
         return refused.code
@@ -91,7 +91,8 @@ def _verified(text: str, vendors: tuple[str, ...], tenant: str) -> SignedLicence
 
 
 @lru_cache(maxsize=64)
-def _vendor(text: str) -> Vendor | None:
+def vendor_of(text: str) -> Vendor | None:
+    """The vendor of the text that is kept of it; None where that was changed."""
     try:
         return read_vendor(text.encode())
     except LicenceRefused:

@@ -25,6 +25,8 @@ OPERATOR: dict[str, dict[str, Any] | None] = {
 }
 OWNER: dict[str, dict[str, Any] | None] = {
     "changePool": {"alerts": ["50"]},
+    "checkLicences": None,
+    "installLicences": None,
     "addUser": {"initials": "NN"},
     "changeUser": {"name": "Somebody"},
     "removeUser": None,
@@ -58,6 +60,9 @@ OWNER_OF_ALL: dict[str, dict[str, Any] | None] = {
     "removeTenant": None,
     "addPool": {"name": "new", "seats": 1},
     "removePool": None,
+    "trustVendor": None,
+    "distrustVendor": None,
+    "removeLicence": None,
     "addScope": {"name": "new"},
     "changeScope": {"read_only": True},
     "removeScope": None,
@@ -65,10 +70,14 @@ OWNER_OF_ALL: dict[str, dict[str, Any] | None] = {
     "pruneKeys": None,
     "applyDeclaration": None,
 }
-VIEWER_OF_ALL = {"listKeys": None}
+VIEWER_OF_ALL = {"listKeys": None, "listVendors": None, "getVendor": None}
 NAMES = {
     "tenant": JIM,
     "pool": "full",
+    "vendor": "acme",
+    "product": "jim2-api",
+    "licence": "C-1",
+    "serial": "1",
     "scope": "all",
     "initials": "U1",
     "client_id": "c1",

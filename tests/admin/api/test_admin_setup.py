@@ -60,6 +60,7 @@ NOUNS: dict[str, tuple[str, dict[str, Any], str, dict[str, Any], dict[str, Any]]
             "alerts": ["50", "denied"],
             "hold_s": 60,
             "effective_hold_s": 60,
+            "steps": [],
         },
     ),
     "scope": (

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from licet.licences.errors import LicenceCode, LicenceRefused
 from licet.refusal import Code, Refusal, SubjectKind
 from licet.setup.check import Finding, FindingCode
 
@@ -17,6 +18,8 @@ _ADVICE: Mapping[tuple[Code, SubjectKind | None], str] = MappingProxyType(
         (Code.ALREADY_THERE, "administrator"): "changeAdmin changes it.",
         (Code.ALREADY_THERE, "API key"): "Choose another name, or removeApiKey first.",
         (Code.ALREADY_THERE, "key"): "listClientKeys shows it.",
+        (Code.NOT_TOGETHER, "pool"): "changePool changes it.",
+        (Code.NOT_FOUND, "pool"): "addPool adds it.",
         (Code.IN_USE, "pool"): "changeScope gives a scope another pool.",
         (Code.IN_USE, "scope"): "changeClient gives a client other scopes.",
         (Code.IN_USE, "user"): "changeClient gives a client another user.",
@@ -35,10 +38,25 @@ _ADVICE: Mapping[tuple[Code, SubjectKind | None], str] = MappingProxyType(
 )
 
 
-def advised(detail: str, refusal: Refusal | None) -> str:
+_OF_LICENCES: Mapping[LicenceCode, str] = MappingProxyType(
+    {
+        LicenceCode.UNKNOWN_KEY: "trustVendor takes it.",
+        LicenceCode.SERIAL_TAKEN: "getLicence shows what is installed.",
+        LicenceCode.REMOVED_SERIAL: "getLicence shows which were removed.",
+        LicenceCode.OUT_OF_DATE: "getLicence shows what is installed.",
+        LicenceCode.TWO_VENDORS: "removeLicence removes one.",
+        LicenceCode.NO_COMMON_SCOPE: "listLicences shows what they allow.",
+        LicenceCode.NO_COMMON_HOLDER: "listLicences shows what they allow.",
+    }
+)
+
+
+def advised(detail: str, refusal: Refusal | LicenceRefused | None) -> str:
     """The detail of a problem, and what to do next."""
     if refusal is None:
         return detail
+    if isinstance(refusal, LicenceRefused):
+        return " ".join(filter(None, (detail, _OF_LICENCES.get(refusal.code))))
     kind = refusal.subject.kind if refusal.subject else None
     return " ".join(filter(None, (detail, _ADVICE.get((refusal.code, kind)))))
 

@@ -25,7 +25,7 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 
 from licet.admin.api.conditional import Shown, matches
-from licet.admin.api.dry_run import Rehearsed, is_asked, must_be_possible
+from licet.admin.api.dry_run import Rehearsed, is_agreed, is_asked, must_be_possible, would_end
 from licet.admin.api.parameters import Page
 from licet.admin.api.requests import Body
 from licet.admin.authentication import Identity
@@ -35,7 +35,7 @@ from licet.admin.problems import Problem, not_allowed
 from licet.model import Role, Tenant, Value
 from licet.refusal import Subject
 from licet.setup.change import SetupChange
-from licet.setup.consequences import Attempt, attempt
+from licet.setup.consequences import Attempt, Consequences, attempt
 from licet.setup.licence_terms import WHY
 from licet.setup.tenant import TenantSetup
 from licet.store.errors import NotFound, unknown
@@ -189,12 +189,37 @@ class Call:
         if not is_asked(self.request):
             return await self.context.change(self.identity, work)
 
-        def rehearse() -> Attempt:
-            return attempt(
-                lambda do: self.context.change_now(self.identity, do), work, agrees=lambda _: False
-            )
+        raise Rehearsed((await self.attempt(work)).ending)
 
-        raise Rehearsed((await self.context.run(rehearse)).ending)
+    async def attempt(
+        self, work: Callable[[SetupChange], Any], *, agrees: Callable[[Consequences], bool] = lambda _: False
+    ) -> Attempt:
+        """What becomes of a change that is made only if its consequences are agreed to; else taken back."""
+
+        def run() -> Attempt:
+            return attempt(lambda do: self.context.change_now(self.identity, do), work, agrees=agrees)
+
+        return await self.context.run(run)
+
+    async def change_agreed(self, work: Callable[[SetupChange], Made]) -> tuple[Made, Consequences]:
+        """The same of a change that is made only if no more sessions end than the caller agrees to.
+
+        Also what ended with it. Raises Rehearsed; Problem, with what would end.
+        """
+        made: list[Made] = []
+
+        def do(change: SetupChange) -> None:
+            made.append(work(change))
+
+        def agrees(ending: Consequences) -> bool:
+            return not is_asked(self.request) and is_agreed(self.request, ending)
+
+        tried = await self.attempt(do, agrees=agrees)
+        if is_asked(self.request):
+            raise Rehearsed(tried.ending)
+        if not tried.is_made:
+            raise would_end(tried.ending)
+        return made[0], tried.ending
 
     def setup(self, change: SetupChange, name: str) -> TenantSetup:
         """A tenant, to be changed.

@@ -1,7 +1,7 @@
 """Serves the set-up as a TOML file: shows it, and applies another with a plan of the changes."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
@@ -22,18 +22,12 @@ DECLARATION_BYTES_MAX = 4 * 1024 * 1024  # of some twenty thousand clients
 declaration = APIRouter(tags=["Upkeep"])
 
 
-_TOML_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "description": "A set-up as `licet export` writes it.",
-        "content": {
-            openapi.TOML: {
-                "schema": {"type": "string"},
-                "example": "[tenant.Jim_Test.pool.full]\nseats = 5\n",
-            }
-        },
-    }
-}
+_TOML_BODY = openapi.sent(
+    openapi.TOML,
+    "A set-up as `licet export` writes it.",
+    {"type": "string"},
+    "[tenant.Jim_Test.pool.full]\nseats = 5\n",
+)
 
 
 @declaration.get(

@@ -1,9 +1,12 @@
-"""Answers `dry_run=true`: which sessions a change would end, without making the change.
+"""Reads `dry_run` and `may_end`: a change is only rehearsed, or refused where it would end too many sessions.
 
 The rules:
 
-- All is looked at as for the change itself: who asks, the condition, every value. What would be refused is.
-- An operation without a dry run refuses the parameter: otherwise it would really be done.
+- With `dry_run=true` all is looked at as for the change itself: who asks, the condition, every value. What
+  would be refused is. An operation without a dry run refuses the parameter: it would really be done.
+- Of an operation with `may_end`, no session may end without it. The refusal says how many would end, at once
+  or sooner than they would have, and whose.
+- It is a number and not a yes: a session that began since the caller looked is not ended unseen.
 """
 
 from typing import Annotated, Any, Literal
@@ -11,12 +14,14 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, Query
 from starlette.requests import Request
 
-from licet.admin.problems import FieldError, invalid
+from licet.admin.problems import FieldError, Problem, invalid
+from licet.formats import counted
 from licet.model import Value
 from licet.refusal import Code
 from licet.setup.consequences import ClientSessions, Consequences
 
 NAME = "dry_run"
+SESSIONS_MAX = 1_000_000_000  # more than a store can have
 
 
 class Rehearsal(Value, frozen=True, kw_only=True):
@@ -84,3 +89,41 @@ def rehearsable(route: dict[str, Any]) -> dict[str, Any]:
     schema = {"anyOf": [*schemas, shape]} if schemas else shape
     responses[200] = good | {"content": {"application/json": {"schema": schema}}}
     return route | {"responses": responses, "dependencies": [Depends(asked)]}
+
+
+async def _agreed_to(
+    request: Request,
+    *,
+    may_end: Annotated[
+        int,
+        Query(
+            ge=0,
+            le=SESSIONS_MAX,
+            description="How many sessions may end with it, or be cut short. If more would, it is refused.",
+        ),
+    ] = 0,
+) -> int:
+    request.state.may_end = may_end
+    return may_end
+
+
+def is_agreed(request: Request, ending: Consequences) -> bool:
+    """Whether the caller agrees to this."""
+    agreed: int = request.state.may_end
+    return ending.sessions_ended + ending.sessions_cut_short <= agreed
+
+
+def agreeable(route: dict[str, Any]) -> dict[str, Any]:
+    """An operation that takes `may_end`, and `dry_run` as well."""
+    route = rehearsable(route)
+    return route | {"dependencies": [*route["dependencies"], Depends(_agreed_to)]}
+
+
+def would_end(ending: Consequences) -> Problem:
+    """The refusal of a change that would end more sessions than the caller agrees to."""
+    count = ending.sessions_ended + ending.sessions_cut_short
+    detail = (
+        f"{counted(count, 'session')} would end with it, at once or sooner than they would have. Nothing was"
+        f" changed; send may_end={count} to agree."
+    )
+    return Problem(409, "would-end-sessions", detail, ending=ending)

@@ -5,7 +5,7 @@ What may go wrong with any of them is added here, in one place. The schemas of b
 answers msgspec's: they are made of the values that are sent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from inspect import isclass
 from typing import Any, Final, get_args
 
@@ -22,19 +22,24 @@ from licet.alerts.raised import Raised
 from licet.journal.denials import DenialPage, Holder
 from licet.journal.failures import FailurePage, Refused
 from licet.journal.history import HistoryPage
+from licet.licences.errors import LicenceCode
 from licet.refusal import SubjectKind
 from licet.reports.live import LiveSession, SeatsNow
 from licet.reports.overview import Overview
 from licet.reports.usage import Usage
+from licet.setup.consequences import Consequences
 from licet.setup.end_sessions import SessionsEnded
 
 JSON: Final = "application/json"
 TOML: Final = "application/toml"
+TEXT: Final = "text/plain"
 
 # All that an answer is made of; what they are made of comes with them.
 SHOWN: Final = (
     *(shape for shape in vars(shapes).values() if isclass(shape) and shape.__module__ == shapes.__name__),
     Rehearsal,
+    Consequences,
+    LicenceCode,
     Raised,
     DeliveryPage,
     SessionsEnded,
@@ -130,6 +135,12 @@ def removed() -> Route:
     return route | {"openapi_extra": _CONDITION}
 
 
+def sent(media: str, description: str, schema: dict[str, Any], example: Any) -> dict[str, Any]:
+    """What an operation takes whose body is a file, for its `openapi_extra`."""
+    content = {media: {"schema": schema, "example": example}}
+    return {"requestBody": {"required": True, "description": description, "content": content}}
+
+
 def _route(
     status: int,
     description: str,
@@ -205,6 +216,8 @@ it, 412 with what is there now when somebody was first. DELETE of what is gone i
 **What would end.** A change of the set-up with `dry_run=true` is not made: 200 with the sessions that would
 end with it, and whose they are.
 
+What vendors have signed is also refused (409) where more sessions would end than `may_end` says.
+
 **Lists** come in pages: `limit`, and `after` with the `next` of the page before; `Link` has the same as an
 address.
 
@@ -215,6 +228,7 @@ Instants are milliseconds since 1970 in UTC (`..._ms`), durations seconds (`..._
 _TAGS = {
     "Tenants": "Customer databases.",
     "Pools": "Counted licences.",
+    "Licences": "What vendors have signed, and which vendors are trusted.",
     "Scopes": "What a token may do.",
     "Users": "Persons and services.",
     "Clients": "OAuth clients, their generated secrets and their public keys.",
@@ -236,8 +250,13 @@ _PROBLEM = {
         "detail": {"type": "string"},
         "request_id": {"type": "string", "description": "The log has more under it."},
         "code": {
-            **_ref("Code"),
-            "description": "Why the set-up refuses it; it is never given another meaning.",
+            "anyOf": [_ref("Code"), _ref("LicenceCode")],
+            "description": "Why the set-up refuses it, or with licence-refused what is wrong with the file;"
+            " it is never given another meaning.",
+        },
+        "field": {
+            "type": "string",
+            "description": "The member of the file that is refused: pools.full.seats.",
         },
         "subject": {**_ref("Subject"), "description": "What it is about."},
         "limit": {"type": "integer", "description": "The bound, where the code is about one."},
@@ -251,6 +270,7 @@ _PROBLEM = {
             "items": _ref("FieldError"),
             "description": "What is wrong with which value.",
         },
+        "ending": {**_ref("Consequences"), "description": "What would end."},
         "current": {"description": "What is there now, where somebody else was first."},
     },
 }
@@ -285,8 +305,13 @@ _SECURITY = {
 _COOKIE_AND_TOKEN: Final[dict[str, list[str]]] = {"cookie": [], "csrf": []}
 
 
-def document(application: FastAPI, roles: Mapping[str, str]) -> dict[str, Any]:
-    """The OpenAPI document of all that an application serves and describes; `roles` are by operation."""
+def document(
+    application: FastAPI, roles: Mapping[str, str], shown: Iterable[type[Any]] = ()
+) -> dict[str, Any]:
+    """The OpenAPI document of all that an application serves and describes.
+
+    `roles` are by operation; `shown` is what answers are made of beside `SHOWN`.
+    """
     made: dict[str, Any] = get_openapi(
         title="Licet admin API",
         version=application.version,
@@ -297,7 +322,7 @@ def document(application: FastAPI, roles: Mapping[str, str]) -> dict[str, Any]:
         servers=[{"url": "http://127.0.0.1:8081", "description": "Where the admin listener is, by default."}],
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
-    _, answers = msgspec.json.schema_components(SHOWN, ref_template="#/components/schemas/{name}")
+    _, answers = msgspec.json.schema_components((*SHOWN, *shown), ref_template="#/components/schemas/{name}")
     components = made.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     for name, schema in schemas.items():

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator
 from licet.admin.gate import SLASH
 from licet.admin.problems import not_found
 from licet.formats import INSTANT_MS_MAX
+from licet.licences.claims import SERIAL_MAX
 from licet.model import Value
 from licet.store.paging import LIMIT, LIMIT_MAX
 
@@ -90,6 +91,7 @@ Moment = Annotated[int | None, Query(ge=0, lt=INSTANT_MS_MAX)]
 Zone = Annotated[
     str, Query(max_length=64, pattern=_ZONE, description="Days begin by its clocks.", examples=["UTC"])
 ]
+SerialPath = Annotated[int, Path(ge=1, le=SERIAL_MAX, description="A serial, as the list shows it.")]
 Sid = Annotated[str, Path(pattern=r"^[0-9a-f]{40}$", examples=["6924173f0c1d" + "0" * 28])]
 
 

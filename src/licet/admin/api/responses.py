@@ -18,6 +18,8 @@ from licet.credentials.generated import NewClientSecret
 from licet.credentials.keyring import Keyring, fingerprint
 from licet.credentials.public_keys import kind_of, name_of, to_jwk
 from licet.formats import instant
+from licet.licences.errors import LicenceCode
+from licet.licences.steps import SignedSeats
 from licet.model import Client as ModelClient
 from licet.model import ClientSecret, Duplicates, GrantType, PublicKey, Role, TokenFormat, Value
 from licet.model import Pool as ModelPool
@@ -66,6 +68,19 @@ class Tenant(Value, frozen=True, kw_only=True):
     time_zone: Annotated[str, about("In which dates that name none are meant.", "Australia/Sydney")]
 
 
+class SeatStep(Value, frozen=True, kw_only=True):
+    """How many seats the licences of a pool give from an instant on, until the next step."""
+
+    from_ms: Annotated[int, about("0 is from the beginning.", _AT_MS)]
+    seats: Annotated[int, example(25)]
+    overdraft: Annotated[int, about("Seats above these.", 3)]
+    in_grace: Annotated[int, about("How many of both are given by licences that have expired.", 0)]
+    licences: Annotated[tuple[str, ...], about("The ids of those that give them.", ["C-1"])]
+    conflict: Annotated[
+        LicenceCode | None, about("Why these licences give nothing: they contradict each other.", None)
+    ]
+
+
 class Pool(Value, frozen=True, kw_only=True):
     """A counted licence."""
 
@@ -92,6 +107,10 @@ class Pool(Value, frozen=True, kw_only=True):
     ]
     effective_hold_s: Annotated[
         int, about("The hold that counts: at least `access_ttl_s` where access tokens are JWTs.", 60)
+    ]
+    steps: Annotated[
+        tuple[SeatStep, ...],
+        about("What its licences give, also before now and later, in order; none where it is unsigned."),
     ]
 
 
@@ -310,7 +329,19 @@ def pool(value: ModelPool, of: ModelTenant) -> Pool:
     """A pool of a tenant, shown."""
     expires_at = None if value.expires_at_ms is None else instant(value.expires_at_ms)
     hold_s = of.hold_s_of(value)
-    return Pool(name=value.name, expires_at=expires_at, effective_hold_s=hold_s, **POOL.shown(value))
+    return Pool(
+        name=value.name,
+        expires_at=expires_at,
+        effective_hold_s=hold_s,
+        steps=seat_steps(value.signed),
+        **POOL.shown(value),
+    )
+
+
+def seat_steps(signed: SignedSeats | None) -> tuple[SeatStep, ...]:
+    """What the licences of a pool give, step by step."""
+    steps = () if signed is None else signed.steps
+    return tuple(_like(SeatStep, step, from_ms=max(0, step.from_ms)) for step in steps)
 
 
 def scope(value: ModelScope) -> Scope:

@@ -27,6 +27,8 @@ from licet.admin.api import (
     webhooks,
 )
 from licet.admin.api.call import API, Rights, answer
+from licet.admin.api.licences import endpoints as licences
+from licet.admin.api.licences.shapes import SHOWN
 from licet.admin.api.openapi import document
 
 PARTS = (
@@ -34,6 +36,8 @@ PARTS = (
     reports.overviews,
     tenants.tenants.router,
     pools.pools.router,
+    licences.trust,
+    licences.licences,
     scopes.scopes.router,
     users.users.router,
     clients.clients.router,
@@ -65,7 +69,7 @@ def router() -> APIRouter:
 
 def openapi_document(application: FastAPI) -> dict[str, Any]:
     """What describes an application that has the API."""
-    return document(application, dict(map(_needed, _routes())))
+    return document(application, dict(map(_needed, _routes())), SHOWN)
 
 
 def _routes() -> Iterator[APIRoute]:

@@ -1,0 +1,1 @@
+"""Serves vendors and their licences in the admin API."""

@@ -1,0 +1,146 @@
+"""Defines the response bodies about vendors and their licences."""
+
+from typing import Annotated, Any, Final
+
+from licet.admin.api.responses import about, example
+from licet.formats import instant
+from licet.licences.licence import SignedLicence, SignedPool
+from licet.model import Value
+from licet.setup.consequences import Consequences
+from licet.setup.licence_states import LicenceNow, LicenceState
+from licet.setup.licences import TrustedVendor
+
+_ACME, _API, _KID = "acme", "jim2-api", "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
+_BEGINS_MS, _ENDS_MS = 1_795_824_000_000, 1_830_297_600_000
+
+
+class Vendor(Value, frozen=True, kw_only=True):
+    """A vendor whose licences count here."""
+
+    vendor: Annotated[str, example(_ACME)]
+    product: Annotated[str, example(_API)]
+    keys: Annotated[
+        tuple[str, ...],
+        about("The thumbprints (RFC 7638) of its keys; none where its row was changed by hand.", [_KID]),
+    ]
+    added_at_ms: Annotated[int, example(_BEGINS_MS)]
+
+
+class LicencePool(Value, frozen=True, kw_only=True):
+    """What a licence gives a pool, and on which terms."""
+
+    pool: Annotated[str, example("full")]
+    seats: Annotated[int, example(25)]
+    overdraft: Annotated[int, about("Seats above these, which are reported.", 3)]
+    scopes: Annotated[tuple[str, ...], about("Which scopes may draw on it.", ["all"])]
+    hold_s: Annotated[int, about("How long a seat stays its holder's after the last token.", 60)]
+    access_ttl_max_s: Annotated[int, about("No access token lives longer.", 600)]
+    duplicates: Annotated[tuple[str, ...], about("In which ways it may be counted.", ["client", "user"])]
+
+
+class Licence(Value, frozen=True, kw_only=True):
+    """One serial of a licence, and whether it counts now.
+
+    What is signed is null, and `pools` and `features` are empty, where it is `damaged` or `untrusted`.
+    """
+
+    licence: Annotated[str, about("Its id.", "C-1")]
+    serial: Annotated[int, about("A higher one takes the place of a lower.", 1)]
+    vendor: Annotated[str, example(_ACME)]
+    product: Annotated[str, example(_API)]
+    state: Annotated[
+        LicenceState,
+        about(
+            "`valid` and `grace` count, the latter after its end. Others do not: `not_yet` begins later,"
+            " `over` has ended, `superseded` has a later serial, `contradicted` disagrees with another one of"
+            " the same pool, `removed` was removed, `untrusted` is of no vendor that is trusted, and the"
+            " text of `damaged` was changed.",
+            "valid",
+        ),
+    ]
+    counts: Annotated[bool, about("Whether it gives seats now.", True)]
+    superseded_by: Annotated[int | None, about("The serial that took its place.", None)] = None
+    customer: Annotated[str | None, about("The vendor's reference.", "Smith & Sons")] = None
+    installation: Annotated[str | None, about("The hash of the only one it is for; null is any.", None)] = (
+        None
+    )
+    issued_at_ms: Annotated[int | None, example(_BEGINS_MS)] = None
+    begins_at_ms: Annotated[int | None, example(_BEGINS_MS)] = None
+    expires_at_ms: Annotated[int | None, about("null is never.", _ENDS_MS)] = None
+    expires_at: Annotated[str | None, about("The same, in ISO 8601.", "2028-01-01T00:00:00Z")] = None
+    over_at_ms: Annotated[int | None, about("The end of its grace; null is never.", _ENDS_MS)] = None
+    updates_until: Annotated[
+        str | None, about("The newest build of the API that it covers.", "2028-01-01")
+    ] = None
+    features: Annotated[tuple[str, ...], example([])] = ()
+    pools: tuple[LicencePool, ...] = ()
+    installed_at_ms: Annotated[int, example(_BEGINS_MS)]
+    removed_at_ms: Annotated[int | None, example(None)]
+
+
+class LicencesInstalled(Value, frozen=True, kw_only=True):
+    """What was installed from a file, or would be, and what that does to sessions.
+
+    `licences` has those that were not installed already.
+    """
+
+    is_done: Annotated[bool, about("False for a check.", True)]
+    licences: tuple[Licence, ...]
+    ending: Consequences
+
+
+SHOWN: Final = (Vendor, Licence, LicencesInstalled)  # for the document; what they are made of comes with them
+
+
+def vendor(value: TrustedVendor) -> Vendor:
+    """A vendor, shown."""
+    keys = () if value.vendor is None else tuple(value.vendor.keys)
+    return Vendor(vendor=value.name, product=value.product, keys=keys, added_at_ms=value.added_at_ms)
+
+
+def licence(value: LicenceNow) -> Licence:
+    """A licence, shown."""
+    row = value.row
+    return Licence(
+        licence=row.name,
+        serial=row.serial,
+        vendor=row.vendor,
+        product=row.product,
+        state=value.state,
+        counts=value.state.counts,
+        superseded_by=value.superseded_by,
+        installed_at_ms=row.installed_at_ms,
+        removed_at_ms=row.removed_at_ms,
+        **_said(value.licence),
+    )
+
+
+def _said(signed: SignedLicence | None) -> dict[str, Any]:
+    """What a licence says of itself; nothing where that is not verified."""
+    if signed is None:
+        return {}
+    ends_ms = signed.expires_at_ms
+    return {
+        "customer": signed.customer,
+        "installation": signed.installation,
+        "issued_at_ms": signed.issued_at_ms,
+        "begins_at_ms": signed.begins_at_ms,
+        "expires_at_ms": ends_ms,
+        "expires_at": None if ends_ms is None else instant(ends_ms),
+        "over_at_ms": signed.over_at_ms,
+        "updates_until": None if signed.updates_until is None else str(signed.updates_until),
+        "features": signed.features,
+        "pools": tuple(_pool(name, given) for name, given in sorted(signed.pools.items())),
+    }
+
+
+def _pool(name: str, given: SignedPool) -> LicencePool:
+    return LicencePool(
+        pool=name,
+        seats=given.seats,
+        overdraft=given.overdraft,
+        scopes=tuple(sorted(given.scopes)),
+        hold_s=given.hold_s,
+        access_ttl_max_s=given.access_ttl_max_s,
+        duplicates=tuple(sorted(given.duplicates)),
+    )
