@@ -6,7 +6,7 @@ The rules:
   give together (L13): where a renewal is installed, nothing ends, and nothing is reported.
 - Each end is reported 30, 14, 7 and 1 days before the licences expire, once each; of several at once only the
   last. Then once when the grace begins, and once when the seats are lost.
-- An end that is no longer to come is forgotten. Lost seats stay raised until they are back, for `LOST_MS` at
+- An end that is no longer to come is forgotten. Lost seats stay raised until they are back, for 30 days at
   most if some are left.
 """
 
@@ -15,7 +15,7 @@ from itertools import islice
 
 from sqlalchemy import Connection, or_, select
 
-from licet.alerts.licence_ends import STEPS, step_of
+from licet.alerts.licence_ends import step_of
 from licet.alerts.notices import (
     LICENCE_EXPIRED,
     LICENCE_EXPIRES,
@@ -26,17 +26,14 @@ from licet.alerts.notices import (
     news,
 )
 from licet.formats import instant
-from licet.licences.ends import SeatsEnd, ends_to_come, last_end
-from licet.licences.steps import SignedSeats
+from licet.licences.ends import SeatsEnd, lost_seats, near_ends
 from licet.model import EXPIRES, Pool, Tenant
 from licet.store import schema
-from licet.units import DAY_MS
 
 EXPIRES_SOON = "licence.expires_soon"
 GRACE_BEGAN = "licence.grace_began"
 EXPIRED = "licence.expired"
 KINDS = (LICENCE_EXPIRES, LICENCE_GRACE, LICENCE_EXPIRED)
-LOST_MS = 30 * DAY_MS  # a guess: who has not renewed by then has bought fewer
 ENDS_MAX = 10  # of one pool; a guess: nobody has more licences that end within 30 days
 NAMES_MAX = 10  # licences that one message names
 
@@ -60,28 +57,14 @@ def _due(tenant: Tenant, pool: Pool, in_use: int, now_ms: int) -> Iterator[Due]:
     if pool.signed is None or EXPIRES not in pool.alerts:
         return
     about = {"tenant": tenant.name, "pool": pool.name}
-    for end in near_ends(pool.signed, now_ms):
+    for end in islice(near_ends(pool.signed, now_ms), ENDS_MAX):
         if end.expires_at_ms <= now_ms:
             yield Due(f"{LICENCE_GRACE} {end.ends_at_ms}", 1, GRACE_BEGAN, about | _data(end, in_use))
         elif days := step_of(end.expires_at_ms, now_ms):
             data = about | _data(end, in_use) | {"days": days}
             yield Due(f"{LICENCE_EXPIRES} {end.ends_at_ms}", days, EXPIRES_SOON, data)
-    if (past := lost(pool.signed, now_ms)) is not None:
+    if (past := lost_seats(pool.signed, now_ms)) is not None:
         yield Due(f"{LICENCE_EXPIRED} {past.ends_at_ms}", 1, EXPIRED, about | _data(past, in_use))
-
-
-def near_ends(seats: SignedSeats, now_ms: int) -> Iterator[SeatsEnd]:
-    """The ends within 30 days, and those whose grace has begun."""
-    near = (end for end in ends_to_come(seats, now_ms) if end.expires_at_ms <= now_ms + STEPS[-1] * DAY_MS)
-    return islice(near, ENDS_MAX)
-
-
-def lost(seats: SignedSeats, now_ms: int) -> SeatsEnd | None:
-    """The seats that ended lately, or all that there were, and have not come back."""
-    end = last_end(seats, now_ms)
-    if end is None or (seats.at(now_ms).signed and end.ends_at_ms <= now_ms - LOST_MS):
-        return None
-    return end
 
 
 def _data(end: SeatsEnd, in_use: int) -> dict[str, object]:

@@ -10,8 +10,12 @@ The rules:
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from licet.licences.steps import SignedSeats, Step
+
+SOON_MS: Final = 30 * 86_400_000  # time enough to buy a renewal
+LOST_MS: Final = 30 * 86_400_000  # a guess: who has not renewed by then has bought fewer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,18 @@ def ends_to_come(seats: SignedSeats, now_ms: int) -> Iterator[SeatsEnd]:
     for step in seats.falls(now_ms):
         yield _end(steps, steps.index(step), before)
         before = step.signed
+
+
+def near_ends(seats: SignedSeats, now_ms: int) -> Iterator[SeatsEnd]:
+    """Those of the next 30 days, and those whose grace has begun."""
+    return (end for end in ends_to_come(seats, now_ms) if end.expires_at_ms <= now_ms + SOON_MS)
+
+
+def lost_seats(seats: SignedSeats, now_ms: int) -> SeatsEnd | None:
+    """The last end, as long as it matters: until the seats are back, and for 30 days if some are left."""
+    end = last_end(seats, now_ms)
+    is_over = end is not None and seats.at(now_ms).signed and end.ends_at_ms <= now_ms - LOST_MS
+    return None if is_over else end
 
 
 def last_end(seats: SignedSeats, now_ms: int) -> SeatsEnd | None:

@@ -8,6 +8,7 @@ about itself.
 
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -17,10 +18,12 @@ from sqlalchemy import Connection, FromClause, Select, and_, case, exists, func,
 from licet.credentials.public_keys import name_of
 from licet.formats import duration, end_in_words, instant
 from licet.ledger.signed_pools import room_of, seats_of
+from licet.licences.ends import lost_seats, near_ends
 from licet.model import Client, Duplicates, Pool, Scope, Tenant, TokenFormat, Value
 from licet.setup.holds import until_held
-from licet.setup.licences import installed
+from licet.setup.licences import not_counted
 from licet.store import schema
+from licet.store.licences_read import Fault
 from licet.store.migrate import is_unfinished
 from licet.store.nodes import Node, is_silent, signing_mark
 from licet.units import DAY_MS
@@ -28,7 +31,7 @@ from licet.units import DAY_MS
 SKEW_MAX_MS = 1000  # more than a network and two time servers cause
 JWT_TTL_S_MAX = 300  # a guess: an ended session should not go on for longer
 SOON_MS = 30 * DAY_MS  # a guess: time enough to buy a licence, or to distribute another secret
-
+ENDS_MAX = 10  # of one pool; a guess, as of alerts
 
 Names = Mapping[str, str]
 _NO_NAMES: Names = {}
@@ -43,6 +46,9 @@ class FindingCode(StrEnum):
     NO_INTROSPECTION = "no_introspection"
     LICENCE_EXPIRED = "licence_expired"
     LICENCE_EXPIRES = "licence_expires"
+    SEATS_EXPIRE = "seats_expire"
+    LICENCE_IN_GRACE = "licence_in_grace"
+    SEATS_EXPIRED = "seats_expired"
     LICENCE_NOT_COUNTED = "licence_not_counted"
     POOL_UNUSED = "pool_unused"
     NO_SEATS = "no_seats"
@@ -165,6 +171,7 @@ def _of_pool(tenant: Tenant, pool: Pool, now_ms: int) -> Iterator[Finding]:
     elif expires_at_ms is not None and expires_at_ms <= now_ms + SOON_MS:
         problem = f"the licence expires {end_in_words(expires_at_ms, tenant.zone)}"
         yield _hint(FindingCode.LICENCE_EXPIRES, *about, problem, names=names)
+    yield from _of_signed(tenant, pool, now_ms)
     if not any(scope.pool == pool.name for scope in tenant.scopes.values()):
         yield _hint(FindingCode.POOL_UNUSED, *about, "no scope draws on it", names=names)
     elif pool.seats == 0:
@@ -176,6 +183,29 @@ def _of_pool(tenant: Tenant, pool: Pool, now_ms: int) -> Iterator[Finding]:
             " again and again can fill the pool for that long"
         )
         yield _hint(FindingCode.SEATS_HELD_PER_SESSION, *about, problem, names=names)
+
+
+def _of_signed(tenant: Tenant, pool: Pool, now_ms: int) -> Iterator[Finding]:
+    """Seats that a signed pool loses soon, keeps by a grace, or has lost, as its licences end (L13)."""
+    about = (tenant.name, f"pool {pool.name}")
+    if pool.signed is None:
+        return
+    for end in islice(near_ends(pool.signed, now_ms), ENDS_MAX):
+        names, left = ", ".join(end.licences), f"{end.after} of {end.before} seats are left"
+        expiry, last = (end_in_words(ms, tenant.zone) for ms in (end.expires_at_ms, end.ends_at_ms))
+        if end.expires_at_ms <= now_ms:
+            problem = f"licence {names} expired {expiry}; its grace ends {last}, then {left}"
+            yield _wrong(FindingCode.LICENCE_IN_GRACE, *about, problem)
+            continue
+        more = f"its grace ends {last}, then {left}" if end.has_grace else f"then {left}"
+        problem = f"licence {names} expires {expiry}; {more}"
+        yield _hint(FindingCode.SEATS_EXPIRE, *about, problem)
+    if (past := lost_seats(pool.signed, now_ms)) is not None:
+        problem = (
+            f"licence {', '.join(past.licences)} expired {end_in_words(past.expires_at_ms, tenant.zone)};"
+            f" {past.after} of {past.before} seats are left"
+        )
+        yield (_hint if past.after else _wrong)(FindingCode.SEATS_EXPIRED, *about, problem)
 
 
 def _of_scopes(tenant: Tenant) -> Iterator[Finding]:
@@ -258,21 +288,19 @@ def _of_rows(connection: Connection, tenant: Tenant, now_ms: int) -> Iterator[Fi
             seats = row.seats if pool is None else seats_of(pool, now_ms)
             problem = f"more seats are in use than it has: {row.in_use} of {seats}"
             yield _wrong(FindingCode.SEATS_OVERUSED, tenant.name, target, problem, names={"pool": row.name})
-    yield from _of_licences(connection, tenant)
+    yield from _of_licences(connection, tenant, now_ms)
     for query, problem in _contradictions(tenant, now_ms):
         if found := connection.execute(query).scalar_one():
             yield _wrong(FindingCode.CONTRADICTION, tenant.name, "sessions", f"{problem}: {found}", _BUG)
 
 
-def _of_licences(connection: Connection, tenant: Tenant) -> Iterator[Finding]:
+def _of_licences(connection: Connection, tenant: Tenant, now_ms: int) -> Iterator[Finding]:
     """Licences that give nothing though nobody removed them, and numbers that do not add up (L13)."""
-    for it in installed(connection, tenant.id, tenant.name):
-        if it.licence is None and it.removed_at_ms is None:
-            problem = (
-                f"serial {it.serial} counts for nothing: its text was changed, or its vendor is not trusted"
-            )
-            target = f"licence {it.name}"
-            yield _wrong(FindingCode.LICENCE_NOT_COUNTED, tenant.name, target, problem, _AS_SENT)
+    for it in not_counted(connection, tenant.id, tenant.name, now_ms):
+        assert it.fault is not None
+        why, advice = _FAULTS[it.fault]
+        problem = f"serial {it.serial} gives no seats: {why.format(vendor=it.vendor, product=it.product)}"
+        yield _wrong(FindingCode.LICENCE_NOT_COUNTED, tenant.name, f"licence {it.name}", problem, advice)
     seat, free = schema.seat.c, schema.seat_free.c
     for pool in tenant.pools.values():
         if pool.signed is None:
@@ -342,7 +370,17 @@ def _silent(node: Node) -> Finding:
 
 _ONE_FILE = "put the same secrets.json on all; docs/how-to/run-several-nodes.md"
 _BUG = "this is a bug of Licet, or somebody changed the tables: please report it"
-_AS_SENT = "install the file again as the vendor sent it, or trust its vendor"
+_FAULTS = {  # why, and what to do about it
+    Fault.VENDOR_NOT_TRUSTED: (
+        "vendor {vendor} is not trusted for {product}",
+        "trust the vendor by its vendor.json, or remove the licence",
+    ),
+    Fault.KEY_NOT_TRUSTED: (
+        "vendor {vendor} has withdrawn the key that signed it",
+        "ask the vendor for a licence that another key has signed",
+    ),
+    Fault.CHANGED: ("its text was changed", "install the file again as the vendor sent it"),
+}
 
 
 def _counts(tenant: Tenant) -> Select[Any]:

@@ -61,6 +61,7 @@ def advised(detail: str, refusal: Refusal | LicenceRefused | None) -> str:
     return " ".join(filter(None, (detail, _ADVICE.get((refusal.code, kind)))))
 
 
+_RENEWAL = "installLicences with the renewal of the vendor"
 _OF_FINDINGS: Mapping[FindingCode, str] = MappingProxyType(
     {
         FindingCode.UPGRADE_UNFINISHED: "on the server, when no older node runs: licet migrate --finish",
@@ -69,6 +70,9 @@ _OF_FINDINGS: Mapping[FindingCode, str] = MappingProxyType(
         FindingCode.NO_INTROSPECTION: "changeClient with introspects true, for the API's own client",
         FindingCode.LICENCE_EXPIRED: "changePool {pool} with expires_at",
         FindingCode.LICENCE_EXPIRES: "changePool {pool} with expires_at",
+        FindingCode.SEATS_EXPIRE: _RENEWAL,
+        FindingCode.LICENCE_IN_GRACE: _RENEWAL,
+        FindingCode.SEATS_EXPIRED: _RENEWAL,
         FindingCode.POOL_UNUSED: "changeScope with the pool {pool}, or removePool {pool}",
         FindingCode.NO_SEATS: "changePool {pool} with seats",
         FindingCode.SEATS_HELD_PER_SESSION: "changePool {pool} with duplicates client",

@@ -8,6 +8,8 @@ from types import MappingProxyType
 from licet.cli.suggested_options import of_data, of_tenant
 from licet.setup.check import Finding, FindingCode
 
+_RENEWAL = "licet licence install FILE{to}, with the renewal of the vendor"
+
 # {to} adds the tenant, where there are several, and the data; {at} only the data.
 _ADVICE: Mapping[FindingCode, str] = MappingProxyType(
     {
@@ -19,6 +21,9 @@ _ADVICE: Mapping[FindingCode, str] = MappingProxyType(
         ),
         FindingCode.LICENCE_EXPIRED: "licet pool set {pool} --expires DATE{to}",
         FindingCode.LICENCE_EXPIRES: "licet pool set {pool} --expires DATE{to}",
+        FindingCode.SEATS_EXPIRE: _RENEWAL,
+        FindingCode.LICENCE_IN_GRACE: _RENEWAL,
+        FindingCode.SEATS_EXPIRED: _RENEWAL,
         FindingCode.POOL_UNUSED: "licet scope set SCOPE --pool {pool}{to}, or licet pool remove {pool}{to}",
         FindingCode.NO_SEATS: "licet pool set {pool} --seats N{to}",
         FindingCode.SEATS_HELD_PER_SESSION: "licet pool set {pool} --duplicates client{to}",
