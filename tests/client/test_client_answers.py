@@ -340,3 +340,34 @@ def shown(error: BaseException) -> str:
     stack = traceback.TracebackException.from_exception(error, capture_locals=True)
     ours = [frame for frame in stack.stack if "/tests/" not in frame.filename]
     return "".join([*stack.format_exception_only(), *(str(frame.locals) for frame in ours)])
+
+
+class TestWarnings:
+    """What a token answer says of the licence."""
+
+    def test_they_are_logged_when_they_begin_and_when_they_change(
+        self, tokens: TokenSite, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Not at each renewal; a program can show the current ones."""
+        timing, lines = ManualTiming(), []
+        soon = {"warnings": ["licence_expires_soon"], "licence_expires_at": "2027-12-31T23:59:59Z"}
+        with Site(lambda _: says(200, {})) as api, auth_for(tokens.url, api.url, timing) as auth:
+            for more in ({}, soon, soon, {"warnings": ["licence_grace"]}, {}, soon):
+                tokens.more = more
+                Threads().call(auth, "GET", api.url)
+                timing.advance(545)
+                assert list(auth.warnings) == more.get("warnings", [])
+            lines = [it.getMessage() for it in caplog.records if it.name == "licet.client"]
+        assert [it.partition(" warns of its licence: ")[2] for it in lines] == [
+            "licence_expires_soon, until 2027-12-31T23:59:59Z",
+            "licence_grace",
+            "licence_expires_soon, until 2027-12-31T23:59:59Z",
+        ]
+
+    @pytest.mark.parametrize("odd", ["soon", {"a": 1}, [1, None, ["x"]], ["\n" * 50] * 20])
+    def test_what_is_no_list_of_words_is_none(self, tokens: TokenSite, odd: Any) -> None:
+        """The token is good all the same."""
+        tokens.more = {"warnings": odd, "licence_expires_at": 7}
+        with Site(lambda _: says(200, {})) as api, auth_for(tokens.url, api.url, ManualTiming()) as auth:
+            assert Threads().call(auth, "GET", api.url).status_code == 200
+            assert auth.warnings == ()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from licet.cli.run.demo import PASSWORD
+from licet.formats import instant
 from licet.model import Duplicates
 from support.licensed import LicensedTenant, calls, seat_of
 from support.running import RunningServer
@@ -86,6 +87,26 @@ class TestTokens:
         after = tenant.grant("Client2")
         assert tenant.introspect(before["access_token"])["seat"] == client(1)
         assert tenant.introspect(after["access_token"])["seat"] == {"number": 2, "counted_for": "user"}
+
+
+class TestWarnings:
+    """A token answer says what comes."""
+
+    def test_a_licence_that_ends_is_said_with_each_token(self, tenant: LicensedTenant) -> None:
+        """Soon, in its grace, and no more once a renewal is installed; an unlicensed scope has none."""
+        end_s = int(tenant.now_s()) + 40 * 24 * HOUR_S
+        tenant.install(tenant.signed(claims={"exp": end_s, "grace": 14 * 24 * HOUR_S}))
+        assert "warnings" not in tenant.grant()
+        tenant.server.advance(seconds=11 * 24 * HOUR_S)
+        soon = tenant.grant()
+        assert soon["warnings"] == ["licence_expires_soon"]
+        assert soon["licence_expires_at"] == instant(end_s * 1000)
+        assert tenant.refresh(soon).json()["warnings"] == ["licence_expires_soon"]
+        assert "warnings" not in tenant.grant(scope="view")
+        tenant.server.advance(seconds=29 * 24 * HOUR_S)
+        assert tenant.grant()["warnings"] == ["licence_grace"]
+        tenant.install(tenant.signed(serial=2))
+        assert "licence_expires_at" not in tenant.grant()
 
 
 class TestLicences:

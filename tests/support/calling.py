@@ -123,7 +123,8 @@ def gathered(count: int, call: Callable[[], Awaitable[httpx.Response]]) -> list[
 class TokenSite:
     """A token server as the specification page shows one: tokens, their life, and no extension.
 
-    It numbers what it gives: `access-1`, `refresh-1`; `life_s` may be None for none told. A refresh renews
+    It numbers what it gives: `access-1`, `refresh-1`; `life_s` may be None for none told, and `more` are
+    other members. A refresh renews
     the tokens unless it is to be refused by `refresh`.
     """
 
@@ -132,6 +133,7 @@ class TokenSite:
         self.refresh: Reply | None = None
         self.grant: Callable[[], Reply | bytes | None] = lambda: None
         self.gives_refresh = True
+        self.more: dict[str, Any] = {}
         self._count = 0
         self.site = Site(self._answer)
 
@@ -154,7 +156,7 @@ class TokenSite:
 
     def _tokens(self) -> Reply:
         self._count += 1
-        content: dict[str, Any] = {"access_token": f"access-{self._count}"}
+        content: dict[str, Any] = {"access_token": f"access-{self._count}", **self.more}
         if self.gives_refresh:
             content["refresh_token"] = f"refresh-{self._count}"
         if self.life_s is not None:

@@ -115,6 +115,11 @@ class LicetAuth(httpx.Auth):
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the server says of its licence, such as `licence_expires_soon`; empty where all is well."""
+        return self._session.warnings
+
     def log_off(self) -> bool:
         """End the session, which frees its seat; return whether the server confirmed it.
 

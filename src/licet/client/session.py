@@ -9,6 +9,7 @@ others wait for its result. What is asked, in which order, is one flow for both,
 - When no seat is free, the client tries again when the server says, for as long as it waits for a seat, and
   once more at the end. Where the server says nothing, the pauses grow.
 - A renewal that ends after the session was closed logs off the tokens that it got.
+- Warnings about the licence are logged when they begin and when they change, not at each renewal.
 """
 
 import asyncio
@@ -73,6 +74,7 @@ class Session:
         self._tokens: Tokens | None = None
         self._flight: Flight | None = None
         self._closed = threading.Event()
+        self._warned: tuple[str, ...] = ()
 
     def begin_anew(self) -> None:
         """Forget everything, in a child after a fork: the tokens belong to its parent.
@@ -139,6 +141,12 @@ class Session:
         self._closed.set()
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the server said of its licence with the current tokens."""
+        held = self._tokens
+        return () if held is None else held.warnings
+
+    @property
     def holds(self) -> bool:
         """Whether there is a session to log off."""
         return self._tokens is not None
@@ -194,10 +202,17 @@ class Session:
             is_late = self._closed.is_set()
             if not is_late:
                 self._tokens = got
+        self._warn(got)
         if is_late:
             yield from self._ending(got)
             raise SessionClosed("the LicetAuth was closed meanwhile; its session was logged off")
         return got
+
+    def _warn(self, got: Tokens) -> None:
+        if got.warnings and got.warnings != self._warned:
+            until = f", until {got.licence_expires_at}" if got.licence_expires_at else ""
+            _LOG.warning("%s warns of its licence: %s%s", self._server.url, ", ".join(got.warnings), until)
+        self._warned = got.warnings
 
     def _renewed(self, old: Tokens | None, worn: Tokens | None) -> Flow[Tokens | LicetError]:
         now_s = self._timing.now_s()

@@ -1,7 +1,7 @@
 """Builds the requests to the endpoints of a tenant, and interprets the answers.
 
 Without I/O. An answer that is not as in RFC 6749 becomes an error, and never a token; fields that only Licet
-sends (`reason`, `pool`, `seats`, `in_use`, `refresh_expires_in`, `request_id`) may be missing.
+sends (`reason`, `pool`, `seats`, `in_use`, `refresh_expires_in`, `warnings`, `request_id`) may be missing.
 """
 
 import json
@@ -25,6 +25,7 @@ NO_SEAT = "temporarily_unavailable"  # RFC 6749 4.1.2.1
 WAITING_IS_VAIN = frozenset({"no_seats", "licence_expired", "licence_missing"})
 RETRY_AFTER_MAX_S = 86_400  # a day; a longer time counts as this
 SECONDS_MAX = 1e10  # a larger number is ignored
+WARNINGS_MAX = 8  # of one answer
 
 _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")  # RFC 6749 A.12, without the space, which no header could carry
 _DIGITS = re.compile(r"[0-9]{1,10}")
@@ -145,6 +146,8 @@ def _granted(
         sent_s=sent_s,
         expires_in_s=_seconds(content.get("expires_in")),
         refresh_expires_in_s=_seconds(content.get("refresh_expires_in")),
+        warnings=_words(content.get("warnings")),
+        licence_expires_at=shown(content.get("licence_expires_at")),
     )
 
 
@@ -173,6 +176,12 @@ def _seconds(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if 0 <= value <= SECONDS_MAX else None
+
+
+def _words(value: object) -> tuple[str, ...]:
+    """Texts of a list, a few and short ones; empty where it is none."""
+    words = value[:WARNINGS_MAX] if isinstance(value, list) else []
+    return tuple(word for it in words if (word := shown(it)))
 
 
 def _count(value: object) -> int | None:

@@ -31,13 +31,18 @@ class Secret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tokens:
-    """The tokens of a grant; instants are of the monotonic clock, None where the server gives none."""
+    """The tokens of a grant; instants are of the monotonic clock, None where the server gives none.
+
+    `warnings` are about the licence, and `licence_expires_at` is the server's text; both are often empty.
+    """
 
     access_token: Secret
     refresh_token: Secret | None
     renew_at_s: float | None
     expires_at_s: float | None
     refresh_expires_at_s: float | None
+    warnings: tuple[str, ...] = ()
+    licence_expires_at: str = ""
 
     def is_fresh(self, now_s: float) -> bool:
         """Whether the access token can be used and need not be renewed yet."""
@@ -74,6 +79,8 @@ def tokens(
     sent_s: float,
     expires_in_s: float | None,
     refresh_expires_in_s: float | None,
+    warnings: tuple[str, ...] = (),
+    licence_expires_at: str = "",
 ) -> Tokens:
     """Tokens that were requested at `sent_s`: their life is counted from then, so it is never too long."""
     expires_at_s = renew_at_s = None
@@ -86,4 +93,6 @@ def tokens(
         renew_at_s=renew_at_s,
         expires_at_s=expires_at_s,
         refresh_expires_at_s=None if refresh_expires_in_s is None else sent_s + refresh_expires_in_s,
+        warnings=warnings,
+        licence_expires_at=licence_expires_at,
     )

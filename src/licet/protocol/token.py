@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import assert_never
+from typing import Any, assert_never
 
 from licet.credentials.tokens import Tokens
 from licet.ledger.commands import (
@@ -22,6 +22,7 @@ from licet.ledger.commands import (
 from licet.ledger.rules import resolve_scope
 from licet.model import Client, FailureCause, GrantType, Tenant, TokenFormat
 from licet.protocol.errors import OAuthError, Refusal, invalid_client, invalid_grant, invalid_scope, no_seat
+from licet.protocol.licence_warnings import licence_members
 from licet.protocol.message import Request, Response, answer, required
 
 SCOPE_CHARS_MAX = 512  # it may be in a token, and a token in a header
@@ -111,11 +112,11 @@ def respond(outcome: Outcome, tenant: Tenant, tokens: Tokens) -> Response:
             assert_never(outcome)
 
 
-def _granted(granted: Granted, tenant: Tenant, tokens: Tokens) -> dict[str, str | int]:
+def _granted(granted: Granted, tenant: Tenant, tokens: Tokens) -> dict[str, Any]:
     session, expires_at_ms = granted.session, granted.access_expires_at_ms
     if tenant.token_format is TokenFormat.JWT:
         expires_at_ms = _jwt_expiry_ms(granted, tenant)
-    content: dict[str, str | int] = {
+    content: dict[str, Any] = {
         "access_token": tokens.access(
             session,
             tenant,
@@ -132,6 +133,8 @@ def _granted(granted: Granted, tenant: Tenant, tokens: Tokens) -> dict[str, str 
         content["refresh_token"] = tokens.refresh(session)
         content["refresh_expires_in"] = _whole_seconds(session.expires_at_ms - granted.at_ms)
     content["scope"] = granted.scope
+    if granted.seat_number:
+        content |= licence_members(granted, tenant)
     return content
 
 

@@ -280,5 +280,7 @@ def _shown(key: str, value: object) -> Shown:
             return Instant(value * 1000)
         case _, bool():
             return value
+        case _, list():
+            return ", ".join(map(str, value))
         case _:
             return str(value)
