@@ -25,7 +25,7 @@ serve: $(VENV)/server.stamp ## install, then run a demo on 127.0.0.1:8080; PORT=
 test: tools ## install what the tests need, then run them all, three at a time
 	@$(BIN)/python -m pytest -n 3 --dist worksteal
 
-tools: $(VENV)/dev.stamp ## Chromium, nginx and Apache for the tests, where they are missing and can be installed
+tools: $(VENV)/dev.stamp ## Chromium, nginx, Apache and HAProxy for the tests, where missing and to be had
 	@PYTHONPATH=tests $(BIN)/python -m support.browser
 	@PYTHONPATH=tests $(BIN)/python -m support.proxies
 

@@ -3,10 +3,11 @@
 import json
 import os
 import re
-import shutil
+import shlex
 import socket
 import ssl
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -14,10 +15,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from support.command_line import run
 from support.dashboard import DashboardSite
-from support.paths import DOCS
+from support.paths import DOCS, ROOT
 from support.proxies import must_be_there, started
 from support.running import PATIENCE_S, RunningServer
+from support.waiting import until
 
 GRANT = {"grant_type": "client_credentials"}
 HTTP = """
@@ -52,15 +55,21 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def certified(directory: Path) -> tuple[Path, Path]:
+    """A certificate of its own for localhost, and its key."""
+    certificate, key = directory / "certificate.pem", directory / "key.pem"
+    options = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost"
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(["openssl", *options.split(), *files], check=True, capture_output=True)
+    return certificate, key
+
+
 @contextmanager
 def fronted(directory: Path, guide: str) -> Iterator[str]:
     """The URL of nginx with what a guide shows, at another port and with a certificate of its own."""
     must_be_there("nginx")
     directory.mkdir()
-    key, certificate, port = directory / "key.pem", directory / "certificate.pem", free_port()
-    options = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost"
-    files = ["-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(["openssl", *options.split(), *files], check=True, capture_output=True)
+    (certificate, key), port = certified(directory), free_port()
     guide = re.sub(r"listen \[::\][^;]*;", "", guide)
     placed = {
         "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
@@ -174,18 +183,113 @@ def test_the_filter_finds_the_address_of_every_failed_authentication(tmp_path: P
     }  # fmt: skip
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze")
-def test_systemd_takes_the_service_of_the_guide(tmp_path: Path) -> None:
-    """Every line of it is one that it knows."""
-    unit = tmp_path / "licet.service"
-    text = block("how-to/install-on-a-server.md", "ini", "[Service]")
-    unit.write_text(re.sub(r"ExecStart=\S+", "ExecStart=/bin/true", text), encoding="utf-8")
+UNITS = sorted((ROOT / "deploy" / "systemd").iterdir())
+SHOWN = {
+    "systemd/licet.service": ("how-to/install-on-a-server.md", "ini", "[Service]"),
+    "nginx/licet.conf": ("how-to/install-on-a-server.md", "nginx", "upstream licet"),
+    "nginx/licet-admin.conf": ("how-to/behind-a-proxy.md", "nginx", "licence-admin"),
+    "haproxy/haproxy.cfg": ("how-to/behind-a-proxy.md", "haproxy", "frontend licet"),
+    "fail2ban/filter.d/licet.conf": ("reference/logs.md", "ini", "failregex"),
+    "fail2ban/jail.d/licet.conf": ("reference/logs.md", "ini", "maxretry"),
+}
+
+
+@pytest.mark.parametrize("file", SHOWN)
+def test_what_a_guide_shows_is_what_is_ready_to_install(file: str) -> None:
+    """Whoever copies the file gets what the page explains."""
+    assert (ROOT / "deploy" / file).read_text(encoding="utf-8") == block(*SHOWN[file])
+
+
+def placed(unit: Path, directory: Path) -> Path:
+    """A unit whose programs are there."""
+    text = re.sub(r"/opt/licet/.venv/bin/licet", "/bin/true", unit.read_text(encoding="utf-8"))
+    here = directory / unit.name
+    here.write_text(text, encoding="utf-8")
+    return here
+
+
+def test_systemd_knows_every_line_of_the_units(tmp_path: Path) -> None:
+    """A word that it does not know would only be in its log."""
+    must_be_there("systemd")
+    units = [str(placed(unit, tmp_path)) for unit in UNITS]
     done = subprocess.run(
-        ["systemd-analyze", "verify", str(unit)],
+        ["systemd-analyze", "verify", *units],
         check=False,
         capture_output=True,
         text=True,
         env={**os.environ, "SYSTEMD_LOG_LEVEL": "warning"},
     )
-    complaints = [line for line in done.stderr.splitlines() if "licet.service:" in line]
-    assert complaints == []
+    assert [line for line in done.stderr.splitlines() if re.search(r"licet[\w.-]*:", line)] == []
+
+
+@pytest.mark.parametrize("unit", [it for it in UNITS if it.suffix == ".service"], ids=lambda it: it.name)
+def test_a_service_is_exposed_to_little(unit: Path) -> None:
+    """By systemd's own scale, from 0 to 10, it is below 2."""
+    must_be_there("systemd")
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=19", "--no-pager", str(unit)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_timer_starts_a_service_that_there_is() -> None:
+    """It starts the one of its own name."""
+    names = {unit.name for unit in UNITS}
+    timers = {unit.stem for unit in UNITS if unit.suffix == ".timer"}
+    assert timers == {"licet-check", "licet-backup"}
+    assert {f"{timer}.service" for timer in timers} <= names
+
+
+def test_the_backup_of_the_unit_writes_a_copy_for_the_day_and_removes_old_ones(tmp_path: Path) -> None:
+    """The commands of the unit, as the shell and `find` read them."""
+    backups, data = tmp_path / "backups", tmp_path / "data"
+    backups.mkdir()
+    old = backups / "licet-2026-01-31.backup"
+    old.touch()
+    os.utime(old, (0, 0))
+    run("init", "--tenant", "Jim_Test", "--seats", "1", LICET_DATA=str(data))
+    text = (ROOT / "deploy" / "systemd" / "licet-backup.service").read_text(encoding="utf-8")
+    for line in re.findall(r"^ExecStart(?:Post)?=(.*)$", text, re.MULTILINE):
+        here = line.replace("/opt/licet/.venv/bin", f"{sys.prefix}/bin")
+        here = here.replace("/var/backups/licet", str(backups)).replace("%%", "%")
+        environment = {**os.environ, "LICET_DATA": str(data)}
+        subprocess.run(shlex.split(here), check=True, env=environment, capture_output=True)
+    [copy] = backups.iterdir()
+    assert re.fullmatch(r"licet-\d{4}-\d\d-\d\d\.backup", copy.name)
+
+
+def test_haproxy_passes_requests_as_the_guide_shows(tmp_path: Path) -> None:
+    """With the client's address and the name that TLS came by; a flood from one address is bounded."""
+    must_be_there("haproxy")
+    port = free_port()
+    with RunningServer(tmp_path, trusted_proxies="127.0.0.1", logs_all=True) as server:
+        text = (ROOT / "deploy" / "haproxy" / "haproxy.cfg").read_text(encoding="utf-8")
+        pem = tmp_path / "licet.pem"
+        certificate, key = certified(tmp_path)
+        pem.write_bytes(certificate.read_bytes() + key.read_bytes())
+        text = text.replace("bind :443", f"bind 127.0.0.1:{port}").replace(
+            "/etc/ssl/licet/licet.pem", str(pem)
+        )
+        text = text.replace("127.0.0.1:8080", f"127.0.0.1:{httpx.URL(server.url).port}")
+        text = text.replace("gt 2000", "gt 20")
+        configuration = tmp_path / "haproxy.cfg"
+        configuration.write_text(text, encoding="utf-8")
+        log = tmp_path / "haproxy.log"
+        with (
+            started(["haproxy", "-f", str(configuration)], port, log),
+            httpx.Client(base_url=f"https://127.0.0.1:{port}", verify=False) as http,  # noqa: S501 - it is its own
+        ):
+            until(lambda: http.get("/health/live").status_code == 200)
+            forged = {"X-Forwarded-For": "192.0.2.7"}
+            answer = http.post(
+                "/Jim_Test/token?secret=lcs_1", data=GRANT, auth=("Nobody", "lcs_0"), headers=forged
+            )
+            answers = [http.get("/health/live") for _ in range(30)]
+        assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+        assert answer.headers["strict-transport-security"] == "max-age=31536000"
+        assert answer.headers["www-authenticate"].startswith("Basic ")
+        [refused] = [json.loads(it) for it in server.log().splitlines() if '"refused"' in it]
+        assert refused["address"] == "127.0.0.1"  # not what the client says of itself
+        last = answers[-1]
+        assert (last.status_code, last.headers["retry-after"]) == (429, "1")
+        assert last.json()["error"] == "temporarily_unavailable"
+        assert "lcs_1" not in log.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""nginx and Apache for the tests of the examples: the system's, with the configurations of `examples/`.
+"""The programs that examples and guides need, as nginx and Apache: the system's, with what is shown there.
 
 Where one is missing its tests are skipped, and say so; with CI=true they fail. `python proxies.py` installs
 them where that can be done.
@@ -27,10 +27,17 @@ assert _found.loader is not None
 example: Any = module_from_spec(_found)
 _found.loader.exec_module(example)
 
-PACKAGES = {"nginx": ("nginx",), "apache": ("apache2", "libapache2-mod-oauth2")}
+PACKAGES = {
+    "nginx": ("nginx",),
+    "apache": ("apache2", "libapache2-mod-oauth2"),
+    "haproxy": ("haproxy",),
+    "systemd": ("systemd",),
+}
 _NEEDS = {
     "nginx": ("nginx",),
     "apache": ("apache2", "/usr/lib/apache2/modules/mod_oauth2.so"),
+    "haproxy": ("haproxy",),
+    "systemd": ("systemd-analyze",),
 }
 
 
@@ -63,7 +70,7 @@ def must_be_there(name: str) -> None:
     """Return if it is installed; else the test is skipped or fails."""
     missing = [need for need in _NEEDS[name] if shutil.which(need) is None and not Path(need).is_file()]
     if missing:
-        why = f"there is no {missing[0]}: the example with {name} is NOT tested"
+        why = f"there is no {missing[0]}: what is shown of {name} is NOT tested"
         if os.environ.get("CI") == "true":
             pytest.fail(why)
         pytest.skip(why)
@@ -80,9 +87,9 @@ def install(needs: Mapping[str, tuple[str, ...]] = _NEEDS) -> None:
         return
     packages = [package for name in lacking for package in PACKAGES[name]]
     if os.geteuid() != 0 or (apt_get := shutil.which("apt-get")) is None:
-        _say(f"There is no {' and no '.join(lacking)}: the examples with it are not tested.")
+        _say(f"There is no {' and no '.join(lacking)}: what is shown of it is not tested.")
         return
-    _say(f"Installing what the examples need (apt-get install {' '.join(packages)})...")
+    _say(f"Installing what examples and guides need (apt-get install {' '.join(packages)})...")
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for what in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
         subprocess.run([apt_get, "--quiet", *what], stdout=subprocess.DEVNULL, check=False, env=quiet)
