@@ -76,7 +76,7 @@ class TestCommittingProcess:
                 async with opened([server.url]) as (caller,):
                     caller.say(f"{TENANT}/token", client, **GRANT)
                     has_read_what_was_sent(server)
-                    server.kill()
+                    server.kill(waits_for_committer=False)
                 other.rollback()
                 until(lambda: is_over(committing))
             server.start()
