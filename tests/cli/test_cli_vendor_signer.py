@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.command_line import WAIT_S, run
+from support.nursery import Program
 from support.vendor_site import HASH, SIGN
 
 
@@ -73,7 +74,7 @@ def test_signers_at_once_get_serials_of_their_own(hsm: tuple[Path, str], tmp_pat
         "--signer",
         command,
     ]
-    signers = [subprocess.Popen([*line, "-o", str(name)], stdout=subprocess.DEVNULL) for name in names]
+    signers = [Program([*line, "-o", str(name)], stdout=subprocess.DEVNULL) for name in names]
     assert [signer.wait(WAIT_S) for signer in signers] == [0] * 6
     files = [str(name) for name in names]
     found = json.loads(run("vendor", "read", *files, "--key", str(where), "--json").stdout)
@@ -86,7 +87,7 @@ def test_a_kill_while_it_signs_leaves_the_register_whole(hsm: tuple[Path, str], 
     pipe, file = tmp_path / "pipe", tmp_path / "c1.licence"
     os.mkfifo(pipe)
     arguments = ["vendor", "sign", "--key", str(where), *SIGN, "-o", str(file), "--signer"]
-    process = subprocess.Popen([sys.executable, "-m", "licet", *arguments, f"cat {pipe}"])
+    process = Program([sys.executable, "-m", "licet", *arguments, f"cat {pipe}"])
     with pipe.open("wb"):  # opened when its signer reads, and so after the serial was taken
         os.kill(process.pid, signal.SIGKILL)
         process.wait(WAIT_S)

@@ -121,9 +121,14 @@ class RunningServer(ServerProcess):
 
     def committing(self) -> int:
         """The process that commits for it, once there is one."""
-        until(lambda: bool(children(self.process.pid)))
-        (pid,) = children(self.process.pid)
-        return pid
+        found: list[int] = []
+
+        def is_one() -> bool:  # looked for once: the next moment it may have been killed
+            found[:] = children(self.process.pid)
+            return len(found) == 1
+
+        until(is_one)
+        return found[0]
 
     def _begun(self, log: IO[bytes]) -> "subprocess.Popen[bytes]":
         if self._is_executed:

@@ -1,10 +1,16 @@
-"""A vendor's directory with a key, made once for all tests of a process, and copied for each."""
+"""A vendor's directory with a key, made once for all tests of a process, and copied for each.
+
+To open its key takes no time: how hard that is to guess is what tests/vendor/test_private_keys.py is about.
+"""
 
 import shutil
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
+import pytest
+
+from licet.vendor import pkcs8
 from support.command_line import run
 
 PASSPHRASE = "correct horse battery staple wren"
@@ -16,7 +22,10 @@ SIGN = ("--customer", "C-1", "--tenant", "Jim_Test", "--pool", "full=25")
 def _made() -> Path:
     directory = Path(mkdtemp(prefix="licet-vendor-")) / "vendor"
     arguments = ("--vendor", "acme", "--product", "jim2-api", "-o", str(directory), "--passphrase-stdin")
-    run("vendor", "key", "new", *arguments, stdin=f"{PASSPHRASE}\n")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(pkcs8, "SCRYPT_N", 2)
+        patched.setattr(pkcs8, "SCRYPT_P", 1)
+        run("vendor", "key", "new", *arguments, stdin=f"{PASSPHRASE}\n")
     return directory
 
 

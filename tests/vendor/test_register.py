@@ -14,6 +14,7 @@ import pytest
 
 from licet.vendor.errors import VendorCode, VendorRefused
 from licet.vendor.register import Register
+from support.nursery import Program
 
 TAKE = """
     import sys
@@ -26,10 +27,10 @@ TAKE = """
 WAIT_S = 60
 
 
-def taking(path: Path, times: int) -> "subprocess.Popen[bytes]":
+def taking(path: Path, times: int) -> Program:
     """Another process that takes serials, and prints each."""
     script = [sys.executable, "-c", textwrap.dedent(TAKE), str(path), str(times)]
-    return subprocess.Popen(script, stdout=subprocess.PIPE)
+    return Program(script, stdout=subprocess.PIPE)
 
 
 def test_serials_count_up_from_one(tmp_path: Path) -> None:
