@@ -53,8 +53,9 @@ class Kind(StrEnum):
 class HistoryFilter(Value, frozen=True, kw_only=True):
     """Which entries: those from `from_ms` on and before `until_ms`; None, '' and no kinds are all.
 
-    `actor` selects events only, `reason` the journal only. `pool`, `client` and `user` select of the events
-    those with this target. `with_administrators` is as in `FailureFilter`.
+    `actor`, `action` and `licence` select events only, `reason` the journal only. `pool`, `client`,
+    `user` and `licence` select of the events those with this target. `with_administrators` is as in
+    `FailureFilter`.
     """
 
     kinds: frozenset[Kind] = frozenset()
@@ -63,6 +64,8 @@ class HistoryFilter(Value, frozen=True, kw_only=True):
     client: str = ""
     user: str = ""  # initials
     actor: str = ""
+    action: str = ""  # install, refuse, trust, add, ...
+    licence: str = ""  # its id
     from_ms: int | None = None
     until_ms: int | None = None
     with_administrators: bool = False
@@ -148,7 +151,7 @@ def _journal(
     connection: Connection, tenant: Tenant | None, only: HistoryFilter, place: _Place | None, limit: int
 ) -> Iterator[tuple[_Place, JournalEntry | EventEntry]]:
     kinds = _kinds(only)
-    if only.actor or not kinds:
+    if only.actor or only.action or only.licence or not kinds:
         return
     parts = []
     if kinds != {Kind.FAILED}:
@@ -361,7 +364,9 @@ def _events_wanted(tenant: Tenant | None, only: HistoryFilter) -> Conditions:
         wanted += [event.tenant == tenant.name, event.id >= func.coalesce(added.scalar_subquery(), 0)]
     if only.actor:
         wanted.append(event.actor == only.actor)
-    named = {"pool": only.pool, "client": only.client, "user": only.user}
+    if only.action:
+        wanted.append(event.action == only.action)
+    named = {"pool": only.pool, "client": only.client, "user": only.user, "licence": only.licence}
     targets = [f"{noun} {name}" for noun, name in named.items() if name]
     if targets:
         wanted.append(event.target.in_(targets))

@@ -33,6 +33,7 @@ from licet.setup.end_sessions import SessionsEnded, sessions_of_tenant, sweep_al
 from licet.setup.holds import held_differently, hold_numbers, recount
 from licet.setup.licence_terms import LicenceKept, Term, must_keep_licence
 from licet.setup.nouns import described
+from licet.setup.refused_events import REFUSE, keep_refused
 from licet.setup.tenant import TenantSetup, with_access_ttl
 from licet.store import schema
 from licet.store.contract import Store, Transaction
@@ -69,10 +70,16 @@ def changing(store: Store, actor: str, *, keeps_licence: bool = False) -> Iterat
     A store that is open elsewhere sees it at its next check.
     Raises SetupError, InvalidValue, StoreUnavailable.
     """
-    with store.transaction() as transaction:
-        change = SetupChange(transaction, actor, keeps_licence=keeps_licence)
-        yield change
-        change.finish()
+    refused: list[Event] = []
+    try:
+        with store.transaction() as transaction:
+            change = SetupChange(transaction, actor, keeps_licence=keeps_licence)
+            refused = change.refused
+            yield change
+            change.finish()
+    finally:  # Whatever was refused, its transaction is over.
+        for event in refused:
+            keep_refused(store, event)
 
 
 def end_sessions(
@@ -112,13 +119,14 @@ def end_all_after_restore(
 class SetupChange:
     """One change of the set-up, from reading it to its new version.
 
-    `tally` counts the sessions that end with it.
+    `tally` counts the sessions that end with it; `refused` are events to record though it is rolled back.
     """
 
     def __init__(self, transaction: Transaction, actor: str, *, keeps_licence: bool = False) -> None:
         self.transaction = transaction
         self._keeps_licence = keeps_licence
         self.tally = Tally()
+        self.refused: list[Event] = []
         self._actor = actor
         # Before the first row changes, so that the store caches what was committed.
         self._before = {tenant.name: tenant for tenant in transaction.load(()).tenants.values()}
@@ -209,6 +217,11 @@ class SetupChange:
         """Record who did what. `detail` contains no secret."""
         event = Event(actor=self._actor, tenant=tenant, action=action, target=target, detail=detail)
         self._events.append(event)
+
+    def refuse(self, tenant: str, target: str, detail: str) -> None:
+        """Record that something was refused, whatever becomes of this change."""
+        event = Event(actor=self._actor, tenant=tenant, action=REFUSE, target=target, detail=detail)
+        self.refused.append(event)
 
     def must_be_operator(self, what: str) -> None:
         """Return if whoever makes this change may change licences. `what` happens, for the refusal.

@@ -7,7 +7,8 @@
 The rules:
 
 - A licence is verified before a row is written, and decided beside those that are there
-  (`licences/installing.py`). What is refused changes nothing.
+  (`licences/installing.py`). What is refused changes nothing but is recorded, also where it is only looked at
+  what it would do.
 - When a pool becomes signed, the seats in use get numbers, the oldest seat the lowest.
 - What lives longer than its number is signed for ends now or is cut short, and is counted, so that a person
   can agree first (`consequences.py`).
@@ -25,10 +26,11 @@ from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
 from licet.formats import counted, instant
+from licet.licences.armour import split
 from licet.licences.errors import LicenceCode, LicenceRefused
 from licet.licences.installing import Installed, is_new
 from licet.licences.licence import SignedLicence
-from licet.licences.reading import must_be_for_tenant, read_file
+from licet.licences.reading import must_be_for_tenant, read_file, read_unverified
 from licet.licences.steps import SignedSeats, pools_of
 from licet.licences.vendor_file import Vendor, read_vendor
 from licet.model import Duplicates, EndReason, Pool
@@ -165,7 +167,17 @@ def install(change: "SetupChange", tenant: str, content: bytes) -> list[SignedLi
 
     Raises LicenceRefused, SetupError.
     """
-    setup, transaction = change.tenant(tenant), change.transaction
+    setup = change.tenant(tenant)
+    try:
+        return _install(change, setup, content)
+    except (LicenceRefused, SetupError) as refused:
+        why = refused.text if isinstance(refused, LicenceRefused) else str(refused)
+        change.refuse(tenant, f"licence {_name_in(content)}".rstrip(), f"{refused.code}: {why}")
+        raise
+
+
+def _install(change: "SetupChange", setup: "TenantSetup", content: bytes) -> list[SignedLicence]:
+    tenant, transaction = setup.tenant.name, change.transaction
     connection, now_ms = transaction.connection, transaction.now_ms
     rows = installed(connection, setup.tenant.id, tenant)
     known = [Installed(it.licence) for it in rows if it.licence is not None and it.removed_at_ms is None]
@@ -389,6 +401,15 @@ def _rows(connection: Connection, tenant_id: int) -> Sequence[Row[Any]]:
 
 def _vendor_texts(connection: Connection) -> list[str]:
     return [*connection.execute(select(schema.vendor.c.text).order_by(*schema.vendor.primary_key)).scalars()]
+
+
+def _name_in(content: bytes) -> str:
+    """The id of the one licence of a file, which is not verified; '' where there is none, or several."""
+    try:
+        [text] = split(content)
+        return read_unverified(text).licence
+    except (LicenceRefused, ValueError):
+        return ""
 
 
 def _described(licence: SignedLicence) -> str:

@@ -141,7 +141,7 @@ def test_sessions_that_would_be_cut_short_count_too(site: AdminSite) -> None:
 
 
 def test_a_check_and_a_dry_run_say_what_would_be_and_change_nothing(site: AdminSite) -> None:
-    """The check also says what would be installed."""
+    """The check also says what would be installed; a file that is refused is an event all the same."""
     version, events = site.version(), site.count(schema.event)
     told = send(site, licence(seats=1), at=f"{LICENCES}/check").json()
     assert told["is_done"] is False
@@ -149,8 +149,12 @@ def test_a_check_and_a_dry_run_say_what_would_be_and_change_nothing(site: AdminS
     assert told["ending"]["sessions_ended"] == 1
     rehearsed = send(site, licence(seats=1), at=f"{LICENCES}?dry_run=true").json()
     assert (rehearsed["dry_run"], rehearsed["sessions_ended"]) == (True, 1)
-    problem(send(site, licence(tenant=OTHER), at=f"{LICENCES}/check"), 422, "licence-refused")
     assert (site.version(), site.count(schema.event), states(site)) == (version, events, [])
+    problem(send(site, licence(tenant=OTHER), at=f"{LICENCES}/check"), 422, "licence-refused")
+    assert (site.version(), site.count(schema.event), states(site)) == (version, events + 1, [])
+    [event] = site.get("/journal?action=refuse&licence=C-1")["entries"]
+    assert (event["actor"], event["tenant"], event["target"]) == ("key owner", JIM, "licence C-1")
+    assert event["detail"].startswith("other_tenant: it is for tenant 'Other'")
 
 
 def test_what_is_installed_already_is_no_change(site: AdminSite) -> None:

@@ -47,6 +47,8 @@ async def _wanted(  # noqa: PLR0917 - what is looked for
     client: Text = "",
     user: Text = "",
     actor: Text = "",
+    action: Text = "",
+    licence: Text = "",
     from_ms: Moment = None,
     until_ms: Moment = None,
 ) -> HistoryFilter:
@@ -57,6 +59,8 @@ async def _wanted(  # noqa: PLR0917 - what is looked for
         client=client,
         user=user,
         actor=actor,
+        action=action,
+        licence=licence,
         from_ms=from_ms,
         until_ms=until_ms,
     )

@@ -21,7 +21,16 @@ from licet.store.paging import InvalidCursor
 
 HERE = "Journal"
 PATH = "/journal"
-_NAMES = {"kind": "", "client": "client", "user": "user", "pool": "pool", "actor": "by", "reason": "why"}
+_NAMES = {
+    "kind": "",
+    "client": "client",
+    "user": "user",
+    "pool": "pool",
+    "licence": "licence",
+    "actor": "by",
+    "action": "did",
+    "reason": "why",
+}
 _KINDS = {
     Kind.GRANTED: "Grants",
     Kind.DENIED: "Denials",
@@ -68,6 +77,7 @@ _DONE = {
     "trust": "trusted",
     "distrust": "trusts no more",
     "install": "installed",
+    "refuse": "was refused a",
     "unsign": "made unsigned",
     "add secret": "added a secret to",
     "remove secret": "removed a secret from",
@@ -152,6 +162,8 @@ def _only(visit: Visit, filters: Filters) -> HistoryFilter:
         client=texts["client"],
         user=texts["user"],
         actor=texts["actor"],
+        action=texts["action"],
+        licence=texts["licence"],
         from_ms=from_ms,
         until_ms=until_ms,
         with_administrators=visit.identity.sees_sign_ins,
@@ -231,6 +243,8 @@ def _did(visit: Visit, event: EventEntry) -> Line:
     target = link(visit, place, **tenant, name=name) if place and event.action != "remove" else ""
     if noun == "tenant" and event.action != "remove":
         target = link(visit, "/set-up/tenants/edit", tenant=name)
+    if noun == "licence":
+        target = link(visit, "/licences", **tenant)
     return Line(
         at_ms=event.at_ms,
         until_ms=event.at_ms,

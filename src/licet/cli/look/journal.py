@@ -55,6 +55,10 @@ User = Annotated[
 ]
 Pool = Annotated[str | None, typer.Option("--pool", metavar="NAME", help="Of this pool.")]
 Actor = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Done by this administrator.")]
+Licence = Annotated[
+    str | None,
+    typer.Option("--licence", metavar="ID", help="Installed, refused or removed: this licence."),
+]
 Reason = Annotated[
     str | None,
     typer.Option("--reason", metavar="REASON", help="For this reason: all_in_use, logoff, wrong_secret, ..."),
@@ -76,6 +80,7 @@ def journal(
     user: User = None,
     pool: Pool = None,
     by: Actor = None,
+    licence: Licence = None,
     reason: Reason = None,
     request_id: RequestId = None,
     days: Days = None,
@@ -101,6 +106,7 @@ def journal(
         user=user or "",
         pool=pool or "",
         actor=by or "",
+        licence=licence or "",
         from_ms=SystemClock().now_ms() - days * DAY_MS if days else None,
         with_administrators=True,
     )
