@@ -36,7 +36,8 @@ from licet.admin.pages import (
 )
 from licet.admin.pages import help as help_page
 from licet.admin.pages import request as request_page
-from licet.admin.pages.licences import show as licences
+from licet.admin.pages.licences import routes as licences
+from licet.admin.pages.licences.install import BODY_BYTES_MAX, INSTALL
 from licet.admin.pages.setup import routes as setup_pages
 from licet.admin.problems import EXPECTED, MEDIA_TYPE, Problem, internal_error, of_status, problem_of
 from licet.admin.validation import problem_of_validation
@@ -73,6 +74,7 @@ def admin_application(context: AdminContext) -> Application:
             declaration.DECLARATION: declaration.DECLARATION_BYTES_MAX,
             LICENCES: FILE_BYTES_MAX,
             f"{LICENCES}/check": FILE_BYTES_MAX,
+            INSTALL: BODY_BYTES_MAX,
         },
     )
 

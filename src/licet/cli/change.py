@@ -17,7 +17,7 @@ from licet.cli.output import say
 from licet.cli.stores import chosen_tenant, opened
 from licet.formats import counted
 from licet.setup.change import SetupChange, changing
-from licet.setup.consequences import Consequences, attempt
+from licet.setup.consequences import Consequences, attempt, is_within
 from licet.setup.tenant import TenantSetup
 from licet.store.contract import Store
 
@@ -76,7 +76,7 @@ def make(
 
     def agrees(ending: Consequences) -> bool:
         if agreed is not None:
-            return _is_within(ending, agreed)
+            return is_within(ending, agreed)
         return yes or not (ending.are_any or ((ask or warning) and must_ask()))
 
     while True:
@@ -86,15 +86,6 @@ def make(
         parts = [warning, endings(tried.ending), ask or "Do this?"]
         confirm(" ".join(filter(None, parts)), yes=yes)
         agreed = tried.ending
-
-
-def _is_within(ending: Consequences, agreed: Consequences) -> bool:
-    """Whether no more ends than was confirmed."""
-    return (
-        ending.sessions_ended <= agreed.sessions_ended
-        and ending.sessions_ended + ending.sessions_cut_short
-        <= agreed.sessions_ended + agreed.sessions_cut_short
-    )
 
 
 def endings(ending: Consequences) -> str:

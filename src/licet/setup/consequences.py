@@ -43,6 +43,15 @@ class Consequences(Value, frozen=True, kw_only=True):
         return self.sessions_ended + self.sessions_cut_short > 0
 
 
+def is_within(ending: Consequences, agreed: Consequences) -> bool:
+    """Whether no more ends than was confirmed."""
+    return (
+        ending.sessions_ended <= agreed.sessions_ended
+        and ending.sessions_ended + ending.sessions_cut_short
+        <= agreed.sessions_ended + agreed.sessions_cut_short
+    )
+
+
 def client_names(clients: Iterable[Client]) -> dict[int, tuple[str, str]]:
     """Id and user of these clients, by key."""
     return {client.key: (client.client_id, client.user.initials) for client in clients}

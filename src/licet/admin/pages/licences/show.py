@@ -39,6 +39,13 @@ class Found(NamedTuple):
     in_use: dict[str, int]
 
 
+class Key(NamedTuple):
+    """What occurs in the pictures of a page, for their key."""
+
+    kinds: frozenset[str]
+    has_limit: bool
+
+
 class StepRow(NamedTuple):
     """A step in the table beside a picture. `form` is how its instant is shown."""
 
@@ -46,6 +53,9 @@ class StepRow(NamedTuple):
     text: str
     form: str
     is_now: bool
+
+
+Drawn = tuple[Outlook, Picture | None, list[StepRow]]
 
 
 def router(context: AdminContext) -> APIRouter:
@@ -70,12 +80,16 @@ def router(context: AdminContext) -> APIRouter:
     return made
 
 
-def pictures(
-    found: Sequence[Outlook], now_ms: int, zone: str
-) -> list[tuple[Outlook, Picture | None, list[StepRow]]]:
-    """What is known of each pool with its picture, which one that has no seat ever has not, and its steps."""
+def pictures(found: Sequence[Outlook], now_ms: int, zone: str) -> list[Drawn]:
+    """Each pool with its picture, which one that never has a seat has not, and the rows of its table."""
     drawn = span([signed for it in found if (signed := it.pool.signed) is not None], now_ms)
     return [(it, _picture(it, drawn, zone), _steps(it.pool.signed, now_ms)) for it in found]
+
+
+def key_of(drawn: Sequence[Drawn]) -> Key:
+    """The key of these pictures."""
+    kinds = frozenset(band.kind for _, one, _ in drawn if one for band in one.bands)
+    return Key(kinds, any(it.limit is not None for it, _, _ in drawn))
 
 
 def _read(connection: Connection, tenant: Tenant, now_ms: int) -> Found:
@@ -102,7 +116,7 @@ def _values(request: Request, visit: Visit, tenant: Tenant, found: Found) -> dic
         "tenant": tenant,
         "pools": drawn,
         "notices": [it.notice for it in outlook if it.notice is not None],
-        "kinds": {band.kind for _, one, _ in drawn if one for band in one.bands},
+        "key": key_of(drawn),
         "present": [row for row in listed if not row.state.is_past][:ROWS_MAX],
         "past": [row for row in listed if row.state.is_past][:ROWS_MAX],
         "rows_more": max(0, len(listed) - ROWS_MAX),
