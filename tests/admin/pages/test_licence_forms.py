@@ -129,7 +129,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "no pool": (
         lambda: file_of(licence_of("cnc", "all", tenant="Refusing", name="P", seats=1)),
-        "there is no pool cnc in tenant Refusing",
+        "licence P is for pool cnc, and tenant Refusing has none",
     ),
     "serial taken": (
         lambda: file_of(signed("Refusing", name="taken", seats=6)),

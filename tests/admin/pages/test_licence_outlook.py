@@ -70,10 +70,10 @@ def test_grace_asks_until_it_is_over() -> None:
 def test_what_has_ended_is_said_for_30_days_and_as_long_as_no_seat_is_left() -> None:
     """A serial that takes over with fewer seats was ordered, and is no end."""
     base = licence(seats=13)
-    assert noticed(base, licence("B", seats=12, ends_s=days(-30))) == Notice(
-        "full", Kind.ENDED, 12, 25, at(-30)
+    assert noticed(base, licence("B", seats=12, ends_s=days(-29))) == Notice(
+        "full", Kind.ENDED, 12, 25, at(-29)
     )
-    assert noticed(base, licence("B", seats=12, ends_s=days(-31))) is None
+    assert noticed(base, licence("B", seats=12, ends_s=days(-30))) is None
     assert noticed(licence(ends_s=days(-400))) == Notice("full", Kind.ENDED, 5, 5, at(-400))
     assert noticed(licence(seats=9), licence(serial=2, seats=3, begins_s=days(-1))) is None
     assert noticed() == Notice("full", Kind.NONE, 0, 0, None)

@@ -149,15 +149,14 @@ def _done(trial: Trial) -> str:
 
 
 def _places(visit: Visit, refused: LicenceRefused | SetupError) -> Iterator[Place]:
-    """The pages that help with a refusal."""
+    """The pages that help with a refusal, for who may change what stands there."""
+    if not visit.identity.owns_licence:
+        return
     if isinstance(refused, LicenceRefused):
-        if refused.code is LicenceCode.UNKNOWN_KEY and visit.identity.owns_licence:
+        if refused.code is LicenceCode.UNKNOWN_KEY:
             yield Place("Trust the vendor", link(visit, f"{PATH}/trust"))
         return
     yield from places(visit, refused)
     subject = refused.subject
-    if subject is not None and subject.kind == "pool" and visit.identity.owns_licence:
-        if refused.code is Code.NOT_FOUND and not refused.field:
-            yield Place("Add a pool", link(visit, f"{ROOT}/pools/add"))
-        elif refused.code is Code.NOT_TOGETHER:
-            yield Place(f"Open pool {subject.name}", link(visit, f"{ROOT}/pools/edit", name=subject.name))
+    if refused.code is Code.NOT_TOGETHER and subject is not None:
+        yield Place(f"Open pool {subject.name}", link(visit, f"{ROOT}/pools/edit", name=subject.name))

@@ -5,9 +5,8 @@
 
 The rules:
 
-- A notice asks for a renewal: a licence is in its grace, has expired, or ends within `SOON_DAYS`, and no
-  renewal that is installed puts that off.
-- An end in the past is noticed for `SOON_DAYS`, and for as long as the pool has no seat.
+- A notice asks for a renewal: seats end within 30 days, are given by a grace, or have ended lately
+  (`licences/ends.py`, as for alerts); and no renewal that is installed puts that off.
 
 It is pure; times are written by the template, in the reader's zone.
 """
@@ -17,9 +16,9 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple
 
-from licet.admin.pages.licence_state import SOON_DAYS
 from licet.formats import counted
 from licet.ledger.signed_pools import seats_of
+from licet.licences.ends import SeatsEnd, lost_seats, near_ends
 from licet.licences.steps import SignedSeats, Step
 from licet.model import SEATS_MAX, Pool, Tenant
 from licet.units import DAY_MS
@@ -104,18 +103,13 @@ def notices(tenant: Tenant | None, now_ms: int) -> dict[str, Notice]:
 
 
 def notice(pool: Pool, now_ms: int) -> Notice | None:
-    """Why a licence of a signed pool needs a renewal; None where none does."""
+    """Why a licence of a signed pool needs a renewal; None where none does. The nearest end is noticed."""
     assert pool.signed is not None
-    signed = pool.signed
-    now = signed.at(now_ms)
-    if not now.signed:
-        return _of_none(pool.name, signed, now)
-    if now.in_grace:
-        end = next((step for step in signed.after(now_ms) if step.signed < now.signed), None)
-        if end is not None:
-            count = min(now.in_grace, now.signed - end.signed)
-            return Notice(pool.name, Kind.GRACE, count, now.signed, end.from_ms)
-    return _of_end(pool.name, signed, now, now_ms) or _of_past(pool.name, signed, now, now_ms)
+    if (end := next(near_ends(pool.signed, now_ms), None)) is not None:
+        return _of_end(pool.name, end, now_ms)
+    if (lost := lost_seats(pool.signed, now_ms)) is not None:
+        return Notice(pool.name, Kind.ENDED, lost.before - lost.after, lost.before, lost.expires_at_ms)
+    return None if pool.signed.at(now_ms).signed else Notice(pool.name, Kind.NONE, 0, 0, None)
 
 
 def change_text(before: Step, step: Step) -> str:
@@ -150,40 +144,13 @@ def _changes(signed: SignedSeats, now_ms: int) -> Iterator[Change]:
         yield Change(step.from_ms, change_text(before, step), form)
 
 
-def _of_none(pool: str, signed: SignedSeats, now: Step) -> Notice:
-    """No seat is signed now: since an end, or as nothing has ever counted."""
-    before = _before(signed, now)
-    if before is None or not before.signed:
-        return Notice(pool, Kind.NONE, 0, 0, None)
-    return Notice(pool, Kind.ENDED, before.signed, before.signed, now.from_ms)
-
-
-def _of_end(pool: str, signed: SignedSeats, now: Step, now_ms: int) -> Notice | None:
-    """Of the seats that are given now, some end soon, if grace does not count."""
-    at_ms = signed.expires_at_ms(now_ms)
-    if at_ms is None or at_ms - now_ms > SOON_DAYS * DAY_MS:
-        return None
-    step = signed.at(at_ms)
-    count = now.signed - (step.signed - (0 if now.in_grace else step.in_grace))
-    end = next((it for it in (step, *signed.after(at_ms)) if it.signed < now.signed), None)
-    kind = Kind.LAST_DAY if at_ms - now_ms <= DAY_MS else Kind.SOON
-    grace_until_ms = end.from_ms if end is not None and step.in_grace and end.from_ms > at_ms else None
-    return Notice(pool, kind, count, now.signed, at_ms, grace_until_ms)
-
-
-def _of_past(pool: str, signed: SignedSeats, now: Step, now_ms: int) -> Notice | None:
-    """Some have ended not long ago, with a licence that gives none any more."""
-    before = _before(signed, now)
-    if before is None or now_ms - now.from_ms > SOON_DAYS * DAY_MS or before.signed <= now.signed:
-        return None
-    if set(before.licences) <= set(now.licences):
-        return None  # a serial with fewer seats took over: that was ordered
-    return Notice(pool, Kind.ENDED, before.signed - now.signed, before.signed, now.from_ms)
-
-
-def _before(signed: SignedSeats, now: Step) -> Step | None:
-    index = signed.steps.index(now)
-    return signed.steps[index - 1] if index else None
+def _of_end(pool: str, end: SeatsEnd, now_ms: int) -> Notice:
+    ending = end.before - end.after
+    if end.expires_at_ms <= now_ms:
+        return Notice(pool, Kind.GRACE, ending, end.before, end.ends_at_ms)
+    kind = Kind.LAST_DAY if end.expires_at_ms - now_ms <= DAY_MS else Kind.SOON
+    grace_until_ms = end.ends_at_ms if end.has_grace else None
+    return Notice(pool, kind, ending, end.before, end.expires_at_ms, grace_until_ms)
 
 
 def _end(count: int) -> str:

@@ -17,7 +17,7 @@ from licet.admin.pages.denials import choose
 from licet.admin.pages.frame import Visit, page, visiting
 from licet.admin.pages.licences.outlook import Kind, Outlook, change_text, is_end, outlooks
 from licet.admin.pages.licences.picture import HEIGHT, Picture, Span, picture, span
-from licet.admin.pages.licences.rows import LicenceRow, State, rows
+from licet.admin.pages.licences.rows import LicenceRow, rows
 from licet.admin.pages.reader_zone import zone_of
 from licet.licences.steps import SignedSeats, Step
 from licet.licences.vendor_file import Vendor
@@ -108,8 +108,7 @@ def _read(connection: Connection, tenant: Tenant, now_ms: int) -> Found:
 
 
 def _values(request: Request, visit: Visit, tenant: Tenant, found: Found) -> dict[str, Any]:
-    pools = {pool.name: pool for pool in tenant.pools.values()}
-    listed = rows(found.installed, found.vendors, pools, visit.now_ms)
+    listed = rows(found.installed, visit.now_ms)
     outlook = outlooks(tenant, visit.now_ms, found.in_use)
     drawn = pictures(outlook, visit.now_ms, zone_of(request))
     return {
@@ -117,14 +116,13 @@ def _values(request: Request, visit: Visit, tenant: Tenant, found: Found) -> dic
         "pools": drawn,
         "notices": [it.notice for it in outlook if it.notice is not None],
         "key": key_of(drawn),
-        "present": [row for row in listed if not row.state.is_past][:ROWS_MAX],
-        "past": [row for row in listed if row.state.is_past][:ROWS_MAX],
+        "present": [row for row in listed if not row.is_past][:ROWS_MAX],
+        "past": [row for row in listed if row.is_past][:ROWS_MAX],
         "rows_more": max(0, len(listed) - ROWS_MAX),
         "vendors": _seen(visit, found, listed),
         "sees_all": visit.identity.sees(None),
         "may_install": visit.may(Role.OWNER),
         "may_trust": visit.identity.owns_licence,
-        "State": State,
         "Kind": Kind,
         "height": HEIGHT,
     }
@@ -132,7 +130,7 @@ def _values(request: Request, visit: Visit, tenant: Tenant, found: Found) -> dic
 
 def _seen(visit: Visit, found: Found, listed: Sequence[LicenceRow]) -> list[Vendor]:
     """The vendors that are trusted; to a reader of one tenant those alone that have signed for it."""
-    theirs = {(row.installed.vendor, row.installed.product) for row in listed}
+    theirs = {(row.now.row.vendor, row.now.row.product) for row in listed}
     return [it for it in found.vendors if visit.identity.sees(None) or (it.name, it.product) in theirs]
 
 
