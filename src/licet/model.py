@@ -175,21 +175,19 @@ class Scope(Value, frozen=True, kw_only=True):
 class Pool(Value, frozen=True, kw_only=True):
     """A counted licence. `id` is the store's; `expires_at_ms` is None for a licence without end.
 
-    `alerts` is what is reported of it, as from `read_alerts`: percentages of its seats in use, `denied`,
-    `expires`, and `shared:5`.
-    `hold_s` is how long a seat stays with its holder after the last token issued with it (L18), as set for
-    the pool; `Tenant.hold_s_of` is the effective hold.
-    `signed` says how many seats vendors have signed for it, and when (L13); None for a pool in no licence,
-    which has the seats that its administrator set.
+    `seats` and `overdraft` are the administrator's limits (L13, L14); None is as many as vendors have signed.
+    `alerts` is as from `read_alerts`. `hold_s` is as set: `Tenant.hold_s_of` is the hold that counts (L18).
+    `signed` says how many seats vendors have signed for it, and when (L13); None for a pool in no licence.
     """
 
     id: int
     name: str
-    seats: int
+    seats: int | None = None
     duplicates: Duplicates = Duplicates.CLIENT
     expires_at_ms: int | None = None
     alerts: tuple[str, ...] = ALERTS
     hold_s: int = 0
+    overdraft: int | None = None
     signed: SignedSeats | None = None
 
     def __post_init__(self) -> None:
@@ -200,9 +198,10 @@ class Pool(Value, frozen=True, kw_only=True):
             "a pool's name is 1 to 64 letters, digits, _ . -, and begins with a letter or digit",
         )
         about = Subject("pool", self.name)
-        if not 0 <= self.seats <= SEATS_MAX:
-            text = f"pool {self.name}: seats is 0 to {SEATS_MAX}, not {self.seats}"
-            raise out_of_range(text, "seats", self.seats, 0, SEATS_MAX, about)
+        for what, count in (("seats", self.seats), ("overdraft", self.overdraft)):
+            if count is not None and not 0 <= count <= SEATS_MAX:
+                text = f"pool {self.name}: {what} is 0 to {SEATS_MAX}, not {count}"
+                raise out_of_range(text, what, count, 0, SEATS_MAX, about)
         if not 0 <= self.hold_s <= HOLD_S_MAX:
             text = f"pool {self.name}: hold is 0 to 1 day, not {self.hold_s} s"
             raise out_of_range(text, "hold", self.hold_s, 0, HOLD_S_MAX, about)
@@ -317,6 +316,7 @@ class Tenant(Value, frozen=True, kw_only=True):
     token_format: TokenFormat = TokenFormat.REFERENCE
     strict_assertions: bool = False
     time_zone: str = TIME_ZONE
+    licence_required: bool = False  # of a pool, to give seats (L13)
     scopes: Mapping[str, Scope] = msgspec.field(default_factory=dict)
     pools: Mapping[int, Pool] = msgspec.field(default_factory=dict)
     users: Mapping[str, User] = msgspec.field(default_factory=dict)

@@ -40,7 +40,7 @@ def completed(line: str, data: Path) -> str:
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "told"),
     [
-        ("pool set full --seats abc", 2, "it has to be a whole number"),
+        ("pool set full --seats abc", 2, "--seats: a whole number from 0 to 1,000,000, or all"),
         ("usage --days 0", 2, "it has to be greater than or equal to 1"),
         ("pool set full --expires 2027-02-30", 2, "there is no day 2027-02-30"),
         (

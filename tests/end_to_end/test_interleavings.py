@@ -250,7 +250,7 @@ class Licence:
     def _expected(self, pool: Pool, in_use: int) -> NoSeatReason | None:
         if pool.expires_at_ms is not None and pool.expires_at_ms <= self.clock.now_ms():
             return NoSeatReason.LICENCE_EXPIRED
-        if in_use < pool.seats:
+        if in_use < (pool.seats or 0):
             return None
         return NoSeatReason.ALL_IN_USE if pool.seats else NoSeatReason.NO_SEATS
 

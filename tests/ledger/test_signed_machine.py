@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from licet.ledger.book import SeatTaken, SessionEnded
 from licet.ledger.commands import Command, Denied, Granted, Outcome
 from licet.ledger.signed_pools import room_of
-from licet.model import SEATS_MAX, Duplicates, Pool, Tenant
+from licet.model import Duplicates, Pool, Tenant
 from support.counting import CLIENTS
 from support.examples import FULL, end, grant, jim_test, refresh
 from support.signed_desk import SignedDesk, given, signed
@@ -58,7 +58,7 @@ class SignedMachine(RuleBasedStateMachine):
         super().__init__()
         self.pool = replace(FULL, duplicates=type(self).duplicates)
         self.licences: list[SignedLicence] = []
-        self.seats = SEATS_MAX
+        self.seats: int | None = None
         self.users = {it.key: it for it in CLIENTS}
         self.desk = SignedDesk(self._tenant())
         self.tokens: dict[int, tuple[str, int]] = {}  # of each number: who had the last one, and when
@@ -78,8 +78,8 @@ class SignedMachine(RuleBasedStateMachine):
         self._add(name, max(serials, default=0) + 1, drawn)
         self._cut()
 
-    @rule(seats=st.sampled_from([0, 1, 2, 3, SEATS_MAX]))
-    def limit(self, seats: int) -> None:
+    @rule(seats=st.sampled_from([0, 1, 2, 3, None]))
+    def limit(self, seats: int | None) -> None:
         """An administrator sets fewer seats; who is in stays."""
         self.seats = seats
         self.desk.set_up(self._tenant())

@@ -11,16 +11,13 @@ from sqlalchemy import Table, delete, insert
 
 from licet.guard import OneProcess
 from licet.ledger.commands import Denied, Granted
-from licet.licences.armour import armoured
 from licet.setup.change import changing, end_all_after_restore
-from licet.setup.licences import install, trust
 from licet.store import schema
-from support.hold_site import end, set_pool, site_with_hold, wait
+from support.hold_site import end, wait
 from support.kinds import Place
 from support.setup_site import ADA, JIM, START_MS, Site
-from support.signed_pools import text_of, the_vendor, vendor_file
+from support.signed_site import HOLD_S, licence, put, signed_site
 
-HOLD_S = 60
 _FORGOTTEN = (schema.session, schema.seat, schema.seat_free, schema.pool)
 Copy = Mapping[Table, Sequence[Any]]
 
@@ -40,18 +37,9 @@ class Api:
 @pytest.fixture
 def site(make_place: Callable[[int], Place]) -> Iterator[Site]:
     """Three clients, and a pool of two seats that are signed."""
-    with site_with_hold(make_place(START_MS)) as made:
-        set_pool(made, hold_s=0, seats=10)
-        with changing(made.store, ADA) as change:
-            trust(change, vendor_file(the_vendor()).encode())
-        put(made, seats=2, hold=HOLD_S)
+    with signed_site(make_place(START_MS)) as made:
+        put(made, licence())
         yield made
-
-
-def put(site: Site, **members: Any) -> None:
-    """Install a licence of the pool."""
-    with changing(site.store, ADA) as change:
-        install(change, JIM, armoured(text_of("full", "all", **members)).encode())
 
 
 def copy_of(site: Site) -> Copy:
@@ -161,7 +149,7 @@ def test_a_licence_with_a_longer_hold_that_the_copy_lacked_puts_it_off(site: Sit
     """It is installed again after the restore: an API that knows it counts by its hold."""
     end_all(site)
     wait(site, 10)
-    put(site, serial=2, seats=2, hold=300)
+    put(site, licence(serial=2, hold=300))
     assert ask(site, "c1") == 290
     wait(site, 290)
     assert isinstance(ask(site, "c1"), Granted)

@@ -63,6 +63,7 @@ OTHERS: dict[str, dict[str, Any]] = {
         "token_format": TokenFormat.JWT,
         "strict_assertions": True,
         "time_zone": "Australia/Sydney",
+        "licence_required": True,
     },
     "pool": {
         "seats": 7,
@@ -70,6 +71,7 @@ OTHERS: dict[str, dict[str, Any]] = {
         "expires_at_ms": 1_798_761_600_000,
         "alerts": ("95", "expires"),
         "hold_s": 60,
+        "overdraft": 2,
     },
     "scope": {"pool": "mobile", "read_only": True},
     "user": {"name": "Ada Byron", "enabled": False},
@@ -108,6 +110,7 @@ def test_what_an_administrator_sets_of_a_value_is_all_that_its_model_has() -> No
         "password_hash",
         "secrets",
         "signed",
+        "licences",
     }
     for noun in NOUNS:
         fields = {setting.field for setting in noun.settings}

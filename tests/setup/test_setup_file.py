@@ -104,6 +104,7 @@ def test_what_is_read_is_what_the_file_says() -> None:
         "token_format": "reference",
         "strict_assertions": False,
         "time_zone": "UTC",
+        "licence_required": False,
     }
     mobile = jim.pool_named("mobile.1")
     assert mobile is not None
@@ -223,10 +224,10 @@ def test_whatever_is_written_is_read_as_it_was(
         ),
         ("default_scope = 'orders'", "X.default_scope: there is no scope orders in this tenant"),
         ("default_scope = 3", "X.default_scope: a text is allowed, not 3"),
-        ("pool.p.duplicates = 'client'", "X.pool.p.seats: it is missing: how many may be in use at once"),
         ("pool.p.seats = -1", "X.pool.p.seats: pool p: seats is 0 to 1000000, not -1"),
-        ("pool.p.seats = '5'", "X.pool.p.seats: a whole number is allowed, not '5'"),
-        ("pool.p.seats = true", "X.pool.p.seats: a whole number is allowed, not True"),
+        ("pool.p.seats = '5'", "X.pool.p.seats: a whole number or \"all\" is allowed, not '5'"),
+        ("pool.p.seats = true", 'X.pool.p.seats: a whole number or "all" is allowed, not True'),
+        ("pool.p.overdraft = -1", "X.pool.p.overdraft: pool p: overdraft is 0 to 1000000, not -1"),
         ("pool.p = { seats = 1, seat = 1 }", "X.pool.p.seat: there is no such key; did you mean seats?"),
         (
             "pool.p = { seats = 1, duplicates = 'each' }",

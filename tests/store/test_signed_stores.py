@@ -74,7 +74,7 @@ class TestNumbers:
         do(store, grant(1, 1), grant(2, 2))
         do(store, grant(3, 3))
         assert seats(store) == {"TestClientId": 1, "Client1": 2, "Client2": 3}
-        assert pool(store) == (3, 1, 3, 0)
+        assert pool(store) == (3, 0, 3, 0)
         place.clock.advance(seconds=1)
         do(store, end(1), refresh(2, 2))
         assert [(row.number, row.from_ms) for row in rows(store, schema.seat_free)] == [
@@ -83,7 +83,7 @@ class TestNumbers:
         assert pool(store) == (2, 0, 3, 1)
         do(store, grant(4, 4))
         assert seats(store) == {"Client3": 1, "Client1": 2, "Client2": 3}
-        assert pool(store) == (3, 1, 3, 0)
+        assert pool(store) == (3, 0, 3, 0)
 
     def test_two_holders_swap_numbers_in_one_batch(self, place: Place, store: Store) -> None:
         """The index knows each number once at every moment."""

@@ -139,7 +139,7 @@ class Model:
             return ("suspended", len(seats), math.ceil((suspended_ms - self.now_ms) / 1000))
         if pool.expires_at_ms is not None and pool.expires_at_ms <= self.now_ms:
             return ("licence_expired", len(seats), None)
-        if holder in seats or len(self.seats(pool.id, without=superseded)) < pool.seats:
+        if holder in seats or len(self.seats(pool.id, without=superseded)) < (pool.seats or 0):
             return None
         if pool.seats == 0:
             return ("no_seats", len(seats), None)

@@ -10,7 +10,7 @@ from licet.ledger.book import Book, SeatKey, Writes
 from licet.ledger.numbers import Numbers
 from licet.licences.licence import SignedLicence
 from licet.licences.steps import signed_seats
-from licet.model import SEATS_MAX, Pool, Seat, Tenant
+from licet.model import Pool, Seat, Tenant
 from support.desk import Desk
 from support.examples import FULL, jim_test
 from support.licences import licence
@@ -18,7 +18,7 @@ from support.licences import licence
 START_S = 1_700_000_000  # of a desk
 
 
-def signed(licences: Sequence[SignedLicence], pool: Pool = FULL, *, seats: int = SEATS_MAX) -> Pool:
+def signed(licences: Sequence[SignedLicence], pool: Pool = FULL, *, seats: int | None = None) -> Pool:
     """A pool with what these licences give it; its administrator set no number of seats, or this one."""
     return replace(pool, seats=seats, signed=signed_seats(licences, pool.name))
 
@@ -68,7 +68,7 @@ class SignedDesk(Desk):
         super().__init__(*tenants)
 
     @classmethod
-    def of(cls, *licences: SignedLicence, pool: Pool = FULL, seats: int = SEATS_MAX) -> "SignedDesk":
+    def of(cls, *licences: SignedLicence, pool: Pool = FULL, seats: int | None = None) -> "SignedDesk":
         """One with a pool that has these licences."""
         return cls(jim_test(pools=(signed(licences, pool, seats=seats),)))
 

@@ -157,10 +157,8 @@ def _grant_seat(
     superseded = _superseded(book, client)
     ending = _ending(book, superseded, EndReason.SUPERSEDED, now_ms, but_keep=key)
     freed = [change for change in ending if isinstance(change, SeatFreed) and change.seat.pool_id == pool.id]
-    if pool.signed is not None:
-        reason = why_unlicensed(tenant, pool, grant.scope, now_ms)
-        if reason is not None:
-            return _denied(book, grant, pool, reason, now_ms, until_ms=None)
+    if (reason := why_unlicensed(tenant, pool, grant.scope, now_ms)) is not None:
+        return _denied(book, grant, pool, reason, now_ms, until_ms=None)
     in_use = book.in_use[pool.id] - len(freed)
     reason = _no_seat(pool, now_ms, shared=key in book.seats, in_use=in_use)
     if reason is not None:
@@ -183,9 +181,9 @@ def _no_seat(pool: Pool, now_ms: int, *, shared: bool, in_use: int) -> NoSeatRea
     """Why this pool has no seat to give; None when it has (L2, L6, L7, L14)."""
     if pool.expires_at_ms is not None and pool.expires_at_ms <= now_ms:
         return NoSeatReason.LICENCE_EXPIRED
-    if shared or in_use < (pool.seats if pool.signed is None else room_of(pool, now_ms)):
+    if shared or in_use < room_of(pool, now_ms):
         return None
-    return NoSeatReason.ALL_IN_USE if pool.seats else NoSeatReason.NO_SEATS
+    return NoSeatReason.NO_SEATS if pool.seats == 0 else NoSeatReason.ALL_IN_USE
 
 
 def _number(  # noqa: PLR0917 - a private step

@@ -2,7 +2,8 @@
 
 The rules:
 
-- A pool in no licence has the seats that its administrator set. Any other has at most what its licences give
+- A pool in no licence has the seats that its administrator set, and gives none where its tenant requires a
+  licence. Any other has at most what its licences give
   at that moment (L13), with the overdraft that is signed (L14): `licences/limits.py`.
 - Where they give nothing, the licence has expired. Where they give seats, and none for this scope or this
   way of counting, it is missing.
@@ -13,17 +14,17 @@ The functions here are pure: only the ledger decides by them.
 
 from licet.ledger.numbers import Numbers
 from licet.licences.limits import Limits, allows, limits
-from licet.model import SEATS_MAX, NoSeatReason, Pool, Seat, Tenant
+from licet.model import NoSeatReason, Pool, Seat, Tenant
 
 
 def seats_of(pool: Pool, at_ms: int) -> int:
     """How many seats a pool has at a moment, without overdraft."""
-    return pool.seats if pool.signed is None else _limits(pool, at_ms).seats
+    return pool.seats or 0 if pool.signed is None else _limits(pool, at_ms).seats
 
 
 def room_of(pool: Pool, at_ms: int) -> int:
     """How many seats of a pool may be in use at a moment (L6), with overdraft (L14)."""
-    return pool.seats if pool.signed is None else _limits(pool, at_ms).room
+    return pool.seats or 0 if pool.signed is None else _limits(pool, at_ms).room
 
 
 def access_ttl_s_of(tenant: Tenant, pool: Pool, at_ms: int) -> int:
@@ -32,8 +33,10 @@ def access_ttl_s_of(tenant: Tenant, pool: Pool, at_ms: int) -> int:
 
 
 def why_unlicensed(tenant: Tenant, pool: Pool, scope: str, at_ms: int) -> NoSeatReason | None:
-    """Why no licence gives a seat of this signed pool for these scopes; None where one does."""
-    assert pool.signed is not None
+    """Why this pool gives no seat for these scopes, for want of a licence; None where it does."""
+    if pool.signed is None:
+        is_free = pool.seats is not None and not tenant.licence_required
+        return None if is_free else NoSeatReason.LICENCE_MISSING
     step = pool.signed.at(at_ms)
     if not step.signed:
         return NoSeatReason.LICENCE_EXPIRED
@@ -71,7 +74,10 @@ def given_from_ms(tenant: Tenant, seat: Seat) -> int:
 
 def _limits(pool: Pool, at_ms: int, *, access_ttl_s: int = 0) -> Limits:
     assert pool.signed is not None
-    # As many seats as a pool can have are no limit that an administrator set: it has all that are signed.
-    seats = None if pool.seats == SEATS_MAX else pool.seats
-    step = pool.signed.at(at_ms)
-    return limits(step, seats=seats, overdraft=None, hold_s=pool.hold_s, access_ttl_s=access_ttl_s)
+    return limits(
+        pool.signed.at(at_ms),
+        seats=pool.seats,
+        overdraft=pool.overdraft,
+        hold_s=pool.hold_s,
+        access_ttl_s=access_ttl_s,
+    )

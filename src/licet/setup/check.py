@@ -22,6 +22,7 @@ from licet.licences.ends import lost_seats, near_ends
 from licet.model import Client, Duplicates, Pool, Scope, Tenant, TokenFormat, Value
 from licet.setup.holds import until_held
 from licet.setup.licences import not_counted
+from licet.setup.signed_limits import beyond_signed, why_no_seats
 from licet.store import schema
 from licet.store.licences_read import Fault
 from licet.store.migrate import is_unfinished
@@ -50,6 +51,8 @@ class FindingCode(StrEnum):
     LICENCE_IN_GRACE = "licence_in_grace"
     SEATS_EXPIRED = "seats_expired"
     LICENCE_NOT_COUNTED = "licence_not_counted"
+    LICENCE_MISSING = "licence_missing"
+    SEATS_NOT_SIGNED = "seats_not_signed"
     POOL_UNUSED = "pool_unused"
     NO_SEATS = "no_seats"
     SEATS_HELD_PER_SESSION = "seats_held_per_session"
@@ -174,8 +177,12 @@ def _of_pool(tenant: Tenant, pool: Pool, now_ms: int) -> Iterator[Finding]:
     yield from _of_signed(tenant, pool, now_ms)
     if not any(scope.pool == pool.name for scope in tenant.scopes.values()):
         yield _hint(FindingCode.POOL_UNUSED, *about, "no scope draws on it", names=names)
+    elif problem := why_no_seats(tenant, pool):
+        yield _wrong(FindingCode.LICENCE_MISSING, *about, problem, names=names)
     elif pool.seats == 0:
         yield _wrong(FindingCode.NO_SEATS, *about, "it has no seats", names=names)
+    if problem := beyond_signed(pool, now_ms):
+        yield _hint(FindingCode.SEATS_NOT_SIGNED, *about, problem, names=names)
     hold_s = tenant.hold_s_of(pool)
     if hold_s and pool.duplicates is Duplicates.NONE:
         problem = (

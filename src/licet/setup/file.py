@@ -333,7 +333,7 @@ class _Reading:
 
     def _pool(self, name: str, table: _Keys) -> Pool | None:
         settings = table.settings(POOL, self._zone)
-        return _made(table, lambda: Pool(id=0, name=name, **settings)) if "seats" in settings else None
+        return _made(table, lambda: Pool(id=0, name=name, **settings))
 
     def _scope(self, name: str, table: _Keys) -> Scope | None:
         settings = table.settings(SCOPE, self._zone, pool=None, read_only=name == Scope.VIEW)

@@ -21,6 +21,7 @@ from licet.formats import NEVER, duration, end_ms, instant, moment_of, read_dura
 from licet.model import TIME_ZONE, InvalidValue, PublicKey, User, Value, out_of_range, read_alerts, zone_named
 from licet.refusal import Code
 
+ALL = "all"  # of what vendors have signed
 Fact = str | int | bool | datetime | list[str] | None
 
 
@@ -79,7 +80,7 @@ class Line(Kind, frozen=True):
 class Whole(Kind, frozen=True):
     """A whole number."""
 
-    types = (int,)
+    types: ClassVar[tuple[type, ...]] = (int,)
     written = "a whole number"
 
     least: int
@@ -95,6 +96,31 @@ class Whole(Kind, frozen=True):
             text = f"{allowed}, and not {int(digits):,}"
             raise out_of_range(text, "", int(digits), self.least, self.most)
         return int(digits)
+
+
+class Limit(Whole, frozen=True):
+    """A whole number that is the most there may be; None is all that vendors have signed."""
+
+    types = (int, str)
+    written = 'a whole number or "all"'
+    hint = "5, or all"
+    nothing = ALL
+
+    def of_fact(self, fact: int | str, zone: tzinfo) -> int | None:  # noqa: ARG002 - as any kind
+        """The number. The model checks the bounds of one from a file."""
+        if isinstance(fact, str) and fact != ALL:
+            raise InvalidValue(f"{self.written} is allowed, not {fact[:40]!r}", code=Code.WRONG_TYPE)
+        return fact if isinstance(fact, int) else None
+
+    def read(self, text: str, zone: tzinfo) -> int | None:  # type: ignore[override]  # it has a value more
+        """The number; empty is all."""
+        if text.strip() in {"", ALL}:
+            return None
+        try:
+            return super().read(text, zone)
+        except InvalidValue as fault:
+            text = f"a whole number from {self.least:,} to {self.most:,}, or {ALL}"
+            raise InvalidValue(text, code=fault.code, limit=fault.limit) from None
 
 
 class Number(Kind, frozen=True):

@@ -26,7 +26,7 @@ from licet.store.errors import SetupError
 # Fields that are not settings: the store's numbers, the names, what a vendor signed, and the nouns that are
 # compared separately.
 _NO_SETTING = frozenset(
-    {"id", "version", "name", "signed", "scopes", "pools", "users", "clients", "clients_by_key"}
+    {"id", "version", "name", "signed", "licences", "scopes", "pools", "users", "clients", "clients_by_key"}
 )
 
 _COUNTED: Mapping[str, Noun] = MappingProxyType({noun.word: noun for noun in (TENANT, POOL, SCOPE)})

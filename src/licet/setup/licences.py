@@ -13,7 +13,7 @@ The rules:
 - What lives longer than its number is signed for ends now or is cut short, and is counted, so that a person
   can agree first (`consequences.py`).
 - A pool is not signed while it is counted in a way that the licence does not allow, nor while a server of a
-  version that knows no numbers works on the store.
+  version that knows no numbers works on the store, or could start: `licet migrate --finish` keeps it out.
 - The row of a licence that was removed stays, so that its serial is not installed again. Its pools stay
   signed until somebody makes them unsigned.
 - Trust, removal, and making a pool unsigned are for owners of all tenants.
@@ -31,7 +31,7 @@ from licet.licences.errors import LicenceCode, LicenceRefused
 from licet.licences.installing import Installed, is_new
 from licet.licences.licence import SignedLicence
 from licet.licences.reading import must_be_for_tenant, read_file, read_unverified
-from licet.licences.steps import SignedSeats, pools_of
+from licet.licences.steps import SignedSeats
 from licet.licences.vendor_file import Vendor, read_vendor
 from licet.model import Duplicates, EndReason, Pool
 from licet.refusal import Code, Subject
@@ -47,6 +47,7 @@ from licet.store.licences_read import (
     vendor_of,
     verified,
 )
+from licet.store.migrate import is_unfinished
 from licet.store.nodes import is_silent, read_nodes
 
 if TYPE_CHECKING:
@@ -200,12 +201,6 @@ def _install(change: "SetupChange", setup: "TenantSetup", content: bytes) -> lis
         connection.execute(insert(schema.licence).values(key | row))
         change.record(tenant, "install", f"licence {it.licence}", _described(it))
     setup.is_changed = True
-    names = pools_of(new)
-    connection.execute(
-        update(schema.pool)
-        .where(schema.pool.c.id.in_([setup.pools[name].id for name in names]))
-        .values(is_signed=True)
-    )
     _count_anew(change, setup)
     return new
 
@@ -253,18 +248,14 @@ def unsign(change: "SetupChange", tenant: str, pool: str) -> bool:
     of_pool = schema.seat.c.pool_id == found.id
     connection.execute(update(schema.seat).where(of_pool).values(number=0))
     connection.execute(delete(schema.seat_free).where(schema.seat_free.c.pool_id == found.id))
-    in_use = connection.execute(select(schema.pool.c.in_use).filter_by(id=found.id)).scalar_one()
-    row = {
-        "is_signed": False,
-        "numbers_used": 0,
-        "numbers_from_ms": 0,
-        "overuse": max(0, in_use - found.seats),
-    }
+    unsigned = replace(found, signed=None)
+    none: dict[str, int | bool] = dict.fromkeys(("numbers_used", "numbers_free", "numbers_from_ms"), 0)
+    row = none | {"is_signed": False} | setup.room(unsigned)
     connection.execute(update(schema.pool).filter_by(id=found.id).values(row))
-    setup.pools[pool] = replace(found, signed=None)
+    setup.pools[pool] = unsigned
     setup.pools_resized.add(pool)
     setup.is_changed = True
-    change.record(tenant, "unsign", f"pool {pool}", f"it has {counted(found.seats, 'seat')} now")
+    change.record(tenant, "unsign", f"pool {pool}", f"it has {counted(found.seats or 0, 'seat')} now")
     return True
 
 
@@ -305,16 +296,19 @@ def _must_have_pools(setup: "TenantSetup", licences: Iterable[SignedLicence]) ->
 
 
 def _must_know_numbers(connection: Connection, now_ms: int, tenant: str) -> None:
-    """Return if every server that works on the store knows numbers."""
+    """Return if every server that works on the store, or may begin to, knows numbers."""
     older = [
         f"{node.name} ({node.version})"
         for node in read_nodes(connection)
         if node.schema < NUMBERS_FROM and not is_silent(node, now_ms)
     ]
+    text = ""
     if older:
-        text = (
-            f"servers of a version that knows no signed pools still run: {', '.join(older)}; stop them first"
-        )
+        text = f"servers of a version that knows no signed pools still run: {', '.join(older)}; stop them"
+    elif is_unfinished(connection):
+        text = "a server of a version that knows no signed pools could still start on this store"
+    if text:
+        text = f"{text}, and run licet migrate --finish first"
         raise StillInUse(text, code=Code.OLDER_NODES, subject=Subject("tenant", tenant, tenant))
 
 
@@ -346,17 +340,20 @@ def _count_anew(change: "SetupChange", setup: "TenantSetup") -> None:
         _cut_short(change, setup, pool, signed)
         setup.pools[name] = replace(pool, signed=signed)
         setup.pools_resized.add(name)
+        row = setup.room(setup.pools[name]) | {"is_signed": True}
+        connection.execute(update(schema.pool).filter_by(id=pool.id).values(row))
 
 
 def _number_seats(connection: Connection, pool: Pool) -> None:
-    """Give the seats in use numbers, the oldest first."""
+    """Give the seats in use of a pool that becomes signed numbers, the oldest first."""
     seat = schema.seat.c
     query = select(seat.holder).where(seat.pool_id == pool.id).order_by(seat.taken_at_ms, seat.holder)
     holders = [*connection.execute(query).scalars()]
     for number, holder in enumerate(holders, start=1):
         this = (seat.pool_id == pool.id) & (seat.holder == holder)
         connection.execute(update(schema.seat).where(this).values(number=number))
-    connection.execute(update(schema.pool).filter_by(id=pool.id).values(numbers_used=len(holders)))
+    row = {"is_signed": True, "numbers_used": len(holders)}
+    connection.execute(update(schema.pool).filter_by(id=pool.id).values(row))
 
 
 def _end_beyond(change: "SetupChange", setup: "TenantSetup", pool: Pool, signed: SignedSeats) -> None:

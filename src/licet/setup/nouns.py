@@ -39,6 +39,7 @@ from licet.setup.kinds import (
     End,
     Flag,
     Keys,
+    Limit,
     Line,
     Names,
     Number,
@@ -115,6 +116,16 @@ TENANT = Noun(
             page_help="In which dates without a zone are meant, like the day on which a licence ends:"
             " Australia/Sydney, or UTC. Another zone moves no end that is set.",
         ),
+        Setting(
+            field="licence_required",
+            kind=Flag(),
+            off="licence-optional",
+            off_help="A pool in no licence gives the seats that are set.",
+            label="Licence required",
+            help="A pool in no licence gives no seat.",
+            page_help="A pool that no vendor has signed a licence for gives no seat: a grant is denied with"
+            " licence_missing.",
+        ),
     ),
 )
 
@@ -124,10 +135,11 @@ POOL = Noun(
     settings=(
         Setting(
             field="seats",
-            kind=Whole(0, SEATS_MAX),
+            kind=Limit(0, SEATS_MAX),
             help="How many may be in use at once.",
             page_help="How many may be in use at once. When it is lowered below what is in use, sessions"
-            " stay, and no new seat is given until it fits.",
+            " stay, and no new seat is given until it fits. In a pool that licences sign the lesser number"
+            " counts; empty is all that is signed.",
         ),
         Setting(
             field="duplicates",
@@ -160,6 +172,13 @@ POOL = Noun(
             page_help="After the last token issued with it, however it ended: 60s, 20m, at most 24h; 0 is not"
             " at all. Meanwhile it is in use, and its holder may take it again. Where an API does not ask"
             " about each request, a hold keeps clients from taking turns on a seat.",
+        ),
+        Setting(
+            field="overdraft",
+            kind=Limit(0, SEATS_MAX),
+            help="How many seats of the overdraft that is signed may be used.",
+            page_help="How many seats above those that were bought may be in use, of as many as the licence"
+            " allows; empty is all of them.",
         ),
     ),
 )

@@ -16,6 +16,7 @@ from licet.setup.change import SetupChange
 from licet.setup.consequences import Consequences
 from licet.setup.noun import Settings
 from licet.setup.nouns import described, differences, noun_of
+from licet.setup.signed_limits import beyond_signed, why_no_seats
 from licet.setup.tenant import BUILT_IN, TenantSetup
 from licet.store.contract import Store
 from licet.store.errors import SetupError
@@ -35,10 +36,11 @@ class Step(Value, frozen=True, kw_only=True):
 
 
 class Applied(Value, frozen=True, kw_only=True):
-    """The steps, and what they do to sessions."""
+    """The steps, what they do to sessions, and what is to be known of pools then: each a line."""
 
     steps: tuple[Step, ...]
     ending: Consequences
+    notes: tuple[str, ...] = ()
 
     @property
     def sessions_ended(self) -> int:
@@ -87,10 +89,22 @@ def apply(
         for done, (_, do) in enumerate(deeds, start=1):
             do(change)
             on_step(done, len(deeds))
+        notes = tuple(_notes(change, wanted))
         change.finish()
         if rehearse:
             raise _NotInEarnest
-    return Applied(steps=steps, ending=change.tally.total())
+    return Applied(steps=steps, ending=change.tally.total(), notes=notes)
+
+
+def _notes(change: SetupChange, wanted: Sequence[Tenant]) -> Iterator[str]:
+    """Pools of the file whose seats are not those that it says, for want of a licence (L13)."""
+    for tenant in sorted(wanted, key=lambda tenant: tenant.name):
+        setup = change.tenant(tenant.name)
+        for name in sorted(pool.name for pool in tenant.pools.values()):
+            pool = setup.pools[name]
+            text = why_no_seats(setup.tenant, pool) or beyond_signed(pool, change.transaction.now_ms)
+            if text:
+                yield f"pool {name} of {tenant.name}: {text}"
 
 
 def _deeds(there: Mapping[str, Tenant], wanted: Sequence[Tenant], *, prune: bool) -> Iterator[_Deed]:

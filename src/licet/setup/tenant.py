@@ -19,6 +19,7 @@ from sqlalchemy import delete, insert, select
 
 from licet.credentials.generated import NewClientSecret
 from licet.formats import instant
+from licet.ledger.signed_pools import room_of
 from licet.model import SESSION_TTL_S, Client, EndReason, InvalidValue, Pool, Scope, Tenant, TokenFormat, User
 from licet.refusal import Code, Subject, names_of
 from licet.setup.client_secrets_and_keys import ClientCredentials
@@ -39,6 +40,7 @@ from licet.setup.end_sessions import (
 from licet.setup.holds import free
 from licet.setup.noun import Settings
 from licet.setup.nouns import described, differences
+from licet.setup.signed_limits import must_be_counted_as_signed
 from licet.setup.validation import check_name, must_be_new, must_be_other_initials
 from licet.store import schema
 from licet.store.errors import StillInUse
@@ -64,7 +66,7 @@ class TenantSetup(ClientCredentials):
     # Pools
 
     def add_pool(self, name: str, **settings: Any) -> bool:
-        """Add a pool; `seats` is required among its settings."""
+        """Add a pool. Without `seats` it has those that vendors sign for it."""
         must_be_new("pool", name, self.pools, self.tenant.name)
         pool = Pool(id=0, name=name, **settings)
         statement = insert(schema.pool).values(tenant_id=self.tenant.id, **columns_of(pool, schema.pool))
@@ -82,14 +84,15 @@ class TenantSetup(ClientCredentials):
         after = replace(before, **changes)
         if after == before:
             return False
+        if after.duplicates is not before.duplicates:
+            must_be_counted_as_signed(after, self.tenant.name, self._work.transaction.now_ms)
         self._work.sweep()
         if after.expires_at_ms is not None:
             self._let_expire(after, after.expires_at_ms)
-        in_use = self._seats_in_use(after)
-        row = columns_of(after, schema.pool) | {"overuse": max(0, in_use - after.seats)}
+        row = columns_of(after, schema.pool) | self.room(after)
         self._update(schema.pool, {"id": after.id}, row)
         self.pools[name] = after
-        if after.seats != before.seats:
+        if (after.seats, after.overdraft) != (before.seats, before.overdraft):
             self.pools_resized.add(name)
         return self._recorded("set", "pool", name, differences(before, after))
 
@@ -127,10 +130,12 @@ class TenantSetup(ClientCredentials):
             )
             cut_short(transaction, pool.id, expires_at_ms)
 
-    def _seats_in_use(self, pool: Pool) -> int:
+    def room(self, pool: Pool) -> dict[str, int | None]:
+        """The columns that say how many seats of a pool may be in use now (L6, L14)."""
         query = select(schema.pool.c.in_use).where(schema.pool.c.id == pool.id)
         in_use: int = self._connection.execute(query).scalar_one()
-        return in_use
+        room = room_of(pool, self._work.transaction.now_ms)
+        return {"room": None if pool.signed is None else room, "overuse": max(0, in_use - room)}
 
     # Scopes
 

@@ -4,6 +4,7 @@ Each store has its own way to send rows; their content, and the order in which a
 here.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -23,6 +24,8 @@ SEAT_KEPT = (
 )
 SEAT = f"{SEAT_KEPT}, number"  # which a seat keeps for good
 
+ROOM_KEPT = -1
+
 _Of = TypeVar("_Of")
 Row = tuple[Any, ...]
 
@@ -41,7 +44,7 @@ class Saving(NamedTuple, Generic[_Of]):
     seats_new: _Of
     seats_kept: _Of
     numbers_new: _Of
-    numbers_used: _Of
+    numbers_counted: _Of
     assertions_used: _Of
     pools: _Of
     entries: _Of
@@ -54,6 +57,7 @@ class Saving(NamedTuple, Generic[_Of]):
 def rows_of(book: Book) -> Saving[Sequence[Row]]:
     """The net effect of a book's changes, and the journal of them (L11)."""
     writes, folded, before = Writes(book.changes), Folded(book), book.in_use_before
+    counted = _numbers_counted(book, writes)
     return Saving(
         sessions_gone=[(sid,) for sid in writes.sessions_gone],
         sessions_new=[astuple(session) for session in writes.sessions_new.values()],
@@ -66,10 +70,14 @@ def rows_of(book: Book) -> Saving[Sequence[Row]]:
         seats_new=[astuple(seat) for seat in writes.seats_new.values()],
         seats_kept=[astuple(seat)[:-1] for seat in writes.seats_kept.values()],
         numbers_new=[(*key, from_ms) for key, from_ms in writes.numbers_new.items()],
-        numbers_used=_numbers_used(book, writes) if writes.numbers_used else (),
+        numbers_counted=[(key, *numbers) for key, numbers in counted.items()],
         assertions_used=[astuple(assertion) for assertion in writes.assertions_used],
-        # By how many the seats in use of each pool grow.
-        pools=[(key, seats - before[key]) for key, seats in book.in_use.items() if seats != before[key]],
+        # By how many the seats in use grow, of each pool whose numbers are as before.
+        pools=[
+            (key, seats - before[key])
+            for key, seats in book.in_use.items()
+            if seats != before[key] and key not in counted
+        ],
         entries=folded.entries,
         denials=[key + denial for key, denial in folded.denials.items()],
         minutes=[key + minute for key, minute in folded.minutes.items()],
@@ -78,17 +86,24 @@ def rows_of(book: Book) -> Saving[Sequence[Row]]:
     )
 
 
-def _numbers_used(book: Book, writes: Writes) -> list[Row]:
-    """By how much the highest number grows of each signed pool, and its overdraft beyond its own seats (L14).
+def _numbers_counted(book: Book, writes: Writes) -> dict[int, Row]:
+    """What becomes of each signed pool whose numbers change.
 
-    The check on the pool lets that many more be in use, as long as they are: where no more are than before,
-    it need not.
+    By how much its highest number grows, how many numbers are free, and how many seats are in use; then its
+    room where a seat was taken (L14), else `ROOM_KEPT`. All of it is one statement, as the tables check that
+    each number is somebody's or free.
     """
+    if not (writes.numbers_used or writes.numbers_new or writes.numbers_gone):
+        return {}
+    free = Counter(key[0] for key in writes.numbers_new)
+    free.subtract(key[0] for key in writes.numbers_gone)
     pools = {pool.id: pool for tenant in book.tenants.values() for pool in tenant.pools.values()}
-    found = []
-    for key, grows in writes.numbers_used.items():
-        over = room_of(pools[key], writes.taken_at_ms[key]) - pools[key].seats
-        found.append((key, grows, max(0, over) if book.in_use[key] > book.in_use_before[key] else 0))
+    found: dict[int, Row] = {}
+    for key in {*writes.numbers_used, *free}:
+        taken_at_ms = writes.taken_at_ms.get(key)
+        room = ROOM_KEPT if taken_at_ms is None else room_of(pools[key], taken_at_ms)
+        more = book.in_use[key] - book.in_use_before[key]
+        found[key] = (writes.numbers_used.get(key, 0), free[key], more, room)
     return found
 
 

@@ -55,6 +55,8 @@ tenant = Table(
     Column("token_format", Text, nullable=False, server_default="reference"),
     Column("strict_assertions", Boolean, nullable=False, server_default=text("false")),
     Column("time_zone", Text, nullable=False, server_default="UTC"),  # of dates that name no zone
+    # Whether a pool in no licence gives no seat (L13).
+    Column("licence_required", Boolean, nullable=False, server_default=text("false")),
     # Only the journal of a removed tenant is left, which is deleted in pieces; its name is free again.
     Column("removed_at_ms", BigInteger),
     sqlite_autoincrement=True,  # a number is never given twice
@@ -68,12 +70,12 @@ pool = Table(
     Column("id", _KEY, primary_key=True),
     _tenant_id(),
     Column("name", Text, nullable=False),
-    Column("seats", Integer, nullable=False),
+    Column("seats", Integer, nullable=False),  # as the administrator set it
     Column("duplicates", Text, nullable=False),
     Column("expires_at_ms", BigInteger),
     # The number of this pool's rows in `seat`, swept or not.
     Column("in_use", Integer, nullable=False, server_default="0"),
-    # By how much `seats` was lowered below what was in use (L6). Only that change raises it.
+    # By how much its seats were lowered below what was in use (L6). Only that change raises it.
     Column("overuse", Integer, nullable=False, server_default="0"),
     # What alerts are raised at: percentages of the seats in use, "denied"; separated by a space, '' is never.
     Column("alerts", Text, nullable=False, server_default="80 90 100 denied"),
@@ -92,10 +94,18 @@ pool = Table(
         server_default="0",
     ),
     Column("numbers_from_ms", BigInteger, nullable=False, server_default="0"),  # no number is given before
+    Column("numbers_free", Integer, nullable=False, server_default="0"),  # its rows in `seat_free`
+    # Whether the administrator set no number of seats: those that are signed count, and `seats` is 0.
+    Column("all_signed", Boolean, nullable=False, server_default=text("false")),
+    Column("overdraft", Integer),  # as the administrator lowered it; none: all that is signed
+    # Seats and overdraft by its licences and its administrator, as of the last new seat (L14). None: `seats`.
+    Column("room", Integer),
     UniqueConstraint("tenant_id", "name"),
     CheckConstraint("seats >= 0", name="seats"),
     # The second guard, behind the ledger: a missing lock is an error here, and never a seat too many.
-    CheckConstraint("in_use >= 0 AND in_use <= seats + overuse", name="in_use"),
+    CheckConstraint("in_use >= 0 AND in_use <= coalesce(room, seats) + overuse", name="in_use"),
+    # Each number is somebody's or free. So code that knows no numbers takes no seat of a signed pool.
+    CheckConstraint("NOT is_signed OR in_use + numbers_free = numbers_used", name="numbers"),
     sqlite_autoincrement=True,
 )
 

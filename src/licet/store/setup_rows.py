@@ -1,7 +1,7 @@
 """Turns the values of the set-up into rows and back: a column keeps the field that has its name.
 
 An enumeration is kept as its text, and a set as its words, in order and apart by a space; NULL is None. What
-is kept otherwise stands here too: the alerts of a pool, the pool of a scope, and the user of a client.
+is kept otherwise stands here too: seats and alerts of a pool, the pool of a scope, and the user of a client.
 """
 
 from collections.abc import Mapping
@@ -59,7 +59,9 @@ def tenant_of(row: Row[Any], **parts: Any) -> Tenant:
 def pool_of(row: Row[Any], signed: SignedSeats | None = None) -> Pool:
     """A pool with what is signed for it. Raises ValueError."""
     alerts = read_alerts(f"{row.alerts} {row.alerts_more}")
-    return value_of(Pool, row, duplicates=Duplicates(row.duplicates), alerts=alerts, signed=signed)
+    seats = None if row.all_signed else row.seats
+    duplicates = Duplicates(row.duplicates)
+    return value_of(Pool, row, seats=seats, duplicates=duplicates, alerts=alerts, signed=signed)
 
 
 def scope_of(row: Row[Any], pools: Mapping[int, Pool]) -> Scope:
@@ -94,7 +96,7 @@ def _plain(value: Any) -> Any:
 def _kept_otherwise(value: Value) -> dict[str, Any]:
     match value:
         case Pool():
-            return _alerts(value.alerts)
+            return _alerts(value.alerts) | {"seats": value.seats or 0, "all_signed": value.seats is None}
         case Client():
             return {"initials": value.user.initials}
         case _:

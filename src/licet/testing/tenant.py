@@ -14,6 +14,7 @@ from licet.journal import denials
 from licet.journal.denials import DenialRange
 from licet.lanes.commit import commit
 from licet.ledger.commands import Command, End, Grant, Granted, Outcome
+from licet.ledger.signed_pools import room_of
 from licet.model import Duplicates, EndReason, InvalidValue, Pool, Scope, Session, Tenant
 from licet.refusal import Code
 from licet.reports import live
@@ -278,7 +279,7 @@ class LicetTenant:
         return [outcome.session for outcome in self._commit(grants) if isinstance(outcome, Granted)]
 
     def _seats_free(self) -> int:
-        return max(0, self._pool().seats - self.seats_in_use)
+        return max(0, room_of(self._pool(), self.server.store.clock.now_ms()) - self.seats_in_use)
 
     def _commit(self, commands: Sequence[Command]) -> Sequence[Outcome]:
         """The outcomes of these commands, decided as the server decides them."""

@@ -75,6 +75,8 @@ _OF_FINDINGS: Mapping[FindingCode, str] = MappingProxyType(
         FindingCode.SEATS_EXPIRED: _RENEWAL,
         FindingCode.POOL_UNUSED: "changeScope with the pool {pool}, or removePool {pool}",
         FindingCode.NO_SEATS: "changePool {pool} with seats",
+        FindingCode.LICENCE_MISSING: "install a licence of the pool, as its vendor sent it",
+        FindingCode.SEATS_NOT_SIGNED: "nothing: the lesser number counts; or install a licence with more",
         FindingCode.SEATS_HELD_PER_SESSION: "changePool {pool} with duplicates client",
         FindingCode.SEATS_OVERUSED: (
             "nothing: no new seat is given until it fits; or changePool {pool} with seats"

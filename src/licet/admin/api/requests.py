@@ -101,6 +101,14 @@ Hold = Annotated[
         description="How long a seat stays its holder's after the last token issued with it, in seconds.",
     ),
 ]
+PoolSeats = Annotated[
+    Seats | None,
+    Field(description="null is all that licences sign; in a pool in no licence it is none.", examples=[5]),
+]
+Overdraft = Annotated[
+    Seats | None,
+    Field(description="How much of the overdraft that is signed may be used. null is all of it."),
+]
 TenantName = Annotated[str, StringConstraints(pattern=_NAME), Field(examples=["Branch_2"])]
 PoolName = Annotated[str, StringConstraints(pattern=_NAME), Field(examples=["mobile"])]
 ScopeName = Annotated[str, StringConstraints(pattern=_SCOPE), Field(examples=["report"])]
@@ -163,6 +171,9 @@ TimeZone = Annotated[
 ]
 
 
+LicenceRequired = Annotated[Flag, Field(description="Whether a pool in no licence gives no seat.")]
+
+
 class _TenantSettings(Body):
     session_ttl_s: Seconds = SESSION_TTL_S
     access_ttl_s: Seconds = ACCESS_TTL
@@ -170,6 +181,7 @@ class _TenantSettings(Body):
     token_format: AccessTokens = TokenFormat.REFERENCE
     strict_assertions: Flag = False
     time_zone: TimeZone = TIME_ZONE
+    licence_required: LicenceRequired = False
 
 
 class TenantPatch(_TenantSettings):
@@ -188,12 +200,13 @@ class TenantNew(_TenantSettings):
 class PoolPatch(Body):
     """Changes of a pool."""
 
-    seats: Seats = 0
+    seats: PoolSeats = None
     duplicates: Duplicates = Duplicates.CLIENT
     expires_at_ms: Instant = None
     expires_at: End = None
     alerts: Alerts = list(ALERTS)
     hold_s: Hold = 0
+    overdraft: Overdraft = None
 
 
 class PoolNew(PoolPatch):

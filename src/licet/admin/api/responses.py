@@ -66,6 +66,7 @@ class Tenant(Value, frozen=True, kw_only=True):
         ),
     ]
     time_zone: Annotated[str, about("In which dates that name none are meant.", "Australia/Sydney")]
+    licence_required: Annotated[bool, about("Whether a pool in no licence gives no seat.", False)]
 
 
 class SeatStep(Value, frozen=True, kw_only=True):
@@ -85,7 +86,10 @@ class Pool(Value, frozen=True, kw_only=True):
     """A counted licence."""
 
     name: Annotated[str, example("full")]
-    seats: Annotated[int, example(5)]
+    seats: Annotated[
+        int | None,
+        about("The limit that is set: null is all that licences sign, and none in a pool in no licence.", 5),
+    ]
     duplicates: Annotated[Duplicates, about("Whose sessions share a seat.", "client")]
     expires_at_ms: Annotated[int | None, about("When the licence ends; null is never.", _AT_MS)]
     expires_at: Annotated[str | None, about("The same, in ISO 8601.", "2027-01-01T00:00:00Z")]
@@ -104,6 +108,10 @@ class Pool(Value, frozen=True, kw_only=True):
             " the pool says.",
             60,
         ),
+    ]
+    overdraft: Annotated[
+        int | None,
+        about("How much of the overdraft that is signed may be used; null is all of it.", None),
     ]
     effective_hold_s: Annotated[
         int, about("The hold that counts: at least `access_ttl_s` where access tokens are JWTs.", 60)
@@ -287,6 +295,10 @@ class Plan(Value, frozen=True, kw_only=True):
     is_done: bool
     steps: tuple[PlanStep, ...]
     sessions_ended: int
+    notes: Annotated[
+        tuple[str, ...],
+        about("Pools that have not the seats that are declared, for want of a licence.", []),
+    ]
 
 
 class Webhook(Value, frozen=True, kw_only=True):

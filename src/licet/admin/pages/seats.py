@@ -24,6 +24,7 @@ from licet.admin.pages.frame import Kept, Posted, Visit, link, page, posting, se
 from licet.admin.pages.licence_state import LicenceState, licence_state
 from licet.admin.problems import not_found
 from licet.formats import counted, nearness, printable, sentence
+from licet.ledger.signed_pools import seats_of
 from licet.model import InvalidValue, Pool, Role, Tenant, Value
 from licet.reports.overview import Overview, overview, sessions_of_pools
 from licet.reports.seats import (
@@ -222,7 +223,8 @@ def _headline(tenant: Tenant, search: Search, found: SeatPage | SessionPage) -> 
         return f"{counted(found.count, f'{fitting}session')} without a seat in {tenant.name}"
     of = ""
     if not fitting:
-        seats = sum(pool.seats for pool in tenant.pools.values() if search.pool in {"", pool.name})
+        pools = (pool for pool in tenant.pools.values() if search.pool in {"", pool.name})
+        seats = sum(seats_of(pool, found.at_ms) for pool in pools)
         of = f" of {seats:,}"
         return f"{found.count:,}{of} {'seat' if seats == 1 else 'seats'} in use in {tenant.name}{in_pool}"
     return f"{counted(found.count, f'{fitting}seat')} in use in {tenant.name}{in_pool}"

@@ -26,6 +26,10 @@ _ADVICE: Mapping[FindingCode, str] = MappingProxyType(
         FindingCode.SEATS_EXPIRED: _RENEWAL,
         FindingCode.POOL_UNUSED: "licet scope set SCOPE --pool {pool}{to}, or licet pool remove {pool}{to}",
         FindingCode.NO_SEATS: "licet pool set {pool} --seats N{to}",
+        FindingCode.LICENCE_MISSING: "licet licence install FILE{to}, as the vendor sent it",
+        FindingCode.SEATS_NOT_SIGNED: (
+            "nothing: the lesser number counts; or a licence with more: licet licence install FILE{to}"
+        ),
         FindingCode.SEATS_HELD_PER_SESSION: "licet pool set {pool} --duplicates client{to}",
         FindingCode.SEATS_OVERUSED: (
             "nothing: no new seat is given until it fits; or licet pool set {pool} --seats N{to}"

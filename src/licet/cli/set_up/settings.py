@@ -35,6 +35,7 @@ BY_VERBS = frozenset({"enabled", "keys"})  # by field: `enable`, `disable` and `
 _METAVARS: Mapping[type[Kind] | str, str] = {
     kinds.Line: "NAME",
     kinds.Whole: "N",
+    kinds.Limit: "N",
     kinds.Number: "CODE",
     kinds.Duration: "TIME",
     kinds.End: "DATE",
@@ -138,7 +139,7 @@ def _type(kind: Kind) -> Any:
     match kind:
         case kinds.Flag():
             return bool
-        case kinds.Whole() | kinds.Number():
+        case kinds.Whole() | kinds.Number() if not isinstance(kind, kinds.Limit):
             return int
         case kinds.Choice():
             return kind.of
@@ -181,7 +182,7 @@ def _shown(setting: Setting, value: Any, zone: tzinfo) -> Shown:
             shown = ends(value, zone, "expired")
         case kinds.Alerts():
             shown = list(value)
-        case kinds.Names() if value is None:
+        case kinds.Names() | kinds.Limit() if value is None:
             shown = Absent(kind.nothing)
         case kinds.Names() | kinds.Choice() | kinds.Choices():
             shown = kind.fact(value)

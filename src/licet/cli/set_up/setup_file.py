@@ -100,6 +100,8 @@ def _show(plan: Applied, *, as_json: bool) -> None:
         show_list([_record(step) | {"sign": _SIGNS[step.action]} for step in plan.steps], _HEADINGS, empty="")
     if any(step.action == KEEP for step in plan.steps):
         note("What is marked with = is not in the file and stays; --prune removes it.")
+    for text in plan.notes:
+        note(f"{text[0].upper()}{text[1:]}.")
 
 
 def _record(step: Step) -> dict[str, str]:

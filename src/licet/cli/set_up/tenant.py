@@ -15,7 +15,9 @@ from licet.cli.set_up.settings import Given, read, sets, shown
 from licet.cli.set_up.verbs import SetUpNoun
 from licet.cli.stores import chosen_tenant, opened
 from licet.cli.suggested_options import of_data
+from licet.clock import SystemClock
 from licet.formats import counted
+from licet.ledger.signed_pools import seats_of
 from licet.setup.change import changing
 from licet.setup.nouns import TENANT
 from licet.store.contract import Store
@@ -77,11 +79,12 @@ def records(store: Store) -> Iterator[Record]:
 
     Example: [bold]licet tenant list[/]
     """
+    now_ms = SystemClock().now_ms()
     for tenant in sorted(store.tenants().values(), key=lambda one: one.name):
         yield {
             "name": tenant.name,
             **shown(TENANT, tenant, tenant.zone),
-            "seats": sum(pool.seats for pool in tenant.pools.values()),
+            "seats": sum(seats_of(pool, now_ms) for pool in tenant.pools.values()),
             "pools": len(tenant.pools),
             "scopes": len(tenant.scopes),
             "users": len(tenant.users),

@@ -68,20 +68,23 @@ _WRITES = Saving(
         "itittiiit",
     ),
     numbers_new=_Bulk("INSERT INTO seat_free (pool_id, number, from_ms) SELECT * FROM ROWS", "iii"),
-    # Added, not set, and before the seats in use grow: so the check finds a seat without a number.
-    numbers_used=_Bulk(
-        "UPDATE pool SET numbers_used = numbers_used + new.more, overuse = greatest(overuse, new.over)"
-        " FROM ROWS AS new (id, more, over) WHERE pool.id = new.id",
-        "iii",
+    # Added, not set, like `pools` below: so the check finds a seat without a number, and one too many.
+    numbers_counted=_Bulk(
+        "UPDATE pool SET numbers_used = numbers_used + new.used, numbers_free = numbers_free + new.free,"
+        " in_use = in_use + new.more, room = CASE WHEN new.room < 0 THEN pool.room ELSE new.room END,"
+        " overuse = greatest(0, least(overuse, in_use + new.more"
+        " - CASE WHEN new.room < 0 THEN coalesce(pool.room, seats) ELSE new.room END))"
+        " FROM ROWS AS new (id, used, free, more, room) WHERE pool.id = new.id",
+        "iiiii",
     ),
     assertions_used=_Bulk(
         "INSERT INTO assertion_used (tenant_id, client_key, jti, until_ms) SELECT * FROM ROWS", "iibi"
     ),
-    # Added, not set, and overuse only shrinks: so the check `in_use <= seats + overuse` guards behind the
-    # ledger, whatever the number was before (L6).
+    # Added, not set, and overuse only shrinks: so the check on the pool guards behind the ledger, whatever
+    # the number was before (L6).
     pools=_Bulk(
         "UPDATE pool SET in_use = in_use + new.more,"
-        " overuse = greatest(0, least(overuse, in_use + new.more - seats))"
+        " overuse = greatest(0, least(overuse, in_use + new.more - coalesce(room, seats)))"
         " FROM ROWS AS new (id, more) WHERE pool.id = new.id",
         "ii",
     ),

@@ -139,19 +139,22 @@ _WRITES = Saving(
         ") AS new WHERE pool_id = new.column1 AND holder = new.column2",
     ),
     numbers_new=_Bulk("INSERT INTO seat_free (pool_id, number, from_ms) VALUES", 3),
-    # Added, not set, and before the seats in use grow: so the check finds a seat without a number.
-    numbers_used=_Bulk(
-        "UPDATE pool SET numbers_used = numbers_used + new.column2, overuse = max(overuse, new.column3)"
-        " FROM (VALUES",
-        3,
+    # Added, not set, like `pools` below: so the check finds a seat without a number, and one too many.
+    numbers_counted=_Bulk(
+        "UPDATE pool SET numbers_used = numbers_used + new.column2,"
+        " numbers_free = numbers_free + new.column3, in_use = in_use + new.column4,"
+        " room = CASE WHEN new.column5 < 0 THEN room ELSE new.column5 END,"
+        " overuse = max(0, min(overuse, in_use + new.column4 - CASE WHEN new.column5 < 0"
+        " THEN coalesce(room, seats) ELSE new.column5 END)) FROM (VALUES",
+        5,
         ") AS new WHERE id = new.column1",
     ),
     assertions_used=_Bulk("INSERT INTO assertion_used (tenant_id, client_key, jti, until_ms) VALUES", 4),
-    # Added, not set, and overuse only shrinks: so the check `in_use <= seats + overuse` guards behind the
-    # ledger, whatever the number was before (L6).
+    # Added, not set, and overuse only shrinks: so the check on the pool guards behind the ledger, whatever
+    # the number was before (L6).
     pools=_Bulk(
         "UPDATE pool SET in_use = in_use + new.column2,"
-        " overuse = max(0, min(overuse, in_use + new.column2 - seats)) FROM (VALUES",
+        " overuse = max(0, min(overuse, in_use + new.column2 - coalesce(room, seats))) FROM (VALUES",
         2,
         ") AS new WHERE id = new.column1",
     ),

@@ -16,11 +16,25 @@ from licet.admin.pages.forms import Field, Option
 from licet.admin.pages.forms import Kind as Drawn
 from licet.formats import NEVER, end, read_end_ms
 from licet.model import TIME_ZONE, Tenant, Value
-from licet.setup.kinds import Alerts, Choice, Choices, Duration, End, Flag, Kind, Number, TimeZone, Whole
+from licet.setup.kinds import (
+    ALL,
+    Alerts,
+    Choice,
+    Choices,
+    Duration,
+    End,
+    Flag,
+    Kind,
+    Limit,
+    Number,
+    TimeZone,
+    Whole,
+)
 from licet.setup.noun import Noun, Setting, Settings
 
 _DRAWN: Mapping[type[Kind], tuple[Drawn, str]] = {
     Whole: (Drawn.NUMBER, "short"),
+    Limit: (Drawn.TEXT, "short"),
     Duration: (Drawn.TEXT, "short"),
     End: (Drawn.END, "line"),
     Flag: (Drawn.MARK, "line"),
@@ -109,6 +123,8 @@ def _in_zone(field: Field, zone: tzinfo, name: str) -> Field:
 def _placeholder(kind: Kind) -> str:
     if isinstance(kind, Duration) and not kind.least_s:
         return "0s"
+    if isinstance(kind, Limit):
+        return ALL
     return "none" if isinstance(kind, Alerts) else ""
 
 

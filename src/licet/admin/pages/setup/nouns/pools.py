@@ -10,6 +10,7 @@ from licet.admin.pages.setup.cells import Cell, expiry, number
 from licet.admin.pages.setup.owners import OfTenant
 from licet.admin.pages.setup.settings import SEATS_FIRST, field_of, named_once, settings_of, texts_of
 from licet.formats import counted, duration
+from licet.ledger.signed_pools import seats_of
 from licet.model import Pool, Tenant, TokenFormat
 from licet.setup.nouns import POOL
 from licet.setup.tenant import TenantSetup
@@ -45,7 +46,7 @@ class Pools(OfTenant[Pool]):
         """Seats, rule, hold, end, and what draws on it."""
         scopes = sorted(scope.name for scope in self.tenant.scopes.values() if scope.pool == part.name)
         return (
-            number(part.seats),
+            self._seats(part),
             Cell(_SHARED_BY[part.duplicates][0]),
             _held(self.tenant, part),
             expiry(part.expires_at_ms, self.visit.now_ms),
@@ -88,7 +89,12 @@ class Pools(OfTenant[Pool]):
 
     def goes(self, part: Pool) -> Sequence[str]:
         """Its seats."""
-        return (f"its {counted(part.seats, 'seat')}",)
+        return (f"its {counted(seats_of(part, self.visit.now_ms), 'seat')}",)
+
+    def _seats(self, part: Pool) -> Cell:
+        """The number that counts, and that licences sign it."""
+        seats = seats_of(part, self.visit.now_ms)
+        return number(seats) if part.signed is None else Cell(f"{seats:,} signed", is_number=True)
 
 
 def _held(tenant: Tenant, pool: Pool) -> Cell:
