@@ -27,11 +27,12 @@ from licet.store.contract import Store
 from licet.store.sqlite.store import SqliteStore
 from licet.telemetry import metrics as module
 from licet.telemetry.measures import Measures
-from licet.telemetry.metrics import FAMILIES, Metrics, Page, Queue, reference
+from licet.telemetry.metrics import FAMILIES, reference
 from support.examples import ALL, VIEW, add_tenant, client, grant, jim_test, view
 from support.kinds import Place
 from support.made_once import empty_store
 from support.paths import DOCS
+from support.scraping import families, made, of_pool, scraped, values
 
 START_MS = 1_700_000_000_000
 REFERENCE = DOCS / "reference" / "metrics.md"
@@ -42,8 +43,6 @@ OTHER = jim_test(
     pools=(Pool(id=9, name="full", seats=7, expires_at_ms=START_MS + 60_000),),
     clients=(client(50, "TestClientId", "TC"),),
 )
-
-Values = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 @pytest.fixture
@@ -71,47 +70,6 @@ def file(tmp_path: Path) -> Iterator[SqliteStore]:
     store = SqliteStore(empty_store(tmp_path / "licet.db"), ManualClock())
     yield store
     store.close()
-
-
-def made(store: Store, measures: Measures | None = None, **changes: Any) -> Metrics:
-    """The metrics of a server on this store."""
-    usual: dict[str, Any] = {
-        "queues": {"commit": Queue(lambda: 3, 4096)},
-        "is_ready": lambda: True,
-        "commit_pid": None,
-        "tenants_max": 200,
-        "build": {"version": "1.2.3", "store": "sqlite"},
-    }
-    return Metrics(store=store, measures=measures or Measures(), **(usual | changes))
-
-
-def scraped(metrics: Metrics, accept: str = "") -> Page:
-    """One scrape."""
-    return asyncio.run(metrics.page(accept))
-
-
-def families(page: Page) -> list[Metric]:
-    """What a page tells."""
-    return list(read_text(page.body.decode()))
-
-
-def values(metrics: Metrics) -> Values:
-    """What a scrape tells, by name and labels."""
-    found = families(scraped(metrics))
-    return {
-        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in found
-        for sample in family.samples
-    }
-
-
-def of_pool(found: Values, name: str) -> dict[tuple[str, str], float]:
-    """A metric, by tenant and pool."""
-    return {
-        (dict(labels)["tenant"], dict(labels)["pool"]): value
-        for (it, labels), value in found.items()
-        if it == name
-    }
 
 
 # What is read at a scrape.

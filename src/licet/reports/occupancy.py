@@ -1,16 +1,20 @@
 """Counts seats in use and live sessions of all tenants at once, for the metrics.
 
-It takes few queries, however many tenants there are. Prometheus keeps each series for months: so only the
+It takes few queries, however many tenants there are. A signed pool has the seats that count: what its
+licences give, and its administrator leaves of it (L13). Prometheus keeps each series for months: so only the
 oldest tenants are named, and all others are one together. What has expired counts for nothing, swept or not
 (L4).
 """
 
 from collections import Counter
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Label, Select, case, func, literal, select, true
+from sqlalchemy import ColumnElement, Connection, Label, Row, Select, case, func, literal, select, true
 
+from licet.ledger.signed_pools import room_of, seats_of
+from licet.model import Pool
 from licet.reports.seats_on_hold import seats_on_hold
 from licet.store import schema
 
@@ -19,7 +23,11 @@ SCOPES_MAX = 20  # of one pool of a tenant, in whatever order clients ask for sc
 
 
 class PoolNow(NamedTuple):
-    """A pool, or all pools of the unnamed tenants together. None is a licence without end."""
+    """A pool, or all pools of the unnamed tenants together. None is a licence without end.
+
+    `signed` is how many seats licences give now, without their overdraft, and None where no pool is signed;
+    `licence_expires_at_ms` is when they give fewer.
+    """
 
     tenant: str
     pool: str
@@ -28,6 +36,9 @@ class PoolNow(NamedTuple):
     on_hold: int
     overuse: int
     expires_at_ms: int | None
+    signed: int | None = None
+    overdraft_in_use: int = 0
+    licence_expires_at_ms: int | None = None
 
 
 class Occupancy(NamedTuple):
@@ -39,13 +50,19 @@ class Occupancy(NamedTuple):
     tenants_named: int
 
 
-def occupancy(connection: Connection, now_ms: int, *, tenants_max: int) -> Occupancy:
-    """The occupancy at `now_ms`, with so many tenants by name."""
+def occupancy(
+    connection: Connection, now_ms: int, *, tenants_max: int, pools: Mapping[int, Pool] = MappingProxyType({})
+) -> Occupancy:
+    """The occupancy at `now_ms`, with so many tenants by name.
+
+    `pools` are the signed ones by their id, as the store has verified their licences.
+    """
     [(tenants, last)] = connection.execute(_tenants(tenants_max))
     named = schema.tenant.c.id <= (last or 0) if tenants > tenants_max else true()
     on_hold = _on_hold(connection, named, now_ms)
-    pools = tuple(
-        PoolNow(
+    found: dict[tuple[str, str], PoolNow] = {}
+    for row in connection.execute(_unsigned(named, now_ms)):
+        found[row.tenant, row.pool] = PoolNow(
             row.tenant,
             row.pool,
             int(row.seats),
@@ -54,10 +71,42 @@ def occupancy(connection: Connection, now_ms: int, *, tenants_max: int) -> Occup
             int(row.overuse),
             row.expires_at_ms,
         )
-        for row in connection.execute(_pools(named, now_ms))
-    )
+    for row in connection.execute(_signed(named, now_ms)):
+        before = found.get((row.tenant, row.pool))
+        now = _of_signed(row, pools.get(row.id), now_ms, on_hold[row.tenant, row.pool])
+        found[row.tenant, row.pool] = now if before is None else _together(before, now)
     sessions = _folded(connection.execute(_sessions(named, now_ms)))
-    return Occupancy(pools, sessions, tenants, min(tenants, tenants_max))
+    return Occupancy(tuple(found[key] for key in sorted(found)), sessions, tenants, min(tenants, tenants_max))
+
+
+def _of_signed(row: Row[Any], pool: Pool | None, now_ms: int, on_hold: int) -> PoolNow:
+    """A signed pool; it has no seat as long as its licences are not read yet."""
+    signed = None if pool is None else pool.signed
+    seats, room = (0, row.in_use) if pool is None else (seats_of(pool, now_ms), room_of(pool, now_ms))
+    is_named = row.tenant != OTHERS
+    return PoolNow(
+        row.tenant,
+        row.pool,
+        seats,
+        row.in_use,
+        on_hold,
+        overuse=max(0, row.in_use - room),
+        expires_at_ms=row.expires_at_ms,
+        signed=0 if signed is None else signed.at(now_ms).seats,
+        overdraft_in_use=0 if pool is None else max(0, min(row.in_use, room) - seats),
+        licence_expires_at_ms=signed.expires_at_ms(now_ms) if is_named and signed is not None else None,
+    )
+
+
+def _together(one: PoolNow, other: PoolNow) -> PoolNow:
+    """Two pools of the unnamed tenants; each was given what is on hold in all of them."""
+    return one._replace(
+        seats=one.seats + other.seats,
+        in_use=one.in_use + other.in_use,
+        overuse=one.overuse + other.overuse,
+        signed=(one.signed or 0) + (other.signed or 0),
+        overdraft_in_use=one.overdraft_in_use + other.overdraft_in_use,
+    )
 
 
 def _tenants(tenants_max: int) -> Select[Any]:
@@ -68,15 +117,17 @@ def _tenants(tenants_max: int) -> Select[Any]:
     return select(func.count(), last).select_from(present.subquery())
 
 
-def _pools(named: ColumnElement[bool], now_ms: int) -> Select[Any]:
+def _each(named: ColumnElement[bool], now_ms: int, *, is_signed: bool) -> Select[Any]:
+    """A row for each pool: what has expired is not in use."""
     pool, seat = schema.pool, schema.seat
     expired = (
         select(func.count())
         .where(seat.c.pool_id == pool.c.id, seat.c.expires_at_ms <= now_ms)
         .scalar_subquery()
     )
-    each = (
+    return (
         select(
+            pool.c.id,
             _name(named, schema.tenant.c.name, "tenant"),
             _name(named, pool.c.name, "pool"),
             pool.c.seats,
@@ -84,21 +135,27 @@ def _pools(named: ColumnElement[bool], now_ms: int) -> Select[Any]:
             case((named, pool.c.expires_at_ms)).label("expires_at_ms"),
         )
         .join(schema.tenant, schema.tenant.c.id == pool.c.tenant_id)
-        .subquery()
+        .where(pool.c.is_signed == is_signed)
     )
+
+
+def _unsigned(named: ColumnElement[bool], now_ms: int) -> Select[Any]:
+    """The pools in no licence, those of the unnamed tenants together."""
+    each = _each(named, now_ms, is_signed=False).subquery()
     overuse = case((each.c.in_use > each.c.seats, each.c.in_use - each.c.seats), else_=0)
-    return (
-        select(
-            each.c.tenant,
-            each.c.pool,
-            func.sum(each.c.seats).label("seats"),
-            func.sum(each.c.in_use).label("in_use"),
-            func.sum(overuse).label("overuse"),
-            func.min(each.c.expires_at_ms).label("expires_at_ms"),
-        )
-        .group_by(each.c.tenant, each.c.pool)
-        .order_by(each.c.tenant, each.c.pool)
-    )
+    return select(
+        each.c.tenant,
+        each.c.pool,
+        func.sum(each.c.seats).label("seats"),
+        func.sum(each.c.in_use).label("in_use"),
+        func.sum(overuse).label("overuse"),
+        func.min(each.c.expires_at_ms).label("expires_at_ms"),
+    ).group_by(each.c.tenant, each.c.pool)
+
+
+def _signed(named: ColumnElement[bool], now_ms: int) -> Select[Any]:
+    """The signed pools, one by one: their seats are in no table."""
+    return _each(named, now_ms, is_signed=True)
 
 
 def _on_hold(connection: Connection, named: ColumnElement[bool], now_ms: int) -> Counter[tuple[str, str]]:

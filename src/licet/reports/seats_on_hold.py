@@ -12,8 +12,8 @@ from licet.store import schema
 
 
 def has_hold(row: Row[Any]) -> bool:
-    """Whether a pool has a hold, by its row with the `token_format` of its tenant."""
-    held: bool = row.hold_s > 0 or row.token_format == TokenFormat.JWT.value
+    """Whether a pool has a hold, by its row with the `token_format` of its tenant; a signed one has."""
+    held: bool = row.is_signed or row.hold_s > 0 or row.token_format == TokenFormat.JWT.value
     return held
 
 
@@ -22,7 +22,7 @@ def seats_on_hold(
 ) -> dict[int, int]:
     """How many seats are on hold, by the id of each pool that has a hold; of these pools, or of all."""
     pool, tenant, seat, session = schema.pool.c, schema.tenant.c, schema.seat.c, schema.session.c
-    is_held = or_(pool.hold_s > 0, tenant.token_format == TokenFormat.JWT.value)
+    is_held = or_(pool.is_signed, pool.hold_s > 0, tenant.token_format == TokenFormat.JWT.value)
     held = (
         select(pool.id)
         .join(schema.tenant, tenant.id == pool.tenant_id)

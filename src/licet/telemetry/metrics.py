@@ -78,7 +78,7 @@ class Family(NamedTuple):
 
 _POOL = ("tenant", "pool")
 FAMILIES: Final = (
-    Family("licet_seats", "gauge", _POOL, "Seats of a pool."),
+    Family("licet_seats", "gauge", _POOL, "Seats of a pool that count now, without overdraft."),
     Family("licet_seats_in_use", "gauge", _POOL, "Seats of a pool that are held now."),
     Family(
         "licet_seats_on_hold",
@@ -90,13 +90,32 @@ FAMILIES: Final = (
         "licet_seats_overuse",
         "gauge",
         _POOL,
-        "Seats in use beyond those that a pool has, since its seats were lowered.",
+        "Seats in use beyond those that a pool has and its overdraft, since its seats were lowered.",
+    ),
+    Family(
+        "licet_seats_signed",
+        "gauge",
+        _POOL,
+        "Seats that licences give a signed pool now, without overdraft; 0 where none counts.",
+    ),
+    Family(
+        "licet_seats_overdraft_in_use",
+        "gauge",
+        _POOL,
+        "Seats of a signed pool in use above those that were bought.",
+    ),
+    Family(
+        "licet_licence_expiry_timestamp_seconds",
+        "gauge",
+        _POOL,
+        "When the licences of a signed pool expire, so that it has fewer seats, or in their grace the end of"
+        " that, in seconds since 1970; none where they do not end.",
     ),
     Family(
         "licet_pool_expiry_timestamp_seconds",
         "gauge",
         _POOL,
-        "When the licence of a pool ends, in seconds since 1970; none for a licence without end.",
+        "When a pool expires by its own setting, in seconds since 1970; none for one that does not.",
     ),
     Family(
         "licet_sessions",
@@ -210,8 +229,15 @@ class Metrics:
 
     def _read(self) -> Occupancy | None:
         try:
+            signed = {
+                pool.id: pool
+                for tenant in self._store.tenants().values()
+                for pool in tenant.pools.values()
+                if pool.signed is not None
+            }
             with self._store.reporting() as connection:
-                return occupancy(connection, self._store.clock.now_ms(), tenants_max=self._tenants_max)
+                now_ms = self._store.clock.now_ms()
+                return occupancy(connection, now_ms, tenants_max=self._tenants_max, pools=signed)
         except StoreUnavailable:
             return None
 
@@ -282,6 +308,11 @@ def _put_occupancy(of: Mapping[str, Metric], found: Occupancy) -> None:
         _put(of, "licet_seats_overuse", labels, pool.overuse)
         if pool.expires_at_ms is not None:
             _put(of, "licet_pool_expiry_timestamp_seconds", labels, pool.expires_at_ms / 1000)
+        if pool.signed is not None:
+            _put(of, "licet_seats_signed", labels, pool.signed)
+            _put(of, "licet_seats_overdraft_in_use", labels, pool.overdraft_in_use)
+        if pool.licence_expires_at_ms is not None:
+            _put(of, "licet_licence_expiry_timestamp_seconds", labels, pool.licence_expires_at_ms / 1000)
     for of_scope, sessions in found.sessions.items():
         _put(of, "licet_sessions", of_scope, sessions)
 
@@ -335,8 +366,9 @@ kind out, and `licet_store_up` is 0.
 
 **How many series.** The oldest `metrics_tenants_max` tenants (200) have series of their own; all others
 are one tenant `{OTHERS}` with one pool, and `licet_tenants_named` says how many are named. A tenant
-with one pool and two scopes makes five series. Of a pool the {SCOPES_MAX} scopes with the most sessions
-are named. No label has a client, a user or an address, nor anything else that a client sends.
+with one pool and two scopes makes six series, with a signed pool nine. Of a pool the {SCOPES_MAX} scopes
+with the most sessions are named. No label has a client, a user or an address, nor anything else that a
+client sends.
 
 **What it costs.** A request pays half a microsecond; everything else is done at the scrape, in a
 thread. The scrape counts sessions, which takes SQLite some 0.6 s of a processor for a million of them.
