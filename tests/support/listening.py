@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 import pytest
 import uvicorn
 
+from licet.web.http.certificate import Certificate
 from licet.web.http.connection import GuardedHttpProtocol
 from licet.web.http.connections import Limits
 from licet.web.http.phases import LINGER_BYTES_MAX
+from licet.web.http.tls import GuardedServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -229,7 +231,12 @@ class Server:
     """uvicorn with the protocol under test, in a thread of its own."""
 
     def __init__(
-        self, protocol: type[GuardedHttpProtocol], *, idle_s: int = IDLE_S, buffer_bytes: int | None = None
+        self,
+        protocol: type[GuardedHttpProtocol],
+        *,
+        idle_s: int = IDLE_S,
+        buffer_bytes: int | None = None,
+        certificate: Certificate | None = None,
     ) -> None:
         self.application = Application()
         self._listening = socket.create_server(("127.0.0.1", 0))
@@ -247,7 +254,7 @@ class Server:
             server_header=False,
             timeout_keep_alive=idle_s,
         )
-        self._server = uvicorn.Server(config)
+        self._server = GuardedServer(config, certificate)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._listening]})
 
     def __enter__(self) -> Self:

@@ -24,6 +24,7 @@ from licet.lanes.process import Committer
 from licet.server.parts import Parts
 from licet.web.forwarded import Forwarded
 from licet.web.http.connection import GuardedHttpProtocol
+from licet.web.http.tls import GuardedServer
 from licet.web.log_rate_limit import Kind
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class AdminListener:
             config = await asyncio.to_thread(self._configured, self._context)
             gc.freeze()  # What exists now stays, and need not be scanned again and again.
             if not self._is_stopping:
-                self._server = _Quiet(config)
+                self._server = _Quiet(config, self._parts.certificate)
                 self._log.info("admin_started", url=self._context.base_url)
                 self._noting = asyncio.create_task(self._note_keys_used(self._context))
                 await self._server.serve(sockets=[self._listening])
@@ -195,8 +196,8 @@ def _metrics(parts: Parts) -> "Metrics":
     )
 
 
-class _Quiet(uvicorn.Server):
-    """uvicorn's server beside another one, which handles the signals."""
+class _Quiet(GuardedServer):
+    """A server beside another one, which handles the signals."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -13,6 +13,7 @@ from licet.store.contract import Store
 from licet.telemetry.measures import Measures
 from licet.web.authentication import Authenticator
 from licet.web.endpoints import Read
+from licet.web.http.certificate import Certificate
 from licet.web.log_rate_limit import LogRateLimit
 from licet.web.recording import Recorder
 
@@ -24,6 +25,7 @@ class Parts(NamedTuple):
     version: str
     public_url: str
     dashboard_url: str
+    certificate: Certificate | None
     log: Log
     refusals: LogRateLimit
     measures: Measures

@@ -10,8 +10,10 @@ from licet.protocol.errors import Refusal
 from licet.server.parts import Parts
 from licet.settings.model import Settings
 from licet.telemetry.measures import Measures
+from licet.web.http.certificate import Certificate
 from licet.web.http.connection import GuardedHttpProtocol
 from licet.web.http.connections import Limits, share_of
+from licet.web.http.tls import GuardedServer
 from licet.web.log_rate_limit import Kind, LogRateLimit
 
 _NO_ROOM = 503  # the answer when there are too many connections
@@ -63,13 +65,17 @@ def _protocol(settings: Settings, measures: Measures, refusals: LogRateLimit) ->
     return HttpProtocol
 
 
-class PublicServer(uvicorn.Server):
-    """uvicorn's server, which says when it listens, and when it begins to stop."""
+class PublicServer(GuardedServer):
+    """The server, which says when it listens, and when it begins to stop."""
 
     def __init__(
-        self, config: uvicorn.Config, started: Callable[[], None], stopping: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        certificate: Certificate | None,
+        started: Callable[[], None],
+        stopping: Callable[[], None],
     ) -> None:
-        super().__init__(config)
+        super().__init__(config, certificate)
         self._started = started
         self._stopping = stopping
 

@@ -39,6 +39,7 @@ from licet.telemetry.traces import begin as begin_traces
 from licet.web.authentication import Authenticator
 from licet.web.endpoints import Read
 from licet.web.forwarded import Forwarded
+from licet.web.http.certificate import Certificate
 from licet.web.log_rate_limit import LogRateLimit
 from licet.web.public import PublicApp
 from licet.web.recording import Recorder
@@ -49,7 +50,7 @@ from licet.web.throttle import Throttle
 class Server:
     """One running Licet: construct it and `await run()`, which returns when the server has ended.
 
-    The constructor raises StoreUnavailable, SchemaOutdated, KeyringUnusable.
+    The constructor raises StoreUnavailable, SchemaOutdated, KeyringUnusable, CertificateUnusable.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Server:
         self._version = version("licet")
         port = listening.getsockname()[1]
         self._public_url = settings.base_url(port)
+        self._certificate = self._certificate_of(settings)
         self._keys = Keys(settings.data / KEYRING_NAME, self._public_url)
         self._store_at = StoreAt(settings.data, settings.store_url())
         self._store = self._store_at.open(clock or SystemClock())
@@ -127,6 +129,7 @@ class Server:
             settings=self._settings,
             version=self._version,
             public_url=self._public_url,
+            certificate=self._certificate,
             dashboard_url=self._settings.admin_base_url(listening.getsockname()[1]) if listening else "",
             log=self._log,
             refusals=self._refusals,
@@ -199,6 +202,18 @@ class Server:
 
     # The listeners
 
+    def _certificate_of(self, settings: Settings) -> Certificate | None:
+        certificate, key = settings.tls_certificate, settings.tls_key
+        if certificate is None or key is None:
+            return None
+        return Certificate(certificate, key, changed=self._certificate_changed)
+
+    def _certificate_changed(self, objection: str | None) -> None:
+        if objection is None:
+            self._log.info("certificate_renewed")
+        else:
+            self._log.error("certificate_unusable", detail=objection)
+
     def _public(self, parts: Parts) -> PublicApp:
         commits, reads = parts.commits, parts.reads
         if self._traces is not None:
@@ -240,7 +255,7 @@ class Server:
         stopping = admin.stop if admin is not None else lambda: None
         config = public_config(self._application(public), parts)
         try:
-            await PublicServer(config, started, stopping).serve(sockets=[self._listening])
+            await PublicServer(config, self._certificate, started, stopping).serve(sockets=[self._listening])
         finally:
             if admin is not None:
                 await admin.ended()

@@ -20,6 +20,7 @@ from pydantic_core import ErrorDetails
 
 from licet.settings.model import FILE_NAME, NOT_SETTINGS, PREFIX, Settings, allowed
 
+_BESIDE_THE_FILE: Final = frozenset({"data", "tls_certificate", "tls_key"})  # relative paths start there
 _VALUE_CHARS_MAX = 60  # how much of a wrong value is repeated
 
 
@@ -63,6 +64,9 @@ def load_settings(
         settings = Settings.model_validate({key: value.value for key, value in found.items()})
     except ValidationError as faults:
         mistakes += [_mistake(fault, found) for fault in faults.errors()]
+    for one, other in (("tls_certificate", "tls_key"), ("tls_key", "tls_certificate")):
+        if one in found and other not in found:
+            mistakes.append(f"{found[one].where}: {one} needs {other}")
     if mistakes:
         raise SettingsError(mistakes)
     return settings
@@ -137,7 +141,7 @@ def _read_content(
             mistakes.append(f"{where}: there is no such key{_suggestion(key, list(Settings.model_fields))}")
         elif key == "data" and not config.named:
             mistakes.append(f"{where}: a file in the data directory cannot say where that is")
-        elif key == "data" and isinstance(value, str) and value:
+        elif key in _BESIDE_THE_FILE and isinstance(value, str) and value:
             yield key, _Found(config.path.parent / value, where)
         else:
             yield key, _Found(value, where)

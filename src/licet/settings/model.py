@@ -184,6 +184,17 @@ class Settings(BaseModel):
         "an absolute http or https URL without user, query and fragment",
         "How clients reach the server: the base of every issuer. Without it, made from `host` and `port`.",
     )
+    tls_certificate: Annotated[Path | None, BeforeValidator(_path)] = _other(
+        None,
+        "a path; in a file, a relative one starts at the file",
+        "The file with the certificate of the server, and behind it those that lead to its authority, in PEM:"
+        " both listeners then speak TLS 1.2 and 1.3. It is read again when it has changed.",
+    )
+    tls_key: Annotated[Path | None, BeforeValidator(_path)] = _other(
+        None,
+        "a path; in a file, a relative one starts at the file",
+        "The file with its key, in PEM and without a passphrase. It must not be readable by everybody.",
+    )
     admin: bool = Field(
         default=True,
         description="Serve the admin listener: dashboard, admin API and metrics.",
@@ -341,18 +352,18 @@ class Settings(BaseModel):
         """
         if self.public_url is not None:
             return self.public_url
-        return _url(self.host, self.port if port is None else port)
+        return self._url(self.host, self.port if port is None else port)
 
     def admin_base_url(self, port: int | None = None) -> str:
         """The URL of the admin listener; `port` as in `base_url`."""
         if self.admin_url is not None:
             return self.admin_url
-        return _url(self.admin_host, self.admin_port if port is None else port)
+        return self._url(self.admin_host, self.admin_port if port is None else port)
 
-
-def _url(host: str, port: int) -> str:
-    host = _ANY_ADDRESS.get(host, host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    def _url(self, host: str, port: int) -> str:
+        scheme = "http" if self.tls_certificate is None else "https"
+        host = _ANY_ADDRESS.get(host, host)
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def allowed(key: str) -> str:

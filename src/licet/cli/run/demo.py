@@ -19,7 +19,7 @@ import typer
 from licet.accounts import administrators
 from licet.cli.errors import Refused
 from licet.cli.options import actor
-from licet.cli.run.serve import AdminPort, Host, Port, run
+from licet.cli.run.serve import AdminPort, Host, Port, TlsCertificate, TlsKey, run
 from licet.clock import SystemClock
 from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.credentials.passwords import Passwords
@@ -45,7 +45,7 @@ Tenant {tenant} has a pool "full" of {seats} seats, the clients TestClientId and
 and Api, which may introspect. Paste this into another terminal, from the top:
 
   URL={url}
-
+{authority}
   # A grant that may change data: it takes a seat.
   curl -s -u TestClientId:{password} -d grant_type=client_credentials $URL/token; echo
 
@@ -76,6 +76,8 @@ and Api, which may introspect. Paste this into another terminal, from the top:
 
 Ctrl-C ends it{keeps}.
 """
+_AUTHORITY = """  export CURL_CA_BUNDLE={}  # for a certificate that you have signed yourself
+"""
 _LOCK = "demo.lock"  # held while the demo runs; it also shows that a demo made the directory
 _PICK = r"""sed 's/.*"{name}":"\([^"]*\).*/\1/'"""
 
@@ -85,6 +87,8 @@ def demo(
     host: Host = None,
     port: Port = None,
     admin_port: AdminPort = None,
+    tls_certificate: TlsCertificate = None,
+    tls_key: TlsKey = None,
     data: Annotated[
         Path | None,
         typer.Option("--data", metavar="DIR", help="Keep it here; else it is in licet-demo until the end."),
@@ -100,13 +104,19 @@ def demo(
         directory = data or stack.enter_context(_thrown_away(DIRECTORY.absolute()))
         # A demo is the same everywhere: no file or variable configures it.
         overrides = {"host": host, "port": port, "admin_port": admin_port, "data": directory}
+        overrides |= {"tls_certificate": tls_certificate, "tls_key": tls_key}
         settings = load_settings(environment={}, overrides=overrides)
         if not (directory / SQLITE_NAME).exists():
             _make(directory)
 
         def welcome(port: int, admin_port: int | None) -> None:
             dashboard = settings.admin_base_url(admin_port)
-            _welcome(settings.base_url(port), dashboard, directory, kept=data is not None)
+            authority = (
+                ""
+                if tls_certificate is None
+                else _AUTHORITY.format(shlex.quote(str(tls_certificate.absolute())))
+            )
+            _welcome(settings.base_url(port), dashboard, directory, authority, kept=data is not None)
 
         run(settings, welcome)
 
@@ -166,9 +176,10 @@ def _make(directory: Path) -> None:
         store.close()
 
 
-def _welcome(base_url: str, dashboard: str, directory: Path, *, kept: bool) -> None:
+def _welcome(base_url: str, dashboard: str, directory: Path, authority: str, *, kept: bool) -> None:
     text = _WELCOME.format(
         url=f"{base_url}/{TENANT}",
+        authority=authority,
         dashboard=dashboard,
         admin=ADMIN,
         tenant=TENANT,

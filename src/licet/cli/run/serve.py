@@ -20,6 +20,7 @@ from licet.server.wiring import Server
 from licet.settings.load import load_settings
 from licet.settings.model import Settings
 from licet.telemetry.logs import configure_logs
+from licet.web.http.certificate import CertificateUnusable
 
 Host = Annotated[str | None, typer.Option("--host", metavar="ADDRESS", help="Where to listen: 127.0.0.1.")]
 Port = Annotated[
@@ -28,6 +29,13 @@ Port = Annotated[
 AdminPort = Annotated[
     int | None,
     typer.Option("--admin-port", metavar="N", help="The dashboard's port: 8081; 0 takes any free one."),
+]
+TlsCertificate = Annotated[
+    Path | None,
+    typer.Option("--tls-certificate", metavar="FILE", help="Speak TLS: the certificate, in PEM."),
+]
+TlsKey = Annotated[
+    Path | None, typer.Option("--tls-key", metavar="FILE", help="The key of the certificate, in PEM.")
 ]
 Config = Annotated[
     Path | None,
@@ -45,6 +53,8 @@ def serve(
     host: Host = None,
     port: Port = None,
     admin_port: AdminPort = None,
+    tls_certificate: TlsCertificate = None,
+    tls_key: TlsKey = None,
     config: Config = None,
     data: Data = None,
 ) -> None:
@@ -56,6 +66,7 @@ def serve(
     Example: [bold]licet serve --data /var/lib/licet --port 8080[/]
     """
     overrides = {"host": host, "port": port, "admin_port": admin_port, "data": data}
+    overrides |= {"tls_certificate": tls_certificate, "tls_key": tls_key}
     settings = load_settings(config, overrides=overrides)
     with opened(store_of(settings)):
         pass  # The same errors, with the same advice, as every other verb.
@@ -72,15 +83,22 @@ def run(settings: Settings, on_started: Callable[[int, int | None], None] = lamb
     with ExitStack() as bound:
         listening = bound.enter_context(_bound(settings.host, settings.port, "choose another with --port"))
         admin = bound.enter_context(_bound_for_admin(settings)) if settings.admin else None
-        server = Server(settings, listening, log, admin_listening=admin)
+        try:
+            server = Server(settings, listening, log, admin_listening=admin)
+        except CertificateUnusable as unusable:
+            raise WrongUse(str(unusable)) from None
         if not _is_private(settings.base_url(), settings.host):
             log.warning(
-                "no_tls", detail="secrets and tokens travel in clear: put TLS in front, set public_url"
+                "no_tls",
+                detail=f"secrets and tokens travel in clear: {_TLS} public_url",
             )
         for problem, advice in store_of(settings).weaknesses():
             log.warning("no_tls", detail=f"the connection to the database is not secure: {problem}; {advice}")
         if admin is not None and not _is_private(settings.admin_base_url(), settings.admin_host):
-            log.warning("no_tls", detail="administrators' passwords travel in clear: set admin_url to https")
+            log.warning(
+                "no_tls",
+                detail=f"administrators' passwords travel in clear: {_TLS} admin_url",
+            )
         ports = (listening.getsockname()[1], admin.getsockname()[1] if admin else None)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(server.run(lambda: on_started(*ports)))
@@ -93,6 +111,7 @@ def _bound(host: str, port: int, advice: str) -> socket:
         raise WrongUse(f"{fault}; {_OTHER_HOST if fault.is_foreign else advice}") from None
 
 
+_TLS = "set tls_certificate, or put TLS in front and set"
 _OTHER_HOST = (
     "choose an address of this machine with --host (of the dashboard: admin_host), or 0.0.0.0 for all"
 )

@@ -17,7 +17,7 @@ It does not know the application: neither its paths nor its clients nor its own 
 import asyncio
 import contextvars
 import os
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Protocol
 
 import httptools
 from uvicorn.config import Config
@@ -70,6 +70,13 @@ _ANSWERING: Final = (_BODY, _ANSWER, Phase.LAST_ANSWER)
 _OVER: Final = (Phase.LINGER, Phase.CLOSING)
 
 
+class Handshake(Protocol):
+    """What came before, on a connection by TLS: its place is this connection's."""
+
+    def is_over(self) -> None:
+        """Leave the place."""
+
+
 class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
     """One connection, from the first byte to the last.
 
@@ -110,7 +117,8 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         self._line: Line
         self._common = Common([], b"")
         # One for all connections of the server.
-        self._room: Connections = vars(server_state).setdefault(_ROOM, Connections(self.limits))
+        self.room: Connections = vars(server_state).setdefault(_ROOM, Connections(self.limits))
+        self.handshake: Handshake | None = None
         self._entry = Entry.SHUT_OUT
         # The request that is coming in.
         self._head_bytes = 0
@@ -129,7 +137,9 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         super().connection_made(transport)
         self._outlet = Outlet(transport, self._end)
         self._line = Line(self._outlet, self.flow, self.logger, asyncio.Event())
-        self._entry = self._room.enter(self, self.client[0] if self.client else "")
+        if self.handshake is not None:
+            self.handshake.is_over()
+        self._entry = self.room.enter(self, self.client[0] if self.client else "")
         if self._entry is Entry.SERVED:
             self._must_end_by(self.head_timeout_s)
         elif self._entry is Entry.SHUT_OUT:
@@ -141,7 +151,7 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone: drop all references, without waiting for the garbage collector."""
         super().connection_lost(exc)
-        self._room.leave(self)
+        self.room.leave(self)
         self._step(Event.LOST)
         self._outlet.let_go()
         self._held.clear()

@@ -1,0 +1,190 @@
+"""Connections by TLS: what bounds them before TLS is agreed, and that they are as any other afterwards."""
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from licet.web.http.certificate import Certificate
+from licet.web.http.connections import Limits
+from support.certificates import Pair, put
+from support.listening import (
+    LARGE,
+    PATIENCE_S,
+    Client,
+    HastyProtocol,
+    PatientProtocol,
+    Server,
+    SmallProtocol,
+    get,
+    post,
+    silent,
+)
+
+
+class OneProtocol(PatientProtocol):
+    """One connection a source; a new one takes its place at once."""
+
+    limits: ClassVar[Limits] = Limits(per_source_max=1, waited_least_s=0.0)
+
+
+class Site:
+    """Servers with one certificate, in a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.pair = Pair()
+        self.directory = directory
+        self.said: list[str | None] = []
+        self.certificate = Certificate(*self.pair.write(directory), changed=self.said.append)
+
+    def serve(self, protocol: type[PatientProtocol | HastyProtocol]) -> Server:
+        """A server, which stops at the end of its block."""
+        return Server(protocol, certificate=self.certificate)
+
+    @contextmanager
+    def connect(self, server: Server, version: ssl.TLSVersion | None = None) -> Iterator[Client]:
+        """A client that has agreed on TLS."""
+        plain = socket.create_connection(server.address, timeout=PATIENCE_S)
+        with self.pair.context(version).wrap_socket(plain, server_hostname="127.0.0.1") as secure:
+            yield Client(secure)
+
+
+@pytest.fixture
+def site(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """Nothing that a client does wrong is logged."""
+    with silent(caplog, monkeypatch):
+        yield Site(tmp_path)
+
+
+def hello() -> bytes:
+    """The first message of a client."""
+    outgoing = ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost")
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    return outgoing.read()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_both_versions_are_spoken(site: Site, version: ssl.TLSVersion) -> None:
+    """Several requests on a connection, together and large."""
+    with site.serve(PatientProtocol) as server, site.connect(server, version) as client:
+        assert isinstance(client.socket, ssl.SSLSocket)
+        assert client.socket.version() == {771: "TLSv1.2", 772: "TLSv1.3"}[version]
+        client.send(post("/token", b"a=b") + post("/large") + post("/turns", b"c=d"))
+        assert client.answer().json["body"] == "a=b"
+        assert len(client.answer().json["x"]) == LARGE
+        assert client.answer().json["body"] == "c=d"
+        client.send(post("/token", b"e=f", "Connection: close"))
+        assert client.last_answer().json["body"] == "e=f"
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+def test_an_older_version_is_not(site: Site) -> None:
+    """RFC 8996."""
+    context = site.pair.context()
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = ssl.TLSVersion.TLSv1
+    context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with site.serve(PatientProtocol) as server:
+        plain = socket.create_connection(server.address, timeout=PATIENCE_S)
+        with plain, pytest.raises(ssl.SSLError):
+            context.wrap_socket(plain, server_hostname="127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    "first", [b"", b"\x16", hello()[:99], hello()], ids=["nothing", "one", "half", "whole"]
+)
+def test_a_handshake_that_is_not_finished_is_cut_off(site: Site, first: bytes) -> None:
+    """In the time that a head has."""
+    with site.serve(HastyProtocol) as server, server.connect() as client:
+        client.send(first)
+        client.end()
+
+
+@pytest.mark.parametrize(
+    "first", [get("Host: licet.test"), b"\x16\x03\x01\xff\xff" + b"x" * 99_999, b"\xff" * 99]
+)
+def test_what_is_no_handshake_is_cut_off(site: Site, first: bytes) -> None:
+    """Without an answer in clear."""
+    with site.serve(PatientProtocol) as server, server.connect() as client:
+        try:
+            client.send(first)
+            said = client.end()
+        except ConnectionError:
+            said = b""
+        assert not said.startswith(b"HTTP")
+        with site.connect(server) as other:
+            other.send(post("/token", b"a=b"))
+            assert other.answer().status == 200
+
+
+def test_a_client_that_goes_in_its_handshake_leaves_its_place(site: Site) -> None:
+    """However it goes."""
+    with site.serve(SmallProtocol) as server:
+        for _ in range(3):
+            with server.connect() as client:
+                client.send(hello())
+                client.reset()
+            with server.connect() as client:
+                client.say_no_more()
+                client.end()
+        with site.connect(server) as client:
+            client.send(post())
+            assert client.answer().status == 200
+
+
+def test_a_connection_counts_before_tls_is_agreed(site: Site) -> None:
+    """Without room the next one is closed at once; and a source takes no place of its own then."""
+    with site.serve(SmallProtocol) as server, server.connect() as one, server.connect() as two:
+        one.send(hello())
+        with server.connect() as third:
+            assert third.end() == b""
+        two.say_no_more()
+        two.end()
+        with site.connect(server) as fourth:
+            fourth.send(post())
+            assert fourth.answer().status == 200
+
+
+def test_who_waits_in_a_handshake_gives_way(site: Site) -> None:
+    """As any connection that keeps the server waiting, to the next one of its source."""
+    with site.serve(OneProtocol) as server, server.connect() as slow:
+        slow.send(hello())
+        with site.connect(server) as client:
+            assert b"HTTP" not in slow.end()
+            client.send(post("/token", b"a=b"))
+            assert client.answer().json["body"] == "a=b"
+
+
+def test_a_request_is_answered_by_the_certificate_it_came_with(site: Site) -> None:
+    """The next handshake sees the renewed one; a broken one changes nothing."""
+    with site.serve(PatientProtocol) as server, site.connect(server) as before:
+        old = site.pair
+        put(site.directory / "certificate.pem", b"broken")
+        with site.connect(server) as client:
+            client.send(post())
+            assert client.answer().status == 200
+        site.pair = Pair()
+        site.pair.write(site.directory)
+        with site.connect(server) as client:
+            client.send(post())
+            assert client.answer().status == 200
+        before.send(post("/token", b"a=b"))
+        assert before.answer().json["body"] == "a=b"
+        site.pair = old
+        with pytest.raises(ssl.SSLCertVerificationError), site.connect(server):
+            pass
+    assert [reason is None for reason in site.said] == [False, True]
+
+
+def test_a_server_that_stops_waits_for_no_handshake(site: Site) -> None:
+    """It has agreed to nothing yet."""
+    with site.serve(PatientProtocol) as server, server.connect() as client:
+        client.send(hello())
+        server.stop()
+        client.end()
