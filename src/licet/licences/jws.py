@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from licet.licences.errors import LicenceCode, LicenceRefused, shown
 from licet.licences.strict_json import read_object
+from licet.licences.syntax import WORD
 
 ALGORITHM: Final = "ES256"
 TYPE: Final = "licet-licence+jws"
@@ -100,7 +101,8 @@ def _kid(header: dict[str, Any]) -> str:
         raise LicenceRefused(LicenceCode.WRONG_TYPE, problem, field="typ")
     if more := sorted(header.keys() - _HEADER):
         problem = f"its header has {shown(more[0])}, and that of a licence has alg, kid and typ only"
-        raise LicenceRefused(LicenceCode.UNKNOWN_HEADER, problem, field=shown(more[0]))
+        field = more[0] if WORD.fullmatch(more[0]) else ""
+        raise LicenceRefused(LicenceCode.UNKNOWN_HEADER, problem, field=field)
     kid = header.get("kid")
     if not isinstance(kid, str):
         raise LicenceRefused(LicenceCode.UNKNOWN_KEY, "it does not name the key that signed it", field="kid")
