@@ -5,14 +5,15 @@ free from that instant on, swept or not (L4). The module only reads.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, tzinfo
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, Select, Table, func, select
 
 from licet.journal.summary import DENIED, QUARTER, summed_until_ms
-from licet.model import Value
+from licet.model import Pool, Tenant, Value
+from licet.reports.effective_seats import effective_seats
 from licet.reports.seats_on_hold import has_hold, seats_on_hold
 from licet.reports.usage_queries import day_of
 from licet.store import schema
@@ -41,11 +42,12 @@ class PoolOverview(Value, frozen=True, kw_only=True):
 
     `peak` is today's, first reached in the minute of `peak_at_ms` (None when nothing was in use today). One
     of its seats is free at `next_free_at_ms` at the latest (None when none is in use). `points` are the
-    quarters of an hour of the last 24 hours, the oldest first.
+    quarters of an hour of the last 24 hours, the oldest first. `overdraft` is above its seats (L14).
     """
 
     pool: str
     seats: int
+    overdraft: int
     in_use: int
     on_hold: int
     overuse: int
@@ -90,16 +92,20 @@ def overview(
     zone: tzinfo | None = UTC,
     after: str | None = None,
     limit: int = LIMIT,
+    known: Callable[[str], Tenant | None] = lambda _: None,
 ) -> Overview:
     """All tenants, or the one of `tenant_id`; those with `matching` in their name, whatever the case.
 
     Today begins at midnight by the clocks of `zone`; None is the zone of this machine. `after` is the cursor
-    of the page before. Raises InvalidCursor.
+    of the page before. `known` is a tenant of this name as it was read, with what is signed
+    for its pools (L13). Raises InvalidCursor.
     """
     limit = bounded(limit)
     tenants = connection.execute(_tenants(tenant_id, matching, after).limit(limit + 1)).all()
     shown = tenants[:limit]
-    read = _Reading(connection, [row.id for row in shown], now_ms, day_of(now_ms, zone))
+    tenants_read = filter(None, (known(row.name) for row in shown))
+    signed = {pool.id: pool for it in tenants_read for pool in it.pools.values() if pool.signed}
+    read = _Reading(connection, [row.id for row in shown], now_ms, day_of(now_ms, zone), signed)
     return Overview(
         at_ms=now_ms,
         tenants=tuple(read.tenant(row) for row in shown),
@@ -132,8 +138,16 @@ class _Change(NamedTuple):
 class _Reading:
     """Reads some tenants: one query for each kind of row, however many tenants there are."""
 
-    def __init__(self, connection: Connection, ids: Collection[int], now_ms: int, today_ms: int) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        ids: Collection[int],
+        now_ms: int,
+        today_ms: int,
+        signed: Mapping[int, Pool],
+    ) -> None:
         self._connection = connection
+        self._signed = signed
         self._ids = sorted(ids)
         self._now_ms = now_ms
         self._today_ms = today_ms
@@ -177,17 +191,19 @@ class _Reading:
         key = (row.tenant_id, row.name)
         expired = self._expired[row.id]
         in_use = row.in_use - len(expired)
-        points, carried = self._points(row, expired, in_use)
+        has = effective_seats(row, self._signed.get(row.id), self._now_ms)
+        points, carried = self._points(row, expired, in_use, has.seats)
         top = self._top.get(key)
         peak, peak_at_ms = (top.peak, top.minute * MINUTE_MS) if top else (0, None)
         if carried and carried >= peak:
             peak, peak_at_ms = carried, self._today_ms
         return PoolOverview(
             pool=row.name,
-            seats=row.seats,
+            seats=has.seats,
+            overdraft=has.overdraft,
             in_use=in_use,
             on_hold=self._on_hold.get(row.id, 0),
-            overuse=max(0, in_use - row.seats),
+            overuse=has.overuse(in_use),
             peak=peak,
             peak_at_ms=peak_at_ms if peak else None,
             denials=self._denied.get(key, 0),
@@ -200,7 +216,7 @@ class _Reading:
         )
 
     def _points(
-        self, row: Row[Any], expired: Sequence[Row[Any]], in_use: int
+        self, row: Row[Any], expired: Sequence[Row[Any]], in_use: int, seats_now: int
     ) -> tuple[tuple[Point, ...], int]:
         """The quarters of the last 24 hours, and what was in use when today began.
 
@@ -210,7 +226,7 @@ class _Reading:
         gone = [pool.expires_at_ms // QUARTER_MS for pool in expired]
         now, seats = row.before_in_use, row.before_seats
         if now is None:
-            now, seats = (0, row.seats) if changes else (row.in_use, row.seats)
+            now, seats = (0, seats_now) if changes else (row.in_use, seats_now)
         now -= sum(quarter < self._quarters.start for quarter in gone)
         points: list[Point] = []
         carried = now if self._today_ms // QUARTER_MS < self._quarters.start else 0
@@ -223,7 +239,7 @@ class _Reading:
             now -= sum(ended == quarter for ended in gone)
             points.append(Point(at_ms=quarter * QUARTER_MS, peak=max(0, peak), seats=seats))
         last = points[-1]
-        points[-1] = Point(at_ms=last.at_ms, peak=max(last.peak, in_use), seats=row.seats)
+        points[-1] = Point(at_ms=last.at_ms, peak=max(last.peak, in_use), seats=seats_now)
         return tuple(points), max(0, carried)
 
     def _query_pools(self) -> Select[Any]:

@@ -72,7 +72,10 @@ def test_the_page_says_what_counts_and_until_when(site: DashboardSite, ada: Read
     page = page_of(ada, "Jim_Test")
     said = text_of(page)
     assert heading(page) == "28 seats of full signed in Jim_Test; next change 2024-12-18 22:13 UTC"
-    assert "25 seats signed now, and 3 of overdraft; 2 in use. The set-up leaves it 5 of them." in said
+    assert (
+        "25 seats signed now, and 3 of overdraft; 2 in use. The set-up leaves it 5 seats and no overdraft."
+        in said
+    )
     assert "2024-12-18 22:13 UTC 28 seats expire, and go on in grace" in said
     assert "2025-01-01 22:13 UTC 28 seats end, and none is left" in said
     assert 'class="licence ' not in page.text
@@ -167,3 +170,34 @@ def test_who_has_chosen_no_tenant_chooses_one(ada: Reader) -> None:
     page = ada.get("/licences")
     assert heading(page) == "Licences of which tenant?"
     assert "/licences?tenant=Grace" in links_of(page)
+
+
+def test_other_pages_say_what_needs_a_renewal(site: DashboardSite, ada: Reader) -> None:
+    """The overview, the seats, and both lists of tenants; each leads to the licences."""
+    with site.changing() as change:
+        change.add_tenant("Renew", seats=SEATS_MAX)
+    extra = signed("Renew", name="B", seats=12, exp=days(site, 12), grace=DAY_S)
+    put(site, "Renew", signed("Renew", seats=13), extra)
+    for path in ("/?tenant=Renew", "/seats?tenant=Renew"):
+        page = ada.get(path)
+        assert "12 of 25 seats of full expire 2023-11-26 22:13 UTC" in text_of(page), path
+        assert "/licences?tenant=Renew" in links_of(page), path
+    for path in ("/", "/seats"):
+        assert "12 of 25 seats expire 2023-11-26 22:13 UTC" in text_of(ada.get(path)), path
+
+
+def test_a_signed_pool_has_the_seats_that_are_signed_on_every_page(site: DashboardSite, ada: Reader) -> None:
+    """Not those that somebody typed; what is used of the overdraft is said."""
+    with site.changing() as change:
+        setup = change.tenant("Jim_Test")
+        setup.add_pool("small", seats=9)
+        setup.add_scope("s", pool="small")
+    put(site, "Jim_Test", licence_of("small", "s", name="S", seats=1, overdraft=1, hold=60))
+    assert "small 0 / 1 1 seat free" in text_of(ada.get("/?tenant=Jim_Test"))
+    for client in ("Client5", "Client6"):
+        site.take(client, scope="s").raise_for_status()
+    assert site.take("Client4", scope="s").json()["reason"] == "all_in_use"
+    page = ada.get("/?tenant=Jim_Test")
+    assert "small 2 / 1 full, 1 of 1 of overdraft in use" in text_of(page)
+    assert "too many" not in text_of(page)
+    site.ask("Jim_Test/logoff", "Client5")

@@ -4,7 +4,7 @@ One tenant has charts and its current holders; several are a table, in pages. Bo
 page costs the same number of queries whatever it shows (`licet.reports.overview`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from licet.admin.context import AdminContext, cookie_name
 from licet.admin.pages.frame import Visit, page, part, visiting
+from licet.admin.pages.licence_outlook import Notice, notices
 from licet.admin.pages.licence_state import LicenceState, licence_state
 from licet.admin.pages.live import Live
 from licet.admin.pages.reader_zone import zone_of
@@ -48,6 +49,7 @@ class Seen(NamedTuple):
 
     found: Overview
     in_now: SeatPage | None
+    notices: Mapping[str, Mapping[str, Notice]]  # of licences, by tenant and pool
 
 
 def router(context: AdminContext) -> APIRouter:
@@ -130,10 +132,12 @@ def _see(context: AdminContext, connection: Connection, view: View, now_ms: int)
         zone=ZoneInfo(view.zone),
         after=view.after,
         limit=TENANTS_A_PAGE,
+        known=context.store.tenant,
     )
     tenant = context.store.tenant(view.name) if view.name else None
     in_now = seats_held(connection, tenant, now_ms, limit=IN_NOW_MAX) if tenant else None
-    return Seen(found, in_now)
+    noticed = {it.tenant: notices(context.store.tenant(it.tenant), now_ms) for it in found.tenants}
+    return Seen(found, in_now, noticed)
 
 
 def _show_all(
@@ -155,6 +159,7 @@ def _values(view: View, seen: Seen) -> dict[str, Any]:
         "view": view,
         "found": seen.found,
         "in_now": seen.in_now,
+        "notices": seen.notices,
         "one": seen.found.tenants[0] if view.name and seen.found.tenants else None,
         "sentence": headline(seen.found, 1 if view.matching else 0),
         "chart_of": _chart_of,

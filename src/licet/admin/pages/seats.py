@@ -21,6 +21,7 @@ from sqlalchemy import Connection
 
 from licet.admin.context import AdminContext
 from licet.admin.pages.frame import Kept, Posted, Visit, link, page, posting, see, visiting
+from licet.admin.pages.licence_outlook import notices
 from licet.admin.pages.licence_state import LicenceState, licence_state
 from licet.admin.problems import not_found
 from licet.formats import counted, nearness, printable, sentence
@@ -157,13 +158,23 @@ async def _choose(context: AdminContext, request: Request, visit: Visit) -> Resp
             matching=text,
             after=after,
             limit=ROWS_A_PAGE,
+            known=context.store.tenant,
         )
 
     try:
         found = await context.read(read)
     except InvalidCursor:
         raise not_found("The list has no such page.") from None
-    return page(request, visit, "seats_tenants.html", here="Seats", found=found, text=text, after=after)
+    return page(
+        request,
+        visit,
+        "seats_tenants.html",
+        here="Seats",
+        found=found,
+        notices={it.tenant: notices(context.store.tenant(it.tenant), visit.now_ms) for it in found.tenants},
+        text=text,
+        after=after,
+    )
 
 
 def _read(
@@ -206,6 +217,7 @@ def _context(
         "rows": found.seats if isinstance(found, SeatPage) else found.sessions,
         "have_seat": isinstance(found, SeatPage),
         "headline": _headline(tenant, search, found),
+        "notices": [it for it in notices(tenant, visit.now_ms).values() if search.pool in {"", it.pool}],
         "chips": chips,
         "newer": link(visit, "/seats", **search.query) if after else None,
         "older": link(visit, "/seats", **search.query, after=found.next) if found.next else None,

@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse, Response
 from licet.admin.context import AdminContext
 from licet.admin.pages.forms import Place
 from licet.admin.pages.frame import Visit, link, page, posting, see, visiting
-from licet.admin.pages.licences.outlook import outlook
+from licet.admin.pages.licence_outlook import outlook
 from licet.admin.pages.licences.picture import HEIGHT
 from licet.admin.pages.licences.sent_file import TEXT, sent_file
 from licet.admin.pages.licences.show import HERE, PATH, key_of, pictures

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, func, select
 from licet.admin.context import AdminContext
 from licet.admin.pages.denials import choose
 from licet.admin.pages.frame import Visit, page, visiting
-from licet.admin.pages.licences.outlook import Kind, Outlook, change_text, is_end, outlooks
+from licet.admin.pages.licence_outlook import Kind, Outlook, change_text, is_end, outlooks
 from licet.admin.pages.licences.picture import HEIGHT, Picture, Span, picture, span
 from licet.admin.pages.licences.rows import LicenceRow, rows
 from licet.admin.pages.reader_zone import zone_of
@@ -139,7 +139,9 @@ def _picture(it: Outlook, drawn: Span, zone: str) -> Picture | None:
     assert signed is not None
     if not any(step.signed for step in signed.steps):
         return None
-    return picture(signed, drawn, ZoneInfo(zone), in_use=it.in_use, limit=it.limit)
+    return picture(
+        signed, drawn, ZoneInfo(zone), in_use=it.in_use, limit=None if it.limit is None else sum(it.limit)
+    )
 
 
 def _steps(signed: SignedSeats | None, now_ms: int) -> list[StepRow]:

@@ -19,7 +19,7 @@ from licet.admin.authentication import Identity
 from licet.admin.context import AdminContext
 from licet.admin.pages.frame import Posted
 from licet.ledger.signed_pools import room_of, seats_of
-from licet.model import SEATS_MAX, Pool
+from licet.model import Pool
 from licet.setup.change import SetupChange
 from licet.setup.consequences import Consequences, attempt, is_within
 from licet.store import schema
@@ -31,8 +31,8 @@ _AGREED_DIGITS_MAX = 8
 class Effect(NamedTuple):
     """A pool whose seats change: `before` and `after` are its seats and its overdraft now.
 
-    `pool` is as it would be, with so many seats `in_use`; `limit` is the number that the set-up leaves to it,
-    where more are signed.
+    `pool` is as it would be, with so many seats `in_use`; the set-up leaves it less than is signed where it
+    `is_limited`.
     """
 
     tenant: str
@@ -41,7 +41,7 @@ class Effect(NamedTuple):
     after: tuple[int, int]
     was_signed: bool
     in_use: int
-    limit: int | None
+    is_limited: bool
 
 
 class Trial(NamedTuple):
@@ -108,14 +108,13 @@ def _effects(change: SetupChange, before: Mapping[str, Mapping[str, Pool]]) -> l
             pool = pools[name]
             if pool.signed is None or pool.signed == was.signed:
                 continue
-            signed, seats = pool.signed.at(now_ms), seats_of(pool, now_ms)
-            limit = seats if pool.seats != SEATS_MAX and seats < signed.seats else None
             has = _has(was, now_ms), _has(pool, now_ms)
             if len(before) > 1 and has[0] == has[1]:
                 continue  # of many only those that gain or lose a seat now
+            is_limited = sum(has[1]) < pool.signed.at(now_ms).signed
             row = select(schema.pool.c.in_use).filter_by(id=pool.id)
             in_use = change.transaction.connection.execute(row).scalar_one()
-            found.append(Effect(tenant, pool, *has, was.signed is not None, in_use, limit))
+            found.append(Effect(tenant, pool, *has, was.signed is not None, in_use, is_limited))
     return found
 
 

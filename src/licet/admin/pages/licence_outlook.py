@@ -17,10 +17,10 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from licet.formats import counted
-from licet.ledger.signed_pools import seats_of
+from licet.ledger.signed_pools import room_of, seats_of
 from licet.licences.ends import SeatsEnd, lost_seats, near_ends
 from licet.licences.steps import SignedSeats, Step
-from licet.model import SEATS_MAX, Pool, Tenant
+from licet.model import Pool, Tenant
 from licet.units import DAY_MS
 
 CHANGES_SHOWN = 6  # of one pool; the table below its picture has all
@@ -61,13 +61,13 @@ class Change(NamedTuple):
 class Outlook(NamedTuple):
     """What a signed pool has now, and what comes next.
 
-    `limit` is the number of seats that the set-up leaves to it, where that is less than what is signed.
+    `limit` is what the set-up leaves to it, seats and overdraft, where that is less than what is signed.
     """
 
     pool: Pool
     step: Step
     in_use: int
-    limit: int | None
+    limit: tuple[int, int] | None
     changes: tuple[Change, ...]
     changes_more: int
     notice: Notice | None
@@ -82,13 +82,13 @@ def outlooks(tenant: Tenant, now_ms: int, in_use: dict[str, int]) -> list[Outloo
 def outlook(pool: Pool, now_ms: int, in_use: int) -> Outlook:
     """The outlook of a signed pool."""
     assert pool.signed is not None
-    step, seats = pool.signed.at(now_ms), seats_of(pool, now_ms)
+    step, seats, room = pool.signed.at(now_ms), seats_of(pool, now_ms), room_of(pool, now_ms)
     changes = tuple(_changes(pool.signed, now_ms))
     return Outlook(
         pool=pool,
         step=step,
         in_use=in_use,
-        limit=seats if pool.seats != SEATS_MAX and seats < step.seats else None,
+        limit=(seats, room - seats) if room < step.signed else None,
         changes=changes[:CHANGES_SHOWN],
         changes_more=max(0, len(changes) - CHANGES_SHOWN),
         notice=notice(pool, now_ms),

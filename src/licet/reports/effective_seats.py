@@ -1,0 +1,27 @@
+"""Says how many seats a pool has now, for reports: those that are signed, if licences sign it (L13, L14)."""
+
+from typing import Any, NamedTuple
+
+from sqlalchemy import Row
+
+from licet.ledger.signed_pools import room_of, seats_of
+from licet.model import Pool
+
+
+class EffectiveSeats(NamedTuple):
+    """The seats of a pool, and its overdraft above them."""
+
+    seats: int
+    overdraft: int
+
+    def overuse(self, in_use: int) -> int:
+        """How many more are in use than there are."""
+        return max(0, in_use - self.seats - self.overdraft)
+
+
+def effective_seats(row: Row[Any], pool: Pool | None, now_ms: int) -> EffectiveSeats:
+    """Those of the row of a pool; `pool` is it with what is signed, where that was read."""
+    if pool is None or pool.signed is None:
+        return EffectiveSeats(row.seats, 0)
+    seats = seats_of(pool, now_ms)
+    return EffectiveSeats(seats, room_of(pool, now_ms) - seats)
