@@ -30,6 +30,7 @@ from licet.clock import Clock, SystemClock
 from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.credentials.passwords import Passwords
 from licet.setup.change import SetupChange, changing
+from licet.store.contract import Store
 from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite.store import SqliteStore
 from licet.testing.process import ServerProcess
@@ -182,9 +183,14 @@ def _set_up(data: Path, clock: Clock) -> None:
 def _make(data: Path, clock: Clock) -> None:
     write_keyring(data / FILE_NAME, new_keyring(clock.now_ms()))
     store = SqliteStore(empty_store(data / SQLITE_NAME), clock)
+    make_tenant(store)
+    store.close()
+
+
+def make_tenant(store: Store) -> None:
+    """Put the set-up of the demo into an empty store."""
     with changing(store, "a test") as change:
         tenant = change.add_tenant(TENANT, seats=SEATS)
         for client_id, initials in CLIENTS.items():
             tenant.add_user(initials, name=client_id, password_hash=PASSWORD_HASH)
             tenant.add_client(client_id, user=initials, introspects=client_id == "Api")
-    store.close()

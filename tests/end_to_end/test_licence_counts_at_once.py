@@ -1,0 +1,92 @@
+"""A licence counts within a second for a server that runs, whoever installs it and wherever the store is."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from licet.accounts import administrators
+from licet.clock import SystemClock
+from licet.credentials.generated import ApiKeys
+from licet.credentials.keyring import FILE_NAME, read_keyring
+from licet.licences.armour import armoured
+from licet.model import Role
+from licet.store.opening import SQLITE_NAME
+from licet.store.postgres.store import PostgresStore
+from licet.store.sqlite.store import SqliteStore
+from support.command_line import run
+from support.running import PATIENCE_S, RunningServer, make_tenant
+from support.signed_pools import text_of, the_vendor, vendor_file
+from support.waiting import until
+
+WITHIN_S = 5.0  # what has to happen within a second; noise must not fail a test
+LICENCES = "/api/v1/tenants/Jim_Test/licences"
+
+
+class Desk:
+    """An administrator with the command line and an API key, beside a server that runs."""
+
+    def __init__(self, server: RunningServer, key: str, store_url: str | None) -> None:
+        self._server = server
+        self._variables: dict[str, Any] = {} if store_url is None else {"LICET_STORE": store_url}
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "text/plain"}
+        self._api = httpx.Client(base_url=server.admin_url, headers=headers, timeout=PATIENCE_S)
+
+    def run(self, *verb: str, content: str) -> None:
+        """A verb of the command line about a file."""
+        run(*verb, "-", "--data", str(self._server.data), stdin=content, **self._variables)
+
+    def call(self, method: str, path: str, **options: Any) -> Any:
+        """An operation of the API, which is done."""
+        return self._api.request(method, path, **options).raise_for_status()
+
+    def get_in(self) -> int:
+        """How many of four clients have a seat."""
+        names = ("TestClientId", "Client1", "Client2", "Client3")
+        asked = [self._server.ask("Jim_Test/token", it, grant_type="client_credentials") for it in names]
+        return sum(it.is_success for it in asked)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._api.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
+    """A server of five seats, on either store."""
+    url: str | None = None
+    settings: dict[str, Any] = {}
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres").create_database("licensed")
+        settings = {"store": url}
+        with closing(PostgresStore(url, create=True)) as store:
+            make_tenant(store)
+    with RunningServer(tmp_path, admin=True, **settings) as server:
+        made = ApiKeys(read_keyring(server.data / FILE_NAME).pepper).generate()
+        file = server.data / SQLITE_NAME
+        opened = SqliteStore(file, SystemClock()) if url is None else PostgresStore(url)
+        with closing(opened), administrators.changing(opened, "a test") as change:
+            change.add_api_key("owner", made, role=Role.OWNER)
+        with closing(Desk(server, made.key, url)) as made_desk:
+            yield made_desk
+
+
+def licence(serial: int, seats: int) -> str:
+    """A licence; its seats come back as soon as there may be fewer."""
+    return armoured(text_of("full", "all", serial=serial, seats=seats, hold=1))
+
+
+def test_what_is_installed_and_removed_counts_within_a_second(desk: Desk) -> None:
+    """By the command line and by the admin API; the server is not told, and not restarted."""
+    desk.run("trust", "add", content=vendor_file(the_vendor()))
+    desk.run("licence", "install", content=licence(1, 2))
+    until(lambda: desk.get_in() == 2, within_s=WITHIN_S)
+    desk.call("POST", LICENCES, content=licence(2, 3))
+    until(lambda: desk.get_in() == 3, within_s=WITHIN_S)
+    desk.call("DELETE", f"{LICENCES}/C-1/2?may_end=1000")
+    until(lambda: desk.get_in() == 0, within_s=WITHIN_S)
+    [steps] = [it["steps"] for it in desk.call("GET", "/api/v1/tenants/Jim_Test/pools").json()["items"]]
+    assert [it["seats"] for it in steps] == [0]
