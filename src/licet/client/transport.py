@@ -121,7 +121,8 @@ class Wire:
                         if len(body) > BODY_BYTES_MAX:
                             return _too_much(body)
                 return _answer(response, body)
-        except (httpx.HTTPError, OSError, ValueError) as fault:  # a TimeoutError is an OSError
+        # A TimeoutError is an OSError; an AttributeError is anyio's, of a connection that broke at once.
+        except (httpx.HTTPError, OSError, ValueError, AttributeError) as fault:
             return _no_answer(fault)
 
     def _options(self, timeout_s: float) -> dict[str, Any]:

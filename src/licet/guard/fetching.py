@@ -8,6 +8,10 @@ import httpx
 
 from licet.guard.introspection import Unusable
 
+# Raised where no answer comes. A connection that breaks in the moment when it is made is an AttributeError of
+# anyio's, which looks for the socket's peer then.
+NO_ANSWER = (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, AttributeError)
+
 _OK = 200
 _REDIRECTS = range(300, 400)
 

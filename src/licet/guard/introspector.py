@@ -22,6 +22,7 @@ import httpx
 
 from licet.guard.admission import UNDER_WAY_MAX, Admission, Known, TooMany
 from licet.guard.cache import Cache, header_of
+from licet.guard.fetching import NO_ANSWER
 from licet.guard.introspection import Dead, Introspection, Live, Secret, Unusable
 from licet.guard.token_shape import looks_like_ours
 
@@ -117,7 +118,7 @@ class LoopIntrospector:
             return Unusable("does not answer in time")
         except TooMany:
             return _TOO_MANY
-        except (httpx.HTTPError, OSError, ValueError) as fault:
+        except NO_ANSWER as fault:
             return Unusable(f"does not answer: {type(fault).__name__}")
 
     async def _answer_before(self, question: Question) -> Found | None:

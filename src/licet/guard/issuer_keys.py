@@ -26,7 +26,7 @@ import jwt
 
 from licet.guard.cache import Cache
 from licet.guard.claims import Expected, Keys, read, read_keys, read_kid
-from licet.guard.fetching import Answer, fetch
+from licet.guard.fetching import NO_ANSWER, Answer, fetch
 from licet.guard.introspection import Dead, Secret, Unusable
 from licet.guard.introspector import BODY_BYTES_MAX, LOOPBACK, Background, Found
 
@@ -115,7 +115,7 @@ class IssuerKeys:
                 return await self._fetched()
         except (TimeoutError, httpx.TimeoutException):
             return Unusable("do not come in time")
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as fault:
+        except NO_ANSWER as fault:
             return Unusable(f"cannot be fetched: {type(fault).__name__}")
 
     async def _fetched(self) -> _Published | Unusable:

@@ -21,7 +21,7 @@ from urllib.parse import quote_plus, urlsplit
 import httpx
 
 from licet.guard.coverage import STEP_LEEWAY_MS, Coverage, Passed, Place, Why, read_all
-from licet.guard.fetching import Answer, fetch
+from licet.guard.fetching import NO_ANSWER, Answer, fetch
 from licet.guard.introspection import Secret, Unusable
 from licet.guard.introspector import LOOPBACK
 from licet.licences.licence import SignedLicence
@@ -145,7 +145,7 @@ class LicenceSource:
                 return await self._fetched()
         except (TimeoutError, httpx.TimeoutException):
             return Unusable("do not come in time")
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as fault:
+        except NO_ANSWER as fault:
             return Unusable(f"cannot be fetched: {type(fault).__name__}")
 
     async def _fetched(self) -> list[str] | Unusable:
