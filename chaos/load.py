@@ -159,7 +159,7 @@ class Actor:
         if len(self._held) > HELD_MAX:
             lot = 0.75 + lot / 4
         elif held.licensed and self._dice.random() < self._calls:
-            await self._call(held)
+            await self._call(held, self._dice.randint(1, CALLS_MAX))
             return
         if lot < 0.40:
             await self._introspect(held, by_access=lot < 0.20)
@@ -175,7 +175,7 @@ class Actor:
     async def _ask_about_the_past(self) -> None:
         held = self._dice.choice(self._ended)
         if held.licensed and self._dice.random() < 2 * self._calls:
-            await self._call(held)
+            await self._call(held, 1)
             return
         match self._dice.randrange(4):
             case 0:
@@ -224,10 +224,10 @@ class Actor:
         if operation.outcome == "inactive" and not by_access:
             self._end(held)
 
-    async def _call(self, held: Held) -> None:
+    async def _call(self, held: Held, times: int) -> None:
         """Use an API for a while, as whoever has a token may."""
         bearer = f"Bearer {held.access}"
-        for _ in range(self._dice.randint(1, CALLS_MAX)):
+        for _ in range(times):
             await self._ask("call", "", None, held=held, by_access=True, authorization=bearer)
 
     async def _log_off(self, held: Held, *, by_bearer: bool) -> None:

@@ -34,9 +34,9 @@ _TENANTS: tuple[_Kind, ...] = (
     ("Held", 6, "client", 3, 2, 20, 20, 3, 2),
 )
 _SIGNED: tuple[_Kind, ...] = (
-    ("SignedClient", 8, "client", 6, 3, 20, 20, 3, 2),
-    ("SignedUser", 6, "user", 4, 2, 24, 12, 4, 3),
-    ("SignedJwt", 8, "client", 6, 3, 20, 20, 3, 3),
+    ("SignedClient", 12, "client", 10, 5, 30, 30, 3, 2),
+    ("SignedUser", 8, "user", 8, 4, 40, 20, 4, 3),
+    ("SignedJwt", 12, "client", 8, 3, 30, 30, 3, 3),
 )
 _JWT = frozenset({"SignedJwt"})
 
