@@ -12,7 +12,7 @@ said = $(if $(filter command line,$(origin $(1))),$(2) $($(1)))
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-wide test-long tools check format docs bench bench-quick bench-scale bench-page bench-flood bench-passwords bench-guard bench-instructions bench-overhead bench-neighbours bench-flames chaos interop release lock clean
+.PHONY: help serve test test-wide test-long tools check format docs bench bench-quick bench-scale bench-page bench-flood bench-passwords bench-guard bench-instructions bench-overhead bench-neighbours bench-flames chaos attack interop release lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,10 @@ MINUTES ?= 3
 STORE ?= sqlite
 chaos: $(VENV)/dev.stamp ## break nodes under load, and check what they answered: SEED= MINUTES= STORE=sqlite|postgres
 	@$(BIN)/python -m chaos run --seed $(SEED) --minutes $(MINUTES) --store $(STORE)
+
+SECONDS ?= 60
+attack: $(VENV)/dev.stamp ## try to get more people to work than seats are signed, 60 s for each way: SECONDS=
+	@$(BIN)/python -m chaos attack --seconds $(SECONDS)
 
 interop: $(VENV)/dev.stamp ## run other people's clients and gateways against a server; WRITE=1 ONLY=go/oauth2
 	@$(BIN)/python -m interop $(if $(WRITE),--write) $(addprefix --only ,$(ONLY))

@@ -1,4 +1,4 @@
-"""`python -m chaos run` and `python -m chaos check FILE...`: make a history, and check one.
+"""`python -m chaos run`, `check FILE...` and `attack`: make a history, check one, try to use unsigned seats.
 
 Exit codes: 0 nothing was found, 1 something was, 2 wrong use.
 """
@@ -10,10 +10,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+from chaos.attack import HEAD, forged, line_of
+from chaos.attacked_servers import clones, primaries, rows
 from chaos.checker import check
 from chaos.history import read_history
 from chaos.report import summary
 from chaos.run import Options, Run
+
+ATTACKS = {"forged": forged, "clones": clones, "primaries": primaries, "rows": rows}
 
 
 def main() -> int:
@@ -21,6 +25,8 @@ def main() -> int:
     options = _parser().parse_args()
     if options.verb == "check":
         return _check(options.files)
+    if options.verb == "attack":
+        return _attack(options.only or list(ATTACKS), options.seconds)
     return _run(options)
 
 
@@ -36,6 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--fault", action="append", default=[], help="a kind of fault; all without it")
     run.add_argument("--broken", default="", help="a mistake of chaos.broken in every node")
     run.add_argument("--keep", type=Path, help="where the history is to stay")
+    attack = verbs.add_parser("attack", help="try to get more people to work than seats are signed")
+    attack.add_argument("--seconds", type=float, default=60.0, help="for each attack")
+    attack.add_argument("--only", choices=tuple(ATTACKS), action="append", default=[])
     checking = verbs.add_parser("check", help="check a history that was kept")
     checking.add_argument("files", type=Path, nargs="+")
     return parser
@@ -67,6 +76,17 @@ def _run(asked: argparse.Namespace) -> int:
     else:
         shutil.rmtree(directory)
     return code
+
+
+def _attack(names: list[str], seconds: float) -> int:
+    print(HEAD, flush=True)
+    is_kept = True
+    for name in names:
+        with tempfile.TemporaryDirectory(prefix="licet-attack-") as directory:
+            for figures in ATTACKS[name](Path(directory), seconds):
+                print(line_of(figures), flush=True)
+                is_kept &= figures.is_kept
+    return 0 if is_kept else 1
 
 
 def _check(files: list[Path]) -> int:

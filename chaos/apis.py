@@ -64,7 +64,7 @@ def apis(
 ) -> Iterator[tuple[int, ...]]:
     """These APIs, from the beginning of a block to its end; their ports. Each asks another node."""
     with ExitStack() as stack:
-        database = stack.enter_context(_database(directory, store))
+        database = stack.enter_context(api_database(directory, store))
         running: list[ApiProcess] = []
         for number, plan in enumerate(plans):
             spec = Spec(
@@ -96,7 +96,7 @@ def _tenants(made: Made, node: Node, first: Node) -> tuple[GuardedTenant, ...]:
 
 
 @contextmanager
-def _database(directory: Path, store: str) -> Iterator[str]:
+def api_database(directory: Path, store: str) -> Iterator[str]:
     """The APIs' own database, of the kind of the run's store. Nobody breaks it: it is not Licet's."""
     if store != "postgres":
         path = directory / "api.sqlite"

@@ -21,11 +21,16 @@ if TYPE_CHECKING:
     from support.postgres import Postgres
 
 
-def tests_postgres() -> "type[Postgres]":
-    """The server that the tests run on; the harness needs no other one."""
+def tests_on_path() -> None:
+    """Let what the tests share be imported: the harness has no other servers than theirs."""
     tests = str(Path(__file__).parent.parent / "tests")
     if tests not in sys.path:
         sys.path.append(tests)
+
+
+def tests_postgres() -> "type[Postgres]":
+    """The PostgreSQL that the tests run on."""
+    tests_on_path()
     from support.postgres import Postgres  # noqa: PLC0415 - it is on the path only now
 
     return Postgres

@@ -12,7 +12,7 @@ refuses a request for want of one.
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from chaos.findings import Findings
@@ -20,16 +20,17 @@ from chaos.history import UNKNOWN, ApiPlan, Begun, Operation
 from chaos.lives import Life, Lives
 from chaos.signed import Signed
 from chaos.times import ALLOWANCE_US, LATE_US, Faults
+from chaos.vendor import ACCESS_TTL_S_MAX
 
 SECOND_US = 1_000_000
 REMEMBERED_US = 5 * SECOND_US  # how long introspection is remembered at most
 LOOK_AGAIN_US = 10 * SECOND_US
 FETCH_US = 7 * SECOND_US  # until a guard that could not ask has asked again, with its time-out
-CLOCKS_S, ACCESS_TTL_S_MAX = 300, 600  # by how much clocks may differ; what is signed for a token's life
+CLOCKS_S = 300  # by how much clocks may differ
 LICENCE_REASONS = frozenset({"beyond_licence", "licence_over", "wrong_pool"})
 
 
-class _Entry(NamedTuple):
+class Entry(NamedTuple):
     """Somebody who was let in, or may have been."""
 
     holder: str
@@ -47,7 +48,7 @@ def check_calls(  # noqa: PLR0917 - what all checks are given
     findings: Findings,
 ) -> None:
     """Find who was let in beside another, or after a logoff, and whose live token was refused."""
-    let_in: dict[tuple[int | str, int], list[_Entry]] = defaultdict(list)
+    let_in: dict[tuple[int | str, int], list[Entry]] = defaultdict(list)
     refusals = _Refusals(lives, signed, faults, findings)
     for operation in operations:
         if operation.kind != "call" or (life := lives.by_sid.get(operation.sid)) is None:
@@ -56,7 +57,7 @@ def check_calls(  # noqa: PLR0917 - what all checks are given
         if operation.outcome in {"let_in", UNKNOWN}:
             if life.number:
                 group = _group(begun.apis, operation.node)
-                entry = _Entry(life.holder, operation.issued_ms // 1000, operation.node, operation)
+                entry = Entry(life.holder, operation.issued_ms // 1000, operation.node, operation)
                 let_in[group, life.number].append(entry)
             _must_not_be_over(lives, life, operation, findings)
         else:
@@ -122,33 +123,78 @@ class _Refusals:
 
 
 def _check_number(
-    lives: Lives, number: int, entries: list[_Entry], overlap_us: int, findings: Findings
+    lives: Lives, number: int, entries: list[Entry], overlap_us: int, findings: Findings
 ) -> None:
     """Find two holders of a number within a hold, and more hand-overs than the bound."""
-    hold_us, hold_s = lives.plan.hold_s * SECOND_US, lives.plan.hold_s
-    certain = sorted(
-        (it for it in entries if it.operation.received_us), key=lambda it: it.operation.received_us
-    )
+    hold_s = lives.plan.hold_s
+    for before, then in beside(entries, hold_s, overlap_us=overlap_us, after_us=overlap_us):
+        text = f"number {number} was {then.holder}'s beside {before.holder}"
+        findings.add("two_holders", text, before.operation, then.operation)
+    overs = hand_overs(entries)
+    findings.checked["hand-overs of a number at a guard"] += max(0, len(overs) - 1)
+    if (found := beyond_bound(overs, hold_s, ACCESS_TTL_S_MAX)) is not None:
+        text = f"number {number} changed hands too often"
+        findings.add("two_holders", text, *(it.operation for it in found))
+
+
+def beside(
+    entries: Sequence[Entry], hold_s: int, *, overlap_us: int, after_us: int
+) -> Iterator[tuple[Entry, Entry]]:
+    """Who was let in within a hold of another, and without a token that is newer by the hold.
+
+    `entries` are of one number and one memory, in the order in which they were sent. `overlap_us` is how long
+    APIs of it may trust what they remember; who was let in sooner than `after_us` behind is left out.
+    """
+    hold_us = hold_s * SECOND_US
+    certain = _certain(entries)
     received = [it.operation.received_us for it in certain]
-    newest: dict[str, list[_Entry]] = defaultdict(list)
+    own: dict[str, list[Entry]] = defaultdict(list)
     for it in entries:
-        newest[it.holder].append(it)
+        own[it.holder].append(it)
     for then in certain:
         first = bisect_left(received, then.operation.received_us - hold_us)
-        for before in certain[first : bisect_left(received, then.operation.sent_us - overlap_us)]:
+        for before in certain[first : bisect_left(received, then.operation.sent_us - after_us)]:
             is_within = before.operation.sent_us > then.operation.received_us - hold_us + overlap_us
             if before.holder == then.holder or not is_within:
                 continue
-            findings.checked["calls of one holder within a hold of another's"] += 1
             least_s = before.issued_s + hold_s
-            if then.issued_s >= least_s or _took_over(newest[then.holder], before, then, least_s, overlap_us):
-                continue
-            text = f"number {number} was {then.holder}'s beside {before.holder}"
-            findings.add("two_holders", text, before.operation, then.operation)
-    _check_bound(lives, number, certain, findings)
+            took_over = _took_over(own[then.holder], before, then, least_s, overlap_us)
+            if then.issued_s < least_s and not took_over:
+                yield before, then
 
 
-def _took_over(own: list[_Entry], before: _Entry, then: _Entry, least_s: int, overlap_us: int) -> bool:
+def hand_overs(entries: Sequence[Entry]) -> list[Entry]:
+    """The holders of a number that certainly came one after the other, each with its first call."""
+    overs: list[Entry] = []
+    for entry in _certain(entries):
+        if not overs or (
+            entry.holder != overs[-1].holder and entry.operation.sent_us > overs[-1].operation.received_us
+        ):
+            overs.append(entry)
+    return overs
+
+
+def beyond_bound(overs: Sequence[Entry], hold_s: int, access_ttl_s_max: int) -> tuple[Entry, Entry] | None:
+    """Between which two there were more than 1 + (2 W + access_ttl_max + 600) / hold in W seconds, if any."""
+    least, least_at = 0.0, overs[0] if overs else None
+    for at, entry in enumerate(overs):
+        # How many more there were from then to here than two in a hold.
+        above = at - 2 * entry.operation.received_us / SECOND_US / hold_s - least
+        if least_at is not None and at and above > (access_ttl_s_max + 2 * CLOCKS_S) / hold_s:
+            return least_at, entry
+        own = at - 2 * entry.operation.sent_us / SECOND_US / hold_s
+        if not at or own < least:
+            least, least_at = own, entry
+    return None
+
+
+def _certain(entries: Sequence[Entry]) -> list[Entry]:
+    """Those that were answered, in that order."""
+    answered = (it for it in entries if it.operation.received_us)
+    return sorted(answered, key=lambda it: it.operation.received_us)
+
+
+def _took_over(own: list[Entry], before: Entry, then: Entry, least_s: int, overlap_us: int) -> bool:
     """Whether a holder may have taken the number, with a token that was new enough, between these two."""
     from_us, until_us = before.operation.sent_us - overlap_us, then.operation.received_us
     first = bisect_left(own, from_us - LATE_US, key=lambda it: it.operation.sent_us)
@@ -159,25 +205,3 @@ def _took_over(own: list[_Entry], before: _Entry, then: _Entry, least_s: int, ov
         if it.issued_s >= least_s and is_after:
             return True
     return False
-
-
-def _check_bound(lives: Lives, number: int, certain: list[_Entry], findings: Findings) -> None:
-    """In W seconds no more hand-overs than 1 + (2 W + access_ttl_max + 600) / hold."""
-    overs: list[_Entry] = []
-    for entry in certain:
-        if not overs or (
-            entry.holder != overs[-1].holder and entry.operation.sent_us > overs[-1].operation.received_us
-        ):
-            overs.append(entry)
-    findings.checked["hand-overs of a number at a guard"] += max(0, len(overs) - 1)
-    hold_s, least, least_at = lives.plan.hold_s, 0.0, overs[0] if overs else None
-    for at, entry in enumerate(overs):
-        # How many more hand-overs there were from then to here than two in a hold.
-        above = at - 2 * entry.operation.received_us / SECOND_US / hold_s - least
-        if least_at is not None and at and above > (ACCESS_TTL_S_MAX + 2 * CLOCKS_S) / hold_s:
-            text = f"number {number} changed hands too often"
-            findings.add("two_holders", text, least_at.operation, entry.operation)
-            return
-        own = at - 2 * entry.operation.sent_us / SECOND_US / hold_s
-        if not at or own < least:
-            least, least_at = own, entry

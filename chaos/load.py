@@ -211,6 +211,7 @@ class Actor:
         operation, answer = await self._ask("refresh", "token", form, held=held)
         if answer is not None and operation.outcome == "granted":
             held.access, held.issued_ms = answer.said.access_token, operation.issued_ms
+            held.number = operation.number
             held.sent_us, held.received_us = operation.sent_us, operation.received_us
         elif operation.outcome == "invalid_grant":
             self._end(held)

@@ -16,7 +16,7 @@ from typing import IO
 from chaos.processes import limit_files, signal_all, with_children
 from chaos.served import BROKEN, CLOCK, WallClock
 
-PATIENCE_S = 30.0  # for what must happen
+PATIENCE_S = 100.0  # for what must happen, also where all processors are busy
 POLL_S = 0.02
 OK = 200
 

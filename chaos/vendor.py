@@ -18,6 +18,7 @@ from licet.licences.vendor_file import read_key
 
 NAME, PRODUCT, POOL = "acme", "chaos-api", "full"
 FOREVER_S = 1 << 40
+ACCESS_TTL_S_MAX = 60  # the least that can be signed
 
 
 class Serial(NamedTuple):
@@ -70,6 +71,7 @@ class Vendor:
             "scopes": ["all"],
             "hold": plan.hold_s,
             "duplicates": [plan.duplicates],
+            "access_ttl_max": ACCESS_TTL_S_MAX,
         }
         claims = {
             "iss": NAME,

@@ -99,8 +99,17 @@ Claims = dict[str, Any]
 class Attacker:
     """Tries a seat as one client after the other, with a token that says what it wants."""
 
-    def __init__(self, server: SignedServer, guards: Iterable[Guard]) -> None:
+    def __init__(
+        self,
+        server: SignedServer,
+        guards: Iterable[Guard] = (),
+        *,
+        hold_s: int = HOLD_S,
+        ttl_s: int = ACCESS_TTL_S,
+    ) -> None:
         self.server = server
+        self.hold_s = hold_s
+        self.ttl_s = ttl_s
         self.guards = list(guards)
         self.record = Record(server.time)
         self.people = 0
@@ -111,10 +120,16 @@ class Attacker:
         if who is None:
             self.people += 1
         person = (self.people if who is None else who) % 1000
-        said: Claims = {"client": f"C{person}", "exp": iat + ACCESS_TTL_S, "iat": iat} | claims
+        said: Claims = {"client": f"C{person}", "exp": iat + self.ttl_s, "iat": iat} | claims
         if self.server.kind == "jwt":  # an expired JWT is one, whatever else it says
-            said["exp"] = int(self.server.time.s) + ACCESS_TTL_S
-        token = self.server.token(number, **said)
+            said["exp"] = int(self.server.time.s) + self.ttl_s
+        if not self.is_let_in(self.server.token(number, **said), number, said):
+            return False
+        self.record.add(number, who_has("client", said["client"], said.get("username", "TC")))
+        return True
+
+    def is_let_in(self, token: str, _number: int, _said: Claims) -> bool:
+        """What a guard says to this token, which is of this seat and says that."""
         guard = self.guards[self.people % len(self.guards)]
         try:
             guard.check("POST", f"Bearer {token}")
@@ -122,7 +137,6 @@ class Attacker:
             return False
         finally:
             self.then()
-        self.record.add(number, who_has("client", said["client"], said.get("username", "TC")))
         return True
 
 
@@ -136,26 +150,26 @@ def fresh(attacker: Attacker, number: int, now: int) -> None:
 
 def ahead(attacker: Attacker, number: int, now: int) -> None:
     """`iat` runs ahead of the clock as far as it may."""
-    for iat in range(now, now + 2 * CLOCKS_S, HOLD_S):
+    for iat in range(now, now + 2 * CLOCKS_S, attacker.hold_s):
         attacker.tries(number, iat)
     attacker.tries(number, now + CLOCKS_S)
 
 
 def from_1970(attacker: Attacker, number: int, now: int) -> None:
     """`iat` climbs from 1970 on."""
-    attacker.tries(number, attacker.people * HOLD_S)
+    attacker.tries(number, attacker.people * attacker.hold_s)
     attacker.tries(number, now)
 
 
 def back(attacker: Attacker, number: int, now: int) -> None:
     """`iat` climbs from the oldest that a token may be to the newest, each time anew."""
-    for iat in range(now - ACCESS_TTL_S - CLOCKS_S, now + CLOCKS_S + 1, HOLD_S):
+    for iat in range(now - attacker.ttl_s - CLOCKS_S, now + CLOCKS_S + 1, attacker.hold_s):
         attacker.tries(number, iat)
 
 
 def rest(attacker: Attacker, number: int, now: int) -> None:
     """All at once, and then nothing for long enough to be silent."""
-    if now % (2 * HOLD_S) < 5:
+    if now % (2 * attacker.hold_s) < 5:
         back(attacker, number, now)
 
 
@@ -167,12 +181,12 @@ def by_one_client(attacker: Attacker, number: int, now: int) -> None:
 
 def greedy(attacker: Attacker, number: int, now: int) -> None:
     """The oldest token where the seat was silent, and else the least that is new enough."""
-    oldest = now - ACCESS_TTL_S - CLOCKS_S
+    oldest = now - attacker.ttl_s - CLOCKS_S
     times = attacker.record.let_in[number]
-    if not times or now - times[-1][0] >= HOLD_S:
+    if not times or now - times[-1][0] >= attacker.hold_s:
         attacker.tries(number, oldest)
-    if now % (HOLD_S * 3) < 5:  # otherwise it rests, so that there is silence as well
-        for iat in range(oldest, now + CLOCKS_S + 1, HOLD_S // 4):
+    if now % (attacker.hold_s * 3) < 5:  # otherwise it rests, so that there is silence as well
+        for iat in range(oldest, now + CLOCKS_S + 1, attacker.hold_s // 4):
             attacker.tries(number, iat)
 
 
