@@ -201,3 +201,35 @@ def test_a_signed_pool_has_the_seats_that_are_signed_on_every_page(site: Dashboa
     assert "small 2 / 1 full, 1 of 1 of overdraft in use" in text_of(page)
     assert "too many" not in text_of(page)
     site.ask("Jim_Test/logoff", "Client5")
+
+
+def test_the_page_of_a_pool_says_what_is_signed_for_it(site: DashboardSite, ada: Reader) -> None:
+    """And leads to the licences, as they lead to it; its hold is said to be theirs."""
+    with site.changing() as change:
+        change.add_tenant("Pool", seats=3)
+    page = ada.get("/set-up/pools/edit?tenant=Pool&name=full")
+    assert "Vendors sign" not in text_of(page)
+    put(site, "Pool", signed("Pool", seats=25, overdraft=2, hold=90, exp=days(site, 3)))
+    page = ada.get("/set-up/pools/edit?tenant=Pool&name=full")
+    assert "Vendors sign 25 seats and 2 of overdraft of this pool now: Licences" in text_of(page)
+    assert "All 27 seats of full expire 2023-11-17 22:13 UTC" in text_of(page)
+    assert "/licences?tenant=Pool" in links_of(page)
+    assert "90s, by its licence" in text_of(ada.get("/set-up/pools?tenant=Pool"))
+
+
+def test_a_denial_for_want_of_a_licence_leads_to_the_licences(site: DashboardSite, ada: Reader) -> None:
+    """One that has expired, and one that does not allow the scope."""
+    with site.changing() as change:
+        setup = change.tenant("Jim_Test")
+        for pool, scope in (("ended", "e"), ("narrow", "n")):
+            setup.add_pool(pool, seats=9)
+            setup.add_scope(scope, pool=pool)
+    ended = licence_of("ended", "e", name="E", seats=1, exp=days(site, -1))
+    put(site, "Jim_Test", ended, licence_of("narrow", "other", name="N", seats=1))
+    for scope, reason in (("e", "licence_expired"), ("n", "licence_missing")):
+        assert site.take("Client1", scope=scope).json()["reason"] == reason
+    page = ada.get("/denials?tenant=Jim_Test")
+    said = text_of(page)
+    assert "The licence of ended gave no seat at that time" in said
+    assert "No licence that counted then gave a seat of narrow for what was asked" in said
+    assert "/licences?tenant=Jim_Test" in links_of(page)

@@ -6,6 +6,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from licet.admin.pages.forms import Field, Texts
+from licet.admin.pages.licence_outlook import Outlook, outlook
 from licet.admin.pages.setup.cells import Cell, expiry, number
 from licet.admin.pages.setup.owners import OfTenant
 from licet.admin.pages.setup.settings import SEATS_FIRST, field_of, named_once, settings_of, texts_of
@@ -37,6 +38,7 @@ class Pools(OfTenant[Pool]):
     empty = "No pool yet. Without one nothing here needs a seat. Add the first one"
     command = "licet pool add full --seats 5"
     columns = ("Seats", "A seat is shared by", "Held for", "Expires", "Scopes")
+    template = "setup/pool.html"
 
     def parts_of(self, tenant: Tenant) -> Mapping[str, Pool]:
         """All pools by name."""
@@ -91,6 +93,10 @@ class Pools(OfTenant[Pool]):
         """Its seats."""
         return (f"its {counted(seats_of(part, self.visit.now_ms), 'seat')}",)
 
+    def outlook(self, part: Pool) -> Outlook:
+        """What licences give a signed pool; for its page, which does not count the seats in use."""
+        return outlook(part, self.visit.now_ms, in_use=0)
+
     def _seats(self, part: Pool) -> Cell:
         """The number that counts, and that licences sign it."""
         seats = seats_of(part, self.visit.now_ms)
@@ -102,4 +108,7 @@ def _held(tenant: Tenant, pool: Pool) -> Cell:
     hold_s = tenant.hold_s_of(pool)
     if not hold_s:
         return Cell("no time", state="off")
-    return Cell(duration(hold_s) if hold_s == pool.hold_s else f"{duration(hold_s)}, the life of a JWT")
+    if hold_s == pool.hold_s:
+        return Cell(duration(hold_s))
+    is_signed = pool.signed is not None and hold_s == pool.signed.hold_s
+    return Cell(f"{duration(hold_s)}, {'by its licence' if is_signed else 'the life of a JWT'}")
