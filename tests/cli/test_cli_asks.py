@@ -52,7 +52,8 @@ class TestWithoutATerminal:
         soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 600))
         told = desk.error("pool", "set", "full", "--expires", soon, exit_code=2)
         assert told == (
-            "1 session ends when the pool does: TestClientId. Do this? Nobody can be asked here; say --yes"
+            "1 session ends sooner than it would have: TestClientId. Do this?"
+            " Nobody can be asked here; say --yes"
         )
         done = desk.out("pool", "set", "full", "--expires", soon, "--yes")
         assert done == "Pool full changed; 1 session cut short.\n"

@@ -7,6 +7,7 @@ import pytest
 from licet.licences.armour import armoured
 from support.cli_site import Desk
 from support.signed_pools import text_of, the_vendor, vendor_file
+from support.vendors import TestVendor
 
 
 @pytest.fixture
@@ -97,3 +98,59 @@ def test_a_licence_that_is_not_counted_says_so(desk: Desk, vendor: str, licence:
     assert [it["state"].partition(":")[0] for it in desk.json("licence", "list")] == ["not counted"]
     assert "not counted" in desk.out("licence", "show", "C-1")
     assert desk.json("licence", "show", "C-1")[0]["licence"] == "C-1"
+
+
+def test_a_pool_is_made_unsigned_when_its_licences_are_removed(desk: Desk, vendor: str, licence: str) -> None:
+    """It has the seats that are set then; before that it is refused, and what to do is said."""
+    assert desk.out("pool", "set", "full", "--unsigned") == "Nothing to change.\n"
+    desk.out("trust", "add", vendor)
+    desk.out("licence", "install", licence)
+    assert desk.error("pool", "set", "full", "--unsigned").startswith(
+        "pool full is in licence C-1; remove it first: licet licence remove"
+    )
+    desk.grant("TestClientId")
+    desk.out("licence", "remove", "C-1", "1", "--yes")
+    told = desk.run("pool", "set", "full", "--unsigned", "--seats", "all")
+    assert told.stdout == "Pool full changed.\n"
+    assert told.stderr == "It is in no licence, and no number of seats is set: it has none.\n"
+    assert desk.out("pool", "set", "full", "--seats", "3") == "Pool full changed.\n"
+    shown = desk.json("pool", "show", "full")
+    assert (shown["seats"], shown["effective_seats"], shown["signed_seats"]) == (3, 3, None)
+
+
+def test_what_is_set_beyond_what_is_signed_is_said(desk: Desk, vendor: str, licence: str) -> None:
+    """The list has the number that counts; overdraft is a column of its own."""
+    desk.out("trust", "add", vendor)
+    desk.out("licence", "install", licence)
+    told = desk.run("pool", "set", "full", "--seats", "40", "--overdraft", "3").stderr
+    assert told == "40 seats are set, and 2 are signed: it has 2; an overdraft of 3 is set, and 0 signed.\n"
+    heads, row = desk.out("pool", "list").splitlines()
+    assert heads.split()[:6] == ["pool", "seats", "in", "use", "overdraft", "over"]
+    assert row.split()[:5] == ["full", "2", "0", "0", "0"]
+    desk.out("pool", "set", "full", "--seats", "all", "--overdraft", "all")
+    shown = desk.json("pool", "show", "full")
+    assert (shown["seats"], shown["overdraft"], shown["effective_seats"]) == (None, None, 2)
+    assert desk.json("tenant", "list")[0]["seats"] == 2
+
+
+def test_a_licence_whose_id_another_vendor_uses_is_removed_by_its_vendor(
+    desk: Desk, vendor: str, licence: str, tmp_path: Path
+) -> None:
+    """Neither of the two by chance."""
+    other = TestVendor("b")
+    file, beside = tmp_path / "b.json", tmp_path / "b.licence"
+    file.write_text(vendor_file(other), encoding="utf-8")
+    pools = {"more": {"seats": 1, "scopes": ["all"]}}
+    beside.write_text(armoured(other.sign(other.claims(licence="C-1", pools=pools))), encoding="utf-8")
+    desk.out("pool", "add", "more", "--seats", "1")
+    for path, one in ((vendor, licence), (str(file), str(beside))):
+        desk.out("trust", "add", path)
+        desk.out("licence", "install", one)
+    told = desk.error("licence", "remove", "C-1", "1", "--yes")
+    assert told.startswith("licence C-1 is of more than one vendor or product: acme for jim2-api, b for")
+    assert told.endswith("say which vendor and product")
+    desk.out("licence", "remove", "C-1", "1", "--vendor", "b", "--yes")
+    assert {it["vendor"]: it["state"] for it in desk.json("licence", "list")} == {
+        "acme": "valid",
+        "b": "removed",
+    }

@@ -15,6 +15,8 @@ class Part(dict[str, Any]):
     """A part of a record."""
 
 
+COLUMNS, UNTIL = "seats  in use  overdraft  over", "2099-01-31T00:00:00Z"
+NEVER = f"{'never':20}"
 ALERTS = "80 90 100 denied expires"
 
 # Of each noun, lines of the command and what each prints: a text, lines, a record as JSON or a part of it, or
@@ -72,9 +74,9 @@ LIVES: dict[str, tuple[tuple[str, Any], ...]] = {
         (
             "pool list",
             [
-                "pool    seats  in use  over  shared by  held for  scopes  expires               alerts",
-                f"full    5      0       0     client     0s        all     never                 {ALERTS}",
-                f"mobile  3      0       0     user       0s        -       2099-01-31T00:00:00Z  {ALERTS}",
+                f"pool    {COLUMNS}  shared by  held for  scopes  expires               alerts",
+                f"full    5      0       0          0     client     0s        all     {NEVER}  {ALERTS}",
+                f"mobile  3      0       0          0     user       0s        -       {UNTIL}  {ALERTS}",
             ],
         ),
         ("pool set mobile --expires never --seats 4", "Pool mobile changed."),
@@ -83,7 +85,10 @@ LIVES: dict[str, tuple[tuple[str, Any], ...]] = {
             {
                 "name": "mobile",
                 "seats": 4,
+                "effective_seats": 4,
+                "signed_seats": None,
                 "in_use": 0,
+                "overdraft_in_use": 0,
                 "overuse": 0,
                 "duplicates": "user",
                 "hold_s": 0,

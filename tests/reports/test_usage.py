@@ -64,6 +64,7 @@ class TestWhoHoldsWhat:
             pool="full",
             seats=5,
             in_use=0,
+            overdraft_in_use=0,
             overuse=0,
             next_free_at_ms=None,
             expires_at_ms=None,

@@ -8,6 +8,9 @@ import pytest
 from licet.ledger.commands import Denied
 from licet.model import Duplicates
 from licet.refusal import Code
+from licet.reports import live
+from licet.reports.occupancy import occupancy
+from licet.reports.overview import overview
 from licet.setup.change import changing
 from licet.setup.check import check
 from licet.setup.file import read, write
@@ -207,3 +210,38 @@ class TestUnsigned:
             with pytest.raises(SetupError, match="C-1 lets pool full count") as refused:
                 set_pool(site, duplicates=duplicates)
             assert (refused.value.code, refused.value.field) == (Code.NOT_TOGETHER, "duplicates")
+
+
+def test_seats_above_those_that_were_bought_are_shown_as_overdraft(site: Site) -> None:
+    """L14. Not as overuse: in the live list, the overview, the metrics; what is beyond is too many (L6)."""
+    set_pool(site, seats=None)
+    put(site, licence(seats=1, overdraft=1))
+    for client in ("c1", "c2"):
+        site.grant(client)
+    assert shown(site) == [(1, 2, 1, 0)] * 3
+    set_pool(site, overdraft=0)
+    assert shown(site) == [(1, 2, 0, 1)] * 3
+
+
+def test_a_step_is_shown_when_it_comes(site: Site) -> None:
+    """Though nobody asked for a seat since."""
+    put(site, licence(seats=3), licence(serial=2, seats=2, nbf=START_MS // 1000 + 100))
+    site.grant("c1")
+    assert shown(site) == [(3, 1, 0, 0)] * 3
+    wait(site, 100)
+    assert shown(site) == [(2, 1, 0, 0)] * 3
+
+
+def shown(site: Site) -> list[tuple[int, int, int, int]]:
+    """Seats, those in use, overdraft and overuse of the pool, in three places."""
+    tenant, now_ms = site.tenant, site.clock.now_ms()
+    with site.store.reading() as connection:
+        [now] = live.seats(connection, tenant, now_ms).pools
+        [of_tenant] = overview(connection, now_ms, known=site.store.tenant, tenant_id=tenant.id).tenants
+        [counted] = occupancy(connection, now_ms, pools=tenant.pools, tenants_max=10).pools
+    [pool] = of_tenant.pools
+    overdraft = min(pool.in_use - pool.seats, pool.overdraft) if pool.in_use > pool.seats else 0
+    return [
+        *((it.seats, it.in_use, it.overdraft_in_use, it.overuse) for it in (now, counted)),
+        (pool.seats, pool.in_use, overdraft, pool.overuse),
+    ]

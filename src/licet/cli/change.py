@@ -35,7 +35,31 @@ def change_tenant(
     yes: bool = False,
     report: Callable[[str], None] | None = None,
 ) -> None:
-    """Change the set-up of a tenant, and say that it is done.
+    """Change the set-up of a tenant, and say that it is done: `change_set_up`, of the tenant alone."""
+    change_set_up(
+        data,
+        tenant,
+        done,
+        lambda change, name: change_it(change.tenant(name)),
+        ask=ask,
+        warning=warning,
+        yes=yes,
+        report=report,
+    )
+
+
+def change_set_up(
+    data: Path | None,
+    tenant: str | None,
+    done: str,
+    change_it: Callable[[SetupChange, str], bool],
+    *,
+    ask: str = "",
+    warning: str = "",
+    yes: bool = False,
+    report: Callable[[str], None] | None = None,
+) -> None:
+    """Change the set-up for a tenant, whose name `change_it` gets, and say that it is done.
 
     With `ask`, a question such as "Remove pool full?", or a `warning`, it asks even if no session ends.
     Raises SetupError, InvalidValue, StoreUnavailable, Refused, WrongUse.
@@ -44,7 +68,7 @@ def change_tenant(
 
     def do(change: SetupChange) -> None:
         nonlocal is_changed
-        is_changed = change_it(change.tenant(name))
+        is_changed = change_it(change, name)
 
     with opened(data) as store:
         name = chosen_tenant(store, tenant).name
@@ -97,8 +121,8 @@ def endings(ending: Consequences) -> str:
         verb = "ends" if ending.sessions_ended == 1 else "end"
         parts.append(f"{counted(ending.sessions_ended, 'session')} {verb} at once")
     if ending.sessions_cut_short:
-        verb = "ends" if ending.sessions_cut_short == 1 else "end"
-        parts.append(f"{counted(ending.sessions_cut_short, 'session')} {verb} when the pool does")
+        sooner = "ends sooner than it" if ending.sessions_cut_short == 1 else "end sooner than they"
+        parts.append(f"{counted(ending.sessions_cut_short, 'session')} {sooner} would have")
     shown = ending.clients[:_CLIENTS_SHOWN]
     whose = [
         f"{client.client_id} ({client.sessions})" if client.sessions > 1 else client.client_id

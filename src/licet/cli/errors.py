@@ -105,6 +105,7 @@ _ADVICE: Mapping[tuple[Code, SubjectKind | None], str] = MappingProxyType(
         (Code.NOT_FOUND, "administrator"): "; licet admin list{at} shows those there are",
         (Code.NOT_FOUND, "API key"): "; licet admin key list{at} shows those there are",
         (Code.NOT_FOUND, "webhook"): "; licet webhook list{at} shows those there are",
+        (Code.IN_USE, None): ": licet licence remove LICENCE SERIAL{to}",
         (Code.IN_USE, "pool"): ": licet scope set SCOPE --pool POOL{to}",
         (Code.IN_USE, "scope"): ": licet client set CLIENT_ID --scope SCOPE{to}",
         (Code.IN_USE, "user"): ": licet client set CLIENT_ID --user INITIALS{to}",

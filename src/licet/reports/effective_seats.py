@@ -14,6 +14,10 @@ class EffectiveSeats(NamedTuple):
     seats: int
     overdraft: int
 
+    def overdraft_in_use(self, in_use: int) -> int:
+        """How many of those in use are overdraft."""
+        return max(0, min(in_use - self.seats, self.overdraft))
+
     def overuse(self, in_use: int) -> int:
         """How many more are in use than there are."""
         return max(0, in_use - self.seats - self.overdraft)

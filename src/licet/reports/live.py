@@ -49,11 +49,16 @@ class SeatInUse(Value, frozen=True, kw_only=True):
 
 
 class PoolNow(Value, frozen=True, kw_only=True):
-    """A pool at one instant. One of its seats in use is free at `next_free_at_ms` at the latest."""
+    """A pool at one instant. One of its seats in use is free at `next_free_at_ms` at the latest.
+
+    `seats` are those that count. Of those in use, `overdraft_in_use` are overdraft that licences allow, and
+    `overuse` too many.
+    """
 
     pool: str
     seats: int
     in_use: int
+    overdraft_in_use: int
     overuse: int
     next_free_at_ms: int | None
     expires_at_ms: int | None
@@ -184,6 +189,7 @@ def _pool_now(row: Row[Any], in_use_by: list[SeatInUse], known: Pool | None, now
         pool=row.name,
         seats=has.seats,
         in_use=len(in_use_by),
+        overdraft_in_use=has.overdraft_in_use(len(in_use_by)),
         overuse=has.overuse(len(in_use_by)),
         next_free_at_ms=min((seat.expires_at_ms for seat in in_use_by), default=None),
         expires_at_ms=row.expires_at_ms,

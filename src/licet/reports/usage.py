@@ -15,12 +15,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row
 
 from licet.journal.summary import QUARTER
 from licet.model import Duplicates, EndReason, Tenant, Value
+from licet.reports.effective_seats import effective_seats
 from licet.reports.live import _all_of
 from licet.reports.seats_needed import SPARED, seats_needed
 from licet.reports.usage_queries import DeniedClient, Span, Step, day_of, hour_of
@@ -160,7 +161,10 @@ def usage(
     from_ms -= from_ms % MINUTE_MS
     end_ms = until_ms if until_ms < now_ms else now_ms + 1
     span = Span(connection, tenant.id, from_ms, end_ms, now_ms, zone)
-    pools = {row.name: row for row in connection.execute(_all_of(schema.pool, tenant))}
+    pools = {
+        row.name: _Pool(row.id, row.duplicates, effective_seats(row, tenant.pools.get(row.id), now_ms).seats)
+        for row in connection.execute(_all_of(schema.pool, tenant))
+    }
     events = _Events(span.denied(), span.sessions())
     gone = {name for name in span.pools_held() - pools.keys() if span.held(name)}
     names = {*pools, *gone, *events.pools}
@@ -204,7 +208,15 @@ class _Events:
         )
 
 
-def _pool_usage(span: Span, tenant: Tenant, name: str, pool: Row[Any] | None, events: _Events) -> PoolUsage:
+class _Pool(NamedTuple):
+    """A pool with the seats that count now."""
+
+    id: int
+    duplicates: str
+    seats: int
+
+
+def _pool_usage(span: Span, tenant: Tenant, name: str, pool: _Pool | None, events: _Events) -> PoolUsage:
     taken = span.taken(pool.id) if pool else ()
     timeline = _timeline(span, name, pool, taken)
     denied = events.denied(name)
@@ -231,7 +243,7 @@ def _pool_usage(span: Span, tenant: Tenant, name: str, pool: Row[Any] | None, ev
     )
 
 
-def _timeline(span: Span, name: str, pool: Row[Any] | None, taken: Sequence[Row[Any]]) -> list[Step]:
+def _timeline(span: Span, name: str, pool: _Pool | None, taken: Sequence[Row[Any]]) -> list[Step]:
     """How use changed, beginning with what was in use before the span.
 
     Seats that expired and are not swept yet expired after the last row of their pool.
@@ -248,7 +260,7 @@ def _timeline(span: Span, name: str, pool: Row[Any] | None, taken: Sequence[Row[
     return steps
 
 
-def _before(span: Span, name: str, pool: Row[Any] | None, taken: Sequence[Row[Any]]) -> Step:
+def _before(span: Span, name: str, pool: _Pool | None, taken: Sequence[Row[Any]]) -> Step:
     """What was in use when the span began."""
     row = span.last_before(name)
     if row is not None:
@@ -383,9 +395,7 @@ def _denials(denied: Iterable[DeniedClient]) -> tuple[Denials, ...]:
     return tuple(sorted(denials, key=lambda denial: (-denial.times, denial.client_id, denial.reason)))
 
 
-def _remaining(
-    tenant: Tenant, pool: Row[Any] | None, denied: Sequence[DeniedClient]
-) -> tuple[Remaining, ...]:
+def _remaining(tenant: Tenant, pool: _Pool | None, denied: Sequence[DeniedClient]) -> tuple[Remaining, ...]:
     """The denials that would have remained, by the number of seats, as long as one more would help."""
     by_user = pool is not None and pool.duplicates == Duplicates.USER
     spared = [denial for denial in denied if denial.reason in SPARED]

@@ -205,26 +205,38 @@ def _install(change: "SetupChange", setup: "TenantSetup", content: bytes) -> lis
     return new
 
 
-def remove(change: "SetupChange", tenant: str, licence: str, serial: int) -> None:
+def remove(
+    change: "SetupChange", tenant: str, licence: str, serial: int, *, vendor: str = "", product: str = ""
+) -> None:
     """Remove a serial of a licence and those below it, which would count again.
 
-    Raises NotFound, LicenceKept.
+    `vendor` and `product` are needed where another licence has the same id; '' is any.
+    Raises NotFound, SetupError, LicenceKept.
     """
     change.must_be_operator(f"licence {licence} is removed")
     setup, transaction = change.tenant(tenant), change.transaction
     row = schema.licence.c
     of_this = (row.tenant_id == setup.tenant.id) & (row.licence == licence) & row.removed_at_ms.is_(None)
-    there = select(row.serial).where(of_this, row.serial == serial)
-    if transaction.connection.execute(there).first() is not None:
-        transaction.connection.execute(
-            update(schema.licence)
-            .where(of_this, row.serial <= serial)
-            .values(removed_at_ms=transaction.now_ms)
-        )
-    else:
+    for column, name in ((row.vendor, vendor), (row.product, product)):
+        if name:
+            of_this &= column == name
+    there = select(row.vendor, row.product).where(of_this, row.serial == serial)
+    found = transaction.connection.execute(there).all()
+    if not found:
         text = f"there is no serial {serial} of a licence {licence} in tenant {tenant}"
         raise NotFound(text, code=Code.NOT_FOUND, field="licence")
-    change.record(tenant, "remove", f"licence {licence}", f"serial {serial}")
+    if len(found) > 1:
+        several = ", ".join(sorted(f"{it.vendor} for {it.product}" for it in found))
+        text = f"licence {licence} is of more than one vendor or product: {several}"
+        text += "; say which vendor and product"
+        raise SetupError(text, code=Code.MISSING, field="vendor")
+    [(vendor, product)] = found
+    transaction.connection.execute(
+        update(schema.licence)
+        .where(of_this, row.vendor == vendor, row.product == product, row.serial <= serial)
+        .values(removed_at_ms=transaction.now_ms)
+    )
+    change.record(tenant, "remove", f"licence {licence}", f"serial {serial} of {vendor}")
     setup.is_changed = True
     _count_anew(change, setup)
 
@@ -243,7 +255,7 @@ def unsign(change: "SetupChange", tenant: str, pool: str) -> bool:
     names = sorted(it.name for it in kept if it.licence is None or pool in it.licence.pools)
     if names:
         text = f"pool {pool} is in licence {', '.join(names)}; remove it first"
-        raise StillInUse(text, code=Code.IN_USE, subject=Subject("pool", pool, tenant))
+        raise StillInUse(text, code=Code.IN_USE, field="licence")
     change.sweep()
     of_pool = schema.seat.c.pool_id == found.id
     connection.execute(update(schema.seat).where(of_pool).values(number=0))

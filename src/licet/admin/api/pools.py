@@ -4,7 +4,7 @@ from typing import Any
 
 from licet.admin.api import requests, responses
 from licet.admin.api.call import LICENSING, OWNING, Call
-from licet.admin.api.collection import OfTenant, Owner
+from licet.admin.api.collection import InTenant, Owner, a_tenant
 from licet.admin.api.noun_endpoints import Endpoints, Given
 from licet.formats import NEVER, read_end_ms
 from licet.model import InvalidValue, Tenant
@@ -13,10 +13,23 @@ from licet.setup.nouns import POOL
 from licet.setup.tenant import TenantSetup
 
 
-def _pools(of: Tenant | TenantSetup) -> dict[str, responses.Pool]:
-    """The pools of a tenant as they are shown, which takes the tenant too."""
-    tenant = of if isinstance(of, Tenant) else of.tenant
-    return {pool.name: responses.pool(pool, tenant) for pool in of.pools.values()}
+class _Pools(InTenant[responses.Pool]):
+    """The pools of a tenant as they are shown, which takes the tenant and the time too."""
+
+    owner = staticmethod(a_tenant)
+
+    def parts(self, tenant: Tenant | TenantSetup, _: Owner, now_ms: int = 0) -> dict[str, responses.Pool]:
+        """All of the tenant's."""
+        of = tenant if isinstance(tenant, Tenant) else tenant.tenant
+        return {pool.name: responses.pool(pool, of, now_ms) for pool in tenant.pools.values()}
+
+    def all(self, call: Call, owner: Owner) -> dict[str, responses.Pool]:
+        """As they are now."""
+        return self.parts(call.tenant(owner[0]), owner, call.context.store.clock.now_ms())
+
+    def find_in(self, change: TenantSetup, call: Call, owner: Owner, name: str) -> responses.Pool | None:
+        """One as it is in a transaction."""
+        return self.parts(change, owner, call.context.store.clock.now_ms()).get(name)
 
 
 async def _one_end(_: Call, __: Owner, ___: str, given: Given) -> Given:
@@ -46,7 +59,7 @@ def _with_end(given: Given, of: Tenant) -> Given:
 
 pools = Endpoints(
     "Pool",
-    OfTenant(_pools),
+    _Pools(),
     path="/tenants/{tenant}/pools",
     tag="Pools",
     key="pool",

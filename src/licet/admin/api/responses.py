@@ -18,6 +18,7 @@ from licet.credentials.generated import NewClientSecret
 from licet.credentials.keyring import Keyring, fingerprint
 from licet.credentials.public_keys import kind_of, name_of, to_jwk
 from licet.formats import instant
+from licet.ledger.signed_pools import seats_of
 from licet.licences.errors import LicenceCode
 from licet.licences.steps import SignedSeats
 from licet.model import Client as ModelClient
@@ -29,6 +30,7 @@ from licet.model import User as ModelUser
 from licet.setup.check import Finding, FindingCode, authenticates_by
 from licet.setup.nouns import CLIENT, POOL, SCOPE, TENANT, USER
 from licet.setup.plan import Applied
+from licet.setup.signed_limits import why_no_seats
 from licet.store.nodes import Node, is_silent
 
 Shape = TypeVar("Shape", bound=Value)
@@ -116,6 +118,11 @@ class Pool(Value, frozen=True, kw_only=True):
     effective_hold_s: Annotated[
         int, about("The hold that counts: at least `access_ttl_s` where access tokens are JWTs.", 60)
     ]
+    signed: Annotated[bool, about("Whether licences say how many seats it has.", False)] = False
+    signed_seats: Annotated[
+        int | None, about("How many seats they give now, without overdraft; null is unsigned.", None)
+    ] = None
+    effective_seats: Annotated[int, about("How many seats it has now: the lesser of both.", 5)] = 0
     steps: Annotated[
         tuple[SeatStep, ...],
         about("What its licences give, also before now and later, in order; none where it is unsigned."),
@@ -337,14 +344,17 @@ def tenant(value: ModelTenant) -> Tenant:
     return Tenant(name=value.name, **TENANT.shown(value))
 
 
-def pool(value: ModelPool, of: ModelTenant) -> Pool:
-    """A pool of a tenant, shown."""
+def pool(value: ModelPool, of: ModelTenant, now_ms: int) -> Pool:
+    """A pool of a tenant, shown as it is at an instant."""
     expires_at = None if value.expires_at_ms is None else instant(value.expires_at_ms)
     hold_s = of.hold_s_of(value)
     return Pool(
         name=value.name,
         expires_at=expires_at,
         effective_hold_s=hold_s,
+        signed=value.signed is not None,
+        signed_seats=None if value.signed is None else value.signed.at(now_ms).seats,
+        effective_seats=0 if why_no_seats(of, value) else seats_of(value, now_ms),
         steps=seat_steps(value.signed),
         **POOL.shown(value),
     )

@@ -156,6 +156,8 @@ def _state(pool: PoolNow, now_ms: int) -> str:
     facts = [f"{pool.in_use:,} of {counted(pool.seats, 'seat')} in use"]
     if on_hold := sum(not seat.sessions for seat in pool.in_use_by):
         facts.append(f"{on_hold:,} of them on hold")
+    if pool.overdraft_in_use:
+        facts.append(f"{pool.overdraft_in_use:,} of them overdraft")
     if pool.overuse:
         facts.append(f"{pool.overuse:,} too many")
     at_ms = pool.next_free_at_ms

@@ -166,6 +166,13 @@ def remove(
     name: Name,
     serial: Annotated[int, typer.Argument(metavar="SERIAL", min=1, help="This one, and those below it.")],
     *,
+    vendor: Annotated[
+        str, typer.Option("--vendor", metavar="NAME", help="Whose, where another has a licence of this id.")
+    ] = "",
+    product: Annotated[
+        str,
+        typer.Option("--product", metavar="NAME", help="Of which product, where there are several."),
+    ] = "",
     tenant: TenantName = None,
     yes: Yes = False,
     data: Data = None,
@@ -177,7 +184,11 @@ def remove(
     with opened(data) as store:
         where = chosen_tenant(store, tenant).name
         ask = f"Remove licence {name}, serial {serial}?"
-        ending = make(store, lambda change: setup.remove(change, where, name, serial), ask=ask, yes=yes)
+
+        def do(change: SetupChange) -> None:
+            setup.remove(change, where, name, serial, vendor=vendor, product=product)
+
+        ending = make(store, do, ask=ask, yes=yes)
     say(f"Licence {name}, serial {serial}, removed{and_ended(ending)}.")
 
 

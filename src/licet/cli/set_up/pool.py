@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from licet.cli import completing
-from licet.cli.change import change_tenant
+from licet.cli.change import change_set_up
 from licet.cli.options import Data, TenantName, Yes, required
 from licet.cli.output import Duration, Record, note
 from licet.cli.set_up.owners import OfTenant
@@ -16,8 +16,11 @@ from licet.clock import SystemClock
 from licet.formats import counted
 from licet.model import Tenant
 from licet.reports import live
+from licet.setup.change import SetupChange
+from licet.setup.licences import unsign
 from licet.setup.noun import Settings
 from licet.setup.nouns import POOL
+from licet.setup.signed_limits import beyond_signed, why_no_seats
 from licet.setup.tenant import TenantSetup
 from licet.store.contract import Store
 
@@ -43,29 +46,54 @@ def set_(
     name: Name,
     *,
     settings: Given,
+    unsigned: Annotated[
+        bool,
+        typer.Option("--unsigned", help="Its licences were removed: it has the seats that are set."),
+    ] = False,
     tenant: TenantName = None,
     data: Data = None,
     yes: Yes = False,
 ) -> None:
     """Change a pool. Fewer seats end no session; an earlier expiry does, and asks first.
 
+    Where licences sign a pool, the lesser of the seats set and signed counts; --seats all is all of those.
+
     Example: [bold]licet pool set full --seats 7 --expires 2027-01-31[/]
     """
-    changes = required(read(POOL, settings, data, tenant))
-    change_tenant(
+    changes = read(POOL, settings, data, tenant)
+
+    def change_it(change: SetupChange, name_of_tenant: str) -> bool:
+        setup = change.tenant(name_of_tenant)
+        is_changed = bool(changes) and setup.set_pool(name, **changes)
+        return unsign(change, name_of_tenant, name) or is_changed if unsigned else is_changed
+
+    if not unsigned:
+        required(changes)
+    change_set_up(
         data,
         tenant,
         f"Pool {name} changed",
-        lambda setup: setup.set_pool(name, **changes),
+        change_it,
         warning=_warning(changes, settings.get("expires_at_ms", "")),
         yes=yes,
     )
-    with OfTenant(data, tenant).parts() as parts:
-        overuse = next(
-            (int(str(record["overuse"])) for record in records(*parts) if record["name"] == name), 0
-        )
+    with OfTenant(data, tenant).parts() as (store, of):
+        record = next(it for it in records(store, of) if it["name"] == name)
+        for text in _notes(store, of, name, overuse=int(str(record["overuse"]))):
+            note(text)
+
+
+def _notes(store: Store, tenant: Tenant, name: str, *, overuse: int) -> Iterator[str]:
+    """What to know of a pool after it was changed."""
+    pool = tenant.pool_named(name)
+    assert pool is not None
+    text = why_no_seats(tenant, pool) or beyond_signed(pool, store.clock.now_ms())
+    if not text and pool.signed is None and pool.overdraft is not None:
+        text = "it is in no licence: an overdraft counts only where a licence allows one"
+    if text:
+        yield f"{text[0].upper()}{text[1:]}."
     if overuse:
-        note(
+        yield (
             f"{counted(overuse, 'seat')} too many in use. Sessions go on;"
             f" no new seat is given until {overuse} came back."
         )
@@ -80,9 +108,16 @@ def _warning(changes: Settings, typed: str) -> str:
 
 
 @app.lists(
-    "name seats in_use overuse duplicates effective_hold_s scopes expires_at alerts",
+    "name effective_seats in_use overdraft_in_use overuse duplicates effective_hold_s scopes expires_at"
+    " alerts",
     first="full --seats 5",
-    headings={"overuse": "over", "duplicates": "shared by", "effective_hold_s": "held for"},
+    headings={
+        "effective_seats": "seats",
+        "overdraft_in_use": "overdraft",
+        "overuse": "over",
+        "duplicates": "shared by",
+        "effective_hold_s": "held for",
+    },
 )
 def records(store: Store, tenant: Tenant) -> Iterator[Record]:
     """List the pools, and how many of their seats are in use.
@@ -96,7 +131,10 @@ def records(store: Store, tenant: Tenant) -> Iterator[Record]:
             yield {
                 "name": pool.name,
                 **shown(POOL, pool, tenant.zone),
+                "effective_seats": pool_now.seats,
+                "signed_seats": None if pool.signed is None else pool.signed.at(now.at_ms).seats,
                 "in_use": pool_now.in_use,
+                "overdraft_in_use": pool_now.overdraft_in_use,
                 "overuse": pool_now.overuse,
                 "effective_hold_s": Duration(tenant.hold_s_of(pool)),
                 "scopes": [scope.name for scope in tenant.scopes.values() if scope.pool == pool.name],
