@@ -250,6 +250,17 @@ class TestLines:
         with Terminal(tmp_path, LICET_PORT="0", LICET_ADMIN_PORT="0") as terminal:
             assert follow(DOCS / "tutorial" / "license-an-api.md", terminal) > 10
 
+    def test_the_tutorial_of_a_vendor_begins_well(self, tmp_path: Path) -> None:
+        """A key, and a licence that it signs."""
+        with Terminal(tmp_path) as terminal:
+            assert follow(DOCS / "tutorial" / "sell-twenty-five-seats.md", terminal, blocks_max=3) == 3
+
+    @pytest.mark.wide
+    def test_the_tutorial_of_a_vendor(self, tmp_path: Path) -> None:
+        """From a key to an administrator's own licence, which the API refuses."""
+        with Terminal(tmp_path, LICET_PORT="0", LICET_ADMIN_PORT="0") as terminal:
+            assert follow(DOCS / "tutorial" / "sell-twenty-five-seats.md", terminal) > 10
+
     @pytest.mark.wide
     @pytest.mark.parametrize(
         "page", [page for page in HOW_TO if any(steps(page))], ids=lambda page: page.stem
