@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench import callgrind, flood, neighbours, overhead, page, passwords_flood, scale
+from bench import callgrind, flood, neighbours, overhead, page, passwords_flood, scale, signed
 from bench.callgrind import NoValgrind
 from bench.counting import calibrate, count
 from bench.flames import NoPySpy, draw
@@ -140,14 +140,17 @@ def _add_guard(verbs: Any) -> None:
 def _guard(asked: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="licet-bench-") as scratch:
         counts = count(Path(scratch)) | count_neighbours()
+        of_signed = signed.count_both(Path(scratch))
     baseline, calibration = Baseline(), calibrate()
     if asked.renew:
         baseline.renew(counts, calibration)
         baseline = Baseline()
     compared = baseline.compare(counts, calibration)
-    print("\n".join(report(baseline, counts, compared)))
+    print("\n".join([*report(baseline, counts, compared), "", *signed.report(of_signed)]))
     if any(it.is_loss for it in compared):
         sys.exit(f"A request takes more than {LOSS_MAX:.0%} more than it did.")
+    if missed := [*signed.missed(of_signed)]:
+        sys.exit("\n".join(missed))
 
 
 def _add_instructions(verbs: Any) -> None:

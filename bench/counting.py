@@ -19,7 +19,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
-from bench.work import KINDS, Work, work
+from bench.work import KINDS, Sign, Work, work
 
 REQUESTS = 128  # of each kind; two of each client
 _STATUSES = {
@@ -106,9 +106,11 @@ class _Loops:
         return 0
 
 
-def count(directory: Path, kinds: Sequence[str] = KINDS, requests: int = REQUESTS) -> dict[str, Counts]:
-    """The counts of each of these kinds of request."""
-    with _counting_loops() as loops, tracing() as tracer, work(directory) as (made, runner):
+def count(
+    directory: Path, kinds: Sequence[str] = KINDS, requests: int = REQUESTS, sign: Sign | None = None
+) -> dict[str, Counts]:
+    """The counts of each of these kinds of request; `sign` has the pools signed."""
+    with _counting_loops() as loops, tracing() as tracer, work(directory, sign) as (made, runner):
         # Once before: what is done the first time only is nobody's cost.
         for kind in kinds:
             runner.run(_ask(made, kind, 16, tracer, loops))

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from itertools import cycle, islice
+from itertools import count, cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,9 @@ from licet.web.throttle import Throttle
 WAVE = 8  # requests at a time
 CLIENTS = 64
 KINDS = ("grant", "view", "limit", "refresh", "introspect", "verify", "logoff", "denial", "wrong")
+FIRST = "First"  # a tenant of clients that take their first seats
 PREPARE: tuple[str, ...] = ()  # statements for the tables before the work; a test breaks something
+Sign = Callable[[Place, Sequence[str]], None]  # the pools of these tenants
 _HOST = "licet.example"
 _WRONG = f"{SECRET_PREFIX}{'0' * 59}"  # as long as a secret
 
@@ -58,16 +60,19 @@ _WRONG = f"{SECRET_PREFIX}{'0' * 59}"  # as long as a secret
 class Work:
     """A server in memory, ready to be asked. Use `work(directory)` to make one."""
 
-    def __init__(self, directory: Path, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, directory: Path, loop: asyncio.AbstractEventLoop, sign: Sign | None = None) -> None:
         self.wal = directory / f"{SQLITE_NAME}-wal"
         self._loop = loop
         self._clock = ManualClock()
         self._keyring = new_keyring(self._clock.now_ms())
-        self._site = Site(self._keyring, [Plan(MANY, CLIENTS), Plan(LIMITED, CLIENTS, sessions_max=1)])
+        plans = [Plan(MANY, CLIENTS), Plan(LIMITED, CLIENTS, sessions_max=1), Plan(FIRST, 2 * CLIENTS)]
+        self._site, self._first = Site(self._keyring, plans), count()
         write_keyring(directory / FILE_NAME, self._keyring)
         place = Place(directory)
         place.open(create=True).close()
         self._site.fill(place)
+        if sign is not None:
+            sign(place, (MANY, LIMITED, FIRST))
         with connection(place) as opened:
             for statement in PREPARE:
                 opened.exec_driver_sql(statement)
@@ -123,14 +128,16 @@ class Work:
             grants = [self._site.grant(tenant, number) for number in range(CLIENTS)]
             self._held[tenant] = tokens_of(await self.answer(grants))
 
-    async def requests(self, kind: str, count: int) -> list[Request]:  # noqa: PLR0911 - a case for each kind
+    async def requests(self, kind: str, times: int) -> list[Request]:  # noqa: PLR0911 - a case for each kind
         """So many requests of a kind; for logoffs the sessions are begun now."""
-        site, numbers = self._site, list(islice(cycle(range(CLIENTS)), count))
+        site, numbers = self._site, list(islice(cycle(range(CLIENTS)), times))
         match kind:
             case "grant" | "view":
                 return [
                     site.grant(MANY, number, scope="view" if kind == "view" else "") for number in numbers
                 ]
+            case "first":
+                return [site.grant(FIRST, number) for number in islice(self._first, len(numbers))]
             case "limit":
                 return [site.grant(LIMITED, number) for number in numbers]
             case "refresh":
@@ -246,12 +253,12 @@ class Transport:
 
 
 @contextmanager
-def work(directory: Path) -> Iterator[tuple[Work, asyncio.Runner]]:
-    """The work and what runs its coroutines, ready to be asked."""
+def work(directory: Path, sign: Sign | None = None) -> Iterator[tuple[Work, asyncio.Runner]]:
+    """The work and what runs its coroutines, ready to be asked; `sign` has its pools signed."""
     with ExitStack() as stack:
         runner = stack.enter_context(asyncio.Runner())
         with _unseen():
-            made = Work(directory, runner.get_loop())
+            made = Work(directory, runner.get_loop(), sign)
         runner.run(made.open())
         stack.callback(lambda: runner.run(made.close()))
         runner.run(made.prepare())

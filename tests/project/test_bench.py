@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench import counting, guard, overhead
+from bench import counting, guard, overhead, signed
 from bench.made import made
 from bench.neighbour_counts import count_neighbours
 from bench.scenarios import Row, events
@@ -52,6 +52,19 @@ def test_a_request_takes_no_more_than_was_written_down(tmp_path: Path) -> None:
     compared = baseline.compare(counts, counting.calibrate())
     losses = [it for it in compared if it.is_loss]
     assert not losses, "\n".join(guard.report(baseline, counts, compared))
+
+
+def test_a_signed_pool_that_costs_a_grant_too_much_is_said() -> None:
+    """Ten per cent more instructions is the most; a refresh is shown, and has no bound."""
+
+    def counts(instructions: float) -> counting.Counts:
+        return counting.Counts(instructions, 0.0, 0.0, {})
+
+    found = {"grant": (counts(1000), counts(1101)), "first": (counts(1000), counts(1050))}
+    assert not [*signed.missed(found)]
+    found |= {"grant": (counts(1000), counts(1250)), "refresh": (counts(1), counts(2))}
+    assert [*signed.missed(found)] == ["A signed pool costs a grant (grant) 25.0%, and 10% is the most."]
+    assert "1.250" in [*signed.report(found)][1]
 
 
 def test_a_fifth_more_work_in_python_is_a_loss(

@@ -77,7 +77,6 @@ def test_a_seat_above_those_that_were_bought_is_overdraft() -> None:
 
 
 def test_a_pool_in_no_licence_and_a_perpetual_one_have_nothing_to_say() -> None:
-    """Nor has a scope that needs no seat."""
+    """Nor has a pool that is signed no more by the time of the answer."""
     assert said(1000, licence()) == {}
-    assert said(350, YEAR, number=0) == {}
     assert licence_members(replace(GRANTED, seat_number=1), jim_test(pools=(FULL,))) == {}

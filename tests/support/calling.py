@@ -124,8 +124,7 @@ class TokenSite:
     """A token server as the specification page shows one: tokens, their life, and no extension.
 
     It numbers what it gives: `access-1`, `refresh-1`; `life_s` may be None for none told, and `more` are
-    other members. A refresh renews
-    the tokens unless it is to be refused by `refresh`.
+    other members. A refresh renews the tokens unless it is to be refused by `refresh`.
     """
 
     def __init__(self) -> None:

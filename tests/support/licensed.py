@@ -34,7 +34,7 @@ class LicensedTenant(ServedTenant):
     def __init__(self, server: RunningServer, name: str, vendor: TestVendor | None = None) -> None:
         super().__init__(server, name)
         with server.changing() as change:
-            change.tenant(name).set_pool("full", seats=SEATS_MAX)  # all that is signed
+            change.tenant(name).set_pool("full", seats=SEATS_MAX)  # more than is signed
         self.url = f"{server.url}/{name}"
         self.vendor = vendor or the_vendor()
         self.memory = OneProcess(now_s=self.now_s)

@@ -189,7 +189,7 @@ class Writes:
 
     But the seat of a signed pool that is freed and taken again is removed and added, as another may have got
     its number meanwhile. The same holds for a free number. `numbers_used` is by how much the highest number
-    that was ever used grows, of each pool of which a numbered seat was taken, the last one at `taken_at_ms`.
+    that was ever used grows, of each pool of which a numbered seat was taken; `last_taken` is the last one.
     """
 
     def __init__(self, changes: Iterable[Change]) -> None:
@@ -203,7 +203,7 @@ class Writes:
         self.numbers_gone: dict[NumberKey, None] = {}
         self.numbers_new: dict[NumberKey, int] = {}
         self.numbers_used: dict[int, int] = {}
-        self.taken_at_ms: dict[int, int] = {}
+        self.last_taken: dict[int, Seat] = {}
         for change in changes:
             match change:
                 case SessionStarted(session=session) | SessionRenewed(session=session):
@@ -246,13 +246,15 @@ class Writes:
             self.numbers_new[seat.pool_id, seat.number] = freed.number_from_ms
 
     def _take_seat(self, taken: SeatTaken) -> None:
-        self._put_seat(taken.seat, is_new=True)
-        if not taken.seat.number:
+        seat = taken.seat
+        self._put_seat(seat, is_new=True)
+        if not seat.number:
             return
-        key = (taken.seat.pool_id, taken.seat.number)
-        self.taken_at_ms[key[0]] = taken.seat.taken_at_ms
-        self.numbers_used[key[0]] = self.numbers_used.get(key[0], 0) + taken.is_new_number
+        pool_id, used = seat.pool_id, self.numbers_used
+        self.last_taken[pool_id] = seat
+        used[pool_id] = used.get(pool_id, 0) + taken.is_new_number
         if taken.is_new_number:
             return
+        key = (pool_id, seat.number)
         if self.numbers_new.pop(key, None) is None:  # It was free before this batch.
             self.numbers_gone[key] = None

@@ -28,6 +28,8 @@ class Numbers:
         """The lowest number that may be given now; None where none may be."""
         if now_ms < self.from_ms:
             return None
+        if not self.free:
+            return self.used + 1
         free = (number for number, from_ms in self.free.items() if from_ms <= now_ms)
         return min(free, default=self.used + 1)
 
@@ -39,8 +41,10 @@ class Numbers:
 
     def take(self, number: int) -> None:
         """Note that somebody has this number."""
-        if self.free.pop(number, None) is None:
-            self.used = max(self.used, number)
+        if number > self.used:  # so it was never free
+            self.used = number
+        else:
+            self.free.pop(number, None)
 
     def give_back(self, number: int, from_ms: int) -> None:
         """Note that nobody has this number, which may be given from `from_ms` on."""

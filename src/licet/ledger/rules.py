@@ -53,6 +53,7 @@ from licet.ledger.signed_pools import (
     seats_of,
     why_unlicensed,
 )
+from licet.licences.steps import Step
 from licet.model import (
     Client,
     Duplicates,
@@ -157,14 +158,15 @@ def _grant_seat(
     superseded = _superseded(book, client)
     ending = _ending(book, superseded, EndReason.SUPERSEDED, now_ms, but_keep=key)
     freed = [change for change in ending if isinstance(change, SeatFreed) and change.seat.pool_id == pool.id]
-    if (reason := why_unlicensed(tenant, pool, grant.scope, now_ms)) is not None:
+    step = None if pool.signed is None else pool.signed.at(now_ms)
+    if (reason := why_unlicensed(tenant, pool, grant.scope, step)) is not None:
         return _denied(book, grant, pool, reason, now_ms, until_ms=None)
     in_use = book.in_use[pool.id] - len(freed)
     reason = _no_seat(pool, now_ms, shared=key in book.seats, in_use=in_use)
     if reason is not None:
         earliest_ms = _earliest_expiry(book, pool) if reason is NoSeatReason.ALL_IN_USE else None
         return _denied(book, grant, pool, reason, now_ms, until_ms=earliest_ms)
-    number = 0 if pool.signed is None else _number(book, pool, client, key, freed, now_ms)
+    number = 0 if step is None else _number(book, step, client, key, freed, now_ms)
     if number is None:
         until_ms = _numbers_again_ms(book, pool, key, freed, now_ms)
         return _denied(book, grant, pool, NoSeatReason.ALL_IN_USE, now_ms, until_ms=until_ms)
@@ -187,15 +189,14 @@ def _no_seat(pool: Pool, now_ms: int, *, shared: bool, in_use: int) -> NoSeatRea
 
 
 def _number(  # noqa: PLR0917 - a private step
-    book: Book, pool: Pool, client: Client, key: SeatKey, freed: list[SeatFreed], now_ms: int
+    book: Book, step: Step, client: Client, key: SeatKey, freed: list[SeatFreed], now_ms: int
 ) -> int | None:
     """The number of the seat that a holder has, or else gets (L13); None where none may be given now."""
     if (seat := book.seats.get(key)) is not None:
         # On hold for another user, for whom this client stood then: an API counts the two apart.
         is_anothers = seat.initials != client.user.initials
-        return None if is_anothers or is_beyond(pool, seat.number, now_ms) else seat.number
-    given_back = [(change.seat.number, change.number_from_ms) for change in freed if change.seat.number]
-    return number_for(pool, book.numbers[pool.id], given_back, now_ms)
+        return None if is_anothers or seat.number > step.signed else seat.number
+    return number_for(step, book.numbers[key[0]], freed, now_ms)
 
 
 def _numbers_again_ms(

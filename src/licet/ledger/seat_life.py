@@ -22,8 +22,8 @@ def lives_until(pool: Pool, number: int, now_ms: int) -> int | None:
     That is the end of its pool (L7), or the first moment from which on fewer seats are signed than its number
     (L13).
     """
-    end_ms = pool.expires_at_ms
-    if pool.signed is not None and (cut_ms := pool.signed.ends_at_ms(number, now_ms)) is not None:
+    end_ms, signed = pool.expires_at_ms, pool.signed
+    if signed is not None and (cut_ms := signed.ends_at_ms(number, now_ms)) is not None:
         return cut_ms if end_ms is None else min(end_ms, cut_ms)
     return end_ms
 
@@ -43,10 +43,14 @@ def held_until(tenant: Tenant, pool: Pool, issued_at_ms: int, number: int = 0, n
 
 def with_token_of(book: Book, seat: Seat, session: Session, address: str) -> Seat:
     """The seat after a token was just issued for this session, at a request from this address."""
-    issued_at_ms = max(seat.issued_at_ms, session.renewed_at_ms)
-    held_ms = _held_until(book, seat, issued_at_ms, session.renewed_at_ms)
-    expires_at_ms = max(seat.expires_at_ms, session.expires_at_ms, held_ms)
-    sources = used_from(seat.sources, source_of(address), session.renewed_at_ms)
+    now_ms = session.renewed_at_ms
+    issued_at_ms = max(seat.issued_at_ms, now_ms)
+    expires_at_ms = max(seat.expires_at_ms, session.expires_at_ms)
+    tenant = book.tenants[seat.tenant_id]
+    hold_s = tenant.hold_s_of(tenant.pools[seat.pool_id])
+    if issued_at_ms + hold_s * 1000 > expires_at_ms:  # only then does the hold make a difference
+        expires_at_ms = max(expires_at_ms, _held_until(book, seat, issued_at_ms, now_ms))
+    sources = used_from(seat.sources, source_of(address), now_ms)
     return replace(seat, expires_at_ms=expires_at_ms, issued_at_ms=issued_at_ms, sources=sources)
 
 

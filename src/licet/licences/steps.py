@@ -21,6 +21,7 @@ An example: `A` gives 5 seats until 10, with 2 of grace, and its serial 2 from 9
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Final
 
 from licet.licences.errors import LicenceCode, LicenceRefused, shown
@@ -49,6 +50,8 @@ class Step:
 
     `in_grace` of the signed seats are given by licences that have expired. `licences` are the ids that give
     seats, and `terms` is None where none does. `conflict` says why licences that are there give nothing.
+    `signed` is the highest number that a seat may have. `expires_at_ms` is set within `SignedSeats`: when
+    fewer seats are given than now if grace does not count.
     """
 
     from_ms: int
@@ -58,11 +61,11 @@ class Step:
     licences: tuple[str, ...] = ()
     terms: Terms | None = None
     conflict: LicenceCode | None = None
+    expires_at_ms: int | None = field(default=None, repr=False, compare=False)
+    signed: int = field(init=False, repr=False, compare=False)
 
-    @property
-    def signed(self) -> int:
-        """The highest number that a seat may have."""
-        return self.seats + self.overdraft
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "signed", self.seats + self.overdraft)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +73,37 @@ class SignedSeats:
     """The step function of one pool. The first step begins with time, and gives nothing.
 
     `hold_s` is the greatest hold of all steps, those gone by too: it becomes no shorter with time.
+    `remembered` is for who draws a number from a step again and again: by its name, the step's moment, and
+    what else it depends on.
     """
 
     steps: tuple[Step, ...]
     hold_s: int = field(init=False, repr=False, compare=False)
+    remembered: dict[tuple[str, int, int | None, int | None], int] = field(
+        init=False, repr=False, compare=False
+    )
+    # Each grant asks for these: of each step its moment, and the fewest seats from it on.
+    _from_ms: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    _least: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         terms = [step.terms for step in self.steps if step.terms is not None]
-        object.__setattr__(self, "hold_s", max((one.hold_s for one in terms), default=0))
+        least = [*accumulate((step.signed for step in reversed(self.steps)), min)]
+        found = {
+            "steps": tuple(
+                replace(it, expires_at_ms=self._expiry_of(at)) for at, it in enumerate(self.steps)
+            ),
+            "hold_s": max((one.hold_s for one in terms), default=0),
+            "remembered": {},
+            "_from_ms": tuple(step.from_ms for step in self.steps),
+            "_least": tuple(reversed(least)),
+        }
+        for name, value in found.items():
+            object.__setattr__(self, name, value)
 
     def at(self, now_ms: int) -> Step:
         """What counts at this moment."""
-        return self.steps[self._index(now_ms)]
+        return self.steps[bisect_right(self._from_ms, now_ms) - 1]
 
     def after(self, now_ms: int) -> tuple[Step, ...]:
         """What comes next, in order."""
@@ -104,6 +126,8 @@ class SignedSeats:
 
         That is the first step below its number, though a later one may be above it again.
         """
+        if number <= self._least[bisect_right(self._from_ms, now_ms) - 1]:
+            return None
         if self.at(now_ms).signed < number:
             return now_ms
         return next((step.from_ms for step in self.after(now_ms) if step.signed < number), None)
@@ -113,15 +137,18 @@ class SignedSeats:
 
         A renewal that is installed puts it off. Within the grace it is the end of that.
         """
-        now = self.at(now_ms)
+        return self.at(now_ms).expires_at_ms
+
+    def _expiry_of(self, index: int) -> int | None:
+        now = self.steps[index]
         given = (
             (step.from_ms, step.signed if now.in_grace else step.signed - step.in_grace)
-            for step in self.after(now_ms)
+            for step in self.steps[index + 1 :]
         )
         return next((from_ms for from_ms, count in given if count < now.signed), None)
 
     def _index(self, now_ms: int) -> int:
-        return max(0, bisect_right(self.steps, now_ms, key=lambda step: step.from_ms) - 1)
+        return bisect_right(self._from_ms, now_ms) - 1
 
 
 NO_SEATS: Final = SignedSeats((Step(from_ms=_BEFORE_ALL_MS),))

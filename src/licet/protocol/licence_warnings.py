@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from licet.formats import instant
 from licet.ledger.commands import Granted
-from licet.ledger.signed_pools import seats_of
-from licet.model import Pool, Tenant
+from licet.licences.steps import Step
+from licet.model import Tenant
 from licet.units import DAY_MS
 
 SOON_MS: Final = 30 * DAY_MS
@@ -25,25 +25,27 @@ OVERDRAFT: Final = "overdraft"
 
 
 def licence_members(granted: Granted, tenant: Tenant) -> dict[str, Any]:
-    """The members of the answer about the licence; none where all is well, or the pool is in no licence."""
-    pool = None if granted.session.pool_id is None else tenant.pools.get(granted.session.pool_id)
-    if not granted.seat_number or pool is None or pool.signed is None:
+    """The members of the answer about the licence, for a numbered seat; none where all is well."""
+    pool_id, now_ms = granted.session.pool_id, granted.at_ms
+    pool = None if pool_id is None else tenant.pools.get(pool_id)
+    if pool is None or (signed := pool.signed) is None:  # it is no more, or signed no more
+        return {}
+    step = signed.at(now_ms)
+    expires_at_ms = step.expires_at_ms
+    is_far = expires_at_ms is None or expires_at_ms > now_ms + SOON_MS
+    if is_far and granted.seat_number <= step.seats and not step.in_grace:
         return {}
     members: dict[str, Any] = {}
-    expires_at_ms = pool.signed.expires_at_ms(granted.at_ms)
-    is_soon = expires_at_ms is not None and expires_at_ms <= granted.at_ms + SOON_MS
-    if is_soon:
+    if not is_far:
         members["licence_expires_at"] = instant(expires_at_ms)
-    if warnings := [*_warnings(pool, granted, is_soon=is_soon)]:
-        members["warnings"] = warnings
+    members["warnings"] = [*_warnings(step, granted, is_soon=not is_far)]
     return members
 
 
-def _warnings(pool: Pool, granted: Granted, *, is_soon: bool) -> Iterator[str]:
-    assert pool.signed is not None
-    if pool.signed.at(granted.at_ms).in_grace:
+def _warnings(step: Step, granted: Granted, *, is_soon: bool) -> Iterator[str]:
+    if step.in_grace:
         yield GRACE
     elif is_soon:
         yield EXPIRES_SOON
-    if granted.seat_number > seats_of(pool, granted.at_ms):
+    if granted.seat_number > step.seats:
         yield OVERDRAFT

@@ -97,11 +97,12 @@ def _numbers_counted(book: Book, writes: Writes) -> dict[int, Row]:
         return {}
     free = Counter(key[0] for key in writes.numbers_new)
     free.subtract(key[0] for key in writes.numbers_gone)
-    pools = {pool.id: pool for tenant in book.tenants.values() for pool in tenant.pools.values()}
     found: dict[int, Row] = {}
     for key in {*writes.numbers_used, *free}:
-        taken_at_ms = writes.taken_at_ms.get(key)
-        room = ROOM_KEPT if taken_at_ms is None else room_of(pools[key], taken_at_ms)
+        seat = writes.last_taken.get(key)
+        room = ROOM_KEPT
+        if seat is not None:
+            room = room_of(book.tenants[seat.tenant_id].pools[key], seat.taken_at_ms)
         more = book.in_use[key] - book.in_use_before[key]
         found[key] = (writes.numbers_used.get(key, 0), free[key], more, room)
     return found
