@@ -202,6 +202,8 @@ SHARED_ADVICE = {  # is the same for everybody, or is found by the command line 
     FindingCode.NODE_SILENT,
     FindingCode.FILE_READABLE,
     FindingCode.KEYRING_UNUSABLE,
+    FindingCode.CERTIFICATE_UNUSABLE,
+    FindingCode.CERTIFICATE_EXPIRES,
     FindingCode.SETTINGS_WRONG,
     FindingCode.SCHEMA_OUTDATED,
     FindingCode.SCHEMA_UNKNOWN,

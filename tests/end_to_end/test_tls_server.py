@@ -90,6 +90,25 @@ def test_a_renewed_certificate_is_used_without_a_restart(server: SecureServer) -
     assert "is not the key of" in lines[0]["detail"]
 
 
+@pytest.mark.parametrize(("days", "said"), [(-1, "it expired 20"), (13, "it expires 20"), (15, None)])
+def test_the_check_finds_a_certificate_that_should_be_renewed(
+    tmp_path: Path, days: int, said: str | None
+) -> None:
+    """Two weeks before: whatever renews it should have done so by then."""
+    run("init", "--data", str(tmp_path), "--tenant", "T", "--seats", "1")
+    certificate, key = Pair(days=days).write(tmp_path)
+    settings = f'tls_certificate = "{certificate.name}"\ntls_key = "{key.name}"\n'
+    (tmp_path / "licet.toml").write_text(settings, "utf-8")
+    found = json.loads(
+        run("check", "--data", str(tmp_path), "--json", exit_code=int(said is not None)).stdout
+    )
+    findings = {it["code"]: it["problem"] for it in found["findings"]}
+    assert findings.get("certificate_expires", "")[: len(said or "-")] == (said or "")
+    put(key, Pair().key_pem())
+    found = json.loads(run("check", "--data", str(tmp_path), "--json", exit_code=1).stdout)
+    assert "certificate_unusable" in [it["code"] for it in found["findings"]]
+
+
 def test_a_certificate_that_cannot_be_used_ends_the_start(tmp_path: Path) -> None:
     """With what to do, and before anything is served."""
     certificate, key = Pair().write(tmp_path)

@@ -22,7 +22,7 @@ NOW = datetime.now(UTC)
 class Pair:
     """A certificate for 127.0.0.1 that its own key has signed, and the key."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, days: int = 90) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "licet.test")])
         names = x509.SubjectAlternativeName(
@@ -32,7 +32,7 @@ class Pair:
             x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(self.key.public_key())
         )
         made = made.serial_number(x509.random_serial_number()).add_extension(names, critical=False)
-        made = made.not_valid_before(NOW - timedelta(days=1)).not_valid_after(NOW + timedelta(days=9))
+        made = made.not_valid_before(NOW - timedelta(days=99)).not_valid_after(NOW + timedelta(days=days))
         self.certificate = made.sign(self.key, SHA256())
 
     @property

@@ -109,6 +109,13 @@ def test_the_end_of_a_licence_is_in_seconds(store: Store) -> None:
     assert of_pool(found, "licet_pool_expiry_timestamp_seconds") == expected
 
 
+def test_the_end_of_the_certificate_is_that_of_the_pair_in_use(store: Store) -> None:
+    """Without one there is none."""
+    name = "licet_certificate_expiry_timestamp_seconds"
+    assert values(made(store, certificate_expires_at_s=lambda: 1_800_000_000))[name, ()] == 1_800_000_000
+    assert (name, ()) not in values(made(store))
+
+
 def test_sessions_are_told_by_what_was_granted_in_whatever_order(store: Store) -> None:
     asked = ("all", "view all", "all view")
     commit(store, [grant(1, number, scope=scope) for number, scope in enumerate(asked)])

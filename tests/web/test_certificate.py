@@ -75,6 +75,18 @@ def test_a_renewed_pair_is_used_for_the_next_handshake(tmp_path: Path) -> None:
     assert changes == [None]
 
 
+def test_when_it_expires_is_that_of_the_pair_in_use(tmp_path: Path) -> None:
+    """Also while a broken one lies there."""
+    certificate = Certificate(*Pair(days=5).write(tmp_path))
+    first = certificate.expires_at_s
+    put(tmp_path / "certificate.pem", Pair(days=9).pem)
+    certificate.context()
+    assert certificate.expires_at_s == first
+    Pair(days=9).write(tmp_path)
+    certificate.context()
+    assert certificate.expires_at_s == first + 4 * 86_400
+
+
 def test_a_pair_that_is_half_renewed_waits_for_its_other_half(tmp_path: Path) -> None:
     """The one from before is used until then. It is said once for each change."""
     changes = Changes()

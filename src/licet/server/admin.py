@@ -180,6 +180,7 @@ def _metrics(parts: Parts) -> "Metrics":
     from licet.telemetry.metrics import Metrics, Queue  # noqa: PLC0415 - not before the public listener answers
 
     settings, commits, reads, authenticator = parts.settings, parts.commits, parts.reads, parts.authenticator
+    certificate = parts.certificate
     return Metrics(
         store=parts.store,
         measures=parts.measures,
@@ -193,6 +194,7 @@ def _metrics(parts: Parts) -> "Metrics":
         tenants_max=settings.metrics_tenants_max,
         build={"version": parts.version, "store": "postgres" if settings.store_url() else "sqlite"},
         is_public=settings.metrics_public,
+        certificate_expires_at_s=(lambda: certificate.expires_at_s) if certificate is not None else None,
     )
 
 

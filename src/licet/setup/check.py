@@ -80,6 +80,8 @@ class FindingCode(StrEnum):
     # Found only on the machine itself
     FILE_READABLE = "file_readable"
     KEYRING_UNUSABLE = "keyring_unusable"
+    CERTIFICATE_UNUSABLE = "certificate_unusable"
+    CERTIFICATE_EXPIRES = "certificate_expires"
     SETTINGS_WRONG = "settings_wrong"
     SCHEMA_OUTDATED = "schema_outdated"
     SCHEMA_UNKNOWN = "schema_unknown"

@@ -181,6 +181,12 @@ FAMILIES: Final = (
         ("kind",),
         "Transactions that the database took back because of another one, by its name for that.",
     ),
+    Family(
+        "licet_certificate_expiry_timestamp_seconds",
+        "gauge",
+        (),
+        "When the certificate of this server expires, in seconds since 1970; none without one.",
+    ),
     Family("licet_build_info", "info", ("version", "python", "store"), "What runs here; always 1."),
 )
 
@@ -202,12 +208,14 @@ class Metrics:
         tenants_max: int,
         build: Mapping[str, str],
         is_public: bool = False,
+        certificate_expires_at_s: Callable[[], int] | None = None,
     ) -> None:
         self.is_public = is_public
         self._store = store
         self._measures = measures
         self._queues = queues
         self._is_ready = is_ready
+        self._certificate_expires_at_s = certificate_expires_at_s
         self._tenants_max = tenants_max
         self._build = {**build, "python": platform.python_version()}
         self._processes: list[Collector] = [ProcessCollector(registry=None)]
@@ -255,6 +263,8 @@ class Metrics:
         _put(of, "licet_build_info", (), self._build)
         _put(of, "licet_store_up", (), int(found is not None))
         _put(of, "licet_ready", (), int(self._is_ready()))
+        if self._certificate_expires_at_s is not None:
+            _put(of, "licet_certificate_expiry_timestamp_seconds", (), self._certificate_expires_at_s())
         if found is not None:
             _put_occupancy(of, found)
         _put_counted(of, self._counted())

@@ -2,6 +2,7 @@
 
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 from typing import NamedTuple
@@ -14,8 +15,9 @@ from licet.cli.output import Instant, Record, note, say, show_json, show_list
 from licet.cli.run.check_advice import advice_of
 from licet.cli.stores import data_directory, opened, store_at
 from licet.cli.suggested_options import of_data
+from licet.clock import wall_ms
 from licet.credentials.keyring import FILE_NAME, KeyringUnusable, fingerprint, read_keyring
-from licet.formats import counted
+from licet.formats import counted, instant
 from licet.settings.load import SettingsError, load_settings
 from licet.setup.check import Finding, FindingCode, check_nodes
 from licet.setup.check import check as check_store
@@ -23,6 +25,7 @@ from licet.store.errors import SchemaOutdated, SchemaUnknown, SetupDamaged
 from licet.store.nodes import Node, is_silent, read_nodes
 from licet.store.opening import SQLITE_NAME
 
+RENEWED_BEFORE_S = 14 * 86_400  # programs that renew do so 30 days before: then something is wrong with them
 _HEADINGS = {
     "name": "node",
     "version": "version",
@@ -50,6 +53,7 @@ def check(*, data: Data = None, as_json: AsJson = False) -> None:
     directory = data_directory(data)
     nodes, of_store, names_tenant = _look_at_store(directory)
     findings = [*of_store, *_file_findings(directory, data), *_settings_findings(directory)]
+    findings += _certificate_findings(directory)
     if as_json:
         show_json(
             {
@@ -168,6 +172,29 @@ def _settings_findings(directory: Path) -> Iterator[Finding]:
         advice = "docs/reference/configuration.md has all of them"
         for mistake in fault.mistakes:
             yield _wrong(FindingCode.SETTINGS_WRONG, "settings", mistake, advice)
+
+
+def _certificate_findings(directory: Path) -> Iterator[Finding]:
+    """Whether the server's certificate can be used, and for long enough to renew it."""
+    with suppress(SettingsError):
+        settings = load_settings(overrides={"data": directory})
+        certificate, key = settings.tls_certificate, settings.tls_key
+        if certificate is None or key is None:
+            return
+        from licet.web.http import certificate as tls  # noqa: PLC0415 - for who has one
+
+        try:
+            tls.context_of(certificate, key)
+            expires_at_s = tls.expiry_of(certificate)
+        except tls.CertificateUnusable as unusable:
+            advice = "put back the pair from before; servers that run still use it"
+            yield _wrong(FindingCode.CERTIFICATE_UNUSABLE, "tls_certificate", str(unusable), advice)
+            return
+        now_s = wall_ms() // 1000
+        if expires_at_s < now_s + RENEWED_BEFORE_S:
+            problem = f"it {'expires' if expires_at_s > now_s else 'expired'} {instant(expires_at_s * 1000)}"
+            advice = "renew it; servers that run use the new one without a restart"
+            yield _wrong(FindingCode.CERTIFICATE_EXPIRES, str(certificate), problem, advice)
 
 
 def _wrong(code: FindingCode, target: str, problem: str, advice: str) -> Finding:

@@ -35,8 +35,8 @@ class _Seen(NamedTuple):
 class Certificate:
     """A certificate with the ones that lead to its authority, and its key, in two files of PEM.
 
-    `changed` is called when a file has, with the reason where the new pair is not used. The constructor
-    raises CertificateUnusable.
+    `changed` is called when a file has, with the reason where the new pair is not used. `expires_at_s` is
+    when the one in use expires, in seconds since 1970. The constructor raises CertificateUnusable.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class Certificate:
         self._changed = changed
         self._seen = self._look()
         self._context = context_of(certificate, key)
+        self.expires_at_s = expiry_of(certificate)
 
     def context(self) -> ssl.SSLContext:
         """What the next handshake needs."""
@@ -53,7 +54,7 @@ class Certificate:
         if seen != self._seen:
             self._seen = seen  # before they are read: what is written meanwhile is another change
             try:
-                self._context = context_of(*self._files)
+                self._context, self.expires_at_s = context_of(*self._files), expiry_of(self._files[0])
             except CertificateUnusable as unusable:
                 self._changed(f"{unusable}; the one from before is still used")
             else:
@@ -92,6 +93,20 @@ def context_of(certificate: Path, key: Path) -> ssl.SSLContext:
             f"{certificate} and {key} cannot be read ({type(fault).__name__})"
         ) from None
     return context
+
+
+def expiry_of(certificate: Path) -> int:
+    """When a certificate expires, in seconds since 1970.
+
+    Raises CertificateUnusable.
+    """
+    from cryptography.x509 import load_pem_x509_certificate  # noqa: PLC0415 - for who has a certificate
+
+    try:
+        read = load_pem_x509_certificate(certificate.read_bytes())  # the first one is the server's
+    except (OSError, ValueError) as fault:
+        raise CertificateUnusable(f"{certificate} cannot be read ({type(fault).__name__})") from None
+    return int(read.not_valid_after_utc.timestamp())
 
 
 class _IsEncrypted(Exception):
