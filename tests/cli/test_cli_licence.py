@@ -154,3 +154,23 @@ def test_a_licence_whose_id_another_vendor_uses_is_removed_by_its_vendor(
         "acme": "valid",
         "b": "removed",
     }
+
+
+def test_a_serial_that_a_later_one_has_replaced_says_so(desk: Desk, vendor: str, licence: str) -> None:
+    """It is not valid any more, though it has not ended."""
+    desk.out("trust", "add", vendor)
+    desk.out("licence", "install", licence)
+    desk.out("licence", "install", "-", stdin=armoured(text_of("full", "all", serial=2, seats=3)))
+    assert [it["state"] for it in desk.json("licence", "list")] == ["superseded by serial 2", "valid"]
+    shown = [(it["state"], it["superseded_by"]) for it in desk.json("licence", "show", "C-1")]
+    assert shown == [("superseded", 2), ("valid", None)]
+    assert "superseded by serial 2" in desk.out("licence", "show", "C-1")
+
+
+def test_a_file_that_is_refused_is_in_the_journal(desk: Desk, vendor: str, licence: str) -> None:
+    """Found by the licence that it says to be, with what became of that before."""
+    desk.out("trust", "add", vendor)
+    desk.out("licence", "install", licence)
+    desk.error("licence", "install", "-", stdin=armoured(text_of("full", "all", seats=9)))
+    found = [(it["action"], it["target"]) for it in desk.json("journal", "--licence", "C-1")]
+    assert found == [("refuse", "licence C-1"), ("install", "licence C-1")]

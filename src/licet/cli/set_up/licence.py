@@ -1,7 +1,7 @@
 """Runs `licet trust` and `licet licence`: which vendors count, and which of their licences are installed."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -14,15 +14,14 @@ from licet.cli.output import Absent, Instant, Record, say, show_json, show_list,
 from licet.cli.stores import chosen_tenant, opened
 from licet.cli.vendor.formatting import STANDING, record, until, what_is_given
 from licet.cli.vendor.formatting import as_json as plain_of
-from licet.clock import SystemClock
 from licet.licences.armour import FILE_BYTES_MAX
-from licet.licences.licence import SignedLicence
+from licet.licences.licence import SignedLicence, Standing
 from licet.licences.vendor_file import VENDOR_BYTES_MAX, read_vendor
 from licet.refusal import Code
 from licet.setup import licences as setup
 from licet.setup.change import SetupChange, changing
 from licet.setup.consequences import attempt
-from licet.setup.licences import InstalledLicence
+from licet.setup.licence_states import LicenceNow, LicenceState, states
 from licet.store.errors import NotFound
 from licet.vendor.files import read_bounded
 
@@ -137,7 +136,7 @@ def list_licences(*, tenant: TenantName = None, data: Data = None, as_json: AsJs
     """
     headings = {key: key for key in ("licence", "serial", "vendor", "state", "gives", "expires_at")}
     headings["expires_at"] = "until"
-    records = map(_record, _installed(data, tenant))
+    records = map(_record, _now(data, tenant))
     show_list(records, headings, as_json=as_json, empty="No licence is installed.")
 
 
@@ -147,18 +146,14 @@ def show(name: Name, *, tenant: TenantName = None, data: Data = None, as_json: A
 
     Example: [bold]licet licence show C-1[/]
     """
-    found = [it for it in _installed(data, tenant) if it.name == name]
+    found = [it for it in _now(data, tenant) if it.row.name == name]
     if not found:
         raise NotFound(f"there is no licence {name}", code=Code.NOT_FOUND, field="licence")
     if as_json:
-        plain = [
-            plain_of(it.licence, f"of {it.vendor}", is_verified=True) if it.licence else _record(it)
-            for it in found
-        ]
-        show_json(plain)
+        show_json([_plain(it) for it in found])
         return
     for it in found:
-        show_one(record(it.licence, f"of {it.vendor}") if it.licence else _record(it), as_json=False)
+        show_one(_shown(it), as_json=False)
 
 
 @app.verb("remove")
@@ -192,30 +187,55 @@ def remove(
     say(f"Licence {name}, serial {serial}, removed{and_ended(ending)}.")
 
 
-def _installed(data: Path | None, tenant: str | None) -> list[InstalledLicence]:
+# Why it does not count, or that it does.
+_STATES: Mapping[LicenceState, str] = {
+    LicenceState.VALID: STANDING[Standing.VALID],
+    LicenceState.GRACE: STANDING[Standing.GRACE],
+    LicenceState.NOT_YET: STANDING[Standing.NOT_YET],
+    LicenceState.OVER: STANDING[Standing.OVER],
+    LicenceState.SUPERSEDED: "superseded by serial {by}",
+    LicenceState.CONTRADICTED: "not counted: contradicts another licence of the same pool",
+    LicenceState.REMOVED: "removed",
+    LicenceState.UNTRUSTED: "not counted: of no vendor or key that is trusted",
+    LicenceState.DAMAGED: "not counted: changed after it was installed",
+}
+
+
+def _now(data: Path | None, tenant: str | None) -> list[LicenceNow]:
     with opened(data) as store:
         of = chosen_tenant(store, tenant)
         with store.reading() as connection:
-            return setup.installed(connection, of.id, of.name)
+            return states(setup.installed(connection, of.id, of.name), store.clock.now_ms())
 
 
-def _record(it: InstalledLicence) -> Record:
-    licence = it.licence
-    if it.removed_at_ms is not None:
-        state = "removed"
-    elif licence is None:
-        state = "not counted: changed, or of no vendor that is trusted"
-    else:
-        state = STANDING[licence.standing(SystemClock().now_ms())]
+def _state(it: LicenceNow) -> str:
+    return _STATES[it.state].format(by=it.superseded_by)
+
+
+def _shown(it: LicenceNow) -> Record:
+    if it.licence is None:
+        return _record(it)
+    return dict(record(it.licence, f"of {it.row.vendor}")) | {"state": _state(it)}
+
+
+def _plain(it: LicenceNow) -> Record:
+    if it.licence is None:
+        return _record(it)
+    plain = plain_of(it.licence, f"of {it.row.vendor}", is_verified=True)
+    return plain | {"state": it.state.value, "superseded_by": it.superseded_by}
+
+
+def _record(it: LicenceNow) -> Record:
+    licence, row = it.licence, it.row
     ends_ms = None if licence is None else licence.expires_at_ms
     return {
-        "licence": it.name,
-        "serial": it.serial,
-        "vendor": it.vendor,
-        "product": it.product,
-        "state": state,
+        "licence": row.name,
+        "serial": row.serial,
+        "vendor": row.vendor,
+        "product": row.product,
+        "state": _state(it),
         "gives": None if licence is None else what_is_given(licence),
-        "installed_at": Instant(it.installed_at_ms),
+        "installed_at": Instant(row.installed_at_ms),
         "expires_at": Absent("never" if licence else "-") if ends_ms is None else Instant(ends_ms),
     }
 
