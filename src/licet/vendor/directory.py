@@ -22,7 +22,7 @@ from licet.licences.vendor_file import (
     vendor_file,
 )
 from licet.vendor.errors import VendorCode, VendorRefused
-from licet.vendor.files import PRIVATE, PUBLIC, make_directory, read_bounded, write_file
+from licet.vendor.files import PRIVATE, PUBLIC, alone_in, make_directory, read_bounded, write_file
 from licet.vendor.private_keys import PrivateKey, open_private_key, read_private_file
 
 VENDOR_FILE: Final = "vendor.json"
@@ -121,17 +121,19 @@ def keep_new(path: Path, vendor: Vendor, encrypted: bytes | None) -> VendorDirec
 
 
 def keep_another(kept: VendorDirectory, key: VendorKey, encrypted: bytes | None) -> VendorDirectory:
-    """Add a key after the existing ones.
+    """Add a key after the existing ones, also those that another process has added meanwhile.
 
     Raises VendorRefused.
     """
-    vendor = kept.vendor
-    if key.kid in vendor.keys:
-        raise VendorRefused(VendorCode.ALREADY_THERE, f"the key {key.kid} is there already")
-    must_have_room(kept)
-    added = kept._replace(vendor=replace(vendor, keys={**vendor.keys, key.kid: key}))
-    _keep_key(added, key, encrypted)
-    write_file(kept.path / VENDOR_FILE, vendor_file(added.vendor), mode=PUBLIC, replacing=True)
+    with alone_in(kept.path):
+        now = read_directory(kept.path)
+        vendor = now.vendor
+        if key.kid in vendor.keys:
+            raise VendorRefused(VendorCode.ALREADY_THERE, f"the key {key.kid} is there already")
+        must_have_room(now)
+        added = now._replace(vendor=replace(vendor, keys={**vendor.keys, key.kid: key}))
+        _keep_key(added, key, encrypted)
+        write_file(now.path / VENDOR_FILE, vendor_file(added.vendor), mode=PUBLIC, replacing=True)
     return added
 
 

@@ -4,9 +4,11 @@ The content goes to a draft in the same directory, is synced, and takes its plac
 is killed leaves the old file or the new one, and perhaps a draft that nobody reads.
 """
 
+import fcntl
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -60,6 +62,23 @@ def make_directory(path: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as fault:
         raise VendorRefused(VendorCode.UNWRITABLE, f"{path} cannot be made: {fault.strerror}") from None
+
+
+@contextmanager
+def alone_in(directory: Path) -> Iterator[None]:
+    """Wait until no other process is within this block for the same directory.
+
+    Raises VendorRefused.
+    """
+    try:
+        descriptor = os.open(directory, os.O_RDONLY)
+    except OSError as fault:
+        raise VendorRefused(VendorCode.UNWRITABLE, f"{directory} cannot be read: {fault.strerror}") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)  # which ends the lock
 
 
 def _place(draft: Path, path: Path, *, replacing: bool) -> None:
