@@ -12,13 +12,16 @@ from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from licet.guard.memory import Kept, OneProcess, SeatMemory
-from licet.guard.sql_memory import CACHE_SHARE, WAITING_MAX, OutOfReach, SqlMemory
+from licet.guard.sql_memory import CACHE_SHARE, LEFT_MAX, WAITING_MAX, OutOfReach, SqlMemory
+from support.half_open import Forwarder
 from support.http_site import PATIENCE_S
 from support.postgres import Postgres
 from support.seat_memories import NO_CACHE, START_S, Database, Time
@@ -43,6 +46,36 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
         made = Database.postgres(server, f"seats_{os.getpid()}_{next(_NAMES)}")
     yield made
     made.close()
+
+
+class Silent:
+    """A database whose connections stop answering, also new ones."""
+
+    def __init__(self) -> None:
+        self.goes_on = threading.Event()
+        self.is_silent = False
+        self.waiting = 0
+
+    def connect(self) -> "Silent":
+        """A connection, which is its own cursor."""
+        return self
+
+    cursor = connect
+
+    def execute(self, *_: object) -> None:
+        """Wait for ever, if it is silent."""
+        if self.is_silent:
+            self.waiting += 1
+            self.goes_on.wait(PATIENCE_S)
+
+    def fetchone(self) -> tuple[int]:
+        """The newest `iat`."""
+        return (START_S,)
+
+    def commit(self) -> None:
+        """Nothing is kept."""
+
+    close = commit
 
 
 Kind = Callable[[Time], SeatMemory]
@@ -312,6 +345,41 @@ class TestOutOfReach:
         postgres.execute(cut)
         assert memory.take("seat", "A", START_S, HOLD_S) is None
         database.close()
+
+    def test_a_connection_that_is_half_open_is_replaced(self, postgres: Postgres, time: Time) -> None:
+        """The question is put once more over a new one, by threads and tasks; nobody hears of it."""
+        url = postgres.create_database(f"half_{os.getpid()}_{next(_NAMES)}")
+        with Forwarder(int(urlsplit(url).port or 0)) as way:
+            by_way = url.replace(f":{urlsplit(url).port}/", f":{way.port}/")
+            database = Database(lambda: psycopg.connect(by_way))
+            memory = database.memory(time, cache=NO_CACHE, timeout=timedelta(seconds=4))
+            assert memory.take("seat", "A", START_S, HOLD_S) is None
+            before = way.connections
+            way.silence()
+            assert memory.take("seat", "A", START_S, HOLD_S) is None
+            assert way.connections == before + 1
+            way.silence()
+            assert asyncio.run(memory.atake("seat", "A", START_S, HOLD_S)) is None
+            kept = memory.take("seat", "B", START_S + 1, HOLD_S)
+            assert kept is not None
+            assert kept.iat == START_S
+            database.close()
+
+    def test_a_database_that_never_answers_is_left_alone_with_few_threads(self) -> None:
+        """Nor is anybody let in by it."""
+        database = Silent()
+        memory = SqlMemory(database.connect, dialect="sqlite", timeout=timedelta(milliseconds=20))
+        try:
+            assert memory.take("seat", "A", START_S, HOLD_S) is None
+            database.is_silent = True
+            for _ in range(3 * LEFT_MAX):
+                with pytest.raises(OutOfReach, match="does not answer in time"):
+                    memory.take("seat", "B", START_S + HOLD_S, HOLD_S)
+            assert database.waiting <= LEFT_MAX + 1
+            assert memory.seats == 1
+        finally:
+            database.goes_on.set()
+            memory.close()
 
     def test_one_that_hangs_is_waited_for_no_longer_than_is_said(self) -> None:
         """Threads and tasks alike; and what waits for it is bounded."""

@@ -12,6 +12,9 @@
 - Statements run in a few threads of the memory's own, each with a connection; a seat has always the same one,
   so that the dictionary learns what happened in the order in which it happened. They start with the first
   question, and anew in a child after a fork. What waits for them is bounded, and so is for how long.
+- A connection that was used before and does not answer for half of `timeout` may be half open: a firewall or
+  a machine that is gone says nothing. The thread is left alone with it, and its place is taken by another
+  with a connection of its own, which is asked once. What the old one learns later counts for nothing.
 """
 
 import asyncio
@@ -21,7 +24,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, ClassVar, Final, Literal, NamedTuple
@@ -34,6 +37,7 @@ CACHE_SHARE: Final = 12  # of `hold`: 5 s of the 60 that a licence has if it doe
 TIMEOUT: Final = timedelta(seconds=3)
 THREADS: Final = 4  # a guess: some thousand statements a second
 WAITING_MAX: Final = 1000  # of each thread: about a second of them
+LEFT_MAX: Final = 8  # threads that wait on dead connections: TCP gives one up in about 15 minutes
 
 Dialect = Literal["sqlite", "postgresql"]
 
@@ -51,6 +55,10 @@ WHERE licet_seat.who = excluded.who OR excluded.iat >= licet_seat.iat + :hold
    OR licet_seat.seen NOT BETWEEN {now} - 1000 * :hold + 1 AND {now}
 RETURNING iat"""
 _LOOK = "SELECT iat, seen + 1000 * :hold - {now} FROM licet_seat WHERE seat = :seat"
+
+
+_TOO_LATE = "the database does not answer in time"
+_ALMOST = 0.9  # a clock may be behind another by a little
 
 
 class OutOfReach(Exception):
@@ -106,7 +114,9 @@ class SqlMemory:
         self._wall_ms = wall_ms
         self._known: dict[str, _Known] = {}
         # By the process: threads do not outlive a fork, and a connection of the parent's is the parent's.
-        self._threads: dict[int, tuple[_Thread, ...]] = {}
+        self._threads: dict[int, list[_Thread]] = {}
+        self._left: list[_Thread] = []
+        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"SqlMemory({len(self._known)})"
@@ -132,35 +142,65 @@ class SqlMemory:
 
         Raises OutOfReach, or what the driver raises.
         """
-        asked = self._ask(seat, who, iat, hold_s)
-        try:
-            return asked.result(self._timeout_s)
-        except TimeoutError:
-            asked.cancel()
-            raise OutOfReach("the database does not answer in time") from None
+        asked, half_s = self._ask(seat, who, iat, hold_s), self._timeout_s / 2
+        wait([asked], half_s)
+        if not asked.done():
+            asked = self._asked_again(asked, seat, who, iat, hold_s)
+            wait([asked], half_s)
+        if asked.done():
+            return asked.result()
+        asked.cancel()
+        raise OutOfReach(_TOO_LATE)
 
     async def atake(self, seat: str, who: str, iat: int, hold_s: int) -> Kept | None:
         """The same, for tasks."""
-        asked = self._ask(seat, who, iat, hold_s)
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                return await asyncio.wrap_future(asked)
-        except TimeoutError:
-            raise OutOfReach("the database does not answer in time") from None
+        asked, half_s = self._ask(seat, who, iat, hold_s), self._timeout_s / 2
+        waiting = asyncio.wrap_future(asked)
+        await asyncio.wait([waiting], timeout=half_s)
+        if not waiting.done():
+            again = self._asked_again(asked, seat, who, iat, hold_s)
+            waiting = waiting if again is asked else asyncio.wrap_future(again)
+            await asyncio.wait([waiting], timeout=half_s)
+        if waiting.done():
+            return waiting.result()
+        waiting.cancel()
+        raise OutOfReach(_TOO_LATE)
 
     def close(self) -> None:
         """End the threads, and close their connections."""
         for thread in self._threads.pop(os.getpid(), ()):
             thread.close()
 
-    def _ask(self, seat: str, who: str, iat: int, hold_s: int) -> "Future[Kept | None]":
+    def _ask(self, seat: str, who: str, iat: int, hold_s: int) -> "_Asking":
         process = os.getpid()
         threads = self._threads.get(process)
         if threads is None:
-            made = tuple(_Thread(self._connect, self._dialect, self._wall_ms) for _ in range(THREADS))
+            made = [self._thread() for _ in range(THREADS)]
             threads = self._threads.setdefault(process, made)  # one for all, whoever comes first
         thread = threads[crc32(seat.encode(errors="replace")) % len(threads)]
         return thread.submit(lambda: self._taken(thread, seat, who, iat, hold_s))
+
+    def _asked_again(self, asked: "_Asking", seat: str, who: str, iat: int, hold_s: int) -> "_Asking":
+        """The same question at another thread, if the one that has it is left alone; else as it is."""
+        if asked.thread.waits_since(self._timeout_s / 2):
+            self._leave(asked.thread)
+        if not asked.thread.is_left:
+            return asked
+        asked.cancel()
+        return self._ask(seat, who, iat, hold_s)
+
+    def _leave(self, thread: "_Thread") -> None:
+        """Put another thread in the place of one whose connection is dead, as long as few are left so."""
+        with self._lock:
+            self._left = [it for it in self._left if it.is_alive]
+            threads = self._threads.get(os.getpid(), [])
+            if thread in threads and len(self._left) < LEFT_MAX:
+                thread.is_left = True
+                self._left.append(thread)
+                threads[threads.index(thread)] = self._thread()
+
+    def _thread(self) -> "_Thread":
+        return _Thread(self._connect, self._dialect, self._wall_ms)
 
     def _taken(self, thread: "_Thread", seat: str, who: str, iat: int, hold_s: int) -> Kept | None:
         """What becomes of it; in the one thread that this seat has."""
@@ -170,6 +210,8 @@ class SqlMemory:
         if known is not None and (kept := known.in_the_way_of(who, iat, hold_s, asked_s)) is not None:
             return kept
         found = thread.take(seat, who, iat, hold_s)
+        if thread.is_left:
+            raise OutOfReach(_TOO_LATE)
         if isinstance(found, Kept):
             return found
         newest = found.iat if known is None else max(found.iat, known.iat)
@@ -178,7 +220,15 @@ class SqlMemory:
         return None
 
 
-_Asked = tuple["Future[Kept | None]", Callable[[], "Kept | None"]]
+class _Asking(Future["Kept | None"]):
+    """A question, and the thread that has it."""
+
+    def __init__(self, thread: "_Thread") -> None:
+        super().__init__()
+        self.thread = thread
+
+
+_Asked = tuple[_Asking, Callable[[], "Kept | None"]]
 
 
 class _Thread:
@@ -194,13 +244,25 @@ class _Thread:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._connection: Any = None
+        self._since_s: float | None = None  # when a question was put over the connection that was kept
+        self.is_left = False  # another has its place
 
-    def submit(self, ask: Callable[[], Kept | None]) -> "Future[Kept | None]":
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def waits_since(self, seconds: float) -> bool:
+        """Whether it has waited for so long for an answer over the connection that it kept."""
+        since_s = self._since_s
+        return since_s is not None and time.monotonic() - since_s >= seconds * _ALMOST
+
+    def submit(self, ask: Callable[[], Kept | None]) -> _Asking:
         """The answer, when it is there.
 
         Raises OutOfReach when too many wait.
         """
-        future: Future[Kept | None] = Future()
+        future = _Asking(self)
         try:
             self._asked.put_nowait((future, ask))
         except queue.Full:
@@ -223,10 +285,15 @@ class _Thread:
         """What the table says, over the connection that is kept or over a new one."""
         values = {"seat": seat, "who": who, "iat": iat, "hold": hold_s}
         if self._connection is not None:
+            self._since_s = time.monotonic()
             try:
                 return self._asked_table(values)
             except Exception:  # noqa: BLE001 - whatever a driver raises over a connection that has died
                 self._forget()
+            finally:
+                self._since_s = None
+            if self.is_left:
+                raise OutOfReach(_TOO_LATE)
         self._connection = self._connect()
         try:
             return self._asked_table(values)
@@ -235,7 +302,7 @@ class _Thread:
             raise
 
     def _run(self) -> None:
-        while (asked := self._asked.get()) is not None:
+        while not self.is_left and (asked := self._asked.get()) is not None:
             future, ask = asked
             if not future.set_running_or_notify_cancel():
                 continue
