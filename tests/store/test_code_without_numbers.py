@@ -55,7 +55,7 @@ def test_no_licence_is_installed_before_the_upgrade_is_finished(site: Site) -> N
     """Else such a server could still start; what to do is said."""
     with site.store.transaction() as transaction:
         transaction.connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
-    with pytest.raises(StillInUse, match="run licet migrate --finish first") as refused:
+    with pytest.raises(StillInUse, match="finish the upgrade first") as refused:
         put(site, licence())
     assert refused.value.code is Code.OLDER_NODES
     with site.store.transaction() as transaction:

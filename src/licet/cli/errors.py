@@ -118,6 +118,7 @@ _ADVICE: Mapping[tuple[Code, SubjectKind | None], str] = MappingProxyType(
         (Code.LAST_OWNER, "administrator"): ": licet admin add NAME --role owner{at}",
         (Code.DISABLED, "webhook"): ": licet webhook set {name} --enable{at}",
         (Code.OLDER_NODES, None): ", or say --force",
+        (Code.OLDER_NODES, "tenant"): ": licet migrate --finish{at}",
         (Code.SHARED_KEY, None): ": licet client secret add CLIENT_ID{to}",
     }
 )

@@ -320,7 +320,7 @@ def _must_know_numbers(connection: Connection, now_ms: int, tenant: str) -> None
     elif is_unfinished(connection):
         text = "a server of a version that knows no signed pools could still start on this store"
     if text:
-        text = f"{text}, and run licet migrate --finish first"
+        text = f"{text}, and finish the upgrade first"
         raise StillInUse(text, code=Code.OLDER_NODES, subject=Subject("tenant", tenant, tenant))
 
 
