@@ -63,6 +63,7 @@ OWNER_OF_ALL: dict[str, dict[str, Any] | None] = {
     "trustVendor": None,
     "distrustVendor": None,
     "removeLicence": None,
+    "unsignPool": None,
     "addScope": {"name": "new"},
     "changeScope": {"read_only": True},
     "removeScope": None,

@@ -279,3 +279,35 @@ def test_a_pool_that_is_not_there_or_counted_otherwise_is_said_with_what_helps(s
     assert (told["code"], told["subject"]["name"]) == ("not_found", "other")
     told = problem(send(site, licence(duplicates=["user"])), 409, "not-possible")
     assert told["detail"].endswith("change how the pool counts first. changePool changes it.")
+
+
+def test_a_licence_whose_id_another_vendor_uses_is_removed_by_its_vendor(site: AdminSite) -> None:
+    """Neither of the two by chance."""
+    other = TestVendor("b", "its")
+    assert trust(site, other).is_success
+    site.call("POST", f"/tenants/{JIM}/pools", json={"name": "other", "seats": 1})
+    pools = {"other": {"seats": 1, "scopes": ["x"]}}
+    beside = other.sign(other.claims(licence="C-1", iat=1_600_000_000, pools=pools))
+    assert send(site, licence()).is_success
+    assert send(site, armoured(beside)).is_success
+    told = problem(site.call("DELETE", f"{LICENCES}/C-1/1"), 409, "not-possible")
+    assert told["detail"].endswith("acme for jim2-api, b for its; say which vendor and product.")
+    assert site.call("DELETE", f"{LICENCES}/C-1/1?vendor=b&product=its").status_code == 204
+    found = {it["vendor"]: it["state"] for it in site.get(f"{LICENCES}/C-1")}
+    assert found == {"acme": "valid", "b": "removed"}
+
+
+def test_a_pool_is_made_unsigned_when_its_licences_were_removed(site: AdminSite) -> None:
+    """Not before; then it has the seats that are set. Only owners of all tenants do that."""
+    assert send(site, licence()).is_success
+    where = f"/tenants/{JIM}/pools/full"
+    problem(site.call("POST", f"/tenants/{OTHER}/pools/full/unsign", "owner of Other"), 403, "not-allowed")
+    told = problem(site.call("POST", f"{where}/unsign"), 409, "not-possible")
+    assert told["detail"].startswith("Pool full is in licence C-1; remove it first")
+    assert site.call("DELETE", f"{LICENCES}/C-1/1?may_end=9").status_code == 204
+    assert site.get(where)["signed"] is True
+    assert site.call("POST", f"{where}/unsign").status_code == 204
+    found = site.get(where)
+    assert (found["signed"], found["seats"], found["steps"]) == (False, 5, [])
+    assert site.call("POST", f"{where}/unsign").status_code == 204
+    problem(site.call("POST", f"/tenants/{JIM}/pools/nothing/unsign"), 404, "not-found")

@@ -38,6 +38,7 @@ PARTS = (
     pools.pools.router,
     licences.trust,
     licences.licences,
+    licences.pools,
     scopes.scopes.router,
     users.users.router,
     clients.clients.router,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 from starlette.requests import Request
 
@@ -20,7 +20,7 @@ from licet.admin.api import openapi
 from licet.admin.api.call import API, LICENSING, Call, Owning, Reading, ReadingAll, answer, at, there
 from licet.admin.api.dry_run import agreeable
 from licet.admin.api.licences import shapes
-from licet.admin.api.parameters import NamePath, Paged, SerialPath, TenantPath
+from licet.admin.api.parameters import LINE, NamePath, Paged, SerialPath, TenantPath
 from licet.admin.problems import Problem
 from licet.licences.vendor_file import read_vendor
 from licet.setup import licences as setup
@@ -32,9 +32,14 @@ from licet.store.errors import NotFound
 LICENCES = f"{API}/tenants/*/licences"
 
 Licensing = Annotated[Call, Depends(LICENSING)]
+Whose = Annotated[
+    str,
+    Query(max_length=100, pattern=LINE, description="Whose it is, where another has a licence of this id."),
+]
 
 trust = APIRouter(prefix="/trust", tags=["Licences"])
 licences = APIRouter(prefix="/tenants/{tenant}/licences", tags=["Licences"])
+pools = APIRouter(prefix="/tenants/{tenant}/pools", tags=["Licences"])
 
 _FILE = openapi.sent(
     openapi.TEXT,
@@ -166,13 +171,35 @@ async def install_licences(call: Owning, tenant: TenantPath, request: Request) -
     **agreeable(openapi.one(None, 404, 409, status=204)),
 )
 async def remove_licence(
-    call: Licensing, tenant: TenantPath, licence: NamePath, serial: SerialPath
+    call: Licensing,
+    tenant: TenantPath,
+    licence: NamePath,
+    serial: SerialPath,
+    *,
+    vendor: Whose = "",
+    product: Whose = "",
 ) -> Response:
     """Remove a serial of a licence and those below it; they cannot be installed again."""
 
     def work(change: SetupChange) -> None:
         call.setup(change, tenant)
-        _if_there(lambda: setup.remove(change, tenant, licence, serial))
+        _if_there(lambda: setup.remove(change, tenant, licence, serial, vendor=vendor, product=product))
+
+    await call.change_agreed(work)
+    return Response(status_code=204)
+
+
+@pools.post(
+    "/{pool}/unsign",
+    operation_id="unsignPool",
+    **agreeable(openapi.one(None, 404, 409, status=204)),
+)
+async def unsign_pool(call: Licensing, tenant: TenantPath, pool: NamePath) -> Response:
+    """Let a pool whose licences were all removed have the seats that are set."""
+
+    def work(change: SetupChange) -> None:
+        call.setup(change, tenant)
+        setup.unsign(change, tenant, pool)
 
     await call.change_agreed(work)
     return Response(status_code=204)
