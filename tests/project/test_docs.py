@@ -72,7 +72,8 @@ def steps(page: Path) -> Iterator[Step]:
 class Terminal:
     """A terminal into which lines are pasted. `licet` is on its path, and `.venv` where it starts."""
 
-    def __init__(self, directory: Path, **variables: str) -> None:
+    def __init__(self, directory: Path, *, is_executed: bool = False, **variables: str) -> None:
+        """`is_executed`: each `licet` starts as a program, and is not forked."""
         self.directory = directory
         (directory / ".venv").symlink_to(sys.prefix)
         others = {key: value for key, value in os.environ.items() if not key.startswith("LICET_")}
@@ -80,7 +81,8 @@ class Terminal:
         self.environment = {**others, "PATH": path, "TMPDIR": str(directory), "PYTHONUNBUFFERED": "1"}
         self.environment["PYTEST_ADDOPTS"] = "-p no:schemathesis -p no:hypothesispytest"  # which take seconds
         self.environment |= variables
-        self._shell = Shell(directory, self.environment)
+        self._shell = Shell(directory, self.environment, is_executed=is_executed)
+        self.environment |= self._shell.variables
         self._servers: list[subprocess.Popen[bytes]] = []
         self._interpreters: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -228,8 +230,8 @@ class TestLines:
     """What a page tells to paste does what it says."""
 
     def test_the_tour_of_the_readme(self, tmp_path: Path) -> None:
-        """Beside a demo that keeps its data where it likes."""
-        with Terminal(tmp_path) as terminal:
+        """Beside a demo that keeps its data where it likes; all of it starts as it does for a reader."""
+        with Terminal(tmp_path, is_executed=True) as terminal:
             url = terminal.serve("licet demo --port 0 --admin-port 0")
             assert follow(ROOT / "README.md", terminal, url) > 5
 

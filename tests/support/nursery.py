@@ -29,8 +29,6 @@ from support.forked import ForkedProcess
 _PR_SET_CHILD_SUBREAPER = 36
 _ANSWER_WITHIN_S = 60.0
 _PID_BYTES = 32
-_OF_THE_START = ("PYTHON", "LANG", "LC_")
-_LATER = {"PYTHONUNBUFFERED": ""}
 
 
 class Nursery:
@@ -122,10 +120,7 @@ def has_forked(monkeypatch: pytest.MonkeyPatch, *modules: ModuleType) -> None:
 
 
 def _environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """What a forked process can still have: an interpreter looks at the others when it starts."""
-    told = {key: text for key, text in variables.items() if key.startswith(_OF_THE_START)}
-    here = {key: text for key, text in os.environ.items() if key.startswith(_OF_THE_START)}
-    assert told | _LATER == here | _LATER, "this is for a program that is executed"
+    assert nursing.can_have(variables), "this is for a program that is executed"
     return dict(variables)
 
 

@@ -14,7 +14,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -35,6 +35,8 @@ ORDER_BYTES_MAX: Final = 1 << 20
 DESCRIPTORS_MAX: Final = 8
 
 _PID_BYTES: Final = 32
+_OF_THE_START: Final = ("PYTHON", "LANG", "LC_")
+_LATER: Final = {"PYTHONUNBUFFERED": ""}
 _ABOVE: Final = 200  # no process of tests gives a descriptor with such a number
 _NEEDED: Final = (
     "licet.admin.app",
@@ -106,10 +108,22 @@ def _compile() -> None:
         SqliteStore(Path(directory) / SQLITE_NAME, SystemClock(), create=True).close()
 
 
+def can_have(variables: Mapping[str, str]) -> bool:
+    """Whether a forked process can still have this environment: an interpreter reads some when it starts."""
+    told = {key: text for key, text in variables.items() if key.startswith(_OF_THE_START)}
+    here = {key: text for key, text in os.environ.items() if key.startswith(_OF_THE_START)}
+    return told | _LATER == here | _LATER
+
+
 def _be(order: Order, descriptors: list[int], first: int) -> None:
-    """Be what was ordered, and end."""
+    """Be what was ordered when the one that forked this one is gone, and end."""
     while os.getppid() == first:
         os.sched_yield()
+    be(order, descriptors)
+
+
+def be(order: Order, descriptors: list[int]) -> None:
+    """Be what was ordered, and end."""
     if order.has_session:
         os.setsid()
     above = [fcntl.fcntl(it, fcntl.F_DUPFD_CLOEXEC, _ABOVE) for it in descriptors]

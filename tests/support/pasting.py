@@ -2,7 +2,8 @@
 
 All lines of a block are sent at once, so that what asks in between takes the next line for its answer: as it
 happens to a reader whose terminal pastes line by line. The shell has a pseudo-terminal of its own as its
-controlling terminal, with job control and the expansion of history.
+controlling terminal, with job control and the expansion of history. Each `licet` is forked there
+(`terminal_keeper.py`), unless the shell `is_executed`: then it starts as a program.
 """
 
 import fcntl
@@ -10,41 +11,55 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import struct
 import subprocess
+import sys
 import termios
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from tempfile import mkdtemp
+from typing import Any, Final
+
+from support import terminal_keeper
+from support.nursery import Program
 
 PATIENCE_S: Final = 60.0  # for what must happen: a test that waits as long as this has failed
 LINES, COLUMNS = 50, 200  # so wide that no table folds
+_FUNCTION: Final = "BASH_FUNC_licet%%"  # how Bash passes on a function
 _DONE: Final = "-- done:"
 _CHUNK = 1024  # of the 4096 bytes that wait in a terminal until they are read
 _CONTROL = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|\x1b\][^\x07]*\x07|\x1b[=>]|([\r\n])")
 
 
 class Shell:
-    """Bash in a terminal. It echoes nothing and has no prompt: what is seen is what the commands print."""
+    """Bash in a terminal. It echoes nothing and has no prompt: what is seen is what the commands print.
 
-    def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
+    With `variables` in the environment another Bash has its `licet` forked as well.
+    """
+
+    def __init__(self, directory: Path, environment: Mapping[str, str], *, is_executed: bool = False) -> None:
         self._screen, other = pty.openpty()
         fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
         attributes = termios.tcgetattr(other)
         attributes[3] &= ~termios.ECHO
         termios.tcsetattr(other, termios.TCSANOW, attributes)
         gone = {"COLUMNS", "LINES"}
-        self._process = subprocess.Popen(
-            ["setsid", "--ctty", "bash", "--noprofile", "--norc", "--noediting", "-i"],
-            cwd=directory,
-            env={key: value for key, value in environment.items() if key not in gone}
-            | {"TERM": "xterm-256color", "HISTFILE": "/dev/null", "VIRTUAL_ENV_DISABLE_PROMPT": "1"},
-            stdin=other,
-            stdout=other,
-            stderr=other,
-        )
+        variables = {key: value for key, value in environment.items() if key not in gone}
+        variables |= {"TERM": "xterm-256color", "HISTFILE": "/dev/null", "VIRTUAL_ENV_DISABLE_PROMPT": "1"}
+        self._typed = Path(mkdtemp(prefix="licet-terminal-"))
+        self.variables = {} if is_executed else {_FUNCTION: f'() {{ {self._typed / "licet"} "$@"\n}}'}
+        streams: dict[str, Any] = {"stdin": other, "stdout": other, "stderr": other}
+        variables |= self.variables
+        if is_executed:
+            command = ["setsid", "--ctty", *terminal_keeper.BASH]
+            self._process = subprocess.Popen(command, cwd=directory, env=variables, **streams)
+        else:
+            terminal_keeper.write_typed(self._typed)
+            command = [sys.executable, terminal_keeper.__file__, str(self._typed / terminal_keeper.SOCKET)]
+            self._process = Program(command, cwd=directory, env=variables, start_new_session=True, **streams)
         os.close(other)
         self.paste("PS1= PS2=")
 
@@ -73,6 +88,7 @@ class Shell:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        shutil.rmtree(self._typed)
 
 
 def seen(text: str) -> str:
