@@ -2,14 +2,13 @@
 
 A verb that starts as a program takes half a second of the processor, nearly all of it for imports. This
 process is forked by the nursery, and so has imported them. What is typed is a small program that passes on
-its arguments, its environment and its files, and then ends as the one that was forked for it ends. That one
-is in the same terminal and the same job: it may ask there, and hears of Ctrl-C.
+its arguments, its environment, its umask and its files, and then ends as the one that was forked for it.
+That one is in the same terminal and the same job: it may ask there, and hears of Ctrl-C.
 """
 
 import os
 import signal
 import socket
-import subprocess
 import sys
 import termios
 from collections.abc import Mapping
@@ -25,7 +24,7 @@ _TYPED = """\
 import os, signal, socket, sys
 keeper = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 keeper.connect({address!r})
-told = [str(os.getpgrp()), os.getcwd(), str(len(sys.argv) - 1), *sys.argv[1:]]
+told = [str(os.getpgrp()), str(os.umask(0o77)), os.getcwd(), str(len(sys.argv) - 1), *sys.argv[1:]]
 told += [f"{{key}}={{text}}" for key, text in os.environ.items()]
 signal.signal(signal.SIGINT, signal.SIG_IGN)  # of Ctrl-C the other one hears itself
 socket.send_fds(keeper, [os.fsencode("\\0".join(told))], [0, 1, 2])
@@ -63,7 +62,12 @@ def _keep(address: str) -> None:
     orders.listen()
     for number in (signal.SIGINT, signal.SIGTTOU):
         signal.signal(number, signal.SIG_IGN)
-    subprocess.Popen(BASH, process_group=0, preexec_fn=_be_in_front)  # noqa: PLW1509 - here are no threads
+    if os.fork() == 0:
+        os.setpgid(0, 0)
+        os.tcsetpgrp(0, os.getpgrp())  # the keyboard is for this job
+        for number in (signal.SIGINT, signal.SIGTTOU):
+            signal.signal(number, signal.SIG_DFL)
+        os.execvp(BASH[0], BASH)  # noqa: S606 - it is one
     for descriptor in (0, 1, 2):  # the terminal is Bash's
         os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody is waited for here
@@ -77,17 +81,10 @@ def _keep(address: str) -> None:
                 end_after(partial(_follow, order))
 
 
-def _be_in_front() -> None:
-    """Be the job to which the keyboard belongs."""
-    os.tcsetpgrp(0, os.getpgrp())
-    for number in (signal.SIGINT, signal.SIGTTOU):
-        signal.signal(number, signal.SIG_DFL)
-
-
 def _follow(order: socket.socket) -> None:
     """Fork what was typed, and say how it ended."""
     message, descriptors, _, _ = socket.recv_fds(order, _ORDER_BYTES_MAX, 3)
-    job, directory, count, *texts = os.fsdecode(message).split("\0")
+    job, mask, directory, count, *texts = os.fsdecode(message).split("\0")
     arguments, environment = texts[: int(count)], dict(it.split("=", 1) for it in texts[int(count) :])
     if not nursing.can_have(environment):
         order.send(b"start it")
@@ -95,6 +92,7 @@ def _follow(order: socket.socket) -> None:
     pid = os.fork()
     if pid == 0:
         order.close()
+        os.umask(int(mask))
         _be(int(job), directory, arguments, environment, descriptors)
     order.send(str(pid).encode())
     for descriptor in descriptors:
