@@ -322,6 +322,20 @@ def test_a_clock_that_is_off_is_told(
     assert all(advice in it.advice and not it.is_wrong for it in found)
 
 
+@pytest.mark.parametrize("many_machines", [True, False])
+@pytest.mark.parametrize(("skew_ms", "is_wrong"), [(300_000, False), (300_001, True), (-360_000, True)])
+def test_a_clock_that_is_minutes_off_is_wrong_where_apis_count_seats(
+    *, skew_ms: int, is_wrong: bool, many_machines: bool
+) -> None:
+    """L13. They refuse tokens from the future; of their own clocks nothing is known here."""
+    [found] = check_nodes(
+        [node("a", skew_ms=skew_ms)], START_MS, many_machines=many_machines, are_signed=True
+    )
+    assert found.is_wrong is is_wrong
+    assert ("answers 503" in found.problem) is is_wrong
+    assert f"{abs(skew_ms) / 1000:.1f} s" in found.problem
+
+
 def test_a_silent_node_is_told_and_compared_with_nobody() -> None:
     """It may be gone: a server that was killed says no more."""
     silent = node("b", version="0.1.0", pepper="p2", seen_at_ms=START_MS - SILENT_AFTER_MS - 1)

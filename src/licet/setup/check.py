@@ -30,6 +30,7 @@ from licet.store.nodes import Node, is_silent, signing_mark
 from licet.units import DAY_MS
 
 SKEW_MAX_MS = 1000  # more than a network and two time servers cause
+API_SKEW_MAX_MS = 300_000  # as far as a guard that counts seats lets clocks be apart
 JWT_TTL_S_MAX = 300  # a guess: an ended session should not go on for longer
 SOON_MS = 30 * DAY_MS  # a guess: time enough to buy a licence, or to distribute another secret
 ENDS_MAX = 10  # of one pool; a guess, as of alerts
@@ -132,19 +133,29 @@ def authenticates_by(client: Client, now_ms: int) -> list[str]:
 
 
 def check_nodes(
-    nodes: Sequence[Node], now_ms: int, *, many_machines: bool, own_pepper: str | None = None
+    nodes: Sequence[Node],
+    now_ms: int,
+    *,
+    many_machines: bool,
+    own_pepper: str | None = None,
+    are_signed: bool = False,
 ) -> list[Finding]:
     """Contradictions between the nodes, those that are wrong first.
 
     `many_machines`: they may be on several machines, and the store's clock counts. `own_pepper` is the
-    fingerprint of the one that the command line here works with.
+    fingerprint of the one that the command line here works with. `are_signed`: licences sign some pools, so
+    that APIs compare the instant at which a token was issued with their own clocks.
     """
     live = [node for node in nodes if not is_silent(node, now_ms)]
     findings = [
         *_of_peppers(live, own_pepper),
         *_of_keys(live, now_ms),
         *_of_versions(live),
-        *(_of_clock(node, many_machines=many_machines) for node in live if abs(node.skew_ms) > SKEW_MAX_MS),
+        *(
+            _of_clock(node, many_machines=many_machines, are_signed=are_signed)
+            for node in live
+            if abs(node.skew_ms) > SKEW_MAX_MS
+        ),
         *(_silent(node) for node in nodes if node not in live),
     ]
     return sorted(findings, key=lambda finding: not finding.is_wrong)
@@ -362,13 +373,19 @@ def _of_versions(live: Sequence[Node]) -> Iterator[Finding]:
         yield _hint(FindingCode.URLS_DIFFER, "", "nodes", problem, advice)
 
 
-def _of_clock(node: Node, *, many_machines: bool) -> Finding:
+def _of_clock(node: Node, *, many_machines: bool, are_signed: bool) -> Finding:
     way = "ahead of" if node.skew_ms > 0 else "behind"
     problem = f"its clock is {abs(node.skew_ms) / 1000:.1f} s {way} the store's"
     advice = "start it again: the clock was set back while it ran, and sessions follow the clock from before"
     if many_machines:
         advice = "set it right, for the times in its log; sessions and seats follow the database's clock"
-    return _hint(FindingCode.CLOCK_WRONG, "", f"node {node.name}", problem, advice)
+    if not are_signed or abs(node.skew_ms) <= API_SKEW_MAX_MS:
+        return _hint(FindingCode.CLOCK_WRONG, "", f"node {node.name}", problem, advice)
+    problem += (
+        ", which dates tokens: one of the two is wrong, and an API that counts seats and goes by the other"
+        " answers 503"
+    )
+    return _wrong(FindingCode.CLOCK_WRONG, "", f"node {node.name}", problem, advice)
 
 
 def _silent(node: Node) -> Finding:

@@ -4,11 +4,18 @@ A set-up may have more seats than are signed, so that a file can be applied befo
 lesser number counts, and `licet apply` and `licet check` say so.
 """
 
+from collections.abc import Iterable
+
 from licet.formats import counted
 from licet.ledger.signed_pools import seats_of
 from licet.model import Duplicates, Pool, Tenant
 from licet.refusal import Code, Subject
 from licet.store.errors import SetupError
+
+
+def any_signed(tenants: Iterable[Tenant]) -> bool:
+    """Whether licences sign a pool of one of these tenants."""
+    return any(pool.signed is not None for tenant in tenants for pool in tenant.pools.values())
 
 
 def beyond_signed(pool: Pool, now_ms: int) -> str:

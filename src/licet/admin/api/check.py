@@ -7,6 +7,7 @@ from licet.admin.api import openapi, responses
 from licet.admin.api.call import Reading
 from licet.credentials.keyring import fingerprint, read_keyring
 from licet.setup.check import check, check_nodes
+from licet.setup.signed_limits import any_signed
 from licet.store.nodes import read_nodes
 
 checks = APIRouter(tags=["Upkeep"])
@@ -28,6 +29,7 @@ async def get_check(call: Reading) -> Response:
                 now_ms,
                 many_machines=call.context.store.differences.many_machines,
                 own_pepper=own_pepper,
+                are_signed=any_signed(seen.values()),
             )
             findings += check(connection, seen, now_ms)
         return responses.Checked(

@@ -21,6 +21,7 @@ from licet.formats import counted, instant
 from licet.settings.load import SettingsError, load_settings
 from licet.setup.check import Finding, FindingCode, check_nodes
 from licet.setup.check import check as check_store
+from licet.setup.signed_limits import any_signed
 from licet.store.errors import SchemaOutdated, SchemaUnknown, SetupDamaged
 from licet.store.nodes import Node, is_silent, read_nodes
 from licet.store.opening import SQLITE_NAME
@@ -132,6 +133,7 @@ def _look_at_store(directory: Path) -> _Found:
                 now_ms,
                 many_machines=store.differences.many_machines,
                 own_pepper=_own_pepper(directory),
+                are_signed=any_signed(store.tenants().values()),
             )
             findings += [*insecure, *check_store(connection, store.tenants(), now_ms)]
             records = [_node_record(node, now_ms) for node in nodes]
