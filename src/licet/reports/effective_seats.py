@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Row
 
 from licet.ledger.signed_pools import room_of, seats_of
-from licet.model import Pool
+from licet.model import Tenant
+from licet.setup.signed_limits import why_no_seats
 
 
 class EffectiveSeats(NamedTuple):
@@ -23,9 +24,12 @@ class EffectiveSeats(NamedTuple):
         return max(0, in_use - self.seats - self.overdraft)
 
 
-def effective_seats(row: Row[Any], pool: Pool | None, now_ms: int) -> EffectiveSeats:
-    """Those of the row of a pool; `pool` is it with what is signed, where that was read."""
-    if pool is None or pool.signed is None:
+def effective_seats(row: Row[Any], tenant: Tenant | None, now_ms: int) -> EffectiveSeats:
+    """Those of the row of a pool; `tenant` is its tenant with what is signed, where that was read."""
+    pool = None if tenant is None else tenant.pools.get(row.id)
+    if tenant is None or pool is None:
         return EffectiveSeats(row.seats, 0)
+    if pool.signed is None:
+        return EffectiveSeats(0 if why_no_seats(tenant, pool) else row.seats, 0)
     seats = seats_of(pool, now_ms)
     return EffectiveSeats(seats, room_of(pool, now_ms) - seats)

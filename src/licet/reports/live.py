@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, func, or_, select
 
-from licet.model import Pool, Tenant, Value
+from licet.model import Tenant, Value
 from licet.reports.effective_seats import effective_seats
 from licet.seat_sources import addresses
 from licet.store import schema
@@ -86,7 +86,7 @@ def seats(connection: Connection, tenant: Tenant, now_ms: int) -> SeatsNow:
     return SeatsNow(
         tenant=tenant.name,
         at_ms=now_ms,
-        pools=tuple(_pool_now(row, in_use[row.id], tenant.pools.get(row.id), now_ms) for row in pools),
+        pools=tuple(_pool_now(row, in_use[row.id], tenant, now_ms) for row in pools),
         unlicensed=tuple(of_seat[None]),
     )
 
@@ -183,8 +183,8 @@ def _seat(row: Row[Any], sharing: list[LiveSession]) -> SeatInUse:
     )
 
 
-def _pool_now(row: Row[Any], in_use_by: list[SeatInUse], known: Pool | None, now_ms: int) -> PoolNow:
-    has = effective_seats(row, known, now_ms)
+def _pool_now(row: Row[Any], in_use_by: list[SeatInUse], tenant: Tenant, now_ms: int) -> PoolNow:
+    has = effective_seats(row, tenant, now_ms)
     return PoolNow(
         pool=row.name,
         seats=has.seats,

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, Select, Table, func, select
 
 from licet.journal.summary import DENIED, QUARTER, summed_until_ms
-from licet.model import Pool, Tenant, Value
+from licet.model import Tenant, Value
 from licet.reports.effective_seats import effective_seats
 from licet.reports.seats_on_hold import has_hold, seats_on_hold
 from licet.reports.usage_queries import day_of
@@ -103,9 +103,8 @@ def overview(
     limit = bounded(limit)
     tenants = connection.execute(_tenants(tenant_id, matching, after).limit(limit + 1)).all()
     shown = tenants[:limit]
-    tenants_read = filter(None, (known(row.name) for row in shown))
-    signed = {pool.id: pool for it in tenants_read for pool in it.pools.values() if pool.signed}
-    read = _Reading(connection, [row.id for row in shown], now_ms, day_of(now_ms, zone), signed)
+    tenants_known = {row.id: known(row.name) for row in shown}
+    read = _Reading(connection, [row.id for row in shown], now_ms, day_of(now_ms, zone), tenants_known)
     return Overview(
         at_ms=now_ms,
         tenants=tuple(read.tenant(row) for row in shown),
@@ -144,10 +143,10 @@ class _Reading:
         ids: Collection[int],
         now_ms: int,
         today_ms: int,
-        signed: Mapping[int, Pool],
+        known: Mapping[int, Tenant | None],
     ) -> None:
         self._connection = connection
-        self._signed = signed
+        self._known = known
         self._ids = sorted(ids)
         self._now_ms = now_ms
         self._today_ms = today_ms
@@ -191,7 +190,7 @@ class _Reading:
         key = (row.tenant_id, row.name)
         expired = self._expired[row.id]
         in_use = row.in_use - len(expired)
-        has = effective_seats(row, self._signed.get(row.id), self._now_ms)
+        has = effective_seats(row, self._known.get(row.tenant_id), self._now_ms)
         points, carried = self._points(row, expired, in_use, has.seats)
         top = self._top.get(key)
         peak, peak_at_ms = (top.peak, top.minute * MINUTE_MS) if top else (0, None)

@@ -162,7 +162,7 @@ def usage(
     end_ms = until_ms if until_ms < now_ms else now_ms + 1
     span = Span(connection, tenant.id, from_ms, end_ms, now_ms, zone)
     pools = {
-        row.name: _Pool(row.id, row.duplicates, effective_seats(row, tenant.pools.get(row.id), now_ms).seats)
+        row.name: _Pool(row.id, row.duplicates, effective_seats(row, tenant, now_ms).seats)
         for row in connection.execute(_all_of(schema.pool, tenant))
     }
     events = _Events(span.denied(), span.sessions())

@@ -9,13 +9,14 @@ import pytest
 from sqlalchemy import update
 
 from licet.model import SEATS_MAX, Role
-from licet.setup.licences import remove
+from licet.setup.licences import remove, trust
 from licet.store import schema
 from support.dashboard import DashboardSite, Reader, add_admin, heading
 from support.licensed_site import DAY_S, days, put, signed, trust_vendor
 from support.pages import links_of, text_of
 from support.signed_pools import text_of as licence_of
-from support.signed_pools import the_vendor
+from support.signed_pools import the_vendor, vendor_file
+from support.vendors import TestVendor
 
 
 @pytest.fixture(scope="module")
@@ -233,3 +234,28 @@ def test_a_denial_for_want_of_a_licence_leads_to_the_licences(site: DashboardSit
     assert "The licence of ended gave no seat at that time" in said
     assert "No licence that counted then gave a seat of narrow for what was asked" in said
     assert "/licences?tenant=Jim_Test" in links_of(page)
+
+
+def test_a_tenant_that_requires_licences_has_no_seat_without_one(site: DashboardSite, ada: Reader) -> None:
+    """Whatever was typed; each page says so."""
+    with site.changing() as change:
+        change.add_tenant("Strict", seats=4)
+        change.tenant("Strict").set(licence_required=True)
+    for path in ("/licences?tenant=Strict", "/?tenant=Strict", "/seats?tenant=Strict"):
+        said = text_of(ada.get(path))
+        assert "No seat of full can be had: it needs a licence, and none that counts gives it one." in said, (
+            path
+        )
+    assert heading(ada.get("/?tenant=Strict")).startswith("0 of 0 seats in use in Strict")
+    assert "no licence counts" in text_of(ada.get("/"))
+
+
+def test_a_vendor_whose_row_was_changed_is_seen(site: DashboardSite, ada: Reader) -> None:
+    """Nothing of it counts."""
+    with site.changing() as change:
+        trust(change, vendor_file(TestVendor("torn", "thing")).encode())
+        row = schema.vendor.c
+        change.transaction.connection.execute(
+            update(schema.vendor).where(row.name == "torn").values(text="{}")
+        )
+    assert "torn thing damaged its text was changed here" in text_of(page_of(ada, "None"))

@@ -21,6 +21,7 @@ from licet.ledger.signed_pools import room_of, seats_of
 from licet.licences.ends import SeatsEnd, lost_seats, near_ends
 from licet.licences.steps import SignedSeats, Step
 from licet.model import Pool, Tenant
+from licet.setup.signed_limits import why_no_seats
 from licet.units import DAY_MS
 
 CHANGES_SHOWN = 6  # of one pool; the table below its picture has all
@@ -33,7 +34,7 @@ class Kind(StrEnum):
     LAST_DAY = "last-day"
     GRACE = "grace"  # some are given by a licence that has expired
     ENDED = "ended"  # some have ended
-    NONE = "none"  # the pool is signed, and no licence gives it a seat
+    NONE = "none"  # the pool needs a licence, and none gives it a seat
 
 
 class Notice(NamedTuple):
@@ -96,10 +97,9 @@ def outlook(pool: Pool, now_ms: int, in_use: int) -> Outlook:
 
 
 def notices(tenant: Tenant | None, now_ms: int) -> dict[str, Notice]:
-    """Those of the signed pools of a tenant, by the pool's name; for pages that show pools."""
-    pools = () if tenant is None else tenant.pools.values()
-    found = ((pool.name, notice(pool, now_ms)) for pool in pools if pool.signed is not None)
-    return {name: it for name, it in sorted(found) if it is not None}
+    """Those of the pools of a tenant, by the pool's name; for pages that show pools."""
+    found = {} if tenant is None else {it.name: _of_pool(tenant, it, now_ms) for it in tenant.pools.values()}
+    return {name: it for name, it in sorted(found.items()) if it is not None}
 
 
 def notice(pool: Pool, now_ms: int) -> Notice | None:
@@ -110,6 +110,12 @@ def notice(pool: Pool, now_ms: int) -> Notice | None:
     if (lost := lost_seats(pool.signed, now_ms)) is not None:
         return Notice(pool.name, Kind.ENDED, lost.before - lost.after, lost.before, lost.expires_at_ms)
     return None if pool.signed.at(now_ms).signed else Notice(pool.name, Kind.NONE, 0, 0, None)
+
+
+def _of_pool(tenant: Tenant, pool: Pool, now_ms: int) -> Notice | None:
+    if pool.signed is not None:
+        return notice(pool, now_ms)
+    return Notice(pool.name, Kind.NONE, 0, 0, None) if why_no_seats(tenant, pool) else None
 
 
 def change_text(before: Step, step: Step) -> str:

@@ -15,14 +15,13 @@ from sqlalchemy import Connection, func, select
 from licet.admin.context import AdminContext
 from licet.admin.pages.denials import choose
 from licet.admin.pages.frame import Visit, page, visiting
-from licet.admin.pages.licence_outlook import Kind, Outlook, change_text, is_end, outlooks
+from licet.admin.pages.licence_outlook import Outlook, change_text, is_end, notices, outlooks
 from licet.admin.pages.licences.picture import HEIGHT, Picture, Span, picture, span
 from licet.admin.pages.licences.rows import LicenceRow, rows
 from licet.admin.pages.reader_zone import zone_of
 from licet.licences.steps import SignedSeats, Step
-from licet.licences.vendor_file import Vendor
 from licet.model import Role, Tenant
-from licet.setup.licences import InstalledLicence, installed, trusted
+from licet.setup.licences import InstalledLicence, TrustedVendor, installed, vendors
 from licet.store import schema
 
 HERE = "Licences"
@@ -35,7 +34,7 @@ class Found(NamedTuple):
     """What the store has about the licences of a tenant."""
 
     installed: Sequence[InstalledLicence]
-    vendors: Sequence[Vendor]
+    vendors: Sequence[TrustedVendor]
     in_use: dict[str, int]
 
 
@@ -102,7 +101,7 @@ def _read(connection: Connection, tenant: Tenant, now_ms: int) -> Found:
     )
     return Found(
         installed=installed(connection, tenant.id, tenant.name),
-        vendors=trusted(connection),
+        vendors=vendors(connection),
         in_use={row[0]: row[1] for row in connection.execute(in_use)},
     )
 
@@ -114,7 +113,7 @@ def _values(request: Request, visit: Visit, tenant: Tenant, found: Found) -> dic
     return {
         "tenant": tenant,
         "pools": drawn,
-        "notices": [it.notice for it in outlook if it.notice is not None],
+        "notices": list(notices(tenant, visit.now_ms).values()),
         "key": key_of(drawn),
         "present": [row for row in listed if not row.is_past][:ROWS_MAX],
         "past": [row for row in listed if row.is_past][:ROWS_MAX],
@@ -123,12 +122,11 @@ def _values(request: Request, visit: Visit, tenant: Tenant, found: Found) -> dic
         "sees_all": visit.identity.sees(None),
         "may_install": visit.may(Role.OWNER),
         "may_trust": visit.identity.owns_licence,
-        "Kind": Kind,
         "height": HEIGHT,
     }
 
 
-def _seen(visit: Visit, found: Found, listed: Sequence[LicenceRow]) -> list[Vendor]:
+def _seen(visit: Visit, found: Found, listed: Sequence[LicenceRow]) -> list[TrustedVendor]:
     """The vendors that are trusted; to a reader of one tenant those alone that have signed for it."""
     theirs = {(row.now.row.vendor, row.now.row.product) for row in listed}
     return [it for it in found.vendors if visit.identity.sees(None) or (it.name, it.product) in theirs]
