@@ -37,6 +37,10 @@ Left out of the diagram: a connection can be closed in each phase (`close`, then
 written is sent), and lost in each (`lost`). The server closes one that is overdue, one whose client has ended
 its side, one that has to give its place to another client's, and all of them when it stops.
 
+Where a listener has a certificate, TLS is agreed before the first phase. Such a connection counts for its
+source from its first packet on, gives way to others as one that waits, and has as long as a head. Where there
+is no room it is closed at once: an answer would cost a handshake.
+
 ## The phases
 
 """
