@@ -45,6 +45,8 @@ class DotNet:
             path for path in sorted(framework.glob("System*.dll")) if "WindowsRuntime" not in path.name
         ]
         for library in more:
+            if not library.exists():
+                raise Missing(f"there is no {library}")
             shutil.copy(library, program.parent)
         references = [
             f"-r:{library}" for library in (*libraries, *map(framework.joinpath, more_of_it), *more)
