@@ -2,7 +2,6 @@
 
 import os
 import stat
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,14 +13,16 @@ from licet.cli.stores import must_be_readable
 from licet.server.sockets import bind
 from licet.store.migrate import HEAD
 from support.cli_site import Desk
-from support.command_line import run
+from support.command_line import WAIT_S, run
+from support.nursery import ran
 
 
 def completed(line: str, data: Path) -> str:
     """What bash would complete."""
     words = line.split(" ")
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("licet"))],
+    done = ran(
+        [sys.executable, str(Path(sys.executable).with_name("licet"))],
+        WAIT_S,
         env={
             **os.environ,
             "_LICET_COMPLETE": "complete_bash",
@@ -29,9 +30,6 @@ def completed(line: str, data: Path) -> str:
             "COMP_CWORD": str(len(words) - 1),
             "LICET_DATA": str(data),
         },
-        capture_output=True,
-        text=True,
-        check=False,
     )
     assert not done.stderr
     return done.stdout.strip()

@@ -114,7 +114,7 @@ class TestCommittingProcess:
 
     def test_a_server_that_commits_in_a_thread_starts_no_process(self, tmp_path: Path) -> None:
         """`commit_process = false`."""
-        with RunningServer(tmp_path, is_executed=True, commit_process=False) as server:
+        with RunningServer(tmp_path, commit_process=False) as server:
             assert server.ask(f"{TENANT}/token", **GRANT).status_code == 200
             assert children(server.process.pid) == []
 

@@ -23,6 +23,8 @@ from licet.store import schema
 from licet.store.contract import Store
 from licet.store.opening import SQLITE_NAME, StoreAt
 from support.kinds import KINDS
+from support.nursery import ran
+from support.pasting import Shell
 from support.paths import DOCS
 
 PAGE = DOCS / "how-to" / "back-up-and-restore.md"
@@ -101,12 +103,17 @@ def installation(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> I
             "LICET_STORE": str(at.url),
         }
     made = Installation(at, tmp_path, environment)
-    made.paste("licet init --tenant Jim_Test --seats 5")
+    command = [sys.executable, "-m", "licet", "init", "--tenant", "Jim_Test", "--seats", "5"]
+    done = ran(command, PATIENCE_S, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
     with made.opened() as store, changing(store, "a test") as change:
         tenant = change.tenant("Jim_Test")
         tenant.add_user("U1", password_hash="hash")
         tenant.add_client("c1", user="U1")
+    shell = Shell(tmp_path, environment)  # which forks what bash is told to start
+    environment |= shell.variables
     yield made
+    shell.close()
     if postgres is not None:
         postgres.drop_database("licet")
         postgres.execute("DROP ROLE licet")
