@@ -13,11 +13,13 @@ from licet.alerts.outbox import ATTEMPTS_MAX, Attempt
 from licet.alerts.webhooks import SECRET_OVERLAP_MS
 from licet.credentials.webhook_signatures import WebhookSecrets
 from licet.setup.change import changing as changing_setup
+from licet.setup.licences import install, trust
 from licet.store import schema
 from support.kinds import Place, SqlitePlaces
 from support.receiver import Handler, Receiver, says
 from support.sending import SECRETS, Sender, post
 from support.setup_site import ADA, JIM, START_MS
+from support.signed_pools import file_of, text_of, the_vendor, vendor_file
 
 NOW_S = START_MS // 1000
 NEW_YEAR_MS = 1_767_225_600_000  # 2026-01-01
@@ -69,6 +71,32 @@ def test_an_alert_arrives_signed(site: Sender, receiver: Receiver) -> None:
     assert request.headers["user-agent"] == "Licet/test"
     assert request.headers["host"] == receiver.url.split("/")[2]
     assert site.outcomes() == [(State.DELIVERED, 1, "")]
+
+
+def test_an_alert_of_a_signed_licence_arrives(site: Sender, receiver: Receiver) -> None:
+    """What a vendor has signed, and an administrator installed, ends in three days."""
+    site.add(receiver.url)
+    with changing_setup(site.store, ADA) as change:
+        trust(change, vendor_file(the_vendor()).encode())
+        install(change, JIM, file_of(text_of("full", "all", seats=1, exp=NOW_S + 3 * 86_400)))
+    site.send(rounds=3, then_s=5)
+    [request] = receiver.received
+    assert request.content == {
+        "type": "licence.expires_soon",
+        "timestamp": "2023-11-14T22:14:00Z",
+        "data": {
+            "tenant": "Jim_Test",
+            "pool": "full",
+            "licences": ["C-1"],
+            "vendor": "acme",
+            "product": "jim2-api",
+            "seats_before": 1,
+            "seats_after": 0,
+            "in_use": 0,
+            "expires_at": "2023-11-17T22:14:00Z",
+            "days": 7,
+        },
+    }
 
 
 def test_ten_thousand_denials_are_two_messages(site: Sender, receiver: Receiver) -> None:

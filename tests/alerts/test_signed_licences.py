@@ -200,6 +200,17 @@ def test_a_vendor_that_is_trusted_no_more_is_reported_licence_by_licence(site: W
     assert site.raised() == []
 
 
+def test_licences_are_verified_only_when_it_is_their_turn(site: Watched) -> None:
+    """A server does it once a minute; what was reported stays raised meanwhile."""
+    put(site, licence())
+    with site.store.transaction() as transaction:
+        transaction.connection.execute(update(schema.licence).values(text="x"))
+    assert look(site.store, verifies=False) == 0
+    assert look(site.store) == 1
+    assert look(site.store, verifies=False) == 0
+    assert [alert.threshold for alert in site.raised()] == ["licence_invalid"]
+
+
 def test_a_serial_whose_place_a_later_one_took_may_be_changed_or_not(site: Watched) -> None:
     put(site, licence())
     put(site, licence(serial=2))

@@ -116,11 +116,11 @@ class _Message(NamedTuple):
     data: Mapping[str, object]
 
 
-def look(store: Store, *, by_mail: bool = False, is_first: bool = False) -> int:
+def look(store: Store, *, by_mail: bool = False, is_first: bool = False, verifies: bool = True) -> int:
     """Evaluate all pools, write what is new, and queue its messages; return how many.
 
     `by_mail`: there are e-mail addresses, beside the webhooks. `is_first`: nobody may have evaluated for a
-    while. Raises StoreUnavailable.
+    while. `verifies`: read all licences and verify them, too. Raises StoreUnavailable.
     """
     back_ms = LOOK_BACK_MS if is_first else QUIET_MS + 2 * MINUTE_MS
     store.refresh_tenants()
@@ -133,7 +133,7 @@ def look(store: Store, *, by_mail: bool = False, is_first: bool = False) -> int:
             *_steps(connection, tenants, now_ms, back_ms),
             *licence_ends(connection, now_ms),
             *shared_seats(connection, now_ms),
-            *_of_signed(connection, tenants, now_ms),
+            *_of_signed(connection, tenants, now_ms, verifies=verifies),
         ]
         if not news:
             return 0
@@ -142,7 +142,7 @@ def look(store: Store, *, by_mail: bool = False, is_first: bool = False) -> int:
         # As of this transaction: no change of the set-up is made beside it.
         signed = {key for key, tenant in tenants.items() if any(map(_is_signed, tenant.pools.values()))}
         tenants = {tenant.id: tenant for tenant in read_tenants(connection, signed)}
-        messages = list(_written(connection, tenants, now_ms, back_ms))
+        messages = list(_written(connection, tenants, now_ms, back_ms, verifies=verifies))
         return _queue(connection, messages, now_ms, by_mail=by_mail)
 
 
@@ -150,20 +150,23 @@ def _is_signed(pool: Pool) -> bool:
     return pool.signed is not None
 
 
-def _of_signed(connection: Connection, tenants: Mapping[int, Tenant], now_ms: int) -> Iterator[Notice]:
+def _of_signed(
+    connection: Connection, tenants: Mapping[int, Tenant], now_ms: int, *, verifies: bool
+) -> Iterator[Notice]:
     kept = kept_notices(connection)
     yield from signed_licences(connection, tenants, kept, now_ms)
-    yield from uncounted_licences(connection, tenants, kept, now_ms)
+    if verifies:
+        yield from uncounted_licences(connection, tenants, kept, now_ms)
 
 
 def _written(
-    connection: Connection, tenants: Mapping[int, Tenant], now_ms: int, back_ms: int
+    connection: Connection, tenants: Mapping[int, Tenant], now_ms: int, back_ms: int, *, verifies: bool
 ) -> Iterator[_Message]:
     """Write what is new; the messages about it, where no other node wrote it first."""
     steps = list(_steps(connection, tenants, now_ms, back_ms))
     ends = list(licence_ends(connection, now_ms))
     shared = list(shared_seats(connection, now_ms))
-    notices = list(_of_signed(connection, tenants, now_ms))
+    notices = list(_of_signed(connection, tenants, now_ms, verifies=verifies))
     for step in steps:
         if _write(connection, step, now_ms) and step.type:
             yield _Message(step.pool.tenant_id, step.type, _data(step))

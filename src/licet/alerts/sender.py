@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from licet.networks import Network
 
 LOOKED_MS = 60_000  # after a gap this long, scan the full window
+VERIFIED_EVERY_MS = 60_000  # what many licences cost a second is then next to nothing
 
 
 class Alerting:
@@ -55,6 +56,7 @@ class Alerting:
         self._user_agent = user_agent
         self._log = log
         self._looked_at_ms = -LOOKED_MS
+        self._verified_at_ms = -VERIFIED_EVERY_MS
         self._posting: Posting | None = None
         self._threads = ThreadPoolExecutor(CLAIMS_MAX, "licet-alerts")
         self._sending: dict[str, asyncio.Task[None]] = {}
@@ -69,8 +71,13 @@ class Alerting:
         now_ms = self._store.clock.now_ms()
         is_first = now_ms - self._looked_at_ms > LOOKED_MS
         has_mail = self._mail_server is not None
-        queued = await asyncio.to_thread(look, self._store, by_mail=has_mail, is_first=is_first)
+        verifies = now_ms - self._verified_at_ms >= VERIFIED_EVERY_MS
+        queued = await asyncio.to_thread(
+            look, self._store, by_mail=has_mail, is_first=is_first, verifies=verifies
+        )
         self._looked_at_ms = now_ms
+        if verifies:
+            self._verified_at_ms = now_ms
         if queued:
             self._log.info("alerts_raised", messages=queued)
 

@@ -12,13 +12,12 @@ The rules:
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from licet.alerts.notices import LICENCE_INVALID, Due, Kept, Notice, news
 from licet.formats import printable
 from licet.model import Pool, Tenant
 from licet.setup.licences import InstalledLicence, not_counted
-from licet.store import schema
 
 INVALID = "licence.invalid"
 REPORTED_MAX = 20  # a guess: with one vendor's trust gone all of its licences are invalid at once
@@ -29,14 +28,11 @@ def uncounted_licences(
     connection: Connection, tenants: Mapping[int, Tenant], kept: Kept, now_ms: int
 ) -> Iterator[Notice]:
     """What has to be reported, and what is no longer true."""
-    with_licences = set(connection.execute(select(schema.licence.c.tenant_id).distinct()).scalars())
+    found = not_counted(connection, {tenant.id: tenant.name for tenant in tenants.values()}, now_ms)
     for tenant in tenants.values():
-        found = []
-        if tenant.id in with_licences:
-            found = not_counted(connection, tenant.id, tenant.name, now_ms)
         first = keeper(tenant)
         for pool in tenant.pools.values():
-            due = [_due(tenant, one) for one in found] if pool is first else []
+            due = [_due(tenant, one) for one in found.get(tenant.id, ())] if pool is first else []
             new = news(
                 due, kept.get(pool.id, {}), kinds=(LICENCE_INVALID,), pool_id=pool.id, tenant_id=tenant.id
             )

@@ -316,7 +316,7 @@ def _of_rows(connection: Connection, tenant: Tenant, now_ms: int) -> Iterator[Fi
 
 def _of_licences(connection: Connection, tenant: Tenant, now_ms: int) -> Iterator[Finding]:
     """Licences that give nothing though nobody removed them, and numbers that do not add up (L13)."""
-    for it in not_counted(connection, tenant.id, tenant.name, now_ms):
+    for it in not_counted(connection, {tenant.id: tenant.name}, now_ms).get(tenant.id, ()):
         assert it.fault is not None
         why, advice = _FAULTS[it.fault]
         problem = f"serial {it.serial} gives no seats: {why.format(vendor=it.vendor, product=it.product)}"

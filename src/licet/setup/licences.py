@@ -19,7 +19,8 @@ The rules:
 - Trust, removal, and making a pool unsigned are for owners of all tenants.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
@@ -96,12 +97,25 @@ def installed(connection: Connection, tenant_id: int, tenant: str) -> list[Insta
     return [_installed(row, texts, tenant) for row in _rows(connection, tenant_id)]
 
 
-def not_counted(connection: Connection, tenant_id: int, tenant: str, now_ms: int) -> list[InstalledLicence]:
-    """The licences of a tenant that count for nothing, though nobody removed them.
+def not_counted(
+    connection: Connection, tenants: Mapping[int, str], now_ms: int
+) -> dict[int, list[InstalledLicence]]:
+    """The licences that count for nothing, though nobody removed them, of these tenants by id and name.
 
     Not those whose place a later serial has taken.
     """
-    rows = [it for it in installed(connection, tenant_id, tenant) if it.removed_at_ms is None]
+    texts, licence = _vendor_texts(connection), schema.licence.c
+    query = select(schema.licence).where(licence.removed_at_ms.is_(None))
+    if len(tenants) == 1:
+        query = query.where(licence.tenant_id == next(iter(tenants)))
+    found: defaultdict[int, list[InstalledLicence]] = defaultdict(list)
+    for row in connection.execute(query.order_by(*schema.licence.primary_key)):
+        if row.tenant_id in tenants:
+            found[row.tenant_id].append(_installed(row, texts, tenants[row.tenant_id]))
+    return {key: bad for key, rows in found.items() if (bad := _not_counted(rows, now_ms))}
+
+
+def _not_counted(rows: Sequence[InstalledLicence], now_ms: int) -> list[InstalledLicence]:
     newest: dict[tuple[str, str, str], int] = {}
     for row in rows:
         if row.licence is not None and row.licence.begins_at_ms <= now_ms:
