@@ -274,6 +274,17 @@ def test_the_percentages_of_a_signed_pool_are_those_of_its_seats(site: Watched) 
     assert (content["seats"], content["threshold"]) == (5, 80)
 
 
+def test_a_pool_with_all_seats_that_are_signed_reports_those(site: Watched) -> None:
+    """Also of an end that its administrator has set."""
+    put(site, licence(seats=4))
+    with changing(site.store, ADA) as change:
+        in_a_day_ms = START_MS + DAY_S * 1000
+        change.tenant(JIM).set_pool("full", seats=None, alerts=(EXPIRES,), expires_at_ms=in_a_day_ms)
+    [(type_, content)] = site.told()
+    assert (type_, content["seats"]) == ("pool.expires_soon", 4)
+    assert [alert.seats for alert in site.raised()] == [4]
+
+
 def test_the_seats_in_use_at_an_end_are_no_full_pool(site: Watched) -> None:
     put(site, licence(1, seats=5))
     with changing(site.store, ADA) as change:

@@ -19,11 +19,12 @@ DAY_S = 86_400
 
 @pytest.fixture
 def site(make_place: Callable[[int], Place]) -> Iterator[Site]:
-    """A tenant whose vendor is trusted."""
+    """A tenant whose vendor is trusted, and whose pool has all the seats that are signed."""
     site = Site(make_place(START_MS))
     site.begin(clients=1)
     with changing(site.store, ADA) as change:
         change.tenant(JIM).set_client("c1", introspects=True)
+        change.tenant(JIM).set_pool("full", seats=None)
         trust(change, vendor_file(the_vendor()).encode())
     yield site
     site.close()

@@ -29,6 +29,7 @@ from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, update
 from licet.alerts.licence_ends import licence_ends, note
 from licet.alerts.notices import OVERDRAFT, Notice, kept_notices, write_notice
 from licet.alerts.outbox import BY_MAIL, put
+from licet.alerts.pool_seats import signed_pool
 from licet.alerts.shared_seats import note_shared, shared_seats
 from licet.alerts.signed_licences import signed_licences
 from licet.alerts.uncounted_licences import uncounted_licences
@@ -131,8 +132,8 @@ def look(store: Store, *, by_mail: bool = False, is_first: bool = False, verifie
         # reader would miss what was committed since.
         news = [
             *_steps(connection, tenants, now_ms, back_ms),
-            *licence_ends(connection, now_ms),
-            *shared_seats(connection, now_ms),
+            *licence_ends(connection, tenants, now_ms),
+            *shared_seats(connection, tenants, now_ms),
             *_of_signed(connection, tenants, now_ms, verifies=verifies),
         ]
         if not news:
@@ -164,8 +165,8 @@ def _written(
 ) -> Iterator[_Message]:
     """Write what is new; the messages about it, where no other node wrote it first."""
     steps = list(_steps(connection, tenants, now_ms, back_ms))
-    ends = list(licence_ends(connection, now_ms))
-    shared = list(shared_seats(connection, now_ms))
+    ends = list(licence_ends(connection, tenants, now_ms))
+    shared = list(shared_seats(connection, tenants, now_ms))
     notices = list(_of_signed(connection, tenants, now_ms, verifies=verifies))
     for step in steps:
         if _write(connection, step, now_ms) and step.type:
@@ -304,7 +305,7 @@ def _pools(
     query = select(schema.pool, tenant.name.label("tenant")).join(schema.tenant, tenant.id == pool.tenant_id)
     wanted = or_(pool.alerts != "", pool.id.in_(select(schema.alert.c.pool_id)))
     for row in connection.execute(query.where(wanted).order_by(pool.id)):
-        seats, lately, room = _seats(row, tenants.get(row.tenant_id), now_ms)
+        seats, lately, room = _seats(row, tenants, now_ms)
         yield _Pool(
             id=row.id,
             tenant_id=row.tenant_id,
@@ -322,10 +323,10 @@ def _pools(
         )
 
 
-def _seats(row: Row[Any], tenant: Tenant | None, now_ms: int) -> tuple[int, int, int]:
+def _seats(row: Row[Any], tenants: Mapping[int, Tenant], now_ms: int) -> tuple[int, int, int]:
     """How many seats a pool has, the most that it had lately, and how many may be used now."""
-    pool = tenant.pools.get(row.id) if tenant is not None else None
-    if pool is None or pool.signed is None:
+    pool = signed_pool(row, tenants)
+    if pool is None:
         return row.seats, row.seats, row.seats
     seats = seats_of(pool, now_ms)
     return seats, max(seats, seats_of(pool, now_ms - QUIET_MS)), room_of(pool, now_ms)

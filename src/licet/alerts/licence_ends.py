@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, and_, delete, or_, select
 
+from licet.alerts.pool_seats import seats_now
 from licet.formats import instant
-from licet.model import EXPIRES
+from licet.model import EXPIRES, Tenant
 from licet.store import schema
 from licet.store.upserts import insert_into
 from licet.units import DAY_MS
@@ -50,7 +51,7 @@ def step_of(expires_at_ms: int, now_ms: int) -> int | None:
     return next((days for days in STEPS if expires_at_ms - now_ms <= days * DAY_MS), None)
 
 
-def licence_ends(connection: Connection, now_ms: int) -> Iterator[LicenceEnd]:
+def licence_ends(connection: Connection, tenants: Mapping[int, Tenant], now_ms: int) -> Iterator[LicenceEnd]:
     """What has to be reported, and what is no longer true."""
     pool, notice = schema.pool.c, schema.licence_notice.c
     query = (
@@ -73,14 +74,14 @@ def licence_ends(connection: Connection, now_ms: int) -> Iterator[LicenceEnd]:
             continue
         if step is not None and before is not None and before[0] == row.expires_at_ms and before[1] <= step:
             continue  # it was reported, or a later step was
-        yield _end(row, step, before)
+        yield _end(row, step, before, seats_now(row, tenants, now_ms))
 
 
-def _end(row: Row[Any], step: int | None, before: tuple[int, int] | None) -> LicenceEnd:
+def _end(row: Row[Any], step: int | None, before: tuple[int, int] | None, seats: int) -> LicenceEnd:
     data: dict[str, object] = {
         "tenant": row.tenant,
         "pool": row.name,
-        "seats": row.seats,
+        "seats": seats,
         "in_use": row.in_use,
         "expires_at": instant(row.expires_at_ms),
     }

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, or_, select
 
-from licet.model import shared_from
+from licet.alerts.pool_seats import seats_now
+from licet.model import Tenant, shared_from
 from licet.seat_sources import addresses
 from licet.store import schema
 from licet.store.upserts import insert_into
@@ -44,7 +45,7 @@ class SharedSeat(NamedTuple):
         return SEAT_SHARED if self.is_new else ""
 
 
-def shared_seats(connection: Connection, now_ms: int) -> Iterator[SharedSeat]:
+def shared_seats(connection: Connection, tenants: Mapping[int, Tenant], now_ms: int) -> Iterator[SharedSeat]:
     """What has to be reported, and what is no longer true."""
     pool = schema.pool.c
     query = select(schema.pool, schema.tenant.c.name.label("tenant")).join(
@@ -56,7 +57,7 @@ def shared_seats(connection: Connection, now_ms: int) -> Iterator[SharedSeat]:
         least = shared_from(row.alerts_more.split())
         yield from _over(connection, row, least, now_ms)
         if least is not None:
-            yield from _new(connection, row, least, now_ms)
+            yield from _new(connection, row, least, seats_now(row, tenants, now_ms), now_ms)
 
 
 def _over(connection: Connection, pool: Row[Any], least: int | None, now_ms: int) -> Iterator[SharedSeat]:
@@ -74,7 +75,7 @@ def _over(connection: Connection, pool: Row[Any], least: int | None, now_ms: int
         )
 
 
-def _new(connection: Connection, pool: Row[Any], least: int, now_ms: int) -> Iterator[SharedSeat]:
+def _new(connection: Connection, pool: Row[Any], least: int, seats: int, now_ms: int) -> Iterator[SharedSeat]:
     seat, notice = schema.seat.c, schema.shared_seat.c
     same = and_(seat.pool_id == notice.pool_id, seat.holder == notice.holder)
     query = (
@@ -90,7 +91,7 @@ def _new(connection: Connection, pool: Row[Any], least: int, now_ms: int) -> Ite
         data: dict[str, object] = {
             "tenant": pool.tenant,
             "pool": pool.name,
-            "seats": pool.seats,
+            "seats": seats,
             "in_use": pool.in_use,
             "client": row.client_id,
             "addresses": number,
