@@ -22,6 +22,7 @@ from support.licensed import BUILT, INSTALLATION, LicensedTenant
 from support.running import RunningServer
 from support.signed_pools import vendor_file
 from support.vendors import TestVendor
+from support.waiting import until
 
 PATIENCE_S = 30.0
 _NUMBERS = count(1)
@@ -137,6 +138,16 @@ def test_a_licence_that_is_installed_later_counts_at_once(guard: Built, tenant: 
         assert api.call(tenant.grant()) == "401 invalid_token"
         tenant.install(tenant.signed(seats=1, hold=1))
         assert api.call(tenant.grant()) == "200 all"
+
+
+def test_an_upgrade_counts_before_anybody_is_refused_for_long(guard: Built, tenant: LicensedTenant) -> None:
+    """Ten seconds after the last fetch at most, and not with the next one of those every five minutes."""
+    tenant.install(tenant.signed(seats=1))
+    with _api(guard, tenant) as api:
+        assert api.call(tenant.grant()) == "200 all"
+        tenant.install(tenant.signed(serial=2, seats=2))
+        second = tenant.grant("Client2")
+        until(lambda: api.call(second) == "200 all", within_s=PATIENCE_S)
 
 
 def test_without_its_server_an_api_refuses(guard: Built, tmp_path: Path) -> None:
