@@ -174,3 +174,15 @@ def test_a_file_that_is_refused_is_in_the_journal(desk: Desk, vendor: str, licen
     desk.error("licence", "install", "-", stdin=armoured(text_of("full", "all", seats=9)))
     found = [(it["action"], it["target"]) for it in desk.json("journal", "--licence", "C-1")]
     assert found == [("refuse", "licence C-1"), ("install", "licence C-1")]
+
+
+def test_a_limit_of_the_set_up_is_said_with_how_to_lift_it(desk: Desk, vendor: str, tmp_path: Path) -> None:
+    """The lesser of both counts: who installs more seats would look for them in vain."""
+    licence = tmp_path / "c2.licence"
+    licence.write_text(armoured(text_of("full", "all", seats=25)), encoding="utf-8")
+    desk.out("trust", "add", vendor)
+    limited = "Pool full is limited to 5 seats by its set-up; to use all: licet pool set full --seats all"
+    assert limited in desk.out("licence", "check", str(licence)).splitlines()
+    assert limited in desk.out("licence", "install", str(licence)).splitlines()
+    desk.out("pool", "set", "full", "--seats", "all")
+    assert "limited" not in desk.out("licence", "check", str(licence))

@@ -1,8 +1,9 @@
 """Runs `licet trust` and `licet licence`: which vendors count, and which of their licences are installed."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -12,8 +13,10 @@ from licet.cli.noun import Noun
 from licet.cli.options import AsJson, Data, TenantName, Yes, actor
 from licet.cli.output import Absent, Instant, Record, say, show_json, show_list, show_one
 from licet.cli.stores import chosen_tenant, opened
+from licet.cli.suggested_options import of_tenant
 from licet.cli.vendor.formatting import STANDING, record, until, what_is_given
 from licet.cli.vendor.formatting import as_json as plain_of
+from licet.formats import counted
 from licet.licences.armour import FILE_BYTES_MAX
 from licet.licences.licence import SignedLicence, Standing
 from licet.licences.vendor_file import VENDOR_BYTES_MAX, read_vendor
@@ -22,6 +25,7 @@ from licet.setup import licences as setup
 from licet.setup.change import SetupChange, changing
 from licet.setup.consequences import attempt
 from licet.setup.licence_states import LicenceNow, LicenceState, states
+from licet.store.contract import Store
 from licet.store.errors import NotFound
 from licet.vendor.files import read_bounded
 
@@ -101,10 +105,13 @@ def check(file: LicenceFile, *, tenant: TenantName = None, data: Data = None) ->
             new.extend(setup.install(change, name, content))
 
         tried = attempt(change_it, do, agrees=lambda _: False)
+        limits = tuple(_limits(store, name, new))
     for it in new:
         say(f"Licence {it.licence}, serial {it.serial}, can be installed: {what_is_given(it)}, {until(it)}.")
     if not new:
         say("All of it is installed already.")
+    for pool, seats in limits:
+        say(_LIMITED.format(pool=pool, seats=seats, name=quote(pool), at=of_tenant(tenant, data)))
     if sentence := endings(tried.ending):
         say(sentence)
 
@@ -123,9 +130,30 @@ def install(file: LicenceFile, *, tenant: TenantName = None, yes: Yes = False, d
             new[:] = setup.install(change, name, content)
 
         ending = make(store, do, yes=yes)
+        limits = tuple(_limits(store, name, new))
     for it in new:
         say(f"Licence {it.licence}, serial {it.serial}, installed: {what_is_given(it)}, {until(it)}.")
+    for pool, seats in limits:
+        say(_LIMITED.format(pool=pool, seats=seats, name=quote(pool), at=of_tenant(tenant, data)))
     say(f"{'Done' if new else 'All of it was installed already'}{and_ended(ending)}.")
+
+
+_LIMITED = (
+    "Pool {pool} is limited to {seats} by its set-up; to use all: licet pool set {name} --seats all{at}"
+)
+
+
+def _limits(store: Store, tenant: str, new: Iterable[SignedLicence]) -> Iterator[tuple[str, str]]:
+    """Pools whose set-up has fewer seats than one of these licences gives, and how many it has."""
+    found = store.tenant(tenant)
+    signed: dict[str, int] = {}
+    for it in new:
+        for name, given in it.pools.items():
+            signed[name] = max(given.seats, signed.get(name, 0))
+    for name, seats in signed.items():
+        pool = None if found is None else found.pool_named(name)
+        if pool is not None and pool.seats is not None and pool.seats < seats:
+            yield name, counted(pool.seats, "seat")
 
 
 @app.verb("list")
