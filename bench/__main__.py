@@ -193,6 +193,7 @@ def _add_neighbours(verbs: Any) -> None:
     )
     parser.add_argument("--rounds", type=int, default=5, help="that count")
     parser.add_argument("--seconds", type=int, default=2, help="of a round of an API")
+    parser.add_argument("--counting", action="store_true", help="only what a guard pays for counting seats")
     parser.set_defaults(do=_neighbours)
 
 
@@ -203,10 +204,12 @@ def _neighbours(asked: argparse.Namespace) -> None:
         tempfile.TemporaryDirectory(prefix="licet-bench-") as scratch,
         kinds(Path(scratch), KINDS[:1]) as (kind,),
     ):
-        found = neighbours.measure(kind, length, Path(scratch))
-    path.write_text(json.dumps(found, indent=1))
+        measure = neighbours.measure_counting if asked.counting else neighbours.measure
+        found = measure(kind, length, Path(scratch))
     print("\n".join(neighbours.report(found)))
-    print(f"Kept. Into docs/explanation/performance.md: make bench-page WITH='--neighbours {path}'")
+    if not asked.counting:
+        path.write_text(json.dumps(found, indent=1))
+        print(f"Kept. Into docs/explanation/performance.md: make bench-page WITH='--neighbours {path}'")
     if lost := list(neighbours.missed(found)):
         sys.exit("\n".join(lost))
 

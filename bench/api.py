@@ -2,16 +2,19 @@
 
 They answer every request with the same few bytes. The guard asks the Licet that the variables of the process
 name: `TENANT_URL`, of a tenant whose pool has a hold, and `SECRET`, which is that of its client `Api`.
-Another guard asks `ASKING_URL`, of a tenant whose pool has none, with `ASKING_SECRET`.
+Another guard asks `ASKING_URL`, of a tenant whose pool has none, with `ASKING_SECRET`. Two are for
+`SIGNED_URL`, of a tenant whose pool is signed by the vendor of `VENDOR`, with `SIGNED_SECRET`: one of them
+counts its seats. Each request to these needs a scope that needs a seat.
 """
 
 import os
 from collections.abc import Awaitable, Callable
+from datetime import date
 from typing import Any
 
 from fastapi import Depends, FastAPI
 
-from licet.guard import Guard, GuardMiddleware
+from licet.guard import Guard, GuardMiddleware, Licence, OneProcess
 from licet.guard.fastapi import dependency
 
 BODY = b'{"jobs":[]}'
@@ -19,6 +22,19 @@ _HEADERS = [(b"content-type", b"application/json"), (b"content-length", str(len(
 
 guard = Guard(os.environ["TENANT_URL"], "Api", os.environ["SECRET"])
 asking = Guard(os.environ["ASKING_URL"], "Api", os.environ["ASKING_SECRET"])
+_signed = os.environ["SIGNED_URL"], "Api", os.environ["SIGNED_SECRET"]
+seated = Guard(*_signed, scopes=["all"])
+counting = Guard(
+    *_signed,
+    scopes=["all"],
+    licence=Licence(
+        vendor=os.environ["VENDOR"].encode(),
+        product="api",
+        built=date(2026, 1, 1),
+        installation=None,
+        memory=OneProcess(),
+    ),
+)
 
 
 async def smallest(_scope: Any, _receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
@@ -32,6 +48,7 @@ async def _jobs() -> dict[str, list[str]]:
 
 
 smallest_guarded, smallest_asking = GuardMiddleware(smallest, guard), GuardMiddleware(smallest, asking)
+smallest_seated, smallest_counting = GuardMiddleware(smallest, seated), GuardMiddleware(smallest, counting)
 fastapi, fastapi_guarded, fastapi_asking = FastAPI(), FastAPI(), FastAPI()
 fastapi.get("/jobs")(_jobs)
 fastapi_guarded.get("/jobs")(_jobs)

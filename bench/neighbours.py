@@ -3,6 +3,7 @@
 An API is asked with a guard and without, in turn; a real Licet is behind the guard. Where the pool of the
 tokens has a hold, the guard remembers them from before, and asks about each again as often as it does. Where
 it has none, the guard asks at each request, and Licet's work is a part of the result: they share the machine.
+A guard that counts the seats of a signed pool is compared with one that does not, for the same tokens.
 First without a network, in one process, by the processor time of a request, of which HTTP server, application
 and the guard's questions are all. Then by wrk, where what the network takes comes on top, and its noise.
 
@@ -27,6 +28,7 @@ import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bench import machine, wrk
+from bench.signed import sign_pools
 from bench.stores import Kind, keyring
 from bench.targets import Target, asgi, licet
 from bench.tenants import DAY_S, MANY, Plan, Site, tokens_of
@@ -37,6 +39,7 @@ from licet.model import HOLD_S_MAX
 from licet.setup.change import changing
 
 KEPT_LEAST = 0.85  # of its rate, by an API
+COUNTING_LEAST = 0.97  # of its rate behind a guard that does not count, by an API behind one that does
 ADDED_MOST_US = 50.0  # to a request, by LicetAuth
 CONNECTIONS = (32, 128)
 TOKENS = 20  # that an API gets in turn
@@ -48,6 +51,7 @@ APIS = {
 _BOUND = ("smallest", "fastapi")  # of a dependency, FastAPI's own part is more than the guard's
 ASKING = ("smallest", "fastapi")  # they are measured with a guard that asks each time as well
 ASKED = "Asked"  # the tenant whose pool has no hold
+SIGNED = "Signed"  # the tenant whose pool is signed
 _ASKED_REQUESTS = 500
 _REQUESTS = 2000  # of a round without a network
 _CALLS = 500  # of a round of a program
@@ -55,11 +59,12 @@ _API = "http://api.localhost"
 
 
 class Base(NamedTuple):
-    """A Licet that runs, and who knows it; the tokens of each of its tenants."""
+    """A Licet that runs, and who knows it; the tokens of each of its tenants, and the file of its vendor."""
 
     site: Site
     url: str
     tokens: Mapping[str, Sequence[str]]
+    vendor: bytes
 
     def tenant_url(self, tenant: str) -> str:
         """Where a tenant is."""
@@ -73,6 +78,13 @@ class Length(NamedTuple):
     seconds: int
 
 
+def measure_counting(kind: Kind, length: Length, directory: Path) -> dict[str, Any]:
+    """What a guard pays for counting, alone."""
+    wrk.must_be_there()
+    with _licet(kind) as base:
+        return {"memory": {}, "guard": {}, "client": {}, "counting": _counting(base, length, directory)}
+
+
 def measure(kind: Kind, length: Length, directory: Path) -> dict[str, Any]:
     """All of it, as it is kept."""
     found: dict[str, Any] = {
@@ -83,6 +95,7 @@ def measure(kind: Kind, length: Length, directory: Path) -> dict[str, Any]:
     }
     with _licet(kind) as base:
         found["memory"] = _in_memory(base, length.rounds)
+        found["counting"] = _counting(base, length, directory)
         found["guard"] = {name: _guard(base, name, length, directory) for name in APIS}
         found["client"] = {
             name: _summary_of_calls(run(base, length.rounds)) for name, run in _PROGRAMS.items()
@@ -99,6 +112,12 @@ def report(found: Mapping[str, Any]) -> Iterator[str]:
         )
         if name in ASKING:
             yield f"{APIS[name]}, without a network: {row['asking_us']:.0f} us, asking each time"
+    for name, row in found.get("counting", {}).items():
+        where = "without a network" if name == "memory" else f"{name} connections"
+        yield (
+            f"behind a guard that counts, {where}: keeps {row['ratio']:.3f}"
+            f" ({row['ratio_least']:.3f} to {row['ratio_most']:.3f})"
+        )
     for name, connections in found["guard"].items():
         for count, row in connections.items():
             yield (
@@ -123,6 +142,8 @@ def missed(found: Mapping[str, Any]) -> Iterator[str]:
     for name, row in found["memory"].items():
         if name in _BOUND and row["ratio"] < KEPT_LEAST:
             yield f"{APIS[name]} keeps {row['ratio']:.2f} of its rate, and not {KEPT_LEAST}."
+    if (row := found.get("counting", {}).get("memory")) and row["ratio"] < COUNTING_LEAST:
+        yield f"Behind a guard that counts an API keeps {row['ratio']:.3f}, and not {COUNTING_LEAST}."
     for name, row in found["client"].items():
         if row["added_us"] > ADDED_MOST_US:
             yield f"LicetAuth adds {row['added_us']:.0f} us to a request of {name}."
@@ -131,18 +152,19 @@ def missed(found: Mapping[str, Any]) -> Iterator[str]:
 @contextmanager
 def _licet(kind: Kind) -> Iterator[Base]:
     keys = keyring()
-    site, place = Site(keys, [Plan(MANY, TOKENS), Plan(ASKED, TOKENS)]), kind.make(keys)
+    site, place = Site(keys, [Plan(MANY, TOKENS), Plan(ASKED, TOKENS), Plan(SIGNED, TOKENS)]), kind.make(keys)
     site.fill(place)
+    vendor = sign_pools(place, [SIGNED])
     store = place.open()
     with changing(store, "bench") as change:
         change.tenant(MANY).set_pool("full", hold_s=min(DAY_S, HOLD_S_MAX))
     store.close()
     with licet(kind, place) as target:
         tokens = {}
-        for tenant in (MANY, ASKED):
+        for tenant in (MANY, ASKED, SIGNED):
             grants = [site.grant(tenant, number) for number in range(TOKENS)]
             tokens[tenant] = [it.access for it in tokens_of(ask_all(target.url, grants))]
-        yield Base(site, target.url, tokens)
+        yield Base(site, target.url, tokens, vendor)
 
 
 def _requests(base: Base, tenant: str = MANY) -> list[Request]:
@@ -155,6 +177,9 @@ def _variables(base: Base) -> dict[str, str]:
         "SECRET": base.site.api_secret(MANY),
         "ASKING_URL": base.tenant_url(ASKED),
         "ASKING_SECRET": base.site.api_secret(ASKED),
+        "SIGNED_URL": base.tenant_url(SIGNED),
+        "SIGNED_SECRET": base.site.api_secret(SIGNED),
+        "VENDOR": base.vendor.decode(),
     }
 
 
@@ -181,6 +206,29 @@ def _in_memory(base: Base, rounds: int) -> dict[str, Any]:
         for guard in (api.guard, api.asking):
             runner.run(guard.aclose())
     return found
+
+
+def _counting(base: Base, length: Length, directory: Path) -> dict[str, Any]:
+    """An API behind a guard that counts, in turn with one behind a guard that does not."""
+    names = ("smallest_seated", "smallest_counting")
+    with _named(_variables(base)), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        api = importlib.import_module("bench.api")
+        rows = [request.raw("api.example") for request in _requests(base, SIGNED)]
+        pairs = runner.run(_turns([getattr(api, name) for name in names], rows, length.rounds))
+        for guard in (api.seated, api.counting):
+            runner.run(guard.aclose())
+    found = _summary_of_ratios(sorted(without / ours for without, ours in pairs)) | {"rounds": pairs}
+    with ExitStack() as stack:
+        apis = [
+            Api(
+                stack.enter_context(asgi(name, f"api:{name}", directory, _variables(base))),
+                _requests(base, SIGNED),
+            )
+            for name in names
+        ]
+        return {"memory": found} | {
+            str(count): _in_turn(apis, count, length, directory) for count in CONNECTIONS
+        }
 
 
 async def _turns(

@@ -24,11 +24,14 @@ _REQUESTS = 64  # of each kind; each client can take its first seat once
 _ISSUED_S = 1_500_000_000
 
 
-def sign_pools(place: Place, tenants: Sequence[str]) -> None:
-    """Trust a vendor, and install a licence of many seats for the pool `full` of each of these tenants."""
+def sign_pools(place: Place, tenants: Sequence[str]) -> bytes:
+    """Trust a vendor, and install a licence of many seats for the pool `full` of each of these tenants.
+
+    The vendor's file, which an API has compiled in.
+    """
     key = new_private_key()
     vendor = Vendor(name="bench", product="api", keys={key.public.kid: key.public})
-    pool = {"seats": 100_000, "scopes": ["all"], "access_ttl_max": 86_400}
+    pool = {"seats": 100_000, "scopes": ["all"], "access_ttl_max": 86_400, "hold": 86_400}
     store = place.open()
     with changing(store, "bench") as change:
         trust(change, vendor_file(vendor))
@@ -45,6 +48,7 @@ def sign_pools(place: Place, tenants: Sequence[str]) -> None:
             content = what_to_sign(key.public.kid, claims)
             install(change, tenant, armoured(put_together(content, key.sign(content))).encode())
     store.close()
+    return vendor_file(vendor)
 
 
 def count_both(directory: Path) -> dict[str, tuple[Counts, Counts]]:

@@ -52,7 +52,7 @@ CLIENTS = 64
 KINDS = ("grant", "view", "limit", "refresh", "introspect", "verify", "logoff", "denial", "wrong")
 FIRST = "First"  # a tenant of clients that take their first seats
 PREPARE: tuple[str, ...] = ()  # statements for the tables before the work; a test breaks something
-Sign = Callable[[Place, Sequence[str]], None]  # the pools of these tenants
+Sign = Callable[[Place, Sequence[str]], object]  # the pools of these tenants
 _HOST = "licet.example"
 _WRONG = f"{SECRET_PREFIX}{'0' * 59}"  # as long as a secret
 

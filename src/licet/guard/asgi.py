@@ -90,9 +90,10 @@ def recall(guard: Guard, scope: Scope, scopes: Iterable[str] = ()) -> Identity |
                 authorization = value
             elif name in _OVERRIDING:
                 is_overridden = True
-    if authorization is None or (who := guard.recall(authorization)) is None:
+    if authorization is None:
         return None
-    return guard.permit(who, scope.get("method", _OPENED), scopes, is_overridden=is_overridden)
+    method = scope.get("method", _OPENED)
+    return guard.recall_permitted(authorization, method, scopes, is_overridden=is_overridden)
 
 
 async def check(guard: Guard, scope: Scope, scopes: Iterable[str] = ()) -> Identity:

@@ -79,25 +79,31 @@ class Counting:
         self._source = source
         self._rules = rules
         self._memory = licence.memory
+        self._recall = licence.memory.recall
         self._now_s = rules.now_s
         self._read_only = rules.read_only_scopes
         self._believed_s = min(rules.cache_s, BELIEVED_S)
         self._background = Background()
         self._logged_s: dict[str, float] = {}  # by what is logged: there are few
 
-    def permit(self, who: Identity, needed: frozenset[str], *, is_writing: bool) -> Identity | None:
+    def permit(
+        self, who: Identity, needed: frozenset[str], is_writing: bool, now_s: float
+    ) -> Identity | None:
         """The caller, if what was found out a moment ago still counts; None where `admit` has to be asked."""
         if not isinstance(who, Claimant):
             return None
         ticket = who.slot.ticket
-        if ticket is None or self._now_s() >= ticket.until_s:
+        if ticket is None or now_s >= ticket.until_s:
             return None
-        if is_writing or not needed <= self._read_only:
-            if not ticket.seat or not needed <= ticket.identity.scopes:
-                return None
-            if not self._memory.recall(ticket.seat, ticket.who, ticket.iat):
-                return None
-        return ticket.identity
+        identity, seat = ticket.identity, ticket.seat
+        # Mostly the same scopes are needed each time, as one object: then they need not be compared.
+        if needed is ticket.needed and (is_writing or ticket.needs_seat):
+            return identity if self._recall(seat, ticket.who, ticket.iat) else None
+        if not is_writing and needed <= self._read_only:
+            return identity
+        if not seat or not needed <= identity.scopes or not self._recall(seat, ticket.who, ticket.iat):
+            return None
+        return identity
 
     def admit(self, who: Identity, needed: frozenset[str], *, is_writing: bool) -> Identity:
         """The caller, after all steps; for threads.
@@ -229,7 +235,16 @@ class Counting:
             )
         life_s = min(self._believed_s, left_s, seat.exp + CLOCKS_S - wall_s)
         name = seat_of(self._licence.vendor.product, self._rules.tenant, pool, seat.number)
-        return Ticket(identity, now_s + life_s, name, seat.who, seat.iat, terms.hold_s)
+        return Ticket(
+            identity,
+            now_s + life_s,
+            name,
+            seat.who,
+            seat.iat,
+            terms.hold_s,
+            needed=needed,
+            needs_seat=not needed <= self._read_only,
+        )
 
     def _seen(self, who: Claimant, signed: frozenset[str], coverage: Coverage | None) -> Identity:
         """The caller as a handler sees it: with the scopes that need no seat, and those that are signed."""

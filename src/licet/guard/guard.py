@@ -181,7 +181,7 @@ class Guard:
         if permitted is None:
             assert self._counting is not None
             is_writing = is_overridden or method not in SAFE
-            permitted = self._counting.admit(who, self.scopes.union(scopes), is_writing=is_writing)
+            permitted = self._counting.admit(who, self._needed(scopes), is_writing=is_writing)
         return permitted
 
     async def acheck(
@@ -204,7 +204,7 @@ class Guard:
         if permitted is None:
             assert self._counting is not None
             is_writing = is_overridden or method not in SAFE
-            permitted = await self._counting.aadmit(who, self.scopes.union(scopes), is_writing=is_writing)
+            permitted = await self._counting.aadmit(who, self._needed(scopes), is_writing=is_writing)
         return permitted
 
     def recall(self, authorization: bytes) -> Identity | None:
@@ -217,22 +217,44 @@ class Guard:
             return found.identity
         return None if found is None else self._live(found)
 
+    def recall_permitted(
+        self, authorization: bytes, method: str, scopes: Iterable[str] = (), *, is_overridden: bool
+    ) -> Identity | None:
+        """The caller, if the cache has it and it may do this; None where `check` is needed.
+
+        It is `recall` and `permit` with one look at the clock. Raises Refused.
+        """
+        now_s = self._now_s()
+        found = self._cache.recall(authorization, now_s)
+        if found is None:
+            return None
+        who = found.identity if isinstance(found, Live) else self._live(found)
+        return self.permit(who, method, scopes, is_overridden=is_overridden, now_s=now_s)
+
     def permit(
-        self, who: Identity, method: str, scopes: Iterable[str] = (), *, is_overridden: bool
+        self,
+        who: Identity,
+        method: str,
+        scopes: Iterable[str] = (),
+        *,
+        is_overridden: bool,
+        now_s: float | None = None,
     ) -> Identity | None:
         """Return the caller if it may do this; None where `check` has to ask whether its seat counts.
 
         Raises Refused.
         """
-        needed = self.scopes.union(scopes) if scopes else self.scopes
+        needed = self.scopes.union(scopes) if scopes else self.scopes  # as `_needed`, without a call
         if not needed <= who.scopes:
             raise insufficient_scope(self.realm, needed, "The token has not all the scopes that this needs.")
-        if (is_overridden or method not in SAFE) and (who.read_only or who.scopes <= self.read_only_scopes):
+        is_writing = is_overridden or method not in SAFE
+        if is_writing and (who.read_only or who.scopes <= self.read_only_scopes):
             description = "The token is read-only: GET, HEAD and OPTIONS."
             raise insufficient_scope(self.realm, needed | {self._writing_scope}, description)
-        if self._counting is None:
+        counting = self._counting
+        if counting is None:
             return who
-        return self._counting.permit(who, needed, is_writing=is_overridden or method not in SAFE)
+        return counting.permit(who, needed, is_writing, self._now_s() if now_s is None else now_s)
 
     @property
     def rechecks_every_s(self) -> float | None:
@@ -252,6 +274,9 @@ class Guard:
     async def aclose(self) -> None:
         """Close the connections of this event loop."""
         await self._introspector.aclose()
+
+    def _needed(self, scopes: Iterable[str]) -> frozenset[str]:
+        return self.scopes.union(scopes) if scopes else self.scopes
 
     def _token(self, authorization: str | None) -> Secret:
         found = None if authorization is None else _BEARER.fullmatch(authorization)

@@ -28,13 +28,23 @@ class Seat(NamedTuple):
 class Ticket:
     """What was found out about a token: the caller as the handler sees it, and until when that counts.
 
-    `seat` is empty where nobody asked yet whether it may have one.
+    `seat` is empty where nobody asked yet whether it may have one. `needed` are the scopes that it was asked
+    with, and `needs_seat` is whether those need a seat whatever the method is.
     """
 
-    __slots__ = ("hold_s", "iat", "identity", "seat", "until_s", "who")
+    __slots__ = ("hold_s", "iat", "identity", "needed", "needs_seat", "seat", "until_s", "who")
 
     def __init__(  # noqa: PLR0917 - as they are declared
-        self, identity: Identity, until_s: float, seat: str = "", who: str = "", iat: int = 0, hold_s: int = 0
+        self,
+        identity: Identity,
+        until_s: float,
+        seat: str = "",
+        who: str = "",
+        iat: int = 0,
+        hold_s: int = 0,
+        *,
+        needed: frozenset[str] | None = None,
+        needs_seat: bool = False,
     ) -> None:
         self.identity = identity
         self.until_s = until_s
@@ -42,6 +52,8 @@ class Ticket:
         self.who = who
         self.iat = iat
         self.hold_s = hold_s
+        self.needed = needed
+        self.needs_seat = needs_seat
 
 
 class Slot:
