@@ -1,6 +1,7 @@
 """Vendors and licences by the admin API: who may, what counts, what would end, and what is refused."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from sqlalchemy import update
 from licet.licences.armour import armoured
 from licet.store import schema
 from support.admin_site import OTHER, AdminSite, problem
-from support.kinds import Place
+from support.kinds import Place, SqlitePlaces
 from support.setup_site import JIM, START_MS
 from support.signed_pools import text_of, the_vendor, vendor_file
 from support.vendors import TestVendor
@@ -21,16 +22,28 @@ LICENCES = f"/tenants/{JIM}/licences"
 ACME = "/trust/acme/jim2-api"
 
 
-@pytest.fixture
-def site(make_place: Callable[[int], Place], tmp_path: Path) -> Iterator[AdminSite]:
+def begun(place: Place, directory: Path) -> AdminSite:
     """An admin listener whose vendor is trusted; c1 and c2 have a session."""
-    found = AdminSite(make_place(START_MS), tmp_path)
+    found = AdminSite(place, directory)
     for client in ("c1", "c2"):
         found.grant(client)
         found.clock.advance(seconds=1)
     assert trust(found).status_code == 201
-    yield found
-    found.close()
+    return found
+
+
+@pytest.fixture
+def site(sqlite_places: SqlitePlaces, tmp_path: Path) -> Iterator[AdminSite]:
+    """One on SQLite: what becomes of licences in either store, tests/setup/test_licences.py shows."""
+    with closing(begun(sqlite_places.make(tmp_path, START_MS), tmp_path)) as found:
+        yield found
+
+
+@pytest.fixture
+def on_each(make_place: Callable[[int], Place], tmp_path: Path) -> Iterator[AdminSite]:
+    """One on each kind of store in turn."""
+    with closing(begun(make_place(START_MS), tmp_path)) as found:
+        yield found
 
 
 def trust(site: AdminSite, vendor: TestVendor | None = None, who: str = "owner", **options: Any) -> Any:
@@ -109,8 +122,9 @@ def test_a_licence_is_installed_and_shown_with_all_that_it_says(site: AdminSite)
     assert [it["licences"] for it in steps] == [[], ["C-1"], ["C-1"], []]
 
 
-def test_what_would_end_is_refused_until_the_caller_agrees(site: AdminSite) -> None:
+def test_what_would_end_is_refused_until_the_caller_agrees(on_each: AdminSite) -> None:
     """To so many sessions; the refusal says whose, and changes nothing."""
+    site = on_each
     file = licence(seats=1)
     told = problem(send(site, file), 409, "would-end-sessions")
     assert told["detail"].endswith("Nothing was changed; send may_end=1 to agree.")

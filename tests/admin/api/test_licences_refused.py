@@ -210,9 +210,9 @@ def test_a_bad_file_of_a_vendor_is_refused_and_nobody_else_is_trusted(
     assert site.get("/trust") == before
 
 
-def test_what_was_removed_is_not_installed_again(make_place: Callable[[int], Place], tmp_path: Path) -> None:
+def test_what_was_removed_is_not_installed_again(sqlite_places: SqlitePlaces, tmp_path: Path) -> None:
     """Nor a serial whose place another has taken."""
-    site = AdminSite(make_place(START_MS), tmp_path)
+    site = AdminSite(sqlite_places.make(tmp_path, START_MS), tmp_path)
     try:
         begin(site)
         assert send(site, signed(serial=3)).is_success
