@@ -6,6 +6,7 @@ import pytest
 
 from licet.licences.armour import armoured
 from support.cli_site import Desk
+from support.command_line import terminal
 from support.signed_pools import text_of, the_vendor, vendor_file
 from support.vendors import TestVendor
 
@@ -186,3 +187,12 @@ def test_a_limit_of_the_set_up_is_said_with_how_to_lift_it(desk: Desk, vendor: s
     assert limited in desk.out("licence", "install", str(licence)).splitlines()
     desk.out("pool", "set", "full", "--seats", "all")
     assert "limited" not in desk.out("licence", "check", str(licence))
+
+
+def test_a_terminal_of_eighty_columns_folds_no_number_nor_its_heading(desk: Desk) -> None:
+    """But what is text; and a pool that gives no seat is one of none."""
+    desk.out("tenant", "set", "Jim_Test", "--licence-required")
+    with terminal("pool", "list", "--data", str(desk.data)) as screen:
+        screen.read_until("overdraft")
+        assert screen.ended() == 0
+    assert desk.json("pool", "list")[0]["effective_seats"] == desk.json("tenant", "list")[0]["seats"] == 0

@@ -190,7 +190,8 @@ def _print_table(headings: list[str], rows: list[list[str]], *, numeric: list[bo
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for heading, right in zip(headings, numeric, strict=True):
-        table.add_column(heading, justify="right" if right else "left", overflow="fold")
+        # On a narrow terminal texts are folded, and no number, nor its heading.
+        table.add_column(heading, justify="right" if right else "left", overflow="fold", no_wrap=right)
     for row in rows:
         table.add_row(*row)
     Console(markup=False, highlight=False).print(table)

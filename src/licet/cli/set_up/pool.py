@@ -131,7 +131,7 @@ def records(store: Store, tenant: Tenant) -> Iterator[Record]:
             yield {
                 "name": pool.name,
                 **shown(POOL, pool, tenant.zone),
-                "effective_seats": pool_now.seats,
+                "effective_seats": 0 if why_no_seats(tenant, pool) else pool_now.seats,
                 "signed_seats": None if pool.signed is None else pool.signed.at(now.at_ms).seats,
                 "in_use": pool_now.in_use,
                 "overdraft_in_use": pool_now.overdraft_in_use,

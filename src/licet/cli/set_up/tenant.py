@@ -20,6 +20,7 @@ from licet.formats import counted
 from licet.ledger.signed_pools import seats_of
 from licet.setup.change import changing
 from licet.setup.nouns import TENANT
+from licet.setup.signed_limits import why_no_seats
 from licet.store.contract import Store
 
 Name = Annotated[
@@ -84,7 +85,9 @@ def records(store: Store) -> Iterator[Record]:
         yield {
             "name": tenant.name,
             **shown(TENANT, tenant, tenant.zone),
-            "seats": sum(seats_of(pool, now_ms) for pool in tenant.pools.values()),
+            "seats": sum(
+                seats_of(pool, now_ms) for pool in tenant.pools.values() if not why_no_seats(tenant, pool)
+            ),
             "pools": len(tenant.pools),
             "scopes": len(tenant.scopes),
             "users": len(tenant.users),
