@@ -5,7 +5,7 @@ step or of the end of a hold, and commits batches from two processes' stores. Af
 all numbers of the tables must be those of the model.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
 
@@ -16,13 +16,16 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from msgspec.structs import replace
 
 from licet.lanes.commit import commit
+from licet.ledger import rules, seat_life, signed_pools
+from licet.ledger.book import Book
 from licet.ledger.commands import Command, Sweep
+from licet.ledger.numbers import Numbers
 from licet.licences.armour import armoured
-from licet.model import SEATS_MAX, Duplicates
+from licet.model import SEATS_MAX, Duplicates, Seat, Session
 from licet.setup.change import changing
 from licet.setup.licences import install, remove, trust
 from licet.store import schema
-from licet.store.errors import NotFound
+from licet.store.errors import Contradiction, NotFound
 from support.examples import FULL, add_tenant, client, end, grant, jim_test, refresh
 from support.kinds import Place, PostgresPlaces, SqlitePlaces
 from support.signed_counting import ACCESS_S, HOLD_S, SESSION_S, Given, Seen, SignedModel, seen
@@ -225,7 +228,12 @@ class SignedStoreMachine(RuleBasedStateMachine):
 
 
 def run(
-    make_place: Callable[[int], Place], duplicates: Duplicates, examples_max: int, *, is_random: bool = False
+    make_place: Callable[[int], Place],
+    duplicates: Duplicates,
+    examples_max: int,
+    *,
+    is_random: bool = False,
+    phases: Sequence[Phase] = (Phase.generate, Phase.shrink),
 ) -> None:
     """The machine on one kind of store; the same examples at every run, unless they are to be random."""
     parts = {"make_place": staticmethod(make_place), "duplicates": duplicates}
@@ -237,8 +245,9 @@ def run(
             stateful_step_count=50 if is_random else 20,
             deadline=None,
             database=None,
-            phases=[Phase.generate, Phase.shrink],
+            phases=phases,
             print_blob=is_random,
+            report_multiple_bugs=False,
             suppress_health_check=[HealthCheck.too_slow],
         ),
     )
@@ -254,7 +263,7 @@ KINDS = [Duplicates.CLIENT, Duplicates.USER]
 
 
 @pytest.mark.parametrize("duplicates", KINDS)
-@pytest.mark.parametrize("examples", [10, pytest.param(100, marks=pytest.mark.wide)])
+@pytest.mark.parametrize("examples", [6, pytest.param(60, marks=pytest.mark.wide)])
 def test_numbers_are_what_a_model_counts_whatever_happens(
     in_files: Callable[[int], Place], examples: int, duplicates: Duplicates
 ) -> None:
@@ -263,12 +272,74 @@ def test_numbers_are_what_a_model_counts_whatever_happens(
 
 
 @pytest.mark.parametrize("duplicates", KINDS)
-@pytest.mark.parametrize("examples", [3, pytest.param(30, marks=pytest.mark.wide)])
+@pytest.mark.parametrize("examples", [2, pytest.param(20, marks=pytest.mark.wide)])
 def test_numbers_are_what_a_model_counts_in_a_database(
     postgres_places: PostgresPlaces, examples: int, duplicates: Duplicates
 ) -> None:
     """L6, L7, L13, L14, L18."""
     run(postgres_places.make, duplicates, examples)
+
+
+# Omissions of the code that a machine has to find, or the database: each by the name of what is forgotten.
+def _forget_a_hold_of_numbers(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(rules, "given_from_ms", lambda *_: 0)
+
+
+def _forget_which_number_is_lowest(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Numbers, "lowest", lambda self, now_ms: None if now_ms < self.from_ms else self.used + 1)
+
+
+def _forget_the_highest_number(patch: pytest.MonkeyPatch) -> None:
+    truly = rules.SeatTaken  # type: ignore[attr-defined]
+    patch.setattr(rules, "SeatTaken", lambda *, seat, **_: truly(seat=seat))
+
+
+def _forget_a_number_of_a_seat(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(rules, "_number", lambda *_: 0)
+
+
+def _forget_when_a_token_was_issued(patch: pytest.MonkeyPatch) -> None:
+    truly = seat_life.with_token_of
+
+    def with_token_of(book: Book, seat: Seat, session: Session, address: str) -> Seat:
+        return replace(truly(book, seat, session, address), issued_at_ms=seat.issued_at_ms)
+
+    patch.setattr(rules, "with_token_of", with_token_of)
+
+
+def _forget_a_step(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(rules, "lives_until", lambda pool, *_: pool.expires_at_ms)
+    patch.setattr(seat_life, "lives_until", lambda pool, *_: pool.expires_at_ms)
+
+
+def _forget_the_counter(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(rules, "room_of", lambda *_: SEATS_MAX)
+    for module in (rules, signed_pools):
+        patch.setattr(module, "is_beyond", lambda *_: False)
+
+
+OMISSIONS = {
+    "the hold of numbers": _forget_a_hold_of_numbers,
+    "which number is the lowest": _forget_which_number_is_lowest,
+    "the highest number ever used": _forget_the_highest_number,
+    "the number of a seat": _forget_a_number_of_a_seat,
+    "when a token was issued": _forget_when_a_token_was_issued,
+    "a step of the licence": _forget_a_step,
+    "how many are signed": _forget_the_counter,
+}
+
+
+@pytest.mark.parametrize(
+    "forgotten",
+    [pytest.param(it, marks=[pytest.mark.wide] if at else []) for at, it in enumerate(OMISSIONS)],
+)
+def test_what_is_forgotten_is_found(
+    in_files: Callable[[int], Place], forgotten: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the machine, or by a check of the database."""
+    OMISSIONS[forgotten](monkeypatch)
+    with pytest.raises((AssertionError, Contradiction, ExceptionGroup)):
+        run(in_files, Duplicates.CLIENT, 100, phases=[Phase.generate])
 
 
 @pytest.mark.long
