@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--store", choices=("sqlite", "postgres"), default="sqlite")
     run.add_argument("--nodes", type=int, default=3)
     run.add_argument("--loads", type=int, default=1, help="processes of the load")
+    run.add_argument("--share", type=float, default=1.0, help="of the clients, how many take part")
     run.add_argument("--fault", action="append", default=[], help="a kind of fault; all without it")
     run.add_argument("--broken", default="", help="a mistake of chaos.broken in every node")
     run.add_argument("--keep", type=Path, help="where the history is to stay")
@@ -57,6 +58,7 @@ def _run(asked: argparse.Namespace) -> int:
         store=asked.store,
         nodes=asked.nodes,
         loads=asked.loads,
+        share=asked.share,
         faults=tuple(asked.fault),
         broken=asked.broken,
     )

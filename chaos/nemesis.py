@@ -9,10 +9,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from itertools import zip_longest
 
 from chaos.databases import Database
 from chaos.history import Fault, Writer, now_us
 from chaos.nodes import Node
+from chaos.times import FOREVER
 
 QUOTA_BYTES = 64 * 1024  # little more than a log of SQLite begins with
 MIXED = 0.35  # of all turns, how many break two things at once
@@ -49,14 +51,18 @@ class Nemesis:
         begun_us = now_us()
         touched: list[tuple[int, ...]] = []
         self.under_way = tuple(names)
-        with ExitStack() as broken:
-            touched += [broken.enter_context(self._kinds[name]()) for name in names]
-            time.sleep(seconds)
-        self._mend()
-        self.under_way = ()
-        for name, nodes in zip(names, touched, strict=True):
-            self.count[name] += 1
-            self._writer.write(Fault(kind=name, begun_us=begun_us, ended_us=now_us(), nodes=nodes))
+        ended_us = FOREVER  # as far as anybody knows who is not answered
+        try:
+            with ExitStack() as broken:
+                touched += [broken.enter_context(self._kinds[name]()) for name in names]
+                time.sleep(seconds)
+            self._mend()
+            ended_us = now_us()
+        finally:
+            self.under_way = ()
+            for name, nodes in zip_longest(names, touched, fillvalue=()):
+                self.count[str(name)] += 1
+                self._writer.write(Fault(kind=str(name), begun_us=begun_us, ended_us=ended_us, nodes=nodes))
 
     def _draw(self) -> str:
         """Every kind comes as often as the others, in another order each time."""

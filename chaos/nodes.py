@@ -18,6 +18,7 @@ from chaos.served import BROKEN, CLOCK, WallClock
 
 PATIENCE_S = 100.0  # for what must happen, also where all processors are busy
 POLL_S = 0.02
+PROBE_S = 10.0  # for an answer, which may be late where all processors are busy
 OK = 200
 
 
@@ -125,7 +126,7 @@ class Node:
             self._keeping.join(PATIENCE_S)  # until all of it is gone
 
     def _is(self, state: str) -> bool:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=1)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=PROBE_S)
         try:
             connection.request("GET", f"/health/{state}")
             return connection.getresponse().status == OK
