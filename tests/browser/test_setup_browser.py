@@ -104,7 +104,7 @@ def test_a_pool_is_widened_and_the_server_honours_it(browser: Browser, site: Das
         page.get_by_role("link", name="mobile").click()
         page.get_by_label("Seats").fill("many")
         page.get_by_role("button", name="Save").click()
-        expect(page.locator("#e-seats")).to_have_text("A whole number from 0 to 1,000,000.")
+        expect(page.locator("#e-seats")).to_have_text("A whole number from 0 to 1,000,000, or all.")
         expect(page.get_by_label("Seats")).to_have_value("many")
         expect(page.locator("#mistakes")).to_be_focused()
         browser.check_access(page)

@@ -2,7 +2,7 @@
 
 page = send(reader, "/set-up/pools/edit?tenant=Jim_Test&name=full", seats="7")
 form_of(page)["seats"]          # ["7"]
-wrong(page)                     # {"seats": "A whole number from 0 to 1,000,000."}
+wrong(page)                     # {"seats": "A whole number from 0 to 1,000,000, or all."}
 """
 
 import re

@@ -10,7 +10,7 @@ import pytest
 
 from licet.model import SEATS_MAX, Duplicates, Role
 from licet.setup.licences import installed, trusted
-from support.dashboard import DashboardSite, Reader, add_admin, heading
+from support.dashboard import DashboardSite, Reader, add_admin, heading, hidden
 from support.licensed_site import days, file_of, put, signed, trust_vendor
 from support.pages import links_of, text_of
 from support.signed_pools import text_of as licence_of
@@ -308,6 +308,20 @@ def test_a_form_without_the_token_is_not_taken(site: DashboardSite, ada: Reader)
         page = ada.http.post("/licences/install?tenant=Mine", data=data, files={"file": ("f", content)})
         assert page.status_code in {401, 403}
     assert "forged" not in {name for name, _, _ in licences(site, "Mine")}
+
+
+def test_a_text_waits_while_somebody_signs_in_again(site: DashboardSite) -> None:
+    """What was pasted is in the form after it; nothing was installed meanwhile."""
+    path = "/licences/install?tenant=Mine"
+    text = file_of(signed("Mine", name="waiting")).decode()
+    with site.reader(None) as reader:
+        page = reader.http.post(path, data={"csrf": "x", "text": text}, files={"file": ("", b"")})
+        assert page.status_code == 401
+        page = reader.sign_in("ada", **hidden(page))
+        kept = _TEXT.search(page.text)
+        assert kept is not None
+        assert unescape(kept[1]).split() == text.split()
+    assert "waiting" not in {name for name, _, _ in licences(site, "Mine")}
 
 
 def vendors(site: DashboardSite) -> dict[str, set[str]]:

@@ -84,6 +84,9 @@ def test_the_page_says_what_counts_and_until_when(site: DashboardSite, ada: Read
     assert states(page) == {"C-1 1": "counts"}
     assert page.text.count('<rect class="grace"') == 1
     assert "/set-up/pools/edit?tenant=Jim_Test&name=full" in links_of(page)
+    told = "/journal?tenant=Jim_Test&kind=event&licence=C-1&within=all"
+    assert told in links_of(page)
+    assert "installed licence C-1" in text_of(ada.get(told))
 
 
 def test_grace_and_an_end_are_said_above_all_else(site: DashboardSite, ada: Reader) -> None:

@@ -32,7 +32,7 @@ def ada(site: DashboardSite) -> Iterator[Reader]:
     ("noun", "typed", "expected"),
     [
         ("pools", {"name": "no spaces", "seats": "5"}, {"name": "A pool's name is 1 to 64"}),
-        ("pools", {"name": "p", "seats": "many"}, {"seats": "A whole number from 0 to 1,000,000."}),
+        ("pools", {"name": "p", "seats": "many"}, {"seats": "A whole number from 0 to 1,000,000, or all."}),
         ("pools", {"name": "p", "seats": "1000001"}, {"seats": "A whole number from 0 to 1,000,000"}),
         ("pools", {"name": "p", "seats": "9" * 5000}, {"seats": "At most 4,096 characters"}),
         ("pools", {"name": "p", "expires": "soon"}, {"expires": "A moment is written 2027-01-31"}),
