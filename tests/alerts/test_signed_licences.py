@@ -172,7 +172,7 @@ def test_a_row_that_somebody_changed_is_reported_and_gives_no_seat(site: Watched
         transaction.connection.execute(update(schema.tenant).values(version=schema.tenant.c.version + 1))
     assert site.told() == [(INVALID, about_invalid("changed"))]
     assert site.told(seconds=DAY_S) == []
-    assert [alert.threshold for alert in site.raised()] == ["licence_invalid"]
+    assert [(alert.threshold, alert.licence) for alert in site.raised()] == [("licence_invalid", "C-1")]
     put(site, licence())
     assert site.told() == []
     assert site.raised() == []

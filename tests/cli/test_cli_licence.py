@@ -1,10 +1,14 @@
 """`licet trust` and `licet licence`: from the vendor's files to the seats of a pool."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from licet.alerts.evaluation import look
+from licet.clock import SystemClock
 from licet.licences.armour import armoured
+from licet.store.sqlite.store import SqliteStore
 from support.cli_site import Desk
 from support.command_line import terminal
 from support.signed_pools import text_of, the_vendor, vendor_file
@@ -99,6 +103,9 @@ def test_a_licence_that_is_not_counted_says_so(desk: Desk, vendor: str, licence:
     assert [it["state"].partition(":")[0] for it in desk.json("licence", "list")] == ["not counted"]
     assert "not counted" in desk.out("licence", "show", "C-1")
     assert desk.json("licence", "show", "C-1")[0]["licence"] == "C-1"
+    with closing(SqliteStore(desk.store_file, SystemClock())) as store:
+        look(store)
+    assert [it["alert"] for it in desk.json("alerts")] == ["licence C-1 gives no seats"]
 
 
 def test_a_pool_is_made_unsigned_when_its_licences_are_removed(desk: Desk, vendor: str, licence: str) -> None:

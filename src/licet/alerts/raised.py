@@ -19,6 +19,7 @@ from licet.alerts.notices import (
     OVERDRAFT,
 )
 from licet.alerts.shared_seats import raised_shared
+from licet.alerts.uncounted_licences import uncounted_names
 from licet.ledger.signed_pools import seats_of
 from licet.model import DENIED, EXPIRES, SHARED, Tenant, Value
 from licet.store import schema
@@ -30,6 +31,7 @@ class Raised(Value, frozen=True, kw_only=True):
     Of a signed licence it is `licence_expires`, `licence_grace`, `licence_expired` or `licence_invalid`.
     `expires_at_ms` is the end of the licence, or of its grace, where the alert is about that; where it is
     about a shared seat, `client_id` holds it, and so many `addresses` used it when that was reported.
+    `licence` is the id of one that gives no seats.
     """
 
     tenant: str
@@ -42,6 +44,7 @@ class Raised(Value, frozen=True, kw_only=True):
     expires_at_ms: int | None = None
     client_id: str | None = None
     addresses: int | None = None
+    licence: str | None = None
 
 
 def raised(connection: Connection, tenants: Iterable[Tenant], now_ms: int) -> tuple[Raised, ...]:
@@ -56,7 +59,9 @@ def raised(connection: Connection, tenants: Iterable[Tenant], now_ms: int) -> tu
         select(schema.alert, pool.name, pool.seats, pool.in_use)
         .join(schema.pool, pool.id == alert.pool_id)
         .where(alert.cleared_at_ms.is_(None))
-    )
+    ).all()
+    invalid = {row.tenant_id for row in rows if row.threshold.startswith(f"{LICENCE_INVALID} ")}
+    licences = uncounted_names(connection, invalid & names.keys()) if invalid else {}
 
     def alert_of(row: Row[Any], threshold: str, told_at_ms: int | None, **more: Any) -> Raised:
         return Raised(
@@ -73,7 +78,8 @@ def raised(connection: Connection, tenants: Iterable[Tenant], now_ms: int) -> tu
     def kept_of(row: Row[Any]) -> Raised:
         kind, _, about = row.threshold.partition(" ")
         end_ms = int(about) if kind in OF_LICENCES and kind != LICENCE_INVALID else None
-        return alert_of(row, kind, row.told_at_ms, expires_at_ms=end_ms)
+        licence = licences.get((row.tenant_id, row.threshold))
+        return alert_of(row, kind, row.told_at_ms, expires_at_ms=end_ms, licence=licence)
 
     found = (kept_of(row) for row in rows if row.tenant_id in names)
     ends = (

@@ -9,15 +9,16 @@ The rules:
   the tenant that has alerts; a tenant without one reports nothing.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from licet.alerts.notices import LICENCE_INVALID, Due, Kept, Notice, news
 from licet.formats import printable
 from licet.model import Pool, Tenant
 from licet.setup.licences import InstalledLicence, not_counted
+from licet.store import schema
 
 INVALID = "licence.invalid"
 REPORTED_MAX = 20  # a guess: with one vendor's trust gone all of its licences are invalid at once
@@ -45,10 +46,25 @@ def keeper(tenant: Tenant) -> Pool | None:
     return min(pools, key=lambda pool: pool.id, default=None)
 
 
-def key_of(licence: InstalledLicence) -> str:
+def key_of(vendor: str, product: str, licence: str, serial: int) -> str:
     """The key of its row."""
-    name = "\0".join((licence.vendor, licence.product, licence.name, str(licence.serial)))
+    name = "\0".join((vendor, product, licence, str(serial)))
     return f"{LICENCE_INVALID} {sha256(name.encode(errors='replace')).hexdigest()[:32]}"
+
+
+def uncounted_names(connection: Connection, tenants: Iterable[int]) -> dict[tuple[int, str], str]:
+    """The ids of the licences of these tenants, by tenant and key, harmless to show."""
+    licence = schema.licence.c
+    query = select(licence.tenant_id, licence.vendor, licence.product, licence.licence, licence.serial)
+    found = connection.execute(query.where(licence.tenant_id.in_(sorted(tenants))))
+    return {
+        (row.tenant_id, key_of(row.vendor, row.product, row.licence, row.serial)): _harmless(row.licence)
+        for row in found
+    }
+
+
+def _harmless(name: str) -> str:
+    return printable(name[:CHARS_MAX], " ")
 
 
 def _bounded(notices: Iterator[Notice]) -> Iterator[Notice]:
@@ -62,10 +78,11 @@ def _bounded(notices: Iterator[Notice]) -> Iterator[Notice]:
 def _due(tenant: Tenant, licence: InstalledLicence) -> Due:
     data = {
         "tenant": tenant.name,
-        "licence": printable(licence.name[:CHARS_MAX], " "),
+        "licence": _harmless(licence.name),
         "serial": licence.serial,
-        "vendor": printable(licence.vendor[:CHARS_MAX], " "),
-        "product": printable(licence.product[:CHARS_MAX], " "),
+        "vendor": _harmless(licence.vendor),
+        "product": _harmless(licence.product),
         "reason": licence.fault.value if licence.fault else "",
     }
-    return Due(key_of(licence), 1, INVALID, data)
+    key = key_of(licence.vendor, licence.product, licence.name, licence.serial)
+    return Due(key, 1, INVALID, data)

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from sqlalchemy import update
 
+from licet.alerts.evaluation import look
 from licet.model import SEATS_MAX, Role
 from licet.setup.licences import remove, trust
 from licet.store import schema
@@ -262,3 +263,22 @@ def test_a_vendor_whose_row_was_changed_is_seen(site: DashboardSite, ada: Reader
             update(schema.vendor).where(row.name == "torn").values(text="{}")
         )
     assert "torn thing damaged its text was changed here" in text_of(page_of(ada, "None"))
+
+
+def test_the_page_of_alerts_says_which_licence_gives_no_seats(site: DashboardSite, ada: Reader) -> None:
+    """And which pool loses seats, and when."""
+    with site.changing() as change:
+        change.add_tenant("Alerted", seats=SEATS_MAX)
+    ending = signed("Alerted", name="ends", exp=days(site, 3))
+    put(site, "Alerted", ending, signed("Alerted", name="torn", seats=1))
+    with site.changing() as change:
+        torn = (schema.licence.c.licence == "torn") & (schema.licence.c.text.like("ey%"))
+        of_alerted = schema.licence.c.tenant_id == change.tenant("Alerted").tenant.id
+        change.transaction.connection.execute(update(schema.licence).where(torn, of_alerted).values(text="x"))
+    with site.store() as store:
+        look(store)
+    said = text_of(ada.get("/alerts?tenant=Alerted"))
+    assert "licence torn gives no seats" in said
+    assert "licence expires" in said
+    found = ada.get("/api/v1/alerts").json()
+    assert [it["licence"] for it in found if it["tenant"] == "Alerted"] == ["torn", None]

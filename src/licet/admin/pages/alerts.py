@@ -120,10 +120,10 @@ def _badge(context: AdminContext) -> Callable[[Request], Any]:
 
 
 def _folded(found: Iterable[Raised]) -> list[Raised]:
-    """The highest threshold of each pool, and of each other kind, and shared seat, its newest alert."""
+    """The highest threshold of each pool, and of each other kind, shared seat and licence, its newest."""
     shown: dict[tuple[str, str, str], Raised] = {}
     for alert in found:
-        kind = "" if alert.threshold.isdigit() else f"{alert.threshold} {alert.client_id}"
+        kind = "" if alert.threshold.isdigit() else f"{alert.threshold} {alert.client_id} {alert.licence}"
         before = shown.get((alert.tenant, alert.pool, kind))
         if before is None or (not kind and int(alert.threshold) > int(before.threshold)):
             shown[alert.tenant, alert.pool, kind] = alert
@@ -165,6 +165,8 @@ def _threshold_text(alert: Raised, now_ms: int) -> str:
         return "licence expired" if (alert.expires_at_ms or 0) <= now_ms else "licence expires"
     if alert.threshold == SHARED:
         return f"{alert.client_id}: used from {counted_addresses(alert.addresses or 0)} addresses in a day"
+    if alert.licence is not None:
+        return f"licence {alert.licence} gives no seats"
     if (text := _TEXTS.get(alert.threshold)) is not None:
         return text
     return "a seat was denied" if alert.threshold == DENIED else f"{alert.threshold} % reached"

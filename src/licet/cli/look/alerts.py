@@ -67,4 +67,6 @@ def _records(data: Path | None, tenant: str | None) -> list[Record]:
 def _alert(alert: Raised) -> str:
     if alert.addresses is not None:
         return f"{alert.client_id}: {counted_addresses(alert.addresses)} addresses"
+    if alert.licence is not None:
+        return f"licence {alert.licence} gives no seats"
     return f"{alert.threshold}%" if alert.threshold.isdigit() else alert.threshold.replace("_", " ")
