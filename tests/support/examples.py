@@ -100,22 +100,26 @@ def end(
 def add_tenant(connection: Connection, tenant: Tenant) -> None:
     """Put a tenant with all that it has, but for client secrets, where a store keeps it."""
 
-    def add(table: Table, value: Value, **columns: object) -> None:
+    def row(table: Table, value: Value, **columns: object) -> dict[str, Any]:
         numbers = {name: getattr(value, name) for name in ("id", "key") if hasattr(value, name)}
-        connection.execute(insert(table).values(columns_of(value, table) | numbers | columns))
+        return columns_of(value, table) | numbers | columns
 
-    add(schema.tenant, tenant, version=0)
+    connection.execute(insert(schema.tenant), row(schema.tenant, tenant, version=0))
     if connection.dialect.name == "postgresql":  # which counts on from what it gave itself
         connection.execute(text("SELECT setval(pg_get_serial_sequence('tenant', 'id'), max(id)) FROM tenant"))
-    for pool in tenant.pools.values():
-        add(schema.pool, pool, tenant_id=tenant.id)
-    for scope in tenant.scopes.values():
-        pool_id = next((pool.id for pool in tenant.pools.values() if pool.name == scope.pool), None)
-        add(schema.scope, scope, tenant_id=tenant.id, pool_id=pool_id)
-    for user in tenant.users.values():
-        add(schema.user, user, tenant_id=tenant.id)
-    for client in tenant.clients.values():
-        add(schema.client, client, tenant_id=tenant.id)
+    own = {"tenant_id": tenant.id}
+    pool_ids = {pool.name: pool.id for pool in tenant.pools.values()}
+    rows = {
+        schema.pool: [row(schema.pool, it, **own) for it in tenant.pools.values()],
+        schema.scope: [
+            row(schema.scope, it, pool_id=pool_ids.get(it.pool or ""), **own) for it in tenant.scopes.values()
+        ],
+        schema.user: [row(schema.user, it, **own) for it in tenant.users.values()],
+        schema.client: [row(schema.client, it, **own) for it in tenant.clients.values()],
+    }
+    for table, of_table in rows.items():
+        if of_table:
+            connection.execute(insert(table), of_table)
     bump(connection, tenant.id)
 
 
