@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -29,6 +29,8 @@ from support.store_site import START_MS, begin
 if TYPE_CHECKING:
     from support.browser import Browser
     from support.cli_site import Desk
+    from support.listening import Server
+    from support.sign_in_gate import Gate, Open
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - what is made in it has names that nobody knows before
 _MEMORY_BYTES_MIN = 4 * 2**30  # a guess: a run keeps less than one
@@ -250,3 +252,27 @@ def desk(made: Path, tmp_path: Path) -> "Desk":
     from support.cli_site import copy_of  # noqa: PLC0415 - as above
 
     return copy_of(made, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def patient() -> Iterator["Server"]:
+    """An HTTP listener with the time-outs of production, and nothing of Licet behind it."""
+    from support import listening  # noqa: PLC0415 - for some of the tests of connections
+
+    with listening.Server(listening.PatientProtocol) as server:
+        yield server
+
+
+@pytest.fixture
+async def open_gate(sqlite_places: SqlitePlaces, tmp_path: Path) -> AsyncIterator["Open"]:
+    """What makes the gate of the admin listener, by which administrators sign in."""
+    from support.sign_in_gate import gates  # noqa: PLC0415 - the admin listener, which few of the rooms need
+
+    async with gates(sqlite_places.make(tmp_path, setup_site.START_MS)) as make:
+        yield make
+
+
+@pytest.fixture
+async def gate(open_gate: "Open") -> "Gate":
+    """The gate as a server has it."""
+    return open_gate()

@@ -1,8 +1,5 @@
 """API keys at the admin listener: whose is let in, and what is recorded of one that is not."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from licet.accounts.administrators import changing
@@ -11,24 +8,10 @@ from licet.credentials.generated import ApiKeys
 from licet.journal.failures import FailureFilter, failures
 from licet.model import FailureCause, Role
 from licet.store import schema
-from support.kinds import SqlitePlaces
 from support.setup_site import JIM, START_MS
-from support.sign_in_gate import HERE, PASSWORD, PEPPER, Gate, Open, gates
+from support.sign_in_gate import HERE, PASSWORD, PEPPER, Gate, Open
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def open_gate(sqlite_places: SqlitePlaces, tmp_path: Path) -> AsyncIterator[Open]:
-    """What makes the gate."""
-    async with gates(sqlite_places.make(tmp_path, START_MS)) as make:
-        yield make
-
-
-@pytest.fixture
-async def gate(open_gate: Open) -> Gate:
-    """The gate as a server has it."""
-    return open_gate()
 
 
 async def test_a_key_is_who_it_was_made_for(gate: Gate) -> None:

@@ -1,8 +1,6 @@
 """Signing in at the admin listener, and choosing another password: who is let in, and what nobody is told."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +11,6 @@ from licet.model import InvalidValue, Role
 from licet.store import schema
 from licet.store.errors import StoreUnavailable
 from licet.store.sqlite.store import SqliteStore
-from support.kinds import SqlitePlaces
 from support.setup_site import START_MS
 from support.sign_in_gate import (
     HERE,
@@ -26,23 +23,9 @@ from support.sign_in_gate import (
     CountingPasswords,
     Gate,
     Open,
-    gates,
 )
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def open_gate(sqlite_places: SqlitePlaces, tmp_path: Path) -> AsyncIterator[Open]:
-    """What makes the gate."""
-    async with gates(sqlite_places.make(tmp_path, START_MS)) as make:
-        yield make
-
-
-@pytest.fixture
-async def gate(open_gate: Open) -> Gate:
-    """The gate as a server has it."""
-    return open_gate()
 
 
 # Signing in

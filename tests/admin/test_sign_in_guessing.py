@@ -1,8 +1,6 @@
 """Guessing at the passwords of administrators: who has to wait, and who does not because of it."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -10,24 +8,9 @@ from licet.accounts.administrators import changing
 from licet.admin.authentication import TooManyAttempts
 from licet.lanes.hashing import ADMINS_WAITING_MAX
 from licet.model import Role
-from support.kinds import SqlitePlaces
-from support.setup_site import START_MS
-from support.sign_in_gate import HERE, OLD_HASH, PASSWORD, PATIENCE_S, THERE, Gate, Open, gates
+from support.sign_in_gate import HERE, OLD_HASH, PASSWORD, PATIENCE_S, THERE, Open
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def open_gate(sqlite_places: SqlitePlaces, tmp_path: Path) -> AsyncIterator[Open]:
-    """What makes the gate."""
-    async with gates(sqlite_places.make(tmp_path, START_MS)) as make:
-        yield make
-
-
-@pytest.fixture
-async def gate(open_gate: Open) -> Gate:
-    """The gate as a server has it."""
-    return open_gate()
 
 
 async def test_who_guesses_at_a_name_has_to_wait_for_the_next_minute(open_gate: Open) -> None:

@@ -28,13 +28,6 @@ from support.listening import (
 )
 
 
-@pytest.fixture(scope="module")
-def patient() -> Iterator[Server]:
-    """A server with the time-outs of production."""
-    with Server(PatientProtocol) as server:
-        yield server
-
-
 @pytest.fixture
 def stopping() -> Iterator[Server]:
     """A server that the test stops."""

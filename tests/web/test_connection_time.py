@@ -37,13 +37,6 @@ def assert_all_time_out(server: Server, *parts: bytes) -> None:
 
 
 @pytest.fixture(scope="module")
-def patient() -> Iterator[Server]:
-    """A server with the time-outs of production."""
-    with Server(PatientProtocol) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def hasty() -> Iterator[Server]:
     """A server with time-outs of a fifth of a second."""
     with Server(HastyProtocol, idle_s=1) as server:

@@ -8,16 +8,9 @@ from typing import Any
 import pytest
 
 from licet.web.http.phases import LINGER_TIMEOUT_S
-from support.listening import PatientProtocol, Server, assert_refusal, chunked, get, post, silent
+from support.listening import Server, assert_refusal, chunked, get, post, silent
 
 FUZZ_SEED = 20_260_711
-
-
-@pytest.fixture(scope="module")
-def patient() -> Iterator[Server]:
-    """A server with the time-outs of production."""
-    with Server(PatientProtocol) as server:
-        yield server
 
 
 @pytest.fixture(autouse=True)
