@@ -25,7 +25,7 @@ from licet.web.http.tls import GuardedServer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PATIENCE_S = 5.0
+PATIENCE_S = 20.0
 """For what must happen; a test that waits as long as this has failed."""
 
 PROMPTLY_S = 2.0
