@@ -141,7 +141,7 @@ class TestDeclaration:
         assert exported.headers["content-type"] == "application/toml; charset=utf-8"
         known = exported.headers["etag"]
         done = self.apply(site, "?prune=true", content=exported.text, if_match=known)
-        assert done.json() == {"is_done": True, "steps": [], "sessions_ended": 0}
+        assert done.json() == {"is_done": True, "steps": [], "sessions_ended": 0, "notes": []}
         assert done.headers["etag"] == known
         one = site.call("GET", "/declaration?tenant=Other").text
         assert "[tenant.Other" in one

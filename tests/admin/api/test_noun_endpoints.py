@@ -26,7 +26,7 @@ class Case(NamedTuple):
 
 CASES = [
     Case("tenant", "/tenants", {"name": "new", "seats": 1}, {"no_seat_status": 429}),
-    Case("pool", f"{IN_JIM}/pools", {"name": "new", "seats": 1}, {"seats": 2}),
+    Case("pool", f"{IN_JIM}/pools", {"name": "new", "seats": 1}, {"duplicates": "user"}),
     Case("scope", f"{IN_JIM}/scopes", {"name": "a/b"}, {"read_only": True}),
     Case("user", f"{IN_JIM}/users", {"initials": "NN"}, {"name": "Somebody"}),
     Case("client", f"{IN_JIM}/clients", {"client_id": "a b/c", "user": "U1"}, {"enabled": False}),
