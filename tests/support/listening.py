@@ -36,6 +36,9 @@ IDLE_S = 5
 HASTE_S = 0.25
 """The time-outs of HastyProtocol."""
 
+MEASURED_S = 1.0
+"""Those of MeasuredProtocol."""
+
 BODY_LIMIT = 8 * 1024
 LARGE = 50_000
 """An answer that is larger than small socket buffers, and too small for uvicorn to wait with it."""
@@ -92,6 +95,13 @@ class HastyProtocol(GuardedHttpProtocol):
         super().connection_lost(exc)
         assert self.client is not None
         HastyProtocol.gone.put(self.client[1])
+
+
+class MeasuredProtocol(HastyProtocol):
+    """Time-outs of which a test takes a part, and is back in time however busy the machine is."""
+
+    head_timeout_s = MEASURED_S
+    body_timeout_s = MEASURED_S
 
 
 class SmallProtocol(HastyProtocol):
