@@ -263,17 +263,21 @@ def _by_strategy(
     until_s = time.monotonic() + seconds
     told: dict[tuple[str, str], Told] = {}
     threads: list[threading.Thread] = []
+    callers: list[Caller] = []
     for server, ports in servers:
         for memory in Apis._fields:
             of_one = told[server.kind, memory] = Told()
             for number in range(1, SEATS + 1):
-                attacker = _attacker(server, getattr(ports, memory), of_one, strategy.__name__)
+                callers.append(Caller(getattr(ports, memory), "Jim_Test"))
+                attacker = _attacker(server, callers[-1], of_one, strategy.__name__)
                 arguments = (strategy, attacker, number, until_s)
                 threads.append(threading.Thread(target=_attack, args=arguments, daemon=True))
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    for caller in callers:
+        caller.close()
     return [
         of_one.figures(f"{strategy.__name__}, {kind}", memory, seconds)
         for (kind, memory), of_one in told.items()
@@ -291,7 +295,7 @@ def _attack(strategy: "Strategy", attacker: "Attacker", number: int, until_s: fl
             attacker.tries(number, now - before * attacker.hold_s, who=attacker.people - before)
 
 
-def _attacker(server: "SignedServer", ports: Sequence[int], told: Told, pool: str) -> "Attacker":
+def _attacker(server: "SignedServer", caller: Caller, told: Told, pool: str) -> "Attacker":
     from support.forging import Attacker  # noqa: PLC0415 - it is on the path only now
 
     class Over(Attacker):
@@ -299,13 +303,12 @@ def _attacker(server: "SignedServer", ports: Sequence[int], told: Told, pool: st
 
         def __init__(self) -> None:
             super().__init__(server, hold_s=HOLD_S, ttl_s=ACCESS_TTL_S_MAX)
-            self._caller = Caller(ports, "Jim_Test")
 
         def tries(self, number: int, iat: int, who: int | None = None, **claims: Any) -> bool:
             return super().tries(number, iat, who, **{"pool": pool, **claims})
 
         def is_let_in(self, token: str, number: int, said: dict[str, Any]) -> bool:
-            status, sent_us, received_us = self._caller.call(token)
+            status, sent_us, received_us = caller.call(token)
             self.server.introspected.pop(token, None)
             holder = f"{said['client']} {said.get('username', 'TC')}"
             is_in = status == 200
