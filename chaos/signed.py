@@ -26,6 +26,13 @@ class Signed:
             for at in range(bisect_left(edges, from_us), bisect_left(edges, until_us)):
                 self._possible[at].add(seats)
         self.values = frozenset(seats for _, _, seats in spans)
+        # Each function, and from when until when it may have counted.
+        at_first: tuple[tuple[int, int], ...] = ((0, plan.signed),)
+        self._functions = [(0, _undone_us(0, ordered), at_first)]
+        self._functions += [
+            (action.begun_us, _undone_us(action.ended_us, ordered[at:]), action.signed)
+            for at, action in enumerate(ordered, start=1)
+        ]
 
     def between(self, from_us: int, until_us: int) -> set[int]:
         """All that it may have been at some moment between these."""
@@ -33,8 +40,21 @@ class Signed:
         return set().union(*self._possible[first : max(first + 1, bisect_right(self._from, until_us))])
 
     def may_be_below_from(self, number: int, from_us: int) -> int:
-        """From when on, after this moment, fewer than so many may have been signed."""
-        return self._first(from_us, lambda possible: min(possible) < number)
+        """From when on, after this moment, a session of this number may have been over.
+
+        A step to come cuts a session when it is known, and a renewal that comes before it lengthens nothing.
+        """
+        found = FOREVER
+        for begun_us, until_us, signed in self._functions:
+            if until_us < from_us or begun_us >= found:
+                continue
+            first_us = max(from_us, begun_us)
+            for at, (begins_us, seats) in enumerate(signed):
+                ends_us = signed[at + 1][0] + ALLOWANCE_US if at + 1 < len(signed) else FOREVER
+                if seats < number and ends_us >= first_us:
+                    found = min(found, max(first_us, begins_us - ALLOWANCE_US))
+                    break
+        return found
 
     def must_be_below_from(self, number: int, from_us: int) -> int:
         """From when on, after this moment, fewer than so many were signed for certain."""

@@ -86,6 +86,16 @@ class TestLicences:
         story.grant(at_s, "d")
         assert story.found() == found
 
+    def test_a_renewal_lengthens_no_session_that_a_step_to_come_has_cut(self) -> None:
+        """L7, L13: it was cut when the step was known, and is over though the licence was renewed in time."""
+        story = a_story()
+        story.license(0, (0, 2), (4, 1))
+        story.grant(0.5, "a", number=1)
+        story.grant(0.6, "c", number=2)
+        story.license(1, (0, 2))
+        story.grant(4.9, "d")
+        assert story.found() == NOTHING
+
     def test_a_session_that_lives_on_beyond_what_is_signed_is_found(self) -> None:
         """L7, L13."""
         story = a_story()
