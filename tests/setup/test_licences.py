@@ -300,7 +300,7 @@ def test_each_change_leaves_an_event(site: Site) -> None:
     assert events(site) == [
         ("trust", "vendor acme", f"product jim2-api, keys {kid}"),
         ("install", "licence C-1", "serial 1 of acme: full 2 seats and 1 above, expires never"),
-        ("remove", "licence C-1", "serial 1"),
+        ("remove", "licence C-1", "serial 1 of acme"),
         ("distrust", "vendor acme", "product jim2-api"),
     ]
 
