@@ -5,6 +5,7 @@ Messages go to stderr where stdout has a result.
 """
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ import typer
 
 from licet.clock import SystemClock
 from licet.formats import NEVER, duration, end, instant, nearness, nearness_of_end, printable
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 class AnyOf(list[str]):
@@ -189,9 +192,10 @@ def _print_table(headings: list[str], rows: list[list[str]], *, numeric: list[bo
     from rich.table import Table  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading, right in zip(headings, numeric, strict=True):
-        # On a narrow terminal texts are folded, and no number, nor its heading.
-        table.add_column(heading, justify="right" if right else "left", overflow="fold", no_wrap=right)
+    for at, (heading, right) in enumerate(zip(headings, numeric, strict=True)):
+        # On a narrow terminal texts are folded, and no number, nor its heading, nor a day.
+        is_whole = right or any(_DAY.fullmatch(row[at]) for row in rows)
+        table.add_column(heading, justify="right" if right else "left", overflow="fold", no_wrap=is_whole)
     for row in rows:
         table.add_row(*row)
     Console(markup=False, highlight=False).print(table)
