@@ -117,7 +117,7 @@ def check(records: Iterable[AnyRecord]) -> Report:
         check_answers(lives, operations, actions, faults, findings)
         if seats.signed is not None:
             check_numbers(lives, seats.signed, operations, findings)
-            check_calls(lives, seats.signed, operations, found.begun, faults, findings)
+            check_calls(lives, seats.signed, operations, actions, found.begun, faults, findings)
         if found.final is not None:
             check_final(lives, seats, operations, found.final, findings)
     for look in found.looks:

@@ -16,10 +16,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from chaos.findings import Findings
-from chaos.history import UNKNOWN, ApiPlan, Begun, Operation
+from chaos.history import UNKNOWN, Action, ApiPlan, Begun, Operation
 from chaos.lives import Life, Lives
 from chaos.signed import Signed
-from chaos.times import ALLOWANCE_US, LATE_US, Faults
+from chaos.times import ALLOWANCE_US, LATE_US, Faults, Spans
 from chaos.vendor import ACCESS_TTL_S_MAX
 
 SECOND_US = 1_000_000
@@ -43,13 +43,14 @@ def check_calls(  # noqa: PLR0917 - what all checks are given
     lives: Lives,
     signed: Signed,
     operations: Iterable[Operation],
+    actions: Sequence[Action],
     begun: Begun,
     faults: Faults,
     findings: Findings,
 ) -> None:
     """Find who was let in beside another, or after a logoff, and whose live token was refused."""
     let_in: dict[tuple[int | str, int], list[Entry]] = defaultdict(list)
-    refusals = _Refusals(lives, signed, faults, findings)
+    refusals = _Refusals(lives, signed, actions, faults, findings)
     for operation in operations:
         if operation.kind != "call" or (life := lives.by_sid.get(operation.sid)) is None:
             continue
@@ -85,7 +86,16 @@ def _must_not_be_over(lives: Lives, life: Life, operation: Operation, findings: 
 class _Refusals:
     """Whether each is one that may be."""
 
-    def __init__(self, lives: Lives, signed: Signed, faults: Faults, findings: Findings) -> None:
+    def __init__(
+        self, lives: Lives, signed: Signed, actions: Sequence[Action], faults: Faults, findings: Findings
+    ) -> None:
+        # A node that does not know yet that a client is enabled again says that its tokens are inactive.
+        self._shut = {
+            it.client_id: Spans(
+                [one for one in actions if one.client == it.client_id], "disable", "enable", faults
+            )
+            for it in lives.plan.clients
+        }
         self._lives = lives
         self._signed = signed
         self._faults = faults
@@ -98,7 +108,8 @@ class _Refusals:
         """One refusal."""
         ran_out_us = operation.token_sent_us + self._access_us - ALLOWANCE_US
         must_live = life.must_live(operation.sent_us, operation.received_us)
-        if not must_live or operation.received_us > ran_out_us:
+        may_be_shut = self._shut[life.client].touch(operation.sent_us, operation.received_us)
+        if not must_live or may_be_shut or operation.received_us > ran_out_us:
             self._findings.checked["calls refused with a token that may be over"] += 1
             return
         match operation.outcome:

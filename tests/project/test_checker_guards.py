@@ -222,6 +222,15 @@ class TestRefusals:
         story.call(6, "a", sid, "beyond_licence", token_s=4.5)
         assert story.found() == NOTHING
 
+    def test_a_client_that_was_enabled_a_moment_ago_may_be_refused(self) -> None:
+        """A node knows it within a second; not one that was never disabled."""
+        for at_s, found in ((2, NOTHING), (4, {"refused_live"})):
+            story = a_story()
+            story.act(0, "disable", "a")
+            story.act(1, "enable", "a")
+            story.call(at_s, "a", story.grant(1.5, "a", number=1), "invalid_token", token_s=1.5)
+            assert story.found() == found
+
     def test_nobody_is_let_in_while_nobody_can_be_asked(self) -> None:
         """A fault explains 503, and nothing else."""
         for outcome, found in (("unavailable", NOTHING), ("handed_over", {"refused_live"})):
