@@ -115,7 +115,8 @@ def test_a_shell_completes_the_verbs_of_a_noun() -> None:
         (["pool", "add"], "missing argument 'NAME' (see: licet pool add --help)"),
         (["pool", "add", "x"], "missing option '--seats' (see: licet pool add --help)"),
         (["pool", "add", "x", "--seats"], "option '--seats' requires an argument"),
-        (["pool", "add", "x", "--seats", "many"], "invalid value for '--seats'"),
+        (["pool", "add", "x", "--seats", "many"], "--seats: a whole number from 0 to 1,000,000, or all"),
+        (["client", "set", "x", "--max-sessions", "many"], "invalid value for '--max-sessions'"),
         (["pool", "list", "--jsn"], "no such option: --jsn"),
     ],
 )
