@@ -339,7 +339,7 @@ def test_what_is_forgotten_is_found(
     """By the machine, or by a check of the database."""
     OMISSIONS[forgotten](monkeypatch)
     with pytest.raises((AssertionError, Contradiction, ExceptionGroup)):
-        run(in_files, Duplicates.CLIENT, 100, phases=[Phase.generate])
+        run(in_files, Duplicates.CLIENT, 600, phases=[Phase.generate])
 
 
 @pytest.mark.long
