@@ -54,7 +54,8 @@ class Shell:
         streams: dict[str, Any] = {"stdin": other, "stdout": other, "stderr": other}
         variables |= self.variables
         if is_executed:
-            command = ["setsid", "--ctty", *terminal_keeper.BASH]
+            # The terminal is closed by a hang-up, which nohup has its programs ignore.
+            command = ["env", "--default-signal=HUP", "setsid", "--ctty", *terminal_keeper.BASH]
             self._process = subprocess.Popen(command, cwd=directory, env=variables, **streams)
         else:
             terminal_keeper.write_typed(self._typed)

@@ -60,6 +60,7 @@ def _keep(address: str) -> None:
     orders = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     orders.bind(address)
     orders.listen()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup has its programs ignore
     for number in (signal.SIGINT, signal.SIGTTOU):
         signal.signal(number, signal.SIG_IGN)
     if os.fork() == 0:
