@@ -1,7 +1,10 @@
 """What a process collects of its refusals: bounded whatever is sent, and not a count lost."""
 
+import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from itertools import count
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -182,6 +185,39 @@ async def test_counts_are_kept_while_the_store_is_down(
     assert told(store) == {"C1": 2}
     with store.reading() as connection:
         assert find_request(connection, first) is not None
+
+
+@pytest.mark.parametrize("is_store_down", [False, True])
+async def test_a_write_that_is_cancelled_loses_no_failure_and_counts_none_twice(
+    recorder: Recorder, store: Store, monkeypatch: pytest.MonkeyPatch, *, is_store_down: bool
+) -> None:
+    """A server that stops in the middle of a write waits for it, and writes what is left."""
+    has_begun, may_end = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def write_late(*arguments: Any) -> None:
+        loop.call_soon_threadsafe(has_begun.set)
+        assert may_end.wait(60)
+        if is_store_down:
+            raise StoreUnavailable("the disk is full")
+        refusals.write_refusals(*arguments)
+
+    failed = Failing(recorder)()
+    with monkeypatch.context() as late:
+        late.setattr(recording, "write_refusals", write_late)
+        writing = asyncio.create_task(recorder.write_down(store))
+        await has_begun.wait()
+        writing.cancel()
+        await asyncio.wait([writing], timeout=0)
+        assert not writing.done()
+        may_end.set()
+        with pytest.raises(asyncio.CancelledError):
+            await writing
+    assert told(store) == ({} if is_store_down else {"C1": 1})
+    await recorder.write_down(store)
+    assert told(store) == {"C1": 1}
+    with store.reading() as connection:
+        assert find_request(connection, failed) is not None
 
 
 async def test_one_address_leaves_room_for_the_request_ids_of_others(

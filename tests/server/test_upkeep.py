@@ -1,8 +1,11 @@
 """The loops beside the requests: they go on after a fault, say it once, and take work in bounded pieces."""
 
 import asyncio
+import threading
+from functools import partial
 from typing import Any
 
+from licet.lanes.in_thread import in_thread
 from licet.server.upkeep import Loop, run_loops
 from licet.store.errors import StoreUnavailable
 
@@ -65,3 +68,26 @@ def test_another_fault_is_another_line_and_a_bug_has_its_traceback() -> None:
         ("sweep", "StoreUnavailable: down", False),
         ("sweep", "LookupError: a bug", True),
     ]
+
+
+def test_loops_that_are_cancelled_leave_no_work_behind_in_a_thread() -> None:
+    """The store is closed next: a transaction under way would lose what it was to write."""
+    may_end, ended = threading.Event(), []
+
+    async def run() -> None:
+        has_begun, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def work() -> None:
+            loop.call_soon_threadsafe(has_begun.set)
+            ended.append(may_end.wait(60))
+
+        running = asyncio.create_task(run_loops(iter([Loop("sweep", 0.0, partial(in_thread, work))]), Log()))
+        await has_begun.wait()
+        running.cancel()
+        await asyncio.wait([running], timeout=0)
+        assert not running.done()
+        may_end.set()
+        await asyncio.wait([running])
+        assert ended
+
+    asyncio.run(run())

@@ -18,6 +18,7 @@ from licet.alerts.destinations import MailServer
 from licet.alerts.evaluation import look
 from licet.alerts.outbox import BY_MAIL, CLAIMS_MAX, Attempt, Message, claim, record_attempt
 from licet.credentials.webhook_signatures import WebhookSecrets
+from licet.lanes.in_thread import in_thread
 from licet.log import Log
 from licet.store.contract import Store
 from licet.store.errors import StoreUnavailable
@@ -72,9 +73,7 @@ class Alerting:
         is_first = now_ms - self._looked_at_ms > LOOKED_MS
         has_mail = self._mail_server is not None
         verifies = now_ms - self._verified_at_ms >= VERIFIED_EVERY_MS
-        queued = await asyncio.to_thread(
-            look, self._store, by_mail=has_mail, is_first=is_first, verifies=verifies
-        )
+        queued = await in_thread(look, self._store, by_mail=has_mail, is_first=is_first, verifies=verifies)
         self._looked_at_ms = now_ms
         if verifies:
             self._verified_at_ms = now_ms
@@ -93,7 +92,7 @@ class Alerting:
             busy.add(
                 BY_MAIL
             )  # What is queued by mail waits until there is a mail server again, or is given up by hand.
-        for message in await asyncio.to_thread(claim, self._store, busy, CLAIMS_MAX - len(self._sending)):
+        for message in await in_thread(claim, self._store, busy, CLAIMS_MAX - len(self._sending)):
             self._sending[message.webhook_id] = asyncio.create_task(self._deliver(message))
 
     async def finished(self) -> None:
@@ -121,7 +120,7 @@ class Alerting:
             self._log.exception("alert_failed", message=message.id)
             attempt = Attempt(f"a bug: {type(fault).__name__}")
         try:
-            await asyncio.to_thread(record_attempt, self._store, message, attempt)
+            await in_thread(record_attempt, self._store, message, attempt)
         except StoreUnavailable as fault:  # the claim expires, and it is sent again
             attempt = Attempt(f"how it ended could not be kept: {fault}; it was {attempt.error or 'sent'}")
         self._log.info(

@@ -1,12 +1,12 @@
 """Registers this node in the store, where `licet check` sees it, and says whether it is ready."""
 
-import asyncio
 import secrets
 import socket
 from collections.abc import Callable
 from typing import Final
 
 from licet.credentials.keyring import fingerprint
+from licet.lanes.in_thread import in_thread
 from licet.server.keys import Keys
 from licet.store.contract import Store
 from licet.store.migrate import HEAD
@@ -44,12 +44,12 @@ class ThisNode:
             token_keys=key_marks(self._keys.keyring),
             pepper=fingerprint(self._keys.pepper),
         )
-        await asyncio.to_thread(note_node, self._store, node, self._wall_ms)
+        await in_thread(note_node, self._store, node, self._wall_ms)
         self._is_writable = True
 
     async def remove(self) -> None:
         """Remove the row. Raises StoreUnavailable."""
-        await asyncio.to_thread(remove_node, self._store, self._id)
+        await in_thread(remove_node, self._store, self._id)
 
     def store_failed(self) -> None:
         """A request found the store out of reach: this node is not ready until the store accepts a write."""

@@ -5,6 +5,8 @@ The rules:
 - A turn of a loop is bounded: work of many transactions is done in pieces, at most so many, with a pause
   between them, so that grants have the store for most of the time.
 - A fault ends a turn, not the loop. It is logged once, until the loop works again or fails in another way.
+- When the loops are cancelled, what a thread does for them is done to its end: afterwards the store can be
+  closed.
 - What one node does for all is done by the leader only (`is_leader`), and it stops as soon as another node
   leads.
 """
@@ -21,6 +23,7 @@ from licet.journal.folding import ENTRIES_MAX, fold_journal
 from licet.journal.retention import USED_MAX, remove_aged, remove_history, remove_used_assertions
 from licet.journal.summary import summarise
 from licet.lanes.contract import QueueFull
+from licet.lanes.in_thread import in_thread
 from licet.ledger.commands import Sweep, Swept
 from licet.log import Log
 from licet.server.parts import Parts
@@ -95,7 +98,7 @@ class Upkeep:
         yield Loop("note_node", NOTE_EVERY_S, node.note)
         yield Loop("note_node", LOOK_EVERY_S, node.resolve_doubt)
         yield Loop("record", RECORD_EVERY_S, partial(recorder.write_down, store))
-        yield Loop("upkeep", UPKEEP_EVERY_S, partial(asyncio.to_thread, store.upkeep))
+        yield Loop("upkeep", UPKEEP_EVERY_S, partial(in_thread, store.upkeep))
         yield Loop("fold_journal", FOLD_EVERY_S, self._fold_journal)
         yield Loop("write_down", WRITE_DOWN_EVERY_S, self._write_down)
         yield Loop("look_for_alerts", LOOK_FOR_ALERTS_EVERY_S, self._alerting.look)
@@ -112,7 +115,7 @@ class Upkeep:
     ) -> None:
         used = collected.copy()
         if used:
-            await asyncio.to_thread(note, self._store, used)
+            await in_thread(note, self._store, used)
         for key, at_ms in used.items():
             if collected[key] == at_ms:
                 del collected[key]
@@ -120,7 +123,7 @@ class Upkeep:
     async def _look(self) -> None:
         """Check whether the set-up or the keys changed, and whether the store answers."""
         node, keys = self._parts.node, self._parts.keys
-        await asyncio.to_thread(self._probe)
+        await in_thread(self._probe)
         node.store_answered()
         if is_changed := await keys.has_changed():
             self._parts.log.info("keys_changed", keys=len(keys.keyring.token_keys))
@@ -156,11 +159,11 @@ class Upkeep:
         keep_usage_ms = settings.usage_retention_days * DAY_MS
 
         async def sum_up() -> bool:
-            return bool(await asyncio.to_thread(summarise, self._store, keep_ms))
+            return bool(await in_thread(summarise, self._store, keep_ms))
 
         async def remove() -> bool:
-            removed = await asyncio.to_thread(remove_aged, self._store, keep_ms, keep_usage_ms)
-            return bool(removed + await asyncio.to_thread(remove_history, self._store))
+            removed = await in_thread(remove_aged, self._store, keep_ms, keep_usage_ms)
+            return bool(removed + await in_thread(remove_history, self._store))
 
         if await self._in_pieces(sum_up, pieces_max=SUMMED_HOURS_MAX):  # else minutes must not be removed yet
             await self._in_pieces(remove)
@@ -169,7 +172,7 @@ class Upkeep:
         """A piece of work that returns whether there is more: it was as large as allowed."""
 
         async def piece() -> bool:
-            return await asyncio.to_thread(do, self._store) >= full
+            return await in_thread(do, self._store) >= full
 
         return piece
 
@@ -209,7 +212,7 @@ class SetupFollower:
         """The committer decided on this version."""
         if version > max(self._store.setup_version, self._sought):
             self._sought = version
-            self.refreshing = asyncio.create_task(asyncio.to_thread(self._refresh))
+            self.refreshing = asyncio.create_task(in_thread(self._refresh))
 
     def _refresh(self) -> None:
         with suppress(StoreUnavailable):  # then the next regular check does it

@@ -26,6 +26,7 @@ from licet.clock import Clock
 from licet.credentials.client_assertions import Assertion, flaw, is_meant_for
 from licet.credentials.generated import SECRET_PREFIX, ClientSecrets
 from licet.journal.refusals import Failure, FailureKey, RefusedRequest, write_refusals
+from licet.lanes.in_thread import to_its_end
 from licet.model import Client, FailureCause, Tenant, Who
 from licet.protocol.errors import OAuthError, Refusal
 from licet.protocol.message import Credentials
@@ -160,14 +161,16 @@ class Recorder:
         if not failures and not requests:
             return
         self._failures, self._requests = {}, []
+        writing = asyncio.ensure_future(asyncio.to_thread(write_refusals, store, failures, requests))
         try:
-            await asyncio.to_thread(write_refusals, store, failures, requests)
-        except StoreUnavailable:
-            newer, self._failures = self._failures, failures
-            for key, failure in newer.items():
-                self._add(key, failure)
-            self._requests = [*requests, *self._requests][:WAITING_REQUESTS_MAX]
-            raise
+            await to_its_end(writing)
+        finally:  # also where it was cancelled: a server that stops writes once more
+            is_over = writing.done() and not writing.cancelled()
+            if is_over and isinstance(writing.exception(), StoreUnavailable):
+                newer, self._failures = self._failures, failures
+                for key, failure in newer.items():
+                    self._add(key, failure)
+                self._requests = [*requests, *self._requests][:WAITING_REQUESTS_MAX]
 
     def _cause(
         self,
