@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def test_a_noun_alone_shows_its_help() -> None:
 
 
 def test_the_version_is_told() -> None:
-    assert run("--version").stdout == "licet 0.1.0\n"
+    assert run("--version").stdout == f"licet {version('licet')}\n"
 
 
 def test_every_verb_has_an_example_of_itself() -> None:

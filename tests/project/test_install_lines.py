@@ -12,8 +12,10 @@ from licet import extras
 from licet.extras import how_to_install
 from support.paths import ROOT
 
+# Behind `--from` and `--spec` stands a package, and behind that the command in it.
 _LINE = re.compile(
-    r"\b(?:pip|pip3|pipx|uv|uvx|poetry)\b[^\n`]*?\b(?:install|add|run|--from|--spec)\b([^\n`]*)"
+    r"\b(?:pip|pip3|pipx|uv|uvx|poetry)\b[^\n`]*?"
+    r"(?: --(?:from|spec)[ =]([^\s`]*)|\b(?:install|add|run)\b(?! --spec)([^\n`]*))"
 )
 _NAME = re.compile(r"^licet(\[[\w,-]+\])?([=<>~!].*)?$")
 _LEFT_OUT = {".venv", ".git", "node_modules", "build", "target", "obj", "vendor"}
@@ -28,7 +30,7 @@ def texts() -> list[Path]:
 
 def named_alone(text: str) -> list[str]:
     """What a text would have a package index look for, of our name."""
-    lines = (found[1] for found in _LINE.finditer(text.replace("\\\n", " ")))
+    lines = (found[1] or found[2] for found in _LINE.finditer(text.replace("\\\n", " ")))
     words = (word.strip("'\"()., ") for line in lines for word in line.split())
     return [word for word in words if _NAME.match(word)]
 
@@ -39,6 +41,8 @@ def named_alone(text: str) -> list[str]:
         "pip install licet",
         "python -m pip install 'licet[server]' pytest",
         "uv add licet",
+        "uvx --from licet licet demo",
+        "pipx run --spec 'licet[server]' licet demo",
         "pip install licet>=0.1",
         "f\"{missing} is missing: pip install 'licet[jwt]'\"",
     ],
@@ -49,7 +53,15 @@ def test_the_test_knows_a_name_alone_when_it_sees_one(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["pip install ./licet", "pip install './licet[jwt]' pytest", "pip install -e .", "licet init"]
+    "line",
+    [
+        "pip install ./licet",
+        "pip install './licet[jwt]' pytest",
+        "pip install -e .",
+        "licet init",
+        "uvx --from './licet.whl[server]' licet demo",
+        "pipx run --spec './licet.whl[server]' licet demo",
+    ],
 )
 def test_a_path_is_no_name(line: str) -> None:
     """Pip looks up nothing of it."""
