@@ -7,6 +7,7 @@ subject.
 """
 
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
@@ -35,9 +36,6 @@ class WrongUse(Exception):
 
 def exit_code(fault: Exception) -> int | None:
     """The exit code for a fault; None for a bug."""
-    from licet.settings.load import SettingsError  # noqa: PLC0415 - what is slow to import costs only who errs
-    from licet.setup.file import DeclarationInvalid  # noqa: PLC0415
-
     match fault:
         case typer.TyperException():
             return fault.exit_code
@@ -45,12 +43,25 @@ def exit_code(fault: Exception) -> int | None:
             return WRONG_USE
         case Refused() | SetupError() | LicenceRefused() | VendorRefused():
             return REFUSED
-        case WrongUse() | InvalidValue() | SettingsError() | DeclarationInvalid():
+        case WrongUse() | InvalidValue():
             return WRONG_USE
         case StoreUnavailable() | KeyringUnusable():
             return UNREACHABLE
         case _:
-            return None
+            return WRONG_USE if any(_is(fault, *where) for where in _WRONG_USE_ELSEWHERE) else None
+
+
+# Errors of wrong use that are defined in modules which are slow to import.
+_WRONG_USE_ELSEWHERE = (
+    ("licet.settings.load", "SettingsError"),
+    ("licet.setup.file", "DeclarationInvalid"),
+)
+
+
+def _is(fault: Exception, module: str, name: str) -> bool:
+    """Whether it is of this class; where the class is not imported, nobody has raised it."""
+    loaded = sys.modules.get(module)
+    return loaded is not None and isinstance(fault, getattr(loaded, name))
 
 
 def text_of(fault: Exception, tenant: str | None = None, data: Path | None = None) -> str:

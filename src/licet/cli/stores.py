@@ -14,6 +14,7 @@ from licet.credentials.keyring import FILE_NAME as KEYRING
 from licet.credentials.keyring import read_keyring
 from licet.model import Tenant
 from licet.refusal import Code, Subject
+from licet.settings.names import DATA, are_none_of_the_store
 from licet.store.contract import Store
 from licet.store.errors import (
     NotFound,
@@ -37,9 +38,7 @@ def data_directory(data: Path | None) -> Path:
     if data is not None:
         must_be_readable(data)
         return data
-    from licet.settings.load import load_settings  # noqa: PLC0415 - a tenth of a second that --data saves
-
-    return load_settings().data
+    return store_at(None).data
 
 
 def pepper(data: Path | None) -> bytes:
@@ -55,14 +54,11 @@ def store_at(data: Path | None) -> StoreAt:
 
     Raises SettingsError.
     """
-    from licet.settings.load import load_settings  # noqa: PLC0415 - as above
-    from licet.settings.model import FILE_NAME  # noqa: PLC0415 - as above
+    must_be_readable(data or DATA)
+    if are_none_of_the_store(data, os.environ):
+        return StoreAt(data or DATA)
+    from licet.settings.load import load_settings  # noqa: PLC0415 - half a tenth of a second, saved most often
 
-    if data is not None:
-        must_be_readable(data)
-    says = (os.environ.get("LICET_STORE"), os.environ.get("LICET_CONFIG"))
-    if data is not None and not any(says) and not (data / FILE_NAME).exists():
-        return StoreAt(data)  # No setting can name another.
     return store_of(load_settings(overrides={"data": data}))
 
 

@@ -18,7 +18,8 @@ from typing import Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from licet.settings.model import FILE_NAME, NOT_SETTINGS, PREFIX, Settings, allowed
+from licet.settings.model import Settings, allowed
+from licet.settings.names import DATA, FILE_NAME, NOT_SETTINGS, PREFIX
 
 _BESIDE_THE_FILE: Final = frozenset({"data", "tls_certificate", "tls_key"})  # relative paths start there
 _VALUE_CHARS_MAX = 60  # how much of a wrong value is repeated
@@ -88,7 +89,7 @@ def _config(config: Path | None, environment: Mapping[str, str], found: Mapping[
         return _Config(config, "--config", named=True)
     if variable := environment.get("LICET_CONFIG"):
         return _Config(Path(variable), "LICET_CONFIG", named=True)
-    data = found["data"].value if "data" in found else Settings.model_fields["data"].default
+    data = found["data"].value if "data" in found else DATA
     return _Config(Path(str(data)) / FILE_NAME, "", named=False)
 
 

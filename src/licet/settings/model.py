@@ -14,11 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from licet.networks import METADATA, Network
-
-FILE_NAME: Final = "licet.toml"
-PREFIX: Final = "LICET_"
-# Variables of the command line, which are not settings of the server.
-NOT_SETTINGS: Final = frozenset({"LICET_CONFIG", "LICET_TENANT"})
+from licet.settings.names import DATA
 
 URL_CHARS_MAX: Final = 255  # a guess: the base of an issuer, which is twice in a JWT
 _HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.(?!-)[A-Za-z0-9-]{1,63})*\.?")
@@ -163,7 +159,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     data: Annotated[Path, BeforeValidator(_path)] = _other(
-        Path("licet-data"),
+        DATA,
         "a path; in a file, a relative one starts at the file",
         "The data directory: store, secrets and `licet.toml`.",
     )

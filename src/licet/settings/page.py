@@ -2,7 +2,8 @@
 
 import sys
 
-from licet.settings.model import PREFIX, Settings, allowed
+from licet.settings.model import Settings, allowed
+from licet.settings.names import PREFIX
 
 _PAGE = """# Settings
 

@@ -12,12 +12,11 @@ from sqlalchemy import (
     Text,
     literal_column,
     select,
-    text,
     union_all,
 )
 
 from licet.store.table_parts import KEY as _KEY
-from licet.store.table_parts import metadata
+from licet.store.table_parts import metadata, partial_index
 from licet.store.table_parts import tenant_id as _tenant_id
 
 
@@ -68,13 +67,7 @@ journal = Table(
     sqlite_with_rowid=False,
 )
 # The denials of a tenant, without a walk through its grants.
-Index(
-    "ix_journal_denied",
-    journal.c.tenant_id,
-    journal.c.minute,
-    sqlite_where=text("kind = 'denied'"),
-    postgresql_where=text("kind = 'denied'"),
-)
+partial_index("ix_journal_denied", journal.c.tenant_id, journal.c.minute, where="kind = 'denied'")
 
 # Grants and endings that are not folded into the journal yet, in their order. A commit appends them, which
 # costs a third of finding each client's row; a few seconds later they are folded (`licet.journal.folding`).

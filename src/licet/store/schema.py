@@ -36,6 +36,7 @@ from licet.store.refusal_tables import authentication_failure as authentication_
 from licet.store.refusal_tables import refused_request as refused_request  # noqa: PLC0414 - as all
 from licet.store.table_parts import KEY as _KEY
 from licet.store.table_parts import metadata as metadata  # noqa: PLC0414 - who has the tables has them all
+from licet.store.table_parts import partial_index
 from licet.store.table_parts import tenant_id as _tenant_id
 
 # One row: `version` grows with every change of the set-up, so that a server sees by one query whether its
@@ -245,13 +246,12 @@ session = Table(
     Index(None, "expires_at_ms"),
 )
 # Which sessions of other clients are on a user's seat; the others are found by their client.
-Index(
+partial_index(
     "ix_session_user_seat",
     session.c.pool_id,
     session.c.holder,
     session.c.expires_at_ms,
-    sqlite_where=text("substr(holder, 1, 5) = 'user:'"),
-    postgresql_where=text("substr(holder, 1, 5) = 'user:'"),
+    where="substr(holder, 1, 5) = 'user:'",
 )
 
 seat = Table(
@@ -278,14 +278,7 @@ seat = Table(
     sqlite_with_rowid=False,
 )
 # Nobody has a number that somebody else has.
-Index(
-    "uq_seat_number",
-    seat.c.pool_id,
-    seat.c.number,
-    unique=True,
-    sqlite_where=text("number > 0"),
-    postgresql_where=text("number > 0"),
-)
+partial_index("uq_seat_number", seat.c.pool_id, seat.c.number, where="number > 0", unique=True)
 
 # What administrators did; `tenant` is a name, because the event outlives the tenant.
 event = Table(

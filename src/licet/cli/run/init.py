@@ -19,7 +19,7 @@ from licet.clock import SystemClock
 from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.formats import counted
 from licet.model import Pool, Role, Tenant
-from licet.settings.model import FILE_NAME as SETTINGS_FILE
+from licet.settings.names import FILE_NAME as SETTINGS_FILE
 from licet.setup.change import POOL_FIRST, changing
 from licet.store.errors import StoreUnavailable
 from licet.store.migrate import current
