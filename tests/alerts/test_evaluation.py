@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from licet.alerts.deliveries import message_instants
 from licet.alerts.evaluation import QUIET_MS, look
 from licet.alerts.webhooks import changing
 from licet.setup.change import changing as changing_setup
@@ -298,3 +299,31 @@ def test_a_message_names_nobody(site: Watched) -> None:
     site.told()
     text = "".join(row.payload for row in site.rows(schema.delivery))
     assert not [name for name in ("c1", "c6", "U1", "U6", "User", "192.0.2.1", "secret") if name in text]
+
+
+# Who it was reported to
+
+
+def test_an_alert_with_a_receiver_has_a_message_of_that_instant(site: Watched) -> None:
+    """So whoever reads both never finds an alert that was reported and no message, or the reverse."""
+    site.take(1, 2, 3, 4)
+    assert site.told()
+    instants = {alert.told_at_ms for alert in site.raised() if alert.told_at_ms is not None}
+    tenant_id = site.tenant.id
+    with site.store.reading() as connection:
+        assert message_instants(connection, None, instants) == {(JIM, at_ms) for at_ms in instants}
+        assert message_instants(connection, tenant_id, instants) == set()  # none of its own webhooks
+
+
+def test_an_alert_from_before_there_was_a_receiver_has_no_message(site: Watched) -> None:
+    with changing(site.store, ADA) as change:
+        (row,) = site.rows(schema.webhook)
+        change.remove(row.id)
+    site.take(1, 2, 3, 4)
+    assert site.told() == []
+    with changing(site.store, ADA) as change:
+        change.add(URL, tenant_id=None)
+    (alert,) = site.raised()
+    assert alert.told_at_ms is not None
+    with site.store.reading() as connection:
+        assert message_instants(connection, None, {alert.told_at_ms}) == set()

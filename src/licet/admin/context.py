@@ -76,11 +76,13 @@ class AdminContext:
         metrics: Metrics | None = None,
         webhook_http: bool = False,
         webhook_private: bool = False,
+        by_mail: bool = False,
     ) -> None:
         self.store = store
         self.metrics = metrics
         self.webhook_http = webhook_http  # by the settings
         self.webhook_private = webhook_private
+        self.by_mail = by_mail  # alerts go to e-mail addresses, too
         self.access = access
         self.clock = store.clock
         self.commits = commits

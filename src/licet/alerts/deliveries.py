@@ -1,6 +1,6 @@
 """Reads the deliveries of messages to webhooks and mail addresses, in pages, with the state of each."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from enum import StrEnum
 from typing import Any
 
@@ -9,6 +9,8 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, selec
 from licet.model import Value
 from licet.store import schema
 from licet.store.paging import LIMIT, bounded, read_cursor, write_cursor
+
+INSTANTS_MAX = 200  # parameters of one statement, well below the limit of any engine
 
 
 class State(StrEnum):
@@ -78,6 +80,23 @@ def counts(connection: Connection, within: int | None = None) -> dict[State, int
         state: int(connection.execute(query.where(*fitting(within, None, state))).scalar_one())
         for state in State
     }
+
+
+def message_instants(
+    connection: Connection, within: int | None, instants: Collection[int]
+) -> set[tuple[str, int]]:
+    """Of these instants, the newest, those with a message, each with the tenant that it is about.
+
+    Only messages to the webhooks of `within`, a tenant's id, count; None counts all.
+    """
+    delivery, tenant = schema.delivery.c, schema.tenant.c
+    query = (
+        select(tenant.name, delivery.created_at_ms)
+        .distinct()
+        .join(schema.tenant, tenant.id == delivery.tenant_id)
+        .where(delivery.created_at_ms.in_(sorted(instants)[-INSTANTS_MAX:]), *fitting(within, None, None))
+    )
+    return {(row.name, row.created_at_ms) for row in connection.execute(query)}
 
 
 def of_tenant(within: int | None) -> list[ColumnElement[bool]]:

@@ -170,6 +170,7 @@ def _context(parts: Parts) -> "AdminContext":
         public_url=parts.public_url,
         webhook_http=settings.webhook_http,
         webhook_private=settings.webhook_private,
+        by_mail=bool(settings.alert_mail_to),
         log=parts.log,
         refusals=parts.refusals,
         metrics=_metrics(parts),

@@ -118,7 +118,7 @@ def test_where_nothing_happened_the_pages_say_what_to_do(ada: Reader) -> None:
     assert "So far the seats were enough." in ada.get("/denials?tenant=Bare").text
     assert ada.get("/usage?tenant=Bare").status_code == 200
     assert "Nothing like this happened." in ada.get("/journal?tenant=Bare&client=x").text
-    assert "No alert is raised." in ada.get("/alerts?tenant=Bare").text
+    assert "No pool has an alert." in ada.get("/alerts?tenant=Bare").text
 
 
 def test_a_page_of_one_tenant_asks_which_one(ada: Reader) -> None:

@@ -5,7 +5,7 @@ go is set under Set-up, Webhooks; what raises an alert, at each pool.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -13,22 +13,15 @@ from fastapi.responses import HTMLResponse, Response
 from sqlalchemy import Connection
 
 from licet.admin.context import AdminContext
+from licet.admin.pages.alert_rows import AlertRow, alert_rows, of_pools, reported_at
 from licet.admin.pages.filters import cleaned, tenant_or_all
 from licet.admin.pages.frame import link, page, posting, see, visiting
 from licet.admin.problems import not_found
-from licet.alerts.deliveries import Delivery, State, counts, deliveries
-from licet.alerts.notices import (
-    LICENCE_EXPIRED,
-    LICENCE_EXPIRES,
-    LICENCE_GRACE,
-    LICENCE_INVALID,
-    OVERDRAFT,
-)
-from licet.alerts.raised import Raised, raised
+from licet.alerts.deliveries import Delivery, State, counts, deliveries, message_instants
+from licet.alerts.raised import raised
 from licet.alerts.webhooks import Webhook, redeliver, webhooks
 from licet.formats import counted
-from licet.model import DENIED, EXPIRES, SHARED, Role
-from licet.seat_sources import counted_addresses
+from licet.model import Role, Tenant
 from licet.store.paging import InvalidCursor
 
 HERE = "Alerts"
@@ -61,7 +54,7 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
 
         def read(connection: Connection) -> dict[str, Any]:
             return {
-                "raised": _folded(raised(connection, [tenant] if tenant else visit.tenants, visit.now_ms)),
+                "raised": _rows(connection, [tenant] if tenant else visit.tenants, within, visit.now_ms),
                 "hooks": {it.id: it for it in webhooks(connection, within)},
                 "found": deliveries(connection, within=within, webhook_id=webhook, state=state, after=after),
                 "numbers": counts(connection, within),
@@ -89,9 +82,8 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
             states=[(state, text, to(state=state.value)) for state, text in STATES.items()],
             all_link=to(state=None),
             without_webhook=to(webhook=None),
-            full_ones=_FULL,
-            threshold_text=lambda alert: _threshold_text(alert, visit.now_ms),
-            has_receiver=bool(found["hooks"] or any(found["numbers"].values())),
+            of_pools=of_pools,
+            has_receiver=bool(found["hooks"]) or (context.by_mail and within is None),
             place_text=lambda delivery: _place_text(delivery, found["hooks"]),
             about=_about,
             look_of=_LOOKS.__getitem__,
@@ -112,22 +104,20 @@ def _badge(context: AdminContext) -> Callable[[Request], Any]:
         visit = await seen(request)
         tenants = [visit.the_tenant] if visit.the_tenant else visit.tenants
         found = await context.read(lambda connection: raised(connection, tenants, visit.now_ms))
-        pools = len({(alert.tenant, alert.pool) for alert in found})
-        text = f'<span class="badge">{pools:,}<span class="hidden"> raised</span></span>' if pools else ""
+        rows = alert_rows(found, visit.now_ms)
+        words = of_pools(rows).partition(" ")[2]
+        text = f'<span class="badge">{len(rows):,}<span class="hidden"> {words}</span></span>' if rows else ""
         return HTMLResponse(text, headers={"cache-control": "no-store"})
 
     return show
 
 
-def _folded(found: Iterable[Raised]) -> list[Raised]:
-    """The highest threshold of each pool, and of each other kind, shared seat and licence, its newest."""
-    shown: dict[tuple[str, str, str], Raised] = {}
-    for alert in found:
-        kind = "" if alert.threshold.isdigit() else f"{alert.threshold} {alert.client_id} {alert.licence}"
-        before = shown.get((alert.tenant, alert.pool, kind))
-        if before is None or (not kind and int(alert.threshold) > int(before.threshold)):
-            shown[alert.tenant, alert.pool, kind] = alert
-    return list(shown.values())
+def _rows(
+    connection: Connection, tenants: Collection[Tenant], within: int | None, now_ms: int
+) -> list[AlertRow]:
+    """What is raised for these tenants, as a row for each pool."""
+    found = raised(connection, tenants, now_ms)
+    return alert_rows(found, now_ms, message_instants(connection, within, reported_at(found)))
 
 
 def _send_again(context: AdminContext) -> Callable[[Request], Any]:
@@ -148,28 +138,6 @@ def _said(times: int, asked: int) -> str:
         return "Nothing was sent again: it is on its way already, or its webhook is disabled."
     left = f" {counted(asked - times, 'message')} left alone." if times < asked else ""
     return f"{counted(times, 'message')} on the way again.{left}"
-
-
-_FULL = ("100", DENIED, EXPIRES, LICENCE_GRACE, LICENCE_EXPIRED, LICENCE_INVALID)
-_TEXTS = {
-    LICENCE_EXPIRES: "licence expires",
-    LICENCE_GRACE: "licence expired, in its grace",
-    LICENCE_EXPIRED: "licence expired",
-    LICENCE_INVALID: "a licence gives no seats",
-    OVERDRAFT: "overdraft in use",
-}
-
-
-def _threshold_text(alert: Raised, now_ms: int) -> str:
-    if alert.threshold == EXPIRES:
-        return "licence expired" if (alert.expires_at_ms or 0) <= now_ms else "licence expires"
-    if alert.threshold == SHARED:
-        return f"{alert.client_id}: used from {counted_addresses(alert.addresses or 0)} addresses in a day"
-    if alert.licence is not None:
-        return f"licence {alert.licence} gives no seats"
-    if (text := _TEXTS.get(alert.threshold)) is not None:
-        return text
-    return "a seat was denied" if alert.threshold == DENIED else f"{alert.threshold} % reached"
 
 
 def _place_text(delivery: Delivery, hooks: dict[str, Webhook]) -> str:
