@@ -12,7 +12,7 @@ said = $(if $(filter command line,$(origin $(1))),$(2) $($(1)))
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-wide test-long tools check format docs bench bench-quick bench-scale bench-page bench-flood bench-passwords bench-guard bench-instructions bench-overhead bench-neighbours bench-flames chaos attack interop release lock clean
+.PHONY: help serve test test-wide test-long tools check format docs bench bench-quick bench-scale bench-page bench-flood bench-passwords bench-guard bench-instructions bench-overhead bench-neighbours bench-flames chaos attack interop release site site-serve lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -102,15 +102,22 @@ interop: $(VENV)/dev.stamp ## run other people's clients and gateways against a 
 release: $(VENV)/dev.stamp ## build this commit into dist/, try it in empty environments, write SBOM and checksums
 	@$(BIN)/python -m release
 
+site: $(VENV)/dev.stamp ## build the docs as a site into dist/site, with search and every link checked
+	@$(BIN)/python -m website
+
+site-serve: site ## show that site on 127.0.0.1:8090; PORT=9000
+	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory dist/site $(if $(filter command line,$(origin PORT)),$(PORT),8090)
+
 lock: $(VENV)/dev.stamp ## renew the lock files from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --extra server --extra postgres --extra charts --extra otel --group build $(LOCK) -o requirements.lock
 	@$(BIN)/uv pip compile pyproject.toml --extra server --extra postgres --extra charts --extra otel --group build --group dev $(LOCK) -o requirements-dev.lock
 	@$(BIN)/uv pip compile interop/requirements.in $(LOCK) -o interop/requirements.lock
 	@$(BIN)/uv pip compile release/requirements.in $(LOCK) -o release/requirements.lock
+	@$(BIN)/uv pip compile website/requirements.in $(LOCK) -o website/requirements.lock
 LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
 clean: ## remove the virtual environment and what tools left behind
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist interop/.venv interop/.built interop/.dotnet
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist interop/.venv interop/.built interop/.dotnet website/.venv
 
 $(VENV)/server.stamp: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Licet needs Python 3.11 or newer; say which: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }

@@ -269,7 +269,7 @@ def _asks_outside(url: str) -> list[str]:
     """A page that asks anybody but its server is an error."""
     return (
         []
-        if url.startswith(("http://127.0.0.1:", "http://localhost:", "data:", "blob:"))
+        if url.startswith(("http://127.0.0.1:", "http://localhost:", "data:", "blob:", "file:"))
         else [f"asks {url}"]
     )
 
