@@ -17,8 +17,8 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-serve: $(VENV)/server.stamp ## install, then run a demo on 127.0.0.1:8080; PORT=9000 ADMIN_PORT=9001 HOST= DATA=
-	@$(BIN)/licet demo $(call said,PORT,--port) $(call said,ADMIN_PORT,--admin-port) $(call said,HOST,--host) $(call said,DATA,--data) || { code=$$?; [ $$code -ne 2 ] || echo "With make, an option is written like this: make serve PORT=9000 ADMIN_PORT=9001" >&2; exit $$code; }
+serve: $(VENV)/server.stamp ## install, then run a demo on 127.0.0.1:8080; PORT=9000 ADMIN_PORT=9001 HOST= DATA= HISTORY=1
+	@$(BIN)/licet demo $(call said,PORT,--port) $(call said,ADMIN_PORT,--admin-port) $(call said,HOST,--host) $(call said,DATA,--data) $(if $(call said,HISTORY,with),--with-history) || { code=$$?; [ $$code -ne 2 ] || echo "With make, an option is written like this: make serve PORT=9000 ADMIN_PORT=9001" >&2; exit $$code; }
 
 # Some tests wait for servers, so there is one process more than processors. Each begins with a third of the tests in
 # their order, as those of a file share servers; who is done takes half of what another still has.

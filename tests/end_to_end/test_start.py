@@ -184,6 +184,21 @@ class TestDemo:
             demo.wait(PATIENCE_S)
         assert not list(tmp_path.iterdir())
 
+    @pytest.mark.wide
+    def test_a_demo_with_history_says_which_pools_it_has(self, tmp_path: Path) -> None:
+        """The lines to paste are of the same clients."""
+        with _demo(tmp_path, "--with-history") as demo:
+            assert demo.stdout is not None
+            told = ""
+            while "Ctrl-C ends it" not in (line := demo.stdout.readline()):
+                assert line, told
+                told += line
+            assert told.startswith("Writing 8 days of history")
+            assert '"full" of 8 seats, "stock" of 4 and "reports" of 2' in told
+            demo.terminate()
+            assert demo.wait(PATIENCE_S) == 0
+        assert not list(tmp_path.iterdir())
+
     def test_a_second_demo_in_the_same_directory_is_refused_and_leaves_the_first_alone(
         self, tmp_path: Path
     ) -> None:
@@ -233,9 +248,9 @@ def _has_welcomed(stdout: IO[str]) -> bool:
     return "Ctrl-C ends it" in stdout.readline()
 
 
-def _demo(directory: Path) -> Program:
+def _demo(directory: Path, *options: str) -> Program:
     return Program(
-        command("demo", "--port", "0", "--admin-port", "0"),
+        command("demo", "--port", "0", "--admin-port", "0", *options),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

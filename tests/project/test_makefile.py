@@ -52,6 +52,11 @@ class TestServe:
         for option in ("--port 9000", "--admin-port 9001", "--host 127.0.0.2", "--data kept"):
             assert option in told
 
+    def test_a_demo_with_history_is_asked_for_with_a_variable(self) -> None:
+        """An option without a value; without the variable it is left out."""
+        assert "--with-history" in rehearsed("serve", "HISTORY=1")
+        assert "--with-history" not in rehearsed("serve", HISTORY="1")
+
     def test_a_variable_of_the_environment_is_nobodys_wish(self) -> None:
         """Some shells export HOST: a demo whose every password is known would listen to the network."""
         told = rehearsed("serve", HOST="0.0.0.0", PORT="3000")  # noqa: S104 - what must not be heeded

@@ -9,24 +9,29 @@ import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
 from licet.accounts import administrators
 from licet.cli.errors import Refused
 from licet.cli.options import actor
+from licet.cli.run.demo_cast import FULL_SEATS, MEMBERS, POOLS
+from licet.cli.run.demo_history import DAYS, OPERATOR, History
 from licet.cli.run.serve import AdminPort, Host, Port, TlsCertificate, TlsKey, run
-from licet.clock import SystemClock
+from licet.clock import Clock, ManualClock, SystemClock
+from licet.credentials.generated import ClientSecrets
 from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.credentials.passwords import Passwords
 from licet.model import Role
 from licet.settings.load import load_settings
 from licet.setup.change import changing
+from licet.store.contract import Store
 from licet.store.opening import SQLITE_NAME, StoreAt
+from licet.units import DAY_MS
 
 DIRECTORY = Path("licet-demo")
 TENANT = "Jim_Test"
@@ -41,8 +46,8 @@ This is a demo: every password is "{password}". Keep it off the network.
 The dashboard is at {dashboard}
 Sign in as "{admin}" with the password "{password}"; it may change everything.
 
-Tenant {tenant} has a pool "full" of {seats} seats, the clients TestClientId and Client1 to Client6,
-and Api, which may introspect. Paste this into another terminal, from the top:
+{tenant_has}
+Paste this into another terminal, from the top:
 
   URL={url}
 {authority}
@@ -66,7 +71,7 @@ and Api, which may introspect. Paste this into another terminal, from the top:
   curl -s -X POST -H "Authorization: Bearer $ACCESS" $URL/logoff; echo
   curl -s -u Api:{password} -d token="$ACCESS" $URL/introspect; echo
 
-  # A full pool: TestClientId has a seat, four of these get one, two are denied and learn when to try again.
+  # A full pool: {full_pool} denied and learn when to try again.
   for n in 1 2 3 4 5 6; do
     curl -s -u Client$n:{password} -d grant_type=client_credentials $URL/token; echo
   done
@@ -76,6 +81,15 @@ and Api, which may introspect. Paste this into another terminal, from the top:
 
 Ctrl-C ends it{keeps}.
 """
+_TENANT_HAS = f"""\
+Tenant {TENANT} has a pool "full" of {SEATS} seats, the clients TestClientId and Client1 to Client6,
+and Api, which may introspect."""
+_POOLS = f'"stock" of {POOLS["stock"]} and "reports" of {POOLS["reports"]}'
+_TENANT_HAS_HISTORY = f"""\
+Tenant {TENANT} has {DAYS} days of history, the pools "full" of {FULL_SEATS} seats, {_POOLS},
+and {len(MEMBERS)} clients: among them TestClientId, Client1 to Client6, and Api, which may introspect."""
+_FULL_POOL = "TestClientId has a seat, four of these get one, two are"
+_FULL_POOL_WITH_HISTORY = "who finds a free seat gets it, the others are"
 _AUTHORITY = """  export CURL_CA_BUNDLE={}  # for a certificate that you have signed yourself
 """
 _LOCK = "demo.lock"  # held while the demo runs; it also shows that a demo made the directory
@@ -93,10 +107,17 @@ def demo(
         Path | None,
         typer.Option("--data", metavar="DIR", help="Keep it here; else it is in licet-demo until the end."),
     ] = None,
+    with_history: Annotated[
+        bool,
+        typer.Option(
+            "--with-history",
+            help="With eight days of forty clients, for a dashboard that has something to show.",
+        ),
+    ] = False,
 ) -> None:
     """Run a throw-away server with a tenant, clients and 5 seats, and say what to try.
 
-    Example: [bold]licet demo[/]
+    Examples: [bold]licet demo[/], [bold]licet demo --with-history[/]
     """
     # Until the server handles SIGTERM, it ends this like Ctrl-C, so that nothing is left behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -106,8 +127,7 @@ def demo(
         overrides = {"host": host, "port": port, "admin_port": admin_port, "data": directory}
         overrides |= {"tls_certificate": tls_certificate, "tls_key": tls_key}
         settings = load_settings(environment={}, overrides=overrides)
-        if not (directory / SQLITE_NAME).exists():
-            _make(directory)
+        _make(directory, with_history=with_history)
 
         def welcome(port: int, admin_port: int | None) -> None:
             dashboard = settings.admin_base_url(admin_port)
@@ -116,7 +136,8 @@ def demo(
                 if tls_certificate is None
                 else _AUTHORITY.format(shlex.quote(str(tls_certificate.absolute())))
             )
-            _welcome(settings.base_url(port), dashboard, directory, authority, kept=data is not None)
+            urls = _Urls(settings.base_url(port), dashboard)
+            _welcome(urls, directory, authority, kept=data is not None, with_history=with_history)
 
         run(settings, welcome)
 
@@ -155,35 +176,77 @@ def _clear_away(directory: Path) -> None:
         ) from None
 
 
-def _make(directory: Path) -> None:
-    clock = SystemClock()
+class _Urls(NamedTuple):
+    server: str
+    dashboard: str
+
+
+def _make(directory: Path, *, with_history: bool) -> None:
+    """Make the store where there is none. Raises Refused."""
+    if (directory / SQLITE_NAME).exists():
+        if with_history:
+            raise Refused(f"{directory} has a store already; a history is written into a new one only")
+        return
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as fault:
         raise Refused(f"{directory} cannot be made: {fault.strerror}") from None
+    if with_history:
+        typer.echo(f"Writing {DAYS} days of history, which takes some seconds ...")
+        _make_with_history(directory)
+    else:
+        _make_plain(directory)
+
+
+def _make_plain(directory: Path) -> None:
+    clock = SystemClock()
     write_keyring(directory / FILE_NAME, new_keyring(clock.now_ms()))
     passwords = Passwords()
-    store = StoreAt(directory).open(clock, create=True)
-    try:
+    with _new_store(directory, clock) as store:
         with changing(store, actor()) as change:
             tenant = change.add_tenant(TENANT, seats=SEATS)
             for client_id, initials in CLIENTS.items():
                 tenant.add_user(initials, name=client_id, password_hash=passwords.hash(PASSWORD))
                 tenant.add_client(client_id, user=initials, introspects=client_id == "Api")
-        with administrators.changing(store, actor()) as change_accounts:
-            change_accounts.add_admin(ADMIN, password_hash=passwords.hash(PASSWORD), role=Role.OWNER)
+        _add_admins(store, passwords.hash(PASSWORD), {ADMIN: Role.OWNER})
+
+
+def _make_with_history(directory: Path) -> None:
+    now_ms = SystemClock().now_ms()
+    clock = ManualClock(now_ms - DAYS * DAY_MS)
+    keyring = new_keyring(clock.now_ms())
+    write_keyring(directory / FILE_NAME, keyring)
+    password_hash = Passwords().hash(PASSWORD)  # one for all: forty would take seconds
+    with _new_store(directory, clock) as store:
+        _add_admins(store, password_hash, {ADMIN: Role.OWNER, OPERATOR: Role.OPERATOR})
+        history = History(store, clock, ClientSecrets(keyring.pepper), TENANT)
+        history.begin(password_hash, actor=ADMIN)
+        history.play(now_ms)
+
+
+@contextmanager
+def _new_store(directory: Path, clock: Clock) -> Iterator[Store]:
+    store = StoreAt(directory).open(clock, create=True)
+    try:
+        yield store
     finally:
         store.close()
 
 
-def _welcome(base_url: str, dashboard: str, directory: Path, authority: str, *, kept: bool) -> None:
+def _add_admins(store: Store, password_hash: str, roles: Mapping[str, Role]) -> None:
+    with administrators.changing(store, actor()) as change:
+        for name, role in roles.items():
+            change.add_admin(name, password_hash=password_hash, role=role)
+
+
+def _welcome(urls: _Urls, directory: Path, authority: str, *, kept: bool, with_history: bool) -> None:
     text = _WELCOME.format(
-        url=f"{base_url}/{TENANT}",
+        url=f"{urls.server}/{TENANT}",
         authority=authority,
-        dashboard=dashboard,
+        dashboard=urls.dashboard,
         admin=ADMIN,
-        tenant=TENANT,
-        seats=SEATS,
+        tenant_has=_TENANT_HAS_HISTORY if with_history else _TENANT_HAS,
+        full_pool=_FULL_POOL_WITH_HISTORY if with_history else _FULL_POOL,
         password=PASSWORD,
         data=shlex.quote(str(directory.absolute())),
         licet=_command(),
