@@ -20,8 +20,11 @@ from pydantic_core import ErrorDetails
 
 from licet.settings.model import Settings, allowed
 from licet.settings.names import DATA, FILE_NAME, NOT_SETTINGS, PREFIX
+from licet.settings.store_password import with_store_password
 
-_BESIDE_THE_FILE: Final = frozenset({"data", "tls_certificate", "tls_key"})  # relative paths start there
+_BESIDE_THE_FILE: Final = frozenset(
+    {"data", "store_password_file", "tls_certificate", "tls_key"}
+)  # relative paths start there
 _VALUE_CHARS_MAX = 60  # how much of a wrong value is repeated
 
 
@@ -70,7 +73,12 @@ def load_settings(
             mistakes.append(f"{found[one].where}: {one} needs {other}")
     if mistakes:
         raise SettingsError(mistakes)
-    return settings
+    if settings.store_password_file is None:
+        return settings
+    try:
+        return with_store_password(settings)
+    except ValueError as fault:
+        raise SettingsError([f"{found['store_password_file'].where}: {fault}"]) from None
 
 
 class _Config:

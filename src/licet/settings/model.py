@@ -167,9 +167,14 @@ class Settings(BaseModel):
         None,
         "a URL like `postgresql://licet@db.example.com/licet`, with several hosts apart by commas",
         "The PostgreSQL database that many nodes share; without it, SQLite in the data directory. A password"
-        " may also come from `PGPASSWORD` or libpq's password file. To another host the connection is"
-        " encrypted and verified (`sslmode=verify-full`, `require_auth=scram-sha-256`) unless the URL says"
-        " otherwise.",
+        " may also come from `store_password_file`, `PGPASSWORD` or libpq's password file. To another host"
+        " the connection is encrypted and verified (`sslmode=verify-full`, `require_auth=scram-sha-256`)"
+        " unless the URL says otherwise.",
+    )
+    store_password_file: Annotated[Path | None, BeforeValidator(_path)] = _other(
+        None,
+        "a path; in a file, a relative one starts at the file",
+        "The file with the password of the user in `store`, on one line: for the secrets of a container.",
     )
     host: Annotated[str, AfterValidator(_host)] = _other(
         "127.0.0.1", "an IP address or host name", "Where the public listener listens."
