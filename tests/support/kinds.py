@@ -21,6 +21,7 @@ from licet.store.contract import Store
 from licet.store.postgres.store import PostgresStore
 from licet.store.sqlite.store import SqliteStore
 from support.examples import add_tenant
+from support.kept_connections import KeptConnections
 from support.made_once import empty_store
 from support.postgres import Postgres
 
@@ -35,6 +36,7 @@ INSERT INTO manual.clock VALUES (0);
 CREATE FUNCTION manual.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
   $$ SELECT timestamptz 'epoch' + now_ms * interval '1 millisecond' FROM manual.clock $$;
 """
+_DATABASE = "places"
 _SEARCH_PATH = "manual,pg_catalog,public"
 _TABLES = [table.name for table in reversed(schema.metadata.sorted_tables) if table is not schema.setup]
 _EMPTY = ";".join(
@@ -123,8 +125,9 @@ class PostgresPlaces:
     """Makes places of PostgreSQL: one database, emptied each time. So one place at a time."""
 
     def __init__(self, postgres: Postgres) -> None:
-        url = postgres.create_database("places")
+        url = postgres.create_database(_DATABASE)
         PostgresStore(url, create=True).close()
+        self._kept = KeptConnections(_DATABASE)
         self.url = f"{url}?options={quote(f'-csearch_path={_SEARCH_PATH} -csynchronous_commit=on')}"
         self._connection = psycopg.connect(url, autocommit=True)
         self._connection.execute(_CLOCK)
@@ -136,6 +139,7 @@ class PostgresPlaces:
 
     def close(self) -> None:
         """Let go of the database."""
+        self._kept.close()
         self._connection.close()
 
 
