@@ -1,13 +1,15 @@
 """How many seats the denials would have needed: one replay says for every number what a replay of it says."""
 
 import random
+from collections import Counter
 
 import pytest
 
+from licet.reports.seats_advice import Advice, Burst, advise
 from licet.reports.seats_needed import seats_needed
 from licet.reports.usage import Denials, Peak, PoolUsage, Remaining, Tally, Usage
 from licet.reports.usage_queries import DeniedClient, Reach
-from licet.reports.usage_summary import answer, with_seats_sentence
+from licet.reports.usage_summary import answer, burst_sentences, with_seats_sentence
 from support.report_site import DAY_MS, HOUR_MS, NOON_MS
 
 TTL_S = 1200
@@ -25,7 +27,15 @@ def denied(
 
 def needed(*rows: DeniedClient) -> dict[int, int]:
     """How many denials needed how many seats."""
-    return dict(seats_needed(rows, TTL_S, lambda denial: denial.client_id))
+    return by_seats(seats_needed(rows, TTL_S, lambda denial: denial.client_id))
+
+
+def by_seats(needs: list[tuple[int, DeniedClient]]) -> dict[int, int]:
+    """The same as numbers."""
+    found: Counter[int] = Counter()
+    for seats, denial in needs:
+        found[seats] += denial.times
+    return dict(found)
 
 
 def test_one_client_needs_one_more_seat_however_often_it_knocks() -> None:
@@ -48,7 +58,7 @@ def test_who_comes_again_when_a_lower_seat_is_free_takes_that() -> None:
 def test_who_shares_a_seat_is_one() -> None:
     """L2."""
     rows = [denied("A", 0), denied("B", 1)]
-    assert dict(seats_needed(rows, TTL_S, lambda denial: denial.initials)) == {6: 2}
+    assert by_seats(seats_needed(rows, TTL_S, lambda denial: denial.initials)) == {6: 2}
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -96,6 +106,7 @@ def pool(days: int, *remaining: tuple[int, int], hours: int = 24) -> tuple[Usage
         users=(),
         denials=(denials,) if times else (),
         remaining=tuple(Remaining(seats=seats, denials=left) for seats, left in remaining),
+        advice=Advice(seats=remaining[-1][0]),
         sessions=Tally(grants=0, endings={}),
     )
     until_ms = NOON_MS + (hours * HOUR_MS if days <= 2 else days * DAY_MS)
@@ -121,6 +132,51 @@ def test_the_sentence_says_what_a_number_of_seats_would_have_done() -> None:
 def test_a_report_without_a_denial_says_how_much_was_enough(days: int, hours: int, words: str) -> None:
     """And how long the span is, in the words of people."""
     assert answer(*pool(days, (5, 0), hours=hours)) == f"never more than 3 seats at once in {words}"
+
+
+def advice(*rows: DeniedClient) -> Advice:
+    """How many seats are advised after these denials."""
+    return advise(seats_needed(rows, TTL_S, lambda denial: denial.client_id), 5)
+
+
+def test_one_burst_of_a_minute_does_not_raise_the_advice_and_is_named() -> None:
+    """Ten clients that started together once would take it from 7 to 15."""
+    usual = [denied("A", 0), denied("B", 5), denied("A", 300), denied("B", 305)]
+    burst = [denied(f"C{number}", 600, 2) for number in range(10)]
+    found = advice(*usual, *burst)
+    assert found == Advice(
+        seats=7,
+        burst=Burst(from_ms=NOON_MS + 600 * 60_000, until_ms=NOON_MS + 600 * 60_000, denials=16, seats=15),
+    )
+    assert found.burst is not None
+    assert burst_sentences(found.burst, lambda _: "18 Nov 11:43") == (
+        "16 denials came in one burst, within 1 minute from 18 Nov 11:43:"
+        " avoiding them as well takes 15 seats"
+    )
+
+
+def test_a_burst_that_comes_back_is_a_need() -> None:
+    """However short each of them is."""
+    bursts = [denied(f"C{number}", at) for at in (0, 1440) for number in range(10)]
+    assert advice(*bursts) == Advice(seats=15)
+
+
+def test_a_shortage_of_an_hour_is_no_burst() -> None:
+    rows = [denied(f"C{number}", number * 6, last=number * 6 + 60) for number in range(10)]
+    assert advice(*rows) == Advice(seats=15)
+
+
+def test_one_more_seat_is_advised_for_whatever_takes_no_more() -> None:
+    assert advice(denied("A", 0)) == Advice(seats=6)
+    assert advice() == Advice(seats=5)
+
+
+def test_a_pool_that_was_short_once_only_is_advised_to_stay_as_it_is() -> None:
+    """And what the one burst takes is said."""
+    found = advice(denied("A", 0), denied("B", 1), denied("C", 2, last=9))
+    assert found.seats == 5
+    assert found.burst is not None
+    assert (found.burst.seats, found.burst.denials) == (8, 3)
 
 
 def test_a_reach_begins_at_midnight_with_today() -> None:

@@ -17,7 +17,6 @@ It is an estimate. A client that gets a seat may keep it for longer than it woul
 seats are needed; a client that is denied may give up, and how long it would have stayed is unknown.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 
@@ -30,17 +29,17 @@ SPARED = frozenset({NoSeatReason.ALL_IN_USE, NoSeatReason.NO_SEATS})
 
 def seats_needed(
     denied: Iterable[DeniedClient], session_ttl_s: int, holder: Callable[[DeniedClient], str]
-) -> Counter[int]:
-    """How many denials need each number of seats; `denied` are one pool's, in their order.
+) -> list[tuple[int, DeniedClient]]:
+    """Each of these denials with the number of seats that it needs; they are one pool's, in their order.
 
     Clients with the same `holder` share a seat (L2).
     """
-    needed: Counter[int] = Counter()
+    needs = []
     waiting = _Waiting()
     for denial in denied:
         number = waiting.seat(holder(denial), denial.first_at_ms, denial.last_at_ms + session_ttl_s * 1000)
-        needed[denial.seats + number] += denial.times
-    return needed
+        needs.append((denial.seats + number, denial))
+    return needs
 
 
 class _Waiting:

@@ -23,6 +23,7 @@ from licet.journal.summary import QUARTER
 from licet.model import Duplicates, EndReason, Tenant, Value
 from licet.reports.effective_seats import effective_seats
 from licet.reports.live import _all_of
+from licet.reports.seats_advice import Advice, advise
 from licet.reports.seats_needed import SPARED, seats_needed
 from licet.reports.usage_queries import DeniedClient, Span, Step, day_of, hour_of
 from licet.reports.usage_queries import Session as SessionKey
@@ -106,7 +107,7 @@ class PoolUsage(Value, frozen=True, kw_only=True):
 
     `peak` is the high-water mark, and `peak_at_ms` the minute in which it was reached first; the start of the
     span when it was reached before. `remaining` begins with the current seats, and ends where more seats
-    would not have helped: see `with_seats`.
+    would not have helped: see `with_seats`. `advice` is how many seats to have.
     """
 
     pool: str
@@ -122,6 +123,7 @@ class PoolUsage(Value, frozen=True, kw_only=True):
     users: tuple[HeldByUser, ...]
     denials: tuple[Denials, ...]
     remaining: tuple[Remaining, ...]
+    advice: Advice
     sessions: Tally
 
     @property
@@ -224,6 +226,7 @@ def _pool_usage(span: Span, tenant: Tenant, name: str, pool: _Pool | None, event
     # A day and a half after midnight is in the next day, however the clocks are changed.
     days = _parts(span, span.edges(day_of, 36 * HOUR_MS), timeline, denied)
     held = _held(span, tenant, name, taken)
+    remaining, advice = _remaining(tenant, pool, denied)
     peak = max((part.peak for part in days), default=0)
     return PoolUsage(
         pool=name,
@@ -238,7 +241,8 @@ def _pool_usage(span: Span, tenant: Tenant, name: str, pool: _Pool | None, event
         held=held,
         users=_users(held),
         denials=_denials(denied),
-        remaining=_remaining(tenant, pool, denied),
+        remaining=remaining,
+        advice=advice,
         sessions=events.tally(name, span.expired_sessions(pool.id) if pool else 0),
     )
 
@@ -395,20 +399,28 @@ def _denials(denied: Iterable[DeniedClient]) -> tuple[Denials, ...]:
     return tuple(sorted(denials, key=lambda denial: (-denial.times, denial.client_id, denial.reason)))
 
 
-def _remaining(tenant: Tenant, pool: _Pool | None, denied: Sequence[DeniedClient]) -> tuple[Remaining, ...]:
-    """The denials that would have remained, by the number of seats, as long as one more would help."""
+def _remaining(
+    tenant: Tenant, pool: _Pool | None, denied: Sequence[DeniedClient]
+) -> tuple[tuple[Remaining, ...], Advice]:
+    """The denials that would have remained, by the number of seats, as long as one more would help.
+
+    And how many seats to have.
+    """
     by_user = pool is not None and pool.duplicates == Duplicates.USER
     spared = [denial for denial in denied if denial.reason in SPARED]
-    needed = seats_needed(
+    needs = seats_needed(
         spared, tenant.session_ttl_s, lambda denial: denial.initials if by_user else denial.client_id
     )
+    needed: Counter[int] = Counter()
+    for seats, denial in needs:
+        needed[seats] += denial.times
     least = min([denial.seats for denial in spared] + ([] if pool is None else [pool.seats]), default=0)
     left = sum(denial.times for denial in denied)
     remaining = [Remaining(seats=least, denials=left)]
     for seats in sorted(needed):
         left -= needed[seats]
         remaining.append(Remaining(seats=seats, denials=left))
-    return tuple(remaining)
+    return tuple(remaining), advise(needs, least)
 
 
 def with_seats(pool: PoolUsage, seats: int) -> int:

@@ -1,10 +1,13 @@
-"""Summarises a usage report in one sentence: how many seats are needed, and what other numbers would do."""
+"""Summarises a usage report: how many seats are needed, and what other numbers would do."""
+
+from collections.abc import Callable
 
 from licet.formats import counted
 from licet.model import NoSeatReason
-from licet.reports.seats_needed import SPARED
+from licet.reports.denials_curve import unavoidable
+from licet.reports.seats_advice import Burst
 from licet.reports.usage import PoolUsage, Usage, with_seats
-from licet.units import HOUR_MS
+from licet.units import HOUR_MS, MINUTE_MS
 
 _HOURS_MAX, _DAYS_MAX = 48, 92  # a longer span is given in days, and in months
 _DAYS_A_MONTH = 30.44
@@ -12,7 +15,8 @@ _DAYS_A_MONTH = 30.44
 
 def with_seats_sentence(found: Usage, pool: PoolUsage, seats: int) -> str:
     """As a sentence: `with 6 seats you would have had 0 denials in these 30 days`."""
-    others = sum(denial.times for denial in pool.denials if denial.reason not in SPARED)
+    never = unavoidable(pool)
+    others = sum(denial.times for denial in never)
     denials = with_seats(pool, seats) - others
     at_least = "at least " if seats < pool.remaining[0].seats else ""
     sentence = (
@@ -21,22 +25,34 @@ def with_seats_sentence(found: Usage, pool: PoolUsage, seats: int) -> str:
     )
     if not others:
         return sentence
-    reasons = {denial.reason for denial in pool.denials}
-    why = [text for reason, text in _NOT_FOR_SEATS.items() if reason in reasons]
+    why = [NOT_FOR_SEATS[NoSeatReason(denial.reason)] for denial in never]
     return f"{sentence}, beside {others:,} that no seat avoids ({', '.join(why)})"
 
 
-_NOT_FOR_SEATS = {
+NOT_FOR_SEATS = {
     NoSeatReason.LICENCE_EXPIRED: "the licence had expired",
     NoSeatReason.LICENCE_MISSING: "no licence that counted allowed it",
     NoSeatReason.SUSPENDED: "an administrator suspended the client",
 }
 
 
+def burst_sentences(burst: Burst, when: Callable[[int], str]) -> str:
+    """Why a burst counts for nothing in the advice; `when` writes an instant."""
+    return (
+        f"{counted(burst.denials, 'denial')} came in one burst, within {burst_length(burst)} from"
+        f" {when(burst.from_ms)}: avoiding them as well takes {counted(burst.seats, 'seat')}"
+    )
+
+
+def burst_length(burst: Burst) -> str:
+    """How long a burst was: `1 minute`."""
+    return counted(max(1, -(-(burst.until_ms - burst.from_ms) // MINUTE_MS)), "minute")
+
+
 def answer(found: Usage, pool: PoolUsage) -> str:
     """How many seats are needed, in one sentence."""
     if pool.denied:
-        return with_seats_sentence(found, pool, pool.remaining[-1].seats)
+        return with_seats_sentence(found, pool, pool.advice.seats)
     return f"never more than {counted(pool.peak, 'seat')} at once in {_span_text(found, pool)}"
 
 

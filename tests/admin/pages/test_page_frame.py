@@ -83,7 +83,13 @@ def test_an_empty_tenant_says_what_to_do_first(ada: Reader) -> None:
 
 def test_what_no_seat_avoids_is_left_out_and_told(ada: Reader) -> None:
     """Three denials of a client that is suspended: with any number of seats they would have been there."""
-    said = text_of(ada.get(f"/usage{HERE}&span=7d"))
+    page = ada.get(f"/usage{HERE}&span=7d")
+    said = text_of(page)
+    assert "3: an administrator suspended the client" in said
+    assert "Seats Denials More seats avoid No seat avoids Mark 1 4 1 3 now 2 3 0 3 advised" in said
+    assert [page.text.count(f'<rect class="{kind}"') for kind in ("avoidable", "never")] == [1, 1]
+    assert "1 now</text>" in page.text
+    assert "2 advised</text>" in page.text
     assert (
         "With 2 seats you would have had 0 denials in these 7 days, beside 3 that no seat avoids"
         " (an administrator suspended the client)."

@@ -14,18 +14,19 @@ from fastapi.responses import Response
 
 from licet.admin.context import AdminContext
 from licet.admin.pages.denials import choose, lasted
+from licet.admin.pages.denials_picture import HEIGHT, denials_picture
 from licet.admin.pages.downloads import file_name
 from licet.admin.pages.filters import cleaned
 from licet.admin.pages.frame import Visit, link, page, visiting
 from licet.admin.pages.reader_zone import zone_of
 from licet.admin.problems import Problem, not_found
 from licet.formats import counted, seat_hours, sentence
-from licet.model import SEATS_MAX, Tenant
+from licet.model import SEATS_MAX, NoSeatReason, Tenant
 from licet.reports.chart import By, ChartsMissing, Form, draw, write_csv
-from licet.reports.denials_curve import denials_curve
+from licet.reports.denials_curve import denials_curve, unavoidable
 from licet.reports.usage import HeatCell, Peak, PoolUsage, Usage, usage
 from licet.reports.usage_queries import Reach
-from licet.reports.usage_summary import with_seats_sentence
+from licet.reports.usage_summary import NOT_FOR_SEATS, burst_length, with_seats_sentence
 
 HERE = "Usage"
 PATH = "/usage"
@@ -173,7 +174,7 @@ def _pool_context(found: Usage, pool: PoolUsage, asked: Asked) -> dict[str, Any]
     by_hour = asked.reach in _BY_HOUR
     peaks = pool.hours if by_hour else pool.days
     enough = pool.remaining[-1].seats if pool.remaining else pool.seats or 0
-    seats = asked.seats if asked.seats is not None else enough
+    seats = asked.seats if asked.seats is not None else pool.advice.seats if pool.denied else enough
     first = min(pool.seats or 0, seats)
     most = max(enough + 3, seats, (pool.seats or 0) + 5)  # a little more than is needed
     return {
@@ -191,6 +192,10 @@ def _pool_context(found: Usage, pool: PoolUsage, asked: Asked) -> dict[str, Any]
             ],
         },
         "curve": denials_curve(pool),
+        "picture": denials_picture(pool),
+        "picture_height": HEIGHT,
+        "never": [(NOT_FOR_SEATS[NoSeatReason(it.reason)], it.times) for it in unavoidable(pool)],
+        "burst_length": burst_length,
         "heat": _heat(pool),
         "weekdays": _WEEKDAYS,
         "rows_max": ROWS,

@@ -27,7 +27,7 @@ from licet.reports.chart import By, ChartsMissing, Form, draw, peaks_of, write_c
 from licet.reports.denials_curve import denials_curve
 from licet.reports.usage import Denials, HeatCell, Held, Peak, PoolUsage, Tally, Usage
 from licet.reports.usage import usage as read_usage
-from licet.reports.usage_summary import answer
+from licet.reports.usage_summary import answer, burst_sentences
 from licet.units import HOUR_MS
 
 if TYPE_CHECKING:
@@ -196,7 +196,12 @@ def _drawn(found: Usage, by: By, console: "Console") -> "list[RenderableType]":
         parts += [Text(), Text(_sentence(pool, found.until_ms))]
         if pool.peak or pool.denials:
             parts += _chart(*_few(peaks_of(pool, by), by), console)
-            parts += [Text(), Text(answer(found, pool)), *_curve(pool, console)]
+            parts += [
+                Text(),
+                Text(answer(found, pool)),
+                *_burst(pool, found.until_ms),
+                *_curve(pool, console),
+            ]
             parts += _heat(pool, console)
         parts += _tables(pool, found.until_ms)
     if found.unlicensed.grants or found.unlicensed.endings:
@@ -256,8 +261,16 @@ def _chart(peaks: Sequence[Peak], form: str, console: "Console") -> "Iterable[Te
         yield text
 
 
+def _burst(pool: PoolUsage, now_ms: int) -> "Iterable[Text]":
+    """What the advice leaves out."""
+    from rich.text import Text  # noqa: PLC0415 - only a page needs it
+
+    if pool.advice.burst is not None:
+        yield Text(burst_sentences(pool.advice.burst, lambda at_ms: clock_time(at_ms, now_ms)))
+
+
 def _curve(pool: PoolUsage, console: "Console") -> "Iterable[Text]":
-    """The denials with more seats, one bar for each number."""
+    """The denials that more seats would avoid, one bar for each number; a mark at what is advised."""
     from rich.text import Text  # noqa: PLC0415 - only a page needs it
 
     points = denials_curve(pool)
@@ -267,7 +280,8 @@ def _curve(pool: PoolUsage, console: "Console") -> "Iterable[Text]":
             yield Text()
             yield Text(f"{'seats':>9}  denials", "dim")
         bar = full * -(-point.denials * _BAR_COLUMNS[1] // points[0].denials)
-        yield Text(f"{point.seats:>9,}  {point.denials:>7,}  {bar}".rstrip(), no_wrap=True)
+        mark = "  <- advised" if point.seats == pool.advice.seats and pool.advice.burst else ""
+        yield Text(f"{point.seats:>9,}  {point.denials:>7,}  {bar}".rstrip() + mark, no_wrap=True)
 
 
 def _heat(pool: PoolUsage, console: "Console") -> "Iterable[Text]":
