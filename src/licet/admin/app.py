@@ -38,6 +38,7 @@ from licet.admin.pages import help as help_page
 from licet.admin.pages import request as request_page
 from licet.admin.pages.licences import routes as licences
 from licet.admin.pages.licences.install import BODY_BYTES_MAX, INSTALL
+from licet.admin.pages.profiles import routes as profiles
 from licet.admin.pages.setup import routes as setup_pages
 from licet.admin.problems import EXPECTED, MEDIA_TYPE, Problem, internal_error, of_status, problem_of
 from licet.admin.validation import problem_of_validation
@@ -97,6 +98,7 @@ def _pages(context: AdminContext) -> list[APIRouter]:
         usage.router(context),
         licences.router(context),
         journal.router(context),
+        profiles.router(context),
         setup_pages.router(context),
         alerts.router(context),
         help_page.router(context),

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
+    and_,
     func,
     literal,
     literal_column,
@@ -27,6 +28,7 @@ from sqlalchemy import (
     tuple_,
 )
 
+from licet.journal.minute_sql import equal
 from licet.ledger.rules import USER_HOLDER
 from licet.model import Tenant, Value
 from licet.reports.live import WHOSE, LiveSession, live, live_session, same_user
@@ -41,11 +43,16 @@ TEXT_CHARS_MAX = 128  # the longest that is searched for, a client_id
 
 
 class HolderFilter(Value, frozen=True, kw_only=True):
-    """Which seats: `text` occurs in the user, client or address, whatever the case; '' is all."""
+    """Which seats: `text` occurs in the user, client or address, whatever the case; '' is all.
+
+    `client` and `user` (its initials) are exact: the seats that it took, and those that its sessions share.
+    """
 
     text: str = ""
     pool: str = ""
     scope: str = ""
+    client: str = ""
+    user: str = ""
 
 
 class SeatHeld(Value, frozen=True, kw_only=True):
@@ -269,6 +276,11 @@ def _seats_that_fit(tenant: Tenant, now_ms: int, only: HolderFilter) -> list[Col
         session.pool_id.is_not(None)
     )
     place = tuple_(seat.pool_id, seat.holder)
+    if only.client or only.user:
+        own = schema.pool.c
+        fits.append(seat.pool_id.in_(select(own.id).where(own.tenant_id == tenant.id)))  # has an index
+        taken = equal((seat.client_id, only.client), (seat.initials, only.user))
+        fits.append(or_(and_(*taken), place.in_(of_sessions.where(*_is_of(only)))))
     if only.text:
         of_text = of_sessions.where(_has_text(only.text, session.address))
         fits.append(or_(_has_text(only.text, seat.client_id, seat.initials), place.in_(of_text)))
@@ -278,7 +290,7 @@ def _seats_that_fit(tenant: Tenant, now_ms: int, only: HolderFilter) -> list[Col
 
 
 def _that_fit(only: HolderFilter) -> list[ColumnElement[bool]]:
-    fits: list[ColumnElement[bool]] = []
+    fits = _is_of(only)
     if only.pool:
         fits.append(literal(False))
     if only.text:
@@ -286,6 +298,12 @@ def _that_fit(only: HolderFilter) -> list[ColumnElement[bool]]:
     if only.scope:
         fits.append(_has_scope(only.scope))
     return fits
+
+
+def _is_of(only: HolderFilter) -> list[ColumnElement[bool]]:
+    """Whether a session is one of this client or user."""
+    client = schema.client.c
+    return equal((client.client_id, only.client), (client.initials, only.user))
 
 
 def _has_text(text: str, *more: ColumnElement[str]) -> ColumnElement[bool]:

@@ -138,7 +138,7 @@ def test_a_request_id_leads_to_what_happened(site: Site, ada: Reader) -> None:
     """Of denials and of failures, with a link to the list and to the client."""
     page = find(ada, site.ids["wrong"])
     assert heading(page) == "TestClientId did not get in: wrong password or secret"
-    assert "/set-up/clients/edit?tenant=Jim_Test&name=TestClientId" in links_of(page)
+    assert "/client?tenant=Jim_Test&name=TestClientId" in links_of(page)
     assert heading(find(ada, site.ids["nobody"])) == "Somebody unknown did not get in: no client of that name"
     denied = find(ada, site.ids["denied"])
     assert heading(denied) == "Client2 was refused a seat: the pool has no seats"

@@ -14,7 +14,7 @@ from fastapi.responses import Response
 from licet.admin.context import AdminContext
 from licet.admin.pages.downloads import file_name, moment
 from licet.admin.pages.filters import CAUSES, Filters, tenant_or_all
-from licet.admin.pages.frame import Visit, link, page, visiting
+from licet.admin.pages.frame import Visit, page, visiting
 from licet.admin.pages.reader_zone import zone_of
 from licet.admin.pages.refusal_lists import Read, csv_of, list_context, look
 from licet.journal.failures import FailureFilter, FailureRange, failed_most, failures
@@ -72,9 +72,6 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
             why=lambda failures: CAUSES[failures.cause],
             advice=lambda failures: _ADVICE.get(failures.cause, ""),
             is_client=lambda failures: failures.who is Who.CLIENT,
-            client_link=lambda failures: link(
-                visit, "/set-up/clients/edit", tenant=failures.tenant, name=failures.name
-            ),
             all_link=lambda name: filters.link(client=name, within="all"),
             **list_context(filters, PATH, seen, after),
         )

@@ -1,7 +1,7 @@
 """Serves the page of the journal: every grant, denial and ending, and what administrators did, newest first.
 
-Filters are in the address and shown as chips, and every row links to its subject: the client's sessions, the
-client, the denials, the part of the set-up, the administrator.
+Filters are in the address and shown as chips, and every row links to its subject: the pages of the client and
+its user, the denials, the part of the set-up, the administrator.
 """
 
 from collections.abc import Callable
@@ -101,6 +101,7 @@ class Line(NamedTuple):
     subject: str
     subject_link: str
     initials: str
+    user_link: str
     what: str
     times: int
     detail: str
@@ -203,8 +204,9 @@ def _happened(visit: Visit, entry: JournalEntry) -> Line:
         tag_look=_TAGS[entry.kind],
         tenant=entry.tenant,
         subject=entry.client_id,
-        subject_link=link(visit, "/set-up/clients/edit", **tenant, name=entry.client_id),
+        subject_link=link(visit, "/client", **tenant, name=entry.client_id),
         initials=entry.initials,
+        user_link=link(visit, "/user", **tenant, name=entry.initials),
         what=what,
         times=entry.times,
         detail=f"{detail}{', from ' + entry.address if entry.address else ''}",
@@ -216,7 +218,7 @@ def _failed(visit: Visit, entry: JournalEntry) -> Line:
     tenant = {"tenant": entry.tenant} if entry.tenant else {}
     cause = FailureCause(entry.reason)
     is_client = entry.who is Who.CLIENT
-    place = "/set-up/clients/edit" if is_client else _PLACES["admin"]
+    place = "/client" if is_client else _PLACES["admin"]
     has_page = entry.client_id and entry.who is not Who.API_KEY
     return Line(
         at_ms=entry.first_at_ms,
@@ -226,7 +228,8 @@ def _failed(visit: Visit, entry: JournalEntry) -> Line:
         tenant=entry.tenant,
         subject=entry.client_id or "unknown",
         subject_link=link(visit, place, **tenant, name=entry.client_id) if has_page else "",
-        initials=entry.initials,
+        initials=entry.initials if is_client else "",
+        user_link=link(visit, "/user", **tenant, name=entry.initials),
         what=f"did not get in: {CAUSES[cause]}",
         times=entry.times,
         detail=f"from {entry.address}" if entry.address else "all like this",
@@ -254,6 +257,7 @@ def _did(visit: Visit, event: EventEntry) -> Line:
         subject=event.actor,
         subject_link=link(visit, PATH, actor=event.actor, kind=Kind.EVENT.value),
         initials="",
+        user_link="",
         what=did_text(event.action, event.target),
         times=1,
         detail=event.detail,

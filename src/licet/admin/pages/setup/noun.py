@@ -110,6 +110,10 @@ class Noun(Generic[Part]):
         """The link to a page of one."""
         return link(self.visit, f"{ROOT}/{self.path}/{action}", **{self.asked: name})
 
+    def profile(self, _name: str) -> tuple[str, str] | None:
+        """The link to what one does, and its text; None where no page shows that."""
+        return None
+
     @property
     def of(self) -> str:
         """The end of a headline that says whose they are: ` in Jim_Test`."""

@@ -171,6 +171,7 @@ class NounPages(Generic[AnyNoun]):
             back=noun.back,
             remove=noun.link_to("remove", name or "") if can_go else None,
             part=part,
+            profile=noun.profile(name) if name else None,
         )
 
     async def _removal_page(  # noqa: PLR0917 - what a question needs around it

@@ -141,6 +141,12 @@ class Clients(OfTenant[Client]):
         own = {"secret": len(part.secrets), "public key": len(part.keys)}
         return [f"its {counted(number, what)}" for what, number in own.items() if number]
 
+    def profile(self, name: str) -> tuple[str, str]:
+        """Its page."""
+        return link(
+            self.visit, "/client", tenant=self.tenant.name, name=name
+        ), "Its seats, denials and history"
+
     def sought(self, name: str, part: Client) -> str:
         """Name and user."""
         return f"{name} {part.user.initials} {part.user.name}"

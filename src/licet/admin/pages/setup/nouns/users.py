@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from licet.admin.pages.forms import Field, Form, Kind, Texts
+from licet.admin.pages.frame import link
 from licet.admin.pages.setup.cells import Cell, few, state_of
 from licet.admin.pages.setup.owners import OfTenant
 from licet.admin.pages.setup.settings import NO, field_of, named_once, settings_of, texts_of
@@ -108,6 +109,10 @@ class Users(OfTenant[User]):
     def goes(self, part: User) -> Sequence[str]:
         """Its password."""
         return ("its password",) if part.password_hash else ()
+
+    def profile(self, name: str) -> tuple[str, str]:
+        """Its page."""
+        return link(self.visit, "/user", tenant=self.tenant.name, name=name), "Its seats, denials and history"
 
     def sought(self, name: str, part: User) -> str:
         """Initials and name."""

@@ -1,0 +1,1 @@
+"""The pages of one client and of one user."""
