@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from licet.lanes.commit import commit
 from licet.model import Pool
+from licet.store import schema
 from licet.store.contract import Store
 from support.examples import add_tenant, end, grant, jim_test
 from support.kinds import Place
@@ -80,6 +82,17 @@ def test_an_unsigned_pool_has_no_series_of_licences(store: Store) -> None:
     assert of_pool(found, "licet_seats")[FULL] == 5
     for name in ("signed", "overdraft_in_use"):
         assert not of_pool(found, f"licet_seats_{name}")
+
+
+def test_a_pool_in_no_licence_has_no_seat_where_its_tenant_requires_one(store: Store) -> None:
+    """As a grant there is denied, whatever number was set; what is in use is then overuse."""
+    commit(store, [grant(1, 1)])
+    with store.transaction() as transaction:
+        transaction.connection.execute(update(schema.tenant).values(licence_required=True))
+    store.refresh_tenants()
+    found = values(made(store))
+    names = ("licet_seats", "licet_seats_in_use", "licet_seats_overuse")
+    assert [of_pool(found, name)[FULL] for name in names] == [0, 1, 1]
 
 
 def test_the_signed_pools_of_unnamed_tenants_are_one_with_the_others(store: Store) -> None:

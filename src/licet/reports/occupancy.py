@@ -119,7 +119,9 @@ def _tenants(tenants_max: int) -> Select[Any]:
 
 def _each(named: ColumnElement[bool], now_ms: int, *, is_signed: bool) -> Select[Any]:
     """A row for each pool: what has expired is not in use."""
-    pool, seat = schema.pool, schema.seat
+    pool, seat, tenant = schema.pool, schema.seat, schema.tenant
+    # A tenant may require a licence: then a pool in none gives no seat (L13).
+    seats = pool.c.seats if is_signed else case((tenant.c.licence_required, 0), else_=pool.c.seats)
     expired = (
         select(func.count())
         .where(seat.c.pool_id == pool.c.id, seat.c.expires_at_ms <= now_ms)
@@ -128,13 +130,13 @@ def _each(named: ColumnElement[bool], now_ms: int, *, is_signed: bool) -> Select
     return (
         select(
             pool.c.id,
-            _name(named, schema.tenant.c.name, "tenant"),
+            _name(named, tenant.c.name, "tenant"),
             _name(named, pool.c.name, "pool"),
-            pool.c.seats,
+            seats.label("seats"),
             (pool.c.in_use - expired).label("in_use"),
             case((named, pool.c.expires_at_ms)).label("expires_at_ms"),
         )
-        .join(schema.tenant, schema.tenant.c.id == pool.c.tenant_id)
+        .join(tenant, tenant.c.id == pool.c.tenant_id)
         .where(pool.c.is_signed == is_signed)
     )
 
