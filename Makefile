@@ -12,7 +12,7 @@ said = $(if $(filter command line,$(origin $(1))),$(2) $($(1)))
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-wide test-long tools check format docs bench bench-quick bench-scale bench-page bench-flood bench-passwords bench-guard bench-instructions bench-overhead bench-neighbours bench-flames chaos attack interop release site site-serve lock clean
+.PHONY: help serve test test-wide test-long tools check format docs pictures bench bench-quick bench-scale bench-page bench-flood bench-passwords bench-guard bench-instructions bench-overhead bench-neighbours bench-flames chaos attack interop release site site-serve lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ docs: $(VENV)/dev.stamp ## make the reference pages that are made from the code
 	@$(BIN)/python docs/make_admin_api.py > docs/reference/admin-api.md
 	@$(BIN)/python docs/make_connection.py > docs/explanation/connection.md
 	@$(BIN)/python docs/make_snippets.py
+
+pictures: tools ## take the pictures of the dashboard in docs/images anew, from a demo (needs Chromium)
+	@$(BIN)/python docs/make_pictures.py
 
 bench: $(VENV)/dev.stamp ## measure the server beside the floor and peers, 40 min (needs wrk); WITH='--help' tells how less
 	@$(BIN)/python -m bench run $(WITH)

@@ -62,6 +62,26 @@ class TestNavigation:
             navigation(front, [DOCS / "how-to" / "upgrade.md", DOCS / "how-to" / "fail-over.md"], [])
 
 
+class TestPictures:
+    """Those of the dashboard, which `make pictures` takes."""
+
+    def test_each_is_there_in_light_and_dark_small_and_on_a_page(self) -> None:
+        """A page with a picture of half a megabyte is slow; one that no page shows is forgotten."""
+        pictures = {path.name: path.stat().st_size for path in (DOCS / "images").iterdir()}
+        names = {name.rpartition("-")[0] for name in pictures}
+        assert set(pictures) == {f"{name}-{colours}.webp" for name in names for colours in ("light", "dark")}
+        assert max(pictures.values()) <= 150_000
+        pages = "".join(page.read_text(encoding="utf-8") for page in DOCS.rglob("*.md"))
+        assert all(f"images/{name}" in pages for name in pictures)
+
+    def test_a_picture_of_a_page_follows_the_colours_of_the_site(self, laid_out: Path) -> None:
+        """Not only those of the system: the reader may have switched them."""
+        front = (laid_out / "pages" / "index.md").read_text(encoding="utf-8")
+        assert "(images/overview-light.webp#only-light)" in front
+        assert "(images/overview-dark.webp#only-dark)" in front
+        assert "<picture>" not in front
+
+
 class TestPlaces:
     """A link is written for the clone, and works on the site as well."""
 
