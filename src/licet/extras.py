@@ -5,10 +5,11 @@ package came from (PEP 610, `direct_url.json`).
 """
 
 import json
-import shlex
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from licet.platforms.shells import quoted
 
 _ELSEWHERE = "./licet"  # where it is unknown: a local path, which pip never looks up in an index
 
@@ -31,9 +32,9 @@ def _requirement(extra: str, origin: dict[str, Any]) -> str:
     parts = urlsplit(url)
     if parts.scheme == "file":
         editable = "-e " if origin.get("dir_info", {}).get("editable") else ""
-        return f"{editable}{shlex.quote(f'{unquote(parts.path)}[{extra}]')}"
+        return f"{editable}{quoted(f'{unquote(parts.path)}[{extra}]')}"
     if vcs := origin.get("vcs_info"):
-        return shlex.quote(f"licet[{extra}] @ {vcs['vcs']}+{url}@{vcs['commit_id']}")
+        return quoted(f"licet[{extra}] @ {vcs['vcs']}+{url}@{vcs['commit_id']}")
     if url:
-        return shlex.quote(f"licet[{extra}] @ {url}")
+        return quoted(f"licet[{extra}] @ {url}")
     return f"'{_ELSEWHERE}[{extra}]', from your clone or wheel"

@@ -22,11 +22,11 @@ from anyio import fail_after
 from anyio.lowlevel import checkpoint
 
 from licet.clock import ManualClock
-from licet.lanes import process_main
 from licet.lanes.frames import frame
 from licet.lanes.process import Committer
 from licet.lanes.process_main import COMMAND, start
 from licet.ledger.commands import Command, Outcome, Sweep, Swept
+from licet.platforms import processes
 from licet.store.opening import SQLITE_NAME, StoreAt
 from licet.store.sqlite.store import SqliteStore
 from support.nursery import has_forked
@@ -149,7 +149,7 @@ def starting(
 def start_forked(*order: Any) -> "subprocess.Popen[bytes]":
     """As `start`, but that the process finds all of Licet imported."""
     with pytest.MonkeyPatch.context() as monkeypatch:
-        has_forked(monkeypatch, process_main)
+        has_forked(monkeypatch, processes)
         return start(*order)
 
 

@@ -10,7 +10,6 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from shlex import quote
 from types import MappingProxyType
 
 import typer
@@ -19,6 +18,7 @@ from licet.cli.suggested_options import of_data, of_tenant
 from licet.credentials.keyring import KeyringCode, KeyringUnusable
 from licet.licences.errors import LicenceRefused
 from licet.model import InvalidValue
+from licet.platforms.shells import quoted
 from licet.refusal import Code, Refusal, SubjectKind
 from licet.store.errors import SetupError, StoreUnavailable
 from licet.vendor.errors import VendorCode, VendorRefused
@@ -74,7 +74,7 @@ def text_of(fault: Exception, tenant: str | None = None, data: Path | None = Non
     if isinstance(fault, KeyringUnusable):
         return f"licet: {fault}{KEYRING_ADVICE.get(fault.code, '').format(at=of_data(data))}"
     if isinstance(fault, VendorRefused):
-        where = "vendor" if fault.directory is None else quote(str(fault.directory))
+        where = "vendor" if fault.directory is None else quoted(str(fault.directory))
         return f"licet: {fault}{VENDOR_ADVICE.get(fault.code, '').format(directory=where)}"
     if not isinstance(fault, typer.TyperException):
         return f"licet: {fault}"
@@ -92,7 +92,9 @@ def advice(refusal: Refusal, tenant: str | None = None, data: Path | None = None
     template = _ADVICE.get((refusal.code, subject.kind if subject else None), "")
     names = {"to": of_tenant(tenant, data), "at": of_data(data), "client": "CLIENT_ID"}
     if subject is not None:
-        names |= {"name": quote(subject.name)} | ({"client": quote(subject.client)} if subject.client else {})
+        names |= {"name": quoted(subject.name)} | (
+            {"client": quoted(subject.client)} if subject.client else {}
+        )
     return template.format_map(names)
 
 

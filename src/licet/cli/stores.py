@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from shlex import quote
 from stat import S_ISDIR
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,8 @@ from licet.clock import SystemClock
 from licet.credentials.keyring import FILE_NAME as KEYRING
 from licet.credentials.keyring import read_keyring
 from licet.model import Tenant
+from licet.platforms import files
+from licet.platforms.shells import quoted
 from licet.refusal import Code, Subject
 from licet.settings.names import DATA, are_none_of_the_store
 from licet.store.contract import Store
@@ -73,12 +74,9 @@ def must_be_readable(directory: Path) -> None:
         return
     if not S_ISDIR(status.st_mode) or os.access(directory, os.R_OK | os.X_OK):
         return
-    from pwd import getpwuid  # noqa: PLC0415 - not on every system, as owners are not
-
-    try:
-        name = getpwuid(status.st_uid).pw_name
-    except KeyError:  # a user id without a name
-        name = f"#{status.st_uid}"
+    name = files.owner_name(directory)
+    if not name:
+        raise WrongUse(f"{directory} cannot be read by this account; run it as the owner of the directory")
     raise WrongUse(f"{directory} can be read by {name} only; run it as its owner: sudo -u {name} licet ...")
 
 
@@ -105,7 +103,7 @@ def _open(at: StoreAt) -> Store:
     try:
         return at.open(SystemClock())
     except SchemaOutdated as fault:
-        raise SchemaOutdated(f"{fault}; run: licet migrate --data {quote(str(at.data))}") from fault
+        raise SchemaOutdated(f"{fault}; run: licet migrate --data {quoted(str(at.data))}") from fault
     except SchemaUnknown as fault:
         raise SchemaUnknown(f"{at.place}: {fault}; use that one") from fault
     except SetupDamaged:
@@ -115,7 +113,7 @@ def _open(at: StoreAt) -> Store:
             raise
         if isinstance(fault.__cause__, FileNotFoundError | NotADirectoryError):
             raise StoreUnavailable(
-                f"there is no store in {at.data}; make one: licet init --data {quote(str(at.data))}"
+                f"there is no store in {at.data}; make one: licet init --data {quoted(str(at.data))}"
             ) from None
         raise StoreUnavailable(f"{at.place} cannot be opened: {fault}") from None
 

@@ -5,7 +5,8 @@ The command is pasted into the same shell, so it has the same environment.
 
 import os
 from pathlib import Path
-from shlex import quote
+
+from licet.platforms.shells import quoted
 
 
 def of_data(data: Path | None) -> str:
@@ -19,4 +20,4 @@ def of_tenant(tenant: str | None, data: Path | None) -> str:
 
 
 def _option(name: str, given: str | None, variable: str) -> str:
-    return "" if given is None or os.environ.get(variable) == given else f" {name} {quote(given)}"
+    return "" if given is None or os.environ.get(variable) == given else f" {name} {quoted(given)}"

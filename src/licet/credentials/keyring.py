@@ -6,18 +6,16 @@ it was made, when every server that reads the file has it; or later by choice, w
 of the file. The pepper never changes: hashes under it cannot be made again.
 """
 
-import contextlib
 import hashlib
 import json
-import os
 import secrets
-import stat
 from base64 import b64decode, b64encode
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from licet.model import Value
+from licet.platforms import files
 
 FILE_NAME = "secrets.json"
 KEY_BYTES = 32
@@ -120,13 +118,13 @@ def read_keyring(path: Path) -> Keyring:
     """
     try:
         with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
+            is_open = files.is_open_to_others(path, file)
             text = file.read()
     except OSError as fault:
         problem = f"{path} cannot be read ({fault.strerror})"
         raise KeyringUnusable(KeyringCode.UNREADABLE, problem, "put back a copy of it") from None
-    if stat.S_IMODE(mode) & 0o077:
-        problem, advice = f"{path} is readable by others", f"correct it: chmod 600 {path}"
+    if is_open:
+        problem, advice = f"{path} is readable by others", f"correct it: {files.how_to_close(path)}"
         raise KeyringUnusable(KeyringCode.OPEN_TO_OTHERS, problem, advice)
     try:
         return _decode(text)
@@ -140,19 +138,9 @@ def write_keyring(path: Path, keyring: Keyring) -> None:
 
     Raises KeyringUnusable.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        draft.unlink(missing_ok=True)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(_encode(keyring))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-        _sync_directory(path.parent)
+        files.write(path, _encode(keyring), replacing=True)
     except OSError as fault:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
         problem = f"{path} cannot be written ({fault.strerror})"
         raise KeyringUnusable(KeyringCode.UNWRITABLE, problem) from None
 
@@ -164,15 +152,6 @@ def _new_key(number: int, now_ms: int, signs_after_ms: int) -> TokenKey:
         created_at_ms=now_ms,
         signs_at_ms=now_ms + signs_after_ms,
     )
-
-
-def _sync_directory(directory: Path) -> None:
-    """Sync the directory: only then does a renamed file survive a loss of power."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _encode(keyring: Keyring) -> bytes:

@@ -7,16 +7,14 @@ in no argument list and no environment. The process ends when the server closes 
 import contextlib
 import gc
 import os
-import signal
 import socket
-import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
 from traceback import format_exception
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -25,14 +23,17 @@ from licet.lanes.commit import commit
 from licet.lanes.contract import BATCH_MAX
 from licet.lanes.frames import Failed, Frames, Reply, decode_commands, frame
 from licet.ledger.commands import Command, Outcome
+from licet.platforms.processes import ignore_stop_signals, receive_now, start_with_socket
 from licet.store.contract import Store
 from licet.store.counters import taken
 from licet.store.errors import StoreUnavailable
 from licet.store.opening import StoreAt
 
+if TYPE_CHECKING:
+    import subprocess
+
 COMMAND: Final = (sys.executable, "-m", "licet.lanes.process_main")
 _READ_BYTES: Final = 256 * 1024
-_STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 
 Work = Callable[[Sequence[Command]], Sequence[Outcome | Exception]]
 
@@ -53,18 +54,7 @@ def start(
 
     It has a session of its own: Ctrl-C is for the server, which ends it when all is answered.
     """
-    # It starts with these signals blocked, until it can ignore them.
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
-    try:
-        process = subprocess.Popen(  # noqa: S603 - this interpreter and a module of ours
-            [*command, str(theirs.fileno())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()],
-            start_new_session=True,
-        )
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+    process = start_with_socket(command, theirs)
     assert process.stdin is not None
     # It may have ended already: its end of the socket pair shows that.
     with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
@@ -74,9 +64,7 @@ def start(
 
 def run(clock: Clock) -> None:
     """Be the process; `clock` is for a store that has none of its own."""
-    for number in _STOPPING:
-        signal.signal(number, signal.SIG_IGN)  # a service manager signals all processes of a service
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+    ignore_stop_signals()
     order = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=_Order)
     with socket.socket(fileno=int(sys.argv[-1])) as connection:
         commits = _Commits(StoreAt(Path(os.fsdecode(order.data)), order.url), order.identity, clock)
@@ -113,13 +101,18 @@ def commit_until_closed(
                 connection.sendall(frame((setup_version(), took_s, counted(), replies)))
             except OSError:
                 return  # The server is gone: what it got no answer for is committed all the same.
-            _receive(connection, frames, waiting, socket.MSG_DONTWAIT)
+            _receive(connection, frames, waiting, receive_now)
 
 
-def _receive(connection: socket.socket, frames: Frames, waiting: deque[Command], flags: int = 0) -> bool:
+def _receive(
+    connection: socket.socket,
+    frames: Frames,
+    waiting: deque[Command],
+    receive: Callable[[socket.socket, int], bytes] = socket.socket.recv,
+) -> bool:
     """Append what arrives to what waits; False when nothing more can arrive."""
     try:
-        data = connection.recv(_READ_BYTES, flags)
+        data = receive(connection, _READ_BYTES)
     except BlockingIOError:
         return True
     except OSError:

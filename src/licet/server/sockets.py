@@ -4,6 +4,8 @@ import errno
 import socket
 from contextlib import ExitStack
 
+from licet.platforms.processes import take_port_alone
+
 
 class AddressInUse(Exception):
     """The address cannot be listened on; the text says why. `is_foreign`: it is not one of this machine."""
@@ -20,7 +22,7 @@ def bind(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with ExitStack() as closing:
             listening = closing.enter_context(socket.socket(family, kind, protocol))
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            take_port_alone(listening)
             listening.bind(address)
             # Only now the address is taken: two servers that start at once may both have bound it.
             listening.listen()

@@ -22,6 +22,7 @@ from licet.lanes.process_main import spare_the_collector
 from licet.lanes.thread import Lane
 from licet.log import Log
 from licet.model import Tenant, User
+from licet.platforms.processes import STOP_SIGNALS
 from licet.server.admin import AdminListener
 from licet.server.alerting import alerting_of
 from licet.server.commits import Commits, process_of, thread_of
@@ -250,7 +251,7 @@ class Server:
                 admin.start()
 
         # uvicorn raises the signal again at its end, although it has been handled.
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOP_SIGNALS:
             signal.signal(number, lambda *_: None)
         stopping = admin.stop if admin is not None else lambda: None
         config = public_config(self._application(public), parts)

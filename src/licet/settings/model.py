@@ -5,7 +5,6 @@ the values, `licet.settings.page` makes the reference page.
 """
 
 import ipaddress
-import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
@@ -14,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from licet.networks import METADATA, Network
+from licet.platforms.processes import HANDS_OVER_SOCKETS, processors
 from licet.settings.names import DATA
 
 URL_CHARS_MAX: Final = 255  # a guess: the base of an issuer, which is twice in a JWT
@@ -142,15 +142,9 @@ def _other(default: object, allowed: str, description: str) -> Any:
     return Field(default, description=description, json_schema_extra={"allowed": allowed})
 
 
-def _processors() -> int:
-    """How many processors this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)  # not on every system
-    return len(affinity(0)) if affinity else (os.cpu_count() or 1)
-
-
 def _hash_workers() -> int:
     """All processors but one, which is the event loop's."""
-    return max(1, min(4, _processors() - 1))
+    return max(1, min(4, processors() - 1))
 
 
 class Settings(BaseModel):
@@ -262,9 +256,12 @@ class Settings(BaseModel):
     )
     remember_passwords_max: Whole = _whole(50_000, 1, 10_000_000, "Passwords remembered at once.")
     commit_process: bool = Field(
-        default_factory=lambda: _processors() > 1,
+        default_factory=lambda: HANDS_OVER_SOCKETS and processors() > 1,
         description="Commit in a process of its own: 1.4 times the grants a second, for 50 MB of memory.",
-        json_schema_extra={"default": "true where there are two processors", "allowed": "true or false"},
+        json_schema_extra={
+            "default": "true where there are two processors; not on Windows",
+            "allowed": "true or false",
+        },
     )
     batch_commands_max: Whole = _whole(256, 1, 10_000, "Commands that are committed together.")
     queue_commands_max: Whole = _whole(

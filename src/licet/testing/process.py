@@ -1,7 +1,6 @@
 """Runs a server process on a data directory: starts, stops and kills it, and reads its log."""
 
 import os
-import select
 import socket
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from typing import IO, Final, Self
 from urllib.parse import urlsplit
 
 from licet.clock import Clock, SystemClock
+from licet.platforms.processes import read_pipe
 from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite.store import SqliteStore
 from licet.testing.shared_memory import Switches
@@ -156,9 +156,7 @@ def _first_line(process: "subprocess.Popen[bytes]", within_s: float) -> str:
     assert process.stdout is not None
     read, until_s = b"", time.monotonic() + within_s
     while not read.endswith(b"\n"):
-        left_s = max(0.0, until_s - time.monotonic())
-        ready, _, _ = select.select([process.stdout], [], [], left_s)
-        part = os.read(process.stdout.fileno(), _LINE_BYTES) if ready else b""
+        part = read_pipe(process.stdout, _LINE_BYTES, until_s - time.monotonic())
         if not part:
             return ""
         read += part

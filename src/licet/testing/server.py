@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from licet.client import LicetAuth
 from licet.clock import wall_ms
 from licet.credentials.keyring import FILE_NAME, new_keyring, read_keyring, write_keyring
+from licet.platforms.files import rename
 from licet.setup.change import SetupChange, changing
 from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite.store import SqliteStore
@@ -124,17 +125,18 @@ class ServerUnderTest:
     def store_down(self) -> Iterator[None]:
         """The store is out of reach: grants, refreshes, logoffs and introspection are answered 503.
 
-        Its file is moved away, and back at the end of the block. Raises RuntimeError when it is down already.
+        Its file is moved away, and back at the end of the block. Raises RuntimeError when it is down already,
+        and PermissionError on Windows, which moves no file that is open.
         """
         store, away = self.data / SQLITE_NAME, self.data / _AWAY
         if away.exists():
             raise RuntimeError("the store is down already")
         self._process.let_it_look()
-        store.rename(away)
+        rename(store, away)
         try:
             yield
         finally:
-            away.rename(store)
+            rename(away, store)
 
     @contextmanager
     def slow(self, *, seconds: float) -> Iterator[None]:

@@ -8,7 +8,6 @@ The public application has a layer before it, `Switched`; the rest is the same a
 """
 
 import asyncio
-import os
 import signal
 import sys
 import threading
@@ -17,10 +16,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any, cast
 
-import uvloop
-
 from licet.clock import SystemClock
 from licet.lanes import process_main
+from licet.platforms.loops import new_event_loop
+from licet.platforms.processes import end_with, parent
 from licet.server.sockets import bind
 from licet.server.wiring import Server
 from licet.settings.load import load_settings
@@ -31,7 +30,6 @@ from licet.testing.shared_memory import Switches
 from licet.web.public import PublicApp
 
 _STEP_S = 0.005  # of an answer that waits
-_LOOK_FOR_PARENT_S = 0.5
 
 Message = dict[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -90,7 +88,7 @@ def main(command: Sequence[str] = COMMAND, adjust: Callable[[SwitchedServer], No
         _commit()
     else:
         signal.signal(signal.SIGINT, signal.default_int_handler)  # else ignored in the background
-        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+        threading.Thread(target=end_with, args=(parent(),), daemon=True).start()
         _serve((*command, "commit"), adjust)
 
 
@@ -108,20 +106,13 @@ def _serve(committer: Sequence[str], adjust: Callable[[SwitchedServer], None]) -
         server = SwitchedServer(settings, listening, log, clock, committer=committer, admin_listening=admin)
         server.switches = switches
         adjust(server)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(server.run(lambda: _print_line(" ".join(urls))))
 
 
 def _commit() -> None:
     clock = Switches(load_settings().data).clock
     process_main.run(clock if clock.is_set else SystemClock())
-
-
-def _end_with(parent: int) -> None:
-    """End this process when the one that started it is gone, even if that one was killed."""
-    while os.getppid() == parent:
-        time.sleep(_LOOK_FOR_PARENT_S)
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _print_line(urls: str) -> None:

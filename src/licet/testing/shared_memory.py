@@ -5,9 +5,12 @@ Each number has one writer: the server writes its counters, the test all others.
 """
 
 import threading
+from contextlib import suppress
 from mmap import mmap
 from pathlib import Path
 from typing import Final
+
+from licet.platforms.files import create_closed
 
 UNTIL_RELEASED_MS: Final = 2**62  # a pause that ends when the test says so
 
@@ -18,7 +21,8 @@ class SharedNumber:
     """A whole number, at first 0. One process writes it, from any of its threads."""
 
     def __init__(self, path: Path) -> None:
-        path.touch(mode=0o600)
+        with suppress(FileExistsError):
+            create_closed(path)
         with path.open("r+b") as file:
             file.truncate(_BYTES)
             self._memory = mmap(file.fileno(), _BYTES)

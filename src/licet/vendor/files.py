@@ -4,18 +4,16 @@ The content goes to a draft in the same directory, is synced, and takes its plac
 is killed leaves the old file or the new one, and perhaps a draft that nobody reads.
 """
 
-import fcntl
-import os
-import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
+from licet.platforms import files
 from licet.vendor.errors import VendorCode, VendorRefused
 
-PRIVATE: Final = 0o600
-PUBLIC: Final = 0o644  # less what the umask takes away
+PRIVATE: Final = files.PRIVATE
+PUBLIC: Final = files.PUBLIC
 
 
 def read_bounded(path: Path, bytes_max: int) -> bytes:
@@ -35,22 +33,12 @@ def write_file(path: Path, content: bytes, *, mode: int, replacing: bool = False
 
     Raises VendorRefused; its code is ALREADY_THERE if the file exists and `replacing` is false.
     """
-    draft = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}")
     try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        _place(draft, path, replacing=replacing)
-        _sync_directory(path.parent)
+        files.write(path, content, mode=mode, replacing=replacing)
     except FileExistsError:
         raise VendorRefused(VendorCode.ALREADY_THERE, f"{path} is there already") from None
     except OSError as fault:
         raise VendorRefused(VendorCode.UNWRITABLE, f"{path} cannot be written: {fault.strerror}") from None
-    finally:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
 
 
 def make_directory(path: Path) -> None:
@@ -59,7 +47,7 @@ def make_directory(path: Path) -> None:
     Raises VendorRefused.
     """
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.make_directory(path)
     except OSError as fault:
         raise VendorRefused(VendorCode.UNWRITABLE, f"{path} cannot be made: {fault.strerror}") from None
 
@@ -70,34 +58,10 @@ def alone_in(directory: Path) -> Iterator[None]:
 
     Raises VendorRefused.
     """
-    try:
-        descriptor = os.open(directory, os.O_RDONLY)
-    except OSError as fault:
-        raise VendorRefused(VendorCode.UNWRITABLE, f"{directory} cannot be read: {fault.strerror}") from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with ExitStack() as held:
+        try:
+            held.enter_context(files.locked(directory, waiting=True))
+        except OSError as fault:
+            problem = f"{directory} cannot be read: {fault.strerror}"
+            raise VendorRefused(VendorCode.UNWRITABLE, problem) from None
         yield
-    finally:
-        os.close(descriptor)  # which ends the lock
-
-
-def _place(draft: Path, path: Path, *, replacing: bool) -> None:
-    if replacing:
-        draft.replace(path)
-        return
-    try:
-        path.hardlink_to(draft)  # which never takes the place of a file; a rename would
-    except FileExistsError:
-        raise
-    except OSError:  # there are no hard links, as on a memory stick
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, draft.stat().st_mode & 0o777))
-        draft.replace(path)
-
-
-def _sync_directory(directory: Path) -> None:
-    """A file that was renamed survives a loss of power once its directory is written."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

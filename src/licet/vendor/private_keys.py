@@ -5,8 +5,6 @@ file can guess at its passphrase for as long as they like, so that has to be har
 at a login. Neither a key nor a passphrase is in a message, a `repr` or an argument.
 """
 
-import os
-import stat
 import unicodedata
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +23,7 @@ from licet.licences.errors import LicenceRefused
 from licet.licences.jws import encode
 from licet.licences.strict_json import read_object
 from licet.licences.vendor_file import VendorKey, read_key
+from licet.platforms import files
 from licet.vendor.errors import VendorCode, VendorRefused
 from licet.vendor.files import read_bounded
 from licet.vendor.pkcs8 import encrypted_pem
@@ -94,11 +93,11 @@ def read_private_file(path: Path) -> bytes:
     """
     try:
         with path.open("rb") as file:
-            mode, content = os.fstat(file.fileno()).st_mode, file.read(KEY_BYTES_MAX)
+            is_open, content = files.is_open_to_others(path, file), file.read(KEY_BYTES_MAX)
     except OSError as fault:
         raise VendorRefused(VendorCode.UNREADABLE, f"{path} cannot be read: {fault.strerror}") from None
-    if stat.S_IMODE(mode) & 0o077:
-        problem = f"{path} is readable by others; if nobody has read it: chmod 600 {path}"
+    if is_open:
+        problem = f"{path} is readable by others; if nobody has read it: {files.how_to_close(path)}"
         raise VendorRefused(VendorCode.OPEN_TO_OTHERS, problem)
     return content
 

@@ -8,7 +8,6 @@ processes that sign at the same time wait for each other. The rules:
 - The signed text is kept, so that a lost licence can be sent again.
 """
 
-import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -16,8 +15,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from licet.licences.claims import SERIAL_MAX
+from licet.platforms import files
 from licet.vendor.errors import VendorCode, VendorRefused
-from licet.vendor.files import PRIVATE
 
 WAIT_S: Final = 10.0  # for another who signs; a serial is taken in milliseconds
 
@@ -98,7 +97,7 @@ class Register:
     def _opened(self) -> Iterator[sqlite3.Connection]:
         try:
             with suppress(FileExistsError):  # customers and what they bought are nobody else's business
-                os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE))
+                files.create_closed(self._path)
             with closing(sqlite3.connect(self._path, timeout=WAIT_S, isolation_level=None)) as connection:
                 connection.execute("PRAGMA synchronous = FULL")
                 connection.execute(_SCHEMA)

@@ -5,9 +5,6 @@ SHA-256). Tools of HSMs and clouds differ in the format, so four are accepted: t
 DER, as they are or in base64. The output is used only if it verifies under the vendor's public key.
 """
 
-import os
-import select
-import shlex
 import subprocess
 import time
 from base64 import urlsafe_b64decode
@@ -17,6 +14,8 @@ from typing import Final
 
 from licet.licences.jws import SIGNATURE_BYTES
 from licet.licences.vendor_file import VendorKey
+from licet.platforms.processes import read_pipe
+from licet.platforms.shells import words_of
 from licet.vendor.errors import VendorCode, VendorRefused
 
 PRINTED_BYTES_MAX: Final = 4096  # a signature in base64 has some 100
@@ -32,10 +31,7 @@ def by_command(command: str, key: VendorKey, *, wait_s: float = WAIT_S) -> Sign:
 
     Raises VendorRefused, and so does the signer.
     """
-    try:
-        arguments = shlex.split(command)
-    except ValueError:
-        arguments = []
+    arguments = words_of(command)
     if not arguments:
         raise VendorRefused(VendorCode.SIGNER_FAILED, "a signer is a command, with quotes as in a shell")
 
@@ -90,10 +86,9 @@ def _exchange(process: "subprocess.Popen[bytes]", content: bytes, until_s: float
         process.stdin.close()
     printed = b""
     while len(printed) <= PRINTED_BYTES_MAX:
-        ready, _, _ = select.select([process.stdout], [], [], max(0.0, until_s - time.monotonic()))
-        if not ready:
+        read = read_pipe(process.stdout, PRINTED_BYTES_MAX, until_s - time.monotonic())
+        if read is None:
             return None
-        read = os.read(process.stdout.fileno(), PRINTED_BYTES_MAX)
         if not read:
             return printed
         printed += read

@@ -9,7 +9,6 @@ from fastapi.responses import Response
 
 from licet.admin.api import openapi, requests, responses
 from licet.admin.api.call import Call, OwningAll, ReadingAll, answer
-from licet.admin.api.parameters import Paged
 from licet.credentials.keyring import (
     KEYS_MAX,
     SIGNS_AFTER_MS,
@@ -28,15 +27,10 @@ from licet.store.events import Event, keep_events
 keys = APIRouter(prefix="/keys", tags=["Upkeep"])
 
 
-@keys.get("", operation_id="listKeys", **openapi.listed(responses.SigningKey))
-async def list_keys(call: ReadingAll, page: Paged) -> Response:
+@keys.get("", operation_id="listKeys", **openapi.many(responses.SigningKey))
+async def list_keys(call: ReadingAll) -> Response:
     """The keys that sign tokens, the newest last; what they are is never shown."""
-
-    def found() -> dict[str, responses.SigningKey]:
-        keys = _shown_keys(call, read_keyring(call.context.keyring_path))
-        return {f"{key.id:010}": key for key in keys}
-
-    return await call.show_list(found, lambda key: key, page)
+    return await call.show(lambda: _shown_keys(call, read_keyring(call.context.keyring_path)))
 
 
 @keys.post("", operation_id="rotateKeys", **openapi.added(responses.SigningKey))
@@ -60,7 +54,7 @@ async def rotate_keys(call: OwningAll, body: requests.KeyRotation) -> Response:
     return await call.context.run(work)
 
 
-@keys.post("/prune", operation_id="pruneKeys", **openapi.listed(responses.SigningKey))
+@keys.post("/prune", operation_id="pruneKeys", **openapi.many(responses.SigningKey))
 async def prune_keys(call: OwningAll) -> Response:
     """Remove the keys before the one that signs: tokens that they signed stop working."""
 
@@ -72,7 +66,7 @@ async def prune_keys(call: OwningAll) -> Response:
             if gone:
                 write_keyring(call.context.keyring_path, keyring)
         _keep_event(call, "remove", *gone)
-        return call.page(_shown_keys(call, keyring), None)
+        return answer(_shown_keys(call, keyring))
 
     return await call.context.run(work)
 

@@ -4,12 +4,7 @@ It prints one line per session, so that sessions which share a seat are seen, an
 (L18). It only reads the store.
 """
 
-import os
-import select
-import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import tzinfo
 from typing import TYPE_CHECKING
 
@@ -21,6 +16,7 @@ from licet.cli.stores import chosen_tenant, opened
 from licet.cli.terminal import clock_time, countdown, local, page, plain, style_of, whose
 from licet.formats import counted, end_in_words, printable
 from licet.model import Tenant
+from licet.platforms.terminal import keys
 from licet.reports.live import LiveSession, PoolNow, SeatInUse, SeatsNow
 from licet.reports.live import seats as read_seats
 from licet.seat_sources import counted_addresses
@@ -99,7 +95,7 @@ def _watch(read: Callable[[], SeatsNow]) -> None:
     from rich.live import Live  # noqa: PLC0415 - only a terminal needs it
 
     console = page()
-    with _keys() as pressed, Live(console=console, screen=True, auto_refresh=False) as live:
+    with keys() as pressed, Live(console=console, screen=True, auto_refresh=False) as live:
         live.update(_screen(read(), console), refresh=True)
         while pressed(EVERY_S) not in {b"q", b"Q"}:
             live.update(_screen(read(), console), refresh=True)
@@ -118,29 +114,6 @@ def _screen(found: SeatsNow, console: "Console") -> "RenderableType":
         return Group(head, *map(Segments, lines))
     hidden = counted(len(lines) - room + 1, "more line")
     return Group(head, *map(Segments, lines[: room - 1]), Text(f"{hidden}: licet seats shows all", "dim"))
-
-
-@contextmanager
-def _keys() -> Iterator[Callable[[float], bytes]]:
-    """A function that waits for a key, at most so many seconds; empty for none."""
-    if not sys.stdin.isatty():  # There is no keyboard; Ctrl-C still works.
-        yield _no_key
-        return
-    import termios  # noqa: PLC0415 - not on every system
-    import tty  # noqa: PLC0415
-
-    keyboard = sys.stdin.fileno()
-    before = termios.tcgetattr(keyboard)
-    try:
-        tty.setcbreak(keyboard)
-        yield lambda seconds: os.read(keyboard, 1) if select.select([keyboard], [], [], seconds)[0] else b""
-    finally:
-        termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
-
-
-def _no_key(seconds: float) -> bytes:
-    time.sleep(seconds)
-    return b""
 
 
 def _headline(found: SeatsNow) -> str:

@@ -19,6 +19,7 @@ from licet.cli.options import Data
 from licet.cli.output import note, progress
 from licet.cli.stores import opened, store_at
 from licet.credentials.keyring import FILE_NAME as KEYRING
+from licet.platforms import files
 
 STANDARD = Path("-")
 
@@ -78,14 +79,9 @@ def _draft(file: Path, *, overwrite: bool) -> Iterator[Path]:
 
 def _place(draft: Path, file: Path, *, overwrite: bool) -> None:
     """Give the copy its name, once it is on the disk; a file made meanwhile is kept."""
-    descriptor = os.open(draft, os.O_RDWR)
-    os.fsync(descriptor)
-    os.close(descriptor)
+    files.sync(draft)
     try:
-        if overwrite:
-            draft.replace(file)
-        else:
-            os.link(draft, file)
+        files.place(draft, file, replacing=overwrite)
     except FileExistsError:
         raise Refused(f"{file} exists; choose another name, or say --overwrite") from None
     except OSError as fault:
@@ -93,5 +89,5 @@ def _place(draft: Path, file: Path, *, overwrite: bool) -> None:
 
 
 def _new(path: Path) -> Path:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    files.create_closed(path)
     return path

@@ -1,10 +1,8 @@
 """Runs `licet check`: finds what is wrong with a set-up, from file modes to clients, and lists the nodes."""
 
-import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from shlex import quote
 from typing import NamedTuple
 
 import typer
@@ -18,6 +16,8 @@ from licet.cli.suggested_options import of_data
 from licet.clock import wall_ms
 from licet.credentials.keyring import FILE_NAME, KeyringUnusable, fingerprint, read_keyring
 from licet.formats import counted, instant
+from licet.platforms import files
+from licet.platforms.shells import quoted
 from licet.settings.load import SettingsError, load_settings
 from licet.setup.check import Finding, FindingCode, check_nodes
 from licet.setup.check import check as check_store
@@ -139,7 +139,7 @@ def _look_at_store(directory: Path) -> _Found:
             records = [_node_record(node, now_ms) for node in nodes]
             return _Found(records, findings, names_tenant=len(store.tenants()) > 1)
     except SchemaOutdated as fault:
-        problem, advice = str(fault.__cause__), f"licet migrate --data {quote(str(directory))}"
+        problem, advice = str(fault.__cause__), f"licet migrate --data {quoted(str(directory))}"
         return _Found([], [_wrong(FindingCode.SCHEMA_OUTDATED, where, problem, advice)])
     except SchemaUnknown as fault:
         problem, advice = str(fault.__cause__), "use that version"
@@ -156,9 +156,9 @@ def _own_pepper(directory: Path) -> str | None:
 
 
 def _file_findings(directory: Path, data: Path | None) -> Iterator[Finding]:
-    for path, mode in ((directory, "700"), (directory / SQLITE_NAME, "600")):
-        if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
-            advice = f"chmod {mode} {path}"
+    for path in (directory, directory / SQLITE_NAME):
+        if path.exists() and files.is_open_to_others(path):
+            advice = files.how_to_close(path, is_directory=path == directory)
             yield _wrong(FindingCode.FILE_READABLE, str(path), "it can be read by others", advice)
     try:
         read_keyring(directory / FILE_NAME)

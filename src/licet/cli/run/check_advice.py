@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from shlex import quote
 from types import MappingProxyType
 
 from licet.cli.suggested_options import of_data, of_tenant
+from licet.platforms.shells import quoted
 from licet.setup.check import Finding, FindingCode
 
 _RENEWAL = "licet licence install FILE{to}, with the renewal of the vendor"
@@ -55,6 +55,6 @@ def advice_of(finding: Finding, *, names_tenant: bool, data: Path | None = None)
     template = _ADVICE.get(finding.code)
     if finding.advice or template is None:
         return finding.advice
-    names = {name: quote(text) for name, text in finding.names.items()}
+    names = {name: quoted(text) for name, text in finding.names.items()}
     to = of_tenant(finding.tenant if names_tenant else None, data)
-    return template.format_map({**names, "tenant": quote(finding.tenant), "to": to, "at": of_data(data)})
+    return template.format_map({**names, "tenant": quoted(finding.tenant), "to": to, "at": of_data(data)})

@@ -4,13 +4,11 @@ Its data is in `licet-demo` in the current directory, so that a second terminal 
 the end. The next demo removes what a killed one left there; anything else of that name stays.
 """
 
-import fcntl
-import shlex
 import shutil
 import signal
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -27,6 +25,8 @@ from licet.credentials.generated import ClientSecrets
 from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.credentials.passwords import Passwords
 from licet.model import Role
+from licet.platforms import files
+from licet.platforms.shells import quoted
 from licet.settings.load import load_settings
 from licet.setup.change import changing
 from licet.store.contract import Store
@@ -132,9 +132,7 @@ def demo(
         def welcome(port: int, admin_port: int | None) -> None:
             dashboard = settings.admin_base_url(admin_port)
             authority = (
-                ""
-                if tls_certificate is None
-                else _AUTHORITY.format(shlex.quote(str(tls_certificate.absolute())))
+                "" if tls_certificate is None else _AUTHORITY.format(quoted(str(tls_certificate.absolute())))
             )
             urls = _Urls(settings.base_url(port), dashboard)
             _welcome(urls, directory, authority, kept=data is not None, with_history=with_history)
@@ -148,32 +146,36 @@ def _thrown_away(directory: Path) -> Iterator[Path]:
 
     Raises Refused where another demo runs in it, or something else has its name.
     """
+    lock = directory / _LOCK
     try:
-        if directory.exists():
-            _clear_away(directory)
-        directory.mkdir(mode=0o700)
+        if directory.is_symlink() or (directory.exists() and not lock.is_file()):
+            raise Refused(f"{directory} is there already, and no demo made it; choose another with --data")
+        files.make_directory(directory)
+        lock.touch()
     except OSError as fault:
         raise Refused(f"{directory} cannot be made: {fault.strerror}; choose another with --data") from None
+    held = ExitStack()
     try:
-        with (directory / _LOCK).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield directory
+        held.enter_context(files.locked(lock, waiting=False))
+    except BlockingIOError:
+        raise Refused(f"a demo runs in {directory} already; give this one another with --data") from None
+    try:
+        _empty(directory)  # of what a killed demo left
+        yield directory
     finally:
+        _empty(directory)
+        held.close()  # Windows removes no file that is open
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _clear_away(directory: Path) -> None:
-    """Remove what a killed demo left."""
-    try:
-        with (directory / _LOCK).open("r") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(directory)  # It does not follow links.
-    except BlockingIOError:
-        raise Refused(f"a demo runs in {directory} already; give this one another with --data") from None
-    except FileNotFoundError:
-        raise Refused(
-            f"{directory} is there already, and no demo made it; choose another with --data"
-        ) from None
+def _empty(directory: Path) -> None:
+    """Remove all but the lock; it does not follow links."""
+    for path in directory.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != _LOCK:
+            with suppress(OSError):
+                path.unlink()
 
 
 class _Urls(NamedTuple):
@@ -188,7 +190,7 @@ def _make(directory: Path, *, with_history: bool) -> None:
             raise Refused(f"{directory} has a store already; a history is written into a new one only")
         return
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.make_directory(directory)
     except OSError as fault:
         raise Refused(f"{directory} cannot be made: {fault.strerror}") from None
     if with_history:
@@ -248,7 +250,7 @@ def _welcome(urls: _Urls, directory: Path, authority: str, *, kept: bool, with_h
         tenant_has=_TENANT_HAS_HISTORY if with_history else _TENANT_HAS,
         full_pool=_FULL_POOL_WITH_HISTORY if with_history else _FULL_POOL,
         password=PASSWORD,
-        data=shlex.quote(str(directory.absolute())),
+        data=quoted(str(directory.absolute())),
         licet=_command(),
         refresh=_PICK.format(name="refresh_token"),
         access=_PICK.format(name="access_token"),

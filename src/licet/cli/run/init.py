@@ -5,7 +5,6 @@ answers. It says how to make what it did not make.
 """
 
 from pathlib import Path
-from shlex import quote
 from typing import Annotated, NamedTuple
 
 import typer
@@ -19,13 +18,13 @@ from licet.clock import SystemClock
 from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.formats import counted
 from licet.model import Pool, Role, Tenant
+from licet.platforms import files
+from licet.platforms.shells import quoted
 from licet.settings.names import FILE_NAME as SETTINGS_FILE
 from licet.setup.change import POOL_FIRST, changing
 from licet.store.errors import StoreUnavailable
 from licet.store.migrate import current
 from licet.store.opening import SQLITE_NAME, StoreAt
-
-DIRECTORY_MODE = 0o700
 
 
 class _FirstTenant(NamedTuple):
@@ -155,16 +154,17 @@ def _cannot_be_made(directory: Path, fault: OSError) -> StoreUnavailable:
 
 def _make_directory(directory: Path) -> None:
     """Make a directory that nobody else can read; an existing one is used only when it is empty."""
-    directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
-    if not directory.stat().st_mode & 0o077:
+    files.make_directory(directory)
+    if not files.is_open_to_others(directory):
         return
     if any(path.name != SETTINGS_FILE for path in directory.iterdir()):
-        raise Refused(f"{directory} can be read by others and is not empty; chmod 700 it, or choose another")
-    directory.chmod(DIRECTORY_MODE)
+        how = files.how_to_close(directory, is_directory=True)
+        raise Refused(f"{directory} can be read by others and is not empty; {how}, or choose another")
+    files.close_directory(directory)
 
 
 def _next_steps(directory: Path, first: _FirstTenant | None, *, admin: bool) -> list[str]:
-    data = "" if directory == data_directory(None) else f" --data {quote(str(directory))}"
+    data = "" if directory == data_directory(None) else f" --data {quoted(str(directory))}"
     steps = [
         'licet user add TC --name "Test Client"',
         "licet client add TestClientId --user TC",

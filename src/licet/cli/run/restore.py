@@ -29,6 +29,7 @@ from licet.cli.stores import opened, store_at
 from licet.cli.suggested_options import of_data
 from licet.clock import SystemClock
 from licet.formats import instant
+from licet.platforms import files
 from licet.store.contract import Store
 from licet.store.errors import SchemaUnknown, StoreUnavailable
 from licet.store.migrate import current, upgrade
@@ -74,7 +75,7 @@ def _into_sqlite(at: StoreAt, copy: Path, before: Credentials | None, *, yes: bo
     path = at.data / SQLITE_NAME
     now = instant(SystemClock().now_ms()).replace("-", "").replace(":", "")
     aside = path.with_name(f"{SQLITE_NAME}.before-{now}")
-    at.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files.make_directory(at.data)
     with TemporaryDirectory(dir=at.data, prefix=".restoring-") as directory:
         draft = StoreAt(Path(directory))
         _copy(copy, draft.data / SQLITE_NAME, like=at.data)
@@ -171,8 +172,6 @@ def _at_hand(file: Path, *, yes: bool) -> Iterator[Path]:
 
 def _copy(file: Path, into: Path, *, like: Path) -> None:
     """Copy it, readable by the owner of this directory only: root may restore the store of another user."""
-    os.close(os.open(into, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    files.create_closed(into)
     shutil.copyfile(file, into)
-    owner = like.stat()
-    if os.geteuid() == 0:
-        os.chown(into, owner.st_uid, owner.st_gid)
+    files.give_to_owner_of(into, like)

@@ -10,11 +10,11 @@ from socket import socket
 from typing import Annotated
 
 import typer
-import uvloop
 
 from licet.cli.errors import WrongUse
 from licet.cli.options import Data
 from licet.cli.stores import opened, store_of
+from licet.platforms.loops import new_event_loop
 from licet.server.sockets import AddressInUse, bind
 from licet.server.wiring import Server
 from licet.settings.load import load_settings
@@ -100,7 +100,7 @@ def run(settings: Settings, on_started: Callable[[int, int | None], None] = lamb
                 detail=f"administrators' passwords travel in clear: {_TLS} admin_url",
             )
         ports = (listening.getsockname()[1], admin.getsockname()[1] if admin else None)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(server.run(lambda: on_started(*ports)))
 
 

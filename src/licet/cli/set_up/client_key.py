@@ -22,6 +22,7 @@ from licet.cli.set_up.verbs import SetUpNoun
 from licet.clock import SystemClock
 from licet.credentials.public_keys import TEXT_BYTES_MAX, kind_of, name_of, read_keys, to_jwk
 from licet.model import Client, Tenant
+from licet.platforms import files
 from licet.setup.tenant import TenantSetup
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="As the list shows it.")]
@@ -144,7 +145,7 @@ def _text(file: str) -> str:
 
 def _keep(path: Path, private: bytes) -> None:
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = files.create(path)
     except FileExistsError:
         raise Refused(f"{path} is there already, and may be a key that is in use; name a new file") from None
     except OSError as fault:

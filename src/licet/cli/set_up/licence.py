@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from shlex import quote
 from typing import Annotated
 
 import typer
@@ -20,6 +19,7 @@ from licet.formats import counted
 from licet.licences.armour import FILE_BYTES_MAX
 from licet.licences.licence import SignedLicence, Standing
 from licet.licences.vendor_file import VENDOR_BYTES_MAX, read_vendor
+from licet.platforms.shells import quoted
 from licet.refusal import Code
 from licet.setup import licences as setup
 from licet.setup.change import SetupChange, changing
@@ -111,7 +111,7 @@ def check(file: LicenceFile, *, tenant: TenantName = None, data: Data = None) ->
     if not new:
         say("All of it is installed already.")
     for pool, seats in limits:
-        say(_LIMITED.format(pool=pool, seats=seats, name=quote(pool), at=of_tenant(tenant, data)))
+        say(_LIMITED.format(pool=pool, seats=seats, name=quoted(pool), at=of_tenant(tenant, data)))
     if sentence := endings(tried.ending):
         say(sentence)
 
@@ -134,7 +134,7 @@ def install(file: LicenceFile, *, tenant: TenantName = None, yes: Yes = False, d
     for it in new:
         say(f"Licence {it.licence}, serial {it.serial}, installed: {what_is_given(it)}, {until(it)}.")
     for pool, seats in limits:
-        say(_LIMITED.format(pool=pool, seats=seats, name=quote(pool), at=of_tenant(tenant, data)))
+        say(_LIMITED.format(pool=pool, seats=seats, name=quoted(pool), at=of_tenant(tenant, data)))
     say(f"{'Done' if new else 'All of it was installed already'}{and_ended(ending)}.")
 
 

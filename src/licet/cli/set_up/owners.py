@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from inspect import Parameter
 from pathlib import Path
-from shlex import quote
 from typing import Annotated, Any, ClassVar
 
 import typer
@@ -19,6 +18,7 @@ from licet.cli.options import Data, TenantName, actor, confirm
 from licet.cli.output import Absent, say
 from licet.cli.stores import chosen_tenant, opened
 from licet.cli.suggested_options import of_data, of_tenant
+from licet.platforms.shells import quoted
 from licet.refusal import Subject
 from licet.store.contract import Store
 from licet.store.errors import unknown
@@ -145,4 +145,4 @@ class OfClient(OfTenant):
 
     def line(self, command: str, rest: str) -> str:
         """A line to be pasted, about the same."""
-        return super().line(f"{command} {quote(self.client_id)}", rest)
+        return super().line(f"{command} {quoted(self.client_id)}", rest)

@@ -1,7 +1,6 @@
 """Runs `licet tenant`: manages tenants, each with its own users, clients, scopes and pools."""
 
 from collections.abc import Iterator
-from shlex import quote
 from typing import Annotated
 
 import typer
@@ -18,6 +17,7 @@ from licet.cli.suggested_options import of_data
 from licet.clock import SystemClock
 from licet.formats import counted
 from licet.ledger.signed_pools import seats_of
+from licet.platforms.shells import quoted
 from licet.setup.change import changing
 from licet.setup.nouns import TENANT
 from licet.setup.signed_limits import why_no_seats
@@ -66,7 +66,7 @@ def set_(
     changes = required(read(TENANT, settings, data, None))
     change_tenant(data, name, f"Tenant {name} changed", lambda setup: setup.set(**changes))
     if "token_format" in settings and "access_ttl_s" not in settings:
-        line = f"licet tenant show {quote(name)}{of_data(data)}"
+        line = f"licet tenant show {quoted(name)}{of_data(data)}"
         note(f"How long its access tokens live goes with what they are: {line}")
 
 

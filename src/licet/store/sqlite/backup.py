@@ -5,15 +5,16 @@ The rules:
 - The copy is one instant of the store. `VACUUM INTO` reads it in one transaction: the backup API of SQLite
   begins again with each commit of another process, so beside a busy server it might not end.
 - A store is replaced while nobody has it open, and never by half: it keeps its file under another name, and
-  the copy takes its place by one rename.
+  the copy takes its place by one rename. Windows moves no file that is open: there the store is closed and
+  has its other name before the copy gets this one, and a server that starts in between finds no store.
 """
 
-import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+from licet.platforms import files
 from licet.store.contract import BUSY_S
 from licet.store.errors import StoreUnavailable
 
@@ -57,28 +58,42 @@ def replaced(path: Path, copy: Path, aside: Path) -> Iterator[None]:
     The store is locked during the block, so nobody can begin to use it. Where there is none, the copy is put
     there; one that is damaged is moved aside with what lies beside it. Raises StoreInUse, StoreUnavailable.
     """
-    with _unused(path) as is_closed:
+    with _unused(path) as (is_whole, release):
         yield
         with _faults():
-            if is_closed:
-                os.link(path, aside)  # Both names exist until the rename, so there is always a store.
-            else:
-                for end in ("", *_BESIDE):
-                    with suppress(FileNotFoundError):
-                        path.with_name(path.name + end).rename(aside.with_name(aside.name + end))
-            copy.replace(path)
-            _sync(path.parent)
+            if is_whole and files.MOVES_OPEN_FILES:
+                files.keep_also_as(path, aside)  # Both names exist until the rename: there is always a store.
+                files.place(copy, path, replacing=True)
+                return
+            release()
+            _move_aside(path, aside)
+            try:
+                files.place(copy, path)
+            except OSError:
+                _move_aside(aside, path)
+                raise
+
+
+def _move_aside(path: Path, aside: Path) -> None:
+    try:
+        for end in ("", *_BESIDE):
+            with suppress(FileNotFoundError):
+                files.rename(path.with_name(path.name + end), aside.with_name(aside.name + end))
+    except PermissionError:
+        if files.MOVES_OPEN_FILES:
+            raise
+        raise StoreInUse(str(path)) from None  # so Windows says it
 
 
 @contextmanager
-def _unused(path: Path) -> Iterator[bool]:
-    """Keep others from a store; False where there is none, or it is damaged.
+def _unused(path: Path) -> Iterator[tuple[bool, Callable[[], None]]]:
+    """Keep others from a store until the function is called; False where there is none, or it is damaged.
 
     In the journal mode DELETE all of the store is in its file. SQLite changes to it only for the last
     connection (https://sqlite.org/pragma.html#pragma_journal_mode).
     """
     if not path.exists():
-        yield False
+        yield False, lambda: None
         return
     connection = _connected(path, _UNUSED_S)
     try:
@@ -94,7 +109,7 @@ def _unused(path: Path) -> Iterator[bool]:
             mode = None  # it is damaged: what is there to lock?
         if mode not in {"delete", None}:
             raise StoreInUse(str(path))
-        yield mode is not None
+        yield mode is not None, connection.close
     finally:
         connection.close()
 
@@ -107,15 +122,6 @@ def _is_busy(fault: sqlite3.DatabaseError) -> bool:
 def _connected(path: Path, busy_s: float = BUSY_S) -> sqlite3.Connection:
     path.stat()  # SQLite would make one
     return sqlite3.connect(path, timeout=busy_s, isolation_level=None)
-
-
-def _sync(directory: Path) -> None:
-    """Only then does a renamed file survive a loss of power."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

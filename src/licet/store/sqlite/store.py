@@ -7,7 +7,6 @@ go through SQLAlchemy.
 """
 
 import math
-import os
 import sqlite3
 import threading
 import time
@@ -25,6 +24,7 @@ from licet.clock import Clock
 from licet.ledger.book import Book, Change
 from licet.ledger.commands import Command
 from licet.model import Tenant
+from licet.platforms import files
 from licet.store.contract import BUSY_S, REPORT_S, REPORTS_MAX, Differences, LiveSessions, Purpose
 from licet.store.counters import count
 from licet.store.errors import Contradiction, StoreUnavailable
@@ -351,7 +351,7 @@ def _must_exist(path: Path, *, create: bool) -> None:
     """
     if create:
         with suppress(FileExistsError):
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+            files.create_closed(path)
     path.stat()
 
 

@@ -6,18 +6,18 @@ The rules:
 - A handshake looks at both files first: a renewed certificate is used from the next one on.
 - A pair that cannot be used is reported once, and the one before stays: a renewal that writes two files one
   after the other needs no care.
-- A key that everybody on the machine can read is refused. The group may read it: services get keys that way.
+- A key that everybody on the machine can read is refused. The group may read it: services get keys that way,
+  where there are groups.
 """
 
-import os
 import ssl
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from licet.platforms import files
+
 _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2; those of 1.3 are all as good
-_OPEN_TO_ALL: Final = 0o007
 
 
 class CertificateUnusable(Exception):
@@ -70,9 +70,11 @@ def context_of(certificate: Path, key: Path) -> ssl.SSLContext:
 
     Raises CertificateUnusable.
     """
-    _must_be_readable(certificate)
-    if stat.S_IMODE(_must_be_readable(key).st_mode) & _OPEN_TO_ALL:
-        raise CertificateUnusable(f"{key} is readable by everybody; correct it: chmod o= {key}")
+    _is_open_to_others(certificate)
+    if _is_open_to_others(key):
+        raise CertificateUnusable(
+            f"{key} is readable by everybody; correct it: {files.how_to_close(key, group=True)}"
+        )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_CIPHERS)
@@ -117,10 +119,11 @@ def _no_password() -> str:
     raise _IsEncrypted
 
 
-def _must_be_readable(path: Path) -> os.stat_result:
+def _is_open_to_others(path: Path) -> bool:
+    """Whether others may read a file, which has to be readable itself."""
     try:
         with path.open("rb") as file:
-            return os.fstat(file.fileno())
+            return files.is_open_to_others(path, file, group=True)
     except OSError as fault:
         raise CertificateUnusable(f"{path} cannot be read ({fault.strerror})") from None
 
