@@ -162,3 +162,29 @@ def test_a_browser_shows_the_day_of_its_own_zone(
         page.get_by_text("Peaks by day as a table").click()
         expect(page.locator(".figures tbody tr").first).to_contain_text("15 Nov")
         expect(page.locator(".figures tbody tr").first).to_contain_text("5")
+
+
+def test_two_times_are_chosen_with_the_pickers_of_the_browser(browser: Browser, site: DashboardSite) -> None:
+    """By the reader's clocks; the address has instants, so that the link shows another reader the same."""
+    with browser.person(site, timezone_id="Pacific/Auckland") as page:
+        page.goto(f"{site.admin_url}/denials{HERE}")
+        page.reload()  # the server knows the zone now
+        expect(page.get_by_label("From")).to_be_hidden()
+        page.get_by_label("When").select_option("between two times")
+        page.get_by_label("From").fill("2023-11-15T11:00")
+        page.get_by_label("Until").fill("2023-11-15T12:00")
+        page.get_by_role("button", name="Show").click()
+        # 22:00 and 23:00 of UTC on the day before
+        expect(page).to_have_url(re.compile("&from=1699999200000&until=1700002800000$"))
+        expect(page.locator("h1")).to_contain_text("5 denials of 1 client")
+        expect(page.locator(".chip", has_text="from")).to_contain_text(
+            "from 15 Nov, 11:00 until 15 Nov, 12:00"
+        )
+        browser.check_access(page)
+        browser.show(page, "denials-between")
+        page.get_by_label("When").select_option("the last hour")
+        page.get_by_role("button", name="Show").click()
+        expect(page.locator("h1")).to_contain_text("No denial in Jim_Test in the last hour")
+        page.goto(f"{site.admin_url}/usage{HERE}&from=1699999200000&until=1700002800000")
+        expect(page.locator("h1")).to_contain_text("from 15 Nov, 11:00 until 15 Nov, 12:00, 5 denials")
+        expect(page.get_by_label("From")).to_have_value("2023-11-15T11:00")

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from licet.admin.context import AdminContext
+from licet.admin.pages.chosen_times import settle_times
 from licet.admin.pages.downloads import file_name, moment
 from licet.admin.pages.filters import REASONS, Filters, cleaned, instant_of, reason_text
 from licet.admin.pages.frame import Visit, link, page, visiting
@@ -54,6 +55,8 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
 
     async def show(request: Request) -> Response:
         visit = await visit_of(request)
+        if (settled := settle_times(request, PATH, visit.now_ms)) is not None:
+            return settled
         if (tenant := visit.the_tenant) is None:
             return choose(request, visit, HERE, PATH, "Denials of which tenant?")
         filters = Filters(visit, PATH, request.query_params, _NAMES)
@@ -74,7 +77,7 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
             pools=[(name, name) for name in sorted(pool.name for pool in tenant.pools.values())],
             why=lambda denials: reason_text(denials.reason, denials.seats),
             holders_link=lambda denials: _holders_link(visit, denials),
-            **list_context(filters, PATH, seen, after),
+            **list_context(request, filters, PATH, seen, after),
         )
 
     return show

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from licet.admin.context import AdminContext
+from licet.admin.pages.chosen_times import settle_times
 from licet.admin.pages.downloads import file_name, moment
 from licet.admin.pages.filters import CAUSES, Filters, tenant_or_all
 from licet.admin.pages.frame import Visit, page, visiting
@@ -52,6 +53,8 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
 
     async def show(request: Request) -> Response:
         visit = await visit_of(request)
+        if (settled := settle_times(request, PATH, visit.now_ms)) is not None:
+            return settled
         tenant = _tenant(visit)
         filters = Filters(visit, PATH, request.query_params, _NAMES)
         after = request.query_params.get("after") or None
@@ -73,7 +76,7 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
             advice=lambda failures: _ADVICE.get(failures.cause, ""),
             is_client=lambda failures: failures.who is Who.CLIENT,
             all_link=lambda name: filters.link(client=name, within="all"),
-            **list_context(filters, PATH, seen, after),
+            **list_context(request, filters, PATH, seen, after),
         )
 
     return show

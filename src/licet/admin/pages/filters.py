@@ -29,6 +29,8 @@ WITHIN: Mapping[str, tuple[str, int | None]] = {
     "all": ("all that is kept", None),
 }
 WITHIN_DEFAULT = "30d"
+CHOSEN = "chosen"  # instead of one of these, two times (chosen_times.py)
+WITHIN_OPTIONS = [*((value, text) for value, (text, _) in WITHIN.items()), (CHOSEN, "between two times")]
 
 REASONS = {
     NoSeatReason.ALL_IN_USE: "all seats in use",
@@ -82,15 +84,30 @@ class Filters:
     @property
     def window(self) -> tuple[int | None, int | None]:
         """The begin and end: exact, or up to now."""
-        if self.from_ms is not None or self.until_ms is not None:
+        if self.is_chosen:
             return self.from_ms, self.until_ms
         length_ms = WITHIN[self.within][1]
         return None if length_ms is None else max(0, self._visit.now_ms - length_ms), None
 
     @property
+    def is_chosen(self) -> bool:
+        """Whether two times, or one of them, are chosen."""
+        return self.from_ms is not None or self.until_ms is not None
+
+    @property
+    def within_option(self) -> str:
+        """Which of `WITHIN_OPTIONS` is chosen."""
+        return CHOSEN if self.is_chosen else self.within
+
+    @property
+    def without_times(self) -> str:
+        """The link to the list without the chosen times."""
+        return self.link(**{"from": None, "until": None})
+
+    @property
     def window_text(self) -> str:
         """In words, as the end of a sentence."""
-        if self.from_ms is not None or self.until_ms is not None:
+        if self.is_chosen:
             return "in the time that was chosen"
         window = WITHIN[self.within][0]
         return f"in {window}"
@@ -102,15 +119,12 @@ class Filters:
 
     @property
     def chips(self) -> list[Chip]:
-        """The filters that are set."""
-        chips = [
+        """The filters that are set, but for the chosen times."""
+        return [
             Chip(self._names[name], text, self.link(**{name: None}))
             for name, text in self.texts.items()
             if text and self._names[name]
         ]
-        if self.from_ms is not None or self.until_ms is not None:
-            chips.append(Chip("time", "chosen", self.link(**{"from": None, "until": None})))
-        return chips
 
     def link(self, **changes: object) -> str:
         """The link to the list with these filters changed, from its first page on."""

@@ -11,7 +11,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from licet.admin.context import AdminContext
-from licet.admin.pages.filters import CAUSES, WITHIN, Filters, reason_text, tenant_or_all
+from licet.admin.pages.chosen_times import chosen_times, settle_times
+from licet.admin.pages.filters import CAUSES, WITHIN_OPTIONS, Filters, reason_text, tenant_or_all
 from licet.admin.pages.frame import Visit, link, page, visiting
 from licet.admin.problems import not_found
 from licet.formats import counted
@@ -127,6 +128,8 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
 
     async def show(request: Request) -> Response:
         visit = await seen(request)
+        if (settled := settle_times(request, PATH, visit.now_ms)) is not None:
+            return settled
         tenant = tenant_or_all(visit)
         filters = Filters(visit, PATH, request.query_params, _NAMES)
         after = request.query_params.get("after") or None
@@ -143,7 +146,8 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
             lines=[_line(visit, entry) for entry in found.entries],
             filters=filters,
             kinds=[(kind.value, text) for kind, text in _KINDS.items()],
-            within=[(value, text) for value, (text, _) in WITHIN.items()],
+            within=WITHIN_OPTIONS,
+            times_chosen=chosen_times(request, filters.from_ms, filters.until_ms),
             newer=filters.link() if after else None,
             older=filters.link(after=found.next) if found.next else None,
         )

@@ -7,12 +7,14 @@ newest `LIMIT_MAX` of them, a file has `ROWS_MAX`.
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+from fastapi import Request
 from fastapi.responses import Response
 from sqlalchemy import Connection
 
 from licet.admin.context import AdminContext
+from licet.admin.pages.chosen_times import chosen_times
 from licet.admin.pages.downloads import ROWS_MAX, csv_file
-from licet.admin.pages.filters import WITHIN, Filters
+from licet.admin.pages.filters import WITHIN_OPTIONS, Filters
 from licet.admin.problems import not_found
 from licet.journal.ranges import Most
 from licet.store.paging import LIMIT, LIMIT_MAX, InvalidCursor
@@ -63,7 +65,9 @@ async def look(
         raise not_found("This page of the list is not there; begin with the first.") from None
 
 
-def list_context(filters: Filters, path: str, seen: Seen[Any], after: str | None) -> dict[str, Any]:
+def list_context(
+    request: Request, filters: Filters, path: str, seen: Seen[Any], after: str | None
+) -> dict[str, Any]:
     """The values for the templates of both pages."""
     newest, next_ = seen.newest, seen.shown.next
     return {
@@ -74,7 +78,8 @@ def list_context(filters: Filters, path: str, seen: Seen[Any], after: str | None
         "is_more": newest.next is not None,
         "most": seen.most,
         "filters": filters,
-        "within": [(value, text) for value, (text, _) in WITHIN.items()],
+        "within": WITHIN_OPTIONS,
+        "times_chosen": chosen_times(request, filters.from_ms, filters.until_ms),
         "download": filters.link_to(f"{path}/download.csv"),
         "newer": filters.link() if after else None,
         "older": filters.link(after=next_) if next_ else None,

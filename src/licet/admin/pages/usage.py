@@ -13,10 +13,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from licet.admin.context import AdminContext
+from licet.admin.pages.chosen_times import chosen_times, settle_times
 from licet.admin.pages.denials import choose, lasted
-from licet.admin.pages.denials_picture import HEIGHT, denials_picture
 from licet.admin.pages.downloads import file_name
-from licet.admin.pages.filters import cleaned
+from licet.admin.pages.filters import cleaned, instant_of
 from licet.admin.pages.frame import Visit, link, page, visiting
 from licet.admin.pages.reader_zone import zone_of
 from licet.admin.problems import Problem, not_found
@@ -24,9 +24,11 @@ from licet.formats import counted, seat_hours, sentence
 from licet.model import SEATS_MAX, NoSeatReason, Tenant
 from licet.reports.chart import By, ChartsMissing, Form, draw, write_csv
 from licet.reports.denials_curve import denials_curve, unavoidable
+from licet.reports.denials_picture import HEIGHT, denials_picture
 from licet.reports.usage import HeatCell, Peak, PoolUsage, Usage, usage
 from licet.reports.usage_queries import Reach
 from licet.reports.usage_summary import NOT_FOR_SEATS, burst_length, with_seats_sentence
+from licet.units import DAY_MS
 
 HERE = "Usage"
 PATH = "/usage"
@@ -41,6 +43,8 @@ REACH_DEFAULT = Reach.WEEK
 ROWS = 20  # of a table; the file has all
 SLIDER_MAX = 100  # how many more seats a slider offers
 HEAT_LEVELS = 6
+SPAN_MS_MAX = 3660 * DAY_MS  # as of `licet usage`
+HOURS_SPAN_MS = 8 * DAY_MS  # the longest that is shown by hour
 _BY_HOUR = frozenset({Reach.DAY, Reach.WEEK})
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _TYPES = {"csv": "text/csv; charset=utf-8", "png": "image/png", "svg": "image/svg+xml"}
@@ -60,8 +64,30 @@ class Asked(NamedTuple):
     tenant: Tenant
     pool: str
     reach: Reach
+    from_ms: int | None
+    until_ms: int | None
     seats: int | None
     zone: str
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether two times are chosen, or one of them, instead of a reach."""
+        return self.from_ms is not None or self.until_ms is not None
+
+    def span(self, now_ms: int) -> tuple[int, int]:
+        """When the report begins and ends; one that has only an end is a reach long."""
+        if not self.is_chosen:
+            return self.reach.from_ms(now_ms, ZoneInfo(self.zone)), now_ms + 1
+        until_ms = now_ms + 1 if self.until_ms is None else min(self.until_ms, now_ms + 1)
+        from_ms = self.from_ms
+        if from_ms is None or from_ms >= until_ms:
+            from_ms = self.reach.from_ms(until_ms, ZoneInfo(self.zone))
+        return max(from_ms, until_ms - SPAN_MS_MAX), until_ms
+
+    def is_by_hour(self, now_ms: int) -> bool:
+        """Whether peaks are shown by hour, or by day."""
+        from_ms, until_ms = self.span(now_ms)
+        return until_ms - from_ms <= HOURS_SPAN_MS if self.is_chosen else self.reach in _BY_HOUR
 
 
 def router(context: AdminContext) -> APIRouter:
@@ -80,12 +106,14 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
         visit = await seen(request)
         if visit.the_tenant is None:
             return choose(request, visit, HERE, PATH, "Usage of which tenant?")
+        if (settled := settle_times(request, PATH, visit.now_ms)) is not None:
+            return settled
         asked = asked_of(request, visit.the_tenant)
         found = await context.run(read_usage, context, asked, visit.now_ms)
         pool = next(
             (it for it in found.pools if it.pool == asked.pool), found.pools[0] if found.pools else None
         )
-        figures = _pool_context(found, pool, asked) if pool else {"by": "hour"}
+        figures = _pool_context(found, pool, asked, visit.now_ms) if pool else {"by": "hour"}
         return page(
             request,
             visit,
@@ -95,7 +123,11 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
             found=found,
             pool=pool,
             pools=[(it.pool, _link(visit, asked, pool=it.pool)) for it in found.pools],
-            reaches=[(reach, text, _link(visit, asked, reach=reach)) for reach, text in REACHES.items()],
+            reaches=[
+                (reach, text, _link(visit, asked, reach=reach, from_ms=None, until_ms=None))
+                for reach, text in REACHES.items()
+            ],
+            times_chosen=chosen_times(request, asked.from_ms, asked.until_ms),
             asked=asked,
             span_text=REACHES[asked.reach],
             lasted=lasted,
@@ -120,7 +152,8 @@ def _download(context: AdminContext, kind: str) -> Callable[[Request], Any]:
             content = await context.run(_file, context, asked, visit.now_ms, kind)
         except ChartsMissing as missing:
             raise Problem(409, "not-possible", sentence(str(missing))) from None
-        name = file_name("licet", asked.tenant.name, asked.pool, asked.reach.value)
+        span = "times" if asked.is_chosen else asked.reach.value
+        name = file_name("licet", asked.tenant.name, asked.pool, span)
         headers = {
             "content-disposition": f'attachment; filename="{name}.{kind}"',
             "cache-control": "no-store",
@@ -133,7 +166,7 @@ def _download(context: AdminContext, kind: str) -> Callable[[Request], Any]:
 def _file(context: AdminContext, asked: Asked, now_ms: int, kind: str) -> bytes:
     """The files of `licet usage`, in the reader's zone."""
     found = read_usage(context, asked, now_ms)
-    by = By.HOUR if asked.reach in _BY_HOUR else By.DAY
+    by = By.HOUR if asked.is_by_hour(now_ms) else By.DAY
     if kind != "csv":
         return draw(found, form=Form(kind), by=by, pool=asked.pool or None, zone=ZoneInfo(asked.zone))
     file = StringIO(newline="")
@@ -145,11 +178,16 @@ def asked_of(request: Request, tenant: Tenant) -> Asked:
     """The choices in an address; an invalid one is the default."""
     query = request.query_params
     reach, seats = query.get("span", ""), query.get("seats", "")
+    from_ms, until_ms = (instant_of(query.get(name, "")) for name in ("from", "until"))
+    if from_ms is not None and until_ms is not None and from_ms >= until_ms:
+        from_ms = until_ms = None
     is_number = seats.isascii() and seats.isdecimal() and len(seats) <= len(str(SEATS_MAX))
     return Asked(
         tenant=tenant,
         pool=cleaned(query.get("pool", "")),
         reach=Reach(reach) if reach in set(Reach) else REACH_DEFAULT,
+        from_ms=from_ms,
+        until_ms=until_ms,
         seats=min(int(seats), SEATS_MAX) if is_number else None,
         zone=zone_of(request),
     )
@@ -158,20 +196,21 @@ def asked_of(request: Request, tenant: Tenant) -> Asked:
 def read_usage(context: AdminContext, asked: Asked, now_ms: int) -> Usage:
     """The figures of `licet usage`."""
     zone = ZoneInfo(asked.zone)
-    from_ms = asked.reach.from_ms(now_ms, zone)
+    from_ms, until_ms = asked.span(now_ms)
     return context.read_now(
-        lambda connection: usage(connection, asked.tenant, from_ms, now_ms + 1, now_ms=now_ms, zone=zone)
+        lambda connection: usage(connection, asked.tenant, from_ms, until_ms, now_ms=now_ms, zone=zone)
     )
 
 
 def _link(visit: Visit, asked: Asked, path: str = PATH, **changes: Any) -> str:
     held = asked._replace(**changes)
     span = None if held.reach is REACH_DEFAULT else held.reach.value
-    return link(visit, path, pool=held.pool, span=span)
+    times = {"from": held.from_ms, "until": held.until_ms}
+    return link(visit, path, pool=held.pool, span=span, **times)
 
 
-def _pool_context(found: Usage, pool: PoolUsage, asked: Asked) -> dict[str, Any]:
-    by_hour = asked.reach in _BY_HOUR
+def _pool_context(found: Usage, pool: PoolUsage, asked: Asked, now_ms: int) -> dict[str, Any]:
+    by_hour = asked.is_by_hour(now_ms)
     peaks = pool.hours if by_hour else pool.days
     enough = pool.remaining[-1].seats if pool.remaining else pool.seats or 0
     seats = asked.seats if asked.seats is not None else pool.advice.seats if pool.denied else enough

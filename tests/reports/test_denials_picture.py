@@ -3,8 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
-from licet.admin.pages.denials_picture import COLUMNS_MAX, HEIGHT, Mark, denials_picture, round_numbers
 from licet.reports.denials_curve import denials_curve, unavoidable
+from licet.reports.denials_picture import COLUMNS_MAX, HEIGHT, Mark, denials_picture, round_numbers
 from licet.reports.seats_advice import Advice
 from licet.reports.usage import Denials, PoolUsage, Remaining, Tally
 
