@@ -124,7 +124,7 @@ TITLES = {
     "wrong-sign-in": "Name or password is wrong",
     "not-allowed": "This is not for your role",
     "forged-request": "The request does not come from here",
-    "not-found": "There is no such thing",
+    "not-found": "Not found",
     "method-not-allowed": "That cannot be done here",
     "already-there": "The name is taken",
     "not-possible": "It cannot be done as things are",

@@ -189,7 +189,7 @@ class TestTheList:
         """With the request's id."""
         page = pages.get(path)
         assert page.status_code == 404
-        assert heading(page) == "There is no such thing"
+        assert heading(page) == "Not found"
         assert page.headers["x-request-id"] in page.text
 
     def test_an_error_in_a_part_of_a_page_takes_the_place_of_the_whole(self, pages: Pages) -> None:

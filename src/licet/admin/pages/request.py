@@ -22,6 +22,11 @@ PATH = "/denials/request"
 _ID = re.compile(r"[0-9A-Za-z-]{1,64}")  # else it is not put into a command to copy
 
 
+def is_request_id(text: str) -> bool:
+    """Whether a request id may be written like this."""
+    return _ID.fullmatch(text) is not None
+
+
 def router(context: AdminContext) -> APIRouter:
     """`/denials/request`."""
     routes = APIRouter()
@@ -49,7 +54,7 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
             "request.html",
             here=HERE,
             request_id=request_id,
-            is_id=_ID.fullmatch(request_id) is not None,
+            is_id=is_request_id(request_id),
             found=found,
             why=_why(found) if found else "",
             is_client=found is not None and found.who is Who.CLIENT,

@@ -155,10 +155,11 @@ const licet = (() => {
       if (event.target.closest?.("input, textarea, select, [contenteditable]")) return;
       if (event.key === "?") document.querySelector('.foot a[href="/help"]')?.click();
       if (event.key !== "/") return;
-      const search = document.querySelector("input[type=search]");
+      const search = document.getElementById("search");
       if (search) {
         event.preventDefault();
         search.focus();
+        search.select();
       }
     });
   }
