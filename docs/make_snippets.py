@@ -2,14 +2,18 @@
 
 .venv/bin/python docs/make_snippets.py
 
-A block of code behind a line like `<!-- interop/snippets/go/main.go -->` is that file.
+A block of code behind a line like `<!-- interop/snippets/go/main.go -->` is that file. The lines for a first
+token are files of `src/licet/admin/connect`, which the dashboard shows too.
 """
 
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-_SHOWN = re.compile(r"^<!-- (interop/snippets/[\w./-]+) -->\n+```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_SHOWN = re.compile(
+    r"^<!-- ((?:interop/snippets|src/licet/admin/connect)/[\w./-]+) -->\n+```(\w+)\n(.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 def shown(page: str) -> list[tuple[str, str]]:

@@ -132,9 +132,12 @@ def test_a_client_is_added_with_a_secret_that_is_copied_and_works(
         page.get_by_role("button", name="Add this client").click()
         expect(page.locator("main")).to_contain_text("You will not see this again.")
         secret = page.get_by_label("Client secret").inner_text()
-        page.get_by_role("button", name="Copy").click()
+        page.get_by_role("button", name="Copy", exact=True).click()
         expect(page.get_by_role("button", name="Copied")).to_be_visible()
         assert page.evaluate("navigator.clipboard.readText()") == secret
+        page.get_by_text("Python", exact=True).click()
+        page.get_by_role("button", name="Copy the lines for Python").click()
+        page.wait_for_function("navigator.clipboard.readText().then(it => it.startsWith('import os'))")
         browser.check_access(page)
         page.get_by_label("Client secret").evaluate(
             "it => it.textContent = 'lcs_' + '0123456789ab'.repeat(4)"

@@ -15,9 +15,10 @@ SNIPPETS = ROOT / "interop" / "snippets"
 CODE = {".cs", ".go", ".java", ".mjs", ".php", ".py", ".sh"}
 MADE = {"build", "target", "__pycache__"}
 PAGES = sorted((DOCS / "how-to").glob("write-a-client*.md"))
+FIRST_TOKEN = DOCS / "how-to" / "get-a-first-token.md"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [*PAGES, FIRST_TOKEN], ids=lambda page: page.stem)
 def test_a_page_shows_programs_as_they_are(page: Path) -> None:
     """`python docs/make_snippets.py` renews it."""
     text = page.read_text(encoding="utf-8")
@@ -31,6 +32,14 @@ def test_every_program_is_on_a_page() -> None:
     pages = [page.read_text(encoding="utf-8") for page in PAGES]
     assert len(there) > 10
     assert there == sorted(name for page in pages for name, _ in shown(page))
+
+
+def test_the_page_of_the_first_token_shows_what_the_dashboard_shows() -> None:
+    """All of it, once."""
+    lines = ROOT / "src" / "licet" / "admin" / "connect"
+    there = sorted(str(it.relative_to(ROOT)) for it in lines.glob("*.txt"))
+    assert len(there) == 6
+    assert there == sorted(name for name, _ in shown(FIRST_TOKEN.read_text(encoding="utf-8")))
 
 
 def test_every_program_is_run_by_the_interop_suite() -> None:

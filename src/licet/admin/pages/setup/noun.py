@@ -22,6 +22,7 @@ from licet.admin.context import AdminContext
 from licet.admin.pages.forms import Field, Form, Texts
 from licet.admin.pages.frame import Visit, link
 from licet.admin.pages.setup.cells import Cell
+from licet.admin.pages.setup.connect import Connect
 from licet.admin.pages.setup.error_links import ROOT
 from licet.admin.pages.setup.history import changes_of
 from licet.journal.history import EventEntry
@@ -43,6 +44,7 @@ class Secret(NamedTuple):
     example_title: str = ""
     example: str = ""
     is_once: bool = True
+    connect: Connect | None = None  # of a client: the lines by which it uses the secret
 
 
 class Empty(NamedTuple):

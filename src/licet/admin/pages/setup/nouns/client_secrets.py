@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from licet.admin.context import AdminContext
 from licet.admin.pages.forms import Field, Form, Kind, Texts
 from licet.admin.pages.frame import Visit, link
+from licet.admin.pages.setup.connect import SECRET, connect
 from licet.admin.pages.setup.error_links import ROOT
 from licet.admin.pages.setup.noun import Secret
 from licet.admin.pages.setup.owners import OfClient
@@ -36,16 +37,17 @@ def shown_once(
     context: AdminContext, visit: Visit, tenant: Tenant, client_id: str, made: NewClientSecret
 ) -> Secret:
     """What shows a new secret of a client."""
-    credentials = "'" + f"{client_id}:SECRET".replace("'", "'\\''") + "'"
+    found = context.store.tenant(tenant.name)  # with the client as it is now
+    client = found.clients.get(client_id) if found else None
     return Secret(
         f"The secret of client {client_id} in {tenant.name}",
         made.secret,
         "Client secret",
         "Licet keeps only what checks it. When it is lost, generate another and remove this one.",
         link(visit, f"{ROOT}/clients/edit", name=client_id),
-        "How the program asks for a token, with the secret in the place of SECRET:",
-        f"curl {context.public_url}/{tenant.name}/token \\\n"
-        f"  -d grant_type=client_credentials \\\n  -u {credentials}",
+        connect=connect(context.public_url, found, client, visit.now_ms, by=SECRET)
+        if found and client
+        else None,
     )
 
 

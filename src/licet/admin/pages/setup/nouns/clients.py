@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from licet.admin.pages.forms import Field, Form, Kind, Option, Texts
 from licet.admin.pages.frame import link
 from licet.admin.pages.setup.cells import Cell, few, state_of
+from licet.admin.pages.setup.connect import Connect, connect
 from licet.admin.pages.setup.error_links import ROOT
 from licet.admin.pages.setup.noun import Empty, Secret
 from licet.admin.pages.setup.nouns.client_keys import ClientKeys
@@ -164,6 +165,17 @@ class Clients(OfTenant[Client]):
         """Its secrets and its keys, which stand on its page."""
         own = self.context, self.visit, self.tenant, part
         return ClientSecrets(*own), ClientKeys(*own)
+
+    def connect(self, part: Client, query: Mapping[str, str]) -> Connect:
+        """The lines by which it gets a token, as an address asks for them."""
+        return connect(
+            self.context.public_url,
+            self.tenant,
+            part,
+            self.visit.now_ms,
+            by=query.get("by", ""),
+            scope=query.get("scope", ""),
+        )
 
     def uses_password(self, part: Client) -> bool:
         """Whether it can authenticate with its user's password."""
