@@ -5,6 +5,7 @@ import re
 import tomllib
 
 import pytest
+import yaml  # type: ignore[import-untyped]
 
 from support.paths import DOCS, ROOT
 
@@ -38,3 +39,9 @@ def test_every_page_shows_the_version_of_the_package() -> None:
 def test_the_openapi_document_has_the_version_of_the_package() -> None:
     document = json.loads((DOCS / "reference" / "openapi.json").read_text(encoding="utf-8"))
     assert document["info"]["version"] == VERSION
+
+
+def test_the_chart_has_the_version_of_the_package() -> None:
+    """Its version is the tag of the image, where nobody says another."""
+    chart = yaml.safe_load((ROOT / "deploy" / "helm" / "licet" / "Chart.yaml").read_text(encoding="utf-8"))
+    assert chart["version"] == chart["appVersion"] == VERSION
