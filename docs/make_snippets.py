@@ -1,4 +1,4 @@
-"""Puts the programs of interop/snippets into the pages that show them, word for word.
+"""Puts the programs of interop/snippets and examples into the pages that show them, word for word.
 
 .venv/bin/python docs/make_snippets.py
 
@@ -11,7 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 _SHOWN = re.compile(
-    r"^<!-- ((?:interop/snippets|src/licet/admin/connect)/[\w./-]+) -->\n+```(\w+)\n(.*?)^```$",
+    r"^<!-- ((?:interop/snippets|examples/csharp|src/licet/admin/connect)/[\w./-]+) -->\n+"
+    r"```(\w+)\n(.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 

@@ -16,9 +16,10 @@ CODE = {".cs", ".go", ".java", ".mjs", ".php", ".py", ".sh"}
 MADE = {"build", "target", "__pycache__"}
 PAGES = sorted((DOCS / "how-to").glob("write-a-client*.md"))
 FIRST_TOKEN = DOCS / "how-to" / "get-a-first-token.md"
+INTEGRATE = DOCS / "how-to" / "integrate-from-csharp.md"
 
 
-@pytest.mark.parametrize("page", [*PAGES, FIRST_TOKEN], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [*PAGES, FIRST_TOKEN, INTEGRATE], ids=lambda page: page.stem)
 def test_a_page_shows_programs_as_they_are(page: Path) -> None:
     """`python docs/make_snippets.py` renews it."""
     text = page.read_text(encoding="utf-8")
@@ -40,6 +41,16 @@ def test_the_page_of_the_first_token_shows_what_the_dashboard_shows() -> None:
     there = sorted(str(it.relative_to(ROOT)) for it in lines.glob("*.txt"))
     assert len(there) == 6
     assert there == sorted(name for name, _ in shown(FIRST_TOKEN.read_text(encoding="utf-8")))
+
+
+def test_every_example_in_csharp_is_linked_or_shown_and_run() -> None:
+    """On the page for integrators who write C#; `make interop` runs them all."""
+    page = INTEGRATE.read_text(encoding="utf-8")
+    suite = (ROOT / "interop" / "test_csharp_examples.py").read_text(encoding="utf-8")
+    names = [path.stem for path in (ROOT / "examples" / "csharp").glob("*.cs")]
+    assert len(names) == 3
+    assert all(f"examples/csharp/{name}.cs" in page and f'"{name}"' in suite for name in names)
+    assert {name for name, _ in shown(page)} <= {f"examples/csharp/{name}.cs" for name in names}
 
 
 def test_every_program_is_run_by_the_interop_suite() -> None:
