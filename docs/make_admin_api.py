@@ -64,7 +64,7 @@ A change of the set-up with `?dry_run=true` is not made. All of it is looked at 
 
 ```sh
 curl -X PATCH -H "Authorization: Bearer $KEY" -H 'If-Match: *' -H 'Content-Type: application/json' \\
-  -d '{"expires_at_ms": 1767225600000}' \\
+  -d '{"expires_at": "2026-12-31"}' \\
   'http://127.0.0.1:8081/api/v1/tenants/Jim_Test/pools/full?dry_run=true'
 ```
 
@@ -102,15 +102,29 @@ member that is wrong, such as `pools.full.seats`, and `detail` says what to do. 
 shows what installing a file would do.
 
 A licence `counts`, or its `state` says why not. `steps` of a pool is what its licences give, from the first
-one on to the last: each step counts until the next, and those with a later `from_ms` than now are to come.
+one on to the last: each step counts until the next, and those with a later `from` than now are to come.
 
 ## Lists
 
-A list comes in pages of `limit` (50, at most 500). `next` is the cursor of the next page, to be sent as
-`after`; the `Link` header has the whole address. A page stays right while rows are added and removed.
+Every list is `{"items": [...], "next": ...}`, in pages of `limit` (50, at most 500). `next` is the cursor of
+the next page, to be sent as `cursor`, and null at the end; the `Link` header has the whole address. A page
+stays right while rows are added and removed. What happened is looked for with `from` and `until`.
 
-Names in addresses are percent-encoded: a slash in a `client_id` is `%2F`. Instants are milliseconds since
-1970 in UTC (`..._ms`), durations are seconds (`..._s`).
+Names in addresses are percent-encoded: a slash in a `client_id` is `%2F`.
+
+## Times
+
+An instant is a text in ISO 8601, in answers always in UTC: `"expires_at": "2027-01-31T13:00:00Z"`. Durations
+are seconds (`..._s`). What you send may also be a date, or a time of another zone:
+
+| you send | it means |
+| --- | --- |
+| `2027-01-31` | as `expires_at` or `until` the end of that day, as `from` its start; by the tenant's clocks |
+| `2027-01-31T18:00` | that time by the tenant's clocks |
+| `2027-01-31T18:00:00Z`, `...+11:00` | that instant; in an address `+` is `%2B` |
+| `null` | never |
+
+Where no single tenant is meant, as in `/journal` or for an API key, it is UTC.
 
 ## Errors
 

@@ -9,6 +9,7 @@ ISO 8601:
 """
 
 import re
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from licet.model import InvalidValue
@@ -56,24 +57,42 @@ def read_end_ms(text: str, zone: tzinfo) -> int | None:
     Raises InvalidValue.
     """
     text = text.strip()
-    if text == NEVER:
-        return None
-    for read in (date.fromisoformat, datetime.fromisoformat):
-        try:
-            moment = read(text)
-        except ValueError:
-            continue
-        return end_ms(moment, zone)
-    raise _no_moment(text)
+    return None if text == NEVER else end_ms(read_moment(text), zone)
 
 
-def end_ms(moment: date, zone: tzinfo) -> int:
-    """The same of a date or datetime, in whole milliseconds.
+def read_moment(text: str) -> date:
+    """The date or datetime that is written in ISO 8601.
 
     Raises InvalidValue.
     """
+    for read in (date.fromisoformat, datetime.fromisoformat):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    raise _no_moment(text)
+
+
+def begin_ms(moment: date, zone: tzinfo) -> int:
+    """The instant of a date or datetime with which something begins: a date is the start of that day.
+
+    Raises InvalidValue.
+    """
+    return _ms_of(moment, zone, lambda day: _midnight(day, zone))
+
+
+def end_ms(moment: date, zone: tzinfo) -> int:
+    """The same where something ends: a date is the end of that day.
+
+    Raises InvalidValue.
+    """
+    return _ms_of(moment, zone, lambda day: _next_midnight(day, zone))
+
+
+def _ms_of(moment: date, zone: tzinfo, of_day: Callable[[date], datetime]) -> int:
+    """In whole milliseconds."""
     try:
-        placed = moment if isinstance(moment, datetime) else _next_midnight(moment, zone)
+        placed = moment if isinstance(moment, datetime) else of_day(moment)
         if placed.tzinfo is None:
             placed = _placed(placed, zone)
         ms = round(placed.timestamp() * 1000)
@@ -99,9 +118,14 @@ def end(ms: int | None, zone: tzinfo) -> str:
     return (naive if is_plain else local).isoformat(timespec=precision)
 
 
+def _midnight(day: date, zone: tzinfo) -> datetime:
+    """The start of a day; where clocks are put forward at midnight, that is the first instant after."""
+    return datetime.combine(day, time(), zone)
+
+
 def _next_midnight(day: date, zone: tzinfo) -> datetime:
-    """The end of a day; where clocks are put forward at midnight, that is the first instant after."""
-    return datetime.combine(day + timedelta(days=1), time(), zone)
+    """The end of a day."""
+    return _midnight(day + timedelta(days=1), zone)
 
 
 def _placed(moment: datetime, zone: tzinfo) -> datetime:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -339,9 +340,10 @@ class TestServed:
     def test_who_held_a_seat_has_it_too(self, server: DashboardSite) -> None:
         """Beside the denials: who had the seats then."""
         with server.reader("vera") as vera:
-            now_ms = vera.get("/api/v1/tenants/Jim_Test/seats").json()["at_ms"]
-            path = f"/api/v1/tenants/Jim_Test/holders?pool=full&at_ms={now_ms}"
-            found = {it["client_id"]: it["addresses"] for it in vera.get(path).json()}
+            now = vera.get("/api/v1/tenants/Jim_Test/seats").json()["at"]
+            path = f"/api/v1/tenants/Jim_Test/holders?pool=full&at={now}"
+            found = {it["client_id"]: it["addresses"] for it in vera.get(path).json()["items"]}
+            now_ms = round(datetime.fromisoformat(now).timestamp() * 1000)
             page = vera.get(f"/denials/holders?tenant=Jim_Test&pool=full&at={now_ms}").text
         assert found == {"TestClientId": 4, "Client1": 1}
         assert '<td class="number">4</td>' in page
@@ -359,7 +361,7 @@ class TestServed:
         with server.reader("vera") as vera:
             page = vera.get("/alerts").text
             assert "TestClientId: used from 4 addresses in a day" in page
-            [found] = vera.get("/api/v1/alerts").json()
+            [found] = vera.get("/api/v1/alerts").json()["items"]
         assert (found["threshold"], found["client_id"], found["addresses"]) == ("shared", "TestClientId", 4)
 
 

@@ -7,6 +7,7 @@ import httpx
 import msgspec
 import pytest
 
+from licet.formats import instant
 from licet.model import Role, Tenant
 from licet.setup.change import changing
 from licet.setup.licence_terms import LicenceKept, is_counted, licence_fields
@@ -21,7 +22,7 @@ NOT_YOURS = f"{WHY} Your role is for one tenant."
 # What an owner of `Other` asks the API for, and the field that the answer names ('' is all of it).
 BY_API: tuple[tuple[str, str, dict[str, Any] | None, set[str]], ...] = (
     ("PATCH", f"{OTHER}/pools/full", {"seats": 1_000_000}, {"#/seats"}),
-    ("PATCH", f"{OTHER}/pools/full", {"expires_at_ms": None}, {"#/expires_at_ms"}),
+    ("PATCH", f"{OTHER}/pools/full", {"expires_at": None}, {"#/expires_at"}),
     ("PATCH", f"{OTHER}/pools/full", {"duplicates": "user"}, {"#/duplicates"}),
     ("PATCH", f"{OTHER}/pools/full", {"hold_s": 60}, {"#/hold_s"}),
     ("PATCH", f"{OTHER}/pools/full?dry_run=true", {"seats": 9}, {"#/seats"}),
@@ -245,7 +246,7 @@ def test_an_owner_of_one_tenant_changes_all_the_rest(site: LicenceSite, olga: Re
     """Alerts, default scope, status, users, clients; and what names the licence as it is changes nothing."""
     before = site.licence()
     for method, path, body in (
-        ("PATCH", f"{OTHER}/pools/full", {"alerts": ["50"], "seats": 2, "expires_at_ms": EXPIRES_MS}),
+        ("PATCH", f"{OTHER}/pools/full", {"alerts": ["50"], "seats": 2, "expires_at": instant(EXPIRES_MS)}),
         ("PATCH", f"{OTHER}/pools/full", {"alerts": ["80", "90", "100", "denied", "expires"]}),
         ("PATCH", OTHER, {"default_scope": "view", "no_seat_status": 429, "session_ttl_s": 1200}),
         ("PATCH", OTHER, {"default_scope": "all", "no_seat_status": 400, "strict_assertions": True}),

@@ -20,6 +20,7 @@ from licet.admin.api import declaration, routers
 from licet.admin.api.advice import advised
 from licet.admin.api.dry_run import Rehearsed
 from licet.admin.api.licences.endpoints import LICENCES
+from licet.admin.api.parameters import body_fields
 from licet.admin.context import AdminContext, address, request_id
 from licet.admin.gate import Application, Gate
 from licet.admin.pages import (
@@ -195,7 +196,7 @@ def plain_page(problem: Problem, id_of_request: str) -> Response:
 def _problem(request: Request, fault: Exception) -> Problem:
     match fault:
         case RequestValidationError():
-            return problem_of_validation(fault)
+            return problem_of_validation(fault, body_fields(request))
         case HTTPException() if isinstance(fault.__cause__, Problem):
             return fault.__cause__  # what the gate said while the framework read the body
         case HTTPException():

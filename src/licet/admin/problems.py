@@ -204,7 +204,7 @@ def problem_of(fault: Exception, field_names: Sequence[str] = ()) -> Problem | N
             return invalid(*errors, detail=sentence(fault.summary))
         case InvalidCursor():
             return invalid(
-                FieldError(pointer="query:after", code=Code.MALFORMED, message=sentence(str(fault)))
+                FieldError(pointer="query:cursor", code=Code.MALFORMED, message=sentence(str(fault)))
             )
         case TooManyAttempts():
             return too_many_attempts(fault.retry_after_s)
@@ -287,7 +287,7 @@ def _pointer(field: str, names: Sequence[str]) -> str:
     return "" if found is None else f"#/{found}"
 
 
-_UNITS = ("", "_s", "_at_ms", "_at")
+_UNITS = ("", "_s", "_at")
 
 
 def _store_text(fault: Exception) -> str:

@@ -4,20 +4,21 @@ The framework finds them; here they get the words of the command line and the pa
 repeated, in no answer and no log: it may be a password.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 
+from licet.admin.api.moments import MOMENT
 from licet.admin.api.requests import ALLOWED
 from licet.admin.problems import FieldError, Problem, invalid, pointer_of
 from licet.formats import sentence
+from licet.nearest import or_rather
 from licet.refusal import Code
 
 _NO_OBJECT = frozenset({"json_invalid", "model_attributes_type", "dict_type", "model_type"})
 _MESSAGES: Mapping[str, str] = {
     "missing": "It is missing.",
-    "extra_forbidden": "There is no such field.",
     "int_type": "A whole number is needed.",
     "int_parsing": "A whole number is needed.",
     "int_from_float": "A whole number is needed.",
@@ -59,20 +60,20 @@ _CODES: Mapping[str, tuple[Code, str]] = {
 }
 
 
-def problem_of_validation(fault: RequestValidationError) -> Problem:
-    """All that is wrong with a request."""
+def problem_of_validation(fault: RequestValidationError, fields: Collection[str] = ()) -> Problem:
+    """All that is wrong with a request, whose body may have these fields."""
     errors: Sequence[Any] = fault.errors()
     if any(error["type"] in _NO_OBJECT and len(error["loc"]) <= 2 for error in errors):  # noqa: PLR2004
         if isinstance(fault.body, bytes) and fault.body:  # it was not read as JSON: it did not say that it is
             return Problem(415, "wrong-media-type", "Send the body with Content-Type: application/json.")
         return Problem(400, "malformed-request", "The body is not a JSON object, in UTF-8.")
-    return invalid(*map(_field_error, errors))
+    return invalid(*(_field_error(error, fields) for error in errors))
 
 
-def _field_error(error: Mapping[str, Any]) -> FieldError:
+def _field_error(error: Mapping[str, Any], fields: Collection[str]) -> FieldError:
     code, bound = _CODES.get(error["type"], (Code.MALFORMED, ""))
-    limit = error.get("ctx", {}).get(bound)
-    return FieldError(pointer=_place(error["loc"]), code=code, message=_message(error), limit=limit)
+    code, limit = error["ctx"]["code"] if error["type"] == MOMENT else code, error.get("ctx", {}).get(bound)
+    return FieldError(pointer=_place(error["loc"]), code=code, message=_message(error, fields), limit=limit)
 
 
 def _place(location: tuple[Any, ...]) -> str:
@@ -82,13 +83,15 @@ def _place(location: tuple[Any, ...]) -> str:
     return pointer if where == "body" else f"{where}:{pointer.removeprefix('#/')}"
 
 
-def _message(error: Mapping[str, Any]) -> str:
+def _message(error: Mapping[str, Any], fields: Collection[str]) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind == "string_pattern_mismatch":
         return ALLOWED.get(context["pattern"], "It has characters that are not allowed here.")
+    if kind == MOMENT:
+        return str(context["message"])
     if kind == "value_error":
         return sentence(str(context["error"]))
-    if kind == "extra_forbidden" and str(error["loc"][-1]).endswith("_at"):
-        return f"There is no such field; {error['loc'][-1]}_ms is an instant in milliseconds since 1970."
+    if kind == "extra_forbidden":
+        return f"There is no such field{or_rather(str(error['loc'][-1]), fields)}"
     message = _MESSAGES.get(kind, "It is not what it may be.")
     return message.format_map(context)

@@ -8,7 +8,6 @@ The rules:
 - The value of an unknown key or variable is never shown: it may be a secret.
 """
 
-import difflib
 import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from licet.nearest import nearest
 from licet.settings.model import Settings, allowed
 from licet.settings.names import DATA, FILE_NAME, NOT_SETTINGS, PREFIX
 from licet.settings.store_password import with_store_password
@@ -157,8 +157,8 @@ def _read_content(
 
 
 def _suggestion(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name.lower(), [name.lower() for name in known], n=1)
-    return f"; did you mean {next(name for name in known if name.lower() == near[0])}?" if near else ""
+    near = nearest(name, known)
+    return f"; did you mean {near}?" if near else ""
 
 
 def _mistake(fault: ErrorDetails, found: Mapping[str, _Found]) -> str:

@@ -27,7 +27,6 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
-from difflib import get_close_matches
 from functools import partial
 from typing import Any, TypeVar
 
@@ -47,6 +46,7 @@ from licet.model import (
     User,
     Value,
 )
+from licet.nearest import nearest
 from licet.refusal import Code
 from licet.setup.kinds import End, Keys
 from licet.setup.noun import Facts, Noun, Setting, Settings, defaults_of
@@ -195,8 +195,8 @@ class _Keys:
         """Note the keys that were not read: they are unknown."""
         for key in self._content:
             if key not in self._known:
-                near = get_close_matches(key, self._known, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"allowed: {', '.join(self._known)}"
+                near = nearest(key, self._known)
+                hint = f"did you mean {near}?" if near else f"allowed: {', '.join(self._known)}"
                 self.mistake(Code.UNKNOWN_FIELD, f"there is no such key; {hint}", key)
 
     def tables(self, key: str) -> Iterator[tuple[str, "_Keys"]]:

@@ -182,6 +182,10 @@ class End(Kind, frozen=True):
         """In ISO 8601."""
         return instant(round(fact.timestamp() * 1000)) if isinstance(fact, datetime) else self.nothing
 
+    def shown(self, value: int | None) -> str | None:
+        """In ISO 8601."""
+        return None if value is None else instant(value)
+
     def of_fact(self, fact: date | str, zone: tzinfo) -> int | None:
         """The instant."""
         return end_ms(fact, zone) if isinstance(fact, date) else read_end_ms(fact or NEVER, zone)

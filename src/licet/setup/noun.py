@@ -44,8 +44,8 @@ class Setting(Value, frozen=True, kw_only=True):
 
     @property
     def wire(self) -> str:
-        """Its name in the admin API: with its unit."""
-        return self.called or self.field
+        """Its name in the admin API: with its unit, but for an instant, which is a text."""
+        return self.called or self.field.removesuffix("_ms")
 
 
 class Noun(Value, frozen=True, kw_only=True):

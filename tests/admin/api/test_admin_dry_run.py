@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from licet.formats import instant
 from licet.store import schema
 from support.admin_site import API, AdminSite, mistakes, problem
 from support.kinds import Place
@@ -13,7 +14,7 @@ from support.setup_site import JIM, START_MS
 
 POOL = f"/tenants/{JIM}/pools/full"
 CLIENT = f"/tenants/{JIM}/clients/c1"
-OVER = {"expires_at_ms": 1}
+OVER = {"expires_at": "1970-01-01T00:00:01Z"}
 # Each ends sessions: those of c1 alone, or of c1 and c2.
 ENDING: list[tuple[str, str, dict[str, Any] | None, int]] = [
     ("PATCH", POOL, OVER, 3),
@@ -65,7 +66,7 @@ def test_a_dry_run_tells_whose_sessions_would_end_and_ends_none(
 def test_a_dry_run_counts_sessions_that_would_be_cut_short(site: AdminSite) -> None:
     """L7: the pool ends before they would."""
     soon = site.clock.now_ms() + 60_000
-    told = site.call("PATCH", f"{POOL}?dry_run=true", if_match="*", json={"expires_at_ms": soon}).json()
+    told = site.call("PATCH", f"{POOL}?dry_run=true", if_match="*", json={"expires_at": instant(soon)}).json()
     assert (told["sessions_ended"], told["sessions_cut_short"]) == (0, 3)
 
 

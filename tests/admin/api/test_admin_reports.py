@@ -1,12 +1,14 @@
 """The admin API, who is in and what happened: sessions, seats, usage, denials, the journal, upkeep."""
 
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from licet.credentials.keyring import SIGNS_AFTER_MS, fingerprint, read_keyring
+from licet.formats import instant
 from licet.journal.refusals import Failure, FailureKey, RefusedRequest, write_refusals
 from licet.ledger.commands import Denied
 from support.admin_site import OTHER, AdminSite, mistakes, problem
@@ -32,9 +34,9 @@ def test_sessions_are_listed_oldest_first_in_pages(site: AdminSite) -> None:
     first = site.get(f"{SESSIONS}?limit=2")
     assert [it["sid"] for it in first["items"]] == sids[:2]
     assert first["items"][1] == site.get(f"{SESSIONS}/{sids[1]}")
-    assert first["items"][0].items() >= {"client_id": "c1", "initials": "U1", "scope": "all"}.items()
+    assert first["items"][0].items() >= {"client_id": "c1", "user": "U1", "scope": "all"}.items()
     site.call("POST", f"{SESSIONS}/end", json={"sids": sids[:2]})
-    rest = site.get(f"{SESSIONS}?limit=2&after={first['next']}")
+    rest = site.get(f"{SESSIONS}?limit=2&cursor={first['next']}")
     assert ([it["sid"] for it in rest["items"]], rest["next"]) == (sids[2:], None)
     for query, found in {"client=c1": [3], "user=U3": [2], "scope=view": [2], "client=no": []}.items():
         assert [it["sid"] for it in site.get(f"{SESSIONS}?{query}")["items"]] == [sids[at] for at in found]
@@ -48,7 +50,7 @@ def test_an_operator_ends_sessions_with_a_reason_and_a_cool_down(site: AdminSite
     body = {"sids": [stuck.session.sid.hex()] * 2, "reason": "It hangs", "cool_down_s": 300}
     ended = site.call("POST", f"{SESSIONS}/end", "operator", json=body)
     assert ended.json().items() >= {"sessions": 1, "seats": 1, "clients": ["c1"]}.items()
-    assert ended.json()["suspended_until_ms"] is not None
+    assert ended.json()["suspended_until"] is not None
     assert (site.lives(stuck), site.lives(other)) == (False, True)
     assert isinstance(site.ask("c1"), Denied)
     assert site.event()[0] == "key operator"
@@ -96,27 +98,27 @@ def test_seats_and_overview_are_those_of_the_store(site: AdminSite) -> None:
     assert [seat["client_id"] for seat in pool["in_use_by"]] == ["c1"]
     assert len(found["unlicensed"]) == 1
     first = site.get("/overview?limit=1", "viewer")
-    assert [tenant["tenant"] for tenant in first["tenants"]] == [JIM]
-    rest = site.get(f"/overview?limit=1&after={first['next']}", "viewer")
-    assert ([tenant["tenant"] for tenant in rest["tenants"]], rest["next"]) == (["Other"], None)
+    assert [tenant["tenant"] for tenant in first["items"]] == [JIM]
+    rest = site.get(f"/overview?limit=1&cursor={first['next']}", "viewer")
+    assert ([tenant["tenant"] for tenant in rest["items"]], rest["next"]) == (["Other"], None)
 
 
 def test_usage_has_a_span(site: AdminSite) -> None:
     """One that ends now, or any within the journal's life."""
     site.grant("c1")
     now_ms = site.desk.clock.now_ms()
-    span = f"from_ms={now_ms - 3_600_000}&until_ms={now_ms + 60_000}"
+    span = f"from={instant(now_ms - 3_600_000)}&until={instant(now_ms + 60_000)}"
     found = site.get(f"{OF_JIM}/usage?{span}&zone=Europe/London")
     assert found["pools"][0]["peak"] == 1
     assert site.get(f"{OF_JIM}/usage?reach=30d")["pools"][0]["pool"] == "full"
     for query, where in {
         "reach=1d": "query:reach",
-        "reach=24h&from_ms=5": "query:reach",
-        "from_ms=5&until_ms=4": "query:until_ms",
-        "from_ms=0": "query:until_ms",
+        "reach=24h&from=2026-01-01": "query:reach",
+        "from=2026-01-02T10:00&until=2026-01-02T09:59": "query:until",
+        "from=1970-01-01": "query:until",
         "zone=Nowhere": "query:zone",
         "zone=../etc/passwd": "query:zone",
-        "from_ms=-1": "query:from_ms",
+        "from=-1": "query:from",
     }.items():
         assert mistakes(site.call("GET", f"{OF_JIM}/usage?{query}")).keys() == {where}, query
 
@@ -126,12 +128,12 @@ def test_denials_and_who_held_the_seats_then(site: AdminSite) -> None:
     site.call("PATCH", f"{OF_JIM}/pools/full", if_match="*", json={"seats": 1})
     site.grant("c1")
     assert isinstance(site.ask("c2"), Denied)
-    (denied,) = site.get(f"{OF_JIM}/denials", "viewer")["ranges"]
+    (denied,) = site.get(f"{OF_JIM}/denials", "viewer")["items"]
     assert (denied["client_id"], denied["reason"], denied["times"]) == ("c2", "all_in_use", 1)
-    at_ms = denied["last_at_ms"]
-    (holder,) = site.get(f"{OF_JIM}/holders?pool=full&at_ms={at_ms}", "viewer")
+    at = denied["last_at"]
+    (holder,) = site.get(f"{OF_JIM}/holders?pool=full&at={at}", "viewer")["items"]
     assert holder["client_id"] == "c1"
-    assert site.get(f"{OF_JIM}/denials?reason=no_seats")["ranges"] == []
+    assert site.get(f"{OF_JIM}/denials?reason=no_seats")["items"] == []
     assert mistakes(site.call("GET", f"{OF_JIM}/denials?reason=x")).keys() == {"query:reason"}
 
 
@@ -141,15 +143,15 @@ def test_the_journal_has_what_happened_and_who_did_what(site: AdminSite) -> None
     site.clock.advance(seconds=60)
     site.call("PATCH", f"{OF_JIM}/pools/full", if_match="*", json={"seats": 4})
     found = site.get(f"{OF_JIM}/journal?kind=granted&kind=event&limit=1", "viewer")
-    assert [(it["entry"], it.get("detail")) for it in found["entries"]] == [("event", "seats 5 -> 4")]
-    rest = site.get(f"{OF_JIM}/journal?kind=granted&limit=1&after={found['next']}", "viewer")
-    assert [(it["entry"], it["kind"], it["client_id"]) for it in rest["entries"]] == [
+    assert [(it["entry"], it.get("detail")) for it in found["items"]] == [("event", "seats 5 -> 4")]
+    rest = site.get(f"{OF_JIM}/journal?kind=granted&limit=1&cursor={found['next']}", "viewer")
+    assert [(it["entry"], it["kind"], it["client_id"]) for it in rest["items"]] == [
         ("journal", "granted", "c1")
     ]
-    by_key = site.get("/journal?actor=key%20owner", "viewer")["entries"]
+    by_key = site.get("/journal?actor=key%20owner", "viewer")["items"]
     assert [it["target"] for it in by_key] == ["pool full"]
     assert mistakes(site.call("GET", "/journal?kind=x")).keys() == {"query:kind/0"}
-    assert mistakes(site.call("GET", "/journal?after=AAAA")).keys() == {"query:after"}
+    assert mistakes(site.call("GET", "/journal?cursor=AAAA")).keys() == {"query:cursor"}
 
 
 def test_what_expired_is_not_there(site: AdminSite) -> None:
@@ -172,13 +174,15 @@ class TestKeys:
         keyring = read_keyring(site.desk.keyring_path)
         assert [key.id for key in keyring.token_keys] == [1, 2]
         assert made.json()["fingerprint"] == fingerprint(keyring.newest.key)
-        assert made.json()["signs_at_ms"] == keyring.newest.created_at_ms + 60_000
+        assert made.json()["signs_at"] == instant(keyring.newest.created_at_ms + 60_000)
         assert site.event()[:4] == ("key owner", "", "add", "key 2")
-        assert [key["signs"] for key in site.call("POST", "/keys/prune").json()] == [True, False]
+        assert [key["signs"] for key in site.call("POST", "/keys/prune").json()["items"]] == [True, False]
         site.call("POST", "/keys", json={})
-        newest = site.get("/keys", "viewer")
+        newest = site.get("/keys", "viewer")["items"]
         assert [(key["id"], key["signs"]) for key in newest] == [(1, False), (2, False), (3, True)]
-        assert newest[-1]["signs_at_ms"] == newest[-1]["created_at_ms"] + SIGNS_AFTER_MS
+        created_at, signs_at = (newest[-1][name] for name in ("created_at", "signs_at"))
+        signs_after = datetime.fromisoformat(signs_at) - datetime.fromisoformat(created_at)
+        assert signs_after == timedelta(milliseconds=SIGNS_AFTER_MS)
         assert keyring.newest.key.hex() not in str(newest)
 
     def test_there_are_not_more_than_there_may_be(self, site: AdminSite) -> None:
@@ -235,12 +239,12 @@ def test_failed_authentications_are_seen_by_whom_they_concern(site: AdminSite) -
     for who, ids in sees.items():
         statuses = {it: site.call("GET", f"/refused-requests/1-{it}", who).status_code for it in range(1, 6)}
         assert [f"1-{it}" for it, status in statuses.items() if status == 200] == ids, who
-        assert len(site.get("/failures", who)["ranges"]) == len(ids), who
-        assert len(site.get("/journal?kind=failed", who)["entries"]) == len(ids), who
+        assert len(site.get("/failures", who)["items"]) == len(ids), who
+        assert len(site.get("/journal?kind=failed", who)["items"]) == len(ids), who
     problem(site.call("GET", f"{OF_JIM}/failures", "viewer of Other"), 404, "not-found")
-    of_jim = site.get(f"{OF_JIM}/failures?cause=wrong_secret&client=c1", "viewer")["ranges"]
+    of_jim = site.get(f"{OF_JIM}/failures?cause=wrong_secret&client=c1", "viewer")["items"]
     assert [(it["tenant"], it["name"], it["times"]) for it in of_jim] == [(JIM, "c1", 2)]
-    assert site.get(f"{OF_JIM}/failures?cause=throttled", "viewer")["ranges"] == []
+    assert site.get(f"{OF_JIM}/failures?cause=throttled", "viewer")["items"] == []
     assert mistakes(site.call("GET", "/failures?cause=x")).keys() == {"query:cause"}
     found = site.get("/refused-requests/1-3")
     assert (found["tenant"], found["kind"], found["reason"]) == ("", "failed", "unknown_tenant")

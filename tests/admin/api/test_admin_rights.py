@@ -8,6 +8,7 @@ import pytest
 
 from licet.accounts import administrators
 from licet.admin.authentication import FAILURES_PER_SOURCE_MAX, Identity
+from licet.formats import instant
 from licet.model import Role
 from licet.store.errors import NotFound
 from support.admin_site import API, OTHER, PASSWORD, URL, AdminSite, problem
@@ -127,7 +128,7 @@ def call(site: AdminSite, operation_id: str, at: tuple[str, str], who: str) -> A
         content = "[tenant.Jim_Test.pool.full]\nseats = 5\n"
         options = {"content": content, "headers": {"content-type": "application/toml"}}
     if operation_id == "listHolders":
-        path += "?pool=full&at_ms=0"
+        path += "?pool=full&at=2026-01-01"
     return site.call(method, path.format_map(NAMES), who, if_match="*", **options)
 
 
@@ -198,8 +199,8 @@ class TestTenants:
         who = "owner of Other"
         assert site.get("/me", who) == {"actor": "key owner-of-other", "role": "owner", "tenant": OTHER}
         assert [it["name"] for it in site.get("/tenants", who)["items"]] == [OTHER]
-        assert [it["tenant"] for it in site.get("/overview", who)["tenants"]] == [OTHER]
-        assert {it["tenant"] for it in site.get("/journal", who)["entries"]} <= {OTHER}
+        assert [it["tenant"] for it in site.get("/overview", who)["items"]] == [OTHER]
+        assert {it["tenant"] for it in site.get("/journal", who)["items"]} <= {OTHER}
         assert {it["tenant"] for it in site.get("/check", who)["findings"]} <= {OTHER}
         assert site.get("/check", who)["nodes"] == []
         assert site.get("/admins", who)["items"] == []
@@ -272,7 +273,7 @@ class TestKeys:
         """At once, on every node."""
         site = AdminSite(make_place(START_MS), tmp_path)
         try:
-            body = {"name": "brief", "expires_at_ms": site.desk.clock.now_ms() + 60_000}
+            body = {"name": "brief", "expires_at": instant(site.desk.clock.now_ms() + 60_000)}
             site.keys["brief"] = site.call("POST", "/api-keys", json=body).json()["key"]
             assert site.get("/me", "brief")["role"] == "viewer"
             site.call("DELETE", "/api-keys/viewer")

@@ -8,6 +8,7 @@ import pytest
 
 from licet.alerts.evaluation import look
 from licet.alerts.outbox import Attempt, claim, record_attempt
+from licet.formats import instant
 from licet.setup.change import changing
 from support.admin_site import API, OTHER, AdminSite, mistakes, problem
 from support.kinds import Place, SqlitePlaces
@@ -53,8 +54,8 @@ def test_a_webhook_is_added_changed_and_removed(site: AdminSite) -> None:
         "enabled": True,
         "disabled_why": "",
         "secret_number": 1,
-        "rotated_at_ms": None,
-        "created_at_ms": START_MS,
+        "rotated_at": None,
+        "created_at": instant(START_MS),
         "private_allowed": True,
     }
     assert site.get(path) == made
@@ -76,7 +77,7 @@ def test_a_secret_is_shown_to_owners_and_rotated(site: AdminSite) -> None:
     second = site.call("POST", f"{path}/rotate").json()
     assert (second["secret_number"], second["secret"] != first["secret"]) == (2, True)
     assert site.get(f"{path}/secret") == second
-    assert site.get(path)["rotated_at_ms"] == START_MS
+    assert site.get(path)["rotated_at"] == instant(START_MS)
 
 
 def test_who_is_no_owner_sees_no_url(site: AdminSite) -> None:
@@ -132,23 +133,23 @@ def test_a_webhook_that_is_not_there(shared: AdminSite, method: str, path: str) 
 def test_what_is_raised_and_sent_is_shown(site: AdminSite) -> None:
     """And what was given up is sent again on demand."""
     webhook = add(site)
-    assert site.get("/alerts", "viewer") == []
+    assert site.get("/alerts", "viewer")["items"] == []
     with changing(site.store, ADA) as change:
         change.tenant(JIM).set_pool("full", seats=1, alerts=("80",))
     site.grant("c1")
     assert look(site.store) == 1
-    [raised] = site.get("/alerts", "viewer")
+    [raised] = site.get("/alerts", "viewer")["items"]
     assert (raised["tenant"], raised["pool"], raised["threshold"]) == (JIM, "full", "80")
-    assert site.get("/alerts", "viewer of Other") == []
+    assert site.get("/alerts", "viewer of Other")["items"] == []
     [message] = claim(site.store)
     record_attempt(site.store, message, Attempt("answered 410", is_gone=True))
-    [shown] = site.get("/deliveries?state=given_up", "viewer")["deliveries"]
-    assert (shown["id"], shown["webhook_id"], shown["last_error"]) == (
+    [shown] = site.get("/deliveries?state=given_up", "viewer")["items"]
+    assert (shown["id"], shown["webhook"], shown["last_error"]) == (
         message.id,
         webhook["id"],
         "answered 410",
     )
-    assert site.get("/deliveries", "viewer of Other") == {"deliveries": [], "next": None}
+    assert site.get("/deliveries", "viewer of Other") == {"items": [], "next": None}
     again: dict[str, Any] = {
         "path": "/deliveries/send-again",
         "who": "operator",
@@ -163,11 +164,11 @@ def test_what_is_raised_and_sent_is_shown(site: AdminSite) -> None:
 def test_a_test_message_is_queued(site: AdminSite) -> None:
     path = f"/webhooks/{add(site)['id']}"
     assert site.call("POST", f"{path}/test").status_code == 202
-    [shown] = site.get("/deliveries")["deliveries"]
+    [shown] = site.get("/deliveries")["items"]
     assert (shown["type"], shown["state"]) == ("webhook.test", "waiting")
     site.call("PATCH", path, json={"enabled": False}, if_match="*")
     problem(site.call("POST", f"{path}/test"), 409, "not-possible")
-    problem(site.call("GET", "/deliveries?after=x"), 422, "invalid-value")
+    problem(site.call("GET", "/deliveries?cursor=x"), 422, "invalid-value")
 
 
 def test_an_owner_of_one_tenant_posts_nothing_to_this_machine(site: AdminSite) -> None:

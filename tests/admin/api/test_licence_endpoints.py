@@ -9,6 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import update
 
+from licet.formats import instant
 from licet.licences.armour import armoured
 from licet.store import schema
 from support.admin_site import OTHER, AdminSite, problem
@@ -90,11 +91,10 @@ def test_a_licence_is_installed_and_shown_with_all_that_it_says(site: AdminSite)
         "superseded_by": None,
         "customer": None,
         "installation": None,
-        "issued_at_ms": 1_600_000_000_000,
-        "begins_at_ms": 1_600_000_000_000,
-        "expires_at_ms": ends_s * 1000,
+        "issued_at": instant(1_600_000_000_000),
+        "begins_at": instant(1_600_000_000_000),
         "expires_at": made["expires_at"],
-        "over_at_ms": (ends_s + 3600) * 1000,
+        "over_at": instant((ends_s + 3600) * 1000),
         "updates_until": None,
         "features": [],
         "pools": [
@@ -108,16 +108,16 @@ def test_a_licence_is_installed_and_shown_with_all_that_it_says(site: AdminSite)
                 "duplicates": ["client", "user"],
             }
         ],
-        "installed_at_ms": site.clock.now_ms(),
-        "removed_at_ms": None,
+        "installed_at": instant(site.clock.now_ms()),
+        "removed_at": None,
     }
-    assert site.get(LICENCES)["items"] == site.get(f"{LICENCES}/C-1") == [made]
+    assert site.get(LICENCES)["items"] == site.get(f"{LICENCES}/C-1")["items"] == [made]
     steps = site.get(f"/tenants/{JIM}/pools/full")["steps"]
-    assert [(it["from_ms"], it["seats"], it["overdraft"], it["in_grace"]) for it in steps] == [
-        (0, 0, 0, 0),
-        (1_600_000_000_000, 2, 1, 0),
-        (ends_s * 1000, 2, 1, 3),
-        ((ends_s + 3600) * 1000, 0, 0, 0),
+    assert [(it["from"], it["seats"], it["overdraft"], it["in_grace"]) for it in steps] == [
+        (None, 0, 0, 0),
+        (instant(1_600_000_000_000), 2, 1, 0),
+        (instant(ends_s * 1000), 2, 1, 3),
+        (instant((ends_s + 3600) * 1000), 0, 0, 0),
     ]
     assert [it["licences"] for it in steps] == [[], ["C-1"], ["C-1"], []]
 
@@ -166,7 +166,7 @@ def test_a_check_and_a_dry_run_say_what_would_be_and_change_nothing(site: AdminS
     assert (site.version(), site.count(schema.event), states(site)) == (version, events, [])
     problem(send(site, licence(tenant=OTHER), at=f"{LICENCES}/check"), 422, "licence-refused")
     assert (site.version(), site.count(schema.event), states(site)) == (version, events + 1, [])
-    [event] = site.get("/journal?action=refuse&licence=C-1")["entries"]
+    [event] = site.get("/journal?action=refuse&licence=C-1")["items"]
     assert (event["actor"], event["tenant"], event["target"]) == ("key owner", JIM, "licence C-1")
     assert event["detail"].startswith("other_tenant: it is for tenant 'Other'")
 
@@ -215,11 +215,14 @@ def test_each_licence_says_why_it_does_not_count(site: AdminSite) -> None:
         ("over", 1, "over", False),
         ("row", 1, "damaged", False),
     ]
-    [first, second] = site.get(f"{LICENCES}/C-1")
+    [first, second] = site.get(f"{LICENCES}/C-1")["items"]
     assert (first["superseded_by"], second["superseded_by"]) == (2, None)
-    [damaged] = site.get(f"{LICENCES}/row")
-    assert (damaged["pools"], damaged["customer"], damaged["begins_at_ms"]) == ([], None, None)
+    [damaged] = site.get(f"{LICENCES}/row")["items"]
+    assert (damaged["pools"], damaged["customer"], damaged["begins_at"]) == ([], None, None)
     problem(site.call("GET", f"{LICENCES}/nothing"), 404, "not-found")
+    page = site.get(f"{LICENCES}/C-1?limit=1")
+    assert page["items"] == [first]
+    assert site.get(f"{LICENCES}/C-1?limit=1&cursor={page['next']}") == {"items": [second], "next": None}
 
 
 def test_licences_that_contradict_each_other_since_a_vendor_is_trusted_again_do_not_count(
@@ -241,7 +244,7 @@ def test_licences_that_contradict_each_other_since_a_vendor_is_trusted_again_do_
 def test_vendors_are_listed_shown_and_removed(site: AdminSite) -> None:
     """One whose row was changed by hand is there with no key, and can be trusted anew."""
     kid = the_vendor().kid
-    shown = {"vendor": "acme", "product": "jim2-api", "keys": [kid], "added_at_ms": site.clock.now_ms()}
+    shown = {"vendor": "acme", "product": "jim2-api", "keys": [kid], "added_at": instant(site.clock.now_ms())}
     assert site.get("/trust", "viewer") == {"items": [shown], "next": None}
     assert site.get(ACME, "viewer") == shown
     with site.store.transaction() as transaction:
@@ -307,7 +310,7 @@ def test_a_licence_whose_id_another_vendor_uses_is_removed_by_its_vendor(site: A
     told = problem(site.call("DELETE", f"{LICENCES}/C-1/1"), 409, "not-possible")
     assert told["detail"].endswith("acme for jim2-api, b for its; say which vendor and product.")
     assert site.call("DELETE", f"{LICENCES}/C-1/1?vendor=b&product=its").status_code == 204
-    found = {it["vendor"]: it["state"] for it in site.get(f"{LICENCES}/C-1")}
+    found = {it["vendor"]: it["state"] for it in site.get(f"{LICENCES}/C-1")["items"]}
     assert found == {"acme": "valid", "b": "removed"}
 
 

@@ -3,6 +3,8 @@
 Only an owner sees and changes them: of all tenants, or those of its own tenant. An API key is shown once.
 """
 
+from datetime import UTC
+
 from fastapi import APIRouter
 from fastapi.responses import Response
 
@@ -11,6 +13,7 @@ from licet.accounts.api_keys import ApiKey, read_api_keys
 from licet.admin.api import openapi, requests, responses
 from licet.admin.api.call import OWNING, Call, Owning, Reading, answer
 from licet.admin.api.collection import OfStore, Owner
+from licet.admin.api.moments import end_of
 from licet.admin.api.noun_endpoints import Endpoints, Given
 from licet.credentials.generated import ApiKeys
 from licet.credentials.keyring import read_keyring
@@ -101,6 +104,7 @@ async def add_api_key(call: Owning, body: requests.ApiKeyNew) -> Response:
     given = call.given(body)
     name = given.pop("name")
     given = await _new(call, (), name, given)
+    given["expires_at_ms"] = end_of(given.pop("expires_at", None), UTC)
     made = (await call.context.run(_api_keys, call)).generate()
 
     def do(change: AccountsChange) -> ApiKey:

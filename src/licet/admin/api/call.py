@@ -11,14 +11,13 @@ The rules:
   one who comes second gets what is there now (412). `*` is any content.
 - Removing what is not there any more is done already (RFC 9110 13.1.1). What is not for the one who asks is
   not there either, but for the names of its own tenant.
-- A long list comes in pages: `next` is the cursor of the next one, and a `Link` header has its address.
+- A list is `items` and `next`, the cursor of the page behind it; a `Link` header has the address of that.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Protocol, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, TypeVar
 from urllib.parse import quote, urlencode
 
-import msgspec
 from fastapi import Depends
 from fastapi.responses import Response
 from sqlalchemy import Connection
@@ -28,6 +27,7 @@ from licet.admin.api.conditional import Shown, matches
 from licet.admin.api.dry_run import Rehearsed, is_agreed, is_asked, must_be_possible, would_end
 from licet.admin.api.parameters import Page
 from licet.admin.api.requests import Body
+from licet.admin.api.wire import encoded
 from licet.admin.authentication import Identity
 from licet.admin.context import AdminContext, must_be
 from licet.admin.gate import SLASH
@@ -53,14 +53,6 @@ class NotThere(Problem):
 
     def __init__(self, what: str, name: str) -> None:
         super().__init__(404, "not-found", f"There is no {what} {name}.")
-
-
-class ListPage(Protocol):
-    """A page of a list."""
-
-    @property
-    def next(self) -> str | None:
-        """The cursor of the page behind it, None at the end."""
 
 
 class Call:
@@ -95,25 +87,25 @@ class Call:
         """A page of these, in the order of their keys."""
 
         def work() -> Response:
-            after = read_cursor(page.after, tuple[str])[0] if page.after is not None else None
+            after = read_cursor(page.cursor, tuple[str])[0] if page.cursor is not None else None
             found = make()
             rest = sorted(key for key in found if after is None or key > after)
             keys = rest[: page.limit]
             next_ = write_cursor(keys[-1]) if len(rest) > len(keys) else None
-            return self.page({"items": [shape(found[key]) for key in keys], "next": next_}, next_)
+            return self.page([shape(found[key]) for key in keys], next_)
 
         return await self.context.run(work)
 
-    def page(self, content: Any, next_: str | None) -> Response:
+    def page(self, items: Sequence[Any], next_: str | None) -> Response:
         """A page of a list with the address of the next one."""
         headers = {}
         if next_ is not None:
             given = [
-                (name, text) for name, text in self.request.query_params.multi_items() if name != "after"
+                (name, text) for name, text in self.request.query_params.multi_items() if name != "cursor"
             ]
             path = quote(self.request.scope["path"].replace(SLASH, "%2F"), safe="/%:@!$&'()*+,;=~")
-            headers["Link"] = f'<{path}?{urlencode([*given, ("after", next_)])}>; rel="next"'
-        return answer(content, headers=headers)
+            headers["Link"] = f'<{path}?{urlencode([*given, ("cursor", next_)])}>; rel="next"'
+        return answer({"items": items, "next": next_}, headers=headers)
 
     async def show_of(self, tenant: str, read: Callable[[Connection, Tenant], Any]) -> Response:
         """What is read of a tenant, at one instant, as JSON."""
@@ -124,18 +116,23 @@ class Call:
 
         return await self.show(make)
 
-    async def show_page(self, page: Page, read: Callable[..., ListPage]) -> Response:
-        """A page of what `read` finds, which is given a connection, `after` and `limit`."""
+    async def show_page(self, page: Page, items: str, read: Callable[..., Any]) -> Response:
+        """A page of what `read` finds, which is given a connection, `after` and `limit`.
+
+        It has the `next` cursor, and under the name `items` what is on the page.
+        """
 
         def work() -> Response:
             found = self.context.read_now(
-                lambda connection: read(connection, after=page.after, limit=page.limit)
+                lambda connection: read(connection, after=page.cursor, limit=page.limit)
             )
-            return self.page(found, found.next)
+            return self.page(getattr(found, items), found.next)
 
         return await self.context.run(work)
 
-    async def show_page_of(self, tenant: str | None, page: Page, read: Callable[..., ListPage]) -> Response:
+    async def show_page_of(
+        self, tenant: str | None, page: Page, items: str, read: Callable[..., Any]
+    ) -> Response:
         """The same of a tenant, which `read` is given too; None is all tenants, or the caller's only one."""
 
         def find() -> Tenant | None:
@@ -144,7 +141,7 @@ class Call:
             return None if tenant is None else self.tenant(tenant)
 
         known = await self.context.run(find)
-        return await self.show_page(page, lambda connection, **part: read(connection, known, **part))
+        return await self.show_page(page, items, lambda connection, **part: read(connection, known, **part))
 
     # Tenants
 
@@ -250,7 +247,7 @@ class Call:
 
 def answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A value as JSON."""
-    return Response(msgspec.json.encode(content), status, headers, JSON)
+    return Response(encoded(content), status, headers, JSON)
 
 
 def created(made: Shown, at: str) -> Response:

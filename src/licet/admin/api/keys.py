@@ -9,6 +9,7 @@ from fastapi.responses import Response
 
 from licet.admin.api import openapi, requests, responses
 from licet.admin.api.call import Call, OwningAll, ReadingAll, answer
+from licet.admin.api.parameters import Paged
 from licet.credentials.keyring import (
     KEYS_MAX,
     SIGNS_AFTER_MS,
@@ -27,10 +28,15 @@ from licet.store.events import Event, keep_events
 keys = APIRouter(prefix="/keys", tags=["Upkeep"])
 
 
-@keys.get("", operation_id="listKeys", **openapi.many(responses.SigningKey))
-async def list_keys(call: ReadingAll) -> Response:
+@keys.get("", operation_id="listKeys", **openapi.listed(responses.SigningKey))
+async def list_keys(call: ReadingAll, page: Paged) -> Response:
     """The keys that sign tokens, the newest last; what they are is never shown."""
-    return await call.show(lambda: _shown_keys(call, read_keyring(call.context.keyring_path)))
+
+    def found() -> dict[str, responses.SigningKey]:
+        keys = _shown_keys(call, read_keyring(call.context.keyring_path))
+        return {f"{key.id:010}": key for key in keys}
+
+    return await call.show_list(found, lambda key: key, page)
 
 
 @keys.post("", operation_id="rotateKeys", **openapi.added(responses.SigningKey))
@@ -54,7 +60,7 @@ async def rotate_keys(call: OwningAll, body: requests.KeyRotation) -> Response:
     return await call.context.run(work)
 
 
-@keys.post("/prune", operation_id="pruneKeys", **openapi.many(responses.SigningKey))
+@keys.post("/prune", operation_id="pruneKeys", **openapi.listed(responses.SigningKey))
 async def prune_keys(call: OwningAll) -> Response:
     """Remove the keys before the one that signs: tokens that they signed stop working."""
 
@@ -66,7 +72,7 @@ async def prune_keys(call: OwningAll) -> Response:
             if gone:
                 write_keyring(call.context.keyring_path, keyring)
         _keep_event(call, "remove", *gone)
-        return answer(_shown_keys(call, keyring))
+        return call.page(_shown_keys(call, keyring), None)
 
     return await call.context.run(work)
 

@@ -7,6 +7,7 @@ answers msgspec's: they are made of the values that are sent.
 
 from collections.abc import Iterable, Mapping
 from inspect import isclass
+from types import UnionType
 from typing import Any, Final, get_args
 
 import msgspec
@@ -16,16 +17,16 @@ from fastapi.responses import Response
 
 from licet.admin.api import responses as shapes
 from licet.admin.api.dry_run import Rehearsal
+from licet.admin.api.wire import shape_of
 from licet.admin.problems import MEDIA_TYPE, TITLES, FieldError
-from licet.alerts.deliveries import DeliveryPage
 from licet.alerts.raised import Raised
-from licet.journal.denials import DenialPage, Holder
-from licet.journal.failures import FailurePage, Refused
-from licet.journal.history import HistoryPage
+from licet.journal.denials import DenialRange, Holder
+from licet.journal.failures import FailureRange, Refused
+from licet.journal.history import EventEntry, JournalEntry
 from licet.licences.errors import LicenceCode
 from licet.refusal import SubjectKind
 from licet.reports.live import LiveSession, SeatsNow
-from licet.reports.overview import Overview
+from licet.reports.overview import TenantOverview
 from licet.reports.usage import Usage
 from licet.setup.consequences import Consequences
 from licet.setup.end_sessions import SessionsEnded
@@ -40,19 +41,24 @@ SHOWN: Final = (
     Rehearsal,
     Consequences,
     LicenceCode,
-    Raised,
-    DeliveryPage,
-    SessionsEnded,
-    LiveSession,
-    SeatsNow,
-    Usage,
-    Overview,
-    DenialPage,
-    Holder,
-    FailurePage,
-    Refused,
-    HistoryPage,
     FieldError,
+    *map(
+        shape_of,
+        (
+            Raised,
+            SessionsEnded,
+            LiveSession,
+            SeatsNow,
+            Usage,
+            TenantOverview,
+            DenialRange,
+            Holder,
+            FailureRange,
+            Refused,
+            JournalEntry,
+            EventEntry,
+        ),
+    ),
 )
 _ANY: Final = (400, 401, 403, 421, 422, 429, 503)  # what may go wrong with every operation
 _BODY: Final = (413, 415)
@@ -85,13 +91,8 @@ def one(shape: type[Any] | None, *problems: int, status: int = 200, media: str =
     return _route(status, description, _schema(shape), problems, media=media)
 
 
-def many(shape: type[Any], *problems: int) -> Route:
-    """An operation that shows a handful, whole."""
-    return _route(200, "All of them.", {"type": "array", "items": _schema(shape)}, problems)
-
-
-def listed(shape: type[Any], *problems: int) -> Route:
-    """An operation that shows a list in pages."""
+def listed(shape: type[Any] | UnionType, *problems: int) -> Route:
+    """An operation that shows a list in pages; of a union each item is one of its classes."""
     schema = {
         "type": "object",
         "required": ["items", "next"],
@@ -101,11 +102,6 @@ def listed(shape: type[Any], *problems: int) -> Route:
         },
     }
     return _route(200, "A page of them.", schema, problems, headers={"Link": _LINK})
-
-
-def paged(shape: type[Any], *problems: int) -> Route:
-    """An operation that shows a report in pages, whose shape has the cursor."""
-    return _route(200, "A page of it.", _schema(shape), problems, headers={"Link": _LINK})
 
 
 def shown(shape: type[Any] | None, media: str = JSON) -> Route:
@@ -192,7 +188,9 @@ def _problem(status: int) -> dict[str, Any]:
     return answer
 
 
-def _schema(shape: type[Any] | None) -> dict[str, Any] | None:
+def _schema(shape: type[Any] | UnionType | None) -> dict[str, Any] | None:
+    if isinstance(shape, UnionType):
+        return {"anyOf": [_ref(kind.__name__) for kind in get_args(shape)]}
     return None if shape is None else _ref(shape.__name__)
 
 
@@ -218,12 +216,13 @@ end with it, and whose they are.
 
 What vendors have signed is also refused (409) where more sessions would end than `may_end` says.
 
-**Lists** come in pages: `limit`, and `after` with the `next` of the page before; `Link` has the same as an
-address.
+**Lists** are `items` and `next`, and come in pages: `limit`, and `cursor` with the `next` of the page before;
+`Link` has the same as an address.
 
 **Names** in addresses are percent-encoded, a slash as `%2F`.
 
-Instants are milliseconds since 1970 in UTC (`..._ms`), durations seconds (`..._s`)."""
+**Times** are ISO 8601, in UTC (`..._at`). What is sent may also be a date, and name another zone or none:
+then the tenant's is meant. Durations are seconds (`..._s`)."""
 
 _TAGS = {
     "Tenants": "Customer databases.",

@@ -3,15 +3,15 @@
 What reads one is a coroutine function: the framework runs any other in a thread.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Annotated
 
 from fastapi import Depends, Path, Query
 from pydantic import BeforeValidator
+from starlette.requests import Request
 
 from licet.admin.gate import SLASH
 from licet.admin.problems import not_found
-from licet.formats import INSTANT_MS_MAX
 from licet.licences.claims import SERIAL_MAX
 from licet.model import Value
 from licet.store.paging import LIMIT, LIMIT_MAX
@@ -28,16 +28,16 @@ class Page(Value, frozen=True):
     """Which part of a list is wanted."""
 
     limit: int
-    after: str | None  # the cursor of the page before
+    cursor: str | None  # of the page before
 
 
 async def _page(
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX, description="How many at most.")] = LIMIT,
-    after: Annotated[
+    cursor: Annotated[
         str | None, Query(max_length=1000, pattern=_CURSOR, description="`next` of the page before.")
     ] = None,
 ) -> Page:
-    return Page(limit, after)
+    return Page(limit, cursor)
 
 
 Paged = Annotated[Page, Depends(_page)]
@@ -87,12 +87,24 @@ Matching = Annotated[
     ),
 ]
 Text = Annotated[str, Query(max_length=200, pattern=LINE)]
-Moment = Annotated[int | None, Query(ge=0, lt=INSTANT_MS_MAX)]
 Zone = Annotated[
-    str, Query(max_length=64, pattern=_ZONE, description="Days begin by its clocks.", examples=["UTC"])
+    str | None,
+    Query(
+        max_length=64,
+        pattern=_ZONE,
+        description="Days begin by its clocks; else the tenant's, and of all tenants UTC.",
+        examples=["Australia/Sydney"],
+    ),
 ]
 SerialPath = Annotated[int, Path(ge=1, le=SERIAL_MAX, description="A serial, as the list shows it.")]
 Sid = Annotated[str, Path(pattern=r"^[0-9a-f]{40}$", examples=["6924173f0c1d" + "0" * 28])]
+
+
+def body_fields(request: Request) -> Collection[str]:
+    """What the body of this request may have; nothing where it is none of JSON."""
+    route = request.scope.get("route")
+    body = getattr(route, "body_field", None)
+    return getattr(body.field_info.annotation, "model_fields", ()) if body is not None else ()
 
 
 def has_part(text: str, part: str | None) -> bool:

@@ -4,19 +4,28 @@ Who sees what: a tenant's administrators that tenant's; those of all tenants als
 owners of all tenants the sign-ins of administrators and the API keys that failed.
 """
 
-from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path
 from fastapi.responses import Response
 from msgspec.structs import replace
+from sqlalchemy import Connection
 
 from licet.admin.api import openapi
-from licet.admin.api.call import Reading
-from licet.admin.api.parameters import Moment, Paged, TenantPath, Text
+from licet.admin.api.call import Call, Reading
+from licet.admin.api.moments import Span, Within
+from licet.admin.api.parameters import Page, Paged, TenantPath, Text
 from licet.admin.problems import not_found
-from licet.journal.failures import NOT_KEPT, FailureFilter, FailurePage, Refused, failures, find_request
-from licet.model import FailureCause
+from licet.journal.failures import (
+    NOT_KEPT,
+    FailureFilter,
+    FailurePage,
+    FailureRange,
+    Refused,
+    failures,
+    find_request,
+)
+from licet.model import FailureCause, Tenant
 
 everywhere = APIRouter(tags=["Reports"])
 of_tenant = APIRouter(prefix="/tenants/{tenant}", tags=["Reports"])
@@ -30,26 +39,35 @@ async def _wanted(
     cause: FailureCause | None = None,
     client: Text = "",
     user: Text = "",
-    from_ms: Moment = None,
-    until_ms: Moment = None,
 ) -> FailureFilter:
-    return FailureFilter(cause=cause, client=client, user=user, from_ms=from_ms, until_ms=until_ms)
+    return FailureFilter(cause=cause, client=client, user=user)
 
 
 Wanted = Annotated[FailureFilter, Depends(_wanted)]
 
 
-@everywhere.get("/failures", operation_id="listAllFailures", **openapi.paged(FailurePage))
-async def list_all_failures(call: Reading, only: Wanted, page: Paged) -> Response:
+@everywhere.get("/failures", operation_id="listAllFailures", **openapi.listed(FailureRange))
+async def list_all_failures(call: Reading, only: Wanted, within: Within, page: Paged) -> Response:
     """Whose authentication failed, when and why, in all tenants that you see, and of none; newest first."""
     only = replace(only, with_administrators=call.identity.sees_sign_ins)
-    return await call.show_page_of(None, page, partial(failures, only=only))
+    return await _failures(call, None, only, within, page)
 
 
-@of_tenant.get("/failures", operation_id="listFailures", **openapi.paged(FailurePage, 404))
-async def list_failures(call: Reading, tenant: TenantPath, only: Wanted, page: Paged) -> Response:
+@of_tenant.get("/failures", operation_id="listFailures", **openapi.listed(FailureRange, 404))
+async def list_failures(
+    call: Reading, tenant: TenantPath, only: Wanted, within: Within, page: Paged
+) -> Response:
     """Whose authentication failed in a tenant, when and why, folded into ranges, newest first."""
-    return await call.show_page_of(tenant, page, partial(failures, only=only))
+    return await _failures(call, tenant, only, within, page)
+
+
+async def _failures(
+    call: Call, tenant: str | None, only: FailureFilter, within: Span, page: Page
+) -> Response:
+    def read(connection: Connection, known: Tenant | None, **part: Any) -> FailurePage:
+        return failures(connection, known, only=replace(only, **within.of(known)), **part)
+
+    return await call.show_page_of(tenant, page, "ranges", read)
 
 
 @everywhere.get(

@@ -6,7 +6,7 @@ are.
 
 from datetime import UTC, tzinfo
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
@@ -16,15 +16,15 @@ from sqlalchemy import Connection
 from licet.admin.api import openapi, requests
 from licet.admin.api.call import Call, Operating, Reading, answer, there
 from licet.admin.api.dry_run import rehearsable
-from licet.admin.api.parameters import INITIALS, LINE, Moment, Paged, Sid, TenantPath, Text, Zone
+from licet.admin.api.moments import Moment, Span, Within, instant_of
+from licet.admin.api.parameters import INITIALS, LINE, Page, Paged, Sid, TenantPath, Text, Zone
 from licet.admin.problems import FieldError, invalid
-from licet.formats import INSTANT_MS_MAX
-from licet.journal.denials import DenialFilter, DenialPage, Holder, denials, holders_at
-from licet.journal.history import HistoryFilter, HistoryPage, Kind, history
+from licet.journal.denials import DenialFilter, DenialPage, DenialRange, Holder, denials, holders_at
+from licet.journal.history import EventEntry, HistoryFilter, HistoryPage, JournalEntry, Kind, history
 from licet.model import NoSeatReason, Tenant
 from licet.refusal import Code
 from licet.reports.live import LiveSession, SeatsNow, seats, sessions
-from licet.reports.overview import Overview, overview
+from licet.reports.overview import TenantOverview, overview
 from licet.reports.usage import Usage, usage
 from licet.reports.usage_queries import Reach
 from licet.setup.change import SetupChange
@@ -49,8 +49,6 @@ async def _wanted(  # noqa: PLR0917 - what is looked for
     actor: Text = "",
     action: Text = "",
     licence: Text = "",
-    from_ms: Moment = None,
-    until_ms: Moment = None,
 ) -> HistoryFilter:
     return HistoryFilter(
         kinds=frozenset(kind or ()),
@@ -61,37 +59,43 @@ async def _wanted(  # noqa: PLR0917 - what is looked for
         actor=actor,
         action=action,
         licence=licence,
-        from_ms=from_ms,
-        until_ms=until_ms,
     )
 
 
 Wanted = Annotated[HistoryFilter, Depends(_wanted)]
 
 
-@overviews.get("/overview", operation_id="getOverview", **openapi.paged(Overview))
-async def get_overview(call: Reading, page: Paged, matching: Text = "", zone: Zone = "UTC") -> Response:
+@overviews.get("/overview", operation_id="getOverview", **openapi.listed(TenantOverview))
+async def get_overview(call: Reading, page: Paged, matching: Text = "", zone: Zone = None) -> Response:
     """Every tenant at a glance: its pools now and in the last 24 hours, its denials today."""
-    within, where = call.identity.tenant_id, _zone(zone)
+    within, where = call.identity.tenant_id, _zone(zone) or UTC
     only = partial(overview, tenant_id=within, matching=matching, zone=where)
-    return await call.show_page(page, lambda connection, **part: only(connection, call.now_ms(), **part))
+    return await call.show_page(
+        page, "tenants", lambda connection, **part: only(connection, call.now_ms(), **part)
+    )
 
 
-@overviews.get("/journal", operation_id="getWholeJournal", **openapi.paged(HistoryPage))
-async def get_whole_journal(call: Reading, only: Wanted, page: Paged) -> Response:
+@overviews.get("/journal", operation_id="getWholeJournal", **openapi.listed(JournalEntry | EventEntry))
+async def get_whole_journal(call: Reading, only: Wanted, within: Within, page: Paged) -> Response:
     """What happened, newest first, in all tenants that you see, and what belongs to none."""
-    return await _history(call, None, only, page)
+    return await _history(call, None, only, within, page)
 
 
-@reports.get("/journal", operation_id="getJournal", **openapi.paged(HistoryPage, 404))
-async def get_journal(call: Reading, tenant: TenantPath, only: Wanted, page: Paged) -> Response:
+@reports.get("/journal", operation_id="getJournal", **openapi.listed(JournalEntry | EventEntry, 404))
+async def get_journal(
+    call: Reading, tenant: TenantPath, only: Wanted, within: Within, page: Paged
+) -> Response:
     """What happened in a tenant, newest first: grants, denials, endings, failures, administrators' acts."""
-    return await _history(call, tenant, only, page)
+    return await _history(call, tenant, only, within, page)
 
 
-async def _history(call: Call, tenant: str | None, only: HistoryFilter, page: Paged) -> Response:
+async def _history(call: Call, tenant: str | None, only: HistoryFilter, within: Span, page: Page) -> Response:
     only = replace(only, with_administrators=call.identity.sees_sign_ins)
-    return await call.show_page_of(tenant, page, partial(history, only=only))
+
+    def read(connection: Connection, known: Tenant | None, **part: Any) -> HistoryPage:
+        return history(connection, known, only=replace(only, **within.of(known)), **part)
+
+    return await call.show_page_of(tenant, page, "entries", read)
 
 
 @reports.get("/seats", operation_id="getSeats", **openapi.one(SeatsNow, 404))
@@ -101,64 +105,82 @@ async def get_seats(call: Reading, tenant: TenantPath) -> Response:
 
 
 @reports.get("/usage", operation_id="getUsage", **openapi.one(Usage, 404))
-async def get_usage(  # noqa: PLR0917 - a span has two ways to be said
+async def get_usage(
     call: Reading,
     tenant: TenantPath,
+    within: Within,
     reach: Annotated[
         Reach | None, Query(description="A span that ends now, instead of from and until.")
     ] = None,
-    from_ms: Moment = None,
-    until_ms: Moment = None,
-    zone: Zone = "UTC",
+    zone: Zone = None,
 ) -> Response:
     """Peaks, seat-hours, denials, and what more seats would have changed."""
-    where = _zone(zone)
-    now_ms = call.now_ms()
-    if reach is not None and (from_ms is not None or until_ms is not None):
-        message = "Either a reach, or from_ms and until_ms."
+    where, now_ms = _zone(zone), call.now_ms()
+    if reach is not None and within != Span():
+        message = "Either a reach, or from and until."
         raise invalid(FieldError(pointer="query:reach", code=Code.NOT_TOGETHER, message=message))
-    begins_ms = from_ms if from_ms is not None else (reach or Reach.DAY).from_ms(now_ms, where)
-    ends_ms = until_ms if until_ms is not None else now_ms
-    if not begins_ms <= ends_ms <= begins_ms + SPAN_MS_MAX:
+
+    def read(connection: Connection, known: Tenant) -> Usage:
+        zone = where or known.zone
+        from_ms, until_ms = _bounded(within.bounds(zone), reach or Reach.DAY, now_ms, zone)
+        return usage(connection, known, from_ms, until_ms, now_ms=now_ms, zone=zone)
+
+    return await call.show_of(tenant, read)
+
+
+def _bounded(asked: dict[str, int | None], reach: Reach, now_ms: int, zone: tzinfo) -> tuple[int, int]:
+    """The span that is asked for, which otherwise ends now.
+
+    Raises Problem.
+    """
+    from_ms, until_ms = asked["from_ms"], asked["until_ms"]
+    from_ms = reach.from_ms(now_ms, zone) if from_ms is None else from_ms
+    until_ms = now_ms if until_ms is None else until_ms
+    if not from_ms <= until_ms <= from_ms + SPAN_MS_MAX:
         message = "A span ends behind its beginning, and within 400 days of it."
-        raise invalid(FieldError(pointer="query:until_ms", code=Code.OUT_OF_RANGE, message=message))
-
-    return await call.show_of(
-        tenant, partial(usage, from_ms=begins_ms, until_ms=ends_ms, now_ms=now_ms, zone=where)
-    )
+        raise invalid(FieldError(pointer="query:until", code=Code.OUT_OF_RANGE, message=message))
+    return from_ms, until_ms
 
 
-@reports.get("/denials", operation_id="listDenials", **openapi.paged(DenialPage, 404))
+@reports.get("/denials", operation_id="listDenials", **openapi.listed(DenialRange, 404))
 async def list_denials(  # noqa: PLR0917 - what is looked for
     call: Reading,
     tenant: TenantPath,
+    within: Within,
     page: Paged,
     reason: NoSeatReason | None = None,
     pool: Text = "",
     client: Text = "",
     user: Text = "",
-    from_ms: Moment = None,
-    until_ms: Moment = None,
 ) -> Response:
     """Who was denied a seat, when and why, folded into ranges, newest first."""
-    only = DenialFilter(
-        pool=pool, client=client, user=user, reason=reason, from_ms=from_ms, until_ms=until_ms
-    )
-    return await call.show_page_of(tenant, page, partial(denials, only=only))
+    only = DenialFilter(pool=pool, client=client, user=user, reason=reason)
+
+    def read(connection: Connection, known: Tenant, **part: Any) -> DenialPage:
+        return denials(connection, known, only=replace(only, **within.of(known)), **part)
+
+    return await call.show_page_of(tenant, page, "ranges", read)
 
 
-@reports.get("/holders", operation_id="listHolders", **openapi.many(Holder, 404))
+@reports.get("/holders", operation_id="listHolders", **openapi.listed(Holder, 404))
 async def list_holders(
     call: Reading,
     tenant: TenantPath,
     pool: Annotated[str, Query(min_length=1, max_length=64, pattern=LINE)],
-    at_ms: Annotated[int, Query(ge=0, lt=INSTANT_MS_MAX)],
+    moment: Annotated[Moment, Query(alias="at", description="When.", examples=["2027-01-31T18:00"])],
+    page: Paged,
 ) -> Response:
-    """Who held the seats of a pool at an instant, as that of a denial."""
-    return await call.show_of(
-        tenant,
-        lambda connection, known: holders_at(connection, known, pool, at_ms, now_ms=call.now_ms()),
-    )
+    """Who held the seats of a pool at an instant, as that of a denial; the longest holder first."""
+
+    def found() -> dict[str, Holder]:
+        known = call.tenant(tenant)
+        at_ms = instant_of(moment, known.zone, "at")
+        every = call.context.read_now(
+            lambda connection: holders_at(connection, known, pool, at_ms, now_ms=call.now_ms())
+        )
+        return {f"{it.taken_at_ms:020} {it.client_id} {n:04}": it for n, it in enumerate(every)}
+
+    return await call.show_list(found, lambda it: it, page)
 
 
 @live.get("", operation_id="listSessions", **openapi.listed(LiveSession, 404))
@@ -171,7 +193,7 @@ async def list_sessions(  # noqa: PLR0917 - what is looked for
     scope: Annotated[str | None, Query(max_length=64, pattern=LINE)] = None,
 ) -> Response:
     """The sessions that live, oldest first; of a scope, a page may have fewer than its limit."""
-    after = read_cursor(page.after, tuple[int, str]) if page.after is not None else None
+    after = read_cursor(page.cursor, tuple[int, str]) if page.cursor is not None else None
     place = (after[0], _sid(after[1])) if after is not None else None
 
     def work() -> Response:
@@ -190,7 +212,7 @@ async def list_sessions(  # noqa: PLR0917 - what is looked for
         items = found[: page.limit]
         next_ = write_cursor(items[-1].started_at_ms, items[-1].sid) if len(found) > len(items) else None
         of_scope = [item for item in items if scope is None or scope in item.scope.split(" ")]
-        return call.page({"items": of_scope, "next": next_}, next_)
+        return call.page(of_scope, next_)
 
     return await call.context.run(work)
 
@@ -239,8 +261,10 @@ async def end_sessions(call: Operating, tenant: TenantPath, body: requests.Endin
     return answer(await call.change_setup(work))
 
 
-def _zone(name: str) -> tzinfo:
+def _zone(name: str | None) -> tzinfo | None:
     """Raises Problem."""
+    if name is None:
+        return None
     if name == "UTC":
         return UTC
     if (zone := find_zone(name)) is None:

@@ -17,10 +17,10 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
+from licet.admin.api.moments import End
 from licet.alerts.destinations import URL_CHARS_MAX
 from licet.credentials.keyring import SIGNS_AFTER_MS
 from licet.credentials.passwords import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
-from licet.formats import INSTANT_MS_MAX
 from licet.model import ACCESS_TTL_S as ACCESS_TTL
 from licet.model import (
     ALERTS,
@@ -75,19 +75,6 @@ Whole = Annotated[int, Strict()]
 Flag = Annotated[bool, Strict()]
 Seats = Annotated[Whole, Field(ge=0, le=SEATS_MAX, examples=[5])]
 Seconds = Annotated[Whole, Field(ge=1, le=TTL_S_MAX)]
-Instant = Annotated[
-    Whole | None,
-    Field(ge=0, lt=INSTANT_MS_MAX, examples=[1_798_761_600_000], description="null is never."),
-]
-End = Annotated[
-    str | None,
-    Field(
-        max_length=40,
-        examples=["2027-01-31"],
-        description="Instead of `expires_at_ms`, in ISO 8601: a date is the end of that day, and what names"
-        " no zone is meant in the tenant's. null is never.",
-    ),
-]
 Alerts = Annotated[
     list[Annotated[str, StringConstraints(pattern=_ALERT)]],
     Field(max_length=10, examples=[list(ALERTS)]),
@@ -202,7 +189,6 @@ class PoolPatch(Body):
 
     seats: PoolSeats = None
     duplicates: Duplicates = Duplicates.CLIENT
-    expires_at_ms: Instant = None
     expires_at: End = None
     alerts: Alerts = list(ALERTS)
     hold_s: Hold = 0
@@ -263,20 +249,20 @@ class ClientNew(ClientPatch):
     user: Initials
     password_allowed: Flag | None = None  # type: ignore[assignment]  # null: as the secret says
     generate_secret: Flag = False
-    secret_expires_at_ms: Instant = None
+    secret_expires_at: End = None
 
 
 class SecretNew(Body):
     """A new generated secret of a client."""
 
-    expires_at_ms: Instant = None
+    expires_at: End = None
 
 
 class SecretRotation(Body):
     """A generated secret in the place of all others, which work on for `overlap_s` seconds, or less."""
 
     overlap_s: Annotated[Whole, Field(ge=0, le=OVERLAP_S_MAX, examples=[86_400])] = 86_400
-    expires_at_ms: Instant = None
+    expires_at: End = None
 
 
 class ClientKeyNew(Body):
@@ -294,7 +280,7 @@ class ClientKeyNew(Body):
         StringConstraints(min_length=1, pattern=_CLIENT_ID),
         Field(examples=["2026-11"], description="How the client calls it; null is as the key itself says."),
     ] = None
-    expires_at_ms: Instant = None
+    expires_at: End = None
 
 
 class Ending(Body):
@@ -348,13 +334,21 @@ class AdminPatch(Body):
     enabled: Flag = True
 
 
+EndInUtc = Annotated[
+    End,
+    Field(
+        description="ISO 8601: a date is the end of that day, and without a zone it is UTC. null is never."
+    ),
+]
+
+
 class ApiKeyNew(Body):
     """A new API key."""
 
     name: AccountName
     role: Role = Role.VIEWER
     tenant: TenantName | None = None
-    expires_at_ms: Instant = None
+    expires_at: EndInUtc = None
 
 
 class KeyRotation(Body):

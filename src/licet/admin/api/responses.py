@@ -1,28 +1,29 @@
 """Defines the response bodies of the admin API: one class for each kind of object, with its members.
 
-Reports need none: what `licet.store` makes of them is shown as it is. Instants are milliseconds since 1970 in
-UTC and end in `_ms`, durations are seconds and end in `_s`. A password or hash is never among it; a generated
-secret is in the answer that made it, and in no other.
+Reports need none: what makes them is shown by the rules of `wire.py`, which hold here too. A password or hash
+is never among it; a generated secret is in the answer that made it, and in no other.
 """
 
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from licet.accounts.administrators import Admin as StoredAdmin
 from licet.accounts.api_keys import ApiKey as StoredApiKey
 from licet.admin.api.advice import advice_of
+from licet.admin.api.wire import Instant, Shape, at, found
+from licet.alerts.deliveries import Delivery as StoredDelivery
+from licet.alerts.deliveries import State
 from licet.alerts.webhooks import Webhook as StoredWebhook
 from licet.credentials.generated import NewClientSecret
 from licet.credentials.keyring import Keyring, fingerprint
 from licet.credentials.public_keys import kind_of, name_of, to_jwk
-from licet.formats import instant
 from licet.ledger.signed_pools import seats_of
 from licet.licences.errors import LicenceCode
 from licet.licences.steps import SignedSeats
 from licet.model import Client as ModelClient
-from licet.model import ClientSecret, Duplicates, GrantType, PublicKey, Role, TokenFormat, Value
+from licet.model import ClientSecret, Duplicates, GrantType, PublicKey, Role, TokenFormat
 from licet.model import Pool as ModelPool
 from licet.model import Scope as ModelScope
 from licet.model import Tenant as ModelTenant
@@ -33,7 +34,7 @@ from licet.setup.plan import Applied
 from licet.setup.signed_limits import why_no_seats
 from licet.store.nodes import Node, is_silent
 
-Shape = TypeVar("Shape", bound=Value)
+Made = TypeVar("Made", bound=Shape)
 Tenants = Mapping[int, ModelTenant]
 
 
@@ -48,10 +49,10 @@ def example(*examples: object) -> Meta:
 
 
 _JIM = "Jim_Test"
-_AT_MS = 1_798_761_600_000
+_AT = "2027-01-01T00:00:00Z"
 
 
-class Tenant(Value, frozen=True, kw_only=True):
+class Tenant(Shape, frozen=True, kw_only=True):
     """A customer database, with what counts for all of its sessions."""
 
     name: Annotated[str, example(_JIM)]
@@ -71,10 +72,10 @@ class Tenant(Value, frozen=True, kw_only=True):
     licence_required: Annotated[bool, about("Whether a pool in no licence gives no seat.", False)]
 
 
-class SeatStep(Value, frozen=True, kw_only=True):
+class SeatStep(Shape, frozen=True, kw_only=True):
     """How many seats the licences of a pool give from an instant on, until the next step."""
 
-    from_ms: Annotated[int, about("0 is from the beginning.", _AT_MS)]
+    from_: Annotated[Instant | None, about("null is from the beginning.", _AT)] = field(name="from")
     seats: Annotated[int, example(25)]
     overdraft: Annotated[int, about("Seats above these.", 3)]
     in_grace: Annotated[int, about("How many of both are given by licences that have expired.", 0)]
@@ -84,7 +85,7 @@ class SeatStep(Value, frozen=True, kw_only=True):
     ]
 
 
-class Pool(Value, frozen=True, kw_only=True):
+class Pool(Shape, frozen=True, kw_only=True):
     """A counted licence."""
 
     name: Annotated[str, example("full")]
@@ -93,8 +94,7 @@ class Pool(Value, frozen=True, kw_only=True):
         about("The limit that is set: null is all that licences sign, and none in a pool in no licence.", 5),
     ]
     duplicates: Annotated[Duplicates, about("Whose sessions share a seat.", "client")]
-    expires_at_ms: Annotated[int | None, about("When the licence ends; null is never.", _AT_MS)]
-    expires_at: Annotated[str | None, about("The same, in ISO 8601.", "2027-01-01T00:00:00Z")]
+    expires_at: Annotated[Instant | None, about("When the licence ends; null is never.", _AT)]
     alerts: Annotated[
         tuple[str, ...],
         about(
@@ -129,7 +129,7 @@ class Pool(Value, frozen=True, kw_only=True):
     ]
 
 
-class Scope(Value, frozen=True, kw_only=True):
+class Scope(Shape, frozen=True, kw_only=True):
     """What a token may do."""
 
     name: Annotated[str, example("all")]
@@ -137,7 +137,7 @@ class Scope(Value, frozen=True, kw_only=True):
     read_only: Annotated[bool, example(False)]
 
 
-class User(Value, frozen=True, kw_only=True):
+class User(Shape, frozen=True, kw_only=True):
     """A person or service."""
 
     initials: Annotated[str, example("TC")]
@@ -146,7 +146,7 @@ class User(Value, frozen=True, kw_only=True):
     has_password: Annotated[bool, about("Without one, no password works.", True)]
 
 
-class Client(Value, frozen=True, kw_only=True):
+class Client(Shape, frozen=True, kw_only=True):
     """An OAuth client."""
 
     client_id: Annotated[str, example("TestClientId")]
@@ -160,29 +160,29 @@ class Client(Value, frozen=True, kw_only=True):
     authenticates_by: Annotated[
         tuple[str, ...], about("What works now: `password`, `secret`, `key`.", ["password"])
     ]
-    suspended_until_ms: Annotated[
-        int | None, about("It gets no seat until then; null is not suspended.", None)
+    suspended_until: Annotated[
+        Instant | None, about("It gets no seat until then; null is not suspended.", None)
     ]
 
 
-class Secret(Value, frozen=True, kw_only=True):
+class Secret(Shape, frozen=True, kw_only=True):
     """A generated secret of a client, without what it is."""
 
     secret_id: Annotated[str, example("5f0c11aa93d2")]
-    created_at_ms: Annotated[int, example(_AT_MS)]
-    expires_at_ms: Annotated[int | None, example(None)]
-    last_used_at_ms: Annotated[int | None, example(_AT_MS)]
+    created_at: Annotated[Instant, example(_AT)]
+    expires_at: Annotated[Instant | None, example(None)]
+    last_used_at: Annotated[Instant | None, example(_AT)]
 
 
-class NewSecret(Value, frozen=True, kw_only=True):
+class NewSecret(Shape, frozen=True, kw_only=True):
     """A generated secret in the one answer that has it."""
 
     secret_id: Annotated[str, example("5f0c11aa93d2")]
     secret: Annotated[str, about("Keep it: it is shown once.", "lcs_5f0c11aa93d2...")]
-    expires_at_ms: Annotated[int | None, example(None)]
+    expires_at: Annotated[Instant | None, example(None)]
 
 
-class ClientKey(Value, frozen=True, kw_only=True):
+class ClientKey(Shape, frozen=True, kw_only=True):
     """A public key by which a client authenticates."""
 
     kid: Annotated[str, about("What an assertion names it by; else its thumbprint.", "2026-11")]
@@ -195,9 +195,9 @@ class ClientKey(Value, frozen=True, kw_only=True):
             {"kty": "EC", "crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"},
         ),
     ]
-    created_at_ms: Annotated[int, example(_AT_MS)]
-    expires_at_ms: Annotated[int | None, example(None)]
-    last_used_at_ms: Annotated[int | None, example(_AT_MS)]
+    created_at: Annotated[Instant, example(_AT)]
+    expires_at: Annotated[Instant | None, example(None)]
+    last_used_at: Annotated[Instant | None, example(_AT)]
 
 
 class NewClient(Client, frozen=True, kw_only=True):
@@ -207,17 +207,17 @@ class NewClient(Client, frozen=True, kw_only=True):
     warnings: Annotated[tuple[str, ...], about("What keeps it from working as it is.", [])]
 
 
-class Administrator(Value, frozen=True, kw_only=True):
+class Administrator(Shape, frozen=True, kw_only=True):
     """Somebody who may sign in to the dashboard."""
 
     name: Annotated[str, example("ada")]
     role: Annotated[Role, example("operator")]
     tenant: Annotated[str | None, about("The only tenant; null is all.", _JIM)]
     enabled: Annotated[bool, example(True)]
-    created_at_ms: Annotated[int, example(_AT_MS)]
+    created_at: Annotated[Instant, example(_AT)]
 
 
-class ApiKey(Value, frozen=True, kw_only=True):
+class ApiKey(Shape, frozen=True, kw_only=True):
     """What a program signs in with, without what it is."""
 
     name: Annotated[str, example("deploy")]
@@ -225,9 +225,9 @@ class ApiKey(Value, frozen=True, kw_only=True):
     role: Annotated[Role, example("viewer")]
     tenant: Annotated[str | None, about("The only tenant; null is all.", None)]
     created_by: Annotated[str, example("ada")]
-    created_at_ms: Annotated[int, example(_AT_MS)]
-    expires_at_ms: Annotated[int | None, example(_AT_MS)]
-    last_used_at_ms: Annotated[int | None, example(None)]
+    created_at: Annotated[Instant, example(_AT)]
+    expires_at: Annotated[Instant | None, example(_AT)]
+    last_used_at: Annotated[Instant | None, example(None)]
 
 
 class NewApiKey(ApiKey, frozen=True, kw_only=True):
@@ -236,7 +236,7 @@ class NewApiKey(ApiKey, frozen=True, kw_only=True):
     key: Annotated[str, about("Keep it: it is shown once.", "lck_93d25f0c11aa...")]
 
 
-class Me(Value, frozen=True, kw_only=True):
+class Me(Shape, frozen=True, kw_only=True):
     """Who asks."""
 
     actor: Annotated[str, about("As events name it.", "key deploy")]
@@ -244,32 +244,32 @@ class Me(Value, frozen=True, kw_only=True):
     tenant: Annotated[str | None, about("The only tenant; null is all.", None)]
 
 
-class SigningKey(Value, frozen=True, kw_only=True):
+class SigningKey(Shape, frozen=True, kw_only=True):
     """A key that signs tokens, or did; what it is, is never shown."""
 
     id: Annotated[int, example(2)]
     fingerprint: Annotated[str, example("5f0c11aa")]
-    created_at_ms: Annotated[int, example(_AT_MS)]
-    signs_at_ms: Annotated[int, about("From when on it signs.", _AT_MS)]
+    created_at: Annotated[Instant, example(_AT)]
+    signs_at: Annotated[Instant, about("From when on it signs.", _AT)]
     signs: Annotated[bool, about("Whether it is the one that signs now.", True)]
 
 
-class NodeNow(Value, frozen=True, kw_only=True):
+class NodeNow(Shape, frozen=True, kw_only=True):
     """A server that works on the store."""
 
     name: Annotated[str, example("licence-1:8080")]
     version: str
     schema: str
     url: str
-    started_at_ms: int
-    seen_at_ms: int
+    started_at: Instant
+    seen_at: Instant
     silent: Annotated[bool, about("Nothing was heard of it for too long.")]
-    skew_ms: Annotated[int, about("How far its wall clock is ahead of the store's.")]
+    skew_s: Annotated[float, about("How far its wall clock is ahead of the store's.", 0.02)]
     token_keys: Annotated[tuple[str, ...], example(["2:5f0c11aa"])]
     pepper: str
 
 
-class CheckFinding(Value, frozen=True, kw_only=True):
+class CheckFinding(Shape, frozen=True, kw_only=True):
     """Something to correct, or with `is_wrong` false to know. `tenant` is '' for the whole store."""
 
     is_wrong: bool
@@ -280,14 +280,14 @@ class CheckFinding(Value, frozen=True, kw_only=True):
     advice: Annotated[str, example("changePool full with seats")]
 
 
-class Checked(Value, frozen=True, kw_only=True):
+class Checked(Shape, frozen=True, kw_only=True):
     """What is wrong with the set-up or worth knowing, and the servers that work on the store."""
 
     findings: tuple[CheckFinding, ...]
     nodes: tuple[NodeNow, ...]
 
 
-class PlanStep(Value, frozen=True, kw_only=True):
+class PlanStep(Shape, frozen=True, kw_only=True):
     """One thing that was done, or would be: `add`, `set`, `remove`, or `keep` what is not declared."""
 
     action: Annotated[str, example("set")]
@@ -296,7 +296,7 @@ class PlanStep(Value, frozen=True, kw_only=True):
     detail: Annotated[str, example("seats 5 -> 7")]
 
 
-class Plan(Value, frozen=True, kw_only=True):
+class Plan(Shape, frozen=True, kw_only=True):
     """What a declaration changed, or would change in a rehearsal."""
 
     is_done: bool
@@ -308,7 +308,7 @@ class Plan(Value, frozen=True, kw_only=True):
     ]
 
 
-class Webhook(Value, frozen=True, kw_only=True):
+class Webhook(Shape, frozen=True, kw_only=True):
     """Where alerts are sent."""
 
     id: Annotated[str, example("wh_1f2e3d4c5b6a")]
@@ -318,14 +318,14 @@ class Webhook(Value, frozen=True, kw_only=True):
     enabled: Annotated[bool, example(True)]
     disabled_why: Annotated[str, about("Where nobody disabled it.", "")]
     secret_number: Annotated[int, example(1)]
-    rotated_at_ms: Annotated[int | None, example(None)]
-    created_at_ms: Annotated[int, example(_AT_MS)]
+    rotated_at: Annotated[Instant | None, example(None)]
+    created_at: Annotated[Instant, example(_AT)]
     private_allowed: Annotated[
         bool, about("Whether it also goes to private addresses: an owner of all tenants set it.")
     ]
 
 
-class WebhookSecret(Value, frozen=True, kw_only=True):
+class WebhookSecret(Shape, frozen=True, kw_only=True):
     """What messages to a webhook are signed with."""
 
     webhook: Annotated[str, example("wh_1f2e3d4c5b6a")]
@@ -333,10 +333,27 @@ class WebhookSecret(Value, frozen=True, kw_only=True):
     secret_number: Annotated[int, example(1)]
 
 
-class Queued(Value, frozen=True, kw_only=True):
+class Queued(Shape, frozen=True, kw_only=True):
     """Messages that a server sends as soon as it can."""
 
     messages: Annotated[int, example(1)]
+
+
+class Delivery(Shape, frozen=True, kw_only=True):
+    """A message about an alert, and what became of it."""
+
+    id: Annotated[str, example("msg_0123456789abcdef0123456789abcdef")]
+    webhook: Annotated[str | None, about("To which it goes; null is by e-mail.", "wh_1f2e3d4c5b6a")]
+    tenant: Annotated[str | None, about("Whose alert it is; null is none's.", _JIM)]
+    type: Annotated[str, example("seats.in_use")]
+    payload: Annotated[str, about("The message itself, which is JSON.")]
+    state: State
+    created_at: Annotated[Instant, example(_AT)]
+    attempts: Annotated[int, example(1)]
+    last_at: Annotated[Instant | None, about("The last attempt.", _AT)]
+    last_error: Annotated[str, example("")]
+    next_at: Annotated[Instant | None, about("The next attempt.", None)]
+    delivered_at: Annotated[Instant | None, example(_AT)]
 
 
 def tenant(value: ModelTenant) -> Tenant:
@@ -346,11 +363,9 @@ def tenant(value: ModelTenant) -> Tenant:
 
 def pool(value: ModelPool, of: ModelTenant, now_ms: int) -> Pool:
     """A pool of a tenant, shown as it is at an instant."""
-    expires_at = None if value.expires_at_ms is None else instant(value.expires_at_ms)
     hold_s = of.hold_s_of(value)
     return Pool(
         name=value.name,
-        expires_at=expires_at,
         effective_hold_s=hold_s,
         signed=value.signed is not None,
         signed_seats=None if value.signed is None else value.signed.at(now_ms).seats,
@@ -363,7 +378,9 @@ def pool(value: ModelPool, of: ModelTenant, now_ms: int) -> Pool:
 def seat_steps(signed: SignedSeats | None) -> tuple[SeatStep, ...]:
     """What the licences of a pool give, step by step."""
     steps = () if signed is None else signed.steps
-    return tuple(_like(SeatStep, step, from_ms=max(0, step.from_ms)) for step in steps)
+    return tuple(
+        _like(SeatStep, step, from_=at(step.from_ms) if step.from_ms > 0 else None) for step in steps
+    )
 
 
 def scope(value: ModelScope) -> Scope:
@@ -384,7 +401,7 @@ def client(value: ModelClient, now_ms: int) -> Client:
     return Client(
         client_id=value.client_id,
         authenticates_by=tuple(authenticates_by(value, now_ms)),
-        suspended_until_ms=value.suspended_at(now_ms),
+        suspended_until=at(value.suspended_at(now_ms)),
         **settings,
     )
 
@@ -406,7 +423,7 @@ def secret(value: ClientSecret) -> Secret:
 
 def new_secret(value: NewClientSecret, expires_at_ms: int | None) -> NewSecret:
     """A client's secret, shown once."""
-    return _like(NewSecret, value, expires_at_ms=expires_at_ms)
+    return _like(NewSecret, value, expires_at=at(expires_at_ms))
 
 
 def administrator(value: StoredAdmin, tenants: Tenants) -> Administrator:
@@ -435,6 +452,11 @@ def webhook(value: StoredWebhook, tenants: Tenants, *, has_url: bool) -> Webhook
     )
 
 
+def delivery(value: StoredDelivery, tenants: Tenants) -> Delivery:
+    """A message, shown."""
+    return _like(Delivery, value, webhook=value.webhook_id, tenant=_tenant_name(value, tenants))
+
+
 def signing_keys(keyring: Keyring, soon_ms: int) -> tuple[SigningKey, ...]:
     """The keys that sign tokens, the newest last."""
     signs = keyring.signing(soon_ms)
@@ -452,7 +474,9 @@ def check_finding(value: Finding) -> CheckFinding:
 def node(value: Node, now_ms: int) -> NodeNow:
     """A node, shown."""
     marks = tuple(mark.text for mark in value.token_keys)
-    return _like(NodeNow, value, silent=is_silent(value, now_ms), token_keys=marks)
+    return _like(
+        NodeNow, value, silent=is_silent(value, now_ms), skew_s=value.skew_ms / 1000, token_keys=marks
+    )
 
 
 def plan(value: Applied, *, is_done: bool) -> Plan:
@@ -460,14 +484,16 @@ def plan(value: Applied, *, is_done: bool) -> Plan:
     return _like(Plan, value, is_done=is_done, steps=tuple(_like(PlanStep, step) for step in value.steps))
 
 
-def _like(shape: type[Shape], value: object, **others: Any) -> Shape:
-    """A shape made of what a value has by the same names, and of others."""
+def _like(shape: type[Made], value: object, **others: Any) -> Made:
+    """A shape made of what a value has for it (`wire.found`), and of others."""
     same = (name for name in shape.__struct_fields__ if name not in others)
-    return shape(**{name: getattr(value, name) for name in same}, **others)
+    return shape(**{name: found(value, name) for name in same}, **others)
 
 
-def _tenant_name(value: StoredAdmin | StoredApiKey | StoredWebhook, tenants: Tenants) -> str | None:
+def _tenant_name(
+    value: StoredAdmin | StoredApiKey | StoredWebhook | StoredDelivery, tenants: Tenants
+) -> str | None:
     if value.tenant_id is None:
         return None
-    found = tenants.get(value.tenant_id)
-    return found.name if found else ""
+    known = tenants.get(value.tenant_id)
+    return known.name if known else ""

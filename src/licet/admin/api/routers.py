@@ -11,25 +11,12 @@ from fastapi import APIRouter, FastAPI
 from fastapi.responses import RedirectResponse, Response
 from fastapi.routing import APIRoute
 
-from licet.admin.api import (
-    accounts,
-    check,
-    client_secrets_and_keys,
-    clients,
-    declaration,
-    keys,
-    pools,
-    refusals,
-    reports,
-    scopes,
-    tenants,
-    users,
-    webhooks,
-)
+from licet.admin.api import accounts, check, declaration, keys, refusals, reports, webhooks
 from licet.admin.api.call import API, Rights, answer
 from licet.admin.api.licences import endpoints as licences
 from licet.admin.api.licences.shapes import SHOWN
 from licet.admin.api.openapi import document
+from licet.admin.api.setup import client_secrets_and_keys, clients, pools, scopes, tenants, users
 
 PARTS = (
     accounts.me,

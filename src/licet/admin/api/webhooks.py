@@ -4,11 +4,11 @@ A URL may have a secret in it, so that only an owner sees all of it. Who is of o
 that tenant.
 """
 
-from functools import partial
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
+from sqlalchemy import Connection
 
 from licet.admin.api import openapi, requests, responses
 from licet.admin.api.call import OWNING, Call, Operating, Owning, Reading, answer, created
@@ -16,13 +16,14 @@ from licet.admin.api.collection import OfStore, Owner
 from licet.admin.api.noun_endpoints import Endpoints, Given
 from licet.admin.api.parameters import NamePath, Paged
 from licet.alerts import webhooks as alerts
-from licet.alerts.deliveries import DeliveryPage, State
+from licet.alerts.deliveries import State
 from licet.alerts.deliveries import deliveries as read_deliveries
 from licet.alerts.raised import Raised
 from licet.alerts.raised import raised as raised_now
 from licet.alerts.webhooks import WebhooksChange
 from licet.credentials.keyring import read_keyring
 from licet.credentials.webhook_signatures import WebhookSecrets
+from licet.formats import INSTANT_MS_MAX
 from licet.model import Role
 
 now = APIRouter(prefix="/alerts", tags=["Alerts"])
@@ -31,16 +32,24 @@ deliveries = APIRouter(prefix="/deliveries", tags=["Alerts"])
 _IDENTITY = r"^[A-Za-z0-9_]*$"
 
 
-@now.get("", operation_id="listAlerts", **openapi.many(Raised))
-async def list_alerts(call: Reading) -> Response:
-    """What is raised now."""
+@now.get("", operation_id="listAlerts", **openapi.listed(Raised))
+async def list_alerts(call: Reading, page: Paged) -> Response:
+    """What is raised now, the newest first."""
 
-    def make() -> tuple[Raised, ...]:
+    def found() -> dict[str, Raised]:
         tenants = call.context.tenants_now(call.identity)
         now_ms = call.context.clock.now_ms()
-        return call.context.read_now(lambda connection: raised_now(connection, tenants, now_ms))
+        every = call.context.read_now(lambda connection: raised_now(connection, tenants, now_ms))
+        return {_place(it): it for it in every}
 
-    return await call.show(make)
+    return await call.show_list(found, lambda it: it, page)
+
+
+def _place(it: Raised) -> str:
+    """Where it stands in the list."""
+    since = INSTANT_MS_MAX - it.raised_at_ms
+    about = (it.tenant, it.pool, it.threshold, it.client_id or "", it.licence or "", str(it.expires_at_ms))
+    return f"{since:020} {' '.join(about)}"
 
 
 # Webhooks
@@ -123,7 +132,12 @@ async def test_webhook(call: Owning, webhook: NamePath) -> Response:
 # What became of the messages
 
 
-@deliveries.get("", operation_id="listDeliveries", **openapi.paged(DeliveryPage))
+class _Deliveries(NamedTuple):
+    items: tuple[responses.Delivery, ...]
+    next: str | None
+
+
+@deliveries.get("", operation_id="listDeliveries", **openapi.listed(responses.Delivery))
 async def list_deliveries(
     call: Reading,
     page: Paged,
@@ -132,9 +146,13 @@ async def list_deliveries(
 ) -> Response:
     """What was sent, is to be or was given up, newest first."""
     within = call.identity.tenant_id
-    return await call.show_page(
-        page, partial(read_deliveries, within=within, webhook_id=webhook, state=state)
-    )
+
+    def read(connection: Connection, **part: Any) -> _Deliveries:
+        found = read_deliveries(connection, within=within, webhook_id=webhook, state=state, **part)
+        tenants = call.context.store.tenants()
+        return _Deliveries(tuple(responses.delivery(it, tenants) for it in found.deliveries), found.next)
+
+    return await call.show_page(page, "items", read)
 
 
 @deliveries.post(

@@ -30,6 +30,7 @@ from licet.setup.licence_states import LicenceNow, states
 from licet.store.errors import NotFound
 
 LICENCES = f"{API}/tenants/*/licences"
+_BETWEEN = "\x1f"  # in no name
 
 Licensing = Annotated[Call, Depends(LICENSING)]
 Whose = Annotated[
@@ -68,7 +69,7 @@ async def list_vendors(call: ReadingAll, page: Paged) -> Response:
 
     def found() -> dict[str, setup.TrustedVendor]:
         every = call.context.read_now(setup.vendors)
-        return {f"{it.name}\0{it.product}": it for it in every}
+        return {f"{it.name}{_BETWEEN}{it.product}": it for it in every}
 
     return await call.show_list(found, shapes.vendor, page)
 
@@ -128,15 +129,15 @@ async def list_licences(call: Reading, tenant: TenantPath, page: Paged) -> Respo
     return await call.show_list(found, shapes.licence, page)
 
 
-@licences.get("/{licence}", operation_id="getLicence", **openapi.many(shapes.Licence, 404))
-async def get_licence(call: Reading, tenant: TenantPath, licence: NamePath) -> Response:
+@licences.get("/{licence}", operation_id="getLicence", **openapi.listed(shapes.Licence, 404))
+async def get_licence(call: Reading, tenant: TenantPath, licence: NamePath, page: Paged) -> Response:
     """The serials of a licence."""
 
-    def make() -> tuple[shapes.Licence, ...]:
-        found = [shapes.licence(it) for it in _now(call, tenant) if it.row.name == licence]
-        return tuple(there(found or None, "licence", licence))
+    def serials() -> dict[str, LicenceNow]:
+        found = {_place(it): it for it in _now(call, tenant) if it.row.name == licence}
+        return there(found or None, "licence", licence)
 
-    return await call.show(make)
+    return await call.show_list(serials, shapes.licence, page)
 
 
 @licences.post(
@@ -237,7 +238,7 @@ def _now(call: Call, tenant: str) -> list[LicenceNow]:
 
 def _place(it: LicenceNow) -> str:
     """Where it stands in the list."""
-    return "\0".join((it.row.name, f"{it.row.serial:010}", it.row.vendor, it.row.product))
+    return _BETWEEN.join((it.row.name, f"{it.row.serial:010}", it.row.vendor, it.row.product))
 
 
 def _if_there(remove: Callable[[], None]) -> None:

@@ -3,18 +3,18 @@
 from typing import Annotated, Any, Final
 
 from licet.admin.api.responses import about, example
+from licet.admin.api.wire import Instant, Shape, at
 from licet.formats import instant
 from licet.licences.licence import SignedLicence, SignedPool
-from licet.model import Value
 from licet.setup.consequences import Consequences
 from licet.setup.licence_states import LicenceNow, LicenceState
 from licet.setup.licences import TrustedVendor
 
 _ACME, _API, _KID = "acme", "jim2-api", "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
-_BEGINS_MS, _ENDS_MS = 1_795_824_000_000, 1_830_297_600_000
+_BEGINS, _ENDS = "2026-11-28T00:00:00Z", "2028-01-01T00:00:00Z"
 
 
-class Vendor(Value, frozen=True, kw_only=True):
+class Vendor(Shape, frozen=True, kw_only=True):
     """A vendor whose licences count here."""
 
     vendor: Annotated[str, example(_ACME)]
@@ -23,10 +23,10 @@ class Vendor(Value, frozen=True, kw_only=True):
         tuple[str, ...],
         about("The thumbprints (RFC 7638) of its keys; none where its row was changed by hand.", [_KID]),
     ]
-    added_at_ms: Annotated[int, example(_BEGINS_MS)]
+    added_at: Annotated[Instant, example(_BEGINS)]
 
 
-class LicencePool(Value, frozen=True, kw_only=True):
+class LicencePool(Shape, frozen=True, kw_only=True):
     """What a licence gives a pool, and on which terms."""
 
     pool: Annotated[str, example("full")]
@@ -38,7 +38,7 @@ class LicencePool(Value, frozen=True, kw_only=True):
     duplicates: Annotated[tuple[str, ...], about("In which ways it may be counted.", ["client", "user"])]
 
 
-class Licence(Value, frozen=True, kw_only=True):
+class Licence(Shape, frozen=True, kw_only=True):
     """One serial of a licence, and whether it counts now.
 
     What is signed is null, and `pools` and `features` are empty, where it is `damaged` or `untrusted`.
@@ -64,21 +64,20 @@ class Licence(Value, frozen=True, kw_only=True):
     installation: Annotated[str | None, about("The hash of the only one it is for; null is any.", None)] = (
         None
     )
-    issued_at_ms: Annotated[int | None, example(_BEGINS_MS)] = None
-    begins_at_ms: Annotated[int | None, example(_BEGINS_MS)] = None
-    expires_at_ms: Annotated[int | None, about("null is never.", _ENDS_MS)] = None
-    expires_at: Annotated[str | None, about("The same, in ISO 8601.", "2028-01-01T00:00:00Z")] = None
-    over_at_ms: Annotated[int | None, about("The end of its grace; null is never.", _ENDS_MS)] = None
+    issued_at: Annotated[Instant | None, example(_BEGINS)] = None
+    begins_at: Annotated[Instant | None, example(_BEGINS)] = None
+    expires_at: Annotated[Instant | None, about("null is never.", _ENDS)] = None
+    over_at: Annotated[Instant | None, about("The end of its grace; null is never.", _ENDS)] = None
     updates_until: Annotated[
         str | None, about("The newest build of the API that it covers.", "2028-01-01")
     ] = None
     features: Annotated[tuple[str, ...], example([])] = ()
     pools: tuple[LicencePool, ...] = ()
-    installed_at_ms: Annotated[int, example(_BEGINS_MS)]
-    removed_at_ms: Annotated[int | None, example(None)]
+    installed_at: Annotated[Instant, example(_BEGINS)]
+    removed_at: Annotated[Instant | None, example(None)]
 
 
-class LicencesInstalled(Value, frozen=True, kw_only=True):
+class LicencesInstalled(Shape, frozen=True, kw_only=True):
     """What was installed from a file, or would be, and what that does to sessions.
 
     `licences` has those that were not installed already.
@@ -95,7 +94,7 @@ SHOWN: Final = (Vendor, Licence, LicencesInstalled)  # for the document; what th
 def vendor(value: TrustedVendor) -> Vendor:
     """A vendor, shown."""
     keys = () if value.vendor is None else tuple(value.vendor.keys)
-    return Vendor(vendor=value.name, product=value.product, keys=keys, added_at_ms=value.added_at_ms)
+    return Vendor(vendor=value.name, product=value.product, keys=keys, added_at=instant(value.added_at_ms))
 
 
 def licence(value: LicenceNow) -> Licence:
@@ -109,8 +108,8 @@ def licence(value: LicenceNow) -> Licence:
         state=value.state,
         counts=value.state.counts,
         superseded_by=value.superseded_by,
-        installed_at_ms=row.installed_at_ms,
-        removed_at_ms=row.removed_at_ms,
+        installed_at=instant(row.installed_at_ms),
+        removed_at=at(row.removed_at_ms),
         **_said(value.licence),
     )
 
@@ -119,15 +118,13 @@ def _said(signed: SignedLicence | None) -> dict[str, Any]:
     """What a licence says of itself; nothing where that is not verified."""
     if signed is None:
         return {}
-    ends_ms = signed.expires_at_ms
     return {
         "customer": signed.customer,
         "installation": signed.installation,
-        "issued_at_ms": signed.issued_at_ms,
-        "begins_at_ms": signed.begins_at_ms,
-        "expires_at_ms": ends_ms,
-        "expires_at": None if ends_ms is None else instant(ends_ms),
-        "over_at_ms": signed.over_at_ms,
+        "issued_at": at(signed.issued_at_ms),
+        "begins_at": at(signed.begins_at_ms),
+        "expires_at": at(signed.expires_at_ms),
+        "over_at": at(signed.over_at_ms),
         "updates_until": None if signed.updates_until is None else str(signed.updates_until),
         "features": signed.features,
         "pools": tuple(_pool(name, given) for name, given in sorted(signed.pools.items())),

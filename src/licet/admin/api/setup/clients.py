@@ -9,6 +9,7 @@ from licet.admin.api.call import OWNING, Operating, Owning, answer, there
 from licet.admin.api.collection import OfTenant
 from licet.admin.api.conditional import represent
 from licet.admin.api.dry_run import rehearsable
+from licet.admin.api.moments import end_of
 from licet.admin.api.noun_endpoints import Endpoints
 from licet.admin.api.parameters import Matching, NamePath, OfUser, OnlyEnabled, TenantPath, has_part
 from licet.model import Client, InvalidValue
@@ -53,19 +54,21 @@ async def add_client(call: Owning, tenant: TenantPath, body: requests.ClientNew)
     """Add a client; a secret that is generated with it is shown once."""
     given = CLIENT.taken(call.given(body))
     client_id, wants_secret = given.pop("client_id"), given.pop("generate_secret", False)
-    expires_at_ms = given.pop("secret_expires_at_ms", None)
+    expires_at = given.pop("secret_expires_at", None)
     if given.get("password_allowed", ...) is None:
         del given["password_allowed"]
-    if expires_at_ms is not None and not wants_secret:
-        text = "secret_expires_at_ms is about a generated secret"
+    if expires_at is not None and not wants_secret:
+        text = "secret_expires_at is about a generated secret"
         raise InvalidValue(text, code=Code.NOT_TOGETHER, field="secret_expires")
     secret = (await call.context.run(call.context.client_secrets)).generate() if wants_secret else None
 
-    def do(setup: TenantSetup) -> Client:
+    def do(setup: TenantSetup) -> tuple[Client, int | None]:
+        expires_at_ms = end_of(expires_at, setup.tenant.zone, "secret_expires")
         setup.add_client(client_id, secret, expires_at_ms, **given)
-        return setup.clients[client_id]
+        return setup.clients[client_id], expires_at_ms
 
-    made = responses.client(await call.change(tenant, do), call.now_ms())
+    client, expires_at_ms = await call.change(tenant, do)
+    made = responses.client(client, call.now_ms())
     shown = responses.new_client(
         made,
         secret=None if secret is None else responses.new_secret(secret, expires_at_ms),

@@ -10,11 +10,12 @@ from msgspec.structs import replace
 
 from licet.admin.api import openapi, requests, responses
 from licet.admin.api.call import OWNING, Call, Owning, answer, at
-from licet.admin.api.clients import clients
 from licet.admin.api.collection import OfClient
 from licet.admin.api.dry_run import rehearsable
+from licet.admin.api.moments import end_of
 from licet.admin.api.noun_endpoints import Endpoints
 from licet.admin.api.parameters import NamePath, TenantPath
+from licet.admin.api.setup.clients import clients
 from licet.credentials.generated import NewClientSecret
 from licet.credentials.public_keys import read_keys
 from licet.model import Client, InvalidValue, PublicKey
@@ -44,8 +45,8 @@ async def add_secret(
 ) -> Response:
     """Generate one more; it is shown once, and the others go on working."""
 
-    def do(setup: TenantSetup, secret: NewClientSecret) -> None:
-        setup.add_secret(client_id, secret, body.expires_at_ms)
+    def do(setup: TenantSetup, secret: NewClientSecret, expires_at_ms: int | None) -> None:
+        setup.add_secret(client_id, secret, expires_at_ms)
 
     return await _generate(call, tenant, client_id, body, do)
 
@@ -64,8 +65,8 @@ async def rotate_secret(
 ) -> Response:
     """Generate a secret in the place of all others, which work on for a while; it is shown once."""
 
-    def do(setup: TenantSetup, secret: NewClientSecret) -> None:
-        setup.rotate_secret(client_id, secret, body.overlap_s, body.expires_at_ms)
+    def do(setup: TenantSetup, secret: NewClientSecret, expires_at_ms: int | None) -> None:
+        setup.rotate_secret(client_id, secret, body.overlap_s, expires_at_ms)
 
     return await _generate(call, tenant, client_id, body, do)
 
@@ -75,14 +76,20 @@ async def _generate(
     tenant: str,
     client_id: str,
     body: requests.SecretNew | requests.SecretRotation,
-    do: Callable[[TenantSetup, NewClientSecret], None],
+    do: Callable[[TenantSetup, NewClientSecret, int | None], None],
 ) -> Response:
     """Generate a secret, have it kept, and show it."""
     call.given(body)
     made = (await call.context.run(call.context.client_secrets)).generate()
-    await clients.change_one(call, (tenant,), client_id, lambda setup, _: do(setup, made))
+
+    def work(setup: TenantSetup, _: str) -> int | None:
+        expires_at_ms = end_of(body.expires_at, setup.tenant.zone)
+        do(setup, made, expires_at_ms)
+        return expires_at_ms
+
+    expires_at_ms = await clients.change_one(call, (tenant,), client_id, work)
     where = at("tenants", tenant, "clients", client_id, "secrets", made.secret_id)
-    return answer(responses.new_secret(made, body.expires_at_ms), 201, {"Location": where})
+    return answer(responses.new_secret(made, expires_at_ms), 201, {"Location": where})
 
 
 # Public keys
@@ -117,7 +124,7 @@ async def add_key(
     key = await call.context.run(_read_one, body)
 
     def do(setup: TenantSetup, _: str) -> PublicKey:
-        setup.add_key(client_id, key, body.expires_at_ms)
+        setup.add_key(client_id, key, end_of(body.expires_at, setup.tenant.zone))
         return _keys(setup.clients[client_id])[key.thumbprint]
 
     made = await clients.change_one(call, (tenant,), client_id, do)

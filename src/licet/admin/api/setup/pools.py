@@ -5,10 +5,9 @@ from typing import Any
 from licet.admin.api import requests, responses
 from licet.admin.api.call import LICENSING, OWNING, Call
 from licet.admin.api.collection import InTenant, Owner, a_tenant
+from licet.admin.api.moments import end_of
 from licet.admin.api.noun_endpoints import Endpoints, Given
-from licet.formats import NEVER, read_end_ms
-from licet.model import InvalidValue, Tenant
-from licet.refusal import Code, of_field
+from licet.model import Tenant
 from licet.setup.nouns import POOL
 from licet.setup.tenant import TenantSetup
 
@@ -32,14 +31,6 @@ class _Pools(InTenant[responses.Pool]):
         return self.parts(change, owner, call.context.store.clock.now_ms()).get(name)
 
 
-async def _one_end(_: Call, __: Owner, ___: str, given: Given) -> Given:
-    """Raises InvalidValue."""
-    if "expires_at" in given and "expires_at_ms" in given:
-        text = "say expires_at or expires_at_ms, and not both"
-        raise InvalidValue(text, code=Code.NOT_TOGETHER, field="expires")
-    return given
-
-
 def _add(setup: TenantSetup, name: str, **given: Any) -> None:
     setup.add_pool(name, **_with_end(given, setup.tenant))
 
@@ -49,12 +40,9 @@ def _set(setup: TenantSetup, name: str, **given: Any) -> None:
 
 
 def _with_end(given: Given, of: Tenant) -> Given:
-    """A date or time that names no zone is meant in the tenant's."""
-    if "expires_at" not in given:
+    if "expires_at_ms" not in given:
         return given
-    rest = {name: value for name, value in given.items() if name != "expires_at"}
-    with of_field("expires"):
-        return {**rest, "expires_at_ms": read_end_ms(given["expires_at"] or NEVER, of.zone)}
+    return given | {"expires_at_ms": end_of(given["expires_at_ms"], of.zone)}
 
 
 pools = Endpoints(
@@ -69,13 +57,12 @@ pools = Endpoints(
     noun=POOL,
 )
 pools.lists("The pools of a tenant.")
-pools.adds("Add a pool.", LICENSING, requests.PoolNew, _add, prepare=_one_end)
+pools.adds("Add a pool.", LICENSING, requests.PoolNew, _add)
 pools.shows("A pool.")
 pools.changes(
     "Change a pool. Fewer seats end no session; an earlier expiry does. A tenant's owner sets `alerts`.",
     OWNING,
     requests.PoolPatch,
     _set,
-    prepare=_one_end,
 )
 pools.removes("Remove it, when no scope draws on it.", LICENSING, TenantSetup.remove_pool)
