@@ -24,7 +24,8 @@ HEAD = """# Admin API
 What the dashboard and the command line can do, for programs. It is on the admin listener
 ([`admin_host`, `admin_port`](configuration.md); `http://127.0.0.1:8081`), never on the public one. A
 running server serves its OpenAPI document at `/api/v1/openapi.json`, with all that an operation takes and
-shows.
+shows. At `/api/v1/docs` it can be read and tried out in a browser, by whoever is signed in to the dashboard
+or has an API key.
 
 ```sh
 licet admin key add deploy --role owner          # prints the key, once

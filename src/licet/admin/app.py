@@ -16,7 +16,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from licet.admin import metrics as scraping
-from licet.admin.api import declaration, routers
+from licet.admin.api import declaration, docs, routers
 from licet.admin.api.advice import advised
 from licet.admin.api.dry_run import Rehearsed
 from licet.admin.api.licences.endpoints import LICENCES
@@ -59,8 +59,7 @@ def admin_application(context: AdminContext) -> Application:
     inner = FastAPI(title="Licet", version=version("licet"), openapi_url=None, redirect_slashes=False)
     inner.state.context = context
     inner.include_router(routers.router())
-    inner.include_router(routers.describe(inner))
-    inner.include_router(routers.guesses())
+    inner.include_router(docs.router(inner))
     if context.metrics is not None:
         inner.include_router(scraping.router(context, context.metrics), include_in_schema=False)
     for router in _pages(context):

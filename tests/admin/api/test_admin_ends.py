@@ -102,13 +102,6 @@ def test_a_body_that_does_not_say_that_it_is_json_is_told_so(site: AdminSite, ki
     )
 
 
-@pytest.mark.parametrize("path", ["/docs", "/redoc", "/api/v1", "/api/v1/"])
-def test_where_somebody_looks_for_the_description_leads_to_it(site: AdminSite, path: str) -> None:
-    answer = site.node.send("GET", path, headers={})
-    assert answer.status_code == 307
-    assert answer.headers["location"] == "/api/v1/openapi.json"
-
-
 @pytest.mark.parametrize("body", [{"client": "Nope"}, {"user": "QQ"}])
 def test_sessions_of_nobody_are_not_ended(site: AdminSite, body: dict[str, str]) -> None:
     """A name that is mistyped is no success with zero sessions."""

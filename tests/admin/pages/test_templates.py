@@ -1,5 +1,6 @@
 """The frame of the dashboard's pages: what every template and every file beside them has to keep."""
 
+import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import licet.admin
 from licet.admin.pages.frame import kept_of, local_path
 from support.admin_site import AdminSite
 from support.kinds import SqlitePlaces
+from support.paths import DOCS
 from support.setup_site import START_MS
 
 HERE = Path(licet.admin.__file__).parent
@@ -89,6 +91,14 @@ def test_each_file_of_others_has_its_licence_beside_it() -> None:
     names = {it.name for it in VENDORED}
     for name in names:
         assert f"{name.partition('.')[0]}.LICENSE.txt" in names
+
+
+def test_the_files_of_others_are_those_that_were_taken() -> None:
+    """Their checksums stand in the page of dependencies."""
+    page = (DOCS / "explanation" / "dependencies.md").read_text(encoding="utf-8")
+    stated = set(re.findall(r"^([0-9a-f]{64})  (\S+)$", page, re.MULTILINE))
+    files = [it for it in VENDORED if it.suffix in {".js", ".css"}]
+    assert {(hashlib.sha256(it.read_bytes()).hexdigest(), it.name) for it in files} == stated
 
 
 @pytest.mark.parametrize("name", ["nothing.css", "..%2fpages.py", "%2e%2e/pages.py", "a/b", "app.css%00", ""])

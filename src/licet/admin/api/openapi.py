@@ -336,7 +336,17 @@ def document(
             operation["summary"] = operation["description"].rstrip(".")
             operation["description"] = f"It takes the role {roles[operation['operationId']]}."
             operation["security"] = [{"key": []}, {"cookie": []} if method == "get" else _COOKIE_AND_TOKEN]
+            operation["responses"] = dict(map(_named_once, operation["responses"].items()))
+    components["responses"] = {f"Problem{status}": _problem(status) for status in sorted(_KINDS)}
     return made
+
+
+def _named_once(answer: tuple[str, Any]) -> tuple[str, Any]:
+    """A problem by its name, as every operation has most of them."""
+    status, described = answer
+    if int(status) not in _KINDS:
+        return status, described
+    return status, {"$ref": f"#/components/responses/Problem{status}"}
 
 
 def _tidy_body(name: str, schema: dict[str, Any]) -> None:

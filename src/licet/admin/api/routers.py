@@ -1,18 +1,14 @@
-"""Joins the routers of the admin API under `/api/v1`, and serves the document that describes them.
-
-The document needs no sign-in: it says what there is to be asked, and nothing of what is there.
-"""
+"""Joins the routers of the admin API under `/api/v1`, and makes the document that describes them."""
 
 from collections.abc import Iterator
 from functools import cache
 from typing import Any, get_type_hints
 
 from fastapi import APIRouter, FastAPI
-from fastapi.responses import RedirectResponse, Response
 from fastapi.routing import APIRoute
 
 from licet.admin.api import accounts, check, declaration, keys, refusals, reports, webhooks
-from licet.admin.api.call import API, Rights, answer
+from licet.admin.api.call import API, Rights
 from licet.admin.api.licences import endpoints as licences
 from licet.admin.api.licences.shapes import SHOWN
 from licet.admin.api.openapi import document
@@ -70,33 +66,3 @@ def _needed(route: APIRoute) -> tuple[str, str]:
     hint = get_type_hints(route.endpoint, include_extras=True)["call"]
     who: Rights = hint.__metadata__[0].dependency
     return str(route.operation_id), who.words
-
-
-def _to_the_description() -> Response:
-    """Where somebody looks who does not know where the description is."""
-    return RedirectResponse(f"{API}/openapi.json", 307)
-
-
-def guesses() -> APIRouter:
-    """Addresses at which other servers have the description of their API."""
-    route = APIRouter(redirect_slashes=False)
-    for path in ("/docs", "/redoc"):
-        route.add_api_route(path, _to_the_description, methods=["GET"], include_in_schema=False)
-    return route
-
-
-def describe(application: FastAPI) -> APIRouter:
-    """The document, made when it is asked for the first time."""
-    route = APIRouter(prefix=API, redirect_slashes=False)
-    made: dict[str, Any] = {}
-
-    for path in ("", "/"):
-        route.add_api_route(path, _to_the_description, methods=["GET"], include_in_schema=False)
-
-    @route.get("/openapi.json", include_in_schema=False)
-    def openapi() -> Response:
-        if not made:
-            made.update(openapi_document(application))
-        return answer(made)
-
-    return route
