@@ -49,7 +49,7 @@ def test_every_page_has_the_version_and_leads_to_help(ada: Reader) -> None:
         assert f"Licet {version('licet')}</span>" in page
         assert 'href="/help"' in page
     said = text_of(ada.get("/help"))
-    assert "/api/v1/openapi.json" in said
+    assert "/api/v1/docs" in said
     assert "Your role is owner" in said
 
 
