@@ -37,8 +37,8 @@ A password, secret or passphrase comes from a prompt, or from standard input wit
 `--secret-stdin` or `--passphrase-stdin`, never from an argument. A verb that removes something, or ends
 sessions, says how many and whose, and asks first; where nobody can be asked, say `--yes`.
 
-`licet --install-completion` has your shell complete verbs, options, and the names of tenants, pools, scopes,
-users and clients, which it reads from the data directory.
+`licet --install-completion` has your shell [complete](../how-to/complete-names-in-a-shell.md) verbs, options,
+and the names of tenants, pools, scopes, users and clients.
 
 | exit code | means |
 | --- | --- |

@@ -2,7 +2,6 @@
 
 import os
 import stat
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,26 +12,7 @@ from licet.cli.stores import must_be_readable
 from licet.server.sockets import bind
 from licet.store.migrate import HEAD
 from support.cli_site import Desk
-from support.command_line import WAIT_S, run
-from support.nursery import ran
-
-
-def completed(line: str, data: Path) -> str:
-    """What bash would complete."""
-    words = line.split(" ")
-    done = ran(
-        [sys.executable, str(Path(sys.executable).with_name("licet"))],
-        WAIT_S,
-        env={
-            **os.environ,
-            "_LICET_COMPLETE": "complete_bash",
-            "COMP_WORDS": line,
-            "COMP_CWORD": str(len(words) - 1),
-            "LICET_DATA": str(data),
-        },
-    )
-    assert not done.stderr
-    return done.stdout.strip()
+from support.command_line import run
 
 
 @pytest.mark.parametrize(
@@ -135,29 +115,3 @@ def test_two_pictures_are_drawn_of_one_report(desk: Desk, tmp_path: Path) -> Non
     desk.run("usage", "--svg", str(drawn[0]), "--png", str(drawn[1]))
     assert drawn[0].read_bytes().startswith(b"<?xml")
     assert drawn[1].read_bytes().startswith(b"\x89PNG")
-
-
-@pytest.mark.parametrize(
-    ("line", "found"),
-    [
-        ("licet pool set ", "full"),
-        ("licet scope show a", "all"),
-        ("licet user disable ", "TC"),
-        ("licet client set Test", "TestClientId"),
-        ("licet client set TestClientId --scope v", "view"),
-        ("licet client add x --user ", "TC"),
-        ("licet scope set all --pool ", "full"),
-        ("licet client secret list ", "TestClientId"),
-        ("licet session end --client ", "TestClientId"),
-        ("licet seats --tenant J", "Jim_Test"),
-        ("licet pool set x", ""),
-    ],
-)
-def test_a_shell_completes_names_that_are_in_the_store(made: Path, line: str, found: str) -> None:
-    """Where LICET_DATA says that it is."""
-    assert completed(line, made) == found
-
-
-def test_where_there_is_no_store_nothing_is_completed_and_nothing_is_said(tmp_path: Path) -> None:
-    """Somebody is typing."""
-    assert not completed("licet pool set ", tmp_path / "none")

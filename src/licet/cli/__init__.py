@@ -1,7 +1,8 @@
 """The command line: one module for each noun, with its verbs, in folders by purpose.
 
-A verb's module is imported only when the verb is used, so that `licet --help` does not import the database
-and the hashing. Errors become one line and an exit code in one place, here: a verb only raises.
+A verb's module is imported only when the verb is used. It imports the set-up, the reports and the database
+only when the verb does its work, as help and the completion of names need none of them. Errors become one
+line and an exit code in one place, here: a verb only raises.
 """
 
 import importlib
@@ -96,7 +97,7 @@ def _errors_reported(call: Mapping[str, Any] = MappingProxyType({})) -> Iterator
     except (typer.Exit, typer.Abort):
         raise
     except Exception as fault:
-        from licet.cli.errors import exit_code, text_of  # noqa: PLC0415 - only when something went wrong
+        from licet.cli.errors import exit_code, text_of
 
         code = exit_code(fault)
         if code is None:  # A bug: show its traceback.
@@ -120,7 +121,7 @@ def _loader(verb: Verb) -> Callable[[], Any]:
 
 def _say_version(*, wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version  # noqa: PLC0415 - a moment that only --version should cost
+        from importlib.metadata import version
 
         typer.echo(f"licet {version('licet')}")
         raise typer.Exit

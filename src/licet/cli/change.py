@@ -10,16 +10,18 @@ The rules:
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from licet.cli.options import actor, confirm
 from licet.cli.output import say
 from licet.cli.stores import chosen_tenant, opened
 from licet.formats import counted
-from licet.setup.change import SetupChange, changing
-from licet.setup.consequences import Consequences, attempt, is_within
-from licet.setup.tenant import TenantSetup
 from licet.store.contract import Store
+
+if TYPE_CHECKING:
+    from licet.setup.change import SetupChange
+    from licet.setup.consequences import Consequences
+    from licet.setup.tenant import TenantSetup
 
 _CLIENTS_SHOWN = 5
 
@@ -28,7 +30,7 @@ def change_tenant(
     data: Path | None,
     tenant: str | None,
     done: str,
-    change_it: Callable[[TenantSetup], bool],
+    change_it: "Callable[[TenantSetup], bool]",
     *,
     ask: str = "",
     warning: str = "",
@@ -52,7 +54,7 @@ def change_set_up(
     data: Path | None,
     tenant: str | None,
     done: str,
-    change_it: Callable[[SetupChange, str], bool],
+    change_it: "Callable[[SetupChange, str], bool]",
     *,
     ask: str = "",
     warning: str = "",
@@ -66,7 +68,7 @@ def change_set_up(
     """
     is_changed = False
 
-    def do(change: SetupChange) -> None:
+    def do(change: "SetupChange") -> None:
         nonlocal is_changed
         is_changed = change_it(change, name)
 
@@ -78,27 +80,29 @@ def change_set_up(
 
 def make(
     store: Store,
-    do: Callable[[SetupChange], Any],
+    do: "Callable[[SetupChange], Any]",
     *,
     ask: str = "",
     warning: str = "",
     must_ask: Callable[[], bool] = lambda: True,
     yes: bool = False,
-) -> Consequences:
+) -> "Consequences":
     """Make a change once its consequences are confirmed; return them.
 
     A question or a warning is asked even if nothing ends, unless `must_ask` says that nothing changes.
 
     Raises as `change_tenant`.
     """
+    from licet.setup.change import changing
+    from licet.setup.consequences import attempt, is_within
 
-    def change_it(work: Callable[[SetupChange], None]) -> None:
+    def change_it(work: "Callable[[SetupChange], None]") -> None:
         with changing(store, actor()) as change:
             work(change)
 
     agreed: Consequences | None = None
 
-    def agrees(ending: Consequences) -> bool:
+    def agrees(ending: "Consequences") -> bool:
         if agreed is not None:
             return is_within(ending, agreed)
         return yes or not (ending.are_any or ((ask or warning) and must_ask()))
@@ -112,7 +116,7 @@ def make(
         agreed = tried.ending
 
 
-def endings(ending: Consequences) -> str:
+def endings(ending: "Consequences") -> str:
     """What a change does to sessions, as sentences: how many, and whose; '' where it ends none."""
     if not ending.are_any:
         return ""
@@ -134,7 +138,7 @@ def endings(ending: Consequences) -> str:
     return f"{' and '.join(parts)}: {', '.join(whose)}."
 
 
-def and_ended(ending: Consequences) -> str:
+def and_ended(ending: "Consequences") -> str:
     """What to add to a sentence about a change that ended sessions."""
     cut = ending.sessions_cut_short
     return (f"; {counted(ending.sessions_ended, 'session')} ended" if ending.sessions_ended else "") + (

@@ -58,7 +58,7 @@ def store_at(data: Path | None) -> StoreAt:
     must_be_readable(data or DATA)
     if are_none_of_the_store(data, os.environ):
         return StoreAt(data or DATA)
-    from licet.settings.load import load_settings  # noqa: PLC0415 - half a tenth of a second, saved most often
+    from licet.settings.load import load_settings
 
     return store_of(load_settings(overrides={"data": data}))
 

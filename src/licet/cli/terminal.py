@@ -51,7 +51,7 @@ def _entry(key: str, value: object) -> tuple[str, object]:
 
 def page() -> "Console":
     """The console that prints a report. It interprets no markup, whatever names contain."""
-    from rich.console import Console  # noqa: PLC0415 - a moment that --json saves
+    from rich.console import Console
 
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # A character that the terminal cannot show must not raise.

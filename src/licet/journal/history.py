@@ -13,7 +13,6 @@ The module only reads.
 """
 
 from collections.abc import Iterator
-from enum import StrEnum
 from heapq import merge
 from itertools import islice
 from typing import Any
@@ -32,22 +31,13 @@ from sqlalchemy import (
     tuple_,
 )
 
+from licet.journal.kinds import Kind as Kind  # noqa: PLC0414 - with what it is a part of
 from licet.journal.minute_sql import Conditions, equal, within
 from licet.journal.summary import DENIED
 from licet.model import Tenant, Value, Who
 from licet.store import schema
 from licet.store.paging import LIMIT, bounded, read_cursor, write_cursor
 from licet.units import MINUTE_MS
-
-
-class Kind(StrEnum):
-    """The kind of an entry."""
-
-    GRANTED = "granted"
-    DENIED = "denied"
-    ENDED = "ended"
-    FAILED = "failed"  # an authentication
-    EVENT = "event"  # what an administrator did
 
 
 class HistoryFilter(Value, frozen=True, kw_only=True):

@@ -9,13 +9,14 @@ import csv
 import threading
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
-from enum import StrEnum
 from io import BytesIO
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TextIO
 
 from licet.extras import how_to_install
 from licet.formats import instant
+from licet.reports.forms import By as By  # noqa: PLC0414 - with what it is a part of
+from licet.reports.forms import Form as Form  # noqa: PLC0414 - as above
 from licet.reports.usage import Peak, PoolUsage, Usage
 from licet.reports.usage_summary import answer
 
@@ -46,20 +47,6 @@ _LEGEND = ("peak", "seats", "denials")
 _TICKS = ["%Y", "%b", "%d %b", "%H:%M", "%H:%M", "%H:%M"]
 _FIRST_TICKS = ["", "%b %Y", "%d %b", "%d %b", "%H:%M", "%H:%M"]
 _LOCK = threading.Lock()
-
-
-class Form(StrEnum):
-    """The format of a picture."""
-
-    SVG = "svg"
-    PNG = "png"
-
-
-class By(StrEnum):
-    """The unit whose peak a bar shows."""
-
-    DAY = "day"
-    HOUR = "hour"
 
 
 class ChartsMissing(Exception):

@@ -8,14 +8,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from enum import Enum, auto
-from typing import NamedTuple, Protocol
-
-from sqlalchemy import Connection
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from licet.clock import Clock
 from licet.ledger.book import Book
 from licet.ledger.commands import Command
 from licet.model import Session, Tenant
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 BUSY_S = 5.0  # how long a transaction waits for another one before the store counts as unreachable
 REPORTS_MAX = 4  # made at once; more would only slow each other down
@@ -59,7 +60,7 @@ class Transaction(Protocol):
     now_ms: int  # in a batch: set by `load`
 
     @property
-    def connection(self) -> Connection:
+    def connection(self) -> "Connection":
         """For changes of the set-up that must hold together with what the ledger decides."""
 
     def load(self, commands: Sequence[Command]) -> Book:
@@ -108,13 +109,13 @@ class Store(Protocol):
     def refresh_tenants(self) -> None:
         """Read again what has changed of the set-up."""
 
-    def reading(self) -> AbstractContextManager[Connection]:
+    def reading(self) -> "AbstractContextManager[Connection]":
         """A connection that sees the store at one instant.
 
         Raises StoreUnavailable.
         """
 
-    def reporting(self) -> AbstractContextManager[Connection]:
+    def reporting(self) -> "AbstractContextManager[Connection]":
         """As `reading`, on a connection that no request waits for: for pages and reports.
 
         `REPORTS_MAX` threads may use it at once, one more waits for `BUSY_S`; a report that takes longer than

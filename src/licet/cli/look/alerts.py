@@ -1,16 +1,18 @@
 """Runs `licet alerts`: lists the alerts that are raised now."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from licet.alerts.raised import Raised, raised
 from licet.cli import completing
 from licet.cli.options import AsJson, Data
 from licet.cli.output import Instant, Record, note, show_list, when
 from licet.cli.stores import chosen_tenant, opened
 from licet.seat_sources import counted_addresses
+
+if TYPE_CHECKING:
+    from licet.alerts.raised import Raised
 
 # No variable: without the option it is for all tenants.
 OfTenant = Annotated[
@@ -44,6 +46,8 @@ def alerts(*, tenant: OfTenant = None, data: Data = None, as_json: AsJson = Fals
 
 
 def _records(data: Path | None, tenant: str | None) -> list[Record]:
+    from licet.alerts.raised import raised
+
     with opened(data) as store:
         tenants = list(store.tenants().values()) if tenant is None else [chosen_tenant(store, tenant)]
         with store.reading() as connection:
@@ -64,7 +68,7 @@ def _records(data: Path | None, tenant: str | None) -> list[Record]:
     ]
 
 
-def _alert(alert: Raised) -> str:
+def _alert(alert: "Raised") -> str:
     if alert.addresses is not None:
         return f"{alert.client_id}: {counted_addresses(alert.addresses)} addresses"
     if alert.licence is not None:

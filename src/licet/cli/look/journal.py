@@ -6,7 +6,7 @@ request was refused.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,11 +18,13 @@ from licet.cli.output import Instant, Record, show_json, show_list, show_one
 from licet.cli.stores import chosen_tenant, opened
 from licet.cli.terminal import plain
 from licet.clock import SystemClock
-from licet.journal.failures import NOT_KEPT, find_request
-from licet.journal.history import EventEntry, HistoryFilter, JournalEntry, Kind, history
+from licet.journal.kinds import Kind
 from licet.model import Who
 from licet.store.paging import LIMIT_MAX
 from licet.units import DAY_MS
+
+if TYPE_CHECKING:
+    from licet.journal.history import EventEntry, JournalEntry
 
 LINES = 50
 LINES_MAX = 100_000  # a guess: programs read more in pages, from the admin API
@@ -53,7 +55,9 @@ User = Annotated[
     str | None,
     typer.Option("--user", metavar="INITIALS", help="Of this user.", autocompletion=completing.users),
 ]
-Pool = Annotated[str | None, typer.Option("--pool", metavar="NAME", help="Of this pool.")]
+Pool = Annotated[
+    str | None, typer.Option("--pool", metavar="NAME", help="Of this pool.", autocompletion=completing.pools)
+]
 Actor = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Done by this administrator.")]
 Licence = Annotated[
     str | None,
@@ -96,6 +100,8 @@ def journal(
 
     Example: [bold]licet journal --only denied --days 1[/]
     """
+    from licet.journal.history import HistoryFilter, history
+
     if request_id is not None:
         _show_request(request_id, data, as_json=as_json)
         return
@@ -132,6 +138,8 @@ def journal(
 
 def _show_request(request_id: str, data: Path | None, *, as_json: bool) -> None:
     """Raises Refused."""
+    from licet.journal.failures import NOT_KEPT, find_request
+
     with opened(data) as store, store.reporting() as connection:
         found = find_request(connection, request_id.strip(), with_administrators=True)
     if found is None:
@@ -160,12 +168,14 @@ def _whose(who: Who, name: str, initials: str) -> str:
     return f"{kind}{name} ({initials})" if initials else f"{kind}{name}"
 
 
-def _records(found: list[JournalEntry | EventEntry]) -> Iterator[Record]:
+def _records(found: "list[JournalEntry | EventEntry]") -> Iterator[Record]:
+    from licet.journal.history import EventEntry
+
     for entry in found:
         yield _did(entry) if isinstance(entry, EventEntry) else _happened(entry)
 
 
-def _did(event: EventEntry) -> Record:
+def _did(event: "EventEntry") -> Record:
     return {
         "at": Instant(event.at_ms),
         "tenant": event.tenant,
@@ -178,7 +188,7 @@ def _did(event: EventEntry) -> Record:
     }
 
 
-def _happened(entry: JournalEntry) -> Record:
+def _happened(entry: "JournalEntry") -> Record:
     use = "" if entry.seats is None else f"{entry.in_use} of {entry.seats} in use, "
     nothing = "" if entry.kind is Kind.FAILED else "no pool"
     return {

@@ -17,8 +17,6 @@ from licet.cli.terminal import clock_time, countdown, local, page, plain, style_
 from licet.formats import counted, end_in_words, printable
 from licet.model import Tenant
 from licet.platforms.terminal import keys
-from licet.reports.live import LiveSession, PoolNow, SeatInUse, SeatsNow
-from licet.reports.live import seats as read_seats
 from licet.seat_sources import counted_addresses
 from licet.store.contract import Store
 from licet.units import DAY_MS
@@ -27,6 +25,8 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
     from rich.text import Text
+
+    from licet.reports.live import LiveSession, PoolNow, SeatInUse, SeatsNow
 
 EVERY_S = 1.0
 ON_HOLD = "(on hold)"  # in the place of a scope; not a valid scope
@@ -85,14 +85,16 @@ def top(*, tenant: TenantName = None, data: Data = None) -> None:
             raise typer.Exit(INTERRUPTED) from None
 
 
-def _read(store: Store, tenant: Tenant) -> SeatsNow:
+def _read(store: Store, tenant: Tenant) -> "SeatsNow":
+    from licet.reports.live import seats as read_seats
+
     with store.reading() as connection:
         return read_seats(connection, tenant, store.clock.now_ms())
 
 
-def _watch(read: Callable[[], SeatsNow]) -> None:
+def _watch(read: "Callable[[], SeatsNow]") -> None:
     """Redraw until q is pressed."""
-    from rich.live import Live  # noqa: PLC0415 - only a terminal needs it
+    from rich.live import Live
 
     console = page()
     with keys() as pressed, Live(console=console, screen=True, auto_refresh=False) as live:
@@ -101,11 +103,11 @@ def _watch(read: Callable[[], SeatsNow]) -> None:
             live.update(_screen(read(), console), refresh=True)
 
 
-def _screen(found: SeatsNow, console: "Console") -> "RenderableType":
+def _screen(found: "SeatsNow", console: "Console") -> "RenderableType":
     """As much as fits, and how much is not shown."""
-    from rich.console import Group  # noqa: PLC0415 - only a terminal needs it
-    from rich.segment import Segments  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich.console import Group
+    from rich.segment import Segments
+    from rich.text import Text
 
     head = Text(f"{local(found.at_ms):%H:%M:%S}  q ends", "dim", justify="right")
     lines = console.render_lines(_drawn(found, console.width), pad=False, new_lines=True)
@@ -116,7 +118,7 @@ def _screen(found: SeatsNow, console: "Console") -> "RenderableType":
     return Group(head, *map(Segments, lines[: room - 1]), Text(f"{hidden}: licet seats shows all", "dim"))
 
 
-def _headline(found: SeatsNow) -> str:
+def _headline(found: "SeatsNow") -> str:
     if len(found.pools) == 1:
         (pool,) = found.pools
         return f"{pool.in_use:,} of {counted(pool.seats, 'seat')} in use in {found.tenant}"
@@ -124,7 +126,7 @@ def _headline(found: SeatsNow) -> str:
     return f"In use in {found.tenant}: {pools or 'nothing, there is no pool'}"
 
 
-def _state(pool: PoolNow, now_ms: int) -> str:
+def _state(pool: "PoolNow", now_ms: int) -> str:
     """The state of a pool, in words."""
     facts = [f"{pool.in_use:,} of {counted(pool.seats, 'seat')} in use"]
     if on_hold := sum(not seat.sessions for seat in pool.in_use_by):
@@ -154,11 +156,11 @@ def _zone(ms: int) -> tzinfo:
     return zone
 
 
-def _unlicensed(found: SeatsNow) -> str:
+def _unlicensed(found: "SeatsNow") -> str:
     return f"{counted(len(found.unlicensed), 'session')} without a seat"
 
 
-def _print_plain(found: SeatsNow) -> None:
+def _print_plain(found: "SeatsNow") -> None:
     """For a pipe: full values, one line a session."""
     for pool in found.pools:
         say(f"{pool.pool}: {_state(pool, found.at_ms)}")
@@ -178,7 +180,7 @@ def _print_plain(found: SeatsNow) -> None:
         show_list(records, _COLUMNS, as_json=False, empty="")
 
 
-def _record(session: LiveSession, pool: str | None, seat: SeatInUse | None) -> Record:
+def _record(session: "LiveSession", pool: str | None, seat: "SeatInUse | None") -> Record:
     return {
         "pool": pool,
         "user": session.initials,
@@ -194,7 +196,7 @@ def _record(session: LiveSession, pool: str | None, seat: SeatInUse | None) -> R
     }
 
 
-def _held_record(seat: SeatInUse, pool: str) -> Record:
+def _held_record(seat: "SeatInUse", pool: str) -> Record:
     """A seat on hold: no session is alive on it."""
     return {
         "pool": pool,
@@ -211,10 +213,10 @@ def _held_record(seat: SeatInUse, pool: str) -> Record:
     }
 
 
-def _drawn(found: SeatsNow, width: int) -> "RenderableType":
+def _drawn(found: "SeatsNow", width: int) -> "RenderableType":
     """For a terminal of this width."""
-    from rich.console import Group  # noqa: PLC0415 - only a terminal needs it
-    from rich.text import Text  # noqa: PLC0415
+    from rich.console import Group
+    from rich.text import Text
 
     parts: list[RenderableType] = [Text(_headline(found), "bold")]
     for pool in found.pools:
@@ -229,8 +231,8 @@ def _drawn(found: SeatsNow, width: int) -> "RenderableType":
     return Group(*parts)
 
 
-def _pool_line(pool: PoolNow, now_ms: int) -> "Text":
-    from rich.text import Text  # noqa: PLC0415 - only a terminal needs it
+def _pool_line(pool: "PoolNow", now_ms: int) -> "Text":
+    from rich.text import Text
 
     line = Text(f"{pool.pool}  ")
     if pool.seats:
@@ -243,7 +245,7 @@ def _pool_line(pool: PoolNow, now_ms: int) -> "Text":
 
 def _table(rows: list[tuple[str, ...]], width: int) -> "Table":
     """A line a session; the first of those that share a seat names user and client."""
-    from rich.table import Table  # noqa: PLC0415 - only a terminal needs it
+    from rich.table import Table
 
     headings = ("user", "client", "scope", "since", "last token", "expires in", "address")
     user, client = _widths([headings, *rows], width - _GAP)
@@ -262,7 +264,7 @@ def _table(rows: list[tuple[str, ...]], width: int) -> "Table":
     return table
 
 
-def _seat_rows(seat: SeatInUse, now_ms: int) -> Iterator[tuple[str, ...]]:
+def _seat_rows(seat: "SeatInUse", now_ms: int) -> Iterator[tuple[str, ...]]:
     """Its sessions, or until when it is on hold."""
     if seat.sessions:
         others = f" +{counted_addresses(seat.addresses - 1)}" if seat.addresses > 1 else ""
@@ -279,7 +281,7 @@ def _seat_rows(seat: SeatInUse, now_ms: int) -> Iterator[tuple[str, ...]]:
     )
 
 
-def _rows(sessions: list[LiveSession], others: str, now_ms: int) -> Iterator[tuple[str, ...]]:
+def _rows(sessions: "list[LiveSession]", others: str, now_ms: int) -> Iterator[tuple[str, ...]]:
     """One line per session; `others` is how many more addresses used the seat than are shown."""
     client_id = None
     for at, session in enumerate(sessions):
@@ -297,7 +299,7 @@ def _rows(sessions: list[LiveSession], others: str, now_ms: int) -> Iterator[tup
 
 def _widths(rows: list[tuple[str, ...]], width: int) -> tuple[int, int]:
     """How wide user and client may be, so that the rest fits."""
-    from rich.cells import cell_len  # noqa: PLC0415 - only a terminal needs it
+    from rich.cells import cell_len
 
     user, client, *others = (max(cell_len(row[at]) for row in rows) for at in range(len(rows[0])))
     left = width - sum(others) - _GAP * (len(others) + 1)

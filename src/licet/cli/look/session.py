@@ -1,7 +1,7 @@
 """Runs `licet session`: lists live sessions and ends them; a running server follows within a second."""
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,11 +16,12 @@ from licet.clock import SystemClock
 from licet.formats import counted, duration, nearness
 from licet.model import Tenant
 from licet.refusal import Subject
-from licet.reports.live import LiveSession, seats, sessions
-from licet.setup.change import end_sessions
-from licet.setup.end_sessions import SessionsEnded, check_ending
 from licet.store.contract import Store
 from licet.store.errors import unknown
+
+if TYPE_CHECKING:
+    from licet.reports.live import LiveSession
+    from licet.setup.end_sessions import SessionsEnded
 
 app = Noun("Sessions: who is in, since when, and ending it.")
 
@@ -126,12 +127,14 @@ def end(
 
     Example: [bold]licet session end --client TestClientId --reason "It hangs" --cool-down 5m[/]
     """
+    from licet.setup.end_sessions import check_ending
+
     if (sid is not None) + (client is not None or user is not None) + every != 1:
         raise WrongUse("say which: a session, --client or --user, or --all")
     if after_restore:
         if not every or tenant is not None or reason or cool_down is not None:
             raise WrongUse("--after-restore goes with --all, and concerns all tenants; it takes --yes only")
-        from licet.cli.look.after_restore import end_all  # noqa: PLC0415 - once in a server's life
+        from licet.cli.look.after_restore import end_all
 
         with opened(data) as store:
             end_all(store, yes=yes)
@@ -149,28 +152,34 @@ def end(
         whose = "its client" if len(ending) == 1 else "their clients"
         away = f", and give {whose} no seat for {duration(cool_down_s)}" if cool_down_s else ""
         confirm(f"End {_clients_text(ending)}{away}?", yes=yes)
-        sids = [bytes.fromhex(session.sid) for session in ending]
         with progress("ending sessions") as on_ended:
-            done = end_sessions(
-                store,
-                actor(),
-                found.name,
-                sids,
-                reason=reason,
-                cool_down_s=cool_down_s,
-                on_ended=on_ended,
-            )
-    _report(done, cool_down_s)
+            done = end_these(store, found, ending, reason=reason, cool_down_s=cool_down_s, on_ended=on_ended)
+    for sentence in what_ended(done, cool_down_s):
+        say(sentence)
 
 
-def _report(done: SessionsEnded, cool_down_s: int) -> None:
-    say(f"{counted(done.sessions, 'session')} ended; {counted(done.seats, 'seat')} came back.")
+def end_these(
+    store: Store, tenant: Tenant, ending: "Sequence[LiveSession]", *, reason: str, **more: Any
+) -> "SessionsEnded":
+    """End these sessions of a tenant, as `end_sessions` does.
+
+    Raises InvalidValue, SetupError, StoreUnavailable.
+    """
+    from licet.setup.change import end_sessions
+
+    sids = [bytes.fromhex(session.sid) for session in ending]
+    return end_sessions(store, actor(), tenant.name, sids, reason=reason, **more)
+
+
+def what_ended(done: "SessionsEnded", cool_down_s: int = 0) -> Iterator[str]:
+    """What was done, as sentences."""
+    yield f"{counted(done.sessions, 'session')} ended; {counted(done.seats, 'seat')} came back."
     if done.seats_free_at_ms is not None:
         left = nearness(done.seats_free_at_ms, SystemClock().now_ms())
         which = "is on hold, and free" if done.seats_on_hold == 1 else "are on hold, and all free"
-        say(f"{counted(done.seats_on_hold, 'seat')} {which} {left}.")
+        yield f"{counted(done.seats_on_hold, 'seat')} {which} {left}."
     if done.suspended_until_ms is not None:
-        say(f"No seat for {_names(done.clients)} for {duration(cool_down_s)}.")
+        yield f"No seat for {_names(done.clients)} for {duration(cool_down_s)}."
 
 
 def _of(client: str | None, user: str | None) -> str:
@@ -179,8 +188,10 @@ def _of(client: str | None, user: str | None) -> str:
     return f" of {' and '.join(parts)}" if parts else ""
 
 
-def _live(store: Store, tenant: Tenant, client: str | None, user: str | None) -> list[LiveSession]:
+def _live(store: Store, tenant: Tenant, client: str | None, user: str | None) -> "list[LiveSession]":
     """Raises NotFound where there is no such client or user."""
+    from licet.reports.live import sessions
+
     if client is not None and client not in tenant.clients:
         raise unknown(Subject("client", client, tenant.name), tenant.clients)
     if user is not None and user not in tenant.users:
@@ -189,7 +200,7 @@ def _live(store: Store, tenant: Tenant, client: str | None, user: str | None) ->
         return list(sessions(connection, tenant, SystemClock().now_ms(), client=client, user=user))
 
 
-def _one(store: Store, tenant: Tenant, sid: str, options: str) -> LiveSession:
+def _one(store: Store, tenant: Tenant, sid: str, options: str) -> "LiveSession":
     found = [session for session in _live(store, tenant, None, None) if session.sid.startswith(sid.lower())]
     if not found or not sid:
         raise Refused(
@@ -201,7 +212,7 @@ def _one(store: Store, tenant: Tenant, sid: str, options: str) -> LiveSession:
     return found[0]
 
 
-def _clients_text(ending: list[LiveSession]) -> str:
+def _clients_text(ending: "list[LiveSession]") -> str:
     if len(ending) == 1:
         session = ending[0]
         return f"the session of client {session.client_id}, user {session.initials}"
@@ -215,6 +226,8 @@ def _names(clients: Sequence[str]) -> str:
 
 def _pools(store: Store, tenant: Tenant) -> dict[str, str]:
     """The pool whose seat a session holds, by the session's id."""
+    from licet.reports.live import seats
+
     with store.reading() as connection:
         now = seats(connection, tenant, SystemClock().now_ms())
     return {
@@ -222,7 +235,7 @@ def _pools(store: Store, tenant: Tenant) -> dict[str, str]:
     }
 
 
-def _record(session: LiveSession, pools: Mapping[str, str], *, is_short: bool) -> Record:
+def _record(session: "LiveSession", pools: Mapping[str, str], *, is_short: bool) -> Record:
     return {
         "sid": session.sid[:SID_CHARS_SHOWN] if is_short else session.sid,
         "client_id": session.client_id,

@@ -12,6 +12,7 @@ from urllib.parse import quote_plus, urlsplit
 
 import typer
 
+from licet.cli import completing
 from licet.cli.errors import Refused, WrongUse
 from licet.cli.options import AsJson
 from licet.cli.output import Duration, Instant, Shown, note, on_terminal, say, show_json, show_one
@@ -56,8 +57,23 @@ class _Credentials(Value, frozen=True, kw_only=True):
         return {"client_id": self.client_id, "client_secret": self.secret} if self.in_body else {}
 
 
-Where = Annotated[str, typer.Argument(metavar="TENANT|URL", help=f"A tenant of {SERVER}, or a tenant's URL.")]
-ClientId = Annotated[str, typer.Option("--client-id", metavar="ID", help="The client to authenticate as.")]
+Where = Annotated[
+    str,
+    typer.Argument(
+        metavar="TENANT|URL",
+        help=f"A tenant of {SERVER}, or a tenant's URL.",
+        autocompletion=completing.tenants,
+    ),
+]
+ClientId = Annotated[
+    str,
+    typer.Option(
+        "--client-id",
+        metavar="ID",
+        help="The client to authenticate as.",
+        autocompletion=completing.clients,
+    ),
+]
 SecretStdin = Annotated[
     bool, typer.Option("--secret-stdin", help="Read the secret from standard input, one line.")
 ]
@@ -140,7 +156,7 @@ def _secret(client_id: str, *, from_stdin: bool) -> str:
 
 
 def _connection(url: str) -> "httpx.Client":
-    import httpx  # noqa: PLC0415 - an eighth of a second that a mistake in the options saves
+    import httpx
 
     # A server on this machine is not behind a proxy.
     is_near = urlsplit(url).hostname in _LOOPBACK
@@ -170,7 +186,7 @@ def _answer(
 
     Raises Refused when it is one, and ServerUnreachable.
     """
-    import httpx  # noqa: PLC0415 - imported already
+    import httpx
 
     try:
         response = server.post(endpoint, headers=headers, data=form)

@@ -22,17 +22,14 @@ from licet.cli.terminal import clock_time, local, page, plain, style_of, whose
 from licet.clock import SystemClock
 from licet.formats import counted, seat_hours
 from licet.model import NoSeatReason
-from licet.reports.beginnings import made_at_ms
-from licet.reports.chart import By, ChartsMissing, Form, draw, peaks_of, write_csv
-from licet.reports.denials_curve import denials_curve
-from licet.reports.usage import Denials, HeatCell, Held, Peak, PoolUsage, Tally, Usage
-from licet.reports.usage import usage as read_usage
-from licet.reports.usage_summary import answer, burst_sentences
+from licet.reports.forms import By, Form
 from licet.units import HOUR_MS
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
+
+    from licet.reports.usage import Denials, HeatCell, Held, Peak, PoolUsage, Tally, Usage
 
 DAYS = 7
 DAYS_MAX = 3660  # ten years: more is not useful
@@ -91,6 +88,9 @@ def usage(
 
     Example: [bold]licet usage --from 2026-06-01 --until 2026-07-01 --csv june.csv[/]
     """
+    from licet.reports.beginnings import made_at_ms
+    from licet.reports.usage import usage as read_usage
+
     drawn = ((svg_file, Form.SVG), (png_file, Form.PNG))
     pictures = [(file, form) for file, form in drawn if file is not None]
     exclusive(
@@ -155,7 +155,9 @@ def _ms(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
 
 
-def _write_csv(target: str, found: Usage, by: By) -> None:
+def _write_csv(target: str, found: "Usage", by: By) -> None:
+    from licet.reports.chart import write_csv
+
     if target == "-":
         write_csv(sys.stdout, found, by)
         return
@@ -167,11 +169,13 @@ def _write_csv(target: str, found: Usage, by: By) -> None:
     note(f"{counted(rows, 'row')} written to {target}")
 
 
-def _write_picture(target: str, found: Usage, by: By, form: Form) -> None:
+def _write_picture(target: str, found: "Usage", by: By, form: Form) -> None:
     """Draw the picture into a file; `-` is the output.
 
     Raises Refused.
     """
+    from licet.reports.chart import ChartsMissing, draw
+
     try:
         with progress("drawing"):
             picture = draw(found, form=form, by=by, zone=None)
@@ -187,8 +191,11 @@ def _write_picture(target: str, found: Usage, by: By, form: Form) -> None:
     note(f"{len(picture):,} bytes written to {target}")
 
 
-def _drawn(found: Usage, by: By, console: "Console") -> "list[RenderableType]":
-    from rich.text import Text  # noqa: PLC0415 - only a page needs it
+def _drawn(found: "Usage", by: By, console: "Console") -> "list[RenderableType]":
+    from rich.text import Text
+
+    from licet.reports.chart import peaks_of
+    from licet.reports.usage_summary import answer
 
     span = f"{local(found.from_ms):%d %b %Y %H:%M} to {local(found.until_ms):%d %b %Y %H:%M}"
     parts: list[RenderableType] = [Text(f"{found.tenant}, {span}", "bold")]
@@ -209,7 +216,7 @@ def _drawn(found: Usage, by: By, console: "Console") -> "list[RenderableType]":
     return parts
 
 
-def _sentence(pool: PoolUsage, now_ms: int) -> str:
+def _sentence(pool: "PoolUsage", now_ms: int) -> str:
     """The answer as one sentence."""
     seats = "of a pool that is no more" if pool.seats is None else f"of {counted(pool.seats, 'seat')}"
     at = f" at {clock_time(pool.peak_at_ms, now_ms)}" if pool.peak else ""
@@ -218,11 +225,11 @@ def _sentence(pool: PoolUsage, now_ms: int) -> str:
     return f"{pool.pool}: peak {pool.peak:,} {seats}{at}, {denials}, {_hours(pool.held)} seat-hours{idle}"
 
 
-def _hours(held: Iterable[Held]) -> str:
+def _hours(held: "Iterable[Held]") -> str:
     return seat_hours(sum(user.held_ms for user in held))
 
 
-def _few(peaks: Sequence[Peak], by: By) -> tuple[Sequence[Peak], str]:
+def _few(peaks: "Sequence[Peak]", by: By) -> "tuple[Sequence[Peak], str]":
     """As many as can be shown, weeks instead of very many days, and the format of their begin."""
     if by is By.HOUR:
         return peaks, "%a %d %b %H:%M"
@@ -232,7 +239,9 @@ def _few(peaks: Sequence[Peak], by: By) -> tuple[Sequence[Peak], str]:
     return [_together(list(days)) for _, days in weeks], "week of %d %b %Y"
 
 
-def _together(peaks: Sequence[Peak]) -> Peak:
+def _together(peaks: "Sequence[Peak]") -> "Peak":
+    from licet.reports.usage import Peak
+
     return Peak(
         from_ms=peaks[0].from_ms,
         until_ms=peaks[-1].until_ms,
@@ -242,9 +251,9 @@ def _together(peaks: Sequence[Peak]) -> Peak:
     )
 
 
-def _chart(peaks: Sequence[Peak], form: str, console: "Console") -> "Iterable[Text]":
+def _chart(peaks: "Sequence[Peak]", form: str, console: "Console") -> "Iterable[Text]":
     """A bar a peak, with the line of the seats."""
-    from rich.text import Text  # noqa: PLC0415 - only a page needs it
+    from rich.text import Text
 
     most = max((max(peak.peak, peak.seats) for peak in peaks), default=0)
     least, widest = _BAR_COLUMNS
@@ -261,17 +270,21 @@ def _chart(peaks: Sequence[Peak], form: str, console: "Console") -> "Iterable[Te
         yield text
 
 
-def _burst(pool: PoolUsage, now_ms: int) -> "Iterable[Text]":
+def _burst(pool: "PoolUsage", now_ms: int) -> "Iterable[Text]":
     """What the advice leaves out."""
-    from rich.text import Text  # noqa: PLC0415 - only a page needs it
+    from rich.text import Text
+
+    from licet.reports.usage_summary import burst_sentences
 
     if pool.advice.burst is not None:
         yield Text(burst_sentences(pool.advice.burst, lambda at_ms: clock_time(at_ms, now_ms)))
 
 
-def _curve(pool: PoolUsage, console: "Console") -> "Iterable[Text]":
+def _curve(pool: "PoolUsage", console: "Console") -> "Iterable[Text]":
     """The denials that more seats would avoid, one bar for each number; a mark at what is advised."""
-    from rich.text import Text  # noqa: PLC0415 - only a page needs it
+    from rich.text import Text
+
+    from licet.reports.denials_curve import denials_curve
 
     points = denials_curve(pool)
     full = "#" if console.options.ascii_only else _FULL
@@ -284,9 +297,9 @@ def _curve(pool: PoolUsage, console: "Console") -> "Iterable[Text]":
         yield Text(f"{point.seats:>9,}  {point.denials:>7,}  {bar}".rstrip() + mark, no_wrap=True)
 
 
-def _heat(pool: PoolUsage, console: "Console") -> "Iterable[Text]":
+def _heat(pool: "PoolUsage", console: "Console") -> "Iterable[Text]":
     """The mean of the peaks of each hour of the week, as shades; only for several days."""
-    from rich.text import Text  # noqa: PLC0415 - only a page needs it
+    from rich.text import Text
 
     if len(pool.days) < _HEAT_DAYS_MIN:
         return
@@ -303,15 +316,15 @@ def _heat(pool: PoolUsage, console: "Console") -> "Iterable[Text]":
         yield Text(f"{name}  {row}".rstrip(), no_wrap=True)
 
 
-def _shade(cell: HeatCell | None, most: int, shades: str) -> str:
+def _shade(cell: "HeatCell | None", most: int, shades: str) -> str:
     """Blank only for none."""
     if cell is None or not cell.mean:
         return " "
     return shades[max(1, round(cell.mean / most * (len(shades) - 1)))]
 
 
-def _tables(pool: PoolUsage, now_ms: int) -> "Iterable[RenderableType]":
-    from rich.text import Text  # noqa: PLC0415 - only a page needs it
+def _tables(pool: "PoolUsage", now_ms: int) -> "Iterable[RenderableType]":
+    from rich.text import Text
 
     if pool.held:
         yield Text()
@@ -324,7 +337,7 @@ def _tables(pool: PoolUsage, now_ms: int) -> "Iterable[RenderableType]":
         yield Text(_tally_text(pool.sessions))
 
 
-def _held_table(held: Sequence[Held]) -> Any:
+def _held_table(held: "Sequence[Held]") -> Any:
     columns = {"user": "left", "client": "left", "seat-hours": "right", "share": "right", "idle": "right"}
     table = _table(columns)
     total = sum(user.held_ms for user in held)
@@ -336,7 +349,7 @@ def _held_table(held: Sequence[Held]) -> Any:
     return table
 
 
-def _denials_table(denials: Sequence[Denials], now_ms: int) -> Any:
+def _denials_table(denials: "Sequence[Denials]", now_ms: int) -> Any:
     table = _table(
         {
             "user": "left",
@@ -356,7 +369,7 @@ def _denials_table(denials: Sequence[Denials], now_ms: int) -> Any:
 
 
 def _table(columns: dict[str, Any]) -> Any:
-    from rich.table import Table  # noqa: PLC0415 - only a page needs it
+    from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for heading, justify in columns.items():
@@ -370,6 +383,6 @@ def _add_rest(table: Any, rows: Sequence[object]) -> None:
         table.add_row("...", f"{len(rows) - _ROWS_MAX:,} more: --json")
 
 
-def _tally_text(tally: Tally) -> str:
+def _tally_text(tally: "Tally") -> str:
     endings = ", ".join(f"{times:,} {reason}" for reason, times in tally.endings.items())
     return f"{counted(tally.grants, 'session')} begun" + (f"; ended: {endings}" if endings else "")

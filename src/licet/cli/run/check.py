@@ -183,7 +183,7 @@ def _certificate_findings(directory: Path) -> Iterator[Finding]:
         certificate, key = settings.tls_certificate, settings.tls_key
         if certificate is None or key is None:
             return
-        from licet.web.http import certificate as tls  # noqa: PLC0415 - for who has one
+        from licet.web.http import certificate as tls
 
         try:
             tls.context_of(certificate, key)

@@ -122,7 +122,7 @@ def _first_admin(name: str | None, *, from_stdin: bool) -> _FirstAdmin | None:
     if name is None:
         return None
     account.check_name("administrator", name)
-    from licet.credentials.passwords import Passwords  # noqa: PLC0415 - hashing, which only this needs
+    from licet.credentials.passwords import Passwords
 
     password = ask_password(f"administrator {name}", from_stdin=from_stdin, option="--admin-password-stdin")
     return _FirstAdmin(name, Passwords().hash_new(password, name))

@@ -66,7 +66,7 @@ def restore(
 
 
 def _into_sqlite(at: StoreAt, copy: Path, before: Credentials | None, *, yes: bool) -> list[str]:
-    from licet.store.sqlite.backup import StoreInUse, must_be_sound, replaced  # noqa: PLC0415 - PostgreSQL needs none of it
+    from licet.store.sqlite.backup import StoreInUse, must_be_sound, replaced
 
     try:
         must_be_sound(copy)
@@ -95,7 +95,7 @@ def _into_sqlite(at: StoreAt, copy: Path, before: Credentials | None, *, yes: bo
 
 
 def _into_postgres(at: StoreAt, copy: Path, before: Credentials | None, *, yes: bool) -> list[str]:
-    from licet.store.postgres.backup import load_store, tables_left, tables_of  # noqa: PLC0415 - SQLite has no driver
+    from licet.store.postgres.backup import load_store, tables_left, tables_of
 
     assert at.url is not None
     if "setup" not in tables_of(copy):

@@ -5,13 +5,10 @@ Works on the store itself, and needs no administrator: whoever may read the data
 
 from collections.abc import Iterator
 from datetime import UTC, tzinfo
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from licet.accounts.account import check_name, there_already
-from licet.accounts.administrators import AccountsChange, AdminChanges, changing, find_admin, read_admins
-from licet.accounts.api_keys import read_api_keys
 from licet.cli.options import (
     AsJson,
     Data,
@@ -28,16 +25,18 @@ from licet.cli.options import (
 )
 from licet.cli.output import Instant, Record, ends, note, say, show_secret, when
 from licet.cli.set_up.owners import OfStore, tenant_id, tenant_name
-from licet.cli.set_up.verbs import SetUpNoun
+from licet.cli.set_up.verbs import SetUpNoun, method
 from licet.cli.stores import opened, pepper
 from licet.clock import SystemClock
 from licet.credentials.generated import ApiKeys
-from licet.credentials.passwords import Passwords
 from licet.formats import NEVER, read_end_ms
 from licet.model import Role
 from licet.refusal import Subject
 from licet.store.contract import Store
 from licet.store.errors import unknown
+
+if TYPE_CHECKING:
+    from licet.accounts.administrators import AdminChanges
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="What it signs in with: ada, ada@example.com.")]
 KeyName = Annotated[str, typer.Argument(metavar="NAME", help="What it is for: deploy, grafana.")]
@@ -49,7 +48,12 @@ RoleGiven = Annotated[
 class OfAccounts(OfStore):
     """Where administrators and API keys are."""
 
-    changing = staticmethod(changing)
+    @staticmethod
+    def changing(store: Store, actor: str) -> Any:
+        """Begin a change of the accounts."""
+        from licet.accounts.administrators import changing
+
+        return changing(store, actor)
 
 
 app = SetUpNoun(
@@ -83,6 +87,9 @@ def add(
 
     Example: [bold]licet admin add ada --role owner[/]
     """
+    from licet.accounts.account import check_name, there_already
+    from licet.accounts.administrators import changing, find_admin
+
     check_name("administrator", name)
     with opened(data) as store:  # Nobody is asked for a password in vain.
         tenant_id(store, tenant)
@@ -111,6 +118,8 @@ def set_(
 
     Example: [bold]licet admin set ada --role operator --tenant Jim_Test[/]
     """
+    from licet.accounts.administrators import changing
+
     exclusive(("--tenant", tenant is not None), ("--all-tenants", all_tenants))
     changes: AdminChanges = given(role=role)
     with opened(data) as store:
@@ -128,6 +137,8 @@ def password(name: Name, *, data: Data = None, password_stdin: PasswordStdin = F
 
     Example: [bold]licet admin password ada --password-stdin < password.txt[/]
     """
+    from licet.accounts.administrators import find_admin
+
     with opened(data) as store, store.reading() as connection:
         if find_admin(connection, name) is None:
             raise unknown(Subject("administrator", name))
@@ -137,10 +148,8 @@ def password(name: Name, *, data: Data = None, password_stdin: PasswordStdin = F
     )
 
 
-app.enables(AccountsChange.set_admin, "Let an administrator sign in again.", "ada")
-app.disables(
-    AccountsChange.set_admin, "Let an administrator sign in no more, and sign it out at once.", "ada"
-)
+app.enables(method("set_admin"), "Let an administrator sign in again.", "ada")
+app.disables(method("set_admin"), "Let an administrator sign in no more, and sign it out at once.", "ada")
 
 
 @app.lists("name role tenant enabled created_at", first="NAME --role owner")
@@ -149,6 +158,8 @@ def records(store: Store) -> Iterator[Record]:
 
     Example: [bold]licet admin list[/]
     """
+    from licet.accounts.administrators import read_admins
+
     with store.reading() as connection:
         found = read_admins(connection)
     for admin in found:
@@ -161,9 +172,7 @@ def records(store: Store) -> Iterator[Record]:
         }
 
 
-app.removes(
-    AccountsChange.remove_admin, "Remove an administrator. The last owner of all tenants stays.", "ada"
-)
+app.removes(method("remove_admin"), "Remove an administrator. The last owner of all tenants stays.", "ada")
 
 
 @key_app.verb("add")
@@ -180,6 +189,8 @@ def add_key(
 
     Example: [bold]licet admin key add deploy --role owner --tenant Jim_Test --expires 2027-01-31[/]
     """
+    from licet.accounts.administrators import changing
+
     if tenant:
         expires_at_ms = read_end("--expires", expires, data, tenant)
     else:
@@ -206,6 +217,8 @@ def key_records(store: Store) -> Iterator[Record]:
 
     Example: [bold]licet admin key list[/]
     """
+    from licet.accounts.api_keys import read_api_keys
+
     with store.reading() as connection:
         found = read_api_keys(connection)
     for key in found:
@@ -222,10 +235,12 @@ def key_records(store: Store) -> Iterator[Record]:
         }
 
 
-key_app.removes(AccountsChange.remove_api_key, "Remove an API key: nothing more is done with it.", "deploy")
+key_app.removes(method("remove_api_key"), "Remove an API key: nothing more is done with it.", "deploy")
 
 
 def _hashed(name: str, *, from_stdin: bool) -> str:
+    from licet.credentials.passwords import Passwords
+
     return Passwords().hash_new(ask_password(f"administrator {name}", from_stdin=from_stdin), name)
 
 

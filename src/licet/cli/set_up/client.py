@@ -13,12 +13,10 @@ from licet.cli.set_up.client_key import key_app
 from licet.cli.set_up.client_secret import generated, secret_app, show_generated
 from licet.cli.set_up.owners import ClientId, OfTenant
 from licet.cli.set_up.settings import Given, read, sets, shown
-from licet.cli.set_up.verbs import SetUpNoun
+from licet.cli.set_up.verbs import SetUpNoun, method
 from licet.clock import SystemClock
 from licet.model import Tenant
-from licet.setup.check import authenticates_by
 from licet.setup.nouns import CLIENT
-from licet.setup.tenant import TenantSetup
 from licet.store.contract import Store
 
 app = SetUpNoun(
@@ -77,13 +75,13 @@ def add(
 
 app.sets(
     CLIENT,
-    TenantSetup.set_client,
+    method("set_client"),
     "Change a client. Sessions that the new settings would not allow are ended; it asks first.",
     "TestClientId --scope view --scope all",
 )
-app.enables(TenantSetup.set_client, "Let a client in again.", "TestClientId")
+app.enables(method("set_client"), "Let a client in again.", "TestClientId")
 app.disables(
-    TenantSetup.set_client, "Shut a client out, and end its sessions at once; it asks first.", "TestClientId"
+    method("set_client"), "Shut a client out, and end its sessions at once; it asks first.", "TestClientId"
 )
 
 
@@ -103,6 +101,8 @@ def records(_: Store, tenant: Tenant) -> Iterator[Record]:
 
     Example: [bold]licet client list[/]
     """
+    from licet.setup.check import authenticates_by
+
     now_ms = SystemClock().now_ms()
     for client_id, client in sorted(tenant.clients.items()):
         suspended_until_ms = client.suspended_at(now_ms)
@@ -118,5 +118,5 @@ def records(_: Store, tenant: Tenant) -> Iterator[Record]:
 
 app.shows("TestClientId")
 app.removes(
-    TenantSetup.remove_client, "Remove a client with its secrets, and end its sessions.", "TestClientId"
+    method("remove_client"), "Remove a client with its secrets, and end its sessions.", "TestClientId"
 )

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from msgspec.structs import replace
@@ -18,12 +18,14 @@ from licet.cli.errors import Refused, WrongUse
 from licet.cli.options import Data, Expires, TenantName, read_end
 from licet.cli.output import Instant, Record, ends, note, when
 from licet.cli.set_up.owners import ClientId, NoPassword, OfClient
-from licet.cli.set_up.verbs import SetUpNoun
+from licet.cli.set_up.verbs import SetUpNoun, method
 from licet.clock import SystemClock
 from licet.credentials.public_keys import TEXT_BYTES_MAX, kind_of, name_of, read_keys, to_jwk
 from licet.model import Client, Tenant
 from licet.platforms import files
-from licet.setup.tenant import TenantSetup
+
+if TYPE_CHECKING:
+    from licet.setup.tenant import TenantSetup
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="As the list shows it.")]
 
@@ -62,7 +64,7 @@ def add(
             raise WrongUse(f"--kid names one key, and these are {len(keys)}")
         keys = [replace(keys[0], kid=None if kid == keys[0].thumbprint else kid)]
 
-    def change(setup: TenantSetup) -> bool:
+    def change(setup: "TenantSetup") -> bool:
         for key in keys:
             setup.add_key(client_id, key, expires_at_ms)
         if no_password:
@@ -94,7 +96,7 @@ def records(client: Client, tenant: Tenant) -> Iterator[Record]:
 
 
 key_app.removes(
-    TenantSetup.remove_key,
+    method("remove_key"),
     "Remove a public key. Its sessions go on until they have to be renewed.",
     "TestClientId 2026-11",
 )
@@ -113,8 +115,8 @@ def new(
 
     Example: [bold]licet client key new --out private.pem > public.jwk[/]
     """
-    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415 - only this verb makes one
-    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 - as above
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import (
         Encoding,
         NoEncryption,
         PrivateFormat,

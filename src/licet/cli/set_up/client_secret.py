@@ -5,7 +5,7 @@ A generated secret is shown once: on a terminal with a word about it, alone on s
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,13 +13,15 @@ from licet.cli.change import change_tenant
 from licet.cli.options import AsJson, Data, Expires, TenantName, read_duration, read_end
 from licet.cli.output import Instant, Record, ends, note, show_secret, when
 from licet.cli.set_up.owners import ClientId, NoPassword, OfClient
-from licet.cli.set_up.verbs import SetUpNoun
+from licet.cli.set_up.verbs import SetUpNoun, method
 from licet.cli.stores import pepper
 from licet.clock import SystemClock
 from licet.credentials.generated import ClientSecrets, NewClientSecret
 from licet.formats import duration
 from licet.model import Client, Tenant
-from licet.setup.tenant import TenantSetup
+
+if TYPE_CHECKING:
+    from licet.setup.tenant import TenantSetup
 
 SecretId = Annotated[str, typer.Argument(metavar="SECRET_ID", help="As the list shows it.")]
 
@@ -49,7 +51,7 @@ def add(
     expires_at_ms = read_end("--expires", expires, data, tenant)
     made = generated(data)
 
-    def change(setup: TenantSetup) -> bool:
+    def change(setup: "TenantSetup") -> bool:
         if no_password:
             setup.set_client(client_id, password_allowed=False)
         return setup.add_secret(client_id, made, expires_at_ms)
@@ -106,7 +108,7 @@ def records(client: Client, tenant: Tenant) -> Iterator[Record]:
 
 
 secret_app.removes(
-    TenantSetup.remove_secret,
+    method("remove_secret"),
     "Remove a secret. Its sessions go on until they have to be renewed.",
     "TestClientId ApfHy2FNBhRl",
 )

@@ -29,7 +29,6 @@ from licet.credentials.keyring import (
 from licet.formats import counted, instant
 from licet.store.contract import Purpose
 from licet.store.errors import StoreUnavailable
-from licet.store.events import Event, keep_events
 
 SIGNS_AFTER_S_MAX = 31 * 86_400  # a guess: who has not copied a file in a month will not
 
@@ -160,6 +159,8 @@ def _nothing_older(keys: tuple[TokenKey, ...]) -> str:
 
 
 def _keep_event(data: Path | None, action: str, *keys: TokenKey, detail: str = "") -> None:
+    from licet.store.events import Event, keep_events
+
     events = [
         Event(
             actor=actor(),

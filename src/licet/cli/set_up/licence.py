@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,12 +22,13 @@ from licet.licences.vendor_file import VENDOR_BYTES_MAX, read_vendor
 from licet.platforms.shells import quoted
 from licet.refusal import Code
 from licet.setup import licences as setup
-from licet.setup.change import SetupChange, changing
-from licet.setup.consequences import attempt
-from licet.setup.licence_states import LicenceNow, LicenceState, states
 from licet.store.contract import Store
 from licet.store.errors import NotFound
 from licet.vendor.files import read_bounded
+
+if TYPE_CHECKING:
+    from licet.setup.change import SetupChange
+    from licet.setup.licence_states import LicenceNow
 
 trust_app = Noun("Vendors whose licences count here. Trust only a file that the vendor itself gave you.")
 app = Noun("Licences that vendors have signed: how many seats pools have, and until when.")
@@ -93,15 +94,18 @@ def check(file: LicenceFile, *, tenant: TenantName = None, data: Data = None) ->
 
     Example: [bold]licet licence check c1.licence[/]
     """
+    from licet.setup.change import changing
+    from licet.setup.consequences import attempt
+
     content, new = _content(file, FILE_BYTES_MAX), list[SignedLicence]()
     with opened(data) as store:
         name = chosen_tenant(store, tenant).name
 
-        def change_it(work: Callable[[SetupChange], None]) -> None:
+        def change_it(work: "Callable[[SetupChange], None]") -> None:
             with changing(store, actor()) as change:
                 work(change)
 
-        def do(change: SetupChange) -> None:
+        def do(change: "SetupChange") -> None:
             new.extend(setup.install(change, name, content))
 
         tried = attempt(change_it, do, agrees=lambda _: False)
@@ -126,7 +130,7 @@ def install(file: LicenceFile, *, tenant: TenantName = None, yes: Yes = False, d
     with opened(data) as store:
         name = chosen_tenant(store, tenant).name
 
-        def do(change: SetupChange) -> None:
+        def do(change: "SetupChange") -> None:
             new[:] = setup.install(change, name, content)
 
         ending = make(store, do, yes=yes)
@@ -208,52 +212,54 @@ def remove(
         where = chosen_tenant(store, tenant).name
         ask = f"Remove licence {name}, serial {serial}?"
 
-        def do(change: SetupChange) -> None:
+        def do(change: "SetupChange") -> None:
             setup.remove(change, where, name, serial, vendor=vendor, product=product)
 
         ending = make(store, do, ask=ask, yes=yes)
     say(f"Licence {name}, serial {serial}, removed{and_ended(ending)}.")
 
 
-# Why it does not count, or that it does.
-_STATES: Mapping[LicenceState, str] = {
-    LicenceState.VALID: STANDING[Standing.VALID],
-    LicenceState.GRACE: STANDING[Standing.GRACE],
-    LicenceState.NOT_YET: STANDING[Standing.NOT_YET],
-    LicenceState.OVER: STANDING[Standing.OVER],
-    LicenceState.SUPERSEDED: "superseded by serial {by}",
-    LicenceState.CONTRADICTED: "not counted: contradicts another licence of the same pool",
-    LicenceState.REMOVED: "removed",
-    LicenceState.UNTRUSTED: "not counted: of no vendor or key that is trusted",
-    LicenceState.DAMAGED: "not counted: changed after it was installed",
-}
+def _now(data: Path | None, tenant: str | None) -> "list[LicenceNow]":
+    from licet.setup.licence_states import states
 
-
-def _now(data: Path | None, tenant: str | None) -> list[LicenceNow]:
     with opened(data) as store:
         of = chosen_tenant(store, tenant)
         with store.reading() as connection:
             return states(setup.installed(connection, of.id, of.name), store.clock.now_ms())
 
 
-def _state(it: LicenceNow) -> str:
-    return _STATES[it.state].format(by=it.superseded_by)
+def _state(it: "LicenceNow") -> str:
+    """Why it does not count, or that it does."""
+    from licet.setup.licence_states import LicenceState
+
+    says: Mapping[LicenceState, str] = {
+        LicenceState.VALID: STANDING[Standing.VALID],
+        LicenceState.GRACE: STANDING[Standing.GRACE],
+        LicenceState.NOT_YET: STANDING[Standing.NOT_YET],
+        LicenceState.OVER: STANDING[Standing.OVER],
+        LicenceState.SUPERSEDED: "superseded by serial {by}",
+        LicenceState.CONTRADICTED: "not counted: contradicts another licence of the same pool",
+        LicenceState.REMOVED: "removed",
+        LicenceState.UNTRUSTED: "not counted: of no vendor or key that is trusted",
+        LicenceState.DAMAGED: "not counted: changed after it was installed",
+    }
+    return says[it.state].format(by=it.superseded_by)
 
 
-def _shown(it: LicenceNow) -> Record:
+def _shown(it: "LicenceNow") -> Record:
     if it.licence is None:
         return _record(it)
     return dict(record(it.licence, f"of {it.row.vendor}")) | {"state": _state(it)}
 
 
-def _plain(it: LicenceNow) -> Record:
+def _plain(it: "LicenceNow") -> Record:
     if it.licence is None:
         return _record(it)
     plain = plain_of(it.licence, f"of {it.row.vendor}", is_verified=True)
     return plain | {"state": it.state.value, "superseded_by": it.superseded_by}
 
 
-def _record(it: LicenceNow) -> Record:
+def _record(it: "LicenceNow") -> Record:
     licence, row = it.licence, it.row
     ends_ms = None if licence is None else licence.expires_at_ms
     return {

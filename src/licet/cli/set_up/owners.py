@@ -41,10 +41,14 @@ class OfStore:
     arguments: ClassVar[tuple[Parameter, ...]] = ()
     options: ClassVar[tuple[Parameter, ...]] = (option("data", Data),)
     ends_sessions: ClassVar[bool] = False  # a change may, and asks before
-    changing: ClassVar[Any]  # as `licet.alerts.webhooks.changing`
 
     def __init__(self, data: Path | None) -> None:
         self.data = data
+
+    @staticmethod
+    def changing(store: Store, actor: str) -> Any:
+        """Begin a change, as `licet.alerts.webhooks.changing`."""
+        raise NotImplementedError
 
     @contextmanager
     def parts(self) -> Iterator[tuple[Any, ...]]:

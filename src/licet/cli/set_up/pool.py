@@ -1,7 +1,7 @@
 """Runs `licet pool`: manages pools, each a counted licence with its seats and expiry."""
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,18 +11,17 @@ from licet.cli.options import Data, TenantName, Yes, required
 from licet.cli.output import Duration, Record, note
 from licet.cli.set_up.owners import OfTenant
 from licet.cli.set_up.settings import Given, read, sets, shown
-from licet.cli.set_up.verbs import SetUpNoun
+from licet.cli.set_up.verbs import SetUpNoun, method
 from licet.clock import SystemClock
 from licet.formats import counted
 from licet.model import Tenant
-from licet.reports import live
-from licet.setup.change import SetupChange
-from licet.setup.licences import unsign
 from licet.setup.noun import Settings
 from licet.setup.nouns import POOL
 from licet.setup.signed_limits import beyond_signed, why_no_seats
-from licet.setup.tenant import TenantSetup
 from licet.store.contract import Store
+
+if TYPE_CHECKING:
+    from licet.setup.change import SetupChange
 
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="The pool's name.", autocompletion=completing.pools)
@@ -33,7 +32,7 @@ app = SetUpNoun(
 )
 app.adds(
     POOL,
-    TenantSetup.add_pool,
+    method("add_pool"),
     "Add a pool. No scope draws on it yet: licet scope add, or scope set.",
     "mobile --seats 3 --duplicates user",
     needed=["seats"],
@@ -60,9 +59,11 @@ def set_(
 
     Example: [bold]licet pool set full --seats 7 --expires 2027-01-31[/]
     """
+    from licet.setup.licences import unsign
+
     changes = read(POOL, settings, data, tenant)
 
-    def change_it(change: SetupChange, name_of_tenant: str) -> bool:
+    def change_it(change: "SetupChange", name_of_tenant: str) -> bool:
         setup = change.tenant(name_of_tenant)
         is_changed = bool(changes) and setup.set_pool(name, **changes)
         return unsign(change, name_of_tenant, name) or is_changed if unsigned else is_changed
@@ -124,6 +125,8 @@ def records(store: Store, tenant: Tenant) -> Iterator[Record]:
 
     Example: [bold]licet pool list --json[/]
     """
+    from licet.reports import live
+
     with store.reading() as connection:
         now = live.seats(connection, tenant, SystemClock().now_ms())
     for pool_now in now.pools:
@@ -142,4 +145,4 @@ def records(store: Store, tenant: Tenant) -> Iterator[Record]:
 
 
 app.shows("full")
-app.removes(TenantSetup.remove_pool, "Remove a pool that no scope draws on.", "mobile")
+app.removes(method("remove_pool"), "Remove a pool that no scope draws on.", "mobile")

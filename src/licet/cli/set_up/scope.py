@@ -9,10 +9,9 @@ from licet.cli import completing
 from licet.cli.output import Record
 from licet.cli.set_up.owners import OfTenant
 from licet.cli.set_up.settings import shown
-from licet.cli.set_up.verbs import SetUpNoun
+from licet.cli.set_up.verbs import SetUpNoun, method
 from licet.model import Tenant
 from licet.setup.nouns import SCOPE
-from licet.setup.tenant import TenantSetup
 from licet.store.contract import Store
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The scope.", autocompletion=completing.scopes)]
@@ -25,13 +24,13 @@ app = SetUpNoun(
 )
 app.adds(
     SCOPE,
-    TenantSetup.add_scope,
+    method("add_scope"),
     "Add a scope: with a pool it is licensed, without one it needs no seat.",
     "orders --pool mobile",
 )
 app.sets(
     SCOPE,
-    TenantSetup.set_scope,
+    method("set_scope"),
     "Change a scope. With another pool, or none, its sessions end; it asks first.",
     "orders --pool full",
 )
@@ -56,4 +55,4 @@ def records(_: Store, tenant: Tenant) -> Iterator[Record]:
 
 
 app.shows("all")
-app.removes(TenantSetup.remove_scope, "Remove a scope, and end the sessions that have it.", "orders")
+app.removes(method("remove_scope"), "Remove a scope, and end the sessions that have it.", "orders")

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,11 +12,10 @@ from licet.cli.options import AsJson, Data, TenantName, Yes, actor, confirm
 from licet.cli.output import note, progress, say, show_json, show_list
 from licet.cli.stores import chosen_tenant, opened
 from licet.formats import counted
-from licet.setup.file import read, write
-from licet.setup.plan import ADD, KEEP, REMOVE, SET, Applied, Step
-from licet.setup.plan import apply as apply_plan
 
-_SIGNS = {ADD: "+", SET: "~", REMOVE: "-", KEEP: "="}
+if TYPE_CHECKING:
+    from licet.setup.plan import Applied, Step
+
 _HEADINGS = {"sign": "", "tenant": "tenant", "target": "what", "detail": "change"}
 
 
@@ -35,6 +34,10 @@ def apply(
 
     Example: [bold]licet apply licet-setup.toml --dry-run[/]
     """
+    from licet.setup.file import read
+    from licet.setup.plan import REMOVE
+    from licet.setup.plan import apply as apply_plan
+
     wanted = read(_text_of(file), "standard input" if file == "-" else file)
     with opened(data) as store:
         with progress("rehearsing") as on_step:
@@ -64,6 +67,8 @@ def export(
 
     Example: [bold]licet export -o licet-setup.toml[/]
     """
+    from licet.setup.file import write
+
     with opened(data) as store:
         tenants = list(store.tenants().values()) if tenant is None else [chosen_tenant(store, tenant)]
     text = write(tenants)
@@ -86,23 +91,26 @@ def _text_of(file: str) -> str:
         raise WrongUse(f"{file} is not UTF-8") from None
 
 
-def _end_of_rehearsal(plan: Applied) -> str:
+def _end_of_rehearsal(plan: "Applied") -> str:
     if plan.changes == 0:
         return "Nothing to change."
     ending = f", {counted(plan.sessions_ended, 'session')} to end" if plan.sessions_ended else ""
     return f"{counted(plan.changes, 'change')} to make{ending}; nothing was changed."
 
 
-def _show(plan: Applied, *, as_json: bool) -> None:
+def _show(plan: "Applied", *, as_json: bool) -> None:
+    from licet.setup.plan import ADD, KEEP, REMOVE, SET
+
     if as_json:
         show_json([_record(step) for step in plan.steps])
     elif plan.steps:
-        show_list([_record(step) | {"sign": _SIGNS[step.action]} for step in plan.steps], _HEADINGS, empty="")
+        signs = {ADD: "+", SET: "~", REMOVE: "-", KEEP: "="}
+        show_list([_record(step) | {"sign": signs[step.action]} for step in plan.steps], _HEADINGS, empty="")
     if any(step.action == KEEP for step in plan.steps):
         note("What is marked with = is not in the file and stays; --prune removes it.")
     for text in plan.notes:
         note(f"{text[0].upper()}{text[1:]}.")
 
 
-def _record(step: Step) -> dict[str, str]:
+def _record(step: "Step") -> dict[str, str]:
     return {"action": step.action, "tenant": step.tenant, "target": step.target, "detail": step.detail}

@@ -18,7 +18,6 @@ from licet.clock import SystemClock
 from licet.formats import counted
 from licet.ledger.signed_pools import seats_of
 from licet.platforms.shells import quoted
-from licet.setup.change import changing
 from licet.setup.nouns import TENANT
 from licet.setup.signed_limits import why_no_seats
 from licet.store.contract import Store
@@ -45,6 +44,8 @@ def add(
 
     Example: [bold]licet tenant add Jim_Test --seats 5[/]
     """
+    from licet.setup.change import changing
+
     tenant = read(TENANT, settings, data, None)
     with opened(data) as store, changing(store, actor()) as change:
         change.add_tenant(name, seats=seats, **tenant)

@@ -12,12 +12,11 @@ from licet.cli.options import Data, PasswordStdin, TenantName, ask_password, exc
 from licet.cli.output import Record, note
 from licet.cli.set_up.owners import OfTenant
 from licet.cli.set_up.settings import Given, read, sets, shown
-from licet.cli.set_up.verbs import SetUpNoun
+from licet.cli.set_up.verbs import SetUpNoun, method
 from licet.cli.stores import chosen_tenant, opened
 from licet.cli.suggested_options import of_tenant
 from licet.model import Tenant
 from licet.setup.nouns import USER
-from licet.setup.tenant import TenantSetup
 from licet.store.contract import Store
 
 Initials = Annotated[
@@ -61,9 +60,7 @@ def add(
         note(f"{initials} has no password; its clients need a secret: {line}")
 
 
-app.sets(
-    USER, TenantSetup.set_user, "Change a user's name.", 'TC --name "Test Client 2"', ends_sessions=False
-)
+app.sets(USER, method("set_user"), "Change a user's name.", 'TC --name "Test Client 2"', ends_sessions=False)
 
 
 @app.verb("password")
@@ -91,16 +88,16 @@ def _hashed(
     exclusive(("--no-password", none), ("--password-stdin", from_stdin))
     if none:
         return None
-    from licet.credentials.passwords import Passwords, about_user  # noqa: PLC0415 - hashing, which only this needs
+    from licet.credentials.passwords import Passwords, about_user
 
     with opened(data) as store:  # Nobody is asked for a password in vain.
         about = about_user(chosen_tenant(store, tenant), initials, name)
     return Passwords().hash_new(ask_password(f"user {initials}", from_stdin=from_stdin), *about)
 
 
-app.enables(TenantSetup.set_user, "Let a user's clients in again.", "TC")
+app.enables(method("set_user"), "Let a user's clients in again.", "TC")
 app.disables(
-    TenantSetup.set_user, "Shut a user's clients out, and end their sessions at once; it asks first.", "TC"
+    method("set_user"), "Shut a user's clients out, and end their sessions at once; it asks first.", "TC"
 )
 
 
@@ -126,4 +123,4 @@ def records(_: Store, tenant: Tenant) -> Iterator[Record]:
 
 
 app.shows("TC")
-app.removes(TenantSetup.remove_user, "Remove a user for whom no client stands.", "TC")
+app.removes(method("remove_user"), "Remove a user for whom no client stands.", "TC")

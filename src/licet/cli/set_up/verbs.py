@@ -1,14 +1,14 @@
 """Makes the verbs that the nouns of the set-up have in common: add, set, enable, disable, list, show, remove.
 
     app = SetUpNoun("scope", OfTenant, Name, "What a token may do. ...")
-    app.sets(SCOPE, TenantSetup.set_scope, "Change a scope. ...", "orders --pool full")
+    app.sets(SCOPE, method("set_scope"), "Change a scope. ...", "orders --pool full")
 
     @app.lists("name licensed pool", first="NAME --pool POOL")
     def records(_: Store, tenant: Tenant) -> Iterator[Record]:
         "List the scopes. ..."
 
     app.shows("all")
-    app.removes(TenantSetup.remove_scope, "Remove a scope, and end its sessions.", "orders")
+    app.removes(method("remove_scope"), "Remove a scope, and end its sessions.", "orders")
 
 The file of a noun says what is its own: the records and the headings of their table, what changes the set-up,
 and of each verb the help, and what follows it in the example of that. The rules:
@@ -36,6 +36,14 @@ Records = Callable[..., Iterable[Record]]
 
 _SETTINGS = option("settings", Given)
 _AS_JSON, _YES = option("as_json", AsJson, default=False), option("yes", Yes, default=False)
+
+
+def method(name: str) -> Change:
+    """What changes the set-up: this method of a `TenantSetup`, or of what else `changing` yields.
+
+    By its name, so that the help of a verb and the completion of its names import nothing of the set-up.
+    """
+    return lambda setup, *of, **changes: getattr(setup, name)(*of, **changes)
 
 
 class SetUpNoun(Noun):
