@@ -7,6 +7,8 @@ goes back: the life of a seat is measured with it, and setting the wall clock ba
 import time
 from typing import Protocol
 
+from licet.platforms.uptime import uptime_ns
+
 
 class Clock(Protocol):
     """A source of the time."""
@@ -19,22 +21,21 @@ class SystemClock:
     """The wall clock, except for its steps back: over those it continues by the machine's uptime.
 
     A step forward is followed: after a pause of the machine it is right, and the command line beside a server
-    sees the same time. CLOCK_BOOTTIME, where there is one, also counts the time that a machine sleeps.
+    sees the same time.
     """
 
-    __slots__ = ("_offset_ns", "_uptime")
+    __slots__ = ("_offset_ns",)
 
     def __init__(self) -> None:
-        self._uptime = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-        self._offset_ns = time.time_ns() - time.clock_gettime_ns(self._uptime)
+        self._offset_ns = time.time_ns() - uptime_ns()
 
     def now_ms(self) -> int:
         """Milliseconds since 1970, never less than before."""
         # The wall clock first: a pause between the two readings then makes the offset less, never more.
         wall_ns = time.time_ns()
-        uptime_ns = time.clock_gettime_ns(self._uptime)
-        self._offset_ns = max(self._offset_ns, wall_ns - uptime_ns)
-        return (uptime_ns + self._offset_ns) // 1_000_000
+        running_ns = uptime_ns()
+        self._offset_ns = max(self._offset_ns, wall_ns - running_ns)
+        return (running_ns + self._offset_ns) // 1_000_000
 
 
 class FollowingClock:
@@ -44,10 +45,9 @@ class FollowingClock:
     that a reading takes to arrive. Any thread may use it.
     """
 
-    __slots__ = ("_heard_ms", "_last_ms", "_offset_ms", "_uptime")
+    __slots__ = ("_heard_ms", "_last_ms", "_offset_ms")
 
     def __init__(self) -> None:
-        self._uptime = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
         self._offset_ms = self._heard_ms = self._last_ms = 0
 
     @property
@@ -66,7 +66,7 @@ class FollowingClock:
         return self._last_ms
 
     def _uptime_ms(self) -> int:
-        return time.clock_gettime_ns(self._uptime) // 1_000_000
+        return uptime_ns() // 1_000_000
 
 
 def wall_ms() -> int:

@@ -83,7 +83,7 @@ def end_with(process: int) -> None:
 def read_pipe(pipe: IO[Any], bytes_max: int, within_s: float) -> bytes | None:
     """What a pipe has to read, b"" at its end; None if nothing comes within this time."""
     descriptor = pipe.fileno()
-    if os.sep == "/":
+    if hasattr(select, "poll"):
         is_ready = bool(select.select([descriptor], [], [], max(0.0, within_s))[0])
     else:  # there select is for sockets only
         is_ready, until_s = windows.has_bytes(descriptor), time.monotonic() + within_s

@@ -4,12 +4,12 @@ import os
 import shlex
 from typing import Final
 
-_IS_WINDOWS: Final = os.sep == "\\"
+IS_POWERSHELL: Final = os.sep == "\\"
 
 
 def quoted(text: str) -> str:
     """A word for a line to paste into a shell: on Windows into PowerShell."""
-    return shlex.quote(text) if not _IS_WINDOWS else quoted_for_powershell(text)
+    return shlex.quote(text) if not IS_POWERSHELL else quoted_for_powershell(text)
 
 
 def quoted_for_powershell(text: str) -> str:
@@ -19,11 +19,16 @@ def quoted_for_powershell(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def how_to_stop_the_server() -> str:
+    """The command that stops a server that runs as a service."""
+    return "Stop-Service Licet" if IS_POWERSHELL else "sudo systemctl stop licet"
+
+
 def words_of(command: str) -> list[str]:
     """The words of a command that a user has typed as one; none where its quotes have no end."""
     lexer = shlex.shlex(command, posix=True, punctuation_chars=False)
     lexer.whitespace_split, lexer.commenters = True, ""
-    if _IS_WINDOWS:
+    if IS_POWERSHELL:
         lexer.escape = ""  # a backslash parts folders
     try:
         return list(lexer)

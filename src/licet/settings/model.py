@@ -131,6 +131,12 @@ def _path(value: object) -> object:
     return value
 
 
+def _commit_process(value: bool) -> bool:
+    if value and not HANDS_OVER_SOCKETS:
+        raise ValueError("is not for this system: it cannot hand a socket to another process; leave it out")
+    return value
+
+
 Whole = Annotated[int, BeforeValidator(_no_boolean)]
 
 
@@ -255,7 +261,7 @@ class Settings(BaseModel):
         "Seconds without use after which a password that was right is hashed again; 0 is each time.",
     )
     remember_passwords_max: Whole = _whole(50_000, 1, 10_000_000, "Passwords remembered at once.")
-    commit_process: bool = Field(
+    commit_process: Annotated[bool, AfterValidator(_commit_process)] = Field(
         default_factory=lambda: HANDS_OVER_SOCKETS and processors() > 1,
         description="Commit in a process of its own: 1.4 times the grants a second, for 50 MB of memory.",
         json_schema_extra={

@@ -19,6 +19,7 @@ from licet.cli.errors import Refused
 from licet.cli.options import actor
 from licet.cli.run.demo_cast import FULL_SEATS, MEMBERS, POOLS
 from licet.cli.run.demo_history import DAYS, OPERATOR, History
+from licet.cli.run.demo_lines import lines
 from licet.cli.run.serve import AdminPort, Host, Port, TlsCertificate, TlsKey, run
 from licet.clock import Clock, ManualClock, SystemClock
 from licet.credentials.generated import ClientSecrets
@@ -49,33 +50,7 @@ Sign in as "{admin}" with the password "{password}"; it may change everything.
 {tenant_has}
 Paste this into another terminal, from the top:
 
-  URL={url}
-{authority}
-  # A grant that may change data: it takes a seat.
-  curl -s -u TestClientId:{password} -d grant_type=client_credentials $URL/token; echo
-
-  # A read-only grant: it takes none.
-  curl -s -u Client1:{password} -d grant_type=client_credentials -d scope=view $URL/token; echo
-
-  # A refresh: the same seat for another 20 minutes.
-  TOKENS=$(curl -s -u TestClientId:{password} -d grant_type=client_credentials $URL/token)
-  REFRESH=$(echo "$TOKENS" | {refresh})
-  curl -s -u TestClientId:{password} -d grant_type=refresh_token -d refresh_token="$REFRESH" $URL/token; echo
-
-  # Is a token live, and whose is it? Client2 takes a seat, Api asks.
-  TOKENS=$(curl -s -u Client2:{password} -d grant_type=client_credentials $URL/token)
-  ACCESS=$(echo "$TOKENS" | {access})
-  curl -s -u Api:{password} -d token="$ACCESS" $URL/introspect; echo
-
-  # A logoff: Client2's seat is free at once, and its token no longer works.
-  curl -s -X POST -H "Authorization: Bearer $ACCESS" $URL/logoff; echo
-  curl -s -u Api:{password} -d token="$ACCESS" $URL/introspect; echo
-
-  # A full pool: {full_pool} denied and learn when to try again.
-  for n in 1 2 3 4 5 6; do
-    curl -s -u Client$n:{password} -d grant_type=client_credentials $URL/token; echo
-  done
-
+{lines}
   # Who holds the seats? (licet top shows it live.)
   {licet} seats --data {data}
 
@@ -90,10 +65,7 @@ Tenant {TENANT} has {DAYS} days of history, the pools "full" of {FULL_SEATS} sea
 and {len(MEMBERS)} clients: among them TestClientId, Client1 to Client6, and Api, which may introspect."""
 _FULL_POOL = "TestClientId has a seat, four of these get one, two are"
 _FULL_POOL_WITH_HISTORY = "who finds a free seat gets it, the others are"
-_AUTHORITY = """  export CURL_CA_BUNDLE={}  # for a certificate that you have signed yourself
-"""
 _LOCK = "demo.lock"  # held while the demo runs; it also shows that a demo made the directory
-_PICK = r"""sed 's/.*"{name}":"\([^"]*\).*/\1/'"""
 
 
 def demo(
@@ -131,11 +103,8 @@ def demo(
 
         def welcome(port: int, admin_port: int | None) -> None:
             dashboard = settings.admin_base_url(admin_port)
-            authority = (
-                "" if tls_certificate is None else _AUTHORITY.format(quoted(str(tls_certificate.absolute())))
-            )
             urls = _Urls(settings.base_url(port), dashboard)
-            _welcome(urls, directory, authority, kept=data is not None, with_history=with_history)
+            _welcome(urls, directory, tls_certificate, kept=data is not None, with_history=with_history)
 
         run(settings, welcome)
 
@@ -241,19 +210,16 @@ def _add_admins(store: Store, password_hash: str, roles: Mapping[str, Role]) -> 
             change.add_admin(name, password_hash=password_hash, role=role)
 
 
-def _welcome(urls: _Urls, directory: Path, authority: str, *, kept: bool, with_history: bool) -> None:
+def _welcome(urls: _Urls, directory: Path, authority: Path | None, *, kept: bool, with_history: bool) -> None:
+    full_pool = _FULL_POOL_WITH_HISTORY if with_history else _FULL_POOL
     text = _WELCOME.format(
-        url=f"{urls.server}/{TENANT}",
-        authority=authority,
+        lines=lines(f"{urls.server}/{TENANT}", PASSWORD, full_pool, authority),
         dashboard=urls.dashboard,
         admin=ADMIN,
         tenant_has=_TENANT_HAS_HISTORY if with_history else _TENANT_HAS,
-        full_pool=_FULL_POOL_WITH_HISTORY if with_history else _FULL_POOL,
         password=PASSWORD,
         data=quoted(str(directory.absolute())),
         licet=_command(),
-        refresh=_PICK.format(name="refresh_token"),
-        access=_PICK.format(name="access_token"),
         keeps="; its data stays in the directory" if kept else " and leaves nothing behind",
     )
     typer.echo(text)
