@@ -37,6 +37,7 @@ from licet.admin.pages import (
 )
 from licet.admin.pages import help as help_page
 from licet.admin.pages import request as request_page
+from licet.admin.pages.files import routes as files
 from licet.admin.pages.licences import routes as licences
 from licet.admin.pages.licences.install import BODY_BYTES_MAX, INSTALL
 from licet.admin.pages.profiles import routes as profiles
@@ -101,6 +102,7 @@ def _pages(context: AdminContext) -> list[APIRouter]:
         journal.router(context),
         profiles.router(context),
         search.router(context),
+        files.router(context),
         setup_pages.router(context),
         alerts.router(context),
         help_page.router(context),

@@ -145,7 +145,7 @@ def _is_over(alert: Raised, now_ms: int) -> bool:
 
 def _line(alert: Raised, now_ms: int) -> AlertLine:
     return AlertLine(
-        text=_text(alert, now_ms),
+        text=text_of(alert, now_ms),
         look="full" if alert.threshold in _RED else "near",
         expires_at_ms=alert.expires_at_ms,
         since_ms=alert.raised_at_ms,
@@ -153,7 +153,8 @@ def _line(alert: Raised, now_ms: int) -> AlertLine:
     )
 
 
-def _text(alert: Raised, now_ms: int) -> str:
+def text_of(alert: Raised, now_ms: int) -> str:
+    """Why an alert is raised."""
     if alert.threshold == EXPIRES:
         return "licence expired" if _is_over(alert, now_ms) else "licence expires"
     if alert.threshold == SHARED:

@@ -65,8 +65,9 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
         except InvalidCursor:
             raise not_found("This page of the list is not there; begin with the first.") from None
 
+        held = {"state": state.value if state else None, "webhook": webhook}
+
         def to(**changes: object) -> str:
-            held = {"state": state.value if state else None, "webhook": webhook}
             return link(visit, PATH, **(held | changes))
 
         page_after = found["found"].next
@@ -84,10 +85,12 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
             without_webhook=to(webhook=None),
             of_pools=of_pools,
             has_receiver=bool(found["hooks"]) or (context.by_mail and within is None),
-            place_text=lambda delivery: _place_text(delivery, found["hooks"]),
-            about=_about,
+            place_text=lambda delivery: place_text(delivery, found["hooks"]),
+            about=about_text,
             look_of=_LOOKS.__getitem__,
             word_of=_WORDS.__getitem__,
+            download=link(visit, f"{PATH}/download.csv"),
+            messages_download=link(visit, f"{PATH}/messages/download.csv", **held),
             may_send=visit.may(Role.OPERATOR),
             newer=to() if after else None,
             older=to(after=page_after) if page_after else None,
@@ -140,13 +143,14 @@ def _said(times: int, asked: int) -> str:
     return f"{counted(times, 'message')} on the way again.{left}"
 
 
-def _place_text(delivery: Delivery, hooks: dict[str, Webhook]) -> str:
+def place_text(delivery: Delivery, hooks: dict[str, Webhook]) -> str:
+    """Where a message goes."""
     if delivery.webhook_id is None:
         return "e-mail"
     return hooks[delivery.webhook_id].place if delivery.webhook_id in hooks else delivery.webhook_id
 
 
-def _about(delivery: Delivery) -> str:
+def about_text(delivery: Delivery) -> str:
     """The subject of a message, in a few words."""
     try:
         data = json.loads(delivery.payload).get("data", {})

@@ -22,7 +22,7 @@ from licet.store.paging import InvalidCursor
 
 HERE = "Journal"
 PATH = "/journal"
-_NAMES = {
+NAMES = {
     "kind": "",
     "client": "client",
     "user": "user",
@@ -131,9 +131,9 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
         if (settled := settle_times(request, PATH, visit.now_ms)) is not None:
             return settled
         tenant = tenant_or_all(visit)
-        filters = Filters(visit, PATH, request.query_params, _NAMES)
+        filters = Filters(visit, PATH, request.query_params, NAMES)
         after = request.query_params.get("after") or None
-        only = _only(visit, filters)
+        only = only_of(visit, filters)
         try:
             found = await context.read(lambda connection: history(connection, tenant, only=only, after=after))
         except InvalidCursor:
@@ -143,11 +143,12 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
             visit,
             "journal.html",
             here=HERE,
-            lines=[_line(visit, entry) for entry in found.entries],
+            lines=[line_of(visit, entry) for entry in found.entries],
             filters=filters,
             kinds=[(kind.value, text) for kind, text in _KINDS.items()],
             within=WITHIN_OPTIONS,
             times_chosen=chosen_times(request, filters.from_ms, filters.until_ms),
+            download=filters.link_to(f"{PATH}/download.csv"),
             newer=filters.link() if after else None,
             older=filters.link(after=found.next) if found.next else None,
         )
@@ -155,7 +156,8 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
     return show
 
 
-def _only(visit: Visit, filters: Filters) -> HistoryFilter:
+def only_of(visit: Visit, filters: Filters) -> HistoryFilter:
+    """The filters of an address for the store."""
     from_ms, until_ms = filters.window
     texts = filters.texts
     if texts["kind"] not in set(Kind):
@@ -175,7 +177,8 @@ def _only(visit: Visit, filters: Filters) -> HistoryFilter:
     )
 
 
-def _line(visit: Visit, entry: JournalEntry | EventEntry) -> Line:
+def line_of(visit: Visit, entry: JournalEntry | EventEntry) -> Line:
+    """An entry as a row."""
     if isinstance(entry, EventEntry):
         return _did(visit, entry)
     return _failed(visit, entry) if entry.kind is Kind.FAILED else _happened(visit, entry)

@@ -1,10 +1,10 @@
 """Pages, counts and exports the list of denials or failed authentications, the same way for both pages.
 
 A list is read by `Read`: ranges after a cursor, newest first, at most so many. The headline counts the
-newest `LIMIT_MAX` of them, a file has `ROWS_MAX`.
+newest `LIMIT_MAX` of them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from fastapi import Request
@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from licet.admin.context import AdminContext
 from licet.admin.pages.chosen_times import chosen_times
-from licet.admin.pages.downloads import ROWS_MAX, csv_file
+from licet.admin.pages.downloads import all_pages, csv_file
 from licet.admin.pages.filters import WITHIN_OPTIONS, Filters
 from licet.admin.problems import not_found
 from licet.journal.ranges import Most
@@ -95,15 +95,11 @@ async def csv_of(
 ) -> Response:
     """The whole list as a file of this name."""
 
-    def rows(connection: Connection) -> Iterator[Sequence[object]]:
-        after: str | None = None
-        for _ in range(ROWS_MAX // LIMIT_MAX):
+    def make(connection: Connection) -> Response:
+        def page_after(after: str | None) -> tuple[Sequence[Range], str | None]:
             found = read(connection, after, LIMIT_MAX)
-            yield from map(row, found.ranges)
-            if (after := found.next) is None:
-                return
+            return found.ranges, found.next
 
-    def make() -> Response:
-        return csv_file(name, headings, context.read_now(lambda connection: list(rows(connection))))
+        return csv_file(name, headings, map(row, all_pages(page_after)))
 
-    return await context.run(make)
+    return await context.read(make)

@@ -103,7 +103,7 @@ def router(context: AdminContext) -> APIRouter:
         tenant = visit.the_tenant
         if tenant is None:
             return await _choose(context, request, visit)
-        search = _search(tuple(request.query_params.multi_items()))
+        search = search_in(tuple(request.query_params.multi_items()))
         try:
             found, seen = await context.read(
                 lambda connection: _read(connection, tenant, search, visit.now_ms, after)
@@ -222,6 +222,7 @@ def _context(
         "newer": link(visit, "/seats", **search.query) if after else None,
         "older": link(visit, "/seats", **search.query, after=found.next) if found.next else None,
         "may_end": visit.may(Role.OPERATOR),
+        "download": link(visit, "/seats/download.csv", tenant=tenant.name, **search.query),
         "mark_of": _mark_of,
         "WITHOUT": WITHOUT,
     }
@@ -344,7 +345,8 @@ def _tenant(visit: Visit) -> Tenant:
     return tenant
 
 
-def _search(items: Kept) -> Search:
+def search_in(items: Kept) -> Search:
+    """The search that the parameters of an address, or the fields of a form, describe."""
     texts = dict(items)
     return Search(
         text=printable(texts.get("q", ""), "").strip()[:TEXT_CHARS_MAX],
@@ -357,7 +359,7 @@ def _search(items: Kept) -> Search:
 def _chosen(items: Sequence[tuple[str, str]]) -> Chosen:
     """What was chosen, without texts that cannot be names."""
     if dict(items).get("all"):
-        return Chosen(fitting=_search(tuple(items)))
+        return Chosen(fitting=search_in(tuple(items)))
     sids = [text for name, text in items if name == "session" and _is_sid(text)]
     seats = [text for name, text in items if name == "seat" and text.isprintable()]
     return Chosen(seats=tuple(seats[:CHOSEN_MAX]), sessions=tuple(sids[:CHOSEN_MAX]))

@@ -7,13 +7,17 @@ from licet.formats import NEVER
 
 
 class Cell(NamedTuple):
-    """One cell of a list. `state` is `ok`, `warn` or `off`, which the text says as well."""
+    """One cell of a list. `state` is `ok`, `warn` or `off`, which the text says as well.
+
+    `whole` is what a file has in its place, where the text is shortened or made for people.
+    """
 
     text: str
     state: str = ""
     is_number: bool = False
     at_ms: int | None = None
     form: str = "day"  # how the instant is shown; `last` is the last day before an expiry
+    whole: int | str | None = None
 
 
 class Row(NamedTuple):
@@ -27,7 +31,7 @@ class Row(NamedTuple):
 
 def number(count: int) -> Cell:
     """A count."""
-    return Cell(f"{count:,}", is_number=True)
+    return Cell(f"{count:,}", is_number=True, whole=count)
 
 
 def state_of(*, is_on: bool, off: str = "") -> Cell:
@@ -50,7 +54,9 @@ def last_use(at_ms: int | None, form: str = "day") -> Cell:
     return Cell("not yet", state="off") if at_ms is None else Cell("", at_ms=at_ms, form=form)
 
 
-def few(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
-    first = ", ".join(names[:3])
-    return f"{first} and {len(names) - 3:,} more" if len(names) > 3 else first or "none"  # noqa: PLR2004
+def few(names: Sequence[str]) -> Cell:
+    """The first names, and how many more there are; a file has all."""
+    text = ", ".join(names[:3]) or "none"
+    if len(names) > 3:  # noqa: PLR2004
+        text += f" and {len(names) - 3:,} more"
+    return Cell(text, state="" if names else "off", whole=", ".join(names))

@@ -1,17 +1,20 @@
 """Renders what set-up pages share: tabs, lists, the question before a removal, and a new secret."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import Request
 from fastapi.responses import Response
 
+from licet.admin.pages.downloads import csv_file, file_name, moment
 from licet.admin.pages.filters import cleaned
 from licet.admin.pages.frame import link, page
 from licet.admin.pages.journal import did_text
-from licet.admin.pages.setup.cells import Row
+from licet.admin.pages.reader_zone import zone_of
+from licet.admin.pages.setup.cells import Cell, Row
 from licet.admin.pages.setup.error_links import ROOT, places
 from licet.admin.pages.setup.noun import Noun, Secret, capital
+from licet.admin.pages.setup.owners import OfTenant
 from licet.formats import counted, sentence
 from licet.model import Role
 from licet.refusal import Refusal
@@ -57,14 +60,8 @@ def list_page(request: Request, noun: Noun[Any], *, may_add: bool) -> Response:
     It may read many: call it in a thread. Raises StoreUnavailable.
     """
     parts, visit, path = noun.parts(), noun.visit, request.url.path
-    q, after = (request.query_params.get(name, "") for name in ("q", "after"))
-    q, words = cleaned(q), cleaned(q).casefold().split()
-    found = [
-        name
-        for name, part in parts.items()
-        if all(word in noun.sought(name, part).casefold() for word in words)
-    ]
-    found.sort(key=_order)
+    q, after = cleaned(request.query_params.get("q", "")), request.query_params.get("after", "")
+    found = _fitting(noun, parts, q)
     first = sum(_order(name) <= _order(after) for name in found) if after else 0
     names = found[first : first + ROWS]
     last = first + len(names)
@@ -85,12 +82,47 @@ def list_page(request: Request, noun: Noun[Any], *, may_add: bool) -> Response:
         ],
         has_any=bool(parts),
         empty=noun.nothing_yet(),
+        download=link(visit, f"{path}/download.csv", q=q),
         q=q,
         may_find=len(parts) > FIND_FROM or bool(q),
         shown=f"{first + 1:,} to {last:,} of {len(found):,}" if last < len(parts) or q else "",
         newer=link(visit, path, q=q) if first else None,
         older=link(visit, path, q=q, after=names[-1]) if last < len(found) else None,
     )
+
+
+def list_file(request: Request, noun: Noun[Any]) -> Response:
+    """All of a list that match `q`, as a file with its columns.
+
+    It may read many: call it in a thread. Raises StoreUnavailable.
+    """
+    parts, zone = noun.parts(), zone_of(request)
+    names = _fitting(noun, parts, cleaned(request.query_params.get("q", "")))
+    of_tenant = [noun.tenant.name] if isinstance(noun, OfTenant) else []
+    headings = [*("tenant" for _ in of_tenant), noun.key, *noun.columns]
+    return csv_file(
+        file_name("licet", *of_tenant, noun.plural.lower().replace(" ", "-")),
+        [text.lower().replace(" ", "_") for text in headings],
+        ([*of_tenant, name, *(_value(cell, zone) for cell in noun.row(parts[name]))] for name in names),
+    )
+
+
+def _value(cell: Cell, zone: str) -> int | str:
+    """What a file has of a cell."""
+    if cell.at_ms is not None:
+        return moment(cell.at_ms, zone)
+    return cell.text if cell.whole is None else cell.whole
+
+
+def _fitting(noun: Noun[Any], parts: Mapping[str, Any], q: str) -> list[str]:
+    """The names of those in which all words of a search occur, in their order."""
+    words = q.casefold().split()
+    found = (name for name, part in parts.items() if _fits(noun.sought(name, part), words))
+    return sorted(found, key=_order)
+
+
+def _fits(text: str, words: Sequence[str]) -> bool:
+    return all(word in text.casefold() for word in words)
 
 
 def question_page(

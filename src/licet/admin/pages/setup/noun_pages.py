@@ -13,7 +13,7 @@ from licet.admin.context import AdminContext
 from licet.admin.pages.forms import Field, Form, read_seen, read_texts
 from licet.admin.pages.frame import Posted, Visit, link, posting, see, visiting
 from licet.admin.pages.setup.error_links import ROOT
-from licet.admin.pages.setup.frame import list_page, question_page, secret_page, setup_page
+from licet.admin.pages.setup.frame import list_file, list_page, question_page, secret_page, setup_page
 from licet.admin.pages.setup.noun import Noun, capital
 from licet.admin.pages.setup.owners import OfTenant
 from licet.admin.pages.setup.rights import keeping_licence, may_add, may_change, must_add
@@ -44,6 +44,7 @@ class NounPages(Generic[AnyNoun]):
         """Add their routes."""
         if self._noun.sees_list is not None:
             routes.add_api_route(self._path, self.show_list, methods=["GET"])
+            routes.add_api_route(f"{self._path}/download.csv", self.download, methods=["GET"])
         pages = {
             "add": (self.show_new, self.take_new),
             "rotate": (self.show_new, self.take_new),
@@ -62,6 +63,12 @@ class NounPages(Generic[AnyNoun]):
             return RedirectResponse(f"{ROOT}/tenants", 303)
         noun = await self._noun.seen(self.context, request, visit)
         return await self.context.run(list_page, request, noun, may_add=may_add(visit, noun.word))
+
+    async def download(self, request: Request) -> Response:
+        """The list as a file, for who may see the list."""
+        visit = await self._sees_list(request)
+        noun = await self._noun.seen(self.context, request, visit)
+        return await self.context.run(list_file, request, noun)
 
     async def show_new(self, request: Request) -> Response:
         """An empty form."""

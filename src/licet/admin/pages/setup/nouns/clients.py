@@ -74,7 +74,7 @@ class Clients(OfTenant[Client]):
         return (
             Cell(f"{part.user.initials} {name}".strip()),
             state_of(is_on=part.enabled, off=_off(part, self.visit.now_ms)),
-            Cell("every" if part.scopes is None else few(sorted(part.scopes))),
+            Cell("every") if part.scopes is None else few(sorted(part.scopes)),
             Cell(proof or "nothing yet", state="" if proof else "warn"),
         )
 

@@ -100,7 +100,9 @@ class Pools(OfTenant[Pool]):
     def _seats(self, part: Pool) -> Cell:
         """The number that counts, and that licences sign it."""
         seats = seats_of(part, self.visit.now_ms)
-        return number(seats) if part.signed is None else Cell(f"{seats:,} signed", is_number=True)
+        return (
+            number(seats) if part.signed is None else Cell(f"{seats:,} signed", is_number=True, whole=seats)
+        )
 
 
 def _held(tenant: Tenant, pool: Pool) -> Cell:

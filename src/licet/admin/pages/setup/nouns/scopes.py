@@ -46,7 +46,7 @@ class Scopes(OfTenant[Scope]):
         return (
             Cell(part.pool or "needs no seat", state="" if part.pool else "off"),
             Cell("no, read-only" if part.read_only else "yes"),
-            Cell(counted(named + every, "client")),
+            Cell(counted(named + every, "client"), whole=named + every),
         )
 
     def fields(self, part: Scope | None) -> tuple[Field, ...]:

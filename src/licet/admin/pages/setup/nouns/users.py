@@ -47,7 +47,7 @@ class Users(OfTenant[User]):
             Cell(part.name),
             state_of(is_on=part.enabled),
             Cell("set" if part.password_hash else "no password", state="" if part.password_hash else "off"),
-            Cell(few(clients), state="" if clients else "off"),
+            few(clients),
         )
 
     def fields(self, part: User | None) -> tuple[Field, ...]:

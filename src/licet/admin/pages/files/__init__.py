@@ -1,0 +1,1 @@
+"""The lists of what happens as files: seats, the journal, alerts and licences."""
