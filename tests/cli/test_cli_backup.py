@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from licet.clock import SystemClock
+from licet.platforms import services
+from licet.platforms.services import how_to_stop
 from licet.store.sqlite.store import SqliteStore
 from support.cli_site import Desk, copy_of, new_desk
 from support.command_line import terminal
@@ -145,7 +147,7 @@ def test_a_store_in_use_is_not_replaced(desk: Desk, copy: Path) -> None:
     """A server would go on with the old file, and issue its seats once more."""
     with closing(SqliteStore(desk.store_file, SystemClock())):
         told = desk.error("restore", str(copy), "--yes")
-    assert told == f"a server uses the store in {desk.data}; stop it first: sudo systemctl stop licet"
+    assert told == f"a server uses the store in {desk.data}; stop it first: {how_to_stop()}"
     assert kept(desk) == []
     assert len(desk.json("session", "list")) == 1
 
@@ -214,3 +216,17 @@ def test_a_copy_may_come_and_go_by_the_standard_streams(desk: Desk, tmp_path: Pa
     assert desk.error("restore", "-", exit_code=2).startswith("where the copy comes from standard input")
     desk.run("restore", str(file), "--yes")
     assert [it["client_id"] for it in desk.json("client", "list")] == ["TestClientId"]
+
+
+@pytest.mark.parametrize("missing", ["systemd", "unit"])
+def test_who_has_no_service_of_systemd_is_told_no_command_of_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, missing: str
+) -> None:
+    """A container, a laptop, Windows."""
+    (tmp_path / "system").mkdir()
+    (tmp_path / "licet.service").touch()
+    monkeypatch.setattr(services, "_SYSTEMD", tmp_path / "system")
+    monkeypatch.setattr(services, "_UNIT", tmp_path / "licet.service")
+    assert how_to_stop() == "sudo systemctl stop licet"
+    monkeypatch.setattr(services, f"_{missing.upper()}", tmp_path / "missing")
+    assert how_to_stop() == "Ctrl-C where it was started, or stop its service or container"

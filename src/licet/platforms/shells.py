@@ -19,11 +19,6 @@ def quoted_for_powershell(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def how_to_stop_the_server() -> str:
-    """The command that stops a server that runs as a service."""
-    return "Stop-Service Licet" if IS_POWERSHELL else "sudo systemctl stop licet"
-
-
 def words_of(command: str) -> list[str]:
     """The words of a command that a user has typed as one; none where its quotes have no end."""
     lexer = shlex.shlex(command, posix=True, punctuation_chars=False)

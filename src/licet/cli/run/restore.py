@@ -30,7 +30,7 @@ from licet.cli.suggested_options import of_data
 from licet.clock import SystemClock
 from licet.formats import instant
 from licet.platforms import files
-from licet.platforms.shells import how_to_stop_the_server
+from licet.platforms.services import how_to_stop
 from licet.store.contract import Store
 from licet.store.errors import SchemaUnknown, StoreUnavailable
 from licet.store.migrate import current, upgrade
@@ -88,7 +88,7 @@ def _into_sqlite(at: StoreAt, copy: Path, before: Credentials | None, *, yes: bo
                 confirm(_question(at, kept, store), yes=yes)
                 lines = _settled(store, before)
         except StoreInUse:
-            raise Refused(f"a server uses {at.place}; stop it first: {how_to_stop_the_server()}") from None
+            raise Refused(f"a server uses {at.place}; stop it first: {how_to_stop()}") from None
     kept = (
         f" What it replaced is kept as {aside}; remove it when you do not need it." if aside.exists() else ""
     )
