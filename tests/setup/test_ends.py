@@ -181,7 +181,9 @@ def test_a_form_means_the_tenant_s_zone(site: DashboardSite) -> None:
         page = ada.get(path)
         date = 'type="date" min="1970-01-01" max="9998-12-31" value="2031-01-31"'
         assert date in " ".join(page.text.split())
-        assert "Without a time, it ends with that day in Australia/Sydney. Empty is never." in page.text
+        assert "Without a time, it ends with that day. Empty is never." in page.text
+        assert page.text.count("Saved: <time") == 1  # beside no other field
+        assert '<option value="Australia/Sydney">Australia/Sydney</option>' in page.text
         assert send(ada, path).status_code == 303  # saved untouched, it stays
         assert _end(site) == "2031-01-31T13:00:00Z"
         assert send(ada, path, expires=["2031-01-31", "18:30"]).status_code == 303
@@ -190,6 +192,33 @@ def test_a_form_means_the_tenant_s_zone(site: DashboardSite) -> None:
         assert "There is no 02:30 on 2031-10-05 in Australia/Sydney" in wrong.text
         assert 'value="2031-10-05"' in wrong.text
         assert send(ada, path, expires=["", ""]).status_code == 303
+        assert _end(site) == "never"
+
+
+def test_an_end_may_be_typed_by_the_readers_own_clocks(site: DashboardSite) -> None:
+    """A choice beside the pickers, where the reader's zone is another one; it needs no script."""
+    with site.reader("ada", cookies={"licet-zone": "Pacific%2FAuckland"}) as ada:
+        path = f"/set-up/pools/edit{HERE}&name=full"
+        page = " ".join(ada.get(path).text.split())
+        assert '<option value="Pacific/Auckland" >Pacific/Auckland (yours)</option>' in page
+        mine = {"expires_zone": "Pacific/Auckland"}
+        assert send(ada, path, expires=["2031-06-30", ""], **mine).status_code == 303
+        assert _end(site) == "2031-06-30T12:00:00Z"
+        assert send(ada, path, expires=["2031-06-30", "18:30"], **mine).status_code == 303
+        assert _end(site) == "2031-06-30T06:30:00Z"
+        shown = " ".join(ada.get(path).text.split())
+        assert 'value="2031-06-30"' in shown  # by the tenant's clocks, as it is saved
+        assert 'value="16:30"' in shown
+        assert send(ada, path, expires_zone=SYDNEY).status_code == 303  # untouched, it stays
+        assert _end(site) == "2031-06-30T06:30:00Z"
+        wrong = send(ada, path, expires=["2031-09-28", "02:30"], **mine)
+        assert "There is no 02:30 on 2031-09-28 in Pacific/Auckland" in wrong.text
+        assert '<option value="Pacific/Auckland" selected' in wrong.text
+        for nowhere in ("Nowhere/None", "../etc", "x" * 3000):
+            refused = send(ada, path, expires=["2031-06-30", ""], expires_zone=nowhere)
+            assert "There is no time zone" in refused.text
+        assert _end(site) == "2031-06-30T06:30:00Z"
+        assert send(ada, path, expires=["", ""], **mine).status_code == 303
         assert _end(site) == "never"
 
 

@@ -29,7 +29,8 @@ from licet.refusal import Code, Refusal
 
 TEXT_CHARS_MAX = 4096  # of one field; the longest value, a URL, is shorter
 MANY_MAX = 1000  # marks of one field
-_END = re.compile(r"(\d{4}-\d\d-\d\d)?(?:T(\d\d:\d\d(?::\d\d(?:\.\d{3})?)?))?", re.ASCII)
+_END = re.compile(r"(\d{4}-\d\d-\d\d)?(?:T(\d\d:\d\d(?::\d\d(?:\.\d{3})?)?))?(?: ([\w/+-]+))?", re.ASCII)
+_ZONE = "_zone"  # behind the name of an END: by whose clocks it was typed
 _SHOWN_MAX = 80  # of what was typed, in a message
 
 Texts = Mapping[str, tuple[str, ...]]  # the texts of each field: one, or as many as there are marks
@@ -46,7 +47,7 @@ class Kind(StrEnum):
     MARK = "mark"  # yes or no
     MARKS = "marks"  # any of some
     PASSWORD = "password"  # noqa: S105 - a kind of field, no secret
-    END = "end"  # when something ends: a date, perhaps with a time of day; empty is never
+    END = "end"  # when something ends: a date, perhaps with a time of day, and a zone; empty is never
     FIXED = "fixed"  # shown, but cannot be changed
 
 
@@ -71,6 +72,7 @@ class Field(Value, frozen=True, kw_only=True):
     placeholder: str = ""
     width: str = "line"  # how much text is usual: short, medium, or a line of it
     at_ms: int | None = None  # an instant to show beside it, by the reader's clock
+    zone: str = ""  # by whose clocks an END is meant
     about: str = ""  # its name in a refusal, where it differs from the form's
 
     @property
@@ -152,10 +154,13 @@ class Form:
         """Whether this option is chosen or marked."""
         return value in self.texts.get(name, ())
 
-    def day_and_time(self, name: str) -> tuple[str, str] | None:
-        """The value of an `END` for the two pickers of a browser; None where they cannot express it."""
+    def day_and_time(self, name: str) -> tuple[str, str, str] | None:
+        """The value of an `END` for the pickers of a browser; None where they cannot express it.
+
+        The last is the zone by whose clocks it was typed, where that is not the field's.
+        """
         found = _END.fullmatch(self.text(name))
-        return None if found is None else (found[1] or "", found[2] or "")
+        return None if found is None else (found[1] or "", found[2] or "", found[3] or "")
 
     def was_typed(self, name: str) -> bool:
         """Whether a field that is not shown again had a text."""
@@ -224,10 +229,16 @@ def read_texts(fields: Sequence[Field], items: Iterable[tuple[str, str]]) -> dic
     """The texts of these fields; a field with one text takes the last one."""
     fields = [field for field in fields if field.kind is not Kind.FIXED]
     typed: dict[str, list[str]] = {field.name: [] for field in fields}
+    zones = {f"{field.name}{_ZONE}": "" for field in fields if field.kind is Kind.END}
     for name, text in items:
-        if name in typed and len(typed[name]) < MANY_MAX:
+        if name in zones:
+            zones[name] = text.strip()
+        elif name in typed and len(typed[name]) < MANY_MAX:
             typed[name].append(text)
-    return {field.name: _cleaned(field, typed[field.name]) for field in fields}
+    return {
+        field.name: _cleaned(field, typed[field.name], zones.get(f"{field.name}{_ZONE}", ""))
+        for field in fields
+    }
 
 
 def read_seen(text: str) -> dict[str, tuple[str, ...]]:
@@ -254,13 +265,14 @@ def whole(least: int, most: int) -> Reader:
     return read
 
 
-def _cleaned(field: Field, typed: list[str]) -> tuple[str, ...]:
+def _cleaned(field: Field, typed: list[str], zone: str) -> tuple[str, ...]:
     if field.kind is Kind.PASSWORD:
         return tuple(typed[-1:])
     if field.kind is Kind.MARKS:
         return tuple(sorted(set(typed)))
     if field.kind is Kind.END:
-        return ("T".join(filter(None, (text.strip() for text in typed[-2:]))),)
+        text = "T".join(filter(None, (text.strip() for text in typed[-2:])))
+        return (f"{text} {zone}" if text and zone not in {"", field.zone} else text,)
     # Browsers send line ends as two characters; blanks around a text are never meant.
     return tuple(text.strip() for text in typed[-1:])
 

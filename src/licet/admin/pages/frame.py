@@ -38,6 +38,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from licet.admin.authentication import Identity, SignedIn
 from licet.admin.context import CSRF_FIELD, AdminContext, form_of, is_secure, must_be, request_id
 from licet.admin.pages.licence_state import licence_state
+from licet.admin.pages.reader_zone import zone_of
 from licet.admin.problems import Problem, not_found
 from licet.formats import counted
 from licet.model import Role, Tenant, Value
@@ -55,7 +56,9 @@ _ARROW = "\N{RIGHTWARDS ARROW}"
 _EXPIRES = re.compile(rf"\bexpires (?:never {_ARROW} )?$")
 _NEVER_KEPT = ("password", "secret", CSRF_FIELD)
 # Fields about passwords or secrets that contain none: marks, and a date.
-_KEPT_ANYHOW = frozenset({"generate_secret", "no_password", "password_allowed", "secret_expires"})
+_KEPT_ANYHOW = frozenset(
+    {"generate_secret", "no_password", "password_allowed", "secret_expires", "secret_expires_zone"}
+)
 _NO_SIGN_IN = frozenset({"sign-in-needed", "forged-request"})
 _TYPES = {
     "css": "text/css; charset=utf-8",
@@ -79,6 +82,7 @@ class Visit(Value, frozen=True, kw_only=True):
     tenant: Tenant | None
     now_ms: int
     kept: Kept = ()
+    zone: str = "UTC"  # the reader's
 
     def may(self, role: Role) -> bool:
         """Whether the reader has this role or a higher one."""
@@ -333,6 +337,7 @@ def _visit_of(context: AdminContext, request: Request, found: SignedIn, asked: s
         tenant=tenant,
         now_ms=context.clock.now_ms(),
         kept=getattr(request.state, "kept", ()),
+        zone=zone_of(request),
     )
 
 

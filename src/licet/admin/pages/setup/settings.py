@@ -15,7 +15,8 @@ from msgspec.structs import replace
 from licet.admin.pages.forms import Field, Option
 from licet.admin.pages.forms import Kind as Drawn
 from licet.formats import NEVER, end, read_end_ms
-from licet.model import TIME_ZONE, Tenant, Value
+from licet.model import TIME_ZONE, InvalidValue, Tenant, Value
+from licet.refusal import Code
 from licet.setup.kinds import (
     ALL,
     Alerts,
@@ -31,6 +32,7 @@ from licet.setup.kinds import (
     Whole,
 )
 from licet.setup.noun import Noun, Setting, Settings
+from licet.zones import find_zone
 
 _DRAWN: Mapping[type[Kind], tuple[Drawn, str]] = {
     Whole: (Drawn.NUMBER, "short"),
@@ -57,7 +59,8 @@ def field_of(
 ) -> Field:
     """The field of a setting, whose dates are meant in the tenant's zone, or in UTC without one.
 
-    `at_ms` is the instant that it is now; `labels` are those of a choice, without which a value is its own.
+    `at_ms` is the instant that it is now, if it is one. `labels` are those of a choice, without which a
+    value is its own.
     """
     kind, name = setting.kind, setting.name
     drawn, width = _DRAWN.get(type(kind), (Drawn.TEXT, "line"))
@@ -72,7 +75,7 @@ def field_of(
         read=lambda text: kind.read(text, tenant.zone if tenant else UTC),
         placeholder=_placeholder(kind),
         width=width,
-        at_ms=at_ms,
+        at_ms=at_ms if drawn is Drawn.END else None,
         suggestions=_zones() if isinstance(kind, TimeZone) else (),
     )
     return dated([field], tenant)[0]
@@ -116,8 +119,19 @@ def settings_of(noun: Noun, values: Mapping[str, Any]) -> Settings:
 
 
 def _in_zone(field: Field, zone: tzinfo, name: str) -> Field:
-    text = f"Without a time, it ends with that day in {name}. Empty is never. {field.help}"
-    return replace(field, help=text.strip(), read=lambda text: read_end_ms(text or NEVER, zone))
+    text = f"Without a time, it ends with that day. Empty is never. {field.help}"
+    return replace(field, help=text.strip(), zone=name, read=lambda text: _read_end_ms(text, zone))
+
+
+def _read_end_ms(text: str, zone: tzinfo) -> int | None:
+    """When something ends, by the clocks of the zone that is named behind it, or else of this one.
+
+    Raises InvalidValue.
+    """
+    moment, _, name = text.partition(" ")
+    if name and find_zone(name) is None:
+        raise InvalidValue(f"there is no time zone {name[:40]}", code=Code.UNKNOWN_CHOICE)
+    return read_end_ms(moment or NEVER, find_zone(name) or zone)
 
 
 def _placeholder(kind: Kind) -> str:
