@@ -22,10 +22,10 @@ _HEAD = """# What one connection may do
 
 <!-- Made by `python docs/make_connection.py`; edit src/licet/web/http/phases.py instead. -->
 
-Both listeners bound what a client may send and how long it may take, before there is a request that an
-application could look at. A connection is in one of ten phases. Its bytes, its client's end, the answer and
-one timer make events, and a table says which event leads from which phase to which other one. What the table
-does not have cannot happen: it would be a bug, and the connection is cut off.
+Both listeners limit how much a client may send and how long it may take, before there is a request that an
+application could read. A connection is in one of ten phases. Bytes that arrive, the end of the client's
+side, the answer and one timer cause events, and a table says to which phase each event leads. An event that
+the table does not list for a phase cannot happen: it would be a bug, and the connection is cut off.
 
 ```mermaid
 stateDiagram-v2

@@ -221,7 +221,7 @@ class Settings(BaseModel):
     )
     metrics_public: bool = Field(
         default=False,
-        description="Show the metrics to whoever reaches the admin listener, without an API key.",
+        description="Show the metrics to everybody who can reach the admin listener, without an API key.",
         json_schema_extra={"default": "`false`", "allowed": "true or false"},
     )
     metrics_tenants_max: Whole = _whole(

@@ -366,13 +366,13 @@ _PAGE = f"""# Metrics
 `GET /metrics` on the admin listener, in the text format of Prometheus or, when it is accepted, as
 OpenMetrics. [Watch Licet with Prometheus and Grafana](../how-to/watch-with-prometheus.md) sets it up. A
 scraper sends an API key as Bearer token, of role `viewer` or more and for all tenants; with
-`metrics_public = true` nobody needs one. A key that was right before is taken while the store does not
-answer.
+`metrics_public = true` it needs none. While the store does not answer, a key that was valid before is
+accepted.
 
-What is read at a scrape (`licet_seats`, `licet_sessions` and the like) is of the whole store, and the
-same on every node; what is counted (`..._total`, histograms) is of one node since it started, and not of
-the command line beside it. A store that does not answer within {READ_WITHIN_S:.0f} s leaves the first
-kind out, and `licet_store_up` is 0.
+Values that are read at a scrape (`licet_seats`, `licet_sessions` and others) describe the whole store, and
+are the same on every node. Counters (`..._total`) and histograms are of one node since it started, without
+the command line on the same machine. If the store does not answer within {READ_WITHIN_S:.0f} s, the values of
+the first kind are missing, and `licet_store_up` is 0.
 
 **How many series.** The oldest `metrics_tenants_max` tenants (200) have series of their own; all others
 are one tenant `{OTHERS}` with one pool, and `licet_tenants_named` says how many are named. A tenant

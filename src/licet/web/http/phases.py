@@ -47,8 +47,8 @@ class Phase(StrEnum):
     """Nothing has come yet."""
 
     TURNED_AWAY = auto()
-    """There is no room for it. The refusal waits for a request: some clients take an answer before it for an
-    error."""
+    """There is no room for it. It is refused once a request has arrived: some clients treat an earlier answer
+    as an error."""
 
     IDLE = auto()
     """The answers so far are complete, and nothing of the next request has come."""
@@ -60,10 +60,10 @@ class Phase(StrEnum):
     """The application has the head; its body is not complete. It may be answering already."""
 
     ANSWER = auto()
-    """The request is complete and its answer is not. What comes now is a later request, and is held back."""
+    """The request is complete and its answer is not. Bytes that arrive now are a later request, and wait."""
 
     LAST_ANSWER = auto()
-    """The answer on its way is the last: what came behind its request is of no use. More is thrown away."""
+    """The last answer is being sent: the bytes after its request cannot be used. More are discarded."""
 
     LINGER = auto()
     """The last answer is written; the client may not have seen it yet, and may still send (RFC 9112 9.6)."""
@@ -72,7 +72,7 @@ class Phase(StrEnum):
     """It closes as soon as what is written is sent. Nothing is read any more."""
 
     CLOSED = auto()
-    """It is gone."""
+    """The connection no longer exists."""
 
 
 class Event(StrEnum):
@@ -100,16 +100,16 @@ class Event(StrEnum):
     """A body turned out to be bad, or late, when its answer had begun: no refusal may be written into it."""
 
     TOO_MUCH_HELD = auto()
-    """So much came behind a request that it is not kept."""
+    """More bytes came behind a request than are kept."""
 
     LAST_COMPLETE = auto()
     """The last answer is complete, or will never be; the client may still send."""
 
     CLOSE = auto()
-    """The server ends the connection: nothing more is expected of the client, or it is given up on."""
+    """The server ends the connection: it expects nothing more of the client, or has waited too long."""
 
     LOST = auto()
-    """The connection is gone, whoever ended it."""
+    """The connection no longer exists, whichever side ended it."""
 
 
 _END: Final = {Event.CLOSE: Phase.CLOSING, Event.LOST: Phase.CLOSED}
@@ -170,7 +170,7 @@ TRANSITIONS: Final[Mapping[Phase, Mapping[Event, Phase]]] = {
 class Overdue(StrEnum):
     """What happens when a phase lasts too long."""
 
-    CLOSE = "is closed without a word"
+    CLOSE = "is closed without an answer"
     REFUSE = "is answered 408"
     ABORT = "is cut off"
     NOTHING = "goes on: the application has all the time it needs"
