@@ -42,6 +42,7 @@ from licet.admin.pages.licences import routes as licences
 from licet.admin.pages.licences.install import BODY_BYTES_MAX, INSTALL
 from licet.admin.pages.profiles import routes as profiles
 from licet.admin.pages.search import routes as search
+from licet.admin.pages.setup import first_run
 from licet.admin.pages.setup import routes as setup_pages
 from licet.admin.problems import EXPECTED, MEDIA_TYPE, Problem, internal_error, of_status, problem_of
 from licet.admin.validation import problem_of_validation
@@ -104,6 +105,7 @@ def _pages(context: AdminContext) -> list[APIRouter]:
         search.router(context),
         files.router(context),
         setup_pages.router(context),
+        first_run.router(context),
         alerts.router(context),
         help_page.router(context),
     ]

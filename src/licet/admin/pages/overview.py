@@ -18,9 +18,11 @@ from licet.admin.pages.licence_outlook import Notice, notices
 from licet.admin.pages.licence_state import LicenceState, licence_state
 from licet.admin.pages.live import Live
 from licet.admin.pages.reader_zone import zone_of
+from licet.admin.pages.setup.first_run import is_unfinished
 from licet.admin.problems import not_found
 from licet.formats import counted
-from licet.model import Role
+from licet.journal.first_grant import first_grant
+from licet.model import Role, Tenant
 from licet.reports.overview import Overview, PoolOverview, overview
 from licet.reports.seats import SeatPage, mark, seats_held
 from licet.store.paging import InvalidCursor
@@ -50,6 +52,7 @@ class Seen(NamedTuple):
     found: Overview
     in_now: SeatPage | None
     notices: Mapping[str, Mapping[str, Notice]]  # of licences, by tenant and pool
+    begins: bool  # the tenant has no token yet, so that its first steps are shown
 
 
 def router(context: AdminContext) -> APIRouter:
@@ -137,7 +140,13 @@ def _see(context: AdminContext, connection: Connection, view: View, now_ms: int)
     tenant = context.store.tenant(view.name) if view.name else None
     in_now = seats_held(connection, tenant, now_ms, limit=IN_NOW_MAX) if tenant else None
     noticed = {it.tenant: notices(context.store.tenant(it.tenant), now_ms) for it in found.tenants}
-    return Seen(found, in_now, noticed)
+    return Seen(found, in_now, noticed, tenant is not None and _begins(connection, tenant, found, now_ms))
+
+
+def _begins(connection: Connection, tenant: Tenant, found: Overview, now_ms: int) -> bool:
+    """Whether a tenant has had no token yet. Where it is in use, nothing is read for that."""
+    is_in_use = any(it.sessions or any(pool.peak_at_ms for pool in it.pools) for it in found.tenants)
+    return not is_in_use and (is_unfinished(tenant, now_ms) or first_grant(connection, tenant.id) is None)
 
 
 def _show_all(
@@ -160,6 +169,7 @@ def _values(view: View, seen: Seen) -> dict[str, Any]:
         "found": seen.found,
         "in_now": seen.in_now,
         "notices": seen.notices,
+        "begins": seen.begins,
         "one": seen.found.tenants[0] if view.name and seen.found.tenants else None,
         "sentence": headline(seen.found, 1 if view.matching else 0),
         "chart_of": _chart_of,

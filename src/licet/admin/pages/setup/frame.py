@@ -13,6 +13,7 @@ from licet.admin.pages.journal import did_text
 from licet.admin.pages.reader_zone import zone_of
 from licet.admin.pages.setup.cells import Cell, Row
 from licet.admin.pages.setup.error_links import ROOT, places
+from licet.admin.pages.setup.first_run import Steps, is_unfinished, steps_of
 from licet.admin.pages.setup.noun import Noun, Secret, capital
 from licet.admin.pages.setup.owners import OfTenant
 from licet.formats import counted, sentence
@@ -83,6 +84,7 @@ def list_page(request: Request, noun: Noun[Any], *, may_add: bool) -> Response:
         has_any=bool(parts),
         empty=noun.nothing_yet(),
         download=link(visit, f"{path}/download.csv", q=q),
+        first_steps=first_steps(noun),
         q=q,
         may_find=len(parts) > FIND_FROM or bool(q),
         shown=f"{first + 1:,} to {last:,} of {len(found):,}" if last < len(parts) or q else "",
@@ -123,6 +125,14 @@ def _fitting(noun: Noun[Any], parts: Mapping[str, Any], q: str) -> list[str]:
 
 def _fits(text: str, words: Sequence[str]) -> bool:
     return all(word in text.casefold() for word in words)
+
+
+def first_steps(noun: Noun[Any]) -> Steps | None:
+    """The path to the first token, while no client of the tenant could get one."""
+    tenant, visit = noun.tenant, noun.visit
+    if tenant is None and not visit.tenants:
+        return steps_of(visit, None, None)
+    return steps_of(visit, tenant, None) if tenant and is_unfinished(tenant, visit.now_ms) else None
 
 
 def question_page(
