@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -66,6 +67,10 @@ def test_a_commit_gives_the_same_bytes_twice(tmp_path: Path) -> None:
         names = set(wheel.namelist())
     assert {"licet/__init__.py", "licet/py.typed", "licet/admin/templates/base.html"} <= names
     assert not [name for name in names if not name.startswith("licet")]
+    with tarfile.open(packages.sdist) as sdist:
+        files = {name.partition("/")[2] for name in sdist.getnames()}
+    installed = {"requirements.lock", ".dockerignore", "deploy/systemd/licet.service", "deploy/compose.yaml"}
+    assert installed <= files  # what the guides install, from a release as from a clone
 
 
 @pytest.mark.parametrize(
