@@ -52,8 +52,9 @@ docs: $(VENV)/dev.stamp ## make the reference pages that are made from the code
 	@$(BIN)/python docs/make_connection.py > docs/explanation/connection.md
 	@$(BIN)/python docs/make_snippets.py
 
-pictures: tools ## take the pictures of the dashboard in docs/images anew, from a demo (needs Chromium)
+pictures: tools ## take the pictures of the dashboard anew, and draw the diagrams of the site (Chromium, npm)
 	@$(BIN)/python docs/make_pictures.py
+	@$(BIN)/python -m website.diagrams
 
 bench: $(VENV)/dev.stamp ## measure the server beside the floor and peers, 40 min (needs wrk); WITH='--help' tells how less
 	@$(BIN)/python -m bench run $(WITH)

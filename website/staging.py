@@ -16,6 +16,7 @@ from pathlib import Path
 
 import tomlkit
 
+from website import diagrams
 from website.navigation import navigation
 from website.places import DOCS, FRONT, ROOT, is_raw, links_of, place_of, rewritten
 from website.refused import Refused
@@ -71,6 +72,7 @@ def lay_out(place: Path) -> None:
         else:
             to.write_text(_as_page(file), encoding="utf-8")
     shutil.copytree(HERE / "assets", place / "pages" / "assets")
+    shutil.copytree(diagrams.HERE, place / "pages" / "assets" / "diagrams")
     shutil.copyfile(
         ROOT / "src" / "licet" / "admin" / "static" / "icon.svg", place / "pages" / "assets" / "icon.svg"
     )
@@ -90,7 +92,8 @@ def _configuration(files: Iterable[Path]) -> str:
 
 def _as_page(file: Path) -> str:
     if file.suffix == ".md":
-        return _adapted(_pictures(rewritten(file, file.read_text(encoding="utf-8"))))
+        text = _pictures(rewritten(file, file.read_text(encoding="utf-8")))
+        return _adapted(diagrams.with_pictures(text, "../" * place_of(file).count("/")))
     name = file.relative_to(ROOT).as_posix()
     if file.is_dir():
         inside = sorted(it.name for it in file.iterdir() if not it.name.startswith((".", "__")))

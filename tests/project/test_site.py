@@ -1,5 +1,6 @@
 """The site of the docs: each page is in its navigation, its links lead somewhere, and nothing is fetched."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -11,6 +12,7 @@ import pytest
 from support.browser import Browser
 from support.paths import DOCS, ROOT
 from website.checking import complaints, difference, without_hosts
+from website.diagrams import with_pictures
 from website.navigation import navigation
 from website.places import FRONT, place_of, rewritten
 from website.refused import Refused
@@ -80,6 +82,26 @@ class TestPictures:
         assert "(images/overview-light.webp#only-light)" in front
         assert "(images/overview-dark.webp#only-dark)" in front
         assert "<picture>" not in front
+
+
+class TestDiagrams:
+    """Those in the text of a page, which git hosts draw."""
+
+    def test_the_site_has_a_picture_of_each_diagram_as_it_is_now(self, laid_out: Path) -> None:
+        """`python -m website.diagrams` draws them anew."""
+        page = (laid_out / "pages" / "explanation" / "connection.md").read_text(encoding="utf-8")
+        found = re.findall(r"!\[Diagram\]\(\.\./(assets/diagrams/\w+-(?:light|dark)\.svg)#only-", page)
+        assert len(found) == 2
+        assert "stateDiagram" not in page
+        drawn = {
+            f"assets/diagrams/{path.name}" for path in (laid_out / "pages" / "assets" / "diagrams").iterdir()
+        }
+        assert set(found) == drawn
+
+    def test_a_diagram_that_has_changed_is_refused(self) -> None:
+        """Its picture is of another text."""
+        with pytest.raises(Refused, match=r"website\.diagrams"):
+            with_pictures("```mermaid\nflowchart LR\n```\n", "../")
 
 
 class TestPlaces:
