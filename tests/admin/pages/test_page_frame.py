@@ -47,7 +47,10 @@ def test_every_page_has_the_version_and_leads_to_help(ada: Reader) -> None:
     for path in ("/", "/seats", "/usage" + HERE, "/set-up/pools" + HERE, "/journal", "/alerts"):
         page = ada.get(path).text
         assert f"Licet {version('licet')}</span>" in page
-        assert 'href="/help"' in page
+        tenant, place = HERE if HERE in path else "", path.partition("?")[0].strip("/") or "overview"
+        place = "set-up" if place.startswith("set-up") else place
+        assert f'<a data-help href="/help{tenant}#{place}">Help</a>' in page
+        assert f'<dt id="{place}">' in ada.get("/help").text
     said = text_of(ada.get("/help"))
     assert "/api/v1/docs" in said
     assert "Your role is owner" in said
@@ -149,11 +152,17 @@ def test_alerts_have_a_row_for_a_pool_and_say_who_heard_of_them(site: DashboardS
 
 
 def test_the_navigation_shows_how_many_pools_have_an_alert(browser: Browser, site: DashboardSite) -> None:
+    with site.store() as store:
+        look(store)
     with browser.person(site, "ada", timezone_id="Asia/Kathmandu") as page:
         page.goto(f"{site.admin_url}/{HERE}")
         expect(page.locator(".pages .badge")).to_contain_text("1")
+        page.locator("#search").press("?")
+        expect(page.locator("#search")).to_have_value("?")  # typed, and nothing else
+        page.locator("h1").click()
         page.keyboard.press("?")
         expect(page.locator("h1")).to_have_text("Help")
+        expect(page).to_have_url(f"{site.admin_url}/help{HERE}#overview")
         browser.check_access(page)
         browser.show(page, "help")
         page.goto(f"{site.admin_url}/alerts")

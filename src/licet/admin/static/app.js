@@ -153,7 +153,7 @@ const licet = (() => {
     document.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
       if (event.target.closest?.("input, textarea, select, [contenteditable]")) return;
-      if (event.key === "?") document.querySelector('.foot a[href="/help"]')?.click();
+      if (event.key === "?") document.querySelector("[data-help]")?.click();
       if (event.key !== "/") return;
       const search = document.getElementById("search");
       if (search) {
