@@ -1,15 +1,11 @@
 """The completion of names in a shell: which, from where, in silence, and in a real Bash."""
 
 import os
-import pty
-import re
-import select
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,13 +16,13 @@ from typer.core import TyperGroup
 from licet.cli import _PANELS, _loader, completing
 from licet.clock import SystemClock
 from licet.store.sqlite.store import SqliteStore
+from support.bash import bash
 from support.cli_site import TENANT, Desk, copy_of
 from support.command_line import WAIT_S
 from support.nursery import ran
 from support.postgres import Postgres
 
 _LICET = Path(sys.executable).with_name("licet")
-_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _NAMES = {"CLIENT_ID", "INITIALS", "POOL", "SCOPE", "TENANT|URL"}  # what is completed, as the help calls it
 
 
@@ -206,45 +202,6 @@ def test_the_completion_of_a_name_imports_nothing_of_the_database(made: Path) ->
 
 
 # In a real shell
-
-
-class _Bash:
-    """An interactive Bash, with Readline, in a terminal; its home is a directory of the test."""
-
-    def __init__(self, screen: int, home: Path, data: Path) -> None:
-        self.text = ""
-        self._screen = screen
-        path = f"{_LICET.parent}{os.pathsep}{os.environ['PATH']}"
-        variables = {"HOME": str(home), "LICET_DATA": str(data), "PATH": path, "TERM": "dumb", "PS1": "> "}
-        command = ["env", "--default-signal=HUP", "setsid", "--ctty", "bash", "--noprofile", "-i"]
-        self._environment = variables
-        self._command = command
-
-    def start(self, other: int) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(self._command, env=self._environment, stdin=other, stdout=other, stderr=other)
-
-    def type(self, keys: str, expected: str) -> None:
-        """Type, and look until this is on the screen after what was there."""
-        self.text = ""
-        os.write(self._screen, keys.encode())
-        until_s = time.monotonic() + WAIT_S
-        while expected not in self.text:
-            assert select.select([self._screen], [], [], max(0.0, until_s - time.monotonic()))[0], self.text
-            self.text += _ESCAPES.sub("", os.read(self._screen, 65_536).decode(errors="replace"))
-
-
-@contextmanager
-def bash(home: Path, data: Path) -> Iterator[_Bash]:
-    screen, other = pty.openpty()
-    shell = _Bash(screen, home, data)
-    process = shell.start(other)
-    os.close(other)
-    try:
-        yield shell
-    finally:
-        process.kill()
-        process.wait(WAIT_S)
-        os.close(screen)
 
 
 def test_bash_completes_names_with_the_script_that_licet_installs(made: Path, tmp_path: Path) -> None:

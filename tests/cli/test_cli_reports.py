@@ -1,10 +1,9 @@
-"""`licet seats`, `top` and `usage`: what they print, and how they end."""
+"""`licet seats` and `usage`: what they print, and how they end."""
 
 import csv
 import io
 import json
 import re
-import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
-from licet.cli.look.seats import _screen
+from licet.cli.look.seats import _drawn
 from licet.cli.look.usage import _chart, _few
 from licet.cli.terminal import clock_time, countdown, plain, whose
 from licet.clock import SystemClock
@@ -99,7 +98,7 @@ class TestSeats:
         clients = [client(1, "Desk", "AB"), client(2, "Phone", "AB")]
         site = Site(tmp_path, jim_test(pools=[pool], clients=clients))
         site.do(grant(1, 1), grant(2, 2), grant(2, 3))
-        text = drawn(site, height=24)
+        text = drawn(site)
         site.store.close()
         rows = [line.split()[:3] for line in text.splitlines() if "192.0.2.1" in line]
         assert rows == [["AB", "User", "AB"], ["+", "Phone", "all"], ["+", "all", rows[2][2]]]
@@ -110,7 +109,7 @@ class TestSeats:
         site.do(grant(1, 1), grant(2, 2))
         site.do(end(1))
         piped = site.run("seats").stdout
-        text = drawn(site, height=24)
+        text = drawn(site)
         found = json.loads(site.run("seats", "--json").stdout)
         site.store.close()
         assert "full: 2 of 5 seats in use, 1 of them on hold\n" in piped
@@ -147,55 +146,14 @@ class TestSeats:
         assert "Jim_Test" in site.run("seats", "--tenant", "Jim_Tset", exit_code=1).stderr
 
 
-class TestTop:
-    """`licet top`."""
-
-    def test_q_ends_it(self, site: Site) -> None:
-        """With exit code 0, and the screen as it was."""
-        site.do(grant(1, 1))
-        with terminal("top", "--data", str(site.data)) as screen:
-            screen.read_until("1 of 5 seats in use in Jim_Test")
-            screen.press("q")
-            assert screen.ended() == 0
-
-    def test_it_follows_what_happens(self, site: Site) -> None:
-        """Without a key."""
-        with terminal("top", "--data", str(site.data)) as screen:
-            screen.read_until("0 of 5 seats in use in Jim_Test")
-            site.do(grant(1, 1))
-            screen.read_until("1 of 5 seats in use in Jim_Test")
-            site.do(end(1))
-            screen.press("x")
-            screen.read_until("0 of 5 seats in use in Jim_Test")
-
-    def test_an_interrupt_ends_it_with_exit_code_130(self, site: Site) -> None:
-        """128 and the number of SIGINT."""
-        with terminal("top", "--data", str(site.data)) as screen:
-            screen.read_until("q ends")
-            screen.process.send_signal(signal.SIGINT)
-            assert screen.ended() == 130
-
-    def test_a_pipe_gets_it_once(self, site: Site) -> None:
-        """As `licet seats` prints it."""
-        assert site.run("top").stdout == site.run("seats").stdout
-
-    def test_what_there_is_no_room_for_is_counted(self, site: Site) -> None:
-        """Nothing is hidden in silence."""
-        site.do(*(grant(key, key) for key in range(1, 6)))
-        assert "more line" not in drawn(site, height=24)
-        assert drawn(site, height=8).splitlines()[-1] == "5 more lines: licet seats shows all"
-
-
-def drawn(site: Site, *, height: int) -> str:
-    """What `licet top` shows on a screen of this height."""
-    console = Console(width=80, height=height, file=io.StringIO(), markup=False)
+def drawn(site: Site) -> str:
+    """What `licet seats` shows on a terminal."""
+    console = Console(width=80, file=io.StringIO(), markup=False)
     with site.store.reading() as connection:
         now = seats(connection, site.tenant, site.clock.now_ms())
     with console.capture() as shown:
-        console.print(_screen(now, console))
-    lines = shown.get().splitlines()
-    assert len(lines) <= height
-    return "\n".join(line.rstrip() for line in lines)
+        console.print(_drawn(now, 80))
+    return "\n".join(line.rstrip() for line in shown.get().splitlines())
 
 
 class TestUsage:

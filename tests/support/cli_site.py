@@ -59,6 +59,10 @@ class Desk:
         store.close()
         return tenant
 
+    def store(self) -> SqliteStore:
+        """Its store; to be closed."""
+        return SqliteStore(self.store_file, SystemClock())
+
     def grant(self, client_id: str, *scopes: str) -> str:
         """A client gets a session; its name."""
         store = SqliteStore(self.store_file, SystemClock())

@@ -31,7 +31,8 @@ class Terminal:
 
     def __init__(self, *arguments: str) -> None:
         self.text = ""
-        self._keyboard, screen = pty.openpty()
+        self.raw = ""  # with all that moves the cursor
+        self.keyboard, screen = pty.openpty()
         self.process = Program(
             [sys.executable, "-m", "licet", *arguments],
             stdin=screen,
@@ -43,7 +44,7 @@ class Terminal:
 
     def press(self, keys: str) -> None:
         """Press these keys."""
-        os.write(self._keyboard, keys.encode())
+        os.write(self.keyboard, keys.encode())
 
     def read_until(self, expected: str) -> None:
         """Look at the screen until this is on it."""
@@ -62,15 +63,16 @@ class Terminal:
         """Let nothing run on."""
         self.process.kill()
         self.process.wait(WAIT_S)
-        os.close(self._keyboard)
+        os.close(self.keyboard)
 
     def _read_more(self, deadline: float) -> bool:
-        if not select.select([self._keyboard], [], [], max(0, deadline - time.monotonic()))[0]:
+        if not select.select([self.keyboard], [], [], max(0, deadline - time.monotonic()))[0]:
             return False
         try:
-            read = os.read(self._keyboard, 65_536)
+            read = os.read(self.keyboard, 65_536)
         except OSError:  # Linux says so when nobody has the other side open.
             return False
+        self.raw += read.decode(errors="replace")
         self.text += _ESCAPES.sub("", read.decode(errors="replace"))
         return bool(read)
 

@@ -39,7 +39,7 @@ _PANELS = {
     ),
     "Look": (
         Verb("seats", "look.seats", "seats", "Who holds which seat, since when and until when."),
-        Verb("top", "look.seats", "top", "The same, live."),
+        Verb("top", "look.top", "top", "The same, live; ends sessions."),
         Verb("usage", "look.usage", "usage", "Peaks, denials and seat-hours."),
         Verb("journal", "look.journal", "journal", "What happened, and who did what."),
         Verb("alerts", "look.alerts", "alerts", "What is raised now: pools that are nearly full."),

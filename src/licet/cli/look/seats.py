@@ -1,14 +1,12 @@
-"""Runs `licet seats` and `licet top`: shows who holds which seats, once and live.
+"""Runs `licet seats`: shows who holds which seats.
 
 It prints one line per session, so that sessions which share a seat are seen, and one for a seat on hold
 (L18). It only reads the store.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import tzinfo
 from typing import TYPE_CHECKING
-
-import typer
 
 from licet.cli.options import AsJson, Data, TenantName
 from licet.cli.output import Instant, Record, on_terminal, say, show_json, show_list
@@ -16,22 +14,19 @@ from licet.cli.stores import chosen_tenant, opened
 from licet.cli.terminal import clock_time, countdown, local, page, plain, style_of, whose
 from licet.formats import counted, end_in_words, printable
 from licet.model import Tenant
-from licet.platforms.terminal import keys
 from licet.seat_sources import counted_addresses
 from licet.store.contract import Store
 from licet.units import DAY_MS
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import RenderableType
     from rich.table import Table
     from rich.text import Text
 
     from licet.reports.live import LiveSession, PoolNow, SeatInUse, SeatsNow
 
-EVERY_S = 1.0
 ON_HOLD = "(on hold)"  # in the place of a scope; not a valid scope
 _SOON_MS = 30 * DAY_MS  # from here on the end of a licence is shown
-INTERRUPTED = 130  # as in a shell: 128 and the number of SIGINT
 
 _BAR_MAX = 20  # seats that are drawn one by one
 _USER_MIN, _CLIENT_MIN = 6, 10  # their least width on a narrow terminal
@@ -57,7 +52,7 @@ def seats(*, tenant: TenantName = None, data: Data = None, as_json: AsJson = Fal
     Sessions that share a seat are listed together, those without a seat separately.
     """
     with opened(data) as store:
-        found = _read(store, chosen_tenant(store, tenant))
+        found = read_now(store, chosen_tenant(store, tenant))
     if as_json:
         show_json(plain(found))
     elif on_terminal():
@@ -66,59 +61,19 @@ def seats(*, tenant: TenantName = None, data: Data = None, as_json: AsJson = Fal
         _print_plain(found)
 
 
-def top(*, tenant: TenantName = None, data: Data = None) -> None:
-    """Who holds which seat, live: the same as [bold]licet seats[/], refreshed each second.
+def read_now(store: Store, tenant: Tenant) -> "SeatsNow":
+    """What the seats of a tenant are now.
 
-    `q` or Ctrl-C ends it. Where there are several tenants, --tenant says which. To end a session:
-    [bold]licet session end[/]. Without a terminal it is printed once.
-
-    Example: [bold]licet top --tenant Jim_Test[/]
+    Raises StoreUnavailable.
     """
-    if not on_terminal():
-        seats(tenant=tenant, data=data)
-        return
-    with opened(data) as store:
-        chosen = chosen_tenant(store, tenant)
-        try:
-            _watch(lambda: _read(store, chosen))
-        except KeyboardInterrupt:
-            raise typer.Exit(INTERRUPTED) from None
-
-
-def _read(store: Store, tenant: Tenant) -> "SeatsNow":
     from licet.reports.live import seats as read_seats
 
     with store.reading() as connection:
         return read_seats(connection, tenant, store.clock.now_ms())
 
 
-def _watch(read: "Callable[[], SeatsNow]") -> None:
-    """Redraw until q is pressed."""
-    from rich.live import Live
-
-    console = page()
-    with keys() as pressed, Live(console=console, screen=True, auto_refresh=False) as live:
-        live.update(_screen(read(), console), refresh=True)
-        while pressed(EVERY_S) not in {b"q", b"Q"}:
-            live.update(_screen(read(), console), refresh=True)
-
-
-def _screen(found: "SeatsNow", console: "Console") -> "RenderableType":
-    """As much as fits, and how much is not shown."""
-    from rich.console import Group
-    from rich.segment import Segments
-    from rich.text import Text
-
-    head = Text(f"{local(found.at_ms):%H:%M:%S}  q ends", "dim", justify="right")
-    lines = console.render_lines(_drawn(found, console.width), pad=False, new_lines=True)
-    room = console.height - 1
-    if len(lines) <= room:
-        return Group(head, *map(Segments, lines))
-    hidden = counted(len(lines) - room + 1, "more line")
-    return Group(head, *map(Segments, lines[: room - 1]), Text(f"{hidden}: licet seats shows all", "dim"))
-
-
-def _headline(found: "SeatsNow") -> str:
+def headline(found: "SeatsNow") -> str:
+    """How many seats are in use, of each pool."""
     if len(found.pools) == 1:
         (pool,) = found.pools
         return f"{pool.in_use:,} of {counted(pool.seats, 'seat')} in use in {found.tenant}"
@@ -156,7 +111,8 @@ def _zone(ms: int) -> tzinfo:
     return zone
 
 
-def _unlicensed(found: "SeatsNow") -> str:
+def unlicensed(found: "SeatsNow") -> str:
+    """How many sessions have no seat."""
     return f"{counted(len(found.unlicensed), 'session')} without a seat"
 
 
@@ -164,7 +120,7 @@ def _print_plain(found: "SeatsNow") -> None:
     """For a pipe: full values, one line a session."""
     for pool in found.pools:
         say(f"{pool.pool}: {_state(pool, found.at_ms)}")
-    say(_unlicensed(found))
+    say(unlicensed(found))
     records = [
         record
         for pool in found.pools
@@ -218,20 +174,21 @@ def _drawn(found: "SeatsNow", width: int) -> "RenderableType":
     from rich.console import Group
     from rich.text import Text
 
-    parts: list[RenderableType] = [Text(_headline(found), "bold")]
+    parts: list[RenderableType] = [Text(headline(found), "bold")]
     for pool in found.pools:
-        parts += [Text(), _pool_line(pool, found.at_ms)]
+        parts += [Text(), pool_line(pool, found.at_ms)]
         if pool.in_use_by:
             rows = [row for seat in pool.in_use_by for row in _seat_rows(seat, found.at_ms)]
             parts.append(_table(rows, width))
-    parts += [Text(), Text(_unlicensed(found))]
+    parts += [Text(), Text(unlicensed(found))]
     if found.unlicensed:
         rows = [row for session in found.unlicensed for row in _rows([session], "", found.at_ms)]
         parts.append(_table(rows, width))
     return Group(*parts)
 
 
-def _pool_line(pool: "PoolNow", now_ms: int) -> "Text":
+def pool_line(pool: "PoolNow", now_ms: int) -> "Text":
+    """A pool as a bar and in words."""
     from rich.text import Text
 
     line = Text(f"{pool.pool}  ")

@@ -153,22 +153,21 @@ def end(
         away = f", and give {whose} no seat for {duration(cool_down_s)}" if cool_down_s else ""
         confirm(f"End {_clients_text(ending)}{away}?", yes=yes)
         with progress("ending sessions") as on_ended:
-            done = end_these(store, found, ending, reason=reason, cool_down_s=cool_down_s, on_ended=on_ended)
+            sids = [session.sid for session in ending]
+            more = {"cool_down_s": cool_down_s, "on_ended": on_ended}
+            done = end_these(store, found.name, sids, reason=reason, **more)
     for sentence in what_ended(done, cool_down_s):
         say(sentence)
 
 
-def end_these(
-    store: Store, tenant: Tenant, ending: "Sequence[LiveSession]", *, reason: str, **more: Any
-) -> "SessionsEnded":
-    """End these sessions of a tenant, as `end_sessions` does.
+def end_these(store: Store, tenant: str, sids: Sequence[str], *, reason: str, **more: Any) -> "SessionsEnded":
+    """End the sessions of these ids, as `end_sessions` does.
 
     Raises InvalidValue, SetupError, StoreUnavailable.
     """
     from licet.setup.change import end_sessions
 
-    sids = [bytes.fromhex(session.sid) for session in ending]
-    return end_sessions(store, actor(), tenant.name, sids, reason=reason, **more)
+    return end_sessions(store, actor(), tenant, list(map(bytes.fromhex, sids)), reason=reason, **more)
 
 
 def what_ended(done: "SessionsEnded", cool_down_s: int = 0) -> Iterator[str]:
