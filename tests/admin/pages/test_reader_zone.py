@@ -164,6 +164,16 @@ def test_a_browser_shows_the_day_of_its_own_zone(
         expect(page.locator(".figures tbody tr").first).to_contain_text("5")
 
 
+@pytest.mark.parametrize(("zone", "says"), [("Australia%2FSydney", "5 denials"), ("UTC", "No denial")])
+def test_the_denials_of_today_are_those_that_the_overview_counts(ada: Reader, zone: str, says: str) -> None:
+    """Its number leads to them: since the reader's midnight, not of the last 24 hours or 30 days."""
+    link = f"/denials{HERE}&pool=full&within=today"
+    assert link.replace("&", "&amp;") in ada.get(f"/{HERE}", **of_zone(ada, zone)).text
+    said = heading(ada.get(link, **of_zone(ada, zone)))
+    assert said.startswith(says)
+    assert "in Jim_Test today" in said
+
+
 def test_two_times_are_chosen_with_the_pickers_of_the_browser(browser: Browser, site: DashboardSite) -> None:
     """By the reader's clocks; the address has instants, so that the link shows another reader the same."""
     with browser.person(site, timezone_id="Pacific/Auckland") as page:

@@ -9,18 +9,22 @@ The rules:
 
 from collections.abc import Mapping
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from starlette.datastructures import QueryParams
 
 from licet.admin.pages.frame import Visit, link
 from licet.admin.problems import not_found
 from licet.model import FailureCause, NoSeatReason, Tenant
+from licet.reports.usage_queries import day_of
 from licet.units import DAY_MS, HOUR_MS
 
 TEXT_CHARS_MAX = 128  # as long as a client_id may be
 INSTANT_MS_MAX = 253_370_764_800_000  # the year 9999
 
+TODAY = "today"  # since the reader's midnight
 WITHIN: Mapping[str, tuple[str, int | None]] = {
+    TODAY: ("today", None),
     "1h": ("the last hour", HOUR_MS),
     "24h": ("the last 24 hours", DAY_MS),
     "7d": ("the last 7 days", 7 * DAY_MS),
@@ -86,6 +90,8 @@ class Filters:
         """The begin and end: exact, or up to now."""
         if self.is_chosen:
             return self.from_ms, self.until_ms
+        if self.within == TODAY:
+            return day_of(self._visit.now_ms, ZoneInfo(self._visit.zone)), None
         length_ms = WITHIN[self.within][1]
         return None if length_ms is None else max(0, self._visit.now_ms - length_ms), None
 
@@ -110,7 +116,7 @@ class Filters:
         if self.is_chosen:
             return "in the time that was chosen"
         window = WITHIN[self.within][0]
-        return f"in {window}"
+        return window if self.within == TODAY else f"in {window}"
 
     @property
     def is_set(self) -> bool:

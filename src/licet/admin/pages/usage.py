@@ -134,6 +134,12 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
             download=lambda kind: _link(
                 visit, asked, path=f"{PATH}/download.{kind}", pool=pool.pool if pool else ""
             ),
+            denials_link=link(
+                visit,
+                "/denials",
+                pool=pool.pool if pool else "",
+                **{"from": found.from_ms, "until": asked.until_ms},
+            ),
             **figures,
         )
 
