@@ -40,7 +40,7 @@ from licet.store.sqlite.store import SqliteStore
 from licet.telemetry.measures import Measures
 from licet.web.authentication import Authenticator
 from licet.web.endpoints import Read
-from licet.web.http.connection import GuardedHttpProtocol
+from licet.web.http.direct import DirectHttpProtocol
 from licet.web.log_rate_limit import LogRateLimit
 from licet.web.public import PublicApp
 from licet.web.recording import Recorder
@@ -112,7 +112,7 @@ class Work:
             tarpit=Tarpit(per_source_max=1, waiting_max=1),
             recorder=Recorder(clock, ClientSecrets(self._keyring.pepper)),
         )
-        self._connections = [Connection(config(public, GuardedHttpProtocol), self._loop) for _ in range(WAVE)]
+        self._connections = [Connection(config(public, DirectHttpProtocol), self._loop) for _ in range(WAVE)]
 
     async def close(self) -> None:
         """End it."""

@@ -254,12 +254,24 @@ def desk(made: Path, tmp_path: Path) -> "Desk":
     return copy_of(made, tmp_path)
 
 
-@pytest.fixture(scope="module")
-def patient() -> Iterator["Server"]:
-    """An HTTP listener with the time-outs of production, and nothing of Licet behind it."""
+@pytest.fixture(scope="module", params=["direct", "asgi"])
+def patient(request: pytest.FixtureRequest) -> Iterator["Server"]:
+    """Each HTTP listener with the time-outs of production, and nothing of Licet behind it."""
     from support import listening  # noqa: PLC0415 - for some of the tests of connections
 
-    with listening.Server(listening.PatientProtocol) as server:
+    is_direct = request.param == "direct"
+    with listening.Server(
+        listening.PatientProtocol if is_direct else listening.PatientAsgiProtocol
+    ) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def streaming() -> Iterator["Server"]:
+    """The HTTP listener whose answers may be streams."""
+    from support import listening  # noqa: PLC0415 - as above
+
+    with listening.Server(listening.PatientAsgiProtocol) as server:
         yield server
 
 

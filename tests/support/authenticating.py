@@ -16,9 +16,9 @@ from licet.protocol.errors import OAuthError
 from licet.protocol.message import Credentials, Request
 from licet.web.authentication import Authenticator
 from licet.web.endpoints import Endpoints
-from licet.web.request import AsgiExchange
 from licet.web.throttle import Throttle
 from support.examples import jim_test
+from support.exchanges import Whole
 
 PATIENCE_S = 10.0
 HERE, THERE = "192.0.2.1", "198.51.100.1"
@@ -165,13 +165,7 @@ def prove(desk: Desk, find_tenant: Callable[[str], Tenant]) -> Coroutine[Any, An
         tokens=nobody,
         public_url="",
     )
-
-    async def receive() -> dict[str, Any]:
-        await asyncio.Event().wait()
-        return {}
-
-    head = {"method": "POST", "path": "/", "query_string": b"", "headers": [], "client": (HERE, 1)}
-    exchange = AsgiExchange(head, receive)
+    exchange = Whole("/", method="POST", address=HERE)
     exchange.tenant = TENANT.name
     basic = Credentials(candidates=(("TestClientId", PASSWORD),))
     request = Request(tenant=TENANT.name, basic=basic, form={}, address=HERE)

@@ -11,16 +11,21 @@ import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, cast
 
 import pytest
 import uvicorn
 
+from licet.protocol.errors import OAuthError
+from licet.protocol.message import Response
+from licet.web.http.asgi import AsgiHttpProtocol
 from licet.web.http.certificate import Certificate
 from licet.web.http.connection import GuardedHttpProtocol
 from licet.web.http.connections import Limits
+from licet.web.http.direct import DirectHttpProtocol
 from licet.web.http.phases import LINGER_BYTES_MAX
 from licet.web.http.tls import GuardedServer
+from licet.web.request import Disconnected, Exchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,23 +48,27 @@ BODY_LIMIT = 8 * 1024
 LARGE = 50_000
 """An answer that is larger than small socket buffers, and too small for uvicorn to wait with it."""
 
+BUGS = {"direct": "Exception in the public application", "asgi": "Exception in ASGI application\n"}
+"""What the log says of a bug of an application."""
+
 LAST_PATH: contextvars.ContextVar[str] = contextvars.ContextVar("LAST_PATH", default="")
 
 
 @contextmanager
 def silent(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, *, is_bug: bool = False
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, *, is_bug: bool = False, but: str = ""
 ) -> Iterator[None]:
-    """No line of the log is a warning or worse in the block, but one of a bug where there is to be one."""
+    """No line of the log is a warning or worse in the block, `but` this, and a bug's where one is to be."""
     # pytest makes uvicorn write its access log, which is off.
     monkeypatch.setattr(logging.getLogger("uvicorn.access"), "disabled", True)
     caplog.set_level(logging.INFO, "uvicorn")  # a server's settings of another test have it silent
     yield
     told = [record.getMessage() for record in caplog.get_records("call") if record.levelno > logging.INFO]
-    assert told == (["Exception in ASGI application\n"] if is_bug else [])
+    told = [line for line in told if line != but]
+    assert told in ([BUGS["direct"]], [BUGS["asgi"]]) if is_bug else told == []
 
 
-class PatientProtocol(GuardedHttpProtocol):
+class Patient(GuardedHttpProtocol):
     """The protocol as it is, and countable."""
 
     alarms: ClassVar[int] = 0
@@ -68,19 +77,27 @@ class PatientProtocol(GuardedHttpProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        PatientProtocol.living.add(self)
+        Patient.living.add(self)
 
     @staticmethod
     def report(request_id: str, status: int, description: str, address: str) -> None:
         """Keep it."""
-        PatientProtocol.told.append((request_id, status, description, address))
+        Patient.told.append((request_id, status, description, address))
 
     def _set_alarm(self) -> None:
-        PatientProtocol.alarms += 1
+        Patient.alarms += 1
         super()._set_alarm()
 
 
-class HastyProtocol(GuardedHttpProtocol):
+class PatientProtocol(Patient, DirectHttpProtocol):
+    """That of the public listener."""
+
+
+class PatientAsgiProtocol(Patient, AsgiHttpProtocol):
+    """That of the admin listener."""
+
+
+class Hasty(GuardedHttpProtocol):
     """Time-outs that a test can wait for; says which client's connection is gone."""
 
     gone: ClassVar[queue.Queue[int]] = queue.Queue()
@@ -94,7 +111,15 @@ class HastyProtocol(GuardedHttpProtocol):
         """Say so."""
         super().connection_lost(exc)
         assert self.client is not None
-        HastyProtocol.gone.put(self.client[1])
+        Hasty.gone.put(self.client[1])
+
+
+class HastyProtocol(Hasty, DirectHttpProtocol):
+    """That of the public listener."""
+
+
+class HastyAsgiProtocol(Hasty, AsgiHttpProtocol):
+    """That of the admin listener."""
 
 
 class MeasuredProtocol(HastyProtocol):
@@ -111,14 +136,110 @@ class SmallProtocol(HastyProtocol):
     limits = Limits(connections_max=2, turned_away_max=1)
 
 
-class Application:
-    """The other side of the protocol: each path is one way to treat a request."""
+class Gate:
+    """Where an application waits until the test lets it go on."""
 
     def __init__(self) -> None:
-        self.gate = asyncio.Event()
+        self._gate = asyncio.Event()
         self.reached = threading.Event()
         self.released = threading.Event()
         self.saw_disconnect = threading.Event()
+
+    def open(self) -> None:
+        """Let what waits go on. Call it in the loop of the server."""
+        self._gate.set()
+
+    async def wait(self) -> None:
+        """Be reached, and wait."""
+        self._gate.clear()  # it may have been opened for a request that was gone by then
+        self.reached.set()
+        await self._gate.wait()
+
+
+class Application(Gate):
+    """The other side of the protocol: each path is one way to treat a request."""
+
+    async def __call__(self, exchange: Exchange) -> Response:
+        """Treat a request as its path says."""
+        exchange.request_id = "an-id"
+        treatment: Callable[..., Any] = getattr(self, exchange.path.strip("/") or "token", self.token)
+        found: Response = await treatment(exchange)
+        return found
+
+    async def token(self, exchange: Exchange) -> Response:
+        """Read the body up to a limit, and tell what came."""
+        try:
+            body = await exchange.body()
+        except OAuthError as error:
+            return response(error.status, {"error": "too large"})
+        except Disconnected:
+            self.saw_disconnect.set()
+            raise
+        content = {
+            "path": exchange.path,
+            "body": body.decode("latin-1"),
+            "names": [name.decode() for name, _ in exchange.headers],
+            "last path": LAST_PATH.get(),
+        }
+        LAST_PATH.set(exchange.path)
+        return response(200, content)
+
+    async def early(self, _: Exchange) -> Response:
+        """Answer without a look at the body."""
+        return response(401, {"error": "invalid_client"})
+
+    async def gated(self, exchange: Exchange) -> Response:
+        """Answer when the test says so."""
+        await self.wait()
+        return await self.token(exchange)
+
+    async def pondered(self, exchange: Exchange) -> Response:
+        """Read the request, and answer when the test says so."""
+        body = await exchange.body()
+        gone = asyncio.ensure_future(exchange.gone())
+        await self.wait()
+        gone.cancel()
+        return response(200, {"body": body.decode()})
+
+    async def watched(self, exchange: Exchange) -> Response:
+        """Read the request, and answer when the client waits no more."""
+        body = (await exchange.body()).decode()
+        self.reached.set()
+        await exchange.gone()
+        self.released.set()
+        return response(503, {"body": body, "then": "http.disconnect"})
+
+    async def large(self, _: Exchange) -> Response:
+        """Answer at length."""
+        return response(200, {"x": "x" * LARGE})
+
+    async def head(self, _: Exchange) -> Response:
+        """Answer with nothing but a head."""
+        return Response(status=204, headers=(), body=b"")
+
+    async def crash(self, _: Exchange) -> Response:
+        """Have a bug."""
+        raise LookupError("a bug")
+
+    async def forged(self, exchange: Exchange) -> Response:
+        """Put what the client sent into a header, with the line end that is in it."""
+        value = exchange.query.replace(b"!", b"\r\n").replace(b"*", b"\n")
+        return Response(status=200, headers=((b"x-echo", value),), body=b"{}")
+
+    async def turns(self, exchange: Exchange) -> Response:
+        """Give way to others in between, as with `asyncio.sleep(0)`."""
+        for _ in range(3):
+            await asyncio.sleep(0)
+        return await self.token(exchange)
+
+
+def response(status: int, content: dict[str, Any]) -> Response:
+    body = json.dumps(content).encode()
+    return Response(status=status, headers=((b"content-type", b"application/json"),), body=body)
+
+
+class AsgiApplication(Gate):
+    """The same for ASGI, and what only an application of ASGI can do: begin an answer, and not end it."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Treat a request as its path says."""
@@ -154,7 +275,7 @@ class Application:
 
     async def gated(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer when the test says so."""
-        await self._wait()
+        await self.wait()
         await self.token(scope, receive, send)
 
     async def pondered(self, _scope: Any, receive: Any, send: Any) -> None:
@@ -162,7 +283,7 @@ class Application:
         message = await receive()
         # Waits for a disconnect, as ASGI applications do that can be interrupted; that opens the way in.
         gone = asyncio.ensure_future(receive())
-        await self._wait()
+        await self.wait()
         gone.cancel()
         await answer(send, 200, {"body": message["body"].decode()})
 
@@ -178,7 +299,7 @@ class Application:
         """Begin an answer, and complete it when the test says so."""
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"10")]})
         await send({"type": "http.response.body", "body": b"begin", "more_body": True})
-        await self._wait()
+        await self.wait()
         await send({"type": "http.response.body", "body": b"close"})
 
     async def endless(self, _scope: Any, _receive: Any, send: Any) -> None:
@@ -224,11 +345,6 @@ class Application:
             await asyncio.sleep(0)
         await self.token(scope, receive, send)
 
-    async def _wait(self) -> None:
-        self.gate.clear()  # it may have been opened for a request that was gone by then
-        self.reached.set()
-        await self.gate.wait()
-
 
 async def answer(send: Any, status: int, content: dict[str, Any]) -> None:
     body = json.dumps(content).encode()
@@ -246,23 +362,27 @@ class Server:
         *,
         idle_s: int = IDLE_S,
         buffer_bytes: int | None = None,
+        grace_s: int | None = None,
         certificate: Certificate | None = None,
     ) -> None:
-        self.application = Application()
+        self.application = Application() if issubclass(protocol, DirectHttpProtocol) else AsgiApplication()
         self._listening = socket.create_server(("127.0.0.1", 0))
         if buffer_bytes is not None:
             self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer_bytes)
         self.address = self._listening.getsockname()
         config = uvicorn.Config(
-            self.application,
+            cast("Any", self.application),
+            interface="asgi3",
             http=protocol,
             ws="none",
             lifespan="off",
             loop="uvloop",
             access_log=False,
             log_config=None,
+            proxy_headers=False,
             server_header=False,
             timeout_keep_alive=idle_s,
+            timeout_graceful_shutdown=grace_s,
         )
         self._server = GuardedServer(config, certificate)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._listening]})
@@ -298,7 +418,7 @@ class Server:
         """Let the request that is held back go on."""
         self.application.reached.clear()
         loop = self._server.servers[0].get_loop()
-        loop.call_soon_threadsafe(self.application.gate.set)
+        loop.call_soon_threadsafe(self.application.open)
 
 
 class Answer(NamedTuple):
@@ -381,7 +501,7 @@ class Client:
     def is_gone(self) -> bool:
         """Whether HastyProtocol lets go of the connection, whatever the client does."""
         port = self.socket.getsockname()[1]
-        while HastyProtocol.gone.get(timeout=PATIENCE_S) != port:
+        while Hasty.gone.get(timeout=PATIENCE_S) != port:
             pass
         return True
 

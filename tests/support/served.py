@@ -18,10 +18,10 @@ from typing import Any
 import msgspec
 import uvicorn
 
-from licet.clock import Clock
 from licet.credentials.passwords import Passwords
 from licet.lanes import process_main as committing
 from licet.model import User
+from licet.protocol.message import Response
 from licet.server import commits, wiring
 from licet.server.parts import Parts
 from licet.server.public import public_config
@@ -29,6 +29,7 @@ from licet.settings.load import load_settings
 from licet.store.opening import StoreAt
 from licet.testing import serving
 from licet.testing.shared_memory import SharedNumber
+from licet.web.request import Answering, Exchange
 
 if __name__ == "__main__":  # as a script, it is in the room itself
     sys.path[0] = str(Path(__file__).parent.parent)
@@ -106,25 +107,15 @@ def _adjust(server: serving.SwitchedServer) -> None:
         server._refusals._lines_max = sys.maxsize
 
 
-class _Dated:
-    """An application whose answers are dated by a clock of a test, and not by that of the machine."""
+def _dated_config(answering: Answering, parts: Parts) -> uvicorn.Config:
+    """One whose answers are dated by the clock of a test, and not by that of the machine."""
 
-    def __init__(self, application: Any, clock: Clock) -> None:
-        self._application = application
-        self._clock = clock
+    async def answer(exchange: Exchange) -> Response:
+        response = await answering(exchange)
+        at = formatdate(parts.store.clock.now_ms() // 1000, usegmt=True)
+        return msgspec.structs.replace(response, headers=(*response.headers, (b"date", at.encode())))
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        async def send_dated(message: dict[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                at = formatdate(self._clock.now_ms() // 1000, usegmt=True)
-                message = {**message, "headers": [*message["headers"], (b"date", at.encode())]}
-            await send(message)
-
-        await self._application(scope, receive, send_dated)
-
-
-def _dated_config(application: Any, parts: Parts) -> uvicorn.Config:
-    config = public_config(_Dated(application, parts.store.clock), parts)
+    config = public_config(answer, parts)
     config.date_header = False  # the machine's
     return config
 

@@ -17,6 +17,7 @@ from licet.web.http.exchange import refusal
 from licet.web.http.phases import HEAD_BYTES_MAX, HEADERS_MAX, HELD_BYTES_MAX, LINGER_BYTES_MAX
 from support.listening import (
     PATIENCE_S,
+    Patient,
     PatientProtocol,
     Server,
     assert_refusal,
@@ -288,14 +289,14 @@ class TestHalfClosedConnections:
             client.say_no_more()
             assert client.end() == b""
 
-    def test_a_client_that_is_gone_is_no_trouble(self, patient: Server) -> None:
+    def test_a_client_that_is_gone_is_no_trouble(self, streaming: Server) -> None:
         """The answer finds a reset connection."""
-        with patient.connect() as client:
+        with streaming.connect() as client:
             client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             client.send(post("/begun"))
-            patient.wait_at_the_gate()
-        patient.open_the_gate()
-        with patient.connect() as client:
+            streaming.wait_at_the_gate()
+        streaming.open_the_gate()
+        with streaming.connect() as client:
             client.send(post())
             assert client.answer().status == 200
 
@@ -314,14 +315,14 @@ class TestAnswers:
 
     def test_a_refusal_is_told_of_under_the_id_that_the_client_gets(self, patient: Server) -> None:
         """Each has an id of its own, which finds it in the log."""
-        PatientProtocol.told.clear()
+        Patient.told.clear()
         ids = []
         for _ in range(2):
             with patient.connect() as client:
                 client.send(get())
                 ids.append(json.loads(client.last_answer().body)["request_id"])
         assert ids[0] != ids[1]
-        assert [(told[0], told[1], told[3]) for told in PatientProtocol.told] == [
+        assert [(told[0], told[1], told[3]) for told in Patient.told] == [
             (request_id, 400, "127.0.0.1") for request_id in ids
         ]
 
@@ -349,11 +350,11 @@ class TestAnswers:
         """RFC 9110 section 5.5: response splitting."""
         with patient.connect() as client:
             client.send(get("Host: licet.test", path=f"/forged?a{line_end}x-made:up"))
-            assert client.end() == b""
+            assert b"x-made" not in client.end()
 
-    def test_a_bug_that_shortens_an_answer_ends_the_connection(self, patient: Server) -> None:
+    def test_a_bug_that_shortens_an_answer_ends_the_connection(self, streaming: Server) -> None:
         """RFC 9112 section 6.3: the connection ends before the length is reached."""
-        with patient.connect() as client:
+        with streaming.connect() as client:
             client.send(get("Host: licet.test", path="/miscounted"))
             assert client.end().endswith(b"\r\n\r\n{}")
 
@@ -365,7 +366,7 @@ class TestAnswers:
                 assert json.loads(client.answer().body)["body"] == "a=b"
 
     def test_a_bug_of_the_application_is_an_answer_too(self, patient: Server) -> None:
-        """That is uvicorn's; the application has its own."""
+        """The listener's own; an application answers by itself, as long as it can."""
         with patient.connect() as client:
             client.send(post("/crash"))
             assert client.last_answer().status == 500

@@ -14,9 +14,10 @@ from support.listening import (
     MEASURED_S,
     PATIENCE_S,
     Client,
+    HastyAsgiProtocol,
     HastyProtocol,
     MeasuredProtocol,
-    PatientProtocol,
+    Patient,
     Server,
     SmallProtocol,
     assert_refusal,
@@ -42,6 +43,13 @@ def assert_all_time_out(server: Server, *parts: bytes) -> None:
 def hasty() -> Iterator[Server]:
     """A server with time-outs of a fifth of a second."""
     with Server(HastyProtocol, idle_s=1) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def hasty_stream() -> Iterator[Server]:
+    """The same of the listener whose answers may be streams."""
+    with Server(HastyAsgiProtocol, idle_s=1) as server:
         yield server
 
 
@@ -142,18 +150,18 @@ class TestTime:
             hasty.open_the_gate()
             assert client.answer().status == 200
 
-    def test_an_answer_that_has_begun_is_not_followed_by_a_refusal(self, hasty: Server) -> None:
+    def test_an_answer_that_has_begun_is_not_followed_by_a_refusal(self, hasty_stream: Server) -> None:
         """A client that stops within a body, but is being answered, gets that answer or none."""
-        with hasty.connect() as client:
+        with hasty_stream.connect() as client:
             client.send(post("/begun", b"ab")[:-1])
             assert client.end().endswith(b"\r\n\r\nbegin")
-        hasty.open_the_gate()
+        hasty_stream.open_the_gate()
 
-    def test_a_client_that_does_not_take_its_answer_is_dropped(self, hasty: Server) -> None:
+    def test_a_client_that_does_not_take_its_answer_is_dropped(self, hasty_stream: Server) -> None:
         """An answer waits for its reader, but not for ever."""
-        with hasty.connect() as client:
+        with hasty_stream.connect() as client:
             client.send(post("/endless"))
-            assert hasty.application.released.wait(PATIENCE_S)
+            assert hasty_stream.application.released.wait(PATIENCE_S)
 
     @pytest.mark.parametrize("connection", ["close", "keep-alive"])
     def test_a_client_that_does_not_take_a_last_answer_is_dropped(
@@ -170,11 +178,11 @@ class TestTime:
     def test_whole_requests_set_no_timers(self, patient: Server) -> None:
         """One alarm for the connection and one for its first idle time, however many requests."""
         with patient.connect() as client:
-            PatientProtocol.alarms = 0
+            Patient.alarms = 0
             for _ in range(50):
                 client.send(post("/token", b"a=b"))
                 assert client.answer().status == 200
-            assert PatientProtocol.alarms <= 2
+            assert Patient.alarms <= 2
 
 
 class TestRoom:
@@ -230,6 +238,6 @@ class TestRoom:
             for _ in range(1000):
                 client.send(post())
                 assert client.answer().status == 200
-                if len(PatientProtocol.living) <= 1:
+                if len(Patient.living) <= 1:
                     return
-        pytest.fail(f"{len(PatientProtocol.living)} connections are still there")
+        pytest.fail(f"{len(Patient.living)} connections are still there")

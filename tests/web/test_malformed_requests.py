@@ -135,13 +135,13 @@ class TestMalformedRequests:
             assert patient.application.saw_disconnect.wait(LINGER_TIMEOUT_S / 2)
             assert_refusal(client.last_answer(), 400)
 
-    def test_a_malformed_body_does_not_touch_the_answer_that_has_begun(self, patient: Server) -> None:
+    def test_a_malformed_body_does_not_touch_the_answer_that_has_begun(self, streaming: Server) -> None:
         """The answer is completed, and the connection closed."""
-        with patient.connect() as client:
+        with streaming.connect() as client:
             client.send(chunked(b"1\r\na\r\n").replace(b"/token", b"/begun"))
-            patient.wait_at_the_gate()
+            streaming.wait_at_the_gate()
             client.send(b"x\r\n" * 10)
-            patient.open_the_gate()
+            streaming.open_the_gate()
             begun = client.last_answer()
             assert (begun.status, begun.body) == (200, b"beginclose")
             assert begun.headers["connection"] == "close"

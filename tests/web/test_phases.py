@@ -10,8 +10,10 @@ from typing import ClassVar, NamedTuple
 import pytest
 
 from licet.web.http import phases
+from licet.web.http.asgi import AsgiHttpProtocol
 from licet.web.http.connection import GuardedHttpProtocol
 from licet.web.http.connections import Limits
+from licet.web.http.direct import DirectHttpProtocol
 from licet.web.http.phases import BOUNDS, HELD_BYTES_MAX, TRANSITIONS, Event, Phase
 from support.listening import HASTE_S, PATIENCE_S, Client, Server, chunked, get, post
 
@@ -48,7 +50,15 @@ class Full(Noted):
     limits = Limits(connections_max=1)
 
 
-class Confused(GuardedHttpProtocol):
+Kind = type[DirectHttpProtocol | AsgiHttpProtocol]
+
+
+def of(kind: Kind, noted: type) -> type[GuardedHttpProtocol]:
+    """The same, of one of the listeners."""
+    return type(f"{noted.__name__}{kind.__name__}", (noted, kind), {})
+
+
+class Confused(AsgiHttpProtocol):
     """A bug: a request that is whole is taken for a connection without room."""
 
     def on_message_complete(self) -> None:
@@ -192,6 +202,19 @@ WALKS: dict[tuple[Phase, Event], Callable[[Walk], object]] = {
 }
 OVERDUE = {(Phase.BODY, Event.CLOSE), (Phase.LAST_ANSWER, Event.CLOSE), (Phase.CLOSING, Event.CLOSE)}
 """What is waited for is the end of a time-out."""
+STREAMED = {
+    (Phase.BODY, Event.SPOILT),
+    (Phase.BODY, Event.CLOSE),
+    (Phase.LAST_ANSWER, Event.CLOSE),
+    (Phase.LAST_ANSWER, Event.LOST),
+    (Phase.LINGER, Event.LAST_COMPLETE),
+    (Phase.CLOSING, Event.LAST_COMPLETE),
+}
+"""What takes an answer that begins and does not end, as only an application of ASGI can give it."""
+BOTH: list[tuple[Kind, Phase, Event]] = [
+    *((AsgiHttpProtocol, *walked) for walked in WALKS),
+    *((DirectHttpProtocol, *walked) for walked in WALKS if walked not in STREAMED),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -201,26 +224,29 @@ def silence(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def patient() -> Iterator[Server]:
-    """A server with the time-outs of production."""
-    with Server(Noted) as server:
-        yield server
+def shared() -> Iterator[dict[Kind, Server]]:
+    """A server of each kind with the time-outs of production."""
+    with (
+        Server(of(AsgiHttpProtocol, Noted)) as of_asgi,
+        Server(of(DirectHttpProtocol, Noted)) as direct,
+    ):
+        yield {AsgiHttpProtocol: of_asgi, DirectHttpProtocol: direct}
 
 
 @pytest.fixture
-def server(request: pytest.FixtureRequest, phase: Phase, event: Event) -> Iterator[Server]:
+def server(shared: dict[Kind, Server], kind: Kind, phase: Phase, event: Event) -> Iterator[Server]:
     """The server on which this can happen."""
     if is_without_room(phase, event):
-        with Server(Full) as full:
+        with Server(of(kind, Full)) as full:
             yield full
     elif (phase, event) in OVERDUE:
-        with Server(Hasty, buffer_bytes=4096) as hasty:
+        with Server(of(kind, Hasty), buffer_bytes=4096) as hasty:
             yield hasty
     elif (phase, event) == (Phase.HEAD, Event.CLOSE):
-        with Server(Noted) as stopping:
+        with Server(of(kind, Noted)) as stopping:
             yield stopping
     else:
-        yield request.getfixturevalue("patient")
+        yield shared[kind]
 
 
 def is_without_room(phase: Phase, event: Event) -> bool:
@@ -228,7 +254,7 @@ def is_without_room(phase: Phase, event: Event) -> bool:
     return Phase.TURNED_AWAY in (phase, TRANSITIONS[phase][event])
 
 
-@pytest.mark.parametrize(("phase", "event"), WALKS)
+@pytest.mark.parametrize(("kind", "phase", "event"), BOTH)
 def test_each_transition_is_walked_by_bytes(server: Server, phase: Phase, event: Event) -> None:
     """What is in the table happens."""
     with ExitStack() as open_:

@@ -15,7 +15,7 @@ import pytest
 from licet.protocol.errors import OAuthError
 from licet.web.log_rate_limit import KINDS_MAX, LINES_MAX, Kind, LogRateLimit
 from licet.web.public import PublicApp
-from licet.web.request import AsgiExchange
+from support.exchanges import Whole
 from support.running import PATIENCE_S, RunningServer
 from support.waiting import until
 
@@ -26,13 +26,6 @@ GRANT = {"grant_type": "client_credentials"}
 UNKNOWN = Kind("info", "refused", 404, "invalid_request")
 WRONG = Kind("info", "refused", 401, "invalid_client")
 FLOOD = 10 * LINES_MAX
-NOWHERE: dict[str, Any] = {
-    "method": "GET",
-    "path": "/nothing/here",
-    "query_string": b"",
-    "headers": [],
-    "client": None,
-}
 
 
 class Limit:
@@ -94,7 +87,7 @@ def test_a_refusal_leaves_nothing_to_the_garbage_collector() -> None:
     gc.collect()
     gc.disable()
     try:
-        answering = application.answer(AsgiExchange(NOWHERE, nobody))
+        answering = application.answer(Whole("/Nowhere/nothing"))
         with pytest.raises(StopIteration) as answered:
             answering.send(None)
         assert answered.value.value.status == 404
@@ -189,6 +182,8 @@ def flooded(tmp_path_factory: pytest.TempPathFactory) -> Flooded:
         admin=True,
         metrics_public=True,
         connections_per_source_max=2 * FLOOD,
+        # Of the flood many have to wait, also where it goes on from one minute into the next.
+        login_failures_per_source_max=FLOOD // 4,
     ) as server:
         for path in ("/Jim_Test/verify", "/nothing", "/Jim_Test/token"):
             send_at_once(server.url, get(path))

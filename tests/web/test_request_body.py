@@ -9,20 +9,12 @@ from support.listening import (
     BODY_LIMIT,
     PATIENCE_S,
     HastyProtocol,
-    PatientProtocol,
     Server,
     assert_refusal,
     chunked,
     post,
     silent,
 )
-
-
-@pytest.fixture(scope="module")
-def patient() -> Iterator[Server]:
-    """A server with the time-outs of production."""
-    with Server(PatientProtocol) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +56,14 @@ class TestTheBody:
             assert early.status == 401
             assert early.headers["connection"] == "close"
 
-    def test_it_does_so_even_if_the_body_comes_during_the_answer(self, patient: Server) -> None:
+    def test_it_does_so_even_if_the_body_comes_during_the_answer(self, streaming: Server) -> None:
         """The answer has said `connection: close`."""
-        with patient.connect() as client:
+        with streaming.connect() as client:
             client.send(post("/begun", b"ab")[:-1])
-            patient.wait_at_the_gate()
+            streaming.wait_at_the_gate()
             client.send(b"b")
-            patient.catch_up()
-            patient.open_the_gate()
+            streaming.catch_up()
+            streaming.open_the_gate()
             begun = client.last_answer()
             assert (begun.headers["connection"], begun.body) == ("close", b"beginclose")
 

@@ -14,6 +14,7 @@ from licet.web.public import PublicApp
 from licet.web.recording import Recorder
 from licet.web.tarpit import Tarpit
 from licet.web.throttle import Throttle
+from support.exchanges import Whole
 
 HERE, ELSEWHERE = "192.0.2.1", "192.0.2.2"
 ALLOWED = 2  # failures of one source in a minute
@@ -110,20 +111,8 @@ def application(tarpit: Tarpit) -> PublicApp:
 
 async def ask(app: PublicApp, address: str, path: str = "/Jim_Test/token") -> int:
     """The status of the answer to a wrong secret."""
-    statuses = []
-
-    async def receive() -> dict[str, Any]:
-        body = b"grant_type=client_credentials&client_id=Client1&client_secret=lcs_0"
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def send(message: dict[str, Any]) -> None:
-        statuses.append(message.get("status"))
-
-    headers = [(b"content-type", b"application/x-www-form-urlencoded")]
-    scope = {"path": path, "method": "POST", "client": (address, 1), "headers": headers, "query_string": b""}
-    await app(scope, receive, send)
-    assert isinstance(statuses[0], int)
-    return statuses[0]
+    form = b"grant_type=client_credentials&client_id=Client1&client_secret=lcs_0"
+    return (await app(Whole(path, method="POST", address=address, form=form))).status
 
 
 def test_only_a_source_that_has_failed_too_often_waits() -> None:

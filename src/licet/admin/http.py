@@ -2,8 +2,7 @@
 
 Framing, time-outs and limits are those of `licet.web.http.connection`. What differs:
 
-- Answers may be streams, whose applications need tasks of their own, and which end when the client
-  disconnects.
+- The application is one of ASGI. Answers may be streams, which end when the client disconnects.
 - Bodies may be larger, and slower.
 - A refusal before there is a request is a problem (RFC 9457) with the security headers of every answer.
 """
@@ -15,9 +14,8 @@ import msgspec
 
 from licet.admin.gate import SECURITY_HEADERS
 from licet.admin.problems import Problem
-from licet.web.http.connection import GuardedHttpProtocol
+from licet.web.http.asgi import AsgiHttpProtocol
 from licet.web.http.connections import Limits, share_of
-from licet.web.http.exchange import Cycle
 
 CONNECTIONS_MAX: Final = 100
 """Open connections. A browser opens six, and each page that follows by itself keeps one."""
@@ -37,7 +35,7 @@ KEEP_ALIVE_S: Final = 5
 _KINDS: Final = {413: "too-large", 431: "too-large", 503: "store-unavailable"}
 
 
-class AdminHttpProtocol(GuardedHttpProtocol):
+class AdminHttpProtocol(AsgiHttpProtocol):
     """One connection."""
 
     limits: ClassVar[Limits] = Limits(
@@ -66,9 +64,6 @@ class AdminHttpProtocol(GuardedHttpProtocol):
         status_line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode("ascii")
         lines = [status_line, *(b"%b: %b" % field for field in fields), b"", body]
         return b"\r\n".join(lines)
-
-    def _start(self, cycle: Cycle) -> None:
-        self._start_asgi_task(cycle, self.app)
 
 
 def kind_of(status: int) -> str:

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 
@@ -11,10 +11,11 @@ from licet.server.parts import Parts
 from licet.settings.model import Settings
 from licet.telemetry.measures import Measures
 from licet.web.http.certificate import Certificate
-from licet.web.http.connection import GuardedHttpProtocol
 from licet.web.http.connections import Limits, share_of
+from licet.web.http.direct import DirectHttpProtocol
 from licet.web.http.tls import GuardedServer
 from licet.web.log_rate_limit import Kind, LogRateLimit
+from licet.web.request import Answering
 
 _NO_ROOM = 503  # the answer when there are too many connections
 
@@ -24,10 +25,11 @@ def per_source_max(settings: Settings) -> int:
     return settings.connections_per_source_max or share_of(settings.connections_max)
 
 
-def public_config(application: Any, parts: Parts) -> uvicorn.Config:
+def public_config(answering: Answering, parts: Parts) -> uvicorn.Config:
     """The configuration of uvicorn for the public application."""
     return uvicorn.Config(
-        application,
+        cast("Any", answering),  # which uvicorn hands to the protocol, whatever it is
+        interface="asgi3",
         http=_protocol(parts.settings, parts.measures, parts.refusals),
         ws="none",
         lifespan="off",
@@ -39,8 +41,8 @@ def public_config(application: Any, parts: Parts) -> uvicorn.Config:
     )
 
 
-def _protocol(settings: Settings, measures: Measures, refusals: LogRateLimit) -> type[GuardedHttpProtocol]:
-    class HttpProtocol(GuardedHttpProtocol):
+def _protocol(settings: Settings, measures: Measures, refusals: LogRateLimit) -> type[DirectHttpProtocol]:
+    class HttpProtocol(DirectHttpProtocol):
         limits = Limits(
             connections_max=settings.connections_max,
             per_source_max=per_source_max(settings),

@@ -11,7 +11,6 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
-from typing import Any
 
 from licet.clock import Clock, SystemClock, wall_ms
 from licet.credentials.generated import ClientSecrets
@@ -39,11 +38,12 @@ from licet.telemetry.measures import Measures
 from licet.telemetry.traces import begin as begin_traces
 from licet.web.authentication import Authenticator
 from licet.web.endpoints import Read
-from licet.web.forwarded import Forwarded
+from licet.web.forwarded import behind_proxies
 from licet.web.http.certificate import Certificate
 from licet.web.log_rate_limit import LogRateLimit
 from licet.web.public import PublicApp
 from licet.web.recording import Recorder
+from licet.web.request import Answering
 from licet.web.tarpit import Tarpit
 from licet.web.throttle import Throttle
 
@@ -261,10 +261,10 @@ class Server:
             if admin is not None:
                 await admin.ended()
 
-    def _application(self, public: PublicApp) -> Any:
+    def _application(self, public: Answering) -> Answering:
         """The public application, with traces and trusted proxies where they are set."""
-        application: Any = public
+        answering = public
         if self._traces is not None:
-            application = self._traces.application(public, self._store.tenant)
+            answering = self._traces.application(answering, self._store.tenant)
         trusted = self._settings.trusted_proxies
-        return Forwarded(application, [str(network) for network in trusted]) if trusted else application
+        return behind_proxies(answering, [str(network) for network in trusted]) if trusted else answering

@@ -20,7 +20,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from licet.extras import how_to_install
 from licet.lanes.contract import Submitter
@@ -42,6 +42,7 @@ from licet.ledger.commands import (
 )
 from licet.log import Log
 from licet.model import Tenant
+from licet.protocol.message import Response
 from licet.telemetry.measures import endpoint_of
 
 if TYPE_CHECKING:
@@ -84,11 +85,6 @@ _OUTCOMES: Final[Mapping[type, str]] = {
 }
 _REFUSED, _FAULT = 400, 500  # from this status on
 
-Scope = dict[str, Any]
-Message = dict[str, Any]
-Application = Callable[[Scope, Any, Callable[[Message], Awaitable[None]]], Awaitable[None]]
-
-
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
@@ -129,6 +125,20 @@ def _is_off(environment: Mapping[str, str]) -> bool:
     return is_disabled or environment.get("OTEL_TRACES_EXPORTER", "").strip().lower() == "none"
 
 
+class Asked(Protocol):
+    """What a span has of a request."""
+
+    method: str
+    path: str
+    scheme: str
+    headers: list[tuple[bytes, bytes]]
+    request_id: str
+
+
+Exchanged = TypeVar("Exchanged", bound=Asked)
+Answering = Callable[[Exchanged], Awaitable[Response]]
+
+
 class Traces:
     """Wraps the parts of a server, so that they make spans."""
 
@@ -141,7 +151,9 @@ class Traces:
         self.tracer = provider.get_tracer("licet", version)
         self.propagator = TraceContextTextMapPropagator()
 
-    def application(self, inner: Application, find_tenant: Callable[[str], Tenant | None]) -> Application:
+    def application(
+        self, inner: Answering[Exchanged], find_tenant: Callable[[str], Tenant | None]
+    ) -> Answering[Exchanged]:
         """The public application with a span for each request."""
         return _TracedApplication(self, inner, find_tenant)
 
@@ -160,11 +172,14 @@ class Traces:
         await asyncio.to_thread(thread.join, LAST_WITHIN_S)
 
 
-class _TracedApplication:
+class _TracedApplication(Generic[Exchanged]):
     """One span for each request, a child of the caller's where it sends one."""
 
     def __init__(
-        self, traces: Traces, inner: Application, find_tenant: Callable[[str], Tenant | None]
+        self,
+        traces: Traces,
+        inner: Answering[Exchanged],
+        find_tenant: Callable[[str], Tenant | None],
     ) -> None:
         from opentelemetry.trace import SpanKind, StatusCode  # noqa: PLC0415 - an extra
 
@@ -174,56 +189,48 @@ class _TracedApplication:
         self._server = SpanKind.SERVER
         self._fault = StatusCode.ERROR
 
-    async def __call__(self, scope: Scope, receive: Any, send: Callable[[Message], Awaitable[None]]) -> None:
+    async def __call__(self, exchange: Exchanged) -> Response:
         """Answer one request."""
-        method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
-        route = _ROUTES.get(endpoint_of(scope["path"]))
+        method = exchange.method if exchange.method in _METHODS else "_OTHER"
+        route = _ROUTES.get(endpoint_of(exchange.path))
         with self._traces.tracer.start_as_current_span(
             f"{method} {route}" if route else method,
-            context=self._traces.propagator.extract(_sent(scope)),
+            context=self._traces.propagator.extract(_sent(exchange)),
             kind=self._server,
-            attributes=self._attributes(scope, method, route),
+            attributes=self._attributes(exchange, method, route),
             record_exception=False,
             set_status_on_exception=False,
         ) as span:
-            status = 0
+            response = await self._inner(exchange)
+            self._note(span, response, exchange.request_id)
+            return response
 
-            async def watched(message: Message) -> None:
-                nonlocal status
-                if message["type"] == "http.response.start":
-                    status = message["status"]
-                    self._note_head(span, status, message["headers"])
-                elif status >= _REFUSED:
-                    _note_refusal(span, message.get("body", b""))
-                await send(message)
-
-            await self._inner(scope, receive, watched)
-
-    def _attributes(self, scope: Scope, method: str, route: str | None) -> dict[str, str]:
-        found = {"http.request.method": method, "url.scheme": scope["scheme"]}
+    def _attributes(self, exchange: Exchanged, method: str, route: str | None) -> dict[str, str]:
+        found = {"http.request.method": method, "url.scheme": exchange.scheme}
         if route:
             found["http.route"] = route
         # What is not the name of a tenant could be anything, even a secret in the wrong place.
-        names = scope["path"].split("/")
+        names = exchange.path.split("/")
         tenants = (self._find_tenant(name) for name in (*names[1:2], names[-1]))
         if (tenant := next((it for it in tenants if it), None)) is not None:
             found["licet.tenant"] = tenant.name
         return found
 
-    def _note_head(self, span: "Span", status: int, headers: Any) -> None:
-        span.set_attribute("http.response.status_code", status)
-        if (request_id := dict(headers).get(b"x-request-id")) is not None:
-            span.set_attribute("licet.request_id", request_id.decode("ascii"))
-        if status >= _FAULT:
-            span.set_attribute("error.type", str(status))
+    def _note(self, span: "Span", response: Response, request_id: str) -> None:
+        span.set_attribute("http.response.status_code", response.status)
+        span.set_attribute("licet.request_id", request_id)
+        if response.status >= _FAULT:
+            span.set_attribute("error.type", str(response.status))
             span.set_status(self._fault)
+        if response.status >= _REFUSED:
+            _note_refusal(span, response.body)
 
 
-def _sent(scope: Scope) -> dict[str, str]:
+def _sent(exchange: Asked) -> dict[str, str]:
     """The caller's context. A repeated header is ignored (Trace Context 3.2)."""
     found: dict[str, str] = {}
     parents = 0
-    for name, value in scope["headers"]:
+    for name, value in exchange.headers:
         if name == b"traceparent":
             parents += 1
             found["traceparent"] = value.decode("latin-1")

@@ -12,14 +12,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from typing import Any, cast
 
 from licet.clock import SystemClock
 from licet.lanes import process_main
 from licet.platforms.loops import new_event_loop
 from licet.platforms.processes import end_with, parent
+from licet.protocol.message import Response
 from licet.server.sockets import bind
 from licet.server.wiring import Server
 from licet.settings.load import load_settings
@@ -27,35 +27,28 @@ from licet.store.errors import StoreUnavailable
 from licet.telemetry.logs import configure_logs
 from licet.testing.process import COMMAND
 from licet.testing.shared_memory import Switches
-from licet.web.public import PublicApp
+from licet.web.request import Answering, Exchange
 
 _STEP_S = 0.005  # of an answer that waits
-
-Message = dict[str, Any]
-Send = Callable[[Message], Awaitable[None]]
 
 
 class Switched:
     """The public application, controlled by the switches of a test."""
 
-    def __init__(self, application: Any, switches: Switches, look: Callable[[], None]) -> None:
-        self._application = application
+    def __init__(self, answering: Answering, switches: Switches, look: Callable[[], None]) -> None:
+        self._answering = answering
         self._switches = switches
         self._look = look
 
-    async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
+    async def __call__(self, exchange: Exchange) -> Response:
         """Answer one request, with the current set-up, and not before the test allows it.
 
         The request is done before the answer waits: a client that does not wait has its seat all the same.
         """
         await self._see_changes()
-
-        async def send_late(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                await self._wait()
-            await send(message)
-
-        await self._application(scope, receive, send_late)
+        response = await self._answering(exchange)
+        await self._wait()
+        return response
 
     async def _see_changes(self) -> None:
         changes, seen = self._switches.changes.get(), self._switches.seen
@@ -77,9 +70,8 @@ class SwitchedServer(Server):
 
     switches: Switches
 
-    def _application(self, public: PublicApp) -> Any:
-        switched = Switched(public, self.switches, self._store.refresh_tenants)
-        return super()._application(cast("PublicApp", switched))
+    def _application(self, public: Answering) -> Answering:
+        return super()._application(Switched(public, self.switches, self._store.refresh_tenants))
 
 
 def main(command: Sequence[str] = COMMAND, adjust: Callable[[SwitchedServer], None] = lambda _: None) -> None:

@@ -9,13 +9,15 @@ from typing import Any
 
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from licet.protocol.message import Response
+from licet.web.request import Answering, Exchange
 from licet.web.source import parsed
 
 _PEER = "licet.peer"
 
 
 class Forwarded:
-    """An application behind proxies. `trusted` are the addresses and networks of those that it believes."""
+    """An ASGI application behind proxies. `trusted` are the addresses and networks of those it believes."""
 
     def __init__(self, application: Any, trusted: Sequence[str]) -> None:
         self._application = application
@@ -32,3 +34,25 @@ class Forwarded:
             host = parsed(client[0])
             scope["client"] = peer if host is None else (host, client[1])
         await self._application(scope, receive, send)
+
+
+def behind_proxies(answering: Answering, trusted: Sequence[str]) -> Answering:
+    """The same for what answers without ASGI."""
+
+    async def found(*_: Any) -> None:
+        """The scope has what was sought."""
+
+    forwarded = Forwarded(found, trusted)
+
+    async def answer(exchange: Exchange) -> Response:
+        scope: dict[str, Any] = {
+            "type": "http",
+            "client": (exchange.address, 0),
+            "headers": exchange.headers,
+            "scheme": exchange.scheme,
+        }
+        await forwarded(scope, None, None)
+        exchange.address, exchange.scheme = scope["client"][0], scope["scheme"]
+        return await answering(exchange)
+
+    return answer

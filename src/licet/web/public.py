@@ -4,7 +4,7 @@ Two path segments choose the endpoint; a routing library would cost a quarter of
 (docs/explanation/performance.md). What an endpoint does is in `endpoints.py`, what a refusal looks like in
 `licet.protocol.errors`. Every refusal gets here as an `OAuthError`.
 
-`__call__` is the boundary to ASGI; `answer` and all below it know an `Exchange` and a `Response` only.
+An `Exchange` comes in, and a `Response` goes out: what stands before it (traces, proxies) has the same form.
 """
 
 import asyncio
@@ -13,7 +13,6 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from time import perf_counter
-from typing import Any
 
 from licet.clock import Clock
 from licet.credentials.tokens import Tokens
@@ -29,17 +28,16 @@ from licet.web.authentication import Authenticator
 from licet.web.endpoints import Endpoints, Read
 from licet.web.log_rate_limit import Kind, LogRateLimit
 from licet.web.recording import Attempt, Recorder
-from licet.web.request import AsgiExchange, Disconnected, Exchange, Receive
+from licet.web.request import Disconnected, Exchange
 from licet.web.source import source_of
 from licet.web.tarpit import Tarpit
 from licet.web.welcome import accepts_page, welcome
 
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 Route = tuple[frozenset[str], Callable[[Exchange], Awaitable[Response]]]
 
 
 class PublicApp:
-    """The ASGI application."""
+    """The public application."""
 
     def __init__(
         self,
@@ -88,23 +86,12 @@ class PublicApp:
         prefix = secrets.token_hex(4)
         self._request_ids = (f"{prefix}-{number:x}" for number in itertools.count(1))
 
-    async def __call__(self, connection: dict[str, Any], receive: Receive, send: Send) -> None:
-        """Answer one request of an ASGI server."""
+    async def __call__(self, exchange: Exchange) -> Response:
+        """Answer one request. Raises Disconnected alone."""
         began_s = perf_counter()
-        exchange = AsgiExchange(connection, receive)
-        try:
-            response = await self.answer(exchange)
-        except Disconnected:
-            return
-        status, body = response.status, response.body
-        named = (b"x-request-id", exchange.request_id.encode())
-        if status == _NO_CONTENT:  # which has no length (RFC 9110 8.6)
-            headers = (*response.headers, named)
-        else:
-            headers = (*response.headers, (b"content-length", b"%d" % len(body)), named)
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-        self._measures.answered(exchange.path, status, began_s)
+        response = await self.answer(exchange)
+        self._measures.answered(exchange.path, response.status, began_s)
+        return response
 
     async def answer(self, exchange: Exchange) -> Response:
         """The answer to a request: its endpoint's, or one of the error table. Raises Disconnected alone."""
@@ -248,7 +235,6 @@ def _nothing() -> OAuthError:
 
 
 _READ = frozenset({"GET", "HEAD"})
-_NO_CONTENT = 204
 _FAULT = Kind("error", "fault", Refusal.FAULT.status, Refusal.FAULT.error)
 
 

@@ -1,12 +1,11 @@
 """Reads one request to the public listener: its head, and its body where an endpoint wants one.
 
-Behind the boundary (`PublicApp.__call__`) a request is an `Exchange`, however it came. An HTTP server without
-ASGI needs another subclass, with two methods: `body` and `gone`.
+An endpoint gets an `Exchange` and returns a `Response`. The listener (`licet.web.http.direct`) makes the one
+of a connection's bytes, and bytes of the other.
 """
 
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from licet.credentials.client_assertions import Assertion
 from licet.model import Tenant
@@ -16,12 +15,12 @@ from licet.protocol.message import (
     BODY_BYTES_MAX,
     Credentials,
     Request,
+    Response,
     body_too_large,
     check_content_type,
     parse_form,
 )
 
-Receive = Callable[[], Awaitable[dict[str, Any]]]
 Sent = Credentials | Assertion
 Headers = list[tuple[bytes, bytes]]
 
@@ -48,15 +47,19 @@ class Exchange:
         "path",
         "query",
         "request_id",
+        "scheme",
         "tenant",
     )
 
-    def __init__(self, method: str, path: str, query: bytes, headers: Headers, address: str) -> None:
+    def __init__(
+        self, method: str, path: str, query: bytes, headers: Headers, address: str, *, scheme: str = "http"
+    ) -> None:
         self.method = method
         self.path = path
         self.query = query
         self.headers = headers
         self.address = address
+        self.scheme = scheme
         self.request_id = ""
         self.tenant = ""  # its name in the path
         self.credentials: Sent | None = None
@@ -118,38 +121,8 @@ class Exchange:
         return next((client_id for client_id in sent if client_id in tenant.clients), None)
 
 
-class AsgiExchange(Exchange):
-    """A request from an ASGI server."""
-
-    __slots__ = ("_receive",)
-
-    def __init__(self, connection: dict[str, Any], receive: Receive) -> None:
-        client = connection["client"]
-        super().__init__(
-            connection["method"],
-            connection["path"],
-            connection["query_string"],
-            connection["headers"],
-            client[0] if client else "",
-        )
-        self._receive = receive
-
-    async def body(self) -> bytes:
-        """All of the body. Raises Disconnected, and OAuthError when it is too large."""
-        body = bytearray()
-        while True:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise Disconnected
-            body += message["body"]
-            if len(body) > BODY_BYTES_MAX:
-                raise body_too_large()
-            if not message["more_body"]:
-                return bytes(body)
-
-    async def gone(self) -> None:
-        """Return when the client no longer waits, once the body is here."""
-        await self._receive()
+Answering = Callable[[Exchange], Awaitable[Response]]
+"""What answers requests. Raises Disconnected where nobody waits for the answer."""
 
 
 def _is_repeated(sought: bytes, headers: Headers) -> bool:

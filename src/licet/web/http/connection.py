@@ -1,7 +1,7 @@
 """Speaks HTTP on one connection, and bounds what a client may send and how long it may take.
 
-uvicorn's protocol parses HTTP and runs the application; this subclass sets its bounds. In which phase a
-connection is, what leads to the next one, and what each phase allows is one table (`phases.py`). The rules:
+httptools parses HTTP; a subclass answers the requests (`direct.py`, `asgi.py`). In which phase a connection
+is, what leads to the next one, and what each phase allows is one table (`phases.py`). The rules:
 
 - A request gets a complete answer or none: an error is never written into another answer.
 - Everything that is buffered has a largest size, and every wait that depends on the client has an end.
@@ -17,6 +17,7 @@ It does not know the application: neither its paths nor its clients nor its own 
 import asyncio
 import contextvars
 import os
+from abc import abstractmethod
 from typing import Any, ClassVar, Final, Protocol
 
 import httptools
@@ -25,8 +26,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from licet.web.http.connections import Connections, Entry, Limits
-from licet.web.http.exchange import Common, Cycle, Line, Outlet, Run, UnderWay, refusal
-from licet.web.http.head import objection_to, scope_of, without_upgrade
+from licet.web.http.exchange import NOTHING, UnderWay, refusal
+from licet.web.http.head import objection_to, without_upgrade
 from licet.web.http.phases import (
     ANSWER_TIMEOUT_S,
     BODY_BYTES_MAX,
@@ -111,11 +112,8 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._phase: Phase = _NEW
         self._client_is_done = False
-        self._outlet: Outlet
-        self._under_way: UnderWay
-        self._starting: Cycle | None = None
-        self._line: Line
-        self._common = Common([], b"")
+        self._under_way: UnderWay = NOTHING
+        self._starting: UnderWay | None = None
         # One for all connections of the server.
         self.room: Connections = vars(server_state).setdefault(_ROOM, Connections(self.limits))
         self.handshake: Handshake | None = None
@@ -135,8 +133,6 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected: serve it, answer that there is no room, or close at once."""
         super().connection_made(transport)
-        self._outlet = Outlet(transport, self._end)
-        self._line = Line(self._outlet, self.flow, self.logger, asyncio.Event())
         if self.handshake is not None:
             self.handshake.is_over()
         self._entry = self.room.enter(self, self.client[0] if self.client else "")
@@ -152,8 +148,9 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         """The connection is gone: drop all references, without waiting for the garbage collector."""
         super().connection_lost(exc)
         self.room.leave(self)
+        self._under_way.lost()
+        self._under_way = NOTHING
         self._step(Event.LOST)
-        self._outlet.let_go()
         self._held.clear()
         self._cancel_alarm()
 
@@ -212,13 +209,17 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         else:
             if self._phase is not _ANSWER:
                 self._limit_the_wait()
-        if (cycle := self._starting) is not None:
+        if (under_way := self._starting) is not None:
             self._starting = None
-            self._start(cycle)
+            self._start(under_way)
 
-    def _start(self, cycle: Cycle) -> None:
-        """Start the application on a request."""
-        Run(cycle.run_asgi(self.app), self.tasks, self.loop)
+    @abstractmethod
+    def _begin(self, version: str, *, expects_100: bool) -> UnderWay:
+        """What answers the request whose head is here."""
+
+    @abstractmethod
+    def _start(self, under_way: UnderWay) -> None:
+        """Start to answer it: all that came with the head has been taken in."""
 
     def _take_head(self, data: bytes) -> bytes:
         """Parse a head as far as it has come; returns the bytes after it."""
@@ -337,9 +338,7 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         expects_100 = expected is not None and version == "1.1" and expected.lower() == b"100-continue"
         # An answer that begins before the request is whole ends the connection; see on_message_complete.
         self._reusable = version == "1.1" and self.parser.should_keep_alive()
-        self._starting = self.cycle = self._under_way = self._cycle(version, expects_100=expects_100)
-        # With an expectation there may be an interim answer first, and that must not wait.
-        self._outlet.head_is_next = not expects_100
+        self._starting = self._under_way = self._begin(version, expects_100=expects_100)
         self._step(_HEAD_COMPLETE)
         self._deadline = NEVER
         self._body_bytes = 0
@@ -347,28 +346,6 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         self._body_length = None if length is None else int(length)
         # Trailer fields must not join the header fields (RFC 9110 section 6.5.1).
         self.headers = []
-
-    def _cycle(self, version: str, *, expects_100: bool) -> Cycle:
-        """Make the cycle that answers this request. Only here and in `_start` is there ASGI."""
-        scope = scope_of(
-            self.url,
-            method=self.parser.get_method(),
-            version=version,
-            headers=self.headers,
-            ends=(self.server, self.client),
-            scheme=self.scheme or "http",
-        )
-        fields = self.server_state.default_headers
-        if fields is not self._common.fields:  # uvicorn makes a new list each second, for the date
-            self._common = Common(fields, b"".join(b"%s: %s\r\n" % field for field in fields))
-        self._line.event.clear()
-        return Cycle(
-            self._line,
-            self._common,
-            scope,
-            expects_100=expects_100,
-            on_response=self.on_response_complete,
-        )
 
     def on_message_complete(self) -> None:
         """The parser has a whole request: the connection can be used again if the answer has not begun."""
@@ -382,7 +359,6 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """An answer is complete: go on with the next request."""
         self.server_state.total_requests += 1
-        self._outlet.flush()
         if self._phase is not _ANSWER or self.transport.is_closing():
             return
         if self._held:
@@ -425,15 +401,18 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
             self._under_way.refused()
         request_id = os.urandom(8).hex()
         self.report(request_id, status, description, self.client[0] if self.client else "")
-        status_line, line_end, rest = self.refusal(status, description, request_id).partition(b"\r\n")
-        common = b"".join(b"%s: %s\r\n" % field for field in self.server_state.default_headers)
-        self.transport.write(status_line + line_end + common + rest)
+        self.transport.write(self.whole_refusal(status, description, request_id))
         self._step(Event.REFUSED)
         self._linger()
 
+    def whole_refusal(self, status: int, description: str, request_id: str) -> bytes:
+        """A refusal with the header fields of every answer."""
+        status_line, line_end, rest = self.refusal(status, description, request_id).partition(b"\r\n")
+        common = b"".join(b"%s: %s\r\n" % field for field in self.server_state.default_headers)
+        return status_line + line_end + common + rest
+
     def _end(self) -> None:
         """The last answer is complete, or never will be."""
-        self._outlet.flush()
         if self._phase is _ANSWER and not self._held:
             self._close()
             self._must_end_by(self.answer_timeout_s)

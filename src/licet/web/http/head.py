@@ -56,11 +56,7 @@ def scope_of(
     scheme: Literal["http", "https"],
 ) -> HTTPScope:
     """The ASGI scope of a head; `ends` are the server's and the client's address."""
-    if target.startswith(b"/") and b"#" not in target:
-        raw_path, _, query = target.partition(b"?")
-    else:  # with scheme and host, as for a proxy (RFC 9112 section 3.2.2)
-        parsed = httptools.parse_url(target)
-        raw_path, query = parsed.path, parsed.query or b""
+    raw_path, query = target_of(target)
     server, client = ends
     return {
         "type": "http",
@@ -78,6 +74,15 @@ def scope_of(
         "state": {},
         "extensions": {},
     }
+
+
+def target_of(target: bytes) -> tuple[bytes, bytes]:
+    """The path and the query of a request target, as they were sent."""
+    if target.startswith(b"/") and b"#" not in target:
+        raw_path, _, query = target.partition(b"?")
+        return raw_path, query
+    parsed = httptools.parse_url(target)  # with scheme and host, as for a proxy (RFC 9112 section 3.2.2)
+    return parsed.path, parsed.query or b""
 
 
 def path_of(raw_path: bytes) -> str:

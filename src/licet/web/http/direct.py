@@ -1,0 +1,278 @@
+"""Answers the requests of a connection to the public listener, without ASGI between bytes and endpoint.
+
+    head -> DirectExchange -> answering(exchange), awaited in a Run -> Response -> head and body in one write
+
+The rules:
+
+- An answer is one piece: its head and body are written together, with one system call.
+- The application continues within the event that it waited for, and not as a task one turn of the loop later.
+- No answer is written while the client does not read those before it: the connection waits with it.
+
+A scope, messages and a task for each request would cost more than half of what an introspection costs.
+"""
+
+import asyncio
+import contextvars
+from collections.abc import Coroutine
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from licet.protocol.errors import Header
+from licet.protocol.message import BODY_BYTES_MAX, Response, body_too_large
+from licet.web.http.connection import GuardedHttpProtocol
+from licet.web.http.exchange import STATUS_LINE, UnderWay
+from licet.web.http.head import path_of, target_of
+from licet.web.request import Disconnected, Exchange
+
+HEADS_MAX = 64  # that are kept as bytes; the usual ones are a handful
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_NO_CONTENT = 204  # it has neither a length nor a body (RFC 9110 8.6)
+
+
+class DirectHttpProtocol(GuardedHttpProtocol):
+    """One connection. `app` is an `Answering`."""
+
+    _fields: ClassVar[tuple[object, bytes]] = ([], b"")
+    """The header fields of every answer, as uvicorn has them and as bytes: one pair for all connections."""
+
+    def resume_writing(self) -> None:
+        """The client reads again: an answer that waited for that is written."""
+        super().resume_writing()
+        if isinstance(self._under_way, DirectExchange):
+            self._under_way.write()
+
+    def lines_of_all(self) -> bytes:
+        """The header fields of every answer."""
+        fields, lines = DirectHttpProtocol._fields
+        now = self.server_state.default_headers
+        if fields is not now:  # uvicorn makes a new list each second, for the date
+            lines = b"".join(b"%s: %s\r\n" % field for field in now)
+            DirectHttpProtocol._fields = now, lines
+        return lines
+
+    def has_answered(self, *, is_last: bool) -> None:
+        """An answer is written."""
+        if is_last:
+            self._end()
+        self.on_response_complete()
+
+    def _begin(self, version: str, *, expects_100: bool) -> UnderWay:  # noqa: ARG002 - needs no scope
+        return DirectExchange(self, expects_100=expects_100)
+
+    def _start(self, under_way: UnderWay) -> None:
+        assert isinstance(under_way, DirectExchange)
+        Run(self.app(under_way), under_way, self.tasks, self.loop)
+
+
+class DirectExchange(Exchange):
+    """One request and its answer."""
+
+    __slots__ = (
+        "_answer",
+        "_body",
+        "_connection",
+        "_expects_100",
+        "_is_alone",
+        "_is_gone",
+        "_is_last",
+        "_is_whole",
+        "_waiting",
+        "response_complete",
+        "response_started",
+    )
+
+    def __init__(self, connection: DirectHttpProtocol, *, expects_100: bool) -> None:
+        raw_path, query = target_of(connection.url)
+        client = connection.client
+        super().__init__(
+            connection.parser.get_method().decode("ascii"),
+            path_of(raw_path),
+            query,
+            connection.headers,
+            client[0] if client else "",
+            scheme=connection.scheme or "http",
+        )
+        self._connection = connection
+        self._expects_100 = expects_100
+        self._body = b""
+        self._answer = b""  # while it waits for the client
+        self._is_whole = False
+        self._is_alone = False  # the client sends no more
+        self._is_gone = False
+        self._is_last = True  # until the whole request is here
+        self._waiting: asyncio.Future[None] | None = None
+        self.response_started = False
+        self.response_complete = False
+
+    # For the application
+
+    async def body(self) -> bytes:
+        """All of the body. Raises Disconnected, and OAuthError when it is too large."""
+        if self._expects_100 and not self._is_whole and not self._is_gone:
+            self._expects_100 = False
+            self._connection.transport.write(_CONTINUE)
+        while not self._is_gone:
+            if len(self._body) > BODY_BYTES_MAX:
+                raise body_too_large()
+            if self._is_whole:
+                return self._body
+            await self._change()
+        raise Disconnected
+
+    async def gone(self) -> None:
+        """Return when the client no longer waits, once the body is here."""
+        while not self._is_gone and not self._is_alone:
+            await self._change()
+
+    # For the connection
+
+    def add_body(self, part: bytes) -> None:
+        """A part of the body has arrived. The connection bounds how much there may be."""
+        if not self.response_started:
+            self._body += part
+            self._has_changed()
+
+    def request_complete(self, *, is_reusable: bool) -> None:
+        """All of the request has arrived; an answer that has begun has already decided on the connection."""
+        self._is_whole = True
+        if not self.response_started:
+            self._is_last = not is_reusable
+            self._has_changed()
+
+    def client_is_done(self) -> None:
+        """The client sends no more: a request that waits in a line may give its place back."""
+        self._is_alone = True
+        self._has_changed()
+
+    def be_last(self) -> None:
+        """The answer is the last one of the connection."""
+        self._is_last = True
+
+    def refused(self) -> None:
+        """The connection has answered by itself: the application learns that the client is gone."""
+        self._is_gone = True
+        self._has_changed()
+
+    lost = refused
+
+    # For the Run
+
+    def respond(self, response: Response) -> None:
+        """Write the answer, or keep it until the client reads."""
+        status, body = response.status, response.body
+        try:
+            head = _head(status, response.headers)
+        except ValueError as bug:
+            self.fail(bug)
+            return
+        length = b"" if status == _NO_CONTENT else b"content-length: %d\r\n" % len(body)
+        named = b"x-request-id: %b\r\n" % self.request_id.encode("ascii")
+        closing = b"connection: close\r\n" if self._is_last else b""
+        if self.method == "HEAD":
+            body = b""
+        common = self._connection.lines_of_all()
+        self._take(b"%b%b%b%b%b\r\n%b" % (head, length, named, common, closing, body))
+
+    def fail(self, fault: BaseException) -> None:
+        """Answer for an application that could not, unless nobody waits."""
+        connection = self._connection
+        if isinstance(fault, Disconnected):
+            return
+        if isinstance(fault, asyncio.CancelledError):
+            status, description = 503, "The server is stopping."
+        else:
+            connection.logger.error("Exception in the public application", exc_info=fault)
+            status, description = 500, "The server has failed."
+        self._is_last = True
+        self._take(connection.whole_refusal(status, description, self.request_id))
+
+    def write(self) -> None:
+        """Write the answer that waits, if there is one and the client reads."""
+        connection = self._connection
+        if not self._answer or self._is_gone or connection.flow.write_paused:
+            return
+        answer, self._answer = self._answer, b""
+        self.response_complete = True
+        connection.transport.write(answer)
+        connection.has_answered(is_last=self._is_last)
+
+    def _take(self, answer: bytes) -> None:
+        self.response_started = True
+        self._answer = answer
+        self.write()
+
+    # What somebody waits for
+
+    async def _change(self) -> None:
+        """Return when something has happened to the request."""
+        if self._waiting is None or self._waiting.done():
+            self._waiting = self._connection.loop.create_future()
+        await asyncio.shield(self._waiting)
+
+    def _has_changed(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+
+@lru_cache(HEADS_MAX)
+def _head(status: int, headers: tuple[Header, ...]) -> bytes:
+    """The status line and these header fields, which are the same for most answers.
+
+    Raises ValueError where a value has a line end: behind it would begin a forged header.
+    """
+    lines = [STATUS_LINE[status], *(b"%b: %b\r\n" % field for field in headers)]
+    head = b"".join(lines)
+    if not len(lines) == head.count(b"\r") == head.count(b"\n"):
+        raise ValueError("a header of an answer has a line end")
+    return head
+
+
+class Run:
+    """An application that answers one request, in `running` until its end; like a task it can be cancelled.
+
+    `asyncio.current_task()` does not know it: an application may wait for futures, but for nothing that needs
+    a task of its own. An eager task would do the same without these lines, but asyncio has them only since
+    Python 3.12, and 3.11 is supported.
+    """
+
+    __slots__ = ("_context", "_coroutine", "_exchange", "_loop", "_running", "_waits_for")
+
+    def __init__(
+        self,
+        coroutine: Coroutine[Any, Any, Response],
+        exchange: DirectExchange,
+        running: set[Any],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._coroutine = coroutine
+        self._exchange = exchange
+        self._context = contextvars.copy_context()
+        self._running = running
+        self._loop = loop
+        self._waits_for: asyncio.Future[Any] | None = None
+        running.add(self)
+        self.go_on()
+
+    def go_on(self, _: object = None) -> None:
+        """Go on until the next wait, or to the answer."""
+        try:
+            waits_for = self._waits_for = self._context.run(self._coroutine.send, None)
+        except StopIteration as end:
+            self._running.discard(self)
+            self._exchange.respond(end.value)
+        except BaseException as fault:  # noqa: BLE001 - whatever it is, a client waits
+            self._running.discard(self)
+            self._exchange.fail(fault)
+        else:
+            if waits_for is None:  # asyncio.sleep(0)
+                self._loop.call_soon(self.go_on)
+            else:
+                # As a task does: mark the future as waited for.
+                waits_for._asyncio_future_blocking = False  # noqa: SLF001
+                waits_for.add_done_callback(self.go_on)
+
+    def cancel(self, msg: object = None) -> bool:
+        """Cancel what it waits for, so that it ends. The server gives its reason by this name."""
+        del msg
+        return self._waits_for is not None and self._waits_for.cancel()

@@ -1,0 +1,113 @@
+"""How the public listener answers: in one piece, no faster than the client reads, and at the end too."""
+
+import logging
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from licet.web.http.direct import HEADS_MAX, _head
+from support.listening import (
+    LARGE,
+    PATIENCE_S,
+    Client,
+    Patient,
+    PatientProtocol,
+    Server,
+    get,
+    post,
+    silent,
+)
+from support.waiting import until
+
+MANY = 8
+
+
+@pytest.fixture
+def narrow() -> Iterator[Server]:
+    """A server that can send little at a time."""
+    with Server(PatientProtocol, buffer_bytes=4096) as server:
+        yield server
+
+
+def slow_reader(server: Server) -> Client:
+    """A client whose system takes little at a time."""
+    client = Client(socket.socket())
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    client.socket.settimeout(PATIENCE_S)
+    client.socket.connect(server.address)
+    return client
+
+
+def test_answers_wait_while_the_client_does_not_read(narrow: Server) -> None:
+    """Requests in a row cannot fill the memory with answers: one is written when the last has been read."""
+    with slow_reader(narrow) as client:
+        client.send(post("/large") * MANY)
+        until(lambda: any(it.flow.write_paused for it in Patient.living))
+        narrow.catch_up()
+        (held,) = [it for it in Patient.living if it.flow.write_paused]
+        assert held.transport.get_write_buffer_size() <= 2 * (LARGE + 1000)
+        assert [len(client.answer().body) for _ in range(MANY)] == [LARGE + len('{"x": ""}')] * MANY
+
+
+def test_a_client_that_leaves_while_its_answer_waits_leaves_nothing(narrow: Server) -> None:
+    """Neither the answer nor the connection."""
+    with slow_reader(narrow) as client:
+        client.send(post("/large") * MANY)
+        until(lambda: any(it.flow.write_paused for it in Patient.living))
+        client.reset()
+    until(lambda: not any(it.flow.write_paused for it in Patient.living))
+    with narrow.connect() as client:
+        client.send(post())
+        assert client.answer().status == 200
+
+
+@pytest.mark.parametrize("path", ["/gated", "/pondered"])
+def test_a_request_that_outlasts_the_stop_is_answered_that_the_server_stops(
+    path: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 9110 15.6.4: the client may try again, at another node."""
+    with (
+        silent(caplog, monkeypatch, but="Cancel 1 running task(s), timeout graceful shutdown exceeded"),
+        Server(PatientProtocol, grace_s=0) as server,
+        server.connect() as client,
+    ):
+        client.send(post(path, b"a=b"))
+        server.wait_at_the_gate()
+        server.stop()
+        answer = client.last_answer()
+        assert answer.status == 503
+        assert answer.json["error"] == "server_error"
+        assert answer.headers["connection"] == "close"
+
+
+def test_a_bug_is_answered_as_an_error_with_the_id_that_the_log_has(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 6749 5.2 for the shape. The connection ends: nobody knows what state it is in."""
+    monkeypatch.setattr(logging.getLogger("uvicorn.access"), "disabled", True)
+    with Server(PatientProtocol) as server, server.connect() as client:
+        client.send(post("/crash"))
+        answer = client.last_answer()
+    assert (answer.status, answer.json["error"]) == (500, "server_error")
+    assert answer.json["request_id"] == answer.headers["x-request-id"] == "an-id"
+    assert "a bug" not in answer.body.decode()
+    assert "LookupError: a bug" in caplog.text
+
+
+def test_heads_that_are_kept_are_bounded() -> None:
+    """RFC 9110 5.5. Headers may have what a request said, and each could be another one."""
+    for number in range(2 * HEADS_MAX):
+        _head(200, ((b"x-number", b"%d" % number),))
+    assert _head.cache_info().currsize == HEADS_MAX
+    with pytest.raises(ValueError, match="a line end"):
+        _head(200, ((b"x-number", b"1\r\nx-forged: 2"),))
+
+
+def test_an_answer_to_head_has_the_length_and_no_body(patient: Server) -> None:
+    """RFC 9110 9.3.2."""
+    with patient.connect() as client:
+        client.send(get("Host: licet.test").replace(b"GET", b"HEAD") + get("Host: licet.test", path="/head"))
+        head = client._until(b"\r\n\r\n")
+        assert b"content-length: " in head.lower()
+        assert client.answer().status == 204
