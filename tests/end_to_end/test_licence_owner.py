@@ -224,7 +224,7 @@ def test_pages_show_an_owner_of_one_tenant_the_licence_and_no_button_to_change_i
 ) -> None:
     """Seats, rule, end and lives stand there as text."""
     for path in ("/set-up/pools", "/set-up/scopes"):
-        assert "/add" not in olga.get(path).text.partition("<main")[2], path
+        assert f"{path}/add" not in olga.get(path).text.partition("<main")[2], path
     pool = olga.get("/set-up/pools/edit?name=full").text.partition("<main")[2]
     assert "<bdi>2</bdi>" in pool
     assert "<bdi>a client</bdi>" in pool
