@@ -50,7 +50,7 @@ that tag, or `*` for whatever is there.
 
 | answer | when |
 | --- | --- |
-| 428 | there is no `If-Match` |
+| 428 | there is no `If-Match`; this is answered before the body is looked at |
 | 412 | somebody was first: `current` has what is there now, `ETag` its tag |
 | 204 | to DELETE: it is not there any more, also when it was not there before |
 | 304 | to GET with `If-None-Match`: it is what you have |
@@ -82,9 +82,10 @@ curl -X PATCH -H "Authorization: Bearer $KEY" -H 'If-Match: *' -H 'Content-Type:
 `clients` are 20 at most, those with most sessions first. The dry run of the set-up file answers its plan. An
 operation that has no dry run refuses to be asked for one (422).
 
-To trust a vendor or no longer, and to install or remove a licence, is refused where sessions would end,
-until `?may_end=` says how many may: 409 `would-end-sessions`, with the same members in `ending`. So a session
-that began meanwhile is not ended unseen.
+A change with which sessions would end is refused until `?may_end=` says how many may: 409
+`would-end-sessions`, with the same members in `ending`. So one wrong digit throws nobody out, and a session
+that began meanwhile is not ended unseen. This holds for PATCH and DELETE of tenants, pools, scopes, users and
+clients, and for vendors and licences.
 
 ## Vendors and licences
 
@@ -126,6 +127,12 @@ are seconds (`..._s`). What you send may also be a date, or a time of another zo
 | `null` | never |
 
 Where no single tenant is meant, as in `/journal` or for an API key, it is UTC.
+
+## Names that are not there
+
+A name in an address, a field of a body or a parameter that does not exist is refused, and the answer says
+which one was probably meant: `There is no pool ful; did you mean full?` Only names that you may see are among
+those.
 
 ## Errors
 

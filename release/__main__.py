@@ -94,9 +94,23 @@ def version_to_release(repository: Path) -> str:
     changelog = (repository / "CHANGELOG.md").read_text(encoding="utf-8")
     if not re.search(rf"^## \[{re.escape(version)}\] - \d{{4}}-\d\d-\d\d$", changelog, re.MULTILINE):
         raise Refused(f"CHANGELOG.md has no heading '## [{version}] - YYYY-MM-DD'; close it for this version")
+    recording = f"tests/fixtures/statements-{_schema(repository)}.json"
+    if not (repository / recording).exists():
+        raise Refused(
+            "what this version says to its store is not recorded, so that no later one is tried with it;"
+            f" record it: .venv/bin/python tests/support/statements.py > {recording}"
+        )
     if run(["git", "tag", "--list", f"v{version}"], repository):
         raise Refused(f"the tag v{version} exists; raise the version in pyproject.toml")
     return version
+
+
+def _schema(repository: Path) -> str:
+    """The number of the tables that this version needs."""
+    text = (repository / "src" / "licet" / "store" / "migrate.py").read_text(encoding="utf-8")
+    found = re.search(r'^HEAD = "(\d+)"', text, re.MULTILINE)
+    assert found is not None
+    return found[1]
 
 
 if __name__ == "__main__":

@@ -320,6 +320,10 @@ PAGES = {
     "seats-end": "/seats/end?tenant=Odd&all=1",
     "nothing-to-end": "/seats/end?tenant=Odd",
     "not-there": "/nowhere",
+    "client-page": "/client?tenant=Odd&name=" + "x" * 128,
+    "user-page": "/user?tenant=Odd&name=A1",
+    "search": "/search?q=a",
+    "search-nothing": "/search?tenant=Odd&q=zzz",
 }
 
 

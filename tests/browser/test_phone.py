@@ -34,6 +34,9 @@ PAGES = {
     "users": f"/set-up/users{HERE}",
     "clients": f"/set-up/clients{HERE}",
     "client": f"/set-up/clients/edit{HERE}&name=TestClientId",
+    "client-page": f"/client{HERE}&name=Client2",
+    "user-page": f"/user{HERE}&name=C2",
+    "search": "/search?q=c",
     "administrators": "/set-up/administrators",
     "webhooks": "/set-up/webhooks",
 }

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -47,6 +48,10 @@ def repository(tmp_path: Path) -> Path:
     place = tmp_path / "project"
     (place / "src" / "licet").mkdir(parents=True)
     (place / "src" / "licet" / "__init__.py").touch()
+    (place / "src" / "licet" / "store").mkdir()
+    (place / "src" / "licet" / "store" / "migrate.py").write_text('HEAD = "0002"  # the last pre step\n')
+    (place / "tests" / "fixtures").mkdir(parents=True)
+    (place / "tests" / "fixtures" / "statements-0002.json").touch()
     (place / "pyproject.toml").write_text(PROJECT)
     (place / "CHANGELOG.md").write_text(CLOSED)
     git(tmp_path, "init", "--quiet", str(place))
@@ -118,6 +123,22 @@ def test_an_open_changelog_is_no_release(repository: Path, text: str) -> None:
     keep(repository)
     with pytest.raises(Refused, match=r"'## \[0.2.0\] - YYYY-MM-DD'"):
         version_to_release(repository)
+
+
+def test_a_version_whose_statements_are_not_recorded_is_no_release(repository: Path) -> None:
+    """The next version could not be tried on what it says to its store during an upgrade."""
+    (repository / "tests" / "fixtures" / "statements-0002.json").unlink()
+    keep(repository)
+    with pytest.raises(Refused, match=r"record it: .* > tests/fixtures/statements-0002.json"):
+        version_to_release(repository)
+
+
+@pytest.mark.wide
+def test_what_a_version_says_to_its_store_can_be_recorded() -> None:
+    """It is needed at a release only, when nobody has time to mend it."""
+    command = [sys.executable, str(ROOT / "tests" / "support" / "statements.py")]
+    recorded = subprocess.run(command, check=True, capture_output=True, timeout=100)
+    assert json.loads(recorded.stdout)["made"]
 
 
 def test_a_version_is_released_once(repository: Path) -> None:

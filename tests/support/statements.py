@@ -62,8 +62,18 @@ scope remove look --yes
 tenant set Jim_Test --session-ttl 15m
 tenant add Third --seats 1
 tenant remove Third --yes
+pool set full --hold 60s --alerts 80,expires
+tenant set Jim_Test --time-zone Australia/Sydney
+admin add ada --role owner --password-stdin
+admin key add prometheus --role viewer
+webhook add https://alerts.example.com/licet
 """
 LOOK = """
+admin list
+admin key list
+webhook list
+alerts
+journal
 seats
 seats --json
 session list
@@ -84,10 +94,11 @@ usage
 usage --json
 export
 pool set full --seats 1
-pool set mobile --expires 2001-01-31
+pool set mobile --expires 2001-01-31 --yes
 user password U2 --no-password
 session end --user U1 --yes
 session end --all --yes
+admin key remove prometheus --yes
 client remove c2 --yes
 user remove U2 --yes
 """
@@ -245,7 +256,7 @@ def _use(directory: Path, verb: Callable[..., None]) -> None:
     """All that servers and the command line do to a store, once at least."""
     (directory / "setup.toml").write_text(SETUP, encoding="ascii")
     for line in SET_UP.strip().splitlines():
-        verb(line, "correct horse\n" if "stdin" in line else None)
+        verb(line, "correct horse battery\n" if "stdin" in line else None)
     verb(f"apply {directory / 'setup.toml'}")
     with closing(SqliteStore(directory / "licet.db", SystemClock())) as store:
         _serve(store)

@@ -53,6 +53,7 @@ from licet.web.log_rate_limit import Kind
 API_PREFIX = "/api/"
 _FOR_PROGRAMS = (API_PREFIX, scraping.PATH)  # which are for programs, so a page would not help
 _FAULT = 500
+_OF_A_READER = frozenset({"not-found", "not-allowed"})  # who may well be signed in, and goes on elsewhere
 
 
 def admin_application(context: AdminContext) -> Application:
@@ -150,7 +151,7 @@ class _FaultAnswers:
             return problem_answer(problem, request_id(request), advised(problem.detail, problem.refusal))
         try:
             visit = None
-            if problem.kind == "not-found":
+            if problem.kind in _OF_A_READER:
                 visit = await frame.visit_if_signed_in(self._context, request)
             return frame.problem_page(request, problem, visit)
         except Exception:  # The answer to a fault must not raise one.

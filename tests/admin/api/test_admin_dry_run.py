@@ -59,8 +59,31 @@ def test_a_dry_run_tells_whose_sessions_would_end_and_ends_none(
         "clients_more": 0,
     }
     assert (site.version(), site.count(schema.event), site.count(schema.session)) == (version, events, 3)
-    assert site.call(method, path, if_match="*", **options).is_success
+    may_end = "" if method == "POST" else f"?may_end={ends}"  # which says itself that sessions end
+    assert site.call(method, f"{path}{may_end}", if_match="*", **options).is_success
     assert site.count(schema.session) == 3 - ends
+
+
+@pytest.mark.parametrize(("method", "path", "body", "ends"), ENDING[:-2])
+def test_a_change_ends_no_more_sessions_than_the_caller_agrees_to(
+    site: AdminSite, method: str, path: str, body: dict[str, Any] | None, ends: int
+) -> None:
+    """One digit that is wrong throws nobody out: 409 says how many would end, and nothing is changed."""
+    version = site.version()
+    options: dict[str, Any] = {} if body is None else {"json": body}
+    for agreed in ("", f"?may_end={ends - 1}"):
+        refused = problem(
+            site.call(method, f"{path}{agreed}", if_match="*", **options), 409, "would-end-sessions"
+        )
+        assert refused["ending"]["sessions_ended"] == ends
+        assert f"send may_end={ends} to agree" in refused["detail"]
+    assert (site.version(), site.count(schema.session)) == (version, 3)
+
+
+def test_a_change_that_ends_nothing_asks_for_nothing(site: AdminSite) -> None:
+    """Also where sessions live."""
+    assert site.call("PATCH", POOL, if_match="*", json={"seats": 1, "alerts": ["50"]}).is_success
+    assert site.count(schema.session) == 3
 
 
 def test_a_dry_run_counts_sessions_that_would_be_cut_short(site: AdminSite) -> None:

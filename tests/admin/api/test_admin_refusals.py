@@ -176,9 +176,10 @@ REFUSED: list[tuple[str, str, Any, int, str, dict[str, Any], str]] = [
         {
             "code": "not_found",
             "subject": {"kind": "tenant", "name": "Nowhere"},
+            "others": [{"kind": "tenant", "name": name, "tenant": name} for name in (JIM, "Other")],
             "errors": ["#/tenant not_found None"],
         },
-        "There is no tenant Nowhere.",
+        f"There is no tenant Nowhere; there is: {JIM}, Other.",
     ),
     (
         "GET",

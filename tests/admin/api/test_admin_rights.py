@@ -221,7 +221,7 @@ class TestTenants:
             {
                 "pointer": "#/tenant",
                 "code": "not_found",
-                "message": f"There is no tenant {JIM}.",
+                "message": f"There is no tenant {JIM}; there is: {OTHER}.",
                 "limit": None,
             }
         ]

@@ -94,8 +94,14 @@ def test_who_is_of_one_tenant_has_the_webhooks_of_that_tenant(site: AdminSite) -
     assert own["tenant"] == OTHER
     assert site.get("/webhooks", "viewer of Other")["items"] == [own | {"url": None}]
     assert mistakes(site.call("POST", "/webhooks", "owner of Other", json={"url": URL, "tenant": JIM})) == {
-        "#/tenant": f"There is no tenant {JIM}."
+        "#/tenant": f"There is no tenant {JIM}; there is: {OTHER}."
     }
+    # null is all tenants, also here.
+    problem(
+        site.call("POST", "/webhooks", "owner of Other", json={"url": URL, "tenant": None}),
+        403,
+        "not-allowed",
+    )
 
 
 @pytest.mark.parametrize(

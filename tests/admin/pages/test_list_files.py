@@ -35,6 +35,7 @@ FILES = {
     "/alerts": "tenant,pool,alert,text,in_use,seats",
     "/alerts/messages": "message,created,type,about,to,state",
     "/licences": "tenant,licence,serial,state,gives",
+    "/overview": "tenant,pool,in_use,seats,on_hold,peak_today",
     "/set-up/tenants": "name,pools,users,clients",
     "/set-up/pools": "tenant,name,seats",
     "/set-up/scopes": "tenant,name,seat_of_pool",
@@ -77,6 +78,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
             with changing(store, "ada") as change:
                 change.add_api_key("deploy", made, role=Role.VIEWER, tenant_id=None, expires_at_ms=None)
             site.key = made.key  # type: ignore[attr-defined]
+        token = site.take("Client2").json()["access_token"]
+        site.advance(seconds=60)
+        site.http.post("/Jim_Test/logoff", headers={"authorization": f"Bearer {token}"}).raise_for_status()
         site.take(FORMULA).raise_for_status()
         site.take("Client1", scope="view").raise_for_status()
         assert site.take("Client1").status_code == 400
@@ -150,11 +154,43 @@ def test_every_list_is_a_file_too(ada: Reader, path: str) -> None:
     assert answer.text.startswith((FILES | OWNERS_FILES)[path])
 
 
-@pytest.mark.parametrize("path", [it for it in (*FILES, *OWNERS_FILES) if it != "/licences"])
+@pytest.mark.parametrize(
+    "path", [it for it in (*FILES, *OWNERS_FILES) if it not in {"/licences", "/overview"}]
+)
 def test_the_page_of_a_list_that_has_rows_leads_to_its_file(ada: Reader, path: str) -> None:
     page = path.removesuffix("/messages")
     [link] = {it for it in links_of(ada.get(f"{page}{HERE}")) if it.startswith(f"{path}/download.csv")}
     assert rows_of(ada.get(link)), link
+
+
+def test_the_tables_without_filters_are_files_too(site: DashboardSite, ada: Reader) -> None:
+    """All pools as of now; the seats that somebody held; who held them at a denial."""
+    assert "/overview/download.csv" in links_of(ada.get("/"))
+    assert [(it["tenant"], it["in_use"]) for it in rows_of(file_of(ada, "/overview", ""))] == [
+        ("Jim_Test", "1"),
+        ("Other", "0"),
+    ]
+    for path, name in (("/client", "Client2"), ("/user", "C2")):
+        [link] = [it for it in links_of(ada.get(f"{path}{HERE}&name={name}")) if "download.csv" in it]
+        [held] = rows_of(ada.get(link))
+        assert (held["pool"], held["client_id"], held["user"], held["seconds"]) == (
+            "full",
+            "Client2",
+            "C2",
+            "60",
+        )
+        assert INSTANT.fullmatch(held["until"])
+        for wrong in (HERE, f"{HERE}&name=", f"{HERE}&name=%00", f"?name={name}"):
+            assert file_of(ada, path, wrong).status_code == 404, wrong
+    [denied] = {it for it in links_of(ada.get(f"/denials{HERE}")) if "/denials/holders" in it}
+    [link] = [it for it in links_of(ada.get(denied)) if "download.csv" in it]
+    assert [it["client_id"] for it in rows_of(ada.get(link))] == [f"'{FORMULA}"]
+    assert file_of(ada, "/denials/holders").status_code == 404
+    with site.reader("olga") as olga:
+        for path in (link, f"/client/download.csv{HERE}&name=Client2", f"/user/download.csv{HERE}&name=C2"):
+            assert olga.get(path).status_code == 404, path
+        assert "Jim_Test" not in file_of(olga, "/overview", "").text
+        assert rows_of(file_of(olga, "/client", "?name=Client2")) == []
 
 
 def test_a_file_has_what_its_list_shows_with_the_same_filters(ada: Reader) -> None:

@@ -91,7 +91,7 @@ def test_a_client_s_page_says_what_it_holds_and_when_it_was_used(ada: Reader) ->
 def test_it_says_why_it_was_refused_and_what_it_held_before(ada: Reader) -> None:
     assert "all 2 seats in use 1 127.0.0.1" in part(ada, CLIENT, "Denials All denials")
     assert "wrong password or secret 1 127.0.0.1" in part(ada, CLIENT, "Failed authentications All failures")
-    assert "9 min 00 s 1" in part(ada, CLIENT, "Seats held before Its journal")
+    assert "9 min 00 s 1" in part(ada, CLIENT, "Seats held before CSV Its journal")
     assert "a test changed client Client1" in part(ada, CLIENT, "What administrators did All of it")
 
 
@@ -102,7 +102,7 @@ def test_a_user_s_page_has_all_of_its_clients(ada: Reader) -> None:
     assert "2 clients that stand for it" in said
     assert "Its clients may use full" in said
     assert f"/client{HERE}&name=Client1" in links_of(page)
-    assert "9 min 00 s 1" in part(ada, USER, "Seats held before Its journal")
+    assert "9 min 00 s 1" in part(ada, USER, "Seats held before CSV Its journal")
     assert "wrong password or secret 1" in part(ada, USER, "Failed authentications All failures")
 
 
@@ -180,6 +180,7 @@ def test_names_lead_to_the_pages(ada: Reader) -> None:
         f"/denials{HERE}&within=all",
         f"/failures{HERE}&within=all",
         f"/journal{HERE}&within=all",
+        f"/usage{HERE}",
     )
     for path in lists:
         links = links_of(ada.get(path))
@@ -187,6 +188,20 @@ def test_names_lead_to_the_pages(ada: Reader) -> None:
         assert user in links, path
     assert client in links_of(ada.get(f"/set-up/clients/edit{HERE}&name=Client1"))
     assert user in links_of(ada.get(f"/set-up/users/edit{HERE}&name=C1"))
+
+
+def test_a_page_that_is_not_for_a_reader_has_the_navigation(site: DashboardSite) -> None:
+    """Who is signed in goes on from there."""
+    with site.reader("vera") as vera:
+        page = vera.get("/set-up/keys")
+        assert page.status_code == 403
+        assert 'aria-label="Pages"' in page.text
+    with site.reader(None) as nobody:
+        assert 'aria-label="Pages"' not in nobody.get("/nowhere").text
+
+
+def test_the_journal_leads_from_a_removal_to_what_is_known(ada: Reader) -> None:
+    assert f"/client{HERE}&name=Once" in links_of(ada.get(f"/journal{HERE}&kind=event&action=remove"))
 
 
 def test_a_name_is_text_and_nothing_else(ada: Reader) -> None:

@@ -7,14 +7,14 @@ The rules:
 
 - All that meets the store, and the making of the answer's bytes, happens in a thread of the context.
 - What can be edited has an entity tag, of its content. To change or remove it, `If-Match` has to say which
-  content is meant (428 without): two who edit at once are distinguished in the transaction itself, and the
-  one who comes second gets what is there now (412). `*` is any content.
+  content is meant (428 without, before the body is looked at): two who edit at once are distinguished in the
+  transaction itself, and the one who comes second gets what is there now (412). `*` is any content.
 - Removing what is not there any more is done already (RFC 9110 13.1.1). What is not for the one who asks is
   not there either, but for the names of its own tenant.
 - A list is `items` and `next`, the cursor of the page behind it; a `Link` header has the address of that.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -24,8 +24,15 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 
 from licet.admin.api.conditional import Shown, matches
-from licet.admin.api.dry_run import Rehearsed, is_agreed, is_asked, must_be_possible, would_end
-from licet.admin.api.parameters import Page
+from licet.admin.api.dry_run import (
+    Rehearsed,
+    is_agreed,
+    is_asked,
+    must_be_possible,
+    needs_agreement,
+    would_end,
+)
+from licet.admin.api.parameters import Page, must_be_known
 from licet.admin.api.requests import Body
 from licet.admin.api.wire import encoded
 from licet.admin.authentication import Identity
@@ -33,6 +40,7 @@ from licet.admin.context import AdminContext, must_be
 from licet.admin.gate import SLASH
 from licet.admin.problems import Problem, not_allowed
 from licet.model import Role, Tenant, Value
+from licet.nearest import or_rather
 from licet.refusal import Subject
 from licet.setup.change import SetupChange
 from licet.setup.consequences import Attempt, Consequences, attempt
@@ -49,10 +57,14 @@ Found = TypeVar("Found")
 
 
 class NotThere(Problem):
-    """What an address names is not there."""
+    """What an address names is not there; `known` are the names that the caller may see."""
 
-    def __init__(self, what: str, name: str) -> None:
-        super().__init__(404, "not-found", f"There is no {what} {name}.")
+    def __init__(self, what: str, name: str, known: Iterable[str] = ()) -> None:
+        super().__init__(404, "not-found", f"There is no {what} {name}{or_rather(name, known)}")
+
+
+class TenantNotThere(NotThere):
+    """It is a tenant, or is not for this caller to see."""
 
 
 class Call:
@@ -148,19 +160,29 @@ class Call:
     def tenant(self, name: str) -> Tenant:
         """A tenant as it is now; call it in a thread.
 
-        Raises NotFound.
+        Raises NotThere.
         """
-        return self.context.tenant_now(self.identity, name)
+        try:
+            return self.context.tenant_now(self.identity, name)
+        except NotFound:
+            raise self._no_tenant(name) from None
+
+    def _no_tenant(self, name: str) -> TenantNotThere:
+        """For who does not see it, as for everybody where it is not there."""
+        seen = (it.name for it in self.context.store.tenants().values() if self.identity.sees(it.id))
+        return TenantNotThere("tenant", name, seen)
 
     def tenant_id(self, name: str | None) -> int | None:
         """The id of the tenant that a body names, None for all of them; call it in a thread.
 
         Raises NotFound at this member of the body.
         """
-        try:
-            return None if name is None else self.tenant(name).id
-        except NotFound:
-            raise unknown(Subject("tenant", name or ""), field="tenant") from None
+        if name is None:
+            return None
+        known = {it.name: it.id for it in self.context.tenants_now(self.identity)}
+        if name not in known:
+            raise unknown(Subject("tenant", name), known, field="tenant")
+        return known[name]
 
     def now_ms(self) -> int:
         """The store's clock."""
@@ -181,8 +203,11 @@ class Call:
     async def change_setup(self, work: Callable[[SetupChange], Made]) -> Made:
         """What `work` gives, which changes the set-up; with `dry_run` it is taken back.
 
-        Raises Rehearsed, with what would end, where only that was asked.
+        Of an operation with `may_end`, no more sessions end than the caller agrees to. Raises Rehearsed, with
+        would end, where only that was asked; Problem, with the same.
         """
+        if needs_agreement(self.request):
+            return (await self.change_agreed(work))[0]
         if not is_asked(self.request):
             return await self.context.change(self.identity, work)
 
@@ -221,28 +246,20 @@ class Call:
     def setup(self, change: SetupChange, name: str) -> TenantSetup:
         """A tenant, to be changed.
 
-        Raises NotFound.
+        Raises NotThere.
         """
-        found = change.tenant(name)
+        try:
+            found = change.tenant(name)
+        except NotFound:
+            raise self._no_tenant(name) from None
         if not self.identity.sees(found.tenant.id):
-            raise unknown(Subject("tenant", name, name))
+            raise self._no_tenant(name)
         return found
 
     def below(self, name: str) -> str:
         """The address of what has this name in the list that is called."""
         segments = self.request.scope["path"].removeprefix(f"{API}/").split("/")
         return at(*(segment.replace(SLASH, "/") for segment in segments), name)
-
-    def condition(self) -> str:
-        """What `If-Match` says.
-
-        Raises Problem when it is not there.
-        """
-        condition: str | None = self.request.headers.get("if-match")
-        if condition is None:
-            detail = "Send If-Match with the ETag of what you have seen, or * for whatever is there."
-            raise Problem(428, "condition-needed", detail)
-        return condition
 
 
 def answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -265,13 +282,13 @@ def at(*segments: str) -> str:
     return "/".join([API, *(quote(segment, safe="") for segment in segments)])
 
 
-def there(found: Found | None, what: str, name: str) -> Found:
-    """What was found.
+def there(found: Found | None, what: str, name: str, known: Iterable[str] = ()) -> Found:
+    """What was found; `known` are the names that there are.
 
     Raises NotThere.
     """
     if found is None:
-        raise NotThere(what, name)
+        raise NotThere(what, name, known)
     return found
 
 
@@ -297,6 +314,7 @@ class Rights(Value, frozen=True, kw_only=True):
         identity = await context.identity(request)
         must_be(identity, self.role)
         must_be_possible(request)
+        must_be_known(request)
         if self.of_all and identity.tenant_id is not None:
             raise not_allowed(self.why_of_all)
         return Call(context, identity, request)

@@ -1,11 +1,12 @@
 """Reads the objects of one kind, all or one, and opens the transaction that changes them.
 
-The address says whose they are. Where that owner is not there, NotFound or NotThere is raised; what is not
-there itself is None, but for a tenant, which is NotFound. What reads is called in a thread.
+The address says whose they are. Where that owner is not there, NotThere is raised; what is not
+there itself is None, but for a tenant, which is TenantNotThere. What reads is called in a thread.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Collection as Collection_
 from contextlib import AbstractContextManager
 from typing import Generic, TypeVar
 
@@ -44,6 +45,7 @@ class Collection(ABC, Generic[Change, Thing]):
 
     owner: Callable[..., Awaitable[Owner]] = staticmethod(nobody)
     can_be_rehearsed = True
+    ends_sessions = True  # if one is changed or removed
 
     @abstractmethod
     def all(self, call: Call, owner: Owner, /) -> Mapping[str, Thing]:
@@ -56,6 +58,10 @@ class Collection(ABC, Generic[Change, Thing]):
     @abstractmethod
     def find_in(self, change: Change, call: Call, owner: Owner, name: str, /) -> Thing | None:
         """One as it is in a transaction."""
+
+    def names_in(self, change: Change, owner: Owner, /) -> Collection_[str]:  # noqa: ARG002 - as any kind
+        """The names in a transaction that may be told to the caller, where they are known."""
+        return ()
 
     @abstractmethod
     async def change(self, call: Call, owner: Owner, work: Callable[[Change], Made], /) -> Made:
@@ -70,11 +76,11 @@ class Tenants(Collection[SetupChange, Tenant]):
         return {tenant.name: tenant for tenant in call.context.tenants_now(call.identity)}
 
     def find(self, call: Call, _: Owner, name: str) -> Tenant:
-        """Raises NotFound."""
+        """Raises TenantNotThere."""
         return call.tenant(name)
 
     def find_in(self, change: SetupChange, call: Call, _: Owner, name: str) -> Tenant:
-        """Raises NotFound."""
+        """Raises TenantNotThere."""
         return call.setup(change, name).tenant
 
     async def change(self, call: Call, _: Owner, work: Callable[[SetupChange], Made]) -> Made:
@@ -96,6 +102,10 @@ class InTenant(Collection[TenantSetup, Thing]):
     def find_in(self, change: TenantSetup, _: Call, owner: Owner, name: str) -> Thing | None:
         """One as it is in a transaction."""
         return self.parts(change, owner).get(name)
+
+    def names_in(self, change: TenantSetup, owner: Owner) -> Collection_[str]:
+        """All of them."""
+        return self.parts(change, owner).keys()
 
     async def change(self, call: Call, owner: Owner, work: Callable[[TenantSetup], Made]) -> Made:
         """In a change of the set-up."""
@@ -119,19 +129,21 @@ class OfClient(InTenant[Thing]):
     """What a client of a tenant has of one kind."""
 
     owner = staticmethod(a_client)
+    ends_sessions = False  # what was begun with it lives on
 
     def __init__(self, parts: Callable[[Client], Mapping[str, Thing]]) -> None:
         self._parts = parts
 
     def parts(self, tenant: Tenant | TenantSetup, owner: Owner) -> Mapping[str, Thing]:
         """All of the client's; raises NotThere."""
-        return self._parts(there(tenant.clients.get(owner[1]), "client", owner[1]))
+        return self._parts(there(tenant.clients.get(owner[1]), "client", owner[1], tenant.clients))
 
 
 class OfStore(Collection[Change, Thing]):
     """Accounts and webhooks: who is of one tenant has those of that tenant."""
 
     can_be_rehearsed = False
+    ends_sessions = False
 
     def __init__(
         self,

@@ -1,9 +1,11 @@
 """Makes requests conditional: entity tags of what is shown, and `If-Match` (RFC 9110 8.8.3, 13.1)."""
 
 import hashlib
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from fastapi import Depends
+from starlette.requests import Request
 
 from licet.admin.problems import Problem
 from licet.model import Value
@@ -39,6 +41,21 @@ def represent_text(text: str) -> Shown:
 def _tagged(body: bytes, hidden: bytes) -> Shown:
     digest = hashlib.sha256(body + b"\0" + hidden).hexdigest()
     return Shown(body=body, etag=f'"{digest[: 2 * ETAG_BYTES]}"')
+
+
+async def condition_of(request: Request) -> str:
+    """A dependency: what `If-Match` says.
+
+    Raises Problem when it is not there.
+    """
+    condition: str | None = request.headers.get("if-match")
+    if condition is None:
+        detail = "Send If-Match with the ETag of what you have seen, or * for whatever is there."
+        raise Problem(428, "condition-needed", detail)
+    return condition
+
+
+Condition = Annotated[str, Depends(condition_of)]
 
 
 def must_match(condition: str, found: Shown) -> None:

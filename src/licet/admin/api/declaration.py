@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from licet.admin.api import openapi, responses
 from licet.admin.api.call import API, Call, OwningAll, Reading, answer
-from licet.admin.api.conditional import Shown, must_match, represent_text
+from licet.admin.api.conditional import Condition, Shown, must_match, represent_text
 from licet.admin.api.dry_run import asked, is_asked
 from licet.admin.problems import Problem
 from licet.model import Tenant
@@ -56,13 +56,14 @@ async def get_declaration(
 )
 async def apply_declaration(
     call: OwningAll,
+    condition: Condition,
     request: Request,
     *,
     prune: Annotated[bool, Query(description="Also remove what the file does not name.")] = False,
     rehearse: Annotated[bool, Query(description="The same as dry_run.")] = False,
 ) -> Response:
     """Make the store match a TOML file, all of it or nothing; passwords and secrets stay as they are."""
-    condition, rehearse = call.condition(), rehearse or is_asked(request)
+    rehearse = rehearse or is_asked(request)
     sent = await request.body()
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != openapi.TOML:
         raise Problem(415, "wrong-media-type", f"A declaration is {openapi.TOML}.")

@@ -5,7 +5,7 @@ The rules:
 - With `dry_run=true` all is looked at as for the change itself: who asks, the condition, every value. What
   would be refused is. An operation without a dry run refuses the parameter: it would really be done.
 - Of an operation with `may_end`, no session may end without it. The refusal says how many would end, at once
-  or sooner than they would have, and whose.
+  or sooner than they would have, and whose. Every change that may end one has it.
 - It is a number and not a yes: a session that began since the caller looked is not ended unseen.
 """
 
@@ -105,6 +105,11 @@ async def _agreed_to(
 ) -> int:
     request.state.may_end = may_end
     return may_end
+
+
+def needs_agreement(request: Request) -> bool:
+    """Whether the operation takes `may_end`."""
+    return hasattr(request.state, "may_end")
 
 
 def is_agreed(request: Request, ending: Consequences) -> bool:

@@ -19,15 +19,14 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
 from licet.admin.api import openapi
-from licet.admin.api.call import READING, Call, Rights, created, edited, there
+from licet.admin.api.call import READING, Call, Rights, TenantNotThere, created, edited, there
 from licet.admin.api.collection import Collection, Owner
-from licet.admin.api.conditional import Shown, must_match, represent
-from licet.admin.api.dry_run import rehearsable
+from licet.admin.api.conditional import Condition, Shown, condition_of, must_match, represent
+from licet.admin.api.dry_run import agreeable, rehearsable
 from licet.admin.api.parameters import Paged, name_in_path
 from licet.admin.api.requests import Body
 from licet.model import Value
 from licet.setup.noun import Noun
-from licet.store.errors import NotFound
 
 Change = TypeVar("Change")
 Thing = TypeVar("Thing")
@@ -45,6 +44,10 @@ Prepare = Callable[[Call, Owner, str, Given], Awaitable[Given]]
 
 async def _every() -> Callable[[object], bool]:
     return lambda _: True
+
+
+async def _any_content() -> str:
+    return "*"
 
 
 async def _as_sent(_: Call, __: Owner, ___: str, given: Given) -> Given:
@@ -89,23 +92,26 @@ class Endpoints(Generic[Change, Thing]):
     def find(self, call: Call, owner: Owner, name: str) -> Thing:
         """One as it is now; call it in a thread.
 
-        Raises NotThere, NotFound.
+        Raises NotThere.
         """
-        return there(self.collection.find(call, owner, name), self._word, name)
+        found = self.collection.find(call, owner, name)
+        known = self.collection.all(call, owner) if found is None else ()
+        return there(found, self._word, name, known)
 
     def find_in(self, change: Change, call: Call, owner: Owner, name: str) -> Thing:
         """One as it is in a transaction.
 
-        Raises NotThere, NotFound.
+        Raises NotThere.
         """
-        return there(self.collection.find_in(change, call, owner, name), self._word, name)
+        found = self.collection.find_in(change, call, owner, name)
+        return there(found, self._word, name, self.collection.names_in(change, owner))
 
     async def change_one(
         self, call: Call, owner: Owner, name: str, do: Callable[[Change, str], Made]
     ) -> Made:
         """What `do` gives, which changes one of this name, whatever its content is.
 
-        Raises NotThere, NotFound.
+        Raises NotThere.
         """
 
         def work(change: Change) -> Made:
@@ -189,9 +195,9 @@ class Endpoints(Generic[Change, Thing]):
             call: Annotated[Call, Depends(who)],
             owner: Annotated[Owner, Depends(self.collection.owner)],
             name: Annotated[str, Depends(name_in_path(self._key))],
+            condition: Condition,
             sent: body,  # type: ignore[valid-type]  # FastAPI reads the annotation when this is registered
         ) -> Response:
-            condition = call.condition()
             given = await prepare(call, owner, name, self._settings(call, sent))
 
             def work(change: Change) -> Shown:
@@ -210,13 +216,13 @@ class Endpoints(Generic[Change, Thing]):
             call: Annotated[Call, Depends(who)],
             owner: Annotated[Owner, Depends(self.collection.owner)],
             name: Annotated[str, Depends(name_in_path(self._key))],
+            condition: Annotated[str, Depends(condition_of if self._has_tag else _any_content)],
         ) -> Response:
-            condition = call.condition() if self._has_tag else "*"
 
             def work(change: Change) -> None:
                 try:
                     found = self.collection.find_in(change, call, owner, name)
-                except NotFound:
+                except TenantNotThere:
                     return
                 if found is not None:
                     must_match(condition, self.shown(call, found))
@@ -236,7 +242,8 @@ class Endpoints(Generic[Change, Thing]):
         self, method: str, verb: str, text: str, endpoint: Callable[..., Any], route: openapi.Route
     ) -> None:
         if self.collection.can_be_rehearsed and method != "GET":
-            route = rehearsable(route)
+            may_end_sessions = self.collection.ends_sessions and verb in {"change", "remove"}
+            route = agreeable(route) if may_end_sessions else rehearsable(route)
         self.router.add_api_route(
             "" if verb in {"list", "add"} else f"/{{{self._key}}}",
             endpoint,

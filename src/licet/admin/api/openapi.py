@@ -214,7 +214,7 @@ it, 412 with what is there now when somebody was first. DELETE of what is gone i
 **What would end.** A change of the set-up with `dry_run=true` is not made: 200 with the sessions that would
 end with it, and whose they are.
 
-What vendors have signed is also refused (409) where more sessions would end than `may_end` says.
+A change is refused (409) where more sessions would end with it than `may_end` says, which is 0 by default.
 
 **Lists** are `items` and `next`, and come in pages: `limit`, and `cursor` with the `next` of the page before;
 `Link` has the same as an address.

@@ -3,22 +3,26 @@
 What reads one is a coroutine function: the framework runs any other in a thread.
 """
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from typing import Annotated
 
 from fastapi import Depends, Path, Query
+from fastapi.dependencies.models import Dependant
 from pydantic import BeforeValidator
 from starlette.requests import Request
 
 from licet.admin.gate import SLASH
-from licet.admin.problems import not_found
+from licet.admin.problems import MISTAKES_MAX, FieldError, invalid, not_found
 from licet.licences.claims import SERIAL_MAX
 from licet.model import Value
+from licet.nearest import or_rather
+from licet.refusal import Code
 from licet.store.paging import LIMIT, LIMIT_MAX
 
 LINE = r"^[^\x00-\x1f\x7f]*$"
 _ZONE = r"^[A-Za-z0-9_+/-]+$"
 _CURSOR = r"^[A-Za-z0-9_-]+$"
+_NAME_CHARS_MAX = 64  # of an unknown parameter that is repeated
 INITIALS = r"^[A-Za-z0-9.]{2,3}$"
 
 # Pages
@@ -98,6 +102,32 @@ Zone = Annotated[
 ]
 SerialPath = Annotated[int, Path(ge=1, le=SERIAL_MAX, description="A serial, as the list shows it.")]
 Sid = Annotated[str, Path(pattern=r"^[0-9a-f]{40}$", examples=["6924173f0c1d" + "0" * 28])]
+
+
+def must_be_known(request: Request) -> None:
+    """Return if the operation takes every parameter that the address has.
+
+    Raises Problem.
+    """
+    known = set(_aliases(request.scope["route"].dependant))
+    unknown = [name for name in request.query_params if name not in known]
+    if unknown:
+        raise invalid(
+            *(
+                FieldError(
+                    pointer=f"query:{name[:_NAME_CHARS_MAX]}",
+                    code=Code.UNKNOWN_FIELD,
+                    message=f"There is no such parameter{or_rather(name, known)}",
+                )
+                for name in unknown[:MISTAKES_MAX]
+            )
+        )
+
+
+def _aliases(dependant: Dependant) -> Iterator[str]:
+    yield from (field.alias for field in dependant.query_params)
+    for dependency in dependant.dependencies:
+        yield from _aliases(dependency)
 
 
 def body_fields(request: Request) -> Collection[str]:

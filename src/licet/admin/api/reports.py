@@ -244,9 +244,9 @@ async def end_sessions(call: Operating, tenant: TenantPath, body: requests.Endin
     def work(change: SetupChange) -> SessionsEnded:
         setup = call.setup(change, tenant)
         if body.client is not None:
-            there(setup.clients.get(body.client), "client", body.client)
+            there(setup.clients.get(body.client), "client", body.client, setup.clients)
         if body.user is not None:
-            there(setup.users.get(body.user), "user", body.user)
+            there(setup.users.get(body.user), "user", body.user, setup.users)
         sids = body.sids
         if sids is None:  # Those that live in this very transaction.
             connection, now_ms = change.transaction.connection, change.transaction.now_ms

@@ -82,10 +82,9 @@ webhooks.lists("The webhooks.")
 @webhooks.router.post("", operation_id="addWebhook", **openapi.added(responses.Webhook))
 async def add_webhook(call: Owning, body: requests.WebhookNew) -> Response:
     """Add a webhook."""
-    call.given(body)
-    tenant_id = call.identity.tenant_id
-    if body.tenant is not None:
-        tenant_id = await call.context.run(call.tenant_id, body.tenant)
+    # An owner of one tenant who says nothing means that one; null is all tenants, which is not theirs to say.
+    is_said = "tenant" in call.given(body)
+    tenant_id = await call.context.run(call.tenant_id, body.tenant) if is_said else call.identity.tenant_id
     made = await webhooks.collection.change(
         call, (), lambda change: change.add(body.url, tenant_id=tenant_id, **_allowed(call))
     )

@@ -53,7 +53,7 @@ _QUIET = counted(QUIET_MS // MINUTE_MS, "minute")
 
 
 class AlertLine(NamedTuple):
-    """One alert of a pool: `look` is its colour, full or near.
+    """One alert of a pool: `look` is its colour, full or near; `client_id` is the client that it is about.
 
     `expires_at_ms` follows the text; `note` says why it is there though its cause is not, or is empty.
     """
@@ -63,6 +63,7 @@ class AlertLine(NamedTuple):
     expires_at_ms: int | None
     since_ms: int
     note: str
+    client_id: str = ""
 
 
 class AlertRow(Value, frozen=True, kw_only=True):
@@ -150,6 +151,7 @@ def _line(alert: Raised, now_ms: int) -> AlertLine:
         expires_at_ms=alert.expires_at_ms,
         since_ms=alert.raised_at_ms,
         note=_note(alert),
+        client_id=alert.client_id or "",
     )
 
 

@@ -106,6 +106,7 @@ def _show_holders(context: AdminContext) -> Callable[[Request], Any]:
             at_ms=at_ms,
             holders=found,
             lasted=lasted,
+            download=link(visit, f"{PATH}/holders/download.csv", pool=pool, at=at_ms),
             back=back,
         )
 

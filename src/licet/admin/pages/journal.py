@@ -251,6 +251,8 @@ def _did(visit: Visit, event: EventEntry) -> Line:
     place = _PLACES.get(noun)
     tenant = {"tenant": event.tenant} if event.tenant else {}
     target = link(visit, place, **tenant, name=name) if place and event.action != "remove" else ""
+    if noun in {"client", "user"} and event.action == "remove":
+        target = link(visit, f"/{noun}", **tenant, name=name)  # what is still known of it
     if noun == "tenant" and event.action != "remove":
         target = link(visit, "/set-up/tenants/edit", tenant=name)
     if noun == "licence":

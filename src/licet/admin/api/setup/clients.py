@@ -100,7 +100,7 @@ async def suspend_client(
 
     def work(change: SetupChange) -> responses.Client:
         setup, now_ms = call.setup(change, tenant), change.transaction.now_ms
-        there(setup.clients.get(client_id), "client", client_id)
+        there(setup.clients.get(client_id), "client", client_id, setup.clients)
         setup.suspend(client_id, now_ms + body.cool_down_s * 1000)
         return responses.client(setup.clients[client_id], now_ms)
 

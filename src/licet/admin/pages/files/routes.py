@@ -4,6 +4,7 @@ The pages of denials, failed authentications and usage, and those of the set-up,
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -13,11 +14,14 @@ from sqlalchemy import Connection
 from licet.admin.context import AdminContext
 from licet.admin.pages.downloads import csv_file, file_name
 from licet.admin.pages.files.alerts import alerts_listed, messages_listed
+from licet.admin.pages.files.held import held_listed, holders_listed
 from licet.admin.pages.files.journal import journal_listed
 from licet.admin.pages.files.licences import licences_listed
 from licet.admin.pages.files.listed import Describe
+from licet.admin.pages.files.overview import overview_listed
 from licet.admin.pages.files.seats import seats_listed
 from licet.admin.pages.frame import visiting
+from licet.admin.pages.profiles.reading import Who
 
 _LISTS: Mapping[str, Describe] = {
     "/seats": seats_listed,
@@ -25,6 +29,10 @@ _LISTS: Mapping[str, Describe] = {
     "/alerts": alerts_listed,
     "/alerts/messages": messages_listed,
     "/licences": licences_listed,
+    "/client": partial(held_listed, who=Who.CLIENT),
+    "/user": partial(held_listed, who=Who.USER),
+    "/denials/holders": holders_listed,
+    "/overview": overview_listed,
 }
 
 

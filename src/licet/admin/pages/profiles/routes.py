@@ -96,6 +96,7 @@ def _values(  # noqa: PLR0917 - all that a page is made of
         "lists": {path: link(visit, path, **own) for path in ("/denials", "/failures", "/journal")},
         "seats_list": link(visit, "/seats", tenant=tenant.name, q=name),
         "changes_list": link(visit, "/journal", **own, kind="event"),
+        "held_file": link(visit, f"{PATHS[who]}/download.csv", tenant=tenant.name, name=name),
         "older": link(visit, PATHS[who], **older) if found.held.next else None,
     }
     clients = clients_of(tenant, who, name)
