@@ -55,7 +55,9 @@ PICTURES = (
     Picture("overview", "", 700),
     Picture("seats", "seats", 760),
     Picture("denials", "denials?pool=full&reason=all_in_use", 660, opens=_ROW, begins=".denials"),
-    Picture("usage", "usage", 900),
+    Picture("usage", "usage", 1016),
+    Picture("client", "client?name=Anna.Berg", 800),
+    Picture("connect", "set-up/clients/edit?name=TestClientId", 500, begins="#connect"),
     Picture("licences", "licences", 640, zone="UTC"),
 )
 
