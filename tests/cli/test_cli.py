@@ -68,7 +68,7 @@ def test_every_verb_has_an_example_of_itself() -> None:
     assert len(found) > 40
     for path in found.keys() - {"licet seats", "licet top"}:  # which nothing needs to be said to
         command = found[path]
-        assert f"Example: [bold]{path}" in (command.help or ""), path
+        assert re.search(rf"Examples?: \[bold\]{path}\b", command.help or ""), path
 
 
 def test_every_help_fits_into_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,7 +266,7 @@ def test_init_shuts_an_empty_directory_and_leaves_a_full_one(tmp_path: Path) -> 
     full = Desk(tmp_path / "full")
     full.data.mkdir(mode=0o755)
     (full.data / "thesis.txt").touch()
-    told = f"{full.data} can be read by others and is not empty; chmod 700 it, or choose another"
+    told = f"{full.data} can be read by others and is not empty; chmod 700 {full.data}, or choose another"
     assert full.error("init") == told
     assert mode(full.data) == 0o755
 

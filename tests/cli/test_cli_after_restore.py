@@ -111,3 +111,9 @@ def test_it_concerns_all_tenants_and_takes_nothing_else(desk: Desk, options: tup
     every = () if "--client" in options else ("--all",)
     told = desk.error("session", "end", *every, "--after-restore", *options, "--yes", exit_code=2)
     assert told.startswith(("--after-restore goes with --all", "say which"))
+
+
+def test_a_tenant_that_a_variable_names_for_other_verbs_is_no_restriction(desk: Desk) -> None:
+    """A shell of an administrator has it, and the line of the guide is pasted into it."""
+    done = run(*END, "--yes", LICET_DATA=str(desk.data), LICET_TENANT="Jim_Test")
+    assert "1 session ended" in done.stdout

@@ -104,6 +104,7 @@ AfterRestore = Annotated[
 
 @app.verb("end")
 def end(
+    context: typer.Context,
     sid: Annotated[
         str | None, typer.Argument(metavar="SID", help="The id of the session, or the beginning of it.")
     ] = None,
@@ -132,7 +133,9 @@ def end(
     if (sid is not None) + (client is not None or user is not None) + every != 1:
         raise WrongUse("say which: a session, --client or --user, or --all")
     if after_restore:
-        if not every or tenant is not None or reason or cool_down is not None:
+        # A variable that is set for other verbs is no wish to restrict this one.
+        is_restricted = _is_given(context, "tenant")
+        if not every or is_restricted or reason or cool_down is not None:
             raise WrongUse("--after-restore goes with --all, and concerns all tenants; it takes --yes only")
         from licet.cli.look.after_restore import end_all
 
@@ -158,6 +161,12 @@ def end(
             done = end_these(store, found.name, sids, reason=reason, **more)
     for sentence in what_ended(done, cool_down_s):
         say(sentence)
+
+
+def _is_given(context: typer.Context, option: str) -> bool:
+    """Whether an option was written, and does not come from its variable."""
+    source = context.get_parameter_source(option)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def end_these(store: Store, tenant: str, sids: Sequence[str], *, reason: str, **more: Any) -> "SessionsEnded":
