@@ -149,8 +149,8 @@ def test_a_receiver_that_hangs_keeps_nobody_waiting(site: Sender, receiver: Rece
     arrived, may_go = threading.Event(), threading.Event()
 
     def hang(handler: Handler) -> None:
-        arrived.wait(10)
-        handler.say(204 if may_go.wait(10) else 500)
+        arrived.wait(60)
+        handler.say(204 if may_go.wait(60) else 500)
 
     def release(handler: Handler) -> None:
         handler.say(204)
@@ -276,7 +276,7 @@ def test_a_huge_answer_is_not_read(receiver: Receiver) -> None:
 
     receiver.answer = talk
     assert post(receiver.url) == Attempt()
-    assert is_stopped.wait(10)
+    assert is_stopped.wait(60)
 
 
 def test_an_endless_head_is_a_failure(receiver: Receiver) -> None:
@@ -295,7 +295,7 @@ def test_a_slow_answer_is_a_failure(receiver: Receiver) -> None:
     is_over = threading.Event()
 
     def hang(_: Handler) -> None:
-        is_over.wait(10)
+        is_over.wait(60)
 
     receiver.answer = hang
     assert post(receiver.url, answer_s=0.2) == Attempt("no answer within 0.2 s")

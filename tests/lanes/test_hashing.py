@@ -14,7 +14,7 @@ from licet.lanes.hashing import ADMINS_WAITING_MAX, AT_ONCE_MAX, Check, Hashing,
 
 pytestmark = pytest.mark.anyio
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 class Attempt:

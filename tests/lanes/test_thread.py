@@ -304,7 +304,7 @@ class TestFaults:
         while not batches:
             await checkpoint()
         follower = asyncio.create_task(lane.submit(3))
-        _, hanging = await asyncio.wait([*tasks, follower], timeout=5)
+        _, hanging = await asyncio.wait([*tasks, follower], timeout=60)
         for task in hanging:
             task.cancel()
         assert not hanging

@@ -37,7 +37,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 HOW_TO = sorted((DOCS / "how-to").glob("*.md"))
 URL = "http://127.0.0.1:8080"  # what the pages call their server
 API_URL = "http://127.0.0.1:8000"  # and the API before which they put a guard
-PATIENCE_S = 30.0  # for what must happen: a test that waits as long as this has failed
+PATIENCE_S = 60.0  # for what must happen: a test that waits as long as this has failed
 MOMENTS = frozenset({"exp", "iat", "retry_after"})  # numbers that are others each time
 
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")  # of a picture as well

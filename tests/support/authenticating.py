@@ -20,7 +20,7 @@ from licet.web.throttle import Throttle
 from support.examples import jim_test
 from support.exchanges import Whole
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 HERE, THERE = "192.0.2.1", "198.51.100.1"
 PASSWORD, WRONG = "pass+word", "wrong word"
 SECRETS = ClientSecrets(b"pepper")

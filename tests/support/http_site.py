@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple, Self
 from urllib.parse import parse_qs
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 class Asked(NamedTuple):

@@ -30,7 +30,7 @@ from licet.web.request import Disconnected, Exchange
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 """For what must happen; a test that waits as long as this has failed."""
 
 PROMPTLY_S = 2.0

@@ -43,7 +43,7 @@ from support.waiting import until
 if TYPE_CHECKING:
     import subprocess
 
-PATIENCE_S = 10.0  # for what must happen: a test that waits as long as this has failed
+PATIENCE_S = 60.0  # for what must happen: a test that waits as long as this has failed
 PASSWORD_HASH = Passwords(**served.HASHED_WITH).hash(PASSWORD)
 
 _FORM = {"content-type": "application/x-www-form-urlencoded"}

@@ -18,7 +18,7 @@ from licet.web.recording import Recorder
 from support.kinds import Place
 from support.setup_site import Site
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 HERE, THERE = "192.0.2.1", "198.51.100.1"
 PASSWORD, WRONG, NEW = "pass+word", "wrong word", "another one"
 PEPPER = b"p" * 32

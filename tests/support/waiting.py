@@ -6,7 +6,7 @@ Between two looks it leaves the processor to what it waits for.
 import time
 from collections.abc import Callable
 
-PATIENCE_S = 20.0  # for what must happen: a test that waits as long as this has failed
+PATIENCE_S = 60.0  # for what must happen: a test that waits as long as this has failed
 STEP_S = 0.005
 
 

@@ -17,7 +17,7 @@ from support.kinds import SqlitePlaces
 from support.setup_site import START_MS
 
 SOON_S = 0.001  # the next look
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class Shop:
