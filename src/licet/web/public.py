@@ -31,7 +31,7 @@ from licet.web.recording import Attempt, Recorder
 from licet.web.request import Disconnected, Exchange
 from licet.web.source import source_of
 from licet.web.tarpit import Tarpit
-from licet.web.welcome import accepts_page, welcome
+from licet.web.welcome import WelcomePages, accepts_page
 
 Route = tuple[frozenset[str], Callable[[Exchange], Awaitable[Response]]]
 
@@ -64,7 +64,7 @@ class PublicApp:
         self._measures = measures
         self._refusals = refusals
         self._tarpit = tarpit
-        self._dashboard_url = dashboard_url
+        self._welcome = WelcomePages(public_url, dashboard_url)
         self._recorder = recorder
         self.endpoints = Endpoints(
             clock=clock,
@@ -135,7 +135,7 @@ class PublicApp:
 
         Raises OAuthError.
         """
-        if (page := self._for_browsers(exchange)) is not None:
+        if (page := self._for_browsers(exchange, segments)) is not None:
             return page
         match segments:
             case ["health", "live"]:
@@ -154,14 +154,23 @@ class PublicApp:
             return metadata.respond(self._public_url, tenant)
         raise _nothing()
 
-    def _for_browsers(self, exchange: Exchange) -> Response | None:
-        """The answer to a person who opens this address in a browser, and to the browser's own requests."""
-        if exchange.method not in _READ:
+    def _for_browsers(self, exchange: Exchange, segments: list[str]) -> Response | None:
+        """The answer to a person who opens this address in a browser, and to the browser's own requests.
+
+        Raises OAuthError.
+        """
+        if exchange.path == "/":
+            _check_method(exchange, _READ)
+        elif exchange.method not in _READ or segments[1:] not in ([], [""]):
             return None
-        if exchange.path == "/" and accepts_page(exchange.headers):
-            return welcome(self._dashboard_url, exchange.address)
-        # Not logged: nobody made a mistake.
-        return refusal(_nothing(), exchange.request_id) if exchange.path == "/favicon.ico" else None
+        if exchange.path == "/favicon.ico":  # Not logged: nobody made a mistake.
+            return refusal(_nothing(), exchange.request_id)
+        if not accepts_page(exchange.headers):
+            return None
+        if exchange.path == "/":
+            return self._welcome.root(exchange.address)
+        tenant = self._find_tenant(segments[0])
+        return None if tenant is None else self._welcome.of_tenant(tenant.name)
 
     def _readiness(self, exchange: Exchange) -> Response:
         # Not logged: it is asked every few seconds, and the log has the cause once.
