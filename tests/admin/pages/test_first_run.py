@@ -1,6 +1,7 @@
 """The path from an empty store to the first token, as the dashboard shows it at each step."""
 
 import re
+import shlex
 from collections.abc import Iterator
 from html import unescape
 
@@ -8,6 +9,7 @@ import httpx
 import pytest
 
 from licet.model import Role
+from support.command_line import run
 from support.dashboard import PASSWORD, DashboardSite, Reader, add_admin, reader_of
 from support.running import PASSWORD_HASH
 
@@ -58,7 +60,7 @@ def test_each_step_is_next_when_the_one_before_it_is_done(site: DashboardSite, a
     assert look() == ("Pool", "/set-up/pools/add?tenant=Steps")
     with site.changing() as change:
         change.tenant("Steps").add_pool("full", seats=2)
-    assert look() == ("Scope", "/set-up/scopes/add?tenant=Steps")
+    assert look() == ("Scope", "/set-up/scopes/edit?tenant=Steps&name=all")
     with site.changing() as change:
         change.tenant("Steps").set_scope("all", pool="full")
     assert look() == ("User", "/set-up/users/add?tenant=Steps")
@@ -85,8 +87,8 @@ def test_every_button_of_the_path_leads_to_a_form(site: DashboardSite, ada: Read
         tenant = change.add_tenant("Forms", seats=1)
         tenant.add_user("RO")
         tenant.add_client("Robot", user="RO")
-    for path in ("tenants", "pools", "scopes", "users", "clients"):
-        assert ada.get(f"/set-up/{path}/add?tenant=Forms").status_code == 200
+    for path in ("tenants/add", "pools/add", "scopes/edit", "users/add", "clients/add"):
+        assert ada.get(f"/set-up/{path}?tenant=Forms&name=all").status_code == 200
     assert ada.get(next_of(ada.get("/first-steps?tenant=Forms"))[1]).status_code == 200
 
 
@@ -158,6 +160,36 @@ def test_who_may_not_add_has_no_button(site: DashboardSite) -> None:
         assert rita.get("/first-steps/token?tenant=Jim_Test&name=TestClientId").status_code == 404
 
 
+def command_on(page: httpx.Response) -> list[str]:
+    """The arguments of the command that a page offers for what is next."""
+    found = re.search(r"On the command line: <code>licet ([^<]*)</code>", page.text)
+    assert found, page.text
+    return shlex.split(unescape(found[1]))
+
+
+def test_the_command_of_each_step_works_as_it_stands(site: DashboardSite, ada: Reader) -> None:
+    """Pasted one after the other, they lead to the last step; no question is asked."""
+    with site.changing() as change:
+        change.add_tenant("Pasted").add_scope("all")
+
+    for step in ("Pool", "Scope", "User", "Client"):
+        page = ada.get("/first-steps?tenant=Pasted")
+        assert next_of(page)[0] == step
+        run(*command_on(page), LICET_DATA=str(site.data))
+    run("client", "secret", "list", "TestClientId", "--tenant", "Pasted", LICET_DATA=str(site.data))
+    assert next_of(ada.get("/first-steps?tenant=Pasted"))[0] == "First token"
+
+
+def test_the_command_for_a_secret_works_as_it_stands(site: DashboardSite, ada: Reader) -> None:
+    """Also where the client's name needs quotes."""
+    with site.changing() as change:
+        tenant = change.add_tenant("Secret", seats=1)
+        tenant.add_user("RO")
+        tenant.add_client("A 'robot'", user="RO")
+    run(*command_on(ada.get("/first-steps?tenant=Secret")), LICET_DATA=str(site.data))
+    assert next_of(ada.get("/first-steps?tenant=Secret"))[0] == "First token"
+
+
 def test_an_empty_store_begins_with_a_tenant(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The overview leads there, and so does the set-up."""
     with DashboardSite(tmp_path_factory.mktemp("empty")) as site:
@@ -165,5 +197,8 @@ def test_an_empty_store_begins_with_a_tenant(tmp_path_factory: pytest.TempPathFa
             change.remove_tenant("Jim_Test")
         with site.reader("ada") as ada:
             assert '<a class="button first" href="/first-steps">First steps</a>' in ada.get("/").text
-            assert next_of(ada.get("/first-steps")) == ("Tenant", "/set-up/tenants/add")
+            page = ada.get("/first-steps")
+            assert next_of(page) == ("Tenant", "/set-up/tenants/add")
             assert "Next: tenant." in ada.get("/set-up/tenants").text
+            run(*command_on(page), LICET_DATA=str(site.data))
+            assert next_of(ada.get("/first-steps"))[0] == "User"

@@ -8,8 +8,9 @@ The rules:
 - While there is no token the page asks by itself, which keeps nobody signed in.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from shlex import quote
+from typing import Annotated, Any, Final, NamedTuple
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, Response
@@ -22,7 +23,8 @@ from licet.admin.pages.setup.error_links import ROOT
 from licet.admin.pages.setup.rights import may_add
 from licet.formats import counted
 from licet.journal.first_grant import FirstGrant, first_grant, grant_lately
-from licet.model import Client, Tenant
+from licet.model import Client, Scope, Tenant
+from licet.setup.change import POOL_FIRST
 from licet.setup.check import authenticates_by
 
 PATH = "/first-steps"
@@ -65,6 +67,70 @@ class Steps(NamedTuple):
         return f"{self.done} of {len(self.steps)} steps are done on the way to the first token"
 
 
+class _Stage(NamedTuple):
+    """A step as it is for each tenant: `word` is what is added, by `form` or by `command`."""
+
+    word: str
+    title: str
+    about: str
+    form: str
+    button: str
+    command: str
+
+
+_STAGES: Final = (
+    _Stage(
+        "tenant",
+        "Tenant",
+        "One customer database, with its own users, clients and pools.",
+        "tenants/add",
+        "Add a tenant",
+        "licet tenant add Jim_Test --seats 5",
+    ),
+    _Stage(
+        "pool",
+        "Pool",
+        "A number of seats that clients share.",
+        "pools/add",
+        "Add a pool",
+        "licet pool add full --seats 5 --tenant {tenant}",
+    ),
+    _Stage(
+        "scope",
+        "Scope",
+        "What a token permits. A scope with a pool takes a seat of it.",
+        "scopes/edit",
+        "Give it a pool",
+        "licet scope set all --pool {pool} --tenant {tenant}",
+    ),
+    _Stage(
+        "user",
+        "User",
+        "The person or service for whom a client acts.",
+        "users/add",
+        "Add a user",
+        'licet user add TC --name "Test Client" --no-password --tenant {tenant}',
+    ),
+    _Stage(
+        "client",
+        "Client",
+        "The program that asks for tokens.",
+        "clients/add",
+        "Add a client",
+        "licet client add TestClientId --user TC --secret --tenant {tenant}",
+    ),
+    _Stage(
+        "secret",
+        "Credential",
+        "A secret or a key of its own, by which the client authenticates.",
+        "clients/secrets/add",
+        "Generate a secret",
+        "licet client secret add {client} --tenant {tenant}",
+    ),
+)
+_NAMES_SHOWN: Final = 3
+
+
 def steps_of(visit: Visit, tenant: Tenant | None, first: FirstGrant | None) -> Steps:
     """The path of a tenant; None is a store that has none."""
     if tenant is None:
@@ -83,80 +149,41 @@ def is_unfinished(tenant: Tenant, now_ms: int) -> bool:
 def _steps(
     visit: Visit, tenant: Tenant, able: Client | None, first: FirstGrant | None, *, is_there: bool
 ) -> Iterator[Step]:
-    name = tenant.name
-
-    def to(path: str, **query: object) -> str:
-        return link(None, f"{ROOT}/{path}", tenant=name, **query)
-
-    def step(  # noqa: PLR0917 - what a step is made of
-        word: str, title: str, about: str, done: str, href: str, button: str, command: str
-    ) -> Step:
-        return Step(title, about, done, href if may_add(visit, word) else "", button, command)
-
-    licensed = sorted(it.name for it in tenant.scopes.values() if it.licensed)
-    client = next(iter(sorted(tenant.clients.values(), key=lambda it: (it.introspects, it.client_id))), None)
-    yield step(
-        "tenant",
-        "Tenant",
-        "One customer database, with its own users, clients and pools.",
-        name if is_there else "",
-        f"{ROOT}/tenants/add",
-        "Add a tenant",
-        "licet tenant add Jim_Test --seats 5",
-    )
-    yield step(
-        "pool",
-        "Pool",
-        "A number of seats that clients share.",
-        ", ".join(
-            f"{it.name} with {counted(it.seats, 'seat')}" if it.seats is not None else it.name
-            for it in list(tenant.pools.values())[:3]
-        ),
-        to("pools/add"),
-        "Add a pool",
-        f"licet pool add full --seats 5 --tenant {name}",
-    )
-    yield step(
-        "scope",
-        "Scope",
-        "What a token permits. A licensed scope takes a seat of its pool.",
-        ", ".join(licensed[:3]),
-        to("scopes/add"),
-        "Add a scope",
-        f"licet scope add all --pool full --tenant {name}",
-    )
-    yield step(
-        "user",
-        "User",
-        "The person or service for whom a client acts.",
-        ", ".join(sorted(tenant.users)[:3]),
-        to("users/add"),
-        "Add a user",
-        f'licet user add TC --name "Test Client" --no-password --tenant {name}',
-    )
-    yield step(
-        "client",
-        "Client",
-        "The program that asks for tokens.",
-        ", ".join(sorted(tenant.clients)[:3]),
-        to("clients/add"),
-        "Add a client",
-        f"licet client add TestClientId --user TC --secret --tenant {name}",
-    )
-    yield step(
-        "secret",
-        "Credential",
-        "A secret or a key of its own, by which the client authenticates.",
-        f"{able.client_id} authenticates by {' or '.join(authenticates_by(able, visit.now_ms))}"
-        if able
-        else "",
-        to("clients/secrets/add", name=client.client_id) if client else "",
-        "Generate a secret",
-        f"licet client secret add {client.client_id if client else 'TestClientId'} --tenant {name}",
-    )
+    clients = sorted(tenant.clients.values(), key=lambda it: (it.introspects, it.client_id))
+    client_id = clients[0].client_id if clients else "TestClientId"
+    pool = next((it.name for it in tenant.pools.values()), POOL_FIRST)
+    names = {"scope": Scope.ALL, "secret": client_id}  # of what a form changes
+    for stage, done in zip(_STAGES, _done(tenant, able, visit.now_ms, is_there=is_there), strict=True):
+        query = {"tenant": tenant.name if is_there else "", "name": names.get(stage.word, "")}
+        yield Step(
+            stage.title,
+            stage.about,
+            done,
+            link(None, f"{ROOT}/{stage.form}", **query) if may_add(visit, stage.word) else "",
+            stage.button,
+            stage.command.format(tenant=tenant.name, client=quote(client_id), pool=pool),
+        )
     waits = "The client runs the lines below. This page notices by itself."
-    asks = "The client asks for it."
-    yield Step("First token", waits if able else asks, first.client_id if first else "")
+    yield Step("First token", waits if able else "The client asks for it.", first.client_id if first else "")
+
+
+def _done(tenant: Tenant, able: Client | None, now_ms: int, *, is_there: bool) -> Iterator[str]:
+    """What there is for each stage, '' where there is nothing."""
+    yield tenant.name if is_there else ""
+    yield _some(
+        it.name if it.seats is None else f"{it.name} with {counted(it.seats, 'seat')}"
+        for it in tenant.pools.values()
+    )
+    yield _some(it.name for it in tenant.scopes.values() if it.licensed)
+    yield _some(tenant.users)
+    yield _some(tenant.clients)
+    yield f"{able.client_id} authenticates by {' or '.join(authenticates_by(able, now_ms))}" if able else ""
+
+
+def _some(names: Iterable[str]) -> str:
+    ordered = sorted(names)
+    more = len(ordered) - _NAMES_SHOWN
+    return ", ".join(ordered[:_NAMES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def router(context: AdminContext) -> APIRouter:
