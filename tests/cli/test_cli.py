@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import sqlite3
 import stat
 import subprocess
@@ -208,9 +209,9 @@ def test_init_makes_what_only_its_owner_can_read(tmp_path: Path) -> None:
         f"Made {data}: the store, and the keys that sign tokens (secrets.json; keep a copy of it).",
         "Tenant Jim_Test has a pool full of 5 seats.",
         "What is next:",
-        f'  licet user add TC --name "Test Client" --data {data}',
-        f"  licet client add TestClientId --user TC --data {data}",
-        f"  licet admin add NAME --role owner --data {data}",
+        f'  licet user add TC --name "Test Client" --no-password --data {data}',
+        f"  licet client add TestClientId --user TC --secret --data {data}",
+        f"  licet admin add ada --role owner --data {data}",
         f"  licet serve --data {data}",
     ]
 
@@ -218,12 +219,39 @@ def test_init_makes_what_only_its_owner_can_read(tmp_path: Path) -> None:
 def test_init_can_leave_out_the_tenant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LICET_DATA", raising=False)
-    assert "  licet tenant add NAME --seats 5\n" in run("init").stdout
+    assert "  licet tenant add Jim_Test --seats 5\n" in run("init").stdout
     assert (tmp_path / "licet-data" / "licet.db").exists()
     assert json.loads(run("tenant", "list", "--json").stdout) == []
     assert (
         run("tenant", "list").stderr == "No tenant yet. Add the first one: licet tenant add NAME --seats 5\n"
     )
+
+
+def test_what_is_next_works_as_it_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pasted line by line, with one tenant and with two, the lines lead to a client with a secret."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LICET_DATA", raising=False)
+
+    def pasted(text: str, *nouns: str) -> str:
+        lines = [shlex.split(line)[1:] for line in text.splitlines() if line.startswith("  licet ")]
+        told = ""
+        for line in lines:
+            if line[0] in nouns:
+                told = run(*line).stderr
+        return told
+
+    told = pasted(run("init", "--no-admin").stdout, "tenant")
+    assert "--tenant" not in told
+    pasted(told, "user", "client")
+    told = run("tenant", "add", "Other", "--seats", "1").stderr
+    pasted(told, "user", "client")
+    for name in (TENANT, "Other"):
+        assert (
+            len(
+                json.loads(run("client", "secret", "list", "TestClientId", "--tenant", name, "--json").stdout)
+            )
+            == 1
+        )
 
 
 def test_init_never_touches_what_is_there(desk: Desk) -> None:
@@ -284,7 +312,7 @@ def test_init_asks_nothing_on_a_terminal_and_says_how_to_add_an_administrator(
     """What is pasted behind it would be taken for the answer."""
     with terminal("init", "--data", str(tmp_path / "licet-data"), *options) as screen:
         assert screen.ended() == 0
-    assert "licet admin add NAME --role owner" in screen.text
+    assert "licet admin add ada --role owner" in screen.text
 
 
 def test_init_asks_for_the_password_of_an_administrator_who_was_named(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def demo(
 ) -> None:
     """Run a throw-away server with a tenant, clients and 5 seats, and say what to try.
 
-    Examples: [bold]licet demo[/], [bold]licet demo --with-history[/]
+    Example: [bold]licet demo --with-history[/]
     """
     # Until the server handles SIGTERM, it ends this like Ctrl-C, so that nothing is left behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

@@ -166,12 +166,12 @@ def _make_directory(directory: Path) -> None:
 def _next_steps(directory: Path, first: _FirstTenant | None, *, admin: bool) -> list[str]:
     data = "" if directory == data_directory(None) else f" --data {quoted(str(directory))}"
     steps = [
-        'licet user add TC --name "Test Client"',
-        "licet client add TestClientId --user TC",
+        'licet user add TC --name "Test Client" --no-password',
+        "licet client add TestClientId --user TC --secret",
         "licet serve",
     ]
     if admin:
-        steps.insert(2, "licet admin add NAME --role owner")
+        steps.insert(2, "licet admin add ada --role owner")
     if first is None:
-        steps.insert(0, "licet tenant add NAME --seats 5")
+        steps.insert(0, "licet tenant add Jim_Test --seats 5")
     return [f"  {step}{data}" for step in steps]

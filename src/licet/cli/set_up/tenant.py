@@ -13,7 +13,7 @@ from licet.cli.set_up.owners import OfStore
 from licet.cli.set_up.settings import Given, read, sets, shown
 from licet.cli.set_up.verbs import SetUpNoun
 from licet.cli.stores import chosen_tenant, opened
-from licet.cli.suggested_options import of_data
+from licet.cli.suggested_options import of_data, of_tenant
 from licet.clock import SystemClock
 from licet.formats import counted
 from licet.ledger.signed_pools import seats_of
@@ -49,7 +49,14 @@ def add(
     tenant = read(TENANT, settings, data, None)
     with opened(data) as store, changing(store, actor()) as change:
         change.add_tenant(name, seats=seats, **tenant)
+        is_alone = len(change.tenants()) == 0
     say(f"Tenant {name} added, with a pool full of {counted(seats, 'seat')}.")
+    of = of_tenant(None if is_alone else name, data)
+    note(
+        "What is next:\n"
+        f'  licet user add TC --name "Test Client" --no-password{of}\n'
+        f"  licet client add TestClientId --user TC --secret{of}"
+    )
 
 
 @app.verb("set")
