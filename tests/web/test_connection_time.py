@@ -10,7 +10,6 @@ import pytest
 from licet.web.http.phases import HEAD_BYTES_MAX
 from support.listening import (
     HASTE_S,
-    LARGE,
     MEASURED_S,
     PATIENCE_S,
     Client,
@@ -27,6 +26,7 @@ from support.listening import (
     post,
     silent,
 )
+from support.treatments import LARGE
 
 
 def assert_all_time_out(server: Server, *parts: bytes) -> None:

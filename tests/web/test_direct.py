@@ -8,7 +8,6 @@ import pytest
 
 from licet.web.http.direct import HEADS_MAX, _head
 from support.listening import (
-    LARGE,
     PATIENCE_S,
     Client,
     Patient,
@@ -18,6 +17,7 @@ from support.listening import (
     post,
     silent,
 )
+from support.treatments import LARGE
 from support.waiting import until
 
 MANY = 8

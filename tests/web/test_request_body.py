@@ -6,7 +6,6 @@ import pytest
 
 from licet.web.http.phases import BODY_BYTES_MAX, LINGER_BYTES_MAX
 from support.listening import (
-    BODY_LIMIT,
     PATIENCE_S,
     HastyProtocol,
     Server,
@@ -15,6 +14,7 @@ from support.listening import (
     post,
     silent,
 )
+from support.treatments import BODY_LIMIT
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ from licet.web.http.certificate import Certificate
 from licet.web.http.connections import Limits
 from support.certificates import Pair, put
 from support.listening import (
-    LARGE,
     PATIENCE_S,
     Client,
     HastyProtocol,
@@ -24,6 +23,7 @@ from support.listening import (
     post,
     silent,
 )
+from support.treatments import LARGE
 
 
 class OneProtocol(PatientProtocol):

@@ -1,0 +1,237 @@
+"""Applications behind a listener under test: each path is one way to treat a request."""
+
+import asyncio
+import contextvars
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+from licet.protocol.errors import OAuthError
+from licet.protocol.message import Response
+from licet.web.request import Disconnected, Exchange
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BODY_LIMIT = 8 * 1024
+LARGE = 50_000
+"""An answer that is larger than small socket buffers, and too small for uvicorn to wait with it."""
+
+LAST_PATH: contextvars.ContextVar[str] = contextvars.ContextVar("LAST_PATH", default="")
+
+
+class Gate:
+    """Where an application waits until the test lets it go on."""
+
+    def __init__(self) -> None:
+        self._gate = asyncio.Event()
+        self.reached = threading.Event()
+        self.released = threading.Event()
+        self.saw_disconnect = threading.Event()
+
+    def open(self) -> None:
+        """Let what waits go on. Call it in the loop of the server."""
+        self._gate.set()
+
+    async def wait(self) -> None:
+        """Be reached, and wait."""
+        self._gate.clear()  # it may have been opened for a request that was gone by then
+        self.reached.set()
+        await self._gate.wait()
+
+
+class Application(Gate):
+    """The other side of the protocol: each path is one way to treat a request."""
+
+    async def __call__(self, exchange: Exchange) -> Response:
+        """Treat a request as its path says."""
+        exchange.request_id = "an-id"
+        treatment: Callable[..., Any] = getattr(self, exchange.path.strip("/") or "token", self.token)
+        found: Response = await treatment(exchange)
+        return found
+
+    async def token(self, exchange: Exchange) -> Response:
+        """Read the body up to a limit, and tell what came."""
+        try:
+            body = await exchange.body()
+        except OAuthError as error:
+            return response(error.status, {"error": "too large"})
+        except Disconnected:
+            self.saw_disconnect.set()
+            raise
+        content = {
+            "path": exchange.path,
+            "body": body.decode("latin-1"),
+            "names": [name.decode() for name, _ in exchange.headers],
+            "last path": LAST_PATH.get(),
+        }
+        LAST_PATH.set(exchange.path)
+        return response(200, content)
+
+    async def early(self, _: Exchange) -> Response:
+        """Answer without a look at the body."""
+        return response(401, {"error": "invalid_client"})
+
+    async def gated(self, exchange: Exchange) -> Response:
+        """Answer when the test says so."""
+        await self.wait()
+        return await self.token(exchange)
+
+    async def pondered(self, exchange: Exchange) -> Response:
+        """Read the request, and answer when the test says so."""
+        body = await exchange.body()
+        gone = asyncio.ensure_future(exchange.gone())
+        await self.wait()
+        gone.cancel()
+        return response(200, {"body": body.decode()})
+
+    async def watched(self, exchange: Exchange) -> Response:
+        """Read the request, and answer when the client waits no more."""
+        body = (await exchange.body()).decode()
+        self.reached.set()
+        await exchange.gone()
+        self.released.set()
+        return response(503, {"body": body, "then": "http.disconnect"})
+
+    async def large(self, _: Exchange) -> Response:
+        """Answer at length."""
+        return response(200, {"x": "x" * LARGE})
+
+    async def head(self, _: Exchange) -> Response:
+        """Answer with nothing but a head."""
+        return Response(status=204, headers=(), body=b"")
+
+    async def crash(self, _: Exchange) -> Response:
+        """Have a bug."""
+        raise LookupError("a bug")
+
+    async def forged(self, exchange: Exchange) -> Response:
+        """Put what the client sent into a header, with the line end that is in it."""
+        value = exchange.query.replace(b"!", b"\r\n").replace(b"*", b"\n")
+        return Response(status=200, headers=((b"x-echo", value),), body=b"{}")
+
+    async def turns(self, exchange: Exchange) -> Response:
+        """Give way to others in between, as with `asyncio.sleep(0)`."""
+        for _ in range(3):
+            await asyncio.sleep(0)
+        return await self.token(exchange)
+
+
+def response(status: int, content: dict[str, Any]) -> Response:
+    body = json.dumps(content).encode()
+    return Response(status=status, headers=((b"content-type", b"application/json"),), body=body)
+
+
+class AsgiApplication(Gate):
+    """The same for ASGI, and what only an application of ASGI can do: begin an answer, and not end it."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Treat a request as its path says."""
+        treatment: Callable[..., Any] = getattr(self, scope["path"].strip("/") or "token", self.token)
+        await treatment(scope, receive, send)
+
+    async def token(self, scope: Any, receive: Any, send: Any) -> None:
+        """Read the body up to a limit, and tell what came."""
+        body = b""
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.saw_disconnect.set()
+                return
+            body += message["body"]
+            if len(body) > BODY_LIMIT:
+                await answer(send, 413, {"error": "too large"})
+                return
+            if not message["more_body"]:
+                break
+        content = {
+            "path": scope["path"],
+            "body": body.decode("latin-1"),
+            "names": [name.decode() for name, _ in scope["headers"]],
+            "last path": LAST_PATH.get(),
+        }
+        LAST_PATH.set(scope["path"])
+        await answer(send, 200, content)
+
+    async def early(self, _scope: Any, _receive: Any, send: Any) -> None:
+        """Answer without a look at the body."""
+        await answer(send, 401, {"error": "invalid_client"})
+
+    async def gated(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer when the test says so."""
+        await self.wait()
+        await self.token(scope, receive, send)
+
+    async def pondered(self, _scope: Any, receive: Any, send: Any) -> None:
+        """Read the request, and answer when the test says so."""
+        message = await receive()
+        # Waits for a disconnect, as ASGI applications do that can be interrupted; that opens the way in.
+        gone = asyncio.ensure_future(receive())
+        await self.wait()
+        gone.cancel()
+        await answer(send, 200, {"body": message["body"].decode()})
+
+    async def watched(self, _scope: Any, receive: Any, send: Any) -> None:
+        """Read the request, and answer when the client waits no more."""
+        body = (await receive())["body"].decode()
+        self.reached.set()
+        message = await receive()
+        await answer(send, 503, {"body": body, "then": message["type"]})
+        self.released.set()
+
+    async def begun(self, _scope: Any, _receive: Any, send: Any) -> None:
+        """Begin an answer, and complete it when the test says so."""
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"10")]})
+        await send({"type": "http.response.body", "body": b"begin", "more_body": True})
+        await self.wait()
+        await send({"type": "http.response.body", "body": b"close"})
+
+    async def endless(self, _scope: Any, _receive: Any, send: Any) -> None:
+        """Answer with more than the kernel buffers, until the client is gone."""
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(200):
+            await send({"type": "http.response.body", "body": b"x" * 1_000_000, "more_body": True})
+        self.released.set()
+
+    async def large(self, _scope: Any, _receive: Any, send: Any) -> None:
+        """Answer at length."""
+        await answer(send, 200, {"x": "x" * LARGE})
+
+    async def head(self, _scope: Any, _receive: Any, send: Any) -> None:
+        """Answer with nothing but a head."""
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    async def crash(self, _scope: Any, _receive: Any, _send: Any) -> None:
+        """Have a bug."""
+        raise LookupError("a bug")
+
+    async def relapsed(self, scope: Any, receive: Any, send: Any) -> None:
+        """Have a bug behind a whole answer."""
+        await self.early(scope, receive, send)
+        raise LookupError("a bug")
+
+    async def forged(self, scope: Any, _receive: Any, send: Any) -> None:
+        """Put what the client sent into a header, with the line end that is in it."""
+        value = scope["query_string"].replace(b"!", b"\r\n").replace(b"*", b"\n")
+        headers = [(b"content-length", b"2"), (b"x-echo", value)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    async def miscounted(self, _scope: Any, _receive: Any, send: Any) -> None:
+        """Promise more than there is."""
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"3")]})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    async def turns(self, scope: Any, receive: Any, send: Any) -> None:
+        """Give way to others in between, as with `asyncio.sleep(0)`."""
+        for _ in range(3):
+            await asyncio.sleep(0)
+        await self.token(scope, receive, send)
+
+
+async def answer(send: Any, status: int, content: dict[str, Any]) -> None:
+    body = json.dumps(content).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
