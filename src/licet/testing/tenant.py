@@ -204,7 +204,7 @@ class LicetTenant:
             self.set_pool(expires_at_ms=before)
 
     def set_pool(self, **changes: Any) -> None:
-        """Change the pool `full`, such as `seats=3`; sessions stay when its seats become too few (L6).
+        """Change the pool `full`, such as `seats=3`; fewer seats end no session (L6).
 
         Raises InvalidValue.
         """
