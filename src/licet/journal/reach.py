@@ -35,8 +35,9 @@ class Reach(Value, frozen=True, kw_only=True):
         return max((part for part in parts if part is not None), default=None)
 
 
-def reach_of(connection: Connection, tenant: Tenant, *, rows_max: int = ROWS_MAX) -> Reach:
-    """How far back the newest `rows_max` rows of each table reach, for this tenant."""
+def reach_of(connection: Connection, tenant: Tenant, *, rows_max: int | None = None) -> Reach:
+    """How far back the newest `rows_max` rows of each table reach, for this tenant; None is `ROWS_MAX`."""
+    rows_max = ROWS_MAX if rows_max is None else rows_max
     entry, failure, event = schema.journal.c, schema.authentication_failure.c, schema.event.c
     own = entry.tenant_id == tenant.id
 
