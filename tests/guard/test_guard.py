@@ -252,9 +252,9 @@ def test_a_handler_without_a_guard_is_told() -> None:
         identity({})
 
 
-def test_the_base_install_is_enough_for_client_and_guard() -> None:
+def test_the_base_install_is_enough_for_clients_and_guard() -> None:
     """httpx, and nothing of the server, only what reads licences; import-linter says the same."""
-    lines = "import sys, licet.client, licet.guard; print(*sys.modules)"
+    lines = "import sys, licet.admin_client, licet.client, licet.guard; print(*sys.modules)"
     found = subprocess.run(
         [sys.executable, "-c", lines], capture_output=True, text=True, timeout=PATIENCE_S, check=True
     )
@@ -269,7 +269,12 @@ def test_the_base_install_is_enough_for_client_and_guard() -> None:
         "cryptography",
     }
     ours = {it for it in loaded if it.startswith("licet")}
-    assert {it.split(".")[1] for it in ours - {"licet"}} == {"client", "guard", "licences"}
+    assert {it.split(".")[1] for it in ours - {"licet"}} == {
+        "admin_client",
+        "client",
+        "guard",
+        "licences",
+    }
 
 
 def test_a_dependency_is_in_the_document_of_the_api(guard: Guard) -> None:

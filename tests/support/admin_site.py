@@ -22,6 +22,7 @@ from licet.admin.app import admin_application
 from licet.admin.authentication import Access
 from licet.admin.context import AdminContext
 from licet.admin.gate import Application
+from licet.admin_client import AdminClient
 from licet.credentials.generated import ApiKeys, ClientSecrets
 from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.credentials.passwords import Passwords
@@ -153,6 +154,20 @@ class Node:
 atexit.register(Node.forget)
 
 
+class _Transport(httpx.BaseTransport):
+    """From a client that waits to a node."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """The node's answer."""
+        answer = self._node.send(
+            request.method, str(request.url), headers=request.headers, content=request.read()
+        )
+        return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+
+
 class AdminSite(Site):
     """A store with two tenants, an admin listener on it, and keys of every role."""
 
@@ -214,6 +229,10 @@ class AdminSite(Site):
         response = self.call("GET", path, who, **options)
         assert response.status_code == httpx.codes.OK, response.text
         return response.json()
+
+    def admin_client(self, who: str = "owner") -> AdminClient:
+        """The typed client of somebody."""
+        return AdminClient(URL, api_key=self.keys[who], transport=_Transport(self.node))
 
     def close(self) -> None:
         """Let go of all."""

@@ -55,12 +55,13 @@ def shape_of(kind: type[Struct]) -> type[Struct]:
         member.field == member.name and member.show is _as_it_is for member in members
     ):
         return kind
-    config = kind.__struct_config__
+    config, text = kind.__struct_config__, kind.__doc__ or ""
+    names = {member.field: member.name for member in members}
     return defstruct(
         kind.__name__,
         [(_identifier(member.name), member.type) for member in members],
         rename={_identifier(member.name): member.name for member in members},
-        namespace={"__doc__": _QUOTED.sub(lambda name: f"`{name_of(name[1])}`", kind.__doc__ or "")},
+        namespace={"__doc__": _QUOTED.sub(lambda it: f"`{names.get(it[1]) or name_of(it[1])}`", text)},
         module=__name__,
         frozen=True,
         kw_only=True,
