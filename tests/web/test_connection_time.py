@@ -7,6 +7,7 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
+from licet.web.http.connection import GuardedHttpProtocol
 from licet.web.http.phases import HEAD_BYTES_MAX
 from support.listening import (
     HASTE_S,
@@ -174,6 +175,17 @@ class TestTime:
             client.send(post("/large", b"", f"Connection: {connection}"))
             assert client.is_gone()
             assert len(client.end()) < LARGE
+
+    @pytest.mark.parametrize("protocol", [HastyProtocol, HastyAsgiProtocol])
+    def test_a_client_that_reads_none_of_many_answers_is_dropped(
+        self, protocol: type[GuardedHttpProtocol]
+    ) -> None:
+        """Another request does not give it more time to read the answers before."""
+        with Server(protocol, idle_s=1, buffer_bytes=4096) as server, Client(socket.socket()) as client:
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            client.socket.connect(server.address)
+            client.send(post("/large") * 20)
+            assert client.is_gone()
 
     def test_whole_requests_set_no_timers(self, patient: Server) -> None:
         """One alarm for the connection and one for its first idle time, however many requests."""

@@ -340,7 +340,8 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         self._reusable = version == "1.1" and self.parser.should_keep_alive()
         self._starting = self._under_way = self._begin(version, expects_100=expects_100)
         self._step(_HEAD_COMPLETE)
-        self._deadline = NEVER
+        if not self.flow.write_paused:  # else it has to read first: another request gives it no more time
+            self._deadline = NEVER
         self._body_bytes = 0
         length = fields.get(b"content-length")
         self._body_length = None if length is None else int(length)
