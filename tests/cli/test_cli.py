@@ -78,6 +78,17 @@ def test_every_help_fits_into_80_columns(monkeypatch: pytest.MonkeyPatch) -> Non
         shown = run(*path.split()[1:], "--help").stdout
         assert max(map(len, shown.splitlines())) <= 80
         assert "…" not in shown, path
+        assert not re.search(r"<(str|int|path)>|<=x|x>=", shown), path  # a library's words for a value
+
+
+def test_a_help_is_laid_out_by_the_width_of_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by the lines of the source: a paragraph has no short line but its last."""
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    shown = run("session", "end", "--help").stdout
+    assert re.search(
+        r"\n the store, use --all --after-restore before the server starts; also after a *\n", shown
+    )
+    assert "N [1 to 3,660]" in run("usage", "--help").stdout
 
 
 def test_no_option_takes_a_password_or_secret() -> None:

@@ -157,7 +157,7 @@ def test_each_line_of_advice_can_be_run(line: str) -> None:
         ("webhook test wh_0", 1, "there is no webhook wh_0; licet webhook list shows those there are"),
         ("admin remove nobody --yes", 1, "no administrator nobody; licet admin list shows those there are"),
         ("admin key remove nobody --yes", 1, "no API key nobody; licet admin key list shows those there are"),
-        ("pool set full --seats -1", 2, "--seats: a whole number from 0 to 1,000,000, or all"),
+        ("pool set full --seats -1", 2, "from 0 to 1,000,000, or all; this is not: '-1'"),
         ("pool set full --hold soon", 2, "this is not: 'soon'"),
     ],
 )
@@ -246,3 +246,23 @@ def test_keys_that_are_lost_and_too_many_come_with_their_line(desk: Desk) -> Non
     (damaged,) = [it for it in found if it["code"] == "keyring_unusable"]
     assert (damaged["problem"], damaged["advice"]) == (f"{desk.secrets_file} is damaged", lost)
     desk.secrets_file.write_bytes(kept)
+
+
+def test_a_line_about_a_name_that_begins_with_a_hyphen_can_be_pasted(desk: Desk) -> None:
+    """It would be read as an option: so names come last, after `--`."""
+    desk.run("client", "add", "--user", "TC", "--", "-x")
+    told = desk.error("client", "add", "--user", "TC", "--tenant", "Jim_Test", "--", "-x")
+    assert told.endswith("; change it with: licet client set --tenant Jim_Test -- -x")
+    listed = desk.run("client", "secret", "list", "--tenant", "Jim_Test", "--", "-x")
+    line = listed.stderr.strip().rpartition(": licet ")[2]
+    assert line == "client secret add --tenant Jim_Test -- -x"
+    desk.run(*shlex.split(line))
+    finding = Finding(
+        is_wrong=True,
+        problem="",
+        target="",
+        code=FindingCode.SECRET_EXPIRED,
+        tenant="T",
+        names={"client": "-x", "secret": "s1"},
+    )
+    assert advice_of(finding, names_tenant=True) == "licet client secret remove --tenant T -- -x s1"

@@ -38,7 +38,7 @@ def test_a_licence_is_installed_once_its_vendor_is_trusted(desk: Desk, vendor: s
     said = desk.out("licence", "install", licence)
     assert said.splitlines() == [
         "Licence C-1, serial 1, installed: 2 seats of full, without end.",
-        "Done.",
+        "Pool full counts 2 seats now, without end.",
     ]
     [pool] = desk.tenant().pools.values()
     assert pool.signed is not None
@@ -64,7 +64,7 @@ def test_what_would_end_is_said_before_and_needs_a_yes(desk: Desk, vendor: str, 
     assert desk.json("licence", "list") == []
     assert "say --yes" in desk.error("licence", "install", licence, exit_code=2)
     assert desk.json("licence", "list") == []
-    assert desk.out("licence", "install", licence, "--yes").endswith("Done; 1 session ended.\n")
+    assert desk.out("licence", "install", licence, "--yes").endswith("\n1 session ended.\n")
 
 
 def test_removing_a_licence_and_trust_asks(desk: Desk, vendor: str, licence: str) -> None:

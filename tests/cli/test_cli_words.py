@@ -18,8 +18,9 @@ from support.command_line import run
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "told"),
     [
-        ("pool set full --seats abc", 2, "--seats: a whole number from 0 to 1,000,000, or all"),
-        ("usage --days 0", 2, "it has to be greater than or equal to 1"),
+        ("pool set full --seats abc", 2, "from 0 to 1,000,000, or all; this is not: 'abc'"),
+        ("usage --days 0", 2, "invalid value for '--days': it has to be at least 1; this is not: '0'"),
+        ("usage --days x", 2, "invalid value for '--days': it has to be a whole number; this is not: 'x'"),
         ("pool set full --expires 2027-02-30", 2, "there is no day 2027-02-30"),
         (
             "user add XX --password hunter2",

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 import typer
 
-from licet.cli.suggested_options import of_data, of_tenant
+from licet.cli.suggested_options import of_data, of_tenant, options_first
 from licet.credentials.keyring import KeyringCode, KeyringUnusable
 from licet.licences.errors import LicenceRefused
 from licet.model import InvalidValue
@@ -24,6 +24,7 @@ from licet.store.errors import SetupError, StoreUnavailable
 from licet.vendor.errors import VendorCode, VendorRefused
 
 REFUSED, WRONG_USE, UNREACHABLE = 1, 2, 3
+_GIVEN_CHARS_MAX = 40  # of a wrong value that is repeated
 
 
 class Refused(Exception):
@@ -79,9 +80,17 @@ def text_of(fault: Exception, tenant: str | None = None, data: Path | None = Non
     if not isinstance(fault, typer.TyperException):
         return f"licet: {fault}"
     context = getattr(fault, "ctx", None)
-    text = _plain(fault.format_message().rstrip("."))
+    text = _plain(fault.format_message().rstrip(".")) + _given(fault)
     where = f" (see: {context.command_path} --help)" if context is not None else ""
     return f"licet: {text[0].lower()}{text[1:]}{where}" if text else ""
+
+
+def _given(fault: typer.TyperException) -> str:
+    """What was given to an option whose value cannot be read; pydantic knows it, and does not say it."""
+    errors = getattr(fault.__cause__, "errors", None)
+    first = errors()[0] if callable(errors) else {}
+    given = first.get("input")
+    return f"; this is not: {given[:_GIVEN_CHARS_MAX]!r}" if isinstance(given, str) else ""
 
 
 def advice(refusal: Refusal, tenant: str | None = None, data: Path | None = None) -> str:
@@ -91,6 +100,8 @@ def advice(refusal: Refusal, tenant: str | None = None, data: Path | None = None
         return ""  # it names the existing ones
     template = _ADVICE.get((refusal.code, subject.kind if subject else None), "")
     names = {"to": of_tenant(tenant, data), "at": of_data(data), "client": "CLIENT_ID"}
+    if subject is not None and any(name and name.startswith("-") for name in (subject.name, subject.client)):
+        template = options_first(template)
     if subject is not None:
         names |= {"name": quoted(subject.name)} | (
             {"client": quoted(subject.client)} if subject.client else {}
@@ -173,5 +184,7 @@ _SECRET_OPTION = re.compile(r"(?:No such option: |Option ')--(\w+-)?(password|pa
 _LIBRARY_SAYS = (  # pydantic, which typer reads values with
     (re.compile(r"Input should be a valid integer.*"), "it has to be a whole number"),
     (re.compile(r"Input should be a valid number.*"), "it has to be a number"),
+    (re.compile(r"Input should be greater than or equal to "), "it has to be at least "),
+    (re.compile(r"Input should be less than or equal to "), "it has to be at most "),
     (re.compile(r"Input should be "), "it has to be "),
 )

@@ -5,7 +5,7 @@ It defines only their look: what a verb does is in the noun's own module.
 
 from collections.abc import Callable
 from functools import partial
-from inspect import Parameter, Signature
+from inspect import Parameter, Signature, cleandoc
 from typing import Any, TypeVar
 
 import typer
@@ -18,7 +18,10 @@ NAMED = "licet.named"  # key in the context's `meta`, which the whole call share
 
 
 class PlainCommand(TyperCommand):
-    """A verb."""
+    """A verb. Its help is laid out by the width of the terminal, and not by the lines of the source."""
+
+    def __init__(self, *arguments: Any, help: str | None = None, **options: Any) -> None:  # noqa: A002 - typer's
+        super().__init__(*arguments, help=_unfolded(help), **options)
 
     def get_params(self, ctx: Any) -> Any:
         """The options, as the help shows them."""
@@ -43,11 +46,26 @@ def _plain(params: Any) -> Any:
     for param in params:
         if getattr(param, "is_flag", False) and param.metavar is None:
             param.metavar = ""
+        if bounds := _bounds(param):
+            vars(param)["_get_number_range_help_str"] = lambda bounds=bounds: bounds
         if isinstance(param, TyperArgument):
             # typer has no setting for either.
             vars(param)["display_type_rich"] = _no_type
             vars(param)["_usage_display_name"] = partial(_usage_name, param)
     return params
+
+
+def _unfolded(text: str | None) -> str | None:
+    """Each paragraph as one line."""
+    return text and "\n\n".join(" ".join(part.split()) for part in cleandoc(text).split("\n\n"))
+
+
+def _bounds(param: Any) -> str:
+    """Of a number, in words."""
+    least, most = getattr(param, "min", None), getattr(param, "max", None)
+    if least is None or getattr(param, "count", False):
+        return ""
+    return f"{least} or more" if most is None else f"{least} to {most:,}"
 
 
 def _no_type(ctx: Any) -> None:  # noqa: ARG001 - as typer calls it

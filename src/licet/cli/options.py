@@ -19,6 +19,8 @@ from licet.cli.stores import chosen_tenant, opened
 from licet.formats import NEVER, read_duration_s, read_end_ms
 from licet.model import InvalidValue
 
+_GIVEN_CHARS_MAX = 40  # of a wrong value that is repeated
+
 Changes = TypeVar("Changes", bound=Mapping[str, object])
 
 Data = Annotated[
@@ -58,12 +60,13 @@ PasswordStdin = Annotated[
 
 
 @contextmanager
-def of_option(option: str) -> Iterator[None]:
-    """Name this option in a refusal of a value within the block."""
+def of_option(option: str, given: str = "") -> Iterator[None]:
+    """Name this option in a refusal of a value within the block, and what was given, unless it says that."""
     try:
         yield
     except InvalidValue as wrong:
-        wrong.args = (f"{option}: {wrong}",)
+        repeated = f"; this is not: {given[:_GIVEN_CHARS_MAX]!r}" if given else ""
+        wrong.args = (f"{option}: {wrong}{repeated}",)
         raise
 
 

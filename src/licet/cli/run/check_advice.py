@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from licet.cli.suggested_options import of_data, of_tenant
+from licet.cli.suggested_options import of_data, of_tenant, options_first
 from licet.platforms.shells import quoted
 from licet.setup.check import Finding, FindingCode
 
@@ -55,6 +55,8 @@ def advice_of(finding: Finding, *, names_tenant: bool, data: Path | None = None)
     template = _ADVICE.get(finding.code)
     if finding.advice or template is None:
         return finding.advice
+    if any(text.startswith("-") for text in finding.names.values()):
+        template = options_first(template)
     names = {name: quoted(text) for name, text in finding.names.items()}
     to = of_tenant(finding.tenant if names_tenant else None, data)
     return template.format_map({**names, "tenant": quoted(finding.tenant), "to": to, "at": of_data(data)})

@@ -13,9 +13,10 @@ from licet.cli.options import AsJson, Data, TenantName, Yes, actor
 from licet.cli.output import Absent, Instant, Record, say, show_json, show_list, show_one
 from licet.cli.stores import chosen_tenant, opened
 from licet.cli.suggested_options import of_tenant
-from licet.cli.vendor.formatting import STANDING, record, until, what_is_given
+from licet.cli.vendor.formatting import STANDING, end_of, record, until, what_is_given
 from licet.cli.vendor.formatting import as_json as plain_of
-from licet.formats import counted
+from licet.formats import counted, instant
+from licet.ledger.signed_pools import seats_of
 from licet.licences.armour import FILE_BYTES_MAX
 from licet.licences.licence import SignedLicence, Standing
 from licet.licences.vendor_file import VENDOR_BYTES_MAX, read_vendor
@@ -134,12 +135,36 @@ def install(file: LicenceFile, *, tenant: TenantName = None, yes: Yes = False, d
             new[:] = setup.install(change, name, content)
 
         ending = make(store, do, yes=yes)
-        limits = tuple(_limits(store, name, new))
+        limits, counts = tuple(_limits(store, name, new)), tuple(_counts(store, name, new))
     for it in new:
         say(f"Licence {it.licence}, serial {it.serial}, installed: {what_is_given(it)}, {until(it)}.")
+    for sentence in counts if new else ("All of it was installed already.",):
+        say(sentence)
     for pool, seats in limits:
         say(_LIMITED.format(pool=pool, seats=seats, name=quoted(pool), at=of_tenant(tenant, data)))
-    say(f"{'Done' if new else 'All of it was installed already'}{and_ended(ending)}.")
+    if ended := and_ended(ending):
+        say(f"{ended.removeprefix('; ')}.")
+
+
+def _counts(store: Store, tenant: str, new: Iterable[SignedLicence]) -> Iterator[str]:
+    """What counts now of the pools of these licences, and until when; as sentences."""
+    store.refresh_tenants()
+    found, now_ms = store.tenant(tenant), store.clock.now_ms()
+    assert found is not None
+    for name in dict.fromkeys(name for it in new for name in it.pools):
+        pool = found.pool_named(name)
+        if pool is None or pool.signed is None:  # no scope of the tenant draws on such a pool
+            continue
+        step, later = pool.signed.at(now_ms), pool.signed.after(now_ms)
+        text = f"Pool {name} counts {counted(seats_of(pool, now_ms), 'seat')} now"
+        if step.expires_at_ms is not None:
+            text += f", until {end_of(step.expires_at_ms)}"
+        elif step.seats:
+            text += ", without end"
+        elif later:
+            at_ms = later[0].from_ms
+            text += f", and {seats_of(pool, at_ms):,} from {instant(at_ms)} on"
+        yield f"{text}."
 
 
 _LIMITED = (

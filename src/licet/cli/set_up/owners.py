@@ -149,4 +149,7 @@ class OfClient(OfTenant):
 
     def line(self, command: str, rest: str) -> str:
         """A line to be pasted, about the same."""
+        if self.client_id.startswith("-"):
+            options = of_tenant(self.tenant, self.data)
+            return f"licet {command}{options} -- {quoted(self.client_id)} {rest}".rstrip()
         return super().line(f"{command} {quoted(self.client_id)}", rest)

@@ -169,7 +169,7 @@ def _read(setting: Setting, given: Any, data: Path | None, tenant: str | None) -
         return given  # typer has read it
     if isinstance(setting.kind, kinds.End):
         return read_end(f"--{_called(setting)}", given, data, tenant)
-    with of_option(f"--{_called(setting)}"):
+    with of_option(f"--{_called(setting)}", given if isinstance(setting.kind, kinds.Limit) else ""):
         return setting.kind.read(given, UTC)
 
 

@@ -30,7 +30,12 @@ def until(licence: SignedLicence) -> str:
     """`until the end of 2027-12-31`."""
     if licence.expires_at_ms is None:
         return "without end"
-    return f"until {end_in_words(licence.expires_at_ms, UTC).removeprefix('on ').removeprefix('at ')}"
+    return f"until {end_of(licence.expires_at_ms)}"
+
+
+def end_of(ms: int) -> str:
+    """`the end of 2027-12-31`."""
+    return end_in_words(ms, UTC).removeprefix("on ").removeprefix("at ")
 
 
 def record(licence: SignedLicence, signature: str) -> Record:
