@@ -21,6 +21,7 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9])")
 _DURATION = re.compile(r"([0-9]{1,9})([smhd]?)")
 _NEAR = ((90, 1, "s"), (90 * 60, 60, "min"), (36 * 3600, 3600, "h"))  # below, unit, its name
 NEVER = "never"
+_MINUTE_S, _HOUR_MIN, _DAY_MIN = 60, 60, 1440
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 INSTANT_MS_MAX = 253_370_764_800_000  # in the year 9999, within the calendar in every time zone
 
@@ -197,6 +198,19 @@ def _near(ms: int, now_ms: int) -> str | None:
             amount = f"{abs(seconds) // unit} {name}"
             return f"in {amount}" if seconds >= 0 else f"{amount} ago"
     return None
+
+
+def countdown(ms: int, now_ms: int) -> str:
+    """`40 s` until an instant, `19 min`, `3 h 05 min`, `12 days`: rounded up, unlike a time of day."""
+    seconds = max(0, -(-(ms - now_ms) // 1000))
+    if seconds < _MINUTE_S:
+        return f"{seconds} s"
+    minutes = -(-seconds // _MINUTE_S)
+    if minutes < _HOUR_MIN:
+        return f"{minutes} min"
+    if minutes < 2 * _DAY_MIN:
+        return f"{minutes // _HOUR_MIN} h {minutes % _HOUR_MIN:02} min"
+    return f"{minutes // _DAY_MIN} days"
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

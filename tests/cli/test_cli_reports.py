@@ -13,8 +13,9 @@ from rich.console import Console
 
 from licet.cli.look.seats import _drawn
 from licet.cli.look.usage import _chart, _few
-from licet.cli.terminal import clock_time, countdown, plain, whose
+from licet.cli.terminal import clock_time, plain, whose
 from licet.clock import SystemClock
+from licet.formats import countdown
 from licet.model import Duplicates, Pool
 from licet.reports.chart import By
 from licet.reports.live import seats

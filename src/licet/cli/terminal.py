@@ -23,8 +23,6 @@ _RENAMED = {"initials": "user"}  # as in other verbs
 PIPED_COLUMNS = 120  # where the width is unknown
 NEARLY_FULL = 0.8
 
-_MINUTE_S, _HOUR_MIN, _DAY_MIN = 60, 60, 1440
-
 
 def plain(value: object) -> object:
     """A report for JSON: instants are `..._at`, durations `..._s`."""
@@ -69,19 +67,6 @@ def clock_time(ms: int, now_ms: int) -> str:
     moment = local(ms)
     is_today = moment.date() == local(now_ms).date()
     return moment.strftime("%H:%M" if is_today else "%d %b %H:%M")
-
-
-def countdown(ms: int, now_ms: int) -> str:
-    """`40 s` until an instant, `19 min`, `3 h 05 min`, `12 days`: rounded up, unlike a time of day."""
-    seconds = max(0, -(-(ms - now_ms) // 1000))
-    if seconds < _MINUTE_S:
-        return f"{seconds} s"
-    minutes = -(-seconds // _MINUTE_S)
-    if minutes < _HOUR_MIN:
-        return f"{minutes} min"
-    if minutes < 2 * _DAY_MIN:
-        return f"{minutes // _HOUR_MIN} h {minutes % _HOUR_MIN:02} min"
-    return f"{minutes // _DAY_MIN} days"
 
 
 def whose(initials: str, name: str) -> str:

@@ -56,6 +56,14 @@ def test_every_page_has_the_version_and_leads_to_help(ada: Reader) -> None:
     assert "Your role is owner" in said
 
 
+def test_a_countdown_is_none_without_a_script_either(ada: Reader) -> None:
+    """Minutes are never a time of day: `within 19 min (by ...)`."""
+    said = text_of(ada.get(f"/{HERE}"))
+    assert "a seat is free within 19 min (by 2023-11-14 22:33 UTC" in said
+    assert "19 min left" in said
+    assert " 19 min 127.0.0.1" in text_of(ada.get(f"/seats{HERE}"))
+
+
 def test_help_is_for_who_is_signed_in(site: DashboardSite) -> None:
     with site.reader(None) as nobody:
         assert nobody.get("/help").status_code == 303

@@ -40,7 +40,7 @@ from licet.admin.context import CSRF_FIELD, AdminContext, form_of, is_secure, mu
 from licet.admin.pages.licence_state import licence_state
 from licet.admin.pages.reader_zone import zone_of
 from licet.admin.problems import Problem, not_found
-from licet.formats import counted
+from licet.formats import countdown, counted
 from licet.model import Role, Tenant, Value
 from licet.seat_sources import counted_addresses
 from licet.store.errors import StoreUnavailable
@@ -377,6 +377,7 @@ def _templates() -> Environment:
         auto_reload=False,
     )
     environment.globals |= {"asset": _asset, "link": link, "iso": iso, "utc": _utc, "counted": counted}
+    environment.globals["countdown"] = countdown
     environment.globals |= {
         "counted_addresses": counted_addresses,
         "licence_state": licence_state,

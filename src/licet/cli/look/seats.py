@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from licet.cli.options import AsJson, Data, TenantName
 from licet.cli.output import Instant, Record, on_terminal, say, show_json, show_list
 from licet.cli.stores import chosen_tenant, opened
-from licet.cli.terminal import clock_time, countdown, local, page, plain, style_of, whose
-from licet.formats import counted, end_in_words, printable
+from licet.cli.terminal import clock_time, local, page, plain, style_of, whose
+from licet.formats import countdown, counted, end_in_words, printable
 from licet.model import Tenant
 from licet.seat_sources import counted_addresses
 from licet.store.contract import Store

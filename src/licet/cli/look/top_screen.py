@@ -10,8 +10,8 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
 from licet.cli.look.seats import ON_HOLD, headline, pool_line, unlicensed
-from licet.cli.terminal import clock_time, countdown, local, whose
-from licet.formats import counted, printable
+from licet.cli.terminal import clock_time, local, whose
+from licet.formats import countdown, counted, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
