@@ -14,6 +14,7 @@ from licet.cli.run.demo_history import DAYS, History
 from licet.clock import ManualClock
 from licet.credentials.generated import ClientSecrets
 from licet.model import EndReason, FailureCause, NoSeatReason
+from licet.setup.change import changing
 from licet.store import schema
 from licet.store.contract import Store
 from licet.store.opening import StoreAt
@@ -27,12 +28,12 @@ NOW_MS = 1_795_000_000_000
 @pytest.fixture(scope="module")
 def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """A store with the whole history, at the instant of its end."""
-    with _lived(tmp_path_factory.mktemp("history"), NOW_MS, days=DAYS) as store:
+    with _lived(tmp_path_factory.mktemp("history"), NOW_MS, days=DAYS) as (store, _):
         yield store
 
 
 @contextmanager
-def _lived(directory: Path, now_ms: int, *, days: float) -> Iterator[Store]:
+def _lived(directory: Path, now_ms: int, *, days: float) -> Iterator[tuple[Store, History]]:
     clock = ManualClock(now_ms - round(days * DAY_MS))
     store = StoreAt(directory).open(clock, create=True)
     try:
@@ -40,7 +41,7 @@ def _lived(directory: Path, now_ms: int, *, days: float) -> Iterator[Store]:
         history.begin("no password", actor="admin")
         history.play(now_ms)
         assert clock.now_ms() == now_ms
-        yield store
+        yield store, history
     finally:
         store.close()
 
@@ -135,12 +136,39 @@ def test_it_is_the_same_each_time_seen_from_now(tmp_path: Path) -> None:
     told = []
     for name, now_ms in (("one", NOW_MS), ("other", NOW_MS + 12_345_000)):
         (tmp_path / name).mkdir()
-        with _lived(tmp_path / name, now_ms, days=0.4) as store:
+        with _lived(tmp_path / name, now_ms, days=0.4) as (store, _):
             entry = schema.journal_entry.c
             query = select(entry.kind, entry.reason, entry.pool, entry.client_id, now_ms - entry.at_ms)
             told.append(_rows(store, query.order_by(entry.number)))
     assert told[0] == told[1]
     assert len(told[0]) > 50
+
+
+def test_the_clients_work_on_while_the_demo_runs(tmp_path: Path) -> None:
+    """By the clock of the store; who was removed meanwhile stays away, and no pool gets too full."""
+    with _lived(tmp_path, NOW_MS, days=0.2) as (store, history):
+        history.go_on(store)
+        gone = _rows(store, select(schema.seat.c.client_id).where(schema.seat.c.client_id != "Web-Shop"))[0][
+            0
+        ]
+        with changing(store, "a test") as change:
+            change.tenant(TENANT).remove_client(gone)
+        clock = store.clock
+        assert isinstance(clock, ManualClock)
+        for _ in range(60):
+            clock.advance(seconds=60)
+            history.work_now()
+        session = schema.session.c
+        live = _rows(store, select(session.started_at_ms).where(session.expires_at_ms > clock.now_ms()))
+        assert len(live) >= 5
+        assert max(at_ms for (at_ms,) in live) > NOW_MS
+        entry = schema.journal_entry.c
+        later = select(entry.client_id).where(entry.at_ms > NOW_MS, entry.kind == "granted").distinct()
+        assert gone not in {row.client_id for row in _rows(store, later)}
+        with changing(store, "a test") as change:
+            change.remove_tenant(TENANT)
+        clock.advance(seconds=3600)
+        history.work_now()
 
 
 def test_a_history_is_not_written_into_a_store_that_is_there(tmp_path: Path) -> None:

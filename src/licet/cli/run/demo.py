@@ -8,8 +8,9 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
+from threading import Event, Thread
 from typing import Annotated, NamedTuple
 
 import typer
@@ -31,6 +32,7 @@ from licet.platforms.shells import quoted
 from licet.settings.load import load_settings
 from licet.setup.change import changing
 from licet.store.contract import Store
+from licet.store.errors import StoreUnavailable
 from licet.store.opening import SQLITE_NAME, StoreAt
 from licet.units import DAY_MS
 
@@ -65,6 +67,7 @@ Tenant {TENANT} has {DAYS} days of history, the pools "full" of {FULL_SEATS} sea
 and {len(MEMBERS)} clients: among them TestClientId, Client1 to Client6, and Api, which may introspect."""
 _FULL_POOL = "TestClientId has a seat, four of these get one, two are"
 _FULL_POOL_WITH_HISTORY = "who finds a free seat gets it, the others are"
+_LOOK_EVERY_S = 1.0  # for what the clients of a history are about to do
 _LOCK = "demo.lock"  # held while the demo runs; it also shows that a demo made the directory
 
 
@@ -99,12 +102,14 @@ def demo(
         overrides = {"host": host, "port": port, "admin_port": admin_port, "data": directory}
         overrides |= {"tls_certificate": tls_certificate, "tls_key": tls_key}
         settings = load_settings(environment={}, overrides=overrides)
-        _make(directory, with_history=with_history)
+        history = _make(directory, with_history=with_history)
 
         def welcome(port: int, admin_port: int | None) -> None:
             dashboard = settings.admin_base_url(admin_port)
             urls = _Urls(settings.base_url(port), dashboard)
             _welcome(urls, directory, tls_certificate, kept=data is not None, with_history=with_history)
+            if history is not None:
+                stack.enter_context(_going_on(history, directory))
 
         run(settings, welcome)
 
@@ -152,21 +157,42 @@ class _Urls(NamedTuple):
     dashboard: str
 
 
-def _make(directory: Path, *, with_history: bool) -> None:
-    """Make the store where there is none. Raises Refused."""
+@contextmanager
+def _going_on(history: History, directory: Path) -> Iterator[None]:
+    """Let the clients of a history work on beside the server."""
+    stopping = Event()
+
+    def go_on() -> None:
+        with _opened(StoreAt(directory).open(SystemClock())) as store:
+            history.go_on(store)
+            while not stopping.wait(_LOOK_EVERY_S):
+                with suppress(StoreUnavailable):
+                    history.work_now()
+
+    thread = Thread(target=go_on, name="demo-history", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join()
+
+
+def _make(directory: Path, *, with_history: bool) -> History | None:
+    """Make the store where there is none; the history that goes on in it, if any. Raises Refused."""
     if (directory / SQLITE_NAME).exists():
         if with_history:
             raise Refused(f"{directory} has a store already; a history is written into a new one only")
-        return
+        return None
     try:
         files.make_directory(directory)
     except OSError as fault:
         raise Refused(f"{directory} cannot be made: {fault.strerror}") from None
     if with_history:
         typer.echo(f"Writing {DAYS} days of history, which takes some seconds ...")
-        _make_with_history(directory)
-    else:
-        _make_plain(directory)
+        return _make_with_history(directory)
+    _make_plain(directory)
+    return None
 
 
 def _make_plain(directory: Path) -> None:
@@ -182,7 +208,7 @@ def _make_plain(directory: Path) -> None:
         _add_admins(store, passwords.hash(PASSWORD), {ADMIN: Role.OWNER})
 
 
-def _make_with_history(directory: Path) -> None:
+def _make_with_history(directory: Path) -> History:
     now_ms = SystemClock().now_ms()
     clock = ManualClock(now_ms - DAYS * DAY_MS)
     keyring = new_keyring(clock.now_ms())
@@ -193,11 +219,15 @@ def _make_with_history(directory: Path) -> None:
         history = History(store, clock, ClientSecrets(keyring.pepper), TENANT)
         history.begin(password_hash, actor=ADMIN)
         history.play(now_ms)
+    return history
+
+
+def _new_store(directory: Path, clock: Clock) -> AbstractContextManager[Store]:
+    return _opened(StoreAt(directory).open(clock, create=True))
 
 
 @contextmanager
-def _new_store(directory: Path, clock: Clock) -> Iterator[Store]:
-    store = StoreAt(directory).open(clock, create=True)
+def _opened(store: Store) -> Iterator[Store]:
     try:
         yield store
     finally:

@@ -9,12 +9,15 @@ The rules:
 - It is the same each time, seen from now: chance has a fixed seed for each client. Now is always an
   afternoon of work, and the weekend is four and five days before, so that there is life at any hour.
 - Many moments share one COMMIT, because nobody waits for an answer that has to be durable (L9).
+- While the demo runs it goes on to the end of that day, as other clients of the same store.
 """
 
 import asyncio
 import heapq
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from itertools import count
 from random import Random
 from typing import Final, NamedTuple
@@ -23,7 +26,7 @@ from licet.alerts.evaluation import look
 from licet.cli.run.demo_cast import FULL_SEATS, FULL_SEATS_AT_FIRST, MEMBERS, POOLS, Habit, Member
 from licet.clock import ManualClock
 from licet.credentials.generated import ClientSecrets
-from licet.lanes.commit import apply_all
+from licet.lanes.commit import apply_all, commit
 from licet.ledger.commands import (
     ClientRefused,
     Command,
@@ -85,6 +88,7 @@ class History:
         self._store = store
         self._clock = clock
         self._name = tenant
+        self._secrets = secrets
         self._recorder = Recorder(clock, secrets)
         self._request_ids = (f"demo-{number:x}" for number in count(1))
         self._queue: list[tuple[int, int, Step, Member, _Steps]] = []
@@ -137,18 +141,45 @@ class History:
             while self._queue and self._queue[0][0] <= until_ms:
                 at_ms, number, step, member, steps = heapq.heappop(self._queue)
                 self._reach(transaction, at_ms)
-                following = self._next(steps, self._outcome(transaction, step, member))
-                if following is not None:
-                    heapq.heappush(self._queue, (following.at_ms, number, following, member, steps))
+                self._follow(
+                    number, member, steps, self._outcome(partial(_within, transaction), step, member)
+                )
             self._reach(transaction, until_ms)
             apply_all(transaction, [Sweep(sessions_max=_SWEPT_MAX)])
 
-    @staticmethod
-    def _next(steps: _Steps, outcome: Outcome | None) -> Step | None:
-        try:
-            return steps.send(outcome)
-        except StopIteration:
-            return None
+    def go_on(self, store: Store) -> None:
+        """From now on work in this store, by its own clock, whenever `work_now` is called."""
+        self._store = store
+        self._recorder = Recorder(store.clock, self._secrets)
+
+    def work_now(self) -> None:
+        """All that is due by now, each step in a transaction of its own.
+
+        Raises StoreUnavailable.
+        """
+        self._store.refresh_tenants()
+        while self._queue and self._queue[0][0] <= self._store.clock.now_ms():
+            _, number, step, member, steps = self._queue[0]
+            try:
+                outcome = self._outcome(self._alone, step, member)
+            except LookupError:  # Somebody has removed the client, or what it asks for: it stays away.
+                heapq.heappop(self._queue)
+                continue
+            heapq.heappop(self._queue)
+            self._follow(number, member, steps, outcome)
+        asyncio.run(self._recorder.write_down(self._store))
+
+    def _alone(self, command: Command) -> Outcome:
+        [outcome] = commit(self._store, [command])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def _follow(self, number: int, member: Member, steps: _Steps, outcome: Outcome | None) -> None:
+        """Put the next step of a client into the queue, if there is one."""
+        with suppress(StopIteration):
+            following = steps.send(outcome)
+            heapq.heappush(self._queue, (following.at_ms, number, following, member, steps))
 
     def _reach(self, transaction: Transaction, at_ms: int) -> None:
         """Let this be the time, for the ledger and for all that looks at the clock."""
@@ -158,15 +189,17 @@ class History:
             self._swept_ms = at_ms
             apply_all(transaction, [Sweep(sessions_max=_SWEPT_MAX)])
 
-    def _outcome(self, transaction: Transaction, step: Step, member: Member) -> Outcome | None:
+    def _outcome(self, decide: Callable[[Command], Outcome], step: Step, member: Member) -> Outcome | None:
+        """What becomes of a step. Raises LookupError where there is no such client or scope."""
         tenant = self._store.tenant(self._name)
-        assert tenant is not None
+        if tenant is None:
+            raise LookupError(self._name)
         client = tenant.clients[member.client_id]
         does, address = step.does(tenant, client), _address_of(member)
         if isinstance(does, FailureCause):
             self._failed(tenant, client, does, address)
             return None
-        [outcome] = apply_all(transaction, [does])
+        outcome = decide(does)
         if isinstance(outcome, Denied):
             self._recorder.denied(
                 tenant,
@@ -182,6 +215,10 @@ class History:
     def _failed(self, tenant: Tenant, client: Client, cause: FailureCause, address: str) -> None:
         caller = Caller(Who.CLIENT, tenant.id, client.client_id, client.user.initials)
         self._recorder.failed(caller, cause, request_id=next(self._request_ids), address=address)
+
+
+def _within(transaction: Transaction, command: Command) -> Outcome:
+    return apply_all(transaction, [command])[0]
 
 
 def _address_of(member: Member) -> str:
@@ -256,7 +293,8 @@ def _minutes(chance: Random, of: tuple[int, int]) -> int:
 def _grant(member: Member, sid: bytes) -> Callable[[Tenant, Client], Command]:
     def grant(tenant: Tenant, client: Client) -> Command:
         resolved = resolve_scope(tenant, client, (member.scope,))
-        assert not isinstance(resolved, ScopeRefused)
+        if isinstance(resolved, ScopeRefused):
+            raise LookupError(resolved.why)  # noqa: TRY004 - it is no wrong type, but a scope that is gone
         return Grant(
             tenant_id=tenant.id,
             client_key=client.key,
