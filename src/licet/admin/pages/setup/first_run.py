@@ -9,7 +9,6 @@ The rules:
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from shlex import quote
 from typing import Annotated, Any, Final, NamedTuple
 
 from fastapi import APIRouter, Depends, Request
@@ -24,6 +23,7 @@ from licet.admin.pages.setup.rights import may_add
 from licet.formats import counted
 from licet.journal.first_grant import FirstGrant, first_grant, grant_lately
 from licet.model import Client, Scope, Tenant
+from licet.platforms.shells import quoted
 from licet.setup.change import POOL_FIRST
 from licet.setup.check import authenticates_by
 
@@ -161,7 +161,7 @@ def _steps(
             done,
             link(None, f"{ROOT}/{stage.form}", **query) if may_add(visit, stage.word) else "",
             stage.button,
-            stage.command.format(tenant=tenant.name, client=quote(client_id), pool=pool),
+            stage.command.format(tenant=tenant.name, client=quoted(client_id), pool=pool),
         )
     waits = "The client runs the lines below. This page notices by itself."
     yield Step("First token", waits if able else "The client asks for it.", first.client_id if first else "")
