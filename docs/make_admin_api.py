@@ -21,47 +21,47 @@ HEAD = """# Admin API
 
 <!-- Made by `docs/make_admin_api.py`; edit that instead. -->
 
-What the dashboard and the command line can do, for programs. It is on the admin listener
+Programs can do here what people do on the dashboard and on the command line. The API is on the admin listener
 ([`admin_host`, `admin_port`](configuration.md); `http://127.0.0.1:8081`), never on the public one. A
 running server serves its OpenAPI document at `/api/v1/openapi.json`, with all that an operation takes and
-shows. At `/api/v1/docs` it can be read and tried out in a browser, by whoever is signed in to the dashboard
-or has an API key.
+returns. Everybody who is signed in to the dashboard, or has an API key, can read it and try it out in a
+browser at `/api/v1/docs`.
 
 ```sh
 licet admin key add deploy --role owner          # prints the key, once
 curl -H "Authorization: Bearer $KEY" http://127.0.0.1:8081/api/v1/tenants
 ```
 
-## Who asks
+## Authentication
 
-An [API key](roles.md) in `Authorization: Bearer lck_...`; or the cookie of the dashboard, and then for every
-method but GET and HEAD the page's token in `X-CSRF-Token`. A *viewer* reads, an *operator* also ends
-sessions, an *owner* also changes. Whoever is of one tenant meets that tenant only: another one is 404, as one
-that does not exist.
+Send an [API key](roles.md) in `Authorization: Bearer lck_...`. A page of the dashboard sends its cookie
+instead, and for every method but GET and HEAD also its token in `X-CSRF-Token`. The role *viewer* may read,
+an *operator* may also end sessions, and an *owner* may also change things. A key or administrator of one
+tenant sees that tenant only: any other is 404, like one that does not exist.
 
-Requests are refused (421) that name the server by a name it does not know. It knows every address,
-`localhost`, its machine's name and those of `admin_url` and `public_url`. What a browser sends from a page of
-another site is refused (403).
+A request whose `Host` is not a name of the server is refused (421). Its names are every IP address,
+`localhost`, the machine's name, and those of `admin_url` and `public_url`. A request that a browser sends
+from a page of another site is refused (403).
 
-## Changing what somebody else may change
+## Two people who edit the same thing
 
-What can be edited has an `ETag`, which is of its content. PATCH, PUT and DELETE of it need `If-Match` with
-that tag, or `*` for whatever is there.
+Everything that can be edited has an `ETag`, computed from its content. PATCH, PUT and DELETE need `If-Match`
+with that tag, or with `*` to overwrite any version.
 
 | answer | when |
 | --- | --- |
 | 428 | there is no `If-Match`; this is answered before the body is looked at |
-| 412 | somebody was first: `current` has what is there now, `ETag` its tag |
-| 204 | to DELETE: it is not there any more, also when it was not there before |
-| 304 | to GET with `If-None-Match`: it is what you have |
+| 412 | somebody else has changed it since: `current` has the present version, and `ETag` its tag |
+| 204 | to DELETE: it is removed, or did not exist |
+| 304 | to GET with `If-None-Match`: your version is the present one |
 
-PATCH changes the members that it names, and no others; `null` is a value. What is made is answered with 201
-and `Location`. A generated secret or key is in that one answer.
+PATCH changes only the members that it names; `null` is a value. A new thing is answered with 201 and
+`Location`. A generated secret or key is shown in that answer only.
 
-## What would end
+## Try a change first
 
-A change of the set-up with `?dry_run=true` is not made. All of it is looked at as for the change itself, also
-`If-Match`, and the answer is 200 with what would end:
+With `?dry_run=true` a change of the set-up is checked like the change itself, also `If-Match`, but not made.
+The answer is 200 with the sessions that would end:
 
 ```sh
 curl -X PATCH -H "Authorization: Bearer $KEY" -H 'If-Match: *' -H 'Content-Type: application/json' \\
@@ -79,12 +79,12 @@ curl -X PATCH -H "Authorization: Bearer $KEY" -H 'If-Match: *' -H 'Content-Type:
 }
 ```
 
-`clients` are 20 at most, those with most sessions first. The dry run of the set-up file answers its plan. An
-operation that has no dry run refuses to be asked for one (422).
+`clients` has at most 20 clients, those with most sessions first. The dry run of a set-up file answers with
+its plan. An operation without a dry run refuses the parameter (422).
 
-A change with which sessions would end is refused until `?may_end=` says how many may: 409
-`would-end-sessions`, with the same members in `ending`. So one wrong digit throws nobody out, and a session
-that began meanwhile is not ended unseen. This holds for PATCH and DELETE of tenants, pools, scopes, users and
+A change is refused (409 `would-end-sessions`) if it would end more sessions than `?may_end=` allows, which
+is 0 by default; `ending` has the members above. So one wrong digit ends nobody's session, and no session is
+ended that began after you looked. This holds for PATCH and DELETE of tenants, pools, scopes, users and
 clients, and for vendors and licences.
 
 ## Vendors and licences
@@ -98,19 +98,19 @@ curl -H "Authorization: Bearer $KEY" -H 'Content-Type: text/plain' --data-binary
   'http://127.0.0.1:8081/api/v1/tenants/Jim_Test/licences?may_end=0'
 ```
 
-A file that is refused changes nothing. The answer is 422 `licence-refused`, or 409 where it does not go with
-the licences that are installed; `code` is one of [these](licence-file.md#why-a-file-is-refused), `field` the
+A file that is refused changes nothing. The answer is 422 `licence-refused`, or 409 if it contradicts the
+licences that are installed; `code` is one of [these](licence-file.md#why-a-file-is-refused), `field` the
 member that is wrong, such as `pools.full.seats`, and `detail` says what to do. `POST .../licences/check`
 shows what installing a file would do.
 
-A licence `counts`, or its `state` says why not. `steps` of a pool is what its licences give, from the first
-one on to the last: each step counts until the next, and those with a later `from` than now are to come.
+If `counts` is false, the `state` of a licence says why. `steps` of a pool lists the seats that its licences
+give over time: each step holds until the next, and those with a `from` in the future are still to come.
 
 ## Lists
 
 Every list is `{"items": [...], "next": ...}`, in pages of `limit` (50, at most 500). `next` is the cursor of
-the next page, to be sent as `cursor`, and null at the end; the `Link` header has the whole address. A page
-stays right while rows are added and removed. What happened is looked for with `from` and `until`.
+the next page, to be sent as `cursor`, and null at the end; the `Link` header has the whole address. Pages
+stay correct while rows are added and removed. Lists of events take `from` and `until`.
 
 Names in addresses are percent-encoded: a slash in a `client_id` is `%2F`.
 
@@ -146,8 +146,8 @@ and, where there is one, the limit.
  "errors": [{"pointer": "#/seats", "code": "out_of_range", "message": "At least 0.", "limit": 0}]}
 ```
 
-Where the set-up refuses something, the problem has a `code` as well. `subject` is what it is about, and
-`others` are what stands in the way, or what there is instead; `detail` names the operation that helps.
+If the change contradicts the set-up, the problem also has a `code`. `subject` names the thing concerned, and
+`others` the things that stand in the way, or that exist instead; `detail` names the operation that helps.
 
 ```json
 {"type": "tag:licet,2026:not-possible", "title": "It cannot be done as things are", "status": 409,

@@ -198,23 +198,25 @@ def _ref(name: str) -> dict[str, Any]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-_ABOUT = """What the dashboard and the command line can do, for programs.
+_ABOUT = """Programs can do here what people do on the dashboard and on the command line.
 
-**Who asks.** An API key in `Authorization: Bearer lck_...` (`licet admin key add`), or the cookie of the
-dashboard, then with `X-CSRF-Token` for every method that is not safe. A *viewer* reads, an *operator* also
-ends sessions, an *owner* also changes. Whoever is of one tenant meets that tenant only; others are 404.
+**Authentication.** An API key in `Authorization: Bearer lck_...` (`licet admin key add`), or the cookie of
+the dashboard, then with `X-CSRF-Token` for every method that is not safe. A *viewer* may read, an
+*operator* may also end sessions, an *owner* may also change things. A key of one tenant sees that tenant
+only; others are 404.
 
 **Errors** are problem details (RFC 9457) with a `request_id`; `errors` has a JSON pointer, a `code` and a
-message for each wrong value. Where the set-up refuses something, `code` says why, and `subject` of what:
-programs go by these, persons by `detail`.
+message for each wrong value. If a change contradicts the set-up, `code` says why and `subject` what is
+concerned: programs read these, people read `detail`.
 
-**Two at once.** What can be edited has an `ETag`. PATCH, PUT and DELETE of it need `If-Match`: 428 without
-it, 412 with what is there now when somebody was first. DELETE of what is gone is 204.
+**Two people who edit the same thing.** Everything that can be edited has an `ETag`. PATCH, PUT and DELETE
+need `If-Match`: 428 without it, 412 with the present version if somebody else has changed it. DELETE of
+something that does not exist is 204.
 
-**What would end.** A change of the set-up with `dry_run=true` is not made: 200 with the sessions that would
-end with it, and whose they are.
+**Try a change first.** With `dry_run=true` a change of the set-up is checked and not made: 200 with the
+sessions that would end, and their clients.
 
-A change is refused (409) where more sessions would end with it than `may_end` says, which is 0 by default.
+A change is refused (409) if it would end more sessions than `may_end` allows, which is 0 by default.
 
 **Lists** are `items` and `next`, and come in pages: `limit`, and `cursor` with the `next` of the page before;
 `Link` has the same as an address.

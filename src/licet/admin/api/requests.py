@@ -231,7 +231,7 @@ class UserNew(UserPatch):
 
 
 class ClientPatch(Body):
-    """Changes of a client. Sessions that it could not get any more end."""
+    """Changes of a client. Sessions that the new settings would not allow are ended."""
 
     user: Initials = ""
     enabled: Flag = True

@@ -94,7 +94,7 @@ class ClientsCalls(Caller):
         password_allowed: bool | Unset = UNSET,
         may_end: int | None = None,
     ) -> Client:
-        """Change it; sessions that it could not get any more end.
+        """Change it; sessions that the new settings would not allow are ended.
 
         It needs the role owner.
         """

@@ -79,7 +79,7 @@ async def add_client(call: Owning, tenant: TenantPath, body: requests.ClientNew)
 
 clients.shows("A client.")
 clients.changes(
-    "Change it; sessions that it could not get any more end.",
+    "Change it; sessions that the new settings would not allow are ended.",
     OWNING,
     requests.ClientPatch,
     TenantSetup.set_client,
