@@ -108,6 +108,18 @@ def test_sessions_of_nobody_are_not_ended(site: AdminSite, body: dict[str, str])
     problem(site.call("POST", f"/tenants/{JIM}/sessions/end", json=body), 404, "not-found")
 
 
+def test_a_user_without_a_password_is_made_with_a_warning(site: AdminSite) -> None:
+    """Which says what helps; with a password there is none, and later it is not repeated."""
+    path = f"/tenants/{JIM}/users"
+    made = site.call("POST", path, json={"initials": "NP"})
+    [warning] = made.json()["warnings"]
+    assert warning.startswith("It has no password: its clients authenticate by a secret or a key")
+    assert made.headers["etag"] == site.call("GET", f"{path}/NP").headers["etag"]
+    assert "warnings" not in site.get(f"{path}/NP")
+    body = {"initials": "WP", "password": "correct horse battery"}
+    assert site.call("POST", path, json=body).json()["warnings"] == []
+
+
 def test_a_client_that_cannot_authenticate_is_made_with_a_warning(site: AdminSite) -> None:
     path = f"/tenants/{JIM}"
     site.call("POST", f"{path}/users", json={"initials": "NP"}).raise_for_status()

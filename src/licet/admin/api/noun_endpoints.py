@@ -13,10 +13,11 @@ The rules:
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Concatenate, Generic, TypeVar
+from typing import Annotated, Any, Concatenate, Generic, NamedTuple, TypeVar
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import Response
+from msgspec.structs import replace
 
 from licet.admin.api import openapi
 from licet.admin.api.call import READING, Call, Rights, TenantNotThere, created, edited, there
@@ -52,6 +53,13 @@ async def _any_content() -> str:
 
 async def _as_sent(_: Call, __: Owner, ___: str, given: Given) -> Given:
     return given
+
+
+class New(NamedTuple, Generic[Thing]):
+    """How one is shown that was just made: its shape, and what makes that."""
+
+    shape: type[Value]
+    show: Callable[[Thing], Value]
 
 
 class Endpoints(Generic[Change, Thing]):
@@ -149,9 +157,16 @@ class Endpoints(Generic[Change, Thing]):
         self._register("GET", "list", text, endpoint, openapi.listed(self._shape, *problems))
 
     def adds(
-        self, text: str, who: Rights, body: type[Body], do: Do[Change], prepare: Prepare = _as_sent
+        self,
+        text: str,
+        who: Rights,
+        body: type[Body],
+        do: Do[Change],
+        *,
+        prepare: Prepare = _as_sent,
+        new: New[Thing] | None = None,
     ) -> None:
-        """Add one, and show it."""
+        """Add one, and show it: as `new` says, where more is said of one that was just made."""
 
         async def endpoint(
             call: Annotated[Call, Depends(who)],
@@ -167,9 +182,17 @@ class Endpoints(Generic[Change, Thing]):
                 return self.find_in(change, call, owner, name)
 
             made = await self.collection.change(call, owner, work)
-            return await call.context.run(lambda: created(self.shown(call, made), call.below(name)))
 
-        self._register("POST", "add", text, endpoint, openapi.added(self._shape))
+            def answer() -> Response:
+                shown = self.shown(call, made)
+                if new is not None:
+                    shown = replace(shown, body=represent(new.show(made)).body)
+                return created(shown, call.below(name))
+
+            return await call.context.run(answer)
+
+        route = openapi.added(self._shape if new is None else new.shape)
+        self._register("POST", "add", text, endpoint, route)
 
     def shows(self, text: str, who: Rights = READING) -> None:
         """Show one."""

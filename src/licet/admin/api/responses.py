@@ -13,9 +13,6 @@ from licet.accounts.administrators import Admin as StoredAdmin
 from licet.accounts.api_keys import ApiKey as StoredApiKey
 from licet.admin.api.advice import advice_of
 from licet.admin.api.wire import Instant, Shape, at, found
-from licet.alerts.deliveries import Delivery as StoredDelivery
-from licet.alerts.deliveries import State
-from licet.alerts.webhooks import Webhook as StoredWebhook
 from licet.credentials.generated import NewClientSecret
 from licet.credentials.keyring import Keyring, fingerprint
 from licet.credentials.public_keys import kind_of, name_of, to_jwk
@@ -49,6 +46,10 @@ def example(*examples: object) -> Meta:
 
 
 _JIM = "Jim_Test"
+_WITHOUT_ANY = (
+    "It has no password: its clients authenticate by a secret or a key of their own only. addSecret and"
+    " addClientKey add one, changeUser sets a password."
+)
 _AT = "2027-01-01T00:00:00Z"
 
 
@@ -144,6 +145,12 @@ class User(Shape, frozen=True, kw_only=True):
     name: Annotated[str, example("Test Client")]
     enabled: Annotated[bool, example(True)]
     has_password: Annotated[bool, about("Without one, no password works.", True)]
+
+
+class NewUser(User, frozen=True, kw_only=True):
+    """A user that was just made."""
+
+    warnings: Annotated[tuple[str, ...], about("What keeps it from working as it is.", [])]
 
 
 class Client(Shape, frozen=True, kw_only=True):
@@ -308,54 +315,6 @@ class Plan(Shape, frozen=True, kw_only=True):
     ]
 
 
-class Webhook(Shape, frozen=True, kw_only=True):
-    """Where alerts are sent."""
-
-    id: Annotated[str, example("wh_1f2e3d4c5b6a")]
-    tenant: Annotated[str | None, about("Whose alerts; null is all.", None)]
-    place: Annotated[str, about("The URL without its path.", "https://example.com")]
-    url: Annotated[str | None, about("For owners only.", "https://example.com/alerts")]
-    enabled: Annotated[bool, example(True)]
-    disabled_why: Annotated[str, about("Where nobody disabled it.", "")]
-    secret_number: Annotated[int, example(1)]
-    rotated_at: Annotated[Instant | None, example(None)]
-    created_at: Annotated[Instant, example(_AT)]
-    private_allowed: Annotated[
-        bool, about("Whether it also goes to private addresses: an owner of all tenants set it.")
-    ]
-
-
-class WebhookSecret(Shape, frozen=True, kw_only=True):
-    """What messages to a webhook are signed with."""
-
-    webhook: Annotated[str, example("wh_1f2e3d4c5b6a")]
-    secret: Annotated[str, example("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
-    secret_number: Annotated[int, example(1)]
-
-
-class Queued(Shape, frozen=True, kw_only=True):
-    """Messages that a server sends as soon as it can."""
-
-    messages: Annotated[int, example(1)]
-
-
-class Delivery(Shape, frozen=True, kw_only=True):
-    """A message about an alert, and what became of it."""
-
-    id: Annotated[str, example("msg_0123456789abcdef0123456789abcdef")]
-    webhook: Annotated[str | None, about("To which it goes; null is by e-mail.", "wh_1f2e3d4c5b6a")]
-    tenant: Annotated[str | None, about("Whose alert it is; null is none's.", _JIM)]
-    type: Annotated[str, example("seats.in_use")]
-    payload: Annotated[str, about("The message itself, which is JSON.")]
-    state: State
-    created_at: Annotated[Instant, example(_AT)]
-    attempts: Annotated[int, example(1)]
-    last_at: Annotated[Instant | None, about("The last attempt.", _AT)]
-    last_error: Annotated[str, example("")]
-    next_at: Annotated[Instant | None, about("The next attempt.", None)]
-    delivered_at: Annotated[Instant | None, example(_AT)]
-
-
 def tenant(value: ModelTenant) -> Tenant:
     """A tenant, shown."""
     return Tenant(name=value.name, **TENANT.shown(value))
@@ -378,9 +337,7 @@ def pool(value: ModelPool, of: ModelTenant, now_ms: int) -> Pool:
 def seat_steps(signed: SignedSeats | None) -> tuple[SeatStep, ...]:
     """What the licences of a pool give, step by step."""
     steps = () if signed is None else signed.steps
-    return tuple(
-        _like(SeatStep, step, from_=at(step.from_ms) if step.from_ms > 0 else None) for step in steps
-    )
+    return tuple(like(SeatStep, step, from_=at(step.from_ms) if step.from_ms > 0 else None) for step in steps)
 
 
 def scope(value: ModelScope) -> Scope:
@@ -392,6 +349,12 @@ def user(value: ModelUser) -> User:
     """A user, shown."""
     has_password = value.password_hash is not None
     return User(initials=value.initials, has_password=has_password, **USER.shown(value))
+
+
+def new_user(value: ModelUser) -> NewUser:
+    """A user that was just made, shown."""
+    made = user(value)
+    return like(NewUser, made, warnings=() if made.has_password else (_WITHOUT_ANY,))
 
 
 def client(value: ModelClient, now_ms: int) -> Client:
@@ -408,92 +371,75 @@ def client(value: ModelClient, now_ms: int) -> Client:
 
 def new_client(value: Client, secret: NewSecret | None, warnings: tuple[str, ...]) -> NewClient:
     """A client that was just made, shown."""
-    return _like(NewClient, value, secret=secret, warnings=warnings)
+    return like(NewClient, value, secret=secret, warnings=warnings)
 
 
 def client_key(value: PublicKey) -> ClientKey:
     """A client's public key, shown."""
-    return _like(ClientKey, value, kid=name_of(value), algorithm=kind_of(value), jwk=to_jwk(value))
+    return like(ClientKey, value, kid=name_of(value), algorithm=kind_of(value), jwk=to_jwk(value))
 
 
 def secret(value: ClientSecret) -> Secret:
     """A client's secret, shown."""
-    return _like(Secret, value)
+    return like(Secret, value)
 
 
 def new_secret(value: NewClientSecret, expires_at_ms: int | None) -> NewSecret:
     """A client's secret, shown once."""
-    return _like(NewSecret, value, expires_at=at(expires_at_ms))
+    return like(NewSecret, value, expires_at=at(expires_at_ms))
 
 
 def administrator(value: StoredAdmin, tenants: Tenants) -> Administrator:
     """An administrator, shown."""
-    return _like(Administrator, value, tenant=_tenant_name(value, tenants))
+    return like(Administrator, value, tenant=tenant_name(value.tenant_id, tenants))
 
 
 def api_key(value: StoredApiKey, tenants: Tenants) -> ApiKey:
     """An API key, shown."""
-    return _like(ApiKey, value, key_id=value.id, tenant=_tenant_name(value, tenants))
+    return like(ApiKey, value, key_id=value.id, tenant=tenant_name(value.tenant_id, tenants))
 
 
 def new_api_key(value: ApiKey, key: str) -> NewApiKey:
     """An API key, shown once."""
-    return _like(NewApiKey, value, key=key)
-
-
-def webhook(value: StoredWebhook, tenants: Tenants, *, has_url: bool) -> Webhook:
-    """A webhook, shown; its URL to owners only."""
-    return _like(
-        Webhook,
-        value,
-        tenant=_tenant_name(value, tenants),
-        url=value.url if has_url else None,
-        private_allowed=value.private_allowed or value.tenant_id is None,
-    )
-
-
-def delivery(value: StoredDelivery, tenants: Tenants) -> Delivery:
-    """A message, shown."""
-    return _like(Delivery, value, webhook=value.webhook_id, tenant=_tenant_name(value, tenants))
+    return like(NewApiKey, value, key=key)
 
 
 def signing_keys(keyring: Keyring, soon_ms: int) -> tuple[SigningKey, ...]:
     """The keys that sign tokens, the newest last."""
     signs = keyring.signing(soon_ms)
     return tuple(
-        _like(SigningKey, key, fingerprint=fingerprint(key.key), signs=key is signs)
+        like(SigningKey, key, fingerprint=fingerprint(key.key), signs=key is signs)
         for key in keyring.token_keys
     )
 
 
 def check_finding(value: Finding) -> CheckFinding:
     """A finding, and the operation that corrects it."""
-    return _like(CheckFinding, value, advice=advice_of(value))
+    return like(CheckFinding, value, advice=advice_of(value))
 
 
 def node(value: Node, now_ms: int) -> NodeNow:
     """A node, shown."""
     marks = tuple(mark.text for mark in value.token_keys)
-    return _like(
+    return like(
         NodeNow, value, silent=is_silent(value, now_ms), skew_s=value.skew_ms / 1000, token_keys=marks
     )
 
 
 def plan(value: Applied, *, is_done: bool) -> Plan:
     """The steps of a declaration, shown."""
-    return _like(Plan, value, is_done=is_done, steps=tuple(_like(PlanStep, step) for step in value.steps))
+    return like(Plan, value, is_done=is_done, steps=tuple(like(PlanStep, step) for step in value.steps))
 
 
-def _like(shape: type[Made], value: object, **others: Any) -> Made:
+def like(shape: type[Made], value: object, **others: Any) -> Made:
     """A shape made of what a value has for it (`wire.found`), and of others."""
     same = (name for name in shape.__struct_fields__ if name not in others)
     return shape(**{name: found(value, name) for name in same}, **others)
 
 
-def _tenant_name(
-    value: StoredAdmin | StoredApiKey | StoredWebhook | StoredDelivery, tenants: Tenants
-) -> str | None:
-    if value.tenant_id is None:
+def tenant_name(tenant_id: int | None, tenants: Tenants) -> str | None:
+    """The name of the tenant of this id; None is all, and empty one that is not there any more."""
+    if tenant_id is None:
         return None
-    known = tenants.get(value.tenant_id)
+    known = tenants.get(tenant_id)
     return known.name if known else ""

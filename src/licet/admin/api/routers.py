@@ -7,7 +7,7 @@ from typing import Any, get_type_hints
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
-from licet.admin.api import accounts, check, declaration, keys, refusals, reports, webhooks
+from licet.admin.api import accounts, alert_responses, check, declaration, keys, refusals, reports, webhooks
 from licet.admin.api.call import API, Rights
 from licet.admin.api.licences import endpoints as licences
 from licet.admin.api.licences.shapes import SHOWN
@@ -53,7 +53,7 @@ def router() -> APIRouter:
 
 def openapi_document(application: FastAPI) -> dict[str, Any]:
     """What describes an application that has the API."""
-    return document(application, dict(map(_needed, _routes())), SHOWN)
+    return document(application, dict(map(_needed, _routes())), (*SHOWN, *alert_responses.SHOWN))
 
 
 def _routes() -> Iterator[APIRoute]:

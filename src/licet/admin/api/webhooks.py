@@ -10,7 +10,8 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from sqlalchemy import Connection
 
-from licet.admin.api import openapi, requests, responses
+from licet.admin.api import alert_responses as shapes
+from licet.admin.api import openapi, requests
 from licet.admin.api.call import OWNING, Call, Operating, Owning, Reading, answer, created
 from licet.admin.api.collection import OfStore, Owner
 from licet.admin.api.noun_endpoints import Endpoints, Given
@@ -71,15 +72,15 @@ webhooks = Endpoints(
     tag="Alerts",
     key="webhook",
     word="webhook",
-    shape=responses.Webhook,
-    show=lambda call, webhook: responses.webhook(
+    shape=shapes.Webhook,
+    show=lambda call, webhook: shapes.webhook(
         webhook, call.context.store.tenants(), has_url=call.identity.may(Role.OWNER)
     ),
 )
 webhooks.lists("The webhooks.")
 
 
-@webhooks.router.post("", operation_id="addWebhook", **openapi.added(responses.Webhook))
+@webhooks.router.post("", operation_id="addWebhook", **openapi.added(shapes.Webhook))
 async def add_webhook(call: Owning, body: requests.WebhookNew) -> Response:
     """Add a webhook."""
     # An owner of one tenant who says nothing means that one; null is all tenants, which is not theirs to say.
@@ -103,7 +104,7 @@ webhooks.removes("Remove it, with what was sent to it.", OWNING, WebhooksChange.
 
 
 @webhooks.router.get(
-    "/{webhook}/secret", operation_id="getWebhookSecret", **openapi.one(responses.WebhookSecret, 404)
+    "/{webhook}/secret", operation_id="getWebhookSecret", **openapi.one(shapes.WebhookSecret, 404)
 )
 async def get_secret(call: Owning, webhook: NamePath) -> Response:
     """The secret that its messages are signed with."""
@@ -111,7 +112,7 @@ async def get_secret(call: Owning, webhook: NamePath) -> Response:
 
 
 @webhooks.router.post(
-    "/{webhook}/rotate", operation_id="rotateWebhookSecret", **openapi.one(responses.WebhookSecret, 404)
+    "/{webhook}/rotate", operation_id="rotateWebhookSecret", **openapi.one(shapes.WebhookSecret, 404)
 )
 async def rotate_secret(call: Owning, webhook: NamePath) -> Response:
     """Give it another secret; for a day the one before signs too."""
@@ -120,23 +121,23 @@ async def rotate_secret(call: Owning, webhook: NamePath) -> Response:
 
 
 @webhooks.router.post(
-    "/{webhook}/test", operation_id="testWebhook", **openapi.one(responses.Queued, 404, 409, status=202)
+    "/{webhook}/test", operation_id="testWebhook", **openapi.one(shapes.Queued, 404, 409, status=202)
 )
 async def test_webhook(call: Owning, webhook: NamePath) -> Response:
     """Send it a test message, once."""
     await webhooks.change_one(call, (), webhook, WebhooksChange.test)
-    return answer(responses.Queued(messages=1), 202)
+    return answer(shapes.Queued(messages=1), 202)
 
 
 # What became of the messages
 
 
 class _Deliveries(NamedTuple):
-    items: tuple[responses.Delivery, ...]
+    items: tuple[shapes.Delivery, ...]
     next: str | None
 
 
-@deliveries.get("", operation_id="listDeliveries", **openapi.listed(responses.Delivery))
+@deliveries.get("", operation_id="listDeliveries", **openapi.listed(shapes.Delivery))
 async def list_deliveries(
     call: Reading,
     page: Paged,
@@ -149,24 +150,26 @@ async def list_deliveries(
     def read(connection: Connection, **part: Any) -> _Deliveries:
         found = read_deliveries(connection, within=within, webhook_id=webhook, state=state, **part)
         tenants = call.context.store.tenants()
-        return _Deliveries(tuple(responses.delivery(it, tenants) for it in found.deliveries), found.next)
+        return _Deliveries(tuple(shapes.delivery(it, tenants) for it in found.deliveries), found.next)
 
     return await call.show_page(page, "items", read)
 
 
 @deliveries.post(
-    "/send-again", operation_id="sendDeliveriesAgain", **openapi.one(responses.Queued, 413, 415, status=202)
+    "/send-again",
+    operation_id="sendDeliveriesAgain",
+    **openapi.one(shapes.Queued, 413, 415, status=202),
 )
 async def send_again(call: Operating, body: requests.SendAgain) -> Response:
     """Send messages again, with their ids; what is waiting, and for a disabled webhook, is left alone."""
     call.given(body)
     times = await webhooks.collection.change(call, (), lambda change: change.redeliver(body.messages))
-    return answer(responses.Queued(messages=times), 202)
+    return answer(shapes.Queued(messages=times), 202)
 
 
-def _secret(call: Call, webhook: alerts.Webhook) -> responses.WebhookSecret:
+def _secret(call: Call, webhook: alerts.Webhook) -> shapes.WebhookSecret:
     secrets = WebhookSecrets(read_keyring(call.context.keyring_path).pepper)
-    return responses.WebhookSecret(
+    return shapes.WebhookSecret(
         webhook=webhook.id,
         secret=secrets.spelt(webhook.id, webhook.secret_number),
         secret_number=webhook.secret_number,

@@ -222,6 +222,19 @@ class NewClient:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NewUser:
+    """A user that was just made."""
+
+    initials: str
+    name: str
+    enabled: bool
+    # Without one, no password works.
+    has_password: bool
+    # What keeps it from working as it is.
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlanStep:
     """One thing that was done, or would be: `add`, `set`, `remove`, or `keep` what is not declared."""
 

@@ -3,7 +3,7 @@
 Made by `docs/make_admin_client.py`; edit that instead.
 """
 
-from licet.admin_client.answers.nouns import User
+from licet.admin_client.answers.nouns import NewUser, User
 from licet.admin_client.caller import Caller, Items
 from licet.admin_client.decoding import UNSET, Unset
 
@@ -38,7 +38,7 @@ class UsersCalls(Caller):
         name: str | Unset | None = UNSET,
         password: str | Unset | None = UNSET,
         enabled: bool | Unset = UNSET,
-    ) -> User:
+    ) -> NewUser:
         """Add a user.
 
         It needs the role owner.
@@ -46,7 +46,7 @@ class UsersCalls(Caller):
         return self._ask(
             "POST",
             ("tenants", tenant, "users"),
-            User,
+            NewUser,
             body={"initials": initials, "name": name, "password": password, "enabled": enabled},
         )
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from licet.admin.api import requests, responses
 from licet.admin.api.call import OWNING, Call
 from licet.admin.api.collection import OfTenant, Owner
-from licet.admin.api.noun_endpoints import Endpoints, Given
+from licet.admin.api.noun_endpoints import Endpoints, Given, New
 from licet.admin.api.parameters import Matching, OnlyEnabled, has_part
 from licet.credentials.passwords import about_user
 from licet.model import User
@@ -48,7 +48,14 @@ users = Endpoints(
     hidden=lambda user: (user.password_hash or "").encode(),
 )
 users.lists("The users of a tenant.", only=_wanted)
-users.adds("Add a user.", OWNING, requests.UserNew, TenantSetup.add_user, prepare=_new)
+users.adds(
+    "Add a user.",
+    OWNING,
+    requests.UserNew,
+    TenantSetup.add_user,
+    prepare=_new,
+    new=New(responses.NewUser, responses.new_user),
+)
 users.shows("A user.")
 users.changes(
     "Change it; disabled, it ends the sessions of its clients.",
