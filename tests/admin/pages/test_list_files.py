@@ -143,10 +143,16 @@ def rows_of(answer: httpx.Response) -> list[dict[str, str]]:
     return list(csv.DictReader(StringIO(answer.text)))
 
 
+@pytest.fixture(scope="module")
+def files(ada: Reader) -> dict[str, httpx.Response]:
+    """The files of all lists, as an owner of all tenants gets them."""
+    return {path: file_of(ada, path) for path in (*FILES, *OWNERS_FILES)}
+
+
 @pytest.mark.parametrize("path", [*FILES, *OWNERS_FILES])
-def test_every_list_is_a_file_too(ada: Reader, path: str) -> None:
+def test_every_list_is_a_file_too(files: dict[str, httpx.Response], path: str) -> None:
     """It is attached, and never kept by a cache."""
-    answer = file_of(ada, path)
+    answer = files[path]
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     assert re.fullmatch(r'attachment; filename="licet-[\w.-]+\.csv"', answer.headers["content-disposition"])
@@ -230,18 +236,18 @@ def test_numbers_are_numbers_names_are_whole_and_times_are_the_reader_s(ada: Rea
 
 
 @pytest.mark.parametrize("path", [*FILES, *OWNERS_FILES])
-def test_no_cell_is_a_formula(ada: Reader, path: str) -> None:
+def test_no_cell_is_a_formula(files: dict[str, httpx.Response], path: str) -> None:
     """Whoever names a client must not run anything on the machine of who opens the file."""
-    for row in rows_of(file_of(ada, path)):
+    for row in rows_of(files[path]):
         for cell in row.values():
             assert not cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")), (path, cell)
 
 
-def test_the_names_that_could_be_one_are_in_the_files(ada: Reader) -> None:
+def test_the_names_that_could_be_one_are_in_the_files(files: dict[str, httpx.Response]) -> None:
     """Else the test above would prove nothing."""
     for path in ("/seats", "/failures", "/journal", "/set-up/clients"):
-        assert f"'{FORMULA}" in file_of(ada, path).text, path
-    assert "'+1+1" in file_of(ada, "/set-up/users").text
+        assert f"'{FORMULA}" in files[path].text, path
+    assert "'+1+1" in files["/set-up/users"].text
 
 
 @pytest.mark.parametrize("text", ["=1", "+1", "-1", "@x", "\t=1", "\r=1", "\n=1", "\uff1d1", "\uff0b1"])
@@ -297,13 +303,13 @@ def test_who_may_not_see_a_list_gets_no_file(site: DashboardSite) -> None:
             assert file_of(nobody, path).headers["location"].startswith("/sign-in"), path
 
 
-def test_no_secret_is_in_a_file(site: DashboardSite, ada: Reader) -> None:
+def test_no_secret_is_in_a_file(site: DashboardSite, files: dict[str, httpx.Response]) -> None:
     """Nor the hash of one."""
     key: str = site.key  # type: ignore[attr-defined]
     with site.store() as store, store.reading() as connection:
         [found] = api_keys.read_api_keys(connection, None)
     for path in (*FILES, *OWNERS_FILES):
-        text = file_of(ada, path).text
+        text = files[path].text
         for secret in (key, key[-20:], "argon2", "lcs_", PASSWORD_HASH):
             assert secret not in text, path
-    assert found.name in file_of(ada, "/set-up/keys").text
+    assert found.name in files["/set-up/keys"].text
