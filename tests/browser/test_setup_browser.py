@@ -56,7 +56,7 @@ def test_a_denial_is_read_with_who_held_the_seats(browser: Browser, site: Dashbo
         expect(holders.get_by_role("row")).to_have_count(6)
         for number in range(1, 6):
             expect(holders).to_contain_text(f"Client{number}")
-        expect(holders.get_by_role("link", name="Client1")).to_be_visible()
+        expect(holders.get_by_role("link", name="Client1", exact=True)).to_be_visible()
         browser.check_access(page)
         browser.show(page, "denials")
 
