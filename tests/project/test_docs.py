@@ -417,7 +417,7 @@ def logged() -> Iterator[tuple[str, set[str]]]:
                     func=ast.Attribute(attr="debug" | "info" | "warning" | "error") | ast.Name(id="write"),
                     args=[ast.Constant(value=str(event))],
                     keywords=keywords,
-                ):
+                ) if event.isidentifier():  # a sentence is for uvicorn's logger, which a server switches off
                     yield event, {keyword.arg for keyword in keywords if keyword.arg is not None}
                 case ast.Call(func=ast.Name(id="Kind"), args=[_, ast.Constant(value=str(event)), *_]):
                     yield event, set()
