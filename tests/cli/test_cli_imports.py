@@ -48,6 +48,7 @@ _NEVER = {
     "licet.store.postgres",
     "licet.web",
 }
+_HELPS = ("--version", "pool set --help", "usage --help", "session end --help")
 _LOOKS = ("seats", "pool list", "client list", "session list", "alerts", "journal", "usage")
 _CHANGES = ("pool set full --seats 6", "client disable TestClientId", "session end --all --yes")
 
@@ -58,13 +59,18 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     desk = Desk(new_desk(tmp_path_factory.mktemp("imports") / "licet-data"))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LICET_")}
     done = subprocess.run(
-        [sys.executable, "-c", _RUN, *_LOOKS, *_CHANGES],
+        [sys.executable, "-c", _RUN, *_HELPS, *_LOOKS, *_CHANGES],
         env=environment | {"LICET_DATA": str(desk.data)},
         capture_output=True,
         text=True,
         check=True,
     )
     return {line: set(found) for line, found in json.loads(done.stdout).items()}
+
+
+@pytest.mark.parametrize("line", _HELPS)
+def test_a_help_imports_nothing_of_the_database(imported: dict[str, set[str]], line: str) -> None:
+    assert not {"sqlalchemy", "sqlite3", "licet.setup.change", *_NEVER} & imported[line]
 
 
 @pytest.mark.parametrize("line", [*_LOOKS, *_CHANGES])

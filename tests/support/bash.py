@@ -10,7 +10,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -38,10 +38,10 @@ class Bash:
         os.write(self.screen, keys.encode())
         self.read_until(expected)
 
-    def read_until(self, expected: str) -> None:
-        """Look until this is on the screen, after what was typed last."""
+    def read_until(self, expected: str | Callable[[str], bool]) -> None:
+        """Look until this is on the screen, or is true of its text, after what was typed last."""
         until_s = time.monotonic() + WAIT_S
-        while expected not in self.text:
+        while not (expected in self.text if isinstance(expected, str) else expected(self.text)):
             assert select.select([self.screen], [], [], max(0.0, until_s - time.monotonic()))[0], self.text
             self.text += _ESCAPES.sub("", os.read(self.screen, 65_536).decode(errors="replace"))
 
