@@ -166,7 +166,8 @@ def _at_hand(file: Path, *, yes: bool) -> Iterator[Path]:
         raise WrongUse("where the copy comes from standard input, nobody can be asked; say --yes")
     with TemporaryDirectory() as directory:
         copy = Path(directory) / "copy"
-        with copy.open("xb") as into:
+        files.create_closed(copy)
+        with copy.open("wb") as into:
             shutil.copyfileobj(sys.stdin.buffer, into)
         yield copy
 
