@@ -1,6 +1,7 @@
 """The admin API for who calls it by hand: ends as dates, where its description is, refusals that help."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -81,15 +82,15 @@ def test_milliseconds_are_answered_with_the_name_of_the_field(
 
 def test_every_end_is_a_date_or_an_instant(site: AdminSite) -> None:
     """Of a secret in the tenant's zone, of an API key in UTC."""
-    client = f"/tenants/{JIM}/clients/c1"
-    secret = site.call("POST", f"{client}/secrets", json={"expires_at": "2037-01-31"}).json()
-    rotated = site.call("POST", f"{client}/secrets/rotate", json={"expires_at": "2037-01-31T18:00"}).json()
-    key = site.call("POST", "/api-keys", json={"name": "k", "expires_at": "2037-01-31"}).json()
-    assert [it["expires_at"] for it in (secret, rotated, key)] == [
-        "2037-01-31T13:00:00Z",
-        "2037-01-31T07:00:00Z",
-        "2037-02-01T00:00:00Z",
-    ]
+    admin = site.admin_client()
+    day = date(2037, 1, 31)
+    assert admin.add_secret(JIM, "c1", expires_at=day).expires_at == datetime(2037, 1, 31, 13, tzinfo=UTC)
+    rotated = admin.rotate_secret(JIM, "c1", expires_at="2037-01-31T18:00")
+    assert rotated.expires_at == datetime(2037, 1, 31, 7, tzinfo=UTC)
+    made = admin.add_client(JIM, client_id="d", user="U1", generate_secret=True, secret_expires_at=day)
+    assert made.secret is not None
+    assert made.secret.expires_at == datetime(2037, 1, 31, 13, tzinfo=UTC)
+    assert admin.add_api_key(name="k", expires_at=day).expires_at == datetime(2037, 2, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("kind", [None, "application/x-www-form-urlencoded", "text/plain"])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from licet.admin_client import ANY
 from licet.credentials.keyring import SIGNS_AFTER_MS, fingerprint, read_keyring
 from licet.formats import instant
 from licet.journal.refusals import Failure, FailureKey, RefusedRequest, write_refusals
@@ -47,16 +48,16 @@ def test_sessions_are_listed_oldest_first_in_pages(site: AdminSite) -> None:
 def test_an_operator_ends_sessions_with_a_reason_and_a_cool_down(site: AdminSite) -> None:
     """Their tokens and seats are gone at once, and their clients get no seat for a while."""
     stuck, other = site.grant("c1"), site.grant("c2")
-    body = {"sids": [stuck.session.sid.hex()] * 2, "reason": "It hangs", "cool_down_s": 300}
-    ended = site.call("POST", f"{SESSIONS}/end", "operator", json=body)
-    assert ended.json().items() >= {"sessions": 1, "seats": 1, "clients": ["c1"]}.items()
-    assert ended.json()["suspended_until"] is not None
+    operator, sids = site.admin_client("operator"), [stuck.session.sid.hex()] * 2
+    ended = operator.end_sessions(JIM, sids=sids, reason="It hangs", cool_down_s=300)
+    assert (ended.sessions, ended.seats, ended.clients) == (1, 1, ("c1",))
+    assert ended.suspended_until is not None
     assert (site.lives(stuck), site.lives(other)) == (False, True)
     assert isinstance(site.ask("c1"), Denied)
     assert site.event()[0] == "key operator"
     assert "It hangs" in site.event()[4]
-    again = site.call("POST", f"{SESSIONS}/end", "operator", json=body).json()
-    assert (again["sessions"], again["clients"]) == (0, [])
+    again = operator.end_sessions(JIM, sids=sids, reason="It hangs", cool_down_s=300)
+    assert (again.sessions, again.clients) == (0, ())
 
 
 @pytest.mark.parametrize(
@@ -125,15 +126,16 @@ def test_usage_has_a_span(site: AdminSite) -> None:
 
 def test_denials_and_who_held_the_seats_then(site: AdminSite) -> None:
     """Why somebody was refused this morning."""
-    site.call("PATCH", f"{OF_JIM}/pools/full", if_match="*", json={"seats": 1})
+    site.admin_client().change_pool(JIM, "full", if_match=ANY, seats=1)
     site.grant("c1")
     assert isinstance(site.ask("c2"), Denied)
-    (denied,) = site.get(f"{OF_JIM}/denials", "viewer")["items"]
-    assert (denied["client_id"], denied["reason"], denied["times"]) == ("c2", "all_in_use", 1)
-    at = denied["last_at"]
-    (holder,) = site.get(f"{OF_JIM}/holders?pool=full&at={at}", "viewer")["items"]
-    assert holder["client_id"] == "c1"
-    assert site.get(f"{OF_JIM}/denials?reason=no_seats")["items"] == []
+    viewer = site.admin_client("viewer")
+    [denied] = viewer.list_denials(JIM)
+    assert (denied.client_id, denied.user, denied.reason, denied.times) == ("c2", "U2", "all_in_use", 1)
+    [holder] = viewer.list_holders(JIM, pool="full", at=denied.last_at)
+    assert (holder.client_id, holder.freed_at) == ("c1", None)
+    assert not [*viewer.list_denials(JIM, reason="no_seats")]
+    assert not [*viewer.list_denials(JIM, from_=denied.last_at + timedelta(minutes=2))]
     assert mistakes(site.call("GET", f"{OF_JIM}/denials?reason=x")).keys() == {"query:reason"}
 
 
@@ -141,7 +143,7 @@ def test_the_journal_has_what_happened_and_who_did_what(site: AdminSite) -> None
     """Newest first, in pages, and each entry says which kind it is."""
     site.grant("c1")
     site.clock.advance(seconds=60)
-    site.call("PATCH", f"{OF_JIM}/pools/full", if_match="*", json={"seats": 4})
+    site.admin_client().change_pool(JIM, "full", if_match=ANY, seats=4)
     found = site.get(f"{OF_JIM}/journal?kind=granted&kind=event&limit=1", "viewer")
     assert [(it["entry"], it.get("detail")) for it in found["items"]] == [("event", "seats 5 -> 4")]
     rest = site.get(f"{OF_JIM}/journal?kind=granted&limit=1&cursor={found['next']}", "viewer")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from licet.formats import instant
+from licet.formats import instant, moment_of
 from support.admin_site import API, AdminSite, mistakes, problem
 from support.kinds import Place
 from support.setup_site import JIM, START_MS
@@ -322,12 +322,12 @@ def test_what_is_in_use_is_not_removed(site: AdminSite) -> None:
 
 def test_a_client_is_suspended_and_resumed(site: AdminSite) -> None:
     """An operator gives it no seat for a while."""
-    where = f"{JIM_PATH}/clients/c1"
-    suspended = site.call("PUT", f"{where}/suspension", "operator", json={"cool_down_s": 300})
-    assert suspended.json()["suspended_until"] == instant(START_MS + 300_000)
+    operator = site.admin_client("operator")
+    suspended = operator.suspend_client(JIM, "c1", cool_down_s=300)
+    assert suspended.suspended_until == moment_of(START_MS + 300_000)
     for _ in range(2):
-        assert site.call("DELETE", f"{where}/suspension", "operator").status_code == 204
-    assert site.get(where)["suspended_until"] is None
+        operator.resume_client(JIM, "c1")
+    assert operator.get_client(JIM, "c1").suspended_until is None
     problem(site.call("PUT", f"{JIM_PATH}/clients/no/suspension", json={"cool_down_s": 1}), 404, "not-found")
 
 
