@@ -83,7 +83,7 @@ def test_a_screen_has_the_pools_their_sessions_and_what_the_keys_do(site: Site) 
     assert lines[6] == "1 session without a seat"
     assert lines[8].split()[:3] == ["C1", "User", "C1"]
     assert lines[-2].startswith("TestClientId, last token ")
-    assert lines[-1] == "up/down select  e end  / filter  p pool  s sort  ? help  q quit"
+    assert lines[-1] == "up/down  e end  / filter  p pool  s sort  ? help  q quit"
 
 
 @pytest.mark.parametrize(("width", "columns"), [(70, 5), (80, 6), (100, 7)])
@@ -94,8 +94,9 @@ def test_a_narrow_terminal_has_fewer_columns_and_no_wider_line(
     long = client(1, "a-client-with-a-very-long-name-of-54-characters-in-all", "AB")
     site = Site(tmp_path, jim_test(clients=[long]))
     site.do(grant(1, 1))
-    lines = drawn(site, Screen(), width=width)
+    lines = drawn(site, Screen(tenants=2), width=width)
     site.store.close()
+    assert lines[-1].endswith("t tenant  s sort  ? help  q quit")
     assert len(re.split(r"  +", lines[3].strip())) == columns
     assert lines[-2].startswith("a-client-with-a-very-long-name")
     assert "all" in selected(lines)

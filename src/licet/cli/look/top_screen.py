@@ -307,7 +307,7 @@ class Screen:
         at = self._index()
         said = self.message or ("" if at is None else _detail(self._rows[at], now.at_ms))
         tenant = "t tenant  " if self.tenants > 1 else ""
-        return said, f"up/down select  e end  / filter  p pool  {tenant}s sort  ? help  q quit"
+        return said, f"up/down  e end  / filter  p pool  {tenant}s sort  ? help  q quit"
 
     def _body(self, now: "SeatsNow", width: int) -> list[Line]:
         from rich.text import Text
