@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from licet.cli.run.check_advice import advice_of
 from licet.credentials.generated import ClientSecrets
 from licet.credentials.public_keys import to_jwk
+from licet.formats import instant
 from licet.model import InvalidValue
 from licet.setup.change import changing
 from licet.setup.check import SOON_MS, check
@@ -362,7 +363,7 @@ class TestApi:
     def test_a_key_is_added_shown_listed_and_removed(self, api: AdminSite) -> None:
         """By its kid or its thumbprint."""
         where = f"/tenants/{JIM}/clients/c1/keys"
-        body = {"key": json.dumps(to_jwk(KEY)), "kid": "2026-11", "expires_at_ms": START_MS + 5000}
+        body = {"key": json.dumps(to_jwk(KEY)), "kid": "2026-11", "expires_at": instant(START_MS + 5000)}
         made = api.call("POST", where, "owner", json=body)
         assert (made.status_code, made.headers["location"].endswith(KEY.thumbprint)) == (201, True)
         shown = made.json()
@@ -371,9 +372,9 @@ class TestApi:
             "thumbprint": KEY.thumbprint,
             "algorithm": "ES256",
             "jwk": {**to_jwk(KEY), "kid": "2026-11"},
-            "created_at_ms": START_MS,
-            "expires_at_ms": START_MS + 5000,
-            "last_used_at_ms": None,
+            "created_at": instant(START_MS),
+            "expires_at": instant(START_MS + 5000),
+            "last_used_at": None,
         }
         assert api.call("GET", where, "viewer").json()["items"] == [shown]
         for name in ("2026-11", KEY.thumbprint):
@@ -403,10 +404,8 @@ class TestApi:
         old = api.call("POST", where, "owner", json={}).json()
         made = api.call("POST", f"{where}/rotate", "owner", json={})
         assert made.status_code == 201
-        ends = {
-            it["secret_id"]: it["expires_at_ms"] for it in api.call("GET", where, "viewer").json()["items"]
-        }
-        assert ends == {old["secret_id"]: START_MS + 86_400_000, made.json()["secret_id"]: None}
+        ends = {it["secret_id"]: it["expires_at"] for it in api.call("GET", where, "viewer").json()["items"]}
+        assert ends == {old["secret_id"]: instant(START_MS + 86_400_000), made.json()["secret_id"]: None}
         assert made.headers["location"].endswith(f"/secrets/{made.json()['secret_id']}")
         assert api.call("GET", made.headers["location"].partition("/api/v1")[2], "viewer").status_code == 200
 
