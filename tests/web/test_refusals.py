@@ -13,6 +13,9 @@ import httpx
 import pytest
 
 from licet.protocol.errors import OAuthError
+from licet.server.public import _protocol
+from licet.settings.model import Settings
+from licet.telemetry.measures import Measures
 from licet.web.log_rate_limit import KINDS_MAX, LINES_MAX, Kind, LogRateLimit
 from licet.web.public import PublicApp
 from support.exchanges import Whole
@@ -139,6 +142,16 @@ def test_kinds_without_end_share_one_allowance() -> None:
     limit = Limit(lines_max=1)
     admitted = [limit.at(1.0, Kind("info", "refused", status, "")) for status in range(1, 2 * KINDS_MAX)]
     assert sum(admitted) == KINDS_MAX + 1
+
+
+def test_a_fault_of_the_listener_is_logged_like_one_of_an_endpoint() -> None:
+    """With the id that the client got, and the traceback; bounded as any refusal."""
+    limit = Limit(lines_max=1)
+    protocol = _protocol(Settings.model_validate({}), Measures(), limit.limit)
+    bug = LookupError("a bug")
+    for _ in range(2):
+        protocol.report_fault("an-id", bug)
+    assert limit.lines == [("fault", {"request_id": "an-id", "exc_info": bug})]
 
 
 def get(path: str, *fields: str) -> bytes:

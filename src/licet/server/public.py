@@ -15,6 +15,7 @@ from licet.web.http.connections import Limits, share_of
 from licet.web.http.direct import DirectHttpProtocol
 from licet.web.http.tls import GuardedServer
 from licet.web.log_rate_limit import Kind, LogRateLimit
+from licet.web.public import FAULT
 from licet.web.request import Answering
 
 _NO_ROOM = 503  # the answer when there are too many connections
@@ -63,6 +64,11 @@ def _protocol(settings: Settings, measures: Measures, refusals: LogRateLimit) ->
                     detail=description,
                     address=address,
                 )
+
+        @staticmethod
+        def report_fault(request_id: str, fault: BaseException) -> None:
+            if refusals.admits(FAULT):
+                refusals.write(FAULT, request_id=request_id, exc_info=fault)
 
     return HttpProtocol
 

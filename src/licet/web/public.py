@@ -181,8 +181,8 @@ class PublicApp:
     # What is refused
 
     def _failed(self, bug: Exception, exchange: Exchange) -> Response:
-        if self._refusals.admits(_FAULT):
-            self._refusals.write(_FAULT, request_id=exchange.request_id, exc_info=bug)
+        if self._refusals.admits(FAULT):
+            self._refusals.write(FAULT, request_id=exchange.request_id, exc_info=bug)
         return refusal(fault(), exchange.request_id)
 
     async def _refused(self, refused: OAuthError, exchange: Exchange) -> Response:
@@ -244,7 +244,7 @@ def _nothing() -> OAuthError:
 
 
 _READ = frozenset({"GET", "HEAD"})
-_FAULT = Kind("error", "fault", Refusal.FAULT.status, Refusal.FAULT.error)
+FAULT = Kind("error", "fault", Refusal.FAULT.status, Refusal.FAULT.error)
 
 
 def _kind(refused: OAuthError) -> Kind:

@@ -36,6 +36,10 @@ class DirectHttpProtocol(GuardedHttpProtocol):
     _fields: ClassVar[tuple[object, bytes]] = ([], b"")
     """The header fields of every answer, as uvicorn has them and as bytes: one pair for all connections."""
 
+    @staticmethod
+    def report_fault(request_id: str, fault: BaseException) -> None:
+        """Report a bug before or behind the endpoints; a subclass may log it."""
+
     def resume_writing(self) -> None:
         """The client reads again: an answer that waited for that is written."""
         super().resume_writing()
@@ -182,7 +186,7 @@ class DirectExchange(Exchange):
         if isinstance(fault, asyncio.CancelledError):
             status, description = 503, "The server is stopping."
         else:
-            connection.logger.error("Exception in the public application", exc_info=fault)
+            connection.report_fault(self.request_id, fault)
             status, description = 500, "The server has failed."
         self._is_last = True
         self._take(connection.whole_refusal(status, description, self.request_id))
