@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+from httpx import _config as httpx_defaults
 
 from licet.store.contract import Store
 from licet.store.opening import SQLITE_NAME
@@ -21,7 +22,7 @@ from support import setup_site, statement_cache, tls_context
 from support.examples import add_tenant, jim_test
 from support.kinds import KINDS, Place, PostgresPlaces, SqlitePlaces
 from support.postgres import Postgres
-from support.running import RunningServer
+from support.running import PATIENCE_S, RunningServer
 from support.served_tenant import AWAY, ServedTenant
 from support.setup_site import Site
 from support.store_site import START_MS, begin
@@ -54,6 +55,8 @@ def pytest_configure() -> None:
     # How long an example takes says how busy the machine is.
     hypothesis.settings.register_profile("tests", deadline=None)
     hypothesis.settings.load_profile("tests")
+    # A request of a test may take as long as anything else that must happen; httpx gives it five seconds.
+    vars(httpx_defaults)["DEFAULT_TIMEOUT_CONFIG"].read = PATIENCE_S
     gc.disable()  # until all is collected: most of what is made now stays
     statement_cache.share()
     tls_context.share()

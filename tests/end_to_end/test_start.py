@@ -179,7 +179,7 @@ class TestDemo:
     ) -> None:
         """It hashes passwords then."""
         with _demo(tmp_path) as demo:
-            until(lambda: bool(list(tmp_path.glob("*/*"))))
+            until(lambda: bool(list(tmp_path.glob(f"*/{FILE_NAME}"))))
             demo.send_signal(number)
             demo.wait(PATIENCE_S)
         assert not list(tmp_path.iterdir())

@@ -77,10 +77,7 @@ _MOMENT = (
 )
 _NOTIFY = f"SELECT pg_notify('{CHANNEL}', '') FROM setup WHERE version <> %s::bigint".encode()
 
-# A node that stops in a transaction keeps others waiting, but for less than they wait at most.
 _WRITER = {
-    "lock_timeout": "1300ms",
-    "idle_in_transaction_session_timeout": "1000ms",
     # One plan for all batches, made once; it must be good for any number of rows. So it is made of indexes
     # and loops, whatever the statistics say of tables that were empty when it was made.
     "plan_cache_mode": "force_generic_plan",
@@ -101,6 +98,17 @@ _REPORTER = {
 }
 
 
+def _waits(answer_s: float) -> dict[str, str]:
+    """How long a transaction may be idle, and wait for the locks of another one.
+
+    A node that stops in a transaction keeps others waiting, but for less than they wait at most.
+    """
+    return {
+        "idle_in_transaction_session_timeout": f"{answer_s / ANSWER_S * 1000:.0f}ms",
+        "lock_timeout": f"{answer_s / ANSWER_S * 1300:.0f}ms",
+    }
+
+
 class PostgresStore:
     """A store in a database. `create` makes the tables when there are none.
 
@@ -118,10 +126,9 @@ class PostgresStore:
         self.collisions: Counter[str] = Counter()
         self.counted: Counter[str] = Counter()
         self._tenants = Tenants()
-        # A batch that may take longer may also be idle for longer.
-        idle = {"idle_in_transaction_session_timeout": f"{answer_s / ANSWER_S * 1000:.0f}ms"}
-        self._writer = Link(url, "writer", _WRITER | idle, writes=True)
-        self._reader = Link(url, "reader", _READER | idle)
+        waits = _waits(answer_s)
+        self._writer = Link(url, "writer", _WRITER | waits, writes=True)
+        self._reader = Link(url, "reader", _READER | waits)
         self._looker = Link(url, "looker")
         self._whole = Link(url, "whole")
         self._reporters = ConnectionPool(partial(Link, url, "reporter", _REPORTER), most=REPORTS_MAX)
