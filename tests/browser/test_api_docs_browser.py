@@ -45,6 +45,7 @@ def test_who_is_signed_in_tries_out_as_that_administrator(browser: Browser, site
         expect(removed.locator(".response-col_status").first).to_contain_text("204")
 
 
+@pytest.mark.wide
 def test_without_a_sign_in_an_api_key_is_asked_for(browser: Browser, site: DashboardSite) -> None:
     """Until then nothing is answered."""
     made = ApiKeys(read_keyring(site.data / FILE_NAME).pepper).generate()
@@ -60,6 +61,7 @@ def test_without_a_sign_in_an_api_key_is_asked_for(browser: Browser, site: Dashb
         expect(_try(page, "Accounts", "getMe")).to_contain_text('"actor": "key docs"')
 
 
+@pytest.mark.wide
 def test_it_has_the_colours_that_the_reader_prefers_and_fits_on_a_phone(
     browser: Browser, site: DashboardSite
 ) -> None:

@@ -89,7 +89,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
         yield site
 
 
-@pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
+USUAL = ("overview-all", "usage", "clients")
+"""What `make test` opens: a list, a report and a page of cards; the others are for `make test-wide`."""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=name, marks=() if name in USUAL else pytest.mark.wide)
+        for name, path in PAGES.items()
+    ],
+)
 def test_no_table_is_wider_than_the_screen_and_a_row_on_a_phone_names_its_cells(
     browser: Browser, site: DashboardSite, path: str
 ) -> None:

@@ -65,6 +65,7 @@ def keep(repository: Path) -> None:
     git(repository, "commit", "--quiet", "--message", "Try")
 
 
+@pytest.mark.wide
 def test_a_commit_gives_the_same_bytes_twice(tmp_path: Path) -> None:
     """In another directory, time zone and locale, under another umask; the wheel has the whole package."""
     packages = build_twice(ROOT, "HEAD", tmp_path / "work")

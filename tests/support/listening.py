@@ -59,7 +59,7 @@ class Patient(GuardedHttpProtocol):
     """The protocol as it is, and countable."""
 
     alarms: ClassVar[int] = 0
-    faults: ClassVar[list[tuple[str, BaseException]]] = []
+    faults: ClassVar[list[tuple[str, str]]] = []
     told: ClassVar[list[tuple[str, int, str, str]]] = []
     living: ClassVar[weakref.WeakSet[GuardedHttpProtocol]] = weakref.WeakSet()
 
@@ -74,8 +74,8 @@ class Patient(GuardedHttpProtocol):
 
     @staticmethod
     def report_fault(request_id: str, fault: BaseException) -> None:
-        """Keep it."""
-        Patient.faults.append((request_id, fault))
+        """Keep its text: the fault itself would keep the connection."""
+        Patient.faults.append((request_id, repr(fault)))
 
     def _set_alarm(self) -> None:
         Patient.alarms += 1

@@ -92,7 +92,7 @@ def test_a_bug_is_answered_as_an_error_with_the_id_that_is_reported(monkeypatch:
     assert answer.json["request_id"] == answer.headers["x-request-id"] == "an-id"
     assert "a bug" not in answer.body.decode()
     ((request_id, fault),) = Patient.faults
-    assert (request_id, str(fault)) == ("an-id", "a bug")
+    assert (request_id, fault) == ("an-id", "LookupError('a bug')")
 
 
 def test_heads_that_are_kept_are_bounded() -> None:
