@@ -6,7 +6,7 @@ fails is in test_postgres_faults.py.
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import psycopg
@@ -97,8 +97,8 @@ class TestLocks:
         """Lock time-outs: whoever holds it, a caller is answered."""
         with psycopg.connect(postgres_places.url) as holder:
             holder.execute(f"SELECT pg_advisory_xact_lock({_TENANT_LOCK}, 1)".encode())
-            with unavailable("took too long"):
-                commit(store, [grant(1, 1)])
+            with closing(PostgresStore(postgres_places.url)) as impatient, unavailable("took too long"):
+                commit(impatient, [grant(1, 1)])
         assert answers(store, grant(1, 1)) == [Granted]
 
     def test_batches_that_name_tenants_in_different_orders_are_never_in_each_others_way(
