@@ -14,6 +14,7 @@ from licet.store.opening import SQLITE_NAME
 from support.callers import GRANT, TENANT, Caller, in_use, opened, rows, with_secrets
 from support.operating import events, has_read_what_was_sent, is_closed, sid_of
 from support.running import PATIENCE_S, RunningServer
+from support.served import STOPS_AT_START
 from support.waiting import until
 
 
@@ -109,3 +110,11 @@ class TestStopping:
             server.start()
             asked = server.ask(f"{TENANT}/introspect", "Api", token=answered[-1])
             assert asked.json()["active"]
+
+
+def test_a_signal_that_comes_while_a_server_starts_is_not_lost(tmp_path: Path) -> None:
+    """A service manager may stop what it has just started: it listens, and stops as at any other time."""
+    (tmp_path / STOPS_AT_START).touch()
+    with RunningServer(tmp_path) as server:
+        assert server.process.wait(PATIENCE_S) == 0
+        assert '"stopped"' in server.log()

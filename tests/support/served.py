@@ -43,6 +43,7 @@ COMMITTER = (sys.executable, "-W", "error", str(Path(__file__).with_name("commit
 HASHED_WITH = {"memory_kib": 8, "time_cost": 1}
 HASHES = "hashes"  # the file in which passwords are counted
 LOGS_ALL = "logs-all"  # the file that lifts the bound on lines of a second
+STOPS_AT_START = "stops-at-start"  # the file that has a server stopped before it listens
 DATES_BY_CLOCK = "dates-by-clock"  # the file that has answers dated by the server's clock
 _ORDER_BYTES_MAX = 1 << 16
 
@@ -105,6 +106,14 @@ def _adjust(server: serving.SwitchedServer) -> None:
     data = Path(os.environ["LICET_DATA"])
     if (data / LOGS_ALL).exists():
         server._refusals._lines_max = sys.maxsize
+    if (data / STOPS_AT_START).exists():
+        begin = server._parts
+
+        def begin_late() -> Any:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return begin()
+
+        vars(server)["_parts"] = begin_late
 
 
 def _dated_config(answering: Answering, parts: Parts) -> uvicorn.Config:

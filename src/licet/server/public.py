@@ -74,7 +74,10 @@ def _protocol(settings: Settings, measures: Measures, refusals: LogRateLimit) ->
 
 
 class PublicServer(GuardedServer):
-    """The server, which says when it listens, and when it begins to stop."""
+    """The server, which says when it listens, and when it begins to stop.
+
+    `is_asked_to_stop`: a signal came before uvicorn looked for one.
+    """
 
     def __init__(
         self,
@@ -82,15 +85,23 @@ class PublicServer(GuardedServer):
         certificate: Certificate | None,
         started: Callable[[], None],
         stopping: Callable[[], None],
+        *,
+        is_asked_to_stop: Callable[[], bool],
     ) -> None:
         super().__init__(config, certificate)
         self._started = started
         self._stopping = stopping
+        self._is_asked_to_stop = is_asked_to_stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and call back."""
         await super().startup(sockets)
         self._started()
+
+    async def main_loop(self) -> None:
+        """Serve until a signal asks to stop."""
+        self.should_exit = self.should_exit or self._is_asked_to_stop()
+        await super().main_loop()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop, and call back."""

@@ -85,6 +85,7 @@ class Server:
             port=port,
             wall_ms=clock.now_ms if clock else wall_ms,
         )
+        self._is_asked_to_stop = False
         self._measures = Measures()
         self._refusals = LogRateLimit(log)
         self._traces = begin_traces(os.environ, self._version, log)
@@ -94,6 +95,10 @@ class Server:
 
     async def run(self, on_started: Callable[[], None] = lambda: None) -> None:
         """Serve until SIGTERM or SIGINT; then answer requests under way and commit the last batch."""
+        # From now on, and not by an exception: one that is raised within the event loop may be lost. uvicorn
+        # looks for signals as soon as it serves, and raises them again at its end.
+        for number in STOP_SIGNALS:
+            signal.signal(number, self._note_stop)
         parts = await self._parts()
         await parts.authenticator.recall(self._store)
         public, alerting = self._public(parts), alerting_of(parts)
@@ -240,6 +245,9 @@ class Server:
             recorder=parts.recorder,
         )
 
+    def _note_stop(self, *_: object) -> None:
+        self._is_asked_to_stop = True
+
     async def _listen(self, public: PublicApp, parts: Parts, on_started: Callable[[], None]) -> None:
         listening = self._admin_listening
         admin = AdminListener(listening, parts) if listening is not None else None
@@ -250,13 +258,13 @@ class Server:
             if admin is not None:
                 admin.start()
 
-        # uvicorn raises the signal again at its end, although it has been handled.
-        for number in STOP_SIGNALS:
-            signal.signal(number, lambda *_: None)
         stopping = admin.stop if admin is not None else lambda: None
         config = public_config(self._application(public), parts)
+        serving = PublicServer(
+            config, self._certificate, started, stopping, is_asked_to_stop=lambda: self._is_asked_to_stop
+        )
         try:
-            await PublicServer(config, self._certificate, started, stopping).serve(sockets=[self._listening])
+            await serving.serve(sockets=[self._listening])
         finally:
             if admin is not None:
                 await admin.ended()
