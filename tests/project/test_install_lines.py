@@ -18,7 +18,7 @@ _LINE = re.compile(
     r"(?: --(?:from|spec)[ =]([^\s`]*)|\b(?:install|add|run)\b(?! --spec)([^\n`]*))"
 )
 _NAME = re.compile(r"^licet(\[[\w,-]+\])?([=<>~!].*)?$")
-_LEFT_OUT = {".venv", ".git", "node_modules", "build", "target", "obj", "vendor"}
+_LEFT_OUT = {".venv", ".git", "node_modules", "build", "dist", "target", "obj", "vendor"}
 
 
 def texts() -> list[Path]:

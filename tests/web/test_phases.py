@@ -109,12 +109,14 @@ class Walk:
 
     def being_answered(self, *fields: str) -> Client:
         """A request is whole, and its answer waits."""
+        self.server.application.reached.clear()  # by a request of another test that ended without it
         self.client.send(post("/gated", b"", *fields))
         self.server.wait_at_the_gate()
         return self.client
 
     def within_spoilt_body(self) -> Client:
         """An answer has begun, and what comes is no body."""
+        self.server.application.reached.clear()
         self.client.send(chunked(b"").replace(b"/token", b"/begun"))
         self.server.wait_at_the_gate()
         self.client.send(b"x\r\n")
