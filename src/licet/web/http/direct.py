@@ -17,10 +17,12 @@ from collections.abc import Coroutine
 from functools import lru_cache
 from typing import Any, ClassVar
 
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
 from licet.protocol.errors import Header
 from licet.protocol.message import BODY_BYTES_MAX, Response, body_too_large
 from licet.web.http.connection import GuardedHttpProtocol
-from licet.web.http.exchange import STATUS_LINE, UnderWay
+from licet.web.http.exchange import UnderWay
 from licet.web.http.head import path_of, target_of
 from licet.web.request import Disconnected, Exchange
 

@@ -7,10 +7,6 @@ import http
 import json
 from typing import Final, Protocol
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
-
-__all__ = ["NOTHING", "STATUS_LINE", "UnderWay", "refusal"]
-
 _SERVER_ERROR: Final = 500  # and above
 
 
