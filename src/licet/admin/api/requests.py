@@ -224,7 +224,7 @@ class UserPatch(Body):
 
 
 class UserNew(UserPatch):
-    """A new user; without a password, none works."""
+    """A new user; without a password, none is accepted."""
 
     initials: Initials
     name: UserName | None = None  # type: ignore[assignment]  # null: its initials

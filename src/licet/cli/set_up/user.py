@@ -25,7 +25,7 @@ Initials = Annotated[
         metavar="INITIALS", help="Two or three letters, digits or dots.", autocompletion=completing.users
     ),
 ]
-NoPassword = Annotated[bool, typer.Option("--no-password", help="Without a password: none works.")]
+NoPassword = Annotated[bool, typer.Option("--no-password", help="Without a password: none is accepted.")]
 
 app = SetUpNoun(
     USER.word,
