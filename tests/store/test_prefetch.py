@@ -330,7 +330,7 @@ def counted(need: Need, _: object) -> set[int]:
     return set(need.grants)
 
 
-def earliest(need: Need, in_use: Mapping[int, int], *_: int) -> dict[int, int]:
+def earliest(need: Need, in_use: Mapping[int, int], *_: object) -> dict[int, int]:
     """One seat of each pool."""
     return dict.fromkeys(need.grants.keys() & in_use.keys(), 1)
 
@@ -387,7 +387,7 @@ OMISSIONS = {
         sqlite=("_COUNTED_EXPIRED", "WHERE", NOTHING), postgres=("counted_expired", "WHERE", NOTHING)
     ),
     "earliest": Omission(
-        method=earliest, postgres=("earliest", "(SELECT count(*) FROM touched) + %(commands)s::integer +", "")
+        method=earliest, postgres=("earliest", "(SELECT count(*) FROM held WHERE pool_id = counted.id) +", "")
     ),
     "others matter, last": Omission(
         method=matter_unless("last"), postgres=("others_matter", "expires_at_ms >= (", "0 >= (")

@@ -7,6 +7,7 @@ whatever their order. A book decides nothing and does no I/O.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from heapq import heapify, heappop, heappush
 
 from licet.ledger.numbers import Numbers
 from licet.model import EndReason, NoSeatReason, Seat, Session, Tenant, Value
@@ -126,8 +127,27 @@ class Book:
         self.assertions_used = set(assertions_used)
         self.numbers = {} if numbers is None else numbers
         self.changes: list[Change] = []
+        self._expiries: dict[int, list[tuple[int, str]]] = {}
         for session in sessions:
             self._put(session)
+
+    def earliest_expiry(self, pool_id: int) -> int:
+        """When the first of the seats of a pool expires; at least one is in the book.
+
+        A pool that is asked for has a heap of expiries from then on. Where a seat has another expiry by now,
+        or is free, the old one stays until it comes up: a batch of denials looks at each seat once.
+        """
+        heap = self._expiries.get(pool_id)
+        if heap is None:
+            heap = [(seat.expires_at_ms, key[1]) for key, seat in self.seats.items() if key[0] == pool_id]
+            heapify(heap)
+            self._expiries[pool_id] = heap
+        while True:
+            expires_at_ms, holder = heap[0]
+            seat = self.seats.get((pool_id, holder))
+            if seat is not None and seat.expires_at_ms == expires_at_ms:
+                return expires_at_ms
+            heappop(heap)
 
     def apply(self, changes: Iterable[Change]) -> None:
         """Put what was decided into the book, so that the commands that follow in this batch see it."""
@@ -145,7 +165,7 @@ class Book:
                 case SeatTaken(seat=seat):
                     self._take(seat)
                 case SeatKept(seat=seat):
-                    self.seats[seat.key] = seat
+                    self._set(seat)
                 case SeatFreed():
                     self._free(change)
                 case AssertionUsed():
@@ -153,8 +173,13 @@ class Book:
                 case GrantDenied():
                     pass
 
-    def _take(self, seat: Seat) -> None:
+    def _set(self, seat: Seat) -> None:
         self.seats[seat.key] = seat
+        if (heap := self._expiries.get(seat.pool_id)) is not None:
+            heappush(heap, (seat.expires_at_ms, seat.holder))
+
+    def _take(self, seat: Seat) -> None:
+        self._set(seat)
         self.in_use[seat.pool_id] += 1
         if seat.number:
             self.numbers[seat.pool_id].take(seat.number)

@@ -13,6 +13,7 @@ counted for users. The clients `A` (key 1) and `B` (key 2) are of the user `AB` 
 book that holds everything, and leaves out one clause after the other.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -40,8 +41,6 @@ class Need:
     """What a book needs for these commands."""
 
     def __init__(self, commands: Sequence[Command], tenants: Mapping[int, Tenant]) -> None:
-        self.commands = len(commands)
-
         # renewed, ended: the sessions that are named, where they live.
         #   Refresh(S1), End(S2)      renewed = {S1}, ended = {S2}
         self.renewed: set[bytes] = set()
@@ -160,17 +159,18 @@ class Need:
         """
         return {pool_id for session in ending if (pool_id := session.pool_id) is not None}.union(self.grants)
 
-    def earliest(self, in_use: Mapping[int, int], sessions: int, now_ms: int) -> dict[int, int]:
+    def earliest(self, in_use: Mapping[int, int], held: Iterable[SeatKey], now_ms: int) -> dict[int, int]:
         """The pools that the grants may fill, and of how many seats each, by earliest expiry, are needed.
 
-        The answer to a denied client says when the first seat expires. A batch moves no more seats than it
-        has commands and sessions that were found, so that of one more than these the first is known.
+        The answer to a denied client says when the first seat expires. A batch moves no seats but those that
+        are `held` and were found, so that of one more than these one stays where it is.
 
-        One seat of pool 1 is in use: `Grant(A, pool 1)` needs none of them. Two are: it needs 2, its own and
-        the one behind it.
+        One seat of pool 1 is in use: `Grant(A, pool 1)` needs none of them. Two are: it needs 1, or 2 where
+        one of them is that of `A`.
         """
+        found = Counter(pool_id for pool_id, _ in held)
         return {
-            pool_id: self.commands + sessions + 1
+            pool_id: found[pool_id] + 1
             for pool_id, grants in self.grants.items()
             if pool_id in in_use and in_use[pool_id] + grants > room_of(self._pools[pool_id], now_ms)
         }

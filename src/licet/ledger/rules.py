@@ -164,7 +164,7 @@ def _grant_seat(
     in_use = book.in_use[pool.id] - len(freed)
     reason = _no_seat(pool, now_ms, shared=key in book.seats, in_use=in_use)
     if reason is not None:
-        earliest_ms = _earliest_expiry(book, pool) if reason is NoSeatReason.ALL_IN_USE else None
+        earliest_ms = book.earliest_expiry(pool.id) if reason is NoSeatReason.ALL_IN_USE else None
         return _denied(book, grant, pool, reason, now_ms, until_ms=earliest_ms)
     number = 0 if step is None else _number(book, step, client, key, freed, now_ms)
     if number is None:
@@ -243,10 +243,6 @@ def holder_of(pool: Pool, client: Client, sid: bytes) -> str:
     if pool.duplicates is Duplicates.USER:
         return USER_HOLDER + client.user.initials
     return SESSION_HOLDER + sid.hex()
-
-
-def _earliest_expiry(book: Book, pool: Pool) -> int:
-    return min(seat.expires_at_ms for key, seat in book.seats.items() if key[0] == pool.id)
 
 
 def _denied(

@@ -127,7 +127,7 @@ PARTS = {
     "earliest": f"""
   SELECT seat.* FROM counted CROSS JOIN LATERAL (
     SELECT * FROM seat WHERE counted.may_fill AND pool_id = counted.id AND expires_at_ms > {_NOW}
-    ORDER BY expires_at_ms LIMIT (SELECT count(*) FROM touched) + %(commands)s::integer + 1
+    ORDER BY expires_at_ms LIMIT (SELECT count(*) FROM held WHERE pool_id = counted.id) + 1
   ) AS seat""",
     "others_matter": f"""
   SELECT DISTINCT client_key, pool_id, holder, sessions_max
@@ -232,7 +232,6 @@ def parameters(
         "now_ms": now_ms,
         "least_ms": least_ms,
         "tenants": None if locked is None else numbers(locked),
-        "commands": need.commands,
         "sids": byte_strings(named),
         "renewed": flags(sid in need.renewed for sid in named),
         "ended": flags(sid in need.ended for sid in named),

@@ -263,8 +263,9 @@ class _Loading:
         self._load_oldest()
         self._load_held(need.held(self._sessions.values()))
         ending = need.ending(self._sessions, chain.from_iterable(self._oldest.values()))
+        held = [*self._seats]
         self._load_counted(need.counted(ending) | self._load_swept())
-        for pool_id, seats in need.earliest(self._in_use, len(self._sessions), self._now_ms).items():
+        for pool_id, seats in need.earliest(self._in_use, held, self._now_ms).items():
             self._add_seats(_EARLIEST, pool_id, self._now_ms, seats)
         for sharing in need.sharing(ending, self._seats):
             self._load_sharing(sharing)
