@@ -101,8 +101,7 @@ class TestOnATerminal:
         expire = ("pool", "set", "full", "--expires", "2020-01-01", "--data", str(desk.data))
         for answer, exit_code, left in (("n", 1, 1), ("y", 0, 0)):
             with terminal(*expire) as screen:
-                screen.read_until("Do this? [y/N]: ")
-                seen = " ".join(screen.text.split())
+                seen = " ".join(screen.read_until("Do this? [y/N]: ").split())
                 assert "2020-01-01 is in the past" in seen
                 assert "1 session ends at once: TestClientId." in seen
                 screen.press(f"{answer}\n")

@@ -192,8 +192,7 @@ def test_a_file_that_is_no_good_copy_changes_nothing(desk: Desk, copy: Path, spo
 def test_it_asks_on_a_terminal_and_changes_nothing_when_the_answer_is_no(desk: Desk, copy: Path) -> None:
     """What it asks says what is replaced, and whose sessions end."""
     with terminal("restore", str(copy), "--data", str(desk.data)) as screen:
-        screen.read_until("[y/N]: ")
-        shown = " ".join(screen.text.split())
+        shown = " ".join(screen.read_until("[y/N]: ").split())
         assert "1 session ends at once: TestClientId. All sign-ins at the dashboard end." in shown
         screen.press("n\n")
         assert screen.ended() == 1

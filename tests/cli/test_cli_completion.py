@@ -18,9 +18,9 @@ from licet.clock import SystemClock
 from licet.store.sqlite.store import SqliteStore
 from support.bash import bash
 from support.cli_site import TENANT, Desk, copy_of
-from support.command_line import WAIT_S
 from support.nursery import ran
 from support.postgres import Postgres
+from support.screen import WAIT_S
 
 _LICET = Path(sys.executable).with_name("licet")
 _NAMES = {"CLIENT_ID", "INITIALS", "POOL", "SCOPE", "TENANT|URL"}  # what is completed, as the help calls it
@@ -212,5 +212,4 @@ def test_bash_completes_names_with_the_script_that_licet_installs(made: Path, tm
         shell.type("licet pool se\t", "licet pool set ")
         shell.type("fu\t", "full ")
         shell.type("\x15licet client show Te\t", "TestClientId ")
-        shell.type("\x15licet user show X\t\t; echo $((20 + 22))\r", "42")
-        assert "XX" not in shell.text
+        assert "XX" not in shell.type("\x15licet user show X\t\t; echo $((20 + 22))\r", "42")

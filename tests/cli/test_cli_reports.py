@@ -21,8 +21,9 @@ from licet.reports.chart import By
 from licet.reports.live import seats
 from licet.reports.usage import Peak
 from support.cli_reports_site import Site
-from support.command_line import WAIT_S, run, terminal
+from support.command_line import run, terminal
 from support.examples import client, end, grant, jim_test, view
+from support.screen import WAIT_S
 
 DAY_MS = 86_400_000
 

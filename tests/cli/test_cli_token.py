@@ -12,8 +12,9 @@ import pytest
 from typer.testing import Result
 
 from licet.cli.look.token import ServerUnreachable, _Credentials, _refuse, _tenant_url
-from support.command_line import WAIT_S, run, terminal
+from support.command_line import run, terminal
 from support.nursery import Program
+from support.screen import WAIT_S
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ from support.cli_reports_site import Site
 from support.cli_site import Desk
 from support.command_line import terminal
 from support.examples import client, end, grant, jim_test, view
+from support.screen import TerminalScreen
 
 
 @pytest.fixture
@@ -66,9 +67,9 @@ def is_narrow(drawn: str) -> bool:
     return " seats in use in " in drawn and max(len(line.rstrip()) for line in drawn.split("\r\n")) <= 70
 
 
-def attributes(descriptor: int) -> list[object]:
+def attributes(screen: TerminalScreen) -> list[object]:
     """Of a terminal: whether it echoes, waits for whole lines, ..."""
-    return list(termios.tcgetattr(descriptor))
+    return list(termios.tcgetattr(screen.descriptor))
 
 
 # What is on the screen
@@ -300,13 +301,11 @@ def test_q_ends_it_and_the_terminal_is_as_it_was(site: Site) -> None:
     """With exit code 0."""
     site.do(grant(1, 1))
     with terminal("top", "--data", str(site.data)) as screen:
-        before = attributes(screen.keyboard)
-        screen.read_until("q quit")
-        assert attributes(screen.keyboard) != before  # nothing is echoed
-        assert "1 of 5 seats in use in Jim_Test" in screen.text
+        assert "1 of 5 seats in use in Jim_Test" in screen.read_until("q quit")
+        assert attributes(screen) != screen.attributes_before  # nothing is echoed
         screen.press("q")
         assert screen.ended() == 0
-        assert attributes(screen.keyboard) == before
+        assert attributes(screen) == screen.attributes_before
         assert screen.raw.endswith("\x1b[?1049l")  # xterm: back to the screen from before
 
 
@@ -314,11 +313,10 @@ def test_q_ends_it_and_the_terminal_is_as_it_was(site: Site) -> None:
 def test_a_signal_ends_it_and_the_terminal_is_as_it_was(site: Site, number: int, code: int) -> None:
     """As in a shell: 128 and the number of the signal."""
     with terminal("top", "--data", str(site.data)) as screen:
-        before = attributes(screen.keyboard)
         screen.read_until("q quit")
         screen.process.send_signal(number)
         assert screen.ended() == code
-        assert attributes(screen.keyboard) == before
+        assert attributes(screen) == screen.attributes_before
         assert screen.raw.endswith("\x1b[?1049l")
 
 
@@ -360,7 +358,6 @@ def test_t_shows_the_next_tenant(desk: Desk) -> None:
         screen.read_until("0 of 3 seats in use in Other")
         desk.run("tenant", "remove", "Other", "--yes")
         screen.press("x")
-        screen.text = ""
         screen.read_until("0 of 5 seats in use in Jim_Test")
         screen.press("t")
         screen.read_until("There is one tenant only.")
@@ -372,17 +369,17 @@ def test_ctrl_z_gives_the_terminal_back_and_fg_continues(desk: Desk, tmp_path: P
     """And another size is seen at once: no line is wider than 70 columns."""
     with bash(tmp_path, desk.data) as shell:
         shell.type("licet top\r", "q quit")
-        whole_lines = attributes(shell.screen)
+        whole_lines = attributes(shell)
         shell.type("\x1a", "Stopped")
-        shell.type("stty -a | grep -o -- '-*icanon'; echo is$((1))one\r", "is1one")
-        assert re.search(r"[\r\n]icanon\r\n", shell.text)
+        told = shell.type("stty -a | grep -o -- '-*icanon'; echo is$((1))one\r", "is1one")
+        assert re.search(r"[\r\n]icanon\r\n", told)
         shell.type("fg\r", "q quit")
-        assert attributes(shell.screen) == whole_lines
+        assert attributes(shell) == whole_lines
         shell.resize(70, 12)
         shell.read_until(lambda text: any(map(is_narrow, text.split("q quit")[:-1])))
         shell.type("\x03echo is$((2))two $?\r", "is2two 130")
-        shell.type("stty -a | grep -o -- '-*icanon'; echo is$((3))three\r", "is3three")
-        assert re.search(r"[\r\n]icanon\r\n", shell.text)
+        told = shell.type("stty -a | grep -o -- '-*icanon'; echo is$((3))three\r", "is3three")
+        assert re.search(r"[\r\n]icanon\r\n", told)
 
 
 def test_a_pipe_gets_it_once(site: Site) -> None:

@@ -98,7 +98,6 @@ class TestKeys:
         where = tmp_path / "vendor"
         arguments = ("vendor", "key", "new", "--vendor", "acme", "--product", "p", "-o", str(where))
         with terminal(*arguments) as screen:
-            seen = ""
             for question, answer in (
                 ("Passphrase of the new key: ", PASSPHRASE),
                 ("Repeat for confirmation: ", "another one"),
@@ -107,12 +106,10 @@ class TestKeys:
                 ("Repeat for confirmation: ", PASSPHRASE),
             ):
                 screen.read_until(question)  # with its space: before that the terminal still echoes
-                _, _, screen.text = screen.text.partition(question)
-                seen += screen.text
                 if answer:
                     screen.press(f"{answer}\n")
             assert screen.ended() == 0
-        assert PASSPHRASE not in seen + screen.text
+        assert PASSPHRASE not in screen.text
         assert len(list(where.iterdir())) == 2
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from support.command_line import WAIT_S, run
+from support.command_line import run
 from support.nursery import Program
+from support.screen import WAIT_S
 from support.vendor_site import HASH, SIGN
 
 

@@ -2,10 +2,8 @@
 
 import os
 import pty
-import re
-import select
 import sys
-import time
+import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,10 +11,7 @@ from typer.testing import CliRunner, Result
 
 from licet.cli import app
 from support.nursery import Program
-
-WAIT_S = 30  # for another process: far more than it needs
-
-_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+from support.screen import WAIT_S, TerminalScreen, without_colours
 
 
 def run(*arguments: str, stdin: str | None = None, exit_code: int = 0, **variables: str) -> Result:
@@ -26,13 +21,14 @@ def run(*arguments: str, stdin: str | None = None, exit_code: int = 0, **variabl
     return result
 
 
-class Terminal:
-    """A verb that runs in a terminal of 24 lines of 80 columns."""
+class Terminal(TerminalScreen):
+    """A verb that runs in a terminal of 24 lines of 80 columns. Once it has ended, `text` is all it wrote."""
 
     def __init__(self, *arguments: str) -> None:
-        self.text = ""
-        self.raw = ""  # with all that moves the cursor
-        self.keyboard, screen = pty.openpty()
+        keyboard, screen = pty.openpty()
+        super().__init__(keyboard)
+        self.attributes_before = termios.tcgetattr(screen)
+        self._raw: str | None = None
         self.process = Program(
             [sys.executable, "-m", "licet", *arguments],
             stdin=screen,
@@ -42,39 +38,27 @@ class Terminal:
         )
         os.close(screen)
 
-    def press(self, keys: str) -> None:
-        """Press these keys."""
-        os.write(self.keyboard, keys.encode())
-
-    def read_until(self, expected: str) -> None:
-        """Look at the screen until this is on it."""
-        deadline = time.monotonic() + WAIT_S
-        while expected not in self.text:
-            assert self._read_more(deadline), self.text
-
     def ended(self) -> int:
         """The exit code, once it has ended."""
-        deadline = time.monotonic() + WAIT_S
-        while self._read_more(deadline):
-            pass
+        self._raw = self.read_all()
         return self.process.wait(WAIT_S)
+
+    @property
+    def raw(self) -> str:
+        """All that it wrote, with what moves the cursor."""
+        assert self._raw is not None, "more may come; what has come is what read_until returns"
+        return self._raw
+
+    @property
+    def text(self) -> str:
+        """All that it wrote, without colours."""
+        return without_colours(self.raw)
 
     def close(self) -> None:
         """Let nothing run on."""
         self.process.kill()
         self.process.wait(WAIT_S)
-        os.close(self.keyboard)
-
-    def _read_more(self, deadline: float) -> bool:
-        if not select.select([self.keyboard], [], [], max(0, deadline - time.monotonic()))[0]:
-            return False
-        try:
-            read = os.read(self.keyboard, 65_536)
-        except OSError:  # Linux says so when nobody has the other side open.
-            return False
-        self.raw += read.decode(errors="replace")
-        self.text += _ESCAPES.sub("", read.decode(errors="replace"))
-        return bool(read)
+        os.close(self.descriptor)
 
 
 @contextmanager
