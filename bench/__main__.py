@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench import callgrind, flood, neighbours, overhead, page, passwords_flood, scale, signed
+from bench import callgrind, flood, neighbours, overhead, page, passwords_flood, scale, signed, start
 from bench.callgrind import NoValgrind
 from bench.counting import calibrate, count
 from bench.flames import NoPySpy, draw
@@ -39,6 +39,7 @@ def main() -> None:
     _add_flood(verbs)
     _add_passwords(verbs)
     _add_flames(verbs)
+    _add_start(verbs)
     asked = parser.parse_args()
     try:
         asked.do(asked)
@@ -262,6 +263,30 @@ def _flames(asked: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="licet-bench-") as scratch:
         for path in draw(asked.store, asked.scenario or ["grant", "introspect"], page.CHARTS, Path(scratch)):
             print(path, flush=True)
+
+
+def _add_start(verbs: Any) -> None:
+    parser = verbs.add_parser("start", help="the time of a start, and the memory of a server that is idle")
+    parser.add_argument("--store", action="append", choices=KINDS, default=[], help="all without it")
+    parser.add_argument("--rounds", type=int, default=5, help="that count")
+    parser.add_argument("--imports", metavar="MODULE", help="only what importing a module takes, by package")
+    parser.set_defaults(do=_start)
+
+
+def _start(asked: argparse.Namespace) -> None:
+    if asked.imports:
+        print("\n".join(start.imports(asked.imports)))
+        return
+    found = {}
+    with (
+        tempfile.TemporaryDirectory(prefix="licet-bench-") as scratch,
+        kinds(Path(scratch), tuple(asked.store) or KINDS) as stores,
+    ):
+        for kind in stores:
+            starts = list(start.measure(kind, asked.rounds))
+            print("\n".join(start.report(kind.name, starts)), flush=True)
+            found[kind.name] = start.as_json(starts)
+    _new_result("start").write_text(json.dumps(found, indent=1))
 
 
 def _new_result(name: str) -> Path:

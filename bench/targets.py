@@ -73,7 +73,7 @@ def asgi(
 def licet(kind: Kind, place: Place, **variables: str) -> Iterator[Target]:
     """A Licet with its own settings, but for these variables; until the end of the block."""
     port = free_port()
-    with _serving(place, port, variables) as process:
+    with serving(place, port, variables) as process:
         until_listening(port, process, place.data / "log")
         yield Target(f"licet {kind.name}", f"http://127.0.0.1:{port}", [process.pid], kind.pids())
 
@@ -82,7 +82,7 @@ def start_s(place: Place, request: Request) -> float:
     """Seconds from the start of a Licet to its first answer."""
     port = free_port()
     began = time.perf_counter()
-    with _serving(place, port, {}) as process:
+    with serving(place, port, {}) as process:
         until_listening(port, process, place.data / "log")
         [answer] = ask_all(f"http://127.0.0.1:{port}", [request])
         assert answer.status < 400, answer
@@ -90,8 +90,11 @@ def start_s(place: Place, request: Request) -> float:
 
 
 @contextmanager
-def _serving(place: Place, port: int, variables: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
-    command = [sys.executable, "-m", "licet", "serve", "--port", str(port), "--admin-port", "0"]
+def serving(
+    place: Place, port: int, variables: dict[str, str], interpreter: Sequence[str] = ()
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """The process of a Licet, until the end of the block; `interpreter` are options of Python."""
+    command = [sys.executable, *interpreter, "-m", "licet", "serve", "--port", str(port), "--admin-port", "0"]
     # Whoever measures has one address and more than a tenth of the connections.
     bound = {"LICET_CONNECTIONS_PER_SOURCE_MAX": "1000000"}
     with running(command, place.data / "log", variables=place.variables | bound | variables) as process:
