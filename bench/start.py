@@ -19,7 +19,6 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from urllib.request import urlopen
 
 from bench.processes import PATIENCE_S, cpu_s, families, free_port, until_listening
 from bench.stores import Kind, Place, keyring
@@ -65,6 +64,7 @@ class Start(NamedTuple):
     cpu_s: float  # of all processes, until then
     before_page: Idle
     page_s: float  # from the request for the first page of the dashboard to its answer
+    page_cpu_s: float
     after_page: Idle
 
 
@@ -95,12 +95,14 @@ def _start(place: Place, request: Request) -> Start:
         admin_url = _admin_url(log)
         time.sleep(IDLE_S)
         before = idle(process.pid)
+        before_cpu_s = cpu_s(families([process.pid]))
         began_s = time.perf_counter()
-        with urlopen(f"{admin_url}/sign-in", timeout=PATIENCE_S) as page:
-            page.read()
+        [page] = ask_all(admin_url, [Request("GET", "/sign-in", ())])
         page_s = time.perf_counter() - began_s
+        page_cpu_s = cpu_s(families([process.pid])) - before_cpu_s
+        assert page.status < 400, page
         time.sleep(IDLE_S)
-        return Start(elapsed_s, spent_s, before, page_s, idle(process.pid))
+        return Start(elapsed_s, spent_s, before, page_s, page_cpu_s, idle(process.pid))
 
 
 def _admin_url(log: Path) -> str:
@@ -132,7 +134,8 @@ def report(name: str, starts: list[Start]) -> Iterator[str]:
     yield (
         f"{name}: first grant after {middle([it.elapsed_s for it in starts]):.2f} s,"
         f" {middle([it.cpu_s for it in starts]):.2f} s of the processor;"
-        f" first page of the dashboard in {middle([it.page_s for it in starts]):.2f} s"
+        f" first page of the dashboard after {middle([it.page_s for it in starts]):.2f} s,"
+        f" {middle([it.page_cpu_s for it in starts]):.2f} s of the processor"
     )
     for when, found in (("idle", starts[-1].before_page), ("after a page", starts[-1].after_page)):
         parts = ", ".join(f"{it.name} {it.resident:.1f} ({it.proportional:.1f})" for it in found.processes)

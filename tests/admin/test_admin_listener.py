@@ -79,6 +79,18 @@ def test_a_proxy_says_where_a_request_comes_from(server: RunningServer) -> None:
     assert '"address": "198.51.100.7"' in server.log()
 
 
+def test_the_dashboard_is_loaded_for_the_first_request_and_not_for_a_connection(tmp_path: Path) -> None:
+    """A server at which no administrator looks does without it; a probe of the port asks for nothing."""
+    with RunningServer(tmp_path, admin=True) as server:
+        with Wire(server.admin_url) as wire:
+            wire.send(b"nonsense\r\n\r\n")
+            assert wire.answer() is not None  # so the listener has started
+        assert '"admin_loaded"' not in server.log()
+        for _ in range(2):
+            assert httpx.get(f"{server.admin_url}/sign-in", timeout=PATIENCE_S).status_code == 200
+        assert server.log().count('"admin_loaded"') == 1
+
+
 def test_no_more_connections_than_it_may_have(server: RunningServer) -> None:
     """One more is closed, and those of the public listener are none of them."""
     parts = httpx.URL(server.admin_url)

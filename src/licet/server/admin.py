@@ -2,8 +2,11 @@
 
 The rules:
 
-- It starts when the public listener answers, and imports what it needs in a thread: a grant never waits for
-  FastAPI. Until then a connection to its port waits, because the port is bound already.
+- It starts when the public listener answers. Until then a connection to its port waits, because the port is
+  bound already.
+- The dashboard and the API are imported at the first request to them, in a thread: a grant never waits for
+  FastAPI, and a server at which no administrator looks does without its memory. `is_eager` is for a server
+  whose dashboard will be opened first of all.
 - It ends with the server, and does not delay it: event streams are ended first.
 - Where it fails, that is logged, and the public listener goes on.
 """
@@ -15,12 +18,14 @@ import importlib
 import socket
 from collections.abc import Iterator
 from ipaddress import ip_network
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
 from licet.accounts.sign_ins import Lives
 from licet.lanes.process import Committer
+from licet.server.late import Application, Late
 from licet.server.parts import Parts
 from licet.web.forwarded import Forwarded
 from licet.web.http.connection import GuardedHttpProtocol
@@ -39,14 +44,17 @@ STOPS_WITHIN_S = 5  # requests still under way then are cut off
 class AdminListener:
     """The admin listener of one server, made of its parts."""
 
-    def __init__(self, listening: socket.socket, parts: Parts) -> None:
+    def __init__(self, listening: socket.socket, parts: Parts, *, is_eager: bool = False) -> None:
         self._listening = listening
+        self._is_eager = is_eager
         self._parts = parts
         self._trusted_proxies = [str(network) for network in parts.settings.trusted_proxies]
         self._log = parts.log
+        self._late = Late(self._application, parts.log)
         self._context: AdminContext | None = None
         self._server: _Quiet | None = None
         self._serving: asyncio.Task[None] | None = None
+        self._preparing: asyncio.Task[None] | None = None
         self._noting: asyncio.Task[None] | None = None
         self._is_stopping = False
 
@@ -70,6 +78,7 @@ class AdminListener:
                 self._serving.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._serving
+        await self._late.settled()
         if self._noting is not None:
             self._noting.cancel()
         if self._context is not None:
@@ -79,17 +88,35 @@ class AdminListener:
     async def _serve(self) -> None:
         try:
             await asyncio.sleep(STARTS_AFTER_S)
-            await asyncio.to_thread(importlib.import_module, "licet.admin.app")
-            self._context = _context(self._parts)
-            config = await asyncio.to_thread(self._configured, self._context)
-            gc.freeze()  # What exists now stays, and need not be scanned again and again.
+            config = await asyncio.to_thread(self._configured)
             if not self._is_stopping:
                 self._server = _Quiet(config, self._parts.certificate)
-                self._log.info("admin_started", url=self._context.base_url)
-                self._noting = asyncio.create_task(self._note_keys_used(self._context))
+                self._log.info("admin_started", url=self._parts.dashboard_url)
+                if self._is_eager:
+                    self._preparing = asyncio.create_task(self._late.prepare())
                 await self._server.serve(sockets=[self._listening])
         except Exception as fault:  # noqa: BLE001 - grants go on without it
             self._log.error("admin_listener_failed", exc_info=fault)
+
+    async def _application(self) -> Application:
+        """The dashboard and the API; importing them is done in a thread."""
+        began_s = perf_counter()
+        await asyncio.to_thread(importlib.import_module, "licet.admin.app")
+        from licet.admin.app import admin_application  # noqa: PLC0415 - not before a request needs it
+
+        context = _context(self._parts)
+        try:
+            made = await asyncio.to_thread(admin_application, context)
+        except BaseException:
+            await context.close()
+            raise
+        self._context = context
+        if self._is_stopping:
+            context.closing.set()
+        gc.freeze()  # What exists now stays, and need not be scanned again and again.
+        self._noting = asyncio.create_task(self._note_keys_used(context))
+        self._log.info("admin_loaded", took_s=round(perf_counter() - began_s, 3))
+        return made
 
     async def _note_keys_used(self, context: "AdminContext") -> None:
         """Write now and then which API keys were used."""
@@ -97,17 +124,16 @@ class AdminListener:
             await asyncio.sleep(WRITE_DOWN_EVERY_S)
             await context.write_down()
 
-    def _configured(self, context: "AdminContext") -> uvicorn.Config:
-        """The application, and how it is served."""
-        from licet.admin.app import admin_application  # noqa: PLC0415 - as above
+    def _configured(self) -> uvicorn.Config:
+        """How the application is served."""
         from licet.admin.http import KEEP_ALIVE_S  # noqa: PLC0415 - not before the public listener answers
 
-        application: Any = admin_application(context)
+        application: Any = self._late
         if self._trusted_proxies:
             application = Forwarded(application, self._trusted_proxies)
         config = uvicorn.Config(
             application,
-            http=self._http_protocol(context),
+            http=self._http_protocol(),
             ws="none",
             lifespan="off",
             access_log=False,
@@ -120,8 +146,10 @@ class AdminListener:
         config.load()
         return config
 
-    def _http_protocol(self, context: "AdminContext") -> type[GuardedHttpProtocol]:
+    def _http_protocol(self) -> type[GuardedHttpProtocol]:
         from licet.admin.http import AdminHttpProtocol, kind_of  # noqa: PLC0415 - as above
+
+        refusals = self._parts.refusals
 
         class HttpProtocol(AdminHttpProtocol):
             limits = AdminHttpProtocol.limits._replace(
@@ -131,8 +159,8 @@ class AdminListener:
             @staticmethod
             def report(request_id: str, status: int, description: str, address: str) -> None:
                 kind = Kind("info", "admin_refused", status, kind_of(status))
-                if context.refusals.admits(kind):
-                    context.refusals.write(
+                if refusals.admits(kind):
+                    refusals.write(
                         kind,
                         request_id=request_id,
                         status=status,

@@ -51,6 +51,7 @@ from licet.web.throttle import Throttle
 class Server:
     """One running Licet: construct it and `await run()`, which returns when the server has ended.
 
+    `loads_dashboard`: at the start, and not at the first request to it.
     The constructor raises StoreUnavailable, SchemaOutdated, KeyringUnusable, CertificateUnusable.
     """
 
@@ -63,7 +64,9 @@ class Server:
         committer: Sequence[str] = COMMITTER,
         *,
         admin_listening: socket.socket | None = None,
+        loads_dashboard: bool = False,
     ) -> None:
+        self._loads_dashboard = loads_dashboard
         self._settings = settings
         self._listening = listening
         self._admin_listening = admin_listening
@@ -250,7 +253,9 @@ class Server:
 
     async def _listen(self, public: PublicApp, parts: Parts, on_started: Callable[[], None]) -> None:
         listening = self._admin_listening
-        admin = AdminListener(listening, parts) if listening is not None else None
+        admin = None
+        if listening is not None:
+            admin = AdminListener(listening, parts, is_eager=self._loads_dashboard)
 
         def started() -> None:
             self._log.info("started", url=self._public_url)

@@ -111,7 +111,7 @@ def demo(
             if history is not None:
                 stack.enter_context(_going_on(history, directory))
 
-        run(settings, welcome)
+        run(settings, welcome, loads_dashboard=True)
 
 
 @contextmanager

@@ -73,9 +73,15 @@ def serve(
     run(settings)
 
 
-def run(settings: Settings, on_started: Callable[[int, int | None], None] = lambda *_: None) -> None:
+def run(
+    settings: Settings,
+    on_started: Callable[[int, int | None], None] = lambda *_: None,
+    *,
+    loads_dashboard: bool = False,
+) -> None:
     """Serve with these settings; `on_started` gets the ports that were bound, None for no admin listener.
 
+    `loads_dashboard`: at the start, for who opens it at once; else its first page takes a moment.
     Raises WrongUse, StoreUnavailable, SchemaOutdated, KeyringUnusable.
     """
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
@@ -84,7 +90,7 @@ def run(settings: Settings, on_started: Callable[[int, int | None], None] = lamb
         listening = bound.enter_context(_bound(settings.host, settings.port, "choose another with --port"))
         admin = bound.enter_context(_bound_for_admin(settings)) if settings.admin else None
         try:
-            server = Server(settings, listening, log, admin_listening=admin)
+            server = Server(settings, listening, log, admin_listening=admin, loads_dashboard=loads_dashboard)
         except CertificateUnusable as unusable:
             raise WrongUse(str(unusable)) from None
         if not _is_private(settings.base_url(), settings.host):
