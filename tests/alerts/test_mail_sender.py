@@ -54,7 +54,7 @@ class Postbox:
         # Only a shutdown wakes who waits in `accept`.
         self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
-        self._thread.join(10)
+        self._thread.join(60)
 
     def _serve(self) -> None:
         while True:

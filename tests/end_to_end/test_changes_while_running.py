@@ -18,8 +18,6 @@ from support.operating import VIEW, unhurried
 from support.running import RunningServer
 from support.waiting import until
 
-WITHIN_S = 5.0  # what has to happen within a second; noise must not fail a test
-
 
 @pytest.fixture(scope="module")
 def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
@@ -58,14 +56,14 @@ class TestChangesWhileItRuns:
         desk.run("client", "add", "Newcomer", "--user", "N1")
         secret = desk.run("client", "secret", "add", "Newcomer").strip()
         for proof in (secret, "a-new-password"):
-            until(partial(_is_let_in, operated, "Newcomer", proof), within_s=WITHIN_S)
+            until(partial(_is_let_in, operated, "Newcomer", proof))
 
     def test_a_changed_password_replaces_the_old_one(self, operated: RunningServer, desk: Desk) -> None:
         """Also where the old one is remembered; sessions go on."""
         assert _is_let_in(operated, "Client1", PASSWORD)
         before = operated.ask(f"{TENANT}/token", "Client1", PASSWORD, **GRANT, scope="view").json()
         desk.run("user", "password", "C1", "--password-stdin", stdin="another-password\n")
-        until(lambda: _introspects(operated, "Client1", PASSWORD) == 401, within_s=WITHIN_S)
+        until(lambda: _introspects(operated, "Client1", PASSWORD) == 401)
         assert _is_let_in(operated, "Client1", "another-password")
         assert _is_active(operated, before["access_token"])
 
@@ -85,7 +83,6 @@ class TestChangesWhileItRuns:
         desk.run("client", "enable", "Disabled")
         until(
             lambda: operated.http.post(f"/{TENANT}/token", data=VIEW, headers=header).status_code == 200,
-            within_s=WITHIN_S,
         )
         assert not _is_active(operated, granted["access_token"])
 
@@ -124,14 +121,13 @@ class TestChangesWhileItRuns:
         newest = _of_the_newest(operated)
         until(
             lambda: newest.read_access(_view(operated)["access_token"], jim_test()) is not None,
-            within_s=WITHIN_S,
         )
         assert newest.read_access(old["access_token"], jim_test()) is None
         assert _is_active(operated, old["access_token"])
         renewed = operated.ask(f"{TENANT}/token", "Client3", PASSWORD, **_refresh(old)).json()
         assert newest.read_refresh(renewed["refresh_token"], 1) is not None
         desk.run_on_keys("prune", "--yes")
-        until(lambda: not _is_active(operated, old["access_token"]), within_s=WITHIN_S)
+        until(lambda: not _is_active(operated, old["access_token"]))
         refused = operated.ask(f"{TENANT}/token", "Client3", PASSWORD, **_refresh(old)).json()
         assert refused["error"] == "invalid_grant"
         logoff = operated.http.post(
@@ -151,7 +147,7 @@ class TestChangesWhileItRuns:
         before = _view(operated)
         faults = operated.log().count("is damaged")
         file.write_bytes(b"{")
-        until(lambda: operated.log().count("is damaged") > faults, within_s=WITHIN_S)
+        until(lambda: operated.log().count("is damaged") > faults)
         assert _is_active(operated, before["access_token"])
         assert _is_active(operated, _view(operated)["access_token"])
         file.write_bytes(kept)
@@ -159,7 +155,6 @@ class TestChangesWhileItRuns:
         newest = _of_the_newest(operated)
         until(
             lambda: newest.read_access(_view(operated)["access_token"], jim_test()) is not None,
-            within_s=WITHIN_S,
         )
         assert operated.log().count("is damaged") == faults + 1
 

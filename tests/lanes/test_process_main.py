@@ -35,7 +35,7 @@ from licet.store.errors import (
 )
 from support.examples import refresh, sid
 
-HANGS_AFTER_S = 30  # where a test would otherwise wait for ever; no honest run comes near
+HANGS_AFTER_S = 60  # where a test would otherwise wait for ever; no honest run comes near
 STRICT = (COMMAND[0], "-W", "error", *COMMAND[1:])
 PROC = Path("/proc/self/fd")
 

@@ -41,7 +41,7 @@ from support.running import RunningServer
 
 _PACKAGE = "chromium-headless-shell"  # of Debian, with a program of the same name
 NAMES = (_PACKAGE, "chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
-PATIENCE_MS = 30_000  # for what must happen; a machine that does much else is slow
+PATIENCE_MS = 60_000  # for what must happen; a machine that does much else is slow
 SCREENSHOTS = ROOT / "build" / "screenshots"
 _SHOWS = bool(os.environ.get("SCREENSHOTS"))
 WIDE, PHONE = (1280, 800), (375, 740)

@@ -12,7 +12,7 @@ from licet.ledger.commands import Command
 from licet.store.contract import Store
 from licet.store.errors import StoreUnavailable
 
-ANSWERED_WITHIN_S = 2.0  # what a caller waits for an answer, also for the one that there is none
+ANSWERED_WITHIN_S = 20.0  # the store takes 2 s; a machine that is busy with other things takes the rest
 
 
 def answers(store: Store, *commands: Command) -> list[type[Any]]:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import subprocess
 
 
-HANGS_AFTER_S = 30  # where a test would otherwise wait for ever; no honest run comes near
+HANGS_AFTER_S = 60  # where a test would otherwise wait for ever; no honest run comes near
 STRICT = (COMMAND[0], "-W", "error", *COMMAND[1:])
 
 

@@ -20,22 +20,18 @@ from licet.web.http.connection import GuardedHttpProtocol
 from licet.web.http.connections import Limits
 from licet.web.http.direct import DirectHttpProtocol
 from licet.web.http.phases import LINGER_BYTES_MAX
+from licet.web.http.timer import NEVER
 from licet.web.http.tls import GuardedServer
 from support.treatments import Application, AsgiApplication
 
 PATIENCE_S = 60.0
 """For what must happen; a test that waits as long as this has failed."""
 
-PROMPTLY_S = 2.0
-"""For an end that must not be that of an idle connection, which comes after IDLE_S."""
-
-IDLE_S = 5
+IDLE_S = 2 * int(PATIENCE_S)
+"""So that no idle connection ends before a test has waited for another end of it."""
 
 HASTE_S = 0.25
-"""The time-outs of HastyProtocol."""
-
-MEASURED_S = 1.0
-"""Those of MeasuredProtocol."""
+"""For a client to take its answers, and to see the end, where a test waits for that to be over."""
 
 BUG = "Exception in ASGI application\n"
 """What uvicorn logs of a bug of an application; the public listener reports it."""
@@ -61,7 +57,7 @@ class Patient(GuardedHttpProtocol):
     alarms: ClassVar[int] = 0
     faults: ClassVar[list[tuple[str, str]]] = []
     told: ClassVar[list[tuple[str, int, str, str]]] = []
-    living: ClassVar[weakref.WeakSet[GuardedHttpProtocol]] = weakref.WeakSet()
+    living: ClassVar[weakref.WeakSet["Patient"]] = weakref.WeakSet()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -81,6 +77,12 @@ class Patient(GuardedHttpProtocol):
         Patient.alarms += 1
         super()._set_alarm()
 
+    def pass_time(self, seconds: float) -> None:
+        """Have the deadline so much nearer."""
+        if self._deadline < NEVER:
+            self._deadline -= seconds
+            super()._set_alarm()
+
 
 class PatientProtocol(Patient, DirectHttpProtocol):
     """That of the public listener."""
@@ -90,13 +92,14 @@ class PatientAsgiProtocol(Patient, AsgiHttpProtocol):
     """That of the admin listener."""
 
 
-class Hasty(GuardedHttpProtocol):
-    """Time-outs that a test can wait for; says which client's connection is gone."""
+class Hasty(Patient):
+    """A client has no time to take what it is sent; says which client's connection is gone.
+
+    It has as long as in production to send its request: a test has that time pass (`Server.pass_time`).
+    """
 
     gone: ClassVar[queue.Queue[int]] = queue.Queue()
 
-    head_timeout_s = HASTE_S
-    body_timeout_s = HASTE_S
     answer_timeout_s = HASTE_S
     linger_timeout_s = HASTE_S
 
@@ -115,17 +118,10 @@ class HastyAsgiProtocol(Hasty, AsgiHttpProtocol):
     """That of the admin listener."""
 
 
-class MeasuredProtocol(HastyProtocol):
-    """Time-outs of which a test takes a part, and is back in time however busy the machine is."""
+class SmallProtocol(PatientProtocol):
+    """Room for two; who is turned away may take as long to say something as a test takes."""
 
-    head_timeout_s = MEASURED_S
-    body_timeout_s = MEASURED_S
-
-
-class SmallProtocol(HastyProtocol):
-    """Room for two."""
-
-    head_timeout_s = 5.0
+    linger_timeout_s = PATIENCE_S
     limits = Limits(connections_max=2, turned_away_max=1)
 
 
@@ -185,6 +181,24 @@ class Server:
         with self.connect() as client:
             client.send(post())
             client.answer()
+
+    def pass_time(self, seconds: float) -> None:
+        """For the connections that are there, and all that was sent on them, so much time passes at once."""
+        self.catch_up()
+        self.pass_time_now(seconds)
+
+    def pass_time_now(self, seconds: float) -> None:
+        """The same, where there is no room to catch up."""
+        loop = self._server.servers[0].get_loop()
+        done = threading.Event()
+
+        def pass_it() -> None:
+            for connection in [it for it in Patient.living if it.loop is loop]:
+                connection.pass_time(seconds)
+            done.set()
+
+        loop.call_soon_threadsafe(pass_it)
+        assert done.wait(PATIENCE_S)
 
     def wait_at_the_gate(self) -> None:
         """Wait until a request is held back."""
@@ -268,9 +282,8 @@ class Client:
         return self._received
 
     def last_answer(self) -> Answer:
-        """An answer, and nothing after it but a prompt and orderly end."""
+        """An answer, and nothing after it but an orderly end, before that of an idle connection."""
         last = self.answer()
-        self.socket.settimeout(PROMPTLY_S)
         assert self.end() == b""
         return last
 

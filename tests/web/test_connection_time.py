@@ -1,6 +1,5 @@
 """How long an HTTP connection may take for what, and how many there may be."""
 
-import itertools
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -8,15 +7,13 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from licet.web.http.connection import GuardedHttpProtocol
-from licet.web.http.phases import HEAD_BYTES_MAX
+from licet.web.http.phases import BODY_TIMEOUT_S, HEAD_BYTES_MAX, HEAD_TIMEOUT_S
 from support.listening import (
-    HASTE_S,
-    MEASURED_S,
+    IDLE_S,
     PATIENCE_S,
     Client,
     HastyAsgiProtocol,
     HastyProtocol,
-    MeasuredProtocol,
     Patient,
     Server,
     SmallProtocol,
@@ -29,35 +26,38 @@ from support.listening import (
 )
 from support.treatments import LARGE
 
+QUIET_S = 0.01  # in which there would be something, as what was sent after it has been answered
+
 
 def assert_all_time_out(server: Server, *parts: bytes) -> None:
-    """Who sends these and no more is refused."""
+    """Who sends these and no more is refused in the end."""
     with ExitStack() as stack:
         clients = [stack.enter_context(server.connect()) for _ in parts]
         for client, part in zip(clients, parts, strict=True):
             client.send(part)
+        server.pass_time(max(HEAD_TIMEOUT_S, BODY_TIMEOUT_S))
         for client in clients:
             assert_refusal(client.last_answer(), 408)
 
 
 @pytest.fixture(scope="module")
 def hasty() -> Iterator[Server]:
-    """A server with time-outs of a fifth of a second."""
-    with Server(HastyProtocol, idle_s=1) as server:
+    """A server that gives a client no time to take what it is sent."""
+    with Server(HastyProtocol) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def hasty_stream() -> Iterator[Server]:
     """The same of the listener whose answers may be streams."""
-    with Server(HastyAsgiProtocol, idle_s=1) as server:
+    with Server(HastyAsgiProtocol) as server:
         yield server
 
 
 @pytest.fixture
 def narrow() -> Iterator[Server]:
     """A server that can send little at a time."""
-    with Server(HastyProtocol, idle_s=1, buffer_bytes=4096) as server:
+    with Server(HastyProtocol, buffer_bytes=4096) as server:
         yield server
 
 
@@ -83,6 +83,7 @@ class TestTime:
     def test_a_client_that_sends_nothing_is_left_without_a_word(self, hasty: Server) -> None:
         """There is no request to answer."""
         with hasty.connect() as client:
+            hasty.pass_time(HEAD_TIMEOUT_S)
             assert client.end() == b""
 
     def test_a_client_that_stops_within_a_head_is_told_so(self, hasty: Server) -> None:
@@ -99,11 +100,12 @@ class TestTime:
             client.send(begun)
             assert begun == b"" or client.answer().status == 200
             client.send(part)
-            for count in itertools.count():
-                assert count < 40
-                if not client.hears_nothing(HASTE_S / 5):
-                    break
+            for _ in range(3):
+                hasty.pass_time(0.3 * HEAD_TIMEOUT_S)
+                hasty.catch_up()
+                assert client.hears_nothing(QUIET_S)
                 client.send(b"x")
+            hasty.pass_time(0.1 * HEAD_TIMEOUT_S)
             assert_refusal(client.last_answer(), 408)
 
     def test_a_second_request_has_a_time_of_its_own(self, hasty: Server) -> None:
@@ -111,8 +113,12 @@ class TestTime:
         with hasty.connect() as client:
             client.send(post())
             assert client.answer().status == 200
-            assert client.hears_nothing(HASTE_S + 0.1)
+            hasty.pass_time(1.5 * HEAD_TIMEOUT_S)
             client.send(post()[:20])
+            hasty.pass_time(0.9 * HEAD_TIMEOUT_S)
+            hasty.catch_up()
+            assert client.hears_nothing(QUIET_S)
+            hasty.pass_time(0.1 * HEAD_TIMEOUT_S)
             assert_refusal(client.last_answer(), 408)
 
     def test_an_idle_connection_is_closed_without_a_word(self, hasty: Server) -> None:
@@ -120,6 +126,10 @@ class TestTime:
         with hasty.connect() as client:
             client.send(post())
             assert client.answer().status == 200
+            hasty.pass_time(0.9 * IDLE_S)
+            hasty.catch_up()
+            assert client.hears_nothing(QUIET_S)
+            hasty.pass_time(0.1 * IDLE_S)
             assert client.end() == b""
 
     def test_a_client_that_stops_within_a_body_is_told_so(self, hasty: Server) -> None:
@@ -129,13 +139,13 @@ class TestTime:
         assert_all_time_out(hasty, whole[:-2], whole[:-1], chunked(b"1\r\na\r\n"), chunked(b"0\r\n\r"))
         assert hasty.application.saw_disconnect.wait(PATIENCE_S)
 
-    def test_a_body_has_a_time_of_its_own(self) -> None:
+    def test_a_body_has_a_time_of_its_own(self, hasty: Server) -> None:
         """The head's deadline ends with the head, and the first request's with that."""
-        with Server(MeasuredProtocol) as server, server.connect() as client:
-            assert client.hears_nothing(0.6 * MEASURED_S)
+        with hasty.connect() as client:
+            hasty.pass_time(0.6 * HEAD_TIMEOUT_S)
             for _ in range(2):
                 client.send(post("/token", b"ab")[:-1])
-                assert client.hears_nothing(0.6 * MEASURED_S)
+                hasty.pass_time(0.6 * BODY_TIMEOUT_S)
                 client.send(b"b")
                 assert client.answer().json["body"] == "ab"
 
@@ -147,7 +157,9 @@ class TestTime:
             client.send(request[: len(request) - late])
             hasty.wait_at_the_gate()
             client.send(request[len(request) - late :])
-            assert client.hears_nothing(HASTE_S + 0.1)
+            hasty.pass_time(2 * IDLE_S)
+            hasty.catch_up()
+            assert client.hears_nothing(QUIET_S)
             hasty.open_the_gate()
             assert client.answer().status == 200
 
@@ -155,6 +167,8 @@ class TestTime:
         """A client that stops within a body, but is being answered, gets that answer or none."""
         with hasty_stream.connect() as client:
             client.send(post("/begun", b"ab")[:-1])
+            hasty_stream.wait_at_the_gate()
+            hasty_stream.pass_time(BODY_TIMEOUT_S)
             assert client.end().endswith(b"\r\n\r\nbegin")
         hasty_stream.open_the_gate()
 
@@ -173,6 +187,7 @@ class TestTime:
             client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
             client.socket.connect(narrow.address)
             client.send(post("/large", b"", f"Connection: {connection}"))
+            narrow.pass_time(IDLE_S)
             assert client.is_gone()
             assert len(client.end()) < LARGE
 
@@ -181,7 +196,7 @@ class TestTime:
         self, protocol: type[GuardedHttpProtocol]
     ) -> None:
         """Another request does not give it more time to read the answers before."""
-        with Server(protocol, idle_s=1, buffer_bytes=4096) as server, Client(socket.socket()) as client:
+        with Server(protocol, buffer_bytes=4096) as server, Client(socket.socket()) as client:
             client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
             client.socket.connect(server.address)
             client.send(post("/large") * 20)
@@ -219,6 +234,9 @@ class TestRoom:
                 client.send(post())
                 assert client.answer().status == 200
             with small.connect() as third:
+                first.send(post())
+                assert first.answer().status == 200
+                small.pass_time_now(PATIENCE_S)
                 assert third.end() == b""
 
     def test_even_the_clients_without_room_are_bounded(self, small: Server) -> None:

@@ -39,9 +39,9 @@ class Noted(GuardedHttpProtocol):
 
 
 class Hasty(Noted):
-    """Time-outs that a test can wait for."""
+    """A time to take an answer that a test can wait for."""
 
-    head_timeout_s = body_timeout_s = answer_timeout_s = linger_timeout_s = HASTE_S
+    answer_timeout_s = HASTE_S
 
 
 class Full(Noted):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from licet.web.http.phases import BODY_BYTES_MAX, LINGER_BYTES_MAX
+from licet.web.http.phases import BODY_BYTES_MAX, BODY_TIMEOUT_S, LINGER_BYTES_MAX
 from support.listening import (
     PATIENCE_S,
     HastyProtocol,
@@ -19,8 +19,8 @@ from support.treatments import BODY_LIMIT
 
 @pytest.fixture(scope="module")
 def hasty() -> Iterator[Server]:
-    """A server with time-outs of a fifth of a second."""
-    with Server(HastyProtocol, idle_s=1) as server:
+    """A server that does not wait long for a client to see an end."""
+    with Server(HastyProtocol) as server:
         yield server
 
 
@@ -106,6 +106,8 @@ class TestTheBody:
         hasty.application.saw_disconnect.clear()
         with hasty.connect() as client:
             client.send(post("/gated", b"ab", "Expect: 100-continue")[:-2])
+            hasty.wait_at_the_gate()
+            hasty.pass_time(BODY_TIMEOUT_S)
             assert not client.hears_nothing(PATIENCE_S)
             hasty.open_the_gate()
             assert_refusal(client.last_answer(), 408)
@@ -116,6 +118,7 @@ class TestTheBody:
         with hasty.connect() as client:
             client.send(post("/token", b"ab", "Expect: 100-continue")[:-2])
             assert client.answer().status == 100
+            hasty.pass_time(BODY_TIMEOUT_S)
             assert_refusal(client.last_answer(), 408)
 
     @pytest.mark.parametrize("framed", [False, True])
