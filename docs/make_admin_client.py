@@ -132,8 +132,9 @@ class Maker:
         shared = self._closure({"Rehearsal", "Consequences", "FieldError", "Subject"}) | self._words
         answered = self._closure(self._answered(set(self._tags))) | shared
         self._reports = self._closure(self._answered({"Reports", "Sessions", "Alerts"})) - shared
+        self._usage = self._closure(self._answered({"Usage"})) - shared - self._reports
         self._licences = self._closure(self._answered({"Licences"})) - shared
-        self._nouns = answered - self._reports - self._licences - self._words
+        self._nouns = answered - self._reports - self._usage - self._licences - self._words
         self._tagged = {
             _ref_of(answer["content"][_JSON]["schema"])
             for _, _, operation in self._operations
@@ -198,6 +199,7 @@ class Maker:
         )
         yield "answers/licences.py", self._shapes("Licences and vendors, as answered.", self._licences)
         yield "answers/reports.py", self._shapes("Reports, sessions and alerts, as answered.", self._reports)
+        yield "answers/usage.py", self._shapes("What a span of time was like, as answered.", self._usage)
         yield (
             "operations/__init__.py",
             '"""The operations of the admin API, one file a tag of its document."""\n',
@@ -289,6 +291,7 @@ class Maker:
             "answers.licences": sorted(names & self._licences),
             "answers.nouns": sorted(names & self._nouns),
             "answers.reports": sorted(names & self._reports),
+            "answers.usage": sorted(names & self._usage),
             "caller": [it for it in ("Caller", "Items", "Text") if room == "operations" and _uses(text, it)],
             "decoding": [it for it in ("UNSET", "Unset") if _uses(text, it)],
             "words": sorted(names & self._words),

@@ -290,7 +290,14 @@ class TestUsage:
 
 def peak(number: int, seats: int, *, at: int = 0, denials: int = 0) -> Peak:
     """A peak of a day."""
-    return Peak(from_ms=at * DAY_MS, until_ms=(at + 1) * DAY_MS, peak=number, seats=seats, denials=denials)
+    return Peak(
+        from_ms=at * DAY_MS,
+        until_ms=(at + 1) * DAY_MS,
+        peak=number,
+        seats=seats,
+        denials=denials,
+        turned_away=0,
+    )
 
 
 def chart(peaks: list[Peak]) -> list[str]:
@@ -323,8 +330,26 @@ class TestHowThingsLook:
         """`..._ms` is the store's own way."""
         found = plain(peak(1, 5))
         assert isinstance(found, dict)
-        assert list(found) == ["from", "until", "peak", "seats", "denials"]
+        assert list(found) == ["from", "until", "peak", "seats", "denials", "turned_away"]
 
     def test_a_user_without_a_name_has_initials(self) -> None:
         """No space behind them."""
         assert (whose("TC", "Tom Clark"), whose("TC", "")) == ("TC Tom Clark", "TC")
+
+
+class TestTrueDenials:
+    """What `licet usage` says of those who were denied a seat."""
+
+    def test_it_says_how_many_of_those_who_were_denied_got_no_seat(self, tmp_path: Path) -> None:
+        """One is served after five minutes, the other is turned away."""
+        site = Site(tmp_path, jim_test(pools=[Pool(id=1, name="full", seats=1)]), ago_s=3600)
+        site.do(grant(1, 1), grant(2, 2), grant(3, 3))
+        site.clock.advance(seconds=300)
+        site.do(end(1), grant(2, 4))
+        text = site.run("usage", "--days", "2").stdout
+        site.store.close()
+        assert "2 denials (1 true)" in text
+        assert (
+            "2 times somebody wanted a seat and was denied: 1 got one later (after 5 minutes),"
+            " 1 got none: 1 true denial"
+        ) in text

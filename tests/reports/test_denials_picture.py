@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from licet.reports.denials_curve import denials_curve, unavoidable
 from licet.reports.denials_picture import COLUMNS_MAX, HEIGHT, Mark, denials_picture, round_numbers
 from licet.reports.seats_advice import Advice
+from licet.reports.true_denials import true_denials
 from licet.reports.usage import Denials, PoolUsage, Remaining, Tally
 
 
@@ -34,6 +35,7 @@ def pool(
         remaining=tuple(Remaining(seats=it, denials=times + suspended + expired) for it, times in left),
         advice=Advice(seats=advised),
         sessions=Tally(grants=0, endings={}),
+        true_denials=true_denials(()),
     )
 
 

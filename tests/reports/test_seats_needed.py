@@ -7,6 +7,7 @@ import pytest
 
 from licet.reports.seats_advice import Advice, Burst, advise
 from licet.reports.seats_needed import seats_needed
+from licet.reports.true_denials import true_denials
 from licet.reports.usage import Denials, Peak, PoolUsage, Remaining, Tally, Usage
 from licet.reports.usage_queries import DeniedClient, Reach
 from licet.reports.usage_summary import answer, burst_sentences, with_seats_sentence
@@ -88,7 +89,7 @@ def replayed(rows: list[DeniedClient], more: int) -> int:
 def pool(days: int, *remaining: tuple[int, int], hours: int = 24) -> tuple[Usage, PoolUsage]:
     """A report of so many days with these denials."""
     times = remaining[0][1]
-    part = Peak(from_ms=0, until_ms=HOUR_MS, peak=3, seats=5, denials=0)
+    part = Peak(from_ms=0, until_ms=HOUR_MS, peak=3, seats=5, denials=0, turned_away=0)
     denials = Denials(
         client_id="A", initials="AB", reason="all_in_use", times=times, first_at_ms=0, last_at_ms=0
     )
@@ -108,6 +109,7 @@ def pool(days: int, *remaining: tuple[int, int], hours: int = 24) -> tuple[Usage
         remaining=tuple(Remaining(seats=seats, denials=left) for seats, left in remaining),
         advice=Advice(seats=remaining[-1][0]),
         sessions=Tally(grants=0, endings={}),
+        true_denials=true_denials(()),
     )
     until_ms = NOON_MS + (hours * HOUR_MS if days <= 2 else days * DAY_MS)
     tally = Tally(grants=0, endings={})

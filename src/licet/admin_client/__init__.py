@@ -38,6 +38,7 @@ from licet.admin_client.operations.scopes import ScopesCalls
 from licet.admin_client.operations.sessions import SessionsCalls
 from licet.admin_client.operations.tenants import TenantsCalls
 from licet.admin_client.operations.upkeep import UpkeepCalls
+from licet.admin_client.operations.usage import UsageCalls
 from licet.admin_client.operations.users import UsersCalls
 
 __all__ = [
@@ -73,6 +74,7 @@ class AdminClient(
     ReportsCalls,
     AccountsCalls,
     UpkeepCalls,
+    UsageCalls,
     AlertsCalls,
 ):
     """The operations of the admin API, of a server and with an API key. Threads may share one.

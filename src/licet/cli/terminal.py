@@ -18,7 +18,8 @@ from licet.model import Value
 if TYPE_CHECKING:
     from rich.console import Console
 
-DURATIONS = frozenset({"held_ms", "idle_ms"})  # all other `..._ms` are instants
+# All other `..._ms` are instants.
+DURATIONS = frozenset({"held_ms", "idle_ms", "wait_median_ms", "wait_longest_ms"})
 _RENAMED = {"initials": "user"}  # as in other verbs
 PIPED_COLUMNS = 120  # where the width is unknown
 NEARLY_FULL = 0.8

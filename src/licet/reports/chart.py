@@ -56,7 +56,7 @@ class ChartsMissing(Exception):
 def write_csv(file: TextIO, found: Usage, by: By, pool: str | None = None) -> int:
     """Write the peaks of a report as CSV, of one pool or of all; return how many rows."""
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(("tenant", "pool", "from", "until", "peak", "seats", "denials"))
+    writer.writerow(("tenant", "pool", "from", "until", "peak", "seats", "denials", "true_denials"))
     rows = [
         (
             found.tenant,
@@ -66,6 +66,7 @@ def write_csv(file: TextIO, found: Usage, by: By, pool: str | None = None) -> in
             step.peak,
             step.seats,
             step.denials,
+            step.turned_away,
         )
         for of in found.pools
         if pool in {None, of.pool}

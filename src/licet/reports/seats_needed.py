@@ -20,11 +20,11 @@ seats are needed; a client that is denied may give up, and how long it would hav
 from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 
-from licet.model import NoSeatReason
+from licet.journal.wants import CURED_BY_SEATS
 from licet.reports.usage_queries import DeniedClient
 
 # More seats would not help a suspended client, or one whose licence expired.
-SPARED = frozenset({NoSeatReason.ALL_IN_USE, NoSeatReason.NO_SEATS})
+SPARED = CURED_BY_SEATS
 
 
 def seats_needed(

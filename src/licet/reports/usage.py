@@ -20,11 +20,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row
 
 from licet.journal.summary import QUARTER
+from licet.journal.wants import Want, wants
 from licet.model import Duplicates, EndReason, Tenant, Value
 from licet.reports.effective_seats import effective_seats
 from licet.reports.live import _all_of
 from licet.reports.seats_advice import Advice, advise
 from licet.reports.seats_needed import SPARED, seats_needed
+from licet.reports.true_denials import TrueDenials, true_denials
 from licet.reports.usage_queries import DeniedClient, Span, Step, day_of, hour_of
 from licet.reports.usage_queries import Session as SessionKey
 from licet.store import schema
@@ -33,13 +35,17 @@ from licet.units import HOUR_MS, MINUTE_MS
 
 
 class Peak(Value, frozen=True, kw_only=True):
-    """A part of a span: the most seats in use at once, how many there were at its end, and the denials."""
+    """A part of a span: the most seats in use at once, how many there were at its end, and the denials.
+
+    `turned_away` are the true denials: those who wanted a seat and got none.
+    """
 
     from_ms: int
     until_ms: int
     peak: int
     seats: int
     denials: int
+    turned_away: int
 
 
 class Held(Value, frozen=True, kw_only=True):
@@ -107,7 +113,8 @@ class PoolUsage(Value, frozen=True, kw_only=True):
 
     `peak` is the high-water mark, and `peak_at_ms` the minute in which it was reached first; the start of the
     span when it was reached before. `remaining` begins with the current seats, and ends where more seats
-    would not have helped: see `with_seats`. `advice` is how many seats to have.
+    would not have helped: see `with_seats`. `advice` is how many seats to have. `denials` are attempts;
+    `true_denials` is how many wanted a seat, and got none in the end.
     """
 
     pool: str
@@ -125,6 +132,7 @@ class PoolUsage(Value, frozen=True, kw_only=True):
     remaining: tuple[Remaining, ...]
     advice: Advice
     sessions: Tally
+    true_denials: TrueDenials
 
     @property
     def denied(self) -> int:
@@ -167,7 +175,9 @@ def usage(
         row.name: _Pool(row.id, row.duplicates, effective_seats(row, tenant, now_ms).seats)
         for row in connection.execute(_all_of(schema.pool, tenant))
     }
-    events = _Events(span.denied(), span.sessions())
+    events = _Events(
+        span.denied(), span.sessions(), wants(connection, tenant, from_ms, end_ms, now_ms=now_ms)
+    )
     gone = {name for name in span.pools_held() - pools.keys() if span.held(name)}
     names = {*pools, *gone, *events.pools}
     return Usage(
@@ -182,10 +192,15 @@ def usage(
 class _Events:
     """The denials and sessions of a span, by pool."""
 
-    def __init__(self, denied: Iterable[DeniedClient], sessions: Mapping[SessionKey, int]) -> None:
+    def __init__(
+        self, denied: Iterable[DeniedClient], sessions: Mapping[SessionKey, int], wanted: Iterable[Want]
+    ) -> None:
         self._denied: defaultdict[str, list[DeniedClient]] = defaultdict(list)
         for denial in denied:
             self._denied[denial.pool].append(denial)
+        self._wants: defaultdict[str, list[Want]] = defaultdict(list)
+        for want in wanted:
+            self._wants[want.pool].append(want)
         self._sessions = sessions
 
     @property
@@ -196,6 +211,10 @@ class _Events:
     def denied(self, pool: str) -> Sequence[DeniedClient]:
         """The denials of a pool, in their order."""
         return self._denied.get(pool, ())
+
+    def wants(self, pool: str) -> Sequence[Want]:
+        """Who wanted a seat of a pool, in the order of their first denials."""
+        return self._wants.get(pool, ())
 
     def tally(self, pool: str, expired: int) -> Tally:
         """The sessions of a pool, with so many that expired and are not swept yet."""
@@ -221,10 +240,10 @@ class _Pool(NamedTuple):
 def _pool_usage(span: Span, tenant: Tenant, name: str, pool: _Pool | None, events: _Events) -> PoolUsage:
     taken = span.taken(pool.id) if pool else ()
     timeline = _timeline(span, name, pool, taken)
-    denied = events.denied(name)
-    hours = _parts(span, span.edges(hour_of, HOUR_MS), timeline, denied)
+    denied, wanted = events.denied(name), events.wants(name)
+    hours = _parts(span, span.edges(hour_of, HOUR_MS), timeline, denied, wanted)
     # A day and a half after midnight is in the next day, however the clocks are changed.
-    days = _parts(span, span.edges(day_of, 36 * HOUR_MS), timeline, denied)
+    days = _parts(span, span.edges(day_of, 36 * HOUR_MS), timeline, denied, wanted)
     held = _held(span, tenant, name, taken)
     remaining, advice = _remaining(tenant, pool, denied)
     peak = max((part.peak for part in days), default=0)
@@ -244,6 +263,7 @@ def _pool_usage(span: Span, tenant: Tenant, name: str, pool: _Pool | None, event
         remaining=remaining,
         advice=advice,
         sessions=events.tally(name, span.expired_sessions(pool.id) if pool else 0),
+        true_denials=true_denials(wanted),
     )
 
 
@@ -292,12 +312,21 @@ def _peak_at_ms(span: Span, name: str, timeline: Sequence[Step], peak: int) -> i
 
 
 def _parts(
-    span: Span, edges: Sequence[int], timeline: Sequence[Step], denied: Iterable[DeniedClient]
+    span: Span,
+    edges: Sequence[int],
+    timeline: Sequence[Step],
+    denied: Iterable[DeniedClient],
+    wanted: Iterable[Want],
 ) -> tuple[Peak, ...]:
     """The parts of a span between these edges."""
+
+    def part_of(at_ms: int) -> int:
+        return max(0, bisect_right(edges, at_ms, hi=len(edges) - 1) - 1)
+
     denials: Counter[int] = Counter()
     for denial in denied:
-        denials[max(0, bisect_right(edges, denial.last_at_ms, hi=len(edges) - 1) - 1)] += denial.times
+        denials[part_of(denial.last_at_ms)] += denial.times
+    turned_away = Counter(part_of(want.first_at_ms) for want in wanted if want.is_turned_away)
     parts = []
     at = 0
     for part, (from_ms, until_ms) in enumerate(pairwise(edges)):
@@ -312,6 +341,7 @@ def _parts(
                 peak=peak,
                 seats=timeline[at].seats,
                 denials=denials[part],
+                turned_away=turned_away[part],
             )
         )
     return tuple(parts)

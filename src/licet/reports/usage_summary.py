@@ -1,11 +1,12 @@
 """Summarises a usage report: how many seats are needed, and what other numbers would do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from licet.formats import counted
 from licet.model import NoSeatReason
 from licet.reports.denials_curve import unavoidable
 from licet.reports.seats_advice import Burst
+from licet.reports.true_denials import TrueDenials
 from licet.reports.usage import PoolUsage, Usage, with_seats
 from licet.units import HOUR_MS, MINUTE_MS
 
@@ -54,6 +55,32 @@ def answer(found: Usage, pool: PoolUsage) -> str:
     if pool.denied:
         return with_seats_sentence(found, pool, pool.advice.seats)
     return f"never more than {counted(pool.peak, 'seat')} at once in {_span_text(found, pool)}"
+
+
+def true_denials_sentences(found: TrueDenials) -> Iterator[str]:
+    """What became of those who were denied a seat, as one sentence; none where nobody was."""
+    if not found.wants:
+        return
+    parts = [f"{found.served:,} got one later" + (f" ({_waits(found)})" if found.served else "")]
+    if found.waiting:
+        parts.append(f"{found.waiting:,} still {'wait' if found.waiting > 1 else 'waits'}")
+    parts.append(f"{found.turned_away:,} got none: {counted(found.turned_away, 'true denial')}")
+    times = "once" if found.wants == 1 else f"{found.wants:,} times"
+    yield f"{times} somebody wanted a seat and was denied: {', '.join(parts)}"
+
+
+def _waits(found: TrueDenials) -> str:
+    longest = minutes(found.wait_longest_ms)
+    if found.served == 1:
+        return f"after {longest}"
+    return f"half of them within {minutes(found.wait_median_ms)}, the last after {longest}"
+
+
+def minutes(span_ms: int) -> str:
+    """A wait: `1 minute`, `40 seconds`."""
+    if span_ms < MINUTE_MS:
+        return counted(-(-span_ms // 1000), "second")
+    return counted(-(-span_ms // MINUTE_MS), "minute")
 
 
 def _span_text(found: Usage, pool: PoolUsage) -> str:

@@ -58,12 +58,13 @@ def test_a_member_is_called_by_what_it_is(field: str, name: str) -> None:
 
 def test_an_instant_is_iso_8601_and_a_duration_seconds() -> None:
     """In UTC, to the second where there is no more to say."""
-    assert _read(Peak(from_ms=0, until_ms=1_500, peak=1, seats=2, denials=0)) == {
+    assert _read(Peak(from_ms=0, until_ms=1_500, peak=1, seats=2, denials=0, turned_away=0)) == {
         "from": "1970-01-01T00:00:00Z",
         "until": "1970-01-01T00:00:01.500Z",
         "peak": 1,
         "seats": 2,
         "denials": 0,
+        "turned_away": 0,
     }
     held = HeldByUser(initials="TC", name="Ada", held_ms=90_500, idle_ms=0)
     assert _read(held) == {"user": "TC", "user_name": "Ada", "held_s": 90.5, "idle_s": 0}

@@ -165,7 +165,7 @@ def test_a_pool_that_is_not_there_is_the_first(ada: Reader) -> None:
 @pytest.mark.parametrize(
     ("kind", "media_type", "begins"),
     [
-        ("csv", "text/csv; charset=utf-8", b"tenant,pool,from,until,peak,seats,denials\n"),
+        ("csv", "text/csv; charset=utf-8", b"tenant,pool,from,until,peak,seats,denials,true_denials\n"),
         ("png", "image/png", b"\x89PNG"),
         ("svg", "image/svg+xml", b"<?xml"),
     ],
@@ -190,7 +190,7 @@ def test_the_csv_has_the_lines_of_the_command_line(site: DashboardSite, ada: Rea
     file = StringIO(newline="")
     write_csv(file, found, By.DAY, "full")
     assert lines[:-1] == file.getvalue().splitlines()[:-1]  # the last day goes on
-    assert lines[-1].endswith(",2,2,15")
+    assert lines[-1].endswith(",2,2,15,0")
     odd = ada.get(f"/usage/download.csv{HERE}&pool=%22%0d%0ax%3ay")
     assert odd.headers["content-disposition"] == 'attachment; filename="licet-Jim_Test-xy-7d.csv"'
     assert ada.get("/usage/download.csv").status_code == 404

@@ -1,10 +1,10 @@
-"""Serves reports: live sessions and seats, usage, denials and the journal; and ends sessions.
+"""Serves reports: live sessions and seats, denials and the journal; and ends sessions.
 
 The figures are those of the pages and the command line: `licet.store` makes them, and they are shown as they
 are.
 """
 
-from datetime import UTC, tzinfo
+from datetime import UTC
 from functools import partial
 from typing import Annotated, Any
 
@@ -18,22 +18,15 @@ from licet.admin.api.call import Call, Operating, Reading, answer, there
 from licet.admin.api.dry_run import rehearsable
 from licet.admin.api.moments import Moment, Span, Within, instant_of
 from licet.admin.api.parameters import INITIALS, LINE, Page, Paged, Sid, TenantPath, Text, Zone
-from licet.admin.problems import FieldError, invalid
+from licet.admin.api.usage import zone_of
 from licet.journal.denials import DenialFilter, DenialPage, DenialRange, Holder, denials, holders_at
 from licet.journal.history import EventEntry, HistoryFilter, HistoryPage, JournalEntry, Kind, history
 from licet.model import NoSeatReason, Tenant
-from licet.refusal import Code
 from licet.reports.live import LiveSession, SeatsNow, seats, sessions
 from licet.reports.overview import TenantOverview, overview
-from licet.reports.usage import Usage, usage
-from licet.reports.usage_queries import Reach
 from licet.setup.change import SetupChange
 from licet.setup.end_sessions import SessionsEnded
 from licet.store.paging import InvalidCursor, read_cursor, write_cursor
-from licet.units import DAY_MS
-from licet.zones import find_zone
-
-SPAN_MS_MAX = 400 * DAY_MS  # as long as the journal is kept, by default
 
 overviews = APIRouter(tags=["Reports"])
 reports = APIRouter(prefix="/tenants/{tenant}", tags=["Reports"])
@@ -68,7 +61,7 @@ Wanted = Annotated[HistoryFilter, Depends(_wanted)]
 @overviews.get("/overview", operation_id="getOverview", **openapi.listed(TenantOverview))
 async def get_overview(call: Reading, page: Paged, matching: Text = "", zone: Zone = None) -> Response:
     """Every tenant at a glance: its pools now and in the last 24 hours, its denials today."""
-    within, where = call.identity.tenant_id, _zone(zone) or UTC
+    within, where = call.identity.tenant_id, zone_of(zone) or UTC
     only = partial(overview, tenant_id=within, matching=matching, zone=where)
     return await call.show_page(
         page, "tenants", lambda connection, **part: only(connection, call.now_ms(), **part)
@@ -102,44 +95,6 @@ async def _history(call: Call, tenant: str | None, only: HistoryFilter, within: 
 async def get_seats(call: Reading, tenant: TenantPath) -> Response:
     """Who holds which seat, since when and until when."""
     return await call.show_of(tenant, lambda connection, known: seats(connection, known, call.now_ms()))
-
-
-@reports.get("/usage", operation_id="getUsage", **openapi.one(Usage, 404))
-async def get_usage(
-    call: Reading,
-    tenant: TenantPath,
-    within: Within,
-    reach: Annotated[
-        Reach | None, Query(description="A span that ends now, instead of from and until.")
-    ] = None,
-    zone: Zone = None,
-) -> Response:
-    """Peaks, seat-hours, denials, and what more seats would have changed."""
-    where, now_ms = _zone(zone), call.now_ms()
-    if reach is not None and within != Span():
-        message = "Either a reach, or from and until."
-        raise invalid(FieldError(pointer="query:reach", code=Code.NOT_TOGETHER, message=message))
-
-    def read(connection: Connection, known: Tenant) -> Usage:
-        zone = where or known.zone
-        from_ms, until_ms = _bounded(within.bounds(zone), reach or Reach.DAY, now_ms, zone)
-        return usage(connection, known, from_ms, until_ms, now_ms=now_ms, zone=zone)
-
-    return await call.show_of(tenant, read)
-
-
-def _bounded(asked: dict[str, int | None], reach: Reach, now_ms: int, zone: tzinfo) -> tuple[int, int]:
-    """The span that is asked for, which otherwise ends now.
-
-    Raises Problem.
-    """
-    from_ms, until_ms = asked["from_ms"], asked["until_ms"]
-    from_ms = reach.from_ms(now_ms, zone) if from_ms is None else from_ms
-    until_ms = now_ms if until_ms is None else until_ms
-    if not from_ms <= until_ms <= from_ms + SPAN_MS_MAX:
-        message = "A span ends behind its beginning, and within 400 days of it."
-        raise invalid(FieldError(pointer="query:until", code=Code.OUT_OF_RANGE, message=message))
-    return from_ms, until_ms
 
 
 @reports.get("/denials", operation_id="listDenials", **openapi.listed(DenialRange, 404))
@@ -259,15 +214,3 @@ async def end_sessions(call: Operating, tenant: TenantPath, body: requests.Endin
         )
 
     return answer(await call.change_setup(work))
-
-
-def _zone(name: str | None) -> tzinfo | None:
-    """Raises Problem."""
-    if name is None:
-        return None
-    if name == "UTC":
-        return UTC
-    if (zone := find_zone(name)) is None:
-        message = f"There is no time zone {name}."
-        raise invalid(FieldError(pointer="query:zone", code=Code.UNKNOWN_CHOICE, message=message))
-    return zone

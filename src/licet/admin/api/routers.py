@@ -7,7 +7,17 @@ from typing import Any, get_type_hints
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
-from licet.admin.api import accounts, alert_responses, check, declaration, keys, refusals, reports, webhooks
+from licet.admin.api import (
+    accounts,
+    alert_responses,
+    check,
+    declaration,
+    keys,
+    refusals,
+    reports,
+    usage,
+    webhooks,
+)
 from licet.admin.api.call import API, Rights
 from licet.admin.api.licences import endpoints as licences
 from licet.admin.api.licences.shapes import SHOWN
@@ -29,6 +39,7 @@ PARTS = (
     client_secrets_and_keys.keys.router,
     reports.live,
     reports.reports,
+    usage.usages,
     refusals.everywhere,
     refusals.of_tenant,
     accounts.admins.router,

@@ -27,7 +27,7 @@ from licet.reports.denials_curve import denials_curve, unavoidable
 from licet.reports.denials_picture import HEIGHT, denials_picture
 from licet.reports.usage import HeatCell, Peak, PoolUsage, Usage, usage
 from licet.reports.usage_queries import Reach
-from licet.reports.usage_summary import NOT_FOR_SEATS, burst_length, with_seats_sentence
+from licet.reports.usage_summary import NOT_FOR_SEATS, burst_length, minutes, with_seats_sentence
 from licet.units import DAY_MS
 
 HERE = "Usage"
@@ -246,6 +246,7 @@ def _pool_context(found: Usage, pool: PoolUsage, asked: Asked, now_ms: int) -> d
         "rows_max": ROWS,
         "hours_of": seat_hours,
         "share_of": _share,
+        "minutes": minutes,
         "unlicensed": found.unlicensed,
     }
 

@@ -3,30 +3,11 @@
 Made by `docs/make_admin_client.py`; edit that instead.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 from licet.admin_client.words import FailureCause, Kind, State, Who
-
-
-@dataclass(frozen=True, kw_only=True)
-class Burst:
-    """Denials that came within a short time, once; `seats` are as many as would have avoided them."""
-
-    from_: datetime
-    until: datetime
-    denials: int
-    seats: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Advice:
-    """How many seats to have, and the burst for which these are too few."""
-
-    seats: int
-    burst: Burst | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,18 +55,6 @@ class DenialRange:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Denials:
-    """How often a client was denied a seat for one reason, when first and last."""
-
-    client_id: str
-    user: str
-    reason: str
-    times: int
-    first_at: datetime
-    last_at: datetime
-
-
-@dataclass(frozen=True, kw_only=True)
 class EventEntry:
     """What an administrator did to a `target` like "client Desk"; `tenant` is '' for no single one."""
 
@@ -116,46 +85,6 @@ class FailureRange:
     first_at: datetime
     last_at: datetime
     address: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeatCell:
-    """One hour of the week, by the reader's clock: Monday is 0.
-
-    Only hours within the span are listed. `mean` is the mean of the peaks of these hours, `peak`
-    the highest of them.
-    """
-
-    weekday: int
-    hour: int
-    mean: float
-    peak: int
-    denials: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Held:
-    """For how long a client's seats were held, in total.
-
-    `user_name` is empty when the user was removed. `idle_s` of that passed between the last token
-    of a seat and its return.
-    """
-
-    client_id: str
-    user: str
-    user_name: str
-    held_s: float
-    idle_s: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeldByUser:
-    """The same of all clients of a user."""
-
-    user: str
-    user_name: str
-    held_s: float
-    idle_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,17 +144,6 @@ class LiveSession:
     renewed_at: datetime
     expires_at: datetime
     address: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Peak:
-    """A part of a span: the most seats in use at once, how many there were at its end, and the denials.."""
-
-    from_: datetime
-    until: datetime
-    peak: int
-    seats: int
-    denials: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -296,49 +214,6 @@ class PoolOverview:
     expires_at: datetime | None
     sessions: int
     points: tuple[Point, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Remaining:
-    """The denials that would have remained if the pool had had so many seats."""
-
-    seats: int
-    denials: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tally:
-    """How many sessions began, and how many ended for which reason."""
-
-    grants: int
-    endings: Mapping[str, int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class PoolUsage:
-    """One pool in a span.
-
-    `seats` is None when the pool was removed. `peak` is the high-water mark, and `peak_at` the
-    minute in which it was reached first; the start of the span when it was reached before.
-    `remaining` begins with the current seats, and ends where more seats would not have helped: see
-    `with_seats`. `advice` is how many seats to have.
-    """
-
-    pool: str
-    seats: int | None
-    peak: int
-    peak_at: datetime
-    hours: tuple[Peak, ...]
-    days: tuple[Peak, ...]
-    heat: tuple[HeatCell, ...]
-    held_s: float
-    idle_s: float
-    held: tuple[Held, ...]
-    users: tuple[HeldByUser, ...]
-    denials: tuple[Denials, ...]
-    remaining: tuple[Remaining, ...]
-    advice: Advice
-    sessions: Tally
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -441,17 +316,6 @@ class TenantOverview:
     unlicensed: int
     denials: int
     failures: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Usage:
-    """All pools of a tenant in a span, and the sessions that needed no seat."""
-
-    tenant: str
-    from_: datetime
-    until: datetime
-    pools: tuple[PoolUsage, ...]
-    unlicensed: Tally
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Reports: seats, usage, denials and the journal.
+"""Reports: seats, denials and the journal.
 
 Made by `docs/make_admin_client.py`; edit that instead.
 """
@@ -15,14 +15,13 @@ from licet.admin_client.answers.reports import (
     Refused,
     SeatsNow,
     TenantOverview,
-    Usage,
 )
 from licet.admin_client.caller import Caller, Items
-from licet.admin_client.words import FailureCause, Kind, NoSeatReason, Reach
+from licet.admin_client.words import FailureCause, Kind, NoSeatReason
 
 
 class ReportsCalls(Caller):
-    """Seats, usage, denials and the journal."""
+    """Seats, denials and the journal."""
 
     def get_overview(
         self,
@@ -127,26 +126,6 @@ class ReportsCalls(Caller):
         It needs the role viewer.
         """
         return self._ask("GET", ("tenants", tenant, "seats"), SeatsNow)
-
-    def get_usage(
-        self,
-        tenant: str,
-        *,
-        reach: Reach | None = None,
-        zone: str | None = None,
-        from_: date | str | None = None,
-        until: date | str | None = None,
-    ) -> Usage:
-        """Peaks, seat-hours, denials, and what more seats would have changed.
-
-        It needs the role viewer.
-        """
-        return self._ask(
-            "GET",
-            ("tenants", tenant, "usage"),
-            Usage,
-            query={"reach": reach, "zone": zone, "from": from_, "until": until},
-        )
 
     def list_denials(
         self,

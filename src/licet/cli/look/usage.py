@@ -195,7 +195,7 @@ def _drawn(found: "Usage", by: By, console: "Console") -> "list[RenderableType]"
     from rich.text import Text
 
     from licet.reports.chart import peaks_of
-    from licet.reports.usage_summary import answer
+    from licet.reports.usage_summary import answer, true_denials_sentences
 
     span = f"{local(found.from_ms):%d %b %Y %H:%M} to {local(found.until_ms):%d %b %Y %H:%M}"
     parts: list[RenderableType] = [Text(f"{found.tenant}, {span}", "bold")]
@@ -206,6 +206,7 @@ def _drawn(found: "Usage", by: By, console: "Console") -> "list[RenderableType]"
             parts += [
                 Text(),
                 Text(answer(found, pool)),
+                *(Text(it) for it in true_denials_sentences(pool.true_denials)),
                 *_burst(pool, found.until_ms),
                 *_curve(pool, console),
             ]
@@ -222,6 +223,8 @@ def _sentence(pool: "PoolUsage", now_ms: int) -> str:
     at = f" at {clock_time(pool.peak_at_ms, now_ms)}" if pool.peak else ""
     denials = counted(sum(denial.times for denial in pool.denials), "denial")
     idle = f" ({pool.idle_share:.0%} idle)" if pool.idle_ms else ""
+    true = pool.true_denials.turned_away
+    denials += f" ({true:,} true)" if true else ""
     return f"{pool.pool}: peak {pool.peak:,} {seats}{at}, {denials}, {_hours(pool.held)} seat-hours{idle}"
 
 
@@ -248,6 +251,7 @@ def _together(peaks: "Sequence[Peak]") -> "Peak":
         peak=max(peak.peak for peak in peaks),
         seats=peaks[-1].seats,
         denials=sum(peak.denials for peak in peaks),
+        turned_away=sum(peak.turned_away for peak in peaks),
     )
 
 

@@ -1,0 +1,34 @@
+"""Usage: what a span of time was like: peaks, seat-hours and true denials.
+
+Made by `docs/make_admin_client.py`; edit that instead.
+"""
+
+from datetime import date
+
+from licet.admin_client.answers.usage import Usage
+from licet.admin_client.caller import Caller
+from licet.admin_client.words import Reach
+
+
+class UsageCalls(Caller):
+    """What a span of time was like: peaks, seat-hours and true denials."""
+
+    def get_usage(
+        self,
+        tenant: str,
+        *,
+        reach: Reach | None = None,
+        zone: str | None = None,
+        from_: date | str | None = None,
+        until: date | str | None = None,
+    ) -> Usage:
+        """Peaks, seat-hours, denials, and what more seats would have changed.
+
+        It needs the role viewer.
+        """
+        return self._ask(
+            "GET",
+            ("tenants", tenant, "usage"),
+            Usage,
+            query={"reach": reach, "zone": zone, "from": from_, "until": until},
+        )
