@@ -93,8 +93,8 @@ bench-overhead: $(VENV)/dev.stamp ## count what the journal and the metrics take
 SEED ?= 0
 MINUTES ?= 3
 STORE ?= sqlite
-chaos: $(VENV)/dev.stamp ## break nodes under load, and check what they answered: SEED= MINUTES= STORE=sqlite|postgres
-	@$(BIN)/python -m chaos run --seed $(SEED) --minutes $(MINUTES) --store $(STORE)
+chaos: $(VENV)/dev.stamp ## break nodes under load, and check what they answered: SEED= MINUTES= STORE=sqlite|postgres WITH=
+	@$(BIN)/python -m chaos run --seed $(SEED) --minutes $(MINUTES) --store $(STORE) $(WITH)
 
 SECONDS ?= 60
 attack: $(VENV)/dev.stamp ## try to get more people to work than seats are signed, 60 s for each way: SECONDS=

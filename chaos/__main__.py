@@ -12,6 +12,7 @@ from pathlib import Path
 
 from chaos.attack import HEAD, forged, line_of
 from chaos.attacked_servers import clones, primaries, rows
+from chaos.campaign import PART, make_many
 from chaos.checker import check
 from chaos.history import read_history
 from chaos.report import summary
@@ -39,6 +40,17 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--store", choices=("sqlite", "postgres"), default="sqlite")
     run.add_argument("--nodes", type=int, default=3)
     run.add_argument("--loads", type=int, default=1, help="processes of the load")
+    run.add_argument(
+        "--operations",
+        type=int,
+        default=0,
+        help="so many, however long it takes, in parts; goes on in --keep",
+    )
+    run.add_argument("--part", type=int, default=PART, help="operations of a part of those")
+    run.add_argument("--copies", type=int, default=1, help="tenants of each kind that is not signed")
+    run.add_argument(
+        "--forked", action="store_true", help="fork nodes instead of starting programs: less work"
+    )
     run.add_argument("--share", type=float, default=1.0, help="of the clients, how many take part")
     run.add_argument("--fault", action="append", default=[], help="a kind of fault; all without it")
     run.add_argument("--broken", default="", help="a mistake of chaos.broken in every node")
@@ -61,10 +73,14 @@ def _run(asked: argparse.Namespace) -> int:
         share=asked.share,
         faults=tuple(asked.fault),
         broken=asked.broken,
+        copies=asked.copies,
+        is_forked=asked.forked,
     )
     print(f"seed {options.seed}", flush=True)
     directory = asked.keep or Path(tempfile.mkdtemp(prefix="licet-chaos-"))
     directory.mkdir(parents=True, exist_ok=True)
+    if asked.operations:
+        return make_many(options, directory, asked.operations, asked.part)
     run = Run(options, directory)
     is_whole = True
     try:

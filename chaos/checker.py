@@ -101,7 +101,7 @@ def check(records: Iterable[AnyRecord]) -> Report:
     if found.begun is None:
         raise ValueError("a history has a record of what was begun")
     findings = Findings()
-    faults = Faults(found.faults)
+    faults = Faults(found.faults, found.operations)
     by_tenant: dict[str, list[Operation]] = defaultdict(list)
     for operation in found.operations:
         by_tenant[operation.tenant].append(operation)

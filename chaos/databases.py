@@ -18,6 +18,8 @@ from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
+    import subprocess
+
     from support.postgres import Postgres
 
 
@@ -34,6 +36,14 @@ def tests_postgres() -> "type[Postgres]":
     from support.postgres import Postgres  # noqa: PLC0415 - it is on the path only now
 
     return Postgres
+
+
+def forking_popen() -> "type[subprocess.Popen[bytes]]":
+    """What starts a program as `Popen` does, but forked from a process that has imported what it needs."""
+    tests_on_path()
+    from support.nursery import Program  # noqa: PLC0415 - it is on the path only now
+
+    return Program
 
 
 class Database(Protocol):

@@ -5,9 +5,10 @@ if nobody of the holder before was let in for the hold. So of two holders that w
 later one must have come with a token that is newer by the hold. Two APIs that share a memory may differ for
 `overlap_s` at a hand-over.
 
-A live token may be refused only where nobody could be asked, because something was broken; or for some
-seconds after a licence that gives its number, as a guard fetches licences every ten seconds at most before it
-refuses a request for want of one.
+A live token may be refused only where nobody could be asked, because something was broken, or the node that
+a guard asks left others without an answer as well, as a busy machine may make it; or for some seconds after a
+licence that gives its number, as a guard fetches licences every ten seconds at most before it refuses a
+request for want of one.
 """
 
 from bisect import bisect_left
@@ -50,7 +51,7 @@ def check_calls(  # noqa: PLR0917 - what all checks are given
 ) -> None:
     """Find who was let in beside another, or after a logoff, and whose live token was refused."""
     let_in: dict[tuple[int | str, int], list[Entry]] = defaultdict(list)
-    refusals = _Refusals(lives, signed, actions, faults, findings)
+    refusals = _Refusals(lives, signed, actions, faults, findings, begun.nodes)
     for operation in operations:
         if operation.kind != "call" or (life := lives.by_sid.get(operation.sid)) is None:
             continue
@@ -86,9 +87,16 @@ def _must_not_be_over(lives: Lives, life: Life, operation: Operation, findings: 
 class _Refusals:
     """Whether each is one that may be."""
 
-    def __init__(
-        self, lives: Lives, signed: Signed, actions: Sequence[Action], faults: Faults, findings: Findings
+    def __init__(  # noqa: PLR0917 - what all checks are given
+        self,
+        lives: Lives,
+        signed: Signed,
+        actions: Sequence[Action],
+        faults: Faults,
+        findings: Findings,
+        nodes: int,
     ) -> None:
+        self._nodes = nodes
         # A node that does not know yet that a client is enabled again says that its tokens are inactive.
         self._shut = {
             it.client_id: Spans(
@@ -123,7 +131,9 @@ class _Refusals:
                 )
 
     def _is_broken(self, operation: Operation) -> bool:
-        return self._faults.touch(operation.sent_us - FETCH_US, operation.received_us)
+        window = operation.sent_us - FETCH_US, operation.received_us
+        node = operation.node % self._nodes  # as `apis` has them ask
+        return self._faults.touch(*window) or self._faults.was_silent(node, *window)
 
     def _is_news(self, operation: Operation, life: Life) -> bool:
         """Whether a guard may have fetched licences last when there were fewer."""

@@ -5,6 +5,10 @@ asks about every session that it still has, and is over. Each second it prints w
 A client may die: then it never comes back to its sessions, and nobody gives back its seats. It asks about
 sessions that are over as well, because what is over has to stay over. In a signed tenant it calls an API too,
 behind a guard that counts, with tokens that live and with those of sessions that are over.
+
+Some hold a seat as a program at work does: they renew it a few times, before half of its life or after, and
+are silent until the life is nearly over. A server that believes what was written of their seat at first, and
+not its last renewal, gives it to somebody else meanwhile.
 """
 
 import asyncio
@@ -12,7 +16,7 @@ import random
 import sys
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -31,6 +35,9 @@ SAY_EVERY_S = 0.25
 CALLS = 0.5  # of what is done with a session of a signed tenant
 CALL_S = 6.0  # more than its guard takes to find out that nobody answers
 CALLS_MAX = 6  # one after the other
+KEPT = 0.12  # of the seats taken, how many are kept by renewals that are few and far between
+KEPT_TTL_S_MAX = 20  # a session that lives longer has its next request soon enough
+RENEWALS_MAX = 3
 ERROR_STATUS = 400
 UNAVAILABLE_STATUS = 503
 HANDED_OVER = "handed over"  # a guard says it of a number, and of nothing else
@@ -76,7 +83,7 @@ class Load:
 
     def __init__(self, spec: Spec, writer: Writer) -> None:
         self.count = Count()
-        self.is_over = False
+        self.over = asyncio.Event()
         self.dice = random.Random(spec.seed)
         self.lines = [Line(port) for port in spec.ports]
         self.apis = [Line(port) for port in spec.apis]
@@ -127,6 +134,8 @@ class Actor:
         self._tenant = tenant.name
         self._client = client.client_id
         self._ttl_us = tenant.session_ttl_s * 1_000_000
+        self._ttl_s = tenant.session_ttl_s
+        self._kept = KEPT if tenant.session_ttl_s <= KEPT_TTL_S_MAX else 0.0
         self._calls = CALLS if load.apis and tenant.is_signed else 0.0
         self._secrets = [basic(client.client_id, secret) for secret in client.secrets]
         self._asker = basic(ASKER, tenant.asker_secret)
@@ -136,7 +145,7 @@ class Actor:
     async def run(self) -> None:
         """Act until the load is over."""
         await asyncio.sleep(self._dice.random() * DENIED_S)
-        while not self._load.is_over:
+        while not self._load.over.is_set():
             await self._act()
 
     async def look_back(self) -> None:
@@ -203,6 +212,8 @@ class Actor:
             self._held.append(held)
             if self._calls and licensed and not held.number:
                 await self._introspect(held, by_access=True)
+            if licensed and self._dice.random() < self._kept:
+                await self._keep(held)
         elif answer is not None and operation.seats:
             await asyncio.sleep(self._dice.random() * DENIED_S)
 
@@ -215,6 +226,21 @@ class Actor:
             held.sent_us, held.received_us = operation.sent_us, operation.received_us
         elif operation.outcome == "invalid_grant":
             self._end(held)
+
+    async def _keep(self, held: Held) -> None:
+        """Renew a session a few times and be silent in between, at the end for most of its life."""
+        for _ in range(self._dice.randint(1, RENEWALS_MAX)):
+            await self._rest(self._dice.uniform(0.25, 0.85))
+            await self._refresh(held)
+            if held not in self._held or self._load.over.is_set():
+                return
+        await self._rest(self._dice.uniform(0.75, 0.95))
+        await self._introspect(held, by_access=False)
+
+    async def _rest(self, share: float) -> None:
+        """Be silent for this share of a session's life, or until the load is over."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._load.over.wait(), share * self._ttl_s)
 
     async def _introspect(self, held: Held, *, by_access: bool) -> None:
         form = {"token": held.access} if by_access else {"token": held.refresh, "token_type_hint": REFRESH}
@@ -360,7 +386,7 @@ async def _serve(spec: Spec) -> None:
         running = asyncio.create_task(load.run())
         reporting = asyncio.create_task(_report(load))
         await reader.readline()  # `quiet`, or the end of who started it
-        load.is_over = True
+        load.over.set()
         await running
         reporting.cancel()
         _say(load)

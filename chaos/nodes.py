@@ -26,9 +26,16 @@ class Node:
     """One server process. It keeps its port from start to start."""
 
     def __init__(
-        self, number: int, directory: Path, variables: Mapping[str, str], *, broken: str = ""
+        self,
+        number: int,
+        directory: Path,
+        variables: Mapping[str, str],
+        *,
+        broken: str = "",
+        popen: type[subprocess.Popen[bytes]] | None = None,
     ) -> None:
         self.number = number
+        self._popen = popen
         self.port = free_port()
         self.clock = WallClock(directory / f"clock{number}")
         self._log = directory / f"node{number}.log"
@@ -66,7 +73,8 @@ class Node:
     def start(self) -> None:
         """Start it; it does not answer yet."""
         command = [sys.executable, "-m", "chaos.served", "serve"]
-        self._process = subprocess.Popen(command, env=self._environment, stderr=subprocess.PIPE)
+        popen = self._popen or subprocess.Popen
+        self._process = popen(command, env=self._environment, stderr=subprocess.PIPE)
         assert self._process.stderr is not None
         self._keeping = threading.Thread(target=self._keep_log, args=(self._process.stderr,), daemon=True)
         self._keeping.start()

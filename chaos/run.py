@@ -18,7 +18,7 @@ import msgspec
 from chaos.administrator import Administrator
 from chaos.apis import PLANS, apis
 from chaos.broken import BLIND, HASTY
-from chaos.databases import Database, SqliteDatabase
+from chaos.databases import Database, SqliteDatabase, forking_popen
 from chaos.expiry import FULL_S, SHORT_S, ExpirySite, make_expiry_site, measure_expiry
 from chaos.history import ApiPlan, Begun, Figure, Writer, now_us
 from chaos.load import Count, Spec
@@ -42,6 +42,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     and until `rest_operations` were done in it, however busy the machine is. At the end nothing is broken for
     `calm_s`: by then it is known what became of all that nobody answered, and who is denied a seat can be
     held against those who have one.
+
+    `copies` is how many tenants there are of each kind that is not signed: with more, more is asked at once,
+    and a batch is larger. `is_forked` is whether nodes are forked from a process that has imported what they
+    need, instead of started as a user does: that takes a tenth of the processor time.
     """
 
     seed: int
@@ -51,6 +55,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     loads: int = 1
     apis: int = len(PLANS)
     share: float = 1.0
+    copies: int = 1
+    is_forked: bool = False
     faults: tuple[str, ...] = ()
     turns: tuple[tuple[tuple[str, ...], float], ...] = ()
     broken: str = ""
@@ -116,7 +122,14 @@ class Run:
         """Do it; the files of its history."""
         options = self.options
         apis_planned = PLANS[: options.apis]
-        begun = plan(options.seed, options.store, options.nodes, share=options.share, apis=apis_planned)
+        begun = plan(
+            options.seed,
+            options.store,
+            options.nodes,
+            share=options.share,
+            copies=options.copies,
+            apis=apis_planned,
+        )
         with ExitStack() as stack:
             writer = stack.enter_context(Writer(self.history[0]))
             writer.write(begun)
@@ -182,7 +195,7 @@ class Run:
         broken = HASTY if self.options.broken == BLIND else self.options.broken
         for number in range(self.options.nodes):
             variables = {**database.variables(number), **_committing(number, broken)}
-            self._nodes.append(Node(number, self.directory, variables, broken=broken))
+            self._nodes.append(Node(number, self.directory, variables, broken=broken, popen=self._popen()))
         try:
             for node in self._nodes:
                 node.publish(self._nodes[0].url)
@@ -193,6 +206,10 @@ class Run:
         finally:
             for node in self._nodes:
                 node.kill()
+
+    def _popen(self) -> type[subprocess.Popen[bytes]] | None:
+        """What starts a node; None is a program, as a user starts it."""
+        return forking_popen() if self.options.is_forked else None
 
     def _guarded(self, plans: tuple[ApiPlan, ...], made: Made) -> AbstractContextManager[tuple[int, ...]]:
         options = self.options
@@ -293,12 +310,19 @@ class Run:
             unknown = sum(count.unknown for count in counts)
             faults = sum(nemesis.count.values())
             print(
-                f"{seconds:5.0f} of {self.options.seconds + self.options.calm_s:.0f} s"
-                f"  {operations:9,} operations  {operations / seconds:6,.0f}/s"
+                f"{self._how_far(operations, seconds)}  {operations / seconds:6,.0f}/s"
                 f"  {unknown:,} unanswered  {faults} faults"
                 f"  {' + '.join(nemesis.under_way)}",
                 flush=True,
             )
+
+    def _how_far(self, operations: int, seconds: float) -> str:
+        options = self.options
+        if not options.operations_max:
+            return f"{seconds:5.0f} of {options.seconds + options.calm_s:.0f} s  {operations:9,} operations"
+        left_s = max(0, options.operations_max - operations) * seconds / max(1, operations)
+        left = f"about {left_s / 60:.0f} min left" if left_s else "nothing is broken any more"
+        return f"{seconds:5.0f} s  {operations:9,} of {options.operations_max:,} operations, {left}"
 
 
 def _note_expiry(writer: Writer, site: ExpirySite, seconds: float) -> None:

@@ -67,11 +67,24 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     vendor: Vendor
 
 
-def plan(seed: int, store: str, nodes: int, *, share: float = 1.0, apis: tuple[ApiPlan, ...] = ()) -> Begun:
-    """The plan of a run; `share` is how many of the clients take part."""
-    tenants = [_tenant_plan(kind, share) for kind in _TENANTS]
+def plan(
+    seed: int,
+    store: str,
+    nodes: int,
+    *,
+    share: float = 1.0,
+    copies: int = 1,
+    apis: tuple[ApiPlan, ...] = (),
+) -> Begun:
+    """The plan of a run; `share` is how many of the clients take part, `copies` the tenants of each kind."""
+    tenants = [_tenant_plan(_copied(kind, copy), share) for copy in range(copies) for kind in _TENANTS]
     tenants += [_tenant_plan(kind, share, is_signed=True) for kind in _SIGNED]
     return Begun(seed=seed, store=store, nodes=nodes, tenants=tuple(tenants), apis=apis)
+
+
+def _copied(kind: _Kind, copy: int) -> _Kind:
+    """The first tenant of a kind has its name, the others a number as well."""
+    return (f"{kind[0]}-{copy}" if copy else kind[0], *kind[1:])
 
 
 def _tenant_plan(kind: _Kind, share: float, *, is_signed: bool = False) -> TenantPlan:

@@ -4,10 +4,11 @@ An action counts from its beginning, because it may have been done at once, and 
 one that undoes it is done. What nobody answered may be done as late as `late_us` says.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from chaos.history import Action, ActionKind, Fault
+from chaos.history import Action, ActionKind, Fault, Operation
 
 FOREVER = 1 << 62
 # How far the clocks of store and history may go apart in a session's life, and how long what was read of one
@@ -21,9 +22,16 @@ STALE_US = 1_500_000
 
 
 class Faults:
-    """When something was broken."""
+    """When something was broken, and when a node left somebody without an answer though nothing was.
 
-    def __init__(self, faults: Iterable[Fault]) -> None:
+    A machine whose processors are all busy may do that to a node: its store's lock is not to be had in time.
+    """
+
+    def __init__(self, faults: Iterable[Fault], operations: Iterable[Operation] = ()) -> None:
+        self._silent: dict[int, list[int]] = defaultdict(list)  # of each node, in which order they were sent
+        for operation in operations:
+            if operation.is_unknown and operation.kind != "call":
+                insort(self._silent[operation.node], operation.sent_us)
         self._begun: list[int] = []
         self._ended: list[int] = []
         for fault in sorted(faults, key=lambda struck: struck.begun_us):
@@ -42,6 +50,11 @@ class Faults:
         """Whether something was broken at some moment between these, or within moments of it."""
         at = bisect_right(self._begun, until_us + STALE_US) - 1
         return at >= 0 and self._ended[at] >= from_us - STALE_US
+
+    def was_silent(self, node: int, from_us: int, until_us: int) -> bool:
+        """Whether a node left a request unanswered, or had no store, that was sent between these."""
+        sent = self._silent[node]
+        return bisect_left(sent, from_us) < bisect_right(sent, until_us)
 
     def late_us(self, at_us: int) -> int:
         """Until when something asked for at this moment may be done, if nobody answered it."""

@@ -239,6 +239,16 @@ class TestRefusals:
             story.call(2, "a", story.grant(0, "a", number=1), outcome)
             assert story.found() == found
 
+    def test_nobody_is_let_in_while_the_node_that_is_asked_answers_nobody(self) -> None:
+        """As on a machine that is too busy; another node's silence, or one long ago, explains nothing."""
+        for node, silent_s, found in ((0, 8, NOTHING), (1, 8, {"refused_live"}), (0, 2, {"refused_live"})):
+            story = a_story()
+            sid = story.grant(0, "a", number=1)
+            story.ask(silent_s, "c", "introspect", "unavailable", "", node=node)
+            story.ask(9, "a", "refresh", "granted", sid, issued_ms=1_009_000)
+            story.call(9.5, "a", sid, "unavailable", token_s=9)
+            assert story.found() == found
+
     def test_a_number_of_a_new_licence_may_be_unknown_for_ten_seconds(self) -> None:
         """As a guard fetches licences every ten seconds at most."""
         for at_s, found in ((12, NOTHING), (40, {"refused_live"})):

@@ -1,0 +1,85 @@
+"""Many operations under faults are made in parts, and who asks again goes on where it was broken off."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from chaos import apis, nodes
+from chaos.campaign import PARTS, Part, in_all, make_many, read_parts
+from chaos.run import Options
+from support.nursery import has_forked
+
+OPTIONS = Options(
+    seed=1,
+    seconds=0,
+    nodes=2,
+    share=0.4,
+    apis=1,
+    faults=("kill committer",),
+    calm_s=0,
+    expiries=0,
+    is_quiet=True,
+)
+
+
+def a_part(operations: int, **findings: int) -> Part:
+    """What came of one."""
+    return Part(
+        seed=1,
+        store="sqlite",
+        operations=operations,
+        granted=1,
+        denied=2,
+        unanswered=3,
+        faults=4,
+        seconds=5.0,
+        findings=findings,
+        checked={},
+    )
+
+
+def kept(directory: Path, *parts: Part, cut_short: bytes = b"") -> Path:
+    """A directory in which these were made."""
+    lines = b"".join(msgspec.json.encode(part) + b"\n" for part in parts)
+    (directory / PARTS).write_bytes(lines + cut_short)
+    return directory
+
+
+def test_a_part_whose_line_was_cut_short_is_none(tmp_path: Path) -> None:
+    """It is made again."""
+    parts = [a_part(10), a_part(20)]
+    whole = kept(tmp_path, *parts, cut_short=msgspec.json.encode(a_part(30))[:-5])
+    assert read_parts(whole / PARTS) == parts
+    assert read_parts(tmp_path / "nothing") == []
+
+
+@pytest.mark.parametrize(("findings", "code"), [({}, 0), ({"over_issued": 1}, 1)])
+def test_nothing_is_made_where_all_is_there(tmp_path: Path, findings: dict[str, int], code: int) -> None:
+    """And what was found in a part of before still counts."""
+    directory = kept(tmp_path, a_part(60, **findings), a_part(40))
+    assert make_many(OPTIONS, directory, 100, 50) == code
+    assert {path.name for path in directory.iterdir()} == {PARTS}
+
+
+def test_all_parts_are_summed(tmp_path: Path) -> None:
+    """With what was found in any of them."""
+    del tmp_path
+    said = in_all([a_part(600), a_part(400, tables=2)])
+    assert "1,000 operations in 2 parts" in said
+    assert said.endswith("2 findings")
+
+
+@pytest.mark.wide
+def test_a_part_that_was_broken_off_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From its beginning, as nobody knows what was broken when it ended."""
+    has_forked(monkeypatch, apis, nodes)
+    directory = kept(tmp_path, a_part(50))
+    (directory / "2").mkdir()
+    (directory / "2" / "run.history").write_text("of before")
+    assert make_many(OPTIONS, directory, 51, 100) == 0
+    made = read_parts(directory / PARTS)
+    assert len(made) == 2
+    assert made[1].operations > 0
+    assert made[1].seed != OPTIONS.seed
+    assert not (directory / "2").exists()
