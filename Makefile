@@ -57,7 +57,7 @@ pictures: tools ## take the pictures of the dashboard anew, and draw the diagram
 	@$(BIN)/python docs/make_pictures.py
 	@$(BIN)/python -m website.diagrams
 
-bench: $(VENV)/dev.stamp ## measure the server beside the floor and peers, 40 min (needs wrk); WITH='--help' tells how less
+bench: $(VENV)/dev.stamp ## measure the server beside the floor and peers, 50 min (needs wrk); WITH='--help' tells how less
 	@$(BIN)/python -m bench run $(WITH)
 
 bench-quick: $(VENV)/dev.stamp ## two minutes of that

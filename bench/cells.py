@@ -53,7 +53,9 @@ def measure(cell: Cell, contenders: Mapping[str, Contender], length: Length, dir
     for number in range(length.rounds + 1):
         sent = {
             name: _rows(contenders[name], number, expected[name], directory / f"{name}.rows")
-            for name in sorted(contenders, key=lambda name: name == FLOOR)  # it is sent what a Licet is sent
+            for name in sorted(
+                contenders, key=lambda name: name.endswith(FLOOR)
+            )  # it is sent what a Licet is sent
         }
         for name, contender in list(contenders.items()):
             try:

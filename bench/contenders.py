@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from http import HTTPStatus
 from typing import NamedTuple, Protocol
 
+from bench.pythons import Python
 from bench.scenarios import Desk, Row, Scenario, TooFewRows, WrongAnswer, check_answers, events
 from bench.stores import Kind
 from bench.tables import check_tables
@@ -137,13 +138,15 @@ class OnFloor:
 
 
 @contextmanager
-def on_store(cell: Cell, site: Site, kind: Kind, filled: Filled) -> Iterator[OnStore]:
+def on_store(
+    cell: Cell, site: Site, kind: Kind, filled: Filled, python: Python | None = None
+) -> Iterator[OnStore]:
     """A Licet for a cell; at the end of the block its tables must agree.
 
     Raises TablesDisagree.
     """
     place = kind.copy(filled.place)
-    with licet(kind, place) as target:
+    with licet(kind, place, python=python) as target:
         contender = OnStore(cell, site, filled, target)
         ask_all(target.url, [site.hold(MANY)])  # until it has answered, it may be starting
         contender.least["granted"] += 1

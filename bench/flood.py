@@ -64,7 +64,7 @@ def measure(kind: Kind, length: Length, directory: Path) -> Iterator[tuple[str, 
         keys = keyring()
         site, place = Site(keys, [Plan(MANY, CONNECTIONS)]), kind.make(keys)
         site.fill(place)
-        with licet(kind, place, **variables) as target:
+        with licet(kind, place, variables) as target:
             yield name, _pairs(target, site, length, directory)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
+from bench import floods, pythons
 from bench.peers.running import TOKENS
 from bench.scenarios import SCENARIOS
 from bench.svg import Bar, bars
@@ -48,6 +49,13 @@ def _page(found: Mapping[str, Any]) -> Iterator[str]:
     yield "![The 99th percentile of response times](charts/slowest.svg)"
     yield ""
     yield from _ratio_table(found)
+    if found.get("python_cells"):
+        yield ""
+        titles = {name: scenario.title for name, scenario in SCENARIOS.items()}
+        yield from pythons.table(found, NAMES, titles)
+    if found.get("floods"):
+        yield ""
+        yield from floods.table(found["floods"], NAMES)
     if found.get("peers"):
         yield ""
         yield from _peers(found)

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -48,6 +48,11 @@ def measure(directory: Path) -> Iterator[tuple[str, Waits]]:
     for name, variables in _FLOODS.items():
         with _demo(directory / re.sub(r"\W", "-", name), variables) as url:
             yield name, asyncio.run(_waits(url))
+
+
+def is_late(first_s: Sequence[float], refused: int) -> bool:
+    """Whether somebody waited for longer than is wanted, or was refused."""
+    return max(first_s) >= WANTED_S or refused > 0
 
 
 def report(name: str, waits: Waits) -> str:

@@ -8,13 +8,13 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench import machine, peers, wrk
+from bench import flood, floods, machine, peers, pythons, wrk
 from bench.cells import Length, measure, summary
-from bench.contenders import Cell, Contender, OnFloor, on_store
+from bench.contenders import Cell, Contender, OnFloor, OnStore, on_store
 from bench.peering import SCENARIOS as PEER_SCENARIOS
 from bench.peering import RunningPeer, asked, described, installed, start_all
 from bench.scenarios import SCENARIOS
@@ -23,6 +23,7 @@ from bench.tables import read_journal
 from bench.targets import FLOOR, floor, licet, start_s
 from bench.tenants import Filled, Site, begin_sessions, plans, single
 
+PYTHON_CONNECTIONS = 32  # of the cells on another Python
 _STARTS = 5
 
 
@@ -39,6 +40,8 @@ class Options(NamedTuple):
     peers: Sequence[str]  # their names, or "all"
     peer_connections: Sequence[int]
     before: str = ""  # a result that was broken off, to go on with
+    floods: tuple[int, float] | tuple[()] = ()  # rounds and their seconds; none is no floods
+    python: bool = False  # whether on another Python as well, where there is one
 
 
 class Base(NamedTuple):
@@ -59,6 +62,8 @@ class Run:
             "machine": machine.describe(directory),
             "cells": [],
             "peer_cells": [],
+            "python_cells": [],
+            "floods": {},
         }
         self._options = options
         self._directory = directory
@@ -66,6 +71,10 @@ class Run:
         self._stores = stack.enter_context(kinds(directory, options.stores))
         self._base = _base(self._stores, options.many)
         self._floor = stack.enter_context(floor(directory))
+        self._python: pythons.Python | None = None
+        if options.python and (other := pythons.other()) is not None:
+            self._python, share = other
+            self.found["python_other"] = {"version": self._python.version, "share": share}
         self._peers = installed(options.peers)
         self._began = time.monotonic()
         self._cells_before = 0
@@ -90,7 +99,10 @@ class Run:
             )
         self.found["options"]["before"] = ""
         self.found["at"] = before["at"]
-        self.found["cells"], self.found["peer_cells"] = before["cells"], before["peer_cells"]
+        for name in ("cells", "peer_cells", "python_cells", "floods"):
+            self.found[name] = before.get(name, self.found[name])
+        if "python_other" in before:
+            self.found.setdefault("python_other", before["python_other"])
 
     def _is_done(self, cell: Cell, kept_as: str) -> bool:
         asked = (cell.scenario.name, cell.connections, self._clients(many=cell.many))
@@ -99,13 +111,23 @@ class Run:
         )
 
     def measure(self) -> None:
-        """Licet against the floor in every cell, and against the peers in those that they have part in."""
+        """Licet against the floor in every cell, and against the peers in those that they have part in.
+
+        Between the two: good clients beside floods, and the main cells on another Python.
+        """
         cells = [todo for todo in _cells(self._options) if not self._is_done(todo, "cells")]
+        twice = [todo for todo in _python_cells(self._options) if self._python]
+        twice = [cell for cell in twice if not self._is_done(cell, "python_cells")]
         beside = [todo for todo in _peer_cells(self._options) if self._peers]
         beside = [cell for cell in beside if not self._is_done(cell, "peer_cells")]
-        self._cells_before = len(self.found["cells"]) + len(self.found["peer_cells"])
+        self._cells_before = self._cells_done()
+        total = len(cells) + len(twice) + len(beside)
         for cell in cells:
-            self._measure(cell, "cells", {}, len(cells) + len(beside))
+            self._measure(cell, "cells", {}, total)
+        for cell in twice:
+            self._measure_pythons(cell, total)
+        if self._options.floods:
+            self._measure_floods(flood.Length(*self._options.floods))
         if beside:
             scenarios = list(dict.fromkeys(cell.scenario.name for cell in beside))
             with ExitStack() as stack:
@@ -113,7 +135,36 @@ class Run:
                     self._peers, self._options.many, scenarios, self._directory, stack
                 )
                 for cell in beside:
-                    self._measure_peers(cell, started, len(cells) + len(beside))
+                    self._measure_peers(cell, started, total)
+
+    def _measure_floods(self, length: flood.Length) -> None:
+        done = self.found["floods"]
+        kinds = [kind for kind in self._stores if f"secrets {kind.name}" not in done]
+        if all(name in done for name in floods.names(self._stores)):
+            return
+        for name, found in floods.measure(kinds, length, self._directory):
+            done[name] = found
+            self._keep()
+
+    def _measure_pythons(self, cell: Cell, total: int) -> None:
+        """Floor and Licet on the other Python as well, each with a store of its own."""
+        with ExitStack() as stack:
+            others = {
+                kind.name: stack.enter_context(self._on_store(cell, kind, self._python))
+                for kind in self._stores
+            }
+            bottom = stack.enter_context(floor(self._directory, self._python))
+            named: dict[str, Contender] = {pythons.OTHER + name: other for name, other in others.items()}
+            named[pythons.OTHER + FLOOR] = OnFloor(bottom, next(iter(others.values())))
+            self._measure(cell, "python_cells", named, total)
+
+    def _on_store(
+        self, cell: Cell, kind: Kind, python: pythons.Python | None = None
+    ) -> AbstractContextManager[OnStore]:
+        return on_store(cell, self._base.site, kind, self._base.filled[kind.name], python)
+
+    def _cells_done(self) -> int:
+        return sum(len(self.found[name]) for name in ("cells", "python_cells", "peer_cells"))
 
     def _measure_peers(self, cell: Cell, started: Sequence[RunningPeer], total: int) -> None:
         clients = self._clients(many=cell.many)
@@ -128,17 +179,12 @@ class Run:
 
     def _measure(self, cell: Cell, kept_as: str, peers: Mapping[str, Contender], total: int) -> None:
         with ExitStack() as stack:
-            licets = {
-                kind.name: stack.enter_context(
-                    on_store(cell, self._base.site, kind, self._base.filled[kind.name])
-                )
-                for kind in self._stores
-            }
+            licets = {kind.name: stack.enter_context(self._on_store(cell, kind)) for kind in self._stores}
             bottom = OnFloor(self._floor, next(iter(licets.values())))
             length = Length(self._options.rounds, self._options.seconds)
             rounds = measure(cell, {FLOOR: bottom, **licets, **peers}, length, self._directory)
         self.found[kept_as].append(summary(cell, self._clients(many=cell.many), rounds))
-        done = len(self.found["cells"]) + len(self.found["peer_cells"]) - self._cells_before
+        done = self._cells_done() - self._cells_before
         left_s = (time.monotonic() - self._began) / done * (total - done)
         self._keep()
         _print_cell(self.found[kept_as][-1], f"{done} of {total}, {left_s / 60:.0f} minutes left")
@@ -151,12 +197,14 @@ class Run:
         return self._options.many if many else 1
 
 
-def run(options: Options, directory: Path, result: Path) -> None:
-    """Measure all, and keep the figures in `result`."""
+def run(options: Options, directory: Path, result: Path) -> list[str]:
+    """Measure all, and keep the figures in `result`; the bounds that were missed."""
     # Whoever ends it early ends all that it has started as well, some of which stands still.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     with ExitStack() as stack:
-        Run(options, directory, result, stack).measure()
+        measuring = Run(options, directory, result, stack)
+        measuring.measure()
+        return [*floods.missed(measuring.found["floods"])]
 
 
 def _peer_cells(options: Options) -> list[Cell]:
@@ -165,6 +213,14 @@ def _peer_cells(options: Options) -> list[Cell]:
         cell
         for cell in _cells(options)
         if cell.scenario.name in PEER_SCENARIOS and cell.connections in options.peer_connections
+    ]
+
+
+def _python_cells(options: Options) -> list[Cell]:
+    return [
+        cell
+        for cell in _cells(options)
+        if cell.scenario.name in pythons.SCENARIOS and cell.many and cell.connections == PYTHON_CONNECTIONS
     ]
 
 

@@ -14,6 +14,8 @@ from bench.wire import Request, ask_all
 if TYPE_CHECKING:
     import subprocess
 
+    from bench.pythons import Python
+
 FLOOR = "floor"
 _HERE = Path(__file__).parent
 # What uvicorn takes by itself where they are installed, and what Licet has.
@@ -46,9 +48,9 @@ class Target(NamedTuple):
 
 
 @contextmanager
-def floor(directory: Path) -> Iterator[Target]:
+def floor(directory: Path, python: "Python | None" = None) -> Iterator[Target]:
     """The floor of the HTTP server, until the end of the block."""
-    with asgi(FLOOR, "floor:app", directory, {}) as target:
+    with asgi(FLOOR, "floor:app", directory, {}, python=python) as target:
         yield target
 
 
@@ -59,10 +61,22 @@ def asgi(
     directory: Path,
     variables: Mapping[str, str],
     options: Sequence[str] = (*_FLOOR_OPTIONS, *_FLOOR_SILENCE),
+    *,
+    python: "Python | None" = None,
 ) -> Iterator[Target]:
     """An application of a file of this directory on the HTTP server, until the end of the block."""
     port = free_port()
-    command = [sys.executable, "-m", "uvicorn", app, "--port", str(port), *options]
+    if python is not None:
+        variables = {**variables, **python.variables}
+    command = [
+        python.executable if python else sys.executable,
+        "-m",
+        "uvicorn",
+        app,
+        "--port",
+        str(port),
+        *options,
+    ]
     log = directory / f"{name}.log"
     with running(command, log, cwd=_HERE, variables=variables) as process:
         until_listening(port, process, log)
@@ -70,10 +84,12 @@ def asgi(
 
 
 @contextmanager
-def licet(kind: Kind, place: Place, **variables: str) -> Iterator[Target]:
+def licet(
+    kind: Kind, place: Place, variables: Mapping[str, str] | None = None, python: "Python | None" = None
+) -> Iterator[Target]:
     """A Licet with its own settings, but for these variables; until the end of the block."""
     port = free_port()
-    with serving(place, port, variables) as process:
+    with serving(place, port, variables or {}, python=python) as process:
         until_listening(port, process, place.data / "log")
         yield Target(f"licet {kind.name}", f"http://127.0.0.1:{port}", [process.pid], kind.pids())
 
@@ -91,11 +107,19 @@ def start_s(place: Place, request: Request) -> float:
 
 @contextmanager
 def serving(
-    place: Place, port: int, variables: dict[str, str], interpreter: Sequence[str] = ()
+    place: Place,
+    port: int,
+    variables: Mapping[str, str],
+    interpreter: Sequence[str] = (),
+    *,
+    python: "Python | None" = None,
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """The process of a Licet, until the end of the block; `interpreter` are options of Python."""
-    command = [sys.executable, *interpreter, "-m", "licet", "serve", "--port", str(port), "--admin-port", "0"]
+    """The process of a Licet, until the end of the block; `interpreter` are options of `python`."""
+    if python is not None:
+        variables = {**variables, **python.variables}
+    executable = python.executable if python else sys.executable
+    command = [executable, *interpreter, "-m", "licet", "serve", "--port", str(port), "--admin-port", "0"]
     # Whoever measures has one address and more than a tenth of the connections.
     bound = {"LICET_CONNECTIONS_PER_SOURCE_MAX": "1000000"}
-    with running(command, place.data / "log", variables=place.variables | bound | variables) as process:
+    with running(command, place.data / "log", variables={**place.variables, **bound, **variables}) as process:
         yield process
