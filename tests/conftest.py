@@ -210,7 +210,7 @@ def site(empty: Site) -> Site:
 def stoppable() -> Iterator[Postgres]:
     """A PostgreSQL that tests may stop, with an empty store to make others of."""
     with Postgres() as running:
-        PostgresStore(running.create_database("empty"), create=True).close()
+        PostgresStore(running.create_database("empty"), create=True, answer_s=PATIENCE_S).close()
         yield running
 
 

@@ -61,12 +61,12 @@ def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
     if request.param == "postgres":
         url = request.getfixturevalue("postgres").create_database("licensed")
         settings = {"store": url}
-        with closing(PostgresStore(url, create=True)) as store:
+        with closing(PostgresStore(url, create=True, answer_s=PATIENCE_S)) as store:
             make_tenant(store)
     with RunningServer(tmp_path, admin=True, **settings) as server:
         made = ApiKeys(read_keyring(server.data / FILE_NAME).pepper).generate()
         file = server.data / SQLITE_NAME
-        opened = SqliteStore(file, SystemClock()) if url is None else PostgresStore(url)
+        opened = SqliteStore(file, SystemClock()) if url is None else PostgresStore(url, answer_s=PATIENCE_S)
         with closing(opened), administrators.changing(opened, "a test") as change:
             change.add_api_key("owner", made, role=Role.OWNER)
         with closing(Desk(server, made.key, url)) as made_desk:

@@ -28,7 +28,7 @@ from licet.store.postgres.store import PostgresStore
 from support.examples import FULL, add_tenant, grant, jim_test, refresh, sid
 from support.faults import answers, unavailable, works
 from support.kinds import Place, PostgresPlaces, begun_in_postgres
-from support.postgres import PASSWORD, WARY, Postgres
+from support.postgres import PASSWORD, PATIENCE_S, WARY, Postgres
 from support.waiting import until
 
 START_MS = 1_700_000_040_000
@@ -254,7 +254,7 @@ class TestOpening:
         for process in processes:
             process.join()
         assert [process.exitcode for process in processes] == [0, 0]
-        PostgresStore(url).close()
+        PostgresStore(url, answer_s=PATIENCE_S).close()
 
     def test_a_closed_store_is_unavailable(self, store: PostgresStore) -> None:
         """A request that comes late is a fault and no crash."""
@@ -328,4 +328,4 @@ class TestTheCommandLine:
 
 def _make(url: str, barrier: Barrier) -> None:
     barrier.wait()
-    PostgresStore(url, create=True).close()
+    PostgresStore(url, create=True, answer_s=PATIENCE_S).close()

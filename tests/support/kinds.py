@@ -19,6 +19,7 @@ from licet.model import Tenant
 from licet.store import schema
 from licet.store.contract import Store
 from licet.store.postgres.store import PostgresStore
+from licet.store.sqlite import store as sqlite
 from licet.store.sqlite.store import SqliteStore
 from support.examples import add_tenant
 from support.kept_connections import KeptConnections
@@ -118,7 +119,7 @@ class SqlitePlaces:
     def make(self, directory: Path, now_ms: int) -> Place:
         """A place with an empty store, in this directory."""
         path = Path(shutil.copy(self._empty, directory))
-        return Place(partial(SqliteStore, path), ManualClock(now_ms))
+        return Place(partial(open_sqlite, path), ManualClock(now_ms))
 
 
 class PostgresPlaces:
@@ -126,7 +127,7 @@ class PostgresPlaces:
 
     def __init__(self, postgres: Postgres) -> None:
         url = postgres.create_database(_DATABASE)
-        PostgresStore(url, create=True).close()
+        PostgresStore(url, create=True, answer_s=PATIENCE_S).close()
         self._kept = KeptConnections(_DATABASE)
         self.url = f"{url}?options={quote(f'-csearch_path={_SEARCH_PATH} -csynchronous_commit=on')}"
         self._connection = psycopg.connect(url, autocommit=True)
@@ -141,6 +142,16 @@ class PostgresPlaces:
         """Let go of the database."""
         self._kept.close()
         self._connection.close()
+
+
+def open_sqlite(path: Path, clock: Clock) -> Store:
+    """A store in a file. It waits for a lock as long as a test waits for anything."""
+    busy_s = vars(sqlite)["BUSY_S"]
+    vars(sqlite)["BUSY_S"] = PATIENCE_S  # which the connections have that are made now
+    try:
+        return SqliteStore(path, clock)
+    finally:
+        vars(sqlite)["BUSY_S"] = busy_s
 
 
 def open_postgres(url: str, _: Clock) -> Store:
