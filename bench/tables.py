@@ -27,7 +27,8 @@ _CONTRADICTIONS = {
 }
 _WHOLE_JOURNAL = (
     "(SELECT kind, reason, times FROM journal"
-    " UNION ALL SELECT kind, reason, 1 FROM journal_entry) AS whole_journal"
+    " UNION ALL SELECT kind, reason, 1 FROM journal_entry"
+    " UNION ALL SELECT 'denied', reason, times FROM denial_entry) AS whole_journal"
 )
 _JOURNAL = f"SELECT kind, sum(times) FROM {_WHOLE_JOURNAL} WHERE reason <> 'superseded' GROUP BY kind"  # noqa: S608
 _SESSIONS = "SELECT count(*) FROM session"

@@ -65,7 +65,7 @@ class TestOneServer:
                     )
             assert in_use(server) == 0
             assert winners.total() == 250
-            denied = rows(server, "SELECT sum(times) FROM journal WHERE kind = 'denied'")
+            denied = rows(server, f"SELECT sum(times) FROM {WHOLE_JOURNAL} WHERE kind = 'denied'")  # noqa: S608
             assert denied == [(50 * 195,)]
 
     @staticmethod

@@ -130,10 +130,10 @@ def test_a_folded_journal_is_what_an_upsert_of_each_would_have_made(site: Site, 
     assert found == model
 
 
-def test_a_grant_only_appends_and_a_denial_is_folded_at_once(site: Site) -> None:
-    """Alerts and the page of denials look at them."""
+def test_a_grant_and_an_ending_only_append(site: Site) -> None:
+    """Denials have entries of their own."""
     site.do(*(grant(key, key) for key in range(1, 6)), end(1), view(1, 9))
-    assert [row["kind"] for row in rows(site.store)] == ["denied", "denied"]
+    assert rows(site.store) == []
     assert Counter(row["kind"] for row in rows(site.store, schema.journal_entry)) == {
         "granted": 4,
         "ended": 1,
@@ -142,7 +142,7 @@ def test_a_grant_only_appends_and_a_denial_is_folded_at_once(site: Site) -> None
     assert fold_journal(site.store) == 0
     assert waiting(site.store) == 0
     assert sorted((row["kind"], row["pool"], row["times"]) for row in rows(site.store)) == [
-        ("denied", "full", 1), ("denied", "full", 1), ("ended", "full", 1),
+        ("ended", "full", 1),
         ("granted", "", 1), ("granted", "full", 1), ("granted", "full", 1), ("granted", "full", 1),
     ]  # fmt: skip
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from licet.journal.denials import DenialFilter, denials
-from licet.journal.folding import fold_journal
+from licet.journal.folding import fold_denials, fold_journal
 from licet.journal.holdings import Held, HeldPage, seats_that_were_held
 from licet.journal.reach import reach_of
 from licet.ledger.commands import Sweep
@@ -140,6 +140,7 @@ def test_a_page_reads_no_further_back_than_so_many_rows(site: Site) -> None:
         site.do(end(3 * number + 1))
         site.clock.advance(seconds=60)
     fold_journal(site.store)
+    fold_denials(site.store)
     with site.store.reporting() as connection:
         assert not reach_of(connection, site.tenant).is_cut
         reach = reach_of(connection, site.tenant, rows_max=8)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import delete, func, insert, literal, select, update
 
-from licet.journal.folding import fold_journal
+from licet.journal.folding import fold_denials, fold_journal
 from licet.journal.history import HistoryFilter, Kind, history
 from licet.journal.retention import ROWS_MAX, remove_aged, remove_history
 from licet.journal.summary import _write, summarise
@@ -168,7 +168,7 @@ def test_figures_of_a_year_outlive_the_minutes(site: Site) -> None:
     site.do(grant(1, 4), end(4))
     sum_all(site)
     before = site.usage(NOON_MS - HOUR_MS, site.now_ms).pools[0]
-    fold_journal(site.store)
+    assert fold_journal(site.store) + fold_denials(site.store) == 7
     while remove_aged(site.store, DAY_MS, YEAR_MS):
         pass
     with site.store.reading() as connection:

@@ -2,12 +2,18 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 from licet.lanes.in_thread import in_thread
-from licet.server.upkeep import Loop, run_loops
+from licet.server.upkeep import Loop, Upkeep, run_loops
+from licet.store import schema
 from licet.store.errors import StoreUnavailable
+from support.examples import SMALL, grant, jim_test
+from support.kinds import Place
+from support.store_site import begin, do, rows
 
 
 class Log:
@@ -91,3 +97,19 @@ def test_loops_that_are_cancelled_leave_no_work_behind_in_a_thread() -> None:
         assert ended
 
     asyncio.run(run())
+
+
+def test_a_node_that_does_not_lead_folds_denials_and_nothing_else(make_place: Callable[[int], Place]) -> None:
+    """The leader may be a node of version 0.2.0, which knows nothing of them."""
+    place = make_place(1_700_000_000_000)
+    store = begin(place, jim_test(pools=(SMALL,)))
+    do(store, grant(1, 1), grant(2, 2))
+    follower: Any = SimpleNamespace(transaction=store.transaction, is_leader=lambda: False)
+    parts: Any = SimpleNamespace(store=follower)
+    nobody: Any = None
+    upkeep = Upkeep(parts, nobody, nobody)
+    asyncio.run(upkeep._fold_journal())
+    asyncio.run(upkeep._fold_denials())
+    assert [row.kind for row in rows(store, schema.journal)] == ["denied"]
+    assert rows(store, schema.denial_entry) == []
+    place.close()

@@ -307,6 +307,8 @@ class TestTheVersionBefore:
             if number == recording.made:
                 with migrating(store) as connection:
                     upgrade(connection)
-            assert next(answers) == expected, recording.calls[number]
+            answer = next(answers)
+            if "FROM schema_version pre" not in recording.calls[number].statement:  # A later step is done.
+                assert answer == expected, recording.calls[number]
         for left in opened.values():
             left.close()

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import FromClause, Table, func, select
 
-from licet.journal.folding import fold_journal
+from licet.journal.folding import fold_denials, fold_journal
 from licet.lanes.commit import commit
 from licet.ledger.book import Book
 from licet.ledger.commands import Command, Outcome
@@ -27,7 +27,13 @@ OTHER = jim_test(
     pools=(Pool(id=9, name="full", seats=1),),
     clients=(client(50, "TestClientId", "TC"),),
 )
-JOURNALS = (schema.journal, schema.journal_entry, schema.usage_minute, schema.usage_hour)
+JOURNALS = (
+    schema.journal,
+    schema.journal_entry,
+    schema.denial_entry,
+    schema.usage_minute,
+    schema.usage_hour,
+)
 SPAWN = multiprocessing.get_context("spawn")
 
 
@@ -65,7 +71,7 @@ def rows(store: Store, table: FromClause, **columns: object) -> list[Any]:
 
 def folded(store: Store) -> list[Any]:
     """The journal when all of it is folded."""
-    while fold_journal(store):
+    while fold_journal(store) + fold_denials(store):
         pass
     return rows(store, schema.journal)
 

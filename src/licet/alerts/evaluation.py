@@ -352,18 +352,18 @@ def _peaks(connection: Connection, from_minute: int) -> dict[tuple[int, str], in
 
 
 def _denials(connection: Connection, from_minute: int) -> defaultdict[tuple[int, str], list[_Denials]]:
-    journal = schema.journal.c
+    denial = schema.whole_denials.c
     # A suspended client was not denied for want of a seat.
-    is_denial = (journal.kind == DENIED) & (journal.reason != NoSeatReason.SUSPENDED.value)
-    by = (journal.tenant_id, journal.pool, journal.minute, journal.reason)
+    is_denial = denial.reason != NoSeatReason.SUSPENDED.value
+    by = (denial.tenant_id, denial.pool, denial.minute, denial.reason)
     query = select(
         *by,
-        func.sum(journal.times).label("times"),
-        func.min(journal.first_at_ms).label("first_at_ms"),
-        func.max(journal.last_at_ms).label("last_at_ms"),
+        func.sum(denial.times).label("times"),
+        func.min(denial.first_at_ms).label("first_at_ms"),
+        func.max(denial.last_at_ms).label("last_at_ms"),
     )
     found: defaultdict[tuple[int, str], list[_Denials]] = defaultdict(list)
-    for row in connection.execute(query.where(journal.minute >= from_minute, is_denial).group_by(*by)):
+    for row in connection.execute(query.where(denial.minute >= from_minute, is_denial).group_by(*by)):
         denials = _Denials(row.minute, row.reason, int(row.times), row.first_at_ms, row.last_at_ms)
         found[row.tenant_id, row.pool].append(denials)
     return found

@@ -4,18 +4,33 @@ The rules:
 
 - Consecutive minutes of one client, pool and reason are one range: 09:41-09:44 Client6, 37 times.
 - Newest first, by the minute in which a range ends; then by pool, reason and client (`ranges.py`).
+- Denials of the last seconds, which are not folded yet, are added to their row when a page is read.
 
 The module only reads.
 """
 
+from functools import partial
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, func, literal, select
+from sqlalchemy import (
+    CompoundSelect,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    and_,
+    desc,
+    func,
+    literal,
+    select,
+    union_all,
+)
 
 from licet.journal.minute_sql import equal, within
 from licet.journal.ranges import Key, Most, Range, RangePage, most_of
 from licet.journal.summary import DENIED
+from licet.journal.waiting import DENIALS, counted, same_row, will_be
 from licet.model import NoSeatReason, Tenant, Value
 from licet.seat_sources import most_addresses
 from licet.store import schema
@@ -93,9 +108,8 @@ def denials(
 
     `after` is the cursor of the page before. Raises InvalidCursor.
     """
-    page = RangePage(
-        connection, _rows(tenant, only or DenialFilter()), _key, _place, after=after, limit=limit
-    )
+    rows = partial(_rows, tenant, only or DenialFilter())
+    page = RangePage(connection, rows, _key, _place, after=after, limit=limit)
     return DenialPage(tenant=tenant.name, ranges=tuple(map(_denial_range, page.ranges)), next=page.next)
 
 
@@ -132,8 +146,22 @@ def _denial_range(denials: Range) -> DenialRange:
     )
 
 
-def _rows(tenant: Tenant, only: DenialFilter) -> Select[Any]:
-    entry, user = schema.journal.c, schema.user
+def _rows(tenant: Tenant, only: DenialFilter, until_minute: int | None = None) -> CompoundSelect[Any]:
+    """The rows of the journal, and those that there will be when the denials that wait are folded."""
+    mine = schema.denial_entry.c.tenant_id == tenant.id
+    added, folded = counted(DENIALS, mine).subquery("added"), schema.journal
+    rows = will_be(DENIALS, mine)
+    parts = (
+        _wanted(folded, tenant, only, until_minute)
+        .outerjoin(added, same_row(folded.c, added.c))
+        .where(added.c.number.is_(None)),
+        _wanted(rows, tenant, only, until_minute),
+    )
+    return union_all(*parts).order_by(desc("minute"), "pool", "reason", "client_id")
+
+
+def _wanted(table: FromClause, tenant: Tenant, only: DenialFilter, until_minute: int | None) -> Select[Any]:
+    entry, user = table.c, schema.user
     wanted = [entry.tenant_id == tenant.id, entry.kind == DENIED]
     wanted += equal(
         (entry.pool, only.pool),
@@ -142,12 +170,12 @@ def _rows(tenant: Tenant, only: DenialFilter) -> Select[Any]:
         (entry.reason, only.reason),
     )
     wanted += within(entry, only.from_ms, only.until_ms)
+    wanted += [] if until_minute is None else [entry.minute <= until_minute]
     same_user = and_(user.c.tenant_id == entry.tenant_id, user.c.initials == entry.initials)
     return (
-        select(schema.journal, func.coalesce(user.c.name, "").label("name"))
-        .join_from(schema.journal, user, same_user, isouter=True)
+        select(table, func.coalesce(user.c.name, "").label("name"))
+        .join_from(table, user, same_user, isouter=True)
         .where(*wanted)
-        .order_by(entry.minute.desc(), entry.pool, entry.reason, entry.client_id)
     )
 
 

@@ -12,6 +12,7 @@ The rules:
 The module only reads.
 """
 
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, Table, and_, func, select
@@ -98,9 +99,8 @@ def failures(
 
     `after` is the cursor of the page before. Raises InvalidCursor.
     """
-    page = RangePage(
-        connection, _rows(tenant, only or FailureFilter()), _key, _place, after=after, limit=limit
-    )
+    rows = partial(_rows, tenant, only or FailureFilter())
+    page = RangePage(connection, rows, _key, _place, after=after, limit=limit)
     return FailurePage(ranges=tuple(map(_failure_range, page.ranges)), next=page.next)
 
 
@@ -145,10 +145,11 @@ def find_request(
     )
 
 
-def _rows(tenant: Tenant | None, only: FailureFilter) -> Select[Any]:
+def _rows(tenant: Tenant | None, only: FailureFilter, until_minute: int | None = None) -> Select[Any]:
     failure = schema.authentication_failure
     order = (failure.c.minute.desc(), failure.c.tenant_id, failure.c.who, failure.c.cause, failure.c.name)
-    return _named(failure).where(*_wanted(tenant, only)).order_by(*order)
+    wanted = _wanted(tenant, only) + ([] if until_minute is None else [failure.c.minute <= until_minute])
+    return _named(failure).where(*wanted).order_by(*order)
 
 
 def _named(table: Table) -> Select[Any]:

@@ -1,21 +1,25 @@
-"""Folds grants and endings: their entries become rows that count equal ones by minute.
+"""Folds grants, endings and denials: their entries become rows that count equal ones by minute.
 
-A commit appends entries, and they are folded here some seconds later, so that a grant has less to write
+A commit appends entries, and they are folded here some seconds later, so that a request has less to write
 (L11). The rules:
 
-- An entry is added to its row and removed in one transaction: it is in one of the two tables at every
-  instant, and a reader of both (`schema.whole_journal`) sees the same before and after.
-- The oldest are folded first, so a row has the initials and the address of the last one.
+- An entry is added to its row and removed in one transaction: it is in one of the tables at every instant,
+  and a reader of them (`schema.whole_journal`) sees the same before and after.
+- The oldest are folded first, so a row has the initials and the address of the last one. A denial that was
+  counted at once, by a node of version 0.2.0 or where too many wait (`licet.store.unfolded`), may be newer:
+  then the row keeps them, and what it says of the pool.
 - At most `ENTRIES_MAX` are folded in one transaction, so that no grant waits for long.
-- One node folds at a time; another one finds nothing to do. A node of the previous version, which adds to the
+- One node folds at a time; another one finds nothing to do. A node of a version before, which adds to the
   journal itself, may run beside it; where the two meet on a row, this one gives way and folds the next time.
 """
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select, text
 
-from licet.journal.minute_sql import TAKE_IN
+from licet.journal.minute_sql import TAKE_IN, TAKE_IN_LATEST
+from licet.journal.waiting import DENIALS, GRANTS_AND_ENDINGS, KEY, Entries
 from licet.store import schema
 from licet.store.contract import Purpose, Store
 from licet.units import MINUTE_MS
@@ -23,107 +27,163 @@ from licet.units import MINUTE_MS
 ENTRIES_MAX = 1000  # a few milliseconds of writing
 GIVE_WAY_MS = 100  # a tenth of what PostgreSQL waits before it looks for a deadlock
 
-# An advisory lock of PostgreSQL, in a class of its own beside those of `licet.store.postgres.store`.
+# An advisory lock of PostgreSQL, in a class of its own beside those of `licet.store.postgres.store`. Grants
+# and denials, which never meet on a row, have a key each.
 _LOCK = 0x6C_69_63_03
+_KEY = ", ".join(KEY)
 
-_KEY = ("tenant_id", "minute", "kind", "reason", "pool", "client_id")
+
+class _Folding(NamedTuple):
+    """What is folded, and how: SQL of the parts in which the two tables of entries differ."""
+
+    entries: Entries
+    lock_key: int
+    kind: str  # of an entry
+    times: str  # of all entries that are alike, in a window or not
+    take_in: str
+
+    @property
+    def latest(self) -> str:
+        """The columns that a row has of the last one."""
+        return ", ".join(self.entries.latest)
 
 
-# Counts equal entries among `taken`, with the initials and the address of the last of each. In SQLite a join
-# is quicker than a window; PostgreSQL, on a connection that allows only nested loops
-# (`licet.store.postgres.store`), would compare each pair of entries.
-_COUNTED_BY_JOIN = f"""
-  SELECT counted.*, latest.initials, latest.address
+_GRANTS_AND_ENDINGS = _Folding(GRANTS_AND_ENDINGS, 0, "kind", "count(*){over}", TAKE_IN)
+_DENIALS = _Folding(DENIALS, 1, "'denied'", "CAST(sum(times){over} AS bigint)", TAKE_IN_LATEST)
+
+
+def _counted_by_join(of: _Folding) -> str:
+    """Counts equal entries among `taken`, with what a row has of the last of each.
+
+    In SQLite a join is quicker than a window. PostgreSQL, on a connection that allows only nested loops
+    (`licet.store.postgres.store`), would compare each pair of entries.
+    """
+    latest = ", ".join(f"latest.{name}" for name in of.entries.latest)
+    return f"""
+  SELECT counted.*, {latest}
   FROM (
-    SELECT tenant_id, at_ms / {MINUTE_MS} AS minute, kind, reason, pool, client_id, count(*) AS times,
+    SELECT tenant_id, at_ms / {MINUTE_MS} AS minute, {of.kind} AS kind, reason, pool, client_id,
+      {of.times.format(over="")} AS times,
       min(at_ms) AS first_at_ms, max(at_ms) AS last_at_ms, max(number) AS number
     FROM taken GROUP BY 1, 2, 3, 4, 5, 6
   ) AS counted
-  JOIN taken AS latest ON latest.number = counted.number"""  # noqa: S608 - a number of our own
-_COUNTED_BY_WINDOW = f"""
-  SELECT * FROM (
-    SELECT *, count(*) OVER alike AS times, min(at_ms) OVER alike AS first_at_ms,
+  JOIN taken AS latest ON latest.number = counted.number"""  # noqa: S608 - names of our own
+
+
+def _counted_by_window(of: _Folding) -> str:
+    """The same for PostgreSQL."""
+    return f"""
+  SELECT {_KEY}, {of.latest}, all_times AS times, first_at_ms, last_at_ms FROM (
+    SELECT *, {of.times.format(over=" OVER alike")} AS all_times, min(at_ms) OVER alike AS first_at_ms,
       max(at_ms) OVER alike AS last_at_ms,
-      row_number() OVER (PARTITION BY {", ".join(_KEY)} ORDER BY number DESC) AS place
-    FROM (SELECT *, at_ms / {MINUTE_MS} AS minute FROM taken) AS entry
-    WINDOW alike AS (PARTITION BY {", ".join(_KEY)})
+      row_number() OVER (PARTITION BY {_KEY} ORDER BY number DESC) AS place
+    FROM (SELECT *, at_ms / {MINUTE_MS} AS minute{_and_kind(of)} FROM taken) AS entry
+    WINDOW alike AS (PARTITION BY {_KEY})
   ) AS placed WHERE place = 1"""  # noqa: S608 - names of our own
 
 
-def _add(counted: str) -> str:
+def _and_kind(of: _Folding) -> str:
+    return "" if "kind" in of.entries.table.c else f", {of.kind} AS kind"
+
+
+def _add(of: _Folding, counted: str) -> str:
     """The statement that adds these entries to the journal, in the order of its key.
 
     Entries of a removed tenant are dropped.
     """
-    key = ", ".join(_KEY)
+    columns = f"{_KEY}, times, first_at_ms, last_at_ms, {of.latest}"
     return f"""
-INSERT INTO journal AS this ({key}, initials, times, first_at_ms, last_at_ms, address)
-SELECT {key}, initials, times, first_at_ms, last_at_ms, address
+INSERT INTO journal AS this ({columns})
+SELECT {columns}
 FROM ({counted}) AS counted
 WHERE tenant_id IN (SELECT id FROM tenant WHERE removed_at_ms IS NULL)
-ORDER BY {key}
-ON CONFLICT ({key}) DO UPDATE SET{TAKE_IN}"""  # noqa: S608 - names of our own
+ORDER BY {_KEY}
+ON CONFLICT ({_KEY}) DO UPDATE SET{of.take_in}"""  # noqa: S608 - names of our own
 
 
-# SQLite has one writer: between these two statements nobody adds anything.
-_LAST = text(
-    "SELECT max(number) FROM (SELECT number FROM journal_entry ORDER BY number LIMIT :most) AS oldest"
-)
-_ADD = text(
-    f"WITH taken AS (SELECT * FROM journal_entry WHERE number <= :last) {_add(_COUNTED_BY_JOIN)}"  # noqa: S608
-)
-_REMOVE = text("DELETE FROM journal_entry WHERE number <= :last")
+class _InSqlite:
+    """Folds in SQLite, which has one writer: between the statements nobody adds anything."""
 
-# In PostgreSQL other transactions add entries meanwhile, also with lower numbers than existing ones. Exactly
-# the entries that are added to the journal are removed.
-_GIVE_WAY = text(
-    f"SELECT set_config('lock_timeout', '{GIVE_WAY_MS}ms', true), pg_try_advisory_xact_lock({_LOCK}, 0)"
-)
-_MOVE = text(
-    f"""
+    def __init__(self, of: _Folding) -> None:
+        table = of.entries.table.name
+        oldest = f"SELECT number FROM {table} ORDER BY number LIMIT :most"  # noqa: S608
+        taken = f"SELECT * FROM {table} WHERE number <= :last"  # noqa: S608
+        self._last = text(f"SELECT max(number) FROM ({oldest}) AS oldest")  # noqa: S608
+        self._fold = text(f"WITH taken AS ({taken}) {_add(of, _counted_by_join(of))}")
+        self._remove = text(f"DELETE FROM {table} WHERE number <= :last")  # noqa: S608
+
+    def __call__(self, connection: Connection, entries_max: int) -> int:
+        last = connection.execute(self._last, {"most": entries_max}).scalar()
+        if last is None:
+            return 0
+        connection.execute(self._fold, {"last": last})
+        return connection.execute(self._remove, {"last": last}).rowcount
+
+
+class _InPostgres:
+    """Folds in PostgreSQL, where other transactions add entries meanwhile, also with lower numbers.
+
+    Exactly the entries that are added to the journal are removed.
+    """
+
+    def __init__(self, of: _Folding) -> None:
+        table = of.entries.table.name
+        self._give_way = text(
+            f"SELECT set_config('lock_timeout', '{GIVE_WAY_MS}ms', true),"
+            f" pg_try_advisory_xact_lock({_LOCK}, {of.lock_key})"
+        )
+        self.move = text(
+            f"""
 WITH taken AS MATERIALIZED (
-  DELETE FROM journal_entry
-  WHERE number = ANY (ARRAY(SELECT number FROM journal_entry ORDER BY number LIMIT :most)) RETURNING *
+  DELETE FROM {table}
+  WHERE number = ANY (ARRAY(SELECT number FROM {table} ORDER BY number LIMIT :most)) RETURNING *
 ),
-added AS ({_add(_COUNTED_BY_WINDOW)})
+added AS ({_add(of, _counted_by_window(of))})
 SELECT count(*) FROM taken"""  # noqa: S608
-)
+        )
+
+    def __call__(self, connection: Connection, entries_max: int) -> int:
+        [(_, is_alone)] = connection.execute(self._give_way).all()
+        if not is_alone:
+            return 0
+        moved: int = connection.execute(self.move, {"most": entries_max}).scalar_one()
+        return moved
+
+
+_Fold = Mapping[str, Callable[[Connection, int], int]]
+
+
+def _fold(of: _Folding) -> _Fold:
+    return {"sqlite": _InSqlite(of), "postgresql": _InPostgres(of)}
+
+
+_FOLD, _FOLD_DENIALS = _fold(_GRANTS_AND_ENDINGS), _fold(_DENIALS)
 
 
 def fold_journal(store: Store, entries_max: int = ENTRIES_MAX) -> int:
-    """Fold the oldest entries, at most so many; return how many.
+    """Fold the oldest grants and endings, at most so many entries; return how many.
 
     Raises StoreUnavailable.
     """
+    return _folded(store, _FOLD, entries_max)
+
+
+def fold_denials(store: Store, entries_max: int = ENTRIES_MAX) -> int:
+    """Fold the oldest denials, at most so many entries; return how many.
+
+    Raises StoreUnavailable.
+    """
+    return _folded(store, _FOLD_DENIALS, entries_max)
+
+
+def _folded(store: Store, fold: _Fold, entries_max: int) -> int:
     with store.transaction(Purpose.UPKEEP) as transaction:
         connection = transaction.connection
-        return _FOLD[connection.dialect.name](connection, entries_max)
+        return fold[connection.dialect.name](connection, entries_max)
 
 
 def first_minute(connection: Connection) -> int | None:
     """The minute in which the whole journal begins; None when it is empty."""
-    columns = (schema.journal.c.minute, schema.entry_minute)
+    columns = (schema.journal.c.minute, schema.entry_minute, schema.denial_minute)
     found = [connection.execute(select(func.min(column))).scalar() for column in columns]
     return min((minute for minute in found if minute is not None), default=None)
-
-
-def _fold_in_sqlite(connection: Connection, entries_max: int) -> int:
-    last = connection.execute(_LAST, {"most": entries_max}).scalar()
-    if last is None:
-        return 0
-    connection.execute(_ADD, {"last": last})
-    return connection.execute(_REMOVE, {"last": last}).rowcount
-
-
-def _fold_in_postgres(connection: Connection, entries_max: int) -> int:
-    [(_, is_alone)] = connection.execute(_GIVE_WAY).all()
-    if not is_alone:
-        return 0
-    moved: int = connection.execute(_MOVE, {"most": entries_max}).scalar_one()
-    return moved
-
-
-_FOLD: Mapping[str, Callable[[Connection, int], int]] = {
-    "sqlite": _fold_in_sqlite,
-    "postgresql": _fold_in_postgres,
-}

@@ -23,7 +23,6 @@ from sqlalchemy import (
     Row,
     Select,
     and_,
-    case,
     func,
     literal,
     null,
@@ -34,6 +33,7 @@ from sqlalchemy import (
 from licet.journal.kinds import Kind as Kind  # noqa: PLC0414 - with what it is a part of
 from licet.journal.minute_sql import Conditions, equal, within
 from licet.journal.summary import DENIED
+from licet.journal.waiting import DENIALS, GRANTS_AND_ENDINGS, Entries, counted, same_row, will_be
 from licet.model import Tenant, Value, Who
 from licet.store import schema
 from licet.store.paging import LIMIT, bounded, read_cursor, write_cursor
@@ -102,9 +102,6 @@ class HistoryPage(Value, frozen=True, kw_only=True):
     next: str | None
 
 
-# The columns that are equal in entries that are folded into one.
-_KEY = ("tenant_id", "minute", "kind", "reason", "pool", "client_id")
-
 # The place of an entry: its instant, and values that no two entries of one instant share. A journal entry has
 # its key there, up to its tenant's id; an event has its own id. Their kinds put both into one order.
 _Place = tuple[int, str, str, str, str, int]
@@ -145,10 +142,11 @@ def _journal(
         return
     parts = []
     if kinds != {Kind.FAILED}:
-        parts += [
-            _folded(connection, tenant, only, place, limit),
-            _unfolded(connection, tenant, only, place, limit),
-        ]
+        parts.append(_folded(connection, tenant, only, place, limit))
+    if kinds & {Kind.GRANTED, Kind.ENDED}:
+        parts.append(_unfolded(connection, tenant, only, place, limit, GRANTS_AND_ENDINGS))
+    if Kind.DENIED in kinds:
+        parts.append(_unfolded(connection, tenant, only, place, limit, DENIALS))
     if Kind.FAILED in kinds and not only.pool:
         parts.append(_failed(connection, tenant, only, place, limit))
     for row in merge(*parts, key=_place_of, reverse=True):
@@ -159,42 +157,40 @@ def _folded(
     connection: Connection, tenant: Tenant | None, only: HistoryFilter, place: _Place | None, limit: int
 ) -> Iterator[Row[Any]]:
     """Rows of the journal to which no waiting entry is added, page after page as they are needed."""
+    added = [
+        counted(entries, *_shared(entries, tenant, only)).subquery(f"added_{entries.table.name}")
+        for entries in (GRANTS_AND_ENDINGS, DENIALS)
+    ]
     while True:
         found = _behind(_rows(schema.journal, tenant, only), schema.journal, place, limit).subquery("found")
-        added = _counted(tenant, only).subquery("added")
-        same = and_(*(found.c[name] == added.c[name] for name in _KEY))
-        query = select(found, added.c.number.label("adds")).join_from(found, added, same, isouter=True)
+        query = select(found, *(it.c.number for it in added)).select_from(found)
+        for it in added:
+            query = query.join(it, same_row(found.c, it.c), isouter=True)
         rows = sorted(connection.execute(query), key=_place_of, reverse=True)
-        yield from (row for row in rows if row.adds is None)
+        yield from (row for row in rows if row[-1] is None and row[-2] is None)
         if len(rows) < limit:
             return
         place = _place_of(rows[-1])
 
 
-def _unfolded(
-    connection: Connection, tenant: Tenant | None, only: HistoryFilter, place: _Place | None, limit: int
+def _unfolded(  # noqa: PLR0917 - a private step
+    connection: Connection,
+    tenant: Tenant | None,
+    only: HistoryFilter,
+    place: _Place | None,
+    limit: int,
+    entries: Entries,
 ) -> Iterator[Row[Any]]:
     """Rows as they will be when the waiting entries are folded."""
-    counted, entry, row = _counted(tenant, only).subquery("counted"), schema.journal_entry, schema.journal
-    last = entry.alias("last")
-    same = and_(*(row.c[name] == counted.c[name] for name in _KEY))
-    first, latest = counted.c.first_at_ms, counted.c.last_at_ms
-    will_be = (
-        select(
-            *(counted.c[name] for name in _KEY),
-            last.c.initials,
-            (counted.c.times + func.coalesce(row.c.times, 0)).label("times"),
-            case((row.c.first_at_ms < first, row.c.first_at_ms), else_=first).label("first_at_ms"),
-            case((row.c.last_at_ms > latest, row.c.last_at_ms), else_=latest).label("last_at_ms"),
-            row.c.seats,
-            row.c.in_use,
-            last.c.address,
-        )
-        .join_from(counted, last, last.c.number == counted.c.number)
-        .join(row, same, isouter=True)
-        .subquery("will_be")
-    )
-    yield from connection.execute(_behind(_rows(will_be, tenant, only), will_be, place, limit))
+    rows = will_be(entries, *_shared(entries, tenant, only))
+    yield from connection.execute(_behind(_rows(rows, tenant, only), rows, place, limit))
+
+
+def _shared(entries: Entries, tenant: Tenant | None, only: HistoryFilter) -> Conditions:
+    """The part of the filter that is on what all entries of a row share."""
+    entry = entries.table.c
+    wanted: Conditions = [] if tenant is None else [entry.tenant_id == tenant.id]
+    return wanted + equal((entry.client_id, only.client))
 
 
 def _failed(
@@ -230,28 +226,6 @@ def _failed(
     name = func.coalesce(schema.tenant.c.name, "").label("tenant")
     query = select(rows, name).join_from(rows, schema.tenant, its_tenant, isouter=True)
     yield from connection.execute(_behind(query, rows, place, limit))
-
-
-def _counted(tenant: Tenant | None, only: HistoryFilter) -> Select[Any]:
-    """The waiting entries, counted; `number` identifies the last one, whose initials and address count.
-
-    The filter uses only what all entries of a row share; the rest is filtered when they are together.
-    """
-    entry = schema.journal_entry.c
-    key = (entry.tenant_id, schema.entry_minute, entry.kind, entry.reason, entry.pool, entry.client_id)
-    wanted = [] if tenant is None else [entry.tenant_id == tenant.id]
-    wanted += [entry.client_id == only.client] if only.client else []
-    return (
-        select(
-            *key,
-            func.count().label("times"),
-            func.min(entry.at_ms).label("first_at_ms"),
-            func.max(entry.at_ms).label("last_at_ms"),
-            func.max(entry.number).label("number"),
-        )
-        .where(*wanted)
-        .group_by(*key)
-    )
 
 
 def _behind(query: Select[Any], table: FromClause, place: _Place | None, limit: int) -> Select[Any]:

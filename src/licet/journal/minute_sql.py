@@ -13,12 +13,21 @@ from licet.units import MINUTE_MS
 
 # How the row that is there, `this`, takes in another of its key. None comes in the order of time: each may be
 # the first or the last.
-TAKE_IN: Final = """
-  times = this.times + excluded.times, initials = excluded.initials, address = excluded.address,
+_TIMES: Final = """
+  times = this.times + excluded.times,
   first_at_ms = CASE WHEN excluded.first_at_ms < this.first_at_ms
     THEN excluded.first_at_ms ELSE this.first_at_ms END,
   last_at_ms = CASE WHEN excluded.last_at_ms > this.last_at_ms
     THEN excluded.last_at_ms ELSE this.last_at_ms END"""
+TAKE_IN: Final = f"{_TIMES}, initials = excluded.initials, address = excluded.address"
+
+
+# The same for denials: what is of the last one stays where the row that is there is newer.
+_OF_THE_LAST = ("initials", "address", "seats", "in_use")
+TAKE_IN_LATEST: Final = _TIMES + "".join(
+    f", {name} = CASE WHEN excluded.last_at_ms < this.last_at_ms THEN this.{name} ELSE excluded.{name} END"
+    for name in _OF_THE_LAST
+)
 
 Conditions = list[ColumnElement[bool]]
 

@@ -9,7 +9,7 @@ It also finds who is in them most often. The rules:
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import CompoundSelect, Connection, Row, Select, func, select
 
 from licet.model import Value
 from licet.store.paging import bounded, write_cursor
@@ -29,6 +29,8 @@ class Most(Value, frozen=True, kw_only=True):
     times: int
     last_at_ms: int
 
+
+Rows = Select[Any] | CompoundSelect[Any]
 
 # The key of rows that belong to one range: numbers and texts, in one order in all rows.
 Key = tuple[Any, ...]
@@ -56,16 +58,17 @@ class Range:
 
 
 class RangePage:
-    """Ranges of a query, which has a minute, `first_at_ms`, `last_at_ms` and `times`, newest first.
+    """Ranges of rows, which have a minute, `first_at_ms`, `last_at_ms` and `times`, newest first.
 
-    `key_of` gives the key of a row. `after` is the cursor of the page before, from which `place_of` makes the
-    minute, the key, and whether the range was cut. Raises InvalidCursor.
+    `rows_until` is a query for those up to a minute, None for all. `key_of` gives the key of a row. `after`
+    is the cursor of the page before, from which `place_of` makes the minute, the key, and whether the range
+    was cut. Raises InvalidCursor.
     """
 
     def __init__(
         self,
         connection: Connection,
-        query: Select[Any],
+        rows_until: Callable[[int | None], Rows],
         key_of: Callable[[Row[Any]], Key],
         place_of: Callable[[str], tuple[Any, ...]],
         *,
@@ -74,11 +77,13 @@ class RangePage:
     ) -> None:
         limit = bounded(limit)
         place: _Place | None = None
+        until_minute: int | None = None
         if after is not None:
             minute, *key, is_cut = place_of(after)
             place = None if is_cut else (minute, *key)
             # One minute more: what continues from there belongs to a range of the page before.
-            query = query.where(query.selected_columns.minute <= -minute + (not is_cut))
+            until_minute = -minute + (not is_cut)
+        query = rows_until(until_minute)
 
         def read_rows(rows_max: int) -> _Read:
             rows = connection.execute(query.limit(rows_max)).all()
@@ -91,7 +96,7 @@ class RangePage:
         self.next = read.cursor(limit)
 
 
-def most_of(connection: Connection, query: Select[Any], *, name: str, user_name: str) -> tuple[Most, ...]:
+def most_of(connection: Connection, query: Rows, *, name: str, user_name: str) -> tuple[Most, ...]:
     """Who is most often in the newest `ROWS_MAX` rows of a query, at most `MOST_MAX`.
 
     `name` and `user_name` are the columns of the query.

@@ -44,7 +44,7 @@ _UNITS = (
     (schema.denial_summary, schema.denial_summary.c.quarter, QUARTER_MS),
     (schema.session_summary, schema.session_summary.c.hour, HOUR_MS),
 )
-DENIED: ColumnElement[str] = literal_column("'denied'")  # as in the index of the denials
+DENIED = schema.DENIED
 
 
 def summarise(store: Store, keep_ms: int) -> bool:
@@ -89,7 +89,12 @@ def _next_hour(connection: Connection, hour: int, at_most: int) -> int:
     """The first hour from this one on that has any row."""
     first = [
         connection.execute(select(func.min(column)).where(column >= hour * _HOUR)).scalar()
-        for column in (schema.usage_minute.c.minute, schema.journal.c.minute, schema.entry_minute)
+        for column in (
+            schema.usage_minute.c.minute,
+            schema.journal.c.minute,
+            schema.entry_minute,
+            schema.denial_minute,
+        )
     ]
     return min((minute // _HOUR for minute in first if minute is not None), default=at_most)
 
@@ -130,7 +135,7 @@ def _use(minutes: range) -> Select[Any]:
 
 def denials_by_quarter(minutes: range, *only: ColumnElement[bool]) -> Select[Any]:
     """The denials of each client in each quarter, as `denial_summary` has them."""
-    entry = schema.journal.c
+    entry = schema.whole_denials.c
     quarter = (entry.minute // QUARTER).label("quarter")
     key = (entry.tenant_id, entry.reason, entry.pool, entry.client_id)
     return (
@@ -143,7 +148,7 @@ def denials_by_quarter(minutes: range, *only: ColumnElement[bool]) -> Select[Any
             func.max(entry.last_at_ms).label("last_at_ms"),
             func.max(entry.seats).label("seats"),
         )
-        .where(entry.kind == DENIED, _within(entry.minute, minutes), *only)
+        .where(_within(entry.minute, minutes), *only)
         .group_by(*key, "quarter")
     )
 

@@ -22,9 +22,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Select, literal_column, select
 
-from licet.journal.summary import DENIED
 from licet.model import Duplicates, Tenant
 from licet.store import schema
 from licet.units import HOUR_MS, MINUTE_MS
@@ -71,6 +70,12 @@ class _Denied(NamedTuple):
     first_at_ms: int
     last_at_ms: int
 
+    def with_more(self, other: "_Denied") -> "_Denied":
+        """Both together; the user is that of the later one."""
+        later = max(self, other, key=lambda denied: denied.last_at_ms)
+        first_at_ms = min(self.first_at_ms, other.first_at_ms)
+        return later._replace(times=self.times + other.times, first_at_ms=first_at_ms)
+
 
 def wants(connection: Connection, tenant: Tenant, from_ms: int, until_ms: int, *, now_ms: int) -> list[Want]:
     """The wants that began from an instant on and before another, in the order of their first denials."""
@@ -96,11 +101,8 @@ def _denied(
     begin, end = (from_ms - ttl_ms) // MINUTE_MS, -(-until_ms // MINUTE_MS)
     step_ms = max(ttl_ms, HOUR_MS)
     while True:
-        for row in _rows(connection, tenant, begin, end):
-            key = (row.pool, row.initials if row.pool in by_user else row.client_id)
-            denied[key].append(
-                _Denied(row.client_id, row.initials, int(row.times), row.first_at_ms, row.last_at_ms)
-            )
+        for pool, part in _rows(connection, tenant, begin, end):
+            denied[pool, part.initials if pool in by_user else part.client_id].append(part)
         end_ms = end * MINUTE_MS
         if end_ms > now_ms or not any(_goes_on(it, until_ms, end_ms, ttl_ms) for it in denied.values()):
             break
@@ -115,17 +117,22 @@ def _counted_by_user(tenant: Tenant) -> frozenset[str]:
     return frozenset(pool.name for pool in tenant.pools.values() if pool.duplicates is Duplicates.USER)
 
 
-def _rows(connection: Connection, tenant: Tenant, begin: int, end: int) -> Iterable[Row[Any]]:
-    whole = schema.whole_journal.c
-    columns = (whole.pool, whole.client_id, whole.initials, whole.times, whole.first_at_ms, whole.last_at_ms)
-    query: Select[Any] = select(*columns).where(
+def _rows(connection: Connection, tenant: Tenant, begin: int, end: int) -> Iterable[tuple[str, _Denied]]:
+    """The denials of each pool, those of one minute together, folded or not."""
+    whole = schema.whole_denials.c
+    query: Select[Any] = select(schema.whole_denials).where(
         whole.tenant_id == tenant.id,
-        whole.kind == DENIED,
         whole.minute >= begin,
         whole.minute < end,
         whole.reason.in_(sorted(CURED_BY_SEATS)),
     )
-    return connection.execute(query)
+    found: dict[tuple[str, str, str, int], _Denied] = {}
+    for row in connection.execute(query):
+        denied = _Denied(row.client_id, row.initials, int(row.times), row.first_at_ms, row.last_at_ms)
+        key = (row.pool, row.client_id, row.reason, row.minute)
+        before = found.get(key)
+        found[key] = denied if before is None else before.with_more(denied)
+    return ((key[0], denied) for key, denied in found.items())
 
 
 def _goes_on(parts: Sequence[_Denied], until_ms: int, end_ms: int, ttl_ms: int) -> bool:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, tzinfo
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, Select, Table, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, ScalarSelect, Select, Table, func, select
 
-from licet.journal.summary import DENIED, QUARTER, summed_until_ms
+from licet.journal.summary import QUARTER, summed_until_ms
 from licet.model import Tenant, Value
 from licet.reports.effective_seats import effective_seats
 from licet.reports.seats_on_hold import has_hold, seats_on_hold
@@ -280,10 +280,10 @@ class _Reading:
         return _live_sessions(self._mine(schema.client), self._now_ms)
 
     def _query_denied(self) -> Select[Any]:
-        entry = schema.journal.c
+        entry = schema.whole_denials.c
         return (
             select(entry.tenant_id, entry.pool, func.sum(entry.times).label("times"))
-            .where(self._mine(schema.journal), entry.kind == DENIED)
+            .where(self._mine(schema.whole_denials))
             .where(entry.minute >= self._today_ms // MINUTE_MS, entry.last_at_ms >= self._today_ms)
             .group_by(entry.tenant_id, entry.pool)
         )
@@ -346,7 +346,7 @@ class _Reading:
             .join(pool, _same_pool(minute))
         )
 
-    def _mine(self, table: Table) -> ColumnElement[bool]:
+    def _mine(self, table: FromClause) -> ColumnElement[bool]:
         return table.c.tenant_id.in_(self._ids)
 
     def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:

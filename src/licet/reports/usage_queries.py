@@ -128,7 +128,9 @@ class Span:
         if parts.units:
             rows += self._all(select(sums).where(self._mine(sums), _within(sums.c.quarter, parts.units)))
         for minutes in (parts.before, parts.behind):
-            rows += self._all(denials_by_quarter(minutes, self._mine(schema.journal))) if minutes else ()
+            rows += (
+                self._all(denials_by_quarter(minutes, self._mine(schema.whole_denials))) if minutes else ()
+            )
         found = (
             DeniedClient(
                 row.quarter,

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from licet.alerts.sender import Alerting
 from licet.credentials.keyring import KeyringUnusable
-from licet.journal.folding import ENTRIES_MAX, fold_journal
+from licet.journal.folding import ENTRIES_MAX, fold_denials, fold_journal
 from licet.journal.retention import USED_MAX, remove_aged, remove_history, remove_used_assertions
 from licet.journal.summary import summarise
 from licet.lanes.contract import QueueFull
@@ -100,6 +100,7 @@ class Upkeep:
         yield Loop("record", RECORD_EVERY_S, partial(recorder.write_down, store))
         yield Loop("upkeep", UPKEEP_EVERY_S, partial(in_thread, store.upkeep))
         yield Loop("fold_journal", FOLD_EVERY_S, self._fold_journal)
+        yield Loop("fold_denials", FOLD_EVERY_S, self._fold_denials)
         yield Loop("write_down", WRITE_DOWN_EVERY_S, self._write_down)
         yield Loop("look_for_alerts", LOOK_FOR_ALERTS_EVERY_S, self._alerting.look)
         yield Loop("send_alerts", SEND_ALERTS_EVERY_S, self._alerting.send)
@@ -150,6 +151,10 @@ class Upkeep:
     async def _fold_journal(self) -> None:
         await self._in_pieces(self._full(fold_journal, ENTRIES_MAX))
 
+    async def _fold_denials(self) -> None:
+        # Not by the leader alone: that may be a node of version 0.2.0, which knows nothing of them.
+        await self._in_pieces(self._full(fold_denials, ENTRIES_MAX), is_by_leader=False)
+
     async def _write_down(self) -> None:
         """Write what was used, sum up the journal, and remove what is old."""
         await self.note_used()
@@ -182,13 +187,14 @@ class Upkeep:
         *,
         pieces_max: int = PIECES_MAX,
         pause_s: float = PAUSE_S,
+        is_by_leader: bool = True,
     ) -> bool:
-        """Do pieces of work while there is more and this node is the leader.
+        """Do pieces of work while there is more and this node is the leader, or whichever node it is.
 
         Returns whether all of it is done.
         """
         for _ in range(pieces_max):
-            if not self._store.is_leader():
+            if is_by_leader and not self._store.is_leader():
                 return False
             if not await do():
                 return True

@@ -1,9 +1,9 @@
-"""Turns the changes of a batch into rows of the journal, and counts denials by minute (L11).
+"""Turns the changes of a batch into rows of the journal (L11).
 
 `Folded` turns the changes of a batch into rows. A store adds them to the rows of the same key, so a client
-that retries in a loop makes one row a minute, and not one per attempt. Grants and endings are only appended,
-because every grant pays for it; `fold_journal` (`licet.journal.folding`) folds them some seconds later.
-Denials are folded at once: alerts and pages read them, and a denied client tries again and again.
+that retries in a loop makes one row a minute, and not one per attempt. Grants, endings and denials are only
+appended, because every request pays for it; they are folded some seconds later (`licet.journal.folding`).
+Denials of one batch that are alike are one entry. What reads the journal reads the entries as well.
 """
 
 from collections.abc import Sequence
@@ -20,27 +20,10 @@ from licet.units import HOUR_MS, MINUTE_MS
 Entry = tuple[int, int, str, str, str, str, str, str]
 
 
-class DenialKey(NamedTuple):
-    """What one row of denials counts."""
-
-    tenant_id: int
-    minute: int
-    kind: str
-    reason: str
-    pool: str
-    client_id: str
-
-
-class Denial(NamedTuple):
-    """How often, when first and last, and the state of the pool at the last one."""
-
-    initials: str
-    times: int
-    first_at_ms: int
-    last_at_ms: int
-    seats: int | None
-    in_use: int | None
-    address: str
+# What one entry of denials counts: tenant, instant, reason, pool, client. Then the initials, how often, the
+# seats of the pool and how many were in use at the last one, and its address.
+DenialKey = tuple[int, int, str, str, str]
+Denial = tuple[str, int, int, int, str]
 
 
 class MinuteKey(NamedTuple):
@@ -146,23 +129,13 @@ class Folded:
         )
 
     def _deny(self, denied: GrantDenied) -> None:
-        tenant, at_ms = self._tenants[denied.tenant_id], denied.at_ms
+        tenant = self._tenants[denied.tenant_id]
         client = tenant.clients_by_key[denied.client_key]
         pool = tenant.pools[denied.pool_id].name
-        key = DenialKey(tenant.id, at_ms // MINUTE_MS, "denied", denied.reason, pool, client.client_id)
-        times, first_at_ms, last_at_ms = 1, at_ms, at_ms
-        if (before := self.denials.get(key)) is not None:
-            times += before.times
-            first_at_ms, last_at_ms = min(before.first_at_ms, at_ms), max(before.last_at_ms, at_ms)
-        self.denials[key] = Denial(
-            client.user.initials,
-            times,
-            first_at_ms,
-            last_at_ms,
-            denied.seats,
-            denied.in_use,
-            denied.address,
-        )
+        key = (tenant.id, denied.at_ms, denied.reason, pool, client.client_id)
+        before = self.denials.get(key)
+        times = 1 if before is None else before[1] + 1
+        self.denials[key] = (client.user.initials, times, denied.seats, denied.in_use, denied.address)
 
     def _use(self, seat: Seat, at_ms: int, *, by: int) -> None:
         before = self._in_use[seat.pool_id]

@@ -6,8 +6,10 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Index,
     Integer,
+    Label,
     Table,
     Text,
     literal_column,
@@ -71,8 +73,8 @@ partial_index("ix_journal_denied", journal.c.tenant_id, journal.c.minute, where=
 
 # Grants and endings that are not folded into the journal yet, in their order. A commit appends them, which
 # costs a third of finding each client's row; a few seconds later they are folded (`licet.journal.folding`).
-# Each event is in exactly one of the two tables at every instant. No foreign key: entries are removed
-# together with their tenant, and those of one that is gone are dropped.
+# Each event is in exactly one of the tables at every instant. No foreign key: entries of a tenant that is
+# gone are dropped when they are folded.
 journal_entry = Table(
     "journal_entry",
     metadata,
@@ -87,27 +89,69 @@ journal_entry = Table(
     Column("address", Text, nullable=False),
 )
 
-entry_minute = (journal_entry.c.at_ms // literal_column("60000", BigInteger)).label("minute")
+# Denials that are not folded yet. Those of one batch that are alike are one entry, with how often and the
+# pool as the last of them found it. A table of its own: a node of 0.2.0 would fold each entry as one denial.
+denial_entry = Table(
+    "denial_entry",
+    metadata,
+    Column("number", _KEY, primary_key=True),
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("pool", Text, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("initials", Text, nullable=False),
+    Column("times", BigInteger, nullable=False),
+    Column("seats", Integer, nullable=False),
+    Column("in_use", Integer, nullable=False),
+    Column("address", Text, nullable=False),
+)
 
-# Both together, as if each entry were a row of the journal: good enough for sums.
-whole_journal = union_all(
-    select(journal),
-    select(
-        journal_entry.c.tenant_id,
-        entry_minute,
-        journal_entry.c.kind,
-        journal_entry.c.reason,
-        journal_entry.c.pool,
-        journal_entry.c.client_id,
-        journal_entry.c.initials,
-        literal_column("1"),
-        journal_entry.c.at_ms,
-        journal_entry.c.at_ms,
-        literal_column("NULL"),
-        literal_column("NULL"),
-        journal_entry.c.address,
-    ),
-).subquery("whole_journal")
+
+def _minute(table: Table) -> Label[int]:
+    return (table.c.at_ms // literal_column("60000", BigInteger)).label("minute")
+
+
+entry_minute, denial_minute = _minute(journal_entry), _minute(denial_entry)
+DENIED: ColumnElement[str] = literal_column("'denied'", Text)  # as in the index of the denials
+
+# The entries with the columns of the journal, as if each were a row of it, and their numbers.
+entries = select(
+    journal_entry.c.tenant_id,
+    entry_minute,
+    journal_entry.c.kind,
+    journal_entry.c.reason,
+    journal_entry.c.pool,
+    journal_entry.c.client_id,
+    journal_entry.c.initials,
+    literal_column("1", BigInteger).label("times"),
+    journal_entry.c.at_ms.label("first_at_ms"),
+    journal_entry.c.at_ms.label("last_at_ms"),
+    literal_column("NULL", Integer).label("seats"),
+    literal_column("NULL", Integer).label("in_use"),
+    journal_entry.c.address,
+)
+denial_entries = select(
+    denial_entry.c.tenant_id,
+    denial_minute,
+    DENIED.label("kind"),
+    denial_entry.c.reason,
+    denial_entry.c.pool,
+    denial_entry.c.client_id,
+    denial_entry.c.initials,
+    denial_entry.c.times,
+    denial_entry.c.at_ms.label("first_at_ms"),
+    denial_entry.c.at_ms.label("last_at_ms"),
+    denial_entry.c.seats,
+    denial_entry.c.in_use,
+    denial_entry.c.address,
+)
+
+# All of them together, and the denials: good enough for sums.
+whole_journal = union_all(select(journal), entries, denial_entries).subquery("whole_journal")
+whole_denials = union_all(select(journal).where(journal.c.kind == DENIED), denial_entries).subquery(
+    "whole_denials"
+)
 
 # A pool's use in each minute in which it changed; between two rows it stays at `in_use`.
 usage_minute = _pool_use("usage_minute", per="minute")

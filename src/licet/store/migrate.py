@@ -31,7 +31,7 @@ from licet.store.nodes import is_silent, read_nodes
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0006"  # the last pre step: what this code needs
+HEAD = "0007"  # the last pre step: what this code needs
 COMPATIBLE_FROM = "0006"  # the last post step: the oldest code that may work when all steps are done
 
 Kind = Literal["pre", "post"]

@@ -23,6 +23,8 @@ SEAT_KEPT = (
     "pool_id, holder, tenant_id, client_id, initials, taken_at_ms, expires_at_ms, issued_at_ms, sources"
 )
 SEAT = f"{SEAT_KEPT}, number"  # which a seat keeps for good
+# The columns of an entry of denials: those of `licet.store.journal_rows`.
+DENIAL = "tenant_id, at_ms, reason, pool, client_id, initials, times, seats, in_use, address"
 
 ROOM_KEPT = -1
 
@@ -49,6 +51,7 @@ class Saving(NamedTuple, Generic[_Of]):
     pools: _Of
     entries: _Of
     denials: _Of
+    denials_counted: _Of  # the same rows, of which one kind is empty: `licet.store.unfolded`
     minutes: _Of
     hours: _Of
     holdings: _Of
@@ -80,6 +83,7 @@ def rows_of(book: Book) -> Saving[Sequence[Row]]:
         ],
         entries=folded.entries,
         denials=[key + denial for key, denial in folded.denials.items()],
+        denials_counted=[],
         minutes=[key + minute for key, minute in folded.minutes.items()],
         hours=[key + hour for key, hour in folded.hours.items()],
         holdings=[key + holding for key, holding in folded.holdings.items()],

@@ -21,7 +21,12 @@ from sqlalchemy import (
     text,
 )
 
+from licet.store.journal_tables import DENIED as DENIED  # noqa: PLC0414 - as all
+from licet.store.journal_tables import denial_entries as denial_entries  # noqa: PLC0414 - as all
+from licet.store.journal_tables import denial_entry as denial_entry  # noqa: PLC0414 - as all
+from licet.store.journal_tables import denial_minute as denial_minute  # noqa: PLC0414 - as all
 from licet.store.journal_tables import denial_summary as denial_summary  # noqa: PLC0414 - as all
+from licet.store.journal_tables import entries as entries  # noqa: PLC0414 - as all
 from licet.store.journal_tables import entry_minute as entry_minute  # noqa: PLC0414 - as all
 from licet.store.journal_tables import holding as holding  # noqa: PLC0414 - as all
 from licet.store.journal_tables import journal as journal  # noqa: PLC0414 - as all
@@ -31,6 +36,7 @@ from licet.store.journal_tables import summed as summed  # noqa: PLC0414 - as al
 from licet.store.journal_tables import usage_hour as usage_hour  # noqa: PLC0414 - as all
 from licet.store.journal_tables import usage_minute as usage_minute  # noqa: PLC0414 - as all
 from licet.store.journal_tables import usage_summary as usage_summary  # noqa: PLC0414 - as all
+from licet.store.journal_tables import whole_denials as whole_denials  # noqa: PLC0414 - as all
 from licet.store.journal_tables import whole_journal as whole_journal  # noqa: PLC0414 - as all
 from licet.store.refusal_tables import authentication_failure as authentication_failure  # noqa: PLC0414 - as all
 from licet.store.refusal_tables import refused_request as refused_request  # noqa: PLC0414 - as all

@@ -8,10 +8,14 @@ COMMIT that is sent with it.
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from psycopg import Cursor
+
 from licet.ledger.book import Book
 from licet.store.postgres.arrays import WRITERS, number_of, seat_of
 from licet.store.postgres.connection import DriverConnection
-from licet.store.rows import SEAT, SEAT_KEPT, SESSION, Saving, rows_of
+from licet.store.rows import DENIAL, SEAT, SEAT_KEPT, SESSION, Saving, rows_of
+from licet.store.unfolded import COUNT_UNFOLDED, Unfolded
+from licet.units import MINUTE_MS
 
 
 class _Bulk:
@@ -95,14 +99,21 @@ _WRITES = Saving(
         exact=False,
     ),
     denials=_Bulk(
+        f"INSERT INTO denial_entry ({DENIAL}) SELECT * FROM ROWS",
+        "iittttiiit",
+        exact=False,
+    ),
+    denials_counted=_Bulk(
         "INSERT INTO journal AS this (tenant_id, minute, kind, reason, pool, client_id,"
-        " initials, times, first_at_ms, last_at_ms, seats, in_use, address) SELECT * FROM ROWS"
+        " initials, times, first_at_ms, last_at_ms, seats, in_use, address)"
+        f" SELECT tenant_id, at_ms / {MINUTE_MS}, 'denied', reason, pool, client_id,"
+        f" initials, times, at_ms, at_ms, seats, in_use, address FROM ROWS AS new ({DENIAL})"
         " ON CONFLICT (tenant_id, minute, kind, reason, pool, client_id) DO UPDATE SET"
         " times = this.times + excluded.times, initials = excluded.initials,"
         " first_at_ms = least(this.first_at_ms, excluded.first_at_ms),"
         " last_at_ms = greatest(this.last_at_ms, excluded.last_at_ms),"
         " seats = excluded.seats, in_use = excluded.in_use, address = excluded.address",
-        "iitttttiiiiit",
+        "iittttiiit",
         exact=False,
     ),
     minutes=_Bulk(
@@ -136,8 +147,13 @@ _WRITES = Saving(
 )
 
 
-def save(raw: DriverConnection, book: Book) -> None:
+def look(raw: DriverConnection) -> Cursor[tuple[Any, ...]]:
+    """Ask how many denials wait to be folded; the cursor has it after the pipeline's sync."""
+    return raw.execute(COUNT_UNFOLDED.encode(), prepare=True)
+
+
+def save(raw: DriverConnection, book: Book, unfolded: Unfolded) -> None:
     """Send the net effect of the book's changes, and the journal of them (L11)."""
-    for bulk, rows in zip(_WRITES, rows_of(book), strict=True):
+    for bulk, rows in zip(_WRITES, unfolded.bounded(rows_of(book)), strict=True):
         if rows:
             bulk.send(raw, rows)

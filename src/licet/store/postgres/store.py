@@ -46,9 +46,10 @@ from licet.store.migrate import check_current, upgrade
 from licet.store.pool import ConnectionPool
 from licet.store.postgres.book import Loaded, load, load_used, parameters, read_live, tenants_of_expired
 from licet.store.postgres.connection import Doubtful, DriverConnection, Link, Wire
-from licet.store.postgres.saving import save
+from licet.store.postgres.saving import look, save
 from licet.store.postgres.watcher import CHANNEL, Watcher
 from licet.store.snapshots import Tenants, read_version
+from licet.store.unfolded import Unfolded
 
 ANSWER_S = 1.5  # a batch or a read that takes longer is a store out of reach; a caller waits for two at most
 STEP_S = BUSY_S + ANSWER_S  # of a change of the set-up: it may have to wait for the batches
@@ -126,6 +127,7 @@ class PostgresStore:
         self.collisions: Counter[str] = Counter()
         self.counted: Counter[str] = Counter()
         self._tenants = Tenants()
+        self._unfolded = Unfolded()
         waits = _waits(answer_s)
         self._writer = Link(url, "writer", _WRITER | waits, writes=True)
         self._reader = Link(url, "reader", _READER | waits)
@@ -199,13 +201,13 @@ class PostgresStore:
         try:
             if purpose is Purpose.BATCH:
                 with self._writer.using(self._answer_s) as wire, ExitStack() as pipelines:
-                    batch = _Batch(wire, pipelines, self._tenants, self.clock)
+                    batch = _Batch(wire, pipelines, self._tenants, self._unfolded, self.clock)
                     yield batch
                     batch.commit()
                     count(self.counted, batch.changes)
             else:
                 with self._writer.using(math.inf, each_s=STEP_S) as wire:
-                    change = _Change(wire, self._tenants, self.clock, purpose)
+                    change = _Change(wire, self._tenants, self._unfolded, self.clock, purpose)
                     yield change
                     change.commit()
                     count(self.counted, change.changes)
@@ -268,12 +270,20 @@ class PostgresStore:
 class _Batch:
     """One load and one save, in two round trips; see `contract.Transaction`."""
 
-    def __init__(self, wire: Wire, pipelines: ExitStack, tenants: Tenants, clock: FollowingClock) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        pipelines: ExitStack,
+        tenants: Tenants,
+        unfolded: Unfolded,
+        clock: FollowingClock,
+    ) -> None:
         self.now_ms = 0
         self._pipelines = pipelines
         self._raw = wire.raw
         self._connection = wire.connection
         self._tenants = tenants
+        self._unfolded = unfolded
         self._clock = clock
         self._book: Book | None = None
         self.changes: list[Change] = []  # that were saved
@@ -295,10 +305,14 @@ class _Batch:
         need = Need(commands, tenants)
         cursor = load(raw, parameters(need, locked=locked, least_ms=heard_ms))
         asked_used = load_used(raw, need)
+        unfolded = look(raw) if self._unfolded.must_look else None
         # Not by leaving the pipeline: after what that sends, the database would not notice that this node is
         # idle in a transaction.
         pipeline.sync()
         used = tuple(asked_used)
+        if unfolded is not None:
+            [(waiting,)] = unfolded
+            self._unfolded.found(waiting)
         loaded = Loaded(cursor, used)
         self._clock.hear(loaded.now_ms)
         self.now_ms = loaded.now_ms
@@ -323,7 +337,7 @@ class _Batch:
             if self._raw.info.pipeline_status == PipelineStatus.OFF:
                 self._pipelines.enter_context(self._raw.pipeline())
             if self._book is not None:
-                save(self._raw, self._book)
+                save(self._raw, self._book, self._unfolded)
             commit = _send_commit(self._raw)
         _must_hold(self._raw, commit)
 
@@ -341,10 +355,13 @@ class _Batch:
 class _Change:
     """A transaction of the set-up, alone in the store, or of upkeep; see `contract.Transaction`."""
 
-    def __init__(self, wire: Wire, tenants: Tenants, clock: FollowingClock, purpose: Purpose) -> None:
+    def __init__(
+        self, wire: Wire, tenants: Tenants, unfolded: Unfolded, clock: FollowingClock, purpose: Purpose
+    ) -> None:
         self._raw = wire.raw
         self._connection = wire.connection
         self._tenants = tenants
+        self._unfolded = unfolded
         self._changes_setup = False
         self.changes: list[Change] = []  # that were saved
         self._is_alone = purpose is Purpose.SETUP
@@ -369,7 +386,7 @@ class _Change:
     def save(self, book: Book) -> None:
         """Write the net effect of the book's changes, and the journal of them."""
         with self._raw.pipeline():
-            save(self._raw, book)
+            save(self._raw, book, self._unfolded)
         self.changes += book.changes
 
     def commit(self) -> None:

@@ -22,7 +22,9 @@ from licet.ledger.rules import CLIENT_HOLDER
 from licet.model import Seat, Session, Tenant
 from licet.store.contract import LiveSessions
 from licet.store.errors import Contradiction
-from licet.store.rows import SEAT, SESSION, Saving, rows_of, to_seat, to_session
+from licet.store.rows import DENIAL, SEAT, SESSION, Saving, rows_of, to_seat, to_session
+from licet.store.unfolded import COUNT_UNFOLDED, Unfolded
+from licet.units import MINUTE_MS
 
 ROWS_MAX = 64  # of one statement; more of them are several statements
 # How many rows go into one statement: all, where they are few, and else a multiple of eight.
@@ -163,11 +165,14 @@ _WRITES = Saving(
         " VALUES",
         8,
     ),
-    denials=_Bulk(
+    denials=_Bulk(f"INSERT INTO denial_entry ({DENIAL}) VALUES", 10),
+    denials_counted=_Bulk(
         "INSERT INTO journal (tenant_id, minute, kind, reason, pool, client_id,"
-        " initials, times, first_at_ms, last_at_ms, seats, in_use, address) VALUES",
-        13,
-        "ON CONFLICT DO UPDATE SET times = times + excluded.times, initials = excluded.initials,"
+        " initials, times, first_at_ms, last_at_ms, seats, in_use, address)"
+        f" SELECT column1, column2 / {MINUTE_MS}, 'denied', column3, column4, column5,"
+        " column6, column7, column2, column2, column8, column9, column10 FROM (VALUES",
+        10,
+        ") WHERE true ON CONFLICT DO UPDATE SET times = times + excluded.times, initials = excluded.initials,"
         " first_at_ms = min(first_at_ms, excluded.first_at_ms),"
         " last_at_ms = max(last_at_ms, excluded.last_at_ms),"
         " seats = excluded.seats, in_use = excluded.in_use, address = excluded.address",
@@ -230,12 +235,17 @@ def load_book(
     return _Loading(raw, Need(commands, tenants), sessions_at_most, now_ms).book(tenants)
 
 
-def save_book(raw: sqlite3.Connection, book: Book) -> None:
+def save_book(raw: sqlite3.Connection, book: Book, unfolded: Unfolded) -> None:
     """Write the net effect of the book's changes, and the journal of them (L11).
 
     Raises Contradiction.
     """
-    for bulk, rows in zip(_WRITES, rows_of(book), strict=True):
+    saving = rows_of(book)
+    if saving.denials:
+        if unfolded.must_look:
+            unfolded.found(*raw.execute(COUNT_UNFOLDED).fetchone())
+        saving = unfolded.bounded(saving)
+    for bulk, rows in zip(_WRITES, saving, strict=True):
         if rows:
             bulk.run(raw, rows)
 

@@ -32,6 +32,7 @@ from licet.store.migrate import check_current, upgrade
 from licet.store.pool import ConnectionPool
 from licet.store.snapshots import Tenants, read_version
 from licet.store.sqlite.book import load_book, read_live, read_numbered, save_book
+from licet.store.unfolded import Unfolded
 
 _SETUP_VERSION = "SELECT version FROM setup"
 _DATA_VERSION = "PRAGMA data_version"  # another number whenever another connection has written
@@ -71,6 +72,7 @@ class SqliteStore:
         self._tenants = Tenants()
         self._data_version = 0
         self._sessions_at_most: dict[int, int] = {}
+        self._unfolded = Unfolded()
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
         self._look_lock = threading.Lock()
@@ -163,7 +165,7 @@ class SqliteStore:
             try:
                 self._must_be_there()
                 now_ms, at_most = self.clock.now_ms(), self._remembered(raw)
-                transaction = SqliteTransaction(self._writer, self._tenants, at_most, now_ms)
+                transaction = SqliteTransaction(self._writer, self._tenants, at_most, self._unfolded, now_ms)
                 yield transaction
                 raw.execute("COMMIT")
                 count(self.counted, transaction.changes)
@@ -287,7 +289,12 @@ class SqliteTransaction:
     """One write transaction; see `contract.Transaction`."""
 
     def __init__(
-        self, connection: Connection, tenants: Tenants, sessions_at_most: dict[int, int], now_ms: int
+        self,
+        connection: Connection,
+        tenants: Tenants,
+        sessions_at_most: dict[int, int],
+        unfolded: Unfolded,
+        now_ms: int,
     ) -> None:
         self.now_ms = now_ms
         self.changes: list[Change] = []  # that were saved
@@ -296,6 +303,7 @@ class SqliteTransaction:
         self._tenants = tenants
         self._version: int = self._raw.execute(_SETUP_VERSION).fetchone()[0]
         self._sessions_at_most = sessions_at_most
+        self._unfolded = unfolded
         self._changes_setup = False
 
     @property
@@ -311,7 +319,7 @@ class SqliteTransaction:
 
     def save(self, book: Book) -> None:
         """Write the net effect of the book's changes, and the journal of them."""
-        save_book(self._raw, book)
+        save_book(self._raw, book, self._unfolded)
         self.changes += book.changes
 
     def _current_tenants(self) -> dict[int, Tenant]:
