@@ -15,8 +15,10 @@ from chaos.attacked_servers import clones, primaries, rows
 from chaos.campaign import PART, make_many
 from chaos.checker import check
 from chaos.history import read_history
+from chaos.previous import NoHistory, unpack
 from chaos.report import summary
 from chaos.run import Options, Run
+from chaos.upgrade import Upgrade
 
 ATTACKS = {"forged": forged, "clones": clones, "primaries": primaries, "rows": rows}
 
@@ -28,7 +30,7 @@ def main() -> int:
         return _check(options.files)
     if options.verb == "attack":
         return _attack(options.only or list(ATTACKS), options.seconds)
-    return _run(options)
+    return _upgrade(options) if options.verb == "upgrade" else _run(options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,6 +57,17 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--fault", action="append", default=[], help="a kind of fault; all without it")
     run.add_argument("--broken", default="", help="a mistake of chaos.broken in every node")
     run.add_argument("--keep", type=Path, help="where the history is to stay")
+    upgrade = verbs.add_parser("upgrade", help="upgrade from the version before, node by node, under faults")
+    upgrade.add_argument("--seed", type=int, default=0)
+    upgrade.add_argument("--store", choices=("sqlite", "postgres"), default="postgres")
+    upgrade.add_argument(
+        "--nodes", type=int, default=2, help="on SQLite one of them has the versions by turns"
+    )
+    upgrade.add_argument(
+        "--turns", type=int, default=2, help="how often something is broken before each step"
+    )
+    upgrade.add_argument("--share", type=float, default=1.0, help="of the clients, how many take part")
+    upgrade.add_argument("--keep", type=Path, help="where the history is to stay")
     attack = verbs.add_parser("attack", help="try to get more people to work than seats are signed")
     attack.add_argument("--seconds", type=float, default=60.0, help="for each attack")
     attack.add_argument("--only", choices=tuple(ATTACKS), action="append", default=[])
@@ -92,6 +105,33 @@ def _run(asked: argparse.Namespace) -> int:
     if code or asked.keep:
         print(f"The history stays in {directory}; again: python -m chaos check {directory}/*.history")
     else:
+        shutil.rmtree(directory)
+    return code
+
+
+def _upgrade(asked: argparse.Namespace) -> int:
+    options = Options(
+        seed=asked.seed or random.randrange(1, 1 << 32),
+        seconds=0,
+        store=asked.store,
+        nodes=asked.nodes,
+        share=asked.share,
+        calm_s=10,
+        expiries=1,
+    )
+    print(f"seed {options.seed}", flush=True)
+    directory = asked.keep or Path(tempfile.mkdtemp(prefix="licet-upgrade-"))
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="licet-previous-") as previous:
+        try:
+            run = Upgrade(options, directory, unpack(Path(previous)), asked.turns)
+        except NoHistory as fault:
+            print(fault)
+            return 2
+        run.run()
+    print("".join(run.steps))
+    code = _check(run.files())
+    if not code and not asked.keep:
         shutil.rmtree(directory)
     return code
 

@@ -116,7 +116,7 @@ def rows(directory: Path, seconds: float) -> Iterator[Figures]:
 
 def _sqlite(directory: Path) -> tuple[SqliteDatabase, Made]:
     database = SqliteDatabase(directory)
-    database.start()
+    database.make_tables()
     with closing(database.open()) as store:
         return database, make_site(store, database.keyring, _BEGUN, Vendor())
 

@@ -53,7 +53,13 @@ class Database(Protocol):
     keyring: Keyring
 
     def start(self) -> None:
-        """Make it."""
+        """Make it, without tables."""
+
+    def make_tables(self) -> None:
+        """Make the tables of this version.
+
+        Raises StoreUnavailable.
+        """
 
     def variables(self, node: int) -> Mapping[str, str]:
         """The environment of a node."""
@@ -83,7 +89,10 @@ class SqliteDatabase:
         write_keyring(self.data / FILE_NAME, self.keyring)
 
     def start(self) -> None:
-        """Make the file."""
+        """There is nothing to start."""
+
+    def make_tables(self) -> None:
+        """Make the file, with those of this version."""
         SqliteStore(self.data / SQLITE_NAME, SystemClock(), create=True).close()
 
     def variables(self, node: int) -> Mapping[str, str]:

@@ -70,6 +70,10 @@ class Node:
         """Have it call itself by this URL, as all nodes behind one name do."""
         self._environment["LICET_PUBLIC_URL"] = url
 
+    def forget(self, variable: str) -> None:
+        """Have its next start be without this variable."""
+        self._environment.pop(variable, None)
+
     def start(self) -> None:
         """Start it; it does not answer yet."""
         command = [sys.executable, "-m", "chaos.served", "serve"]

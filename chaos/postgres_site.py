@@ -59,7 +59,7 @@ class PostgresDatabase:
         self._opened = ExitStack()
 
     def start(self) -> None:
-        """Make both servers, the ways to them, and the tables."""
+        """Make both servers, and the ways to them."""
         for place in range(PLACES):
             self._opened.callback(self._remove, place)
         self.servers[0] = self._kind(port=self._ports[0])
@@ -70,6 +70,9 @@ class PostgresDatabase:
         self._opened.callback(self._close_ways)
         if self._with_standby:
             self.add_standby()
+
+    def make_tables(self) -> None:
+        """Those of this version."""
         self._at().open(SystemClock(), create=True).close()
 
     def variables(self, node: int) -> Mapping[str, str]:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -133,7 +133,7 @@ class Run:
         with ExitStack() as stack:
             writer = stack.enter_context(Writer(self.history[0]))
             writer.write(begun)
-            database = stack.enter_context(_database(options, self.directory))
+            database = stack.enter_context(self._database())
             made = self._make_site(database, begun)
             if options.broken and isinstance(database, PostgresDatabase):
                 database.look_away()
@@ -142,7 +142,7 @@ class Run:
             stack.enter_context(self._loaded(made, ports))
             nemesis = self._nemesis(database, writer)
             with self._administered(database, begun, made):
-                self._break_until_the_end(nemesis)
+                self._break_until_the_end(nemesis, database, writer)
             self._wait_for_quiet()
             self._look_at_the_end(database, writer)
         return self.files()
@@ -182,6 +182,25 @@ class Run:
         alone.wait_until_ready()
         return measure_expiry(site, alone.port, move)
 
+    def make_tables(self, database: Database) -> None:
+        """Those of this version."""
+        database.make_tables()
+
+    @contextmanager
+    def _database(self) -> Iterator[Database]:
+        options = self.options
+        database: Database = (
+            PostgresDatabase(self.directory, options.nodes, with_standby=not options.broken)
+            if options.store == "postgres"
+            else SqliteDatabase(self.directory)
+        )
+        try:
+            database.start()
+            self.make_tables(database)
+            yield database
+        finally:
+            database.close()
+
     def _make_site(self, database: Database, begun: Begun) -> Made:
         store = database.open()
         try:
@@ -195,7 +214,7 @@ class Run:
         broken = HASTY if self.options.broken == BLIND else self.options.broken
         for number in range(self.options.nodes):
             variables = {**database.variables(number), **_committing(number, broken)}
-            self._nodes.append(Node(number, self.directory, variables, broken=broken, popen=self._popen()))
+            self._nodes.append(self._node(number, variables, broken))
         try:
             for node in self._nodes:
                 node.publish(self._nodes[0].url)
@@ -206,6 +225,9 @@ class Run:
         finally:
             for node in self._nodes:
                 node.kill()
+
+    def _node(self, number: int, variables: Mapping[str, str], broken: str) -> Node:
+        return Node(number, self.directory, variables, broken=broken, popen=self._popen())
 
     def _popen(self) -> type[subprocess.Popen[bytes]] | None:
         """What starts a node; None is a program, as a user starts it."""
@@ -262,7 +284,8 @@ class Run:
         wanted = self.options.faults or tuple(kinds)
         return Nemesis({name: kinds[name] for name in wanted}, mend, writer, self._dice.getrandbits(64))
 
-    def _break_until_the_end(self, nemesis: Nemesis) -> None:
+    def _break_until_the_end(self, nemesis: Nemesis, database: Database, writer: Writer) -> None:
+        del database, writer  # of no use here
         begun_s = time.monotonic()
         end_s = begun_s + self.options.seconds
         is_over = threading.Event()
@@ -339,17 +362,3 @@ def _committing(node: int, broken: str) -> dict[str, str]:
 def _share(tenants: Sequence[TenantSite], number: int, loads: int) -> tuple[TenantSite, ...]:
     """The clients that one of several processes of the load plays."""
     return tuple(msgspec.structs.replace(tenant, clients=tenant.clients[number::loads]) for tenant in tenants)
-
-
-@contextmanager
-def _database(options: Options, directory: Path) -> Iterator[Database]:
-    database: Database
-    if options.store == "postgres":
-        database = PostgresDatabase(directory, options.nodes, with_standby=not options.broken)
-    else:
-        database = SqliteDatabase(directory)
-    try:
-        database.start()
-        yield database
-    finally:
-        database.close()
