@@ -13,7 +13,7 @@ from bench.callgrind import NoValgrind
 from bench.counting import calibrate, count
 from bench.flames import NoPySpy, draw
 from bench.guard import LOSS_MAX, Baseline, report
-from bench.made import made
+from bench.made import made, simulate_anew
 from bench.neighbour_counts import count_neighbours
 from bench.run import Options, run
 from bench.scenarios import ROUNDS_MAX, SCENARIOS
@@ -32,6 +32,7 @@ def main() -> None:
     _add_run(verbs)
     _add_page(verbs)
     _add_scale(verbs)
+    _add_simulate(verbs)
     _add_guard(verbs)
     _add_instructions(verbs)
     _add_overhead(verbs)
@@ -115,6 +116,7 @@ def _page(asked: argparse.Namespace) -> None:
     for name in ("run", "scale", "neighbours"):
         if (path := getattr(asked, name)) is not None:
             (RESULTS / f"kept-{name}.json").write_text(path.read_text("utf-8"), "utf-8")
+    simulate_anew(RESULTS)
     changed = page.write(made(RESULTS))
     print("\n".join(map(str, changed)) or "nothing has changed")
 
@@ -136,6 +138,18 @@ def _scale(asked: argparse.Namespace) -> None:
     path = _new_result("scale")
     path.write_text(json.dumps(found, indent=1))
     print(f"Kept. Into docs/explanation/scale.md: make bench-page WITH='--scale {path}'")
+
+
+def _add_simulate(verbs: Any) -> None:
+    parser = verbs.add_parser("simulate", help="a shard of a hundred million sessions, by the kept results")
+    parser.set_defaults(do=_simulate)
+
+
+def _simulate(asked: argparse.Namespace) -> None:
+    del asked
+    if not simulate_anew(RESULTS):
+        print("The simulation that is kept is of the figures that are kept.")
+    print("Into docs/explanation/scale.md: make bench-page")
 
 
 def _add_guard(verbs: Any) -> None:

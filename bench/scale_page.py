@@ -1,22 +1,18 @@
 """The part of docs/explanation/scale.md that is made from a result, and its charts.
 
-It ends with the arithmetic to a hundred million sessions: made here, so that it follows what was measured.
+It ends with the arithmetic to a hundred million sessions, and with what a simulated shard of them does.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from bench import paper
 from bench.page import CHARTS, NAMES, ROOT, put
 from bench.scale import CURVES, NODES
 from bench.svg import Line, lines
 
 PAGE = ROOT / "docs" / "explanation" / "scale.md"
-_TARGET = 100_000_000  # sessions
-_RENEWED_EVERY_S = 600  # as long as an access token lives
-_LASTS_S = 3_600  # a guess: a session is used for an hour
-_SHARD_SESSIONS = 5_000_000
-_BATCH = 32
 _PARTS = (("server", "server"), ("direct", "commit"))
 _PARTS_OF_SEATS = (("server", "denied"), ("direct", "take, give"))
 _WHAT = {
@@ -29,9 +25,9 @@ _WHAT = {
 }
 
 
-def files(found: Mapping[str, Any]) -> dict[Path, str]:
-    """What the page and its charts should be."""
-    made = {PAGE: put(PAGE.read_text(encoding="utf-8"), "\n".join(_page(found)))}
+def files(found: Mapping[str, Any], simulation: Mapping[str, Any]) -> dict[Path, str]:
+    """What the page and its charts should be; without a simulation it has none."""
+    made = {PAGE: put(PAGE.read_text(encoding="utf-8"), "\n".join(_page(found, simulation)))}
     for name in found["curves"]:
         made[CHARTS / f"scale-{name}.svg"] = _nodes_chart(found) if name == "nodes" else _chart(found, name)
     if "sessions" in found["curves"]:
@@ -39,7 +35,7 @@ def files(found: Mapping[str, Any]) -> dict[Path, str]:
     return made
 
 
-def _page(found: Mapping[str, Any]) -> Iterator[str]:
+def _page(found: Mapping[str, Any], simulation: Mapping[str, Any]) -> Iterator[str]:
     machine = found["machine"]
     yield (
         f"Measured on {found['at']} UTC on {machine['processors']} processors ({machine['processor']}),"
@@ -51,8 +47,8 @@ def _page(found: Mapping[str, Any]) -> Iterator[str]:
             yield from _curve(found, name)
     if "nodes" in found["curves"]:
         yield from _nodes(found)
-    if "sessions" in found["curves"]:
-        yield from _paper(found)
+    if simulation:
+        yield from paper.table(simulation)
 
 
 def _curve(found: Mapping[str, Any], name: str) -> Iterator[str]:
@@ -137,44 +133,3 @@ def _nodes_chart(found: Mapping[str, Any]) -> str:
         for whose in ("one pool", "own pools")
     ]
     return lines("Processor time of a grant, by nodes", "nodes", "us, database included", series)
-
-
-def _paper(found: Mapping[str, Any]) -> Iterator[str]:
-    """The arithmetic, of PostgreSQL where that was measured."""
-    kind = "postgres" if "postgres" in found["curves"]["sessions"] else "sqlite"
-    points: Sequence[Mapping[str, Any]] = found["curves"]["sessions"][kind]
-    least, most = points[0], points[-1]
-    session_bytes = (most["store_bytes"] - least["store_bytes"]) / max(1, most["at"] - least["at"])
-    grant_us, log_bytes = _all_us(most["server"]), most["direct"]["log_bytes"]
-    database_us = most["server"]["database_cpu_us"]
-    shards = _TARGET // _SHARD_SESSIONS
-    renewals, grants = _TARGET / _RENEWED_EVERY_S, _TARGET / _LASTS_S
-    writes = renewals + 2 * grants
-    yield from ("", f"### The arithmetic to {_TARGET:,} sessions", "")
-    yield "| quantity | assumption | in all | per shard |"
-    yield "| --- | --- | ---: | ---: |"
-    for what, how, total, unit in (
-        ("sessions", f"{_SHARD_SESSIONS:,} for each shard", _TARGET, ""),
-        (
-            "bytes",
-            f"{session_bytes:,.0f} for each session, with indexes",
-            _TARGET * session_bytes / 1e9,
-            " GB",
-        ),
-        ("renewals a second", f"each session every {_RENEWED_EVERY_S} s", renewals, ""),
-        ("grants a second, and as many endings", f"a session is used for {_LASTS_S} s", grants, ""),
-        ("log", f"{log_bytes:,.0f} bytes for each of these writes", writes * log_bytes / 1e6, " MB/s"),
-        ("syncs a second", f"a batch of {_BATCH} is one", writes / _BATCH, ""),
-        (
-            "processors of Licet",
-            f"{grant_us - database_us:.0f} us a write",
-            writes * (grant_us - database_us) / 1e6,
-            "",
-        ),
-        ("processors of databases", f"{database_us:.0f} us a write", writes * database_us / 1e6, ""),
-    ):
-        yield f"| {what} | {how} | {_number(total)}{unit} | {_number(total / shards)}{unit} |"
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:,.1f}"
