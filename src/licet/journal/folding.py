@@ -8,7 +8,7 @@ A commit appends entries, and they are folded here some seconds later, so that a
 - The oldest are folded first, so a row has the initials and the address of the last one. A denial that was
   counted at once, by a node of version 0.2.0 or where too many wait (`licet.store.unfolded`), may be newer:
   then the row keeps them, and what it says of the pool.
-- At most `ENTRIES_MAX` are folded in one transaction, so that no grant waits for long.
+- At most `ENTRIES_MAX` are folded in one transaction, or `DENIALS_MAX`, so that no grant waits for long.
 - One node folds at a time; another one finds nothing to do. A node of a version before, which adds to the
   journal itself, may run beside it; where the two meet on a row, this one gives way and folds the next time.
 """
@@ -25,6 +25,9 @@ from licet.store.contract import Purpose, Store
 from licet.units import MINUTE_MS
 
 ENTRIES_MAX = 1000  # a few milliseconds of writing
+# As long: each is of another client where a pool is full, so that nearly each has a row of its own. In SQLite
+# 1000 of 10,000 clients take 7 ms, 500 take 4.5, and 250 take 3.
+DENIALS_MAX = 500
 GIVE_WAY_MS = 100  # a tenth of what PostgreSQL waits before it looks for a deadlock
 
 # An advisory lock of PostgreSQL, in a class of its own beside those of `licet.store.postgres.store`. Grants
@@ -168,7 +171,7 @@ def fold_journal(store: Store, entries_max: int = ENTRIES_MAX) -> int:
     return _folded(store, _FOLD, entries_max)
 
 
-def fold_denials(store: Store, entries_max: int = ENTRIES_MAX) -> int:
+def fold_denials(store: Store, entries_max: int = DENIALS_MAX) -> int:
     """Fold the oldest denials, at most so many entries; return how many.
 
     Raises StoreUnavailable.

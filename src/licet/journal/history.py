@@ -102,6 +102,8 @@ class HistoryPage(Value, frozen=True, kw_only=True):
     next: str | None
 
 
+_ROWS_MAX = 20_000  # that are read at once
+
 # The place of an entry: its instant, and values that no two entries of one instant share. A journal entry has
 # its key there, up to its tenant's id; an event has its own id. Their kinds put both into one order.
 _Place = tuple[int, str, str, str, str, int]
@@ -156,7 +158,11 @@ def _journal(
 def _folded(
     connection: Connection, tenant: Tenant | None, only: HistoryFilter, place: _Place | None, limit: int
 ) -> Iterator[Row[Any]]:
-    """Rows of the journal to which no waiting entry is added, page after page as they are needed."""
+    """Rows of the journal to which no waiting entry is added, page after page as they are needed.
+
+    Each page looks through the entries that wait. The pages grow, as one is added to nearly every row of the
+    last minute where all clients of a full pool ask again and again.
+    """
     added = [
         counted(entries, *_shared(entries, tenant, only)).subquery(f"added_{entries.table.name}")
         for entries in (GRANTS_AND_ENDINGS, DENIALS)
@@ -170,7 +176,7 @@ def _folded(
         yield from (row for row in rows if row[-1] is None and row[-2] is None)
         if len(rows) < limit:
             return
-        place = _place_of(rows[-1])
+        place, limit = _place_of(rows[-1]), min(4 * limit, _ROWS_MAX)
 
 
 def _unfolded(  # noqa: PLR0917 - a private step

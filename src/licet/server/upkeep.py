@@ -19,7 +19,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from licet.alerts.sender import Alerting
 from licet.credentials.keyring import KeyringUnusable
-from licet.journal.folding import ENTRIES_MAX, fold_denials, fold_journal
+from licet.journal.folding import DENIALS_MAX, ENTRIES_MAX, fold_denials, fold_journal
 from licet.journal.retention import USED_MAX, remove_aged, remove_history, remove_used_assertions
 from licet.journal.summary import summarise
 from licet.lanes.contract import QueueFull
@@ -39,6 +39,7 @@ SWEEP_EVERY_S: Final = 1.0
 RECORD_EVERY_S: Final = 1.0  # a crash loses failed authentications of this time
 UPKEEP_EVERY_S: Final = 5.0  # more often would write the same pages again and again
 FOLD_EVERY_S: Final = 5.0  # for this long a client in a loop adds entries
+FOLD_DENIALS_EVERY_S: Final = 2.0  # a page of denials looks through those that wait
 WRITE_DOWN_EVERY_S: Final = 30.0
 LOOK_FOR_ALERTS_EVERY_S: Final = 5.0
 SEND_ALERTS_EVERY_S: Final = 1.0
@@ -100,7 +101,7 @@ class Upkeep:
         yield Loop("record", RECORD_EVERY_S, partial(recorder.write_down, store))
         yield Loop("upkeep", UPKEEP_EVERY_S, partial(in_thread, store.upkeep))
         yield Loop("fold_journal", FOLD_EVERY_S, self._fold_journal)
-        yield Loop("fold_denials", FOLD_EVERY_S, self._fold_denials)
+        yield Loop("fold_denials", FOLD_DENIALS_EVERY_S, self._fold_denials)
         yield Loop("write_down", WRITE_DOWN_EVERY_S, self._write_down)
         yield Loop("look_for_alerts", LOOK_FOR_ALERTS_EVERY_S, self._alerting.look)
         yield Loop("send_alerts", SEND_ALERTS_EVERY_S, self._alerting.send)
@@ -153,7 +154,7 @@ class Upkeep:
 
     async def _fold_denials(self) -> None:
         # Not by the leader alone: that may be a node of version 0.2.0, which knows nothing of them.
-        await self._in_pieces(self._full(fold_denials, ENTRIES_MAX), is_by_leader=False)
+        await self._in_pieces(self._full(fold_denials, DENIALS_MAX), is_by_leader=False)
 
     async def _write_down(self) -> None:
         """Write what was used, sum up the journal, and remove what is old."""

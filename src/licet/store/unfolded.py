@@ -17,7 +17,7 @@ from typing import Final
 
 from licet.store.rows import Row, Saving
 
-UNFOLDED_MAX: Final = 100_000  # some 15 MB, which a page reads in a tenth of a second
+UNFOLDED_MAX: Final = 50_000  # some 4 MB; those of ten seconds in which 5,000 are denied each second
 LOOK_AFTER: Final = 1000
 
 # By numbers, as rows are counted one by one; there may be gaps in them.

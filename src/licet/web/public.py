@@ -110,7 +110,10 @@ class PublicApp:
         except Exception as bug:  # noqa: BLE001 - nobody above knows the error table
             return self._failed(bug, exchange)
         try:
-            return await self._refused(refused, exchange)
+            self._record(refused, exchange)
+            if refused.refusal is Refusal.RATE_LIMITED:
+                await self._tarpit.hold(source_of(exchange.address))
+            return refusal(refused, exchange.request_id)
         except Exception as bug:  # noqa: BLE001 - as above
             return self._failed(bug, exchange)
 
@@ -185,22 +188,29 @@ class PublicApp:
             self._refusals.write(FAULT, request_id=exchange.request_id, exc_info=bug)
         return refusal(fault(), exchange.request_id)
 
-    async def _refused(self, refused: OAuthError, exchange: Exchange) -> Response:
-        attempt = self._attempt(refused, exchange)
+    def _record(self, refused: OAuthError, exchange: Exchange) -> None:
+        """Record a refusal, and log it where its kind is not logged too often."""
+        is_denied = refused.refusal is Refusal.NO_SEAT
+        attempt = None if is_denied else self._attempt(refused, exchange)
+        if is_denied and self._recorder.has_room():
+            self._keep_id(refused, exchange)
         kind = _kind(refused)
         if self._refusals.admits(kind):
             self._note(kind, refused, attempt, exchange)
-        if refused.refusal is Refusal.RATE_LIMITED:
-            await self._tarpit.hold(source_of(exchange.address))
-        return refusal(refused, exchange.request_id)
+
+    def _keep_id(self, denied: OAuthError, exchange: Exchange) -> None:
+        """Record the request id of a denial; at once, because it reveals nothing by its time."""
+        tenant = self._find_tenant(exchange.tenant)
+        name = exchange.known_client_id(tenant)
+        if tenant is not None and name is not None:
+            client, address = tenant.clients[name], exchange.address
+            self._recorder.denied(
+                tenant, client, denied.fields, request_id=exchange.request_id, address=address
+            )
 
     def _attempt(self, refused: OAuthError, exchange: Exchange) -> Attempt | None:
-        """The failed authentication that this refusal is, if any; it is recorded after the answer.
-
-        The request id of a denial is recorded at once: it reveals nothing by its time.
-        """
-        is_denied = refused.refusal is Refusal.NO_SEAT
-        if not (is_denied or exchange.is_authenticating or refused.refusal is Refusal.INVALID_CLIENT):
+        """The failed authentication that this refusal is, if any; it is recorded after the answer."""
+        if not exchange.is_authenticating and refused.refusal is not Refusal.INVALID_CLIENT:
             return None
         if refused.refusal is Refusal.UNAVAILABLE:
             return None
@@ -211,11 +221,6 @@ class PublicApp:
         )
         name = exchange.known_client_id(tenant)
         client = tenant.clients.get(name) if tenant is not None and name is not None else None
-        if is_denied:
-            if tenant is not None and client is not None:
-                fields = refused.fields
-                self._recorder.denied(tenant, client, fields, request_id=request_id, address=address)
-            return None
         attempt = Attempt(refused, tenant, client, exchange.credentials, exchange.audiences)
         record = partial(self._recorder.client_failed, attempt, request_id=request_id, address=address)
         # The answer is sent without another wait, so this runs after it, and its time reveals no cause.

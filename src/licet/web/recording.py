@@ -123,6 +123,11 @@ class Recorder:
                 )
             )
 
+    def has_room(self) -> bool:
+        """Whether another request id may be kept in this minute: in a flood, most are not."""
+        self._new_minute(self._clock.now_ms() // MINUTE_MS)
+        return self._ids < REQUESTS_MAX
+
     def denied(
         self,
         tenant: Tenant,
